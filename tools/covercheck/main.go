@@ -1,0 +1,158 @@
+// Command covercheck prints the statement coverage of a profile by file and holds the areas named in a list to their minimum.
+//
+//	covercheck -profile coverage.out -areas tools/coverage.txt
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const module = "github.com/plural-go/plural/"
+
+func main() {
+	profile := flag.String("profile", "coverage.out", "what go test -coverprofile wrote")
+	areas := flag.String("areas", "", "list of areas and the coverage each must have")
+	flag.Parse()
+	if err := run(os.Stdout, *profile, *areas); err != nil {
+		fmt.Fprintln(os.Stderr, "covercheck:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out io.Writer, profilePath, areasPath string) error {
+	profile, err := os.Open(profilePath)
+	if err != nil {
+		return err
+	}
+	defer profile.Close()
+	files, err := parseProfile(profile)
+	if err != nil {
+		return fmt.Errorf("%s: %w", profilePath, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(out, "%6.1f%%  %s\n", files[name].percent(), name)
+	}
+	list, err := os.Open(areasPath)
+	if err != nil {
+		return err
+	}
+	defer list.Close()
+	areas, err := parseAreas(list)
+	if err != nil {
+		return fmt.Errorf("%s: %w", areasPath, err)
+	}
+	fmt.Fprintln(out)
+	return check(out, files, areas)
+}
+
+// tally counts statements.
+type tally struct{ covered, total int }
+
+func (t tally) percent() float64 {
+	if t.total == 0 {
+		return 100
+	}
+	return 100 * float64(t.covered) / float64(t.total)
+}
+
+// parseProfile counts each block once, as covered if any of the test binaries ran it.
+func parseProfile(r io.Reader) (map[string]tally, error) {
+	type block struct {
+		file       string
+		statements int
+		covered    bool
+	}
+	blocks := make(map[string]block)
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "mode:") {
+			continue
+		}
+		var statements, count int
+		position, counts, ok := strings.Cut(line, " ")
+		file, _, named := strings.Cut(position, ":")
+		if n, err := fmt.Sscan(counts, &statements, &count); !ok || !named || n != 2 || err != nil {
+			return nil, fmt.Errorf("not a coverage line: %q", line)
+		}
+		blocks[position] = block{strings.TrimPrefix(file, module), statements, count > 0 || blocks[position].covered}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	files := make(map[string]tally)
+	for _, b := range blocks {
+		t := files[b.file]
+		t.total += b.statements
+		if b.covered {
+			t.covered += b.statements
+		}
+		files[b.file] = t
+	}
+	return files, nil
+}
+
+// area is a group of files and the share of their statements that the tests must reach.
+type area struct {
+	name     string
+	minimum  float64
+	patterns []string
+}
+
+// parseAreas reads lines of the form "name minimum pattern...", where a pattern is a file, or a directory when it ends in a slash.
+func parseAreas(r io.Reader) ([]area, error) {
+	var areas []area
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		fields := strings.Fields(text)
+		if len(fields) == 0 {
+			continue
+		}
+		if len(fields) < 3 {
+			return nil, fmt.Errorf("want a name, a minimum and files: %q", lines.Text())
+		}
+		minimum, err := strconv.ParseFloat(fields[1], 64)
+		if err != nil {
+			return nil, fmt.Errorf("minimum of %s: %w", fields[0], err)
+		}
+		areas = append(areas, area{fields[0], minimum, fields[2:]})
+	}
+	return areas, lines.Err()
+}
+
+func (a area) holds(file string) bool {
+	return slices.ContainsFunc(a.patterns, func(pattern string) bool {
+		return file == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix("./"+file, "./"+strings.TrimPrefix(pattern, "./"))
+	})
+}
+
+func check(out io.Writer, files map[string]tally, areas []area) error {
+	var failures error
+	for _, a := range areas {
+		var sum tally
+		for name, t := range files {
+			if a.holds(name) {
+				sum.covered += t.covered
+				sum.total += t.total
+			}
+		}
+		fmt.Fprintf(out, "%6.1f%%  of %d statements in %s, at least %.0f%% wanted\n", sum.percent(), sum.total, a.name, a.minimum)
+		switch {
+		case sum.total == 0:
+			failures = errors.Join(failures, fmt.Errorf("%s: no file of it is in the profile", a.name))
+		case sum.percent() < a.minimum:
+			failures = errors.Join(failures, fmt.Errorf("%s: %.1f%% is below %.0f%%", a.name, sum.percent(), a.minimum))
+		}
+	}
+	return failures
+}

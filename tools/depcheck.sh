@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Holds the SDK to its promise: merchants compile the standard library, github.com/google/uuid and nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+go=${GO:-go} want_go=$1
+module=github.com/plural-go/plural
+failed=
+
+fail() {
+	echo "depcheck: $*" >&2
+	failed=1
+}
+
+deps() { "$go" list -deps "$@"; }
+
+got_go=$("$go" list -m -f '{{.GoVersion}}')
+[[ $got_go == "$want_go" ]] || fail "go.mod asks for go $got_go, and so every merchant's would: keep $want_go"
+if grep -nE '^[[:space:]]*(toolchain|tool|replace|exclude)\b' go.mod; then
+	fail "these lines do not belong in this go.mod; tools go into tools/go.mod"
+fi
+
+# Everything here but the tests: the SDK, pluraltest, and the programs in examples/.
+compiled=$(deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' ./...)
+foreign=$(grep -vE "^($module|github\.com/google/uuid)(/|\$)" <<<"$compiled" || true)
+[[ -z $foreign ]] || fail "compiled, and neither the standard library nor uuid:"$'\n'"$foreign"
+
+# A merchant's program must not link what only tests need.
+linked=$(deps .)
+for package in testing net/http/httptest $module/pluraltest; do
+	! grep -qx "$package" <<<"$linked" || fail "$module links $package"
+done
+
+for package in $("$go" list ./internal/...); do
+	below=$(deps "$package")
+	! grep -qx "$module" <<<"$below" || fail "$package imports $module: internal packages stay below it"
+done
+
+[[ -z $failed ]]
+echo "depcheck: the standard library and uuid, nothing else"
