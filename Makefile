@@ -1,0 +1,158 @@
+# Everything CI runs is a target here, so that a local run and CI cannot differ.
+# `make test`, `make race` and `make examples` need Go and nothing else; the linter and the other tools are built from tools/go.mod.
+
+GO       ?= go
+FUZZTIME ?= 10s
+BENCH    ?= .
+COUNT    ?= 1
+TESTFLAGS ?=
+
+# The oldest Go this module promises to build with, and the newest there is. Both are fetched as modules by the go command.
+GO_OLDEST := 1.25.0
+GO_NEWEST := 1.27.4
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+# A go.work further up, or a proxy for -mod, must not change what is tested.
+export GOWORK := off
+export GO
+
+# Every module of the repository; and those that a merchant can import.
+MODULES   := $(sort $(patsubst ./%,%,$(shell find . -name go.mod -not -path '*/vendor/*' -not -path '*/node_modules/*' -exec dirname {} \;)))
+NESTED    := $(filter-out . testdata/consumer,$(MODULES))
+IMPORTABLE := . $(filter contrib/%,$(MODULES))
+
+# Nested modules may ask for a newer Go than the SDK does; auto lets the go command fetch it.
+NEWER_GO := GOTOOLCHAIN=auto $(GO)
+BIN      := $(CURDIR)/bin
+LIMIT    := $(if $(shell command -v timeout),timeout 120,)
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The tests come last: their verdict is what a reader looks for at the end.
+CHECKS := build vet fmt-check tidy-check lint depcheck apicheck 386 consumer compat modules examples fuzz cover race test
+
+.PHONY: check
+check: ## Run all that CI runs.
+	@for target in $(CHECKS); do printf '\n=== make %s (%d s so far)\n' $$target $$SECONDS; $(MAKE) $$target || exit 1; done
+
+## Build and test
+
+.PHONY: build
+build: ## Build every package.
+	$(GO) build ./...
+
+.PHONY: test
+test: ## Run the tests.
+	$(GO) test $(TESTFLAGS) ./...
+
+.PHONY: race
+race: ## Run the tests in random order under the race detector.
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on $(TESTFLAGS) ./...
+
+.PHONY: cover
+cover: tool-covercheck ## Measure coverage and hold the areas in tools/coverage.txt to it.
+	$(GO) test -coverpkg="$$($(GO) list ./... | grep -v /examples | paste -sd, -)" -coverprofile=coverage.out $(TESTFLAGS) ./...
+	@$(BIN)/covercheck -profile coverage.out -areas tools/coverage.txt
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (10s) each.
+	@tools/fuzz.sh $(FUZZTIME) $(IMPORTABLE)
+
+.PHONY: bench
+bench: ## Run the benchmarks BENCH matches, COUNT times; compare two outputs with bin/benchstat.
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+.PHONY: examples
+examples: ## Build the examples and run the main one against the emulator.
+	@if [[ ! -d examples ]]; then echo "no examples yet"; exit 0; fi; set -x; \
+	$(GO) build -o /dev/null ./examples/...; $(GO) vet ./examples/...; \
+	env -u PLURAL_CLIENT_ID -u PLURAL_CLIENT_SECRET -u PLURAL_ENVIRONMENT -u PLURAL_BASE_URL $(LIMIT) $(GO) run ./examples/preauth
+
+.PHONY: modules
+modules: ## Vet and test the other modules of the repository.
+	@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...); done
+
+## Style
+
+.PHONY: fmt
+fmt: tool-golangci-lint ## Format the code.
+	@for dir in $(MODULES); do (cd $$dir && $(BIN)/golangci-lint fmt); done
+
+.PHONY: fmt-check
+fmt-check: tool-golangci-lint ## Fail if the code is not formatted.
+	@for dir in $(MODULES); do (cd $$dir && $(BIN)/golangci-lint fmt --diff) || { echo "not formatted: run make fmt"; exit 1; }; done
+
+.PHONY: vet
+vet: ## Run go vet.
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: tool-golangci-lint ## Run golangci-lint on every module.
+	@$(BIN)/golangci-lint config verify
+	@failed=; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && GOTOOLCHAIN=auto $(BIN)/golangci-lint run ./...) || failed=1; done; [[ -z $$failed ]]
+
+.PHONY: tidy
+tidy: ## Tidy every go.mod.
+	@for dir in $(MODULES); do (cd $$dir && $(NEWER_GO) mod tidy); done
+
+.PHONY: tidy-check
+tidy-check: ## Fail if a go.mod is not tidy.
+	@for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) mod tidy -diff) || { echo "not tidy: run make tidy"; exit 1; }; done
+
+## What merchants get
+
+.PHONY: consumer
+consumer: ## Vendor the package into a merchant's module; build and test that with the oldest and the newest Go.
+	@tools/consumer.sh $(GO_OLDEST) $(GO_NEWEST)
+
+.PHONY: compat
+compat: ## Run the tests with the oldest and the newest Go.
+	GOTOOLCHAIN=go$(GO_OLDEST) $(GO) test $(TESTFLAGS) ./...
+	GOTOOLCHAIN=go$(GO_NEWEST) $(GO) test $(TESTFLAGS) ./...
+
+.PHONY: 386
+386: ## Build and vet for a 32-bit platform.
+	GOARCH=386 CGO_ENABLED=0 $(GO) build ./...
+	GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
+
+.PHONY: depcheck
+depcheck: ## Fail if merchants would compile more than the standard library and uuid.
+	@tools/depcheck.sh $(GO_OLDEST)
+
+.PHONY: apicheck
+apicheck: tool-apicheck ## Fail if the exported API differs from its golden files.
+	@$(BIN)/apicheck -golden api $(IMPORTABLE)
+
+.PHONY: api
+api: tool-apicheck ## Rewrite the golden files of the exported API.
+	@$(BIN)/apicheck -golden api -update $(IMPORTABLE)
+
+.PHONY: vuln
+vuln: tool-govulncheck ## Look for known vulnerabilities (needs the network; not part of check).
+	$(BIN)/govulncheck ./...
+
+## The rest
+
+.PHONY: clean
+clean: ## Remove what the targets above leave behind.
+	rm -rf bin coverage.out coverage.html
+
+# The go command knows when a tool is up to date: asking again costs half a second.
+.PHONY: tools
+tools: tool-golangci-lint tool-benchstat tool-govulncheck tool-apicheck tool-covercheck ## Build all tools into bin/.
+
+tool-golangci-lint: PKG = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+tool-benchstat:     PKG = golang.org/x/perf/cmd/benchstat
+tool-govulncheck:   PKG = golang.org/x/vuln/cmd/govulncheck
+tool-apicheck:      PKG = ./apicheck
+tool-covercheck:    PKG = ./covercheck
+
+tool-%:
+	@cd tools && $(NEWER_GO) build -o $(BIN)/$* $(PKG)
