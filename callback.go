@@ -1,0 +1,434 @@
+package plural
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxCallbackBytes  = 64 << 10
+	maxCallbackFields = 64 // Plural sends five
+)
+
+// Callback is what a payer's browser brings back from the checkout, verified. Only a [Verifier] makes one that [OrderService.Confirm] accepts.
+//
+// The signature covers no amount and no time: a callback can be replayed, and says nothing about how much was paid. Neither is Status alone proof of
+// success; Plural's own failure sample says AUTHORIZED, beside an error code. Confirm it against the server's order before shipping anything.
+//
+// A Callback prints and logs without ErrorMessage and Fields; [json.Marshal] keeps them.
+type Callback struct {
+	OrderID      string            `json:"order_id"`
+	Status       OrderStatus       `json:"status"` // from status or payment_status, whichever Plural sent
+	ErrorCode    ErrorCode         `json:"error_code,omitzero"`
+	ErrorMessage string            `json:"error_message,omitzero"` // for people; may be about a person
+	Fields       map[string]string `json:"fields,omitzero"`        // all fields with a value, by wire name, without the signature
+
+	verified *verifiedCallback
+}
+
+// verifiedCallback is what the signature vouched for, so that a Callback made or changed by hand is told from a verified one.
+type verifiedCallback struct {
+	orderID      string
+	status       OrderStatus
+	errorCode    ErrorCode
+	errorMessage string
+}
+
+// isVerified says whether a Verifier made the Callback and nobody changed it since.
+func (c *Callback) isVerified() bool {
+	return c != nil && c.verified != nil && *c.verified == verifiedCallback{c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
+}
+
+// VerifyCallback verifies the form that the payer's browser posts to the callback URL. Pass the fields of the body alone: what the query string of the
+// callback URL says was not signed. [Verifier.VerifyCallbackRequest] does that.
+//
+// The rule is that of Plural's pre-authorisation guide, section 3.2: the fields other than signature, as key=value with decoded values, sorted by key
+// and joined with "&", signed with HMAC-SHA256. Fields without a value are left out of that text or kept in it, since the guide does not say which. The
+// text is not escaped, so whatever could be read in two ways is refused: repeated fields, names with characters outside A-Z, a-z, 0-9 and _, and values
+// that could hold further fields.
+//
+// The error is [ErrInvalidSignature] or [ErrMalformedCallback].
+func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
+	if len(form) > maxCallbackFields {
+		return nil, malformedCallback(ReasonTooManyFields)
+	}
+	names := make([]string, 0, len(form))
+	for name := range form {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+
+	fields := make([]callbackField, 0, len(form))
+	for _, name := range names {
+		for _, value := range form[name] {
+			fields = append(fields, callbackField{name, value})
+			if len(fields) > maxCallbackFields {
+				return nil, malformedCallback(ReasonTooManyFields)
+			}
+		}
+	}
+	return v.verifyCallback(fields)
+}
+
+// VerifyCallbackRequest verifies the request that the payer's browser makes to the callback URL: a POST of an HTML form, of at most 64 KiB, not
+// compressed. It reads the body, once; the query string changes nothing. A form that a framework has parsed into r.PostForm before is used instead.
+//
+// The error is [ErrInvalidSignature] or [ErrMalformedCallback]. A sender that stalls is the server's business: set its ReadTimeout.
+func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
+	if r == nil || r.Method != http.MethodPost {
+		return nil, malformedCallback(ReasonMethod)
+	}
+	if !isForm(r.Header) {
+		return nil, malformedCallback(ReasonContentType)
+	}
+	if !isUncompressed(r.Header) {
+		return nil, malformedCallback(ReasonContentEncoding)
+	}
+	if r.PostForm != nil {
+		return v.VerifyCallback(r.PostForm)
+	}
+	body, err := readBody(r, maxCallbackBytes)
+	if err != nil {
+		return nil, bodyError(ErrMalformedCallback, err)
+	}
+	if bytes.Count(body, []byte("&")) >= maxCallbackFields {
+		return nil, malformedCallback(ReasonTooManyFields)
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, malformedCallback(ReasonFormEncoding)
+	}
+	return v.VerifyCallback(form)
+}
+
+// VerifyCallbackJSON verifies the object that the checkout's JavaScript hands to the page's success and failure handlers, in the IFRAME and SDK
+// integrations, when the page passes it on to the server. It has to be one flat JSON object of at most 64 KiB with unique names and string values;
+// names are case-sensitive, and a null is as good as absent.
+//
+// The error is [ErrInvalidSignature] or [ErrMalformedCallback].
+func (v *Verifier) VerifyCallbackJSON(body []byte) (*Callback, error) {
+	if len(body) > maxCallbackBytes {
+		return nil, malformedCallback(ReasonBodyTooLarge)
+	}
+	fields, err := flatObject(body)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(fields, func(a, b callbackField) int { return strings.Compare(a.name, b.name) })
+	return v.verifyCallback(fields)
+}
+
+type callbackField struct{ name, value string }
+
+// verifyCallback verifies fields that are sorted by name.
+func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
+	if v == nil || v.config == nil || len(v.config.callbackKeys) == 0 {
+		return nil, errNoKeys
+	}
+	signature, signed, err := splitSignature(fields)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkCallbackFields(signed); err != nil {
+		return nil, err
+	}
+	if !v.matchesCallback(signed, signature) {
+		return nil, errSignatureMismatch
+	}
+	return newCallback(signed), nil
+}
+
+// splitSignature parts the signature field, decoded, from the signed ones.
+func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed []callbackField, err error) {
+	given := ""
+	signed = make([]callbackField, 0, len(fields))
+	for i, f := range fields {
+		switch {
+		case f.name != "signature":
+			signed = append(signed, f)
+		case i > 0 && fields[i-1].name == f.name:
+			return signature, nil, errSignatureRepeated
+		default:
+			given = f.value
+		}
+	}
+	if given == "" {
+		return signature, nil, errSignatureMissing
+	}
+	var digits [2 * sha256.Size]byte
+	if copy(digits[:], given) != len(given) || len(given) != len(digits) {
+		return signature, nil, errSignatureMalformed
+	}
+	if _, err := hex.Decode(signature[:], digits[:]); err != nil {
+		return signature, nil, errSignatureMalformed
+	}
+	return signature, signed, nil
+}
+
+// checkCallbackFields refuses what makes the signed text readable in two ways, and what is no callback.
+func checkCallbackFields(fields []callbackField) error {
+	var hasOrderID, hasStatus bool
+	size, statuses := 0, 0
+	for i, f := range fields {
+		size += len(f.name) + len(f.value) + 2
+		switch {
+		case size > maxCallbackBytes:
+			return malformedCallback(ReasonBodyTooLarge)
+		case !isFieldName(f.name):
+			return malformedCallback(ReasonFieldName)
+		case i > 0 && fields[i-1].name == f.name:
+			return malformedCallback(ReasonFieldRepeated)
+		case !isFieldValue(f.name, f.value):
+			return malformedCallback(ReasonFieldValue)
+		}
+		switch f.name {
+		case "order_id":
+			hasOrderID = f.value != ""
+		case "status", "payment_status":
+			statuses++
+			hasStatus = f.value != ""
+		}
+	}
+	switch {
+	case !hasOrderID:
+		return malformedCallback(ReasonOrderIDMissing)
+	case statuses > 1:
+		return malformedCallback(ReasonStatusRepeated)
+	case !hasStatus:
+		return malformedCallback(ReasonStatusMissing)
+	}
+	return nil
+}
+
+// isFieldName keeps "&" and "=" out of names, which could smuggle a field as well as a value can.
+func isFieldName(name string) bool {
+	for i := range len(name) {
+		if !isNameByte(name[i]) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func isNameByte(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
+}
+
+// isFieldValue allows "&" in the error message alone, which is free text, and there only where no field name and "=" follow: the signed text can then
+// be cut into fields in one way only.
+func isFieldValue(name, value string) bool {
+	if !utf8.ValidString(value) {
+		return false
+	}
+	for rest := value; ; {
+		_, after, found := strings.Cut(rest, "&")
+		if !found {
+			return true
+		}
+		if name != "error_message" {
+			return false
+		}
+		n := 0
+		for n < len(after) && isNameByte(after[n]) {
+			n++
+		}
+		if n > 0 && n < len(after) && after[n] == '=' {
+			return false
+		}
+		rest = after
+	}
+}
+
+// matchesCallback compares the signature with that of each form under each key. How many there are is public; which one matches is not told by time.
+func (v *Verifier) matchesCallback(fields []callbackField, signature [sha256.Size]byte) bool {
+	texts := [2][]byte{signedText(fields, false)}
+	forms := texts[:1]
+	if slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" }) {
+		texts[1] = signedText(fields, true)
+		forms = texts[:2]
+	}
+	match := 0
+	for _, key := range v.config.callbackKeys {
+		for _, text := range forms {
+			sum := key.mac(nil, text)
+			match |= subtle.ConstantTimeCompare(sum[:], signature[:])
+		}
+	}
+	return match == 1
+}
+
+func signedText(fields []callbackField, keepEmpty bool) []byte {
+	size := 0
+	for _, f := range fields {
+		size += len(f.name) + len(f.value) + 2
+	}
+	text := make([]byte, 0, size)
+	for _, f := range fields {
+		if f.value == "" && !keepEmpty {
+			continue
+		}
+		if len(text) > 0 {
+			text = append(text, '&')
+		}
+		text = append(text, f.name...)
+		text = append(text, '=')
+		text = append(text, f.value...)
+	}
+	return text
+}
+
+func newCallback(fields []callbackField) *Callback {
+	c := &Callback{Fields: make(map[string]string, len(fields))}
+	for _, f := range fields {
+		if f.value == "" {
+			continue
+		}
+		c.Fields[f.name] = f.value
+		switch f.name {
+		case "order_id":
+			c.OrderID = f.value
+		case "status", "payment_status":
+			c.Status = OrderStatus(f.value)
+		case "error_code":
+			c.ErrorCode = ErrorCode(f.value)
+		case "error_message":
+			c.ErrorMessage = f.value
+		}
+	}
+	c.verified = &verifiedCallback{c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
+	return c
+}
+
+// flatObject reads one JSON object of strings and nulls. Repeated names stay repeated, for the caller to find.
+func flatObject(body []byte) ([]callbackField, error) {
+	if !utf8.Valid(body) || !json.Valid(body) {
+		return nil, malformedCallback(ReasonJSON)
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if opening, err := dec.Token(); err != nil || opening != json.Delim('{') {
+		return nil, malformedCallback(ReasonJSON)
+	}
+	var fields []callbackField
+	nulls := make(map[string]bool)
+	for count := 0; dec.More(); count++ {
+		if count == maxCallbackFields {
+			return nil, malformedCallback(ReasonTooManyFields)
+		}
+		name, err := stringToken(dec)
+		if err != nil {
+			return nil, err
+		}
+		value, err := dec.Token()
+		if err != nil {
+			return nil, malformedCallback(ReasonJSON)
+		}
+		repeated := nulls[name] || slices.ContainsFunc(fields, func(f callbackField) bool { return f.name == name })
+		switch value := value.(type) {
+		case string:
+			fields = append(fields, callbackField{name, value})
+		case nil:
+			nulls[name] = true
+		default:
+			return nil, malformedCallback(ReasonJSON)
+		}
+		if repeated {
+			return nil, malformedCallback(ReasonFieldRepeated)
+		}
+	}
+	return fields, nil
+}
+
+func stringToken(dec *json.Decoder) (string, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return "", malformedCallback(ReasonJSON)
+	}
+	text, ok := token.(string)
+	if !ok {
+		return "", malformedCallback(ReasonJSON)
+	}
+	return text, nil
+}
+
+// isForm says whether there is one content type and it is that of an HTML form.
+func isForm(h http.Header) bool {
+	value, count := headerValue(h, "Content-Type")
+	if count != 1 {
+		return false
+	}
+	mediaType, _, err := mime.ParseMediaType(value)
+	return err == nil && mediaType == "application/x-www-form-urlencoded"
+}
+
+// isUncompressed says whether the body is what it seems: signatures are over the body as sent, and inflating it is a way to exhaust memory.
+func isUncompressed(h http.Header) bool {
+	value, count := headerValue(h, "Content-Encoding")
+	return count == 0 || count == 1 && (value == "" || strings.EqualFold(value, "identity"))
+}
+
+// headerValue finds a header in any spelling of its name: some gateways build the map by hand, in lower case.
+func headerValue(h http.Header, name string) (value string, count int) {
+	for key, values := range h {
+		if len(key) == len(name) && strings.EqualFold(key, name) && len(values) > 0 {
+			value = values[0]
+			count += len(values)
+		}
+	}
+	return value, count
+}
+
+var errBodyTooLarge = errors.New("plural: the body is too large")
+
+func readBody(r *http.Request, most int64) ([]byte, error) {
+	if r.ContentLength > most {
+		return nil, errBodyTooLarge
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	most = min(most, math.MaxInt64-1)
+	var body bytes.Buffer
+	n, err := body.ReadFrom(io.LimitReader(r.Body, most+1))
+	if tooLarge := (*http.MaxBytesError)(nil); n > most || errors.As(err, &tooLarge) {
+		return nil, errBodyTooLarge
+	}
+	return body.Bytes(), err
+}
+
+func bodyError(kind, err error) error {
+	if errors.Is(err, errBodyTooLarge) {
+		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
+	}
+	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: err}
+}
+
+// String gives the fields that are about no person.
+func (c Callback) String() string {
+	return fmt.Sprintf("plural.Callback{OrderID: %q, Status: %q, ErrorCode: %q}", c.OrderID, c.Status, c.ErrorCode)
+}
+
+// Format writes String under every verb.
+func (c Callback) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String()) }
+
+// LogValue has the fields that are about no person.
+func (c Callback) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("order_id", c.OrderID),
+		slog.String("status", string(c.Status)),
+		slog.String("error_code", string(c.ErrorCode)),
+	)
+}

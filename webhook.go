@@ -1,0 +1,294 @@
+package plural
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/internal/wire"
+)
+
+const (
+	defaultMaxWebhookBody = 1 << 20
+
+	maxWebhookID             = 128
+	maxWebhookTimestamp      = 11
+	maxWebhookSignatures     = 8
+	maxWebhookSignatureBytes = 1 << 10
+	encodedSignatureBytes    = 44
+)
+
+// ErrNoOrder is what [Event.Order] fails with for an event that is not about an order.
+var ErrNoOrder = errors.New("plural: the event carries no order")
+
+// Event is a webhook, verified.
+//
+// Plural delivers an event at least once, in no particular order: tell repetitions by ID, and read the order again before acting on it. An Event prints
+// and logs without its data, which may be about a person; [json.Marshal] keeps it.
+type Event struct {
+	ID        string          `json:"id"`        // the webhook-id header, the same on every redelivery
+	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
+	Type      EventType       `json:"event_type"`
+	Data      json.RawMessage `json:"data,omitzero"` // as it came
+
+	raw json.RawMessage
+}
+
+// RawJSON is the whole body, as it came. It has what the envelope adds to type and data, such as the event_id and merchant_id of subscription events.
+func (e *Event) RawJSON() json.RawMessage { return bytes.Clone(e.raw) }
+
+// Order is the order, or the refund, that an order, payment or refund event is about. For another event the error is [ErrNoOrder].
+//
+// A REFUND_PROCESSED event may carry the refunded order, with the refund among its Refunds, instead of the refund: look at its Type.
+func (e *Event) Order() (*Order, error) {
+	var order Order
+	if len(e.Data) == 0 || e.Data[0] != '{' {
+		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, e.Type)
+	}
+	if err := json.Unmarshal(e.Data, &order); err != nil {
+		return nil, &VerificationError{kind: ErrMalformedWebhook, reason: ReasonJSON, cause: err}
+	}
+	if order.OrderID == "" {
+		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, e.Type)
+	}
+	return &order, nil
+}
+
+// VerifyWebhookSignature verifies a webhook's signature and freshness from its headers and its body as received, without parsing the body and without
+// allocating memory.
+//
+// The rule is that of Plural's webhook documentation, signature verification: HMAC-SHA256 over webhook-id, webhook-timestamp and body, joined with ".",
+// in base64 behind "v1," in the webhook-signature header, which may hold up to eight signatures separated by spaces. Versions other than v1 are passed
+// over. Each of the three headers has to be there exactly once, in whatever spelling of its name.
+//
+// The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is right; see [WithTolerance]) or [ErrMalformedWebhook].
+func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
+	_, _, err := v.verifyWebhook(h, body)
+	return err
+}
+
+// VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and parses its envelope. Event types and fields that this package does not
+// know are no error, and neither is an envelope without a type.
+func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
+	id, timestamp, err := v.verifyWebhook(h, body)
+	if err != nil {
+		return nil, err
+	}
+	var envelope struct {
+		Type EventType       `json:"event_type"` // eventType in some events
+		Data json.RawMessage `json:"data"`
+	}
+	if err := wire.Unmarshal(body, &envelope); err != nil {
+		return nil, malformedWebhook(ReasonJSON)
+	}
+	return &Event{ID: id, Timestamp: timestamp, Type: envelope.Type, Data: envelope.Data, raw: bytes.Clone(body)}, nil
+}
+
+// VerifyWebhookRequest verifies a webhook's request: a POST of at most 1 MiB, not compressed, whose body nobody has read before. It reads the body,
+// once. [NewWebhookHandler] does this and the rest.
+//
+// A sender that stalls is the server's business: set its ReadTimeout.
+func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {
+	if r == nil || r.Method != http.MethodPost {
+		return nil, malformedWebhook(ReasonMethod)
+	}
+	return v.verifyWebhookRequest(r, defaultMaxWebhookBody)
+}
+
+func (v *Verifier) verifyWebhookRequest(r *http.Request, maxBody int64) (*Event, error) {
+	if !isUncompressed(r.Header) {
+		return nil, malformedWebhook(ReasonContentEncoding)
+	}
+	body, err := readBody(r, maxBody)
+	if err != nil {
+		return nil, bodyError(ErrMalformedWebhook, err)
+	}
+	return v.VerifyWebhook(r.Header, body)
+}
+
+// verifyWebhook checks the form of the headers, then the signature, then the freshness.
+func (v *Verifier) verifyWebhook(h http.Header, body []byte) (id string, timestamp time.Time, err error) {
+	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
+		return "", time.Time{}, errNoKeys
+	}
+	id, digits, signatures, err := webhookHeaders(h)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	seconds, ok := parseTimestamp(digits)
+	if !ok {
+		return "", time.Time{}, errWebhookTimestamp
+	}
+	if len(body) == 0 {
+		return "", time.Time{}, errWebhookBodyEmpty
+	}
+	var given webhookSignatures
+	if err := given.parse(signatures); err != nil {
+		return "", time.Time{}, err
+	}
+	if !v.matchesWebhook(id, digits, body, &given) {
+		return "", time.Time{}, errSignatureMismatch
+	}
+	timestamp = time.Unix(seconds, 0).UTC()
+	return id, timestamp, v.checkFreshness(timestamp)
+}
+
+// matchesWebhook compares every signature with that under every key. How many there are is public; which one matches is not told by time.
+func (v *Verifier) matchesWebhook(id, digits string, body []byte, given *webhookSignatures) bool {
+	var buf [maxWebhookID + 1 + maxWebhookTimestamp + 1]byte
+	head := append(buf[:0], id...)
+	head = append(head, '.')
+	head = append(head, digits...)
+	head = append(head, '.')
+
+	match := 0
+	for _, key := range v.config.webhookKeys {
+		sum := key.mac(head, body)
+		for i := range given.count {
+			match |= subtle.ConstantTimeCompare(sum[:], given.sums[i][:])
+		}
+	}
+	return match == 1
+}
+
+func (v *Verifier) checkFreshness(timestamp time.Time) error {
+	age := v.config.now().Sub(timestamp)
+	switch {
+	case age > v.config.tolerance:
+		return errTimestampPast
+	case age < -v.config.tolerance:
+		return errTimestampFuture
+	}
+	return nil
+}
+
+// webhookHeaders finds the three headers in one pass over the map, in any spelling of their names: some gateways build it by hand, in lower case.
+func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error) {
+	var ids, timestamps, lists int
+	for key, values := range h {
+		if len(values) == 0 {
+			continue
+		}
+		switch {
+		case len(key) == len("Webhook-Id") && strings.EqualFold(key, "Webhook-Id"):
+			id = values[0]
+			ids += len(values)
+		case len(key) == len("Webhook-Timestamp") && strings.EqualFold(key, "Webhook-Timestamp"):
+			timestamp = values[0]
+			timestamps += len(values)
+		case len(key) == len("Webhook-Signature") && strings.EqualFold(key, "Webhook-Signature"):
+			signatures = values[0]
+			lists += len(values)
+		}
+	}
+	switch {
+	case ids != 1 || !isWebhookID(id):
+		return "", "", "", errWebhookID
+	case timestamps != 1:
+		return "", "", "", errWebhookTimestamp
+	case lists == 0 || signatures == "":
+		return "", "", "", errSignatureMissing
+	case lists > 1:
+		return "", "", "", errSignatureRepeated
+	}
+	return id, timestamp, signatures, nil
+}
+
+// isWebhookID allows what Plural's ids are made of. Without "=" in it, nothing that was signed as a callback can be read as a webhook.
+func isWebhookID(id string) bool {
+	for i := range len(id) {
+		if !isNameByte(id[i]) && id[i] != '-' {
+			return false
+		}
+	}
+	return 0 < len(id) && len(id) <= maxWebhookID
+}
+
+// parseTimestamp reads seconds since 1970, in too few digits to overflow.
+func parseTimestamp(digits string) (seconds int64, ok bool) {
+	if len(digits) == 0 || len(digits) > maxWebhookTimestamp {
+		return 0, false
+	}
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return 0, false
+		}
+		seconds = 10*seconds + int64(digits[i]-'0')
+	}
+	return seconds, true
+}
+
+type webhookSignatures struct {
+	sums  [maxWebhookSignatures][sha256.Size]byte
+	count int
+}
+
+// parse reads "v1,<base64>" elements separated by single spaces. One malformed element spoils the list: nothing that Plural sends has any.
+func (s *webhookSignatures) parse(list string) error {
+	if len(list) > maxWebhookSignatureBytes {
+		return errSignatureMalformed
+	}
+	for n := 0; ; n++ {
+		element, rest, more := strings.Cut(list, " ")
+		version, encoded, found := strings.Cut(element, ",")
+		if n == maxWebhookSignatures || !found || version == "" || encoded == "" {
+			return errSignatureMalformed
+		}
+		if version == "v1" {
+			if !decodeSignature(&s.sums[s.count], encoded) {
+				return errSignatureMalformed
+			}
+			s.count++
+		}
+		if !more {
+			break
+		}
+		list = rest
+	}
+	if s.count == 0 {
+		return errSignatureVersion
+	}
+	return nil
+}
+
+// decodeSignature takes canonical base64 of 32 bytes and nothing else. The decoder passes over line ends, which the fixed length rules out.
+func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
+	var text [encodedSignatureBytes]byte
+	var decoded [encodedSignatureBytes / 4 * 3]byte
+	if len(encoded) != len(text) {
+		return false
+	}
+	copy(text[:], encoded)
+	n, err := base64.StdEncoding.Strict().Decode(decoded[:], text[:])
+	if err != nil || n != len(sum) {
+		return false
+	}
+	copy(sum[:], decoded[:])
+	return true
+}
+
+// String gives id, time and type.
+func (e Event) String() string {
+	return fmt.Sprintf("plural.Event{ID: %q, Timestamp: %s, Type: %q}", e.ID, e.Timestamp.Format(time.RFC3339), e.Type)
+}
+
+// Format writes String under every verb.
+func (e Event) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.String()) }
+
+// LogValue has id, time and type.
+func (e Event) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("id", e.ID),
+		slog.Time("timestamp", e.Timestamp),
+		slog.String("event_type", string(e.Type)),
+	)
+}
