@@ -1,0 +1,149 @@
+package plural
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR]; other codes occur as the payer's currency in international ones.
+type Currency string
+
+// CurrencyINR is the Indian rupee, the currency of every domestic payment.
+const CurrencyINR Currency = "INR"
+
+// Amount is money in the minor unit of its currency: for rupees, paise. It is never a float.
+type Amount struct {
+	Value    int64    `json:"value" wire:"exact"` // minor units: 149950 is 1499.50 rupees
+	Currency Currency `json:"currency"`
+}
+
+// INR is an amount of so many paise: INR(149950) is 1499.50 rupees.
+func INR(paise int64) Amount {
+	return Amount{Value: paise, Currency: CurrencyINR}
+}
+
+// ParseAmount reads a decimal number in the major unit, as shops and spreadsheets write it: "1499.5", "1,499.50" and "10,00,000" (Western or
+// Indian grouping). It takes no sign, no exponent, no currency symbol, no space, and no more decimals than the currency has; nothing is rounded.
+// The result is exact: no float is involved.
+func ParseAmount(decimal string, c Currency) (Amount, error) {
+	exponent, ok := c.exponent()
+	if !ok {
+		return Amount{}, fmt.Errorf("plural: parse amount: %q is not a currency code of three capital letters", string(c))
+	}
+	whole, fraction, hasPoint := strings.Cut(decimal, ".")
+	if hasPoint && (fraction == "" || len(fraction) > exponent) {
+		return Amount{}, fmt.Errorf("plural: parse amount: %q: %s takes up to %d decimals", clip(decimal), c, exponent)
+	}
+	digits, ok := ungroup(whole)
+	if !ok || !allDigits(digits) || hasPoint && !allDigits(fraction) {
+		return Amount{}, fmt.Errorf("plural: parse amount: %q is not a plain decimal number", clip(decimal))
+	}
+	value, err := strconv.ParseInt(digits+fraction+strings.Repeat("0", exponent-len(fraction)), 10, 64)
+	if err != nil {
+		return Amount{}, fmt.Errorf("plural: parse amount: %q is too large", clip(decimal))
+	}
+	return Amount{Value: value, Currency: c}, nil
+}
+
+// String is the currency and the amount in the major unit, such as "INR 1499.50". For amounts that are not negative, [ParseAmount] reads the
+// number back to the same Amount.
+func (a Amount) String() string {
+	exponent, ok := a.Currency.exponent()
+	if !ok {
+		exponent = 0
+	}
+	negative := a.Value < 0
+	digits := strconv.FormatUint(magnitude(a.Value), 10)
+	if len(digits) <= exponent {
+		digits = strings.Repeat("0", exponent-len(digits)+1) + digits
+	}
+	var b strings.Builder
+	b.WriteString(string(a.Currency))
+	b.WriteByte(' ')
+	if negative {
+		b.WriteByte('-')
+	}
+	b.WriteString(digits[:len(digits)-exponent])
+	if exponent > 0 {
+		b.WriteByte('.')
+		b.WriteString(digits[len(digits)-exponent:])
+	}
+	return b.String()
+}
+
+// exponent is the number of decimals of a currency (ISO 4217); false for what is no code of three capital letters.
+func (c Currency) exponent() (int, bool) {
+	if len(c) != 3 {
+		return 0, false
+	}
+	for _, r := range c {
+		if r < 'A' || r > 'Z' {
+			return 0, false
+		}
+	}
+	switch c {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+		return 0, true
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		return 3, true
+	case "CLF", "UYW":
+		return 4, true
+	}
+	return 2, true
+}
+
+// plus adds two amounts of one currency; false when they differ in currency or overflow.
+func (a Amount) plus(b Amount) (Amount, bool) {
+	if a.Currency != b.Currency || a.Value < 0 || b.Value < 0 || a.Value > math.MaxInt64-b.Value {
+		return Amount{}, false
+	}
+	return Amount{Value: a.Value + b.Value, Currency: a.Currency}, true
+}
+
+// ungroup removes well-placed thousands separators: groups of three (1,234,567), or of three and then twos (12,34,567).
+func ungroup(whole string) (string, bool) {
+	groups := strings.Split(whole, ",")
+	if len(groups) == 1 {
+		return whole, true
+	}
+	last := len(groups) - 1
+	western, indian := true, true
+	for i, g := range groups {
+		switch i {
+		case last:
+			western, indian = western && len(g) == 3, indian && len(g) == 3
+		case 0:
+			western, indian = western && len(g) >= 1 && len(g) <= 3, indian && len(g) >= 1 && len(g) <= 2
+		default:
+			western, indian = western && len(g) == 3, indian && len(g) == 2
+		}
+	}
+	return strings.Join(groups, ""), western || indian
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func magnitude(v int64) uint64 {
+	if v < 0 {
+		return uint64(-(v + 1)) + 1
+	}
+	return uint64(v)
+}
+
+// clip keeps hostile input from filling an error text.
+func clip(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}

@@ -1,0 +1,283 @@
+package plural
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/internal/retry"
+	"github.com/plural-go/plural/internal/token"
+	"github.com/plural-go/plural/internal/wire"
+)
+
+const (
+	maxAnswer    = 4 << 20 // an answer is read up to here; no published one is larger than a few KiB
+	maxErrorBody = 8 << 10 // so much of it is kept in an Error
+)
+
+// answer is what one try brought: a status and a body, or an error.
+type answer struct {
+	status  int
+	header  http.Header
+	body    []byte
+	err     error // no answer, or one that cannot be used
+	notSent bool  // it is certain that no byte of the request went out
+
+	parsed *errorDocument
+}
+
+// class is what an answer means for the request.
+type class int
+
+const (
+	classAmbiguous class = iota // the request may or may not have been carried out
+	classNotSent                // nothing was sent
+	classOK                     // a 2xx with a JSON document; whether it is the right one is for the caller to judge
+	classThrottled              // refused for now, not carried out
+	classRejected               // refused, not carried out
+)
+
+// class goes by the code first and then by the status: one code has several statuses, and the statuses 429 and 504 have codes with opposite meanings.
+func (a *answer) class() class {
+	if a.notSent {
+		return classNotSent
+	}
+	if a.err != nil || a.status == 0 {
+		return classAmbiguous
+	}
+	code := a.document().code()
+	switch {
+	case a.status >= 200 && a.status <= 299:
+		return a.class2xx(code)
+	case code == CodeInvalidUserAccount:
+		return classRejected
+	case code == CodeTimedOut || a.status < 400 || a.status >= 500:
+		return classAmbiguous
+	}
+	switch a.status {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly:
+		return classAmbiguous
+	case http.StatusTooManyRequests:
+		if !code.isDefinitive() {
+			return classThrottled
+		}
+	}
+	if code == CodeAPIRateLimit {
+		return classThrottled
+	}
+	return classRejected
+}
+
+// class2xx sorts out successes that carry an error document.
+func (a *answer) class2xx(code ErrorCode) class {
+	if a.document().Data != nil {
+		return classOK
+	}
+	switch {
+	case code.isDefinitive():
+		return classRejected
+	case code == CodeAPIRateLimit:
+		return classThrottled
+	case code.isServerFault():
+		return classAmbiguous
+	}
+	return classOK
+}
+
+// retryAfter is how long to wait before the next try, if the answer or the token's backoff asks for a wait.
+func (a *answer) retryAfter() time.Duration {
+	var failed *token.Failure
+	if errors.As(a.err, &failed) {
+		return max(0, time.Until(failed.Until))
+	}
+	return retry.After(a.header, time.Now())
+}
+
+func (k *call) failure(a *answer) *Error {
+	return a.failure(k.op, k.subject, k.requestID, k.attempts)
+}
+
+// failure turns an answer that is not the one asked for into the error for it.
+func (a *answer) failure(op operation, subject, requestID string, attempts int) *Error {
+	e := &Error{
+		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
+		Header: a.header, Err: a.err, lookup: op.lookup,
+	}
+	if a.status == 0 {
+		return e
+	}
+	e.Body = slices.Clone(a.body[:min(len(a.body), maxErrorBody)])
+	e.RetryAfter = retry.After(a.header, time.Now())
+	d := a.document()
+	e.Code, e.Message, e.Details, e.TraceID = d.code(), d.message(), d.details(), d.TraceID
+	if e.TraceID == "" {
+		e.TraceID = a.header.Get("X-Request-Id")
+	}
+	if !d.isJSON {
+		if e.Message = a.excerpt(); e.Err == nil && a.status >= 200 && a.status <= 299 {
+			e.Err = errors.New("the answer is not JSON")
+		}
+	}
+	return e
+}
+
+// excerpt describes an answer that is not JSON, such as a firewall's page.
+func (a *answer) excerpt() string {
+	if len(a.body) == 0 {
+		return "empty answer"
+	}
+	mediaType, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	if err != nil || mediaType == "" {
+		mediaType = "no content type"
+	}
+	const most = 80
+	text := strings.Join(strings.Fields(withoutTags(a.body[:min(len(a.body), 1<<10)])), " ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return fmt.Sprintf("not JSON (%s): %s", clip(mediaType), text)
+}
+
+func withoutTags(page []byte) string {
+	var b strings.Builder
+	inTag := false
+	for _, r := range string(bytes.ToValidUTF8(page, []byte("?"))) {
+		switch {
+		case r == '<':
+			inTag = true
+			b.WriteByte(' ')
+		case r == '>':
+			inTag = false
+		case !inTag:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// errorDocument is the union of the error shapes that Plural's parts answer with: the pay API's, the gateway's, the token endpoint's, the checkout's.
+type errorDocument struct {
+	Data                   json.RawMessage `json:"data"`
+	Code                   ErrorCode       `json:"code" alias:"error_code"`
+	Message                string          `json:"message"`
+	ErrorMessage           string          `json:"error_message"`
+	ResponseMessage        string          `json:"response_message"`
+	Error                  json.RawMessage `json:"error"`
+	ErrorDescription       string          `json:"error_description"`
+	TraceID                string          `json:"trace_id"`
+	AdditionalErrorDetails json.RawMessage `json:"additional_error_details" alias:"additional_error_payload"`
+
+	isJSON bool
+	nested *errorDocument // error, when it is an object
+}
+
+func (a *answer) document() *errorDocument {
+	if a.parsed == nil {
+		a.parsed = parseErrorDocument(a.body)
+	}
+	return a.parsed
+}
+
+func parseErrorDocument(body []byte) *errorDocument {
+	d := &errorDocument{}
+	if err := wire.Unmarshal(body, d); err != nil {
+		return &errorDocument{isJSON: wire.Check(body) == nil}
+	}
+	d.isJSON = true
+	if bytes.HasPrefix(bytes.TrimSpace(d.Error), []byte("{")) {
+		d.nested = &errorDocument{}
+		var inner struct {
+			Code        ErrorCode `json:"code"`
+			Message     string    `json:"message"`
+			Description string    `json:"description"`
+		}
+		if err := wire.Unmarshal(d.Error, &inner); err == nil {
+			d.nested.Code, d.nested.Message, d.nested.ErrorDescription = inner.Code, inner.Message, inner.Description
+		}
+	}
+	return d
+}
+
+func (d *errorDocument) code() ErrorCode {
+	switch {
+	case d.Code != "":
+		return d.Code
+	case d.nested != nil:
+		return d.nested.Code
+	}
+	return ErrorCode(d.oauthError())
+}
+
+func (d *errorDocument) message() string {
+	candidates := []string{d.Message, d.ErrorMessage, d.ErrorDescription, d.ResponseMessage}
+	if d.nested != nil {
+		candidates = append(candidates, d.nested.Message, d.nested.ErrorDescription)
+	}
+	for _, m := range append(candidates, d.oauthError()) {
+		if m != "" {
+			return m
+		}
+	}
+	return ""
+}
+
+// oauthError is the token endpoint's "error", a string.
+func (d *errorDocument) oauthError() string {
+	var text string
+	if d.Error == nil || json.Unmarshal(d.Error, &text) != nil {
+		return ""
+	}
+	return text
+}
+
+func (d *errorDocument) details() *ErrorDetails {
+	if !bytes.HasPrefix(bytes.TrimSpace(d.AdditionalErrorDetails), []byte("{")) {
+		return nil
+	}
+	var details ErrorDetails
+	if err := wire.Unmarshal(d.AdditionalErrorDetails, &details); err != nil {
+		return nil
+	}
+	return &details
+}
+
+// readAnswer reads a response to its end, within bounds, so that its connection can be used again.
+func readAnswer(resp *http.Response) *answer {
+	a := &answer{status: resp.StatusCode, header: resp.Header}
+	defer func() { _ = resp.Body.Close() }()
+	a.body, a.err = readBounded(resp.Body, resp.ContentLength)
+	return a
+}
+
+var errTooLarge = errors.New("the answer is larger than 4 MiB")
+
+func readBounded(r io.Reader, announced int64) ([]byte, error) {
+	if announced > maxAnswer {
+		return nil, errTooLarge
+	}
+	var b bytes.Buffer
+	if announced > 0 {
+		b.Grow(int(announced) + bytes.MinRead)
+	}
+	n, err := b.ReadFrom(io.LimitReader(r, maxAnswer+1))
+	if err != nil {
+		return b.Bytes(), fmt.Errorf("the answer broke off after %d bytes: %w", n, err)
+	}
+	if n > maxAnswer {
+		return b.Bytes()[:maxAnswer], errTooLarge
+	}
+	return b.Bytes(), nil
+}
+
+// discard drains and closes a body that nobody reads.
+func discard(body io.ReadCloser) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxErrorBody))
+	_ = body.Close()
+}

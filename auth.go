@@ -1,0 +1,218 @@
+package plural
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/plural-go/plural/internal/token"
+	"github.com/plural-go/plural/internal/wire"
+)
+
+// Credentials are what Plural's onboarding team gives to a merchant. They print as a placeholder under every fmt verb, in slog and in JSON; give them to
+// [NewClient] and let them go.
+type Credentials struct {
+	ClientID     string
+	ClientSecret string
+}
+
+// TokenStore lets the processes of a fleet share one access token, so that all of them together fetch one. It holds opaque bytes: the token is sealed with
+// AES-GCM under a key derived from the client secret and bound to the base URL and the client id, and the key names are hashes. The store need not be
+// trusted to keep secrets.
+//
+// No call fails because of its store: one that fails, hangs, panics or returns nonsense is left out after two seconds, and the token is fetched directly.
+type TokenStore interface {
+	// Load returns what was last saved under key, and nil, nil when there is nothing.
+	Load(ctx context.Context, key string) (sealed []byte, err error)
+	// Save keeps sealed under key, for ttl.
+	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
+	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock frees itself after ttl. The context is for the waiting alone: it
+	// is cancelled once the lock is held.
+	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
+}
+
+func (c Credentials) validate() error {
+	for _, f := range []struct{ name, value string }{{"client id", c.ClientID}, {"client secret", c.ClientSecret}} {
+		if f.value == "" {
+			return fmt.Errorf("plural: new client: the %s is empty", f.name)
+		}
+		for _, r := range f.value {
+			if r <= ' ' || r >= 0x7f {
+				return fmt.Errorf("plural: new client: the %s has a space, a control character or a character outside ASCII", f.name)
+			}
+		}
+	}
+	return nil
+}
+
+// authTransport adds the access token to requests for the base URL's host, and to no other. It fetches the token, keeps it fresh, and heals one refused
+// token per request: it fetches another and sends the request once more.
+type authTransport struct {
+	base   http.RoundTripper
+	origin *url.URL
+	source *token.Source
+}
+
+// RoundTrip sends req with a token. The answer's Request is req itself, without the token.
+func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
+		closeBody(req)
+		return nil, errors.New("the access token goes to " + t.origin.Host + " only")
+	}
+	tok, err := t.source.Get(req.Context())
+	if err != nil {
+		closeBody(req)
+		return nil, &tokenError{err}
+	}
+	resp, err := t.send(req, req.Body, tok)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	t.source.Invalidate(tok)
+	body, ok := again(req)
+	if !ok {
+		return resp, nil
+	}
+	fresh, err := t.source.Get(req.Context())
+	if err != nil {
+		return resp, nil //nolint:nilerr // the 401 is the answer; the next call meets the token endpoint's error itself
+	}
+	discard(resp.Body)
+	return t.send(req, body, fresh)
+}
+
+func (t *authTransport) send(req *http.Request, body io.ReadCloser, tok *token.Token) (*http.Response, error) {
+	authorized := req.Clone(req.Context())
+	authorized.Body = body
+	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
+	authorized.Header.Set("Request-Timestamp", timestamp()) // of now: the token may have been waited for
+	if try := tryFrom(req.Context()); try != nil {
+		try.reachedBase.Store(true)
+	}
+	resp, err := t.base.RoundTrip(authorized)
+	if resp != nil {
+		resp.Request = req
+	}
+	return resp, err
+}
+
+// again is the request's body once more. Writes carry no GetBody, because net/http would repeat them by itself; the call's own bytes serve instead.
+func again(req *http.Request) (io.ReadCloser, bool) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req.Body, true
+	}
+	try := tryFrom(req.Context())
+	if try == nil {
+		return nil, false
+	}
+	return try.newBody(), true
+}
+
+// tokenError says that no token could be had, so that the request was not sent.
+type tokenError struct{ err error }
+
+func (e *tokenError) Error() string { return "no access token: " + e.err.Error() }
+func (e *tokenError) Unwrap() error { return e.err }
+
+// newTokenSource makes the source of tokens for a client. Fetches go to base directly: middleware never sees the client secret.
+func newTokenSource(cfg *config, creds Credentials, base http.RoundTripper) (*token.Source, error) {
+	f := &tokenFetcher{base: base, url: cfg.baseURL.JoinPath("/api/auth/v1/token").String(), userAgent: cfg.userAgent, creds: &creds, log: cfg.log}
+	if cfg.tokenStore == nil {
+		return token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) }), nil
+	}
+	vault, err := token.NewVault(cfg.tokenStore, creds.ClientSecret, cfg.baseURL.String()+"\x00"+creds.ClientID, f.log.storeFailed)
+	if err != nil {
+		return nil, fmt.Errorf("plural: new client: %w", err)
+	}
+	var source *token.Source
+	source = token.NewSource(func(ctx context.Context, old *token.Token) (*token.Token, error) {
+		usable := func(t *token.Token) bool {
+			return time.Now().Before(t.Refresh) && (old == nil || t.Value != old.Value) && !source.Dead(t.Value)
+		}
+		return vault.Fetch(ctx, usable, f.fetch)
+	})
+	return source, nil
+}
+
+type tokenFetcher struct {
+	base      http.RoundTripper
+	url       string
+	userAgent string
+	creds     *Credentials // behind a pointer, so that printing the client prints an address
+	log       logger
+}
+
+type tokenRequest struct {
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
+	GrantType    string `json:"grant_type"`
+}
+
+type tokenAnswer struct {
+	AccessToken string `json:"access_token"`
+	ExpiresAt   string `json:"expires_at"`
+	ExpiresIn   string `json:"expires_in"`
+}
+
+// fetch gets a token from Plural, in one request (Plural's pre-authorisation guide, section 1). The answers seen carry expires_at or expires_in.
+func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
+	body, err := json.Marshal(tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"})
+	if err != nil {
+		return nil, err
+	}
+	requestID := newRequestID()
+	fail := func(a *answer) error { return a.failure(opToken, "", requestID, 1) }
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, fail(&answer{err: err})
+	}
+	req.Header.Set("Content-Type", "application/json")
+	setCommonHeaders(req.Header, f.userAgent, requestID)
+	started := time.Now()
+	resp, err := f.base.RoundTrip(req)
+	if err != nil {
+		f.log.attempt(ctx, opToken, req.URL.Path, 0, requestID, 1, time.Since(started))
+		return nil, fail(&answer{err: err})
+	}
+	a := readAnswer(resp)
+	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, time.Since(started))
+	if a.err != nil || a.status < 200 || a.status > 299 {
+		return nil, fail(a)
+	}
+	var t tokenAnswer
+	if err := wire.Unmarshal(a.body, &t); err != nil {
+		a.err = err
+		return nil, fail(a)
+	}
+	if !validToken(t.AccessToken) {
+		a.err = errors.New("the answer has no usable access_token")
+		return nil, fail(a)
+	}
+	date, _ := http.ParseTime(a.header.Get("Date"))
+	return token.New(t.AccessToken, started, token.Lifetime(t.AccessToken, t.ExpiresAt, t.ExpiresIn, date, started)), nil
+}
+
+// validToken says whether the token can stand in a header. Plural states 1 to 8192 characters.
+func validToken(value string) bool {
+	if value == "" || len(value) > 8192 {
+		return false
+	}
+	for i := range len(value) {
+		if value[i] <= ' ' || value[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}

@@ -1,0 +1,172 @@
+package plural
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/plural-go/plural/internal/token"
+)
+
+// Environment is one of Plural's two installations, or neither, for a base URL of one's own. There is no fallback from one to another.
+type Environment string
+
+// The environments. A client that is not told otherwise talks to [UAT], which cannot move real money.
+const (
+	UAT        Environment = "uat"        // https://pluraluat.v2.pinepg.in
+	Production Environment = "production" // https://api.pluralpay.in
+	custom     Environment = "custom"     // set by WithBaseURL
+)
+
+func (e Environment) baseURL() string {
+	if e == Production {
+		return "https://api.pluralpay.in"
+	}
+	return "https://pluraluat.v2.pinepg.in"
+}
+
+// Client talks to Plural. Its services hold the operations. It does not change after construction and is safe for concurrent use; make one per merchant and
+// keep it, so that its token and its connections are reused. There is nothing to close.
+type Client struct {
+	Orders   *OrderService
+	Captures *CaptureService
+	Cancels  *CancelService
+	Refunds  *RefundService
+
+	cfg         *config
+	http        *http.Client
+	base        http.RoundTripper
+	tokens      *token.Source
+	speaksHTTP1 atomic.Bool // what the last answer came by
+}
+
+// NewClient makes a client. It sends nothing; the first call fetches the access token, or [Client.Warm] before it. It fails when the credentials are
+// empty or hold spaces or control characters (the error does not show them), and when an option is invalid.
+func NewClient(creds Credentials, opts ...Option) (*Client, error) {
+	if err := creds.validate(); err != nil {
+		return nil, err
+	}
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	hc := cfg.httpClient()
+	base := hc.Transport
+	source, err := newTokenSource(cfg, creds, base)
+	if err != nil {
+		return nil, err
+	}
+	var transport http.RoundTripper = &authTransport{base: base, origin: cfg.baseURL, source: source}
+	for i := len(cfg.middleware) - 1; i >= 0; i-- {
+		if transport = cfg.middleware[i](transport); transport == nil {
+			return nil, errors.New("plural: new client: a middleware returned no transport")
+		}
+	}
+	hc.Transport = transport
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &Client{cfg: cfg, http: hc, base: base, tokens: source}
+	c.Orders = &OrderService{c}
+	c.Captures = &CaptureService{c}
+	c.Cancels = &CancelService{c}
+	c.Refunds = &RefundService{c}
+	return c, nil
+}
+
+// NewClientFromEnv makes a client from the environment variables PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT ("uat" or
+// "production") and PLURAL_BASE_URL. Options given here come after what the variables say.
+func NewClientFromEnv(opts ...Option) (*Client, error) {
+	creds := Credentials{ClientID: os.Getenv("PLURAL_CLIENT_ID"), ClientSecret: os.Getenv("PLURAL_CLIENT_SECRET")}
+	environment, baseURL := os.Getenv("PLURAL_ENVIRONMENT"), os.Getenv("PLURAL_BASE_URL")
+	var where Option
+	switch {
+	case creds.ClientID == "" || creds.ClientSecret == "":
+		return nil, errors.New("plural: new client: PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET have to be set")
+	case (environment == "") == (baseURL == ""):
+		return nil, errors.New("plural: new client: one of PLURAL_ENVIRONMENT (uat or production) and PLURAL_BASE_URL has to be set, and not both")
+	case baseURL != "":
+		where = WithBaseURL(baseURL)
+	default:
+		where = WithEnvironment(Environment(environment))
+	}
+	return NewClient(creds, append([]Option{where}, opts...)...)
+}
+
+// Environment says which installation the client talks to: [UAT], [Production], or "custom" after [WithBaseURL].
+func (c *Client) Environment() Environment { return c.cfg.environment }
+
+// Warm fetches the access token, so that the first sale does not wait for it. It does nothing while the client has one.
+func (c *Client) Warm(ctx context.Context) error {
+	call, err := c.newCall(opToken, "", nil, nil)
+	if err != nil {
+		return err
+	}
+	return call.warm(ctx)
+}
+
+// CloseIdleConnections closes the connections that no call is using. The client remains usable.
+func (c *Client) CloseIdleConnections() {
+	if t, ok := c.base.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// Do calls an endpoint that this package has no method for. The path starts with a slash and may have a query; the body is in as JSON, none when in is nil;
+// the answer's whole JSON document, envelope included, is decoded into out unless that is nil.
+//
+// Authentication, limits and errors are those of the typed methods. Only GET is repeated. Anything else is sent at most once, and when no usable answer came
+// the error is [ErrOutcomeUnknown].
+func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
+	op := operation{name: "do", phrase: method + " " + pathOnly(path), method: method, lookup: method == http.MethodGet}
+	if err := validatePath(op, path); err != nil {
+		return err
+	}
+	call, err := c.newCall(op, path, in, opts)
+	if err != nil {
+		return err
+	}
+	decode := func(a *answer) error {
+		if out == nil || len(a.body) == 0 && a.status == http.StatusNoContent {
+			return nil
+		}
+		return json.Unmarshal(a.body, out)
+	}
+	if method == http.MethodGet {
+		return call.read(ctx, decode)
+	}
+	return call.once(ctx, decode)
+}
+
+// validatePath keeps Do on the base URL's host.
+func validatePath(op operation, path string) error {
+	invalid := func(field, rule string) error {
+		return &ValidationError{Op: op.phrase, Fields: []FieldError{{Field: field, Rule: rule}}}
+	}
+	switch op.method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	default:
+		return invalid("method", "has to be GET, POST, PUT, PATCH or DELETE")
+	}
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\#") {
+		return invalid("path", "has to start with one slash and to have no backslash and no fragment")
+	}
+	u, err := url.ParseRequestURI(path)
+	if err != nil {
+		return invalid("path", "is not a URL path")
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		if segment == "." || segment == ".." {
+			return invalid("path", "has to be free of . and .. segments")
+		}
+	}
+	return nil
+}
+
+func pathOnly(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	return clip(path)
+}

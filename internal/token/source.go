@@ -1,0 +1,171 @@
+// Package token keeps an access token fresh for any number of callers.
+package token
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Token is an access token.
+type Token struct {
+	Value   string
+	Expires time.Time // when the server stops taking it; carries a monotonic reading unless it came from a store
+	Refresh time.Time // when to start fetching the next one
+}
+
+// New is a token that lives for lifetime, counted from start.
+func New(value string, start time.Time, lifetime time.Duration) *Token {
+	margin := min(60*time.Second, lifetime/10)
+	expires := start.Add(lifetime)
+	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-margin)}
+}
+
+// FetchTimeout bounds one fetch, which runs detached from the callers that wait for it.
+const FetchTimeout = 30 * time.Second
+
+// The waits after failed fetches, doubled from one failure to the next. They are kept by looking at the clock in later calls, never by a timer.
+const (
+	minBackoff = 250 * time.Millisecond
+	maxBackoff = 8 * time.Second
+)
+
+// Failure is a fetch that failed. All callers that waited for it get the same one.
+type Failure struct {
+	Err   error
+	Until time.Time // no new fetch starts before; until then callers are answered with this failure
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// ErrPanicked replaces a panic in fetch, which runs caller's code: the transport and the store.
+var ErrPanicked = errors.New("fetching the access token panicked")
+
+// Source hands out one token to all callers and replaces it before it expires. Its zero value is not usable; see [NewSource].
+type Source struct {
+	fetch   func(ctx context.Context, old *Token) (*Token, error)
+	current atomic.Pointer[Token]
+
+	mu       sync.Mutex // held for a few instructions, never across a fetch
+	flight   *flight
+	failed   *Failure
+	failures int
+	dead     string // the last token that was refused; a store may still hold it
+}
+
+type flight struct {
+	done  chan struct{}
+	token *Token
+	err   error
+}
+
+// NewSource makes a Source. The function fetches a token; it is never run twice at once. It is told the token that it replaces, if any.
+func NewSource(fetch func(ctx context.Context, old *Token) (*Token, error)) *Source {
+	return &Source{fetch: fetch}
+}
+
+// Get returns a token that has not expired. It waits for a fetch only when there is no such token, and leaves when ctx ends. Reading a fresh token
+// takes no lock.
+func (s *Source) Get(ctx context.Context) (*Token, error) {
+	for {
+		now := time.Now()
+		t := s.current.Load()
+		if t != nil && now.Before(t.Refresh) {
+			return t, nil
+		}
+		if t != nil && now.Before(t.Expires) {
+			s.join(now)
+			return t, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f, failed := s.join(now)
+		if failed != nil {
+			return nil, failed
+		}
+		if f == nil {
+			continue // replaced in the meantime
+		}
+		select {
+		case <-f.done:
+			return f.token, f.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Invalidate says that the server refused t. If t is still the current token, the next Get fetches another.
+func (s *Source) Invalidate(t *Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current.CompareAndSwap(t, nil) {
+		s.dead = t.Value
+		s.failed, s.failures = nil, 0
+	}
+}
+
+// Dead says whether value is the token that was refused last.
+func (s *Source) Dead(value string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead != "" && s.dead == value
+}
+
+// join returns the fetch under way, and starts one if there is none and none is needed to wait for. It returns neither a fetch nor a failure when
+// another caller has replaced the token already, and only a failure while the last one's backoff lasts.
+func (s *Source) join(now time.Time) (*flight, *Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.current.Load()
+	if old != nil && now.Before(old.Refresh) {
+		return nil, nil
+	}
+	if s.flight != nil {
+		return s.flight, nil
+	}
+	if s.failed != nil && now.Before(s.failed.Until) {
+		return nil, s.failed
+	}
+	f := &flight{done: make(chan struct{})}
+	s.flight = f
+	go s.run(f, old)
+	return f, nil
+}
+
+// run is the one fetch. It ends by FetchTimeout, so that no goroutine outlives its work.
+func (s *Source) run(f *flight, old *Token) {
+	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout)
+	defer cancel()
+	err := ErrPanicked
+	var t *Token
+	defer func() {
+		if p := recover(); p != nil || err != nil {
+			t = nil
+		}
+		s.land(f, t, err)
+	}()
+	t, err = s.fetch(ctx, old)
+}
+
+func (s *Source) land(f *flight, t *Token, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flight = nil
+	if err != nil {
+		s.failures++
+		s.failed = &Failure{Err: err, Until: time.Now().Add(min(maxBackoff, minBackoff<<min(s.failures-1, 10)))}
+		f.err = s.failed
+	} else {
+		s.failures, s.failed = 0, nil
+		s.current.Store(t)
+		f.token = t
+	}
+	close(f.done)
+}

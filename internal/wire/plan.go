@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+type kind int
+
+const (
+	kindString kind = iota
+	kindNumber
+	kindBool
+	kindInt
+	kindRaw
+	kindSelf
+	kindPointer
+	kindStruct
+	kindSlice
+	kindStringMap
+)
+
+// typePlan says how values of one Go type are decoded.
+type typePlan struct {
+	kind   kind
+	exact  bool
+	elem   *typePlan   // of a pointer or slice
+	fields *structPlan // of a struct
+}
+
+func (t *typePlan) rule() string { return "has to be a whole number" }
+
+type fieldPlan struct {
+	name  string
+	index int
+	plan  *typePlan
+}
+
+// structPlan finds a struct's fields by their wire names.
+type structPlan struct {
+	byName map[string]*fieldPlan
+}
+
+// lookup takes a key as it stands in the document, quotes included.
+func (p *structPlan) lookup(quoted []byte) *fieldPlan {
+	key := quoted[1 : len(quoted)-1]
+	if f, ok := p.byName[string(key)]; ok {
+		return f
+	}
+	var buf [64]byte
+	if folded, ok := snake(buf[:0], key); ok {
+		return p.byName[string(folded)]
+	}
+	return nil
+}
+
+//nolint:gochecknoglobals // a cache of what reflection says about types, which never changes
+var plans sync.Map // reflect.Type to *structPlan
+
+func planFor(t reflect.Type) *structPlan {
+	if p, ok := plans.Load(t); ok {
+		return p.(*structPlan)
+	}
+	p := buildPlan(t, map[reflect.Type]*structPlan{})
+	plans.Store(t, p)
+	return p
+}
+
+func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPlan {
+	if p, ok := building[t]; ok {
+		return p
+	}
+	p := &structPlan{byName: map[string]*fieldPlan{}}
+	building[t] = p
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		tp := buildType(sf.Type, building)
+		if tp == nil {
+			continue
+		}
+		tp.exact = sf.Tag.Get("wire") == "exact"
+		f := &fieldPlan{name: name, index: i, plan: tp}
+		p.byName[name] = f
+		for alias := range strings.SplitSeq(sf.Tag.Get("alias"), ",") {
+			if alias != "" {
+				p.byName[alias] = f
+			}
+		}
+	}
+	return p
+}
+
+func buildType(t reflect.Type, building map[reflect.Type]*structPlan) *typePlan {
+	switch {
+	case t == reflect.TypeFor[json.RawMessage]():
+		return &typePlan{kind: kindRaw}
+	case t == reflect.TypeFor[json.Number]():
+		return &typePlan{kind: kindNumber}
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
+		return &typePlan{kind: kindSelf}
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return &typePlan{kind: kindString}
+	case reflect.Bool:
+		return &typePlan{kind: kindBool}
+	case reflect.Int, reflect.Int64:
+		return &typePlan{kind: kindInt}
+	case reflect.Pointer:
+		return wrap(kindPointer, t.Elem(), building)
+	case reflect.Slice:
+		return wrap(kindSlice, t.Elem(), building)
+	case reflect.Struct:
+		return &typePlan{kind: kindStruct, fields: buildPlan(t, building)}
+	case reflect.Map:
+		if t.Key().Kind() == reflect.String && t.Elem().Kind() == reflect.String {
+			return &typePlan{kind: kindStringMap}
+		}
+	}
+	return nil
+}
+
+func wrap(k kind, elem reflect.Type, building map[reflect.Type]*structPlan) *typePlan {
+	e := buildType(elem, building)
+	if e == nil {
+		return nil
+	}
+	return &typePlan{kind: k, elem: e}
+}
+
+// snake appends key in snake_case to dst and says whether that differs from key: "orderId" and "OrderID" become "order_id".
+func snake(dst, key []byte) ([]byte, bool) {
+	changed := false
+	for i, c := range key {
+		if !isUpper(c) {
+			dst = append(dst, c)
+			continue
+		}
+		changed = true
+		afterLower := i > 0 && key[i-1] != '_' && !isUpper(key[i-1])
+		beforeLower := i > 0 && isUpper(key[i-1]) && i+1 < len(key) && isLower(key[i+1])
+		if afterLower || beforeLower {
+			dst = append(dst, '_')
+		}
+		dst = append(dst, c+'a'-'A')
+	}
+	return dst, changed
+}
+
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
+func isLower(c byte) bool { return c >= 'a' && c <= 'z' }

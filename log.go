@@ -1,0 +1,28 @@
+package plural
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// logger writes the SDK's few log lines. Its zero value is silent.
+type logger struct{ to *slog.Logger }
+
+// attempt logs one try. The path has no query string.
+func (l logger) attempt(ctx context.Context, op operation, path string, status int, requestID string, attempt int, took time.Duration) {
+	if l.to == nil {
+		return
+	}
+	l.to.LogAttrs(ctx, slog.LevelDebug, "plural request",
+		slog.String("op", op.name), slog.String("method", op.method), slog.String("path", path), slog.Int("status", status),
+		slog.String("request_id", requestID), slog.Int("attempt", attempt), slog.Duration("duration", took))
+}
+
+func (l logger) storeFailed(step string, err error) {
+	if l.to == nil {
+		return
+	}
+	l.to.LogAttrs(context.Background(), slog.LevelWarn, "plural token store failed",
+		slog.String("op", opToken.name), slog.String("step", step), slog.String("error", err.Error()))
+}

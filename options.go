@@ -1,0 +1,345 @@
+package plural
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/internal/retry"
+)
+
+// Option configures a [Client].
+type Option func(*config) error
+
+// WithEnvironment chooses Plural's installation: [UAT], the default, or [Production]. It excludes [WithBaseURL].
+func WithEnvironment(e Environment) Option {
+	return func(c *config) error {
+		if e != UAT && e != Production {
+			return fmt.Errorf("the environment has to be %q or %q", UAT, Production)
+		}
+		c.environment = e
+		return nil
+	}
+}
+
+// WithBaseURL talks to another address, such as an emulator's: https, or http on a loopback host; no user info, query or fragment. A path is kept. It
+// excludes [WithEnvironment].
+func WithBaseURL(base string) Option {
+	return func(c *config) error {
+		u, err := url.Parse(base)
+		if err != nil || u.Host == "" || u.Hostname() == "" {
+			return errors.New("the base URL is not an absolute URL")
+		}
+		if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+			return errors.New("the base URL has user info, a query or a fragment")
+		}
+		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+			return errors.New("the base URL has to be https; http is for loopback hosts only")
+		}
+		u.Path = strings.TrimSuffix(u.Path, "/")
+		u.RawPath = ""
+		c.customURL = u
+		return nil
+	}
+}
+
+// WithHTTPClient sends through a client of yours: its Transport, Timeout and Jar are used, redirects are never followed. It is copied and not changed. Its
+// Transport must not repeat requests by itself. A nil Transport stands for the SDK's own, not for [http.DefaultTransport].
+func WithHTTPClient(hc *http.Client) Option {
+	return func(c *config) error {
+		if hc == nil {
+			return errors.New("the HTTP client is nil")
+		}
+		c.userClient = hc
+		return nil
+	}
+}
+
+// WithMiddleware wraps the transport, the first one outermost: for tracing and metrics. Middleware sees each try of each call, neither the access token nor
+// the requests for it, and learns the operation from [OperationFromContext]. It must not repeat requests by itself.
+func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
+	return func(c *config) error {
+		for _, m := range mw {
+			if m == nil {
+				return errors.New("a middleware is nil")
+			}
+		}
+		c.middleware = append(c.middleware, mw...)
+		return nil
+	}
+}
+
+// RetryPolicy says how often and how fast to repeat. The zero value is the default: 4 attempts, 250 ms to 8 s.
+type RetryPolicy struct {
+	MaxAttempts        int           // sends of one request; 1 turns repeating off, settling reads still happen
+	MinDelay, MaxDelay time.Duration // the wait is a random part of MinDelay, doubled with each attempt, up to MaxDelay
+}
+
+// WithRetry sets how often and how fast to repeat.
+func WithRetry(p RetryPolicy) Option {
+	return func(c *config) error {
+		if p.MaxAttempts < 0 || p.MinDelay < 0 || p.MaxDelay < 0 {
+			return errors.New("the retry policy has a negative number")
+		}
+		if p.MaxAttempts > 0 {
+			c.retry.MaxAttempts = p.MaxAttempts
+		}
+		if p.MinDelay > 0 {
+			c.retry.MinDelay = p.MinDelay
+		}
+		if p.MaxDelay > 0 {
+			c.retry.MaxDelay = p.MaxDelay
+		}
+		if c.retry.MinDelay > c.retry.MaxDelay {
+			if p.MaxDelay > 0 && p.MinDelay > 0 {
+				return errors.New("the retry policy's MinDelay is above its MaxDelay")
+			}
+			c.retry.MinDelay = min(c.retry.MinDelay, c.retry.MaxDelay)
+			c.retry.MaxDelay = c.retry.MinDelay
+		}
+		return nil
+	}
+}
+
+// WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer is repeated where that is safe; the context bounds the whole call.
+func WithAttemptTimeout(d time.Duration) Option {
+	return func(c *config) error {
+		if d <= 0 {
+			return errors.New("the attempt timeout has to be positive")
+		}
+		c.attemptTimeout = d
+		return nil
+	}
+}
+
+// WithTokenStore shares the access token across a fleet.
+func WithTokenStore(s TokenStore) Option {
+	return func(c *config) error {
+		if s == nil {
+			return errors.New("the token store is nil")
+		}
+		c.tokenStore = s
+		return nil
+	}
+}
+
+// WithLogger logs each try (debug) and troubles with the token store (warn). It logs no body, token, secret, signature or query string.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return errors.New("the logger is nil")
+		}
+		c.log = logger{l}
+		return nil
+	}
+}
+
+// WithUserAgent adds the name of your program to the SDK's own User-Agent.
+func WithUserAgent(ua string) Option {
+	return func(c *config) error {
+		if !validHeaderValue(ua) || ua == "" {
+			return errors.New("the user agent is empty or has control characters")
+		}
+		c.userAgent += " " + ua
+		return nil
+	}
+}
+
+// CallOption configures one call.
+type CallOption func(*callConfig)
+
+// WithRequestID sets the call's Request-ID, which Plural's support can look up. It is the same on each attempt. Without it, it is a fresh UUID.
+func WithRequestID(id string) CallOption {
+	return func(c *callConfig) {
+		if id == "" || len(id) > 128 || !validHeaderValue(id) {
+			c.reject("Request-ID", "has to be 1 to 128 printable characters")
+			return
+		}
+		c.requestID = id
+	}
+}
+
+// WithHeader adds a header to each try of the call. It refuses the headers that the SDK sets, those that net/http and proxies act upon, and idempotency
+// keys: Plural does not read them, and net/http repeats writes that carry one.
+func WithHeader(name, value string) CallOption {
+	return func(c *callConfig) {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		switch {
+		case !validHeaderName(name):
+			c.reject("header", "has to have a valid name")
+		case ownHeader(canonical):
+			c.reject("header "+canonical, "is not for callers to set")
+		case !validHeaderValue(value):
+			c.reject("header "+canonical, "has to have a value without control characters")
+		default:
+			c.header.Set(canonical, value)
+		}
+	}
+}
+
+// Response is what came back last, for [WithResponseInto]. Its fmt and slog forms leave the header and the body out.
+type Response struct {
+	StatusCode int         // 0 when no answer came
+	Header     http.Header // of the answer
+	RequestID  string      // that was sent
+	Attempts   int         // how often the request was sent; settling reads not counted
+	Body       []byte      // as it came, up to 4 MiB; may hold personal data
+}
+
+// WithResponseInto fills r with the call's last answer, also when the call fails.
+func WithResponseInto(r *Response) CallOption {
+	return func(c *callConfig) { c.into = r }
+}
+
+// WithoutRetry sends the request once. A capture, cancel or refund whose answer is lost is still settled by reading.
+func WithoutRetry() CallOption {
+	return func(c *callConfig) { c.withoutRetry = true }
+}
+
+// WithoutValidation leaves the documented limits to the server, for when they are out of date here. Ids in paths are checked all the same.
+func WithoutValidation() CallOption {
+	return func(c *callConfig) { c.withoutValidation = true }
+}
+
+type config struct {
+	environment    Environment
+	customURL      *url.URL
+	baseURL        *url.URL
+	userClient     *http.Client
+	middleware     []func(http.RoundTripper) http.RoundTripper
+	retry          retry.Policy
+	attemptTimeout time.Duration
+	tokenStore     TokenStore
+	log            logger
+	userAgent      string
+}
+
+func newConfig(opts []Option) (*config, error) {
+	c := &config{
+		retry:          retry.Policy{MaxAttempts: 4, MinDelay: 250 * time.Millisecond, MaxDelay: 8 * time.Second},
+		attemptTimeout: 10 * time.Second,
+		userAgent:      "plural-go/" + version,
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("plural: new client: an option is nil")
+		}
+		if err := opt(c); err != nil {
+			return nil, fmt.Errorf("plural: new client: %w", err)
+		}
+	}
+	switch {
+	case c.customURL != nil && c.environment != "":
+		return nil, errors.New("plural: new client: WithEnvironment and WithBaseURL exclude each other")
+	case c.customURL != nil:
+		c.baseURL, c.environment = c.customURL, custom
+	default:
+		if c.environment == "" {
+			c.environment = UAT
+		}
+		u, err := url.Parse(c.environment.baseURL())
+		if err != nil {
+			return nil, fmt.Errorf("plural: new client: %w", err)
+		}
+		c.baseURL = u
+	}
+	return c, nil
+}
+
+// httpClient is a copy of the user's client, or a new one. Its Transport is never nil.
+func (c *config) httpClient() *http.Client {
+	hc := &http.Client{}
+	if c.userClient != nil {
+		*hc = *c.userClient
+	}
+	if hc.Transport == nil {
+		hc.Transport = newTransport()
+	}
+	return hc
+}
+
+// newTransport is made for one host and many parallel calls. net/http keeps two idle connections per host, so that parallel callers keep opening new ones.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 60 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConns:          128,
+		MaxIdleConnsPerHost:   128,
+		IdleConnTimeout:       90 * time.Second,
+		ForceAttemptHTTP2:     true,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+	}
+}
+
+type callConfig struct {
+	requestID         string
+	header            http.Header
+	into              *Response
+	withoutRetry      bool
+	withoutValidation bool
+	invalid           []FieldError
+}
+
+func newCallConfig(opts []CallOption) *callConfig {
+	c := &callConfig{header: http.Header{}}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(c)
+		}
+	}
+	return c
+}
+
+func (c *callConfig) reject(field, rule string) {
+	c.invalid = append(c.invalid, FieldError{Field: field, Rule: rule})
+}
+
+// ownHeader takes canonical names.
+func ownHeader(name string) bool {
+	switch name {
+	case "Authorization", "Content-Type", "Content-Length", "Accept", "User-Agent", "Request-Id", "Request-Timestamp",
+		"Idempotency-Key", "X-Idempotency-Key",
+		"Host", "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Accept-Encoding",
+		"Proxy-Authorization":
+		return true
+	}
+	return false
+}
+
+func validHeaderName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func validHeaderValue(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

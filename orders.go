@@ -1,0 +1,225 @@
+package plural
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// OrderService creates and reads orders.
+type OrderService struct{ c *Client }
+
+// CreateOrderRequest asks for an order with a link to the hosted checkout.
+type CreateOrderRequest struct {
+	MerchantOrderReference string           `json:"merchant_order_reference"` // yours, unique; 1 to 50 of A-Z a-z 0-9 - _
+	OrderAmount            Amount           `json:"order_amount"`             // 100 to 100 000 000 paise
+	IntegrationMode        IntegrationMode  `json:"integration_mode,omitzero"`
+	PreAuth                bool             `json:"pre_auth"` // hold the money, for a capture or a cancel later; cards only
+	AllowedPaymentMethods  []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
+	Notes                  string           `json:"notes,omitzero"`
+	CallbackURL            string           `json:"callback_url,omitzero"`         // where the payer's browser comes back to
+	FailureCallbackURL     string           `json:"failure_callback_url,omitzero"` // where it comes back to after a failure, if elsewhere
+	PurchaseDetails        *PurchaseDetails `json:"purchase_details,omitzero"`
+	PartPayment            bool             `json:"part_payment,omitzero"`
+	PluginData             *PluginData      `json:"plugin_data,omitzero"`
+	Extra                  map[string]any   `json:"-"` // further fields of the request; none of the above
+}
+
+// MarshalJSON writes the request as Plural takes it, Extra included.
+func (r CreateOrderRequest) MarshalJSON() ([]byte, error) {
+	type fields CreateOrderRequest
+	return encodeWith(fields(r), r.Extra)
+}
+
+// CheckoutOrder is a new order with its checkout link.
+type CheckoutOrder struct {
+	Token           string `json:"token"`
+	OrderID         string `json:"order_id"`
+	RedirectURL     string `json:"redirect_url"` // send the payer here; it is percent-encoded already, use it as it is
+	ResponseCode    int    `json:"response_code"`
+	ResponseMessage string `json:"response_message"`
+}
+
+// Create makes an order and its checkout link: POST /api/checkout/v1/orders (Plural's pre-authorisation guide, section 2). The request is validated first
+// ([ValidationError]).
+//
+// A lost answer is followed by another try under the same reference. The link comes only with the answer to a create, so that creating is not idempotent
+// for it: [DuplicateOrderError] ([ErrDuplicateRequest]) says that the order exists as asked for and its link cannot be had again, and a [StateError] that is
+// [ErrReferenceReused] that the reference belongs to another order. [OutcomeUnknownError]: attempts or time ran out and the order could not be looked up;
+// nothing is paid by it, call again with the same reference or with another. [Error] for what Plural rejects, and when nothing could be sent.
+func (s *OrderService) Create(ctx context.Context, req *CreateOrderRequest, opts ...CallOption) (*CheckoutOrder, error) {
+	found, subject := missing(), ""
+	if req != nil {
+		found, subject = req.check(), req.MerchantOrderReference
+	}
+	write, err := s.c.prepare(opCreateOrder, "/api/checkout/v1/orders", subject, req, found, opts)
+	if err != nil {
+		return nil, err
+	}
+	ambiguous := false
+	for {
+		a := write.try(ctx)
+		var created *CheckoutOrder
+		class := a.class()
+		if class == classOK {
+			if created, a.err = decodeCheckoutOrder(a); a.err != nil {
+				class = classAmbiguous
+			} else if !ambiguous {
+				return created, nil
+			}
+		}
+		failure := write.failure(a)
+		switch class {
+		case classOK:
+			return s.reconcile(ctx, write, req, created, failure)
+		case classAmbiguous:
+			ambiguous = true
+			if write.again(ctx, a) {
+				continue
+			}
+		case classNotSent, classThrottled:
+			if failure.Retryable() && write.again(ctx, a) {
+				continue
+			}
+			if !ambiguous {
+				return nil, write.orEnded(ctx, failure)
+			}
+		case classRejected:
+			if !ambiguous && failure.Code != CodeDuplicateRequest {
+				return nil, failure
+			}
+		}
+		return s.reconcile(ctx, write, req, nil, failure)
+	}
+}
+
+// reconcile compares the order that stands under the reference with the one asked for. The link is nil when none came.
+func (s *OrderService) reconcile(ctx context.Context, write *call, req *CreateOrderRequest, link *CheckoutOrder, failure *Error) (*CheckoutOrder, error) {
+	reference := req.MerchantOrderReference
+	o, err := s.c.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
+	if err == nil {
+		switch f := judgeOrder(o, req); f.verdict {
+		case verdictConflict:
+			return nil, &StateError{Op: write.op.op(), Reference: reference, Order: o, Reason: f.reason, reused: true}
+		case verdictApplied:
+			switch {
+			case link == nil:
+				return nil, &DuplicateOrderError{Order: o}
+			case link.OrderID == o.OrderID:
+				return link, nil
+			}
+			err = errors.New("the link and the reference lead to different orders")
+		default:
+			err = errors.New(f.reason)
+		}
+	}
+	return nil, &OutcomeUnknownError{Op: write.op.op(), Reference: reference, Last: o, Err: errors.Join(write.orEnded(ctx, failure), err)}
+}
+
+// Get reads an order or a refund by its id: GET /api/pay/v1/orders/{order_id}. It is repeated on failures. The error is an [Error], [ErrNotFound] when there
+// is no such order, or a [ValidationError] for an id that cannot be one.
+func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
+	var found checks
+	found.orderID(orderID)
+	k, err := s.c.prepare(opGetOrder, pathOfOrder(orderID), orderID, nil, found, opts)
+	if err != nil {
+		return nil, err
+	}
+	return k.readOrder(ctx, decodeOrderOf(orderID))
+}
+
+// GetByReference reads an order or a refund by the merchant's reference: GET /api/pay/v1/orders/reference/{merchant_order_reference}. Orders and refunds
+// share one namespace. It is repeated on failures. The error is an [Error], [ErrNotFound] when the reference is unknown, or a [ValidationError].
+func (s *OrderService) GetByReference(ctx context.Context, merchantOrderReference string, opts ...CallOption) (*Order, error) {
+	var found checks
+	found.lookup("merchant_order_reference", merchantOrderReference)
+	k, err := s.c.prepare(opGetByReference, pathByReference(merchantOrderReference), merchantOrderReference, nil, found, opts)
+	if err != nil {
+		return nil, err
+	}
+	return k.readOrder(ctx, decodeOrderWith(merchantOrderReference))
+}
+
+// Expected is what the payer was sent to pay. Every field is required.
+type Expected struct {
+	MerchantOrderReference string
+	OrderAmount            Amount
+}
+
+// Confirm is what to do when the payer comes back: it takes the verified callback and what the order was for, reads the order from Plural, and returns it
+// only if it is that order and paid: AUTHORIZED after a pre-authorisation, or PROCESSED.
+//
+// A callback alone is no proof of payment: its signature covers neither the amount nor a time. Confirm refuses a Callback that no [Verifier] made
+// ([ErrInvalidSignature]). The error is a [NotPaidError] with the order when it is another order or not paid, or that of [OrderService.Get].
+func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected, opts ...CallOption) (*Order, error) {
+	if !cb.isVerified() {
+		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
+	}
+	var found checks
+	found.lookup("merchant_order_reference", want.MerchantOrderReference)
+	found.amount("order_amount", want.OrderAmount)
+	if err := found.err(opConfirm, &callConfig{withoutValidation: true}); err != nil {
+		return nil, err
+	}
+	o, err := s.Get(ctx, cb.OrderID, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if reason := notPaid(o, want); reason != "" {
+		return nil, &NotPaidError{Order: o, Reason: reason}
+	}
+	return o, nil
+}
+
+func notPaid(o *Order, want Expected) string {
+	switch {
+	case o.Type == OrderTypeRefund:
+		return "it is a refund"
+	case o.MerchantOrderReference != want.MerchantOrderReference:
+		return "it has another merchant_order_reference than expected"
+	case o.OrderAmount != want.OrderAmount:
+		return fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, want.OrderAmount)
+	case o.Status == OrderStatusAuthorized && !o.PreAuth:
+		return "it is AUTHORIZED but was not pre-authorised"
+	case o.Status == OrderStatusAuthorized, o.Status == OrderStatusProcessed:
+		return ""
+	}
+	return "it is " + clip(string(o.Status))
+}
+
+// The waits between two looks of Wait.
+const (
+	minPoll = time.Second
+	maxPoll = 10 * time.Second
+)
+
+// Wait reads the order until the function says that it is as awaited, and returns it. A nil function waits until the order is no longer CREATED, PENDING or
+// ATTEMPTED, that is until the payer has paid, given up or failed. Looks are one to ten seconds apart.
+//
+// It ends with ctx, which should have a deadline: the error then is the context's, in an [Error], and the order is what was seen last, nil if nothing was. Other
+// errors are those of [OrderService.Get]. A webhook is the better way to learn of a payment; Wait is for programs that have no server.
+func (s *OrderService) Wait(ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption) (*Order, error) {
+	if until == nil {
+		until = func(o *Order) bool {
+			return o.Status != OrderStatusCreated && o.Status != OrderStatusPending && o.Status != OrderStatusAttempted
+		}
+	}
+	var last *Order
+	for wait := minPoll; ; wait = min(wait*3/2, maxPoll) {
+		o, err := s.Get(ctx, orderID, opts...)
+		if err != nil {
+			return last, err
+		}
+		if last = o; until(o) {
+			return o, nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return last, &Error{Op: opWait.name, OrderID: orderID, Err: ctx.Err()}
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package plural
+
+import (
+	"fmt"
+	"slices"
+)
+
+// verdict is what an order document says about a write: whether it has been carried out, can be, or never will.
+type verdict int
+
+const (
+	verdictUnclear  verdict = iota // the document does not tell: read again
+	verdictUnpaid                  // nothing was ever authorised, so nothing was carried out; it may be later
+	verdictOpen                    // not carried out; it may still be
+	verdictApplied                 // carried out
+	verdictConflict                // our reference stands for something else
+	verdictClosed                  // not carried out, and it never can be
+)
+
+func (v verdict) String() string {
+	switch v {
+	case verdictUnpaid:
+		return "unpaid"
+	case verdictOpen:
+		return "open"
+	case verdictApplied:
+		return "applied"
+	case verdictConflict:
+		return "conflict"
+	case verdictClosed:
+		return "closed"
+	case verdictUnclear:
+	}
+	return "unclear"
+}
+
+// settles says whether the verdict answers the question for good.
+func (v verdict) settles() bool {
+	return v == verdictApplied || v == verdictConflict || v == verdictClosed
+}
+
+// finding is a verdict with its reason, for people.
+type finding struct {
+	verdict verdict
+	reason  string
+	pending bool // unclear because it is under way, so that reading on will tell
+}
+
+func unclear(reason string) finding { return finding{verdict: verdictUnclear, reason: reason} }
+func pending(reason string) finding {
+	return finding{verdict: verdictUnclear, reason: reason, pending: true}
+}
+func applied() finding             { return finding{verdict: verdictApplied} }
+func unpaid() finding              { return finding{verdict: verdictUnpaid, reason: "the order is not paid"} }
+func open(reason string) finding   { return finding{verdict: verdictOpen, reason: reason} }
+func closed(reason string) finding { return finding{verdict: verdictClosed, reason: reason} }
+func conflict(format string, args ...any) finding {
+	return finding{verdict: verdictConflict, reason: fmt.Sprintf(format, args...)}
+}
+
+// judgeCapture says what o tells about a capture under reference: of amount, or of the whole hold when amount is zero.
+//
+// Neither the status nor pre_auth tells a partial capture from a full one, and captured == ordered does not tell a full one where the payer paid from
+// points and a card: published documents have all three otherwise. What counts are the capture entries under our reference.
+func judgeCapture(o *Order, reference string, amount Amount) finding {
+	c := collectCaptures(o, reference)
+	switch o.Status {
+	case OrderStatusCancelled, OrderStatusFailed:
+		if c.ours > 0 {
+			return unclear("the order is " + string(o.Status) + " but carries the capture")
+		}
+		return closed("the order is " + string(o.Status))
+	case OrderStatusCreated, OrderStatusAttempted:
+		if c.ours == 0 && c.others == 0 {
+			return unpaid()
+		}
+		return unclear("the order is " + string(o.Status) + " but carries a capture")
+	case OrderStatusAuthorized:
+		if c.ours == 0 && c.others == 0 {
+			return open("the order is not captured")
+		}
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+		if c.ours == 0 && c.others == 0 {
+			return unclear("the order does not say under which reference it was captured")
+		}
+	case OrderStatusPending:
+		return pending("the order is PENDING")
+	default:
+		return unclear("the order is " + clip(string(o.Status)))
+	}
+	switch {
+	case c.ours == 0:
+		return closed("the order is captured under another reference")
+	case c.unsettled:
+		return finding{verdictUnclear, "the captured payment is PENDING or FAILED", c.pending}
+	case !c.summed || c.total.Value == 0:
+		return unclear("the capture's amounts cannot be added up")
+	case amount.Value == 0:
+		return judgeFullCapture(o, c)
+	case c.total.Currency != amount.Currency:
+		return unclear("the capture is in another currency")
+	case c.total.Value != amount.Value:
+		return conflict("the reference was used to capture %s", c.total)
+	}
+	return applied()
+}
+
+func judgeFullCapture(o *Order, c captures) finding {
+	switch {
+	case c.short:
+		return conflict("the reference was used to capture %s", c.total)
+	case o.Status == OrderStatusPartiallyCaptured:
+		return conflict("the reference was used for a partial capture, of %s", c.total)
+	case o.Status == OrderStatusAuthorized || slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == PaymentStatusAuthorized }):
+		return unclear("a part of the hold is not captured")
+	}
+	return applied()
+}
+
+// captures are the capture entries of an order, ours told from others.
+type captures struct {
+	ours, others int
+	total        Amount // of ours
+	summed       bool   // total holds: ours are in one currency
+	unsettled    bool   // one of ours is on a PENDING or FAILED payment
+	pending      bool   // one of ours is on a PENDING payment
+	short        bool   // ours are below their own payment's amount
+}
+
+func collectCaptures(o *Order, reference string) captures {
+	c := captures{summed: true}
+	for i := range o.Payments {
+		c.add(&o.Payments[i], reference)
+	}
+	return c
+}
+
+func (c *captures) add(p *Payment, reference string) {
+	before, beforeOurs := c.total, c.ours
+	for _, entry := range p.CaptureData {
+		if entry.MerchantCaptureReference != reference {
+			c.others++
+			continue
+		}
+		c.ours++
+		if c.ours == 1 {
+			c.total.Currency = entry.CaptureAmount.Currency
+			before.Currency = entry.CaptureAmount.Currency
+		}
+		var ok bool
+		if c.total, ok = c.total.plus(entry.CaptureAmount); !ok {
+			c.summed = false
+			return
+		}
+	}
+	if c.ours == beforeOurs {
+		return
+	}
+	if p.Status == PaymentStatusPending || p.Status == PaymentStatusFailed {
+		c.unsettled = true
+		c.pending = c.pending || p.Status == PaymentStatusPending
+	}
+	if p.PaymentAmount.Currency == c.total.Currency && c.total.Value-before.Value < p.PaymentAmount.Value {
+		c.short = true
+	}
+}
+
+// judgeCancel says what o tells about a cancellation: CANCELLED is CANCELLED, whoever did it and whatever its payments read.
+func judgeCancel(o *Order) finding {
+	switch o.Status {
+	case OrderStatusCancelled:
+		return applied()
+	case OrderStatusAuthorized:
+		return open("the order is not cancelled")
+	case OrderStatusCreated, OrderStatusAttempted:
+		return unpaid()
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded, OrderStatusFailed:
+		return closed("the order is " + string(o.Status))
+	case OrderStatusPending:
+		return pending("the order is PENDING")
+	}
+	return unclear("the order is " + clip(string(o.Status)))
+}
+
+// judgeRefund says what the refund r, found under our reference, tells about a refund of amount on the order parentID.
+//
+// A bank can keep a refund PENDING for days. Accepted is applied; its status tells the rest.
+func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
+	switch {
+	case r.MerchantOrderReference == "" || r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "":
+		return unclear("the refund's document is incomplete")
+	case r.MerchantOrderReference != reference:
+		return unclear("the document is of another reference")
+	case r.Type != OrderTypeRefund:
+		return conflict("the reference belongs to an order of type %s", clip(string(r.Type)))
+	case r.ParentOrderID == "":
+		return unclear("the refund does not say which order it belongs to")
+	case r.ParentOrderID != parentID:
+		return conflict("the reference was used to refund order %s", clip(r.ParentOrderID))
+	case r.OrderAmount != amount:
+		return conflict("the reference was used to refund %s", r.OrderAmount)
+	case r.Status == OrderStatusFailed:
+		return closed("the refund FAILED; a new one needs a new reference")
+	}
+	return applied()
+}
+
+// refundIn finds the refund with our reference among a parent's refunds. Entries there may leave out what the parent implies.
+func refundIn(parent *Order, reference string) *Order {
+	var found *Order
+	for i := range parent.Refunds {
+		if parent.Refunds[i].MerchantOrderReference != reference {
+			continue
+		}
+		r := parent.Refunds[i]
+		if r.Type == "" {
+			r.Type = OrderTypeRefund
+		}
+		if r.ParentOrderID == "" {
+			r.ParentOrderID = parent.OrderID
+		}
+		if found == nil || found.Status == OrderStatusFailed {
+			found = &r
+		}
+	}
+	return found
+}
+
+// judgeOrder says whether the order that stands under our reference is the one that req asks for.
+func judgeOrder(o *Order, req *CreateOrderRequest) finding {
+	switch {
+	case o.Type != "" && o.Type != OrderTypeCharge:
+		return conflict("the reference belongs to a refund")
+	case o.MerchantOrderReference != req.MerchantOrderReference:
+		return unclear("the document is of another reference")
+	case o.OrderAmount != req.OrderAmount:
+		return conflict("the reference belongs to an order of %s", o.OrderAmount)
+	case o.PreAuth != req.PreAuth:
+		return conflict("the reference belongs to an order with pre_auth %t", o.PreAuth)
+	}
+	return applied()
+}

@@ -1,0 +1,149 @@
+package plural
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// settleWindow is how long an unsettled write is read again when the caller's context has no deadline.
+const settleWindow = 60 * time.Second
+
+// refundReferenceIsUnique says that Plural carries out one refund per reference, as it documents. It makes it safe to send a refund again whose answer
+// was lost and which the books do not show. If Plural should turn out not to, refunds stop repeating by setting this to false.
+const refundReferenceIsUnique = true
+
+// settlement carries a write through: it sends, and when the answer leaves anything open it asks the books, until they tell what became of the write or
+// attempts and time run out. It returns nil only for a write that the books show as carried out.
+type settlement struct {
+	write      *call
+	orderID    string
+	reference  string
+	resendable bool // sending again cannot have a second effect
+
+	decode func(*answer) (*Order, error)                      // the write's own answer
+	judge  func(*Order) finding                               // that answer's document
+	look   func(ctx context.Context) (*Order, finding, error) // one look at the books; the Order may be nil
+	doubt  func(ErrorCode) bool                               // rejections that an earlier life of this write may have caused
+}
+
+// books is what the last looks said.
+type books struct {
+	order *Order
+	finding
+	err error // why the last look failed, if it did
+}
+
+func (s *settlement) run(ctx context.Context) (*Order, error) {
+	ambiguous := false
+	for {
+		a := s.write.try(ctx)
+		class := a.class()
+		if class == classOK {
+			o, err := s.decode(a)
+			var f finding
+			if err == nil {
+				f = s.judge(o)
+				switch f.verdict {
+				case verdictApplied:
+					return o, nil
+				case verdictConflict, verdictClosed:
+					return nil, s.ruledOut(o, f, nil)
+				case verdictUnclear, verdictUnpaid, verdictOpen:
+				}
+			}
+			if a.err = err; err == nil {
+				a.err = errors.New(f.reason)
+			}
+			class = classAmbiguous
+		}
+		failure := s.write.failure(a)
+		switch class {
+		case classNotSent, classThrottled:
+			if failure.Retryable() && s.write.again(ctx, a) {
+				continue
+			}
+			if !ambiguous {
+				return nil, s.write.orEnded(ctx, failure)
+			}
+		case classRejected:
+			if !ambiguous && !s.doubt(failure.Code) {
+				return nil, failure
+			}
+		case classAmbiguous, classOK:
+			ambiguous = true
+		}
+		b := s.read(ctx, ambiguous)
+		switch b.verdict {
+		case verdictApplied:
+			return b.order, nil
+		case verdictConflict, verdictClosed:
+			return nil, s.ruledOut(b.order, b.finding, rejection(class, failure))
+		case verdictOpen, verdictUnpaid:
+			if !ambiguous && failure.Code != CodeDuplicateRequest {
+				return nil, failure
+			}
+			if b.verdict == verdictOpen && ambiguous && s.resendable && s.write.again(ctx, a) {
+				continue
+			}
+		case verdictUnclear:
+		}
+		return nil, s.unknown(ctx, b, failure)
+	}
+}
+
+// read looks at the books until they settle the matter.
+//
+// After a try that may have been carried out, the first clear finding counts. After a rejection, books that still read open contradict it or are behind, so
+// that it takes as many looks in agreement as there are attempts before the rejection is believed.
+func (s *settlement) read(ctx context.Context, ambiguous bool) books {
+	window := ctx
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		window, cancel = context.WithTimeout(ctx, settleWindow)
+		defer cancel()
+	}
+	var b books
+	looks := s.write.c.cfg.retry.MaxAttempts
+	for n := 1; ; n++ {
+		o, f, err := s.look(window)
+		if o != nil {
+			b.order = o
+		}
+		if b.finding, b.err = f, err; err != nil {
+			b.finding = finding{verdict: verdictUnclear}
+			break
+		}
+		if f.verdict.settles() || f.verdict == verdictOpen && ambiguous || n >= looks && !f.pending {
+			return b
+		}
+		if !s.write.pause(window, n, &answer{}) {
+			break
+		}
+	}
+	if window.Err() != nil && ctx.Err() == nil {
+		b.err = errors.New("not settled within " + settleWindow.String())
+	}
+	return b
+}
+
+func rejection(class class, failure *Error) error {
+	if class == classRejected {
+		return failure
+	}
+	return nil
+}
+
+func (s *settlement) ruledOut(o *Order, f finding, cause error) error {
+	return &StateError{
+		Op: s.write.op.op(), Reference: s.reference, Order: o, Reason: f.reason, Err: cause, reused: f.verdict == verdictConflict,
+	}
+}
+
+func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error {
+	err := s.write.orEnded(ctx, failure)
+	if b.err != nil {
+		err = errors.Join(err, b.err)
+	}
+	return &OutcomeUnknownError{Op: s.write.op.op(), OrderID: s.orderID, Reference: s.reference, Last: b.order, Err: err}
+}

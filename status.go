@@ -1,0 +1,86 @@
+package plural
+
+// OrderType tells orders from refunds: in this API a refund is an order of type REFUND.
+type OrderType string
+
+// The types of an order.
+const (
+	OrderTypeCharge OrderType = "CHARGE"
+	OrderTypeRefund OrderType = "REFUND"
+)
+
+// OrderStatus is where an order stands. It is an open enum: a status that this package does not know is kept as it came.
+type OrderStatus string
+
+// The statuses of an order. A refund, which is an order too, is CREATED, PENDING, PROCESSED or FAILED.
+const (
+	OrderStatusCreated           OrderStatus = "CREATED"            // no payment yet
+	OrderStatusPending           OrderStatus = "PENDING"            // a payment is under way
+	OrderStatusAttempted         OrderStatus = "ATTEMPTED"          // a payment failed, the payer may try again
+	OrderStatusAuthorized        OrderStatus = "AUTHORIZED"         // the hold stands: capture or cancel it
+	OrderStatusProcessed         OrderStatus = "PROCESSED"          // paid, or captured in full
+	OrderStatusPartiallyCaptured OrderStatus = "PARTIALLY_CAPTURED" // captured in part, the rest of the hold was released
+	OrderStatusCancelled         OrderStatus = "CANCELLED"          // voided or abandoned
+	OrderStatusFailed            OrderStatus = "FAILED"             // no payment, and no more attempts
+	OrderStatusPartiallyRefunded OrderStatus = "PARTIALLY_REFUNDED"
+	OrderStatusFullyRefunded     OrderStatus = "FULLY_REFUNDED"
+)
+
+// IsKnown says whether the status is one that this package has a constant for.
+func (s OrderStatus) IsKnown() bool {
+	switch s {
+	case OrderStatusCreated, OrderStatusPending, OrderStatusAttempted, OrderStatusAuthorized, OrderStatusProcessed, OrderStatusPartiallyCaptured,
+		OrderStatusCancelled, OrderStatusFailed, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+		return true
+	}
+	return false
+}
+
+// IsTerminal says whether an order in this status never changes again: CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, it can
+// be refunded. An unknown status is not terminal.
+func (s OrderStatus) IsTerminal() bool {
+	switch s {
+	case OrderStatusCancelled, OrderStatusFailed, OrderStatusFullyRefunded:
+		return true
+	}
+	return false
+}
+
+// PaymentStatus is where one payment of an order stands. It is an open enum.
+type PaymentStatus string
+
+// The statuses of a payment. There is no status CAPTURED: a captured payment is PROCESSED, also after a partial capture.
+const (
+	PaymentStatusPending    PaymentStatus = "PENDING"
+	PaymentStatusAuthorized PaymentStatus = "AUTHORIZED"
+	PaymentStatusCancelled  PaymentStatus = "CANCELLED"
+	PaymentStatusProcessed  PaymentStatus = "PROCESSED"
+	PaymentStatusFailed     PaymentStatus = "FAILED"
+)
+
+// PaymentMethod is how the payer pays. It is an open enum.
+type PaymentMethod string
+
+// The payment methods. Holds (pre-authorisation) on the hosted checkout are for cards only.
+const (
+	PaymentMethodCard        PaymentMethod = "CARD"
+	PaymentMethodUPI         PaymentMethod = "UPI"
+	PaymentMethodPoints      PaymentMethod = "POINTS"
+	PaymentMethodNetbanking  PaymentMethod = "NETBANKING"
+	PaymentMethodWallet      PaymentMethod = "WALLET"
+	PaymentMethodCreditEMI   PaymentMethod = "CREDIT_EMI"
+	PaymentMethodDebitEMI    PaymentMethod = "DEBIT_EMI"
+	PaymentMethodCardlessEMI PaymentMethod = "CARDLESS_EMI"
+	PaymentMethodBNPL        PaymentMethod = "BNPL"
+)
+
+// IntegrationMode is how the checkout is shown. It is an open enum with other values in requests than in responses.
+type IntegrationMode string
+
+// The integration modes. Requests take REDIRECT (the default), IFRAME (needed for the JavaScript embed) and SDK; responses say REDIRECT or SEAMLESS.
+const (
+	IntegrationModeRedirect IntegrationMode = "REDIRECT"
+	IntegrationModeIframe   IntegrationMode = "IFRAME"
+	IntegrationModeSDK      IntegrationMode = "SDK"
+	IntegrationModeSeamless IntegrationMode = "SEAMLESS"
+)

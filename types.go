@@ -1,0 +1,396 @@
+package plural
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/plural-go/plural/internal/wire"
+)
+
+// Order is an order or, with type REFUND, a refund, as the pay API and the webhooks send it. Fields carry the wire names. Amounts are in paise, times in
+// UTC; a field that the document lacks is zero. What this package has no field for is in [Order.RawJSON].
+type Order struct {
+	OrderID                     string           `json:"order_id" alias:"refund_id"`
+	ParentOrderID               string           `json:"parent_order_id,omitzero"` // of a refund: the order that is refunded
+	MerchantOrderReference      string           `json:"merchant_order_reference" alias:"merchant_refund_reference"`
+	Type                        OrderType        `json:"type,omitzero"`
+	Status                      OrderStatus      `json:"status"`
+	ChallengeURL                string           `json:"challenge_url,omitzero"`
+	ImageURL                    string           `json:"image_url,omitzero"` // UPI QR code
+	MerchantID                  string           `json:"merchant_id,omitzero"`
+	OrderAmount                 Amount           `json:"order_amount" alias:"refund_amount"` // what was ordered; see [Order.CapturedAmount] for what was taken
+	PreAuth                     bool             `json:"pre_auth"`                           // not to be relied on: published documents have it wrong after a capture
+	PartPayment                 bool             `json:"part_payment,omitzero"`
+	AllowedPaymentMethods       []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
+	Notes                       string           `json:"notes,omitzero"`
+	CallbackURL                 string           `json:"callback_url,omitzero"`
+	FailureCallbackURL          string           `json:"failure_callback_url,omitzero"`
+	PurchaseDetails             *PurchaseDetails `json:"purchase_details,omitzero"`
+	Payments                    []Payment        `json:"payments,omitzero"` // every attempt, failed ones included
+	Refunds                     []Order          `json:"refunds,omitzero"`
+	CreatedAt                   Timestamp        `json:"created_at,omitzero"`
+	UpdatedAt                   Timestamp        `json:"updated_at,omitzero"`
+	IntegrationMode             IntegrationMode  `json:"integration_mode,omitzero"`
+	PaymentRetriesRemaining     *int             `json:"payment_retries_remaining,omitzero"`
+	IsMCCTransaction            bool             `json:"is_mcc_transaction,omitzero"`
+	IsDomesticTxnForRiskEnabled bool             `json:"is_domestic_txn_for_risk_enabled,omitzero"`
+	OrderToken                  string           `json:"order_token,omitzero"`
+	CartCouponDiscountAmount    Amount           `json:"cart_coupon_discount_amount,omitzero"`
+
+	raw json.RawMessage
+}
+
+// UnmarshalJSON decodes an order in any of the forms that Plural sends: snake_case or camelCase keys, booleans and numbers as strings, single
+// objects for arrays, the older refund shape.
+func (o *Order) UnmarshalJSON(data []byte) error {
+	type fields Order
+	var f fields
+	if err := wire.Unmarshal(data, &f); err != nil {
+		return err
+	}
+	f.raw = slices.Clone(data)
+	*o = Order(f)
+	return nil
+}
+
+// RawJSON is the document that the order was decoded from, as it came; nil for an Order made by hand. It holds the payer's personal data.
+func (o *Order) RawJSON() json.RawMessage {
+	return slices.Clone(o.raw)
+}
+
+// CapturedAmount is what was taken from the payer, which is what to credit: after a partial capture it is less than OrderAmount. It sums the capture
+// data of all payments, or, for an order that was paid without a hold and is PROCESSED or refunded, the amounts of its PROCESSED payments.
+//
+// It is false when the document does not say: captures in several currencies, or an order after a hold whose document carries no capture data.
+func (o *Order) CapturedAmount() (Amount, bool) {
+	total := Amount{Currency: o.OrderAmount.Currency}
+	found := false
+	for _, p := range o.Payments {
+		if p.Status == PaymentStatusPending || p.Status == PaymentStatusFailed || p.Status == PaymentStatusCancelled {
+			continue
+		}
+		for _, capture := range p.CaptureData {
+			var ok bool
+			if total, ok = total.plus(capture.CaptureAmount); !ok {
+				return Amount{}, false
+			}
+			found = true
+		}
+	}
+	if found {
+		return total, o.Status != OrderStatusCancelled && o.Status != OrderStatusFailed
+	}
+	switch o.Status {
+	case OrderStatusCreated, OrderStatusAttempted, OrderStatusAuthorized, OrderStatusCancelled, OrderStatusFailed:
+		return total, o.Status != OrderStatusCancelled || !o.hasProcessedPayment()
+	case OrderStatusProcessed, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+		if o.PreAuth {
+			return Amount{}, false
+		}
+		return o.processedAmount()
+	}
+	return Amount{}, false
+}
+
+// RefundedAmount is the sum of the order's refunds that are PROCESSED. It is false when the document does not say: it has no refunds but a refunded
+// status, or they are in several currencies.
+func (o *Order) RefundedAmount() (Amount, bool) {
+	total := Amount{Currency: o.OrderAmount.Currency}
+	for _, r := range o.Refunds {
+		if r.Status != OrderStatusProcessed {
+			continue
+		}
+		var ok bool
+		if total, ok = total.plus(r.OrderAmount); !ok {
+			return Amount{}, false
+		}
+	}
+	refunded := o.Status == OrderStatusPartiallyRefunded || o.Status == OrderStatusFullyRefunded
+	return total, total.Value > 0 || !refunded
+}
+
+// CanCapture says whether the order is a hold that can be captured: AUTHORIZED, and nothing captured yet. There is one capture per order.
+func (o *Order) CanCapture() bool {
+	return o.Type != OrderTypeRefund && o.Status == OrderStatusAuthorized && !o.hasCaptureData()
+}
+
+// CanCancel says whether the order is a hold that can be released: AUTHORIZED, and nothing captured yet.
+func (o *Order) CanCancel() bool {
+	return o.CanCapture()
+}
+
+// CanRefund says whether money was taken that can be given back: the order is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED.
+func (o *Order) CanRefund() bool {
+	if o.Type == OrderTypeRefund {
+		return false
+	}
+	switch o.Status {
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded:
+		return true
+	}
+	return false
+}
+
+func (o *Order) hasCaptureData() bool {
+	return slices.ContainsFunc(o.Payments, func(p Payment) bool { return len(p.CaptureData) > 0 })
+}
+
+func (o *Order) hasProcessedPayment() bool {
+	return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == PaymentStatusProcessed })
+}
+
+func (o *Order) processedAmount() (Amount, bool) {
+	total := Amount{Currency: o.OrderAmount.Currency}
+	for _, p := range o.Payments {
+		if p.Status != PaymentStatusProcessed {
+			continue
+		}
+		amount := p.PaymentAmount
+		if amount.Currency != total.Currency && p.BaseAmount.Currency == total.Currency {
+			amount = p.BaseAmount
+		}
+		var ok bool
+		if total, ok = total.plus(amount); !ok {
+			return Amount{}, false
+		}
+	}
+	return total, total.Value > 0
+}
+
+// Payment is one attempt to pay an order.
+type Payment struct {
+	ID                       string          `json:"id"`
+	MerchantPaymentReference string          `json:"merchant_payment_reference,omitzero"`
+	ParentPaymentID          string          `json:"parent_payment_id,omitzero"` // of a refund
+	Status                   PaymentStatus   `json:"status"`
+	PaymentAmount            Amount          `json:"payment_amount"`
+	BaseAmount               Amount          `json:"base_amount,omitzero"` // in the order's currency, when the payer paid in another
+	ConversionRate           json.Number     `json:"conversion_rate,omitzero"`
+	PaymentMethod            PaymentMethod   `json:"payment_method,omitzero"`
+	PaymentOption            *PaymentOption  `json:"payment_option,omitzero"`
+	AcquirerData             *AcquirerData   `json:"acquirer_data,omitzero"`
+	ErrorDetail              *ErrorDetail    `json:"error_detail,omitzero"` // of a FAILED payment
+	CaptureData              []CaptureData   `json:"capture_data,omitzero"`
+	OfferData                json.RawMessage `json:"offer_data,omitzero"`
+	AdditionalDetail         json.RawMessage `json:"additional_detail,omitzero"`
+	ConvenienceFeeBreakdown  json.RawMessage `json:"convenience_fee_breakdown,omitzero"`
+	IntegrationMode          IntegrationMode `json:"integration_mode,omitzero"`
+	CreatedAt                Timestamp       `json:"created_at,omitzero"`
+	UpdatedAt                Timestamp       `json:"updated_at,omitzero"`
+}
+
+// CaptureData is a capture, as a payment shows it. An order paid from points and a card has an entry on each of its payments, under one reference.
+type CaptureData struct {
+	MerchantCaptureReference string    `json:"merchant_capture_reference"`
+	CaptureAmount            Amount    `json:"capture_amount"`
+	CreatedAt                Timestamp `json:"created_at,omitzero"`
+}
+
+// AcquirerData is what the acquiring bank said. Empty strings are common.
+type AcquirerData struct {
+	ApprovalCode      string `json:"approval_code,omitzero"`
+	AcquirerReference string `json:"acquirer_reference,omitzero"`
+	RRN               string `json:"rrn,omitzero"` // retrieval reference number
+	IsAggregator      bool   `json:"is_aggregator,omitzero"`
+	AcquirerName      string `json:"acquirer_name,omitzero"`
+}
+
+// ErrorDetail says why a payment failed. Code UNAUTHORIZED means here that the payment was refused; it has nothing to do with the access token.
+type ErrorDetail struct {
+	Code                   ErrorCode     `json:"code,omitzero"`
+	Message                string        `json:"message,omitzero"`
+	AdditionalErrorDetails *ErrorDetails `json:"additional_error_details,omitzero"`
+}
+
+// PaymentOption describes the instrument that paid.
+type PaymentOption struct {
+	CardData       *CardData       `json:"card_data,omitzero"`
+	UPIData        *UPIData        `json:"upi_data,omitzero" alias:"upi_details"`
+	NetbankingData *NetbankingData `json:"netbanking_data,omitzero"`
+	WalletData     json.RawMessage `json:"wallet_data,omitzero"`
+}
+
+// CardData describes a card. Values come in mixed case ("CONSUMER", "Consumer").
+type CardData struct {
+	CardType            string `json:"card_type,omitzero"`
+	NetworkName         string `json:"network_name,omitzero"`
+	IssuerName          string `json:"issuer_name,omitzero"`
+	ProductName         string `json:"product_name,omitzero"`
+	CardCategory        string `json:"card_category,omitzero"`
+	CountryCode         string `json:"country_code,omitzero"` // ISO 3166 alpha-3
+	TokenTxnType        string `json:"token_txn_type,omitzero"`
+	Last4Digit          string `json:"last4_digit,omitzero"`
+	Save                bool   `json:"save,omitzero"`
+	IsNativeOTPEligible bool   `json:"is_native_otp_eligible,omitzero"`
+}
+
+// UPIData describes a UPI payment.
+type UPIData struct {
+	TxnMode string    `json:"txn_mode,omitzero"` // COLLECT or INTENT
+	Payee   *UPIPayee `json:"payee,omitzero"`
+	Payer   *UPIPayer `json:"payer,omitzero"`
+}
+
+// UPIPayee is who a UPI payment went to.
+type UPIPayee struct {
+	ReferenceID   string `json:"reference_id,omitzero"`
+	ReferenceType string `json:"reference_type,omitzero"`
+	VPA           string `json:"vpa,omitzero"`
+	AcquirerName  string `json:"acquirer_name,omitzero"`
+}
+
+// UPIPayer is who paid by UPI.
+type UPIPayer struct {
+	VPA         string `json:"vpa,omitzero"`
+	PhoneNumber string `json:"phone_number,omitzero"`
+	AccountType string `json:"account_type,omitzero"`
+}
+
+// NetbankingData describes a netbanking payment.
+type NetbankingData struct {
+	PayCode string `json:"pay_code,omitzero"`
+	TxnMode string `json:"txn_mode,omitzero"` // REDIRECT, QR or INTENT
+}
+
+// PurchaseDetails says who buys and what, in requests and in orders.
+type PurchaseDetails struct {
+	BankDetails      *BankDetails      `json:"bank_details,omitzero"`    // for merchants with third-party validation only
+	AccountDetails   *AccountDetails   `json:"account_details,omitzero"` // the other placement of bank_details in use
+	Customer         *Customer         `json:"customer,omitzero"`
+	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of up to 256 characters
+	CartDetails      *CartDetails      `json:"cart_details,omitzero"`
+	Product          []Product         `json:"product,omitzero"`  // the published schema's name; EMI and offers only
+	Products         []Product         `json:"products,omitzero"` // the name that the vendor's shop plugins send
+	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`
+}
+
+// AccountDetails holds bank details one level deeper than [PurchaseDetails] does.
+type AccountDetails struct {
+	BankDetails *BankDetails `json:"bank_details,omitzero"`
+}
+
+// BankDetails is the bank account that has to be the payer's own.
+type BankDetails struct {
+	AccountNumber string `json:"account_number"`
+	IFSCCode      string `json:"ifsc_code,omitzero"`
+	BankName      string `json:"bank_name,omitzero"`
+}
+
+// Customer is the payer. Empty fields are not sent.
+type Customer struct {
+	EmailID                      string   `json:"email_id,omitzero"`   // up to 50 characters
+	FirstName                    string   `json:"first_name,omitzero"` // up to 50 characters
+	LastName                     string   `json:"last_name,omitzero"`  // up to 50 characters
+	CustomerID                   string   `json:"customer_id,omitzero"`
+	MobileNumber                 string   `json:"mobile_number,omitzero"` // 9 to 20 digits
+	CountryCode                  string   `json:"country_code,omitzero"`  // digits, without +; Plural's default is 91
+	IsEditCustomerDetailsAllowed *bool    `json:"is_edit_customer_details_allowed,omitzero"`
+	BillingAddress               *Address `json:"billing_address,omitzero"`
+	ShippingAddress              *Address `json:"shipping_address,omitzero"`
+}
+
+// Address is a postal address. Empty fields are not sent.
+type Address struct {
+	Address1        string `json:"address1,omitzero"` // up to 100 characters, as are the next two
+	Address2        string `json:"address2,omitzero"`
+	Address3        string `json:"address3,omitzero"`
+	Pincode         string `json:"pincode,omitzero"` // 6 to 10 digits
+	City            string `json:"city,omitzero"`    // up to 50 characters, as are the next two
+	State           string `json:"state,omitzero"`
+	Country         string `json:"country,omitzero"` // free text
+	FullName        string `json:"full_name,omitzero"`
+	AddressCategory string `json:"address_category,omitzero"`                   // billing or shipping
+	AddressType     string `json:"adddress_type,omitzero" alias:"address_type"` // three d: the published schema's own spelling
+}
+
+// CartDetails is the cart that is paid for.
+type CartDetails struct {
+	CartItems []CartItem `json:"cart_items,omitzero"`
+}
+
+// CartItem is a line of the cart. Prices are in paise.
+type CartItem struct {
+	ItemID                  string   `json:"item_id,omitzero"`
+	ItemName                string   `json:"item_name,omitzero"`
+	ItemDescription         string   `json:"item_description,omitzero"`
+	ItemDetailsURL          string   `json:"item_details_url,omitzero"`
+	ItemImageURL            string   `json:"item_image_url,omitzero"`
+	ItemOriginalUnitPrice   int64    `json:"item_original_unit_price,omitzero"`
+	ItemDiscountedUnitPrice int64    `json:"item_discounted_unit_price,omitzero"`
+	ItemQuantity            int64    `json:"item_quantity,omitzero"`
+	ItemCurrency            Currency `json:"item_currency,omitzero"`
+}
+
+// Product is a product of an EMI purchase or refund; one entry per unit.
+type Product struct {
+	ProductCode   string `json:"product_code"`
+	ProductAmount Amount `json:"product_amount,omitzero"`
+	ProductIMEI   string `json:"product_imei,omitzero"`
+	IMEINumber    string `json:"imei_number,omitzero"` // the other name in use for product_imei
+}
+
+// SplitInfo divides the money among several merchants.
+type SplitInfo struct {
+	SplitType    string        `json:"split_type,omitzero"` // AMOUNT
+	SplitDetails []SplitDetail `json:"split_details,omitzero"`
+}
+
+// SplitDetail is one merchant's part.
+type SplitDetail struct {
+	ParentOrderSplitSettlementID string    `json:"parent_order_split_settlement_id,omitzero"` // refunds
+	SplitMerchantID              string    `json:"split_merchant_id,omitzero"`
+	SplitSettlementID            string    `json:"split_settlement_id,omitzero"`
+	MerchantSettlementReference  string    `json:"merchant_settlement_reference,omitzero"`
+	Amount                       Amount    `json:"amount"`
+	OnHold                       *bool     `json:"on_hold,omitzero"`
+	Status                       string    `json:"status,omitzero"` // HOLD, RELEASED, CANCELLED, DO_NOT_RECOVER
+	ReleaseAmount                Amount    `json:"release_amount,omitzero"`
+	UpdatedAt                    Timestamp `json:"updated_at,omitzero"`
+}
+
+// PluginData names the shop plugin that sends a request.
+type PluginData struct {
+	PluginType    string `json:"plugin_type,omitzero"`
+	PluginVersion string `json:"plugin_version,omitzero"`
+}
+
+// Timestamp is a time in UTC. It is the zero time when the wire's value is not a time, which happens in published documents.
+type Timestamp struct {
+	time.Time
+
+	text string // the wire's value, when it is not a time
+}
+
+// UnmarshalJSON never fails: what is not a time in RFC 3339 leaves the zero time.
+func (t *Timestamp) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		if string(data) == "null" {
+			return nil
+		}
+		text = string(data)
+	}
+	*t = Timestamp{}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00"} {
+		if parsed, err := time.Parse(layout, text); err == nil {
+			t.Time = parsed.UTC()
+			return nil
+		}
+	}
+	t.text = text
+	return nil
+}
+
+// MarshalJSON writes the time in RFC 3339, or what came in its place.
+func (t Timestamp) MarshalJSON() ([]byte, error) {
+	if t.text != "" {
+		return json.Marshal(t.text)
+	}
+	return t.Time.MarshalJSON()
+}
+
+// IsZero says whether there is neither a time nor anything in its place; see [time.Time.IsZero] for the time alone.
+func (t Timestamp) IsZero() bool {
+	return t.Time.IsZero() && t.text == ""
+}

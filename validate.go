@@ -1,0 +1,239 @@
+package plural
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The documented limits (Plural's pre-authorisation guide, sections 2 and 4, and its published schema). WithoutValidation leaves them to the server.
+const (
+	minAmount       = 100         // paise: one rupee
+	maxAmount       = 100_000_000 // paise: ten lakh rupees
+	maxReference    = 50
+	maxMetadata     = 10
+	maxMetadataText = 256
+)
+
+// checks are what is wrong with a request: what it must never be sent with, and what is beyond the documented limits only.
+type checks struct {
+	always, limits []FieldError
+}
+
+func (c *checks) must(ok bool, field, rule string) {
+	if !ok {
+		c.always = append(c.always, FieldError{Field: field, Rule: rule})
+	}
+}
+
+func (c *checks) limit(ok bool, field, rule string) {
+	if !ok {
+		c.limits = append(c.limits, FieldError{Field: field, Rule: rule})
+	}
+}
+
+// err is the ValidationError for all of it, or nil.
+func (c *checks) err(op operation, cfg *callConfig) error {
+	fields := append(append([]FieldError(nil), cfg.invalid...), c.always...)
+	if !cfg.withoutValidation {
+		fields = append(fields, c.limits...)
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return &ValidationError{Op: op.op(), Fields: fields}
+}
+
+// orderID keeps ids that would change the path from being sent.
+func (c *checks) orderID(id string) {
+	c.must(isPathSegment(id), "order_id", "has to be 1 to 200 printable characters, without slashes, and not . or ..")
+}
+
+// lookup is a reference that stands in a path.
+func (c *checks) lookup(field, reference string) {
+	c.must(isPathSegment(reference), field, "has to be 1 to 200 printable characters, without slashes, and not . or ..")
+}
+
+// reference is a reference of the merchant's, which settling a write depends on.
+func (c *checks) reference(field, reference string) {
+	c.lookup(field, reference)
+	if isPathSegment(reference) {
+		c.limit(len(reference) <= maxReference && isReference(reference), field, "has to be 1 to 50 of A-Z a-z 0-9 - _")
+	}
+}
+
+func (c *checks) amount(field string, a Amount) {
+	c.must(a.Value > 0, field+".value", "has to be positive")
+	if a.Value > 0 {
+		c.limit(a.Value >= minAmount && a.Value <= maxAmount, field+".value", "has to be 100 to 100000000 paise")
+	}
+	_, ok := a.Currency.exponent()
+	c.must(ok, field+".currency", "has to be a code of three capital letters, such as INR")
+}
+
+func (c *checks) length(field, value string, least, most int) {
+	if value == "" {
+		return
+	}
+	n := utf8.RuneCountInString(value)
+	rule := fmt.Sprintf("has to be up to %d characters", most)
+	if least > 1 {
+		rule = fmt.Sprintf("has to be %d to %d characters", least, most)
+	}
+	c.limit(n >= least && n <= most, field, rule)
+}
+
+func (c *checks) metadata(field string, m map[string]string) {
+	c.limit(len(m) <= maxMetadata, field, "has to have up to 10 pairs")
+	for name, value := range m {
+		if utf8.RuneCountInString(name) > maxMetadataText || utf8.RuneCountInString(value) > maxMetadataText {
+			c.limit(false, field, "has to have names and values of up to 256 characters")
+			return
+		}
+	}
+}
+
+func (c *checks) url(field, value string) {
+	if value == "" {
+		return
+	}
+	u, err := url.Parse(value)
+	c.limit(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "", field, "has to be an absolute http or https URL")
+}
+
+func (c *checks) extra(request any, extra map[string]any) {
+	if name, ok := collision(request, extra); ok {
+		c.must(false, "extra."+name, "is a field of the request already")
+	}
+}
+
+func (r *CreateOrderRequest) check() checks {
+	var c checks
+	c.reference("merchant_order_reference", r.MerchantOrderReference)
+	c.amount("order_amount", r.OrderAmount)
+	c.url("callback_url", r.CallbackURL)
+	c.url("failure_callback_url", r.FailureCallbackURL)
+	c.limit(!r.PreAuth || holdable(r.AllowedPaymentMethods), "allowed_payment_methods", "has to be CARD or POINTS, or empty, for a pre-authorisation")
+	for i, m := range r.AllowedPaymentMethods {
+		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "has to be a payment method")
+	}
+	if r.PurchaseDetails != nil {
+		r.PurchaseDetails.check(&c)
+	}
+	c.extra(*r, r.Extra)
+	return c
+}
+
+func (d *PurchaseDetails) check(c *checks) {
+	const at = "purchase_details."
+	if d.BankDetails != nil {
+		c.limit(d.BankDetails.AccountNumber != "", at+"bank_details.account_number", "is required")
+	}
+	if d.AccountDetails != nil && d.AccountDetails.BankDetails != nil {
+		c.limit(d.AccountDetails.BankDetails.AccountNumber != "", at+"account_details.bank_details.account_number", "is required")
+	}
+	if d.Customer != nil {
+		d.Customer.check(c, at+"customer.")
+	}
+	c.metadata(at+"merchant_metadata", d.MerchantMetadata)
+	if d.SplitInfo != nil {
+		d.SplitInfo.check(c, at+"split_info.")
+	}
+}
+
+func (p *Customer) check(c *checks, at string) {
+	c.length(at+"email_id", p.EmailID, 1, 50)
+	c.length(at+"first_name", p.FirstName, 1, 50)
+	c.length(at+"last_name", p.LastName, 1, 50)
+	c.length(at+"mobile_number", p.MobileNumber, 9, 20)
+	c.limit(p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")), at+"mobile_number", "has to be digits")
+	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), at+"country_code", "has to be digits, without +")
+	if p.BillingAddress != nil {
+		p.BillingAddress.check(c, at+"billing_address.")
+	}
+	if p.ShippingAddress != nil {
+		p.ShippingAddress.check(c, at+"shipping_address.")
+	}
+}
+
+func (a *Address) check(c *checks, at string) {
+	c.length(at+"address1", a.Address1, 1, 100)
+	c.length(at+"address2", a.Address2, 1, 100)
+	c.length(at+"address3", a.Address3, 1, 100)
+	c.length(at+"pincode", a.Pincode, 6, 10)
+	c.limit(a.Pincode == "" || allDigits(a.Pincode), at+"pincode", "has to be digits")
+	c.length(at+"city", a.City, 1, 50)
+	c.length(at+"state", a.State, 1, 50)
+	c.length(at+"country", a.Country, 1, 50)
+}
+
+func (s *SplitInfo) check(c *checks, at string) {
+	for i, d := range s.SplitDetails {
+		c.must(d.Amount.Value >= 0, fmt.Sprintf("%ssplit_details[%d].amount.value", at, i), "has not to be negative")
+	}
+}
+
+func (r *CaptureRequest) check() checks {
+	var c checks
+	c.reference("merchant_capture_reference", r.MerchantCaptureReference)
+	switch {
+	case r.FullAmount:
+		c.must(r.CaptureAmount == Amount{}, "capture_amount", "has to be absent with FullAmount")
+	case r.CaptureAmount == Amount{}:
+		c.must(false, "capture_amount", "has to be given, or FullAmount")
+	default:
+		c.amount("capture_amount", r.CaptureAmount)
+	}
+	return c
+}
+
+func (r *RefundRequest) check() checks {
+	var c checks
+	c.reference("merchant_order_reference", r.MerchantOrderReference)
+	c.amount("order_amount", r.OrderAmount)
+	c.metadata("merchant_metadata", r.MerchantMetadata)
+	if r.SplitInfo != nil {
+		r.SplitInfo.check(&c, "split_info.")
+	}
+	c.extra(*r, r.Extra)
+	return c
+}
+
+// missing is a nil request.
+func missing() checks {
+	return checks{always: []FieldError{{Field: "request", Rule: "has to be given"}}}
+}
+
+func holdable(methods []PaymentMethod) bool {
+	for _, m := range methods {
+		if m != PaymentMethodCard && m != PaymentMethodPoints {
+			return false
+		}
+	}
+	return true
+}
+
+func isReference(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isPathSegment says whether s can stand in a path as one segment that no server or proxy takes for something else.
+func isPathSegment(s string) bool {
+	if s == "" || s == "." || s == ".." || len(s) > 200 || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if r == '/' || r == '\\' || r == '%' || r == '?' || r == '#' || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
