@@ -1,0 +1,34 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// A merchant's own test: the program's capture against Plural on localhost.
+func TestCapture(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	client, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	order, err := client.Orders.Create(t.Context(), &plural.CreateOrderRequest{
+		MerchantOrderReference: "order-1",
+		OrderAmount:            plural.INR(149950),
+		PreAuth:                true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Pay(order.OrderID, pluraltest.Approve); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second finds that it is done
+		if got := capture(t.Context(), client, order.OrderID, "capture-1"); got != "captured INR 1499.50" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
