@@ -1,0 +1,275 @@
+package pluraltest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// The operations of the API, named as the SDK names them.
+const (
+	OpToken                = "token"
+	OpOrdersCreate         = "orders.create"
+	OpOrdersGet            = "orders.get"
+	OpOrdersGetByReference = "orders.get_by_reference"
+	OpCapturesCreate       = "captures.create"
+	OpCancelsCreate        = "cancels.create"
+	OpRefundsCreate        = "refunds.create"
+)
+
+// Request is one request that the server has seen, or is about to judge.
+type Request struct {
+	Seq       int    // 1 for the first request of the server
+	Op        string // OpToken, OpOrdersCreate, ...; "" when the path is not the API's
+	Method    string
+	Path      string // as sent, still escaped
+	Proto     string // "HTTP/1.1", "HTTP/2.0"
+	OrderID   string // from the path
+	Reference string // of the body or the path: merchant_order_reference or merchant_capture_reference
+	RequestID string // the Request-ID header
+	Attempt   int    // 1 for the first request with this operation, order and reference, 2 for its repeat, ...
+	Reused    bool   // the connection had carried a request before
+	Header    http.Header
+	Body      []byte
+	At        time.Time
+	Status    int // of the answer, 0 when none was sent
+
+	identity string
+}
+
+// call is a request on its way through an operation. s.mu is held.
+type call struct {
+	*Request
+	body   []byte
+	view   view
+	result resultMode
+	reads  int           // of PENDING, before it becomes final; 0: after delay
+	delay  time.Duration // of PENDING
+	record *FaultRecord  // of the fault, if any
+}
+
+// resultMode is how a write ends.
+type resultMode int
+
+const (
+	resultDone resultMode = iota
+	resultPending
+	resultPendingFails
+	resultFailed
+)
+
+type operation func(s *Server, c *call) answer
+
+type route struct {
+	op     string
+	method string
+	run    operation
+}
+
+// match finds the operations of a path, by method.
+func match(path string) (routes []route, orderID, reference string) {
+	rest, ok := strings.CutPrefix(path, "/api/")
+	if !ok {
+		return nil, "", ""
+	}
+	parts := strings.Split(rest, "/")
+	last, err := url.PathUnescape(parts[len(parts)-1])
+	if err != nil || last == "" {
+		return nil, "", ""
+	}
+	switch {
+	case rest == "auth/v1/token":
+		return []route{{OpToken, http.MethodPost, (*Server).issueToken}}, "", ""
+	case rest == "checkout/v1/orders":
+		return []route{{OpOrdersCreate, http.MethodPost, (*Server).createCheckoutOrder}}, "", ""
+	case rest == "pay/v1/orders":
+		return []route{{OpOrdersCreate, http.MethodPost, (*Server).createPayOrder}}, "", ""
+	case len(parts) == 4 && strings.HasPrefix(rest, "pay/v1/orders/"):
+		return []route{{OpOrdersGet, http.MethodGet, (*Server).getOrder}}, last, ""
+	case len(parts) == 4 && strings.HasPrefix(rest, "pay/v1/refunds/"):
+		return []route{{OpRefundsCreate, http.MethodPost, (*Server).createRefund}}, last, ""
+	case len(parts) == 5 && strings.HasPrefix(rest, "pay/v1/orders/reference/"):
+		return []route{{OpOrdersGetByReference, http.MethodGet, (*Server).getByReference}}, "", last
+	case len(parts) == 5 && strings.HasPrefix(rest, "pay/v1/orders/"):
+		id, err := url.PathUnescape(parts[3])
+		if err != nil {
+			return nil, "", ""
+		}
+		switch last {
+		case "capture":
+			return []route{{OpCapturesCreate, http.MethodPut, (*Server).createCapture}}, id, ""
+		case "cancel":
+			return []route{{OpCancelsCreate, http.MethodPut, (*Server).createCancel}}, id, ""
+		}
+	}
+	return nil, "", ""
+}
+
+// maxRequestBody bounds what the server reads of a request.
+const maxRequestBody = 1 << 20
+
+// decisionHeader carries the fault that a Transport has already chosen.
+const decisionHeader = "Pluraltest-Decision"
+
+// serve handles every request: it notes it, lets the fault plan choose, runs the
+// operation and answers, in the way that the fault says.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !s.begin() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.end()
+	conn := connOf(r.Context())
+	reused := conn.countRequest()
+	decision := r.Header.Get(decisionHeader)
+	r.Header.Del(decisionHeader)
+
+	routes, orderID, reference := match(r.URL.EscapedPath())
+	if routes == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
+		s.pages.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
+	if err != nil {
+		s.write(w, nil, errMalformed.answer())
+		return
+	}
+	req := s.newRequest(r, routes, orderID, reference, body)
+	req.Reused = reused
+	s.note(req)
+	if routes == nil {
+		s.write(w, req, s.notAPI())
+		return
+	}
+	run := routes[0]
+	if run.method != r.Method {
+		w.Header().Set("Allow", run.method)
+		s.write(w, req, errMethod.answer())
+		return
+	}
+	s.carryOut(w, r, conn, req, run, s.decide(req, decision))
+}
+
+// isPage tells the browser's paths from the API's.
+func isPage(path string) bool { return strings.HasPrefix(path, "/api/v3/") }
+
+func (s *Server) notAPI() answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return gatewayError(http.StatusNotFound, s.newTraceID())
+}
+
+func (s *Server) unknownPath(w http.ResponseWriter, _ *http.Request) { s.write(w, nil, s.notAPI()) }
+
+// newRequest describes a request, for the books and for the fault plan.
+func (s *Server) newRequest(r *http.Request, routes []route, orderID, reference string, body []byte) *Request {
+	req := &Request{
+		Method:    r.Method,
+		Path:      r.URL.EscapedPath(),
+		Proto:     r.Proto,
+		OrderID:   orderID,
+		Reference: reference,
+		RequestID: r.Header.Get("Request-ID"),
+		Header:    r.Header.Clone(),
+		Body:      body,
+	}
+	for _, one := range routes {
+		if one.method == r.Method {
+			req.Op = one.op
+		}
+	}
+	if req.Reference == "" && len(body) > 0 {
+		req.Reference = bodyReference(body)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.identify(req)
+	return req
+}
+
+// identify names what a request is about in words that do not depend on time or
+// on the order of events: its operation, the order's reference, its own.
+func (s *Server) identify(req *Request) {
+	subject := req.OrderID
+	if o := s.orders[req.OrderID]; o != nil {
+		subject = o.reference
+	}
+	req.At = s.now()
+	req.identity = req.Op + " " + subject + " " + req.Reference
+}
+
+func bodyReference(body []byte) string {
+	var refs struct {
+		Order   json.RawMessage `json:"merchant_order_reference"`
+		Capture json.RawMessage `json:"merchant_capture_reference"`
+	}
+	_ = json.Unmarshal(body, &refs)
+	raw := refs.Order
+	if raw == nil {
+		raw = refs.Capture
+	}
+	ref, _ := referenceText(raw)
+	return ref
+}
+
+// note enters a request into the books.
+func (s *Server) note(req *Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	req.Seq = len(s.requests) + 1
+	s.requests = append(s.requests, req)
+}
+
+// run runs an operation, after the checks that all share.
+func (s *Server) run(c *call, run route) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runLocked(c, run)
+}
+
+func (s *Server) runLocked(c *call, run route) answer {
+	if run.op != OpToken && !s.authorized(c.Header) {
+		return errUnauthorized.answer()
+	}
+	if len(c.body) > 0 && !isJSON(c.Header.Get("Content-Type")) && run.method == http.MethodPost {
+		return errMalformed.answer()
+	}
+	return run.run(s, c)
+}
+
+func isJSON(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
+}
+
+// write sends an answer whole.
+func (s *Server) write(w http.ResponseWriter, req *Request, a answer) {
+	s.writeHead(w, req, a, len(a.body))
+	_, _ = io.Copy(w, bytes.NewReader(a.body))
+}
+
+func (s *Server) writeHead(w http.ResponseWriter, req *Request, a answer, length int) {
+	s.mu.Lock()
+	if req != nil {
+		req.Status = a.status
+	}
+	date := s.now()
+	s.mu.Unlock()
+	h := w.Header()
+	for name, values := range a.header {
+		h[name] = values
+	}
+	h.Set("Date", date.UTC().Format(http.TimeFormat))
+	if a.contentType != "" {
+		h.Set("Content-Type", a.contentType)
+	} else {
+		h["Content-Type"] = nil
+	}
+	if length >= 0 {
+		h.Set("Content-Length", itoa(length))
+	}
+	w.WriteHeader(a.status)
+}

@@ -1,0 +1,251 @@
+package pluraltest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Capture is money taken from one hold.
+type Capture struct {
+	OrderID   string
+	Reference string // merchant_capture_reference
+	Amount    Amount
+	Full      bool   // nothing of the hold was left over
+	RequestID string // the Request-ID header, "" when not by request
+	At        time.Time
+}
+
+// Cancel is one hold given back whole.
+type Cancel struct {
+	OrderID   string
+	RequestID string
+	At        time.Time
+}
+
+// Refund is one refund of an order, whatever became of it.
+type Refund struct {
+	ID        string // its own order id
+	OrderID   string // of the order it refunds
+	Reference string // merchant_order_reference
+	Amount    Amount
+	Status    string // StatusPending, StatusProcessed or StatusFailed
+	RequestID string
+	At        time.Time
+}
+
+// Payment is one payment of an order.
+type Payment struct {
+	ID       string
+	Status   string
+	Method   string // "CARD", "POINTS", ...
+	Amount   Amount
+	Captured Amount // zero before a capture
+	Code     string // of error_detail, "" unless failed
+}
+
+// Order is an order or a refund in the books.
+type Order struct {
+	ID               string
+	ParentID         string // of a refund
+	Reference        string // merchant_order_reference
+	Type             string // "CHARGE" or "REFUND"
+	Status           string // StatusCreated, ...
+	Amount           Amount
+	PreAuth          bool
+	Payments         []Payment
+	Captured         int64 // minor units taken
+	Refunded         int64 // minor units given back
+	RetriesRemaining int
+	CallbackURL      string
+	FailureURL       string
+	RedirectURL      string // the checkout page
+	RequestID        string
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+}
+
+func (s *Server) show(o *order) Order {
+	shown := Order{
+		ID: o.id, Reference: o.reference, Type: o.typ, Status: o.status, Amount: o.amount, PreAuth: o.preAuth,
+		Captured: o.capturedAmount(), Refunded: o.refundedAmount(false), RetriesRemaining: o.retries,
+		CallbackURL: o.callbackURL, FailureURL: o.failureURL, RequestID: o.requestID,
+		CreatedAt: o.created, UpdatedAt: o.updated,
+	}
+	if o.parent != nil {
+		shown.ParentID = o.parent.id
+	} else {
+		shown.RedirectURL = s.redirectURL(o)
+	}
+	for _, p := range o.payments {
+		payment := Payment{ID: p.id, Status: p.status, Method: p.method, Amount: p.amount}
+		if p.captured != nil {
+			payment.Captured = p.captured.amount
+		}
+		if p.failure != nil {
+			payment.Code = p.failure.Code
+		}
+		shown.Payments = append(shown.Payments, payment)
+	}
+	return shown
+}
+
+// Orders lists orders and refunds, oldest first.
+func (s *Server) Orders() []Order {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Order, 0, len(s.inOrder))
+	for _, o := range s.inOrder {
+		list = append(list, s.show(o))
+	}
+	return list
+}
+
+// Order is one order or refund, by its order id.
+func (s *Server) Order(id string) (Order, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[id]
+	if o == nil {
+		return Order{}, false
+	}
+	return s.show(o), true
+}
+
+// OrdersByReference lists the orders and refunds under one
+// merchant_order_reference, oldest first.
+func (s *Server) OrdersByReference(reference string) []Order {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Order
+	for _, o := range s.byRef[reference] {
+		list = append(list, s.show(o))
+	}
+	return list
+}
+
+// Document is the JSON that GET answers for an order or refund, envelope and all;
+// nil when there is none. It counts as no read.
+func (s *Server) Document(id string) json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[id]
+	if o == nil {
+		return nil
+	}
+	return envelope(s.document(o, view{}))
+}
+
+// Captures lists the captures of an order: at most one, unless something is
+// broken. A capture that is PENDING is not in the list yet.
+func (s *Server) Captures(orderID string) []Capture {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.orders[orderID]; o != nil {
+		return slices.Clone(o.captures)
+	}
+	return nil
+}
+
+// Cancels lists the voids of an order, at most one. A payer who leaves the
+// checkout page cancels the order without one.
+func (s *Server) Cancels(orderID string) []Cancel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.orders[orderID]; o != nil {
+		return slices.Clone(o.cancels)
+	}
+	return nil
+}
+
+// Refunds lists the refunds of an order, oldest first.
+func (s *Server) Refunds(orderID string) []Refund {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[orderID]
+	if o == nil {
+		return nil
+	}
+	var list []Refund
+	for _, r := range o.refunds {
+		list = append(list, Refund{
+			ID: r.id, OrderID: o.id, Reference: r.reference, Amount: r.amount, Status: r.status,
+			RequestID: r.requestID, At: r.created,
+		})
+	}
+	return list
+}
+
+// Requests lists the API requests that have arrived, oldest first. Their bodies
+// and headers are shared: do not change them.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Request, 0, len(s.requests))
+	for _, r := range s.requests {
+		list = append(list, *r)
+	}
+	return list
+}
+
+// RequestsTo lists the requests of one operation (OpCapturesCreate, ...), oldest
+// first.
+func (s *Server) RequestsTo(op string) []Request {
+	return slices.DeleteFunc(s.Requests(), func(r Request) bool { return r.Op != op })
+}
+
+// Doubles lists what was applied twice or beyond its limit: two captures of an
+// order, a capture and a void, more captured than held, two refunds under one
+// reference, more refunded than captured. One sentence each; none is well.
+func (s *Server) Doubles() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []string
+	report := func(o *order, format string, args ...any) {
+		found = append(found, fmt.Sprintf("order %s (%s): ", o.id, o.reference)+fmt.Sprintf(format, args...))
+	}
+	for _, o := range s.inOrder {
+		if o.typ != typeCharge {
+			continue
+		}
+		var captured int64
+		for _, c := range o.captures {
+			captured += c.Amount.Value
+		}
+		switch {
+		case len(o.captures) > 1:
+			report(o, "captured %d times", len(o.captures))
+		case captured > o.amount.Value:
+			report(o, "captured %d of %d", captured, o.amount.Value)
+		}
+		if len(o.cancels) > 1 {
+			report(o, "cancelled %d times", len(o.cancels))
+		}
+		if len(o.cancels) > 0 && len(o.captures) > 0 {
+			report(o, "captured and cancelled")
+		}
+		if refunded, taken := o.refundedAmount(true), o.capturedAmount(); refunded > taken {
+			report(o, "refunded %d of %d", refunded, taken)
+		}
+		times := map[string]int{}
+		for _, r := range o.refunds {
+			if r.status == StatusFailed {
+				continue
+			}
+			times[r.reference]++
+			if n := times[r.reference]; n > 1 {
+				report(o, "refund %s made %d times", r.reference, n)
+			}
+		}
+	}
+	return found
+}
+
+// AssertExactlyOnce reports to t what Doubles finds.
+func (s *Server) AssertExactlyOnce(t TB) {
+	t.Helper()
+	for _, double := range s.Doubles() {
+		t.Errorf("pluraltest: %s", double)
+	}
+}

@@ -1,0 +1,59 @@
+package pluraltest
+
+import (
+	"net/http"
+	"time"
+)
+
+// createCancel serves PUT /api/pay/v1/orders/{order_id}/cancel, which takes no
+// body and ignores one.
+func (s *Server) createCancel(c *call) answer {
+	o := s.orders[c.OrderID]
+	switch {
+	case o == nil:
+		return s.notFound()
+	case o.status == StatusCancelled:
+		return errOrderCancelled.answer()
+	case o.typ != typeCharge || o.status != StatusAuthorized:
+		return errNotAllowed.answer()
+	}
+	switch c.result {
+	case resultFailed:
+		s.failHold(o)
+		c.record.settle(EffectFailed, s.now())
+	case resultPending, resultPendingFails:
+		s.change(o, func(now time.Time) {
+			o.to(StatusPending)
+			o.setPayments(StatusPending, now)
+		})
+		fails, record := c.result == resultPendingFails, c.record
+		s.hold(o, c, func() {
+			if fails {
+				s.failHold(o)
+				record.settle(EffectFailed, s.now())
+				return
+			}
+			s.void(o, c.RequestID)
+			record.settle(EffectAppliedLate, s.now())
+		})
+	case resultDone:
+		s.void(o, c.RequestID)
+	}
+	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
+}
+
+// void gives a hold back whole.
+func (s *Server) void(o *order, requestID string) {
+	s.change(o, func(now time.Time) {
+		o.to(StatusCancelled)
+		o.setPayments(StatusCancelled, now)
+		o.cancels = append(o.cancels, Cancel{OrderID: o.id, RequestID: requestID, At: now})
+	})
+	s.emit("ORDER_CANCELLED", o)
+}
+
+// Cancel voids an authorised order as the merchant's dashboard would.
+func (s *Server) Cancel(orderID string) error {
+	_, err := s.byHand(orderID, nil, (*Server).createCancel)
+	return err
+}

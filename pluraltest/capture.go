@@ -1,0 +1,161 @@
+package pluraltest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// createCapture serves PUT /api/pay/v1/orders/{order_id}/capture.
+func (s *Server) createCapture(c *call) answer {
+	var req struct {
+		Reference json.RawMessage `json:"merchant_capture_reference"`
+		Amount    json.RawMessage `json:"capture_amount"`
+	}
+	if !decode(c.body, &req) {
+		return errMalformed.answer()
+	}
+	reference, apiErr := parseReference("Merchant Capture Reference", req.Reference)
+	if apiErr != nil {
+		return apiErr.answer()
+	}
+	o := s.orders[c.OrderID]
+	if o == nil {
+		return s.notFound()
+	}
+	amount := o.amount
+	if len(req.Amount) > 0 && string(req.Amount) != "null" {
+		if amount, apiErr = parseAmount(req.Amount); apiErr != nil {
+			return apiErr.answer()
+		}
+	}
+	if repeated := s.repeatedCapture(o, reference); repeated != nil {
+		return repeated(c)
+	}
+	switch {
+	case o.status == StatusCancelled:
+		return errOrderCancelled.answer()
+	case o.typ != typeCharge || o.status != StatusAuthorized || !o.preAuth:
+		return errNotAllowed.answer()
+	case amount.Currency != o.amount.Currency:
+		return invalid("Capture amount currency must be the currency of the order").answer()
+	case amount.Value > o.amount.Value:
+		return errAmountLimit.answer()
+	}
+	s.capture(o, c, Capture{OrderID: o.id, Reference: reference, Amount: amount, RequestID: c.RequestID})
+	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
+}
+
+// repeatedCapture answers a capture under a reference that has captured already,
+// where WithDuplicateCaptures wants more than OPERATION_NOT_ALLOWED.
+func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
+	if len(o.captures) == 0 || o.captures[0].Reference != reference {
+		return nil
+	}
+	switch s.cfg.captureDup {
+	case DuplicateRejected:
+		return func(*call) answer { return errDuplicate.answer() }
+	case DuplicateReturnsExisting:
+		return func(c *call) answer { return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))) }
+	case DuplicateAccepted:
+	}
+	return nil
+}
+
+// capture takes the money of a hold, once; what is left over is reversed.
+func (s *Server) capture(o *order, c *call, entry Capture) {
+	switch c.result {
+	case resultFailed:
+		s.failHold(o)
+		c.record.settle(EffectFailed, s.now())
+	case resultPending, resultPendingFails:
+		s.change(o, func(now time.Time) {
+			o.to(StatusPending)
+			o.setPayments(StatusPending, now)
+			allocate(o, entry, now)
+		})
+		fails, record := c.result == resultPendingFails, c.record
+		s.hold(o, c, func() {
+			if fails {
+				s.failHold(o)
+				record.settle(EffectFailed, s.now())
+				return
+			}
+			s.completeCapture(o, entry)
+			record.settle(EffectAppliedLate, s.now())
+		})
+	case resultDone:
+		s.completeCapture(o, entry)
+	}
+}
+
+func (s *Server) completeCapture(o *order, entry Capture) {
+	s.change(o, func(now time.Time) {
+		entry.At = now
+		entry.Full = entry.Amount == o.amount
+		allocate(o, entry, now)
+		for _, p := range o.held() {
+			p.status, p.updatedAt = StatusProcessed, now
+			if p.captured == nil {
+				p.status = StatusCancelled // this payment's hold was not needed
+			}
+		}
+		o.captures = append(o.captures, entry)
+		if entry.Full {
+			o.to(StatusProcessed)
+		} else {
+			o.to(StatusPartiallyCaptured)
+		}
+	})
+	s.emit("ORDER_PROCESSED", o)
+}
+
+// allocate spreads a capture over the order's payments, in their order.
+func allocate(o *order, entry Capture, now time.Time) {
+	left := entry.Amount.Value
+	for _, p := range o.held() {
+		part := min(left, p.amount.Value)
+		left -= part
+		p.captured = nil
+		if part > 0 {
+			p.captured = &captureEntry{entry.Reference, Amount{part, entry.Amount.Currency}, now}
+		}
+	}
+}
+
+// failHold ends an order whose capture or void the acquirer has refused.
+func (s *Server) failHold(o *order) {
+	s.change(o, func(now time.Time) {
+		for _, p := range o.held() {
+			p.status, p.updatedAt, p.captured = StatusFailed, now, nil
+			p.failure = &errorDetail{"PAYMENT_DECLINED", "Transaction declined by Acquirer due to unknown reason"}
+			o.lastError = p.failure
+		}
+		o.to(StatusFailed)
+	})
+	s.emit("PAYMENT_FAILED", o)
+	s.emit("ORDER_FAILED", o)
+}
+
+// Capture captures an order as the merchant's dashboard would; a zero amount
+// captures it whole.
+func (s *Server) Capture(orderID, reference string, amount Amount) error {
+	body := map[string]any{"merchant_capture_reference": reference}
+	if amount != (Amount{}) {
+		body["capture_amount"] = amount
+	}
+	_, err := s.byHand(orderID, body, (*Server).createCapture)
+	return err
+}
+
+// byHand runs an operation without a request. The error is the service's answer.
+func (s *Server) byHand(orderID string, body any, run operation) (json.RawMessage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := run(s, &call{Request: &Request{OrderID: orderID}, body: marshal(body)})
+	if a.status != http.StatusOK {
+		return nil, errors.New("pluraltest: " + itoa(a.status) + " " + string(a.body))
+	}
+	return a.body, nil
+}

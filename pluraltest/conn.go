@@ -1,0 +1,147 @@
+package pluraltest
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// serverConn is the server's end of a connection, in the clear: it ends TLS
+// itself, so that faults can reach the connection below HTTP.
+type serverConn struct {
+	net.Conn               // in the clear
+	raw           net.Conn // TCP or memory
+	tls           *tls.Conn
+	server        *Server
+	requests      atomic.Int64
+	closeWhenIdle atomic.Bool
+	frames        frameEditor
+}
+
+// wrappingListener makes serverConns.
+type wrappingListener struct {
+	net.Listener
+	server *Server
+}
+
+// Accept implements net.Listener.
+func (l *wrappingListener) Accept() (net.Conn, error) {
+	raw, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &serverConn{Conn: raw, raw: raw, server: l.server}
+	if cert := l.server.cert; cert != nil {
+		c.tls = tls.Server(raw, cert.serverConfig(l.server.cfg.http2))
+		c.Conn = c.tls
+	}
+	s := l.server
+	s.mu.Lock()
+	refuse := s.closed || s.down
+	if !refuse {
+		s.conns[c] = struct{}{}
+	}
+	s.mu.Unlock()
+	if refuse {
+		c.abort()
+	}
+	return c, nil
+}
+
+type connKey struct{}
+
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+func connOf(ctx context.Context) *serverConn {
+	c, _ := ctx.Value(connKey{}).(*serverConn)
+	return c
+}
+
+// connState closes a connection whose last answer was to be its last.
+func connState(c net.Conn, state http.ConnState) {
+	if own, ok := c.(*serverConn); ok && state == http.StateIdle && own.closeWhenIdle.Load() {
+		_ = own.Close()
+	}
+}
+
+// countRequest tells whether the connection has carried a request before.
+func (c *serverConn) countRequest() bool { return c.requests.Add(1) > 1 }
+
+// Close implements net.Conn.
+func (c *serverConn) Close() error {
+	c.forget()
+	return c.Conn.Close()
+}
+
+// abort closes the connection with a reset.
+func (c *serverConn) abort() {
+	c.forget()
+	switch raw := c.raw.(type) {
+	case *net.TCPConn:
+		_ = raw.SetLinger(0)
+		_ = raw.Close()
+	case *memConn:
+		raw.abort()
+	}
+}
+
+func (c *serverConn) forget() {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	delete(c.server.conns, c)
+}
+
+// Write implements net.Conn. net/http resets the stream of a handler that gives
+// up with INTERNAL_ERROR; on HTTP/2 connections that becomes PROTOCOL_ERROR, the
+// code on which net/http's client sends a request again by itself.
+func (c *serverConn) Write(p []byte) (int, error) {
+	if c.tls == nil || c.tls.ConnectionState().NegotiatedProtocol != "h2" {
+		return c.Conn.Write(p)
+	}
+	edited := append([]byte(nil), p...)
+	c.frames.edit(edited)
+	return c.Conn.Write(edited)
+}
+
+const (
+	frameHeader        = 9
+	frameRSTStream     = 0x3
+	http2ProtocolError = 0x1
+	http2InternalError = 0x2
+)
+
+// frameEditor follows the HTTP/2 frames of a stream of bytes and rewrites the
+// code of RST_STREAM frames.
+type frameEditor struct {
+	header [frameHeader]byte
+	seen   int // of the header
+	left   int // of the payload
+}
+
+func (e *frameEditor) edit(p []byte) {
+	for len(p) > 0 {
+		if e.seen < frameHeader {
+			n := copy(e.header[e.seen:], p)
+			e.seen += n
+			p = p[n:]
+			if e.seen == frameHeader {
+				e.left = int(e.header[0])<<16 | int(e.header[1])<<8 | int(e.header[2])
+			}
+		} else {
+			n := min(e.left, len(p))
+			if e.header[3] == frameRSTStream && n == 4 && binary.BigEndian.Uint32(p) == http2InternalError {
+				binary.BigEndian.PutUint32(p, http2ProtocolError)
+			}
+			e.left -= n
+			p = p[n:]
+		}
+		if e.seen == frameHeader && e.left == 0 {
+			e.seen = 0
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package pluraltest
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+)
+
+// Effect says what a faulted request does to the books.
+type Effect string
+
+// The effects of a [Fault].
+const (
+	ApplyNow         Effect = ""                // as without a fault
+	ApplyNever       Effect = "never"           // nothing happens
+	ApplyLater       Effect = "later"           // it happens Delay after the client has its answer or has given up
+	ApplyPending     Effect = "pending"         // it is accepted as PENDING and becomes final after Reads reads or, without, after Delay
+	ApplyPendingFail Effect = "pending, failed" // it is accepted as PENDING and then fails
+	ApplyFail        Effect = "failed"          // it is accepted and fails: status FAILED
+)
+
+// Answer says what a faulted request's client gets.
+type Answer string
+
+// The answers of a [Fault].
+const (
+	AnswerNormal        Answer = ""                   // what the service answers
+	AnswerRefused       Answer = "refused"            // no connection
+	AnswerHang          Answer = "hang"               // nothing, until the client gives up
+	AnswerReset         Answer = "reset"              // the connection is reset (TCP RST), with all streams on it
+	AnswerClose         Answer = "close"              // the connection is closed without a byte of answer
+	AnswerStreamReset   Answer = "stream reset"       // HTTP/2 RST_STREAM with PROTOCOL_ERROR; on HTTP/1.1 a close
+	AnswerThenClose     Answer = "answer, then close" // the normal answer, then the idle connection is closed unannounced
+	AnswerTruncated     Answer = "truncated"          // half of the normal body, then the end
+	AnswerStatus        Answer = "status"             // Status and Code
+	AnswerHTML          Answer = "html"               // Status with a page of HTML
+	AnswerEmpty         Answer = "empty"              // 200 without a body
+	AnswerErrorInOK     Answer = "error in 200"       // 200 with {"code":Code,...}
+	AnswerRedirect      Answer = "redirect"           // 307 to another path
+	AnswerStale         Answer = "stale"              // a read: the document before its last change, or not found
+	AnswerNoCaptureData Answer = "no capture data"    // the normal document without capture_data
+	AnswerNoParent      Answer = "no parent"          // the normal document without parent_order_id
+	AnswerOtherOrder    Answer = "other order"        // the normal document under another order's id and reference
+	AnswerSlowHeaders   Answer = "slow headers"       // the normal answer, Delay later
+	AnswerSlowBody      Answer = "slow body"          // the normal headers at once, the body over Delay
+	AnswerHuge          Answer = "huge"               // the normal answer with Size bytes of padding
+)
+
+// Fault is one thing that goes wrong with one request: what happens to the books
+// and what the client hears of it. The zero Fault is no fault. The package's
+// faults (ResetAfterApply, ApplyLate, ...) are values to use as they are or to
+// adapt with After, AfterReads and the like; do not assign to them.
+type Fault struct {
+	Name       string // in logs
+	Effect     Effect
+	Answer     Answer
+	Delay      time.Duration // of ApplyLater, ApplyPending, AnswerSlowHeaders and AnswerSlowBody
+	Reads      int           // of ApplyPending: how many reads of the order see PENDING
+	Status     int           // of AnswerStatus and AnswerHTML
+	Code       string        // of AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
+	RetryAfter string        // the Retry-After header, in seconds or as a date; none when empty
+	Size       int           // of AnswerHuge, bytes
+}
+
+// After is the fault with another delay.
+func (f Fault) After(d time.Duration) Fault { f.Delay = d; return f }
+
+// AfterReads is a PENDING fault that becomes final once n reads have seen it.
+func (f Fault) AfterReads(n int) Fault { f.Reads = n; return f }
+
+// String is the fault's name.
+func (f Fault) String() string {
+	switch {
+	case f.Name != "":
+		return f.Name
+	case f == Fault{}:
+		return "none"
+	default:
+		return "answer " + string(f.Answer) + ", effect " + string(f.Effect)
+	}
+}
+
+const (
+	defaultDelay = 3 * time.Second
+	defaultHuge  = 8 << 20 // bytes
+)
+
+// The faults. "Before" means that the request has no effect, "After" that it has.
+var (
+	// NoFault lets a request through: a place in a sequence.
+	NoFault = Fault{}
+
+	// Refuse gives no connection: nothing is written, nothing applied. Through
+	// Transport the dial fails. Over TCP the request has been read by the time its
+	// fault is known, so that there Refuse is ResetBeforeApply; Server.Down refuses
+	// for real.
+	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
+
+	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
+	HangAfterApply  = Fault{Name: "HangAfterApply", Answer: AnswerHang}
+
+	ResetBeforeApply = Fault{Name: "ResetBeforeApply", Effect: ApplyNever, Answer: AnswerReset}
+	ResetAfterApply  = Fault{Name: "ResetAfterApply", Answer: AnswerReset}
+	CloseBeforeApply = Fault{Name: "CloseBeforeApply", Effect: ApplyNever, Answer: AnswerClose}
+	CloseAfterApply  = Fault{Name: "CloseAfterApply", Answer: AnswerClose}
+
+	// CloseAfterAnswer answers in full and closes the connection a moment later: the
+	// next request that is sent on it fails.
+	CloseAfterAnswer = Fault{Name: "CloseAfterAnswer", Answer: AnswerThenClose}
+
+	StreamResetBeforeApply = Fault{Name: "StreamResetBeforeApply", Effect: ApplyNever, Answer: AnswerStreamReset}
+	StreamResetAfterApply  = Fault{Name: "StreamResetAfterApply", Answer: AnswerStreamReset}
+
+	// ApplyLate never answers; the effect comes Delay after the client has given up.
+	ApplyLate = Fault{Name: "ApplyLate", Effect: ApplyLater, Answer: AnswerHang, Delay: defaultDelay}
+	// ApplyLateReset resets the connection; the effect comes Delay after that.
+	ApplyLateReset = Fault{Name: "ApplyLateReset", Effect: ApplyLater, Answer: AnswerReset, Delay: defaultDelay}
+	// ApplyLateTimedOut answers 504 TIMED_OUT; the effect comes Delay after that.
+	ApplyLateTimedOut = Fault{Name: "ApplyLateTimedOut", Effect: ApplyLater, Answer: AnswerStatus, Status: 504, Code: "TIMED_OUT", Delay: defaultDelay}
+
+	// StaleRead shows the document as it was before its last change; an order or
+	// refund that has not changed since it was made is not found.
+	StaleRead = Fault{Name: "StaleRead", Answer: AnswerStale}
+
+	Truncate = Fault{Name: "Truncate", Answer: AnswerTruncated}
+
+	ServerErrorBeforeApply = Fault{Name: "ServerErrorBeforeApply", Effect: ApplyNever, Answer: AnswerStatus, Status: 500, Code: "INTERNAL_ERROR"}
+	ServerErrorAfterApply  = Fault{Name: "ServerErrorAfterApply", Answer: AnswerStatus, Status: 500, Code: "INTERNAL_ERROR"}
+	UnavailableBeforeApply = Fault{Name: "UnavailableBeforeApply", Effect: ApplyNever, Answer: AnswerHTML, Status: 503}
+	TimedOutBeforeApply    = Fault{Name: "TimedOutBeforeApply", Effect: ApplyNever, Answer: AnswerStatus, Status: 504, Code: "TIMED_OUT"}
+	TimedOutAfterApply     = Fault{Name: "TimedOutAfterApply", Answer: AnswerStatus, Status: 504, Code: "TIMED_OUT"}
+	BadGatewayBeforeApply  = Fault{Name: "BadGatewayBeforeApply", Effect: ApplyNever, Answer: AnswerHTML, Status: 502}
+	BadGatewayAfterApply   = Fault{Name: "BadGatewayAfterApply", Answer: AnswerHTML, Status: 502}
+
+	EmptyOKBeforeApply   = Fault{Name: "EmptyOKBeforeApply", Effect: ApplyNever, Answer: AnswerEmpty}
+	EmptyOKAfterApply    = Fault{Name: "EmptyOKAfterApply", Answer: AnswerEmpty}
+	ErrorInOKBeforeApply = Fault{Name: "ErrorInOKBeforeApply", Effect: ApplyNever, Answer: AnswerErrorInOK, Code: "INTERNAL_ERROR"}
+	ErrorInOKAfterApply  = Fault{Name: "ErrorInOKAfterApply", Answer: AnswerErrorInOK, Code: "INTERNAL_ERROR"}
+	Redirect             = Fault{Name: "Redirect", Effect: ApplyNever, Answer: AnswerRedirect}
+	OtherOrder           = Fault{Name: "OtherOrder", Answer: AnswerOtherOrder}
+
+	// PendingResult answers PENDING; the write succeeds Delay later, or after Reads
+	// reads of the order.
+	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
+	// PendingThenFailed answers PENDING; the write fails Delay later.
+	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
+	// FailedResult answers 200 with status FAILED: a refund that moves no money, an
+	// order whose hold is lost.
+	FailedResult = Fault{Name: "FailedResult", Effect: ApplyFail}
+
+	CaptureDataAbsent = Fault{Name: "CaptureDataAbsent", Answer: AnswerNoCaptureData}
+	ParentAbsent      = Fault{Name: "ParentAbsent", Answer: AnswerNoParent}
+
+	RateLimited           = Fault{Name: "RateLimited", Effect: ApplyNever, Answer: AnswerStatus, Status: 429, Code: "API_RATE_LIMIT"}
+	RateLimitedRetryAfter = Fault{Name: "RateLimitedRetryAfter", Effect: ApplyNever, Answer: AnswerStatus, Status: 429, Code: "API_RATE_LIMIT", RetryAfter: "1"}
+	// Unauthorized answers one 401 although the token is good.
+	Unauthorized = Fault{Name: "Unauthorized", Effect: ApplyNever, Answer: AnswerStatus, Status: 401, Code: "UNAUTHORIZED"}
+
+	SlowHeaders = Fault{Name: "SlowHeaders", Answer: AnswerSlowHeaders, Delay: defaultDelay}
+	SlowBody    = Fault{Name: "SlowBody", Answer: AnswerSlowBody, Delay: defaultDelay}
+	// HugeBody is the normal answer, 8 MiB longer.
+	HugeBody = Fault{Name: "HugeBody", Answer: AnswerHuge, Size: defaultHuge}
+)
+
+// StatusFault answers a status, such as 408, 409, 425 or 503, with a code of
+// your own, before or after the request is applied.
+func StatusFault(status int, code string, effect Effect) Fault {
+	return Fault{
+		Name: "Status " + itoa(status) + " " + code, Effect: effect, Answer: AnswerStatus,
+		Status: status, Code: code, Delay: defaultDelay,
+	}
+}
+
+// AllFaults lists every fault of the package.
+func AllFaults() []Fault {
+	all := WriteFaults()
+	for _, f := range slices.Concat(ReadFaults(), TokenFaults()) {
+		if !slices.Contains(all, f) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// lostFaults are those that any request can meet.
+func lostFaults() []Fault {
+	return []Fault{
+		Refuse, HangAfterApply, ResetAfterApply, CloseAfterApply, CloseAfterAnswer, StreamResetAfterApply, Truncate,
+		ServerErrorAfterApply, UnavailableBeforeApply, TimedOutAfterApply, BadGatewayAfterApply,
+		EmptyOKAfterApply, ErrorInOKAfterApply, Redirect, RateLimited, RateLimitedRetryAfter,
+		SlowHeaders, SlowBody, HugeBody,
+	}
+}
+
+// WriteFaults lists the faults of captures, cancels and refunds; some fit only
+// one of them, see [FaultsFor].
+func WriteFaults() []Fault {
+	return append(lostFaults(),
+		HangBeforeApply, ResetBeforeApply, CloseBeforeApply, StreamResetBeforeApply,
+		ServerErrorBeforeApply, TimedOutBeforeApply, BadGatewayBeforeApply, EmptyOKBeforeApply, ErrorInOKBeforeApply,
+		ApplyLate, ApplyLateReset, ApplyLateTimedOut, OtherOrder,
+		PendingResult, PendingThenFailed, FailedResult, CaptureDataAbsent, ParentAbsent, Unauthorized,
+	)
+}
+
+// ReadFaults lists the faults of order lookups.
+func ReadFaults() []Fault {
+	return append(lostFaults(), StaleRead, OtherOrder, CaptureDataAbsent, ParentAbsent, Unauthorized)
+}
+
+// TokenFaults lists the faults of the token endpoint.
+func TokenFaults() []Fault { return lostFaults() }
+
+// FaultsFor lists the faults that fit one operation (OpCapturesCreate, ...).
+func FaultsFor(op string) []Fault {
+	var list []Fault
+	switch op {
+	case OpToken:
+		return TokenFaults()
+	case OpOrdersGet, OpOrdersGetByReference:
+		return ReadFaults()
+	default:
+		list = WriteFaults()
+	}
+	return slices.DeleteFunc(list, func(f Fault) bool { return !f.fits(op) })
+}
+
+// fits tells whether a fault means anything for an operation.
+func (f Fault) fits(op string) bool {
+	write := op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
+	read := op == OpOrdersGet || op == OpOrdersGetByReference
+	switch f.Effect {
+	case ApplyPending, ApplyPendingFail, ApplyFail:
+		if !write {
+			return false
+		}
+	case ApplyLater:
+		if read || op == OpToken {
+			return false
+		}
+	case ApplyNow, ApplyNever:
+	}
+	switch f.Answer {
+	case AnswerStale:
+		return read
+	case AnswerNoCaptureData:
+		return read || op == OpCapturesCreate
+	case AnswerNoParent:
+		return read || op == OpRefundsCreate
+	case AnswerOtherOrder:
+		return op != OpToken
+	case AnswerStatus:
+		return f.Status != 401 || op != OpToken
+	default:
+		return true
+	}
+}
+
+// randomPlan is the plan of WithRandomFaults.
+type randomPlan struct {
+	seed   []byte
+	rate   float64
+	faults []Fault
+}
+
+func (p *randomPlan) decide(r Request) Fault {
+	sum := digest(p.seed, "fault", r.identity, itoa(r.Attempt))
+	if float64(binary.BigEndian.Uint64(sum)>>11)/(1<<53) >= p.rate {
+		return NoFault
+	}
+	var fitting []Fault
+	if len(p.faults) == 0 {
+		fitting = FaultsFor(r.Op)
+	}
+	for _, f := range p.faults {
+		if f.fits(r.Op) {
+			fitting = append(fitting, f)
+		}
+	}
+	if len(fitting) == 0 {
+		return NoFault
+	}
+	return fitting[binary.BigEndian.Uint64(sum[8:])%uint64(len(fitting))]
+}

@@ -1,0 +1,210 @@
+package pluraltest
+
+import (
+	"slices"
+	"time"
+)
+
+// Match selects requests; an empty field matches any.
+type Match struct {
+	Op        string // OpCapturesCreate, ...
+	OrderID   string // of the path
+	Reference string // of the body or the path
+}
+
+// On matches every request of one operation.
+func On(op string) Match { return Match{Op: op} }
+
+func (m Match) matches(r *Request) bool {
+	return (m.Op == "" || m.Op == r.Op) &&
+		(m.OrderID == "" || m.OrderID == r.OrderID) &&
+		(m.Reference == "" || m.Reference == r.Reference)
+}
+
+// rule is a queue of faults.
+type rule struct {
+	match  Match
+	faults []Fault
+}
+
+// Inject queues faults for the requests that match: the first takes the first
+// fault, the next the second; then they are served as usual. Queues are tried in
+// the order they were made, before the fault plan.
+func (s *Server) Inject(match Match, faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
+}
+
+// SetFaultPlan asks plan about each request that no injected fault is queued for.
+// A nil plan is health. The plan may be called from several goroutines at once.
+func (s *Server) SetFaultPlan(plan func(Request) Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan = plan
+}
+
+// ClearFaults forgets the queued faults and the fault plan. What faults have
+// already set in motion goes on; see [Server.Flush].
+func (s *Server) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules, s.plan = nil, nil
+	clear(s.decided)
+}
+
+// EffectState is what became of a faulted request's effect.
+type EffectState string
+
+// The fates of a faulted request.
+const (
+	EffectApplied     EffectState = "applied"
+	EffectNotApplied  EffectState = "not applied"  // by the fault, or there was nothing to apply: a read, a repeat
+	EffectRejected    EffectState = "rejected"     // the service refused the request
+	EffectWaiting     EffectState = "waiting"      // it is still to come
+	EffectAppliedLate EffectState = "applied late" // it has come since
+	EffectFailed      EffectState = "failed"       // the books say FAILED
+	EffectDropped     EffectState = "dropped"      // the server was closed before
+)
+
+// FaultRecord is one fault that was injected.
+type FaultRecord struct {
+	Seq       int // 1 for the first
+	Fault     Fault
+	Op        string
+	OrderID   string
+	Reference string
+	RequestID string
+	Request   int // Request.Seq; 0 when the request never arrived
+	Attempt   int // Request.Attempt
+	Reused    bool
+	Proto     string
+	At        time.Time
+	Effect    EffectState
+	SettledAt time.Time // when Effect became what it is
+}
+
+// settle notes what became of the effect. The server's lock must be held; a nil
+// record notes nothing.
+func (r *FaultRecord) settle(state EffectState, at time.Time) {
+	if r != nil {
+		r.Effect, r.SettledAt = state, at
+	}
+}
+
+// FaultLog lists the faults injected so far, oldest first.
+func (s *Server) FaultLog() []FaultRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]FaultRecord, 0, len(s.faults))
+	for _, r := range s.faults {
+		list = append(list, *r)
+	}
+	return list
+}
+
+// decide chooses the fault of a request that has arrived. name stands for a choice
+// that a Transport made before it was sent.
+func (s *Server) decide(req *Request, name string) Fault {
+	s.mu.Lock()
+	early, decided := s.decided[name]
+	delete(s.decided, name)
+	fault := early.fault
+	req.Attempt = early.attempt
+	if !decided {
+		s.count(req)
+		fault, decided = s.takeQueued(req)
+	}
+	plan := s.plan
+	s.mu.Unlock()
+	if !decided && plan != nil {
+		fault = plan(*req)
+	}
+	return fault
+}
+
+// decision is a fault that was chosen before its request was sent.
+type decision struct {
+	fault   Fault
+	attempt int
+}
+
+// decideEarly lets a Transport know whether to refuse a request before a byte of
+// it is sent. Another fault is kept under the name returned, for decide.
+func (s *Server) decideEarly(req *Request) (refused bool, name string) {
+	s.mu.Lock()
+	for _, r := range s.rules {
+		if len(r.faults) == 0 || !r.match.matches(req) {
+			continue
+		}
+		if r.faults[0].Answer != AnswerRefused {
+			s.mu.Unlock()
+			return false, "" // decide takes it
+		}
+		s.count(req)
+		fault, _ := s.takeQueued(req)
+		s.log(req, fault, EffectNotApplied)
+		s.mu.Unlock()
+		return true, ""
+	}
+	plan := s.plan
+	if plan == nil {
+		s.mu.Unlock()
+		return false, ""
+	}
+	s.count(req)
+	s.mu.Unlock()
+	fault := plan(*req)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fault.Answer == AnswerRefused {
+		s.log(req, fault, EffectNotApplied)
+		return true, ""
+	}
+	s.decisions++
+	name = itoa(s.decisions)
+	s.decided[name] = decision{fault, req.Attempt}
+	return false, name
+}
+
+// mayRefuse tells whether decideEarly has anything to decide.
+func (s *Server) mayRefuse() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plan != nil || slices.ContainsFunc(s.rules, func(r *rule) bool {
+		return len(r.faults) > 0 && r.faults[0].Answer == AnswerRefused
+	})
+}
+
+// count numbers the attempts of a request. s.mu must be held.
+func (s *Server) count(req *Request) {
+	s.attempts[req.identity]++
+	req.Attempt = s.attempts[req.identity]
+}
+
+// takeQueued takes the next injected fault for a request. s.mu must be held.
+func (s *Server) takeQueued(req *Request) (Fault, bool) {
+	for i, r := range s.rules {
+		if len(r.faults) > 0 && r.match.matches(req) {
+			fault := r.faults[0]
+			r.faults = r.faults[1:]
+			if len(r.faults) == 0 {
+				s.rules = slices.Delete(s.rules, i, i+1)
+			}
+			return fault, true
+		}
+	}
+	return Fault{}, false
+}
+
+// log enters a fault into the log. s.mu must be held.
+func (s *Server) log(req *Request, fault Fault, state EffectState) *FaultRecord {
+	r := &FaultRecord{
+		Seq: len(s.faults) + 1, Fault: fault, Op: req.Op, OrderID: req.OrderID, Reference: req.Reference,
+		RequestID: req.RequestID, Request: req.Seq, Attempt: req.Attempt, Reused: req.Reused, Proto: req.Proto,
+		At: s.now(), Effect: state, SettledAt: s.now(),
+	}
+	s.faults = append(s.faults, r)
+	return r
+}

@@ -1,0 +1,92 @@
+package pluraltest
+
+import "time"
+
+// job is something that is to happen later: at a time or, without a timer, when
+// something else calls for it.
+type job struct {
+	timer *time.Timer
+	run   func(dropped bool) // with Server.mu held
+}
+
+func (j *job) stop() {
+	if j.timer != nil {
+		j.timer.Stop()
+	}
+}
+
+// later runs the function after a delay, with s.mu held. Close drops it, Flush
+// runs it at once. s.mu must be held.
+func (s *Server) later(d time.Duration, run func(dropped bool)) *job {
+	j := s.someday(run)
+	if s.closed {
+		return j
+	}
+	j.timer = time.AfterFunc(d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.runJob(j)
+	})
+	return j
+}
+
+// someday is later without a time.
+func (s *Server) someday(run func(dropped bool)) *job {
+	j := &job{run: run}
+	if s.closed {
+		run(true)
+		return j
+	}
+	s.jobs[j] = struct{}{}
+	return j
+}
+
+func (s *Server) runJob(j *job) {
+	if _, waiting := s.jobs[j]; !waiting {
+		return
+	}
+	delete(s.jobs, j)
+	j.stop()
+	j.run(false)
+}
+
+// pendingResult is a write that was answered PENDING.
+type pendingResult struct {
+	job     *job
+	byReads bool
+	reads   int // that are yet to see PENDING
+}
+
+// hold leaves a write of the order open: until c.reads reads have seen it PENDING
+// or, when that is zero, for c.delay.
+func (s *Server) hold(o *order, c *call, finish func()) {
+	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
+	o.pending = p
+	record := c.record
+	run := func(dropped bool) {
+		o.pending = nil
+		if dropped {
+			record.settle(EffectDropped, s.now())
+			return
+		}
+		finish()
+	}
+	if p.byReads {
+		p.job = s.someday(run)
+	} else {
+		p.job = s.later(c.delay, run)
+	}
+}
+
+// countRead notes that a client is about to read the order. The read after the
+// last one that was to see PENDING sees the final state.
+func (s *Server) countRead(o *order) {
+	p := o.pending
+	switch {
+	case p == nil || !p.byReads:
+	case p.reads > 0:
+		p.reads--
+	default:
+		s.runJob(p.job)
+	}
+}

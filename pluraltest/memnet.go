@@ -1,0 +1,313 @@
+package pluraltest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A network in memory that behaves as loopback TCP does where HTTP can tell:
+// writes are buffered, a close is an end of file, a reset is ECONNRESET and loses
+// what was on the way, deadlines work. Everything waits on channels, so that
+// testing/synctest sees it wait.
+
+// memListener accepts the connections that dial makes.
+type memListener struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+type memAddr struct{}
+
+func (memAddr) Network() string { return "tcp" }
+func (memAddr) String() string  { return "127.0.0.1:0" }
+
+func newMemListener() *memListener {
+	return &memListener{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// Accept implements net.Listener.
+func (l *memListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *memListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *memListener) Addr() net.Addr { return memAddr{} }
+
+func (l *memListener) dial(ctx context.Context) (net.Conn, error) {
+	client, server := memPair()
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-l.done:
+		return nil, errRefused()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func errRefused() error {
+	return &net.OpError{Op: "dial", Net: "tcp", Addr: memAddr{}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+}
+
+func memError(op string, errno syscall.Errno) error {
+	return &net.OpError{Op: op, Net: "tcp", Addr: memAddr{}, Err: os.NewSyscallError(op, errno)}
+}
+
+// memWindow is how many bytes a connection holds that nobody has read yet.
+const memWindow = 64 << 10
+
+// memStream is one direction of a connection.
+type memStream struct {
+	mu      sync.Mutex
+	buf     []byte
+	eof     bool // the writer has closed
+	gone    bool // the reader has closed
+	reset   bool
+	changed chan struct{} // closed and replaced at each change
+}
+
+func newMemStream() *memStream { return &memStream{changed: make(chan struct{})} }
+
+// update changes the stream and wakes who waits for it.
+func (s *memStream) update(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// memConn is one end of a connection.
+type memConn struct {
+	in, out       *memStream
+	readDeadline  *deadline
+	writeDeadline *deadline
+	once          sync.Once
+	closed        chan struct{}
+}
+
+func memPair() (client, server *memConn) {
+	up, down := newMemStream(), newMemStream()
+	return newMemConn(down, up), newMemConn(up, down)
+}
+
+func newMemConn(in, out *memStream) *memConn {
+	return &memConn{in: in, out: out, readDeadline: newDeadline(), writeDeadline: newDeadline(), closed: make(chan struct{})}
+}
+
+// Read implements net.Conn.
+func (c *memConn) Read(p []byte) (int, error) {
+	for {
+		c.in.mu.Lock()
+		changed := c.in.changed
+		var n int
+		var err error
+		switch {
+		case c.isClosed():
+			err = net.ErrClosed
+		case c.readDeadline.passed():
+			err = os.ErrDeadlineExceeded
+		case c.in.reset:
+			err = memError("read", syscall.ECONNRESET)
+		case len(c.in.buf) > 0:
+			n = copy(p, c.in.buf)
+			c.in.buf = c.in.buf[n:]
+		case c.in.eof:
+			err = io.EOF
+		case len(p) == 0:
+		default:
+			n = -1
+		}
+		c.in.mu.Unlock()
+		if n > 0 {
+			c.in.update(func() {})
+		}
+		if n >= 0 {
+			return n, err
+		}
+		select {
+		case <-changed:
+		case <-c.closed:
+		case <-c.readDeadline.done():
+		}
+	}
+}
+
+var errWait = errors.New("wait")
+
+// Write implements net.Conn.
+func (c *memConn) Write(p []byte) (written int, err error) {
+	for {
+		n, changed, err := c.writeSome(p)
+		written += n
+		p = p[n:]
+		switch {
+		case n > 0 && c.peerGone():
+			c.in.update(func() { c.in.reset = true }) // the peer's kernel answers
+		case n > 0:
+			c.out.update(func() {})
+		}
+		if err != nil && !errors.Is(err, errWait) {
+			return written, err
+		}
+		if len(p) == 0 {
+			return written, nil
+		}
+		if err == nil {
+			continue
+		}
+		select {
+		case <-changed:
+		case <-c.closed:
+		case <-c.writeDeadline.done():
+		}
+	}
+}
+
+func (c *memConn) writeSome(p []byte) (n int, changed chan struct{}, err error) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	switch {
+	case c.isClosed():
+		return 0, nil, net.ErrClosed
+	case c.writeDeadline.passed():
+		return 0, nil, os.ErrDeadlineExceeded
+	case c.out.reset:
+		return 0, nil, memError("write", syscall.EPIPE)
+	case c.out.gone:
+		c.out.reset = true // from the next write on: the kernel takes these bytes
+		return len(p), nil, nil
+	}
+	if n = min(len(p), memWindow-len(c.out.buf)); n <= 0 && len(p) > 0 {
+		return 0, c.out.changed, errWait
+	}
+	c.out.buf = append(c.out.buf, p[:n]...)
+	return n, nil, nil
+}
+
+func (c *memConn) peerGone() bool {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.out.gone
+}
+
+func (c *memConn) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close implements net.Conn: the peer reads what is on the way, then the end.
+func (c *memConn) Close() error {
+	c.once.Do(func() {
+		close(c.closed)
+		c.out.update(func() { c.out.eof = true })
+		c.in.update(func() { c.in.gone, c.in.buf = true, nil })
+		c.readDeadline.set(time.Time{})
+		c.writeDeadline.set(time.Time{})
+	})
+	return nil
+}
+
+// abort closes both ends with a reset.
+func (c *memConn) abort() {
+	c.out.update(func() { c.out.reset, c.out.buf = true, nil })
+	c.in.update(func() { c.in.reset, c.in.buf = true, nil })
+	_ = c.Close()
+}
+
+// LocalAddr implements net.Conn.
+func (c *memConn) LocalAddr() net.Addr { return memAddr{} }
+
+// RemoteAddr implements net.Conn.
+func (c *memConn) RemoteAddr() net.Addr { return memAddr{} }
+
+// SetDeadline implements net.Conn.
+func (c *memConn) SetDeadline(t time.Time) error {
+	c.readDeadline.set(t)
+	c.writeDeadline.set(t)
+	return nil
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *memConn) SetReadDeadline(t time.Time) error { c.readDeadline.set(t); return nil }
+
+// SetWriteDeadline implements net.Conn.
+func (c *memConn) SetWriteDeadline(t time.Time) error { c.writeDeadline.set(t); return nil }
+
+// deadline is a time after which done is closed; it can be moved.
+type deadline struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	sets  int // how often it has been set
+	over  chan struct{}
+}
+
+func newDeadline() *deadline { return &deadline{over: make(chan struct{})} }
+
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sets++
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	select {
+	case <-d.over:
+		d.over = make(chan struct{})
+	default:
+	}
+	if t.IsZero() {
+		return
+	}
+	wait := time.Until(t)
+	if wait <= 0 {
+		close(d.over)
+		return
+	}
+	this := d.sets
+	d.timer = time.AfterFunc(wait, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.sets == this {
+			close(d.over)
+		}
+	})
+}
+
+func (d *deadline) done() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over
+}
+
+func (d *deadline) passed() bool {
+	select {
+	case <-d.done():
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,193 @@
+package pluraltest
+
+import (
+	"net/http"
+	"time"
+)
+
+// knownErrors gives the catalogue's message for a code of a fault.
+var knownErrors = []apiError{
+	errMalformed, errUnauthorized, errOrderNotFound, errDuplicate, errNotAllowed, errOrderCancelled,
+	errAmountLimit, errRateLimit, errPaymentRateLimit, errInternal, errTimedOut,
+}
+
+func faultError(f Fault) answer {
+	e := apiError{status: f.Status, code: f.Code, message: http.StatusText(f.Status)}
+	for _, known := range knownErrors {
+		if known.code == f.Code {
+			e.message = known.message
+		}
+	}
+	a := e.answer()
+	if f.RetryAfter != "" {
+		a.header = http.Header{"Retry-After": {f.RetryAfter}}
+	}
+	return a
+}
+
+// carryOut runs an operation and answers it, both as the fault says.
+func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, run route, f Fault) {
+	a, late := s.apply(req, run, f)
+	if late != nil && f.Answer == AnswerHang {
+		s.wait(r, -1)
+		late()
+		panic(http.ErrAbortHandler)
+	}
+	if late != nil {
+		late()
+	}
+	s.reply(w, r, conn, req, a, f)
+}
+
+// apply runs the operation under the fault's effect. late is nil or schedules the
+// effect of ApplyLater.
+func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
+	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay}
+	c.view.noCaptureData = f.Answer == AnswerNoCaptureData
+	c.view.noParent = f.Answer == AnswerNoParent
+	c.view.otherOrder = f.Answer == AnswerOtherOrder
+	if f.Answer == AnswerHuge {
+		c.view.padding = f.Size
+	}
+	switch f.Effect {
+	case ApplyPending:
+		c.result = resultPending
+	case ApplyPendingFail:
+		c.result = resultPendingFails
+	case ApplyFail:
+		c.result = resultFailed
+	case ApplyNow, ApplyNever, ApplyLater:
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f != NoFault {
+		c.record = s.log(req, f, EffectNotApplied)
+	}
+	switch {
+	case f.Effect == ApplyNever:
+		return errInternal.answer(), nil
+	case f.Effect == ApplyLater:
+		if run.op != OpToken && !s.authorized(c.Header) {
+			c.record.settle(EffectRejected, s.now())
+			return errUnauthorized.answer(), nil
+		}
+		c.record.settle(EffectWaiting, s.now())
+		return errInternal.answer(), func() { s.applyLater(c, run, f.Delay) }
+	case f.Answer == AnswerStale:
+		return s.readStale(c), nil
+	}
+	a = s.runLocked(c, run)
+	switch {
+	case !a.applied && a.status >= http.StatusBadRequest:
+		c.record.settle(EffectRejected, s.now())
+	case !a.applied || c.result == resultFailed:
+	case c.result == resultDone:
+		c.record.settle(EffectApplied, s.now())
+	default:
+		c.record.settle(EffectWaiting, s.now())
+	}
+	return a, nil
+}
+
+func (s *Server) applyLater(c *call, run route, delay time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.later(delay, func(dropped bool) {
+		if dropped {
+			c.record.settle(EffectDropped, s.now())
+			return
+		}
+		switch a := run.run(s, c); {
+		case a.applied:
+			c.record.settle(EffectAppliedLate, s.now())
+		case a.status >= http.StatusBadRequest:
+			c.record.settle(EffectRejected, s.now())
+		default:
+			c.record.settle(EffectNotApplied, s.now()) // a repeat had been faster
+		}
+	})
+}
+
+// reply sends the answer, or whatever the fault makes of it.
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, a answer, f Fault) {
+	switch f.Answer {
+	case AnswerRefused, AnswerReset:
+		conn.abort()
+		panic(http.ErrAbortHandler)
+	case AnswerClose:
+		_ = conn.Close()
+		panic(http.ErrAbortHandler)
+	case AnswerStreamReset:
+		panic(http.ErrAbortHandler) // serverConn makes it a PROTOCOL_ERROR
+	case AnswerHang:
+		s.wait(r, -1)
+		panic(http.ErrAbortHandler)
+	case AnswerThenClose:
+		conn.closeWhenIdle.Store(true)
+		s.write(w, req, a)
+	case AnswerTruncated:
+		s.writeHead(w, req, a, len(a.body))
+		_, _ = w.Write(a.body[:(len(a.body)+1)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case AnswerStatus:
+		s.write(w, req, faultError(f))
+	case AnswerHTML:
+		s.write(w, req, answer{status: f.Status, contentType: "text/html", body: []byte(htmlGateway(f.Status))})
+	case AnswerEmpty:
+		s.write(w, req, answer{status: http.StatusOK})
+	case AnswerErrorInOK:
+		f.Status = http.StatusOK
+		s.write(w, req, faultError(f))
+	case AnswerRedirect:
+		s.write(w, req, answer{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {s.URL + "/elsewhere"}}})
+	case AnswerSlowHeaders:
+		if !s.wait(r, f.Delay) {
+			panic(http.ErrAbortHandler)
+		}
+		s.write(w, req, a)
+	case AnswerSlowBody:
+		s.drip(w, r, req, a, f.Delay)
+	case AnswerNormal, AnswerStale, AnswerNoCaptureData, AnswerNoParent, AnswerOtherOrder, AnswerHuge:
+		s.write(w, req, a)
+	default:
+		panic("pluraltest: unknown answer of a fault: " + string(f.Answer))
+	}
+}
+
+const drops = 10
+
+// drip sends the body in drops, evenly over the delay.
+func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a answer, over time.Duration) {
+	flush := http.NewResponseController(w).Flush
+	s.writeHead(w, req, a, len(a.body))
+	_ = flush()
+	for sent, i := 0, 1; i <= drops; i++ {
+		if !s.wait(r, over/drops) {
+			panic(http.ErrAbortHandler)
+		}
+		end := len(a.body) * i / drops
+		_, _ = w.Write(a.body[sent:end])
+		_ = flush()
+		sent = end
+	}
+}
+
+// wait returns true after the delay, false once the client has left or the server
+// is closed. A negative delay never ends.
+func (s *Server) wait(r *http.Request, d time.Duration) bool {
+	var over <-chan time.Time
+	if d >= 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-over:
+		return true
+	case <-r.Context().Done():
+	case <-s.ctx.Done():
+	}
+	return false
+}

@@ -1,0 +1,232 @@
+package pluraltest
+
+import (
+	"net/http"
+	"time"
+)
+
+// Option configures a [Server].
+type Option func(*config)
+
+type config struct {
+	addr           string
+	seed           []byte
+	clock          func() time.Time
+	tls, http2     bool
+	clientID       string
+	clientSecret   string
+	webhookSecret  string
+	merchantID     string
+	retries        int
+	quirks         Quirk
+	waf            bool
+	tokenLifetime  time.Duration
+	tokenAnswer    TokenAnswer
+	tokenErrors    TokenError
+	checkoutErrors CheckoutError
+	orderDup       DuplicateMode
+	refundDup      DuplicateMode
+	captureDup     DuplicateMode
+	notFound       NotFound
+	statusName     string
+	emptyFields    bool
+	plan           func(Request) Fault
+	random         *randomPlan
+	webhook        webhookConfig
+	outbound       *http.Client
+}
+
+func newConfig(opts []Option) config {
+	c := config{
+		addr:          "127.0.0.1:0",
+		clock:         time.Now,
+		merchantID:    "123456",
+		retries:       10,
+		tokenLifetime: time.Hour,
+		captureDup:    DuplicateAccepted,
+		statusName:    "status",
+		webhook: webhookConfig{
+			schedule: WebhookSchedule(),
+			timeout:  5 * time.Second,
+			scale:    1,
+		},
+	}
+	for _, opt := range opts {
+		opt(&c)
+	}
+	return c
+}
+
+// WithAddr listens on addr ("127.0.0.1:8080") instead of a free loopback port.
+// Only [Start] and [NewServer] listen.
+func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
+
+// WithSeed makes ids, secrets and tokens repeatable. Without it each server has
+// its own.
+func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seedBytes(seed) } }
+
+// WithClock sets the clock that stamps documents, tokens and webhooks and that
+// tokens expire by. Delays always run on real time, which inside a
+// testing/synctest bubble is the bubble's.
+func WithClock(now func() time.Time) Option { return func(c *config) { c.clock = now } }
+
+// WithTLS serves HTTPS (HTTP/1.1) with a certificate for localhost, 127.0.0.1
+// and ::1; see [Server.Client] and [Server.Certificate].
+func WithTLS() Option { return func(c *config) { c.tls = true } }
+
+// WithHTTP2 serves HTTPS and offers HTTP/2 besides HTTP/1.1.
+func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
+
+// WithCredentials sets the client id and the client secret. The secret signs
+// callbacks, which takes its hex digits; a secret with none of them cannot sign.
+func WithCredentials(clientID, clientSecret string) Option {
+	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
+}
+
+// WithWebhookSecret sets the secret that signs webhooks; without it that is the
+// client secret.
+func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
+
+// WithMerchantID sets the merchant_id of the documents.
+func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = id } }
+
+// WithPaymentRetries sets how many more times a payer may try after a failed
+// payment; 10 without it. With 0 the first failure is final.
+func WithPaymentRetries(n int) Option { return func(c *config) { c.retries = n } }
+
+// WithWAF answers orders whose callback URL is on a local host with the HTML 403
+// of the firewall that guards the real service.
+func WithWAF() Option { return func(c *config) { c.waf = true } }
+
+// WithTokenLifetime sets how long an access token lives; an hour without it.
+func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
+
+// TokenAnswer is how the token endpoint tells a token's lifetime.
+type TokenAnswer int
+
+// The forms of a token's lifetime. Every token is a JWT with an exp claim, but
+// those of TokenOpaque.
+const (
+	TokenExpiresAt       TokenAnswer = iota // "expires_at": RFC 3339 in UTC with microseconds, what the live service sends
+	TokenExpiresAtMillis                    // "expires_at" with milliseconds
+	TokenExpiresIn                          // "expires_in": seconds, the tutorial's form
+	TokenExpiresInString                    // "expires_in" as a string
+	TokenWithoutExpiry                      // no lifetime beside the token; its exp claim tells
+	TokenOpaque                             // no lifetime and a token that is no JWT
+)
+
+// WithTokenAnswer selects how the token endpoint tells a token's lifetime.
+func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.tokenAnswer = form } }
+
+// TokenError is the shape in which the token endpoint refuses credentials.
+type TokenError int
+
+// The two shapes of a token error.
+const (
+	TokenErrorGateway TokenError = iota // {"status":401,"type":"","message":...,"traceId":...}
+	TokenErrorOAuth                     // {"error":...,"error_description":...}
+)
+
+// WithTokenErrors selects the shape in which credentials are refused.
+func WithTokenErrors(shape TokenError) Option { return func(c *config) { c.tokenErrors = shape } }
+
+// CheckoutError is the shape of an error of POST /api/checkout/v1/orders.
+type CheckoutError int
+
+// The shapes of a checkout error.
+const (
+	CheckoutErrorCode         CheckoutError = iota // {"code","message"}, the documented one
+	CheckoutErrorResponseCode                      // {"response_code","response_message"}
+	CheckoutErrorMessage                           // {"error_message"}
+)
+
+// WithCheckoutErrors selects the shape of the checkout endpoint's errors.
+func WithCheckoutErrors(shape CheckoutError) Option {
+	return func(c *config) { c.checkoutErrors = shape }
+}
+
+// DuplicateMode is what happens to a request whose reference is taken. The
+// vendor documents the first two, and nobody outside knows which is true.
+type DuplicateMode int
+
+// The treatments of a reference that is used again.
+const (
+	DuplicateReturnsExisting DuplicateMode = iota // the existing resource, whatever else the request says
+	DuplicateRejected                             // 422 DUPLICATE_REQUEST
+	DuplicateAccepted                             // not noticed: a second order or refund is made
+)
+
+// WithDuplicateOrders selects what a repeated merchant_order_reference of an
+// order leads to.
+func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c.orderDup = mode } }
+
+// WithDuplicateRefunds selects what a repeated merchant_order_reference of a
+// refund leads to.
+func WithDuplicateRefunds(mode DuplicateMode) Option { return func(c *config) { c.refundDup = mode } }
+
+// WithDuplicateCaptures selects what a repeated merchant_capture_reference leads
+// to: by default, and with DuplicateAccepted, the 422 OPERATION_NOT_ALLOWED that
+// any second capture meets.
+func WithDuplicateCaptures(mode DuplicateMode) Option {
+	return func(c *config) { c.captureDup = mode }
+}
+
+// NotFound is how a missing order is reported.
+type NotFound int
+
+// The documented answers to a missing order.
+const (
+	NotFound422     NotFound = iota // 422 ORDER_NOT_FOUND, the published sample
+	NotFound404                     // 404 ORDER_NOT_FOUND, the published table
+	NotFoundInquiry                 // by reference 400 INVALID_REQUEST "No matching records found for the inquiry", else 422
+)
+
+// WithNotFound selects how a missing order is reported.
+func WithNotFound(form NotFound) Option { return func(c *config) { c.notFound = form } }
+
+// WithCallbackStatusName names the status field of the browser's return:
+// "status" without it, "payment_status" in one of the vendor's guides.
+func WithCallbackStatusName(name string) Option { return func(c *config) { c.statusName = name } }
+
+// WithEmptyCallbackFields posts, and signs, error_code and error_message on
+// success too, with empty values.
+func WithEmptyCallbackFields() Option { return func(c *config) { c.emptyFields = true } }
+
+// WithOutboundClient sets the client that webhooks and callbacks are posted
+// with. Its Timeout is ignored for webhooks, which have the documented 5 s.
+func WithOutboundClient(client *http.Client) Option { return func(c *config) { c.outbound = client } }
+
+// Quirk is a set of oddities of the real service's documents.
+type Quirk uint
+
+// The oddities, all seen in the vendor's own samples.
+const (
+	QuirkCamelCasePoints           Quirk = 1 << iota // webhooks of orders paid with points have camelCase names
+	QuirkStringPreAuth                               // pre_auth is a string: "true", "false"
+	QuirkPreAuthFalse                                // pre_auth reads false once the hold is captured
+	QuirkNanoseconds                                 // timestamps have nine decimals
+	QuirkRefundInParent                              // refund webhooks carry the parent order with the refund inside
+	QuirkCaptureDataObject                           // capture_data is an object, not an array
+	QuirkCancelledPaymentProcessed                   // payments of a cancelled order read PROCESSED
+)
+
+func (q Quirk) has(one Quirk) bool { return q&one != 0 }
+
+// WithQuirks switches oddities on: WithQuirks(QuirkNanoseconds | QuirkStringPreAuth).
+func WithQuirks(quirks Quirk) Option { return func(c *config) { c.quirks |= quirks } }
+
+// WithFaultPlan sets the server's first fault plan; see [Server.SetFaultPlan].
+func WithFaultPlan(plan func(Request) Fault) Option { return func(c *config) { c.plan = plan } }
+
+// WithRandomFaults faults the given share (0 to 1) of the requests, each with one
+// of the faults that fit its operation; without any, with one of [FaultsFor]. A
+// request's fate depends on the seed, its operation, its references and how often
+// it has been sent, not on what other goroutines do: a seed replays.
+func WithRandomFaults(seed uint64, rate float64, faults ...Fault) Option {
+	return func(c *config) {
+		if c.seed == nil {
+			c.seed = seedBytes(seed)
+		}
+		c.random = &randomPlan{seed: seedBytes(seed), rate: rate, faults: faults}
+	}
+}

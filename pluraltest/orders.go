@@ -1,0 +1,350 @@
+package pluraltest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// orderRequest is the body of both order endpoints; unknown fields are ignored.
+type orderRequest struct {
+	Reference       json.RawMessage `json:"merchant_order_reference"`
+	Amount          json.RawMessage `json:"order_amount"`
+	IntegrationMode string          `json:"integration_mode"`
+	PreAuth         bool            `json:"pre_auth"`
+	Methods         []string        `json:"allowed_payment_methods"`
+	Notes           string          `json:"notes"`
+	CallbackURL     string          `json:"callback_url"`
+	FailureURL      string          `json:"failure_callback_url"`
+	PurchaseDetails json.RawMessage `json:"purchase_details"`
+	PartPayment     *bool           `json:"part_payment"`
+}
+
+var knownMethods = []string{
+	"CARD", "UPI", "POINTS", "NETBANKING", "WALLET", "CREDIT_EMI", "DEBIT_EMI", "BNPL", "CARDLESS_EMI",
+}
+
+var referencePattern = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+const (
+	maxReference = 50
+	maxAmount    = 100_000_000
+)
+
+// createCheckoutOrder serves POST /api/checkout/v1/orders.
+func (s *Server) createCheckoutOrder(c *call) answer {
+	spec, apiErr := parseOrder(c.body)
+	if apiErr != nil {
+		return s.checkoutAnswer(apiErr)
+	}
+	if s.cfg.waf && (isLocal(spec.CallbackURL) || isLocal(spec.FailureURL)) {
+		return answer{status: http.StatusForbidden, contentType: "text/html", body: []byte(htmlForbidden)}
+	}
+	o, isNew, apiErr := s.createOrder(spec, c.RequestID)
+	if apiErr != nil {
+		return s.checkoutAnswer(apiErr)
+	}
+	id := o.id
+	if c.view.otherOrder {
+		id = s.newID("order", "another", id)
+	}
+	token := url.QueryEscape(o.token)
+	a := jsonAnswer(http.StatusOK, marshal(struct {
+		Token    string `json:"token"`
+		OrderID  string `json:"order_id"`
+		Redirect string `json:"redirect_url"`
+		Code     int    `json:"response_code"`
+		Message  string `json:"response_message"`
+		Padding  string `json:"padding,omitempty"`
+	}{token, id, s.redirectURL(o), http.StatusOK, "Order Creation Successful.", strings.Repeat("x", c.view.padding)}))
+	a.applied = isNew
+	return a
+}
+
+// createPayOrder serves POST /api/pay/v1/orders.
+func (s *Server) createPayOrder(c *call) answer {
+	spec, apiErr := parseOrder(c.body)
+	if apiErr != nil {
+		return apiErr.answer()
+	}
+	spec.seamless = true
+	o, isNew, apiErr := s.createOrder(spec, c.RequestID)
+	if apiErr != nil {
+		return apiErr.answer()
+	}
+	a := jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
+	a.applied = isNew
+	return a
+}
+
+// OrderSpec describes an order to [Server.AddOrder].
+type OrderSpec struct {
+	Reference       string // merchant_order_reference
+	Amount          Amount
+	PreAuth         bool
+	Methods         []string // allowed_payment_methods; none means all
+	CallbackURL     string
+	FailureURL      string
+	Notes           string
+	PurchaseDetails json.RawMessage
+	PartPayment     *bool
+
+	mode     string
+	seamless bool
+}
+
+// AddOrder creates an order as POST /api/checkout/v1/orders does and returns its
+// id: the short way to a starting state.
+func (s *Server) AddOrder(spec OrderSpec) (string, error) {
+	if err := checkReference("Merchant Order Reference", spec.Reference); err != nil {
+		return "", errors.New("pluraltest: " + err.message)
+	}
+	if err := checkAmount(spec.Amount); err != nil {
+		return "", errors.New("pluraltest: " + err.message)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, _, apiErr := s.createOrder(spec, "")
+	if apiErr != nil {
+		return "", fmt.Errorf("pluraltest: %s: %s", apiErr.code, apiErr.message)
+	}
+	return o.id, nil
+}
+
+func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew bool, apiErr *apiError) {
+	if taken := s.byRef[spec.Reference]; len(taken) > 0 && s.cfg.orderDup != DuplicateAccepted {
+		first := taken[0]
+		if s.cfg.orderDup == DuplicateRejected || first.typ != typeCharge {
+			return nil, false, &errDuplicate
+		}
+		return first, false, nil
+	}
+	now := s.now()
+	o = &order{
+		id:              s.newID("order", spec.Reference, itoa(len(s.byRef[spec.Reference]))),
+		reference:       spec.Reference,
+		typ:             typeCharge,
+		status:          StatusCreated,
+		amount:          spec.Amount,
+		preAuth:         spec.PreAuth,
+		integrationMode: "REDIRECT",
+		methods:         slices.Clone(spec.Methods),
+		notes:           spec.Notes,
+		callbackURL:     spec.CallbackURL,
+		failureURL:      spec.FailureURL,
+		purchaseDetails: spec.PurchaseDetails,
+		partPayment:     spec.PartPayment,
+		retries:         s.cfg.retries,
+		requestID:       requestID,
+		created:         now,
+		updated:         now,
+	}
+	o.token = s.newPageToken(o.id)
+	if spec.seamless {
+		o.integrationMode = "SEAMLESS"
+		o.challengeURL = s.URL + "/web/auth/landing/?token=" + url.QueryEscape(o.token)
+	}
+	s.enter(o)
+	s.byPage[o.token] = o
+	return o, true, nil
+}
+
+// enter puts a new order or refund into the books.
+func (s *Server) enter(o *order) {
+	s.orders[o.id] = o
+	s.inOrder = append(s.inOrder, o)
+	s.byRef[o.reference] = append(s.byRef[o.reference], o)
+}
+
+// redirectURL is where the payer's browser is sent to pay.
+func (s *Server) redirectURL(o *order) string {
+	return s.URL + "/api/v3/checkout-bff/redirect/checkout?token=" + url.QueryEscape(o.token)
+}
+
+// getOrder serves GET /api/pay/v1/orders/{order_id}.
+func (s *Server) getOrder(c *call) answer {
+	o := s.orders[c.OrderID]
+	if o == nil {
+		return s.notFound()
+	}
+	return s.read(c, o)
+}
+
+// getByReference serves GET /api/pay/v1/orders/reference/{merchant_order_reference},
+// one namespace for orders and refunds. Of several under one reference it shows
+// the newest.
+func (s *Server) getByReference(c *call) answer {
+	found := s.byRef[c.Reference]
+	if len(found) == 0 {
+		return s.noRecords()
+	}
+	return s.read(c, found[len(found)-1])
+}
+
+func (s *Server) read(c *call, o *order) answer {
+	s.countRead(o)
+	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
+}
+
+// readStale shows an order as it was before its last change; what has never
+// changed was not there yet.
+func (s *Server) readStale(c *call) answer {
+	o := s.orders[c.OrderID]
+	missing := s.notFound
+	if c.Op == OpOrdersGetByReference {
+		missing = s.noRecords
+		if found := s.byRef[c.Reference]; len(found) > 0 {
+			o = found[len(found)-1]
+		}
+	}
+	if o == nil || len(o.older) == 0 {
+		return missing()
+	}
+	return jsonAnswer(http.StatusOK, o.older[len(o.older)-1])
+}
+
+func (s *Server) notFound() answer {
+	e := errOrderNotFound
+	if s.cfg.notFound == NotFound404 {
+		e.status = http.StatusNotFound
+	}
+	return e.answer()
+}
+
+func (s *Server) noRecords() answer {
+	if s.cfg.notFound == NotFoundInquiry {
+		return errNoRecords.answer()
+	}
+	return s.notFound()
+}
+
+// parseOrder reads and checks an order request; the first fault found is the
+// answer, as on the real service.
+func parseOrder(body []byte) (OrderSpec, *apiError) {
+	var req orderRequest
+	if !decode(body, &req) {
+		return OrderSpec{}, &errMalformed
+	}
+	reference, apiErr := parseReference("Merchant Order Reference", req.Reference)
+	if apiErr != nil {
+		return OrderSpec{}, apiErr
+	}
+	amount, apiErr := parseAmount(req.Amount)
+	if apiErr != nil {
+		return OrderSpec{}, apiErr
+	}
+	for _, method := range req.Methods {
+		if !slices.Contains(knownMethods, method) {
+			return OrderSpec{}, invalid("Payment method is missing/invalid")
+		}
+	}
+	switch req.IntegrationMode {
+	case "", "REDIRECT", "IFRAME", "SDK":
+	default:
+		return OrderSpec{}, invalid("Integration mode is invalid")
+	}
+	for _, link := range []string{req.CallbackURL, req.FailureURL} {
+		if link != "" && !isWebURL(link) {
+			return OrderSpec{}, invalid("Callback url is invalid")
+		}
+	}
+	if raw := req.PurchaseDetails; len(raw) > 0 && raw[0] != '{' {
+		if string(raw) != "null" {
+			return OrderSpec{}, &errMalformed
+		}
+		req.PurchaseDetails = nil
+	}
+	return OrderSpec{
+		Reference: reference, Amount: amount, PreAuth: req.PreAuth, Methods: req.Methods,
+		CallbackURL: req.CallbackURL, FailureURL: req.FailureURL, Notes: req.Notes,
+		PurchaseDetails: req.PurchaseDetails, PartPayment: req.PartPayment, mode: req.IntegrationMode,
+	}, nil
+}
+
+// referenceText reads a reference, a string or, as the vendor's cURL sends it, a
+// number.
+func referenceText(raw json.RawMessage) (string, bool) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return "", true
+	}
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text, true
+	}
+	if _, err := strconv.ParseUint(string(raw), 10, 64); err == nil {
+		return string(raw), true
+	}
+	return "", false
+}
+
+func parseReference(name string, raw json.RawMessage) (string, *apiError) {
+	ref, ok := referenceText(raw)
+	if !ok {
+		return "", &errMalformed
+	}
+	return ref, checkReference(name, ref)
+}
+
+func checkReference(name, ref string) *apiError {
+	switch {
+	case ref == "":
+		return invalid(name + " must not be empty")
+	case utf8.RuneCountInString(ref) > maxReference:
+		return invalid(fmt.Sprintf("%s must be less than or equal to %d characters", name, maxReference))
+	case !referencePattern.MatchString(ref):
+		return invalid(name + " contains invalid characters")
+	}
+	return nil
+}
+
+func parseAmount(raw json.RawMessage) (Amount, *apiError) {
+	var doc struct {
+		Value    json.RawMessage `json:"value"`
+		Currency string          `json:"currency"`
+	}
+	if len(raw) > 0 && !decode(raw, &doc) {
+		return Amount{}, &errMalformed
+	}
+	value, err := strconv.ParseInt(string(doc.Value), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return Amount{}, invalid("Amount must be an Integer value greater than or equal to 1")
+	}
+	amount := Amount{Value: value, Currency: doc.Currency}
+	return amount, checkAmount(amount)
+}
+
+func checkAmount(amount Amount) *apiError {
+	switch {
+	case amount.Value < 1:
+		return invalid("Amount must be an Integer value greater than or equal to 1")
+	case amount.Value > maxAmount:
+		return invalid("Amount must be an Integer value less than or equal to 100000000")
+	case len(amount.Currency) != 3 || strings.ToUpper(amount.Currency) != amount.Currency:
+		return invalid("Currency is missing/invalid")
+	}
+	return nil
+}
+
+func isWebURL(link string) bool {
+	u, err := url.Parse(link)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+func isLocal(link string) bool {
+	u, err := url.Parse(link)
+	if err != nil || link == "" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsPrivate())
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,204 @@
+package pluraltest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Decision is what the payer does on the checkout page.
+type Decision struct {
+	kind   decisionKind
+	method string
+	points int64
+	code   string
+	reason string
+	final  bool
+}
+
+type decisionKind int
+
+const (
+	payerApproves decisionKind = iota
+	payerFails
+	payerLeaves
+	payerWaits
+)
+
+// The payer's decisions.
+var (
+	// Approve pays: AUTHORIZED for a pre-authorisation, else PROCESSED. By card, or
+	// by the first method the order allows.
+	Approve = Decision{kind: payerApproves}
+	// FailOTP gets the one-time password wrong: USER_AUTHENTICATION_FAILED.
+	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
+	// LetExpire does not pay in time: PAYMENT_EXPIRED.
+	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
+	// CancelPayment leaves the page by its cancel link: the order is CANCELLED.
+	CancelPayment = Decision{kind: payerLeaves}
+	// LeavePending pays in a way whose result takes time: the order is PENDING until
+	// the next decision.
+	LeavePending = Decision{kind: payerWaits}
+)
+
+// Decline has the issuer refuse the payment: PAYMENT_DECLINED with the reason as
+// its message. The order is ATTEMPTED, or FAILED when no retry is left.
+func Decline(reason string) Decision {
+	return Decision{kind: payerFails, code: "PAYMENT_DECLINED", reason: reason}
+}
+
+// DeclineFor is Decline under another code, such as INSUFFICIENT_FUNDS.
+func DeclineFor(code, reason string) Decision {
+	return Decision{kind: payerFails, code: code, reason: reason}
+}
+
+// Final is the decision without another try: the order is FAILED at once.
+func (d Decision) Final() Decision { d.final = true; return d }
+
+// ApproveBy pays by one method: "CARD", "UPI", "NETBANKING", "WALLET", "POINTS".
+func ApproveBy(method string) Decision { return Decision{kind: payerApproves, method: method} }
+
+// ApproveWithPoints pays part of the order, in minor units, with points and the
+// rest by card: two payments on one order.
+func ApproveWithPoints(points int64) Decision {
+	return Decision{kind: payerApproves, points: points}
+}
+
+// Pay makes the payer decide about an order and returns what the browser would
+// then post to the merchant. An order that is not open for payment is an error.
+func (s *Server) Pay(orderID string, d Decision) (Return, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[orderID]
+	if o == nil || o.typ != typeCharge {
+		return Return{}, fmt.Errorf("pluraltest: pay: no order %q", orderID)
+	}
+	if err := s.pay(o, d); err != nil {
+		return Return{}, err
+	}
+	return s.returnOf(o), nil
+}
+
+// payable tells whether the payer can decide about the order.
+func (o *order) payable() bool {
+	switch o.status {
+	case StatusCreated, StatusAttempted:
+		return true
+	case StatusPending:
+		return o.pending == nil // else a capture or a void is pending
+	default:
+		return false
+	}
+}
+
+// pay carries out the payer's decision. s.mu must be held.
+func (s *Server) pay(o *order, d Decision) error {
+	if !o.payable() {
+		return fmt.Errorf("pluraltest: pay: order %s is %s", o.id, o.status)
+	}
+	if d.points < 0 || d.points > 0 && d.points >= o.amount.Value {
+		return fmt.Errorf("pluraltest: pay: %d points for an order of %d", d.points, o.amount.Value)
+	}
+	switch d.kind {
+	case payerLeaves:
+		s.change(o, func(now time.Time) {
+			o.setPayments(StatusCancelled, now)
+			o.to(StatusCancelled)
+			o.lastError = nil
+		})
+		s.emit("ORDER_CANCELLED", o)
+	case payerWaits:
+		s.change(o, func(now time.Time) { s.attempt(o, d, now) })
+	case payerApproves:
+		s.change(o, func(now time.Time) {
+			s.attempt(o, d, now)
+			status := StatusProcessed
+			if o.preAuth {
+				status = StatusAuthorized
+			}
+			for _, p := range o.held() {
+				p.status, p.updatedAt = status, now
+				p.acquirer = s.newAcquirerData(p.id, "831000")
+			}
+			o.to(status)
+			o.lastError = nil
+		})
+		s.emit("ORDER_"+o.status, o)
+	case payerFails:
+		s.change(o, func(now time.Time) {
+			s.attempt(o, d, now)
+			o.lastError = &errorDetail{d.code, d.reason}
+			for _, p := range o.held() {
+				p.status, p.updatedAt, p.failure = StatusFailed, now, o.lastError
+				p.acquirer = s.newAcquirerData(p.id, "")
+				p.acquirer.RRN = ""
+			}
+			if d.final || o.retries == 0 {
+				o.retries = 0
+				o.to(StatusFailed)
+				return
+			}
+			o.retries--
+			o.to(StatusAttempted)
+		})
+		s.emit("PAYMENT_FAILED", o)
+		if o.status == StatusFailed {
+			s.emit("ORDER_FAILED", o)
+		}
+	}
+	return nil
+}
+
+// attempt attaches the payer's payments to the order, unless they are there
+// already and PENDING.
+func (s *Server) attempt(o *order, d Decision, now time.Time) {
+	if o.status == StatusPending {
+		return
+	}
+	o.to(StatusPending)
+	method := d.method
+	switch {
+	case method != "":
+	case len(o.methods) > 0 && !slices.Contains(o.methods, "CARD"):
+		method = o.methods[0]
+	default:
+		method = "CARD"
+	}
+	s.addPayment(o, method, o.amount.Value-d.points, now)
+	if d.points > 0 {
+		s.addPayment(o, "POINTS", d.points, now)
+	}
+}
+
+func (s *Server) addPayment(o *order, method string, value int64, now time.Time) {
+	n := len(o.payments)
+	o.payments = append(o.payments, &payment{
+		id:        o.id + "-" + suffix(method) + "-" + string(base62[(n*7+11)%len(base62)]),
+		status:    StatusPending,
+		amount:    Amount{value, o.amount.Currency},
+		method:    method,
+		last4:     "1112",
+		createdAt: now,
+		updatedAt: now,
+	})
+}
+
+// suffix is how the id of a payment ends, before its last letter.
+func suffix(method string) string {
+	switch method {
+	case "UPI":
+		return "up"
+	case "NETBANKING":
+		return "nb"
+	case "POINTS":
+		return "pt"
+	case "CREDIT_EMI":
+		return "ce"
+	case "DEBIT_EMI":
+		return "de"
+	case "WALLET":
+		return "wa"
+	default:
+		return "cc"
+	}
+}

@@ -1,0 +1,198 @@
+package pluraltest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// createRefund serves POST /api/pay/v1/refunds/{order_id}.
+func (s *Server) createRefund(c *call) answer {
+	var req struct {
+		Reference json.RawMessage   `json:"merchant_order_reference"`
+		Amount    json.RawMessage   `json:"order_amount"`
+		Metadata  map[string]string `json:"merchant_metadata"`
+	}
+	if !decode(c.body, &req) {
+		return errMalformed.answer()
+	}
+	reference, apiErr := parseReference("Merchant Order Reference", req.Reference)
+	if apiErr != nil {
+		return apiErr.answer()
+	}
+	parent := s.orders[c.OrderID]
+	if parent == nil {
+		return s.notFound()
+	}
+	left := parent.capturedAmount() - parent.refundedAmount(true)
+	amount := Amount{left, parent.amount.Currency}
+	if len(req.Amount) > 0 && string(req.Amount) != "null" {
+		if amount, apiErr = parseAmount(req.Amount); apiErr != nil {
+			return apiErr.answer()
+		}
+	}
+	if taken := s.byRef[reference]; len(taken) > 0 && s.cfg.refundDup != DuplicateAccepted {
+		first := taken[0]
+		if s.cfg.refundDup == DuplicateRejected || first.typ != typeRefund || first.parent != parent {
+			return errDuplicate.answer()
+		}
+		return jsonAnswer(http.StatusOK, envelope(s.document(first, c.view)))
+	}
+	switch parent.status {
+	case StatusProcessed, StatusPartiallyCaptured, StatusPartiallyRefunded:
+	case StatusCancelled:
+		return errOrderCancelled.answer()
+	default:
+		return errNotAllowed.answer()
+	}
+	switch {
+	case parent.typ != typeCharge:
+		return errNotAllowed.answer()
+	case amount.Currency != parent.amount.Currency:
+		return invalid("Refund amount currency must be the currency of the order").answer()
+	case amount.Value > left || left <= 0:
+		return errAmountLimit.answer()
+	}
+	o := s.refund(parent, c, reference, amount, req.Metadata)
+	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
+}
+
+func (s *Server) refund(parent *order, c *call, reference string, amount Amount, metadata map[string]string) *order {
+	now := s.now()
+	o := &order{
+		id:              s.newID("refund", parent.reference, reference, itoa(len(s.byRef[reference]))),
+		parent:          parent,
+		reference:       reference,
+		typ:             typeRefund,
+		status:          StatusCreated,
+		amount:          amount,
+		integrationMode: parent.integrationMode,
+		notes:           parent.notes,
+		requestID:       c.RequestID,
+		purchaseDetails: refundDetails(parent.purchaseDetails, metadata),
+		created:         now,
+		updated:         now,
+	}
+	s.change(parent, func(now time.Time) {
+		o.payments = s.refundLegs(o, parent, amount.Value, now)
+		parent.refunds = append(parent.refunds, o)
+		s.enter(o)
+		switch c.result {
+		case resultDone:
+			s.endRefund(o, StatusProcessed, now)
+		case resultFailed:
+			s.endRefund(o, StatusFailed, now)
+		case resultPending, resultPendingFails:
+			o.to(StatusPending)
+			o.setPayments(StatusPending, now)
+		}
+	})
+	status, effect := StatusProcessed, EffectAppliedLate
+	if c.result == resultFailed || c.result == resultPendingFails {
+		status, effect = StatusFailed, EffectFailed
+	}
+	switch c.result {
+	case resultDone:
+		s.emitRefund(o)
+	case resultFailed:
+		c.record.settle(effect, now)
+		s.emitRefund(o)
+	case resultPending, resultPendingFails:
+		record := c.record
+		s.hold(o, c, func() {
+			s.change(o, func(now time.Time) { s.endRefund(o, status, now) })
+			record.settle(effect, s.now())
+			s.emitRefund(o)
+		})
+	}
+	return o
+}
+
+// endRefund gives a refund its final status, and its parent the one that follows.
+func (s *Server) endRefund(o *order, status string, now time.Time) {
+	o.to(status)
+	for _, leg := range o.payments {
+		leg.status, leg.updatedAt = status, now
+	}
+	parent := o.parent
+	switch {
+	case status == StatusFailed:
+	case parent.refundedAmount(false) == parent.capturedAmount():
+		parent.to(StatusFullyRefunded)
+	default:
+		parent.to(StatusPartiallyRefunded)
+	}
+	parent.updated = now
+}
+
+func (s *Server) emitRefund(o *order) { s.emit("REFUND_"+o.status, o) }
+
+// refundLegs takes the refund from the parent's payments, in their order.
+func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*payment {
+	given := map[string]int64{}
+	for _, r := range parent.refunds {
+		for _, leg := range r.payments {
+			if leg.status != StatusFailed {
+				given[leg.parentID] += leg.amount.Value
+			}
+		}
+	}
+	var legs []*payment
+	for _, p := range parent.held() {
+		taken := p.amount.Value
+		if parent.preAuth {
+			taken = 0
+			if p.captured != nil {
+				taken = p.captured.amount.Value
+			}
+		}
+		part := min(left, taken-given[p.id])
+		if part <= 0 {
+			continue
+		}
+		left -= part
+		id := o.id + "-" + suffix(p.method) + "-" + letters(s.digest("leg", o.id, p.id), 1)
+		acquirer := s.newAcquirerData(id, "")
+		acquirer.RRN = ""
+		legs = append(legs, &payment{
+			id: id, parentID: p.id, status: StatusPending, method: p.method, acquirer: acquirer,
+			amount: Amount{part, p.amount.Currency}, createdAt: now, updatedAt: now,
+		})
+	}
+	return legs
+}
+
+// refundDetails is the parent's purchase_details with the refund's own metadata.
+func refundDetails(parent json.RawMessage, metadata map[string]string) json.RawMessage {
+	details := map[string]json.RawMessage{}
+	if len(parent) > 0 {
+		_ = json.Unmarshal(parent, &details)
+	}
+	if len(metadata) > 0 {
+		details["merchant_metadata"] = marshal(metadata)
+	}
+	return marshal(details)
+}
+
+// Refund refunds an order as the merchant's dashboard would and returns the
+// refund's order id; a zero amount refunds all that is left.
+func (s *Server) Refund(orderID, reference string, amount Amount) (string, error) {
+	body := map[string]any{"merchant_order_reference": reference}
+	if amount != (Amount{}) {
+		body["order_amount"] = amount
+	}
+	raw, err := s.byHand(orderID, body, (*Server).createRefund)
+	if err != nil {
+		return "", err
+	}
+	var doc struct {
+		Data struct {
+			OrderID string `json:"order_id"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return "", fmt.Errorf("pluraltest: refund: %w", err)
+	}
+	return doc.Data.OrderID, nil
+}

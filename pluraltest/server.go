@@ -1,0 +1,322 @@
+package pluraltest
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// TB is the part of testing.TB that this package uses.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Server is Plural: orders and their states, tokens, webhooks. Its methods are
+// safe for concurrent use.
+type Server struct {
+	// URL is the base URL to give to the client under test: "http://127.0.0.1:41233",
+	// or "http://localhost" for a server made by New, which only Transport reaches.
+	// With WithTLS or WithHTTP2 it begins with https.
+	URL string
+	// ClientID and ClientSecret get a token. The secret, 32 hex digits, signs
+	// callbacks too.
+	ClientID     string
+	ClientSecret string
+	// WebhookSecret signs webhooks; the client secret unless WithWebhookSecret.
+	WebhookSecret string
+	// MerchantID is the merchant_id of every document.
+	MerchantID string
+
+	cfg   config
+	http  *http.Server
+	mem   *memListener
+	cert  *certificate
+	pages *http.ServeMux
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine that this package starts
+
+	mu        sync.Mutex // guards what follows and every order; never held across I/O
+	closed    bool
+	down      bool
+	listener  net.Listener
+	memServed bool
+	conns     map[*serverConn]struct{}
+	clients   []interface{ CloseIdleConnections() }
+	active    int           // requests being served
+	idle      chan struct{} // closed by the last of them once closing
+	offset    time.Duration
+	orders    map[string]*order
+	inOrder   []*order
+	byRef     map[string][]*order
+	byPage    map[string]*order
+	tokens    map[string]*Token
+	tokenList []*Token
+	jobs      map[*job]struct{}
+	traces    int
+
+	requests  []*Request
+	attempts  map[string]int
+	rules     []*rule
+	plan      func(Request) Fault
+	decided   map[string]decision
+	decisions int
+	faults    []*FaultRecord
+	webhooks  webhookQueue
+}
+
+// New makes a server without a listener: [Server.Transport] is the way in.
+// Inside a testing/synctest bubble call New, and Close, in the bubble.
+func New(opts ...Option) *Server {
+	cfg := newConfig(opts)
+	if cfg.seed == nil {
+		cfg.seed = randomSeed()
+	}
+	s := &Server{
+		cfg:           cfg,
+		ClientID:      cfg.clientID,
+		ClientSecret:  cfg.clientSecret,
+		WebhookSecret: cfg.webhookSecret,
+		MerchantID:    cfg.merchantID,
+		mem:           newMemListener(),
+		pages:         http.NewServeMux(),
+		conns:         map[*serverConn]struct{}{},
+		orders:        map[string]*order{},
+		byRef:         map[string][]*order{},
+		byPage:        map[string]*order{},
+		tokens:        map[string]*Token{},
+		jobs:          map[*job]struct{}{},
+		attempts:      map[string]int{},
+		decided:       map[string]decision{},
+		plan:          cfg.plan,
+	}
+	if s.ClientID == "" {
+		s.ClientID = uuidFrom(s.digest("client id"))
+	}
+	if s.ClientSecret == "" {
+		s.ClientSecret = hex.EncodeToString(s.digest("client secret")[:16])
+	}
+	if s.WebhookSecret == "" {
+		s.WebhookSecret = s.ClientSecret
+	}
+	s.URL = s.scheme() + "://localhost"
+	if cfg.random != nil && s.plan == nil {
+		s.plan = cfg.random.decide
+	}
+	if cfg.tls {
+		s.cert = newCertificate()
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.webhooks.init()
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0),
+		ConnContext:       connContext,
+		ConnState:         connState,
+		Protocols:         new(http.Protocols),
+	}
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetUnencryptedHTTP2(cfg.http2) // inside the TLS that serverConn ends
+	s.pages.HandleFunc("/", s.unknownPath)
+	return s
+}
+
+// Start makes a server that listens on a free port of 127.0.0.1.
+func Start(opts ...Option) (*Server, error) {
+	s := New(opts...)
+	if err := s.listen(s.cfg.addr); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// NewServer is [Start] for a test: it fails t when it cannot listen and closes
+// the server when t ends.
+func NewServer(t TB, opts ...Option) *Server {
+	t.Helper()
+	s, err := Start(opts...)
+	if err != nil {
+		t.Fatalf("pluraltest: %v", err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Handle adds a page of the caller's own beside the API. It must be called
+// before the first request.
+func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
+
+func (s *Server) scheme() string {
+	if s.cfg.tls {
+		return "https"
+	}
+	return "http"
+}
+
+func (s *Server) listen(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = l
+	s.URL = s.scheme() + "://" + l.Addr().String()
+	s.goServe(l)
+	return nil
+}
+
+// goServe serves connections of l until it is closed. s.mu must be held.
+func (s *Server) goServe(l net.Listener) {
+	s.wg.Go(func() { _ = s.http.Serve(&wrappingListener{Listener: l, server: s}) })
+}
+
+// Close ends the server: connections are closed, hung requests end, effects that
+// were still to come are dropped, webhooks are sent no more. No goroutine is left.
+func (s *Server) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	dropped := s.jobs
+	s.jobs = map[*job]struct{}{}
+	for j := range dropped {
+		j.stop()
+		j.run(true)
+	}
+	idle := make(chan struct{})
+	if s.active == 0 {
+		close(idle)
+	} else {
+		s.idle = idle
+	}
+	s.mu.Unlock()
+
+	s.cancel()
+	_ = s.mem.Close()
+	_ = s.http.Close()
+	s.closeConns()
+	s.closeWebhooks()
+	<-idle
+	s.wg.Wait()
+	s.mu.Lock()
+	clients := s.clients
+	s.mu.Unlock()
+	for _, client := range clients {
+		client.CloseIdleConnections()
+	}
+}
+
+// Down takes the server off the network: its connections are cut, new ones are
+// refused. What it knows stays. Up brings it back.
+func (s *Server) Down() {
+	s.mu.Lock()
+	s.down = true
+	l := s.listener
+	s.listener = nil
+	s.mu.Unlock()
+	if l != nil {
+		_ = l.Close()
+	}
+	s.closeConns()
+}
+
+// Up brings a server back that Down took off the network, on the same address.
+func (s *Server) Up() error {
+	s.mu.Lock()
+	s.down = false
+	s.mu.Unlock()
+	host, isTCP := hostOf(s.URL)
+	if !isTCP {
+		return nil
+	}
+	return s.listen(host)
+}
+
+func (s *Server) closeConns() {
+	s.mu.Lock()
+	open := make([]*serverConn, 0, len(s.conns))
+	for c := range s.conns {
+		open = append(open, c)
+	}
+	s.mu.Unlock()
+	for _, c := range open {
+		c.abort()
+	}
+}
+
+var errClosed = errors.New("pluraltest: server closed")
+
+// begin and end bracket a request being served; begin is false after Close.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.active++
+	return true
+}
+
+func (s *Server) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active--
+	if s.active == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// now is the server's clock, moved by Advance. s.mu must be held.
+func (s *Server) now() time.Time { return s.cfg.clock().Add(s.offset) }
+
+// Now is the server's clock.
+func (s *Server) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now()
+}
+
+// Advance moves the server's clock: tokens expire and documents carry later
+// times. Delays of faults and webhooks are not shortened; see [Server.Flush].
+func (s *Server) Advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset += d
+}
+
+// SetClock replaces the server's clock and forgets what Advance added.
+func (s *Server) SetClock(now func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.clock, s.offset = now, 0
+}
+
+// Flush makes every effect that is still to come happen now: late writes take
+// effect, pending results become final. Webhook retries keep their schedule.
+func (s *Server) Flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.jobs) > 0 {
+		for j := range s.jobs {
+			s.runJob(j)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package pluraltest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Amount is a sum of money in minor units (paise for INR).
+type Amount struct {
+	Value    int64  `json:"value"`
+	Currency string `json:"currency"`
+}
+
+// The order, refund and payment statuses that Plural documents. Refunds are
+// orders too and use CREATED, PENDING, PROCESSED and FAILED; payments use
+// PENDING, AUTHORIZED, CANCELLED, PROCESSED and FAILED.
+const (
+	StatusCreated           = "CREATED"
+	StatusPending           = "PENDING"
+	StatusAttempted         = "ATTEMPTED"
+	StatusAuthorized        = "AUTHORIZED"
+	StatusProcessed         = "PROCESSED"
+	StatusPartiallyCaptured = "PARTIALLY_CAPTURED"
+	StatusCancelled         = "CANCELLED"
+	StatusFailed            = "FAILED"
+	StatusPartiallyRefunded = "PARTIALLY_REFUNDED"
+	StatusFullyRefunded     = "FULLY_REFUNDED"
+)
+
+const (
+	typeCharge = "CHARGE"
+	typeRefund = "REFUND"
+)
+
+// chargeMoves lists the legal transitions of a CHARGE order. PENDING is
+// entered while a payment, a capture or a void is under way.
+var chargeMoves = map[string][]string{
+	StatusCreated:           {StatusPending, StatusCancelled},
+	StatusAttempted:         {StatusPending, StatusCancelled},
+	StatusPending:           {StatusAuthorized, StatusProcessed, StatusPartiallyCaptured, StatusAttempted, StatusFailed, StatusCancelled},
+	StatusAuthorized:        {StatusPending, StatusProcessed, StatusPartiallyCaptured, StatusCancelled, StatusFailed},
+	StatusProcessed:         {StatusPartiallyRefunded, StatusFullyRefunded},
+	StatusPartiallyCaptured: {StatusPartiallyRefunded, StatusFullyRefunded},
+	StatusPartiallyRefunded: {StatusPartiallyRefunded, StatusFullyRefunded},
+}
+
+// refundMoves lists the legal transitions of a REFUND order.
+var refundMoves = map[string][]string{
+	StatusCreated: {StatusPending, StatusProcessed, StatusFailed},
+	StatusPending: {StatusProcessed, StatusFailed},
+}
+
+// order is one CHARGE or REFUND. Server.mu guards every field.
+type order struct {
+	id        string
+	parent    *order
+	reference string
+	typ       string
+	status    string
+	amount    Amount
+	preAuth   bool
+
+	integrationMode string
+	methods         []string
+	notes           string
+	callbackURL     string
+	failureURL      string
+	purchaseDetails json.RawMessage
+	partPayment     *bool
+
+	token        string // of the checkout page, not percent-encoded
+	challengeURL string
+	retries      int
+	lastError    *errorDetail
+
+	payments []*payment
+	refunds  []*order
+	captures []Capture
+	cancels  []Cancel
+
+	pending *pendingResult // a write whose result is not final yet
+	older   [][]byte       // documents before the last changes, newest last
+
+	requestID string
+	created   time.Time
+	updated   time.Time
+}
+
+type payment struct {
+	id        string
+	parentID  string
+	status    string
+	amount    Amount
+	method    string
+	last4     string
+	acquirer  *acquirerDoc
+	failure   *errorDetail
+	captured  *captureEntry
+	createdAt time.Time
+	updatedAt time.Time
+}
+
+type captureEntry struct {
+	reference string
+	amount    Amount
+	at        time.Time
+}
+
+type errorDetail struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// to moves the order to another status. An illegal move is a bug of this
+// package, never of its user: every operation checks the state first.
+func (o *order) to(status string) {
+	moves := chargeMoves
+	if o.typ == typeRefund {
+		moves = refundMoves
+	}
+	if !slices.Contains(moves[o.status], status) {
+		panic(fmt.Sprintf("pluraltest: illegal transition of %s order %s: %s to %s", o.typ, o.id, o.status, status))
+	}
+	o.status = status
+}
+
+func (o *order) setPayments(status string, at time.Time) {
+	for _, p := range o.payments {
+		if p.status == StatusFailed && status != StatusFailed {
+			continue // an earlier attempt of the payer stays failed
+		}
+		p.status, p.updatedAt = status, at
+	}
+}
+
+// held returns the payments that carry the hold or the money, leaving out the
+// payer's failed attempts.
+func (o *order) held() []*payment {
+	var live []*payment
+	for _, p := range o.payments {
+		if p.status != StatusFailed {
+			live = append(live, p)
+		}
+	}
+	return live
+}
+
+// capturedAmount is the money taken: the captured sum of a pre-authorised
+// order, the whole amount of a processed one.
+func (o *order) capturedAmount() int64 {
+	switch o.status {
+	case StatusProcessed, StatusPartiallyCaptured, StatusPartiallyRefunded, StatusFullyRefunded:
+	default:
+		return 0
+	}
+	if !o.preAuth {
+		return o.amount.Value
+	}
+	var sum int64
+	for _, c := range o.captures {
+		sum += c.Amount.Value
+	}
+	return sum
+}
+
+// refundedAmount is what refunds have given back or, with pending true, have
+// reserved as well.
+func (o *order) refundedAmount(pending bool) int64 {
+	var sum int64
+	for _, r := range o.refunds {
+		if r.status == StatusProcessed || (pending && r.status != StatusFailed) {
+			sum += r.amount.Value
+		}
+	}
+	return sum
+}
+
+func (o *order) hasMethod(method string) bool {
+	return slices.ContainsFunc(o.payments, func(p *payment) bool { return p.method == method })
+}
