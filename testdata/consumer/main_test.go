@@ -23,7 +23,7 @@ func TestCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := srv.Pay(order.OrderID, pluraltest.Approve); err != nil {
+	if _, err := srv.Pay(order.OrderID, pluraltest.Approve); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second finds that it is done
