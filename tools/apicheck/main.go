@@ -128,11 +128,11 @@ func write(golden string, apis map[string][]byte) error {
 			}
 		}
 	}
-	if err := os.MkdirAll(golden, 0o750); err != nil {
+	if err := os.MkdirAll(golden, 0o755); err != nil {
 		return err
 	}
 	for file, api := range apis {
-		if err := os.WriteFile(filepath.Join(golden, file), api, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(golden, file), api, 0o644); err != nil {
 			return err
 		}
 	}
