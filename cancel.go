@@ -23,7 +23,7 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 	settle := settlement{
 		write: write, orderID: orderID, resendable: true,
 		decode: decodeOrderOf(orderID), judge: judgeCancel, look: s.c.lookAtOrder(write, orderID, judgeCancel),
-		doubt: doubtsOf(CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled),
+		doubt: doubtsOf(),
 	}
 	return settle.run(ctx)
 }

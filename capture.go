@@ -39,7 +39,7 @@ func (s *CaptureService) Create(ctx context.Context, orderID string, req *Captur
 	settle := settlement{
 		write: write, orderID: orderID, reference: req.MerchantCaptureReference, resendable: true,
 		decode: decodeOrderOf(orderID), judge: judge, look: s.c.lookAtOrder(write, orderID, judge),
-		doubt: doubtsOf(CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled, CodeAmountLimitExceeded, CodeInvalidRequest),
+		doubt: doubtsOf(CodeAmountLimitExceeded, CodeInvalidRequest),
 	}
 	return settle.run(ctx)
 }

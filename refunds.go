@@ -44,7 +44,7 @@ func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundR
 	settle := settlement{
 		write: write, orderID: orderID, reference: req.MerchantOrderReference, resendable: refundReferenceIsUnique,
 		decode: decodeRefund(req.MerchantOrderReference), judge: judge, look: s.look(write, orderID, req.MerchantOrderReference, judge),
-		doubt: doubtsOf(CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled, CodeAmountLimitExceeded, CodeInvalidRequest),
+		doubt: doubtsOf(CodeAmountLimitExceeded, CodeInvalidRequest),
 	}
 	return settle.run(ctx)
 }

@@ -64,6 +64,11 @@ func (c *Client) lookAtOrder(write *call, orderID string, judge func(*Order) fin
 	}
 }
 
-func doubtsOf(codes ...ErrorCode) func(ErrorCode) bool {
+// doubtsOf says which rejections the books are asked about before they are believed: those that an earlier life of the same write may have caused, because
+// it was carried out or is still under way.
+func doubtsOf(further ...ErrorCode) func(ErrorCode) bool {
+	codes := append([]ErrorCode{
+		CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled, CodePaymentPending, CodePaymentNotAuthorized,
+	}, further...)
 	return func(c ErrorCode) bool { return slices.Contains(codes, c) }
 }

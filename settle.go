@@ -34,11 +34,6 @@ func (v verdict) String() string {
 	return "unclear"
 }
 
-// settles says whether the verdict answers the question for good.
-func (v verdict) settles() bool {
-	return v == verdictApplied || v == verdictConflict || v == verdictClosed
-}
-
 // finding is a verdict with its reason, for people.
 type finding struct {
 	verdict verdict
@@ -89,11 +84,11 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 		return unclear("the order is " + clip(string(o.Status)))
 	}
 	switch {
-	case c.ours == 0:
+	case c.ours == 0 && c.taken:
 		return closed("the order is captured under another reference")
-	case c.unsettled:
+	case c.ours == 0 || c.unsettled:
 		return finding{verdictUnclear, "the captured payment is PENDING or FAILED", c.pending}
-	case !c.summed || c.total.Value == 0:
+	case !c.summed || c.total.Value == 0 || c.total.Currency == "":
 		return unclear("the capture's amounts cannot be added up")
 	case amount.Value == 0:
 		return judgeFullCapture(o, c)
@@ -106,13 +101,18 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 }
 
 func judgeFullCapture(o *Order, c captures) finding {
+	comparable := c.total.Currency == o.OrderAmount.Currency
 	switch {
 	case c.short:
 		return conflict("the reference was used to capture %s", c.total)
+	case o.Status == OrderStatusPartiallyCaptured && comparable && c.total.Value >= o.OrderAmount.Value:
+		return unclear("the order is PARTIALLY_CAPTURED but captured whole")
 	case o.Status == OrderStatusPartiallyCaptured:
 		return conflict("the reference was used for a partial capture, of %s", c.total)
-	case o.Status == OrderStatusAuthorized || slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == PaymentStatusAuthorized }):
+	case o.Status == OrderStatusAuthorized || o.hasPaymentIn(PaymentStatusAuthorized):
 		return unclear("a part of the hold is not captured")
+	case o.hasPaymentIn(PaymentStatusCancelled) && comparable && c.total.Value < o.OrderAmount.Value:
+		return unclear("a part of the hold was released") // or the payer gave up an attempt; either alone would tell nothing
 	}
 	return applied()
 }
@@ -120,10 +120,11 @@ func judgeFullCapture(o *Order, c captures) finding {
 // captures are the capture entries of an order, ours told from others.
 type captures struct {
 	ours, others int
+	taken        bool   // one of the others is on a payment neither PENDING nor FAILED
 	total        Amount // of ours
 	summed       bool   // total holds: ours are in one currency
 	unsettled    bool   // one of ours is on a PENDING or FAILED payment
-	pending      bool   // one of ours is on a PENDING payment
+	pending      bool   // an entry is on a PENDING payment
 	short        bool   // ours are below their own payment's amount
 }
 
@@ -136,33 +137,44 @@ func collectCaptures(o *Order, reference string) captures {
 }
 
 func (c *captures) add(p *Payment, reference string) {
-	before, beforeOurs := c.total, c.ours
+	isSettled := p.Status != PaymentStatusPending && p.Status != PaymentStatusFailed
+	before, beforeOurs := c.total.Value, c.ours
 	for _, entry := range p.CaptureData {
+		c.pending = c.pending || p.Status == PaymentStatusPending
 		if entry.MerchantCaptureReference != reference {
 			c.others++
+			c.taken = c.taken || isSettled
 			continue
 		}
-		c.ours++
-		if c.ours == 1 {
+		if c.ours == 0 {
 			c.total.Currency = entry.CaptureAmount.Currency
-			before.Currency = entry.CaptureAmount.Currency
 		}
-		var ok bool
-		if c.total, ok = c.total.plus(entry.CaptureAmount); !ok {
+		c.ours++
+		c.unsettled = c.unsettled || !isSettled
+		if total, ok := c.total.plus(entry.CaptureAmount); ok {
+			c.total = total
+		} else {
 			c.summed = false
-			return
 		}
 	}
-	if c.ours == beforeOurs {
-		return
-	}
-	if p.Status == PaymentStatusPending || p.Status == PaymentStatusFailed {
-		c.unsettled = true
-		c.pending = c.pending || p.Status == PaymentStatusPending
-	}
-	if p.PaymentAmount.Currency == c.total.Currency && c.total.Value-before.Value < p.PaymentAmount.Value {
+	if c.ours > beforeOurs && c.total.Value-before < p.amountIn(c.total.Currency) {
 		c.short = true
 	}
+}
+
+func (o *Order) hasPaymentIn(status PaymentStatus) bool {
+	return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == status })
+}
+
+// amountIn is the payment's amount in a currency; 0 when the document does not say.
+func (p *Payment) amountIn(c Currency) int64 {
+	switch c {
+	case p.PaymentAmount.Currency:
+		return p.PaymentAmount.Value
+	case p.BaseAmount.Currency:
+		return p.BaseAmount.Value
+	}
+	return 0
 }
 
 // judgeCancel says what o tells about a cancellation: CANCELLED is CANCELLED, whoever did it and whatever its payments read.

@@ -9,6 +9,9 @@ import (
 // settleWindow is how long an unsettled write is read again when the caller's context has no deadline.
 const settleWindow = 60 * time.Second
 
+// minLooks is how often books that do not settle a matter are looked at, at the least, however few the attempts.
+const minLooks = 4
+
 // refundReferenceIsUnique says that Plural carries out one refund per reference, as it documents. It makes it safe to send a refund again whose answer
 // was lost and which the books do not show. If Plural should turn out not to, refunds stop repeating by setting this to false.
 const refundReferenceIsUnique = true
@@ -94,8 +97,8 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 
 // read looks at the books until they settle the matter.
 //
-// After a try that may have been carried out, the first clear finding counts. After a rejection, books that still read open contradict it or are behind, so
-// that it takes as many looks in agreement as there are attempts before the rejection is believed.
+// After a try that may have been carried out, books that read open count at once: sending again is safe. After a rejection they contradict it or are behind,
+// so that the rejection is believed only after as many looks in a row that find the write not carried out.
 func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	window := ctx
 	if _, ok := ctx.Deadline(); !ok {
@@ -104,18 +107,29 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 		defer cancel()
 	}
 	var b books
-	looks := s.write.c.cfg.retry.MaxAttempts
+	agreed := 0
+	looks := max(s.write.c.cfg.retry.MaxAttempts, minLooks)
 	for n := 1; ; n++ {
 		o, f, err := s.look(window)
 		if o != nil {
 			b.order = o
 		}
 		if b.finding, b.err = f, err; err != nil {
-			b.finding = finding{verdict: verdictUnclear}
 			break
 		}
-		if f.verdict.settles() || f.verdict == verdictOpen && ambiguous || n >= looks && !f.pending {
+		switch f.verdict {
+		case verdictApplied, verdictConflict, verdictClosed:
 			return b
+		case verdictOpen, verdictUnpaid:
+			agreed++
+			if agreed >= looks || f.verdict == verdictOpen && ambiguous {
+				return b
+			}
+		case verdictUnclear:
+			agreed = 0
+			if n >= looks && !f.pending {
+				return b
+			}
 		}
 		if !s.write.pause(window, n, &answer{}) {
 			break
@@ -124,6 +138,7 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	if window.Err() != nil && ctx.Err() == nil {
 		b.err = errors.New("not settled within " + settleWindow.String())
 	}
+	b.verdict = verdictUnclear
 	return b
 }
 

@@ -1,0 +1,576 @@
+package plural
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What the documents of these tests are about.
+const (
+	ours   = "capture-1"
+	theirs = "capture-2"
+	parent = "v1-parent"
+)
+
+func allOrderStatuses() []OrderStatus {
+	return []OrderStatus{
+		OrderStatusCreated, OrderStatusPending, OrderStatusAttempted, OrderStatusAuthorized, OrderStatusProcessed, OrderStatusPartiallyCaptured,
+		OrderStatusCancelled, OrderStatusFailed, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded, "ON_HOLD", "",
+	}
+}
+
+func allPaymentStatuses() []PaymentStatus {
+	return []PaymentStatus{
+		PaymentStatusPending, PaymentStatusAuthorized, PaymentStatusCancelled, PaymentStatusProcessed, PaymentStatusFailed, "ON_HOLD",
+	}
+}
+
+// allEntries are the capture data that a payment of held can carry.
+func allEntries(held int64) [][]CaptureData {
+	entry := func(reference string, value int64, currency Currency) CaptureData {
+		return CaptureData{MerchantCaptureReference: reference, CaptureAmount: Amount{Value: value, Currency: currency}}
+	}
+	return [][]CaptureData{
+		nil,
+		{entry(ours, held, "INR")},
+		{entry(ours, held-100, "INR")},
+		{entry(ours, held+100, "INR")},
+		{entry(ours, 0, "INR")},
+		{entry(ours, -held, "INR")},
+		{entry(ours, held, "USD")},
+		{{MerchantCaptureReference: ours}},
+		{entry(ours, 100, "INR"), entry(ours, held-100, "INR")},
+		{entry(theirs, held, "INR")},
+		{entry(theirs, held, "INR"), entry(ours, held-100, "INR")},
+	}
+}
+
+// allPayments are the payments of held, one for each of their statuses and capture data, paid in rupees or by a foreign card.
+func allPayments(held int64) []Payment {
+	var all []Payment
+	for _, status := range allPaymentStatuses() {
+		for _, entries := range allEntries(held) {
+			all = append(all,
+				Payment{Status: status, PaymentAmount: INR(held), CaptureData: entries},
+				Payment{Status: status, PaymentAmount: Amount{Value: held / 80, Currency: "USD"}, BaseAmount: INR(held), CaptureData: entries},
+				Payment{Status: status, PaymentAmount: Amount{Value: held, Currency: "USD"}, CaptureData: entries},
+			)
+		}
+	}
+	return all
+}
+
+// forEachCapturable calls visit with orders of every status, of none, one and two payments: 300 from points and 700 from a card.
+func forEachCapturable(visit func(o *Order)) {
+	cards := allPayments(700)
+	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool { return p.PaymentAmount.Currency != CurrencyINR })
+	for _, status := range allOrderStatuses() {
+		o := &Order{OrderID: "v1-1", Status: status, OrderAmount: INR(1000)}
+		visit(o)
+		for _, card := range cards {
+			o.OrderAmount, o.Payments = INR(700), []Payment{card}
+			visit(o)
+			o.OrderAmount = INR(1000) // the documents have orders of more than their payments
+			visit(o)
+			for _, p := range points {
+				o.Payments = []Payment{p, card}
+				visit(o)
+			}
+		}
+	}
+}
+
+// oracleCapture says the same as judgeCapture, in the words of the contract and by other means.
+func oracleCapture(o *Order, reference string, amount Amount) verdict {
+	type entry struct {
+		CaptureData
+		payment Payment
+	}
+	var mine, others []entry
+	for _, p := range o.Payments {
+		for _, c := range p.CaptureData {
+			if c.MerchantCaptureReference == reference {
+				mine = append(mine, entry{c, p})
+			} else {
+				others = append(others, entry{c, p})
+			}
+		}
+	}
+	onPendingOrFailed := func(e entry) bool { return e.payment.Status == "PENDING" || e.payment.Status == "FAILED" }
+	noData := len(mine)+len(others) == 0
+	// Unclear: PENDING, unknown status. Nothing is authorised in CREATED and ATTEMPTED.
+	switch o.Status {
+	case "CREATED", "ATTEMPTED":
+		if noData {
+			return verdictUnpaid
+		}
+		return verdictUnclear
+	case "CANCELLED", "FAILED":
+		// Closed; unclear when it carries our capture data.
+		if len(mine) > 0 {
+			return verdictUnclear
+		}
+		return verdictClosed
+	case "AUTHORIZED":
+		// Open: AUTHORIZED without capture data.
+		if noData {
+			return verdictOpen
+		}
+	case "PROCESSED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "FULLY_REFUNDED":
+	default:
+		return verdictUnclear
+	}
+	switch {
+	case noData:
+		// Unclear: PROCESSED without capture data.
+		return verdictUnclear
+	case len(mine) == 0:
+		// Closed: captured under other references only. An entry on a PENDING or FAILED payment is not a capture.
+		if slices.ContainsFunc(others, func(e entry) bool { return !onPendingOrFailed(e) }) {
+			return verdictClosed
+		}
+		return verdictUnclear
+	case slices.ContainsFunc(mine, onPendingOrFailed):
+		return verdictUnclear
+	}
+	currencies := map[Currency]bool{}
+	sum := int64(0)
+	for _, e := range mine {
+		currencies[e.CaptureAmount.Currency] = true
+		if e.CaptureAmount.Value < 0 {
+			return verdictUnclear
+		}
+		sum += e.CaptureAmount.Value
+	}
+	if len(currencies) != 1 || currencies[""] || sum == 0 {
+		return verdictUnclear
+	}
+	currency := mine[0].CaptureAmount.Currency
+	if amount != (Amount{}) {
+		// They add up over all payments to our amount; our reference with another amount is a conflict.
+		switch {
+		case currency != amount.Currency:
+			return verdictUnclear
+		case sum == amount.Value:
+			return verdictApplied
+		}
+		return verdictConflict
+	}
+	// A full capture: no part of ours is below its own payment's amount in the same currency.
+	for _, p := range o.Payments {
+		part, isOurs := int64(0), false
+		for _, c := range p.CaptureData {
+			if c.MerchantCaptureReference == reference {
+				part, isOurs = part+c.CaptureAmount.Value, true
+			}
+		}
+		if !isOurs {
+			continue
+		}
+		if p.PaymentAmount.Currency == currency && part < p.PaymentAmount.Value {
+			return verdictConflict
+		}
+		if p.PaymentAmount.Currency != currency && p.BaseAmount.Currency == currency && part < p.BaseAmount.Value {
+			return verdictConflict
+		}
+	}
+	whole := currency != o.OrderAmount.Currency || sum >= o.OrderAmount.Value
+	comparable := currency == o.OrderAmount.Currency
+	has := func(s PaymentStatus) bool {
+		return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == s })
+	}
+	switch {
+	case o.Status == "PARTIALLY_CAPTURED" && comparable && whole:
+		return verdictUnclear // it contradicts itself
+	case o.Status == "PARTIALLY_CAPTURED":
+		return verdictConflict
+	case o.Status == "AUTHORIZED", has("AUTHORIZED"):
+		return verdictUnclear
+	case has("CANCELLED") && !whole:
+		return verdictUnclear // a released part and a sum that is short say together that it may have been a partial capture
+	}
+	return verdictApplied
+}
+
+func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
+	t.Parallel()
+	amounts := []Amount{{}, INR(1000), INR(700), INR(600), INR(900), {Value: 700, Currency: "USD"}}
+	verdicts := map[verdict]int{}
+	judged := 0
+	forEachCapturable(func(o *Order) {
+		for _, amount := range amounts {
+			got := judgeCapture(o, ours, amount)
+			judged++
+			verdicts[got.verdict]++
+			if want := oracleCapture(o, ours, amount); got.verdict != want {
+				t.Fatalf("capture of %v: %v (%s), want %v\n%s", amount, got.verdict, got.reason, want, describe(o))
+			}
+			checkCaptureInvariants(t, o, amount, got)
+		}
+	})
+	for _, v := range []verdict{verdictUnclear, verdictUnpaid, verdictOpen, verdictApplied, verdictConflict, verdictClosed} {
+		require.Positive(t, verdicts[v], "%v was never the verdict", v)
+	}
+	t.Logf("%d documents judged: %v", judged, verdicts)
+}
+
+// checkCaptureInvariants are the sentences that hold for every document.
+func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
+	t.Helper()
+	present, sum := false, int64(0)
+	for _, p := range o.Payments {
+		for _, c := range p.CaptureData {
+			if c.MerchantCaptureReference == ours {
+				present, sum = true, sum+c.CaptureAmount.Value
+			}
+		}
+	}
+	fail := func(rule string) {
+		t.Helper()
+		t.Fatalf("%s: capture of %v is %v (%s)\n%s", rule, amount, f.verdict, f.reason, describe(o))
+	}
+	switch {
+	case (f.verdict == verdictApplied || f.verdict == verdictConflict) && !present:
+		fail("our reference is not there")
+	case (f.verdict == verdictClosed || f.verdict == verdictOpen || f.verdict == verdictUnpaid) && present:
+		fail("our reference is there")
+	case f.verdict == verdictApplied && amount.Value != 0 && sum != amount.Value:
+		fail("another amount is captured")
+	case f.verdict == verdictApplied && (o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed || o.Status == OrderStatusPending || !o.Status.IsKnown()):
+		fail("the status rules it out")
+	case f.verdict != verdictApplied && f.reason == "":
+		fail("there is no reason")
+	case f.pending && f.verdict != verdictUnclear:
+		fail("only what is unclear is pending")
+	}
+}
+
+// Neither pre_auth nor the order's type nor anything beside status, payments and the order's amount has a part in the verdict.
+func TestJudgeCaptureIgnoresTheRest(t *testing.T) {
+	t.Parallel()
+	forEachCapturable(func(o *Order) {
+		if len(o.Payments) > 1 {
+			return
+		}
+		for _, amount := range []Amount{{}, INR(700), INR(600)} {
+			want := judgeCapture(o, ours, amount)
+			other := *o
+			other.PreAuth, other.Type, other.MerchantOrderReference = !o.PreAuth, OrderTypeCharge, ours
+			other.Refunds = []Order{{MerchantOrderReference: ours}}
+			require.Equal(t, want, judgeCapture(&other, ours, amount))
+		}
+	})
+}
+
+func TestJudgeCaptureNamedCases(t *testing.T) {
+	t.Parallel()
+	entry := func(reference string, a Amount) []CaptureData {
+		return []CaptureData{{MerchantCaptureReference: reference, CaptureAmount: a}}
+	}
+	paid := func(status PaymentStatus, held Amount, data []CaptureData) Payment {
+		return Payment{Status: status, PaymentAmount: held, CaptureData: data}
+	}
+	usd := func(cents int64) Amount { return Amount{Value: cents, Currency: "USD"} }
+	tests := map[string]struct {
+		order   Order
+		amount  Amount // zero: in full
+		want    verdict
+		pending bool
+	}{
+		"published full capture": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(1100), Payments: []Payment{paid("PROCESSED", INR(1100), entry(ours, INR(1100)))}},
+			want:  verdictApplied,
+		},
+		"published partial capture": {
+			order:  Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
+			amount: INR(1200), want: verdictApplied,
+		},
+		"partial capture in an order that says PROCESSED": {
+			order:  Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
+			amount: INR(1200), want: verdictApplied,
+		},
+		"full capture asked, the reference took a part, the order says PROCESSED": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
+			want:  verdictConflict,
+		},
+		"full capture asked, the reference took a part, since refunded": {
+			order: Order{Status: "FULLY_REFUNDED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
+			want:  verdictConflict,
+		},
+		"another amount": {
+			order:  Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(2000)))}},
+			amount: INR(1200), want: verdictConflict,
+		},
+		"points and card in full": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(200), Payments: []Payment{
+				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("PROCESSED", INR(100), entry(ours, INR(100))),
+			}},
+			want: verdictApplied,
+		},
+		"points and card in full, by amount": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(200), Payments: []Payment{
+				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("PROCESSED", INR(100), entry(ours, INR(100))),
+			}},
+			amount: INR(200), want: verdictApplied,
+		},
+		"points and card, the order's amount is the card's alone": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(100), Payments: []Payment{
+				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("PROCESSED", INR(60), entry(ours, INR(60))),
+			}},
+			want: verdictApplied,
+		},
+		"points captured, card not yet": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(200), Payments: []Payment{
+				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("AUTHORIZED", INR(100), nil),
+			}},
+			want: verdictUnclear,
+		},
+		"points captured, card released, the order says so": {
+			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(200), Payments: []Payment{
+				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("CANCELLED", INR(100), nil),
+			}},
+			want: verdictConflict,
+		},
+		"points captured, card released, since refunded": {
+			order: Order{Status: "PARTIALLY_REFUNDED", OrderAmount: INR(200), Payments: []Payment{
+				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("CANCELLED", INR(100), nil),
+			}},
+			want: verdictUnclear,
+		},
+		"in full, after an attempt that the payer gave up": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(100), Payments: []Payment{
+				paid("CANCELLED", INR(100), nil), paid("PROCESSED", INR(100), entry(ours, INR(100))),
+			}},
+			want: verdictApplied,
+		},
+		"captured whole in an order that says PARTIALLY_CAPTURED": {
+			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(100), Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
+			want:  verdictUnclear,
+		},
+		"foreign card, captured in its own currency": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
+				{Status: "PROCESSED", PaymentAmount: usd(12), BaseAmount: INR(1000), CaptureData: entry(ours, usd(12))},
+			}},
+			want: verdictApplied,
+		},
+		"foreign card, captured in rupees": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
+				{Status: "PROCESSED", PaymentAmount: usd(12), BaseAmount: INR(1000), CaptureData: entry(ours, INR(1000))},
+			}},
+			want: verdictApplied,
+		},
+		"foreign card, captured in rupees in part": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
+				{Status: "PROCESSED", PaymentAmount: usd(12), BaseAmount: INR(1000), CaptureData: entry(ours, INR(400))},
+			}},
+			want: verdictConflict,
+		},
+		"foreign card, amount asked in rupees": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
+				{Status: "PROCESSED", PaymentAmount: usd(12), BaseAmount: INR(1000), CaptureData: entry(ours, usd(12))},
+			}},
+			amount: INR(1000), want: verdictUnclear,
+		},
+		"points in rupees and a foreign card": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
+				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("PROCESSED", usd(12), entry(ours, usd(12))),
+			}},
+			want: verdictUnclear,
+		},
+		"amounts beyond all bounds": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
+				paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))), paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))),
+			}},
+			want: verdictUnclear,
+		},
+		"hold":                            {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("AUTHORIZED", INR(100), nil)}}, want: verdictOpen},
+		"hold after a failed attempt":     {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("FAILED", INR(100), nil), paid("AUTHORIZED", INR(100), nil)}}, want: verdictOpen},
+		"hold without payments":           {order: Order{Status: "AUTHORIZED"}, want: verdictOpen},
+		"paid without capture data":       {order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}}, want: verdictUnclear},
+		"captured under another one":      {order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), entry(theirs, INR(100)))}}, want: verdictClosed},
+		"another one's capture failed":    {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100))), paid("AUTHORIZED", INR(100), nil)}}, want: verdictUnclear},
+		"another one's capture under way": {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("PENDING", INR(100), entry(theirs, INR(100)))}}, want: verdictUnclear, pending: true},
+		"our capture under way":           {order: Order{Status: "PROCESSED", Payments: []Payment{paid("PENDING", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear, pending: true},
+		"our capture failed":              {order: Order{Status: "PROCESSED", Payments: []Payment{paid("FAILED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
+		"order under way":                 {order: Order{Status: "PENDING", Payments: []Payment{paid("PENDING", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear, pending: true},
+		"cancelled":                       {order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}}, want: verdictClosed},
+		"cancelled, with our capture":     {order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
+		"failed":                          {order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), nil)}}, want: verdictClosed},
+		"failed, with our capture":        {order: Order{Status: "FAILED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
+		"failed, with another's capture":  {order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100)))}}, want: verdictClosed},
+		"not paid":                        {order: Order{Status: "CREATED"}, want: verdictUnpaid},
+		"not paid, after an attempt":      {order: Order{Status: "ATTEMPTED", Payments: []Payment{paid("FAILED", INR(100), nil)}}, want: verdictUnpaid},
+		"status of tomorrow":              {order: Order{Status: "CAPTURED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := judgeCapture(&test.order, ours, test.amount)
+			require.Equal(t, test.want, f.verdict, f.reason)
+			require.Equal(t, test.pending, f.pending)
+		})
+	}
+}
+
+func TestJudgeCancel(t *testing.T) {
+	t.Parallel()
+	want := map[OrderStatus]verdict{
+		"CANCELLED":  verdictApplied,
+		"AUTHORIZED": verdictOpen,
+		"CREATED":    verdictUnpaid, "ATTEMPTED": verdictUnpaid,
+		"PROCESSED": verdictClosed, "PARTIALLY_CAPTURED": verdictClosed, "PARTIALLY_REFUNDED": verdictClosed, "FULLY_REFUNDED": verdictClosed,
+		"FAILED": verdictClosed,
+	}
+	forEachCapturable(func(o *Order) {
+		if len(o.Payments) > 1 {
+			return
+		}
+		f := judgeCancel(o)
+		require.Equal(t, want[o.Status], f.verdict, "%s", o.Status) // the rest is unclear, whatever the payments are
+		require.Equal(t, o.Status == OrderStatusPending, f.pending)
+		require.Equal(t, f.verdict == verdictApplied, f.reason == "")
+	})
+}
+
+// refundDocuments are refunds of every kind.
+func refundDocuments() []Order {
+	var all []Order
+	for _, typ := range []OrderType{OrderTypeRefund, OrderTypeCharge, "OTHER", ""} {
+		for _, status := range append(allOrderStatuses(), "REVERSED") {
+			for _, reference := range []string{"refund-1", "refund-2", ""} {
+				for _, parentID := range []string{parent, "v1-other", ""} {
+					for _, amount := range []Amount{INR(500), INR(499), INR(501), INR(0), {500, "USD"}, {500, ""}, {}} {
+						all = append(all, Order{
+							OrderID: "v1-r", Type: typ, Status: status, MerchantOrderReference: reference, ParentOrderID: parentID, OrderAmount: amount,
+						})
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+func oracleRefund(r Order) verdict {
+	complete := r.Type != "" && r.Status != "" && r.MerchantOrderReference != "" && r.OrderAmount.Value != 0 && r.OrderAmount.Currency != ""
+	if !complete || r.MerchantOrderReference != "refund-1" {
+		return verdictUnclear
+	}
+	isRefund, isOfParent, isOfAmount := r.Type == "REFUND", r.ParentOrderID == parent, r.OrderAmount == INR(500)
+	switch {
+	case isRefund && isOfParent && isOfAmount && r.Status != "FAILED":
+		return verdictApplied
+	case isRefund && isOfParent && isOfAmount:
+		return verdictClosed
+	case isRefund && r.ParentOrderID == "":
+		return verdictUnclear // to be looked for in the parent
+	}
+	return verdictConflict
+}
+
+func TestJudgeRefund(t *testing.T) {
+	t.Parallel()
+	verdicts := map[verdict]int{}
+	for _, r := range refundDocuments() {
+		f := judgeRefund(&r, parent, "refund-1", INR(500))
+		verdicts[f.verdict]++
+		require.Equal(t, oracleRefund(r), f.verdict, "%+v: %s", r, f.reason)
+		require.Equal(t, f.verdict == verdictApplied, f.reason == "")
+		require.False(t, f.pending, "a PENDING refund is accepted")
+	}
+	require.Len(t, verdicts, 4)
+	for _, status := range []OrderStatus{"CREATED", "PENDING", "PROCESSED"} {
+		r := Order{Type: "REFUND", Status: status, MerchantOrderReference: "refund-1", ParentOrderID: parent, OrderAmount: INR(500)}
+		require.Equal(t, verdictApplied, judgeRefund(&r, parent, "refund-1", INR(500)).verdict, "%s", status)
+	}
+}
+
+func TestRefundIn(t *testing.T) {
+	t.Parallel()
+	refund := func(id, reference string, status OrderStatus) Order {
+		return Order{OrderID: id, MerchantOrderReference: reference, Status: status, OrderAmount: INR(500)}
+	}
+	find := func(refunds ...Order) *Order {
+		return refundIn(&Order{OrderID: parent, Type: OrderTypeCharge, Refunds: refunds}, "refund-1")
+	}
+	require.Nil(t, find())
+	require.Nil(t, find(refund("v1-r", "refund-2", "PROCESSED"), refund("v1-s", "", "PROCESSED")))
+
+	found := find(refund("v1-q", "refund-2", "PROCESSED"), refund("v1-r", "refund-1", "PENDING"))
+	require.Equal(t, "v1-r", found.OrderID)
+	require.Equal(t, OrderTypeRefund, found.Type, "the parent implies it")
+	require.Equal(t, parent, found.ParentOrderID, "the parent implies it")
+
+	said := refund("v1-r", "refund-1", "PENDING")
+	said.Type, said.ParentOrderID = OrderTypeCharge, "v1-other"
+	kept := find(said)
+	require.Equal(t, OrderTypeCharge, kept.Type, "what the entry says stands")
+	require.Equal(t, "v1-other", kept.ParentOrderID, "what the entry says stands")
+
+	for _, order := range [][]OrderStatus{{"FAILED", "PROCESSED"}, {"PROCESSED", "FAILED"}, {"FAILED", "PROCESSED", "PENDING"}} {
+		var refunds []Order
+		for i, status := range order {
+			refunds = append(refunds, refund(fmt.Sprint("v1-", i), "refund-1", status))
+		}
+		require.Equal(t, OrderStatusProcessed, find(refunds...).Status, "a refund that did not fail counts before one that did")
+	}
+	require.Equal(t, OrderStatusFailed, find(refund("v1-r", "refund-1", "FAILED")).Status)
+
+	given := &Order{OrderID: parent, Refunds: []Order{refund("v1-r", "refund-1", "PENDING")}}
+	refundIn(given, "refund-1")
+	require.Empty(t, given.Refunds[0].ParentOrderID, "the document is left as it came")
+}
+
+func TestJudgeOrder(t *testing.T) {
+	t.Parallel()
+	for _, typ := range []OrderType{OrderTypeCharge, OrderTypeRefund, "OTHER", ""} {
+		for _, reference := range []string{"order-1", "order-2", ""} {
+			for _, amount := range []Amount{INR(1000), INR(999), {1000, "USD"}, {}} {
+				for _, held := range []bool{true, false} {
+					for _, wanted := range []bool{true, false} {
+						for _, status := range allOrderStatuses() {
+							o := &Order{Type: typ, MerchantOrderReference: reference, OrderAmount: amount, PreAuth: held, Status: status}
+							f := judgeOrder(o, &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: wanted})
+							want := verdictConflict
+							switch {
+							case typ != "" && typ != "CHARGE":
+							case reference != "order-1":
+								want = verdictUnclear
+							case amount == INR(1000) && held == wanted:
+								want = verdictApplied
+							}
+							require.Equal(t, want, f.verdict, "%+v", o)
+							require.Equal(t, want == verdictApplied, f.reason == "")
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestVerdictString(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[verdict]string{
+		verdictUnclear: "unclear", verdictUnpaid: "unpaid", verdictOpen: "open", verdictApplied: "applied", verdictConflict: "conflict", verdictClosed: "closed",
+	} {
+		require.Equal(t, want, v.String())
+	}
+}
+
+func describe(o *Order) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "order %s of %v", o.Status, o.OrderAmount)
+	for _, p := range o.Payments {
+		fmt.Fprintf(&b, "\n  payment %s of %v (%v):", p.Status, p.PaymentAmount, p.BaseAmount)
+		for _, c := range p.CaptureData {
+			fmt.Fprintf(&b, " %s %v", c.MerchantCaptureReference, c.CaptureAmount)
+		}
+	}
+	return b.String()
+}
