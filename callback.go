@@ -37,11 +37,12 @@ type Callback struct {
 	ErrorMessage string            `json:"error_message,omitzero"` // for people; may be about a person
 	Fields       map[string]string `json:"fields,omitzero"`        // all fields with a value, by wire name, without the signature
 
-	verified *verifiedCallback
+	verified verifiedCallback
 }
 
 // verifiedCallback is what the signature vouched for, so that a Callback made or changed by hand is told from a verified one.
 type verifiedCallback struct {
+	ok           bool
 	orderID      string
 	status       OrderStatus
 	errorCode    ErrorCode
@@ -50,7 +51,7 @@ type verifiedCallback struct {
 
 // isVerified says whether a Verifier made the Callback and nobody changed it since.
 func (c *Callback) isVerified() bool {
-	return c != nil && c.verified != nil && *c.verified == verifiedCallback{c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
+	return c != nil && c.verified == verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 }
 
 // VerifyCallback verifies the form that the payer's browser posts to the callback URL. Pass the fields of the body alone: what the query string of the
@@ -66,19 +67,13 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 	if len(form) > maxCallbackFields {
 		return nil, malformedCallback(ReasonTooManyFields)
 	}
-	names := make([]string, 0, len(form))
-	for name := range form {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-
 	fields := make([]callbackField, 0, len(form))
-	for _, name := range names {
-		for _, value := range form[name] {
-			fields = append(fields, callbackField{name, value})
-			if len(fields) > maxCallbackFields {
+	for name, values := range form {
+		for _, value := range values {
+			if len(fields) == maxCallbackFields {
 				return nil, malformedCallback(ReasonTooManyFields)
 			}
+			fields = append(fields, callbackField{name, value})
 		}
 	}
 	return v.verifyCallback(fields)
@@ -128,17 +123,17 @@ func (v *Verifier) VerifyCallbackJSON(body []byte) (*Callback, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(fields, func(a, b callbackField) int { return strings.Compare(a.name, b.name) })
 	return v.verifyCallback(fields)
 }
 
 type callbackField struct{ name, value string }
 
-// verifyCallback verifies fields that are sorted by name.
+// verifyCallback sorts and verifies the fields.
 func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 	if v == nil || v.config == nil || len(v.config.callbackKeys) == 0 {
 		return nil, errNoKeys
 	}
+	slices.SortFunc(fields, func(a, b callbackField) int { return strings.Compare(a.name, b.name) })
 	signature, signed, err := splitSignature(fields)
 	if err != nil {
 		return nil, err
@@ -152,27 +147,27 @@ func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 	return newCallback(signed), nil
 }
 
-// splitSignature parts the signature field, decoded, from the signed ones.
+// splitSignature takes the signature, decoded, out of the fields.
 func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed []callbackField, err error) {
-	given := ""
-	signed = make([]callbackField, 0, len(fields))
-	for i, f := range fields {
-		switch {
-		case f.name != "signature":
-			signed = append(signed, f)
-		case i > 0 && fields[i-1].name == f.name:
-			return signature, nil, errSignatureRepeated
-		default:
-			given = f.value
-		}
+	isSignature := func(f callbackField) bool { return f.name == "signature" }
+	at := slices.IndexFunc(fields, isSignature)
+	if at < 0 {
+		return signature, nil, errSignatureMissing
+	}
+	given := fields[at].value
+	signed = slices.Delete(fields, at, at+1)
+	if slices.ContainsFunc(signed, isSignature) {
+		return signature, nil, errSignatureRepeated
 	}
 	if given == "" {
 		return signature, nil, errSignatureMissing
 	}
+
 	var digits [2 * sha256.Size]byte
-	if copy(digits[:], given) != len(given) || len(given) != len(digits) {
+	if len(given) != len(digits) {
 		return signature, nil, errSignatureMalformed
 	}
+	copy(digits[:], given)
 	if _, err := hex.Decode(signature[:], digits[:]); err != nil {
 		return signature, nil, errSignatureMalformed
 	}
@@ -309,7 +304,7 @@ func newCallback(fields []callbackField) *Callback {
 			c.ErrorMessage = f.value
 		}
 	}
-	c.verified = &verifiedCallback{c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
+	c.verified = verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 	return c
 }
 

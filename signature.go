@@ -26,7 +26,9 @@ const (
 // Key is a secret that messages are signed with. Make one with [HexKey], [RawKey] or [Base64Key]; the zero Key is refused everywhere. A Key prints,
 // logs and encodes as a placeholder.
 type Key struct {
-	secret *keySecret // behind a pointer: fmt cannot be stopped inside an unexported field, but prints only an address there
+	// Behind a function, as fmt cannot be stopped inside somebody's unexported field. It follows a pointer there, under a verb that does not fit;
+	// of a function it prints the address at most.
+	secret func() *keySecret
 }
 
 type keySecret struct {
@@ -223,7 +225,7 @@ func newKey(raw []byte) (key Key, err error) {
 	}()
 	secret := &keySecret{raw: raw}
 	secret.macs.Put(secret.newMAC())
-	return Key{secret}, nil
+	return Key{func() *keySecret { return secret }}, nil
 }
 
 func (s *keySecret) newMAC() *macState {
@@ -234,16 +236,17 @@ func (k Key) isZero() bool { return k.secret == nil }
 
 // mac is the HMAC-SHA256 of head and body. Head is copied, so that it may be on the caller's stack; only short, public texts belong there.
 func (k Key) mac(head, body []byte) (sum [sha256.Size]byte) {
-	m, ok := k.secret.macs.Get().(*macState)
+	secret := k.secret()
+	m, ok := secret.macs.Get().(*macState)
 	if !ok {
-		m = k.secret.newMAC()
+		m = secret.newMAC()
 	}
 	m.head = append(m.head[:0], head...)
 	m.mac.Reset()
 	m.mac.Write(m.head)
 	m.mac.Write(body)
 	copy(sum[:], m.mac.Sum(m.sum[:0]))
-	k.secret.macs.Put(m)
+	secret.macs.Put(m)
 	return sum
 }
 

@@ -195,10 +195,10 @@ func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error)
 		return "", "", "", errWebhookID
 	case timestamps != 1:
 		return "", "", "", errWebhookTimestamp
-	case lists == 0 || signatures == "":
-		return "", "", "", errSignatureMissing
 	case lists > 1:
 		return "", "", "", errSignatureRepeated
+	case signatures == "":
+		return "", "", "", errSignatureMissing
 	}
 	return id, timestamp, signatures, nil
 }

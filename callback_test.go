@@ -1,0 +1,956 @@
+package plural_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/jarcoal/httpmock"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+const (
+	callbackOrderID  = "v1-2511220915-aa-Zq7Lm2"
+	formContentType  = "application/x-www-form-urlencoded"
+	callbackMaxBytes = 64 << 10
+)
+
+// naiveCallbackText joins the fields of a form as the guide says, without a thought about what they hold.
+func naiveCallbackText(form url.Values, keepEmpty bool) string {
+	var pairs []string
+	for name, values := range form {
+		for _, value := range values {
+			if name != "signature" && (value != "" || keepEmpty) {
+				pairs = append(pairs, name+"="+value)
+			}
+		}
+	}
+	slices.SortFunc(pairs, func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, "=")
+		nameB, _, _ := strings.Cut(b, "=")
+		return strings.Compare(nameA, nameB)
+	})
+	return strings.Join(pairs, "&")
+}
+
+// naiveSignature signs a text as Plural does.
+func naiveSignature(t testing.TB, secret, text string) string {
+	t.Helper()
+	return strings.ToUpper(hex.EncodeToString(naiveHMAC(unhex(t, secret[:len(secret)&^1]), []byte(text))))
+}
+
+// signedForm is the form with the signature that Plural would give it.
+func signedForm(t testing.TB, secret string, form url.Values) url.Values {
+	t.Helper()
+	form.Set("signature", naiveSignature(t, secret, naiveCallbackText(form, false)))
+	return form
+}
+
+func formRequest(body string) *http.Request {
+	r, err := http.NewRequest(http.MethodPost, "https://shop.example/return", strings.NewReader(body))
+	if err != nil {
+		panic(err)
+	}
+	r.Header.Set("Content-Type", formContentType)
+	return r
+}
+
+func goodForm(t testing.TB) url.Values {
+	t.Helper()
+	return signedForm(t, signatureSecret, url.Values{"order_id": {callbackOrderID}, "status": {"AUTHORIZED"}})
+}
+
+type callbackVector struct {
+	Name, Secret, Signature string
+	Params                  map[string]string
+	RequestString           string `json:"request_string"`
+	FormBody                string `json:"form_body"`
+}
+
+func TestCallbackVectors(t *testing.T) {
+	var vectors, guide []callbackVector
+	readGolden(t, "callbacks.json", &vectors)
+	readGolden(t, "callbacks_guide.json", &guide)
+	require.Len(t, vectors, 13)
+	require.Len(t, guide, 4)
+
+	for _, vector := range append(guide, vectors...) {
+		t.Run(vector.Name, func(t *testing.T) {
+			v := mustVerifier(t, vector.Secret)
+			key := mustKey(t, plural.HexKey, vector.Secret)
+			require.Equal(t, strings.ToUpper(vector.Signature), plural.Sign([]byte(vector.RequestString), key))
+
+			form, object := url.Values{}, map[string]string{"signature": vector.Signature}
+			want := &plural.Callback{Fields: map[string]string{}}
+			for name, value := range vector.Params {
+				form.Set(name, value)
+				object[name] = value
+				if value != "" {
+					want.Fields[name] = value
+				}
+			}
+			form.Set("signature", vector.Signature)
+			want.OrderID = vector.Params["order_id"]
+			want.Status = plural.OrderStatus(vector.Params["status"] + vector.Params["payment_status"])
+			want.ErrorCode = plural.ErrorCode(vector.Params["error_code"])
+			want.ErrorMessage = vector.Params["error_message"]
+
+			cb, err := v.VerifyCallback(form)
+			require.NoError(t, err)
+			requireSameCallback(t, want, cb)
+
+			cb, err = v.VerifyCallbackRequest(formRequest(vector.FormBody))
+			require.NoError(t, err)
+			requireSameCallback(t, want, cb)
+
+			body, err := json.Marshal(object)
+			require.NoError(t, err)
+			cb, err = v.VerifyCallbackJSON(body)
+			require.NoError(t, err)
+			requireSameCallback(t, want, cb)
+		})
+	}
+}
+
+// requireSameCallback compares what is exported.
+func requireSameCallback(t testing.TB, want, got *plural.Callback) {
+	t.Helper()
+	wanted, err := json.Marshal(want)
+	require.NoError(t, err)
+	gotten, err := json.Marshal(got)
+	require.NoError(t, err)
+	require.JSONEq(t, string(wanted), string(gotten))
+}
+
+func TestCallbackFieldsAreWhatWasSigned(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	form := signedForm(t, signatureSecret, url.Values{
+		"order_id": {callbackOrderID}, "payment_status": {"FAILED"}, "error_code": {"CARD_EXPIRED"},
+		"error_message": {"Asha's card has expired"}, "merchant_order_reference": {"shop-1042"}, "empty": {""},
+	})
+	cb, err := v.VerifyCallback(form)
+	require.NoError(t, err)
+	require.Equal(t, callbackOrderID, cb.OrderID)
+	require.Equal(t, plural.OrderStatus("FAILED"), cb.Status)
+	require.Equal(t, plural.ErrorCode("CARD_EXPIRED"), cb.ErrorCode)
+	require.Equal(t, "Asha's card has expired", cb.ErrorMessage)
+	require.Equal(t, map[string]string{
+		"order_id": callbackOrderID, "payment_status": "FAILED", "error_code": "CARD_EXPIRED",
+		"error_message": "Asha's card has expired", "merchant_order_reference": "shop-1042",
+	}, cb.Fields)
+}
+
+// Every change of one byte of a value, a name or the signature has to be noticed.
+func TestCallbackTamperedWith(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	form := signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {"no"}})
+	signature := form.Get("signature")
+	for name, value := range map[string]string{"order_id": "v1-1", "status": "FAILED", "error_message": "no"} {
+		for i := range len(value) {
+			changed := []byte(value)
+			changed[i] ^= 1
+			form.Set(name, string(changed))
+			_, err := v.VerifyCallback(form)
+			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+		}
+		form.Set(name, value)
+	}
+	for i := range len(signature) {
+		for _, digit := range "0123456789ABCDEF" {
+			if rune(signature[i]) == digit {
+				continue
+			}
+			form.Set("signature", signature[:i]+string(digit)+signature[i+1:])
+			_, err := v.VerifyCallback(form)
+			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+		}
+	}
+	form.Set("signature", signature)
+	_, err := v.VerifyCallback(form)
+	require.NoError(t, err)
+
+	form.Del("error_message")
+	_, err = v.VerifyCallback(form)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	form.Set("error_message", "no")
+	form.Set("another", "field")
+	_, err = v.VerifyCallback(form)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+}
+
+// The signed text is not escaped: what was signed as a failure must not be cut into fields that spell a success.
+func TestCallbackAttackFieldResplitting(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for name, tc := range map[string]struct{ signed, forged url.Values }{
+		"success out of the error message": {
+			url.Values{"error_message": {"x&order_id=v1-other&payment_status=PROCESSED&q="}, "order_id": {"v1-1"}, "status": {"FAILED"}},
+			url.Values{"error_message": {"x"}, "order_id": {"v1-other"}, "payment_status": {"PROCESSED"}, "q": {"&order_id=v1-1&status=FAILED"}},
+		},
+		"status swallowed by an error message": {
+			url.Values{"error_message": {"x"}, "order_id": {"v1-1"}, "status": {"FAILED"}, "zz": {"1"}},
+			url.Values{"error_message": {"x&order_id=v1-1&status=FAILED"}, "zz": {"1"}, "order_id": {"v1-1"}, "status": {"FAILED"}},
+		},
+		"order id swallows the status": {
+			url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "t": {""}, "status2": {"PROCESSED"}},
+			url.Values{"order_id": {"v1-1&status=FAILED"}, "status2": {"PROCESSED"}},
+		},
+		"error code swallows the error message": {
+			url.Values{"error_code": {"X"}, "error_message": {"y"}, "order_id": {"v1-1"}, "status": {"FAILED"}},
+			url.Values{"error_code": {"X&error_message=y"}, "order_id": {"v1-1"}, "status": {"FAILED"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			signed, forged := naiveCallbackText(tc.signed, false), naiveCallbackText(tc.forged, false)
+			tc.forged.Set("signature", naiveSignature(t, signatureSecret, signed))
+			_, err := v.VerifyCallback(tc.forged)
+			require.ErrorIs(t, err, plural.ErrMalformedCallback, "texts:\n%s\n%s", signed, forged)
+
+			// The form that Plural would have signed to make that possible is refused too, where it is ambiguous itself; and no forgery
+			// is refused only because its signature happens to be of another text.
+			tc.forged.Set("signature", naiveSignature(t, signatureSecret, forged))
+			_, err = v.VerifyCallback(tc.forged)
+			require.ErrorIs(t, err, plural.ErrMalformedCallback)
+		})
+	}
+}
+
+// A field's name can smuggle fields as well as a value can.
+func TestCallbackAttackNameResplitting(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, name := range []string{
+		"error_message=x&order_id", "a&b", "a=b", "=", "&", "", "error_message=x&order_id=v1-1&payment_status=PROCESSED&q",
+		"a b", "a\x00", "ä", "a-b", "a.b", "a[0]", "order_id ", " order_id", "a\n", "\xff",
+	} {
+		form := url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}, name: {"1"}}
+		_, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
+
+		form[name] = []string{""} // an empty value is left out of the text, its name is looked at all the same
+		_, err = v.VerifyCallback(signedForm(t, signatureSecret, form))
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
+	}
+
+	// Signed as a failure, presented as a success with the failure inside a name.
+	signed := url.Values{"error_message": {"x"}, "order_id": {"v1-1"}, "status": {"FAILED"}}
+	forged := url.Values{"error_message=x&order_id": {"v1-1"}, "status": {"FAILED"}, "order_id": {"v1-2"}}
+	forged.Set("signature", naiveSignature(t, signatureSecret, naiveCallbackText(signed, false)))
+	_, err := v.VerifyCallback(forged)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
+}
+
+func TestCallbackAmpersandsInValues(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, name := range []string{"order_id", "status", "error_code", "error_message2", "note"} {
+		form := url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}
+		form.Set(name, "a & b")
+		_, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldValue)
+	}
+	for message, accepted := range map[string]bool{
+		"M&S":                 true,
+		"&":                   true,
+		"&&":                  true,
+		"&=":                  true,
+		"a & b = c":           true,
+		"a&b c=d":             true,
+		"a=b":                 true,
+		"a&-b=c":              true,
+		"a&b=c":               false,
+		"&b=":                 false,
+		"a&&b=c":              false,
+		"a&B_9=":              false,
+		"a&status=PROCESSED":  false,
+		"M&S &order_id=v1-2&": false,
+	} {
+		form := url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {message}}
+		cb, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
+		if !accepted {
+			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldValue)
+			continue
+		}
+		require.NoError(t, err, message)
+		require.Equal(t, message, cb.ErrorMessage)
+	}
+}
+
+func TestCallbackAttackDuplicateFields(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, name := range []string{"order_id", "status", "error_code", "error_message", "note"} {
+		for _, second := range []string{"", "v1-2"} {
+			form := url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}, "error_code": {"X"}, "error_message": {"y"}, "note": {"z"}}
+			form.Add(name, second)
+			_, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
+			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldRepeated)
+		}
+	}
+	form := goodForm(t)
+	form["order_id"] = []string{callbackOrderID, callbackOrderID}
+	_, err := v.VerifyCallback(form)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldRepeated)
+
+	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + "&order_id=v1-2"))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldRepeated)
+	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + "&order%5Fid=v1-2"))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldRepeated)
+}
+
+func TestCallbackAttackBothStatusNames(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, form := range []url.Values{
+		{"order_id": {"v1-1"}, "status": {"FAILED"}, "payment_status": {"PROCESSED"}},
+		{"order_id": {"v1-1"}, "status": {"PROCESSED"}, "payment_status": {"PROCESSED"}},
+		{"order_id": {"v1-1"}, "status": {"PROCESSED"}, "payment_status": {""}},
+		{"order_id": {"v1-1"}, "status": {""}, "payment_status": {"PROCESSED"}},
+	} {
+		_, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonStatusRepeated)
+	}
+}
+
+func TestCallbackWithoutWhatItNeeds(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for name, tc := range map[string]struct {
+		form   url.Values
+		reason plural.VerificationReason
+	}{
+		"no order id":             {url.Values{"status": {"PROCESSED"}}, plural.ReasonOrderIDMissing},
+		"empty order id":          {url.Values{"order_id": {""}, "status": {"PROCESSED"}}, plural.ReasonOrderIDMissing},
+		"order id in other case":  {url.Values{"Order_id": {"v1-1"}, "status": {"PROCESSED"}}, plural.ReasonOrderIDMissing},
+		"no status":               {url.Values{"order_id": {"v1-1"}}, plural.ReasonStatusMissing},
+		"empty status":            {url.Values{"order_id": {"v1-1"}, "status": {""}}, plural.ReasonStatusMissing},
+		"empty payment status":    {url.Values{"order_id": {"v1-1"}, "payment_status": {""}}, plural.ReasonStatusMissing},
+		"status in other case":    {url.Values{"order_id": {"v1-1"}, "STATUS": {"PROCESSED"}}, plural.ReasonStatusMissing},
+		"nothing but a signature": {url.Values{}, plural.ReasonOrderIDMissing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := v.VerifyCallback(signedForm(t, signatureSecret, tc.form))
+			requireRefused(t, err, plural.ErrMalformedCallback, tc.reason)
+		})
+	}
+}
+
+func TestCallbackAttackNoEmptyOrSecondSignature(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	good := goodForm(t).Get("signature")
+	for name, tc := range map[string]struct {
+		signatures []string
+		reason     plural.VerificationReason
+	}{
+		"none":                  {nil, plural.ReasonSignatureMissing},
+		"none, but the key":     {[]string{}, plural.ReasonSignatureMissing},
+		"empty":                 {[]string{""}, plural.ReasonSignatureMissing},
+		"second":                {[]string{good, good}, plural.ReasonSignatureRepeated},
+		"right one second":      {[]string{strings.Repeat("0", 64), good}, plural.ReasonSignatureRepeated},
+		"right one first":       {[]string{good, strings.Repeat("0", 64)}, plural.ReasonSignatureRepeated},
+		"second is empty":       {[]string{good, ""}, plural.ReasonSignatureRepeated},
+		"first is empty":        {[]string{"", good}, plural.ReasonSignatureRepeated},
+		"both are empty":        {[]string{"", ""}, plural.ReasonSignatureRepeated},
+		"white space":           {[]string{" "}, plural.ReasonSignatureMalformed},
+		"null":                  {[]string{"null"}, plural.ReasonSignatureMalformed},
+		"the guide's SHA-256":   {[]string{"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}, plural.ReasonSignatureMismatch},
+		"zeroes":                {[]string{strings.Repeat("0", 64)}, plural.ReasonSignatureMismatch},
+		"under a key of zeroes": {[]string{naiveSignature(t, strings.Repeat("0", 32), "order_id="+callbackOrderID+"&status=AUTHORIZED")}, plural.ReasonSignatureMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			form := goodForm(t)
+			form["signature"] = tc.signatures
+			_, err := v.VerifyCallback(form)
+			requireRefused(t, err, plural.ErrInvalidSignature, tc.reason)
+		})
+	}
+	_, err := v.VerifyCallback(nil)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+}
+
+func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	good := goodForm(t).Get("signature")
+	for name, signature := range map[string]string{
+		"one digit":       good[:1],
+		"one byte":        good[:2],
+		"half":            good[:32],
+		"a digit less":    good[:63],
+		"a byte less":     good[:62],
+		"a digit more":    good + "0",
+		"a byte more":     good + "00",
+		"twice":           good + good,
+		"newline":         good + "\n",
+		"space in front":  " " + good,
+		"space for digit": good[:63] + " ",
+		"prefix":          "0x" + good[:62],
+		"no hex":          strings.Repeat("G", 64),
+		"base64":          base64.StdEncoding.EncodeToString(unhex(t, good)),
+		"full width":      "０" + good[3:],
+		"very long":       strings.Repeat(good, 500),
+	} {
+		t.Run(name, func(t *testing.T) {
+			form := goodForm(t)
+			form.Set("signature", signature)
+			_, err := v.VerifyCallback(form)
+			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMalformed)
+		})
+	}
+	mixed := goodForm(t)
+	mixed.Set("signature", strings.ToLower(good[:32])+good[32:])
+	_, err := v.VerifyCallback(mixed)
+	require.NoError(t, err)
+}
+
+// A secret of hex digits is valid base64 too. Only its documented reading may verify a callback.
+func TestCallbackAttackKeyConfusion(t *testing.T) {
+	const text = "order_id=" + callbackOrderID + "&status=AUTHORIZED"
+	asBase64, err := base64.StdEncoding.DecodeString(signatureSecret)
+	require.NoError(t, err)
+	readings := map[string]struct {
+		bytes []byte
+		make  func(string) (plural.Key, error)
+	}{
+		"hex":    {unhex(t, signatureSecret), plural.HexKey},
+		"raw":    {[]byte(signatureSecret), plural.RawKey},
+		"base64": {asBase64, plural.Base64Key},
+	}
+	for signedWith, reading := range readings {
+		form := goodForm(t)
+		form.Set("signature", hex.EncodeToString(naiveHMAC(reading.bytes, []byte(text))))
+		_, err := mustVerifier(t, signatureSecret).VerifyCallback(form)
+		if signedWith == "hex" {
+			require.NoError(t, err)
+		} else {
+			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+		}
+		for pinned := range readings {
+			v := mustVerifier(t, signatureSecret, plural.WithCallbackKeys(mustKey(t, readings[pinned].make, signatureSecret)))
+			_, err := v.VerifyCallback(form)
+			require.Equal(t, pinned == signedWith, err == nil, "signed with %s, checked with %s", signedWith, pinned)
+		}
+	}
+}
+
+func TestCallbackKeyRotation(t *testing.T) {
+	const next = "00112233445566778899aabbccddeeff"
+	for _, keys := range [][]string{{next, signatureSecret}, {signatureSecret, next}} {
+		v := mustVerifier(t, "", plural.WithCallbackKeys(mustKey(t, plural.HexKey, keys[0]), mustKey(t, plural.HexKey, keys[1])))
+		for _, secret := range []string{signatureSecret, next} {
+			_, err := v.VerifyCallback(signedForm(t, secret, url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}))
+			require.NoError(t, err)
+		}
+		_, err := v.VerifyCallback(signedForm(t, strings.Repeat("12", 16), url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}))
+		requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	}
+}
+
+// Some of the empty values kept and some left out is neither of the two forms.
+func TestCallbackEmptyValuesAllOrNone(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	form := url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}, "error_code": {""}, "error_message": {""}}
+	for text, accepted := range map[string]bool{
+		"order_id=v1-1&status=PROCESSED":                            true,
+		"error_code=&error_message=&order_id=v1-1&status=PROCESSED": true,
+		"error_code=&order_id=v1-1&status=PROCESSED":                false,
+		"error_message=&order_id=v1-1&status=PROCESSED":             false,
+	} {
+		form.Set("signature", naiveSignature(t, signatureSecret, text))
+		cb, err := v.VerifyCallback(form)
+		require.Equal(t, accepted, err == nil, text)
+		if accepted {
+			require.Equal(t, map[string]string{"order_id": "v1-1", "status": "PROCESSED"}, cb.Fields)
+		}
+	}
+}
+
+func TestCallbackAttackOversized(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	big := strings.Repeat("x", callbackMaxBytes)
+	_, err := v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {big}}))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
+	_, err = v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, big: {"x"}}))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
+
+	most := url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {big[:60<<10]}}
+	_, err = v.VerifyCallback(signedForm(t, signatureSecret, most))
+	require.NoError(t, err)
+
+	many := url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}}
+	for i := range 61 {
+		many.Set("f"+strings.Repeat("x", i), "1")
+	}
+	_, err = v.VerifyCallback(signedForm(t, signatureSecret, many))
+	require.NoError(t, err, "64 fields are not too many")
+	many.Set("one_more", "1")
+	_, err = v.VerifyCallback(signedForm(t, signatureSecret, many))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
+	_, err = v.VerifyCallbackRequest(formRequest(many.Encode()))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
+	_, err = v.VerifyCallback(url.Values{"order_id": make([]string, 100_000)})
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
+}
+
+func TestCallbackAttackInvalidUTF8(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, value := range []string{"\xff", "caf\xe9", "\xed\xa0\x80", "a\xc0\xaf"} {
+		_, err := v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {value}}))
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldValue)
+	}
+	form := signedForm(t, signatureSecret, url.Values{"order_id": {"v1-\xff"}, "status": {"FAILED"}})
+	_, err := v.VerifyCallbackRequest(formRequest(form.Encode()))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldValue)
+	_, err = v.VerifyCallbackJSON([]byte(`{"order_id":"v1-` + "\xff" + `","status":"FAILED","signature":"` + form.Get("signature") + `"}`))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
+}
+
+func TestCallbackRequestAttackHostileQuery(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, query := range []string{
+		"status=FAILED", "order_id=v1-2&status=FAILED", "signature=00", "payment_status=PROCESSED", "error_code=X", "%zz", "a;b", "&&&=", "\xff=%",
+		strings.Repeat("a=b&", 5000),
+	} {
+		r := formRequest(goodForm(t).Encode())
+		r.URL.RawQuery = query
+		cb, err := v.VerifyCallbackRequest(r)
+		require.NoError(t, err, query)
+		require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
+
+		// A framework that has parsed the request, query and all, changes nothing either.
+		r = formRequest(goodForm(t).Encode())
+		r.URL.RawQuery = query
+		_ = r.ParseForm()
+		cb, err = v.VerifyCallbackRequest(r)
+		require.NoError(t, err, query)
+		require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
+	}
+
+	// A signed query with an empty body is not a callback.
+	r := formRequest("")
+	r.URL.RawQuery = goodForm(t).Encode()
+	_, err := v.VerifyCallbackRequest(r)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+
+	// Nor is a Form without a PostForm, which a framework could have filled from the query.
+	r = formRequest("")
+	r.Form = goodForm(t)
+	_, err = v.VerifyCallbackRequest(r)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+}
+
+func TestCallbackRequestBodyReadBefore(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+
+	r := formRequest(goodForm(t).Encode())
+	require.NoError(t, r.ParseForm())
+	cb, err := v.VerifyCallbackRequest(r)
+	require.NoError(t, err, "a parsed form is used")
+	require.Equal(t, callbackOrderID, cb.OrderID)
+
+	r = formRequest(goodForm(t).Encode())
+	_, err = v.VerifyCallbackRequest(r)
+	require.NoError(t, err)
+	_, err = v.VerifyCallbackRequest(r)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+
+	// Parsed to nothing, because somebody had read the body: what is left in the body afterwards is not looked at.
+	r = formRequest("")
+	require.NoError(t, r.ParseForm())
+	r.Body = io.NopCloser(strings.NewReader(goodForm(t).Encode()))
+	_, err = v.VerifyCallbackRequest(r)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+}
+
+func TestCallbackRequestAttackWrongMethod(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete, "post", ""} {
+		r := formRequest(goodForm(t).Encode())
+		r.Method = method
+		_, err := v.VerifyCallbackRequest(r)
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonMethod)
+	}
+	_, err := v.VerifyCallbackRequest(nil)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonMethod)
+}
+
+func TestCallbackRequestAttackWrongContentType(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	for _, header := range []http.Header{
+		nil,
+		{"Content-Type": {""}},
+		{"Content-Type": {"text/plain"}},
+		{"Content-Type": {"application/json"}},
+		{"Content-Type": {"application/x-www-form-urlencoded2"}},
+		{"Content-Type": {"text/html, application/x-www-form-urlencoded"}},
+		{"Content-Type": {"application/x-www-form-urlencoded; charset"}},
+		{"Content-Type": {formContentType, formContentType}},
+		{"Content-Type": {formContentType}, "content-type": {"text/plain"}},
+	} {
+		r := formRequest(goodForm(t).Encode())
+		r.Header = header
+		_, err := v.VerifyCallbackRequest(r)
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonContentType)
+	}
+	for _, header := range []http.Header{
+		{"Content-Type": {formContentType + "; charset=UTF-8"}},
+		{"Content-Type": {"Application/X-WWW-Form-Urlencoded;charset=utf-8"}},
+		{"content-type": {formContentType}}, // as some gateways hand it on
+	} {
+		r := formRequest(goodForm(t).Encode())
+		r.Header = header
+		_, err := v.VerifyCallbackRequest(r)
+		require.NoError(t, err)
+	}
+}
+
+// A multipart form is not what Plural sends; net/http copies its fields into PostForm all the same.
+func TestCallbackRequestAttackMultipart(t *testing.T) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for name, values := range goodForm(t) {
+		require.NoError(t, form.WriteField(name, values[0]))
+	}
+	require.NoError(t, form.Close())
+	for _, parsed := range []bool{false, true} {
+		r := httptest.NewRequest(http.MethodPost, "/return", bytes.NewReader(body.Bytes()))
+		r.Header.Set("Content-Type", form.FormDataContentType())
+		if parsed {
+			require.NoError(t, r.ParseMultipartForm(1<<20))
+			require.Equal(t, callbackOrderID, r.PostForm.Get("order_id"))
+		}
+		_, err := mustVerifier(t, signatureSecret).VerifyCallbackRequest(r)
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonContentType)
+	}
+}
+
+func TestCallbackRequestAttackCompressedBody(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	var squeezed bytes.Buffer
+	w := gzip.NewWriter(&squeezed)
+	_, err := w.Write([]byte(goodForm(t).Encode()))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+
+	for _, body := range []string{squeezed.String(), goodForm(t).Encode()} {
+		for _, encoding := range []http.Header{
+			{"Content-Encoding": {"gzip"}},
+			{"Content-Encoding": {"br"}},
+			{"Content-Encoding": {"identity, gzip"}},
+			{"Content-Encoding": {"identity", "identity"}},
+			{"content-encoding": {"deflate"}},
+		} {
+			r := formRequest(body)
+			for name, values := range encoding {
+				r.Header[name] = values
+			}
+			_, err := v.VerifyCallbackRequest(r)
+			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonContentEncoding)
+		}
+	}
+	for _, encoding := range []string{"", "identity", "Identity"} {
+		r := formRequest(goodForm(t).Encode())
+		r.Header.Set("Content-Encoding", encoding)
+		_, err := v.VerifyCallbackRequest(r)
+		require.NoError(t, err)
+	}
+}
+
+func TestCallbackRequestAttackOversizedBody(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	good := goodForm(t).Encode()
+	padded := good + strings.Repeat("&", callbackMaxBytes-len(good)) // empty pairs are passed over by every form parser
+
+	announced := formRequest(padded + "&")
+	_, err := v.VerifyCallbackRequest(announced)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
+	require.Equal(t, callbackMaxBytes+1, remaining(t, announced.Body), "what is announced as too large is not read")
+
+	chunked := formRequest(padded + "&" + strings.Repeat("x", 1<<20))
+	chunked.ContentLength = -1
+	_, err = v.VerifyCallbackRequest(chunked)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
+	require.Equal(t, 1<<20, remaining(t, chunked.Body), "no more is read than it takes to see that it is too large")
+
+	limited := formRequest(good)
+	limited.ContentLength = -1
+	limited.Body = http.MaxBytesReader(nil, limited.Body, int64(len(good)-1))
+	_, err = v.VerifyCallbackRequest(limited)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
+
+	fits := url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {""}}
+	for _, tc := range []struct {
+		size     int
+		accepted bool
+	}{{callbackMaxBytes, true}, {callbackMaxBytes + 1, false}} {
+		// Percent-encoding makes a body of any size out of a form that is small enough.
+		fits.Set("error_message", strings.Repeat("x", 1000))
+		body := signedForm(t, signatureSecret, fits).Encode()
+		body = strings.Replace(body, "x", strings.Repeat("%78", (tc.size-len(body))/3), 1)
+		body += strings.Repeat("&", tc.size-len(body))
+		require.Len(t, body, tc.size)
+		fits.Set("error_message", mustParseForm(t, body).Get("error_message"))
+		body = strings.Replace(body, fits.Get("signature"), naiveSignature(t, signatureSecret, naiveCallbackText(fits, false)), 1)
+		_, err := v.VerifyCallbackRequest(formRequest(body))
+		require.Equal(t, tc.accepted, err == nil, "%d bytes: %v", tc.size, err)
+	}
+}
+
+func mustParseForm(t testing.TB, body string) url.Values {
+	t.Helper()
+	form, err := url.ParseQuery(body)
+	require.NoError(t, err)
+	return form
+}
+
+func remaining(t testing.TB, r io.Reader) int {
+	t.Helper()
+	rest, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return len(rest)
+}
+
+func TestCallbackRequestChunked(t *testing.T) {
+	r := formRequest(goodForm(t).Encode())
+	r.ContentLength = -1
+	r.TransferEncoding = []string{"chunked"}
+	r.Body = io.NopCloser(iotest.OneByteReader(r.Body))
+	_, err := mustVerifier(t, signatureSecret).VerifyCallbackRequest(r)
+	require.NoError(t, err)
+}
+
+func TestCallbackRequestBrokenBody(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	broken := errors.New("connection reset")
+	r := formRequest("")
+	r.ContentLength = -1
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(goodForm(t).Encode()), iotest.ErrReader(broken)))
+	_, err := v.VerifyCallbackRequest(r)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyUnreadable)
+	require.ErrorIs(t, err, broken)
+
+	r = formRequest("")
+	r.Body = nil
+	_, err = v.VerifyCallbackRequest(r)
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+}
+
+func TestCallbackRequestAttackFormEncoding(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	good := goodForm(t).Encode()
+	for _, tail := range []string{"&a=%zz", "&a=%", "&%=a", "&a=%2", ";a=b", "&a;b=c", "&status=PROCESSED;"} {
+		_, err := v.VerifyCallbackRequest(formRequest(good + tail))
+		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFormEncoding)
+	}
+}
+
+func TestCallbackJSON(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	signature := goodForm(t).Get("signature")
+	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"`
+	for name, body := range map[string]string{
+		"plain":                 `{` + fields + `}`,
+		"white space":           " \r\n\t{ " + fields + " }\n",
+		"null is dropped":       `{"error_code":null,` + fields + `,"error_message":null}`,
+		"empty value":           `{"error_code":"",` + fields + `}`,
+		"escapes in names":      `{"\u006frder_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"}`,
+		"escapes in values":     `{"order_id":"` + callbackOrderID + `","status":"\u0041UTHORIZED","signature":"` + signature + `"}`,
+		"null for other status": `{"payment_status":null,` + fields + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			cb, err := v.VerifyCallbackJSON([]byte(body))
+			require.NoError(t, err)
+			require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
+		})
+	}
+}
+
+func TestCallbackJSONAttackDuplicateNames(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	signature := goodForm(t).Get("signature")
+	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"`
+	for name, body := range map[string]string{
+		"same":                 `{` + fields + `,"order_id":"v1-2"}`,
+		"same value":           `{` + fields + `,"status":"AUTHORIZED"}`,
+		"first":                `{"status":"FAILED",` + fields + `}`,
+		"by a unicode escape":  `{` + fields + `,"\u0073tatus":"FAILED"}`,
+		"of a null":            `{` + fields + `,"status":null}`,
+		"null first":           `{"status":null,` + fields + `}`,
+		"null twice":           `{"note":null,` + fields + `,"note":null}`,
+		"null for a signature": `{"signature":null,` + fields + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := v.VerifyCallbackJSON([]byte(body))
+			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldRepeated)
+		})
+	}
+	_, err := v.VerifyCallbackJSON([]byte(`{` + fields + `,"signature":"00"}`))
+	require.Error(t, err)
+}
+
+// A decoder that ignores case would take "STATUS" for the status; here it is another field, which the signature has to cover.
+func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	signature := goodForm(t).Get("signature")
+	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED"`
+	_, err := v.VerifyCallbackJSON([]byte(`{` + fields + `,"STATUS":"FAILED","signature":"` + signature + `"}`))
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	_, err = v.VerifyCallbackJSON([]byte(`{` + fields + `,"Signature":"` + signature + `"}`))
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+	_, err = v.VerifyCallbackJSON([]byte(`{"Order_Id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"}`))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonOrderIDMissing)
+	_, err = v.VerifyCallbackJSON([]byte(`{"order_id":"` + callbackOrderID + `","ſtatus":"AUTHORIZED","signature":"` + signature + `"}`))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
+}
+
+func TestCallbackJSONAttackShape(t *testing.T) {
+	v := mustVerifier(t, signatureSecret)
+	signature := goodForm(t).Get("signature")
+	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"`
+	for name, body := range map[string]string{
+		"empty":                 ``,
+		"null":                  `null`,
+		"string":                `"x"`,
+		"array":                 `[{` + fields + `}]`,
+		"number value":          `{` + fields + `,"a":1}`,
+		"huge number value":     `{` + fields + `,"a":1e999}`,
+		"boolean value":         `{` + fields + `,"a":false}`,
+		"object value":          `{` + fields + `,"a":{}}`,
+		"array value":           `{` + fields + `,"a":[]}`,
+		"wrapped":               `{"data":{` + fields + `}}`,
+		"second document":       `{` + fields + `}{}`,
+		"garbage after":         `{` + fields + `}x`,
+		"NUL after":             `{` + fields + "}\x00",
+		"trailing comma":        `{` + fields + `,}`,
+		"unfinished":            `{` + fields,
+		"single quotes":         `{'order_id':'v1-1'}`,
+		"byte order mark":       "\ufeff{" + fields + `}`,
+		"deeply nested":         `{` + fields + `,"a":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`,
+		"nested to confuse":     `{"a":[` + `{` + fields + `}]}`,
+		"invalid UTF-8 in name": `{` + fields + ",\"\xff\":\"1\"}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := v.VerifyCallbackJSON([]byte(body))
+			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
+		})
+	}
+	for name, tc := range map[string]struct {
+		body   string
+		reason plural.VerificationReason
+	}{
+		"empty name":    {`{` + fields + `,"":"1"}`, plural.ReasonFieldName},
+		"smuggling":     {`{` + fields + `,"a=1&b":"1"}`, plural.ReasonFieldName},
+		"escaped name":  {`{` + fields + `,"a\u0026b":"1"}`, plural.ReasonFieldName},
+		"escaped value": {`{` + fields + `,"a":"1\u0026b=2"}`, plural.ReasonFieldValue},
+		"many fields":   {`{` + fields + strings.Repeat(`,"a":null`, 1) + manyJSONFields(70) + `}`, plural.ReasonTooManyFields},
+		"oversized":     {`{` + fields + `,"error_message":"` + strings.Repeat("x", callbackMaxBytes) + `"}`, plural.ReasonBodyTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := v.VerifyCallbackJSON([]byte(tc.body))
+			requireRefused(t, err, plural.ErrMalformedCallback, tc.reason)
+		})
+	}
+}
+
+func manyJSONFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(`,"f` + strings.Repeat("x", i) + `":"1"`)
+	}
+	return b.String()
+}
+
+// Only what a Verifier made, and nobody changed, is good enough for Confirm; nothing is sent otherwise.
+func TestCallbackAttackMadeByHand(t *testing.T) {
+	transport, sent := httpmock.NewMockTransport(), 0
+	transport.RegisterNoResponder(func(*http.Request) (*http.Response, error) {
+		sent++
+		return httpmock.NewStringResponse(http.StatusUnauthorized, ""), nil
+	})
+	client, err := plural.NewClient(plural.Credentials{ClientID: "id", ClientSecret: "secret"},
+		plural.WithHTTPClient(&http.Client{Transport: transport}))
+	require.NoError(t, err)
+	want := plural.Expected{MerchantOrderReference: "shop-1042", OrderAmount: plural.INR(149950)}
+
+	verified, err := mustVerifier(t, signatureSecret).VerifyCallback(goodForm(t))
+	require.NoError(t, err)
+	encoded, err := json.Marshal(verified)
+	require.NoError(t, err)
+	var decoded plural.Callback
+	require.NoError(t, json.Unmarshal(encoded, &decoded))
+	otherOrder, otherStatus, otherCode, otherMessage := *verified, *verified, *verified, *verified
+	otherOrder.OrderID = "v1-2"
+	otherStatus.Status = "PROCESSED"
+	otherCode.ErrorCode = "X"
+	otherMessage.ErrorMessage = "x"
+
+	for name, cb := range map[string]*plural.Callback{
+		"nil":                    nil,
+		"zero":                   {},
+		"made":                   {OrderID: callbackOrderID, Status: "AUTHORIZED", Fields: verified.Fields},
+		"decoded from JSON":      &decoded,
+		"with another order":     &otherOrder,
+		"with another status":    &otherStatus,
+		"with an error code":     &otherCode,
+		"with an error message":  &otherMessage,
+		"as returned on refusal": refusedCallback(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			order, err := client.Orders.Confirm(t.Context(), cb, want)
+			require.ErrorIs(t, err, plural.ErrInvalidSignature)
+			require.Nil(t, order)
+		})
+	}
+	require.Zero(t, sent)
+
+	same := *verified
+	_, err = client.Orders.Confirm(t.Context(), &same, want)
+	require.ErrorIs(t, err, plural.ErrUnauthorized, "a verified one is looked up")
+	require.NotErrorIs(t, err, plural.ErrInvalidSignature)
+	require.Positive(t, sent)
+}
+
+func refusedCallback(t *testing.T) *plural.Callback {
+	t.Helper()
+	form := goodForm(t)
+	form.Set("status", "PROCESSED")
+	cb, err := mustVerifier(t, signatureSecret).VerifyCallback(form)
+	require.Error(t, err)
+	return cb
+}
+
+func TestCallbackKeepsPersonalDataOutOfLogs(t *testing.T) {
+	form := signedForm(t, signatureSecret, url.Values{
+		"order_id": {callbackOrderID}, "status": {"FAILED"}, "error_code": {"CARD_EXPIRED"}, "error_message": {"Asha Rao"}, "mobile_number": {"9876543210"},
+	})
+	cb, err := mustVerifier(t, signatureSecret).VerifyCallback(form)
+	require.NoError(t, err)
+	for _, value := range []any{cb, *cb, []*plural.Callback{cb}, map[string]plural.Callback{"cb": *cb}} {
+		for how, text := range formattings(t, value) {
+			if how == "slog JSON" && value != any(cb) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
+				continue
+			}
+			require.NotContains(t, text, "Asha", how)
+			require.NotContains(t, text, "9876543210", how)
+		}
+	}
+	for how, text := range formattings(t, cb) {
+		if how != "%!" {
+			require.Contains(t, text, callbackOrderID, how)
+			require.Contains(t, text, "FAILED", how)
+			require.Contains(t, text, "CARD_EXPIRED", how)
+		}
+	}
+	encoded, err := json.Marshal(cb)
+	require.NoError(t, err)
+	require.Contains(t, string(encoded), "Asha Rao")
+	require.Contains(t, string(encoded), "9876543210")
+	require.NotContains(t, string(encoded), form.Get("signature"))
+}

@@ -1,0 +1,760 @@
+package plural_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+const webhookID = "msg_3Ab9XyLmN0pQrStUvWxYz123456"
+
+// naiveWebhookSignature signs as Plural does.
+func naiveWebhookSignature(key []byte, id, timestamp, body string) string {
+	return "v1," + base64.StdEncoding.EncodeToString(naiveHMAC(key, []byte(id+"."+timestamp+"."+body)))
+}
+
+func webhookHeader(id, timestamp, signatures string) http.Header {
+	return http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {timestamp}, "Webhook-Signature": {signatures}}
+}
+
+// signedWebhook is a delivery as Plural makes it.
+func signedWebhook(key []byte, seconds int64, body string) (http.Header, []byte) {
+	timestamp := strconv.FormatInt(seconds, 10)
+	return webhookHeader(webhookID, timestamp, naiveWebhookSignature(key, webhookID, timestamp, body)), []byte(body)
+}
+
+// goodWebhook is a delivery that webhookVerifier accepts.
+func goodWebhook(body string) (http.Header, []byte) {
+	return signedWebhook([]byte(signatureSecret), webhookClock().Unix(), body)
+}
+
+func webhookVerifier(t testing.TB) *plural.Verifier {
+	t.Helper()
+	return mustVerifier(t, signatureSecret, plural.WithClock(webhookClock))
+}
+
+const webhookBody = `{"event_type":"ORDER_AUTHORIZED","data":{"order_id":"v1-2511220915-aa-Zq7Lm2","status":"AUTHORIZED"}}`
+
+func TestWebhookVectors(t *testing.T) {
+	var vectors []struct {
+		Name, Secret, Body string
+		SecretForm         string `json:"secret_form"`
+		Headers            map[string]string
+	}
+	readGolden(t, "webhooks.json", &vectors)
+	require.Len(t, vectors, 9)
+
+	makers := map[string]func(string) (plural.Key, error){"raw": plural.RawKey, "hex": plural.HexKey, "base64": plural.Base64Key}
+	for _, vector := range vectors {
+		t.Run(vector.Name, func(t *testing.T) {
+			header := http.Header{}
+			for name, value := range vector.Headers {
+				header.Set(name, value)
+			}
+			seconds, err := strconv.ParseInt(vector.Headers["webhook-timestamp"], 10, 64)
+			require.NoError(t, err)
+			opts := []plural.VerifierOption{plural.WithClock(func() time.Time { return time.Unix(seconds, 0) })}
+			secret := vector.Secret
+			if vector.SecretForm != "default" {
+				secret = ""
+				opts = append(opts, plural.WithWebhookKeys(mustKey(t, makers[vector.SecretForm], vector.Secret)))
+			}
+			v := mustVerifier(t, secret, opts...)
+
+			require.NoError(t, v.VerifyWebhookSignature(header, []byte(vector.Body)))
+			event, err := v.VerifyWebhook(header, []byte(vector.Body))
+			require.NoError(t, err)
+			require.Equal(t, vector.Headers["webhook-id"], event.ID)
+			require.Equal(t, seconds, event.Timestamp.Unix())
+			require.Equal(t, time.UTC, event.Timestamp.Location())
+			require.Equal(t, vector.Body, string(event.RawJSON()))
+			fromRequest, err := v.VerifyWebhookRequest(webhookRequest(header, []byte(vector.Body)))
+			require.NoError(t, err)
+			require.Equal(t, event, fromRequest)
+		})
+	}
+}
+
+// The vector of Plural's webhook documentation, signature verification.
+func TestWebhookPublishedVector(t *testing.T) {
+	var vector struct {
+		Headers map[string]string
+		Body    string
+		Secret  string `json:"secret_as_shown_on_dashboard"`
+		Base64  string `json:"secret_base64"`
+	}
+	readGolden(t, "webhook_published.json", &vector)
+	header := http.Header{}
+	for name, value := range vector.Headers {
+		header.Set(name, value)
+	}
+	clock := plural.WithClock(func() time.Time { return time.Unix(1728543028, 0) })
+	for _, key := range []plural.Key{
+		mustKey(t, plural.RawKey, vector.Secret),
+		mustKey(t, plural.Base64Key, vector.Base64),
+		mustKey(t, plural.Base64Key, "whsec_"+vector.Base64),
+	} {
+		v := mustVerifier(t, "", plural.WithWebhookKeys(key), clock)
+		require.NoError(t, v.VerifyWebhookSignature(header, []byte(vector.Body)))
+		event, err := v.VerifyWebhook(header, []byte(vector.Body))
+		require.NoError(t, err, "an envelope without a type is data too")
+		require.Empty(t, event.Type)
+		require.Empty(t, event.Data)
+		require.JSONEq(t, `{"payload":"payload"}`, string(event.RawJSON()))
+	}
+}
+
+// Every change of one bit of what is signed, or of the signature, has to be noticed.
+func TestWebhookTamperedWith(t *testing.T) {
+	v := webhookVerifier(t)
+	header, body := goodWebhook(`{"event_type":"X"}`)
+	for i := range len(body) * 8 {
+		body[i/8] ^= 1 << (i % 8)
+		requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+		body[i/8] ^= 1 << (i % 8)
+	}
+	requireRefused(t, v.VerifyWebhookSignature(header, body[:len(body)-1]), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	requireRefused(t, v.VerifyWebhookSignature(header, append(body, '\n')), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	require.NoError(t, v.VerifyWebhookSignature(header, body))
+
+	for name, value := range map[string]string{"Webhook-Id": webhookID[:len(webhookID)-1] + "7", "Webhook-Timestamp": "1763802001"} {
+		changed := header.Clone()
+		changed.Set(name, value)
+		requireRefused(t, v.VerifyWebhookSignature(changed, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	}
+
+	right, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(header.Get("Webhook-Signature"), "v1,"))
+	require.NoError(t, err)
+	for i := range len(right) * 8 {
+		right[i/8] ^= 1 << (i % 8)
+		header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(right))
+		requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+		right[i/8] ^= 1 << (i % 8)
+	}
+}
+
+// The separator is what keeps id, timestamp and body apart.
+func TestWebhookAttackResplitting(t *testing.T) {
+	v := webhookVerifier(t)
+	key := []byte(signatureSecret)
+	signature := naiveWebhookSignature(key, "msg", "1763802000", `1{"event_type":"X"}`)
+	for _, forged := range []http.Header{
+		webhookHeader("msg.1763802000", "1", signature),
+		webhookHeader("msg", "1763802000.1", signature),
+		webhookHeader("msg.", "1763802000", signature),
+	} {
+		err := v.VerifyWebhookSignature(forged, []byte(`{"event_type":"X"}`))
+		require.ErrorIs(t, err, plural.ErrMalformedWebhook)
+	}
+}
+
+// One secret may sign both families: what was signed as a callback must not pass as a webhook, nor the other way round.
+func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
+	key := mustKey(t, plural.HexKey, signatureSecret)
+	v := mustVerifier(t, "", plural.WithCallbackKeys(key), plural.WithWebhookKeys(key), plural.WithClock(webhookClock))
+
+	// error_message=m.1763802000.{...}&order_id=...: the text has id, timestamp and a body in it, behind a name and "=".
+	const body = `{"event_type":"ORDER_PROCESSED"}&order_id=v1-1&status=FAILED`
+	form := signedForm(t, signatureSecret, failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")))
+	_, err := v.VerifyCallback(form)
+	require.NoError(t, err)
+	signature := "v1," + base64.StdEncoding.EncodeToString(unhex(t, form.Get("signature")))
+	for _, id := range []string{"error_message=m", "m"} {
+		err := v.VerifyWebhookSignature(webhookHeader(id, "1763802000", signature), []byte(body))
+		require.Error(t, err)
+		if id == "error_message=m" {
+			require.Equal(t, naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body), signature, "the signature does fit")
+			requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonWebhookID)
+		}
+	}
+
+	header, _ := signedWebhook(unhex(t, signatureSecret), webhookClock().Unix(), "&order_id=v1-1&status=PROCESSED")
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(header.Get("Webhook-Signature"), "v1,"))
+	require.NoError(t, err)
+	forged := failedForm("")
+	forged.Del("error_message")
+	forged.Set(webhookID+".1763802000.", "")
+	forged.Set("signature", strings.ToUpper(hex.EncodeToString(raw)))
+	_, err = v.VerifyCallback(forged)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
+}
+
+// failedForm is a failure with a message.
+func failedForm(message string) url.Values {
+	return url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {message}}
+}
+
+func TestWebhookAttackKeyConfusion(t *testing.T) {
+	asBase64, err := base64.StdEncoding.DecodeString(signatureSecret)
+	require.NoError(t, err)
+	readings := map[string]struct {
+		bytes     []byte
+		make      func(string) (plural.Key, error)
+		byDefault bool
+	}{
+		"hex":    {unhex(t, signatureSecret), plural.HexKey, true},
+		"raw":    {[]byte(signatureSecret), plural.RawKey, true},
+		"base64": {asBase64, plural.Base64Key, false},
+	}
+	for signedWith, reading := range readings {
+		header, body := signedWebhook(reading.bytes, webhookClock().Unix(), webhookBody)
+		require.Equal(t, reading.byDefault, webhookVerifier(t).VerifyWebhookSignature(header, body) == nil, signedWith)
+		for pinned := range readings {
+			v := mustVerifier(t, signatureSecret, plural.WithClock(webhookClock), plural.WithWebhookKeys(mustKey(t, readings[pinned].make, signatureSecret)))
+			require.Equal(t, pinned == signedWith, v.VerifyWebhookSignature(header, body) == nil, "signed with %s, checked with %s", signedWith, pinned)
+		}
+	}
+	header, body := signedWebhook(nil, webhookClock().Unix(), webhookBody)
+	requireRefused(t, webhookVerifier(t).VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+}
+
+func TestWebhookKeyRotation(t *testing.T) {
+	v := mustVerifier(t, "", plural.WithClock(webhookClock),
+		plural.WithWebhookKeys(mustKey(t, plural.RawKey, "next-Secret"), mustKey(t, plural.RawKey, "last-Secret")))
+	for _, secret := range []string{"next-Secret", "last-Secret"} {
+		header, body := signedWebhook([]byte(secret), webhookClock().Unix(), webhookBody)
+		require.NoError(t, v.VerifyWebhookSignature(header, body))
+	}
+	header, body := signedWebhook([]byte("gone-Secret"), webhookClock().Unix(), webhookBody)
+	requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+}
+
+func TestWebhookSeveralSignatures(t *testing.T) {
+	v := webhookVerifier(t)
+	header, body := goodWebhook(webhookBody)
+	right := header.Get("Webhook-Signature")
+	wrong := "v1," + base64.StdEncoding.EncodeToString(make([]byte, 32))
+	list := func(elements ...string) string { return strings.Join(elements, " ") }
+	for name, tc := range map[string]struct {
+		list   string
+		reason plural.VerificationReason // "": accepted
+	}{
+		"right last":               {list(wrong, right), ""},
+		"right first":              {list(right, wrong), ""},
+		"right twice":              {list(right, right), ""},
+		"right last of eight":      {list(wrong, wrong, wrong, wrong, wrong, wrong, wrong, right), ""},
+		"another version before":   {list("v1a,"+strings.Repeat("A", 88), right), ""},
+		"another version after":    {list(right, "v2,anything"), ""},
+		"all wrong":                {list(wrong, wrong), plural.ReasonSignatureMismatch},
+		"right last of nine":       {list(wrong, wrong, wrong, wrong, wrong, wrong, wrong, wrong, right), plural.ReasonSignatureMalformed},
+		"right first of nine":      {list(right, wrong, wrong, wrong, wrong, wrong, wrong, wrong, wrong), plural.ReasonSignatureMalformed},
+		"nine with other versions": {list("v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", right), plural.ReasonSignatureMalformed},
+		"two spaces":               {right + "  " + wrong, plural.ReasonSignatureMalformed},
+		"space in front":           {" " + right, plural.ReasonSignatureMalformed},
+		"space behind":             {right + " ", plural.ReasonSignatureMalformed},
+		"comma between":            {right + "," + wrong, plural.ReasonSignatureMalformed},
+		"comma and space between":  {right + ", " + wrong, plural.ReasonSignatureMalformed},
+		"tab between":              {right + "\t" + wrong, plural.ReasonSignatureMalformed},
+		"malformed beside right":   {list(right, "v1,AAAA"), plural.ReasonSignatureMalformed},
+		"empty beside right":       {list(right, "v1,"), plural.ReasonSignatureMalformed},
+		"no version beside right":  {list(right, strings.TrimPrefix(wrong, "v1")), plural.ReasonSignatureMalformed},
+		"very long":                {list(right, "v2,"+strings.Repeat("A", 1024)), plural.ReasonSignatureMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header.Set("Webhook-Signature", tc.list)
+			err := v.VerifyWebhookSignature(header, body)
+			if tc.reason == "" {
+				require.NoError(t, err)
+				return
+			}
+			requireRefused(t, err, plural.ErrInvalidSignature, tc.reason)
+		})
+	}
+}
+
+func TestWebhookAttackVersionDowngrade(t *testing.T) {
+	v := webhookVerifier(t)
+	header, body := goodWebhook(webhookBody)
+	encoded := strings.TrimPrefix(header.Get("Webhook-Signature"), "v1,")
+	for version, reason := range map[string]plural.VerificationReason{
+		"v0,":  plural.ReasonSignatureVersion,
+		"V1,":  plural.ReasonSignatureVersion,
+		"v2,":  plural.ReasonSignatureVersion,
+		"v1a,": plural.ReasonSignatureVersion,
+		"v10,": plural.ReasonSignatureVersion,
+		"v,":   plural.ReasonSignatureVersion,
+		"1,":   plural.ReasonSignatureVersion,
+		",":    plural.ReasonSignatureMalformed,
+		"":     plural.ReasonSignatureMalformed,
+		"v1":   plural.ReasonSignatureMalformed,
+		"v1=":  plural.ReasonSignatureMalformed,
+		"v1,,": plural.ReasonSignatureMalformed,
+		"v1, ": plural.ReasonSignatureMalformed,
+	} {
+		header.Set("Webhook-Signature", version+encoded)
+		requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, reason)
+	}
+}
+
+func TestWebhookAttackSignatureEncoding(t *testing.T) {
+	v := webhookVerifier(t)
+	header, body := goodWebhook(webhookBody)
+	right := strings.TrimPrefix(header.Get("Webhook-Signature"), "v1,")
+	sum, err := base64.StdEncoding.DecodeString(right)
+	require.NoError(t, err)
+
+	// The last digit has two bits that stand for nothing: three more spellings decode to the same bytes with a decoder that is not strict.
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	last := strings.IndexByte(alphabet, right[42])
+	for spare := 1; spare < 4; spare++ {
+		other := right[:42] + string(alphabet[last+spare]) + "="
+		same, err := base64.StdEncoding.DecodeString(other)
+		require.NoError(t, err)
+		require.Equal(t, sum, same)
+		header.Set("Webhook-Signature", "v1,"+other)
+		requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed)
+	}
+	for name, signature := range map[string]string{
+		"no padding":        right[:43],
+		"more padding":      right + "=",
+		"URL alphabet":      "-_" + right[2:],
+		"truncated":         base64.StdEncoding.EncodeToString(sum[:31]),
+		"truncated to 30":   base64.StdEncoding.EncodeToString(sum[:30]),
+		"one byte":          base64.StdEncoding.EncodeToString(sum[:1]),
+		"overlong":          base64.StdEncoding.EncodeToString(append(bytes.Clone(sum), 0)),
+		"twice":             right + right,
+		"hex":               hex.EncodeToString(sum),
+		"newline at end":    right + "\n",
+		"newline within":    right[:20] + "\n" + right[20:],
+		"newlines for text": right[:40] + "\r\n\r\n",
+		"equals within":     right[:20] + "=" + right[21:],
+		"NUL":               right[:43] + "\x00",
+		"not ASCII":         right[:42] + "é",
+		"only padding":      strings.Repeat("=", 44),
+	} {
+		t.Run(name, func(t *testing.T) {
+			header.Set("Webhook-Signature", "v1,"+signature)
+			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed)
+		})
+	}
+}
+
+func TestWebhookAttackHeaderRepetition(t *testing.T) {
+	v := webhookVerifier(t)
+	reasons := map[string]struct {
+		kind   error
+		reason plural.VerificationReason
+	}{
+		"Webhook-Id":        {plural.ErrMalformedWebhook, plural.ReasonWebhookID},
+		"Webhook-Timestamp": {plural.ErrMalformedWebhook, plural.ReasonWebhookTimestamp},
+		"Webhook-Signature": {plural.ErrInvalidSignature, plural.ReasonSignatureRepeated},
+	}
+	for name, want := range reasons {
+		header, body := goodWebhook(webhookBody)
+		right := header.Get(name)
+		for _, values := range [][]string{{right, right}, {right, ""}, {"", right}, {right, "x"}, {"x", right}} {
+			header[name] = values
+			requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
+		}
+		// A map that was built by hand can have the same header under several spellings of its name.
+		header[name] = []string{right}
+		for _, spelling := range []string{strings.ToLower(name), strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {
+			for _, value := range []string{right, "", "x"} {
+				header[spelling] = []string{value}
+				requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
+			}
+			delete(header, spelling)
+		}
+		header[strings.ToLower(name)] = nil
+		require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is no header")
+	}
+}
+
+func TestWebhookHeadersInAnySpelling(t *testing.T) {
+	good, body := goodWebhook(webhookBody)
+	for _, spell := range []func(string) string{strings.ToLower, strings.ToUpper} {
+		header := http.Header{"Content-Type": {"application/json"}}
+		for name, values := range good {
+			header[spell(name)] = values
+		}
+		require.NoError(t, webhookVerifier(t).VerifyWebhookSignature(header, body))
+	}
+	header := good.Clone()
+	header["Webhook_Id"] = []string{"x"}
+	header["Xebhook-Id"] = []string{"x"}
+	header["Webhook-Zignature"] = []string{"x"}
+	require.NoError(t, webhookVerifier(t).VerifyWebhookSignature(header, body), "these are other headers")
+}
+
+func TestWebhookHeadersMissing(t *testing.T) {
+	v := webhookVerifier(t)
+	for name, want := range map[string]struct {
+		kind   error
+		reason plural.VerificationReason
+	}{
+		"Webhook-Id":        {plural.ErrMalformedWebhook, plural.ReasonWebhookID},
+		"Webhook-Timestamp": {plural.ErrMalformedWebhook, plural.ReasonWebhookTimestamp},
+		"Webhook-Signature": {plural.ErrInvalidSignature, plural.ReasonSignatureMissing},
+	} {
+		header, body := goodWebhook(webhookBody)
+		for _, values := range [][]string{nil, {}, {""}} {
+			header[name] = values
+			requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
+		}
+		delete(header, name)
+		requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
+	}
+	requireRefused(t, v.VerifyWebhookSignature(nil, []byte(webhookBody)), plural.ErrMalformedWebhook, plural.ReasonWebhookID)
+}
+
+func TestWebhookIDs(t *testing.T) {
+	v := webhookVerifier(t)
+	for id, accepted := range map[string]bool{
+		"a":                            true,
+		"0-_Z":                         true,
+		strings.Repeat("a", 128):       true,
+		strings.Repeat("a", 129):       false,
+		strings.Repeat("a", 1<<16):     false,
+		"a.b":                          false,
+		"a b":                          false,
+		" a":                           false,
+		"a,b":                          false,
+		"a=b":                          false,
+		"a/b":                          false,
+		"a\n":                          false,
+		"a\x00":                        false,
+		"ä":                            false,
+		webhookID + ", " + webhookID:   false,
+		"order_id=v1-1&status=PROCESS": false,
+	} {
+		header := webhookHeader(id, "1763802000", naiveWebhookSignature([]byte(signatureSecret), id, "1763802000", webhookBody))
+		err := v.VerifyWebhookSignature(header, []byte(webhookBody))
+		if accepted {
+			require.NoError(t, err, "%q", id)
+			continue
+		}
+		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonWebhookID)
+	}
+}
+
+func TestWebhookAttackTimestampSpelling(t *testing.T) {
+	v := webhookVerifier(t)
+	for timestamp, accepted := range map[string]bool{
+		"1763802000":                   true,
+		"01763802000":                  true, // eleven digits
+		"001763802000":                 false,
+		"-1763802000":                  false,
+		"+1763802000":                  false,
+		"1763802000.0":                 false,
+		"1763802000 ":                  false,
+		" 1763802000":                  false,
+		"1763802000\n":                 false,
+		"0x69216000":                   false,
+		"1_763_802_000":                false,
+		"1.763802e9":                   false,
+		"１７６３８０２０００":                   false,
+		"٣":                            false,
+		"2025-11-22T09:00:00Z":         false,
+		"9223372036854775807":          false, // would overflow when it is subtracted from
+		"18446744075473353616":         false, // 2^64 + 1763802000: would overflow to the right time
+		strings.Repeat("9", 400):       false,
+		strings.Repeat("0", 30) + "17": false,
+	} {
+		header := webhookHeader(webhookID, timestamp, naiveWebhookSignature([]byte(signatureSecret), webhookID, timestamp, webhookBody))
+		err := v.VerifyWebhookSignature(header, []byte(webhookBody))
+		if accepted {
+			require.NoError(t, err, timestamp)
+			continue
+		}
+		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonWebhookTimestamp)
+	}
+}
+
+func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
+	now := webhookClock()
+	for name, tc := range map[string]struct {
+		tolerance time.Duration // 0: the default
+		clock     time.Time
+		seconds   int64
+		reason    plural.VerificationReason
+	}{
+		"now":                            {0, now, now.Unix(), ""},
+		"as old as allowed":              {0, now, now.Unix() - 300, ""},
+		"a nanosecond too old":           {0, now.Add(1), now.Unix() - 300, plural.ReasonTimestampPast},
+		"a second too old":               {0, now, now.Unix() - 301, plural.ReasonTimestampPast},
+		"as far ahead as allowed":        {0, now, now.Unix() + 300, ""},
+		"a nanosecond too far ahead":     {0, now.Add(-1), now.Unix() + 300, plural.ReasonTimestampFuture},
+		"a second too far ahead":         {0, now, now.Unix() + 301, plural.ReasonTimestampFuture},
+		"1970":                           {0, now, 0, plural.ReasonTimestampPast},
+		"the last there is":              {0, now, 99999999999, plural.ReasonTimestampFuture},
+		"wide tolerance, redelivery":     {29 * time.Hour, now, now.Unix() - 28*3600, ""},
+		"wide tolerance, too old":        {29 * time.Hour, now, now.Unix() - 29*3600 - 1, plural.ReasonTimestampPast},
+		"narrow tolerance":               {time.Second, now, now.Unix() - 2, plural.ReasonTimestampPast},
+		"no limit, to the last":          {math.MaxInt64, now, 0, ""},
+		"a clock that was never set":     {math.MaxInt64, time.Time{}, 99999999999, plural.ReasonTimestampFuture},
+		"a clock beyond what it can say": {math.MaxInt64 - 1, time.Unix(1<<60, 0), 0, plural.ReasonTimestampPast},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := []plural.VerifierOption{plural.WithClock(func() time.Time { return tc.clock })}
+			if tc.tolerance != 0 {
+				opts = append(opts, plural.WithTolerance(tc.tolerance))
+			}
+			v := mustVerifier(t, signatureSecret, opts...)
+			header, body := signedWebhook([]byte(signatureSecret), tc.seconds, webhookBody)
+			err := v.VerifyWebhookSignature(header, body)
+			if tc.reason == "" {
+				require.NoError(t, err)
+				return
+			}
+			requireRefused(t, err, plural.ErrStaleTimestamp, tc.reason)
+			_, err = v.VerifyWebhook(header, body)
+			requireRefused(t, err, plural.ErrStaleTimestamp, tc.reason)
+
+			// The signature comes first: somebody without the key learns nothing of the clock.
+			header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+		})
+	}
+}
+
+func TestWebhookBodies(t *testing.T) {
+	v := webhookVerifier(t)
+	for name, tc := range map[string]struct {
+		body   string
+		reason plural.VerificationReason
+	}{
+		"object":               {`{}`, ""},
+		"white space around":   {" \r\n{} \n", ""},
+		"unknown everything":   {`{"a":1,"b":[{}],"event_type":"NEW_THING","data":[1,2]}`, ""},
+		"empty":                {"", plural.ReasonBodyEmpty},
+		"white space":          {" \n", plural.ReasonJSON},
+		"two documents":        {`{}{}`, plural.ReasonJSON},
+		"two documents, lines": {"{}\n{}", plural.ReasonJSON},
+		"garbage after":        {`{}x`, plural.ReasonJSON},
+		"unfinished":           {`{"event_type":"X"`, plural.ReasonJSON},
+		"array":                {`[{}]`, plural.ReasonJSON},
+		"string":               {`"x"`, plural.ReasonJSON},
+		"null":                 {`null`, plural.ReasonJSON},
+		"form":                 {`event_type=X`, plural.ReasonJSON},
+		"byte order mark":      {"\ufeff{}", plural.ReasonJSON},
+		"nested beyond reason": {`{"data":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, plural.ReasonJSON},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header, body := goodWebhook(tc.body)
+			event, err := v.VerifyWebhook(header, body)
+			if tc.reason != "" {
+				requireRefused(t, err, plural.ErrMalformedWebhook, tc.reason)
+				require.Nil(t, event)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tc.body, string(event.RawJSON()))
+		})
+	}
+	header, _ := goodWebhook("")
+	requireRefused(t, v.VerifyWebhookSignature(header, nil), plural.ErrMalformedWebhook, plural.ReasonBodyEmpty)
+
+	// The signature comes before the parser.
+	header, _ = goodWebhook(`{}`)
+	_, err := v.VerifyWebhook(header, []byte(`{`))
+	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+}
+
+func TestEventEnvelope(t *testing.T) {
+	v := webhookVerifier(t)
+	for name, tc := range map[string]struct {
+		body string
+		kind plural.EventType
+		data string
+	}{
+		"snake_case":       {`{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1"}}`, plural.EventOrderProcessed, `{"order_id":"v1-1"}`},
+		"camelCase":        {`{"eventType":"ORDER_AUTHORIZED","data":{"orderId":"v1-1"}}`, plural.EventOrderAuthorized, `{"orderId":"v1-1"}`},
+		"data first":       {`{"data":{"a":1},"event_type":"X"}`, "X", `{"a":1}`},
+		"data as it came":  {`{"event_type":"X","data": { "b" : 1.50 , "a":"\u20b9" } }`, "X", `{ "b" : 1.50 , "a":"\u20b9" }`},
+		"no data":          {`{"event_type":"X"}`, "X", ``},
+		"null data":        {`{"event_type":"X","data":null}`, "X", ``},
+		"no type":          {`{"data":{}}`, "", `{}`},
+		"null type":        {`{"event_type":null,"data":{}}`, "", `{}`},
+		"more in envelope": {`{"event_type":"SUBSCRIPTION_PENDING","event_id":"e","merchant_id":"2345","data":{}}`, plural.EventSubscriptionPending, `{}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header, body := goodWebhook(tc.body)
+			event, err := v.VerifyWebhook(header, body)
+			require.NoError(t, err)
+			require.Equal(t, tc.kind, event.Type)
+			require.Equal(t, tc.data, string(event.Data))
+
+			for i := range body { // the event keeps nothing of the caller's memory
+				body[i] = 'x'
+			}
+			require.Equal(t, tc.data, string(event.Data))
+			require.Equal(t, tc.body, string(event.RawJSON()))
+			event.RawJSON()[0] = 'x'
+			require.Equal(t, tc.body, string(event.RawJSON()))
+		})
+	}
+}
+
+func TestEventOrder(t *testing.T) {
+	v := webhookVerifier(t)
+	for name, tc := range map[string]struct{ body, id string }{
+		"snake_case": {`{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1","status":"PROCESSED","payments":[]}}`, "v1-1"},
+		"camelCase":  {`{"eventType":"ORDER_PROCESSED","data":{"orderId":"v1-2","status":"PROCESSED","preAuth":true}}`, "v1-2"},
+		"refund":     {`{"event_type":"REFUND_FAILED","data":{"order_id":"v1-3","status":"PROCESSED","type":"REFUND","pre_auth":"false"}}`, "v1-3"},
+		"new event":  {`{"event_type":"ORDER_TELEPORTED","data":{"order_id":"v1-4","status":"PROCESSED","a":{"b":[1]}}}`, "v1-4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header, body := goodWebhook(tc.body)
+			event, err := v.VerifyWebhook(header, body)
+			require.NoError(t, err)
+			order, err := event.Order()
+			require.NoError(t, err)
+			require.Equal(t, tc.id, order.OrderID)
+			require.Equal(t, plural.OrderStatusProcessed, order.Status)
+			require.JSONEq(t, string(event.Data), string(order.RawJSON()))
+		})
+	}
+	for name, body := range map[string]string{
+		"customer":     `{"event_type":"CUSTOMER_ACTIVATED","data":{"customer":{"customer_id":"cust-v1-1","first_name":"Asha","status":"ACTIVE"}}}`,
+		"token":        `{"event_type":"TOKEN_ACTIVATED","data":{"token":{"token_id":"token-v1-1","status":"ACTIVE"}}}`,
+		"subscription": `{"event_type":"SUBSCRIPTION_PENDING","event_id":"e","data":{"subscription":{"subscription_id":"v1-sub-1"}}}`,
+		"no data":      `{"event_type":"ORDER_PROCESSED"}`,
+		"null data":    `{"event_type":"ORDER_PROCESSED","data":null}`,
+		"list":         `{"event_type":"ORDER_PROCESSED","data":[{"order_id":"v1-1"}]}`,
+		"text":         `{"event_type":"ORDER_PROCESSED","data":"v1-1"}`,
+		"empty":        `{"event_type":"ORDER_PROCESSED","data":{}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			header, raw := goodWebhook(body)
+			event, err := v.VerifyWebhook(header, raw)
+			require.NoError(t, err)
+			order, err := event.Order()
+			require.ErrorIs(t, err, plural.ErrNoOrder)
+			require.Nil(t, order)
+			require.Contains(t, err.Error(), string(event.Type))
+			require.NotContains(t, err.Error(), "Asha")
+		})
+	}
+	_, err := new(plural.Event).Order()
+	require.ErrorIs(t, err, plural.ErrNoOrder)
+
+	event := plural.Event{Type: "X", Data: json.RawMessage(`{"order_id":"v1-private`)}
+	_, err = event.Order()
+	requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonJSON)
+}
+
+func TestEventTypeIsKnown(t *testing.T) {
+	for _, known := range []plural.EventType{
+		"ORDER_AUTHORIZED", "ORDER_PROCESSED", "ORDER_CANCELLED", "ORDER_FAILED", "PAYMENT_FAILED", "REFUND_PROCESSED", "REFUND_FAILED",
+		"CUSTOMER_ACTIVATED", "CUSTOMER_DELETED", "CUSTOMER_SUSPENDED", "CUSTOMER_CREATION_FAILED",
+		"TOKEN_ACTIVATED", "TOKEN_DEACTIVATED", "TOKEN_SUSPENDED", "TOKEN_PROVISION_FAILED",
+		"SUBSCRIPTION_ACTIVATED", "SUBSCRIPTION_PENDING", "SUBSCRIPTION_PAUSED", "SUBSCRIPTION_RESUMED", "SUBSCRIPTION_COMPLETED",
+		"SUBSCRIPTION_CHARGED", "SUBSCRIPTION_HALTED", "SUBSCRIPTION_CANCELLED", "SUBSCRIPTION_REVOKE_FAILED", "SUBSCRIPTION_UPDATED",
+		"SUBSCRIPTION_UPDATE_FAILED", "payout-transaction-success", "payout-transaction-failed",
+	} {
+		require.True(t, known.IsKnown(), known)
+	}
+	for _, unknown := range []plural.EventType{"", "order_processed", "ORDER_TELEPORTED", "ORDER_PROCESSED "} {
+		require.False(t, unknown.IsKnown(), unknown)
+	}
+}
+
+func TestEventKeepsPersonalDataOutOfLogs(t *testing.T) {
+	header, body := goodWebhook(`{"event_type":"CUSTOMER_ACTIVATED","data":{"customer":{"first_name":"Asha","mobile_number":"9876543210"}}}`)
+	event, err := webhookVerifier(t).VerifyWebhook(header, body)
+	require.NoError(t, err)
+	for _, value := range []any{event, *event, []*plural.Event{event}, map[string]plural.Event{"e": *event}} {
+		for how, text := range formattings(t, value) {
+			if how == "slog JSON" && value != any(event) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
+				continue
+			}
+			for _, private := range []string{"Asha", "9876543210", "customer", "65, 115, 104, 97", "65 115 104 97"} {
+				require.NotContains(t, text, private, how)
+			}
+		}
+	}
+	for how, text := range formattings(t, event) {
+		if how != "%!" {
+			require.Contains(t, text, webhookID, how)
+			require.Contains(t, text, "CUSTOMER_ACTIVATED", how)
+		}
+	}
+	encoded, err := json.Marshal(event)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"id":"`+webhookID+`","timestamp":"2025-11-22T09:00:00Z","event_type":"CUSTOMER_ACTIVATED",
+		"data":{"customer":{"first_name":"Asha","mobile_number":"9876543210"}}}`, string(encoded))
+}
+
+func TestWebhookRequestAttacks(t *testing.T) {
+	v := webhookVerifier(t)
+	header, body := goodWebhook(webhookBody)
+
+	t.Run("method", func(t *testing.T) {
+		for _, method := range []string{http.MethodGet, http.MethodPut, "post", ""} {
+			r := webhookRequest(header, body)
+			r.Method = method
+			_, err := v.VerifyWebhookRequest(r)
+			requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonMethod)
+		}
+		_, err := v.VerifyWebhookRequest(nil)
+		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonMethod)
+	})
+	t.Run("body read twice", func(t *testing.T) {
+		r := webhookRequest(header, body)
+		_, err := v.VerifyWebhookRequest(r)
+		require.NoError(t, err)
+		_, err = v.VerifyWebhookRequest(r)
+		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonBodyEmpty)
+	})
+	t.Run("compressed body", func(t *testing.T) {
+		var squeezed bytes.Buffer
+		w := gzip.NewWriter(&squeezed)
+		_, err := w.Write(body)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		signed, _ := goodWebhook(squeezed.String())
+		signed.Set("Content-Encoding", "gzip")
+		_, err = v.VerifyWebhookRequest(webhookRequest(signed, squeezed.Bytes()))
+		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonContentEncoding)
+	})
+	t.Run("oversized body", func(t *testing.T) {
+		const most = 1 << 20
+		for size, accepted := range map[int]bool{most: true, most + 1: false, 3 * most: false} {
+			header, body := goodWebhook(webhookBody + strings.Repeat(" ", size-len(webhookBody)))
+			for _, announced := range []bool{true, false} {
+				r := webhookRequest(header, body)
+				if !announced {
+					r.ContentLength = -1
+				}
+				_, err := v.VerifyWebhookRequest(r)
+				if accepted {
+					require.NoError(t, err)
+					continue
+				}
+				requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonBodyTooLarge)
+			}
+		}
+	})
+	t.Run("chunked body", func(t *testing.T) {
+		r := webhookRequest(header, body)
+		r.ContentLength = -1
+		r.Body = io.NopCloser(iotest.OneByteReader(r.Body))
+		_, err := v.VerifyWebhookRequest(r)
+		require.NoError(t, err)
+	})
+	t.Run("broken body", func(t *testing.T) {
+		broken := errors.New("connection reset")
+		r := webhookRequest(header, nil)
+		r.ContentLength = -1
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), iotest.ErrReader(broken)))
+		_, err := v.VerifyWebhookRequest(r)
+		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonBodyUnreadable)
+		require.ErrorIs(t, err, broken)
+	})
+}
