@@ -234,7 +234,7 @@ func (s *Server) runLocked(c *call, run route) answer {
 	if run.op != OpToken && !s.authorized(c.Header) {
 		return errUnauthorized.answer()
 	}
-	if len(c.body) > 0 && !isJSON(c.Header.Get("Content-Type")) && run.method == http.MethodPost {
+	if len(c.body) > 0 && run.op != OpCancelsCreate && !isJSON(c.Header.Get("Content-Type")) {
 		return errMalformed.answer()
 	}
 	return run.run(s, c)

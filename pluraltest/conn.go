@@ -18,6 +18,7 @@ type serverConn struct {
 	server        *Server
 	requests      atomic.Int64
 	closeWhenIdle atomic.Bool
+	closeNext     atomic.Bool // after the next write
 	frames        frameEditor
 }
 
@@ -64,7 +65,12 @@ func connOf(ctx context.Context) *serverConn {
 
 // connState closes a connection whose last answer was to be its last.
 func connState(c net.Conn, state http.ConnState) {
-	if own, ok := c.(*serverConn); ok && state == http.StateIdle && own.closeWhenIdle.Load() {
+	own, ok := c.(*serverConn)
+	switch {
+	case !ok || state != http.StateIdle || !own.closeWhenIdle.Load():
+	case own.isHTTP2():
+		own.closeNext.Store(true) // net/http has yet to flush
+	default:
 		_ = own.Close()
 	}
 }
@@ -100,12 +106,20 @@ func (c *serverConn) forget() {
 // up with INTERNAL_ERROR; on HTTP/2 connections that becomes PROTOCOL_ERROR, the
 // code on which net/http's client sends a request again by itself.
 func (c *serverConn) Write(p []byte) (int, error) {
-	if c.tls == nil || c.tls.ConnectionState().NegotiatedProtocol != "h2" {
+	if !c.isHTTP2() {
 		return c.Conn.Write(p)
 	}
 	edited := append([]byte(nil), p...)
 	c.frames.edit(edited)
-	return c.Conn.Write(edited)
+	n, err := c.Conn.Write(edited)
+	if c.closeNext.Load() {
+		_ = c.Close()
+	}
+	return n, err
+}
+
+func (c *serverConn) isHTTP2() bool {
+	return c.tls != nil && c.tls.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 const (

@@ -90,10 +90,10 @@ var (
 	// NoFault lets a request through: a place in a sequence.
 	NoFault = Fault{}
 
-	// Refuse gives no connection: nothing is written, nothing applied. Through
-	// Transport the dial fails. Over TCP the request has been read by the time its
-	// fault is known, so that there Refuse is ResetBeforeApply; Server.Down refuses
-	// for real.
+	// Refuse gives no connection: nothing is written, nothing applied. That takes a
+	// client of Server.Transport or Server.Client, whose dial then fails. A client
+	// with a transport of its own has sent the request by the time its fault is
+	// known, and Refuse is ResetBeforeApply; Server.Down refuses anybody.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
