@@ -60,7 +60,7 @@ func (a Amount) String() string {
 		digits = strings.Repeat("0", exponent-len(digits)+1) + digits
 	}
 	var b strings.Builder
-	b.WriteString(string(a.Currency))
+	b.WriteString(clip(string(a.Currency)))
 	b.WriteByte(' ')
 	if negative {
 		b.WriteByte('-')
@@ -139,11 +139,8 @@ func magnitude(v int64) uint64 {
 	return uint64(v)
 }
 
-// clip keeps hostile input from filling an error text.
+// clip keeps hostile input from filling an error text, or breaking its line.
 func clip(s string) string {
 	const most = 40
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "..."
+	return shorten(s, most)
 }

@@ -30,6 +30,8 @@ type answer struct {
 	err     error // no answer, or one that cannot be used
 	notSent bool  // it is certain that no byte of the request went out
 
+	brokeOff bool // the body ended, or was cut off, before its end
+
 	parsed *errorDocument
 }
 
@@ -58,7 +60,7 @@ func (a *answer) class() class {
 		return a.class2xx(code)
 	case code == CodeInvalidUserAccount:
 		return classRejected
-	case code == CodeTimedOut || a.status < 400 || a.status >= 500:
+	case code.isServerFault() || a.status < 400 || a.status >= 500:
 		return classAmbiguous
 	}
 	switch a.status {
@@ -113,36 +115,44 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 	if a.status == 0 {
 		return e
 	}
-	e.Body = slices.Clone(a.body[:min(len(a.body), maxErrorBody)])
+	isOK := a.status >= 200 && a.status <= 299
+	isSecret := isOK && op.name == opToken.name
+	if !isSecret {
+		e.Body = slices.Clone(a.body[:min(len(a.body), maxErrorBody)])
+	}
 	e.RetryAfter = retry.After(a.header, time.Now())
 	d := a.document()
 	e.Code, e.Message, e.Details, e.TraceID = d.code(), d.message(), d.details(), d.TraceID
 	if e.TraceID == "" {
 		e.TraceID = a.header.Get("X-Request-Id")
 	}
+	e.broken = (op.method == http.MethodGet || op.name == opToken.name) && (a.brokeOff || isOK && !d.isJSON)
 	if !d.isJSON {
-		if e.Message = a.excerpt(); e.Err == nil && a.status >= 200 && a.status <= 299 {
+		if e.Message = a.excerpt(!isSecret); e.Err == nil && isOK {
 			e.Err = errors.New("the answer is not JSON")
 		}
 	}
 	return e
 }
 
-// excerpt describes an answer that is not JSON, such as a firewall's page.
-func (a *answer) excerpt() string {
-	if len(a.body) == 0 {
+// excerpt describes an answer that is not JSON, such as a firewall's page. It quotes nothing that looks like JSON that broke off, which may hold personal
+// data or the link to the checkout.
+func (a *answer) excerpt(quote bool) string {
+	body := bytes.TrimSpace(a.body)
+	if len(body) == 0 {
 		return "empty answer"
 	}
 	mediaType, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
 	if err != nil || mediaType == "" {
 		mediaType = "no content type"
 	}
-	const most = 80
-	text := strings.Join(strings.Fields(withoutTags(a.body[:min(len(a.body), 1<<10)])), " ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
+	isPage := body[0] == '<' || strings.HasPrefix(mediaType, "text/") && !bytes.ContainsAny(body[:1], `{["`)
+	if !quote || !isPage {
+		return fmt.Sprintf("not JSON (%s)", clip(mediaType))
 	}
-	return fmt.Sprintf("not JSON (%s): %s", clip(mediaType), text)
+	const most = 80
+	text := strings.Join(strings.Fields(withoutTags(body[:min(len(body), 1<<10)])), " ")
+	return fmt.Sprintf("not JSON (%s): %s", clip(mediaType), shorten(text, most))
 }
 
 func withoutTags(page []byte) string {
@@ -175,6 +185,7 @@ type errorDocument struct {
 	AdditionalErrorDetails json.RawMessage `json:"additional_error_details" alias:"additional_error_payload"`
 
 	isJSON bool
+	err    error          // why the body is not one
 	nested *errorDocument // error, when it is an object
 }
 
@@ -188,7 +199,7 @@ func (a *answer) document() *errorDocument {
 func parseErrorDocument(body []byte) *errorDocument {
 	d := &errorDocument{}
 	if err := wire.Unmarshal(body, d); err != nil {
-		return &errorDocument{isJSON: wire.Check(body) == nil}
+		return &errorDocument{isJSON: wire.Check(body) == nil, err: err}
 	}
 	d.isJSON = true
 	if bytes.HasPrefix(bytes.TrimSpace(d.Error), []byte("{")) {
@@ -253,6 +264,7 @@ func readAnswer(resp *http.Response) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	defer func() { _ = resp.Body.Close() }()
 	a.body, a.err = readBounded(resp.Body, resp.ContentLength)
+	a.brokeOff = a.err != nil && !errors.Is(a.err, errTooLarge)
 	return a
 }
 

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // What errors of this package are, for [errors.Is].
@@ -104,6 +107,7 @@ type Error struct {
 	Err        error         // the cause, when no usable answer came
 
 	lookup bool // the request looked something up, so that "no matching records" means not found
+	broken bool // the request has no effect and its answer came in pieces or was no JSON, so that another may be whole
 }
 
 // ErrorDetails is the part of an error answer that says where and why (additional_error_details).
@@ -128,10 +132,10 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, ": %s", printable(e.Message))
 		}
 		if e.Err != nil {
-			fmt.Fprintf(&b, ": %v", e.Err)
+			b.WriteString(": " + causeText(e.Err))
 		}
 	case e.Err != nil:
-		fmt.Fprintf(&b, ": %v", e.Err)
+		b.WriteString(": " + causeText(e.Err))
 	default:
 		b.WriteString(": no answer")
 	}
@@ -175,7 +179,7 @@ func (e *Error) Retryable() bool {
 		return false
 	case e.Code == CodeAPIRateLimit || e.Code.isServerFault():
 		return true
-	case e.StatusCode == 0:
+	case e.StatusCode == 0 || e.broken:
 		return e.Err != nil && retryableCause(e.Err)
 	}
 	switch e.StatusCode {
@@ -221,7 +225,7 @@ func (e *ValidationError) Error() string {
 		} else {
 			b.WriteString("; ")
 		}
-		b.WriteString(f.Field + " " + f.Rule)
+		b.WriteString(printable(f.Field) + " " + printable(f.Rule))
 	}
 	return b.String()
 }
@@ -244,14 +248,14 @@ func (e *OutcomeUnknownError) Error() string {
 	writeSubject(&b, e.Op, e.OrderID)
 	b.WriteString(": outcome unknown")
 	if e.Reference != "" {
-		fmt.Fprintf(&b, " (reference %s)", e.Reference)
+		fmt.Fprintf(&b, " (reference %s)", printable(e.Reference))
 	}
 	if e.Last != nil {
 		fmt.Fprintf(&b, ", last seen %s", clip(string(e.Last.Status)))
 	}
 	b.WriteString("; call again with the same reference to settle it")
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %v", e.Err)
+		b.WriteString(": " + causeText(e.Err))
 	}
 	return b.String()
 }
@@ -281,9 +285,9 @@ func (e *StateError) Error() string {
 		id = e.Order.OrderID
 	}
 	writeSubject(&b, e.Op, id)
-	b.WriteString(": " + e.Reason)
+	b.WriteString(": " + printable(e.Reason))
 	if e.Reference != "" {
-		fmt.Fprintf(&b, " (reference %s)", e.Reference)
+		fmt.Fprintf(&b, " (reference %s)", printable(e.Reference))
 	}
 	return b.String()
 }
@@ -306,8 +310,12 @@ type DuplicateOrderError struct {
 }
 
 func (e *DuplicateOrderError) Error() string {
+	o := e.Order
+	if o == nil {
+		o = &Order{}
+	}
 	return fmt.Sprintf("plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again",
-		e.Order.MerchantOrderReference, e.Order.OrderID, clip(string(e.Order.Status)))
+		printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
 }
 
 // Is makes a DuplicateOrderError an [ErrDuplicateRequest].
@@ -320,16 +328,32 @@ type NotPaidError struct {
 }
 
 func (e *NotPaidError) Error() string {
-	return fmt.Sprintf("plural: confirm order %s: %s", e.Order.OrderID, e.Reason)
+	id := ""
+	if e.Order != nil {
+		id = e.Order.OrderID
+	}
+	var b strings.Builder
+	writeSubject(&b, opConfirm.name, id)
+	b.WriteString(": " + printable(e.Reason))
+	return b.String()
 }
 
-// GoString, LogValue and MarshalJSON leave the body and the header out: they may hold personal data.
+// Format, LogValue and MarshalJSON leave the body and the header out: they may hold personal data.
+
+// Format writes the error's text, under every verb.
+func (e Error) Format(f fmt.State, verb rune) {
+	if verb == 'v' && f.Flag('#') {
+		_, _ = io.WriteString(f, e.GoString())
+		return
+	}
+	writeText(f, verb, e.Error())
+}
 
 // GoString is the error's text.
-func (e *Error) GoString() string { return "&plural.Error{" + e.Error() + "}" }
+func (e Error) GoString() string { return "&plural.Error{" + e.Error() + "}" }
 
 // LogValue gives the parts of the error that are safe to log.
-func (e *Error) LogValue() slog.Value {
+func (e Error) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("op", e.Op),
 		slog.Int("status", e.StatusCode),
@@ -342,7 +366,7 @@ func (e *Error) LogValue() slog.Value {
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *Error) MarshalJSON() ([]byte, error) {
+func (e Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Op        string    `json:"op"`
 		Status    int       `json:"status"`
@@ -393,14 +417,32 @@ func phrase(op string) string {
 // printable keeps a server's message on one line and of a sane length.
 func printable(s string) string {
 	const most = 200
+	return shorten(s, most)
+}
+
+// causeText is an error within another one's text: joined errors on one line, and of a sane length.
+func causeText(err error) string {
+	const most = 800
+	return shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
+}
+
+// shorten cuts s to most bytes, and replaces what is no text on one line: control, format and separator characters, and what is not UTF-8.
+func shorten(s string, most int) string {
+	cut := len(s) > most
+	if cut {
+		for most > 0 && !utf8.RuneStart(s[most]) {
+			most--
+		}
+		s = s[:most]
+	}
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "..."
+	if cut {
+		s += "..."
 	}
 	return s
 }

@@ -23,6 +23,16 @@ func writeSummary(f fmt.State, name string, v slog.LogValuer) {
 	_, _ = io.WriteString(f, "}")
 }
 
+// writeText is the fmt form of a value that is a text, with flags where the verb is one for texts.
+func writeText(f fmt.State, verb rune, text string) {
+	switch verb {
+	case 's', 'q', 'x', 'X':
+		_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), text)
+	default:
+		_, _ = io.WriteString(f, text)
+	}
+}
+
 func writeRedacted(f fmt.State, name string) {
 	_, _ = io.WriteString(f, name+"{"+redacted+"}")
 }

@@ -44,6 +44,9 @@ type Order struct {
 // UnmarshalJSON decodes an order in any of the forms that Plural sends: snake_case or camelCase keys, booleans and numbers as strings, single
 // objects for arrays, the older refund shape.
 func (o *Order) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
 	type fields Order
 	var f fields
 	if err := wire.Unmarshal(data, &f); err != nil {
@@ -62,13 +65,20 @@ func (o *Order) RawJSON() json.RawMessage {
 // CapturedAmount is what was taken from the payer, which is what to credit: after a partial capture it is less than OrderAmount. It sums the capture
 // data of all payments, or, for an order that was paid without a hold and is PROCESSED or refunded, the amounts of its PROCESSED payments.
 //
-// It is false when the document does not say: captures in several currencies, or an order after a hold whose document carries no capture data.
+// It is false when the document does not say: it is a refund, its captures are in several currencies or on a payment that is PENDING, or it is of an order
+// after a hold and carries no capture data.
 func (o *Order) CapturedAmount() (Amount, bool) {
+	if o.Type == OrderTypeRefund {
+		return Amount{}, false
+	}
 	total := Amount{Currency: o.OrderAmount.Currency}
 	found := false
 	for _, p := range o.Payments {
-		if p.Status == PaymentStatusPending || p.Status == PaymentStatusFailed || p.Status == PaymentStatusCancelled {
+		if p.Status == PaymentStatusFailed || p.Status == PaymentStatusCancelled {
 			continue
+		}
+		if p.Status == PaymentStatusPending && len(p.CaptureData) > 0 {
+			return Amount{}, false
 		}
 		for _, capture := range p.CaptureData {
 			var ok bool
@@ -364,17 +374,20 @@ type Timestamp struct {
 
 // UnmarshalJSON never fails: what is not a time in RFC 3339 leaves the zero time.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
-		if string(data) == "null" {
-			return nil
-		}
 		text = string(data)
 	}
 	*t = Timestamp{}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00"} {
 		if parsed, err := time.Parse(layout, text); err == nil {
-			t.Time = parsed.UTC()
+			if parsed = parsed.UTC(); parsed.Year() < 0 || parsed.Year() > 9999 {
+				break // it could not be written again
+			}
+			t.Time = parsed
 			return nil
 		}
 	}

@@ -38,7 +38,7 @@ func (e *DecodeError) under(name string) *DecodeError {
 
 // Unmarshal decodes the one JSON document in data into dst, a pointer to a struct.
 //
-// Fields are named by their json tags; an `alias:"a,b"` tag adds further wire names for the same field. Keys are matched in snake_case or
+// Fields are named by their json tags; an `alias:"a,b"` tag adds further wire names for the same field, which count where its own brought nothing. Keys are matched in snake_case or
 // camelCase. A scalar of another kind is converted where that loses nothing and is otherwise left out, except in fields tagged `wire:"exact"`,
 // where it is an error, and in objects and arrays, where it is one too. Unknown fields and nulls are passed over. Values that implement
 // [json.Unmarshaler] decode themselves.
@@ -146,7 +146,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	}
 	for key := range s.members() {
 		f := fields.lookup(key)
-		if f == nil {
+		if f == nil || f.alias && !isEmpty(v.Field(f.index)) {
 			s.skip()
 			continue
 		}
@@ -155,6 +155,14 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 		}
 	}
 	return nil
+}
+
+// isEmpty says whether a field still holds nothing, behind its pointer if it has one.
+func isEmpty(v reflect.Value) bool {
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
 }
 
 // decodeSlice takes an array, or one lone element. A later, empty spelling of the same field does not erase an earlier one.
@@ -195,6 +203,10 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 	}
 	for key := range s.members() {
 		at := s.pos
+		if s.peek() == 'n' {
+			s.skip()
+			continue
+		}
 		text, ok := s.scalar()
 		if !ok {
 			text = strings.TrimSpace(string(s.data[at:s.pos]))

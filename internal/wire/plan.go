@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -35,6 +36,7 @@ func (t *typePlan) rule() string { return "has to be a whole number" }
 type fieldPlan struct {
 	name  string
 	index int
+	alias bool // another name for the field, which yields to its own
 	plan  *typePlan
 }
 
@@ -46,6 +48,9 @@ type structPlan struct {
 // lookup takes a key as it stands in the document, quotes included.
 func (p *structPlan) lookup(quoted []byte) *fieldPlan {
 	key := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(key, '\\') >= 0 {
+		key = []byte(unquote(quoted))
+	}
 	if f, ok := p.byName[string(key)]; ok {
 		return f
 	}
@@ -89,7 +94,7 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 		p.byName[name] = f
 		for alias := range strings.SplitSeq(sf.Tag.Get("alias"), ",") {
 			if alias != "" {
-				p.byName[alias] = f
+				p.byName[alias] = &fieldPlan{name: alias, index: i, alias: true, plan: tp}
 			}
 		}
 	}

@@ -189,8 +189,13 @@ func parseInt(text string) (int64, bool) {
 }
 
 func isNumber(text string) bool {
-	return text != "" && (text[0] == '-' || text[0] >= '0' && text[0] <= '9') && json.Valid([]byte(text))
+	if text == "" || text[0] != '-' && !isDigit(text[0]) || !isDigit(text[len(text)-1]) {
+		return false
+	}
+	return json.Valid([]byte(text))
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func depth(data []byte) int {
 	deepest, level := 0, 0
