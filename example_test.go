@@ -1,0 +1,235 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// The whole flow: an order is held, its callback verified, the order confirmed, captured in part, and refunded in part.
+func Example() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	order, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
+		MerchantOrderReference: "order-1001",
+		OrderAmount:            plural.INR(149950),
+		PreAuth:                true,
+		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
+		CallbackURL:            "https://shop.example.com/plural/return",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Send the payer to order.RedirectURL. Here the emulator plays the payer, and makes the request with which the browser comes back.
+	if _, err := srv.Pay(order.OrderID, pluraltest.Approve); err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, err := srv.CallbackRequest(ctx, order.OrderID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	verifier, err := plural.NewVerifier(srv.ClientSecret)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	callback, err := verifier.VerifyCallbackRequest(r)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	held, err := client.Orders.Confirm(ctx, callback, plural.Expected{
+		MerchantOrderReference: "order-1001",
+		OrderAmount:            plural.INR(149950),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(held.Status, held.OrderAmount)
+
+	captured, err := client.Captures.Create(ctx, held.OrderID, &plural.CaptureRequest{
+		MerchantCaptureReference: "capture-1001",
+		CaptureAmount:            plural.INR(120000),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	amount, _ := captured.CapturedAmount()
+	fmt.Println(captured.Status, amount)
+
+	refund, err := client.Refunds.Create(ctx, held.OrderID, &plural.RefundRequest{
+		MerchantOrderReference: "refund-1001",
+		OrderAmount:            plural.INR(20000),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(refund.Type, refund.Status, refund.OrderAmount)
+	// Output:
+	// AUTHORIZED INR 1499.50
+	// PARTIALLY_CAPTURED INR 1200.00
+	// REFUND PROCESSED INR 200.00
+}
+
+// The connection breaks after Plural has captured. The call still tells what happened.
+func ExampleCaptureService_Create() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	orderID := heldOrder(ctx, srv, client, "order-1002")
+
+	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
+	captured, err := client.Captures.Create(ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1002", FullAmount: true})
+	switch {
+	case err == nil:
+		fmt.Println("captured:", captured.Status)
+	case errors.Is(err, plural.ErrOutcomeUnknown):
+		fmt.Println("call again with the same reference")
+	default:
+		fmt.Println("not captured:", err)
+	}
+	fmt.Println("captures in Plural's books:", len(srv.Captures(orderID)))
+	// Output:
+	// captured: PROCESSED
+	// captures in Plural's books: 1
+}
+
+func ExampleCancelService_Create() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	orderID := heldOrder(ctx, srv, client, "order-1003")
+
+	cancelled, err := client.Cancels.Create(ctx, orderID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(cancelled.Status)
+
+	// What is cancelled cannot be captured. The error has the order.
+	_, err = client.Captures.Create(ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true})
+	var state *plural.StateError
+	if errors.As(err, &state) {
+		fmt.Println(state.Reason, errors.Is(err, plural.ErrOperationNotAllowed))
+	}
+	// Output:
+	// CANCELLED
+	// the order is CANCELLED true
+}
+
+// A handler for webhooks verifies them, tells repetitions apart, and calls the function.
+func ExampleNewWebhookHandler() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx := context.Background()
+	orderID := heldOrder(ctx, srv, client, "order-1004")
+
+	verifier, err := plural.NewVerifier(srv.WebhookSecret)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler := plural.NewWebhookHandler(verifier, func(_ context.Context, e *plural.Event) error {
+		order, err := e.Order()
+		if err != nil {
+			return err
+		}
+		fmt.Println(e.Type, order.MerchantOrderReference, order.Status)
+		return nil
+	})
+
+	// The emulator makes a delivery, signed; the second time it is a repetition.
+	for range 2 {
+		r, err := srv.WebhookRequest("ORDER_AUTHORIZED", orderID, pluraltest.WebhookID("msg_1"))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code == http.StatusOK || w.Code == http.StatusNoContent)
+	}
+	// Output:
+	// ORDER_AUTHORIZED order-1004 AUTHORIZED
+	// true
+	// true
+}
+
+func ExampleParseAmount() {
+	for _, text := range []string{"1499.5", "10,00,000", "0.999"} {
+		amount, err := plural.ParseAmount(text, plural.CurrencyINR)
+		fmt.Println(amount.Value, err)
+	}
+	// Output:
+	// 149950 <nil>
+	// 100000000 <nil>
+	// 0 plural: parse amount: "0.999": INR takes up to 2 decimals
+}
+
+// An endpoint that this package has no method for.
+func ExampleClient_Do() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx := context.Background()
+	orderID := heldOrder(ctx, srv, client, "order-1005")
+
+	var answer struct {
+		Data struct {
+			Status string `json:"status"`
+		} `json:"data"`
+	}
+	err := client.Do(ctx, http.MethodGet, "/api/pay/v1/orders/"+orderID, nil, &answer)
+	fmt.Println(answer.Data.Status, err)
+	// Output: AUTHORIZED <nil>
+}
+
+// emulator starts Plural on localhost, and a client for it.
+func emulator() (*pluraltest.Server, *plural.Client) {
+	srv, err := pluraltest.Start()
+	if err != nil {
+		panic(err)
+	}
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
+		plural.WithBaseURL(srv.URL),
+	)
+	if err != nil {
+		panic(err)
+	}
+	return srv, client
+}
+
+// heldOrder is the id of an order that the payer has approved.
+func heldOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Client, reference string) string {
+	order, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
+		MerchantOrderReference: reference,
+		OrderAmount:            plural.INR(50000),
+		PreAuth:                true,
+	})
+	if err != nil {
+		panic(err)
+	}
+	if _, err := srv.Pay(order.OrderID, pluraltest.Approve); err != nil {
+		panic(err)
+	}
+	return order.OrderID
+}

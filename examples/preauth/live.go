@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/plural-go/plural"
+)
+
+// live creates a real order for one rupee, waits for somebody to pay it, and releases the hold.
+func live(ctx context.Context, out io.Writer) error {
+	client, err := plural.NewClientFromEnv()
+	if err != nil {
+		return err
+	}
+	req := &plural.CreateOrderRequest{
+		MerchantOrderReference: "preauth-" + uuid.NewString(),
+		OrderAmount:            plural.INR(100),
+		PreAuth:                true,
+		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
+	}
+	order, err := client.Orders.Create(ctx, req)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Environment  %s\nOrder        %s for %s\nOpen         %s\n\nWaiting up to 15 minutes for the payer...\n",
+		client.Environment(), order.OrderID, req.OrderAmount, order.RedirectURL)
+
+	waiting, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	defer cancel()
+	paid, err := client.Orders.Wait(waiting, order.OrderID, nil)
+	if errors.Is(err, context.DeadlineExceeded) {
+		fmt.Fprintln(out, "Nobody paid.")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "The order is %s.\n", paid.Status)
+	if !paid.CanCancel() {
+		return nil
+	}
+
+	// A deadline of its own, that an interrupt does not cut short: the hold is somebody's money.
+	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	cancelled, err := client.Cancels.Create(releasing, order.OrderID)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "The hold is released: the order is %s.\n", cancelled.Status)
+	return nil
+}
