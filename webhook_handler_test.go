@@ -1,0 +1,633 @@
+package plural_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// deliver hands a delivery to the handler and returns the status.
+func deliver(h http.Handler, header http.Header, body []byte) int {
+	return serve(h, webhookRequest(header, body)).Code
+}
+
+func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// counting is a function that counts its calls and does nothing else.
+func counting(calls *atomic.Int32) func(context.Context, *plural.Event) error {
+	return func(context.Context, *plural.Event) error {
+		calls.Add(1)
+		return nil
+	}
+}
+
+func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
+	var events []*plural.Event
+	h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
+		events = append(events, e)
+		return nil
+	})
+	header, body := goodWebhook(webhookBody)
+	for range 3 {
+		require.Equal(t, http.StatusOK, deliver(h, header, body))
+	}
+	require.Len(t, events, 1)
+	require.Equal(t, webhookID, events[0].ID)
+	require.Equal(t, plural.EventOrderAuthorized, events[0].Type)
+	order, err := events[0].Order()
+	require.NoError(t, err)
+	require.Equal(t, "v1-2511220915-aa-Zq7Lm2", order.OrderID)
+
+	// Told apart by webhook-id, not by what is in the body, nor by a new stamp on a redelivery.
+	other := webhookHeader("msg_other", "1763802000", naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody))
+	require.Equal(t, http.StatusOK, deliver(h, other, body))
+	require.Len(t, events, 2)
+	restamped, body := signedWebhook([]byte(signatureSecret), webhookClock().Unix()+60, webhookBody)
+	require.Equal(t, http.StatusOK, deliver(h, restamped, body))
+	require.Len(t, events, 2)
+}
+
+func TestWebhookHandlerPassesUnknownEventsOn(t *testing.T) {
+	for _, body := range []string{`{"event_type":"ORDER_TELEPORTED","data":{"x":[1,{}]},"later":true}`, `{"payload":"payload"}`, `{}`} {
+		var got string
+		h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
+			got = string(e.RawJSON())
+			return nil
+		})
+		header, raw := goodWebhook(body)
+		require.Equal(t, http.StatusOK, deliver(h, header, raw))
+		require.Equal(t, body, got)
+	}
+}
+
+func TestWebhookHandlerRefuses(t *testing.T) {
+	good, body := goodWebhook(webhookBody)
+	with := func(change func(r *http.Request)) *http.Request {
+		r := webhookRequest(good, body)
+		change(r)
+		return r
+	}
+	setBody := func(r *http.Request, body string, length int64) {
+		r.Body = io.NopCloser(strings.NewReader(body))
+		r.ContentLength = length
+	}
+	big := strings.Repeat("x", 2<<20)
+	for name, tc := range map[string]struct {
+		request *http.Request
+		status  int
+		reason  plural.VerificationReason
+	}{
+		"GET":               {with(func(r *http.Request) { r.Method = http.MethodGet }), http.StatusMethodNotAllowed, ""},
+		"HEAD":              {with(func(r *http.Request) { r.Method = http.MethodHead }), http.StatusMethodNotAllowed, ""},
+		"PUT":               {with(func(r *http.Request) { r.Method = http.MethodPut }), http.StatusMethodNotAllowed, ""},
+		"no headers":        {with(func(r *http.Request) { r.Header = nil }), http.StatusBadRequest, plural.ReasonWebhookID},
+		"no id":             {with(func(r *http.Request) { r.Header.Del("webhook-id") }), http.StatusBadRequest, plural.ReasonWebhookID},
+		"bad timestamp":     {with(func(r *http.Request) { r.Header.Set("webhook-timestamp", "now") }), http.StatusBadRequest, plural.ReasonWebhookTimestamp},
+		"no signature":      {with(func(r *http.Request) { r.Header.Del("webhook-signature") }), http.StatusUnauthorized, plural.ReasonSignatureMissing},
+		"wrong signature":   {with(func(r *http.Request) { setBody(r, "{}", 2) }), http.StatusUnauthorized, plural.ReasonSignatureMismatch},
+		"compressed":        {with(func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }), http.StatusBadRequest, plural.ReasonContentEncoding},
+		"empty body":        {with(func(r *http.Request) { setBody(r, "", 0) }), http.StatusBadRequest, plural.ReasonBodyEmpty},
+		"nil body":          {with(func(r *http.Request) { r.Body = nil }), http.StatusBadRequest, plural.ReasonBodyEmpty},
+		"announced big":     {with(func(r *http.Request) { setBody(r, big, int64(len(big))) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
+		"chunked big":       {with(func(r *http.Request) { setBody(r, big, -1) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
+		"announced 4 GiB":   {with(func(r *http.Request) { setBody(r, "{}", 4<<30) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
+		"more than it said": {with(func(r *http.Request) { setBody(r, big, 2) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
+		"broken body": {with(func(r *http.Request) {
+			r.Body = io.NopCloser(iotest.ErrReader(errors.New("connection reset")))
+		}), http.StatusBadRequest, plural.ReasonBodyUnreadable},
+		"not JSON, but signed": {signedRequest("hello"), http.StatusBadRequest, plural.ReasonJSON},
+		"stale": {func() *http.Request {
+			header, body := signedWebhook([]byte(signatureSecret), webhookClock().Unix()-301, webhookBody)
+			return webhookRequest(header, body)
+		}(), http.StatusUnauthorized, plural.ReasonTimestampPast},
+		"from the future": {func() *http.Request {
+			header, body := signedWebhook([]byte(signatureSecret), webhookClock().Unix()+301, webhookBody)
+			return webhookRequest(header, body)
+		}(), http.StatusUnauthorized, plural.ReasonTimestampFuture},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			var calls atomic.Int32
+			deduper := new(scriptedDeduper)
+			h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), plural.WithDeduper(deduper),
+				plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			w := serve(h, tc.request)
+			require.Equal(t, tc.status, w.Code)
+			require.Zero(t, calls.Load())
+			require.Empty(t, deduper.calls, "nothing unverified reaches the deduper")
+			require.Equal(t, http.StatusText(tc.status)+"\n", w.Body.String())
+			if tc.status == http.StatusMethodNotAllowed {
+				require.Equal(t, http.MethodPost, w.Header().Get("Allow"))
+				return
+			}
+			require.Contains(t, log.String(), fmt.Sprintf("status=%d", tc.status))
+			require.Contains(t, log.String(), ": "+string(tc.reason)+`"`)
+		})
+	}
+}
+
+func signedRequest(body string) *http.Request {
+	header, raw := goodWebhook(body)
+	return webhookRequest(header, raw)
+}
+
+func TestWebhookHandlerMaxBody(t *testing.T) {
+	for most, accepted := range map[int64]bool{
+		int64(len(webhookBody)): true, int64(len(webhookBody)) - 1: false, 0: true, -1: true, math.MaxInt64: true, math.MaxInt64 - 1: true, 1: false,
+	} {
+		var calls atomic.Int32
+		h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), plural.WithMaxBody(most))
+		for _, announced := range []bool{true, false} {
+			r := signedRequest(webhookBody)
+			if !announced {
+				r.ContentLength = -1
+			}
+			want := map[bool]int{true: http.StatusOK, false: http.StatusRequestEntityTooLarge}[accepted]
+			require.Equal(t, want, serve(h, r).Code, most)
+		}
+	}
+}
+
+func TestWebhookHandlerErrorIsDeliveredAgain(t *testing.T) {
+	var calls int
+	var log bytes.Buffer
+	h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
+		calls++
+		if calls == 1 {
+			return errors.New("the database is away")
+		}
+		return nil
+	}, plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	header, body := goodWebhook(webhookBody)
+	w := serve(h, webhookRequest(header, body))
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.NotContains(t, w.Body.String(), "database", "the sender is not told why")
+	require.Contains(t, log.String(), "the database is away")
+	require.Contains(t, log.String(), webhookID)
+
+	require.Equal(t, http.StatusOK, deliver(h, header, body))
+	require.Equal(t, http.StatusOK, deliver(h, header, body))
+	require.Equal(t, 2, calls)
+}
+
+func TestWebhookHandlerPanic(t *testing.T) {
+	for name, value := range map[string]any{"error": errors.New("boom"), "text": "boom", "abort": http.ErrAbortHandler, "nil": nil} {
+		t.Run(name, func(t *testing.T) {
+			var calls int
+			var log bytes.Buffer
+			h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
+				calls++
+				if calls == 1 {
+					panic(value)
+				}
+				return nil
+			}, plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			header, body := goodWebhook(webhookBody)
+			require.NotPanics(t, func() {
+				require.Equal(t, http.StatusInternalServerError, deliver(h, header, body))
+			})
+			require.Contains(t, log.String(), "webhook function panicked")
+			require.Contains(t, log.String(), "webhook_handler_test.go", "the stack")
+			require.Contains(t, log.String(), webhookID)
+			require.NotContains(t, log.String(), "v1-2511220915-aa-Zq7Lm2", "nothing of the event's data")
+
+			require.Equal(t, http.StatusOK, deliver(h, header, body), "the claim was released")
+			require.Equal(t, 2, calls)
+		})
+	}
+}
+
+// A test that fails inside the function ends its goroutine without a panic.
+func TestWebhookHandlerGoexitReleasesTheClaim(t *testing.T) {
+	var calls int
+	h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
+		calls++
+		if calls == 1 {
+			runtime.Goexit()
+		}
+		return nil
+	})
+	header, body := goodWebhook(webhookBody)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		deliver(h, header, body)
+	}()
+	<-ended
+	require.Equal(t, http.StatusOK, deliver(h, header, body))
+	require.Equal(t, 2, calls)
+}
+
+func TestWebhookHandlerConcurrentDuplicates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const deliveries = 50
+		var calls atomic.Int32
+		finish := make(chan struct{})
+		h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
+			calls.Add(1)
+			<-finish
+			return nil
+		})
+		header, body := goodWebhook(webhookBody)
+		statuses := make(chan int, deliveries)
+		for range deliveries {
+			go func() { statuses <- deliver(h, header, body) }()
+		}
+		synctest.Wait()
+		require.Len(t, statuses, deliveries-1, "all but the one that is at it are answered")
+		for range deliveries - 1 {
+			require.Equal(t, http.StatusConflict, <-statuses)
+		}
+		close(finish)
+		require.Equal(t, http.StatusOK, <-statuses)
+		require.Equal(t, http.StatusOK, deliver(h, header, body))
+		require.Equal(t, int32(1), calls.Load())
+	})
+}
+
+type contextKey struct{}
+
+// Plural hangs up after five seconds. That must not roll the merchant's work back.
+func TestWebhookHandlerSenderHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls int
+		h := plural.NewWebhookHandler(webhookVerifier(t), func(ctx context.Context, _ *plural.Event) error {
+			calls++
+			require.Equal(t, "value", ctx.Value(contextKey{}))
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(20 * time.Second):
+				return nil
+			}
+		})
+		sender, cancel := context.WithTimeout(context.WithValue(t.Context(), contextKey{}, "value"), 5*time.Second)
+		defer cancel()
+		header, body := goodWebhook(webhookBody)
+		require.Equal(t, http.StatusOK, serve(h, webhookRequest(header, body).WithContext(sender)).Code)
+		require.ErrorIs(t, sender.Err(), context.DeadlineExceeded)
+		require.Equal(t, http.StatusOK, deliver(h, header, body))
+		require.Equal(t, 1, calls)
+	})
+}
+
+// The same over sockets, where the server cancels the request's context when it sees the connection close.
+func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
+	var calls atomic.Int32
+	hangUp := make(chan struct{})
+	requestEnded := make(chan (<-chan struct{}), 1)
+	handled := make(chan error, 1)
+	h := plural.NewWebhookHandler(webhookVerifier(t), func(ctx context.Context, _ *plural.Event) error {
+		calls.Add(1)
+		hangUp <- struct{}{}
+		<-<-requestEnded
+		handled <- ctx.Err()
+		return nil
+	})
+	served := make(chan struct{}, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case requestEnded <- r.Context().Done():
+		default:
+		}
+		h.ServeHTTP(w, r)
+		served <- struct{}{}
+	}))
+	defer server.Close()
+
+	header, body := goodWebhook(webhookBody)
+	post := func(ctx context.Context) (int, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, bytes.NewReader(body))
+		require.NoError(t, err)
+		r.Header = header.Clone()
+		resp, err := server.Client().Do(r)
+		if err != nil {
+			return 0, err
+		}
+		return resp.StatusCode, resp.Body.Close()
+	}
+	sender, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-hangUp
+		cancel()
+	}()
+	_, err := post(sender)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, <-handled, "the function's context outlives the request's")
+	<-served
+
+	status, err := post(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status, "the work was recorded, though nobody was there to be told")
+	require.Equal(t, int32(1), calls.Load())
+}
+
+func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
+	for lease, want := range map[time.Duration]time.Duration{
+		-1:               55 * time.Second, // the default
+		0:                55 * time.Second,
+		time.Nanosecond:  5 * time.Second, // too short to leave the function any time: ten seconds instead
+		5 * time.Second:  5 * time.Second,
+		10 * time.Second: 5 * time.Second,
+		11 * time.Second: 6 * time.Second,
+		10 * time.Minute: 10*time.Minute - 5*time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			deduper := new(scriptedDeduper)
+			start := time.Now()
+			h := plural.NewWebhookHandler(webhookVerifier(t), func(ctx context.Context, _ *plural.Event) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}, plural.WithLease(lease), plural.WithDeduper(deduper))
+			header, body := goodWebhook(webhookBody)
+			require.Equal(t, http.StatusInternalServerError, deliver(h, header, body))
+			require.Equal(t, want, time.Since(start))
+			require.Equal(t, want+5*time.Second, deduper.lease)
+			require.Equal(t, []string{"claim", "release"}, deduper.calls)
+		})
+	}
+}
+
+// A function that ignores its context outlasts the lease, and a redelivery overtakes it. Its late success must not pass for the second worker's.
+func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		var log bytes.Buffer
+		h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
+			if calls.Add(1) == 1 {
+				<-time.After(90 * time.Second) // done while the second worker is at it
+			} else {
+				<-time.After(50 * time.Second)
+			}
+			return nil
+		}, plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		header, body := goodWebhook(webhookBody)
+		first, second := make(chan int, 1), make(chan int, 1)
+		go func() { first <- deliver(h, header, body) }()
+		<-time.After(59 * time.Second)
+		require.Equal(t, http.StatusConflict, deliver(h, header, body))
+		<-time.After(2 * time.Second)
+		go func() { second <- deliver(h, header, body) }()
+
+		require.Equal(t, http.StatusInternalServerError, <-first, "the claim is lost")
+		require.Contains(t, log.String(), "webhook handled and not recorded")
+		require.Equal(t, http.StatusConflict, deliver(h, header, body), "the second worker still has the event")
+		require.Equal(t, http.StatusOK, <-second)
+		require.Equal(t, http.StatusOK, deliver(h, header, body))
+		require.Equal(t, int32(2), calls.Load())
+	})
+}
+
+// scriptedDeduper does as it is told and notes what it was asked.
+type scriptedDeduper struct {
+	claim                             plural.Claim // zero: claimed
+	claimErr, commitErr, releaseErr   error
+	panicIn                           string
+	hangIn                            string
+	calls                             []string
+	lease, keep                       time.Duration
+	committedToken, releasedToken, id string
+	mu                                sync.Mutex
+}
+
+func (d *scriptedDeduper) note(ctx context.Context, call string) error {
+	d.mu.Lock()
+	d.calls = append(d.calls, call)
+	d.mu.Unlock()
+	if d.panicIn == call {
+		panic("deduper")
+	}
+	if d.hangIn == call {
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
+
+func (d *scriptedDeduper) Claim(ctx context.Context, id string, lease time.Duration) (plural.Claim, error) {
+	d.id, d.lease = id, lease
+	if err := d.note(ctx, "claim"); err != nil {
+		return plural.Claim{}, err
+	}
+	if d.claim.State == 0 && d.claimErr == nil {
+		return plural.Claim{State: plural.Claimed, Token: "fence"}, nil
+	}
+	return d.claim, d.claimErr
+}
+
+func (d *scriptedDeduper) Commit(ctx context.Context, id, token string, keep time.Duration) error {
+	d.id, d.committedToken, d.keep = id, token, keep
+	return errors.Join(d.note(ctx, "commit"), d.commitErr)
+}
+
+func (d *scriptedDeduper) Release(ctx context.Context, id, token string) error {
+	d.id, d.releasedToken = id, token
+	return errors.Join(d.note(ctx, "release"), d.releaseErr)
+}
+
+func TestWebhookHandlerDeduper(t *testing.T) {
+	down := errors.New("deduper is down")
+	for name, tc := range map[string]struct {
+		deduper *scriptedDeduper
+		fail    bool // the function fails
+		status  int
+		handled int32
+		calls   []string
+		logged  string
+	}{
+		"handled":       {new(scriptedDeduper), false, http.StatusOK, 1, []string{"claim", "commit"}, ""},
+		"failed":        {new(scriptedDeduper), true, http.StatusInternalServerError, 1, []string{"claim", "release"}, "webhook not handled"},
+		"in progress":   {&scriptedDeduper{claim: plural.Claim{State: plural.InProgress}}, false, http.StatusConflict, 0, []string{"claim"}, ""},
+		"done":          {&scriptedDeduper{claim: plural.Claim{State: plural.Done}}, false, http.StatusOK, 0, []string{"claim"}, ""},
+		"unknown state": {&scriptedDeduper{claim: plural.Claim{State: 99}}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "webhook not claimed"},
+		"down at claim": {&scriptedDeduper{claimErr: down}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "deduper is down"},
+		"full":          {&scriptedDeduper{claimErr: plural.ErrDeduperFull}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "full"},
+		"claimed, yet an error": {
+			&scriptedDeduper{claim: plural.Claim{State: plural.Claimed, Token: "x"}, claimErr: down}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "",
+		},
+		"down at commit":  {&scriptedDeduper{commitErr: down}, false, http.StatusInternalServerError, 1, []string{"claim", "commit"}, "webhook handled and not recorded"},
+		"down at release": {&scriptedDeduper{releaseErr: down}, true, http.StatusInternalServerError, 1, []string{"claim", "release"}, "webhook claim not released"},
+		"panics at claim": {&scriptedDeduper{panicIn: "claim"}, false, http.StatusInternalServerError, 0, []string{"claim"}, "webhook handler panicked"},
+		"panics at commit": {
+			&scriptedDeduper{panicIn: "commit"}, false, http.StatusInternalServerError, 1, []string{"claim", "commit"}, "webhook handler panicked",
+		},
+		"panics at release": {
+			&scriptedDeduper{panicIn: "release"}, true, http.StatusInternalServerError, 1, []string{"claim", "release"}, "webhook handler panicked",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int32
+			var log bytes.Buffer
+			h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
+				calls.Add(1)
+				if tc.fail {
+					return errors.New("no")
+				}
+				return nil
+			}, plural.WithDeduper(tc.deduper), plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			header, body := goodWebhook(webhookBody)
+			require.Equal(t, tc.status, deliver(h, header, body))
+			require.Equal(t, tc.handled, calls.Load())
+			require.Equal(t, tc.calls, tc.deduper.calls)
+			require.Equal(t, webhookID, tc.deduper.id)
+			require.Equal(t, time.Minute, tc.deduper.lease)
+			require.Contains(t, log.String(), tc.logged)
+			if tc.status == http.StatusOK || tc.status == http.StatusConflict {
+				require.Empty(t, log.String())
+			}
+			switch tc.calls[len(tc.calls)-1] {
+			case "commit":
+				require.Equal(t, "fence", tc.deduper.committedToken)
+				require.Equal(t, 72*time.Hour, tc.deduper.keep)
+			case "release":
+				require.Equal(t, "fence", tc.deduper.releasedToken)
+			}
+		})
+	}
+}
+
+// The deduper's calls are bounded, are not the function's context, and do not end with the sender.
+func TestWebhookHandlerDeduperHangs(t *testing.T) {
+	for call, want := range map[string]struct {
+		status int
+		took   time.Duration
+	}{
+		"claim":   {http.StatusServiceUnavailable, 5 * time.Second},
+		"commit":  {http.StatusInternalServerError, 55*time.Second + 5*time.Second},
+		"release": {http.StatusInternalServerError, 55*time.Second + 5*time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			h := plural.NewWebhookHandler(webhookVerifier(t), func(ctx context.Context, _ *plural.Event) error {
+				<-ctx.Done()
+				if call == "release" {
+					return ctx.Err()
+				}
+				return nil
+			}, plural.WithDeduper(&scriptedDeduper{hangIn: call}))
+			gone, cancel := context.WithCancel(t.Context())
+			cancel()
+			header, body := goodWebhook(webhookBody)
+			require.Equal(t, want.status, serve(h, webhookRequest(header, body).WithContext(gone)).Code)
+			require.Equal(t, want.took, time.Since(start))
+		})
+	}
+}
+
+// The lease has to outlast the function and the commit, also when the claim was slow.
+func TestWebhookHandlerCountsTheClaimsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		h := plural.NewWebhookHandler(webhookVerifier(t), func(ctx context.Context, _ *plural.Event) error {
+			deadline, ok := ctx.Deadline()
+			require.True(t, ok)
+			require.Equal(t, 55*time.Second, deadline.Sub(start))
+			require.Equal(t, 4*time.Second, time.Since(start))
+			return nil
+		}, plural.WithDeduper(slowDeduper{plural.NewMemoryDeduper(1)}))
+		header, body := goodWebhook(webhookBody)
+		require.Equal(t, http.StatusOK, deliver(h, header, body))
+	})
+}
+
+type slowDeduper struct{ *plural.MemoryDeduper }
+
+func (d slowDeduper) Claim(ctx context.Context, id string, lease time.Duration) (plural.Claim, error) {
+	<-time.After(4 * time.Second)
+	return d.MemoryDeduper.Claim(ctx, id, lease)
+}
+
+func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		h := plural.NewWebhookHandler(mustVerifier(t, signatureSecret), counting(&calls), plural.WithDeduper(plural.NewMemoryDeduper(1)))
+		delivery := func(id string) int {
+			timestamp := fmt.Sprint(time.Now().Unix())
+			return deliver(h, webhookHeader(id, timestamp, naiveWebhookSignature([]byte(signatureSecret), id, timestamp, webhookBody)), []byte(webhookBody))
+		}
+		require.Equal(t, http.StatusOK, delivery("a"))
+		require.Equal(t, http.StatusServiceUnavailable, delivery("b"))
+		require.Equal(t, http.StatusOK, delivery("a"), "what was handled is still known")
+		require.Equal(t, int32(1), calls.Load())
+		<-time.After(72 * time.Hour)
+		require.Equal(t, http.StatusOK, delivery("b"))
+		require.Equal(t, int32(2), calls.Load())
+	})
+}
+
+func TestWebhookHandlerMadeWrongly(t *testing.T) {
+	var calls atomic.Int32
+	var log bytes.Buffer
+	logger := plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil)))
+	header, body := goodWebhook(webhookBody)
+	require.Equal(t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(nil, counting(&calls), logger), header, body))
+	require.Equal(t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(webhookVerifier(t), nil, logger), header, body))
+	require.Equal(t, 2, strings.Count(log.String(), "without a verifier or a function"))
+	require.Equal(t, http.StatusUnauthorized, deliver(plural.NewWebhookHandler(new(plural.Verifier), counting(&calls)), header, body))
+	require.Zero(t, calls.Load())
+
+	h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), nil, plural.WithDeduper(nil), plural.WithHandlerLogger(nil))
+	require.Equal(t, http.StatusOK, deliver(h, header, body))
+	require.Equal(t, http.StatusOK, deliver(h, header, body))
+	require.Equal(t, int32(1), calls.Load())
+}
+
+func TestWebhookHandlerBodyThatPanics(t *testing.T) {
+	var calls atomic.Int32
+	r := signedRequest(webhookBody)
+	r.Body = io.NopCloser(panickingReader{})
+	w := httptest.NewRecorder()
+	require.NotPanics(t, func() { plural.NewWebhookHandler(webhookVerifier(t), counting(&calls)).ServeHTTP(w, r) })
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Zero(t, calls.Load())
+}
+
+type panickingReader struct{}
+
+func (panickingReader) Read([]byte) (int, error) { panic("broken middleware") }
+
+// Chunked and slow, over sockets: the body arrives in pieces.
+func TestWebhookHandlerOverHTTP(t *testing.T) {
+	var calls atomic.Int32
+	server := httptest.NewServer(plural.NewWebhookHandler(webhookVerifier(t), counting(&calls)))
+	defer server.Close()
+	post := func(body io.Reader, header http.Header) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
+		require.NoError(t, err)
+		r.Header = header.Clone()
+		resp, err := server.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	header, body := goodWebhook(webhookBody)
+	require.Equal(t, http.StatusOK, post(struct{ io.Reader }{iotest.OneByteReader(bytes.NewReader(body))}, header), "chunked")
+	require.Equal(t, http.StatusOK, post(bytes.NewReader(body), header), "again, with a length")
+	require.Equal(t, int32(1), calls.Load())
+
+	repeated := header.Clone()
+	repeated.Add("Webhook-Signature", repeated.Get("Webhook-Signature"))
+	require.Equal(t, http.StatusUnauthorized, post(bytes.NewReader(body), repeated), "the header twice, on the wire")
+	require.Equal(t, http.StatusRequestEntityTooLarge, post(struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 1<<20+1))}, header))
+}
