@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -48,15 +49,15 @@ func naiveCallbackText(form url.Values, keepEmpty bool) string {
 }
 
 // naiveSignature signs a text as Plural does.
-func naiveSignature(t testing.TB, secret, text string) string {
-	t.Helper()
-	return strings.ToUpper(hex.EncodeToString(naiveHMAC(unhex(t, secret[:len(secret)&^1]), []byte(text))))
+func naiveSignature(tb testing.TB, secret, text string) string {
+	tb.Helper()
+	return strings.ToUpper(hex.EncodeToString(naiveHMAC(unhex(tb, secret[:len(secret)&^1]), []byte(text))))
 }
 
 // signedForm is the form with the signature that Plural would give it.
-func signedForm(t testing.TB, secret string, form url.Values) url.Values {
-	t.Helper()
-	form.Set("signature", naiveSignature(t, secret, naiveCallbackText(form, false)))
+func signedForm(tb testing.TB, secret string, form url.Values) url.Values {
+	tb.Helper()
+	form.Set("signature", naiveSignature(tb, secret, naiveCallbackText(form, false)))
 	return form
 }
 
@@ -69,9 +70,9 @@ func formRequest(body string) *http.Request {
 	return r
 }
 
-func goodForm(t testing.TB) url.Values {
-	t.Helper()
-	return signedForm(t, signatureSecret, url.Values{"order_id": {callbackOrderID}, "status": {"AUTHORIZED"}})
+func goodForm(tb testing.TB) url.Values {
+	tb.Helper()
+	return signedForm(tb, signatureSecret, url.Values{"order_id": {callbackOrderID}, "status": {"AUTHORIZED"}})
 }
 
 type callbackVector struct {
@@ -82,6 +83,7 @@ type callbackVector struct {
 }
 
 func TestCallbackVectors(t *testing.T) {
+	t.Parallel()
 	var vectors, guide []callbackVector
 	readGolden(t, "callbacks.json", &vectors)
 	readGolden(t, "callbacks_guide.json", &guide)
@@ -90,6 +92,7 @@ func TestCallbackVectors(t *testing.T) {
 
 	for _, vector := range append(guide, vectors...) {
 		t.Run(vector.Name, func(t *testing.T) {
+			t.Parallel()
 			v := mustVerifier(t, vector.Secret)
 			key := mustKey(t, plural.HexKey, vector.Secret)
 			require.Equal(t, strings.ToUpper(vector.Signature), plural.Sign([]byte(vector.RequestString), key))
@@ -127,16 +130,17 @@ func TestCallbackVectors(t *testing.T) {
 }
 
 // requireSameCallback compares what is exported.
-func requireSameCallback(t testing.TB, want, got *plural.Callback) {
-	t.Helper()
+func requireSameCallback(tb testing.TB, want, got *plural.Callback) {
+	tb.Helper()
 	wanted, err := json.Marshal(want)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	gotten, err := json.Marshal(got)
-	require.NoError(t, err)
-	require.JSONEq(t, string(wanted), string(gotten))
+	require.NoError(tb, err)
+	require.JSONEq(tb, string(wanted), string(gotten))
 }
 
 func TestCallbackFieldsAreWhatWasSigned(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	form := signedForm(t, signatureSecret, url.Values{
 		"order_id": {callbackOrderID}, "payment_status": {"FAILED"}, "error_code": {"CARD_EXPIRED"},
@@ -156,6 +160,7 @@ func TestCallbackFieldsAreWhatWasSigned(t *testing.T) {
 
 // Every change of one byte of a value, a name or the signature has to be noticed.
 func TestCallbackTamperedWith(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	form := signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {"no"}})
 	signature := form.Get("signature")
@@ -194,6 +199,7 @@ func TestCallbackTamperedWith(t *testing.T) {
 
 // The signed text is not escaped: what was signed as a failure must not be cut into fields that spell a success.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for name, tc := range map[string]struct{ signed, forged url.Values }{
 		"success out of the error message": {
@@ -214,6 +220,7 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			signed, forged := naiveCallbackText(tc.signed, false), naiveCallbackText(tc.forged, false)
 			tc.forged.Set("signature", naiveSignature(t, signatureSecret, signed))
 			_, err := v.VerifyCallback(tc.forged)
@@ -230,6 +237,7 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 
 // A field's name can smuggle fields as well as a value can.
 func TestCallbackAttackNameResplitting(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, name := range []string{
 		"error_message=x&order_id", "a&b", "a=b", "=", "&", "", "error_message=x&order_id=v1-1&payment_status=PROCESSED&q",
@@ -253,6 +261,7 @@ func TestCallbackAttackNameResplitting(t *testing.T) {
 }
 
 func TestCallbackAmpersandsInValues(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, name := range []string{"order_id", "status", "error_code", "error_message2", "note"} {
 		form := url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}
@@ -288,6 +297,7 @@ func TestCallbackAmpersandsInValues(t *testing.T) {
 }
 
 func TestCallbackAttackDuplicateFields(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, name := range []string{"order_id", "status", "error_code", "error_message", "note"} {
 		for _, second := range []string{"", "v1-2"} {
@@ -309,6 +319,7 @@ func TestCallbackAttackDuplicateFields(t *testing.T) {
 }
 
 func TestCallbackAttackBothStatusNames(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, form := range []url.Values{
 		{"order_id": {"v1-1"}, "status": {"FAILED"}, "payment_status": {"PROCESSED"}},
@@ -322,6 +333,7 @@ func TestCallbackAttackBothStatusNames(t *testing.T) {
 }
 
 func TestCallbackWithoutWhatItNeeds(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for name, tc := range map[string]struct {
 		form   url.Values
@@ -337,6 +349,7 @@ func TestCallbackWithoutWhatItNeeds(t *testing.T) {
 		"nothing but a signature": {url.Values{}, plural.ReasonOrderIDMissing},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := v.VerifyCallback(signedForm(t, signatureSecret, tc.form))
 			requireRefused(t, err, plural.ErrMalformedCallback, tc.reason)
 		})
@@ -344,6 +357,7 @@ func TestCallbackWithoutWhatItNeeds(t *testing.T) {
 }
 
 func TestCallbackAttackNoEmptyOrSecondSignature(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	good := goodForm(t).Get("signature")
 	for name, tc := range map[string]struct {
@@ -366,6 +380,7 @@ func TestCallbackAttackNoEmptyOrSecondSignature(t *testing.T) {
 		"under a key of zeroes": {[]string{naiveSignature(t, strings.Repeat("0", 32), "order_id="+callbackOrderID+"&status=AUTHORIZED")}, plural.ReasonSignatureMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			form := goodForm(t)
 			form["signature"] = tc.signatures
 			_, err := v.VerifyCallback(form)
@@ -377,6 +392,7 @@ func TestCallbackAttackNoEmptyOrSecondSignature(t *testing.T) {
 }
 
 func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	good := goodForm(t).Get("signature")
 	for name, signature := range map[string]string{
@@ -398,6 +414,7 @@ func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
 		"very long":       strings.Repeat(good, 500),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			form := goodForm(t)
 			form.Set("signature", signature)
 			_, err := v.VerifyCallback(form)
@@ -412,6 +429,7 @@ func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
 
 // A secret of hex digits is valid base64 too. Only its documented reading may verify a callback.
 func TestCallbackAttackKeyConfusion(t *testing.T) {
+	t.Parallel()
 	const text = "order_id=" + callbackOrderID + "&status=AUTHORIZED"
 	asBase64, err := base64.StdEncoding.DecodeString(signatureSecret)
 	require.NoError(t, err)
@@ -441,6 +459,7 @@ func TestCallbackAttackKeyConfusion(t *testing.T) {
 }
 
 func TestCallbackKeyRotation(t *testing.T) {
+	t.Parallel()
 	const next = "00112233445566778899aabbccddeeff"
 	for _, keys := range [][]string{{next, signatureSecret}, {signatureSecret, next}} {
 		v := mustVerifier(t, "", plural.WithCallbackKeys(mustKey(t, plural.HexKey, keys[0]), mustKey(t, plural.HexKey, keys[1])))
@@ -455,6 +474,7 @@ func TestCallbackKeyRotation(t *testing.T) {
 
 // Some of the empty values kept and some left out is neither of the two forms.
 func TestCallbackEmptyValuesAllOrNone(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	form := url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}, "error_code": {""}, "error_message": {""}}
 	for text, accepted := range map[string]bool{
@@ -473,6 +493,7 @@ func TestCallbackEmptyValuesAllOrNone(t *testing.T) {
 }
 
 func TestCallbackAttackOversized(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	big := strings.Repeat("x", callbackMaxBytes)
 	_, err := v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {big}}))
@@ -500,6 +521,7 @@ func TestCallbackAttackOversized(t *testing.T) {
 }
 
 func TestCallbackAttackInvalidUTF8(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, value := range []string{"\xff", "caf\xe9", "\xed\xa0\x80", "a\xc0\xaf"} {
 		_, err := v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {value}}))
@@ -513,6 +535,7 @@ func TestCallbackAttackInvalidUTF8(t *testing.T) {
 }
 
 func TestCallbackRequestAttackHostileQuery(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, query := range []string{
 		"status=FAILED", "order_id=v1-2&status=FAILED", "signature=00", "payment_status=PROCESSED", "error_code=X", "%zz", "a;b", "&&&=", "\xff=%",
@@ -547,6 +570,7 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 }
 
 func TestCallbackRequestBodyReadBefore(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 
 	r := formRequest(goodForm(t).Encode())
@@ -570,6 +594,7 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 }
 
 func TestCallbackRequestAttackWrongMethod(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete, "post", ""} {
 		r := formRequest(goodForm(t).Encode())
@@ -582,6 +607,7 @@ func TestCallbackRequestAttackWrongMethod(t *testing.T) {
 }
 
 func TestCallbackRequestAttackWrongContentType(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, header := range []http.Header{
 		nil,
@@ -613,6 +639,7 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 
 // A multipart form is not what Plural sends; net/http copies its fields into PostForm all the same.
 func TestCallbackRequestAttackMultipart(t *testing.T) {
+	t.Parallel()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for name, values := range goodForm(t) {
@@ -632,6 +659,7 @@ func TestCallbackRequestAttackMultipart(t *testing.T) {
 }
 
 func TestCallbackRequestAttackCompressedBody(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	var squeezed bytes.Buffer
 	w := gzip.NewWriter(&squeezed)
@@ -648,9 +676,7 @@ func TestCallbackRequestAttackCompressedBody(t *testing.T) {
 			{"content-encoding": {"deflate"}},
 		} {
 			r := formRequest(body)
-			for name, values := range encoding {
-				r.Header[name] = values
-			}
+			maps.Copy(r.Header, encoding)
 			_, err := v.VerifyCallbackRequest(r)
 			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonContentEncoding)
 		}
@@ -664,6 +690,7 @@ func TestCallbackRequestAttackCompressedBody(t *testing.T) {
 }
 
 func TestCallbackRequestAttackOversizedBody(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	good := goodForm(t).Encode()
 	padded := good + strings.Repeat("&", callbackMaxBytes-len(good)) // empty pairs are passed over by every form parser
@@ -703,21 +730,22 @@ func TestCallbackRequestAttackOversizedBody(t *testing.T) {
 	}
 }
 
-func mustParseForm(t testing.TB, body string) url.Values {
-	t.Helper()
+func mustParseForm(tb testing.TB, body string) url.Values {
+	tb.Helper()
 	form, err := url.ParseQuery(body)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return form
 }
 
-func remaining(t testing.TB, r io.Reader) int {
-	t.Helper()
+func remaining(tb testing.TB, r io.Reader) int {
+	tb.Helper()
 	rest, err := io.ReadAll(r)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return len(rest)
 }
 
 func TestCallbackRequestChunked(t *testing.T) {
+	t.Parallel()
 	r := formRequest(goodForm(t).Encode())
 	r.ContentLength = -1
 	r.TransferEncoding = []string{"chunked"}
@@ -727,6 +755,7 @@ func TestCallbackRequestChunked(t *testing.T) {
 }
 
 func TestCallbackRequestBrokenBody(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	broken := errors.New("connection reset")
 	r := formRequest("")
@@ -743,6 +772,7 @@ func TestCallbackRequestBrokenBody(t *testing.T) {
 }
 
 func TestCallbackRequestAttackFormEncoding(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	good := goodForm(t).Encode()
 	for _, tail := range []string{"&a=%zz", "&a=%", "&%=a", "&a=%2", ";a=b", "&a;b=c", "&status=PROCESSED;"} {
@@ -752,6 +782,7 @@ func TestCallbackRequestAttackFormEncoding(t *testing.T) {
 }
 
 func TestCallbackJSON(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	signature := goodForm(t).Get("signature")
 	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"`
@@ -765,6 +796,7 @@ func TestCallbackJSON(t *testing.T) {
 		"null for other status": `{"payment_status":null,` + fields + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cb, err := v.VerifyCallbackJSON([]byte(body))
 			require.NoError(t, err)
 			require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
@@ -773,6 +805,7 @@ func TestCallbackJSON(t *testing.T) {
 }
 
 func TestCallbackJSONAttackDuplicateNames(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	signature := goodForm(t).Get("signature")
 	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"`
@@ -787,6 +820,7 @@ func TestCallbackJSONAttackDuplicateNames(t *testing.T) {
 		"null for a signature": `{"signature":null,` + fields + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := v.VerifyCallbackJSON([]byte(body))
 			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldRepeated)
 		})
@@ -797,6 +831,7 @@ func TestCallbackJSONAttackDuplicateNames(t *testing.T) {
 
 // A decoder that ignores case would take "STATUS" for the status; here it is another field, which the signature has to cover.
 func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	signature := goodForm(t).Get("signature")
 	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED"`
@@ -811,6 +846,7 @@ func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 }
 
 func TestCallbackJSONAttackShape(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	signature := goodForm(t).Get("signature")
 	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"`
@@ -837,6 +873,7 @@ func TestCallbackJSONAttackShape(t *testing.T) {
 		"invalid UTF-8 in name": `{` + fields + ",\"\xff\":\"1\"}",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := v.VerifyCallbackJSON([]byte(body))
 			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
 		})
@@ -853,6 +890,7 @@ func TestCallbackJSONAttackShape(t *testing.T) {
 		"oversized":     {`{` + fields + `,"error_message":"` + strings.Repeat("x", callbackMaxBytes) + `"}`, plural.ReasonBodyTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := v.VerifyCallbackJSON([]byte(tc.body))
 			requireRefused(t, err, plural.ErrMalformedCallback, tc.reason)
 		})
@@ -869,6 +907,7 @@ func manyJSONFields(n int) string {
 
 // Only what a Verifier made, and nobody changed, is good enough for Confirm; nothing is sent otherwise.
 func TestCallbackAttackMadeByHand(t *testing.T) {
+	t.Parallel()
 	transport, sent := httpmock.NewMockTransport(), 0
 	transport.RegisterNoResponder(func(*http.Request) (*http.Response, error) {
 		sent++
@@ -902,11 +941,9 @@ func TestCallbackAttackMadeByHand(t *testing.T) {
 		"with an error message":  &otherMessage,
 		"as returned on refusal": refusedCallback(t),
 	} {
-		t.Run(name, func(t *testing.T) {
-			order, err := client.Orders.Confirm(t.Context(), cb, want)
-			require.ErrorIs(t, err, plural.ErrInvalidSignature)
-			require.Nil(t, order)
-		})
+		order, err := client.Orders.Confirm(t.Context(), cb, want)
+		require.ErrorIs(t, err, plural.ErrInvalidSignature, name)
+		require.Nil(t, order, name)
 	}
 	require.Zero(t, sent)
 
@@ -927,6 +964,7 @@ func refusedCallback(t *testing.T) *plural.Callback {
 }
 
 func TestCallbackKeepsPersonalDataOutOfLogs(t *testing.T) {
+	t.Parallel()
 	form := signedForm(t, signatureSecret, url.Values{
 		"order_id": {callbackOrderID}, "status": {"FAILED"}, "error_code": {"CARD_EXPIRED"}, "error_message": {"Asha Rao"}, "mobile_number": {"9876543210"},
 	})

@@ -1,7 +1,7 @@
 package plural_test
 
 import (
-	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,23 +18,24 @@ const (
 	testKeep  = 72 * time.Hour
 )
 
-func mustClaim(t testing.TB, d plural.Deduper, id string) string {
-	t.Helper()
-	claim, err := d.Claim(t.Context(), id, testLease)
-	require.NoError(t, err)
-	require.Equal(t, plural.Claimed, claim.State)
-	require.NotEmpty(t, claim.Token)
+func mustClaim(tb testing.TB, d plural.Deduper, id string) string {
+	tb.Helper()
+	claim, err := d.Claim(tb.Context(), id, testLease)
+	require.NoError(tb, err)
+	require.Equal(tb, plural.Claimed, claim.State)
+	require.NotEmpty(tb, claim.Token)
 	return claim.Token
 }
 
-func requireState(t testing.TB, d plural.Deduper, id string, want plural.ClaimState) {
-	t.Helper()
-	claim, err := d.Claim(t.Context(), id, testLease)
-	require.NoError(t, err)
-	require.Equal(t, plural.Claim{State: want}, claim)
+func requireState(tb testing.TB, d plural.Deduper, id string, want plural.ClaimState) {
+	tb.Helper()
+	claim, err := d.Claim(tb.Context(), id, testLease)
+	require.NoError(tb, err)
+	require.Equal(tb, plural.Claim{State: want}, claim)
 }
 
 func TestMemoryDeduperClaimCommit(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := plural.NewMemoryDeduper(0)
 		token := mustClaim(t, d, "a")
@@ -53,6 +54,7 @@ func TestMemoryDeduperClaimCommit(t *testing.T) {
 }
 
 func TestMemoryDeduperRelease(t *testing.T) {
+	t.Parallel()
 	d := plural.NewMemoryDeduper(0)
 	token := mustClaim(t, d, "a")
 	require.NoError(t, d.Release(t.Context(), "a", token))
@@ -75,6 +77,7 @@ func TestMemoryDeduperRelease(t *testing.T) {
 }
 
 func TestMemoryDeduperLeaseEnds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := plural.NewMemoryDeduper(0)
 		first := mustClaim(t, d, "a")
@@ -95,6 +98,7 @@ func TestMemoryDeduperLeaseEnds(t *testing.T) {
 
 // Nobody took over: the work is done, and doing it again would help nobody.
 func TestMemoryDeduperLateCommitWithoutRival(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := plural.NewMemoryDeduper(0)
 		token := mustClaim(t, d, "a")
@@ -111,6 +115,7 @@ func TestMemoryDeduperLateCommitWithoutRival(t *testing.T) {
 }
 
 func TestMemoryDeduperFull(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := plural.NewMemoryDeduper(2)
 		claimed := mustClaim(t, d, "a")
@@ -143,9 +148,10 @@ func TestMemoryDeduperFull(t *testing.T) {
 }
 
 func TestMemoryDeduperReleaseMakesRoom(t *testing.T) {
+	t.Parallel()
 	d := plural.NewMemoryDeduper(1)
 	for i := range 5 {
-		id := fmt.Sprint(i)
+		id := strconv.Itoa(i)
 		require.NoError(t, d.Release(t.Context(), id, mustClaim(t, d, id)))
 	}
 	mustClaim(t, d, "last")
@@ -155,24 +161,25 @@ func TestMemoryDeduperReleaseMakesRoom(t *testing.T) {
 
 // The order in which entries end is not that in which they came.
 func TestMemoryDeduperEvictsOnlyWhatEnded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := plural.NewMemoryDeduper(100)
 		tokens := map[int]string{}
 		for i := range 100 {
-			claim, err := d.Claim(t.Context(), fmt.Sprint(i), time.Duration(1+(i*37)%100)*time.Minute)
+			claim, err := d.Claim(t.Context(), strconv.Itoa(i), time.Duration(1+(i*37)%100)*time.Minute)
 			require.NoError(t, err)
 			tokens[i] = claim.Token
 		}
 		for minute := 1; minute <= 100; minute++ {
-			_, err := d.Claim(t.Context(), fmt.Sprint("new", minute), 1000*time.Hour)
+			_, err := d.Claim(t.Context(), "new"+strconv.Itoa(minute), 1000*time.Hour)
 			require.ErrorIs(t, err, plural.ErrDeduperFull)
 			<-time.After(time.Minute)
-			claim, err := d.Claim(t.Context(), fmt.Sprint("new", minute), 1000*time.Hour)
+			claim, err := d.Claim(t.Context(), "new"+strconv.Itoa(minute), 1000*time.Hour)
 			require.NoError(t, err)
 			require.Equal(t, plural.Claimed, claim.State)
 			for i := range 100 {
 				ended := 1+(i*37)%100 <= minute
-				claim, err := d.Claim(t.Context(), fmt.Sprint(i), time.Hour)
+				claim, err := d.Claim(t.Context(), strconv.Itoa(i), time.Hour)
 				if ended {
 					require.ErrorIs(t, err, plural.ErrDeduperFull)
 					continue
@@ -186,6 +193,7 @@ func TestMemoryDeduperEvictsOnlyWhatEnded(t *testing.T) {
 }
 
 func TestMemoryDeduperRefusesNonsense(t *testing.T) {
+	t.Parallel()
 	d := plural.NewMemoryDeduper(-1)
 	for _, lease := range []time.Duration{0, -time.Second} {
 		claim, err := d.Claim(t.Context(), "a", lease)
@@ -203,6 +211,7 @@ func TestMemoryDeduperRefusesNonsense(t *testing.T) {
 }
 
 func TestMemoryDeduperZeroValue(t *testing.T) {
+	t.Parallel()
 	var d plural.MemoryDeduper
 	token := mustClaim(t, &d, "a")
 	require.NoError(t, d.Commit(t.Context(), "a", token, testKeep))
@@ -211,6 +220,7 @@ func TestMemoryDeduperZeroValue(t *testing.T) {
 }
 
 func TestMemoryDeduperConcurrently(t *testing.T) {
+	t.Parallel()
 	d := plural.NewMemoryDeduper(1000)
 	var handled [50]atomic.Int32
 	var wg sync.WaitGroup
@@ -218,7 +228,7 @@ func TestMemoryDeduperConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for i := range 500 {
 				n := (i*7 + worker) % len(handled)
-				id := fmt.Sprint(n)
+				id := strconv.Itoa(n)
 				claim, err := d.Claim(t.Context(), id, testLease)
 				if err != nil {
 					t.Error(err)

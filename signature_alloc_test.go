@@ -11,6 +11,8 @@ import (
 )
 
 // The race detector makes sync.Pool forget things at random, so this cannot be measured under it.
+//
+//nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {
 	v := webhookVerifier(t)
 	good, body := goodWebhook(webhookBody)
@@ -34,6 +36,7 @@ func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(500, func() { _ = v.VerifyWebhookSignature(stale, body) }), "stale")
 }
 
+//nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyCallbackAllocatesLittle(t *testing.T) {
 	v := mustVerifier(t, signatureSecret)
 	form := goodForm(t)

@@ -43,49 +43,50 @@ func naiveHMAC(key, message []byte) []byte {
 	return sum[:]
 }
 
-func unhex(t testing.TB, digits string) []byte {
-	t.Helper()
+func unhex(tb testing.TB, digits string) []byte {
+	tb.Helper()
 	raw, err := hex.DecodeString(digits)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return raw
 }
 
-func mustKey(t testing.TB, make func(string) (plural.Key, error), secret string) plural.Key {
-	t.Helper()
-	key, err := make(secret)
-	require.NoError(t, err)
+func mustKey(tb testing.TB, form func(string) (plural.Key, error), secret string) plural.Key {
+	tb.Helper()
+	key, err := form(secret)
+	require.NoError(tb, err)
 	return key
 }
 
-func mustVerifier(t testing.TB, secret string, opts ...plural.VerifierOption) *plural.Verifier {
-	t.Helper()
+func mustVerifier(tb testing.TB, secret string, opts ...plural.VerifierOption) *plural.Verifier {
+	tb.Helper()
 	v, err := plural.NewVerifier(secret, opts...)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return v
 }
 
-func readGolden(t testing.TB, name string, into any) {
-	t.Helper()
+func readGolden(tb testing.TB, name string, into any) {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "signature", name))
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(data, into))
+	require.NoError(tb, err)
+	require.NoError(tb, json.Unmarshal(data, into))
 }
 
 // requireRefused says that err is of the kind, for the reason, and of no other kind.
-func requireRefused(t testing.TB, err, kind error, reason plural.VerificationReason) {
-	t.Helper()
-	require.ErrorIs(t, err, kind)
+func requireRefused(tb testing.TB, err, kind error, reason plural.VerificationReason) {
+	tb.Helper()
+	require.ErrorIs(tb, err, kind)
 	var refusal *plural.VerificationError
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, reason, refusal.Reason())
-	require.Equal(t, kind.Error()+": "+string(reason), err.Error())
+	require.ErrorAs(tb, err, &refusal)
+	require.Equal(tb, reason, refusal.Reason())
+	require.Equal(tb, kind.Error()+": "+string(reason), err.Error())
 	for _, other := range []error{plural.ErrInvalidSignature, plural.ErrStaleTimestamp, plural.ErrMalformedCallback, plural.ErrMalformedWebhook} {
-		require.Equal(t, errors.Is(kind, other), errors.Is(err, other))
+		require.Equal(tb, errors.Is(kind, other), errors.Is(err, other))
 	}
 }
 
 // RFC 4231, test cases 1, 3, 4, 6 and 7.
 func TestSignAgreesWithRFC4231(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct{ key, message, want string }{
 		"1": {
 			strings.Repeat("0b", 20), hex.EncodeToString([]byte("Hi There")),
@@ -111,6 +112,7 @@ func TestSignAgreesWithRFC4231(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			key := mustKey(t, plural.HexKey, tc.key)
 			for range 3 { // the HMAC is used again
 				require.Equal(t, strings.ToUpper(tc.want), plural.Sign(unhex(t, tc.message), key))
@@ -120,10 +122,12 @@ func TestSignAgreesWithRFC4231(t *testing.T) {
 }
 
 func TestSignIsEmptyForTheZeroKey(t *testing.T) {
+	t.Parallel()
 	require.Empty(t, plural.Sign([]byte("order_id=1&status=PROCESSED"), plural.Key{}))
 }
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	const raw = "dash-Board_Secret.9"
 	long := strings.Repeat("k", 100)
 	for name, tc := range map[string]struct {
@@ -147,6 +151,7 @@ func TestKeys(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			message := []byte("order_id=1&status=PROCESSED")
 			want := strings.ToUpper(hex.EncodeToString(naiveHMAC(tc.want, message)))
 			require.Equal(t, want, plural.Sign(message, mustKey(t, tc.make, tc.secret)))
@@ -155,6 +160,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
+	t.Parallel()
 	const hexDigits = "0011223344556677"
 	for name, tc := range map[string]struct {
 		make   func(string) (plural.Key, error)
@@ -193,6 +199,7 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 		"base64: prefix twice":     {plural.Base64Key, "whsec_whsec_ZGFzaGJvYXJk"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			key, err := tc.make(tc.secret)
 			require.Error(t, err)
 			require.Equal(t, "plural.Key{}", key.String())
@@ -205,6 +212,7 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 }
 
 func TestNewVerifierRefuses(t *testing.T) {
+	t.Parallel()
 	key := mustKey(t, plural.RawKey, "dashboard")
 	for name, tc := range map[string]struct {
 		secret string
@@ -228,6 +236,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 		"nil option":                                   {signatureSecret, []plural.VerifierOption{nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			v, err := plural.NewVerifier(tc.secret, tc.opts...)
 			require.Error(t, err)
 			require.Nil(t, v)
@@ -240,6 +249,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 }
 
 func TestVerifierWithoutKeysRefusesEverything(t *testing.T) {
+	t.Parallel()
 	key := mustKey(t, plural.HexKey, signatureSecret)
 	form := signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}})
 	header, body := signedWebhook(unhex(t, signatureSecret), webhookClock().Unix(), `{"event_type":"ORDER_PROCESSED"}`)
@@ -250,6 +260,7 @@ func TestVerifierWithoutKeysRefusesEverything(t *testing.T) {
 		"webhook keys": mustVerifier(t, "", plural.WithWebhookKeys(key), plural.WithClock(webhookClock)),
 	} {
 		t.Run("callback/"+name, func(t *testing.T) {
+			t.Parallel()
 			_, err := v.VerifyCallback(form)
 			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonNoKeys)
 			_, err = v.VerifyCallbackRequest(formRequest(form.Encode()))
@@ -264,6 +275,7 @@ func TestVerifierWithoutKeysRefusesEverything(t *testing.T) {
 		"callback keys": mustVerifier(t, "", plural.WithCallbackKeys(key), plural.WithClock(webhookClock)),
 	} {
 		t.Run("webhook/"+name, func(t *testing.T) {
+			t.Parallel()
 			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonNoKeys)
 			_, err := v.VerifyWebhook(header, body)
 			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonNoKeys)
@@ -278,6 +290,7 @@ func TestVerifierWithoutKeysRefusesEverything(t *testing.T) {
 }
 
 func TestSecretWithCallbackKeysServesWebhooksAsItsCharacters(t *testing.T) {
+	t.Parallel()
 	const secret = "fgwei7egyhuggwp39w8rh"
 	v := mustVerifier(t, secret, plural.WithCallbackKeys(mustKey(t, plural.HexKey, signatureSecret)), plural.WithClock(webhookClock))
 
@@ -288,6 +301,7 @@ func TestSecretWithCallbackKeysServesWebhooksAsItsCharacters(t *testing.T) {
 }
 
 func TestVerifierKeepsItsOwnKeys(t *testing.T) {
+	t.Parallel()
 	keys := []plural.Key{mustKey(t, plural.HexKey, signatureSecret)}
 	v := mustVerifier(t, "", plural.WithCallbackKeys(keys...))
 	keys[0] = mustKey(t, plural.HexKey, strings.Repeat("00", 16))
@@ -297,6 +311,7 @@ func TestVerifierKeepsItsOwnKeys(t *testing.T) {
 }
 
 func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret, plural.WithClock(webhookClock))
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -338,6 +353,7 @@ func formattings(t *testing.T, value any) map[string]string {
 }
 
 func TestSecretsAreRedacted(t *testing.T) {
+	t.Parallel()
 	const raw = "dash-Board_Secret.9"
 	hexKey, rawKey := mustKey(t, plural.HexKey, signatureSecret), mustKey(t, plural.RawKey, raw)
 	v := mustVerifier(t, signatureSecret, plural.WithWebhookKeys(rawKey, hexKey))
@@ -407,7 +423,7 @@ func secretSpellings(t *testing.T, raw, hexSecret string) []string {
 			hex.EncodeToString(secret),
 			strings.ToUpper(hex.EncodeToString(secret)),
 			base64.StdEncoding.EncodeToString(secret),
-			strings.Trim(fmt.Sprint(secret), "[]"),
+			strings.Trim(fmt.Sprintf("%d", secret), "[]"),
 			strings.Trim(fmt.Sprintf("%#v", secret), "[]byte{}"),
 			strings.Trim(fmt.Sprintf("%o", secret), "[]"),
 			strings.Trim(fmt.Sprintf("%b", secret), "[]"),
@@ -417,6 +433,7 @@ func secretSpellings(t *testing.T, raw, hexSecret string) []string {
 }
 
 func TestRefusalsDoNotTellTheExpectedSignature(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, signatureSecret, plural.WithClock(webhookClock))
 	form := signedForm(t, signatureSecret, url.Values{
 		"order_id": {"v1-private-order"}, "status": {"FAILED"}, "error_message": {"Asha Rao has no money"},
@@ -442,6 +459,7 @@ func TestRefusalsDoNotTellTheExpectedSignature(t *testing.T) {
 }
 
 func TestZeroVerificationErrorIsNoSentinel(t *testing.T) {
+	t.Parallel()
 	err := new(plural.VerificationError)
 	require.NotErrorIs(t, err, plural.ErrInvalidSignature)
 	require.NotErrorIs(t, err, nil)

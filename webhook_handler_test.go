@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ func counting(calls *atomic.Int32) func(context.Context, *plural.Event) error {
 }
 
 func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
+	t.Parallel()
 	var events []*plural.Event
 	h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
 		events = append(events, e)
@@ -70,6 +72,7 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 }
 
 func TestWebhookHandlerPassesUnknownEventsOn(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{`{"event_type":"ORDER_TELEPORTED","data":{"x":[1,{}]},"later":true}`, `{"payload":"payload"}`, `{}`} {
 		var got string
 		h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
@@ -83,6 +86,7 @@ func TestWebhookHandlerPassesUnknownEventsOn(t *testing.T) {
 }
 
 func TestWebhookHandlerRefuses(t *testing.T) {
+	t.Parallel()
 	good, body := goodWebhook(webhookBody)
 	with := func(change func(r *http.Request)) *http.Request {
 		r := webhookRequest(good, body)
@@ -128,6 +132,7 @@ func TestWebhookHandlerRefuses(t *testing.T) {
 		}(), http.StatusUnauthorized, plural.ReasonTimestampFuture},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var log bytes.Buffer
 			var calls atomic.Int32
 			deduper := new(scriptedDeduper)
@@ -154,6 +159,7 @@ func signedRequest(body string) *http.Request {
 }
 
 func TestWebhookHandlerMaxBody(t *testing.T) {
+	t.Parallel()
 	for most, accepted := range map[int64]bool{
 		int64(len(webhookBody)): true, int64(len(webhookBody)) - 1: false, 0: true, -1: true, math.MaxInt64: true, math.MaxInt64 - 1: true, 1: false,
 	} {
@@ -171,6 +177,7 @@ func TestWebhookHandlerMaxBody(t *testing.T) {
 }
 
 func TestWebhookHandlerErrorIsDeliveredAgain(t *testing.T) {
+	t.Parallel()
 	var calls int
 	var log bytes.Buffer
 	h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
@@ -193,8 +200,10 @@ func TestWebhookHandlerErrorIsDeliveredAgain(t *testing.T) {
 }
 
 func TestWebhookHandlerPanic(t *testing.T) {
+	t.Parallel()
 	for name, value := range map[string]any{"error": errors.New("boom"), "text": "boom", "abort": http.ErrAbortHandler, "nil": nil} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var calls int
 			var log bytes.Buffer
 			h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
@@ -221,6 +230,7 @@ func TestWebhookHandlerPanic(t *testing.T) {
 
 // A test that fails inside the function ends its goroutine without a panic.
 func TestWebhookHandlerGoexitReleasesTheClaim(t *testing.T) {
+	t.Parallel()
 	var calls int
 	h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
 		calls++
@@ -241,6 +251,7 @@ func TestWebhookHandlerGoexitReleasesTheClaim(t *testing.T) {
 }
 
 func TestWebhookHandlerConcurrentDuplicates(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const deliveries = 50
 		var calls atomic.Int32
@@ -271,6 +282,7 @@ type contextKey struct{}
 
 // Plural hangs up after five seconds. That must not roll the merchant's work back.
 func TestWebhookHandlerSenderHangsUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var calls int
 		h := plural.NewWebhookHandler(webhookVerifier(t), func(ctx context.Context, _ *plural.Event) error {
@@ -295,6 +307,7 @@ func TestWebhookHandlerSenderHangsUp(t *testing.T) {
 
 // The same over sockets, where the server cancels the request's context when it sees the connection close.
 func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
 	hangUp := make(chan struct{})
 	requestEnded := make(chan (<-chan struct{}), 1)
@@ -345,6 +358,7 @@ func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
 }
 
 func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
+	t.Parallel()
 	for lease, want := range map[time.Duration]time.Duration{
 		-1:               55 * time.Second, // the default
 		0:                55 * time.Second,
@@ -372,6 +386,7 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 
 // A function that ignores its context outlasts the lease, and a redelivery overtakes it. Its late success must not pass for the second worker's.
 func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
 		var log bytes.Buffer
@@ -447,6 +462,7 @@ func (d *scriptedDeduper) Release(ctx context.Context, id, token string) error {
 }
 
 func TestWebhookHandlerDeduper(t *testing.T) {
+	t.Parallel()
 	down := errors.New("deduper is down")
 	for name, tc := range map[string]struct {
 		deduper *scriptedDeduper
@@ -477,6 +493,7 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var calls atomic.Int32
 			var log bytes.Buffer
 			h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
@@ -509,6 +526,7 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 
 // The deduper's calls are bounded, are not the function's context, and do not end with the sender.
 func TestWebhookHandlerDeduperHangs(t *testing.T) {
+	t.Parallel()
 	for call, want := range map[string]struct {
 		status int
 		took   time.Duration
@@ -537,6 +555,7 @@ func TestWebhookHandlerDeduperHangs(t *testing.T) {
 
 // The lease has to outlast the function and the commit, also when the claim was slow.
 func TestWebhookHandlerCountsTheClaimsTime(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		h := plural.NewWebhookHandler(webhookVerifier(t), func(ctx context.Context, _ *plural.Event) error {
@@ -559,11 +578,12 @@ func (d slowDeduper) Claim(ctx context.Context, id string, lease time.Duration) 
 }
 
 func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
 		h := plural.NewWebhookHandler(mustVerifier(t, signatureSecret), counting(&calls), plural.WithDeduper(plural.NewMemoryDeduper(1)))
 		delivery := func(id string) int {
-			timestamp := fmt.Sprint(time.Now().Unix())
+			timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 			return deliver(h, webhookHeader(id, timestamp, naiveWebhookSignature([]byte(signatureSecret), id, timestamp, webhookBody)), []byte(webhookBody))
 		}
 		require.Equal(t, http.StatusOK, delivery("a"))
@@ -577,6 +597,7 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 }
 
 func TestWebhookHandlerMadeWrongly(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
 	var log bytes.Buffer
 	logger := plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil)))
@@ -594,6 +615,7 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 }
 
 func TestWebhookHandlerBodyThatPanics(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
 	r := signedRequest(webhookBody)
 	r.Body = io.NopCloser(panickingReader{})
@@ -609,6 +631,7 @@ func (panickingReader) Read([]byte) (int, error) { panic("broken middleware") }
 
 // Chunked and slow, over sockets: the body arrives in pieces.
 func TestWebhookHandlerOverHTTP(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int32
 	server := httptest.NewServer(plural.NewWebhookHandler(webhookVerifier(t), counting(&calls)))
 	defer server.Close()

@@ -44,14 +44,15 @@ func goodWebhook(body string) (http.Header, []byte) {
 	return signedWebhook([]byte(signatureSecret), webhookClock().Unix(), body)
 }
 
-func webhookVerifier(t testing.TB) *plural.Verifier {
-	t.Helper()
-	return mustVerifier(t, signatureSecret, plural.WithClock(webhookClock))
+func webhookVerifier(tb testing.TB) *plural.Verifier {
+	tb.Helper()
+	return mustVerifier(tb, signatureSecret, plural.WithClock(webhookClock))
 }
 
 const webhookBody = `{"event_type":"ORDER_AUTHORIZED","data":{"order_id":"v1-2511220915-aa-Zq7Lm2","status":"AUTHORIZED"}}`
 
 func TestWebhookVectors(t *testing.T) {
+	t.Parallel()
 	var vectors []struct {
 		Name, Secret, Body string
 		SecretForm         string `json:"secret_form"`
@@ -63,6 +64,7 @@ func TestWebhookVectors(t *testing.T) {
 	makers := map[string]func(string) (plural.Key, error){"raw": plural.RawKey, "hex": plural.HexKey, "base64": plural.Base64Key}
 	for _, vector := range vectors {
 		t.Run(vector.Name, func(t *testing.T) {
+			t.Parallel()
 			header := http.Header{}
 			for name, value := range vector.Headers {
 				header.Set(name, value)
@@ -93,6 +95,7 @@ func TestWebhookVectors(t *testing.T) {
 
 // The vector of Plural's webhook documentation, signature verification.
 func TestWebhookPublishedVector(t *testing.T) {
+	t.Parallel()
 	var vector struct {
 		Headers map[string]string
 		Body    string
@@ -122,6 +125,7 @@ func TestWebhookPublishedVector(t *testing.T) {
 
 // Every change of one bit of what is signed, or of the signature, has to be noticed.
 func TestWebhookTamperedWith(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	header, body := goodWebhook(`{"event_type":"X"}`)
 	for i := range len(body) * 8 {
@@ -151,6 +155,7 @@ func TestWebhookTamperedWith(t *testing.T) {
 
 // The separator is what keeps id, timestamp and body apart.
 func TestWebhookAttackResplitting(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	key := []byte(signatureSecret)
 	signature := naiveWebhookSignature(key, "msg", "1763802000", `1{"event_type":"X"}`)
@@ -166,6 +171,7 @@ func TestWebhookAttackResplitting(t *testing.T) {
 
 // One secret may sign both families: what was signed as a callback must not pass as a webhook, nor the other way round.
 func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
+	t.Parallel()
 	key := mustKey(t, plural.HexKey, signatureSecret)
 	v := mustVerifier(t, "", plural.WithCallbackKeys(key), plural.WithWebhookKeys(key), plural.WithClock(webhookClock))
 
@@ -201,6 +207,7 @@ func failedForm(message string) url.Values {
 }
 
 func TestWebhookAttackKeyConfusion(t *testing.T) {
+	t.Parallel()
 	asBase64, err := base64.StdEncoding.DecodeString(signatureSecret)
 	require.NoError(t, err)
 	readings := map[string]struct {
@@ -225,6 +232,7 @@ func TestWebhookAttackKeyConfusion(t *testing.T) {
 }
 
 func TestWebhookKeyRotation(t *testing.T) {
+	t.Parallel()
 	v := mustVerifier(t, "", plural.WithClock(webhookClock),
 		plural.WithWebhookKeys(mustKey(t, plural.RawKey, "next-Secret"), mustKey(t, plural.RawKey, "last-Secret")))
 	for _, secret := range []string{"next-Secret", "last-Secret"} {
@@ -236,6 +244,7 @@ func TestWebhookKeyRotation(t *testing.T) {
 }
 
 func TestWebhookSeveralSignatures(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	header, body := goodWebhook(webhookBody)
 	right := header.Get("Webhook-Signature")
@@ -267,7 +276,8 @@ func TestWebhookSeveralSignatures(t *testing.T) {
 		"very long":                {list(right, "v2,"+strings.Repeat("A", 1024)), plural.ReasonSignatureMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			header.Set("Webhook-Signature", tc.list)
+			t.Parallel()
+			header := webhookHeader(webhookID, "1763802000", tc.list)
 			err := v.VerifyWebhookSignature(header, body)
 			if tc.reason == "" {
 				require.NoError(t, err)
@@ -279,23 +289,24 @@ func TestWebhookSeveralSignatures(t *testing.T) {
 }
 
 func TestWebhookAttackVersionDowngrade(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	header, body := goodWebhook(webhookBody)
 	encoded := strings.TrimPrefix(header.Get("Webhook-Signature"), "v1,")
 	for version, reason := range map[string]plural.VerificationReason{
-		"v0,":  plural.ReasonSignatureVersion,
-		"V1,":  plural.ReasonSignatureVersion,
-		"v2,":  plural.ReasonSignatureVersion,
-		"v1a,": plural.ReasonSignatureVersion,
-		"v10,": plural.ReasonSignatureVersion,
-		"v,":   plural.ReasonSignatureVersion,
-		"1,":   plural.ReasonSignatureVersion,
-		",":    plural.ReasonSignatureMalformed,
-		"":     plural.ReasonSignatureMalformed,
-		"v1":   plural.ReasonSignatureMalformed,
-		"v1=":  plural.ReasonSignatureMalformed,
-		"v1,,": plural.ReasonSignatureMalformed,
-		"v1, ": plural.ReasonSignatureMalformed,
+		"v0,":     plural.ReasonSignatureVersion,
+		"V1,":     plural.ReasonSignatureVersion,
+		"v2,":     plural.ReasonSignatureVersion,
+		"v1a,":    plural.ReasonSignatureVersion,
+		"v10,":    plural.ReasonSignatureVersion,
+		"v,":      plural.ReasonSignatureVersion,
+		"1,":      plural.ReasonSignatureVersion,
+		",":       plural.ReasonSignatureMalformed,
+		"":        plural.ReasonSignatureMalformed,
+		"v1":      plural.ReasonSignatureMalformed,
+		"v1=":     plural.ReasonSignatureMalformed,
+		"v1,,":    plural.ReasonSignatureMalformed,
+		"v1,\x20": plural.ReasonSignatureMalformed,
 	} {
 		header.Set("Webhook-Signature", version+encoded)
 		requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, reason)
@@ -303,6 +314,7 @@ func TestWebhookAttackVersionDowngrade(t *testing.T) {
 }
 
 func TestWebhookAttackSignatureEncoding(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	header, body := goodWebhook(webhookBody)
 	right := strings.TrimPrefix(header.Get("Webhook-Signature"), "v1,")
@@ -339,13 +351,15 @@ func TestWebhookAttackSignatureEncoding(t *testing.T) {
 		"only padding":      strings.Repeat("=", 44),
 	} {
 		t.Run(name, func(t *testing.T) {
-			header.Set("Webhook-Signature", "v1,"+signature)
+			t.Parallel()
+			header := webhookHeader(webhookID, "1763802000", "v1,"+signature)
 			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed)
 		})
 	}
 }
 
 func TestWebhookAttackHeaderRepetition(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	reasons := map[string]struct {
 		kind   error
@@ -377,6 +391,7 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 }
 
 func TestWebhookHeadersInAnySpelling(t *testing.T) {
+	t.Parallel()
 	good, body := goodWebhook(webhookBody)
 	for _, spell := range []func(string) string{strings.ToLower, strings.ToUpper} {
 		header := http.Header{"Content-Type": {"application/json"}}
@@ -393,6 +408,7 @@ func TestWebhookHeadersInAnySpelling(t *testing.T) {
 }
 
 func TestWebhookHeadersMissing(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	for name, want := range map[string]struct {
 		kind   error
@@ -414,6 +430,7 @@ func TestWebhookHeadersMissing(t *testing.T) {
 }
 
 func TestWebhookIDs(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	for id, accepted := range map[string]bool{
 		"a":                            true,
@@ -444,6 +461,7 @@ func TestWebhookIDs(t *testing.T) {
 }
 
 func TestWebhookAttackTimestampSpelling(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	for timestamp, accepted := range map[string]bool{
 		"1763802000":                   true,
@@ -477,6 +495,7 @@ func TestWebhookAttackTimestampSpelling(t *testing.T) {
 }
 
 func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
+	t.Parallel()
 	now := webhookClock()
 	for name, tc := range map[string]struct {
 		tolerance time.Duration // 0: the default
@@ -501,6 +520,7 @@ func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
 		"a clock beyond what it can say": {math.MaxInt64 - 1, time.Unix(1<<60, 0), 0, plural.ReasonTimestampPast},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			opts := []plural.VerifierOption{plural.WithClock(func() time.Time { return tc.clock })}
 			if tc.tolerance != 0 {
 				opts = append(opts, plural.WithTolerance(tc.tolerance))
@@ -524,6 +544,7 @@ func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
 }
 
 func TestWebhookBodies(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	for name, tc := range map[string]struct {
 		body   string
@@ -546,6 +567,7 @@ func TestWebhookBodies(t *testing.T) {
 		"nested beyond reason": {`{"data":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, plural.ReasonJSON},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			header, body := goodWebhook(tc.body)
 			event, err := v.VerifyWebhook(header, body)
 			if tc.reason != "" {
@@ -567,6 +589,7 @@ func TestWebhookBodies(t *testing.T) {
 }
 
 func TestEventEnvelope(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	for name, tc := range map[string]struct {
 		body string
@@ -584,6 +607,7 @@ func TestEventEnvelope(t *testing.T) {
 		"more in envelope": {`{"event_type":"SUBSCRIPTION_PENDING","event_id":"e","merchant_id":"2345","data":{}}`, plural.EventSubscriptionPending, `{}`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			header, body := goodWebhook(tc.body)
 			event, err := v.VerifyWebhook(header, body)
 			require.NoError(t, err)
@@ -602,6 +626,7 @@ func TestEventEnvelope(t *testing.T) {
 }
 
 func TestEventOrder(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	for name, tc := range map[string]struct{ body, id string }{
 		"snake_case": {`{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1","status":"PROCESSED","payments":[]}}`, "v1-1"},
@@ -610,6 +635,7 @@ func TestEventOrder(t *testing.T) {
 		"new event":  {`{"event_type":"ORDER_TELEPORTED","data":{"order_id":"v1-4","status":"PROCESSED","a":{"b":[1]}}}`, "v1-4"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			header, body := goodWebhook(tc.body)
 			event, err := v.VerifyWebhook(header, body)
 			require.NoError(t, err)
@@ -631,6 +657,7 @@ func TestEventOrder(t *testing.T) {
 		"empty":        `{"event_type":"ORDER_PROCESSED","data":{}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			header, raw := goodWebhook(body)
 			event, err := v.VerifyWebhook(header, raw)
 			require.NoError(t, err)
@@ -650,6 +677,7 @@ func TestEventOrder(t *testing.T) {
 }
 
 func TestEventTypeIsKnown(t *testing.T) {
+	t.Parallel()
 	for _, known := range []plural.EventType{
 		"ORDER_AUTHORIZED", "ORDER_PROCESSED", "ORDER_CANCELLED", "ORDER_FAILED", "PAYMENT_FAILED", "REFUND_PROCESSED", "REFUND_FAILED",
 		"CUSTOMER_ACTIVATED", "CUSTOMER_DELETED", "CUSTOMER_SUSPENDED", "CUSTOMER_CREATION_FAILED",
@@ -666,6 +694,7 @@ func TestEventTypeIsKnown(t *testing.T) {
 }
 
 func TestEventKeepsPersonalDataOutOfLogs(t *testing.T) {
+	t.Parallel()
 	header, body := goodWebhook(`{"event_type":"CUSTOMER_ACTIVATED","data":{"customer":{"first_name":"Asha","mobile_number":"9876543210"}}}`)
 	event, err := webhookVerifier(t).VerifyWebhook(header, body)
 	require.NoError(t, err)
@@ -692,10 +721,12 @@ func TestEventKeepsPersonalDataOutOfLogs(t *testing.T) {
 }
 
 func TestWebhookRequestAttacks(t *testing.T) {
+	t.Parallel()
 	v := webhookVerifier(t)
 	header, body := goodWebhook(webhookBody)
 
 	t.Run("method", func(t *testing.T) {
+		t.Parallel()
 		for _, method := range []string{http.MethodGet, http.MethodPut, "post", ""} {
 			r := webhookRequest(header, body)
 			r.Method = method
@@ -706,6 +737,7 @@ func TestWebhookRequestAttacks(t *testing.T) {
 		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonMethod)
 	})
 	t.Run("body read twice", func(t *testing.T) {
+		t.Parallel()
 		r := webhookRequest(header, body)
 		_, err := v.VerifyWebhookRequest(r)
 		require.NoError(t, err)
@@ -713,6 +745,7 @@ func TestWebhookRequestAttacks(t *testing.T) {
 		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonBodyEmpty)
 	})
 	t.Run("compressed body", func(t *testing.T) {
+		t.Parallel()
 		var squeezed bytes.Buffer
 		w := gzip.NewWriter(&squeezed)
 		_, err := w.Write(body)
@@ -724,6 +757,7 @@ func TestWebhookRequestAttacks(t *testing.T) {
 		requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonContentEncoding)
 	})
 	t.Run("oversized body", func(t *testing.T) {
+		t.Parallel()
 		const most = 1 << 20
 		for size, accepted := range map[int]bool{most: true, most + 1: false, 3 * most: false} {
 			header, body := goodWebhook(webhookBody + strings.Repeat(" ", size-len(webhookBody)))
@@ -742,6 +776,7 @@ func TestWebhookRequestAttacks(t *testing.T) {
 		}
 	})
 	t.Run("chunked body", func(t *testing.T) {
+		t.Parallel()
 		r := webhookRequest(header, body)
 		r.ContentLength = -1
 		r.Body = io.NopCloser(iotest.OneByteReader(r.Body))
@@ -749,6 +784,7 @@ func TestWebhookRequestAttacks(t *testing.T) {
 		require.NoError(t, err)
 	})
 	t.Run("broken body", func(t *testing.T) {
+		t.Parallel()
 		broken := errors.New("connection reset")
 		r := webhookRequest(header, nil)
 		r.ContentLength = -1
