@@ -30,7 +30,6 @@ type orderDoc struct {
 	UpdatedAt               string          `json:"updated_at"`
 	IntegrationMode         string          `json:"integration_mode,omitempty"`
 	PaymentRetriesRemaining *int            `json:"payment_retries_remaining,omitempty"`
-	Padding                 string          `json:"padding,omitempty"` // only of a huge body
 }
 
 type paymentDoc struct {
@@ -68,7 +67,6 @@ type view struct {
 	noCaptureData bool
 	noParent      bool
 	otherOrder    bool
-	padding       int
 }
 
 // document shows one order. Server.mu must be held.
@@ -109,11 +107,8 @@ func (s *Server) document(o *order, v view) orderDoc {
 	}
 	for _, r := range o.refunds {
 		nested := v
-		nested.padding, nested.otherOrder = 0, false
+		nested.otherOrder = false
 		doc.Refunds = append(doc.Refunds, s.document(r, nested))
-	}
-	if v.padding > 0 {
-		doc.Padding = strings.Repeat("x", v.padding)
 	}
 	return doc
 }

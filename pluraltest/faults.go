@@ -43,7 +43,7 @@ const (
 	AnswerOtherOrder    Answer = "other order"        // the normal document under another order's id and reference
 	AnswerSlowHeaders   Answer = "slow headers"       // the normal answer, Delay later
 	AnswerSlowBody      Answer = "slow body"          // the normal headers at once, the body over Delay
-	AnswerHuge          Answer = "huge"               // the normal answer with Size bytes of padding
+	AnswerHuge          Answer = "huge"               // Size blanks, then the normal answer: valid JSON
 )
 
 // Fault is one thing that goes wrong with one request: what happens to the books
@@ -158,7 +158,7 @@ var (
 
 	SlowHeaders = Fault{Name: "SlowHeaders", Answer: AnswerSlowHeaders, Delay: defaultDelay}
 	SlowBody    = Fault{Name: "SlowBody", Answer: AnswerSlowBody, Delay: defaultDelay}
-	// HugeBody is the normal answer, 8 MiB longer.
+	// HugeBody is the normal answer after 8 MiB of blanks.
 	HugeBody = Fault{Name: "HugeBody", Answer: AnswerHuge, Size: defaultHuge}
 )
 

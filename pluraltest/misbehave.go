@@ -1,6 +1,7 @@
 package pluraltest
 
 import (
+	"io"
 	"net/http"
 	"time"
 )
@@ -46,9 +47,6 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	c.view.noCaptureData = f.Answer == AnswerNoCaptureData
 	c.view.noParent = f.Answer == AnswerNoParent
 	c.view.otherOrder = f.Answer == AnswerOtherOrder
-	if f.Answer == AnswerHuge {
-		c.view.padding = f.Size
-	}
 	switch f.Effect {
 	case ApplyPending:
 		c.result = resultPending
@@ -149,11 +147,25 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn,
 		s.write(w, req, a)
 	case AnswerSlowBody:
 		s.drip(w, r, req, a, f.Delay)
-	case AnswerNormal, AnswerStale, AnswerNoCaptureData, AnswerNoParent, AnswerOtherOrder, AnswerHuge:
+	case AnswerHuge:
+		s.writeHead(w, req, a, f.Size+len(a.body))
+		_, _ = io.CopyN(w, blanks{}, int64(f.Size)) // JSON allows them
+		_, _ = w.Write(a.body)
+	case AnswerNormal, AnswerStale, AnswerNoCaptureData, AnswerNoParent, AnswerOtherOrder:
 		s.write(w, req, a)
 	default:
 		panic("pluraltest: unknown answer of a fault: " + string(f.Answer))
 	}
+}
+
+// blanks is an endless stream of spaces.
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
 }
 
 const drops = 10

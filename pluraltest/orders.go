@@ -63,8 +63,7 @@ func (s *Server) createCheckoutOrder(c *call) answer {
 		Redirect string `json:"redirect_url"`
 		Code     int    `json:"response_code"`
 		Message  string `json:"response_message"`
-		Padding  string `json:"padding,omitempty"`
-	}{token, id, s.redirectURL(o), http.StatusOK, "Order Creation Successful.", strings.Repeat("x", c.view.padding)}))
+	}{token, id, s.redirectURL(o), http.StatusOK, "Order Creation Successful."}))
 	a.applied = isNew
 	return a
 }

@@ -1,0 +1,126 @@
+package pluraltest_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func tokenBody(id, secret, grant string) string {
+	return fmt.Sprintf(`{"client_id":%q,"client_secret":%q,"grant_type":%q}`, id, secret, grant)
+}
+
+func TestTokenForms(t *testing.T) {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+	for _, tt := range []struct {
+		form pluraltest.TokenAnswer
+		want map[string]any
+		jwt  bool
+	}{
+		{pluraltest.TokenExpiresAt, map[string]any{"expires_at": "2026-03-01T12:30:00.123456Z"}, true},
+		{pluraltest.TokenExpiresAtMillis, map[string]any{"expires_at": "2026-03-01T12:30:00.123Z"}, true},
+		{pluraltest.TokenExpiresIn, map[string]any{"expires_in": 1800.0}, true},
+		{pluraltest.TokenExpiresInString, map[string]any{"expires_in": "1800"}, true},
+		{pluraltest.TokenWithoutExpiry, map[string]any{}, true},
+		{pluraltest.TokenOpaque, map[string]any{}, false},
+	} {
+		srv := pluraltest.NewServer(t, pluraltest.WithTokenAnswer(tt.form),
+			pluraltest.WithTokenLifetime(30*time.Minute), pluraltest.WithClock(func() time.Time { return start }))
+		a := newAPI(t, srv)
+		r := a.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret, "client_credentials"))
+		require.Equal(t, 200, r.status)
+		require.Equal(t, "Sun, 01 Mar 2026 12:00:00 GMT", r.header.Get("Date"))
+		doc := r.doc(t)
+		token, _ := doc["access_token"].(string)
+		delete(doc, "access_token")
+		require.Equal(t, tt.want, doc)
+		parts := strings.Split(token, ".")
+		require.Equal(t, tt.jwt, len(parts) == 3)
+		if tt.jwt {
+			raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+			require.NoError(t, err)
+			var claims struct{ Exp int64 }
+			require.NoError(t, json.Unmarshal(raw, &claims))
+			require.Equal(t, start.Add(30*time.Minute).Unix(), claims.Exp)
+		}
+
+		require.Equal(t, 2, srv.TokensIssued())
+		a.token = token
+		require.Equal(t, 422, a.get("none").status)
+		srv.Advance(30*time.Minute - time.Nanosecond)
+		require.Equal(t, 422, a.get("none").status)
+		srv.Advance(time.Nanosecond)
+		require.Equal(t, 401, a.get("none").status)
+	}
+}
+
+func TestTokenErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		id, secret, grant  string
+		status             int
+		gateway, oauthCode string
+	}{
+		{"secret", "", "wrong", "client_credentials", 401, "Unauthorized", "invalid_client"},
+		{"id", "wrong", "", "client_credentials", 401, "Unauthorized", "invalid_client"},
+		{"grant", "", "", "password", 422, "Unprocessable Entity", "unsupported_grant_type"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, shape := range []pluraltest.TokenError{pluraltest.TokenErrorGateway, pluraltest.TokenErrorOAuth} {
+				srv := pluraltest.NewServer(t, pluraltest.WithTokenErrors(shape))
+				id, secret := tt.id, tt.secret
+				if id == "" {
+					id = srv.ClientID
+				}
+				if secret == "" {
+					secret = srv.ClientSecret
+				}
+				a := newAPI(t, srv)
+				r := a.do("POST", "/api/auth/v1/token", tokenBody(id, secret, tt.grant))
+				require.Equal(t, tt.status, r.status)
+				if shape == pluraltest.TokenErrorOAuth {
+					require.Equal(t, tt.oauthCode, r.doc(t)["error"])
+				} else {
+					require.EqualValues(t, tt.status, r.doc(t)["status"])
+					require.Equal(t, tt.gateway, r.doc(t)["message"])
+				}
+				require.Equal(t, 1, srv.TokensIssued())
+			}
+		})
+	}
+}
+
+func TestRevokeTokens(t *testing.T) {
+	srv := pluraltest.NewServer(t)
+	a := newAPI(t, srv)
+	srv.RevokeTokens()
+	require.Equal(t, 401, a.get("none").status)
+	require.True(t, srv.Tokens()[0].Revoked)
+	a.token = srv.IssueToken()
+	require.Equal(t, 422, a.get("none").status)
+}
+
+func TestSeedRepeats(t *testing.T) {
+	clock := pluraltest.WithClock(func() time.Time { return time.Unix(1_700_000_000, 0) })
+	names := func() []string {
+		srv := pluraltest.New(pluraltest.WithSeed(3), clock)
+		defer srv.Close()
+		id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "r", Amount: inr(100)})
+		require.NoError(t, err)
+		order, _ := srv.Order(id)
+		return []string{srv.ClientID, srv.ClientSecret, id, order.RedirectURL, srv.IssueToken()}
+	}
+	require.Equal(t, names(), names())
+	other := pluraltest.New()
+	defer other.Close()
+	require.NotEqual(t, names()[1], other.ClientSecret)
+	require.Regexp(t, `^[0-9a-f]{32}$`, other.ClientSecret)
+	require.Regexp(t, `^v1-\d{12}-aa-\w{6}$`, names()[2])
+}

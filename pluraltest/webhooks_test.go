@@ -1,0 +1,286 @@
+package pluraltest_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// merchant notes the webhooks that arrive and answers what it is told.
+type merchant struct {
+	mu     sync.Mutex
+	seen   []seenHook
+	answer func(n int, w http.ResponseWriter, r *http.Request)
+}
+
+type seenHook struct {
+	at              time.Time
+	id, stamp, sign string
+	body            string
+}
+
+func (m *merchant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	m.mu.Lock()
+	m.seen = append(m.seen, seenHook{time.Now(), r.Header.Get("webhook-id"), r.Header.Get("webhook-timestamp"), r.Header.Get("webhook-signature"), string(body)})
+	n := len(m.seen)
+	m.mu.Unlock()
+	if m.answer != nil {
+		m.answer(n, w, r)
+	}
+}
+
+func (m *merchant) hooks() []seenHook {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.seen)
+}
+
+func TestWebhookSchedule(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			m := &merchant{answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }}
+			opts := []pluraltest.Option{pluraltest.WithWebhookHandler(m)}
+			if once {
+				opts = append(opts, pluraltest.WithWebhookStampedOnce())
+			}
+			srv := pluraltest.New(opts...)
+			defer srv.Close()
+			start := time.Now()
+			authorized(t, srv, "r", 100)
+			require.NoError(t, srv.WaitWebhooks(t.Context()))
+
+			seen := m.hooks()
+			require.Len(t, seen, 8)
+			var at time.Duration
+			for i, wait := range pluraltest.WebhookSchedule() {
+				at += wait
+				require.Equal(t, at, seen[i].at.Sub(start))
+				require.Equal(t, seen[0].id, seen[i].id)
+				require.Equal(t, seen[0].body, seen[i].body)
+				require.Equal(t, srv.SignWebhook(seen[i].id, seen[i].stamp, []byte(seen[i].body)), seen[i].sign)
+				require.Equal(t, once || i == 0, seen[i].stamp == seen[0].stamp)
+			}
+			deliveries := srv.Deliveries()
+			require.Len(t, deliveries, 1)
+			require.Equal(t, pluraltest.DeliveryExhausted, deliveries[0].State)
+			require.Equal(t, 500, deliveries[0].Attempts[7].Status)
+		})
+	}
+}
+
+func TestWebhookSenderHangsUpAfterFiveSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := make(chan time.Duration, 1)
+		start := time.Now()
+		m := &merchant{answer: func(n int, _ http.ResponseWriter, r *http.Request) {
+			if n == 1 {
+				<-r.Context().Done()
+				left <- time.Since(start)
+			}
+		}}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m))
+		defer srv.Close()
+		authorized(t, srv, "r", 100)
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		require.Equal(t, 5*time.Second, <-left)
+		require.Equal(t, 10*time.Second, time.Since(start))
+		d := srv.Deliveries()[0]
+		require.Equal(t, pluraltest.DeliveryDelivered, d.State)
+		require.Len(t, d.Attempts, 2)
+		require.NotEmpty(t, d.Attempts[0].Err)
+	})
+}
+
+func TestWebhookOverTCP(t *testing.T) {
+	m := &merchant{answer: func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 1 {
+			w.WriteHeader(503)
+		}
+	}}
+	shop := httptest.NewServer(m)
+	defer shop.Close()
+	srv := pluraltest.NewServer(t, pluraltest.WithWebhookURL(shop.URL), pluraltest.WithWebhookTimeScale(0.0001))
+	authorized(t, srv, "r", 100)
+	require.NoError(t, srv.WaitWebhooks(t.Context()))
+	require.Len(t, m.hooks(), 2)
+
+	status, err := srv.Redeliver(m.hooks()[0].id)
+	require.NoError(t, err)
+	require.Equal(t, 200, status)
+	require.Len(t, m.hooks(), 3)
+	_, err = srv.Redeliver("msg_none")
+	require.Error(t, err)
+	srv.SetWebhookURL("")
+	authorized(t, srv, "r2", 100)
+	require.Equal(t, pluraltest.DeliveryNotSent, srv.Deliveries()[1].State)
+}
+
+func TestWebhookDuplicatesAndOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookDuplicates(2))
+		defer srv.Close()
+		id := authorized(t, srv, "r", 100)
+		synctest.Wait()
+		seen := m.hooks()
+		require.Len(t, seen, 3)
+		require.Equal(t, seen[0].id, seen[2].id)
+
+		srv.HoldWebhooks()
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		_, err := srv.Refund(id, "back", pluraltest.Amount{})
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Len(t, m.hooks(), 3)
+		srv.ReleaseWebhooks(true)
+		seen = m.hooks()
+		require.Len(t, seen, 5)
+		require.Contains(t, seen[3].body, "REFUND_PROCESSED")
+		require.Contains(t, seen[4].body, "ORDER_PROCESSED")
+	})
+}
+
+func TestEveryEvent(t *testing.T) {
+	srv := pluraltest.New()
+	t.Cleanup(srv.Close)
+	a := newAPI(t, srv)
+	id := authorized(t, srv, "one", 5000)
+	require.NoError(t, srv.Capture(id, "c", inr(1200)))
+	srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.FailedResult)
+	require.Equal(t, "FAILED", a.refund(id, `{"merchant_order_reference":"r1"}`).data(t)["status"])
+	refund, err := srv.Refund(id, "r2", inr(100))
+	require.NoError(t, err)
+	voided := authorized(t, srv, "two", 5000)
+	require.NoError(t, srv.Cancel(voided))
+	lost := authorized(t, srv, "three", 5000)
+	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.FailedResult)
+	require.Equal(t, "FAILED", a.capture(lost, `{"merchant_capture_reference":"c"}`).data(t)["status"])
+
+	type event struct{ kind, order, status string }
+	var got []event
+	for _, d := range srv.Deliveries() {
+		var payload struct {
+			EventType string `json:"event_type"`
+			Data      struct {
+				OrderID string `json:"order_id"`
+				Status  string `json:"status"`
+			} `json:"data"`
+		}
+		require.NoError(t, json.Unmarshal(d.Body, &payload))
+		require.Equal(t, d.EventType, payload.EventType)
+		require.Equal(t, d.OrderID, payload.Data.OrderID)
+		got = append(got, event{d.EventType, d.OrderID, payload.Data.Status})
+	}
+	require.Equal(t, []event{
+		{"ORDER_AUTHORIZED", id, "AUTHORIZED"},
+		{"ORDER_PROCESSED", id, "PARTIALLY_CAPTURED"},
+		{"REFUND_FAILED", srv.Refunds(id)[0].ID, "FAILED"},
+		{"REFUND_PROCESSED", refund, "PROCESSED"},
+		{"ORDER_AUTHORIZED", voided, "AUTHORIZED"},
+		{"ORDER_CANCELLED", voided, "CANCELLED"},
+		{"ORDER_AUTHORIZED", lost, "AUTHORIZED"},
+		{"PAYMENT_FAILED", lost, "FAILED"},
+		{"ORDER_FAILED", lost, "FAILED"},
+	}, got)
+}
+
+func TestQuirks(t *testing.T) {
+	setup := func(t *testing.T, quirk pluraltest.Quirk, points int64) (*pluraltest.Server, string) {
+		srv := pluraltest.New(pluraltest.WithQuirks(quirk))
+		t.Cleanup(srv.Close)
+		id, err := srv.AddOrder(pluraltest.OrderSpec{
+			Reference: "r", Amount: inr(1000), PreAuth: true, CallbackURL: "https://shop.example.com/",
+			PurchaseDetails: json.RawMessage(`{"customer":{"email_id":"kevin.bob@example.com"},"merchant_metadata":{"my_key":"v"}}`),
+		})
+		require.NoError(t, err)
+		_, err = srv.Pay(id, pluraltest.ApproveWithPoints(points))
+		require.NoError(t, err)
+		return srv, id
+	}
+	body := func(t *testing.T, srv *pluraltest.Server, event, id string) string {
+		req, err := srv.WebhookRequest(event, id)
+		require.NoError(t, err)
+		read, err := io.ReadAll(req.Body)
+		require.NoError(t, err)
+		return string(read)
+	}
+	t.Run("camelCase points", func(t *testing.T) {
+		srv, id := setup(t, pluraltest.QuirkCamelCasePoints, 400)
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		hook := body(t, srv, "ORDER_PROCESSED", id)
+		for _, want := range []string{`"eventType":"ORDER_PROCESSED"`, `"orderId"`, `"captureData"`, `"merchantCaptureReference"`, `"networkName"`, `"emailId"`, `"merchantMetadata":{"my_key":"v"}`, `"callback_url"`, `"integration_mode"`} {
+			require.Contains(t, hook, want)
+		}
+		require.Contains(t, string(srv.Document(id)), `"order_id"`, "only events are camelCase")
+		srv, id = setup(t, pluraltest.QuirkCamelCasePoints, 0)
+		require.Contains(t, body(t, srv, "ORDER_AUTHORIZED", id), `"event_type"`)
+	})
+	t.Run("string pre_auth", func(t *testing.T) {
+		srv, id := setup(t, pluraltest.QuirkStringPreAuth, 0)
+		require.Contains(t, string(srv.Document(id)), `"pre_auth":"true"`)
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		refund, err := srv.Refund(id, "back", pluraltest.Amount{})
+		require.NoError(t, err)
+		require.Contains(t, body(t, srv, "REFUND_PROCESSED", refund), `"pre_auth":"false"`)
+		require.NotContains(t, string(srv.Document(refund)), `"pre_auth"`)
+	})
+	t.Run("pre_auth false", func(t *testing.T) {
+		srv, id := setup(t, pluraltest.QuirkPreAuthFalse, 0)
+		require.Contains(t, string(srv.Document(id)), `"pre_auth":true`)
+		require.NoError(t, srv.Capture(id, "c", inr(10)))
+		require.Contains(t, string(srv.Document(id)), `"pre_auth":false`)
+	})
+	t.Run("nanoseconds", func(t *testing.T) {
+		srv, id := setup(t, pluraltest.QuirkNanoseconds, 0)
+		require.Regexp(t, `"created_at":"[^"]*\.\d{9}Z"`, string(srv.Document(id)))
+		srv, id = setup(t, 0, 0)
+		require.Regexp(t, `"created_at":"[^"]*\.\d{3}Z"`, string(srv.Document(id)))
+	})
+	t.Run("refund in parent", func(t *testing.T) {
+		srv, id := setup(t, pluraltest.QuirkRefundInParent, 0)
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		refund, err := srv.Refund(id, "back", pluraltest.Amount{})
+		require.NoError(t, err)
+		hook := body(t, srv, "REFUND_PROCESSED", refund)
+		require.Contains(t, hook, `"data":{"order_id":"`+id+`"`)
+		require.Contains(t, hook, `"refunds":[{"order_id":"`+refund+`"`)
+		require.Contains(t, hook, `"status":"FULLY_REFUNDED"`)
+	})
+	t.Run("capture_data object", func(t *testing.T) {
+		srv, id := setup(t, pluraltest.QuirkCaptureDataObject, 0)
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		require.Contains(t, string(srv.Document(id)), `"capture_data":{"merchant_capture_reference":"c"`)
+	})
+	t.Run("cancelled payment processed", func(t *testing.T) {
+		srv, id := setup(t, pluraltest.QuirkCancelledPaymentProcessed, 0)
+		require.NoError(t, srv.Cancel(id))
+		doc := string(srv.Document(id))
+		require.Contains(t, doc, `"status":"CANCELLED"`)
+		require.Equal(t, 1, strings.Count(doc, `"status":"PROCESSED"`))
+	})
+}
+
+func TestCloseStopsWebhooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{answer: func(_ int, w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m))
+		authorized(t, srv, "r", 100)
+		synctest.Wait()
+		srv.Close()
+		time.Sleep(48 * time.Hour)
+		require.Len(t, m.hooks(), 1)
+		require.Error(t, srv.WaitWebhooks(t.Context()))
+	})
+}
