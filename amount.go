@@ -30,7 +30,7 @@ func INR(paise int64) Amount {
 func ParseAmount(decimal string, c Currency) (Amount, error) {
 	exponent, ok := c.exponent()
 	if !ok {
-		return Amount{}, fmt.Errorf("plural: parse amount: %q is not a currency code of three capital letters", string(c))
+		return Amount{}, fmt.Errorf("plural: parse amount: %q is not a currency code of three capital letters", clip(string(c)))
 	}
 	whole, fraction, hasPoint := strings.Cut(decimal, ".")
 	if hasPoint && (fraction == "" || len(fraction) > exponent) {

@@ -411,7 +411,7 @@ func phrase(op string) string {
 	case "":
 		return "request"
 	}
-	return op
+	return printable(op)
 }
 
 // printable keeps a server's message on one line and of a sane length.
