@@ -65,53 +65,74 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, errors.New("the access token goes to " + t.origin.Host + " only")
 	}
+	try := tryFrom(req.Context())
+	if try == nil {
+		closeBody(req)
+		return nil, errors.New("a middleware has replaced the request's context: it has to hand it on")
+	}
 	tok, err := t.source.Get(req.Context())
 	if err != nil {
 		closeBody(req)
 		return nil, &tokenError{err}
 	}
-	resp, err := t.send(req, req.Body, tok)
+	resp, err := t.send(try, req, req.Body, tok)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
+	discard(resp.Body) // before the fetch, which may need the connection
+	try.refused()
 	t.source.Invalidate(tok)
-	body, ok := again(req)
-	if !ok {
-		return resp, nil
-	}
 	fresh, err := t.source.Get(req.Context())
 	if err != nil {
-		return resp, nil //nolint:nilerr // the 401 is the answer; the next call meets the token endpoint's error itself
+		return nil, &tokenError{err}
 	}
-	discard(resp.Body)
-	return t.send(req, body, fresh)
+	return t.send(try, req, again(try, req), fresh)
 }
 
-func (t *authTransport) send(req *http.Request, body io.ReadCloser, tok *token.Token) (*http.Response, error) {
+func (t *authTransport) send(try *tryState, req *http.Request, body io.ReadCloser, tok *token.Token) (*http.Response, error) {
 	authorized := req.Clone(req.Context())
 	authorized.Body = body
 	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
 	authorized.Header.Set("Request-Timestamp", timestamp()) // of now: the token may have been waited for
-	if try := tryFrom(req.Context()); try != nil {
-		try.reachedBase.Store(true)
+	if req.Method != http.MethodGet {                       // whatever middleware has added, net/http must not repeat a write
+		authorized.GetBody = nil
+		authorized.Header.Del("Idempotency-Key")
+		authorized.Header.Del("X-Idempotency-Key")
 	}
-	resp, err := t.base.RoundTrip(authorized)
-	if resp != nil {
-		resp.Request = req
+	if !try.enter() {
+		closeBody(authorized)
+		return nil, errors.New("the try was given up before it was sent")
 	}
-	return resp, err
+	defer try.leave()
+	resp, err := roundTrip(t.base, authorized)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = req
+	return resp, nil
+}
+
+// roundTrip holds a transport that is not net/http's to the contract: an answer with a body, or an error.
+func roundTrip(base http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp == nil {
+		return nil, errors.New("the HTTP client's transport gave neither an answer nor an error")
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	return resp, nil
 }
 
 // again is the request's body once more. Writes carry no GetBody, because net/http would repeat them by itself; the call's own bytes serve instead.
-func again(req *http.Request) (io.ReadCloser, bool) {
+func again(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
-		return req.Body, true
+		return req.Body
 	}
-	try := tryFrom(req.Context())
-	if try == nil {
-		return nil, false
-	}
-	return try.newBody(), true
+	return try.newBody()
 }
 
 // tokenError says that no token could be had, so that the request was not sent.
@@ -124,7 +145,7 @@ func (e *tokenError) Unwrap() error { return e.err }
 func newTokenSource(cfg *config, creds Credentials, base http.RoundTripper) (*token.Source, error) {
 	f := &tokenFetcher{base: base, url: cfg.baseURL.JoinPath("/api/auth/v1/token").String(), userAgent: cfg.userAgent, creds: &creds, log: cfg.log}
 	if cfg.tokenStore == nil {
-		return token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) }), nil
+		return token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) }, askedWait), nil
 	}
 	vault, err := token.NewVault(cfg.tokenStore, creds.ClientSecret, cfg.baseURL.String()+"\x00"+creds.ClientID, f.log.storeFailed)
 	if err != nil {
@@ -136,8 +157,25 @@ func newTokenSource(cfg *config, creds Credentials, base http.RoundTripper) (*to
 			return time.Now().Before(t.Refresh) && (old == nil || t.Value != old.Value) && !source.Dead(t.Value)
 		}
 		return vault.Fetch(ctx, usable, f.fetch)
-	})
+	}, askedWait)
 	return source, nil
+}
+
+// askedWait is how long the token endpoint asked to wait.
+func askedWait(err error) time.Duration {
+	if e := tokenAnswerError(err); e != nil {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// tokenAnswerError is the token endpoint's answer inside a failure, or nil.
+func tokenAnswerError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
 }
 
 type tokenFetcher struct {
@@ -167,7 +205,10 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 		return nil, err
 	}
 	requestID := newRequestID()
-	fail := func(a *answer) error { return a.failure(opToken, "", requestID, 1) }
+	fail := func(a *answer) error {
+		a.body = withoutSecret(a.body, f.creds.ClientSecret)
+		return a.failure(opToken, "", requestID, 1)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, fail(&answer{err: err})
@@ -175,7 +216,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 	req.Header.Set("Content-Type", "application/json")
 	setCommonHeaders(req.Header, f.userAgent, requestID)
 	started := time.Now()
-	resp, err := f.base.RoundTrip(req)
+	resp, err := roundTrip(f.base, req)
 	if err != nil {
 		f.log.attempt(ctx, opToken, req.URL.Path, 0, requestID, 1, time.Since(started))
 		return nil, fail(&answer{err: err})
@@ -196,6 +237,15 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 	}
 	date, _ := http.ParseTime(a.header.Get("Date"))
 	return token.New(t.AccessToken, started, token.Lifetime(t.AccessToken, t.ExpiresAt, t.ExpiresIn, date, started)), nil
+}
+
+// withoutSecret blanks the secret out of an answer that repeats what it was sent.
+func withoutSecret(body []byte, secret string) []byte {
+	quoted, _ := json.Marshal(secret) //nolint:errchkjson // a string
+	for _, form := range [][]byte{[]byte(secret), bytes.Trim(quoted, `"`)} {
+		body = bytes.ReplaceAll(body, form, []byte(redacted))
+	}
+	return body
 }
 
 // validToken says whether the token can stand in a header. Plural states 1 to 8192 characters.

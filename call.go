@@ -142,9 +142,13 @@ func (k *call) warm(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		a := &answer{err: &tokenError{err}, notSent: true}
+		a := &answer{err: err, notSent: true}
 		failure := k.failure(a)
 		if !failure.Retryable() || !k.again(ctx, a) {
+			if refused := tokenAnswerError(err); refused != nil {
+				own := *refused
+				own.Attempts, failure = k.attempts, &own
+			}
 			return k.orEnded(ctx, failure)
 		}
 	}
@@ -161,6 +165,9 @@ func (k *call) again(ctx context.Context, a *answer) bool {
 // pause waits as long as the policy says after try number n, and as long as the answer asked for.
 func (k *call) pause(ctx context.Context, n int, a *answer) bool {
 	wait := k.c.cfg.retry.Backoff(n)
+	if askedWait(a.err) > retry.MaxRetryAfter {
+		return false
+	}
 	if asked := a.retryAfter(); asked > retry.MaxRetryAfter {
 		return false
 	} else if asked > wait {
@@ -225,6 +232,7 @@ func (k *call) send(ctx context.Context) *answer {
 	}
 	started := time.Now()
 	resp, err := k.c.http.Do(req)
+	state.over.Store(true)
 	a := &answer{err: err}
 	if err == nil {
 		k.c.learn(resp)
@@ -233,7 +241,7 @@ func (k *call) send(ctx context.Context) *answer {
 	k.c.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, time.Since(started))
 	if a.err != nil {
 		a.err = trimURLError(a.err)
-		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil)
+		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))
 		if ended := ctx.Err(); ended != nil {
 			a.err = ended
 		} else if tryCtx.Err() != nil {
@@ -243,6 +251,12 @@ func (k *call) send(ctx context.Context) *answer {
 		}
 	}
 	return a
+}
+
+// isTimeout says whether err is of a time limit: the call's, the HTTP client's or a middleware's.
+func isTimeout(err error) bool {
+	var timed interface{ Timeout() bool }
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timed) && timed.Timeout()
 }
 
 // guardBody says whether a write without a body has to carry an empty one that net/http cannot repeat. Over HTTP/2 it repeats a request without a body when
@@ -263,7 +277,36 @@ type tryState struct {
 	body       []byte
 	guarded    bool
 
-	reachedBase, wantedConn, gotConn, wrote atomic.Bool
+	over                       atomic.Bool // the call has moved on
+	stage                      atomic.Int32
+	wantedConn, gotConn, wrote atomic.Bool
+}
+
+// The stages of a try. Middleware may return before the transport under it does.
+const (
+	tryOutside  int32 = iota // not handed to the base transport
+	tryInside                // handed to it
+	tryReturned              // and returned
+)
+
+// enter says that the request is being handed to the base transport; false when the call has moved on, so that it must not be.
+func (s *tryState) enter() bool {
+	before := s.stage.Swap(tryInside)
+	if s.over.Load() {
+		s.stage.Store(before)
+		return false
+	}
+	return true
+}
+
+func (s *tryState) leave() { s.stage.Store(tryReturned) }
+
+// refused says that the server has refused the token, and so has done nothing: the try starts over.
+func (s *tryState) refused() {
+	s.wantedConn.Store(false)
+	s.gotConn.Store(false)
+	s.wrote.Store(false)
+	s.stage.Store(tryOutside)
 }
 
 type tryKey struct{}
@@ -300,13 +343,13 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent says whether it is certain that no byte of the request went out. A transport that does not report through httptrace leaves it uncertain, and so
-// does a try that was cut off after it had its connection.
+// notSent says whether it is certain that no byte of the request went out or will. A transport that does not report through httptrace leaves it uncertain,
+// and so do one that is still at it and a try that was cut off after it had its connection.
 func (s *tryState) notSent(cutOff bool) bool {
-	switch {
-	case !s.reachedBase.Load():
+	switch stage := s.stage.Load(); {
+	case stage == tryOutside:
 		return true
-	case s.wrote.Load():
+	case stage == tryInside || s.wrote.Load():
 		return false
 	case s.gotConn.Load():
 		return !cutOff

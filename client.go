@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/plural-go/plural/internal/token"
+	"github.com/plural-go/plural/internal/wire"
 )
 
 // Environment is one of Plural's two installations, or neither, for a base URL of one's own. There is no fallback from one to another.
@@ -125,13 +126,19 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 	if err := validatePath(op, path); err != nil {
 		return err
 	}
+	if method == http.MethodGet && in != nil {
+		return &ValidationError{Op: op.phrase, Fields: []FieldError{{Field: "request", Rule: "has to be nil: a GET carries no body"}}}
+	}
 	call, err := c.newCall(op, path, in, opts)
 	if err != nil {
 		return err
 	}
 	decode := func(a *answer) error {
-		if out == nil || len(a.body) == 0 && a.status == http.StatusNoContent {
+		switch {
+		case len(a.body) == 0 && (out == nil || a.status == http.StatusNoContent):
 			return nil
+		case out == nil:
+			return wire.Check(a.body)
 		}
 		return json.Unmarshal(a.body, out)
 	}

@@ -37,7 +37,7 @@ func WithBaseURL(base string) Option {
 		if err != nil || u.Host == "" || u.Hostname() == "" {
 			return errors.New("the base URL is not an absolute URL")
 		}
-		if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		if u.User != nil || strings.ContainsAny(base, "?#") {
 			return errors.New("the base URL has user info, a query or a fragment")
 		}
 		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
@@ -88,24 +88,27 @@ func WithRetry(p RetryPolicy) Option {
 		if p.MaxAttempts < 0 || p.MinDelay < 0 || p.MaxDelay < 0 {
 			return errors.New("the retry policy has a negative number")
 		}
-		if p.MaxAttempts > 0 {
-			c.retry.MaxAttempts = p.MaxAttempts
+		if p.MaxDelay > 0 && p.MinDelay > p.MaxDelay {
+			return errors.New("the retry policy's MinDelay is above its MaxDelay")
 		}
-		if p.MinDelay > 0 {
-			c.retry.MinDelay = p.MinDelay
-		}
-		if p.MaxDelay > 0 {
-			c.retry.MaxDelay = p.MaxDelay
-		}
-		if c.retry.MinDelay > c.retry.MaxDelay {
-			if p.MaxDelay > 0 && p.MinDelay > 0 {
-				return errors.New("the retry policy's MinDelay is above its MaxDelay")
-			}
-			c.retry.MinDelay = min(c.retry.MinDelay, c.retry.MaxDelay)
-			c.retry.MaxDelay = c.retry.MinDelay
-		}
+		c.retry = policyOf(p)
 		return nil
 	}
+}
+
+// policyOf fills in the defaults. One delay that is given shifts the other's default where they would cross.
+func policyOf(p RetryPolicy) retry.Policy {
+	filled := retry.Policy{MaxAttempts: p.MaxAttempts, MinDelay: p.MinDelay, MaxDelay: p.MaxDelay}
+	if filled.MaxAttempts == 0 {
+		filled.MaxAttempts = 4
+	}
+	if filled.MaxDelay == 0 {
+		filled.MaxDelay = max(8*time.Second, filled.MinDelay)
+	}
+	if filled.MinDelay == 0 {
+		filled.MinDelay = min(250*time.Millisecond, filled.MaxDelay)
+	}
+	return filled
 }
 
 // WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer is repeated where that is safe; the context bounds the whole call.
@@ -223,7 +226,7 @@ type config struct {
 
 func newConfig(opts []Option) (*config, error) {
 	c := &config{
-		retry:          retry.Policy{MaxAttempts: 4, MinDelay: 250 * time.Millisecond, MaxDelay: 8 * time.Second},
+		retry:          policyOf(RetryPolicy{}),
 		attemptTimeout: 10 * time.Second,
 		userAgent:      "plural-go/" + version,
 	}

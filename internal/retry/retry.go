@@ -3,6 +3,7 @@ package retry
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -21,15 +22,14 @@ type Policy struct {
 
 // Backoff is the wait after try number n, counted from 1: a random part of MinDelay doubled n-1 times and capped at MaxDelay.
 func (p Policy) Backoff(n int) time.Duration {
-	most := p.MinDelay
+	most := min(p.MinDelay, p.MaxDelay)
 	for i := 1; i < n && most < p.MaxDelay; i++ {
-		most *= 2
+		most += min(most, p.MaxDelay-most) // never overflows
 	}
-	most = min(most, p.MaxDelay)
 	if most <= 0 {
 		return 0
 	}
-	return rand.N(most + 1) //nolint:gosec // jitter is no secret
+	return rand.N(most) + 1 //nolint:gosec // jitter is no secret
 }
 
 // Wait waits for d, or says false at once when d does not fit into ctx's deadline, or as soon as ctx ends.
@@ -50,31 +50,33 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// AttemptTimeout is how long one try may take: most, and no more than ctx has left. With reserve, a part of what is left is kept for asking what
-// became of the try: a quarter, or two seconds if that is more, but never above one half.
+// AttemptTimeout is how long one try may take, within ctx: most. With reserve, a part of what ctx has left is kept for asking what became of the try: a
+// quarter, or two seconds if that is more, but never above one half. Without it ctx ends the try by itself, so that the two ends cannot be confused.
 func AttemptTimeout(ctx context.Context, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
-	if !ok {
+	if !ok || !reserve {
 		return most
 	}
 	left := time.Until(deadline)
-	if reserve {
-		left -= max(left/4, min(2*time.Second, left/2))
-	}
-	return min(most, left)
+	return min(most, left-max(left/4, min(2*time.Second, left/2)))
 }
 
-// After reads a Retry-After header, in seconds or as a date. A date is taken relative to now. Nonsense and the past are 0.
+// After reads a Retry-After header, in seconds or as a date. A date is taken relative to the answer's own Date, or to now if it has none. Nonsense and the
+// past are 0.
 func After(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
 		return 0
 	}
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+	// What is out of range is capped.
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		const most = uint64(365 * 24 * time.Hour / time.Second)
 		return time.Duration(min(seconds, most)) * time.Second //nolint:gosec // capped at a year
 	}
 	if date, err := http.ParseTime(value); err == nil {
+		if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
+			now = theirs
+		}
 		return max(0, date.Sub(now))
 	}
 	return 0

@@ -41,7 +41,7 @@ func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time)
 func seconds(text string) time.Duration {
 	f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	const most = 10 * 365 * 24 * 3600
-	if err != nil || math.IsNaN(f) || f <= 0 {
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || f <= 0 {
 		return 0
 	}
 	return time.Duration(min(f, most) * float64(time.Second))

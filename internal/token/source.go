@@ -4,6 +4,7 @@ package token
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,11 @@ const FetchTimeout = 30 * time.Second
 const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 8 * time.Second
+	maxAsked   = 60 * time.Second // an answer can ask for more time, up to here
 )
+
+// maxDead is how many refused tokens are remembered.
+const maxDead = 8
 
 // Failure is a fetch that failed. All callers that waited for it get the same one.
 type Failure struct {
@@ -46,16 +51,19 @@ func (f *Failure) Unwrap() error { return f.Err }
 // ErrPanicked replaces a panic in fetch, which runs caller's code: the transport and the store.
 var ErrPanicked = errors.New("fetching the access token panicked")
 
+var errNothing = errors.New("fetching the access token brought nothing")
+
 // Source hands out one token to all callers and replaces it before it expires. Its zero value is not usable; see [NewSource].
 type Source struct {
 	fetch   func(ctx context.Context, old *Token) (*Token, error)
+	asked   func(error) time.Duration
 	current atomic.Pointer[Token]
 
 	mu       sync.Mutex // held for a few instructions, never across a fetch
 	flight   *flight
 	failed   *Failure
 	failures int
-	dead     string // the last token that was refused; a store may still hold it
+	dead     []string // the last tokens that were refused; a store may still hold one
 }
 
 type flight struct {
@@ -64,9 +72,10 @@ type flight struct {
 	err   error
 }
 
-// NewSource makes a Source. The function fetches a token; it is never run twice at once. It is told the token that it replaces, if any.
-func NewSource(fetch func(ctx context.Context, old *Token) (*Token, error)) *Source {
-	return &Source{fetch: fetch}
+// NewSource makes a Source. fetch fetches a token; it is never run twice at once. It is told the token that it replaces, if any. asked says how long a
+// failed fetch's answer asks to wait before the next.
+func NewSource(fetch func(ctx context.Context, old *Token) (*Token, error), asked func(error) time.Duration) *Source {
+	return &Source{fetch: fetch, asked: asked}
 }
 
 // Get returns a token that has not expired. It waits for a fetch only when there is no such token, and leaves when ctx ends. Reading a fresh token
@@ -106,16 +115,19 @@ func (s *Source) Invalidate(t *Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current.CompareAndSwap(t, nil) {
-		s.dead = t.Value
+		if len(s.dead) == maxDead {
+			s.dead = s.dead[1:]
+		}
+		s.dead = append(s.dead, t.Value)
 		s.failed, s.failures = nil, 0
 	}
 }
 
-// Dead says whether value is the token that was refused last.
+// Dead says whether value is a token that was refused lately.
 func (s *Source) Dead(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dead != "" && s.dead == value
+	return slices.Contains(s.dead, value)
 }
 
 // join returns the fetch under way, and starts one if there is none and none is needed to wait for. It returns neither a fetch nor a failure when
@@ -151,7 +163,9 @@ func (s *Source) run(f *flight, old *Token) {
 		}
 		s.land(f, t, err)
 	}()
-	t, err = s.fetch(ctx, old)
+	if t, err = s.fetch(ctx, old); err == nil && t == nil {
+		err = errNothing
+	}
 }
 
 func (s *Source) land(f *flight, t *Token, err error) {
@@ -160,7 +174,8 @@ func (s *Source) land(f *flight, t *Token, err error) {
 	s.flight = nil
 	if err != nil {
 		s.failures++
-		s.failed = &Failure{Err: err, Until: time.Now().Add(min(maxBackoff, minBackoff<<min(s.failures-1, 10)))}
+		wait := max(min(maxBackoff, minBackoff<<min(s.failures-1, 10)), min(maxAsked, s.asked(err)))
+		s.failed = &Failure{Err: err, Until: time.Now().Add(wait)}
 		f.err = s.failed
 	} else {
 		s.failures, s.failed = 0, nil

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// StoreTimeout is how long any one call of a store may take before the token is fetched without it.
+// StoreTimeout is how long a store may keep a fetch waiting, all its calls together, before the token is fetched without it.
 const StoreTimeout = 2 * time.Second
 
 // Store keeps sealed tokens for a fleet.
@@ -53,25 +53,45 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	return &Vault{store: store, key: "plural-token-" + hex.EncodeToString(name[:]), aead: aead, bound: []byte(identity), report: report}, nil
 }
 
-// Fetch returns the stored token if it is usable, or else fetches one under the store's lock and stores it.
+// Fetch returns the stored token if it is usable, or else fetches one under the store's lock and stores it. It does not wait for the storing, after which
+// the lock is given back.
 func (v *Vault) Fetch(ctx context.Context, usable func(*Token) bool, fetch func(context.Context) (*Token, error)) (*Token, error) {
-	if t := v.load(ctx); t != nil && usable(t) {
+	t, unlock := v.stored(ctx, usable)
+	if t != nil {
+		go unlock()
 		return t, nil
 	}
-	unlock := v.lock(ctx)
-	defer unlock()
-	if t := v.load(ctx); t != nil && usable(t) {
-		return t, nil
-	}
-	t, err := fetch(ctx)
+	defer func() {
+		go func() {
+			defer unlock()
+			if t != nil {
+				v.save(ctx, t)
+			}
+		}()
+	}()
+	fetched, err := fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v.save(ctx, t)
+	t = fetched
 	return t, nil
 }
 
-func (v *Vault) load(ctx context.Context) *Token {
+// stored looks for a usable token, takes the lock, and looks again. It takes no longer than StoreTimeout.
+func (v *Vault) stored(ctx context.Context, usable func(*Token) bool) (t *Token, unlock func()) {
+	ctx, cancel := context.WithTimeout(ctx, StoreTimeout) // also ends the waiting for a lock that is held
+	defer cancel()
+	if t := v.load(ctx, usable); t != nil || ctx.Err() != nil {
+		return t, func() {}
+	}
+	unlock, held := v.lock(ctx)
+	if !held || ctx.Err() != nil {
+		return nil, unlock
+	}
+	return v.load(ctx, usable), unlock
+}
+
+func (v *Vault) load(ctx context.Context, usable func(*Token) bool) *Token {
 	sealed, err := guarded(ctx, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil)
 	if err != nil {
 		v.report("load", err)
@@ -85,10 +105,15 @@ func (v *Vault) load(ctx context.Context) *Token {
 		v.report("open", err)
 		return nil
 	}
+	if !usable(t) {
+		return nil
+	}
 	return t
 }
 
 func (v *Vault) save(ctx context.Context, t *Token) {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	_, err := guarded(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.store.Save(ctx, v.key, v.seal(t), time.Until(t.Expires))
 	}, nil)
@@ -98,12 +123,14 @@ func (v *Vault) save(ctx context.Context, t *Token) {
 }
 
 // lock takes the store's lock. Without it the token is fetched all the same; the lock only saves requests.
-func (v *Vault) lock(ctx context.Context) (unlock func()) {
+func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 	release := func(unlock func(context.Context)) {
 		if unlock == nil {
 			return
 		}
-		_, err := guarded(context.WithoutCancel(ctx), func(ctx context.Context) (struct{}, error) {
+		ctx, cancel := afterwards(ctx)
+		defer cancel()
+		_, err := guarded(ctx, func(ctx context.Context) (struct{}, error) {
 			unlock(ctx)
 			return struct{}{}, nil
 		}, nil)
@@ -111,14 +138,14 @@ func (v *Vault) lock(ctx context.Context) (unlock func()) {
 			v.report("unlock", err)
 		}
 	}
-	held, err := guarded(ctx, func(ctx context.Context) (func(context.Context), error) {
+	free, err := guarded(ctx, func(ctx context.Context) (func(context.Context), error) {
 		return v.store.Lock(ctx, v.key, FetchTimeout)
 	}, release)
 	if err != nil {
 		v.report("lock", err)
-		return func() {}
+		return func() {}, false
 	}
-	return func() { release(held) }
+	return func() { release(free) }, true
 }
 
 type sealedToken struct {
@@ -150,10 +177,14 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 	return &Token{Value: st.Value, Expires: time.UnixMilli(st.Expires), Refresh: time.UnixMilli(st.Refresh)}, nil
 }
 
-// guarded runs one call of a store, which is not trusted to return, to obey its context, or not to panic. It gives up after StoreTimeout; late is
-// then given what the call returns after all.
+// afterwards is a context for what is left to do when the token is there.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), StoreTimeout)
+}
+
+// guarded runs one call of a store, which is not trusted to return, to obey its context, or not to panic. It gives up when ctx ends; late is then given
+// what the call returns after all.
 func guarded[T any](ctx context.Context, call func(context.Context) (T, error), late func(T)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, StoreTimeout)
 	type result struct {
 		value T
 		err   error
@@ -161,7 +192,6 @@ func guarded[T any](ctx context.Context, call func(context.Context) (T, error), 
 	done := make(chan result)
 	abandoned := make(chan struct{})
 	go func() {
-		defer cancel()
 		r := result{err: errors.New("token store panicked")}
 		func() {
 			defer func() { _ = recover() }()

@@ -1,0 +1,459 @@
+package token_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/internal/token"
+)
+
+// issuer counts fetches and answers them with t1, t2 and so on, or with its error.
+type issuer struct {
+	fetches  atomic.Int64
+	took     time.Duration
+	lifetime time.Duration
+	asked    time.Duration
+
+	mu  sync.Mutex
+	err error
+	old []*token.Token
+}
+
+// pass lets time pass, on the bubble's clock.
+func pass(d time.Duration) { <-time.After(d) }
+
+func newIssuer() *issuer { return &issuer{took: 100 * time.Millisecond, lifetime: time.Hour} }
+
+func (i *issuer) fail(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.err = err
+}
+
+func (i *issuer) fetch(_ context.Context, old *token.Token) (*token.Token, error) {
+	n := i.fetches.Add(1)
+	started := time.Now()
+	pass(i.took)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.old = append(i.old, old)
+	if i.err != nil {
+		return nil, i.err
+	}
+	return token.New("t"+strconv.FormatInt(n, 10), started, i.lifetime), nil
+}
+
+func (i *issuer) source() *token.Source {
+	return token.NewSource(i.fetch, func(error) time.Duration { return i.asked })
+}
+
+func get(t *testing.T, s *token.Source) string {
+	t.Helper()
+	tok, err := s.Get(t.Context())
+	require.NoError(t, err)
+	return tok.Value
+}
+
+func TestColdCallersShareOneFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		var wg sync.WaitGroup
+		for range 10_000 {
+			wg.Go(func() {
+				tok, err := s.Get(t.Context())
+				if err != nil || tok.Value != "t1" {
+					t.Errorf("got %v, %v", tok, err)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, i.fetches.Load())
+	})
+}
+
+func TestCallersOfAFailingFetchAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		down := errors.New("down")
+		i.fail(down)
+		s := i.source()
+		began := time.Now()
+		var wg sync.WaitGroup
+		var told sync.Map
+		for range 200 {
+			wg.Go(func() {
+				_, err := s.Get(t.Context())
+				told.Store(err, true)
+				if !errors.Is(err, down) || err.Error() != "down" || time.Since(began) != i.took {
+					t.Errorf("%v after %v", err, time.Since(began))
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, i.fetches.Load())
+		distinct := 0
+		told.Range(func(any, any) bool { distinct++; return true })
+		require.Equal(t, 1, distinct)
+
+		_, err := s.Get(t.Context())
+		require.ErrorIs(t, err, down)
+		require.EqualValues(t, 1, i.fetches.Load(), "answered from the failure while its backoff lasts")
+	})
+}
+
+func TestBackoffAfterFailedFetches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		i.took = 0
+		i.fail(errors.New("down"))
+		s := i.source()
+		for _, want := range []time.Duration{250, 500, 1000, 2000, 4000, 8000, 8000} {
+			fetches := i.fetches.Load()
+			_, err := s.Get(t.Context())
+			var failure *token.Failure
+			require.ErrorAs(t, err, &failure)
+			require.Equal(t, want*time.Millisecond, time.Until(failure.Until))
+			pass(time.Until(failure.Until) - 1)
+			_, again := s.Get(t.Context())
+			require.Same(t, err, again)
+			require.Equal(t, fetches+1, i.fetches.Load())
+			pass(1)
+		}
+		pass(time.Hour)
+		require.EqualValues(t, 7, i.fetches.Load(), "no timer fetches by itself")
+
+		i.fail(nil)
+		require.Equal(t, "t8", get(t, s))
+		s.Invalidate(current(t, s))
+		i.fail(errors.New("down again"))
+		_, err := s.Get(t.Context())
+		var failure *token.Failure
+		require.ErrorAs(t, err, &failure)
+		require.Equal(t, 250*time.Millisecond, time.Until(failure.Until), "success starts the backoff over")
+	})
+}
+
+func current(t *testing.T, s *token.Source) *token.Token {
+	t.Helper()
+	tok, err := s.Get(t.Context())
+	require.NoError(t, err)
+	return tok
+}
+
+func TestBackoffIsWhatTheAnswerAsksFor(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ asked, want time.Duration }{
+		"less than the backoff": {time.Millisecond, 250 * time.Millisecond},
+		"more":                  {30 * time.Second, 30 * time.Second},
+		"too much":              {time.Hour, time.Minute},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				i := newIssuer()
+				i.asked = test.asked
+				i.fail(errors.New("slow down"))
+				_, err := i.source().Get(t.Context())
+				var failure *token.Failure
+				require.ErrorAs(t, err, &failure)
+				require.Equal(t, test.want, time.Until(failure.Until))
+			})
+		})
+	}
+}
+
+func TestRefreshRunsInTheBackground(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		first := current(t, s)
+		pass(time.Until(first.Refresh) - 1)
+		require.Equal(t, "t1", get(t, s))
+		synctest.Wait()
+		require.EqualValues(t, 1, i.fetches.Load(), "not before the margin")
+
+		pass(1)
+		began := time.Now()
+		for range 100 {
+			require.Equal(t, "t1", get(t, s))
+		}
+		require.Zero(t, time.Since(began), "nobody waits")
+		synctest.Wait()
+		require.EqualValues(t, 2, i.fetches.Load())
+		pass(i.took)
+		synctest.Wait()
+		require.Equal(t, "t2", get(t, s))
+		require.Equal(t, []*token.Token{nil, first}, i.old, "a refresh is told what it replaces")
+	})
+}
+
+func TestOldTokenServesWhileTheEndpointIsDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		first := current(t, s)
+		i.fail(errors.New("down"))
+		pass(time.Until(first.Refresh))
+		for time.Now().Before(first.Expires) {
+			require.Equal(t, "t1", get(t, s))
+			pass(50 * time.Millisecond)
+		}
+		tries := i.fetches.Load() - 1
+		require.Greater(t, tries, int64(5))
+		require.Less(t, tries, int64(15), "backed off")
+		i.fail(nil)
+		pass(8 * time.Second)
+		require.NotEqual(t, "t1", get(t, s), "an expired token is not served")
+	})
+}
+
+func TestExpiredTokenIsNotServed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		first := current(t, s)
+		pass(time.Until(first.Expires) - 1)
+		require.Equal(t, "t1", get(t, s))
+		i.fail(errors.New("down"))
+		pass(1)
+		_, err := s.Get(t.Context())
+		require.EqualError(t, err, "down")
+	})
+}
+
+func TestWaitersLeaveOnTheirOwnContexts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		i.took = 20 * time.Second
+		s := i.source()
+		began := time.Now()
+		first, cancelFirst := context.WithCancel(t.Context())
+		second, cancelSecond := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancelSecond()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := s.Get(first)
+			if !errors.Is(err, context.Canceled) || time.Since(began) != time.Second {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+		synctest.Wait() // the first caller started the fetch
+		wg.Go(func() {
+			_, err := s.Get(second)
+			if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3*time.Second {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+		wg.Go(func() {
+			tok, err := s.Get(t.Context())
+			if err != nil || tok.Value != "t1" || time.Since(began) != i.took {
+				t.Errorf("%v, %v after %v", tok, err, time.Since(began))
+			}
+		})
+		pass(time.Second)
+		cancelFirst()
+		wg.Wait()
+		require.EqualValues(t, 1, i.fetches.Load())
+	})
+}
+
+func TestEndedContextStartsNoFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := s.Get(ctx)
+		require.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
+		require.Zero(t, i.fetches.Load())
+		require.Equal(t, "t1", get(t, s))
+		tok, err := s.Get(ctx)
+		require.NoError(t, err, "a token at hand costs no waiting")
+		require.Equal(t, "t1", tok.Value)
+	})
+}
+
+func TestFetchIsBoundedAndDetached(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		var value any
+		s := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+			value = ctx.Value(key{})
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, noWait)
+		began := time.Now()
+		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "caller's"))
+		defer cancel()
+		_, err := s.Get(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, token.FetchTimeout, time.Since(began))
+		require.Nil(t, value)
+	})
+}
+
+func noWait(error) time.Duration { return 0 }
+
+func TestInvalidateOnlyTheCurrentToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		first := current(t, s)
+		s.Invalidate(first)
+		require.True(t, s.Dead("t1"))
+		require.False(t, s.Dead("t2"))
+		require.False(t, s.Dead(""))
+		second := current(t, s)
+		require.Equal(t, "t2", second.Value)
+
+		s.Invalidate(first) // a straggler's
+		require.Same(t, second, current(t, s))
+		require.EqualValues(t, 2, i.fetches.Load())
+	})
+}
+
+func TestRefusedTokensAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newIssuer().source()
+		for range 9 {
+			s.Invalidate(current(t, s))
+		}
+		require.False(t, s.Dead("t1"), "the list is bounded")
+		for _, value := range []string{"t2", "t5", "t9"} {
+			require.True(t, s.Dead(value))
+		}
+	})
+}
+
+func TestManyCallersMeetARefusedToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		refused := current(t, s)
+		var wg sync.WaitGroup
+		for n := range 200 {
+			wg.Go(func() {
+				pass(time.Duration(n) * 2 * time.Millisecond) // some while the fetch runs, some long after it
+				s.Invalidate(refused)
+				if tok, err := s.Get(t.Context()); err != nil || tok.Value != "t2" {
+					t.Errorf("%v, %v", tok, err)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 2, i.fetches.Load())
+	})
+}
+
+func TestRefusedWhileItIsBeingRefreshed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		s := i.source()
+		first := current(t, s)
+		pass(time.Until(first.Refresh))
+		require.Equal(t, "t1", get(t, s)) // starts the refresh
+		s.Invalidate(first)
+		require.Equal(t, "t2", get(t, s), "the refresh under way serves")
+		require.EqualValues(t, 2, i.fetches.Load())
+	})
+}
+
+func TestInvalidateEndsTheBackoff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		i.asked = time.Minute
+		s := i.source()
+		first := current(t, s)
+		pass(time.Until(first.Refresh))
+		i.fail(errors.New("down"))
+		require.Equal(t, "t1", get(t, s))
+		pass(i.took)
+		synctest.Wait()
+		i.fail(nil)
+		s.Invalidate(first)
+		require.Equal(t, "t3", get(t, s), "a refused token is a new situation")
+	})
+}
+
+func TestFetchThatPanics(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(){
+		"panic":       func() { panic("boom") },
+		"panic(nil)":  func() { panic(nil) }, //nolint:govet // the case in question
+		"goexit":      runtime.Goexit,
+		"with secret": func() { panic("secret") },
+	}
+	for name, misbehave := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := token.NewSource(func(context.Context, *token.Token) (*token.Token, error) {
+					misbehave()
+					return nil, nil //nolint:nilnil // never reached
+				}, noWait)
+				_, err := s.Get(t.Context())
+				require.ErrorIs(t, err, token.ErrPanicked)
+				require.EqualError(t, err, token.ErrPanicked.Error())
+			})
+		})
+	}
+}
+
+func TestFetchThatBringsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := token.NewSource(func(context.Context, *token.Token) (*token.Token, error) {
+			return nil, nil //nolint:nilnil // the case in question
+		}, noWait)
+		tok, err := s.Get(t.Context())
+		require.Error(t, err)
+		require.Nil(t, tok)
+	})
+}
+
+func TestTokenThatArrivesExpiredIsHandedOutOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer()
+		i.lifetime = i.took / 2
+		s := i.source()
+		require.Equal(t, "t1", get(t, s), "its waiters may try it")
+		require.Equal(t, "t2", get(t, s), "no later caller does")
+	})
+}
+
+func TestReadingAFreshTokenAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts allocations
+	i := newIssuer()
+	i.took = 0
+	s := i.source()
+	ctx := t.Context()
+	_, err := s.Get(ctx)
+	require.NoError(t, err)
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = s.Get(ctx) }))
+}

@@ -1,0 +1,398 @@
+package token_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/internal/token"
+)
+
+// store is one in memory, with a fault for each of its calls.
+type store struct {
+	mu       sync.Mutex
+	data     map[string][]byte
+	ttl      time.Duration
+	locked   chan struct{}
+	unlocked int
+
+	load   func(context.Context) ([]byte, error)
+	save   func(context.Context) error
+	lock   func(context.Context) error
+	unlock func()
+}
+
+func newStore() *store { return &store{data: map[string][]byte{}, locked: make(chan struct{}, 1)} }
+
+func (s *store) Load(ctx context.Context, key string) ([]byte, error) {
+	if s.load != nil {
+		return s.load(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data[key], nil
+}
+
+func (s *store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
+	if s.save != nil {
+		return s.save(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data[key], s.ttl = sealed, ttl
+	return nil
+}
+
+func (s *store) Lock(ctx context.Context, _ string, _ time.Duration) (func(context.Context), error) {
+	if s.lock != nil {
+		if err := s.lock(ctx); err != nil {
+			return nil, err
+		}
+	}
+	select {
+	case s.locked <- struct{}{}: // also when the context has ended
+	default:
+		select {
+		case s.locked <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return func(context.Context) {
+		if s.unlock != nil {
+			s.unlock()
+		}
+		<-s.locked
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.unlocked++
+	}, nil
+}
+
+func (s *store) unlocks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unlocked
+}
+
+// reports are the steps that a vault complained about.
+type reports struct {
+	mu    sync.Mutex
+	steps []string
+}
+
+func (r *reports) add(step string, _ error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.steps = append(r.steps, step)
+}
+
+func (r *reports) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.steps)
+}
+
+func newVault(t *testing.T, s token.Store, r *reports) *token.Vault {
+	t.Helper()
+	v, err := token.NewVault(s, "secret", "https://example.com\x00client", r.add)
+	require.NoError(t, err)
+	return v
+}
+
+func anyToken(*token.Token) bool { return true }
+
+func hourToken(context.Context) (*token.Token, error) {
+	return token.New("fresh", time.Now(), time.Hour), nil
+}
+
+func TestVaultKeepsWhatItFetched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		first, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, time.Hour, s.ttl)
+		second, err := newVault(t, s, r).Fetch(t.Context(), anyToken, func(context.Context) (*token.Token, error) {
+			return nil, errors.New("not to be called")
+		})
+		require.NoError(t, err)
+		require.Equal(t, "fresh", second.Value)
+		require.WithinDuration(t, first.Expires, second.Expires, time.Millisecond)
+		require.WithinDuration(t, first.Refresh, second.Refresh, time.Millisecond)
+		require.Empty(t, r.all())
+		require.Len(t, s.data, 1)
+		for key, sealed := range s.data {
+			require.Regexp(t, `^plural-token-[0-9a-f]{64}$`, key)
+			for _, plain := range []string{"fresh", "secret", "client", "example"} {
+				require.False(t, bytes.Contains(sealed, []byte(plain)))
+				require.NotContains(t, key[len("plural-token-"):], plain)
+			}
+		}
+	})
+}
+
+func TestVaultsOfOthersCannotOpen(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ secret, identity string }{
+		"another secret":   {"secret2", "https://example.com\x00client"},
+		"another client":   {"secret", "https://example.com\x00client2"},
+		"another base URL": {"secret", "https://example.org\x00client"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, r := newStore(), &reports{}
+				_, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+				require.NoError(t, err)
+				synctest.Wait()
+				var sealed []byte
+				for _, sealed = range s.data { //nolint:revive // there is one
+				}
+				s.load = func(context.Context) ([]byte, error) { return sealed, nil } // under whatever key
+				other, err := token.NewVault(s, test.secret, test.identity, r.add)
+				require.NoError(t, err)
+				got, err := other.Fetch(t.Context(), anyToken, func(context.Context) (*token.Token, error) {
+					return token.New("own", time.Now(), time.Hour), nil
+				})
+				require.NoError(t, err)
+				require.Equal(t, "own", got.Value)
+				require.Equal(t, []string{"open", "open"}, r.all())
+			})
+		})
+	}
+}
+
+func TestVaultSealsAnewEachTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		seen := map[string]bool{}
+		for range 10 {
+			s := newStore()
+			_, err := newVault(t, s, &reports{}).Fetch(t.Context(), anyToken, func(context.Context) (*token.Token, error) {
+				return &token.Token{Value: "same", Expires: time.UnixMilli(1 << 42), Refresh: time.UnixMilli(1 << 41)}, nil
+			})
+			require.NoError(t, err)
+			synctest.Wait()
+			for _, sealed := range s.data {
+				seen[string(sealed)] = true
+			}
+		}
+		require.Len(t, seen, 10)
+	})
+}
+
+func TestVaultDoesNotTrustItsStore(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	forever := func(t *testing.T) func(context.Context) error { // ignores its context
+		t.Helper()
+		end := make(chan struct{})
+		t.Cleanup(func() { close(end) })
+		return func(context.Context) error {
+			<-end
+			return nil
+		}
+	}
+	tests := map[string]struct {
+		spoil func(*testing.T, *store)
+		took  time.Duration // before the token was there
+		steps []string
+	}{
+		"load fails": {func(_ *testing.T, s *store) {
+			s.load = func(context.Context) ([]byte, error) { return nil, broken }
+		}, 0, []string{"load", "load"}},
+		"load panics": {func(_ *testing.T, s *store) {
+			s.load = func(context.Context) ([]byte, error) { panic("boom") }
+		}, 0, []string{"load", "load"}},
+		"load hangs": {func(t *testing.T, s *store) {
+			hang := forever(t)
+			s.load = func(ctx context.Context) ([]byte, error) { return nil, hang(ctx) }
+		}, token.StoreTimeout, []string{"load"}},
+		"load brings garbage": {func(_ *testing.T, s *store) {
+			s.load = func(context.Context) ([]byte, error) { return bytes.Repeat([]byte("x"), 100), nil }
+		}, 0, []string{"open", "open"}},
+		"load brings a stump": {func(_ *testing.T, s *store) {
+			s.load = func(context.Context) ([]byte, error) { return []byte("x"), nil }
+		}, 0, []string{"open", "open"}},
+		"load brings an empty value": {func(_ *testing.T, s *store) {
+			s.load = func(context.Context) ([]byte, error) { return []byte{}, nil }
+		}, 0, nil},
+		"lock fails": {func(_ *testing.T, s *store) {
+			s.lock = func(context.Context) error { return broken }
+		}, 0, []string{"lock"}},
+		"lock panics": {func(_ *testing.T, s *store) {
+			s.lock = func(context.Context) error { panic("boom") }
+		}, 0, []string{"lock"}},
+		"lock hangs":            {func(t *testing.T, s *store) { s.lock = forever(t) }, token.StoreTimeout, []string{"lock"}},
+		"lock is never granted": {func(_ *testing.T, s *store) { s.locked <- struct{}{} }, token.StoreTimeout, []string{"lock"}},
+		"save fails": {func(_ *testing.T, s *store) {
+			s.save = func(context.Context) error { return broken }
+		}, 0, []string{"save"}},
+		"save panics": {func(_ *testing.T, s *store) {
+			s.save = func(context.Context) error { panic("boom") }
+		}, 0, []string{"save"}},
+		"save hangs":    {func(t *testing.T, s *store) { s.save = forever(t) }, 0, []string{"save"}},
+		"unlock panics": {func(_ *testing.T, s *store) { s.unlock = func() { panic("boom") } }, 0, []string{"unlock"}},
+		"unlock hangs": {func(t *testing.T, s *store) {
+			hang := forever(t)
+			s.unlock = func() { _ = hang(t.Context()) }
+		}, 0, []string{"unlock"}},
+		"all hang": {func(t *testing.T, s *store) {
+			hang := forever(t)
+			s.load = func(ctx context.Context) ([]byte, error) { return nil, hang(ctx) }
+			s.lock, s.save = hang, hang
+		}, token.StoreTimeout, []string{"load", "save"}},
+		"load and lock are slow": {func(_ *testing.T, s *store) {
+			s.load = func(ctx context.Context) ([]byte, error) { return nil, slow(ctx, 1500*time.Millisecond) }
+			s.lock = func(ctx context.Context) error { return slow(ctx, 1500*time.Millisecond) }
+		}, token.StoreTimeout, []string{"lock"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, r := newStore(), &reports{}
+				test.spoil(t, s)
+				began := time.Now()
+				got, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+				require.NoError(t, err)
+				require.Equal(t, "fresh", got.Value)
+				require.Equal(t, test.took, time.Since(began))
+				pass(2 * token.StoreTimeout)
+				synctest.Wait()
+				require.Equal(t, test.steps, r.all())
+			})
+		})
+	}
+}
+
+func slow(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestLockThatIsGrantedTooLateIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		late := make(chan struct{})
+		s.lock = func(context.Context) error {
+			<-late // ignores its context
+			return nil
+		}
+		got, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+		require.NoError(t, err)
+		require.Equal(t, "fresh", got.Value)
+		synctest.Wait()
+		require.Zero(t, s.unlocks())
+		close(late)
+		synctest.Wait()
+		require.Equal(t, 1, s.unlocks())
+	})
+}
+
+func TestLockWithoutUnlock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &reports{}
+		got, err := newVault(t, lockless{newStore()}, r).Fetch(t.Context(), anyToken, hourToken)
+		require.NoError(t, err)
+		require.Equal(t, "fresh", got.Value)
+		synctest.Wait()
+		require.Empty(t, r.all())
+	})
+}
+
+type lockless struct{ *store }
+
+func (lockless) Lock(context.Context, string, time.Duration) (func(context.Context), error) {
+	return nil, nil //nolint:nilnil // the case in question
+}
+
+func TestUnusableStoredTokenIsReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		v := newVault(t, s, r)
+		value := "dead"
+		fetch := func(context.Context) (*token.Token, error) { return token.New(value, time.Now(), time.Hour), nil }
+		_, err := v.Fetch(t.Context(), anyToken, fetch)
+		require.NoError(t, err)
+		synctest.Wait()
+		value = "alive"
+		notDead := func(t *token.Token) bool { return t.Value != "dead" }
+		for range 2 {
+			got, err := v.Fetch(t.Context(), notDead, fetch)
+			require.NoError(t, err)
+			require.Equal(t, "alive", got.Value)
+			synctest.Wait()
+		}
+		require.Equal(t, 2, s.unlocks(), "the third found a usable one without the lock")
+	})
+}
+
+func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		fetches := 0
+		var wg sync.WaitGroup
+		for range 20 {
+			v := newVault(t, s, r)
+			wg.Go(func() {
+				_, err := v.Fetch(t.Context(), anyToken, func(ctx context.Context) (*token.Token, error) {
+					fetches++ // under the lock
+					pass(time.Second)
+					return hourToken(ctx)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		require.Equal(t, 1, fetches)
+		require.Empty(t, r.all())
+		require.Equal(t, 20, s.unlocks())
+	})
+}
+
+func TestLockIsGivenBackWhenTheFetchFails(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(context.Context) (*token.Token, error){
+		"error": func(context.Context) (*token.Token, error) { return nil, errors.New("down") },
+		"panic": func(context.Context) (*token.Token, error) { panic("boom") },
+	}
+	for name, fetch := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, r := newStore(), &reports{}
+				v := newVault(t, s, r)
+				source := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+					return v.Fetch(ctx, anyToken, fetch)
+				}, noWait)
+				_, err := source.Get(t.Context())
+				require.Error(t, err)
+				synctest.Wait()
+				require.Equal(t, 1, s.unlocks())
+				require.Empty(t, s.data)
+			})
+		})
+	}
+}
