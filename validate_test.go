@@ -1,0 +1,388 @@
+package plural_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// unsent makes a client that must not send anything.
+func unsent(t *testing.T) *plural.Client {
+	t.Helper()
+	var sent atomic.Int64
+	t.Cleanup(func() { require.Zero(t, sent.Load(), "something was sent") })
+	return newClientOver(t, func(*http.Request) (*http.Response, error) {
+		sent.Add(1)
+		return nil, errors.New("nobody is there")
+	})
+}
+
+// fieldsOf are the fields that a ValidationError names; none for an error of another kind, or for nil.
+func fieldsOf(err error) []string {
+	var invalid *plural.ValidationError
+	var fields []string
+	if errors.As(err, &invalid) {
+		for _, f := range invalid.Fields {
+			fields = append(fields, f.Field)
+		}
+	}
+	return fields
+}
+
+// reached says whether the request passed the checks: the client of refusing answers with an Error then.
+func requireChecked(t *testing.T, err error, fields ...string) {
+	t.Helper()
+	if len(fields) > 0 {
+		require.ErrorIs(t, err, plural.ErrInvalidRequest)
+		require.Equal(t, fields, fieldsOf(err))
+		requireTidy(t, err.Error())
+		return
+	}
+	var e *plural.Error
+	require.ErrorAs(t, err, &e, "it was not sent")
+	require.Equal(t, plural.CodeCardLost, e.Code)
+}
+
+// refusing is a client whose every request is refused, once it is sent.
+func refusing(t *testing.T) *plural.Client {
+	t.Helper()
+	return newPeerClient(t, func(*http.Request) (*http.Response, error) {
+		return jsonAnswer(http.StatusUnprocessableEntity, []byte(`{"code":"CARD_LOST"}`)), nil
+	})
+}
+
+func letters(n int) string { return strings.Repeat("a", n) }
+func digits(n int) string  { return strings.Repeat("7", n) }
+
+// Each documented limit, at its edges.
+func TestCreateOrderLimits(t *testing.T) {
+	t.Parallel()
+	customer := func(set func(*plural.Customer)) func(*plural.CreateOrderRequest) {
+		return func(r *plural.CreateOrderRequest) {
+			r.PurchaseDetails = &plural.PurchaseDetails{Customer: &plural.Customer{}}
+			set(r.PurchaseDetails.Customer)
+		}
+	}
+	address := func(set func(*plural.Address)) func(*plural.CreateOrderRequest) {
+		return customer(func(c *plural.Customer) {
+			c.BillingAddress = &plural.Address{}
+			set(c.BillingAddress)
+		})
+	}
+	metadata := func(pairs, name, value int) func(*plural.CreateOrderRequest) {
+		return func(r *plural.CreateOrderRequest) {
+			m := map[string]string{}
+			for i := range pairs {
+				m[fmt.Sprintf("%0*d", name, i)] = strings.Repeat("é", value)
+			}
+			r.PurchaseDetails = &plural.PurchaseDetails{MerchantMetadata: m}
+		}
+	}
+	type request = plural.CreateOrderRequest
+	const (
+		value, reference = "order_amount.value", "merchant_order_reference"
+		at               = "purchase_details.customer."
+		billing          = at + "billing_address."
+		pairs            = "purchase_details.merchant_metadata"
+	)
+	cases := map[string]struct {
+		set   func(*request)
+		field string // "" when it is fine
+	}{
+		"amount 99":           {func(r *request) { r.OrderAmount = plural.INR(99) }, value},
+		"amount 100":          {func(r *request) { r.OrderAmount = plural.INR(100) }, ""},
+		"amount 100000000":    {func(r *request) { r.OrderAmount = plural.INR(100_000_000) }, ""},
+		"amount 100000001":    {func(r *request) { r.OrderAmount = plural.INR(100_000_001) }, value},
+		"currency USD":        {func(r *request) { r.OrderAmount.Currency = "USD" }, ""},
+		"reference of 1":      {func(r *request) { r.MerchantOrderReference = "-" }, ""},
+		"reference of 50":     {func(r *request) { r.MerchantOrderReference = letters(48) + "_Z" }, ""},
+		"reference of 51":     {func(r *request) { r.MerchantOrderReference = letters(51) }, reference},
+		"reference with dot":  {func(r *request) { r.MerchantOrderReference = "a.b" }, reference},
+		"reference with é":    {func(r *request) { r.MerchantOrderReference = "é" }, reference},
+		"callback relative":   {func(r *request) { r.CallbackURL = "/return" }, "callback_url"},
+		"callback ftp":        {func(r *request) { r.CallbackURL = "ftp://shop.example.in/" }, "callback_url"},
+		"callback no host":    {func(r *request) { r.CallbackURL = "https:///x" }, "callback_url"},
+		"callback port only":  {func(r *request) { r.CallbackURL = "https://:443/x" }, "callback_url"},
+		"callback broken":     {func(r *request) { r.CallbackURL = "https://a b/" }, "callback_url"},
+		"callback http":       {func(r *request) { r.CallbackURL = "http://localhost:8080/x?y=1" }, ""},
+		"failure javascript":  {func(r *request) { r.FailureCallbackURL = "javascript:alert(1)" }, "failure_callback_url"},
+		"hold by card":        {func(r *request) { r.PreAuth = true; r.AllowedPaymentMethods = []plural.PaymentMethod{"CARD", "POINTS"} }, ""},
+		"hold by anything":    {func(r *request) { r.PreAuth = true }, ""},
+		"hold by UPI":         {func(r *request) { r.PreAuth = true; r.AllowedPaymentMethods = []plural.PaymentMethod{"CARD", "UPI"} }, "allowed_payment_methods"},
+		"sale by UPI":         {func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", "A_NEW_ONE"} }, ""},
+		"method empty":        {func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", ""} }, "allowed_payment_methods[1]"},
+		"email of 50":         {customer(func(c *plural.Customer) { c.EmailID = letters(50) }), ""},
+		"email of 51":         {customer(func(c *plural.Customer) { c.EmailID = letters(51) }), at + "email_id"},
+		"name of 50 runes":    {customer(func(c *plural.Customer) { c.FirstName = strings.Repeat("आ", 50) }), ""},
+		"name of 51 runes":    {customer(func(c *plural.Customer) { c.FirstName = strings.Repeat("आ", 51) }), at + "first_name"},
+		"last name of 50":     {customer(func(c *plural.Customer) { c.LastName = strings.Repeat("é", 50) }), ""},
+		"last name of 51":     {customer(func(c *plural.Customer) { c.LastName = strings.Repeat("é", 51) }), at + "last_name"},
+		"customer id of 30":   {customer(func(c *plural.Customer) { c.CustomerID = "cust-v1-250414071055-aa-lj5Omz" }), ""},
+		"mobile of 8":         {customer(func(c *plural.Customer) { c.MobileNumber = digits(8) }), at + "mobile_number"},
+		"mobile of 9":         {customer(func(c *plural.Customer) { c.MobileNumber = digits(9) }), ""},
+		"mobile of 20":        {customer(func(c *plural.Customer) { c.MobileNumber = digits(20) }), ""},
+		"mobile of 21":        {customer(func(c *plural.Customer) { c.MobileNumber = digits(21) }), at + "mobile_number"},
+		"mobile with plus":    {customer(func(c *plural.Customer) { c.MobileNumber = "+" + digits(12) }), ""},
+		"mobile with dash":    {customer(func(c *plural.Customer) { c.MobileNumber = "98110-12345" }), at + "mobile_number"},
+		"country code 91":     {customer(func(c *plural.Customer) { c.CountryCode = "91" }), ""},
+		"country code +91":    {customer(func(c *plural.Customer) { c.CountryCode = "+91" }), at + "country_code"},
+		"line 1 of 100":       {address(func(a *plural.Address) { a.Address1 = strings.Repeat("é", 100) }), ""},
+		"line 1 of 101":       {address(func(a *plural.Address) { a.Address1 = letters(101) }), billing + "address1"},
+		"line 2 of 101":       {address(func(a *plural.Address) { a.Address2 = letters(101) }), billing + "address2"},
+		"line 3 of 101":       {address(func(a *plural.Address) { a.Address3 = letters(101) }), billing + "address3"},
+		"pincode of 5":        {address(func(a *plural.Address) { a.Pincode = digits(5) }), billing + "pincode"},
+		"pincode of 6":        {address(func(a *plural.Address) { a.Pincode = digits(6) }), ""},
+		"pincode of 10":       {address(func(a *plural.Address) { a.Pincode = digits(10) }), ""},
+		"pincode of 11":       {address(func(a *plural.Address) { a.Pincode = digits(11) }), billing + "pincode"},
+		"pincode of letters":  {address(func(a *plural.Address) { a.Pincode = letters(6) }), billing + "pincode"},
+		"city of 50":          {address(func(a *plural.Address) { a.City = letters(50) }), ""},
+		"city of 51":          {address(func(a *plural.Address) { a.City = letters(51) }), billing + "city"},
+		"state of 51":         {address(func(a *plural.Address) { a.State = letters(51) }), billing + "state"},
+		"country of 51":       {address(func(a *plural.Address) { a.Country = letters(51) }), billing + "country"},
+		"shipping city of 51": {customer(func(c *plural.Customer) { c.ShippingAddress = &plural.Address{City: letters(51)} }), at + "shipping_address.city"},
+		"10 pairs of 256":     {metadata(10, 256, 256), ""},
+		"11 pairs":            {metadata(11, 2, 2), pairs},
+		"a name of 257":       {metadata(1, 257, 2), pairs},
+		"a value of 257":      {metadata(1, 2, 257), pairs},
+		"bank, no account":    {func(r *request) { r.PurchaseDetails = &plural.PurchaseDetails{BankDetails: &plural.BankDetails{}} }, "purchase_details.bank_details.account_number"},
+		"account, no account": {func(r *request) {
+			r.PurchaseDetails = &plural.PurchaseDetails{AccountDetails: &plural.AccountDetails{BankDetails: &plural.BankDetails{}}}
+		}, "purchase_details.account_details.bank_details.account_number"},
+		"account, empty": {func(r *request) {
+			r.PurchaseDetails = &plural.PurchaseDetails{AccountDetails: &plural.AccountDetails{}}
+		}, ""},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			req := minimalOrder()
+			tc.set(req)
+			client := refusing(t)
+			_, err := client.Orders.Create(t.Context(), req)
+			if tc.field == "" {
+				requireChecked(t, err)
+				return
+			}
+			requireChecked(t, err, tc.field)
+			_, err = client.Orders.Create(t.Context(), req, plural.WithoutValidation())
+			requireChecked(t, err)
+			_, err = unsent(t).Orders.Create(t.Context(), req)
+			require.Error(t, err)
+		})
+	}
+}
+
+// What is wrong whatever the documented limits may be.
+func TestChecksThatStay(t *testing.T) {
+	t.Parallel()
+	order := func(set func(*plural.CreateOrderRequest)) func(*plural.Client, ...plural.CallOption) error {
+		return func(c *plural.Client, opts ...plural.CallOption) error {
+			r := minimalOrder()
+			set(r)
+			_, err := c.Orders.Create(t.Context(), r, opts...)
+			return err
+		}
+	}
+	capture := func(id string, r *plural.CaptureRequest) func(*plural.Client, ...plural.CallOption) error {
+		return func(c *plural.Client, opts ...plural.CallOption) error {
+			_, err := c.Captures.Create(t.Context(), id, r, opts...)
+			return err
+		}
+	}
+	refund := func(id string, r *plural.RefundRequest) func(*plural.Client, ...plural.CallOption) error {
+		return func(c *plural.Client, opts ...plural.CallOption) error {
+			_, err := c.Refunds.Create(t.Context(), id, r, opts...)
+			return err
+		}
+	}
+	negative := &plural.SplitInfo{SplitDetails: []plural.SplitDetail{{Amount: plural.INR(0)}, {Amount: plural.INR(-1)}}}
+	cases := map[string]struct {
+		call   func(*plural.Client, ...plural.CallOption) error
+		fields []string
+	}{
+		"order: nothing": {func(c *plural.Client, opts ...plural.CallOption) error {
+			_, err := c.Orders.Create(t.Context(), nil, opts...)
+			return err
+		}, []string{"request"}},
+		"order: empty":             {order(func(r *plural.CreateOrderRequest) { *r = plural.CreateOrderRequest{} }), []string{"merchant_order_reference", "order_amount.value", "order_amount.currency"}},
+		"order: amount 0":          {order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Value = 0 }), []string{"order_amount.value"}},
+		"order: amount negative":   {order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Value = math.MinInt64 }), []string{"order_amount.value"}},
+		"order: currency inr":      {order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Currency = "inr" }), []string{"order_amount.currency"}},
+		"order: reference a path":  {order(func(r *plural.CreateOrderRequest) { r.MerchantOrderReference = "a/../b" }), []string{"merchant_order_reference"}},
+		"order: split negative":    {order(func(r *plural.CreateOrderRequest) { r.PurchaseDetails = &plural.PurchaseDetails{SplitInfo: negative} }), []string{"purchase_details.split_info.split_details[1].amount.value"}},
+		"order: extra collides":    {order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"pre_auth": true, "own": 1} }), []string{"extra.pre_auth"}},
+		"order: extra is Extra":    {order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"-": 1, "Extra": 2} }), nil},
+		"order: extra no JSON":     {order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"own": func() {}} }), []string{"request"}},
+		"capture: nothing":         {capture("v1-1-aa-b", nil), []string{"request"}},
+		"capture: nothing, no id":  {capture("", nil), []string{"request", "order_id"}},
+		"capture: forgotten":       {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c"}), []string{"capture_amount"}},
+		"capture: both":            {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.INR(100), FullAmount: true}), []string{"capture_amount"}},
+		"capture: currency only":   {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.INR(0)}), []string{"capture_amount.value"}},
+		"capture: value only":      {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.Amount{Value: 100}}), []string{"capture_amount.currency"}},
+		"capture: all wrong":       {capture(".", &plural.CaptureRequest{CaptureAmount: plural.Amount{Value: -1}}), []string{"merchant_capture_reference", "capture_amount.value", "capture_amount.currency", "order_id"}},
+		"refund: nothing":          {refund("v1-1-aa-b", nil), []string{"request"}},
+		"refund: forgotten":        {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r"}), []string{"order_amount.value", "order_amount.currency"}},
+		"refund: extra collides":   {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), Extra: map[string]any{"order_amount": 1}}), []string{"extra.order_amount"}},
+		"refund: split negative":   {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), SplitInfo: negative}), []string{"split_info.split_details[1].amount.value"}},
+		"refund: reference a path": {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "..", OrderAmount: plural.INR(100)}), []string{"merchant_order_reference"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := refusing(t)
+			if tc.fields != nil {
+				client = unsent(t)
+			}
+			requireChecked(t, tc.call(client), tc.fields...)
+			requireChecked(t, tc.call(client, plural.WithoutValidation()), tc.fields...)
+		})
+	}
+}
+
+func TestCaptureAndRefundLimits(t *testing.T) {
+	t.Parallel()
+	for value, fine := range map[int64]bool{1: false, 99: false, 100: true, 100_000_000: true, 100_000_001: false} {
+		client := refusing(t)
+		_, err := client.Captures.Create(t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: letters(50), CaptureAmount: plural.INR(value)})
+		_, refundErr := client.Refunds.Create(t.Context(), "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: letters(50), OrderAmount: plural.INR(value)})
+		if fine {
+			requireChecked(t, err)
+			requireChecked(t, refundErr)
+		} else {
+			requireChecked(t, err, "capture_amount.value")
+			requireChecked(t, refundErr, "order_amount.value")
+		}
+	}
+	client := unsent(t)
+	_, err := client.Captures.Create(t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: letters(51), FullAmount: true})
+	requireChecked(t, err, "merchant_capture_reference")
+	many := map[string]string{}
+	for i := range 11 {
+		many[letters(i+1)] = "x"
+	}
+	_, err = client.Refunds.Create(t.Context(), "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: letters(51), OrderAmount: plural.INR(99), MerchantMetadata: many})
+	requireChecked(t, err, "merchant_order_reference", "order_amount.value", "merchant_metadata")
+}
+
+// One error names them all, and shows none of the values.
+func TestOneErrorNamesAllFields(t *testing.T) {
+	t.Parallel()
+	req := fullOrder()
+	req.MerchantOrderReference = "has spaces/"
+	req.OrderAmount = plural.Amount{Value: -5, Currency: "rs"}
+	req.CallbackURL = "s3cret"
+	req.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", ""}
+	req.PurchaseDetails.Customer.EmailID = strings.Repeat("s3cret", 10)
+	req.PurchaseDetails.Customer.MobileNumber = "s3cret"
+	req.PurchaseDetails.Customer.BillingAddress.Pincode = "s3cret-s3cret"
+	req.PurchaseDetails.MerchantMetadata = map[string]string{"s3cret": strings.Repeat("s3cret", 100)}
+	req.Extra = map[string]any{"notes": "s3cret"}
+	_, err := unsent(t).Orders.Create(t.Context(), req, plural.WithRequestID(""), plural.WithHeader("Authorization", "s3cret"))
+	require.Equal(t, []string{
+		"Request-ID", "header Authorization",
+		"merchant_order_reference", "order_amount.value", "order_amount.currency", "extra.notes",
+		"callback_url", "allowed_payment_methods", "allowed_payment_methods[1]", "purchase_details.customer.email_id",
+		"purchase_details.customer.mobile_number", "purchase_details.customer.mobile_number",
+		"purchase_details.customer.billing_address.pincode", "purchase_details.customer.billing_address.pincode", "purchase_details.merchant_metadata",
+	}, fieldsOf(err))
+	require.NotContains(t, err.Error(), "s3cret")
+	var invalid *plural.ValidationError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "orders.create", invalid.Op)
+}
+
+// Ids and references that would change the path are not sent, by any method, with or without validation.
+func TestPathSegments(t *testing.T) {
+	t.Parallel()
+	calls := map[string]func(*plural.Client, string, ...plural.CallOption) error{
+		"orders.get": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Orders.Get(t.Context(), id, o...)
+			return err
+		},
+		"orders.get_by_reference": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Orders.GetByReference(t.Context(), id, o...)
+			return err
+		},
+		"orders.wait": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Orders.Wait(t.Context(), id, nil, o...)
+			return err
+		},
+		"captures.create": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Captures.Create(t.Context(), id, &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true}, o...)
+			return err
+		},
+		"cancels.create": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Cancels.Create(t.Context(), id, o...)
+			return err
+		},
+		"refunds.create": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Refunds.Create(t.Context(), id, &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)}, o...)
+			return err
+		},
+		"refunds.get": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Refunds.Get(t.Context(), id, o...)
+			return err
+		},
+		"refunds.get_by_reference": func(c *plural.Client, id string, o ...plural.CallOption) error {
+			_, err := c.Refunds.GetByReference(t.Context(), id, o...)
+			return err
+		},
+	}
+	bad := []string{
+		"", ".", "..", "a/b", "../x", "a/../b", `a\b`, "%2e%2e", "%2F", "a%00", "a?b", "a#b", "a b", " a", "a\t", "a\n", "a\r\nHost: x", "\x00", "\x7f",
+		"a\u0085", "a\u00a0", "a\u200b", "a\u202e", "a\ufeff", "\xff\xfe", strings.Repeat("a", 201),
+	}
+	good := []string{"v1-1-aa-b", "a.b", "...", "~", "é", "अ", ";x=1", "a:b@c", "a&b=c+d", strings.Repeat("a", 200)}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := unsent(t)
+			for _, id := range bad {
+				for _, opts := range [][]plural.CallOption{nil, {plural.WithoutValidation()}} {
+					err := call(client, id, opts...)
+					require.ErrorIs(t, err, plural.ErrInvalidRequest, "%q", id)
+					require.Len(t, fieldsOf(err), 1, "%q", id)
+					requireTidy(t, err.Error())
+				}
+			}
+			for _, id := range good {
+				var path string
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					path = r.URL.Path
+					require.Equal(t, strings.Count(r.URL.Path, "/"), strings.Count(r.URL.EscapedPath(), "/"))
+					return jsonAnswer(http.StatusUnprocessableEntity, []byte(`{"code":"CARD_LOST"}`)), nil
+				})
+				requireChecked(t, call(client, id))
+				require.Contains(t, path, "/"+id)
+			}
+		})
+	}
+}
+
+func TestExtraCollidesWithEveryField(t *testing.T) {
+	t.Parallel()
+	client := unsent(t)
+	for _, name := range []string{
+		"merchant_order_reference", "order_amount", "integration_mode", "pre_auth", "allowed_payment_methods", "notes", "callback_url",
+		"failure_callback_url", "purchase_details", "part_payment", "plugin_data",
+	} {
+		req := minimalOrder()
+		req.Extra = map[string]any{name: nil}
+		_, err := client.Orders.Create(t.Context(), req)
+		requireChecked(t, err, "extra."+name)
+		_, err = req.MarshalJSON()
+		require.ErrorContains(t, err, name)
+	}
+	for _, name := range []string{"merchant_order_reference", "order_amount", "merchant_metadata", "products", "split_info"} {
+		_, err := client.Refunds.Create(t.Context(), "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), Extra: map[string]any{name: nil}})
+		requireChecked(t, err, "extra."+name)
+	}
+}
