@@ -136,7 +136,7 @@ func magnitude(v int64) uint64 {
 	if v < 0 {
 		return uint64(-(v + 1)) + 1
 	}
-	return uint64(v)
+	return uint64(v) //nolint:gosec // not negative
 }
 
 // clip keeps hostile input from filling an error text, or breaking its line.

@@ -42,8 +42,9 @@ func (s OrderStatus) IsTerminal() bool {
 	switch s {
 	case OrderStatusCancelled, OrderStatusFailed, OrderStatusFullyRefunded:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // PaymentStatus is where one payment of an order stands. It is an open enum.

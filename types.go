@@ -99,8 +99,9 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 			return Amount{}, false
 		}
 		return o.processedAmount()
+	default:
+		return Amount{}, false
 	}
-	return Amount{}, false
 }
 
 // RefundedAmount is the sum of the order's refunds that are PROCESSED. It is false when the document does not say: it has no refunds but a refunded
@@ -138,8 +139,9 @@ func (o *Order) CanRefund() bool {
 	switch o.Status {
 	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func (o *Order) hasCaptureData() bool {
