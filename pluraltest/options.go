@@ -20,6 +20,7 @@ type config struct {
 	retries        int
 	quirks         Quirk
 	waf            bool
+	accessTokens   []string
 	tokenLifetime  time.Duration
 	tokenAnswer    TokenAnswer
 	tokenErrors    TokenError
@@ -100,6 +101,12 @@ func WithWAF() Option { return func(c *config) { c.waf = true } }
 
 // WithTokenLifetime sets how long an access token lives; an hour without it.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
+
+// WithAccessToken has the server take a bearer token that it did not issue, such as
+// one pasted from the documentation, for as long as it runs.
+func WithAccessToken(value string) Option {
+	return func(c *config) { c.accessTokens = append(c.accessTokens, value) }
+}
 
 // TokenAnswer is how the token endpoint tells a token's lifetime.
 type TokenAnswer int

@@ -149,7 +149,7 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 	o.token = s.newPageToken(o.id)
 	if spec.seamless {
 		o.integrationMode = "SEAMLESS"
-		o.challengeURL = s.URL + "/web/auth/landing/?token=" + url.QueryEscape(o.token)
+		o.challengeURL = s.URL + challengePath + "?token=" + url.QueryEscape(o.token)
 	}
 	s.enter(o)
 	s.byPage[o.token] = o
@@ -165,7 +165,7 @@ func (s *Server) enter(o *order) {
 
 // redirectURL is where the payer's browser is sent to pay.
 func (s *Server) redirectURL(o *order) string {
-	return s.URL + "/api/v3/checkout-bff/redirect/checkout?token=" + url.QueryEscape(o.token)
+	return s.URL + checkoutPath + "?token=" + url.QueryEscape(o.token)
 }
 
 // getOrder serves GET /api/pay/v1/orders/{order_id}.

@@ -131,6 +131,8 @@ func New(opts ...Option) *Server {
 	s.http.Protocols.SetHTTP1(true)
 	s.http.Protocols.SetUnencryptedHTTP2(cfg.http2) // inside the TLS that serverConn ends
 	s.pages.HandleFunc("/", s.unknownPath)
+	s.addCheckout()
+	s.acceptTokens(cfg.accessTokens)
 	return s
 }
 

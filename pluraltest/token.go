@@ -132,3 +132,14 @@ func (s *Server) IssueToken() string {
 	defer s.mu.Unlock()
 	return s.newToken().Value
 }
+
+// forEver is longer than any server lives.
+const forEver = 100 * 365 * 24 * time.Hour
+
+// acceptTokens takes tokens of the caller's own. They are not among Tokens.
+func (s *Server) acceptTokens(values []string) {
+	now := s.cfg.clock()
+	for _, value := range values {
+		s.tokens[value] = &Token{Value: value, IssuedAt: now, ExpiresAt: now.Add(forEver)}
+	}
+}

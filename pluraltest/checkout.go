@@ -1,0 +1,174 @@
+package pluraltest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// The paths of the checkout page: that of redirect_url and that of challenge_url.
+const (
+	checkoutPath  = "/api/v3/checkout-bff/redirect/checkout"
+	challengePath = "/web/auth/landing/"
+)
+
+// maxCheckoutForm bounds what the payer's browser may post.
+const maxCheckoutForm = 64 << 10
+
+// addCheckout puts the hosted checkout page among the server's pages. The page is
+// what the books say: it holds no state of its own, so that reload, back and a
+// second tab are harmless. Nothing but POST changes anything.
+func (s *Server) addCheckout() {
+	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
+	s.pages.Handle(checkoutPath, page)
+	s.pages.Handle(challengePath, page)
+}
+
+func (s *Server) checkout(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		s.showCheckout(w, r, nil)
+	case http.MethodPost:
+		s.decideCheckout(w, r)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		renderCheckout(w, http.StatusMethodNotAllowed, messagePage(
+			"This page does not take "+r.Method, "Open the payment link in a browser to pay."))
+	}
+}
+
+// showCheckout shows the order as it stands. form is a refused payment form, whose
+// faults the page lists.
+func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payForm) {
+	query := r.URL.Query()
+	s.mu.Lock()
+	o := s.byPage[query.Get("token")]
+	if o == nil {
+		s.mu.Unlock()
+		renderCheckout(w, http.StatusNotFound, messagePage("This payment link is not known",
+			"It may have been cut off on its way, or it belongs to another run of the emulator, which forgets its orders when it ends. Ask the shop for a new link."))
+		return
+	}
+	page := s.checkoutPage(o, form)
+	s.mu.Unlock()
+	if page.Return.URL != "" && query.Get("return") != "" {
+		page.Name = "return"
+	}
+	status := http.StatusOK
+	if form != nil {
+		status = http.StatusUnprocessableEntity
+	}
+	renderCheckout(w, status, page)
+}
+
+// decideCheckout carries out what the payer has decided and sends the browser to
+// the page that shows the outcome. A decision that comes too late, as that of a
+// second click, changes nothing.
+func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxCheckoutForm)
+	formErr := r.ParseForm()
+	token := r.URL.Query().Get("token")
+	s.mu.Lock()
+	o := s.byPage[token]
+	if o == nil || formErr != nil {
+		s.mu.Unlock()
+		s.refuseForm(w, r, o, formErr)
+		return
+	}
+	d, form := o.decision(r.PostForm)
+	if form != nil {
+		s.mu.Unlock()
+		s.showCheckout(w, r, form)
+		return
+	}
+	if d != nil {
+		_ = s.pay(o, *d) // an order that is not open any more is shown as it is
+	}
+	next := r.URL.Path + "?token=" + url.QueryEscape(token)
+	if !o.payable() && s.returnOf(o).URL != "" {
+		next += "&return=1"
+	}
+	s.mu.Unlock()
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+// refuseForm answers a form for no order, or one that cannot be read.
+func (s *Server) refuseForm(w http.ResponseWriter, r *http.Request, o *order, err error) {
+	if o == nil {
+		s.showCheckout(w, r, nil)
+		return
+	}
+	status := http.StatusBadRequest
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		status = http.StatusRequestEntityTooLarge
+	}
+	renderCheckout(w, status, messagePage("This form cannot be read", "Go back and try again."))
+}
+
+// decision reads what the payer has decided; nil when there is nothing to decide,
+// and with a form when that has faults.
+func (o *order) decision(form url.Values) (*Decision, *payForm) {
+	if !o.payable() {
+		return nil, nil
+	}
+	action := form.Get("action")
+	if action == "cancel" {
+		return &CancelPayment, nil
+	}
+	if o.status != StatusPending {
+		if action != "pay" {
+			return nil, nil
+		}
+		filled := readPayForm(form, o.offered())
+		if len(filled.Faults) > 0 {
+			return nil, filled
+		}
+		return &Decision{kind: payerWaits, method: filled.Method}, nil
+	}
+	return bankDecision(o, action, form), nil
+}
+
+// bankDecision is the decision on the bank's page, where a payment is under way.
+func bankDecision(o *order, action string, form url.Values) *Decision {
+	switch action {
+	case "approve":
+		if usesOTP(o.underway().method) && strings.TrimSpace(form.Get("otp")) != testOTP {
+			return &FailOTP
+		}
+		return &Approve
+	case "decline":
+		d := DeclineFor(declineReason(form.Get("reason"), form.Get("message")))
+		d.final = form.Get("final") != ""
+		return &d
+	case "expire":
+		return &LetExpire
+	default:
+		return nil
+	}
+}
+
+// underway is the payment that waits for the bank.
+func (o *order) underway() *payment {
+	if live := o.held(); len(live) > 0 {
+		return live[0]
+	}
+	return &payment{amount: o.amount}
+}
+
+// offered lists the methods that the page shows. Holds on the hosted checkout are
+// for cards only.
+func (o *order) offered() []string {
+	var list []string
+	for _, method := range checkoutMethods() {
+		if o.allows(method.Code) && (!o.preAuth || method.Code == "CARD") {
+			list = append(list, method.Code)
+		}
+	}
+	return list
+}
+
+func (o *order) allows(method string) bool {
+	return len(o.methods) == 0 || slices.Contains(o.methods, method)
+}
