@@ -241,8 +241,13 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 
 // withoutSecret blanks the secret out of an answer that repeats what it was sent.
 func withoutSecret(body []byte, secret string) []byte {
-	quoted, _ := json.Marshal(secret) //nolint:errchkjson // a string
-	for _, form := range [][]byte{[]byte(secret), bytes.Trim(quoted, `"`)} {
+	forms := [][]byte{[]byte(secret)}
+	for _, quote := range []func(any) ([]byte, error){json.Marshal, encode} {
+		if quoted, err := quote(secret); err == nil {
+			forms = append(forms, quoted[1:len(quoted)-1])
+		}
+	}
+	for _, form := range forms {
 		body = bytes.ReplaceAll(body, form, []byte(redacted))
 	}
 	return body
