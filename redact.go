@@ -192,3 +192,45 @@ func (p UPIPayee) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.UPIPaye
 
 // LogValue is a placeholder.
 func (p UPIPayee) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format writes a placeholder: the bank is personal data, as the card is.
+func (n NetbankingData) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.NetbankingData") }
+
+// LogValue is a placeholder.
+func (n NetbankingData) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format writes a placeholder: what somebody buys is personal data.
+func (c CartDetails) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.CartDetails") }
+
+// LogValue is a placeholder.
+func (c CartDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format writes a placeholder: what somebody buys is personal data.
+func (c CartItem) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.CartItem") }
+
+// LogValue is a placeholder.
+func (c CartItem) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format writes a placeholder: a device's IMEI is personal data.
+func (p Product) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.Product") }
+
+// LogValue is a placeholder.
+func (p Product) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format writes where and why, and no metadata.
+func (d ErrorDetails) Format(f fmt.State, _ rune) { writeSummary(f, "plural.ErrorDetails", d) }
+
+// LogValue is where and why, and no metadata.
+func (d ErrorDetails) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("source", d.Source), slog.String("step", d.Step), slog.String("reason", d.Reason), slog.String("field", d.Field))
+}
+
+// LogValue is why, and no metadata.
+func (d ErrorDetail) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("code", string(d.Code)), slog.String("message", d.Message)}
+	if d.AdditionalErrorDetails != nil {
+		attrs = append(attrs, slog.Any("additional_error_details", *d.AdditionalErrorDetails))
+	}
+	return slog.GroupValue(attrs...)
+}

@@ -1,0 +1,349 @@
+package plural_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// printable are the fields that fmt, slog and error texts may show: ids, references, states, amounts, and what failed. Every other field may hold a secret or
+// personal data. A new field is not printable until it is added here.
+func printable() []string {
+	return []string{
+		"Amount.Currency", "Expected.MerchantOrderReference",
+		"Order.OrderID", "Order.ParentOrderID", "Order.MerchantOrderReference", "Order.Type", "Order.Status",
+		"Payment.ID", "Payment.Status", "Payment.PaymentMethod",
+		"CaptureData.MerchantCaptureReference", "CaptureRequest.MerchantCaptureReference",
+		"CreateOrderRequest.MerchantOrderReference", "RefundRequest.MerchantOrderReference", "CheckoutOrder.OrderID",
+		"AcquirerData.ApprovalCode", "AcquirerData.AcquirerReference", "AcquirerData.RRN", "AcquirerData.AcquirerName",
+		"ErrorDetail.Code", "ErrorDetail.Message", "ErrorDetails.Source", "ErrorDetails.Step", "ErrorDetails.Reason", "ErrorDetails.Field",
+		"PluginData.PluginType", "PluginData.PluginVersion",
+		"SplitInfo.SplitType", "SplitDetail.ParentOrderSplitSettlementID", "SplitDetail.SplitMerchantID", "SplitDetail.SplitSettlementID",
+		"SplitDetail.MerchantSettlementReference", "SplitDetail.Status",
+		"Error.Op", "Error.OrderID", "Error.Code", "Error.Message", "Error.RequestID", "Error.TraceID",
+		"ValidationError.Op", "FieldError.Field", "FieldError.Rule",
+		"OutcomeUnknownError.Op", "OutcomeUnknownError.OrderID", "OutcomeUnknownError.Reference",
+		"StateError.Op", "StateError.Reference", "StateError.Reason", "NotPaidError.Reason",
+		"Response.RequestID",
+		"Event.ID", "Event.Type", "Callback.OrderID", "Callback.Status", "Callback.ErrorCode",
+	}
+}
+
+// filled are values of the exported types that hold data, with a marker in each of their fields.
+func filled() map[string]any {
+	values := map[string]any{
+		"AccountDetails": &plural.AccountDetails{}, "AcquirerData": &plural.AcquirerData{}, "Address": &plural.Address{}, "Amount": &plural.Amount{},
+		"BankDetails": &plural.BankDetails{}, "Callback": &plural.Callback{}, "CaptureData": &plural.CaptureData{}, "CaptureRequest": &plural.CaptureRequest{},
+		"CardData": &plural.CardData{}, "CartDetails": &plural.CartDetails{}, "CartItem": &plural.CartItem{}, "CheckoutOrder": &plural.CheckoutOrder{},
+		"CreateOrderRequest": &plural.CreateOrderRequest{}, "Credentials": &plural.Credentials{}, "Customer": &plural.Customer{},
+		"DuplicateOrderError": &plural.DuplicateOrderError{}, "Error": &plural.Error{}, "ErrorDetail": &plural.ErrorDetail{},
+		"ErrorDetails": &plural.ErrorDetails{}, "Event": &plural.Event{}, "Expected": &plural.Expected{}, "FieldError": &plural.FieldError{},
+		"NetbankingData": &plural.NetbankingData{}, "NotPaidError": &plural.NotPaidError{}, "Order": &plural.Order{},
+		"OutcomeUnknownError": &plural.OutcomeUnknownError{}, "Payment": &plural.Payment{}, "PaymentOption": &plural.PaymentOption{},
+		"PluginData": &plural.PluginData{}, "Product": &plural.Product{}, "PurchaseDetails": &plural.PurchaseDetails{}, "RefundRequest": &plural.RefundRequest{},
+		"Response": &plural.Response{}, "SplitDetail": &plural.SplitDetail{}, "SplitInfo": &plural.SplitInfo{}, "StateError": &plural.StateError{},
+		"UPIData": &plural.UPIData{}, "UPIPayee": &plural.UPIPayee{}, "UPIPayer": &plural.UPIPayer{}, "ValidationError": &plural.ValidationError{},
+	}
+	for _, v := range values {
+		mark(reflect.ValueOf(v).Elem(), "", 0)
+	}
+	return values
+}
+
+// dataless are the exported types that hold no text, or a single one that says what it is. Those with hidden fields have tests of their own, below.
+func dataless() []string {
+	return []string{
+		"CallOption", "CancelService", "CaptureService", "Claim", "ClaimState", "Client", "Currency", "Deduper", "Environment", "ErrorCode", "EventType",
+		"HandlerOption", "IntegrationMode", "Key", "MemoryDeduper", "Option", "OrderService", "OrderStatus", "OrderType", "PaymentMethod", "PaymentStatus",
+		"RefundService", "RetryPolicy", "Timestamp", "TokenStore", "VerificationError", "VerificationReason", "Verifier", "VerifierOption",
+	}
+}
+
+// mark puts the name of each field, as Type.Field, into it.
+func mark(v reflect.Value, name string, depth int) {
+	marker := "<" + name + ">"
+	switch x := v.Addr().Interface().(type) {
+	case *json.RawMessage:
+		*x = json.RawMessage(`{"in":"` + marker + `"}`)
+		return
+	case *[]byte:
+		*x = []byte(marker)
+		return
+	case *json.Number, *plural.Timestamp:
+		return
+	case *http.Header:
+		*x = http.Header{"X-In": {marker}}
+		return
+	case *error:
+		*x = errors.New("cause")
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(marker)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		mark(v.Elem(), name, depth)
+	case reflect.Slice:
+		if depth < 3 {
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			mark(v.Index(0), name, depth+1)
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf(marker), reflect.ValueOf(marker))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() {
+				mark(v.Field(i), v.Type().Name()+"."+f.Name, depth)
+			}
+		}
+	default:
+	}
+}
+
+func TestEveryExportedTypeIsInTheRedactionTest(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	var exported []string
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && spec.Name.IsExported() {
+				exported = append(exported, spec.Name.Name)
+			}
+			return true
+		})
+	}
+	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(filled())), dataless()...))
+}
+
+// Every way to print a value that leaves something out leaves it out.
+func TestNothingPersonalIsPrinted(t *testing.T) {
+	t.Parallel()
+	allowed := printable()
+	for name, v := range filled() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			markers := slices.DeleteFunc(markersOf(t, v), func(field string) bool { return slices.Contains(allowed, field) })
+			slices.Sort(markers)
+			markers = slices.Compact(markers)
+			for way, text := range printed(t, v) {
+				for _, field := range markersIn(text, markers) {
+					require.Fail(t, "not redacted", "%s shows %s: %s", way, field, text)
+				}
+			}
+		})
+	}
+}
+
+// Every printable field is one: the list holds no leftovers.
+func TestPrintableFieldsAreFields(t *testing.T) {
+	t.Parallel()
+	values := filled()
+	for _, field := range printable() {
+		typeName, fieldName, _ := strings.Cut(field, ".")
+		require.Contains(t, values, typeName, field)
+		_, ok := reflect.TypeOf(values[typeName]).Elem().FieldByName(fieldName)
+		require.True(t, ok, field)
+	}
+}
+
+// verbs are all that fmt has, but for %p: it never asks a value, and go vet reports it.
+const verbs = "vtTbcdoOqxXUeEfFgGs"
+
+// printed writes v and *v in every way there is, alone and inside of other values.
+func printed(t *testing.T, pointer any) map[string]string {
+	t.Helper()
+	value := reflect.ValueOf(pointer).Elem().Interface()
+	_, isError := pointer.(error)
+	out := map[string]string{}
+	for form, v := range map[string]any{
+		"pointer": pointer, "value": value, "slice": []any{value}, "map": map[string]any{"k": pointer}, "field": struct{ V any }{value},
+	} {
+		for _, verb := range verbs {
+			for _, flags := range []string{"", "+", "#", " "} {
+				format := "%" + flags + string(verb)
+				out[form+" "+format] = fmt.Sprintf(format, v)
+			}
+		}
+		out[form+" Errorf"] = fmt.Errorf("%w %v", errors.New("x"), v).Error()
+		if form != "pointer" && (form != "value" || isError) {
+			continue // slog hands what is nested, and errors by value, to json.Marshal, which keeps personal data
+		}
+		var text, document strings.Builder
+		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "k", v)
+		slog.New(slog.NewJSONHandler(&document, nil)).Info("m", "k", v)
+		out[form+" slog text"], out[form+" slog JSON"] = text.String(), document.String()
+	}
+	if err, ok := pointer.(error); ok {
+		out["error text"] = err.Error()
+	}
+	if s, ok := pointer.(fmt.Stringer); ok {
+		out["String"] = s.String()
+	}
+	return out
+}
+
+// markersOf are all the markers that are somewhere in v.
+func markersOf(t *testing.T, v any) []string {
+	t.Helper()
+	var found []string
+	var walk func(v reflect.Value)
+	walk = func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.String:
+			found = append(found, strings.Trim(v.String(), "<>"))
+		case reflect.Pointer, reflect.Interface:
+			if !v.IsNil() {
+				walk(v.Elem())
+			}
+		case reflect.Slice:
+			if v.Type().Elem().Kind() == reflect.Uint8 {
+				text := string(v.Bytes())
+				_, text, _ = strings.Cut(text, "<")
+				text, _, _ = strings.Cut(text, ">")
+				found = append(found, text)
+				return
+			}
+			for i := range v.Len() {
+				walk(v.Index(i))
+			}
+		case reflect.Map:
+			for _, key := range v.MapKeys() {
+				walk(v.MapIndex(key))
+			}
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if v.Type().Field(i).IsExported() {
+					walk(v.Field(i))
+				}
+			}
+		default:
+		}
+	}
+	walk(reflect.ValueOf(v))
+	return slices.DeleteFunc(found, func(s string) bool { return !strings.Contains(s, ".") })
+}
+
+// markersIn finds markers in a text, also as the numbers and spaced characters that fmt makes of bytes.
+func markersIn(text string, markers []string) []string {
+	var found []string
+	lower := strings.ToLower(text)
+	for _, m := range markers {
+		decimal := strings.Trim(fmt.Sprint([]byte(m)), "[]")
+		spaced := strings.Join(strings.Split(m, ""), " ")
+		quoted := strings.Trim(fmt.Sprintf("%q", []rune(m)), "[]")
+		if strings.Contains(text, "<"+m+">") || strings.Contains(text, `\u003c`+m+`\u003e`) || strings.Contains(lower, hex.EncodeToString([]byte(m))) ||
+			strings.Contains(lower, strings.TrimSpace(fmt.Sprintf("% x", m))) ||
+			strings.Contains(text, decimal) || strings.Contains(text, spaced) || strings.Contains(text, quoted) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// json.Marshal keeps personal data, and shows no secret.
+func TestJSONKeepsPersonalData(t *testing.T) {
+	t.Parallel()
+	for name, v := range filled() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			document, err := json.Marshal(v)
+			require.NoError(t, err)
+			switch name {
+			case "Credentials":
+				require.JSONEq(t, `"[redacted]"`, string(document))
+				return
+			case "Error":
+				for _, hidden := range []string{"Error.Body", "Error.Header"} {
+					require.NotContains(t, markersIn(string(document), markersOf(t, v)), hidden)
+				}
+				return
+			case "Response", "Callback", "Event": // these have bytes, or rules of their own
+				return
+			}
+			for _, field := range markersOf(t, v) {
+				require.Contains(t, markersIn(string(document), []string{field}), field)
+			}
+		})
+	}
+	o := filled()["Order"].(*plural.Order)
+	document, err := json.Marshal(o)
+	require.NoError(t, err)
+	var again plural.Order
+	require.NoError(t, json.Unmarshal(document, &again))
+	require.Contains(t, string(again.RawJSON()), "Customer.EmailID")
+}
+
+// What holds a secret behind its fields.
+func TestNoSecretIsPrinted(t *testing.T) {
+	t.Parallel()
+	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}
+	client, err := plural.NewClient(creds, plural.WithHTTPClient(&http.Client{Transport: peerFunc(func(r *http.Request) (*http.Response, error) {
+		return jsonAnswer(http.StatusOK, []byte(`{"access_token":"<s.3cret3>","expires_in":3600}`)), nil
+	})}))
+	require.NoError(t, err)
+	require.NoError(t, client.Warm(t.Context()))
+	hexSecret := hex.EncodeToString([]byte("<s.3cret4>"))
+	key, err := plural.HexKey(hexSecret)
+	require.NoError(t, err)
+	raw, err := plural.RawKey("<s.3cret5>")
+	require.NoError(t, err)
+	verifier, err := plural.NewVerifier(hexSecret, plural.WithWebhookKeys(key, raw))
+	require.NoError(t, err)
+	secrets := []string{"s.3cret1", "s.3cret2", "s.3cret3", "s.3cret4", "s.3cret5", hexSecret}
+
+	for name, v := range map[string]any{
+		"Client": client, "Credentials": &creds, "Key": &key, "Verifier": verifier, "OrderService": client.Orders, "CaptureService": client.Captures,
+		"CancelService": client.Cancels, "RefundService": client.Refunds,
+	} {
+		ways := map[string]string{}
+		if name == "Client" || name == "Verifier" { // not to be copied
+			for _, verb := range verbs {
+				for _, flags := range []string{"", "+", "#"} {
+					ways[flags+string(verb)] = fmt.Sprintf("%"+flags+string(verb)+" %"+flags+string(verb), v, struct{ V, v any }{v, v})
+				}
+			}
+			var text, document strings.Builder
+			slog.New(slog.NewTextHandler(&text, nil)).Info("m", "k", v, "in", struct{ V any }{v})
+			slog.New(slog.NewJSONHandler(&document, nil)).Info("m", "k", v, "in", struct{ V any }{v})
+			ways["slog text"], ways["slog JSON"] = text.String(), document.String()
+		} else {
+			ways = printed(t, v)
+		}
+		document, err := json.Marshal(map[string]any{"v": v, "list": []any{v}})
+		require.NoError(t, err)
+		ways["JSON"] = string(document)
+		for way, text := range ways {
+			require.Empty(t, markersIn(text, secrets), "%s, %s: %s", name, way, text)
+			require.NotContains(t, text, "3cret", "%s, %s", name, way)
+			require.NotContains(t, text, hexSecret, "%s, %s", name, way)
+		}
+	}
+}
