@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -223,14 +224,8 @@ func (s *Server) note(req *Request) {
 	s.requests = append(s.requests, req)
 }
 
-// run runs an operation, after the checks that all share.
+// run runs an operation after the checks that all share. s.mu must be held.
 func (s *Server) run(c *call, run route) answer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.runLocked(c, run)
-}
-
-func (s *Server) runLocked(c *call, run route) answer {
 	if run.op != OpToken && !s.authorized(c.Header) {
 		return errUnauthorized.answer()
 	}
@@ -259,9 +254,7 @@ func (s *Server) writeHead(w http.ResponseWriter, req *Request, a answer, length
 	date := s.now()
 	s.mu.Unlock()
 	h := w.Header()
-	for name, values := range a.header {
-		h[name] = values
-	}
+	maps.Copy(h, a.header)
 	h.Set("Date", date.UTC().Format(http.TimeFormat))
 	if a.contentType != "" {
 		h.Set("Content-Type", a.contentType)

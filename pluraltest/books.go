@@ -118,8 +118,9 @@ func (s *Server) Order(id string) (Order, bool) {
 func (s *Server) OrdersByReference(reference string) []Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var list []Order
-	for _, o := range s.byRef[reference] {
+	found := s.byRef[reference]
+	list := make([]Order, 0, len(found))
+	for _, o := range found {
 		list = append(list, s.show(o))
 	}
 	return list

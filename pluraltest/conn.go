@@ -3,7 +3,6 @@ package pluraltest
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -125,7 +124,7 @@ func (c *serverConn) isHTTP2() bool {
 const (
 	frameHeader        = 9
 	frameRSTStream     = 0x3
-	http2ProtocolError = 0x1
+	http2ProtocolError = 0x1 // the last of a code's four bytes
 	http2InternalError = 0x2
 )
 
@@ -148,8 +147,8 @@ func (e *frameEditor) edit(p []byte) {
 			}
 		} else {
 			n := min(e.left, len(p))
-			if e.header[3] == frameRSTStream && n == 4 && binary.BigEndian.Uint32(p) == http2InternalError {
-				binary.BigEndian.PutUint32(p, http2ProtocolError)
+			if last := e.left - 1; e.header[3] == frameRSTStream && last < len(p) && p[last] == http2InternalError {
+				p[last] = http2ProtocolError // no code is longer than a byte
 			}
 			e.left -= n
 			p = p[n:]

@@ -10,6 +10,7 @@ import (
 )
 
 func TestDocumentedErrors(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
 	held := authorized(t, srv, "held", 5000)
@@ -74,6 +75,7 @@ func TestDocumentedErrors(t *testing.T) {
 		{"refund unknown order", "POST", "/api/pay/v1/refunds/v1-none", body(`"r"`, ok, ""), 422, "ORDER_NOT_FOUND", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := a.do(tt.method, tt.path, tt.body)
 			require.Equal(t, tt.status, r.status, "%s", r.body)
 			require.Equal(t, "application/json", r.header.Get("Content-Type"))
@@ -83,11 +85,14 @@ func TestDocumentedErrors(t *testing.T) {
 			}
 		})
 	}
-	require.Empty(t, srv.Captures(held))
-	srv.AssertExactlyOnce(t)
+	t.Cleanup(func() {
+		require.Empty(t, srv.Captures(held))
+		srv.AssertExactlyOnce(t)
+	})
 }
 
 func TestUnknownPathHasTheGatewaysError(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
 	for _, path := range []string{"/api/pay/v2/orders/x", "/nowhere", "/api/pay/v1/orders/a/b/c", "/api/pay/v1/orders/"} {
@@ -99,20 +104,19 @@ func TestUnknownPathHasTheGatewaysError(t *testing.T) {
 }
 
 func TestBearer(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
 	good := a.token
 	for name, header := range map[string]string{
 		"none": "", "wrong": "Bearer nonsense", "basic": "Basic " + good, "bare": good,
 	} {
-		t.Run(name, func(t *testing.T) {
-			req := a.request(t.Context(), "GET", "/api/pay/v1/orders/x", "")
-			req.Header.Set("Authorization", header)
-			resp, err := a.client.Do(req)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			require.Equal(t, 401, resp.StatusCode)
-		})
+		req := a.request(t.Context(), "GET", "/api/pay/v1/orders/x", "")
+		req.Header.Set("Authorization", header)
+		resp, err := a.client.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, 401, resp.StatusCode, name)
 	}
 	require.Equal(t, 422, a.get("x").status)
 	srv.RevokeToken(good)
@@ -122,6 +126,7 @@ func TestBearer(t *testing.T) {
 }
 
 func TestWriteWithoutJSONContentTypeIsRefused(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
 	req := a.request(t.Context(), "POST", "/api/checkout/v1/orders", `{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"}}`)
@@ -134,28 +139,34 @@ func TestWriteWithoutJSONContentTypeIsRefused(t *testing.T) {
 }
 
 func TestErrorForms(t *testing.T) {
+	t.Parallel()
 	t.Run("checkout response_code", func(t *testing.T) {
+		t.Parallel()
 		a := newAPI(t, pluraltest.NewServer(t, pluraltest.WithCheckoutErrors(pluraltest.CheckoutErrorResponseCode)))
 		r := a.do("POST", "/api/checkout/v1/orders", `{}`)
 		require.JSONEq(t, `{"response_code":400,"response_message":"Merchant Order Reference must not be empty"}`, string(r.body))
 	})
 	t.Run("checkout error_message", func(t *testing.T) {
+		t.Parallel()
 		a := newAPI(t, pluraltest.NewServer(t, pluraltest.WithCheckoutErrors(pluraltest.CheckoutErrorMessage)))
 		r := a.do("POST", "/api/checkout/v1/orders", `{}`)
 		require.JSONEq(t, `{"error_message":"Merchant Order Reference must not be empty"}`, string(r.body))
 	})
 	t.Run("not found 404", func(t *testing.T) {
+		t.Parallel()
 		a := newAPI(t, pluraltest.NewServer(t, pluraltest.WithNotFound(pluraltest.NotFound404)))
 		require.Equal(t, 404, a.get("none").status)
 		require.Equal(t, "ORDER_NOT_FOUND", a.get("none").code(t))
 	})
 	t.Run("not found inquiry", func(t *testing.T) {
+		t.Parallel()
 		a := newAPI(t, pluraltest.NewServer(t, pluraltest.WithNotFound(pluraltest.NotFoundInquiry)))
 		r := a.do("GET", "/api/pay/v1/orders/reference/none", "")
 		require.Equal(t, 400, r.status)
 		require.Equal(t, "No matching records found for the inquiry", r.doc(t)["message"])
 	})
 	t.Run("firewall", func(t *testing.T) {
+		t.Parallel()
 		a := newAPI(t, pluraltest.NewServer(t, pluraltest.WithWAF()))
 		r := a.do("POST", "/api/checkout/v1/orders", `{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"},"callback_url":"http://localhost:3000/back"}`)
 		require.Equal(t, 403, r.status)
@@ -164,6 +175,7 @@ func TestErrorForms(t *testing.T) {
 }
 
 func TestDuplicates(t *testing.T) {
+	t.Parallel()
 	const body = `{"merchant_order_reference":"ref","order_amount":{"value":5000,"currency":"INR"}}`
 	const other = `{"merchant_order_reference":"ref","order_amount":{"value":6000,"currency":"INR"}}`
 	for _, tt := range []struct {
@@ -201,6 +213,7 @@ func TestDuplicates(t *testing.T) {
 }
 
 func TestRepeatedCapture(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		opts   []pluraltest.Option
 		status int

@@ -12,10 +12,12 @@ import (
 )
 
 func TestPreAuthorizationFlow(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{
 		"http": nil, "tls": {pluraltest.WithTLS()}, "http2": {pluraltest.WithHTTP2()},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			srv := pluraltest.NewServer(t, opts...)
 			a := newAPI(t, srv)
 

@@ -85,14 +85,17 @@ func (a *api) do(method, path, body string) reply {
 }
 
 func (a *api) get(id string) reply { a.t.Helper(); return a.do("GET", "/api/pay/v1/orders/"+id, "") }
+
 func (a *api) capture(id, body string) reply {
 	a.t.Helper()
 	return a.do("PUT", "/api/pay/v1/orders/"+id+"/capture", body)
 }
+
 func (a *api) cancel(id string) reply {
 	a.t.Helper()
 	return a.do("PUT", "/api/pay/v1/orders/"+id+"/cancel", "")
 }
+
 func (a *api) refund(id, body string) reply {
 	a.t.Helper()
 	return a.do("POST", "/api/pay/v1/refunds/"+id, body)

@@ -75,7 +75,7 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	case f.Answer == AnswerStale:
 		return s.readStale(c), nil
 	}
-	a = s.runLocked(c, run)
+	a = s.run(c, run)
 	switch {
 	case !a.applied && a.status >= http.StatusBadRequest:
 		c.record.settle(EffectRejected, s.now())

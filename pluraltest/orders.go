@@ -96,7 +96,6 @@ type OrderSpec struct {
 	PurchaseDetails json.RawMessage
 	PartPayment     *bool
 
-	mode     string
 	seamless bool
 }
 
@@ -264,7 +263,7 @@ func parseOrder(body []byte) (OrderSpec, *apiError) {
 	return OrderSpec{
 		Reference: reference, Amount: amount, PreAuth: req.PreAuth, Methods: req.Methods,
 		CallbackURL: req.CallbackURL, FailureURL: req.FailureURL, Notes: req.Notes,
-		PurchaseDetails: req.PurchaseDetails, PartPayment: req.PartPayment, mode: req.IntegrationMode,
+		PurchaseDetails: req.PurchaseDetails, PartPayment: req.PartPayment,
 	}, nil
 }
 

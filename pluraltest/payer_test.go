@@ -13,6 +13,7 @@ import (
 )
 
 func TestPayerDecisions(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		preAuth  bool
@@ -24,18 +25,35 @@ func TestPayerDecisions(t *testing.T) {
 	}{
 		{"approve a hold", true, pluraltest.Approve, "AUTHORIZED", url.Values{"status": {"AUTHORIZED"}}, false, []string{"ORDER_AUTHORIZED"}},
 		{"approve a sale", false, pluraltest.Approve, "PROCESSED", url.Values{"status": {"PROCESSED"}}, false, []string{"ORDER_PROCESSED"}},
-		{"decline", true, pluraltest.Decline("Do not honour"), "ATTEMPTED",
-			url.Values{"status": {"FAILED"}, "error_code": {"PAYMENT_DECLINED"}, "error_message": {"Do not honour"}}, true, []string{"PAYMENT_FAILED"}},
-		{"decline for funds", true, pluraltest.DeclineFor("INSUFFICIENT_FUNDS", "No funds").Final(), "FAILED",
-			url.Values{"status": {"FAILED"}, "error_code": {"INSUFFICIENT_FUNDS"}, "error_message": {"No funds"}}, true, []string{"PAYMENT_FAILED", "ORDER_FAILED"}},
-		{"fail the OTP", true, pluraltest.FailOTP, "ATTEMPTED",
-			url.Values{"status": {"FAILED"}, "error_code": {"USER_AUTHENTICATION_FAILED"}, "error_message": {"Consumer Authentication failed"}}, true, []string{"PAYMENT_FAILED"}},
-		{"expire", false, pluraltest.LetExpire, "ATTEMPTED",
-			url.Values{"status": {"FAILED"}, "error_code": {"PAYMENT_EXPIRED"}, "error_message": {"The payment has expired"}}, true, []string{"PAYMENT_FAILED"}},
+		{
+			"decline", true, pluraltest.Decline("Do not honour"), "ATTEMPTED",
+			url.Values{"status": {"FAILED"}, "error_code": {"PAYMENT_DECLINED"}, "error_message": {"Do not honour"}},
+			true,
+			[]string{"PAYMENT_FAILED"},
+		},
+		{
+			"decline for funds", true, pluraltest.DeclineFor("INSUFFICIENT_FUNDS", "No funds").Final(), "FAILED",
+			url.Values{"status": {"FAILED"}, "error_code": {"INSUFFICIENT_FUNDS"}, "error_message": {"No funds"}},
+			true,
+			[]string{"PAYMENT_FAILED", "ORDER_FAILED"},
+		},
+		{
+			"fail the OTP", true, pluraltest.FailOTP, "ATTEMPTED",
+			url.Values{"status": {"FAILED"}, "error_code": {"USER_AUTHENTICATION_FAILED"}, "error_message": {"Consumer Authentication failed"}},
+			true,
+			[]string{"PAYMENT_FAILED"},
+		},
+		{
+			"expire", false, pluraltest.LetExpire, "ATTEMPTED",
+			url.Values{"status": {"FAILED"}, "error_code": {"PAYMENT_EXPIRED"}, "error_message": {"The payment has expired"}},
+			true,
+			[]string{"PAYMENT_FAILED"},
+		},
 		{"cancel", true, pluraltest.CancelPayment, "CANCELLED", url.Values{"status": {"CANCELLED"}}, true, []string{"ORDER_CANCELLED"}},
 		{"wait", false, pluraltest.LeavePending, "PENDING", url.Values{"status": {"PENDING"}}, false, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			srv := pluraltest.New()
 			t.Cleanup(srv.Close)
 			id, err := srv.AddOrder(pluraltest.OrderSpec{
@@ -69,6 +87,7 @@ func TestPayerDecisions(t *testing.T) {
 }
 
 func TestPaymentRetries(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.New(pluraltest.WithPaymentRetries(2))
 	t.Cleanup(srv.Close)
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "r", Amount: inr(1000), PreAuth: true})
@@ -90,6 +109,7 @@ func TestPaymentRetries(t *testing.T) {
 }
 
 func TestRetryAfterFailureThenCapture(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.New()
 	t.Cleanup(srv.Close)
 	a := newAPI(t, srv)
@@ -111,6 +131,7 @@ func TestRetryAfterFailureThenCapture(t *testing.T) {
 }
 
 func TestPointsAndCard(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		capture  string
 		status   string
@@ -143,6 +164,7 @@ func TestPointsAndCard(t *testing.T) {
 }
 
 func TestMethodFollowsTheOrder(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.New()
 	t.Cleanup(srv.Close)
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "upi", Amount: inr(1000), Methods: []string{"UPI"}})
@@ -162,6 +184,7 @@ func TestMethodFollowsTheOrder(t *testing.T) {
 }
 
 func TestPostCallback(t *testing.T) {
+	t.Parallel()
 	var got url.Values
 	var origin string
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

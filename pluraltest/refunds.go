@@ -112,6 +112,7 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 // endRefund gives a refund its final status, and its parent the one that follows.
 func (s *Server) endRefund(o *order, status string, now time.Time) {
 	o.to(status)
+	o.updated = now
 	for _, leg := range o.payments {
 		leg.status, leg.updatedAt = status, now
 	}

@@ -44,7 +44,7 @@ type Server struct {
 	cert  *certificate
 	pages *http.ServeMux
 
-	ctx    context.Context // ends with Close
+	ctx    context.Context //nolint:containedctx // the life of the server, ended by Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine that this package starts
 
@@ -170,7 +170,7 @@ func (s *Server) scheme() string {
 }
 
 func (s *Server) listen(addr string) error {
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(s.ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}

@@ -12,32 +12,44 @@ import (
 )
 
 func TestCallbackSignatureVectors(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, secret string
 		fields       url.Values
 		want         string
 	}{
-		{"success", "0123456789abcdef0123456789ABCDEF",
+		{
+			"success", "0123456789abcdef0123456789ABCDEF",
 			url.Values{"order_id": {"v1-4405071524-aa-qlAtAf"}, "status": {"AUTHORIZED"}},
-			"56BA48FD0FB800E4321B4BDF22EE3CD533F55E99A11DB6D4A623ADF4FD965309"},
-		{"failed, message with spaces", "0123456789abcdef0123456789ABCDEF",
+			"56BA48FD0FB800E4321B4BDF22EE3CD533F55E99A11DB6D4A623ADF4FD965309",
+		},
+		{
+			"failed, message with spaces", "0123456789abcdef0123456789ABCDEF",
 			url.Values{
 				"order_id": {"v1-4405071524-aa-qlAtAf"}, "status": {"FAILED"},
 				"error_code": {"USER_AUTHENTICATION_FAILED"}, "error_message": {"Consumer Authentication required"},
 			},
-			"16446DA2A8FB81FD215615DF0D7CC01E30E0D3BBA4EA1FFF1414683072B3A763"},
-		{"odd secret", "0123456789abcdef0123456789ABCDEF7",
+			"16446DA2A8FB81FD215615DF0D7CC01E30E0D3BBA4EA1FFF1414683072B3A763",
+		},
+		{
+			"odd secret", "0123456789abcdef0123456789ABCDEF7",
 			url.Values{"order_id": {"v1-4405071524-aa-qlAtAf"}, "status": {"AUTHORIZED"}},
-			"56BA48FD0FB800E4321B4BDF22EE3CD533F55E99A11DB6D4A623ADF4FD965309"},
-		{"payment_status", "0123456789abcdef0123456789ABCDEF",
+			"56BA48FD0FB800E4321B4BDF22EE3CD533F55E99A11DB6D4A623ADF4FD965309",
+		},
+		{
+			"payment_status", "0123456789abcdef0123456789ABCDEF",
 			url.Values{"order_id": {"v1-4405071524-aa-qlAtAf"}, "payment_status": {"AUTHORIZED"}},
-			"9D403856050FE63D2A24250B9C335BB2BC85225C631E3F877075BE816B145B96"},
-		{"empty values are dropped", "0123456789abcdef0123456789ABCDEF",
+			"9D403856050FE63D2A24250B9C335BB2BC85225C631E3F877075BE816B145B96",
+		},
+		{
+			"empty values are dropped", "0123456789abcdef0123456789ABCDEF",
 			url.Values{"order_id": {"v1-4405071524-aa-qlAtAf"}, "status": {"AUTHORIZED"}, "error_code": {""}},
-			"56BA48FD0FB800E4321B4BDF22EE3CD533F55E99A11DB6D4A623ADF4FD965309"},
+			"56BA48FD0FB800E4321B4BDF22EE3CD533F55E99A11DB6D4A623ADF4FD965309",
+		},
 		{"no hex secret", "fgwei7egyhuggwp39w8rh", url.Values{"order_id": {"x"}, "status": {"AUTHORIZED"}}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			srv := pluraltest.New(pluraltest.WithCredentials("id", tt.secret))
 			defer srv.Close()
 			require.Equal(t, tt.want, srv.SignForm(tt.fields).Get("signature"))
@@ -46,6 +58,7 @@ func TestCallbackSignatureVectors(t *testing.T) {
 }
 
 func TestWebhookSignatureVector(t *testing.T) {
+	t.Parallel()
 	const want = "v1,Ns46HrH+Nfu9dZtBUVvSLyrOD5JH0SAGlNo3M5yobfQ="
 	body := []byte(`{"payload":"payload"}`)
 	for name, opts := range map[string][]pluraltest.Option{
@@ -54,6 +67,7 @@ func TestWebhookSignatureVector(t *testing.T) {
 		"base64":     {pluraltest.WithWebhookSecret("whsec_YWJjMTIzNA=="), pluraltest.WithWebhookKey(pluraltest.WebhookKeyBase64)},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			srv := pluraltest.New(opts...)
 			defer srv.Close()
 			require.Equal(t, want, srv.SignWebhook("msg_2nEfCaUDn9fynC9Kz2upo1QSydl", "1728543028", body))
@@ -73,6 +87,7 @@ func TestWebhookSignatureVector(t *testing.T) {
 }
 
 func TestCallbackForms(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.New(pluraltest.WithCallbackStatusName("payment_status"), pluraltest.WithEmptyCallbackFields())
 	defer srv.Close()
 	id := authorized(t, srv, "r", 100)

@@ -18,18 +18,19 @@ func tokenBody(id, secret, grant string) string {
 }
 
 func TestTokenForms(t *testing.T) {
+	t.Parallel()
 	start := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 	for _, tt := range []struct {
-		form pluraltest.TokenAnswer
-		want map[string]any
-		jwt  bool
+		form  pluraltest.TokenAnswer
+		want  map[string]any
+		parts int
 	}{
-		{pluraltest.TokenExpiresAt, map[string]any{"expires_at": "2026-03-01T12:30:00.123456Z"}, true},
-		{pluraltest.TokenExpiresAtMillis, map[string]any{"expires_at": "2026-03-01T12:30:00.123Z"}, true},
-		{pluraltest.TokenExpiresIn, map[string]any{"expires_in": 1800.0}, true},
-		{pluraltest.TokenExpiresInString, map[string]any{"expires_in": "1800"}, true},
-		{pluraltest.TokenWithoutExpiry, map[string]any{}, true},
-		{pluraltest.TokenOpaque, map[string]any{}, false},
+		{pluraltest.TokenExpiresAt, map[string]any{"expires_at": "2026-03-01T12:30:00.123456Z"}, 3},
+		{pluraltest.TokenExpiresAtMillis, map[string]any{"expires_at": "2026-03-01T12:30:00.123Z"}, 3},
+		{pluraltest.TokenExpiresIn, map[string]any{"expires_in": 1800.0}, 3},
+		{pluraltest.TokenExpiresInString, map[string]any{"expires_in": "1800"}, 3},
+		{pluraltest.TokenWithoutExpiry, map[string]any{}, 3},
+		{pluraltest.TokenOpaque, map[string]any{}, 1},
 	} {
 		srv := pluraltest.NewServer(t, pluraltest.WithTokenAnswer(tt.form),
 			pluraltest.WithTokenLifetime(30*time.Minute), pluraltest.WithClock(func() time.Time { return start }))
@@ -42,13 +43,13 @@ func TestTokenForms(t *testing.T) {
 		delete(doc, "access_token")
 		require.Equal(t, tt.want, doc)
 		parts := strings.Split(token, ".")
-		require.Equal(t, tt.jwt, len(parts) == 3)
-		if tt.jwt {
+		require.Len(t, parts, tt.parts)
+		if tt.parts == 3 {
 			raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 			require.NoError(t, err)
 			var claims struct{ Exp int64 }
 			require.NoError(t, json.Unmarshal(raw, &claims))
-			require.Equal(t, start.Add(30*time.Minute).Unix(), claims.Exp)
+			require.Equal(t, claims.Exp, start.Add(30*time.Minute).Unix())
 		}
 
 		require.Equal(t, 2, srv.TokensIssued())
@@ -62,6 +63,7 @@ func TestTokenForms(t *testing.T) {
 }
 
 func TestTokenErrors(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name               string
 		id, secret, grant  string
@@ -73,6 +75,7 @@ func TestTokenErrors(t *testing.T) {
 		{"grant", "", "", "password", 422, "Unprocessable Entity", "unsupported_grant_type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			for _, shape := range []pluraltest.TokenError{pluraltest.TokenErrorGateway, pluraltest.TokenErrorOAuth} {
 				srv := pluraltest.NewServer(t, pluraltest.WithTokenErrors(shape))
 				id, secret := tt.id, tt.secret
@@ -98,6 +101,7 @@ func TestTokenErrors(t *testing.T) {
 }
 
 func TestRevokeTokens(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
 	srv.RevokeTokens()
@@ -108,6 +112,7 @@ func TestRevokeTokens(t *testing.T) {
 }
 
 func TestSeedRepeats(t *testing.T) {
+	t.Parallel()
 	clock := pluraltest.WithClock(func() time.Time { return time.Unix(1_700_000_000, 0) })
 	names := func() []string {
 		srv := pluraltest.New(pluraltest.WithSeed(3), clock)
@@ -117,7 +122,8 @@ func TestSeedRepeats(t *testing.T) {
 		order, _ := srv.Order(id)
 		return []string{srv.ClientID, srv.ClientSecret, id, order.RedirectURL, srv.IssueToken()}
 	}
-	require.Equal(t, names(), names())
+	first := names()
+	require.Equal(t, first, names())
 	other := pluraltest.New()
 	defer other.Close()
 	require.NotEqual(t, names()[1], other.ClientSecret)

@@ -16,8 +16,10 @@ import (
 )
 
 func TestHungRequestInBubble(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{"http": nil, "http2": {pluraltest.WithHTTP2()}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				srv := pluraltest.New(opts...)
 				defer srv.Close()
@@ -39,6 +41,7 @@ func TestHungRequestInBubble(t *testing.T) {
 }
 
 func TestCloseEndsHungRequest(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pluraltest.New()
 		a := newAPI(t, srv)
@@ -57,6 +60,7 @@ func TestCloseEndsHungRequest(t *testing.T) {
 }
 
 func TestRefuseWritesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pluraltest.New()
 		defer srv.Close()
@@ -83,6 +87,7 @@ func TestRefuseWritesNothing(t *testing.T) {
 }
 
 func TestApplyLateInBubble(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pluraltest.New()
 		defer srv.Close()
@@ -105,6 +110,7 @@ func TestApplyLateInBubble(t *testing.T) {
 }
 
 func TestCloseDropsLateEffects(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pluraltest.New()
 		a := newAPI(t, srv)
@@ -119,6 +125,7 @@ func TestCloseDropsLateEffects(t *testing.T) {
 }
 
 func TestStreamResetIsRetriedByNetHTTP(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.NewServer(t, pluraltest.WithHTTP2())
 	a := newAPI(t, srv)
 	id := authorized(t, srv, "rst-1", 5000)
@@ -148,8 +155,10 @@ func TestStreamResetIsRetriedByNetHTTP(t *testing.T) {
 }
 
 func TestConnectionClosedAfterReuse(t *testing.T) {
+	t.Parallel()
 	for name, inMemory := range map[string]bool{"tcp": false, "memory": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			srv := pluraltest.NewServer(t)
 			a := newAPI(t, srv)
 			if inMemory {

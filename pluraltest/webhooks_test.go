@@ -48,9 +48,10 @@ func (m *merchant) hooks() []seenHook {
 }
 
 func TestWebhookSchedule(t *testing.T) {
+	t.Parallel()
 	for _, once := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			m := &merchant{answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }}
+			m := &merchant{answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }}
 			opts := []pluraltest.Option{pluraltest.WithWebhookHandler(m)}
 			if once {
 				opts = append(opts, pluraltest.WithWebhookStampedOnce())
@@ -81,6 +82,7 @@ func TestWebhookSchedule(t *testing.T) {
 }
 
 func TestWebhookSenderHangsUpAfterFiveSeconds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		left := make(chan time.Duration, 1)
 		start := time.Now()
@@ -104,9 +106,10 @@ func TestWebhookSenderHangsUpAfterFiveSeconds(t *testing.T) {
 }
 
 func TestWebhookOverTCP(t *testing.T) {
+	t.Parallel()
 	m := &merchant{answer: func(n int, w http.ResponseWriter, _ *http.Request) {
 		if n == 1 {
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}}
 	shop := httptest.NewServer(m)
@@ -128,6 +131,7 @@ func TestWebhookOverTCP(t *testing.T) {
 }
 
 func TestWebhookDuplicatesAndOrder(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &merchant{}
 		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookDuplicates(2))
@@ -153,6 +157,7 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 }
 
 func TestEveryEvent(t *testing.T) {
+	t.Parallel()
 	srv := pluraltest.New()
 	t.Cleanup(srv.Close)
 	a := newAPI(t, srv)
@@ -197,7 +202,9 @@ func TestEveryEvent(t *testing.T) {
 }
 
 func TestQuirks(t *testing.T) {
+	t.Parallel()
 	setup := func(t *testing.T, quirk pluraltest.Quirk, points int64) (*pluraltest.Server, string) {
+		t.Helper()
 		srv := pluraltest.New(pluraltest.WithQuirks(quirk))
 		t.Cleanup(srv.Close)
 		id, err := srv.AddOrder(pluraltest.OrderSpec{
@@ -210,6 +217,7 @@ func TestQuirks(t *testing.T) {
 		return srv, id
 	}
 	body := func(t *testing.T, srv *pluraltest.Server, event, id string) string {
+		t.Helper()
 		req, err := srv.WebhookRequest(event, id)
 		require.NoError(t, err)
 		read, err := io.ReadAll(req.Body)
@@ -217,6 +225,7 @@ func TestQuirks(t *testing.T) {
 		return string(read)
 	}
 	t.Run("camelCase points", func(t *testing.T) {
+		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkCamelCasePoints, 400)
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
 		hook := body(t, srv, "ORDER_PROCESSED", id)
@@ -228,6 +237,7 @@ func TestQuirks(t *testing.T) {
 		require.Contains(t, body(t, srv, "ORDER_AUTHORIZED", id), `"event_type"`)
 	})
 	t.Run("string pre_auth", func(t *testing.T) {
+		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkStringPreAuth, 0)
 		require.Contains(t, string(srv.Document(id)), `"pre_auth":"true"`)
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
@@ -237,18 +247,21 @@ func TestQuirks(t *testing.T) {
 		require.NotContains(t, string(srv.Document(refund)), `"pre_auth"`)
 	})
 	t.Run("pre_auth false", func(t *testing.T) {
+		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkPreAuthFalse, 0)
 		require.Contains(t, string(srv.Document(id)), `"pre_auth":true`)
 		require.NoError(t, srv.Capture(id, "c", inr(10)))
 		require.Contains(t, string(srv.Document(id)), `"pre_auth":false`)
 	})
 	t.Run("nanoseconds", func(t *testing.T) {
+		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkNanoseconds, 0)
 		require.Regexp(t, `"created_at":"[^"]*\.\d{9}Z"`, string(srv.Document(id)))
 		srv, id = setup(t, 0, 0)
 		require.Regexp(t, `"created_at":"[^"]*\.\d{3}Z"`, string(srv.Document(id)))
 	})
 	t.Run("refund in parent", func(t *testing.T) {
+		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkRefundInParent, 0)
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
 		refund, err := srv.Refund(id, "back", pluraltest.Amount{})
@@ -259,11 +272,13 @@ func TestQuirks(t *testing.T) {
 		require.Contains(t, hook, `"status":"FULLY_REFUNDED"`)
 	})
 	t.Run("capture_data object", func(t *testing.T) {
+		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkCaptureDataObject, 0)
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
 		require.Contains(t, string(srv.Document(id)), `"capture_data":{"merchant_capture_reference":"c"`)
 	})
 	t.Run("cancelled payment processed", func(t *testing.T) {
+		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkCancelledPaymentProcessed, 0)
 		require.NoError(t, srv.Cancel(id))
 		doc := string(srv.Document(id))
@@ -273,8 +288,9 @@ func TestQuirks(t *testing.T) {
 }
 
 func TestCloseStopsWebhooks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &merchant{answer: func(_ int, w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+		m := &merchant{answer: func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
 		srv := pluraltest.New(pluraltest.WithWebhookHandler(m))
 		authorized(t, srv, "r", 100)
 		synctest.Wait()

@@ -1,0 +1,65 @@
+package pluraltest_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// TestSoakKeepsTheBooks has many clients repeat captures, voids and refunds
+// without sense, nearly half of their requests faulted: nothing is applied twice,
+// and the log agrees with the books.
+func TestSoakKeepsTheBooks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New(pluraltest.WithRandomFaults(11, 0.45, quickFaults()...))
+		defer srv.Close()
+		a := newAPI(t, srv)
+		a.client = &http.Client{Transport: srv.Transport()}
+		ids := make([]string, 60)
+		for i := range ids {
+			ids[i] = authorized(t, srv, fmt.Sprintf("order-%d", i), 5000)
+		}
+		var wg sync.WaitGroup
+		for i, id := range ids {
+			for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate} {
+				if i%2 == 0 && op == pluraltest.OpCancelsCreate {
+					continue // captured and refunded
+				}
+				wg.Go(func() {
+					for range 4 {
+						ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+						_, _ = write(ctx, a, op, id)
+						_, _ = a.try(ctx, http.MethodGet, "/api/pay/v1/orders/"+id, "")
+						cancel()
+					}
+				})
+			}
+		}
+		wg.Wait()
+		srv.Flush()
+		srv.AssertExactlyOnce(t)
+
+		type key struct{ op, id string }
+		applied := map[key]int{}
+		for _, r := range srv.FaultLog() {
+			require.NotEqual(t, pluraltest.EffectWaiting, r.Effect)
+			if r.Effect == pluraltest.EffectApplied || r.Effect == pluraltest.EffectAppliedLate {
+				applied[key{r.Op, r.OrderID}]++
+			}
+		}
+		require.Greater(t, len(applied), 10)
+		for k, n := range applied {
+			require.Equal(t, 1, n, "%v", k)
+			require.Equal(t, 1, effects(srv, k.op, k.id), "%v", k)
+		}
+	})
+}
