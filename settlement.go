@@ -98,7 +98,8 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 // read looks at the books until they settle the matter.
 //
 // After a try that may have been carried out, books that read open count at once: sending again is safe. After a rejection they contradict it or are behind,
-// so that the rejection is believed only after as many looks in a row that find the write not carried out.
+// so that the rejection is believed only after as many looks in a row that find the write not carried out. What is under way is looked at until time runs out,
+// what is otherwise unclear a few times, and so is an answer that cannot be used; a server that does not answer has been asked often enough by one look.
 func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	window := ctx
 	if _, ok := ctx.Deadline(); !ok {
@@ -107,27 +108,29 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 		defer cancel()
 	}
 	var b books
-	agreed := 0
+	agreed, inVain := 0, 0
 	looks := max(s.write.c.cfg.retry.MaxAttempts, minLooks)
 	for n := 1; ; n++ {
-		o, f, err := s.look(window)
+		var o *Order
+		o, b.finding, b.err = s.look(window)
 		if o != nil {
 			b.order = o
 		}
-		if b.finding, b.err = f, err; err != nil {
-			break
-		}
-		switch f.verdict {
+		inVain++
+		switch b.verdict {
 		case verdictApplied, verdictConflict, verdictClosed:
 			return b
 		case verdictOpen, verdictUnpaid:
 			agreed++
-			if agreed >= looks || f.verdict == verdictOpen && ambiguous {
+			if agreed >= looks || b.verdict == verdictOpen && ambiguous {
 				return b
 			}
 		case verdictUnclear:
 			agreed = 0
-			if n >= looks && !f.pending {
+			if b.pending {
+				inVain = 0
+			}
+			if inVain >= looks || isExhausted(b.err) {
 				return b
 			}
 		}
@@ -140,6 +143,12 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	}
 	b.verdict = verdictUnclear
 	return b
+}
+
+// isExhausted says whether a look failed in a way that it has repeated by itself as often as allowed.
+func isExhausted(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Retryable()
 }
 
 func rejection(class class, failure *Error) error {

@@ -1,0 +1,291 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// The orders of these tests are of 100 rupees; those paid with points are 30 from points and 70 from a card.
+const (
+	wholeAmount  = 10_000
+	pointsAmount = 3_000
+	cardAmount   = wholeAmount - pointsAmount
+	partAmount   = 4_000
+)
+
+func paise(value int64) pluraltest.Amount {
+	return pluraltest.Amount{Value: value, Currency: "INR"}
+}
+
+// newClient makes a client of srv, in memory.
+func newClient(t testing.TB, srv *pluraltest.Server, opts ...plural.Option) *plural.Client {
+	t.Helper()
+	opts = append([]plural.Option{
+		plural.WithBaseURL(srv.URL), plural.WithHTTPClient(&http.Client{Transport: srv.Transport()}),
+	}, opts...)
+	c, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, opts...)
+	require.NoError(t, err)
+	return c
+}
+
+// write is a call that moves money.
+type write struct {
+	op        string // pluraltest.OpCapturesCreate, ...
+	orderID   string
+	reference string
+	amount    int64 // 0: a full capture, or a cancel
+}
+
+func (w write) String() string {
+	return fmt.Sprintf("%s of %d under %q on %s", w.op, w.amount, w.reference, w.orderID)
+}
+
+func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOption) (*plural.Order, error) {
+	switch w.op {
+	case pluraltest.OpCapturesCreate:
+		req := &plural.CaptureRequest{MerchantCaptureReference: w.reference, FullAmount: w.amount == 0}
+		if w.amount != 0 {
+			req.CaptureAmount = plural.INR(w.amount)
+		}
+		return c.Captures.Create(ctx, w.orderID, req, opts...)
+	case pluraltest.OpCancelsCreate:
+		return c.Cancels.Create(ctx, w.orderID, opts...)
+	case pluraltest.OpRefundsCreate:
+		return c.Refunds.Create(ctx, w.orderID, &plural.RefundRequest{MerchantOrderReference: w.reference, OrderAmount: plural.INR(w.amount)}, opts...)
+	}
+	panic("no such write: " + w.op)
+}
+
+// effects counts how often the books hold what w asked for.
+func (w write) effects(srv *pluraltest.Server) int {
+	n := 0
+	switch w.op {
+	case pluraltest.OpCapturesCreate:
+		for _, c := range srv.Captures(w.orderID) {
+			if c.Reference == w.reference && (c.Amount == paise(w.amount) || w.amount == 0 && c.Full) {
+				n++
+			}
+		}
+	case pluraltest.OpCancelsCreate:
+		if o, _ := srv.Order(w.orderID); o.Status == pluraltest.StatusCancelled {
+			n++
+		}
+	case pluraltest.OpRefundsCreate:
+		for _, r := range srv.Refunds(w.orderID) {
+			if r.Reference == w.reference && r.Amount == paise(w.amount) && r.Status != pluraltest.StatusFailed {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// touches counts the requests that asked for w, refused ones included.
+func (w write) touches(srv *pluraltest.Server) int {
+	n := 0
+	for _, r := range srv.RequestsTo(w.op) {
+		if r.OrderID == w.orderID && (w.reference == "" || r.Reference == w.reference) {
+			n++
+		}
+	}
+	return n
+}
+
+// outcome is what a call told its caller.
+type outcome struct {
+	write
+	order *plural.Order
+	err   error
+}
+
+func (o outcome) unknown() bool { return errors.Is(o.err, plural.ErrOutcomeUnknown) }
+
+// contradicts says how the answer of a call that has just returned contradicts the books; "" when it does not.
+func (o outcome) contradicts(srv *pluraltest.Server) string {
+	n := o.effects(srv)
+	switch {
+	case n > 1:
+		return fmt.Sprintf("%v was applied %d times", o.write, n)
+	case o.unknown():
+		return ""
+	case o.err == nil && n != 1:
+		return fmt.Sprintf("%v: success, and it is not in the books", o.write)
+	case o.err != nil && n != 0:
+		return fmt.Sprintf("%v: failure, and it is in the books: %v", o.write, o.err)
+	case o.err == nil:
+		return o.misdocumented(srv)
+	}
+	return ""
+}
+
+// contradictsLater is contradicts once everything that was under way has ended.
+func (o outcome) contradictsLater(srv *pluraltest.Server) string {
+	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending && o.effects(srv) == 0 {
+		return "" // it was accepted, as the document said, and has failed since
+	}
+	return o.contradicts(srv)
+}
+
+// misdocumented says what is wrong with the document that came with a success.
+func (o outcome) misdocumented(srv *pluraltest.Server) string {
+	wrong := func(what string) string {
+		return fmt.Sprintf("%v: the document has another %s: %s", o.write, what, o.order.RawJSON())
+	}
+	switch {
+	case o.order == nil:
+		return fmt.Sprintf("%v: success without a document", o.write)
+	case o.op == pluraltest.OpRefundsCreate:
+		switch {
+		case o.order.Type != plural.OrderTypeRefund:
+			return wrong("type")
+		case o.order.ParentOrderID != o.orderID:
+			return wrong("parent")
+		case o.order.MerchantOrderReference != o.reference:
+			return wrong("reference")
+		case o.order.OrderAmount != plural.INR(o.amount):
+			return wrong("amount")
+		}
+		if _, exists := srv.Order(o.order.OrderID); !exists {
+			return wrong("id")
+		}
+		return ""
+	case o.order.OrderID != o.orderID:
+		return wrong("id")
+	case o.op == pluraltest.OpCancelsCreate:
+		if o.order.Status != plural.OrderStatusCancelled {
+			return wrong("status")
+		}
+		return ""
+	}
+	want := o.amount
+	if want == 0 {
+		held, _ := srv.Order(o.orderID)
+		want = held.Amount.Value
+	}
+	if got, ok := o.order.CapturedAmount(); !ok || got != plural.INR(want) {
+		return wrong("captured amount")
+	}
+	return ""
+}
+
+// startingState brings a new order of 100 rupees to where a test begins. It is about w, the write that the test will make.
+type startingState struct {
+	name string
+	prep func(d *desk, w write)
+	sale bool // the order is no hold
+
+	telling bool // most can happen from here
+}
+
+// desk is the merchant's dashboard and the payer, by hand and without faults.
+type desk struct {
+	t   testing.TB
+	srv *pluraltest.Server
+}
+
+// order makes an order that nobody has paid yet.
+func (d *desk) order(reference string, preAuth bool) string {
+	d.t.Helper()
+	id, err := d.srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: paise(wholeAmount), PreAuth: preAuth})
+	require.NoError(d.t, err)
+	return id
+}
+
+func (d *desk) pay(id string, decisions ...pluraltest.Decision) {
+	d.t.Helper()
+	for _, decision := range decisions {
+		_, err := d.srv.Pay(id, decision)
+		require.NoError(d.t, err)
+	}
+}
+
+func (d *desk) capture(id, reference string, amount int64) {
+	d.t.Helper()
+	a := pluraltest.Amount{}
+	if amount != 0 {
+		a = paise(amount)
+	}
+	require.NoError(d.t, d.srv.Capture(id, reference, a))
+}
+
+func (d *desk) refund(id, reference string, amount int64) {
+	d.t.Helper()
+	_, err := d.srv.Refund(id, reference, paise(amount))
+	require.NoError(d.t, err)
+}
+
+// startingStates are the states that matter to a write, other than those that only its faults make.
+func startingStates(op string) []startingState {
+	paid := func(name string, decisions ...pluraltest.Decision) startingState {
+		return startingState{name: name, prep: func(d *desk, w write) { d.pay(w.orderID, decisions...) }}
+	}
+	then := func(s startingState, name string, more func(d *desk, w write)) startingState {
+		return startingState{name: s.name + ", " + name, prep: func(d *desk, w write) {
+			s.prep(d, w)
+			more(d, w)
+		}}
+	}
+	someone := func(w write) string { return "someone-" + w.orderID }
+	us := func(w write) string { return w.reference }
+	held := paid("authorized from points and card", pluraltest.ApproveWithPoints(pointsAmount))
+	captured := func(name string, reference func(w write) string, amount int64) startingState {
+		return then(held, "captured "+name, func(d *desk, w write) { d.capture(w.orderID, reference(w), amount) })
+	}
+	refundPart := func(d *desk, w write) { d.refund(w.orderID, someone(w), 1000) }
+	whole, part := captured("whole by someone else", someone, 0), captured("in part by someone else", someone, partAmount)
+	states := []startingState{
+		paid("created"),
+		paid("payment pending", pluraltest.LeavePending),
+		paid("attempted", pluraltest.Decline("no")),
+		paid("failed", pluraltest.Decline("no").Final()),
+		paid("cancelled by the payer", pluraltest.CancelPayment),
+		then(held, "cancelled", func(d *desk, w write) { require.NoError(d.t, d.srv.Cancel(w.orderID)) }),
+		paid("authorized", pluraltest.Approve),
+		paid("authorized at the second try", pluraltest.Decline("no"), pluraltest.Approve),
+		held, whole, part,
+	}
+	switch op {
+	case pluraltest.OpCapturesCreate:
+		ours := []startingState{
+			captured("whole by us", us, 0), captured("in part by us", us, partAmount), captured("the card's part by us", us, cardAmount),
+		}
+		states = append(states, ours...)
+		for _, s := range append(ours, whole) {
+			states = append(states, then(s, "refunded in part", refundPart))
+		}
+	case pluraltest.OpCancelsCreate:
+		states = append(states, then(whole, "refunded in part", refundPart))
+	case pluraltest.OpRefundsCreate:
+		ours := func(name string, more int64) startingState {
+			return then(whole, "refunded by us: "+name, func(d *desk, w write) { d.refund(w.orderID, w.reference, w.amount+more) })
+		}
+		sale := paid("paid without a hold", pluraltest.Approve)
+		sale.sale = true
+		states = append(states,
+			sale,
+			then(whole, "refunded in part", refundPart),
+			then(whole, "refunded whole", func(d *desk, w write) { d.refund(w.orderID, someone(w), wholeAmount) }),
+			ours("the same amount", 0),
+			ours("another amount", -100),
+			then(whole, "our reference is another order's", func(d *desk, w write) { d.order(w.reference, true) }),
+		)
+	}
+	telling := map[string][]string{
+		pluraltest.OpCapturesCreate: {"authorized from points and card", "authorized from points and card, captured in part by us"},
+		pluraltest.OpCancelsCreate:  {"authorized", "payment pending"},
+		pluraltest.OpRefundsCreate:  {"authorized from points and card, captured whole by someone else"},
+	}
+	for i := range states {
+		states[i].telling = slices.Contains(telling[op], states[i].name)
+	}
+	return states
+}
