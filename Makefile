@@ -23,7 +23,7 @@ export GO
 
 # Every module of the repository; and those that a merchant can import.
 MODULES   := $(sort $(patsubst ./%,%,$(shell find . -name go.mod -not -path '*/vendor/*' -not -path '*/node_modules/*' -exec dirname {} \;)))
-NESTED    := $(filter-out . testdata/consumer,$(MODULES))
+NESTED    := $(filter-out . testdata/consumer browsertest,$(MODULES))
 IMPORTABLE := . $(filter contrib/%,$(MODULES))
 
 # Nested modules may ask for a newer Go than the SDK does; auto lets the go command fetch it.
@@ -36,7 +36,7 @@ help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: their verdict is what a reader looks for at the end.
-CHECKS := build vet fmt-check tidy-check lint depcheck apicheck 386 consumer compat modules examples fuzz cover race test
+CHECKS := build vet fmt-check tidy-check lint depcheck apicheck 386 consumer compat modules examples browser fuzz cover race test
 
 .PHONY: check
 check: ## Run all that CI runs.
@@ -65,6 +65,10 @@ cover: tool-covercheck ## Measure coverage and hold the areas in tools/coverage.
 fuzz: ## Fuzz every target for FUZZTIME (10s) each.
 	@tools/fuzz.sh $(FUZZTIME) $(IMPORTABLE)
 
+.PHONY: chaos
+chaos: ## Run the client for ten minutes among misbehaving emulators; heap and goroutines have to stay flat.
+	PLURAL_CHAOS=10m $(GO) test -run '^TestChaos$$' -count=1 -timeout 20m -v .
+
 .PHONY: bench
 bench: ## Run the benchmarks BENCH matches, COUNT times; compare two outputs with bin/benchstat.
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
@@ -74,6 +78,10 @@ examples: ## Build the examples and run the main one against the emulator.
 	@if [[ ! -d examples ]]; then echo "no examples yet"; exit 0; fi; set -x; \
 	$(GO) build -o /dev/null ./examples/...; $(GO) vet ./examples/...; \
 	env -u PLURAL_CLIENT_ID -u PLURAL_CLIENT_SECRET -u PLURAL_ENVIRONMENT -u PLURAL_BASE_URL $(LIMIT) $(GO) run ./examples/preauth
+
+.PHONY: browser
+browser: ## Walk the emulator's pages in Chromium; where there is none only CI minds.
+	cd browsertest && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...
 
 .PHONY: modules
 modules: ## Vet and test the other modules of the repository.
@@ -142,7 +150,7 @@ vuln: tool-govulncheck ## Look for known vulnerabilities (needs the network; not
 
 .PHONY: clean
 clean: ## Remove what the targets above leave behind.
-	rm -rf bin coverage.out coverage.html
+	rm -rf bin coverage.out coverage.html browsertest/screenshots
 
 # The go command knows when a tool is up to date: asking again costs half a second.
 .PHONY: tools
