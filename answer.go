@@ -126,7 +126,7 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 	if e.TraceID == "" {
 		e.TraceID = a.header.Get("X-Request-Id")
 	}
-	e.broken = (op.method == http.MethodGet || op.name == opToken.name) && (a.brokeOff || isOK && !d.isJSON)
+	e.broken = (op.method == http.MethodGet || op.name == opToken.name) && (a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
 	if !d.isJSON {
 		if e.Message = a.excerpt(!isSecret); e.Err == nil && isOK {
 			e.Err = errors.New("the answer is not JSON")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -181,3 +182,6 @@ func mustURL(t *testing.T, text string) *url.URL {
 	require.NoError(t, err)
 	return u
 }
+
+// quietLog is for servers whose complaints are expected.
+func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }

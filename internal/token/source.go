@@ -63,7 +63,7 @@ type Source struct {
 	flight   *flight
 	failed   *Failure
 	failures int
-	dead     []string // the last tokens that were refused; a store may still hold one
+	dead     []*Token // the last tokens that were refused; a store may still hold one
 }
 
 type flight struct {
@@ -118,7 +118,7 @@ func (s *Source) Invalidate(t *Token) {
 		if len(s.dead) == maxDead {
 			s.dead = s.dead[1:]
 		}
-		s.dead = append(s.dead, t.Value)
+		s.dead = append(s.dead, t)
 		s.failed, s.failures = nil, 0
 	}
 }
@@ -127,7 +127,7 @@ func (s *Source) Invalidate(t *Token) {
 func (s *Source) Dead(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Contains(s.dead, value)
+	return slices.ContainsFunc(s.dead, func(t *Token) bool { return t.Value == value })
 }
 
 // join returns the fetch under way, and starts one if there is none and none is needed to wait for. It returns neither a fetch nor a failure when

@@ -1,0 +1,563 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+func TestWhatIsRepeated(t *testing.T) {
+	t.Parallel()
+	broken := func(resp *http.Response) *http.Response {
+		resp.Body = io.NopCloser(io.MultiReader(resp.Body, iotestErrReader{}))
+		return resp
+	}
+	const yes, no = true, false
+	tests := map[string]struct {
+		answer    func(sent) (*http.Response, error)
+		get       bool // a GET is repeated
+		ambiguous bool // a write is [plural.ErrOutcomeUnknown]; otherwise it is an [plural.Error]
+	}{
+		"reset":                       {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, yes, yes},
+		"408":                         {answers(408), yes, yes},
+		"409":                         {answers(409), yes, yes},
+		"425":                         {answers(425), yes, yes},
+		"429":                         {answers(429), yes, no},
+		"500":                         {answers(500), yes, yes},
+		"502":                         {answers(502), yes, yes},
+		"503":                         {answers(503), yes, yes},
+		"504":                         {answers(504), yes, yes},
+		"599":                         {answers(599), yes, yes},
+		"301":                         {answers(301), no, yes},
+		"304":                         {answers(304), no, yes},
+		"400":                         {answers(400), no, no},
+		"403":                         {answers(403), no, no},
+		"404":                         {answers(404), no, no},
+		"422":                         {answers(422), no, no},
+		"429 API_RATE_LIMIT":          {coded(429, "API_RATE_LIMIT"), yes, no},
+		"422 API_RATE_LIMIT":          {coded(422, "API_RATE_LIMIT"), yes, no},
+		"200 API_RATE_LIMIT":          {coded(200, "API_RATE_LIMIT"), yes, no},
+		"200 INVALID_REQUEST":         {coded(200, "INVALID_REQUEST"), no, no},
+		"200 INTERNAL_ERROR":          {coded(200, "INTERNAL_ERROR"), yes, yes},
+		"429 PAYMENT_RATE_LIMIT":      {coded(429, "PAYMENT_RATE_LIMIT"), no, no},
+		"422 PAYMENT_RATE_LIMIT":      {coded(422, "PAYMENT_RATE_LIMIT"), no, no},
+		"429 with a code of its own":  {coded(429, "SLOW_DOWN"), yes, no},
+		"504 INVALID_USER_ACCOUNT":    {coded(504, "INVALID_USER_ACCOUNT"), no, no},
+		"422 INVALID_USER_ACCOUNT":    {coded(422, "INVALID_USER_ACCOUNT"), no, no},
+		"504 TIMED_OUT":               {coded(504, "TIMED_OUT"), yes, yes},
+		"400 TIMED_OUT":               {coded(400, "TIMED_OUT"), yes, yes},
+		"500 INTERNAL_ERROR":          {coded(500, "INTERNAL_ERROR"), yes, yes},
+		"403 page":                    {page(403), no, no},
+		"502 page":                    {page(502), yes, yes},
+		"200 page":                    {page(200), yes, yes},
+		"200 that breaks off":         {func(sent) (*http.Response, error) { return broken(answer(200, `{"a`)), nil }, yes, yes},
+		"422 that breaks off":         {func(sent) (*http.Response, error) { return broken(answer(422, `{"a`)), nil }, yes, yes},
+		"200 cut off at a JSON value": {func(sent) (*http.Response, error) { return answer(200, `{"a":`), nil }, yes, yes},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+				synctest.Test(t, func(t *testing.T) {
+					g := &gateway{api: test.answer}
+					var got plural.Response
+					err := g.client(t).Do(t.Context(), method, somePath, nil, nil, plural.WithResponseInto(&got))
+					require.Error(t, err)
+					var e *plural.Error
+					require.ErrorAs(t, err, &e)
+					want := 1
+					if method == http.MethodGet && test.get {
+						want = 4
+					}
+					require.Len(t, g.apiCalls(), want, method)
+					require.Equal(t, want, e.Attempts)
+					require.Equal(t, want, got.Attempts)
+					require.Equal(t, method != http.MethodGet && test.ambiguous, errors.Is(err, plural.ErrOutcomeUnknown), method)
+				})
+			}
+		})
+	}
+}
+
+func coded(status int, code string) func(sent) (*http.Response, error) {
+	return func(sent) (*http.Response, error) {
+		return answer(status, `{"code":"`+code+`","message":"m"}`), nil
+	}
+}
+
+func page(status int) func(sent) (*http.Response, error) {
+	return func(sent) (*http.Response, error) {
+		return answer(status, `<html><body>Request blocked</body></html>`, "Content-Type", "text/html"), nil
+	}
+}
+
+func TestRepeatedUntilItSucceeds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{api: answers(500, 429, 200)}
+		var got plural.Response
+		require.NoError(t, getSomething(t.Context(), g.client(t), plural.WithResponseInto(&got)))
+		require.Equal(t, 3, got.Attempts)
+		require.Equal(t, 200, got.StatusCode)
+	})
+}
+
+func TestEachAttemptCarriesItsOwnTimestampAndTheSameID(t *testing.T) {
+	t.Parallel()
+	for _, given := range []string{"", "support-case-17"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := &gateway{api: answers(500, 500, 200)}
+			var opts []plural.CallOption
+			if given != "" {
+				opts = append(opts, plural.WithRequestID(given))
+			}
+			var got plural.Response
+			require.NoError(t, getSomething(t.Context(), g.client(t), append(opts, plural.WithResponseInto(&got))...))
+			calls := g.apiCalls()
+			require.Len(t, calls, 3)
+			id := calls[0].Header.Get("Request-ID")
+			if given == "" {
+				require.Regexp(t, uuidPattern, id)
+			} else {
+				require.Equal(t, given, id)
+			}
+			require.Equal(t, id, got.RequestID)
+			for _, call := range calls {
+				require.Equal(t, id, call.Header.Get("Request-ID"))
+				require.Regexp(t, timestampPattern, call.Header.Get("Request-Timestamp"))
+				require.Equal(t, call.at.UTC().Format("2006-01-02T15:04:05.000Z"), call.Header.Get("Request-Timestamp"))
+			}
+		})
+	}
+}
+
+func TestTimestampIsOfTheSendAndNotOfTheWaitForTheToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		g.token = func(s sent) (*http.Response, error) {
+			_ = s.wait(5 * time.Second)
+			return g.issue(""), nil
+		}
+		require.NoError(t, getSomething(t.Context(), g.client(t)))
+		call := g.apiCalls()[0]
+		require.Equal(t, call.at.UTC().Format("2006-01-02T15:04:05.000Z"), call.Header.Get("Request-Timestamp"))
+	})
+}
+
+func TestDelaysBetweenAttempts(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	tests := map[string]struct {
+		opts []plural.Option
+		most []time.Duration // the upper bound of each wait
+	}{
+		"default":           {nil, []time.Duration{250 * ms, 500 * ms, time.Second}},
+		"zero policy":       {[]plural.Option{plural.WithRetry(plural.RetryPolicy{})}, []time.Duration{250 * ms, 500 * ms, time.Second}},
+		"zero resets":       {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1, MinDelay: 1}), plural.WithRetry(plural.RetryPolicy{})}, []time.Duration{250 * ms, 500 * ms, time.Second}},
+		"more attempts":     {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 8})}, []time.Duration{250 * ms, 500 * ms, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}},
+		"own delays":        {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MinDelay: time.Second, MaxDelay: 3 * time.Second})}, []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}},
+		"minimum only":      {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MinDelay: 20 * time.Second})}, []time.Duration{20 * time.Second, 20 * time.Second, 20 * time.Second}},
+		"maximum only":      {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxDelay: 100 * ms})}, []time.Duration{100 * ms, 100 * ms, 100 * ms}},
+		"once":              {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})}, []time.Duration{}},
+		"the longest there": {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: 1 << 62, MaxDelay: 1<<63 - 1})}, []time.Duration{1 << 62}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			longest := make([]time.Duration, len(test.most))
+			for range 30 {
+				synctest.Test(t, func(t *testing.T) {
+					g := &gateway{api: answers(500)}
+					require.Error(t, getSomething(t.Context(), g.client(t, test.opts...)))
+					calls := g.apiCalls()
+					require.Len(t, calls, len(test.most)+1)
+					for i, most := range test.most {
+						wait := calls[i+1].at.Sub(calls[i].at)
+						require.Positive(t, wait)
+						require.LessOrEqual(t, wait, most)
+						longest[i] = max(longest[i], wait)
+					}
+				})
+			}
+			for i, most := range test.most {
+				require.Greater(t, longest[i], most/2, "the jitter is a full one")
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	date := func(d time.Duration) string { return time.Now().UTC().Add(d).Format(http.TimeFormat) }
+	tests := map[string]struct {
+		headers  func() []string
+		deadline time.Duration // 0: none
+		repeated bool
+		wait     time.Duration // 0: what the policy says
+	}{
+		"seconds":            {func() []string { return []string{"Retry-After", "7"} }, 0, true, 7 * time.Second},
+		"a minute":           {func() []string { return []string{"Retry-After", "60"} }, 0, true, time.Minute},
+		"more than a minute": {func() []string { return []string{"Retry-After", "61"} }, 0, false, 0},
+		"a date":             {func() []string { return []string{"Retry-After", date(9 * time.Second)} }, 0, true, 9 * time.Second},
+		"a date, skewed": {func() []string {
+			return []string{"Retry-After", date(time.Hour), "Date", date(time.Hour - 9*time.Second)}
+		}, 0, true, 9 * time.Second},
+		"a distant date":      {func() []string { return []string{"Retry-After", date(2 * time.Minute)} }, 0, false, 0},
+		"a past date":         {func() []string { return []string{"Retry-After", date(-time.Minute)} }, 0, true, 0},
+		"nonsense":            {func() []string { return []string{"Retry-After", "soon"} }, 0, true, 0},
+		"outlasts the ctx":    {func() []string { return []string{"Retry-After", "10"} }, 9 * time.Second, false, 0},
+		"as long as the ctx":  {func() []string { return []string{"Retry-After", "10"} }, 10 * time.Second, false, 0},
+		"fits into the ctx":   {func() []string { return []string{"Retry-After", "10"} }, 11 * time.Second, true, 10 * time.Second},
+		"policy outlasts ctx": {func() []string { return nil }, 1, false, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, status := range []int{429, 503} {
+				synctest.Test(t, func(t *testing.T) {
+					g := &gateway{}
+					c := g.client(t)
+					require.NoError(t, c.Warm(t.Context()))
+					g.api = func(sent) (*http.Response, error) {
+						if len(g.apiCalls()) == 1 {
+							return answer(status, `{}`, test.headers()...), nil
+						}
+						return answer(200, `{}`), nil
+					}
+					ctx := t.Context()
+					if test.deadline > 0 {
+						var cancel context.CancelFunc
+						ctx, cancel = context.WithTimeout(ctx, test.deadline)
+						defer cancel()
+					}
+					began := time.Now()
+					err := getSomething(ctx, c)
+					took := time.Since(began)
+					if !test.repeated {
+						var e *plural.Error
+						require.ErrorAs(t, err, &e)
+						require.Equal(t, status, e.StatusCode)
+						require.Zero(t, took, "it does not begin a wait that it cannot end")
+						return
+					}
+					require.NoError(t, err)
+					if test.wait > 0 {
+						require.Equal(t, test.wait, took)
+					} else {
+						require.LessOrEqual(t, took, 250*time.Millisecond)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestAttemptTimeoutIsRepeatedAndTheContextsEndIsNot(t *testing.T) {
+	t.Parallel()
+	hang := func(s sent) (*http.Response, error) { return nil, s.wait(time.Hour) }
+	hangInBody := func(s sent) (*http.Response, error) {
+		resp := answer(200, `{}`)
+		resp.Body = io.NopCloser(readerFunc(func([]byte) (int, error) { return 0, s.wait(time.Hour) }))
+		return resp, nil
+	}
+	for name, api := range map[string]func(sent) (*http.Response, error){"no answer": hang, "no end of the body": hangInBody} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{api: api}
+				c := g.client(t, plural.WithAttemptTimeout(2*time.Second))
+
+				began := time.Now()
+				err := getSomething(t.Context(), c)
+				require.ErrorContains(t, err, "no answer within the attempt timeout")
+				require.NotErrorIs(t, err, context.DeadlineExceeded, "that is the caller's")
+				require.Len(t, g.apiCalls(), 4)
+				require.GreaterOrEqual(t, time.Since(began), 8*time.Second)
+				require.Less(t, time.Since(began), 10*time.Second)
+
+				g.change(func() { g.calls = nil })
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began = time.Now()
+				err = getSomething(ctx, c)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Len(t, g.apiCalls(), 1)
+				require.Equal(t, time.Second, time.Since(began))
+
+				g.change(func() { g.calls = nil })
+				began = time.Now()
+				err = c.Do(t.Context(), http.MethodPost, somePath, nil, nil)
+				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+				require.NotErrorIs(t, err, context.DeadlineExceeded)
+				require.Len(t, g.apiCalls(), 1)
+				require.Equal(t, 2*time.Second, time.Since(began))
+
+				ctx, cancelEarly := context.WithCancel(t.Context())
+				defer time.AfterFunc(time.Second, cancelEarly).Stop()
+				err = c.Do(ctx, http.MethodPost, somePath, nil, nil)
+				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+				require.ErrorIs(t, err, context.Canceled)
+			})
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+func TestTimeoutOfTheUsersClientIsLikeAnAttemptTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{api: func(s sent) (*http.Response, error) { return nil, s.wait(time.Hour) }}
+		c, err := plural.NewClient(gatewayCredentials(), plural.WithHTTPClient(&http.Client{Transport: g, Timeout: time.Second}))
+		require.NoError(t, err)
+		err = getSomething(t.Context(), c)
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		require.Len(t, g.apiCalls(), 4)
+		err = c.Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.Len(t, g.apiCalls(), 5)
+	})
+}
+
+func TestWaitsEndWithTheContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{api: func(sent) (*http.Response, error) { return answer(503, `{}`, "Retry-After", "30"), nil }}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		err := getSomething(ctx, g.client(t))
+		require.ErrorIs(t, err, context.Canceled)
+		var e *plural.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, 503, e.StatusCode)
+		require.Equal(t, 30*time.Second, e.RetryAfter)
+		require.Equal(t, time.Second, time.Since(began))
+	})
+}
+
+func TestEndedContextSendsNothing(t *testing.T) {
+	t.Parallel()
+	g := &gateway{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		err := g.client(t).Do(ctx, method, somePath, nil, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+	}
+	tokens, calls, _ := g.counts()
+	require.Equal(t, []int{0, 0}, []int{tokens, calls})
+}
+
+func TestWithoutRetry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{api: answers(500)}
+		require.Error(t, getSomething(t.Context(), g.client(t), plural.WithoutRetry()))
+		require.Len(t, g.apiCalls(), 1)
+	})
+}
+
+// What was certainly not sent may be sent again, be it a write.
+func TestWriteThatWasNotSentIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		var dials atomic.Int64
+		dead := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			dials.Add(1)
+			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		}}
+		c := g.client(t, plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == somePath && dials.Load() < 2 {
+				return dead.RoundTrip(r)
+			}
+			return g.RoundTrip(r)
+		})}))
+		require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil))
+		require.EqualValues(t, 2, dials.Load())
+		require.Len(t, g.apiCalls(), 1)
+		require.Equal(t, `{"a":1}`, g.apiCalls()[0].body)
+
+		dials.Store(-10)
+		err := c.Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.EqualValues(t, -6, dials.Load())
+	})
+}
+
+func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		end := make(chan struct{})
+		defer close(end)
+		hanging := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			<-end // net/http dials on when the request has ended
+			return nil, syscall.ETIMEDOUT
+		}}
+		tries := 0
+		c := g.client(t, plural.WithAttemptTimeout(time.Second), plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == somePath {
+				if tries++; tries == 1 {
+					return hanging.RoundTrip(r)
+				}
+			}
+			return g.RoundTrip(r)
+		})}))
+		require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil))
+		require.Equal(t, 2, tries)
+	})
+}
+
+func TestTLSFailureOfAWriteIsRepeated(t *testing.T) {
+	t.Parallel()
+	var handshakes atomic.Int64
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = quietLog()
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			handshakes.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	g := &gateway{}
+	distrusting := &http.Transport{}
+	defer distrusting.CloseIdleConnections()
+	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}),
+		plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == somePath {
+				return distrusting.RoundTrip(r)
+			}
+			return g.RoundTrip(r)
+		})}))
+	require.NoError(t, err)
+	err = c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil)
+	require.ErrorContains(t, err, "certificate")
+	require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+	require.EqualValues(t, 4, handshakes.Load())
+}
+
+func TestTransportWithoutTraceIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{untraced: true, api: func(sent) (*http.Response, error) { return nil, syscall.ECONNREFUSED }}
+		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown, "it may have been sent for all we know")
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		require.Len(t, g.apiCalls(), 1)
+	})
+}
+
+// The peer accepts the connection and then nothing more: the request sits in a buffer somewhere.
+func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		var peers []net.Conn
+		deaf := &http.Transport{DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			peers = append(peers, theirs)
+			return ours, nil
+		}}
+		defer deaf.CloseIdleConnections()
+		c := g.client(t, plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == somePath {
+				return deaf.RoundTrip(r)
+			}
+			return g.RoundTrip(r)
+		})}))
+		err := c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"a": strings.Repeat("x", 10_000)}, nil)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.Len(t, peers, 1)
+		require.NoError(t, peers[0].Close())
+	})
+}
+
+func TestMiddlewareThatRefusesHasSentNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		errOpen := errors.New("breaker: open")
+		tries := 0
+		g := &gateway{}
+		c := g.client(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return transportFunc(func(r *http.Request) (*http.Response, error) {
+				if tries++; tries < 3 {
+					return nil, errOpen
+				}
+				return next.RoundTrip(r)
+			})
+		}))
+		require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil))
+		require.Equal(t, 3, tries)
+		require.Len(t, g.apiCalls(), 1)
+	})
+}
+
+func TestMiddlewareThatFailsAfterwardsHasSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		errLate := errors.New("metrics: failed")
+		g := &gateway{}
+		c := g.client(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return transportFunc(func(r *http.Request) (*http.Response, error) {
+				if resp, err := next.RoundTrip(r); err == nil {
+					_ = resp.Body.Close()
+				}
+				return nil, errLate
+			})
+		}))
+		err := c.Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.ErrorIs(t, err, errLate)
+		require.Len(t, g.apiCalls(), 1)
+	})
+}
+
+func TestResponseIntoIsFilledOnErrorsToo(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		api  func(sent) (*http.Response, error)
+		want plural.Response
+	}{
+		"success":   {func(sent) (*http.Response, error) { return answer(200, `{"a":1}`, "X", "y"), nil }, plural.Response{StatusCode: 200, Attempts: 1, Body: []byte(`{"a":1}`)}},
+		"rejection": {func(sent) (*http.Response, error) { return answer(422, `{"code":"X"}`, "X", "y"), nil }, plural.Response{StatusCode: 422, Attempts: 1, Body: []byte(`{"code":"X"}`)}},
+		"failure":   {func(sent) (*http.Response, error) { return answer(500, `oops`, "X", "y"), nil }, plural.Response{StatusCode: 500, Attempts: 4, Body: []byte(`oops`)}},
+		"reset":     {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, plural.Response{Attempts: 4}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{api: test.api}
+				got := plural.Response{StatusCode: 999, Body: []byte("of an earlier call")}
+				_ = getSomething(t.Context(), g.client(t), plural.WithRequestID("r"), plural.WithResponseInto(&got))
+				require.Equal(t, "r", got.RequestID)
+				if test.want.StatusCode != 0 {
+					require.Equal(t, "y", got.Header.Get("X"))
+				}
+				got.RequestID, got.Header = "", nil
+				require.Equal(t, test.want, got)
+			})
+		})
+	}
+}
