@@ -23,7 +23,7 @@ const maxCheckoutForm = 64 << 10
 func (s *Server) addCheckout() {
 	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
 	s.pages.Handle(checkoutPath, page)
-	s.pages.Handle(challengePath, page)
+	s.pages.Handle(challengePath+"{$}", page)
 }
 
 func (s *Server) checkout(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +91,7 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 		next += "&return=1"
 	}
 	s.mu.Unlock()
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // the path is one of the two above
 }
 
 // refuseForm answers a form for no order, or one that cannot be read.

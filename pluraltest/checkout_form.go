@@ -110,16 +110,16 @@ func (f *payForm) readCard(form url.Values) {
 	switch number {
 	case testCardNumber:
 	case "":
-		f.fault("card-number", "Enter the card number.")
+		f.fault("card-number", "The card number was missing. The test card is filled in again.")
 	default:
-		f.fault("card-number", "This is not the test card. Never enter a real card here.")
+		f.fault("card-number", "That was not the test card, which is filled in again. Never enter a real card here.")
 	}
 	f.Expiry = printable(form.Get("card_expiry"), 7)
 	if !validExpiry(f.Expiry) {
 		f.fault("card-expiry", "Enter an expiry of 12/25 or later, as MM/YY.")
 	}
 	if strings.TrimSpace(form.Get("card_cvv")) != testCardCVV {
-		f.fault("card-cvv", "Enter the test card's CVV, "+testCardCVV+".")
+		f.fault("card-cvv", "The test card's CVV is "+testCardCVV+". It is filled in again.")
 	}
 }
 

@@ -103,8 +103,12 @@ func (p *checkoutPage) Expiry() string {
 	return p.Test.Expiry
 }
 
+// Self is the page's own address. Without it a form would keep the fragment of a
+// skip link, which keeps the focus from the next page's first field.
+func (p *checkoutPage) Self() string { return "?token=" + url.QueryEscape(p.Token) }
+
 // ReturnLink is the page that takes the payer back to the shop.
-func (p *checkoutPage) ReturnLink() string { return "?token=" + url.QueryEscape(p.Token) + "&return=1" }
+func (p *checkoutPage) ReturnLink() string { return p.Self() + "&return=1" }
 
 func messagePage(title, text string) *checkoutPage {
 	return &checkoutPage{Name: "message", Title: title, Text: text}

@@ -293,11 +293,11 @@ func TestCheckoutRefusesForm(t *testing.T) {
 	}{
 		"no method":         {[]string{"action", "pay"}, "Choose how to pay.", "methods"},
 		"method not listed": {card("method", "CASH"), "Choose how to pay.", "methods"},
-		"no number":         {card("card_number", " "), "Enter the card number.", "card-number"},
+		"no number":         {card("card_number", " "), "The card number was missing.", "card-number"},
 		"a real card":       {card("card_number", realCard), "Never enter a real card here.", "card-number"},
 		"expired":           {card("card_expiry", "11/25"), "12/25 or later", "card-expiry"},
 		"no such month":     {card("card_expiry", "13/30"), "12/25 or later", "card-expiry"},
-		"wrong CVV":         {card("card_cvv", "999"), "CVV, 212", "card-cvv"},
+		"wrong CVV":         {card("card_cvv", "999"), "CVV is 212", "card-cvv"},
 		"wrong UPI ID":      {card("method", "UPI", "vpa", "<i>@upi"), "success@upi", "vpa"},
 	} {
 		t.Run(name, func(t *testing.T) {

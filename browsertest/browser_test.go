@@ -1,0 +1,220 @@
+package browsertest_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// chromium is the browser that all tests share; each has a profile of its own in it.
+var chromium context.Context
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	path := findChromium()
+	if path == "" {
+		if os.Getenv("CI") == "true" {
+			fmt.Fprintln(os.Stderr, "browsertest: there is no Chromium: install the package chromium")
+			return 1
+		}
+		fmt.Fprintln(os.Stderr, "browsertest: skipped: there is no Chromium here (CI has one)")
+		return 0
+	}
+	profile, err := os.MkdirTemp("", "browsertest")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "browsertest:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(profile) }()
+	// Nothing here may reach beyond this machine; every page is on loopback.
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("no-proxy-server", true), chromedp.WSURLReadTimeout(time.Minute),
+	)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	defer stop()
+	browser, quit := chromedp.NewContext(allocator)
+	defer quit()
+	if err := chromedp.Do(browser); err != nil {
+		fmt.Fprintln(os.Stderr, "browsertest: start Chromium:", err)
+		return 1
+	}
+	chromium = browser //nolint:fatcontext // one browser for all tests
+	return m.Run()
+}
+
+func findChromium() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// screen is what a test looks at the pages with.
+type screen struct {
+	name       string
+	width      int64
+	javaScript bool
+}
+
+func screens() []screen {
+	return []screen{{"desktop", 1280, true}, {"phone", 360, true}, {"desktop without JavaScript", 1280, false}, {"phone without JavaScript", 360, false}}
+}
+
+// tab is one page of the browser.
+type tab struct {
+	t      *testing.T
+	ctx    context.Context
+	screen screen
+
+	mu       sync.Mutex
+	messages []string // of the console: errors, and what a policy has blocked
+}
+
+const patience = 30 * time.Second
+
+func openTab(t *testing.T, s screen) *tab {
+	t.Helper()
+	ctx, leave := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
+	t.Cleanup(leave)
+	b := &tab{t: t, ctx: ctx, screen: s}
+	require.NoError(t, chromedp.Listen(ctx, b.hear))
+	_, err := chromedp.Call(ctx, cdplog.Enable, cdp.Empty{})
+	require.NoError(t, err)
+	_, err = chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !s.javaScript})
+	require.NoError(t, err)
+	if s.width < 600 {
+		b.do(chromedp.EmulateViewport(s.width, 800, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	} else {
+		b.do(chromedp.EmulateViewport(s.width, 800))
+	}
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.messages) > 0 {
+			t.Errorf("the browser complains: %s", strings.Join(b.messages, "; "))
+		}
+	})
+	return b
+}
+
+func (b *tab) hear(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *cdplog.EventEntryAdded:
+		if e.Entry.Level == cdplog.EntryLevelError && !strings.Contains(e.Entry.Text, "server responded with a status of 4") {
+			b.messages = append(b.messages, e.Entry.Text)
+		}
+	case *runtime.EventExceptionThrown:
+		b.messages = append(b.messages, e.ExceptionDetails.Text)
+	}
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	_ = get(b, chromedp.Steps(steps...))
+}
+
+// get runs an action and returns its value.
+func get[T any](b *tab, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.t.Fatalf("%v\n%s", err, b.where())
+	}
+	return value
+}
+
+// where tells what the tab shows, for a test that has failed.
+func (b *tab) where() string {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	link, _ := chromedp.Run(ctx, chromedp.Location())
+	text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	return fmt.Sprintf("at %s: %.1000s", link, text)
+}
+
+func (b *tab) open(link string) { b.t.Helper(); b.do(chromedp.Navigate(link)) }
+
+// click presses the button or link with these words.
+func (b *tab) click(words string) {
+	b.t.Helper()
+	b.do(chromedp.Click(withText(words, "button", "a")))
+}
+
+// press clicks and waits for the page that shows the text.
+func (b *tab) press(words, next string) {
+	b.t.Helper()
+	b.click(words)
+	b.sees(next)
+}
+
+// sees waits until a heading or a paragraph shows the text.
+func (b *tab) sees(text string) {
+	b.t.Helper()
+	b.do(chromedp.WaitVisible(withText(text, "h1", "h2", "p", "td", "summary", "li")))
+}
+
+// withText selects the elements of some kinds whose text contains the words.
+func withText(words string, kinds ...string) chromedp.Search {
+	self := make([]string, len(kinds))
+	for i, kind := range kinds {
+		self[i] = "self::" + kind
+	}
+	return chromedp.Search(fmt.Sprintf(`//*[%s][contains(normalize-space(.), %q)]`, strings.Join(self, " or "), words))
+}
+
+func (b *tab) fill(selector, value string) {
+	b.t.Helper()
+	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
+}
+
+// sets gives a control a value, as choosing from a list does.
+func (b *tab) sets(selector, value string) {
+	b.t.Helper()
+	b.do(chromedp.SetValue(chromedp.CSS(selector), value))
+}
+
+func (b *tab) choose(selector string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// text evaluates a script to a string.
+func (b *tab) text(script string) string {
+	b.t.Helper()
+	return get(b, chromedp.Evaluate[string](script))
+}
+
+// picture keeps the whole page as a PNG and holds it to what every page must be.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	b.wellMade(name)
+	if !b.screen.javaScript {
+		return // it looks the same
+	}
+	png := get(b, chromedp.FullScreenshot(100))
+	require.NoError(b.t, os.MkdirAll("screenshots", 0o755))
+	require.NoError(b.t, os.WriteFile(filepath.Join("screenshots", name+"-"+b.screen.name+".png"), png, 0o600))
+}

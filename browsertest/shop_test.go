@@ -1,0 +1,136 @@
+package browsertest_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+	"github.com/stretchr/testify/require"
+)
+
+// shop is a merchant on the SDK: it sells, verifies what the browser brings back,
+// and believes nothing but the gateway's books.
+type shop struct {
+	t        *testing.T
+	srv      *pluraltest.Server
+	client   *plural.Client
+	verifier *plural.Verifier
+	http     *httptest.Server
+
+	mu      sync.Mutex
+	sold    map[string]plural.Expected // by order id
+	returns []back
+}
+
+// back is one return of the payer.
+type back struct {
+	path     string
+	callback *plural.Callback
+	verify   error
+	order    *plural.Order
+	confirm  error
+}
+
+func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
+	t.Helper()
+	srv := pluraltest.NewServer(t, opts...)
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL))
+	require.NoError(t, err)
+	verifier, err := plural.NewVerifier(srv.ClientSecret)
+	require.NoError(t, err)
+	s := &shop{t: t, srv: srv, client: client, verifier: verifier, sold: map[string]plural.Expected{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /return", s.comeBack)
+	mux.HandleFunc("POST /failed", s.comeBack)
+	mux.HandleFunc("GET /thanks", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><main><h1>%s</h1></main>`,
+			map[string]string{"paid": "The shop has your payment", "unpaid": "The shop has no payment"}[r.URL.Query().Get("outcome")])
+	})
+	s.http = httptest.NewServer(mux)
+	t.Cleanup(s.http.Close)
+	return s
+}
+
+// sell creates an order and returns its id and the link for the payer.
+func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (id, link string) {
+	s.t.Helper()
+	req := &plural.CreateOrderRequest{
+		MerchantOrderReference: reference,
+		OrderAmount:            plural.INR(149950),
+		PreAuth:                true,
+		Notes:                  "Two <tickets> & a \"programme\"",
+		CallbackURL:            s.http.URL + "/return?cart=7",
+		FailureCallbackURL:     s.http.URL + "/failed",
+	}
+	if change != nil {
+		change(req)
+	}
+	order, err := s.client.Orders.Create(s.t.Context(), req)
+	require.NoError(s.t, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sold[order.OrderID] = plural.Expected{MerchantOrderReference: reference, OrderAmount: req.OrderAmount}
+	return order.OrderID, order.RedirectURL
+}
+
+// comeBack is the merchant's callback handler. It ends, as a good one does, with a
+// redirect, so that a reload posts nothing again.
+func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
+	one := back{path: r.URL.Path}
+	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)
+	if one.verify == nil {
+		s.mu.Lock()
+		want := s.sold[one.callback.OrderID]
+		s.mu.Unlock()
+		one.order, one.confirm = s.client.Orders.Confirm(r.Context(), one.callback, want)
+	}
+	s.mu.Lock()
+	s.returns = append(s.returns, one)
+	s.mu.Unlock()
+	outcome := "paid"
+	if one.verify != nil || one.confirm != nil {
+		outcome = "unpaid"
+	}
+	http.Redirect(w, r, "/thanks?outcome="+outcome, http.StatusSeeOther)
+}
+
+// last is the latest return, verified.
+func (s *shop) last() back {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	require.NotEmpty(s.t, s.returns)
+	one := s.returns[len(s.returns)-1]
+	require.NoError(s.t, one.verify)
+	return one
+}
+
+// paid requires that the latest return was a payment, confirmed from the books.
+func (s *shop) paid(id string, status plural.OrderStatus) {
+	s.t.Helper()
+	one := s.last()
+	require.NoError(s.t, one.confirm)
+	require.Equal(s.t, "/return", one.path)
+	require.Equal(s.t, id, one.callback.OrderID)
+	require.Equal(s.t, status, one.callback.Status)
+	require.Equal(s.t, status, one.order.Status)
+}
+
+// unpaid requires that the latest return was no payment, and that Confirm says so.
+func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
+	s.t.Helper()
+	one := s.last()
+	var notPaid *plural.NotPaidError
+	require.ErrorAs(s.t, one.confirm, &notPaid)
+	require.Equal(s.t, "/failed", one.path)
+	require.Equal(s.t, id, one.callback.OrderID)
+	require.Equal(s.t, status, one.callback.Status)
+	require.Equal(s.t, code, one.callback.ErrorCode)
+	return one
+}
