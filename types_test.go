@@ -388,7 +388,7 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 			document: `{"refunds":[{},{"payments":[{"capture_data":[{"capture_amount":{"value":"x"}}]}]}]}`,
 			err:      "JSON value refunds[1].payments[0].capture_data[0].capture_amount.value has to be a whole number",
 		},
-		"too deep": {document: strings.Repeat(`{"refunds":[`, 40) + strings.Repeat(`]}`, 40), err: "JSON document nests deeper than 64 levels"},
+		"too deep": {document: strings.Repeat(`{"refunds":[`, 40) + strings.Repeat(`]}`, 40), err: "JSON document nests deeper than 32 levels"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

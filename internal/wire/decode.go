@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// MaxDepth is how deep a document may nest. The deepest published one has eight levels.
-const MaxDepth = 64
+// MaxDepth is how deep a document may nest. The deepest published one has eight levels. Orders inside of orders are kept as they came, each on its own, so that this also bounds the copies.
+const MaxDepth = 32
 
 // DecodeError says which value of a document could not be used.
 type DecodeError struct {

@@ -1,0 +1,670 @@
+package plural_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+const (
+	hostileOrder     = "v1-1-aa-b"
+	hostileReference = "own-ref"
+)
+
+// hostileCall is one method of the SDK, as it is called on a peer that misbehaves.
+type hostileCall struct {
+	op     string
+	writes bool // a lost answer leaves the outcome unknown
+	do     bool // the answer is decoded into the caller's own type
+	call   func(context.Context, *plural.Client, ...plural.CallOption) error
+}
+
+func hostileCalls() []hostileCall {
+	return []hostileCall{
+		{"token", false, false, func(ctx context.Context, c *plural.Client, _ ...plural.CallOption) error { return c.Warm(ctx) }},
+		{"orders.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Orders.Create(ctx, minimalOrder(), o...)
+			return err
+		}},
+		{"orders.get", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Orders.Get(ctx, hostileOrder, o...)
+			return err
+		}},
+		{"orders.get_by_reference", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Orders.GetByReference(ctx, hostileReference, o...)
+			return err
+		}},
+		{"captures.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Captures.Create(ctx, hostileOrder, &plural.CaptureRequest{MerchantCaptureReference: hostileReference, FullAmount: true}, o...)
+			return err
+		}},
+		{"cancels.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Cancels.Create(ctx, hostileOrder, o...)
+			return err
+		}},
+		{"refunds.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Refunds.Create(ctx, hostileOrder, &plural.RefundRequest{MerchantOrderReference: hostileReference, OrderAmount: plural.INR(100)}, o...)
+			return err
+		}},
+		{"orders.get", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Refunds.Get(ctx, hostileOrder, o...)
+			return err
+		}},
+		{"orders.get_by_reference", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Refunds.GetByReference(ctx, hostileReference, o...)
+			return err
+		}},
+		{"GET /api/x", false, true, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			var out any
+			return c.Do(ctx, http.MethodGet, "/api/x", nil, &out, o...)
+		}},
+		{"POST /api/x", true, true, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			var out any
+			return c.Do(ctx, http.MethodPost, "/api/x", map[string]int{"a": 1}, &out, o...)
+		}},
+	}
+}
+
+// fault is one way to misbehave.
+type fault struct {
+	name   string
+	answer http.HandlerFunc
+	status int  // that errors carry; 0 when no answer came
+	slow   bool // it never ends by itself
+	typed  bool // the answer is fine as JSON, so that Do takes it or says itself what is wrong
+	http2  bool
+}
+
+// cut resets the connection after it has written so much.
+func cut(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(conn, text)
+		if tcp, ok := conn.(*net.TCPConn); ok && text == "" {
+			_ = tcp.SetLinger(0)
+		}
+		_ = conn.Close()
+	}
+}
+
+// says answers with a body.
+func says(status int, contentType string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
+	}
+}
+
+func saysJSON(body string) http.HandlerFunc {
+	return says(http.StatusOK, "application/json", []byte(body))
+}
+
+const healthyOrder = `{"data":{"order_id":"v1-1-aa-b","merchant_order_reference":"own-ref","type":"CHARGE","status":"CREATED","order_amount":{"value":100,"currency":"INR"}}}`
+
+func amounting(value string) string {
+	return strings.Replace(healthyOrder, `"value":100`, `"value":`+value, 1)
+}
+
+func gzipBomb() []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	zeros := make([]byte, 1<<20)
+	for range 64 {
+		_, _ = z.Write(zeros)
+	}
+	_ = z.Close()
+	return b.Bytes()
+}
+
+func faults() []fault {
+	bomb := gzipBomb()
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		chunk := bytes.Repeat([]byte(" "), 64<<10)
+		for {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}
+	abort := func(parts ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			for _, part := range parts {
+				_, _ = io.WriteString(w, part)
+				_ = http.NewResponseController(w).Flush()
+			}
+			panic(http.ErrAbortHandler)
+		}
+	}
+	hang := func(parts ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			for _, part := range parts {
+				_, _ = io.WriteString(w, part)
+				_ = http.NewResponseController(w).Flush()
+			}
+			<-r.Context().Done()
+		}
+	}
+	all := []fault{
+		{name: "reset before an answer", answer: cut("")},
+		{name: "closed in the status line", answer: cut("HTTP/1.1 20")},
+		{name: "closed in the header", answer: cut("HTTP/1.1 200 OK\r\nContent-Le")},
+		{name: "closed in the body", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"), status: 200},
+		{name: "closed in a chunk", answer: cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"d"), status: 200},
+		{name: "closed in an error's body", answer: cut("HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n{\"code\":"), status: 503},
+		{name: "no HTTP", answer: cut("SSH-2.0-OpenSSH_9.9\r\n")},
+		{name: "two lengths", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
+		{name: "a negative length", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
+		{name: "slow header", answer: hang(), slow: true},
+		{name: "slow body", answer: hang("{", `"data"`), slow: true, status: 200},
+		{name: "endless body", answer: endless, status: 200},
+		{name: "4 GiB announced", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 4294967296\r\n\r\n{"), status: 200},
+		{name: "gzip bomb", status: 200, answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(bomb)
+		}},
+		{name: "no gzip", status: 200, answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, healthyOrder)
+		}},
+		{name: "a page", answer: says(200, "text/html", []byte("<html>sign in to the network</html>")), status: 200},
+		{name: "nothing", answer: saysJSON(""), status: 200},
+		{name: "a status of its own", answer: says(999, "application/json", []byte(`{}`)), status: 999},
+		{name: "trailing garbage", answer: saysJSON(healthyOrder + " x"), status: 200},
+		{name: "two documents", answer: saysJSON(healthyOrder + healthyOrder), status: 200},
+		{name: "a byte order mark", answer: saysJSON("\ufeff" + healthyOrder), status: 200},
+		{name: "UTF-16", answer: saysJSON("\xff\xfe{\x00}\x00"), status: 200},
+		{name: "deep nesting", answer: saysJSON(`{"data":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`), status: 200},
+		{name: "deep nesting of refunds", answer: saysJSON(`{"data":` + strings.Repeat(`{"order_id":"v1-1-aa-b","status":"CREATED","refunds":[`, 500) + strings.Repeat(`]}`, 500) + `}`), status: 200, typed: true},
+		{name: "a huge exponent", answer: saysJSON(amounting("1e999999999")), status: 200, typed: true},
+		{name: "400 digits", answer: saysJSON(amounting(strings.Repeat("9", 400))), status: 200, typed: true},
+		{name: "a fraction of a paisa", answer: saysJSON(amounting("100.5")), status: 200, typed: true},
+		{name: "null", answer: saysJSON("null"), status: 200, typed: true},
+		{name: "a list", answer: saysJSON("[]"), status: 200, typed: true},
+		{name: "an object", answer: saysJSON("{}"), status: 200, typed: true},
+		{name: "data null", answer: saysJSON(`{"data":null}`), status: 200, typed: true},
+		{name: "data a string", answer: saysJSON(`{"data":"x"}`), status: 200, typed: true},
+		{name: "data empty", answer: saysJSON(`{"data":{}}`), status: 200, typed: true},
+		{name: "another order", answer: saysJSON(strings.NewReplacer("v1-1-aa-b", "v1-2-aa-c", "own-ref", "other").Replace(healthyOrder)), status: 200, typed: true},
+		{name: "HTTP/2: reset before an answer", answer: abort(), http2: true},
+		{name: "HTTP/2: reset in the body", answer: abort("{", `"data":`), http2: true, status: 200},
+		{name: "HTTP/2: slow header", answer: hang(), slow: true, http2: true},
+		{name: "HTTP/2: slow body", answer: hang("{"), slow: true, http2: true, status: 200},
+		{name: "HTTP/2: endless body", answer: endless, http2: true, status: 200},
+	}
+	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
+		all = append(all, fault{name: fmt.Sprintf("redirect %d", status), status: status, answer: func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "http://"+r.Host+"/redirected")
+			w.WriteHeader(status)
+		}})
+	}
+	return all
+}
+
+// hostilePeer is a server that answers the calls of one method with a fault, until it is healed.
+type hostilePeer struct {
+	*httptest.Server
+
+	healed      atomic.Bool
+	redirected  atomic.Bool
+	connections atomic.Int64
+}
+
+func newHostilePeer(t *testing.T, f fault, faultyToken bool) *hostilePeer {
+	t.Helper()
+	p := &hostilePeer{}
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/redirected":
+			p.redirected.Store(true)
+		case !p.healed.Load() && isTokenRequest(r) == faultyToken:
+			f.answer(w, r)
+		case isTokenRequest(r):
+			saysJSON(`{"access_token":"own-token","expires_in":3600}`)(w, r)
+		default:
+			saysJSON(healthyOrder)(w, r)
+		}
+	}))
+	p.Config.ErrorLog = log.New(io.Discard, "", 0)
+	p.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			p.connections.Add(1)
+		}
+	}
+	if f.http2 {
+		p.EnableHTTP2 = true
+		p.StartTLS()
+	} else {
+		p.Start()
+	}
+	t.Cleanup(func() {
+		p.CloseClientConnections()
+		p.Close()
+	})
+	return p
+}
+
+func (p *hostilePeer) client(t *testing.T, opts ...plural.Option) *plural.Client {
+	t.Helper()
+	transport := p.Client().Transport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 16
+	t.Cleanup(transport.CloseIdleConnections)
+	return hostileClient(t, p.URL, transport, opts...)
+}
+
+func hostileClient(t *testing.T, url string, transport http.RoundTripper, opts ...plural.Option) *plural.Client {
+	t.Helper()
+	all := append([]plural.Option{
+		plural.WithBaseURL(url), plural.WithHTTPClient(&http.Client{Transport: transport}), plural.WithAttemptTimeout(20 * time.Second),
+		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: time.Millisecond, MaxDelay: time.Millisecond}),
+	}, opts...)
+	client, err := plural.NewClient(plural.Credentials{ClientID: "own-client", ClientSecret: "own-secret"}, all...)
+	require.NoError(t, err)
+	return client
+}
+
+// Each fault, on each method: a typed error that says what was asked, in bounded time; and the next call works.
+func TestHostilePeers(t *testing.T) { //nolint:paralleltest // it counts goroutines
+	t.Run("all", func(t *testing.T) {
+		for _, f := range faults() {
+			for _, c := range hostileCalls() {
+				t.Run(f.name+"/"+c.op, func(t *testing.T) {
+					t.Parallel()
+					meetFault(t, f, c)
+				})
+			}
+		}
+	})
+	requireNoGoroutines(t)
+}
+
+func meetFault(t *testing.T, f fault, c hostileCall) {
+	t.Helper()
+	isToken := c.op == "token"
+	if strings.HasPrefix(f.name, "another order") && (isToken || c.do) {
+		return // it is fine for these
+	}
+	p := newHostilePeer(t, f, isToken)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	callCtx := ctx
+	var opts []plural.Option
+	if isToken {
+		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})) // failed fetches have waits of their own
+	}
+	if f.slow {
+		opts = append(opts, plural.WithAttemptTimeout(50*time.Millisecond))
+		if isToken { // a fetch serves all callers and ends by itself; each caller leaves by its own context
+			var leave context.CancelFunc
+			callCtx, leave = context.WithTimeout(ctx, 50*time.Millisecond)
+			defer leave()
+		}
+	}
+	client := p.client(t, opts...)
+	var response plural.Response
+	err := c.call(callCtx, client, plural.WithRequestID("own-request"), plural.WithResponseInto(&response))
+	require.NoError(t, ctx.Err(), "it took too long")
+	require.False(t, p.redirected.Load(), "the redirect was followed")
+	if c.do && f.typed {
+		requireFromDo(t, c, err)
+	} else {
+		requireTyped(t, f, c, err)
+		if !isToken && !f.slow {
+			require.Equal(t, "own-request", response.RequestID)
+			require.Positive(t, response.Attempts)
+		}
+	}
+
+	p.healed.Store(true)
+	if isToken && f.slow {
+		p.CloseClientConnections() // ends the fetch that still hangs
+	}
+	o, err := client.Orders.Get(ctx, hostileOrder)
+	for isToken && err != nil && ctx.Err() == nil { // a failed fetch is followed by a short wait, in which calls are told of it
+		<-time.After(20 * time.Millisecond)
+		o, err = client.Orders.Get(ctx, hostileOrder)
+	}
+	require.NoError(t, err, "the next call")
+	require.Equal(t, plural.INR(100), o.OrderAmount)
+}
+
+// requireFromDo is for answers that are fine as JSON: Do succeeds, or says what does not fit the caller's type.
+func requireFromDo(t *testing.T, c hostileCall, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	var e *plural.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, c.op, e.Op)
+	require.Equal(t, http.StatusOK, e.StatusCode)
+	requireTidy(t, err.Error())
+}
+
+// requireTyped shows that an error says which call failed, how, and how often it was tried.
+func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
+	t.Helper()
+	require.Error(t, err)
+	requireTidy(t, err.Error())
+	require.NotContains(t, err.Error(), "own-token")
+	require.NotContains(t, err.Error(), "own-secret")
+	var unknown *plural.OutcomeUnknownError
+	if c.writes {
+		require.ErrorAs(t, err, &unknown)
+		require.Equal(t, c.op, unknown.Op)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		err = unknown.Err
+	} else {
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+	}
+	var e *plural.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, c.op, e.Op)
+	require.Positive(t, e.Attempts)
+	require.NotEmpty(t, e.RequestID)
+	if c.op != "token" {
+		require.Equal(t, "own-request", e.RequestID)
+		if !f.slow || e.StatusCode != 0 { // the time may have run out before the header came
+			require.Equal(t, f.status, e.StatusCode)
+		}
+		if e.StatusCode != 0 {
+			require.NotNil(t, e.Header)
+		}
+	} else if f.status != 0 && !f.slow {
+		require.True(t, hasStatus(e, f.status), "%v", e)
+	}
+	require.LessOrEqual(t, len(e.Body), 8<<10)
+	if f.status == 0 || f.status < 300 {
+		require.Error(t, e.Err, "the cause is missing")
+	}
+}
+
+// hasStatus says whether e, or the token's error within it, has the status.
+func hasStatus(e *plural.Error, status int) bool {
+	for e != nil && e.StatusCode != status {
+		var inner *plural.Error
+		if !errors.As(e.Err, &inner) {
+			return false
+		}
+		e = inner
+	}
+	return e != nil
+}
+
+// requireNoGoroutines waits for the SDK's goroutines to end, and fails if they do not.
+func requireNoGoroutines(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		stacks := make([]byte, 8<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		leaked := ""
+		for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+			if strings.Contains(stack, "github.com/plural-go/plural.") || strings.Contains(stack, "github.com/plural-go/plural/internal") {
+				leaked = stack
+			}
+		}
+		if leaked == "" {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			require.Fail(t, "a goroutine is left", leaked)
+		}
+	}
+}
+
+// Nothing is sent where there is no connection to send it over: the outcome is known.
+func TestPeersThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	healthy := newHostilePeer(t, fault{}, false)
+	healthy.healed.Store(true)
+	unreachable := map[string]func(t *testing.T) (url string, transport *http.Transport){
+		"refused": func(t *testing.T) (string, *http.Transport) {
+			t.Helper()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			require.NoError(t, l.Close())
+			return "http://" + l.Addr().String(), &http.Transport{}
+		},
+		"no such host": func(t *testing.T) (string, *http.Transport) {
+			t.Helper()
+			return "https://api.invalid", &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.DNSError{Err: "no such host", Name: "api.invalid", IsNotFound: true}
+			}}
+		},
+		"a certificate that nobody trusts": func(t *testing.T) (string, *http.Transport) {
+			t.Helper()
+			return newHostilePeer(t, fault{http2: true}, false).URL, &http.Transport{}
+		},
+		"a certificate for another host": func(t *testing.T) (string, *http.Transport) {
+			t.Helper()
+			p := newHostilePeer(t, fault{http2: true}, false)
+			transport := p.Client().Transport.(*http.Transport).Clone()
+			transport.TLSClientConfig.ServerName = "shop.example.in"
+			return p.URL, transport
+		},
+		"TLS too old": func(t *testing.T) (string, *http.Transport) {
+			t.Helper()
+			p := httptest.NewUnstartedServer(http.NotFoundHandler())
+			p.Config.ErrorLog = log.New(io.Discard, "", 0)
+			p.TLS = &tls.Config{MaxVersion: tls.VersionTLS11} //nolint:gosec // that is the fault
+			p.StartTLS()
+			t.Cleanup(p.Close)
+			return p.URL, p.Client().Transport.(*http.Transport).Clone()
+		},
+		"no TLS at all": func(t *testing.T) (string, *http.Transport) {
+			t.Helper()
+			return strings.Replace(newHostilePeer(t, fault{}, false).URL, "http:", "https:", 1), &http.Transport{}
+		},
+		"closed in the handshake": func(t *testing.T) (string, *http.Transport) {
+			t.Helper()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = l.Close() })
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_ = conn.Close()
+				}
+			}()
+			return "https://" + l.Addr().String(), &http.Transport{}
+		},
+	}
+	for name, start := range unreachable {
+		for _, c := range hostileCalls() {
+			t.Run(name+"/"+c.op, func(t *testing.T) {
+				t.Parallel()
+				url, transport := start(t)
+				t.Cleanup(transport.CloseIdleConnections)
+				token := peerFunc(func(r *http.Request) (*http.Response, error) {
+					if isTokenRequest(r) && c.op != "token" {
+						return jsonAnswer(http.StatusOK, []byte(`{"access_token":"own-token","expires_in":3600}`)), nil
+					}
+					return transport.RoundTrip(r)
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+				defer cancel()
+				err := c.call(ctx, hostileClient(t, url, token), plural.WithRequestID("own-request"))
+				require.NoError(t, ctx.Err(), "it took too long")
+				require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "nothing was sent")
+				var e *plural.Error
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, c.op, e.Op)
+				require.Zero(t, e.StatusCode)
+				require.Equal(t, 2, e.Attempts)
+				require.True(t, e.Retryable())
+				requireTidy(t, err.Error())
+			})
+		}
+	}
+}
+
+// Answers are bounded in memory, however long they are or say to be.
+func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
+	for _, f := range faults() {
+		switch f.name {
+		case "endless body", "4 GiB announced", "gzip bomb", "deep nesting", "HTTP/2: endless body":
+		default:
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) { //nolint:paralleltest // it measures memory
+			p := newHostilePeer(t, f, false)
+			client := p.client(t, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
+			require.NoError(t, client.Warm(t.Context()))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := client.Orders.Get(t.Context(), hostileOrder)
+			runtime.ReadMemStats(&after)
+			require.Error(t, err)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(48<<20))
+		})
+	}
+}
+
+// A document of the largest size and the deepest nesting is decoded in bounded memory.
+func TestLargestNestedDocument(t *testing.T) { //nolint:paralleltest // it measures memory
+	const levels = 15
+	padding := strings.Repeat("x", (4<<20)-levels*80)
+	document := strings.Repeat(`{"order_id":"v1-1-aa-b","status":"CREATED","refunds":[`, levels) + `{"notes":"` + padding + `"}` + strings.Repeat(`]}`, levels)
+	var o plural.Order
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := o.UnmarshalJSON([]byte(document))
+	runtime.ReadMemStats(&after)
+	require.NoError(t, err)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(96<<20))
+}
+
+// Answers that are errors do not cost a connection each.
+func TestConnectionsAreReusedAfterErrors(t *testing.T) {
+	t.Parallel()
+	for _, f := range faults() {
+		switch f.name {
+		case "a page", "nothing", "trailing garbage", "two documents", "deep nesting", "null", "a huge exponent", "redirect 302", "redirect 307", "another order":
+		default:
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			p := newHostilePeer(t, f, false)
+			client := p.client(t)
+			for range 10 {
+				_, err := client.Orders.Get(t.Context(), hostileOrder)
+				require.Error(t, err)
+			}
+			p.healed.Store(true)
+			_, err := client.Orders.Get(t.Context(), hostileOrder)
+			require.NoError(t, err)
+			require.Equal(t, int64(1), p.connections.Load())
+		})
+	}
+}
+
+// A server that says goodbye after each answer (GOAWAY over HTTP/2) costs connections, and no calls.
+func TestServerThatClosesAfterEachAnswer(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		t.Run(strconv.FormatBool(http2), func(t *testing.T) {
+			t.Parallel()
+			p := newHostilePeer(t, fault{http2: http2, answer: func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Connection", "close")
+				saysJSON(healthyOrder)(w, r)
+			}}, false)
+			client := p.client(t)
+			for range 10 {
+				_, err := client.Orders.Get(t.Context(), hostileOrder)
+				require.NoError(t, err)
+			}
+			require.Greater(t, p.connections.Load(), int64(1))
+		})
+	}
+}
+
+// What is odd but readable is read.
+func TestOddAnswersThatAreFine(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"invalid UTF-8":  strings.Replace(healthyOrder, "{\"order_id", "{\"notes\":\"a\xff\",\"order_id", 1),
+		"duplicate keys": strings.Replace(healthyOrder, "{\"order_id\"", "{\"order_id\":\"other\",\"order_id\"", 1),
+		"white space":    strings.Repeat("\n", 1000) + healthyOrder + strings.Repeat(" ", 1000),
+		"whole number":   amounting(`"100.00"`),
+		"event sibling":  `{"event_type":"ORDER_CREATED","code":"ORDER_NOT_FOUND",` + healthyOrder[1:],
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, []byte(body)), nil })
+			o, err := client.Orders.Get(t.Context(), hostileOrder)
+			require.NoError(t, err)
+			require.Equal(t, plural.INR(100), o.OrderAmount)
+		})
+	}
+}
+
+// A read whose answer breaks off is tried again, as one that got no answer is.
+func TestBrokenReadsAreRepeated(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]http.HandlerFunc{
+		"closed in the body": cut("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"),
+		"not JSON":           says(200, "text/html", []byte("<html>")),
+		"slow body": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "{")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+	} {
+		for _, faultyToken := range []bool{false, true} {
+			if faultyToken && name == "slow body" {
+				continue // bounded by the fetch's own 30 s
+			}
+			t.Run(fmt.Sprintf("%s/token %t", name, faultyToken), func(t *testing.T) {
+				t.Parallel()
+				var times atomic.Int64
+				p := newHostilePeer(t, fault{answer: func(w http.ResponseWriter, r *http.Request) {
+					switch {
+					case times.Add(1) == 1:
+						broken(w, r)
+					case isTokenRequest(r):
+						saysJSON(`{"access_token":"own-token","expires_in":3600}`)(w, r)
+					default:
+						saysJSON(healthyOrder)(w, r)
+					}
+				}}, faultyToken)
+				client := p.client(t, plural.WithAttemptTimeout(500*time.Millisecond))
+				_, err := client.Orders.Get(t.Context(), hostileOrder)
+				require.NoError(t, err)
+				require.Equal(t, int64(2), times.Load())
+			})
+		}
+	}
+}
