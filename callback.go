@@ -64,10 +64,7 @@ func (c *Callback) isVerified() bool {
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
-	if len(form) > maxCallbackFields {
-		return nil, malformedCallback(ReasonTooManyFields)
-	}
-	fields := make([]callbackField, 0, len(form))
+	fields := make([]callbackField, 0, min(len(form), maxCallbackFields))
 	for name, values := range form {
 		for _, value := range values {
 			if len(fields) == maxCallbackFields {

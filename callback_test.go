@@ -516,6 +516,8 @@ func TestCallbackAttackOversized(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 	_, err = v.VerifyCallbackRequest(formRequest(many.Encode()))
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
+	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + strings.Repeat("&", 62)))
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields) // before they are parsed, which costs more than to count them
 	_, err = v.VerifyCallback(url.Values{"order_id": make([]string, 100_000)})
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 }
@@ -887,6 +889,7 @@ func TestCallbackJSONAttackShape(t *testing.T) {
 		"escaped name":  {`{` + fields + `,"a\u0026b":"1"}`, plural.ReasonFieldName},
 		"escaped value": {`{` + fields + `,"a":"1\u0026b=2"}`, plural.ReasonFieldValue},
 		"many fields":   {`{` + fields + strings.Repeat(`,"a":null`, 1) + manyJSONFields(70) + `}`, plural.ReasonTooManyFields},
+		"padded":        {`{` + fields + `}` + strings.Repeat(" ", callbackMaxBytes), plural.ReasonBodyTooLarge},
 		"oversized":     {`{` + fields + `,"error_message":"` + strings.Repeat("x", callbackMaxBytes) + `"}`, plural.ReasonBodyTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {

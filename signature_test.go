@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -209,6 +210,22 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 			require.True(t, strings.HasPrefix(err.Error(), "plural: "), err.Error())
 		})
 	}
+}
+
+// In FIPS 140-only mode the standard library panics on keys of less than 14 bytes. That mode is set for a process as a whole.
+func TestShortKeysInFIPSOnlyMode(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("PLURAL_TEST_FIPS_ONLY") == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestShortKeysInFIPSOnlyMode$", "-test.count=1")
+		cmd.Env = append(os.Environ(), "GODEBUG=fips140=only", "PLURAL_TEST_FIPS_ONLY=1")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return
+	}
+	key, err := plural.RawKey("thirteenbytes")
+	require.EqualError(t, err, "plural: key: too short for FIPS 140-only mode")
+	require.Empty(t, plural.Sign([]byte("x"), key))
+	require.NotEmpty(t, plural.Sign([]byte("x"), mustKey(t, plural.RawKey, "fourteen-bytes")))
 }
 
 func TestNewVerifierRefuses(t *testing.T) {
