@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/plural-go/plural/internal/retry"
 )
 
 // settleWindow is how long an unsettled write is read again when the caller's context has no deadline.
@@ -80,7 +82,9 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 		switch b.verdict {
 		case verdictApplied:
 			return b.order, nil
-		case verdictConflict, verdictClosed:
+		case verdictConflict:
+			return nil, s.ruledOut(b.order, b.finding, nil) // what it was rejected for is not what is wrong
+		case verdictClosed:
 			return nil, s.ruledOut(b.order, b.finding, rejection(class, failure))
 		case verdictOpen, verdictUnpaid:
 			if !ambiguous && failure.Code != CodeDuplicateRequest {
@@ -134,7 +138,7 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 				return b
 			}
 		}
-		if !s.write.pause(window, n, &answer{}) {
+		if !s.pause(window, n) {
 			break
 		}
 	}
@@ -143,6 +147,16 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	}
 	b.verdict = verdictUnclear
 	return b
+}
+
+// pause waits before look number n+1: as long as the policy says, but no longer than half of the time left, so that the last look is near the end of it.
+func (s *settlement) pause(window context.Context, n int) bool {
+	policy := s.write.c.cfg.retry
+	wait := policy.Backoff(n)
+	if deadline, ok := window.Deadline(); ok {
+		wait = min(wait, max(time.Until(deadline)/2, policy.MinDelay))
+	}
+	return retry.Wait(window, wait)
 }
 
 // isExhausted says whether a look failed in a way that it has repeated by itself as often as allowed.
