@@ -128,9 +128,7 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 	}
 	e.broken = (op.method == http.MethodGet || op.name == opToken.name) && (a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
 	if !d.isJSON {
-		if e.Message = a.excerpt(!isSecret); e.Err == nil && isOK {
-			e.Err = errors.New("the answer is not JSON")
-		}
+		e.Message = a.excerpt(!isSecret)
 	}
 	return e
 }
@@ -253,9 +251,7 @@ func (d *errorDocument) details() *ErrorDetails {
 		return nil
 	}
 	var details ErrorDetails
-	if err := wire.Unmarshal(d.AdditionalErrorDetails, &details); err != nil {
-		return nil
-	}
+	_ = wire.Unmarshal(d.AdditionalErrorDetails, &details) // an object is never refused: what does not fit a field is left out
 	return &details
 }
 
