@@ -8,15 +8,16 @@ import (
 
 // decodeOrder reads an answer of the pay API. Its documents are wrapped in "data".
 func decodeOrder(a *answer) (*Order, error) {
-	var envelope struct {
-		Data *Order `json:"data"`
+	d := a.document()
+	if d.err != nil {
+		return nil, d.err
 	}
-	if err := wire.Unmarshal(a.body, &envelope); err != nil {
-		return nil, err
-	}
-	o := envelope.Data
-	if o == nil {
+	if d.Data == nil {
 		return nil, errors.New("the answer has no data")
+	}
+	o := new(Order)
+	if err := o.UnmarshalJSON(d.Data); err != nil {
+		return nil, err
 	}
 	if o.OrderID == "" || o.Status == "" {
 		return o, errors.New("the answer has no order_id or no status")
