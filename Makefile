@@ -87,6 +87,14 @@ browser: ## Walk the emulator's pages in Chromium; where there is none only CI m
 modules: ## Vet and test the other modules of the repository.
 	@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...); done
 
+.PHONY: soak
+soak: ## Run the full soaks (PLURAL_SEED replays one).
+	PLURAL_SOAK=full $(GO) test -run Soak -v -count 1 -timeout 1h .
+
+.PHONY: exhaustive
+exhaustive: ## Try every sequence of three faults (an hour or so on two cores).
+	PLURAL_EXHAUSTIVE=full $(GO) test -run EveryFaultSequence -v -count 1 -timeout 10h .
+
 ## Style
 
 .PHONY: fmt

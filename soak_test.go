@@ -1,0 +1,273 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// soakSeed is PLURAL_SEED, or one of today's. The seed decides what is done in which order and which fault each request meets.
+func soakSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("PLURAL_SEED"); text != "" {
+		given, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+		seed = given
+	}
+	t.Logf("replay with PLURAL_SEED=%d", seed)
+	return seed
+}
+
+// soakSize is how many writes a soak makes; a tenth of them without PLURAL_SOAK=full (`make soak`).
+func soakSize(full int) int {
+	if os.Getenv("PLURAL_SOAK") == "full" {
+		return full
+	}
+	return full / 10
+}
+
+const (
+	soakWorkers = 64
+	soakRate    = 0.45 // of the requests are faulted
+)
+
+// soak is a crowd of merchants' workers, each of them capturing, cancelling and refunding, some of them twice or against each other.
+type soak struct {
+	srv     *pluraltest.Server
+	client  *plural.Client
+	opts    []plural.CallOption
+	rivalry bool // some calls are made twice at once, some orders are captured and cancelled at once
+}
+
+// soaked is a write of a soak.
+type soaked struct {
+	outcome
+
+	rivals bool // others are about the same order or reference
+}
+
+// plan makes the orders, in the state that their writes need, and lists the writes.
+func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
+	t.Helper()
+	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not what this is about
+	d := &desk{t, s.srv}
+	var all []*soaked
+	for i := 0; len(all) < n; i++ {
+		id := d.order(fmt.Sprint("order-", i), true)
+		if random.IntN(3) == 0 {
+			d.pay(id, pluraltest.ApproveWithPoints(pointsAmount))
+		} else {
+			d.pay(id, pluraltest.Approve)
+		}
+		reference := fmt.Sprint("write-", i)
+		amount := int64(100 * (1 + random.IntN(wholeAmount/100-1)))
+		var writes []write
+		switch random.IntN(6) {
+		case 0:
+			writes = []write{{pluraltest.OpCapturesCreate, id, reference, 0}}
+		case 1, 2:
+			writes = []write{{pluraltest.OpCapturesCreate, id, reference, amount}}
+		case 3:
+			writes = []write{{pluraltest.OpCancelsCreate, id, "", 0}}
+		case 4:
+			d.capture(id, "before", 0)
+			writes = []write{{pluraltest.OpRefundsCreate, id, reference, wholeAmount}}
+		case 5:
+			d.capture(id, "before", 0)
+			writes = []write{{pluraltest.OpRefundsCreate, id, reference, amount}, {pluraltest.OpRefundsCreate, id, reference + "-b", wholeAmount - amount}}
+		}
+		rivals := s.rivalry && random.IntN(8) == 0
+		if rivals && writes[0].op == pluraltest.OpCapturesCreate && random.IntN(2) == 0 {
+			writes = append(writes, write{pluraltest.OpCancelsCreate, id, "", 0})
+		} else if rivals {
+			writes = append(writes, writes[0])
+		}
+		for _, w := range writes {
+			all = append(all, &soaked{outcome{write: w}, rivals})
+		}
+	}
+	return all
+}
+
+// run makes the writes, by all workers at once.
+func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
+	var (
+		workers sync.WaitGroup
+		mu      sync.Mutex
+		queue   = make(chan *soaked)
+	)
+	for range soakWorkers {
+		workers.Go(func() {
+			for w := range queue {
+				w.order, w.err = w.write.run(ctx, s.client, s.opts...)
+				if what := s.complaint(w, w.contradictsLater(s.srv)); what != "" {
+					mu.Lock()
+					wrong = append(wrong, what)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, w := range writes {
+		queue <- w
+	}
+	close(queue)
+	workers.Wait()
+	s.srv.ClearFaults()
+	s.srv.Flush()
+	for _, w := range writes {
+		if what := s.complaint(w, w.contradictsLater(s.srv)); what != "" {
+			wrong = append(wrong, "in the end: "+what)
+		}
+	}
+	return wrong
+}
+
+// complaint lets a call of several that are the same say that it did not get through, though another did.
+func (s *soak) complaint(w *soaked, what string) string {
+	var failed *plural.Error
+	if w.rivals && errors.As(w.err, &failed) && failed.Retryable() && w.effects(s.srv) == 1 {
+		return ""
+	}
+	return what
+}
+
+type soakResult struct{ applied, ruledOut, rejected, notSent, unknown int }
+
+func count(writes []*soaked) (r soakResult) {
+	for _, w := range writes {
+		var (
+			state  *plural.StateError
+			failed *plural.Error
+		)
+		switch {
+		case w.err == nil:
+			r.applied++
+		case w.unknown():
+			r.unknown++
+		case errors.As(w.err, &state):
+			r.ruledOut++
+		case errors.As(w.err, &failed) && !failed.Retryable():
+			r.rejected++
+		default:
+			r.notSent++
+		}
+	}
+	return r
+}
+
+func (r soakResult) total() int { return r.applied + r.ruledOut + r.rejected + r.notSent + r.unknown }
+
+func (r soakResult) settled() float64 { return 100 * float64(r.total()-r.unknown) / float64(r.total()) }
+
+func (r soakResult) String() string {
+	return fmt.Sprintf("%d writes, %.2f %% settled: %d applied, %d ruled out, %d rejected, %d not taken, %d unknown",
+		r.total(), r.settled(), r.applied, r.ruledOut, r.rejected, r.notSent, r.unknown)
+}
+
+// soakFaults are all faults; late effects and pending results of several lengths.
+func soakFaults() []pluraltest.Fault {
+	list := []pluraltest.Fault{
+		pluraltest.ApplyLate.After(100 * time.Millisecond), pluraltest.ApplyLateReset.After(20 * time.Second), pluraltest.ApplyLateTimedOut.After(time.Minute),
+		pluraltest.PendingResult.After(20 * time.Second), pluraltest.PendingResult.AfterReads(2),
+	}
+	for _, f := range pluraltest.AllFaults() {
+		if f.Answer == pluraltest.AnswerHuge {
+			f.Size = 4<<20 + 1
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		duplicates pluraltest.DuplicateMode
+		opts       []plural.CallOption
+		doubles    bool
+	}{
+		"duplicates return the existing": {duplicates: pluraltest.DuplicateReturnsExisting},
+		"duplicates are rejected":        {duplicates: pluraltest.DuplicateRejected},
+		"duplicates are accepted":        {duplicates: pluraltest.DuplicateAccepted, doubles: true},
+		"duplicates are accepted, without repeats": {
+			duplicates: pluraltest.DuplicateAccepted, opts: []plural.CallOption{plural.WithoutRetry()},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				seed := soakSeed(t)
+				srv := pluraltest.New(
+					pluraltest.WithRandomFaults(seed, soakRate, soakFaults()...),
+					pluraltest.WithDuplicateRefunds(test.duplicates), pluraltest.WithDuplicateCaptures(test.duplicates),
+				)
+				t.Cleanup(srv.Close)
+				s := &soak{
+					srv: srv, client: newClient(t, srv, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 6})), opts: test.opts,
+					rivalry: test.duplicates != pluraltest.DuplicateAccepted,
+				}
+				writes := s.plan(t, soakSize(10_000), rand.New(rand.NewPCG(seed, 0)))
+				wrong := s.run(t.Context(), writes)
+				result := count(writes)
+				t.Logf("%v; %d requests, %d faults", result, len(srv.Requests()), len(srv.FaultLog()))
+				if test.doubles {
+					t.Logf("%d doubles, %d answers that contradict the books", len(srv.Doubles()), len(wrong))
+					return
+				}
+				require.Empty(t, wrong, "seed %d", seed)
+				require.Empty(t, srv.Doubles(), "seed %d", seed)
+				if test.opts == nil {
+					require.GreaterOrEqual(t, result.settled(), 99.0, "seed %d", seed)
+				}
+			})
+		})
+	}
+}
+
+// The same over sockets, where time costs something: shorter delays, and no promise of how much is settled on a busy machine.
+func TestSoakOverTCP(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]pluraltest.Option{"HTTP/1.1": nil, "HTTP/2 with TLS": {pluraltest.WithHTTP2()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := soakSeed(t)
+			var faults []pluraltest.Fault
+			for _, f := range soakFaults() {
+				switch f.Answer {
+				case pluraltest.AnswerReset, pluraltest.AnswerClose, pluraltest.AnswerThenClose, pluraltest.AnswerRefused:
+					if opts != nil {
+						continue // each would take the other workers' streams on the connection along, so that nearly nothing got through
+					}
+				}
+				f.Delay /= 200
+				faults = append(faults, f)
+			}
+			srv := pluraltest.NewServer(t, append(opts, pluraltest.WithRandomFaults(seed, soakRate, faults...))...)
+			c, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
+				plural.WithBaseURL(srv.URL), plural.WithHTTPClient(srv.Client()), plural.WithAttemptTimeout(500*time.Millisecond),
+				plural.WithRetry(plural.RetryPolicy{MaxAttempts: 6, MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond}))
+			require.NoError(t, err)
+			s := &soak{srv: srv, client: c, rivalry: true}
+			writes := s.plan(t, soakSize(3_000), rand.New(rand.NewPCG(seed, 0)))
+			wrong := s.run(t.Context(), writes)
+			t.Logf("%v; %d requests, %d faults", count(writes), len(srv.Requests()), len(srv.FaultLog()))
+			require.Empty(t, wrong, "seed %d", seed)
+			require.Empty(t, srv.Doubles(), "seed %d", seed)
+		})
+	}
+}
