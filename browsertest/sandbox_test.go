@@ -1,0 +1,112 @@
+package browsertest_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/plural-go/plural"
+	"github.com/stretchr/testify/require"
+)
+
+// startSandbox builds and starts the program as a person would, and returns what it prints to be told to a shop.
+func startSandbox(t *testing.T) map[string]string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "sandbox")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/plural-go/plural/examples/sandbox").CombinedOutput()
+	require.NoError(t, err, "%s", built)
+	cmd := exec.Command(program, "-addr", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	told := map[string]string{}
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Stop") {
+		if name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "="); ok {
+			told[name] = value
+		}
+	}
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		for lines.Scan() {
+			told["last words"] = lines.Text()
+		}
+		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
+		require.Contains(t, told["last words"], "has stopped")
+	})
+	return told
+}
+
+// TestSandbox plays merchant and payer on the sandbox's page, while a client in another process uses its API.
+func TestSandbox(t *testing.T) {
+	t.Parallel()
+	for _, s := range screens() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			told := startSandbox(t)
+			walkSandbox(openTab(t, s), told)
+		})
+	}
+}
+
+func walkSandbox(b *tab, told map[string]string) {
+	b.t.Helper()
+	b.open(told["PLURAL_BASE_URL"] + "/")
+	b.sees("No orders yet.")
+	b.do(chromedp.WaitVisible(withText(told["PLURAL_CLIENT_SECRET"], "dd")))
+
+	b.do(chromedp.Click(withText("New order", "summary")))
+	b.fill("#new-reference", "order-1")
+	b.press("Create the order", "INR 1499.50")
+	b.press("Approve", "AUTHORIZED")
+	b.picture("sandbox-held")
+	b.fill("input[id^=capture-]", "2000")
+	b.press("Capture", "AMOUNT_LIMIT_EXCEEDED")
+	b.picture("sandbox-problem")
+	b.fill("input[id^=capture-]", "1,000")
+	b.press("Capture", "PARTIALLY_CAPTURED")
+	b.fill("input[id^=refund-]", "400")
+	b.press("Refund", "PARTIALLY_REFUNDED")
+	b.press("Refund", "FULLY_REFUNDED")
+	b.sees("given back INR 1000.00")
+
+	b.sets("#fault", "orders.create UnavailableBeforeApply")
+	b.press("Queue it", "UnavailableBeforeApply for orders.create")
+	b.fill("#webhook-url", "http://127.0.0.1:9/nobody")
+	b.click("Save")
+	b.do(chromedp.WaitVisible(chromedp.CSS(`#webhook-url[value="http://127.0.0.1:9/nobody"]`)))
+
+	// A shop's client meets the fault; a page with JavaScript shows that by itself.
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: told["PLURAL_CLIENT_ID"], ClientSecret: told["PLURAL_CLIENT_SECRET"]},
+		plural.WithBaseURL(told["PLURAL_BASE_URL"]))
+	require.NoError(b.t, err)
+	order, err := client.Orders.Create(b.t.Context(), &plural.CreateOrderRequest{
+		MerchantOrderReference: "from-the-shop", OrderAmount: plural.INR(50000), PreAuth: true,
+	})
+	require.NoError(b.t, err)
+	if !b.screen.javaScript {
+		b.do(chromedp.Reload())
+	}
+	b.sees("Nothing is queued")
+	b.do(
+		chromedp.WaitVisible(withText("from-the-shop", "h3")),
+		chromedp.WaitVisible(withText("UnavailableBeforeApply", "summary")),
+	)
+	b.do(chromedp.Click(withText("POST /api/checkout/v1/orders", "summary")))
+	b.picture("sandbox-log")
+
+	// The way to the checkout, and back to a page that has seen the payment.
+	require.Equal(b.t, order.RedirectURL, b.text(`document.querySelector("article a.button").href`))
+	b.open(order.RedirectURL)
+	b.press("Authorise", "Confirm your payment")
+	b.fill("#otp", "123456")
+	b.press("Approve", "Payment authorised")
+	b.open(told["PLURAL_BASE_URL"] + "/")
+	b.press("Cancel the hold", "CANCELLED")
+	b.picture("sandbox")
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// maxForm bounds a posted form.
+const maxForm = 64 << 10
+
+// act carries out a posted form and shows the page again: by a redirect, or with what was wrong.
+func (d *dashboard) act(action func(r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		err := r.ParseForm()
+		if err == nil {
+			err = action(r)
+		}
+		if err != nil {
+			d.show(w, http.StatusUnprocessableEntity, readable(err))
+			return
+		}
+		back := "/"
+		if section := r.PostForm.Get("section"); section != "" {
+			back += "#" + url.PathEscape(section)
+		}
+		http.Redirect(w, r, back, http.StatusSeeOther)
+	}
+}
+
+// readable is an error for the page. That of an emulated operation ends in the API's answer.
+func readable(err error) string {
+	text := strings.TrimPrefix(err.Error(), "pluraltest: ")
+	status, body, found := strings.Cut(text, " {")
+	var answer struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	if found && json.Unmarshal([]byte("{"+body), &answer) == nil && answer.Code != "" {
+		return status + " " + answer.Code + ": " + answer.Message
+	}
+	return text
+}
+
+func (d *dashboard) createOrder(r *http.Request) error {
+	amount, err := plural.ParseAmount(r.PostForm.Get("amount"), plural.CurrencyINR)
+	if err != nil {
+		return err
+	}
+	callback := r.PostForm.Get("callback_url")
+	if callback != "" && !isWebURL(callback) {
+		return errors.New("the callback URL is not an http or https URL")
+	}
+	reference := r.PostForm.Get("reference")
+	if reference == "" {
+		reference = newReference("order")
+	}
+	_, err = d.srv.AddOrder(pluraltest.OrderSpec{
+		Reference:   reference,
+		Amount:      pluraltest.Amount{Value: amount.Value, Currency: string(amount.Currency)},
+		PreAuth:     r.PostForm.Get("pre_auth") != "",
+		CallbackURL: callback,
+	})
+	return err
+}
+
+// pay plays the payer.
+func (d *dashboard) pay(r *http.Request) error {
+	decisions := map[string]pluraltest.Decision{
+		"approve": pluraltest.Approve,
+		"decline": pluraltest.Decline("Declined on the sandbox's page"),
+		"leave":   pluraltest.CancelPayment,
+	}
+	decision, ok := decisions[r.PostForm.Get("decision")]
+	if !ok {
+		return errors.New("approve, decline or leave")
+	}
+	_, err := d.srv.Pay(r.PathValue("id"), decision)
+	return err
+}
+
+// capture takes the amount of the form or, without one, all that is held.
+func (d *dashboard) capture(r *http.Request) error {
+	amount, err := d.amount(r)
+	if err != nil {
+		return err
+	}
+	return d.srv.Capture(r.PathValue("id"), newReference("capture"), amount)
+}
+
+func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
+
+// refund gives the amount of the form back or, without one, all that is left.
+func (d *dashboard) refund(r *http.Request) error {
+	amount, err := d.amount(r)
+	if err != nil {
+		return err
+	}
+	_, err = d.srv.Refund(r.PathValue("id"), newReference("refund"), amount)
+	return err
+}
+
+// callback posts the payer's return to the shop once more, as a reload in the browser would.
+func (d *dashboard) callback(r *http.Request) error {
+	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("the shop answered the callback with %s", resp.Status)
+	}
+	return nil
+}
+
+func (d *dashboard) changeWebhookURL(r *http.Request) error {
+	link := strings.TrimSpace(r.PostForm.Get("url"))
+	if link != "" && !isWebURL(link) {
+		return errors.New("the webhook URL is not an http or https URL")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.webhookURL = link
+	d.srv.SetWebhookURL(link)
+	return nil
+}
+
+func (d *dashboard) redeliver(r *http.Request) error {
+	_, err := d.srv.Redeliver(r.PathValue("id"))
+	return err
+}
+
+// amount reads the form's amount in the order's currency; zero when the field is empty.
+func (d *dashboard) amount(r *http.Request) (pluraltest.Amount, error) {
+	text := strings.TrimSpace(r.PostForm.Get("amount"))
+	order, ok := d.srv.Order(r.PathValue("id"))
+	if !ok {
+		return pluraltest.Amount{}, errors.New("there is no such order")
+	}
+	if text == "" {
+		return pluraltest.Amount{}, nil
+	}
+	amount, err := plural.ParseAmount(text, plural.Currency(order.Amount.Currency))
+	return pluraltest.Amount{Value: amount.Value, Currency: order.Amount.Currency}, err
+}
+
+func newReference(kind string) string { return kind + "-" + strings.ToLower(rand.Text()[:8]) }
+
+func isWebURL(link string) bool {
+	u, err := url.Parse(link)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"embed"
+	"html/template"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+//go:embed page
+var files embed.FS
+
+var pages = template.Must(template.ParseFS(files, "page/*.html"))
+
+// dashboard is the page that lists orders and plays payer and merchant.
+type dashboard struct {
+	srv    *pluraltest.Server
+	style  template.CSS
+	script template.JS
+
+	mu         sync.Mutex
+	webhookURL string
+	faultRate  float64 // share of the requests, 0 to 1
+}
+
+func newDashboard(srv *pluraltest.Server, webhookURL string, faultRate float64) *dashboard {
+	d := &dashboard{
+		srv:        srv,
+		style:      template.CSS(read("page/style.css")), //nolint:gosec // this program's own
+		script:     template.JS(read("page/live.js")),    //nolint:gosec // this program's own
+		webhookURL: webhookURL,
+	}
+	d.setFaultRate(faultRate)
+	return d
+}
+
+func read(name string) string {
+	text, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(text)
+}
+
+// mount puts the page beside the emulated API.
+func (d *dashboard) mount() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", d.index)
+	mux.HandleFunc("GET /sandbox/live", d.live)
+	mux.HandleFunc("POST /sandbox/orders", d.act(d.createOrder))
+	mux.HandleFunc("POST /sandbox/orders/{id}/pay", d.act(d.pay))
+	mux.HandleFunc("POST /sandbox/orders/{id}/capture", d.act(d.capture))
+	mux.HandleFunc("POST /sandbox/orders/{id}/cancel", d.act(d.cancel))
+	mux.HandleFunc("POST /sandbox/orders/{id}/refund", d.act(d.refund))
+	mux.HandleFunc("POST /sandbox/orders/{id}/callback", d.act(d.callback))
+	mux.HandleFunc("POST /sandbox/faults", d.act(d.queueFault))
+	mux.HandleFunc("POST /sandbox/faults/rate", d.act(d.changeFaultRate))
+	mux.HandleFunc("POST /sandbox/faults/clear", d.act(d.clearFaults))
+	mux.HandleFunc("POST /sandbox/webhooks", d.act(d.changeWebhookURL))
+	mux.HandleFunc("POST /sandbox/webhooks/{id}/redeliver", d.act(d.redeliver))
+
+	guarded := loopbackOnly(http.NewCrossOriginProtection().Handler(mux))
+	d.srv.Handle("/{$}", guarded)
+	d.srv.Handle("/sandbox/", guarded)
+}
+
+// loopbackOnly refuses requests for another host: a web site that points a name of its own at 127.0.0.1 must not read the page.
+func loopbackOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if !isLoopback(strings.Trim(host, "[]")) {
+			http.Error(w, "This page is for this machine only.", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (d *dashboard) index(w http.ResponseWriter, _ *http.Request) { d.show(w, http.StatusOK, "") }
+
+// show writes the whole page. problem is what was wrong with the last request.
+func (d *dashboard) show(w http.ResponseWriter, status int, problem string) {
+	view := d.view()
+	view.Problem, view.Nonce = problem, rand.Text()
+	view.Style, view.Script = d.style, d.script
+	var body bytes.Buffer
+	if err := pages.ExecuteTemplate(&body, "index.html", view); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+view.Nonce+"'; script-src 'nonce-"+view.Nonce+
+		"'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes())
+}

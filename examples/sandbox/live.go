@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// lookEvery is how often an open page's view of the books is brought up to date.
+const lookEvery = 300 * time.Millisecond
+
+// live sends the parts of the page that have changed, as server-sent events, until the browser leaves.
+func (d *dashboard) live(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	sent := map[string]string{}
+	for {
+		if err := d.sendChanges(w, sent); err != nil {
+			return
+		}
+		if http.NewResponseController(w).Flush() != nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// sendChanges sends each part that is not as it was sent last.
+func (d *dashboard) sendChanges(w http.ResponseWriter, sent map[string]string) error {
+	v := d.view()
+	for _, part := range []string{"orders", "queued", "log"} {
+		var html bytes.Buffer
+		if err := pages.ExecuteTemplate(&html, part, v); err != nil {
+			return err
+		}
+		if html.String() == sent[part] {
+			continue
+		}
+		sent[part] = html.String()
+		data, err := json.Marshal(html.String()) // on one line, as an event's data has to be
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", part, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}

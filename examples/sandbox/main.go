@@ -1,0 +1,67 @@
+// Command sandbox runs the emulator as a program that stands in for Plural's UAT while a shop is built, in any language.
+//
+//	go run ./examples/sandbox -addr 127.0.0.1:8080
+//
+// It prints credentials and the base URL. The page there lists the orders, plays payer and merchant, switches faults on, and shows requests and webhooks as
+// they happen. Nothing is kept after the program ends, and no money moves. See -help for more.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	settings, err := parseSettings(args, out)
+	if err != nil {
+		return err
+	}
+	srv, err := pluraltest.Start(settings.options()...)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	newDashboard(srv, settings.WebhookURL, settings.FaultRate).mount()
+	announce(out, srv)
+	<-ctx.Done()
+	fmt.Fprintln(out, "\nThe sandbox has stopped; its orders are gone.")
+	return nil
+}
+
+// announce prints what a shop has to be told, in the form of the SDK's environment variables.
+func announce(out io.Writer, srv *pluraltest.Server) {
+	fmt.Fprintf(out, `Plural sandbox: a test emulator, no real money moves.
+
+  Dashboard              %s/
+
+  PLURAL_BASE_URL=%s
+  PLURAL_CLIENT_ID=%s
+  PLURAL_CLIENT_SECRET=%s
+
+  Webhook secret         %s
+  Merchant id            %s
+
+Stop it with Ctrl-C.
+`, srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// settings are the program's flags.
+type settings struct {
+	Addr          string
+	ClientID      string
+	ClientSecret  string
+	WebhookSecret string
+	MerchantID    string
+	Tokens        []string
+	TokenLifetime time.Duration
+	Retries       int
+	Duplicates    pluraltest.DuplicateMode
+	WebhookURL    string
+	WebhookKey    pluraltest.WebhookKeyForm
+	WebhookScale  float64
+	FaultRate     float64
+}
+
+// parseSettings reads the flags.
+func parseSettings(args []string, out io.Writer) (*settings, error) {
+	s := &settings{}
+	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
+	flags.StringVar(&s.ClientID, "client-id", "", "client id (random without it)")
+	flags.StringVar(&s.ClientSecret, "client-secret", "", "client secret, in hex as it signs callbacks (random without it)")
+	flags.StringVar(&s.WebhookSecret, "webhook-secret", "", "secret that signs webhooks (the client secret without it)")
+	flags.StringVar(&s.MerchantID, "merchant-id", "123456", "merchant_id of the documents")
+	flags.Func("token", "bearer token to accept besides those issued; may be repeated", func(v string) error {
+		s.Tokens = append(s.Tokens, v)
+		return nil
+	})
+	flags.DurationVar(&s.TokenLifetime, "token-lifetime", time.Hour, "life of an issued token")
+	flags.IntVar(&s.Retries, "retries", 10, "how often a payer may try again")
+	flags.Func("duplicates", "a reference that is used again: existing (the default), reject or accept", s.setDuplicates)
+	flags.StringVar(&s.WebhookURL, "webhook-url", "", "where to deliver webhooks; the page can change it")
+	flags.Func("webhook-key", "how the webhook secret becomes a key: characters (the default), hex or base64", s.setWebhookKey)
+	flags.Float64Var(&s.WebhookScale, "webhook-scale", 1, "factor on the waits between deliveries of a webhook; 0.001 makes seconds of hours")
+	flags.Float64Var(&s.FaultRate, "fault-rate", 0, "share of the requests, 0 to 1, that meet a random fault; the page can change it")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return s, s.check()
+}
+
+func (s *settings) check() error {
+	host, _, err := net.SplitHostPort(s.Addr)
+	switch {
+	case err != nil:
+		return fmt.Errorf("-addr: %w", err)
+	case !isLoopback(host):
+		return errors.New("-addr: the page has no password, so the sandbox listens on loopback only, such as 127.0.0.1:8080")
+	case s.FaultRate < 0 || s.FaultRate > 1:
+		return errors.New("-fault-rate: from 0 to 1")
+	case s.WebhookScale < 0:
+		return errors.New("-webhook-scale: not below 0")
+	case s.WebhookURL != "" && !isWebURL(s.WebhookURL):
+		return errors.New("-webhook-url: not an http or https URL")
+	case (s.ClientID == "") != (s.ClientSecret == ""):
+		return errors.New("-client-id and -client-secret go together")
+	}
+	return nil
+}
+
+func (s *settings) setDuplicates(v string) error {
+	switch v {
+	case "existing":
+		s.Duplicates = pluraltest.DuplicateReturnsExisting
+	case "reject":
+		s.Duplicates = pluraltest.DuplicateRejected
+	case "accept":
+		s.Duplicates = pluraltest.DuplicateAccepted
+	default:
+		return errors.New("existing, reject or accept")
+	}
+	return nil
+}
+
+func (s *settings) setWebhookKey(v string) error {
+	switch v {
+	case "characters":
+		s.WebhookKey = pluraltest.WebhookKeyCharacters
+	case "hex":
+		s.WebhookKey = pluraltest.WebhookKeyHex
+	case "base64":
+		s.WebhookKey = pluraltest.WebhookKeyBase64
+	default:
+		return errors.New("characters, hex or base64")
+	}
+	return nil
+}
+
+func (s *settings) options() []pluraltest.Option {
+	options := []pluraltest.Option{
+		pluraltest.WithAddr(s.Addr),
+		pluraltest.WithMerchantID(s.MerchantID),
+		pluraltest.WithTokenLifetime(s.TokenLifetime),
+		pluraltest.WithPaymentRetries(s.Retries),
+		pluraltest.WithDuplicateOrders(s.Duplicates),
+		pluraltest.WithDuplicateRefunds(s.Duplicates),
+		pluraltest.WithWebhookURL(s.WebhookURL),
+		pluraltest.WithWebhookKey(s.WebhookKey),
+		pluraltest.WithWebhookTimeScale(s.WebhookScale),
+	}
+	if s.ClientID != "" {
+		options = append(options, pluraltest.WithCredentials(s.ClientID, s.ClientSecret))
+	}
+	if s.WebhookSecret != "" {
+		options = append(options, pluraltest.WithWebhookSecret(s.WebhookSecret))
+	}
+	for _, token := range s.Tokens {
+		options = append(options, pluraltest.WithAccessToken(token))
+	}
+	return options
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}

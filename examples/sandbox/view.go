@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+const (
+	maxOrders  = 50
+	maxEntries = 60
+	maxShown   = 4 << 10 // of a body
+)
+
+// view is what the page shows.
+type view struct {
+	Problem string
+	Nonce   string
+	Style   template.CSS
+	Script  template.JS
+
+	Server     *pluraltest.Server
+	WebhookURL string
+	Percent    string // of requests that meet a random fault
+	Queued     []pluraltest.QueuedFault
+	Choices    []faultChoice
+	Orders     []orderView
+	MoreOrders int
+	Entries    []entry
+}
+
+// faultChoice is the faults of one operation.
+type faultChoice struct {
+	Op     string
+	Faults []pluraltest.Fault
+}
+
+type orderView struct {
+	pluraltest.Order
+	Sum      string
+	Captured string
+	Refunded string
+	Refunds  []refundView
+	Open     bool   // the payer can decide
+	Held     bool   // it can be captured or cancelled
+	Taken    bool   // it can be refunded
+	Document string // as GET answers it
+}
+
+type refundView struct {
+	pluraltest.Refund
+	Sum string
+}
+
+// entry is one line of the log: a request to the API, or an event to the shop.
+type entry struct {
+	At      time.Time
+	Event   bool
+	Title   string
+	Outcome string
+	Class   string // "good", "bad" or, while nobody can tell, ""
+	Fault   string // that the request met
+	Detail  string
+	Body    string
+	ID      string // webhook-id
+}
+
+func (d *dashboard) view() view {
+	d.mu.Lock()
+	v := view{Server: d.srv, WebhookURL: d.webhookURL, Percent: strconv.FormatFloat(d.faultRate*100, 'f', -1, 64)}
+	d.mu.Unlock()
+	for _, op := range operations() {
+		v.Choices = append(v.Choices, faultChoice{op, faultsFor(op)})
+	}
+	v.Queued = d.srv.QueuedFaults()
+	v.Orders, v.MoreOrders = d.orders()
+	v.Entries = d.entries()
+	return v
+}
+
+// orders lists the newest orders first, each with its refunds.
+func (d *dashboard) orders() (list []orderView, more int) {
+	all := slices.DeleteFunc(d.srv.Orders(), func(o pluraltest.Order) bool { return o.ParentID != "" })
+	slices.Reverse(all)
+	if more = len(all) - maxOrders; more > 0 {
+		all = all[:maxOrders]
+	}
+	for _, o := range all {
+		shown := orderView{Order: o, Sum: sum(o.Amount), Document: indented(d.srv.Document(o.ID))}
+		switch o.Status {
+		case pluraltest.StatusCreated, pluraltest.StatusAttempted, pluraltest.StatusPending:
+			shown.Open = true
+		case pluraltest.StatusAuthorized:
+			shown.Held = true
+		case pluraltest.StatusProcessed, pluraltest.StatusPartiallyCaptured, pluraltest.StatusPartiallyRefunded:
+			shown.Taken = true
+		}
+		if o.Captured > 0 {
+			shown.Captured = sum(pluraltest.Amount{Value: o.Captured, Currency: o.Amount.Currency})
+		}
+		if o.Refunded > 0 {
+			shown.Refunded = sum(pluraltest.Amount{Value: o.Refunded, Currency: o.Amount.Currency})
+		}
+		for _, refund := range d.srv.Refunds(o.ID) {
+			shown.Refunds = append(shown.Refunds, refundView{refund, sum(refund.Amount)})
+		}
+		list = append(list, shown)
+	}
+	return list, max(more, 0)
+}
+
+// entries lists requests and events, the latest first.
+func (d *dashboard) entries() []entry {
+	faults := map[int]string{}
+	for _, f := range d.srv.FaultLog() {
+		faults[f.Request] = f.Fault.String() + ", " + string(f.Effect)
+	}
+	requests := d.srv.Requests()
+	list := make([]entry, 0, 2*maxEntries)
+	for _, r := range requests[max(0, len(requests)-maxEntries):] {
+		list = append(list, requestEntry(r, faults[r.Seq]))
+	}
+	deliveries := d.srv.Deliveries()
+	for _, event := range deliveries[max(0, len(deliveries)-maxEntries):] {
+		list = append(list, eventEntry(event))
+	}
+	slices.SortStableFunc(list, func(a, b entry) int { return b.At.Compare(a.At) })
+	return list[:min(len(list), maxEntries)]
+}
+
+func requestEntry(r pluraltest.Request, fault string) entry {
+	e := entry{At: r.At, Title: r.Method + " " + r.Path, Fault: fault, Body: indented(r.Body), Outcome: "no answer", Class: "bad"}
+	if r.Status != 0 {
+		e.Outcome, e.Class = strconv.Itoa(r.Status), class(r.Status < http.StatusBadRequest)
+	}
+	if r.RequestID != "" {
+		e.Detail = "Request-ID " + r.RequestID
+	}
+	return e
+}
+
+func eventEntry(d pluraltest.Delivery) entry {
+	e := entry{
+		At: d.CreatedAt, Event: true, Title: d.EventType, Outcome: string(d.State), ID: d.ID, Body: indented(d.Body),
+		Detail: "webhook-id " + d.ID,
+	}
+	for i, attempt := range d.Attempts {
+		outcome := attempt.Err
+		if outcome == "" {
+			outcome = strconv.Itoa(attempt.Status)
+		}
+		e.Class = class(attempt.Status/100 == 2)
+		e.Detail += "\nattempt " + strconv.Itoa(i+1) + ": " + outcome
+	}
+	return e
+}
+
+func class(good bool) string {
+	if good {
+		return "good"
+	}
+	return "bad"
+}
+
+func sum(a pluraltest.Amount) string {
+	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.String()
+}
+
+// indented is a body for reading, cut where it is long.
+func indented(body []byte) string {
+	var out bytes.Buffer
+	if json.Indent(&out, body, "", "  ") != nil {
+		out.Reset()
+		out.Write(body)
+	}
+	if out.Len() > maxShown {
+		return string(out.Bytes()[:maxShown]) + "\n..."
+	}
+	return out.String()
+}
