@@ -263,29 +263,8 @@ func (e *OutcomeUnknownError) Error() string {
 // Is makes an OutcomeUnknownError an [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
-// Unwrap gives the last cause: the context's error, or what the server said last. That is no verdict on the request, so that it matches none of this
-// package's errors but [ErrOutcomeUnknown]: a switch that looks for [ErrOperationNotAllowed] first does not take it for a failure. [errors.As] finds its [Error].
-func (e *OutcomeUnknownError) Unwrap() error {
-	if e.Err == nil {
-		return nil
-	}
-	return noVerdict{e.Err}
-}
-
-// noVerdict keeps a cause from matching the sentinels.
-type noVerdict struct{ cause error }
-
-func (n noVerdict) Error() string { return n.cause.Error() }
-
-func (n noVerdict) Is(target error) bool {
-	switch target {
-	case ErrUnauthorized, ErrNotFound, ErrDuplicateRequest, ErrOperationNotAllowed, ErrReferenceReused, ErrInvalidRequest, ErrRateLimited:
-		return false
-	}
-	return errors.Is(n.cause, target)
-}
-
-func (n noVerdict) As(target any) bool { return errors.As(n.cause, target) }
+// Unwrap gives the last cause, such as the context's error.
+func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
 // StateError says that the server's books rule the operation out: it was not carried out and cannot be. It is [ErrOperationNotAllowed] or, when the
 // reference was used for something else, [ErrReferenceReused]. Unwrap gives the rejection, if there was one.
