@@ -329,6 +329,25 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A look that is under way when the minute is over is cut off, which is no end of the caller's context.
+func TestSettlingWindowEndsWithinALook(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.PendingResult.After(1000*time.Hour))
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.SlowHeaders.After(9*time.Second), 100)...)
+		c := newClient(t, d.srv)
+		require.NoError(t, c.Warm(t.Context()))
+		start := time.Now()
+		o := d.agrees(t.Context(), w, c)
+		require.Equal(t, time.Minute, time.Since(start))
+		require.Equal(t, plural.OrderStatusPending, unknownError(t, o.err).Last.Status)
+		require.ErrorContains(t, o.err, "not settled within 1m0s")
+		require.NotErrorIs(t, o.err, context.DeadlineExceeded)
+		d.srv.ClearFaults()
+	})
+}
+
 func timeout(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
 	return func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, d) }
 }
@@ -808,7 +827,8 @@ func TestEvidenceOfAbsence(t *testing.T) {
 	for _, fault := range []pluraltest.Fault{
 		pluraltest.StatusFault(404, "", pluraltest.ApplyNow), pluraltest.StatusFault(400, "INVALID_REQUEST", pluraltest.ApplyNow),
 		pluraltest.StatusFault(200, "ORDER_NOT_FOUND", pluraltest.ApplyNow), pluraltest.StatusFault(404, "UNAUTHORIZED", pluraltest.ApplyNow),
-		{Name: "HTML 404", Answer: pluraltest.AnswerHTML, Status: 404}, {Name: "HTML 403", Answer: pluraltest.AnswerHTML, Status: 403},
+		{Name: "HTML 404", Answer: pluraltest.AnswerHTML, Status: 404},
+		{Name: "HTML 403", Answer: pluraltest.AnswerHTML, Status: 403},
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,234 @@
+package plural_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func TestOrderLookups(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		c, ctx := newClient(t, d.srv), t.Context()
+		id := d.order("order-1", true)
+		d.srv.Inject(pluraltest.Match{}, pluraltest.NoFault, pluraltest.ResetBeforeApply, pluraltest.ServerErrorBeforeApply, pluraltest.Refuse)
+		byID, err := c.Orders.Get(ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, plural.OrderStatusCreated, byID.Status)
+		byReference, err := c.Orders.GetByReference(ctx, "order-1")
+		require.NoError(t, err)
+		require.Equal(t, byID.RawJSON(), byReference.RawJSON())
+
+		_, err = c.Orders.Get(ctx, "v1-never")
+		require.ErrorIs(t, err, plural.ErrNotFound)
+		_, err = c.Orders.GetByReference(ctx, "never")
+		require.ErrorIs(t, err, plural.ErrNotFound)
+		for _, bad := range []string{"", "..", "a/b", "a?b"} {
+			_, err = c.Orders.Get(ctx, bad)
+			require.ErrorIs(t, err, plural.ErrInvalidRequest)
+			_, err = c.Orders.GetByReference(ctx, bad)
+			require.ErrorIs(t, err, plural.ErrInvalidRequest)
+		}
+
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.OtherOrder)
+		_, err = c.Orders.Get(ctx, id)
+		require.ErrorContains(t, err, "another order")
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), pluraltest.OtherOrder)
+		_, err = c.Orders.GetByReference(ctx, "order-1")
+		require.ErrorContains(t, err, "another reference")
+	})
+}
+
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	want := plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)}
+	tests := map[string]struct {
+		sale      bool
+		decisions []pluraltest.Decision
+		want      plural.Expected
+		then      func(d *desk, id string)
+		notPaid   string // the reason; "" when it is paid
+	}{
+		"held":               {decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
+		"paid":               {sale: true, decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
+		"captured meanwhile": {decisions: []pluraltest.Decision{pluraltest.Approve}, want: want, then: func(d *desk, id string) { d.capture(id, "capture-1", 0) }},
+		"captured in part meanwhile": {
+			decisions: []pluraltest.Decision{pluraltest.Approve}, want: want, then: func(d *desk, id string) { d.capture(id, "capture-1", partAmount) },
+			notPaid: "PARTIALLY_CAPTURED",
+		},
+		"cancelled meanwhile": {
+			decisions: []pluraltest.Decision{pluraltest.Approve}, want: want,
+			then: func(d *desk, id string) { require.NoError(d.t, d.srv.Cancel(id)) }, notPaid: "CANCELLED",
+		},
+		"declined":          {decisions: []pluraltest.Decision{pluraltest.Decline("no")}, want: want, notPaid: "ATTEMPTED"},
+		"declined for good": {decisions: []pluraltest.Decision{pluraltest.Decline("no").Final()}, want: want, notPaid: "FAILED"},
+		"pending":           {decisions: []pluraltest.Decision{pluraltest.LeavePending}, want: want, notPaid: "PENDING"},
+		"another reference": {
+			decisions: []pluraltest.Decision{pluraltest.Approve}, notPaid: "another merchant_order_reference",
+			want: plural.Expected{MerchantOrderReference: "order-2", OrderAmount: plural.INR(wholeAmount)},
+		},
+		"another amount": {
+			decisions: []pluraltest.Decision{pluraltest.Approve}, notPaid: "INR 100.00, not for INR 99.00",
+			want: plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(9900)},
+		},
+		"another currency": {
+			decisions: []pluraltest.Decision{pluraltest.Approve}, notPaid: "not for USD 100.00",
+			want: plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.Amount{Value: wholeAmount, Currency: "USD"}},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				id := d.order("order-1", !test.sale)
+				var back pluraltest.Return
+				for _, decision := range test.decisions {
+					var err error
+					back, err = d.srv.Pay(id, decision)
+					require.NoError(t, err)
+				}
+				if test.then != nil {
+					test.then(d, id)
+				}
+				v, err := plural.NewVerifier(d.srv.ClientSecret)
+				require.NoError(t, err)
+				cb, err := v.VerifyCallback(back.Form)
+				require.NoError(t, err)
+				o, err := newClient(t, d.srv).Orders.Confirm(t.Context(), cb, test.want)
+				if test.notPaid == "" {
+					require.NoError(t, err)
+					require.Equal(t, id, o.OrderID)
+					return
+				}
+				require.Nil(t, o)
+				var notPaid *plural.NotPaidError
+				require.ErrorAs(t, err, &notPaid)
+				require.Equal(t, id, notPaid.Order.OrderID)
+				require.Contains(t, notPaid.Error(), test.notPaid)
+			})
+		})
+	}
+}
+
+// A refund and an AUTHORIZED order that was no hold are not payments, whatever the callback says.
+func TestConfirmOddDocuments(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(data map[string]any) any
+		reason string
+	}{
+		"a refund":          {func(data map[string]any) any { data["type"] = "REFUND"; return data }, "refund"},
+		"a hold that isn't": {func(data map[string]any) any { data["pre_auth"] = false; return data }, "not pre-authorised"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				id := d.order("order-1", true)
+				back, err := d.srv.Pay(id, pluraltest.Approve)
+				require.NoError(t, err)
+				v, err := plural.NewVerifier(d.srv.ClientSecret)
+				require.NoError(t, err)
+				cb, err := v.VerifyCallback(back.Form)
+				require.NoError(t, err)
+				c := newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, test.change))
+				_, err = c.Orders.Confirm(t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)})
+				var notPaid *plural.NotPaidError
+				require.ErrorAs(t, err, &notPaid)
+				require.Contains(t, notPaid.Reason, test.reason)
+
+				_, err = c.Orders.Confirm(t.Context(), cb, plural.Expected{})
+				require.ErrorIs(t, err, plural.ErrInvalidRequest, "what is expected has to be said")
+				_, err = c.Orders.Confirm(t.Context(), &plural.Callback{OrderID: id}, plural.Expected{})
+				require.ErrorIs(t, err, plural.ErrInvalidSignature)
+				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
+				_, err = c.Orders.Confirm(t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)})
+				require.NotErrorAs(t, err, &notPaid)
+				require.Error(t, err)
+			})
+		})
+	}
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	later := func(d *desk, id string, after time.Duration, decision pluraltest.Decision) {
+		time.AfterFunc(after, func() { d.pay(id, decision) })
+	}
+	t.Run("until the payer has paid", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			id := d.order("order-1", true)
+			later(d, id, 30*time.Second, pluraltest.LeavePending)
+			later(d, id, 90*time.Second, pluraltest.Decline("no"))
+			later(d, id, 2*time.Minute, pluraltest.Approve)
+			start := time.Now()
+			o, err := newClient(t, d.srv).Orders.Wait(t.Context(), id, nil)
+			require.NoError(t, err)
+			require.Equal(t, plural.OrderStatusAuthorized, o.Status)
+			require.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
+			require.LessOrEqual(t, time.Since(start), 2*time.Minute+10*time.Second)
+			looks := len(d.srv.RequestsTo(pluraltest.OpOrdersGet))
+			require.Greater(t, looks, 12)
+			require.Less(t, looks, 30, "looks are up to ten seconds apart")
+		})
+	})
+	t.Run("until what the caller says", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			id := d.order("order-1", true)
+			later(d, id, 30*time.Second, pluraltest.Decline("no"))
+			o, err := newClient(t, d.srv).Orders.Wait(t.Context(), id, func(o *plural.Order) bool { return o.Status == plural.OrderStatusAttempted })
+			require.NoError(t, err)
+			require.Equal(t, plural.OrderStatusAttempted, o.Status)
+		})
+	})
+	t.Run("until the context ends", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			id := d.order("order-1", true)
+			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+			defer cancel()
+			start := time.Now()
+			o, err := newClient(t, d.srv).Orders.Wait(ctx, id, nil)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, 25*time.Second, time.Since(start))
+			require.Equal(t, plural.OrderStatusCreated, o.Status, "what was seen last")
+		})
+	})
+	t.Run("until a look fails", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			c := newClient(t, d.srv)
+			o, err := c.Orders.Wait(t.Context(), "v1-never", nil)
+			require.ErrorIs(t, err, plural.ErrNotFound)
+			require.Nil(t, o)
+			id := d.order("order-1", true)
+			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), append(repeated(pluraltest.NoFault, 2), repeated(pluraltest.ServerErrorBeforeApply, 4)...)...)
+			o, err = c.Orders.Wait(t.Context(), id, nil)
+			require.Error(t, err)
+			require.Equal(t, plural.OrderStatusCreated, o.Status, "what was seen last")
+		})
+	})
+	t.Run("without leaving anything behind", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			id := d.order("order-1", true)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			c := newClient(t, d.srv)
+			go func() {
+				_, err := c.Orders.Wait(ctx, id, nil)
+				done <- err
+			}()
+			synctest.Wait()
+			cancel()
+			require.ErrorIs(t, <-done, context.Canceled)
+		})
+	})
+}
