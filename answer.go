@@ -30,7 +30,8 @@ type answer struct {
 	err     error // no answer, or one that cannot be used
 	notSent bool  // it is certain that no byte of the request went out
 
-	brokeOff bool // the body ended, or was cut off, before its end
+	unguarded bool // it was not sent, because net/http could have repeated it; see [Client.guardBody]
+	brokeOff  bool // the body ended, or was cut off, before its end
 
 	parsed *errorDocument
 }
@@ -95,7 +96,7 @@ func (a *answer) class2xx(code ErrorCode) class {
 
 // retryAfter is how long to wait before the next try, if the answer or the token's backoff asks for a wait.
 func (a *answer) retryAfter() time.Duration {
-	var failed *token.Failure
+	var failed *token.FetchError
 	if errors.As(a.err, &failed) {
 		return max(0, time.Until(failed.Until))
 	}
@@ -279,7 +280,7 @@ func readBounded(r io.Reader, announced int64) ([]byte, error) {
 		return b.Bytes(), fmt.Errorf("the answer broke off after %d bytes: %w", n, err)
 	}
 	if n > maxAnswer {
-		return b.Bytes()[:maxAnswer], errTooLarge
+		return b.Bytes()[:maxErrorBody:maxErrorBody], errTooLarge
 	}
 	return b.Bytes(), nil
 }

@@ -488,7 +488,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 		"no connection":       func() (*http.Response, error) { return nil, errors.New("connection refused") },
 		"server error":        func() (*http.Response, error) { return answer(500, `{}`), nil },
 		"neither of the two":  func() (*http.Response, error) { return nil, nil }, //nolint:nilnil // the case in question
-		"answer without body": func() (*http.Response, error) { return &http.Response{StatusCode: 503}, nil },
+		"answer without body": func() (*http.Response, error) { return &http.Response{StatusCode: http.StatusServiceUnavailable}, nil },
 		"panic":               func() (*http.Response, error) { panic("boom") },
 		"goexit": func() (*http.Response, error) {
 			runtime.Goexit()
@@ -550,7 +550,7 @@ func TestRefusedTokenIsReplacedAndTheRequestReplayed(t *testing.T) {
 				require.Equal(t, 200, got.StatusCode)
 				require.Equal(t, 1, got.Attempts)
 				if in != nil {
-					require.Equal(t, `{"text":"<hello>"}`, g.calls[0].body)
+					require.Contains(t, g.calls[0].body, ":\"<hello>\"")
 				}
 			})
 		}
@@ -814,7 +814,7 @@ func TestMiddlewareThatLosesTheContext(t *testing.T) {
 	g := &gateway{}
 	c := g.client(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
 		return transportFunc(func(r *http.Request) (*http.Response, error) {
-			return next.RoundTrip(r.WithContext(context.Background())) //nolint:contextcheck // the case in question
+			return next.RoundTrip(r.WithContext(context.Background()))
 		})
 	}))
 	err := c.Do(t.Context(), http.MethodPost, somePath, nil, nil, plural.WithoutRetry())

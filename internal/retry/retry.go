@@ -71,7 +71,7 @@ func After(h http.Header, now time.Time) time.Duration {
 	// What is out of range is capped.
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		const most = uint64(365 * 24 * time.Hour / time.Second)
-		return time.Duration(min(seconds, most)) * time.Second //nolint:gosec // capped at a year
+		return time.Duration(min(seconds, most)) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		if theirs, err := http.ParseTime(h.Get("Date")); err == nil {

@@ -37,16 +37,16 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// Failure is a fetch that failed. All callers that waited for it get the same one.
-type Failure struct {
+// FetchError is a fetch that failed. All callers that waited for it get the same one.
+type FetchError struct {
 	Err   error
 	Until time.Time // no new fetch starts before; until then callers are answered with this failure
 }
 
-func (f *Failure) Error() string { return f.Err.Error() }
+func (f *FetchError) Error() string { return f.Err.Error() }
 
 // Unwrap gives the cause.
-func (f *Failure) Unwrap() error { return f.Err }
+func (f *FetchError) Unwrap() error { return f.Err }
 
 // ErrPanicked replaces a panic in fetch, which runs caller's code: the transport and the store.
 var ErrPanicked = errors.New("fetching the access token panicked")
@@ -61,7 +61,7 @@ type Source struct {
 
 	mu       sync.Mutex // held for a few instructions, never across a fetch
 	flight   *flight
-	failed   *Failure
+	failed   *FetchError
 	failures int
 	dead     []*Token // the last tokens that were refused; a store may still hold one
 }
@@ -88,13 +88,13 @@ func (s *Source) Get(ctx context.Context) (*Token, error) {
 			return t, nil
 		}
 		if t != nil && now.Before(t.Expires) {
-			s.join(now)
+			_, _ = s.join(now) //nolint:contextcheck // a fetch is detached from its callers
 			return t, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		f, failed := s.join(now)
+		f, failed := s.join(now) //nolint:contextcheck // a fetch is detached from its callers
 		if failed != nil {
 			return nil, failed
 		}
@@ -132,7 +132,7 @@ func (s *Source) Dead(value string) bool {
 
 // join returns the fetch under way, and starts one if there is none and none is needed to wait for. It returns neither a fetch nor a failure when
 // another caller has replaced the token already, and only a failure while the last one's backoff lasts.
-func (s *Source) join(now time.Time) (*flight, *Failure) {
+func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.current.Load()
@@ -175,7 +175,7 @@ func (s *Source) land(f *flight, t *Token, err error) {
 	if err != nil {
 		s.failures++
 		wait := max(min(maxBackoff, minBackoff<<min(s.failures-1, 10)), min(maxAsked, s.asked(err)))
-		s.failed = &Failure{Err: err, Until: time.Now().Add(wait)}
+		s.failed = &FetchError{Err: err, Until: time.Now().Add(wait)}
 		f.err = s.failed
 	} else {
 		s.failures, s.failed = 0, nil

@@ -120,12 +120,12 @@ func TestBackoffAfterFailedFetches(t *testing.T) {
 		i.took = 0
 		i.fail(errors.New("down"))
 		s := i.source()
-		for _, want := range []time.Duration{250, 500, 1000, 2000, 4000, 8000, 8000} {
+		for _, want := range []int64{250, 500, 1000, 2000, 4000, 8000, 8000} {
 			fetches := i.fetches.Load()
 			_, err := s.Get(t.Context())
-			var failure *token.Failure
+			var failure *token.FetchError
 			require.ErrorAs(t, err, &failure)
-			require.Equal(t, want*time.Millisecond, time.Until(failure.Until))
+			require.Equal(t, want, time.Until(failure.Until).Milliseconds())
 			pass(time.Until(failure.Until) - 1)
 			_, again := s.Get(t.Context())
 			require.Same(t, err, again)
@@ -140,7 +140,7 @@ func TestBackoffAfterFailedFetches(t *testing.T) {
 		s.Invalidate(current(t, s))
 		i.fail(errors.New("down again"))
 		_, err := s.Get(t.Context())
-		var failure *token.Failure
+		var failure *token.FetchError
 		require.ErrorAs(t, err, &failure)
 		require.Equal(t, 250*time.Millisecond, time.Until(failure.Until), "success starts the backoff over")
 	})
@@ -168,7 +168,7 @@ func TestBackoffIsWhatTheAnswerAsksFor(t *testing.T) {
 				i.asked = test.asked
 				i.fail(errors.New("slow down"))
 				_, err := i.source().Get(t.Context())
-				var failure *token.Failure
+				var failure *token.FetchError
 				require.ErrorAs(t, err, &failure)
 				require.Equal(t, test.want, time.Until(failure.Until))
 			})

@@ -215,6 +215,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 			s.load = func(context.Context) ([]byte, error) { panic("boom") }
 		}, 0, []string{"load", "load"}},
 		"load hangs": {func(t *testing.T, s *store) {
+			t.Helper()
 			hang := forever(t)
 			s.load = func(ctx context.Context) ([]byte, error) { return nil, hang(ctx) }
 		}, token.StoreTimeout, []string{"load"}},
@@ -233,7 +234,10 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 		"lock panics": {func(_ *testing.T, s *store) {
 			s.lock = func(context.Context) error { panic("boom") }
 		}, 0, []string{"lock"}},
-		"lock hangs":            {func(t *testing.T, s *store) { s.lock = forever(t) }, token.StoreTimeout, []string{"lock"}},
+		"lock hangs": {func(t *testing.T, s *store) {
+			t.Helper()
+			s.lock = forever(t)
+		}, token.StoreTimeout, []string{"lock"}},
 		"lock is never granted": {func(_ *testing.T, s *store) { s.locked <- struct{}{} }, token.StoreTimeout, []string{"lock"}},
 		"save fails": {func(_ *testing.T, s *store) {
 			s.save = func(context.Context) error { return broken }
@@ -241,13 +245,18 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 		"save panics": {func(_ *testing.T, s *store) {
 			s.save = func(context.Context) error { panic("boom") }
 		}, 0, []string{"save"}},
-		"save hangs":    {func(t *testing.T, s *store) { s.save = forever(t) }, 0, []string{"save"}},
+		"save hangs": {func(t *testing.T, s *store) {
+			t.Helper()
+			s.save = forever(t)
+		}, 0, []string{"save"}},
 		"unlock panics": {func(_ *testing.T, s *store) { s.unlock = func() { panic("boom") } }, 0, []string{"unlock"}},
 		"unlock hangs": {func(t *testing.T, s *store) {
+			t.Helper()
 			hang := forever(t)
 			s.unlock = func() { _ = hang(t.Context()) }
 		}, 0, []string{"unlock"}},
 		"all hang": {func(t *testing.T, s *store) {
+			t.Helper()
 			hang := forever(t)
 			s.load = func(ctx context.Context) ([]byte, error) { return nil, hang(ctx) }
 			s.lock, s.save = hang, hang

@@ -1,0 +1,302 @@
+package plural_test
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// HTTP/2 frame types, flags and error codes, as far as this server knows them (RFC 9113).
+const (
+	frameData     = 0x0
+	frameHeaders  = 0x1
+	frameReset    = 0x3
+	frameSettings = 0x4
+	framePing     = 0x6
+	frameGoAway   = 0x7
+
+	flagEndStream  = 0x1
+	flagAck        = 0x1
+	flagEndHeaders = 0x4
+
+	codeProtocolError = 0x1
+	codeInternalError = 0x2
+	codeRefusedStream = 0x7
+	codeCancel        = 0x8
+)
+
+// resetServer is an HTTP/2 server that takes a request in full, counts it, and then answers it with a frame of the test's, or with 200 {}.
+type resetServer struct {
+	deliveries atomic.Int64
+	answers    func(n int64) func(w io.Writer, stream uint32) // of delivery n; nil: 200 {}
+	transport  *http.Transport
+	url        string
+	wg         sync.WaitGroup
+}
+
+func newResetServer(t *testing.T, answers func(n int64) func(io.Writer, uint32)) *resetServer {
+	t.Helper()
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	t.Cleanup(certified.Close)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	listener := tls.NewListener(inner, &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
+	s := &resetServer{answers: answers, url: "https://" + inner.Addr().String()}
+	trusting, ok := certified.Client().Transport.(*http.Transport)
+	require.True(t, ok)
+	s.transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusting.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	s.wg.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.wg.Go(func() { s.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		s.transport.CloseIdleConnections()
+		_ = listener.Close()
+		s.wg.Wait()
+	})
+	return s
+}
+
+func (s *resetServer) serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	if _, err := io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+		return
+	}
+	writeFrame(conn, frameSettings, 0, 0, nil)
+	for {
+		var header [9]byte
+		if _, err := io.ReadFull(conn, header[:]); err != nil {
+			return
+		}
+		payload := make([]byte, int(header[0])<<16|int(header[1])<<8|int(header[2]))
+		if _, err := io.ReadFull(conn, payload); err != nil {
+			return
+		}
+		kind, flags, stream := header[3], header[4], binary.BigEndian.Uint32(header[5:])
+		switch {
+		case kind == frameSettings && flags&flagAck == 0:
+			writeFrame(conn, frameSettings, flagAck, 0, nil)
+		case kind == framePing && flags&flagAck == 0:
+			writeFrame(conn, framePing, flagAck, 0, payload)
+		case (kind == frameHeaders || kind == frameData) && flags&flagEndStream != 0:
+			if answer := s.answers(s.deliveries.Add(1)); answer != nil {
+				answer(conn, stream)
+				continue
+			}
+			writeFrame(conn, frameHeaders, flagEndHeaders, stream, []byte{0x88}) // :status 200
+			writeFrame(conn, frameData, flagEndStream, stream, []byte("{}"))
+		}
+	}
+}
+
+func writeFrame(w io.Writer, kind, flags byte, stream uint32, payload []byte) {
+	frame := []byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags}
+	_, _ = w.Write(append(binary.BigEndian.AppendUint32(frame, stream), payload...))
+}
+
+func resetWith(code uint32) func(io.Writer, uint32) {
+	return func(w io.Writer, stream uint32) {
+		writeFrame(w, frameReset, 0, stream, binary.BigEndian.AppendUint32(nil, code))
+	}
+}
+
+// goAway says that no stream was processed, which is a lie.
+func goAway(w io.Writer, _ uint32) { writeFrame(w, frameGoAway, 0, 0, make([]byte, 8)) }
+
+// client sends writes and reads of somePath to the server, and the rest through the gateway.
+func (s *resetServer) client(t *testing.T, g *gateway, attempts int) *plural.Client {
+	t.Helper()
+	split := transportFunc(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPut || r.URL.Path == somePath || strings.HasPrefix(r.URL.Path, "/api/pay/v1/refunds/") {
+			return s.transport.RoundTrip(r)
+		}
+		return g.RoundTrip(r)
+	})
+	return g.client(t, plural.WithBaseURL(s.url), plural.WithHTTPClient(&http.Client{Transport: split}),
+		plural.WithRetry(plural.RetryPolicy{MaxAttempts: attempts, MinDelay: 1, MaxDelay: 1}))
+}
+
+func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
+	t.Parallel()
+	resets := map[string]func(io.Writer, uint32){
+		"PROTOCOL_ERROR": resetWith(codeProtocolError),
+		"REFUSED_STREAM": resetWith(codeRefusedStream),
+		"INTERNAL_ERROR": resetWith(codeInternalError),
+		"CANCEL":         resetWith(codeCancel),
+		"GOAWAY":         goAway,
+	}
+	order := func(status string) func(sent) (*http.Response, error) {
+		return func(sent) (*http.Response, error) {
+			return answer(200, `{"data":{"order_id":"v1-1","status":"`+status+`","type":"CHARGE","merchant_order_reference":"r","order_amount":{"value":1000,"currency":"INR"}}}`), nil
+		}
+	}
+	for name, reset := range resets {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			always := func(int64) func(io.Writer, uint32) { return reset }
+
+			t.Run("POST with a body", func(t *testing.T) {
+				t.Parallel()
+				s := newResetServer(t, always)
+				err := s.client(t, &gateway{}, 4).Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil)
+				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+				require.EqualValues(t, 1, s.deliveries.Load())
+			})
+			t.Run("POST without a body", func(t *testing.T) {
+				t.Parallel()
+				s := newResetServer(t, always)
+				require.ErrorIs(t, s.client(t, &gateway{}, 4).Do(t.Context(), http.MethodPost, somePath, nil, nil), plural.ErrOutcomeUnknown)
+				require.EqualValues(t, 1, s.deliveries.Load())
+			})
+			t.Run("cancel that was applied", func(t *testing.T) {
+				t.Parallel()
+				s := newResetServer(t, always)
+				o, err := s.client(t, &gateway{api: order("CANCELLED")}, 4).Cancels.Create(t.Context(), "v1-1")
+				require.NoError(t, err)
+				require.Equal(t, plural.OrderStatusCancelled, o.Status)
+				require.EqualValues(t, 1, s.deliveries.Load())
+			})
+			t.Run("cancel that was not", func(t *testing.T) {
+				t.Parallel()
+				s := newResetServer(t, always)
+				var got plural.Response
+				_, err := s.client(t, &gateway{api: order("AUTHORIZED")}, 3).Cancels.Create(t.Context(), "v1-1", plural.WithResponseInto(&got))
+				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+				require.Equal(t, 3, got.Attempts)
+				require.EqualValues(t, 3, s.deliveries.Load(), "one delivery an attempt")
+			})
+			t.Run("capture that was applied", func(t *testing.T) {
+				t.Parallel()
+				s := newResetServer(t, always)
+				_, err := s.client(t, &gateway{api: order("CANCELLED")}, 4).Captures.Create(t.Context(), "v1-1",
+					&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true})
+				var state *plural.StateError
+				require.ErrorAs(t, err, &state)
+				require.EqualValues(t, 1, s.deliveries.Load())
+			})
+		})
+	}
+}
+
+// A GET has no effect and no body. Go 1.26 and older repeat it by themselves, newer ones leave it to the SDK.
+func TestReadsAreRepeatedOverHTTP2(t *testing.T) {
+	t.Parallel()
+	s := newResetServer(t, func(n int64) func(io.Writer, uint32) {
+		if n == 1 {
+			return resetWith(codeProtocolError)
+		}
+		return nil
+	})
+	var got plural.Response
+	require.NoError(t, getSomething(t.Context(), s.client(t, &gateway{}, 4), plural.WithResponseInto(&got)))
+	require.LessOrEqual(t, got.Attempts, 2)
+	require.EqualValues(t, 2, s.deliveries.Load())
+}
+
+func TestWritesSucceedOverHTTP2(t *testing.T) {
+	t.Parallel()
+	s := newResetServer(t, func(int64) func(io.Writer, uint32) { return nil })
+	c := s.client(t, &gateway{}, 4)
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil))
+	require.NoError(t, c.Do(t.Context(), http.MethodDelete, somePath, nil, nil))
+	require.NoError(t, getSomething(t.Context(), c))
+	require.EqualValues(t, 3, s.deliveries.Load())
+}
+
+// The server takes the request from a connection that was used before, and hangs up: net/http takes that for an idle connection that has just been closed.
+func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
+	t.Parallel()
+	for name, secure := range map[string]bool{"http": false, "https": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, test := range []struct {
+				method     string
+				in         any
+				deliveries int64
+			}{
+				{http.MethodPost, map[string]int{"a": 1}, 1},
+				{http.MethodPost, nil, 1},
+				{http.MethodPut, nil, 1},
+				{http.MethodPut, map[string]int{"a": 1}, 1},
+				{http.MethodDelete, nil, 1},
+				{http.MethodPatch, map[string]int{"a": 1}, 1},
+				{http.MethodGet, nil, 2},
+			} {
+				var deliveries atomic.Int64
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == somePath {
+						if _, err := io.Copy(io.Discard, r.Body); err == nil && deliveries.Add(1) == 1 {
+							panic(http.ErrAbortHandler)
+						}
+					}
+					_, _ = io.WriteString(w, `{"access_token":"t"}`)
+				}))
+				if secure {
+					server.StartTLS()
+				} else {
+					server.Start()
+				}
+				c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(server.Client()))
+				require.NoError(t, err)
+				require.NoError(t, c.Do(t.Context(), http.MethodGet, "/first", nil, nil))
+				var got plural.Response
+				err = c.Do(t.Context(), test.method, somePath, test.in, nil, plural.WithResponseInto(&got), plural.WithHeader("X-A", "b"))
+				require.Equal(t, test.method != http.MethodGet, errors.Is(err, plural.ErrOutcomeUnknown), "%s: %v", test.method, err)
+				require.Equal(t, 1, got.Attempts)
+				require.Equal(t, test.deliveries, deliveries.Load(), test.method)
+				server.Close()
+			}
+		})
+	}
+}
+
+// Over HTTP/1 a write without a body says so, once the protocol is known; before, it comes as an empty body in chunks.
+func TestWriteWithoutABodyOverHTTP1(t *testing.T) {
+	t.Parallel()
+	type seen struct {
+		length  int64
+		chunked bool
+	}
+	for name, secure := range map[string]bool{"http": false, "https": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []seen
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPut {
+					got = append(got, seen{r.ContentLength, len(r.TransferEncoding) > 0})
+				}
+				_, _ = io.WriteString(w, `{"access_token":"t"}`)
+			}))
+			if secure {
+				server.StartTLS()
+			} else {
+				server.Start()
+			}
+			defer server.Close()
+			c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(server.Client()))
+			require.NoError(t, err)
+			for range 2 {
+				require.NoError(t, c.Do(t.Context(), http.MethodPut, somePath, nil, nil))
+			}
+			require.Equal(t, []seen{{0, false}}, got[1:])
+			require.Equal(t, secure, got[0].chunked)
+		})
+	}
+}
