@@ -1,0 +1,140 @@
+package pluraltest_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// The integration guide's commands are in testdata/curl, with words of our own and the guide's hosts, one file for each command. For
+// cancellation the guide names the endpoint only. Where it says order_id, it means to be filled in.
+const (
+	guideClientID    = "client-id-of-the-guide"
+	guideSecret      = "secret-of-the-guide-is-no-hex"
+	guideAccessToken = "access-token-of-the-guide"
+	guideReference   = "112345171" // a JSON number in the command
+)
+
+// TestCurlCommands runs the guide's commands with curl, changing nothing in them but the host and the order's id.
+func TestCurlCommands(t *testing.T) {
+	t.Parallel()
+	needCurl(t)
+	for _, environment := range []string{"uat", "prod"} {
+		t.Run(environment, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t,
+				pluraltest.WithCredentials(guideClientID, guideSecret), pluraltest.WithAccessToken(guideAccessToken))
+
+			token := curl(t, srv, "token-"+environment, "")
+			require.Equal(t, 200, token.status, "%s", token.body)
+			require.NotEmpty(t, token.doc(t)["access_token"])
+
+			checkout := curl(t, srv, "checkout-"+environment, "")
+			require.Equal(t, 200, checkout.status, "%s", checkout.body)
+			require.Equal(t, "Order Creation Successful.", checkout.doc(t)["response_message"])
+			id := checkout.doc(t)["order_id"].(string)
+			p := &payer{t, srv, id, checkout.doc(t)["redirect_url"].(string)}
+			require.Contains(t, p.open().text(), "Pay ₹5.00")
+			order := newAPI(t, srv).get(id).data(t)
+			require.Equal(t, guideReference, order["merchant_order_reference"])
+			require.Equal(t, "192212", order["purchase_details"].(map[string]any)["customer"].(map[string]any)["customer_id"])
+
+			again := curl(t, srv, "checkout-"+environment, "")
+			require.Equal(t, id, again.doc(t)["order_id"], "a command that is pasted twice makes one order")
+
+			held := authorized(t, srv, "held-1", 11000)
+			captured := curl(t, srv, "capture-"+environment, held)
+			require.Equal(t, 200, captured.status, "%s", captured.body)
+			require.Equal(t, "PARTIALLY_CAPTURED", captured.data(t)["status"])
+			require.Equal(t, int64(4000), srv.Captures(held)[0].Amount.Value)
+			require.Equal(t, "merchant-capture-ref-r4y", srv.Captures(held)[0].Reference)
+
+			released := authorized(t, srv, "held-2", 11000)
+			cancelled := curl(t, srv, "cancel-"+environment, released)
+			require.Equal(t, 200, cancelled.status, "%s", cancelled.body)
+			require.Equal(t, "CANCELLED", cancelled.data(t)["status"])
+
+			for _, request := range srv.Requests() {
+				require.NotEmpty(t, request.Op, request.Path)
+			}
+		})
+	}
+}
+
+// TestCurlRefusals shows what the guide's commands meet in a state that rules them out.
+func TestCurlRefusals(t *testing.T) {
+	t.Parallel()
+	needCurl(t)
+	srv := pluraltest.NewServer(t, pluraltest.WithAccessToken(guideAccessToken))
+	require.Equal(t, 401, curl(t, srv, "token-uat", "").status, "the server has other credentials")
+	paid, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "paid-1", Amount: inr(11000)})
+	require.NoError(t, err)
+	_, err = srv.Pay(paid, pluraltest.Approve)
+	require.NoError(t, err)
+	require.Equal(t, "OPERATION_NOT_ALLOWED", curl(t, srv, "capture-uat", paid).code(t), "nothing is held")
+	require.Equal(t, "OPERATION_NOT_ALLOWED", curl(t, srv, "cancel-uat", paid).code(t))
+	require.Equal(t, "ORDER_NOT_FOUND", curl(t, srv, "capture-uat", "").code(t), "order_id is not filled in")
+	stranger := pluraltest.NewServer(t)
+	require.Equal(t, "UNAUTHORIZED", curl(t, stranger, "checkout-uat", "").code(t))
+}
+
+// needCurl skips a test on a machine without curl and a shell; CI has both.
+func needCurl(t *testing.T) {
+	t.Helper()
+	for _, program := range []string{"curl", "sh"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%s is missing: CI has to install it", program)
+			}
+			t.Skipf("%s is not installed; CI runs this test", program)
+		}
+	}
+}
+
+// curl runs one of the guide's commands in a shell, as somebody who pastes it does. What the test needs beside it, the status and no
+// proxy, comes from a configuration file.
+func curl(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join("testdata", "curl", command+".sh"))
+	require.NoError(t, err)
+	host := map[bool]string{true: "https://pluraluat.v2.pinepg.in", false: "https://api.pluralpay.in"}[strings.HasSuffix(command, "uat")]
+	require.Equal(t, 1, strings.Count(string(script), host))
+	text := strings.Replace(string(script), host, srv.URL, 1)
+	if orderID != "" {
+		text = strings.Replace(text, "/order_id/", "/"+orderID+"/", 1)
+	}
+	home := t.TempDir()
+	const settings = "silent\nshow-error\nmax-time = 60\nnoproxy = \"*\"\nwrite-out = \"\\n%{http_code}\"\n"
+	require.NoError(t, os.WriteFile(filepath.Join(home, ".curlrc"), []byte(settings), 0o600))
+
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", text)
+	cmd.Env = append(os.Environ(), "CURL_HOME="+home)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	body, code, found := cutLast(string(out), "\n")
+	require.True(t, found)
+	status, err := strconv.Atoi(code)
+	require.NoError(t, err, "%s", out)
+	require.True(t, json.Valid([]byte(body)), "%s", out)
+	return reply{status: status, body: []byte(body)}
+}
+
+func cutLast(text, at string) (before, after string, found bool) {
+	i := strings.LastIndex(text, at)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(at):], true
+}

@@ -1,0 +1,7 @@
+curl --request PUT \
+     --url https://pluraluat.v2.pinepg.in/api/pay/v1/orders/order_id/cancel \
+     --header 'Authorization: Bearer access-token-of-the-guide ' \
+     --header 'Content-Type: application/json' \
+     --header 'Request-ID: c17ce30f-f88e-4f81-ada1-c3b4909ed235' \
+     --header 'Request-Timestamp: 2024-07-09T07:57:08.022Z' \
+     --header 'accept: application/json'
