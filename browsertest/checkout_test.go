@@ -5,9 +5,10 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+
 	"github.com/plural-go/plural"
 	"github.com/plural-go/plural/pluraltest"
-	"github.com/stretchr/testify/require"
 )
 
 const (

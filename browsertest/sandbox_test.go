@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-	"github.com/plural-go/plural"
 	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
 )
 
 // startSandbox builds and starts the program as a person would, and returns what it prints to be told to a shop.

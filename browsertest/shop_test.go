@@ -7,9 +7,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/plural-go/plural"
 	"github.com/plural-go/plural/pluraltest"
-	"github.com/stretchr/testify/require"
 )
 
 // shop is a merchant on the SDK: it sells, verifies what the browser brings back,
