@@ -1,6 +1,7 @@
 package plural_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -114,4 +115,41 @@ func TestNoClientPrints(t *testing.T) {
 	var none *plural.Client
 	require.Equal(t, "plural.Client{}", fmt.Sprint(none))
 	require.Equal(t, "plural.Client{}", fmt.Sprint(&plural.Client{}))
+}
+
+// What an answer says of a write that is sent once: not carried out, or who knows. The code counts before the status.
+func TestWhatAnAnswerLeavesOpen(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		status int
+		body   string
+		open   bool
+	}{
+		{400, `{"code":"INVALID_REQUEST"}`, false},
+		{403, ``, false},
+		{404, ``, false},
+		{422, `{"code":"A_CODE_OF_THE_FUTURE"}`, false},
+		{422, `{"code":"API_RATE_LIMIT"}`, false},
+		{429, ``, false},
+		{429, `{"code":"PAYMENT_RATE_LIMIT"}`, false},
+		{504, `{"code":"INVALID_USER_ACCOUNT"}`, false},
+		{302, ``, true},
+		{400, `{"code":"TIMED_OUT"}`, true},
+		{408, ``, true},
+		{409, ``, true},
+		{422, `{"code":"INTERNAL_ERROR"}`, true},
+		{422, `{"code":"UNKNOWN_ERROR"}`, true},
+		{425, ``, true},
+		{500, `{"code":"INVALID_REQUEST"}`, true},
+		{502, `<html>`, true},
+		{504, `{"code":"TIMED_OUT"}`, true},
+	} {
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return jsonAnswer(tc.status, []byte(tc.body)), nil })
+		err := client.Do(t.Context(), http.MethodPost, "/api/x", nil, nil)
+		var e *plural.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, tc.status, e.StatusCode)
+		var unknown *plural.OutcomeUnknownError
+		require.Equal(t, tc.open, errors.As(err, &unknown), "%d %s", tc.status, tc.body)
+	}
 }
