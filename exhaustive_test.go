@@ -53,6 +53,7 @@ func TestEveryFaultSequence(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						e := &explorer{t: t, write: w, from: from, opts: mode.opts, full: full, tally: tally{unknown: map[string]int{}}}
 						e.explore()
+						t.Logf("%d sequences, %d unknown", e.tally.sequences, e.tally.sequences-e.tally.applied-e.tally.ruledOut)
 						lock.Lock()
 						defer lock.Unlock()
 						total.add(e.tally, strings.TrimPrefix(name, mode.name+"/"))
@@ -294,6 +295,7 @@ func thoroughFaults(op string) []pluraltest.Fault {
 			continue
 		case pluraltest.ApplyPending:
 			list = append(list, f.AfterReads(1))
+		default:
 		}
 		if f.Answer == pluraltest.AnswerHuge {
 			f.Size = 4<<20 + 1

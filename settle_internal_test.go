@@ -44,6 +44,7 @@ func allEntries(held int64) [][]CaptureData {
 		{entry(ours, -held, "INR")},
 		{entry(ours, held, "USD")},
 		{{MerchantCaptureReference: ours}},
+		{entry(ours, held, "")},
 		{entry(ours, 100, "INR"), entry(ours, held-100, "INR")},
 		{entry(theirs, held, "INR")},
 		{entry(theirs, held, "INR"), entry(ours, held-100, "INR")},

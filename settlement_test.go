@@ -84,6 +84,16 @@ func unknownError(t *testing.T, err error) *plural.OutcomeUnknownError {
 	return unknown
 }
 
+func requireUnknown(t *testing.T, err error) {
+	t.Helper()
+	require.NotNil(t, unknownError(t, err))
+}
+
+func requireRuledOut(t *testing.T, err error, is error) {
+	t.Helper()
+	require.NotNil(t, stateError(t, err, is))
+}
+
 func stateError(t *testing.T, err error, is error) *plural.StateError {
 	t.Helper()
 	require.ErrorIs(t, err, is)
@@ -200,7 +210,7 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
-				unknownError(t, once(t, d, w).err)
+				requireUnknown(t, once(t, d, w).err)
 				require.Equal(t, 1, w.touches(d.srv))
 			})
 		})
@@ -252,7 +262,7 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(pluraltest.On(w.op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)}, repeated(then, 3)...)...)
-				unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				d.srv.Flush()
 				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
 			})
@@ -394,7 +404,7 @@ func TestFailedResults(t *testing.T) {
 		require.NoError(t, first.Unwrap(), "the answer was no rejection")
 		require.NotErrorIs(t, first, plural.ErrReferenceReused)
 		require.Zero(t, d.reads(), "the answer says it all")
-		stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
+		requireRuledOut(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
 	})
 }
 
@@ -428,7 +438,7 @@ func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 			})
 			start := time.Now()
 			o := d.agrees(ctx, w, newClient(t, d.srv))
-			unknownError(t, o.err)
+			requireUnknown(t, o.err)
 			require.ErrorIs(t, o.err, context.DeadlineExceeded)
 			require.Equal(t, 8*time.Second, time.Since(start))
 			d.srv.ClearFaults()
@@ -474,7 +484,7 @@ func TestUnusableLooksAreRepeated(t *testing.T) {
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(fault, 100)...)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 100)...)
 				start := time.Now()
-				unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				require.LessOrEqual(t, time.Since(start), 30*time.Second)
 				d.srv.ClearFaults()
 			})
@@ -517,6 +527,7 @@ func TestIdempotentByReference(t *testing.T) {
 				require.NoError(t, d.agrees(t.Context(), w, restarted).err)
 			}, opts...)
 			t.Run("another amount", func(t *testing.T) {
+				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
 					for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpRefundsCreate} {
 						w := d.ready(op, partAmount)
@@ -530,22 +541,23 @@ func TestIdempotentByReference(t *testing.T) {
 						if op == pluraltest.OpCapturesCreate {
 							whole := w
 							whole.amount = 0
-							stateError(t, d.agrees(t.Context(), whole, c).err, plural.ErrReferenceReused)
+							requireRuledOut(t, d.agrees(t.Context(), whole, c).err, plural.ErrReferenceReused)
 						}
 					}
 				}, opts...)
 			})
 			t.Run("another order", func(t *testing.T) {
+				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
 					c := newClient(t, d.srv)
 					w := d.ready(pluraltest.OpRefundsCreate, partAmount)
 					require.NoError(t, d.agrees(t.Context(), w, c).err)
 					other := d.ready(pluraltest.OpRefundsCreate, partAmount)
-					stateError(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
+					requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
 
 					third := d.ready(pluraltest.OpRefundsCreate, partAmount)
 					third.reference = d.srv.Orders()[0].Reference
-					stateError(t, d.agrees(t.Context(), third, c).err, plural.ErrReferenceReused)
+					requireRuledOut(t, d.agrees(t.Context(), third, c).err, plural.ErrReferenceReused)
 				}, opts...)
 			})
 		})
@@ -593,7 +605,7 @@ func TestCaptureAgainstCancel(t *testing.T) {
 				if o.err == nil {
 					done++
 				} else {
-					stateError(t, o.err, plural.ErrOperationNotAllowed)
+					requireRuledOut(t, o.err, plural.ErrOperationNotAllowed)
 				}
 			}
 			require.Equal(t, 1, done)
@@ -672,7 +684,7 @@ func TestRejections(t *testing.T) {
 						d.srv.Inject(pluraltest.On(op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)},
 							repeated(pluraltest.StatusFault(422, code, pluraltest.ApplyNever), 3)...)...)
 						o := d.agrees(t.Context(), w, newClient(t, d.srv))
-						unknownError(t, o.err)
+						requireUnknown(t, o.err)
 						d.srv.Flush()
 						require.Equal(t, 1, w.effects(d.srv))
 					})
@@ -682,7 +694,7 @@ func TestRejections(t *testing.T) {
 						w := d.ready(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
-						unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+						requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 					})
 				})
 				t.Run("with too little time", func(t *testing.T) {
@@ -692,7 +704,7 @@ func TestRejections(t *testing.T) {
 						defer cancel()
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.NoFault, pluraltest.SlowHeaders.After(4900*time.Millisecond), pluraltest.HangBeforeApply)
-						unknownError(t, d.agrees(ctx, w, newClient(t, d.srv)).err)
+						requireUnknown(t, d.agrees(ctx, w, newClient(t, d.srv)).err)
 						d.srv.ClearFaults()
 					})
 				})
@@ -716,7 +728,7 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.PendingResult.After(40*time.Second))
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		unknownError(t, d.agrees(short, w, newClient(t, d.srv)).err)
+		requireUnknown(t, d.agrees(short, w, newClient(t, d.srv)).err)
 
 		// Called again: rejected, and seen PENDING for so long that no look is left, then once as it was before.
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
@@ -729,7 +741,7 @@ func TestDuplicateOverOpenBooksIsUnknown(t *testing.T) {
 	each(t, func(t *testing.T, d *desk, w write) {
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.StatusFault(422, "DUPLICATE_REQUEST", pluraltest.ApplyNever))
 		o := d.agrees(t.Context(), w, newClient(t, d.srv))
-		unknownError(t, o.err)
+		requireUnknown(t, o.err)
 		require.ErrorIs(t, o.err, plural.ErrDuplicateRequest, "the last cause")
 		require.Equal(t, 1, w.touches(d.srv))
 	})
@@ -750,7 +762,7 @@ func TestUnpaidOrders(t *testing.T) {
 					d.pay(w.orderID, decisions...)
 					rejection(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err, plural.CodeOperationNotAllowed)
 					d.srv.Inject(pluraltest.On(op), pluraltest.ApplyLateReset.After(time.Hour))
-					unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+					requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 					require.Equal(t, 2, w.touches(d.srv), "an order that is not paid is not sent another capture")
 					d.pay(w.orderID, pluraltest.Approve)
 					d.srv.Flush()
@@ -793,9 +805,9 @@ func TestParentOrderIDAbsent(t *testing.T) {
 			other := d.ready(pluraltest.OpRefundsCreate, partAmount)
 			d.srv.Inject(pluraltest.On(other.op), pluraltest.ResetBeforeApply)
 			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.ParentAbsent, 100)...)
-			unknownError(t, d.agrees(t.Context(), other, c).err)
+			requireUnknown(t, d.agrees(t.Context(), other, c).err)
 			d.srv.ClearFaults()
-			stateError(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
+			requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
 		})
 	})
 	t.Run("by reference not found, in the parent", func(t *testing.T) {
@@ -836,7 +848,7 @@ func TestEvidenceOfAbsence(t *testing.T) {
 				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 4)...)
-				unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				require.Equal(t, 1, w.touches(d.srv), "it was sent again without evidence")
 			})
 		})
@@ -968,7 +980,7 @@ func TestLongRetryAfter(t *testing.T) {
 		asked := pluraltest.StatusFault(503, "", pluraltest.ApplyNever)
 		asked.RetryAfter = "3600"
 		d.srv.Inject(pluraltest.On(w.op), asked)
-		unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+		requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 		require.Equal(t, 1, w.touches(d.srv))
 	})
 }
@@ -1148,7 +1160,7 @@ func TestOrderCreateRunsOut(t *testing.T) {
 			faults: repeated(pluraltest.ResetBeforeApply, 4), sends: 4,
 			check: func(t *testing.T, err error) {
 				t.Helper()
-				unknownError(t, err)
+				requireUnknown(t, err)
 				require.ErrorIs(t, err, plural.ErrNotFound, "what the look-up said")
 			},
 		},
@@ -1190,7 +1202,7 @@ func TestOrderCreateRunsOut(t *testing.T) {
 		},
 		"lost, then rejected": {
 			faults: []pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour), pluraltest.StatusFault(400, "INVALID_REQUEST", pluraltest.ApplyNever)}, sends: 2,
-			check: func(t *testing.T, err error) { t.Helper(); unknownError(t, err) },
+			check: func(t *testing.T, err error) { t.Helper(); requireUnknown(t, err) },
 		},
 	}
 	for name, test := range tests {
@@ -1239,7 +1251,7 @@ func TestOrderCreateContextEnds(t *testing.T) {
 			return pluraltest.HangAfterApply
 		})
 		_, err = newClient(t, d.srv).Orders.Create(hung, checkout(wholeAmount, true))
-		unknownError(t, err)
+		requireUnknown(t, err)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		d.srv.ClearFaults()
 	})

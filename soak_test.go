@@ -253,6 +253,7 @@ func TestSoakOverTCP(t *testing.T) {
 					if opts != nil {
 						continue // each would take the other workers' streams on the connection along, so that nearly nothing got through
 					}
+				default:
 				}
 				f.Delay /= 200
 				faults = append(faults, f)
