@@ -104,7 +104,7 @@ type webhookHandler struct {
 }
 
 func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status := h.serve(w, r)
+	status := h.serve(r)
 	if status == http.StatusOK {
 		w.WriteHeader(status)
 		return
@@ -116,7 +116,7 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve recovers whatever the Deduper or the body's reader panics with; the handle function has a recover of its own, as its claim is to be released.
-func (h *webhookHandler) serve(w http.ResponseWriter, r *http.Request) (status int) {
+func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer func() {
 		if p := recover(); p != nil {
@@ -130,9 +130,6 @@ func (h *webhookHandler) serve(w http.ResponseWriter, r *http.Request) (status i
 	}
 	if r.Method != http.MethodPost {
 		return http.StatusMethodNotAllowed
-	}
-	if r.Body != nil {
-		r.Body = http.MaxBytesReader(w, r.Body, h.maxBody)
 	}
 	event, err := h.verifier.verifyWebhookRequest(r, h.maxBody)
 	if err != nil {
