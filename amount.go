@@ -33,7 +33,7 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 		return Amount{}, fmt.Errorf("plural: parse amount: %q is not a currency code of three capital letters", clip(string(c)))
 	}
 	whole, fraction, hasPoint := strings.Cut(decimal, ".")
-	if hasPoint && (fraction == "" || len(fraction) > exponent) {
+	if hasPoint && allDigits(fraction) && len(fraction) > exponent {
 		return Amount{}, fmt.Errorf("plural: parse amount: %q: %s takes up to %d decimals", clip(decimal), c, exponent)
 	}
 	digits, ok := ungroup(whole)
@@ -134,9 +134,9 @@ func allDigits(s string) bool {
 
 func magnitude(v int64) uint64 {
 	if v < 0 {
-		return uint64(-(v + 1)) + 1
+		return uint64(-(v + 1)) + 1 //nolint:gosec // not negative
 	}
-	return uint64(v) //nolint:gosec // not negative
+	return uint64(v)
 }
 
 // clip keeps hostile input from filling an error text, or breaking its line.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -47,9 +48,7 @@ func answering(tb testing.TB, status int, header http.Header, body string) *plur
 	tb.Helper()
 	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {
 		resp := jsonAnswer(status, []byte(body))
-		for name, values := range header {
-			resp.Header[name] = values
-		}
+		maps.Copy(resp.Header, header)
 		return resp, nil
 	})
 	_, err := client.Orders.Get(tb.Context(), "v1-1-aa-b", plural.WithRequestID("own-request"))

@@ -287,7 +287,7 @@ func hostileClient(t *testing.T, url string, transport http.RoundTripper, opts .
 }
 
 // Each fault, on each method: a typed error that says what was asked, in bounded time; and the next call works.
-func TestHostilePeers(t *testing.T) { //nolint:paralleltest // it counts goroutines
+func TestHostilePeers(t *testing.T) {
 	t.Run("all", func(t *testing.T) {
 		for _, f := range faults() {
 			for _, c := range hostileCalls() {
@@ -478,7 +478,7 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 			t.Helper()
 			p := httptest.NewUnstartedServer(http.NotFoundHandler())
 			p.Config.ErrorLog = log.New(io.Discard, "", 0)
-			p.TLS = &tls.Config{MaxVersion: tls.VersionTLS11} //nolint:gosec // that is the fault
+			p.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}
 			p.StartTLS()
 			t.Cleanup(p.Close)
 			return p.URL, p.Client().Transport.(*http.Transport).Clone()
@@ -535,13 +535,13 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 
 // Answers are bounded in memory, however long they are or say to be.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
-	for _, f := range faults() {
+	for _, f := range faults() { //nolint:paralleltest // as above
 		switch f.name {
 		case "endless body", "4 GiB announced", "gzip bomb", "deep nesting", "HTTP/2: endless body":
 		default:
 			continue
 		}
-		t.Run(f.name, func(t *testing.T) { //nolint:paralleltest // it measures memory
+		t.Run(f.name, func(t *testing.T) {
 			p := newHostilePeer(t, f, false)
 			client := p.client(t, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
 			require.NoError(t, client.Warm(t.Context()))

@@ -256,7 +256,7 @@ func markersIn(text string, markers []string) []string {
 	var found []string
 	lower := strings.ToLower(text)
 	for _, m := range markers {
-		decimal := strings.Trim(fmt.Sprint([]byte(m)), "[]")
+		decimal := strings.Trim(fmt.Sprintf("%d", []byte(m)), "[]")
 		spaced := strings.Join(strings.Split(m, ""), " ")
 		quoted := strings.Trim(fmt.Sprintf("%q", []rune(m)), "[]")
 		if strings.Contains(text, "<"+m+">") || strings.Contains(text, `\u003c`+m+`\u003e`) || strings.Contains(lower, hex.EncodeToString([]byte(m))) ||
@@ -305,7 +305,7 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}
-	client, err := plural.NewClient(creds, plural.WithHTTPClient(&http.Client{Transport: peerFunc(func(r *http.Request) (*http.Response, error) {
+	client, err := plural.NewClient(creds, plural.WithHTTPClient(&http.Client{Transport: peerFunc(func(*http.Request) (*http.Response, error) {
 		return jsonAnswer(http.StatusOK, []byte(`{"access_token":"<s.3cret3>","expires_in":3600}`)), nil
 	})}))
 	require.NoError(t, err)

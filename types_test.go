@@ -452,7 +452,7 @@ func TestTimestamp(t *testing.T) {
 			}
 			written, err := json.Marshal(ts)
 			require.NoError(t, err)
-			require.Equal(t, tc.written, string(written)) //nolint:testifylint // byte for byte
+			require.Equal(t, tc.written, string(written))
 			var again plural.Timestamp
 			require.NoError(t, json.Unmarshal(written, &again))
 			require.Equal(t, ts, again)
