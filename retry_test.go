@@ -493,6 +493,22 @@ func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	})
 }
 
+func TestTransportThatGivesNothing(t *testing.T) {
+	t.Parallel()
+	tests := map[string]*http.Response{"no answer": nil, "an answer without a body": {StatusCode: http.StatusUnauthorized}}
+	for name, resp := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{api: func(sent) (*http.Response, error) { return resp, nil }}
+				err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, nil)
+				require.Equal(t, resp == nil, errors.Is(err, plural.ErrOutcomeUnknown), "%v", err)
+				require.Equal(t, resp != nil, errors.Is(err, plural.ErrUnauthorized), "%v", err)
+			})
+		})
+	}
+}
+
 func TestMiddlewareThatRefusesHasSentNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
