@@ -3,6 +3,7 @@ package browsertest_test
 import (
 	"testing"
 
+	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
@@ -167,6 +168,22 @@ func TestPayerWithoutShop(t *testing.T) {
 		b.sees("This payment link is not known")
 		b.picture("unknown")
 	})
+}
+
+// TestPayerLeavesSecurePage pays on a page over TLS and returns to a shop without: a mixed form, which browsers allow to loopback only.
+func TestPayerLeavesSecurePage(t *testing.T) {
+	t.Parallel()
+	shop := openShop(t, pluraltest.WithTLS())
+	id, link := shop.sell("order-1", nil)
+	b := openTab(t, screens()[0])
+	_, err := chromedp.Call(b.ctx, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	require.NoError(t, err)
+	b.open(link)
+	b.press("Authorise", "Confirm your payment")
+	b.fill("#otp", "123456")
+	b.click("Approve")
+	b.sees(thanks)
+	shop.paid(id, plural.OrderStatusAuthorized)
 }
 
 // TestPayerWithKeyboard pays without a pointer.

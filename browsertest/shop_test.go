@@ -40,7 +40,8 @@ func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
 	t.Helper()
 	srv := pluraltest.NewServer(t, opts...)
 	client, err := plural.NewClient(
-		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL))
+		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
+		plural.WithBaseURL(srv.URL), plural.WithHTTPClient(srv.Client()))
 	require.NoError(t, err)
 	verifier, err := plural.NewVerifier(srv.ClientSecret)
 	require.NoError(t, err)

@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
@@ -400,7 +402,7 @@ func TestCheckoutEscapes(t *testing.T) {
 		require.Equal(t, 200, page.status)
 		require.NotContains(t, page.html, "<script>")
 		require.NotContains(t, page.html, "<img")
-		require.NotContains(t, page.html, "<b>Kevin")
+		require.NotContains(t, page.html, `"><b>`)
 	}
 	require.Contains(t, pages[0].text(), `<script>alert(1)</script>`)
 	require.Contains(t, pages[0].text(), `Customer <script>alert(4)</script> "><b>`)
@@ -481,6 +483,33 @@ func TestCheckoutDecidesOnce(t *testing.T) {
 	_, err := srv.Refund(p.id, "refund-1", inr(100))
 	require.NoError(t, err)
 	require.Contains(t, p.open().text(), "The shop has given money back")
+}
+
+// TestCheckoutDecidesOnceAtATime has several tabs decide at the same moment.
+func TestCheckoutDecidesOnceAtATime(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	p := newPayer(t, srv, pluraltest.OrderSpec{CallbackURL: shop, PreAuth: true})
+	p.press(card()...)
+	var tabs sync.WaitGroup
+	for i := range 12 {
+		tabs.Go(func() {
+			form := []url.Values{
+				values("action", "approve", "otp", "123456"), values("action", "decline", "final", "yes"), values("action", "cancel"),
+			}[i%3]
+			resp, err := srv.Client().PostForm(p.link, form)
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			assert.NoError(t, err)
+		})
+	}
+	tabs.Wait()
+	order, _ := srv.Order(p.id)
+	require.Len(t, order.Payments, 1)
+	require.Contains(t, []string{"AUTHORIZED", "FAILED", "CANCELLED"}, order.Status)
+	events := srv.Deliveries()
+	require.LessOrEqual(t, len(events), 2, "a final failure has two events, the others one")
 }
 
 func TestCheckoutUnknownToken(t *testing.T) {

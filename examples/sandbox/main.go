@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -62,6 +63,14 @@ func announce(out io.Writer, srv *pluraltest.Server) {
   Webhook secret         %s
   Merchant id            %s
 
-Stop it with Ctrl-C.
-`, srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID)
+%sStop it with Ctrl-C.
+`, srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID, warning(srv.ClientSecret))
+}
+
+// warning tells of a secret that is none, such as the documentation's own.
+func warning(clientSecret string) string {
+	if _, err := hex.DecodeString(clientSecret[:len(clientSecret)/2*2]); err == nil {
+		return ""
+	}
+	return "The client secret is not hex: callbacks go out with an empty signature, as the vendor's code signs them.\n\n"
 }

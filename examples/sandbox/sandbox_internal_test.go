@@ -338,6 +338,12 @@ func TestRun(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
+func TestWarning(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, warning("00ffA"))
+	require.Contains(t, warning("secret-of-the-guide-is-no-hex"), "not hex")
+}
+
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
