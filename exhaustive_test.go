@@ -47,6 +47,9 @@ func TestEveryFaultSequence(t *testing.T) {
 			{op: pluraltest.OpRefundsCreate, amount: partAmount},
 		} {
 			for _, from := range startingStates(w.op) {
+				if mode.opts != nil && w.op != pluraltest.OpRefundsCreate && !from.telling {
+					continue // they have no duplicates
+				}
 				name := fmt.Sprintf("%s/%s %d/%s", mode.name, w.op, w.amount, from.name)
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
@@ -286,6 +289,9 @@ func (e *explorer) count(o outcome) {
 func thoroughFaults(op string) []pluraltest.Fault {
 	var list []pluraltest.Fault
 	for _, f := range pluraltest.FaultsFor(op) {
+		if f.Answer == pluraltest.AnswerStreamReset {
+			continue // that is a closed connection here, where HTTP is 1.1
+		}
 		switch f.Effect {
 		case pluraltest.ApplyLater:
 			f.Name += " soon"

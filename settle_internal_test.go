@@ -248,7 +248,31 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 		fail("there is no reason")
 	case f.pending && f.verdict != verdictUnclear:
 		fail("only what is unclear is pending")
+	case f.verdict == verdictUnclear && f.pending != isUnderWay(o):
+		fail("it is pending exactly when it is under way")
 	}
+}
+
+// isUnderWay says whether a document that is unclear says that reading on will tell: the order is PENDING, or the capture is, ours or another's.
+func isUnderWay(o *Order) bool {
+	switch o.Status {
+	case OrderStatusPending:
+		return true
+	case OrderStatusAuthorized, OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+	default:
+		return false
+	}
+	isOurs, isOursUnsettled, isAnyPending := false, false, false
+	for _, p := range o.Payments {
+		for _, c := range p.CaptureData {
+			isAnyPending = isAnyPending || p.Status == PaymentStatusPending
+			if c.MerchantCaptureReference == ours {
+				isOurs = true
+				isOursUnsettled = isOursUnsettled || p.Status == PaymentStatusPending || p.Status == PaymentStatusFailed
+			}
+		}
+	}
+	return isAnyPending && (isOursUnsettled || !isOurs)
 }
 
 // Neither pre_auth nor the order's type nor anything beside status, payments and the order's amount has a part in the verdict.

@@ -33,11 +33,13 @@ func soakSeed(t *testing.T) uint64 {
 
 // soakSize is how many writes a soak makes; a tenth of them without PLURAL_SOAK=full (`make soak`).
 func soakSize(full int) int {
-	if os.Getenv("PLURAL_SOAK") == "full" {
+	if isFullSoak() {
 		return full
 	}
 	return full / 10
 }
+
+func isFullSoak() bool { return os.Getenv("PLURAL_SOAK") == "full" }
 
 const (
 	soakWorkers = 64
@@ -221,7 +223,11 @@ func TestSoak(t *testing.T) {
 					srv: srv, client: newClient(t, srv, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 6})), opts: test.opts,
 					rivalry: test.duplicates != pluraltest.DuplicateAccepted,
 				}
-				writes := s.plan(t, soakSize(10_000), rand.New(rand.NewPCG(seed, 0)))
+				size := soakSize(10_000)
+				if test.duplicates == pluraltest.DuplicateAccepted && !isFullSoak() {
+					size /= 2
+				}
+				writes := s.plan(t, size, rand.New(rand.NewPCG(seed, 0)))
 				wrong := s.run(t.Context(), writes)
 				result := count(writes)
 				t.Logf("%v; %d requests, %d faults", result, len(srv.Requests()), len(srv.FaultLog()))
