@@ -15,8 +15,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Credentials are what Plural's onboarding team gives to a merchant. They print as a placeholder under every fmt verb, in slog and in JSON; give them to
-// [NewClient] and let them go.
+// Credentials are what Plural's onboarding team gives to a merchant. They print as a placeholder under every fmt verb, in slog and in JSON. Only as an unexported
+// field of another struct fmt shows them, as it shows everything there: give them to [NewClient] and let them go.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string

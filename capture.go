@@ -23,6 +23,9 @@ type CaptureRequest struct {
 // the capture out: the order is cancelled, failed or captured otherwise ([ErrOperationNotAllowed]), or the reference was used for another amount
 // ([ErrReferenceReused]). [Error] for what Plural rejects, and when nothing could be sent.
 //
+// An order that was paid without a hold cannot be captured, and its books never say so beyond doubt: [Order.CanCapture] tells before the call. A rejection
+// of an order that looks capturable, or not yet paid, is believed after several looks, which takes about a second.
+//
 // Do not pass an HTTP request's context: the payer closing the browser is no reason to leave a capture unsettled. A deadline bounds the call, settling
 // included; a part of the time left is kept for that.
 func (s *CaptureService) Create(ctx context.Context, orderID string, req *CaptureRequest, opts ...CallOption) (*Order, error) {

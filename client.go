@@ -80,7 +80,7 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 }
 
 // NewClientFromEnv makes a client from the environment variables PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT ("uat" or
-// "production") and PLURAL_BASE_URL. Options given here come after what the variables say.
+// "production") and PLURAL_BASE_URL. Options given here add to what the variables say and cannot contradict it.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	creds := Credentials{ClientID: os.Getenv("PLURAL_CLIENT_ID"), ClientSecret: os.Getenv("PLURAL_CLIENT_SECRET")}
 	environment, baseURL := os.Getenv("PLURAL_ENVIRONMENT"), os.Getenv("PLURAL_BASE_URL")
@@ -120,8 +120,9 @@ func (c *Client) CloseIdleConnections() {
 // Do calls an endpoint that this package has no method for. The path starts with a slash and may have a query; the body is in as JSON, none when in is nil;
 // the answer's whole JSON document, envelope included, is decoded into out unless that is nil.
 //
-// Authentication, limits and errors are those of the typed methods. Only GET is repeated. Anything else is sent at most once, and when no usable answer came
-// the error is [ErrOutcomeUnknown].
+// Authentication, limits and errors are those of the typed methods. Only GET is repeated. Anything else is sent at most once (and once more when Plural
+// refused the token, and so did nothing). When no usable answer came the error is [ErrOutcomeUnknown]: Do cannot settle it, so find out what became of the
+// request before sending it again.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := operation{name: "do", phrase: method + " " + pathOnly(path), method: method, lookup: method == http.MethodGet}
 	if err := validatePath(op, path); err != nil {

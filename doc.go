@@ -28,14 +28,16 @@
 //	default:                                           // not captured
 //	}
 //
-// The merchant's reference is what makes this possible: make it before the call, keep it, and use it again. Do not pass an HTTP request's context, which ends
-// when the browser hangs up; give the call a deadline of its own.
+// The merchant's reference is what makes this possible: make it before the call, keep it, and use it again. Do not pass an HTTP request's context to what moves
+// money, since it ends when the browser hangs up; give the call a deadline of its own. That a repeated refund is made once rests on Plural's documented
+// uniqueness of its reference.
 //
 // # Errors
 //
 // A request that cannot be right is a [ValidationError] that names every bad field, and is not sent. An answer that is not the one asked for is an [Error], with
 // the operation, the status, Plural's code, the request id and the number of attempts; so is no answer at all. [StateError], [DuplicateOrderError] and
-// [NotPaidError] carry the order as the server has it. Sentinels such as [ErrNotFound] work with [errors.Is] on all of them.
+// [NotPaidError] carry the order as the server has it. [errors.Is] matches each with the sentinels that its documentation names. An unknown outcome matches
+// [ErrOutcomeUnknown] alone.
 //
 // # Units and times
 //
@@ -44,6 +46,6 @@
 //
 // # Secrets and personal data
 //
-// [Credentials], [Key], [Verifier] and [Client] never print what they hold. Orders and requests print without personal data; [encoding/json.Marshal] and RawJSON
-// keep it. Errors hold neither secrets nor tokens; [Error.Body] may hold personal data and is left out of logs.
+// [Credentials], [Key], [Verifier] and [Client] do not print what they hold. Orders and requests print and log without personal data; [encoding/json.Marshal]
+// and RawJSON keep it, and so does slog's JSON handler for orders inside slices, maps and structs, which it hands to json.Marshal. Errors hold neither secrets nor tokens; [Error.Body] may hold personal data and is left out of logs.
 package plural

@@ -23,6 +23,7 @@ var (
 	ErrReferenceReused     = errors.New("plural: the reference belongs to something else")
 	ErrInvalidRequest      = errors.New("plural: invalid request")
 	ErrRateLimited         = errors.New("plural: too many requests")
+	ErrNotPaid             = errors.New("plural: the order is not paid, or not the one expected")
 	ErrOutcomeUnknown      = errors.New("plural: outcome unknown")
 )
 
@@ -234,10 +235,11 @@ func (e *ValidationError) Error() string {
 func (e *ValidationError) Is(target error) bool { return target == ErrInvalidRequest }
 
 // OutcomeUnknownError says that a request may or may not have been carried out, and that asking the server did not settle it in the attempts and time
-// given. Calling again with the same reference does settle it, without a second effect. It is [ErrOutcomeUnknown]; Unwrap gives the last cause.
+// given. For a capture, cancel, refund or new order, calling again with the same reference settles it, without a second effect. After [Client.Do], which
+// cannot ask, it is for the caller to find out first. It is [ErrOutcomeUnknown] and no other sentinel; Unwrap gives the last cause.
 type OutcomeUnknownError struct {
 	Op        string
-	OrderID   string // the order; of a create: ""
+	OrderID   string // the order; of a new order, and of Do: ""
 	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
 	Last      *Order // the last document that was read, if any
 	Err       error
@@ -253,7 +255,14 @@ func (e *OutcomeUnknownError) Error() string {
 	if e.Last != nil {
 		fmt.Fprintf(&b, ", last seen %s", clip(string(e.Last.Status)))
 	}
-	b.WriteString("; call again with the same reference to settle it")
+	switch {
+	case e.Reference != "":
+		b.WriteString("; call again with the same reference to settle it")
+	case e.OrderID != "":
+		b.WriteString("; call again to settle it")
+	default:
+		b.WriteString("; find out what became of it before sending it again")
+	}
 	if e.Err != nil {
 		b.WriteString(": " + causeText(e.Err))
 	}
@@ -263,8 +272,29 @@ func (e *OutcomeUnknownError) Error() string {
 // Is makes an OutcomeUnknownError an [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
-// Unwrap gives the last cause, such as the context's error.
-func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
+// Unwrap gives the last cause: the context's error, or what the server said last. That is no verdict on the request, so that it matches none of this
+// package's sentinels: a switch that looks for [ErrOperationNotAllowed] first does not take it for a failure. [errors.As] finds its [Error].
+func (e *OutcomeUnknownError) Unwrap() error {
+	if e.Err == nil {
+		return nil
+	}
+	return noVerdictError{e.Err}
+}
+
+// noVerdictError keeps a cause from matching the sentinels.
+type noVerdictError struct{ cause error }
+
+func (n noVerdictError) Error() string { return n.cause.Error() }
+
+func (n noVerdictError) Is(target error) bool {
+	switch target {
+	case ErrUnauthorized, ErrNotFound, ErrDuplicateRequest, ErrOperationNotAllowed, ErrReferenceReused, ErrInvalidRequest, ErrRateLimited, ErrNotPaid:
+		return false
+	}
+	return errors.Is(n.cause, target)
+}
+
+func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
 // StateError says that the server's books rule the operation out: it was not carried out and cannot be. It is [ErrOperationNotAllowed] or, when the
 // reference was used for something else, [ErrReferenceReused]. Unwrap gives the rejection, if there was one.
@@ -303,8 +333,9 @@ func (e *StateError) Is(target error) bool {
 // Unwrap gives the answer that led to the look at the books, if it was a rejection.
 func (e *StateError) Unwrap() error { return e.Err }
 
-// DuplicateOrderError says that an order with this reference exists already, as asked for, and that its checkout link cannot be had again: create another
-// order under a new reference. It is [ErrDuplicateRequest].
+// DuplicateOrderError says that an order with this reference exists already, as asked for, and that its checkout link cannot be had again. Look at
+// Order.Status before making another under a new reference: it may be paid by now, and a payer who was given its link can still pay it. It is
+// [ErrDuplicateRequest].
 type DuplicateOrderError struct {
 	Order *Order
 }
@@ -321,10 +352,30 @@ func (e *DuplicateOrderError) Error() string {
 // Is makes a DuplicateOrderError an [ErrDuplicateRequest].
 func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplicateRequest }
 
-// NotPaidError says that the payer came back from the checkout and the server's order is not the one expected, or not paid.
+// NotPaidError says that the server's order is not the one expected, or is neither held nor paid. The latter includes orders that were paid and have moved
+// on: PARTIALLY_CAPTURED or refunded. Order.Status tells. It is [ErrNotPaid].
 type NotPaidError struct {
 	Order  *Order // as the server has it
 	Reason string
+
+	mismatch bool
+}
+
+// Is makes a NotPaidError an [ErrNotPaid].
+func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
+
+// MayStillBePaid says whether the order is the one expected and the payer's link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. While it is
+// true, do not make the payer another order: wait for the webhook, or read the order again.
+func (e *NotPaidError) MayStillBePaid() bool {
+	if e.Order == nil || e.mismatch {
+		return false
+	}
+	switch e.Order.Status {
+	case OrderStatusCreated, OrderStatusPending, OrderStatusAttempted:
+		return true
+	default:
+		return false
+	}
 }
 
 func (e *NotPaidError) Error() string {

@@ -25,7 +25,7 @@ func sentinels() map[string]error {
 	return map[string]error{
 		"unauthorized": plural.ErrUnauthorized, "not found": plural.ErrNotFound, "duplicate": plural.ErrDuplicateRequest,
 		"not allowed": plural.ErrOperationNotAllowed, "reused": plural.ErrReferenceReused, "invalid": plural.ErrInvalidRequest,
-		"rate limited": plural.ErrRateLimited, "unknown": plural.ErrOutcomeUnknown,
+		"rate limited": plural.ErrRateLimited, "not paid": plural.ErrNotPaid, "unknown": plural.ErrOutcomeUnknown,
 	}
 }
 
@@ -226,17 +226,18 @@ func TestErrorTexts(t *testing.T) {
 	t.Parallel()
 	order := &plural.Order{OrderID: "v1-1-aa-b", MerchantOrderReference: "own-1", Status: plural.OrderStatusCreated}
 	cases := map[string]error{
-		"plural: capture order v1-1-aa-b: 422 OPERATION_NOT_ALLOWED: no (request id r1)":                   &plural.Error{Op: "captures.create", OrderID: "v1-1-aa-b", StatusCode: 422, Code: "OPERATION_NOT_ALLOWED", Message: "no", RequestID: "r1", Attempts: 1},
-		"plural: get order v1-1-aa-b: no answer":                                                           &plural.Error{Op: "orders.get", OrderID: "v1-1-aa-b"},
-		"plural: get order by reference own-1: refused (request id r1, 3 attempts)":                        &plural.Error{Op: "orders.get_by_reference", OrderID: "own-1", Err: errors.New("refused"), RequestID: "r1", Attempts: 3},
-		"plural: wait for order: context canceled":                                                         &plural.Error{Op: "orders.wait", Err: context.Canceled},
-		"plural: get access token: 200: not JSON: cut":                                                     &plural.Error{Op: "token", StatusCode: 200, Message: "not JSON", Err: errors.New("cut")},
-		"plural: request: no answer":                                                                       &plural.Error{},
-		"plural: POST /x: 500":                                                                             &plural.Error{Op: "POST /x", StatusCode: 500},
-		"plural: refund order: invalid request, nothing was sent: a has to b; c is d":                      &plural.ValidationError{Op: "refunds.create", Fields: []plural.FieldError{{"a", "has to b"}, {"c", "is d"}}},
-		"plural: cancel order v1-1-aa-b: outcome unknown; call again with the same reference to settle it": &plural.OutcomeUnknownError{Op: "cancels.create", OrderID: "v1-1-aa-b"},
+		"plural: capture order v1-1-aa-b: 422 OPERATION_NOT_ALLOWED: no (request id r1)": &plural.Error{Op: "captures.create", OrderID: "v1-1-aa-b", StatusCode: 422, Code: "OPERATION_NOT_ALLOWED", Message: "no", RequestID: "r1", Attempts: 1},
+		"plural: get order v1-1-aa-b: no answer":                                         &plural.Error{Op: "orders.get", OrderID: "v1-1-aa-b"},
+		"plural: get order by reference own-1: refused (request id r1, 3 attempts)":      &plural.Error{Op: "orders.get_by_reference", OrderID: "own-1", Err: errors.New("refused"), RequestID: "r1", Attempts: 3},
+		"plural: wait for order: context canceled":                                       &plural.Error{Op: "orders.wait", Err: context.Canceled},
+		"plural: get access token: 200: not JSON: cut":                                   &plural.Error{Op: "token", StatusCode: 200, Message: "not JSON", Err: errors.New("cut")},
+		"plural: request: no answer":                                                     &plural.Error{},
+		"plural: POST /x: 500":                                                           &plural.Error{Op: "POST /x", StatusCode: 500},
+		"plural: refund order: invalid request, nothing was sent: a has to b; c is d":    &plural.ValidationError{Op: "refunds.create", Fields: []plural.FieldError{{"a", "has to b"}, {"c", "is d"}}},
+		"plural: cancel order v1-1-aa-b: outcome unknown; call again to settle it":       &plural.OutcomeUnknownError{Op: "cancels.create", OrderID: "v1-1-aa-b"},
 		"plural: capture order v1-1-aa-b: outcome unknown (reference c1), last seen CREATED; call again with the same reference to settle it: context canceled": &plural.OutcomeUnknownError{Op: "captures.create", OrderID: "v1-1-aa-b", Reference: "c1", Last: order, Err: context.Canceled},
 		"plural: capture order v1-1-aa-b: the order is CANCELLED (reference c1)":                                                                                &plural.StateError{Op: "captures.create", Reference: "c1", Order: order, Reason: "the order is CANCELLED"},
+		"plural: POST /x: outcome unknown; find out what became of it before sending it again":                                                                  &plural.OutcomeUnknownError{Op: "POST /x"},
 		"plural: create order: gone": &plural.StateError{Op: "orders.create", Reason: "gone"},
 		"plural: create order: reference own-1 is taken by order v1-1-aa-b (CREATED) and its checkout link cannot be had again": &plural.DuplicateOrderError{Order: order},
 		"plural: confirm order v1-1-aa-b: it is CREATED":                                                                        &plural.NotPaidError{Order: order, Reason: "it is CREATED"},
@@ -258,7 +259,19 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	requireIsOnly(t, &plural.Error{Code: plural.CodeOrderCancelled}, "not allowed")
 	requireIsOnly(t, &plural.Error{StatusCode: 404, Code: "NEW_CODE"})
 	requireIsOnly(t, &plural.Error{StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"}, "invalid") // not on a look-up
-	requireIsOnly(t, fmt.Errorf("mine: %w", &plural.OutcomeUnknownError{Err: &plural.Error{StatusCode: 429}}), "rate limited", "unknown")
+	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
+
+	// What was said last about an unknown outcome is no verdict on it.
+	last := &plural.Error{StatusCode: http.StatusUnprocessableEntity, Code: plural.CodeOperationNotAllowed, Err: context.Canceled}
+	unknown := fmt.Errorf("mine: %w", &plural.OutcomeUnknownError{Err: errors.Join(last, cause)})
+	requireIsOnly(t, unknown, "unknown")
+	require.ErrorIs(t, unknown, context.Canceled)
+	require.ErrorIs(t, unknown, cause)
+	var e *plural.Error
+	require.ErrorAs(t, unknown, &e)
+	require.Same(t, last, e)
+	require.EqualError(t, errors.Unwrap(errors.Unwrap(unknown)), errors.Join(last, cause).Error())
+	require.NoError(t, errors.Unwrap(&plural.OutcomeUnknownError{}))
 	for _, err := range []error{&plural.Error{Err: cause}, &plural.OutcomeUnknownError{Err: cause}, &plural.StateError{Err: cause}} {
 		require.ErrorIs(t, err, cause)
 	}
@@ -345,4 +358,15 @@ func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 	_, err := client.Orders.Create(t.Context(), minimalOrder())
 	requireIsOnly(t, err, "unknown")
 	require.NotContains(t, err.Error(), "s3cret")
+}
+
+func TestMayStillBePaid(t *testing.T) {
+	t.Parallel()
+	require.False(t, (&plural.NotPaidError{}).MayStillBePaid())
+	for status, want := range map[plural.OrderStatus]bool{
+		plural.OrderStatusCreated: true, plural.OrderStatusPending: true, plural.OrderStatusAttempted: true,
+		plural.OrderStatusFailed: false, plural.OrderStatusCancelled: false, plural.OrderStatusFullyRefunded: false, "SETTLED": false,
+	} {
+		require.Equal(t, want, (&plural.NotPaidError{Order: &plural.Order{Status: status}}).MayStillBePaid(), status)
+	}
 }

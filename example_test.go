@@ -150,6 +150,9 @@ func ExampleNewWebhookHandler() {
 	}
 	handler := plural.NewWebhookHandler(verifier, func(_ context.Context, e *plural.Event) error {
 		order, err := e.Order()
+		if errors.Is(err, plural.ErrNoOrder) {
+			return nil // about a customer, a token, a subscription
+		}
 		if err != nil {
 			return err
 		}

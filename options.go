@@ -24,6 +24,9 @@ func WithEnvironment(e Environment) Option {
 		if e != UAT && e != Production {
 			return fmt.Errorf("the environment has to be %q or %q", UAT, Production)
 		}
+		if c.environment != "" && c.environment != e {
+			return errors.New("WithEnvironment is given twice, with different environments")
+		}
 		c.environment = e
 		return nil
 	}

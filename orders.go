@@ -44,10 +44,13 @@ type CheckoutOrder struct {
 // Create makes an order and its checkout link: POST /api/checkout/v1/orders (Plural's pre-authorisation guide, section 2). The request is validated first
 // ([ValidationError]).
 //
+// Where Plural answers a reference that was used before with the existing order and its link, whatever the amount, a first answer cannot be told from that:
+// use a reference once. [OrderService.Confirm] compares the amount all the same.
+//
 // A lost answer is followed by another try under the same reference. The link comes only with the answer to a create, so that creating is not idempotent
 // for it: [DuplicateOrderError] ([ErrDuplicateRequest]) says that the order exists as asked for and its link cannot be had again, and a [StateError] that is
 // [ErrReferenceReused] that the reference belongs to another order. [OutcomeUnknownError]: attempts or time ran out and the order could not be looked up;
-// nothing is paid by it, call again with the same reference or with another. [Error] for what Plural rejects, and when nothing could be sent.
+// nothing is paid by it, call again with the same reference. [Error] for what Plural rejects, and when nothing could be sent.
 func (s *OrderService) Create(ctx context.Context, req *CreateOrderRequest, opts ...CallOption) (*CheckoutOrder, error) {
 	found, subject := missing(), ""
 	if req != nil {
@@ -147,45 +150,63 @@ type Expected struct {
 	OrderAmount            Amount
 }
 
+// Check says whether o, read from the server, is the order expected, and held or paid: AUTHORIZED after a pre-authorisation, or PROCESSED. It is what
+// [OrderService.Confirm] does after reading the order, for where no callback came, as after a webhook. The error is a [NotPaidError], or a [ValidationError]
+// when a field of e or the order is missing.
+func (e Expected) Check(o *Order) error {
+	found := e.check()
+	found.must(o != nil, "order", "has to be given")
+	if err := found.err(opConfirm, &callConfig{}); err != nil {
+		return err
+	}
+	notPaid := &NotPaidError{Order: o, mismatch: true}
+	switch {
+	case o.Type == OrderTypeRefund:
+		notPaid.Reason = "it is a refund"
+	case o.MerchantOrderReference != e.MerchantOrderReference:
+		notPaid.Reason = "it has another merchant_order_reference than expected"
+	case o.OrderAmount != e.OrderAmount:
+		notPaid.Reason = fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, e.OrderAmount)
+	case o.Status == OrderStatusAuthorized && o.PreAuth, o.Status == OrderStatusProcessed:
+		return nil
+	case o.Status == OrderStatusAuthorized:
+		notPaid.Reason, notPaid.mismatch = "it is AUTHORIZED but was not pre-authorised", false
+	default:
+		notPaid.Reason, notPaid.mismatch = "it is "+clip(string(o.Status)), false
+	}
+	return notPaid
+}
+
+func (e Expected) check() checks {
+	var found checks
+	found.lookup("merchant_order_reference", e.MerchantOrderReference)
+	found.must(e.OrderAmount.Value > 0, "order_amount.value", "has to be positive")
+	found.must(e.OrderAmount.Currency != "", "order_amount.currency", "has to be given")
+	return found
+}
+
 // Confirm is what to do when the payer comes back: it takes the verified callback and what the order was for, reads the order from Plural, and returns it
 // only if it is that order and paid: AUTHORIZED after a pre-authorisation, or PROCESSED.
 //
 // A callback alone is no proof of payment: its signature covers neither the amount nor a time. Confirm refuses a Callback that no [Verifier] made
-// ([ErrInvalidSignature]). The error is a [NotPaidError] with the order when it is another order or not paid, or that of [OrderService.Get].
+// ([ErrInvalidSignature]), one that was stored or sent as JSON included. The error is a [NotPaidError] with the order when it is another order or not paid, or
+// that of [OrderService.Get]. A payer who closes the browser sends no callback: see [Expected.Check] for webhooks.
 func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected, opts ...CallOption) (*Order, error) {
 	if !cb.isVerified() {
 		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
 	}
-	var found checks
-	found.lookup("merchant_order_reference", want.MerchantOrderReference)
-	found.amount("order_amount", want.OrderAmount)
-	if err := found.err(opConfirm, &callConfig{withoutValidation: true}); err != nil {
+	found := want.check()
+	if err := found.err(opConfirm, &callConfig{}); err != nil {
 		return nil, err
 	}
 	o, err := s.Get(ctx, cb.OrderID, opts...)
 	if err != nil {
 		return nil, err
 	}
-	if reason := notPaid(o, want); reason != "" {
-		return nil, &NotPaidError{Order: o, Reason: reason}
+	if err := want.Check(o); err != nil {
+		return nil, err
 	}
 	return o, nil
-}
-
-func notPaid(o *Order, want Expected) string {
-	switch {
-	case o.Type == OrderTypeRefund:
-		return "it is a refund"
-	case o.MerchantOrderReference != want.MerchantOrderReference:
-		return "it has another merchant_order_reference than expected"
-	case o.OrderAmount != want.OrderAmount:
-		return fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, want.OrderAmount)
-	case o.Status == OrderStatusAuthorized && !o.PreAuth:
-		return "it is AUTHORIZED but was not pre-authorised"
-	case o.Status == OrderStatusAuthorized, o.Status == OrderStatusProcessed:
-		return ""
-	}
-	return "it is " + clip(string(o.Status))
 }
 
 // The waits between two looks of Wait.

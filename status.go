@@ -37,7 +37,7 @@ func (s OrderStatus) IsKnown() bool {
 }
 
 // IsTerminal says whether an order in this status never changes again: CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, it can
-// be refunded. An unknown status is not terminal.
+// be refunded; a refund that is PROCESSED is at its end all the same. An unknown status is not terminal.
 func (s OrderStatus) IsTerminal() bool {
 	switch s {
 	case OrderStatusCancelled, OrderStatusFailed, OrderStatusFullyRefunded:

@@ -17,6 +17,8 @@ const (
 	maxMetadataText = 256
 )
 
+const segmentRule = `has to be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
+
 // checks are what is wrong with a request: what it must never be sent with, and what is beyond the documented limits only.
 type checks struct {
 	always, limits []FieldError
@@ -48,20 +50,22 @@ func (c *checks) err(op operation, cfg *callConfig) error {
 
 // orderID keeps ids that would change the path from being sent.
 func (c *checks) orderID(id string) {
-	c.must(isPathSegment(id), "order_id", "has to be 1 to 200 printable characters, without slashes, and not . or ..")
+	c.must(isPathSegment(id), "order_id", segmentRule)
 }
 
 // lookup is a reference that stands in a path.
 func (c *checks) lookup(field, reference string) {
-	c.must(isPathSegment(reference), field, "has to be 1 to 200 printable characters, without slashes, and not . or ..")
+	c.must(isPathSegment(reference), field, segmentRule)
 }
 
 // reference is a reference of the merchant's, which settling a write depends on.
 func (c *checks) reference(field, reference string) {
-	c.lookup(field, reference)
-	if isPathSegment(reference) {
-		c.limit(len(reference) <= maxReference && isReference(reference), field, "has to be 1 to 50 of A-Z a-z 0-9 - _")
+	const rule = "has to be 1 to 50 of A-Z a-z 0-9 - _"
+	if !isPathSegment(reference) {
+		c.must(false, field, rule)
+		return
 	}
+	c.limit(len(reference) <= maxReference && isReference(reference), field, rule)
 }
 
 func (c *checks) amount(field string, a Amount) {

@@ -145,8 +145,11 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	order, err := s.client.Orders.Confirm(r.Context(), callback, want)
 	var notPaid *plural.NotPaidError
 	switch {
+	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
+		fmt.Fprintln(w, "Your payment is not there yet. If you have paid, wait; if not, go back and try again with the same page.") // and not with a new order
 	case errors.As(err, &notPaid):
-		fmt.Fprintln(w, "Not paid. You can try again.")
+		s.log.Warn("not paid", "error", err)
+		fmt.Fprintln(w, "This order is not paid.")
 	case err != nil:
 		s.log.Error("confirm order", "error", err)
 		http.Error(w, "We could not check your payment yet.", http.StatusBadGateway)
