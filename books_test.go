@@ -27,13 +27,13 @@ func paise(value int64) pluraltest.Amount {
 }
 
 // newClient makes a client of srv, in memory.
-func newClient(t testing.TB, srv *pluraltest.Server, opts ...plural.Option) *plural.Client {
-	t.Helper()
+func newClient(tb testing.TB, srv *pluraltest.Server, opts ...plural.Option) *plural.Client {
+	tb.Helper()
 	opts = append([]plural.Option{
 		plural.WithBaseURL(srv.URL), plural.WithHTTPClient(&http.Client{Transport: srv.Transport()}),
 	}, opts...)
 	c, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, opts...)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return c
 }
 

@@ -24,7 +24,7 @@ import (
 // each of them the books have to show no double effect, and in the end the client has to be as small as it was: nothing of what it has met may pile up.
 //
 // It takes a few seconds. PLURAL_CHAOS=10m makes it ten minutes: `make chaos`.
-func TestChaos(t *testing.T) {
+func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and counts goroutines
 	duration := 3 * time.Second
 	if text := os.Getenv("PLURAL_CHAOS"); text != "" {
 		var err error

@@ -535,7 +535,7 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 
 // Answers are bounded in memory, however long they are or say to be.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
-	for _, f := range faults() { //nolint:paralleltest // as above
+	for _, f := range faults() {
 		switch f.name {
 		case "endless body", "4 GiB announced", "gzip bomb", "deep nesting", "HTTP/2: endless body":
 		default:

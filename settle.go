@@ -101,17 +101,17 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 }
 
 func judgeFullCapture(o *Order, c captures) finding {
-	comparable := c.total.Currency == o.OrderAmount.Currency
+	sameCurrency := c.total.Currency == o.OrderAmount.Currency
 	switch {
 	case c.short:
 		return conflict("the reference was used to capture %s", c.total)
-	case o.Status == OrderStatusPartiallyCaptured && comparable && c.total.Value >= o.OrderAmount.Value:
+	case o.Status == OrderStatusPartiallyCaptured && sameCurrency && c.total.Value >= o.OrderAmount.Value:
 		return unclear("the order is PARTIALLY_CAPTURED but captured whole")
 	case o.Status == OrderStatusPartiallyCaptured:
 		return conflict("the reference was used for a partial capture, of %s", c.total)
 	case o.Status == OrderStatusAuthorized || o.hasPaymentIn(PaymentStatusAuthorized):
 		return unclear("a part of the hold is not captured")
-	case o.hasPaymentIn(PaymentStatusCancelled) && comparable && c.total.Value < o.OrderAmount.Value:
+	case o.hasPaymentIn(PaymentStatusCancelled) && sameCurrency && c.total.Value < o.OrderAmount.Value:
 		return unclear("a part of the hold was released") // or the payer gave up an attempt; either alone would tell nothing
 	}
 	return applied()

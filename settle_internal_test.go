@@ -181,12 +181,12 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 		}
 	}
 	whole := currency != o.OrderAmount.Currency || sum >= o.OrderAmount.Value
-	comparable := currency == o.OrderAmount.Currency
+	sameCurrency := currency == o.OrderAmount.Currency
 	has := func(s PaymentStatus) bool {
 		return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == s })
 	}
 	switch {
-	case o.Status == "PARTIALLY_CAPTURED" && comparable && whole:
+	case o.Status == "PARTIALLY_CAPTURED" && sameCurrency && whole:
 		return verdictUnclear // it contradicts itself
 	case o.Status == "PARTIALLY_CAPTURED":
 		return verdictConflict

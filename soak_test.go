@@ -114,7 +114,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	for range soakWorkers {
 		workers.Go(func() {
 			for w := range queue {
-				w.order, w.err = w.write.run(ctx, s.client, s.opts...)
+				w.order, w.err = w.run(ctx, s.client, s.opts...)
 				if what := s.complaint(w, w.contradictsLater(s.srv)); what != "" {
 					mu.Lock()
 					wrong = append(wrong, what)
