@@ -144,6 +144,24 @@ func TestEachAttemptCarriesItsOwnTimestampAndTheSameID(t *testing.T) {
 	}
 }
 
+func TestSettlingReadsCarryTheIDOfTheirWrite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{api: func(s sent) (*http.Response, error) {
+			if s.Method == http.MethodPut {
+				return answer(http.StatusBadGateway, ``), nil
+			}
+			return answer(http.StatusOK, `{"data":{"order_id":"v1-1","status":"CANCELLED"}}`), nil
+		}}
+		_, err := g.client(t).Cancels.Create(t.Context(), "v1-1")
+		require.NoError(t, err)
+		calls := g.apiCalls()
+		require.Len(t, calls, 2)
+		require.Regexp(t, uuidPattern, calls[0].Header.Get("Request-ID"))
+		require.Equal(t, calls[0].Header.Get("Request-ID"), calls[1].Header.Get("Request-ID"))
+	})
+}
+
 func TestTimestampIsOfTheSendAndNotOfTheWaitForTheToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
