@@ -119,7 +119,7 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 }
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
-	if s.nothing() {
+	if s.nothing() || t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place is in the raw document
 		s.skip()
 		return nil
 	}
