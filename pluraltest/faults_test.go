@@ -47,7 +47,7 @@ func write(ctx context.Context, a *api, op, id string) (reply, error) {
 // each fault, what the log says of the effect is what happened, at once and later.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]pluraltest.Option{"http1": nil, "http2": {pluraltest.WithHTTP2()}} {
+	for name, opts := range bubbleProtocols() {
 		for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate} {
 			for _, fault := range pluraltest.FaultsFor(op) {
 				if fault.Answer == pluraltest.AnswerHuge {
@@ -69,7 +69,7 @@ func TestEveryFaultKeepsItsWord(t *testing.T) {
 						defer cancel()
 						first, err := write(ctx, a, op, id)
 						checkAnswer(t, fault, first, err)
-						time.Sleep(time.Minute)
+						pass(time.Minute)
 						synctest.Wait()
 
 						log := srv.FaultLog()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -114,3 +115,6 @@ func authorized(t *testing.T, srv *pluraltest.Server, reference string, paise in
 func inr(paise int64) pluraltest.Amount { return pluraltest.Amount{Value: paise, Currency: "INR"} }
 
 func reader(body string) io.Reader { return bytes.NewReader([]byte(body)) }
+
+// pass lets time go by in a bubble.
+func pass(d time.Duration) { <-time.After(d) }

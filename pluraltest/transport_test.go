@@ -17,7 +17,7 @@ import (
 
 func TestHungRequestInBubble(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]pluraltest.Option{"http": nil, "http2": {pluraltest.WithHTTP2()}} {
+	for name, opts := range bubbleProtocols() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -101,9 +101,9 @@ func TestApplyLateInBubble(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
 		require.Equal(t, pluraltest.EffectWaiting, srv.FaultLog()[0].Effect)
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		require.Equal(t, "AUTHORIZED", a.get(id).data(t)["status"])
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		require.Equal(t, "PROCESSED", a.get(id).data(t)["status"])
 		require.Equal(t, pluraltest.EffectAppliedLate, srv.FaultLog()[0].Effect)
 	})
