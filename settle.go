@@ -199,7 +199,7 @@ func judgeCancel(o *Order) finding {
 // A bank can keep a refund PENDING for days. Accepted is applied; its status tells the rest.
 func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	switch {
-	case r.MerchantOrderReference == "" || r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "":
+	case r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "":
 		return unclear("the refund's document is incomplete")
 	case r.MerchantOrderReference != reference:
 		return unclear("the document is of another reference")

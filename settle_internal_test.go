@@ -2,7 +2,9 @@ package plural
 
 import (
 	"fmt"
+	"io"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -578,6 +580,50 @@ func TestJudgeOrder(t *testing.T) {
 		}
 	}
 }
+
+// If refund references should turn out not to be unique, one constant stops refunds from being sent again.
+func TestNotResendable(t *testing.T) {
+	t.Parallel()
+	for _, resendable := range []bool{true, false} {
+		sent := 0
+		transport := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			body, status := `{"access_token":"t","expires_in":3600}`, http.StatusOK
+			switch {
+			case r.URL.Path == "/api/auth/v1/token":
+			case r.Method == http.MethodPost:
+				sent++
+				return nil, io.ErrUnexpectedEOF
+			case strings.HasPrefix(r.URL.Path, "/api/pay/v1/orders/reference/"):
+				body, status = `{"code":"ORDER_NOT_FOUND"}`, http.StatusNotFound
+			default:
+				body = `{"data":{"order_id":"` + parent + `","status":"PROCESSED"}}`
+			}
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		})
+		c, err := NewClient(Credentials{ClientID: "id", ClientSecret: "secret"}, WithHTTPClient(&http.Client{Transport: transport}),
+			WithRetry(RetryPolicy{MaxAttempts: 3, MinDelay: 1, MaxDelay: 1}))
+		require.NoError(t, err)
+		req := &RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: INR(500)}
+		write, err := c.prepare(opRefund, "/api/pay/v1/refunds/"+parent, parent, req, req.check(), nil)
+		require.NoError(t, err)
+		judge := func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) }
+		s := settlement{
+			write: write, orderID: parent, reference: "refund-1", resendable: resendable,
+			decode: decodeRefund("refund-1"), judge: judge, look: c.Refunds.look(write, parent, "refund-1", judge), doubt: doubtsOf(),
+		}
+		_, err = s.run(t.Context())
+		require.ErrorIs(t, err, ErrOutcomeUnknown)
+		if resendable {
+			require.Equal(t, 3, sent)
+		} else {
+			require.Equal(t, 1, sent)
+		}
+	}
+}
+
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestVerdictString(t *testing.T) {
 	t.Parallel()

@@ -652,6 +652,17 @@ func TestRejections(t *testing.T) {
 						}
 					})
 				})
+				t.Run("after an ambiguous try", func(t *testing.T) {
+					inBubble(t, func(t *testing.T, d *desk) {
+						w := d.ready(op, amountFor(op))
+						d.srv.Inject(pluraltest.On(op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)},
+							repeated(pluraltest.StatusFault(422, code, pluraltest.ApplyNever), 3)...)...)
+						o := d.agrees(t.Context(), w, newClient(t, d.srv))
+						requireUnknown(t, o.err)
+						d.srv.Flush()
+						require.Equal(t, 1, w.effects(d.srv))
+					})
+				})
 				if !isLookedInto {
 					return
 				}
@@ -676,17 +687,6 @@ func TestRejections(t *testing.T) {
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.StaleRead, 3)...)
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.StaleRead, 3)...)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-					})
-				})
-				t.Run("after an ambiguous try", func(t *testing.T) {
-					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(op, amountFor(op))
-						d.srv.Inject(pluraltest.On(op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)},
-							repeated(pluraltest.StatusFault(422, code, pluraltest.ApplyNever), 3)...)...)
-						o := d.agrees(t.Context(), w, newClient(t, d.srv))
-						requireUnknown(t, o.err)
-						d.srv.Flush()
-						require.Equal(t, 1, w.effects(d.srv))
 					})
 				})
 				t.Run("with a server that does not answer", func(t *testing.T) {
@@ -744,6 +744,24 @@ func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	require.Equal(t, code, last.Code)
 	require.NotErrorIs(t, err, plural.ErrDuplicateRequest)
 	require.NotErrorIs(t, err, plural.ErrOperationNotAllowed)
+}
+
+// The rejection that led to the look comes with the finding; after an ambiguous try there is none that counts.
+func TestRuledOutAndRejected(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		w, c := d.ready(pluraltest.OpCapturesCreate, partAmount), newClient(t, d.srv)
+		require.NoError(t, d.srv.Cancel(w.orderID))
+		state := stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
+		require.Equal(t, plural.OrderStatusCancelled, state.Order.Status)
+		var rejected *plural.Error
+		require.ErrorAs(t, state, &rejected)
+		require.Equal(t, plural.CodeOrderCancelled, rejected.Code)
+
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
+		state = stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
+		require.NotErrorAs(t, state, &rejected)
+	})
 }
 
 func TestDuplicateOverOpenBooksIsUnknown(t *testing.T) {
