@@ -3,6 +3,7 @@ package plural
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/plural-go/plural/internal/wire"
@@ -381,7 +382,7 @@ func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	}
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
-		text = string(data)
+		text = strings.ToValidUTF8(string(data), "\uFFFD") // as encoding/json would write it
 	}
 	*t = Timestamp{}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00"} {
