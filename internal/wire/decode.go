@@ -209,7 +209,7 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 		}
 		text, ok := s.scalar()
 		if !ok {
-			text = strings.TrimSpace(string(s.data[at:s.pos]))
+			text = strings.ToValidUTF8(strings.TrimSpace(string(s.data[at:s.pos])), "\uFFFD")
 		}
 		v.SetMapIndex(reflect.ValueOf(unquote(key)).Convert(v.Type().Key()), reflect.ValueOf(text).Convert(v.Type().Elem()))
 	}
