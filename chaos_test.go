@@ -25,7 +25,7 @@ import (
 //
 // It takes a few seconds. PLURAL_CHAOS=10m makes it ten minutes: `make chaos`.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and counts goroutines
-	duration := 3 * time.Second
+	duration := time.Second
 	if text := os.Getenv("PLURAL_CHAOS"); text != "" {
 		var err error
 		duration, err = time.ParseDuration(text)
@@ -92,7 +92,7 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 		pluraltest.WithWebhookTimeScale(0.001),
 	)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), min(max(most, time.Second/2), 10*time.Second))
+	ctx, cancel := context.WithTimeout(t.Context(), min(most, 10*time.Second))
 	defer cancel()
 	var workers sync.WaitGroup
 	for w := range count {
@@ -110,7 +110,7 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 
 // sale is one order and what becomes of it.
 func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: pluraltest.Amount{Value: 5000, Currency: "INR"}, PreAuth: true})
 	if err != nil {

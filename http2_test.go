@@ -57,6 +57,7 @@ func newResetServer(t *testing.T, answers func(n int64) func(io.Writer, uint32))
 	trusting, ok := certified.Client().Transport.(*http.Transport)
 	require.True(t, ok)
 	s.transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusting.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	end := make(chan struct{})
 	s.wg.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -64,12 +65,17 @@ func newResetServer(t *testing.T, answers func(n int64) func(io.Writer, uint32))
 				return
 			}
 			s.wg.Go(func() { s.serve(conn) })
+			s.wg.Go(func() {
+				<-end
+				_ = conn.Close() // also where the client does not take it for idle yet
+			})
 		}
 	})
 	t.Cleanup(func() {
-		s.transport.CloseIdleConnections()
+		close(end)
 		_ = listener.Close()
 		s.wg.Wait()
+		s.transport.CloseIdleConnections()
 	})
 	return s
 }
