@@ -105,6 +105,8 @@ type outcome struct {
 	write
 	order *plural.Order
 	err   error
+
+	before int // the effects of an earlier life, when the call began
 }
 
 func (o outcome) unknown() bool { return errors.Is(o.err, plural.ErrOutcomeUnknown) }
@@ -119,7 +121,8 @@ func (o outcome) contradicts(srv *pluraltest.Server) string {
 		return ""
 	case o.err == nil && n != 1:
 		return fmt.Sprintf("%v: success, and it is not in the books", o.write)
-	case o.err != nil && n != 0:
+	case o.err != nil && n != 0 && (n != o.before || !errors.Is(o.err, plural.ErrUnauthorized)):
+		// Refused credentials say nothing of the order, and so nothing of what an earlier call has done to it.
 		return fmt.Sprintf("%v: failure, and it is in the books: %v", o.write, o.err)
 	case o.err == nil:
 		return o.misdocumented(srv)

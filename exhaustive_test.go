@@ -216,7 +216,7 @@ func (e *explorer) run() {
 	}
 	e.from.prep(e.desk, w)
 	e.begin()
-	o := outcome{write: w}
+	o := outcome{write: w, before: w.effects(srv)}
 	o.order, o.err = w.run(e.t.Context(), e.client)
 	e.end()
 	e.must(o.contradicts(srv))
@@ -227,7 +227,7 @@ func (e *explorer) run() {
 	if !o.unknown() && e.runs%8 != 0 {
 		return // it is known by now, and checked in one run of eight
 	}
-	again := outcome{write: w}
+	again := outcome{write: w, before: w.effects(srv)}
 	again.order, again.err = w.run(e.t.Context(), e.client)
 	e.must(again.contradictsLater(srv))
 	switch {

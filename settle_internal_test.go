@@ -444,6 +444,14 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 	}
 }
 
+// Where the document has nothing to go by, the reason says so: it is what the merchant reads in an unknown outcome.
+func TestJudgeCaptureSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for _, status := range []OrderStatus{OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded} {
+		require.Contains(t, judgeCapture(&Order{Status: status}, ours, Amount{}).reason, "does not say under which reference")
+	}
+}
+
 func TestJudgeCancel(t *testing.T) {
 	t.Parallel()
 	want := map[OrderStatus]verdict{
