@@ -106,7 +106,8 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 // what is otherwise unclear a few times, and so is an answer that cannot be used; a server that does not answer has been asked often enough by one look.
 func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	window := ctx
-	if _, ok := ctx.Deadline(); !ok {
+	_, isBounded := ctx.Deadline()
+	if !isBounded {
 		var cancel context.CancelFunc
 		window, cancel = context.WithTimeout(ctx, settleWindow)
 		defer cancel()
@@ -142,7 +143,7 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 			break
 		}
 	}
-	if window.Err() != nil && ctx.Err() == nil {
+	if !isBounded && ctx.Err() == nil {
 		b.err = errors.New("not settled within " + settleWindow.String())
 	}
 	b.verdict = verdictUnclear

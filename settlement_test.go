@@ -328,7 +328,10 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 							require.ErrorIs(t, o.err, test.cause)
 							require.Equal(t, test.most, took, "it went on after the context's end")
 						} else if test.bound == nil {
+							require.ErrorContains(t, o.err, "not settled within 1m0s")
 							require.NotErrorIs(t, o.err, context.DeadlineExceeded, "the caller's context has no deadline")
+						} else {
+							require.NotContains(t, o.err.Error(), "not settled within")
 						}
 					default:
 						require.NoError(t, o.err)
@@ -350,7 +353,7 @@ func TestSettlingWindowEndsWithinALook(t *testing.T) {
 		require.NoError(t, c.Warm(t.Context()))
 		start := time.Now()
 		o := d.agrees(t.Context(), w, c)
-		require.Equal(t, time.Minute, time.Since(start))
+		require.LessOrEqual(t, time.Since(start), time.Minute)
 		require.Equal(t, plural.OrderStatusPending, unknownError(t, o.err).Last.Status)
 		require.ErrorContains(t, o.err, "not settled within 1m0s")
 		require.NotErrorIs(t, o.err, context.DeadlineExceeded)
