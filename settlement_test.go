@@ -324,13 +324,14 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 						unknown := unknownError(t, o.err)
 						require.Equal(t, plural.OrderStatusPending, unknown.Last.Status)
 						require.Greater(t, took, test.most/2, "it gave up early")
-						if test.cause != nil {
+						switch {
+						case test.cause != nil:
 							require.ErrorIs(t, o.err, test.cause)
 							require.Equal(t, test.most, took, "it went on after the context's end")
-						} else if test.bound == nil {
+						case test.bound == nil:
 							require.ErrorContains(t, o.err, "not settled within 1m0s")
 							require.NotErrorIs(t, o.err, context.DeadlineExceeded, "the caller's context has no deadline")
-						} else {
+						default:
 							require.NotContains(t, o.err.Error(), "not settled within")
 						}
 					default:
