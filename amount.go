@@ -60,8 +60,10 @@ func (a Amount) String() string {
 		digits = strings.Repeat("0", exponent-len(digits)+1) + digits
 	}
 	var b strings.Builder
-	b.WriteString(clip(string(a.Currency)))
-	b.WriteByte(' ')
+	if a.Currency != "" {
+		b.WriteString(clip(string(a.Currency)))
+		b.WriteByte(' ')
+	}
 	if negative {
 		b.WriteByte('-')
 	}

@@ -103,7 +103,7 @@ func TestAmountString(t *testing.T) {
 		"JPY 5":                           {Value: 5, Currency: "JPY"},
 		"KWD 0.005":                       {Value: 5, Currency: "KWD"},
 		"CLF 0.0005":                      {Value: 5, Currency: "CLF"},
-		" 5":                              {Value: 5},
+		"5":                               {Value: 5},
 		"inr 5":                           {Value: 5, Currency: "inr"},
 		"A B 5":                           {Value: 5, Currency: "A\nB"},
 		strings.Repeat("A", 40) + "... 5": {Value: 5, Currency: plural.Currency(strings.Repeat("A", 400))},

@@ -97,6 +97,9 @@ func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 	if err != nil {
 		return nil, bodyError(ErrMalformedCallback, err)
 	}
+	if len(body) == 0 {
+		return nil, malformedCallback(ReasonBodyEmpty)
+	}
 	if bytes.Count(body, []byte("&")) >= maxCallbackFields {
 		return nil, malformedCallback(ReasonTooManyFields)
 	}

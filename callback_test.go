@@ -562,13 +562,13 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 	r := formRequest("")
 	r.URL.RawQuery = goodForm(t).Encode()
 	_, err := v.VerifyCallbackRequest(r)
-	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
 	// Nor is a Form without a PostForm, which a framework could have filled from the query.
 	r = formRequest("")
 	r.Form = goodForm(t)
 	_, err = v.VerifyCallbackRequest(r)
-	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 }
 
 func TestCallbackRequestBodyReadBefore(t *testing.T) {
@@ -585,7 +585,7 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(r)
 	require.NoError(t, err)
 	_, err = v.VerifyCallbackRequest(r)
-	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
 	// Parsed to nothing, because somebody had read the body: what is left in the body afterwards is not looked at.
 	r = formRequest("")
@@ -770,7 +770,7 @@ func TestCallbackRequestBrokenBody(t *testing.T) {
 	r = formRequest("")
 	r.Body = nil
 	_, err = v.VerifyCallbackRequest(r)
-	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 }
 
 func TestCallbackRequestAttackFormEncoding(t *testing.T) {

@@ -172,6 +172,9 @@ func TestNewClientFromEnv(t *testing.T) {
 				require.Nil(t, c)
 				require.ErrorContains(t, err, "plural: new client: ")
 				require.NotContains(t, err.Error(), "leak")
+				if test.environment != "" && test.environment != "uat" {
+					require.ErrorContains(t, err, fmt.Sprintf("PLURAL_ENVIRONMENT is %q; it has to be uat or production", test.environment))
+				}
 				return
 			}
 			require.NoError(t, err)

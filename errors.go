@@ -120,6 +120,7 @@ type ErrorDetails struct {
 	Metadata json.RawMessage `json:"metadata,omitzero"`
 }
 
+// Error says what was done, to which order, what came back, and under which request id, on one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -153,8 +154,11 @@ func (e *Error) Error() string {
 // Unwrap gives the cause when no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes the sentinels of this package match by code first, then by status.
+// Is makes the sentinels of this package match by code first, then by status. What the token endpoint refuses says nothing of an order or of a request.
 func (e *Error) Is(target error) bool {
+	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
+		return false
+	}
 	switch target {
 	case ErrUnauthorized:
 		return e.StatusCode == http.StatusUnauthorized
@@ -216,6 +220,7 @@ type ValidationError struct {
 	Fields []FieldError
 }
 
+// Error names every bad field and what it has to be.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, "")
@@ -245,6 +250,7 @@ type OutcomeUnknownError struct {
 	Err       error
 }
 
+// Error says what was done, to which order, and how to find out what became of it.
 func (e *OutcomeUnknownError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -300,24 +306,29 @@ func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) 
 // reference was used for something else, [ErrReferenceReused]. Unwrap gives the rejection, if there was one.
 type StateError struct {
 	Op        string
-	Reference string
-	Order     *Order // as the books have it
+	OrderID   string // the order that the call was about; of a new order: ""
+	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
+	Order     *Order // what the books have: that order, or what stands under the reference
 	Reason    string
 	Err       error
 
 	reused bool
 }
 
+// Error says what was to be done, to which order, and what rules it out.
 func (e *StateError) Error() string {
 	var b strings.Builder
-	id := ""
-	if e.Order != nil {
-		id = e.Order.OrderID
-	}
-	writeSubject(&b, e.Op, id)
+	writeSubject(&b, e.Op, e.OrderID)
 	b.WriteString(": " + printable(e.Reason))
+	var about []string
 	if e.Reference != "" {
-		fmt.Fprintf(&b, " (reference %s)", printable(e.Reference))
+		about = append(about, "reference "+printable(e.Reference))
+	}
+	if e.Order != nil && e.Order.OrderID != "" && e.Order.OrderID != e.OrderID {
+		about = append(about, "order "+clip(e.Order.OrderID))
+	}
+	if len(about) > 0 {
+		b.WriteString(" (" + strings.Join(about, ", ") + ")")
 	}
 	return b.String()
 }
@@ -340,6 +351,7 @@ type DuplicateOrderError struct {
 	Order *Order
 }
 
+// Error says which order has the reference.
 func (e *DuplicateOrderError) Error() string {
 	o := e.Order
 	if o == nil {
@@ -352,8 +364,8 @@ func (e *DuplicateOrderError) Error() string {
 // Is makes a DuplicateOrderError an [ErrDuplicateRequest].
 func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplicateRequest }
 
-// NotPaidError says that the server's order is not the one expected, or is neither held nor paid. The latter includes orders that were paid and have moved
-// on: PARTIALLY_CAPTURED or refunded. Order.Status tells. It is [ErrNotPaid].
+// NotPaidError says that the server's order is not the one expected, or is neither held nor paid in full. The latter includes orders that were paid and have
+// moved on, to a partial capture or a refund: see [NotPaidError.WasPaid] before taking anything back. It is [ErrNotPaid].
 type NotPaidError struct {
 	Order  *Order // as the server has it
 	Reason string
@@ -361,8 +373,19 @@ type NotPaidError struct {
 	mismatch bool
 }
 
-// Is makes a NotPaidError an [ErrNotPaid].
-func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
+// WasPaid says whether the order is the one expected and was paid, but has moved on since: it is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED. While
+// it is true, do not treat the payer as one who has not paid.
+func (e *NotPaidError) WasPaid() bool {
+	if e.Order == nil || e.mismatch {
+		return false
+	}
+	switch e.Order.Status {
+	case OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+		return true
+	default:
+		return false
+	}
+}
 
 // MayStillBePaid says whether the order is the one expected and the payer's link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. While it is
 // true, do not make the payer another order: wait for the webhook, or read the order again.
@@ -378,6 +401,7 @@ func (e *NotPaidError) MayStillBePaid() bool {
 	}
 }
 
+// Error says which order it is about, and why that is not confirmed.
 func (e *NotPaidError) Error() string {
 	id := ""
 	if e.Order != nil {
@@ -385,9 +409,12 @@ func (e *NotPaidError) Error() string {
 	}
 	var b strings.Builder
 	writeSubject(&b, opConfirm.name, id)
-	b.WriteString(": " + printable(e.Reason))
+	b.WriteString(": not confirmed: " + printable(e.Reason))
 	return b.String()
 }
+
+// Is makes a NotPaidError an [ErrNotPaid].
+func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
 
 // Format, LogValue and MarshalJSON leave the body and the header out: they may hold personal data.
 
@@ -451,6 +478,8 @@ func phrase(op string) string {
 		return "get order by reference"
 	case opConfirm.name:
 		return "confirm order"
+	case opCheck.name:
+		return "check order"
 	case opWait.name:
 		return "wait for order"
 	case opCapture.name:

@@ -214,7 +214,7 @@ func TestErrorTextIsOneLine(t *testing.T) {
 		&plural.Error{Op: "GET " + nasty},
 		&plural.ValidationError{Op: nasty, Fields: []plural.FieldError{{Field: nasty, Rule: nasty}, {Field: "b", Rule: "c"}}},
 		&plural.OutcomeUnknownError{Op: "captures.create", OrderID: nasty, Reference: nasty, Last: order, Err: cause},
-		&plural.StateError{Op: "captures.create", Reference: nasty, Order: order, Reason: nasty, Err: cause},
+		&plural.StateError{Op: "captures.create", OrderID: nasty, Reference: nasty, Order: order, Reason: nasty, Err: cause},
 		&plural.DuplicateOrderError{Order: order},
 		&plural.NotPaidError{Order: order, Reason: nasty},
 	} {
@@ -236,12 +236,14 @@ func TestErrorTexts(t *testing.T) {
 		"plural: refund order: invalid request, nothing was sent: a has to b; c is d":    &plural.ValidationError{Op: "refunds.create", Fields: []plural.FieldError{{"a", "has to b"}, {"c", "is d"}}},
 		"plural: cancel order v1-1-aa-b: outcome unknown; call again to settle it":       &plural.OutcomeUnknownError{Op: "cancels.create", OrderID: "v1-1-aa-b"},
 		"plural: capture order v1-1-aa-b: outcome unknown (reference c1), last seen CREATED; call again with the same reference to settle it: context canceled": &plural.OutcomeUnknownError{Op: "captures.create", OrderID: "v1-1-aa-b", Reference: "c1", Last: order, Err: context.Canceled},
-		"plural: capture order v1-1-aa-b: the order is CANCELLED (reference c1)":                                                                                &plural.StateError{Op: "captures.create", Reference: "c1", Order: order, Reason: "the order is CANCELLED"},
+		"plural: capture order v1-1-aa-b: the order is CANCELLED (reference c1)":                                                                                &plural.StateError{Op: "captures.create", OrderID: "v1-1-aa-b", Reference: "c1", Order: order, Reason: "the order is CANCELLED"},
+		"plural: refund order v1-2-aa-b: the reference was used to refund INR 4.00 (reference r1, order v1-1-aa-b)":                                             &plural.StateError{Op: "refunds.create", OrderID: "v1-2-aa-b", Reference: "r1", Order: order, Reason: "the reference was used to refund INR 4.00"},
+		"plural: create order: the reference belongs to a refund (order v1-1-aa-b)":                                                                             &plural.StateError{Op: "orders.create", Order: order, Reason: "the reference belongs to a refund"},
 		"plural: POST /x: outcome unknown; find out what became of it before sending it again":                                                                  &plural.OutcomeUnknownError{Op: "POST /x"},
 		"plural: create order: gone": &plural.StateError{Op: "orders.create", Reason: "gone"},
 		"plural: create order: reference own-1 is taken by order v1-1-aa-b (CREATED) and its checkout link cannot be had again": &plural.DuplicateOrderError{Order: order},
-		"plural: confirm order v1-1-aa-b: it is CREATED":                                                                        &plural.NotPaidError{Order: order, Reason: "it is CREATED"},
-		"plural: confirm order: it is gone":                                                                                     &plural.NotPaidError{Reason: "it is gone"},
+		"plural: confirm order v1-1-aa-b: not confirmed: it is CREATED":                                                         &plural.NotPaidError{Order: order, Reason: "it is CREATED"},
+		"plural: confirm order: not confirmed: it is gone":                                                                      &plural.NotPaidError{Reason: "it is gone"},
 	}
 	for want, err := range cases {
 		require.EqualError(t, err, want)
@@ -368,5 +370,23 @@ func TestMayStillBePaid(t *testing.T) {
 		plural.OrderStatusFailed: false, plural.OrderStatusCancelled: false, plural.OrderStatusFullyRefunded: false, "SETTLED": false,
 	} {
 		require.Equal(t, want, (&plural.NotPaidError{Order: &plural.Order{Status: status}}).MayStillBePaid(), status)
+	}
+}
+
+func TestWasPaid(t *testing.T) {
+	t.Parallel()
+	require.False(t, (&plural.NotPaidError{}).WasPaid())
+	order := &plural.Order{OrderID: "v1-1-aa-b", MerchantOrderReference: "own-1", OrderAmount: plural.INR(500), Type: plural.OrderTypeCharge}
+	for status, want := range map[plural.OrderStatus]bool{
+		plural.OrderStatusPartiallyCaptured: true, plural.OrderStatusPartiallyRefunded: true, plural.OrderStatusFullyRefunded: true,
+		plural.OrderStatusCreated: false, plural.OrderStatusPending: false, plural.OrderStatusAttempted: false, plural.OrderStatusAuthorized: false,
+		plural.OrderStatusFailed: false, plural.OrderStatusCancelled: false, "SETTLED": false,
+	} {
+		order.Status = status
+		var notPaid *plural.NotPaidError
+		require.ErrorAs(t, plural.Expected{MerchantOrderReference: "own-1", OrderAmount: plural.INR(500)}.Check(order), &notPaid)
+		require.Equal(t, want, notPaid.WasPaid(), status)
+		require.ErrorAs(t, plural.Expected{MerchantOrderReference: "own-1", OrderAmount: plural.INR(501)}.Check(order), &notPaid)
+		require.False(t, notPaid.WasPaid(), "another order than the one expected")
 	}
 }

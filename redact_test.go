@@ -40,7 +40,7 @@ func printable() []string {
 		"Error.Op", "Error.OrderID", "Error.Code", "Error.Message", "Error.RequestID", "Error.TraceID",
 		"ValidationError.Op", "FieldError.Field", "FieldError.Rule",
 		"OutcomeUnknownError.Op", "OutcomeUnknownError.OrderID", "OutcomeUnknownError.Reference",
-		"StateError.Op", "StateError.Reference", "StateError.Reason", "NotPaidError.Reason",
+		"StateError.Op", "StateError.OrderID", "StateError.Reference", "StateError.Reason", "NotPaidError.Reason",
 		"Response.RequestID",
 		"Event.ID", "Event.Type", "Callback.OrderID", "Callback.Status", "Callback.ErrorCode",
 	}

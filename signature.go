@@ -254,6 +254,7 @@ func isHexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
+// String says that there is a key, and nothing of it.
 func (k Key) String() string {
 	if k.isZero() {
 		return "plural.Key{}"
@@ -276,6 +277,7 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 // MarshalJSON is String, quoted.
 func (k Key) MarshalJSON() ([]byte, error) { return []byte(`"` + k.String() + `"`), nil }
 
+// String counts the keys, and shows none of them.
 func (v Verifier) String() string {
 	if v.config == nil {
 		return "plural.Verifier{}"

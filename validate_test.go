@@ -1,6 +1,7 @@
 package plural_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -181,6 +182,51 @@ func TestCreateOrderLimits(t *testing.T) {
 }
 
 // What is wrong whatever the documented limits may be.
+// A context that nobody has set is found before anything is sent, and is no panic.
+func TestNilContext(t *testing.T) {
+	t.Parallel()
+	var none context.Context
+	client := unsent(t)
+	calls := map[string]func() error{
+		"Warm": func() error { return client.Warm(none) },
+		"Do":   func() error { return client.Do(none, http.MethodGet, "/api/x", nil, nil) },
+		"Orders.Create": func() error {
+			_, err := client.Orders.Create(none, minimalOrder())
+			return err
+		},
+		"Orders.Get": func() error {
+			_, err := client.Orders.Get(none, "v1-1-aa-b")
+			return err
+		},
+		"Orders.GetByReference": func() error {
+			_, err := client.Orders.GetByReference(none, "own-1")
+			return err
+		},
+		"Orders.Wait": func() error {
+			_, err := client.Orders.Wait(none, "v1-1-aa-b", nil)
+			return err
+		},
+		"Captures.Create": func() error {
+			_, err := client.Captures.Create(none, "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true})
+			return err
+		},
+		"Cancels.Create": func() error {
+			_, err := client.Cancels.Create(none, "v1-1-aa-b")
+			return err
+		},
+		"Refunds.Create": func() error {
+			_, err := client.Refunds.Create(none, "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)})
+			return err
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requireChecked(t, call(), "ctx")
+		})
+	}
+}
+
 func TestChecksThatStay(t *testing.T) {
 	t.Parallel()
 	order := func(set func(*plural.CreateOrderRequest)) func(*plural.Client, ...plural.CallOption) error {

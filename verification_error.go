@@ -36,7 +36,7 @@ const (
 	ReasonMethod             VerificationReason = "method"              // not POST
 	ReasonContentType        VerificationReason = "content_type"        // not application/x-www-form-urlencoded
 	ReasonContentEncoding    VerificationReason = "content_encoding"    // compressed
-	ReasonBodyEmpty          VerificationReason = "body_empty"
+	ReasonBodyEmpty          VerificationReason = "body_empty"          // or somebody has read it before
 	ReasonBodyTooLarge       VerificationReason = "body_too_large"
 	ReasonBodyUnreadable     VerificationReason = "body_unreadable" // reading it failed; the error wraps the cause
 	ReasonFormEncoding       VerificationReason = "form_encoding"   // invalid percent-encoding, or a semicolon
@@ -53,6 +53,7 @@ const (
 // Reason is why.
 func (e *VerificationError) Reason() VerificationReason { return e.reason }
 
+// Error is the sentinel's text and the reason.
 func (e *VerificationError) Error() string {
 	if e.kind == nil {
 		return "plural: not verified"
