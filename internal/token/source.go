@@ -72,8 +72,8 @@ type flight struct {
 	err   error
 }
 
-// NewSource makes a Source. fetch fetches a token; it is never run twice at once. It is told the token that it replaces, if any. asked says how long a
-// failed fetch's answer asks to wait before the next.
+// NewSource makes a Source. fetch fetches a token; it is never run twice at once. It is told the token that it replaces, if any. Beside an error it may return
+// a token that is near its end but lives: that serves until a later fetch succeeds. asked says how long a failed fetch's answer asks to wait before the next.
 func NewSource(fetch func(ctx context.Context, old *Token) (*Token, error), asked func(error) time.Duration) *Source {
 	return &Source{fetch: fetch, asked: asked}
 }
@@ -158,7 +158,7 @@ func (s *Source) run(f *flight, old *Token) {
 	err := ErrPanicked
 	var t *Token
 	defer func() {
-		if p := recover(); p != nil || err != nil {
+		if p := recover(); p != nil {
 			t = nil
 		}
 		s.land(f, t, err)
@@ -176,11 +176,14 @@ func (s *Source) land(f *flight, t *Token, err error) {
 		s.failures++
 		wait := max(min(maxBackoff, minBackoff<<min(s.failures-1, 10)), min(maxAsked, s.asked(err)))
 		s.failed = &FetchError{Err: err, Until: time.Now().Add(wait)}
-		f.err = s.failed
 	} else {
 		s.failures, s.failed = 0, nil
+	}
+	if t != nil {
 		s.current.Store(t)
 		f.token = t
+	} else {
+		f.err = s.failed
 	}
 	close(f.done)
 }

@@ -11,11 +11,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
-// StoreTimeout is how long a store may keep a fetch waiting, all its calls together, before the token is fetched without it.
+// StoreTimeout is how long a store may keep a fetch waiting, all its calls together, before the token is fetched without it. Saving a token may take as long
+// afterwards, and unlocking too.
 const StoreTimeout = 2 * time.Second
+
+// fetchTime is what that leaves of FetchTimeout for the request.
+const fetchTime = FetchTimeout - 3*StoreTimeout
 
 // Store keeps sealed tokens for a fleet.
 type Store interface {
@@ -32,6 +37,7 @@ type Vault struct {
 	aead   cipher.AEAD
 	bound  []byte
 	report func(step string, err error)
+	stuck  atomic.Int64 // calls of the store that have not returned though they were given up
 }
 
 // NewVault makes a Vault. Its key is derived from secret; what it seals is bound to the identity (base URL and client id), and the name under which it
@@ -53,46 +59,60 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	return &Vault{store: store, key: "plural-token-" + hex.EncodeToString(name[:]), aead: aead, bound: []byte(identity), report: report}, nil
 }
 
-// Fetch returns the stored token if it is usable, or else fetches one under the store's lock and stores it. It does not wait for the storing, after which
-// the lock is given back.
-func (v *Vault) Fetch(ctx context.Context, usable func(*Token) bool, fetch func(context.Context) (*Token, error)) (*Token, error) {
-	t, unlock := v.stored(ctx, usable)
-	if t != nil {
+// Fetch returns the stored token, unless it was refused or is near its end, or else fetches one under the store's lock and stores it. It does not wait for
+// the storing, after which the lock is given back. When the fetch fails it returns a stored token that is near its end, if there is one, beside the error.
+func (v *Vault) Fetch(ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error)) (*Token, error) {
+	stored, unlock := v.stored(ctx, refused)
+	if isFresh(stored) {
 		go unlock()
-		return t, nil
+		return stored, nil
 	}
+	var fetched *Token
 	defer func() {
 		go func() {
 			defer unlock()
-			if t != nil {
-				v.save(ctx, t)
+			if fetched != nil {
+				v.save(ctx, fetched)
 			}
 		}()
 	}()
-	fetched, err := fetch(ctx)
+	bounded, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	t, err := fetch(bounded)
 	if err != nil {
-		return nil, err
+		return stored, err
 	}
-	t = fetched
-	return t, nil
+	fetched = t
+	return fetched, nil
 }
 
-// stored looks for a usable token, takes the lock, and looks again. It takes no longer than StoreTimeout.
-func (v *Vault) stored(ctx context.Context, usable func(*Token) bool) (t *Token, unlock func()) {
+func isFresh(t *Token) bool { return t != nil && time.Now().Before(t.Refresh) }
+
+// stored looks for a token, takes the lock unless there is a fresh one, and looks again. It takes no longer than StoreTimeout.
+func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
+	unlock = func() {}
+	if v.stuck.Load() > 0 {
+		v.report("load", errStuck)
+		return nil, unlock
+	}
 	ctx, cancel := context.WithTimeout(ctx, StoreTimeout) // also ends the waiting for a lock that is held
 	defer cancel()
-	if t := v.load(ctx, usable); t != nil || ctx.Err() != nil {
-		return t, func() {}
+	if t = v.load(ctx, refused); isFresh(t) || ctx.Err() != nil {
+		return t, unlock
 	}
 	unlock, held := v.lock(ctx)
 	if !held || ctx.Err() != nil {
-		return nil, unlock
+		return t, unlock
 	}
-	return v.load(ctx, usable), unlock
+	if again := v.load(ctx, refused); again != nil {
+		t = again
+	}
+	return t, unlock
 }
 
-func (v *Vault) load(ctx context.Context, usable func(*Token) bool) *Token {
-	sealed, err := guarded(ctx, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil)
+// load returns the stored token if it lives and was not refused.
+func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
+	sealed, err := guarded(ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil)
 	if err != nil {
 		v.report("load", err)
 		return nil
@@ -105,7 +125,7 @@ func (v *Vault) load(ctx context.Context, usable func(*Token) bool) *Token {
 		v.report("open", err)
 		return nil
 	}
-	if !usable(t) {
+	if refused(t) || !time.Now().Before(t.Expires) {
 		return nil
 	}
 	return t
@@ -114,7 +134,11 @@ func (v *Vault) load(ctx context.Context, usable func(*Token) bool) *Token {
 func (v *Vault) save(ctx context.Context, t *Token) {
 	ctx, cancel := afterwards(ctx)
 	defer cancel()
-	_, err := guarded(ctx, func(ctx context.Context) (struct{}, error) {
+	if v.stuck.Load() > 0 {
+		v.report("save", errStuck)
+		return
+	}
+	_, err := guarded(ctx, &v.stuck, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.store.Save(ctx, v.key, v.seal(t), time.Until(t.Expires))
 	}, nil)
 	if err != nil {
@@ -130,7 +154,7 @@ func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 		}
 		ctx, cancel := afterwards(ctx)
 		defer cancel()
-		_, err := guarded(ctx, func(ctx context.Context) (struct{}, error) {
+		_, err := guarded(ctx, &v.stuck, func(ctx context.Context) (struct{}, error) {
 			unlock(ctx)
 			return struct{}{}, nil
 		}, nil)
@@ -138,7 +162,7 @@ func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 			v.report("unlock", err)
 		}
 	}
-	free, err := guarded(ctx, func(ctx context.Context) (func(context.Context), error) {
+	free, err := guarded(ctx, &v.stuck, func(ctx context.Context) (func(context.Context), error) {
 		return v.store.Lock(ctx, v.key, FetchTimeout)
 	}, release)
 	if err != nil {
@@ -182,9 +206,11 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), StoreTimeout)
 }
 
-// guarded runs one call of a store, which is not trusted to return, to obey its context, or not to panic. It gives up when ctx ends; late is then given
-// what the call returns after all.
-func guarded[T any](ctx context.Context, call func(context.Context) (T, error), late func(T)) (T, error) {
+var errStuck = errors.New("an earlier call of the token store has not returned yet")
+
+// guarded runs one call of a store, which is not trusted to return, to obey its context, or not to panic. It gives up when ctx ends, and counts the call
+// among the stuck ones until it returns; late is then given what it returns after all.
+func guarded[T any](ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -200,6 +226,7 @@ func guarded[T any](ctx context.Context, call func(context.Context) (T, error), 
 		select {
 		case done <- r:
 		case <-abandoned:
+			stuck.Add(-1)
 			if r.err == nil && late != nil {
 				late(r.value)
 			}
@@ -209,6 +236,7 @@ func guarded[T any](ctx context.Context, call func(context.Context) (T, error), 
 	case r := <-done:
 		return r.value, r.err
 	case <-ctx.Done():
+		stuck.Add(1)
 		close(abandoned)
 		var zero T
 		return zero, fmt.Errorf("token store did not answer: %w", context.Cause(ctx))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,7 +108,7 @@ func newVault(t *testing.T, s token.Store, r *reports) *token.Vault {
 	return v
 }
 
-func anyToken(*token.Token) bool { return true }
+func none(*token.Token) bool { return false }
 
 func hourToken(context.Context) (*token.Token, error) {
 	return token.New("fresh", time.Now(), time.Hour), nil
@@ -117,11 +118,11 @@ func TestVaultKeepsWhatItFetched(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, r := newStore(), &reports{}
-		first, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+		first, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
 		require.NoError(t, err)
 		synctest.Wait()
 		require.Equal(t, time.Hour, s.ttl)
-		second, err := newVault(t, s, r).Fetch(t.Context(), anyToken, func(context.Context) (*token.Token, error) {
+		second, err := newVault(t, s, r).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
 			return nil, errors.New("not to be called")
 		})
 		require.NoError(t, err)
@@ -152,7 +153,7 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, r := newStore(), &reports{}
-				_, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+				_, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
 				require.NoError(t, err)
 				synctest.Wait()
 				var sealed []byte
@@ -161,7 +162,7 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 				s.load = func(context.Context) ([]byte, error) { return sealed, nil } // under whatever key
 				other, err := token.NewVault(s, test.secret, test.identity, r.add)
 				require.NoError(t, err)
-				got, err := other.Fetch(t.Context(), anyToken, func(context.Context) (*token.Token, error) {
+				got, err := other.Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
 					return token.New("own", time.Now(), time.Hour), nil
 				})
 				require.NoError(t, err)
@@ -178,7 +179,7 @@ func TestVaultSealsAnewEachTime(t *testing.T) {
 		seen := map[string]bool{}
 		for range 10 {
 			s := newStore()
-			_, err := newVault(t, s, &reports{}).Fetch(t.Context(), anyToken, func(context.Context) (*token.Token, error) {
+			_, err := newVault(t, s, &reports{}).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
 				return &token.Token{Value: "same", Expires: time.UnixMilli(1 << 42), Refresh: time.UnixMilli(1 << 41)}, nil
 			})
 			require.NoError(t, err)
@@ -218,7 +219,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 			t.Helper()
 			hang := forever(t)
 			s.load = func(ctx context.Context) ([]byte, error) { return nil, hang(ctx) }
-		}, token.StoreTimeout, []string{"load"}},
+		}, token.StoreTimeout, []string{"load", "save"}},
 		"load brings garbage": {func(_ *testing.T, s *store) {
 			s.load = func(context.Context) ([]byte, error) { return bytes.Repeat([]byte("x"), 100), nil }
 		}, 0, []string{"open", "open"}},
@@ -237,7 +238,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 		"lock hangs": {func(t *testing.T, s *store) {
 			t.Helper()
 			s.lock = forever(t)
-		}, token.StoreTimeout, []string{"lock"}},
+		}, token.StoreTimeout, []string{"lock", "save"}},
 		"lock is never granted": {func(_ *testing.T, s *store) { s.locked <- struct{}{} }, token.StoreTimeout, []string{"lock"}},
 		"save fails": {func(_ *testing.T, s *store) {
 			s.save = func(context.Context) error { return broken }
@@ -273,10 +274,13 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 				s, r := newStore(), &reports{}
 				test.spoil(t, s)
 				began := time.Now()
-				got, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
+					pass(time.Millisecond) // as a request does; what was given up has ended by then, if it ends at all
+					return hourToken(ctx)
+				})
 				require.NoError(t, err)
 				require.Equal(t, "fresh", got.Value)
-				require.Equal(t, test.took, time.Since(began))
+				require.Equal(t, test.took+time.Millisecond, time.Since(began))
 				pass(2 * token.StoreTimeout)
 				synctest.Wait()
 				require.Equal(t, test.steps, r.all())
@@ -303,7 +307,7 @@ func TestLockThatIsGrantedTooLateIsGivenBack(t *testing.T) {
 			<-late // ignores its context
 			return nil
 		}
-		got, err := newVault(t, s, r).Fetch(t.Context(), anyToken, hourToken)
+		got, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
 		require.NoError(t, err)
 		require.Equal(t, "fresh", got.Value)
 		synctest.Wait()
@@ -318,7 +322,7 @@ func TestLockWithoutUnlock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &reports{}
-		got, err := newVault(t, lockless{newStore()}, r).Fetch(t.Context(), anyToken, hourToken)
+		got, err := newVault(t, lockless{newStore()}, r).Fetch(t.Context(), none, hourToken)
 		require.NoError(t, err)
 		require.Equal(t, "fresh", got.Value)
 		synctest.Wait()
@@ -339,18 +343,132 @@ func TestUnusableStoredTokenIsReplaced(t *testing.T) {
 		v := newVault(t, s, r)
 		value := "dead"
 		fetch := func(context.Context) (*token.Token, error) { return token.New(value, time.Now(), time.Hour), nil }
-		_, err := v.Fetch(t.Context(), anyToken, fetch)
+		_, err := v.Fetch(t.Context(), none, fetch)
 		require.NoError(t, err)
 		synctest.Wait()
 		value = "alive"
-		notDead := func(t *token.Token) bool { return t.Value != "dead" }
+		dead := func(t *token.Token) bool { return t.Value == "dead" }
 		for range 2 {
-			got, err := v.Fetch(t.Context(), notDead, fetch)
+			got, err := v.Fetch(t.Context(), dead, fetch)
 			require.NoError(t, err)
 			require.Equal(t, "alive", got.Value)
 			synctest.Wait()
 		}
 		require.Equal(t, 2, s.unlocks(), "the third found a usable one without the lock")
+	})
+}
+
+// A token that is near its end is no reason not to fetch, and better than none when that fails.
+func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
+	t.Parallel()
+	down := errors.New("down")
+	tests := map[string]struct {
+		age     time.Duration
+		refused bool
+		want    string
+	}{
+		"near its end":          {59*time.Minute + 30*time.Second, false, "fresh"},
+		"at its end":            {time.Hour, false, ""},
+		"near its end, refused": {59*time.Minute + 30*time.Second, true, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, r := newStore(), &reports{}
+				_, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
+				require.NoError(t, err)
+				pass(test.age)
+				v := newVault(t, s, r)
+				var fetches atomic.Int64
+				source := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+					return v.Fetch(ctx, func(*token.Token) bool { return test.refused }, func(context.Context) (*token.Token, error) {
+						fetches.Add(1)
+						return nil, down
+					})
+				}, noWait)
+				for range 100 {
+					got, err := source.Get(t.Context())
+					if test.want == "" {
+						require.ErrorIs(t, err, down)
+						continue
+					}
+					require.NoError(t, err)
+					require.Equal(t, test.want, got.Value)
+				}
+				synctest.Wait()
+				require.EqualValues(t, 1, fetches.Load(), "the failed fetch is waited after, though a token serves")
+				pass(10 * time.Second)
+				_, _ = source.Get(t.Context())
+				synctest.Wait()
+				require.EqualValues(t, 2, fetches.Load())
+			})
+		})
+	}
+}
+
+// A store that never answers again costs one goroutine, not one a fetch.
+func TestStuckStoreIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		var calls atomic.Int64
+		end := make(chan struct{})
+		s.save = func(context.Context) error {
+			calls.Add(1)
+			<-end
+			return nil
+		}
+		v := newVault(t, s, r)
+		for range 50 {
+			_, err := v.Fetch(t.Context(), none, hourToken)
+			require.NoError(t, err)
+			pass(2 * token.StoreTimeout)
+		}
+		require.EqualValues(t, 1, calls.Load())
+		close(end)
+		synctest.Wait()
+		s.save = nil
+		_, err := v.Fetch(t.Context(), none, hourToken)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Len(t, s.data, 1, "it is used again once it has returned")
+	})
+}
+
+// What is left to do with the store when the token is there ends within the time of the fetch.
+func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		began := time.Now()
+		var last atomic.Int64
+		used := func() { last.Store(int64(time.Since(began))) }
+		hang := func(ctx context.Context) error {
+			<-ctx.Done()
+			used()
+			return ctx.Err()
+		}
+		s.lock = func(ctx context.Context) error { return slow(ctx, token.StoreTimeout-time.Millisecond) }
+		s.save = hang
+		s.unlock = func() {
+			pass(token.StoreTimeout)
+			used()
+		}
+		v := newVault(t, s, r)
+		source := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+			return v.Fetch(ctx, none, func(ctx context.Context) (*token.Token, error) {
+				deadline, bounded := ctx.Deadline()
+				require.True(t, bounded)
+				pass(time.Until(deadline) - time.Millisecond)
+				return hourToken(ctx)
+			})
+		}, noWait)
+		_, err := source.Get(t.Context())
+		require.NoError(t, err)
+		pass(time.Minute)
+		require.Positive(t, last.Load())
+		require.LessOrEqual(t, time.Duration(last.Load()), token.FetchTimeout)
 	})
 }
 
@@ -363,7 +481,7 @@ func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 		for range 20 {
 			v := newVault(t, s, r)
 			wg.Go(func() {
-				_, err := v.Fetch(t.Context(), anyToken, func(ctx context.Context) (*token.Token, error) {
+				_, err := v.Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
 					fetches++ // under the lock
 					pass(time.Second)
 					return hourToken(ctx)
@@ -394,7 +512,7 @@ func TestLockIsGivenBackWhenTheFetchFails(t *testing.T) {
 				s, r := newStore(), &reports{}
 				v := newVault(t, s, r)
 				source := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
-					return v.Fetch(ctx, anyToken, fetch)
+					return v.Fetch(ctx, none, fetch)
 				}, noWait)
 				_, err := source.Get(t.Context())
 				require.Error(t, err)
