@@ -30,7 +30,7 @@ type answer struct {
 	err     error // no answer, or one that cannot be used
 	notSent bool  // it is certain that no byte of the request went out
 
-	unguarded bool // it was not sent, because net/http could have repeated it; see [Client.guardBody]
+	unguarded bool // it was not sent, because net/http could have repeated it; see [tryState.guard]
 	brokeOff  bool // the body ended, or was cut off, before its end
 
 	parsed *errorDocument
@@ -78,9 +78,9 @@ func (a *answer) class() class {
 	return classRejected
 }
 
-// class2xx sorts out successes that carry an error document.
+// class2xx sorts out successes that carry an error document. Where one carries both, its data is judged first.
 func (a *answer) class2xx(code ErrorCode) class {
-	if a.document().Data != nil {
+	if a.document().hasData() {
 		return classOK
 	}
 	switch {
@@ -215,6 +215,12 @@ func parseErrorDocument(body []byte) *errorDocument {
 	return d
 }
 
+// hasData says whether there is data, and something in it.
+func (d *errorDocument) hasData() bool {
+	inner, isObject := bytes.CutPrefix(bytes.TrimSpace(d.Data), []byte("{"))
+	return isObject && !bytes.HasPrefix(bytes.TrimSpace(inner), []byte("}"))
+}
+
 func (d *errorDocument) code() ErrorCode {
 	switch {
 	case d.Code != "":
@@ -260,6 +266,10 @@ func (d *errorDocument) details() *ErrorDetails {
 func readAnswer(resp *http.Response) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the bare connection, which ends with no context
+		a.err = errors.New("the server switches protocols")
+		return a
+	}
 	a.body, a.err = readBounded(resp.Body, resp.ContentLength)
 	a.brokeOff = a.err != nil && !errors.Is(a.err, errTooLarge)
 	return a

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/plural-go/plural/internal/token"
@@ -54,7 +57,7 @@ func (c Credentials) validate() error {
 // authTransport adds the access token to requests for the base URL's host, and to no other. It fetches the token, keeps it fresh, and heals one refused
 // token per request: it fetches another and sends the request once more.
 type authTransport struct {
-	base   http.RoundTripper
+	peer   *peer
 	origin *url.URL
 	source *token.Source
 }
@@ -90,7 +93,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *authTransport) send(try *tryState, req *http.Request, body io.ReadCloser, tok *token.Token) (*http.Response, error) {
-	authorized := req.Clone(req.Context())
+	authorized := req.Clone(withoutTokenInTraces(req.Context()))
 	authorized.Body = body
 	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
 	authorized.Header.Set("Request-Timestamp", timestamp()) // of now: the token may have been waited for
@@ -98,13 +101,20 @@ func (t *authTransport) send(try *tryState, req *http.Request, body io.ReadClose
 		authorized.GetBody = nil
 		authorized.Header.Del("Idempotency-Key")
 		authorized.Header.Del("X-Idempotency-Key")
+		if (body == nil || body == http.NoBody) && try.guard(!t.peer.speaksHTTP1.Load()) {
+			authorized.Body = io.NopCloser(bytes.NewReader(nil))
+		}
+	}
+	if err := req.Context().Err(); err != nil { // the base transport would say the same, and not whether it had begun
+		closeBody(authorized)
+		return nil, err
 	}
 	if !try.enter() {
 		closeBody(authorized)
 		return nil, errors.New("the try was given up before it was sent")
 	}
 	defer try.leave()
-	resp, err := roundTrip(t.base, authorized)
+	resp, err := t.peer.RoundTrip(authorized)
 	if err != nil {
 		return nil, err
 	}
@@ -112,9 +122,15 @@ func (t *authTransport) send(try *tryState, req *http.Request, body io.ReadClose
 	return resp, nil
 }
 
-// roundTrip holds a transport that is not net/http's to the contract: an answer with a body, or an error.
-func roundTrip(base http.RoundTripper, req *http.Request) (*http.Response, error) {
-	resp, err := base.RoundTrip(req)
+// peer is the base transport, and what it has told about the server.
+type peer struct {
+	base        http.RoundTripper
+	speaksHTTP1 atomic.Bool // the last answer came by it
+}
+
+// RoundTrip holds a transport that is not net/http's to the contract: an answer with a body, or an error.
+func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := p.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +140,42 @@ func roundTrip(base http.RoundTripper, req *http.Request) (*http.Response, error
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
+	if isHTTP1 := resp.ProtoMajor == 1; p.speaksHTTP1.Load() != isHTTP1 {
+		p.speaksHTTP1.Store(isHTTP1)
+	}
 	return resp, nil
+}
+
+// tracedContext hands out its own trace in place of the one under it.
+type tracedContext struct {
+	context.Context //nolint:containedctx // it is a context
+
+	trace *httptrace.ClientTrace
+}
+
+// Value is the context's, but for the trace.
+func (c tracedContext) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, isTrace := v.(*httptrace.ClientTrace); isTrace {
+		return c.trace
+	}
+	return v
+}
+
+// withoutTokenInTraces keeps the token from those who follow the request by httptrace, as middleware does.
+func withoutTokenInTraces(ctx context.Context) context.Context {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace == nil || trace.WroteHeaderField == nil {
+		return ctx
+	}
+	quiet := *trace
+	quiet.WroteHeaderField = func(name string, values []string) {
+		if strings.EqualFold(name, "Authorization") {
+			values = []string{redacted}
+		}
+		trace.WroteHeaderField(name, values)
+	}
+	return tracedContext{ctx, &quiet}
 }
 
 // again is the request's body once more. Writes carry no GetBody, because net/http would repeat them by itself; the call's own bytes serve instead.
@@ -138,12 +189,18 @@ func again(try *tryState, req *http.Request) io.ReadCloser {
 // tokenError says that no token could be had, so that the request was not sent.
 type tokenError struct{ err error }
 
-func (e *tokenError) Error() string { return "no access token: " + e.err.Error() }
+func (e *tokenError) Error() string {
+	if errors.Is(e.err, ErrUnauthorized) {
+		return "no access token (check the credentials, and whether they are for this environment): " + e.err.Error()
+	}
+	return "no access token: " + e.err.Error()
+}
+
 func (e *tokenError) Unwrap() error { return e.err }
 
-// newTokenSource makes the source of tokens for a client. Fetches go to base directly: middleware never sees the client secret.
-func newTokenSource(cfg *config, creds Credentials, base http.RoundTripper) (*token.Source, error) {
-	f := &tokenFetcher{base: base, url: cfg.baseURL.JoinPath("/api/auth/v1/token").String(), userAgent: cfg.userAgent, creds: &creds, log: cfg.log}
+// newTokenSource makes the source of tokens for a client. Fetches go to the peer directly: middleware never sees the client secret.
+func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
+	f := &tokenFetcher{peer: p, url: cfg.baseURL.JoinPath("/api/auth/v1/token").String(), userAgent: cfg.userAgent, creds: &creds, log: cfg.log}
 	if cfg.tokenStore == nil {
 		return token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) }, askedWait), nil
 	}
@@ -153,10 +210,8 @@ func newTokenSource(cfg *config, creds Credentials, base http.RoundTripper) (*to
 	}
 	var source *token.Source
 	source = token.NewSource(func(ctx context.Context, old *token.Token) (*token.Token, error) {
-		usable := func(t *token.Token) bool {
-			return time.Now().Before(t.Refresh) && (old == nil || t.Value != old.Value) && !source.Dead(t.Value)
-		}
-		return vault.Fetch(ctx, usable, f.fetch)
+		refused := func(t *token.Token) bool { return old != nil && t.Value == old.Value || source.Dead(t.Value) }
+		return vault.Fetch(ctx, refused, f.fetch)
 	}, askedWait)
 	return source, nil
 }
@@ -179,7 +234,7 @@ func tokenAnswerError(err error) *Error {
 }
 
 type tokenFetcher struct {
-	base      http.RoundTripper
+	peer      *peer
 	url       string
 	userAgent string
 	creds     *Credentials // behind a pointer, so that printing the client prints an address
@@ -216,12 +271,12 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 	req.Header.Set("Content-Type", "application/json")
 	setCommonHeaders(req.Header, f.userAgent, requestID)
 	started := time.Now()
-	resp, err := roundTrip(f.base, req) //nolint:bodyclose // readAnswer closes it
-	if err != nil {
-		f.log.attempt(ctx, opToken, req.URL.Path, 0, requestID, 1, time.Since(started))
-		return nil, fail(&answer{err: err})
+	resp, err := f.peer.RoundTrip(req) //nolint:bodyclose // readAnswer closes it
+	a := &answer{err: err}
+	if err == nil {
+		a = readAnswer(resp)
 	}
-	a := readAnswer(resp)
+	a.err = notTheCallers(a.err)
 	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, time.Since(started))
 	if a.err != nil || a.status < 200 || a.status > 299 {
 		return nil, fail(a)

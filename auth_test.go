@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -360,10 +362,87 @@ func TestTokenErrors(t *testing.T) {
 
 				_, called := c.Orders.Get(t.Context(), "v1-1")
 				require.Equal(t, test.unauthorized, errors.Is(called, plural.ErrUnauthorized))
-				require.Contains(t, called.Error(), "plural: get order v1-1: no access token: plural: get access token: "+test.text)
+				hint := ""
+				if test.unauthorized {
+					hint = " (check the credentials, and whether they are for this environment)"
+				}
+				require.Contains(t, called.Error(), "plural: get order v1-1: no access token"+hint+": plural: get access token: "+test.text)
 				require.Equal(t, 1, g.tokenRequests(), "not repeated, and answered from the failure")
 			})
 		})
+	}
+}
+
+// What the token endpoint refuses says nothing of the order or the request that the token was for.
+func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
+	t.Parallel()
+	answers := map[string]struct {
+		status int
+		body   string
+		is     error
+	}{
+		"no such page":    {404, "<html>Not Found</html>", nil},
+		"not found":       {422, `{"code":"ORDER_NOT_FOUND"}`, nil},
+		"invalid":         {422, `{"code":"INVALID_REQUEST","message":"grant_type"}`, nil},
+		"duplicate":       {422, `{"code":"DUPLICATE_REQUEST"}`, nil},
+		"not allowed":     {422, `{"code":"OPERATION_NOT_ALLOWED"}`, nil},
+		"refused":         {401, `{"error":"invalid_client"}`, plural.ErrUnauthorized},
+		"too many by far": {429, `{"code":"API_RATE_LIMIT"}`, plural.ErrRateLimited},
+	}
+	for name, test := range answers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := (&gateway{token: func(sent) (*http.Response, error) { return answer(test.status, test.body), nil }}).client(t)
+				_, lookup := c.Refunds.GetByReference(t.Context(), "refund-1")
+				_, refund := c.Refunds.Create(t.Context(), "v1-1", &plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(100)})
+				for _, err := range []error{lookup, refund, c.Warm(t.Context())} {
+					var e *plural.Error
+					require.ErrorAs(t, err, &e)
+					for _, sentinel := range []error{
+						plural.ErrUnauthorized, plural.ErrNotFound, plural.ErrDuplicateRequest, plural.ErrOperationNotAllowed, plural.ErrReferenceReused,
+						plural.ErrInvalidRequest, plural.ErrRateLimited, plural.ErrOutcomeUnknown,
+					} {
+						require.Equal(t, sentinel == test.is, errors.Is(err, sentinel), "%v: %v", err, sentinel)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A fetch that takes too long is repeated, and is not taken for the end of the caller's context.
+func TestTokenFetchThatTimesOutIsRepeated(t *testing.T) {
+	t.Parallel()
+	timeouts := map[string]func(s sent) error{
+		"its own":      func(s sent) error { return s.wait(time.Hour) },
+		"the dialer's": func(sent) error { return &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded} },
+		"a context's":  func(sent) error { return context.DeadlineExceeded },
+	}
+	for name, timeout := range timeouts {
+		for _, recovers := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/%t", name, recovers), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					g := &gateway{}
+					g.token = func(s sent) (*http.Response, error) {
+						if recovers && g.tokenRequests() > 1 {
+							return g.issue(""), nil
+						}
+						return nil, timeout(s)
+					}
+					err := g.client(t).Warm(context.Background())
+					if recovers {
+						require.NoError(t, err)
+						require.Equal(t, 2, g.tokenRequests())
+						return
+					}
+					require.Error(t, err)
+					require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller has no deadline")
+					require.Equal(t, 4, g.tokenRequests())
+				})
+			})
+		}
 	}
 }
 
@@ -789,6 +868,36 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 	_, _ = c.Orders.GetByReference(t.Context(), "ref")
 	require.Equal(t, "outer orders.get /api/pay/v1/orders/v1-1", seen[0])
 	require.Equal(t, "outer orders.get_by_reference /api/pay/v1/orders/reference/ref", seen[3])
+}
+
+// Nor does whoever follows the request by httptrace, in middleware or from the caller's context.
+func TestTracesNeverSeeTheToken(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"access_token":"secret-token"}`)
+	}))
+	defer s.Close()
+	var mu sync.Mutex
+	var seen []string
+	traced := func(ctx context.Context) context.Context {
+		return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaderField: func(name string, values []string) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, name+": "+strings.Join(values, ","))
+		}})
+	}
+	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(s.URL), plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return transportFunc(func(r *http.Request) (*http.Response, error) {
+			return next.RoundTrip(r.WithContext(traced(r.Context())))
+		})
+	}))
+	require.NoError(t, err)
+	require.NoError(t, getSomething(traced(t.Context()), c))
+	mu.Lock()
+	defer mu.Unlock()
+	require.NotContains(t, strings.Join(seen, "\n"), "secret-token")
+	require.Equal(t, 2, strings.Count(strings.Join(seen, "\n"), "Authorization: [redacted]"), "both traces work: %q", seen)
+	require.Contains(t, seen, "Accept: application/json")
 }
 
 func TestMiddlewareCannotMakeNetHTTPRepeatAWrite(t *testing.T) {

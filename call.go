@@ -38,8 +38,9 @@ var (
 	opCreateOrder    = operation{name: "orders.create", method: http.MethodPost, money: true}
 	opGetOrder       = operation{name: "orders.get", method: http.MethodGet, lookup: true}
 	opGetByReference = operation{name: "orders.get_by_reference", method: http.MethodGet, lookup: true}
-	opConfirm        = operation{name: "orders.confirm", method: http.MethodGet, lookup: true}
-	opWait           = operation{name: "orders.wait", method: http.MethodGet, lookup: true}
+	opConfirm        = operation{name: "orders.confirm"} // for errors only; what is sent is orders.get, here and in the next two
+	opCheck          = operation{name: "orders.check"}
+	opWait           = operation{name: "orders.wait"}
 	opCapture        = operation{name: "captures.create", method: http.MethodPut, money: true}
 	opCancel         = operation{name: "cancels.create", method: http.MethodPut, money: true}
 	opRefund         = operation{name: "refunds.create", method: http.MethodPost, money: true}
@@ -66,12 +67,19 @@ type call struct {
 	settles   bool // it asks what became of another call
 }
 
-func (c *Client) newCall(op operation, path string, in any, opts []CallOption) (*call, error) {
+// newCall makes a call of a request that passes its checks.
+func (c *Client) newCall(ctx context.Context, op operation, path, subject string, in any, found checks, opts []CallOption) (*call, error) {
 	cfg := newCallConfig(opts)
-	if len(cfg.invalid) > 0 {
-		return nil, &ValidationError{Op: op.op(), Fields: cfg.invalid}
+	found.must(ctx != nil, "ctx", "has to be given")
+	if err := found.err(op, cfg); err != nil {
+		return nil, err
 	}
-	return c.callWith(cfg, op, path, in)
+	k, err := c.callWith(cfg, op, path, in)
+	if err != nil {
+		return nil, err
+	}
+	k.subject = subject
+	return k, nil
 }
 
 // callWith makes a call that shares another's options, such as the settling read of a write.
@@ -179,10 +187,14 @@ func (k *call) pause(ctx context.Context, n int, a *answer) bool {
 }
 
 func (k *call) maxAttempts() int {
-	if k.cfg.withoutRetry {
+	most := k.c.cfg.retry.MaxAttempts
+	switch {
+	case k.settles:
+		return max(most, minLooks)
+	case k.cfg.withoutRetry:
 		return 1
 	}
-	return k.c.cfg.retry.MaxAttempts
+	return most
 }
 
 // orEnded adds the context's error to a failure that was not repeated because of it.
@@ -216,7 +228,7 @@ func (k *call) send(ctx context.Context) *answer {
 	}
 	tryCtx, cancel := context.WithTimeoutCause(ctx, retry.AttemptTimeout(ctx, k.c.cfg.attemptTimeout, k.op.money), errAttemptTimeout)
 	defer cancel()
-	a := k.sendWith(ctx, tryCtx, k.c.guardBody())
+	a := k.sendWith(ctx, tryCtx, false)
 	if a.unguarded {
 		a = k.sendWith(ctx, tryCtx, true)
 	}
@@ -224,7 +236,8 @@ func (k *call) send(ctx context.Context) *answer {
 }
 
 func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
-	state := &tryState{op: k.op.name, method: k.op.method, body: k.body, guarded: guarded}
+	state := &tryState{op: k.op.name, body: k.body}
+	state.guarded.Store(guarded)
 	if !guarded && k.op.method != http.MethodGet && len(k.body) == 0 {
 		tryCtx, state.stop = context.WithCancel(tryCtx)
 		defer state.stop()
@@ -247,7 +260,6 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	state.over.Store(true)
 	a := &answer{err: err, unguarded: state.stopped.Load() && !state.wrote.Load()}
 	if err == nil {
-		k.c.learn(resp)
 		a = readAnswer(resp)
 	}
 	if a.unguarded {
@@ -261,11 +273,19 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 			a.err = ended
 		} else if tryCtx.Err() != nil {
 			a.err = errAttemptTimeout
-		} else if errors.Is(a.err, context.DeadlineExceeded) || errors.Is(a.err, context.Canceled) {
-			a.err = errors.New(a.err.Error()) // a time limit of the transport's own, not the caller's
+		} else {
+			a.err = notTheCallers(a.err)
 		}
 	}
 	return a
+}
+
+// notTheCallers keeps a time limit of the transport's, or of ours, from being taken for the end of the caller's context.
+func notTheCallers(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 // isTimeout says whether err is of a time limit: the call's, the HTTP client's or a middleware's.
@@ -274,27 +294,13 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timed) && timed.Timeout()
 }
 
-// guardBody says whether a write without a body has to carry an empty one that net/http cannot repeat. Over HTTP/2 it repeats a request without a body when
-// the peer resets the stream; over HTTP/1 it does not, and an empty body would be sent in chunks. A guess at HTTP/1 that turns out wrong is noticed when the
-// request gets its connection, before it is sent.
-func (c *Client) guardBody() bool {
-	return c.cfg.baseURL.Scheme == "https" && !c.speaksHTTP1.Load()
-}
-
-func (c *Client) learn(resp *http.Response) {
-	if http1 := resp.ProtoMajor == 1; c.speaksHTTP1.Load() != http1 {
-		c.speaksHTTP1.Store(http1)
-	}
-}
-
 // tryState travels with a request's context: to tell middleware the operation, the auth transport the body, and the call whether a byte was sent.
 type tryState struct {
-	op, method string
-	body       []byte
-	guarded    bool
-	stop       context.CancelFunc // set if the request has no body that keeps net/http from repeating it over HTTP/2
+	op   string
+	body []byte
+	stop context.CancelFunc // set if the request has no body of its own
 
-	stopped                    atomic.Bool
+	guarded, stopped           atomic.Bool
 	over                       atomic.Bool // the call has moved on
 	stage                      atomic.Int32
 	wantedConn, gotConn, wrote atomic.Bool
@@ -327,6 +333,16 @@ func (s *tryState) refused() {
 	s.stage.Store(tryOutside)
 }
 
+// guard says whether a write without a body has to carry an empty one that net/http cannot repeat. Over HTTP/2 it repeats a request without a body when the
+// peer resets the stream; over HTTP/1 it does not, and an empty body would be sent in chunks. A guess at HTTP/1 that turns out wrong is noticed when the
+// request gets its connection, before it is sent; see [tryState.connected].
+func (s *tryState) guard(maybeHTTP2 bool) bool {
+	if maybeHTTP2 {
+		s.guarded.Store(true)
+	}
+	return s.guarded.Load()
+}
+
 type tryKey struct{}
 
 func (s *tryState) into(ctx context.Context) context.Context {
@@ -342,7 +358,7 @@ func (s *tryState) into(ctx context.Context) context.Context {
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
 	secure, ok := conn.Conn.(interface{ ConnectionState() tls.ConnectionState })
-	if ok && s.stop != nil && secure.ConnectionState().NegotiatedProtocol == "h2" {
+	if ok && s.stop != nil && !s.guarded.Load() && secure.ConnectionState().NegotiatedProtocol == "h2" {
 		s.stopped.Store(true)
 		s.stop()
 	}
@@ -364,7 +380,7 @@ func OperationFromContext(ctx context.Context) string {
 
 // newBody returns no GetBody along with it, so that net/http cannot repeat the request.
 func (s *tryState) newBody() io.ReadCloser {
-	if len(s.body) == 0 && !s.guarded {
+	if len(s.body) == 0 {
 		return http.NoBody
 	}
 	return io.NopCloser(bytes.NewReader(s.body))

@@ -16,7 +16,7 @@ type CancelService struct{ c *Client }
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)
-	write, err := s.c.prepare(opCancel, pathOfOrder(orderID)+"/cancel", orderID, nil, found, opts)
+	write, err := s.c.newCall(ctx, opCancel, pathOfOrder(orderID)+"/cancel", orderID, nil, found, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (s *CaptureService) Create(ctx context.Context, orderID string, req *Captur
 		found = req.check()
 	}
 	found.orderID(orderID)
-	write, err := s.c.prepare(opCapture, pathOfOrder(orderID)+"/capture", orderID, req, found, opts)
+	write, err := s.c.newCall(ctx, opCapture, pathOfOrder(orderID)+"/capture", orderID, req, found, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/plural-go/plural/internal/token"
 	"github.com/plural-go/plural/internal/wire"
@@ -40,11 +40,10 @@ type Client struct {
 	Cancels  *CancelService
 	Refunds  *RefundService
 
-	cfg         *config
-	http        *http.Client
-	base        http.RoundTripper
-	tokens      *token.Source
-	speaksHTTP1 atomic.Bool // what the last answer came by
+	cfg    *config
+	http   *http.Client
+	base   http.RoundTripper
+	tokens *token.Source
 }
 
 // NewClient makes a client. It sends nothing; the first call fetches the access token, or [Client.Warm] before it. It fails when the credentials are
@@ -58,12 +57,12 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	hc := cfg.httpClient()
-	base := hc.Transport
-	source, err := newTokenSource(cfg, creds, base)
+	p := &peer{base: hc.Transport}
+	source, err := newTokenSource(cfg, creds, p)
 	if err != nil {
 		return nil, err
 	}
-	var transport http.RoundTripper = &authTransport{base: base, origin: cfg.baseURL, source: source}
+	var transport http.RoundTripper = &authTransport{peer: p, origin: cfg.baseURL, source: source}
 	for _, wrap := range slices.Backward(cfg.middleware) {
 		if transport = wrap(transport); transport == nil {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
@@ -71,7 +70,7 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	}
 	hc.Transport = transport
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c := &Client{cfg: cfg, http: hc, base: base, tokens: source}
+	c := &Client{cfg: cfg, http: hc, base: p.base, tokens: source}
 	c.Orders = &OrderService{c}
 	c.Captures = &CaptureService{c}
 	c.Cancels = &CancelService{c}
@@ -92,6 +91,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 		return nil, errors.New("plural: new client: one of PLURAL_ENVIRONMENT (uat or production) and PLURAL_BASE_URL has to be set, and not both")
 	case baseURL != "":
 		where = WithBaseURL(baseURL)
+	case environment != string(UAT) && environment != string(Production):
+		return nil, fmt.Errorf("plural: new client: PLURAL_ENVIRONMENT is %q; it has to be uat or production", clip(environment))
 	default:
 		where = WithEnvironment(Environment(environment))
 	}
@@ -103,7 +104,7 @@ func (c *Client) Environment() Environment { return c.cfg.environment }
 
 // Warm fetches the access token, so that the first sale does not wait for it. It does nothing while the client has one.
 func (c *Client) Warm(ctx context.Context) error {
-	call, err := c.newCall(opToken, "", nil, nil)
+	call, err := c.newCall(ctx, opToken, "", "", nil, checks{}, nil)
 	if err != nil {
 		return err
 	}
@@ -131,12 +132,14 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 	if method == http.MethodGet && in != nil {
 		return &ValidationError{Op: op.phrase, Fields: []FieldError{{Field: "request", Rule: "has to be nil: a GET carries no body"}}}
 	}
-	call, err := c.newCall(op, path, in, opts)
+	call, err := c.newCall(ctx, op, path, "", in, checks{}, opts)
 	if err != nil {
 		return err
 	}
 	decode := func(a *answer) error {
 		switch {
+		case a.document().code().isDefinitive():
+			return errors.New("it is a success by its status alone")
 		case len(a.body) == 0 && (out == nil || a.status == http.StatusNoContent):
 			return nil
 		case out == nil:

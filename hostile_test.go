@@ -556,6 +556,65 @@ func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest 
 }
 
 // A document of the largest size and the deepest nesting is decoded in bounded memory.
+// The body of a 101 is the bare connection, which no context ends. It is not read, by the API's calls or by the fetch of a token.
+func TestServerThatSwitchesProtocols(t *testing.T) {
+	t.Parallel()
+	for name, onToken := range map[string]bool{"API": false, "token": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end := make(chan struct{})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/token") != onToken {
+					_, _ = io.WriteString(w, `{"access_token":"t"}`)
+					return
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				hijacker, ok := w.(http.Hijacker)
+				if !ok {
+					return
+				}
+				conn, _, err := hijacker.Hijack()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+				<-end
+				_ = conn.Close()
+			}))
+			t.Cleanup(func() {
+				close(end)
+				s.Close()
+			})
+			c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(s.URL))
+			require.NoError(t, err)
+			err = c.Do(t.Context(), http.MethodPost, somePath, nil, nil)
+			require.Equal(t, !onToken, errors.Is(err, plural.ErrOutcomeUnknown))
+			require.ErrorContains(t, err, "101")
+			require.ErrorContains(t, err, "the server switches protocols")
+		})
+	}
+}
+
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			_, _ = io.WriteString(w, `{"access_token":"t"}`)
+			return
+		}
+		w.Header().Set("X-Big", strings.Repeat("x", 1<<20))
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer s.Close()
+	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(s.URL), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	err = getSomething(t.Context(), c)
+	var e *plural.Error
+	require.ErrorAs(t, err, &e)
+	require.Empty(t, e.Header)
+	require.ErrorContains(t, err, "header")
+}
+
 func TestLargestNestedDocument(t *testing.T) { //nolint:paralleltest // it measures memory
 	const levels = 15
 	padding := strings.Repeat("x", (4<<20)-levels*80)

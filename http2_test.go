@@ -12,10 +12,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
 )
 
 // HTTP/2 frame types, flags and error codes, as far as this server knows them (RFC 9113).
@@ -44,23 +46,36 @@ type resetServer struct {
 	transport  *http.Transport
 	url        string
 	wg         sync.WaitGroup
+
+	inner, listener net.Listener
 }
 
-func newResetServer(t *testing.T, answers func(n int64) func(io.Writer, uint32)) *resetServer {
+// withoutTLS has a resetServer speak HTTP/2 in the clear.
+func withoutTLS(s *resetServer) {
+	s.url = strings.Replace(s.url, "https:", "http:", 1)
+	s.listener = s.inner
+	s.transport = &http.Transport{Protocols: new(http.Protocols)}
+	s.transport.Protocols.SetUnencryptedHTTP2(true)
+}
+
+func newResetServer(t *testing.T, answers func(n int64) func(io.Writer, uint32), opts ...func(*resetServer)) *resetServer {
 	t.Helper()
 	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
 	t.Cleanup(certified.Close)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	listener := tls.NewListener(inner, &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
-	s := &resetServer{answers: answers, url: "https://" + inner.Addr().String()}
+	s := &resetServer{answers: answers, url: "https://" + inner.Addr().String(), inner: inner}
+	s.listener = tls.NewListener(inner, &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
 	trusting, ok := certified.Client().Transport.(*http.Transport)
 	require.True(t, ok)
 	s.transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusting.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	for _, opt := range opts {
+		opt(s)
+	}
 	end := make(chan struct{})
 	s.wg.Go(func() {
 		for {
-			conn, err := listener.Accept()
+			conn, err := s.listener.Accept()
 			if err != nil {
 				return
 			}
@@ -73,7 +88,7 @@ func newResetServer(t *testing.T, answers func(n int64) func(io.Writer, uint32))
 	})
 	t.Cleanup(func() {
 		close(end)
-		_ = listener.Close()
+		_ = s.listener.Close()
 		s.wg.Wait()
 		s.transport.CloseIdleConnections()
 	})
@@ -133,7 +148,11 @@ func (s *resetServer) client(t *testing.T, g *gateway, attempts int) *plural.Cli
 		if r.Method == http.MethodPut || r.URL.Path == somePath || strings.HasPrefix(r.URL.Path, "/api/pay/v1/refunds/") {
 			return s.transport.RoundTrip(r)
 		}
-		return g.RoundTrip(r)
+		resp, err := g.RoundTrip(r)
+		if err == nil && s.listener == s.inner { // it has no way to tell but by its answers
+			resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/2.0", 2, 0
+		}
+		return resp, err
 	})
 	return g.client(t, plural.WithBaseURL(s.url), plural.WithHTTPClient(&http.Client{Transport: split}),
 		plural.WithRetry(plural.RetryPolicy{MaxAttempts: attempts, MinDelay: 1, MaxDelay: 1}))
@@ -191,13 +210,81 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 			t.Run("capture that was applied", func(t *testing.T) {
 				t.Parallel()
 				s := newResetServer(t, always)
-				_, err := s.client(t, &gateway{api: order("CANCELLED")}, 4).Captures.Create(t.Context(), "v1-1",
+				captured := func(sent) (*http.Response, error) {
+					return answer(200, `{"data":{"order_id":"v1-1","status":"PROCESSED","type":"CHARGE","order_amount":{"value":1000,"currency":"INR"},`+
+						`"payments":[{"status":"PROCESSED","payment_amount":{"value":1000,"currency":"INR"},`+
+						`"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":1000,"currency":"INR"}}]}]}}`), nil
+				}
+				o, err := s.client(t, &gateway{api: captured}, 4).Captures.Create(t.Context(), "v1-1",
 					&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true})
-				var state *plural.StateError
-				require.ErrorAs(t, err, &state)
+				require.NoError(t, err)
+				require.Equal(t, plural.OrderStatusProcessed, o.Status)
+				require.EqualValues(t, 1, s.deliveries.Load())
+			})
+			t.Run("refund that was applied", func(t *testing.T) {
+				t.Parallel()
+				s := newResetServer(t, always)
+				refunded := func(sent) (*http.Response, error) {
+					return answer(200, `{"data":{"order_id":"v1-2","parent_order_id":"v1-1","status":"PROCESSED","type":"REFUND",`+
+						`"merchant_order_reference":"r","order_amount":{"value":1000,"currency":"INR"}}}`), nil
+				}
+				o, err := s.client(t, &gateway{api: refunded}, 4).Refunds.Create(t.Context(), "v1-1",
+					&plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(1000)})
+				require.NoError(t, err)
+				require.Equal(t, "v1-2", o.OrderID)
 				require.EqualValues(t, 1, s.deliveries.Load())
 			})
 		})
+	}
+}
+
+// Without TLS, HTTP/2 shows in nothing but the answers: until one came by HTTP/1, a write without a body is guarded.
+func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
+	t.Parallel()
+	s := newResetServer(t, func(int64) func(io.Writer, uint32) { return resetWith(codeProtocolError) }, withoutTLS)
+	g := &gateway{api: func(sent) (*http.Response, error) {
+		return answer(200, `{"data":{"order_id":"v1-1","status":"CANCELLED"}}`), nil
+	}}
+	_, err := s.client(t, g, 4).Cancels.Create(t.Context(), "v1-1")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, s.deliveries.Load())
+}
+
+// The same against the emulator: a refund, and a cancel without a body, each applied before its stream is reset or its connection, used before, is closed.
+func TestOneDeliveryAnAttempt(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		opts   []pluraltest.Option
+		before pluraltest.Fault
+		after  pluraltest.Fault
+	}{
+		"HTTP/2, stream reset":         {[]pluraltest.Option{pluraltest.WithHTTP2()}, pluraltest.StreamResetBeforeApply, pluraltest.StreamResetAfterApply},
+		"HTTP/1.1, closed":             {nil, pluraltest.CloseBeforeApply, pluraltest.CloseAfterApply},
+		"HTTP/1.1 and TLS, closed":     {[]pluraltest.Option{pluraltest.WithTLS()}, pluraltest.CloseBeforeApply, pluraltest.CloseAfterApply},
+		"HTTP/1.1, reset":              {nil, pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply},
+		"HTTP/2, the connection reset": {[]pluraltest.Option{pluraltest.WithHTTP2()}, pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply},
+	} {
+		for _, op := range []string{pluraltest.OpRefundsCreate, pluraltest.OpCancelsCreate, pluraltest.OpCapturesCreate} {
+			t.Run(name+"/"+op, func(t *testing.T) {
+				t.Parallel()
+				srv := pluraltest.NewServer(t, test.opts...)
+				c, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL),
+					plural.WithHTTPClient(srv.Client()), plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}))
+				require.NoError(t, err)
+				d := &desk{t, srv}
+				w := d.ready(op, amountFor(op))
+				_, err = c.Orders.Get(t.Context(), w.orderID) // the connection has been used
+				require.NoError(t, err)
+				srv.Inject(pluraltest.On(op), test.before, test.after)
+				var got plural.Response
+				_, err = w.run(t.Context(), c, plural.WithResponseInto(&got))
+				require.NoError(t, err)
+				require.Equal(t, 2, got.Attempts)
+				require.Equal(t, 2, w.touches(srv), "one delivery an attempt")
+				require.Equal(t, 1, w.effects(srv))
+				srv.AssertExactlyOnce(t)
+			})
+		}
 	}
 }
 
@@ -273,14 +360,16 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	}
 }
 
-// Over HTTP/1 a write without a body says so, once the protocol is known; before, it comes as an empty body in chunks.
+// Over HTTP/1 a write without a body says so. The answer to the request for the token tells the protocol; with a token from a store nothing does before the
+// first answer, and the first write comes as an empty body in chunks.
 func TestWriteWithoutABodyOverHTTP1(t *testing.T) {
 	t.Parallel()
 	type seen struct {
 		length  int64
 		chunked bool
 	}
-	for name, secure := range map[string]bool{"http": false, "https": true} {
+	for _, name := range []string{"http", "https", "http, stored token", "https, stored token"} {
+		secure, stored := strings.HasPrefix(name, "https"), strings.HasSuffix(name, "stored token")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got []seen
@@ -296,13 +385,22 @@ func TestWriteWithoutABodyOverHTTP1(t *testing.T) {
 				server.Start()
 			}
 			defer server.Close()
-			c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(server.Client()))
-			require.NoError(t, err)
+			store := newMemoryStore()
+			client := func() *plural.Client {
+				c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(server.Client()), plural.WithTokenStore(store))
+				require.NoError(t, err)
+				return c
+			}
+			if stored {
+				require.NoError(t, client().Warm(t.Context()))
+				require.Eventually(t, func() bool { return store.saved() > 0 }, time.Minute, time.Millisecond)
+			}
+			c := client()
 			for range 2 {
 				require.NoError(t, c.Do(t.Context(), http.MethodPut, somePath, nil, nil))
 			}
 			require.Equal(t, []seen{{0, false}}, got[1:])
-			require.Equal(t, secure, got[0].chunked)
+			require.Equal(t, stored, got[0].chunked)
 		})
 	}
 }

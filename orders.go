@@ -56,7 +56,7 @@ func (s *OrderService) Create(ctx context.Context, req *CreateOrderRequest, opts
 	if req != nil {
 		found, subject = req.check(), req.MerchantOrderReference
 	}
-	write, err := s.c.prepare(opCreateOrder, "/api/checkout/v1/orders", subject, req, found, opts)
+	write, err := s.c.newCall(ctx, opCreateOrder, "/api/checkout/v1/orders", subject, req, found, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (s *OrderService) reconcile(ctx context.Context, write *call, req *CreateOr
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)
-	k, err := s.c.prepare(opGetOrder, pathOfOrder(orderID), orderID, nil, found, opts)
+	k, err := s.c.newCall(ctx, opGetOrder, pathOfOrder(orderID), orderID, nil, found, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOpti
 func (s *OrderService) GetByReference(ctx context.Context, merchantOrderReference string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.lookup("merchant_order_reference", merchantOrderReference)
-	k, err := s.c.prepare(opGetByReference, pathByReference(merchantOrderReference), merchantOrderReference, nil, found, opts)
+	k, err := s.c.newCall(ctx, opGetByReference, pathByReference(merchantOrderReference), merchantOrderReference, nil, found, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ type Expected struct {
 func (e Expected) Check(o *Order) error {
 	found := e.check()
 	found.must(o != nil, "order", "has to be given")
-	if err := found.err(opConfirm, &callConfig{}); err != nil {
+	if err := found.err(opCheck, &callConfig{}); err != nil {
 		return err
 	}
 	notPaid := &NotPaidError{Order: o, mismatch: true}

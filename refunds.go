@@ -36,7 +36,7 @@ func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundR
 		found = req.check()
 	}
 	found.orderID(orderID)
-	write, err := s.c.prepare(opRefund, "/api/pay/v1/refunds/"+url.PathEscape(orderID), orderID, req, found, opts)
+	write, err := s.c.newCall(ctx, opRefund, "/api/pay/v1/refunds/"+url.PathEscape(orderID), orderID, req, found, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func insistOnRefund(o *Order, err error) (*Order, error) {
 	}
 	if o.Type != OrderTypeRefund {
 		return nil, &StateError{
-			Op: opGetOrder.name, Reference: o.MerchantOrderReference, Order: o, reused: true,
+			Op: opGetOrder.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, reused: true,
 			Reason: "the order is of type " + clip(string(o.Type)) + ", not a refund",
 		}
 	}
@@ -80,29 +80,43 @@ func (s *RefundService) look(write *call, parentID, reference string, judge func
 	readParent := s.c.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
 	return func(ctx context.Context) (*Order, finding, error) {
 		r, err := readRefund(ctx)
-		if err == nil && (r.ParentOrderID != "" || r.Type != OrderTypeRefund) {
-			return r, judge(r), nil
-		}
 		if err != nil && !provesAbsence(err) {
 			return nil, finding{}, err
+		}
+		if r != nil && r.ParentOrderID != "" {
+			if f := judge(r); f.verdict == verdictApplied {
+				return r, f, nil
+			}
 		}
 		parent, parentErr := readParent(ctx)
 		if parentErr != nil {
 			return r, finding{}, parentErr
 		}
-		if nested := refundIn(parent, reference); nested != nil {
-			if r == nil {
-				return nested, judge(nested), nil
-			}
-			attributed := *r
-			attributed.ParentOrderID = parent.OrderID
-			return &attributed, judge(&attributed), nil
+		found := together(r, refundIn(parent, reference), func(r *Order) bool { return judge(r).verdict == verdictApplied })
+		if found == nil {
+			return nil, open("there is no such refund"), nil
 		}
-		if r != nil {
-			return r, judge(r), nil
-		}
-		return nil, open("there is no such refund"), nil
+		return found, judge(found), nil
 	}
+}
+
+// together chooses between what stands under the reference and the refund of that reference inside its parent. Either may be missing. The former is the whole
+// document, but may lack its parent, and be another order or an earlier refund that FAILED.
+func together(byReference, nested *Order, isApplied func(*Order) bool) *Order {
+	switch {
+	case byReference == nil:
+		return nested
+	case nested == nil:
+		return byReference
+	case byReference.Type == OrderTypeRefund && byReference.ParentOrderID == "":
+		attributed := *byReference
+		attributed.ParentOrderID = nested.ParentOrderID
+		byReference = &attributed
+	}
+	if !isApplied(byReference) && isApplied(nested) {
+		return nested
+	}
+	return byReference
 }
 
 // provesAbsence says whether a failed look-up is evidence that the reference is unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a

@@ -547,6 +547,27 @@ func TestMiddlewareThatRefusesHasSentNothing(t *testing.T) {
 	})
 }
 
+// The context ends in middleware that does not look at it: what never reached the transport was not sent, and net/http is not asked to say so.
+func TestContextThatEndsBeforeTheTransport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		c := g.client(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return transportFunc(func(r *http.Request) (*http.Response, error) {
+				pass(time.Second)
+				return next.RoundTrip(r)
+			})
+		}))
+		require.NoError(t, c.Warm(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err := c.Cancels.Create(ctx, "v1-1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.Empty(t, g.apiCalls())
+	})
+}
+
 func TestMiddlewareThatFailsAfterwardsHasSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

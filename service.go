@@ -11,20 +11,6 @@ func pathByReference(reference string) string {
 	return "/api/pay/v1/orders/reference/" + url.PathEscape(reference)
 }
 
-// prepare makes a call of a request that passes its checks.
-func (c *Client) prepare(op operation, path, subject string, in any, found checks, opts []CallOption) (*call, error) {
-	cfg := newCallConfig(opts)
-	if err := found.err(op, cfg); err != nil {
-		return nil, err
-	}
-	k, err := c.callWith(cfg, op, path, in)
-	if err != nil {
-		return nil, err
-	}
-	k.subject = subject
-	return k, nil
-}
-
 // readOrder reads one order, repeating on failures.
 func (k *call) readOrder(ctx context.Context, decode func(*answer) (*Order, error)) (*Order, error) {
 	var o *Order
@@ -38,12 +24,10 @@ func (k *call) readOrder(ctx context.Context, decode func(*answer) (*Order, erro
 	return o, nil
 }
 
-// reading makes a settling read: it asks what became of a write, under the write's own options, and is repeated even if the write is not to be.
+// reading makes a settling read: it asks what became of a write, under the write's own options, and is repeated on failures even if the write is not to be.
 func (c *Client) reading(write *call, op operation, path, subject string, decode func(*answer) (*Order, error)) func(context.Context) (*Order, error) {
-	cfg := *write.cfg
-	cfg.withoutRetry = false
 	return func(ctx context.Context) (*Order, error) {
-		k, err := c.callWith(&cfg, op, path, nil)
+		k, err := c.callWith(write.cfg, op, path, nil)
 		if err != nil {
 			return nil, err
 		}

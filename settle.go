@@ -86,6 +86,8 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 	switch {
 	case c.ours == 0 && c.taken:
 		return closed("the order is captured under another reference")
+	case c.ours == 0 && c.nameless && !c.pending:
+		return unclear("the order does not say under which reference it was captured")
 	case c.ours == 0 || c.unsettled:
 		return finding{verdictUnclear, "the captured payment is PENDING or FAILED", c.pending}
 	case !c.summed || c.total.Value == 0 || c.total.Currency == "":
@@ -94,6 +96,8 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 		return judgeFullCapture(o, c)
 	case c.total.Currency != amount.Currency:
 		return unclear("the capture is in another currency")
+	case c.total.Value != amount.Value && c.nameless:
+		return unclear("the order does not say under which reference a part of it was captured")
 	case c.total.Value != amount.Value:
 		return conflict("the reference was used to capture %s", c.total)
 	}
@@ -103,8 +107,12 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 func judgeFullCapture(o *Order, c captures) finding {
 	sameCurrency := c.total.Currency == o.OrderAmount.Currency
 	switch {
+	case c.short && c.nameless:
+		return unclear("the order does not say under which reference a part of it was captured")
 	case c.short:
 		return conflict("the reference was used to capture %s", c.total)
+	case c.unsized && sameCurrency && c.total.Value < o.OrderAmount.Value:
+		return unclear("the order does not say how much of it was held on the captured payment")
 	case o.Status == OrderStatusPartiallyCaptured && sameCurrency && c.total.Value >= o.OrderAmount.Value:
 		return unclear("the order is PARTIALLY_CAPTURED but captured whole")
 	case o.Status == OrderStatusPartiallyCaptured:
@@ -120,12 +128,14 @@ func judgeFullCapture(o *Order, c captures) finding {
 // captures are the capture entries of an order, ours told from others.
 type captures struct {
 	ours, others int
-	taken        bool   // one of the others is on a payment neither PENDING nor FAILED
+	nameless     bool   // one of the others has no reference, so that it may be ours
+	taken        bool   // one of those that have a reference is on a payment neither PENDING nor FAILED
 	total        Amount // of ours
 	summed       bool   // total holds: ours are in one currency
 	unsettled    bool   // one of ours is on a PENDING or FAILED payment
 	pending      bool   // an entry is on a PENDING payment
 	short        bool   // ours are below their own payment's amount
+	unsized      bool   // one of ours is on a payment whose amount in its currency the document does not say
 }
 
 func collectCaptures(o *Order, reference string) captures {
@@ -143,7 +153,8 @@ func (c *captures) add(p *Payment, reference string) {
 		c.pending = c.pending || p.Status == PaymentStatusPending
 		if entry.MerchantCaptureReference != reference {
 			c.others++
-			c.taken = c.taken || isSettled
+			c.nameless = c.nameless || entry.MerchantCaptureReference == ""
+			c.taken = c.taken || isSettled && entry.MerchantCaptureReference != ""
 			continue
 		}
 		if c.ours == 0 {
@@ -157,8 +168,10 @@ func (c *captures) add(p *Payment, reference string) {
 			c.summed = false
 		}
 	}
-	if c.ours > beforeOurs && c.total.Value-before < p.amountIn(c.total.Currency) {
-		c.short = true
+	if c.ours > beforeOurs {
+		size := p.amountIn(c.total.Currency)
+		c.short = c.short || c.total.Value-before < size
+		c.unsized = c.unsized || size == 0
 	}
 }
 

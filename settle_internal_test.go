@@ -50,6 +50,9 @@ func allEntries(held int64) [][]CaptureData {
 		{entry(ours, 100, "INR"), entry(ours, held-100, "INR")},
 		{entry(theirs, held, "INR")},
 		{entry(theirs, held, "INR"), entry(ours, held-100, "INR")},
+		{entry("", held, "INR")},
+		{{}},
+		{entry("", 100, "INR"), entry(ours, held-100, "INR")},
 	}
 }
 
@@ -133,8 +136,8 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 		// Unclear: PROCESSED without capture data.
 		return verdictUnclear
 	case len(mine) == 0:
-		// Closed: captured under other references only. An entry on a PENDING or FAILED payment is not a capture.
-		if slices.ContainsFunc(others, func(e entry) bool { return !onPendingOrFailed(e) }) {
+		// Closed: captured under other references only. An entry on a PENDING or FAILED payment is not a capture, and one without a reference may be ours.
+		if slices.ContainsFunc(others, func(e entry) bool { return !onPendingOrFailed(e) && e.MerchantCaptureReference != "" }) {
 			return verdictClosed
 		}
 		return verdictUnclear
@@ -153,6 +156,10 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 	if len(currencies) != 1 || currencies[""] || sum == 0 {
 		return verdictUnclear
 	}
+	less := verdictConflict // than asked for, by what is known to be ours
+	if slices.ContainsFunc(others, func(e entry) bool { return e.MerchantCaptureReference == "" }) {
+		less = verdictUnclear
+	}
 	currency := mine[0].CaptureAmount.Currency
 	if amount != (Amount{}) {
 		// They add up over all payments to our amount; our reference with another amount is a conflict.
@@ -162,9 +169,10 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 		case sum == amount.Value:
 			return verdictApplied
 		}
-		return verdictConflict
+		return less
 	}
-	// A full capture: no part of ours is below its own payment's amount in the same currency.
+	// A full capture: no part of ours is below its own payment's amount in the same currency. Where that is not known, the order's amount has to do.
+	unsized := false
 	for _, p := range o.Payments {
 		part, isOurs := int64(0), false
 		for _, c := range p.CaptureData {
@@ -176,10 +184,13 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 			continue
 		}
 		if p.PaymentAmount.Currency == currency && part < p.PaymentAmount.Value {
-			return verdictConflict
+			return less
 		}
 		if p.PaymentAmount.Currency != currency && p.BaseAmount.Currency == currency && part < p.BaseAmount.Value {
-			return verdictConflict
+			return less
+		}
+		if p.PaymentAmount.Currency != currency && p.BaseAmount.Currency != currency && currency == o.OrderAmount.Currency {
+			unsized = true
 		}
 	}
 	whole := currency != o.OrderAmount.Currency || sum >= o.OrderAmount.Value
@@ -188,6 +199,8 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 		return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == s })
 	}
 	switch {
+	case unsized && !whole:
+		return verdictUnclear
 	case o.Status == "PARTIALLY_CAPTURED" && sameCurrency && whole:
 		return verdictUnclear // it contradicts itself
 	case o.Status == "PARTIALLY_CAPTURED":
@@ -612,7 +625,7 @@ func TestNotResendable(t *testing.T) {
 			WithRetry(RetryPolicy{MaxAttempts: 3, MinDelay: 1, MaxDelay: 1}))
 		require.NoError(t, err)
 		req := &RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: INR(500)}
-		write, err := c.prepare(opRefund, "/api/pay/v1/refunds/"+parent, parent, req, req.check(), nil)
+		write, err := c.newCall(t.Context(), opRefund, "/api/pay/v1/refunds/"+parent, parent, req, req.check(), nil)
 		require.NoError(t, err)
 		judge := func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) }
 		s := settlement{

@@ -60,7 +60,9 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 			if a.err = err; err == nil {
 				a.err = errors.New(f.reason)
 			}
-			class = classAmbiguous
+			if class = classAmbiguous; a.document().code().isDefinitive() {
+				class = classRejected
+			}
 		}
 		failure := s.write.failure(a)
 		switch class {
@@ -175,14 +177,17 @@ func rejection(class class, failure *Error) error {
 
 func (s *settlement) ruledOut(o *Order, f finding, cause error) error {
 	return &StateError{
-		Op: s.write.op.op(), Reference: s.reference, Order: o, Reason: f.reason, Err: cause, reused: f.verdict == verdictConflict,
+		Op: s.write.op.op(), OrderID: s.orderID, Reference: s.reference, Order: o, Reason: f.reason, Err: cause, reused: f.verdict == verdictConflict,
 	}
 }
 
 func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error {
 	err := s.write.orEnded(ctx, failure)
-	if b.err != nil {
+	switch {
+	case b.err != nil:
 		err = errors.Join(err, b.err)
+	case b.reason != "" && (failure.Err == nil || failure.Err.Error() != b.reason):
+		err = errors.Join(err, errors.New(b.reason))
 	}
 	return &OutcomeUnknownError{Op: s.write.op.op(), OrderID: s.orderID, Reference: s.reference, Last: b.order, Err: err}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"strconv"
 	"syscall"
 	"testing"
@@ -1000,6 +1001,147 @@ func TestCaptureDataAbsent(t *testing.T) {
 }
 
 // A wait that the server asks for and that is too long ends the repeating, not the asking.
+// A capture entry without a reference may be ours, so that it neither closes the books nor makes a conflict: its like is read until time runs out.
+func TestCaptureDataWithoutAReference(t *testing.T) {
+	t.Parallel()
+	entries := func(data map[string]any, change func(payment map[string]any)) any {
+		payments, _ := data["payments"].([]any)
+		for _, p := range payments {
+			change(p.(map[string]any))
+		}
+		return data
+	}
+	nameless := func(data map[string]any) any {
+		return entries(data, func(p map[string]any) {
+			list, _ := p["capture_data"].([]any)
+			for _, c := range list {
+				delete(c.(map[string]any), "merchant_capture_reference")
+			}
+		})
+	}
+	empty := func(data map[string]any) any {
+		return entries(data, func(p map[string]any) {
+			if p["status"] == "AUTHORIZED" {
+				p["capture_data"] = []any{map[string]any{}}
+			}
+		})
+	}
+	t.Run("captured", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			for _, amount := range []int64{0, partAmount, cardAmount} {
+				w := d.ready(pluraltest.OpCapturesCreate, amount)
+				o := d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, pluraltest.OpCapturesCreate, nameless), rewriting(t, pluraltest.OpOrdersGet, nameless)))
+				requireUnknown(t, o.err)
+				require.ErrorContains(t, o.err, "the order does not say under which reference it was captured")
+				require.Equal(t, 1, w.touches(d.srv))
+			}
+		})
+	})
+	t.Run("not captured yet", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+			d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
+			requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, empty))).err)
+		})
+	})
+}
+
+// What stands under the reference may be an order, or an earlier refund that FAILED. The parent knows of a refund that was carried out.
+func TestRefundThatOnlyItsParentShows(t *testing.T) {
+	t.Parallel()
+	refund := func(id, reference, status string) string {
+		return `{"order_id":"` + id + `","type":"REFUND","parent_order_id":"v1-p","status":"` + status + `","merchant_order_reference":"` + reference + `",` +
+			`"order_amount":{"value":400,"currency":"INR"}}`
+	}
+	order := func(refunds ...string) string {
+		return `{"order_id":"v1-p","type":"CHARGE","status":"PARTIALLY_REFUNDED","merchant_order_reference":"order-1","order_amount":{"value":1000,"currency":"INR"},` +
+			`"refunds":[` + strings.Join(refunds, ",") + `]}`
+	}
+	tests := map[string]struct {
+		reference           string
+		byReference, parent string
+		want                string // the refund's id; "": ruled out
+		is                  error
+	}{
+		"an earlier one FAILED": {
+			"refund-1", refund("v1-r1", "refund-1", "FAILED"), order(refund("v1-r1", "refund-1", "FAILED"), refund("v1-r2", "refund-1", "PROCESSED")), "v1-r2", nil,
+		},
+		"the order's own reference": {"order-1", order(), order(refund("v1-r1", "order-1", "PROCESSED")), "v1-r1", nil},
+		"both FAILED": {
+			"refund-1", refund("v1-r1", "refund-1", "FAILED"), order(refund("v1-r1", "refund-1", "FAILED")), "", plural.ErrOperationNotAllowed,
+		},
+		"the parent has none":       {"refund-1", refund("v1-r1", "refund-1", "FAILED"), order(), "", plural.ErrOperationNotAllowed},
+		"an order's, and no refund": {"order-1", order(), order(), "", plural.ErrReferenceReused},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{api: func(s sent) (*http.Response, error) {
+					switch {
+					case s.Method == http.MethodPost:
+						return nil, io.ErrUnexpectedEOF // the answer is lost
+					case strings.Contains(s.URL.Path, "/reference/"):
+						return answer(200, `{"data":`+test.byReference+`}`), nil
+					}
+					return answer(200, `{"data":`+test.parent+`}`), nil
+				}}
+				o, err := g.client(t).Refunds.Create(t.Context(), "v1-p", &plural.RefundRequest{MerchantOrderReference: test.reference, OrderAmount: plural.INR(400)})
+				if test.want == "" {
+					stateError(t, err, test.is)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, test.want, o.OrderID)
+			})
+		})
+	}
+}
+
+// One attempt is one send of the write. The reads that settle it are repeated all the same.
+func TestOneAttemptStillSettles(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk, w write) {
+		read := pluraltest.OpOrdersGet
+		if w.op == pluraltest.OpRefundsCreate {
+			read = pluraltest.OpOrdersGetByReference
+		}
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
+		d.srv.Inject(pluraltest.On(read), repeated(pluraltest.ServerErrorBeforeApply, 3)...)
+		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))).err)
+		require.Equal(t, 1, w.touches(d.srv))
+	})
+}
+
+// A success that carries a definitive code is that error, unless its data shows the write as carried out.
+func TestCodeInATwoHundredOfAWrite(t *testing.T) {
+	t.Parallel()
+	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`
+	captured := `{"order_id":"v1-1","status":"PROCESSED","order_amount":{"value":1000,"currency":"INR"},"payments":[{"status":"PROCESSED",` +
+		`"payment_amount":{"value":1000,"currency":"INR"},"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":1000,"currency":"INR"}}]}]}`
+	for data, applied := range map[string]bool{`{}`: false, ` { } `: false, `[]`: false, `""`: false, `null`: false, open: false, captured: true} {
+		synctest.Test(t, func(t *testing.T) {
+			writes := 0
+			g := &gateway{api: func(s sent) (*http.Response, error) {
+				if s.Method == http.MethodPut {
+					writes++
+					return answer(200, `{"code":"PAYMENT_DECLINED","message":"declined","data":`+data+`}`), nil
+				}
+				return answer(200, `{"data":`+open+`}`), nil
+			}}
+			_, err := g.client(t).Captures.Create(t.Context(), "v1-1", &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true})
+			if applied {
+				require.NoError(t, err)
+			} else {
+				rejection(t, err, plural.CodePaymentDeclined)
+			}
+			require.Equal(t, 1, writes, data)
+		})
+	}
+}
+
 func TestLongRetryAfter(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk, w write) {

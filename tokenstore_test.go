@@ -53,6 +53,12 @@ func (s *memoryStore) Lock(ctx context.Context, _ string, _ time.Duration) (func
 	}
 }
 
+func (s *memoryStore) saved() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saves
+}
+
 // sealed is the one thing stored.
 func (s *memoryStore) sealed(t *testing.T) (key string, sealed []byte) {
 	t.Helper()
