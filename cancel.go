@@ -12,7 +12,8 @@ type CancelService struct{ c *Client }
 // and calling again is safe.
 //
 // Errors: [OutcomeUnknownError] when attempts or time ran out: call again. [StateError] ([ErrOperationNotAllowed]) when the order was captured, refunded or
-// has failed. [Error] for what Plural rejects, and when nothing could be sent. Do not pass an HTTP request's context.
+// has failed. [Error] for what Plural rejects, and when this call could send nothing; it says nothing of an earlier call whose outcome is unknown. Do not pass
+// an HTTP request's context.
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)

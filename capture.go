@@ -21,10 +21,11 @@ type CaptureRequest struct {
 //
 // Errors: [OutcomeUnknownError] when attempts or time ran out before it was settled: call again with the same reference. [StateError] when the books rule
 // the capture out: the order is cancelled, failed or captured otherwise ([ErrOperationNotAllowed]), or the reference was used for another amount
-// ([ErrReferenceReused]). [Error] for what Plural rejects, and when nothing could be sent.
+// ([ErrReferenceReused]). [Error] for what Plural rejects, and when this call could send nothing; it says nothing of an earlier call whose outcome is unknown.
 //
-// An order that was paid without a hold cannot be captured, and its books never say so beyond doubt: [Order.CanCapture] tells before the call. A rejection
-// of an order that looks capturable, or not yet paid, is believed after several looks, which takes about a second.
+// An order that was paid without a hold cannot be captured, and its books never say so beyond doubt, so that the outcome stays unknown however often Create
+// is called: [Order.CanCapture] tells before the call. A rejection of an order that looks capturable, or not yet paid, is believed after several looks, which
+// takes about a second.
 //
 // Do not pass an HTTP request's context: the payer closing the browser is no reason to leave a capture unsettled. A deadline bounds the call, settling
 // included; a part of the time left is kept for that.

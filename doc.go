@@ -25,8 +25,11 @@
 //	case errors.Is(err, plural.ErrOutcomeUnknown):     // call again, with the same reference: now or after a restart
 //	case errors.Is(err, plural.ErrReferenceReused):    // the reference was used for another amount
 //	case errors.Is(err, plural.ErrOperationNotAllowed): // cancelled, failed, or captured under another reference
-//	default:                                           // not captured
+//	default:                                           // this call has not captured: rejected, or never sent
 //	}
+//
+// The last of these speaks of this call alone. Where an earlier one with the same reference ended in [ErrOutcomeUnknown], or its process died, what became of
+// that is still open: call again with the same reference, never with another.
 //
 // The merchant's reference is what makes this possible: make it before the call, keep it, and use it again. Do not pass an HTTP request's context to what moves
 // money, since it ends when the browser hangs up; give the call a deadline of its own. That a repeated refund is made once rests on Plural's documented
@@ -37,7 +40,7 @@
 // A request that cannot be right is a [ValidationError] that names every bad field, and is not sent. An answer that is not the one asked for is an [Error], with
 // the operation, the status, Plural's code, the request id and the number of attempts; so is no answer at all. [StateError], [DuplicateOrderError] and
 // [NotPaidError] carry the order as the server has it. [errors.Is] matches each with the sentinels that its documentation names. An unknown outcome matches
-// [ErrOutcomeUnknown] alone.
+// [ErrOutcomeUnknown] and no other of them; it matches the context's error too where that ended the call, so ask for [ErrOutcomeUnknown] first.
 //
 // # Units and times
 //
@@ -47,5 +50,6 @@
 // # Secrets and personal data
 //
 // [Credentials], [Key], [Verifier] and [Client] do not print what they hold. Orders and requests print and log without personal data; [encoding/json.Marshal]
-// and RawJSON keep it, and so does slog's JSON handler for orders inside slices, maps and structs, which it hands to json.Marshal. Errors hold neither secrets nor tokens; [Error.Body] may hold personal data and is left out of logs.
+// and RawJSON keep it, and so does slog's JSON handler for orders inside slices, maps and structs, which it hands to json.Marshal. Errors hold neither secrets
+// nor tokens; [Error.Body] may hold personal data and is left out of logs.
 package plural

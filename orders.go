@@ -15,7 +15,7 @@ type CreateOrderRequest struct {
 	MerchantOrderReference string           `json:"merchant_order_reference"` // yours, unique; 1 to 50 of A-Z a-z 0-9 - _
 	OrderAmount            Amount           `json:"order_amount"`             // 100 to 100 000 000 paise
 	IntegrationMode        IntegrationMode  `json:"integration_mode,omitzero"`
-	PreAuth                bool             `json:"pre_auth"` // hold the money, for a capture or a cancel later; cards only
+	PreAuth                bool             `json:"pre_auth"` // hold the money, for a capture or a cancel later; cards (and points) only
 	AllowedPaymentMethods  []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
 	Notes                  string           `json:"notes,omitzero"`
 	CallbackURL            string           `json:"callback_url,omitzero"`         // where the payer's browser comes back to

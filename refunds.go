@@ -28,8 +28,9 @@ type RefundRequest struct {
 // [CaptureService.Create] settles it; calling again with the same reference is safe, by Plural's documented uniqueness of the reference.
 //
 // Errors: [OutcomeUnknownError] when attempts or time ran out: call again with the same reference. [StateError] when the refund FAILED: a new one needs a
-// new reference ([ErrOperationNotAllowed]), or when the reference stands for something else ([ErrReferenceReused]). [Error] for what Plural rejects, and
-// when nothing could be sent. Do not pass an HTTP request's context.
+// new reference ([ErrOperationNotAllowed]), or when the reference stands for something else ([ErrReferenceReused]). [Error] for what Plural rejects, which is
+// believed after several looks where an earlier call may be the cause, and when this call could send nothing; it says nothing of an earlier call whose outcome
+// is unknown. Do not pass an HTTP request's context.
 func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundRequest, opts ...CallOption) (*Order, error) {
 	found := missing()
 	if req != nil {

@@ -87,8 +87,8 @@ func RawKey(secret string) (Key, error) {
 	return newKey([]byte(secret))
 }
 
-// Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of Plural's pre-authorisation guide, section 3.2. It is "" for the zero Key,
-// so never compare its result with anything that may be empty; [Verifier] does that right.
+// Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of Plural's pre-authorisation guide, section 3.2. It is for programs that sign, such
+// as a test of one's own; to check what comes in there is [Verifier]. It is "" for the zero Key, so never compare its result with anything that may be empty.
 func Sign(message []byte, key Key) string {
 	if key.isZero() {
 		return ""

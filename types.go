@@ -9,6 +9,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
+// The struct tags alias and wire are for this package's own decoder: further names that a field has on the wire, and numbers that must not be guessed at.
+
 // Order is an order or, with type REFUND, a refund, as the pay API and the webhooks send it. Fields carry the wire names. Amounts are in paise, times in
 // UTC; a field that the document lacks is zero. What this package has no field for is in [Order.RawJSON].
 type Order struct {
