@@ -403,7 +403,7 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 						plural.ErrUnauthorized, plural.ErrNotFound, plural.ErrDuplicateRequest, plural.ErrOperationNotAllowed, plural.ErrReferenceReused,
 						plural.ErrInvalidRequest, plural.ErrRateLimited, plural.ErrOutcomeUnknown,
 					} {
-						require.Equal(t, sentinel == test.is, errors.Is(err, sentinel), "%v: %v", err, sentinel)
+						require.Equal(t, errors.Is(test.is, sentinel), errors.Is(err, sentinel), "%v: %v", err, sentinel)
 					}
 				}
 			})

@@ -269,11 +269,12 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	if a.err != nil {
 		a.err = trimURLError(a.err)
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))
-		if ended := ctx.Err(); ended != nil {
+		switch ended := ctx.Err(); {
+		case ended != nil:
 			a.err = ended
-		} else if tryCtx.Err() != nil {
+		case tryCtx.Err() != nil:
 			a.err = errAttemptTimeout
-		} else {
+		default:
 			a.err = notTheCallers(a.err)
 		}
 	}
