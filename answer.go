@@ -30,6 +30,8 @@ type answer struct {
 	err     error // no answer, or one that cannot be used
 	notSent bool  // it is certain that no byte of the request went out
 
+	secret string // what the request was authorised by, which errors must not show if the answer repeats it
+
 	unguarded bool // it was not sent, because net/http could have repeated it; see [tryState.guard]
 	brokeOff  bool // the body ended, or was cut off, before its end
 
@@ -116,6 +118,7 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 	if a.status == 0 {
 		return e
 	}
+	a.blankSecret()
 	isOK := a.status >= 200 && a.status <= 299
 	isSecret := isOK && op.name == opToken.name
 	if !isSecret {
@@ -132,6 +135,46 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 		e.Message = a.excerpt(!isSecret)
 	}
 	return e
+}
+
+// blankSecret blanks the secret out of an answer that repeats it, whichever of its characters are escaped there.
+func (a *answer) blankSecret() {
+	const least = 6 // what is shorter is no secret, and part of ordinary words
+	if len(a.secret) < least || len(a.body) == 0 {
+		return
+	}
+	body := a.body
+	if a.document().isJSON && bytes.IndexByte(body, '\\') >= 0 {
+		if plain, err := unescaped(body); err == nil && bytes.Contains(plain, inJSON(a.secret, encode)) {
+			body = plain
+		}
+	}
+	for _, form := range [][]byte{inJSON(a.secret, encode), inJSON(a.secret, json.Marshal), []byte(a.secret)} {
+		body = bytes.ReplaceAll(body, form, []byte(redacted))
+	}
+	if !bytes.Equal(body, a.body) {
+		a.body, a.parsed = body, nil
+	}
+}
+
+// unescaped writes a document with no more escapes than it needs.
+func unescaped(document []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(document))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	return encode(v)
+}
+
+// inJSON is a text as an encoder writes it between the quotes.
+func inJSON(text string, encoder func(any) ([]byte, error)) []byte {
+	quoted, err := encoder(text)
+	if err != nil {
+		return []byte(text)
+	}
+	return quoted[1 : len(quoted)-1]
 }
 
 // excerpt describes an answer that is not JSON, such as a firewall's page. It quotes nothing that looks like JSON that broke off, which may hold personal

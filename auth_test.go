@@ -2,6 +2,7 @@ package plural_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -493,11 +495,24 @@ func TestTokenOfTheLargestSize(t *testing.T) {
 
 func TestErrorsDoNotRepeatTheSecret(t *testing.T) {
 	t.Parallel()
-	const secret = `a"<&>\b-5c1e` // escaped in more than one way
+	const secret = `a"<&>\b/+-5c1e` // escaped in more than one way
 	tests := map[string]func(sent) (*http.Response, error){
-		"message": func(sent) (*http.Response, error) { return answer(400, `{"message":"bad secret a\"<&>\\b-5c1e"}`), nil },
-		"echo":    func(s sent) (*http.Response, error) { return answer(400, s.body), nil },
-		"page":    func(sent) (*http.Response, error) { return answer(400, "<p>"+secret+"</p>"), nil },
+		"message": func(sent) (*http.Response, error) {
+			return answer(400, `{"message":"bad secret a\"<&>\\b/+-5c1e"}`), nil
+		},
+		"message, slashes escaped": func(sent) (*http.Response, error) {
+			return answer(400, `{"message":"bad secret a\"<&>\\b\/+-5c1e"}`), nil
+		},
+		"message, nearly all escaped": func(sent) (*http.Response, error) {
+			return answer(400, `{"message":"bad secret \u0061\u0022\u003C\u0026\u003e\u005cb\u002f\u002B\u002d5c1\u0065"}`), nil
+		},
+		"name": func(sent) (*http.Response, error) {
+			named, err := json.Marshal(map[string]string{secret: "x"})
+			return answer(400, string(named)), err
+		},
+		"cut echo": func(s sent) (*http.Response, error) { return answer(400, s.body[:len(s.body)-3]), nil },
+		"echo":     func(s sent) (*http.Response, error) { return answer(400, s.body), nil },
+		"page":     func(sent) (*http.Response, error) { return answer(400, "<p>"+secret+"</p>"), nil },
 		"rejected": func(s sent) (*http.Response, error) {
 			return answer(401, `{"error":"x","error_description":`+s.body+`}`), nil
 		},
@@ -519,6 +534,55 @@ func TestErrorsDoNotRepeatTheSecret(t *testing.T) {
 					require.NotContains(t, text, "5c1e")
 				}
 			})
+		})
+	}
+}
+
+// Nor does any answer's error repeat the access token.
+func TestErrorsDoNotRepeatTheToken(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+	}{
+		"refused twice": {401, `{"code":"UNAUTHORIZED","message":"token t0k3n/5c1e is revoked"}`},
+		"escaped":       {422, `{"code":"INVALID_REQUEST","message":"token t0k3n\/5c1\u0065"}`},
+		"page":          {403, "<p>Bearer t0k3n/5c1e</p>"},
+		"success":       {200, `["t0k3n/5c1e"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{
+					token: func(sent) (*http.Response, error) { return answer(200, `{"access_token":"t0k3n/5c1e"}`), nil },
+					api:   func(sent) (*http.Response, error) { return answer(test.status, test.body), nil },
+					valid: "t0k3n/5c1e",
+				}
+				_, err := g.client(t).Orders.Get(t.Context(), "v1-1")
+				var e *plural.Error
+				require.ErrorAs(t, err, &e)
+				require.NotContains(t, fmt.Sprintf("%v %+v %#v %s %s", err, err, err, e.Message, e.Body), "5c1")
+				require.Contains(t, string(e.Body), "[redacted]")
+			})
+		})
+	}
+}
+
+// The client secret is in the request for the token, which a redirect must not carry elsewhere.
+func TestTokenRequestFollowsNoRedirect(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			var elsewhere atomic.Int64
+			thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+			defer thief.Close()
+			server := httptest.NewServer(http.RedirectHandler(thief.URL, status))
+			defer server.Close()
+			c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL))
+			require.NoError(t, err)
+			require.Error(t, c.Warm(t.Context()))
+			require.Zero(t, elsewhere.Load())
 		})
 	}
 }
@@ -729,8 +793,8 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 // A connection that still carries the refusal must not keep the next token from being fetched.
 func TestRefusalFreesItsConnection(t *testing.T) {
 	t.Parallel()
-	var tokens atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var tokens, connections atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/api/auth/v1/token":
 			_, _ = fmt.Fprintf(w, `{"access_token":"t%d"}`, tokens.Add(1))
@@ -741,6 +805,8 @@ func TestRefusalFreesItsConnection(t *testing.T) {
 			_, _ = io.WriteString(w, `{}`)
 		}
 	}))
+	countConnections(server, &connections)
+	server.Start()
 	defer server.Close()
 	transport := &http.Transport{MaxConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
@@ -748,6 +814,7 @@ func TestRefusalFreesItsConnection(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, getSomething(t.Context(), c, plural.WithoutRetry()))
 	require.EqualValues(t, 2, tokens.Load())
+	require.EqualValues(t, 1, connections.Load(), "the refusal is read to its end")
 }
 
 func TestRedirectsAreNotFollowed(t *testing.T) {

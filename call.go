@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/plural-go/plural/internal/retry"
+	"github.com/plural-go/plural/internal/token"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -262,6 +263,9 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	if err == nil {
 		a = readAnswer(resp)
 	}
+	if t := state.token.Load(); t != nil {
+		a.secret = t.Value
+	}
 	if a.unguarded {
 		return a
 	}
@@ -301,6 +305,7 @@ type tryState struct {
 	body []byte
 	stop context.CancelFunc // set if the request has no body of its own
 
+	token                      atomic.Pointer[token.Token] // the last that was sent
 	guarded, stopped           atomic.Bool
 	over                       atomic.Bool // the call has moved on
 	stage                      atomic.Int32

@@ -847,6 +847,15 @@ func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 }
 
+// An array of pairs is no object, though its strings are the same.
+func TestCallbackJSONAttackArrayOfPairs(t *testing.T) {
+	t.Parallel()
+	pairs, err := json.Marshal([]string{"order_id", callbackOrderID, "status", "AUTHORIZED", "signature", goodForm(t).Get("signature")})
+	require.NoError(t, err)
+	_, err = mustVerifier(t, signatureSecret).VerifyCallbackJSON(pairs)
+	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
+}
+
 func TestCallbackJSONAttackShape(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)

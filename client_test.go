@@ -116,6 +116,8 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"nil option":              {nil},
 		"unknown environment":     {plural.WithEnvironment("staging")},
 		"no environment":          {plural.WithEnvironment("")},
+		"both environments":       {plural.WithEnvironment(plural.UAT), plural.WithEnvironment(plural.Production)},
+		"and the other way round": {plural.WithEnvironment(plural.Production), plural.WithEnvironment(plural.UAT)},
 		"both":                    {plural.WithEnvironment(plural.UAT), plural.WithBaseURL("https://example.com")},
 		"nil client":              {plural.WithHTTPClient(nil)},
 		"nil middleware":          {plural.WithMiddleware(nil)},
@@ -443,6 +445,23 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Len(t, e.Body, 8<<10)
 	require.Less(t, len(err.Error()), 500)
 	require.Greater(t, len(got.Body), 64<<10)
+}
+
+// The request for the token has the secret in its body.
+func TestLogOfAFailedTokenRequestHasNoSecret(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for name, fail := range map[string]func(s sent) (*http.Response, error){
+			"no answer": func(s sent) (*http.Response, error) { return nil, errors.New("reset after " + s.body) },
+			"an echo":   func(s sent) (*http.Response, error) { return answer(400, s.body), nil },
+		} {
+			var log bytes.Buffer
+			logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			require.Error(t, (&gateway{token: fail}).client(t, plural.WithLogger(logger)).Warm(t.Context()))
+			require.Contains(t, log.String(), `"op":"token"`, name)
+			require.NotContains(t, log.String(), gatewayClientSecret, name)
+		}
+	})
 }
 
 func TestLogNamesTriesAndNoSecrets(t *testing.T) {

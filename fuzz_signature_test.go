@@ -101,6 +101,8 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 		"error_message=x&order_id=v1-2&status=PROCESSED%26order_id%3Dv1-1%26status%3DFAILED", false)
 	f.Add("order_id=1&status=A&error_message=%26&a=", "order_id=1&status=A&error_message=%26a%3D", true)
 	f.Add("error_message=x%26order_id=v1-1&status=F&order_id=2", "a%3Db=c&order_id=1&payment_status=F", false)
+	f.Add("error_message=x%26foo%3D1&order_id=1&status=A", "error_message=x&foo=1&order_id=1&status=A", false)
+	f.Add("order_id=1%26payment_status%3DA&status=B", "order_id=1&payment_status=A%26status%3DB", false)
 	v := mustVerifier(f, signatureSecret)
 
 	f.Fuzz(func(t *testing.T, body, rival string, keepEmpty bool) {
@@ -166,6 +168,7 @@ func FuzzVerifyCallbackJSON(f *testing.F) {
 	for _, body := range []string{
 		`{"order_id":"1","status":"A","error_code":null}`, `{"order_id":"1","\u0073tatus":"A","status":"B"}`, `{"order_id":"\ud800","status":"A"}`,
 		`{"order_id":"1","STATUS":"A","status":"B"}`, `{"order_id":"1","status":"A"}{}`, `[]`, `{"order_id":1,"status":true}`,
+		`{"error_message":"x&foo=1","order_id":"1","status":"A"}`, `{"order_id":"1&payment_status=A","status":"B"}`,
 	} {
 		f.Add([]byte(body), false)
 	}

@@ -82,7 +82,7 @@ func FuzzErrorBody(f *testing.F) {
 	})
 }
 
-// Whatever the token endpoint answers, there is a token that can stand in a header, or an error that does not show it.
+// Whatever the token endpoint answers, there is a token that can stand in a header, or an error that shows neither what came in its place nor the secret.
 func FuzzTokenAnswer(f *testing.F) {
 	for _, name := range payloadsLike(f, "token_*", "error_token_*") {
 		f.Add(200, payload(f, name))
@@ -109,6 +109,17 @@ func FuzzTokenAnswer(f *testing.F) {
 			requireTidy(t, err.Error())
 			requireTidy(t, getErr.Error())
 			require.Empty(t, authorization)
+			var e *plural.Error
+			require.ErrorAs(t, err, &e)
+			var secret struct {
+				AccessToken string `json:"access_token"`
+			}
+			if status < 300 {
+				require.Empty(t, e.Body)
+				if json.Unmarshal(body, &secret) == nil && len(secret.AccessToken) > 20 {
+					require.NotContains(t, err.Error(), secret.AccessToken)
+				}
+			}
 			return
 		}
 		require.Less(t, status, 300)

@@ -113,6 +113,22 @@ func TestRequestsAreGolden(t *testing.T) {
 		"orders_create_extra": func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Orders.Create(t.Context(), withExtra, id) },
 		"orders_get":          func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Orders.Get(t.Context(), "v1-1-aa-b", id) },
 		"orders_get_odd_id":   func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Orders.Get(t.Context(), "अ;=+&é@:", id) },
+		"orders_get_odd_reference": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.Orders.GetByReference(t.Context(), "अ;=+&é@:", id)
+		},
+		"captures_create_odd_id": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.Captures.Create(t.Context(), "अ;=+&é@:", &plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true}, id)
+		},
+		"cancels_create_odd_id": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.Cancels.Create(t.Context(), "अ;=+&é@:", id)
+		},
+		"refunds_create_odd_id": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.Refunds.Create(t.Context(), "अ;=+&é@:", &plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(100)}, id)
+		},
 		"orders_get_reference": func(t *testing.T, c *plural.Client) {
 			t.Helper()
 			_, _ = c.Orders.GetByReference(t.Context(), "own-order-1", id)

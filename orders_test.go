@@ -2,6 +2,7 @@ package plural_test
 
 import (
 	"context"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,52 @@ func TestConfirm(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A genuine callback says what Plural's page said, not what its books say.
+func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		id := d.order("order-1", false)
+		d.pay(id, pluraltest.Decline("no"))
+		v, err := plural.NewVerifier(d.srv.ClientSecret)
+		require.NoError(t, err)
+		c := newClient(t, d.srv)
+		for _, status := range []string{"PROCESSED", "AUTHORIZED"} {
+			cb, err := v.VerifyCallback(d.srv.SignForm(url.Values{"order_id": {id}, "status": {status}}))
+			require.NoError(t, err)
+			o, err := c.Orders.Confirm(t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)})
+			require.ErrorIs(t, err, plural.ErrNotPaid)
+			require.Nil(t, o)
+		}
+	})
+}
+
+// What is expected has to be said, all of it, or nothing is read.
+func TestExpectedIsRequired(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.New()
+	defer srv.Close()
+	v, err := plural.NewVerifier(srv.ClientSecret)
+	require.NoError(t, err)
+	cb, err := v.VerifyCallback(srv.SignForm(url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}))
+	require.NoError(t, err)
+	for _, test := range []struct {
+		want   plural.Expected
+		fields []string
+	}{
+		{plural.Expected{}, []string{"merchant_order_reference", "order_amount.value", "order_amount.currency"}},
+		{plural.Expected{OrderAmount: plural.INR(100)}, []string{"merchant_order_reference"}},
+		{plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(0)}, []string{"order_amount.value"}},
+		{plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(-1)}, []string{"order_amount.value"}},
+		{plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.Amount{Value: 100}}, []string{"order_amount.currency"}},
+	} {
+		o, err := unsent(t).Orders.Confirm(t.Context(), cb, test.want)
+		requireChecked(t, err, test.fields...)
+		require.Nil(t, o)
+		requireChecked(t, test.want.Check(&plural.Order{}), test.fields...)
+	}
+	requireChecked(t, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(100)}.Check(nil), "order")
 }
 
 // A refund and an AUTHORIZED order that was no hold are not payments, whatever the callback says.

@@ -143,6 +143,17 @@ func TestEveryExportedTypeIsInTheRedactionTest(t *testing.T) {
 	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(filled())), dataless()...))
 }
 
+// The text of an Error that came with an answer says more than that of one without.
+func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
+	t.Parallel()
+	e := &plural.Error{}
+	mark(reflect.ValueOf(e).Elem(), "", 0)
+	e.StatusCode, e.Attempts = 422, 2
+	hidden := slices.DeleteFunc(markersOf(t, e), func(field string) bool { return slices.Contains(printable(), field) })
+	require.Contains(t, hidden, "ErrorDetails.Metadata")
+	require.Empty(t, markersIn(e.Error(), hidden))
+}
+
 // Every way to print a value that leaves something out leaves it out.
 func TestNothingPersonalIsPrinted(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -508,6 +509,25 @@ func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.Len(t, peers, 1)
 		require.NoError(t, peers[0].Close())
+	})
+}
+
+// The same by what the transport has reported alone: it had a connection, and whether a byte went out on it nobody knows.
+func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		c := g.client(t, plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path != somePath {
+				return g.RoundTrip(r)
+			}
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GetConn("example.com:443")
+			trace.GotConn(httptrace.GotConnInfo{})
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})}))
+		require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil), plural.ErrOutcomeUnknown)
 	})
 }
 

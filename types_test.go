@@ -370,10 +370,14 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 		"an empty list erases no earlier one": {document: `{"refunds":[{"order_id":"r"}],"Refunds":[]}`, want: plural.Order{Refunds: []plural.Order{{OrderID: "r"}}}},
 		"escaped keys":                        {document: `{"order\u005fid":"a"}`, want: plural.Order{OrderID: "a"}},
 		"invalid UTF-8":                       {document: "{\"order_id\":\"a\xffb\"}", want: plural.Order{OrderID: "a\ufffdb"}},
-		"objects for scalars are left out":    {document: `{"order_id":{"a":1},"notes":["x"],"pre_auth":{}}`, want: plural.Order{}},
-		"not a boolean":                       {document: `{"pre_auth":"perhaps"}`, want: plural.Order{}},
-		"metadata without null":               {document: `{"purchase_details":{"merchant_metadata":{"a":null,"b":"","c":[1]}}}`, want: plural.Order{PurchaseDetails: &plural.PurchaseDetails{MerchantMetadata: map[string]string{"b": "", "c": "[1]"}}}},
-		"metadata that is none":               {document: `{"purchase_details":{"merchant_metadata":[]}}`, want: plural.Order{PurchaseDetails: &plural.PurchaseDetails{}}},
+		"invalid UTF-8 in metadata": {
+			document: "{\"order_id\":\"x\",\"purchase_details\":{\"merchant_metadata\":{\"a\":[\"\xff\"]}}}",
+			want:     plural.Order{OrderID: "x", PurchaseDetails: &plural.PurchaseDetails{MerchantMetadata: map[string]string{"a": "[\"\ufffd\"]"}}},
+		},
+		"objects for scalars are left out": {document: `{"order_id":{"a":1},"notes":["x"],"pre_auth":{}}`, want: plural.Order{}},
+		"not a boolean":                    {document: `{"pre_auth":"perhaps"}`, want: plural.Order{}},
+		"metadata without null":            {document: `{"purchase_details":{"merchant_metadata":{"a":null,"b":"","c":[1]}}}`, want: plural.Order{PurchaseDetails: &plural.PurchaseDetails{MerchantMetadata: map[string]string{"b": "", "c": "[1]"}}}},
+		"metadata that is none":            {document: `{"purchase_details":{"merchant_metadata":[]}}`, want: plural.Order{PurchaseDetails: &plural.PurchaseDetails{}}},
 
 		"an array":            {document: `[]`, err: "JSON document has to be an object"},
 		"a string":            {document: `"x"`, err: "JSON document has to be an object"},

@@ -115,7 +115,8 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// serve recovers whatever the Deduper or the body's reader panics with; the handle function has a recover of its own, as its claim is to be released.
+// serve recovers whatever the body's reader or the Deduper's other methods panic with; the handle function has a recover of its own, as its claim is to be
+// released, and so has the claim, which is to be answered with 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer func() {
@@ -188,9 +189,15 @@ func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	return http.StatusOK
 }
 
-func (h *webhookHandler) claim(ctx context.Context, id string) (Claim, error) {
+func (h *webhookHandler) claim(ctx context.Context, id string) (claim Claim, err error) {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.LogAttrs(ctx, slog.LevelError, "webhook deduper panicked", panicAttrs(p)...)
+			err = errDeduperPanicked
+		}
+	}()
 	return h.deduper.Claim(ctx, id, h.lease)
 }
 
@@ -221,7 +228,10 @@ func (h *webhookHandler) release(ctx context.Context, event *Event, token string
 	}
 }
 
-var errPanicked = errors.New("plural: the webhook function panicked")
+var (
+	errPanicked        = errors.New("plural: the webhook function panicked")
+	errDeduperPanicked = errors.New("plural: the deduper panicked")
+)
 
 func (h *webhookHandler) logFailure(ctx context.Context, message string, event *Event, err error) {
 	h.log.LogAttrs(ctx, slog.LevelError, message, //nolint:sloglint // static where it is called

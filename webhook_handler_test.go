@@ -484,7 +484,7 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 		},
 		"down at commit":  {&scriptedDeduper{commitErr: down}, false, http.StatusInternalServerError, 1, []string{"claim", "commit"}, "webhook handled and not recorded"},
 		"down at release": {&scriptedDeduper{releaseErr: down}, true, http.StatusInternalServerError, 1, []string{"claim", "release"}, "webhook claim not released"},
-		"panics at claim": {&scriptedDeduper{panicIn: "claim"}, false, http.StatusInternalServerError, 0, []string{"claim"}, "webhook handler panicked"},
+		"panics at claim": {&scriptedDeduper{panicIn: "claim"}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "webhook deduper panicked"},
 		"panics at commit": {
 			&scriptedDeduper{panicIn: "commit"}, false, http.StatusInternalServerError, 1, []string{"claim", "commit"}, "webhook handler panicked",
 		},

@@ -330,6 +330,22 @@ func TestLockWithoutUnlock(t *testing.T) {
 	})
 }
 
+// What is sealed under the right key and is no token is not one.
+func TestEmptyStoredTokenIsReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		_, err := newVault(t, s, r).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) { return token.New("", time.Now(), time.Hour), nil })
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Len(t, s.data, 1)
+		got, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
+		require.NoError(t, err)
+		require.Equal(t, "fresh", got.Value)
+		require.Equal(t, []string{"open", "open"}, r.all())
+	})
+}
+
 type lockless struct{ *store }
 
 func (lockless) Lock(context.Context, string, time.Duration) (func(context.Context), error) {

@@ -1,0 +1,52 @@
+package plural
+
+import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What the SDK's own transport is set to shows from outside only in years, or in attacks.
+func TestOwnTransport(t *testing.T) {
+	t.Parallel()
+	own := newTransport()
+	require.False(t, own.TLSClientConfig.InsecureSkipVerify)
+	require.EqualValues(t, tls.VersionTLS12, own.TLSClientConfig.MinVersion)
+	require.Equal(t, 10*time.Second, newDialer().Timeout)
+	require.Equal(t, 10*time.Second, own.TLSHandshakeTimeout)
+	require.Equal(t, 60*time.Second, own.ResponseHeaderTimeout)
+	require.EqualValues(t, 256<<10, own.MaxResponseHeaderBytes)
+	require.True(t, own.ForceAttemptHTTP2)
+	require.Equal(t, 15*time.Second, own.HTTP2.SendPingTimeout)
+	require.Equal(t, 15*time.Second, own.HTTP2.PingTimeout)
+	require.GreaterOrEqual(t, own.MaxIdleConnsPerHost, 64)
+}
+
+func TestOwnTransportVerifiesCertificates(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]uint16{"unknown authority": tls.VersionTLS13, "old protocol": tls.VersionTLS11} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.TLS = &tls.Config{MaxVersion: version, MinVersion: tls.VersionTLS10}
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.StartTLS()
+			defer server.Close()
+			c, err := NewClient(Credentials{ClientID: "id", ClientSecret: "secret"}, WithBaseURL(server.URL), WithRetry(RetryPolicy{MaxAttempts: 1}))
+			require.NoError(t, err)
+			err = c.Warm(t.Context())
+			if version == tls.VersionTLS11 {
+				require.ErrorContains(t, err, "protocol version")
+				return
+			}
+			var refused *tls.CertificateVerificationError
+			require.ErrorAs(t, err, &refused)
+		})
+	}
+}
