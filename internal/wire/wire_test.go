@@ -116,6 +116,7 @@ func TestUnmarshal(t *testing.T) {
 		"nested in itself":   {`{"again":{"again":{"text":"a"}}}`, document{Again: &document{Again: &document{Text: "a"}}}},
 		"what it cannot":     {`{"Skipped":"a","Untagged":"a","-":"a","hidden":"a","floating":1.5,"any":{"a":1},"channels":[1],"count":1}`, document{Count: 1}},
 		"invalid UTF-8":      {"{\"text\":\"a\xff\"}", document{Text: "a\ufffd"}},
+		"and in a map":       {"{\"map\":{\"a\":[\"\xff\"]}}", document{Map: map[string]string{"a": "[\"\ufffd\"]"}}},
 		"lone surrogate":     {`{"text":"\ud800"}`, document{Text: "\ufffd"}},
 	}
 	for name, tc := range cases {
