@@ -370,7 +370,7 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 		"an empty list erases no earlier one": {document: `{"refunds":[{"order_id":"r"}],"Refunds":[]}`, want: plural.Order{Refunds: []plural.Order{{OrderID: "r"}}}},
 		"escaped keys":                        {document: `{"order\u005fid":"a"}`, want: plural.Order{OrderID: "a"}},
 		"invalid UTF-8":                       {document: "{\"order_id\":\"a\xffb\"}", want: plural.Order{OrderID: "a\ufffdb"}},
-		"too deep": {document: strings.Repeat(`{"refunds":[`, 40) + strings.Repeat(`]}`, 40), err: "JSON document nests deeper than 32 levels"},
+		"too deep":                            {document: strings.Repeat(`{"refunds":[`, 40) + strings.Repeat(`]}`, 40), err: "JSON document nests deeper than 32 levels"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
