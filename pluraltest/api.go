@@ -3,6 +3,7 @@ package pluraltest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -35,7 +36,7 @@ type Request struct {
 	Attempt   int    // 1 for the first request with this operation, order and reference, 2 for its repeat, ...
 	Reused    bool   // the connection had carried a request before
 	Header    http.Header
-	Body      []byte
+	Body      []byte // its first MiB: a longer one is refused
 	At        time.Time
 	Status    int // of the answer, 0 when none was sent
 
@@ -119,10 +120,6 @@ const decisionHeader = "Pluraltest-Decision"
 // serve handles every request: it notes it, lets the fault plan choose, runs the
 // operation and answers, in the way that the fault says.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !s.begin() {
-		panic(http.ErrAbortHandler)
-	}
-	defer s.end()
 	conn := connOf(r.Context())
 	reused := conn.countRequest()
 	decision := r.Header.Get(decisionHeader)
@@ -134,13 +131,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
-	if err != nil {
+	if tooLarge := new(http.MaxBytesError); err != nil && !errors.As(err, &tooLarge) {
 		s.write(w, nil, errMalformed.answer())
 		return
 	}
 	req := s.newRequest(r, routes, orderID, reference, body)
 	req.Reused = reused
 	s.note(req)
+	if err != nil {
+		s.write(w, req, errMalformed.answer())
+		return
+	}
 	if routes == nil {
 		s.write(w, req, s.notAPI())
 		return
@@ -207,7 +208,7 @@ func bodyReference(body []byte) string {
 		Order   json.RawMessage `json:"merchant_order_reference"`
 		Capture json.RawMessage `json:"merchant_capture_reference"`
 	}
-	_ = json.Unmarshal(body, &refs)
+	_ = decode(body, &refs) // what is no object has none
 	raw := refs.Order
 	if raw == nil {
 		raw = refs.Capture
@@ -224,15 +225,17 @@ func (s *Server) note(req *Request) {
 	s.requests = append(s.requests, req)
 }
 
-// run runs an operation after the checks that all share. s.mu must be held.
-func (s *Server) run(c *call, run route) answer {
-	if run.op != OpToken && !s.authorized(c.Header) {
-		return errUnauthorized.answer()
+// refusal is what the checks that all operations share say on a request's arrival.
+// s.mu must be held.
+func (s *Server) refusal(c *call, run route) *apiError {
+	switch {
+	case run.op != OpToken && !s.authorized(c.Header):
+		return &errUnauthorized
+	case len(c.body) > 0 && run.op != OpCancelsCreate && !isJSON(c.Header.Get("Content-Type")):
+		return &errMalformed
+	default:
+		return nil
 	}
-	if len(c.body) > 0 && run.op != OpCancelsCreate && !isJSON(c.Header.Get("Content-Type")) {
-		return errMalformed.answer()
-	}
-	return run.run(s, c)
 }
 
 func isJSON(contentType string) bool {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -61,6 +62,7 @@ type Order struct {
 	CallbackURL      string
 	FailureURL       string
 	RedirectURL      string // the checkout page
+	Payable          bool   // the payer can decide: no payment yet, none that has succeeded, or one under way
 	RequestID        string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
@@ -76,7 +78,7 @@ func (s *Server) show(o *order) Order {
 	if o.parent != nil {
 		shown.ParentID = o.parent.id
 	} else {
-		shown.RedirectURL = s.redirectURL(o)
+		shown.RedirectURL, shown.Payable = s.redirectURL(o), o.payable()
 	}
 	for _, p := range o.payments {
 		payment := Payment{ID: p.id, Status: p.status, Method: p.method, Amount: p.amount}
@@ -196,54 +198,78 @@ func (s *Server) RequestsTo(op string) []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool { return r.Op != op })
 }
 
-// Doubles lists what was applied twice or beyond its limit: two captures of an
-// order, a capture and a void, more captured than held, two refunds under one
-// reference, more refunded than captured. One sentence each; none is well.
+// Doubles lists what was applied twice or beyond its limit: two orders under one
+// merchant_order_reference, two captures of an order, a capture and a void, more
+// captured than held, two refunds under one reference that have not failed, of one
+// order or of several, more refunded than captured. One sentence each; none is well.
 func (s *Server) Doubles() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []string
-	report := func(o *order, format string, args ...any) {
-		found = append(found, fmt.Sprintf("order %s (%s): ", o.id, o.reference)+fmt.Sprintf(format, args...))
-	}
+	seen := map[string]bool{}
 	for _, o := range s.inOrder {
-		if o.typ != typeCharge {
-			continue
+		if !seen[o.reference] {
+			seen[o.reference] = true
+			found = append(found, s.madeTwice(o.reference)...)
 		}
-		var captured int64
-		for _, c := range o.captures {
-			captured += c.Amount.Value
-		}
-		switch {
-		case len(o.captures) > 1:
-			report(o, "captured %d times", len(o.captures))
-		case captured > o.amount.Value:
-			report(o, "captured %d of %d", captured, o.amount.Value)
-		}
-		if len(o.cancels) > 1 {
-			report(o, "cancelled %d times", len(o.cancels))
-		}
-		if len(o.cancels) > 0 && len(o.captures) > 0 {
-			report(o, "captured and cancelled")
-		}
-		if refunded, taken := o.refundedAmount(true), o.capturedAmount(); refunded > taken {
-			report(o, "refunded %d of %d", refunded, taken)
-		}
-		times := map[string]int{}
-		for _, r := range o.refunds {
-			if r.status == StatusFailed {
-				continue
-			}
-			times[r.reference]++
-			if n := times[r.reference]; n > 1 {
-				report(o, "refund %s made %d times", r.reference, n)
-			}
-		}
+		found = append(found, o.doubles()...)
 	}
 	return found
 }
 
-// AssertExactlyOnce reports to t what Doubles finds.
+// madeTwice reports the orders and the refunds of one reference.
+func (s *Server) madeTwice(reference string) (found []string) {
+	var orders, refunds []string
+	for _, o := range s.byRef[reference] {
+		switch {
+		case o.typ == typeCharge:
+			orders = append(orders, o.id)
+		case o.status != StatusFailed:
+			refunds = append(refunds, o.id+" of order "+o.parent.id)
+		}
+	}
+	if len(orders) > 1 {
+		found = append(found, fmt.Sprintf("order %s made %d times: %s", reference, len(orders), strings.Join(orders, ", ")))
+	}
+	if len(refunds) > 1 {
+		found = append(found, fmt.Sprintf("refund %s made %d times: %s", reference, len(refunds), strings.Join(refunds, ", ")))
+	}
+	return found
+}
+
+// doubles reports what one order has had too much of.
+func (o *order) doubles() (found []string) {
+	if o.typ != typeCharge {
+		return nil
+	}
+	report := func(format string, args ...any) {
+		found = append(found, fmt.Sprintf("order %s (%s): ", o.id, o.reference)+fmt.Sprintf(format, args...))
+	}
+	var captured int64
+	for _, c := range o.captures {
+		captured += c.Amount.Value
+	}
+	switch {
+	case len(o.captures) > 1:
+		report("captured %d times", len(o.captures))
+	case captured > o.amount.Value:
+		report("captured %d of %d", captured, o.amount.Value)
+	}
+	if len(o.cancels) > 1 {
+		report("cancelled %d times", len(o.cancels))
+	}
+	if len(o.cancels) > 0 && len(o.captures) > 0 {
+		report("captured and cancelled")
+	}
+	if refunded, taken := o.refundedAmount(true), o.capturedAmount(); refunded > taken {
+		report("refunded %d of %d", refunded, taken)
+	}
+	return found
+}
+
+// AssertExactlyOnce reports to t what Doubles finds. It shows that nothing was
+// applied twice, not that anything was applied at all: look at Captures and the like
+// for that.
 func (s *Server) AssertExactlyOnce(t TB) {
 	t.Helper()
 	for _, double := range s.Doubles() {

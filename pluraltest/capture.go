@@ -131,6 +131,8 @@ func (s *Server) failHold(o *order) {
 			p.status, p.updatedAt, p.captured = StatusFailed, now, nil
 			p.failure = &errorDetail{"PAYMENT_DECLINED", "Transaction declined by Acquirer due to unknown reason"}
 			o.lastError = p.failure
+			p.acquirer = s.newAcquirerData(p.id, "")
+			p.acquirer.RRN = ""
 		}
 		o.to(StatusFailed)
 	})

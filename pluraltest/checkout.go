@@ -43,16 +43,12 @@ func (s *Server) checkout(w http.ResponseWriter, r *http.Request) {
 // faults the page lists.
 func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payForm) {
 	query := r.URL.Query()
-	s.mu.Lock()
-	o := s.byPage[query.Get("token")]
-	if o == nil {
-		s.mu.Unlock()
+	page := s.checkoutPage(query.Get("token"), form)
+	if page == nil {
 		renderCheckout(w, http.StatusNotFound, messagePage("This payment link is not known",
 			"It may have been cut off on its way, or it belongs to another run of the emulator, which forgets its orders when it ends. Ask the shop for a new link."))
 		return
 	}
-	page := s.checkoutPage(o, form)
-	s.mu.Unlock()
 	if page.Return.URL != "" && query.Get("return") != "" {
 		page.Name = "return"
 	}
@@ -70,36 +66,39 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxCheckoutForm)
 	formErr := r.ParseForm()
 	token := r.URL.Query().Get("token")
-	s.mu.Lock()
-	o := s.byPage[token]
-	if o == nil || formErr != nil {
-		s.mu.Unlock()
-		s.refuseForm(w, r, o, formErr)
-		return
-	}
-	d, form := o.decision(r.PostForm)
-	if form != nil {
-		s.mu.Unlock()
+	known, over, form := s.payFromPage(token, r.PostForm, formErr == nil)
+	switch {
+	case known && formErr != nil:
+		refuseForm(w, formErr)
+	case !known || form != nil:
 		s.showCheckout(w, r, form)
-		return
+	default:
+		next := r.URL.Path + "?token=" + url.QueryEscape(token)
+		if over {
+			next += "&return=1"
+		}
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // the path is one of the two above
 	}
+}
+
+// payFromPage carries out a posted decision, if it is readable. over tells that the
+// payer is to go back to the shop; refused is a payment form with faults.
+func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.byPage[token]
+	if o == nil || !readable {
+		return o != nil, false, nil
+	}
+	d, refused := o.decision(posted)
 	if d != nil {
 		_ = s.pay(o, *d) // an order that is not open any more is shown as it is
 	}
-	next := r.URL.Path + "?token=" + url.QueryEscape(token)
-	if !o.payable() && s.returnOf(o).URL != "" {
-		next += "&return=1"
-	}
-	s.mu.Unlock()
-	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // the path is one of the two above
+	return true, !o.payable() && s.returnOf(o).URL != "", refused
 }
 
-// refuseForm answers a form for no order, or one that cannot be read.
-func (s *Server) refuseForm(w http.ResponseWriter, r *http.Request, o *order, err error) {
-	if o == nil {
-		s.showCheckout(w, r, nil)
-		return
-	}
+// refuseForm answers a form that cannot be read.
+func refuseForm(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		status = http.StatusRequestEntityTooLarge

@@ -114,8 +114,15 @@ func messagePage(title, text string) *checkoutPage {
 	return &checkoutPage{Name: "message", Title: title, Text: text}
 }
 
-// checkoutPage describes the page of an order as it stands. s.mu must be held.
-func (s *Server) checkoutPage(o *order, form *payForm) *checkoutPage {
+// checkoutPage describes the page of the order with a token as it stands; nil when
+// there is none.
+func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.byPage[token]
+	if o == nil {
+		return nil
+	}
 	page := &checkoutPage{
 		Token: o.token,
 		Order: &checkoutOrder{

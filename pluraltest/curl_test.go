@@ -16,14 +16,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The integration guide's commands are in testdata/curl, with words of our own and the guide's hosts, one file for each command. For
-// cancellation the guide names the endpoint only. Where it says order_id, it means to be filled in.
-const (
-	guideClientID    = "client-id-of-the-guide"
-	guideSecret      = "secret-of-the-guide-is-no-hex"
-	guideAccessToken = "access-token-of-the-guide"
-	guideReference   = "112345171" // a JSON number in the command
-)
+// The integration guide's commands are in testdata/curl, one file for each, with the guide's hosts, sample credentials and sample token,
+// which a blank follows in the capture command. For cancellation the guide names the endpoint only. Where it says order_id, it means to be
+// filled in.
+const guideReference = "112345171" // a JSON number in the command
 
 // TestCurlCommands runs the guide's commands with curl, changing nothing in them but the host and the order's id.
 func TestCurlCommands(t *testing.T) {
@@ -32,8 +28,7 @@ func TestCurlCommands(t *testing.T) {
 	for _, environment := range []string{"uat", "prod"} {
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()
-			srv := pluraltest.NewServer(t,
-				pluraltest.WithCredentials(guideClientID, guideSecret), pluraltest.WithAccessToken(guideAccessToken))
+			srv := pluraltest.NewServer(t, pluraltest.WithGuideSamples())
 
 			token := curl(t, srv, "token-"+environment, "")
 			require.Equal(t, 200, token.status, "%s", token.body)
@@ -67,6 +62,11 @@ func TestCurlCommands(t *testing.T) {
 			for _, request := range srv.Requests() {
 				require.NotEmpty(t, request.Op, request.Path)
 			}
+
+			own := newAPI(t, srv)
+			own.token = own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret, "client_credentials")).doc(t)["access_token"].(string)
+			require.Equal(t, 200, own.get(id).status, "the server's own credentials are good too")
+			require.Equal(t, 401, own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, "fgwei7egyhuggwp39w8rh", "client_credentials")).status, "halves do not mix")
 		})
 	}
 }
@@ -75,8 +75,7 @@ func TestCurlCommands(t *testing.T) {
 func TestCurlRefusals(t *testing.T) {
 	t.Parallel()
 	needCurl(t)
-	srv := pluraltest.NewServer(t, pluraltest.WithAccessToken(guideAccessToken))
-	require.Equal(t, 401, curl(t, srv, "token-uat", "").status, "the server has other credentials")
+	srv := pluraltest.NewServer(t, pluraltest.WithGuideSamples())
 	paid, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "paid-1", Amount: inr(11000)})
 	require.NoError(t, err)
 	_, err = srv.Pay(paid, pluraltest.Approve)
@@ -85,6 +84,7 @@ func TestCurlRefusals(t *testing.T) {
 	require.Equal(t, "OPERATION_NOT_ALLOWED", curl(t, srv, "cancel-uat", paid).code(t))
 	require.Equal(t, "ORDER_NOT_FOUND", curl(t, srv, "capture-uat", "").code(t), "order_id is not filled in")
 	stranger := pluraltest.NewServer(t)
+	require.Equal(t, 401, curl(t, stranger, "token-uat", "").status, "the samples are taken on request only")
 	require.Equal(t, "UNAUTHORIZED", curl(t, stranger, "checkout-uat", "").code(t))
 }
 

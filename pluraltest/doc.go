@@ -32,13 +32,14 @@
 //
 // A [Fault] says what happens to the books (its Effect) and what the client hears
 // of it (its Answer). [Server.FaultLog] tells what was injected and what became of
-// the effect.
+// the effect. A fault that makes no sense panics.
 //
 // # Books
 //
 // [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries],
 // [Server.Requests] and the like read the truth. [Server.AssertExactlyOnce] fails
-// a test when anything was applied twice.
+// a test when anything was applied twice; that it was applied at all is for the
+// former to show.
 //
 // Amounts are in minor units (paise), times are UTC in documents.
 package pluraltest

@@ -25,7 +25,7 @@ type orderDoc struct {
 	Notes                   string          `json:"notes,omitempty"`
 	PurchaseDetails         json.RawMessage `json:"purchase_details,omitempty"`
 	Payments                []paymentDoc    `json:"payments"`
-	Refunds                 []orderDoc      `json:"refunds,omitempty"`
+	Refunds                 []orderDoc      `json:"refunds,omitzero"`
 	CreatedAt               string          `json:"created_at"`
 	UpdatedAt               string          `json:"updated_at"`
 	IntegrationMode         string          `json:"integration_mode,omitempty"`
@@ -39,13 +39,13 @@ type paymentDoc struct {
 	Status                   string         `json:"status"`
 	PaymentAmount            Amount         `json:"payment_amount"`
 	PaymentMethod            string         `json:"payment_method"`
-	PaymentOption            map[string]any `json:"payment_option,omitempty"`
+	PaymentOption            map[string]any `json:"payment_option,omitzero"`
 	AcquirerData             *acquirerDoc   `json:"acquirer_data,omitempty"`
 	ErrorDetail              *errorDetail   `json:"error_detail,omitempty"`
 	CaptureData              any            `json:"capture_data,omitempty"`
 	OfferData                map[string]any `json:"offer_data,omitzero"`
-	CreatedAt                string         `json:"created_at"`
-	UpdatedAt                string         `json:"updated_at"`
+	CreatedAt                string         `json:"created_at,omitempty"`
+	UpdatedAt                string         `json:"updated_at,omitempty"`
 }
 
 type acquirerDoc struct {
@@ -64,6 +64,7 @@ type captureDoc struct {
 // view says how a document is to be shown.
 type view struct {
 	webhook       bool
+	points        bool // as the vendor's camelCase samples, which say less of payments
 	noCaptureData bool
 	noParent      bool
 	otherOrder    bool
@@ -104,6 +105,9 @@ func (s *Server) document(o *order, v view) orderDoc {
 	}
 	for _, p := range o.payments {
 		doc.Payments = append(doc.Payments, s.paymentDocument(o, p, v))
+	}
+	if s.cfg.quirks.has(QuirkEmptyLists) {
+		doc.Refunds = []orderDoc{}
 	}
 	for _, r := range o.refunds {
 		nested := v
@@ -157,19 +161,45 @@ func (s *Server) paymentDocument(o *order, p *payment, v view) paymentDoc {
 	if o.status == StatusCancelled && s.cfg.quirks.has(QuirkCancelledPaymentProcessed) && p.status == StatusCancelled {
 		doc.Status = StatusProcessed
 	}
-	if p.captured != nil && !v.noCaptureData {
-		entry := captureDoc{
-			MerchantCaptureReference: p.captured.reference,
-			CaptureAmount:            p.captured.amount,
-			CreatedAt:                s.stamp(p.captured.at),
-		}
-		if s.cfg.quirks.has(QuirkCaptureDataObject) {
-			doc.CaptureData = entry
-		} else {
-			doc.CaptureData = []captureDoc{entry}
+	if !v.noCaptureData {
+		doc.CaptureData = s.captureData(p, v)
+	}
+	if v.points {
+		doc.AcquirerData, doc.CreatedAt, doc.UpdatedAt = nil, "", ""
+		if p.method == "POINTS" && o.typ == typeCharge {
+			doc.PaymentOption = emptyCard()
 		}
 	}
+	if doc.PaymentOption == nil && s.cfg.quirks.has(QuirkEmptyLists) {
+		doc.PaymentOption = map[string]any{}
+	}
 	return doc
+}
+
+// captureData is what a payment says of its capture; nil when it says nothing.
+func (s *Server) captureData(p *payment, v view) any {
+	if p.captured == nil {
+		if v.points || s.cfg.quirks.has(QuirkEmptyLists) {
+			return []captureDoc{}
+		}
+		return nil
+	}
+	entry := captureDoc{
+		MerchantCaptureReference: p.captured.reference,
+		CaptureAmount:            p.captured.amount,
+		CreatedAt:                s.stamp(p.captured.at),
+	}
+	if s.cfg.quirks.has(QuirkCaptureDataObject) {
+		return entry
+	}
+	return []captureDoc{entry}
+}
+
+// emptyCard is the payment option of points in the vendor's camelCase samples.
+func emptyCard() map[string]any {
+	return map[string]any{"card_data": map[string]any{
+		"card_type": "", "network_name": "", "issuer_name": "", "product_name": "", "card_category": "", "country_code": "",
+	}}
 }
 
 func paymentOption(o *order, p *payment) map[string]any {

@@ -3,6 +3,7 @@ package pluraltest
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 )
 
 // answer is one HTTP answer before a fault has had its way with it.
@@ -52,12 +53,14 @@ var (
 		details: map[string]any{"source": "internal", "step": "creation", "reason": "invalid_data", "metadata": map[string]any{}},
 	}
 	errUnauthorized     = apiError{status: http.StatusUnauthorized, code: "UNAUTHORIZED", message: "Unauthorized"}
+	errCredentials      = apiError{status: http.StatusUnauthorized, code: "UNAUTHORIZED", message: "Invalid client or Invalid client credentials"}
 	errMethod           = apiError{status: http.StatusMethodNotAllowed, code: "INVALID_REQUEST", message: "Request method is not supported"}
 	errOrderNotFound    = apiError{status: http.StatusUnprocessableEntity, code: "ORDER_NOT_FOUND", message: "No order with specified order-id exists in the system"}
 	errNoRecords        = apiError{status: http.StatusBadRequest, code: "INVALID_REQUEST", message: "No matching records found for the inquiry"}
 	errDuplicate        = apiError{status: http.StatusUnprocessableEntity, code: "DUPLICATE_REQUEST", message: "The request has already been processed"}
 	errNotAllowed       = apiError{status: http.StatusUnprocessableEntity, code: "OPERATION_NOT_ALLOWED", message: "The specified operation cannot be made because required precondition has failed"}
 	errOrderCancelled   = apiError{status: http.StatusUnprocessableEntity, code: "ORDER_CANCELLED", message: "The order has already been cancelled"}
+	errGrant            = apiError{status: http.StatusUnprocessableEntity, code: "INVALID_REQUEST", message: "Unsupported grant_type"}
 	errAmountLimit      = apiError{status: http.StatusUnprocessableEntity, code: "AMOUNT_LIMIT_EXCEEDED", message: "The amount exceeds the permitted limit"}
 	errRateLimit        = apiError{status: http.StatusTooManyRequests, code: "API_RATE_LIMIT", message: "The request was rejected because the client has sent too many requests in a given time window"}
 	errPaymentRateLimit = apiError{status: http.StatusTooManyRequests, code: "PAYMENT_RATE_LIMIT", message: "The payment was declined because too many payments were attempted using the specified payment option"}
@@ -98,7 +101,19 @@ func htmlGateway(status int) string {
 
 const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1></BODY></HTML>\n"
 
-// decode reads a JSON request body; one document, nothing after it.
+// decode reads a JSON object into the fields of a struct. A name counts only as it
+// is spelt: encoding/json would take it in any case, and hide a client's mistake.
 func decode(body []byte, into any) bool {
-	return json.Unmarshal(body, into) == nil
+	var sent map[string]json.RawMessage
+	if json.Unmarshal(body, &sent) != nil {
+		return false
+	}
+	fields := reflect.ValueOf(into).Elem()
+	for i := range fields.NumField() {
+		raw, ok := sent[fields.Type().Field(i).Tag.Get("json")]
+		if ok && json.Unmarshal(raw, fields.Field(i).Addr().Interface()) != nil {
+			return false
+		}
+	}
+	return true
 }

@@ -22,6 +22,12 @@ func TestDocumentedErrors(t *testing.T) {
 	require.NoError(t, srv.Capture(taken, "cap", pluraltest.Amount{}))
 	refund, err := srv.Refund(taken, "taken-refund", inr(100))
 	require.NoError(t, err)
+	returned, nearly := authorized(t, srv, "returned", 5000), authorized(t, srv, "nearly", 5000)
+	for id, given := range map[string]int64{returned: 5000, nearly: 4950} {
+		require.NoError(t, srv.Capture(id, "cap", pluraltest.Amount{}))
+		_, err = srv.Refund(id, "refund-of-"+id, inr(given))
+		require.NoError(t, err)
+	}
 
 	const order = "/api/pay/v1/orders/"
 	const checkout = "/api/checkout/v1/orders"
@@ -45,7 +51,15 @@ func TestDocumentedErrors(t *testing.T) {
 		{"amount text", "POST", checkout, body(`"x"`, `{"value":"100","currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
 		{"amount too big", "POST", checkout, body(`"x"`, `{"value":100000001,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value less than or equal to 100000000"},
 		{"amount huge", "POST", checkout, body(`"x"`, `{"value":99999999999999999999,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value less than or equal to 100000000"},
+		{"amount below a rupee", "POST", checkout, body(`"x"`, `{"value":99,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
+		{"amount negative", "POST", checkout, body(`"x"`, `{"value":-1,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
 		{"no currency", "POST", checkout, body(`"x"`, `{"value":100}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
+		{"currency of digits", "POST", checkout, body(`"x"`, `{"value":100,"currency":"123"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
+		{"currency sign", "POST", checkout, body(`"x"`, `{"value":100,"currency":"₹"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
+		{"currency in small letters", "POST", checkout, body(`"x"`, `{"value":100,"currency":"inr"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
+		{"field in another case", "POST", checkout, `{"Merchant_Order_Reference":"x","order_amount":` + ok + `}`, 400, "INVALID_REQUEST", "Merchant Order Reference must not be empty"},
+		{"amount in another case", "POST", checkout, body(`"x"`, `{"Value":100,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
+		{"currency in another case", "POST", checkout, body(`"x"`, `{"value":100,"CURRENCY":"INR"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
 		{"payment method", "POST", checkout, body(`"x"`, ok, `,"allowed_payment_methods":["CASH"]`), 400, "INVALID_REQUEST", "Payment method is missing/invalid"},
 		{"integration mode", "POST", checkout, body(`"x"`, ok, `,"integration_mode":"POPUP"`), 400, "INVALID_REQUEST", ""},
 		{"pre_auth as text", "POST", checkout, body(`"x"`, ok, `,"pre_auth":"yes"`), 400, "INVALID_REQUEST", "Request is not well-formed, syntactically incorrect, or violates schema"},
@@ -59,6 +73,9 @@ func TestDocumentedErrors(t *testing.T) {
 		{"capture unknown order", "PUT", order + "v1-none/capture", `{"merchant_capture_reference":"c"}`, 422, "ORDER_NOT_FOUND", ""},
 		{"capture without reference", "PUT", order + held + "/capture", `{}`, 400, "INVALID_REQUEST", "Merchant Capture Reference must not be empty"},
 		{"capture nothing paid", "PUT", order + created + "/capture", `{"merchant_capture_reference":"c"}`, 422, "OPERATION_NOT_ALLOWED", "The specified operation cannot be made because required precondition has failed"},
+		{"capture reference in another case", "PUT", order + held + "/capture", `{"merchantCaptureReference":"c","Merchant_capture_reference":"c"}`, 400, "INVALID_REQUEST", "Merchant Capture Reference must not be empty"},
+		{"capture below a rupee", "PUT", order + held + "/capture", `{"merchant_capture_reference":"c","capture_amount":{"value":99,"currency":"INR"}}`, 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
+		{"capture nothing", "PUT", order + held + "/capture", `{"merchant_capture_reference":"c","capture_amount":{"value":0,"currency":"INR"}}`, 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
 		{"capture cancelled", "PUT", order + voided + "/capture", `{"merchant_capture_reference":"c"}`, 422, "ORDER_CANCELLED", ""},
 		{"capture again", "PUT", order + taken + "/capture", `{"merchant_capture_reference":"c2"}`, 422, "OPERATION_NOT_ALLOWED", ""},
 		{"capture too much", "PUT", order + held + "/capture", `{"merchant_capture_reference":"c","capture_amount":{"value":5001,"currency":"INR"}}`, 422, "AMOUNT_LIMIT_EXCEEDED", ""},
@@ -72,6 +89,10 @@ func TestDocumentedErrors(t *testing.T) {
 		{"refund a refund", "POST", "/api/pay/v1/refunds/" + refund, body(`"r"`, ok, ""), 422, "OPERATION_NOT_ALLOWED", ""},
 		{"refund too much", "POST", "/api/pay/v1/refunds/" + taken, body(`"r"`, `{"value":4901,"currency":"INR"}`, ""), 422, "AMOUNT_LIMIT_EXCEEDED", ""},
 		{"refund under the order's reference", "POST", "/api/pay/v1/refunds/" + taken, body(`"taken"`, `{"value":100,"currency":"INR"}`, ""), 422, "DUPLICATE_REQUEST", "The request has already been processed"},
+		{"refund below a rupee", "POST", "/api/pay/v1/refunds/" + taken, body(`"r"`, `{"value":99,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
+		{"refund in another case", "POST", "/api/pay/v1/refunds/" + taken, `{"MERCHANT_ORDER_REFERENCE":"r"}`, 400, "INVALID_REQUEST", "Merchant Order Reference must not be empty"},
+		{"refund what is refunded", "POST", "/api/pay/v1/refunds/" + returned, body(`"r"`, `{"value":100,"currency":"INR"}`, ""), 422, "OPERATION_NOT_ALLOWED", ""},
+		{"refund the rest below a rupee", "POST", "/api/pay/v1/refunds/" + nearly, `{"merchant_order_reference":"r"}`, 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
 		{"refund unknown order", "POST", "/api/pay/v1/refunds/v1-none", body(`"r"`, ok, ""), 422, "ORDER_NOT_FOUND", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,8 @@ package pluraltest
 
 import (
 	"encoding/binary"
+	"fmt"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -18,6 +20,14 @@ const (
 	ApplyPendingFail Effect = "pending, failed" // it is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // it is accepted and fails: status FAILED
 )
+
+// canFail tells whether PENDING and FAILED results fit an operation. To any other,
+// such an effect is ApplyNow.
+func canFail(op string) bool {
+	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
+}
+
+func isRead(op string) bool { return op == OpOrdersGet || op == OpOrdersGetByReference }
 
 // Answer says what a faulted request's client gets.
 type Answer string
@@ -37,7 +47,7 @@ const (
 	AnswerEmpty         Answer = "empty"              // 200 without a body
 	AnswerErrorInOK     Answer = "error in 200"       // 200 with {"code":Code,...}
 	AnswerRedirect      Answer = "redirect"           // 307 to another path
-	AnswerStale         Answer = "stale"              // a read: the document before its last change, or not found
+	AnswerStale         Answer = "stale"              // a read: the document before its last change, or not found; else the normal answer
 	AnswerNoCaptureData Answer = "no capture data"    // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"          // the normal document without parent_order_id
 	AnswerOtherOrder    Answer = "other order"        // the normal document under another order's id and reference
@@ -55,8 +65,8 @@ type Fault struct {
 	Effect     Effect
 	Answer     Answer
 	Delay      time.Duration // of ApplyLater, ApplyPending, AnswerSlowHeaders and AnswerSlowBody
-	Reads      int           // of ApplyPending: how many reads of the order see PENDING
-	Status     int           // of AnswerStatus and AnswerHTML
+	Reads      int           // of ApplyPending: how many reads of the order, or of a refund or its parent, see PENDING
+	Status     int           // of AnswerStatus and AnswerHTML, 200 to 599
 	Code       string        // of AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
 	RetryAfter string        // the Retry-After header, in seconds or as a date; none when empty
 	Size       int           // of AnswerHuge, bytes
@@ -65,7 +75,8 @@ type Fault struct {
 // After is the fault with another delay.
 func (f Fault) After(d time.Duration) Fault { f.Delay = d; return f }
 
-// AfterReads is a PENDING fault that becomes final once n reads have seen it.
+// AfterReads is a PENDING fault that becomes final once n reads have seen it. A
+// read of the parent sees a refund too, and counts.
 func (f Fault) AfterReads(n int) Fault { f.Reads = n; return f }
 
 // String is the fault's name.
@@ -140,7 +151,7 @@ var (
 	OtherOrder           = Fault{Name: "OtherOrder", Answer: AnswerOtherOrder}
 
 	// PendingResult answers PENDING; the write succeeds Delay later, or after Reads
-	// reads of the order.
+	// reads of the order. Reads of a refund's parent count as reads of the refund.
 	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
 	// PendingThenFailed answers PENDING; the write fails Delay later.
 	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
@@ -163,11 +174,54 @@ var (
 )
 
 // StatusFault answers a status, such as 408, 409, 425 or 503, with a code of
-// your own, before or after the request is applied.
+// your own, before or after the request is applied. It panics when the status is
+// none of an answer, 200 to 599, or the effect is unknown.
 func StatusFault(status int, code string, effect Effect) Fault {
-	return Fault{
+	f := Fault{
 		Name: "Status " + itoa(status) + " " + code, Effect: effect, Answer: AnswerStatus,
 		Status: status, Code: code, Delay: defaultDelay,
+	}
+	mustMakeSense("StatusFault", f)
+	return f
+}
+
+// problem is what makes no sense about a fault; "" when it is well.
+func (f Fault) problem() string {
+	switch {
+	case !slices.Contains(effects(), f.Effect):
+		return fmt.Sprintf("there is no effect %q", f.Effect)
+	case !slices.Contains(answers(), f.Answer):
+		return fmt.Sprintf("there is no answer %q", f.Answer)
+	case (f.Answer == AnswerStatus || f.Answer == AnswerHTML) && (f.Status < http.StatusOK || f.Status > 599):
+		return fmt.Sprintf("status %d is none of an answer", f.Status)
+	case f.Delay < 0:
+		return fmt.Sprintf("the delay %v is negative", f.Delay)
+	case f.Reads < 0:
+		return fmt.Sprintf("the number of reads %d is negative", f.Reads)
+	case f.Size < 0:
+		return fmt.Sprintf("the size %d is negative", f.Size)
+	}
+	return ""
+}
+
+// mustMakeSense panics over a fault that makes none, as regexp.MustCompile does.
+func mustMakeSense(caller string, faults ...Fault) {
+	for _, f := range faults {
+		if problem := f.problem(); problem != "" {
+			panic("pluraltest: " + caller + ": fault " + f.String() + ": " + problem)
+		}
+	}
+}
+
+func effects() []Effect {
+	return []Effect{ApplyNow, ApplyNever, ApplyLater, ApplyPending, ApplyPendingFail, ApplyFail}
+}
+
+func answers() []Answer {
+	return []Answer{
+		AnswerNormal, AnswerRefused, AnswerHang, AnswerReset, AnswerClose, AnswerStreamReset, AnswerThenClose, AnswerTruncated,
+		AnswerStatus, AnswerHTML, AnswerEmpty, AnswerErrorInOK, AnswerRedirect, AnswerStale, AnswerNoCaptureData, AnswerNoParent,
+		AnswerOtherOrder, AnswerSlowHeaders, AnswerSlowBody, AnswerHuge,
 	}
 }
 
@@ -227,11 +281,10 @@ func FaultsFor(op string) []Fault {
 
 // fits tells whether a fault means anything for an operation.
 func (f Fault) fits(op string) bool {
-	write := op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
-	read := op == OpOrdersGet || op == OpOrdersGetByReference
+	read := isRead(op)
 	switch f.Effect {
 	case ApplyPending, ApplyPendingFail, ApplyFail:
-		if !write {
+		if !canFail(op) {
 			return false
 		}
 	case ApplyLater:
@@ -256,7 +309,22 @@ func (f Fault) fits(op string) bool {
 	}
 }
 
-// randomPlan is the plan of WithRandomFaults.
+// RandomFaults is a plan for [Server.SetFaultPlan] that faults the given share (0
+// to 1) of the requests, each with one of the faults that fit its operation;
+// without any, with one of [FaultsFor]. A request's fate depends on the seed, its
+// operation, its references and how often it has been sent, not on what other
+// goroutines do: a seed replays. It panics when the share is none, or a fault makes
+// no sense; see [Server.Inject].
+func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
+	if !(rate >= 0 && rate <= 1) {
+		panic(fmt.Sprintf("pluraltest: RandomFaults: %v is no share, 0 to 1", rate))
+	}
+	mustMakeSense("RandomFaults", faults...)
+	plan := &randomPlan{seed: seedBytes(seed), rate: rate, faults: slices.Clone(faults)}
+	return plan.decide
+}
+
+// randomPlan is the plan of RandomFaults.
 type randomPlan struct {
 	seed   []byte
 	rate   float64

@@ -2,6 +2,7 @@ package pluraltest_test
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,14 +15,14 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// effects is what the books hold for one write.
+// effects is what the books hold of one operation: of a read, nothing.
 func effects(srv *pluraltest.Server, op, id string) int {
 	switch op {
 	case pluraltest.OpCapturesCreate:
 		return len(srv.Captures(id))
 	case pluraltest.OpCancelsCreate:
 		return len(srv.Cancels(id))
-	default:
+	case pluraltest.OpRefundsCreate:
 		n := 0
 		for _, r := range srv.Refunds(id) {
 			if r.Status == pluraltest.StatusProcessed {
@@ -29,90 +30,164 @@ func effects(srv *pluraltest.Server, op, id string) int {
 			}
 		}
 		return n
+	case pluraltest.OpOrdersCreate:
+		return len(srv.OrdersByReference("ref"))
+	case pluraltest.OpToken:
+		return srv.TokensIssued() - 1 // the helper has one
+	default:
+		return 0
 	}
 }
 
-func write(ctx context.Context, a *api, op, id string) (reply, error) {
+// operate makes the request of an operation.
+func operate(ctx context.Context, a *api, op, id string) (reply, error) {
 	switch op {
 	case pluraltest.OpCapturesCreate:
 		return a.try(ctx, "PUT", "/api/pay/v1/orders/"+id+"/capture", `{"merchant_capture_reference":"ref"}`)
 	case pluraltest.OpCancelsCreate:
 		return a.try(ctx, "PUT", "/api/pay/v1/orders/"+id+"/cancel", "")
-	default:
+	case pluraltest.OpRefundsCreate:
 		return a.try(ctx, "POST", "/api/pay/v1/refunds/"+id, `{"merchant_order_reference":"ref","order_amount":{"value":100,"currency":"INR"}}`)
+	case pluraltest.OpOrdersCreate:
+		return a.try(ctx, "POST", "/api/checkout/v1/orders", `{"merchant_order_reference":"ref","order_amount":{"value":100,"currency":"INR"}}`)
+	case pluraltest.OpOrdersGet:
+		return a.try(ctx, "GET", "/api/pay/v1/orders/"+id, "")
+	case pluraltest.OpOrdersGetByReference:
+		return a.try(ctx, "GET", "/api/pay/v1/orders/reference/order", "")
+	default:
+		return a.try(ctx, "POST", "/api/auth/v1/token", tokenBody(a.srv.ClientID, a.srv.ClientSecret, "client_credentials"))
 	}
 }
 
-// TestEveryFaultKeepsItsWord holds the log against the books: for each write and
+func isRead(op string) bool {
+	return op == pluraltest.OpOrdersGet || op == pluraltest.OpOrdersGetByReference
+}
+
+// TestEveryFaultKeepsItsWord holds the log against the books: for each operation and
 // each fault, what the log says of the effect is what happened, at once and later.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
 	for name, opts := range bubbleProtocols() {
-		for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate} {
+		for _, op := range []string{
+			pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate,
+			pluraltest.OpOrdersGet, pluraltest.OpOrdersGetByReference, pluraltest.OpToken,
+		} {
 			for _, fault := range pluraltest.FaultsFor(op) {
 				if fault.Answer == pluraltest.AnswerHuge {
 					fault.Size = 1 << 20 // long enough, and much faster
 				}
 				t.Run(name+"/"+op+"/"+fault.String(), func(t *testing.T) {
 					t.Parallel()
-					synctest.Test(t, func(t *testing.T) {
-						srv := pluraltest.New(opts...)
-						defer srv.Close()
-						a := newAPI(t, srv)
-						id := authorized(t, srv, "order", 5000)
-						if op == pluraltest.OpRefundsCreate {
-							require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
-						}
-						srv.Inject(pluraltest.On(op), fault)
-
-						ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-						defer cancel()
-						first, err := write(ctx, a, op, id)
-						checkAnswer(t, fault, first, err)
-						pass(time.Minute)
-						synctest.Wait()
-
-						log := srv.FaultLog()
-						require.Len(t, log, 1)
-						require.Equal(t, fault, log[0].Fault)
-						switch fault.Effect {
-						case pluraltest.ApplyNow:
-							require.Equal(t, pluraltest.EffectApplied, log[0].Effect)
-						case pluraltest.ApplyLater, pluraltest.ApplyPending:
-							require.Equal(t, pluraltest.EffectAppliedLate, log[0].Effect)
-						case pluraltest.ApplyNever:
-							require.Equal(t, pluraltest.EffectNotApplied, log[0].Effect)
-						case pluraltest.ApplyPendingFail, pluraltest.ApplyFail:
-							require.Equal(t, pluraltest.EffectFailed, log[0].Effect)
-						}
-						want := 0
-						if log[0].Effect == pluraltest.EffectApplied || log[0].Effect == pluraltest.EffectAppliedLate {
-							want = 1
-						}
-						require.Equal(t, want, effects(srv, op, id))
-
-						again, err := write(t.Context(), a, op, id)
-						require.NoError(t, err, "the next request is served as usual")
-						if fault.Effect == pluraltest.ApplyNever {
-							require.Equal(t, 200, again.status, "%s", again.body)
-						}
-						if fault.Effect != pluraltest.ApplyPendingFail && fault.Effect != pluraltest.ApplyFail {
-							require.Equal(t, 1, effects(srv, op, id))
-						}
-						srv.AssertExactlyOnce(t)
-					})
+					synctest.Test(t, func(t *testing.T) { keepsItsWord(t, op, fault, opts) })
 				})
 			}
 		}
 	}
 }
 
-func checkAnswer(t *testing.T, fault pluraltest.Fault, r reply, err error) {
+func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []pluraltest.Option) {
+	t.Helper()
+	srv := pluraltest.New(opts...)
+	defer srv.Close()
+	a := newAPI(t, srv)
+	id := authorized(t, srv, "order", 5000)
+	if op == pluraltest.OpRefundsCreate {
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+	}
+	srv.Inject(pluraltest.On(op), fault)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	first, err := operate(ctx, a, op, id)
+	checkAnswer(t, op, fault, first, err)
+	pass(time.Minute)
+	synctest.Wait()
+
+	log := srv.FaultLog()
+	require.Len(t, log, 1)
+	require.Equal(t, fault, log[0].Fault)
+	require.Equal(t, promised(op, fault), log[0].Effect)
+	applied := 0
+	if log[0].Effect == pluraltest.EffectApplied || log[0].Effect == pluraltest.EffectAppliedLate {
+		applied = 1
+	}
+	require.Equal(t, applied, effects(srv, op, id))
+
+	again, err := operate(t.Context(), a, op, id)
+	require.NoError(t, err, "the next request is served as usual")
+	failed := log[0].Effect == pluraltest.EffectFailed
+	if applied == 0 && !failed {
+		require.Equal(t, 200, again.status, "%s", again.body)
+	}
+	want := map[bool]int{true: 0, false: 1}[isRead(op) || failed && op != pluraltest.OpRefundsCreate]
+	if op == pluraltest.OpToken {
+		want = applied + 1
+	}
+	if !failed {
+		require.Equal(t, want, effects(srv, op, id))
+	}
+	srv.AssertExactlyOnce(t)
+}
+
+// promised is what the log has to say of a fault in the end.
+func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
+	switch fault.Effect {
+	case pluraltest.ApplyLater, pluraltest.ApplyPending:
+		return pluraltest.EffectAppliedLate
+	case pluraltest.ApplyPendingFail, pluraltest.ApplyFail:
+		return pluraltest.EffectFailed
+	case pluraltest.ApplyNow:
+		if !isRead(op) {
+			return pluraltest.EffectApplied
+		}
+	case pluraltest.ApplyNever:
+	}
+	return pluraltest.EffectNotApplied
+}
+
+// TestFaultThatDoesNotFit has operations meet faults that mean nothing to them: they are carried out, and the log says so.
+func TestFaultThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	unfit := []pluraltest.Fault{pluraltest.FailedResult, pluraltest.PendingResult, pluraltest.PendingThenFailed}
+	for op, faults := range map[string][]pluraltest.Fault{
+		pluraltest.OpOrdersCreate:   append([]pluraltest.Fault{pluraltest.StaleRead}, unfit...),
+		pluraltest.OpToken:          append([]pluraltest.Fault{pluraltest.StaleRead}, unfit...),
+		pluraltest.OpCapturesCreate: {pluraltest.StaleRead, pluraltest.ParentAbsent},
+		pluraltest.OpCancelsCreate:  {pluraltest.StaleRead, pluraltest.CaptureDataAbsent},
+		pluraltest.OpOrdersGet:      unfit,
+	} {
+		for _, fault := range faults {
+			t.Run(op+"/"+fault.Name, func(t *testing.T) {
+				t.Parallel()
+				srv := pluraltest.New()
+				defer srv.Close()
+				a := newAPI(t, srv)
+				id := authorized(t, srv, "order", 5000)
+				srv.Inject(pluraltest.On(op), fault)
+				r, err := operate(t.Context(), a, op, id)
+				require.NoError(t, err)
+				require.Equal(t, 200, r.status, "%s", r.body)
+				want := map[bool]int{true: 0, false: 1}[isRead(op)]
+				require.Equal(t, want, effects(srv, op, id))
+				state := map[bool]pluraltest.EffectState{true: pluraltest.EffectNotApplied, false: pluraltest.EffectApplied}[isRead(op)]
+				require.Equal(t, state, srv.FaultLog()[0].Effect)
+			})
+		}
+	}
+}
+
+func checkAnswer(t *testing.T, op string, fault pluraltest.Fault, r reply, err error) {
 	t.Helper()
 	switch fault.Answer {
 	case pluraltest.AnswerHang:
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-	case pluraltest.AnswerRefused, pluraltest.AnswerReset, pluraltest.AnswerClose, pluraltest.AnswerStreamReset, pluraltest.AnswerTruncated:
+	case pluraltest.AnswerRefused, pluraltest.AnswerReset, pluraltest.AnswerClose, pluraltest.AnswerTruncated:
+		require.Error(t, err)
+	case pluraltest.AnswerStreamReset:
+		if isRead(op) && err == nil {
+			require.Equal(t, 200, r.status, "net/http has repeated what it can rewind")
+			return
+		}
 		require.Error(t, err)
 	case pluraltest.AnswerStatus, pluraltest.AnswerHTML:
 		require.NoError(t, err)
@@ -135,7 +210,10 @@ func checkAnswer(t *testing.T, fault pluraltest.Fault, r reply, err error) {
 	default:
 		require.NoError(t, err)
 		require.Equal(t, 200, r.status, "%s", r.body)
-		data := r.data(t)
+		data := r.doc(t)
+		if op != pluraltest.OpToken && op != pluraltest.OpOrdersCreate {
+			data = r.data(t)
+		}
 		switch fault.Effect {
 		case pluraltest.ApplyPending, pluraltest.ApplyPendingFail:
 			require.Equal(t, "PENDING", data["status"])
@@ -148,6 +226,11 @@ func checkAnswer(t *testing.T, fault pluraltest.Fault, r reply, err error) {
 			require.NotContains(t, string(r.body), "capture_data")
 		case pluraltest.AnswerNoParent:
 			require.NotContains(t, data, "parent_order_id")
+		case pluraltest.AnswerStale:
+			require.Equal(t, "CREATED", data["status"])
+		case pluraltest.AnswerOtherOrder:
+			require.NotEqual(t, "order", data["merchant_order_reference"])
+			require.NotEmpty(t, data["order_id"])
 		case pluraltest.AnswerHuge:
 			require.Greater(t, len(r.body), fault.Size)
 		default:
@@ -169,6 +252,26 @@ func TestPendingUntilRead(t *testing.T) {
 	require.Equal(t, "PENDING", a.get(id).data(t)["status"])
 	require.Equal(t, "PROCESSED", a.get(id).data(t)["status"])
 	require.Len(t, srv.Captures(id), 1)
+}
+
+// TestPendingRefundUntilRead has reads of the parent count as reads of its refund.
+func TestPendingRefundUntilRead(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.New()
+	t.Cleanup(srv.Close)
+	a := newAPI(t, srv)
+	id := authorized(t, srv, "order", 5000)
+	require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+	srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingResult.AfterReads(3))
+	refund := a.refund(id, `{"merchant_order_reference":"back"}`).data(t)
+	require.Equal(t, "PENDING", refund["status"])
+	for _, path := range []string{id, "reference/order", refund["order_id"].(string)} {
+		require.Equal(t, 200, a.get(path).status)
+		require.Equal(t, "PENDING", srv.Refunds(id)[0].Status)
+	}
+	parent := a.get(id).data(t)
+	require.Equal(t, "FULLY_REFUNDED", parent["status"])
+	require.Equal(t, "PROCESSED", parent["refunds"].([]any)[0].(map[string]any)["status"])
 }
 
 func TestFlushCompletesWhatWaits(t *testing.T) {
@@ -196,6 +299,45 @@ func TestLateEffectMeetsAClosedOrder(t *testing.T) {
 	require.Equal(t, 200, a.cancel(id).status)
 	srv.Flush()
 	require.Empty(t, srv.Captures(id))
+	require.Equal(t, pluraltest.EffectRejected, srv.FaultLog()[0].Effect)
+}
+
+// TestLateEffectIsAdmittedOnArrival has requests that no effect can come of later.
+func TestLateEffectIsAdmittedOnArrival(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*http.Request){
+		"token":        func(r *http.Request) { r.Header.Set("Authorization", "Bearer nonsense") },
+		"content type": func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.New()
+			t.Cleanup(srv.Close)
+			a := newAPI(t, srv)
+			id := authorized(t, srv, "order", 5000)
+			srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ApplyLateTimedOut.After(time.Hour))
+			req := a.request(t.Context(), "PUT", "/api/pay/v1/orders/"+id+"/capture", `{"merchant_capture_reference":"c"}`)
+			spoil(req)
+			resp, err := a.client.Do(req)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, 504, resp.StatusCode)
+			require.Equal(t, pluraltest.EffectRejected, srv.FaultLog()[0].Effect)
+			srv.Flush()
+			require.Empty(t, srv.Captures(id))
+		})
+	}
+}
+
+func TestStaleReadNeedsAToken(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.New()
+	t.Cleanup(srv.Close)
+	a := newAPI(t, srv)
+	id := authorized(t, srv, "order", 5000)
+	a.token = "nonsense"
+	srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.StaleRead)
+	require.Equal(t, "UNAUTHORIZED", a.get(id).code(t))
 	require.Equal(t, pluraltest.EffectRejected, srv.FaultLog()[0].Effect)
 }
 
@@ -263,6 +405,72 @@ func TestFaultPlan(t *testing.T) {
 	require.Len(t, asked, 3)
 }
 
+// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet: they ask no plan and take nothing from a queue.
+func TestPlanIsAskedAboutOperationsOnly(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	srv.Handle("/page", http.NotFoundHandler())
+	p := newPayer(t, srv, pluraltest.OrderSpec{})
+	a := newAPI(t, srv)
+	all := func() {
+		require.Equal(t, 200, p.open().status)
+		require.Equal(t, 404, a.do("GET", "/page", "").status)
+		require.Equal(t, 404, a.do("GET", "/api/nowhere", "").status)
+		require.Equal(t, 405, a.do("DELETE", "/api/auth/v1/token", "").status)
+	}
+	srv.Inject(pluraltest.Match{}, pluraltest.Refuse)
+	all()
+	require.Len(t, srv.QueuedFaults(), 1)
+	srv.ClearFaults()
+	srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		t.Errorf("asked about %s %s", r.Method, r.Path)
+		return pluraltest.Refuse
+	})
+	all()
+	require.Empty(t, srv.FaultLog())
+}
+
+func TestNonsenseIsRefused(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.New()
+	t.Cleanup(srv.Close)
+	for _, tt := range []struct {
+		fault pluraltest.Fault
+		want  string
+	}{
+		{pluraltest.Fault{Answer: "gibberish"}, `fault answer gibberish, effect : there is no answer "gibberish"`},
+		{pluraltest.Fault{Name: "Mine", Effect: "perhaps"}, `fault Mine: there is no effect "perhaps"`},
+		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerStatus}, "fault Mine: status 0 is none of an answer"},
+		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerHTML, Status: 600}, "status 600"},
+		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerHTML, Status: 100}, "status 100"},
+		{pluraltest.ApplyLate.After(-time.Second), "fault ApplyLate: the delay -1s is negative"},
+		{pluraltest.PendingResult.AfterReads(-1), "fault PendingResult: the number of reads -1 is negative"},
+		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerHuge, Size: -5}, "fault Mine: the size -5 is negative"},
+	} {
+		for caller, call := range map[string]func(){
+			"Inject":       func() { srv.Inject(pluraltest.Match{}, pluraltest.NoFault, tt.fault) },
+			"RandomFaults": func() { pluraltest.WithRandomFaults(1, 0.5, pluraltest.NoFault, tt.fault) },
+		} {
+			said := panicOf(call)
+			require.Contains(t, said, "pluraltest: "+caller+": fault ")
+			require.Contains(t, said, tt.want)
+		}
+	}
+	require.Equal(t, `pluraltest: StatusFault: fault Status 0 : status 0 is none of an answer`, panicOf(func() { pluraltest.StatusFault(0, "", pluraltest.ApplyNow) }))
+	require.Contains(t, panicOf(func() { pluraltest.StatusFault(503, "", "perhaps") }), `no effect "perhaps"`)
+	for _, rate := range []float64{-0.1, 1.1, math.NaN()} {
+		require.Contains(t, panicOf(func() { pluraltest.RandomFaults(1, rate) }), "is no share, 0 to 1")
+	}
+	require.Empty(t, srv.QueuedFaults())
+}
+
+// panicOf is what a function says when it panics; "" when it does not.
+func panicOf(f func()) (said string) {
+	defer func() { said, _ = recover().(string) }()
+	f()
+	return ""
+}
+
 // quickFaults is every fault but HugeBody.
 func quickFaults() []pluraltest.Fault {
 	return slices.DeleteFunc(pluraltest.AllFaults(), func(f pluraltest.Fault) bool { return f == pluraltest.HugeBody })
@@ -286,7 +494,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 				id := authorized(t, srv, ref, 5000)
 				for range 3 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-					_, _ = write(ctx, a, pluraltest.OpCapturesCreate, id)
+					_, _ = operate(ctx, a, pluraltest.OpCapturesCreate, id)
 					cancel()
 					synctest.Wait() // a connection that is being closed is closed
 				}

@@ -29,15 +29,20 @@ type rule struct {
 
 // Inject queues faults for the requests that match: the first takes the first
 // fault, the next the second; then they are served as usual. Queues are tried in
-// the order they were made, before the fault plan.
+// the order they were made, before the fault plan. Inject panics over a fault that
+// makes no sense: an Answer or an Effect that does not exist, a Status that is none
+// where the answer has one, a negative Delay, Reads or Size.
 func (s *Server) Inject(match Match, faults ...Fault) {
+	mustMakeSense("Inject", faults...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
 }
 
 // SetFaultPlan asks plan about each request that no injected fault is queued for.
-// A nil plan is health. The plan may be called from several goroutines at once.
+// A nil plan is health. The plan may be called from several goroutines at once. A
+// fault of it that makes no sense cuts the connection and is reported, as a panic
+// of the plan is; see [NewServer].
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,6 +125,7 @@ func (s *Server) decide(req *Request, name string) Fault {
 	if !decided && plan != nil {
 		fault = plan(*req)
 	}
+	mustMakeSense("fault plan", fault) // what is queued has been looked at
 	return fault
 }
 
@@ -158,7 +164,7 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if fault.Answer == AnswerRefused {
+	if fault.Answer == AnswerRefused && fault.problem() == "" {
 		s.log(req, fault, EffectNotApplied)
 		return true, ""
 	}

@@ -78,15 +78,16 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 	}
 }
 
-// countRead notes that a client is about to read the order. The read after the
-// last one that was to see PENDING sees the final state.
+// countRead notes that a client is about to read the order, and its refunds with
+// it. The read after the last one that was to see PENDING sees the final state.
 func (s *Server) countRead(o *order) {
-	p := o.pending
-	switch {
-	case p == nil || !p.byReads:
-	case p.reads > 0:
-		p.reads--
-	default:
-		s.runJob(p.job)
+	for _, each := range append([]*order{o}, o.refunds...) {
+		switch p := each.pending; {
+		case p == nil || !p.byReads:
+		case p.reads > 0:
+			p.reads--
+		default:
+			s.runJob(p.job)
+		}
 	}
 }

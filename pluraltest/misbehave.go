@@ -40,6 +40,22 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverCo
 	s.reply(w, r, conn, req, a, f)
 }
 
+// resultOf is how an operation ends under an effect.
+func resultOf(op string, e Effect) resultMode {
+	switch {
+	case !canFail(op):
+		return resultDone
+	case e == ApplyPending:
+		return resultPending
+	case e == ApplyPendingFail:
+		return resultPendingFails
+	case e == ApplyFail:
+		return resultFailed
+	default:
+		return resultDone
+	}
+}
+
 // apply runs the operation under the fault's effect. late is nil or schedules the
 // effect of ApplyLater.
 func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
@@ -47,35 +63,28 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	c.view.noCaptureData = f.Answer == AnswerNoCaptureData
 	c.view.noParent = f.Answer == AnswerNoParent
 	c.view.otherOrder = f.Answer == AnswerOtherOrder
-	switch f.Effect {
-	case ApplyPending:
-		c.result = resultPending
-	case ApplyPendingFail:
-		c.result = resultPendingFails
-	case ApplyFail:
-		c.result = resultFailed
-	case ApplyNow, ApplyNever, ApplyLater:
-	}
+	c.result = resultOf(run.op, f.Effect)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f != NoFault {
 		c.record = s.log(req, f, EffectNotApplied)
 	}
-	switch {
-	case f.Effect == ApplyNever:
+	if f.Effect == ApplyNever {
 		return errInternal.answer(), nil
+	}
+	if refused := s.refusal(c, run); refused != nil {
+		c.record.settle(EffectRejected, s.now())
+		return refused.answer(), nil
+	}
+	switch {
 	case f.Effect == ApplyLater:
-		if run.op != OpToken && !s.authorized(c.Header) {
-			c.record.settle(EffectRejected, s.now())
-			return errUnauthorized.answer(), nil
-		}
 		c.record.settle(EffectWaiting, s.now())
 		return errInternal.answer(), func() { s.applyLater(c, run, f.Delay) }
-	case f.Answer == AnswerStale:
+	case f.Answer == AnswerStale && isRead(run.op):
 		return s.readStale(c), nil
 	}
-	a = s.run(c, run)
+	a = run.run(s, c)
 	switch {
 	case !a.applied && a.status >= http.StatusBadRequest:
 		c.record.settle(EffectRejected, s.now())

@@ -1,7 +1,9 @@
 package pluraltest
 
 import (
+	"log"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -23,21 +25,25 @@ type config struct {
 	accessTokens   []string
 	tokenLifetime  time.Duration
 	tokenAnswer    TokenAnswer
-	tokenErrors    TokenError
-	checkoutErrors CheckoutError
+	tokenErrors    TokenErrorShape
+	checkoutErrors CheckoutErrorShape
 	orderDup       DuplicateMode
 	refundDup      DuplicateMode
 	captureDup     DuplicateMode
-	notFound       NotFound
+	notFound       NotFoundShape
 	statusName     string
 	emptyFields    bool
 	plan           func(Request) Fault
-	random         *randomPlan
+	random         func(Request) Fault // asked when there is no plan
 	webhook        webhookConfig
 	outbound       *http.Client
+	guide          bool
+	report         reportFunc // of what is wrong with the emulator, a fault plan or a page
+	mention        reportFunc // of a panic of WithWebhookHandler's handler
 }
 
 func newConfig(opts []Option) config {
+	stderr := log.New(os.Stderr, "", log.LstdFlags).Printf
 	c := config{
 		addr:          "127.0.0.1:0",
 		clock:         time.Now,
@@ -51,6 +57,8 @@ func newConfig(opts []Option) config {
 			timeout:  5 * time.Second,
 			scale:    1,
 		},
+		report:  stderr,
+		mention: stderr,
 	}
 	for _, opt := range opts {
 		opt(&c)
@@ -62,8 +70,8 @@ func newConfig(opts []Option) config {
 // Only [Start] and [NewServer] listen.
 func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 
-// WithSeed makes ids, secrets and tokens repeatable. Without it each server has
-// its own.
+// WithSeed makes credentials repeatable and, together with [WithClock], ids and
+// tokens, for the time is a part of those. Without it each server has its own.
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seedBytes(seed) } }
 
 // WithClock sets the clock that stamps documents, tokens and webhooks and that
@@ -94,8 +102,8 @@ func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhoo
 func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = id } }
 
 // WithPaymentRetries sets how many more times a payer may try after a failed
-// payment; 10 without it. With 0 the first failure is final.
-func WithPaymentRetries(n int) Option { return func(c *config) { c.retries = n } }
+// payment; 10 without it. With 0, or less, the first failure is final.
+func WithPaymentRetries(n int) Option { return func(c *config) { c.retries = max(n, 0) } }
 
 // WithWAF answers orders whose callback URL is on a local host with the HTML 403
 // of the firewall that guards the real service.
@@ -127,30 +135,33 @@ const (
 // WithTokenAnswer selects how the token endpoint tells a token's lifetime.
 func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.tokenAnswer = form } }
 
-// TokenError is the shape in which the token endpoint refuses credentials.
-type TokenError int
+// TokenErrorShape is the shape in which the token endpoint refuses credentials.
+type TokenErrorShape int
 
-// The two shapes of a token error.
+// The two shapes of a token error. Of the first, only a 401 is the gateway's own:
+// an unsupported grant gets a 422 in the API's shape, {"code","message"}.
 const (
-	TokenErrorGateway TokenError = iota // {"status":401,"type":"","message":...,"traceId":...}
-	TokenErrorOAuth                     // {"error":...,"error_description":...}
+	TokenErrorGateway TokenErrorShape = iota // {"status":401,"type":"","message":...,"traceId":...}
+	TokenErrorOAuth                          // {"error":...,"error_description":...}
 )
 
 // WithTokenErrors selects the shape in which credentials are refused.
-func WithTokenErrors(shape TokenError) Option { return func(c *config) { c.tokenErrors = shape } }
+func WithTokenErrors(shape TokenErrorShape) Option {
+	return func(c *config) { c.tokenErrors = shape }
+}
 
-// CheckoutError is the shape of an error of POST /api/checkout/v1/orders.
-type CheckoutError int
+// CheckoutErrorShape is the shape of an error of POST /api/checkout/v1/orders.
+type CheckoutErrorShape int
 
 // The shapes of a checkout error.
 const (
-	CheckoutErrorCode         CheckoutError = iota // {"code","message"}, the documented one
-	CheckoutErrorResponseCode                      // {"response_code","response_message"}
-	CheckoutErrorMessage                           // {"error_message"}
+	CheckoutErrorCode         CheckoutErrorShape = iota // {"code","message"}, the documented one
+	CheckoutErrorResponseCode                           // {"response_code","response_message"}
+	CheckoutErrorMessage                                // {"error_message"}
 )
 
 // WithCheckoutErrors selects the shape of the checkout endpoint's errors.
-func WithCheckoutErrors(shape CheckoutError) Option {
+func WithCheckoutErrors(shape CheckoutErrorShape) Option {
 	return func(c *config) { c.checkoutErrors = shape }
 }
 
@@ -180,18 +191,21 @@ func WithDuplicateCaptures(mode DuplicateMode) Option {
 	return func(c *config) { c.captureDup = mode }
 }
 
-// NotFound is how a missing order is reported.
-type NotFound int
+// NotFoundShape is how a missing order is reported.
+type NotFoundShape int
+
+// NotFound is the former name of [NotFoundShape].
+type NotFound = NotFoundShape
 
 // The documented answers to a missing order.
 const (
-	NotFound422     NotFound = iota // 422 ORDER_NOT_FOUND, the published sample
-	NotFound404                     // 404 ORDER_NOT_FOUND, the published table
-	NotFoundInquiry                 // by reference 400 INVALID_REQUEST "No matching records found for the inquiry", else 422
+	NotFound422     NotFoundShape = iota // 422 ORDER_NOT_FOUND, the published sample
+	NotFound404                          // 404 ORDER_NOT_FOUND, the published table
+	NotFoundInquiry                      // by reference 400 INVALID_REQUEST "No matching records found for the inquiry", else 422
 )
 
 // WithNotFound selects how a missing order is reported.
-func WithNotFound(form NotFound) Option { return func(c *config) { c.notFound = form } }
+func WithNotFound(form NotFoundShape) Option { return func(c *config) { c.notFound = form } }
 
 // WithCallbackStatusName names the status field of the browser's return:
 // "status" without it, "payment_status" in one of the vendor's guides.
@@ -210,13 +224,14 @@ type Quirk uint
 
 // The oddities, all seen in the vendor's own samples.
 const (
-	QuirkCamelCasePoints           Quirk = 1 << iota // webhooks of orders paid with points have camelCase names
+	QuirkCamelCasePoints           Quirk = 1 << iota // webhooks of orders paid with points have camelCase names, and say less of payments
 	QuirkStringPreAuth                               // pre_auth is a string: "true", "false"
 	QuirkPreAuthFalse                                // pre_auth reads false once the hold is captured
 	QuirkNanoseconds                                 // timestamps have nine decimals
 	QuirkRefundInParent                              // refund webhooks carry the parent order with the refund inside
 	QuirkCaptureDataObject                           // capture_data is an object, not an array
 	QuirkCancelledPaymentProcessed                   // payments of a cancelled order read PROCESSED
+	QuirkEmptyLists                                  // refunds and capture_data are [], payment_option is {}, where there is nothing in them
 )
 
 func (q Quirk) has(one Quirk) bool { return q&one != 0 }
@@ -227,15 +242,14 @@ func WithQuirks(quirks Quirk) Option { return func(c *config) { c.quirks |= quir
 // WithFaultPlan sets the server's first fault plan; see [Server.SetFaultPlan].
 func WithFaultPlan(plan func(Request) Fault) Option { return func(c *config) { c.plan = plan } }
 
-// WithRandomFaults faults the given share (0 to 1) of the requests, each with one
-// of the faults that fit its operation; without any, with one of [FaultsFor]. A
-// request's fate depends on the seed, its operation, its references and how often
-// it has been sent, not on what other goroutines do: a seed replays.
+// WithRandomFaults sets the plan of [RandomFaults] and, without [WithSeed], the
+// server's seed. It panics as RandomFaults does.
 func WithRandomFaults(seed uint64, rate float64, faults ...Fault) Option {
+	plan := RandomFaults(seed, rate, faults...)
 	return func(c *config) {
 		if c.seed == nil {
 			c.seed = seedBytes(seed)
 		}
-		c.random = &randomPlan{seed: seedBytes(seed), rate: rate, faults: faults}
+		c.random = plan
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -32,10 +31,14 @@ var knownMethods = []string{
 	"CARD", "UPI", "POINTS", "NETBANKING", "WALLET", "CREDIT_EMI", "DEBIT_EMI", "BNPL", "CARDLESS_EMI",
 }
 
-var referencePattern = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var (
+	referencePattern = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	currencyPattern  = regexp.MustCompile(`^[A-Z]{3}$`)
+)
 
 const (
 	maxReference = 50
+	minAmount    = 100 // in the guide's tables; the published message speaks of 1
 	maxAmount    = 100_000_000
 )
 
@@ -106,6 +109,9 @@ func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 		return "", errors.New("pluraltest: " + err.message)
 	}
 	if err := checkAmount(spec.Amount); err != nil {
+		return "", errors.New("pluraltest: " + err.message)
+	}
+	if err := checkMethods(spec.Methods); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
 	}
 	s.mu.Lock()
@@ -239,10 +245,8 @@ func parseOrder(body []byte) (OrderSpec, *apiError) {
 	if apiErr != nil {
 		return OrderSpec{}, apiErr
 	}
-	for _, method := range req.Methods {
-		if !slices.Contains(knownMethods, method) {
-			return OrderSpec{}, invalid("Payment method is missing/invalid")
-		}
+	if apiErr = checkMethods(req.Methods); apiErr != nil {
+		return OrderSpec{}, apiErr
 	}
 	switch req.IntegrationMode {
 	case "", "REDIRECT", "IFRAME", "SDK":
@@ -313,7 +317,7 @@ func parseAmount(raw json.RawMessage) (Amount, *apiError) {
 	}
 	value, err := strconv.ParseInt(string(doc.Value), 10, 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return Amount{}, invalid("Amount must be an Integer value greater than or equal to 1")
+		return Amount{}, tooSmall(1)
 	}
 	amount := Amount{Value: value, Currency: doc.Currency}
 	return amount, checkAmount(amount)
@@ -322,11 +326,26 @@ func parseAmount(raw json.RawMessage) (Amount, *apiError) {
 func checkAmount(amount Amount) *apiError {
 	switch {
 	case amount.Value < 1:
-		return invalid("Amount must be an Integer value greater than or equal to 1")
+		return tooSmall(1)
+	case amount.Value < minAmount:
+		return tooSmall(minAmount)
 	case amount.Value > maxAmount:
 		return invalid("Amount must be an Integer value less than or equal to 100000000")
-	case len(amount.Currency) != 3 || strings.ToUpper(amount.Currency) != amount.Currency:
+	case !currencyPattern.MatchString(amount.Currency):
 		return invalid("Currency is missing/invalid")
+	}
+	return nil
+}
+
+func tooSmall(least int) *apiError {
+	return invalid("Amount must be an Integer value greater than or equal to " + itoa(least))
+}
+
+func checkMethods(methods []string) *apiError {
+	for _, method := range methods {
+		if !slices.Contains(knownMethods, method) {
+			return invalid("Payment method is missing/invalid")
+		}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ const (
 // The payer's decisions.
 var (
 	// Approve pays: AUTHORIZED for a pre-authorisation, else PROCESSED. By card, or
-	// by the first method the order allows.
+	// by the first method the order takes.
 	Approve = Decision{kind: payerApproves}
 	// FailOTP gets the one-time password wrong: USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
@@ -65,10 +65,15 @@ func ApproveWithPoints(points int64) Decision {
 }
 
 // Pay makes the payer decide about an order and returns what the browser would
-// then post to the merchant. An order that is not open for payment is an error.
+// then post to the merchant. An order that is not open for payment is an error, and
+// so is a method that the order does not take: one that is not among its
+// allowed_payment_methods or, to hold money, neither CARD nor POINTS.
 func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return Return{}, errClosed
+	}
 	o := s.orders[orderID]
 	if o == nil || o.typ != typeCharge {
 		return Return{}, fmt.Errorf("pluraltest: pay: no order %q", orderID)
@@ -99,6 +104,11 @@ func (s *Server) pay(o *order, d Decision) error {
 	if d.points < 0 || d.points > 0 && d.points >= o.amount.Value {
 		return fmt.Errorf("pluraltest: pay: %d points for an order of %d", d.points, o.amount.Value)
 	}
+	method, err := o.methodFor(d)
+	if err != nil {
+		return err
+	}
+	d.method = method
 	switch d.kind {
 	case payerLeaves:
 		s.change(o, func(now time.Time) {
@@ -149,6 +159,41 @@ func (s *Server) pay(o *order, d Decision) error {
 	return nil
 }
 
+// methodFor is the method that the payer's decision pays by, or tries to.
+func (o *order) methodFor(d Decision) (string, error) {
+	wanted := []string{d.method}
+	switch {
+	case d.kind == payerLeaves:
+		return "", nil
+	case o.status == StatusPending:
+		underway := o.underway().method
+		if d.points > 0 || d.method != "" && d.method != underway {
+			return "", fmt.Errorf("pluraltest: pay: a payment of order %s by %s is under way", o.id, underway)
+		}
+		return underway, nil
+	case d.points > 0:
+		wanted = []string{"CARD", "POINTS"}
+	case d.method == "":
+		usual := slices.DeleteFunc(append([]string{"CARD"}, o.methods...), func(m string) bool { return !o.takes(m) })
+		if len(usual) == 0 {
+			return "", fmt.Errorf("pluraltest: pay: there is no method that order %s takes", o.id)
+		}
+		wanted = usual[:1]
+	}
+	for _, method := range wanted {
+		if !o.takes(method) {
+			return "", fmt.Errorf("pluraltest: pay: order %s does not take %q", o.id, method)
+		}
+	}
+	return wanted[0], nil
+}
+
+// takes tells whether the order can be paid by a method. Only cards and points can
+// be held.
+func (o *order) takes(method string) bool {
+	return slices.Contains(knownMethods, method) && o.allows(method) && (!o.preAuth || method == "CARD" || method == "POINTS")
+}
+
 // attempt attaches the payer's payments to the order, unless they are there
 // already and PENDING.
 func (s *Server) attempt(o *order, d Decision, now time.Time) {
@@ -156,15 +201,7 @@ func (s *Server) attempt(o *order, d Decision, now time.Time) {
 		return
 	}
 	o.to(StatusPending)
-	method := d.method
-	switch {
-	case method != "":
-	case len(o.methods) > 0 && !slices.Contains(o.methods, "CARD"):
-		method = o.methods[0]
-	default:
-		method = "CARD"
-	}
-	s.addPayment(o, method, o.amount.Value-d.points, now)
+	s.addPayment(o, d.method, o.amount.Value-d.points, now)
 	if d.points > 0 {
 		s.addPayment(o, "POINTS", d.points, now)
 	}

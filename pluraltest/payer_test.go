@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -88,6 +89,13 @@ func TestPayerDecisions(t *testing.T) {
 
 func TestPaymentRetries(t *testing.T) {
 	t.Parallel()
+	none := pluraltest.New(pluraltest.WithPaymentRetries(-1))
+	t.Cleanup(none.Close)
+	last := newPayer(t, none, pluraltest.OrderSpec{})
+	_, err := none.Pay(last.id, pluraltest.FailOTP)
+	require.NoError(t, err)
+	require.Equal(t, "FAILED", last.status(), "fewer than no retries are none")
+
 	srv := pluraltest.New(pluraltest.WithPaymentRetries(2))
 	t.Cleanup(srv.Close)
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "r", Amount: inr(1000), PreAuth: true})
@@ -181,6 +189,83 @@ func TestMethodFollowsTheOrder(t *testing.T) {
 	_, err = srv.Pay(id, pluraltest.ApproveBy("NETBANKING"))
 	require.NoError(t, err)
 	require.Contains(t, string(srv.Document(id)), `"netbanking_data"`)
+}
+
+// TestPayerPaysAsTheOrderAllows has payers try methods that orders do not take.
+func TestPayerPaysAsTheOrderAllows(t *testing.T) {
+	t.Parallel()
+	upi, hold := []string{"UPI"}, true
+	for i, tt := range []struct {
+		methods  []string
+		preAuth  bool
+		before   *pluraltest.Decision
+		decision pluraltest.Decision
+		want     string // of the payment, or of the error
+	}{
+		{nil, false, nil, pluraltest.ApproveBy("WALLET"), "WALLET"},
+		{upi, false, nil, pluraltest.Approve, "UPI"},
+		{upi, false, nil, pluraltest.ApproveBy("CARD"), `does not take "CARD"`},
+		{upi, false, nil, pluraltest.ApproveWithPoints(100), `does not take "CARD"`},
+		{[]string{"CARD"}, false, nil, pluraltest.ApproveWithPoints(100), `does not take "POINTS"`},
+		{nil, false, nil, pluraltest.ApproveBy("BARTER"), `does not take "BARTER"`},
+		{nil, hold, nil, pluraltest.ApproveBy("POINTS"), "POINTS"},
+		{nil, hold, nil, pluraltest.ApproveWithPoints(100), "CARD"},
+		{nil, hold, nil, pluraltest.ApproveBy("UPI"), `does not take "UPI"`},
+		{[]string{"UPI", "POINTS"}, hold, nil, pluraltest.Approve, "POINTS"},
+		{upi, hold, nil, pluraltest.Approve, "there is no method that order"},
+		{upi, hold, nil, pluraltest.Decline("no"), "there is no method that order"},
+		{upi, hold, nil, pluraltest.CancelPayment, ""},
+		{nil, false, &pluraltest.LeavePending, pluraltest.ApproveBy("CARD"), "CARD"},
+		{nil, false, &pluraltest.LeavePending, pluraltest.ApproveBy("UPI"), "by CARD is under way"},
+		{nil, false, &pluraltest.LeavePending, pluraltest.ApproveWithPoints(100), "by CARD is under way"},
+	} {
+		srv := pluraltest.New()
+		t.Cleanup(srv.Close)
+		id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "r-" + itoa(int64(i)), Amount: inr(1000), PreAuth: tt.preAuth, Methods: tt.methods})
+		require.NoError(t, err)
+		if tt.before != nil {
+			_, err = srv.Pay(id, *tt.before)
+			require.NoError(t, err)
+		}
+		before, _ := srv.Order(id)
+		_, err = srv.Pay(id, tt.decision)
+		order, _ := srv.Order(id)
+		switch {
+		case strings.Contains(tt.want, " "):
+			require.ErrorContains(t, err, tt.want, "case %d", i)
+			require.Equal(t, before, order)
+		case tt.want == "":
+			require.NoError(t, err, "case %d", i)
+			require.Empty(t, order.Payments)
+		default:
+			require.NoError(t, err, "case %d", i)
+			require.Equal(t, tt.want, order.Payments[0].Method)
+		}
+	}
+}
+
+// TestPayable follows an order through the states in which the payer can decide.
+func TestPayable(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.New()
+	t.Cleanup(srv.Close)
+	id := newPayer(t, srv, pluraltest.OrderSpec{PreAuth: true}).id
+	payable := func() bool { order, _ := srv.Order(id); return order.Payable }
+	require.True(t, payable())
+	for _, d := range []pluraltest.Decision{pluraltest.FailOTP, pluraltest.LeavePending} {
+		_, err := srv.Pay(id, d)
+		require.NoError(t, err)
+		require.True(t, payable())
+	}
+	_, err := srv.Pay(id, pluraltest.Approve)
+	require.NoError(t, err)
+	require.False(t, payable())
+	srv.Inject(pluraltest.On(pluraltest.OpCancelsCreate), pluraltest.PendingResult)
+	order := newAPI(t, srv).cancel(id).data(t)
+	require.Equal(t, "PENDING", order["status"])
+	require.False(t, payable())
+	_, err = srv.Pay(id, pluraltest.Approve)
+	require.ErrorContains(t, err, "is PENDING")
 }
 
 func TestPostCallback(t *testing.T) {

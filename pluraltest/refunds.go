@@ -53,6 +53,8 @@ func (s *Server) createRefund(c *call) answer {
 		return invalid("Refund amount currency must be the currency of the order").answer()
 	case amount.Value > left || left <= 0:
 		return errAmountLimit.answer()
+	case amount.Value < minAmount: // the rest of an order is
+		return tooSmall(minAmount).answer()
 	}
 	o := s.refund(parent, c, reference, amount, req.Metadata)
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()

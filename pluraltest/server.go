@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,6 +40,7 @@ type Server struct {
 	MerchantID string
 
 	cfg   config
+	addr  string // where it listens, "" without a listener; Start sets it
 	http  *http.Server
 	mem   *memListener
 	cert  *certificate
@@ -47,6 +49,7 @@ type Server struct {
 	ctx    context.Context //nolint:containedctx // the life of the server, ended by Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine that this package starts
+	done   chan struct{}  // closed when Close has ended
 
 	mu        sync.Mutex // guards what follows and every order; never held across I/O
 	closed    bool
@@ -91,6 +94,7 @@ func New(opts ...Option) *Server {
 		WebhookSecret: cfg.webhookSecret,
 		MerchantID:    cfg.merchantID,
 		mem:           newMemListener(),
+		done:          make(chan struct{}),
 		pages:         http.NewServeMux(),
 		conns:         map[*serverConn]struct{}{},
 		orders:        map[string]*order{},
@@ -112,8 +116,8 @@ func New(opts ...Option) *Server {
 		s.WebhookSecret = s.ClientSecret
 	}
 	s.URL = s.scheme() + "://localhost"
-	if cfg.random != nil && s.plan == nil {
-		s.plan = cfg.random.decide
+	if s.plan == nil {
+		s.plan = cfg.random
 	}
 	if cfg.tls {
 		s.cert = newCertificate()
@@ -121,7 +125,8 @@ func New(opts ...Option) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.webhooks.init()
 	s.http = &http.Server{
-		Handler:           http.HandlerFunc(s.serve),
+		Handler:           s.guarded(http.HandlerFunc(s.serve), cfg.report),
+		BaseContext:       s.context,
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0),
 		ConnContext:       connContext,
@@ -139,18 +144,27 @@ func New(opts ...Option) *Server {
 // Start makes a server that listens on a free port of 127.0.0.1.
 func Start(opts ...Option) (*Server, error) {
 	s := New(opts...)
-	if err := s.listen(s.cfg.addr); err != nil {
+	l, err := s.listen(s.cfg.addr)
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
+	s.addr = l.Addr().String()
+	s.URL = s.scheme() + "://" + reachable(s.addr)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = l
+	s.goServe(l)
 	return s, nil
 }
 
 // NewServer is [Start] for a test: it fails t when it cannot listen and closes
-// the server when t ends.
+// the server when t ends. A handler that panics fails t too, be it the emulator's,
+// a page of [Server.Handle], or a fault plan; without NewServer that goes to the
+// standard error.
 func NewServer(t TB, opts ...Option) *Server {
 	t.Helper()
-	s, err := Start(opts...)
+	s, err := Start(append(slices.Clone(opts), reportTo(t))...)
 	if err != nil {
 		t.Fatalf("pluraltest: %v", err)
 	}
@@ -158,9 +172,12 @@ func NewServer(t TB, opts ...Option) *Server {
 	return s
 }
 
-// Handle adds a page of the caller's own beside the API. It must be called
-// before the first request.
+// Handle adds a page of the caller's own beside the API. It must be called before
+// the first request. Faults do not meet pages.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
+
+// context is what the contexts of requests come from: they end with the server.
+func (s *Server) context(net.Listener) context.Context { return s.ctx }
 
 func (s *Server) scheme() string {
 	if s.cfg.tls {
@@ -169,17 +186,22 @@ func (s *Server) scheme() string {
 	return "http"
 }
 
-func (s *Server) listen(addr string) error {
+func (s *Server) listen(addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(s.ctx, "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return nil, fmt.Errorf("listen: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listener = l
-	s.URL = s.scheme() + "://" + l.Addr().String()
-	s.goServe(l)
-	return nil
+	return l, nil
+}
+
+// reachable is an address to connect to: one that stands for every interface
+// becomes that of the loopback.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
 }
 
 // goServe serves connections of l until it is closed. s.mu must be held.
@@ -188,13 +210,17 @@ func (s *Server) goServe(l net.Listener) {
 }
 
 // Close ends the server: connections are closed, hung requests end, effects that
-// were still to come are dropped, webhooks are sent no more. No goroutine is left.
+// were still to come are dropped, webhooks are sent no more. It returns once every
+// handler has, that of WithWebhookHandler included: it sees its request's context
+// end. A second Close waits for the first.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
+		<-s.done
 		return
 	}
+	defer close(s.done)
 	s.closed = true
 	dropped := s.jobs
 	s.jobs = map[*job]struct{}{}
@@ -242,13 +268,20 @@ func (s *Server) Down() {
 // Up brings a server back that Down took off the network, on the same address.
 func (s *Server) Up() error {
 	s.mu.Lock()
-	s.down = false
-	s.mu.Unlock()
-	host, isTCP := hostOf(s.URL)
-	if !isTCP {
-		return nil
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
 	}
-	return s.listen(host)
+	if s.down && s.addr != "" {
+		l, err := s.listen(s.addr) // an address, not a name: nothing is waited for
+		if err != nil {
+			return err
+		}
+		s.listener = l
+		s.goServe(l)
+	}
+	s.down = false
+	return nil
 }
 
 func (s *Server) closeConns() {

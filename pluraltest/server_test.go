@@ -5,9 +5,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural/pluraltest"
@@ -17,11 +22,26 @@ import (
 type recordingTB struct {
 	*testing.T
 
-	errors, fatal []string
+	mu                  sync.Mutex
+	errors, logs, fatal []string
 }
 
 func (r *recordingTB) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+}
+
+func (r *recordingTB) Logf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.logs = append(r.logs, fmt.Sprintf(format, args...))
+}
+
+func (r *recordingTB) said() (errors, logs []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.errors), slices.Clone(r.logs)
 }
 
 func (r *recordingTB) Fatalf(format string, args ...any) {
@@ -44,6 +64,30 @@ func TestAssertExactlyOnceFailsOnADouble(t *testing.T) {
 	require.Len(t, tb.errors, 1)
 	require.Contains(t, tb.errors[0], "refund back made 2 times")
 	require.Equal(t, srv.Refunds(id)[1].ID, srv.OrdersByReference("back")[1].ID)
+}
+
+func TestDoublesOfOneReference(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.New(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted), pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
+	t.Cleanup(srv.Close)
+	a := newAPI(t, srv)
+	one, two := authorized(t, srv, "one", 5000), authorized(t, srv, "two", 5000)
+	for _, id := range []string{one, two} {
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+	}
+	_, err := srv.Refund(one, "back", inr(100))
+	require.NoError(t, err)
+	srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.FailedResult)
+	require.Equal(t, 200, a.refund(two, `{"merchant_order_reference":"back"}`).status)
+	srv.AssertExactlyOnce(t) // the other one has failed
+
+	_, err = srv.Refund(two, "back", inr(100))
+	require.NoError(t, err)
+	ordered := []string{authorized(t, srv, "again", 5000), authorized(t, srv, "again", 7000)}
+	require.Equal(t, []string{
+		"refund back made 2 times: " + srv.Refunds(one)[0].ID + " of order " + one + ", " + srv.Refunds(two)[1].ID + " of order " + two,
+		"order again made 2 times: " + ordered[0] + ", " + ordered[1],
+	}, srv.Doubles())
 }
 
 func TestNewServerFailsTheTestWhenItCannotListen(t *testing.T) {
@@ -100,6 +144,9 @@ func TestBooksOfUnknownOrders(t *testing.T) {
 	require.ErrorContains(t, err, "must not be empty")
 	_, err = srv.AddOrder(pluraltest.OrderSpec{Reference: "r"})
 	require.ErrorContains(t, err, "Amount")
+	_, err = srv.AddOrder(pluraltest.OrderSpec{Reference: "r", Amount: inr(100), Methods: []string{"CARD", "BARTER"}})
+	require.ErrorContains(t, err, "Payment method")
+	require.Empty(t, srv.Orders())
 }
 
 func TestRequestsAreNoted(t *testing.T) {
@@ -145,11 +192,162 @@ func TestCloseTwiceAndUseAfter(t *testing.T) {
 	t.Parallel()
 	srv, err := pluraltest.Start()
 	require.NoError(t, err)
-	id := authorized(t, srv, "r", 5000)
+	id, open := authorized(t, srv, "r", 5000), newPayer(t, srv, pluraltest.OrderSpec{Reference: "open"}).id
 	srv.Close()
 	srv.Close()
 	require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}), "the books stay open")
 	require.Len(t, srv.Captures(id), 1)
+	_, err = srv.Pay(open, pluraltest.Approve)
+	require.ErrorContains(t, err, "server closed")
+	require.ErrorContains(t, srv.Up(), "server closed")
+}
+
+// TestCloseWaits has two goroutines close the server while a page and the merchant's handler are at work.
+func TestCloseWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ended atomic.Int32
+		work := func(d time.Duration) http.HandlerFunc {
+			return func(_ http.ResponseWriter, r *http.Request) { // which leaves the body unread
+				<-r.Context().Done()
+				<-time.After(d)
+				ended.Add(1)
+			}
+		}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(work(time.Second)))
+		srv.Handle("/page", work(2*time.Second))
+		authorized(t, srv, "r", 500)
+		authorized(t, srv, "held-up", 500)
+		go func() { _, _ = newAPI(t, srv).try(t.Context(), http.MethodGet, "/page", "") }()
+		synctest.Wait()
+		var closers sync.WaitGroup
+		start := time.Now()
+		for range 2 {
+			closers.Go(func() {
+				srv.Close()
+				assert.Equal(t, 2*time.Second, time.Since(start))
+			})
+		}
+		closers.Wait()
+		require.Equal(t, int32(3), ended.Load(), "two webhooks and the page")
+	})
+}
+
+// TestPanicsAreReported has pages, plans and handlers that panic: the connection is cut, and the test told.
+func TestPanicsAreReported(t *testing.T) {
+	t.Parallel()
+	get := func(_ *testing.T, a *api) error {
+		_, err := a.try(a.t.Context(), http.MethodGet, "/api/pay/v1/orders/x", "")
+		return err
+	}
+	nonsense := pluraltest.Fault{Answer: "gibberish"}
+	for name, tt := range map[string]struct {
+		plan func(pluraltest.Request) pluraltest.Fault
+		call func(t *testing.T, a *api) error
+		want string
+	}{
+		"page": {
+			call: func(_ *testing.T, a *api) error {
+				_, err := a.try(a.t.Context(), http.MethodGet, "/boom", "")
+				return err
+			},
+			want: "GET /boom: panic: the page's own bug",
+		},
+		"nonsense of a plan": {
+			plan: func(pluraltest.Request) pluraltest.Fault { return nonsense },
+			call: get, want: `fault plan: fault answer gibberish, effect : there is no answer "gibberish"`,
+		},
+		"nonsense to a client of another make": {
+			plan: func(pluraltest.Request) pluraltest.Fault { return nonsense },
+			call: func(t *testing.T, a *api) error { t.Helper(); a.client = &http.Client{}; return get(t, a) },
+			want: `there is no answer "gibberish"`,
+		},
+		"refusal that makes no sense": {
+			plan: func(pluraltest.Request) pluraltest.Fault { return pluraltest.Refuse.After(-1) },
+			call: get, want: "fault plan: fault Refuse: the delay -1ns is negative",
+		},
+		"bug of a plan": {
+			plan: func(pluraltest.Request) pluraltest.Fault { panic("the plan's own bug") },
+			call: func(t *testing.T, a *api) error { t.Helper(); a.client = &http.Client{}; return get(t, a) },
+			want: "GET /api/pay/v1/orders/x: panic: the plan's own bug",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tb := &recordingTB{T: t}
+			srv := pluraltest.NewServer(tb, pluraltest.WithFaultPlan(tt.plan))
+			srv.Handle("/boom", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the page's own bug") }))
+			require.Error(t, tt.call(t, newAPI(t, srv)))
+			errors, _ := tb.said()
+			require.Len(t, errors, 1)
+			require.Contains(t, errors[0], tt.want)
+			require.Contains(t, errors[0], "goroutine ", "with its stack")
+
+			srv.SetFaultPlan(nil)
+			srv.Inject(pluraltest.Match{}, pluraltest.CloseBeforeApply, pluraltest.StreamResetBeforeApply, pluraltest.Truncate)
+			for range 3 {
+				require.Error(t, get(t, newAPI(t, srv)))
+			}
+			errors, _ = tb.said()
+			require.Len(t, errors, 1, "a fault is no bug")
+		})
+	}
+}
+
+func TestPanicOfTheMerchantIsMentioned(t *testing.T) {
+	t.Parallel()
+	tb := &recordingTB{T: t}
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the shop's own bug") })
+	srv := pluraltest.NewServer(tb, pluraltest.WithWebhookHandler(handler), pluraltest.WithWebhookSchedule())
+	authorized(t, srv, "r", 500)
+	require.NoError(t, srv.WaitWebhooks(t.Context()))
+	errors, logs := tb.said()
+	require.Empty(t, errors)
+	require.Len(t, logs, 1)
+	require.Contains(t, logs[0], "POST /webhook: panic: the shop's own bug")
+	require.NotEmpty(t, srv.Deliveries()[0].Attempts[0].Err)
+}
+
+// TestUpKeepsTheAddress takes the server down and up while others read its URL.
+func TestUpKeepsTheAddress(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	id := authorized(t, srv, "r", 500)
+	first := srv.URL
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					r, err := srv.CallbackRequest(t.Context(), id)
+					assert.True(t, err == nil && r.Header.Get("Origin") == first)
+				}
+			}
+		})
+	}
+	for range 5 {
+		srv.Down()
+		require.NoError(t, srv.Up())
+	}
+	close(stop)
+	readers.Wait()
+	require.NoError(t, srv.Up(), "it is up")
+	require.Equal(t, 422, newAPI(t, srv).get("none").status)
+}
+
+func TestURLNamesTheLoopback(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"0.0.0.0:0", ":0", "127.0.0.1:0"} {
+		srv := pluraltest.NewServer(t, pluraltest.WithAddr(addr))
+		require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, srv.URL)
+		srv.Down()
+		require.NoError(t, srv.Up())
+		require.Equal(t, 422, newAPI(t, srv).get("none").status, addr)
+	}
 }
 
 func TestBigBodyIsRefused(t *testing.T) {
@@ -165,4 +363,8 @@ func TestBigBodyIsRefused(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, r.status)
 	}
 	require.Empty(t, plural.Orders())
+	requests := plural.RequestsTo(pluraltest.OpOrdersCreate)
+	require.Len(t, requests, 1)
+	require.Len(t, requests[0].Body, 1<<20)
+	require.Equal(t, http.StatusBadRequest, requests[0].Status)
 }

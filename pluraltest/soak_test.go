@@ -37,7 +37,7 @@ func TestSoakKeepsTheBooks(t *testing.T) {
 				wg.Go(func() {
 					for range 4 {
 						ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-						_, _ = write(ctx, a, op, id)
+						_, _ = operate(ctx, a, op, id)
 						_, _ = a.try(ctx, http.MethodGet, "/api/pay/v1/orders/"+id, "")
 						cancel()
 					}

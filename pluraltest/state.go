@@ -80,8 +80,9 @@ type order struct {
 	captures []Capture
 	cancels  []Cancel
 
-	pending *pendingResult // a write whose result is not final yet
-	older   [][]byte       // documents before the last changes, newest last
+	pending   *pendingResult // a write whose result is not final yet
+	older     [][]byte       // documents before the last changes, newest last
+	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended
 
 	requestID string
 	created   time.Time

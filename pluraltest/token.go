@@ -27,10 +27,10 @@ func (s *Server) issueToken(c *call) answer {
 		return errMalformed.answer()
 	}
 	if req.GrantType != "client_credentials" {
-		return s.tokenError(http.StatusUnprocessableEntity, "unsupported_grant_type", "Unsupported grant_type")
+		return s.tokenError(errGrant, "unsupported_grant_type")
 	}
-	if req.ClientID != s.ClientID || req.ClientSecret != s.ClientSecret {
-		return s.tokenError(http.StatusUnauthorized, "invalid_client", "Invalid client or Invalid client credentials")
+	if !s.knows(req.ClientID, req.ClientSecret) {
+		return s.tokenError(errCredentials, "invalid_client")
 	}
 	token := s.newToken()
 	doc := map[string]any{"access_token": token.Value}
@@ -49,14 +49,25 @@ func (s *Server) issueToken(c *call) answer {
 	return jsonAnswer(http.StatusOK, marshal(doc)).done()
 }
 
-func (s *Server) tokenError(status int, code, description string) answer {
-	if s.cfg.tokenErrors == TokenErrorOAuth {
-		return jsonAnswer(status, marshal(struct {
+// knows tells whether a client's credentials are good.
+func (s *Server) knows(id, secret string) bool {
+	return id == s.ClientID && secret == s.ClientSecret ||
+		s.cfg.guide && id == guideClientID && secret == guideClientSecret
+}
+
+// tokenError refuses a token in the selected shape.
+func (s *Server) tokenError(e apiError, oauthCode string) answer {
+	switch {
+	case s.cfg.tokenErrors == TokenErrorOAuth:
+		return jsonAnswer(e.status, marshal(struct {
 			Error       string `json:"error"`
 			Description string `json:"error_description"`
-		}{code, description}))
+		}{oauthCode, e.message}))
+	case e.status == http.StatusUnauthorized:
+		return gatewayError(e.status, s.newTraceID())
+	default:
+		return e.answer()
 	}
-	return gatewayError(status, s.newTraceID())
 }
 
 func (s *Server) newToken() *Token {

@@ -68,15 +68,15 @@ func TestTokenErrors(t *testing.T) {
 		name               string
 		id, secret, grant  string
 		status             int
-		gateway, oauthCode string
+		message, oauthCode string
 	}{
 		{"secret", "", "wrong", "client_credentials", 401, "Unauthorized", "invalid_client"},
 		{"id", "wrong", "", "client_credentials", 401, "Unauthorized", "invalid_client"},
-		{"grant", "", "", "password", 422, "Unprocessable Entity", "unsupported_grant_type"},
+		{"grant", "", "", "password", 422, "Unsupported grant_type", "unsupported_grant_type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for _, shape := range []pluraltest.TokenError{pluraltest.TokenErrorGateway, pluraltest.TokenErrorOAuth} {
+			for _, shape := range []pluraltest.TokenErrorShape{pluraltest.TokenErrorGateway, pluraltest.TokenErrorOAuth} {
 				srv := pluraltest.NewServer(t, pluraltest.WithTokenErrors(shape))
 				id, secret := tt.id, tt.secret
 				if id == "" {
@@ -88,15 +88,32 @@ func TestTokenErrors(t *testing.T) {
 				a := newAPI(t, srv)
 				r := a.do("POST", "/api/auth/v1/token", tokenBody(id, secret, tt.grant))
 				require.Equal(t, tt.status, r.status)
-				if shape == pluraltest.TokenErrorOAuth {
+				switch {
+				case shape == pluraltest.TokenErrorOAuth:
 					require.Equal(t, tt.oauthCode, r.doc(t)["error"])
-				} else {
+				case tt.status == 401:
 					require.EqualValues(t, tt.status, r.doc(t)["status"])
-					require.Equal(t, tt.gateway, r.doc(t)["message"])
+					require.Equal(t, tt.message, r.doc(t)["message"])
+				default:
+					require.Equal(t, map[string]any{"code": "INVALID_REQUEST", "message": tt.message}, r.doc(t))
 				}
 				require.Equal(t, 1, srv.TokensIssued())
 			}
 		})
+	}
+}
+
+func TestTokenFieldsAreExact(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	a := newAPI(t, srv)
+	good := tokenBody(srv.ClientID, srv.ClientSecret, "client_credentials")
+	require.Equal(t, 200, a.do("POST", "/api/auth/v1/token", good).status)
+	for name, status := range map[string]int{"client_id": 401, "client_secret": 401, "grant_type": 422} {
+		require.Equal(t, status, a.do("POST", "/api/auth/v1/token", strings.Replace(good, name, strings.ToUpper(name), 1)).status, name)
+	}
+	for _, body := range []string{"", "[]", "{", good + "{}", strings.Replace(good, `"client_credentials"`, "1", 1)} {
+		require.Equal(t, 400, a.do("POST", "/api/auth/v1/token", body).status, body)
 	}
 }
 

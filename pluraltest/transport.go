@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"time"
 )
 
@@ -31,11 +30,9 @@ func (s *Server) Transport() http.RoundTripper {
 // Client is an HTTP client for the server, trusting its certificate: over TCP if
 // the server listens, else through Transport. It follows no redirects.
 func (s *Server) Client() *http.Client {
-	var transport http.RoundTripper
-	if _, listening := hostOf(s.URL); listening {
+	transport := s.Transport()
+	if s.addr != "" {
 		transport = s.newTransport(new(net.Dialer).DialContext)
-	} else {
-		transport = s.Transport()
 	}
 	return &http.Client{
 		Transport:     transport,
@@ -50,15 +47,6 @@ func (s *Server) Certificate() *x509.Certificate {
 		return nil
 	}
 	return s.cert.leaf
-}
-
-// hostOf tells the address in a base URL, and whether it is one that listens.
-func hostOf(base string) (host string, listening bool) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "", false
-	}
-	return u.Host, u.Port() != ""
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -100,6 +88,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	routes, orderID, reference := match(r.URL.EscapedPath())
+	if len(routes) == 0 || routes[0].method != r.Method || len(body) > maxRequestBody {
+		return t.base.RoundTrip(r) // nothing that a fault can meet
+	}
 	refused, name := t.server.decideEarly(t.server.newRequest(r, routes, orderID, reference, body))
 	if refused {
 		return t.refuse.RoundTrip(r)

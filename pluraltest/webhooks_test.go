@@ -41,6 +41,37 @@ func (m *merchant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// body is what a request that has been noted carried.
+func (m *merchant) body(r *http.Request) string {
+	for _, hook := range m.hooks() {
+		if hook.id == r.Header.Get("webhook-id") {
+			return hook.body
+		}
+	}
+	return ""
+}
+
+// events lists the types of the webhooks that have arrived.
+func (m *merchant) events(t *testing.T) (list []string) {
+	t.Helper()
+	for _, hook := range m.hooks() {
+		var event struct {
+			EventType string `json:"event_type"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(hook.body), &event))
+		list = append(list, event.EventType)
+	}
+	return list
+}
+
+// repeated is a list with each of its words n times.
+func repeated(n int, words ...string) (list []string) {
+	for _, word := range words {
+		list = append(list, slices.Repeat([]string{word}, n)...)
+	}
+	return list
+}
+
 func (m *merchant) hooks() []seenHook {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -149,10 +180,216 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, m.hooks(), 3)
 		srv.ReleaseWebhooks(true)
-		seen = m.hooks()
-		require.Len(t, seen, 5)
-		require.Contains(t, seen[3].body, "REFUND_PROCESSED")
-		require.Contains(t, seen[4].body, "ORDER_PROCESSED")
+		require.Equal(t, []string{
+			"ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "REFUND_PROCESSED", "REFUND_PROCESSED", "REFUND_PROCESSED",
+			"ORDER_PROCESSED", "ORDER_PROCESSED", "ORDER_PROCESSED",
+		}, m.events(t))
+		for _, d := range srv.Deliveries() {
+			require.Equal(t, pluraltest.DeliveryDelivered, d.State)
+			require.Len(t, d.Attempts, 3)
+		}
+	})
+}
+
+// TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long for the first event: the later ones of that order wait, those of others do not.
+func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	for name, duplicates := range map[string]int{"once": 1, "with a copy": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				slow := "ORDER_AUTHORIZED"
+				m := &merchant{}
+				m.answer = func(_ int, w http.ResponseWriter, r *http.Request) {
+					if strings.Contains(m.body(r), slow) && strings.Contains(m.body(r), `"slow"`) {
+						<-time.After(3 * time.Second)
+						w.WriteHeader(http.StatusInternalServerError)
+					}
+				}
+				srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookDuplicates(duplicates-1))
+				defer srv.Close()
+				id := authorized(t, srv, "slow", 500)
+				require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+				_, err := srv.Refund(id, "back", pluraltest.Amount{})
+				require.NoError(t, err)
+				other := authorized(t, srv, "other", 500)
+				require.NoError(t, srv.Cancel(other))
+				pass(time.Second)
+				require.ElementsMatch(t, repeated(duplicates, "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_CANCELLED"), m.events(t), "the other order's do not wait")
+				pass(3 * time.Second)
+				require.Equal(t, repeated(duplicates, "ORDER_PROCESSED", "REFUND_PROCESSED"), m.events(t)[3*duplicates:], "the first attempt has failed, and they go on")
+				require.Equal(t, pluraltest.DeliveryPending, srv.Deliveries()[0].State)
+			})
+		})
+	}
+}
+
+// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait: a queue does not add to it.
+func TestFirstWaitCountsFromTheEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{answer: func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookSchedule(2*time.Second))
+		defer srv.Close()
+		start := time.Now()
+		id := authorized(t, srv, "r", 500)
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		seen := m.hooks()
+		require.Len(t, seen, 2)
+		require.Equal(t, 2*time.Second, seen[0].at.Sub(start))
+		require.Equal(t, 7*time.Second, seen[1].at.Sub(start), "as soon as the sender has hung up on the one before")
+		require.Equal(t, pluraltest.DeliveryExhausted, srv.Deliveries()[1].State)
+	})
+}
+
+// TestReleasedEventsWaitForOneAnother has a merchant at work on an event when others are released, and more happen meanwhile: none overtakes another.
+func TestReleasedEventsWaitForOneAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{answer: func(int, http.ResponseWriter, *http.Request) { <-time.After(time.Second) }}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m))
+		defer srv.Close()
+		start := time.Now()
+		id := authorized(t, srv, "r", 500)
+		srv.HoldWebhooks()
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		other := authorized(t, srv, "other", 500)
+		released := make(chan struct{})
+		go func() {
+			defer close(released)
+			srv.ReleaseWebhooks(false)
+		}()
+		synctest.Wait()
+		_, err := srv.Refund(id, "back", pluraltest.Amount{})
+		require.NoError(t, err)
+		<-released
+		require.Equal(t, 3*time.Second, time.Since(start), "one after the other")
+		require.NoError(t, srv.Cancel(other))
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		require.Equal(t, []string{"ORDER_AUTHORIZED", "ORDER_PROCESSED"}, m.events(t)[:2])
+		require.ElementsMatch(t, []string{"REFUND_PROCESSED", "ORDER_AUTHORIZED", "ORDER_CANCELLED"}, m.events(t)[2:])
+	})
+}
+
+// TestWaitWebhooksWaitsForCopies has a merchant who answers the first request at once and the copies late.
+func TestWaitWebhooksWaitsForCopies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{answer: func(n int, _ http.ResponseWriter, _ *http.Request) {
+			if n > 1 {
+				<-time.After(time.Second)
+			}
+		}}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookDuplicates(1))
+		defer srv.Close()
+		authorized(t, srv, "r", 500)
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		require.Len(t, srv.Deliveries()[0].Attempts, 2)
+
+		again := make(chan int)
+		go func() {
+			status, _ := srv.Redeliver(srv.Deliveries()[0].ID)
+			again <- status
+		}()
+		synctest.Wait()
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		require.Len(t, srv.Deliveries()[0].Attempts, 3)
+		require.Equal(t, 200, <-again)
+	})
+}
+
+// TestCopyInProgress has a merchant at work on the copy when the first attempt comes: it is answered 409, and so repeated.
+func TestCopyInProgress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{answer: func(n int, w http.ResponseWriter, _ *http.Request) {
+			if n <= 2 {
+				w.WriteHeader(http.StatusConflict)
+			}
+		}}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookDuplicates(1))
+		defer srv.Close()
+		authorized(t, srv, "r", 500)
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		require.Len(t, m.hooks(), 3, "copies are sent with the first attempt only")
+		require.Equal(t, pluraltest.DeliveryDelivered, srv.Deliveries()[0].State)
+	})
+}
+
+// TestNowhereToSendAnyMore takes the URL away while an event waits to be tried again.
+func TestNowhereToSendAnyMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+		srv := pluraltest.New(pluraltest.WithWebhookURL("http://shop.example.com/"), pluraltest.WithOutboundClient(&http.Client{Transport: down}))
+		defer srv.Close()
+		id := authorized(t, srv, "r", 100)
+		synctest.Wait()
+		srv.SetWebhookURL("")
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		d := srv.Deliveries()[0]
+		require.Equal(t, pluraltest.DeliveryNotSent, d.State)
+		require.Len(t, d.Attempts, 1)
+		_, err := srv.Redeliver(d.ID)
+		require.ErrorContains(t, err, "nowhere to send")
+
+		srv.HoldWebhooks()
+		require.NoError(t, srv.Cancel(id))
+		srv.ReleaseWebhooks(false)
+		require.Equal(t, pluraltest.DeliveryNotSent, srv.Deliveries()[1].State)
+	})
+}
+
+// roundTripper is a network of a test's own.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestScheduleWithoutWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m), pluraltest.WithWebhookSchedule())
+		defer srv.Close()
+		authorized(t, srv, "r", 100)
+		require.NoError(t, srv.WaitWebhooks(t.Context()))
+		require.Len(t, m.hooks(), 1)
+		require.Equal(t, pluraltest.DeliveryExhausted, srv.Deliveries()[0].State)
+	})
+}
+
+// TestRedeliverDelivers redelivers an event that waits to be tried again, and one that is held: a good answer is the end of them.
+func TestRedeliverDelivers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &merchant{answer: func(n int, w http.ResponseWriter, _ *http.Request) {
+			if n <= 2 {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}}
+		srv := pluraltest.New(pluraltest.WithWebhookHandler(m))
+		defer srv.Close()
+		id := authorized(t, srv, "r", 100)
+		synctest.Wait()
+		first := srv.Deliveries()[0].ID
+		for _, want := range []struct {
+			status int
+			state  pluraltest.DeliveryState
+		}{{500, pluraltest.DeliveryPending}, {200, pluraltest.DeliveryDelivered}} {
+			status, err := srv.Redeliver(first)
+			require.NoError(t, err)
+			require.Equal(t, want.status, status)
+			require.Equal(t, want.state, srv.Deliveries()[0].State)
+		}
+		srv.HoldWebhooks()
+		require.NoError(t, srv.Cancel(id))
+		status, err := srv.Redeliver(srv.Deliveries()[1].ID)
+		require.NoError(t, err)
+		require.Equal(t, 200, status)
+		srv.ReleaseWebhooks(false)
+		pass(48 * time.Hour)
+		require.Len(t, m.hooks(), 4)
 	})
 }
 
@@ -171,7 +408,11 @@ func TestEveryEvent(t *testing.T) {
 	require.NoError(t, srv.Cancel(voided))
 	lost := authorized(t, srv, "three", 5000)
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.FailedResult)
-	require.Equal(t, "FAILED", a.capture(lost, `{"merchant_capture_reference":"c"}`).data(t)["status"])
+	failed := a.capture(lost, `{"merchant_capture_reference":"c"}`).data(t)
+	require.Equal(t, "FAILED", failed["status"])
+	acquirer := failed["payments"].([]any)[0].(map[string]any)["acquirer_data"].(map[string]any)
+	require.Equal(t, []any{"", ""}, []any{acquirer["approval_code"], acquirer["rrn"]}, "as in the sample")
+	require.NotEmpty(t, acquirer["acquirer_reference"])
 
 	type event struct{ kind, order, status string }
 	var got []event
@@ -227,14 +468,38 @@ func TestQuirks(t *testing.T) {
 	t.Run("camelCase points", func(t *testing.T) {
 		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkCamelCasePoints, 400)
+		held := body(t, srv, "ORDER_AUTHORIZED", id)
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
 		hook := body(t, srv, "ORDER_PROCESSED", id)
 		for _, want := range []string{`"eventType":"ORDER_PROCESSED"`, `"orderId"`, `"captureData"`, `"merchantCaptureReference"`, `"networkName"`, `"emailId"`, `"merchantMetadata":{"my_key":"v"}`, `"callback_url"`, `"integration_mode"`} {
 			require.Contains(t, hook, want)
 		}
+		require.NotContains(t, hook, "acquirerData")
+		require.Equal(t, 2, strings.Count(held, `"captureData":[]`))
+		require.Equal(t, 1, strings.Count(held, `"createdAt"`), "of the order, and of no payment")
+		require.Equal(t, 1, strings.Count(hook, `"updatedAt"`))
+		require.Contains(t, hook, `"paymentOption":{"cardData":{"cardCategory":"","cardType":"","countryCode":"","issuerName":"","networkName":"","productName":""}}`)
 		require.Contains(t, string(srv.Document(id)), `"order_id"`, "only events are camelCase")
+		require.Contains(t, string(srv.Document(id)), `"acquirer_data"`)
 		srv, id = setup(t, pluraltest.QuirkCamelCasePoints, 0)
 		require.Contains(t, body(t, srv, "ORDER_AUTHORIZED", id), `"event_type"`)
+	})
+	t.Run("empty lists", func(t *testing.T) {
+		t.Parallel()
+		srv, id := setup(t, pluraltest.QuirkEmptyLists, 400)
+		held := string(srv.Document(id))
+		require.Equal(t, 1, strings.Count(held, `"refunds":[]`))
+		require.Equal(t, 2, strings.Count(held, `"capture_data":[]`))
+		require.Equal(t, 1, strings.Count(held, `"payment_option":{}`), "of the points")
+		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+		refund, err := srv.Refund(id, "back", pluraltest.Amount{})
+		require.NoError(t, err)
+		require.Contains(t, string(srv.Document(id)), `"refunds":[{"order_id":"`+refund)
+		require.Contains(t, string(srv.Document(refund)), `"refunds":[]`)
+		srv, id = setup(t, 0, 400)
+		for _, absent := range []string{`"refunds"`, `"capture_data"`, `"payment_option":{}`} {
+			require.NotContains(t, string(srv.Document(id)), absent)
+		}
 	})
 	t.Run("string pre_auth", func(t *testing.T) {
 		t.Parallel()
@@ -250,7 +515,7 @@ func TestQuirks(t *testing.T) {
 		t.Parallel()
 		srv, id := setup(t, pluraltest.QuirkPreAuthFalse, 0)
 		require.Contains(t, string(srv.Document(id)), `"pre_auth":true`)
-		require.NoError(t, srv.Capture(id, "c", inr(10)))
+		require.NoError(t, srv.Capture(id, "c", inr(100)))
 		require.Contains(t, string(srv.Document(id)), `"pre_auth":false`)
 	})
 	t.Run("nanoseconds", func(t *testing.T) {

@@ -41,8 +41,8 @@ func demo(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	if doubles := emulator.Doubles(); len(doubles) > 0 {
-		return fmt.Errorf("the emulator's books show: %v", doubles)
+	if err := w.checkBooks(); err != nil {
+		return err
 	}
 	fmt.Fprintln(out, "\nDone. The emulator's books show every effect exactly once.")
 	return nil
@@ -54,6 +54,30 @@ type walk struct {
 	shop     *shop
 	client   *plural.Client
 	captured *plural.Order // by lostAnswer, for refund
+	effects  []effect      // that the emulator's books have to show
+}
+
+// effect is something done to an order, and how often the books show it.
+type effect struct {
+	what  string
+	count func() int
+}
+
+func (w *walk) expect(what string, count func() int) {
+	w.effects = append(w.effects, effect{what, count})
+}
+
+// checkBooks holds the emulator's books to what the walk has done: all of it is there, once, and nothing has been done twice.
+func (w *walk) checkBooks() error {
+	for _, e := range w.effects {
+		if n := e.count(); n != 1 {
+			return fmt.Errorf("the emulator's books show %s %d times", e.what, n)
+		}
+	}
+	if doubles := w.emulator.Doubles(); len(doubles) > 0 {
+		return fmt.Errorf("the emulator's books show: %v", doubles)
+	}
+	return nil
 }
 
 func (w *walk) title(text string) { fmt.Fprintf(w.out, "\n%s\n", text) }
@@ -85,6 +109,7 @@ func (w *walk) partialCapture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.expect("the capture in part", func() int { return len(w.emulator.Captures(order.OrderID)) })
 	amount, _ := captured.CapturedAmount()
 	w.say("captured", "%s of %s; the order is %s, the rest is released", amount, captured.OrderAmount, captured.Status)
 	return w.expectEvent(ctx, plural.EventOrderProcessed)
@@ -100,6 +125,7 @@ func (w *walk) cancel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.expect("the cancellation", func() int { return len(w.emulator.Cancels(order.OrderID)) })
 	w.say("cancelled", "the order is %s, the hold is released", cancelled.Status)
 	return w.expectEvent(ctx, plural.EventOrderCancelled)
 }
@@ -121,6 +147,7 @@ func (w *walk) lostAnswer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.expect("the capture whose answer was lost", func() int { return len(w.emulator.Captures(order.OrderID)) })
 	amount, _ := captured.CapturedAmount()
 	w.say("settled", "captured %s, sent %d time(s): the SDK read the order and found its own reference", amount, response.Attempts)
 	w.say("in the books", "%d capture(s)", len(w.emulator.Captures(order.OrderID)))
@@ -137,6 +164,7 @@ func (w *walk) refund(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.expect("the refund", func() int { return len(w.emulator.Refunds(w.captured.OrderID)) })
 	w.say("refunded", "%s by refund %s (%s)", refund.OrderAmount, refund.OrderID, refund.Status)
 	return w.expectEvent(ctx, plural.EventRefundProcessed)
 }

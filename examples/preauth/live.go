@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -34,8 +33,9 @@ func live(ctx context.Context, out io.Writer) error {
 	waiting, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	paid, err := client.Orders.Wait(waiting, order.OrderID, nil)
-	if errors.Is(err, context.DeadlineExceeded) {
-		fmt.Fprintln(out, "Nobody paid.")
+	if err != nil && waiting.Err() != nil { // the time is over, or somebody has pressed Ctrl-C
+		fmt.Fprintf(out, "Nobody has paid yet, and this program waits no longer. The link can still be paid: order %s would then hold %s until it is cancelled.\n",
+			order.OrderID, req.OrderAmount)
 		return nil
 	}
 	if err != nil {

@@ -3,7 +3,8 @@
 //	go run ./examples/preauth
 //
 // starts the emulator and a small shop in this process, plays the payer too, and needs nothing else. With PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
-// PLURAL_ENVIRONMENT (uat or production) set it creates a real order instead, prints the link to open, and waits for the payer.
+// PLURAL_ENVIRONMENT (uat or production) set it creates a real order instead, prints the link to open, and waits for the payer. With PLURAL_BASE_URL in place
+// of PLURAL_ENVIRONMENT that order is one of the sandbox.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -26,8 +28,17 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) error {
-	if os.Getenv("PLURAL_CLIENT_ID") != "" {
+	if configured() {
 		return live(ctx, out)
 	}
 	return demo(ctx, out)
+}
+
+// configured tells whether the environment says anything of Plural. A half of what is needed is then an error, and no reason to use the emulator.
+func configured() bool {
+	return slices.ContainsFunc(variables(), func(name string) bool { return os.Getenv(name) != "" })
+}
+
+func variables() []string {
+	return []string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"}
 }

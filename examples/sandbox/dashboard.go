@@ -23,20 +23,22 @@ type dashboard struct {
 	srv    *pluraltest.Server
 	style  template.CSS
 	script template.JS
+	seed   uint64 // of random faults
 
 	mu         sync.Mutex
 	webhookURL string
 	faultRate  float64 // share of the requests, 0 to 1
 }
 
-func newDashboard(srv *pluraltest.Server, webhookURL string, faultRate float64) *dashboard {
+func newDashboard(srv *pluraltest.Server, s *settings) *dashboard {
 	d := &dashboard{
 		srv:        srv,
 		style:      template.CSS(read("page/style.css")), //nolint:gosec // this program's own
 		script:     template.JS(read("page/live.js")),    //nolint:gosec // this program's own
-		webhookURL: webhookURL,
+		seed:       s.Seed,
+		webhookURL: s.WebhookURL,
 	}
-	d.setFaultRate(faultRate)
+	d.setFaultRate(s.FaultRate)
 	return d
 }
 
@@ -102,7 +104,7 @@ func (d *dashboard) show(w http.ResponseWriter, status int, problem string) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+view.Nonce+"'; script-src 'nonce-"+view.Nonce+
 		"'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,9 +19,12 @@ func operations() []string {
 	}
 }
 
-// faultsFor lists the faults that a client on a socket can meet in an operation. Refuse needs a client of the same process.
-func faultsFor(op string) []pluraltest.Fault {
-	return slices.DeleteFunc(pluraltest.FaultsFor(op), func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
+// faultsFor lists the faults that can be queued for an operation.
+func faultsFor(op string) []pluraltest.Fault { return meetable(pluraltest.FaultsFor(op)) }
+
+// meetable leaves out what a client on a socket cannot meet: Refuse needs a client of the same process.
+func meetable(faults []pluraltest.Fault) []pluraltest.Fault {
+	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
 
 // queueFault queues one fault for the next request of its operation. The form names both: "captures.create ResetAfterApply".
@@ -64,11 +66,5 @@ func (d *dashboard) setFaultRate(rate float64) {
 		d.srv.SetFaultPlan(nil)
 		return
 	}
-	d.srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
-		fitting := faultsFor(r.Op)
-		if rand.Float64() >= rate || len(fitting) == 0 { //nolint:gosec // chance, not secrecy
-			return pluraltest.NoFault
-		}
-		return fitting[rand.IntN(len(fitting))] //nolint:gosec // chance, not secrecy
-	})
+	d.srv.SetFaultPlan(pluraltest.RandomFaults(d.seed, rate, meetable(pluraltest.AllFaults())...))
 }

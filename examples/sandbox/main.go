@@ -43,15 +43,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer srv.Close()
-	newDashboard(srv, settings.WebhookURL, settings.FaultRate).mount()
-	announce(out, srv)
+	newDashboard(srv, settings).mount()
+	announce(out, srv, settings)
 	<-ctx.Done()
 	fmt.Fprintln(out, "\nThe sandbox has stopped; its orders are gone.")
 	return nil
 }
 
 // announce prints what a shop has to be told, in the form of the SDK's environment variables.
-func announce(out io.Writer, srv *pluraltest.Server) {
+func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
 	fmt.Fprintf(out, `Plural sandbox: a test emulator, no real money moves.
 
   Dashboard              %s/
@@ -63,8 +63,18 @@ func announce(out io.Writer, srv *pluraltest.Server) {
   Webhook secret         %s
   Merchant id            %s
 
-%sStop it with Ctrl-C.
-`, srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID, warning(srv.ClientSecret))
+The integration guide's sample credentials and sample token are taken too: its cURL commands work with only the host changed.
+
+%s%sStop it with Ctrl-C.
+`, srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID, chance(s), warning(srv.ClientSecret))
+}
+
+// chance tells how to meet the same random faults again.
+func chance(s *settings) string {
+	if s.FaultRate == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Random faults meet %v of the requests; -seed %d brings the same ones again.\n\n", s.FaultRate, s.Seed)
 }
 
 // warning tells of a secret that is none, such as the documentation's own.

@@ -5,12 +5,20 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,7 +34,7 @@ type visitor struct {
 func visit(t *testing.T, opts ...pluraltest.Option) visitor {
 	t.Helper()
 	srv := pluraltest.NewServer(t, opts...)
-	newDashboard(srv, "", 0).mount()
+	newDashboard(srv, &settings{}).mount()
 	return visitor{t, srv}
 }
 
@@ -136,6 +144,30 @@ func TestPayerOfThePage(t *testing.T) {
 	require.Contains(t, v.refused("/sandbox/orders/none/refund"), "no such order")
 }
 
+// TestPendingWritesOfThePage has captures and voids under way: the payer has nothing to decide then.
+func TestPendingWritesOfThePage(t *testing.T) {
+	t.Parallel()
+	for op, path := range map[string]string{pluraltest.OpCapturesCreate: "/capture", pluraltest.OpCancelsCreate: "/cancel"} {
+		v := visit(t)
+		require.Contains(t, v.post("/sandbox/orders", "amount", "1", "pre_auth", "yes"), "Open the checkout")
+		id := v.order().ID
+		v.post("/sandbox/orders/"+id+"/pay", "decision", "approve")
+		v.srv.Inject(pluraltest.On(op), pluraltest.PendingResult.AfterReads(9))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, v.srv.URL+"/api/pay/v1/orders/"+id+path,
+			strings.NewReader(`{"merchant_capture_reference":"c"}`))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+v.srv.IssueToken())
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := v.srv.Client().Do(req)
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+		page := v.page()
+		require.Contains(t, page, ">PENDING<")
+		require.NotContains(t, page, "Open the checkout")
+		require.NotContains(t, page, `value="approve"`)
+	}
+}
+
 func TestPageRefusesBadOrders(t *testing.T) {
 	t.Parallel()
 	v := visit(t)
@@ -196,7 +228,10 @@ func TestFaultsFromThePage(t *testing.T) {
 	require.Contains(t, page, "PUT /api/pay/v1/orders/"+id+"/capture")
 	require.Contains(t, page, "ServerErrorAfterApply, ")
 
-	require.Contains(t, v.post("/sandbox/faults/rate", "percent", "100"), `value="100"`)
+	require.NotContains(t, page, "-seed")
+	page = v.post("/sandbox/faults/rate", "percent", "100")
+	require.Contains(t, page, `value="100"`)
+	require.Contains(t, page, "<code>-seed 0</code>")
 	for _, bad := range []string{"", "-1", "101", "NaN", "much"} {
 		require.Contains(t, v.refused("/sandbox/faults/rate", "percent", bad), "from 0 to 100")
 	}
@@ -210,6 +245,38 @@ func TestFaultsFromThePage(t *testing.T) {
 	}
 	require.Len(t, v.srv.FaultLog(), before+1)
 	require.Contains(t, v.post("/sandbox/faults/clear"), `id="percent" name="percent" inputmode="decimal" value="0"`)
+}
+
+// TestRandomFaultsReplay makes the same requests of sandboxes with one seed, and of one with another.
+func TestRandomFaultsReplay(t *testing.T) {
+	t.Parallel()
+	fates := func(seed uint64) (list []string) {
+		synctest.Test(t, func(t *testing.T) {
+			srv := pluraltest.New()
+			defer srv.Close()
+			newDashboard(srv, &settings{FaultRate: 0.5, Seed: seed}).mount()
+			client := srv.Client()
+			client.Timeout = time.Minute
+			token := srv.IssueToken()
+			for i := range 60 {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/pay/v1/orders/reference/r-"+strconv.Itoa(i), http.NoBody)
+				require.NoError(t, err)
+				req.Header.Set("Authorization", "Bearer "+token)
+				if resp, err := client.Do(req); err == nil {
+					_ = resp.Body.Close()
+				}
+			}
+			for _, f := range srv.FaultLog() {
+				require.NotEqual(t, pluraltest.Refuse, f.Fault)
+				list = append(list, f.Reference+" "+f.Fault.Name)
+			}
+		})
+		return list
+	}
+	first := fates(7)
+	require.Greater(t, len(first), 15)
+	require.Equal(t, first, fates(7))
+	require.NotEqual(t, first, fates(8))
 }
 
 func TestPageIsForThisMachine(t *testing.T) {
@@ -257,6 +324,7 @@ func TestPagePolicy(t *testing.T) {
 	})
 	require.NoError(t, err)
 	resp, body := v.send("GET", "/", nil)
+	require.Equal(t, "same-origin", resp.Header.Get("Referrer-Policy"), "no-referrer would have browsers post a null origin")
 	policy := resp.Header.Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
 	require.NotContains(t, policy, "unsafe")
@@ -305,43 +373,130 @@ func TestLive(t *testing.T) {
 	next("log", "GET /api/pay/v1/orders/x")
 }
 
-func TestRun(t *testing.T) {
-	t.Parallel()
+// program is a sandbox that runs.
+type program struct {
+	t    *testing.T
+	base string
+	said string        // until it was ready
+	end  func() string // stops it and tells what it still says
+}
+
+// start runs the program as main does, until its announcement has ended.
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	out, said := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		err := run(ctx, []string{"-addr", "127.0.0.1:0", "-client-id", "shop", "-client-secret", "00ff", "-token", "pasted", "-fault-rate", "0"}, said)
-		_ = said.Close()
-		ended <- err
-	}()
+	out, in := io.Pipe()
+	p := &program{t: t}
+	go func() { _ = in.CloseWithError(run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), in)) }()
+	p.end = sync.OnceValue(func() string {
+		stop()
+		rest, err := io.ReadAll(out)
+		require.NoError(t, err)
+		return string(rest)
+	})
+	t.Cleanup(func() { p.end() })
 	lines := bufio.NewScanner(out)
-	base := ""
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Stop") {
+		p.said += lines.Text() + "\n"
 		if after, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "PLURAL_BASE_URL="); ok {
-			base = after
+			p.base = after
 		}
 	}
-	require.NotEmpty(t, base)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/pay/v1/orders/x", http.NoBody)
-	require.NoError(t, err)
-	req.Header.Set("Authorization", "Bearer pasted")
-	resp, err := new(http.Client).Do(req)
-	require.NoError(t, err)
-	_ = resp.Body.Close()
-	require.Equal(t, http.StatusUnprocessableEntity, resp.StatusCode)
+	require.NotEmpty(t, p.base)
+	return p
+}
 
-	stop()
-	rest, err := io.ReadAll(out)
+// send makes a request with a token and returns the answer.
+func (p *program) send(method, path, token string, form url.Values) (int, string) {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), method, p.base+path, strings.NewReader(form.Encode()))
+	require.NoError(p.t, err)
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	require.NoError(p.t, err)
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(p.t, err)
+	return resp.StatusCode, string(body)
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-client-id", "shop", "-client-secret", "00ff", "-token", "pasted", "-fault-rate", "1e-300", "-seed", "77")
+	require.Contains(t, p.said, "-seed 77 brings the same ones again")
+	require.Contains(t, p.said, "sample token are taken too")
+	status, _ := p.send("GET", "/api/pay/v1/orders/x", "pasted", nil)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	require.Contains(t, p.end(), "stopped")
+}
+
+// curl runs commands in a shell as somebody does who pastes them, and returns what they print; on a machine without curl it skips the test.
+func (p *program) curl(text string) map[string]any {
+	p.t.Helper()
+	for _, name := range []string{"curl", "sh"} {
+		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") != "true" {
+			p.t.Skipf("%s is not installed; CI runs this test", name)
+		}
+	}
+	home := p.t.TempDir()
+	require.NoError(p.t, os.WriteFile(filepath.Join(home, ".curlrc"), []byte("silent\nmax-time = 60\nnoproxy = \"*\"\n"), 0o600))
+	cmd := exec.CommandContext(p.t.Context(), "sh", "-c", text)
+	cmd.Env = append(os.Environ(), "CURL_HOME="+home)
+	out, err := cmd.Output()
+	require.NoError(p.t, err, "%s", out)
+	var doc map[string]any
+	require.NoError(p.t, json.Unmarshal(out, &doc), "%s", out)
+	return doc
+}
+
+// TestCurlCommandsOfTheGuide runs the guide's commands against the program, changing nothing in them but the host and the order's id.
+func TestCurlCommandsOfTheGuide(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	require.NotContains(t, p.said, "-seed")
+	guide := func(command, orderID string) map[string]any {
+		t.Helper()
+		script, err := os.ReadFile(filepath.Join("..", "..", "pluraltest", "testdata", "curl", command+".sh"))
+		require.NoError(t, err)
+		host := regexp.MustCompile(`https://[a-z0-9.]+`)
+		require.Len(t, host.FindAll(script, -1), 1)
+		return p.curl(strings.Replace(host.ReplaceAllLiteralString(string(script), p.base), "/order_id/", "/"+orderID+"/", 1))
+	}
+	for i, environment := range []string{"uat", "prod"} {
+		token, _ := guide("token-"+environment, "")["access_token"].(string)
+		require.NotEmpty(t, token)
+		require.Equal(t, "Order Creation Successful.", guide("checkout-"+environment, "")["response_message"])
+		held := make([]string, 2) // one to capture, one to cancel
+		for j := range held {
+			reference := "held-" + strconv.Itoa(2*i+j)
+			p.send("POST", "/sandbox/orders", "", values("amount", "110", "reference", reference, "pre_auth", "yes"))
+			_, body := p.send("GET", "/api/pay/v1/orders/reference/"+reference, token, nil)
+			held[j] = regexp.MustCompile(`"order_id":"([^"]+)"`).FindStringSubmatch(body)[1]
+			p.send("POST", "/sandbox/orders/"+held[j]+"/pay", "", values("decision", "approve"))
+		}
+		require.Equal(t, "PARTIALLY_CAPTURED", guide("capture-"+environment, held[0])["data"].(map[string]any)["status"])
+		require.Equal(t, "CANCELLED", guide("cancel-"+environment, held[1])["data"].(map[string]any)["status"])
+	}
+}
+
+// TestCurlCommandsOfTheDocumentation runs those of docs/pluraltest.md.
+func TestCurlCommandsOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "pluraltest.md"))
 	require.NoError(t, err)
-	require.Contains(t, string(rest), "stopped")
-	require.NoError(t, <-ended)
+	commands := regexp.MustCompile("(?s)```\n(TOKEN=.*?)```").FindSubmatch(page)
+	require.NotNil(t, commands)
+	p := start(t)
+	order := p.curl(strings.ReplaceAll(string(commands[1]), "http://127.0.0.1:8080", p.base))
+	require.Contains(t, order["redirect_url"], p.base)
 }
 
 func TestWarning(t *testing.T) {
 	t.Parallel()
 	require.Empty(t, warning("00ffA"))
-	require.Contains(t, warning("secret-of-the-guide-is-no-hex"), "not hex")
+	require.Contains(t, warning("fgwei7egyhuggwp39w8rh"), "not hex")
 }
 
 func TestSettings(t *testing.T) {
@@ -354,7 +509,11 @@ func TestSettings(t *testing.T) {
 		"public":          {[]string{"-addr", "0.0.0.0:8080"}, "loopback only"},
 		"no port":         {[]string{"-addr", "localhost"}, "missing port"},
 		"rate":            {[]string{"-fault-rate", "2"}, "from 0 to 1"},
+		"no rate":         {[]string{"-fault-rate", "NaN"}, "from 0 to 1"},
 		"scale":           {[]string{"-webhook-scale", "-1"}, "not below 0"},
+		"no scale":        {[]string{"-webhook-scale", "NaN"}, "not below 0"},
+		"endless":         {[]string{"-webhook-scale", "Inf"}, "-webhook-scale: a number"},
+		"retries":         {[]string{"-retries", "-1"}, "-retries: not below 0"},
 		"webhook URL":     {[]string{"-webhook-url", "x"}, "not an http or https URL"},
 		"half":            {[]string{"-client-id", "x"}, "go together"},
 		"duplicates":      {[]string{"-duplicates", "maybe"}, "existing, reject or accept"},
@@ -372,4 +531,8 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, pluraltest.DuplicateRejected, s.Duplicates)
 	require.Equal(t, pluraltest.WebhookKeyBase64, s.WebhookKey)
 	require.Equal(t, []string{"a", "b"}, s.Tokens)
+	require.NotZero(t, s.Seed, "chosen at random")
+	s, err = parseSettings([]string{"-seed", "18446744073709551615"}, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, uint64(math.MaxUint64), s.Seed)
 }

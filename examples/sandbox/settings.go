@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ type settings struct {
 	WebhookKey    pluraltest.WebhookKeyForm
 	WebhookScale  float64
 	FaultRate     float64
+	Seed          uint64 // of random faults
 }
 
 // parseSettings reads the flags.
@@ -35,11 +38,11 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
-	flags.StringVar(&s.ClientID, "client-id", "", "client id (random without it)")
-	flags.StringVar(&s.ClientSecret, "client-secret", "", "client secret, in hex as it signs callbacks (random without it)")
+	flags.StringVar(&s.ClientID, "client-id", "", "client id (random without it); the integration guide's sample is taken too")
+	flags.StringVar(&s.ClientSecret, "client-secret", "", "client secret, in hex as it signs callbacks (random without it); the guide's sample is taken too")
 	flags.StringVar(&s.WebhookSecret, "webhook-secret", "", "secret that signs webhooks (the client secret without it)")
 	flags.StringVar(&s.MerchantID, "merchant-id", "123456", "merchant_id of the documents")
-	flags.Func("token", "bearer token to accept besides those issued; may be repeated", func(v string) error {
+	flags.Func("token", "bearer token to accept besides those issued and the guide's sample; may be repeated", func(v string) error {
 		s.Tokens = append(s.Tokens, v)
 		return nil
 	})
@@ -50,8 +53,12 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	flags.Func("webhook-key", "how the webhook secret becomes a key: characters (the default), hex or base64", s.setWebhookKey)
 	flags.Float64Var(&s.WebhookScale, "webhook-scale", 1, "factor on the waits between deliveries of a webhook; 0.001 makes seconds of hours")
 	flags.Float64Var(&s.FaultRate, "fault-rate", 0, "share of the requests, 0 to 1, that meet a random fault; the page can change it")
+	flags.Uint64Var(&s.Seed, "seed", 0, "seed of the random faults: the same requests meet the same again (random without it, and printed)")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
+	}
+	if s.Seed == 0 {
+		s.Seed = uint64(rand.Uint32()) //nolint:gosec // chance, not secrecy
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -66,10 +73,12 @@ func (s *settings) check() error {
 		return fmt.Errorf("-addr: %w", err)
 	case !isLoopback(host):
 		return errors.New("-addr: the page has no password, so the sandbox listens on loopback only, such as 127.0.0.1:8080")
-	case s.FaultRate < 0 || s.FaultRate > 1:
+	case !(s.FaultRate >= 0 && s.FaultRate <= 1): // not a number is neither
 		return errors.New("-fault-rate: from 0 to 1")
-	case s.WebhookScale < 0:
-		return errors.New("-webhook-scale: not below 0")
+	case !(s.WebhookScale >= 0 && s.WebhookScale <= math.MaxFloat64):
+		return errors.New("-webhook-scale: a number, not below 0")
+	case s.Retries < 0:
+		return errors.New("-retries: not below 0")
 	case s.WebhookURL != "" && !isWebURL(s.WebhookURL):
 		return errors.New("-webhook-url: not an http or https URL")
 	case (s.ClientID == "") != (s.ClientSecret == ""):
@@ -109,6 +118,7 @@ func (s *settings) setWebhookKey(v string) error {
 func (s *settings) options() []pluraltest.Option {
 	options := []pluraltest.Option{
 		pluraltest.WithAddr(s.Addr),
+		pluraltest.WithGuideSamples(), // on loopback only: see check
 		pluraltest.WithMerchantID(s.MerchantID),
 		pluraltest.WithTokenLifetime(s.TokenLifetime),
 		pluraltest.WithPaymentRetries(s.Retries),

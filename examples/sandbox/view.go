@@ -29,6 +29,7 @@ type view struct {
 	Server     *pluraltest.Server
 	WebhookURL string
 	Percent    string // of requests that meet a random fault
+	Seed       uint64 // of random faults
 	Queued     []pluraltest.QueuedFault
 	Choices    []faultChoice
 	Orders     []orderView
@@ -48,7 +49,6 @@ type orderView struct {
 	Captured string
 	Refunded string
 	Refunds  []refundView
-	Open     bool   // the payer can decide
 	Held     bool   // it can be captured or cancelled
 	Taken    bool   // it can be refunded
 	Document string // as GET answers it
@@ -74,7 +74,7 @@ type entry struct {
 
 func (d *dashboard) view() view {
 	d.mu.Lock()
-	v := view{Server: d.srv, WebhookURL: d.webhookURL, Percent: strconv.FormatFloat(d.faultRate*100, 'f', -1, 64)}
+	v := view{Server: d.srv, Seed: d.seed, WebhookURL: d.webhookURL, Percent: strconv.FormatFloat(d.faultRate*100, 'f', -1, 64)}
 	d.mu.Unlock()
 	for _, op := range operations() {
 		v.Choices = append(v.Choices, faultChoice{op, faultsFor(op)})
@@ -95,8 +95,6 @@ func (d *dashboard) orders() (list []orderView, more int) {
 	for _, o := range all {
 		shown := orderView{Order: o, Sum: sum(o.Amount), Document: indented(d.srv.Document(o.ID))}
 		switch o.Status {
-		case pluraltest.StatusCreated, pluraltest.StatusAttempted, pluraltest.StatusPending:
-			shown.Open = true
 		case pluraltest.StatusAuthorized:
 			shown.Held = true
 		case pluraltest.StatusProcessed, pluraltest.StatusPartiallyCaptured, pluraltest.StatusPartiallyRefunded:

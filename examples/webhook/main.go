@@ -2,8 +2,9 @@
 //
 //	PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat go run ./examples/webhook -addr 127.0.0.1:8081
 //
-// Without these variables it runs against the emulator, in the same process. It keeps its orders in memory; a shop keeps them in its database, and the
-// webhook ids in a Deduper that outlives the process.
+// Without any of these variables it runs against the emulator, in the same process. With PLURAL_BASE_URL in place of PLURAL_ENVIRONMENT it runs against the
+// sandbox, which delivers events here when it is started with -webhook-url http://127.0.0.1:8081/plural/webhook. It keeps its orders in memory; a shop keeps
+// them in its database, and the webhook ids in a Deduper that outlives the process.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -39,7 +41,13 @@ func main() {
 }
 
 func run(ctx context.Context, addr string, log *slog.Logger) error {
-	client, secret, done, err := connect(log)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	self := "http://" + listener.Addr().String()
+	client, secret, done, err := connect(log, self+"/plural/webhook")
 	if err != nil {
 		return err
 	}
@@ -48,13 +56,11 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
-	s := &shop{client: client, verifier: verifier, log: log, self: "http://" + listener.Addr().String(), orders: map[string]plural.Expected{}}
+	s := &shop{client: client, verifier: verifier, log: log, self: self, orders: map[string]plural.Expected{}}
 	server := &http.Server{Handler: s.routes(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
+	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {
+		defer close(idle)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		_ = server.Shutdown(grace)
@@ -63,23 +69,32 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
+	<-idle
+	log.Info("stopped")
 	return nil
 }
 
-// connect makes a client from the environment or, when that says nothing, for the emulator. It also gives the secret that signs what comes back.
-func connect(log *slog.Logger) (client *plural.Client, secret string, done func(), err error) {
-	if os.Getenv("PLURAL_CLIENT_ID") != "" {
+// connect makes a client from the environment or, when that says nothing, for an emulator that delivers events to a URL. It also gives the secret that signs
+// what comes back.
+func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret string, done func(), err error) {
+	if configured() {
 		client, err = plural.NewClientFromEnv()
 		return client, os.Getenv("PLURAL_CLIENT_SECRET"), func() {}, err
 	}
-	emulator, err := pluraltest.Start()
+	emulator, err := pluraltest.Start(pluraltest.WithWebhookURL(webhookURL))
 	if err != nil {
 		return nil, "", nil, err
 	}
-	log.Info("PLURAL_CLIENT_ID is not set: using the emulator", "url", emulator.URL)
+	log.Info("no PLURAL_ variable is set: using the emulator", "url", emulator.URL)
 	creds := plural.Credentials{ClientID: emulator.ClientID, ClientSecret: emulator.ClientSecret}
 	client, err = plural.NewClient(creds, plural.WithBaseURL(emulator.URL))
 	return client, emulator.ClientSecret, emulator.Close, err
+}
+
+// configured tells whether the environment says anything of Plural. A half of what is needed is then an error, and no reason to use the emulator.
+func configured() bool {
+	return slices.ContainsFunc([]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
+		func(name string) bool { return os.Getenv(name) != "" })
 }
 
 type shop struct {
@@ -97,7 +112,7 @@ func (s *shop) routes() http.Handler {
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("POST /buy", s.buy)
 	mux.HandleFunc("POST /plural/return", s.comeBack)
-	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(s.verifier, s.event))
+	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(s.verifier, s.event, plural.WithHandlerLogger(s.log)))
 	return mux
 }
 
@@ -147,6 +162,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
 		fmt.Fprintln(w, "Your payment is not there yet. If you have paid, wait; if not, go back and try again with the same page.") // and not with a new order
+	case errors.As(err, &notPaid) && notPaid.WasPaid():
+		fmt.Fprintln(w, "This order is paid already.") // and has been captured in part or refunded since
 	case errors.As(err, &notPaid):
 		s.log.Warn("not paid", "error", err)
 		fmt.Fprintln(w, "This order is not paid.")

@@ -1,5 +1,5 @@
 curl --location 'https://pluraluat.v2.pinepg.in/api/checkout/v1/orders' \
---header 'Authorization: Bearer access-token-of-the-guide' \
+--header 'Authorization: Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c' \
 --header 'Content-Type: application/json' \
 --header 'Request-ID: c17ce30f-f88e-4f81-ada1-c3b4909ed235' \
 --header 'Request-Timestamp: 2024-07-09T07:57:08.022Z' \
@@ -34,7 +34,7 @@ curl --location 'https://pluraluat.v2.pinepg.in/api/checkout/v1/orders' \
       "customer_id": "192212",
       "mobile_number": "9876543210",
       "billing_address": {
-        "address1": "House 15, Sector 17",
+        "address1": "H.No 15, Sector 17",
         "address2": "",
         "address3": "",
         "pincode": "61232112",
@@ -43,7 +43,7 @@ curl --location 'https://pluraluat.v2.pinepg.in/api/checkout/v1/orders' \
         "country": "INDIA"
       },
       "shipping_address": {
-        "address1": "House 15, Sector 17",
+        "address1": "H.No 15, Sector 17",
         "address2": "",
         "address3": "",
         "pincode": "144001123",

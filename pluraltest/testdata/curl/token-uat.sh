@@ -5,8 +5,8 @@ curl --location 'https://pluraluat.v2.pinepg.in/api/auth/v1/token' \
 --header 'Request-ID: c17ce30f-f88e-4f81-ada1-c3b4909ed235' \
 --data '
 {
-  "client_id": "client-id-of-the-guide",
-  "client_secret": "secret-of-the-guide-is-no-hex",
+  "client_id": "a17ce30e-f88e-4f81-ada1-c3b4909ed232",
+  "client_secret": "fgwei7egyhuggwp39w8rh",
   "grant_type": "client_credentials"
 }
 '

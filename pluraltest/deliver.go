@@ -1,0 +1,276 @@
+package pluraltest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// delivery is a Delivery under way.
+type delivery struct {
+	Delivery
+	charge *order        // the order whose events it waits for
+	born   time.Time     // that its schedule counts from
+	tried  chan struct{} // closed when its first attempt has ended, or is not to be
+	stamp  string        // of the first attempt
+}
+
+// webhookQueue holds the events. Server.mu guards it.
+type webhookQueue struct {
+	all      []*delivery
+	holding  bool
+	sending  int // requests that are on their way
+	changed  chan struct{}
+	client   *http.Client
+	merchant *http.Server // serves WithWebhookHandler
+	link     *memListener
+}
+
+func (q *webhookQueue) init() { q.changed = make(chan struct{}) }
+
+func (q *webhookQueue) notify() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+func (s *Server) hasTarget() bool {
+	return !s.closed && (s.cfg.webhook.url != "" || s.cfg.webhook.handler != nil)
+}
+
+// emit records an event about an order as it stands and sends it. s.mu must be
+// held.
+func (s *Server) emit(event string, o *order) {
+	q := &s.webhooks
+	d := &delivery{
+		Delivery: Delivery{
+			ID:        s.newMessageID(event, o.id, itoa(len(q.all))),
+			EventType: event,
+			OrderID:   o.id,
+			Body:      s.eventBody(event, o),
+			CreatedAt: s.now(),
+			State:     DeliveryHeld,
+		},
+		charge: o,
+		born:   time.Now(),
+	}
+	if o.parent != nil {
+		d.charge = o.parent
+	}
+	q.all = append(q.all, d)
+	if !q.holding {
+		s.dispatch(d, nil)
+	}
+	q.notify()
+}
+
+// dispatch sends an event once the first attempts of the events of its order that
+// happened before it have ended, so that none overtakes another, and that of one
+// more, unless it is nil. s.mu must be held.
+func (s *Server) dispatch(d *delivery, before chan struct{}) {
+	d.tried = make(chan struct{})
+	if !s.hasTarget() {
+		d.State = DeliveryNotSent
+		close(d.tried)
+		return
+	}
+	d.State = DeliveryPending
+	last := d.charge.lastEvent
+	d.charge.lastEvent = d.tried
+	s.wg.Go(func() {
+		s.await(before)
+		s.await(last)
+		s.deliver(d)
+	})
+}
+
+// await waits until an event has been tried, or the server is closed.
+func (s *Server) await(tried chan struct{}) {
+	if tried == nil {
+		return
+	}
+	select {
+	case <-tried:
+	case <-s.ctx.Done():
+	}
+}
+
+// deliver makes the attempts of the schedule until one of them is answered well.
+// Copies go with the first.
+func (s *Server) deliver(d *delivery) {
+	tried := sync.OnceFunc(func() { close(d.tried) })
+	defer tried()
+	schedule, from := s.cfg.webhook.schedule, d.born
+	for attempt, wait := range schedule {
+		wait = time.Duration(float64(wait) * s.cfg.webhook.scale)
+		if !s.pause(time.Until(from.Add(wait))) || !s.isPending(d) {
+			return
+		}
+		var copies sync.WaitGroup
+		if attempt == 0 {
+			for range s.cfg.webhook.duplicates {
+				copies.Go(func() { _, _ = s.send(d) })
+			}
+		}
+		status, err := s.send(d)
+		from = time.Now()
+		copies.Wait()
+		again := s.conclude(d, status, err, attempt == len(schedule)-1)
+		tried()
+		if !again {
+			return
+		}
+	}
+}
+
+// pause waits, and is false once the server is closed.
+func (s *Server) pause(d time.Duration) bool {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+		}
+	}
+	return s.ctx.Err() == nil
+}
+
+func (s *Server) isPending(d *delivery) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return d.State == DeliveryPending
+}
+
+// conclude notes what an attempt has come to, and tells whether to make another.
+func (s *Server) conclude(d *delivery, status int, err error, last bool) (again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.webhooks.notify()
+	switch {
+	case s.closed || d.State != DeliveryPending:
+	case errors.Is(err, errNoTarget):
+		d.State = DeliveryNotSent
+	case status/100 == 2:
+		d.State = DeliveryDelivered
+	case last:
+		d.State = DeliveryExhausted
+	default:
+		return true
+	}
+	return false
+}
+
+var errNoTarget = errors.New("nowhere to send webhooks to")
+
+// send posts an event and notes the attempt.
+func (s *Server) send(d *delivery) (status int, err error) {
+	s.mu.Lock()
+	if !s.hasTarget() {
+		s.mu.Unlock()
+		return 0, errNoTarget
+	}
+	s.webhooks.sending++
+	now := s.now()
+	stamp := strconv.FormatInt(now.Unix(), 10)
+	if d.stamp == "" {
+		d.stamp = stamp
+	}
+	if s.cfg.webhook.stampOnce {
+		stamp = d.stamp
+	}
+	client, target := s.webhookClient()
+	s.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.webhook.timeout)
+	defer cancel()
+	req, err := s.signedWebhook(ctx, target, d.ID, stamp, d.Body)
+	attempt := DeliveryAttempt{At: now}
+	if err == nil {
+		attempt.Header = req.Header
+		status, err = post(client, req)
+	}
+	attempt.Status = status
+	if err != nil {
+		attempt.Err = err.Error()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.Attempts = append(d.Attempts, attempt)
+	s.webhooks.sending--
+	s.webhooks.notify()
+	return status, err
+}
+
+func post(client *http.Client, req *http.Request) (status int, err error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	return resp.StatusCode, resp.Body.Close()
+}
+
+// webhookClient returns the client and the URL to post events with. s.mu must be
+// held.
+func (s *Server) webhookClient() (client *http.Client, target string) {
+	q := &s.webhooks
+	if s.cfg.webhook.url != "" {
+		client := *s.outboundLocked()
+		client.Timeout = 0
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		return &client, s.cfg.webhook.url
+	}
+	if q.merchant == nil {
+		q.link = newMemListener()
+		q.merchant = &http.Server{
+			Handler:           s.guarded(s.cfg.webhook.handler, s.cfg.mention),
+			BaseContext:       s.context,
+			ReadHeaderTimeout: time.Minute,
+			ErrorLog:          s.http.ErrorLog,
+		}
+		transport := &http.Transport{DialContext: q.dial}
+		q.client = &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+		s.clients = append(s.clients, transport)
+		s.wg.Go(func() { _ = q.merchant.Serve(q.link) })
+	}
+	return q.client, "http://merchant.localhost/webhook"
+}
+
+// outboundClient is the client that callbacks and webhooks are posted with.
+func (s *Server) outboundClient() *http.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outboundLocked()
+}
+
+func (s *Server) outboundLocked() *http.Client {
+	if s.cfg.outbound == nil {
+		transport := &http.Transport{Proxy: nil}
+		s.cfg.outbound = &http.Client{Transport: transport}
+		s.clients = append(s.clients, transport)
+	}
+	return s.cfg.outbound
+}
+
+// dial connects to the merchant's handler.
+func (q *webhookQueue) dial(ctx context.Context, _, _ string) (conn net.Conn, err error) {
+	return q.link.dial(ctx)
+}
+
+// closeWebhooks stops what the queue has started.
+func (s *Server) closeWebhooks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.webhooks.merchant != nil {
+		_ = s.webhooks.link.Close()
+		_ = s.webhooks.merchant.Close()
+	}
+}

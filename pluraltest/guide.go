@@ -1,0 +1,22 @@
+package pluraltest
+
+// The credentials and the access token that the integration guide prints in its
+// commands. They open nothing but an emulator.
+const (
+	guideClientID     = "a17ce30e-f88e-4f81-ada1-c3b4909ed232"
+	guideClientSecret = "fgwei7egyhuggwp39w8rh" //nolint:gosec // a published sample, and not even hex
+	guideAccessToken  = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." +
+		"eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ." +
+		"SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"
+)
+
+// WithGuideSamples takes the sample credentials and the sample access token of
+// Plural's integration guide besides the server's own, so that the guide's commands
+// work as they are printed. Everybody knows them: a server that others can reach
+// had better not.
+func WithGuideSamples() Option {
+	return func(c *config) {
+		c.guide = true
+		c.accessTokens = append(c.accessTokens, guideAccessToken)
+	}
+}
