@@ -193,6 +193,8 @@ type startingState struct {
 type desk struct {
 	t   testing.TB
 	srv *pluraltest.Server
+
+	doubles int // that a test is about
 }
 
 // order makes an order that nobody has paid yet.

@@ -140,7 +140,7 @@ func (e *explorer) open() {
 	e.close()
 	srv := pluraltest.New(append([]pluraltest.Option{pluraltest.WithSeed(uint64(e.runs))}, e.opts...)...)
 	srv.SetFaultPlan(e.plan)
-	e.desk = &desk{e.t, srv}
+	e.desk = &desk{t: e.t, srv: srv}
 	e.client = newClient(e.t, srv)
 	require.NoError(e.t, e.client.Warm(e.t.Context()))
 }

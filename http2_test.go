@@ -271,7 +271,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				c, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL),
 					plural.WithHTTPClient(srv.Client()), plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}))
 				require.NoError(t, err)
-				d := &desk{t, srv}
+				d := &desk{t: t, srv: srv}
 				w := d.ready(op, amountFor(op))
 				_, err = c.Orders.Get(t.Context(), w.orderID) // the connection has been used
 				require.NoError(t, err)

@@ -65,7 +65,7 @@ type soaked struct {
 func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not what this is about
-	d := &desk{t, s.srv}
+	d := &desk{t: t, srv: s.srv}
 	var all []*soaked
 	for i := 0; len(all) < n; i++ {
 		id := d.order(fmt.Sprint("order-", i), true)
