@@ -218,7 +218,7 @@ func TestCloseWaits(t *testing.T) {
 		srv.Handle("/page", work(2*time.Second))
 		authorized(t, srv, "r", 500)
 		authorized(t, srv, "held-up", 500)
-		go func() { _, _ = newAPI(t, srv).try(t.Context(), http.MethodGet, "/page", "") }()
+		go func() { _, _ = newAPI(t, srv).try(t.Context(), http.MethodPost, "/page", "{}") }()
 		synctest.Wait()
 		var closers sync.WaitGroup
 		start := time.Now()
