@@ -859,7 +859,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 // What says that a refund is not there, and what does not.
 func TestEvidenceOfAbsence(t *testing.T) {
 	t.Parallel()
-	for _, form := range []pluraltest.NotFound{pluraltest.NotFound422, pluraltest.NotFound404, pluraltest.NotFoundInquiry} {
+	for _, form := range []pluraltest.NotFoundShape{pluraltest.NotFound422, pluraltest.NotFound404, pluraltest.NotFoundInquiry} {
 		t.Run(fmt.Sprint("form ", form), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {

@@ -194,9 +194,6 @@ func WithDuplicateCaptures(mode DuplicateMode) Option {
 // NotFoundShape is how a missing order is reported.
 type NotFoundShape int
 
-// NotFound is the former name of [NotFoundShape].
-type NotFound = NotFoundShape
-
 // The documented answers to a missing order.
 const (
 	NotFound422     NotFoundShape = iota // 422 ORDER_NOT_FOUND, the published sample

@@ -68,16 +68,15 @@ func After(h http.Header, now time.Time) time.Duration {
 	if value == "" {
 		return 0
 	}
-	// What is out of range is capped.
+	const most = 365 * 24 * time.Hour // what is further away is capped
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		const most = uint64(365 * 24 * time.Hour / time.Second)
-		return time.Duration(min(seconds, most)) * time.Second
+		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
 			now = theirs
 		}
-		return max(0, date.Sub(now))
+		return min(max(0, date.Sub(now)), most)
 	}
 	return 0
 }
