@@ -314,7 +314,7 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})) // failed fetches have waits of their own
 	}
 	if f.slow {
-		opts = append(opts, plural.WithAttemptTimeout(150*time.Millisecond))
+		opts = append(opts, plural.WithAttemptTimeout(100*time.Millisecond))
 		if isToken { // a fetch serves all callers and ends by itself; each caller leaves by its own context
 			var leave context.CancelFunc
 			callCtx, leave = context.WithTimeout(ctx, 50*time.Millisecond)

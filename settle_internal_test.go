@@ -71,10 +71,15 @@ func allPayments(held int64) []Payment {
 	return all
 }
 
-// forEachCapturable calls visit with orders of every status, of none, one and two payments: 300 from points and 700 from a card.
+// forEachCapturable calls visit with orders of every status, of none, one and two payments: 300 from points and 700 from a card. Beside a card that has all of
+// allEntries, points have those that are well formed.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
-	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool { return p.PaymentAmount.Currency != CurrencyINR })
+	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
+		return p.PaymentAmount.Currency != CurrencyINR || slices.ContainsFunc(p.CaptureData, func(c CaptureData) bool {
+			return c.CaptureAmount.Value <= 0 || c.CaptureAmount.Currency != CurrencyINR
+		})
+	})
 	for _, status := range allOrderStatuses() {
 		o := &Order{OrderID: "v1-1", Status: status, OrderAmount: INR(1000)}
 		visit(o)
