@@ -121,7 +121,8 @@ func (c *Client) CloseIdleConnections() {
 // Do calls an endpoint that this package has no method for. The path starts with a slash and may have a query; the body is in as JSON, none when in is nil;
 // the answer's whole JSON document, envelope included, is decoded into out unless that is nil.
 //
-// Authentication, limits and errors are those of the typed methods. Only GET is repeated. Anything else is sent at most once (and once more when Plural
+// Authentication, limits and errors are those of the typed methods; an answer that carries one of Plural's codes for a refusal is an [Error], whatever its status
+// and its data. Only GET is repeated. Anything else is sent at most once (and once more when Plural
 // refused the token, and so did nothing). When no usable answer came the error is [ErrOutcomeUnknown]: Do cannot settle it, so find out what became of the
 // request before sending it again.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -376,29 +377,17 @@ type NotPaidError struct {
 // WasPaid says whether the order is the one expected and was paid, but has moved on since: it is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED. While
 // it is true, do not treat the payer as one who has not paid.
 func (e *NotPaidError) WasPaid() bool {
-	if e.Order == nil || e.mismatch {
-		return false
-	}
-	switch e.Order.Status {
-	case OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
-		return true
-	default:
-		return false
-	}
+	return e.isExpectedIn(OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
 }
 
 // MayStillBePaid says whether the order is the one expected and the payer's link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. While it is
 // true, do not make the payer another order: wait for the webhook, or read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
-	if e.Order == nil || e.mismatch {
-		return false
-	}
-	switch e.Order.Status {
-	case OrderStatusCreated, OrderStatusPending, OrderStatusAttempted:
-		return true
-	default:
-		return false
-	}
+	return e.isExpectedIn(OrderStatusCreated, OrderStatusPending, OrderStatusAttempted)
+}
+
+func (e *NotPaidError) isExpectedIn(statuses ...OrderStatus) bool {
+	return e.Order != nil && !e.mismatch && slices.Contains(statuses, e.Order.Status)
 }
 
 // Error says which order it is about, and why that is not confirmed.

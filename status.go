@@ -62,7 +62,7 @@ const (
 // PaymentMethod is how the payer pays. It is an open enum.
 type PaymentMethod string
 
-// The payment methods. Holds (pre-authorisation) on the hosted checkout are for cards, and where Plural's documentation of payments speaks of them, points.
+// The payment methods. Only cards can be held (pre-authorisation) on the hosted checkout, and points elsewhere.
 const (
 	PaymentMethodCard        PaymentMethod = "CARD"
 	PaymentMethodUPI         PaymentMethod = "UPI"

@@ -240,10 +240,7 @@ func checkAnswer(t *testing.T, op string, fault pluraltest.Fault, r reply, err e
 
 func TestPendingUntilRead(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.New()
-	t.Cleanup(srv.Close)
-	a := newAPI(t, srv)
-	id := authorized(t, srv, "order", 5000)
+	srv, a, id := withHold(t)
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.PendingResult.AfterReads(2))
 	require.Equal(t, "PENDING", a.capture(id, `{"merchant_capture_reference":"c"}`).data(t)["status"])
 	require.Equal(t, "PENDING", a.get(id).data(t)["status"])
@@ -257,10 +254,7 @@ func TestPendingUntilRead(t *testing.T) {
 // TestPendingRefundUntilRead has reads of the parent count as reads of its refund.
 func TestPendingRefundUntilRead(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.New()
-	t.Cleanup(srv.Close)
-	a := newAPI(t, srv)
-	id := authorized(t, srv, "order", 5000)
+	srv, a, id := withHold(t)
 	require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
 	srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingResult.AfterReads(3))
 	refund := a.refund(id, `{"merchant_order_reference":"back"}`).data(t)
@@ -290,10 +284,7 @@ func TestFlushCompletesWhatWaits(t *testing.T) {
 
 func TestLateEffectMeetsAClosedOrder(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.New()
-	t.Cleanup(srv.Close)
-	a := newAPI(t, srv)
-	id := authorized(t, srv, "order", 5000)
+	srv, a, id := withHold(t)
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ApplyLateTimedOut.After(time.Hour))
 	require.Equal(t, 504, a.capture(id, `{"merchant_capture_reference":"c"}`).status)
 	require.Equal(t, 200, a.cancel(id).status)
@@ -311,10 +302,7 @@ func TestLateEffectIsAdmittedOnArrival(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := pluraltest.New()
-			t.Cleanup(srv.Close)
-			a := newAPI(t, srv)
-			id := authorized(t, srv, "order", 5000)
+			srv, a, id := withHold(t)
 			srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ApplyLateTimedOut.After(time.Hour))
 			req := a.request(t.Context(), "PUT", "/api/pay/v1/orders/"+id+"/capture", `{"merchant_capture_reference":"c"}`)
 			spoil(req)
@@ -331,10 +319,7 @@ func TestLateEffectIsAdmittedOnArrival(t *testing.T) {
 
 func TestStaleReadNeedsAToken(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.New()
-	t.Cleanup(srv.Close)
-	a := newAPI(t, srv)
-	id := authorized(t, srv, "order", 5000)
+	srv, a, id := withHold(t)
 	a.token = "nonsense"
 	srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.StaleRead)
 	require.Equal(t, "UNAUTHORIZED", a.get(id).code(t))
@@ -343,10 +328,7 @@ func TestStaleReadNeedsAToken(t *testing.T) {
 
 func TestStaleRead(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.New()
-	t.Cleanup(srv.Close)
-	a := newAPI(t, srv)
-	id := authorized(t, srv, "order", 5000)
+	srv, a, id := withHold(t)
 	require.Equal(t, 200, a.capture(id, `{"merchant_capture_reference":"c"}`).status)
 	srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.StaleRead)
 	require.Equal(t, "AUTHORIZED", a.get(id).data(t)["status"])
@@ -381,10 +363,7 @@ func TestInjectMatches(t *testing.T) {
 
 func TestFaultPlan(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.New()
-	t.Cleanup(srv.Close)
-	a := newAPI(t, srv)
-	id := authorized(t, srv, "order", 5000)
+	srv, a, id := withHold(t)
 	var asked []int
 	srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		asked = append(asked, r.Attempt)

@@ -112,6 +112,14 @@ func authorized(t *testing.T, srv *pluraltest.Server, reference string, paise in
 	return id
 }
 
+// withHold is a server, in memory, with one order of 50 rupees that is AUTHORIZED.
+func withHold(t *testing.T) (srv *pluraltest.Server, a *api, id string) {
+	t.Helper()
+	srv = pluraltest.New()
+	t.Cleanup(srv.Close)
+	return srv, newAPI(t, srv), authorized(t, srv, "order", 5000)
+}
+
 func inr(paise int64) pluraltest.Amount { return pluraltest.Amount{Value: paise, Currency: "INR"} }
 
 func reader(body string) io.Reader { return bytes.NewReader([]byte(body)) }

@@ -176,6 +176,7 @@ func (s *Source) land(f *flight, t *Token, err error) {
 		s.failures++
 		wait := max(min(maxBackoff, minBackoff<<min(s.failures-1, 10)), min(maxAsked, s.asked(err)))
 		s.failed = &FetchError{Err: err, Until: time.Now().Add(wait)}
+		t = lastToExpire(t, s.current.Load())
 	} else {
 		s.failures, s.failed = 0, nil
 	}
@@ -186,4 +187,15 @@ func (s *Source) land(f *flight, t *Token, err error) {
 		f.err = s.failed
 	}
 	close(f.done)
+}
+
+// lastToExpire is the token that lives longest; nil when none does.
+func lastToExpire(tokens ...*Token) *Token {
+	var last *Token
+	for _, t := range tokens {
+		if t != nil && time.Now().Before(t.Expires) && (last == nil || t.Expires.After(last.Expires)) {
+			last = t
+		}
+	}
+	return last
 }

@@ -315,6 +315,62 @@ func TestFetchIsBoundedAndDetached(t *testing.T) {
 
 func noWait(error) time.Duration { return 0 }
 
+// Beside its error a fetch may bring a token that is near its end. It serves only if it lives, and longer than the one that serves already.
+func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		current, spare time.Duration // that they live from the failing fetch on; 0: there is none
+		takes          time.Duration // the fetch
+		want           string        // "": the error
+	}{
+		"there is no other":     {0, 30 * time.Second, time.Second, "spare"},
+		"the other lives on":    {50 * time.Second, 10 * time.Second, time.Second, "current"},
+		"it lives longer":       {10 * time.Second, 50 * time.Second, time.Second, "spare"},
+		"it ends meanwhile":     {0, 10 * time.Second, 20 * time.Second, ""},
+		"both end meanwhile":    {10 * time.Second, 15 * time.Second, 20 * time.Second, ""},
+		"neither is there":      {0, 0, time.Second, ""},
+		"only the other is one": {50 * time.Second, 0, time.Second, "current"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				down := errors.New("down")
+				lives := func(value string, d time.Duration) *token.Token {
+					return &token.Token{Value: value, Expires: time.Now().Add(d), Refresh: time.Now()}
+				}
+				isFirst := test.current > 0
+				s := token.NewSource(func(context.Context, *token.Token) (*token.Token, error) {
+					if isFirst {
+						isFirst = false
+						return lives("current", test.current), nil
+					}
+					var spare *token.Token
+					if test.spare > 0 {
+						spare = lives("spare", test.spare)
+					}
+					pass(test.takes)
+					return spare, down
+				}, noWait)
+				if isFirst {
+					require.Equal(t, "current", current(t, s).Value)
+				}
+				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no other
+				pass(test.takes)
+				synctest.Wait()
+				defer pass(time.Minute) // for what the last one starts
+				got, err := s.Get(t.Context())
+				if test.want == "" {
+					require.ErrorIs(t, err, down)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, test.want, got.Value)
+			})
+		})
+	}
+}
+
 func TestInvalidateOnlyTheCurrentToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
