@@ -2,6 +2,7 @@ package pluraltest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,35 +19,38 @@ func ship(ctx context.Context, client *plural.Client, orderID string) error {
 	return err
 }
 
-// A merchant tests code of their own against an answer that is lost: the capture
-// reaches the gateway and is carried out, and the connection breaks.
-func Example_lostAnswer() {
-	srv := pluraltest.New() // in a test: pluraltest.NewServer(t)
-	defer srv.Close()
+// emulator is the gateway, a client for it, and an order that the payer has
+// approved.
+func emulator() (srv *pluraltest.Server, client *plural.Client, orderID string) {
+	srv = pluraltest.New() // in a test: pluraltest.NewServer(t)
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
 		plural.WithBaseURL(srv.URL), plural.WithHTTPClient(srv.Client()),
 	)
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-
-	orderID, err := srv.AddOrder(pluraltest.OrderSpec{
+	orderID, err = srv.AddOrder(pluraltest.OrderSpec{
 		Reference: "order-1001",
 		Amount:    pluraltest.Amount{Value: 149950, Currency: "INR"},
 		PreAuth:   true,
 	})
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	if _, err = srv.Pay(orderID, pluraltest.Approve); err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
+	return srv, client, orderID
+}
+
+// A merchant tests code of their own against an answer that is lost: the capture
+// reaches the gateway and is carried out, and the connection breaks.
+func Example_lostAnswer() {
+	srv, client, orderID := emulator()
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
 	fmt.Println("shipped:", ship(ctx, client, orderID) == nil)
@@ -63,4 +67,32 @@ func Example_lostAnswer() {
 	// ResetAfterApply applied
 	// captured 149950
 	// twice: 0
+}
+
+// The capture is made, its answer is lost, and nobody can be asked about it: the
+// outcome stays unknown until the gateway answers again.
+func ExampleServer_SetFaultPlan() {
+	srv, client, orderID := emulator()
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		switch r.Op {
+		case pluraltest.OpCapturesCreate:
+			return pluraltest.ResetAfterApply
+		case pluraltest.OpOrdersGet:
+			return pluraltest.UnavailableBeforeApply
+		}
+		return pluraltest.NoFault
+	})
+	fmt.Println("unknown:", errors.Is(ship(ctx, client, orderID), plural.ErrOutcomeUnknown))
+
+	srv.ClearFaults()
+	fmt.Println("settled:", ship(ctx, client, orderID) == nil)
+	fmt.Println("captures:", len(srv.Captures(orderID)))
+	// Output:
+	// unknown: true
+	// settled: true
+	// captures: 1
 }
