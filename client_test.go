@@ -474,8 +474,8 @@ func TestLogNamesTriesAndNoSecrets(t *testing.T) {
 			return answer(500, `{"message":"body-of-answer"}`, "X-Header", "header-of-answer"), nil
 		}}
 		c := g.client(t, plural.WithLogger(logger), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
-		require.Error(t, c.Do(t.Context(), http.MethodGet, somePath+"?card=4111", nil, nil, plural.WithRequestID("rid-1"), plural.WithHeader("X-Mine", "header-of-mine")))
-		require.Error(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"card": "4111"}, nil, plural.WithRequestID("rid-2")))
+		require.Error(t, c.Do(t.Context(), http.MethodGet, somePath+"?card=no-4111", nil, nil, plural.WithRequestID("rid-1"), plural.WithHeader("X-Mine", "header-of-mine")))
+		require.Error(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"card": "no-4111"}, nil, plural.WithRequestID("rid-2")))
 
 		var lines []map[string]any
 		for line := range strings.Lines(log.String()) {
@@ -496,7 +496,7 @@ func TestLogNamesTriesAndNoSecrets(t *testing.T) {
 			{"op": "do", "method": "GET", "path": somePath, "status": 500.0, "request_id": "rid-1", "attempt": 2.0, "duration": second},
 			{"op": "do", "method": "POST", "path": somePath, "status": 500.0, "request_id": "rid-2", "attempt": 1.0, "duration": second},
 		}, lines)
-		for _, secret := range []string{gatewayClientSecret, gatewayClientID, "token-1", "4111", "of-answer", "of-mine"} {
+		for _, secret := range []string{gatewayClientSecret, gatewayClientID, "token-1", "no-4111", "of-answer", "of-mine"} {
 			require.NotContains(t, log.String(), secret)
 		}
 	})
