@@ -125,24 +125,9 @@ func ungroup(whole string) (string, bool) {
 	return strings.Join(groups, ""), western || indian
 }
 
-func allDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
-
 func magnitude(v int64) uint64 {
 	if v < 0 {
 		return uint64(-(v + 1)) + 1 //nolint:gosec // not negative
 	}
 	return uint64(v)
-}
-
-// clip keeps hostile input from filling an error text, or breaking its line.
-func clip(s string) string {
-	const most = 40
-	return shorten(s, most)
 }

@@ -105,10 +105,6 @@ func (a *answer) retryAfter() time.Duration {
 	return retry.After(a.header, time.Now())
 }
 
-func (k *call) failure(a *answer) *Error {
-	return a.failure(k.op, k.subject, k.requestID, k.attempts)
-}
-
 // failure turns an answer that is not the one asked for into the error for it.
 func (a *answer) failure(op operation, subject, requestID string, attempts int) *Error {
 	e := &Error{

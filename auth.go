@@ -200,24 +200,6 @@ func (e *tokenError) Error() string {
 
 func (e *tokenError) Unwrap() error { return e.err }
 
-// newTokenSource makes the source of tokens for a client. Fetches go to the peer directly: middleware never sees the client secret.
-func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
-	f := &tokenFetcher{peer: p, url: cfg.baseURL.JoinPath("/api/auth/v1/token").String(), userAgent: cfg.userAgent, creds: &creds, log: cfg.log}
-	if cfg.tokenStore == nil {
-		return token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) }, askedWait), nil
-	}
-	vault, err := token.NewVault(cfg.tokenStore, creds.ClientSecret, cfg.baseURL.String()+"\x00"+creds.ClientID, f.log.storeFailed)
-	if err != nil {
-		return nil, fmt.Errorf("plural: new client: %w", err)
-	}
-	var source *token.Source
-	source = token.NewSource(func(ctx context.Context, old *token.Token) (*token.Token, error) {
-		refused := func(t *token.Token) bool { return old != nil && t.Value == old.Value || source.Dead(t.Value) }
-		return vault.Fetch(ctx, refused, f.fetch)
-	}, askedWait)
-	return source, nil
-}
-
 // askedWait is how long the token endpoint asked to wait.
 func askedWait(err error) time.Duration {
 	if e := tokenAnswerError(err); e != nil {

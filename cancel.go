@@ -3,7 +3,7 @@ package plural
 import "context"
 
 // CancelService releases money that is on hold.
-type CancelService struct{ c *Client }
+type CancelService struct{ p *pipeline }
 
 // Create cancels an order that is AUTHORIZED and releases its hold: PUT /api/pay/v1/orders/{order_id}/cancel, without a body (Plural's pre-authorisation
 // guide, section 5). There is no partial cancel.
@@ -17,14 +17,13 @@ type CancelService struct{ c *Client }
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)
-	write, err := s.c.newCall(ctx, opCancel, pathOfOrder(orderID)+"/cancel", orderID, nil, found, opts)
+	write, err := s.p.newCall(ctx, opCancel, pathOfCancel(orderID), orderID, nil, found, opts)
 	if err != nil {
 		return nil, err
 	}
 	settle := settlement{
 		write: write, orderID: orderID, resendable: true,
-		decode: decodeOrderOf(orderID), judge: judgeCancel, look: s.c.lookAtOrder(write, orderID, judgeCancel),
-		doubt: doubtsOf(),
+		decode: decodeOrderOf(orderID), judge: judgeCancel, look: lookAtOrder(write, orderID, judgeCancel),
 	}
 	return settle.run(ctx)
 }

@@ -3,7 +3,7 @@ package plural
 import "context"
 
 // CaptureService takes money that is on hold.
-type CaptureService struct{ c *Client }
+type CaptureService struct{ p *pipeline }
 
 // CaptureRequest says how much to take. Exactly one of CaptureAmount and FullAmount has to be given, so that a forgotten amount does not take the whole hold.
 type CaptureRequest struct {
@@ -35,15 +35,28 @@ func (s *CaptureService) Create(ctx context.Context, orderID string, req *Captur
 		found = req.check()
 	}
 	found.orderID(orderID)
-	write, err := s.c.newCall(ctx, opCapture, pathOfOrder(orderID)+"/capture", orderID, req, found, opts)
+	write, err := s.p.newCall(ctx, opCapture, pathOfCapture(orderID), orderID, req, found, opts)
 	if err != nil {
 		return nil, err
 	}
 	judge := func(o *Order) finding { return judgeCapture(o, req.MerchantCaptureReference, req.CaptureAmount) }
 	settle := settlement{
 		write: write, orderID: orderID, reference: req.MerchantCaptureReference, resendable: true,
-		decode: decodeOrderOf(orderID), judge: judge, look: s.c.lookAtOrder(write, orderID, judge),
-		doubt: doubtsOf(CodeAmountLimitExceeded, CodeInvalidRequest),
+		decode: decodeOrderOf(orderID), judge: judge, look: lookAtOrder(write, orderID, judge),
 	}
 	return settle.run(ctx)
+}
+
+func (r *CaptureRequest) check() checks {
+	var c checks
+	c.reference("merchant_capture_reference", r.MerchantCaptureReference)
+	switch {
+	case r.FullAmount:
+		c.must(r.CaptureAmount == Amount{}, "capture_amount", "has to be absent with FullAmount")
+	case r.CaptureAmount == Amount{}:
+		c.must(false, "capture_amount", "has to be given, or FullAmount")
+	default:
+		c.amount("capture_amount", r.CaptureAmount)
+	}
+	return c
 }

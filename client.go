@@ -15,23 +15,6 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Environment is one of Plural's two installations, or neither, for a base URL of one's own. There is no fallback from one to another.
-type Environment string
-
-// The environments. A client that is not told otherwise talks to [UAT], which cannot move real money.
-const (
-	UAT        Environment = "uat"        // https://pluraluat.v2.pinepg.in
-	Production Environment = "production" // https://api.pluralpay.in
-	custom     Environment = "custom"     // set by WithBaseURL
-)
-
-func (e Environment) baseURL() string {
-	if e == Production {
-		return "https://api.pluralpay.in"
-	}
-	return "https://pluraluat.v2.pinepg.in"
-}
-
 // Client talks to Plural. Its services hold the operations. It does not change after construction and is safe for concurrent use; make one per merchant and
 // keep it, so that its token and its connections are reused. There is nothing to close.
 type Client struct {
@@ -40,10 +23,8 @@ type Client struct {
 	Cancels  *CancelService
 	Refunds  *RefundService
 
-	cfg    *config
-	http   *http.Client
-	base   http.RoundTripper
-	tokens *token.Source
+	p    *pipeline
+	base http.RoundTripper
 }
 
 // NewClient makes a client. It sends nothing; the first call fetches the access token, or [Client.Warm] before it. It fails when the credentials are
@@ -70,12 +51,11 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	}
 	hc.Transport = transport
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c := &Client{cfg: cfg, http: hc, base: p.base, tokens: source}
-	c.Orders = &OrderService{c}
-	c.Captures = &CaptureService{c}
-	c.Cancels = &CancelService{c}
-	c.Refunds = &RefundService{c}
-	return c, nil
+	line := &pipeline{cfg: cfg, http: hc, tokens: source}
+	return &Client{
+		Orders: &OrderService{line}, Captures: &CaptureService{line}, Cancels: &CancelService{line}, Refunds: &RefundService{line},
+		p: line, base: p.base,
+	}, nil
 }
 
 // NewClientFromEnv makes a client from the environment variables PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT ("uat" or
@@ -100,11 +80,11 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 }
 
 // Environment says which installation the client talks to: [UAT], [Production], or "custom" after [WithBaseURL].
-func (c *Client) Environment() Environment { return c.cfg.environment }
+func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
 // Warm fetches the access token, so that the first sale does not wait for it. It does nothing while the client has one.
 func (c *Client) Warm(ctx context.Context) error {
-	call, err := c.newCall(ctx, opToken, "", "", nil, checks{}, nil)
+	call, err := c.p.newCall(ctx, opToken, "", "", nil, checks{}, nil)
 	if err != nil {
 		return err
 	}
@@ -126,14 +106,14 @@ func (c *Client) CloseIdleConnections() {
 // refused the token, and so did nothing). When no usable answer came the error is [ErrOutcomeUnknown]: Do cannot settle it, so find out what became of the
 // request before sending it again.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
-	op := operation{name: "do", phrase: method + " " + pathOnly(path), method: method, lookup: method == http.MethodGet}
+	op := opDo(method, pathOnly(path))
 	if err := validatePath(op, path); err != nil {
 		return err
 	}
 	if method == http.MethodGet && in != nil {
 		return &ValidationError{Op: op.phrase, Fields: []FieldError{{Field: "request", Rule: "has to be nil: a GET carries no body"}}}
 	}
-	call, err := c.newCall(ctx, op, path, "", in, checks{}, opts)
+	call, err := c.p.newCall(ctx, op, path, "", in, checks{}, opts)
 	if err != nil {
 		return err
 	}
@@ -182,4 +162,22 @@ func validatePath(op operation, path string) error {
 func pathOnly(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	return clip(path)
+}
+
+// newTokenSource makes the source of tokens for a client. Fetches go to the peer directly: middleware never sees the client secret.
+func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
+	f := &tokenFetcher{peer: p, url: cfg.baseURL.JoinPath(tokenPath).String(), userAgent: cfg.userAgent, creds: &creds, log: cfg.log}
+	if cfg.tokenStore == nil {
+		return token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) }, askedWait), nil
+	}
+	vault, err := token.NewVault(cfg.tokenStore, creds.ClientSecret, cfg.baseURL.String()+"\x00"+creds.ClientID, f.log.storeFailed)
+	if err != nil {
+		return nil, fmt.Errorf("plural: new client: %w", err)
+	}
+	var source *token.Source
+	source = token.NewSource(func(ctx context.Context, old *token.Token) (*token.Token, error) {
+		refused := func(t *token.Token) bool { return old != nil && t.Value == old.Value || source.Dead(t.Value) }
+		return vault.Fetch(ctx, refused, f.fetch)
+	}, askedWait)
+	return source, nil
 }

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // What errors of this package are, for [errors.Is].
@@ -27,67 +25,6 @@ var (
 	ErrNotPaid             = errors.New("plural: the order is not paid, or not the one expected")
 	ErrOutcomeUnknown      = errors.New("plural: outcome unknown")
 )
-
-// ErrorCode is Plural's code for what went wrong. It is an open enum.
-type ErrorCode string
-
-// Plural's error codes, from its error catalogue and its callbacks.
-const (
-	CodeInvalidRequest             ErrorCode = "INVALID_REQUEST"
-	CodeUnauthorized               ErrorCode = "UNAUTHORIZED"
-	CodeOrderNotFound              ErrorCode = "ORDER_NOT_FOUND"
-	CodeDuplicateRequest           ErrorCode = "DUPLICATE_REQUEST"
-	CodeOperationNotAllowed        ErrorCode = "OPERATION_NOT_ALLOWED"
-	CodeOrderCancelled             ErrorCode = "ORDER_CANCELLED"
-	CodePaymentMethodNotEnabled    ErrorCode = "PAYMENT_METHOD_NOT_ENABLED"
-	CodePaymentNotAuthorized       ErrorCode = "PAYMENT_NOT_AUTHORIZED"
-	CodePaymentPending             ErrorCode = "PAYMENT_PENDING"
-	CodePaymentExpired             ErrorCode = "PAYMENT_EXPIRED"
-	CodePaymentDeclined            ErrorCode = "PAYMENT_DECLINED"
-	CodeUserAuthenticationFailed   ErrorCode = "USER_AUTHENTICATION_FAILED"
-	CodeUserAuthenticationRequired ErrorCode = "USER_AUTHENTICATION_REQUIRED"
-	CodeInsufficientFunds          ErrorCode = "INSUFFICIENT_FUNDS"
-	CodeAmountLimitExceeded        ErrorCode = "AMOUNT_LIMIT_EXCEEDED"
-	CodeIssuerNotSupported         ErrorCode = "ISSUER_NOT_SUPPORTED"
-	CodeRiskCheckFailed            ErrorCode = "RISK_CHECK_FAILED"
-	CodeCardVerificationFailed     ErrorCode = "CARD_VERIFICATION_FAILED"
-	CodeCardNotAllowed             ErrorCode = "CARD_NOT_ALLOWED"
-	CodeCardStolen                 ErrorCode = "CARD_STOLEN"
-	CodeCardLost                   ErrorCode = "CARD_LOST"
-	CodeCardExpired                ErrorCode = "CARD_EXPIRED"
-	CodeCardNotEnrolled            ErrorCode = "CARD_NOT_ENROLLED"
-	CodeInvalidCardholder          ErrorCode = "INVALID_CARDHOLDER"
-	CodeInvalidInstrument          ErrorCode = "INVALID_INSTRUMENT"
-	CodeInvalidUserAccount         ErrorCode = "INVALID_USER_ACCOUNT"
-	CodeAPIRateLimit               ErrorCode = "API_RATE_LIMIT"
-	CodePaymentRateLimit           ErrorCode = "PAYMENT_RATE_LIMIT"
-	CodeInternalError              ErrorCode = "INTERNAL_ERROR"
-	CodeUnknownError               ErrorCode = "UNKNOWN_ERROR"
-	CodeTimedOut                   ErrorCode = "TIMED_OUT"
-)
-
-// IsKnown says whether the code is one that this package has a constant for.
-func (c ErrorCode) IsKnown() bool {
-	return c.isDefinitive() || c == CodeAPIRateLimit || c.isServerFault()
-}
-
-// isDefinitive says whether the code is a decision about the request, which was then not carried out.
-func (c ErrorCode) isDefinitive() bool {
-	switch c {
-	case CodeInvalidRequest, CodeUnauthorized, CodeOrderNotFound, CodeDuplicateRequest, CodeOperationNotAllowed, CodeOrderCancelled,
-		CodePaymentMethodNotEnabled, CodePaymentNotAuthorized, CodePaymentPending, CodePaymentExpired, CodePaymentDeclined,
-		CodeUserAuthenticationFailed, CodeUserAuthenticationRequired, CodeInsufficientFunds, CodeAmountLimitExceeded, CodeIssuerNotSupported,
-		CodeRiskCheckFailed, CodeCardVerificationFailed, CodeCardNotAllowed, CodeCardStolen, CodeCardLost, CodeCardExpired, CodeCardNotEnrolled,
-		CodeInvalidCardholder, CodeInvalidInstrument, CodeInvalidUserAccount, CodePaymentRateLimit:
-		return true
-	}
-	return false
-}
-
-// isServerFault says whether the code leaves open what became of the request.
-func (c ErrorCode) isServerFault() bool {
-	return c == CodeInternalError || c == CodeUnknownError || c == CodeTimedOut
-}
 
 // Error is an answer that is not the one asked for, or no answer at all.
 //
@@ -110,15 +47,6 @@ type Error struct {
 
 	lookup bool // the request looked something up, so that "no matching records" means not found
 	broken bool // the request has no effect and its answer came in pieces or was no JSON, so that another may be whole
-}
-
-// ErrorDetails is the part of an error answer that says where and why (additional_error_details).
-type ErrorDetails struct {
-	Source   string          `json:"source,omitzero"`
-	Step     string          `json:"step,omitzero"`
-	Reason   string          `json:"reason,omitzero"`
-	Field    string          `json:"field,omitzero"`
-	Metadata json.RawMessage `json:"metadata,omitzero"`
 }
 
 // Error says what was done, to which order, what came back, and under which request id, on one line.
@@ -447,71 +375,9 @@ func (e Error) MarshalJSON() ([]byte, error) {
 
 func writeSubject(b *strings.Builder, op, id string) {
 	b.WriteString("plural: ")
-	b.WriteString(phrase(op))
+	b.WriteString(phraseOf(op))
 	if id != "" {
 		b.WriteByte(' ')
 		b.WriteString(clip(id))
 	}
-}
-
-// phrase says for people what an operation does.
-func phrase(op string) string {
-	switch op {
-	case opToken.name:
-		return "get access token"
-	case opCreateOrder.name:
-		return "create order"
-	case opGetOrder.name:
-		return "get order"
-	case opGetByReference.name:
-		return "get order by reference"
-	case opConfirm.name:
-		return "confirm order"
-	case opCheck.name:
-		return "check order"
-	case opWait.name:
-		return "wait for order"
-	case opCapture.name:
-		return "capture order"
-	case opCancel.name:
-		return "cancel order"
-	case opRefund.name:
-		return "refund order"
-	case "":
-		return "request"
-	}
-	return printable(op)
-}
-
-// printable keeps a server's message on one line and of a sane length.
-func printable(s string) string {
-	const most = 200
-	return shorten(s, most)
-}
-
-// causeText is an error within another one's text: joined errors on one line, and of a sane length.
-func causeText(err error) string {
-	const most = 800
-	return shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
-}
-
-// shorten cuts s to most bytes, and replaces what is no text on one line: control, format and separator characters, and what is not UTF-8.
-func shorten(s string, most int) string {
-	cut := len(s) > most
-	if cut {
-		for most > 0 && !utf8.RuneStart(s[most]) {
-			most--
-		}
-		s = s[:most]
-	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if cut {
-		s += "..."
-	}
-	return s
 }

@@ -305,7 +305,7 @@ func TestRetryable(t *testing.T) {
 
 func TestErrorCodes(t *testing.T) {
 	t.Parallel()
-	source, err := os.ReadFile("errors.go")
+	source, err := os.ReadFile("error_code.go")
 	require.NoError(t, err)
 	constants := regexp.MustCompile(`ErrorCode = "(\w+)"`).FindAllStringSubmatch(string(source), -1)
 	require.Len(t, constants, 31)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/plural-go/plural/internal/wire"
 )
 
 // OrderService creates and reads orders.
-type OrderService struct{ c *Client }
+type OrderService struct{ p *pipeline }
 
 // CreateOrderRequest asks for an order with a link to the hosted checkout.
 type CreateOrderRequest struct {
@@ -56,7 +58,7 @@ func (s *OrderService) Create(ctx context.Context, req *CreateOrderRequest, opts
 	if req != nil {
 		found, subject = req.check(), req.MerchantOrderReference
 	}
-	write, err := s.c.newCall(ctx, opCreateOrder, "/api/checkout/v1/orders", subject, req, found, opts)
+	write, err := s.p.newCall(ctx, opCreateOrder, checkoutPath, subject, req, found, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func (s *OrderService) Create(ctx context.Context, req *CreateOrderRequest, opts
 // reconcile compares the order that stands under the reference with the one asked for. The link is nil when none came.
 func (s *OrderService) reconcile(ctx context.Context, write *call, req *CreateOrderRequest, link *CheckoutOrder, failure *Error) (*CheckoutOrder, error) {
 	reference := req.MerchantOrderReference
-	o, err := s.c.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
+	o, err := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
 	if err == nil {
 		switch f := judgeOrder(o, req); f.verdict {
 		case verdictConflict:
@@ -123,25 +125,13 @@ func (s *OrderService) reconcile(ctx context.Context, write *call, req *CreateOr
 // Get reads an order or a refund by its id: GET /api/pay/v1/orders/{order_id}. It is repeated on failures. The error is an [Error], [ErrNotFound] when there
 // is no such order, or a [ValidationError] for an id that cannot be one.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
-	var found checks
-	found.orderID(orderID)
-	k, err := s.c.newCall(ctx, opGetOrder, pathOfOrder(orderID), orderID, nil, found, opts)
-	if err != nil {
-		return nil, err
-	}
-	return k.readOrder(ctx, decodeOrderOf(orderID))
+	return s.p.getOrder(ctx, orderID, opts)
 }
 
 // GetByReference reads an order or a refund by the merchant's reference: GET /api/pay/v1/orders/reference/{merchant_order_reference}. Orders and refunds
 // share one namespace. It is repeated on failures. The error is an [Error], [ErrNotFound] when the reference is unknown, or a [ValidationError].
 func (s *OrderService) GetByReference(ctx context.Context, merchantOrderReference string, opts ...CallOption) (*Order, error) {
-	var found checks
-	found.lookup("merchant_order_reference", merchantOrderReference)
-	k, err := s.c.newCall(ctx, opGetByReference, pathByReference(merchantOrderReference), merchantOrderReference, nil, found, opts)
-	if err != nil {
-		return nil, err
-	}
-	return k.readOrder(ctx, decodeOrderWith(merchantOrderReference))
+	return s.p.getByReference(ctx, merchantOrderReference, opts)
 }
 
 // Expected is what the payer was sent to pay. Every field is required.
@@ -244,3 +234,71 @@ func (s *OrderService) Wait(ctx context.Context, orderID string, until func(*Ord
 		}
 	}
 }
+
+func (r *CreateOrderRequest) check() checks {
+	var c checks
+	c.reference("merchant_order_reference", r.MerchantOrderReference)
+	c.amount("order_amount", r.OrderAmount)
+	c.url("callback_url", r.CallbackURL)
+	c.url("failure_callback_url", r.FailureCallbackURL)
+	c.limit(!r.PreAuth || holdable(r.AllowedPaymentMethods), "allowed_payment_methods", "has to be CARD or POINTS, or empty, for a pre-authorisation")
+	for i, m := range r.AllowedPaymentMethods {
+		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "has to be a payment method")
+	}
+	if r.PurchaseDetails != nil {
+		r.PurchaseDetails.check(&c)
+	}
+	c.extra(*r, r.Extra)
+	return c
+}
+
+func holdable(methods []PaymentMethod) bool {
+	for _, m := range methods {
+		if m != PaymentMethodCard && m != PaymentMethodPoints {
+			return false
+		}
+	}
+	return true
+}
+
+// judgeOrder says whether the order that stands under our reference is the one that req asks for.
+func judgeOrder(o *Order, req *CreateOrderRequest) finding {
+	switch {
+	case o.Type != "" && o.Type != OrderTypeCharge:
+		return conflict("the reference belongs to a refund")
+	case o.MerchantOrderReference != req.MerchantOrderReference:
+		return unclear("the document is of another reference")
+	case o.OrderAmount != req.OrderAmount:
+		return conflict("the reference belongs to an order of %s", o.OrderAmount)
+	case o.PreAuth != req.PreAuth:
+		return conflict("the reference belongs to an order with pre_auth %t", o.PreAuth)
+	}
+	return applied()
+}
+
+// decodeCheckoutOrder reads an answer of the checkout API. Its documents are flat; some integrators report a wrapped one.
+func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
+	var doc struct {
+		CheckoutOrder flatCheckoutOrder
+		Data          *flatCheckoutOrder `json:"data"`
+	}
+	if err := wire.Unmarshal(a.body, &doc.CheckoutOrder); err != nil {
+		return nil, err
+	}
+	if err := wire.Unmarshal(a.body, &doc); err != nil {
+		return nil, err
+	}
+	o := CheckoutOrder(doc.CheckoutOrder)
+	if doc.Data != nil && o.OrderID == "" {
+		o = CheckoutOrder(*doc.Data)
+	}
+	switch {
+	case o.ResponseCode != 0 && o.ResponseCode != 200:
+		return nil, errors.New("the answer has a response_code other than 200")
+	case o.OrderID == "" || o.RedirectURL == "":
+		return nil, errors.New("the answer has no order_id or no redirect_url")
+	}
+	return &o, nil
+}
+
+type flatCheckoutOrder CheckoutOrder

@@ -2,40 +2,11 @@ package plural
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 )
 
 // What prints of secrets, and of documents that hold personal data. fmt, slog and JSON all have to be told; [json.Marshal] keeps personal data, and
 // never shows a secret.
-
-const redacted = "[redacted]"
-
-// writeSummary is the fmt form of a value that has a LogValue: its type and its safe attributes, under every verb.
-func writeSummary(f fmt.State, name string, v slog.LogValuer) {
-	_, _ = io.WriteString(f, name+"{")
-	for i, attr := range v.LogValue().Group() {
-		if i > 0 {
-			_, _ = io.WriteString(f, " ")
-		}
-		_, _ = fmt.Fprintf(f, "%s:%v", attr.Key, attr.Value)
-	}
-	_, _ = io.WriteString(f, "}")
-}
-
-// writeText is the fmt form of a value that is a text, with flags where the verb is one for texts.
-func writeText(f fmt.State, verb rune, text string) {
-	switch verb {
-	case 's', 'q', 'x', 'X':
-		_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), text)
-	default:
-		_, _ = io.WriteString(f, text)
-	}
-}
-
-func writeRedacted(f fmt.State, name string) {
-	_, _ = io.WriteString(f, name+"{"+redacted+"}")
-}
 
 // Format writes a placeholder under every verb.
 func (c Credentials) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.Credentials") }
@@ -51,10 +22,10 @@ func (c *Client) Format(f fmt.State, _ rune) { writeSummary(f, "plural.Client", 
 
 // LogValue is the environment, and nothing of the credentials.
 func (c *Client) LogValue() slog.Value {
-	if c == nil || c.cfg == nil {
+	if c == nil || c.p == nil {
 		return slog.GroupValue()
 	}
-	return slog.GroupValue(slog.String("environment", string(c.cfg.environment)))
+	return slog.GroupValue(slog.String("environment", string(c.p.cfg.environment)))
 }
 
 // MarshalJSON writes a placeholder.

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 )
 
 // RefundService gives money back. In this API a refund is an order of type REFUND with an id of its own.
-type RefundService struct{ c *Client }
+type RefundService struct{ p *pipeline }
 
 // RefundRequest says how much to give back.
 type RefundRequest struct {
@@ -37,7 +36,7 @@ func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundR
 		found = req.check()
 	}
 	found.orderID(orderID)
-	write, err := s.c.newCall(ctx, opRefund, "/api/pay/v1/refunds/"+url.PathEscape(orderID), orderID, req, found, opts)
+	write, err := s.p.newCall(ctx, opRefund, pathOfRefund(orderID), orderID, req, found, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +44,6 @@ func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundR
 	settle := settlement{
 		write: write, orderID: orderID, reference: req.MerchantOrderReference, resendable: refundReferenceIsUnique,
 		decode: decodeRefund(req.MerchantOrderReference), judge: judge, look: s.look(write, orderID, req.MerchantOrderReference, judge),
-		doubt: doubtsOf(CodeAmountLimitExceeded, CodeInvalidRequest),
 	}
 	return settle.run(ctx)
 }
@@ -53,13 +51,13 @@ func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundR
 // Get reads a refund by its own order id: GET /api/pay/v1/orders/{order_id}. It is repeated on failures. The error is [ErrNotFound] when there is no such
 // order, and a [StateError] when it is not a refund.
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
-	return insistOnRefund(s.c.Orders.Get(ctx, orderID, opts...))
+	return insistOnRefund(s.p.getOrder(ctx, orderID, opts))
 }
 
 // GetByReference reads a refund by the reference that it was created with: GET /api/pay/v1/orders/reference/{merchant_order_reference}. It is repeated on
 // failures. The error is [ErrNotFound] when there is no such order, and a [StateError] when it is not a refund.
 func (s *RefundService) GetByReference(ctx context.Context, merchantOrderReference string, opts ...CallOption) (*Order, error) {
-	return insistOnRefund(s.c.Orders.GetByReference(ctx, merchantOrderReference, opts...))
+	return insistOnRefund(s.p.getByReference(ctx, merchantOrderReference, opts))
 }
 
 func insistOnRefund(o *Order, err error) (*Order, error) {
@@ -77,8 +75,8 @@ func insistOnRefund(o *Order, err error) (*Order, error) {
 
 // look reads a refund by its reference, and from its parent what that leaves open: whether it is there at all, and whose it is.
 func (s *RefundService) look(write *call, parentID, reference string, judge func(*Order) finding) func(context.Context) (*Order, finding, error) {
-	readRefund := s.c.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
-	readParent := s.c.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
+	readRefund := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
+	readParent := s.p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
 	return func(ctx context.Context) (*Order, finding, error) {
 		r, err := readRefund(ctx)
 		if err != nil && !provesAbsence(err) {
@@ -131,4 +129,53 @@ func provesAbsence(err error) bool {
 func (r RefundRequest) MarshalJSON() ([]byte, error) {
 	type fields RefundRequest
 	return encodeWith(fields(r), r.Extra)
+}
+
+func (r *RefundRequest) check() checks {
+	var c checks
+	c.reference("merchant_order_reference", r.MerchantOrderReference)
+	c.amount("order_amount", r.OrderAmount)
+	c.metadata("merchant_metadata", r.MerchantMetadata)
+	if r.SplitInfo != nil {
+		r.SplitInfo.check(&c, "split_info.")
+	}
+	c.extra(*r, r.Extra)
+	return c
+}
+
+// decodeRefund reads the answer to a refund: the refund itself or, in the older shape, its parent with the refund inside.
+func decodeRefund(reference string) func(*answer) (*Order, error) {
+	return func(a *answer) (*Order, error) {
+		o, err := decodeOrder(a)
+		if o == nil {
+			return nil, err
+		}
+		if o.Type != OrderTypeRefund {
+			if r := refundIn(o, reference); r != nil && r.OrderID != "" && r.Status != "" {
+				return r, nil
+			}
+		}
+		return o, err
+	}
+}
+
+// refundIn finds the refund with our reference among a parent's refunds. Entries there may leave out what the parent implies.
+func refundIn(parent *Order, reference string) *Order {
+	var found *Order
+	for i := range parent.Refunds {
+		if parent.Refunds[i].MerchantOrderReference != reference {
+			continue
+		}
+		r := parent.Refunds[i]
+		if r.Type == "" {
+			r.Type = OrderTypeRefund
+		}
+		if r.ParentOrderID == "" {
+			r.ParentOrderID = parent.OrderID
+		}
+		if found == nil || found.Status == OrderStatusFailed {
+			found = &r
+		}
+	}
+	return found
 }

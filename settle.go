@@ -229,39 +229,3 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	}
 	return applied()
 }
-
-// refundIn finds the refund with our reference among a parent's refunds. Entries there may leave out what the parent implies.
-func refundIn(parent *Order, reference string) *Order {
-	var found *Order
-	for i := range parent.Refunds {
-		if parent.Refunds[i].MerchantOrderReference != reference {
-			continue
-		}
-		r := parent.Refunds[i]
-		if r.Type == "" {
-			r.Type = OrderTypeRefund
-		}
-		if r.ParentOrderID == "" {
-			r.ParentOrderID = parent.OrderID
-		}
-		if found == nil || found.Status == OrderStatusFailed {
-			found = &r
-		}
-	}
-	return found
-}
-
-// judgeOrder says whether the order that stands under our reference is the one that req asks for.
-func judgeOrder(o *Order, req *CreateOrderRequest) finding {
-	switch {
-	case o.Type != "" && o.Type != OrderTypeCharge:
-		return conflict("the reference belongs to a refund")
-	case o.MerchantOrderReference != req.MerchantOrderReference:
-		return unclear("the document is of another reference")
-	case o.OrderAmount != req.OrderAmount:
-		return conflict("the reference belongs to an order of %s", o.OrderAmount)
-	case o.PreAuth != req.PreAuth:
-		return conflict("the reference belongs to an order with pre_auth %t", o.PreAuth)
-	}
-	return applied()
-}

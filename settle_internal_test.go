@@ -630,12 +630,12 @@ func TestNotResendable(t *testing.T) {
 			WithRetry(RetryPolicy{MaxAttempts: 3, MinDelay: 1, MaxDelay: 1}))
 		require.NoError(t, err)
 		req := &RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: INR(500)}
-		write, err := c.newCall(t.Context(), opRefund, "/api/pay/v1/refunds/"+parent, parent, req, req.check(), nil)
+		write, err := c.p.newCall(t.Context(), opRefund, "/api/pay/v1/refunds/"+parent, parent, req, req.check(), nil)
 		require.NoError(t, err)
 		judge := func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) }
 		s := settlement{
 			write: write, orderID: parent, reference: "refund-1", resendable: resendable,
-			decode: decodeRefund("refund-1"), judge: judge, look: c.Refunds.look(write, parent, "refund-1", judge), doubt: doubtsOf(),
+			decode: decodeRefund("refund-1"), judge: judge, look: c.Refunds.look(write, parent, "refund-1", judge),
 		}
 		_, err = s.run(t.Context())
 		require.ErrorIs(t, err, ErrOutcomeUnknown)

@@ -11,9 +11,6 @@ import (
 // settleWindow is how long an unsettled write is read again when the caller's context has no deadline.
 const settleWindow = 60 * time.Second
 
-// minLooks is how often books that do not settle a matter are looked at, at the least, however few the attempts.
-const minLooks = 4
-
 // refundReferenceIsUnique says that Plural carries out one refund per reference, as it documents. It makes it safe to send a refund again whose answer
 // was lost and which the books do not show. If Plural should turn out not to, refunds stop repeating by setting this to false.
 const refundReferenceIsUnique = true
@@ -29,7 +26,6 @@ type settlement struct {
 	decode func(*answer) (*Order, error)                      // the write's own answer
 	judge  func(*Order) finding                               // that answer's document
 	look   func(ctx context.Context) (*Order, finding, error) // one look at the books; the Order may be nil
-	doubt  func(ErrorCode) bool                               // rejections that an earlier life of this write may have caused
 }
 
 // books is what the last looks said.
@@ -74,7 +70,7 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 				return nil, s.write.orEnded(ctx, failure)
 			}
 		case classRejected:
-			if !ambiguous && !s.doubt(failure.Code) {
+			if !ambiguous && !s.write.op.doubts(failure.Code) {
 				return nil, failure
 			}
 		case classAmbiguous, classOK:
@@ -116,7 +112,7 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	}
 	var b books
 	agreed, inVain := 0, 0
-	looks := max(s.write.c.cfg.retry.MaxAttempts, minLooks)
+	looks := max(s.write.p.cfg.retry.MaxAttempts, minLooks)
 	for n := 1; ; n++ {
 		var o *Order
 		o, b.finding, b.err = s.look(window)
@@ -154,7 +150,7 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 
 // pause waits before look number n+1: as long as the policy says, but no longer than half of the time left, so that the last look is near the end of it.
 func (s *settlement) pause(window context.Context, n int) bool {
-	policy := s.write.c.cfg.retry
+	policy := s.write.p.cfg.retry
 	wait := policy.Backoff(n)
 	if deadline, ok := window.Deadline(); ok {
 		wait = min(wait, max(time.Until(deadline)/2, policy.MinDelay))
@@ -190,4 +186,16 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 		err = errors.Join(err, errors.New(b.reason))
 	}
 	return &OutcomeUnknownError{Op: s.write.op.op(), OrderID: s.orderID, Reference: s.reference, Last: b.order, Err: err}
+}
+
+// lookAtOrder is the look at the books of a capture or a cancel: the order itself.
+func lookAtOrder(write *call, orderID string, judge func(*Order) finding) func(context.Context) (*Order, finding, error) {
+	read := write.p.reading(write, opGetOrder, pathOfOrder(orderID), orderID, decodeOrderOf(orderID))
+	return func(ctx context.Context) (*Order, finding, error) {
+		o, err := read(ctx)
+		if err != nil {
+			return nil, finding{}, err
+		}
+		return o, judge(o), nil
+	}
 }

@@ -113,23 +113,6 @@ func (c *checks) extra(request any, extra map[string]any) {
 	}
 }
 
-func (r *CreateOrderRequest) check() checks {
-	var c checks
-	c.reference("merchant_order_reference", r.MerchantOrderReference)
-	c.amount("order_amount", r.OrderAmount)
-	c.url("callback_url", r.CallbackURL)
-	c.url("failure_callback_url", r.FailureCallbackURL)
-	c.limit(!r.PreAuth || holdable(r.AllowedPaymentMethods), "allowed_payment_methods", "has to be CARD or POINTS, or empty, for a pre-authorisation")
-	for i, m := range r.AllowedPaymentMethods {
-		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "has to be a payment method")
-	}
-	if r.PurchaseDetails != nil {
-		r.PurchaseDetails.check(&c)
-	}
-	c.extra(*r, r.Extra)
-	return c
-}
-
 func (d *PurchaseDetails) check(c *checks) {
 	const at = "purchase_details."
 	if d.BankDetails != nil {
@@ -179,44 +162,9 @@ func (s *SplitInfo) check(c *checks, at string) {
 	}
 }
 
-func (r *CaptureRequest) check() checks {
-	var c checks
-	c.reference("merchant_capture_reference", r.MerchantCaptureReference)
-	switch {
-	case r.FullAmount:
-		c.must(r.CaptureAmount == Amount{}, "capture_amount", "has to be absent with FullAmount")
-	case r.CaptureAmount == Amount{}:
-		c.must(false, "capture_amount", "has to be given, or FullAmount")
-	default:
-		c.amount("capture_amount", r.CaptureAmount)
-	}
-	return c
-}
-
-func (r *RefundRequest) check() checks {
-	var c checks
-	c.reference("merchant_order_reference", r.MerchantOrderReference)
-	c.amount("order_amount", r.OrderAmount)
-	c.metadata("merchant_metadata", r.MerchantMetadata)
-	if r.SplitInfo != nil {
-		r.SplitInfo.check(&c, "split_info.")
-	}
-	c.extra(*r, r.Extra)
-	return c
-}
-
 // missing is a nil request.
 func missing() checks {
 	return checks{always: []FieldError{{Field: "request", Rule: "has to be given"}}}
-}
-
-func holdable(methods []PaymentMethod) bool {
-	for _, m := range methods {
-		if m != PaymentMethodCard && m != PaymentMethodPoints {
-			return false
-		}
-	}
-	return true
 }
 
 func isReference(s string) bool {

@@ -1,0 +1,77 @@
+package plural
+
+import (
+	"net/http"
+	"slices"
+)
+
+// operation is what a call does.
+type operation struct {
+	name    string // of low cardinality, for errors and metrics
+	phrase  string // for people
+	method  string
+	lookup  bool        // it looks something up that may not be there
+	money   bool        // some of its time is kept for asking what became of it
+	doubted []ErrorCode // rejections that an earlier life of the same write may have caused
+}
+
+// The operations, one a line. The last three send orders.get.
+//
+//nolint:gochecknoglobals // constants in all but name
+var (
+	opToken          = operation{name: "token", phrase: "get access token", method: http.MethodPost}
+	opCreateOrder    = operation{name: "orders.create", phrase: "create order", method: http.MethodPost, money: true}
+	opGetOrder       = operation{name: "orders.get", phrase: "get order", method: http.MethodGet, lookup: true}
+	opGetByReference = operation{name: "orders.get_by_reference", phrase: "get order by reference", method: http.MethodGet, lookup: true}
+	opCapture        = operation{name: "captures.create", phrase: "capture order", method: http.MethodPut, money: true, doubted: requestDoubts}
+	opCancel         = operation{name: "cancels.create", phrase: "cancel order", method: http.MethodPut, money: true, doubted: stateDoubts}
+	opRefund         = operation{name: "refunds.create", phrase: "refund order", method: http.MethodPost, money: true, doubted: requestDoubts}
+	opConfirm        = operation{name: "orders.confirm", phrase: "confirm order"}
+	opCheck          = operation{name: "orders.check", phrase: "check order"}
+	opWait           = operation{name: "orders.wait", phrase: "wait for order"}
+
+	operations = []operation{
+		opToken, opCreateOrder, opGetOrder, opGetByReference, opCapture, opCancel, opRefund, opConfirm, opCheck, opWait,
+	}
+)
+
+// The rejections that the books are asked about before they are believed. An
+// earlier life of the same write may be their cause: it was carried out, or is
+// still under way.
+//
+//nolint:gochecknoglobals // constants in all but name
+var (
+	stateDoubts = []ErrorCode{
+		CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled, CodePaymentPending, CodePaymentNotAuthorized,
+	}
+	requestDoubts = append([]ErrorCode{CodeAmountLimitExceeded, CodeInvalidRequest}, stateDoubts...)
+)
+
+// opDo is the operation of [Client.Do], whose phrase is all that tells one
+// endpoint from another.
+func opDo(method, path string) operation {
+	return operation{name: "do", phrase: method + " " + path, method: method, lookup: method == http.MethodGet}
+}
+
+// op is what errors carry.
+func (o operation) op() string {
+	if o.name == "do" {
+		return o.phrase
+	}
+	return o.name
+}
+
+func (o operation) doubts(c ErrorCode) bool { return slices.Contains(o.doubted, c) }
+
+// phraseOf says for people what the operation of an error does.
+func phraseOf(op string) string {
+	for _, known := range operations {
+		if op == known.name {
+			return known.phrase
+		}
+	}
+	if op == "" {
+		return "request"
+	}
+	return printable(op)
+}

@@ -1,0 +1,115 @@
+package plural
+
+import (
+	"context"
+	"errors"
+	"net/url"
+)
+
+// The paths of the API.
+const (
+	pathOfOrders  = "/api/pay/v1/orders/"
+	pathOfRefunds = "/api/pay/v1/refunds/"
+	checkoutPath  = "/api/checkout/v1/orders"
+	tokenPath     = "/api/auth/v1/token" //nolint:gosec // a path
+)
+
+func pathOfOrder(orderID string) string { return pathOfOrders + url.PathEscape(orderID) }
+
+func pathOfCapture(orderID string) string { return pathOfOrder(orderID) + "/capture" }
+
+func pathOfCancel(orderID string) string { return pathOfOrder(orderID) + "/cancel" }
+
+func pathOfRefund(orderID string) string { return pathOfRefunds + url.PathEscape(orderID) }
+
+func pathByReference(reference string) string {
+	return pathOfOrders + "reference/" + url.PathEscape(reference)
+}
+
+// getOrder reads an order by its id.
+func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOption) (*Order, error) {
+	var found checks
+	found.orderID(orderID)
+	k, err := p.newCall(ctx, opGetOrder, pathOfOrder(orderID), orderID, nil, found, opts)
+	if err != nil {
+		return nil, err
+	}
+	return k.readOrder(ctx, decodeOrderOf(orderID))
+}
+
+// getByReference reads an order by the merchant's reference.
+func (p *pipeline) getByReference(ctx context.Context, reference string, opts []CallOption) (*Order, error) {
+	var found checks
+	found.lookup("merchant_order_reference", reference)
+	k, err := p.newCall(ctx, opGetByReference, pathByReference(reference), reference, nil, found, opts)
+	if err != nil {
+		return nil, err
+	}
+	return k.readOrder(ctx, decodeOrderWith(reference))
+}
+
+// readOrder reads one order, repeating on failures.
+func (k *call) readOrder(ctx context.Context, decode func(*answer) (*Order, error)) (*Order, error) {
+	var o *Order
+	err := k.read(ctx, func(a *answer) (err error) {
+		o, err = decode(a)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// reading makes a settling read: it asks what became of a write, under the write's own options, and is repeated on failures even if the write is not to be.
+func (p *pipeline) reading(write *call, op operation, path, subject string, decode func(*answer) (*Order, error)) func(context.Context) (*Order, error) {
+	return func(ctx context.Context) (*Order, error) {
+		k, err := p.callWith(write.cfg, op, path, nil)
+		if err != nil {
+			return nil, err
+		}
+		k.subject, k.settles = subject, true
+		return k.readOrder(ctx, decode)
+	}
+}
+
+// decodeOrder reads an answer of the pay API. Its documents are wrapped in "data".
+func decodeOrder(a *answer) (*Order, error) {
+	d := a.document()
+	if d.err != nil {
+		return nil, d.err
+	}
+	if d.Data == nil {
+		return nil, errors.New("the answer has no data")
+	}
+	o := new(Order)
+	if err := o.UnmarshalJSON(d.Data); err != nil {
+		return nil, err
+	}
+	if o.OrderID == "" || o.Status == "" {
+		return o, errors.New("the answer has no order_id or no status")
+	}
+	return o, nil
+}
+
+// decodeOrderOf insists on the order that was asked about.
+func decodeOrderOf(orderID string) func(*answer) (*Order, error) {
+	return func(a *answer) (*Order, error) {
+		o, err := decodeOrder(a)
+		if err == nil && o.OrderID != orderID {
+			return nil, errors.New("the answer is about another order")
+		}
+		return o, err
+	}
+}
+
+// decodeOrderWith insists on the reference that was asked about.
+func decodeOrderWith(reference string) func(*answer) (*Order, error) {
+	return func(a *answer) (*Order, error) {
+		o, err := decodeOrder(a)
+		if err == nil && o.MerchantOrderReference != reference {
+			return nil, errors.New("the answer is about another reference")
+		}
+		return o, err
+	}
+}

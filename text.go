@@ -1,0 +1,86 @@
+package plural
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// clip keeps hostile input from filling an error text, or breaking its line.
+func clip(s string) string {
+	const most = 40
+	return shorten(s, most)
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// printable keeps a server's message on one line and of a sane length.
+func printable(s string) string {
+	const most = 200
+	return shorten(s, most)
+}
+
+// causeText is an error within another one's text: joined errors on one line, and of a sane length.
+func causeText(err error) string {
+	const most = 800
+	return shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
+}
+
+// shorten cuts s to most bytes, and replaces what is no text on one line: control, format and separator characters, and what is not UTF-8.
+func shorten(s string, most int) string {
+	cut := len(s) > most
+	if cut {
+		for most > 0 && !utf8.RuneStart(s[most]) {
+			most--
+		}
+		s = s[:most]
+	}
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if cut {
+		s += "..."
+	}
+	return s
+}
+
+const redacted = "[redacted]"
+
+// writeText is the fmt form of a value that is a text, with flags where the verb is one for texts.
+func writeText(f fmt.State, verb rune, text string) {
+	switch verb {
+	case 's', 'q', 'x', 'X':
+		_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), text)
+	default:
+		_, _ = io.WriteString(f, text)
+	}
+}
+
+// writeSummary is the fmt form of a value that has a LogValue: its type and its safe attributes, under every verb.
+func writeSummary(f fmt.State, name string, v slog.LogValuer) {
+	_, _ = io.WriteString(f, name+"{")
+	for i, attr := range v.LogValue().Group() {
+		if i > 0 {
+			_, _ = io.WriteString(f, " ")
+		}
+		_, _ = fmt.Fprintf(f, "%s:%v", attr.Key, attr.Value)
+	}
+	_, _ = io.WriteString(f, "}")
+}
+
+func writeRedacted(f fmt.State, name string) {
+	_, _ = io.WriteString(f, name+"{"+redacted+"}")
+}

@@ -1,0 +1,156 @@
+package plural
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/plural-go/plural/internal/token"
+)
+
+// tryState travels with a request's context: to tell middleware the operation, the auth transport the body, and the call whether a byte was sent.
+type tryState struct {
+	op   string
+	body []byte
+	stop context.CancelFunc // set if the request has no body of its own
+
+	token                      atomic.Pointer[token.Token] // the last that was sent
+	guarded, stopped           atomic.Bool
+	over                       atomic.Bool // the call has moved on
+	stage                      atomic.Int32
+	wantedConn, gotConn, wrote atomic.Bool
+}
+
+// The stages of a try. Middleware may return before the transport under it does.
+const (
+	tryOutside  int32 = iota // not handed to the base transport
+	tryInside                // handed to it
+	tryReturned              // and returned
+)
+
+// enter says that the request is being handed to the base transport; false when the call has moved on, so that it must not be.
+func (s *tryState) enter() bool {
+	before := s.stage.Swap(tryInside)
+	if s.over.Load() {
+		s.stage.Store(before)
+		return false
+	}
+	return true
+}
+
+func (s *tryState) leave() { s.stage.Store(tryReturned) }
+
+// refused says that the server has refused the token, and so has done nothing: the try starts over.
+func (s *tryState) refused() {
+	s.wantedConn.Store(false)
+	s.gotConn.Store(false)
+	s.wrote.Store(false)
+	s.stage.Store(tryOutside)
+}
+
+// guard says whether a write without a body has to carry an empty one that net/http cannot repeat. Over HTTP/2 it repeats a request without a body when the
+// peer resets the stream; over HTTP/1 it does not, and an empty body would be sent in chunks. A guess at HTTP/1 that turns out wrong is noticed when the
+// request gets its connection, before it is sent; see [tryState.connected].
+func (s *tryState) guard(maybeHTTP2 bool) bool {
+	if maybeHTTP2 {
+		s.guarded.Store(true)
+	}
+	return s.guarded.Load()
+}
+
+type tryKey struct{}
+
+func (s *tryState) into(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, tryKey{}, s)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:          func(string) { s.wantedConn.Store(true) },
+		GotConn:          s.connected,
+		WroteHeaderField: func(string, []string) { s.wrote.Store(true) },
+		WroteHeaders:     func() { s.wrote.Store(true) },
+	})
+}
+
+func (s *tryState) connected(conn httptrace.GotConnInfo) {
+	s.gotConn.Store(true)
+	secure, ok := conn.Conn.(interface{ ConnectionState() tls.ConnectionState })
+	if ok && s.stop != nil && !s.guarded.Load() && secure.ConnectionState().NegotiatedProtocol == "h2" {
+		s.stopped.Store(true)
+		s.stop()
+	}
+}
+
+func tryFrom(ctx context.Context) *tryState {
+	s, _ := ctx.Value(tryKey{}).(*tryState)
+	return s
+}
+
+// OperationFromContext names the operation that a request belongs to, such as "captures.create", or "do"; "" outside of this package's requests. It is for
+// middleware: span names and metric labels of low cardinality.
+func OperationFromContext(ctx context.Context) string {
+	if s := tryFrom(ctx); s != nil {
+		return s.op
+	}
+	return ""
+}
+
+// newBody returns no GetBody along with it, so that net/http cannot repeat the request.
+func (s *tryState) newBody() io.ReadCloser {
+	if len(s.body) == 0 {
+		return http.NoBody
+	}
+	return io.NopCloser(bytes.NewReader(s.body))
+}
+
+// notSent says whether it is certain that no byte of the request went out or will. A transport that does not report through httptrace leaves it uncertain,
+// and so do one that is still at it and a try that was cut off after it had its connection.
+func (s *tryState) notSent(cutOff bool) bool {
+	switch stage := s.stage.Load(); {
+	case stage == tryOutside:
+		return true
+	case stage == tryInside || s.wrote.Load():
+		return false
+	case s.gotConn.Load():
+		return !cutOff
+	}
+	return s.wantedConn.Load()
+}
+
+func setCommonHeaders(h http.Header, userAgent, requestID string) {
+	h.Set("Accept", "application/json")
+	h.Set("User-Agent", userAgent)
+	h.Set("Request-ID", requestID)
+	h.Set("Request-Timestamp", timestamp())
+}
+
+func timestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func newRequestID() string {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return fmt.Sprintf("plural-%d", time.Now().UnixNano())
+	}
+	return id.String()
+}
+
+// notTheCallers keeps a time limit of the transport's, or of ours, from being taken for the end of the caller's context.
+func notTheCallers(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return errors.New(err.Error())
+	}
+	return err
+}
+
+// isTimeout says whether err is of a time limit: the call's, the HTTP client's or a middleware's.
+func isTimeout(err error) bool {
+	var timed interface{ Timeout() bool }
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timed) && timed.Timeout()
+}
