@@ -36,7 +36,7 @@ help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: their verdict is what a reader looks for at the end.
-CHECKS := build vet fmt-check tidy-check lint depcheck apicheck 386 consumer compat modules examples browser fuzz cover race test
+CHECKS := build vet fmt-check tidy-check lint house depcheck apicheck 386 consumer compat modules examples browser fuzz cover race test
 
 .PHONY: check
 check: ## Run all that CI runs.
@@ -114,6 +114,10 @@ lint: tool-golangci-lint ## Run golangci-lint on every module.
 	@$(BIN)/golangci-lint config verify
 	@failed=; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && GOTOOLCHAIN=auto $(BIN)/golangci-lint run ./...) || failed=1; done; [[ -z $$failed ]]
 
+.PHONY: house
+house: tool-housecheck ## Fail if a file uses what stands below it in CONTRIBUTING.md's drawing.
+	@$(BIN)/housecheck -drawing CONTRIBUTING.md .
+
 .PHONY: tidy
 tidy: ## Tidy every go.mod.
 	@for dir in $(MODULES); do (cd $$dir && $(NEWER_GO) mod tidy); done
@@ -162,13 +166,14 @@ clean: ## Remove what the targets above leave behind.
 
 # The go command knows when a tool is up to date: asking again costs half a second.
 .PHONY: tools
-tools: tool-golangci-lint tool-benchstat tool-govulncheck tool-apicheck tool-covercheck ## Build all tools into bin/.
+tools: tool-golangci-lint tool-benchstat tool-govulncheck tool-apicheck tool-covercheck tool-housecheck ## Build all tools into bin/.
 
 tool-golangci-lint: PKG = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 tool-benchstat:     PKG = golang.org/x/perf/cmd/benchstat
 tool-govulncheck:   PKG = golang.org/x/vuln/cmd/govulncheck
 tool-apicheck:      PKG = ./apicheck
 tool-covercheck:    PKG = ./covercheck
+tool-housecheck:    PKG = ./housecheck
 
 tool-%:
 	@cd tools && $(NEWER_GO) build -o $(BIN)/$* $(PKG)

@@ -1,0 +1,134 @@
+// Command housecheck holds the files of the root package to one direction: a
+// file may use what stands above it in the drawing of CONTRIBUTING.md, and
+// never what stands below.
+//
+//	housecheck -drawing CONTRIBUTING.md .
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"go/token"
+	"go/types"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+)
+
+// The drawing is the code block after this line.
+const opening = "<!-- the house, bottom up -->"
+
+func main() {
+	drawing := flag.String("drawing", "CONTRIBUTING.md", "the `file` with the drawing")
+	flag.Parse()
+	if err := run(*drawing, flag.Arg(0)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(drawing, pattern string) error {
+	text, err := os.ReadFile(drawing)
+	if err != nil {
+		return err
+	}
+	floors, err := readDrawing(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", drawing, err)
+	}
+	loaded, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps,
+	}, pattern)
+	if err != nil {
+		return err
+	}
+	if len(loaded) != 1 || len(loaded[0].Errors) > 0 {
+		return fmt.Errorf("%s does not load as one package: %v", pattern, loaded[0].Errors)
+	}
+	p := loaded[0]
+	var found []error
+	for _, f := range p.GoFiles {
+		if name := filepath.Base(f); !floors.has(name) {
+			found = append(found, fmt.Errorf("%s does not stand in the drawing", name))
+		}
+	}
+	for _, a := range arrows(p.Fset, p.Types, p.TypesInfo) {
+		if floors.has(a.from) && floors.has(a.to) && floors[a.to] > floors[a.from] {
+			found = append(found, fmt.Errorf("%s: %s uses %s, which stands below it, in %s", a.at, a.from, a.what, a.to))
+		}
+	}
+	return errors.Join(found...)
+}
+
+// house says on which floor each file stands. Files of one line share a floor
+// only in the drawing: they may use what stands to the left of them.
+type house map[string]int
+
+func (h house) has(file string) bool {
+	_, ok := h[file]
+	return ok
+}
+
+// readDrawing reads the code block after the opening line: the words that end
+// in .go, up to the first other word of a line.
+func readDrawing(text string) (house, error) {
+	_, after, found := strings.Cut(text, opening)
+	if !found {
+		return nil, errors.New("has no line " + opening)
+	}
+	floors := house{}
+	inBlock := false
+	for line := range strings.SplitSeq(after, "\n") {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		if !strings.HasPrefix(line, "    ") {
+			if inBlock {
+				break
+			}
+			continue
+		}
+		inBlock = true
+		for _, word := range strings.Fields(line) {
+			if !strings.HasSuffix(word, ".go") {
+				break
+			}
+			if floors.has(word) {
+				return nil, errors.New(word + " stands in the drawing twice")
+			}
+			floors[word] = len(floors)
+		}
+	}
+	if len(floors) == 0 {
+		return nil, errors.New("has no drawing after " + opening)
+	}
+	return floors, nil
+}
+
+// arrow is a file's use of something that another file declares.
+type arrow struct{ from, to, what, at string }
+
+// arrows lists each use once a file and thing.
+func arrows(fset *token.FileSet, p *types.Package, info *types.Info) []arrow {
+	seen := map[[3]string]bool{}
+	var out []arrow
+	for id, obj := range info.Uses {
+		if obj.Pkg() != p || !obj.Pos().IsValid() {
+			continue
+		}
+		at := fset.Position(id.Pos())
+		from, to := filepath.Base(at.Filename), filepath.Base(fset.Position(obj.Pos()).Filename)
+		key := [3]string{from, to, obj.Name()}
+		if from == to || seen[key] {
+			continue
+		}
+		seen[key] = true
+		out = append(out, arrow{from, to, obj.Name(), fmt.Sprintf("%s:%d", from, at.Line)})
+	}
+	slices.SortFunc(out, func(a, b arrow) int { return strings.Compare(a.at+a.what, b.at+b.what) })
+	return out
+}
