@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR]; other codes occur as the payer's currency in international ones.
+// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR]; other
+// codes occur as the payer's currency in international ones.
 type Currency string
 
 // CurrencyINR is the Indian rupee, the currency of every domestic payment.
 const CurrencyINR Currency = "INR"
 
-// Amount is money in the minor unit of its currency: for rupees, paise. It is never a float.
+// Amount is money in the minor unit of its currency: for rupees, paise. It is
+// never a float.
 type Amount struct {
 	Value    int64    `json:"value" wire:"exact"` // minor units: 149950 is 1499.50 rupees
 	Currency Currency `json:"currency"`
@@ -24,13 +26,18 @@ func INR(paise int64) Amount {
 	return Amount{Value: paise, Currency: CurrencyINR}
 }
 
-// ParseAmount reads a decimal number in the major unit, as shops and spreadsheets write it: "1499.5", "1,499.50" and "10,00,000" (Western or
-// Indian grouping). It takes no sign, no exponent, no currency symbol, no space, and no more decimals than the currency has; nothing is rounded.
-// The result is exact: no float is involved.
+// ParseAmount reads a decimal number in the major unit, as shops and
+// spreadsheets write it: "1499.5", "1,499.50" and "10,00,000" (Western or
+// Indian grouping). It takes no sign, no exponent, no currency symbol, no
+// space, and no more decimals than the currency has; nothing is rounded. The
+// result is exact: no float is involved.
 func ParseAmount(decimal string, c Currency) (Amount, error) {
 	exponent, ok := c.exponent()
 	if !ok {
-		return Amount{}, fmt.Errorf("plural: parse amount: %q is not a currency code of three capital letters", clip(string(c)))
+		return Amount{}, fmt.Errorf(
+			"plural: parse amount: %q is not a currency code of three capital letters",
+			clip(string(c)),
+		)
 	}
 	whole, fraction, hasPoint := strings.Cut(decimal, ".")
 	if hasPoint && allDigits(fraction) && len(fraction) > exponent {
@@ -47,8 +54,9 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 	return Amount{Value: value, Currency: c}, nil
 }
 
-// String is the currency and the amount in the major unit, such as "INR 1499.50". For amounts that are not negative, [ParseAmount] reads the
-// number back to the same Amount.
+// String is the currency and the amount in the major unit, such as "INR
+// 1499.50". For amounts that are not negative, [ParseAmount] reads the number
+// back to the same Amount.
 func (a Amount) String() string {
 	exponent, ok := a.Currency.exponent()
 	if !ok {
@@ -75,7 +83,8 @@ func (a Amount) String() string {
 	return b.String()
 }
 
-// exponent is the number of decimals of a currency (ISO 4217); false for what is no code of three capital letters.
+// exponent is the number of decimals of a currency (ISO 4217); false for what
+// is no code of three capital letters.
 func (c Currency) exponent() (int, bool) {
 	if len(c) != 3 {
 		return 0, false
@@ -86,7 +95,23 @@ func (c Currency) exponent() (int, bool) {
 		}
 	}
 	switch c {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+	case "BIF",
+		"CLP",
+		"DJF",
+		"GNF",
+		"ISK",
+		"JPY",
+		"KMF",
+		"KRW",
+		"PYG",
+		"RWF",
+		"UGX",
+		"UYI",
+		"VND",
+		"VUV",
+		"XAF",
+		"XOF",
+		"XPF":
 		return 0, true
 	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
 		return 3, true
@@ -96,7 +121,8 @@ func (c Currency) exponent() (int, bool) {
 	return 2, true
 }
 
-// plus adds two amounts of one currency; false when they differ in currency or overflow.
+// plus adds two amounts of one currency; false when they differ in currency or
+// overflow.
 func (a Amount) plus(b Amount) (Amount, bool) {
 	if a.Currency != b.Currency || a.Value < 0 || b.Value < 0 || a.Value > math.MaxInt64-b.Value {
 		return Amount{}, false
@@ -104,7 +130,8 @@ func (a Amount) plus(b Amount) (Amount, bool) {
 	return Amount{Value: a.Value + b.Value, Currency: a.Currency}, true
 }
 
-// ungroup removes well-placed thousands separators: groups of three (1,234,567), or of three and then twos (12,34,567).
+// ungroup removes well-placed thousands separators: groups of three
+// (1,234,567), or of three and then twos (12,34,567).
 func ungroup(whole string) (string, bool) {
 	groups := strings.Split(whole, ",")
 	if len(groups) == 1 {

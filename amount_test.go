@@ -161,41 +161,239 @@ func TestCapturedAmount(t *testing.T) {
 		want  int64
 		known bool
 	}{
-		"full capture":                         {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, plural.INR(2000), plural.INR(2000))}}, 2000, true},
-		"partial capture":                      {plural.Order{Status: "PARTIALLY_CAPTURED", PreAuth: true, Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}}, 1200, true},
-		"partial capture, pre_auth false":      {plural.Order{Status: "PARTIALLY_CAPTURED", Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}}, 1200, true},
-		"partial capture that reads PROCESSED": {plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}}, 1200, true},
-		"points and card":                      {plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, plural.INR(100), plural.INR(100)), payment(processed, plural.INR(100), plural.INR(100))}}, 200, true},
-		"points and card, in part":             {plural.Order{Status: "PARTIALLY_CAPTURED", Payments: orders{payment(processed, plural.INR(100), plural.INR(100)), payment(processed, plural.INR(100), plural.INR(20))}}, 120, true},
-		"after a partial refund":               {plural.Order{Status: "PARTIALLY_REFUNDED", PreAuth: true, Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}}, 1200, true},
-		"captured, still reading AUTHORIZED":   {plural.Order{Status: "AUTHORIZED", PreAuth: true, Payments: orders{payment(hold, plural.INR(2000), plural.INR(1200))}}, 1200, true},
-		"a failed attempt before":              {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment("FAILED", plural.INR(2000), plural.INR(2000)), payment(processed, plural.INR(2000), plural.INR(2000))}}, 2000, true},
-		"a cancelled part":                     {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment("CANCELLED", plural.INR(50), plural.INR(50)), payment(processed, plural.INR(2000), plural.INR(2000))}}, 2000, true},
+		"full capture": {
+			plural.Order{
+				Status:   "PROCESSED",
+				PreAuth:  true,
+				Payments: orders{payment(processed, plural.INR(2000), plural.INR(2000))},
+			},
+			2000,
+			true,
+		},
+		"partial capture": {
+			plural.Order{
+				Status:   "PARTIALLY_CAPTURED",
+				PreAuth:  true,
+				Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))},
+			},
+			1200,
+			true,
+		},
+		"partial capture, pre_auth false": {
+			plural.Order{Status: "PARTIALLY_CAPTURED", Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}},
+			1200,
+			true,
+		},
+		"partial capture that reads PROCESSED": {
+			plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}},
+			1200,
+			true,
+		},
+		"points and card": {
+			plural.Order{
+				Status: "PROCESSED",
+				Payments: orders{
+					payment(processed, plural.INR(100), plural.INR(100)),
+					payment(processed, plural.INR(100), plural.INR(100)),
+				},
+			},
+			200,
+			true,
+		},
+		"points and card, in part": {
+			plural.Order{
+				Status: "PARTIALLY_CAPTURED",
+				Payments: orders{
+					payment(processed, plural.INR(100), plural.INR(100)),
+					payment(processed, plural.INR(100), plural.INR(20)),
+				},
+			},
+			120,
+			true,
+		},
+		"after a partial refund": {
+			plural.Order{
+				Status:   "PARTIALLY_REFUNDED",
+				PreAuth:  true,
+				Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))},
+			},
+			1200,
+			true,
+		},
+		"captured, still reading AUTHORIZED": {
+			plural.Order{
+				Status:   "AUTHORIZED",
+				PreAuth:  true,
+				Payments: orders{payment(hold, plural.INR(2000), plural.INR(1200))},
+			},
+			1200,
+			true,
+		},
+		"a failed attempt before": {
+			plural.Order{
+				Status:  "PROCESSED",
+				PreAuth: true,
+				Payments: orders{
+					payment("FAILED", plural.INR(2000), plural.INR(2000)),
+					payment(processed, plural.INR(2000), plural.INR(2000)),
+				},
+			},
+			2000,
+			true,
+		},
+		"a cancelled part": {
+			plural.Order{
+				Status:  "PROCESSED",
+				PreAuth: true,
+				Payments: orders{
+					payment("CANCELLED", plural.INR(50), plural.INR(50)),
+					payment(processed, plural.INR(2000), plural.INR(2000)),
+				},
+			},
+			2000,
+			true,
+		},
 
-		"a purchase":                      {plural.Order{Status: "PROCESSED", Payments: orders{payment("FAILED", plural.INR(2000)), payment(processed, plural.INR(2000))}}, 2000, true},
-		"a purchase from points and card": {plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, plural.INR(300)), payment(processed, plural.INR(1700))}}, 2000, true},
-		"a purchase, refunded":            {plural.Order{Status: "FULLY_REFUNDED", Payments: orders{payment(processed, plural.INR(2000))}}, 2000, true},
-		"a purchase in another currency":  {plural.Order{Status: "PROCESSED", Payments: orders{exchanged}}, 250000, true},
-		"nothing paid yet":                {plural.Order{Status: "CREATED"}, 0, true},
-		"a failed attempt only":           {plural.Order{Status: "ATTEMPTED", Payments: orders{payment("FAILED", plural.INR(2000))}}, 0, true},
-		"failed":                          {plural.Order{Status: "FAILED", Payments: orders{payment("FAILED", plural.INR(2000))}}, 0, true},
-		"on hold":                         {plural.Order{Status: "AUTHORIZED", PreAuth: true, Payments: orders{payment(hold, plural.INR(2000))}}, 0, true},
-		"cancelled":                       {plural.Order{Status: "CANCELLED", PreAuth: true, Payments: orders{payment("CANCELLED", plural.INR(2000))}}, 0, true},
+		"a purchase": {
+			plural.Order{
+				Status:   "PROCESSED",
+				Payments: orders{payment("FAILED", plural.INR(2000)), payment(processed, plural.INR(2000))},
+			},
+			2000,
+			true,
+		},
+		"a purchase from points and card": {
+			plural.Order{
+				Status:   "PROCESSED",
+				Payments: orders{payment(processed, plural.INR(300)), payment(processed, plural.INR(1700))},
+			},
+			2000,
+			true,
+		},
+		"a purchase, refunded": {
+			plural.Order{Status: "FULLY_REFUNDED", Payments: orders{payment(processed, plural.INR(2000))}},
+			2000,
+			true,
+		},
+		"a purchase in another currency": {plural.Order{Status: "PROCESSED", Payments: orders{exchanged}}, 250000, true},
+		"nothing paid yet":               {plural.Order{Status: "CREATED"}, 0, true},
+		"a failed attempt only": {
+			plural.Order{Status: "ATTEMPTED", Payments: orders{payment("FAILED", plural.INR(2000))}},
+			0,
+			true,
+		},
+		"failed": {
+			plural.Order{Status: "FAILED", Payments: orders{payment("FAILED", plural.INR(2000))}},
+			0,
+			true,
+		},
+		"on hold": {
+			plural.Order{Status: "AUTHORIZED", PreAuth: true, Payments: orders{payment(hold, plural.INR(2000))}},
+			0,
+			true,
+		},
+		"cancelled": {
+			plural.Order{Status: "CANCELLED", PreAuth: true, Payments: orders{payment("CANCELLED", plural.INR(2000))}},
+			0,
+			true,
+		},
 
-		"under way":                            {plural.Order{Status: "PENDING", Payments: orders{payment("PENDING", plural.INR(2000))}}, 0, false},
-		"a capture under way":                  {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, plural.INR(100), plural.INR(100)), payment("PENDING", plural.INR(100), plural.INR(100))}}, 0, false},
-		"after a hold, without capture data":   {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, plural.INR(2000))}}, 0, false},
-		"in part, without capture data":        {plural.Order{Status: "PARTIALLY_CAPTURED", Payments: orders{payment(processed, plural.INR(2000))}}, 0, false},
-		"cancelled with payments that are not": {plural.Order{Status: "CANCELLED", PreAuth: true, Payments: orders{payment(processed, plural.INR(100)), payment(processed, plural.INR(100))}}, 0, false},
-		"cancelled with capture data":          {plural.Order{Status: "CANCELLED", PreAuth: true, Payments: orders{payment(processed, plural.INR(100), plural.INR(100))}}, 100, false},
-		"a status of the future":               {plural.Order{Status: "SETTLED", Payments: orders{payment(processed, plural.INR(2000))}}, 0, false},
-		"processed without payments":           {plural.Order{Status: "PROCESSED"}, 0, false},
-		"captured in two currencies":           {plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, usd, plural.INR(100)), payment(processed, usd, usd)}}, 0, false},
-		"captured in another currency":         {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, usd, usd)}}, 0, false},
-		"paid in a currency without a rate":    {plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, usd)}}, 0, false},
-		"a negative capture":                   {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, plural.INR(100), plural.INR(-5))}}, 0, false},
-		"more than there is money":             {plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, plural.INR(1), plural.INR(math.MaxInt64), plural.INR(1))}}, 0, false},
-		"a refund":                             {plural.Order{Type: plural.OrderTypeRefund, Status: "PROCESSED", Payments: orders{payment(processed, plural.INR(400))}}, 0, false},
+		"under way": {
+			plural.Order{Status: "PENDING", Payments: orders{payment("PENDING", plural.INR(2000))}},
+			0,
+			false,
+		},
+		"a capture under way": {
+			plural.Order{
+				Status:  "PROCESSED",
+				PreAuth: true,
+				Payments: orders{
+					payment(processed, plural.INR(100), plural.INR(100)),
+					payment("PENDING", plural.INR(100), plural.INR(100)),
+				},
+			},
+			0,
+			false,
+		},
+		"after a hold, without capture data": {
+			plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, plural.INR(2000))}},
+			0,
+			false,
+		},
+		"in part, without capture data": {
+			plural.Order{Status: "PARTIALLY_CAPTURED", Payments: orders{payment(processed, plural.INR(2000))}},
+			0,
+			false,
+		},
+		"cancelled with payments that are not": {
+			plural.Order{
+				Status:   "CANCELLED",
+				PreAuth:  true,
+				Payments: orders{payment(processed, plural.INR(100)), payment(processed, plural.INR(100))},
+			},
+			0,
+			false,
+		},
+		"cancelled with capture data": {
+			plural.Order{
+				Status:   "CANCELLED",
+				PreAuth:  true,
+				Payments: orders{payment(processed, plural.INR(100), plural.INR(100))},
+			},
+			100,
+			false,
+		},
+		"a status of the future": {
+			plural.Order{Status: "SETTLED", Payments: orders{payment(processed, plural.INR(2000))}},
+			0,
+			false,
+		},
+		"processed without payments": {plural.Order{Status: "PROCESSED"}, 0, false},
+		"captured in two currencies": {
+			plural.Order{
+				Status:   "PROCESSED",
+				Payments: orders{payment(processed, usd, plural.INR(100)), payment(processed, usd, usd)},
+			},
+			0,
+			false,
+		},
+		"captured in another currency": {
+			plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, usd, usd)}},
+			0,
+			false,
+		},
+		"paid in a currency without a rate": {
+			plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, usd)}},
+			0,
+			false,
+		},
+		"a negative capture": {
+			plural.Order{
+				Status:   "PROCESSED",
+				PreAuth:  true,
+				Payments: orders{payment(processed, plural.INR(100), plural.INR(-5))},
+			},
+			0,
+			false,
+		},
+		"more than there is money": {
+			plural.Order{
+				Status:   "PROCESSED",
+				PreAuth:  true,
+				Payments: orders{payment(processed, plural.INR(1), plural.INR(math.MaxInt64), plural.INR(1))},
+			},
+			0,
+			false,
+		},
+		"a refund": {
+			plural.Order{
+				Type:     plural.OrderTypeRefund,
+				Status:   "PROCESSED",
+				Payments: orders{payment(processed, plural.INR(400))},
+			},
+			0,
+			false,
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -222,14 +420,34 @@ func TestRefundedAmount(t *testing.T) {
 		want    int64
 		known   bool
 	}{
-		"none":                       {"PROCESSED", nil, 0, true},
-		"two":                        {"PARTIALLY_REFUNDED", []plural.Order{refund("PROCESSED", plural.INR(100)), refund("PROCESSED", plural.INR(250))}, 350, true},
-		"only those carried out":     {"PARTIALLY_REFUNDED", []plural.Order{refund("PENDING", plural.INR(100)), refund("FAILED", plural.INR(9)), refund("CREATED", plural.INR(9)), refund("PROCESSED", plural.INR(250))}, 250, true},
+		"none": {"PROCESSED", nil, 0, true},
+		"two": {
+			"PARTIALLY_REFUNDED",
+			[]plural.Order{refund("PROCESSED", plural.INR(100)), refund("PROCESSED", plural.INR(250))},
+			350,
+			true,
+		},
+		"only those carried out": {
+			"PARTIALLY_REFUNDED",
+			[]plural.Order{
+				refund("PENDING", plural.INR(100)),
+				refund("FAILED", plural.INR(9)),
+				refund("CREATED", plural.INR(9)),
+				refund("PROCESSED", plural.INR(250)),
+			},
+			250,
+			true,
+		},
 		"all under way":              {"PROCESSED", []plural.Order{refund("PENDING", plural.INR(100))}, 0, true},
 		"refunded, refunds left out": {"FULLY_REFUNDED", nil, 0, false},
 		"refunded, none carried out": {"PARTIALLY_REFUNDED", []plural.Order{refund("PENDING", plural.INR(100))}, 0, false},
-		"in two currencies":          {"PARTIALLY_REFUNDED", []plural.Order{refund("PROCESSED", plural.INR(100)), refund("PROCESSED", plural.Amount{Value: 1, Currency: "USD"})}, 0, false},
-		"negative":                   {"PARTIALLY_REFUNDED", []plural.Order{refund("PROCESSED", plural.INR(-100))}, 0, false},
+		"in two currencies": {
+			"PARTIALLY_REFUNDED",
+			[]plural.Order{refund("PROCESSED", plural.INR(100)), refund("PROCESSED", plural.Amount{Value: 1, Currency: "USD"})},
+			0,
+			false,
+		},
+		"negative": {"PARTIALLY_REFUNDED", []plural.Order{refund("PROCESSED", plural.INR(-100))}, 0, false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -49,7 +49,8 @@ const (
 	classRejected               // refused, not carried out
 )
 
-// class goes by the code first and then by the status: one code has several statuses, and the statuses 429 and 504 have codes with opposite meanings.
+// class goes by the code first and then by the status: one code has several
+// statuses, and the statuses 429 and 504 have codes with opposite meanings.
 func (a *answer) class() class {
 	if a.notSent {
 		return classNotSent
@@ -80,7 +81,8 @@ func (a *answer) class() class {
 	return classRejected
 }
 
-// class2xx sorts out successes that carry an error document. Where one carries both, its data is judged first.
+// class2xx sorts out successes that carry an error document. Where one carries
+// both, its data is judged first.
 func (a *answer) class2xx(code ErrorCode) class {
 	if a.document().hasData() {
 		return classOK
@@ -96,7 +98,8 @@ func (a *answer) class2xx(code ErrorCode) class {
 	return classOK
 }
 
-// retryAfter is how long to wait before the next try, if the answer or the token's backoff asks for a wait.
+// retryAfter is how long to wait before the next try, if the answer or the
+// token's backoff asks for a wait.
 func (a *answer) retryAfter() time.Duration {
 	var failed *token.FetchError
 	if errors.As(a.err, &failed) {
@@ -126,14 +129,16 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 	if e.TraceID == "" {
 		e.TraceID = a.header.Get("X-Request-Id")
 	}
-	e.broken = (op.method == http.MethodGet || op.name == opToken.name) && (a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
+	e.broken = (op.method == http.MethodGet || op.name == opToken.name) &&
+		(a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
 	if !d.isJSON {
 		e.Message = a.excerpt(!isSecret)
 	}
 	return e
 }
 
-// blankSecret blanks the secret out of an answer that repeats it, whichever of its characters are escaped there.
+// blankSecret blanks the secret out of an answer that repeats it, whichever of
+// its characters are escaped there.
 func (a *answer) blankSecret() {
 	const least = 6 // what is shorter is no secret, and part of ordinary words
 	if len(a.secret) < least || len(a.body) == 0 {
@@ -173,7 +178,8 @@ func inJSON(text string, encoder func(any) ([]byte, error)) []byte {
 	return quoted[1 : len(quoted)-1]
 }
 
-// excerpt describes an answer that is not JSON, such as a firewall's page. It quotes nothing that looks like JSON that broke off, which may hold personal
+// excerpt describes an answer that is not JSON, such as a firewall's page. It
+// quotes nothing that looks like JSON that broke off, which may hold personal
 // data or the link to the checkout.
 func (a *answer) excerpt(quote bool) string {
 	body := bytes.TrimSpace(a.body)
@@ -210,7 +216,8 @@ func withoutTags(page []byte) string {
 	return b.String()
 }
 
-// errorDocument is the union of the error shapes that Plural's parts answer with: the pay API's, the gateway's, the token endpoint's, the checkout's.
+// errorDocument is the union of the error shapes that Plural's parts answer
+// with: the pay API's, the gateway's, the token endpoint's, the checkout's.
 type errorDocument struct {
 	Data                   json.RawMessage `json:"data"`
 	Code                   ErrorCode       `json:"code" alias:"error_code"`
@@ -297,11 +304,15 @@ func (d *errorDocument) details() *ErrorDetails {
 		return nil
 	}
 	var details ErrorDetails
-	_ = wire.Unmarshal(d.AdditionalErrorDetails, &details) // an object is never refused: what does not fit a field is left out
+	_ = wire.Unmarshal(
+		d.AdditionalErrorDetails,
+		&details,
+	) // an object is never refused: what does not fit a field is left out
 	return &details
 }
 
-// readAnswer reads a response to its end, within bounds, so that its connection can be used again.
+// readAnswer reads a response to its end, within bounds, so that its connection
+// can be used again.
 func readAnswer(resp *http.Response) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	defer func() { _ = resp.Body.Close() }()

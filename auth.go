@@ -18,26 +18,33 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Credentials are what Plural's onboarding team gives to a merchant. They print as a placeholder under every fmt verb, in slog and in JSON. Only as an unexported
-// field of another struct fmt shows them, and under %p or a %w that does not belong there, which go vet refuses: it asks no value how to print itself then. Give
-// them to [NewClient] and let them go.
+// Credentials are what Plural's onboarding team gives to a merchant. They print
+// as a placeholder under every fmt verb, in slog and in JSON. Only as an
+// unexported field of another struct fmt shows them, and under %p or a %w that
+// does not belong there, which go vet refuses: it asks no value how to print
+// itself then. Give them to [NewClient] and let them go.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string
 }
 
-// TokenStore lets the processes of a fleet share one access token, so that all of them together fetch one. It holds opaque bytes: the token is sealed with
-// AES-GCM under a key derived from the client secret and bound to the base URL and the client id, and the key names are hashes. The store need not be
+// TokenStore lets the processes of a fleet share one access token, so that all
+// of them together fetch one. It holds opaque bytes: the token is sealed with
+// AES-GCM under a key derived from the client secret and bound to the base URL
+// and the client id, and the key names are hashes. The store need not be
 // trusted to keep secrets.
 //
-// No call fails because of its store: one that fails, hangs, panics or returns nonsense is left out after two seconds, and the token is fetched directly.
+// No call fails because of its store: one that fails, hangs, panics or returns
+// nonsense is left out after two seconds, and the token is fetched directly.
 type TokenStore interface {
-	// Load returns what was last saved under key, and nil, nil when there is nothing.
+	// Load returns what was last saved under key, and nil, nil when there is
+	// nothing.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
 	// Save keeps sealed under key, for ttl.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
-	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock frees itself after ttl. The context is for the waiting alone: it
-	// is cancelled once the lock is held.
+	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock
+	// frees itself after ttl. The context is for the waiting alone: it is
+	// cancelled once the lock is held.
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 
@@ -48,14 +55,18 @@ func (c Credentials) validate() error {
 		}
 		for _, r := range f.value {
 			if r <= ' ' || r >= 0x7f {
-				return fmt.Errorf("plural: new client: the %s has a space, a control character or a character outside ASCII", f.name)
+				return fmt.Errorf(
+					"plural: new client: the %s has a space, a control character or a character outside ASCII",
+					f.name,
+				)
 			}
 		}
 	}
 	return nil
 }
 
-// authTransport adds the access token to requests for the base URL's host, and to no other. It fetches the token, keeps it fresh, and heals one refused
+// authTransport adds the access token to requests for the base URL's host, and
+// to no other. It fetches the token, keeps it fresh, and heals one refused
 // token per request: it fetches another and sends the request once more.
 type authTransport struct {
 	peer   *peer
@@ -63,7 +74,8 @@ type authTransport struct {
 	source *token.Source
 }
 
-// RoundTrip sends req with a token. The answer's Request is req itself, without the token.
+// RoundTrip sends req with a token. The answer's Request is req itself, without
+// the token.
 func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
 		closeBody(req)
@@ -93,12 +105,18 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.send(try, req, again(try, req), fresh)
 }
 
-func (t *authTransport) send(try *tryState, req *http.Request, body io.ReadCloser, tok *token.Token) (*http.Response, error) {
+func (t *authTransport) send(
+	try *tryState,
+	req *http.Request,
+	body io.ReadCloser,
+	tok *token.Token,
+) (*http.Response, error) {
 	authorized := req.Clone(withoutTokenInTraces(req.Context()))
 	authorized.Body = body
 	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
 	authorized.Header.Set("Request-Timestamp", timestamp()) // of now: the token may have been waited for
-	if req.Method != http.MethodGet {                       // whatever middleware has added, net/http must not repeat a write
+	// whatever middleware has added, net/http must not repeat a write
+	if req.Method != http.MethodGet {
 		authorized.GetBody = nil
 		authorized.Header.Del("Idempotency-Key")
 		authorized.Header.Del("X-Idempotency-Key")
@@ -130,7 +148,8 @@ type peer struct {
 	speaksHTTP1 atomic.Bool // the last answer came by it
 }
 
-// RoundTrip holds a transport that is not net/http's to the contract: an answer with a body, or an error.
+// RoundTrip holds a transport that is not net/http's to the contract: an answer
+// with a body, or an error.
 func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := p.base.RoundTrip(req)
 	if err != nil {
@@ -164,7 +183,8 @@ func (c tracedContext) Value(key any) any {
 	return v
 }
 
-// withoutTokenInTraces keeps the token from those who follow the request by httptrace, as middleware does.
+// withoutTokenInTraces keeps the token from those who follow the request by
+// httptrace, as middleware does.
 func withoutTokenInTraces(ctx context.Context) context.Context {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace == nil || trace.WroteHeaderField == nil {
@@ -180,7 +200,8 @@ func withoutTokenInTraces(ctx context.Context) context.Context {
 	return tracedContext{ctx, &quiet}
 }
 
-// again is the request's body once more. Writes carry no GetBody, because net/http would repeat them by itself; the call's own bytes serve instead.
+// again is the request's body once more. Writes carry no GetBody, because
+// net/http would repeat them by itself; the call's own bytes serve instead.
 func again(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body
@@ -237,9 +258,11 @@ type tokenAnswer struct {
 	ExpiresIn   string `json:"expires_in"`
 }
 
-// fetch gets a token from Plural, in one request (Plural's pre-authorisation guide, section 1). The answers seen carry expires_at or expires_in.
+// fetch gets a token from Plural, in one request (Plural's pre-authorisation
+// guide, section 1). The answers seen carry expires_at or expires_in.
 func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
-	body, err := json.Marshal(tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"}) //nolint:gosec // this is where the secret goes
+	request := tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"}
+	body, err := json.Marshal(request) //nolint:gosec // this is where the secret goes
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +301,8 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 	return token.New(t.AccessToken, started, token.Lifetime(t.AccessToken, t.ExpiresAt, t.ExpiresIn, date, started)), nil
 }
 
-// validToken says whether the token can stand in a header. Plural states 1 to 8192 characters.
+// validToken says whether the token can stand in a header. Plural states 1 to
+// 8192 characters.
 func validToken(value string) bool {
 	if value == "" || len(value) > 8192 {
 		return false

@@ -64,7 +64,11 @@ func TestTokenRequestIsTheDocumentedOne(t *testing.T) {
 	require.Len(t, g.tokens, 1)
 	r := g.tokens[0]
 	require.Equal(t, "POST https://pluraluat.v2.pinepg.in/api/auth/v1/token", r.Method+" "+r.URL.String())
-	require.JSONEq(t, `{"client_id":"client-7d6a","client_secret":"s3cr3t-4f9c2b7e","grant_type":"client_credentials"}`, r.body)
+	require.JSONEq(
+		t,
+		`{"client_id":"client-7d6a","client_secret":"s3cr3t-4f9c2b7e","grant_type":"client_credentials"}`,
+		r.body,
+	)
 	require.Equal(t, "application/json", r.Header.Get("Content-Type"))
 	require.Equal(t, "application/json", r.Header.Get("Accept"))
 	require.Regexp(t, `^plural-go/\S+ shop/1$`, r.Header.Get("User-Agent"))
@@ -83,9 +87,17 @@ func TestTokenUnderHTTPMock(t *testing.T) {
 	mock := httpmock.NewMockTransport()
 	mock.RegisterResponder(http.MethodPost, "https://api.pluralpay.in/api/auth/v1/token",
 		httpmock.NewStringResponder(http.StatusOK, `{"access_token":"abc","expires_at":"2099-06-28T13:26:06.909140Z"}`))
-	mock.RegisterMatcherResponder(http.MethodGet, "https://api.pluralpay.in"+somePath, httpmock.HeaderIs("Authorization", "Bearer abc"),
-		httpmock.NewStringResponder(http.StatusOK, `{"answer":42}`))
-	c, err := plural.NewClient(gatewayCredentials(), plural.WithEnvironment(plural.Production), plural.WithHTTPClient(&http.Client{Transport: mock}))
+	mock.RegisterMatcherResponder(
+		http.MethodGet,
+		"https://api.pluralpay.in"+somePath,
+		httpmock.HeaderIs("Authorization", "Bearer abc"),
+		httpmock.NewStringResponder(http.StatusOK, `{"answer":42}`),
+	)
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		plural.WithEnvironment(plural.Production),
+		plural.WithHTTPClient(&http.Client{Transport: mock}),
+	)
 	require.NoError(t, err)
 	var out struct{ Answer int }
 	require.NoError(t, c.Do(t.Context(), http.MethodGet, somePath, nil, &out))
@@ -183,17 +195,38 @@ func TestTokenLifetimeIsWhatTheAnswerSays(t *testing.T) {
 		answer func() (body, date string)
 		want   time.Duration
 	}{
-		"expires_at":                       {func() (string, string) { return fmt.Sprintf(`"expires_at":%q`, at(time.Hour)), "" }, time.Hour},
-		"expires_at, server's clock ahead": {func() (string, string) { return fmt.Sprintf(`"expires_at":%q`, at(3*time.Hour)), date(2 * time.Hour) }, time.Hour - time.Second},
-		"expires_at and expires_in":        {func() (string, string) { return fmt.Sprintf(`"expires_in":60,"expires_at":%q`, at(time.Hour)), "" }, time.Hour},
-		"expires_in, a number":             {func() (string, string) { return `"expires_in":1800`, date(0) }, 30 * time.Minute},
-		"expires_in, a string":             {func() (string, string) { return `"expires_in":"1800"`, "" }, 30 * time.Minute},
-		"expires_in below zero":            {func() (string, string) { return `"expires_in":-1`, "" }, 5 * time.Minute},
-		"expires_at null, expires_in":      {func() (string, string) { return `"expires_at":null,"expires_in":1800`, "" }, 30 * time.Minute},
-		"expires_at a number":              {func() (string, string) { return `"expires_at":1719581166,"expires_in":1800`, "" }, 30 * time.Minute},
-		"camelCase":                        {func() (string, string) { return `"expiresIn":1800`, "" }, 30 * time.Minute},
-		"nothing":                          {func() (string, string) { return `"token_type":"Bearer"`, "" }, 5 * time.Minute},
-		"expired":                          {func() (string, string) { return fmt.Sprintf(`"expires_at":%q`, at(-time.Hour)), "" }, 5 * time.Minute},
+		"expires_at": {
+			func() (string, string) { return fmt.Sprintf(`"expires_at":%q`, at(time.Hour)), "" },
+			time.Hour,
+		},
+		"expires_at, server's clock ahead": {
+			func() (string, string) { return fmt.Sprintf(`"expires_at":%q`, at(3*time.Hour)), date(2 * time.Hour) },
+			time.Hour - time.Second,
+		},
+		"expires_at and expires_in": {
+			func() (string, string) { return fmt.Sprintf(`"expires_in":60,"expires_at":%q`, at(time.Hour)), "" },
+			time.Hour,
+		},
+		"expires_in, a number": {
+			func() (string, string) { return `"expires_in":1800`, date(0) },
+			30 * time.Minute,
+		},
+		"expires_in, a string":  {func() (string, string) { return `"expires_in":"1800"`, "" }, 30 * time.Minute},
+		"expires_in below zero": {func() (string, string) { return `"expires_in":-1`, "" }, 5 * time.Minute},
+		"expires_at null, expires_in": {
+			func() (string, string) { return `"expires_at":null,"expires_in":1800`, "" },
+			30 * time.Minute,
+		},
+		"expires_at a number": {
+			func() (string, string) { return `"expires_at":1719581166,"expires_in":1800`, "" },
+			30 * time.Minute,
+		},
+		"camelCase": {func() (string, string) { return `"expiresIn":1800`, "" }, 30 * time.Minute},
+		"nothing":   {func() (string, string) { return `"token_type":"Bearer"`, "" }, 5 * time.Minute},
+		"expired": {
+			func() (string, string) { return fmt.Sprintf(`"expires_at":%q`, at(-time.Hour)), "" },
+			5 * time.Minute,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -321,21 +354,48 @@ func TestTokenErrors(t *testing.T) {
 		text         string
 	}{
 		"OAuth": {
-			status: 401, body: `{"error":"invalid_client","error_description":"Invalid client or Invalid client credentials"}`, headers: []string{"X-Request-Id", "gw-1"},
-			want:         plural.Error{StatusCode: 401, Code: "invalid_client", Message: "Invalid client or Invalid client credentials", TraceID: "gw-1"},
-			unauthorized: true, text: "401 invalid_client: Invalid client or Invalid client credentials",
+			status:  401,
+			body:    `{"error":"invalid_client","error_description":"Invalid client or Invalid client credentials"}`,
+			headers: []string{"X-Request-Id", "gw-1"},
+			want: plural.Error{
+				StatusCode: 401,
+				Code:       "invalid_client",
+				Message:    "Invalid client or Invalid client credentials",
+				TraceID:    "gw-1",
+			},
+			unauthorized: true,
+			text:         "401 invalid_client: Invalid client or Invalid client credentials",
 		},
 		"gateway": {
-			status: 401, body: `{"status":401,"type":"","message":"Unauthorized","traceId":"0af76519"}`,
-			want: plural.Error{StatusCode: 401, Message: "Unauthorized", TraceID: "0af76519"}, unauthorized: true, text: "401: Unauthorized",
+			status: 401,
+			body:   `{"status":401,"type":"","message":"Unauthorized","traceId":"0af76519"}`,
+			want: plural.Error{
+				StatusCode: 401,
+				Message:    "Unauthorized",
+				TraceID:    "0af76519",
+			},
+			unauthorized: true,
+			text:         "401: Unauthorized",
 		},
 		"documented": {
-			status: 422, body: `{"code":"INVALID_REQUEST","message":"grant_type","additional_error_details":{"source":"auth"}}`,
-			want: plural.Error{StatusCode: 422, Code: plural.CodeInvalidRequest, Message: "grant_type"}, text: "422 INVALID_REQUEST: grant_type",
+			status: 422,
+			body:   `{"code":"INVALID_REQUEST","message":"grant_type","additional_error_details":{"source":"auth"}}`,
+			want: plural.Error{
+				StatusCode: 422,
+				Code:       plural.CodeInvalidRequest,
+				Message:    "grant_type",
+			},
+			text: "422 INVALID_REQUEST: grant_type",
 		},
 		"page of a firewall": {
-			status: 403, body: `<html><h1>Forbidden</h1></html>`, headers: []string{"Content-Type", "text/html"},
-			want: plural.Error{StatusCode: 403, Message: "not JSON (text/html): Forbidden"}, text: "403: not JSON (text/html): Forbidden",
+			status:  403,
+			body:    `<html><h1>Forbidden</h1></html>`,
+			headers: []string{"Content-Type", "text/html"},
+			want: plural.Error{
+				StatusCode: 403,
+				Message:    "not JSON (text/html): Forbidden",
+			},
+			text: "403: not JSON (text/html): Forbidden",
 		},
 		"redirect": {
 			status: 307, headers: []string{"Location", "https://example.com/token"},
@@ -346,7 +406,9 @@ func TestTokenErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				g := &gateway{token: func(sent) (*http.Response, error) { return answer(test.status, test.body, test.headers...), nil }}
+				g := &gateway{
+					token: func(sent) (*http.Response, error) { return answer(test.status, test.body, test.headers...), nil },
+				}
 				c := g.client(t)
 				warm := c.Warm(t.Context())
 				require.Equal(t, test.unauthorized, errors.Is(warm, plural.ErrUnauthorized))
@@ -368,14 +430,19 @@ func TestTokenErrors(t *testing.T) {
 				if test.unauthorized {
 					hint = " (check the credentials, and whether they are for this environment)"
 				}
-				require.Contains(t, called.Error(), "plural: get order v1-1: no access token"+hint+": plural: get access token: "+test.text)
+				require.Contains(
+					t,
+					called.Error(),
+					"plural: get order v1-1: no access token"+hint+": plural: get access token: "+test.text,
+				)
 				require.Equal(t, 1, g.tokenRequests(), "not repeated, and answered from the failure")
 			})
 		})
 	}
 }
 
-// What the token endpoint refuses says nothing of the order or the request that the token was for.
+// What the token endpoint refuses says nothing of the order or the request that
+// the token was for.
 func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 	t.Parallel()
 	answers := map[string]struct {
@@ -397,7 +464,11 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := (&gateway{token: func(sent) (*http.Response, error) { return answer(test.status, test.body), nil }}).client(t)
 				_, lookup := c.Refunds.GetByReference(t.Context(), "refund-1")
-				_, refund := c.Refunds.Create(t.Context(), "v1-1", &plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(100)})
+				_, refund := c.Refunds.Create(
+					t.Context(),
+					"v1-1",
+					&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(100)},
+				)
 				for _, err := range []error{lookup, refund, c.Warm(t.Context())} {
 					var e *plural.Error
 					require.ErrorAs(t, err, &e)
@@ -413,7 +484,8 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 	}
 }
 
-// A fetch that takes too long is repeated, and is not taken for the end of the caller's context.
+// A fetch that takes too long is repeated, and is not taken for the end of the
+// caller's context.
 func TestTokenFetchThatTimesOutIsRepeated(t *testing.T) {
 	t.Parallel()
 	timeouts := map[string]func(s sent) error{
@@ -522,7 +594,10 @@ func TestErrorsDoNotRepeatTheSecret(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				g := &gateway{token: token}
-				c, err := plural.NewClient(plural.Credentials{ClientID: "id", ClientSecret: secret}, plural.WithHTTPClient(&http.Client{Transport: g}))
+				c, err := plural.NewClient(
+					plural.Credentials{ClientID: "id", ClientSecret: secret},
+					plural.WithHTTPClient(&http.Client{Transport: g}),
+				)
 				require.NoError(t, err)
 				for _, err := range []error{c.Warm(t.Context()), getSomething(t.Context(), c)} {
 					var e *plural.Error
@@ -568,7 +643,8 @@ func TestErrorsDoNotRepeatTheToken(t *testing.T) {
 	}
 }
 
-// The client secret is in the request for the token, which a redirect must not carry elsewhere.
+// The client secret is in the request for the token, which a redirect must not
+// carry elsewhere.
 func TestTokenRequestFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -606,7 +682,12 @@ func TestTokenEndpointAsksForPatience(t *testing.T) {
 				g := &gateway{}
 				g.token = func(sent) (*http.Response, error) {
 					if g.tokenRequests() == 1 {
-						return answer(http.StatusTooManyRequests, `{"code":"API_RATE_LIMIT","message":"slow down"}`, "Retry-After", test.retryAfter), nil
+						return answer(
+							http.StatusTooManyRequests,
+							`{"code":"API_RATE_LIMIT","message":"slow down"}`,
+							"Retry-After",
+							test.retryAfter,
+						), nil
 					}
 					return g.issue(""), nil
 				}
@@ -655,7 +736,11 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 					return g.issue(""), nil
 				}
 				c := g.client(t)
-				require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "also for a write: nothing of it was sent")
+				require.NoError(
+					t,
+					c.Do(t.Context(), http.MethodPost, somePath, nil, nil),
+					"also for a write: nothing of it was sent",
+				)
 				tokens, calls, refused := g.counts()
 				require.Equal(t, []int{3, 1, 0}, []int{tokens, calls, refused})
 			})
@@ -790,7 +875,8 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	}
 }
 
-// A connection that still carries the refusal must not keep the next token from being fetched.
+// A connection that still carries the refusal must not keep the next token from
+// being fetched.
 func TestRefusalFreesItsConnection(t *testing.T) {
 	t.Parallel()
 	var tokens, connections atomic.Int64
@@ -810,7 +896,11 @@ func TestRefusalFreesItsConnection(t *testing.T) {
 	defer server.Close()
 	transport := &http.Transport{MaxConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
-	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(&http.Client{Transport: transport}))
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		plural.WithBaseURL(server.URL),
+		plural.WithHTTPClient(&http.Client{Transport: transport}),
+	)
 	require.NoError(t, err)
 	require.NoError(t, getSomething(t.Context(), c, plural.WithoutRetry()))
 	require.EqualValues(t, 2, tokens.Load())
@@ -829,7 +919,10 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 					other := httptest.NewServer(stray)
 					defer other.Close()
 					mux := http.NewServeMux()
-					mux.HandleFunc("/api/auth/v1/token", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) })
+					mux.HandleFunc(
+						"/api/auth/v1/token",
+						func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) },
+					)
 					mux.Handle("/landing", stray)
 					mux.HandleFunc(somePath, func(w http.ResponseWriter, r *http.Request) {
 						target := "/landing"
@@ -926,7 +1019,12 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 	require.NoError(t, c.Warm(t.Context()))
 	g.revoke()
 	require.NoError(t, getSomething(t.Context(), c))
-	require.Equal(t, []string{"outer do " + somePath, "middle do " + somePath, "inner do " + somePath}, seen, "one try, its replay and the fetches unseen")
+	require.Equal(
+		t,
+		[]string{"outer do " + somePath, "middle do " + somePath, "inner do " + somePath},
+		seen,
+		"one try, its replay and the fetches unseen",
+	)
 	require.Empty(t, plural.OperationFromContext(t.Context()))
 
 	seen = nil
@@ -937,7 +1035,8 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 	require.Equal(t, "outer orders.get_by_reference /api/pay/v1/orders/reference/ref", seen[3])
 }
 
-// Nor does whoever follows the request by httptrace, in middleware or from the caller's context.
+// Nor does whoever follows the request by httptrace, in middleware or from the
+// caller's context.
 func TestTracesNeverSeeTheToken(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -953,11 +1052,15 @@ func TestTracesNeverSeeTheToken(t *testing.T) {
 			seen = append(seen, name+": "+strings.Join(values, ","))
 		}})
 	}
-	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(s.URL), plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-		return transportFunc(func(r *http.Request) (*http.Response, error) {
-			return next.RoundTrip(r.WithContext(traced(r.Context())))
-		})
-	}))
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		plural.WithBaseURL(s.URL),
+		plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return transportFunc(func(r *http.Request) (*http.Response, error) {
+				return next.RoundTrip(r.WithContext(traced(r.Context())))
+			})
+		}),
+	)
 	require.NoError(t, err)
 	require.NoError(t, getSomething(traced(t.Context()), c))
 	mu.Lock()
@@ -999,7 +1102,8 @@ func TestMiddlewareThatLosesTheContext(t *testing.T) {
 	require.Equal(t, []int{0, 0, 0}, []int{tokens, calls, refused})
 }
 
-// Circuit breakers return at their own time limit and leave the transport at work. What they leave behind must not be sent later, nor count as not sent.
+// Circuit breakers return at their own time limit and leave the transport at
+// work. What they leave behind must not be sent later, nor count as not sent.
 func TestMiddlewareThatReturnsEarly(t *testing.T) {
 	t.Parallel()
 	errBreaker := errors.New("breaker: took too long")

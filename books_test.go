@@ -14,7 +14,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The orders of these tests are of 100 rupees; those paid with points are 30 from points and 70 from a card.
+// The orders of these tests are of 100 rupees; those paid with points are 30
+// from points and 70 from a card.
 const (
 	wholeAmount  = 10_000
 	pointsAmount = 3_000
@@ -60,7 +61,11 @@ func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOpt
 	case pluraltest.OpCancelsCreate:
 		return c.Cancels.Create(ctx, w.orderID, opts...)
 	case pluraltest.OpRefundsCreate:
-		return c.Refunds.Create(ctx, w.orderID, &plural.RefundRequest{MerchantOrderReference: w.reference, OrderAmount: plural.INR(w.amount)}, opts...)
+		return c.Refunds.Create(
+			ctx,
+			w.orderID,
+			&plural.RefundRequest{MerchantOrderReference: w.reference, OrderAmount: plural.INR(w.amount)},
+			opts...)
 	}
 	panic("no such write: " + w.op)
 }
@@ -111,7 +116,8 @@ type outcome struct {
 
 func (o outcome) unknown() bool { return errors.Is(o.err, plural.ErrOutcomeUnknown) }
 
-// contradicts says how the answer of a call that has just returned contradicts the books; "" when it does not.
+// contradicts says how the answer of a call that has just returned contradicts
+// the books; "" when it does not.
 func (o outcome) contradicts(srv *pluraltest.Server) string {
 	n := o.effects(srv)
 	switch {
@@ -122,7 +128,8 @@ func (o outcome) contradicts(srv *pluraltest.Server) string {
 	case o.err == nil && n != 1:
 		return fmt.Sprintf("%v: success, and it is not in the books", o.write)
 	case o.err != nil && n != 0 && (n != o.before || !errors.Is(o.err, plural.ErrUnauthorized)):
-		// Refused credentials say nothing of the order, and so nothing of what an earlier call has done to it.
+		// Refused credentials say nothing of the order, and so nothing of what an
+		// earlier call has done to it.
 		return fmt.Sprintf("%v: failure, and it is in the books: %v", o.write, o.err)
 	case o.err == nil:
 		return o.misdocumented(srv)
@@ -132,7 +139,8 @@ func (o outcome) contradicts(srv *pluraltest.Server) string {
 
 // contradictsLater is contradicts once everything that was under way has ended.
 func (o outcome) contradictsLater(srv *pluraltest.Server) string {
-	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending && o.effects(srv) == 0 {
+	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending &&
+		o.effects(srv) == 0 {
 		return "" // it was accepted, as the document said, and has failed since
 	}
 	return o.contradicts(srv)
@@ -180,7 +188,8 @@ func (o outcome) misdocumented(srv *pluraltest.Server) string {
 	return ""
 }
 
-// startingState brings a new order of 100 rupees to where a test begins. It is about w, the write that the test will make.
+// startingState brings a new order of 100 rupees to where a test begins. It is
+// about w, the write that the test will make.
 type startingState struct {
 	name string
 	prep func(d *desk, w write)
@@ -228,7 +237,8 @@ func (d *desk) refund(id, reference string, amount int64) {
 	require.NoError(d.t, err)
 }
 
-// startingStates are the states that matter to a write, other than those that only its faults make.
+// startingStates are the states that matter to a write, other than those that
+// only its faults make.
 func startingStates(op string) []startingState {
 	paid := func(name string, decisions ...pluraltest.Decision) startingState {
 		return startingState{name: name, prep: func(d *desk, w write) { d.pay(w.orderID, decisions...) }}
@@ -261,7 +271,13 @@ func startingStates(op string) []startingState {
 	switch op {
 	case pluraltest.OpCapturesCreate:
 		ours := []startingState{
-			captured("whole by us", us, 0), captured("in part by us", us, partAmount), captured("the card's part by us", us, cardAmount),
+			captured(
+				"whole by us",
+				us,
+				0,
+			),
+			captured("in part by us", us, partAmount),
+			captured("the card's part by us", us, cardAmount),
 		}
 		states = append(states, ours...)
 		for _, s := range append(ours, whole) {
@@ -271,7 +287,11 @@ func startingStates(op string) []startingState {
 		states = append(states, then(whole, "refunded in part", refundPart))
 	case pluraltest.OpRefundsCreate:
 		ours := func(name string, more int64) startingState {
-			return then(whole, "refunded by us: "+name, func(d *desk, w write) { d.refund(w.orderID, w.reference, w.amount+more) })
+			return then(
+				whole,
+				"refunded by us: "+name,
+				func(d *desk, w write) { d.refund(w.orderID, w.reference, w.amount+more) },
+			)
 		}
 		sale := paid("paid without a hold", pluraltest.Approve)
 		sale.sale = true
@@ -285,9 +305,12 @@ func startingStates(op string) []startingState {
 		)
 	}
 	telling := map[string][]string{
-		pluraltest.OpCapturesCreate: {"authorized from points and card", "authorized from points and card, captured in part by us"},
-		pluraltest.OpCancelsCreate:  {"authorized", "payment pending"},
-		pluraltest.OpRefundsCreate:  {"authorized from points and card, captured whole by someone else"},
+		pluraltest.OpCapturesCreate: {
+			"authorized from points and card",
+			"authorized from points and card, captured in part by us",
+		},
+		pluraltest.OpCancelsCreate: {"authorized", "payment pending"},
+		pluraltest.OpRefundsCreate: {"authorized from points and card, captured whole by someone else"},
 	}
 	for i := range states {
 		states[i].telling = slices.Contains(telling[op], states[i].name)

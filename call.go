@@ -20,7 +20,8 @@ type pipeline struct {
 	tokens *token.Source
 }
 
-// call is one logical call: its request, encoded once, and how often that was sent.
+// call is one logical call: its request, encoded once, and how often that was
+// sent.
 type call struct {
 	p         *pipeline
 	op        operation
@@ -34,7 +35,14 @@ type call struct {
 }
 
 // newCall makes a call of a request that passes its checks.
-func (p *pipeline) newCall(ctx context.Context, op operation, path, subject string, in any, found checks, opts []CallOption) (*call, error) {
+func (p *pipeline) newCall(
+	ctx context.Context,
+	op operation,
+	path, subject string,
+	in any,
+	found checks,
+	opts []CallOption,
+) (*call, error) {
 	cfg := newCallConfig(opts)
 	found.must(ctx != nil, "ctx", "has to be given")
 	if err := found.err(op, cfg); err != nil {
@@ -48,7 +56,8 @@ func (p *pipeline) newCall(ctx context.Context, op operation, path, subject stri
 	return k, nil
 }
 
-// callWith makes a call that shares another's options, such as the settling read of a write.
+// callWith makes a call that shares another's options, such as the settling
+// read of a write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) (*call, error) {
 	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID}
 	if k.requestID == "" {
@@ -62,7 +71,10 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) 
 	k.url = u
 	if in != nil {
 		if k.body, err = encode(in); err != nil {
-			return nil, &ValidationError{Op: op.op(), Fields: []FieldError{{Field: "request", Rule: "cannot be encoded: " + err.Error()}}}
+			return nil, &ValidationError{
+				Op:     op.op(),
+				Fields: []FieldError{{Field: "request", Rule: "cannot be encoded: " + err.Error()}},
+			}
 		}
 	}
 	return k, nil
@@ -84,7 +96,8 @@ func (k *call) read(ctx context.Context, decode func(*answer) error) error {
 	}
 }
 
-// once sends at most once; only a try of which nothing was sent is followed by another.
+// once sends at most once; only a try of which nothing was sent is followed by
+// another.
 func (k *call) once(ctx context.Context, decode func(*answer) error) error {
 	for {
 		a := k.try(ctx)
@@ -130,7 +143,8 @@ func (k *call) warm(ctx context.Context) error {
 	}
 }
 
-// again waits for the next attempt; false when there is none, or no time for it.
+// again waits for the next attempt; false when there is none, or no time for
+// it.
 func (k *call) again(ctx context.Context, a *answer) bool {
 	if k.attempts >= k.maxAttempts() {
 		return false
@@ -138,7 +152,8 @@ func (k *call) again(ctx context.Context, a *answer) bool {
 	return k.pause(ctx, k.attempts, a)
 }
 
-// pause waits as long as the policy says after try number n, and as long as the answer asked for.
+// pause waits as long as the policy says after try number n, and as long as the
+// answer asked for.
 func (k *call) pause(ctx context.Context, n int, a *answer) bool {
 	wait := k.p.cfg.retry.Backoff(n)
 	if askedWait(a.err) > retry.MaxRetryAfter {
@@ -163,7 +178,8 @@ func (k *call) maxAttempts() int {
 	return most
 }
 
-// orEnded adds the context's error to a failure that was not repeated because of it.
+// orEnded adds the context's error to a failure that was not repeated because
+// of it.
 func (k *call) orEnded(ctx context.Context, err *Error) error {
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
 		err.Err = errors.Join(ended, err.Err)
@@ -171,7 +187,8 @@ func (k *call) orEnded(ctx context.Context, err *Error) error {
 	return err
 }
 
-// errAttemptTimeout ends one try. Unlike the end of the caller's context it is followed by another.
+// errAttemptTimeout ends one try. Unlike the end of the caller's context it is
+// followed by another.
 var errAttemptTimeout = errors.New("no answer within the attempt timeout")
 
 // try sends the request once.
@@ -192,7 +209,11 @@ func (k *call) send(ctx context.Context) *answer {
 	if err := ctx.Err(); err != nil {
 		return &answer{err: err, notSent: true}
 	}
-	tryCtx, cancel := context.WithTimeoutCause(ctx, retry.AttemptTimeout(ctx, k.p.cfg.attemptTimeout, k.op.money), errAttemptTimeout)
+	tryCtx, cancel := context.WithTimeoutCause(
+		ctx,
+		retry.AttemptTimeout(ctx, k.p.cfg.attemptTimeout, k.op.money),
+		errAttemptTimeout,
+	)
 	defer cancel()
 	a := k.sendWith(ctx, tryCtx, false)
 	if a.unguarded {
@@ -250,7 +271,8 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	return a
 }
 
-// trimURLError leaves the URL out of a transport's error: the operation and the order are named already.
+// trimURLError leaves the URL out of a transport's error: the operation and the
+// order are named already.
 func trimURLError(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -263,5 +285,6 @@ func (k *call) failure(a *answer) *Error {
 	return a.failure(k.op, k.subject, k.requestID, k.attempts)
 }
 
-// minLooks is how often books that do not settle a matter are looked at, at the least, however few the attempts.
+// minLooks is how often books that do not settle a matter are looked at, at the
+// least, however few the attempts.
 const minLooks = 4

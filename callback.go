@@ -22,23 +22,29 @@ const (
 	maxCallbackFields = 64 // Plural sends five
 )
 
-// Callback is what a payer's browser brings back from the checkout, verified. Only a [Verifier] makes one that [OrderService.Confirm] accepts.
+// Callback is what a payer's browser brings back from the checkout, verified.
+// Only a [Verifier] makes one that [OrderService.Confirm] accepts.
 //
-// The signature covers no amount and no time: a callback can be replayed, and says nothing about how much was paid. Neither is Status alone proof of
-// success; Plural's own failure sample says AUTHORIZED, beside an error code. Confirm it against the server's order before shipping anything.
+// The signature covers no amount and no time: a callback can be replayed, and
+// says nothing about how much was paid. Neither is Status alone proof of
+// success; Plural's own failure sample says AUTHORIZED, beside an error code.
+// Confirm it against the server's order before shipping anything.
 //
-// A Callback prints and logs without ErrorMessage and Fields; [json.Marshal] keeps them.
+// A Callback prints and logs without ErrorMessage and Fields; [json.Marshal]
+// keeps them.
 type Callback struct {
-	OrderID      string            `json:"order_id"`
-	Status       OrderStatus       `json:"status"` // from status or payment_status, whichever Plural sent
-	ErrorCode    ErrorCode         `json:"error_code,omitzero"`
-	ErrorMessage string            `json:"error_message,omitzero"` // for people; may be about a person
-	Fields       map[string]string `json:"fields,omitzero"`        // all fields with a value, by wire name, without the signature
+	OrderID      string      `json:"order_id"`
+	Status       OrderStatus `json:"status"` // from status or payment_status, whichever Plural sent
+	ErrorCode    ErrorCode   `json:"error_code,omitzero"`
+	ErrorMessage string      `json:"error_message,omitzero"` // for people; may be about a person
+	// all fields with a value, by wire name, without the signature
+	Fields map[string]string `json:"fields,omitzero"`
 
 	verified verifiedCallback
 }
 
-// verifiedCallback is what the signature vouched for, so that a Callback made or changed by hand is told from a verified one.
+// verifiedCallback is what the signature vouched for, so that a Callback made
+// or changed by hand is told from a verified one.
 type verifiedCallback struct {
 	ok           bool
 	orderID      string
@@ -47,18 +53,23 @@ type verifiedCallback struct {
 	errorMessage string
 }
 
-// isVerified says whether a Verifier made the Callback and nobody changed it since.
+// isVerified says whether a Verifier made the Callback and nobody changed it
+// since.
 func (c *Callback) isVerified() bool {
 	return c != nil && c.verified == verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 }
 
-// VerifyCallback verifies the form that the payer's browser posts to the callback URL. Pass the fields of the body alone: what the query string of the
+// VerifyCallback verifies the form that the payer's browser posts to the
+// callback URL. Pass the fields of the body alone: what the query string of the
 // callback URL says was not signed. [Verifier.VerifyCallbackRequest] does that.
 //
-// The rule is that of Plural's pre-authorisation guide, section 3.2: the fields other than signature, as key=value with decoded values, sorted by key
-// and joined with "&", signed with HMAC-SHA256. Fields without a value are left out of that text or kept in it, since the guide does not say which. The
-// text is not escaped, so whatever could be read in two ways is refused: repeated fields, names with characters outside A-Z, a-z, 0-9 and _, and values
-// that could hold further fields.
+// The rule is that of Plural's pre-authorisation guide, section 3.2: the fields
+// other than signature, as key=value with decoded values, sorted by key and
+// joined with "&", signed with HMAC-SHA256. Fields without a value are left out
+// of that text or kept in it, since the guide does not say which. The text is
+// not escaped, so whatever could be read in two ways is refused: repeated
+// fields, names with characters outside A-Z, a-z, 0-9 and _, and values that
+// could hold further fields.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
@@ -74,10 +85,13 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 	return v.verifyCallback(fields)
 }
 
-// VerifyCallbackRequest verifies the request that the payer's browser makes to the callback URL: a POST of an HTML form, of at most 64 KiB, not
-// compressed. It reads the body, once; the query string changes nothing. A form that a framework has parsed into r.PostForm before is used instead.
+// VerifyCallbackRequest verifies the request that the payer's browser makes to
+// the callback URL: a POST of an HTML form, of at most 64 KiB, not compressed.
+// It reads the body, once; the query string changes nothing. A form that a
+// framework has parsed into r.PostForm before is used instead.
 //
-// The error is [ErrInvalidSignature] or [ErrMalformedCallback]. A sender that stalls is the server's business: set its ReadTimeout.
+// The error is [ErrInvalidSignature] or [ErrMalformedCallback]. A sender that
+// stalls is the server's business: set its ReadTimeout.
 func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 	if r == nil || r.Method != http.MethodPost {
 		return nil, malformedCallback(ReasonMethod)
@@ -108,9 +122,11 @@ func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 	return v.VerifyCallback(form)
 }
 
-// VerifyCallbackJSON verifies the object that the checkout's JavaScript hands to the page's success and failure handlers, in the IFRAME and SDK
-// integrations, when the page passes it on to the server. It has to be one flat JSON object of at most 64 KiB with unique names and string values;
-// names are case-sensitive, and a null is as good as absent.
+// VerifyCallbackJSON verifies the object that the checkout's JavaScript hands
+// to the page's success and failure handlers, in the IFRAME and SDK
+// integrations, when the page passes it on to the server. It has to be one flat
+// JSON object of at most 64 KiB with unique names and string values; names are
+// case-sensitive, and a null is as good as absent.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallbackJSON(body []byte) (*Callback, error) {
@@ -172,7 +188,8 @@ func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed
 	return signature, signed, nil
 }
 
-// checkCallbackFields refuses what makes the signed text readable in two ways, and what is no callback.
+// checkCallbackFields refuses what makes the signed text readable in two ways,
+// and what is no callback.
 func checkCallbackFields(fields []callbackField) error {
 	var hasOrderID, hasStatus bool
 	size, statuses := 0, 0
@@ -207,7 +224,8 @@ func checkCallbackFields(fields []callbackField) error {
 	return nil
 }
 
-// isFieldName keeps "&" and "=" out of names, which could smuggle a field as well as a value can.
+// isFieldName keeps "&" and "=" out of names, which could smuggle a field as
+// well as a value can.
 func isFieldName(name string) bool {
 	for i := range len(name) {
 		if !isNameByte(name[i]) {
@@ -221,8 +239,9 @@ func isNameByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
 }
 
-// isFieldValue allows "&" in the error message alone, which is free text, and there only where no field name and "=" follow: the signed text can then
-// be cut into fields in one way only.
+// isFieldValue allows "&" in the error message alone, which is free text, and
+// there only where no field name and "=" follow: the signed text can then be
+// cut into fields in one way only.
 func isFieldValue(name, value string) bool {
 	if !utf8.ValidString(value) {
 		return false
@@ -246,7 +265,8 @@ func isFieldValue(name, value string) bool {
 	}
 }
 
-// matchesCallback compares the signature with that of each form under each key. How many there are is public; which one matches is not told by time.
+// matchesCallback compares the signature with that of each form under each key.
+// How many there are is public; which one matches is not told by time.
 func (v *Verifier) matchesCallback(fields []callbackField, signature [sha256.Size]byte) bool {
 	texts := [2][]byte{signedText(fields, false)}
 	forms := texts[:1]
@@ -306,7 +326,8 @@ func newCallback(fields []callbackField) *Callback {
 	return c
 }
 
-// flatObject reads one JSON object of strings and nulls. Repeated names stay repeated, for the caller to find.
+// flatObject reads one JSON object of strings and nulls. Repeated names stay
+// repeated, for the caller to find.
 func flatObject(body []byte) ([]callbackField, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, malformedCallback(ReasonJSON)

@@ -30,7 +30,8 @@ const (
 	callbackMaxBytes = 64 << 10
 )
 
-// naiveCallbackText joins the fields of a form as the guide says, without a thought about what they hold.
+// naiveCallbackText joins the fields of a form as the guide says, without a
+// thought about what they hold.
 func naiveCallbackText(form url.Values, keepEmpty bool) string {
 	var pairs []string
 	for name, values := range form {
@@ -158,7 +159,8 @@ func TestCallbackFieldsAreWhatWasSigned(t *testing.T) {
 	}, cb.Fields)
 }
 
-// Every change of one byte of a value, a name or the signature has to be noticed.
+// Every change of one byte of a value, a name or the signature has to be
+// noticed.
 func TestCallbackTamperedWith(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -197,7 +199,8 @@ func TestCallbackTamperedWith(t *testing.T) {
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 }
 
-// The signed text is not escaped: what was signed as a failure must not be cut into fields that spell a success.
+// The signed text is not escaped: what was signed as a failure must not be cut
+// into fields that spell a success.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -226,8 +229,9 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 			_, err := v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback, "texts:\n%s\n%s", signed, forged)
 
-			// The form that Plural would have signed to make that possible is refused too, where it is ambiguous itself; and no forgery
-			// is refused only because its signature happens to be of another text.
+			// The form that Plural would have signed to make that possible is refused
+			// too, where it is ambiguous itself; and no forgery is refused only because
+			// its signature happens to be of another text.
 			tc.forged.Set("signature", naiveSignature(t, signatureSecret, forged))
 			_, err = v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback)
@@ -301,7 +305,13 @@ func TestCallbackAttackDuplicateFields(t *testing.T) {
 	v := mustVerifier(t, signatureSecret)
 	for _, name := range []string{"order_id", "status", "error_code", "error_message", "note"} {
 		for _, second := range []string{"", "v1-2"} {
-			form := url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}, "error_code": {"X"}, "error_message": {"y"}, "note": {"z"}}
+			form := url.Values{
+				"order_id":      {"v1-1"},
+				"status":        {"PROCESSED"},
+				"error_code":    {"X"},
+				"error_message": {"y"},
+				"note":          {"z"},
+			}
 			form.Add(name, second)
 			_, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
 			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldRepeated)
@@ -427,7 +437,8 @@ func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A secret of hex digits is valid base64 too. Only its documented reading may verify a callback.
+// A secret of hex digits is valid base64 too. Only its documented reading may
+// verify a callback.
 func TestCallbackAttackKeyConfusion(t *testing.T) {
 	t.Parallel()
 	const text = "order_id=" + callbackOrderID + "&status=AUTHORIZED"
@@ -462,12 +473,18 @@ func TestCallbackKeyRotation(t *testing.T) {
 	t.Parallel()
 	const next = "00112233445566778899aabbccddeeff"
 	for _, keys := range [][]string{{next, signatureSecret}, {signatureSecret, next}} {
-		v := mustVerifier(t, "", plural.WithCallbackKeys(mustKey(t, plural.HexKey, keys[0]), mustKey(t, plural.HexKey, keys[1])))
+		v := mustVerifier(
+			t,
+			"",
+			plural.WithCallbackKeys(mustKey(t, plural.HexKey, keys[0]), mustKey(t, plural.HexKey, keys[1])),
+		)
 		for _, secret := range []string{signatureSecret, next} {
 			_, err := v.VerifyCallback(signedForm(t, secret, url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}))
 			require.NoError(t, err)
 		}
-		_, err := v.VerifyCallback(signedForm(t, strings.Repeat("12", 16), url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}))
+		_, err := v.VerifyCallback(
+			signedForm(t, strings.Repeat("12", 16), url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}),
+		)
 		requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 	}
 }
@@ -496,9 +513,13 @@ func TestCallbackAttackOversized(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	big := strings.Repeat("x", callbackMaxBytes)
-	_, err := v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {big}}))
+	_, err := v.VerifyCallback(
+		signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {big}}),
+	)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
-	_, err = v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, big: {"x"}}))
+	_, err = v.VerifyCallback(
+		signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, big: {"x"}}),
+	)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
 
 	most := url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {big[:60<<10]}}
@@ -517,7 +538,12 @@ func TestCallbackAttackOversized(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(formRequest(many.Encode()))
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + strings.Repeat("&", 62)))
-	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields) // before they are parsed, which costs more than to count them
+	requireRefused(
+		t,
+		err,
+		plural.ErrMalformedCallback,
+		plural.ReasonTooManyFields,
+	) // before they are parsed, which costs more than to count them
 	_, err = v.VerifyCallback(url.Values{"order_id": make([]string, 100_000)})
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 }
@@ -526,13 +552,17 @@ func TestCallbackAttackInvalidUTF8(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, value := range []string{"\xff", "caf\xe9", "\xed\xa0\x80", "a\xc0\xaf"} {
-		_, err := v.VerifyCallback(signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {value}}))
+		_, err := v.VerifyCallback(
+			signedForm(t, signatureSecret, url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {value}}),
+		)
 		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldValue)
 	}
 	form := signedForm(t, signatureSecret, url.Values{"order_id": {"v1-\xff"}, "status": {"FAILED"}})
 	_, err := v.VerifyCallbackRequest(formRequest(form.Encode()))
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldValue)
-	_, err = v.VerifyCallbackJSON([]byte(`{"order_id":"v1-` + "\xff" + `","status":"FAILED","signature":"` + form.Get("signature") + `"}`))
+	_, err = v.VerifyCallbackJSON(
+		[]byte(`{"order_id":"v1-` + "\xff" + `","status":"FAILED","signature":"` + form.Get("signature") + `"}`),
+	)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
 }
 
@@ -549,7 +579,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 		require.NoError(t, err, query)
 		require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
 
-		// A framework that has parsed the request, query and all, changes nothing either.
+		// A framework that has parsed the request, query and all, changes nothing
+		// either.
 		r = formRequest(goodForm(t).Encode())
 		r.URL.RawQuery = query
 		_ = r.ParseForm()
@@ -564,7 +595,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 	_, err := v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// Nor is a Form without a PostForm, which a framework could have filled from the query.
+	// Nor is a Form without a PostForm, which a framework could have filled from
+	// the query.
 	r = formRequest("")
 	r.Form = goodForm(t)
 	_, err = v.VerifyCallbackRequest(r)
@@ -587,7 +619,8 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// Parsed to nothing, because somebody had read the body: what is left in the body afterwards is not looked at.
+	// Parsed to nothing, because somebody had read the body: what is left in the
+	// body afterwards is not looked at.
 	r = formRequest("")
 	require.NoError(t, r.ParseForm())
 	r.Body = io.NopCloser(strings.NewReader(goodForm(t).Encode()))
@@ -639,7 +672,8 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 	}
 }
 
-// A multipart form is not what Plural sends; net/http copies its fields into PostForm all the same.
+// A multipart form is not what Plural sends; net/http copies its fields into
+// PostForm all the same.
 func TestCallbackRequestAttackMultipart(t *testing.T) {
 	t.Parallel()
 	var body bytes.Buffer
@@ -719,14 +753,20 @@ func TestCallbackRequestAttackOversizedBody(t *testing.T) {
 		size     int
 		accepted bool
 	}{{callbackMaxBytes, true}, {callbackMaxBytes + 1, false}} {
-		// Percent-encoding makes a body of any size out of a form that is small enough.
+		// Percent-encoding makes a body of any size out of a form that is small
+		// enough.
 		fits.Set("error_message", strings.Repeat("x", 1000))
 		body := signedForm(t, signatureSecret, fits).Encode()
 		body = strings.Replace(body, "x", strings.Repeat("%78", (tc.size-len(body))/3), 1)
 		body += strings.Repeat("&", tc.size-len(body))
 		require.Len(t, body, tc.size)
 		fits.Set("error_message", mustParseForm(t, body).Get("error_message"))
-		body = strings.Replace(body, fits.Get("signature"), naiveSignature(t, signatureSecret, naiveCallbackText(fits, false)), 1)
+		body = strings.Replace(
+			body,
+			fits.Get("signature"),
+			naiveSignature(t, signatureSecret, naiveCallbackText(fits, false)),
+			1,
+		)
 		_, err := v.VerifyCallbackRequest(formRequest(body))
 		require.Equal(t, tc.accepted, err == nil, "%d bytes: %v", tc.size, err)
 	}
@@ -831,7 +871,8 @@ func TestCallbackJSONAttackDuplicateNames(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A decoder that ignores case would take "STATUS" for the status; here it is another field, which the signature has to cover.
+// A decoder that ignores case would take "STATUS" for the status; here it is
+// another field, which the signature has to cover.
 func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -841,16 +882,22 @@ func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 	_, err = v.VerifyCallbackJSON([]byte(`{` + fields + `,"Signature":"` + signature + `"}`))
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMissing)
-	_, err = v.VerifyCallbackJSON([]byte(`{"Order_Id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"}`))
+	_, err = v.VerifyCallbackJSON(
+		[]byte(`{"Order_Id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"}`),
+	)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonOrderIDMissing)
-	_, err = v.VerifyCallbackJSON([]byte(`{"order_id":"` + callbackOrderID + `","ſtatus":"AUTHORIZED","signature":"` + signature + `"}`))
+	_, err = v.VerifyCallbackJSON(
+		[]byte(`{"order_id":"` + callbackOrderID + `","ſtatus":"AUTHORIZED","signature":"` + signature + `"}`),
+	)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 }
 
 // An array of pairs is no object, though its strings are the same.
 func TestCallbackJSONAttackArrayOfPairs(t *testing.T) {
 	t.Parallel()
-	pairs, err := json.Marshal([]string{"order_id", callbackOrderID, "status", "AUTHORIZED", "signature", goodForm(t).Get("signature")})
+	pairs, err := json.Marshal(
+		[]string{"order_id", callbackOrderID, "status", "AUTHORIZED", "signature", goodForm(t).Get("signature")},
+	)
 	require.NoError(t, err)
 	_, err = mustVerifier(t, signatureSecret).VerifyCallbackJSON(pairs)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
@@ -917,7 +964,8 @@ func manyJSONFields(n int) string {
 	return b.String()
 }
 
-// Only what a Verifier made, and nobody changed, is good enough for Confirm; nothing is sent otherwise.
+// Only what a Verifier made, and nobody changed, is good enough for Confirm;
+// nothing is sent otherwise.
 func TestCallbackAttackMadeByHand(t *testing.T) {
 	t.Parallel()
 	transport, sent := httpmock.NewMockTransport(), 0
@@ -978,13 +1026,20 @@ func refusedCallback(t *testing.T) *plural.Callback {
 func TestCallbackKeepsPersonalDataOutOfLogs(t *testing.T) {
 	t.Parallel()
 	form := signedForm(t, signatureSecret, url.Values{
-		"order_id": {callbackOrderID}, "status": {"FAILED"}, "error_code": {"CARD_EXPIRED"}, "error_message": {"Asha Rao"}, "mobile_number": {"9876543210"},
+		"order_id": {
+			callbackOrderID,
+		},
+		"status":        {"FAILED"},
+		"error_code":    {"CARD_EXPIRED"},
+		"error_message": {"Asha Rao"},
+		"mobile_number": {"9876543210"},
 	})
 	cb, err := mustVerifier(t, signatureSecret).VerifyCallback(form)
 	require.NoError(t, err)
 	for _, value := range []any{cb, *cb, []*plural.Callback{cb}, map[string]plural.Callback{"cb": *cb}} {
 		for how, text := range formattings(t, value) {
-			if how == "slog JSON" && value != any(cb) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
+			if how == "slog JSON" &&
+				value != any(cb) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
 				continue
 			}
 			require.NotContains(t, text, "Asha", how)

@@ -20,8 +20,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestChaos runs one client and one webhook handler against emulators that misbehave in every way, over sockets, and come and go at one address. After
-// each of them the books have to show no double effect, and in the end the client has to be as small as it was: nothing of what it has met may pile up.
+// TestChaos runs one client and one webhook handler against emulators that
+// misbehave in every way, over sockets, and come and go at one address. After
+// each of them the books have to show no double effect, and in the end the
+// client has to be as small as it was: nothing of what it has met may pile up.
 //
 // It takes a few seconds. PLURAL_CHAOS=10m makes it ten minutes: `make chaos`.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and counts goroutines
@@ -43,10 +45,28 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	}
 	quarter := len(heap) / 4
 	early, late := median(heap[:quarter]), median(heap[len(heap)-quarter:])
-	t.Logf("%d emulators, %d calls: %d settled, %d unknown, %d failed; %d webhooks; heap %d KiB early, %d KiB late; goroutines %v",
-		len(heap), c.calls.Load(), c.settled.Load(), c.unknown.Load(), c.failed.Load(), c.events.Load(), early>>10, late>>10, goroutines[len(goroutines)-1])
+	t.Logf(
+		"%d emulators, %d calls: %d settled, %d unknown, %d failed; %d webhooks; heap %d KiB early, %d KiB late; goroutines %v",
+		len(
+			heap,
+		),
+		c.calls.Load(),
+		c.settled.Load(),
+		c.unknown.Load(),
+		c.failed.Load(),
+		c.events.Load(),
+		early>>10,
+		late>>10,
+		goroutines[len(goroutines)-1],
+	)
 	require.Less(t, late, early+512<<10, "the heap grows: %v", heap)
-	require.LessOrEqual(t, slices.Max(goroutines[len(goroutines)-quarter:]), slices.Max(goroutines[:quarter])+2, "goroutines pile up: %v", goroutines)
+	require.LessOrEqual(
+		t,
+		slices.Max(goroutines[len(goroutines)-quarter:]),
+		slices.Max(goroutines[:quarter])+2,
+		"goroutines pile up: %v",
+		goroutines,
+	)
 }
 
 type chaos struct {
@@ -61,7 +81,10 @@ type chaos struct {
 func newChaos(t *testing.T) *chaos {
 	first, err := pluraltest.Start()
 	require.NoError(t, err)
-	c := &chaos{addr: first.URL[len("http://"):], creds: plural.Credentials{ClientID: first.ClientID, ClientSecret: first.ClientSecret}}
+	c := &chaos{
+		addr:  first.URL[len("http://"):],
+		creds: plural.Credentials{ClientID: first.ClientID, ClientSecret: first.ClientSecret},
+	}
 	first.Close()
 	c.client, err = plural.NewClient(c.creds,
 		plural.WithBaseURL("http://"+c.addr),
@@ -112,7 +135,9 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: pluraltest.Amount{Value: 5000, Currency: "INR"}, PreAuth: true})
+	id, err := srv.AddOrder(
+		pluraltest.OrderSpec{Reference: reference, Amount: pluraltest.Amount{Value: 5000, Currency: "INR"}, PreAuth: true},
+	)
 	if err != nil {
 		c.failed.Add(1)
 		return
@@ -125,12 +150,24 @@ func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
 	case 0:
 		_, err = c.client.Cancels.Create(ctx, id)
 	case 1:
-		_, err = c.client.Captures.Create(ctx, id, &plural.CaptureRequest{MerchantCaptureReference: reference + "-c", CaptureAmount: plural.INR(2000)})
+		_, err = c.client.Captures.Create(
+			ctx,
+			id,
+			&plural.CaptureRequest{MerchantCaptureReference: reference + "-c", CaptureAmount: plural.INR(2000)},
+		)
 	default:
-		_, err = c.client.Captures.Create(ctx, id, &plural.CaptureRequest{MerchantCaptureReference: reference + "-c", FullAmount: true})
+		_, err = c.client.Captures.Create(
+			ctx,
+			id,
+			&plural.CaptureRequest{MerchantCaptureReference: reference + "-c", FullAmount: true},
+		)
 		if err == nil {
 			c.count(nil)
-			_, err = c.client.Refunds.Create(ctx, id, &plural.RefundRequest{MerchantOrderReference: reference + "-r", OrderAmount: plural.INR(1000)})
+			_, err = c.client.Refunds.Create(
+				ctx,
+				id,
+				&plural.RefundRequest{MerchantOrderReference: reference + "-r", OrderAmount: plural.INR(1000)},
+			)
 		}
 	}
 	c.count(err)
@@ -149,7 +186,8 @@ func (c *chaos) count(err error) {
 	}
 }
 
-// atRest is the size of the heap and the number of goroutines when nothing is going on.
+// atRest is the size of the heap and the number of goroutines when nothing is
+// going on.
 func atRest(client *plural.Client) (heap uint64, goroutines int) {
 	client.CloseIdleConnections()
 	if idle, ok := http.DefaultTransport.(*http.Transport); ok {

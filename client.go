@@ -15,8 +15,10 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Client talks to Plural. Its services hold the operations. It does not change after construction and is safe for concurrent use; make one per merchant and
-// keep it, so that its token and its connections are reused. There is nothing to close.
+// Client talks to Plural. Its services hold the operations. It does not change
+// after construction and is safe for concurrent use; make one per merchant and
+// keep it, so that its token and its connections are reused. There is nothing
+// to close.
 type Client struct {
 	Orders   *OrderService
 	Captures *CaptureService
@@ -27,8 +29,10 @@ type Client struct {
 	base http.RoundTripper
 }
 
-// NewClient makes a client. It sends nothing; the first call fetches the access token, or [Client.Warm] before it. It fails when the credentials are
-// empty or hold spaces or control characters (the error does not show them), and when an option is invalid.
+// NewClient makes a client. It sends nothing; the first call fetches the access
+// token, or [Client.Warm] before it. It fails when the credentials are empty or
+// hold spaces or control characters (the error does not show them), and when an
+// option is invalid.
 func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	if err := creds.validate(); err != nil {
 		return nil, err
@@ -53,13 +57,21 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	line := &pipeline{cfg: cfg, http: hc, tokens: source}
 	return &Client{
-		Orders: &OrderService{line}, Captures: &CaptureService{line}, Cancels: &CancelService{line}, Refunds: &RefundService{line},
-		p: line, base: p.base,
+		Orders: &OrderService{
+			line,
+		},
+		Captures: &CaptureService{line},
+		Cancels:  &CancelService{line},
+		Refunds:  &RefundService{line},
+		p:        line,
+		base:     p.base,
 	}, nil
 }
 
-// NewClientFromEnv makes a client from the environment variables PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT ("uat" or
-// "production") and PLURAL_BASE_URL. Options given here add to what the variables say and cannot contradict it.
+// NewClientFromEnv makes a client from the environment variables
+// PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT
+// ("uat" or "production") and PLURAL_BASE_URL. Options given here add to what
+// the variables say and cannot contradict it.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	creds := Credentials{ClientID: os.Getenv("PLURAL_CLIENT_ID"), ClientSecret: os.Getenv("PLURAL_CLIENT_SECRET")}
 	environment, baseURL := os.Getenv("PLURAL_ENVIRONMENT"), os.Getenv("PLURAL_BASE_URL")
@@ -68,21 +80,28 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	case creds.ClientID == "" || creds.ClientSecret == "":
 		return nil, errors.New("plural: new client: PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET have to be set")
 	case (environment == "") == (baseURL == ""):
-		return nil, errors.New("plural: new client: one of PLURAL_ENVIRONMENT (uat or production) and PLURAL_BASE_URL has to be set, and not both")
+		return nil, errors.New(
+			"plural: new client: one of PLURAL_ENVIRONMENT (uat or production) and PLURAL_BASE_URL has to be set, and not both",
+		)
 	case baseURL != "":
 		where = WithBaseURL(baseURL)
 	case environment != string(UAT) && environment != string(Production):
-		return nil, fmt.Errorf("plural: new client: PLURAL_ENVIRONMENT is %q; it has to be uat or production", clip(environment))
+		return nil, fmt.Errorf(
+			"plural: new client: PLURAL_ENVIRONMENT is %q; it has to be uat or production",
+			clip(environment),
+		)
 	default:
 		where = WithEnvironment(Environment(environment))
 	}
 	return NewClient(creds, append([]Option{where}, opts...)...)
 }
 
-// Environment says which installation the client talks to: [UAT], [Production], or "custom" after [WithBaseURL].
+// Environment says which installation the client talks to: [UAT], [Production],
+// or "custom" after [WithBaseURL].
 func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
-// Warm fetches the access token, so that the first sale does not wait for it. It does nothing while the client has one.
+// Warm fetches the access token, so that the first sale does not wait for it.
+// It does nothing while the client has one.
 func (c *Client) Warm(ctx context.Context) error {
 	call, err := c.p.newCall(ctx, opToken, "", "", nil, checks{}, nil)
 	if err != nil {
@@ -91,27 +110,35 @@ func (c *Client) Warm(ctx context.Context) error {
 	return call.warm(ctx)
 }
 
-// CloseIdleConnections closes the connections that no call is using. The client remains usable.
+// CloseIdleConnections closes the connections that no call is using. The client
+// remains usable.
 func (c *Client) CloseIdleConnections() {
 	if t, ok := c.base.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }
 
-// Do calls an endpoint that this package has no method for. The path starts with a slash and may have a query; the body is in as JSON, none when in is nil;
-// the answer's whole JSON document, envelope included, is decoded into out unless that is nil.
+// Do calls an endpoint that this package has no method for. The path starts
+// with a slash and may have a query; the body is in as JSON, none when in is
+// nil; the answer's whole JSON document, envelope included, is decoded into out
+// unless that is nil.
 //
-// Authentication, limits and errors are those of the typed methods; an answer that carries one of Plural's codes for a refusal is an [Error], whatever its status
-// and its data. Only GET is repeated. Anything else is sent at most once (and once more when Plural
-// refused the token, and so did nothing). When no usable answer came the error is [ErrOutcomeUnknown]: Do cannot settle it, so find out what became of the
-// request before sending it again.
+// Authentication, limits and errors are those of the typed methods; an answer
+// that carries one of Plural's codes for a refusal is an [Error], whatever its
+// status and its data. Only GET is repeated. Anything else is sent at most once
+// (and once more when Plural refused the token, and so did nothing). When no
+// usable answer came the error is [ErrOutcomeUnknown]: Do cannot settle it, so
+// find out what became of the request before sending it again.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
 	if err := validatePath(op, path); err != nil {
 		return err
 	}
 	if method == http.MethodGet && in != nil {
-		return &ValidationError{Op: op.phrase, Fields: []FieldError{{Field: "request", Rule: "has to be nil: a GET carries no body"}}}
+		return &ValidationError{
+			Op:     op.phrase,
+			Fields: []FieldError{{Field: "request", Rule: "has to be nil: a GET carries no body"}},
+		}
 	}
 	call, err := c.p.newCall(ctx, op, path, "", in, checks{}, opts)
 	if err != nil {
@@ -164,13 +191,28 @@ func pathOnly(path string) string {
 	return clip(path)
 }
 
-// newTokenSource makes the source of tokens for a client. Fetches go to the peer directly: middleware never sees the client secret.
+// newTokenSource makes the source of tokens for a client. Fetches go to the
+// peer directly: middleware never sees the client secret.
 func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
-	f := &tokenFetcher{peer: p, url: cfg.baseURL.JoinPath(tokenPath).String(), userAgent: cfg.userAgent, creds: &creds, log: cfg.log}
-	if cfg.tokenStore == nil {
-		return token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) }, askedWait), nil
+	f := &tokenFetcher{
+		peer:      p,
+		url:       cfg.baseURL.JoinPath(tokenPath).String(),
+		userAgent: cfg.userAgent,
+		creds:     &creds,
+		log:       cfg.log,
 	}
-	vault, err := token.NewVault(cfg.tokenStore, creds.ClientSecret, cfg.baseURL.String()+"\x00"+creds.ClientID, f.log.storeFailed)
+	if cfg.tokenStore == nil {
+		return token.NewSource(
+			func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) },
+			askedWait,
+		), nil
+	}
+	vault, err := token.NewVault(
+		cfg.tokenStore,
+		creds.ClientSecret,
+		cfg.baseURL.String()+"\x00"+creds.ClientID,
+		f.log.storeFailed,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("plural: new client: %w", err)
 	}

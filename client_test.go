@@ -31,14 +31,29 @@ func TestCredentialsAreChecked(t *testing.T) {
 		creds plural.Credentials
 		want  string // "": accepted
 	}{
-		"good":                     {plural.Credentials{ClientID: "a-b-c", ClientSecret: "0123~!\"<>"}, ""},
-		"nothing":                  {plural.Credentials{}, "the client id is empty"},
-		"no secret":                {plural.Credentials{ClientID: "id"}, "the client secret is empty"},
-		"id with space":            {plural.Credentials{ClientID: "leak id", ClientSecret: "leak"}, "the client id has a space"},
-		"secret with newline":      {plural.Credentials{ClientID: "id", ClientSecret: "leak\n"}, "the client secret has a space"},
-		"secret with tab":          {plural.Credentials{ClientID: "id", ClientSecret: "\tleak"}, "the client secret has a space"},
-		"secret with NUL":          {plural.Credentials{ClientID: "id", ClientSecret: "leak\x00"}, "the client secret has a space"},
-		"secret with DEL":          {plural.Credentials{ClientID: "id", ClientSecret: "leak\x7f"}, "the client secret has a space"},
+		"good":      {plural.Credentials{ClientID: "a-b-c", ClientSecret: "0123~!\"<>"}, ""},
+		"nothing":   {plural.Credentials{}, "the client id is empty"},
+		"no secret": {plural.Credentials{ClientID: "id"}, "the client secret is empty"},
+		"id with space": {
+			plural.Credentials{ClientID: "leak id", ClientSecret: "leak"},
+			"the client id has a space",
+		},
+		"secret with newline": {
+			plural.Credentials{ClientID: "id", ClientSecret: "leak\n"},
+			"the client secret has a space",
+		},
+		"secret with tab": {
+			plural.Credentials{ClientID: "id", ClientSecret: "\tleak"},
+			"the client secret has a space",
+		},
+		"secret with NUL": {
+			plural.Credentials{ClientID: "id", ClientSecret: "leak\x00"},
+			"the client secret has a space",
+		},
+		"secret with DEL": {
+			plural.Credentials{ClientID: "id", ClientSecret: "leak\x7f"},
+			"the client secret has a space",
+		},
 		"secret with umlaut":       {plural.Credentials{ClientID: "id", ClientSecret: "leäk"}, "outside ASCII"},
 		"secret with broken UTF-8": {plural.Credentials{ClientID: "id", ClientSecret: "leak\xff"}, "outside ASCII"},
 		"secret with a BOM":        {plural.Credentials{ClientID: "id", ClientSecret: "\ufeffleak"}, "outside ASCII"},
@@ -66,13 +81,37 @@ func TestEnvironments(t *testing.T) {
 		environment plural.Environment
 		url         string
 	}{
-		"default":        {nil, plural.UAT, "https://pluraluat.v2.pinepg.in/api/pay/v1/something"},
-		"UAT":            {[]plural.Option{plural.WithEnvironment(plural.UAT)}, plural.UAT, "https://pluraluat.v2.pinepg.in/api/pay/v1/something"},
-		"production":     {[]plural.Option{plural.WithEnvironment(plural.Production)}, plural.Production, "https://api.pluralpay.in/api/pay/v1/something"},
-		"own":            {[]plural.Option{plural.WithBaseURL("https://gw.example/plural/")}, "custom", "https://gw.example/plural/api/pay/v1/something"},
-		"loopback":       {[]plural.Option{plural.WithBaseURL("http://127.0.0.1:9")}, "custom", "http://127.0.0.1:9/api/pay/v1/something"},
-		"loopback, IPv6": {[]plural.Option{plural.WithBaseURL("http://[::1]:9")}, "custom", "http://[::1]:9/api/pay/v1/something"},
-		"localhost":      {[]plural.Option{plural.WithBaseURL("http://LocalHost:9/")}, "custom", "http://LocalHost:9/api/pay/v1/something"},
+		"default": {nil, plural.UAT, "https://pluraluat.v2.pinepg.in/api/pay/v1/something"},
+		"UAT": {
+			[]plural.Option{plural.WithEnvironment(plural.UAT)},
+			plural.UAT,
+			"https://pluraluat.v2.pinepg.in/api/pay/v1/something",
+		},
+		"production": {
+			[]plural.Option{plural.WithEnvironment(plural.Production)},
+			plural.Production,
+			"https://api.pluralpay.in/api/pay/v1/something",
+		},
+		"own": {
+			[]plural.Option{plural.WithBaseURL("https://gw.example/plural/")},
+			"custom",
+			"https://gw.example/plural/api/pay/v1/something",
+		},
+		"loopback": {
+			[]plural.Option{plural.WithBaseURL("http://127.0.0.1:9")},
+			"custom",
+			"http://127.0.0.1:9/api/pay/v1/something",
+		},
+		"loopback, IPv6": {
+			[]plural.Option{plural.WithBaseURL("http://[::1]:9")},
+			"custom",
+			"http://[::1]:9/api/pay/v1/something",
+		},
+		"localhost": {
+			[]plural.Option{plural.WithBaseURL("http://LocalHost:9/")},
+			"custom",
+			"http://LocalHost:9/api/pay/v1/something",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +214,11 @@ func TestNewClientFromEnv(t *testing.T) {
 				require.ErrorContains(t, err, "plural: new client: ")
 				require.NotContains(t, err.Error(), "leak")
 				if test.environment != "" && test.environment != "uat" {
-					require.ErrorContains(t, err, fmt.Sprintf("PLURAL_ENVIRONMENT is %q; it has to be uat or production", test.environment))
+					require.ErrorContains(
+						t,
+						err,
+						fmt.Sprintf("PLURAL_ENVIRONMENT is %q; it has to be uat or production", test.environment),
+					)
 				}
 				return
 			}
@@ -192,7 +235,11 @@ func TestNewClientFromEnv(t *testing.T) {
 		c, err := plural.NewClientFromEnv(plural.WithHTTPClient(&http.Client{Transport: g}))
 		require.NoError(t, err)
 		require.NoError(t, c.Warm(t.Context()))
-		require.JSONEq(t, `{"client_id":"env-id","client_secret":"env-secret","grant_type":"client_credentials"}`, g.tokens[0].body)
+		require.JSONEq(
+			t,
+			`{"client_id":"env-id","client_secret":"env-secret","grant_type":"client_credentials"}`,
+			g.tokens[0].body,
+		)
 	})
 }
 
@@ -203,7 +250,11 @@ func TestUsersClientIsCopied(t *testing.T) {
 	g := &gateway{}
 	g.api = func(sent) (*http.Response, error) { return answer(200, `{}`, "Set-Cookie", "lb=7"), nil }
 	user := &http.Client{Transport: g, Timeout: time.Minute, Jar: jar}
-	c, err := plural.NewClient(gatewayCredentials(), plural.WithHTTPClient(user), plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return next }))
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		plural.WithHTTPClient(user),
+		plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return next }),
+	)
 	require.NoError(t, err)
 	require.NoError(t, getSomething(t.Context(), c))
 	require.NoError(t, getSomething(t.Context(), c))
@@ -223,7 +274,9 @@ func TestNetHTTPsGlobalsAreLeftAlone(t *testing.T) { //nolint:paralleltest // it
 	refusing := transportFunc(touched)
 	http.DefaultTransport, http.DefaultClient.Transport = refusing, refusing
 
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) }))
+	server := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) }),
+	)
 	defer server.Close()
 	for _, opts := range [][]plural.Option{nil, {plural.WithHTTPClient(&http.Client{})}} {
 		c, err := plural.NewClient(gatewayCredentials(), append(opts, plural.WithBaseURL(server.URL))...)
@@ -264,7 +317,17 @@ func TestOtherHeadersGoOutOnEachAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &gateway{api: answers(500, 200)}
-		require.NoError(t, getSomething(t.Context(), g.client(t), plural.WithHeader("merchant-id", "108"), plural.WithHeader("X-Trace", "a"), plural.WithHeader("x-trace", "b"), nil))
+		require.NoError(
+			t,
+			getSomething(
+				t.Context(),
+				g.client(t),
+				plural.WithHeader("merchant-id", "108"),
+				plural.WithHeader("X-Trace", "a"),
+				plural.WithHeader("x-trace", "b"),
+				nil,
+			),
+		)
 		for _, call := range g.apiCalls() {
 			require.Equal(t, []string{"108"}, call.Header["Merchant-Id"])
 			require.Equal(t, []string{"b"}, call.Header["X-Trace"])
@@ -333,7 +396,12 @@ func TestDoSendsAndDecodesDocuments(t *testing.T) {
 	require.Empty(t, g.calls[1].body)
 	require.Empty(t, g.calls[1].Header.Get("Content-Type"))
 
-	require.ErrorIs(t, c.Do(t.Context(), http.MethodGet, somePath, map[string]int{}, nil), plural.ErrInvalidRequest, "it would not be sent")
+	require.ErrorIs(
+		t,
+		c.Do(t.Context(), http.MethodGet, somePath, map[string]int{}, nil),
+		plural.ErrInvalidRequest,
+		"it would not be sent",
+	)
 	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, somePath, func() {}, nil), plural.ErrInvalidRequest)
 	require.Len(t, g.calls, 2)
 }
@@ -396,7 +464,10 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 
 	var served atomic.Int64
 	mux := http.NewServeMux()
-	mux.HandleFunc("/api/auth/v1/token", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) })
+	mux.HandleFunc(
+		"/api/auth/v1/token",
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) },
+	)
 	serve := func(path string, f http.HandlerFunc) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			served.Add(1)
@@ -474,8 +545,29 @@ func TestLogNamesTriesAndNoSecrets(t *testing.T) {
 			return answer(500, `{"message":"body-of-answer"}`, "X-Header", "header-of-answer"), nil
 		}}
 		c := g.client(t, plural.WithLogger(logger), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
-		require.Error(t, c.Do(t.Context(), http.MethodGet, somePath+"?card=no-4111", nil, nil, plural.WithRequestID("rid-1"), plural.WithHeader("X-Mine", "header-of-mine")))
-		require.Error(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"card": "no-4111"}, nil, plural.WithRequestID("rid-2")))
+		require.Error(
+			t,
+			c.Do(
+				t.Context(),
+				http.MethodGet,
+				somePath+"?card=no-4111",
+				nil,
+				nil,
+				plural.WithRequestID("rid-1"),
+				plural.WithHeader("X-Mine", "header-of-mine"),
+			),
+		)
+		require.Error(
+			t,
+			c.Do(
+				t.Context(),
+				http.MethodPost,
+				somePath,
+				map[string]string{"card": "no-4111"},
+				nil,
+				plural.WithRequestID("rid-2"),
+			),
+		)
 
 		var lines []map[string]any
 		for line := range strings.Lines(log.String()) {
@@ -491,10 +583,42 @@ func TestLogNamesTriesAndNoSecrets(t *testing.T) {
 		tokenID := g.tokens[0].Header.Get("Request-ID")
 		second := float64(time.Second)
 		require.Equal(t, []map[string]any{
-			{"op": "token", "method": "POST", "path": "/api/auth/v1/token", "status": 200.0, "request_id": tokenID, "attempt": 1.0, "duration": 0.0},
-			{"op": "do", "method": "GET", "path": somePath, "status": 500.0, "request_id": "rid-1", "attempt": 1.0, "duration": second},
-			{"op": "do", "method": "GET", "path": somePath, "status": 500.0, "request_id": "rid-1", "attempt": 2.0, "duration": second},
-			{"op": "do", "method": "POST", "path": somePath, "status": 500.0, "request_id": "rid-2", "attempt": 1.0, "duration": second},
+			{
+				"op":         "token",
+				"method":     "POST",
+				"path":       "/api/auth/v1/token",
+				"status":     200.0,
+				"request_id": tokenID,
+				"attempt":    1.0,
+				"duration":   0.0,
+			},
+			{
+				"op":         "do",
+				"method":     "GET",
+				"path":       somePath,
+				"status":     500.0,
+				"request_id": "rid-1",
+				"attempt":    1.0,
+				"duration":   second,
+			},
+			{
+				"op":         "do",
+				"method":     "GET",
+				"path":       somePath,
+				"status":     500.0,
+				"request_id": "rid-1",
+				"attempt":    2.0,
+				"duration":   second,
+			},
+			{
+				"op":         "do",
+				"method":     "POST",
+				"path":       somePath,
+				"status":     500.0,
+				"request_id": "rid-2",
+				"attempt":    1.0,
+				"duration":   second,
+			},
 		}, lines)
 		for _, secret := range []string{gatewayClientSecret, gatewayClientID, "token-1", "no-4111", "of-answer", "of-mine"} {
 			require.NotContains(t, log.String(), secret)
@@ -524,7 +648,9 @@ func TestClientPrintsNoSecret(t *testing.T) {
 func TestCloseIdleConnections(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int64
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) }))
+	server := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) }),
+	)
 	countConnections(server, &connections)
 	server.Start()
 	defer server.Close()
@@ -533,7 +659,12 @@ func TestCloseIdleConnections(t *testing.T) {
 	for range 3 {
 		require.NoError(t, getSomething(t.Context(), c))
 	}
-	require.EqualValues(t, 1, connections.Load(), "the answers are read to their ends, so that the connection serves again")
+	require.EqualValues(
+		t,
+		1,
+		connections.Load(),
+		"the answers are read to their ends, so that the connection serves again",
+	)
 	c.CloseIdleConnections()
 	require.NoError(t, getSomething(t.Context(), c))
 	require.EqualValues(t, 2, connections.Load())

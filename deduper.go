@@ -11,7 +11,8 @@ import (
 
 // What a [Deduper] fails with.
 var (
-	// ErrClaimLost says that a claim is not the caller's (any more): its lease ran out and another worker took over, or it was settled before.
+	// ErrClaimLost says that a claim is not the caller's (any more): its lease ran
+	// out and another worker took over, or it was settled before.
 	ErrClaimLost = errors.New("plural: the claim on the webhook is lost")
 	// ErrDeduperFull says that a [MemoryDeduper] holds as many events as it may.
 	ErrDeduperFull = errors.New("plural: the memory for webhooks is full")
@@ -20,33 +21,40 @@ var (
 // ClaimState says what became of a claim.
 type ClaimState int
 
-// The states of a claim. The zero ClaimState is none of them, and is not a claim.
+// The states of a claim. The zero ClaimState is none of them, and is not a
+// claim.
 const (
 	Claimed    ClaimState = iota + 1 // the event is the caller's, for the lease
 	InProgress                       // another worker has it
 	Done                             // it was handled
 )
 
-// Claim is the answer to [Deduper.Claim]. The Token of a Claimed event goes with its Commit or Release; it fences off a worker whose lease ran out.
+// Claim is the answer to [Deduper.Claim]. The Token of a Claimed event goes
+// with its Commit or Release; it fences off a worker whose lease ran out.
 type Claim struct {
 	State ClaimState
 	Token string
 }
 
-// Deduper remembers webhook events by id, so that each is handled once: claim, handle, commit. It is used concurrently. A fleet of processes needs one
-// that they share and that lasts; [MemoryDeduper] is for one process.
+// Deduper remembers webhook events by id, so that each is handled once: claim,
+// handle, commit. It is used concurrently. A fleet of processes needs one that
+// they share and that lasts; [MemoryDeduper] is for one process.
 type Deduper interface {
-	// Claim takes the event for the lease, if it is neither handled nor claimed by a worker whose lease runs.
+	// Claim takes the event for the lease, if it is neither handled nor claimed by
+	// a worker whose lease runs.
 	Claim(ctx context.Context, id string, lease time.Duration) (Claim, error)
-	// Commit records that the event was handled, and keeps that for the given time. It fails unless the token is that of the event's last claim.
+	// Commit records that the event was handled, and keeps that for the given
+	// time. It fails unless the token is that of the event's last claim.
 	Commit(ctx context.Context, id, token string, keep time.Duration) error
-	// Release gives the event up for the next worker. It fails unless the token is that of the event's last claim.
+	// Release gives the event up for the next worker. It fails unless the token is
+	// that of the event's last claim.
 	Release(ctx context.Context, id, token string) error
 }
 
 const defaultMemoryEvents = 1 << 18 // about one event a second for the 72 hours that they are kept
 
-// MemoryDeduper is a [Deduper] in memory. When it is full it refuses further events, which Plural then delivers again later; it forgets nothing that it
+// MemoryDeduper is a [Deduper] in memory. When it is full it refuses further
+// events, which Plural then delivers again later; it forgets nothing that it
 // still has to know.
 //
 // The zero MemoryDeduper is ready for use and has the default size.
@@ -68,12 +76,14 @@ type memoryEvent struct {
 
 var _ Deduper = (*MemoryDeduper)(nil)
 
-// NewMemoryDeduper makes a MemoryDeduper for at most so many events; not positive means 262,144, about 50 MB when full.
+// NewMemoryDeduper makes a MemoryDeduper for at most so many events; not
+// positive means 262,144, about 50 MB when full.
 func NewMemoryDeduper(most int) *MemoryDeduper {
 	return &MemoryDeduper{most: max(most, 0)}
 }
 
-// Claim takes the event for the lease. It fails with [ErrDeduperFull] if there is no room for the event.
+// Claim takes the event for the lease. It fails with [ErrDeduperFull] if there
+// is no room for the event.
 func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration) (Claim, error) {
 	if id == "" || lease <= 0 {
 		return Claim{}, errors.New("plural: claim webhook: an id and a positive lease are needed")
@@ -102,7 +112,8 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 	return Claim{State: Claimed, Token: event.token}, nil
 }
 
-// Commit keeps the event as handled. A worker whose lease ran out may still commit while nobody else has claimed the event.
+// Commit keeps the event as handled. A worker whose lease ran out may still
+// commit while nobody else has claimed the event.
 func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Duration) error {
 	if keep <= 0 {
 		return errors.New("plural: commit webhook: a positive time to keep it is needed")
@@ -130,7 +141,8 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	return nil
 }
 
-// lapsedGrace is how long a claim whose lease ran out is remembered, for its worker to commit after all.
+// lapsedGrace is how long a claim whose lease ran out is remembered, for its
+// worker to commit after all.
 const lapsedGrace = time.Hour
 
 // forget drops what ended long enough ago.
@@ -148,7 +160,8 @@ func (d *MemoryDeduper) forget(now time.Time) {
 	}
 }
 
-// makeRoom says whether there is room for one more, after dropping one that ended if need be.
+// makeRoom says whether there is room for one more, after dropping one that
+// ended if need be.
 func (d *MemoryDeduper) makeRoom(now time.Time) bool {
 	most := d.most
 	if most == 0 {

@@ -1,6 +1,7 @@
 //go:build !race
 
-// The race detector makes the claims of a full memory take long; one goroutine makes them.
+// The race detector makes the claims of a full memory take long; one goroutine
+// makes them.
 
 package plural_test
 

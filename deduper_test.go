@@ -110,7 +110,12 @@ func TestMemoryDeduperLateCommitWithoutRival(t *testing.T) {
 		abandoned := mustClaim(t, d, "c")
 		<-time.After(testLease + time.Hour)
 		mustClaim(t, d, "d")
-		require.ErrorIs(t, d.Commit(t.Context(), "c", abandoned, testKeep), plural.ErrClaimLost, "an abandoned claim is forgotten in the end")
+		require.ErrorIs(
+			t,
+			d.Commit(t.Context(), "c", abandoned, testKeep),
+			plural.ErrClaimLost,
+			"an abandoned claim is forgotten in the end",
+		)
 	})
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// A refund that is answered in the older shape, inside of its order, is the refund.
+// A refund that is answered in the older shape, inside of its order, is the
+// refund.
 func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 	t.Parallel()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
@@ -27,7 +28,8 @@ func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 	require.Equal(t, plural.INR(8800), refund.OrderAmount)
 }
 
-// A 2xx of the checkout that is no link is not a link, and the order may exist all the same.
+// A 2xx of the checkout that is no link is not a link, and the order may exist
+// all the same.
 func TestCheckoutAnswersWithoutALink(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -55,7 +57,8 @@ func TestCheckoutAnswersWithoutALink(t *testing.T) {
 	}
 }
 
-// An error document in a 2xx is that error. Where it has data too, that is judged by those who know what it is to say, which Do is not.
+// An error document in a 2xx is that error. Where it has data too, that is
+// judged by those who know what it is to say, which Do is not.
 func TestErrorInATwoHundred(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -104,10 +107,18 @@ func TestErrorInATwoHundred(t *testing.T) {
 // The same reference with another amount is a conflict, and the error says so.
 func TestReferenceUsedForAnotherAmount(t *testing.T) {
 	t.Parallel()
-	captured := strings.Replace(string(payload(t, "capture_response_partially_captured.json")), `"PARTIALLY_CAPTURED"`, `"PROCESSED"`, 1)
+	captured := strings.Replace(
+		string(payload(t, "capture_response_partially_captured.json")),
+		`"PARTIALLY_CAPTURED"`,
+		`"PROCESSED"`,
+		1,
+	)
 	var o plural.Order
 	require.NoError(t, o.UnmarshalJSON(dataOf(t, []byte(captured))))
-	client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, []byte(captured)), nil })
+	client := newPeerClient(
+		t,
+		func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, []byte(captured)), nil },
+	)
 	_, err := client.Captures.Create(t.Context(), o.OrderID, &plural.CaptureRequest{
 		MerchantCaptureReference: o.Payments[0].CaptureData[0].MerchantCaptureReference, CaptureAmount: plural.INR(100),
 	})
@@ -124,7 +135,8 @@ func TestNoClientPrints(t *testing.T) {
 	require.Equal(t, "plural.Client{}", fmt.Sprint(&plural.Client{}))
 }
 
-// What an answer says of a write that is sent once: not carried out, or who knows. The code counts before the status.
+// What an answer says of a write that is sent once: not carried out, or who
+// knows. The code counts before the status.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -151,7 +163,10 @@ func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 		{502, `<html>`, true},
 		{504, `{"code":"TIMED_OUT"}`, true},
 	} {
-		client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return jsonAnswer(tc.status, []byte(tc.body)), nil })
+		client := newPeerClient(
+			t,
+			func(*http.Request) (*http.Response, error) { return jsonAnswer(tc.status, []byte(tc.body)), nil },
+		)
 		err := client.Do(t.Context(), http.MethodPost, "/api/x", nil, nil)
 		var e *plural.Error
 		require.ErrorAs(t, err, &e)

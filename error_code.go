@@ -45,14 +45,37 @@ func (c ErrorCode) IsKnown() bool {
 	return c.isDefinitive() || c == CodeAPIRateLimit || c.isServerFault()
 }
 
-// isDefinitive says whether the code is a decision about the request, which was then not carried out.
+// isDefinitive says whether the code is a decision about the request, which was
+// then not carried out.
 func (c ErrorCode) isDefinitive() bool {
 	switch c {
-	case CodeInvalidRequest, CodeUnauthorized, CodeOrderNotFound, CodeDuplicateRequest, CodeOperationNotAllowed, CodeOrderCancelled,
-		CodePaymentMethodNotEnabled, CodePaymentNotAuthorized, CodePaymentPending, CodePaymentExpired, CodePaymentDeclined,
-		CodeUserAuthenticationFailed, CodeUserAuthenticationRequired, CodeInsufficientFunds, CodeAmountLimitExceeded, CodeIssuerNotSupported,
-		CodeRiskCheckFailed, CodeCardVerificationFailed, CodeCardNotAllowed, CodeCardStolen, CodeCardLost, CodeCardExpired, CodeCardNotEnrolled,
-		CodeInvalidCardholder, CodeInvalidInstrument, CodeInvalidUserAccount, CodePaymentRateLimit:
+	case CodeInvalidRequest,
+		CodeUnauthorized,
+		CodeOrderNotFound,
+		CodeDuplicateRequest,
+		CodeOperationNotAllowed,
+		CodeOrderCancelled,
+		CodePaymentMethodNotEnabled,
+		CodePaymentNotAuthorized,
+		CodePaymentPending,
+		CodePaymentExpired,
+		CodePaymentDeclined,
+		CodeUserAuthenticationFailed,
+		CodeUserAuthenticationRequired,
+		CodeInsufficientFunds,
+		CodeAmountLimitExceeded,
+		CodeIssuerNotSupported,
+		CodeRiskCheckFailed,
+		CodeCardVerificationFailed,
+		CodeCardNotAllowed,
+		CodeCardStolen,
+		CodeCardLost,
+		CodeCardExpired,
+		CodeCardNotEnrolled,
+		CodeInvalidCardholder,
+		CodeInvalidInstrument,
+		CodeInvalidUserAccount,
+		CodePaymentRateLimit:
 		return true
 	}
 	return false
@@ -63,7 +86,8 @@ func (c ErrorCode) isServerFault() bool {
 	return c == CodeInternalError || c == CodeUnknownError || c == CodeTimedOut
 }
 
-// ErrorDetails is the part of an error answer that says where and why (additional_error_details).
+// ErrorDetails is the part of an error answer that says where and why
+// (additional_error_details).
 type ErrorDetails struct {
 	Source   string          `json:"source,omitzero"`
 	Step     string          `json:"step,omitzero"`

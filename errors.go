@@ -28,8 +28,10 @@ var (
 
 // Error is an answer that is not the one asked for, or no answer at all.
 //
-// It is [ErrUnauthorized], [ErrNotFound], [ErrDuplicateRequest], [ErrOperationNotAllowed], [ErrInvalidRequest] or [ErrRateLimited] where that is what the
-// answer says. Unwrap gives the cause when no usable answer came: the network's or context's error, or what was wrong with the answer.
+// It is [ErrUnauthorized], [ErrNotFound], [ErrDuplicateRequest],
+// [ErrOperationNotAllowed], [ErrInvalidRequest] or [ErrRateLimited] where that
+// is what the answer says. Unwrap gives the cause when no usable answer came:
+// the network's or context's error, or what was wrong with the answer.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"
 	OrderID    string        // the order it was about, or the reference, if any
@@ -49,7 +51,8 @@ type Error struct {
 	broken bool // the request has no effect and its answer came in pieces or was no JSON, so that another may be whole
 }
 
-// Error says what was done, to which order, what came back, and under which request id, on one line.
+// Error says what was done, to which order, what came back, and under which
+// request id, on one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -83,7 +86,8 @@ func (e *Error) Error() string {
 // Unwrap gives the cause when no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes the sentinels of this package match by code first, then by status. What the token endpoint refuses says nothing of an order or of a request.
+// Is makes the sentinels of this package match by code first, then by status.
+// What the token endpoint refuses says nothing of an order or of a request.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -105,8 +109,10 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Retryable says whether the same request may succeed later: no answer came, the server was busy, broken or limiting the rate. It says nothing of what
-// became of the request; for that, money-moving calls answer with [OutcomeUnknownError].
+// Retryable says whether the same request may succeed later: no answer came,
+// the server was busy, broken or limiting the rate. It says nothing of what
+// became of the request; for that, money-moving calls answer with
+// [OutcomeUnknownError].
 func (e *Error) Retryable() bool {
 	switch {
 	case e.Code.isDefinitive():
@@ -131,7 +137,8 @@ func retryableCause(err error) bool {
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// isNoMatchingRecords recognises the third way in which Plural says that a reference is unknown: 400 INVALID_REQUEST, on a look-up.
+// isNoMatchingRecords recognises the third way in which Plural says that a
+// reference is unknown: 400 INVALID_REQUEST, on a look-up.
 func (e *Error) isNoMatchingRecords() bool {
 	return e.lookup && e.StatusCode == http.StatusBadRequest && e.Code == CodeInvalidRequest &&
 		strings.Contains(strings.ToLower(e.Message), "no matching records")
@@ -143,7 +150,8 @@ type FieldError struct {
 	Rule  string // what the field has to be
 }
 
-// ValidationError says what is wrong with a request, all of it. Nothing was sent. It is [ErrInvalidRequest].
+// ValidationError says what is wrong with a request, all of it. Nothing was
+// sent. It is [ErrInvalidRequest].
 type ValidationError struct {
 	Op     string
 	Fields []FieldError
@@ -168,9 +176,12 @@ func (e *ValidationError) Error() string {
 // Is makes a ValidationError an [ErrInvalidRequest].
 func (e *ValidationError) Is(target error) bool { return target == ErrInvalidRequest }
 
-// OutcomeUnknownError says that a request may or may not have been carried out, and that asking the server did not settle it in the attempts and time
-// given. For a capture, cancel, refund or new order, calling again with the same reference settles it, without a second effect. After [Client.Do], which
-// cannot ask, it is for the caller to find out first. It is [ErrOutcomeUnknown] and no other sentinel; Unwrap gives the last cause.
+// OutcomeUnknownError says that a request may or may not have been carried out,
+// and that asking the server did not settle it in the attempts and time given.
+// For a capture, cancel, refund or new order, calling again with the same
+// reference settles it, without a second effect. After [Client.Do], which
+// cannot ask, it is for the caller to find out first. It is [ErrOutcomeUnknown]
+// and no other sentinel; Unwrap gives the last cause.
 type OutcomeUnknownError struct {
 	Op        string
 	OrderID   string // the order; of a new order, and of Do: ""
@@ -179,7 +190,8 @@ type OutcomeUnknownError struct {
 	Err       error
 }
 
-// Error says what was done, to which order, and how to find out what became of it.
+// Error says what was done, to which order, and how to find out what became of
+// it.
 func (e *OutcomeUnknownError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -207,8 +219,10 @@ func (e *OutcomeUnknownError) Error() string {
 // Is makes an OutcomeUnknownError an [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
-// Unwrap gives the last cause: the context's error, or what the server said last. That is no verdict on the request, so that it matches none of this
-// package's sentinels: a switch that looks for [ErrOperationNotAllowed] first does not take it for a failure. [errors.As] finds its [Error].
+// Unwrap gives the last cause: the context's error, or what the server said
+// last. That is no verdict on the request, so that it matches none of this
+// package's sentinels: a switch that looks for [ErrOperationNotAllowed] first
+// does not take it for a failure. [errors.As] finds its [Error].
 func (e *OutcomeUnknownError) Unwrap() error {
 	if e.Err == nil {
 		return nil
@@ -223,7 +237,14 @@ func (n noVerdictError) Error() string { return n.cause.Error() }
 
 func (n noVerdictError) Is(target error) bool {
 	switch target {
-	case ErrUnauthorized, ErrNotFound, ErrDuplicateRequest, ErrOperationNotAllowed, ErrReferenceReused, ErrInvalidRequest, ErrRateLimited, ErrNotPaid:
+	case ErrUnauthorized,
+		ErrNotFound,
+		ErrDuplicateRequest,
+		ErrOperationNotAllowed,
+		ErrReferenceReused,
+		ErrInvalidRequest,
+		ErrRateLimited,
+		ErrNotPaid:
 		return false
 	}
 	return errors.Is(n.cause, target)
@@ -231,8 +252,10 @@ func (n noVerdictError) Is(target error) bool {
 
 func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
-// StateError says that the server's books rule the operation out: it was not carried out and cannot be. It is [ErrOperationNotAllowed] or, when the
-// reference was used for something else, [ErrReferenceReused]. Unwrap gives the rejection, if there was one.
+// StateError says that the server's books rule the operation out: it was not
+// carried out and cannot be. It is [ErrOperationNotAllowed] or, when the
+// reference was used for something else, [ErrReferenceReused]. Unwrap gives the
+// rejection, if there was one.
 type StateError struct {
 	Op        string
 	OrderID   string // the order that the call was about; of a new order: ""
@@ -270,11 +293,14 @@ func (e *StateError) Is(target error) bool {
 	return target == ErrOperationNotAllowed
 }
 
-// Unwrap gives the answer that led to the look at the books, if it was a rejection.
+// Unwrap gives the answer that led to the look at the books, if it was a
+// rejection.
 func (e *StateError) Unwrap() error { return e.Err }
 
-// DuplicateOrderError says that an order with this reference exists already, as asked for, and that its checkout link cannot be had again. Look at
-// Order.Status before making another under a new reference: it may be paid by now, and a payer who was given its link can still pay it. It is
+// DuplicateOrderError says that an order with this reference exists already, as
+// asked for, and that its checkout link cannot be had again. Look at
+// Order.Status before making another under a new reference: it may be paid by
+// now, and a payer who was given its link can still pay it. It is
 // [ErrDuplicateRequest].
 type DuplicateOrderError struct {
 	Order *Order
@@ -286,15 +312,21 @@ func (e *DuplicateOrderError) Error() string {
 	if o == nil {
 		o = &Order{}
 	}
-	return fmt.Sprintf("plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again",
-		printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
+	return fmt.Sprintf(
+		"plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again",
+		printable(o.MerchantOrderReference),
+		clip(o.OrderID),
+		clip(string(o.Status)),
+	)
 }
 
 // Is makes a DuplicateOrderError an [ErrDuplicateRequest].
 func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplicateRequest }
 
-// NotPaidError says that the server's order is not the one expected, or is neither held nor paid in full. The latter includes orders that were paid and have
-// moved on, to a partial capture or a refund: see [NotPaidError.WasPaid] before taking anything back. It is [ErrNotPaid].
+// NotPaidError says that the server's order is not the one expected, or is
+// neither held nor paid in full. The latter includes orders that were paid and
+// have moved on, to a partial capture or a refund: see [NotPaidError.WasPaid]
+// before taking anything back. It is [ErrNotPaid].
 type NotPaidError struct {
 	Order  *Order // as the server has it
 	Reason string
@@ -302,14 +334,18 @@ type NotPaidError struct {
 	mismatch bool
 }
 
-// WasPaid says whether the order is the one expected and was paid, but has moved on since: it is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED. While
-// it is true, do not treat the payer as one who has not paid.
+// WasPaid says whether the order is the one expected and was paid, but has
+// moved on since: it is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or
+// FULLY_REFUNDED. While it is true, do not treat the payer as one who has not
+// paid.
 func (e *NotPaidError) WasPaid() bool {
 	return e.isExpectedIn(OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
 }
 
-// MayStillBePaid says whether the order is the one expected and the payer's link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. While it is
-// true, do not make the payer another order: wait for the webhook, or read the order again.
+// MayStillBePaid says whether the order is the one expected and the payer's
+// link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. While
+// it is true, do not make the payer another order: wait for the webhook, or
+// read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
 	return e.isExpectedIn(OrderStatusCreated, OrderStatusPending, OrderStatusAttempted)
 }
@@ -333,7 +369,8 @@ func (e *NotPaidError) Error() string {
 // Is makes a NotPaidError an [ErrNotPaid].
 func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
 
-// Format, LogValue and MarshalJSON leave the body and the header out: they may hold personal data.
+// Format, LogValue and MarshalJSON leave the body and the header out: they may
+// hold personal data.
 
 // Format writes the error's text, under every verb.
 func (e Error) Format(f fmt.State, verb rune) {

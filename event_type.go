@@ -1,10 +1,13 @@
 package plural
 
-// EventType is what a webhook is about. It is an open enum: a type that this package does not know is kept as it came.
+// EventType is what a webhook is about. It is an open enum: a type that this
+// package does not know is kept as it came.
 type EventType string
 
-// The event types of Plural's webhook documentation, available events. Order, payment and refund events carry an order; see [Event.Order]. There is no
-// event for captures: a capture shows as ORDER_PROCESSED, and a partial one as ORDER_PROCESSED with an order that is PARTIALLY_CAPTURED.
+// The event types of Plural's webhook documentation, available events. Order,
+// payment and refund events carry an order; see [Event.Order]. There is no
+// event for captures: a capture shows as ORDER_PROCESSED, and a partial one as
+// ORDER_PROCESSED with an order that is PARTIALLY_CAPTURED.
 const (
 	EventOrderAuthorized EventType = "ORDER_AUTHORIZED"
 	EventOrderProcessed  EventType = "ORDER_PROCESSED"

@@ -12,7 +12,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The whole flow: an order is held, its callback verified, the order confirmed, captured in part, and refunded in part.
+// The whole flow: an order is held, its callback verified, the order confirmed,
+// captured in part, and refunded in part.
 func Example() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -30,7 +31,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	// Send the payer to order.RedirectURL. Here the emulator plays the payer, and makes the request with which the browser comes back.
+	// Send the payer to order.RedirectURL. Here the emulator plays the payer, and
+	// makes the request with which the browser comes back.
 	if _, err := srv.Pay(order.OrderID, pluraltest.Approve); err != nil {
 		fmt.Println(err)
 		return
@@ -87,7 +89,8 @@ func Example() {
 	// REFUND PROCESSED INR 200.00
 }
 
-// The connection breaks after Plural has captured. The call still tells what happened.
+// The connection breaks after Plural has captured. The call still tells what
+// happened.
 func ExampleCaptureService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -96,7 +99,11 @@ func ExampleCaptureService_Create() {
 	orderID := heldOrder(ctx, srv, client, "order-1002")
 
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
-	captured, err := client.Captures.Create(ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1002", FullAmount: true})
+	captured, err := client.Captures.Create(
+		ctx,
+		orderID,
+		&plural.CaptureRequest{MerchantCaptureReference: "capture-1002", FullAmount: true},
+	)
 	switch {
 	case err == nil:
 		fmt.Println("captured:", captured.Status)
@@ -126,7 +133,11 @@ func ExampleCancelService_Create() {
 	fmt.Println(cancelled.Status)
 
 	// What is cancelled cannot be captured. The error has the order.
-	_, err = client.Captures.Create(ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true})
+	_, err = client.Captures.Create(
+		ctx,
+		orderID,
+		&plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
+	)
 	var state *plural.StateError
 	if errors.As(err, &state) {
 		fmt.Println(state.Reason, errors.Is(err, plural.ErrOperationNotAllowed))
@@ -136,7 +147,8 @@ func ExampleCancelService_Create() {
 	// the order is CANCELLED true
 }
 
-// A handler for webhooks verifies them, tells repetitions apart, and calls the function.
+// A handler for webhooks verifies them, tells repetitions apart, and calls the
+// function.
 func ExampleNewWebhookHandler() {
 	srv, client := emulator()
 	defer srv.Close()

@@ -18,11 +18,14 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestEveryFaultSequence sends each write from each starting state of the order through every sequence of faults, each kind on each request, followed by
-// health: the SDK's answer has to agree with the emulator's books, at once and after everything that was under way has ended, and calling again with the same
-// reference has to settle what was left open.
+// TestEveryFaultSequence sends each write from each starting state of the order
+// through every sequence of faults, each kind on each request, followed by
+// health: the SDK's answer has to agree with the emulator's books, at once and
+// after everything that was under way has ended, and calling again with the
+// same reference has to settle what was left open.
 //
-// Without further ado that is one fault, and from the telling states two. With PLURAL_EXHAUSTIVE=full it is three of any kind everywhere: `make exhaustive`.
+// Without further ado that is one fault, and from the telling states two. With
+// PLURAL_EXHAUSTIVE=full it is three of any kind everywhere: `make exhaustive`.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -92,7 +95,8 @@ func (y *tally) report(t *testing.T) {
 	t.Logf("%d sequences: %d applied, %d ruled out, %d unknown", y.sequences, y.applied, y.ruledOut, unknown)
 }
 
-// explorer walks the tree of fault sequences depth first. Which request a fault meets, a write or a settling read, is for the code under test to say, so that
+// explorer walks the tree of fault sequences depth first. Which request a fault
+// meets, a write or a settling read, is for the code under test to say, so that
 // each run tells how the tree goes on.
 type explorer struct {
 	t     *testing.T
@@ -238,11 +242,14 @@ func (e *explorer) run() {
 	}
 }
 
-// mayStayUnknown says whether even a healthy server leaves the matter open: the payer is paying, or the order was captured from one of its payments under our
-// reference and refunded since, so that it no longer says whether that was the whole of the hold.
+// mayStayUnknown says whether even a healthy server leaves the matter open: the
+// payer is paying, or the order was captured from one of its payments under our
+// reference and refunded since, so that it no longer says whether that was the
+// whole of the hold.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(o.orderID)
-	return order.Status == pluraltest.StatusPending || order.Status == pluraltest.StatusPartiallyRefunded && o.op == pluraltest.OpCapturesCreate
+	return order.Status == pluraltest.StatusPending ||
+		order.Status == pluraltest.StatusPartiallyRefunded && o.op == pluraltest.OpCapturesCreate
 }
 
 func (e *explorer) begin() {
@@ -285,7 +292,8 @@ func (e *explorer) count(o outcome) {
 	}
 }
 
-// thoroughFaults are all that fit an operation, those with a time of their own in several forms.
+// thoroughFaults are all that fit an operation, those with a time of their own
+// in several forms.
 func thoroughFaults(op string) []pluraltest.Fault {
 	var list []pluraltest.Fault
 	for _, f := range pluraltest.FaultsFor(op) {
@@ -311,11 +319,21 @@ func thoroughFaults(op string) []pluraltest.Fault {
 	return list
 }
 
-// tellingFaults are one of each class that matters to what the books say: lost before and after the effect, late, pending, failed, stale.
+// tellingFaults are one of each class that matters to what the books say: lost
+// before and after the effect, late, pending, failed, stale.
 func tellingFaults(op string) []pluraltest.Fault {
 	telling := []string{
-		pluraltest.ResetBeforeApply.Name, pluraltest.ResetAfterApply.Name, pluraltest.ApplyLateReset.Name + " in the end", pluraltest.PendingResult.Name,
-		pluraltest.PendingThenFailed.Name, pluraltest.StaleRead.Name, pluraltest.CaptureDataAbsent.Name, pluraltest.ParentAbsent.Name,
+		pluraltest.ResetBeforeApply.Name,
+		pluraltest.ResetAfterApply.Name,
+		pluraltest.ApplyLateReset.Name + " in the end",
+		pluraltest.PendingResult.Name,
+		pluraltest.PendingThenFailed.Name,
+		pluraltest.StaleRead.Name,
+		pluraltest.CaptureDataAbsent.Name,
+		pluraltest.ParentAbsent.Name,
 	}
-	return slices.DeleteFunc(thoroughFaults(op), func(f pluraltest.Fault) bool { return !slices.Contains(telling, f.Name) || f.Reads > 0 })
+	return slices.DeleteFunc(
+		thoroughFaults(op),
+		func(f pluraltest.Fault) bool { return !slices.Contains(telling, f.Name) || f.Reads > 0 },
+	)
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// requireHonest holds an accepted callback to what was given: its fields are the non-empty ones of the form, and the signature is that of an independent
+// requireHonest holds an accepted callback to what was given: its fields are
+// the non-empty ones of the form, and the signature is that of an independent
 // implementation over one of the two texts.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
@@ -27,7 +28,11 @@ func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	key := unhex(t, signatureSecret)
 	dropped := naiveHMAC(key, []byte(naiveCallbackText(form, false)))
 	kept := naiveHMAC(key, []byte(naiveCallbackText(form, true)))
-	require.True(t, string(given) == string(dropped) || string(given) == string(kept), "accepted without a right signature")
+	require.True(
+		t,
+		string(given) == string(dropped) || string(given) == string(kept),
+		"accepted without a right signature",
+	)
 
 	fields := map[string]string{}
 	for name, values := range form {
@@ -48,7 +53,8 @@ func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	require.Equal(t, fields["error_message"], cb.ErrorMessage)
 }
 
-// requireUnambiguous cuts the signed text into fields in every way there is, and presents each under the same signature: whatever is accepted has to say
+// requireUnambiguous cuts the signed text into fields in every way there is,
+// and presents each under the same signature: whatever is accepted has to say
 // the same as the original.
 func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, text, signature string) {
 	t.Helper()
@@ -65,7 +71,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 				pairs[len(pairs)-1] += "&" + piece
 			}
 		}
-		// Within a pair, any "=" may be what ends the name: try the first and the last.
+		// Within a pair, any "=" may be what ends the name: try the first and the
+		// last.
 		for _, index := range []func(string, string) int{strings.Index, strings.LastIndex} {
 			form := url.Values{"signature": {signature}}
 			for _, pair := range pairs {
@@ -83,7 +90,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 	}
 }
 
-// signNaively gives the form its first signature, if it lacks one, over the text with or without its empty values.
+// signNaively gives the form its first signature, if it lacks one, over the
+// text with or without its empty values.
 func signNaively(t *testing.T, form url.Values, keepEmpty bool) string {
 	t.Helper()
 	text := naiveCallbackText(form, keepEmpty)
@@ -106,7 +114,8 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 	v := mustVerifier(f, signatureSecret)
 
 	f.Fuzz(func(t *testing.T, body, rival string, keepEmpty bool) {
-		// As it came: nobody but Plural can sign, so that only the seeds' own signatures may pass.
+		// As it came: nobody but Plural can sign, so that only the seeds' own
+		// signatures may pass.
 		raw, err := v.VerifyCallbackRequest(formRequest(body))
 		requireCallbackResult(t, raw, err)
 		form, parseErr := url.ParseQuery(body)
@@ -178,7 +187,8 @@ func FuzzVerifyCallbackJSON(f *testing.F) {
 		cb, err := v.VerifyCallbackJSON(body)
 		requireCallbackResult(t, cb, err)
 
-		// What an ordinary decoder makes of it. It is less strict, so it may only know more, and never something else.
+		// What an ordinary decoder makes of it. It is less strict, so it may only
+		// know more, and never something else.
 		var loose map[string]any
 		if json.Unmarshal(body, &loose) != nil {
 			require.Error(t, err)
@@ -277,7 +287,8 @@ func FuzzVerifyWebhook(f *testing.F) {
 		require.Equal(t, first, second)
 		require.Nil(t, check(naiveWebhookSignature([]byte("another key"), id, timestamp, string(body))))
 
-		// The signature of a webhook never passes for a callback's, nor the other way round.
+		// The signature of a webhook never passes for a callback's, nor the other way
+		// round.
 		sum := naiveHMAC(keys[0], []byte(id+"."+timestamp+"."+string(body)))
 		asForm, err := url.ParseQuery(string(body))
 		if err == nil {
@@ -292,7 +303,8 @@ func FuzzVerifyWebhook(f *testing.F) {
 	})
 }
 
-// requireSignedByUs says that one of the signatures is that of an independent implementation under one of the keys, and that the time is right.
+// requireSignedByUs says that one of the signatures is that of an independent
+// implementation under one of the keys, and that the time is right.
 func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []byte) {
 	t.Helper()
 	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")

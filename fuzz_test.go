@@ -13,7 +13,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// What decodes is written and decoded again without a change, and the judgements about it do not fail.
+// What decodes is written and decoded again without a change, and the
+// judgements about it do not fail.
 func FuzzDecodeOrder(f *testing.F) {
 	for _, name := range payloadsLike(f, "order_*", "capture_*", "event_order_*", "event_refund_*", "refund_*") {
 		f.Add([]byte(dataOf(f, payload(f, name))))
@@ -44,7 +45,8 @@ func FuzzDecodeOrder(f *testing.F) {
 	})
 }
 
-// Whatever a peer answers, there is an error or an order, and the error's text is one line.
+// Whatever a peer answers, there is an error or an order, and the error's text
+// is one line.
 func FuzzErrorBody(f *testing.F) {
 	for _, name := range payloadsLike(f, "error_*") {
 		f.Add(422, "application/json", payload(f, name))
@@ -82,7 +84,8 @@ func FuzzErrorBody(f *testing.F) {
 	})
 }
 
-// Whatever the token endpoint answers, there is a token that can stand in a header, or an error that shows neither what came in its place nor the secret.
+// Whatever the token endpoint answers, there is a token that can stand in a
+// header, or an error that shows neither what came in its place nor the secret.
 func FuzzTokenAnswer(f *testing.F) {
 	for _, name := range payloadsLike(f, "token_*", "error_token_*") {
 		f.Add(200, payload(f, name))

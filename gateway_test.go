@@ -24,7 +24,8 @@ const (
 	gatewayClientSecret = "s3cr3t-4f9c2b7e"
 )
 
-// gateway is Plural's token endpoint with an API of the test's behind it, as a transport in memory: it runs in synctest's bubbles. Its fields are set before
+// gateway is Plural's token endpoint with an API of the test's behind it, as a
+// transport in memory: it runs in synctest's bubbles. Its fields are set before
 // it is used, or through change.
 type gateway struct {
 	mu       sync.Mutex
@@ -97,7 +98,8 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(http.StatusOK, `{}`), nil
 }
 
-// issue makes a token and the answer that brings it, and forgets the one before.
+// issue makes a token and the answer that brings it, and forgets the one
+// before.
 func (g *gateway) issue(more string) *http.Response {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -142,7 +144,8 @@ func answer(status int, body string, headers ...string) *http.Response {
 	}
 }
 
-// answers answers with each status in turn, and then with the last; the bodies are empty objects.
+// answers answers with each status in turn, and then with the last; the bodies
+// are empty objects.
 func answers(statuses ...int) func(sent) (*http.Response, error) {
 	var mu sync.Mutex
 	return func(sent) (*http.Response, error) {
@@ -163,7 +166,9 @@ func gatewayCredentials() plural.Credentials {
 // client is one that sends through the gateway.
 func (g *gateway) client(t *testing.T, opts ...plural.Option) *plural.Client {
 	t.Helper()
-	c, err := plural.NewClient(gatewayCredentials(), append([]plural.Option{plural.WithHTTPClient(&http.Client{Transport: g})}, opts...)...)
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		append([]plural.Option{plural.WithHTTPClient(&http.Client{Transport: g})}, opts...)...)
 	require.NoError(t, err)
 	return c
 }

@@ -35,7 +35,8 @@ func jsonAnswer(status int, body []byte) *http.Response {
 
 func isTokenRequest(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/api/auth/v1/token") }
 
-// newClientOver makes a client whose requests, those for tokens included, are answered by peer. It does not repeat.
+// newClientOver makes a client whose requests, those for tokens included, are
+// answered by peer. It does not repeat.
 func newClientOver(tb testing.TB, peer peerFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	all := append([]plural.Option{
@@ -64,30 +65,69 @@ func minimalOrder() *plural.CreateOrderRequest {
 func fullOrder() *plural.CreateOrderRequest {
 	allowed := true
 	address := plural.Address{
-		Address1: "14 Residency Road", Address2: "Opposite the lake", Address3: "Second floor", Pincode: "560025", City: "Bengaluru", State: "Karnataka",
-		Country: "IN", FullName: "Asha Rao", AddressCategory: "billing", AddressType: "HOME",
+		Address1:        "14 Residency Road",
+		Address2:        "Opposite the lake",
+		Address3:        "Second floor",
+		Pincode:         "560025",
+		City:            "Bengaluru",
+		State:           "Karnataka",
+		Country:         "IN",
+		FullName:        "Asha Rao",
+		AddressCategory: "billing",
+		AddressType:     "HOME",
 	}
 	return &plural.CreateOrderRequest{
-		MerchantOrderReference: "own-order-2", OrderAmount: plural.INR(149950), IntegrationMode: plural.IntegrationModeIframe, PreAuth: true,
-		AllowedPaymentMethods: []plural.PaymentMethod{plural.PaymentMethodCard, plural.PaymentMethodPoints},
-		Notes:                 "<fragile> & \"heavy\" ₹", CallbackURL: "https://shop.example.in/return?a=1&b=2", FailureCallbackURL: "https://shop.example.in/sorry",
+		MerchantOrderReference: "own-order-2",
+		OrderAmount:            plural.INR(149950),
+		IntegrationMode:        plural.IntegrationModeIframe,
+		PreAuth:                true,
+		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard, plural.PaymentMethodPoints},
+		Notes:                  "<fragile> & \"heavy\" ₹",
+		CallbackURL:            "https://shop.example.in/return?a=1&b=2",
+		FailureCallbackURL:     "https://shop.example.in/sorry",
 		PurchaseDetails: &plural.PurchaseDetails{
-			BankDetails:    &plural.BankDetails{AccountNumber: "50100099887766", IFSCCode: "SAMP0000123", BankName: "Sample Bank"},
+			BankDetails: &plural.BankDetails{
+				AccountNumber: "50100099887766",
+				IFSCCode:      "SAMP0000123",
+				BankName:      "Sample Bank",
+			},
 			AccountDetails: &plural.AccountDetails{BankDetails: &plural.BankDetails{AccountNumber: "50100011223344"}},
 			Customer: &plural.Customer{
-				EmailID: "asha.rao@example.in", FirstName: "Asha", LastName: "Rao", CustomerID: "cust-7", MobileNumber: "9811012345", CountryCode: "91",
-				IsEditCustomerDetailsAllowed: &allowed, BillingAddress: &address, ShippingAddress: &plural.Address{City: "Mysuru"},
+				EmailID:                      "asha.rao@example.in",
+				FirstName:                    "Asha",
+				LastName:                     "Rao",
+				CustomerID:                   "cust-7",
+				MobileNumber:                 "9811012345",
+				CountryCode:                  "91",
+				IsEditCustomerDetailsAllowed: &allowed,
+				BillingAddress:               &address,
+				ShippingAddress:              &plural.Address{City: "Mysuru"},
 			},
 			MerchantMetadata: map[string]string{"b": "2", "a": "1"},
-			CartDetails: &plural.CartDetails{CartItems: []plural.CartItem{{
-				ItemID: "k1", ItemName: "kettle", ItemDescription: "1.5 l", ItemDetailsURL: "https://shop.example.in/k1", ItemImageURL: "https://shop.example.in/k1.png",
-				ItemOriginalUnitPrice: 159950, ItemDiscountedUnitPrice: 149950, ItemQuantity: 1, ItemCurrency: plural.CurrencyINR,
-			}}},
-			Product:   []plural.Product{{ProductCode: "k1", ProductAmount: plural.INR(149950), ProductIMEI: "356938035643809"}},
-			Products:  []plural.Product{{ProductCode: "k2", IMEINumber: "356938035643810"}},
-			SplitInfo: &plural.SplitInfo{SplitType: "AMOUNT", SplitDetails: []plural.SplitDetail{{SplitMerchantID: "117733", MerchantSettlementReference: "s1", Amount: plural.INR(1000), OnHold: new(bool)}}},
+			CartDetails: &plural.CartDetails{CartItems: []plural.CartItem{
+				{
+					ItemID:                  "k1",
+					ItemName:                "kettle",
+					ItemDescription:         "1.5 l",
+					ItemDetailsURL:          "https://shop.example.in/k1",
+					ItemImageURL:            "https://shop.example.in/k1.png",
+					ItemOriginalUnitPrice:   159950,
+					ItemDiscountedUnitPrice: 149950,
+					ItemQuantity:            1,
+					ItemCurrency:            plural.CurrencyINR,
+				},
+			}},
+			Product:  []plural.Product{{ProductCode: "k1", ProductAmount: plural.INR(149950), ProductIMEI: "356938035643809"}},
+			Products: []plural.Product{{ProductCode: "k2", IMEINumber: "356938035643810"}},
+			SplitInfo: &plural.SplitInfo{
+				SplitType: "AMOUNT",
+				SplitDetails: []plural.SplitDetail{
+					{SplitMerchantID: "117733", MerchantSettlementReference: "s1", Amount: plural.INR(1000), OnHold: new(bool)},
+				},
+			},
 		},
-		PartPayment: true, PluginData: &plural.PluginData{PluginType: "own", PluginVersion: "1.2"},
+		PartPayment: true,
+		PluginData:  &plural.PluginData{PluginType: "own", PluginVersion: "1.2"},
 	}
 }
 
@@ -95,12 +135,31 @@ func fullOrder() *plural.CreateOrderRequest {
 func TestRequestsAreGolden(t *testing.T) {
 	t.Parallel()
 	withExtra := minimalOrder()
-	withExtra.Extra = map[string]any{"z_last": []int{1, 2}, "is_mcc_transaction": "true", "base_amount": map[string]any{"value": 1, "currency": "USD"}, "html": "<&>"}
+	withExtra.Extra = map[string]any{
+		"z_last":             []int{1, 2},
+		"is_mcc_transaction": "true",
+		"base_amount":        map[string]any{"value": 1, "currency": "USD"},
+		"html":               "<&>",
+	}
 	refund := &plural.RefundRequest{
-		MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(100), MerchantMetadata: map[string]string{"why": "<broken>"},
-		Products:  []plural.Product{{ProductCode: "k1", ProductIMEI: "356938035643809", ProductAmount: plural.INR(100)}},
-		SplitInfo: &plural.SplitInfo{SplitType: "AMOUNT", SplitDetails: []plural.SplitDetail{{ParentOrderSplitSettlementID: "v1-1-aa-b-ss-g", SplitMerchantID: "117733", Amount: plural.INR(100), Status: "DO_NOT_RECOVER"}}},
-		Extra:     map[string]any{"refund_reason": "broken"},
+		MerchantOrderReference: "own-refund-1",
+		OrderAmount:            plural.INR(100),
+		MerchantMetadata:       map[string]string{"why": "<broken>"},
+		Products: []plural.Product{
+			{ProductCode: "k1", ProductIMEI: "356938035643809", ProductAmount: plural.INR(100)},
+		},
+		SplitInfo: &plural.SplitInfo{
+			SplitType: "AMOUNT",
+			SplitDetails: []plural.SplitDetail{
+				{
+					ParentOrderSplitSettlementID: "v1-1-aa-b-ss-g",
+					SplitMerchantID:              "117733",
+					Amount:                       plural.INR(100),
+					Status:                       "DO_NOT_RECOVER",
+				},
+			},
+		},
+		Extra: map[string]any{"refund_reason": "broken"},
 	}
 	id := plural.WithRequestID("own-request-id")
 	cases := map[string]func(*testing.T, *plural.Client){
@@ -119,7 +178,12 @@ func TestRequestsAreGolden(t *testing.T) {
 		},
 		"captures_create_odd_id": func(t *testing.T, c *plural.Client) {
 			t.Helper()
-			_, _ = c.Captures.Create(t.Context(), "अ;=+&é@:", &plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true}, id)
+			_, _ = c.Captures.Create(
+				t.Context(),
+				"अ;=+&é@:",
+				&plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true},
+				id,
+			)
 		},
 		"cancels_create_odd_id": func(t *testing.T, c *plural.Client) {
 			t.Helper()
@@ -127,7 +191,12 @@ func TestRequestsAreGolden(t *testing.T) {
 		},
 		"refunds_create_odd_id": func(t *testing.T, c *plural.Client) {
 			t.Helper()
-			_, _ = c.Refunds.Create(t.Context(), "अ;=+&é@:", &plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(100)}, id)
+			_, _ = c.Refunds.Create(
+				t.Context(),
+				"अ;=+&é@:",
+				&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(100)},
+				id,
+			)
 		},
 		"orders_get_reference": func(t *testing.T, c *plural.Client) {
 			t.Helper()
@@ -135,11 +204,21 @@ func TestRequestsAreGolden(t *testing.T) {
 		},
 		"captures_create_full": func(t *testing.T, c *plural.Client) {
 			t.Helper()
-			_, _ = c.Captures.Create(t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true}, id)
+			_, _ = c.Captures.Create(
+				t.Context(),
+				"v1-1-aa-b",
+				&plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true},
+				id,
+			)
 		},
 		"captures_create_partial": func(t *testing.T, c *plural.Client) {
 			t.Helper()
-			_, _ = c.Captures.Create(t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "own-capture-2", CaptureAmount: plural.INR(120000)}, id)
+			_, _ = c.Captures.Create(
+				t.Context(),
+				"v1-1-aa-b",
+				&plural.CaptureRequest{MerchantCaptureReference: "own-capture-2", CaptureAmount: plural.INR(120000)},
+				id,
+			)
 		},
 		"cancels_create": func(t *testing.T, c *plural.Client) {
 			t.Helper()
@@ -156,7 +235,15 @@ func TestRequestsAreGolden(t *testing.T) {
 		},
 		"do_post": func(t *testing.T, c *plural.Client) {
 			t.Helper()
-			_ = c.Do(t.Context(), http.MethodPost, "/api/pay/v1/paymentlink?draft=1", map[string]any{"amount": plural.INR(1), "note": "<&>"}, nil, id, plural.WithHeader("x-own", "yes"))
+			_ = c.Do(
+				t.Context(),
+				http.MethodPost,
+				"/api/pay/v1/paymentlink?draft=1",
+				map[string]any{"amount": plural.INR(1), "note": "<&>"},
+				nil,
+				id,
+				plural.WithHeader("x-own", "yes"),
+			)
 		},
 		"do_get": func(t *testing.T, c *plural.Client) {
 			t.Helper()

@@ -29,7 +29,8 @@ const (
 	hostileReference = "own-ref"
 )
 
-// hostileCall is one method of the SDK, as it is called on a peer that misbehaves.
+// hostileCall is one method of the SDK, as it is called on a peer that
+// misbehaves.
 type hostileCall struct {
 	op     string
 	writes bool // a lost answer leaves the outcome unknown
@@ -39,7 +40,12 @@ type hostileCall struct {
 
 func hostileCalls() []hostileCall {
 	return []hostileCall{
-		{"token", false, false, func(ctx context.Context, c *plural.Client, _ ...plural.CallOption) error { return c.Warm(ctx) }},
+		{
+			"token",
+			false,
+			false,
+			func(ctx context.Context, c *plural.Client, _ ...plural.CallOption) error { return c.Warm(ctx) },
+		},
 		{"orders.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Orders.Create(ctx, minimalOrder(), o...)
 			return err
@@ -53,7 +59,11 @@ func hostileCalls() []hostileCall {
 			return err
 		}},
 		{"captures.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
-			_, err := c.Captures.Create(ctx, hostileOrder, &plural.CaptureRequest{MerchantCaptureReference: hostileReference, FullAmount: true}, o...)
+			_, err := c.Captures.Create(
+				ctx,
+				hostileOrder,
+				&plural.CaptureRequest{MerchantCaptureReference: hostileReference, FullAmount: true},
+				o...)
 			return err
 		}},
 		{"cancels.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
@@ -61,7 +71,11 @@ func hostileCalls() []hostileCall {
 			return err
 		}},
 		{"refunds.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
-			_, err := c.Refunds.Create(ctx, hostileOrder, &plural.RefundRequest{MerchantOrderReference: hostileReference, OrderAmount: plural.INR(100)}, o...)
+			_, err := c.Refunds.Create(
+				ctx,
+				hostileOrder,
+				&plural.RefundRequest{MerchantOrderReference: hostileReference, OrderAmount: plural.INR(100)},
+				o...)
 			return err
 		}},
 		{"orders.get", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
@@ -171,8 +185,16 @@ func faults() []fault {
 		{name: "closed in the status line", answer: cut("HTTP/1.1 20")},
 		{name: "closed in the header", answer: cut("HTTP/1.1 200 OK\r\nContent-Le")},
 		{name: "closed in the body", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"), status: 200},
-		{name: "closed in a chunk", answer: cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"d"), status: 200},
-		{name: "closed in an error's body", answer: cut("HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n{\"code\":"), status: 503},
+		{
+			name:   "closed in a chunk",
+			answer: cut("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"d"),
+			status: 200,
+		},
+		{
+			name:   "closed in an error's body",
+			answer: cut("HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n{\"code\":"),
+			status: 503,
+		},
 		{name: "no HTTP", answer: cut("SSH-2.0-OpenSSH_9.9\r\n")},
 		{name: "two lengths", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}")},
 		{name: "a negative length", answer: cut("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}")},
@@ -195,8 +217,25 @@ func faults() []fault {
 		{name: "two documents", answer: saysJSON(healthyOrder + healthyOrder), status: 200},
 		{name: "a byte order mark", answer: saysJSON("\ufeff" + healthyOrder), status: 200},
 		{name: "UTF-16", answer: saysJSON("\xff\xfe{\x00}\x00"), status: 200},
-		{name: "deep nesting", answer: saysJSON(`{"data":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`), status: 200},
-		{name: "deep nesting of refunds", answer: saysJSON(`{"data":` + strings.Repeat(`{"order_id":"v1-1-aa-b","status":"CREATED","refunds":[`, 500) + strings.Repeat(`]}`, 500) + `}`), status: 200, typed: true},
+		{
+			name:   "deep nesting",
+			answer: saysJSON(`{"data":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`),
+			status: 200,
+		},
+		{
+			name: "deep nesting of refunds",
+			answer: saysJSON(
+				`{"data":` + strings.Repeat(
+					`{"order_id":"v1-1-aa-b","status":"CREATED","refunds":[`,
+					500,
+				) + strings.Repeat(
+					`]}`,
+					500,
+				) + `}`,
+			),
+			status: 200,
+			typed:  true,
+		},
 		{name: "a huge exponent", answer: saysJSON(amounting("1e999999999")), status: 200, typed: true},
 		{name: "400 digits", answer: saysJSON(amounting(strings.Repeat("9", 400))), status: 200, typed: true},
 		{name: "a fraction of a paisa", answer: saysJSON(amounting("100.5")), status: 200, typed: true},
@@ -206,7 +245,12 @@ func faults() []fault {
 		{name: "data null", answer: saysJSON(`{"data":null}`), status: 200, typed: true},
 		{name: "data a string", answer: saysJSON(`{"data":"x"}`), status: 200, typed: true},
 		{name: "data empty", answer: saysJSON(`{"data":{}}`), status: 200, typed: true},
-		{name: "another order", answer: saysJSON(strings.NewReplacer("v1-1-aa-b", "v1-2-aa-c", "own-ref", "other").Replace(healthyOrder)), status: 200, typed: true},
+		{
+			name:   "another order",
+			answer: saysJSON(strings.NewReplacer("v1-1-aa-b", "v1-2-aa-c", "own-ref", "other").Replace(healthyOrder)),
+			status: 200,
+			typed:  true,
+		},
 		{name: "HTTP/2: reset before an answer", answer: abort(), http2: true},
 		{name: "HTTP/2: reset in the body", answer: abort("{", `"data":`), http2: true, status: 200},
 		{name: "HTTP/2: slow header", answer: hang(), slow: true, http2: true},
@@ -214,15 +258,23 @@ func faults() []fault {
 		{name: "HTTP/2: endless body", answer: endless, http2: true, status: 200},
 	}
 	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
-		all = append(all, fault{name: fmt.Sprintf("redirect %d", status), status: status, answer: func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Location", "http://"+r.Host+"/redirected")
-			w.WriteHeader(status)
-		}})
+		all = append(
+			all,
+			fault{
+				name:   fmt.Sprintf("redirect %d", status),
+				status: status,
+				answer: func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Location", "http://"+r.Host+"/redirected")
+					w.WriteHeader(status)
+				},
+			},
+		)
 	}
 	return all
 }
 
-// hostilePeer is a server that answers the calls of one method with a fault, until it is healed.
+// hostilePeer is a server that answers the calls of one method with a fault,
+// until it is healed.
 type hostilePeer struct {
 	*httptest.Server
 
@@ -276,7 +328,11 @@ func (p *hostilePeer) client(t *testing.T, opts ...plural.Option) *plural.Client
 func hostileClient(t *testing.T, url string, transport http.RoundTripper, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	all := append([]plural.Option{
-		plural.WithBaseURL(url), plural.WithHTTPClient(&http.Client{Transport: transport}), plural.WithAttemptTimeout(20 * time.Second),
+		plural.WithBaseURL(
+			url,
+		),
+		plural.WithHTTPClient(&http.Client{Transport: transport}),
+		plural.WithAttemptTimeout(20 * time.Second),
 		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: time.Millisecond, MaxDelay: time.Millisecond}),
 	}, opts...)
 	client, err := plural.NewClient(plural.Credentials{ClientID: "own-client", ClientSecret: "own-secret"}, all...)
@@ -284,7 +340,8 @@ func hostileClient(t *testing.T, url string, transport http.RoundTripper, opts .
 	return client
 }
 
-// Each fault, on each method: a typed error that says what was asked, in bounded time; and the next call works.
+// Each fault, on each method: a typed error that says what was asked, in
+// bounded time; and the next call works.
 func TestHostilePeers(t *testing.T) {
 	t.Run("all", func(t *testing.T) {
 		for _, f := range faults() {
@@ -341,7 +398,8 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 		p.CloseClientConnections() // ends the fetch that still hangs
 	}
 	o, err := client.Orders.Get(ctx, hostileOrder)
-	for isToken && err != nil && ctx.Err() == nil { // a failed fetch is followed by a short wait, in which calls are told of it
+	// a failed fetch is followed by a short wait, in which calls are told of it
+	for isToken && err != nil && ctx.Err() == nil {
 		<-time.After(20 * time.Millisecond)
 		o, err = client.Orders.Get(ctx, hostileOrder)
 	}
@@ -349,7 +407,8 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	require.Equal(t, plural.INR(100), o.OrderAmount)
 }
 
-// requireFromDo is for answers that are fine as JSON: Do succeeds, or says what does not fit the caller's type.
+// requireFromDo is for answers that are fine as JSON: Do succeeds, or says what
+// does not fit the caller's type.
 func requireFromDo(t *testing.T, c hostileCall, err error) {
 	t.Helper()
 	if err == nil {
@@ -362,7 +421,8 @@ func requireFromDo(t *testing.T, c hostileCall, err error) {
 	requireTidy(t, err.Error())
 }
 
-// requireTyped shows that an error says which call failed, how, and how often it was tried.
+// requireTyped shows that an error says which call failed, how, and how often
+// it was tried.
 func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	t.Helper()
 	require.Error(t, err)
@@ -412,7 +472,8 @@ func hasStatus(e *plural.Error, status int) bool {
 	return e != nil
 }
 
-// requireNoGoroutines waits for the SDK's goroutines to end, and fails if they do not.
+// requireNoGoroutines waits for the SDK's goroutines to end, and fails if they
+// do not.
 func requireNoGoroutines(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -427,7 +488,8 @@ func requireNoGoroutines(t *testing.T) {
 			if strings.Contains(stack, "testing.(*T).Parallel(") {
 				continue // a test that has not begun
 			}
-			if strings.Contains(stack, "github.com/plural-go/plural.") || strings.Contains(stack, "github.com/plural-go/plural/internal") {
+			if strings.Contains(stack, "github.com/plural-go/plural.") ||
+				strings.Contains(stack, "github.com/plural-go/plural/internal") {
 				leaked = stack
 			}
 		}
@@ -442,7 +504,8 @@ func requireNoGoroutines(t *testing.T) {
 	}
 }
 
-// Nothing is sent where there is no connection to send it over: the outcome is known.
+// Nothing is sent where there is no connection to send it over: the outcome is
+// known.
 func TestPeersThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	healthy := newHostilePeer(t, fault{}, false)
@@ -553,8 +616,9 @@ func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest 
 	}
 }
 
-// A document of the largest size and the deepest nesting is decoded in bounded memory.
-// The body of a 101 is the bare connection, which no context ends. It is not read, by the API's calls or by the fetch of a token.
+// A document of the largest size and the deepest nesting is decoded in bounded
+// memory. The body of a 101 is the bare connection, which no context ends. It
+// is not read, by the API's calls or by the fetch of a token.
 func TestServerThatSwitchesProtocols(t *testing.T) {
 	t.Parallel()
 	for name, onToken := range map[string]bool{"API": false, "token": true} {
@@ -604,7 +668,11 @@ func TestHeadersAreBounded(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	}))
 	defer s.Close()
-	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(s.URL), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		plural.WithBaseURL(s.URL),
+		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
+	)
 	require.NoError(t, err)
 	err = getSomething(t.Context(), c)
 	var e *plural.Error
@@ -616,7 +684,13 @@ func TestHeadersAreBounded(t *testing.T) {
 func TestLargestNestedDocument(t *testing.T) { //nolint:paralleltest // it measures memory
 	const levels = 15
 	padding := strings.Repeat("x", (4<<20)-levels*80)
-	document := strings.Repeat(`{"order_id":"v1-1-aa-b","status":"CREATED","refunds":[`, levels) + `{"notes":"` + padding + `"}` + strings.Repeat(`]}`, levels)
+	document := strings.Repeat(
+		`{"order_id":"v1-1-aa-b","status":"CREATED","refunds":[`,
+		levels,
+	) + `{"notes":"` + padding + `"}` + strings.Repeat(
+		`]}`,
+		levels,
+	)
 	var o plural.Order
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -631,7 +705,16 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults() {
 		switch f.name {
-		case "a page", "nothing", "trailing garbage", "two documents", "deep nesting", "null", "a huge exponent", "redirect 302", "redirect 307", "another order":
+		case "a page",
+			"nothing",
+			"trailing garbage",
+			"two documents",
+			"deep nesting",
+			"null",
+			"a huge exponent",
+			"redirect 302",
+			"redirect 307",
+			"another order":
 		default:
 			continue
 		}
@@ -646,13 +729,15 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 			p.healed.Store(true)
 			_, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
-			// net/http gives a connection up whose write it has not heard of in 50 ms, which happens on a busy machine.
+			// net/http gives a connection up whose write it has not heard of in 50 ms,
+			// which happens on a busy machine.
 			require.LessOrEqual(t, p.connections.Load(), int64(4), "of 11 calls")
 		})
 	}
 }
 
-// A server that says goodbye after each answer (GOAWAY over HTTP/2) costs connections, and no calls.
+// A server that says goodbye after each answer (GOAWAY over HTTP/2) costs
+// connections, and no calls.
 func TestServerThatClosesAfterEachAnswer(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
@@ -684,7 +769,10 @@ func TestOddAnswersThatAreFine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, []byte(body)), nil })
+			client := newPeerClient(
+				t,
+				func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, []byte(body)), nil },
+			)
 			o, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
 			require.Equal(t, plural.INR(100), o.OrderAmount)

@@ -20,7 +20,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// HTTP/2 frame types, flags and error codes, as far as this server knows them (RFC 9113).
+// HTTP/2 frame types, flags and error codes, as far as this server knows them
+// (RFC 9113).
 const (
 	frameData     = 0x0
 	frameHeaders  = 0x1
@@ -39,7 +40,8 @@ const (
 	codeCancel        = 0x8
 )
 
-// resetServer is an HTTP/2 server that takes a request in full, counts it, and then answers it with a frame of the test's, or with 200 {}.
+// resetServer is an HTTP/2 server that takes a request in full, counts it, and
+// then answers it with a frame of the test's, or with 200 {}.
 type resetServer struct {
 	deliveries atomic.Int64
 	answers    func(n int64) func(w io.Writer, stream uint32) // of delivery n; nil: 200 {}
@@ -58,17 +60,27 @@ func withoutTLS(s *resetServer) {
 	s.transport.Protocols.SetUnencryptedHTTP2(true)
 }
 
-func newResetServer(t *testing.T, answers func(n int64) func(io.Writer, uint32), opts ...func(*resetServer)) *resetServer {
+func newResetServer(
+	t *testing.T,
+	answers func(n int64) func(io.Writer, uint32),
+	opts ...func(*resetServer),
+) *resetServer {
 	t.Helper()
 	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
 	t.Cleanup(certified.Close)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &resetServer{answers: answers, url: "https://" + inner.Addr().String(), inner: inner}
-	s.listener = tls.NewListener(inner, &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
+	s.listener = tls.NewListener(
+		inner,
+		&tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12},
+	)
 	trusting, ok := certified.Client().Transport.(*http.Transport)
 	require.True(t, ok)
-	s.transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusting.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	s.transport = &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: trusting.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true,
+	}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -141,7 +153,8 @@ func resetWith(code uint32) func(io.Writer, uint32) {
 // goAway says that no stream was processed, which is a lie.
 func goAway(w io.Writer, _ uint32) { writeFrame(w, frameGoAway, 0, 0, make([]byte, 8)) }
 
-// client sends writes and reads of somePath to the server, and the rest through the gateway.
+// client sends writes and reads of somePath to the server, and the rest through
+// the gateway.
 func (s *resetServer) client(t *testing.T, g *gateway, attempts int) *plural.Client {
 	t.Helper()
 	split := transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -169,7 +182,10 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 	}
 	order := func(status string) func(sent) (*http.Response, error) {
 		return func(sent) (*http.Response, error) {
-			return answer(200, `{"data":{"order_id":"v1-1","status":"`+status+`","type":"CHARGE","merchant_order_reference":"r","order_amount":{"value":1000,"currency":"INR"}}}`), nil
+			return answer(
+				200,
+				`{"data":{"order_id":"v1-1","status":"`+status+`","type":"CHARGE","merchant_order_reference":"r","order_amount":{"value":1000,"currency":"INR"}}}`,
+			), nil
 		}
 	}
 	for name, reset := range resets {
@@ -187,7 +203,11 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 			t.Run("POST without a body", func(t *testing.T) {
 				t.Parallel()
 				s := newResetServer(t, always)
-				require.ErrorIs(t, s.client(t, &gateway{}, 4).Do(t.Context(), http.MethodPost, somePath, nil, nil), plural.ErrOutcomeUnknown)
+				require.ErrorIs(
+					t,
+					s.client(t, &gateway{}, 4).Do(t.Context(), http.MethodPost, somePath, nil, nil),
+					plural.ErrOutcomeUnknown,
+				)
 				require.EqualValues(t, 1, s.deliveries.Load())
 			})
 			t.Run("cancel that was applied", func(t *testing.T) {
@@ -202,7 +222,15 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 				t.Parallel()
 				s := newResetServer(t, always)
 				var got plural.Response
-				_, err := s.client(t, &gateway{api: order("AUTHORIZED")}, 3).Cancels.Create(t.Context(), "v1-1", plural.WithResponseInto(&got))
+				_, err := s.client(
+					t,
+					&gateway{api: order("AUTHORIZED")},
+					3,
+				).Cancels.Create(
+					t.Context(),
+					"v1-1",
+					plural.WithResponseInto(&got),
+				)
 				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 				require.Equal(t, 3, got.Attempts)
 				require.EqualValues(t, 3, s.deliveries.Load(), "one delivery an attempt")
@@ -211,9 +239,12 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 				t.Parallel()
 				s := newResetServer(t, always)
 				captured := func(sent) (*http.Response, error) {
-					return answer(200, `{"data":{"order_id":"v1-1","status":"PROCESSED","type":"CHARGE","order_amount":{"value":1000,"currency":"INR"},`+
-						`"payments":[{"status":"PROCESSED","payment_amount":{"value":1000,"currency":"INR"},`+
-						`"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":1000,"currency":"INR"}}]}]}}`), nil
+					return answer(
+						200,
+						`{"data":{"order_id":"v1-1","status":"PROCESSED","type":"CHARGE","order_amount":{"value":1000,"currency":"INR"},`+
+							`"payments":[{"status":"PROCESSED","payment_amount":{"value":1000,"currency":"INR"},`+
+							`"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":1000,"currency":"INR"}}]}]}}`,
+					), nil
 				}
 				o, err := s.client(t, &gateway{api: captured}, 4).Captures.Create(t.Context(), "v1-1",
 					&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true})
@@ -238,7 +269,8 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 	}
 }
 
-// Without TLS, HTTP/2 shows in nothing but the answers: until one came by HTTP/1, a write without a body is guarded.
+// Without TLS, HTTP/2 shows in nothing but the answers: until one came by
+// HTTP/1, a write without a body is guarded.
 func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	t.Parallel()
 	s := newResetServer(t, func(int64) func(io.Writer, uint32) { return resetWith(codeProtocolError) }, withoutTLS)
@@ -250,7 +282,8 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	require.EqualValues(t, 1, s.deliveries.Load())
 }
 
-// The same against the emulator: a refund, and a cancel without a body, each applied before its stream is reset or its connection, used before, is closed.
+// The same against the emulator: a refund, and a cancel without a body, each
+// applied before its stream is reset or its connection, used before, is closed.
 func TestOneDeliveryAnAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -268,8 +301,12 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 			t.Run(name+"/"+op, func(t *testing.T) {
 				t.Parallel()
 				srv := pluraltest.NewServer(t, test.opts...)
-				c, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL),
-					plural.WithHTTPClient(srv.Client()), plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}))
+				c, err := plural.NewClient(
+					plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
+					plural.WithBaseURL(srv.URL),
+					plural.WithHTTPClient(srv.Client()),
+					plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}),
+				)
 				require.NoError(t, err)
 				d := &desk{t: t, srv: srv}
 				w := d.ready(op, amountFor(op))
@@ -288,7 +325,8 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 	}
 }
 
-// A GET has no effect and no body. Go 1.26 and older repeat it by themselves, newer ones leave it to the SDK.
+// A GET has no effect and no body. Go 1.26 and older repeat it by themselves,
+// newer ones leave it to the SDK.
 func TestReadsAreRepeatedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	s := newResetServer(t, func(n int64) func(io.Writer, uint32) {
@@ -313,7 +351,9 @@ func TestWritesSucceedOverHTTP2(t *testing.T) {
 	require.EqualValues(t, 3, s.deliveries.Load())
 }
 
-// The server takes the request from a connection that was used before, and hangs up: net/http takes that for an idle connection that has just been closed.
+// The server takes the request from a connection that was used before, and
+// hangs up: net/http takes that for an idle connection that has just been
+// closed.
 func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	t.Parallel()
 	for name, secure := range map[string]bool{"http": false, "https": true} {
@@ -346,12 +386,31 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 				} else {
 					server.Start()
 				}
-				c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(server.Client()))
+				c, err := plural.NewClient(
+					gatewayCredentials(),
+					plural.WithBaseURL(server.URL),
+					plural.WithHTTPClient(server.Client()),
+				)
 				require.NoError(t, err)
 				require.NoError(t, c.Do(t.Context(), http.MethodGet, "/first", nil, nil))
 				var got plural.Response
-				err = c.Do(t.Context(), test.method, somePath, test.in, nil, plural.WithResponseInto(&got), plural.WithHeader("X-A", "b"))
-				require.Equal(t, test.method != http.MethodGet, errors.Is(err, plural.ErrOutcomeUnknown), "%s: %v", test.method, err)
+				err = c.Do(
+					t.Context(),
+					test.method,
+					somePath,
+					test.in,
+					nil,
+					plural.WithResponseInto(&got),
+					plural.WithHeader("X-A", "b"),
+				)
+				require.Equal(
+					t,
+					test.method != http.MethodGet,
+					errors.Is(err, plural.ErrOutcomeUnknown),
+					"%s: %v",
+					test.method,
+					err,
+				)
 				require.Equal(t, 1, got.Attempts)
 				require.Equal(t, test.deliveries, deliveries.Load(), test.method)
 				server.Close()
@@ -360,7 +419,8 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	}
 }
 
-// Over HTTP/1 a write without a body says so. The answer to the request for the token tells the protocol; with a token from a store nothing does before the
+// Over HTTP/1 a write without a body says so. The answer to the request for the
+// token tells the protocol; with a token from a store nothing does before the
 // first answer, and the first write comes as an empty body in chunks.
 func TestWriteWithoutABodyOverHTTP1(t *testing.T) {
 	t.Parallel()
@@ -387,7 +447,12 @@ func TestWriteWithoutABodyOverHTTP1(t *testing.T) {
 			defer server.Close()
 			store := newMemoryStore()
 			client := func() *plural.Client {
-				c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(server.Client()), plural.WithTokenStore(store))
+				c, err := plural.NewClient(
+					gatewayCredentials(),
+					plural.WithBaseURL(server.URL),
+					plural.WithHTTPClient(server.Client()),
+					plural.WithTokenStore(store),
+				)
 				require.NoError(t, err)
 				return c
 			}

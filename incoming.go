@@ -38,13 +38,15 @@ func isForm(h http.Header) bool {
 	return err == nil && mediaType == "application/x-www-form-urlencoded"
 }
 
-// isUncompressed says whether the body is what it seems: signatures are over the body as sent, and inflating it is a way to exhaust memory.
+// isUncompressed says whether the body is what it seems: signatures are over
+// the body as sent, and inflating it is a way to exhaust memory.
 func isUncompressed(h http.Header) bool {
 	value, count := headerValue(h, "Content-Encoding")
 	return count == 0 || count == 1 && (value == "" || strings.EqualFold(value, "identity"))
 }
 
-// headerValue finds a header in any spelling of its name: some gateways build the map by hand, in lower case.
+// headerValue finds a header in any spelling of its name: some gateways build
+// the map by hand, in lower case.
 func headerValue(h http.Header, name string) (value string, count int) {
 	for key, values := range h {
 		if len(key) == len(name) && strings.EqualFold(key, name) && len(values) > 0 {

@@ -10,7 +10,15 @@ import (
 type logger struct{ to *slog.Logger }
 
 // attempt logs one try. The path has no query string.
-func (l logger) attempt(ctx context.Context, op operation, path string, status int, requestID string, attempt int, took time.Duration) {
+func (l logger) attempt(
+	ctx context.Context,
+	op operation,
+	path string,
+	status int,
+	requestID string,
+	attempt int,
+	took time.Duration,
+) {
 	if l.to == nil {
 		return
 	}

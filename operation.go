@@ -22,13 +22,36 @@ var (
 	opToken          = operation{name: "token", phrase: "get access token", method: http.MethodPost}
 	opCreateOrder    = operation{name: "orders.create", phrase: "create order", method: http.MethodPost, money: true}
 	opGetOrder       = operation{name: "orders.get", phrase: "get order", method: http.MethodGet, lookup: true}
-	opGetByReference = operation{name: "orders.get_by_reference", phrase: "get order by reference", method: http.MethodGet, lookup: true}
-	opCapture        = operation{name: "captures.create", phrase: "capture order", method: http.MethodPut, money: true, doubted: requestDoubts}
-	opCancel         = operation{name: "cancels.create", phrase: "cancel order", method: http.MethodPut, money: true, doubted: stateDoubts}
-	opRefund         = operation{name: "refunds.create", phrase: "refund order", method: http.MethodPost, money: true, doubted: requestDoubts}
-	opConfirm        = operation{name: "orders.confirm", phrase: "confirm order"}
-	opCheck          = operation{name: "orders.check", phrase: "check order"}
-	opWait           = operation{name: "orders.wait", phrase: "wait for order"}
+	opGetByReference = operation{
+		name:   "orders.get_by_reference",
+		phrase: "get order by reference",
+		method: http.MethodGet,
+		lookup: true,
+	}
+	opCapture = operation{
+		name:    "captures.create",
+		phrase:  "capture order",
+		method:  http.MethodPut,
+		money:   true,
+		doubted: requestDoubts,
+	}
+	opCancel = operation{
+		name:    "cancels.create",
+		phrase:  "cancel order",
+		method:  http.MethodPut,
+		money:   true,
+		doubted: stateDoubts,
+	}
+	opRefund = operation{
+		name:    "refunds.create",
+		phrase:  "refund order",
+		method:  http.MethodPost,
+		money:   true,
+		doubted: requestDoubts,
+	}
+	opConfirm = operation{name: "orders.confirm", phrase: "confirm order"}
+	opCheck   = operation{name: "orders.check", phrase: "check order"}
+	opWait    = operation{name: "orders.wait", phrase: "wait for order"}
 
 	operations = []operation{
 		opToken, opCreateOrder, opGetOrder, opGetByReference, opCapture, opCancel, opRefund, opConfirm, opCheck, opWait,

@@ -18,7 +18,8 @@ import (
 // Option configures a [Client].
 type Option func(*config) error
 
-// WithEnvironment chooses Plural's installation: [UAT], the default, or [Production]. It excludes [WithBaseURL].
+// WithEnvironment chooses Plural's installation: [UAT], the default, or
+// [Production]. It excludes [WithBaseURL].
 func WithEnvironment(e Environment) Option {
 	return func(c *config) error {
 		if e != UAT && e != Production {
@@ -32,7 +33,8 @@ func WithEnvironment(e Environment) Option {
 	}
 }
 
-// WithBaseURL talks to another address, such as an emulator's: https, or http on a loopback host; no user info, query or fragment. A path is kept. It
+// WithBaseURL talks to another address, such as an emulator's: https, or http
+// on a loopback host; no user info, query or fragment. A path is kept. It
 // excludes [WithEnvironment].
 func WithBaseURL(base string) Option {
 	return func(c *config) error {
@@ -53,8 +55,10 @@ func WithBaseURL(base string) Option {
 	}
 }
 
-// WithHTTPClient sends through a client of yours: its Transport, Timeout and Jar are used, redirects are never followed. It is copied and not changed. Its
-// Transport must not repeat requests by itself. A nil Transport stands for the SDK's own, not for [http.DefaultTransport].
+// WithHTTPClient sends through a client of yours: its Transport, Timeout and
+// Jar are used, redirects are never followed. It is copied and not changed. Its
+// Transport must not repeat requests by itself. A nil Transport stands for the
+// SDK's own, not for [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -65,8 +69,10 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithMiddleware wraps the transport, the first one outermost: for tracing and metrics. Middleware sees each try of each call, neither the access token nor
-// the requests for it, and learns the operation from [OperationFromContext]. It must not repeat requests by itself, and must leave their bodies as they are.
+// WithMiddleware wraps the transport, the first one outermost: for tracing and
+// metrics. Middleware sees each try of each call, neither the access token nor
+// the requests for it, and learns the operation from [OperationFromContext]. It
+// must not repeat requests by itself, and must leave their bodies as they are.
 func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		for _, m := range mw {
@@ -79,7 +85,8 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	}
 }
 
-// RetryPolicy says how often and how fast to repeat. The zero value is the default: 4 attempts, 250 ms to 8 s.
+// RetryPolicy says how often and how fast to repeat. The zero value is the
+// default: 4 attempts, 250 ms to 8 s.
 type RetryPolicy struct {
 	MaxAttempts        int           // sends of one request; 1 turns repeating off, settling reads still happen
 	MinDelay, MaxDelay time.Duration // the wait is a random part of MinDelay, doubled with each attempt, up to MaxDelay
@@ -99,7 +106,8 @@ func WithRetry(p RetryPolicy) Option {
 	}
 }
 
-// policyOf fills in the defaults. One delay that is given shifts the other's default where they would cross.
+// policyOf fills in the defaults. One delay that is given shifts the other's
+// default where they would cross.
 func policyOf(p RetryPolicy) retry.Policy {
 	filled := retry.Policy{MaxAttempts: p.MaxAttempts, MinDelay: p.MinDelay, MaxDelay: p.MaxDelay}
 	if filled.MaxAttempts == 0 {
@@ -114,7 +122,8 @@ func policyOf(p RetryPolicy) retry.Policy {
 	return filled
 }
 
-// WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer is repeated where that is safe; the context bounds the whole call.
+// WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer
+// is repeated where that is safe; the context bounds the whole call.
 func WithAttemptTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
@@ -136,7 +145,8 @@ func WithTokenStore(s TokenStore) Option {
 	}
 }
 
-// WithLogger logs each try (debug) and troubles with the token store (warn). It logs no body, token, secret, signature or query string.
+// WithLogger logs each try (debug) and troubles with the token store (warn). It
+// logs no body, token, secret, signature or query string.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		if l == nil {
@@ -161,7 +171,8 @@ func WithUserAgent(ua string) Option {
 // CallOption configures one call.
 type CallOption func(*callConfig)
 
-// WithRequestID sets the call's Request-ID, which Plural's support can look up. It is the same on each attempt. Without it, it is a fresh UUID.
+// WithRequestID sets the call's Request-ID, which Plural's support can look up.
+// It is the same on each attempt. Without it, it is a fresh UUID.
 func WithRequestID(id string) CallOption {
 	return func(c *callConfig) {
 		if id == "" || len(id) > 128 || !validHeaderValue(id) {
@@ -172,8 +183,9 @@ func WithRequestID(id string) CallOption {
 	}
 }
 
-// WithHeader adds a header to each try of the call. It refuses the headers that the SDK sets, those that net/http and proxies act upon, and idempotency
-// keys: Plural does not read them, and net/http repeats writes that carry one.
+// WithHeader adds a header to each try of the call. It refuses the headers that
+// the SDK sets, those that net/http and proxies act upon, and idempotency keys:
+// Plural does not read them, and net/http repeats writes that carry one.
 func WithHeader(name, value string) CallOption {
 	return func(c *callConfig) {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
@@ -190,7 +202,8 @@ func WithHeader(name, value string) CallOption {
 	}
 }
 
-// Response is what came back last, for [WithResponseInto]. Its fmt and slog forms leave the header and the body out.
+// Response is what came back last, for [WithResponseInto]. Its fmt and slog
+// forms leave the header and the body out.
 type Response struct {
 	StatusCode int         // 0 when no answer came
 	Header     http.Header // of the answer
@@ -199,17 +212,20 @@ type Response struct {
 	Body       []byte      // as it came, up to 4 MiB; may hold personal data
 }
 
-// WithResponseInto fills r with the call's last answer, also when the call fails.
+// WithResponseInto fills r with the call's last answer, also when the call
+// fails.
 func WithResponseInto(r *Response) CallOption {
 	return func(c *callConfig) { c.into = r }
 }
 
-// WithoutRetry sends the request once. A capture, cancel or refund whose answer is lost is still settled by reading.
+// WithoutRetry sends the request once. A capture, cancel or refund whose answer
+// is lost is still settled by reading.
 func WithoutRetry() CallOption {
 	return func(c *callConfig) { c.withoutRetry = true }
 }
 
-// WithoutValidation leaves the documented limits to the server, for when they are out of date here. Ids in paths are checked all the same.
+// WithoutValidation leaves the documented limits to the server, for when they
+// are out of date here. Ids in paths are checked all the same.
 func WithoutValidation() CallOption {
 	return func(c *callConfig) { c.withoutValidation = true }
 }
@@ -259,7 +275,8 @@ func newConfig(opts []Option) (*config, error) {
 	return c, nil
 }
 
-// httpClient is a copy of the user's client, or a new one. Its Transport is never nil.
+// httpClient is a copy of the user's client, or a new one. Its Transport is
+// never nil.
 func (c *config) httpClient() *http.Client {
 	hc := &http.Client{}
 	if c.userClient != nil {
@@ -271,7 +288,8 @@ func (c *config) httpClient() *http.Client {
 	return hc
 }
 
-// newTransport is made for one host and many parallel calls. net/http keeps two idle connections per host, so that parallel callers keep opening new ones.
+// newTransport is made for one host and many parallel calls. net/http keeps two
+// idle connections per host, so that parallel callers keep opening new ones.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -321,7 +339,8 @@ func ownHeader(name string) bool {
 	switch name {
 	case "Authorization", "Content-Type", "Content-Length", "Accept", "User-Agent", "Request-Id", "Request-Timestamp",
 		"Idempotency-Key", "X-Idempotency-Key",
-		"Host", "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Accept-Encoding",
+		"Host", "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
+		"Accept-Encoding",
 		"Proxy-Authorization":
 		return true
 	}
@@ -331,7 +350,8 @@ func ownHeader(name string) bool {
 func validHeaderName(name string) bool {
 	for i := range len(name) {
 		c := name[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
+			!strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
 			return false
 		}
 	}
@@ -355,10 +375,12 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Environment is one of Plural's two installations, or neither, for a base URL of one's own. There is no fallback from one to another.
+// Environment is one of Plural's two installations, or neither, for a base URL
+// of one's own. There is no fallback from one to another.
 type Environment string
 
-// The environments. A client that is not told otherwise talks to [UAT], which cannot move real money.
+// The environments. A client that is not told otherwise talks to [UAT], which
+// cannot move real money.
 const (
 	UAT        Environment = "uat"        // https://pluraluat.v2.pinepg.in
 	Production Environment = "production" // https://api.pluralpay.in

@@ -14,18 +14,21 @@ type OrderService struct{ p *pipeline }
 
 // CreateOrderRequest asks for an order with a link to the hosted checkout.
 type CreateOrderRequest struct {
-	MerchantOrderReference string           `json:"merchant_order_reference"` // yours, unique; 1 to 50 of A-Z a-z 0-9 - _
-	OrderAmount            Amount           `json:"order_amount"`             // 100 to 100 000 000 paise
-	IntegrationMode        IntegrationMode  `json:"integration_mode,omitzero"`
-	PreAuth                bool             `json:"pre_auth"` // hold the money, for a capture or a cancel later; cards (and points) only
-	AllowedPaymentMethods  []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
-	Notes                  string           `json:"notes,omitzero"`
-	CallbackURL            string           `json:"callback_url,omitzero"`         // where the payer's browser comes back to
-	FailureCallbackURL     string           `json:"failure_callback_url,omitzero"` // where it comes back to after a failure, if elsewhere
-	PurchaseDetails        *PurchaseDetails `json:"purchase_details,omitzero"`
-	PartPayment            bool             `json:"part_payment,omitzero"`
-	PluginData             *PluginData      `json:"plugin_data,omitzero"`
-	Extra                  map[string]any   `json:"-"` // further fields of the request; none of the above
+	MerchantOrderReference string          `json:"merchant_order_reference"` // yours, unique; 1 to 50 of A-Z a-z 0-9 - _
+	OrderAmount            Amount          `json:"order_amount"`             // 100 to 100 000 000 paise
+	IntegrationMode        IntegrationMode `json:"integration_mode,omitzero"`
+	// hold the money, for a capture or a cancel later; cards (and points) only
+	PreAuth               bool            `json:"pre_auth"`
+	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
+	Notes                 string          `json:"notes,omitzero"`
+	// where the payer's browser comes back to
+	CallbackURL string `json:"callback_url,omitzero"`
+	// where it comes back to after a failure, if elsewhere
+	FailureCallbackURL string           `json:"failure_callback_url,omitzero"`
+	PurchaseDetails    *PurchaseDetails `json:"purchase_details,omitzero"`
+	PartPayment        bool             `json:"part_payment,omitzero"`
+	PluginData         *PluginData      `json:"plugin_data,omitzero"`
+	Extra              map[string]any   `json:"-"` // further fields of the request; none of the above
 }
 
 // MarshalJSON writes the request as Plural takes it, Extra included.
@@ -43,17 +46,28 @@ type CheckoutOrder struct {
 	ResponseMessage string `json:"response_message"`
 }
 
-// Create makes an order and its checkout link: POST /api/checkout/v1/orders (Plural's pre-authorisation guide, section 2). The request is validated first
+// Create makes an order and its checkout link: POST /api/checkout/v1/orders
+// (Plural's pre-authorisation guide, section 2). The request is validated first
 // ([ValidationError]).
 //
-// Where Plural answers a reference that was used before with the existing order and its link, whatever the amount, a first answer cannot be told from that:
-// use a reference once. [OrderService.Confirm] compares the amount all the same.
+// Where Plural answers a reference that was used before with the existing order
+// and its link, whatever the amount, a first answer cannot be told from that:
+// use a reference once. [OrderService.Confirm] compares the amount all the
+// same.
 //
-// A lost answer is followed by another try under the same reference. The link comes only with the answer to a create, so that creating is not idempotent
-// for it: [DuplicateOrderError] ([ErrDuplicateRequest]) says that the order exists as asked for and its link cannot be had again, and a [StateError] that is
-// [ErrReferenceReused] that the reference belongs to another order. [OutcomeUnknownError]: attempts or time ran out and the order could not be looked up;
-// nothing is paid by it, call again with the same reference. [Error] for what Plural rejects, and when nothing could be sent.
-func (s *OrderService) Create(ctx context.Context, req *CreateOrderRequest, opts ...CallOption) (*CheckoutOrder, error) {
+// A lost answer is followed by another try under the same reference. The link
+// comes only with the answer to a create, so that creating is not idempotent
+// for it: [DuplicateOrderError] ([ErrDuplicateRequest]) says that the order
+// exists as asked for and its link cannot be had again, and a [StateError] that
+// is [ErrReferenceReused] that the reference belongs to another order.
+// [OutcomeUnknownError]: attempts or time ran out and the order could not be
+// looked up; nothing is paid by it, call again with the same reference. [Error]
+// for what Plural rejects, and when nothing could be sent.
+func (s *OrderService) Create(
+	ctx context.Context,
+	req *CreateOrderRequest,
+	opts ...CallOption,
+) (*CheckoutOrder, error) {
 	found, subject := missing(), ""
 	if req != nil {
 		found, subject = req.check(), req.MerchantOrderReference
@@ -99,8 +113,15 @@ func (s *OrderService) Create(ctx context.Context, req *CreateOrderRequest, opts
 	}
 }
 
-// reconcile compares the order that stands under the reference with the one asked for. The link is nil when none came.
-func (s *OrderService) reconcile(ctx context.Context, write *call, req *CreateOrderRequest, link *CheckoutOrder, failure *Error) (*CheckoutOrder, error) {
+// reconcile compares the order that stands under the reference with the one
+// asked for. The link is nil when none came.
+func (s *OrderService) reconcile(
+	ctx context.Context,
+	write *call,
+	req *CreateOrderRequest,
+	link *CheckoutOrder,
+	failure *Error,
+) (*CheckoutOrder, error) {
 	reference := req.MerchantOrderReference
 	o, err := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
 	if err == nil {
@@ -119,18 +140,30 @@ func (s *OrderService) reconcile(ctx context.Context, write *call, req *CreateOr
 			err = errors.New(f.reason)
 		}
 	}
-	return nil, &OutcomeUnknownError{Op: write.op.op(), Reference: reference, Last: o, Err: errors.Join(write.orEnded(ctx, failure), err)}
+	return nil, &OutcomeUnknownError{
+		Op:        write.op.op(),
+		Reference: reference,
+		Last:      o,
+		Err:       errors.Join(write.orEnded(ctx, failure), err),
+	}
 }
 
-// Get reads an order or a refund by its id: GET /api/pay/v1/orders/{order_id}. It is repeated on failures. The error is an [Error], [ErrNotFound] when there
+// Get reads an order or a refund by its id: GET /api/pay/v1/orders/{order_id}.
+// It is repeated on failures. The error is an [Error], [ErrNotFound] when there
 // is no such order, or a [ValidationError] for an id that cannot be one.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	return s.p.getOrder(ctx, orderID, opts)
 }
 
-// GetByReference reads an order or a refund by the merchant's reference: GET /api/pay/v1/orders/reference/{merchant_order_reference}. Orders and refunds
-// share one namespace. It is repeated on failures. The error is an [Error], [ErrNotFound] when the reference is unknown, or a [ValidationError].
-func (s *OrderService) GetByReference(ctx context.Context, merchantOrderReference string, opts ...CallOption) (*Order, error) {
+// GetByReference reads an order or a refund by the merchant's reference: GET
+// /api/pay/v1/orders/reference/{merchant_order_reference}. Orders and refunds
+// share one namespace. It is repeated on failures. The error is an [Error],
+// [ErrNotFound] when the reference is unknown, or a [ValidationError].
+func (s *OrderService) GetByReference(
+	ctx context.Context,
+	merchantOrderReference string,
+	opts ...CallOption,
+) (*Order, error) {
 	return s.p.getByReference(ctx, merchantOrderReference, opts)
 }
 
@@ -140,9 +173,11 @@ type Expected struct {
 	OrderAmount            Amount
 }
 
-// Check says whether o, read from the server, is the order expected, and held or paid: AUTHORIZED after a pre-authorisation, or PROCESSED. It is what
-// [OrderService.Confirm] does after reading the order, for where no callback came, as after a webhook. The error is a [NotPaidError], or a [ValidationError]
-// when a field of e or the order is missing.
+// Check says whether o, read from the server, is the order expected, and held
+// or paid: AUTHORIZED after a pre-authorisation, or PROCESSED. It is what
+// [OrderService.Confirm] does after reading the order, for where no callback
+// came, as after a webhook. The error is a [NotPaidError], or a
+// [ValidationError] when a field of e or the order is missing.
 func (e Expected) Check(o *Order) error {
 	found := e.check()
 	found.must(o != nil, "order", "has to be given")
@@ -175,12 +210,17 @@ func (e Expected) check() checks {
 	return found
 }
 
-// Confirm is what to do when the payer comes back: it takes the verified callback and what the order was for, reads the order from Plural, and returns it
-// only if it is that order and paid: AUTHORIZED after a pre-authorisation, or PROCESSED.
+// Confirm is what to do when the payer comes back: it takes the verified
+// callback and what the order was for, reads the order from Plural, and returns
+// it only if it is that order and paid: AUTHORIZED after a pre-authorisation,
+// or PROCESSED.
 //
-// A callback alone is no proof of payment: its signature covers neither the amount nor a time. Confirm refuses a Callback that no [Verifier] made
-// ([ErrInvalidSignature]), one that was stored or sent as JSON included. The error is a [NotPaidError] with the order when it is another order or not paid, or
-// that of [OrderService.Get]. A payer who closes the browser sends no callback: see [Expected.Check] for webhooks.
+// A callback alone is no proof of payment: its signature covers neither the
+// amount nor a time. Confirm refuses a Callback that no [Verifier] made
+// ([ErrInvalidSignature]), one that was stored or sent as JSON included. The
+// error is a [NotPaidError] with the order when it is another order or not
+// paid, or that of [OrderService.Get]. A payer who closes the browser sends no
+// callback: see [Expected.Check] for webhooks.
 func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected, opts ...CallOption) (*Order, error) {
 	if !cb.isVerified() {
 		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
@@ -205,12 +245,21 @@ const (
 	maxPoll = 10 * time.Second
 )
 
-// Wait reads the order until the function says that it is as awaited, and returns it. A nil function waits until the order is no longer CREATED, PENDING or
-// ATTEMPTED, that is until the payer has paid, given up or failed. Looks are one to ten seconds apart.
+// Wait reads the order until the function says that it is as awaited, and
+// returns it. A nil function waits until the order is no longer CREATED,
+// PENDING or ATTEMPTED, that is until the payer has paid, given up or failed.
+// Looks are one to ten seconds apart.
 //
-// It ends with ctx, which should have a deadline: the error then is the context's, in an [Error], and the order is what was seen last, nil if nothing was. Other
-// errors are those of [OrderService.Get]. A webhook is the better way to learn of a payment; Wait is for programs that have no server.
-func (s *OrderService) Wait(ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption) (*Order, error) {
+// It ends with ctx, which should have a deadline: the error then is the
+// context's, in an [Error], and the order is what was seen last, nil if nothing
+// was. Other errors are those of [OrderService.Get]. A webhook is the better
+// way to learn of a payment; Wait is for programs that have no server.
+func (s *OrderService) Wait(
+	ctx context.Context,
+	orderID string,
+	until func(*Order) bool,
+	opts ...CallOption,
+) (*Order, error) {
 	if until == nil {
 		until = func(o *Order) bool {
 			return o.Status != OrderStatusCreated && o.Status != OrderStatusPending && o.Status != OrderStatusAttempted
@@ -241,7 +290,11 @@ func (r *CreateOrderRequest) check() checks {
 	c.amount("order_amount", r.OrderAmount)
 	c.url("callback_url", r.CallbackURL)
 	c.url("failure_callback_url", r.FailureCallbackURL)
-	c.limit(!r.PreAuth || holdable(r.AllowedPaymentMethods), "allowed_payment_methods", "has to be CARD or POINTS, or empty, for a pre-authorisation")
+	c.limit(
+		!r.PreAuth || holdable(r.AllowedPaymentMethods),
+		"allowed_payment_methods",
+		"has to be CARD or POINTS, or empty, for a pre-authorisation",
+	)
 	for i, m := range r.AllowedPaymentMethods {
 		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "has to be a payment method")
 	}
@@ -261,7 +314,8 @@ func holdable(methods []PaymentMethod) bool {
 	return true
 }
 
-// judgeOrder says whether the order that stands under our reference is the one that req asks for.
+// judgeOrder says whether the order that stands under our reference is the one
+// that req asks for.
 func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 	switch {
 	case o.Type != "" && o.Type != OrderTypeCharge:
@@ -276,7 +330,8 @@ func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 	return applied()
 }
 
-// decodeCheckoutOrder reads an answer of the checkout API. Its documents are flat; some integrators report a wrapped one.
+// decodeCheckoutOrder reads an answer of the checkout API. Its documents are
+// flat; some integrators report a wrapped one.
 func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
 	var doc struct {
 		CheckoutOrder flatCheckoutOrder

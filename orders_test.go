@@ -18,7 +18,13 @@ func TestOrderLookups(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk) {
 		c, ctx := newClient(t, d.srv), t.Context()
 		id := d.order("order-1", true)
-		d.srv.Inject(pluraltest.Match{}, pluraltest.NoFault, pluraltest.ResetBeforeApply, pluraltest.ServerErrorBeforeApply, pluraltest.Refuse)
+		d.srv.Inject(
+			pluraltest.Match{},
+			pluraltest.NoFault,
+			pluraltest.ResetBeforeApply,
+			pluraltest.ServerErrorBeforeApply,
+			pluraltest.Refuse,
+		)
 		byID, err := c.Orders.Get(ctx, id)
 		require.NoError(t, err)
 		require.Equal(t, plural.OrderStatusCreated, byID.Status)
@@ -56,20 +62,32 @@ func TestConfirm(t *testing.T) {
 		then      func(d *desk, id string)
 		notPaid   string // the reason; "" when it is paid
 	}{
-		"held":               {decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
-		"paid":               {sale: true, decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
-		"captured meanwhile": {decisions: []pluraltest.Decision{pluraltest.Approve}, want: want, then: func(d *desk, id string) { d.capture(id, "capture-1", 0) }},
+		"held": {decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
+		"paid": {sale: true, decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
+		"captured meanwhile": {
+			decisions: []pluraltest.Decision{pluraltest.Approve},
+			want:      want,
+			then:      func(d *desk, id string) { d.capture(id, "capture-1", 0) },
+		},
 		"captured in part meanwhile": {
-			decisions: []pluraltest.Decision{pluraltest.Approve}, want: want, then: func(d *desk, id string) { d.capture(id, "capture-1", partAmount) },
+			decisions: []pluraltest.Decision{
+				pluraltest.Approve,
+			},
+			want:    want,
+			then:    func(d *desk, id string) { d.capture(id, "capture-1", partAmount) },
 			notPaid: "PARTIALLY_CAPTURED",
 		},
 		"cancelled meanwhile": {
 			decisions: []pluraltest.Decision{pluraltest.Approve}, want: want,
 			then: func(d *desk, id string) { require.NoError(d.t, d.srv.Cancel(id)) }, notPaid: "CANCELLED",
 		},
-		"declined":          {decisions: []pluraltest.Decision{pluraltest.Decline("no")}, want: want, notPaid: "ATTEMPTED"},
-		"declined for good": {decisions: []pluraltest.Decision{pluraltest.Decline("no").Final()}, want: want, notPaid: "FAILED"},
-		"pending":           {decisions: []pluraltest.Decision{pluraltest.LeavePending}, want: want, notPaid: "PENDING"},
+		"declined": {decisions: []pluraltest.Decision{pluraltest.Decline("no")}, want: want, notPaid: "ATTEMPTED"},
+		"declined for good": {
+			decisions: []pluraltest.Decision{pluraltest.Decline("no").Final()},
+			want:      want,
+			notPaid:   "FAILED",
+		},
+		"pending": {decisions: []pluraltest.Decision{pluraltest.LeavePending}, want: want, notPaid: "PENDING"},
 		"another reference": {
 			decisions: []pluraltest.Decision{pluraltest.Approve}, notPaid: "another merchant_order_reference",
 			want: plural.Expected{MerchantOrderReference: "order-2", OrderAmount: plural.INR(wholeAmount)},
@@ -79,8 +97,12 @@ func TestConfirm(t *testing.T) {
 			want: plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(9900)},
 		},
 		"another currency": {
-			decisions: []pluraltest.Decision{pluraltest.Approve}, notPaid: "not for USD 100.00",
-			want: plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.Amount{Value: wholeAmount, Currency: "USD"}},
+			decisions: []pluraltest.Decision{pluraltest.Approve},
+			notPaid:   "not for USD 100.00",
+			want: plural.Expected{
+				MerchantOrderReference: "order-1",
+				OrderAmount:            plural.Amount{Value: wholeAmount, Currency: "USD"},
+			},
 		},
 	}
 	for name, test := range tests {
@@ -129,7 +151,11 @@ func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 		for _, status := range []string{"PROCESSED", "AUTHORIZED"} {
 			cb, err := v.VerifyCallback(d.srv.SignForm(url.Values{"order_id": {id}, "status": {status}}))
 			require.NoError(t, err)
-			o, err := c.Orders.Confirm(t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)})
+			o, err := c.Orders.Confirm(
+				t.Context(),
+				cb,
+				plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
+			)
 			require.ErrorIs(t, err, plural.ErrNotPaid)
 			require.Nil(t, o)
 		}
@@ -163,7 +189,8 @@ func TestExpectedIsRequired(t *testing.T) {
 	requireChecked(t, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(100)}.Check(nil), "order")
 }
 
-// A refund and an AUTHORIZED order that was no hold are not payments, whatever the callback says.
+// A refund and an AUTHORIZED order that was no hold are not payments, whatever
+// the callback says.
 func TestConfirmOddDocuments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -184,7 +211,11 @@ func TestConfirmOddDocuments(t *testing.T) {
 				cb, err := v.VerifyCallback(back.Form)
 				require.NoError(t, err)
 				c := newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, test.change))
-				_, err = c.Orders.Confirm(t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)})
+				_, err = c.Orders.Confirm(
+					t.Context(),
+					cb,
+					plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
+				)
 				var notPaid *plural.NotPaidError
 				require.ErrorAs(t, err, &notPaid)
 				require.Contains(t, notPaid.Reason, test.reason)
@@ -194,7 +225,11 @@ func TestConfirmOddDocuments(t *testing.T) {
 				_, err = c.Orders.Confirm(t.Context(), &plural.Callback{OrderID: id}, plural.Expected{})
 				require.ErrorIs(t, err, plural.ErrInvalidSignature)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
-				_, err = c.Orders.Confirm(t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)})
+				_, err = c.Orders.Confirm(
+					t.Context(),
+					cb,
+					plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
+				)
 				require.NotErrorAs(t, err, &notPaid)
 				require.Error(t, err)
 			})
@@ -230,7 +265,14 @@ func TestWait(t *testing.T) {
 		inBubble(t, func(t *testing.T, d *desk) {
 			id := d.order("order-1", true)
 			later(d, id, 30*time.Second, pluraltest.Decline("no"))
-			o, err := newClient(t, d.srv).Orders.Wait(t.Context(), id, func(o *plural.Order) bool { return o.Status == plural.OrderStatusAttempted })
+			o, err := newClient(
+				t,
+				d.srv,
+			).Orders.Wait(
+				t.Context(),
+				id,
+				func(o *plural.Order) bool { return o.Status == plural.OrderStatusAttempted },
+			)
 			require.NoError(t, err)
 			require.Equal(t, plural.OrderStatusAttempted, o.Status)
 		})
@@ -256,7 +298,9 @@ func TestWait(t *testing.T) {
 			require.ErrorIs(t, err, plural.ErrNotFound)
 			require.Nil(t, o)
 			id := d.order("order-1", true)
-			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), append(repeated(pluraltest.NoFault, 2), repeated(pluraltest.ServerErrorBeforeApply, 4)...)...)
+			d.srv.Inject(
+				pluraltest.On(pluraltest.OpOrdersGet),
+				append(repeated(pluraltest.NoFault, 2), repeated(pluraltest.ServerErrorBeforeApply, 4)...)...)
 			o, err = c.Orders.Wait(t.Context(), id, nil)
 			require.Error(t, err)
 			require.Equal(t, plural.OrderStatusCreated, o.Status, "what was seen last")

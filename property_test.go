@@ -21,7 +21,8 @@ import (
 
 var propertySeed = flag.Uint64("property.seed", 0, "repeat the property test that failed with this seed")
 
-// Any order, written in any of the forms that have been seen, decodes to that order; and what json.Marshal writes loses nothing.
+// Any order, written in any of the forms that have been seen, decodes to that
+// order; and what json.Marshal writes loses nothing.
 func TestAnyFormOfAnyOrderDecodesToTheSame(t *testing.T) {
 	t.Parallel()
 	seed := *propertySeed
@@ -74,7 +75,21 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(pick(r, "", "12", "0", "-7", "true", "own text", "<&> \"quoted\" \\ /", "हिन्दी", "\u2028\x01", strconv.Itoa(r.Int())))
+		v.SetString(
+			pick(
+				r,
+				"",
+				"12",
+				"0",
+				"-7",
+				"true",
+				"own text",
+				"<&> \"quoted\" \\ /",
+				"हिन्दी",
+				"\u2028\x01",
+				strconv.Itoa(r.Int()),
+			),
+		)
 	case reflect.Bool:
 		v.SetBool(r.IntN(2) == 0)
 	case reflect.Int, reflect.Int64:
@@ -95,7 +110,11 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 		}
 	case reflect.Map:
 		if r.IntN(2) == 0 {
-			v.Set(reflect.ValueOf(map[string]string{"camelCase": "12", "snake_case": "true", "": "x", "a b": pick(r, "", "null", "हि")}))
+			v.Set(
+				reflect.ValueOf(
+					map[string]string{"camelCase": "12", "snake_case": "true", "": "x", "a b": pick(r, "", "null", "हि")},
+				),
+			)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
@@ -164,7 +183,13 @@ func (f *former) number(name string, v json.Number) {
 func (f *former) text(name, v string) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil && strings.HasSuffix(name, "_at") {
 		zone := time.FixedZone("", 19800)
-		v = pick(f.r, v, t.In(zone).Format(time.RFC3339Nano), t.Format("2006-01-02T15:04:05.000000000Z"), t.Format("2006-01-02 15:04:05.999999999Z07:00"))
+		v = pick(
+			f.r,
+			v,
+			t.In(zone).Format(time.RFC3339Nano),
+			t.Format("2006-01-02T15:04:05.000000000Z"),
+			t.Format("2006-01-02 15:04:05.999999999Z07:00"),
+		)
 		f.quoted(v)
 		return
 	}
@@ -188,7 +213,8 @@ func (f *former) quoted(v string) {
 	f.out.Truncate(f.out.Len() - 1)
 }
 
-// object writes the members in any order, with keys in either case, and others that nobody knows.
+// object writes the members in any order, with keys in either case, and others
+// that nobody knows.
 func (f *former) object(name string, v map[string]any) {
 	names := slices.Sorted(maps.Keys(v))
 	f.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -212,7 +238,17 @@ func (f *former) object(name string, v map[string]any) {
 		if len(names) > 0 {
 			f.out.WriteByte(',')
 		}
-		f.out.WriteString(pick(f.r, `"brand_new":{"order_id":[1,{"a":"}"}]}`, `"status_reason":null`, `"Order ID":"no"`, `"":1`, `"notes":null`, `"order__id":"no"`))
+		f.out.WriteString(
+			pick(
+				f.r,
+				`"brand_new":{"order_id":[1,{"a":"}"}]}`,
+				`"status_reason":null`,
+				`"Order ID":"no"`,
+				`"":1`,
+				`"notes":null`,
+				`"order__id":"no"`,
+			),
+		)
 	}
 	f.out.WriteByte('}')
 }

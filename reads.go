@@ -61,8 +61,15 @@ func (k *call) readOrder(ctx context.Context, decode func(*answer) (*Order, erro
 	return o, nil
 }
 
-// reading makes a settling read: it asks what became of a write, under the write's own options, and is repeated on failures even if the write is not to be.
-func (p *pipeline) reading(write *call, op operation, path, subject string, decode func(*answer) (*Order, error)) func(context.Context) (*Order, error) {
+// reading makes a settling read: it asks what became of a write, under the
+// write's own options, and is repeated on failures even if the write is not to
+// be.
+func (p *pipeline) reading(
+	write *call,
+	op operation,
+	path, subject string,
+	decode func(*answer) (*Order, error),
+) func(context.Context) (*Order, error) {
 	return func(ctx context.Context) (*Order, error) {
 		k, err := p.callWith(write.cfg, op, path, nil)
 		if err != nil {
@@ -73,7 +80,8 @@ func (p *pipeline) reading(write *call, op operation, path, subject string, deco
 	}
 }
 
-// decodeOrder reads an answer of the pay API. Its documents are wrapped in "data".
+// decodeOrder reads an answer of the pay API. Its documents are wrapped in
+// "data".
 func decodeOrder(a *answer) (*Order, error) {
 	d := a.document()
 	if d.err != nil {

@@ -5,8 +5,9 @@ import (
 	"log/slog"
 )
 
-// What prints of secrets, and of documents that hold personal data. fmt, slog and JSON all have to be told; [json.Marshal] keeps personal data, and
-// never shows a secret.
+// What prints of secrets, and of documents that hold personal data. fmt, slog
+// and JSON all have to be told; [json.Marshal] keeps personal data, and never
+// shows a secret.
 
 // Format writes a placeholder under every verb.
 func (c Credentials) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.Credentials") }
@@ -88,7 +89,8 @@ func (r RefundRequest) LogValue() slog.Value {
 	)
 }
 
-// Format writes the order id, and not the link: whoever has that can pay, and see who is to pay.
+// Format writes the order id, and not the link: whoever has that can pay, and
+// see who is to pay.
 func (o CheckoutOrder) Format(f fmt.State, _ rune) { writeSummary(f, "plural.CheckoutOrder", o) }
 
 // LogValue is the order id, and not the link.
@@ -101,7 +103,11 @@ func (r Response) Format(f fmt.State, _ rune) { writeSummary(f, "plural.Response
 
 // LogValue is status and ids, and neither header nor body.
 func (r Response) LogValue() slog.Value {
-	return slog.GroupValue(slog.Int("status", r.StatusCode), slog.String("request_id", r.RequestID), slog.Int("attempts", r.Attempts))
+	return slog.GroupValue(
+		slog.Int("status", r.StatusCode),
+		slog.String("request_id", r.RequestID),
+		slog.Int("attempts", r.Attempts),
+	)
 }
 
 // Format writes a placeholder: all of this is personal data.
@@ -194,7 +200,14 @@ func (d ErrorDetails) Format(f fmt.State, _ rune) { writeSummary(f, "plural.Erro
 // LogValue is where and why, and no metadata.
 func (d ErrorDetails) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("source", d.Source), slog.String("step", d.Step), slog.String("reason", d.Reason), slog.String("field", d.Field))
+		slog.String(
+			"source",
+			d.Source,
+		),
+		slog.String("step", d.Step),
+		slog.String("reason", d.Reason),
+		slog.String("field", d.Field),
+	)
 }
 
 // LogValue is why, and no metadata.

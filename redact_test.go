@@ -23,43 +23,114 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// printable are the fields that fmt, slog and error texts may show: ids, references, states, amounts, and what failed. Every other field may hold a secret or
-// personal data. A new field is not printable until it is added here.
+// printable are the fields that fmt, slog and error texts may show: ids,
+// references, states, amounts, and what failed. Every other field may hold a
+// secret or personal data. A new field is not printable until it is added here.
 func printable() []string {
 	return []string{
-		"Amount.Currency", "Expected.MerchantOrderReference",
-		"Order.OrderID", "Order.ParentOrderID", "Order.MerchantOrderReference", "Order.Type", "Order.Status",
-		"Payment.ID", "Payment.Status", "Payment.PaymentMethod",
-		"CaptureData.MerchantCaptureReference", "CaptureRequest.MerchantCaptureReference",
-		"CreateOrderRequest.MerchantOrderReference", "RefundRequest.MerchantOrderReference", "CheckoutOrder.OrderID",
-		"AcquirerData.ApprovalCode", "AcquirerData.AcquirerReference", "AcquirerData.RRN", "AcquirerData.AcquirerName",
-		"ErrorDetail.Code", "ErrorDetail.Message", "ErrorDetails.Source", "ErrorDetails.Step", "ErrorDetails.Reason", "ErrorDetails.Field",
-		"PluginData.PluginType", "PluginData.PluginVersion",
-		"SplitInfo.SplitType", "SplitDetail.ParentOrderSplitSettlementID", "SplitDetail.SplitMerchantID", "SplitDetail.SplitSettlementID",
-		"SplitDetail.MerchantSettlementReference", "SplitDetail.Status",
-		"Error.Op", "Error.OrderID", "Error.Code", "Error.Message", "Error.RequestID", "Error.TraceID",
-		"ValidationError.Op", "FieldError.Field", "FieldError.Rule",
-		"OutcomeUnknownError.Op", "OutcomeUnknownError.OrderID", "OutcomeUnknownError.Reference",
-		"StateError.Op", "StateError.OrderID", "StateError.Reference", "StateError.Reason", "NotPaidError.Reason",
+		"Amount.Currency",
+		"Expected.MerchantOrderReference",
+		"Order.OrderID",
+		"Order.ParentOrderID",
+		"Order.MerchantOrderReference",
+		"Order.Type",
+		"Order.Status",
+		"Payment.ID",
+		"Payment.Status",
+		"Payment.PaymentMethod",
+		"CaptureData.MerchantCaptureReference",
+		"CaptureRequest.MerchantCaptureReference",
+		"CreateOrderRequest.MerchantOrderReference",
+		"RefundRequest.MerchantOrderReference",
+		"CheckoutOrder.OrderID",
+		"AcquirerData.ApprovalCode",
+		"AcquirerData.AcquirerReference",
+		"AcquirerData.RRN",
+		"AcquirerData.AcquirerName",
+		"ErrorDetail.Code",
+		"ErrorDetail.Message",
+		"ErrorDetails.Source",
+		"ErrorDetails.Step",
+		"ErrorDetails.Reason",
+		"ErrorDetails.Field",
+		"PluginData.PluginType",
+		"PluginData.PluginVersion",
+		"SplitInfo.SplitType",
+		"SplitDetail.ParentOrderSplitSettlementID",
+		"SplitDetail.SplitMerchantID",
+		"SplitDetail.SplitSettlementID",
+		"SplitDetail.MerchantSettlementReference",
+		"SplitDetail.Status",
+		"Error.Op",
+		"Error.OrderID",
+		"Error.Code",
+		"Error.Message",
+		"Error.RequestID",
+		"Error.TraceID",
+		"ValidationError.Op",
+		"FieldError.Field",
+		"FieldError.Rule",
+		"OutcomeUnknownError.Op",
+		"OutcomeUnknownError.OrderID",
+		"OutcomeUnknownError.Reference",
+		"StateError.Op",
+		"StateError.OrderID",
+		"StateError.Reference",
+		"StateError.Reason",
+		"NotPaidError.Reason",
 		"Response.RequestID",
-		"Event.ID", "Event.Type", "Callback.OrderID", "Callback.Status", "Callback.ErrorCode",
+		"Event.ID",
+		"Event.Type",
+		"Callback.OrderID",
+		"Callback.Status",
+		"Callback.ErrorCode",
 	}
 }
 
-// filled are values of the exported types that hold data, with a marker in each of their fields.
+// filled are values of the exported types that hold data, with a marker in each
+// of their fields.
 func filled() map[string]any {
 	values := map[string]any{
-		"AccountDetails": &plural.AccountDetails{}, "AcquirerData": &plural.AcquirerData{}, "Address": &plural.Address{}, "Amount": &plural.Amount{},
-		"BankDetails": &plural.BankDetails{}, "Callback": &plural.Callback{}, "CaptureData": &plural.CaptureData{}, "CaptureRequest": &plural.CaptureRequest{},
-		"CardData": &plural.CardData{}, "CartDetails": &plural.CartDetails{}, "CartItem": &plural.CartItem{}, "CheckoutOrder": &plural.CheckoutOrder{},
-		"CreateOrderRequest": &plural.CreateOrderRequest{}, "Credentials": &plural.Credentials{}, "Customer": &plural.Customer{},
-		"DuplicateOrderError": &plural.DuplicateOrderError{}, "Error": &plural.Error{}, "ErrorDetail": &plural.ErrorDetail{},
-		"ErrorDetails": &plural.ErrorDetails{}, "Event": &plural.Event{}, "Expected": &plural.Expected{}, "FieldError": &plural.FieldError{},
-		"NetbankingData": &plural.NetbankingData{}, "NotPaidError": &plural.NotPaidError{}, "Order": &plural.Order{},
-		"OutcomeUnknownError": &plural.OutcomeUnknownError{}, "Payment": &plural.Payment{}, "PaymentOption": &plural.PaymentOption{},
-		"PluginData": &plural.PluginData{}, "Product": &plural.Product{}, "PurchaseDetails": &plural.PurchaseDetails{}, "RefundRequest": &plural.RefundRequest{},
-		"Response": &plural.Response{}, "SplitDetail": &plural.SplitDetail{}, "SplitInfo": &plural.SplitInfo{}, "StateError": &plural.StateError{},
-		"UPIData": &plural.UPIData{}, "UPIPayee": &plural.UPIPayee{}, "UPIPayer": &plural.UPIPayer{}, "ValidationError": &plural.ValidationError{},
+		"AccountDetails":      &plural.AccountDetails{},
+		"AcquirerData":        &plural.AcquirerData{},
+		"Address":             &plural.Address{},
+		"Amount":              &plural.Amount{},
+		"BankDetails":         &plural.BankDetails{},
+		"Callback":            &plural.Callback{},
+		"CaptureData":         &plural.CaptureData{},
+		"CaptureRequest":      &plural.CaptureRequest{},
+		"CardData":            &plural.CardData{},
+		"CartDetails":         &plural.CartDetails{},
+		"CartItem":            &plural.CartItem{},
+		"CheckoutOrder":       &plural.CheckoutOrder{},
+		"CreateOrderRequest":  &plural.CreateOrderRequest{},
+		"Credentials":         &plural.Credentials{},
+		"Customer":            &plural.Customer{},
+		"DuplicateOrderError": &plural.DuplicateOrderError{},
+		"Error":               &plural.Error{},
+		"ErrorDetail":         &plural.ErrorDetail{},
+		"ErrorDetails":        &plural.ErrorDetails{},
+		"Event":               &plural.Event{},
+		"Expected":            &plural.Expected{},
+		"FieldError":          &plural.FieldError{},
+		"NetbankingData":      &plural.NetbankingData{},
+		"NotPaidError":        &plural.NotPaidError{},
+		"Order":               &plural.Order{},
+		"OutcomeUnknownError": &plural.OutcomeUnknownError{},
+		"Payment":             &plural.Payment{},
+		"PaymentOption":       &plural.PaymentOption{},
+		"PluginData":          &plural.PluginData{},
+		"Product":             &plural.Product{},
+		"PurchaseDetails":     &plural.PurchaseDetails{},
+		"RefundRequest":       &plural.RefundRequest{},
+		"Response":            &plural.Response{},
+		"SplitDetail":         &plural.SplitDetail{},
+		"SplitInfo":           &plural.SplitInfo{},
+		"StateError":          &plural.StateError{},
+		"UPIData":             &plural.UPIData{},
+		"UPIPayee":            &plural.UPIPayee{},
+		"UPIPayer":            &plural.UPIPayer{},
+		"ValidationError":     &plural.ValidationError{},
 	}
 	for _, v := range values {
 		mark(reflect.ValueOf(v).Elem(), "", 0)
@@ -67,12 +138,39 @@ func filled() map[string]any {
 	return values
 }
 
-// dataless are the exported types that hold no text, or a single one that says what it is. Those with hidden fields have tests of their own, below.
+// dataless are the exported types that hold no text, or a single one that says
+// what it is. Those with hidden fields have tests of their own, below.
 func dataless() []string {
 	return []string{
-		"CallOption", "CancelService", "CaptureService", "Claim", "ClaimState", "Client", "Currency", "Deduper", "Environment", "ErrorCode", "EventType",
-		"HandlerOption", "IntegrationMode", "Key", "MemoryDeduper", "Option", "OrderService", "OrderStatus", "OrderType", "PaymentMethod", "PaymentStatus",
-		"RefundService", "RetryPolicy", "Timestamp", "TokenStore", "VerificationError", "VerificationReason", "Verifier", "VerifierOption",
+		"CallOption",
+		"CancelService",
+		"CaptureService",
+		"Claim",
+		"ClaimState",
+		"Client",
+		"Currency",
+		"Deduper",
+		"Environment",
+		"ErrorCode",
+		"EventType",
+		"HandlerOption",
+		"IntegrationMode",
+		"Key",
+		"MemoryDeduper",
+		"Option",
+		"OrderService",
+		"OrderStatus",
+		"OrderType",
+		"PaymentMethod",
+		"PaymentStatus",
+		"RefundService",
+		"RetryPolicy",
+		"Timestamp",
+		"TokenStore",
+		"VerificationError",
+		"VerificationReason",
+		"Verifier",
+		"VerifierOption",
 	}
 }
 
@@ -143,7 +241,8 @@ func TestEveryExportedTypeIsInTheRedactionTest(t *testing.T) {
 	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(filled())), dataless()...))
 }
 
-// The text of an Error that came with an answer says more than that of one without.
+// The text of an Error that came with an answer says more than that of one
+// without.
 func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 	t.Parallel()
 	e := &plural.Error{}
@@ -185,10 +284,12 @@ func TestPrintableFieldsAreFields(t *testing.T) {
 	}
 }
 
-// verbs are all that fmt has, but for %p: it never asks a value, and go vet reports it.
+// verbs are all that fmt has, but for %p: it never asks a value, and go vet
+// reports it.
 const verbs = "vtTbcdoOqxXUeEfFgGs"
 
-// printed writes v and *v in every way there is, alone and inside of other values.
+// printed writes v and *v in every way there is, alone and inside of other
+// values.
 func printed(t *testing.T, pointer any) map[string]string {
 	t.Helper()
 	value := reflect.ValueOf(pointer).Elem().Interface()
@@ -262,7 +363,8 @@ func markersOf(t *testing.T, v any) []string {
 	return slices.DeleteFunc(found, func(s string) bool { return !strings.Contains(s, ".") })
 }
 
-// markersIn finds markers in a text, also as the numbers and spaced characters that fmt makes of bytes.
+// markersIn finds markers in a text, also as the numbers and spaced characters
+// that fmt makes of bytes.
 func markersIn(text string, markers []string) []string {
 	var found []string
 	lower := strings.ToLower(text)
@@ -270,9 +372,12 @@ func markersIn(text string, markers []string) []string {
 		decimal := strings.Trim(fmt.Sprintf("%d", []byte(m)), "[]")
 		spaced := strings.Join(strings.Split(m, ""), " ")
 		quoted := strings.Trim(fmt.Sprintf("%q", []rune(m)), "[]")
-		if strings.Contains(text, "<"+m+">") || strings.Contains(text, `\u003c`+m+`\u003e`) || strings.Contains(lower, hex.EncodeToString([]byte(m))) ||
+		if strings.Contains(text, "<"+m+">") || strings.Contains(text, `\u003c`+m+`\u003e`) ||
+			strings.Contains(lower, hex.EncodeToString([]byte(m))) ||
 			strings.Contains(lower, strings.TrimSpace(fmt.Sprintf("% x", m))) ||
-			strings.Contains(text, decimal) || strings.Contains(text, spaced) || strings.Contains(text, quoted) {
+			strings.Contains(text, decimal) ||
+			strings.Contains(text, spaced) ||
+			strings.Contains(text, quoted) {
 			found = append(found, m)
 		}
 	}
@@ -316,9 +421,12 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}
-	client, err := plural.NewClient(creds, plural.WithHTTPClient(&http.Client{Transport: peerFunc(func(*http.Request) (*http.Response, error) {
-		return jsonAnswer(http.StatusOK, []byte(`{"access_token":"<s.3cret3>","expires_in":3600}`)), nil
-	})}))
+	client, err := plural.NewClient(
+		creds,
+		plural.WithHTTPClient(&http.Client{Transport: peerFunc(func(*http.Request) (*http.Response, error) {
+			return jsonAnswer(http.StatusOK, []byte(`{"access_token":"<s.3cret3>","expires_in":3600}`)), nil
+		})}),
+	)
 	require.NoError(t, err)
 	require.NoError(t, client.Warm(t.Context()))
 	hexSecret := hex.EncodeToString([]byte("<s.3cret4>"))

@@ -6,31 +6,48 @@ import (
 	"net/http"
 )
 
-// RefundService gives money back. In this API a refund is an order of type REFUND with an id of its own.
+// RefundService gives money back. In this API a refund is an order of type
+// REFUND with an id of its own.
 type RefundService struct{ p *pipeline }
 
 // RefundRequest says how much to give back.
 type RefundRequest struct {
-	MerchantOrderReference string            `json:"merchant_order_reference"`   // yours, for this refund; 1 to 50 of A-Z a-z 0-9 - _, and not the order's own
-	OrderAmount            Amount            `json:"order_amount"`               // always required; at least 100 paise, all refunds together up to what was captured
-	MerchantMetadata       map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of up to 256 characters
-	Products               []Product         `json:"products,omitzero"`          // EMI purchases only
-	SplitInfo              *SplitInfo        `json:"split_info,omitzero"`        // split orders only
-	Extra                  map[string]any    `json:"-"`                          // further fields of the request; none of the above
+	// yours, for this refund; 1 to 50 of A-Z a-z 0-9 - _, and not the order's own
+	MerchantOrderReference string `json:"merchant_order_reference"`
+	// always required; at least 100 paise, all refunds together up to what was
+	// captured
+	OrderAmount      Amount            `json:"order_amount"`
+	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of up to 256 characters
+	Products         []Product         `json:"products,omitzero"`          // EMI purchases only
+	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`        // split orders only
+	// further fields of the request; none of the above
+	Extra map[string]any `json:"-"`
 }
 
-// Create refunds an order in full or in part: POST /api/pay/v1/refunds/{order_id} (Plural's refund documentation). Partial refunds may follow one another
-// up to the captured amount. The result is the refund: its ParentOrderID is the order, its Status tells whether the bank has carried it out; PENDING can
-// last for days and ends with a webhook.
+// Create refunds an order in full or in part: POST
+// /api/pay/v1/refunds/{order_id} (Plural's refund documentation). Partial
+// refunds may follow one another up to the captured amount. The result is the
+// refund: its ParentOrderID is the order, its Status tells whether the bank has
+// carried it out; PENDING can last for days and ends with a webhook.
 //
-// A nil error means that the server's books show this refund, with this reference, parent and amount, and not FAILED. A lost answer is settled as
-// [CaptureService.Create] settles it; calling again with the same reference is safe, by Plural's documented uniqueness of the reference.
+// A nil error means that the server's books show this refund, with this
+// reference, parent and amount, and not FAILED. A lost answer is settled as
+// [CaptureService.Create] settles it; calling again with the same reference is
+// safe, by Plural's documented uniqueness of the reference.
 //
-// Errors: [OutcomeUnknownError] when attempts or time ran out: call again with the same reference. [StateError] when the refund FAILED: a new one needs a
-// new reference ([ErrOperationNotAllowed]), or when the reference stands for something else ([ErrReferenceReused]). [Error] for what Plural rejects, which is
-// believed after several looks where an earlier call may be the cause, and when this call could send nothing; it says nothing of an earlier call whose outcome
-// is unknown. Do not pass an HTTP request's context.
-func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundRequest, opts ...CallOption) (*Order, error) {
+// Errors: [OutcomeUnknownError] when attempts or time ran out: call again with
+// the same reference. [StateError] when the refund FAILED: a new one needs a
+// new reference ([ErrOperationNotAllowed]), or when the reference stands for
+// something else ([ErrReferenceReused]). [Error] for what Plural rejects, which
+// is believed after several looks where an earlier call may be the cause, and
+// when this call could send nothing; it says nothing of an earlier call whose
+// outcome is unknown. Do not pass an HTTP request's context.
+func (s *RefundService) Create(
+	ctx context.Context,
+	orderID string,
+	req *RefundRequest,
+	opts ...CallOption,
+) (*Order, error) {
 	found := missing()
 	if req != nil {
 		found = req.check()
@@ -42,21 +59,35 @@ func (s *RefundService) Create(ctx context.Context, orderID string, req *RefundR
 	}
 	judge := func(r *Order) finding { return judgeRefund(r, orderID, req.MerchantOrderReference, req.OrderAmount) }
 	settle := settlement{
-		write: write, orderID: orderID, reference: req.MerchantOrderReference, resendable: refundReferenceIsUnique,
-		decode: decodeRefund(req.MerchantOrderReference), judge: judge, look: s.look(write, orderID, req.MerchantOrderReference, judge),
+		write:      write,
+		orderID:    orderID,
+		reference:  req.MerchantOrderReference,
+		resendable: refundReferenceIsUnique,
+		decode: decodeRefund(
+			req.MerchantOrderReference,
+		),
+		judge: judge,
+		look:  s.look(write, orderID, req.MerchantOrderReference, judge),
 	}
 	return settle.run(ctx)
 }
 
-// Get reads a refund by its own order id: GET /api/pay/v1/orders/{order_id}. It is repeated on failures. The error is [ErrNotFound] when there is no such
+// Get reads a refund by its own order id: GET /api/pay/v1/orders/{order_id}. It
+// is repeated on failures. The error is [ErrNotFound] when there is no such
 // order, and a [StateError] when it is not a refund.
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	return insistOnRefund(s.p.getOrder(ctx, orderID, opts))
 }
 
-// GetByReference reads a refund by the reference that it was created with: GET /api/pay/v1/orders/reference/{merchant_order_reference}. It is repeated on
-// failures. The error is [ErrNotFound] when there is no such order, and a [StateError] when it is not a refund.
-func (s *RefundService) GetByReference(ctx context.Context, merchantOrderReference string, opts ...CallOption) (*Order, error) {
+// GetByReference reads a refund by the reference that it was created with: GET
+// /api/pay/v1/orders/reference/{merchant_order_reference}. It is repeated on
+// failures. The error is [ErrNotFound] when there is no such order, and a
+// [StateError] when it is not a refund.
+func (s *RefundService) GetByReference(
+	ctx context.Context,
+	merchantOrderReference string,
+	opts ...CallOption,
+) (*Order, error) {
 	return insistOnRefund(s.p.getByReference(ctx, merchantOrderReference, opts))
 }
 
@@ -73,8 +104,13 @@ func insistOnRefund(o *Order, err error) (*Order, error) {
 	return o, nil
 }
 
-// look reads a refund by its reference, and from its parent what that leaves open: whether it is there at all, and whose it is.
-func (s *RefundService) look(write *call, parentID, reference string, judge func(*Order) finding) func(context.Context) (*Order, finding, error) {
+// look reads a refund by its reference, and from its parent what that leaves
+// open: whether it is there at all, and whose it is.
+func (s *RefundService) look(
+	write *call,
+	parentID, reference string,
+	judge func(*Order) finding,
+) func(context.Context) (*Order, finding, error) {
 	readRefund := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
 	readParent := s.p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
 	return func(ctx context.Context) (*Order, finding, error) {
@@ -99,8 +135,10 @@ func (s *RefundService) look(write *call, parentID, reference string, judge func
 	}
 }
 
-// together chooses between what stands under the reference and the refund of that reference inside its parent. Either may be missing. The former is the whole
-// document, but may lack its parent, and be another order or an earlier refund that FAILED.
+// together chooses between what stands under the reference and the refund of
+// that reference inside its parent. Either may be missing. The former is the
+// whole document, but may lack its parent, and be another order or an earlier
+// refund that FAILED.
 func together(byReference, nested *Order, isApplied func(*Order) bool) *Order {
 	switch {
 	case byReference == nil:
@@ -118,11 +156,14 @@ func together(byReference, nested *Order, isApplied func(*Order) bool) *Order {
 	return byReference
 }
 
-// provesAbsence says whether a failed look-up is evidence that the reference is unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
+// provesAbsence says whether a failed look-up is evidence that the reference is
+// unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
 // firewall's page is none.
 func provesAbsence(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && (e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 || e.isNoMatchingRecords())
+	return errors.As(err, &e) &&
+		(e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||
+			e.isNoMatchingRecords())
 }
 
 // MarshalJSON writes the request as Plural takes it, Extra included.
@@ -143,7 +184,8 @@ func (r *RefundRequest) check() checks {
 	return c
 }
 
-// decodeRefund reads the answer to a refund: the refund itself or, in the older shape, its parent with the refund inside.
+// decodeRefund reads the answer to a refund: the refund itself or, in the older
+// shape, its parent with the refund inside.
 func decodeRefund(reference string) func(*answer) (*Order, error) {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
@@ -159,7 +201,8 @@ func decodeRefund(reference string) func(*answer) (*Order, error) {
 	}
 }
 
-// refundIn finds the refund with our reference among a parent's refunds. Entries there may leave out what the parent implies.
+// refundIn finds the refund with our reference among a parent's refunds.
+// Entries there may leave out what the parent implies.
 func refundIn(parent *Order, reference string) *Order {
 	var found *Order
 	for i := range parent.Refunds {

@@ -32,40 +32,48 @@ func TestWhatIsRepeated(t *testing.T) {
 		get       bool // a GET is repeated
 		ambiguous bool // a write is [plural.ErrOutcomeUnknown]; otherwise it is an [plural.Error]
 	}{
-		"reset":                       {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, yes, yes},
-		"408":                         {answers(408), yes, yes},
-		"409":                         {answers(409), yes, yes},
-		"425":                         {answers(425), yes, yes},
-		"429":                         {answers(429), yes, no},
-		"500":                         {answers(500), yes, yes},
-		"502":                         {answers(502), yes, yes},
-		"503":                         {answers(503), yes, yes},
-		"504":                         {answers(504), yes, yes},
-		"599":                         {answers(599), yes, yes},
-		"301":                         {answers(301), no, yes},
-		"304":                         {answers(304), no, yes},
-		"400":                         {answers(400), no, no},
-		"403":                         {answers(403), no, no},
-		"404":                         {answers(404), no, no},
-		"422":                         {answers(422), no, no},
-		"429 API_RATE_LIMIT":          {coded(429, "API_RATE_LIMIT"), yes, no},
-		"422 API_RATE_LIMIT":          {coded(422, "API_RATE_LIMIT"), yes, no},
-		"200 API_RATE_LIMIT":          {coded(200, "API_RATE_LIMIT"), yes, no},
-		"200 INVALID_REQUEST":         {coded(200, "INVALID_REQUEST"), no, no},
-		"200 INTERNAL_ERROR":          {coded(200, "INTERNAL_ERROR"), yes, yes},
-		"429 PAYMENT_RATE_LIMIT":      {coded(429, "PAYMENT_RATE_LIMIT"), no, no},
-		"422 PAYMENT_RATE_LIMIT":      {coded(422, "PAYMENT_RATE_LIMIT"), no, no},
-		"429 with a code of its own":  {coded(429, "SLOW_DOWN"), yes, no},
-		"504 INVALID_USER_ACCOUNT":    {coded(504, "INVALID_USER_ACCOUNT"), no, no},
-		"422 INVALID_USER_ACCOUNT":    {coded(422, "INVALID_USER_ACCOUNT"), no, no},
-		"504 TIMED_OUT":               {coded(504, "TIMED_OUT"), yes, yes},
-		"400 TIMED_OUT":               {coded(400, "TIMED_OUT"), yes, yes},
-		"500 INTERNAL_ERROR":          {coded(500, "INTERNAL_ERROR"), yes, yes},
-		"403 page":                    {page(403), no, no},
-		"502 page":                    {page(502), yes, yes},
-		"200 page":                    {page(200), yes, yes},
-		"200 that breaks off":         {func(sent) (*http.Response, error) { return broken(answer(200, `{"a`)), nil }, yes, yes},
-		"422 that breaks off":         {func(sent) (*http.Response, error) { return broken(answer(422, `{"a`)), nil }, yes, yes},
+		"reset":                      {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, yes, yes},
+		"408":                        {answers(408), yes, yes},
+		"409":                        {answers(409), yes, yes},
+		"425":                        {answers(425), yes, yes},
+		"429":                        {answers(429), yes, no},
+		"500":                        {answers(500), yes, yes},
+		"502":                        {answers(502), yes, yes},
+		"503":                        {answers(503), yes, yes},
+		"504":                        {answers(504), yes, yes},
+		"599":                        {answers(599), yes, yes},
+		"301":                        {answers(301), no, yes},
+		"304":                        {answers(304), no, yes},
+		"400":                        {answers(400), no, no},
+		"403":                        {answers(403), no, no},
+		"404":                        {answers(404), no, no},
+		"422":                        {answers(422), no, no},
+		"429 API_RATE_LIMIT":         {coded(429, "API_RATE_LIMIT"), yes, no},
+		"422 API_RATE_LIMIT":         {coded(422, "API_RATE_LIMIT"), yes, no},
+		"200 API_RATE_LIMIT":         {coded(200, "API_RATE_LIMIT"), yes, no},
+		"200 INVALID_REQUEST":        {coded(200, "INVALID_REQUEST"), no, no},
+		"200 INTERNAL_ERROR":         {coded(200, "INTERNAL_ERROR"), yes, yes},
+		"429 PAYMENT_RATE_LIMIT":     {coded(429, "PAYMENT_RATE_LIMIT"), no, no},
+		"422 PAYMENT_RATE_LIMIT":     {coded(422, "PAYMENT_RATE_LIMIT"), no, no},
+		"429 with a code of its own": {coded(429, "SLOW_DOWN"), yes, no},
+		"504 INVALID_USER_ACCOUNT":   {coded(504, "INVALID_USER_ACCOUNT"), no, no},
+		"422 INVALID_USER_ACCOUNT":   {coded(422, "INVALID_USER_ACCOUNT"), no, no},
+		"504 TIMED_OUT":              {coded(504, "TIMED_OUT"), yes, yes},
+		"400 TIMED_OUT":              {coded(400, "TIMED_OUT"), yes, yes},
+		"500 INTERNAL_ERROR":         {coded(500, "INTERNAL_ERROR"), yes, yes},
+		"403 page":                   {page(403), no, no},
+		"502 page":                   {page(502), yes, yes},
+		"200 page":                   {page(200), yes, yes},
+		"200 that breaks off": {
+			func(sent) (*http.Response, error) { return broken(answer(200, `{"a`)), nil },
+			yes,
+			yes,
+		},
+		"422 that breaks off": {
+			func(sent) (*http.Response, error) { return broken(answer(422, `{"a`)), nil },
+			yes,
+			yes,
+		},
 		"200 cut off at a JSON value": {func(sent) (*http.Response, error) { return answer(200, `{"a":`), nil }, yes, yes},
 	}
 	for name, test := range tests {
@@ -184,15 +192,39 @@ func TestDelaysBetweenAttempts(t *testing.T) {
 		opts []plural.Option
 		most []time.Duration // the upper bound of each wait
 	}{
-		"default":           {nil, []time.Duration{250 * ms, 500 * ms, time.Second}},
-		"zero policy":       {[]plural.Option{plural.WithRetry(plural.RetryPolicy{})}, []time.Duration{250 * ms, 500 * ms, time.Second}},
-		"zero resets":       {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1, MinDelay: 1}), plural.WithRetry(plural.RetryPolicy{})}, []time.Duration{250 * ms, 500 * ms, time.Second}},
-		"more attempts":     {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 8})}, []time.Duration{250 * ms, 500 * ms, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}},
-		"own delays":        {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MinDelay: time.Second, MaxDelay: 3 * time.Second})}, []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}},
-		"minimum only":      {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MinDelay: 20 * time.Second})}, []time.Duration{20 * time.Second, 20 * time.Second, 20 * time.Second}},
-		"maximum only":      {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxDelay: 100 * ms})}, []time.Duration{100 * ms, 100 * ms, 100 * ms}},
-		"once":              {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})}, []time.Duration{}},
-		"the longest there": {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: 1 << 62, MaxDelay: 1<<63 - 1})}, []time.Duration{1 << 62}},
+		"default": {nil, []time.Duration{250 * ms, 500 * ms, time.Second}},
+		"zero policy": {
+			[]plural.Option{plural.WithRetry(plural.RetryPolicy{})},
+			[]time.Duration{250 * ms, 500 * ms, time.Second},
+		},
+		"zero resets": {
+			[]plural.Option{
+				plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1, MinDelay: 1}),
+				plural.WithRetry(plural.RetryPolicy{}),
+			},
+			[]time.Duration{250 * ms, 500 * ms, time.Second},
+		},
+		"more attempts": {
+			[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 8})},
+			[]time.Duration{250 * ms, 500 * ms, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second},
+		},
+		"own delays": {
+			[]plural.Option{plural.WithRetry(plural.RetryPolicy{MinDelay: time.Second, MaxDelay: 3 * time.Second})},
+			[]time.Duration{time.Second, 2 * time.Second, 3 * time.Second},
+		},
+		"minimum only": {
+			[]plural.Option{plural.WithRetry(plural.RetryPolicy{MinDelay: 20 * time.Second})},
+			[]time.Duration{20 * time.Second, 20 * time.Second, 20 * time.Second},
+		},
+		"maximum only": {
+			[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxDelay: 100 * ms})},
+			[]time.Duration{100 * ms, 100 * ms, 100 * ms},
+		},
+		"once": {[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})}, []time.Duration{}},
+		"the longest there": {
+			[]plural.Option{plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: 1 << 62, MaxDelay: 1<<63 - 1})},
+			[]time.Duration{1 << 62},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -231,16 +263,26 @@ func TestRetryAfter(t *testing.T) {
 		"seconds":            {func() []string { return []string{"Retry-After", "7"} }, 0, true, 7 * time.Second},
 		"a minute":           {func() []string { return []string{"Retry-After", "60"} }, 0, true, time.Minute},
 		"more than a minute": {func() []string { return []string{"Retry-After", "61"} }, 0, false, 0},
-		"a date":             {func() []string { return []string{"Retry-After", date(9 * time.Second)} }, 0, true, 9 * time.Second},
+		"a date": {
+			func() []string { return []string{"Retry-After", date(9 * time.Second)} },
+			0,
+			true,
+			9 * time.Second,
+		},
 		"a date, skewed": {func() []string {
 			return []string{"Retry-After", date(time.Hour), "Date", date(time.Hour - 9*time.Second)}
 		}, 0, true, 9 * time.Second},
-		"a distant date":      {func() []string { return []string{"Retry-After", date(2 * time.Minute)} }, 0, false, 0},
-		"a past date":         {func() []string { return []string{"Retry-After", date(-time.Minute)} }, 0, true, 0},
-		"nonsense":            {func() []string { return []string{"Retry-After", "soon"} }, 0, true, 0},
-		"outlasts the ctx":    {func() []string { return []string{"Retry-After", "10"} }, 9 * time.Second, false, 0},
-		"as long as the ctx":  {func() []string { return []string{"Retry-After", "10"} }, 10 * time.Second, false, 0},
-		"fits into the ctx":   {func() []string { return []string{"Retry-After", "10"} }, 11 * time.Second, true, 10 * time.Second},
+		"a distant date":     {func() []string { return []string{"Retry-After", date(2 * time.Minute)} }, 0, false, 0},
+		"a past date":        {func() []string { return []string{"Retry-After", date(-time.Minute)} }, 0, true, 0},
+		"nonsense":           {func() []string { return []string{"Retry-After", "soon"} }, 0, true, 0},
+		"outlasts the ctx":   {func() []string { return []string{"Retry-After", "10"} }, 9 * time.Second, false, 0},
+		"as long as the ctx": {func() []string { return []string{"Retry-After", "10"} }, 10 * time.Second, false, 0},
+		"fits into the ctx": {
+			func() []string { return []string{"Retry-After", "10"} },
+			11 * time.Second,
+			true,
+			10 * time.Second,
+		},
 		"policy outlasts ctx": {func() []string { return nil }, 1, false, 0},
 	}
 	for name, test := range tests {
@@ -343,7 +385,10 @@ func TestTimeoutOfTheUsersClientIsLikeAnAttemptTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &gateway{api: func(s sent) (*http.Response, error) { return nil, s.wait(time.Hour) }}
-		c, err := plural.NewClient(gatewayCredentials(), plural.WithHTTPClient(&http.Client{Transport: g, Timeout: time.Second}))
+		c, err := plural.NewClient(
+			gatewayCredentials(),
+			plural.WithHTTPClient(&http.Client{Transport: g, Timeout: time.Second}),
+		)
 		require.NoError(t, err)
 		err = getSomething(t.Context(), c)
 		require.NotErrorIs(t, err, context.DeadlineExceeded)
@@ -404,12 +449,15 @@ func TestWriteThatWasNotSentIsRepeated(t *testing.T) {
 			dials.Add(1)
 			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 		}}
-		c := g.client(t, plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Path == somePath && dials.Load() < 2 {
-				return dead.RoundTrip(r)
-			}
-			return g.RoundTrip(r)
-		})}))
+		c := g.client(
+			t,
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == somePath && dials.Load() < 2 {
+					return dead.RoundTrip(r)
+				}
+				return g.RoundTrip(r)
+			})}),
+		)
 		require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil))
 		require.EqualValues(t, 2, dials.Load())
 		require.Len(t, g.apiCalls(), 1)
@@ -434,14 +482,18 @@ func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
 			return nil, syscall.ETIMEDOUT
 		}}
 		tries := 0
-		c := g.client(t, plural.WithAttemptTimeout(time.Second), plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Path == somePath {
-				if tries++; tries == 1 {
-					return hanging.RoundTrip(r)
+		c := g.client(
+			t,
+			plural.WithAttemptTimeout(time.Second),
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == somePath {
+					if tries++; tries == 1 {
+						return hanging.RoundTrip(r)
+					}
 				}
-			}
-			return g.RoundTrip(r)
-		})}))
+				return g.RoundTrip(r)
+			})}),
+		)
 		require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil))
 		require.Equal(t, 2, tries)
 	})
@@ -462,13 +514,17 @@ func TestTLSFailureOfAWriteIsRepeated(t *testing.T) {
 	g := &gateway{}
 	distrusting := &http.Transport{}
 	defer distrusting.CloseIdleConnections()
-	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}),
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		plural.WithBaseURL(server.URL),
+		plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}),
 		plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Path == somePath {
 				return distrusting.RoundTrip(r)
 			}
 			return g.RoundTrip(r)
-		})}))
+		})}),
+	)
 	require.NoError(t, err)
 	err = c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil)
 	require.ErrorContains(t, err, "certificate")
@@ -487,7 +543,8 @@ func TestTransportWithoutTraceIsNotTrusted(t *testing.T) {
 	})
 }
 
-// The peer accepts the connection and then nothing more: the request sits in a buffer somewhere.
+// The peer accepts the connection and then nothing more: the request sits in a
+// buffer somewhere.
 func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -499,12 +556,15 @@ func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 			return ours, nil
 		}}
 		defer deaf.CloseIdleConnections()
-		c := g.client(t, plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Path == somePath {
-				return deaf.RoundTrip(r)
-			}
-			return g.RoundTrip(r)
-		})}))
+		c := g.client(
+			t,
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == somePath {
+					return deaf.RoundTrip(r)
+				}
+				return g.RoundTrip(r)
+			})}),
+		)
 		err := c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"a": strings.Repeat("x", 10_000)}, nil)
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.Len(t, peers, 1)
@@ -512,22 +572,30 @@ func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	})
 }
 
-// The same by what the transport has reported alone: it had a connection, and whether a byte went out on it nobody knows.
+// The same by what the transport has reported alone: it had a connection, and
+// whether a byte went out on it nobody knows.
 func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &gateway{}
-		c := g.client(t, plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Path != somePath {
-				return g.RoundTrip(r)
-			}
-			trace := httptrace.ContextClientTrace(r.Context())
-			trace.GetConn("example.com:443")
-			trace.GotConn(httptrace.GotConnInfo{})
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})}))
-		require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil), plural.ErrOutcomeUnknown)
+		c := g.client(
+			t,
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path != somePath {
+					return g.RoundTrip(r)
+				}
+				trace := httptrace.ContextClientTrace(r.Context())
+				trace.GetConn("example.com:443")
+				trace.GotConn(httptrace.GotConnInfo{})
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})}),
+		)
+		require.ErrorIs(
+			t,
+			c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil),
+			plural.ErrOutcomeUnknown,
+		)
 	})
 }
 
@@ -567,7 +635,8 @@ func TestMiddlewareThatRefusesHasSentNothing(t *testing.T) {
 	})
 }
 
-// The context ends in middleware that does not look at it: what never reached the transport was not sent, and net/http is not asked to say so.
+// The context ends in middleware that does not look at it: what never reached
+// the transport was not sent, and net/http is not asked to say so.
 func TestContextThatEndsBeforeTheTransport(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -614,10 +683,19 @@ func TestResponseIntoIsFilledOnErrorsToo(t *testing.T) {
 		api  func(sent) (*http.Response, error)
 		want plural.Response
 	}{
-		"success":   {func(sent) (*http.Response, error) { return answer(200, `{"a":1}`, "X", "y"), nil }, plural.Response{StatusCode: 200, Attempts: 1, Body: []byte(`{"a":1}`)}},
-		"rejection": {func(sent) (*http.Response, error) { return answer(422, `{"code":"X"}`, "X", "y"), nil }, plural.Response{StatusCode: 422, Attempts: 1, Body: []byte(`{"code":"X"}`)}},
-		"failure":   {func(sent) (*http.Response, error) { return answer(500, `oops`, "X", "y"), nil }, plural.Response{StatusCode: 500, Attempts: 4, Body: []byte(`oops`)}},
-		"reset":     {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, plural.Response{Attempts: 4}},
+		"success": {
+			func(sent) (*http.Response, error) { return answer(200, `{"a":1}`, "X", "y"), nil },
+			plural.Response{StatusCode: 200, Attempts: 1, Body: []byte(`{"a":1}`)},
+		},
+		"rejection": {
+			func(sent) (*http.Response, error) { return answer(422, `{"code":"X"}`, "X", "y"), nil },
+			plural.Response{StatusCode: 422, Attempts: 1, Body: []byte(`{"code":"X"}`)},
+		},
+		"failure": {
+			func(sent) (*http.Response, error) { return answer(500, `oops`, "X", "y"), nil },
+			plural.Response{StatusCode: 500, Attempts: 4, Body: []byte(`oops`)},
+		},
+		"reset": {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, plural.Response{Attempts: 4}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

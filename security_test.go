@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestThreatModelNamesRealTests keeps SECURITY.md honest: each line of its tables names a test, and the tests exist.
+// TestThreatModelNamesRealTests keeps SECURITY.md honest: each line of its
+// tables names a test, and the tests exist.
 func TestThreatModelNamesRealTests(t *testing.T) {
 	t.Parallel()
 	exists := map[string]bool{}

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// verdict is what an order document says about a write: whether it has been carried out, can be, or never will.
+// verdict is what an order document says about a write: whether it has been
+// carried out, can be, or never will.
 type verdict int
 
 const (
@@ -53,10 +54,13 @@ func conflict(format string, args ...any) finding {
 	return finding{verdict: verdictConflict, reason: fmt.Sprintf(format, args...)}
 }
 
-// judgeCapture says what o tells about a capture under reference: of amount, or of the whole hold when amount is zero.
+// judgeCapture says what o tells about a capture under reference: of amount, or
+// of the whole hold when amount is zero.
 //
-// Neither the status nor pre_auth tells a partial capture from a full one, and captured == ordered does not tell a full one where the payer paid from
-// points and a card: published documents have all three otherwise. What counts are the capture entries under our reference.
+// Neither the status nor pre_auth tells a partial capture from a full one, and
+// captured == ordered does not tell a full one where the payer paid from points
+// and a card: published documents have all three otherwise. What counts are the
+// capture entries under our reference.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
 	c := collectCaptures(o, reference)
 	switch o.Status {
@@ -179,7 +183,8 @@ func (o *Order) hasPaymentIn(status PaymentStatus) bool {
 	return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == status })
 }
 
-// amountIn is the payment's amount in a currency; 0 when the document does not say.
+// amountIn is the payment's amount in a currency; 0 when the document does not
+// say.
 func (p *Payment) amountIn(c Currency) int64 {
 	switch c {
 	case p.PaymentAmount.Currency:
@@ -190,7 +195,8 @@ func (p *Payment) amountIn(c Currency) int64 {
 	return 0
 }
 
-// judgeCancel says what o tells about a cancellation: CANCELLED is CANCELLED, whoever did it and whatever its payments read.
+// judgeCancel says what o tells about a cancellation: CANCELLED is CANCELLED,
+// whoever did it and whatever its payments read.
 func judgeCancel(o *Order) finding {
 	switch o.Status {
 	case OrderStatusCancelled:
@@ -199,7 +205,11 @@ func judgeCancel(o *Order) finding {
 		return open("the order is not cancelled")
 	case OrderStatusCreated, OrderStatusAttempted:
 		return unpaid()
-	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded, OrderStatusFailed:
+	case OrderStatusProcessed,
+		OrderStatusPartiallyCaptured,
+		OrderStatusPartiallyRefunded,
+		OrderStatusFullyRefunded,
+		OrderStatusFailed:
 		return closed("the order is " + string(o.Status))
 	case OrderStatusPending:
 		return pending("the order is PENDING")
@@ -207,9 +217,11 @@ func judgeCancel(o *Order) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeRefund says what the refund r, found under our reference, tells about a refund of amount on the order parentID.
+// judgeRefund says what the refund r, found under our reference, tells about a
+// refund of amount on the order parentID.
 //
-// A bank can keep a refund PENDING for days. Accepted is applied; its status tells the rest.
+// A bank can keep a refund PENDING for days. Accepted is applied; its status
+// tells the rest.
 func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	switch {
 	case r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "":

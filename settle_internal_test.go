@@ -21,14 +21,29 @@ const (
 
 func allOrderStatuses() []OrderStatus {
 	return []OrderStatus{
-		OrderStatusCreated, OrderStatusPending, OrderStatusAttempted, OrderStatusAuthorized, OrderStatusProcessed, OrderStatusPartiallyCaptured,
-		OrderStatusCancelled, OrderStatusFailed, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded, "ON_HOLD", "",
+		OrderStatusCreated,
+		OrderStatusPending,
+		OrderStatusAttempted,
+		OrderStatusAuthorized,
+		OrderStatusProcessed,
+		OrderStatusPartiallyCaptured,
+		OrderStatusCancelled,
+		OrderStatusFailed,
+		OrderStatusPartiallyRefunded,
+		OrderStatusFullyRefunded,
+		"ON_HOLD",
+		"",
 	}
 }
 
 func allPaymentStatuses() []PaymentStatus {
 	return []PaymentStatus{
-		PaymentStatusPending, PaymentStatusAuthorized, PaymentStatusCancelled, PaymentStatusProcessed, PaymentStatusFailed, "ON_HOLD",
+		PaymentStatusPending,
+		PaymentStatusAuthorized,
+		PaymentStatusCancelled,
+		PaymentStatusProcessed,
+		PaymentStatusFailed,
+		"ON_HOLD",
 	}
 }
 
@@ -56,14 +71,21 @@ func allEntries(held int64) [][]CaptureData {
 	}
 }
 
-// allPayments are the payments of held, one for each of their statuses and capture data, paid in rupees or by a foreign card.
+// allPayments are the payments of held, one for each of their statuses and
+// capture data, paid in rupees or by a foreign card.
 func allPayments(held int64) []Payment {
 	var all []Payment
 	for _, status := range allPaymentStatuses() {
 		for _, entries := range allEntries(held) {
-			all = append(all,
+			all = append(
+				all,
 				Payment{Status: status, PaymentAmount: INR(held), CaptureData: entries},
-				Payment{Status: status, PaymentAmount: Amount{Value: held / 80, Currency: "USD"}, BaseAmount: INR(held), CaptureData: entries},
+				Payment{
+					Status:        status,
+					PaymentAmount: Amount{Value: held / 80, Currency: "USD"},
+					BaseAmount:    INR(held),
+					CaptureData:   entries,
+				},
 				Payment{Status: status, PaymentAmount: Amount{Value: held, Currency: "USD"}, CaptureData: entries},
 			)
 		}
@@ -71,8 +93,9 @@ func allPayments(held int64) []Payment {
 	return all
 }
 
-// forEachCapturable calls visit with orders of every status, of none, one and two payments: 300 from points and 700 from a card. Beside a card that has all of
-// allEntries, points have those that are well formed.
+// forEachCapturable calls visit with orders of every status, of none, one and
+// two payments: 300 from points and 700 from a card. Beside a card that has all
+// of allEntries, points have those that are well formed.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
 	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
@@ -96,7 +119,8 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// oracleCapture says the same as judgeCapture, in the words of the contract and by other means.
+// oracleCapture says the same as judgeCapture, in the words of the contract and
+// by other means.
 func oracleCapture(o *Order, reference string, amount Amount) verdict {
 	type entry struct {
 		CaptureData
@@ -114,7 +138,8 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 	}
 	onPendingOrFailed := func(e entry) bool { return e.payment.Status == "PENDING" || e.payment.Status == "FAILED" }
 	noData := len(mine)+len(others) == 0
-	// Unclear: PENDING, unknown status. Nothing is authorised in CREATED and ATTEMPTED.
+	// Unclear: PENDING, unknown status. Nothing is authorised in CREATED and
+	// ATTEMPTED.
 	switch o.Status {
 	case "CREATED", "ATTEMPTED":
 		if noData {
@@ -141,8 +166,12 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 		// Unclear: PROCESSED without capture data.
 		return verdictUnclear
 	case len(mine) == 0:
-		// Closed: captured under other references only. An entry on a PENDING or FAILED payment is not a capture, and one without a reference may be ours.
-		if slices.ContainsFunc(others, func(e entry) bool { return !onPendingOrFailed(e) && e.MerchantCaptureReference != "" }) {
+		// Closed: captured under other references only. An entry on a PENDING or
+		// FAILED payment is not a capture, and one without a reference may be ours.
+		if slices.ContainsFunc(
+			others,
+			func(e entry) bool { return !onPendingOrFailed(e) && e.MerchantCaptureReference != "" },
+		) {
 			return verdictClosed
 		}
 		return verdictUnclear
@@ -167,7 +196,8 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 	}
 	currency := mine[0].CaptureAmount.Currency
 	if amount != (Amount{}) {
-		// They add up over all payments to our amount; our reference with another amount is a conflict.
+		// They add up over all payments to our amount; our reference with another
+		// amount is a conflict.
 		switch {
 		case currency != amount.Currency:
 			return verdictUnclear
@@ -176,7 +206,8 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 		}
 		return less
 	}
-	// A full capture: no part of ours is below its own payment's amount in the same currency. Where that is not known, the order's amount has to do.
+	// A full capture: no part of ours is below its own payment's amount in the
+	// same currency. Where that is not known, the order's amount has to do.
 	unsized := false
 	for _, p := range o.Payments {
 		part, isOurs := int64(0), false
@@ -273,12 +304,17 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	}
 }
 
-// isUnderWay says whether a document that is unclear says that reading on will tell: the order is PENDING, or the capture is, ours or another's.
+// isUnderWay says whether a document that is unclear says that reading on will
+// tell: the order is PENDING, or the capture is, ours or another's.
 func isUnderWay(o *Order) bool {
 	switch o.Status {
 	case OrderStatusPending:
 		return true
-	case OrderStatusAuthorized, OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+	case OrderStatusAuthorized,
+		OrderStatusProcessed,
+		OrderStatusPartiallyCaptured,
+		OrderStatusPartiallyRefunded,
+		OrderStatusFullyRefunded:
 	default:
 		return false
 	}
@@ -295,7 +331,8 @@ func isUnderWay(o *Order) bool {
 	return isAnyPending && (isOursUnsettled || !isOurs)
 }
 
-// Neither pre_auth nor the order's type nor anything beside status, payments and the order's amount has a part in the verdict.
+// Neither pre_auth nor the order's type nor anything beside status, payments
+// and the order's amount has a part in the verdict.
 func TestJudgeCaptureIgnoresTheRest(t *testing.T) {
 	t.Parallel()
 	forEachCapturable(func(o *Order) {
@@ -328,28 +365,55 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		pending bool
 	}{
 		"published full capture": {
-			order: Order{Status: "PROCESSED", OrderAmount: INR(1100), Payments: []Payment{paid("PROCESSED", INR(1100), entry(ours, INR(1100)))}},
-			want:  verdictApplied,
+			order: Order{
+				Status:      "PROCESSED",
+				OrderAmount: INR(1100),
+				Payments:    []Payment{paid("PROCESSED", INR(1100), entry(ours, INR(1100)))},
+			},
+			want: verdictApplied,
 		},
 		"published partial capture": {
-			order:  Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
-			amount: INR(1200), want: verdictApplied,
+			order: Order{
+				Status:      "PARTIALLY_CAPTURED",
+				OrderAmount: INR(2000),
+				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))},
+			},
+			amount: INR(1200),
+			want:   verdictApplied,
 		},
 		"partial capture in an order that says PROCESSED": {
-			order:  Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
-			amount: INR(1200), want: verdictApplied,
+			order: Order{
+				Status:      "PROCESSED",
+				OrderAmount: INR(2000),
+				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))},
+			},
+			amount: INR(1200),
+			want:   verdictApplied,
 		},
 		"full capture asked, the reference took a part, the order says PROCESSED": {
-			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
-			want:  verdictConflict,
+			order: Order{
+				Status:      "PROCESSED",
+				OrderAmount: INR(2000),
+				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))},
+			},
+			want: verdictConflict,
 		},
 		"full capture asked, the reference took a part, since refunded": {
-			order: Order{Status: "FULLY_REFUNDED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))}},
-			want:  verdictConflict,
+			order: Order{
+				Status:      "FULLY_REFUNDED",
+				OrderAmount: INR(2000),
+				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))},
+			},
+			want: verdictConflict,
 		},
 		"another amount": {
-			order:  Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(2000)))}},
-			amount: INR(1200), want: verdictConflict,
+			order: Order{
+				Status:      "PROCESSED",
+				OrderAmount: INR(2000),
+				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(2000)))},
+			},
+			amount: INR(1200),
+			want:   verdictConflict,
 		},
 		"points and card in full": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(200), Payments: []Payment{
@@ -394,8 +458,12 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			want: verdictApplied,
 		},
 		"captured whole in an order that says PARTIALLY_CAPTURED": {
-			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(100), Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
-			want:  verdictUnclear,
+			order: Order{
+				Status:      "PARTIALLY_CAPTURED",
+				OrderAmount: INR(100),
+				Payments:    []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))},
+			},
+			want: verdictUnclear,
 		},
 		"foreign card, captured in its own currency": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
@@ -429,28 +497,90 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		},
 		"amounts beyond all bounds": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
-				paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))), paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))),
+				paid(
+					"PROCESSED",
+					INR(1000),
+					entry(ours, INR(math.MaxInt64)),
+				),
+				paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))),
 			}},
 			want: verdictUnclear,
 		},
-		"hold":                            {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("AUTHORIZED", INR(100), nil)}}, want: verdictOpen},
-		"hold after a failed attempt":     {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("FAILED", INR(100), nil), paid("AUTHORIZED", INR(100), nil)}}, want: verdictOpen},
-		"hold without payments":           {order: Order{Status: "AUTHORIZED"}, want: verdictOpen},
-		"paid without capture data":       {order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}}, want: verdictUnclear},
-		"captured under another one":      {order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), entry(theirs, INR(100)))}}, want: verdictClosed},
-		"another one's capture failed":    {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100))), paid("AUTHORIZED", INR(100), nil)}}, want: verdictUnclear},
-		"another one's capture under way": {order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("PENDING", INR(100), entry(theirs, INR(100)))}}, want: verdictUnclear, pending: true},
-		"our capture under way":           {order: Order{Status: "PROCESSED", Payments: []Payment{paid("PENDING", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear, pending: true},
-		"our capture failed":              {order: Order{Status: "PROCESSED", Payments: []Payment{paid("FAILED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
-		"order under way":                 {order: Order{Status: "PENDING", Payments: []Payment{paid("PENDING", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear, pending: true},
-		"cancelled":                       {order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}}, want: verdictClosed},
-		"cancelled, with our capture":     {order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
-		"failed":                          {order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), nil)}}, want: verdictClosed},
-		"failed, with our capture":        {order: Order{Status: "FAILED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
-		"failed, with another's capture":  {order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100)))}}, want: verdictClosed},
-		"not paid":                        {order: Order{Status: "CREATED"}, want: verdictUnpaid},
-		"not paid, after an attempt":      {order: Order{Status: "ATTEMPTED", Payments: []Payment{paid("FAILED", INR(100), nil)}}, want: verdictUnpaid},
-		"status of tomorrow":              {order: Order{Status: "CAPTURED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}}, want: verdictUnclear},
+		"hold": {
+			order: Order{Status: "AUTHORIZED", Payments: []Payment{paid("AUTHORIZED", INR(100), nil)}},
+			want:  verdictOpen,
+		},
+		"hold after a failed attempt": {
+			order: Order{
+				Status:   "AUTHORIZED",
+				Payments: []Payment{paid("FAILED", INR(100), nil), paid("AUTHORIZED", INR(100), nil)},
+			},
+			want: verdictOpen,
+		},
+		"hold without payments": {order: Order{Status: "AUTHORIZED"}, want: verdictOpen},
+		"paid without capture data": {
+			order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}},
+			want:  verdictUnclear,
+		},
+		"captured under another one": {
+			order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), entry(theirs, INR(100)))}},
+			want:  verdictClosed,
+		},
+		"another one's capture failed": {
+			order: Order{
+				Status:   "AUTHORIZED",
+				Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100))), paid("AUTHORIZED", INR(100), nil)},
+			},
+			want: verdictUnclear,
+		},
+		"another one's capture under way": {
+			order:   Order{Status: "AUTHORIZED", Payments: []Payment{paid("PENDING", INR(100), entry(theirs, INR(100)))}},
+			want:    verdictUnclear,
+			pending: true,
+		},
+		"our capture under way": {
+			order:   Order{Status: "PROCESSED", Payments: []Payment{paid("PENDING", INR(100), entry(ours, INR(100)))}},
+			want:    verdictUnclear,
+			pending: true,
+		},
+		"our capture failed": {
+			order: Order{Status: "PROCESSED", Payments: []Payment{paid("FAILED", INR(100), entry(ours, INR(100)))}},
+			want:  verdictUnclear,
+		},
+		"order under way": {
+			order:   Order{Status: "PENDING", Payments: []Payment{paid("PENDING", INR(100), entry(ours, INR(100)))}},
+			want:    verdictUnclear,
+			pending: true,
+		},
+		"cancelled": {
+			order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}},
+			want:  verdictClosed,
+		},
+		"cancelled, with our capture": {
+			order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
+			want:  verdictUnclear,
+		},
+		"failed": {
+			order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), nil)}},
+			want:  verdictClosed,
+		},
+		"failed, with our capture": {
+			order: Order{Status: "FAILED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
+			want:  verdictUnclear,
+		},
+		"failed, with another's capture": {
+			order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100)))}},
+			want:  verdictClosed,
+		},
+		"not paid": {order: Order{Status: "CREATED"}, want: verdictUnpaid},
+		"not paid, after an attempt": {
+			order: Order{Status: "ATTEMPTED", Payments: []Payment{paid("FAILED", INR(100), nil)}},
+			want:  verdictUnpaid,
+		},
+		"status of tomorrow": {
+			order: Order{Status: "CAPTURED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
+			want:  verdictUnclear,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -462,7 +592,8 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 	}
 }
 
-// Where the document has nothing to go by, the reason says so: it is what the merchant reads in an unknown outcome.
+// Where the document has nothing to go by, the reason says so: it is what the
+// merchant reads in an unknown outcome.
 func TestJudgeCaptureSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for _, status := range []OrderStatus{OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded} {
@@ -473,11 +604,15 @@ func TestJudgeCaptureSaysWhatIsMissing(t *testing.T) {
 func TestJudgeCancel(t *testing.T) {
 	t.Parallel()
 	want := map[OrderStatus]verdict{
-		"CANCELLED":  verdictApplied,
-		"AUTHORIZED": verdictOpen,
-		"CREATED":    verdictUnpaid, "ATTEMPTED": verdictUnpaid,
-		"PROCESSED": verdictClosed, "PARTIALLY_CAPTURED": verdictClosed, "PARTIALLY_REFUNDED": verdictClosed, "FULLY_REFUNDED": verdictClosed,
-		"FAILED": verdictClosed,
+		"CANCELLED":          verdictApplied,
+		"AUTHORIZED":         verdictOpen,
+		"CREATED":            verdictUnpaid,
+		"ATTEMPTED":          verdictUnpaid,
+		"PROCESSED":          verdictClosed,
+		"PARTIALLY_CAPTURED": verdictClosed,
+		"PARTIALLY_REFUNDED": verdictClosed,
+		"FULLY_REFUNDED":     verdictClosed,
+		"FAILED":             verdictClosed,
 	}
 	forEachCapturable(func(o *Order) {
 		if len(o.Payments) > 1 {
@@ -499,7 +634,12 @@ func refundDocuments() []Order {
 				for _, parentID := range []string{parent, "v1-other", ""} {
 					for _, amount := range []Amount{INR(500), INR(499), INR(501), INR(0), {500, "USD"}, {500, ""}, {}} {
 						all = append(all, Order{
-							OrderID: "v1-r", Type: typ, Status: status, MerchantOrderReference: reference, ParentOrderID: parentID, OrderAmount: amount,
+							OrderID:                "v1-r",
+							Type:                   typ,
+							Status:                 status,
+							MerchantOrderReference: reference,
+							ParentOrderID:          parentID,
+							OrderAmount:            amount,
 						})
 					}
 				}
@@ -510,7 +650,8 @@ func refundDocuments() []Order {
 }
 
 func oracleRefund(r Order) verdict {
-	complete := r.Type != "" && r.Status != "" && r.MerchantOrderReference != "" && r.OrderAmount.Value != 0 && r.OrderAmount.Currency != ""
+	complete := r.Type != "" && r.Status != "" && r.MerchantOrderReference != "" && r.OrderAmount.Value != 0 &&
+		r.OrderAmount.Currency != ""
 	if !complete || r.MerchantOrderReference != "refund-1" {
 		return verdictUnclear
 	}
@@ -538,7 +679,13 @@ func TestJudgeRefund(t *testing.T) {
 	}
 	require.Len(t, verdicts, 4)
 	for _, status := range []OrderStatus{"CREATED", "PENDING", "PROCESSED"} {
-		r := Order{Type: "REFUND", Status: status, MerchantOrderReference: "refund-1", ParentOrderID: parent, OrderAmount: INR(500)}
+		r := Order{
+			Type:                   "REFUND",
+			Status:                 status,
+			MerchantOrderReference: "refund-1",
+			ParentOrderID:          parent,
+			OrderAmount:            INR(500),
+		}
 		require.Equal(t, verdictApplied, judgeRefund(&r, parent, "refund-1", INR(500)).verdict, "%s", status)
 	}
 }
@@ -570,7 +717,12 @@ func TestRefundIn(t *testing.T) {
 		for i, status := range order {
 			refunds = append(refunds, refund(fmt.Sprint("v1-", i), "refund-1", status))
 		}
-		require.Equal(t, OrderStatusProcessed, find(refunds...).Status, "a refund that did not fail counts before one that did")
+		require.Equal(
+			t,
+			OrderStatusProcessed,
+			find(refunds...).Status,
+			"a refund that did not fail counts before one that did",
+		)
 	}
 	require.Equal(t, OrderStatusFailed, find(refund("v1-r", "refund-1", "FAILED")).Status)
 
@@ -588,7 +740,10 @@ func TestJudgeOrder(t *testing.T) {
 					for _, wanted := range []bool{true, false} {
 						for _, status := range allOrderStatuses() {
 							o := &Order{Type: typ, MerchantOrderReference: reference, OrderAmount: amount, PreAuth: held, Status: status}
-							f := judgeOrder(o, &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: wanted})
+							f := judgeOrder(
+								o,
+								&CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: wanted},
+							)
 							want := verdictConflict
 							switch {
 							case typ != "" && typ != "CHARGE":
@@ -607,7 +762,8 @@ func TestJudgeOrder(t *testing.T) {
 	}
 }
 
-// If refund references should turn out not to be unique, one constant stops refunds from being sent again.
+// If refund references should turn out not to be unique, one constant stops
+// refunds from being sent again.
 func TestNotResendable(t *testing.T) {
 	t.Parallel()
 	for _, resendable := range []bool{true, false} {
@@ -624,10 +780,18 @@ func TestNotResendable(t *testing.T) {
 			default:
 				body = `{"data":{"order_id":"` + parent + `","status":"PROCESSED"}}`
 			}
-			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+			return &http.Response{
+				StatusCode: status,
+				Header:     http.Header{},
+				Body:       io.NopCloser(strings.NewReader(body)),
+				Request:    r,
+			}, nil
 		})
-		c, err := NewClient(Credentials{ClientID: "id", ClientSecret: "secret"}, WithHTTPClient(&http.Client{Transport: transport}),
-			WithRetry(RetryPolicy{MaxAttempts: 3, MinDelay: 1, MaxDelay: 1}))
+		c, err := NewClient(
+			Credentials{ClientID: "id", ClientSecret: "secret"},
+			WithHTTPClient(&http.Client{Transport: transport}),
+			WithRetry(RetryPolicy{MaxAttempts: 3, MinDelay: 1, MaxDelay: 1}),
+		)
 		require.NoError(t, err)
 		req := &RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: INR(500)}
 		write, err := c.p.newCall(t.Context(), opRefund, "/api/pay/v1/refunds/"+parent, parent, req, req.check(), nil)

@@ -8,15 +8,20 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// settleWindow is how long an unsettled write is read again when the caller's context has no deadline.
+// settleWindow is how long an unsettled write is read again when the caller's
+// context has no deadline.
 const settleWindow = 60 * time.Second
 
-// refundReferenceIsUnique says that Plural carries out one refund per reference, as it documents. It makes it safe to send a refund again whose answer
-// was lost and which the books do not show. If Plural should turn out not to, refunds stop repeating by setting this to false.
+// refundReferenceIsUnique says that Plural carries out one refund per
+// reference, as it documents. It makes it safe to send a refund again whose
+// answer was lost and which the books do not show. If Plural should turn out
+// not to, refunds stop repeating by setting this to false.
 const refundReferenceIsUnique = true
 
-// settlement carries a write through: it sends, and when the answer leaves anything open it asks the books, until they tell what became of the write or
-// attempts and time run out. It returns nil only for a write that the books show as carried out.
+// settlement carries a write through: it sends, and when the answer leaves
+// anything open it asks the books, until they tell what became of the write or
+// attempts and time run out. It returns nil only for a write that the books
+// show as carried out.
 type settlement struct {
 	write      *call
 	orderID    string
@@ -99,9 +104,13 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 
 // read looks at the books until they settle the matter.
 //
-// After a try that may have been carried out, books that read open count at once: sending again is safe. After a rejection they contradict it or are behind,
-// so that the rejection is believed only after as many looks in a row that find the write not carried out. What is under way is looked at until time runs out,
-// what is otherwise unclear a few times, and so is an answer that cannot be used; a server that does not answer has been asked often enough by one look.
+// After a try that may have been carried out, books that read open count at
+// once: sending again is safe. After a rejection they contradict it or are
+// behind, so that the rejection is believed only after as many looks in a row
+// that find the write not carried out. What is under way is looked at until
+// time runs out, what is otherwise unclear a few times, and so is an answer
+// that cannot be used; a server that does not answer has been asked often
+// enough by one look.
 func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	window := ctx
 	_, isBounded := ctx.Deadline()
@@ -148,7 +157,8 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	return b
 }
 
-// pause waits before look number n+1: as long as the policy says, but no longer than half of the time left, so that the last look is near the end of it.
+// pause waits before look number n+1: as long as the policy says, but no longer
+// than half of the time left, so that the last look is near the end of it.
 func (s *settlement) pause(window context.Context, n int) bool {
 	policy := s.write.p.cfg.retry
 	wait := policy.Backoff(n)
@@ -158,7 +168,8 @@ func (s *settlement) pause(window context.Context, n int) bool {
 	return retry.Wait(window, wait)
 }
 
-// isExhausted says whether a look failed in a way that it has repeated by itself as often as allowed.
+// isExhausted says whether a look failed in a way that it has repeated by
+// itself as often as allowed.
 func isExhausted(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Retryable()
@@ -173,7 +184,13 @@ func rejection(class class, failure *Error) error {
 
 func (s *settlement) ruledOut(o *Order, f finding, cause error) error {
 	return &StateError{
-		Op: s.write.op.op(), OrderID: s.orderID, Reference: s.reference, Order: o, Reason: f.reason, Err: cause, reused: f.verdict == verdictConflict,
+		Op:        s.write.op.op(),
+		OrderID:   s.orderID,
+		Reference: s.reference,
+		Order:     o,
+		Reason:    f.reason,
+		Err:       cause,
+		reused:    f.verdict == verdictConflict,
 	}
 }
 
@@ -188,8 +205,13 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	return &OutcomeUnknownError{Op: s.write.op.op(), OrderID: s.orderID, Reference: s.reference, Last: b.order, Err: err}
 }
 
-// lookAtOrder is the look at the books of a capture or a cancel: the order itself.
-func lookAtOrder(write *call, orderID string, judge func(*Order) finding) func(context.Context) (*Order, finding, error) {
+// lookAtOrder is the look at the books of a capture or a cancel: the order
+// itself.
+func lookAtOrder(
+	write *call,
+	orderID string,
+	judge func(*Order) finding,
+) func(context.Context) (*Order, finding, error) {
 	read := write.p.reading(write, opGetOrder, pathOfOrder(orderID), orderID, decodeOrderOf(orderID))
 	return func(ctx context.Context) (*Order, finding, error) {
 		o, err := read(ctx)

@@ -196,7 +196,11 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 		each(t, func(t *testing.T, d *desk, w write) {
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.ServerErrorBeforeApply, pluraltest.ResetBeforeApply)
-			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), pluraltest.ServerErrorBeforeApply, pluraltest.ResetBeforeApply)
+			d.srv.Inject(
+				pluraltest.On(pluraltest.OpOrdersGetByReference),
+				pluraltest.ServerErrorBeforeApply,
+				pluraltest.ResetBeforeApply,
+			)
 			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv), plural.WithoutRetry()).err)
 		})
 	})
@@ -219,7 +223,8 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 	}
 }
 
-// A request that did not go out, or was turned away for now, is an error like any other.
+// A request that did not go out, or was turned away for now, is an error like
+// any other.
 func TestNothingReachedIsNotUnknown(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk, w write) {
@@ -256,21 +261,27 @@ func TestNothingReachedIsNotUnknown(t *testing.T) {
 	})
 }
 
-// After a try that may have arrived, a request that did not go out says nothing about the one before.
+// After a try that may have arrived, a request that did not go out says nothing
+// about the one before.
 func TestNotSentAfterAmbiguous(t *testing.T) {
 	t.Parallel()
 	for name, then := range map[string]pluraltest.Fault{"refused": pluraltest.Refuse, "rate limited": pluraltest.RateLimited} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, d *desk, w write) {
-				d.srv.Inject(pluraltest.On(w.op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)}, repeated(then, 3)...)...)
+				d.srv.Inject(
+					pluraltest.On(w.op),
+					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)}, repeated(then, 3)...)...)
 				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				d.srv.Flush()
 				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
 			})
 			each(t, func(t *testing.T, d *desk, w write) {
-				// It arrives while the repeats do not get through: the look after the last of them finds it.
-				d.srv.Inject(pluraltest.On(w.op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Nanosecond)}, repeated(then, 3)...)...)
+				// It arrives while the repeats do not get through: the look after the last
+				// of them finds it.
+				d.srv.Inject(
+					pluraltest.On(w.op),
+					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Nanosecond)}, repeated(then, 3)...)...)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.StaleRead)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), pluraltest.StaleRead)
 				require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
@@ -281,7 +292,11 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 
 func TestPendingResultIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	holds := []write{{op: pluraltest.OpCapturesCreate}, {op: pluraltest.OpCapturesCreate, amount: partAmount}, {op: pluraltest.OpCancelsCreate}}
+	holds := []write{
+		{op: pluraltest.OpCapturesCreate},
+		{op: pluraltest.OpCapturesCreate, amount: partAmount},
+		{op: pluraltest.OpCancelsCreate},
+	}
 	never := pluraltest.PendingResult.After(1000 * time.Hour)
 	tests := map[string]struct {
 		fault   pluraltest.Fault
@@ -291,15 +306,37 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 		cause   error
 		fails   bool
 	}{
-		"done after a while":       {fault: pluraltest.PendingResult.After(20 * time.Second), most: 30 * time.Second},
-		"done after many reads":    {fault: pluraltest.PendingResult.AfterReads(9), most: time.Minute},
-		"failed after a while":     {fault: pluraltest.PendingThenFailed.After(20 * time.Second), most: 30 * time.Second, fails: true},
-		"never, without deadline":  {fault: never, most: time.Minute, unknown: true},
-		"never, until a deadline":  {fault: never, bound: timeout(3 * time.Minute), most: 3 * time.Minute, unknown: true},
-		"late, before a deadline":  {fault: pluraltest.PendingResult.After(2 * time.Minute), bound: timeout(3 * time.Minute), most: 130 * time.Second},
-		"never, until a cancel":    {fault: never, bound: cancelled(10 * time.Second), most: 10 * time.Second, unknown: true, cause: context.Canceled},
-		"never, short deadline":    {fault: never, bound: timeout(time.Second), most: time.Second, unknown: true},
-		"done after a lost answer": {fault: pluraltest.Fault{Name: "lost", Effect: pluraltest.ApplyPending, Answer: pluraltest.AnswerReset, Delay: 20 * time.Second}, most: 30 * time.Second},
+		"done after a while":    {fault: pluraltest.PendingResult.After(20 * time.Second), most: 30 * time.Second},
+		"done after many reads": {fault: pluraltest.PendingResult.AfterReads(9), most: time.Minute},
+		"failed after a while": {
+			fault: pluraltest.PendingThenFailed.After(20 * time.Second),
+			most:  30 * time.Second,
+			fails: true,
+		},
+		"never, without deadline": {fault: never, most: time.Minute, unknown: true},
+		"never, until a deadline": {fault: never, bound: timeout(3 * time.Minute), most: 3 * time.Minute, unknown: true},
+		"late, before a deadline": {
+			fault: pluraltest.PendingResult.After(2 * time.Minute),
+			bound: timeout(3 * time.Minute),
+			most:  130 * time.Second,
+		},
+		"never, until a cancel": {
+			fault:   never,
+			bound:   cancelled(10 * time.Second),
+			most:    10 * time.Second,
+			unknown: true,
+			cause:   context.Canceled,
+		},
+		"never, short deadline": {fault: never, bound: timeout(time.Second), most: time.Second, unknown: true},
+		"done after a lost answer": {
+			fault: pluraltest.Fault{
+				Name:   "lost",
+				Effect: pluraltest.ApplyPending,
+				Answer: pluraltest.AnswerReset,
+				Delay:  20 * time.Second,
+			},
+			most: 30 * time.Second,
+		},
 	}
 	for name, test := range tests {
 		for _, w := range holds {
@@ -345,7 +382,8 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A look that is under way when the minute is over is cut off, which is no end of the caller's context.
+// A look that is under way when the minute is over is cut off, which is no end
+// of the caller's context.
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -376,7 +414,8 @@ func cancelled(after time.Duration) func(context.Context) (context.Context, cont
 	}
 }
 
-// A refund that the bank has yet to carry out is accepted, which is what was asked for.
+// A refund that the bank has yet to carry out is accepted, which is what was
+// asked for.
 func TestPendingRefundIsAccepted(t *testing.T) {
 	t.Parallel()
 	for name, faults := range map[string][]pluraltest.Fault{
@@ -414,7 +453,8 @@ func TestFailedResults(t *testing.T) {
 	})
 }
 
-// deadlines leave time to ask what became of the one try that there is time for.
+// deadlines leave time to ask what became of the one try that there is time
+// for.
 func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []time.Duration{400 * time.Millisecond, 3 * time.Second, 8 * time.Second, 12 * time.Second} {
@@ -457,7 +497,9 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 	each(t, func(t *testing.T, d *desk, w write) {
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.Match{Op: pluraltest.OpOrdersGet}, repeated(pluraltest.ServerErrorBeforeApply, 4)...)
-		d.srv.Inject(pluraltest.Match{Op: pluraltest.OpOrdersGetByReference}, repeated(pluraltest.ServerErrorBeforeApply, 4)...)
+		d.srv.Inject(
+			pluraltest.Match{Op: pluraltest.OpOrdersGetByReference},
+			repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		c := newClient(t, d.srv)
 		o := d.agrees(t.Context(), w, c)
 		unknown := unknownError(t, o.err)
@@ -470,7 +512,8 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 	})
 }
 
-// An answer of the books that cannot be used is an unclear look, and there is another one.
+// An answer of the books that cannot be used is an unclear look, and there is
+// another one.
 func TestUnusableLooksAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -573,7 +616,12 @@ func TestIdempotentByReference(t *testing.T) {
 func TestConcurrentCallsOfOneReference(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk, w write) {
-		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply, pluraltest.ServerErrorBeforeApply)
+		d.srv.Inject(
+			pluraltest.On(w.op),
+			pluraltest.ResetBeforeApply,
+			pluraltest.ResetAfterApply,
+			pluraltest.ServerErrorBeforeApply,
+		)
 		results := make(chan error)
 		clients := []*plural.Client{newClient(t, d.srv), newClient(t, d.srv)}
 		for i := range 8 {
@@ -709,7 +757,12 @@ func TestRejections(t *testing.T) {
 						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 						defer cancel()
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
-						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.NoFault, pluraltest.SlowHeaders.After(4900*time.Millisecond), pluraltest.HangBeforeApply)
+						d.srv.Inject(
+							pluraltest.On(pluraltest.OpOrdersGet),
+							pluraltest.NoFault,
+							pluraltest.SlowHeaders.After(4900*time.Millisecond),
+							pluraltest.HangBeforeApply,
+						)
 						requireUnknown(t, d.agrees(ctx, w, newClient(t, d.srv)).err)
 						d.srv.ClearFaults()
 					})
@@ -726,7 +779,8 @@ func amountFor(op string) int64 {
 	return partAmount
 }
 
-// The looks that let a rejection stand have to be in a row: one stale look among others that tell of a capture under way is not enough.
+// The looks that let a rejection stand have to be in a row: one stale look
+// among others that tell of a capture under way is not enough.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -736,13 +790,17 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 		defer cancel()
 		requireUnknown(t, d.agrees(short, w, newClient(t, d.srv)).err)
 
-		// Called again: rejected, and seen PENDING for so long that no look is left, then once as it was before.
-		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
+		// Called again: rejected, and seen PENDING for so long that no look is left,
+		// then once as it was before.
+		d.srv.Inject(
+			pluraltest.On(pluraltest.OpOrdersGet),
+			append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
 		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 	})
 }
 
-// requireLastCause checks what an unknown outcome's cause is. It matches no sentinel: what the server said last is no verdict.
+// requireLastCause checks what an unknown outcome's cause is. It matches no
+// sentinel: what the server said last is no verdict.
 func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	t.Helper()
 	var last *plural.Error
@@ -752,7 +810,8 @@ func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	require.NotErrorIs(t, err, plural.ErrOperationNotAllowed)
 }
 
-// The rejection that led to the look comes with the finding; after an ambiguous try there is none that counts.
+// The rejection that led to the look comes with the finding; after an ambiguous
+// try there is none that counts.
 func TestRuledOutAndRejected(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -781,7 +840,8 @@ func TestDuplicateOverOpenBooksIsUnknown(t *testing.T) {
 	})
 }
 
-// Nothing is authorised, so that nothing can have been carried out; but what was lost may still arrive after the payer has paid.
+// Nothing is authorised, so that nothing can have been carried out; but what
+// was lost may still arrive after the payer has paid.
 func TestUnpaidOrders(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate} {
@@ -809,7 +869,12 @@ func TestUnpaidOrders(t *testing.T) {
 
 func TestParentOrderIDAbsent(t *testing.T) {
 	t.Parallel()
-	absent := []pluraltest.Fault{pluraltest.ParentAbsent, pluraltest.ParentAbsent, pluraltest.ParentAbsent, pluraltest.ParentAbsent}
+	absent := []pluraltest.Fault{
+		pluraltest.ParentAbsent,
+		pluraltest.ParentAbsent,
+		pluraltest.ParentAbsent,
+		pluraltest.ParentAbsent,
+	}
 	t.Run("in the answer", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
@@ -849,7 +914,10 @@ func TestParentOrderIDAbsent(t *testing.T) {
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
-			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), pluraltest.StatusFault(422, "ORDER_NOT_FOUND", pluraltest.ApplyNow))
+			d.srv.Inject(
+				pluraltest.On(pluraltest.OpOrdersGetByReference),
+				pluraltest.StatusFault(422, "ORDER_NOT_FOUND", pluraltest.ApplyNow),
+			)
 			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 			require.Equal(t, 1, w.touches(d.srv))
 		})
@@ -916,7 +984,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// The older answer to a refund is the parent with the refund inside, under other names.
+// The older answer to a refund is the parent with the refund inside, under
+// other names.
 func TestLegacyRefundShape(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -940,9 +1009,14 @@ func TestLegacyRefundShape(t *testing.T) {
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
 			legacy := rewriting(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
-				return map[string]any{"refunds": []any{map[string]any{
-					"merchant_refund_reference": w.reference, "refund_id": data["order_id"], "status": data["status"], "refund_amount": data["order_amount"],
-				}}}
+				return map[string]any{"refunds": []any{
+					map[string]any{
+						"merchant_refund_reference": w.reference,
+						"refund_id":                 data["order_id"],
+						"status":                    data["status"],
+						"refund_amount":             data["order_amount"],
+					},
+				}}
 			})
 			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv, legacy)).err)
 			require.Equal(t, 1, w.touches(d.srv))
@@ -1003,8 +1077,10 @@ func TestCaptureDataAbsent(t *testing.T) {
 	})
 }
 
-// A wait that the server asks for and that is too long ends the repeating, not the asking.
-// A capture entry without a reference may be ours, so that it neither closes the books nor makes a conflict: its like is read until time runs out.
+// A wait that the server asks for and that is too long ends the repeating, not
+// the asking. A capture entry without a reference may be ours, so that it
+// neither closes the books nor makes a conflict: its like is read until time
+// runs out.
 func TestCaptureDataWithoutAReference(t *testing.T) {
 	t.Parallel()
 	entries := func(data map[string]any, change func(payment map[string]any)) any {
@@ -1034,7 +1110,16 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 		inBubble(t, func(t *testing.T, d *desk) {
 			for _, amount := range []int64{0, partAmount, cardAmount} {
 				w := d.ready(pluraltest.OpCapturesCreate, amount)
-				o := d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, pluraltest.OpCapturesCreate, nameless), rewriting(t, pluraltest.OpOrdersGet, nameless)))
+				o := d.agrees(
+					t.Context(),
+					w,
+					newClient(
+						t,
+						d.srv,
+						rewriting(t, pluraltest.OpCapturesCreate, nameless),
+						rewriting(t, pluraltest.OpOrdersGet, nameless),
+					),
+				)
 				requireUnknown(t, o.err)
 				require.ErrorContains(t, o.err, "the order does not say under which reference it was captured")
 				require.Equal(t, 1, w.touches(d.srv))
@@ -1051,7 +1136,8 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 	})
 }
 
-// What stands under the reference may be an order, or an earlier refund that FAILED. The parent knows of a refund that was carried out.
+// What stands under the reference may be an order, or an earlier refund that
+// FAILED. The parent knows of a refund that was carried out.
 func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	t.Parallel()
 	refund := func(id, reference, status string) string {
@@ -1060,7 +1146,10 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	}
 	order := func(refunds ...string) string {
 		return `{"order_id":"v1-p","type":"CHARGE","status":"PARTIALLY_REFUNDED","merchant_order_reference":"order-1","order_amount":{"value":1000,"currency":"INR"},` +
-			`"refunds":[` + strings.Join(refunds, ",") + `]}`
+			`"refunds":[` + strings.Join(
+			refunds,
+			",",
+		) + `]}`
 	}
 	tests := map[string]struct {
 		reference           string
@@ -1069,13 +1158,27 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 		is                  error
 	}{
 		"an earlier one FAILED": {
-			"refund-1", refund("v1-r1", "refund-1", "FAILED"), order(refund("v1-r1", "refund-1", "FAILED"), refund("v1-r2", "refund-1", "PROCESSED")), "v1-r2", nil,
+			"refund-1",
+			refund("v1-r1", "refund-1", "FAILED"),
+			order(refund("v1-r1", "refund-1", "FAILED"), refund("v1-r2", "refund-1", "PROCESSED")),
+			"v1-r2",
+			nil,
 		},
 		"the order's own reference": {"order-1", order(), order(refund("v1-r1", "order-1", "PROCESSED")), "v1-r1", nil},
 		"both FAILED": {
-			"refund-1", refund("v1-r1", "refund-1", "FAILED"), order(refund("v1-r1", "refund-1", "FAILED")), "", plural.ErrOperationNotAllowed,
+			"refund-1",
+			refund("v1-r1", "refund-1", "FAILED"),
+			order(refund("v1-r1", "refund-1", "FAILED")),
+			"",
+			plural.ErrOperationNotAllowed,
 		},
-		"the parent has none":       {"refund-1", refund("v1-r1", "refund-1", "FAILED"), order(), "", plural.ErrOperationNotAllowed},
+		"the parent has none": {
+			"refund-1",
+			refund("v1-r1", "refund-1", "FAILED"),
+			order(),
+			"",
+			plural.ErrOperationNotAllowed,
+		},
 		"an order's, and no refund": {"order-1", order(), order(), "", plural.ErrReferenceReused},
 	}
 	for name, test := range tests {
@@ -1091,7 +1194,13 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 					}
 					return answer(200, `{"data":`+test.parent+`}`), nil
 				}}
-				o, err := g.client(t).Refunds.Create(t.Context(), "v1-p", &plural.RefundRequest{MerchantOrderReference: test.reference, OrderAmount: plural.INR(400)})
+				o, err := g.client(
+					t,
+				).Refunds.Create(
+					t.Context(),
+					"v1-p",
+					&plural.RefundRequest{MerchantOrderReference: test.reference, OrderAmount: plural.INR(400)},
+				)
 				if test.want == "" {
 					requireRuledOut(t, err, test.is)
 					return
@@ -1103,7 +1212,8 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	}
 }
 
-// One attempt is one send of the write. The reads that settle it are repeated all the same.
+// One attempt is one send of the write. The reads that settle it are repeated
+// all the same.
 func TestOneAttemptStillSettles(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk, w write) {
@@ -1113,12 +1223,16 @@ func TestOneAttemptStillSettles(t *testing.T) {
 		}
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.On(read), repeated(pluraltest.ServerErrorBeforeApply, 3)...)
-		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))).err)
+		require.NoError(
+			t,
+			d.agrees(t.Context(), w, newClient(t, d.srv, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))).err,
+		)
 		require.Equal(t, 1, w.touches(d.srv))
 	})
 }
 
-// A success that carries a definitive code is that error, unless its data shows the write as carried out.
+// A success that carries a definitive code is that error, unless its data shows
+// the write as carried out.
 func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	t.Parallel()
 	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`
@@ -1134,7 +1248,13 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 				}
 				return answer(200, `{"data":`+open+`}`), nil
 			}}
-			_, err := g.client(t).Captures.Create(t.Context(), "v1-1", &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true})
+			_, err := g.client(
+				t,
+			).Captures.Create(
+				t.Context(),
+				"v1-1",
+				&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
+			)
 			if applied {
 				require.NoError(t, err)
 			} else {
@@ -1236,7 +1356,10 @@ func TestOrderCreateIsRepeatedAndCompared(t *testing.T) {
 		require.Equal(t, d.srv.OrdersByReference("order-1")[0].ID, dup.Order.OrderID)
 	}
 	lost := map[string]pluraltest.Fault{
-		"reset": pluraltest.ResetAfterApply, "hang": pluraltest.HangAfterApply, "500": pluraltest.ServerErrorAfterApply, "empty": pluraltest.EmptyOKAfterApply,
+		"reset":        pluraltest.ResetAfterApply,
+		"hang":         pluraltest.HangAfterApply,
+		"500":          pluraltest.ServerErrorAfterApply,
+		"empty":        pluraltest.EmptyOKAfterApply,
 		"error in 200": pluraltest.ErrorInOKAfterApply,
 	}
 	for mode, want := range map[pluraltest.DuplicateMode]result{
@@ -1379,7 +1502,11 @@ func TestOrderCreateRunsOut(t *testing.T) {
 			check: func(t *testing.T, err error) { t.Helper(); rejection(t, err, plural.CodeInvalidRequest) },
 		},
 		"lost, then rejected": {
-			faults: []pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour), pluraltest.StatusFault(400, "INVALID_REQUEST", pluraltest.ApplyNever)}, sends: 2,
+			faults: []pluraltest.Fault{
+				pluraltest.ApplyLateReset.After(time.Hour),
+				pluraltest.StatusFault(400, "INVALID_REQUEST", pluraltest.ApplyNever),
+			},
+			sends: 2,
 			check: func(t *testing.T, err error) { t.Helper(); requireUnknown(t, err) },
 		},
 	}
@@ -1403,7 +1530,11 @@ func TestOrderCreateLinkToAnotherOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk) {
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), pluraltest.NoFault)
-		elsewhere := rewriting(t, pluraltest.OpOrdersGetByReference, func(data map[string]any) any { data["order_id"] = "v1-elsewhere"; return data })
+		elsewhere := rewriting(
+			t,
+			pluraltest.OpOrdersGetByReference,
+			func(data map[string]any) any { data["order_id"] = "v1-elsewhere"; return data },
+		)
 		o, err := newClient(t, d.srv, elsewhere).Orders.Create(t.Context(), checkout(wholeAmount, true))
 		require.Nil(t, o)
 		unknown := unknownError(t, err)

@@ -23,11 +23,13 @@ const (
 	defaultTolerance = 5 * time.Minute
 )
 
-// Key is a secret that messages are signed with. Make one with [HexKey], [RawKey] or [Base64Key]; the zero Key is refused everywhere. A Key prints,
+// Key is a secret that messages are signed with. Make one with [HexKey],
+// [RawKey] or [Base64Key]; the zero Key is refused everywhere. A Key prints,
 // logs and encodes as a placeholder.
 type Key struct {
-	// Behind a function, as fmt cannot be stopped inside somebody's unexported field. It follows a pointer there, under a verb that does not fit;
-	// of a function it prints the address at most.
+	// Behind a function, as fmt cannot be stopped inside somebody's unexported
+	// field. It follows a pointer there, under a verb that does not fit; of a
+	// function it prints the address at most.
 	secret func() *keySecret
 }
 
@@ -36,16 +38,19 @@ type keySecret struct {
 	macs sync.Pool // of *macState
 }
 
-// macState is an HMAC that is used again and again, and the memory that has to live on the heap because it is passed to an interface.
+// macState is an HMAC that is used again and again, and the memory that has to
+// live on the heap because it is passed to an interface.
 type macState struct {
 	mac  hash.Hash
 	head []byte
 	sum  [sha256.Size]byte
 }
 
-// HexKey is the key whose bytes the secret spells in hex digits of either case, which is how Plural signs callbacks (pre-authorisation guide,
-// section 3.2). Every character has to be a hex digit, and they have to spell at least 8 bytes. As in the guide's own code, the last digit of an odd
-// number of them is ignored.
+// HexKey is the key whose bytes the secret spells in hex digits of either case,
+// which is how Plural signs callbacks (pre-authorisation guide, section 3.2).
+// Every character has to be a hex digit, and they have to spell at least 8
+// bytes. As in the guide's own code, the last digit of an odd number of them is
+// ignored.
 func HexKey(secret string) (Key, error) {
 	for i := range len(secret) {
 		if !isHexDigit(secret[i]) {
@@ -54,13 +59,19 @@ func HexKey(secret string) (Key, error) {
 	}
 	raw, err := hex.DecodeString(secret[:len(secret)&^1])
 	if err != nil || len(raw) < minHexKeyBytes {
-		return Key{}, fmt.Errorf("plural: hex key: at least %d bytes are needed, which is %d hex digits", minHexKeyBytes, 2*minHexKeyBytes)
+		return Key{}, fmt.Errorf(
+			"plural: hex key: at least %d bytes are needed, which is %d hex digits",
+			minHexKeyBytes,
+			2*minHexKeyBytes,
+		)
 	}
 	return newKey(raw)
 }
 
-// Base64Key is the key whose bytes the secret spells in standard, padded base64, with or without the prefix "whsec_". The dashboard shows webhook
-// secrets in this form too (Plural's webhook documentation, signature verification).
+// Base64Key is the key whose bytes the secret spells in standard, padded
+// base64, with or without the prefix "whsec_". The dashboard shows webhook
+// secrets in this form too (Plural's webhook documentation, signature
+// verification).
 func Base64Key(secret string) (Key, error) {
 	encoded := strings.TrimPrefix(secret, "whsec_")
 	raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
@@ -73,8 +84,10 @@ func Base64Key(secret string) (Key, error) {
 	return newKey(raw)
 }
 
-// RawKey is the key whose bytes are the characters of the secret, which is how the published webhook example uses it (Plural's webhook documentation,
-// signature verification). White space and unprintable characters are refused: they come from a file or a clipboard, not from Plural.
+// RawKey is the key whose bytes are the characters of the secret, which is how
+// the published webhook example uses it (Plural's webhook documentation,
+// signature verification). White space and unprintable characters are refused:
+// they come from a file or a clipboard, not from Plural.
 func RawKey(secret string) (Key, error) {
 	for _, r := range secret {
 		if r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -87,8 +100,11 @@ func RawKey(secret string) (Key, error) {
 	return newKey([]byte(secret))
 }
 
-// Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of Plural's pre-authorisation guide, section 3.2. It is for programs that sign, such
-// as a test of one's own; to check what comes in there is [Verifier]. It is "" for the zero Key, so never compare its result with anything that may be empty.
+// Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of
+// Plural's pre-authorisation guide, section 3.2. It is for programs that sign,
+// such as a test of one's own; to check what comes in there is [Verifier]. It
+// is "" for the zero Key, so never compare its result with anything that may be
+// empty.
 func Sign(message []byte, key Key) string {
 	if key.isZero() {
 		return ""
@@ -97,8 +113,10 @@ func Sign(message []byte, key Key) string {
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
-// Verifier checks the signatures of callbacks and webhooks. It needs no [Client], does not change after construction and is safe for concurrent use.
-// A nil or zero Verifier refuses everything. A Verifier prints, logs and encodes without its keys.
+// Verifier checks the signatures of callbacks and webhooks. It needs no
+// [Client], does not change after construction and is safe for concurrent use.
+// A nil or zero Verifier refuses everything. A Verifier prints, logs and
+// encodes without its keys.
 type Verifier struct {
 	config *verifierConfig
 }
@@ -113,12 +131,17 @@ type verifierConfig struct {
 // VerifierOption changes how a [Verifier] checks.
 type VerifierOption func(*verifierConfig) error
 
-// NewVerifier makes a Verifier for the secret that Plural gave the merchant. Callbacks are checked with its hex form ([HexKey]). Webhooks are checked
-// with its hex form, if it has one, and with its characters ([RawKey]): Plural's documents leave open which of the two signs them.
+// NewVerifier makes a Verifier for the secret that Plural gave the merchant.
+// Callbacks are checked with its hex form ([HexKey]). Webhooks are checked with
+// its hex form, if it has one, and with its characters ([RawKey]): Plural's
+// documents leave open which of the two signs them.
 //
-// A secret that is not hex is an error, unless [WithCallbackKeys] says what checks callbacks instead: a Verifier that silently refused every callback
-// would be found out in production. The secret may be "" when [WithCallbackKeys] or [WithWebhookKeys] is given; the family without keys then refuses
-// everything, so NewVerifier("", WithWebhookKeys(key)) is a Verifier for webhooks alone.
+// A secret that is not hex is an error, unless [WithCallbackKeys] says what
+// checks callbacks instead: a Verifier that silently refused every callback
+// would be found out in production. The secret may be "" when
+// [WithCallbackKeys] or [WithWebhookKeys] is given; the family without keys
+// then refuses everything, so NewVerifier("", WithWebhookKeys(key)) is a
+// Verifier for webhooks alone.
 func NewVerifier(secret string, opts ...VerifierOption) (*Verifier, error) {
 	config := &verifierConfig{tolerance: defaultTolerance, now: time.Now}
 	for _, opt := range opts {
@@ -163,7 +186,8 @@ func (c *verifierConfig) deriveKeys(secret string) error {
 	return nil
 }
 
-// WithCallbackKeys replaces the keys that callbacks are checked with, for secrets in another form and for rotation: any of them may match.
+// WithCallbackKeys replaces the keys that callbacks are checked with, for
+// secrets in another form and for rotation: any of them may match.
 func WithCallbackKeys(keys ...Key) VerifierOption {
 	return func(c *verifierConfig) (err error) {
 		c.callbackKeys, err = checkKeys("callback", keys)
@@ -171,7 +195,8 @@ func WithCallbackKeys(keys ...Key) VerifierOption {
 	}
 }
 
-// WithWebhookKeys replaces the keys that webhooks are checked with, for secrets in another form and for rotation: any of them may match.
+// WithWebhookKeys replaces the keys that webhooks are checked with, for secrets
+// in another form and for rotation: any of them may match.
 func WithWebhookKeys(keys ...Key) VerifierOption {
 	return func(c *verifierConfig) (err error) {
 		c.webhookKeys, err = checkKeys("webhook", keys)
@@ -179,9 +204,11 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 	}
 }
 
-// WithTolerance sets how far a webhook's timestamp may be from the clock, in the past and in the future: 5 minutes by default. It has to be positive.
+// WithTolerance sets how far a webhook's timestamp may be from the clock, in
+// the past and in the future: 5 minutes by default. It has to be positive.
 //
-// It is not known whether Plural stamps redeliveries anew. If it does not, the last one arrives about 28 hours after its timestamp: then use 29 hours
+// It is not known whether Plural stamps redeliveries anew. If it does not, the
+// last one arrives about 28 hours after its timestamp: then use 29 hours
 // together with a durable [Deduper], which is what keeps a replay out.
 func WithTolerance(tolerance time.Duration) VerifierOption {
 	return func(c *verifierConfig) error {
@@ -216,7 +243,8 @@ func checkKeys(family string, keys []Key) ([]Key, error) {
 	return append([]Key(nil), keys...), nil
 }
 
-// newKey also makes the first HMAC, because a build in FIPS 140-only mode panics on keys that are too short for it.
+// newKey also makes the first HMAC, because a build in FIPS 140-only mode
+// panics on keys that are too short for it.
 func newKey(raw []byte) (key Key, err error) {
 	defer func() {
 		if recover() != nil {
@@ -234,7 +262,8 @@ func (s *keySecret) newMAC() *macState {
 
 func (k Key) isZero() bool { return k.secret == nil }
 
-// mac is the HMAC-SHA256 of head and body. Head is copied, so that it may be on the caller's stack; only short, public texts belong there.
+// mac is the HMAC-SHA256 of head and body. Head is copied, so that it may be on
+// the caller's stack; only short, public texts belong there.
 func (k Key) mac(head, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
 	m, ok := secret.macs.Get().(*macState)

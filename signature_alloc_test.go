@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The race detector makes sync.Pool forget things at random, so this cannot be measured under it.
+// The race detector makes sync.Pool forget things at random, so this cannot be
+// measured under it.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {

@@ -27,7 +27,8 @@ import (
 
 const signatureSecret = "5eC0de00a1b2c3d4e5f60718293a4b5c"
 
-// naiveHMAC is HMAC-SHA256 as RFC 2104 spells it, so that the tests do not share an implementation with the code.
+// naiveHMAC is HMAC-SHA256 as RFC 2104 spells it, so that the tests do not
+// share an implementation with the code.
 func naiveHMAC(key, message []byte) []byte {
 	if len(key) > sha256.BlockSize {
 		sum := sha256.Sum256(key)
@@ -72,7 +73,8 @@ func readGolden(tb testing.TB, name string, into any) {
 	require.NoError(tb, json.Unmarshal(data, into))
 }
 
-// requireRefused says that err is of the kind, for the reason, and of no other kind.
+// requireRefused says that err is of the kind, for the reason, and of no other
+// kind.
 func requireRefused(tb testing.TB, err, kind error, reason plural.VerificationReason) {
 	tb.Helper()
 	require.ErrorIs(tb, err, kind)
@@ -212,7 +214,8 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 	}
 }
 
-// In FIPS 140-only mode the standard library panics on keys of less than 14 bytes. That mode is set for a process as a whole.
+// In FIPS 140-only mode the standard library panics on keys of less than 14
+// bytes. That mode is set for a process as a whole.
 func TestShortKeysInFIPSOnlyMode(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PLURAL_TEST_FIPS_ONLY") == "" {
@@ -282,7 +285,9 @@ func TestVerifierWithoutKeysRefusesEverything(t *testing.T) {
 			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonNoKeys)
 			_, err = v.VerifyCallbackRequest(formRequest(form.Encode()))
 			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonNoKeys)
-			_, err = v.VerifyCallbackJSON([]byte(`{"order_id":"v1-1","status":"PROCESSED","signature":"` + form.Get("signature") + `"}`))
+			_, err = v.VerifyCallbackJSON(
+				[]byte(`{"order_id":"v1-1","status":"PROCESSED","signature":"` + form.Get("signature") + `"}`),
+			)
 			requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonNoKeys)
 		})
 	}
@@ -309,7 +314,12 @@ func TestVerifierWithoutKeysRefusesEverything(t *testing.T) {
 func TestSecretWithCallbackKeysServesWebhooksAsItsCharacters(t *testing.T) {
 	t.Parallel()
 	const secret = "fgwei7egyhuggwp39w8rh"
-	v := mustVerifier(t, secret, plural.WithCallbackKeys(mustKey(t, plural.HexKey, signatureSecret)), plural.WithClock(webhookClock))
+	v := mustVerifier(
+		t,
+		secret,
+		plural.WithCallbackKeys(mustKey(t, plural.HexKey, signatureSecret)),
+		plural.WithClock(webhookClock),
+	)
 
 	header, body := signedWebhook([]byte(secret), webhookClock().Unix(), `{}`)
 	require.NoError(t, v.VerifyWebhookSignature(header, body))
@@ -419,7 +429,11 @@ func TestSecretsAreRedacted(t *testing.T) {
 	require.Equal(t, "plural.Verifier{}", fmt.Sprint(plural.Verifier{}))
 	asKey, err := json.Marshal(map[string]any{"key": rawKey, "verifier": v})
 	require.NoError(t, err)
-	require.JSONEq(t, `{"key":"plural.Key{REDACTED}","verifier":"plural.Verifier{1 callback keys, 2 webhook keys, tolerance 5m0s}"}`, string(asKey))
+	require.JSONEq(
+		t,
+		`{"key":"plural.Key{REDACTED}","verifier":"plural.Verifier{1 callback keys, 2 webhook keys, tolerance 5m0s}"}`,
+		string(asKey),
+	)
 	text, err := rawKey.MarshalText()
 	require.NoError(t, err)
 	require.Equal(t, "plural.Key{REDACTED}", string(text))
@@ -430,7 +444,8 @@ func TestSecretsAreRedacted(t *testing.T) {
 	require.Equal(t, rawKey.String(), rawKey.GoString())
 }
 
-// secretSpellings are the forms in which fmt would show the bytes of a raw and of a hex secret.
+// secretSpellings are the forms in which fmt would show the bytes of a raw and
+// of a hex secret.
 func secretSpellings(t *testing.T, raw, hexSecret string) []string {
 	t.Helper()
 	var all []string

@@ -18,7 +18,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// soakSeed is PLURAL_SEED, or one of today's. The seed decides what is done in which order and which fault each request meets.
+// soakSeed is PLURAL_SEED, or one of today's. The seed decides what is done in
+// which order and which fault each request meets.
 func soakSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -31,7 +32,8 @@ func soakSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// soakSize is how many writes a soak makes; a tenth of them without PLURAL_SOAK=full (`make soak`).
+// soakSize is how many writes a soak makes; a tenth of them without
+// PLURAL_SOAK=full (`make soak`).
 func soakSize(full int) int {
 	if isFullSoak() {
 		return full
@@ -46,7 +48,8 @@ const (
 	soakRate    = 0.45 // of the requests are faulted
 )
 
-// soak is a crowd of merchants' workers, each of them capturing, cancelling and refunding, some of them twice or against each other.
+// soak is a crowd of merchants' workers, each of them capturing, cancelling and
+// refunding, some of them twice or against each other.
 type soak struct {
 	srv     *pluraltest.Server
 	client  *plural.Client
@@ -61,7 +64,8 @@ type soaked struct {
 	rivals bool // others are about the same order or reference
 }
 
-// plan makes the orders, in the state that their writes need, and lists the writes.
+// plan makes the orders, in the state that their writes need, and lists the
+// writes.
 func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
 	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not what this is about
@@ -89,7 +93,10 @@ func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 			writes = []write{{pluraltest.OpRefundsCreate, id, reference, wholeAmount}}
 		case 5:
 			d.capture(id, "before", 0)
-			writes = []write{{pluraltest.OpRefundsCreate, id, reference, amount}, {pluraltest.OpRefundsCreate, id, reference + "-b", wholeAmount - amount}}
+			writes = []write{
+				{pluraltest.OpRefundsCreate, id, reference, amount},
+				{pluraltest.OpRefundsCreate, id, reference + "-b", wholeAmount - amount},
+			}
 		}
 		rivals := s.rivalry && random.IntN(8) == 0
 		if rivals && writes[0].op == pluraltest.OpCapturesCreate && random.IntN(2) == 0 {
@@ -138,10 +145,12 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	return wrong
 }
 
-// complaint lets a call of several that are the same say that it did not get through, though another did: the server was busy, or refused the token twice.
+// complaint lets a call of several that are the same say that it did not get
+// through, though another did: the server was busy, or refused the token twice.
 func (s *soak) complaint(w *soaked, what string) string {
 	var failed *plural.Error
-	if w.rivals && errors.As(w.err, &failed) && (failed.Retryable() || errors.Is(w.err, plural.ErrUnauthorized)) && w.effects(s.srv) == 1 {
+	if w.rivals && errors.As(w.err, &failed) && (failed.Retryable() || errors.Is(w.err, plural.ErrUnauthorized)) &&
+		w.effects(s.srv) == 1 {
 		return ""
 	}
 	return what
@@ -180,11 +189,17 @@ func (r soakResult) String() string {
 		r.total(), r.settled(), r.applied, r.ruledOut, r.rejected, r.notSent, r.unknown)
 }
 
-// soakFaults are all faults; late effects and pending results of several lengths.
+// soakFaults are all faults; late effects and pending results of several
+// lengths.
 func soakFaults() []pluraltest.Fault {
 	list := []pluraltest.Fault{
-		pluraltest.ApplyLate.After(100 * time.Millisecond), pluraltest.ApplyLateReset.After(20 * time.Second), pluraltest.ApplyLateTimedOut.After(time.Minute),
-		pluraltest.PendingResult.After(20 * time.Second), pluraltest.PendingResult.AfterReads(2),
+		pluraltest.ApplyLate.After(
+			100 * time.Millisecond,
+		),
+		pluraltest.ApplyLateReset.After(20 * time.Second),
+		pluraltest.ApplyLateTimedOut.After(time.Minute),
+		pluraltest.PendingResult.After(20 * time.Second),
+		pluraltest.PendingResult.AfterReads(2),
 	}
 	for _, f := range pluraltest.AllFaults() {
 		if f.Answer == pluraltest.AnswerHuge {
@@ -251,7 +266,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// The same over sockets, where time costs something: shorter delays, and no promise of how much is settled on a busy machine.
+// The same over sockets, where time costs something: shorter delays, and no
+// promise of how much is settled on a busy machine.
 func TestSoakOverTCP(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{"HTTP/1.1": nil, "HTTP/2 with TLS": {pluraltest.WithHTTP2()}} {

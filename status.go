@@ -1,6 +1,7 @@
 package plural
 
-// OrderType tells orders from refunds: in this API a refund is an order of type REFUND.
+// OrderType tells orders from refunds: in this API a refund is an order of type
+// REFUND.
 type OrderType string
 
 // The types of an order.
@@ -9,10 +10,12 @@ const (
 	OrderTypeRefund OrderType = "REFUND"
 )
 
-// OrderStatus is where an order stands. It is an open enum: a status that this package does not know is kept as it came.
+// OrderStatus is where an order stands. It is an open enum: a status that this
+// package does not know is kept as it came.
 type OrderStatus string
 
-// The statuses of an order. A refund, which is an order too, is CREATED, PENDING, PROCESSED or FAILED.
+// The statuses of an order. A refund, which is an order too, is CREATED,
+// PENDING, PROCESSED or FAILED.
 const (
 	OrderStatusCreated           OrderStatus = "CREATED"            // no payment yet
 	OrderStatusPending           OrderStatus = "PENDING"            // a payment is under way
@@ -29,15 +32,25 @@ const (
 // IsKnown says whether the status is one that this package has a constant for.
 func (s OrderStatus) IsKnown() bool {
 	switch s {
-	case OrderStatusCreated, OrderStatusPending, OrderStatusAttempted, OrderStatusAuthorized, OrderStatusProcessed, OrderStatusPartiallyCaptured,
-		OrderStatusCancelled, OrderStatusFailed, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+	case OrderStatusCreated,
+		OrderStatusPending,
+		OrderStatusAttempted,
+		OrderStatusAuthorized,
+		OrderStatusProcessed,
+		OrderStatusPartiallyCaptured,
+		OrderStatusCancelled,
+		OrderStatusFailed,
+		OrderStatusPartiallyRefunded,
+		OrderStatusFullyRefunded:
 		return true
 	}
 	return false
 }
 
-// IsTerminal says whether an order in this status never changes again: CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, it can
-// be refunded; a refund that is PROCESSED is at its end all the same. An unknown status is not terminal.
+// IsTerminal says whether an order in this status never changes again:
+// CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, it can be
+// refunded; a refund that is PROCESSED is at its end all the same. An unknown
+// status is not terminal.
 func (s OrderStatus) IsTerminal() bool {
 	switch s {
 	case OrderStatusCancelled, OrderStatusFailed, OrderStatusFullyRefunded:
@@ -50,7 +63,8 @@ func (s OrderStatus) IsTerminal() bool {
 // PaymentStatus is where one payment of an order stands. It is an open enum.
 type PaymentStatus string
 
-// The statuses of a payment. There is no status CAPTURED: a captured payment is PROCESSED, also after a partial capture.
+// The statuses of a payment. There is no status CAPTURED: a captured payment is
+// PROCESSED, also after a partial capture.
 const (
 	PaymentStatusPending    PaymentStatus = "PENDING"
 	PaymentStatusAuthorized PaymentStatus = "AUTHORIZED"
@@ -62,7 +76,8 @@ const (
 // PaymentMethod is how the payer pays. It is an open enum.
 type PaymentMethod string
 
-// The payment methods. Only cards can be held (pre-authorisation) on the hosted checkout, and points elsewhere.
+// The payment methods. Only cards can be held (pre-authorisation) on the hosted
+// checkout, and points elsewhere.
 const (
 	PaymentMethodCard        PaymentMethod = "CARD"
 	PaymentMethodUPI         PaymentMethod = "UPI"
@@ -75,10 +90,12 @@ const (
 	PaymentMethodBNPL        PaymentMethod = "BNPL"
 )
 
-// IntegrationMode is how the checkout is shown. It is an open enum with other values in requests than in responses.
+// IntegrationMode is how the checkout is shown. It is an open enum with other
+// values in requests than in responses.
 type IntegrationMode string
 
-// The integration modes. Requests take REDIRECT (the default), IFRAME (needed for the JavaScript embed) and SDK; responses say REDIRECT or SEAMLESS.
+// The integration modes. Requests take REDIRECT (the default), IFRAME (needed
+// for the JavaScript embed) and SDK; responses say REDIRECT or SEAMLESS.
 const (
 	IntegrationModeRedirect IntegrationMode = "REDIRECT"
 	IntegrationModeIframe   IntegrationMode = "IFRAME"

@@ -30,13 +30,15 @@ func printable(s string) string {
 	return shorten(s, most)
 }
 
-// causeText is an error within another one's text: joined errors on one line, and of a sane length.
+// causeText is an error within another one's text: joined errors on one line,
+// and of a sane length.
 func causeText(err error) string {
 	const most = 800
 	return shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
 }
 
-// shorten cuts s to most bytes, and replaces what is no text on one line: control, format and separator characters, and what is not UTF-8.
+// shorten cuts s to most bytes, and replaces what is no text on one line:
+// control, format and separator characters, and what is not UTF-8.
 func shorten(s string, most int) string {
 	cut := len(s) > most
 	if cut {
@@ -59,7 +61,8 @@ func shorten(s string, most int) string {
 
 const redacted = "[redacted]"
 
-// writeText is the fmt form of a value that is a text, with flags where the verb is one for texts.
+// writeText is the fmt form of a value that is a text, with flags where the
+// verb is one for texts.
 func writeText(f fmt.State, verb rune, text string) {
 	switch verb {
 	case 's', 'q', 'x', 'X':
@@ -69,7 +72,8 @@ func writeText(f fmt.State, verb rune, text string) {
 	}
 }
 
-// writeSummary is the fmt form of a value that has a LogValue: its type and its safe attributes, under every verb.
+// writeSummary is the fmt form of a value that has a LogValue: its type and its
+// safe attributes, under every verb.
 func writeSummary(f fmt.State, name string, v slog.LogValuer) {
 	_, _ = io.WriteString(f, name+"{")
 	for i, attr := range v.LogValue().Group() {

@@ -18,7 +18,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// memoryStore is a [plural.TokenStore] that works. Tests embed it and spoil a method.
+// memoryStore is a [plural.TokenStore] that works. Tests embed it and spoil a
+// method.
 type memoryStore struct {
 	mu    sync.Mutex
 	data  map[string][]byte
@@ -145,8 +146,13 @@ func TestStoredTokenOpensForItsOwnersOnly(t *testing.T) {
 				require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()))
 				synctest.Wait()
 				_, sealed := s.sealed(t)
-				lying := &spoiledStore{TokenStore: s, load: func(context.Context) ([]byte, error) { return sealed, nil }} // whatever it is asked for
-				opts := append([]plural.Option{plural.WithTokenStore(lying), plural.WithHTTPClient(&http.Client{Transport: g})}, test.opts...)
+				lying := &spoiledStore{
+					TokenStore: s,
+					load:       func(context.Context) ([]byte, error) { return sealed, nil },
+				} // whatever it is asked for
+				opts := append(
+					[]plural.Option{plural.WithTokenStore(lying), plural.WithHTTPClient(&http.Client{Transport: g})},
+					test.opts...)
 				c, err := plural.NewClient(test.creds, opts...)
 				require.NoError(t, err)
 				require.NoError(t, getSomething(t.Context(), c))
@@ -201,7 +207,10 @@ func TestNoCallFailsBecauseOfItsStore(t *testing.T) {
 		"load fails": {func(s *spoiledStore, _ func()) {
 			s.load = func(context.Context) ([]byte, error) { return nil, errStore }
 		}, 0},
-		"load panics": {func(s *spoiledStore, _ func()) { s.load = func(context.Context) ([]byte, error) { panic("boom") } }, 0},
+		"load panics": {
+			func(s *spoiledStore, _ func()) { s.load = func(context.Context) ([]byte, error) { panic("boom") } },
+			0,
+		},
 		"load brings garbage": {func(s *spoiledStore, _ func()) {
 			s.load = func(context.Context) ([]byte, error) { return []byte("{}"), nil }
 		}, 0},
@@ -408,11 +417,19 @@ func TestStoreFailuresInTheLogNameTheStep(t *testing.T) {
 		var log bytes.Buffer
 		g, s := &gateway{}, &spoiledStore{TokenStore: newMemoryStore()}
 		s.load = func(context.Context) ([]byte, error) { return nil, errors.New("down") }
-		c := g.client(t, plural.WithTokenStore(s), plural.WithLogger(slog.New(slog.NewJSONHandler(&lockedWriter{w: &log}, nil))))
+		c := g.client(
+			t,
+			plural.WithTokenStore(s),
+			plural.WithLogger(slog.New(slog.NewJSONHandler(&lockedWriter{w: &log}, nil))),
+		)
 		require.NoError(t, c.Warm(t.Context()))
 		synctest.Wait()
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 		require.Len(t, lines, 2)
-		require.Contains(t, lines[0], `"level":"WARN","msg":"plural token store failed","op":"token","step":"load","error":"down"`)
+		require.Contains(
+			t,
+			lines[0],
+			`"level":"WARN","msg":"plural token store failed","op":"token","step":"load","error":"down"`,
+		)
 	})
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the SDK's own transport is set to shows from outside only in years, or in attacks.
+// What the SDK's own transport is set to shows from outside only in years, or
+// in attacks.
 func TestOwnTransport(t *testing.T) {
 	t.Parallel()
 	own := newTransport()
@@ -38,7 +39,11 @@ func TestOwnTransportVerifiesCertificates(t *testing.T) {
 			server.Config.ErrorLog = log.New(io.Discard, "", 0)
 			server.StartTLS()
 			defer server.Close()
-			c, err := NewClient(Credentials{ClientID: "id", ClientSecret: "secret"}, WithBaseURL(server.URL), WithRetry(RetryPolicy{MaxAttempts: 1}))
+			c, err := NewClient(
+				Credentials{ClientID: "id", ClientSecret: "secret"},
+				WithBaseURL(server.URL),
+				WithRetry(RetryPolicy{MaxAttempts: 1}),
+			)
 			require.NoError(t, err)
 			err = c.Warm(t.Context())
 			if version == tls.VersionTLS11 {

@@ -17,7 +17,8 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// tryState travels with a request's context: to tell middleware the operation, the auth transport the body, and the call whether a byte was sent.
+// tryState travels with a request's context: to tell middleware the operation,
+// the auth transport the body, and the call whether a byte was sent.
 type tryState struct {
 	op   string
 	body []byte
@@ -30,14 +31,16 @@ type tryState struct {
 	wantedConn, gotConn, wrote atomic.Bool
 }
 
-// The stages of a try. Middleware may return before the transport under it does.
+// The stages of a try. Middleware may return before the transport under it
+// does.
 const (
 	tryOutside  int32 = iota // not handed to the base transport
 	tryInside                // handed to it
 	tryReturned              // and returned
 )
 
-// enter says that the request is being handed to the base transport; false when the call has moved on, so that it must not be.
+// enter says that the request is being handed to the base transport; false when
+// the call has moved on, so that it must not be.
 func (s *tryState) enter() bool {
 	before := s.stage.Swap(tryInside)
 	if s.over.Load() {
@@ -49,7 +52,8 @@ func (s *tryState) enter() bool {
 
 func (s *tryState) leave() { s.stage.Store(tryReturned) }
 
-// refused says that the server has refused the token, and so has done nothing: the try starts over.
+// refused says that the server has refused the token, and so has done nothing:
+// the try starts over.
 func (s *tryState) refused() {
 	s.wantedConn.Store(false)
 	s.gotConn.Store(false)
@@ -57,8 +61,10 @@ func (s *tryState) refused() {
 	s.stage.Store(tryOutside)
 }
 
-// guard says whether a write without a body has to carry an empty one that net/http cannot repeat. Over HTTP/2 it repeats a request without a body when the
-// peer resets the stream; over HTTP/1 it does not, and an empty body would be sent in chunks. A guess at HTTP/1 that turns out wrong is noticed when the
+// guard says whether a write without a body has to carry an empty one that
+// net/http cannot repeat. Over HTTP/2 it repeats a request without a body when
+// the peer resets the stream; over HTTP/1 it does not, and an empty body would
+// be sent in chunks. A guess at HTTP/1 that turns out wrong is noticed when the
 // request gets its connection, before it is sent; see [tryState.connected].
 func (s *tryState) guard(maybeHTTP2 bool) bool {
 	if maybeHTTP2 {
@@ -93,7 +99,8 @@ func tryFrom(ctx context.Context) *tryState {
 	return s
 }
 
-// OperationFromContext names the operation that a request belongs to, such as "captures.create", or "do"; "" outside of this package's requests. It is for
+// OperationFromContext names the operation that a request belongs to, such as
+// "captures.create", or "do"; "" outside of this package's requests. It is for
 // middleware: span names and metric labels of low cardinality.
 func OperationFromContext(ctx context.Context) string {
 	if s := tryFrom(ctx); s != nil {
@@ -102,7 +109,8 @@ func OperationFromContext(ctx context.Context) string {
 	return ""
 }
 
-// newBody returns no GetBody along with it, so that net/http cannot repeat the request.
+// newBody returns no GetBody along with it, so that net/http cannot repeat the
+// request.
 func (s *tryState) newBody() io.ReadCloser {
 	if len(s.body) == 0 {
 		return http.NoBody
@@ -110,8 +118,10 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent says whether it is certain that no byte of the request went out or will. A transport that does not report through httptrace leaves it uncertain,
-// and so do one that is still at it and a try that was cut off after it had its connection.
+// notSent says whether it is certain that no byte of the request went out or
+// will. A transport that does not report through httptrace leaves it uncertain,
+// and so do one that is still at it and a try that was cut off after it had its
+// connection.
 func (s *tryState) notSent(cutOff bool) bool {
 	switch stage := s.stage.Load(); {
 	case stage == tryOutside:
@@ -141,7 +151,8 @@ func newRequestID() string {
 	return id.String()
 }
 
-// notTheCallers keeps a time limit of the transport's, or of ours, from being taken for the end of the caller's context.
+// notTheCallers keeps a time limit of the transport's, or of ours, from being
+// taken for the end of the caller's context.
 func notTheCallers(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return errors.New(err.Error())
@@ -149,8 +160,10 @@ func notTheCallers(err error) error {
 	return err
 }
 
-// isTimeout says whether err is of a time limit: the call's, the HTTP client's or a middleware's.
+// isTimeout says whether err is of a time limit: the call's, the HTTP client's
+// or a middleware's.
 func isTimeout(err error) bool {
 	var timed interface{ Timeout() bool }
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timed) && timed.Timeout()
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &timed) && timed.Timeout()
 }

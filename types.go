@@ -9,21 +9,27 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// The struct tags alias and wire are for this package's own decoder: further names that a field has on the wire, and numbers that must not be guessed at.
+// The struct tags alias and wire are for this package's own decoder: further
+// names that a field has on the wire, and numbers that must not be guessed at.
 
-// Order is an order or, with type REFUND, a refund, as the pay API and the webhooks send it. Fields carry the wire names. Amounts are in paise, times in
-// UTC; a field that the document lacks is zero. What this package has no field for is in [Order.RawJSON].
+// Order is an order or, with type REFUND, a refund, as the pay API and the
+// webhooks send it. Fields carry the wire names. Amounts are in paise, times in
+// UTC; a field that the document lacks is zero. What this package has no field
+// for is in [Order.RawJSON].
 type Order struct {
-	OrderID                     string           `json:"order_id" alias:"refund_id"`
-	ParentOrderID               string           `json:"parent_order_id,omitzero"` // of a refund: the order that is refunded
-	MerchantOrderReference      string           `json:"merchant_order_reference" alias:"merchant_refund_reference"`
-	Type                        OrderType        `json:"type,omitzero"`
-	Status                      OrderStatus      `json:"status"`
-	ChallengeURL                string           `json:"challenge_url,omitzero"`
-	ImageURL                    string           `json:"image_url,omitzero"` // UPI QR code
-	MerchantID                  string           `json:"merchant_id,omitzero"`
-	OrderAmount                 Amount           `json:"order_amount" alias:"refund_amount"` // what was ordered; see [Order.CapturedAmount] for what was taken
-	PreAuth                     bool             `json:"pre_auth"`                           // not to be relied on: published documents have it wrong after a capture
+	OrderID string `json:"order_id" alias:"refund_id"`
+	// of a refund: the order that is refunded
+	ParentOrderID          string      `json:"parent_order_id,omitzero"`
+	MerchantOrderReference string      `json:"merchant_order_reference" alias:"merchant_refund_reference"`
+	Type                   OrderType   `json:"type,omitzero"`
+	Status                 OrderStatus `json:"status"`
+	ChallengeURL           string      `json:"challenge_url,omitzero"`
+	ImageURL               string      `json:"image_url,omitzero"` // UPI QR code
+	MerchantID             string      `json:"merchant_id,omitzero"`
+	// what was ordered; see [Order.CapturedAmount] for what was taken
+	OrderAmount Amount `json:"order_amount" alias:"refund_amount"`
+	// not to be relied on: published documents have it wrong after a capture
+	PreAuth                     bool             `json:"pre_auth"`
 	PartPayment                 bool             `json:"part_payment,omitzero"`
 	AllowedPaymentMethods       []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
 	Notes                       string           `json:"notes,omitzero"`
@@ -44,8 +50,9 @@ type Order struct {
 	raw json.RawMessage
 }
 
-// UnmarshalJSON decodes an order in any of the forms that Plural sends: snake_case or camelCase keys, booleans and numbers as strings, single
-// objects for arrays, the older refund shape.
+// UnmarshalJSON decodes an order in any of the forms that Plural sends:
+// snake_case or camelCase keys, booleans and numbers as strings, single objects
+// for arrays, the older refund shape.
 func (o *Order) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -60,15 +67,19 @@ func (o *Order) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// RawJSON is the document that the order was decoded from, as it came; nil for an Order made by hand. It holds the payer's personal data.
+// RawJSON is the document that the order was decoded from, as it came; nil for
+// an Order made by hand. It holds the payer's personal data.
 func (o *Order) RawJSON() json.RawMessage {
 	return slices.Clone(o.raw)
 }
 
-// CapturedAmount is what was taken from the payer, which is what to credit: after a partial capture it is less than OrderAmount. It sums the capture
-// data of all payments, or, for an order that was paid without a hold and is PROCESSED or refunded, the amounts of its PROCESSED payments.
+// CapturedAmount is what was taken from the payer, which is what to credit:
+// after a partial capture it is less than OrderAmount. It sums the capture data
+// of all payments, or, for an order that was paid without a hold and is
+// PROCESSED or refunded, the amounts of its PROCESSED payments.
 //
-// It is false when the document does not say: it is a refund, its captures are in several currencies or on a payment that is PENDING, or it is of an order
+// It is false when the document does not say: it is a refund, its captures are
+// in several currencies or on a payment that is PENDING, or it is of an order
 // after a hold and carries no capture data.
 func (o *Order) CapturedAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
@@ -107,7 +118,8 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 	}
 }
 
-// RefundedAmount is the sum of the order's refunds that are PROCESSED. It is false when the document does not say: it has no refunds but a refunded
+// RefundedAmount is the sum of the order's refunds that are PROCESSED. It is
+// false when the document does not say: it has no refunds but a refunded
 // status, or they are in several currencies.
 func (o *Order) RefundedAmount() (Amount, bool) {
 	total := Amount{Currency: o.OrderAmount.Currency}
@@ -124,17 +136,20 @@ func (o *Order) RefundedAmount() (Amount, bool) {
 	return total, total.Value > 0 || !refunded
 }
 
-// CanCapture says whether the order is a hold that can be captured: AUTHORIZED, and nothing captured yet. There is one capture per order.
+// CanCapture says whether the order is a hold that can be captured: AUTHORIZED,
+// and nothing captured yet. There is one capture per order.
 func (o *Order) CanCapture() bool {
 	return o.Type != OrderTypeRefund && o.Status == OrderStatusAuthorized && !o.hasCaptureData()
 }
 
-// CanCancel says whether the order is a hold that can be released: AUTHORIZED, and nothing captured yet.
+// CanCancel says whether the order is a hold that can be released: AUTHORIZED,
+// and nothing captured yet.
 func (o *Order) CanCancel() bool {
 	return o.CanCapture()
 }
 
-// CanRefund says whether money was taken that can be given back: the order is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED.
+// CanRefund says whether money was taken that can be given back: the order is
+// PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED.
 func (o *Order) CanRefund() bool {
 	if o.Type == OrderTypeRefund {
 		return false
@@ -175,27 +190,29 @@ func (o *Order) processedAmount() (Amount, bool) {
 
 // Payment is one attempt to pay an order.
 type Payment struct {
-	ID                       string          `json:"id"`
-	MerchantPaymentReference string          `json:"merchant_payment_reference,omitzero"`
-	ParentPaymentID          string          `json:"parent_payment_id,omitzero"` // of a refund
-	Status                   PaymentStatus   `json:"status"`
-	PaymentAmount            Amount          `json:"payment_amount"`
-	BaseAmount               Amount          `json:"base_amount,omitzero"` // in the order's currency, when the payer paid in another
-	ConversionRate           json.Number     `json:"conversion_rate,omitzero"`
-	PaymentMethod            PaymentMethod   `json:"payment_method,omitzero"`
-	PaymentOption            *PaymentOption  `json:"payment_option,omitzero"`
-	AcquirerData             *AcquirerData   `json:"acquirer_data,omitzero"`
-	ErrorDetail              *ErrorDetail    `json:"error_detail,omitzero"` // of a FAILED payment
-	CaptureData              []CaptureData   `json:"capture_data,omitzero"`
-	OfferData                json.RawMessage `json:"offer_data,omitzero"`
-	AdditionalDetail         json.RawMessage `json:"additional_detail,omitzero"`
-	ConvenienceFeeBreakdown  json.RawMessage `json:"convenience_fee_breakdown,omitzero"`
-	IntegrationMode          IntegrationMode `json:"integration_mode,omitzero"`
-	CreatedAt                Timestamp       `json:"created_at,omitzero"`
-	UpdatedAt                Timestamp       `json:"updated_at,omitzero"`
+	ID                       string        `json:"id"`
+	MerchantPaymentReference string        `json:"merchant_payment_reference,omitzero"`
+	ParentPaymentID          string        `json:"parent_payment_id,omitzero"` // of a refund
+	Status                   PaymentStatus `json:"status"`
+	PaymentAmount            Amount        `json:"payment_amount"`
+	// in the order's currency, when the payer paid in another
+	BaseAmount              Amount          `json:"base_amount,omitzero"`
+	ConversionRate          json.Number     `json:"conversion_rate,omitzero"`
+	PaymentMethod           PaymentMethod   `json:"payment_method,omitzero"`
+	PaymentOption           *PaymentOption  `json:"payment_option,omitzero"`
+	AcquirerData            *AcquirerData   `json:"acquirer_data,omitzero"`
+	ErrorDetail             *ErrorDetail    `json:"error_detail,omitzero"` // of a FAILED payment
+	CaptureData             []CaptureData   `json:"capture_data,omitzero"`
+	OfferData               json.RawMessage `json:"offer_data,omitzero"`
+	AdditionalDetail        json.RawMessage `json:"additional_detail,omitzero"`
+	ConvenienceFeeBreakdown json.RawMessage `json:"convenience_fee_breakdown,omitzero"`
+	IntegrationMode         IntegrationMode `json:"integration_mode,omitzero"`
+	CreatedAt               Timestamp       `json:"created_at,omitzero"`
+	UpdatedAt               Timestamp       `json:"updated_at,omitzero"`
 }
 
-// CaptureData is a capture, as a payment shows it. An order paid from points and a card has an entry on each of its payments, under one reference.
+// CaptureData is a capture, as a payment shows it. An order paid from points
+// and a card has an entry on each of its payments, under one reference.
 type CaptureData struct {
 	MerchantCaptureReference string    `json:"merchant_capture_reference"`
 	CaptureAmount            Amount    `json:"capture_amount"`
@@ -211,7 +228,8 @@ type AcquirerData struct {
 	AcquirerName      string `json:"acquirer_name,omitzero"`
 }
 
-// ErrorDetail says why a payment failed. Code UNAUTHORIZED means here that the payment was refused; it has nothing to do with the access token.
+// ErrorDetail says why a payment failed. Code UNAUTHORIZED means here that the
+// payment was refused; it has nothing to do with the access token.
 type ErrorDetail struct {
 	Code                   ErrorCode     `json:"code,omitzero"`
 	Message                string        `json:"message,omitzero"`
@@ -226,7 +244,8 @@ type PaymentOption struct {
 	WalletData     json.RawMessage `json:"wallet_data,omitzero"`
 }
 
-// CardData describes a card. Values come in mixed case ("CONSUMER", "Consumer").
+// CardData describes a card. Values come in mixed case ("CONSUMER",
+// "Consumer").
 type CardData struct {
 	CardType            string `json:"card_type,omitzero"`
 	NetworkName         string `json:"network_name,omitzero"`
@@ -280,7 +299,8 @@ type PurchaseDetails struct {
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`
 }
 
-// AccountDetails holds bank details one level deeper than [PurchaseDetails] does.
+// AccountDetails holds bank details one level deeper than [PurchaseDetails]
+// does.
 type AccountDetails struct {
 	BankDetails *BankDetails `json:"bank_details,omitzero"`
 }
@@ -315,8 +335,9 @@ type Address struct {
 	State           string `json:"state,omitzero"`
 	Country         string `json:"country,omitzero"` // free text
 	FullName        string `json:"full_name,omitzero"`
-	AddressCategory string `json:"address_category,omitzero"`                   // billing or shipping
-	AddressType     string `json:"adddress_type,omitzero" alias:"address_type"` // three d: the published schema's own spelling
+	AddressCategory string `json:"address_category,omitzero"` // billing or shipping
+	// three d: the published schema's own spelling
+	AddressType string `json:"adddress_type,omitzero" alias:"address_type"`
 }
 
 // CartDetails is the cart that is paid for.
@@ -370,14 +391,16 @@ type PluginData struct {
 	PluginVersion string `json:"plugin_version,omitzero"`
 }
 
-// Timestamp is a time in UTC. It is the zero time when the wire's value is not a time, which happens in published documents.
+// Timestamp is a time in UTC. It is the zero time when the wire's value is not
+// a time, which happens in published documents.
 type Timestamp struct {
 	time.Time
 
 	text string // the wire's value, when it is not a time
 }
 
-// UnmarshalJSON never fails: what is not a time in RFC 3339 leaves the zero time.
+// UnmarshalJSON never fails: what is not a time in RFC 3339 leaves the zero
+// time.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -387,7 +410,9 @@ func (t *Timestamp) UnmarshalJSON(data []byte) error {
 		text = strings.ToValidUTF8(string(data), "\uFFFD") // as encoding/json would write it
 	}
 	*t = Timestamp{}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00"} {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00",
+	} {
 		if parsed, err := time.Parse(layout, text); err == nil {
 			if parsed = parsed.UTC(); parsed.Year() < 0 || parsed.Year() > 9999 {
 				break // it could not be written again
@@ -408,7 +433,8 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return t.Time.MarshalJSON()
 }
 
-// IsZero says whether there is neither a time nor anything in its place; see [time.Time.IsZero] for the time alone.
+// IsZero says whether there is neither a time nor anything in its place; see
+// [time.Time.IsZero] for the time alone.
 func (t Timestamp) IsZero() bool {
 	return t.Time.IsZero() && t.text == ""
 }

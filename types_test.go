@@ -31,7 +31,8 @@ func payload(tb testing.TB, name string) []byte {
 	return data
 }
 
-// payloadsLike names the files of testdata/payloads that match one of the patterns.
+// payloadsLike names the files of testdata/payloads that match one of the
+// patterns.
 func payloadsLike(tb testing.TB, patterns ...string) []string {
 	tb.Helper()
 	var names []string
@@ -74,7 +75,8 @@ func verifiedEvent(tb testing.TB, body []byte) *plural.Event {
 	return event
 }
 
-// notInStruct are the leaves of the payloads that no field is for. They have to be in RawJSON.
+// notInStruct are the leaves of the payloads that no field is for. They have to
+// be in RawJSON.
 func notInStruct() map[string][]string {
 	return map[string][]string{"order_with_every_quirk.json": {"loyalty_tier", "settlement.bank", "settlement.cycle"}}
 }
@@ -113,7 +115,10 @@ func readThroughClient(t *testing.T, document []byte) *plural.Order {
 		}
 	}
 	require.NoError(t, json.Unmarshal(document, &ids))
-	client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, document), nil })
+	client := newPeerClient(
+		t,
+		func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, document), nil },
+	)
 	order, err := client.Orders.Get(t.Context(), ids.Data.ID)
 	require.NoError(t, err)
 	return order
@@ -131,7 +136,8 @@ func requireStable(tb testing.TB, order *plural.Order) {
 	require.Equal(tb, string(once), string(twice))
 }
 
-// requireNothingLost compares the leaves of a document with those of the decoded value's JSON.
+// requireNothingLost compares the leaves of a document with those of the
+// decoded value's JSON.
 func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []string) {
 	tb.Helper()
 	written, err := json.Marshal(decoded)
@@ -155,8 +161,9 @@ func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []s
 	}
 }
 
-// leavesOf collects a document's scalars by the names on the way to them. Positions in arrays are left out, because an array of one and its lone element
-// mean the same.
+// leavesOf collects a document's scalars by the names on the way to them.
+// Positions in arrays are left out, because an array of one and its lone
+// element mean the same.
 func leavesOf(tb testing.TB, document []byte) map[string][]any {
 	tb.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(document))
@@ -256,7 +263,10 @@ func TestCheckoutPayloadsLoseNothing(t *testing.T) {
 		} {
 			t.Run(name+"/"+form, func(t *testing.T) {
 				t.Parallel()
-				client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, document), nil })
+				client := newPeerClient(
+					t,
+					func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, document), nil },
+				)
 				created, err := client.Orders.Create(t.Context(), minimalOrder())
 				require.NoError(t, err)
 				requireNothingLost(t, payload(t, name), created, nil)
@@ -336,9 +346,16 @@ func TestOrderWithEveryQuirk(t *testing.T) {
 func TestEnumsAreOpen(t *testing.T) {
 	t.Parallel()
 	known := map[plural.OrderStatus]bool{ // terminal or not
-		plural.OrderStatusCreated: false, plural.OrderStatusPending: false, plural.OrderStatusAttempted: false, plural.OrderStatusAuthorized: false,
-		plural.OrderStatusProcessed: false, plural.OrderStatusPartiallyCaptured: false, plural.OrderStatusPartiallyRefunded: false,
-		plural.OrderStatusCancelled: true, plural.OrderStatusFailed: true, plural.OrderStatusFullyRefunded: true,
+		plural.OrderStatusCreated:           false,
+		plural.OrderStatusPending:           false,
+		plural.OrderStatusAttempted:         false,
+		plural.OrderStatusAuthorized:        false,
+		plural.OrderStatusProcessed:         false,
+		plural.OrderStatusPartiallyCaptured: false,
+		plural.OrderStatusPartiallyRefunded: false,
+		plural.OrderStatusCancelled:         true,
+		plural.OrderStatusFailed:            true,
+		plural.OrderStatusFullyRefunded:     true,
 	}
 	for status, terminal := range known {
 		require.True(t, status.IsKnown(), status)
@@ -366,11 +383,20 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 			document: `{"refund_id":"alias","order_id":"own","refund_amount":{"value":9,"currency":"INR"},"order_amount":{"value":7,"currency":"INR"}}`,
 			want:     plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
 		},
-		"duplicate keys: the last one":        {document: `{"order_id":"a","orderId":"b"}`, want: plural.Order{OrderID: "b"}},
-		"an empty list erases no earlier one": {document: `{"refunds":[{"order_id":"r"}],"Refunds":[]}`, want: plural.Order{Refunds: []plural.Order{{OrderID: "r"}}}},
-		"escaped keys":                        {document: `{"order\u005fid":"a"}`, want: plural.Order{OrderID: "a"}},
-		"invalid UTF-8":                       {document: "{\"order_id\":\"a\xffb\"}", want: plural.Order{OrderID: "a\ufffdb"}},
-		"too deep":                            {document: strings.Repeat(`{"refunds":[`, 40) + strings.Repeat(`]}`, 40), err: "JSON document nests deeper than 32 levels"},
+		"duplicate keys: the last one": {document: `{"order_id":"a","orderId":"b"}`, want: plural.Order{OrderID: "b"}},
+		"an empty list erases no earlier one": {
+			document: `{"refunds":[{"order_id":"r"}],"Refunds":[]}`,
+			want:     plural.Order{Refunds: []plural.Order{{OrderID: "r"}}},
+		},
+		"escaped keys": {document: `{"order\u005fid":"a"}`, want: plural.Order{OrderID: "a"}},
+		"invalid UTF-8": {
+			document: "{\"order_id\":\"a\xffb\"}",
+			want:     plural.Order{OrderID: "a\ufffdb"},
+		},
+		"too deep": {
+			document: strings.Repeat(`{"refunds":[`, 40) + strings.Repeat(`]}`, 40),
+			err:      "JSON document nests deeper than 32 levels",
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -406,10 +432,18 @@ func TestRawJSONIsACopy(t *testing.T) {
 func TestTimestamp(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ document, time, written string }{
-		"whole seconds":     {`"2027-07-09T07:57:08Z"`, "2027-07-09T07:57:08Z", `"2027-07-09T07:57:08Z"`},
-		"milliseconds":      {`"2027-07-09T07:57:08.022Z"`, "2027-07-09T07:57:08.022Z", `"2027-07-09T07:57:08.022Z"`},
-		"microseconds":      {`"2027-07-09T07:57:08.022001Z"`, "2027-07-09T07:57:08.022001Z", `"2027-07-09T07:57:08.022001Z"`},
-		"nanoseconds":       {`"2027-07-09T07:57:08.523516426Z"`, "2027-07-09T07:57:08.523516426Z", `"2027-07-09T07:57:08.523516426Z"`},
+		"whole seconds": {`"2027-07-09T07:57:08Z"`, "2027-07-09T07:57:08Z", `"2027-07-09T07:57:08Z"`},
+		"milliseconds":  {`"2027-07-09T07:57:08.022Z"`, "2027-07-09T07:57:08.022Z", `"2027-07-09T07:57:08.022Z"`},
+		"microseconds": {
+			`"2027-07-09T07:57:08.022001Z"`,
+			"2027-07-09T07:57:08.022001Z",
+			`"2027-07-09T07:57:08.022001Z"`,
+		},
+		"nanoseconds": {
+			`"2027-07-09T07:57:08.523516426Z"`,
+			"2027-07-09T07:57:08.523516426Z",
+			`"2027-07-09T07:57:08.523516426Z"`,
+		},
 		"with an offset":    {`"2027-07-09T07:57:08+05:30"`, "2027-07-09T02:27:08Z", `"2027-07-09T02:27:08Z"`},
 		"without a zone":    {`"2027-07-09T07:57:08.5"`, "2027-07-09T07:57:08.5Z", `"2027-07-09T07:57:08.5Z"`},
 		"with a space":      {`"2027-07-09 07:57:08Z"`, "2027-07-09T07:57:08Z", `"2027-07-09T07:57:08Z"`},

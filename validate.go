@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// The documented limits (Plural's pre-authorisation guide, sections 2 and 4, and its published schema). WithoutValidation leaves them to the server.
+// The documented limits (Plural's pre-authorisation guide, sections 2 and 4,
+// and its published schema). WithoutValidation leaves them to the server.
 const (
 	minAmount       = 100         // paise: one rupee
 	maxAmount       = 100_000_000 // paise: ten lakh rupees
@@ -19,7 +20,8 @@ const (
 
 const segmentRule = `has to be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// checks are what is wrong with a request: what it must never be sent with, and what is beyond the documented limits only.
+// checks are what is wrong with a request: what it must never be sent with, and
+// what is beyond the documented limits only.
 type checks struct {
 	always, limits []FieldError
 }
@@ -58,7 +60,8 @@ func (c *checks) lookup(field, reference string) {
 	c.must(isPathSegment(reference), field, segmentRule)
 }
 
-// reference is a reference of the merchant's, which settling a write depends on.
+// reference is a reference of the merchant's, which settling a write depends
+// on.
 func (c *checks) reference(field, reference string) {
 	const rule = "has to be 1 to 50 of A-Z a-z 0-9 - _"
 	if !isPathSegment(reference) {
@@ -104,7 +107,11 @@ func (c *checks) url(field, value string) {
 		return
 	}
 	u, err := url.Parse(value)
-	c.limit(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "", field, "has to be an absolute http or https URL")
+	c.limit(
+		err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "",
+		field,
+		"has to be an absolute http or https URL",
+	)
 }
 
 func (c *checks) extra(request any, extra map[string]any) {
@@ -119,7 +126,11 @@ func (d *PurchaseDetails) check(c *checks) {
 		c.limit(d.BankDetails.AccountNumber != "", at+"bank_details.account_number", "is required")
 	}
 	if d.AccountDetails != nil && d.AccountDetails.BankDetails != nil {
-		c.limit(d.AccountDetails.BankDetails.AccountNumber != "", at+"account_details.bank_details.account_number", "is required")
+		c.limit(
+			d.AccountDetails.BankDetails.AccountNumber != "",
+			at+"account_details.bank_details.account_number",
+			"is required",
+		)
 	}
 	if d.Customer != nil {
 		d.Customer.check(c, at+"customer.")
@@ -135,7 +146,11 @@ func (p *Customer) check(c *checks, at string) {
 	c.length(at+"first_name", p.FirstName, 1, 50)
 	c.length(at+"last_name", p.LastName, 1, 50)
 	c.length(at+"mobile_number", p.MobileNumber, 9, 20)
-	c.limit(p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")), at+"mobile_number", "has to be digits")
+	c.limit(
+		p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")),
+		at+"mobile_number",
+		"has to be digits",
+	)
 	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), at+"country_code", "has to be digits, without +")
 	if p.BillingAddress != nil {
 		p.BillingAddress.check(c, at+"billing_address.")
@@ -177,7 +192,8 @@ func isReference(s string) bool {
 	return s != ""
 }
 
-// isPathSegment says whether s can stand in a path as one segment that no server or proxy takes for something else.
+// isPathSegment says whether s can stand in a path as one segment that no
+// server or proxy takes for something else.
 func isPathSegment(s string) bool {
 	if s == "" || s == "." || s == ".." || len(s) > 200 || !utf8.ValidString(s) {
 		return false

@@ -26,7 +26,8 @@ func unsent(t *testing.T) *plural.Client {
 	})
 }
 
-// fieldsOf are the fields that a ValidationError names; none for an error of another kind, or for nil.
+// fieldsOf are the fields that a ValidationError names; none for an error of
+// another kind, or for nil.
 func fieldsOf(err error) []string {
 	var invalid *plural.ValidationError
 	var fields []string
@@ -38,7 +39,8 @@ func fieldsOf(err error) []string {
 	return fields
 }
 
-// reached says whether the request passed the checks: the client of refusing answers with an Error then.
+// reached says whether the request passed the checks: the client of refusing
+// answers with an Error then.
 func requireChecked(t *testing.T, err error, fields ...string) {
 	t.Helper()
 	if len(fields) > 0 {
@@ -98,64 +100,90 @@ func TestCreateOrderLimits(t *testing.T) {
 		set   func(*request)
 		field string // "" when it is fine
 	}{
-		"amount 99":           {func(r *request) { r.OrderAmount = plural.INR(99) }, value},
-		"amount 100":          {func(r *request) { r.OrderAmount = plural.INR(100) }, ""},
-		"amount 100000000":    {func(r *request) { r.OrderAmount = plural.INR(100_000_000) }, ""},
-		"amount 100000001":    {func(r *request) { r.OrderAmount = plural.INR(100_000_001) }, value},
-		"currency USD":        {func(r *request) { r.OrderAmount.Currency = "USD" }, ""},
-		"reference of 1":      {func(r *request) { r.MerchantOrderReference = "-" }, ""},
-		"reference of 50":     {func(r *request) { r.MerchantOrderReference = letters(48) + "_Z" }, ""},
-		"reference of 51":     {func(r *request) { r.MerchantOrderReference = letters(51) }, reference},
-		"reference with dot":  {func(r *request) { r.MerchantOrderReference = "a.b" }, reference},
-		"reference with é":    {func(r *request) { r.MerchantOrderReference = "é" }, reference},
-		"callback relative":   {func(r *request) { r.CallbackURL = "/return" }, "callback_url"},
-		"callback ftp":        {func(r *request) { r.CallbackURL = "ftp://shop.example.in/" }, "callback_url"},
-		"callback no host":    {func(r *request) { r.CallbackURL = "https:///x" }, "callback_url"},
-		"callback port only":  {func(r *request) { r.CallbackURL = "https://:443/x" }, "callback_url"},
-		"callback broken":     {func(r *request) { r.CallbackURL = "https://a b/" }, "callback_url"},
-		"callback http":       {func(r *request) { r.CallbackURL = "http://localhost:8080/x?y=1" }, ""},
-		"failure javascript":  {func(r *request) { r.FailureCallbackURL = "javascript:alert(1)" }, "failure_callback_url"},
-		"hold by card":        {func(r *request) { r.PreAuth = true; r.AllowedPaymentMethods = []plural.PaymentMethod{"CARD", "POINTS"} }, ""},
-		"hold by anything":    {func(r *request) { r.PreAuth = true }, ""},
-		"hold by UPI":         {func(r *request) { r.PreAuth = true; r.AllowedPaymentMethods = []plural.PaymentMethod{"CARD", "UPI"} }, "allowed_payment_methods"},
-		"sale by UPI":         {func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", "A_NEW_ONE"} }, ""},
-		"method empty":        {func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", ""} }, "allowed_payment_methods[1]"},
-		"email of 50":         {customer(func(c *plural.Customer) { c.EmailID = letters(50) }), ""},
-		"email of 51":         {customer(func(c *plural.Customer) { c.EmailID = letters(51) }), at + "email_id"},
-		"name of 50 runes":    {customer(func(c *plural.Customer) { c.FirstName = strings.Repeat("आ", 50) }), ""},
-		"name of 51 runes":    {customer(func(c *plural.Customer) { c.FirstName = strings.Repeat("आ", 51) }), at + "first_name"},
-		"last name of 50":     {customer(func(c *plural.Customer) { c.LastName = strings.Repeat("é", 50) }), ""},
-		"last name of 51":     {customer(func(c *plural.Customer) { c.LastName = strings.Repeat("é", 51) }), at + "last_name"},
-		"customer id of 30":   {customer(func(c *plural.Customer) { c.CustomerID = "cust-v1-250414071055-aa-lj5Omz" }), ""},
-		"mobile of 8":         {customer(func(c *plural.Customer) { c.MobileNumber = digits(8) }), at + "mobile_number"},
-		"mobile of 9":         {customer(func(c *plural.Customer) { c.MobileNumber = digits(9) }), ""},
-		"mobile of 20":        {customer(func(c *plural.Customer) { c.MobileNumber = digits(20) }), ""},
-		"mobile of 21":        {customer(func(c *plural.Customer) { c.MobileNumber = digits(21) }), at + "mobile_number"},
-		"mobile with plus":    {customer(func(c *plural.Customer) { c.MobileNumber = "+" + digits(12) }), ""},
-		"mobile with dash":    {customer(func(c *plural.Customer) { c.MobileNumber = "98110-12345" }), at + "mobile_number"},
-		"country code 91":     {customer(func(c *plural.Customer) { c.CountryCode = "91" }), ""},
-		"country code +91":    {customer(func(c *plural.Customer) { c.CountryCode = "+91" }), at + "country_code"},
-		"line 1 of 100":       {address(func(a *plural.Address) { a.Address1 = strings.Repeat("é", 100) }), ""},
-		"line 1 of 101":       {address(func(a *plural.Address) { a.Address1 = letters(101) }), billing + "address1"},
-		"line 2 of 101":       {address(func(a *plural.Address) { a.Address2 = letters(101) }), billing + "address2"},
-		"line 3 of 101":       {address(func(a *plural.Address) { a.Address3 = letters(101) }), billing + "address3"},
-		"pincode of 5":        {address(func(a *plural.Address) { a.Pincode = digits(5) }), billing + "pincode"},
-		"pincode of 6":        {address(func(a *plural.Address) { a.Pincode = digits(6) }), ""},
-		"pincode of 10":       {address(func(a *plural.Address) { a.Pincode = digits(10) }), ""},
-		"pincode of 11":       {address(func(a *plural.Address) { a.Pincode = digits(11) }), billing + "pincode"},
-		"pincode of letters":  {address(func(a *plural.Address) { a.Pincode = letters(6) }), billing + "pincode"},
-		"city of 50":          {address(func(a *plural.Address) { a.City = letters(50) }), ""},
-		"city of 51":          {address(func(a *plural.Address) { a.City = letters(51) }), billing + "city"},
-		"state of 51":         {address(func(a *plural.Address) { a.State = letters(51) }), billing + "state"},
-		"country of 51":       {address(func(a *plural.Address) { a.Country = letters(51) }), billing + "country"},
-		"shipping city of 51": {customer(func(c *plural.Customer) { c.ShippingAddress = &plural.Address{City: letters(51)} }), at + "shipping_address.city"},
-		"10 pairs of 256":     {metadata(10, 256, 256), ""},
-		"11 pairs":            {metadata(11, 2, 2), pairs},
-		"a name of 257":       {metadata(1, 257, 2), pairs},
-		"a value of 257":      {metadata(1, 2, 257), pairs},
-		"bank, no account":    {func(r *request) { r.PurchaseDetails = &plural.PurchaseDetails{BankDetails: &plural.BankDetails{}} }, "purchase_details.bank_details.account_number"},
+		"amount 99":          {func(r *request) { r.OrderAmount = plural.INR(99) }, value},
+		"amount 100":         {func(r *request) { r.OrderAmount = plural.INR(100) }, ""},
+		"amount 100000000":   {func(r *request) { r.OrderAmount = plural.INR(100_000_000) }, ""},
+		"amount 100000001":   {func(r *request) { r.OrderAmount = plural.INR(100_000_001) }, value},
+		"currency USD":       {func(r *request) { r.OrderAmount.Currency = "USD" }, ""},
+		"reference of 1":     {func(r *request) { r.MerchantOrderReference = "-" }, ""},
+		"reference of 50":    {func(r *request) { r.MerchantOrderReference = letters(48) + "_Z" }, ""},
+		"reference of 51":    {func(r *request) { r.MerchantOrderReference = letters(51) }, reference},
+		"reference with dot": {func(r *request) { r.MerchantOrderReference = "a.b" }, reference},
+		"reference with é":   {func(r *request) { r.MerchantOrderReference = "é" }, reference},
+		"callback relative":  {func(r *request) { r.CallbackURL = "/return" }, "callback_url"},
+		"callback ftp":       {func(r *request) { r.CallbackURL = "ftp://shop.example.in/" }, "callback_url"},
+		"callback no host":   {func(r *request) { r.CallbackURL = "https:///x" }, "callback_url"},
+		"callback port only": {func(r *request) { r.CallbackURL = "https://:443/x" }, "callback_url"},
+		"callback broken":    {func(r *request) { r.CallbackURL = "https://a b/" }, "callback_url"},
+		"callback http":      {func(r *request) { r.CallbackURL = "http://localhost:8080/x?y=1" }, ""},
+		"failure javascript": {func(r *request) { r.FailureCallbackURL = "javascript:alert(1)" }, "failure_callback_url"},
+		"hold by card": {
+			func(r *request) { r.PreAuth = true; r.AllowedPaymentMethods = []plural.PaymentMethod{"CARD", "POINTS"} },
+			"",
+		},
+		"hold by anything": {func(r *request) { r.PreAuth = true }, ""},
+		"hold by UPI": {
+			func(r *request) { r.PreAuth = true; r.AllowedPaymentMethods = []plural.PaymentMethod{"CARD", "UPI"} },
+			"allowed_payment_methods",
+		},
+		"sale by UPI": {
+			func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", "A_NEW_ONE"} },
+			"",
+		},
+		"method empty": {
+			func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", ""} },
+			"allowed_payment_methods[1]",
+		},
+		"email of 50":      {customer(func(c *plural.Customer) { c.EmailID = letters(50) }), ""},
+		"email of 51":      {customer(func(c *plural.Customer) { c.EmailID = letters(51) }), at + "email_id"},
+		"name of 50 runes": {customer(func(c *plural.Customer) { c.FirstName = strings.Repeat("आ", 50) }), ""},
+		"name of 51 runes": {
+			customer(func(c *plural.Customer) { c.FirstName = strings.Repeat("आ", 51) }),
+			at + "first_name",
+		},
+		"last name of 50": {customer(func(c *plural.Customer) { c.LastName = strings.Repeat("é", 50) }), ""},
+		"last name of 51": {
+			customer(func(c *plural.Customer) { c.LastName = strings.Repeat("é", 51) }),
+			at + "last_name",
+		},
+		"customer id of 30":  {customer(func(c *plural.Customer) { c.CustomerID = "cust-v1-250414071055-aa-lj5Omz" }), ""},
+		"mobile of 8":        {customer(func(c *plural.Customer) { c.MobileNumber = digits(8) }), at + "mobile_number"},
+		"mobile of 9":        {customer(func(c *plural.Customer) { c.MobileNumber = digits(9) }), ""},
+		"mobile of 20":       {customer(func(c *plural.Customer) { c.MobileNumber = digits(20) }), ""},
+		"mobile of 21":       {customer(func(c *plural.Customer) { c.MobileNumber = digits(21) }), at + "mobile_number"},
+		"mobile with plus":   {customer(func(c *plural.Customer) { c.MobileNumber = "+" + digits(12) }), ""},
+		"mobile with dash":   {customer(func(c *plural.Customer) { c.MobileNumber = "98110-12345" }), at + "mobile_number"},
+		"country code 91":    {customer(func(c *plural.Customer) { c.CountryCode = "91" }), ""},
+		"country code +91":   {customer(func(c *plural.Customer) { c.CountryCode = "+91" }), at + "country_code"},
+		"line 1 of 100":      {address(func(a *plural.Address) { a.Address1 = strings.Repeat("é", 100) }), ""},
+		"line 1 of 101":      {address(func(a *plural.Address) { a.Address1 = letters(101) }), billing + "address1"},
+		"line 2 of 101":      {address(func(a *plural.Address) { a.Address2 = letters(101) }), billing + "address2"},
+		"line 3 of 101":      {address(func(a *plural.Address) { a.Address3 = letters(101) }), billing + "address3"},
+		"pincode of 5":       {address(func(a *plural.Address) { a.Pincode = digits(5) }), billing + "pincode"},
+		"pincode of 6":       {address(func(a *plural.Address) { a.Pincode = digits(6) }), ""},
+		"pincode of 10":      {address(func(a *plural.Address) { a.Pincode = digits(10) }), ""},
+		"pincode of 11":      {address(func(a *plural.Address) { a.Pincode = digits(11) }), billing + "pincode"},
+		"pincode of letters": {address(func(a *plural.Address) { a.Pincode = letters(6) }), billing + "pincode"},
+		"city of 50":         {address(func(a *plural.Address) { a.City = letters(50) }), ""},
+		"city of 51":         {address(func(a *plural.Address) { a.City = letters(51) }), billing + "city"},
+		"state of 51":        {address(func(a *plural.Address) { a.State = letters(51) }), billing + "state"},
+		"country of 51":      {address(func(a *plural.Address) { a.Country = letters(51) }), billing + "country"},
+		"shipping city of 51": {
+			customer(func(c *plural.Customer) { c.ShippingAddress = &plural.Address{City: letters(51)} }),
+			at + "shipping_address.city",
+		},
+		"10 pairs of 256": {metadata(10, 256, 256), ""},
+		"11 pairs":        {metadata(11, 2, 2), pairs},
+		"a name of 257":   {metadata(1, 257, 2), pairs},
+		"a value of 257":  {metadata(1, 2, 257), pairs},
+		"bank, no account": {
+			func(r *request) { r.PurchaseDetails = &plural.PurchaseDetails{BankDetails: &plural.BankDetails{}} },
+			"purchase_details.bank_details.account_number",
+		},
 		"account, no account": {func(r *request) {
-			r.PurchaseDetails = &plural.PurchaseDetails{AccountDetails: &plural.AccountDetails{BankDetails: &plural.BankDetails{}}}
+			r.PurchaseDetails = &plural.PurchaseDetails{
+				AccountDetails: &plural.AccountDetails{BankDetails: &plural.BankDetails{}},
+			}
 		}, "purchase_details.account_details.bank_details.account_number"},
 		"account, empty": {func(r *request) {
 			r.PurchaseDetails = &plural.PurchaseDetails{AccountDetails: &plural.AccountDetails{}}
@@ -181,8 +209,8 @@ func TestCreateOrderLimits(t *testing.T) {
 	}
 }
 
-// What is wrong whatever the documented limits may be.
-// A context that nobody has set is found before anything is sent, and is no panic.
+// What is wrong whatever the documented limits may be. A context that nobody
+// has set is found before anything is sent, and is no panic.
 func TestNilContext(t *testing.T) {
 	t.Parallel()
 	var none context.Context
@@ -207,7 +235,11 @@ func TestNilContext(t *testing.T) {
 			return err
 		},
 		"Captures.Create": func() error {
-			_, err := client.Captures.Create(none, "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true})
+			_, err := client.Captures.Create(
+				none,
+				"v1-1-aa-b",
+				&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
+			)
 			return err
 		},
 		"Cancels.Create": func() error {
@@ -215,7 +247,11 @@ func TestNilContext(t *testing.T) {
 			return err
 		},
 		"Refunds.Create": func() error {
-			_, err := client.Refunds.Create(none, "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)})
+			_, err := client.Refunds.Create(
+				none,
+				"v1-1-aa-b",
+				&plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)},
+			)
 			return err
 		},
 	}
@@ -258,27 +294,97 @@ func TestChecksThatStay(t *testing.T) {
 			_, err := c.Orders.Create(t.Context(), nil, opts...)
 			return err
 		}, []string{"request"}},
-		"order: empty":             {order(func(r *plural.CreateOrderRequest) { *r = plural.CreateOrderRequest{} }), []string{"merchant_order_reference", "order_amount.value", "order_amount.currency"}},
-		"order: amount 0":          {order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Value = 0 }), []string{"order_amount.value"}},
-		"order: amount negative":   {order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Value = math.MinInt64 }), []string{"order_amount.value"}},
-		"order: currency inr":      {order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Currency = "inr" }), []string{"order_amount.currency"}},
-		"order: reference a path":  {order(func(r *plural.CreateOrderRequest) { r.MerchantOrderReference = "a/../b" }), []string{"merchant_order_reference"}},
-		"order: split negative":    {order(func(r *plural.CreateOrderRequest) { r.PurchaseDetails = &plural.PurchaseDetails{SplitInfo: negative} }), []string{"purchase_details.split_info.split_details[1].amount.value"}},
-		"order: extra collides":    {order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"pre_auth": true, "own": 1} }), []string{"extra.pre_auth"}},
-		"order: extra is Extra":    {order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"-": 1, "Extra": 2} }), nil},
-		"order: extra no JSON":     {order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"own": func() {}} }), []string{"request"}},
-		"capture: nothing":         {capture("v1-1-aa-b", nil), []string{"request"}},
-		"capture: nothing, no id":  {capture("", nil), []string{"request", "order_id"}},
-		"capture: forgotten":       {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c"}), []string{"capture_amount"}},
-		"capture: both":            {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.INR(100), FullAmount: true}), []string{"capture_amount"}},
-		"capture: currency only":   {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.INR(0)}), []string{"capture_amount.value"}},
-		"capture: value only":      {capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.Amount{Value: 100}}), []string{"capture_amount.currency"}},
-		"capture: all wrong":       {capture(".", &plural.CaptureRequest{CaptureAmount: plural.Amount{Value: -1}}), []string{"merchant_capture_reference", "capture_amount.value", "capture_amount.currency", "order_id"}},
-		"refund: nothing":          {refund("v1-1-aa-b", nil), []string{"request"}},
-		"refund: forgotten":        {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r"}), []string{"order_amount.value", "order_amount.currency"}},
-		"refund: extra collides":   {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), Extra: map[string]any{"order_amount": 1}}), []string{"extra.order_amount"}},
-		"refund: split negative":   {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), SplitInfo: negative}), []string{"split_info.split_details[1].amount.value"}},
-		"refund: reference a path": {refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "..", OrderAmount: plural.INR(100)}), []string{"merchant_order_reference"}},
+		"order: empty": {
+			order(func(r *plural.CreateOrderRequest) { *r = plural.CreateOrderRequest{} }),
+			[]string{"merchant_order_reference", "order_amount.value", "order_amount.currency"},
+		},
+		"order: amount 0": {
+			order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Value = 0 }),
+			[]string{"order_amount.value"},
+		},
+		"order: amount negative": {
+			order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Value = math.MinInt64 }),
+			[]string{"order_amount.value"},
+		},
+		"order: currency inr": {
+			order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Currency = "inr" }),
+			[]string{"order_amount.currency"},
+		},
+		"order: reference a path": {
+			order(func(r *plural.CreateOrderRequest) { r.MerchantOrderReference = "a/../b" }),
+			[]string{"merchant_order_reference"},
+		},
+		"order: split negative": {
+			order(func(r *plural.CreateOrderRequest) { r.PurchaseDetails = &plural.PurchaseDetails{SplitInfo: negative} }),
+			[]string{"purchase_details.split_info.split_details[1].amount.value"},
+		},
+		"order: extra collides": {
+			order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"pre_auth": true, "own": 1} }),
+			[]string{"extra.pre_auth"},
+		},
+		"order: extra is Extra": {
+			order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"-": 1, "Extra": 2} }),
+			nil,
+		},
+		"order: extra no JSON": {
+			order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"own": func() {}} }),
+			[]string{"request"},
+		},
+		"capture: nothing":        {capture("v1-1-aa-b", nil), []string{"request"}},
+		"capture: nothing, no id": {capture("", nil), []string{"request", "order_id"}},
+		"capture: forgotten": {
+			capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c"}),
+			[]string{"capture_amount"},
+		},
+		"capture: both": {
+			capture(
+				"v1-1-aa-b",
+				&plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.INR(100), FullAmount: true},
+			),
+			[]string{"capture_amount"},
+		},
+		"capture: currency only": {
+			capture("v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.INR(0)}),
+			[]string{"capture_amount.value"},
+		},
+		"capture: value only": {
+			capture(
+				"v1-1-aa-b",
+				&plural.CaptureRequest{MerchantCaptureReference: "c", CaptureAmount: plural.Amount{Value: 100}},
+			),
+			[]string{"capture_amount.currency"},
+		},
+		"capture: all wrong": {
+			capture(".", &plural.CaptureRequest{CaptureAmount: plural.Amount{Value: -1}}),
+			[]string{"merchant_capture_reference", "capture_amount.value", "capture_amount.currency", "order_id"},
+		},
+		"refund: nothing": {refund("v1-1-aa-b", nil), []string{"request"}},
+		"refund: forgotten": {
+			refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r"}),
+			[]string{"order_amount.value", "order_amount.currency"},
+		},
+		"refund: extra collides": {
+			refund(
+				"v1-1-aa-b",
+				&plural.RefundRequest{
+					MerchantOrderReference: "r",
+					OrderAmount:            plural.INR(100),
+					Extra:                  map[string]any{"order_amount": 1},
+				},
+			),
+			[]string{"extra.order_amount"},
+		},
+		"refund: split negative": {
+			refund(
+				"v1-1-aa-b",
+				&plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), SplitInfo: negative},
+			),
+			[]string{"split_info.split_details[1].amount.value"},
+		},
+		"refund: reference a path": {
+			refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "..", OrderAmount: plural.INR(100)}),
+			[]string{"merchant_order_reference"},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -297,8 +403,16 @@ func TestCaptureAndRefundLimits(t *testing.T) {
 	t.Parallel()
 	for value, fine := range map[int64]bool{1: false, 99: false, 100: true, 100_000_000: true, 100_000_001: false} {
 		client := refusing(t)
-		_, err := client.Captures.Create(t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: letters(50), CaptureAmount: plural.INR(value)})
-		_, refundErr := client.Refunds.Create(t.Context(), "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: letters(50), OrderAmount: plural.INR(value)})
+		_, err := client.Captures.Create(
+			t.Context(),
+			"v1-1-aa-b",
+			&plural.CaptureRequest{MerchantCaptureReference: letters(50), CaptureAmount: plural.INR(value)},
+		)
+		_, refundErr := client.Refunds.Create(
+			t.Context(),
+			"v1-1-aa-b",
+			&plural.RefundRequest{MerchantOrderReference: letters(50), OrderAmount: plural.INR(value)},
+		)
 		if fine {
 			requireChecked(t, err)
 			requireChecked(t, refundErr)
@@ -308,13 +422,21 @@ func TestCaptureAndRefundLimits(t *testing.T) {
 		}
 	}
 	client := unsent(t)
-	_, err := client.Captures.Create(t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: letters(51), FullAmount: true})
+	_, err := client.Captures.Create(
+		t.Context(),
+		"v1-1-aa-b",
+		&plural.CaptureRequest{MerchantCaptureReference: letters(51), FullAmount: true},
+	)
 	requireChecked(t, err, "merchant_capture_reference")
 	many := map[string]string{}
 	for i := range 11 {
 		many[letters(i+1)] = "x"
 	}
-	_, err = client.Refunds.Create(t.Context(), "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: letters(51), OrderAmount: plural.INR(99), MerchantMetadata: many})
+	_, err = client.Refunds.Create(
+		t.Context(),
+		"v1-1-aa-b",
+		&plural.RefundRequest{MerchantOrderReference: letters(51), OrderAmount: plural.INR(99), MerchantMetadata: many},
+	)
 	requireChecked(t, err, "merchant_order_reference", "order_amount.value", "merchant_metadata")
 }
 
@@ -331,13 +453,30 @@ func TestOneErrorNamesAllFields(t *testing.T) {
 	req.PurchaseDetails.Customer.BillingAddress.Pincode = "s3cret-s3cret"
 	req.PurchaseDetails.MerchantMetadata = map[string]string{"s3cret": strings.Repeat("s3cret", 100)}
 	req.Extra = map[string]any{"notes": "s3cret"}
-	_, err := unsent(t).Orders.Create(t.Context(), req, plural.WithRequestID(""), plural.WithHeader("Authorization", "s3cret"))
+	_, err := unsent(
+		t,
+	).Orders.Create(
+		t.Context(),
+		req,
+		plural.WithRequestID(""),
+		plural.WithHeader("Authorization", "s3cret"),
+	)
 	require.Equal(t, []string{
-		"Request-ID", "header Authorization",
-		"merchant_order_reference", "order_amount.value", "order_amount.currency", "extra.notes",
-		"callback_url", "allowed_payment_methods", "allowed_payment_methods[1]", "purchase_details.customer.email_id",
-		"purchase_details.customer.mobile_number", "purchase_details.customer.mobile_number",
-		"purchase_details.customer.billing_address.pincode", "purchase_details.customer.billing_address.pincode", "purchase_details.merchant_metadata",
+		"Request-ID",
+		"header Authorization",
+		"merchant_order_reference",
+		"order_amount.value",
+		"order_amount.currency",
+		"extra.notes",
+		"callback_url",
+		"allowed_payment_methods",
+		"allowed_payment_methods[1]",
+		"purchase_details.customer.email_id",
+		"purchase_details.customer.mobile_number",
+		"purchase_details.customer.mobile_number",
+		"purchase_details.customer.billing_address.pincode",
+		"purchase_details.customer.billing_address.pincode",
+		"purchase_details.merchant_metadata",
 	}, fieldsOf(err))
 	require.NotContains(t, err.Error(), "s3cret")
 	var invalid *plural.ValidationError
@@ -345,7 +484,8 @@ func TestOneErrorNamesAllFields(t *testing.T) {
 	require.Equal(t, "orders.create", invalid.Op)
 }
 
-// Ids and references that would change the path are not sent, by any method, with or without validation.
+// Ids and references that would change the path are not sent, by any method,
+// with or without validation.
 func TestPathSegments(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(*plural.Client, string, ...plural.CallOption) error{
@@ -362,7 +502,11 @@ func TestPathSegments(t *testing.T) {
 			return err
 		},
 		"captures.create": func(c *plural.Client, id string, o ...plural.CallOption) error {
-			_, err := c.Captures.Create(t.Context(), id, &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true}, o...)
+			_, err := c.Captures.Create(
+				t.Context(),
+				id,
+				&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
+				o...)
 			return err
 		},
 		"cancels.create": func(c *plural.Client, id string, o ...plural.CallOption) error {
@@ -370,7 +514,11 @@ func TestPathSegments(t *testing.T) {
 			return err
 		},
 		"refunds.create": func(c *plural.Client, id string, o ...plural.CallOption) error {
-			_, err := c.Refunds.Create(t.Context(), id, &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)}, o...)
+			_, err := c.Refunds.Create(
+				t.Context(),
+				id,
+				&plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)},
+				o...)
 			return err
 		},
 		"refunds.get": func(c *plural.Client, id string, o ...plural.CallOption) error {
@@ -383,8 +531,32 @@ func TestPathSegments(t *testing.T) {
 		},
 	}
 	bad := []string{
-		"", ".", "..", "a/b", "../x", "a/../b", `a\b`, "%2e%2e", "%2F", "a%00", "a?b", "a#b", "a b", " a", "a\t", "a\n", "a\r\nHost: x", "\x00", "\x7f",
-		"a\u0085", "a\u00a0", "a\u200b", "a\u202e", "a\ufeff", "\xff\xfe", strings.Repeat("a", 201),
+		"",
+		".",
+		"..",
+		"a/b",
+		"../x",
+		"a/../b",
+		`a\b`,
+		"%2e%2e",
+		"%2F",
+		"a%00",
+		"a?b",
+		"a#b",
+		"a b",
+		" a",
+		"a\t",
+		"a\n",
+		"a\r\nHost: x",
+		"\x00",
+		"\x7f",
+		"a\u0085",
+		"a\u00a0",
+		"a\u200b",
+		"a\u202e",
+		"a\ufeff",
+		"\xff\xfe",
+		strings.Repeat("a", 201),
 	}
 	good := []string{"v1-1-aa-b", "a.b", "...", "~", "é", "अ", ";x=1", "a:b@c", "a&b=c+d", strings.Repeat("a", 200)}
 	for name, call := range calls {
@@ -428,7 +600,11 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 		require.ErrorContains(t, err, name)
 	}
 	for _, name := range []string{"merchant_order_reference", "order_amount", "merchant_metadata", "products", "split_info"} {
-		_, err := client.Refunds.Create(t.Context(), "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), Extra: map[string]any{name: nil}})
+		_, err := client.Refunds.Create(
+			t.Context(),
+			"v1-1-aa-b",
+			&plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100), Extra: map[string]any{name: nil}},
+		)
 		requireChecked(t, err, "extra."+name)
 	}
 }

@@ -10,8 +10,10 @@ var (
 	ErrMalformedWebhook  = errors.New("plural: malformed webhook")
 )
 
-// VerificationError says why a callback or a webhook was refused. It is [ErrInvalidSignature], [ErrStaleTimestamp], [ErrMalformedCallback] or
-// [ErrMalformedWebhook]. Its text has a reason code and nothing of what was refused, so it may be logged; it never has the signature that was expected.
+// VerificationError says why a callback or a webhook was refused. It is
+// [ErrInvalidSignature], [ErrStaleTimestamp], [ErrMalformedCallback] or
+// [ErrMalformedWebhook]. Its text has a reason code and nothing of what was
+// refused, so it may be logged; it never has the signature that was expected.
 type VerificationError struct {
 	kind   error
 	reason VerificationReason
@@ -31,23 +33,26 @@ const (
 	ReasonSignatureMismatch  VerificationReason = "signature_mismatch"  // well formed, and wrong
 	ReasonTimestampPast      VerificationReason = "timestamp_past"      // older than the tolerance
 	ReasonTimestampFuture    VerificationReason = "timestamp_future"    // further ahead than the tolerance
-	ReasonWebhookID          VerificationReason = "webhook_id"          // the webhook-id header is absent, repeated or malformed
-	ReasonWebhookTimestamp   VerificationReason = "webhook_timestamp"   // the webhook-timestamp header is absent, repeated or malformed
-	ReasonMethod             VerificationReason = "method"              // not POST
-	ReasonContentType        VerificationReason = "content_type"        // not application/x-www-form-urlencoded
-	ReasonContentEncoding    VerificationReason = "content_encoding"    // compressed
-	ReasonBodyEmpty          VerificationReason = "body_empty"          // or somebody has read it before
-	ReasonBodyTooLarge       VerificationReason = "body_too_large"
-	ReasonBodyUnreadable     VerificationReason = "body_unreadable" // reading it failed; the error wraps the cause
-	ReasonFormEncoding       VerificationReason = "form_encoding"   // invalid percent-encoding, or a semicolon
-	ReasonJSON               VerificationReason = "json"            // not one JSON document of the right shape
-	ReasonTooManyFields      VerificationReason = "too_many_fields"
-	ReasonFieldName          VerificationReason = "field_name"     // a character outside A-Z, a-z, 0-9 and _
-	ReasonFieldRepeated      VerificationReason = "field_repeated" // two fields of one name
-	ReasonFieldValue         VerificationReason = "field_value"    // a value that could be read as further fields, or is not UTF-8
-	ReasonOrderIDMissing     VerificationReason = "order_id_missing"
-	ReasonStatusMissing      VerificationReason = "status_missing"
-	ReasonStatusRepeated     VerificationReason = "status_repeated" // both status and payment_status
+	// the webhook-id header is absent, repeated or malformed.
+	ReasonWebhookID VerificationReason = "webhook_id"
+	// the webhook-timestamp header is absent, repeated or malformed.
+	ReasonWebhookTimestamp VerificationReason = "webhook_timestamp"
+	ReasonMethod           VerificationReason = "method"           // not POST
+	ReasonContentType      VerificationReason = "content_type"     // not application/x-www-form-urlencoded
+	ReasonContentEncoding  VerificationReason = "content_encoding" // compressed
+	ReasonBodyEmpty        VerificationReason = "body_empty"       // or somebody has read it before
+	ReasonBodyTooLarge     VerificationReason = "body_too_large"
+	ReasonBodyUnreadable   VerificationReason = "body_unreadable" // reading it failed; the error wraps the cause
+	ReasonFormEncoding     VerificationReason = "form_encoding"   // invalid percent-encoding, or a semicolon
+	ReasonJSON             VerificationReason = "json"            // not one JSON document of the right shape
+	ReasonTooManyFields    VerificationReason = "too_many_fields"
+	ReasonFieldName        VerificationReason = "field_name"     // a character outside A-Z, a-z, 0-9 and _
+	ReasonFieldRepeated    VerificationReason = "field_repeated" // two fields of one name
+	// a value that could be read as further fields, or is not UTF-8.
+	ReasonFieldValue     VerificationReason = "field_value"
+	ReasonOrderIDMissing VerificationReason = "order_id_missing"
+	ReasonStatusMissing  VerificationReason = "status_missing"
+	ReasonStatusRepeated VerificationReason = "status_repeated" // both status and payment_status
 )
 
 // Reason is why.
@@ -64,7 +69,8 @@ func (e *VerificationError) Error() string {
 // Is makes a VerificationError one of the four sentinels.
 func (e *VerificationError) Is(target error) bool { return e.kind != nil && target == e.kind }
 
-// Unwrap gives the error that reading a request's body failed with, if that was the reason.
+// Unwrap gives the error that reading a request's body failed with, if that was
+// the reason.
 func (e *VerificationError) Unwrap() error { return e.cause }
 
 // These are made once, so that refusing a flood of forgeries costs no memory.

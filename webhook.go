@@ -27,13 +27,16 @@ const (
 	encodedSignatureBytes    = 44
 )
 
-// ErrNoOrder is what [Event.Order] fails with for an event that is not about an order.
+// ErrNoOrder is what [Event.Order] fails with for an event that is not about an
+// order.
 var ErrNoOrder = errors.New("plural: the event carries no order")
 
 // Event is a webhook, verified.
 //
-// Plural delivers an event at least once, in no particular order: tell repetitions by ID, and read the order again before acting on it. An Event prints
-// and logs without its data, which may be about a person; [json.Marshal] keeps it.
+// Plural delivers an event at least once, in no particular order: tell
+// repetitions by ID, and read the order again before acting on it. An Event
+// prints and logs without its data, which may be about a person; [json.Marshal]
+// keeps it.
 type Event struct {
 	ID        string          `json:"id"`        // the webhook-id header, the same on every redelivery
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
@@ -43,12 +46,15 @@ type Event struct {
 	raw json.RawMessage
 }
 
-// RawJSON is the whole body, as it came. It has what the envelope adds to type and data, such as the event_id and merchant_id of subscription events.
+// RawJSON is the whole body, as it came. It has what the envelope adds to type
+// and data, such as the event_id and merchant_id of subscription events.
 func (e *Event) RawJSON() json.RawMessage { return bytes.Clone(e.raw) }
 
-// Order is the order, or the refund, that an order, payment or refund event is about. For another event the error is [ErrNoOrder].
+// Order is the order, or the refund, that an order, payment or refund event is
+// about. For another event the error is [ErrNoOrder].
 //
-// A REFUND_PROCESSED event may carry the refunded order, with the refund among its Refunds, instead of the refund: look at its Type.
+// A REFUND_PROCESSED event may carry the refunded order, with the refund among
+// its Refunds, instead of the refund: look at its Type.
 func (e *Event) Order() (*Order, error) {
 	var order Order
 	if len(e.Data) == 0 || e.Data[0] != '{' {
@@ -63,21 +69,27 @@ func (e *Event) Order() (*Order, error) {
 	return &order, nil
 }
 
-// VerifyWebhookSignature verifies a webhook's signature and freshness from its headers and its body as received, without parsing the body and without
+// VerifyWebhookSignature verifies a webhook's signature and freshness from its
+// headers and its body as received, without parsing the body and without
 // allocating memory.
 //
-// The rule is that of Plural's webhook documentation, signature verification: HMAC-SHA256 over webhook-id, webhook-timestamp and body, joined with ".",
-// in base64 behind "v1," in the webhook-signature header, which may hold up to eight signatures separated by spaces. Versions other than v1 are passed
-// over. Each of the three headers has to be there exactly once, in whatever spelling of its name.
+// The rule is that of Plural's webhook documentation, signature verification:
+// HMAC-SHA256 over webhook-id, webhook-timestamp and body, joined with ".", in
+// base64 behind "v1," in the webhook-signature header, which may hold up to
+// eight signatures separated by spaces. Versions other than v1 are passed over.
+// Each of the three headers has to be there exactly once, in whatever spelling
+// of its name.
 //
-// The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is right; see [WithTolerance]) or [ErrMalformedWebhook].
+// The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
+// right; see [WithTolerance]) or [ErrMalformedWebhook].
 func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 	_, _, err := v.verifyWebhook(h, body)
 	return err
 }
 
-// VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and parses its envelope. Event types and fields that this package does not
-// know are no error, and neither is an envelope without a type.
+// VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and
+// parses its envelope. Event types and fields that this package does not know
+// are no error, and neither is an envelope without a type.
 func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 	id, timestamp, err := v.verifyWebhook(h, body)
 	if err != nil {
@@ -93,8 +105,9 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 	return &Event{ID: id, Timestamp: timestamp, Type: envelope.Type, Data: envelope.Data, raw: bytes.Clone(body)}, nil
 }
 
-// VerifyWebhookRequest verifies a webhook's request: a POST of at most 1 MiB, not compressed, whose body nobody has read before. It reads the body,
-// once. [NewWebhookHandler] does this and the rest.
+// VerifyWebhookRequest verifies a webhook's request: a POST of at most 1 MiB,
+// not compressed, whose body nobody has read before. It reads the body, once.
+// [NewWebhookHandler] does this and the rest.
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
 func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {
@@ -115,7 +128,8 @@ func (v *Verifier) verifyWebhookRequest(r *http.Request, maxBody int64) (*Event,
 	return v.VerifyWebhook(r.Header, body)
 }
 
-// verifyWebhook checks the form of the headers, then the signature, then the freshness.
+// verifyWebhook checks the form of the headers, then the signature, then the
+// freshness.
 func (v *Verifier) verifyWebhook(h http.Header, body []byte) (id string, timestamp time.Time, err error) {
 	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
 		return "", time.Time{}, errNoKeys
@@ -142,7 +156,8 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (id string, timesta
 	return id, timestamp, v.checkFreshness(timestamp)
 }
 
-// matchesWebhook compares every signature with that under every key. How many there are is public; which one matches is not told by time.
+// matchesWebhook compares every signature with that under every key. How many
+// there are is public; which one matches is not told by time.
 func (v *Verifier) matchesWebhook(id, digits string, body []byte, given *webhookSignatures) bool {
 	var buf [maxWebhookID + 1 + maxWebhookTimestamp + 1]byte
 	head := append(buf[:0], id...)
@@ -171,7 +186,8 @@ func (v *Verifier) checkFreshness(timestamp time.Time) error {
 	return nil
 }
 
-// webhookHeaders finds the three headers in one pass over the map, in any spelling of their names: some gateways build it by hand, in lower case.
+// webhookHeaders finds the three headers in one pass over the map, in any
+// spelling of their names: some gateways build it by hand, in lower case.
 func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error) {
 	var ids, timestamps, lists int
 	for key, values := range h {
@@ -203,7 +219,8 @@ func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error)
 	return id, timestamp, signatures, nil
 }
 
-// isWebhookID allows what Plural's ids are made of. Without "=" in it, nothing that was signed as a callback can be read as a webhook.
+// isWebhookID allows what Plural's ids are made of. Without "=" in it, nothing
+// that was signed as a callback can be read as a webhook.
 func isWebhookID(id string) bool {
 	for i := range len(id) {
 		if !isNameByte(id[i]) && id[i] != '-' {
@@ -232,7 +249,8 @@ type webhookSignatures struct {
 	count int
 }
 
-// parse reads "v1,<base64>" elements separated by single spaces. One malformed element spoils the list: nothing that Plural sends has any.
+// parse reads "v1,<base64>" elements separated by single spaces. One malformed
+// element spoils the list: nothing that Plural sends has any.
 func (s *webhookSignatures) parse(list string) error {
 	if len(list) > maxWebhookSignatureBytes {
 		return errSignatureMalformed
@@ -260,7 +278,8 @@ func (s *webhookSignatures) parse(list string) error {
 	return nil
 }
 
-// decodeSignature takes canonical base64 of 32 bytes and nothing else. The decoder passes over line ends, which the fixed length rules out.
+// decodeSignature takes canonical base64 of 32 bytes and nothing else. The
+// decoder passes over line ends, which the fixed length rules out.
 func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
 	var decoded [encodedSignatureBytes / 4 * 3]byte

@@ -22,23 +22,36 @@ const (
 // HandlerOption changes how a handler of [NewWebhookHandler] works.
 type HandlerOption func(*webhookHandler)
 
-// NewWebhookHandler is an [http.Handler] for the webhook URL. It reads the body under a limit, verifies it, sees to it that an event which was handled is
-// not handled again, and calls handle. What handle returns decides what Plural is told: nil, and the event is done; an error, and Plural delivers it
-// again. Event types that handle does not know are best answered with nil.
+// NewWebhookHandler is an [http.Handler] for the webhook URL. It reads the body
+// under a limit, verifies it, sees to it that an event which was handled is not
+// handled again, and calls handle. What handle returns decides what Plural is
+// told: nil, and the event is done; an error, and Plural delivers it again.
+// Event types that handle does not know are best answered with nil.
 //
-// Plural waits 5 seconds for the answer (Plural's webhook documentation, delivery). When it hangs up, handle goes on: its context has the values of the
-// request's, is not cancelled with it, and ends 5 seconds before the lease does ([WithLease]). A handle function that outlasts its lease may be
-// overtaken by a redelivery, and its late success is then not recorded. A panic in handle counts as an error and goes no further.
+// Plural waits 5 seconds for the answer (Plural's webhook documentation,
+// delivery). When it hangs up, handle goes on: its context has the values of
+// the request's, is not cancelled with it, and ends 5 seconds before the lease
+// does ([WithLease]). A handle function that outlasts its lease may be
+// overtaken by a redelivery, and its late success is then not recorded. A panic
+// in handle counts as an error and goes no further.
 //
-// Delivery to handle is at least once: a process that dies between handle's success and the record of it leaves the event to be delivered again. Have the
+// Delivery to handle is at least once: a process that dies between handle's
+// success and the record of it leaves the event to be delivered again. Have the
 // record and the work in one database transaction where that matters.
 //
-// It answers 200 for an event that was handled now or before, 400 for a malformed request, 401 for one that is not verified, 405 if it is no POST, 409
-// while another worker has the event, 413 if it is too large, 500 if handle or the record of its success failed, and 503 if the [Deduper] failed or is
-// full. A handler made without a Verifier or a function answers everything with 500.
+// It answers 200 for an event that was handled now or before, 400 for a
+// malformed request, 401 for one that is not verified, 405 if it is no POST,
+// 409 while another worker has the event, 413 if it is too large, 500 if handle
+// or the record of its success failed, and 503 if the [Deduper] failed or is
+// full. A handler made without a Verifier or a function answers everything with
+// 500.
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
-func NewWebhookHandler(v *Verifier, handle func(ctx context.Context, e *Event) error, opts ...HandlerOption) http.Handler {
+func NewWebhookHandler(
+	v *Verifier,
+	handle func(ctx context.Context, e *Event) error,
+	opts ...HandlerOption,
+) http.Handler {
 	h := &webhookHandler{
 		verifier: v,
 		handle:   handle,
@@ -57,13 +70,16 @@ func NewWebhookHandler(v *Verifier, handle func(ctx context.Context, e *Event) e
 	return h
 }
 
-// WithDeduper sets what remembers the events that were handled: by default a [MemoryDeduper], which one process has to itself and forgets when it ends.
+// WithDeduper sets what remembers the events that were handled: by default a
+// [MemoryDeduper], which one process has to itself and forgets when it ends.
 func WithDeduper(d Deduper) HandlerOption {
 	return func(h *webhookHandler) { h.deduper = d }
 }
 
-// WithLease sets how long a worker has an event to itself, 60 seconds by default: longer than handle ever takes, as after it a redelivery is handled
-// though the first worker may still be at it. The handle function has 5 seconds less. A lease below 10 seconds counts as 10 seconds; one that is not
+// WithLease sets how long a worker has an event to itself, 60 seconds by
+// default: longer than handle ever takes, as after it a redelivery is handled
+// though the first worker may still be at it. The handle function has 5 seconds
+// less. A lease below 10 seconds counts as 10 seconds; one that is not
 // positive, as the default.
 func WithLease(lease time.Duration) HandlerOption {
 	return func(h *webhookHandler) {
@@ -74,7 +90,8 @@ func WithLease(lease time.Duration) HandlerOption {
 	}
 }
 
-// WithMaxBody sets how many bytes of body are read at most, 1 MiB by default; what is not positive counts as the default.
+// WithMaxBody sets how many bytes of body are read at most, 1 MiB by default;
+// what is not positive counts as the default.
 func WithMaxBody(most int64) HandlerOption {
 	return func(h *webhookHandler) {
 		if most <= 0 {
@@ -84,8 +101,9 @@ func WithMaxBody(most int64) HandlerOption {
 	}
 }
 
-// WithHandlerLogger logs refused webhooks, with the reason, and failures, among them the errors and panics of the handle function. Without it the
-// handler is silent. It never logs bodies, signatures or the data of an event.
+// WithHandlerLogger logs refused webhooks, with the reason, and failures, among
+// them the errors and panics of the handle function. Without it the handler is
+// silent. It never logs bodies, signatures or the data of an event.
 func WithHandlerLogger(log *slog.Logger) HandlerOption {
 	return func(h *webhookHandler) {
 		if log != nil {
@@ -115,8 +133,9 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// serve recovers whatever the body's reader or the Deduper's other methods panic with; the handle function has a recover of its own, as its claim is to be
-// released, and so has the claim, which is to be answered with 503.
+// serve recovers whatever the body's reader or the Deduper's other methods
+// panic with; the handle function has a recover of its own, as its claim is to
+// be released, and so has the claim, which is to be answered with 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer func() {
@@ -152,7 +171,8 @@ func refusalStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// process has the event handled once. The deadline is counted from before the claim, so that the lease outlasts it by the reserve at least.
+// process has the event handled once. The deadline is counted from before the
+// claim, so that the lease outlasts it by the reserve at least.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, event.ID)
@@ -206,7 +226,11 @@ func (h *webhookHandler) call(ctx context.Context, deadline time.Time, event *Ev
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			h.log.LogAttrs(ctx, slog.LevelError, "webhook function panicked", append(panicAttrs(p), slog.String("event_id", event.ID))...)
+			h.log.LogAttrs(
+				ctx,
+				slog.LevelError,
+				"webhook function panicked",
+				append(panicAttrs(p), slog.String("event_id", event.ID))...)
 			err = errPanicked
 		}
 	}()

@@ -62,8 +62,13 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v1-2511220915-aa-Zq7Lm2", order.OrderID)
 
-	// Told apart by webhook-id, not by what is in the body, nor by a new stamp on a redelivery.
-	other := webhookHeader("msg_other", "1763802000", naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody))
+	// Told apart by webhook-id, not by what is in the body, nor by a new stamp on
+	// a redelivery.
+	other := webhookHeader(
+		"msg_other",
+		"1763802000",
+		naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody),
+	)
 	require.Equal(t, http.StatusOK, deliver(h, other, body))
 	require.Len(t, events, 2)
 	restamped, body := signedWebhook([]byte(signatureSecret), webhookClock().Unix()+60, webhookBody)
@@ -280,7 +285,8 @@ func TestWebhookHandlerConcurrentDuplicates(t *testing.T) {
 
 type contextKey struct{}
 
-// Plural hangs up after five seconds. That must not roll the merchant's work back.
+// Plural hangs up after five seconds. That must not roll the merchant's work
+// back.
 func TestWebhookHandlerSenderHangsUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -305,7 +311,8 @@ func TestWebhookHandlerSenderHangsUp(t *testing.T) {
 	})
 }
 
-// The same over sockets, where the server cancels the request's context when it sees the connection close.
+// The same over sockets, where the server cancels the request's context when it
+// sees the connection close.
 func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -384,7 +391,8 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 	}
 }
 
-// A function that ignores its context outlasts the lease, and a redelivery overtakes it. Its late success must not pass for the second worker's.
+// A function that ignores its context outlasts the lease, and a redelivery
+// overtakes it. Its late success must not pass for the second worker's.
 func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -524,7 +532,8 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 	}
 }
 
-// The deduper's calls are bounded, are not the function's context, and do not end with the sender.
+// The deduper's calls are bounded, are not the function's context, and do not
+// end with the sender.
 func TestWebhookHandlerDeduperHangs(t *testing.T) {
 	t.Parallel()
 	for call, want := range map[string]struct {
@@ -553,7 +562,8 @@ func TestWebhookHandlerDeduperHangs(t *testing.T) {
 	}
 }
 
-// The lease has to outlast the function and the commit, also when the claim was slow.
+// The lease has to outlast the function and the commit, also when the claim was
+// slow.
 func TestWebhookHandlerCountsTheClaimsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -581,10 +591,18 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
-		h := plural.NewWebhookHandler(mustVerifier(t, signatureSecret), counting(&calls), plural.WithDeduper(plural.NewMemoryDeduper(1)))
+		h := plural.NewWebhookHandler(
+			mustVerifier(t, signatureSecret),
+			counting(&calls),
+			plural.WithDeduper(plural.NewMemoryDeduper(1)),
+		)
 		delivery := func(id string) int {
 			timestamp := strconv.FormatInt(time.Now().Unix(), 10)
-			return deliver(h, webhookHeader(id, timestamp, naiveWebhookSignature([]byte(signatureSecret), id, timestamp, webhookBody)), []byte(webhookBody))
+			return deliver(
+				h,
+				webhookHeader(id, timestamp, naiveWebhookSignature([]byte(signatureSecret), id, timestamp, webhookBody)),
+				[]byte(webhookBody),
+			)
 		}
 		require.Equal(t, http.StatusOK, delivery("a"))
 		require.Equal(t, http.StatusServiceUnavailable, delivery("b"))
@@ -602,13 +620,31 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 	var log bytes.Buffer
 	logger := plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil)))
 	header, body := goodWebhook(webhookBody)
-	require.Equal(t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(nil, counting(&calls), logger), header, body))
-	require.Equal(t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(webhookVerifier(t), nil, logger), header, body))
+	require.Equal(
+		t,
+		http.StatusInternalServerError,
+		deliver(plural.NewWebhookHandler(nil, counting(&calls), logger), header, body),
+	)
+	require.Equal(
+		t,
+		http.StatusInternalServerError,
+		deliver(plural.NewWebhookHandler(webhookVerifier(t), nil, logger), header, body),
+	)
 	require.Equal(t, 2, strings.Count(log.String(), "without a verifier or a function"))
-	require.Equal(t, http.StatusUnauthorized, deliver(plural.NewWebhookHandler(new(plural.Verifier), counting(&calls)), header, body))
+	require.Equal(
+		t,
+		http.StatusUnauthorized,
+		deliver(plural.NewWebhookHandler(new(plural.Verifier), counting(&calls)), header, body),
+	)
 	require.Zero(t, calls.Load())
 
-	h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), nil, plural.WithDeduper(nil), plural.WithHandlerLogger(nil))
+	h := plural.NewWebhookHandler(
+		webhookVerifier(t),
+		counting(&calls),
+		nil,
+		plural.WithDeduper(nil),
+		plural.WithHandlerLogger(nil),
+	)
 	require.Equal(t, http.StatusOK, deliver(h, header, body))
 	require.Equal(t, http.StatusOK, deliver(h, header, body))
 	require.Equal(t, int32(1), calls.Load())
@@ -645,12 +681,21 @@ func TestWebhookHandlerOverHTTP(t *testing.T) {
 		return resp.StatusCode
 	}
 	header, body := goodWebhook(webhookBody)
-	require.Equal(t, http.StatusOK, post(struct{ io.Reader }{iotest.OneByteReader(bytes.NewReader(body))}, header), "chunked")
+	require.Equal(
+		t,
+		http.StatusOK,
+		post(struct{ io.Reader }{iotest.OneByteReader(bytes.NewReader(body))}, header),
+		"chunked",
+	)
 	require.Equal(t, http.StatusOK, post(bytes.NewReader(body), header), "again, with a length")
 	require.Equal(t, int32(1), calls.Load())
 
 	repeated := header.Clone()
 	repeated.Add("Webhook-Signature", repeated.Get("Webhook-Signature"))
 	require.Equal(t, http.StatusUnauthorized, post(bytes.NewReader(body), repeated), "the header twice, on the wire")
-	require.Equal(t, http.StatusRequestEntityTooLarge, post(struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 1<<20+1))}, header))
+	require.Equal(
+		t,
+		http.StatusRequestEntityTooLarge,
+		post(struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 1<<20+1))}, header),
+	)
 }

@@ -61,7 +61,11 @@ func TestWebhookVectors(t *testing.T) {
 	readGolden(t, "webhooks.json", &vectors)
 	require.Len(t, vectors, 9)
 
-	makers := map[string]func(string) (plural.Key, error){"raw": plural.RawKey, "hex": plural.HexKey, "base64": plural.Base64Key}
+	makers := map[string]func(string) (plural.Key, error){
+		"raw":    plural.RawKey,
+		"hex":    plural.HexKey,
+		"base64": plural.Base64Key,
+	}
 	for _, vector := range vectors {
 		t.Run(vector.Name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +127,8 @@ func TestWebhookPublishedVector(t *testing.T) {
 	}
 }
 
-// Every change of one bit of what is signed, or of the signature, has to be noticed.
+// Every change of one bit of what is signed, or of the signature, has to be
+// noticed.
 func TestWebhookTamperedWith(t *testing.T) {
 	t.Parallel()
 	v := webhookVerifier(t)
@@ -133,8 +138,18 @@ func TestWebhookTamperedWith(t *testing.T) {
 		requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 		body[i/8] ^= 1 << (i % 8)
 	}
-	requireRefused(t, v.VerifyWebhookSignature(header, body[:len(body)-1]), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
-	requireRefused(t, v.VerifyWebhookSignature(header, append(body, '\n')), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	requireRefused(
+		t,
+		v.VerifyWebhookSignature(header, body[:len(body)-1]),
+		plural.ErrInvalidSignature,
+		plural.ReasonSignatureMismatch,
+	)
+	requireRefused(
+		t,
+		v.VerifyWebhookSignature(header, append(body, '\n')),
+		plural.ErrInvalidSignature,
+		plural.ReasonSignatureMismatch,
+	)
 	require.NoError(t, v.VerifyWebhookSignature(header, body))
 
 	for name, value := range map[string]string{"Webhook-Id": webhookID[:len(webhookID)-1] + "7", "Webhook-Timestamp": "1763802001"} {
@@ -169,15 +184,21 @@ func TestWebhookAttackResplitting(t *testing.T) {
 	}
 }
 
-// One secret may sign both families: what was signed as a callback must not pass as a webhook, nor the other way round.
+// One secret may sign both families: what was signed as a callback must not
+// pass as a webhook, nor the other way round.
 func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	t.Parallel()
 	key := mustKey(t, plural.HexKey, signatureSecret)
 	v := mustVerifier(t, "", plural.WithCallbackKeys(key), plural.WithWebhookKeys(key), plural.WithClock(webhookClock))
 
-	// error_message=m.1763802000.{...}&order_id=...: the text has id, timestamp and a body in it, behind a name and "=".
+	// error_message=m.1763802000.{...}&order_id=...: the text has id, timestamp
+	// and a body in it, behind a name and "=".
 	const body = `{"event_type":"ORDER_PROCESSED"}&order_id=v1-1&status=FAILED`
-	form := signedForm(t, signatureSecret, failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")))
+	form := signedForm(
+		t,
+		signatureSecret,
+		failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")),
+	)
 	_, err := v.VerifyCallback(form)
 	require.NoError(t, err)
 	signature := "v1," + base64.StdEncoding.EncodeToString(unhex(t, form.Get("signature")))
@@ -185,7 +206,12 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 		err := v.VerifyWebhookSignature(webhookHeader(id, "1763802000", signature), []byte(body))
 		require.Error(t, err)
 		if id == "error_message=m" {
-			require.Equal(t, naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body), signature, "the signature does fit")
+			require.Equal(
+				t,
+				naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body),
+				signature,
+				"the signature does fit",
+			)
 			requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonWebhookID)
 		}
 	}
@@ -223,12 +249,29 @@ func TestWebhookAttackKeyConfusion(t *testing.T) {
 		header, body := signedWebhook(reading.bytes, webhookClock().Unix(), webhookBody)
 		require.Equal(t, reading.byDefault, webhookVerifier(t).VerifyWebhookSignature(header, body) == nil, signedWith)
 		for pinned := range readings {
-			v := mustVerifier(t, signatureSecret, plural.WithClock(webhookClock), plural.WithWebhookKeys(mustKey(t, readings[pinned].make, signatureSecret)))
-			require.Equal(t, pinned == signedWith, v.VerifyWebhookSignature(header, body) == nil, "signed with %s, checked with %s", signedWith, pinned)
+			v := mustVerifier(
+				t,
+				signatureSecret,
+				plural.WithClock(webhookClock),
+				plural.WithWebhookKeys(mustKey(t, readings[pinned].make, signatureSecret)),
+			)
+			require.Equal(
+				t,
+				pinned == signedWith,
+				v.VerifyWebhookSignature(header, body) == nil,
+				"signed with %s, checked with %s",
+				signedWith,
+				pinned,
+			)
 		}
 	}
 	header, body := signedWebhook(nil, webhookClock().Unix(), webhookBody)
-	requireRefused(t, webhookVerifier(t).VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
+	requireRefused(
+		t,
+		webhookVerifier(t).VerifyWebhookSignature(header, body),
+		plural.ErrInvalidSignature,
+		plural.ReasonSignatureMismatch,
+	)
 }
 
 func TestWebhookKeyRotation(t *testing.T) {
@@ -321,7 +364,8 @@ func TestWebhookAttackSignatureEncoding(t *testing.T) {
 	sum, err := base64.StdEncoding.DecodeString(right)
 	require.NoError(t, err)
 
-	// The last digit has two bits that stand for nothing: three more spellings decode to the same bytes with a decoder that is not strict.
+	// The last digit has two bits that stand for nothing: three more spellings
+	// decode to the same bytes with a decoder that is not strict.
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	last := strings.IndexByte(alphabet, right[42])
 	for spare := 1; spare < 4; spare++ {
@@ -353,7 +397,12 @@ func TestWebhookAttackSignatureEncoding(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			header := webhookHeader(webhookID, "1763802000", "v1,"+signature)
-			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed)
+			requireRefused(
+				t,
+				v.VerifyWebhookSignature(header, body),
+				plural.ErrInvalidSignature,
+				plural.ReasonSignatureMalformed,
+			)
 		})
 	}
 }
@@ -376,7 +425,8 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 			header[name] = values
 			requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 		}
-		// A map that was built by hand can have the same header under several spellings of its name.
+		// A map that was built by hand can have the same header under several
+		// spellings of its name.
 		header[name] = []string{right}
 		for _, spelling := range []string{strings.ToLower(name), strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {
 			for _, value := range []string{right, "", "x"} {
@@ -426,7 +476,12 @@ func TestWebhookHeadersMissing(t *testing.T) {
 		delete(header, name)
 		requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 	}
-	requireRefused(t, v.VerifyWebhookSignature(nil, []byte(webhookBody)), plural.ErrMalformedWebhook, plural.ReasonWebhookID)
+	requireRefused(
+		t,
+		v.VerifyWebhookSignature(nil, []byte(webhookBody)),
+		plural.ErrMalformedWebhook,
+		plural.ReasonWebhookID,
+	)
 }
 
 func TestWebhookIDs(t *testing.T) {
@@ -450,7 +505,11 @@ func TestWebhookIDs(t *testing.T) {
 		webhookID + ", " + webhookID:   false,
 		"order_id=v1-1&status=PROCESS": false,
 	} {
-		header := webhookHeader(id, "1763802000", naiveWebhookSignature([]byte(signatureSecret), id, "1763802000", webhookBody))
+		header := webhookHeader(
+			id,
+			"1763802000",
+			naiveWebhookSignature([]byte(signatureSecret), id, "1763802000", webhookBody),
+		)
 		err := v.VerifyWebhookSignature(header, []byte(webhookBody))
 		if accepted {
 			require.NoError(t, err, "%q", id)
@@ -484,7 +543,11 @@ func TestWebhookAttackTimestampSpelling(t *testing.T) {
 		strings.Repeat("9", 400):       false,
 		strings.Repeat("0", 30) + "17": false,
 	} {
-		header := webhookHeader(webhookID, timestamp, naiveWebhookSignature([]byte(signatureSecret), webhookID, timestamp, webhookBody))
+		header := webhookHeader(
+			webhookID,
+			timestamp,
+			naiveWebhookSignature([]byte(signatureSecret), webhookID, timestamp, webhookBody),
+		)
 		err := v.VerifyWebhookSignature(header, []byte(webhookBody))
 		if accepted {
 			require.NoError(t, err, timestamp)
@@ -536,7 +599,8 @@ func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
 			_, err = v.VerifyWebhook(header, body)
 			requireRefused(t, err, plural.ErrStaleTimestamp, tc.reason)
 
-			// The signature comes first: somebody without the key learns nothing of the clock.
+			// The signature comes first: somebody without the key learns nothing of the
+			// clock.
 			header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 		})
@@ -695,12 +759,15 @@ func TestEventTypeIsKnown(t *testing.T) {
 
 func TestEventKeepsPersonalDataOutOfLogs(t *testing.T) {
 	t.Parallel()
-	header, body := goodWebhook(`{"event_type":"CUSTOMER_ACTIVATED","data":{"customer":{"first_name":"Asha","mobile_number":"9876543210"}}}`)
+	header, body := goodWebhook(
+		`{"event_type":"CUSTOMER_ACTIVATED","data":{"customer":{"first_name":"Asha","mobile_number":"9876543210"}}}`,
+	)
 	event, err := webhookVerifier(t).VerifyWebhook(header, body)
 	require.NoError(t, err)
 	for _, value := range []any{event, *event, []*plural.Event{event}, map[string]plural.Event{"e": *event}} {
 		for how, text := range formattings(t, value) {
-			if how == "slog JSON" && value != any(event) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
+			if how == "slog JSON" &&
+				value != any(event) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
 				continue
 			}
 			for _, private := range []string{"Asha", "9876543210", "customer", "65, 115, 104, 97", "65 115 104 97"} {

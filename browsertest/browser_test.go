@@ -20,7 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// chromium is the browser that all tests share; each has a profile of its own in it.
+// chromium is the browser that all tests share; each has a profile of its own
+// in it.
 var chromium context.Context
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -76,7 +77,12 @@ type screen struct {
 }
 
 func screens() []screen {
-	return []screen{{"desktop", 1280, true}, {"phone", 360, true}, {"desktop without JavaScript", 1280, false}, {"phone without JavaScript", 360, false}}
+	return []screen{
+		{"desktop", 1280, true},
+		{"phone", 360, true},
+		{"desktop without JavaScript", 1280, false},
+		{"phone without JavaScript", 360, false},
+	}
 }
 
 // tab is one page of the browser.
@@ -99,7 +105,11 @@ func openTab(t *testing.T, s screen) *tab {
 	require.NoError(t, chromedp.Listen(ctx, b.hear))
 	_, err := chromedp.Call(ctx, cdplog.Enable, cdp.Empty{})
 	require.NoError(t, err)
-	_, err = chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !s.javaScript})
+	_, err = chromedp.Call(
+		ctx,
+		emulation.SetScriptExecutionDisabled,
+		emulation.SetScriptExecutionDisabledParams{Value: !s.javaScript},
+	)
 	require.NoError(t, err)
 	if s.width < 600 {
 		b.do(chromedp.EmulateViewport(s.width, 800, chromedp.EmulateMobile, chromedp.EmulateTouch))
@@ -207,7 +217,8 @@ func (b *tab) text(script string) string {
 	return get(b, chromedp.Evaluate[string](script))
 }
 
-// picture keeps the whole page as a PNG and holds it to what every page must be.
+// picture keeps the whole page as a PNG and holds it to what every page must
+// be.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	b.wellMade(name)

@@ -17,14 +17,16 @@ const (
 	sorry  = "The shop has no payment"
 )
 
-// onEachScreen runs a test on a desktop and on a phone, with and without JavaScript.
+// onEachScreen runs a test on a desktop and on a phone, with and without
+// JavaScript.
 func onEachScreen(t *testing.T, test func(b *tab, leave func(next string))) {
 	t.Helper()
 	for _, s := range screens() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			b := openTab(t, s)
-			// leave waits for the shop's page; without JavaScript a press of the button leads there.
+			// leave waits for the shop's page; without JavaScript a press of the button
+			// leads there.
 			test(b, func(next string) {
 				t.Helper()
 				if s.javaScript {
@@ -147,7 +149,12 @@ func TestPayerMistypes(t *testing.T) {
 		b.fill("#card-expiry", "11/25")
 		b.fill("#card-cvv", "")
 		b.press("Pay ₹1,499.50", "Please check the form")
-		require.Equal(b.t, "alert", b.text(`document.activeElement.getAttribute("role")`), "the list of mistakes has the focus")
+		require.Equal(
+			b.t,
+			"alert",
+			b.text(`document.activeElement.getAttribute("role")`),
+			"the list of mistakes has the focus",
+		)
 		b.picture("mistakes")
 		b.click("Never enter a real card")
 		require.Equal(b.t, "card-number", b.text(`document.activeElement.id`), "a mistake leads to its field")
@@ -170,13 +177,18 @@ func TestPayerWithoutShop(t *testing.T) {
 	})
 }
 
-// TestPayerLeavesSecurePage pays on a page over TLS and returns to a shop without: a mixed form, which browsers allow to loopback only.
+// TestPayerLeavesSecurePage pays on a page over TLS and returns to a shop
+// without: a mixed form, which browsers allow to loopback only.
 func TestPayerLeavesSecurePage(t *testing.T) {
 	t.Parallel()
 	shop := openShop(t, pluraltest.WithTLS())
 	id, link := shop.sell("order-1", nil)
 	b := openTab(t, screens()[0])
-	_, err := chromedp.Call(b.ctx, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	_, err := chromedp.Call(
+		b.ctx,
+		security.SetIgnoreCertificateErrors,
+		security.SetIgnoreCertificateErrorsParams{Ignore: true},
+	)
 	require.NoError(t, err)
 	b.open(link)
 	b.press("Authorise", "Confirm your payment")

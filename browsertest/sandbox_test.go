@@ -14,11 +14,13 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// startSandbox builds and starts the program as a person would, and returns what it prints to be told to a shop.
+// startSandbox builds and starts the program as a person would, and returns
+// what it prints to be told to a shop.
 func startSandbox(t *testing.T) map[string]string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "sandbox")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/plural-go/plural/examples/sandbox").CombinedOutput()
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/plural-go/plural/examples/sandbox").
+		CombinedOutput()
 	require.NoError(t, err, "%s", built)
 	cmd := exec.Command(program, "-addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
@@ -42,7 +44,8 @@ func startSandbox(t *testing.T) map[string]string {
 	return told
 }
 
-// TestSandbox plays merchant and payer on the sandbox's page, while a client in another process uses its API.
+// TestSandbox plays merchant and payer on the sandbox's page, while a client in
+// another process uses its API.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
 	for _, s := range screens() {
@@ -81,7 +84,8 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.click("Save")
 	b.do(chromedp.WaitVisible(chromedp.CSS(`#webhook-url[value="http://127.0.0.1:9/nobody"]`)))
 
-	// A shop's client meets the fault; a page with JavaScript shows that by itself.
+	// A shop's client meets the fault; a page with JavaScript shows that by
+	// itself.
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: told["PLURAL_CLIENT_ID"], ClientSecret: told["PLURAL_CLIENT_SECRET"]},
 		plural.WithBaseURL(told["PLURAL_BASE_URL"]))

@@ -13,8 +13,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// shop is a merchant on the SDK: it sells, verifies what the browser brings back,
-// and believes nothing but the gateway's books.
+// shop is a merchant on the SDK: it sells, verifies what the browser brings
+// back, and believes nothing but the gateway's books.
 type shop struct {
 	t        *testing.T
 	srv      *pluraltest.Server
@@ -51,8 +51,11 @@ func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
 	mux.HandleFunc("POST /failed", s.comeBack)
 	mux.HandleFunc("GET /thanks", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><main><h1>%s</h1></main>`,
-			map[string]string{"paid": "The shop has your payment", "unpaid": "The shop has no payment"}[r.URL.Query().Get("outcome")])
+		fmt.Fprintf(
+			w,
+			`<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><main><h1>%s</h1></main>`,
+			map[string]string{"paid": "The shop has your payment", "unpaid": "The shop has no payment"}[r.URL.Query().Get("outcome")],
+		)
 	})
 	s.http = httptest.NewServer(mux)
 	t.Cleanup(s.http.Close)
@@ -81,8 +84,8 @@ func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (
 	return order.OrderID, order.RedirectURL
 }
 
-// comeBack is the merchant's callback handler. It ends, as a good one does, with a
-// redirect, so that a reload posts nothing again.
+// comeBack is the merchant's callback handler. It ends, as a good one does,
+// with a redirect, so that a reload posts nothing again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	one := back{path: r.URL.Path}
 	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)
@@ -124,7 +127,8 @@ func (s *shop) paid(id string, status plural.OrderStatus) {
 	require.Equal(s.t, status, one.order.Status)
 }
 
-// unpaid requires that the latest return was no payment, and that Confirm says so.
+// unpaid requires that the latest return was no payment, and that Confirm says
+// so.
 func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
 	s.t.Helper()
 	one := s.last()

@@ -117,8 +117,8 @@ const maxRequestBody = 1 << 20
 // decisionHeader carries the fault that a Transport has already chosen.
 const decisionHeader = "Pluraltest-Decision"
 
-// serve handles every request: it notes it, lets the fault plan choose, runs the
-// operation and answers, in the way that the fault says.
+// serve handles every request: it notes it, lets the fault plan choose, runs
+// the operation and answers, in the way that the fault says.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	conn := connOf(r.Context())
 	reused := conn.countRequest()
@@ -225,8 +225,8 @@ func (s *Server) note(req *Request) {
 	s.requests = append(s.requests, req)
 }
 
-// refusal is what the checks that all operations share say on a request's arrival.
-// s.mu must be held.
+// refusal is what the checks that all operations share say on a request's
+// arrival. s.mu must be held.
 func (s *Server) refusal(c *call, run route) *apiError {
 	switch {
 	case run.op != OpToken && !s.authorized(c.Header):

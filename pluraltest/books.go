@@ -128,8 +128,8 @@ func (s *Server) OrdersByReference(reference string) []Order {
 	return list
 }
 
-// Document is the JSON that GET answers for an order or refund, envelope and all;
-// nil when there is none. It counts as no read.
+// Document is the JSON that GET answers for an order or refund, envelope and
+// all; nil when there is none. It counts as no read.
 func (s *Server) Document(id string) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,16 +192,17 @@ func (s *Server) Requests() []Request {
 	return list
 }
 
-// RequestsTo lists the requests of one operation (OpCapturesCreate, ...), oldest
-// first.
+// RequestsTo lists the requests of one operation (OpCapturesCreate, ...),
+// oldest first.
 func (s *Server) RequestsTo(op string) []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool { return r.Op != op })
 }
 
-// Doubles lists what was applied twice or beyond its limit: two orders under one
-// merchant_order_reference, two captures of an order, a capture and a void, more
-// captured than held, two refunds under one reference that have not failed, of one
-// order or of several, more refunded than captured. One sentence each; none is well.
+// Doubles lists what was applied twice or beyond its limit: two orders under
+// one merchant_order_reference, two captures of an order, a capture and a void,
+// more captured than held, two refunds under one reference that have not
+// failed, of one order or of several, more refunded than captured. One sentence
+// each; none is well.
 func (s *Server) Doubles() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -232,7 +233,10 @@ func (s *Server) madeTwice(reference string) (found []string) {
 		found = append(found, fmt.Sprintf("order %s made %d times: %s", reference, len(orders), strings.Join(orders, ", ")))
 	}
 	if len(refunds) > 1 {
-		found = append(found, fmt.Sprintf("refund %s made %d times: %s", reference, len(refunds), strings.Join(refunds, ", ")))
+		found = append(
+			found,
+			fmt.Sprintf("refund %s made %d times: %s", reference, len(refunds), strings.Join(refunds, ", ")),
+		)
 	}
 	return found
 }
@@ -268,8 +272,8 @@ func (o *order) doubles() (found []string) {
 }
 
 // AssertExactlyOnce reports to t what Doubles finds. It shows that nothing was
-// applied twice, not that anything was applied at all: look at Captures and the like
-// for that.
+// applied twice, not that anything was applied at all: look at Captures and the
+// like for that.
 func (s *Server) AssertExactlyOnce(t TB) {
 	t.Helper()
 	for _, double := range s.Doubles() {

@@ -45,8 +45,8 @@ func (s *Server) Callback(orderID string) (Return, error) {
 	return s.returnOf(o), nil
 }
 
-// CallbackForm is the signed form of [Server.Callback]; nil when there is no such
-// order.
+// CallbackForm is the signed form of [Server.Callback]; nil when there is no
+// such order.
 func (s *Server) CallbackForm(orderID string) url.Values {
 	r, err := s.Callback(orderID)
 	if err != nil {

@@ -47,8 +47,8 @@ func (s *Server) createCapture(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// repeatedCapture answers a capture under a reference that has captured already,
-// where WithDuplicateCaptures wants more than OPERATION_NOT_ALLOWED.
+// repeatedCapture answers a capture under a reference that has captured
+// already, where WithDuplicateCaptures wants more than OPERATION_NOT_ALLOWED.
 func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
 	if len(o.captures) == 0 || o.captures[0].Reference != reference {
 		return nil
@@ -151,7 +151,8 @@ func (s *Server) Capture(orderID, reference string, amount Amount) error {
 	return err
 }
 
-// byHand runs an operation without a request. The error is the service's answer.
+// byHand runs an operation without a request. The error is the service's
+// answer.
 func (s *Server) byHand(orderID string, body any, run operation) (json.RawMessage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// The paths of the checkout page: that of redirect_url and that of challenge_url.
+// The paths of the checkout page: that of redirect_url and that of
+// challenge_url.
 const (
 	checkoutPath  = "/api/v3/checkout-bff/redirect/checkout"
 	challengePath = "/web/auth/landing/"
@@ -17,9 +18,9 @@ const (
 // maxCheckoutForm bounds what the payer's browser may post.
 const maxCheckoutForm = 64 << 10
 
-// addCheckout puts the hosted checkout page among the server's pages. The page is
-// what the books say: it holds no state of its own, so that reload, back and a
-// second tab are harmless. Nothing but POST changes anything.
+// addCheckout puts the hosted checkout page among the server's pages. The page
+// is what the books say: it holds no state of its own, so that reload, back and
+// a second tab are harmless. Nothing but POST changes anything.
 func (s *Server) addCheckout() {
 	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
 	s.pages.Handle(checkoutPath, page)
@@ -39,14 +40,17 @@ func (s *Server) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// showCheckout shows the order as it stands. form is a refused payment form, whose
-// faults the page lists.
+// showCheckout shows the order as it stands. form is a refused payment form,
+// whose faults the page lists.
 func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payForm) {
 	query := r.URL.Query()
 	page := s.checkoutPage(query.Get("token"), form)
 	if page == nil {
-		renderCheckout(w, http.StatusNotFound, messagePage("This payment link is not known",
-			"It may have been cut off on its way, or it belongs to another run of the emulator, which forgets its orders when it ends. Ask the shop for a new link."))
+		renderCheckout(w, http.StatusNotFound, messagePage(
+			"This payment link is not known",
+			"It may have been cut off on its way, or it belongs to another run of the emulator, "+
+				"which forgets its orders when it ends. Ask the shop for a new link.",
+		))
 		return
 	}
 	if page.Return.URL != "" && query.Get("return") != "" {
@@ -59,9 +63,9 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payF
 	renderCheckout(w, status, page)
 }
 
-// decideCheckout carries out what the payer has decided and sends the browser to
-// the page that shows the outcome. A decision that comes too late, as that of a
-// second click, changes nothing.
+// decideCheckout carries out what the payer has decided and sends the browser
+// to the page that shows the outcome. A decision that comes too late, as that
+// of a second click, changes nothing.
 func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxCheckoutForm)
 	formErr := r.ParseForm()
@@ -81,8 +85,8 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payFromPage carries out a posted decision, if it is readable. over tells that the
-// payer is to go back to the shop; refused is a payment form with faults.
+// payFromPage carries out a posted decision, if it is readable. over tells that
+// the payer is to go back to the shop; refused is a payment form with faults.
 func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,8 +110,8 @@ func refuseForm(w http.ResponseWriter, err error) {
 	renderCheckout(w, status, messagePage("This form cannot be read", "Go back and try again."))
 }
 
-// decision reads what the payer has decided; nil when there is nothing to decide,
-// and with a form when that has faults.
+// decision reads what the payer has decided; nil when there is nothing to
+// decide, and with a form when that has faults.
 func (o *order) decision(form url.Values) (*Decision, *payForm) {
 	if !o.payable() {
 		return nil, nil
@@ -129,7 +133,8 @@ func (o *order) decision(form url.Values) (*Decision, *payForm) {
 	return bankDecision(o, action, form), nil
 }
 
-// bankDecision is the decision on the bank's page, where a payment is under way.
+// bankDecision is the decision on the bank's page, where a payment is under
+// way.
 func bankDecision(o *order, action string, form url.Values) *Decision {
 	switch action {
 	case "approve":
@@ -156,8 +161,8 @@ func (o *order) underway() *payment {
 	return &payment{amount: o.amount}
 }
 
-// offered lists the methods that the page shows. Holds on the hosted checkout are
-// for cards only.
+// offered lists the methods that the page shows. Holds on the hosted checkout
+// are for cards only.
 func (o *order) offered() []string {
 	var list []string
 	for _, method := range checkoutMethods() {

@@ -9,7 +9,8 @@ import (
 	"unicode"
 )
 
-// The documented test data, and the one-time password that the emulated bank takes.
+// The documented test data, and the one-time password that the emulated bank
+// takes.
 const (
 	testCardNumber = "4012001037141112"
 	testCardCVV    = "212"
@@ -54,8 +55,9 @@ type fieldFault struct {
 	Text  string
 }
 
-// payForm is the payment form as posted. The card's number and CVV are checked and
-// then forgotten: the form does not hold them, and the page never shows them again.
+// payForm is the payment form as posted. The card's number and CVV are checked
+// and then forgotten: the form does not hold them, and the page never shows
+// them again.
 type payForm struct {
 	Method string
 	Expiry string
@@ -125,8 +127,8 @@ func (f *payForm) readCard(form url.Values) {
 
 var expiryPattern = regexp.MustCompile(`^(0[1-9]|1[0-2]) ?/ ?(?:20)?([0-9]{2})$`)
 
-// validExpiry tells whether an expiry is 12/25 or later, which the test card's is
-// whatever today's date.
+// validExpiry tells whether an expiry is 12/25 or later, which the test card's
+// is whatever today's date.
 func validExpiry(expiry string) bool {
 	parts := expiryPattern.FindStringSubmatch(expiry)
 	if parts == nil {
@@ -143,7 +145,8 @@ type bankReason struct {
 	Message string
 }
 
-// bankReasons lists documented codes of declined payments; the first is the usual.
+// bankReasons lists documented codes of declined payments; the first is the
+// usual.
 func bankReasons() []bankReason {
 	return []bankReason{
 		{"PAYMENT_DECLINED", "Transaction declined by Acquirer due to unknown reason"},
@@ -171,7 +174,8 @@ func declineReason(code, message string) (string, string) {
 	return chosen.Code, chosen.Message
 }
 
-// printable is a line of text without control characters, cut after n characters.
+// printable is a line of text without control characters, cut after n
+// characters.
 func printable(text string, n int) string {
 	line := strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar {

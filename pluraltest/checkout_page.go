@@ -103,8 +103,8 @@ func (p *checkoutPage) Expiry() string {
 	return p.Test.Expiry
 }
 
-// Self is the page's own address. Without it a form would keep the fragment of a
-// skip link, which keeps the focus from the next page's first field.
+// Self is the page's own address. Without it a form would keep the fragment of
+// a skip link, which keeps the focus from the next page's first field.
 func (p *checkoutPage) Self() string { return "?token=" + url.QueryEscape(p.Token) }
 
 // ReturnLink is the page that takes the payer back to the shop.
@@ -114,8 +114,8 @@ func messagePage(title, text string) *checkoutPage {
 	return &checkoutPage{Name: "message", Title: title, Text: text}
 }
 
-// checkoutPage describes the page of the order with a token as it stands; nil when
-// there is none.
+// checkoutPage describes the page of the order with a token as it stands; nil
+// when there is none.
 func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +152,10 @@ func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 
 func methodsOf(o *order, form *payForm) []checkoutMethod {
 	offered := o.offered()
-	methods := slices.DeleteFunc(checkoutMethods(), func(m checkoutMethod) bool { return !slices.Contains(offered, m.Code) })
+	methods := slices.DeleteFunc(
+		checkoutMethods(),
+		func(m checkoutMethod) bool { return !slices.Contains(offered, m.Code) },
+	)
 	chosen := 0
 	for i, method := range methods {
 		if form != nil && form.Method == method.Code {
@@ -249,8 +252,8 @@ func renderCheckout(w http.ResponseWriter, status int, page *checkoutPage) {
 	_, _ = w.Write(body.Bytes())
 }
 
-// policy is the page's content security policy. Only the page that returns to the
-// shop has a script, and may post to it and follow where it redirects.
+// policy is the page's content security policy. Only the page that returns to
+// the shop has a script, and may post to it and follow where it redirects.
 func (p *checkoutPage) policy() string {
 	forms, scripts := "'self'", "'none'"
 	if p.Name == "return" {

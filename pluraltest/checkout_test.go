@@ -56,7 +56,8 @@ func (s sheet) text() string {
 // form reads the form that returns to the shop.
 func (s sheet) form(t *testing.T) (action string, fields url.Values) {
 	t.Helper()
-	found := regexp.MustCompile(`(?s)<form method="post" action="([^"]*)" id="return".*?</form>`).FindStringSubmatch(s.html)
+	found := regexp.MustCompile(`(?s)<form method="post" action="([^"]*)" id="return".*?</form>`).
+		FindStringSubmatch(s.html)
 	require.NotNil(t, found, s.html)
 	fields = url.Values{}
 	for _, input := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(found[0], -1) {
@@ -108,7 +109,18 @@ func (p *payer) status() string {
 
 // card is the payment form filled in as it comes.
 func card(changes ...string) []string {
-	form := values("action", "pay", "method", "CARD", "card_number", "4012 0010 3714 1112", "card_expiry", "12/30", "card_cvv", "212")
+	form := values(
+		"action",
+		"pay",
+		"method",
+		"CARD",
+		"card_number",
+		"4012 0010 3714 1112",
+		"card_expiry",
+		"12/30",
+		"card_cvv",
+		"212",
+	)
 	for i := 0; i+1 < len(changes); i += 2 {
 		form.Set(changes[i], changes[i+1])
 	}
@@ -261,7 +273,11 @@ func TestCheckoutCancels(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	for name, before := range map[string][]string{"at once": nil, "at-the-bank": card()} {
-		p := newPayer(t, srv, pluraltest.OrderSpec{Reference: strings.ReplaceAll(name, " ", "-"), CallbackURL: shop, PreAuth: true})
+		p := newPayer(
+			t,
+			srv,
+			pluraltest.OrderSpec{Reference: strings.ReplaceAll(name, " ", "-"), CallbackURL: shop, PreAuth: true},
+		)
 		if before != nil {
 			p.press(before...)
 		}
@@ -328,7 +344,11 @@ func TestCheckoutExpiry(t *testing.T) {
 		"12/25": true, "01/26": true, "12/2025": true, "12 / 30": true,
 		"": false, "1225": false, "00/30": false, "12/24": false, "12/1999": false,
 	} {
-		p := newPayer(t, srv, pluraltest.OrderSpec{Reference: "exp-" + url.PathEscape(strings.NewReplacer("/", "-", " ", "_").Replace(expiry))})
+		p := newPayer(
+			t,
+			srv,
+			pluraltest.OrderSpec{Reference: "exp-" + url.PathEscape(strings.NewReplacer("/", "-", " ", "_").Replace(expiry))},
+		)
 		page := p.press(card("card_expiry", expiry)...)
 		require.Equal(t, good, page.status == http.StatusOK, expiry)
 	}
@@ -396,7 +416,12 @@ func TestCheckoutEscapes(t *testing.T) {
 		Notes: hostile, CallbackURL: `https://shop.example.com/?"><script>alert(3)</script>`,
 		PurchaseDetails: []byte(`{"customer":{"first_name":"<script>alert(4)</script>","last_name":"\"><b>"}}`),
 	})
-	pages := []sheet{p.open(), p.press(card()...), p.press("action", "decline", "message", hostile), p.send("GET", p.link+"&return=1", nil)}
+	pages := []sheet{
+		p.open(),
+		p.press(card()...),
+		p.press("action", "decline", "message", hostile),
+		p.send("GET", p.link+"&return=1", nil),
+	}
 	for _, page := range pages {
 		require.Equal(t, 200, page.status)
 		require.NotContains(t, page.html, "<script>")
@@ -450,20 +475,56 @@ func TestCheckoutOnlyPostChanges(t *testing.T) {
 	p := newPayer(t, srv, pluraltest.OrderSpec{CallbackURL: shop})
 
 	for _, method := range []string{"GET", "HEAD"} {
-		require.Equal(t, 200, p.send(method, p.link+"&action=cancel&_method=POST", values("action", "cancel"), "X-HTTP-Method-Override", "POST").status)
+		require.Equal(
+			t,
+			200,
+			p.send(
+				method,
+				p.link+"&action=cancel&_method=POST",
+				values("action", "cancel"),
+				"X-HTTP-Method-Override",
+				"POST",
+			).status,
+		)
 	}
 	for _, method := range []string{"PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"} {
 		refused := p.send(method, p.link, values("action", "cancel"))
 		require.Equal(t, http.StatusMethodNotAllowed, refused.status, method)
 		require.Equal(t, "GET, HEAD, POST", refused.header.Get("Allow"))
 	}
-	require.Equal(t, http.StatusForbidden, p.send("POST", p.link, values("action", "cancel"), "Sec-Fetch-Site", "cross-site").status)
-	require.Equal(t, http.StatusForbidden, p.send("POST", p.link, values("action", "cancel"), "Origin", "https://evil.example").status)
-	require.Equal(t, http.StatusSeeOther, p.send("POST", p.link+"&action=cancel", values()).status, "the query decides nothing")
-	require.Equal(t, http.StatusSeeOther, p.send("POST", p.link, values("action", "approve", "otp", "123456")).status, "there is nothing to approve yet")
+	require.Equal(
+		t,
+		http.StatusForbidden,
+		p.send("POST", p.link, values("action", "cancel"), "Sec-Fetch-Site", "cross-site").status,
+	)
+	require.Equal(
+		t,
+		http.StatusForbidden,
+		p.send("POST", p.link, values("action", "cancel"), "Origin", "https://evil.example").status,
+	)
+	require.Equal(
+		t,
+		http.StatusSeeOther,
+		p.send("POST", p.link+"&action=cancel", values()).status,
+		"the query decides nothing",
+	)
+	require.Equal(
+		t,
+		http.StatusSeeOther,
+		p.send("POST", p.link, values("action", "approve", "otp", "123456")).status,
+		"there is nothing to approve yet",
+	)
 	require.Equal(t, http.StatusSeeOther, p.send("POST", p.link, values("action", "explode")).status)
-	require.Equal(t, http.StatusRequestEntityTooLarge, p.send("POST", p.link, values("action", strings.Repeat("x", 70<<10))).status)
-	require.Equal(t, http.StatusBadRequest, p.send("POST", p.link, nil, "Content-Type", "application/x-www-form-urlencoded; %").status)
+	require.Equal(
+		t,
+		http.StatusRequestEntityTooLarge,
+		p.send("POST", p.link, values("action", strings.Repeat("x", 70<<10))).status,
+	)
+	require.Equal(
+		t,
+		http.StatusBadRequest,
+		p.send("POST", p.link, nil, "Content-Type", "application/x-www-form-urlencoded; %").status,
+	)
 	require.Equal(t, "CREATED", p.status())
 }
 
@@ -529,7 +590,8 @@ func TestCheckoutOfSeamlessOrder(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
-	order := a.do("POST", "/api/pay/v1/orders", `{"merchant_order_reference":"s-1","order_amount":{"value":500,"currency":"INR"},"callback_url":"https://shop.example.com/"}`).data(t)
+	order := a.do("POST", "/api/pay/v1/orders", `{"merchant_order_reference":"s-1","order_amount":{"value":500,"currency":"INR"},"callback_url":"https://shop.example.com/"}`).
+		data(t)
 	p := &payer{t, srv, order["order_id"].(string), order["challenge_url"].(string)}
 	p.press(card()...)
 	_, callback := verified(t, srv, p.press("action", "approve", "otp", "123456"))

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConformanceTableNamesRealTests sees to it that every test that docs/pluraltest.md names exists, and that every row names one.
+// TestConformanceTableNamesRealTests sees to it that every test that
+// docs/pluraltest.md names exists, and that every row names one.
 func TestConformanceTableNamesRealTests(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{} // the file of each test, by its name
@@ -47,7 +48,8 @@ func TestConformanceTableNamesRealTests(t *testing.T) {
 	require.Greater(t, rows, 40)
 }
 
-// requireNoTest checks a line that names no test: it may be prose, a headline or a rule, but no row about a behaviour.
+// requireNoTest checks a line that names no test: it may be prose, a headline
+// or a rule, but no row about a behaviour.
 func requireNoTest(t *testing.T, line string, cells []string) {
 	t.Helper()
 	conformance := len(cells) == 5 && !strings.HasPrefix(line, "|---")

@@ -102,8 +102,8 @@ func (c *serverConn) forget() {
 }
 
 // Write implements net.Conn. net/http resets the stream of a handler that gives
-// up with INTERNAL_ERROR; on HTTP/2 connections that becomes PROTOCOL_ERROR, the
-// code on which net/http's client sends a request again by itself.
+// up with INTERNAL_ERROR; on HTTP/2 connections that becomes PROTOCOL_ERROR,
+// the code on which net/http's client sends a request again by itself.
 func (c *serverConn) Write(p []byte) (int, error) {
 	if !c.isHTTP2() {
 		return c.Conn.Write(p)

@@ -16,12 +16,14 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The integration guide's commands are in testdata/curl, one file for each, with the guide's hosts, sample credentials and sample token,
-// which a blank follows in the capture command. For cancellation the guide names the endpoint only. Where it says order_id, it means to be
-// filled in.
+// The integration guide's commands are in testdata/curl, one file for each,
+// with the guide's hosts, sample credentials and sample token, which a blank
+// follows in the capture command. For cancellation the guide names the endpoint
+// only. Where it says order_id, it means to be filled in.
 const guideReference = "112345171" // a JSON number in the command
 
-// TestCurlCommands runs the guide's commands with curl, changing nothing in them but the host and the order's id.
+// TestCurlCommands runs the guide's commands with curl, changing nothing in
+// them but the host and the order's id.
 func TestCurlCommands(t *testing.T) {
 	t.Parallel()
 	needCurl(t)
@@ -66,12 +68,18 @@ func TestCurlCommands(t *testing.T) {
 			own := newAPI(t, srv)
 			own.token = own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret, "client_credentials")).doc(t)["access_token"].(string)
 			require.Equal(t, 200, own.get(id).status, "the server's own credentials are good too")
-			require.Equal(t, 401, own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, "fgwei7egyhuggwp39w8rh", "client_credentials")).status, "halves do not mix")
+			require.Equal(
+				t,
+				401,
+				own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, "fgwei7egyhuggwp39w8rh", "client_credentials")).status,
+				"halves do not mix",
+			)
 		})
 	}
 }
 
-// TestCurlRefusals shows what the guide's commands meet in a state that rules them out.
+// TestCurlRefusals shows what the guide's commands meet in a state that rules
+// them out.
 func TestCurlRefusals(t *testing.T) {
 	t.Parallel()
 	needCurl(t)
@@ -101,8 +109,9 @@ func needCurl(t *testing.T) {
 	}
 }
 
-// curl runs one of the guide's commands in a shell, as somebody who pastes it does. What the test needs beside it, the status and no
-// proxy, comes from a configuration file.
+// curl runs one of the guide's commands in a shell, as somebody who pastes it
+// does. What the test needs beside it, the status and no proxy, comes from a
+// configuration file.
 func curl(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", "curl", command+".sh"))

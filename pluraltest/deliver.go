@@ -68,9 +68,9 @@ func (s *Server) emit(event string, o *order) {
 	q.notify()
 }
 
-// dispatch sends an event once the first attempts of the events of its order that
-// happened before it have ended, so that none overtakes another, and that of one
-// more, unless it is nil. s.mu must be held.
+// dispatch sends an event once the first attempts of the events of its order
+// that happened before it have ended, so that none overtakes another, and that
+// of one more, unless it is nil. s.mu must be held.
 func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	d.tried = make(chan struct{})
 	if !s.hasTarget() {
@@ -99,8 +99,8 @@ func (s *Server) await(tried chan struct{}) {
 	}
 }
 
-// deliver makes the attempts of the schedule until one of them is answered well.
-// Copies go with the first.
+// deliver makes the attempts of the schedule until one of them is answered
+// well. Copies go with the first.
 func (s *Server) deliver(d *delivery) {
 	tried := sync.OnceFunc(func() { close(d.tried) })
 	defer tried()
@@ -146,7 +146,8 @@ func (s *Server) isPending(d *delivery) bool {
 	return d.State == DeliveryPending
 }
 
-// conclude notes what an attempt has come to, and tells whether to make another.
+// conclude notes what an attempt has come to, and tells whether to make
+// another.
 func (s *Server) conclude(d *delivery, status int, err error, last bool) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,8 +216,8 @@ func post(client *http.Client, req *http.Request) (status int, err error) {
 	return resp.StatusCode, resp.Body.Close()
 }
 
-// webhookClient returns the client and the URL to post events with. s.mu must be
-// held.
+// webhookClient returns the client and the URL to post events with. s.mu must
+// be held.
 func (s *Server) webhookClient() (client *http.Client, target string) {
 	q := &s.webhooks
 	if s.cfg.webhook.url != "" {

@@ -1,5 +1,5 @@
-// Package pluraltest is Plural (Pine Labs Online) on localhost: a stateful fake of
-// the payment gateway, for tests of code that takes payments.
+// Package pluraltest is Plural (Pine Labs Online) on localhost: a stateful fake
+// of the payment gateway, for tests of code that takes payments.
 //
 //	srv := pluraltest.NewServer(t)
 //	client, err := plural.NewClient(
@@ -13,33 +13,34 @@
 // It keeps orders as the service would: tokens that expire, one namespace of
 // references, legal transitions only, one capture per order, refunds within the
 // captured sum, documented errors, signed callbacks, and webhooks on the
-// documented schedule. It signs and encodes by itself and shares no code with the
-// SDK, so that a bug cannot cancel itself out.
+// documented schedule. It signs and encodes by itself and shares no code with
+// the SDK, so that a bug cannot cancel itself out.
 //
 // # Ways in
 //
 // [NewServer] and [Start] listen on a loopback port. [New] does not listen:
-// [Server.Transport] and [Server.Client] reach it, as they reach any server, over
-// connections in memory that behave as sockets do. A server made by New inside a
-// testing/synctest bubble runs on the bubble's clock; it must be closed there.
+// [Server.Transport] and [Server.Client] reach it, as they reach any server,
+// over connections in memory that behave as sockets do. A server made by New
+// inside a testing/synctest bubble runs on the bubble's clock; it must be
+// closed there.
 //
 // # Faults
 //
-// [Server.Inject] queues faults for the next requests that match, [WithRandomFaults]
-// and [Server.SetFaultPlan] choose one for each request:
+// [Server.Inject] queues faults for the next requests that match,
+// [WithRandomFaults] and [Server.SetFaultPlan] choose one for each request:
 //
 //	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
 //
-// A [Fault] says what happens to the books (its Effect) and what the client hears
-// of it (its Answer). [Server.FaultLog] tells what was injected and what became of
-// the effect. A fault that makes no sense panics.
+// A [Fault] says what happens to the books (its Effect) and what the client
+// hears of it (its Answer). [Server.FaultLog] tells what was injected and what
+// became of the effect. A fault that makes no sense panics.
 //
 // # Books
 //
 // [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries],
-// [Server.Requests] and the like read the truth. [Server.AssertExactlyOnce] fails
-// a test when anything was applied twice; that it was applied at all is for the
-// former to show.
+// [Server.Requests] and the like read the truth. [Server.AssertExactlyOnce]
+// fails a test when anything was applied twice; that it was applied at all is
+// for the former to show.
 //
 // Amounts are in minor units (paise), times are UTC in documents.
 package pluraltest

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// orderDoc is an order as the service prints it, in the published samples' order
-// of fields.
+// orderDoc is an order as the service prints it, in the published samples'
+// order of fields.
 type orderDoc struct {
 	OrderID                 string          `json:"order_id"`
 	ParentOrderID           string          `json:"parent_order_id,omitempty"`
@@ -246,7 +246,8 @@ func marshal(v any) []byte {
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
 
-// maxOlder bounds how many earlier versions of a document a stale read can show.
+// maxOlder bounds how many earlier versions of a document a stale read can
+// show.
 const maxOlder = 4
 
 // change keeps the present document for stale reads and then mutates the order.

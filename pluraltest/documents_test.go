@@ -43,12 +43,26 @@ func TestDocuments(t *testing.T) {
 	_, err = srv.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)
 	golden(t, "order_authorized.json", a.get(id).body)
-	golden(t, "order_partially_captured.json", a.capture(id, `{"merchant_capture_reference":"cap-1","capture_amount":{"value":40000,"currency":"INR"}}`).body)
-	golden(t, "refund.json", a.refund(id, `{"merchant_order_reference":"back-1","order_amount":{"value":400,"currency":"INR"},"merchant_metadata":{"why":"late"}}`).body)
+	golden(
+		t,
+		"order_partially_captured.json",
+		a.capture(id, `{"merchant_capture_reference":"cap-1","capture_amount":{"value":40000,"currency":"INR"}}`).body,
+	)
+	golden(
+		t,
+		"refund.json",
+		a.refund(
+			id,
+			`{"merchant_order_reference":"back-1","order_amount":{"value":400,"currency":"INR"},"merchant_metadata":{"why":"late"}}`,
+		).body,
+	)
 	golden(t, "order_partially_refunded.json", a.get(id).body)
 
-	golden(t, "pay_order_created.json", a.do(http.MethodPost, "/api/pay/v1/orders",
-		`{"merchant_order_reference":"seamless-1","order_amount":{"value":500,"currency":"INR"},"purchase_details":null}`).body)
+	golden(t, "pay_order_created.json", a.do(
+		http.MethodPost,
+		"/api/pay/v1/orders",
+		`{"merchant_order_reference":"seamless-1","order_amount":{"value":500,"currency":"INR"},"purchase_details":null}`,
+	).body)
 
 	points, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "points-1", Amount: inr(200), PreAuth: true})
 	require.NoError(t, err)
@@ -80,7 +94,8 @@ func golden(t *testing.T, name string, got []byte) {
 	require.Equal(t, string(want), pretty.String())
 }
 
-// TestNothingIsEscaped sees that what merchants write comes back as they wrote it.
+// TestNothingIsEscaped sees that what merchants write comes back as they wrote
+// it.
 func TestNothingIsEscaped(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()

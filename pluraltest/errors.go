@@ -50,22 +50,79 @@ var (
 		status:  http.StatusBadRequest,
 		code:    "INVALID_REQUEST",
 		message: "Request is not well-formed, syntactically incorrect, or violates schema",
-		details: map[string]any{"source": "internal", "step": "creation", "reason": "invalid_data", "metadata": map[string]any{}},
+		details: map[string]any{
+			"source":   "internal",
+			"step":     "creation",
+			"reason":   "invalid_data",
+			"metadata": map[string]any{},
+		},
 	}
-	errUnauthorized     = apiError{status: http.StatusUnauthorized, code: "UNAUTHORIZED", message: "Unauthorized"}
-	errCredentials      = apiError{status: http.StatusUnauthorized, code: "UNAUTHORIZED", message: "Invalid client or Invalid client credentials"}
-	errMethod           = apiError{status: http.StatusMethodNotAllowed, code: "INVALID_REQUEST", message: "Request method is not supported"}
-	errOrderNotFound    = apiError{status: http.StatusUnprocessableEntity, code: "ORDER_NOT_FOUND", message: "No order with specified order-id exists in the system"}
-	errNoRecords        = apiError{status: http.StatusBadRequest, code: "INVALID_REQUEST", message: "No matching records found for the inquiry"}
-	errDuplicate        = apiError{status: http.StatusUnprocessableEntity, code: "DUPLICATE_REQUEST", message: "The request has already been processed"}
-	errNotAllowed       = apiError{status: http.StatusUnprocessableEntity, code: "OPERATION_NOT_ALLOWED", message: "The specified operation cannot be made because required precondition has failed"}
-	errOrderCancelled   = apiError{status: http.StatusUnprocessableEntity, code: "ORDER_CANCELLED", message: "The order has already been cancelled"}
-	errGrant            = apiError{status: http.StatusUnprocessableEntity, code: "INVALID_REQUEST", message: "Unsupported grant_type"}
-	errAmountLimit      = apiError{status: http.StatusUnprocessableEntity, code: "AMOUNT_LIMIT_EXCEEDED", message: "The amount exceeds the permitted limit"}
-	errRateLimit        = apiError{status: http.StatusTooManyRequests, code: "API_RATE_LIMIT", message: "The request was rejected because the client has sent too many requests in a given time window"}
-	errPaymentRateLimit = apiError{status: http.StatusTooManyRequests, code: "PAYMENT_RATE_LIMIT", message: "The payment was declined because too many payments were attempted using the specified payment option"}
-	errInternal         = apiError{status: http.StatusInternalServerError, code: "INTERNAL_ERROR", message: "Internal Server Error"}
-	errTimedOut         = apiError{status: http.StatusGatewayTimeout, code: "TIMED_OUT", message: "The request timed out. Please try again later"}
+	errUnauthorized = apiError{status: http.StatusUnauthorized, code: "UNAUTHORIZED", message: "Unauthorized"}
+	errCredentials  = apiError{
+		status:  http.StatusUnauthorized,
+		code:    "UNAUTHORIZED",
+		message: "Invalid client or Invalid client credentials",
+	}
+	errMethod = apiError{
+		status:  http.StatusMethodNotAllowed,
+		code:    "INVALID_REQUEST",
+		message: "Request method is not supported",
+	}
+	errOrderNotFound = apiError{
+		status:  http.StatusUnprocessableEntity,
+		code:    "ORDER_NOT_FOUND",
+		message: "No order with specified order-id exists in the system",
+	}
+	errNoRecords = apiError{
+		status:  http.StatusBadRequest,
+		code:    "INVALID_REQUEST",
+		message: "No matching records found for the inquiry",
+	}
+	errDuplicate = apiError{
+		status:  http.StatusUnprocessableEntity,
+		code:    "DUPLICATE_REQUEST",
+		message: "The request has already been processed",
+	}
+	errNotAllowed = apiError{
+		status:  http.StatusUnprocessableEntity,
+		code:    "OPERATION_NOT_ALLOWED",
+		message: "The specified operation cannot be made because required precondition has failed",
+	}
+	errOrderCancelled = apiError{
+		status:  http.StatusUnprocessableEntity,
+		code:    "ORDER_CANCELLED",
+		message: "The order has already been cancelled",
+	}
+	errGrant = apiError{
+		status:  http.StatusUnprocessableEntity,
+		code:    "INVALID_REQUEST",
+		message: "Unsupported grant_type",
+	}
+	errAmountLimit = apiError{
+		status:  http.StatusUnprocessableEntity,
+		code:    "AMOUNT_LIMIT_EXCEEDED",
+		message: "The amount exceeds the permitted limit",
+	}
+	errRateLimit = apiError{
+		status:  http.StatusTooManyRequests,
+		code:    "API_RATE_LIMIT",
+		message: "The request was rejected because the client has sent too many requests in a given time window",
+	}
+	errPaymentRateLimit = apiError{
+		status:  http.StatusTooManyRequests,
+		code:    "PAYMENT_RATE_LIMIT",
+		message: "The payment was declined because too many payments were attempted using the specified payment option",
+	}
+	errInternal = apiError{
+		status:  http.StatusInternalServerError,
+		code:    "INTERNAL_ERROR",
+		message: "Internal Server Error",
+	}
+	errTimedOut = apiError{
+		status:  http.StatusGatewayTimeout,
+		code:    "TIMED_OUT",
+		message: "The request timed out. Please try again later",
+	}
 )
 
 // gatewayError is the shape of the gateway in front of the services.
@@ -96,13 +153,16 @@ func (s *Server) checkoutAnswer(e *apiError) answer {
 // htmlGateway is the page of the proxy in front of the services.
 func htmlGateway(status int) string {
 	title := itoa(status) + " " + http.StatusText(status)
-	return "<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n<center><h1>" + title + "</h1></center>\r\n</body>\r\n</html>\r\n"
+	return "<html>\r\n<head><title>" + title + "</title></head>\r\n" +
+		"<body>\r\n<center><h1>" + title + "</h1></center>\r\n</body>\r\n</html>\r\n"
 }
 
-const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1></BODY></HTML>\n"
+const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD>" +
+	"<BODY><H1>403 ERROR</H1></BODY></HTML>\n"
 
-// decode reads a JSON object into the fields of a struct. A name counts only as it
-// is spelt: encoding/json would take it in any case, and hide a client's mistake.
+// decode reads a JSON object into the fields of a struct. A name counts only as
+// it is spelt: encoding/json would take it in any case, and hide a client's
+// mistake.
 func decode(body []byte, into any) bool {
 	var sent map[string]json.RawMessage
 	if json.Unmarshal(body, &sent) != nil {

@@ -150,7 +150,12 @@ func TestWriteWithoutJSONContentTypeIsRefused(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
-	req := a.request(t.Context(), "POST", "/api/checkout/v1/orders", `{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"}}`)
+	req := a.request(
+		t.Context(),
+		"POST",
+		"/api/checkout/v1/orders",
+		`{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"}}`,
+	)
 	req.Header.Set("Content-Type", "text/plain")
 	resp, err := a.client.Do(req)
 	require.NoError(t, err)
@@ -165,7 +170,11 @@ func TestErrorForms(t *testing.T) {
 		t.Parallel()
 		a := newAPI(t, pluraltest.NewServer(t, pluraltest.WithCheckoutErrors(pluraltest.CheckoutErrorResponseCode)))
 		r := a.do("POST", "/api/checkout/v1/orders", `{}`)
-		require.JSONEq(t, `{"response_code":400,"response_message":"Merchant Order Reference must not be empty"}`, string(r.body))
+		require.JSONEq(
+			t,
+			`{"response_code":400,"response_message":"Merchant Order Reference must not be empty"}`,
+			string(r.body),
+		)
 	})
 	t.Run("checkout error_message", func(t *testing.T) {
 		t.Parallel()
@@ -189,7 +198,11 @@ func TestErrorForms(t *testing.T) {
 	t.Run("firewall", func(t *testing.T) {
 		t.Parallel()
 		a := newAPI(t, pluraltest.NewServer(t, pluraltest.WithWAF()))
-		r := a.do("POST", "/api/checkout/v1/orders", `{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"},"callback_url":"http://localhost:3000/back"}`)
+		r := a.do(
+			"POST",
+			"/api/checkout/v1/orders",
+			`{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"},"callback_url":"http://localhost:3000/back"}`,
+		)
 		require.Equal(t, 403, r.status)
 		require.Contains(t, string(r.body), "<HTML>")
 	})

@@ -34,8 +34,8 @@ func WebhookBody(body []byte) WebhookOption { return func(p *webhookParts) { p.b
 // WebhookTarget sets the URL of the request.
 func WebhookTarget(url string) WebhookOption { return func(p *webhookParts) { p.target = url } }
 
-// WebhookRequest builds one signed webhook about an order or refund as it stands,
-// ready for a handler under test. It is not among Deliveries.
+// WebhookRequest builds one signed webhook about an order or refund as it
+// stands, ready for a handler under test. It is not among Deliveries.
 func (s *Server) WebhookRequest(eventType, orderID string, opts ...WebhookOption) (*http.Request, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,8 @@ func (s *Server) eventBody(event string, o *order) []byte {
 	return body
 }
 
-// snakeKeys are the names that the vendor's camelCase samples leave as they are.
+// snakeKeys are the names that the vendor's camelCase samples leave as they
+// are.
 var snakeKeys = []string{"callback_url", "failure_callback_url", "merchant_payment_reference", "integration_mode"}
 
 // camelCase renames the fields of an event as the vendor does where points are

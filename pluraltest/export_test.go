@@ -2,8 +2,8 @@ package pluraltest
 
 import "net"
 
-// MemPair is a connection of the network in memory, and how to reset it from one
-// end.
+// MemPair is a connection of the network in memory, and how to reset it from
+// one end.
 func MemPair() (client, server net.Conn, reset func()) {
 	c, s := memPair()
 	return c, s, s.abort

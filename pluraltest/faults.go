@@ -13,16 +13,18 @@ type Effect string
 
 // The effects of a [Fault].
 const (
-	ApplyNow         Effect = ""                // as without a fault
-	ApplyNever       Effect = "never"           // nothing happens
-	ApplyLater       Effect = "later"           // it happens Delay after the client has its answer or has given up
-	ApplyPending     Effect = "pending"         // it is accepted as PENDING and becomes final after Reads reads or, without, after Delay
+	ApplyNow   Effect = ""      // as without a fault
+	ApplyNever Effect = "never" // nothing happens
+	ApplyLater Effect = "later" // it happens Delay after the client has its answer or has given up
+	// it is accepted as PENDING and becomes final after Reads reads or, without,
+	// after Delay.
+	ApplyPending     Effect = "pending"
 	ApplyPendingFail Effect = "pending, failed" // it is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // it is accepted and fails: status FAILED
 )
 
-// canFail tells whether PENDING and FAILED results fit an operation. To any other,
-// such an effect is ApplyNow.
+// canFail tells whether PENDING and FAILED results fit an operation. To any
+// other, such an effect is ApplyNow.
 func canFail(op string) bool {
 	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
 }
@@ -34,32 +36,34 @@ type Answer string
 
 // The answers of a [Fault].
 const (
-	AnswerNormal        Answer = ""                   // what the service answers
-	AnswerRefused       Answer = "refused"            // no connection
-	AnswerHang          Answer = "hang"               // nothing, until the client gives up
-	AnswerReset         Answer = "reset"              // the connection is reset (TCP RST), with all streams on it
-	AnswerClose         Answer = "close"              // the connection is closed without a byte of answer
-	AnswerStreamReset   Answer = "stream reset"       // HTTP/2 RST_STREAM with PROTOCOL_ERROR; on HTTP/1.1 a close
-	AnswerThenClose     Answer = "answer, then close" // the normal answer, then the idle connection is closed unannounced
-	AnswerTruncated     Answer = "truncated"          // half of the normal body, then the end
-	AnswerStatus        Answer = "status"             // Status and Code
-	AnswerHTML          Answer = "html"               // Status with a page of HTML
-	AnswerEmpty         Answer = "empty"              // 200 without a body
-	AnswerErrorInOK     Answer = "error in 200"       // 200 with {"code":Code,...}
-	AnswerRedirect      Answer = "redirect"           // 307 to another path
-	AnswerStale         Answer = "stale"              // a read: the document before its last change, or not found; else the normal answer
-	AnswerNoCaptureData Answer = "no capture data"    // the normal document without capture_data
-	AnswerNoParent      Answer = "no parent"          // the normal document without parent_order_id
-	AnswerOtherOrder    Answer = "other order"        // the normal document under another order's id and reference
-	AnswerSlowHeaders   Answer = "slow headers"       // the normal answer, Delay later
-	AnswerSlowBody      Answer = "slow body"          // the normal headers at once, the body over Delay
-	AnswerHuge          Answer = "huge"               // Size blanks, then the normal answer: valid JSON
+	AnswerNormal      Answer = ""                   // what the service answers
+	AnswerRefused     Answer = "refused"            // no connection
+	AnswerHang        Answer = "hang"               // nothing, until the client gives up
+	AnswerReset       Answer = "reset"              // the connection is reset (TCP RST), with all streams on it
+	AnswerClose       Answer = "close"              // the connection is closed without a byte of answer
+	AnswerStreamReset Answer = "stream reset"       // HTTP/2 RST_STREAM with PROTOCOL_ERROR; on HTTP/1.1 a close
+	AnswerThenClose   Answer = "answer, then close" // the normal answer, then the idle connection is closed unannounced
+	AnswerTruncated   Answer = "truncated"          // half of the normal body, then the end
+	AnswerStatus      Answer = "status"             // Status and Code
+	AnswerHTML        Answer = "html"               // Status with a page of HTML
+	AnswerEmpty       Answer = "empty"              // 200 without a body
+	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Code,...}
+	AnswerRedirect    Answer = "redirect"           // 307 to another path
+	// a read: the document before its last change, or not found; else the normal
+	// answer.
+	AnswerStale         Answer = "stale"
+	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
+	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
+	AnswerOtherOrder    Answer = "other order"     // the normal document under another order's id and reference
+	AnswerSlowHeaders   Answer = "slow headers"    // the normal answer, Delay later
+	AnswerSlowBody      Answer = "slow body"       // the normal headers at once, the body over Delay
+	AnswerHuge          Answer = "huge"            // Size blanks, then the normal answer: valid JSON
 )
 
-// Fault is one thing that goes wrong with one request: what happens to the books
-// and what the client hears of it. The zero Fault is no fault. The package's
-// faults (ResetAfterApply, ApplyLate, ...) are values to use as they are or to
-// adapt with After, AfterReads and the like; do not assign to them.
+// Fault is one thing that goes wrong with one request: what happens to the
+// books and what the client hears of it. The zero Fault is no fault. The
+// package's faults (ResetAfterApply, ApplyLate, ...) are values to use as they
+// are or to adapt with After, AfterReads and the like; do not assign to them.
 type Fault struct {
 	Name       string // in logs
 	Effect     Effect
@@ -96,15 +100,16 @@ const (
 	defaultHuge  = 8 << 20 // bytes
 )
 
-// The faults. "Before" means that the request has no effect, "After" that it has.
+// The faults. "Before" means that the request has no effect, "After" that it
+// has.
 var (
 	// NoFault lets a request through: a place in a sequence.
 	NoFault = Fault{}
 
-	// Refuse gives no connection: nothing is written, nothing applied. That takes a
-	// client of Server.Transport or Server.Client, whose dial then fails. A client
-	// with a transport of its own has sent the request by the time its fault is
-	// known, and Refuse is ResetBeforeApply; Server.Down refuses anybody.
+	// Refuse gives no connection: nothing is written, nothing applied. That takes
+	// a client of Server.Transport or Server.Client, whose dial then fails. A
+	// client with a transport of its own has sent the request by the time its
+	// fault is known, and Refuse is ResetBeforeApply; Server.Down refuses anybody.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
@@ -115,19 +120,27 @@ var (
 	CloseBeforeApply = Fault{Name: "CloseBeforeApply", Effect: ApplyNever, Answer: AnswerClose}
 	CloseAfterApply  = Fault{Name: "CloseAfterApply", Answer: AnswerClose}
 
-	// CloseAfterAnswer answers in full and closes the connection a moment later: the
-	// next request that is sent on it fails.
+	// CloseAfterAnswer answers in full and closes the connection a moment later:
+	// the next request that is sent on it fails.
 	CloseAfterAnswer = Fault{Name: "CloseAfterAnswer", Answer: AnswerThenClose}
 
 	StreamResetBeforeApply = Fault{Name: "StreamResetBeforeApply", Effect: ApplyNever, Answer: AnswerStreamReset}
 	StreamResetAfterApply  = Fault{Name: "StreamResetAfterApply", Answer: AnswerStreamReset}
 
-	// ApplyLate never answers; the effect comes Delay after the client has given up.
+	// ApplyLate never answers; the effect comes Delay after the client has given
+	// up.
 	ApplyLate = Fault{Name: "ApplyLate", Effect: ApplyLater, Answer: AnswerHang, Delay: defaultDelay}
 	// ApplyLateReset resets the connection; the effect comes Delay after that.
 	ApplyLateReset = Fault{Name: "ApplyLateReset", Effect: ApplyLater, Answer: AnswerReset, Delay: defaultDelay}
 	// ApplyLateTimedOut answers 504 TIMED_OUT; the effect comes Delay after that.
-	ApplyLateTimedOut = Fault{Name: "ApplyLateTimedOut", Effect: ApplyLater, Answer: AnswerStatus, Status: 504, Code: "TIMED_OUT", Delay: defaultDelay}
+	ApplyLateTimedOut = Fault{
+		Name:   "ApplyLateTimedOut",
+		Effect: ApplyLater,
+		Answer: AnswerStatus,
+		Status: 504,
+		Code:   "TIMED_OUT",
+		Delay:  defaultDelay,
+	}
 
 	// StaleRead shows the document as it was before its last change; an order or
 	// refund that has not changed since it was made is not found.
@@ -135,35 +148,71 @@ var (
 
 	Truncate = Fault{Name: "Truncate", Answer: AnswerTruncated}
 
-	ServerErrorBeforeApply = Fault{Name: "ServerErrorBeforeApply", Effect: ApplyNever, Answer: AnswerStatus, Status: 500, Code: "INTERNAL_ERROR"}
-	ServerErrorAfterApply  = Fault{Name: "ServerErrorAfterApply", Answer: AnswerStatus, Status: 500, Code: "INTERNAL_ERROR"}
+	ServerErrorBeforeApply = Fault{
+		Name:   "ServerErrorBeforeApply",
+		Effect: ApplyNever,
+		Answer: AnswerStatus,
+		Status: 500,
+		Code:   "INTERNAL_ERROR",
+	}
+	ServerErrorAfterApply = Fault{
+		Name:   "ServerErrorAfterApply",
+		Answer: AnswerStatus,
+		Status: 500,
+		Code:   "INTERNAL_ERROR",
+	}
 	UnavailableBeforeApply = Fault{Name: "UnavailableBeforeApply", Effect: ApplyNever, Answer: AnswerHTML, Status: 503}
-	TimedOutBeforeApply    = Fault{Name: "TimedOutBeforeApply", Effect: ApplyNever, Answer: AnswerStatus, Status: 504, Code: "TIMED_OUT"}
-	TimedOutAfterApply     = Fault{Name: "TimedOutAfterApply", Answer: AnswerStatus, Status: 504, Code: "TIMED_OUT"}
-	BadGatewayBeforeApply  = Fault{Name: "BadGatewayBeforeApply", Effect: ApplyNever, Answer: AnswerHTML, Status: 502}
-	BadGatewayAfterApply   = Fault{Name: "BadGatewayAfterApply", Answer: AnswerHTML, Status: 502}
+	TimedOutBeforeApply    = Fault{
+		Name:   "TimedOutBeforeApply",
+		Effect: ApplyNever,
+		Answer: AnswerStatus,
+		Status: 504,
+		Code:   "TIMED_OUT",
+	}
+	TimedOutAfterApply    = Fault{Name: "TimedOutAfterApply", Answer: AnswerStatus, Status: 504, Code: "TIMED_OUT"}
+	BadGatewayBeforeApply = Fault{Name: "BadGatewayBeforeApply", Effect: ApplyNever, Answer: AnswerHTML, Status: 502}
+	BadGatewayAfterApply  = Fault{Name: "BadGatewayAfterApply", Answer: AnswerHTML, Status: 502}
 
 	EmptyOKBeforeApply   = Fault{Name: "EmptyOKBeforeApply", Effect: ApplyNever, Answer: AnswerEmpty}
 	EmptyOKAfterApply    = Fault{Name: "EmptyOKAfterApply", Answer: AnswerEmpty}
-	ErrorInOKBeforeApply = Fault{Name: "ErrorInOKBeforeApply", Effect: ApplyNever, Answer: AnswerErrorInOK, Code: "INTERNAL_ERROR"}
-	ErrorInOKAfterApply  = Fault{Name: "ErrorInOKAfterApply", Answer: AnswerErrorInOK, Code: "INTERNAL_ERROR"}
-	Redirect             = Fault{Name: "Redirect", Effect: ApplyNever, Answer: AnswerRedirect}
-	OtherOrder           = Fault{Name: "OtherOrder", Answer: AnswerOtherOrder}
+	ErrorInOKBeforeApply = Fault{
+		Name:   "ErrorInOKBeforeApply",
+		Effect: ApplyNever,
+		Answer: AnswerErrorInOK,
+		Code:   "INTERNAL_ERROR",
+	}
+	ErrorInOKAfterApply = Fault{Name: "ErrorInOKAfterApply", Answer: AnswerErrorInOK, Code: "INTERNAL_ERROR"}
+	Redirect            = Fault{Name: "Redirect", Effect: ApplyNever, Answer: AnswerRedirect}
+	OtherOrder          = Fault{Name: "OtherOrder", Answer: AnswerOtherOrder}
 
-	// PendingResult answers PENDING; the write succeeds Delay later, or after Reads
-	// reads of the order. Reads of a refund's parent count as reads of the refund.
+	// PendingResult answers PENDING; the write succeeds Delay later, or after
+	// Reads reads of the order. Reads of a refund's parent count as reads of the
+	// refund.
 	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
 	// PendingThenFailed answers PENDING; the write fails Delay later.
 	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
-	// FailedResult answers 200 with status FAILED: a refund that moves no money, an
-	// order whose hold is lost.
+	// FailedResult answers 200 with status FAILED: a refund that moves no money,
+	// an order whose hold is lost.
 	FailedResult = Fault{Name: "FailedResult", Effect: ApplyFail}
 
 	CaptureDataAbsent = Fault{Name: "CaptureDataAbsent", Answer: AnswerNoCaptureData}
 	ParentAbsent      = Fault{Name: "ParentAbsent", Answer: AnswerNoParent}
 
-	RateLimited           = Fault{Name: "RateLimited", Effect: ApplyNever, Answer: AnswerStatus, Status: 429, Code: "API_RATE_LIMIT"}
-	RateLimitedRetryAfter = Fault{Name: "RateLimitedRetryAfter", Effect: ApplyNever, Answer: AnswerStatus, Status: 429, Code: "API_RATE_LIMIT", RetryAfter: "1"}
+	RateLimited = Fault{
+		Name:   "RateLimited",
+		Effect: ApplyNever,
+		Answer: AnswerStatus,
+		Status: 429,
+		Code:   "API_RATE_LIMIT",
+	}
+	RateLimitedRetryAfter = Fault{
+		Name:       "RateLimitedRetryAfter",
+		Effect:     ApplyNever,
+		Answer:     AnswerStatus,
+		Status:     429,
+		Code:       "API_RATE_LIMIT",
+		RetryAfter: "1",
+	}
 	// Unauthorized answers one 401 although the token is good.
 	Unauthorized = Fault{Name: "Unauthorized", Effect: ApplyNever, Answer: AnswerStatus, Status: 401, Code: "UNAUTHORIZED"}
 
@@ -174,8 +223,8 @@ var (
 )
 
 // StatusFault answers a status, such as 408, 409, 425 or 503, with a code of
-// your own, before or after the request is applied. It panics when the status is
-// none of an answer, 200 to 599, or the effect is unknown.
+// your own, before or after the request is applied. It panics when the status
+// is none of an answer, 200 to 599, or the effect is unknown.
 func StatusFault(status int, code string, effect Effect) Fault {
 	f := Fault{
 		Name: "Status " + itoa(status) + " " + code, Effect: effect, Answer: AnswerStatus,
@@ -204,7 +253,8 @@ func (f Fault) problem() string {
 	return ""
 }
 
-// mustMakeSense panics over a fault that makes none, as regexp.MustCompile does.
+// mustMakeSense panics over a fault that makes none, as regexp.MustCompile
+// does.
 func mustMakeSense(caller string, faults ...Fault) {
 	for _, f := range faults {
 		if problem := f.problem(); problem != "" {
@@ -219,9 +269,26 @@ func effects() []Effect {
 
 func answers() []Answer {
 	return []Answer{
-		AnswerNormal, AnswerRefused, AnswerHang, AnswerReset, AnswerClose, AnswerStreamReset, AnswerThenClose, AnswerTruncated,
-		AnswerStatus, AnswerHTML, AnswerEmpty, AnswerErrorInOK, AnswerRedirect, AnswerStale, AnswerNoCaptureData, AnswerNoParent,
-		AnswerOtherOrder, AnswerSlowHeaders, AnswerSlowBody, AnswerHuge,
+		AnswerNormal,
+		AnswerRefused,
+		AnswerHang,
+		AnswerReset,
+		AnswerClose,
+		AnswerStreamReset,
+		AnswerThenClose,
+		AnswerTruncated,
+		AnswerStatus,
+		AnswerHTML,
+		AnswerEmpty,
+		AnswerErrorInOK,
+		AnswerRedirect,
+		AnswerStale,
+		AnswerNoCaptureData,
+		AnswerNoParent,
+		AnswerOtherOrder,
+		AnswerSlowHeaders,
+		AnswerSlowBody,
+		AnswerHuge,
 	}
 }
 
@@ -309,12 +376,12 @@ func (f Fault) fits(op string) bool {
 	}
 }
 
-// RandomFaults is a plan for [Server.SetFaultPlan] that faults the given share (0
-// to 1) of the requests, each with one of the faults that fit its operation;
-// without any, with one of [FaultsFor]. A request's fate depends on the seed, its
-// operation, its references and how often it has been sent, not on what other
-// goroutines do: a seed replays. It panics when the share is none, or a fault makes
-// no sense; see [Server.Inject].
+// RandomFaults is a plan for [Server.SetFaultPlan] that faults the given share
+// (0 to 1) of the requests, each with one of the faults that fit its operation;
+// without any, with one of [FaultsFor]. A request's fate depends on the seed,
+// its operation, its references and how often it has been sent, not on what
+// other goroutines do: a seed replays. It panics when the share is none, or a
+// fault makes no sense; see [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
 		panic(fmt.Sprintf("pluraltest: RandomFaults: %v is no share, 0 to 1", rate))

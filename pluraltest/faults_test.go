@@ -47,9 +47,19 @@ func operate(ctx context.Context, a *api, op, id string) (reply, error) {
 	case pluraltest.OpCancelsCreate:
 		return a.try(ctx, "PUT", "/api/pay/v1/orders/"+id+"/cancel", "")
 	case pluraltest.OpRefundsCreate:
-		return a.try(ctx, "POST", "/api/pay/v1/refunds/"+id, `{"merchant_order_reference":"ref","order_amount":{"value":100,"currency":"INR"}}`)
+		return a.try(
+			ctx,
+			"POST",
+			"/api/pay/v1/refunds/"+id,
+			`{"merchant_order_reference":"ref","order_amount":{"value":100,"currency":"INR"}}`,
+		)
 	case pluraltest.OpOrdersCreate:
-		return a.try(ctx, "POST", "/api/checkout/v1/orders", `{"merchant_order_reference":"ref","order_amount":{"value":100,"currency":"INR"}}`)
+		return a.try(
+			ctx,
+			"POST",
+			"/api/checkout/v1/orders",
+			`{"merchant_order_reference":"ref","order_amount":{"value":100,"currency":"INR"}}`,
+		)
 	case pluraltest.OpOrdersGet:
 		return a.try(ctx, "GET", "/api/pay/v1/orders/"+id, "")
 	case pluraltest.OpOrdersGetByReference:
@@ -63,8 +73,9 @@ func isRead(op string) bool {
 	return op == pluraltest.OpOrdersGet || op == pluraltest.OpOrdersGetByReference
 }
 
-// TestEveryFaultKeepsItsWord holds the log against the books: for each operation and
-// each fault, what the log says of the effect is what happened, at once and later.
+// TestEveryFaultKeepsItsWord holds the log against the books: for each
+// operation and each fault, what the log says of the effect is what happened,
+// at once and later.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
 	for name, opts := range bubbleProtocols() {
@@ -145,7 +156,8 @@ func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	return pluraltest.EffectNotApplied
 }
 
-// TestFaultThatDoesNotFit has operations meet faults that mean nothing to them: they are carried out, and the log says so.
+// TestFaultThatDoesNotFit has operations meet faults that mean nothing to them:
+// they are carried out, and the log says so.
 func TestFaultThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	unfit := []pluraltest.Fault{pluraltest.FailedResult, pluraltest.PendingResult, pluraltest.PendingThenFailed}
@@ -251,7 +263,8 @@ func TestPendingUntilRead(t *testing.T) {
 	require.Len(t, srv.Captures(id), 1)
 }
 
-// TestPendingRefundUntilRead has reads of the parent count as reads of its refund.
+// TestPendingRefundUntilRead has reads of the parent count as reads of its
+// refund.
 func TestPendingRefundUntilRead(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)
@@ -274,7 +287,11 @@ func TestFlushCompletesWhatWaits(t *testing.T) {
 	t.Cleanup(srv.Close)
 	a := newAPI(t, srv)
 	one, two := authorized(t, srv, "one", 5000), authorized(t, srv, "two", 5000)
-	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.PendingResult.AfterReads(9), pluraltest.ApplyLateTimedOut.After(time.Hour))
+	srv.Inject(
+		pluraltest.On(pluraltest.OpCapturesCreate),
+		pluraltest.PendingResult.AfterReads(9),
+		pluraltest.ApplyLateTimedOut.After(time.Hour),
+	)
 	require.Equal(t, 200, a.capture(one, `{"merchant_capture_reference":"c"}`).status)
 	require.Equal(t, 504, a.capture(two, `{"merchant_capture_reference":"c"}`).status)
 	srv.Flush()
@@ -293,7 +310,8 @@ func TestLateEffectMeetsAClosedOrder(t *testing.T) {
 	require.Equal(t, pluraltest.EffectRejected, srv.FaultLog()[0].Effect)
 }
 
-// TestLateEffectIsAdmittedOnArrival has requests that no effect can come of later.
+// TestLateEffectIsAdmittedOnArrival has requests that no effect can come of
+// later.
 func TestLateEffectIsAdmittedOnArrival(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*http.Request){
@@ -384,7 +402,8 @@ func TestFaultPlan(t *testing.T) {
 	require.Len(t, asked, 3)
 }
 
-// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet: they ask no plan and take nothing from a queue.
+// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet:
+// they ask no plan and take nothing from a queue.
 func TestPlanIsAskedAboutOperationsOnly(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
@@ -435,7 +454,11 @@ func TestNonsenseIsRefused(t *testing.T) {
 			require.Contains(t, said, tt.want)
 		}
 	}
-	require.Equal(t, `pluraltest: StatusFault: fault Status 0 : status 0 is none of an answer`, panicOf(func() { pluraltest.StatusFault(0, "", pluraltest.ApplyNow) }))
+	require.Equal(
+		t,
+		`pluraltest: StatusFault: fault Status 0 : status 0 is none of an answer`,
+		panicOf(func() { pluraltest.StatusFault(0, "", pluraltest.ApplyNow) }),
+	)
 	require.Contains(t, panicOf(func() { pluraltest.StatusFault(503, "", "perhaps") }), `no effect "perhaps"`)
 	for _, rate := range []float64{-0.1, 1.1, math.NaN()} {
 		require.Contains(t, panicOf(func() { pluraltest.RandomFaults(1, rate) }), "is no share, 0 to 1")

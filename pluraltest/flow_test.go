@@ -53,7 +53,8 @@ func TestPreAuthorizationFlow(t *testing.T) {
 			require.Equal(t, "PARTIALLY_CAPTURED", captured.data(t)["status"])
 			require.Equal(t, "OPERATION_NOT_ALLOWED", a.capture(id, `{"merchant_capture_reference":"cap-1"}`).code(t))
 
-			refund := a.refund(id, `{"merchant_order_reference":"ref-1","order_amount":{"value":10000,"currency":"INR"}}`).data(t)
+			refund := a.refund(id, `{"merchant_order_reference":"ref-1","order_amount":{"value":10000,"currency":"INR"}}`).
+				data(t)
 			require.Equal(t, "REFUND", refund["type"])
 			require.Equal(t, id, refund["parent_order_id"])
 			require.Equal(t, "PARTIALLY_REFUNDED", a.get(id).data(t)["status"])

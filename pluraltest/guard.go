@@ -31,8 +31,8 @@ func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 	})
 }
 
-// reportTo has a test told: a bug fails it, a panic of the merchant's handler is
-// mentioned, for the test may be about that.
+// reportTo has a test told: a bug fails it, a panic of the merchant's handler
+// is mentioned, for the test may be about that.
 func reportTo(t TB) Option {
 	return func(c *config) { c.report, c.mention = t.Errorf, t.Logf }
 }

@@ -112,7 +112,8 @@ func authorized(t *testing.T, srv *pluraltest.Server, reference string, paise in
 	return id
 }
 
-// withHold is a server, in memory, with one order of 50 rupees that is AUTHORIZED.
+// withHold is a server, in memory, with one order of 50 rupees that is
+// AUTHORIZED.
 func withHold(t *testing.T) (srv *pluraltest.Server, a *api, id string) {
 	t.Helper()
 	srv = pluraltest.New()

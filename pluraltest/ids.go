@@ -24,7 +24,8 @@ func randomSeed() []byte {
 }
 
 // digest is the one source of ids, secrets and chances: a function of the seed
-// and of names, so that what a request gets does not depend on what runs beside it.
+// and of names, so that what a request gets does not depend on what runs beside
+// it.
 func digest(seed []byte, names ...string) []byte {
 	mac := hmac.New(sha256.New, seed)
 	for _, name := range names {
@@ -54,7 +55,8 @@ func digits(sum []byte, n int) string {
 	return string(b)
 }
 
-// newID makes an order id of the documented form, v1-<yymmddhhmmss>-aa-<6 letters>.
+// newID makes an order id of the documented form, v1-<yymmddhhmmss>-aa-<6
+// letters>.
 func (s *Server) newID(names ...string) string {
 	for salt := 0; ; salt++ {
 		sum := s.digest(append(names, strconv.Itoa(salt))...)

@@ -28,10 +28,11 @@ type rule struct {
 }
 
 // Inject queues faults for the requests that match: the first takes the first
-// fault, the next the second; then they are served as usual. Queues are tried in
-// the order they were made, before the fault plan. Inject panics over a fault that
-// makes no sense: an Answer or an Effect that does not exist, a Status that is none
-// where the answer has one, a negative Delay, Reads or Size.
+// fault, the next the second; then they are served as usual. Queues are tried
+// in the order they were made, before the fault plan. Inject panics over a
+// fault that makes no sense: an Answer or an Effect that does not exist, a
+// Status that is none where the answer has one, a negative Delay, Reads or
+// Size.
 func (s *Server) Inject(match Match, faults ...Fault) {
 	mustMakeSense("Inject", faults...)
 	s.mu.Lock()
@@ -39,10 +40,10 @@ func (s *Server) Inject(match Match, faults ...Fault) {
 	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
 }
 
-// SetFaultPlan asks plan about each request that no injected fault is queued for.
-// A nil plan is health. The plan may be called from several goroutines at once. A
-// fault of it that makes no sense cuts the connection and is reported, as a panic
-// of the plan is; see [NewServer].
+// SetFaultPlan asks plan about each request that no injected fault is queued
+// for. A nil plan is health. The plan may be called from several goroutines at
+// once. A fault of it that makes no sense cuts the connection and is reported,
+// as a panic of the plan is; see [NewServer].
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,8 +109,8 @@ func (s *Server) FaultLog() []FaultRecord {
 	return list
 }
 
-// decide chooses the fault of a request that has arrived. name stands for a choice
-// that a Transport made before it was sent.
+// decide chooses the fault of a request that has arrived. name stands for a
+// choice that a Transport made before it was sent.
 func (s *Server) decide(req *Request, name string) Fault {
 	s.mu.Lock()
 	early, decided := s.decided[name]
@@ -135,8 +136,8 @@ type decision struct {
 	attempt int
 }
 
-// decideEarly lets a Transport know whether to refuse a request before a byte of
-// it is sent. Another fault is kept under the name returned, for decide.
+// decideEarly lets a Transport know whether to refuse a request before a byte
+// of it is sent. Another fault is kept under the name returned, for decide.
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {

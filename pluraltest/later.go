@@ -57,8 +57,8 @@ type pendingResult struct {
 	reads   int // that are yet to see PENDING
 }
 
-// hold leaves a write of the order open: until c.reads reads have seen it PENDING
-// or, when that is zero, for c.delay.
+// hold leaves a write of the order open: until c.reads reads have seen it
+// PENDING or, when that is zero, for c.delay.
 func (s *Server) hold(o *order, c *call, finish func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p
@@ -78,8 +78,9 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 	}
 }
 
-// countRead notes that a client is about to read the order, and its refunds with
-// it. The read after the last one that was to see PENDING sees the final state.
+// countRead notes that a client is about to read the order, and its refunds
+// with it. The read after the last one that was to see PENDING sees the final
+// state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

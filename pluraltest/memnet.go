@@ -12,9 +12,9 @@ import (
 )
 
 // A network in memory that behaves as loopback TCP does where HTTP can tell:
-// writes are buffered, a close is an end of file, a reset is ECONNRESET and loses
-// what was on the way, deadlines work. Everything waits on channels, so that
-// testing/synctest sees it wait.
+// writes are buffered, a close is an end of file, a reset is ECONNRESET and
+// loses what was on the way, deadlines work. Everything waits on channels, so
+// that testing/synctest sees it wait.
 
 // memListener accepts the connections that dial makes.
 type memListener struct {
@@ -110,7 +110,13 @@ func memPair() (client, server *memConn) {
 }
 
 func newMemConn(in, out *memStream) *memConn {
-	return &memConn{in: in, out: out, readDeadline: newDeadline(), writeDeadline: newDeadline(), closed: make(chan struct{})}
+	return &memConn{
+		in:            in,
+		out:           out,
+		readDeadline:  newDeadline(),
+		writeDeadline: newDeadline(),
+		closed:        make(chan struct{}),
+	}
 }
 
 // Read implements net.Conn.

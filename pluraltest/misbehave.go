@@ -56,8 +56,8 @@ func resultOf(op string, e Effect) resultMode {
 	}
 }
 
-// apply runs the operation under the fault's effect. late is nil or schedules the
-// effect of ApplyLater.
+// apply runs the operation under the fault's effect. late is nil or schedules
+// the effect of ApplyLater.
 func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
 	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay}
 	c.view.noCaptureData = f.Answer == AnswerNoCaptureData
@@ -195,8 +195,8 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a an
 	}
 }
 
-// wait returns true after the delay, false once the client has left or the server
-// is closed. A negative delay never ends.
+// wait returns true after the delay, false once the client has left or the
+// server is closed. A negative delay never ends.
 func (s *Server) wait(r *http.Request, d time.Duration) bool {
 	var over <-chan time.Time
 	if d >= 0 {

@@ -83,13 +83,14 @@ func WithClock(now func() time.Time) Option { return func(c *config) { c.clock =
 // and ::1; see [Server.Client] and [Server.Certificate].
 func WithTLS() Option { return func(c *config) { c.tls = true } }
 
-// WithHTTP2 serves HTTPS and offers HTTP/2 besides HTTP/1.1. In testing/synctest
-// bubbles it needs Go 1.26: net/http's older HTTP/2 server shares channels between
-// bubbles.
+// WithHTTP2 serves HTTPS and offers HTTP/2 besides HTTP/1.1. In
+// testing/synctest bubbles it needs Go 1.26: net/http's older HTTP/2 server
+// shares channels between bubbles.
 func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
 
 // WithCredentials sets the client id and the client secret. The secret signs
-// callbacks, which takes its hex digits; a secret with none of them cannot sign.
+// callbacks, which takes its hex digits; a secret with none of them cannot
+// sign.
 func WithCredentials(clientID, clientSecret string) Option {
 	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
 }
@@ -105,15 +106,15 @@ func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = 
 // payment; 10 without it. With 0, or less, the first failure is final.
 func WithPaymentRetries(n int) Option { return func(c *config) { c.retries = max(n, 0) } }
 
-// WithWAF answers orders whose callback URL is on a local host with the HTML 403
-// of the firewall that guards the real service.
+// WithWAF answers orders whose callback URL is on a local host with the HTML
+// 403 of the firewall that guards the real service.
 func WithWAF() Option { return func(c *config) { c.waf = true } }
 
 // WithTokenLifetime sets how long an access token lives; an hour without it.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
 
-// WithAccessToken has the server take a bearer token that it did not issue, such as
-// one pasted from the documentation, for as long as it runs.
+// WithAccessToken has the server take a bearer token that it did not issue,
+// such as one pasted from the documentation, for as long as it runs.
 func WithAccessToken(value string) Option {
 	return func(c *config) { c.accessTokens = append(c.accessTokens, value) }
 }
@@ -138,8 +139,8 @@ func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.token
 // TokenErrorShape is the shape in which the token endpoint refuses credentials.
 type TokenErrorShape int
 
-// The two shapes of a token error. Of the first, only a 401 is the gateway's own:
-// an unsupported grant gets a 422 in the API's shape, {"code","message"}.
+// The two shapes of a token error. Of the first, only a 401 is the gateway's
+// own: an unsupported grant gets a 422 in the API's shape, {"code","message"}.
 const (
 	TokenErrorGateway TokenErrorShape = iota // {"status":401,"type":"","message":...,"traceId":...}
 	TokenErrorOAuth                          // {"error":...,"error_description":...}
@@ -184,9 +185,9 @@ func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c
 // refund leads to.
 func WithDuplicateRefunds(mode DuplicateMode) Option { return func(c *config) { c.refundDup = mode } }
 
-// WithDuplicateCaptures selects what a repeated merchant_capture_reference leads
-// to: by default, and with DuplicateAccepted, the 422 OPERATION_NOT_ALLOWED that
-// any second capture meets.
+// WithDuplicateCaptures selects what a repeated merchant_capture_reference
+// leads to: by default, and with DuplicateAccepted, the 422
+// OPERATION_NOT_ALLOWED that any second capture meets.
 func WithDuplicateCaptures(mode DuplicateMode) Option {
 	return func(c *config) { c.captureDup = mode }
 }
@@ -196,9 +197,11 @@ type NotFoundShape int
 
 // The documented answers to a missing order.
 const (
-	NotFound422     NotFoundShape = iota // 422 ORDER_NOT_FOUND, the published sample
-	NotFound404                          // 404 ORDER_NOT_FOUND, the published table
-	NotFoundInquiry                      // by reference 400 INVALID_REQUEST "No matching records found for the inquiry", else 422
+	NotFound422 NotFoundShape = iota // 422 ORDER_NOT_FOUND, the published sample
+	NotFound404                      // 404 ORDER_NOT_FOUND, the published table
+	// by reference 400 INVALID_REQUEST "No matching records found for the
+	// inquiry", else 422.
+	NotFoundInquiry
 )
 
 // WithNotFound selects how a missing order is reported.
@@ -221,19 +224,24 @@ type Quirk uint
 
 // The oddities, all seen in the vendor's own samples.
 const (
-	QuirkCamelCasePoints           Quirk = 1 << iota // webhooks of orders paid with points have camelCase names, and say less of payments
-	QuirkStringPreAuth                               // pre_auth is a string: "true", "false"
-	QuirkPreAuthFalse                                // pre_auth reads false once the hold is captured
-	QuirkNanoseconds                                 // timestamps have nine decimals
-	QuirkRefundInParent                              // refund webhooks carry the parent order with the refund inside
-	QuirkCaptureDataObject                           // capture_data is an object, not an array
-	QuirkCancelledPaymentProcessed                   // payments of a cancelled order read PROCESSED
-	QuirkEmptyLists                                  // refunds and capture_data are [], payment_option is {}, where there is nothing in them
+	// webhooks of orders paid with points have camelCase names, and say less of
+	// payments.
+	QuirkCamelCasePoints           Quirk = 1 << iota
+	QuirkStringPreAuth                   // pre_auth is a string: "true", "false"
+	QuirkPreAuthFalse                    // pre_auth reads false once the hold is captured
+	QuirkNanoseconds                     // timestamps have nine decimals
+	QuirkRefundInParent                  // refund webhooks carry the parent order with the refund inside
+	QuirkCaptureDataObject               // capture_data is an object, not an array
+	QuirkCancelledPaymentProcessed       // payments of a cancelled order read PROCESSED
+	// refunds and capture_data are [], payment_option is {}, where there is
+	// nothing in them.
+	QuirkEmptyLists
 )
 
 func (q Quirk) has(one Quirk) bool { return q&one != 0 }
 
-// WithQuirks switches oddities on: WithQuirks(QuirkNanoseconds | QuirkStringPreAuth).
+// WithQuirks switches oddities on: WithQuirks(QuirkNanoseconds |
+// QuirkStringPreAuth).
 func WithQuirks(quirks Quirk) Option { return func(c *config) { c.quirks |= quirks } }
 
 // WithFaultPlan sets the server's first fault plan; see [Server.SetFaultPlan].

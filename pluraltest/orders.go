@@ -102,8 +102,8 @@ type OrderSpec struct {
 	seamless bool
 }
 
-// AddOrder creates an order as POST /api/checkout/v1/orders does and returns its
-// id: the short way to a starting state.
+// AddOrder creates an order as POST /api/checkout/v1/orders does and returns
+// its id: the short way to a starting state.
 func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 	if err := checkReference("Merchant Order Reference", spec.Reference); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
@@ -182,9 +182,9 @@ func (s *Server) getOrder(c *call) answer {
 	return s.read(c, o)
 }
 
-// getByReference serves GET /api/pay/v1/orders/reference/{merchant_order_reference},
-// one namespace for orders and refunds. Of several under one reference it shows
-// the newest.
+// getByReference serves GET
+// /api/pay/v1/orders/reference/{merchant_order_reference}, one namespace for
+// orders and refunds. Of several under one reference it shows the newest.
 func (s *Server) getByReference(c *call) answer {
 	found := s.byRef[c.Reference]
 	if len(found) == 0 {
@@ -271,8 +271,8 @@ func parseOrder(body []byte) (OrderSpec, *apiError) {
 	}, nil
 }
 
-// referenceText reads a reference, a string or, as the vendor's cURL sends it, a
-// number.
+// referenceText reads a reference, a string or, as the vendor's cURL sends it,
+// a number.
 func referenceText(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", true

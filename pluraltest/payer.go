@@ -27,8 +27,8 @@ const (
 
 // The payer's decisions.
 var (
-	// Approve pays: AUTHORIZED for a pre-authorisation, else PROCESSED. By card, or
-	// by the first method the order takes.
+	// Approve pays: AUTHORIZED for a pre-authorisation, else PROCESSED. By card,
+	// or by the first method the order takes.
 	Approve = Decision{kind: payerApproves}
 	// FailOTP gets the one-time password wrong: USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
@@ -36,13 +36,13 @@ var (
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
 	// CancelPayment leaves the page by its cancel link: the order is CANCELLED.
 	CancelPayment = Decision{kind: payerLeaves}
-	// LeavePending pays in a way whose result takes time: the order is PENDING until
-	// the next decision.
+	// LeavePending pays in a way whose result takes time: the order is PENDING
+	// until the next decision.
 	LeavePending = Decision{kind: payerWaits}
 )
 
-// Decline has the issuer refuse the payment: PAYMENT_DECLINED with the reason as
-// its message. The order is ATTEMPTED, or FAILED when no retry is left.
+// Decline has the issuer refuse the payment: PAYMENT_DECLINED with the reason
+// as its message. The order is ATTEMPTED, or FAILED when no retry is left.
 func Decline(reason string) Decision {
 	return Decision{kind: payerFails, code: "PAYMENT_DECLINED", reason: reason}
 }
@@ -55,7 +55,8 @@ func DeclineFor(code, reason string) Decision {
 // Final is the decision without another try: the order is FAILED at once.
 func (d Decision) Final() Decision { d.final = true; return d }
 
-// ApproveBy pays by one method: "CARD", "UPI", "NETBANKING", "WALLET", "POINTS".
+// ApproveBy pays by one method: "CARD", "UPI", "NETBANKING", "WALLET",
+// "POINTS".
 func ApproveBy(method string) Decision { return Decision{kind: payerApproves, method: method} }
 
 // ApproveWithPoints pays part of the order, in minor units, with points and the
@@ -65,8 +66,8 @@ func ApproveWithPoints(points int64) Decision {
 }
 
 // Pay makes the payer decide about an order and returns what the browser would
-// then post to the merchant. An order that is not open for payment is an error, and
-// so is a method that the order does not take: one that is not among its
+// then post to the merchant. An order that is not open for payment is an error,
+// and so is a method that the order does not take: one that is not among its
 // allowed_payment_methods or, to hold money, neither CARD nor POINTS.
 func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	s.mu.Lock()
@@ -188,10 +189,11 @@ func (o *order) methodFor(d Decision) (string, error) {
 	return wanted[0], nil
 }
 
-// takes tells whether the order can be paid by a method. Only cards and points can
-// be held.
+// takes tells whether the order can be paid by a method. Only cards and points
+// can be held.
 func (o *order) takes(method string) bool {
-	return slices.Contains(knownMethods, method) && o.allows(method) && (!o.preAuth || method == "CARD" || method == "POINTS")
+	return slices.Contains(knownMethods, method) && o.allows(method) &&
+		(!o.preAuth || method == "CARD" || method == "POINTS")
 }
 
 // attempt attaches the payer's payments to the order, unless they are there

@@ -221,7 +221,9 @@ func TestPayerPaysAsTheOrderAllows(t *testing.T) {
 	} {
 		srv := pluraltest.New()
 		t.Cleanup(srv.Close)
-		id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "r-" + itoa(int64(i)), Amount: inr(1000), PreAuth: tt.preAuth, Methods: tt.methods})
+		id, err := srv.AddOrder(
+			pluraltest.OrderSpec{Reference: "r-" + itoa(int64(i)), Amount: inr(1000), PreAuth: tt.preAuth, Methods: tt.methods},
+		)
 		require.NoError(t, err)
 		if tt.before != nil {
 			_, err = srv.Pay(id, *tt.before)
@@ -244,7 +246,8 @@ func TestPayerPaysAsTheOrderAllows(t *testing.T) {
 	}
 }
 
-// TestPayable follows an order through the states in which the payer can decide.
+// TestPayable follows an order through the states in which the payer can
+// decide.
 func TestPayable(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()
@@ -279,7 +282,9 @@ func TestPostCallback(t *testing.T) {
 	}))
 	defer shop.Close()
 	srv := pluraltest.NewServer(t)
-	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: "r", Amount: inr(1000), PreAuth: true, CallbackURL: shop.URL + "/return?x=1"})
+	id, err := srv.AddOrder(
+		pluraltest.OrderSpec{Reference: "r", Amount: inr(1000), PreAuth: true, CallbackURL: shop.URL + "/return?x=1"},
+	)
 	require.NoError(t, err)
 	back, err := srv.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)

@@ -111,7 +111,8 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 	return o
 }
 
-// endRefund gives a refund its final status, and its parent the one that follows.
+// endRefund gives a refund its final status, and its parent the one that
+// follows.
 func (s *Server) endRefund(o *order, status string, now time.Time) {
 	o.to(status)
 	o.updated = now
@@ -166,7 +167,8 @@ func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*paym
 	return legs
 }
 
-// refundDetails is the parent's purchase_details with the refund's own metadata.
+// refundDetails is the parent's purchase_details with the refund's own
+// metadata.
 func refundDetails(parent json.RawMessage, metadata map[string]string) json.RawMessage {
 	details := map[string]json.RawMessage{}
 	if len(parent) > 0 {

@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestSDKReadsWhatQuirksMake has the SDK verify and read events in the vendor's odd shapes: it finds in them what it finds in the usual ones.
+// TestSDKReadsWhatQuirksMake has the SDK verify and read events in the vendor's
+// odd shapes: it finds in them what it finds in the usual ones.
 func TestSDKReadsWhatQuirksMake(t *testing.T) {
 	t.Parallel()
 	for name, quirk := range map[string]pluraltest.Quirk{

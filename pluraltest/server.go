@@ -26,9 +26,10 @@ type TB interface {
 // Server is Plural: orders and their states, tokens, webhooks. Its methods are
 // safe for concurrent use.
 type Server struct {
-	// URL is the base URL to give to the client under test: "http://127.0.0.1:41233",
-	// or "http://localhost" for a server made by New, which only Transport reaches.
-	// With WithTLS or WithHTTP2 it begins with https.
+	// URL is the base URL to give to the client under test:
+	// "http://127.0.0.1:41233", or "http://localhost" for a server made by New,
+	// which only Transport reaches. With WithTLS or WithHTTP2 it begins with
+	// https.
 	URL string
 	// ClientID and ClientSecret get a token. The secret, 32 hex digits, signs
 	// callbacks too.
@@ -159,9 +160,9 @@ func Start(opts ...Option) (*Server, error) {
 }
 
 // NewServer is [Start] for a test: it fails t when it cannot listen and closes
-// the server when t ends. A handler that panics fails t too, be it the emulator's,
-// a page of [Server.Handle], or a fault plan; without NewServer that goes to the
-// standard error.
+// the server when t ends. A handler that panics fails t too, be it the
+// emulator's, a page of [Server.Handle], or a fault plan; without NewServer
+// that goes to the standard error.
 func NewServer(t TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := Start(append(slices.Clone(opts), reportTo(t))...)
@@ -172,8 +173,8 @@ func NewServer(t TB, opts ...Option) *Server {
 	return s
 }
 
-// Handle adds a page of the caller's own beside the API. It must be called before
-// the first request. Faults do not meet pages.
+// Handle adds a page of the caller's own beside the API. It must be called
+// before the first request. Faults do not meet pages.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
 
 // context is what the contexts of requests come from: they end with the server.
@@ -209,10 +210,10 @@ func (s *Server) goServe(l net.Listener) {
 	s.wg.Go(func() { _ = s.http.Serve(&wrappingListener{Listener: l, server: s}) })
 }
 
-// Close ends the server: connections are closed, hung requests end, effects that
-// were still to come are dropped, webhooks are sent no more. It returns once every
-// handler has, that of WithWebhookHandler included: it sees its request's context
-// end. A second Close waits for the first.
+// Close ends the server: connections are closed, hung requests end, effects
+// that were still to come are dropped, webhooks are sent no more. It returns
+// once every handler has, that of WithWebhookHandler included: it sees its
+// request's context end. A second Close waits for the first.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {

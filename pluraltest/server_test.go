@@ -68,7 +68,10 @@ func TestAssertExactlyOnceFailsOnADouble(t *testing.T) {
 
 func TestDoublesOfOneReference(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.New(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted), pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
+	srv := pluraltest.New(
+		pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted),
+		pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted),
+	)
 	t.Cleanup(srv.Close)
 	a := newAPI(t, srv)
 	one, two := authorized(t, srv, "one", 5000), authorized(t, srv, "two", 5000)
@@ -202,7 +205,8 @@ func TestCloseTwiceAndUseAfter(t *testing.T) {
 	require.ErrorContains(t, srv.Up(), "server closed")
 }
 
-// TestCloseWaits has two goroutines close the server while a page and the merchant's handler are at work.
+// TestCloseWaits has two goroutines close the server while a page and the
+// merchant's handler are at work.
 func TestCloseWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -233,7 +237,8 @@ func TestCloseWaits(t *testing.T) {
 	})
 }
 
-// TestPanicsAreReported has pages, plans and handlers that panic: the connection is cut, and the test told.
+// TestPanicsAreReported has pages, plans and handlers that panic: the
+// connection is cut, and the test told.
 func TestPanicsAreReported(t *testing.T) {
 	t.Parallel()
 	get := func(_ *testing.T, a *api) error {

@@ -11,8 +11,8 @@ import (
 )
 
 // SignForm returns the fields of a browser's return with the signature that the
-// service would add; a signature among the fields is replaced. It signs whatever
-// it is given, so that tests can offer nonsense with a good signature.
+// service would add; a signature among the fields is replaced. It signs
+// whatever it is given, so that tests can offer nonsense with a good signature.
 func (s *Server) SignForm(fields url.Values) url.Values {
 	form := url.Values{}
 	var pairs []string
@@ -36,8 +36,9 @@ func (s *Server) SignForm(fields url.Values) url.Values {
 	return form
 }
 
-// signCallback signs as the vendor's sample code does: two characters are one byte
-// of the key, an odd last one is ignored, and what is no hex key signs to "".
+// signCallback signs as the vendor's sample code does: two characters are one
+// byte of the key, an odd last one is ignored, and what is no hex key signs to
+// "".
 func signCallback(text, secret string) string {
 	key, err := hex.DecodeString(secret[:len(secret)/2*2])
 	if err != nil || len(key) == 0 || strings.TrimSpace(text) == "" {

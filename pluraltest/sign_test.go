@@ -73,8 +73,16 @@ func TestWebhookSignatureVector(t *testing.T) {
 			require.Equal(t, want, srv.SignWebhook("msg_2nEfCaUDn9fynC9Kz2upo1QSydl", "1728543028", body))
 
 			id := authorized(t, srv, "r", 100)
-			req, err := srv.WebhookRequest("ORDER_AUTHORIZED", id, pluraltest.WebhookID("msg_2nEfCaUDn9fynC9Kz2upo1QSydl"),
-				pluraltest.WebhookTime(time.Unix(1728543028, 0)), pluraltest.WebhookBody(body), pluraltest.WebhookTarget("https://shop.example.com/hook"))
+			req, err := srv.WebhookRequest(
+				"ORDER_AUTHORIZED",
+				id,
+				pluraltest.WebhookID("msg_2nEfCaUDn9fynC9Kz2upo1QSydl"),
+				pluraltest.WebhookTime(
+					time.Unix(1728543028, 0),
+				),
+				pluraltest.WebhookBody(body),
+				pluraltest.WebhookTarget("https://shop.example.com/hook"),
+			)
 			require.NoError(t, err)
 			require.Equal(t, want, req.Header.Get("webhook-signature"))
 			require.Equal(t, "1728543028", req.Header.Get("webhook-timestamp"))

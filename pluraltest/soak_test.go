@@ -15,8 +15,8 @@ import (
 )
 
 // TestSoakKeepsTheBooks has many clients repeat captures, voids and refunds
-// without sense, nearly half of their requests faulted: nothing is applied twice,
-// and the log agrees with the books.
+// without sense, nearly half of their requests faulted: nothing is applied
+// twice, and the log agrees with the books.
 func TestSoakKeepsTheBooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

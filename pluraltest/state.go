@@ -37,9 +37,16 @@ const (
 // chargeMoves lists the legal transitions of a CHARGE order. PENDING is
 // entered while a payment, a capture or a void is under way.
 var chargeMoves = map[string][]string{
-	StatusCreated:           {StatusPending, StatusCancelled},
-	StatusAttempted:         {StatusPending, StatusCancelled},
-	StatusPending:           {StatusAuthorized, StatusProcessed, StatusPartiallyCaptured, StatusAttempted, StatusFailed, StatusCancelled},
+	StatusCreated:   {StatusPending, StatusCancelled},
+	StatusAttempted: {StatusPending, StatusCancelled},
+	StatusPending: {
+		StatusAuthorized,
+		StatusProcessed,
+		StatusPartiallyCaptured,
+		StatusAttempted,
+		StatusFailed,
+		StatusCancelled,
+	},
 	StatusAuthorized:        {StatusPending, StatusProcessed, StatusPartiallyCaptured, StatusCancelled, StatusFailed},
 	StatusProcessed:         {StatusPartiallyRefunded, StatusFullyRefunded},
 	StatusPartiallyCaptured: {StatusPartiallyRefunded, StatusFullyRefunded},

@@ -110,7 +110,12 @@ func TestTokenFieldsAreExact(t *testing.T) {
 	good := tokenBody(srv.ClientID, srv.ClientSecret, "client_credentials")
 	require.Equal(t, 200, a.do("POST", "/api/auth/v1/token", good).status)
 	for name, status := range map[string]int{"client_id": 401, "client_secret": 401, "grant_type": 422} {
-		require.Equal(t, status, a.do("POST", "/api/auth/v1/token", strings.Replace(good, name, strings.ToUpper(name), 1)).status, name)
+		require.Equal(
+			t,
+			status,
+			a.do("POST", "/api/auth/v1/token", strings.Replace(good, name, strings.ToUpper(name), 1)).status,
+			name,
+		)
 	}
 	for _, body := range []string{"", "[]", "{", good + "{}", strings.Replace(good, `"client_credentials"`, "1", 1)} {
 		require.Equal(t, 400, a.do("POST", "/api/auth/v1/token", body).status, body)

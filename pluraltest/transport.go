@@ -17,18 +17,19 @@ import (
 	"time"
 )
 
-// Transport is a way to the server that needs no sockets: a real *http.Transport
-// on connections in memory, so that httptrace hooks, truncation, resets and
-// timeouts are what they are on a network. Each call makes a transport with
-// connections of its own, closed by Close.
+// Transport is a way to the server that needs no sockets: a real
+// *http.Transport on connections in memory, so that httptrace hooks,
+// truncation, resets and timeouts are what they are on a network. Each call
+// makes a transport with connections of its own, closed by Close.
 //
-// Whatever host the request names, it reaches this server; [Server.URL] is right.
+// Whatever host the request names, it reaches this server; [Server.URL] is
+// right.
 func (s *Server) Transport() http.RoundTripper {
 	return s.newTransport(s.dialMemory)
 }
 
-// Client is an HTTP client for the server, trusting its certificate: over TCP if
-// the server listens, else through Transport. It follows no redirects.
+// Client is an HTTP client for the server, trusting its certificate: over TCP
+// if the server listens, else through Transport. It follows no redirects.
 func (s *Server) Client() *http.Client {
 	transport := s.Transport()
 	if s.addr != "" {

@@ -29,8 +29,8 @@ type webhookConfig struct {
 	duplicates int
 }
 
-// WebhookSchedule is the documented schedule: the waits before each of the eight
-// attempts, counted from the end of the one before.
+// WebhookSchedule is the documented schedule: the waits before each of the
+// eight attempts, counted from the end of the one before.
 func WebhookSchedule() []time.Duration {
 	return []time.Duration{
 		0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute,
@@ -38,17 +38,18 @@ func WebhookSchedule() []time.Duration {
 	}
 }
 
-// WithWebhookURL delivers webhooks to a URL; see also [Server.SetWebhookURL]. The
-// first attempts at the events of one order are made one after the other, in the
-// order in which they happened; [Server.ReleaseWebhooks] can reverse that.
+// WithWebhookURL delivers webhooks to a URL; see also [Server.SetWebhookURL].
+// The first attempts at the events of one order are made one after the other,
+// in the order in which they happened; [Server.ReleaseWebhooks] can reverse
+// that.
 func WithWebhookURL(url string) Option { return func(c *config) { c.webhook.url = url } }
 
-// WithWebhookHandler delivers webhooks to a handler that is served in memory, over
-// HTTP as on a network but without sockets.
+// WithWebhookHandler delivers webhooks to a handler that is served in memory,
+// over HTTP as on a network but without sockets.
 func WithWebhookHandler(h http.Handler) Option { return func(c *config) { c.webhook.handler = h } }
 
-// WithWebhookSchedule replaces the waits before each attempt; see [WebhookSchedule].
-// Without any there is one attempt, at once.
+// WithWebhookSchedule replaces the waits before each attempt; see
+// [WebhookSchedule]. Without any there is one attempt, at once.
 func WithWebhookSchedule(waits ...time.Duration) Option {
 	if len(waits) == 0 {
 		waits = []time.Duration{0}
@@ -56,8 +57,9 @@ func WithWebhookSchedule(waits ...time.Duration) Option {
 	return func(c *config) { c.webhook.schedule = slices.Clone(waits) }
 }
 
-// WithWebhookTimeScale multiplies the waits between attempts: 0.001 makes seconds
-// of hours. The time allowed for an answer stays; see WithWebhookTimeout.
+// WithWebhookTimeScale multiplies the waits between attempts: 0.001 makes
+// seconds of hours. The time allowed for an answer stays; see
+// WithWebhookTimeout.
 func WithWebhookTimeScale(factor float64) Option {
 	return func(c *config) { c.webhook.scale = factor }
 }
@@ -70,14 +72,14 @@ func WithWebhookTimeout(d time.Duration) Option { return func(c *config) { c.web
 func WithWebhookKey(form WebhookKeyForm) Option { return func(c *config) { c.webhook.keyForm = form } }
 
 // WithWebhookStampedOnce sends redeliveries with the timestamp and signature of
-// the first attempt. Without it each attempt is stamped anew. Which of the two the
-// real service does is not documented.
+// the first attempt. Without it each attempt is stamped anew. Which of the two
+// the real service does is not documented.
 func WithWebhookStampedOnce() Option { return func(c *config) { c.webhook.stampOnce = true } }
 
-// WithWebhookDuplicates delivers each event n times more, at the same time as its
-// first attempt and under the same webhook-id. The schedule follows the first
-// attempt alone: if that comes while a handler is at work on a copy, and is answered
-// 409, it is repeated although the copy has been answered well.
+// WithWebhookDuplicates delivers each event n times more, at the same time as
+// its first attempt and under the same webhook-id. The schedule follows the
+// first attempt alone: if that comes while a handler is at work on a copy, and
+// is answered 409, it is repeated although the copy has been answered well.
 func WithWebhookDuplicates(n int) Option { return func(c *config) { c.webhook.duplicates = n } }
 
 // DeliveryState is how far the delivery of an event has come.
@@ -111,8 +113,8 @@ type DeliveryAttempt struct {
 	Err    string      // why there was none
 }
 
-// SetWebhookURL delivers events from now on to a URL, those that are being retried
-// too; "" stops that, and they are not sent any more.
+// SetWebhookURL delivers events from now on to a URL, those that are being
+// retried too; "" stops that, and they are not sent any more.
 func (s *Server) SetWebhookURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,16 +134,17 @@ func (s *Server) Deliveries() []Delivery {
 	return list
 }
 
-// HoldWebhooks keeps the events that happen from now on back, until ReleaseWebhooks.
+// HoldWebhooks keeps the events that happen from now on back, until
+// ReleaseWebhooks.
 func (s *Server) HoldWebhooks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.webhooks.holding = true
 }
 
-// ReleaseWebhooks sends the events that HoldWebhooks has kept back, one after the
-// other and, with reversed, the last first: a first attempt ends before the next
-// event's begins. It returns when each has been attempted once.
+// ReleaseWebhooks sends the events that HoldWebhooks has kept back, one after
+// the other and, with reversed, the last first: a first attempt ends before the
+// next event's begins. It returns when each has been attempted once.
 func (s *Server) ReleaseWebhooks(reversed bool) {
 	s.mu.Lock()
 	s.webhooks.holding = false
@@ -167,7 +170,8 @@ func (s *Server) ReleaseWebhooks(reversed bool) {
 }
 
 // Redeliver sends an event once more, under its webhook-id, whatever its state,
-// and returns the status of the answer. A 2xx makes it delivered: the schedule ends.
+// and returns the status of the answer. A 2xx makes it delivered: the schedule
+// ends.
 func (s *Server) Redeliver(webhookID string) (int, error) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.webhooks.all, func(d *delivery) bool { return d.ID == webhookID })

@@ -33,7 +33,16 @@ type seenHook struct {
 func (m *merchant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	m.mu.Lock()
-	m.seen = append(m.seen, seenHook{time.Now(), r.Header.Get("webhook-id"), r.Header.Get("webhook-timestamp"), r.Header.Get("webhook-signature"), string(body)})
+	m.seen = append(
+		m.seen,
+		seenHook{
+			time.Now(),
+			r.Header.Get("webhook-id"),
+			r.Header.Get("webhook-timestamp"),
+			r.Header.Get("webhook-signature"),
+			string(body),
+		},
+	)
 	n := len(m.seen)
 	m.mu.Unlock()
 	if m.answer != nil {
@@ -82,7 +91,9 @@ func TestWebhookSchedule(t *testing.T) {
 	t.Parallel()
 	for _, once := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			m := &merchant{answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }}
+			m := &merchant{
+				answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+			}
 			opts := []pluraltest.Option{pluraltest.WithWebhookHandler(m)}
 			if once {
 				opts = append(opts, pluraltest.WithWebhookStampedOnce())
@@ -181,8 +192,15 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 		require.Len(t, m.hooks(), 3)
 		srv.ReleaseWebhooks(true)
 		require.Equal(t, []string{
-			"ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "REFUND_PROCESSED", "REFUND_PROCESSED", "REFUND_PROCESSED",
-			"ORDER_PROCESSED", "ORDER_PROCESSED", "ORDER_PROCESSED",
+			"ORDER_AUTHORIZED",
+			"ORDER_AUTHORIZED",
+			"ORDER_AUTHORIZED",
+			"REFUND_PROCESSED",
+			"REFUND_PROCESSED",
+			"REFUND_PROCESSED",
+			"ORDER_PROCESSED",
+			"ORDER_PROCESSED",
+			"ORDER_PROCESSED",
 		}, m.events(t))
 		for _, d := range srv.Deliveries() {
 			require.Equal(t, pluraltest.DeliveryDelivered, d.State)
@@ -191,7 +209,8 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 	})
 }
 
-// TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long for the first event: the later ones of that order wait, those of others do not.
+// TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long for the first
+// event: the later ones of that order wait, those of others do not.
 func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	for name, duplicates := range map[string]int{"once": 1, "with a copy": 2} {
@@ -215,16 +234,27 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 				other := authorized(t, srv, "other", 500)
 				require.NoError(t, srv.Cancel(other))
 				pass(time.Second)
-				require.ElementsMatch(t, repeated(duplicates, "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_CANCELLED"), m.events(t), "the other order's do not wait")
+				require.ElementsMatch(
+					t,
+					repeated(duplicates, "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_CANCELLED"),
+					m.events(t),
+					"the other order's do not wait",
+				)
 				pass(3 * time.Second)
-				require.Equal(t, repeated(duplicates, "ORDER_PROCESSED", "REFUND_PROCESSED"), m.events(t)[3*duplicates:], "the first attempt has failed, and they go on")
+				require.Equal(
+					t,
+					repeated(duplicates, "ORDER_PROCESSED", "REFUND_PROCESSED"),
+					m.events(t)[3*duplicates:],
+					"the first attempt has failed, and they go on",
+				)
 				require.Equal(t, pluraltest.DeliveryPending, srv.Deliveries()[0].State)
 			})
 		})
 	}
 }
 
-// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait: a queue does not add to it.
+// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait: a
+// queue does not add to it.
 func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -243,7 +273,8 @@ func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	})
 }
 
-// TestReleasedEventsWaitForOneAnother has a merchant at work on an event when others are released, and more happen meanwhile: none overtakes another.
+// TestReleasedEventsWaitForOneAnother has a merchant at work on an event when
+// others are released, and more happen meanwhile: none overtakes another.
 func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -272,7 +303,8 @@ func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	})
 }
 
-// TestWaitWebhooksWaitsForCopies has a merchant who answers the first request at once and the copies late.
+// TestWaitWebhooksWaitsForCopies has a merchant who answers the first request
+// at once and the copies late.
 func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -299,7 +331,8 @@ func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 	})
 }
 
-// TestCopyInProgress has a merchant at work on the copy when the first attempt comes: it is answered 409, and so repeated.
+// TestCopyInProgress has a merchant at work on the copy when the first attempt
+// comes: it is answered 409, and so repeated.
 func TestCopyInProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -317,12 +350,16 @@ func TestCopyInProgress(t *testing.T) {
 	})
 }
 
-// TestNowhereToSendAnyMore takes the URL away while an event waits to be tried again.
+// TestNowhereToSendAnyMore takes the URL away while an event waits to be tried
+// again.
 func TestNowhereToSendAnyMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
-		srv := pluraltest.New(pluraltest.WithWebhookURL("http://shop.example.com/"), pluraltest.WithOutboundClient(&http.Client{Transport: down}))
+		srv := pluraltest.New(
+			pluraltest.WithWebhookURL("http://shop.example.com/"),
+			pluraltest.WithOutboundClient(&http.Client{Transport: down}),
+		)
 		defer srv.Close()
 		id := authorized(t, srv, "r", 100)
 		synctest.Wait()
@@ -359,7 +396,8 @@ func TestScheduleWithoutWaits(t *testing.T) {
 	})
 }
 
-// TestRedeliverDelivers redelivers an event that waits to be tried again, and one that is held: a good answer is the end of them.
+// TestRedeliverDelivers redelivers an event that waits to be tried again, and
+// one that is held: a good answer is the end of them.
 func TestRedeliverDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -449,8 +487,13 @@ func TestQuirks(t *testing.T) {
 		srv := pluraltest.New(pluraltest.WithQuirks(quirk))
 		t.Cleanup(srv.Close)
 		id, err := srv.AddOrder(pluraltest.OrderSpec{
-			Reference: "r", Amount: inr(1000), PreAuth: true, CallbackURL: "https://shop.example.com/",
-			PurchaseDetails: json.RawMessage(`{"customer":{"email_id":"kevin.bob@example.com"},"merchant_metadata":{"my_key":"v"}}`),
+			Reference:   "r",
+			Amount:      inr(1000),
+			PreAuth:     true,
+			CallbackURL: "https://shop.example.com/",
+			PurchaseDetails: json.RawMessage(
+				`{"customer":{"email_id":"kevin.bob@example.com"},"merchant_metadata":{"my_key":"v"}}`,
+			),
 		})
 		require.NoError(t, err)
 		_, err = srv.Pay(id, pluraltest.ApproveWithPoints(points))
@@ -478,7 +521,11 @@ func TestQuirks(t *testing.T) {
 		require.Equal(t, 2, strings.Count(held, `"captureData":[]`))
 		require.Equal(t, 1, strings.Count(held, `"createdAt"`), "of the order, and of no payment")
 		require.Equal(t, 1, strings.Count(hook, `"updatedAt"`))
-		require.Contains(t, hook, `"paymentOption":{"cardData":{"cardCategory":"","cardType":"","countryCode":"","issuerName":"","networkName":"","productName":""}}`)
+		require.Contains(
+			t,
+			hook,
+			`"paymentOption":{"cardData":{"cardCategory":"","cardType":"","countryCode":"","issuerName":"","networkName":"","productName":""}}`,
+		)
 		require.Contains(t, string(srv.Document(id)), `"order_id"`, "only events are camelCase")
 		require.Contains(t, string(srv.Document(id)), `"acquirer_data"`)
 		srv, id = setup(t, pluraltest.QuirkCamelCasePoints, 0)

@@ -12,7 +12,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// demo walks four orders through the emulator: a partial capture, a cancel, a capture whose answer is lost, and a refund.
+// demo walks four orders through the emulator: a partial capture, a cancel, a
+// capture whose answer is lost, and a refund.
 func demo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -67,7 +68,8 @@ func (w *walk) expect(what string, count func() int) {
 	w.effects = append(w.effects, effect{what, count})
 }
 
-// checkBooks holds the emulator's books to what the walk has done: all of it is there, once, and nothing has been done twice.
+// checkBooks holds the emulator's books to what the walk has done: all of it is
+// there, once, and nothing has been done twice.
 func (w *walk) checkBooks() error {
 	for _, e := range w.effects {
 		if n := e.count(); n != 1 {
@@ -130,7 +132,8 @@ func (w *walk) cancel(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventOrderCancelled)
 }
 
-// lostAnswer captures while the connection breaks after Plural has done its work: the case in which a naive client charges twice, or not at all.
+// lostAnswer captures while the connection breaks after Plural has done its
+// work: the case in which a naive client charges twice, or not at all.
 func (w *walk) lostAnswer(ctx context.Context) error {
 	w.title("4. An order, held, and a capture whose answer is lost")
 	order, err := w.hold(ctx, "order-1003", plural.INR(75000))
@@ -149,7 +152,12 @@ func (w *walk) lostAnswer(ctx context.Context) error {
 	}
 	w.expect("the capture whose answer was lost", func() int { return len(w.emulator.Captures(order.OrderID)) })
 	amount, _ := captured.CapturedAmount()
-	w.say("settled", "captured %s, sent %d time(s): the SDK read the order and found its own reference", amount, response.Attempts)
+	w.say(
+		"settled",
+		"captured %s, sent %d time(s): the SDK read the order and found its own reference",
+		amount,
+		response.Attempts,
+	)
 	w.say("in the books", "%d capture(s)", len(w.emulator.Captures(order.OrderID)))
 	w.captured = captured
 	return w.expectEvent(ctx, plural.EventOrderProcessed)
@@ -169,7 +177,8 @@ func (w *walk) refund(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventRefundProcessed)
 }
 
-// hold takes an order from its creation to the hold on the payer's card, as the shop sees it: link, callback, confirmation, webhook.
+// hold takes an order from its creation to the hold on the payer's card, as the
+// shop sees it: link, callback, confirmation, webhook.
 func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount) (*plural.Order, error) {
 	order, err := w.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -199,7 +208,11 @@ func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount)
 	}
 	w.say("callback verified", "order %s, status %s", callback.OrderID, callback.Status)
 
-	held, err := w.client.Orders.Confirm(ctx, callback, plural.Expected{MerchantOrderReference: reference, OrderAmount: amount})
+	held, err := w.client.Orders.Confirm(
+		ctx,
+		callback,
+		plural.Expected{MerchantOrderReference: reference, OrderAmount: amount},
+	)
 	if err != nil {
 		return nil, err
 	}

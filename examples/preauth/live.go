@@ -11,7 +11,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// live creates a real order for one rupee, waits for somebody to pay it, and releases the hold.
+// live creates a real order for one rupee, waits for somebody to pay it, and
+// releases the hold.
 func live(ctx context.Context, out io.Writer) error {
 	client, err := plural.NewClientFromEnv()
 	if err != nil {
@@ -27,15 +28,26 @@ func live(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Environment  %s\nOrder        %s for %s\nOpen         %s\n\nWaiting up to 15 minutes for the payer...\n",
-		client.Environment(), order.OrderID, req.OrderAmount, order.RedirectURL)
+	fmt.Fprintf(
+		out,
+		"Environment  %s\nOrder        %s for %s\nOpen         %s\n\nWaiting up to 15 minutes for the payer...\n",
+		client.Environment(),
+		order.OrderID,
+		req.OrderAmount,
+		order.RedirectURL,
+	)
 
 	waiting, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	paid, err := client.Orders.Wait(waiting, order.OrderID, nil)
 	if err != nil && waiting.Err() != nil { // the time is over, or somebody has pressed Ctrl-C
-		fmt.Fprintf(out, "Nobody has paid yet, and this program waits no longer. The link can still be paid: order %s would then hold %s until it is cancelled.\n",
-			order.OrderID, req.OrderAmount)
+		fmt.Fprintf(
+			out,
+			"Nobody has paid yet, and this program waits no longer. "+
+				"The link can still be paid: order %s would then hold %s until it is cancelled.\n",
+			order.OrderID,
+			req.OrderAmount,
+		)
 		return nil
 	}
 	if err != nil {
@@ -46,7 +58,8 @@ func live(ctx context.Context, out io.Writer) error {
 		return nil
 	}
 
-	// A deadline of its own, that an interrupt does not cut short: the hold is somebody's money.
+	// A deadline of its own, that an interrupt does not cut short: the hold is
+	// somebody's money.
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	cancelled, err := client.Cancels.Create(releasing, order.OrderID)

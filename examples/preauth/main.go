@@ -2,9 +2,11 @@
 //
 //	go run ./examples/preauth
 //
-// starts the emulator and a small shop in this process, plays the payer too, and needs nothing else. With PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
-// PLURAL_ENVIRONMENT (uat or production) set it creates a real order instead, prints the link to open, and waits for the payer. With PLURAL_BASE_URL in place
-// of PLURAL_ENVIRONMENT that order is one of the sandbox.
+// starts the emulator and a small shop in this process, plays the payer too,
+// and needs nothing else. With PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
+// PLURAL_ENVIRONMENT (uat or production) set it creates a real order instead,
+// prints the link to open, and waits for the payer. With PLURAL_BASE_URL in
+// place of PLURAL_ENVIRONMENT that order is one of the sandbox.
 package main
 
 import (
@@ -34,7 +36,8 @@ func run(ctx context.Context, out io.Writer) error {
 	return demo(ctx, out)
 }
 
-// configured tells whether the environment says anything of Plural. A half of what is needed is then an error, and no reason to use the emulator.
+// configured tells whether the environment says anything of Plural. A half of
+// what is needed is then an error, and no reason to use the emulator.
 func configured() bool {
 	return slices.ContainsFunc(variables(), func(name string) bool { return os.Getenv(name) != "" })
 }

@@ -19,7 +19,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.Contains(t, out.String(), "every effect exactly once")
 }
 
-// TestHalfAnEnvironmentIsAnError has one variable after the other set alone: none of them leads to the emulator.
+// TestHalfAnEnvironmentIsAnError has one variable after the other set alone:
+// none of them leads to the emulator.
 func TestHalfAnEnvironmentIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for alone, value := range map[string]string{
 		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat", "PLURAL_BASE_URL": "http://127.0.0.1:9",

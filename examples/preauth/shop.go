@@ -11,7 +11,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// shop is the merchant's server: where the payer's browser comes back to, and where webhooks arrive. It trusts neither before it has verified them.
+// shop is the merchant's server: where the payer's browser comes back to, and
+// where webhooks arrive. It trusts neither before it has verified them.
 type shop struct {
 	verifier *plural.Verifier
 	url      string
@@ -60,7 +61,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "Thank you. We are checking your payment.")
 }
 
-// callback is what the payer's browser brought back for an order; nil before it did.
+// callback is what the payer's browser brought back for an order; nil before it
+// did.
 func (s *shop) callback(orderID string) *plural.Callback {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,7 +16,8 @@ import (
 // maxForm bounds a posted form.
 const maxForm = 64 << 10
 
-// act carries out a posted form and shows the page again: by a redirect, or with what was wrong.
+// act carries out a posted form and shows the page again: by a redirect, or
+// with what was wrong.
 func (d *dashboard) act(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -36,7 +37,8 @@ func (d *dashboard) act(action func(r *http.Request) error) http.HandlerFunc {
 	}
 }
 
-// readable is an error for the page. That of an emulated operation ends in the API's answer.
+// readable is an error for the page. That of an emulated operation ends in the
+// API's answer.
 func readable(err error) string {
 	text := strings.TrimPrefix(err.Error(), "pluraltest: ")
 	status, body, found := strings.Cut(text, " {")
@@ -108,7 +110,8 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// callback posts the payer's return to the shop once more, as a reload in the browser would.
+// callback posts the payer's return to the shop once more, as a reload in the
+// browser would.
 func (d *dashboard) callback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
 	if err != nil {
@@ -138,7 +141,8 @@ func (d *dashboard) redeliver(r *http.Request) error {
 	return err
 }
 
-// amount reads the form's amount in the order's currency; zero when the field is empty.
+// amount reads the form's amount in the order's currency; zero when the field
+// is empty.
 func (d *dashboard) amount(r *http.Request) (pluraltest.Amount, error) {
 	text := strings.TrimSpace(r.PostForm.Get("amount"))
 	order, ok := d.srv.Order(r.PathValue("id"))

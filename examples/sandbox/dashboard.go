@@ -72,7 +72,8 @@ func (d *dashboard) mount() {
 	d.srv.Handle("/sandbox/", guarded)
 }
 
-// loopbackOnly refuses requests for another host: a web site that points a name of its own at 127.0.0.1 must not read the page.
+// loopbackOnly refuses requests for another host: a web site that points a name
+// of its own at 127.0.0.1 must not read the page.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host

@@ -22,12 +22,14 @@ func operations() []string {
 // faultsFor lists the faults that can be queued for an operation.
 func faultsFor(op string) []pluraltest.Fault { return meetable(pluraltest.FaultsFor(op)) }
 
-// meetable leaves out what a client on a socket cannot meet: Refuse needs a client of the same process.
+// meetable leaves out what a client on a socket cannot meet: Refuse needs a
+// client of the same process.
 func meetable(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
 
-// queueFault queues one fault for the next request of its operation. The form names both: "captures.create ResetAfterApply".
+// queueFault queues one fault for the next request of its operation. The form
+// names both: "captures.create ResetAfterApply".
 func (d *dashboard) queueFault(r *http.Request) error {
 	op, name, _ := strings.Cut(r.PostForm.Get("fault"), " ")
 	if !slices.Contains(operations(), op) {
@@ -42,7 +44,8 @@ func (d *dashboard) queueFault(r *http.Request) error {
 	return fmt.Errorf("there is no fault %q of %s", name, op)
 }
 
-// changeFaultRate faults a share of all requests at random. The form gives it in per cent.
+// changeFaultRate faults a share of all requests at random. The form gives it
+// in per cent.
 func (d *dashboard) changeFaultRate(r *http.Request) error {
 	percent, err := strconv.ParseFloat(strings.TrimSpace(r.PostForm.Get("percent")), 64)
 	if err != nil || !(percent >= 0 && percent <= 100) {

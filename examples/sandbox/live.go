@@ -8,10 +8,12 @@ import (
 	"time"
 )
 
-// lookEvery is how often an open page's view of the books is brought up to date.
+// lookEvery is how often an open page's view of the books is brought up to
+// date.
 const lookEvery = 300 * time.Millisecond
 
-// live sends the parts of the page that have changed, as server-sent events, until the browser leaves.
+// live sends the parts of the page that have changed, as server-sent events,
+// until the browser leaves.
 func (d *dashboard) live(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")

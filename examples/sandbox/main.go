@@ -1,9 +1,12 @@
-// Command sandbox runs the emulator as a program that stands in for Plural's UAT while a shop is built, in any language.
+// Command sandbox runs the emulator as a program that stands in for Plural's
+// UAT while a shop is built, in any language.
 //
 //	go run ./examples/sandbox -addr 127.0.0.1:8080
 //
-// It prints credentials and the base URL. The page there lists the orders, plays payer and merchant, switches faults on, and shows requests and webhooks as
-// they happen. Nothing is kept after the program ends, and no money moves. See -help for more.
+// It prints credentials and the base URL. The page there lists the orders,
+// plays payer and merchant, switches faults on, and shows requests and webhooks
+// as they happen. Nothing is kept after the program ends, and no money moves.
+// See -help for more.
 package main
 
 import (
@@ -50,7 +53,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// announce prints what a shop has to be told, in the form of the SDK's environment variables.
+// announce prints what a shop has to be told, in the form of the SDK's
+// environment variables.
 func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
 	fmt.Fprintf(out, `Plural sandbox: a test emulator, no real money moves.
 
@@ -63,10 +67,13 @@ func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
   Webhook secret         %s
   Merchant id            %s
 
-The integration guide's sample credentials and sample token are taken too: its cURL commands work with only the host changed.
+The integration guide's sample credentials and sample token are taken too:
+its cURL commands work with only the host changed.
 
 %s%sStop it with Ctrl-C.
-`, srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID, chance(s), warning(srv.ClientSecret))
+`,
+		srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID,
+		chance(s), warning(srv.ClientSecret))
 }
 
 // chance tells how to meet the same random faults again.
@@ -74,7 +81,11 @@ func chance(s *settings) string {
 	if s.FaultRate == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Random faults meet %v of the requests; -seed %d brings the same ones again.\n\n", s.FaultRate, s.Seed)
+	return fmt.Sprintf(
+		"Random faults meet %v of the requests; -seed %d brings the same ones again.\n\n",
+		s.FaultRate,
+		s.Seed,
+	)
 }
 
 // warning tells of a secret that is none, such as the documentation's own.

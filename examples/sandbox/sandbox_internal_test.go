@@ -144,7 +144,8 @@ func TestPayerOfThePage(t *testing.T) {
 	require.Contains(t, v.refused("/sandbox/orders/none/refund"), "no such order")
 }
 
-// TestPendingWritesOfThePage has captures and voids under way: the payer has nothing to decide then.
+// TestPendingWritesOfThePage has captures and voids under way: the payer has
+// nothing to decide then.
 func TestPendingWritesOfThePage(t *testing.T) {
 	t.Parallel()
 	for op, path := range map[string]string{pluraltest.OpCapturesCreate: "/capture", pluraltest.OpCancelsCreate: "/cancel"} {
@@ -216,7 +217,9 @@ func TestFaultsFromThePage(t *testing.T) {
 	require.Contains(t, v.refused("/sandbox/faults", "fault", "captures.create StaleRead"), "no fault")
 	require.Contains(t, v.refused("/sandbox/faults", "fault", "everything Truncate"), "no operation")
 
-	id, err := v.srv.AddOrder(pluraltest.OrderSpec{Reference: "o-1", Amount: pluraltest.Amount{Value: 100, Currency: "INR"}, PreAuth: true})
+	id, err := v.srv.AddOrder(
+		pluraltest.OrderSpec{Reference: "o-1", Amount: pluraltest.Amount{Value: 100, Currency: "INR"}, PreAuth: true},
+	)
 	require.NoError(t, err)
 	_, err = v.srv.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)
@@ -247,7 +250,8 @@ func TestFaultsFromThePage(t *testing.T) {
 	require.Contains(t, v.post("/sandbox/faults/clear"), `id="percent" name="percent" inputmode="decimal" value="0"`)
 }
 
-// TestRandomFaultsReplay makes the same requests of sandboxes with one seed, and of one with another.
+// TestRandomFaultsReplay makes the same requests of sandboxes with one seed,
+// and of one with another.
 func TestRandomFaultsReplay(t *testing.T) {
 	t.Parallel()
 	fates := func(seed uint64) (list []string) {
@@ -259,7 +263,12 @@ func TestRandomFaultsReplay(t *testing.T) {
 			client.Timeout = time.Minute
 			token := srv.IssueToken()
 			for i := range 60 {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/pay/v1/orders/reference/r-"+strconv.Itoa(i), http.NoBody)
+				req, err := http.NewRequestWithContext(
+					t.Context(),
+					http.MethodGet,
+					srv.URL+"/api/pay/v1/orders/reference/r-"+strconv.Itoa(i),
+					http.NoBody,
+				)
 				require.NoError(t, err)
 				req.Header.Set("Authorization", "Bearer "+token)
 				if resp, err := client.Do(req); err == nil {
@@ -324,7 +333,12 @@ func TestPagePolicy(t *testing.T) {
 	})
 	require.NoError(t, err)
 	resp, body := v.send("GET", "/", nil)
-	require.Equal(t, "same-origin", resp.Header.Get("Referrer-Policy"), "no-referrer would have browsers post a null origin")
+	require.Equal(
+		t,
+		"same-origin",
+		resp.Header.Get("Referrer-Policy"),
+		"no-referrer would have browsers post a null origin",
+	)
 	policy := resp.Header.Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
 	require.NotContains(t, policy, "unsafe")
@@ -424,7 +438,19 @@ func (p *program) send(method, path, token string, form url.Values) (int, string
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	p := start(t, "-client-id", "shop", "-client-secret", "00ff", "-token", "pasted", "-fault-rate", "1e-300", "-seed", "77")
+	p := start(
+		t,
+		"-client-id",
+		"shop",
+		"-client-secret",
+		"00ff",
+		"-token",
+		"pasted",
+		"-fault-rate",
+		"1e-300",
+		"-seed",
+		"77",
+	)
 	require.Contains(t, p.said, "-seed 77 brings the same ones again")
 	require.Contains(t, p.said, "sample token are taken too")
 	status, _ := p.send("GET", "/api/pay/v1/orders/x", "pasted", nil)
@@ -432,7 +458,8 @@ func TestRun(t *testing.T) {
 	require.Contains(t, p.end(), "stopped")
 }
 
-// curl runs commands in a shell as somebody does who pastes them, and returns what they print; on a machine without curl it skips the test.
+// curl runs commands in a shell as somebody does who pastes them, and returns
+// what they print; on a machine without curl it skips the test.
 func (p *program) curl(text string) map[string]any {
 	p.t.Helper()
 	for _, name := range []string{"curl", "sh"} {
@@ -441,7 +468,10 @@ func (p *program) curl(text string) map[string]any {
 		}
 	}
 	home := p.t.TempDir()
-	require.NoError(p.t, os.WriteFile(filepath.Join(home, ".curlrc"), []byte("silent\nmax-time = 60\nnoproxy = \"*\"\n"), 0o600))
+	require.NoError(
+		p.t,
+		os.WriteFile(filepath.Join(home, ".curlrc"), []byte("silent\nmax-time = 60\nnoproxy = \"*\"\n"), 0o600),
+	)
 	cmd := exec.CommandContext(p.t.Context(), "sh", "-c", text)
 	cmd.Env = append(os.Environ(), "CURL_HOME="+home)
 	out, err := cmd.Output()
@@ -451,7 +481,8 @@ func (p *program) curl(text string) map[string]any {
 	return doc
 }
 
-// TestCurlCommandsOfTheGuide runs the guide's commands against the program, changing nothing in them but the host and the order's id.
+// TestCurlCommandsOfTheGuide runs the guide's commands against the program,
+// changing nothing in them but the host and the order's id.
 func TestCurlCommandsOfTheGuide(t *testing.T) {
 	t.Parallel()
 	p := start(t)

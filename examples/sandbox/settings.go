@@ -38,22 +38,55 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
-	flags.StringVar(&s.ClientID, "client-id", "", "client id (random without it); the integration guide's sample is taken too")
-	flags.StringVar(&s.ClientSecret, "client-secret", "", "client secret, in hex as it signs callbacks (random without it); the guide's sample is taken too")
+	flags.StringVar(
+		&s.ClientID,
+		"client-id",
+		"",
+		"client id (random without it); the integration guide's sample is taken too",
+	)
+	flags.StringVar(
+		&s.ClientSecret,
+		"client-secret",
+		"",
+		"client secret, in hex as it signs callbacks (random without it); the guide's sample is taken too",
+	)
 	flags.StringVar(&s.WebhookSecret, "webhook-secret", "", "secret that signs webhooks (the client secret without it)")
 	flags.StringVar(&s.MerchantID, "merchant-id", "123456", "merchant_id of the documents")
-	flags.Func("token", "bearer token to accept besides those issued and the guide's sample; may be repeated", func(v string) error {
-		s.Tokens = append(s.Tokens, v)
-		return nil
-	})
+	flags.Func(
+		"token",
+		"bearer token to accept besides those issued and the guide's sample; may be repeated",
+		func(v string) error {
+			s.Tokens = append(s.Tokens, v)
+			return nil
+		},
+	)
 	flags.DurationVar(&s.TokenLifetime, "token-lifetime", time.Hour, "life of an issued token")
 	flags.IntVar(&s.Retries, "retries", 10, "how often a payer may try again")
 	flags.Func("duplicates", "a reference that is used again: existing (the default), reject or accept", s.setDuplicates)
 	flags.StringVar(&s.WebhookURL, "webhook-url", "", "where to deliver webhooks; the page can change it")
-	flags.Func("webhook-key", "how the webhook secret becomes a key: characters (the default), hex or base64", s.setWebhookKey)
-	flags.Float64Var(&s.WebhookScale, "webhook-scale", 1, "factor on the waits between deliveries of a webhook; 0.001 makes seconds of hours")
-	flags.Float64Var(&s.FaultRate, "fault-rate", 0, "share of the requests, 0 to 1, that meet a random fault; the page can change it")
-	flags.Uint64Var(&s.Seed, "seed", 0, "seed of the random faults: the same requests meet the same again (random without it, and printed)")
+	flags.Func(
+		"webhook-key",
+		"how the webhook secret becomes a key: characters (the default), hex or base64",
+		s.setWebhookKey,
+	)
+	flags.Float64Var(
+		&s.WebhookScale,
+		"webhook-scale",
+		1,
+		"factor on the waits between deliveries of a webhook; 0.001 makes seconds of hours",
+	)
+	flags.Float64Var(
+		&s.FaultRate,
+		"fault-rate",
+		0,
+		"share of the requests, 0 to 1, that meet a random fault; the page can change it",
+	)
+	flags.Uint64Var(
+		&s.Seed,
+		"seed",
+		0,
+		"seed of the random faults: the same requests meet the same again (random without it, and printed)",
+	)
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}

@@ -74,7 +74,12 @@ type entry struct {
 
 func (d *dashboard) view() view {
 	d.mu.Lock()
-	v := view{Server: d.srv, Seed: d.seed, WebhookURL: d.webhookURL, Percent: strconv.FormatFloat(d.faultRate*100, 'f', -1, 64)}
+	v := view{
+		Server:     d.srv,
+		Seed:       d.seed,
+		WebhookURL: d.webhookURL,
+		Percent:    strconv.FormatFloat(d.faultRate*100, 'f', -1, 64),
+	}
 	d.mu.Unlock()
 	for _, op := range operations() {
 		v.Choices = append(v.Choices, faultChoice{op, faultsFor(op)})
@@ -134,7 +139,14 @@ func (d *dashboard) entries() []entry {
 }
 
 func requestEntry(r pluraltest.Request, fault string) entry {
-	e := entry{At: r.At, Title: r.Method + " " + r.Path, Fault: fault, Body: indented(r.Body), Outcome: "no answer", Class: "bad"}
+	e := entry{
+		At:      r.At,
+		Title:   r.Method + " " + r.Path,
+		Fault:   fault,
+		Body:    indented(r.Body),
+		Outcome: "no answer",
+		Class:   "bad",
+	}
 	if r.Status != 0 {
 		e.Outcome, e.Class = strconv.Itoa(r.Status), class(r.Status < http.StatusBadRequest)
 	}

@@ -1,10 +1,14 @@
-// Command webhook is a small server with the two endpoints that Plural talks to: where the payer's browser comes back to, and where events are delivered.
+// Command webhook is a small server with the two endpoints that Plural talks
+// to: where the payer's browser comes back to, and where events are delivered.
 //
 //	PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat go run ./examples/webhook -addr 127.0.0.1:8081
 //
-// Without any of these variables it runs against the emulator, in the same process. With PLURAL_BASE_URL in place of PLURAL_ENVIRONMENT it runs against the
-// sandbox, which delivers events here when it is started with -webhook-url http://127.0.0.1:8081/plural/webhook. It keeps its orders in memory; a shop keeps
-// them in its database, and the webhook ids in a Deduper that outlives the process.
+// Without any of these variables it runs against the emulator, in the same
+// process. With PLURAL_BASE_URL in place of PLURAL_ENVIRONMENT it runs against
+// the sandbox, which delivers events here when it is started with -webhook-url
+// http://127.0.0.1:8081/plural/webhook. It keeps its orders in memory; a shop
+// keeps them in its database, and the webhook ids in a Deduper that outlives
+// the process.
 package main
 
 import (
@@ -74,8 +78,9 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 	return nil
 }
 
-// connect makes a client from the environment or, when that says nothing, for an emulator that delivers events to a URL. It also gives the secret that signs
-// what comes back.
+// connect makes a client from the environment or, when that says nothing, for
+// an emulator that delivers events to a URL. It also gives the secret that
+// signs what comes back.
 func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret string, done func(), err error) {
 	if configured() {
 		client, err = plural.NewClientFromEnv()
@@ -91,10 +96,13 @@ func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret
 	return client, emulator.ClientSecret, emulator.Close, err
 }
 
-// configured tells whether the environment says anything of Plural. A half of what is needed is then an error, and no reason to use the emulator.
+// configured tells whether the environment says anything of Plural. A half of
+// what is needed is then an error, and no reason to use the emulator.
 func configured() bool {
-	return slices.ContainsFunc([]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
-		func(name string) bool { return os.Getenv(name) != "" })
+	return slices.ContainsFunc(
+		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
+		func(name string) bool { return os.Getenv(name) != "" },
+	)
 }
 
 type shop struct {
@@ -118,7 +126,11 @@ func (s *shop) routes() http.Handler {
 
 func (s *shop) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprint(w, `<!doctype html><html lang="en"><title>Shop</title><h1>Shop</h1><form method="post" action="/buy"><button>Hold 1499.50 rupees</button></form>`)
+	fmt.Fprint(
+		w,
+		`<!doctype html><html lang="en"><title>Shop</title><h1>Shop</h1>`+
+			`<form method="post" action="/buy"><button>Hold 1499.50 rupees</button></form>`,
+	)
 }
 
 // buy creates an order and sends the payer to the checkout.
@@ -137,12 +149,16 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.orders[order.OrderID] = plural.Expected{MerchantOrderReference: req.MerchantOrderReference, OrderAmount: req.OrderAmount}
+	s.orders[order.OrderID] = plural.Expected{
+		MerchantOrderReference: req.MerchantOrderReference,
+		OrderAmount:            req.OrderAmount,
+	}
 	s.mu.Unlock()
 	http.Redirect(w, r, order.RedirectURL, http.StatusSeeOther)
 }
 
-// comeBack takes the payer's return from the checkout: verified, then confirmed against the server's order.
+// comeBack takes the payer's return from the checkout: verified, then confirmed
+// against the server's order.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -161,7 +177,10 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	var notPaid *plural.NotPaidError
 	switch {
 	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
-		fmt.Fprintln(w, "Your payment is not there yet. If you have paid, wait; if not, go back and try again with the same page.") // and not with a new order
+		fmt.Fprintln(
+			w,
+			"Your payment is not there yet. If you have paid, wait; if not, go back and try again with the same page.",
+		) // and not with a new order
 	case errors.As(err, &notPaid) && notPaid.WasPaid():
 		fmt.Fprintln(w, "This order is paid already.") // and has been captured in part or refunded since
 	case errors.As(err, &notPaid):
@@ -176,7 +195,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// event takes a webhook. It is a hint that something happened: the order is read again, and what that says counts.
+// event takes a webhook. It is a hint that something happened: the order is
+// read again, and what that says counts.
 func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	about, err := e.Order()
 	if errors.Is(err, plural.ErrNoOrder) {

@@ -11,7 +11,8 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// A wait is never negative and never longer than a year; within that, an HTTP date gives the time until then.
+// A wait is never negative and never longer than a year; within that, an HTTP
+// date gives the time until then.
 func FuzzRetryAfter(f *testing.F) {
 	for _, value := range []string{
 		"", "0", "7", " 7 ", "-1", "+7", "1.5", "1e3", "0x10", "99999999999999999999", "18446744073709551615", "soon",

@@ -1,4 +1,5 @@
-// Package retry holds the arithmetic of repeating: how long to wait, how long one try may take, and whether either fits into what is left.
+// Package retry holds the arithmetic of repeating: how long to wait, how long
+// one try may take, and whether either fits into what is left.
 package retry
 
 import (
@@ -11,7 +12,8 @@ import (
 	"time"
 )
 
-// MaxRetryAfter is the longest Retry-After that is waited for; a longer one ends the repeating.
+// MaxRetryAfter is the longest Retry-After that is waited for; a longer one
+// ends the repeating.
 const MaxRetryAfter = 60 * time.Second
 
 // Policy says how often and how fast to repeat.
@@ -20,7 +22,8 @@ type Policy struct {
 	MinDelay, MaxDelay time.Duration
 }
 
-// Backoff is the wait after try number n, counted from 1: a random part of MinDelay doubled n-1 times and capped at MaxDelay.
+// Backoff is the wait after try number n, counted from 1: a random part of
+// MinDelay doubled n-1 times and capped at MaxDelay.
 func (p Policy) Backoff(n int) time.Duration {
 	most := min(p.MinDelay, p.MaxDelay)
 	for i := 1; i < n && most < p.MaxDelay; i++ {
@@ -32,7 +35,8 @@ func (p Policy) Backoff(n int) time.Duration {
 	return rand.N(most) + 1 //nolint:gosec // jitter is no secret
 }
 
-// Wait waits for d, or says false at once when d does not fit into ctx's deadline, or as soon as ctx ends.
+// Wait waits for d, or says false at once when d does not fit into ctx's
+// deadline, or as soon as ctx ends.
 func Wait(ctx context.Context, d time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
@@ -50,8 +54,10 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// AttemptTimeout is how long one try may take, within ctx: most. With reserve, a part of what ctx has left is kept for asking what became of the try: a
-// quarter, or two seconds if that is more, but never above one half. Without it ctx ends the try by itself, so that the two ends cannot be confused.
+// AttemptTimeout is how long one try may take, within ctx: most. With reserve,
+// a part of what ctx has left is kept for asking what became of the try: a
+// quarter, or two seconds if that is more, but never above one half. Without it
+// ctx ends the try by itself, so that the two ends cannot be confused.
 func AttemptTimeout(ctx context.Context, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {
@@ -61,7 +67,8 @@ func AttemptTimeout(ctx context.Context, most time.Duration, reserve bool) time.
 	return min(most, left-max(left/4, min(2*time.Second, left/2)))
 }
 
-// After reads a Retry-After header, in seconds or as a date. A date is taken relative to the answer's own Date, or to now if it has none. Nonsense and the
+// After reads a Retry-After header, in seconds or as a date. A date is taken
+// relative to the answer's own Date, or to now if it has none. Nonsense and the
 // past are 0.
 func After(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))

@@ -20,11 +20,26 @@ func TestBackoffStaysInsideItsBounds(t *testing.T) {
 		policy retry.Policy
 		most   []time.Duration // after try 1, 2, ...
 	}{
-		"doubles up to the maximum": {retry.Policy{MinDelay: 250 * ms, MaxDelay: 8 * time.Second}, []time.Duration{250 * ms, 500 * ms, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second}},
-		"maximum between two steps": {retry.Policy{MinDelay: 100 * ms, MaxDelay: 300 * ms}, []time.Duration{100 * ms, 200 * ms, 300 * ms, 300 * ms}},
-		"minimum is the maximum":    {retry.Policy{MinDelay: time.Second, MaxDelay: time.Second}, []time.Duration{time.Second, time.Second}},
-		"minimum above the maximum": {retry.Policy{MinDelay: time.Minute, MaxDelay: time.Second}, []time.Duration{time.Second}},
-		"the longest delays":        {retry.Policy{MinDelay: math.MaxInt64, MaxDelay: math.MaxInt64}, []time.Duration{math.MaxInt64, math.MaxInt64}},
+		"doubles up to the maximum": {
+			retry.Policy{MinDelay: 250 * ms, MaxDelay: 8 * time.Second},
+			[]time.Duration{250 * ms, 500 * ms, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second},
+		},
+		"maximum between two steps": {
+			retry.Policy{MinDelay: 100 * ms, MaxDelay: 300 * ms},
+			[]time.Duration{100 * ms, 200 * ms, 300 * ms, 300 * ms},
+		},
+		"minimum is the maximum": {
+			retry.Policy{MinDelay: time.Second, MaxDelay: time.Second},
+			[]time.Duration{time.Second, time.Second},
+		},
+		"minimum above the maximum": {
+			retry.Policy{MinDelay: time.Minute, MaxDelay: time.Second},
+			[]time.Duration{time.Second},
+		},
+		"the longest delays": {
+			retry.Policy{MinDelay: math.MaxInt64, MaxDelay: math.MaxInt64},
+			[]time.Duration{math.MaxInt64, math.MaxInt64},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -142,20 +157,27 @@ func TestAfter(t *testing.T) {
 		value, date string
 		want        time.Duration
 	}{
-		"none":                          {},
-		"seconds":                       {value: "7", want: 7 * time.Second},
-		"seconds with space":            {value: " 7 ", want: 7 * time.Second},
-		"no seconds":                    {value: "0"},
-		"negative":                      {value: "-7"},
-		"fraction":                      {value: "1.5"},
-		"words":                         {value: "soon"},
-		"a long time":                   {value: "99999999999", want: year},
-		"longer than a number can say":  {value: "99999999999999999999999", want: year},
-		"a date":                        {value: date(90 * time.Second), want: 90 * time.Second},
-		"a past date":                   {value: date(-time.Hour)},
-		"a date, by the server's clock": {value: date(time.Hour + 5*time.Second), date: date(time.Hour), want: 5 * time.Second},
-		"a date, the server's broken":   {value: date(5 * time.Second), date: "yesterday", want: 5 * time.Second},
-		"a date of the old form":        {value: now.Add(time.Minute).Format("Monday, 02-Jan-06 15:04:05 GMT"), want: time.Minute},
+		"none":                         {},
+		"seconds":                      {value: "7", want: 7 * time.Second},
+		"seconds with space":           {value: " 7 ", want: 7 * time.Second},
+		"no seconds":                   {value: "0"},
+		"negative":                     {value: "-7"},
+		"fraction":                     {value: "1.5"},
+		"words":                        {value: "soon"},
+		"a long time":                  {value: "99999999999", want: year},
+		"longer than a number can say": {value: "99999999999999999999999", want: year},
+		"a date":                       {value: date(90 * time.Second), want: 90 * time.Second},
+		"a past date":                  {value: date(-time.Hour)},
+		"a date, by the server's clock": {
+			value: date(time.Hour + 5*time.Second),
+			date:  date(time.Hour),
+			want:  5 * time.Second,
+		},
+		"a date, the server's broken": {value: date(5 * time.Second), date: "yesterday", want: 5 * time.Second},
+		"a date of the old form": {
+			value: now.Add(time.Minute).Format("Monday, 02-Jan-06 15:04:05 GMT"),
+			want:  time.Minute,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,10 +12,13 @@ import (
 // DefaultLifetime is for a token whose answer does not say how long it lives.
 const DefaultLifetime = 5 * time.Minute
 
-// Lifetime says how long a token lives, counted from the start of the request for it. It takes expiresAt (RFC 3339) first, then expiresIn (seconds), then
-// the exp claim if the token is a JWT; a source that gives nothing positive is skipped.
+// Lifetime says how long a token lives, counted from the start of the request
+// for it. It takes expiresAt (RFC 3339) first, then expiresIn (seconds), then
+// the exp claim if the token is a JWT; a source that gives nothing positive is
+// skipped.
 //
-// Times of the server are compared with serverDate, its Date header, so that a wrong clock here does not matter. That header has whole seconds and is
+// Times of the server are compared with serverDate, its Date header, so that a
+// wrong clock here does not matter. That header has whole seconds and is
 // counted as the next one. Where it is zero, started stands in.
 func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time) time.Duration {
 	now := started
@@ -47,7 +50,8 @@ func seconds(text string) time.Duration {
 	return time.Duration(min(f, most) * float64(time.Second))
 }
 
-// expClaim reads a JWT's expiry without verifying it: it only decides when to fetch the next token.
+// expClaim reads a JWT's expiry without verifying it: it only decides when to
+// fetch the next token.
 func expClaim(token string) int64 {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

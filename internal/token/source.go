@@ -24,10 +24,12 @@ func New(value string, start time.Time, lifetime time.Duration) *Token {
 	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-margin)}
 }
 
-// FetchTimeout bounds one fetch, which runs detached from the callers that wait for it.
+// FetchTimeout bounds one fetch, which runs detached from the callers that wait
+// for it.
 const FetchTimeout = 30 * time.Second
 
-// The waits after failed fetches, doubled from one failure to the next. They are kept by looking at the clock in later calls, never by a timer.
+// The waits after failed fetches, doubled from one failure to the next. They
+// are kept by looking at the clock in later calls, never by a timer.
 const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 8 * time.Second
@@ -37,7 +39,8 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// FetchError is a fetch that failed. All callers that waited for it get the same one.
+// FetchError is a fetch that failed. All callers that waited for it get the
+// same one.
 type FetchError struct {
 	Err   error
 	Until time.Time // no new fetch starts before; until then callers are answered with this failure
@@ -48,12 +51,14 @@ func (f *FetchError) Error() string { return f.Err.Error() }
 // Unwrap gives the cause.
 func (f *FetchError) Unwrap() error { return f.Err }
 
-// ErrPanicked replaces a panic in fetch, which runs caller's code: the transport and the store.
+// ErrPanicked replaces a panic in fetch, which runs caller's code: the
+// transport and the store.
 var ErrPanicked = errors.New("fetching the access token panicked")
 
 var errNothing = errors.New("fetching the access token brought nothing")
 
-// Source hands out one token to all callers and replaces it before it expires. Its zero value is not usable; see [NewSource].
+// Source hands out one token to all callers and replaces it before it expires.
+// Its zero value is not usable; see [NewSource].
 type Source struct {
 	fetch   func(ctx context.Context, old *Token) (*Token, error)
 	asked   func(error) time.Duration
@@ -72,14 +77,18 @@ type flight struct {
 	err   error
 }
 
-// NewSource makes a Source. fetch fetches a token; it is never run twice at once. It is told the token that it replaces, if any. Beside an error it may return
-// a token that is near its end but lives: that serves until a later fetch succeeds. asked says how long a failed fetch's answer asks to wait before the next.
+// NewSource makes a Source. fetch fetches a token; it is never run twice at
+// once. It is told the token that it replaces, if any. Beside an error it may
+// return a token that is near its end but lives: that serves until a later
+// fetch succeeds. asked says how long a failed fetch's answer asks to wait
+// before the next.
 func NewSource(fetch func(ctx context.Context, old *Token) (*Token, error), asked func(error) time.Duration) *Source {
 	return &Source{fetch: fetch, asked: asked}
 }
 
-// Get returns a token that has not expired. It waits for a fetch only when there is no such token, and leaves when ctx ends. Reading a fresh token
-// takes no lock.
+// Get returns a token that has not expired. It waits for a fetch only when
+// there is no such token, and leaves when ctx ends. Reading a fresh token takes
+// no lock.
 func (s *Source) Get(ctx context.Context) (*Token, error) {
 	for {
 		now := time.Now()
@@ -110,7 +119,8 @@ func (s *Source) Get(ctx context.Context) (*Token, error) {
 	}
 }
 
-// Invalidate says that the server refused t. If t is still the current token, the next Get fetches another.
+// Invalidate says that the server refused t. If t is still the current token,
+// the next Get fetches another.
 func (s *Source) Invalidate(t *Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +140,10 @@ func (s *Source) Dead(value string) bool {
 	return slices.ContainsFunc(s.dead, func(t *Token) bool { return t.Value == value })
 }
 
-// join returns the fetch under way, and starts one if there is none and none is needed to wait for. It returns neither a fetch nor a failure when
-// another caller has replaced the token already, and only a failure while the last one's backoff lasts.
+// join returns the fetch under way, and starts one if there is none and none is
+// needed to wait for. It returns neither a fetch nor a failure when another
+// caller has replaced the token already, and only a failure while the last
+// one's backoff lasts.
 func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +163,8 @@ func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	return f, nil
 }
 
-// run is the one fetch. It ends by FetchTimeout, so that no goroutine outlives its work.
+// run is the one fetch. It ends by FetchTimeout, so that no goroutine outlives
+// its work.
 func (s *Source) run(f *flight, old *Token) {
 	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout)
 	defer cancel()

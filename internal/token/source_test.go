@@ -16,7 +16,8 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// issuer counts fetches and answers them with t1, t2 and so on, or with its error.
+// issuer counts fetches and answers them with t1, t2 and so on, or with its
+// error.
 type issuer struct {
 	fetches  atomic.Int64
 	took     time.Duration
@@ -315,7 +316,8 @@ func TestFetchIsBoundedAndDetached(t *testing.T) {
 
 func noWait(error) time.Duration { return 0 }
 
-// Beside its error a fetch may bring a token that is near its end. It serves only if it lives, and longer than the one that serves already.
+// Beside its error a fetch may bring a token that is near its end. It serves
+// only if it lives, and longer than the one that serves already.
 func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

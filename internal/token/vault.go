@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// StoreTimeout is how long a store may keep a fetch waiting, all its calls together, before the token is fetched without it. Saving a token may take as long
-// afterwards, and unlocking too.
+// StoreTimeout is how long a store may keep a fetch waiting, all its calls
+// together, before the token is fetched without it. Saving a token may take as
+// long afterwards, and unlocking too.
 const StoreTimeout = 2 * time.Second
 
 // fetchTime is what that leaves of FetchTimeout for the request.
@@ -29,8 +30,9 @@ type Store interface {
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 
-// Vault shares a token through a store that need not be trusted: it can lose, refuse and delay, but not read or forge. A store that fails, hangs,
-// lies or panics costs time, and never a call.
+// Vault shares a token through a store that need not be trusted: it can lose,
+// refuse and delay, but not read or forge. A store that fails, hangs, lies or
+// panics costs time, and never a call.
 type Vault struct {
 	store  Store
 	key    string
@@ -40,7 +42,8 @@ type Vault struct {
 	stuck  atomic.Int64 // calls of the store that have not returned though they were given up
 }
 
-// NewVault makes a Vault. Its key is derived from secret; what it seals is bound to the identity (base URL and client id), and the name under which it
+// NewVault makes a Vault. Its key is derived from secret; what it seals is
+// bound to the identity (base URL and client id), and the name under which it
 // is stored is a hash of that.
 func NewVault(store Store, secret, identity string, report func(step string, err error)) (*Vault, error) {
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "plural access token v1", 32)
@@ -56,12 +59,25 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
 	name := sha256.Sum256([]byte("plural access token v1\x00" + identity))
-	return &Vault{store: store, key: "plural-token-" + hex.EncodeToString(name[:]), aead: aead, bound: []byte(identity), report: report}, nil
+	return &Vault{
+		store:  store,
+		key:    "plural-token-" + hex.EncodeToString(name[:]),
+		aead:   aead,
+		bound:  []byte(identity),
+		report: report,
+	}, nil
 }
 
-// Fetch returns the stored token, unless it was refused or is near its end, or else fetches one under the store's lock and stores it. It does not wait for
-// the storing, after which the lock is given back. When the fetch fails it returns a stored token that is near its end, if there is one, beside the error.
-func (v *Vault) Fetch(ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error)) (*Token, error) {
+// Fetch returns the stored token, unless it was refused or is near its end, or
+// else fetches one under the store's lock and stores it. It does not wait for
+// the storing, after which the lock is given back. When the fetch fails it
+// returns a stored token that is near its end, if there is one, beside the
+// error.
+func (v *Vault) Fetch(
+	ctx context.Context,
+	refused func(*Token) bool,
+	fetch func(context.Context) (*Token, error),
+) (*Token, error) {
 	stored, unlock := v.stored(ctx, refused)
 	if isFresh(stored) {
 		go unlock()
@@ -88,7 +104,8 @@ func (v *Vault) Fetch(ctx context.Context, refused func(*Token) bool, fetch func
 
 func isFresh(t *Token) bool { return t != nil && time.Now().Before(t.Refresh) }
 
-// stored looks for a token, takes the lock unless there is a fresh one, and looks again. It takes no longer than StoreTimeout.
+// stored looks for a token, takes the lock unless there is a fresh one, and
+// looks again. It takes no longer than StoreTimeout.
 func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
 	unlock = func() {}
 	if v.stuck.Load() > 0 {
@@ -112,7 +129,12 @@ func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token
 
 // load returns the stored token if it lives and was not refused.
 func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
-	sealed, err := guarded(ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil)
+	sealed, err := guarded(
+		ctx,
+		&v.stuck,
+		func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) },
+		nil,
+	)
 	if err != nil {
 		v.report("load", err)
 		return nil
@@ -146,7 +168,8 @@ func (v *Vault) save(ctx context.Context, t *Token) {
 	}
 }
 
-// lock takes the store's lock. Without it the token is fetched all the same; the lock only saves requests.
+// lock takes the store's lock. Without it the token is fetched all the same;
+// the lock only saves requests.
 func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 	release := func(unlock func(context.Context)) {
 		if unlock == nil {
@@ -179,7 +202,8 @@ type sealedToken struct {
 }
 
 func (v *Vault) seal(t *Token) []byte {
-	plain, _ := json.Marshal(sealedToken{t.Value, t.Expires.UnixMilli(), t.Refresh.UnixMilli()}) //nolint:errchkjson // a string and two numbers
+	sealed := sealedToken{t.Value, t.Expires.UnixMilli(), t.Refresh.UnixMilli()}
+	plain, _ := json.Marshal(sealed) //nolint:errchkjson // a string and two numbers
 	nonce := make([]byte, v.aead.NonceSize(), v.aead.NonceSize()+len(plain)+v.aead.Overhead())
 	_, _ = rand.Read(nonce) // never fails: it crashes the program instead
 	return v.aead.Seal(nonce, nonce, plain, v.bound)
@@ -208,9 +232,16 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 
 var errStuck = errors.New("an earlier call of the token store has not returned yet")
 
-// guarded runs one call of a store, which is not trusted to return, to obey its context, or not to panic. It gives up when ctx ends, and counts the call
-// among the stuck ones until it returns; late is then given what it returns after all.
-func guarded[T any](ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T)) (T, error) {
+// guarded runs one call of a store, which is not trusted to return, to obey its
+// context, or not to panic. It gives up when ctx ends, and counts the call
+// among the stuck ones until it returns; late is then given what it returns
+// after all.
+func guarded[T any](
+	ctx context.Context,
+	stuck *atomic.Int64,
+	call func(context.Context) (T, error),
+	late func(T),
+) (T, error) {
 	type result struct {
 		value T
 		err   error

@@ -239,7 +239,11 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 			t.Helper()
 			s.lock = forever(t)
 		}, token.StoreTimeout, []string{"lock", "save"}},
-		"lock is never granted": {func(_ *testing.T, s *store) { s.locked <- struct{}{} }, token.StoreTimeout, []string{"lock"}},
+		"lock is never granted": {
+			func(_ *testing.T, s *store) { s.locked <- struct{}{} },
+			token.StoreTimeout,
+			[]string{"lock"},
+		},
 		"save fails": {func(_ *testing.T, s *store) {
 			s.save = func(context.Context) error { return broken }
 		}, 0, []string{"save"}},
@@ -335,7 +339,11 @@ func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, r := newStore(), &reports{}
-		_, err := newVault(t, s, r).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) { return token.New("", time.Now(), time.Hour), nil })
+		_, err := newVault(
+			t,
+			s,
+			r,
+		).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) { return token.New("", time.Now(), time.Hour), nil })
 		require.NoError(t, err)
 		synctest.Wait()
 		require.Len(t, s.data, 1)
@@ -374,7 +382,8 @@ func TestUnusableStoredTokenIsReplaced(t *testing.T) {
 	})
 }
 
-// A token that is near its end is no reason not to fetch, and better than none when that fails.
+// A token that is near its end is no reason not to fetch, and better than none
+// when that fails.
 func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
@@ -452,7 +461,8 @@ func TestStuckStoreIsLeftAlone(t *testing.T) {
 	})
 }
 
-// What is left to do with the store when the token is there ends within the time of the fetch.
+// What is left to do with the store when the token is there ends within the
+// time of the fetch.
 func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

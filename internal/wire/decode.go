@@ -1,8 +1,10 @@
 // Package wire reads the JSON that Plural really sends.
 //
-// The documented shapes are snake_case objects with fixed scalar types. The real ones also have camelCase keys, "false" for false, numbers for
-// strings, strings for numbers, one object where an array is documented, and empty strings or arrays where an object is documented. [Unmarshal]
-// accepts all of these and decodes them to the same Go value.
+// The documented shapes are snake_case objects with fixed scalar types. The
+// real ones also have camelCase keys, "false" for false, numbers for strings,
+// strings for numbers, one object where an array is documented, and empty
+// strings or arrays where an object is documented. [Unmarshal] accepts all of
+// these and decodes them to the same Go value.
 package wire
 
 import (
@@ -13,7 +15,9 @@ import (
 	"strings"
 )
 
-// MaxDepth is how deep a document may nest. The deepest published one has eight levels. Orders inside of orders are kept as they came, each on its own, so that this also bounds the copies.
+// MaxDepth is how deep a document may nest. The deepest published one has eight
+// levels. Orders inside of orders are kept as they came, each on its own, so
+// that this also bounds the copies.
 const MaxDepth = 32
 
 // DecodeError says which value of a document could not be used.
@@ -36,11 +40,15 @@ func (e *DecodeError) under(name string) *DecodeError {
 	return &DecodeError{Path: name + "." + e.Path, Rule: e.Rule}
 }
 
-// Unmarshal decodes the one JSON document in data into dst, a pointer to a struct.
+// Unmarshal decodes the one JSON document in data into dst, a pointer to a
+// struct.
 //
-// Fields are named by their json tags; an `alias:"a,b"` tag adds further wire names for the same field, which count where its own brought nothing. Keys are matched in snake_case or
-// camelCase. A scalar of another kind is converted where that loses nothing and is otherwise left out, except in fields tagged `wire:"exact"`,
-// where it is an error, and in objects and arrays, where it is one too. Unknown fields and nulls are passed over. Values that implement
+// Fields are named by their json tags; an `alias:"a,b"` tag adds further wire
+// names for the same field, which count where its own brought nothing. Keys are
+// matched in snake_case or camelCase. A scalar of another kind is converted
+// where that loses nothing and is otherwise left out, except in fields tagged
+// `wire:"exact"`, where it is an error, and in objects and arrays, where it is
+// one too. Unknown fields and nulls are passed over. Values that implement
 // [json.Unmarshaler] decode themselves.
 func Unmarshal(data []byte, dst any) error {
 	if err := Check(data); err != nil {
@@ -119,7 +127,8 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 }
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
-	if s.nothing() || t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place is in the raw document
+	if s.nothing() ||
+		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place is in the raw document
 		s.skip()
 		return nil
 	}
@@ -157,7 +166,8 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	return nil
 }
 
-// isEmpty says whether a field still holds nothing, behind its pointer if it has one.
+// isEmpty says whether a field still holds nothing, behind its pointer if it
+// has one.
 func isEmpty(v reflect.Value) bool {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
@@ -165,7 +175,8 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
 }
 
-// decodeSlice takes an array, or one lone element. A later, empty spelling of the same field does not erase an earlier one.
+// decodeSlice takes an array, or one lone element. A later, empty spelling of
+// the same field does not erase an earlier one.
 func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() != '[' {
 		if s.nothing() || s.emptyObject() {
@@ -192,7 +203,8 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	return nil
 }
 
-// decodeStringMap keeps the merchant's own keys as they are, and the JSON text of values that are not scalars.
+// decodeStringMap keeps the merchant's own keys as they are, and the JSON text
+// of values that are not scalars.
 func decodeStringMap(s *scanner, v reflect.Value) {
 	if s.peek() != '{' {
 		s.skip()

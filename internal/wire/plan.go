@@ -139,7 +139,8 @@ func wrap(k kind, elem reflect.Type, building map[reflect.Type]*structPlan) *typ
 	return &typePlan{kind: k, elem: e}
 }
 
-// snake appends key in snake_case to dst and says whether that differs from key: "orderId" and "OrderID" become "order_id".
+// snake appends key in snake_case to dst and says whether that differs from
+// key: "orderId" and "OrderID" become "order_id".
 func snake(dst, key []byte) ([]byte, bool) {
 	changed := false
 	for i, c := range key {

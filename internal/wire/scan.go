@@ -59,7 +59,8 @@ func (s *scanner) skip() []byte {
 	return s.data[start:s.pos]
 }
 
-// scalar passes over one value and returns the text of a string, number or boolean; false for anything else.
+// scalar passes over one value and returns the text of a string, number or
+// boolean; false for anything else.
 func (s *scanner) scalar() (string, bool) {
 	switch raw := s.skip(); raw[0] {
 	case '"':
@@ -71,7 +72,8 @@ func (s *scanner) scalar() (string, bool) {
 	}
 }
 
-// members yields the quoted keys of the object at hand; the loop body consumes each value.
+// members yields the quoted keys of the object at hand; the loop body consumes
+// each value.
 func (s *scanner) members() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		s.pos++ // {
@@ -94,7 +96,8 @@ func (s *scanner) members() iter.Seq[[]byte] {
 	}
 }
 
-// elements yields the indexes of the array at hand; the loop body consumes each value.
+// elements yields the indexes of the array at hand; the loop body consumes each
+// value.
 func (s *scanner) elements() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		s.pos++ // [
@@ -115,7 +118,8 @@ func (s *scanner) elements() iter.Seq[int] {
 	}
 }
 
-// nothing says whether the next value is an empty string or an empty array, which stand for an absent object.
+// nothing says whether the next value is an empty string or an empty array,
+// which stand for an absent object.
 func (s *scanner) nothing() bool {
 	s.peek()
 	rest := s.data[s.pos:]
@@ -178,7 +182,8 @@ func parseBool(text string) (value, ok bool) {
 	return false, false
 }
 
-// parseInt takes whole numbers only; "1200.00" is one, "1200.50" and "1e3" are not.
+// parseInt takes whole numbers only; "1200.00" is one, "1200.50" and "1e3" are
+// not.
 func parseInt(text string) (int64, bool) {
 	text = strings.TrimSpace(text)
 	if whole, fraction, ok := strings.Cut(text, "."); ok && fraction != "" && strings.Trim(fraction, "0") == "" {

@@ -60,13 +60,16 @@ func TestUnmarshal(t *testing.T) {
 		text string
 		want document
 	}{
-		"nothing":            {`{}`, document{}},
-		"white space":        {" \t\r\n{ \"text\" :\n\"a\" , \"count\" : 7 } ", document{Text: "a", Count: 7}},
-		"string":             {`{"text":"a\"\\\u00e9\n"}`, document{Text: "a\"\\é\n"}},
-		"number for string":  {`{"text":1.50e3}`, document{Text: "1.50e3"}},
-		"bool for string":    {`{"text":false}`, document{Text: "false"}},
-		"object for string":  {`{"text":{"a":["}"]},"count":1}`, document{Count: 1}},
-		"null":               {`{"text":null,"truth":null,"count":null,"raw":null,"own":null,"in":null,"pointer":null,"list":null,"map":null}`, document{}},
+		"nothing":           {`{}`, document{}},
+		"white space":       {" \t\r\n{ \"text\" :\n\"a\" , \"count\" : 7 } ", document{Text: "a", Count: 7}},
+		"string":            {`{"text":"a\"\\\u00e9\n"}`, document{Text: "a\"\\é\n"}},
+		"number for string": {`{"text":1.50e3}`, document{Text: "1.50e3"}},
+		"bool for string":   {`{"text":false}`, document{Text: "false"}},
+		"object for string": {`{"text":{"a":["}"]},"count":1}`, document{Count: 1}},
+		"null": {
+			`{"text":null,"truth":null,"count":null,"raw":null,"own":null,"in":null,"pointer":null,"list":null,"map":null}`,
+			document{},
+		},
 		"true":               {`{"truth":true}`, document{Truth: true}},
 		"TRUE as a string":   {`{"truth":"TRUE"}`, document{Truth: true}},
 		"1":                  {`{"truth":1}`, document{Truth: true}},
@@ -83,7 +86,10 @@ func TestUnmarshal(t *testing.T) {
 		"nothing for number": {`{"rate":""}`, document{}},
 		"words for number":   {`{"rate":"Infinity"}`, document{}},
 		"dot for number":     {`{"rate":"1."}`, document{}},
-		"raw":                {`{"raw": {"a": [1, "]"]} ,"count":1}`, document{Raw: json.RawMessage(`{"a": [1, "]"]}`), Count: 1}},
+		"raw": {
+			`{"raw": {"a": [1, "]"]} ,"count":1}`,
+			document{Raw: json.RawMessage(`{"a": [1, "]"]}`), Count: 1},
+		},
 		"raw number":         {`{"raw":12}`, document{Raw: json.RawMessage(`12`)}},
 		"own":                {`{"own":"x"}`, document{Own: stubborn{`"x"`}}},
 		"object":             {`{"in":{"value":1,"name":"n"}}`, document{In: inner{1, "n"}}},
@@ -97,12 +103,21 @@ func TestUnmarshal(t *testing.T) {
 		"lone element":       {`{"list":{"value":1}}`, document{List: []inner{{Value: 1}}}},
 		"lone text":          {`{"texts":"a"}`, document{Texts: []string{"a"}}},
 		"empty for list":     {`{"list":{ },"texts":""}`, document{}},
-		"map":                {`{"map":{"camelCase":1,"b":true,"c":null,"d":{"e": 1},"":"x"}}`, document{Map: map[string]string{"camelCase": "1", "b": "true", "d": `{"e": 1}`, "": "x"}}},
-		"map twice":          {`{"map":{"a":1},"Map":{"b":2}}`, document{Map: map[string]string{"a": "1", "b": "2"}}},
-		"no map":             {`{"map":[1]}`, document{}},
-		"camelCase":          {`{"mixedUrl":"u","last4Digit":"1","Text":"t"}`, document{MixedURL: "u", Last4: "1", Text: "t"}},
-		"acronyms":           {`{"mixedURL":"u","LAST4_DIGIT":"1"}`, document{MixedURL: "u", Last4: "1"}},
-		"no such key":        {`{"text_":"t","_text":"t","te_xt":"t","T_ext":"t","mixed__url":"u","mixedurl":"u"}`, document{}},
+		"map": {
+			`{"map":{"camelCase":1,"b":true,"c":null,"d":{"e": 1},"":"x"}}`,
+			document{Map: map[string]string{"camelCase": "1", "b": "true", "d": `{"e": 1}`, "": "x"}},
+		},
+		"map twice": {`{"map":{"a":1},"Map":{"b":2}}`, document{Map: map[string]string{"a": "1", "b": "2"}}},
+		"no map":    {`{"map":[1]}`, document{}},
+		"camelCase": {
+			`{"mixedUrl":"u","last4Digit":"1","Text":"t"}`,
+			document{MixedURL: "u", Last4: "1", Text: "t"},
+		},
+		"acronyms": {`{"mixedURL":"u","LAST4_DIGIT":"1"}`, document{MixedURL: "u", Last4: "1"}},
+		"no such key": {
+			`{"text_":"t","_text":"t","te_xt":"t","T_ext":"t","mixed__url":"u","mixedurl":"u"}`,
+			document{},
+		},
 		"escaped key":        {`{"t\u0065xt":"a"}`, document{Text: "a"}},
 		"a long key":         {`{"` + strings.Repeat("aB", 1000) + `":1,"count":2}`, document{Count: 2}},
 		"alias":              {`{"label":"a"}`, document{Text: "a"}},
@@ -110,14 +125,26 @@ func TestUnmarshal(t *testing.T) {
 		"alias in camelCase": {`{"otherPointer":{"value":2}}`, document{Pointer: &inner{Value: 2}}},
 		"alias before":       {`{"label":"a","text":"b"}`, document{Text: "b"}},
 		"alias after":        {`{"text":"b","label":"a"}`, document{Text: "b"}},
-		"alias after empty":  {`{"text":"","label":"a","pointer":{},"other_pointer":{"value":3},"list":[],"lists":[{"value":4}]}`, document{Text: "a", Pointer: &inner{Value: 3}, List: []inner{{Value: 4}}}},
-		"alias for a list":   {`{"list":[{"value":1}],"lists":[{"value":2},{"value":3}]}`, document{List: []inner{{Value: 1}}}},
-		"the last counts":    {`{"text":"a","text":"b","list":[{"value":1}],"list":[{"value":2}]}`, document{Text: "b", List: []inner{{Value: 2}}}},
-		"nested in itself":   {`{"again":{"again":{"text":"a"}}}`, document{Again: &document{Again: &document{Text: "a"}}}},
-		"what it cannot":     {`{"Skipped":"a","Untagged":"a","-":"a","hidden":"a","floating":1.5,"any":{"a":1},"channels":[1],"count":1}`, document{Count: 1}},
-		"invalid UTF-8":      {"{\"text\":\"a\xff\"}", document{Text: "a\ufffd"}},
-		"and in a map":       {"{\"map\":{\"a\":[\"\xff\"]}}", document{Map: map[string]string{"a": "[\"\ufffd\"]"}}},
-		"lone surrogate":     {`{"text":"\ud800"}`, document{Text: "\ufffd"}},
+		"alias after empty": {
+			`{"text":"","label":"a","pointer":{},"other_pointer":{"value":3},"list":[],"lists":[{"value":4}]}`,
+			document{Text: "a", Pointer: &inner{Value: 3}, List: []inner{{Value: 4}}},
+		},
+		"alias for a list": {
+			`{"list":[{"value":1}],"lists":[{"value":2},{"value":3}]}`,
+			document{List: []inner{{Value: 1}}},
+		},
+		"the last counts": {
+			`{"text":"a","text":"b","list":[{"value":1}],"list":[{"value":2}]}`,
+			document{Text: "b", List: []inner{{Value: 2}}},
+		},
+		"nested in itself": {`{"again":{"again":{"text":"a"}}}`, document{Again: &document{Again: &document{Text: "a"}}}},
+		"what it cannot": {
+			`{"Skipped":"a","Untagged":"a","-":"a","hidden":"a","floating":1.5,"any":{"a":1},"channels":[1],"count":1}`,
+			document{Count: 1},
+		},
+		"invalid UTF-8":  {"{\"text\":\"a\xff\"}", document{Text: "a\ufffd"}},
+		"and in a map":   {"{\"map\":{\"a\":[\"\xff\"]}}", document{Map: map[string]string{"a": "[\"\ufffd\"]"}}},
+		"lone surrogate": {`{"text":"\ud800"}`, document{Text: "\ufffd"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +188,11 @@ func TestUnmarshalRefuses(t *testing.T) {
 	}
 	deepest := `{"text":` + strings.Repeat("[", wire.MaxDepth-1) + strings.Repeat("]", wire.MaxDepth-1) + `}`
 	require.NoError(t, wire.Unmarshal([]byte(deepest), &document{}))
-	require.NoError(t, wire.Unmarshal([]byte(`{"text":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}`), &document{}), "brackets in strings are no levels")
+	require.NoError(
+		t,
+		wire.Unmarshal([]byte(`{"text":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}`), &document{}),
+		"brackets in strings are no levels",
+	)
 }
 
 func TestUnmarshalIntoNoStruct(t *testing.T) {
@@ -183,7 +214,11 @@ func TestNothingAliasesTheDocument(t *testing.T) {
 		text[i] = 'X'
 	}
 	require.Equal(t, document{
-		Text: "aaaa", Rate: "1111", Raw: json.RawMessage(`{"k":1}`), Map: map[string]string{"kkkk": "vvvv"}, Texts: []string{"bbbb", "2222"},
+		Text:  "aaaa",
+		Rate:  "1111",
+		Raw:   json.RawMessage(`{"k":1}`),
+		Map:   map[string]string{"kkkk": "vvvv"},
+		Texts: []string{"bbbb", "2222"},
 	}, got)
 }
 

@@ -1,4 +1,5 @@
-// Command merchant stands for a merchant's backend: it imports the package as a merchant does and nothing else.
+// Command merchant stands for a merchant's backend: it imports the package as a
+// merchant does and nothing else.
 package main
 
 import (

@@ -11,7 +11,10 @@ import (
 func TestCapture(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
-	client, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL))
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
+		plural.WithBaseURL(srv.URL),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

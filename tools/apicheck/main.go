@@ -1,9 +1,11 @@
-// Command apicheck compares the exported API of a module's importable packages with the golden files kept for it, one file per package.
+// Command apicheck compares the exported API of a module's importable packages
+// with the golden files kept for it, one file per package.
 //
 //	apicheck -golden api .            # fails and prints what was added and removed
 //	apicheck -golden api -update .    # rewrites the golden files
 //
-// Each argument is the directory of a module. Internal packages and programs are left out.
+// Each argument is the directory of a module. Internal packages and programs
+// are left out.
 package main
 
 import (
@@ -60,7 +62,8 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 	return compare(out, golden, apis)
 }
 
-// load type-checks the importable packages of the module in dir, always for the same platform.
+// load type-checks the importable packages of the module in dir, always for the
+// same platform.
 func load(dir string) ([]*packages.Package, error) {
 	cfg := &packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedModule | packages.NeedImports | packages.NeedDeps |
@@ -88,7 +91,8 @@ func load(dir string) ([]*packages.Package, error) {
 	return public, nil
 }
 
-// fileName names the golden file after the package and the directories that lead to it: plural.txt, pluraltest.txt, contrib-redisstore.txt.
+// fileName names the golden file after the package and the directories that
+// lead to it: plural.txt, pluraltest.txt, contrib-redisstore.txt.
 func fileName(pkg *packages.Package) string {
 	name := pkg.Name
 	if _, rest, ok := strings.Cut(pkg.PkgPath, "/plural/"); ok {
@@ -97,7 +101,8 @@ func fileName(pkg *packages.Package) string {
 	return name + ".txt"
 }
 
-// render writes one line for each exported thing, sorted, so that a change shows as added and removed lines.
+// render writes one line for each exported thing, sorted, so that a change
+// shows as added and removed lines.
 func render(pkg *types.Package) []byte {
 	p := printer{qualify: types.RelativeTo(pkg)}
 	scope := pkg.Scope()
@@ -173,7 +178,9 @@ func compare(out io.Writer, golden string, apis map[string][]byte) error {
 		}
 	}
 	if changed {
-		return errors.New("the exported API differs from its golden files; if that is meant, run make api and commit the result")
+		return errors.New(
+			"the exported API differs from its golden files; if that is meant, run make api and commit the result",
+		)
 	}
 	return nil
 }

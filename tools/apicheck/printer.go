@@ -56,7 +56,8 @@ func (p *printer) typeName(obj *types.TypeName) {
 	p.methods(obj.Name(), named)
 }
 
-// comparable is noted because a struct that loses == breaks callers without any field or method changing.
+// comparable is noted because a struct that loses == breaks callers without any
+// field or method changing.
 func (p *printer) comparable(named *types.Named) string {
 	if types.Comparable(named) {
 		return " // comparable"
@@ -117,7 +118,8 @@ func (p *printer) interfaceType(name string, i *types.Interface) {
 	}
 }
 
-// methods lists what a caller can call, except what an exported embedded field already announces.
+// methods lists what a caller can call, except what an exported embedded field
+// already announces.
 func (p *printer) methods(owner string, named *types.Named) {
 	if types.IsInterface(named) {
 		return

@@ -1,4 +1,5 @@
-// Command covercheck prints the statement coverage of a profile by file and holds the areas named in a list to their minimum.
+// Command covercheck prints the statement coverage of a profile by file and
+// holds the areas named in a list to their minimum.
 //
 //	covercheck -profile coverage.out -areas tools/coverage.txt
 package main
@@ -64,7 +65,8 @@ func (t tally) percent() float64 {
 	return 100 * float64(t.covered) / float64(t.total)
 }
 
-// parseProfile counts each block once, as covered if any of the test binaries ran it.
+// parseProfile counts each block once, as covered if any of the test binaries
+// ran it.
 func parseProfile(r io.Reader) (map[string]tally, error) {
 	type block struct {
 		file       string
@@ -101,14 +103,16 @@ func parseProfile(r io.Reader) (map[string]tally, error) {
 	return files, nil
 }
 
-// area is a group of files and the share of their statements that the tests must reach.
+// area is a group of files and the share of their statements that the tests
+// must reach.
 type area struct {
 	name     string
 	minimum  float64
 	patterns []string
 }
 
-// parseAreas reads lines of the form "name minimum pattern...", where a pattern is a file, or a directory when it ends in a slash.
+// parseAreas reads lines of the form "name minimum pattern...", where a pattern
+// is a file, or a directory when it ends in a slash.
 func parseAreas(r io.Reader) ([]area, error) {
 	var areas []area
 	lines := bufio.NewScanner(r)
@@ -132,7 +136,8 @@ func parseAreas(r io.Reader) ([]area, error) {
 
 func (a area) holds(file string) bool {
 	return slices.ContainsFunc(a.patterns, func(pattern string) bool {
-		return file == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix("./"+file, "./"+strings.TrimPrefix(pattern, "./"))
+		return file == pattern ||
+			strings.HasSuffix(pattern, "/") && strings.HasPrefix("./"+file, "./"+strings.TrimPrefix(pattern, "./"))
 	})
 }
 
@@ -146,7 +151,14 @@ func check(out io.Writer, files map[string]tally, areas []area) error {
 				sum.total += t.total
 			}
 		}
-		fmt.Fprintf(out, "%6.1f%%  of %d statements in %s, at least %.0f%% wanted\n", sum.percent(), sum.total, a.name, a.minimum)
+		fmt.Fprintf(
+			out,
+			"%6.1f%%  of %d statements in %s, at least %.0f%% wanted\n",
+			sum.percent(),
+			sum.total,
+			a.name,
+			a.minimum,
+		)
 		switch {
 		case sum.total == 0:
 			failures = errors.Join(failures, fmt.Errorf("%s: no file of it is in the profile", a.name))

@@ -41,7 +41,8 @@ func run(drawing, pattern string) error {
 		return fmt.Errorf("%s: %w", drawing, err)
 	}
 	loaded, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps,
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes |
+			packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps,
 	}, pattern)
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func readDrawing(text string) (house, error) {
 			continue
 		}
 		inBlock = true
-		for _, word := range strings.Fields(line) {
+		for _, word := range strings.FieldsSeq(line) {
 			if !strings.HasSuffix(word, ".go") {
 				break
 			}

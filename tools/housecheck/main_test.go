@@ -11,7 +11,9 @@ import (
 
 func TestReadDrawing(t *testing.T) {
 	t.Parallel()
-	floors, err := readDrawing("text\n" + opening + "\n\n    a.go b.go   words like x.go do not count\n    c.go\n\nmore\n\n    d.go\n")
+	floors, err := readDrawing(
+		"text\n" + opening + "\n\n    a.go b.go   words like x.go do not count\n    c.go\n\nmore\n\n    d.go\n",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
