@@ -69,6 +69,10 @@ fuzz: ## Fuzz every target for FUZZTIME (10s) each.
 chaos: ## Run the client for ten minutes among misbehaving emulators; heap and goroutines have to stay flat.
 	PLURAL_CHAOS=10m $(GO) test -run '^TestChaos$$' -count=1 -timeout 20m -v .
 
+.PHONY: hostile
+hostile: ## Have every method meet every misbehaving server.
+	PLURAL_HOSTILE=full $(GO) test -run '^TestHostilePeers$$' -count=1 -timeout 20m .
+
 .PHONY: bench
 bench: ## Run the benchmarks BENCH matches, COUNT times; compare two outputs with bin/benchstat.
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...

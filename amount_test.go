@@ -226,8 +226,8 @@ func TestCapturedAmount(t *testing.T) {
 				PreAuth:  true,
 				Payments: orders{payment(hold, plural.INR(2000), plural.INR(1200))},
 			},
-			1200,
-			true,
+			0,
+			false,
 		},
 		"a failed attempt before": {
 			plural.Order{
@@ -259,24 +259,43 @@ func TestCapturedAmount(t *testing.T) {
 				Status:   "PROCESSED",
 				Payments: orders{payment("FAILED", plural.INR(2000)), payment(processed, plural.INR(2000))},
 			},
-			2000,
-			true,
+			0,
+			false, // a capture in part reads the same
 		},
 		"a purchase from points and card": {
 			plural.Order{
 				Status:   "PROCESSED",
 				Payments: orders{payment(processed, plural.INR(300)), payment(processed, plural.INR(1700))},
 			},
-			2000,
-			true,
+			0,
+			false,
 		},
 		"a purchase, refunded": {
 			plural.Order{Status: "FULLY_REFUNDED", Payments: orders{payment(processed, plural.INR(2000))}},
+			0,
+			false,
+		},
+		"a purchase in another currency": {plural.Order{Status: "PROCESSED", Payments: orders{exchanged}}, 0, false},
+		"a purchase by UPI": {
+			plural.Order{
+				Status: "PROCESSED",
+				Payments: orders{
+					{Status: "FAILED", PaymentMethod: plural.PaymentMethodCard, PaymentAmount: plural.INR(2000)},
+					{Status: processed, PaymentMethod: plural.PaymentMethodUPI, PaymentAmount: plural.INR(2000)},
+				},
+			},
 			2000,
 			true,
 		},
-		"a purchase in another currency": {plural.Order{Status: "PROCESSED", Payments: orders{exchanged}}, 250000, true},
-		"nothing paid yet":               {plural.Order{Status: "CREATED"}, 0, true},
+		"a payment beside it in a status of the future": {
+			plural.Order{
+				Status:   "PROCESSED",
+				Payments: orders{payment(processed, plural.INR(300), plural.INR(300)), payment("ON_HOLD", plural.INR(1700))},
+			},
+			0,
+			false,
+		},
+		"nothing paid yet": {plural.Order{Status: "CREATED"}, 0, true},
 		"a failed attempt only": {
 			plural.Order{Status: "ATTEMPTED", Payments: orders{payment("FAILED", plural.INR(2000))}},
 			0,
@@ -340,7 +359,7 @@ func TestCapturedAmount(t *testing.T) {
 				PreAuth:  true,
 				Payments: orders{payment(processed, plural.INR(100), plural.INR(100))},
 			},
-			100,
+			0,
 			false,
 		},
 		"a status of the future": {
@@ -427,7 +446,7 @@ func TestRefundedAmount(t *testing.T) {
 			350,
 			true,
 		},
-		"only those carried out": {
+		"those on their way as well": {
 			"PARTIALLY_REFUNDED",
 			[]plural.Order{
 				refund("PENDING", plural.INR(100)),
@@ -435,12 +454,14 @@ func TestRefundedAmount(t *testing.T) {
 				refund("CREATED", plural.INR(9)),
 				refund("PROCESSED", plural.INR(250)),
 			},
-			250,
+			359,
 			true,
 		},
-		"all under way":              {"PROCESSED", []plural.Order{refund("PENDING", plural.INR(100))}, 0, true},
+		"all under way":              {"PROCESSED", []plural.Order{refund("PENDING", plural.INR(100))}, 100, true},
+		"a status of the future":     {"PROCESSED", []plural.Order{refund("ON_HOLD", plural.INR(100))}, 0, false},
+		"cancelled":                  {"PROCESSED", []plural.Order{refund("CANCELLED", plural.INR(100))}, 0, true},
 		"refunded, refunds left out": {"FULLY_REFUNDED", nil, 0, false},
-		"refunded, none carried out": {"PARTIALLY_REFUNDED", []plural.Order{refund("PENDING", plural.INR(100))}, 0, false},
+		"refunded, none carried out": {"PARTIALLY_REFUNDED", []plural.Order{refund("FAILED", plural.INR(100))}, 0, false},
 		"in two currencies": {
 			"PARTIALLY_REFUNDED",
 			[]plural.Order{refund("PROCESSED", plural.INR(100)), refund("PROCESSED", plural.Amount{Value: 1, Currency: "USD"})},
@@ -500,9 +521,9 @@ func TestAmountsOfPayloads(t *testing.T) {
 		"event_order_processed_points_camelcase.json":      {200 * 37, true, 0, true},
 		"event_order_authorized_points_camelcase.json":     {0, true, 0, true},
 		"event_order_cancelled_points_camelcase.json":      {0, false, 0, true},
-		"event_order_processed_foreign_card.json":          {250000, true, 0, true},
+		"event_order_processed_foreign_card.json":          {0, false, 0, true},
 		"event_order_processed_card_preauth_captured.json": {200 * 37, true, 0, true},
-		"event_order_processed_card_purchase.json":         {200 * 37, true, 0, true},
+		"event_order_processed_card_purchase.json":         {0, false, 0, true},
 		"event_refund_processed_parent_order.json":         {61000, true, 61000, true},
 		"event_refund_processed_card.json":                 {0, false, 0, true},
 		"refund_response_older_shape.json":                 {0, false, 8800, true},

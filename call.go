@@ -3,6 +3,7 @@ package plural
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -107,6 +108,7 @@ func (k *call) once(ctx context.Context, decode func(*answer) error) error {
 				return nil
 			}
 			if wire.Check(a.body) == nil {
+				a.err = fmt.Errorf("the request was accepted, and its answer was not understood: %w", a.err)
 				return k.failure(a)
 			}
 		case classRejected, classThrottled:

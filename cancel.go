@@ -9,15 +9,22 @@ type CancelService struct{ p *pipeline }
 // /api/pay/v1/orders/{order_id}/cancel, without a body (Plural's
 // pre-authorisation guide, section 5). There is no partial cancel.
 //
-// A nil error means that the server's books show the order CANCELLED, whoever
-// cancelled it. A lost answer is settled as [CaptureService.Create] settles it,
-// and calling again is safe.
+// There are three answers, as of [CaptureService.Create], and a lost or unclear
+// one is settled in the same way:
 //
-// Errors: [OutcomeUnknownError] when attempts or time ran out: call again.
-// [StateError] ([ErrOperationNotAllowed]) when the order was captured, refunded
-// or has failed. [Error] for what Plural rejects, and when this call could send
-// nothing; it says nothing of an earlier call whose outcome is unknown. Do not
-// pass an HTTP request's context.
+//   - nil: carried out. The books show the order CANCELLED, whoever cancelled it.
+//   - [ErrNotApplied]: final. The order is not cancelled and cannot be.
+//   - any other error: not known yet. Calling again is safe.
+//
+// The errors say why:
+//
+//   - [StateError] ([ErrOperationNotAllowed]), final: the order was captured,
+//     refunded or has failed.
+//   - [Error]: Plural rejected it, which is final where the books confirm it
+//     (NotApplied), or this call could send nothing.
+//   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
+//
+// Do not pass an HTTP request's context.
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)

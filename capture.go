@@ -21,25 +21,32 @@ type CaptureRequest struct {
 // releases the rest. The result is the order; [Order.CapturedAmount] is what
 // was taken.
 //
-// The request is validated first ([ValidationError]). A nil error means that
-// the server's books show this capture, with this reference and amount. When an
-// answer is lost or unclear, Create asks the books, and sends again where they
-// show that nothing happened. It is idempotent by reference, across calls,
-// clients and restarts.
+// There are three answers, and each takes one line to tell:
 //
-// Errors: [OutcomeUnknownError] when attempts or time ran out before it was
-// settled: call again with the same reference. [StateError] when the books rule
-// the capture out: the order is cancelled, failed or captured otherwise
-// ([ErrOperationNotAllowed]), or the reference was used for another amount
-// ([ErrReferenceReused]). [Error] for what Plural rejects, and when this call
-// could send nothing; it says nothing of an earlier call whose outcome is
-// unknown.
+//   - nil: carried out. The server's books show this capture, with this reference
+//     and amount.
+//   - [ErrNotApplied]: final. Nothing was carried out under this reference, by
+//     this call or an earlier one.
+//   - any other error: not known yet. Call again with the same reference, once
+//     what the error names is mended.
 //
-// An order that was paid without a hold cannot be captured, and its books never
-// say so beyond doubt, so that the outcome stays unknown however often Create
-// is called: [Order.CanCapture] tells before the call. A rejection of an order
-// that looks capturable, or not yet paid, is believed after several looks,
-// which takes about a second.
+// When an answer is lost or unclear, or Plural rejects the capture, Create asks
+// the books, and sends again where they show that nothing happened. It is
+// idempotent by reference, across calls, clients and restarts. Books that do
+// not show the capture are looked at several times over three seconds, since
+// replicas lag.
+//
+// The errors say why:
+//
+//   - [ValidationError]: the request is wrong, nothing was sent.
+//   - [StateError], final: the order is cancelled, failed or captured under
+//     another reference ([ErrOperationNotAllowed]); the reference was used for
+//     another amount ([ErrReferenceReused]); or the money is not on hold any
+//     more, because it was taken outright or by an earlier life of this call
+//     ([ErrNoHold], not [ErrNotApplied]: [StateError.Order] shows what there is).
+//   - [Error]: Plural rejected it, which is final where the books confirm it
+//     (NotApplied), or this call could send nothing.
+//   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
 //
 // Do not pass an HTTP request's context: the payer closing the browser is no
 // reason to leave a capture unsettled. A deadline bounds the call, settling

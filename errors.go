@@ -24,6 +24,14 @@ var (
 	ErrRateLimited         = errors.New("plural: too many requests")
 	ErrNotPaid             = errors.New("plural: the order is not paid, or not the one expected")
 	ErrOutcomeUnknown      = errors.New("plural: outcome unknown")
+
+	// ErrNotApplied is final: nothing was carried out under this reference, by this
+	// call or an earlier one. The books of Plural say so.
+	ErrNotApplied = errors.New("plural: not carried out")
+
+	// ErrNoHold is final, too: the money is not on hold any more. It was taken,
+	// outright or by an earlier life of the call; the books do not say which.
+	ErrNoHold = errors.New("plural: the money is not on hold any more")
 )
 
 // Error is an answer that is not the one asked for, or no answer at all.
@@ -46,6 +54,7 @@ type Error struct {
 	Header     http.Header   // of the answer
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
+	NotApplied bool          // the books confirm the rejection: it is ErrNotApplied
 
 	lookup bool // the request looked something up, so that "no matching records" means not found
 	broken bool // the request has no effect and its answer came in pieces or was no JSON, so that another may be whole
@@ -86,13 +95,16 @@ func (e *Error) Error() string {
 // Unwrap gives the cause when no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes the sentinels of this package match by code first, then by status.
+// Is makes [ErrNotApplied] match where NotApplied says so, and the other
+// sentinels of this package by code first, then by status.
 // What the token endpoint refuses says nothing of an order or of a request.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
 	}
 	switch target {
+	case ErrNotApplied:
+		return e.NotApplied
 	case ErrUnauthorized:
 		return e.StatusCode == http.StatusUnauthorized
 	case ErrNotFound:
@@ -237,7 +249,9 @@ func (n noVerdictError) Error() string { return n.cause.Error() }
 
 func (n noVerdictError) Is(target error) bool {
 	switch target {
-	case ErrUnauthorized,
+	case ErrNotApplied,
+		ErrNoHold,
+		ErrUnauthorized,
 		ErrNotFound,
 		ErrDuplicateRequest,
 		ErrOperationNotAllowed,
@@ -252,19 +266,26 @@ func (n noVerdictError) Is(target error) bool {
 
 func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
-// StateError says that the server's books rule the operation out: it was not
-// carried out and cannot be. It is [ErrOperationNotAllowed] or, when the
-// reference was used for something else, [ErrReferenceReused]. Unwrap gives the
-// rejection, if there was one.
+// StateError says that the server's books rule the operation out. It is
+// [ErrNotApplied]: nothing was carried out under the reference, and nothing can
+// be. Reused and NoHold say why:
+//
+//   - neither: [ErrOperationNotAllowed], the order's state does not allow it.
+//   - Reused: [ErrReferenceReused], the reference stands for something else, such
+//     as another amount. Money may have been taken or given back for that.
+//   - NoHold: [ErrNoHold] and not [ErrNotApplied], the money was taken already,
+//     outright or by an earlier life of the call, and the books do not say which.
+//
+// Unwrap gives the rejection, if there was one.
 type StateError struct {
 	Op        string
 	OrderID   string // the order that the call was about; of a new order: ""
 	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
 	Order     *Order // what the books have: that order, or what stands under the reference
-	Reason    string
+	Reason    string // for people
+	Reused    bool
+	NoHold    bool
 	Err       error
-
-	reused bool
 }
 
 // Error says what was to be done, to which order, and what rules it out.
@@ -285,9 +306,14 @@ func (e *StateError) Error() string {
 	return b.String()
 }
 
-// Is makes a StateError an [ErrReferenceReused] or an [ErrOperationNotAllowed].
+// Is makes a StateError the sentinels that its fields say.
 func (e *StateError) Is(target error) bool {
-	if e.reused {
+	switch {
+	case e.NoHold:
+		return target == ErrNoHold
+	case target == ErrNotApplied:
+		return true
+	case e.Reused:
 		return target == ErrReferenceReused
 	}
 	return target == ErrOperationNotAllowed
@@ -296,6 +322,30 @@ func (e *StateError) Is(target error) bool {
 // Unwrap gives the answer that led to the look at the books, if it was a
 // rejection.
 func (e *StateError) Unwrap() error { return e.Err }
+
+// DoubleRefundError says that Plural carried one refund out twice, although it
+// documents its reference as unique: the first answer was lost, the books did
+// not show the refund for seconds, and it was sent again. The payer has the
+// money of all of Refunds. It is none of the sentinels: calling again changes
+// nothing, a person has to settle it with Plural.
+type DoubleRefundError struct {
+	OrderID   string // the order that was refunded
+	Reference string // the reference of all of Refunds
+	Refunds   []*Order
+}
+
+// Error says which refunds have the reference.
+func (e *DoubleRefundError) Error() string {
+	var b strings.Builder
+	writeSubject(&b, opRefund.name, e.OrderID)
+	fmt.Fprintf(&b, ": reference %s was refunded %d times:", printable(e.Reference), len(e.Refunds))
+	for _, r := range e.Refunds {
+		if r != nil {
+			fmt.Fprintf(&b, " %s of %s", clip(r.OrderID), r.OrderAmount)
+		}
+	}
+	return b.String()
+}
 
 // DuplicateOrderError says that an order with this reference exists already, as
 // asked for, and that its checkout link cannot be had again. Look at
@@ -328,18 +378,18 @@ func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplic
 // have moved on, to a partial capture or a refund: see [NotPaidError.WasPaid]
 // before taking anything back. It is [ErrNotPaid].
 type NotPaidError struct {
-	Order  *Order // as the server has it
-	Reason string
-
-	mismatch bool
+	Order    *Order // as the server has it
+	Reason   string // for people
+	Mismatch bool   // it is not the order that was expected
 }
 
 // WasPaid says whether the order is the one expected and was paid, but has
-// moved on since: it is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or
-// FULLY_REFUNDED. While it is true, do not treat the payer as one who has not
-// paid.
+// moved on since: it is PROCESSED and captured in part, PARTIALLY_CAPTURED,
+// PARTIALLY_REFUNDED or FULLY_REFUNDED. While it is true, do not treat the payer
+// as one who has not paid.
 func (e *NotPaidError) WasPaid() bool {
-	return e.isExpectedIn(OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
+	return e.isExpectedIn(OrderStatusProcessed,
+		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
 }
 
 // MayStillBePaid says whether the order is the one expected and the payer's
@@ -351,7 +401,7 @@ func (e *NotPaidError) MayStillBePaid() bool {
 }
 
 func (e *NotPaidError) isExpectedIn(statuses ...OrderStatus) bool {
-	return e.Order != nil && !e.mismatch && slices.Contains(statuses, e.Order.Status)
+	return e.Order != nil && !e.Mismatch && slices.Contains(statuses, e.Order.Status)
 }
 
 // Error says which order it is about, and why that is not confirmed.

@@ -32,6 +32,8 @@ func sentinels() map[string]error {
 		"rate limited": plural.ErrRateLimited,
 		"not paid":     plural.ErrNotPaid,
 		"unknown":      plural.ErrOutcomeUnknown,
+		"not applied":  plural.ErrNotApplied,
+		"no hold":      plural.ErrNoHold,
 	}
 }
 
@@ -553,7 +555,11 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	cause := errors.New("cause")
 	requireIsOnly(t, &plural.ValidationError{}, "invalid")
 	requireIsOnly(t, &plural.OutcomeUnknownError{}, "unknown")
-	requireIsOnly(t, &plural.StateError{}, "not allowed")
+	requireIsOnly(t, &plural.StateError{}, "not allowed", "not applied")
+	requireIsOnly(t, &plural.StateError{Reused: true}, "reused", "not applied")
+	requireIsOnly(t, &plural.StateError{NoHold: true}, "no hold")
+	requireIsOnly(t, &plural.DoubleRefundError{})
+	requireIsOnly(t, &plural.Error{Code: plural.CodeAmountLimitExceeded, NotApplied: true}, "not applied")
 	requireIsOnly(t, &plural.DuplicateOrderError{}, "duplicate")
 	requireIsOnly(t, &plural.Error{Code: plural.CodeOrderCancelled}, "not allowed")
 	requireIsOnly(t, &plural.Error{StatusCode: 404, Code: "NEW_CODE"})

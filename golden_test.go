@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -253,24 +254,26 @@ func TestRequestsAreGolden(t *testing.T) {
 	for name, send := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var written string
-			record := func(r *http.Request) {
-				if written == "" {
-					written = textOf(t, r)
+			synctest.Test(t, func(t *testing.T) {
+				var written string
+				record := func(r *http.Request) {
+					if written == "" {
+						written = textOf(t, r)
+					}
 				}
-			}
-			client := newClientOver(t, func(r *http.Request) (*http.Response, error) {
-				if !isTokenRequest(r) {
-					record(r)
-					return jsonAnswer(http.StatusUnprocessableEntity, []byte(`{"code":"CARD_LOST"}`)), nil
-				}
-				if name == "token" {
-					record(r)
-				}
-				return jsonAnswer(http.StatusOK, []byte(`{"access_token":"own-token","expires_in":3600}`)), nil
+				client := newClientOver(t, func(r *http.Request) (*http.Response, error) {
+					if !isTokenRequest(r) {
+						record(r)
+						return jsonAnswer(http.StatusUnprocessableEntity, []byte(`{"code":"CARD_LOST"}`)), nil
+					}
+					if name == "token" {
+						record(r)
+					}
+					return jsonAnswer(http.StatusOK, []byte(`{"access_token":"own-token","expires_in":3600}`)), nil
+				})
+				send(t, client)
+				requireGolden(t, filepath.Join("testdata", "golden", name+".txt"), written)
 			})
-			send(t, client)
-			requireGolden(t, filepath.Join("testdata", "golden", name+".txt"), written)
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -341,11 +342,16 @@ func hostileClient(t *testing.T, url string, transport http.RoundTripper, opts .
 }
 
 // Each fault, on each method: a typed error that says what was asked, in
-// bounded time; and the next call works.
+// bounded time; and the next call works. Without further ado each fault meets
+// the reads and one of the writes; with PLURAL_HOSTILE=full all: `make hostile`.
 func TestHostilePeers(t *testing.T) {
+	full := os.Getenv("PLURAL_HOSTILE") == "full"
 	t.Run("all", func(t *testing.T) {
-		for _, f := range faults() {
-			for _, c := range hostileCalls() {
+		for n, f := range faults() {
+			for m, c := range hostileCalls() {
+				if c.writes && !full && m%3 != n%3 {
+					continue
+				}
 				t.Run(f.name+"/"+c.op, func(t *testing.T) {
 					t.Parallel()
 					meetFault(t, f, c)
@@ -377,6 +383,11 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 			callCtx, leave = context.WithTimeout(ctx, 50*time.Millisecond)
 			defer leave()
 		}
+	}
+	if c.writes && !f.slow { // settling takes half of the time there is
+		var leave context.CancelFunc
+		callCtx, leave = context.WithTimeout(callCtx, 2*time.Second)
+		defer leave()
 	}
 	client := p.client(t, opts...)
 	var response plural.Response

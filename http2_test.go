@@ -1,6 +1,7 @@
 package plural_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -314,7 +315,9 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				require.NoError(t, err)
 				srv.Inject(pluraltest.On(op), test.before, test.after)
 				var got plural.Response
-				_, err = w.run(t.Context(), c, plural.WithResponseInto(&got))
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // settling takes half of it
+				defer cancel()
+				_, err = w.run(ctx, c, plural.WithResponseInto(&got))
 				require.NoError(t, err)
 				require.Equal(t, 2, got.Attempts)
 				require.Equal(t, 2, w.touches(srv), "one delivery an attempt")

@@ -2,17 +2,15 @@ package plural
 
 import (
 	"net/http"
-	"slices"
 )
 
 // operation is what a call does.
 type operation struct {
-	name    string // of low cardinality, for errors and metrics
-	phrase  string // for people
-	method  string
-	lookup  bool        // it looks something up that may not be there
-	money   bool        // some of its time is kept for asking what became of it
-	doubted []ErrorCode // rejections that an earlier life of the same write may have caused
+	name   string // of low cardinality, for errors and metrics
+	phrase string // for people
+	method string
+	lookup bool // it looks something up that may not be there
+	money  bool // some of its time is kept for asking what became of it
 }
 
 // The operations, one a line. The last three send orders.get.
@@ -29,25 +27,22 @@ var (
 		lookup: true,
 	}
 	opCapture = operation{
-		name:    "captures.create",
-		phrase:  "capture order",
-		method:  http.MethodPut,
-		money:   true,
-		doubted: requestDoubts,
+		name:   "captures.create",
+		phrase: "capture order",
+		method: http.MethodPut,
+		money:  true,
 	}
 	opCancel = operation{
-		name:    "cancels.create",
-		phrase:  "cancel order",
-		method:  http.MethodPut,
-		money:   true,
-		doubted: stateDoubts,
+		name:   "cancels.create",
+		phrase: "cancel order",
+		method: http.MethodPut,
+		money:  true,
 	}
 	opRefund = operation{
-		name:    "refunds.create",
-		phrase:  "refund order",
-		method:  http.MethodPost,
-		money:   true,
-		doubted: requestDoubts,
+		name:   "refunds.create",
+		phrase: "refund order",
+		method: http.MethodPost,
+		money:  true,
 	}
 	opConfirm = operation{name: "orders.confirm", phrase: "confirm order"}
 	opCheck   = operation{name: "orders.check", phrase: "check order"}
@@ -56,18 +51,6 @@ var (
 	operations = []operation{
 		opToken, opCreateOrder, opGetOrder, opGetByReference, opCapture, opCancel, opRefund, opConfirm, opCheck, opWait,
 	}
-)
-
-// The rejections that the books are asked about before they are believed. An
-// earlier life of the same write may be their cause: it was carried out, or is
-// still under way.
-//
-//nolint:gochecknoglobals // constants in all but name
-var (
-	stateDoubts = []ErrorCode{
-		CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled, CodePaymentPending, CodePaymentNotAuthorized,
-	}
-	requestDoubts = append([]ErrorCode{CodeAmountLimitExceeded, CodeInvalidRequest}, stateDoubts...)
 )
 
 // opDo is the operation of [Client.Do], whose phrase is all that tells one
@@ -83,8 +66,6 @@ func (o operation) op() string {
 	}
 	return o.name
 }
-
-func (o operation) doubts(c ErrorCode) bool { return slices.Contains(o.doubted, c) }
 
 // phraseOf says for people what the operation of an error does.
 func phraseOf(op string) string {

@@ -127,7 +127,7 @@ func (s *OrderService) reconcile(
 	if err == nil {
 		switch f := judgeOrder(o, req); f.verdict {
 		case verdictConflict:
-			return nil, &StateError{Op: write.op.op(), Reference: reference, Order: o, Reason: f.reason, reused: true}
+			return nil, &StateError{Op: write.op.op(), Reference: reference, Order: o, Reason: f.reason, Reused: true}
 		case verdictApplied:
 			switch {
 			case link == nil:
@@ -136,7 +136,7 @@ func (s *OrderService) reconcile(
 				return link, nil
 			}
 			err = errors.New("the link and the reference lead to different orders")
-		default:
+		case verdictUnclear, verdictUnpaid, verdictOpen, verdictAbsent, verdictNoHold, verdictClosed:
 			err = errors.New(f.reason)
 		}
 	}
@@ -184,7 +184,7 @@ func (e Expected) Check(o *Order) error {
 	if err := found.err(opCheck, &callConfig{}); err != nil {
 		return err
 	}
-	notPaid := &NotPaidError{Order: o, mismatch: true}
+	notPaid := &NotPaidError{Order: o, Mismatch: true}
 	switch {
 	case o.Type == OrderTypeRefund:
 		notPaid.Reason = "it is a refund"
@@ -192,12 +192,21 @@ func (e Expected) Check(o *Order) error {
 		notPaid.Reason = "it has another merchant_order_reference than expected"
 	case o.OrderAmount != e.OrderAmount:
 		notPaid.Reason = fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, e.OrderAmount)
-	case o.Status == OrderStatusAuthorized && o.PreAuth, o.Status == OrderStatusProcessed:
+	case o.Status == OrderStatusAuthorized && o.PreAuth:
 		return nil
+	case o.Status == OrderStatusProcessed:
+		captured, ok := o.CapturedAmount()
+		if len(o.Captures()) == 0 || ok && captured == o.OrderAmount {
+			return nil
+		}
+		notPaid.Mismatch = false
+		if notPaid.Reason = "its captures cannot be added up"; ok {
+			notPaid.Reason = fmt.Sprintf("it is PROCESSED, but %s of %s was captured", captured, o.OrderAmount)
+		}
 	case o.Status == OrderStatusAuthorized:
-		notPaid.Reason, notPaid.mismatch = "it is AUTHORIZED but was not pre-authorised", false
+		notPaid.Reason, notPaid.Mismatch = "it is AUTHORIZED but was not pre-authorised", false
 	default:
-		notPaid.Reason, notPaid.mismatch = "it is "+clip(string(o.Status)), false
+		notPaid.Reason, notPaid.Mismatch = "it is "+clip(string(o.Status)), false
 	}
 	return notPaid
 }
@@ -322,9 +331,11 @@ func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 		return conflict("the reference belongs to a refund")
 	case o.MerchantOrderReference != req.MerchantOrderReference:
 		return unclear("the document is of another reference")
+	case o.OrderAmount.Value == 0 || o.OrderAmount.Currency == "":
+		return unclear("the order does not say its amount")
 	case o.OrderAmount != req.OrderAmount:
 		return conflict("the reference belongs to an order of %s", o.OrderAmount)
-	case o.PreAuth != req.PreAuth:
+	case o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have it wrong
 		return conflict("the reference belongs to an order with pre_auth %t", o.PreAuth)
 	}
 	return applied()

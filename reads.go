@@ -3,6 +3,7 @@ package plural
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 )
 
@@ -120,4 +121,14 @@ func decodeOrderWith(reference string) func(*answer) (*Order, error) {
 		}
 		return o, err
 	}
+}
+
+// provesAbsence says whether a failed look-up is evidence that the reference is
+// unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
+// firewall's page is none.
+func provesAbsence(err error) bool {
+	var e *Error
+	return errors.As(err, &e) &&
+		(e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||
+			e.isNoMatchingRecords())
 }

@@ -2,8 +2,6 @@ package plural
 
 import (
 	"context"
-	"errors"
-	"net/http"
 )
 
 // RefundService gives money back. In this API a refund is an order of type
@@ -30,18 +28,32 @@ type RefundRequest struct {
 // refund: its ParentOrderID is the order, its Status tells whether the bank has
 // carried it out; PENDING can last for days and ends with a webhook.
 //
-// A nil error means that the server's books show this refund, with this
-// reference, parent and amount, and not FAILED. A lost answer is settled as
-// [CaptureService.Create] settles it; calling again with the same reference is
-// safe, by Plural's documented uniqueness of the reference.
+// There are three answers, as of [CaptureService.Create], and a lost or unclear
+// one is settled in the same way:
 //
-// Errors: [OutcomeUnknownError] when attempts or time ran out: call again with
-// the same reference. [StateError] when the refund FAILED: a new one needs a
-// new reference ([ErrOperationNotAllowed]), or when the reference stands for
-// something else ([ErrReferenceReused]). [Error] for what Plural rejects, which
-// is believed after several looks where an earlier call may be the cause, and
-// when this call could send nothing; it says nothing of an earlier call whose
-// outcome is unknown. Do not pass an HTTP request's context.
+//   - nil: carried out. The books show this refund, with this reference, parent
+//     and amount, PROCESSED or on its way.
+//   - [ErrNotApplied]: final. Nothing was given back under this reference, by this
+//     call or an earlier one.
+//   - any other error: not known yet. Call again with the same reference, once
+//     what the error names is mended.
+//
+// A refund is sent again only when the books have not shown it for three
+// seconds; that this has no second effect is Plural's documented uniqueness of
+// the reference. Where it had one all the same, the error is a
+// [DoubleRefundError].
+//
+// The errors say why:
+//
+//   - [ValidationError]: the request is wrong, nothing was sent.
+//   - [StateError], final: the refund is FAILED or CANCELLED, and a new one needs
+//     a new reference ([ErrOperationNotAllowed]); or the reference stands for
+//     something else ([ErrReferenceReused]).
+//   - [Error]: Plural rejected it, which is final where the books confirm it
+//     (NotApplied), or this call could send nothing.
+//   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
+//
+// Do not pass an HTTP request's context.
 func (s *RefundService) Create(
 	ctx context.Context,
 	orderID string,
@@ -63,11 +75,11 @@ func (s *RefundService) Create(
 		orderID:    orderID,
 		reference:  req.MerchantOrderReference,
 		resendable: refundReferenceIsUnique,
-		decode: decodeRefund(
-			req.MerchantOrderReference,
-		),
-		judge: judge,
-		look:  s.look(write, orderID, req.MerchantOrderReference, judge),
+		slowly:     true,
+		decode:     decodeRefund(req.MerchantOrderReference),
+		judge:      judge,
+		look:       s.look(write, orderID, req.MerchantOrderReference, judge),
+		twice:      s.twice(write, orderID, req.MerchantOrderReference),
 	}
 	return settle.run(ctx)
 }
@@ -97,7 +109,7 @@ func insistOnRefund(o *Order, err error) (*Order, error) {
 	}
 	if o.Type != OrderTypeRefund {
 		return nil, &StateError{
-			Op: opGetOrder.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, reused: true,
+			Op: opGetOrder.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, Reused: true,
 			Reason: "the order is of type " + clip(string(o.Type)) + ", not a refund",
 		}
 	}
@@ -118,20 +130,56 @@ func (s *RefundService) look(
 		if err != nil && !provesAbsence(err) {
 			return nil, finding{}, err
 		}
+		isParents := r != nil && r.OrderID == parentID
+		if isParents {
+			r = nil // the order itself has the reference, which hides a refund, if there is one
+		}
 		if r != nil && r.ParentOrderID != "" {
 			if f := judge(r); f.verdict == verdictApplied {
 				return r, f, nil
 			}
 		}
 		parent, parentErr := readParent(ctx)
-		if parentErr != nil {
+		switch {
+		case r == nil && provesAbsence(parentErr):
+			return nil, absent(), parentErr
+		case parentErr != nil:
 			return r, finding{}, parentErr
 		}
 		found := together(r, refundIn(parent, reference), func(r *Order) bool { return judge(r).verdict == verdictApplied })
-		if found == nil {
-			return nil, open("there is no such refund"), nil
+		switch {
+		case found == nil && isParents:
+			f := conflict("the reference is that of the order itself")
+			f.mayBeOurs = true // a refund that this call made would be hidden as well
+			return parent, f, nil
+		case found == nil:
+			return nil, judgeAbsence(parent), nil
 		}
 		return found, judge(found), nil
+	}
+}
+
+// twice looks for a second refund under the reference, after the first was sent
+// again. A parent that cannot be read tells of none.
+func (s *RefundService) twice(write *call, parentID, reference string) func(context.Context) error {
+	readParent := s.p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
+	return func(ctx context.Context) error {
+		parent, err := readParent(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // the refund itself is in the books
+		}
+		var alive []*Order
+		for i := range parent.Refunds {
+			r := &parent.Refunds[i]
+			isDead := r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled
+			if r.MerchantOrderReference == reference && !isDead {
+				alive = append(alive, r)
+			}
+		}
+		if len(alive) < 2 {
+			return nil
+		}
+		return &DoubleRefundError{OrderID: parentID, Reference: reference, Refunds: alive}
 	}
 }
 
@@ -154,16 +202,6 @@ func together(byReference, nested *Order, isApplied func(*Order) bool) *Order {
 		return nested
 	}
 	return byReference
-}
-
-// provesAbsence says whether a failed look-up is evidence that the reference is
-// unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
-// firewall's page is none.
-func provesAbsence(err error) bool {
-	var e *Error
-	return errors.As(err, &e) &&
-		(e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||
-			e.isNoMatchingRecords())
 }
 
 // MarshalJSON writes the request as Plural takes it, Extra included.

@@ -119,132 +119,129 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// oracleCapture says the same as judgeCapture, in the words of the contract and
-// by other means.
+// oracleCapture says the same as judgeCapture, in the words of the contract: a
+// list of what is true of a document, the first sentence that fits.
 func oracleCapture(o *Order, reference string, amount Amount) verdict {
-	type entry struct {
-		CaptureData
-		payment Payment
+	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
+	kind := func(p Payment) string {
+		switch p.Status {
+		case "PROCESSED":
+			return settled
+		case "PENDING", "AUTHORIZED":
+			return underWay
+		case "FAILED", "CANCELLED":
+			return ended
+		}
+		return strange
 	}
-	var mine, others []entry
-	for _, p := range o.Payments {
+	anyPayment := func(is func(Payment) bool) bool { return slices.ContainsFunc(o.Payments, is) }
+	entriesOf := func(p Payment, is func(reference string) bool) []CaptureData {
+		var list []CaptureData
 		for _, c := range p.CaptureData {
-			if c.MerchantCaptureReference == reference {
-				mine = append(mine, entry{c, p})
-			} else {
-				others = append(others, entry{c, p})
+			if is(c.MerchantCaptureReference) {
+				list = append(list, c)
 			}
 		}
+		return list
 	}
-	onPendingOrFailed := func(e entry) bool { return e.payment.Status == "PENDING" || e.payment.Status == "FAILED" }
-	noData := len(mine)+len(others) == 0
-	// Unclear: PENDING, unknown status. Nothing is authorised in CREATED and
-	// ATTEMPTED.
+	isOurs := func(r string) bool { return r == reference }
+	isNameless := func(r string) bool { return r == "" }
+	isTheirs := func(r string) bool { return !isOurs(r) && !isNameless(r) }
+	hasOurs := func(p Payment) bool { return len(entriesOf(p, isOurs)) > 0 }
+	hasNameless := func(p Payment) bool { return len(entriesOf(p, isNameless)) > 0 }
+	isStrange := func(p Payment) bool { return kind(p) == strange }
+	isUnderWay := func(p Payment) bool { return kind(p) == underWay }
+	countsForOthers := func(p Payment) bool { return kind(p) != ended && len(entriesOf(p, isTheirs)) > 0 }
+	carries := anyPayment(hasOurs) || anyPayment(hasNameless)
+
 	switch o.Status {
-	case "CREATED", "ATTEMPTED":
-		if noData {
-			return verdictUnpaid
-		}
-		return verdictUnclear
 	case "CANCELLED", "FAILED":
-		// Closed; unclear when it carries our capture data.
-		if len(mine) > 0 {
+		if carries {
 			return verdictUnclear
 		}
 		return verdictClosed
-	case "AUTHORIZED":
-		// Open: AUTHORIZED without capture data.
-		if noData {
-			return verdictOpen
+	case "CREATED", "ATTEMPTED":
+		if carries || anyPayment(func(p Payment) bool { return kind(p) != ended }) {
+			return verdictUnclear
 		}
+		return verdictUnpaid
+	case "AUTHORIZED":
+		// The hold, untouched: payments are AUTHORIZED or came to nothing.
+		if carries || anyPayment(countsForOthers) ||
+			anyPayment(func(p Payment) bool { return p.Status != "AUTHORIZED" && kind(p) != ended }) {
+			return verdictUnclear
+		}
+		return verdictOpen
 	case "PROCESSED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "FULLY_REFUNDED":
 	default:
 		return verdictUnclear
 	}
 	switch {
-	case noData:
-		// Unclear: PROCESSED without capture data.
+	case anyPayment(isStrange), anyPayment(isUnderWay):
+		return verdictUnclear // it may still change, or nobody knows what it means
+	case anyPayment(func(p Payment) bool { return kind(p) == ended && hasOurs(p) }):
 		return verdictUnclear
-	case len(mine) == 0:
-		// Closed: captured under other references only. An entry on a PENDING or
-		// FAILED payment is not a capture, and one without a reference may be ours.
-		if slices.ContainsFunc(
-			others,
-			func(e entry) bool { return !onPendingOrFailed(e) && e.MerchantCaptureReference != "" },
-		) {
-			return verdictClosed
-		}
-		return verdictUnclear
-	case slices.ContainsFunc(mine, onPendingOrFailed):
-		return verdictUnclear
+	case anyPayment(hasNameless):
+		return verdictUnclear // it may be ours
+	case !anyPayment(hasOurs) && anyPayment(countsForOthers):
+		return verdictClosed
+	case !anyPayment(hasOurs):
+		return verdictNoHold
+	case anyPayment(countsForOthers):
+		return verdictUnclear // there is one capture per order
 	}
-	currencies := map[Currency]bool{}
-	sum := int64(0)
-	for _, e := range mine {
-		currencies[e.CaptureAmount.Currency] = true
-		if e.CaptureAmount.Value < 0 {
-			return verdictUnclear
-		}
-		sum += e.CaptureAmount.Value
-	}
-	if len(currencies) != 1 || currencies[""] || sum == 0 {
-		return verdictUnclear
-	}
-	less := verdictConflict // than asked for, by what is known to be ours
-	if slices.ContainsFunc(others, func(e entry) bool { return e.MerchantCaptureReference == "" }) {
-		less = verdictUnclear
-	}
-	currency := mine[0].CaptureAmount.Currency
-	if amount != (Amount{}) {
-		// They add up over all payments to our amount; our reference with another
-		// amount is a conflict.
-		switch {
-		case currency != amount.Currency:
-			return verdictUnclear
-		case sum == amount.Value:
-			return verdictApplied
-		}
-		return less
-	}
-	// A full capture: no part of ours is below its own payment's amount in the
-	// same currency. Where that is not known, the order's amount has to do.
-	unsized := false
+	sum, currency := int64(0), Currency("none yet")
 	for _, p := range o.Payments {
-		part, isOurs := int64(0), false
-		for _, c := range p.CaptureData {
-			if c.MerchantCaptureReference == reference {
-				part, isOurs = part+c.CaptureAmount.Value, true
+		for _, c := range entriesOf(p, isOurs) {
+			if c.CaptureAmount.Value < 0 || c.CaptureAmount.Currency == "" ||
+				currency != "none yet" && currency != c.CaptureAmount.Currency {
+				return verdictUnclear
 			}
+			currency, sum = c.CaptureAmount.Currency, sum+c.CaptureAmount.Value
 		}
-		if !isOurs {
-			continue
-		}
-		if p.PaymentAmount.Currency == currency && part < p.PaymentAmount.Value {
-			return less
-		}
-		if p.PaymentAmount.Currency != currency && p.BaseAmount.Currency == currency && part < p.BaseAmount.Value {
-			return less
-		}
-		if p.PaymentAmount.Currency != currency && p.BaseAmount.Currency != currency && currency == o.OrderAmount.Currency {
-			unsized = true
-		}
-	}
-	whole := currency != o.OrderAmount.Currency || sum >= o.OrderAmount.Value
-	sameCurrency := currency == o.OrderAmount.Currency
-	has := func(s PaymentStatus) bool {
-		return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == s })
 	}
 	switch {
-	case unsized && !whole:
+	case sum == 0:
 		return verdictUnclear
-	case o.Status == "PARTIALLY_CAPTURED" && sameCurrency && whole:
-		return verdictUnclear // it contradicts itself
-	case o.Status == "PARTIALLY_CAPTURED":
+	case amount != Amount{} && currency != amount.Currency:
+		return verdictUnclear
+	case amount != Amount{} && sum != amount.Value:
 		return verdictConflict
-	case o.Status == "AUTHORIZED", has("AUTHORIZED"):
+	case amount != Amount{}:
+		return verdictApplied
+	}
+	// In full. What was held on a payment is its amount in the capture's currency.
+	held := func(p Payment) int64 {
+		for _, a := range []Amount{p.PaymentAmount, p.BaseAmount} {
+			if a.Currency == currency {
+				return a.Value
+			}
+		}
+		return 0
+	}
+	partOf := func(p Payment) (part int64) {
+		for _, c := range entriesOf(p, isOurs) {
+			part += c.CaptureAmount.Value
+		}
+		return part
+	}
+	isWhole := o.OrderAmount == Amount{Value: sum, Currency: currency}
+	isPart := o.OrderAmount.Currency == currency && sum < o.OrderAmount.Value
+	switch {
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && partOf(p) < held(p) }):
+		return verdictConflict
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) > 0 && partOf(p) > held(p) }):
 		return verdictUnclear
-	case has("CANCELLED") && !whole:
-		return verdictUnclear // a released part and a sum that is short say together that it may have been a partial capture
+	case o.Status == "PARTIALLY_CAPTURED" && isPart:
+		return verdictConflict
+	case o.Status == "PARTIALLY_CAPTURED":
+		return verdictUnclear // it contradicts itself
+	case isWhole:
+		return verdictApplied
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
+		return verdictUnclear
+	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
+		return verdictUnclear // it is not plainly an earlier attempt
 	}
 	return verdictApplied
 }
@@ -265,7 +262,7 @@ func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 			checkCaptureInvariants(t, o, amount, got)
 		}
 	})
-	for _, v := range []verdict{verdictUnclear, verdictUnpaid, verdictOpen, verdictApplied, verdictConflict, verdictClosed} {
+	for _, v := range []verdict{verdictUnclear, verdictUnpaid, verdictOpen, verdictApplied, verdictConflict, verdictClosed, verdictNoHold} {
 		require.Positive(t, verdicts[v], "%v was never the verdict", v)
 	}
 	t.Logf("%d documents judged: %v", judged, verdicts)
@@ -299,36 +296,38 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 		fail("there is no reason")
 	case f.pending && f.verdict != verdictUnclear:
 		fail("only what is unclear is pending")
-	case f.verdict == verdictUnclear && f.pending != isUnderWay(o):
-		fail("it is pending exactly when it is under way")
+	case f.verdict == verdictApplied && contradictsCapturedAmount(o, amount):
+		fail("CapturedAmount says something else")
+	case f.pending && !isUnderWay(o):
+		fail("nothing is under way")
 	}
 }
 
-// isUnderWay says whether a document that is unclear says that reading on will
-// tell: the order is PENDING, or the capture is, ours or another's.
-func isUnderWay(o *Order) bool {
-	switch o.Status {
-	case OrderStatusPending:
-		return true
-	case OrderStatusAuthorized,
-		OrderStatusProcessed,
-		OrderStatusPartiallyCaptured,
-		OrderStatusPartiallyRefunded,
-		OrderStatusFullyRefunded:
-	default:
+// contradictsCapturedAmount says whether the document of a success tells another
+// amount than was asked for. It may be unable to tell.
+func contradictsCapturedAmount(o *Order, amount Amount) bool {
+	captured, ok := o.CapturedAmount()
+	if !ok {
 		return false
 	}
-	isOurs, isOursUnsettled, isAnyPending := false, false, false
-	for _, p := range o.Payments {
-		for _, c := range p.CaptureData {
-			isAnyPending = isAnyPending || p.Status == PaymentStatusPending
-			if c.MerchantCaptureReference == ours {
-				isOurs = true
-				isOursUnsettled = isOursUnsettled || p.Status == PaymentStatusPending || p.Status == PaymentStatusFailed
+	if amount.Value == 0 {
+		total := Amount{Currency: captured.Currency}
+		for _, c := range o.Captures() {
+			if c.IsSettled() {
+				total.Value += c.CaptureAmount.Value
 			}
 		}
+		return captured != total
 	}
-	return isAnyPending && (isOursUnsettled || !isOurs)
+	return captured != amount
+}
+
+// isUnderWay says whether reading on may tell more.
+func isUnderWay(o *Order) bool {
+	return o.Status == OrderStatusPending || o.Status == OrderStatusAuthorized ||
+		slices.ContainsFunc(o.Payments, func(p Payment) bool {
+			return p.Status == PaymentStatusPending || p.Status == PaymentStatusAuthorized
+		})
 }
 
 // Neither pre_auth nor the order's type nor anything beside status, payments
@@ -437,7 +436,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(200), Payments: []Payment{
 				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("AUTHORIZED", INR(100), nil),
 			}},
-			want: verdictUnclear,
+			want: verdictUnclear, pending: true,
 		},
 		"points captured, card released, the order says so": {
 			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(200), Payments: []Payment{
@@ -520,7 +519,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		"hold without payments": {order: Order{Status: "AUTHORIZED"}, want: verdictOpen},
 		"paid without capture data": {
 			order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}},
-			want:  verdictUnclear,
+			want:  verdictNoHold,
 		},
 		"captured under another one": {
 			order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), entry(theirs, INR(100)))}},
@@ -531,7 +530,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 				Status:   "AUTHORIZED",
 				Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100))), paid("AUTHORIZED", INR(100), nil)},
 			},
-			want: verdictUnclear,
+			want: verdictOpen,
 		},
 		"another one's capture under way": {
 			order:   Order{Status: "AUTHORIZED", Payments: []Payment{paid("PENDING", INR(100), entry(theirs, INR(100)))}},
@@ -581,6 +580,60 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			order: Order{Status: "CAPTURED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
 			want:  verdictUnclear,
 		},
+		"points captured, card PENDING": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("PENDING", INR(1700), nil),
+			}},
+			want: verdictUnclear, pending: true,
+		},
+		"points captured, card FAILED": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("FAILED", INR(1700), nil),
+			}},
+			want: verdictUnclear,
+		},
+		"points captured, card PROCESSED without an entry": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("PROCESSED", INR(1700), nil),
+			}},
+			want: verdictUnclear,
+		},
+		"points captured, card in a status of tomorrow": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("ON_HOLD", INR(1700), nil),
+			}},
+			want: verdictUnclear,
+		},
+		"a part over two legs, half-way, card AUTHORIZED": {
+			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("AUTHORIZED", INR(1700), nil),
+			}},
+			amount: INR(1000), want: verdictUnclear, pending: true,
+		},
+		"a part over two legs, half-way, card PENDING": {
+			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("PENDING", INR(1700), entry(ours, INR(700))),
+			}},
+			amount: INR(1000), want: verdictUnclear, pending: true,
+		},
+		"our part, order and payment both AUTHORIZED": {
+			order: Order{Status: "AUTHORIZED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("AUTHORIZED", INR(2000), entry(ours, INR(1000))),
+			}},
+			amount: INR(1000), want: verdictUnclear, pending: true,
+		},
+		"our whole, order and payment both AUTHORIZED": {
+			order: Order{Status: "AUTHORIZED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("AUTHORIZED", INR(2000), entry(ours, INR(2000))),
+			}},
+			want: verdictUnclear, pending: true,
+		},
+		"our entry on a CANCELLED payment": {
+			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{
+				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("CANCELLED", INR(1700), entry(ours, INR(700))),
+			}},
+			amount: INR(1000), want: verdictUnclear,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -597,7 +650,11 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 func TestJudgeCaptureSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for _, status := range []OrderStatus{OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded} {
-		require.Contains(t, judgeCapture(&Order{Status: status}, ours, Amount{}).reason, "does not say under which reference")
+		require.Contains(
+			t,
+			judgeCapture(&Order{Status: status}, ours, Amount{}).reason,
+			"without a hold, or captured already",
+		)
 	}
 }
 
@@ -619,8 +676,27 @@ func TestJudgeCancel(t *testing.T) {
 			return
 		}
 		f := judgeCancel(o)
-		require.Equal(t, want[o.Status], f.verdict, "%s", o.Status) // the rest is unclear, whatever the payments are
-		require.Equal(t, o.Status == OrderStatusPending, f.pending)
+		expected := want[o.Status] // the rest is unclear
+		for _, p := range o.Payments {
+			mayMove := p.Status == PaymentStatusPending || p.Status == PaymentStatusAuthorized
+			isOdd := !mayMove && p.Status != PaymentStatusFailed && p.Status != PaymentStatusCancelled
+			named := len(p.CaptureData) > 0 && !slices.ContainsFunc(p.CaptureData,
+				func(c CaptureData) bool { return c.MerchantCaptureReference == "" })
+			isCaptured := len(p.CaptureData) > 0 && (mayMove || isOdd || !named)
+			switch o.Status {
+			case OrderStatusAuthorized:
+				if p.Status == PaymentStatusPending || isOdd || isCaptured {
+					expected = verdictUnclear
+				}
+			case OrderStatusCancelled, OrderStatusFailed:
+			default:
+				if mayMove {
+					expected = verdictUnclear // nothing is final yet
+				}
+			}
+		}
+		require.Equal(t, expected, f.verdict, "%s", describe(o))
+		require.True(t, !f.pending || isUnderWay(o))
 		require.Equal(t, f.verdict == verdictApplied, f.reason == "")
 	})
 }
@@ -657,10 +733,15 @@ func oracleRefund(r Order) verdict {
 	}
 	isRefund, isOfParent, isOfAmount := r.Type == "REFUND", r.ParentOrderID == parent, r.OrderAmount == INR(500)
 	switch {
-	case isRefund && isOfParent && isOfAmount && r.Status != "FAILED":
-		return verdictApplied
 	case isRefund && isOfParent && isOfAmount:
-		return verdictClosed
+		switch r.Status {
+		case "PROCESSED", "PENDING", "CREATED":
+			return verdictApplied
+		case "FAILED", "CANCELLED":
+			return verdictClosed
+		default:
+			return verdictUnclear
+		}
 	case isRefund && r.ParentOrderID == "":
 		return verdictUnclear // to be looked for in the parent
 	}
@@ -745,11 +826,12 @@ func TestJudgeOrder(t *testing.T) {
 								&CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: wanted},
 							)
 							want := verdictConflict
+							isUnpaid := status == "CREATED" || status == "ATTEMPTED" || status == "PENDING"
 							switch {
 							case typ != "" && typ != "CHARGE":
-							case reference != "order-1":
+							case reference != "order-1", amount == Amount{}:
 								want = verdictUnclear
-							case amount == INR(1000) && held == wanted:
+							case amount == INR(1000) && (held == wanted || !isUnpaid):
 								want = verdictApplied
 							}
 							require.Equal(t, want, f.verdict, "%+v", o)
@@ -818,7 +900,7 @@ func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { retu
 func TestVerdictString(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[verdict]string{
-		verdictUnclear: "unclear", verdictUnpaid: "unpaid", verdictOpen: "open", verdictApplied: "applied", verdictConflict: "conflict", verdictClosed: "closed",
+		verdictAbsent: "absent", verdictNoHold: "no hold", verdictUnclear: "unclear", verdictUnpaid: "unpaid", verdictOpen: "open", verdictApplied: "applied", verdictConflict: "conflict", verdictClosed: "closed",
 	} {
 		require.Equal(t, want, v.String())
 	}

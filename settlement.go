@@ -3,6 +3,7 @@ package plural
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/plural-go/plural/internal/retry"
@@ -18,6 +19,14 @@ const settleWindow = 60 * time.Second
 // not to, refunds stop repeating by setting this to false.
 const refundReferenceIsUnique = true
 
+// lookSpan is over what time looks at the books have to agree, at the least:
+// replicas lag. It is half of the caller's time where that is shorter.
+const lookSpan = 3 * time.Second
+
+// clockSlack is what a time in a document may differ from the Date of an answer
+// and still be the same moment: Date has whole seconds.
+const clockSlack = 2 * time.Second
+
 // settlement carries a write through: it sends, and when the answer leaves
 // anything open it asks the books, until they tell what became of the write or
 // attempts and time run out. It returns nil only for a write that the books
@@ -27,10 +36,16 @@ type settlement struct {
 	orderID    string
 	reference  string
 	resendable bool // sending again cannot have a second effect
+	slowly     bool // and does not, once the books have not shown the first for a while
 
 	decode func(*answer) (*Order, error)                      // the write's own answer
 	judge  func(*Order) finding                               // that answer's document
 	look   func(ctx context.Context) (*Order, finding, error) // one look at the books; the Order may be nil
+	twice  func(ctx context.Context) error                    // whether sending again had a second effect; may be nil
+
+	began time.Time // when the write was first sent, by our clock
+	ahead time.Duration
+	dated bool // ahead holds: it is by how much the server's clock is ahead of ours
 }
 
 // books is what the last looks said.
@@ -41,21 +56,22 @@ type books struct {
 }
 
 func (s *settlement) run(ctx context.Context) (*Order, error) {
-	ambiguous := false
+	s.began = time.Now()
+	ambiguous, resent := false, false
 	for {
 		a := s.write.try(ctx)
+		s.readClock(a)
 		class := a.class()
 		if class == classOK {
 			o, err := s.decode(a)
 			var f finding
 			if err == nil {
 				f = s.judge(o)
-				switch f.verdict {
-				case verdictApplied:
-					return o, nil
-				case verdictConflict, verdictClosed:
+				switch {
+				case f.verdict == verdictApplied:
+					return s.done(ctx, o, resent)
+				case f.verdict == verdictClosed, f.verdict == verdictConflict && s.isAnothers(f):
 					return nil, s.ruledOut(o, f, nil)
-				case verdictUnclear, verdictUnpaid, verdictOpen:
 				}
 			}
 			if a.err = err; err == nil {
@@ -75,7 +91,8 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 				return nil, s.write.orEnded(ctx, failure)
 			}
 		case classRejected:
-			if !ambiguous && !s.write.op.doubts(failure.Code) {
+			// Without credentials that are accepted the books cannot be read either.
+			if !ambiguous && failure.StatusCode == http.StatusUnauthorized {
 				return nil, failure
 			}
 		case classAmbiguous, classOK:
@@ -84,16 +101,19 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 		b := s.read(ctx, ambiguous)
 		switch b.verdict {
 		case verdictApplied:
-			return b.order, nil
+			return s.done(ctx, b.order, resent)
 		case verdictConflict:
 			return nil, s.ruledOut(b.order, b.finding, nil) // what it was rejected for is not what is wrong
-		case verdictClosed:
+		case verdictClosed, verdictNoHold:
 			return nil, s.ruledOut(b.order, b.finding, rejection(class, failure))
-		case verdictOpen, verdictUnpaid:
-			if !ambiguous && failure.Code != CodeDuplicateRequest {
+		case verdictOpen, verdictUnpaid, verdictAbsent:
+			switch {
+			case !ambiguous && s.believes(failure, b.verdict):
 				return nil, failure
-			}
-			if b.verdict == verdictOpen && ambiguous && s.resendable && s.write.again(ctx, a) {
+			case !ambiguous:
+				b.reason += ", so that another request for it may be under way"
+			case b.verdict == verdictOpen && s.resendable && s.write.again(ctx, a):
+				resent = true
 				continue
 			}
 		case verdictUnclear:
@@ -102,15 +122,77 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 	}
 }
 
+// done gives back what was carried out, unless sending it again had a second
+// effect.
+func (s *settlement) done(ctx context.Context, o *Order, resent bool) (*Order, error) {
+	if resent && s.twice != nil {
+		if err := s.twice(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// believes says whether a rejection is the answer, given what several looks at
+// the books agree on. Where they confirm it, it is marked as not applied; where
+// they contradict it, it is not believed.
+func (s *settlement) believes(failure *Error, v verdict) bool {
+	switch {
+	case failure.Code == CodeOrderNotFound:
+		failure.NotApplied = v == verdictAbsent
+	case failure.Code.speaksOfState():
+		if v == verdictOpen {
+			return false
+		}
+		failure.NotApplied = v == verdictUnpaid
+	case failure.Code.speaksOfRequest():
+		failure.NotApplied = v != verdictAbsent
+	}
+	return true
+}
+
+// readClock notes by how much the server's clock is ahead of ours.
+func (s *settlement) readClock(a *answer) {
+	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		s.ahead, s.dated = time.Until(date), true
+	}
+}
+
+// isOlder says whether something was there, beyond doubt, before this write was
+// sent.
+func (s *settlement) isOlder(t time.Time) bool {
+	return s.dated && !t.IsZero() && t.Add(clockSlack).Before(s.began.Add(s.ahead))
+}
+
+// isAnothers says whether a conflict is with another write for certain. Amounts
+// that differ by rounding, discount or fee may be this write's own.
+func (s *settlement) isAnothers(f finding) bool { return !f.mayBeOurs || s.isOlder(f.since) }
+
+// weigh turns findings that may be of another life of the reference into
+// unclear ones. A write that was rejected made none of them.
+func (s *settlement) weigh(f finding, ambiguous bool) finding {
+	switch {
+	case !ambiguous:
+		return f
+	case f.verdict == verdictConflict && !s.isAnothers(f):
+		return unclear(f.reason + ", by this call or by another")
+	case f.verdict == verdictClosed && f.mayBeOld && (f.since.IsZero() || s.isOlder(f.since)):
+		return unclear(f.reason + ", but may be older than this call")
+	case f.verdict == verdictNoHold:
+		return unclear("the order does not say under which reference it was captured")
+	}
+	return f
+}
+
 // read looks at the books until they settle the matter.
 //
-// After a try that may have been carried out, books that read open count at
-// once: sending again is safe. After a rejection they contradict it or are
-// behind, so that the rejection is believed only after as many looks in a row
-// that find the write not carried out. What is under way is looked at until
-// time runs out, what is otherwise unclear a few times, and so is an answer
-// that cannot be used; a server that does not answer has been asked often
-// enough by one look.
+// Books that say that the write was carried out, or never can be, count at
+// once. Books that do not show it may be behind, so that they count only when
+// several looks agree over lookSpan; except that a capture or a cancel that may
+// have been carried out is sent again at once, which can have no second effect.
+// What is under way is looked at until time runs out, what is otherwise unclear
+// for as long as what has to agree, and so is an answer that cannot be used; a
+// server that does not answer has been asked often enough by one look.
 func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	window := ctx
 	_, isBounded := ctx.Deadline()
@@ -119,34 +201,41 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 		window, cancel = context.WithTimeout(ctx, settleWindow)
 		defer cancel()
 	}
+	span := lookSpan
+	if deadline, ok := window.Deadline(); ok {
+		span = min(span, time.Until(deadline)/2)
+	}
 	var b books
-	agreed, inVain := 0, 0
-	looks := max(s.write.p.cfg.retry.MaxAttempts, minLooks)
+	agreed, inVain := streak{}, streak{}
 	for n := 1; ; n++ {
+		before := b.verdict
 		var o *Order
 		o, b.finding, b.err = s.look(window)
+		b.finding = s.weigh(b.finding, ambiguous)
 		if o != nil {
 			b.order = o
 		}
-		inVain++
+		if b.verdict != before {
+			agreed = streak{}
+		}
+		inVain.count()
 		switch b.verdict {
 		case verdictApplied, verdictConflict, verdictClosed:
 			return b
-		case verdictOpen, verdictUnpaid:
-			agreed++
-			if agreed >= looks || b.verdict == verdictOpen && ambiguous {
+		case verdictOpen, verdictUnpaid, verdictAbsent, verdictNoHold:
+			agreed.count()
+			if agreed.lasted(span) || b.verdict == verdictOpen && ambiguous && !s.slowly {
 				return b
 			}
 		case verdictUnclear:
-			agreed = 0
 			if b.pending {
-				inVain = 0
+				inVain = streak{}
 			}
-			if inVain >= looks || isExhausted(b.err) {
+			if inVain.lasted(span) || isExhausted(b.err) {
 				return b
 			}
 		}
-		if !s.pause(window, n) {
+		if !s.pause(window, n, span) {
 			break
 		}
 	}
@@ -157,11 +246,32 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 	return b
 }
 
-// pause waits before look number n+1: as long as the policy says, but no longer
-// than half of the time left, so that the last look is near the end of it.
-func (s *settlement) pause(window context.Context, n int) bool {
+// streak counts looks in a row.
+type streak struct {
+	looks int
+	since time.Time
+}
+
+func (s *streak) count() {
+	if s.looks == 0 {
+		s.since = time.Now()
+	}
+	s.looks++
+}
+
+func (s *streak) lasted(span time.Duration) bool {
+	return s.looks >= minLooks && time.Since(s.since) >= span
+}
+
+// pause waits before look number n+1: as long as the policy says, but no less
+// than spreads the looks over the span, and no longer than half of the time
+// left, so that the last look is near the end of it.
+func (s *settlement) pause(window context.Context, n int, span time.Duration) bool {
 	policy := s.write.p.cfg.retry
-	wait := policy.Backoff(n)
+	wait := max(policy.Backoff(n), span/(2*minLooks))
+	if n <= 2*minLooks {
+		wait = min(wait, span/2)
+	}
 	if deadline, ok := window.Deadline(); ok {
 		wait = min(wait, max(time.Until(deadline)/2, policy.MinDelay))
 	}
@@ -190,7 +300,8 @@ func (s *settlement) ruledOut(o *Order, f finding, cause error) error {
 		Order:     o,
 		Reason:    f.reason,
 		Err:       cause,
-		reused:    f.verdict == verdictConflict,
+		Reused:    f.verdict == verdictConflict,
+		NoHold:    f.verdict == verdictNoHold,
 	}
 }
 
@@ -215,7 +326,10 @@ func lookAtOrder(
 	read := write.p.reading(write, opGetOrder, pathOfOrder(orderID), orderID, decodeOrderOf(orderID))
 	return func(ctx context.Context) (*Order, finding, error) {
 		o, err := read(ctx)
-		if err != nil {
+		switch {
+		case provesAbsence(err):
+			return nil, absent(), err
+		case err != nil:
 			return nil, finding{}, err
 		}
 		return o, judge(o), nil

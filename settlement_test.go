@@ -582,6 +582,7 @@ func TestIdempotentByReference(t *testing.T) {
 						w := d.ready(op, partAmount)
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
+						time.Sleep(time.Minute) // an entry of this second may be the call's own
 						other := w
 						other.amount = partAmount - 100
 						reused := stateError(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
@@ -669,41 +670,46 @@ func TestCaptureAgainstCancel(t *testing.T) {
 
 func TestRejections(t *testing.T) {
 	t.Parallel()
-	all := []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate}
-	withAmount := []string{pluraltest.OpCapturesCreate, pluraltest.OpRefundsCreate}
-	for code, looked := range map[string][]string{
-		"OPERATION_NOT_ALLOWED":  all,
-		"ORDER_CANCELLED":        all,
-		"PAYMENT_PENDING":        all,
-		"PAYMENT_NOT_AUTHORIZED": all,
-		"AMOUNT_LIMIT_EXCEEDED":  withAmount,
-		"INVALID_REQUEST":        withAmount,
-		"RISK_CHECK_FAILED":      nil,
-		"PAYMENT_DECLINED":       nil,
-		"INVALID_USER_ACCOUNT":   nil,
-		"PAYMENT_RATE_LIMIT":     nil,
-		"NEVER_HEARD_OF":         nil,
+	const (
+		ofState   = iota // open books contradict it
+		ofRequest        // open books confirm it
+		ofNeither
+	)
+	for code, kind := range map[string]int{
+		"OPERATION_NOT_ALLOWED":  ofState,
+		"ORDER_CANCELLED":        ofState,
+		"DUPLICATE_REQUEST":      ofState,
+		"PAYMENT_PENDING":        ofState,
+		"PAYMENT_NOT_AUTHORIZED": ofState,
+		"PAYMENT_EXPIRED":        ofState,
+		"AMOUNT_LIMIT_EXCEEDED":  ofRequest,
+		"INVALID_REQUEST":        ofRequest,
+		"RISK_CHECK_FAILED":      ofRequest,
+		"PAYMENT_DECLINED":       ofRequest,
+		"INVALID_USER_ACCOUNT":   ofRequest,
+		"PAYMENT_RATE_LIMIT":     ofNeither,
+		"ORDER_NOT_FOUND":        ofNeither,
+		"NEVER_HEARD_OF":         ofNeither,
+		"":                       ofNeither,
 	} {
-		for _, op := range all {
-			isLookedInto := false
-			for _, o := range looked {
-				isLookedInto = isLookedInto || o == op
-			}
+		for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate} {
 			t.Run(code+"/"+op, func(t *testing.T) {
 				t.Parallel()
 				t.Run("over open books", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
 						w := d.ready(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
+						began := time.Now()
 						o := d.agrees(t.Context(), w, newClient(t, d.srv))
-						rejection(t, o.err, plural.ErrorCode(code))
-						require.Equal(t, 1, w.touches(d.srv))
-						looks := len(d.srv.RequestsTo(pluraltest.OpOrdersGet))
-						if isLookedInto {
-							require.Equal(t, 4, looks, "as many looks as attempts have to agree")
+						if kind == ofState {
+							requireUnknown(t, o.err)
 						} else {
-							require.Zero(t, looks)
+							rejection(t, o.err, plural.ErrorCode(code))
 						}
+						require.Equal(t, kind == ofRequest, errors.Is(o.err, plural.ErrNotApplied))
+						require.Equal(t, 1, w.touches(d.srv))
+						require.GreaterOrEqual(t, len(d.srv.RequestsTo(pluraltest.OpOrdersGet)), 4)
+						require.GreaterOrEqual(t, time.Since(began), 3*time.Second, "replicas lag")
 					})
 				})
 				t.Run("after an ambiguous try", func(t *testing.T) {
@@ -717,9 +723,6 @@ func TestRejections(t *testing.T) {
 						require.Equal(t, 1, w.effects(d.srv))
 					})
 				})
-				if !isLookedInto {
-					return
-				}
 				t.Run("caused by an earlier life", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
 						w := d.ready(op, amountFor(op))
@@ -949,9 +952,10 @@ func TestEvidenceOfAbsence(t *testing.T) {
 			inBubble(t, func(t *testing.T, d *desk) {
 				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
-				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 4)...)
+				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 40)...)
 				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				require.Equal(t, 1, w.touches(d.srv), "it was sent again without evidence")
+				d.srv.ClearFaults()
 			})
 		})
 	}
@@ -1047,11 +1051,6 @@ func TestUnusableDocuments(t *testing.T) {
 				o := d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, w.op, change)))
 				require.NoError(t, o.err, "the books told")
 				require.Equal(t, 1, w.touches(d.srv))
-				if w.op == pluraltest.OpRefundsCreate && name == "odd status" {
-					require.Equal(t, plural.OrderStatus("ON_HOLD"), o.order.Status, "a refund in a status of tomorrow is accepted")
-					require.Zero(t, d.reads())
-					return
-				}
 				require.Positive(t, d.reads())
 			})
 		})
@@ -1069,10 +1068,11 @@ func TestCaptureDataAbsent(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk) {
 		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.CaptureDataAbsent)
-		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.CaptureDataAbsent, 4)...)
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.CaptureDataAbsent, 40)...)
 		unknown := unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 		require.Equal(t, plural.OrderStatusPartiallyCaptured, unknown.Last.Status)
-		require.Equal(t, 4, d.reads())
+		require.GreaterOrEqual(t, d.reads(), 4)
+		d.srv.ClearFaults()
 		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 	})
 }
@@ -1121,7 +1121,7 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 					),
 				)
 				requireUnknown(t, o.err)
-				require.ErrorContains(t, o.err, "the order does not say under which reference it was captured")
+				require.ErrorContains(t, o.err, "the order does not say under which reference all of it was captured")
 				require.Equal(t, 1, w.touches(d.srv))
 			}
 		})
@@ -1170,16 +1170,16 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 			refund("v1-r1", "refund-1", "FAILED"),
 			order(refund("v1-r1", "refund-1", "FAILED")),
 			"",
-			plural.ErrOperationNotAllowed,
+			plural.ErrOutcomeUnknown, // it may be older than the answer that was lost
 		},
 		"the parent has none": {
 			"refund-1",
 			refund("v1-r1", "refund-1", "FAILED"),
 			order(),
 			"",
-			plural.ErrOperationNotAllowed,
+			plural.ErrOutcomeUnknown,
 		},
-		"an order's, and no refund": {"order-1", order(), order(), "", plural.ErrReferenceReused},
+		"an order's, and no refund": {"order-1", order(), order(), "", plural.ErrOutcomeUnknown},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -1202,7 +1202,8 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 					&plural.RefundRequest{MerchantOrderReference: test.reference, OrderAmount: plural.INR(400)},
 				)
 				if test.want == "" {
-					requireRuledOut(t, err, test.is)
+					require.ErrorIs(t, err, test.is)
+					require.NotErrorIs(t, err, plural.ErrNotApplied)
 					return
 				}
 				require.NoError(t, err)
@@ -1259,6 +1260,7 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 				require.NoError(t, err)
 			} else {
 				rejection(t, err, plural.CodePaymentDeclined)
+				require.ErrorIs(t, err, plural.ErrNotApplied)
 			}
 			require.Equal(t, 1, writes, data)
 		})

@@ -73,6 +73,25 @@ const (
 	PaymentStatusFailed     PaymentStatus = "FAILED"
 )
 
+// Which payments count is decided here, for all who add captures up. Payments
+// that were refunded since keep counting. Any other status is unclear.
+
+// isSettled says whether the payment's money was taken.
+func (s PaymentStatus) isSettled() bool {
+	return s == PaymentStatusProcessed || s == PaymentStatus(OrderStatusPartiallyRefunded) ||
+		s == PaymentStatus(OrderStatusFullyRefunded)
+}
+
+// isUnderWay says whether the payment's money may still be taken.
+func (s PaymentStatus) isUnderWay() bool {
+	return s == PaymentStatusPending || s == PaymentStatusAuthorized
+}
+
+// hasEnded says whether the payment came to nothing.
+func (s PaymentStatus) hasEnded() bool {
+	return s == PaymentStatusFailed || s == PaymentStatusCancelled
+}
+
 // PaymentMethod is how the payer pays. It is an open enum.
 type PaymentMethod string
 
@@ -102,3 +121,8 @@ const (
 	IntegrationModeSDK      IntegrationMode = "SDK"
 	IntegrationModeSeamless IntegrationMode = "SEAMLESS"
 )
+
+// mayBeHeld says whether a payment by this method may have been a hold.
+func (m PaymentMethod) mayBeHeld() bool {
+	return m != PaymentMethodUPI && m != PaymentMethodNetbanking && m != PaymentMethodWallet
+}

@@ -75,56 +75,106 @@ func (o *Order) RawJSON() json.RawMessage {
 
 // CapturedAmount is what was taken from the payer, which is what to credit:
 // after a partial capture it is less than OrderAmount. It sums the capture data
-// of all payments, or, for an order that was paid without a hold and is
-// PROCESSED or refunded, the amounts of its PROCESSED payments.
+// of the payments that are settled or, where the order was paid by a method
+// that knows no hold, such as UPI, the amounts of its settled payments.
 //
-// It is false when the document does not say: it is a refund, its captures are
-// in several currencies or on a payment that is PENDING, or it is of an order
-// after a hold and carries no capture data.
+// It is false when the document does not say: it is a refund; a payment beside
+// the captured ones is under way or in an unknown status; a capture is on a
+// payment that failed; the captures are in several currencies; or the order was
+// paid by card or points and carries no capture data, which a capture in part
+// and a payment outright have in common.
 func (o *Order) CapturedAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false
 	}
-	total := Amount{Currency: o.OrderAmount.Currency}
-	found := false
-	for _, p := range o.Payments {
-		if p.Status == PaymentStatusFailed || p.Status == PaymentStatusCancelled {
-			continue
-		}
-		if p.Status == PaymentStatusPending && len(p.CaptureData) > 0 {
-			return Amount{}, false
-		}
-		for _, capture := range p.CaptureData {
-			var ok bool
-			if total, ok = total.plus(capture.CaptureAmount); !ok {
-				return Amount{}, false
-			}
-			found = true
-		}
-	}
-	if found {
-		return total, o.Status != OrderStatusCancelled && o.Status != OrderStatusFailed
-	}
 	switch o.Status {
-	case OrderStatusCreated, OrderStatusAttempted, OrderStatusAuthorized, OrderStatusCancelled, OrderStatusFailed:
-		return total, o.Status != OrderStatusCancelled || !o.hasProcessedPayment()
-	case OrderStatusProcessed, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
-		if o.PreAuth {
-			return Amount{}, false
-		}
-		return o.processedAmount()
+	case OrderStatusCreated, OrderStatusAttempted, OrderStatusFailed:
+		return o.nothingCaptured(func(PaymentStatus) bool { return false })
+	case OrderStatusAuthorized, OrderStatusCancelled:
+		return o.nothingCaptured(func(s PaymentStatus) bool { return s == PaymentStatusAuthorized })
+	case OrderStatusProcessed,
+		OrderStatusPartiallyCaptured,
+		OrderStatusPartiallyRefunded,
+		OrderStatusFullyRefunded:
+		return o.settledAmount()
 	default:
 		return Amount{}, false
 	}
 }
 
-// RefundedAmount is the sum of the order's refunds that are PROCESSED. It is
-// false when the document does not say: it has no refunds but a refunded
-// status, or they are in several currencies.
+// nothingCaptured is zero, if all payments are as they have to be for that.
+func (o *Order) nothingCaptured(allows func(PaymentStatus) bool) (Amount, bool) {
+	for i := range o.Payments {
+		if p := &o.Payments[i]; !p.Status.hasEnded() && (!allows(p.Status) || len(p.CaptureData) > 0) {
+			return Amount{}, false
+		}
+	}
+	return Amount{Currency: o.OrderAmount.Currency}, true
+}
+
+// settledAmount sums what was taken by an order that has been paid.
+func (o *Order) settledAmount() (Amount, bool) {
+	captured, outright := Amount{Currency: o.OrderAmount.Currency}, Amount{Currency: o.OrderAmount.Currency}
+	entries, held := 0, false
+	for i := range o.Payments {
+		p := &o.Payments[i]
+		switch {
+		case p.Status.isSettled():
+		case p.Status.hasEnded():
+			continue
+		default:
+			return Amount{}, false
+		}
+		var ok bool
+		for _, entry := range p.CaptureData {
+			if captured, ok = captured.plus(entry.CaptureAmount); !ok {
+				return Amount{}, false
+			}
+			entries++
+		}
+		if outright, ok = outright.plus(Amount{p.amountIn(outright.Currency), outright.Currency}); !ok {
+			return Amount{}, false
+		}
+		held = held || p.PaymentMethod.mayBeHeld()
+	}
+	if entries > 0 {
+		return captured, true
+	}
+	if outright.Value == 0 || held || o.PreAuth || o.Status == OrderStatusPartiallyCaptured {
+		return Amount{}, false
+	}
+	return outright, true
+}
+
+// RefundedAmount is what was given back or is on its way: the sum of the
+// order's refunds that are PROCESSED, PENDING or CREATED. What can still be
+// refunded is what is left of [Order.CapturedAmount]. [Order.RefundingAmount]
+// tells what is on its way.
+//
+// It is false when the document does not say: it has no refunds but a refunded
+// status, one of them is in an unknown status, or they are in several
+// currencies.
 func (o *Order) RefundedAmount() (Amount, bool) {
+	total, ok := o.sumOfRefunds(OrderStatusProcessed, OrderStatusPending, OrderStatusCreated)
+	refunded := o.Status == OrderStatusPartiallyRefunded || o.Status == OrderStatusFullyRefunded
+	return total, ok && (total.Value > 0 || !refunded)
+}
+
+// RefundingAmount is the part of [Order.RefundedAmount] that is on its way: the
+// refunds that are PENDING or CREATED, which the bank may still refuse.
+func (o *Order) RefundingAmount() (Amount, bool) {
+	return o.sumOfRefunds(OrderStatusPending, OrderStatusCreated)
+}
+
+func (o *Order) sumOfRefunds(statuses ...OrderStatus) (Amount, bool) {
 	total := Amount{Currency: o.OrderAmount.Currency}
 	for _, r := range o.Refunds {
-		if r.Status != OrderStatusProcessed {
+		switch r.Status {
+		case OrderStatusProcessed, OrderStatusPending, OrderStatusCreated, OrderStatusFailed, OrderStatusCancelled:
+		default:
+			return Amount{}, false
+		}
+		if !slices.Contains(statuses, r.Status) {
 			continue
 		}
 		var ok bool
@@ -132,14 +182,26 @@ func (o *Order) RefundedAmount() (Amount, bool) {
 			return Amount{}, false
 		}
 	}
-	refunded := o.Status == OrderStatusPartiallyRefunded || o.Status == OrderStatusFullyRefunded
-	return total, total.Value > 0 || !refunded
+	return total, true
+}
+
+// isUnpaid says whether nobody has paid the order, in whole or in part.
+func (o *Order) isUnpaid() bool {
+	if o.Status != OrderStatusCreated && o.Status != OrderStatusAttempted && o.Status != OrderStatusPending {
+		return false
+	}
+	return !slices.ContainsFunc(o.Payments, func(p Payment) bool {
+		return p.Status != PaymentStatusPending && !p.Status.hasEnded()
+	})
 }
 
 // CanCapture says whether the order is a hold that can be captured: AUTHORIZED,
 // and nothing captured yet. There is one capture per order.
 func (o *Order) CanCapture() bool {
-	return o.Type != OrderTypeRefund && o.Status == OrderStatusAuthorized && !o.hasCaptureData()
+	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
+		return false
+	}
+	return !slices.ContainsFunc(o.Payments, func(p Payment) bool { return !p.Status.hasEnded() && len(p.CaptureData) > 0 })
 }
 
 // CanCancel says whether the order is a hold that can be released: AUTHORIZED,
@@ -162,31 +224,53 @@ func (o *Order) CanRefund() bool {
 	}
 }
 
-func (o *Order) hasCaptureData() bool {
-	return slices.ContainsFunc(o.Payments, func(p Payment) bool { return len(p.CaptureData) > 0 })
+// amountIn is the payment's amount in a currency; 0 when the document does not
+// say.
+func (p *Payment) amountIn(c Currency) int64 {
+	switch c {
+	case p.PaymentAmount.Currency:
+		return p.PaymentAmount.Value
+	case p.BaseAmount.Currency:
+		return p.BaseAmount.Value
+	}
+	return 0
 }
 
-func (o *Order) hasProcessedPayment() bool {
-	return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == PaymentStatusProcessed })
-}
-
-func (o *Order) processedAmount() (Amount, bool) {
-	total := Amount{Currency: o.OrderAmount.Currency}
-	for _, p := range o.Payments {
-		if p.Status != PaymentStatusProcessed {
-			continue
-		}
-		amount := p.PaymentAmount
-		if amount.Currency != total.Currency && p.BaseAmount.Currency == total.Currency {
-			amount = p.BaseAmount
-		}
-		var ok bool
-		if total, ok = total.plus(amount); !ok {
-			return Amount{}, false
+// Captures lists the captures of the order, in the order of its payments. An
+// order that was paid from points and a card has an entry for each, under one
+// reference.
+func (o *Order) Captures() []Capture {
+	var list []Capture
+	for i := range o.Payments {
+		p := &o.Payments[i]
+		for _, entry := range p.CaptureData {
+			list = append(list, Capture{
+				MerchantCaptureReference: entry.MerchantCaptureReference,
+				CaptureAmount:            entry.CaptureAmount,
+				CreatedAt:                entry.CreatedAt,
+				PaymentID:                p.ID,
+				PaymentStatus:            p.Status,
+			})
 		}
 	}
-	return total, total.Value > 0
+	return list
 }
+
+// Capture is an entry in the books: what was captured from one payment.
+type Capture struct {
+	MerchantCaptureReference string
+	CaptureAmount            Amount
+	CreatedAt                Timestamp
+	PaymentID                string
+	PaymentStatus            PaymentStatus
+}
+
+// IsSettled says whether the money was taken: the payment is PROCESSED, or
+// refunded since.
+func (c Capture) IsSettled() bool { return c.PaymentStatus.isSettled() }
+
+// IsUnderWay says whether the payment is still PENDING or AUTHORIZED.
+func (c Capture) IsUnderWay() bool { return c.PaymentStatus.isUnderWay() }
 
 // Payment is one attempt to pay an order.
 type Payment struct {

@@ -51,14 +51,14 @@ func requireChecked(t *testing.T, err error, fields ...string) {
 	}
 	var e *plural.Error
 	require.ErrorAs(t, err, &e, "it was not sent")
-	require.Equal(t, plural.CodeCardLost, e.Code)
+	require.Equal(t, http.StatusUnauthorized, e.StatusCode)
 }
 
 // refusing is a client whose every request is refused, once it is sent.
 func refusing(t *testing.T) *plural.Client {
 	t.Helper()
 	return newPeerClient(t, func(*http.Request) (*http.Response, error) {
-		return jsonAnswer(http.StatusUnprocessableEntity, []byte(`{"code":"CARD_LOST"}`)), nil
+		return jsonAnswer(http.StatusUnauthorized, nil), nil
 	})
 }
 
@@ -576,7 +576,7 @@ func TestPathSegments(t *testing.T) {
 				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 					path = r.URL.Path
 					require.Equal(t, strings.Count(r.URL.Path, "/"), strings.Count(r.URL.EscapedPath(), "/"))
-					return jsonAnswer(http.StatusUnprocessableEntity, []byte(`{"code":"CARD_LOST"}`)), nil
+					return jsonAnswer(http.StatusUnauthorized, nil), nil
 				})
 				requireChecked(t, call(client, id))
 				require.Contains(t, path, "/"+id)

@@ -94,7 +94,7 @@ func readDrawing(text string) (house, error) {
 			continue
 		}
 		inBlock = true
-		for _, word := range strings.FieldsSeq(line) {
+		for word := range strings.FieldsSeq(line) {
 			if !strings.HasSuffix(word, ".go") {
 				break
 			}
