@@ -110,11 +110,12 @@ type outcome struct {
 	write
 	order *plural.Order
 	err   error
-
-	before int // the effects of an earlier life, when the call began
 }
 
-func (o outcome) unknown() bool { return errors.Is(o.err, plural.ErrOutcomeUnknown) }
+// unknown says whether the answer is the third of the three: call again.
+func (o outcome) unknown() bool {
+	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrNoHold)
+}
 
 // contradicts says how the answer of a call that has just returned contradicts
 // the books; "" when it does not.
@@ -123,14 +124,10 @@ func (o outcome) contradicts(srv *pluraltest.Server) string {
 	switch {
 	case n > 1:
 		return fmt.Sprintf("%v was applied %d times", o.write, n)
-	case o.unknown():
-		return ""
 	case o.err == nil && n != 1:
 		return fmt.Sprintf("%v: success, and it is not in the books", o.write)
-	case o.err != nil && n != 0 && (n != o.before || !errors.Is(o.err, plural.ErrUnauthorized)):
-		// Refused credentials say nothing of the order, and so nothing of what an
-		// earlier call has done to it.
-		return fmt.Sprintf("%v: failure, and it is in the books: %v", o.write, o.err)
+	case errors.Is(o.err, plural.ErrNotApplied) && n != 0:
+		return fmt.Sprintf("%v: said to be not applied, and it is in the books: %v", o.write, o.err)
 	case o.err == nil:
 		return o.misdocumented(srv)
 	}

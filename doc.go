@@ -29,17 +29,15 @@
 //
 //	_, err := client.Captures.Create(ctx, orderID, req)
 //	switch {
-//	case err == nil:                                   // captured, as asked for
-//	case errors.Is(err, plural.ErrOutcomeUnknown):     // call again, with the same reference: now or after a restart
-//	case errors.Is(err, plural.ErrReferenceReused):    // the reference was used for another amount
-//	case errors.Is(err, plural.ErrOperationNotAllowed): // cancelled, failed, or captured under another reference
-//	default:                                           // this call has not captured: rejected, or never sent
+//	case err == nil:                   // carried out: the books show it
+//	case errors.Is(err, ErrNotApplied): // final: nothing was carried out under this reference
+//	default:                           // not known yet: call again with the same reference
 //	}
 //
-// The last of these speaks of this call alone. Where an earlier one with the
-// same reference ended in [ErrOutcomeUnknown], or its process died, what became
-// of that is still open: call again with the same reference, never with
-// another.
+// The books are what Plural answers when it is asked for the order: the order
+// itself, its payments with their captures, its refunds. [ErrNotApplied] matches
+// when they rule the write out, whoever asked for it. [ErrNoHold] is final, too:
+// the money was taken already, and the books do not say by what.
 //
 // The merchant's reference is what makes this possible: make it before the
 // call, keep it, and use it again. Do not pass an HTTP request's context to

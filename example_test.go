@@ -107,10 +107,10 @@ func ExampleCaptureService_Create() {
 	switch {
 	case err == nil:
 		fmt.Println("captured:", captured.Status)
-	case errors.Is(err, plural.ErrOutcomeUnknown):
-		fmt.Println("call again with the same reference")
+	case errors.Is(err, plural.ErrNotApplied):
+		fmt.Println("not captured, and that is final:", err)
 	default:
-		fmt.Println("not captured:", err)
+		fmt.Println("not known yet: call again with the same reference:", err)
 	}
 	fmt.Println("captures in Plural's books:", len(srv.Captures(orderID)))
 	// Output:
@@ -140,7 +140,7 @@ func ExampleCancelService_Create() {
 	)
 	var state *plural.StateError
 	if errors.As(err, &state) {
-		fmt.Println(state.Reason, errors.Is(err, plural.ErrOperationNotAllowed))
+		fmt.Println(state.Reason, errors.Is(err, plural.ErrNotApplied))
 	}
 	// Output:
 	// CANCELLED

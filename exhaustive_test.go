@@ -220,7 +220,7 @@ func (e *explorer) run() {
 	}
 	e.from.prep(e.desk, w)
 	e.begin()
-	o := outcome{write: w, before: w.effects(srv)}
+	o := outcome{write: w}
 	o.order, o.err = w.run(e.t.Context(), e.client)
 	e.end()
 	e.must(o.contradicts(srv))
@@ -231,7 +231,7 @@ func (e *explorer) run() {
 	if !o.unknown() && e.runs%8 != 0 {
 		return // it is known by now, and checked in one run of eight
 	}
-	again := outcome{write: w, before: w.effects(srv)}
+	again := outcome{write: w}
 	again.order, again.err = w.run(e.t.Context(), e.client)
 	e.must(again.contradictsLater(srv))
 	switch {
@@ -278,14 +278,15 @@ func (e *explorer) count(o outcome) {
 	case !o.unknown():
 		e.tally.ruledOut++
 	default:
-		var unknown *plural.OutcomeUnknownError
-		require.ErrorAs(e.t, o.err, &unknown)
-		cause := "last seen nothing"
-		if unknown.Last != nil {
-			cause = "last seen " + string(unknown.Last.Status)
+		cause := "not sent or refused"
+		if unknown := (*plural.OutcomeUnknownError)(nil); errors.As(o.err, &unknown) {
+			cause = "last seen nothing"
+			if unknown.Last != nil {
+				cause = "last seen " + string(unknown.Last.Status)
+			}
 		}
 		var failed *plural.Error
-		if errors.As(unknown.Err, &failed) && failed.Code != "" {
+		if errors.As(o.err, &failed) && failed.Code != "" {
 			cause += ", " + string(failed.Code)
 		}
 		e.tally.unknown[cause]++

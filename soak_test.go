@@ -167,7 +167,7 @@ func count(writes []*soaked) (r soakResult) {
 		switch {
 		case w.err == nil:
 			r.applied++
-		case w.unknown():
+		case errors.Is(w.err, plural.ErrOutcomeUnknown):
 			r.unknown++
 		case errors.As(w.err, &state):
 			r.ruledOut++
