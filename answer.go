@@ -179,8 +179,9 @@ func inJSON(text string, encoder func(any) ([]byte, error)) []byte {
 }
 
 // excerpt describes an answer that is not JSON, such as a firewall's page. It
-// quotes nothing that looks like JSON that broke off, which may hold personal
-// data or the link to the checkout.
+// quotes nothing that holds what JSON is made of, anywhere: behind a warning or
+// a guard against scripts there may be personal data, or the link to the
+// checkout.
 func (a *answer) excerpt(quote bool) string {
 	body := bytes.TrimSpace(a.body)
 	if len(body) == 0 {
@@ -190,13 +191,17 @@ func (a *answer) excerpt(quote bool) string {
 	if err != nil || mediaType == "" {
 		mediaType = "no content type"
 	}
-	isPage := body[0] == '<' || strings.HasPrefix(mediaType, "text/") && !bytes.ContainsAny(body[:1], `{["`)
-	if !quote || !isPage {
-		return fmt.Sprintf("not JSON (%s)", clip(mediaType))
+	kind := clip(mediaType)
+	if encoding := a.header.Get("Content-Encoding"); encoding != "" {
+		kind += ", Content-Encoding: " + clip(encoding)
 	}
 	const most = 80
 	text := strings.Join(strings.Fields(withoutTags(body[:min(len(body), 1<<10)])), " ")
-	return fmt.Sprintf("not JSON (%s): %s", clip(mediaType), shorten(text, most))
+	isPage := body[0] == '<' || strings.HasPrefix(mediaType, "text/")
+	if !quote || !isPage || bytes.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
+		return fmt.Sprintf("not JSON (%s)", kind)
+	}
+	return fmt.Sprintf("not JSON (%s): %s", kind, shorten(text, most))
 }
 
 func withoutTags(page []byte) string {

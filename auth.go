@@ -86,6 +86,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, errors.New("a middleware has replaced the request's context: it has to hand it on")
 	}
+	try.begin()
 	tok, err := t.source.Get(req.Context())
 	if err != nil {
 		closeBody(req)
@@ -275,6 +276,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 	if err != nil {
 		return nil, fail(&answer{err: err})
 	}
+	req.GetBody = nil // net/http would repeat the request by itself
 	req.Header.Set("Content-Type", "application/json")
 	setCommonHeaders(req.Header, f.userAgent, requestID)
 	started := time.Now()

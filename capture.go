@@ -5,6 +5,41 @@ import "context"
 // CaptureService takes money that is on hold.
 type CaptureService struct{ p *pipeline }
 
+// Find asks the books for a capture, and sends nothing that moves money: for
+// the night's reconciliation. It reads the order, GET
+// /api/pay/v1/orders/{order_id}, until several looks agree.
+//
+//   - nil: the capture is in the books, and settled. [Order.Captures] has it.
+//   - [ErrNotApplied]: it is not, and cannot be any more: the order is cancelled,
+//     failed or captured under another reference.
+//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere may
+//     still bring it there.
+//   - [ErrNoHold]: the money was taken, and the books do not say under which
+//     reference.
+//   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
+func (s *CaptureService) Find(
+	ctx context.Context,
+	orderID, merchantCaptureReference string,
+	opts ...CallOption,
+) (*Order, error) {
+	var found checks
+	found.orderID(orderID)
+	found.reference("merchant_capture_reference", merchantCaptureReference)
+	ask, err := s.p.newCall(ctx, opFindCapture, pathOfOrder(orderID), orderID, nil, found, opts)
+	if err != nil {
+		return nil, err
+	}
+	judge := func(o *Order) finding {
+		// Whatever stands there is what was asked for.
+		return judgeCapture(o, merchantCaptureReference, collectCaptures(o, merchantCaptureReference).total)
+	}
+	settle := settlement{
+		write: ask, orderID: orderID, reference: merchantCaptureReference,
+		judge: judge, look: lookAtOrder(ask, orderID, judge),
+	}
+	return settle.find(ctx)
+}
+
 // CaptureRequest says how much to take. Exactly one of CaptureAmount and
 // FullAmount has to be given, so that a forgotten amount does not take the
 // whole hold.

@@ -116,7 +116,7 @@ func (e *Error) Is(target error) bool {
 	case ErrInvalidRequest:
 		return e.Code == CodeInvalidRequest && !e.isNoMatchingRecords()
 	case ErrRateLimited:
-		return e.Code == CodeAPIRateLimit || e.StatusCode == http.StatusTooManyRequests && !e.Code.isDefinitive()
+		return e.Code == CodeAPIRateLimit || e.StatusCode == http.StatusTooManyRequests
 	}
 	return false
 }
@@ -200,6 +200,20 @@ type OutcomeUnknownError struct {
 	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
 	Last      *Order // the last document that was read, if any
 	Err       error
+
+	settle func(context.Context) (*Order, error)
+}
+
+// Settle asks the books once more what became of the request, and sends
+// nothing: for a reconciliation that must not move money. Its answers are those
+// of the call: the document and nil, [ErrNotApplied], or an unknown outcome. A
+// new order, [Client.Do] and an error made by hand cannot be asked; they stay
+// unknown.
+func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
+	if e.settle == nil || ctx == nil {
+		return nil, e
+	}
+	return e.settle(ctx)
 }
 
 // Error says what was done, to which order, and how to find out what became of
@@ -320,8 +334,13 @@ func (e *StateError) Is(target error) bool {
 }
 
 // Unwrap gives the answer that led to the look at the books, if it was a
-// rejection.
-func (e *StateError) Unwrap() error { return e.Err }
+// rejection. Of [ErrNoHold] it is no verdict, and matches none of the sentinels.
+func (e *StateError) Unwrap() error {
+	if e.NoHold && e.Err != nil {
+		return noVerdictError{e.Err}
+	}
+	return e.Err
+}
 
 // DoubleRefundError says that Plural carried one refund out twice, although it
 // documents its reference as unique: the first answer was lost, the books did

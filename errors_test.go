@@ -192,7 +192,9 @@ func TestErrorShapes(t *testing.T) {
 		"E1 payer's limit": {
 			status: 429,
 			file:   "error_429_payment_rate_limit.json",
-			want:   want{code: "PAYMENT_RATE_LIMIT", message: "Too many payments with this instrument"},
+			want: want{
+				code: "PAYMENT_RATE_LIMIT", message: "Too many payments with this instrument", is: []string{"rate limited"},
+			},
 		},
 		"E1 payer's limit, 422": {
 			status: 422,

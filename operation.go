@@ -13,7 +13,8 @@ type operation struct {
 	money  bool // some of its time is kept for asking what became of it
 }
 
-// The operations, one a line. The last three send orders.get.
+// The operations, one a line. The last five send orders.get
+// and orders.get_by_reference.
 //
 //nolint:gochecknoglobals // constants in all but name
 var (
@@ -44,12 +45,15 @@ var (
 		method: http.MethodPost,
 		money:  true,
 	}
-	opConfirm = operation{name: "orders.confirm", phrase: "confirm order"}
-	opCheck   = operation{name: "orders.check", phrase: "check order"}
-	opWait    = operation{name: "orders.wait", phrase: "wait for order"}
+	opFindCapture = operation{name: "captures.find", phrase: "find capture of order"}
+	opFindRefund  = operation{name: "refunds.find", phrase: "find refund of order"}
+	opConfirm     = operation{name: "orders.confirm", phrase: "confirm order"}
+	opCheck       = operation{name: "orders.check", phrase: "check order"}
+	opWait        = operation{name: "orders.wait", phrase: "wait for order"}
 
 	operations = []operation{
-		opToken, opCreateOrder, opGetOrder, opGetByReference, opCapture, opCancel, opRefund, opConfirm, opCheck, opWait,
+		opToken, opCreateOrder, opGetOrder, opGetByReference, opCapture, opCancel, opRefund,
+		opFindCapture, opFindRefund, opConfirm, opCheck, opWait,
 	}
 )
 

@@ -84,6 +84,39 @@ func (s *RefundService) Create(
 	return settle.run(ctx)
 }
 
+// Find asks the books for a refund of an order, and sends nothing that moves
+// money: for the night's reconciliation. It reads the refund by its reference
+// and, where that leaves anything open, the order, until several looks agree.
+//
+//   - nil: the refund is in the books, PROCESSED or on its way.
+//   - [ErrNotApplied]: it FAILED or was CANCELLED, or the reference stands for
+//     something else.
+//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere may
+//     still bring it there.
+//   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
+func (s *RefundService) Find(
+	ctx context.Context,
+	orderID, merchantOrderReference string,
+	opts ...CallOption,
+) (*Order, error) {
+	var found checks
+	found.orderID(orderID)
+	found.reference("merchant_order_reference", merchantOrderReference)
+	ask, err := s.p.newCall(ctx, opFindRefund, pathByReference(merchantOrderReference), orderID, nil, found, opts)
+	if err != nil {
+		return nil, err
+	}
+	judge := func(r *Order) finding {
+		// Whatever amount stands there is what was asked for.
+		return judgeRefund(r, orderID, merchantOrderReference, r.OrderAmount)
+	}
+	settle := settlement{
+		write: ask, orderID: orderID, reference: merchantOrderReference,
+		judge: judge, look: s.look(ask, orderID, merchantOrderReference, judge),
+	}
+	return settle.find(ctx)
+}
+
 // Get reads a refund by its own order id: GET /api/pay/v1/orders/{order_id}. It
 // is repeated on failures. The error is [ErrNotFound] when there is no such
 // order, and a [StateError] when it is not a refund.

@@ -3,6 +3,7 @@ package plural
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -120,6 +121,36 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 		}
 		return nil, s.unknown(ctx, b, failure)
 	}
+}
+
+// find asks the books without sending anything.
+func (s *settlement) find(ctx context.Context) (*Order, error) {
+	b := s.read(ctx, false)
+	switch b.verdict {
+	case verdictApplied:
+		return b.order, nil
+	case verdictConflict, verdictClosed, verdictNoHold:
+		return nil, s.ruledOut(b.order, b.finding, nil)
+	case verdictOpen, verdictUnpaid, verdictAbsent:
+		err := fmt.Errorf("%s: %w", b.reason, ErrNotFound)
+		return nil, &Error{Op: s.write.op.op(), OrderID: s.orderID, RequestID: s.write.requestID, Err: err}
+	case verdictUnclear:
+	}
+	return nil, s.unknown(ctx, b, nil)
+}
+
+// settle asks the books once more what became of a write that may have been
+// carried out, without sending anything.
+func (s *settlement) settle(ctx context.Context) (*Order, error) {
+	b := s.read(ctx, true)
+	switch b.verdict {
+	case verdictApplied:
+		return b.order, nil
+	case verdictConflict, verdictClosed:
+		return nil, s.ruledOut(b.order, b.finding, nil)
+	case verdictOpen, verdictUnpaid, verdictAbsent, verdictNoHold, verdictUnclear:
+	}
+	return nil, s.unknown(ctx, b, nil)
 }
 
 // done gives back what was carried out, unless sending it again had a second
@@ -306,14 +337,26 @@ func (s *settlement) ruledOut(o *Order, f finding, cause error) error {
 }
 
 func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error {
-	err := s.write.orEnded(ctx, failure)
+	var causes []error
+	if failure != nil {
+		causes = append(causes, s.write.orEnded(ctx, failure))
+	} else if err := ctx.Err(); err != nil {
+		causes = append(causes, err)
+	}
 	switch {
 	case b.err != nil:
-		err = errors.Join(err, b.err)
-	case b.reason != "" && (failure.Err == nil || failure.Err.Error() != b.reason):
-		err = errors.Join(err, errors.New(b.reason))
+		causes = append(causes, b.err)
+	case b.reason != "" && (failure == nil || failure.Err == nil || failure.Err.Error() != b.reason):
+		causes = append(causes, errors.New(b.reason))
 	}
-	return &OutcomeUnknownError{Op: s.write.op.op(), OrderID: s.orderID, Reference: s.reference, Last: b.order, Err: err}
+	return &OutcomeUnknownError{
+		Op:        s.write.op.op(),
+		OrderID:   s.orderID,
+		Reference: s.reference,
+		Last:      b.order,
+		Err:       errors.Join(causes...),
+		settle:    s.settle,
+	}
 }
 
 // lookAtOrder is the look at the books of a capture or a cancel: the order

@@ -29,6 +29,7 @@ type tryState struct {
 	over                       atomic.Bool // the call has moved on
 	stage                      atomic.Int32
 	wantedConn, gotConn, wrote atomic.Bool
+	earlier                    atomic.Bool // middleware has sent the request before, and it may have gone out
 }
 
 // The stages of a try. Middleware may return before the transport under it
@@ -51,6 +52,16 @@ func (s *tryState) enter() bool {
 }
 
 func (s *tryState) leave() { s.stage.Store(tryReturned) }
+
+// begin says that the request comes from the middleware. It comes once, unless
+// middleware repeats it, which it must not. What went out once is remembered
+// even so, whatever becomes of the repetition.
+func (s *tryState) begin() {
+	if s.stage.Load() != tryOutside && !s.notSent(false) {
+		s.earlier.Store(true)
+	}
+	s.refused()
+}
 
 // refused says that the server has refused the token, and so has done nothing:
 // the try starts over.
@@ -124,6 +135,8 @@ func (s *tryState) newBody() io.ReadCloser {
 // connection.
 func (s *tryState) notSent(cutOff bool) bool {
 	switch stage := s.stage.Load(); {
+	case s.earlier.Load():
+		return false
 	case stage == tryOutside:
 		return true
 	case stage == tryInside || s.wrote.Load():
