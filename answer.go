@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	maxAnswer    = 4 << 20 // an answer is read up to here; no published one is larger than a few KiB
-	maxErrorBody = 8 << 10 // so much of it is kept in an Error
+	maxAnswer    = 4 << 20  // an answer is read up to here; no published one is larger than a few KiB
+	maxErrorBody = 8 << 10  // so much of it is kept in an Error
+	maxBlanked   = 64 << 10 // up to here escapes in an error's answer are undone, to look for the secret
 )
 
 // answer is what one try brought: a status and a body, or an error.
@@ -145,6 +146,10 @@ func (a *answer) blankSecret() {
 		return
 	}
 	body := a.body
+	if len(body) > maxBlanked && bytes.IndexByte(body, '\\') >= 0 {
+		a.body, a.parsed = nil, nil // the secret may hide in its escapes, and unpacking it costs too much
+		return
+	}
 	if a.document().isJSON && bytes.IndexByte(body, '\\') >= 0 {
 		if plain, err := unescaped(body); err == nil && bytes.Contains(plain, inJSON(a.secret, encode)) {
 			body = plain

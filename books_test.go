@@ -125,7 +125,7 @@ func (o outcome) contradicts(srv *pluraltest.Server) string {
 	case n > 1:
 		return fmt.Sprintf("%v was applied %d times", o.write, n)
 	case o.err == nil && n != 1:
-		return fmt.Sprintf("%v: success, and it is not in the books", o.write)
+		return fmt.Sprintf("%v: success (%v), and it is not in the books", o.write, o.order)
 	case errors.Is(o.err, plural.ErrNotApplied) && n != 0:
 		return fmt.Sprintf("%v: said to be not applied, and it is in the books: %v", o.write, o.err)
 	case o.err == nil:

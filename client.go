@@ -153,7 +153,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 		case out == nil:
 			return wire.Check(a.body)
 		}
-		return json.Unmarshal(a.body, out)
+		return json.Unmarshal(wire.Document(a.body), out)
 	}
 	if method == http.MethodGet {
 		return call.read(ctx, decode)

@@ -112,8 +112,8 @@ func fullOrder() *plural.CreateOrderRequest {
 					ItemDescription:         "1.5 l",
 					ItemDetailsURL:          "https://shop.example.in/k1",
 					ItemImageURL:            "https://shop.example.in/k1.png",
-					ItemOriginalUnitPrice:   159950,
-					ItemDiscountedUnitPrice: 149950,
+					ItemOriginalUnitPrice:   price(159950),
+					ItemDiscountedUnitPrice: price(149950),
 					ItemQuantity:            1,
 					ItemCurrency:            plural.CurrencyINR,
 				},
@@ -322,3 +322,5 @@ func requireGolden(t *testing.T, path, got string) {
 	require.NoError(t, err, "go test -run Golden -update writes it")
 	require.Equal(t, string(want), got)
 }
+
+func price(paise int64) *int64 { return &paise }

@@ -216,7 +216,7 @@ func faults() []fault {
 		{name: "a status of its own", answer: says(999, "application/json", []byte(`{}`)), status: 999},
 		{name: "trailing garbage", answer: saysJSON(healthyOrder + " x"), status: 200},
 		{name: "two documents", answer: saysJSON(healthyOrder + healthyOrder), status: 200},
-		{name: "a byte order mark", answer: saysJSON("\ufeff" + healthyOrder), status: 200},
+		{name: "two byte order marks", answer: saysJSON("\ufeff\ufeff" + healthyOrder), status: 200},
 		{name: "UTF-16", answer: saysJSON("\xff\xfe{\x00}\x00"), status: 200},
 		{
 			name:   "deep nesting",
@@ -775,7 +775,10 @@ func TestOddAnswersThatAreFine(t *testing.T) {
 		"invalid UTF-8":  strings.Replace(healthyOrder, "{\"order_id", "{\"notes\":\"a\xff\",\"order_id", 1),
 		"duplicate keys": strings.Replace(healthyOrder, "{\"order_id\"", "{\"order_id\":\"other\",\"order_id\"", 1),
 		"white space":    strings.Repeat("\n", 1000) + healthyOrder + strings.Repeat(" ", 1000),
-		"whole number":   amounting(`"100.00"`),
+		"whole number":   amounting(`100.00`),
+		"with exponent":  amounting(`1E+2`),
+		"as a text":      amounting(`"100"`),
+		"byte order":     "\ufeff" + healthyOrder,
 		"event sibling":  `{"event_type":"ORDER_CREATED","code":"ORDER_NOT_FOUND",` + healthyOrder[1:],
 	} {
 		t.Run(name, func(t *testing.T) {

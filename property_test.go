@@ -173,10 +173,11 @@ func (f *former) write(name string, v any) {
 
 func (f *former) number(name string, v json.Number) {
 	text := v.String()
-	if name != "conversion_rate" {
-		text += pick(f.r, "", ".0", ".00")
+	if name == "conversion_rate" {
+		f.out.WriteString(pick(f.r, text, `"`+text+`"`))
+		return
 	}
-	f.out.WriteString(pick(f.r, text, `"`+text+`"`))
+	f.out.WriteString(pick(f.r, text, text+".0", text+".00", text+"E+0", text+".0e+0", `"`+text+`"`))
 }
 
 // text writes a string, or the scalar that other documents have in its place.

@@ -1,7 +1,6 @@
 package plural_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -126,7 +125,7 @@ func TestRefundCarriedOutTwice(t *testing.T) {
 			var double *plural.DoubleRefundError
 			require.ErrorAs(t, err, &double)
 			require.Len(t, double.Refunds, 2)
-			require.False(t, errors.Is(err, plural.ErrNotApplied))
+			require.NotErrorIs(t, err, plural.ErrNotApplied)
 			require.EqualError(t, err,
 				"plural: refund order v1-p: reference refund-1 was refunded 2 times: v1-r1 of INR 4.00 v1-r2 of INR 4.00")
 		})

@@ -45,7 +45,7 @@ type Order struct {
 	IsMCCTransaction            bool             `json:"is_mcc_transaction,omitzero"`
 	IsDomesticTxnForRiskEnabled bool             `json:"is_domestic_txn_for_risk_enabled,omitzero"`
 	OrderToken                  string           `json:"order_token,omitzero"`
-	CartCouponDiscountAmount    Amount           `json:"cart_coupon_discount_amount,omitzero"`
+	CartCouponDiscountAmount    Amount           `json:"cart_coupon_discount_amount,omitzero" wire:"optional"`
 
 	raw json.RawMessage
 }
@@ -429,15 +429,16 @@ type CartDetails struct {
 	CartItems []CartItem `json:"cart_items,omitzero"`
 }
 
-// CartItem is a line of the cart. Prices are in paise.
+// CartItem is a line of the cart. Prices are in paise; nil where the document
+// has none, or one that is no whole number.
 type CartItem struct {
 	ItemID                  string   `json:"item_id,omitzero"`
 	ItemName                string   `json:"item_name,omitzero"`
 	ItemDescription         string   `json:"item_description,omitzero"`
 	ItemDetailsURL          string   `json:"item_details_url,omitzero"`
 	ItemImageURL            string   `json:"item_image_url,omitzero"`
-	ItemOriginalUnitPrice   int64    `json:"item_original_unit_price,omitzero"`
-	ItemDiscountedUnitPrice int64    `json:"item_discounted_unit_price,omitzero"`
+	ItemOriginalUnitPrice   *int64   `json:"item_original_unit_price,omitzero"`
+	ItemDiscountedUnitPrice *int64   `json:"item_discounted_unit_price,omitzero"`
 	ItemQuantity            int64    `json:"item_quantity,omitzero"`
 	ItemCurrency            Currency `json:"item_currency,omitzero"`
 }
@@ -445,7 +446,7 @@ type CartItem struct {
 // Product is a product of an EMI purchase or refund; one entry per unit.
 type Product struct {
 	ProductCode   string `json:"product_code"`
-	ProductAmount Amount `json:"product_amount,omitzero"`
+	ProductAmount Amount `json:"product_amount,omitzero" wire:"optional"`
 	ProductIMEI   string `json:"product_imei,omitzero"`
 	IMEINumber    string `json:"imei_number,omitzero"` // the other name in use for product_imei
 }
@@ -462,10 +463,10 @@ type SplitDetail struct {
 	SplitMerchantID              string    `json:"split_merchant_id,omitzero"`
 	SplitSettlementID            string    `json:"split_settlement_id,omitzero"`
 	MerchantSettlementReference  string    `json:"merchant_settlement_reference,omitzero"`
-	Amount                       Amount    `json:"amount"`
+	Amount                       Amount    `json:"amount" wire:"optional"`
 	OnHold                       *bool     `json:"on_hold,omitzero"`
 	Status                       string    `json:"status,omitzero"` // HOLD, RELEASED, CANCELLED, DO_NOT_RECOVER
-	ReleaseAmount                Amount    `json:"release_amount,omitzero"`
+	ReleaseAmount                Amount    `json:"release_amount,omitzero" wire:"optional"`
 	UpdatedAt                    Timestamp `json:"updated_at,omitzero"`
 }
 
@@ -483,8 +484,9 @@ type Timestamp struct {
 	text string // the wire's value, when it is not a time
 }
 
-// UnmarshalJSON never fails: what is not a time in RFC 3339 leaves the zero
-// time.
+// UnmarshalJSON never fails. It takes RFC 3339 and its relatives: no colon in
+// the zone, no zone (UTC), no seconds, a space for the "T". What is no time
+// leaves the zero time.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -494,16 +496,9 @@ func (t *Timestamp) UnmarshalJSON(data []byte) error {
 		text = strings.ToValidUTF8(string(data), "\uFFFD") // as encoding/json would write it
 	}
 	*t = Timestamp{}
-	for _, layout := range []string{
-		time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00",
-	} {
-		if parsed, err := time.Parse(layout, text); err == nil {
-			if parsed = parsed.UTC(); parsed.Year() < 0 || parsed.Year() > 9999 {
-				break // it could not be written again
-			}
-			t.Time = parsed
-			return nil
-		}
+	if parsed, ok := wire.ParseTime(text); ok {
+		t.Time = parsed
+		return nil
 	}
 	t.text = text
 	return nil

@@ -323,7 +323,7 @@ func TestOrderWithEveryQuirk(t *testing.T) {
 	require.Equal(t, "HOME", d.Customer.BillingAddress.AddressType)
 	require.Equal(t, "OFFICE", d.Customer.ShippingAddress.AddressType)
 	require.Equal(t, map[string]string{"shelf": "12", "gift": "true", "Box Size": "L"}, d.MerchantMetadata)
-	require.Equal(t, int64(199900), d.CartDetails.CartItems[0].ItemOriginalUnitPrice)
+	require.Equal(t, int64(199900), *d.CartDetails.CartItems[0].ItemOriginalUnitPrice)
 	require.Equal(t, "kettle_1", d.Product[0].ProductCode)
 	require.Equal(t, "356938035643809", d.Products[0].ProductIMEI)
 	require.Equal(t, "117733", d.SplitInfo.SplitDetails[0].SplitMerchantID)

@@ -627,7 +627,7 @@ func TestWebhookBodies(t *testing.T) {
 		"string":               {`"x"`, plural.ReasonJSON},
 		"null":                 {`null`, plural.ReasonJSON},
 		"form":                 {`event_type=X`, plural.ReasonJSON},
-		"byte order mark":      {"\ufeff{}", plural.ReasonJSON},
+		"byte order marks":     {"\ufeff\ufeff{}", plural.ReasonJSON},
 		"nested beyond reason": {`{"data":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, plural.ReasonJSON},
 	} {
 		t.Run(name, func(t *testing.T) {

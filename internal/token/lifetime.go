@@ -7,13 +7,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/plural-go/plural/internal/wire"
 )
 
 // DefaultLifetime is for a token whose answer does not say how long it lives.
 const DefaultLifetime = 5 * time.Minute
 
 // Lifetime says how long a token lives, counted from the start of the request
-// for it. It takes expiresAt (RFC 3339) first, then expiresIn (seconds), then
+// for it. It takes expiresAt first, then expiresIn (seconds), then
 // the exp claim if the token is a JWT; a source that gives nothing positive is
 // skipped.
 //
@@ -25,7 +27,7 @@ func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time)
 	if !serverDate.IsZero() {
 		now = serverDate.Add(time.Second)
 	}
-	if t, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(expiresAt)); err == nil {
+	if t, ok := wire.ParseTime(expiresAt); ok {
 		if d := t.Sub(now); d > 0 {
 			return d
 		}

@@ -8,6 +8,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -19,6 +20,16 @@ import (
 // levels. Orders inside of orders are kept as they came, each on its own, so
 // that this also bounds the copies.
 const MaxDepth = 32
+
+// MaxItems is how many elements a list, or members an object, may have, and
+// MaxItemsInAll how many the document. An order of a thousand payments passes;
+// what a document becomes in memory stays below 64 MiB.
+const (
+	MaxItems      = 2_000
+	MaxItemsInAll = 100_000
+)
+
+const ruleInt = "has to be a whole number"
 
 // DecodeError says which value of a document could not be used.
 type DecodeError struct {
@@ -48,10 +59,15 @@ func (e *DecodeError) under(name string) *DecodeError {
 // matched in snake_case or camelCase. A scalar of another kind is converted
 // where that loses nothing and is otherwise left out, except in fields tagged
 // `wire:"exact"`, where it is an error, and in objects and arrays, where it is
-// one too. Unknown fields and nulls are passed over. Values that implement
+// one too; a field tagged `wire:"optional"` is left out when it has such an
+// error inside. Unknown fields and nulls are passed over. Values that implement
 // [json.Unmarshaler] decode themselves.
 func Unmarshal(data []byte, dst any) error {
-	if err := Check(data); err != nil {
+	data = Document(data)
+	if err := check(data); err != nil {
+		return err
+	}
+	if err := checkItems(data); err != nil {
 		return err
 	}
 	v := reflect.ValueOf(dst)
@@ -65,13 +81,56 @@ func Unmarshal(data []byte, dst any) error {
 	return nil
 }
 
+// Document is data without the byte-order mark that some servers put before
+// it.
+func Document(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
+
 // Check says whether data is exactly one valid JSON document of a sane depth.
-func Check(data []byte) error {
+func Check(data []byte) error { return check(Document(data)) }
+
+func check(data []byte) error {
+	if depth(data) > MaxDepth {
+		return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth)}
+	}
 	if !json.Valid(data) {
 		return &DecodeError{Rule: "is not valid JSON"}
 	}
-	if depth(data) > MaxDepth {
-		return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth)}
+	return nil
+}
+
+// checkItems bounds what a document may become. An empty object of two bytes
+// can become a struct of kilobytes.
+func checkItems(data []byte) error {
+	total, level := 0, 0
+	var items [MaxDepth + 1]int
+	count := func() error {
+		items[level]++
+		total++
+		switch {
+		case items[level] > MaxItems:
+			return &DecodeError{Rule: fmt.Sprintf("has a list of more than %d elements", MaxItems)}
+		case total > MaxItemsInAll:
+			return &DecodeError{Rule: fmt.Sprintf("has more than %d elements in all", MaxItemsInAll)}
+		}
+		return nil
+	}
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			i = stringEnd(data, i) - 1
+		case '{', '[':
+			level++
+			items[level] = 0
+			if err := count(); err != nil {
+				return err
+			}
+		case '}', ']':
+			level--
+		case ',':
+			if err := count(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -80,7 +139,7 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() == 'n' {
 		s.skip()
 		if t.exact {
-			return &DecodeError{Rule: t.rule()}
+			return &DecodeError{Rule: ruleInt}
 		}
 		return nil
 	}
@@ -100,13 +159,12 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 			}
 		}
 	case kindInt:
-		text, ok := s.scalar()
-		n, whole := parseInt(text)
+		n, ok := s.integer()
 		switch {
-		case ok && whole && !v.OverflowInt(n):
+		case ok && !v.OverflowInt(n):
 			v.SetInt(n)
 		case t.exact:
-			return &DecodeError{Rule: t.rule()}
+			return &DecodeError{Rule: ruleInt}
 		}
 	case kindRaw:
 		v.SetBytes(slices.Clone(s.skip()))
@@ -131,6 +189,13 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place is in the raw document
 		s.skip()
 		return nil
+	}
+	if t.elem.kind == kindInt {
+		at := s.pos
+		if _, ok := s.integer(); !ok {
+			return nil // it can be told from 0
+		}
+		s.pos = at
 	}
 	if v.IsNil() {
 		v.Set(reflect.New(v.Type().Elem()))
@@ -159,8 +224,14 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 			s.skip()
 			continue
 		}
+		at := s.pos
 		if err := decode(s, v.Field(f.index), f.plan); err != nil {
-			return err.under(f.name)
+			if !f.loose {
+				return err.under(f.name)
+			}
+			v.Field(f.index).SetZero()
+			s.pos = at
+			s.skip()
 		}
 	}
 	return nil

@@ -31,12 +31,11 @@ type typePlan struct {
 	fields *structPlan // of a struct
 }
 
-func (t *typePlan) rule() string { return "has to be a whole number" }
-
 type fieldPlan struct {
 	name  string
 	index int
 	alias bool // another name for the field, which yields to its own
+	loose bool // a value that cannot be used is left out
 	plan  *typePlan
 }
 
@@ -90,11 +89,12 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 			continue
 		}
 		tp.exact = sf.Tag.Get("wire") == "exact"
-		f := &fieldPlan{name: name, index: i, plan: tp}
+		loose := sf.Tag.Get("wire") == "optional"
+		f := &fieldPlan{name: name, index: i, plan: tp, loose: loose}
 		p.byName[name] = f
 		for alias := range strings.SplitSeq(sf.Tag.Get("alias"), ",") {
 			if alias != "" {
-				p.byName[alias] = &fieldPlan{name: alias, index: i, alias: true, plan: tp}
+				p.byName[alias] = &fieldPlan{name: alias, index: i, alias: true, plan: tp, loose: loose}
 			}
 		}
 	}

@@ -72,6 +72,19 @@ func (s *scanner) scalar() (string, bool) {
 	}
 }
 
+// integer passes over one value and reads it as a whole number.
+func (s *scanner) integer() (int64, bool) {
+	isText := s.peek() == '"'
+	text, ok := s.scalar()
+	switch {
+	case !ok:
+		return 0, false
+	case isText:
+		return parseIntText(text)
+	}
+	return parseInt(text)
+}
+
 // members yields the quoted keys of the object at hand; the loop body consumes
 // each value.
 func (s *scanner) members() iter.Seq[[]byte] {
@@ -182,14 +195,52 @@ func parseBool(text string) (value, ok bool) {
 	return false, false
 }
 
-// parseInt takes whole numbers only; "1200.00" is one, "1200.50" and "1e3" are
-// not.
+// parseInt reads a JSON number that is whole, in any of its spellings: 1200,
+// 1200.00, 12E+2. One with a fraction is not, and neither is one that does not
+// fit.
 func parseInt(text string) (int64, bool) {
-	text = strings.TrimSpace(text)
-	if whole, fraction, ok := strings.Cut(text, "."); ok && fraction != "" && strings.Trim(fraction, "0") == "" {
-		text = whole
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
+	digits, exponent, hasExponent := strings.Cut(strings.ToLower(text), "e")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	shift := 0
+	if hasExponent {
+		n, err := strconv.Atoi(exponent)
+		if err != nil || n > maxExponent || n < -maxExponent {
+			if strings.Trim(whole+fraction, "-0") == "" {
+				return 0, whole != "" // nothing, however often
+			}
+			return 0, false
+		}
+		shift = n
+	}
+	// The number is all of the digits, with the point shift places further.
+	all, point := whole+fraction, len(whole)+shift
+	switch {
+	case point > len(all):
+		all += strings.Repeat("0", point-len(all))
+	case point < len(all):
+		cut := max(point, len(whole)-len(strings.TrimPrefix(whole, "-")))
+		if strings.Trim(all[cut:], "0") != "" {
+			return 0, false
+		}
+		all = all[:cut]
+		if all == "" || all == "-" {
+			all = "0"
+		}
+	}
+	n, err := strconv.ParseInt(all, 10, 64)
+	return n, err == nil
+}
+
+// maxExponent is more than any number that fits needs.
+const maxExponent = 64
+
+// parseIntText reads a number that came as a text. A fraction is refused, even
+// of zeros: nobody can tell whether "100.00" is of paise or of rupees.
+func parseIntText(text string) (int64, bool) {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	return n, err == nil
 }
 

@@ -1,0 +1,106 @@
+package wire_test
+
+import (
+	"encoding/json"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/internal/wire"
+)
+
+// Whole numbers are read in every spelling that JSON has, and nothing else is.
+func TestWholeNumbers(t *testing.T) {
+	t.Parallel()
+	type document struct {
+		Value int64  `json:"value" wire:"exact"`
+		Price *int64 `json:"price"`
+	}
+	for text, want := range map[string]int64{
+		`0`: 0, `-0`: 0, `12`: 12, `-12`: -12, `1E+5`: 100000, `1e2`: 100, `100000.00`: 100000, `12.0e1`: 120,
+		`1.25E2`: 125, `1.250e2`: 125, `12500e-2`: 125, `-12.0`: -12, `0.0`: 0, `0e999999999`: 0, `0.00`: 0,
+		`9223372036854775807`: 9223372036854775807, `-9223372036854775808`: -9223372036854775808,
+		`9.223372036854775807e18`: 9223372036854775807, `"12"`: 12, `" 12 "`: 12, `"-12"`: -12,
+	} {
+		var d document
+		require.NoError(t, wire.Unmarshal([]byte(`{"value":`+text+`,"price":`+text+`}`), &d), text)
+		require.Equal(t, want, d.Value, text)
+		require.Equal(t, want, *d.Price, text)
+	}
+	for _, text := range []string{
+		`1.5`, `0.1`, `-0.5`, `1e-1`, `125e-2`, `1.255e2`, `1e19`, `9223372036854775808`, `1e999999999`, `1e-999999999`,
+		`"100.00"`, `"1e5"`, `"12.5"`, `""`, `"twelve"`, `true`, `null`, `{}`, `[1]`,
+	} {
+		var d document
+		require.Error(t, wire.Unmarshal([]byte(`{"value":`+text+`}`), &d), text)
+		require.NoError(t, wire.Unmarshal([]byte(`{"value":1,"price":`+text+`}`), &d), text)
+		require.Nil(t, d.Price, "it can be told from 0: %s", text)
+	}
+}
+
+// What nobody needs does not make a document unreadable.
+func TestOptionalFieldsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	type amount struct {
+		Value int64 `json:"value" wire:"exact"`
+	}
+	type document struct {
+		Discount amount `json:"discount" wire:"optional"`
+		After    string `json:"after"`
+	}
+	for _, text := range []string{`{"value":null}`, `{"value":"x"}`, `{"value":1.5}`, `7`, `"7"`, `[1]`, `[[{"a":"]"}]]`} {
+		var d document
+		require.NoError(t, wire.Unmarshal([]byte(`{"discount":`+text+`,"after":"ok"}`), &d), text)
+		require.Equal(t, document{After: "ok"}, d, text)
+	}
+}
+
+func TestByteOrderMarkIsPassedOver(t *testing.T) {
+	t.Parallel()
+	var d struct {
+		Text string `json:"text"`
+	}
+	require.NoError(t, wire.Unmarshal([]byte("\ufeff"+`{"text":"x"}`), &d))
+	require.Equal(t, "x", d.Text)
+	require.NoError(t, wire.Check([]byte("\ufeff{}")))
+	require.Error(t, wire.Check([]byte("\ufeff\ufeff{}")))
+}
+
+// heavy is a type whose empty values are large, as orders are.
+type heavy struct {
+	Filler [2048]byte        `json:"-"`
+	Inner  []heavy           `json:"inner"`
+	Map    map[string]string `json:"map"`
+	Raw    json.RawMessage   `json:"raw"`
+}
+
+// Few bytes may not become much memory, and the error says which limit it was.
+func TestDocumentsAreBounded(t *testing.T) {
+	t.Parallel()
+	many := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
+	members := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(`,"k` + strings.Repeat("x", i%3) + string(rune('a'+i%26)) + `":""`)
+		}
+		return b.String()[1:]
+	}
+	for name, test := range map[string]struct{ document, limit string }{
+		"a list":      {`{"inner":[` + many("{}", wire.MaxItems+1) + `]}`, "a list of more than 2000 elements"},
+		"a map":       {`{"map":{` + members(wire.MaxItems+1) + `}}`, "a list of more than 2000 elements"},
+		"an unknown":  {`{"other":[` + many("{}", wire.MaxItems+1) + `]}`, "a list of more than 2000 elements"},
+		"all of them": {`{"inner":[` + many(`{"inner":[`+many("{}", 100)+`]}`, 1999) + `]}`, "more than 100000 elements in all"},
+		"deep":        {strings.Repeat(`{"inner":[`, 20) + strings.Repeat(`]}`, 20), "nests deeper than 32 levels"},
+	} {
+		var d heavy
+		require.ErrorContains(t, wire.Unmarshal([]byte(test.document), &d), test.limit, name)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var d heavy
+	require.NoError(t, wire.Unmarshal([]byte(`{"inner":[`+many("{}", wire.MaxItems)+`]}`), &d))
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
+}
