@@ -1,7 +1,10 @@
 package plural_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -118,5 +121,123 @@ func TestRejectionOverBooksThatLag(t *testing.T) {
 			return pluraltest.NoFault
 		})
 		require.NoError(t, d.agrees(t.Context(), w, c).err)
+	})
+}
+
+func TestCaptureDataAbsent(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.CaptureDataAbsent)
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.CaptureDataAbsent, 3)...)
+		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+	})
+	inBubble(t, func(t *testing.T, d *desk) {
+		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.CaptureDataAbsent)
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.CaptureDataAbsent, 40)...)
+		unknown := unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+		require.Equal(t, plural.OrderStatusPartiallyCaptured, unknown.Last.Status)
+		require.GreaterOrEqual(t, d.reads(), 4)
+		d.srv.ClearFaults()
+		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+	})
+}
+
+// A wait that the server asks for and that is too long ends the repeating, not
+// the asking. A capture entry without a reference may be ours, so that it
+// neither closes the books nor makes a conflict: its like is read until time
+// runs out.
+func TestCaptureDataWithoutAReference(t *testing.T) {
+	t.Parallel()
+	entries := func(data map[string]any, change func(payment map[string]any)) any {
+		payments, _ := data["payments"].([]any)
+		for _, p := range payments {
+			change(p.(map[string]any))
+		}
+		return data
+	}
+	nameless := func(data map[string]any) any {
+		return entries(data, func(p map[string]any) {
+			list, _ := p["capture_data"].([]any)
+			for _, c := range list {
+				delete(c.(map[string]any), "merchant_capture_reference")
+			}
+		})
+	}
+	empty := func(data map[string]any) any {
+		return entries(data, func(p map[string]any) {
+			if p["status"] == "AUTHORIZED" {
+				p["capture_data"] = []any{map[string]any{}}
+			}
+		})
+	}
+	t.Run("captured", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			for _, amount := range []int64{0, partAmount, cardAmount} {
+				w := d.ready(pluraltest.OpCapturesCreate, amount)
+				o := d.agrees(
+					t.Context(),
+					w,
+					newClient(
+						t,
+						d.srv,
+						rewriting(t, pluraltest.OpCapturesCreate, nameless),
+						rewriting(t, pluraltest.OpOrdersGet, nameless),
+					),
+				)
+				requireUnknown(t, o.err)
+				require.ErrorContains(t, o.err, "the order does not say under which reference all of it was captured")
+				require.Equal(t, 1, w.touches(d.srv))
+			}
+		})
+	})
+	t.Run("not captured yet", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+			d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
+			requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, empty))).err)
+		})
+	})
+}
+
+// The same reference with another amount is a conflict, and the error says so.
+func TestReferenceUsedForAnotherAmount(t *testing.T) {
+	t.Parallel()
+	captured := strings.Replace(
+		string(payload(t, "capture_response_partially_captured.json")),
+		`"PARTIALLY_CAPTURED"`,
+		`"PROCESSED"`,
+		1,
+	)
+	var o plural.Order
+	require.NoError(t, o.UnmarshalJSON(dataOf(t, []byte(captured))))
+	synctest.Test(t, func(t *testing.T) {
+		dated := true
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+			resp := answer(http.StatusOK, captured)
+			if dated {
+				resp.Header.Set("Date", o.Payments[0].CaptureData[0].CreatedAt.Add(time.Hour).UTC().Format(http.TimeFormat))
+			}
+			return resp, nil
+		})
+		capture := func() error {
+			_, err := client.Captures.Create(t.Context(), o.OrderID, &plural.CaptureRequest{
+				MerchantCaptureReference: o.Payments[0].CaptureData[0].MerchantCaptureReference, CaptureAmount: plural.INR(100),
+			})
+			return err
+		}
+		err := capture()
+		requireIsOnly(t, err, "reused", "not applied")
+		var state *plural.StateError
+		require.ErrorAs(t, err, &state)
+		require.Equal(t, o.OrderID, state.Order.OrderID)
+
+		// Without a sign that the entry is older, it may be this very call's, with an
+		// amount that was rounded or discounted.
+		dated = false
+		requireIsOnly(t, capture(), "unknown")
 	})
 }

@@ -133,7 +133,7 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 
 // sale is one order and what becomes of it.
 func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	id, err := srv.AddOrder(
 		pluraltest.OrderSpec{Reference: reference, Amount: pluraltest.Amount{Value: 5000, Currency: "INR"}, PreAuth: true},

@@ -54,14 +54,13 @@ func FuzzErrorBody(f *testing.F) {
 	f.Add(200, "text/html", payload(f, "error_firewall.html"))
 	f.Add(504, "", []byte{})
 	f.Add(200, "application/json", payload(f, "cancel_response.json"))
-	var answer *http.Response
-	client := newPeerClient(f, func(*http.Request) (*http.Response, error) { return answer, nil })
+	var next *http.Response
+	client := newPeerClient(f, func(*http.Request) (*http.Response, error) { return next, nil })
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
 		if status < 200 || status > 599 || status == http.StatusUnauthorized {
 			return
 		}
-		answer = jsonAnswer(status, body)
-		answer.Header.Set("Content-Type", contentType)
+		next = answer(status, body, "Content-Type", contentType)
 		_, err := client.Orders.Get(t.Context(), "v1-1-aa-b")
 		if err == nil {
 			require.True(t, json.Valid(body))
@@ -100,10 +99,10 @@ func FuzzTokenAnswer(f *testing.F) {
 		var authorization string
 		client := newClientOver(t, func(r *http.Request) (*http.Response, error) {
 			if isTokenRequest(r) {
-				return jsonAnswer(status, body), nil
+				return answer(status, body), nil
 			}
 			authorization = r.Header.Get("Authorization")
-			return jsonAnswer(http.StatusNotFound, nil), nil
+			return answer(http.StatusNotFound, ""), nil
 		})
 		err := client.Warm(t.Context())
 		_, getErr := client.Orders.Get(t.Context(), "v1-1-aa-b")

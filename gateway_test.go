@@ -1,13 +1,10 @@
 package plural_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -132,33 +129,6 @@ func (g *gateway) apiCalls() []sent {
 	return slices.Clone(g.calls)
 }
 
-// answer makes a response; headers are pairs of name and value.
-func answer(status int, body string, headers ...string) *http.Response {
-	h := http.Header{"Content-Type": {"application/json"}}
-	for i := 0; i < len(headers); i += 2 {
-		h.Set(headers[i], headers[i+1])
-	}
-	return &http.Response{
-		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: h,
-		Body: io.NopCloser(bytes.NewReader([]byte(body))), ContentLength: int64(len(body)),
-	}
-}
-
-// answers answers with each status in turn, and then with the last; the bodies
-// are empty objects.
-func answers(statuses ...int) func(sent) (*http.Response, error) {
-	var mu sync.Mutex
-	return func(sent) (*http.Response, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		status := statuses[0]
-		if len(statuses) > 1 {
-			statuses = statuses[1:]
-		}
-		return answer(status, `{}`), nil
-	}
-}
-
 func gatewayCredentials() plural.Credentials {
 	return plural.Credentials{ClientID: gatewayClientID, ClientSecret: gatewayClientSecret}
 }
@@ -172,21 +142,3 @@ func (g *gateway) client(t *testing.T, opts ...plural.Option) *plural.Client {
 	require.NoError(t, err)
 	return c
 }
-
-// pass lets time pass, on the bubble's clock.
-func pass(d time.Duration) { <-time.After(d) }
-
-// transportFunc is a transport.
-type transportFunc func(*http.Request) (*http.Response, error)
-
-func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func mustURL(t *testing.T, text string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(text)
-	require.NoError(t, err)
-	return u
-}
-
-// quietLog is for servers whose complaints are expected.
-func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }

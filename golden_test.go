@@ -1,13 +1,10 @@
 package plural_test
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,49 +16,6 @@ import (
 
 	"github.com/plural-go/plural"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files of the requests")
-
-// peerFunc is Plural, as a function.
-type peerFunc func(*http.Request) (*http.Response, error)
-
-func (f peerFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func jsonAnswer(status int, body []byte) *http.Response {
-	return &http.Response{
-		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)),
-		Body: io.NopCloser(bytes.NewReader(body)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-}
-
-func isTokenRequest(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/api/auth/v1/token") }
-
-// newClientOver makes a client whose requests, those for tokens included, are
-// answered by peer. It does not repeat.
-func newClientOver(tb testing.TB, peer peerFunc, opts ...plural.Option) *plural.Client {
-	tb.Helper()
-	all := append([]plural.Option{
-		plural.WithHTTPClient(&http.Client{Transport: peer}), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
-	}, opts...)
-	client, err := plural.NewClient(plural.Credentials{ClientID: "own-client", ClientSecret: "own-secret"}, all...)
-	require.NoError(tb, err)
-	return client
-}
-
-// newPeerClient is newClientOver with a token for all.
-func newPeerClient(tb testing.TB, peer peerFunc, opts ...plural.Option) *plural.Client {
-	tb.Helper()
-	return newClientOver(tb, func(r *http.Request) (*http.Response, error) {
-		if isTokenRequest(r) {
-			return jsonAnswer(http.StatusOK, []byte(`{"access_token":"own-token","expires_in":3600}`)), nil
-		}
-		return peer(r)
-	}, opts...)
-}
-
-func minimalOrder() *plural.CreateOrderRequest {
-	return &plural.CreateOrderRequest{MerchantOrderReference: "own-order-1", OrderAmount: plural.INR(149950)}
-}
 
 func fullOrder() *plural.CreateOrderRequest {
 	allowed := true
@@ -264,12 +218,12 @@ func TestRequestsAreGolden(t *testing.T) {
 				client := newClientOver(t, func(r *http.Request) (*http.Response, error) {
 					if !isTokenRequest(r) {
 						record(r)
-						return jsonAnswer(http.StatusUnprocessableEntity, []byte(`{"code":"CARD_LOST"}`)), nil
+						return answer(http.StatusUnprocessableEntity, `{"code":"CARD_LOST"}`), nil
 					}
 					if name == "token" {
 						record(r)
 					}
-					return jsonAnswer(http.StatusOK, []byte(`{"access_token":"own-token","expires_in":3600}`)), nil
+					return answer(http.StatusOK, `{"access_token":"own-token","expires_in":3600}`), nil
 				})
 				send(t, client)
 				requireGolden(t, filepath.Join("testdata", "golden", name+".txt"), written)
@@ -311,16 +265,3 @@ func textOf(t *testing.T, r *http.Request) string {
 	fmt.Fprintf(&b, "\n%s\n", body)
 	return b.String()
 }
-
-func requireGolden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
-		require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err, "go test -run Golden -update writes it")
-	require.Equal(t, string(want), got)
-}
-
-func price(paise int64) *int64 { return &paise }

@@ -427,8 +427,8 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}
 	client, err := plural.NewClient(
 		creds,
-		plural.WithHTTPClient(&http.Client{Transport: peerFunc(func(*http.Request) (*http.Response, error) {
-			return jsonAnswer(http.StatusOK, []byte(`{"access_token":"<s.3cret3>","expires_in":3600}`)), nil
+		plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(*http.Request) (*http.Response, error) {
+			return answer(http.StatusOK, `{"access_token":"<s.3cret3>","expires_in":3600}`), nil
 		})}),
 	)
 	require.NoError(t, err)

@@ -131,3 +131,237 @@ func TestRefundCarriedOutTwice(t *testing.T) {
 		})
 	}
 }
+
+// A refund that the bank has yet to carry out is accepted, which is what was
+// asked for.
+func TestPendingRefundIsAccepted(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]pluraltest.Fault{
+		"answered": {pluraltest.PendingThenFailed.After(72 * time.Hour)},
+		"lost":     {{Name: "lost", Effect: pluraltest.ApplyPending, Answer: pluraltest.AnswerReset, Delay: 72 * time.Hour}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+				d.srv.Inject(pluraltest.On(w.op), faults...)
+				start := time.Now()
+				o := d.agrees(t.Context(), w, newClient(t, d.srv))
+				require.NoError(t, o.err)
+				require.Equal(t, plural.OrderStatusPending, o.order.Status)
+				require.LessOrEqual(t, time.Since(start), time.Second)
+			})
+		})
+	}
+}
+
+func TestParentOrderIDAbsent(t *testing.T) {
+	t.Parallel()
+	absent := []pluraltest.Fault{
+		pluraltest.ParentAbsent,
+		pluraltest.ParentAbsent,
+		pluraltest.ParentAbsent,
+		pluraltest.ParentAbsent,
+	}
+	t.Run("in the answer", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			d.srv.Inject(pluraltest.On(w.op), pluraltest.ParentAbsent)
+			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+			require.Equal(t, 1, w.touches(d.srv))
+		})
+	})
+	t.Run("everywhere but in the parent", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			d.srv.Inject(pluraltest.On(w.op), absent...)
+			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), absent...)
+			o := d.agrees(t.Context(), w, newClient(t, d.srv))
+			require.NoError(t, o.err)
+			require.NotEmpty(t, o.order.RawJSON())
+			require.Equal(t, 1, d.reads()-len(d.srv.RequestsTo(pluraltest.OpOrdersGetByReference)))
+		})
+	})
+	t.Run("of another order's refund", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			c := newClient(t, d.srv)
+			require.NoError(t, d.agrees(t.Context(), d.ready(pluraltest.OpRefundsCreate, partAmount), c).err)
+			other := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			d.srv.Inject(pluraltest.On(other.op), pluraltest.ResetBeforeApply)
+			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.ParentAbsent, 100)...)
+			requireUnknown(t, d.agrees(t.Context(), other, c).err)
+			d.srv.ClearFaults()
+			requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
+		})
+	})
+	t.Run("by reference not found, in the parent", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
+			d.srv.Inject(
+				pluraltest.On(pluraltest.OpOrdersGetByReference),
+				pluraltest.StatusFault(422, "ORDER_NOT_FOUND", pluraltest.ApplyNow),
+			)
+			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+			require.Equal(t, 1, w.touches(d.srv))
+		})
+	})
+}
+
+// The older answer to a refund is the parent with the refund inside, under
+// other names.
+func TestLegacyRefundShape(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		legacy := rewriting(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
+			return map[string]any{
+				"order_id": w.orderID, "merchant_order_reference": "order-0", "type": "CHARGE", "status": "PARTIALLY_REFUNDED",
+				"order_amount": map[string]any{"value": wholeAmount, "currency": "INR"},
+				"refunds": []any{map[string]any{
+					"merchant_refund_reference": w.reference, "refund_id": data["order_id"], "status": data["status"],
+					"merchant_id": data["merchant_id"], "refund_amount": data["order_amount"], "created_at": data["created_at"],
+				}},
+			}
+		})
+		o := d.agrees(t.Context(), w, newClient(t, d.srv, legacy))
+		require.NoError(t, o.err)
+		require.Zero(t, d.reads(), "the answer tells it all")
+	})
+	t.Run("without the order's own fields", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, d *desk) {
+			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			legacy := rewriting(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
+				return map[string]any{"refunds": []any{
+					map[string]any{
+						"merchant_refund_reference": w.reference,
+						"refund_id":                 data["order_id"],
+						"status":                    data["status"],
+						"refund_amount":             data["order_amount"],
+					},
+				}}
+			})
+			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv, legacy)).err)
+			require.Equal(t, 1, w.touches(d.srv))
+		})
+	})
+}
+
+// What stands under the reference may be an order, or an earlier refund that
+// FAILED. The parent knows of a refund that was carried out.
+func TestRefundThatOnlyItsParentShows(t *testing.T) {
+	t.Parallel()
+	refund := func(id, reference, status string) string {
+		return `{"order_id":"` + id + `","type":"REFUND","parent_order_id":"v1-p","status":"` + status + `","merchant_order_reference":"` + reference + `",` +
+			`"order_amount":{"value":400,"currency":"INR"}}`
+	}
+	order := func(refunds ...string) string {
+		return `{"order_id":"v1-p","type":"CHARGE","status":"PARTIALLY_REFUNDED","merchant_order_reference":"order-1","order_amount":{"value":1000,"currency":"INR"},` +
+			`"refunds":[` + strings.Join(
+			refunds,
+			",",
+		) + `]}`
+	}
+	tests := map[string]struct {
+		reference           string
+		byReference, parent string
+		want                string // the refund's id; "": ruled out
+		is                  error
+	}{
+		"an earlier one FAILED": {
+			"refund-1",
+			refund("v1-r1", "refund-1", "FAILED"),
+			order(refund("v1-r1", "refund-1", "FAILED"), refund("v1-r2", "refund-1", "PROCESSED")),
+			"v1-r2",
+			nil,
+		},
+		"the order's own reference": {"order-1", order(), order(refund("v1-r1", "order-1", "PROCESSED")), "v1-r1", nil},
+		"both FAILED": {
+			"refund-1",
+			refund("v1-r1", "refund-1", "FAILED"),
+			order(refund("v1-r1", "refund-1", "FAILED")),
+			"",
+			plural.ErrOutcomeUnknown, // it may be older than the answer that was lost
+		},
+		"the parent has none": {
+			"refund-1",
+			refund("v1-r1", "refund-1", "FAILED"),
+			order(),
+			"",
+			plural.ErrOutcomeUnknown,
+		},
+		"an order's, and no refund": {"order-1", order(), order(), "", plural.ErrOutcomeUnknown},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{api: func(s sent) (*http.Response, error) {
+					switch {
+					case s.Method == http.MethodPost:
+						return nil, io.ErrUnexpectedEOF // the answer is lost
+					case strings.Contains(s.URL.Path, "/reference/"):
+						return answer(200, `{"data":`+test.byReference+`}`), nil
+					}
+					return answer(200, `{"data":`+test.parent+`}`), nil
+				}}
+				o, err := g.client(
+					t,
+				).Refunds.Create(
+					t.Context(),
+					"v1-p",
+					&plural.RefundRequest{MerchantOrderReference: test.reference, OrderAmount: plural.INR(400)},
+				)
+				if test.want == "" {
+					require.ErrorIs(t, err, test.is)
+					require.NotErrorIs(t, err, plural.ErrNotApplied)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, test.want, o.OrderID)
+			})
+		})
+	}
+}
+
+func TestRefundLookups(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		c, ctx := newClient(t, d.srv), t.Context()
+		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		refund := d.agrees(ctx, w, c).order
+		byID, err := c.Refunds.Get(ctx, refund.OrderID)
+		require.NoError(t, err)
+		require.Equal(t, refund.RawJSON(), byID.RawJSON())
+		byReference, err := c.Refunds.GetByReference(ctx, w.reference)
+		require.NoError(t, err)
+		require.Equal(t, refund.RawJSON(), byReference.RawJSON())
+
+		_, err = c.Refunds.Get(ctx, w.orderID)
+		charge := stateError(t, err, plural.ErrReferenceReused)
+		require.Equal(t, w.orderID, charge.Order.OrderID)
+		_, err = c.Refunds.GetByReference(ctx, "never")
+		require.ErrorIs(t, err, plural.ErrNotFound)
+	})
+}
+
+// A refund that is answered in the older shape, inside of its order, is the
+// refund.
+func TestRefundAnsweredInTheOlderShape(t *testing.T) {
+	t.Parallel()
+	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+		return answer(http.StatusOK, payload(t, "refund_response_older_shape.json")), nil
+	})
+	refund, err := client.Refunds.Create(t.Context(), "v1-515151515151-aa-O1dprt",
+		&plural.RefundRequest{MerchantOrderReference: "own-old-refund-1", OrderAmount: plural.INR(8800)})
+	require.NoError(t, err)
+	require.Equal(t, "v1-525252525252-aa-O1drfd", refund.OrderID)
+	require.Equal(t, "v1-515151515151-aa-O1dprt", refund.ParentOrderID)
+	require.Equal(t, plural.OrderTypeRefund, refund.Type)
+	require.Equal(t, plural.INR(8800), refund.OrderAmount)
+}

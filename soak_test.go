@@ -33,10 +33,13 @@ func soakSeed(t *testing.T) uint64 {
 }
 
 // soakSize is how many writes a soak makes; a tenth of them without
-// PLURAL_SOAK=full (`make soak`).
+// PLURAL_SOAK=full (`make soak`), a twentieth under the race detector.
 func soakSize(full int) int {
-	if isFullSoak() {
+	switch {
+	case isFullSoak():
 		return full
+	case raceDetector:
+		return full / 20
 	}
 	return full / 10
 }
@@ -51,10 +54,11 @@ const (
 // soak is a crowd of merchants' workers, each of them capturing, cancelling and
 // refunding, some of them twice or against each other.
 type soak struct {
-	srv     *pluraltest.Server
-	client  *plural.Client
-	opts    []plural.CallOption
-	rivalry bool // some calls are made twice at once, some orders are captured and cancelled at once
+	srv      *pluraltest.Server
+	client   *plural.Client
+	opts     []plural.CallOption
+	patience time.Duration // that a call has; 0: for ever
+	rivalry  bool          // some calls are made twice at once, some orders are captured and cancelled at once
 }
 
 // soaked is a write of a soak.
@@ -121,7 +125,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	for range soakWorkers {
 		workers.Go(func() {
 			for w := range queue {
-				w.order, w.err = w.run(ctx, s.client, s.opts...)
+				w.order, w.err = s.call(ctx, w)
 				if what := s.complaint(w, w.contradictsLater(s.srv)); what != "" {
 					mu.Lock()
 					wrong = append(wrong, what)
@@ -143,6 +147,16 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// call makes a write, in the time there is for one.
+func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
+	if s.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.patience)
+		defer cancel()
+	}
+	return w.run(ctx, s.client, s.opts...)
 }
 
 // complaint lets a call of several that are the same say that it did not get
@@ -291,7 +305,7 @@ func TestSoakOverTCP(t *testing.T) {
 				plural.WithBaseURL(srv.URL), plural.WithHTTPClient(srv.Client()), plural.WithAttemptTimeout(500*time.Millisecond),
 				plural.WithRetry(plural.RetryPolicy{MaxAttempts: 6, MinDelay: time.Millisecond, MaxDelay: 20 * time.Millisecond}))
 			require.NoError(t, err)
-			s := &soak{srv: srv, client: c, rivalry: true}
+			s := &soak{srv: srv, client: c, rivalry: true, patience: time.Second}
 			writes := s.plan(t, soakSize(3_000), rand.New(rand.NewPCG(seed, 0)))
 			wrong := s.run(t.Context(), writes)
 			t.Logf("%v; %d requests, %d faults", count(writes), len(srv.Requests()), len(srv.FaultLog()))

@@ -1,8 +1,18 @@
 package plural_test
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,4 +60,202 @@ func TestTokenRequestCannotBeRepeated(t *testing.T) {
 	g := &gateway{}
 	require.NoError(t, g.client(t).Warm(t.Context()))
 	require.Nil(t, g.tokens[0].GetBody)
+}
+
+// What was certainly not sent may be sent again, be it a write.
+func TestWriteThatWasNotSentIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		var dials atomic.Int64
+		dead := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			dials.Add(1)
+			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		}}
+		c := g.client(
+			t,
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == somePath && dials.Load() < 2 {
+					return dead.RoundTrip(r)
+				}
+				return g.RoundTrip(r)
+			})}),
+		)
+		require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil))
+		require.EqualValues(t, 2, dials.Load())
+		require.Len(t, g.apiCalls(), 1)
+		require.Equal(t, `{"a":1}`, g.apiCalls()[0].body)
+
+		dials.Store(-10)
+		err := c.Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.EqualValues(t, -6, dials.Load())
+	})
+}
+
+func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		end := make(chan struct{})
+		defer close(end)
+		hanging := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			<-end // net/http dials on when the request has ended
+			return nil, syscall.ETIMEDOUT
+		}}
+		tries := 0
+		c := g.client(
+			t,
+			plural.WithAttemptTimeout(time.Second),
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == somePath {
+					if tries++; tries == 1 {
+						return hanging.RoundTrip(r)
+					}
+				}
+				return g.RoundTrip(r)
+			})}),
+		)
+		require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil))
+		require.Equal(t, 2, tries)
+	})
+}
+
+func TestTLSFailureOfAWriteIsRepeated(t *testing.T) {
+	t.Parallel()
+	var handshakes atomic.Int64
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = quietLog()
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			handshakes.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	g := &gateway{}
+	distrusting := &http.Transport{}
+	defer distrusting.CloseIdleConnections()
+	c, err := plural.NewClient(
+		gatewayCredentials(),
+		plural.WithBaseURL(server.URL),
+		plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}),
+		plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == somePath {
+				return distrusting.RoundTrip(r)
+			}
+			return g.RoundTrip(r)
+		})}),
+	)
+	require.NoError(t, err)
+	err = c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil)
+	require.ErrorContains(t, err, "certificate")
+	require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+	require.EqualValues(t, 4, handshakes.Load())
+}
+
+func TestTransportWithoutTraceIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{untraced: true, api: func(sent) (*http.Response, error) { return nil, syscall.ECONNREFUSED }}
+		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown, "it may have been sent for all we know")
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		require.Len(t, g.apiCalls(), 1)
+	})
+}
+
+// The peer accepts the connection and then nothing more: the request sits in a
+// buffer somewhere.
+func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		var peers []net.Conn
+		deaf := &http.Transport{DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			peers = append(peers, theirs)
+			return ours, nil
+		}}
+		defer deaf.CloseIdleConnections()
+		c := g.client(
+			t,
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == somePath {
+					return deaf.RoundTrip(r)
+				}
+				return g.RoundTrip(r)
+			})}),
+		)
+		err := c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"a": strings.Repeat("x", 10_000)}, nil)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.Len(t, peers, 1)
+		require.NoError(t, peers[0].Close())
+	})
+}
+
+// The same by what the transport has reported alone: it had a connection, and
+// whether a byte went out on it nobody knows.
+func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		c := g.client(
+			t,
+			plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path != somePath {
+					return g.RoundTrip(r)
+				}
+				trace := httptrace.ContextClientTrace(r.Context())
+				trace.GetConn("example.com:443")
+				trace.GotConn(httptrace.GotConnInfo{})
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})}),
+		)
+		require.ErrorIs(
+			t,
+			c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil),
+			plural.ErrOutcomeUnknown,
+		)
+	})
+}
+
+func TestTransportThatGivesNothing(t *testing.T) {
+	t.Parallel()
+	tests := map[string]*http.Response{"no answer": nil, "an answer without a body": {StatusCode: http.StatusUnauthorized}}
+	for name, resp := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{api: func(sent) (*http.Response, error) { return resp, nil }}
+				err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, nil)
+				require.Equal(t, resp == nil, errors.Is(err, plural.ErrOutcomeUnknown), "%v", err)
+				require.Equal(t, resp != nil, errors.Is(err, plural.ErrUnauthorized), "%v", err)
+			})
+		})
+	}
+}
+
+// The context ends in middleware that does not look at it: what never reached
+// the transport was not sent, and net/http is not asked to say so.
+func TestContextThatEndsBeforeTheTransport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		c := g.client(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return transportFunc(func(r *http.Request) (*http.Response, error) {
+				pass(time.Second)
+				return next.RoundTrip(r)
+			})
+		}))
+		require.NoError(t, c.Warm(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err := c.Cancels.Create(ctx, "v1-1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.Empty(t, g.apiCalls())
+	})
 }

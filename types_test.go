@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,38 +20,6 @@ import (
 
 	"github.com/plural-go/plural"
 )
-
-// payload reads a file of testdata/payloads.
-func payload(tb testing.TB, name string) []byte {
-	tb.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "payloads", name))
-	require.NoError(tb, err)
-	return data
-}
-
-// payloadsLike names the files of testdata/payloads that match one of the
-// patterns.
-func payloadsLike(tb testing.TB, patterns ...string) []string {
-	tb.Helper()
-	var names []string
-	for _, pattern := range patterns {
-		paths, err := filepath.Glob(filepath.Join("testdata", "payloads", pattern))
-		require.NoError(tb, err)
-		require.NotEmpty(tb, paths, pattern)
-		for _, path := range paths {
-			names = append(names, filepath.Base(path))
-		}
-	}
-	return names
-}
-
-// dataOf is the text of a document's "data".
-func dataOf(tb testing.TB, document []byte) json.RawMessage {
-	tb.Helper()
-	var envelope struct{ Data json.RawMessage }
-	require.NoError(tb, json.Unmarshal(document, &envelope))
-	return envelope.Data
-}
 
 // verifiedEvent signs a webhook body and has it verified.
 func verifiedEvent(tb testing.TB, body []byte) *plural.Event {
@@ -117,7 +83,7 @@ func readThroughClient(t *testing.T, document []byte) *plural.Order {
 	require.NoError(t, json.Unmarshal(document, &ids))
 	client := newPeerClient(
 		t,
-		func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, document), nil },
+		func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, document), nil },
 	)
 	order, err := client.Orders.Get(t.Context(), ids.Data.ID)
 	require.NoError(t, err)
@@ -265,7 +231,7 @@ func TestCheckoutPayloadsLoseNothing(t *testing.T) {
 				t.Parallel()
 				client := newPeerClient(
 					t,
-					func(*http.Request) (*http.Response, error) { return jsonAnswer(http.StatusOK, document), nil },
+					func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, document), nil },
 				)
 				created, err := client.Orders.Create(t.Context(), minimalOrder())
 				require.NoError(t, err)
@@ -287,10 +253,10 @@ func TestTokenPayloads(t *testing.T) {
 			var authorization string
 			client := newClientOver(t, func(r *http.Request) (*http.Response, error) {
 				if isTokenRequest(r) {
-					return jsonAnswer(http.StatusOK, payload(t, name)), nil
+					return answer(http.StatusOK, payload(t, name)), nil
 				}
 				authorization = r.Header.Get("Authorization")
-				return jsonAnswer(http.StatusOK, payload(t, "cancel_response.json")), nil
+				return answer(http.StatusOK, payload(t, "cancel_response.json")), nil
 			})
 			_, _ = client.Orders.Get(t.Context(), "v1-1-aa-b")
 			require.Equal(t, "Bearer "+want.Token, authorization)

@@ -58,7 +58,7 @@ func requireChecked(t *testing.T, err error, fields ...string) {
 func refusing(t *testing.T) *plural.Client {
 	t.Helper()
 	return newPeerClient(t, func(*http.Request) (*http.Response, error) {
-		return jsonAnswer(http.StatusUnauthorized, nil), nil
+		return answer(http.StatusUnauthorized, ""), nil
 	})
 }
 
@@ -576,7 +576,7 @@ func TestPathSegments(t *testing.T) {
 				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 					path = r.URL.Path
 					require.Equal(t, strings.Count(r.URL.Path, "/"), strings.Count(r.URL.EscapedPath(), "/"))
-					return jsonAnswer(http.StatusUnauthorized, nil), nil
+					return answer(http.StatusUnauthorized, ""), nil
 				})
 				requireChecked(t, call(client, id))
 				require.Contains(t, path, "/"+id)

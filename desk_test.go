@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
+	"strconv"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,17 +26,6 @@ const (
 
 func paise(value int64) pluraltest.Amount {
 	return pluraltest.Amount{Value: value, Currency: "INR"}
-}
-
-// newClient makes a client of srv, in memory.
-func newClient(tb testing.TB, srv *pluraltest.Server, opts ...plural.Option) *plural.Client {
-	tb.Helper()
-	opts = append([]plural.Option{
-		plural.WithBaseURL(srv.URL), plural.WithHTTPClient(&http.Client{Transport: srv.Transport()}),
-	}, opts...)
-	c, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, opts...)
-	require.NoError(tb, err)
-	return c
 }
 
 // write is a call that moves money.
@@ -313,4 +303,76 @@ func startingStates(op string) []startingState {
 		states[i].telling = slices.Contains(telling[op], states[i].name)
 	}
 	return states
+}
+
+// inBubble runs a test on a server of its own, on a clock of its own.
+func inBubble(t *testing.T, test func(t *testing.T, d *desk), opts ...pluraltest.Option) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New(opts...)
+		t.Cleanup(srv.Close)
+		d := &desk{t: t, srv: srv}
+		test(t, d)
+		srv.Flush()
+		require.Len(t, srv.Doubles(), d.doubles, "%q", srv.Doubles())
+	})
+}
+
+// ready makes the write that moves money from an order that allows it.
+func (d *desk) ready(op string, amount int64) write {
+	d.t.Helper()
+	w := write{op: op, orderID: d.order("order-"+strconv.Itoa(len(d.srv.Orders())), true), amount: amount}
+	d.pay(w.orderID, pluraltest.Approve)
+	switch op {
+	case pluraltest.OpCapturesCreate:
+		w.reference = "capture-1"
+	case pluraltest.OpRefundsCreate:
+		w.reference = "refund-1"
+		d.capture(w.orderID, "someone", 0)
+	}
+	return w
+}
+
+// each runs a test for each of the writes.
+func each(t *testing.T, test func(t *testing.T, d *desk, w write), opts ...pluraltest.Option) {
+	t.Helper()
+	for _, w := range []write{
+		{op: pluraltest.OpCapturesCreate},
+		{op: pluraltest.OpCapturesCreate, amount: partAmount},
+		{op: pluraltest.OpCancelsCreate},
+		{op: pluraltest.OpRefundsCreate, amount: wholeAmount},
+		{op: pluraltest.OpRefundsCreate, amount: partAmount},
+	} {
+		t.Run(fmt.Sprintf("%s %d", w.op, w.amount), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, d *desk) { test(t, d, d.ready(w.op, w.amount)) }, opts...)
+		})
+	}
+}
+
+// agrees makes the call and holds its answer against the books.
+func (d *desk) agrees(ctx context.Context, w write, c *plural.Client, opts ...plural.CallOption) outcome {
+	d.t.Helper()
+	o := outcome{write: w}
+	o.order, o.err = w.run(ctx, c, opts...)
+	require.Empty(d.t, o.contradicts(d.srv))
+	return o
+}
+
+func (d *desk) reads() int {
+	return len(d.srv.RequestsTo(pluraltest.OpOrdersGet)) + len(d.srv.RequestsTo(pluraltest.OpOrdersGetByReference))
+}
+
+func repeated(f pluraltest.Fault, times int) []pluraltest.Fault {
+	var list []pluraltest.Fault
+	for range times {
+		list = append(list, f)
+	}
+	return list
+}
+
+func amountFor(op string) int64 {
+	if op == pluraltest.OpCancelsCreate {
+		return 0
+	}
+	return partAmount
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package plural_test
+
+const raceDetector = false

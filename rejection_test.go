@@ -1,0 +1,285 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func TestRejections(t *testing.T) {
+	t.Parallel()
+	const (
+		ofState   = iota // open books contradict it
+		ofRequest        // open books confirm it
+		ofNeither
+	)
+	for code, kind := range map[string]int{
+		"OPERATION_NOT_ALLOWED":  ofState,
+		"ORDER_CANCELLED":        ofState,
+		"DUPLICATE_REQUEST":      ofState,
+		"PAYMENT_PENDING":        ofState,
+		"PAYMENT_NOT_AUTHORIZED": ofState,
+		"PAYMENT_EXPIRED":        ofState,
+		"AMOUNT_LIMIT_EXCEEDED":  ofRequest,
+		"INVALID_REQUEST":        ofRequest,
+		"RISK_CHECK_FAILED":      ofRequest,
+		"PAYMENT_DECLINED":       ofRequest,
+		"INVALID_USER_ACCOUNT":   ofRequest,
+		"PAYMENT_RATE_LIMIT":     ofNeither,
+		"ORDER_NOT_FOUND":        ofNeither,
+		"NEVER_HEARD_OF":         ofNeither,
+		"":                       ofNeither,
+	} {
+		for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate} {
+			t.Run(code+"/"+op, func(t *testing.T) {
+				t.Parallel()
+				t.Run("over open books", func(t *testing.T) {
+					inBubble(t, func(t *testing.T, d *desk) {
+						w := d.ready(op, amountFor(op))
+						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
+						began := time.Now()
+						o := d.agrees(t.Context(), w, newClient(t, d.srv))
+						if kind == ofState {
+							requireUnknown(t, o.err)
+						} else {
+							rejection(t, o.err, plural.ErrorCode(code))
+						}
+						require.Equal(t, kind == ofRequest, errors.Is(o.err, plural.ErrNotApplied))
+						require.Equal(t, 1, w.touches(d.srv))
+						require.GreaterOrEqual(t, len(d.srv.RequestsTo(pluraltest.OpOrdersGet)), 4)
+						require.GreaterOrEqual(t, time.Since(began), 3*time.Second, "replicas lag")
+					})
+				})
+				t.Run("after an ambiguous try", func(t *testing.T) {
+					inBubble(t, func(t *testing.T, d *desk) {
+						w := d.ready(op, amountFor(op))
+						d.srv.Inject(pluraltest.On(op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)},
+							repeated(pluraltest.StatusFault(422, code, pluraltest.ApplyNever), 3)...)...)
+						o := d.agrees(t.Context(), w, newClient(t, d.srv))
+						requireUnknown(t, o.err)
+						d.srv.Flush()
+						require.Equal(t, 1, w.effects(d.srv))
+					})
+				})
+				t.Run("caused by an earlier life", func(t *testing.T) {
+					inBubble(t, func(t *testing.T, d *desk) {
+						w := d.ready(op, amountFor(op))
+						d.srv.Inject(pluraltest.On(op), pluraltest.NoFault, pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
+						c := newClient(t, d.srv)
+						require.NoError(t, d.agrees(t.Context(), w, c).err)
+						// The books are behind at first.
+						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.StaleRead, 3)...)
+						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.StaleRead, 3)...)
+						require.NoError(t, d.agrees(t.Context(), w, c).err)
+					})
+				})
+				t.Run("with one attempt", func(t *testing.T) {
+					inBubble(t, func(t *testing.T, d *desk) {
+						w := d.ready(op, amountFor(op))
+						d.srv.Inject(pluraltest.On(op), pluraltest.NoFault, pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
+						c := newClient(t, d.srv, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
+						require.NoError(t, d.agrees(t.Context(), w, c).err)
+						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.StaleRead, 3)...)
+						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.StaleRead, 3)...)
+						require.NoError(t, d.agrees(t.Context(), w, c).err)
+					})
+				})
+				t.Run("with a server that does not answer", func(t *testing.T) {
+					inBubble(t, func(t *testing.T, d *desk) {
+						w := d.ready(op, amountFor(op))
+						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
+						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
+						requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+					})
+				})
+				t.Run("with too little time", func(t *testing.T) {
+					inBubble(t, func(t *testing.T, d *desk) {
+						w := d.ready(op, amountFor(op))
+						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+						defer cancel()
+						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
+						d.srv.Inject(
+							pluraltest.On(pluraltest.OpOrdersGet),
+							pluraltest.NoFault,
+							pluraltest.SlowHeaders.After(4900*time.Millisecond),
+							pluraltest.HangBeforeApply,
+						)
+						requireUnknown(t, d.agrees(ctx, w, newClient(t, d.srv)).err)
+						d.srv.ClearFaults()
+					})
+				})
+			})
+		}
+	}
+}
+
+// The looks that let a rejection stand have to be in a row: one stale look
+// among others that tell of a capture under way is not enough.
+func TestRejectionAfterPendingAndStale(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.PendingResult.After(40*time.Second))
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		requireUnknown(t, d.agrees(short, w, newClient(t, d.srv)).err)
+
+		// Called again: rejected, and seen PENDING for so long that no look is left,
+		// then once as it was before.
+		d.srv.Inject(
+			pluraltest.On(pluraltest.OpOrdersGet),
+			append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
+		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+	})
+}
+
+// The rejection that led to the look comes with the finding; after an ambiguous
+// try there is none that counts.
+func TestRuledOutAndRejected(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		w, c := d.ready(pluraltest.OpCapturesCreate, partAmount), newClient(t, d.srv)
+		require.NoError(t, d.srv.Cancel(w.orderID))
+		state := stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
+		require.Equal(t, plural.OrderStatusCancelled, state.Order.Status)
+		var rejected *plural.Error
+		require.ErrorAs(t, state, &rejected)
+		require.Equal(t, plural.CodeOrderCancelled, rejected.Code)
+
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
+		state = stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
+		require.NotErrorAs(t, state, &rejected)
+	})
+}
+
+func TestDuplicateOverOpenBooksIsUnknown(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk, w write) {
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.StatusFault(422, "DUPLICATE_REQUEST", pluraltest.ApplyNever))
+		o := d.agrees(t.Context(), w, newClient(t, d.srv))
+		requireUnknown(t, o.err)
+		requireLastCause(t, o.err, plural.CodeDuplicateRequest)
+		require.Equal(t, 1, w.touches(d.srv))
+	})
+}
+
+// Nothing is authorised, so that nothing can have been carried out; but what
+// was lost may still arrive after the payer has paid.
+func TestUnpaidOrders(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate} {
+		for name, decisions := range map[string][]pluraltest.Decision{"CREATED": nil, "ATTEMPTED": {pluraltest.Decline("no")}} {
+			t.Run(op+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, func(t *testing.T, d *desk) {
+					w := write{op: op, orderID: d.order("order-1", true), amount: amountFor(op)}
+					if op == pluraltest.OpCapturesCreate {
+						w.reference = "capture-1"
+					}
+					d.pay(w.orderID, decisions...)
+					rejection(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err, plural.CodeOperationNotAllowed)
+					d.srv.Inject(pluraltest.On(op), pluraltest.ApplyLateReset.After(time.Hour))
+					requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+					require.Equal(t, 2, w.touches(d.srv), "an order that is not paid is not sent another capture")
+					d.pay(w.orderID, pluraltest.Approve)
+					d.srv.Flush()
+					require.Equal(t, 1, w.effects(d.srv))
+				})
+			})
+		}
+	}
+}
+
+func TestFailedResults(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk, w write) {
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.FailedResult)
+		c := newClient(t, d.srv)
+		first := stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
+		require.Equal(t, plural.OrderStatusFailed, first.Order.Status)
+		require.Equal(t, w.op, first.Op)
+		require.Equal(t, w.reference, first.Reference)
+		require.NoError(t, first.Unwrap(), "the answer was no rejection")
+		require.NotErrorIs(t, first, plural.ErrReferenceReused)
+		require.Zero(t, d.reads(), "the answer says it all")
+		requireRuledOut(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
+	})
+}
+
+// What says that a refund is not there, and what does not.
+func TestEvidenceOfAbsence(t *testing.T) {
+	t.Parallel()
+	for _, form := range []pluraltest.NotFoundShape{pluraltest.NotFound422, pluraltest.NotFound404, pluraltest.NotFoundInquiry} {
+		t.Run(fmt.Sprint("form ", form), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+				d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
+				require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+				require.Equal(t, 2, w.touches(d.srv))
+			}, pluraltest.WithNotFound(form))
+		})
+	}
+	for _, fault := range []pluraltest.Fault{
+		pluraltest.StatusFault(404, "", pluraltest.ApplyNow), pluraltest.StatusFault(400, "INVALID_REQUEST", pluraltest.ApplyNow),
+		pluraltest.StatusFault(200, "ORDER_NOT_FOUND", pluraltest.ApplyNow), pluraltest.StatusFault(404, "UNAUTHORIZED", pluraltest.ApplyNow),
+		{Name: "HTML 404", Answer: pluraltest.AnswerHTML, Status: 404},
+		{Name: "HTML 403", Answer: pluraltest.AnswerHTML, Status: 403},
+	} {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+				d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
+				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 40)...)
+				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+				require.Equal(t, 1, w.touches(d.srv), "it was sent again without evidence")
+				d.srv.ClearFaults()
+			})
+		})
+	}
+}
+
+// A success that carries a definitive code is that error, unless its data shows
+// the write as carried out.
+func TestCodeInATwoHundredOfAWrite(t *testing.T) {
+	t.Parallel()
+	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`
+	captured := `{"order_id":"v1-1","status":"PROCESSED","order_amount":{"value":1000,"currency":"INR"},"payments":[{"status":"PROCESSED",` +
+		`"payment_amount":{"value":1000,"currency":"INR"},"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":1000,"currency":"INR"}}]}]}`
+	for data, applied := range map[string]bool{`{}`: false, "{\n}": false, `[]`: false, `""`: false, `null`: false, open: false, captured: true} {
+		synctest.Test(t, func(t *testing.T) {
+			writes := 0
+			g := &gateway{api: func(s sent) (*http.Response, error) {
+				if s.Method == http.MethodPut {
+					writes++
+					return answer(200, `{"code":"PAYMENT_DECLINED","message":"declined","data":`+data+`}`), nil
+				}
+				return answer(200, `{"data":`+open+`}`), nil
+			}}
+			_, err := g.client(
+				t,
+			).Captures.Create(
+				t.Context(),
+				"v1-1",
+				&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
+			)
+			if applied {
+				require.NoError(t, err)
+			} else {
+				rejection(t, err, plural.CodePaymentDeclined)
+				require.ErrorIs(t, err, plural.ErrNotApplied)
+			}
+			require.Equal(t, 1, writes, data)
+		})
+	}
+}

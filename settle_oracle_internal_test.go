@@ -1,0 +1,320 @@
+package plural
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func allOrderStatuses() []OrderStatus {
+	return []OrderStatus{
+		OrderStatusCreated,
+		OrderStatusPending,
+		OrderStatusAttempted,
+		OrderStatusAuthorized,
+		OrderStatusProcessed,
+		OrderStatusPartiallyCaptured,
+		OrderStatusCancelled,
+		OrderStatusFailed,
+		OrderStatusPartiallyRefunded,
+		OrderStatusFullyRefunded,
+		"ON_HOLD",
+		"",
+	}
+}
+
+func allPaymentStatuses() []PaymentStatus {
+	return []PaymentStatus{
+		PaymentStatusPending,
+		PaymentStatusAuthorized,
+		PaymentStatusCancelled,
+		PaymentStatusProcessed,
+		PaymentStatusFailed,
+		"ON_HOLD",
+	}
+}
+
+// allEntries are the capture data that a payment of held can carry.
+func allEntries(held int64) [][]CaptureData {
+	entry := func(reference string, value int64, currency Currency) CaptureData {
+		return CaptureData{MerchantCaptureReference: reference, CaptureAmount: Amount{Value: value, Currency: currency}}
+	}
+	return [][]CaptureData{
+		nil,
+		{entry(ours, held, "INR")},
+		{entry(ours, held-100, "INR")},
+		{entry(ours, held+100, "INR")},
+		{entry(ours, 0, "INR")},
+		{entry(ours, -held, "INR")},
+		{entry(ours, held, "USD")},
+		{{MerchantCaptureReference: ours}},
+		{entry(ours, held, "")},
+		{entry(ours, 100, "INR"), entry(ours, held-100, "INR")},
+		{entry(theirs, held, "INR")},
+		{entry(theirs, held, "INR"), entry(ours, held-100, "INR")},
+		{entry("", held, "INR")},
+		{{}},
+		{entry("", 100, "INR"), entry(ours, held-100, "INR")},
+	}
+}
+
+// allPayments are the payments of held, one for each of their statuses and
+// capture data, paid in rupees or by a foreign card.
+func allPayments(held int64) []Payment {
+	var all []Payment
+	for _, status := range allPaymentStatuses() {
+		for _, entries := range allEntries(held) {
+			all = append(
+				all,
+				Payment{Status: status, PaymentAmount: INR(held), CaptureData: entries},
+				Payment{
+					Status:        status,
+					PaymentAmount: Amount{Value: held / 80, Currency: "USD"},
+					BaseAmount:    INR(held),
+					CaptureData:   entries,
+				},
+				Payment{Status: status, PaymentAmount: Amount{Value: held, Currency: "USD"}, CaptureData: entries},
+			)
+		}
+	}
+	return all
+}
+
+// forEachCapturable calls visit with orders of every status, of none, one and
+// two payments: 300 from points and 700 from a card. Beside a card that has all
+// of allEntries, points have those that are well formed.
+func forEachCapturable(visit func(o *Order)) {
+	cards := allPayments(700)
+	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
+		return p.PaymentAmount.Currency != CurrencyINR || slices.ContainsFunc(p.CaptureData, func(c CaptureData) bool {
+			return c.CaptureAmount.Value <= 0 || c.CaptureAmount.Currency != CurrencyINR
+		})
+	})
+	for _, status := range allOrderStatuses() {
+		o := &Order{OrderID: "v1-1", Status: status, OrderAmount: INR(1000)}
+		visit(o)
+		for _, card := range cards {
+			o.OrderAmount, o.Payments = INR(700), []Payment{card}
+			visit(o)
+			o.OrderAmount = INR(1000) // the documents have orders of more than their payments
+			visit(o)
+			for _, p := range points {
+				o.Payments = []Payment{p, card}
+				visit(o)
+			}
+		}
+	}
+}
+
+// oracleCapture says the same as judgeCapture, in the words of the contract: a
+// list of what is true of a document, the first sentence that fits.
+func oracleCapture(o *Order, reference string, amount Amount) verdict {
+	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
+	kind := func(p Payment) string {
+		switch p.Status {
+		case "PROCESSED":
+			return settled
+		case "PENDING", "AUTHORIZED":
+			return underWay
+		case "FAILED", "CANCELLED":
+			return ended
+		}
+		return strange
+	}
+	anyPayment := func(is func(Payment) bool) bool { return slices.ContainsFunc(o.Payments, is) }
+	entriesOf := func(p Payment, is func(reference string) bool) []CaptureData {
+		var list []CaptureData
+		for _, c := range p.CaptureData {
+			if is(c.MerchantCaptureReference) {
+				list = append(list, c)
+			}
+		}
+		return list
+	}
+	isOurs := func(r string) bool { return r == reference }
+	isNameless := func(r string) bool { return r == "" }
+	isTheirs := func(r string) bool { return !isOurs(r) && !isNameless(r) }
+	hasOurs := func(p Payment) bool { return len(entriesOf(p, isOurs)) > 0 }
+	hasNameless := func(p Payment) bool { return len(entriesOf(p, isNameless)) > 0 }
+	isStrange := func(p Payment) bool { return kind(p) == strange }
+	isUnderWay := func(p Payment) bool { return kind(p) == underWay }
+	countsForOthers := func(p Payment) bool { return kind(p) != ended && len(entriesOf(p, isTheirs)) > 0 }
+	carries := anyPayment(hasOurs) || anyPayment(hasNameless)
+
+	switch o.Status {
+	case "CANCELLED", "FAILED":
+		if carries {
+			return verdictUnclear
+		}
+		return verdictClosed
+	case "CREATED", "ATTEMPTED":
+		if carries || anyPayment(func(p Payment) bool { return kind(p) != ended }) {
+			return verdictUnclear
+		}
+		return verdictUnpaid
+	case "AUTHORIZED":
+		// The hold, untouched: payments are AUTHORIZED or came to nothing.
+		if carries || anyPayment(countsForOthers) ||
+			anyPayment(func(p Payment) bool { return p.Status != "AUTHORIZED" && kind(p) != ended }) {
+			return verdictUnclear
+		}
+		return verdictOpen
+	case "PROCESSED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "FULLY_REFUNDED":
+	default:
+		return verdictUnclear
+	}
+	switch {
+	case anyPayment(isStrange), anyPayment(isUnderWay):
+		return verdictUnclear // it may still change, or nobody knows what it means
+	case anyPayment(func(p Payment) bool { return kind(p) == ended && hasOurs(p) }):
+		return verdictUnclear
+	case anyPayment(hasNameless):
+		return verdictUnclear // it may be ours
+	case !anyPayment(hasOurs) && anyPayment(countsForOthers):
+		return verdictClosed
+	case !anyPayment(hasOurs):
+		return verdictNoHold
+	case anyPayment(countsForOthers):
+		return verdictUnclear // there is one capture per order
+	}
+	sum, currency := int64(0), Currency("none yet")
+	for _, p := range o.Payments {
+		for _, c := range entriesOf(p, isOurs) {
+			if c.CaptureAmount.Value < 0 || c.CaptureAmount.Currency == "" ||
+				currency != "none yet" && currency != c.CaptureAmount.Currency {
+				return verdictUnclear
+			}
+			currency, sum = c.CaptureAmount.Currency, sum+c.CaptureAmount.Value
+		}
+	}
+	switch {
+	case sum == 0:
+		return verdictUnclear
+	case amount != Amount{} && currency != amount.Currency:
+		return verdictUnclear
+	case amount != Amount{} && sum != amount.Value:
+		return verdictConflict
+	case amount != Amount{}:
+		return verdictApplied
+	}
+	// In full. What was held on a payment is its amount in the capture's currency.
+	held := func(p Payment) int64 {
+		for _, a := range []Amount{p.PaymentAmount, p.BaseAmount} {
+			if a.Currency == currency {
+				return a.Value
+			}
+		}
+		return 0
+	}
+	partOf := func(p Payment) (part int64) {
+		for _, c := range entriesOf(p, isOurs) {
+			part += c.CaptureAmount.Value
+		}
+		return part
+	}
+	isWhole := o.OrderAmount == Amount{Value: sum, Currency: currency}
+	isPart := o.OrderAmount.Currency == currency && sum < o.OrderAmount.Value
+	switch {
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && partOf(p) < held(p) }):
+		return verdictConflict
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) > 0 && partOf(p) > held(p) }):
+		return verdictUnclear
+	case o.Status == "PARTIALLY_CAPTURED" && isPart:
+		return verdictConflict
+	case o.Status == "PARTIALLY_CAPTURED":
+		return verdictUnclear // it contradicts itself
+	case isWhole:
+		return verdictApplied
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
+		return verdictUnclear
+	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
+		return verdictUnclear // it is not plainly an earlier attempt
+	}
+	return verdictApplied
+}
+
+// refundDocuments are refunds of every kind.
+func refundDocuments() []Order {
+	var all []Order
+	for _, typ := range []OrderType{OrderTypeRefund, OrderTypeCharge, "OTHER", ""} {
+		for _, status := range append(allOrderStatuses(), "REVERSED") {
+			for _, reference := range []string{"refund-1", "refund-2", ""} {
+				for _, parentID := range []string{parent, "v1-other", ""} {
+					for _, amount := range []Amount{INR(500), INR(499), INR(501), INR(0), {500, "USD"}, {500, ""}, {}} {
+						all = append(all, Order{
+							OrderID:                "v1-r",
+							Type:                   typ,
+							Status:                 status,
+							MerchantOrderReference: reference,
+							ParentOrderID:          parentID,
+							OrderAmount:            amount,
+						})
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+func oracleRefund(r Order) verdict {
+	complete := r.Type != "" && r.Status != "" && r.MerchantOrderReference != "" && r.OrderAmount.Value != 0 &&
+		r.OrderAmount.Currency != ""
+	if !complete || r.MerchantOrderReference != "refund-1" {
+		return verdictUnclear
+	}
+	isRefund, isOfParent, isOfAmount := r.Type == "REFUND", r.ParentOrderID == parent, r.OrderAmount == INR(500)
+	switch {
+	case isRefund && isOfParent && isOfAmount:
+		switch r.Status {
+		case "PROCESSED", "PENDING", "CREATED":
+			return verdictApplied
+		case "FAILED", "CANCELLED":
+			return verdictClosed
+		default:
+			return verdictUnclear
+		}
+	case isRefund && r.ParentOrderID == "":
+		return verdictUnclear // to be looked for in the parent
+	}
+	return verdictConflict
+}
+
+// isUnderWay says whether reading on may tell more.
+func isUnderWay(o *Order) bool {
+	return o.Status == OrderStatusPending || o.Status == OrderStatusAuthorized ||
+		slices.ContainsFunc(o.Payments, func(p Payment) bool {
+			return p.Status == PaymentStatusPending || p.Status == PaymentStatusAuthorized
+		})
+}
+
+func describe(o *Order) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "order %s of %v", o.Status, o.OrderAmount)
+	for _, p := range o.Payments {
+		fmt.Fprintf(&b, "\n  payment %s of %v (%v):", p.Status, p.PaymentAmount, p.BaseAmount)
+		for _, c := range p.CaptureData {
+			fmt.Fprintf(&b, " %s %v", c.MerchantCaptureReference, c.CaptureAmount)
+		}
+	}
+	return b.String()
+}
+
+// contradictsCapturedAmount says whether the document of a success tells another
+// amount than was asked for. It may be unable to tell.
+func contradictsCapturedAmount(o *Order, amount Amount) bool {
+	captured, ok := o.CapturedAmount()
+	if !ok {
+		return false
+	}
+	if amount.Value == 0 {
+		total := Amount{Currency: captured.Currency}
+		for _, c := range o.Captures() {
+			if c.IsSettled() {
+				total.Value += c.CaptureAmount.Value
+			}
+		}
+		return captured != total
+	}
+	return captured != amount
+}
