@@ -84,7 +84,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	try := tryFrom(req.Context())
 	if try == nil {
 		closeBody(req)
-		return nil, errors.New("a middleware has replaced the request's context: it has to hand it on")
+		return nil, errors.New("a middleware has replaced the request's context: it must pass it on")
 	}
 	try.begin()
 	tok, err := t.source.Get(req.Context())

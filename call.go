@@ -45,8 +45,9 @@ func (p *pipeline) newCall(
 	opts []CallOption,
 ) (*call, error) {
 	cfg := newCallConfig(opts)
-	found.must(ctx != nil, "ctx", "has to be given")
-	if err := found.err(op, cfg); err != nil {
+	found.must(ctx != nil, "ctx", "must not be nil")
+	found.obey(cfg)
+	if err := found.err(op); err != nil {
 		return nil, err
 	}
 	k, err := p.callWith(cfg, op, path, in)
@@ -143,6 +144,12 @@ func (k *call) warm(ctx context.Context) error {
 			return k.orEnded(ctx, failure)
 		}
 	}
+}
+
+// retries says whether the request is to be sent again, because nothing of it
+// was sent or the server did not take it, and waits until then.
+func (k *call) retries(ctx context.Context, a *answer, class class, failure *Error) bool {
+	return (class == classNotSent || class == classThrottled) && failure.Retryable() && k.again(ctx, a)
 }
 
 // again waits for the next attempt; false when there is none, or no time for

@@ -124,7 +124,7 @@ func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 
 // VerifyCallbackJSON verifies the object that the checkout's JavaScript hands
 // to the page's success and failure handlers, in the IFRAME and SDK
-// integrations, when the page passes it on to the server. It has to be one flat
+// integrations, when the page passes it on to the server. It must be one flat
 // JSON object of at most 64 KiB with unique names and string values; names are
 // case-sensitive, and a null is as good as absent.
 //

@@ -142,7 +142,7 @@ func TestCallbackFieldsAreWhatWasSigned(t *testing.T) {
 	}, cb.Fields)
 }
 
-// Every change of one byte of a value, a name or the signature has to be
+// Every change of one byte of a value, a name or the signature must be
 // noticed.
 func TestCallbackTamperedWith(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ type CancelService struct{ p *pipeline }
 // /api/pay/v1/orders/{order_id}/cancel, without a body (Plural's
 // pre-authorisation guide, section 5). There is no partial cancel.
 //
-// There are three answers, as of [CaptureService.Create], and a lost or unclear
+// There are three answers, as with [CaptureService.Create], and a lost or unclear
 // one is settled in the same way:
 //
 //   - nil: carried out. The books show the order CANCELLED, whoever cancelled it.

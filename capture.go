@@ -41,7 +41,7 @@ func (s *CaptureService) Find(
 }
 
 // CaptureRequest says how much to take. Exactly one of CaptureAmount and
-// FullAmount has to be given, so that a forgotten amount does not take the
+// FullAmount must be given, so that a forgotten amount does not take the
 // whole hold.
 type CaptureRequest struct {
 	MerchantCaptureReference string `json:"merchant_capture_reference"` // yours, unique; 1 to 50 of A-Z a-z 0-9 - _
@@ -114,9 +114,9 @@ func (r *CaptureRequest) check() checks {
 	c.reference("merchant_capture_reference", r.MerchantCaptureReference)
 	switch {
 	case r.FullAmount:
-		c.must(r.CaptureAmount == Amount{}, "capture_amount", "has to be absent with FullAmount")
+		c.must(r.CaptureAmount == Amount{}, "capture_amount", "must be left out when FullAmount is set: give one of the two")
 	case r.CaptureAmount == Amount{}:
-		c.must(false, "capture_amount", "has to be given, or FullAmount")
+		c.must(false, "capture_amount", "is required: give CaptureAmount, or set FullAmount to capture the whole hold")
 	default:
 		c.amount("capture_amount", r.CaptureAmount)
 	}

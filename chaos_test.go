@@ -23,7 +23,7 @@ import (
 // TestChaos runs one client and one webhook handler against emulators that
 // misbehave in every way, over sockets, and come and go at one address. After
 // each of them the books have to show no double effect, and in the end the
-// client has to be as small as it was: nothing of what it has met may pile up.
+// client must be as small as it was: nothing of what it has met may pile up.
 //
 // It takes a few seconds. PLURAL_CHAOS=10m makes it ten minutes: `make chaos`.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and counts goroutines

@@ -78,16 +78,16 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	var where Option
 	switch {
 	case creds.ClientID == "" || creds.ClientSecret == "":
-		return nil, errors.New("plural: new client: PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET have to be set")
+		return nil, errors.New("plural: new client: PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET must be set")
 	case (environment == "") == (baseURL == ""):
 		return nil, errors.New(
-			"plural: new client: one of PLURAL_ENVIRONMENT (uat or production) and PLURAL_BASE_URL has to be set, and not both",
+			"plural: new client: one of PLURAL_ENVIRONMENT (uat or production) and PLURAL_BASE_URL must be set, and not both",
 		)
 	case baseURL != "":
 		where = WithBaseURL(baseURL)
 	case environment != string(UAT) && environment != string(Production):
 		return nil, fmt.Errorf(
-			"plural: new client: PLURAL_ENVIRONMENT is %q; it has to be uat or production",
+			"plural: new client: PLURAL_ENVIRONMENT is %q; it must be uat or production",
 			clip(environment),
 		)
 	default:
@@ -137,7 +137,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 	if method == http.MethodGet && in != nil {
 		return &ValidationError{
 			Op:     op.phrase,
-			Fields: []FieldError{{Field: "request", Rule: "has to be nil: a GET carries no body"}},
+			Fields: []FieldError{{Field: "request", Rule: "must be nil: a GET carries no body"}},
 		}
 	}
 	call, err := c.p.newCall(ctx, op, path, "", in, checks{}, opts)
@@ -169,10 +169,10 @@ func validatePath(op operation, path string) error {
 	switch op.method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
-		return invalid("method", "has to be GET, POST, PUT, PATCH or DELETE")
+		return invalid("method", "must be GET, POST, PUT, PATCH or DELETE")
 	}
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\#") {
-		return invalid("path", "has to start with one slash and to have no backslash and no fragment")
+		return invalid("path", "must start with one slash and have no backslash and no fragment")
 	}
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
@@ -180,7 +180,7 @@ func validatePath(op operation, path string) error {
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
 		if segment == "." || segment == ".." {
-			return invalid("path", "has to be free of . and .. segments")
+			return invalid("path", "must be free of . and .. segments")
 		}
 	}
 	return nil

@@ -217,7 +217,7 @@ func TestNewClientFromEnv(t *testing.T) {
 					require.ErrorContains(
 						t,
 						err,
-						fmt.Sprintf("PLURAL_ENVIRONMENT is %q; it has to be uat or production", test.environment),
+						fmt.Sprintf("PLURAL_ENVIRONMENT is %q; it must be uat or production", test.environment),
 					)
 				}
 				return

@@ -159,7 +159,7 @@ func (e *Error) isNoMatchingRecords() bool {
 // FieldError is one thing wrong with a request.
 type FieldError struct {
 	Field string // JSON path, such as "purchase_details.customer.email_id"
-	Rule  string // what the field has to be
+	Rule  string // what the field must be
 }
 
 // ValidationError says what is wrong with a request, all of it. Nothing was
@@ -169,7 +169,7 @@ type ValidationError struct {
 	Fields []FieldError
 }
 
-// Error names every bad field and what it has to be.
+// Error names every bad field and what it must be.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, "")

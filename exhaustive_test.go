@@ -24,7 +24,7 @@ import (
 // after everything that was under way has ended, and calling again with the
 // same reference has to settle what was left open.
 //
-// Without further ado that is one fault, and from the telling states two. With
+// By default that is one fault, and from the telling states two. With
 // PLURAL_EXHAUSTIVE=full it is three of any kind everywhere: `make exhaustive`.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ import (
 )
 
 // Each fault, on each method: a typed error that says what was asked, in
-// bounded time; and the next call works. Without further ado each fault meets
+// bounded time; and the next call works. By default each fault meets
 // the reads and one of the writes, and a heavy one a single read; with
 // PLURAL_HOSTILE=full all: `make hostile`.
 func TestHostilePeers(t *testing.T) {

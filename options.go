@@ -23,7 +23,7 @@ type Option func(*config) error
 func WithEnvironment(e Environment) Option {
 	return func(c *config) error {
 		if e != UAT && e != Production {
-			return fmt.Errorf("the environment has to be %q or %q", UAT, Production)
+			return fmt.Errorf("the environment must be %q or %q", UAT, Production)
 		}
 		if c.environment != "" && c.environment != e {
 			return errors.New("WithEnvironment is given twice, with different environments")
@@ -46,7 +46,7 @@ func WithBaseURL(base string) Option {
 			return errors.New("the base URL has user info, a query or a fragment")
 		}
 		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
-			return errors.New("the base URL has to be https; http is for loopback hosts only")
+			return errors.New("the base URL must be https; http is for loopback hosts only")
 		}
 		u.Path = strings.TrimSuffix(u.Path, "/")
 		u.RawPath = ""
@@ -127,7 +127,7 @@ func policyOf(p RetryPolicy) retry.Policy {
 func WithAttemptTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
-			return errors.New("the attempt timeout has to be positive")
+			return errors.New("the attempt timeout must be positive")
 		}
 		c.attemptTimeout = d
 		return nil
@@ -176,7 +176,7 @@ type CallOption func(*callConfig)
 func WithRequestID(id string) CallOption {
 	return func(c *callConfig) {
 		if id == "" || len(id) > 128 || !validHeaderValue(id) {
-			c.reject("Request-ID", "has to be 1 to 128 printable characters")
+			c.reject("Request-ID", "must be 1 to 128 printable characters")
 			return
 		}
 		c.requestID = id
@@ -191,11 +191,11 @@ func WithHeader(name, value string) CallOption {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !validHeaderName(name):
-			c.reject("header", "has to have a valid name")
+			c.reject("header", "must have a valid name")
 		case ownHeader(canonical):
 			c.reject("header "+canonical, "is not for callers to set")
 		case !validHeaderValue(value):
-			c.reject("header "+canonical, "has to have a value without control characters")
+			c.reject("header "+canonical, "must have a value without control characters")
 		default:
 			c.header.Set(canonical, value)
 		}

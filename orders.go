@@ -89,6 +89,9 @@ func (s *OrderService) Create(
 			}
 		}
 		failure := write.failure(a)
+		if write.retries(ctx, a, class, failure) {
+			continue
+		}
 		switch class {
 		case classOK:
 			return s.reconcile(ctx, write, req, created, failure)
@@ -98,9 +101,6 @@ func (s *OrderService) Create(
 				continue
 			}
 		case classNotSent, classThrottled:
-			if failure.Retryable() && write.again(ctx, a) {
-				continue
-			}
 			if !ambiguous {
 				return nil, write.orEnded(ctx, failure)
 			}
@@ -180,8 +180,8 @@ type Expected struct {
 // [ValidationError] when a field of e or the order is missing.
 func (e Expected) Check(o *Order) error {
 	found := e.check()
-	found.must(o != nil, "order", "has to be given")
-	if err := found.err(opCheck, &callConfig{}); err != nil {
+	found.must(o != nil, "order", "is required")
+	if err := found.err(opCheck); err != nil {
 		return err
 	}
 	notPaid := &NotPaidError{Order: o, Mismatch: true}
@@ -214,8 +214,8 @@ func (e Expected) Check(o *Order) error {
 func (e Expected) check() checks {
 	var found checks
 	found.lookup("merchant_order_reference", e.MerchantOrderReference)
-	found.must(e.OrderAmount.Value > 0, "order_amount.value", "has to be positive")
-	found.must(e.OrderAmount.Currency != "", "order_amount.currency", "has to be given")
+	found.must(e.OrderAmount.Value > 0, "order_amount.value", "must be positive")
+	found.must(e.OrderAmount.Currency != "", "order_amount.currency", "is required")
 	return found
 }
 
@@ -235,7 +235,7 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
 	}
 	found := want.check()
-	if err := found.err(opConfirm, &callConfig{}); err != nil {
+	if err := found.err(opConfirm); err != nil {
 		return nil, err
 	}
 	o, err := s.Get(ctx, cb.OrderID, opts...)
@@ -302,10 +302,10 @@ func (r *CreateOrderRequest) check() checks {
 	c.limit(
 		!r.PreAuth || holdable(r.AllowedPaymentMethods),
 		"allowed_payment_methods",
-		"has to be CARD or POINTS, or empty, for a pre-authorisation",
+		"must be CARD or POINTS, or empty, when PreAuth is set: other methods cannot hold money",
 	)
 	for i, m := range r.AllowedPaymentMethods {
-		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "has to be a payment method")
+		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method")
 	}
 	if r.PurchaseDetails != nil {
 		r.PurchaseDetails.check(&c)

@@ -165,7 +165,7 @@ func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 	})
 }
 
-// What is expected has to be said, all of it, or nothing is read.
+// What is expected must be said, all of it, or nothing is read.
 func TestExpectedIsRequired(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()
@@ -224,7 +224,7 @@ func TestConfirmOddDocuments(t *testing.T) {
 				require.Contains(t, notPaid.Reason, test.reason)
 
 				_, err = c.Orders.Confirm(t.Context(), cb, plural.Expected{})
-				require.ErrorIs(t, err, plural.ErrInvalidRequest, "what is expected has to be said")
+				require.ErrorIs(t, err, plural.ErrInvalidRequest, "what is expected must be said")
 				_, err = c.Orders.Confirm(t.Context(), &plural.Callback{OrderID: id}, plural.Expected{})
 				require.ErrorIs(t, err, plural.ErrInvalidSignature)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)

@@ -15,7 +15,7 @@ type RefundRequest struct {
 	// always required; at least 100 paise, all refunds together up to what was
 	// captured
 	OrderAmount      Amount            `json:"order_amount"`
-	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of up to 256 characters
+	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	Products         []Product         `json:"products,omitzero"`          // EMI purchases only
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`        // split orders only
 	// further fields of the request; none of the above
@@ -28,7 +28,7 @@ type RefundRequest struct {
 // refund: its ParentOrderID is the order, its Status tells whether the bank has
 // carried it out; PENDING can last for days and ends with a webhook.
 //
-// There are three answers, as of [CaptureService.Create], and a lost or unclear
+// There are three answers, as with [CaptureService.Create], and a lost or unclear
 // one is settled in the same way:
 //
 //   - nil: carried out. The books show this refund, with this reference, parent

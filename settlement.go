@@ -44,6 +44,9 @@ type settlement struct {
 	look   func(ctx context.Context) (*Order, finding, error) // one look at the books; the Order may be nil
 	twice  func(ctx context.Context) error                    // whether sending again had a second effect; may be nil
 
+	ambiguous bool // the write may have been carried out
+	resent    bool // it was sent again after that
+
 	began time.Time // when the write was first sent, by our clock
 	ahead time.Duration
 	dated bool // ahead holds: it is by how much the server's clock is ahead of ours
@@ -58,79 +61,107 @@ type books struct {
 
 func (s *settlement) run(ctx context.Context) (*Order, error) {
 	s.began = time.Now()
-	ambiguous, resent := false, false
 	for {
 		a := s.write.try(ctx)
 		s.readClock(a)
-		class := a.class()
+		class, own := s.judgeAnswer(a)
 		if class == classOK {
-			o, err := s.decode(a)
-			var f finding
-			if err == nil {
-				f = s.judge(o)
-				switch {
-				case f.verdict == verdictApplied:
-					return s.done(ctx, o, resent)
-				case f.verdict == verdictClosed, f.verdict == verdictConflict && s.isAnothers(f):
-					return nil, s.ruledOut(o, f, nil)
-				}
-			}
-			if a.err = err; err == nil {
-				a.err = errors.New(f.reason)
-			}
-			if class = classAmbiguous; a.document().code().isDefinitive() {
-				class = classRejected
-			}
+			return s.conclude(ctx, own, class, nil)
 		}
 		failure := s.write.failure(a)
-		switch class {
-		case classNotSent, classThrottled:
-			if failure.Retryable() && s.write.again(ctx, a) {
-				continue
-			}
-			if !ambiguous {
-				return nil, s.write.orEnded(ctx, failure)
-			}
-		case classRejected:
-			// Without credentials that are accepted the books cannot be read either.
-			if !ambiguous && failure.StatusCode == http.StatusUnauthorized {
-				return nil, failure
-			}
-		case classAmbiguous, classOK:
-			ambiguous = true
+		switch {
+		case s.write.retries(ctx, a, class, failure):
+			continue
+		case !s.ambiguous && needsNoLook(class, failure):
+			return nil, s.write.orEnded(ctx, failure)
 		}
-		b := s.read(ctx, ambiguous)
-		switch b.verdict {
-		case verdictApplied:
-			return s.done(ctx, b.order, resent)
-		case verdictConflict:
-			return nil, s.ruledOut(b.order, b.finding, nil) // what it was rejected for is not what is wrong
-		case verdictClosed, verdictNoHold:
-			return nil, s.ruledOut(b.order, b.finding, rejection(class, failure))
-		case verdictOpen, verdictUnpaid, verdictAbsent:
-			switch {
-			case !ambiguous && s.believes(failure, b.verdict):
-				return nil, failure
-			case !ambiguous:
-				b.reason += ", so that another request for it may be under way"
-			case b.verdict == verdictOpen && s.resendable && s.write.again(ctx, a):
-				resent = true
-				continue
-			}
-		case verdictUnclear:
+		s.ambiguous = s.ambiguous || class == classAmbiguous
+		b := s.read(ctx)
+		if b.verdict == verdictOpen && s.ambiguous && s.resendable && s.write.again(ctx, a) {
+			s.resent = true
+			continue
 		}
-		return nil, s.unknown(ctx, b, failure)
+		return s.conclude(ctx, b, class, failure)
 	}
+}
+
+// judgeAnswer judges the document that the write itself was answered with. The
+// class is OK only if that settles the matter.
+func (s *settlement) judgeAnswer(a *answer) (class, books) {
+	class := a.class()
+	if class != classOK {
+		return class, books{}
+	}
+	o, err := s.decode(a)
+	if err == nil {
+		f := s.judge(o)
+		switch {
+		case f.verdict == verdictApplied,
+			f.verdict == verdictClosed,
+			f.verdict == verdictConflict && s.isAnothers(f):
+			return classOK, books{order: o, finding: f}
+		}
+		err = errors.New(f.reason)
+	}
+	a.err = err
+	if a.document().code().isDefinitive() {
+		return classRejected, books{}
+	}
+	return classAmbiguous, books{}
+}
+
+// needsNoLook says whether the first answer to a write is the answer to the
+// call: nothing was sent or taken, or the credentials are refused, without
+// which the books cannot be read either.
+func needsNoLook(class class, failure *Error) bool {
+	switch class {
+	case classNotSent, classThrottled:
+		return true
+	case classRejected:
+		return failure.StatusCode == http.StatusUnauthorized
+	case classOK, classAmbiguous:
+	}
+	return false
+}
+
+// conclude makes the call's answer of what the books say. The failure is nil
+// when the write's own answer said it.
+func (s *settlement) conclude(ctx context.Context, b books, class class, failure *Error) (*Order, error) {
+	switch b.verdict {
+	case verdictApplied:
+		if s.resent && s.twice != nil {
+			if err := s.twice(ctx); err != nil {
+				return nil, err
+			}
+		}
+		return b.order, nil
+	case verdictConflict: // what it was rejected for is not what is wrong
+		return nil, s.ruledOut(b, nil)
+	case verdictClosed, verdictNoHold:
+		if class == classRejected {
+			return nil, s.ruledOut(b, failure)
+		}
+		return nil, s.ruledOut(b, nil)
+	case verdictOpen, verdictUnpaid, verdictAbsent:
+		if !s.ambiguous {
+			if s.believes(failure, b.verdict) {
+				return nil, failure
+			}
+			b.reason += ", so that another request for it may be under way"
+		}
+	case verdictUnclear:
+	}
+	return nil, s.unknown(ctx, b, failure)
 }
 
 // find asks the books without sending anything.
 func (s *settlement) find(ctx context.Context) (*Order, error) {
-	b := s.read(ctx, false)
+	b := s.read(ctx)
 	switch b.verdict {
 	case verdictApplied:
 		return b.order, nil
 	case verdictConflict, verdictClosed, verdictNoHold:
-		return nil, s.ruledOut(b.order, b.finding, nil)
+		return nil, s.ruledOut(b, nil)
 	case verdictOpen, verdictUnpaid, verdictAbsent:
 		err := fmt.Errorf("%s: %w", b.reason, ErrNotFound)
 		return nil, &Error{Op: s.write.op.op(), OrderID: s.orderID, RequestID: s.write.requestID, Err: err}
@@ -142,26 +173,17 @@ func (s *settlement) find(ctx context.Context) (*Order, error) {
 // settle asks the books once more what became of a write that may have been
 // carried out, without sending anything.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
-	b := s.read(ctx, true)
+	again := *s
+	again.ambiguous = true
+	b := again.read(ctx)
 	switch b.verdict {
 	case verdictApplied:
 		return b.order, nil
 	case verdictConflict, verdictClosed:
-		return nil, s.ruledOut(b.order, b.finding, nil)
+		return nil, s.ruledOut(b, nil)
 	case verdictOpen, verdictUnpaid, verdictAbsent, verdictNoHold, verdictUnclear:
 	}
 	return nil, s.unknown(ctx, b, nil)
-}
-
-// done gives back what was carried out, unless sending it again had a second
-// effect.
-func (s *settlement) done(ctx context.Context, o *Order, resent bool) (*Order, error) {
-	if resent && s.twice != nil {
-		if err := s.twice(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return o, nil
 }
 
 // believes says whether a rejection is the answer, given what several looks at
@@ -201,9 +223,9 @@ func (s *settlement) isAnothers(f finding) bool { return !f.mayBeOurs || s.isOld
 
 // weigh turns findings that may be of another life of the reference into
 // unclear ones. A write that was rejected made none of them.
-func (s *settlement) weigh(f finding, ambiguous bool) finding {
+func (s *settlement) weigh(f finding) finding {
 	switch {
-	case !ambiguous:
+	case !s.ambiguous:
 		return f
 	case f.verdict == verdictConflict && !s.isAnothers(f):
 		return unclear(f.reason + ", by this call or by another")
@@ -224,7 +246,7 @@ func (s *settlement) weigh(f finding, ambiguous bool) finding {
 // What is under way is looked at until time runs out, what is otherwise unclear
 // for as long as what has to agree, and so is an answer that cannot be used; a
 // server that does not answer has been asked often enough by one look.
-func (s *settlement) read(ctx context.Context, ambiguous bool) books {
+func (s *settlement) read(ctx context.Context) books {
 	window := ctx
 	_, isBounded := ctx.Deadline()
 	if !isBounded {
@@ -242,7 +264,7 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 		before := b.verdict
 		var o *Order
 		o, b.finding, b.err = s.look(window)
-		b.finding = s.weigh(b.finding, ambiguous)
+		b.finding = s.weigh(b.finding)
 		if o != nil {
 			b.order = o
 		}
@@ -255,7 +277,7 @@ func (s *settlement) read(ctx context.Context, ambiguous bool) books {
 			return b
 		case verdictOpen, verdictUnpaid, verdictAbsent, verdictNoHold:
 			agreed.count()
-			if agreed.lasted(span) || b.verdict == verdictOpen && ambiguous && !s.slowly {
+			if agreed.lasted(span) || b.verdict == verdictOpen && s.ambiguous && !s.slowly {
 				return b
 			}
 		case verdictUnclear:
@@ -316,24 +338,20 @@ func isExhausted(err error) bool {
 	return errors.As(err, &e) && e.Retryable()
 }
 
-func rejection(class class, failure *Error) error {
-	if class == classRejected {
-		return failure
-	}
-	return nil
-}
-
-func (s *settlement) ruledOut(o *Order, f finding, cause error) error {
-	return &StateError{
+func (s *settlement) ruledOut(b books, rejection *Error) error {
+	state := &StateError{
 		Op:        s.write.op.op(),
 		OrderID:   s.orderID,
 		Reference: s.reference,
-		Order:     o,
-		Reason:    f.reason,
-		Err:       cause,
-		Reused:    f.verdict == verdictConflict,
-		NoHold:    f.verdict == verdictNoHold,
+		Order:     b.order,
+		Reason:    b.reason,
+		Reused:    b.verdict == verdictConflict,
+		NoHold:    b.verdict == verdictNoHold,
 	}
+	if rejection != nil {
+		state.Err = rejection
+	}
+	return state
 }
 
 func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error {

@@ -48,13 +48,13 @@ type macState struct {
 
 // HexKey is the key whose bytes the secret spells in hex digits of either case,
 // which is how Plural signs callbacks (pre-authorisation guide, section 3.2).
-// Every character has to be a hex digit, and they have to spell at least 8
+// Every character must be a hex digit, and they have to spell at least 8
 // bytes. As in the guide's own code, the last digit of an odd number of them is
 // ignored.
 func HexKey(secret string) (Key, error) {
 	for i := range len(secret) {
 		if !isHexDigit(secret[i]) {
-			return Key{}, errors.New("plural: hex key: every character has to be a hex digit, without white space")
+			return Key{}, errors.New("plural: hex key: every character must be a hex digit, without white space")
 		}
 	}
 	raw, err := hex.DecodeString(secret[:len(secret)&^1])
@@ -205,7 +205,7 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 }
 
 // WithTolerance sets how far a webhook's timestamp may be from the clock, in
-// the past and in the future: 5 minutes by default. It has to be positive.
+// the past and in the future: 5 minutes by default. It must be positive.
 //
 // It is not known whether Plural stamps redeliveries anew. If it does not, the
 // last one arrives about 28 hours after its timestamp: then use 29 hours
@@ -213,7 +213,7 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 func WithTolerance(tolerance time.Duration) VerifierOption {
 	return func(c *verifierConfig) error {
 		if tolerance <= 0 {
-			return errors.New("the tolerance has to be positive")
+			return errors.New("the tolerance must be positive")
 		}
 		c.tolerance = tolerance
 		return nil

@@ -376,7 +376,7 @@ type PurchaseDetails struct {
 	BankDetails      *BankDetails      `json:"bank_details,omitzero"`    // for merchants with third-party validation only
 	AccountDetails   *AccountDetails   `json:"account_details,omitzero"` // the other placement of bank_details in use
 	Customer         *Customer         `json:"customer,omitzero"`
-	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of up to 256 characters
+	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	CartDetails      *CartDetails      `json:"cart_details,omitzero"`
 	Product          []Product         `json:"product,omitzero"`  // the published schema's name; EMI and offers only
 	Products         []Product         `json:"products,omitzero"` // the name that the vendor's shop plugins send
@@ -389,7 +389,7 @@ type AccountDetails struct {
 	BankDetails *BankDetails `json:"bank_details,omitzero"`
 }
 
-// BankDetails is the bank account that has to be the payer's own.
+// BankDetails is the bank account that must be the payer's own.
 type BankDetails struct {
 	AccountNumber string `json:"account_number"`
 	IFSCCode      string `json:"ifsc_code,omitzero"`

@@ -3,6 +3,7 @@ package plural
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,7 +19,7 @@ const (
 	maxMetadataText = 256
 )
 
-const segmentRule = `has to be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
+const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
 // checks are what is wrong with a request: what it must never be sent with, and
 // what is beyond the documented limits only.
@@ -38,16 +39,21 @@ func (c *checks) limit(ok bool, field, rule string) {
 	}
 }
 
+// obey adds what is wrong with a call's options, and leaves the limits to the
+// server where they say so.
+func (c *checks) obey(cfg *callConfig) {
+	c.always = append(slices.Clone(cfg.invalid), c.always...)
+	if cfg.withoutValidation {
+		c.limits = nil
+	}
+}
+
 // err is the ValidationError for all of it, or nil.
-func (c *checks) err(op operation, cfg *callConfig) error {
-	fields := append(append([]FieldError(nil), cfg.invalid...), c.always...)
-	if !cfg.withoutValidation {
-		fields = append(fields, c.limits...)
+func (c *checks) err(op operation) error {
+	if fields := slices.Concat(c.always, c.limits); len(fields) > 0 {
+		return &ValidationError{Op: op.op(), Fields: fields}
 	}
-	if len(fields) == 0 {
-		return nil
-	}
-	return &ValidationError{Op: op.op(), Fields: fields}
+	return nil
 }
 
 // orderID keeps ids that would change the path from being sent.
@@ -63,7 +69,7 @@ func (c *checks) lookup(field, reference string) {
 // reference is a reference of the merchant's, which settling a write depends
 // on.
 func (c *checks) reference(field, reference string) {
-	const rule = "has to be 1 to 50 of A-Z a-z 0-9 - _"
+	const rule = "must be 1 to 50 of A-Z a-z 0-9 - _"
 	if !isPathSegment(reference) {
 		c.must(false, field, rule)
 		return
@@ -72,12 +78,16 @@ func (c *checks) reference(field, reference string) {
 }
 
 func (c *checks) amount(field string, a Amount) {
-	c.must(a.Value > 0, field+".value", "has to be positive")
+	c.must(a.Value > 0, field+".value", "must be positive, in paise: 10000 is 100 rupees")
 	if a.Value > 0 {
-		c.limit(a.Value >= minAmount && a.Value <= maxAmount, field+".value", "has to be 100 to 100000000 paise")
+		c.limit(
+			a.Value >= minAmount && a.Value <= maxAmount,
+			field+".value",
+			"must be 100 to 100000000, in paise: 10000 is 100 rupees",
+		)
 	}
 	_, ok := a.Currency.exponent()
-	c.must(ok, field+".currency", "has to be a code of three capital letters, such as INR")
+	c.must(ok, field+".currency", "must be a code of three capital letters, such as INR")
 }
 
 func (c *checks) length(field, value string, least, most int) {
@@ -85,18 +95,18 @@ func (c *checks) length(field, value string, least, most int) {
 		return
 	}
 	n := utf8.RuneCountInString(value)
-	rule := fmt.Sprintf("has to be up to %d characters", most)
+	rule := fmt.Sprintf("must be at most %d characters", most)
 	if least > 1 {
-		rule = fmt.Sprintf("has to be %d to %d characters", least, most)
+		rule = fmt.Sprintf("must be %d to %d characters", least, most)
 	}
 	c.limit(n >= least && n <= most, field, rule)
 }
 
 func (c *checks) metadata(field string, m map[string]string) {
-	c.limit(len(m) <= maxMetadata, field, "has to have up to 10 pairs")
+	c.limit(len(m) <= maxMetadata, field, "must have at most 10 pairs")
 	for name, value := range m {
 		if utf8.RuneCountInString(name) > maxMetadataText || utf8.RuneCountInString(value) > maxMetadataText {
-			c.limit(false, field, "has to have names and values of up to 256 characters")
+			c.limit(false, field, "must have names and values of at most 256 characters")
 			return
 		}
 	}
@@ -110,7 +120,7 @@ func (c *checks) url(field, value string) {
 	c.limit(
 		err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "",
 		field,
-		"has to be an absolute http or https URL",
+		"must be an absolute http or https URL",
 	)
 }
 
@@ -149,9 +159,9 @@ func (p *Customer) check(c *checks, at string) {
 	c.limit(
 		p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")),
 		at+"mobile_number",
-		"has to be digits",
+		"must be digits",
 	)
-	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), at+"country_code", "has to be digits, without +")
+	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), at+"country_code", "must be digits, without +")
 	if p.BillingAddress != nil {
 		p.BillingAddress.check(c, at+"billing_address.")
 	}
@@ -165,7 +175,7 @@ func (a *Address) check(c *checks, at string) {
 	c.length(at+"address2", a.Address2, 1, 100)
 	c.length(at+"address3", a.Address3, 1, 100)
 	c.length(at+"pincode", a.Pincode, 6, 10)
-	c.limit(a.Pincode == "" || allDigits(a.Pincode), at+"pincode", "has to be digits")
+	c.limit(a.Pincode == "" || allDigits(a.Pincode), at+"pincode", "must be digits")
 	c.length(at+"city", a.City, 1, 50)
 	c.length(at+"state", a.State, 1, 50)
 	c.length(at+"country", a.Country, 1, 50)
@@ -173,13 +183,13 @@ func (a *Address) check(c *checks, at string) {
 
 func (s *SplitInfo) check(c *checks, at string) {
 	for i, d := range s.SplitDetails {
-		c.must(d.Amount.Value >= 0, fmt.Sprintf("%ssplit_details[%d].amount.value", at, i), "has not to be negative")
+		c.must(d.Amount.Value >= 0, fmt.Sprintf("%ssplit_details[%d].amount.value", at, i), "must not be negative")
 	}
 }
 
 // missing is a nil request.
 func missing() checks {
-	return checks{always: []FieldError{{Field: "request", Rule: "has to be given"}}}
+	return checks{always: []FieldError{{Field: "request", Rule: "is required"}}}
 }
 
 func isReference(s string) bool {

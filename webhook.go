@@ -77,7 +77,7 @@ func (e *Event) Order() (*Order, error) {
 // HMAC-SHA256 over webhook-id, webhook-timestamp and body, joined with ".", in
 // base64 behind "v1," in the webhook-signature header, which may hold up to
 // eight signatures separated by spaces. Versions other than v1 are passed over.
-// Each of the three headers has to be there exactly once, in whatever spelling
+// Each of the three headers must be there exactly once, in whatever spelling
 // of its name.
 //
 // The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is

@@ -122,7 +122,7 @@ func TestWebhookPublishedVector(t *testing.T) {
 	}
 }
 
-// Every change of one bit of what is signed, or of the signature, has to be
+// Every change of one bit of what is signed, or of the signature, must be
 // noticed.
 func TestWebhookTamperedWith(t *testing.T) {
 	t.Parallel()

@@ -224,7 +224,7 @@ var (
 
 // StatusFault answers a status, such as 408, 409, 425 or 503, with a code of
 // your own, before or after the request is applied. It panics when the status
-// is none of an answer, 200 to 599, or the effect is unknown.
+// is not the status of an answer, 200 to 599, or the effect is unknown.
 func StatusFault(status int, code string, effect Effect) Fault {
 	f := Fault{
 		Name: "Status " + itoa(status) + " " + code, Effect: effect, Answer: AnswerStatus,
@@ -242,7 +242,7 @@ func (f Fault) problem() string {
 	case !slices.Contains(answers(), f.Answer):
 		return fmt.Sprintf("there is no answer %q", f.Answer)
 	case (f.Answer == AnswerStatus || f.Answer == AnswerHTML) && (f.Status < http.StatusOK || f.Status > 599):
-		return fmt.Sprintf("status %d is none of an answer", f.Status)
+		return fmt.Sprintf("status %d is not the status of an answer", f.Status)
 	case f.Delay < 0:
 		return fmt.Sprintf("the delay %v is negative", f.Delay)
 	case f.Reads < 0:
@@ -384,7 +384,7 @@ func (f Fault) fits(op string) bool {
 // fault makes no sense; see [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
-		panic(fmt.Sprintf("pluraltest: RandomFaults: %v is no share, 0 to 1", rate))
+		panic(fmt.Sprintf("pluraltest: RandomFaults: the rate %v is not between 0 and 1", rate))
 	}
 	mustMakeSense("RandomFaults", faults...)
 	plan := &randomPlan{seed: seedBytes(seed), rate: rate, faults: slices.Clone(faults)}

@@ -438,7 +438,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 	}{
 		{pluraltest.Fault{Answer: "gibberish"}, `fault answer gibberish, effect : there is no answer "gibberish"`},
 		{pluraltest.Fault{Name: "Mine", Effect: "perhaps"}, `fault Mine: there is no effect "perhaps"`},
-		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerStatus}, "fault Mine: status 0 is none of an answer"},
+		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerStatus}, "fault Mine: status 0 is not the status of an answer"},
 		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerHTML, Status: 600}, "status 600"},
 		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerHTML, Status: 100}, "status 100"},
 		{pluraltest.ApplyLate.After(-time.Second), "fault ApplyLate: the delay -1s is negative"},
@@ -456,12 +456,12 @@ func TestNonsenseIsRefused(t *testing.T) {
 	}
 	require.Equal(
 		t,
-		`pluraltest: StatusFault: fault Status 0 : status 0 is none of an answer`,
+		`pluraltest: StatusFault: fault Status 0 : status 0 is not the status of an answer`,
 		panicOf(func() { pluraltest.StatusFault(0, "", pluraltest.ApplyNow) }),
 	)
 	require.Contains(t, panicOf(func() { pluraltest.StatusFault(503, "", "perhaps") }), `no effect "perhaps"`)
 	for _, rate := range []float64{-0.1, 1.1, math.NaN()} {
-		require.Contains(t, panicOf(func() { pluraltest.RandomFaults(1, rate) }), "is no share, 0 to 1")
+		require.Contains(t, panicOf(func() { pluraltest.RandomFaults(1, rate) }), "is not between 0 and 1")
 	}
 	require.Empty(t, srv.QueuedFaults())
 }

@@ -67,7 +67,7 @@ func (s *Server) newID(names ...string) string {
 	}
 }
 
-// newPageToken makes a checkout token that has to be percent-encoded in a URL,
+// newPageToken makes a checkout token that must be percent-encoded in a URL,
 // as the real ones have.
 func (s *Server) newPageToken(orderID string) string {
 	sum := append(s.digest("page", orderID), s.digest("page2", orderID)...)

@@ -154,11 +154,11 @@ func (w *walk) lostAnswer(ctx context.Context) error {
 	amount, _ := captured.CapturedAmount()
 	w.say(
 		"settled",
-		"captured %s, sent %d time(s): the SDK read the order and found its own reference",
+		"captured %s, sent %s: the SDK read the order and found its own reference",
 		amount,
-		response.Attempts,
+		times(response.Attempts),
 	)
-	w.say("in the books", "%d capture(s)", len(w.emulator.Captures(order.OrderID)))
+	w.say("in the books", "captured %s", times(len(w.emulator.Captures(order.OrderID))))
 	w.captured = captured
 	return w.expectEvent(ctx, plural.EventOrderProcessed)
 }
@@ -230,4 +230,11 @@ func (w *walk) expectEvent(ctx context.Context, want plural.EventType) error {
 	}
 	w.say("webhook verified", "%s (%s)", e.Type, e.ID)
 	return nil
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprint(n, " times")
 }

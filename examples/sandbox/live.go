@@ -47,7 +47,7 @@ func (d *dashboard) sendChanges(w http.ResponseWriter, sent map[string]string) e
 			continue
 		}
 		sent[part] = html.String()
-		data, err := json.Marshal(html.String()) // on one line, as an event's data has to be
+		data, err := json.Marshal(html.String()) // on one line, as an event's data must be
 		if err != nil {
 			return err
 		}

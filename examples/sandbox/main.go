@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// announce prints what a shop has to be told, in the form of the SDK's
+// announce prints what a shop must be told, in the form of the SDK's
 // environment variables.
 func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
 	fmt.Fprintf(out, `Plural sandbox: a test emulator, no real money moves.

@@ -29,7 +29,7 @@ const (
 	MaxItemsInAll = 100_000
 )
 
-const ruleInt = "has to be a whole number"
+const ruleInt = "must be a whole number"
 
 // DecodeError says which value of a document could not be used.
 type DecodeError struct {
@@ -216,7 +216,7 @@ func decodeStructOrNothing(s *scanner, v reflect.Value, fields *structPlan) *Dec
 
 func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	if s.peek() != '{' {
-		return &DecodeError{Rule: "has to be an object"}
+		return &DecodeError{Rule: "must be an object"}
 	}
 	for key := range s.members() {
 		f := fields.lookup(key)
