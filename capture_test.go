@@ -1,6 +1,7 @@
 package plural_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -239,5 +240,71 @@ func TestReferenceUsedForAnotherAmount(t *testing.T) {
 		// amount that was rounded or discounted.
 		dated = false
 		requireIsOnly(t, capture(), "unknown")
+	})
+}
+
+// An order that is held on two payments is captured one after the other: the
+// answer waits for both, in whatever order they come.
+func TestCaptureOfTwoPayments(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault  pluraltest.Fault
+		amount int64 // 0: the whole
+		is     error // nil: carried out
+	}{
+		"whole, the card first":             {pluraltest.CardThenPoints, 0, nil},
+		"whole, points first":               {pluraltest.PointsThenCard, 0, nil},
+		"in part, the card first":           {pluraltest.CardThenPoints, cardAmount + 1000, nil},
+		"in part, points first":             {pluraltest.PointsThenCard, cardAmount + 1000, nil},
+		"in part, from the card":            {pluraltest.CardThenPoints, partAmount, nil},
+		"whole, the points fail":            {pluraltest.CardThenPointsFails, 0, plural.ErrOutcomeUnknown},
+		"whole, the card fails":             {pluraltest.PointsThenCardFails, 0, plural.ErrOutcomeUnknown},
+		"in part, the points fail":          {pluraltest.CardThenPointsFails, cardAmount + 1000, plural.ErrReferenceReused},
+		"in part, the points come too late": {pluraltest.CardThenPoints.After(time.Hour), cardAmount + 1000, plural.ErrOutcomeUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, d *desk) {
+				w := write{
+					op:        pluraltest.OpCapturesCreate,
+					orderID:   d.order("order-1", true),
+					reference: "capture-1",
+					amount:    test.amount,
+				}
+				d.pay(w.orderID, pluraltest.ApproveWithPoints(pointsAmount))
+				d.srv.Inject(pluraltest.On(w.op), test.fault)
+				c := newClient(t, d.srv)
+				o := d.agrees(t.Context(), w, c)
+				if test.is == nil {
+					require.NoError(t, o.err)
+					return
+				}
+				d.srv.Flush()
+				if !errors.Is(o.err, test.is) { // a second look, when all has settled
+					o = d.agrees(t.Context(), w, c)
+				}
+				require.ErrorIs(t, o.err, test.is)
+			})
+		})
+	}
+}
+
+// Where the books do not tell and nothing is under way, a person must look.
+func TestCaptureThatNeedsReview(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		w := write{op: pluraltest.OpCapturesCreate, orderID: d.order("order-1", true), reference: "capture-1"}
+		d.pay(w.orderID, pluraltest.ApproveWithPoints(pointsAmount))
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.CardThenPointsFails)
+		c := newClient(t, d.srv)
+		for range 2 {
+			unknown := unknownError(t, d.agrees(t.Context(), w, c).err)
+			require.True(t, unknown.NeedsReview)
+			require.ErrorContains(t, unknown, "look at it in Plural's dashboard")
+			require.NotContains(t, unknown.Error(), "settle it")
+			require.Equal(t, plural.OrderStatusProcessed, unknown.Last.Status)
+		}
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 40)...)
+		require.False(t, unknownError(t, d.agrees(t.Context(), w, c).err).NeedsReview, "nothing was read")
 	})
 }

@@ -76,12 +76,20 @@ func (w write) effects(srv *pluraltest.Server) int {
 		}
 	case pluraltest.OpRefundsCreate:
 		for _, r := range srv.Refunds(w.orderID) {
-			if r.Reference == w.reference && r.Amount == paise(w.amount) && r.Status != pluraltest.StatusFailed {
+			if r.Reference == w.reference && r.Amount == paise(w.amount) && isAlive(r) {
 				n++
 			}
 		}
 	}
 	return n
+}
+
+// isAlive says whether a refund has given money back or may still do so.
+func isAlive(r pluraltest.Refund) bool {
+	return slices.Contains(
+		[]string{pluraltest.StatusCreated, pluraltest.StatusPending, pluraltest.StatusProcessed},
+		r.Status,
+	)
 }
 
 // touches counts the requests that asked for w, refused ones included.

@@ -191,7 +191,8 @@ func (e *ValidationError) Is(target error) bool { return target == ErrInvalidReq
 // OutcomeUnknownError says that a request may or may not have been carried out,
 // and that asking the server did not settle it in the attempts and time given.
 // For a capture, cancel, refund or new order, calling again with the same
-// reference settles it, without a second effect. After [Client.Do], which
+// reference settles it, without a second effect; where that may not be enough,
+// NeedsReview says so. After [Client.Do], which
 // cannot ask, it is for the caller to find out first. It is [ErrOutcomeUnknown]
 // and no other sentinel; Unwrap gives the last cause.
 type OutcomeUnknownError struct {
@@ -200,6 +201,12 @@ type OutcomeUnknownError struct {
 	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
 	Last      *Order // the last document that was read, if any
 	Err       error
+
+	// NeedsReview says that the books were read and do not tell: the order is in a
+	// status that this package does not know, is captured short of what was held,
+	// or the like. Calling again settles it only if they change. A person must hold
+	// Last against Plural's dashboard.
+	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
 }
@@ -229,6 +236,8 @@ func (e *OutcomeUnknownError) Error() string {
 		fmt.Fprintf(&b, ", last seen %s", clip(string(e.Last.Status)))
 	}
 	switch {
+	case e.NeedsReview:
+		b.WriteString("; the order does not tell, and calling again may not change that: look at it in Plural's dashboard")
 	case e.Reference != "":
 		b.WriteString("; call again with the same reference to settle it")
 	case e.OrderID != "":

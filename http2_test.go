@@ -315,7 +315,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				require.NoError(t, err)
 				srv.Inject(pluraltest.On(op), test.before, test.after)
 				var got plural.Response
-				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // settling takes half of it
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				_, err = w.run(ctx, c, plural.WithResponseInto(&got))
 				require.NoError(t, err)

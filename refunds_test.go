@@ -1,6 +1,7 @@
 package plural_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -364,4 +365,27 @@ func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 	require.Equal(t, "v1-515151515151-aa-O1dprt", refund.ParentOrderID)
 	require.Equal(t, plural.OrderTypeRefund, refund.Type)
 	require.Equal(t, plural.INR(8800), refund.OrderAmount)
+}
+
+// A server that checks a reference and inserts the refund later would make two
+// of a repeat that comes sooner. A caller with little time is told that the
+// outcome is unknown instead.
+func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
+	t.Parallel()
+	for patience, sent := range map[time.Duration]int{2 * time.Second: 1, 5 * time.Second: 1, 20 * time.Second: 1} {
+		inBubble(t, func(t *testing.T, d *desk) {
+			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			d.srv.Inject(pluraltest.On(w.op), pluraltest.InsertLate.After(2900*time.Millisecond))
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			d.agrees(ctx, w, newClient(t, d.srv))
+			require.Equal(t, sent, w.touches(d.srv))
+		})
+	}
+	inBubble(t, func(t *testing.T, d *desk) {
+		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
+		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
+		require.Equal(t, 2, w.touches(d.srv), "nothing came of the first in three seconds")
+	})
 }

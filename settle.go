@@ -46,7 +46,10 @@ func (v verdict) String() string {
 type finding struct {
 	verdict verdict
 	reason  string
-	pending bool // unclear because it is under way, so that reading on will tell
+
+	// Unclear, but not for ever: it is under way, so that reading on will tell, or
+	// calling again will, because it then is not ambiguous.
+	pending, callAgain bool
 
 	// A conflict may be with this very write, carried out with an amount that was
 	// rounded, discounted or converted. since is when the books made the entry, if
@@ -59,6 +62,10 @@ type finding struct {
 func unclear(reason string) finding { return finding{verdict: verdictUnclear, reason: reason} }
 func pending(reason string) finding {
 	return finding{verdict: verdictUnclear, reason: reason, pending: true}
+}
+
+func callAgain(reason string) finding {
+	return finding{verdict: verdictUnclear, reason: reason, callAgain: true}
 }
 func applied() finding             { return finding{verdict: verdictApplied} }
 func unpaid() finding              { return finding{verdict: verdictUnpaid, reason: "the order is not paid"} }

@@ -56,7 +56,14 @@ type settlement struct {
 type books struct {
 	order *Order
 	finding
-	err error // why the last look failed, if it did
+	err    error         // why the last look failed, if it did
+	agreed time.Duration // for how long the looks have said so
+}
+
+// isStuck says whether the books were read and do not tell, though nothing that
+// they show is under way.
+func (b books) isStuck() bool {
+	return b.err == nil && b.order != nil && b.verdict == verdictUnclear && !b.pending && !b.callAgain
 }
 
 func (s *settlement) run(ctx context.Context) (*Order, error) {
@@ -77,12 +84,19 @@ func (s *settlement) run(ctx context.Context) (*Order, error) {
 		}
 		s.ambiguous = s.ambiguous || class == classAmbiguous
 		b := s.read(ctx)
-		if b.verdict == verdictOpen && s.ambiguous && s.resendable && s.write.again(ctx, a) {
+		if b.verdict == verdictOpen && s.ambiguous && s.mayResend(b) && s.write.again(ctx, a) {
 			s.resent = true
 			continue
 		}
 		return s.conclude(ctx, b, class, failure)
 	}
+}
+
+// mayResend says whether a write that the books do not show can be sent again.
+// A server that checks a reference before it makes the refund could make two:
+// no time of the caller's is too short for the span that has to pass first.
+func (s *settlement) mayResend(b books) bool {
+	return s.resendable && (!s.slowly || b.agreed >= lookSpan)
 }
 
 // judgeAnswer judges the document that the write itself was answered with. The
@@ -228,11 +242,11 @@ func (s *settlement) weigh(f finding) finding {
 	case !s.ambiguous:
 		return f
 	case f.verdict == verdictConflict && !s.isAnothers(f):
-		return unclear(f.reason + ", by this call or by another")
+		return callAgain(f.reason + ", by this call or by another")
 	case f.verdict == verdictClosed && f.mayBeOld && (f.since.IsZero() || s.isOlder(f.since)):
-		return unclear(f.reason + ", but may be older than this call")
+		return callAgain(f.reason + ", but may be older than this call")
 	case f.verdict == verdictNoHold:
-		return unclear("the order does not say under which reference it was captured")
+		return callAgain("the order does not say under which reference it was captured")
 	}
 	return f
 }
@@ -277,6 +291,7 @@ func (s *settlement) read(ctx context.Context) books {
 			return b
 		case verdictOpen, verdictUnpaid, verdictAbsent, verdictNoHold:
 			agreed.count()
+			b.agreed = time.Since(agreed.since)
 			if agreed.lasted(span) || b.verdict == verdictOpen && s.ambiguous && !s.slowly {
 				return b
 			}
@@ -374,6 +389,8 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 		Last:      b.order,
 		Err:       errors.Join(causes...),
 		settle:    s.settle,
+
+		NeedsReview: b.isStuck(),
 	}
 }
 

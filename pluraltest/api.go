@@ -46,12 +46,17 @@ type Request struct {
 // call is a request on its way through an operation. s.mu is held.
 type call struct {
 	*Request
-	body   []byte
-	view   view
-	result resultMode
-	reads  int           // of PENDING, before it becomes final; 0: after delay
-	delay  time.Duration // of PENDING
-	record *FaultRecord  // of the fault, if any
+	body     []byte
+	view     view
+	result   resultMode
+	reads    int           // of PENDING, before it becomes final; 0: after delay
+	delay    time.Duration // of PENDING, or between two payments of a capture
+	ends     string        // the status of a refund in the end; "": PROCESSED
+	reversed bool          // points are captured before the card
+	legs     int           // how many payments a capture by legs takes money from
+	checking bool          // whether a refund would be made; it is not
+	insert   bool          // a refund is made although its reference is taken by now
+	record   *FaultRecord  // of the fault, if any
 }
 
 // resultMode is how a write ends.
@@ -62,6 +67,8 @@ const (
 	resultPending
 	resultPendingFails
 	resultFailed
+	resultByLegs      // one payment after the other
+	resultByLegsFails // and the last fails
 )
 
 type operation func(s *Server, c *call) answer
@@ -72,43 +79,43 @@ type route struct {
 	run    operation
 }
 
-// match finds the operations of a path, by method.
-func match(path string) (routes []route, orderID, reference string) {
+// match finds the operation of a path; its run is nil when there is none.
+func match(path string) (found route, orderID, reference string) {
 	rest, ok := strings.CutPrefix(path, "/api/")
 	if !ok {
-		return nil, "", ""
+		return route{}, "", ""
 	}
 	parts := strings.Split(rest, "/")
 	last, err := url.PathUnescape(parts[len(parts)-1])
 	if err != nil || last == "" {
-		return nil, "", ""
+		return route{}, "", ""
 	}
 	switch {
 	case rest == "auth/v1/token":
-		return []route{{OpToken, http.MethodPost, (*Server).issueToken}}, "", ""
+		return route{OpToken, http.MethodPost, (*Server).issueToken}, "", ""
 	case rest == "checkout/v1/orders":
-		return []route{{OpOrdersCreate, http.MethodPost, (*Server).createCheckoutOrder}}, "", ""
+		return route{OpOrdersCreate, http.MethodPost, (*Server).createCheckoutOrder}, "", ""
 	case rest == "pay/v1/orders":
-		return []route{{OpOrdersCreate, http.MethodPost, (*Server).createPayOrder}}, "", ""
+		return route{OpOrdersCreate, http.MethodPost, (*Server).createPayOrder}, "", ""
 	case len(parts) == 4 && strings.HasPrefix(rest, "pay/v1/orders/"):
-		return []route{{OpOrdersGet, http.MethodGet, (*Server).getOrder}}, last, ""
+		return route{OpOrdersGet, http.MethodGet, (*Server).getOrder}, last, ""
 	case len(parts) == 4 && strings.HasPrefix(rest, "pay/v1/refunds/"):
-		return []route{{OpRefundsCreate, http.MethodPost, (*Server).createRefund}}, last, ""
+		return route{OpRefundsCreate, http.MethodPost, (*Server).createRefund}, last, ""
 	case len(parts) == 5 && strings.HasPrefix(rest, "pay/v1/orders/reference/"):
-		return []route{{OpOrdersGetByReference, http.MethodGet, (*Server).getByReference}}, "", last
+		return route{OpOrdersGetByReference, http.MethodGet, (*Server).getByReference}, "", last
 	case len(parts) == 5 && strings.HasPrefix(rest, "pay/v1/orders/"):
 		id, err := url.PathUnescape(parts[3])
 		if err != nil {
-			return nil, "", ""
+			return route{}, "", ""
 		}
 		switch last {
 		case "capture":
-			return []route{{OpCapturesCreate, http.MethodPut, (*Server).createCapture}}, id, ""
+			return route{OpCapturesCreate, http.MethodPut, (*Server).createCapture}, id, ""
 		case "cancel":
-			return []route{{OpCancelsCreate, http.MethodPut, (*Server).createCancel}}, id, ""
+			return route{OpCancelsCreate, http.MethodPut, (*Server).createCancel}, id, ""
 		}
 	}
-	return nil, "", ""
+	return route{}, "", ""
 }
 
 // maxRequestBody bounds what the server reads of a request.
@@ -125,8 +132,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	decision := r.Header.Get(decisionHeader)
 	r.Header.Del(decisionHeader)
 
-	routes, orderID, reference := match(r.URL.EscapedPath())
-	if routes == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
+	run, orderID, reference := match(r.URL.EscapedPath())
+	if run.run == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
 		s.pages.ServeHTTP(w, r)
 		return
 	}
@@ -135,18 +142,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.write(w, nil, errMalformed.answer())
 		return
 	}
-	req := s.newRequest(r, routes, orderID, reference, body)
+	req := s.newRequest(r, run, orderID, reference, body)
 	req.Reused = reused
 	s.note(req)
 	if err != nil {
 		s.write(w, req, errMalformed.answer())
 		return
 	}
-	if routes == nil {
+	if run.run == nil {
 		s.write(w, req, s.notAPI())
 		return
 	}
-	run := routes[0]
 	if run.method != r.Method {
 		w.Header().Set("Allow", run.method)
 		s.write(w, req, errMethod.answer())
@@ -167,7 +173,7 @@ func (s *Server) notAPI() answer {
 func (s *Server) unknownPath(w http.ResponseWriter, _ *http.Request) { s.write(w, nil, s.notAPI()) }
 
 // newRequest describes a request, for the books and for the fault plan.
-func (s *Server) newRequest(r *http.Request, routes []route, orderID, reference string, body []byte) *Request {
+func (s *Server) newRequest(r *http.Request, run route, orderID, reference string, body []byte) *Request {
 	req := &Request{
 		Method:    r.Method,
 		Path:      r.URL.EscapedPath(),
@@ -178,10 +184,8 @@ func (s *Server) newRequest(r *http.Request, routes []route, orderID, reference 
 		Header:    r.Header.Clone(),
 		Body:      body,
 	}
-	for _, one := range routes {
-		if one.method == r.Method {
-			req.Op = one.op
-		}
+	if run.method == r.Method {
+		req.Op = run.op
 	}
 	if req.Reference == "" && len(body) > 0 {
 		req.Reference = bodyReference(body)

@@ -31,7 +31,7 @@ type Refund struct {
 	OrderID   string // of the order it refunds
 	Reference string // merchant_order_reference
 	Amount    Amount
-	Status    string // StatusPending, StatusProcessed or StatusFailed
+	Status    string // StatusPending, StatusProcessed, StatusFailed, or what a fault had it end in
 	RequestID string
 	At        time.Time
 }
@@ -225,7 +225,7 @@ func (s *Server) madeTwice(reference string) (found []string) {
 		switch {
 		case o.typ == typeCharge:
 			orders = append(orders, o.id)
-		case o.status != StatusFailed:
+		case o.isAlive():
 			refunds = append(refunds, o.id+" of order "+o.parent.id)
 		}
 	}

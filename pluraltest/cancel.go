@@ -17,28 +17,7 @@ func (s *Server) createCancel(c *call) answer {
 	case o.typ != typeCharge || o.status != StatusAuthorized:
 		return errNotAllowed.answer()
 	}
-	switch c.result {
-	case resultFailed:
-		s.failHold(o)
-		c.record.settle(EffectFailed, s.now())
-	case resultPending, resultPendingFails:
-		s.change(o, func(now time.Time) {
-			o.to(StatusPending)
-			o.setPayments(StatusPending, now)
-		})
-		fails, record := c.result == resultPendingFails, c.record
-		s.hold(o, c, func() {
-			if fails {
-				s.failHold(o)
-				record.settle(EffectFailed, s.now())
-				return
-			}
-			s.void(o, c.RequestID)
-			record.settle(EffectAppliedLate, s.now())
-		})
-	case resultDone:
-		s.void(o, c.RequestID)
-	}
+	s.finish(o, c, nil, func() { s.void(o, c.RequestID) })
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 

@@ -65,6 +65,16 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 
 // capture takes the money of a hold, once; what is left over is reversed.
 func (s *Server) capture(o *order, c *call, entry Capture) {
+	if c.result == resultByLegs || c.result == resultByLegsFails {
+		s.captureByLegs(o, c, entry)
+		return
+	}
+	s.finish(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
+}
+
+// finish carries a capture or a void out, in the way that the call is to end.
+// While it is PENDING, begin has been done; it may be nil.
+func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete func()) {
 	switch c.result {
 	case resultFailed:
 		s.failHold(o)
@@ -73,7 +83,9 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 		s.change(o, func(now time.Time) {
 			o.to(StatusPending)
 			o.setPayments(StatusPending, now)
-			allocate(o, entry, now)
+			if begin != nil {
+				begin(now)
+			}
 		})
 		fails, record := c.result == resultPendingFails, c.record
 		s.hold(o, c, func() {
@@ -82,11 +94,11 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 				record.settle(EffectFailed, s.now())
 				return
 			}
-			s.completeCapture(o, entry)
+			complete()
 			record.settle(EffectAppliedLate, s.now())
 		})
-	case resultDone:
-		s.completeCapture(o, entry)
+	case resultDone, resultByLegs, resultByLegsFails:
+		complete()
 	}
 }
 
@@ -129,7 +141,7 @@ func (s *Server) failHold(o *order) {
 	s.change(o, func(now time.Time) {
 		for _, p := range o.held() {
 			p.status, p.updatedAt, p.captured = StatusFailed, now, nil
-			p.failure = &errorDetail{"PAYMENT_DECLINED", "Transaction declined by Acquirer due to unknown reason"}
+			p.failure = declinedByAcquirer()
 			o.lastError = p.failure
 			p.acquirer = s.newAcquirerData(p.id, "")
 			p.acquirer.RRN = ""
@@ -138,6 +150,10 @@ func (s *Server) failHold(o *order) {
 	})
 	s.emit("PAYMENT_FAILED", o)
 	s.emit("ORDER_FAILED", o)
+}
+
+func declinedByAcquirer() *errorDetail {
+	return &errorDetail{"PAYMENT_DECLINED", "Transaction declined by Acquirer due to unknown reason"}
 }
 
 // Capture captures an order as the merchant's dashboard would; a zero amount

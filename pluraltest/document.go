@@ -248,21 +248,35 @@ func marshal(v any) []byte {
 
 // maxOlder bounds how many earlier versions of a document a stale read can
 // show.
-const maxOlder = 4
+const maxOlder = 8
 
 // change keeps the present document for stale reads and then mutates the order.
 // The document of a parent changes with its refund's.
 func (s *Server) change(o *order, mutate func(now time.Time)) {
+	now := s.now()
 	for _, each := range []*order{o, o.parent} {
 		if each == nil {
 			continue
 		}
-		each.older = append(each.older, envelope(s.document(each, view{})))
+		each.older = append(each.older, version{envelope(s.document(each, view{})), now})
 		if len(each.older) > maxOlder {
 			each.older = each.older[1:]
 		}
 	}
-	now := s.now()
 	mutate(now)
 	o.updated = now
+}
+
+// asOf is the document as it was at a time; false when the order was not there
+// yet.
+func (s *Server) asOf(o *order, at time.Time, v view) ([]byte, bool) {
+	if o.created.After(at) {
+		return nil, false
+	}
+	for _, old := range o.older {
+		if old.until.After(at) {
+			return old.document, true
+		}
+	}
+	return envelope(s.document(o, v)), true
 }

@@ -21,6 +21,13 @@ const (
 	ApplyPending     Effect = "pending"
 	ApplyPendingFail Effect = "pending, failed" // it is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // it is accepted and fails: status FAILED
+	// a capture takes the money of one payment at once and of the next after Reads
+	// reads or, without, after Delay; elsewhere it is ApplyNow.
+	ApplyByLegs     Effect = "leg by leg"
+	ApplyByLegsFail Effect = "leg by leg, the last fails" // the same, and the last payment fails
+	// a refund is checked now and made Delay later, without looking whether its
+	// reference has been used meanwhile; elsewhere it is ApplyNow.
+	InsertLater Effect = "checked, then inserted"
 )
 
 // canFail tells whether PENDING and FAILED results fit an operation. To any
@@ -49,8 +56,8 @@ const (
 	AnswerEmpty       Answer = "empty"              // 200 without a body
 	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Code,...}
 	AnswerRedirect    Answer = "redirect"           // 307 to another path
-	// a read: the document before its last change, or not found; else the normal
-	// answer.
+	// a read: the document before its last change or, with a Delay, as it was so
+	// long ago; or not found. Else the normal answer.
 	AnswerStale         Answer = "stale"
 	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
@@ -65,15 +72,19 @@ const (
 // package's faults (ResetAfterApply, ApplyLate, ...) are values to use as they
 // are or to adapt with After, AfterReads and the like; do not assign to them.
 type Fault struct {
-	Name       string // in logs
-	Effect     Effect
-	Answer     Answer
-	Delay      time.Duration // of ApplyLater, ApplyPending, AnswerSlowHeaders and AnswerSlowBody
-	Reads      int           // of ApplyPending: how many reads of the order, or of a refund or its parent, see PENDING
-	Status     int           // of AnswerStatus and AnswerHTML, 200 to 599
-	Code       string        // of AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
-	RetryAfter string        // the Retry-After header, in seconds or as a date; none when empty
-	Size       int           // of AnswerHuge, bytes
+	Name   string // in logs
+	Effect Effect
+	Answer Answer
+	// of ApplyLater, InsertLater, ApplyPending, ApplyByLegs, AnswerStale,
+	// AnswerSlowHeaders and AnswerSlowBody
+	Delay       time.Duration
+	Reads       int    // of ApplyPending: how many reads of the order, or of a refund or its parent, see PENDING
+	Status      int    // of AnswerStatus and AnswerHTML, 200 to 599
+	Code        string // of AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
+	RetryAfter  string // the Retry-After header, in seconds or as a date; none when empty
+	Size        int    // of AnswerHuge, bytes
+	PointsFirst bool   // of ApplyByLegs: the payment from points is captured before that of the card
+	Ends        string // the status that a refund ends in, instead of PROCESSED; see RefundEnds
 }
 
 // After is the fault with another delay.
@@ -141,6 +152,39 @@ var (
 		Code:   "TIMED_OUT",
 		Delay:  defaultDelay,
 	}
+
+	// InsertLate answers 504 TIMED_OUT to a refund and makes it 2 seconds later,
+	// whatever has happened to its reference by then. It is not among
+	// [WriteFaults]: a repeat that comes sooner makes the refund twice, which is
+	// not the client's fault.
+	InsertLate = Fault{
+		Name:   "InsertLate",
+		Effect: InsertLater,
+		Answer: AnswerStatus,
+		Status: 504,
+		Code:   "TIMED_OUT",
+		Delay:  2 * time.Second,
+	}
+
+	// CardThenPoints captures an order's payments one after the other: that of the
+	// card at once, and that from points, if there is one, Delay later. The order
+	// has left AUTHORIZED by then.
+	CardThenPoints = Fault{Name: "CardThenPoints", Effect: ApplyByLegs, Delay: defaultDelay}
+	PointsThenCard = Fault{Name: "PointsThenCard", Effect: ApplyByLegs, Delay: defaultDelay, PointsFirst: true}
+	// CardThenPointsFails captures a part: the last payment fails.
+	CardThenPointsFails = Fault{Name: "CardThenPointsFails", Effect: ApplyByLegsFail, Delay: defaultDelay}
+	PointsThenCardFails = Fault{
+		Name:        "PointsThenCardFails",
+		Effect:      ApplyByLegsFail,
+		Delay:       defaultDelay,
+		PointsFirst: true,
+	}
+	// RefundCancelled answers 200 with status CANCELLED: a refund that moves no
+	// money.
+	RefundCancelled = RefundEnds(StatusCancelled)
+
+	// LaggingRead shows the books as they were 3 seconds ago.
+	LaggingRead = Fault{Name: "LaggingRead", Answer: AnswerStale, Delay: defaultDelay}
 
 	// StaleRead shows the document as it was before its last change; an order or
 	// refund that has not changed since it was made is not found.
@@ -234,6 +278,10 @@ func StatusFault(status int, code string, effect Effect) Fault {
 	return f
 }
 
+// RefundEnds has a refund end in a status of your choice, such as one that
+// nobody has published. Unless that is PROCESSED, no money is given back.
+func RefundEnds(status string) Fault { return Fault{Name: "RefundEnds " + status, Ends: status} }
+
 // problem is what makes no sense about a fault; "" when it is well.
 func (f Fault) problem() string {
 	switch {
@@ -264,7 +312,10 @@ func mustMakeSense(caller string, faults ...Fault) {
 }
 
 func effects() []Effect {
-	return []Effect{ApplyNow, ApplyNever, ApplyLater, ApplyPending, ApplyPendingFail, ApplyFail}
+	return []Effect{
+		ApplyNow, ApplyNever, ApplyLater, ApplyPending, ApplyPendingFail, ApplyFail,
+		ApplyByLegs, ApplyByLegsFail, InsertLater,
+	}
 }
 
 func answers() []Answer {
@@ -321,12 +372,13 @@ func WriteFaults() []Fault {
 		ServerErrorBeforeApply, TimedOutBeforeApply, BadGatewayBeforeApply, EmptyOKBeforeApply, ErrorInOKBeforeApply,
 		ApplyLate, ApplyLateReset, ApplyLateTimedOut, OtherOrder,
 		PendingResult, PendingThenFailed, FailedResult, CaptureDataAbsent, ParentAbsent, Unauthorized,
+		PointsThenCard, CardThenPoints, PointsThenCardFails, CardThenPointsFails, RefundCancelled,
 	)
 }
 
 // ReadFaults lists the faults of order lookups.
 func ReadFaults() []Fault {
-	return append(lostFaults(), StaleRead, OtherOrder, CaptureDataAbsent, ParentAbsent, Unauthorized)
+	return append(lostFaults(), StaleRead, LaggingRead, OtherOrder, CaptureDataAbsent, ParentAbsent, Unauthorized)
 }
 
 // TokenFaults lists the faults of the token endpoint.
@@ -358,7 +410,14 @@ func (f Fault) fits(op string) bool {
 		if read || op == OpToken {
 			return false
 		}
+	case ApplyByLegs, ApplyByLegsFail:
+		return op == OpCapturesCreate
+	case InsertLater:
+		return op == OpRefundsCreate
 	case ApplyNow, ApplyNever:
+	}
+	if f.Ends != "" && op != OpRefundsCreate {
+		return false
 	}
 	switch f.Answer {
 	case AnswerStale:

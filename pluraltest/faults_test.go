@@ -106,6 +106,9 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
 	}
 	srv.Inject(pluraltest.On(op), fault)
+	if fault.Answer == pluraltest.AnswerStale && fault.Delay > 0 {
+		pass(fault.Delay + time.Second) // it is there by then
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -143,11 +146,15 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 // promised is what the log has to say of a fault in the end.
 func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	switch fault.Effect {
-	case pluraltest.ApplyLater, pluraltest.ApplyPending:
+	case pluraltest.ApplyLater, pluraltest.ApplyPending, pluraltest.InsertLater,
+		pluraltest.ApplyByLegs, pluraltest.ApplyByLegsFail: // the order has one payment, which does not fail
 		return pluraltest.EffectAppliedLate
 	case pluraltest.ApplyPendingFail, pluraltest.ApplyFail:
 		return pluraltest.EffectFailed
 	case pluraltest.ApplyNow:
+		if fault.Ends != "" && fault.Ends != pluraltest.StatusProcessed {
+			return pluraltest.EffectFailed
+		}
 		if !isRead(op) {
 			return pluraltest.EffectApplied
 		}
@@ -239,7 +246,8 @@ func checkAnswer(t *testing.T, op string, fault pluraltest.Fault, r reply, err e
 		case pluraltest.AnswerNoParent:
 			require.NotContains(t, data, "parent_order_id")
 		case pluraltest.AnswerStale:
-			require.Equal(t, "CREATED", data["status"])
+			want := map[bool]string{true: "AUTHORIZED", false: "CREATED"}[fault.Delay > 0]
+			require.Equal(t, want, data["status"])
 		case pluraltest.AnswerOtherOrder:
 			require.NotEqual(t, "order", data["merchant_order_reference"])
 			require.NotEmpty(t, data["order_id"])

@@ -51,6 +51,10 @@ func resultOf(op string, e Effect) resultMode {
 		return resultPendingFails
 	case e == ApplyFail:
 		return resultFailed
+	case e == ApplyByLegs && op == OpCapturesCreate:
+		return resultByLegs
+	case e == ApplyByLegsFail && op == OpCapturesCreate:
+		return resultByLegsFails
 	default:
 		return resultDone
 	}
@@ -59,7 +63,10 @@ func resultOf(op string, e Effect) resultMode {
 // apply runs the operation under the fault's effect. late is nil or schedules
 // the effect of ApplyLater.
 func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
-	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay}
+	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay, reversed: f.PointsFirst}
+	if run.op == OpRefundsCreate {
+		c.ends = f.Ends
+	}
 	c.view.noCaptureData = f.Answer == AnswerNoCaptureData
 	c.view.noParent = f.Answer == AnswerNoParent
 	c.view.otherOrder = f.Answer == AnswerOtherOrder
@@ -81,20 +88,39 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	case f.Effect == ApplyLater:
 		c.record.settle(EffectWaiting, s.now())
 		return errInternal.answer(), func() { s.applyLater(c, run, f.Delay) }
+	case f.Effect == InsertLater && run.op == OpRefundsCreate:
+		return s.checkNow(c, run, f.Delay)
 	case f.Answer == AnswerStale && isRead(run.op):
-		return s.readStale(c), nil
+		return s.readStale(c, f.Delay), nil
+	case s.cfg.readLag > 0 && isRead(run.op):
+		return s.readStale(c, s.cfg.readLag), nil
 	}
 	a = run.run(s, c)
 	switch {
 	case !a.applied && a.status >= http.StatusBadRequest:
 		c.record.settle(EffectRejected, s.now())
 	case !a.applied || c.result == resultFailed:
-	case c.result == resultDone:
+	case c.result == resultDone && c.ends == "":
 		c.record.settle(EffectApplied, s.now())
-	default:
+	case c.record != nil && c.record.Effect == EffectNotApplied:
 		c.record.settle(EffectWaiting, s.now())
 	}
 	return a, nil
+}
+
+// checkNow checks a refund on its arrival, and later has it made without
+// another look: what came in between is made twice.
+func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func()) {
+	c.checking = true
+	if a := run.run(s, c); !a.applied {
+		if a.status >= http.StatusBadRequest {
+			c.record.settle(EffectRejected, s.now())
+		}
+		return a, nil
+	}
+	c.checking, c.insert = false, true
+	c.record.settle(EffectWaiting, s.now())
+	return errInternal.answer(), func() { s.applyLater(c, run, delay) }
 }
 
 func (s *Server) applyLater(c *call, run route, delay time.Duration) {

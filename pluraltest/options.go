@@ -31,6 +31,7 @@ type config struct {
 	refundDup      DuplicateMode
 	captureDup     DuplicateMode
 	notFound       NotFoundShape
+	readLag        time.Duration
 	statusName     string
 	emptyFields    bool
 	plan           func(Request) Fault
@@ -98,6 +99,10 @@ func WithCredentials(clientID, clientSecret string) Option {
 // WithWebhookSecret sets the secret that signs webhooks; without it that is the
 // client secret.
 func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
+
+// WithReadLag shows each look-up the books as they were so long ago, as a
+// replica that is behind does.
+func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = max(d, 0) } }
 
 // WithMerchantID sets the merchant_id of the documents.
 func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = id } }

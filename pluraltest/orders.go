@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -198,9 +199,9 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an order as it was before its last change; what has never
-// changed was not there yet.
-func (s *Server) readStale(c *call) answer {
+// readStale shows an order as it was before its last change or, with a lag, a
+// while ago. What was not there then is not found.
+func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound
 	if c.Op == OpOrdersGetByReference {
@@ -209,10 +210,20 @@ func (s *Server) readStale(c *call) answer {
 			o = found[len(found)-1]
 		}
 	}
-	if o == nil || len(o.older) == 0 {
+	switch {
+	case o == nil:
+		return missing()
+	case lag > 0:
+		s.countRead(o)
+		document, there := s.asOf(o, s.now().Add(-lag), c.view)
+		if !there {
+			return missing()
+		}
+		return jsonAnswer(http.StatusOK, document)
+	case len(o.older) == 0:
 		return missing()
 	}
-	return jsonAnswer(http.StatusOK, o.older[len(o.older)-1])
+	return jsonAnswer(http.StatusOK, o.older[len(o.older)-1].document)
 }
 
 func (s *Server) notFound() answer {

@@ -32,7 +32,7 @@ func (s *Server) createRefund(c *call) answer {
 			return apiErr.answer()
 		}
 	}
-	if taken := s.byRef[reference]; len(taken) > 0 && s.cfg.refundDup != DuplicateAccepted {
+	if taken := s.byRef[reference]; len(taken) > 0 && s.cfg.refundDup != DuplicateAccepted && !c.insert {
 		first := taken[0]
 		if s.cfg.refundDup == DuplicateRejected || first.typ != typeRefund || first.parent != parent {
 			return errDuplicate.answer()
@@ -56,6 +56,9 @@ func (s *Server) createRefund(c *call) answer {
 	case amount.Value < minAmount: // the rest of an order is
 		return tooSmall(minAmount).answer()
 	}
+	if c.checking {
+		return answer{}.done()
+	}
 	o := s.refund(parent, c, reference, amount, req.Metadata)
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
@@ -73,42 +76,49 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 		notes:           parent.notes,
 		requestID:       c.RequestID,
 		purchaseDetails: refundDetails(parent.purchaseDetails, metadata),
+		ends:            c.ends,
 		created:         now,
 		updated:         now,
 	}
+	end := StatusProcessed
+	switch {
+	case c.result == resultFailed || c.result == resultPendingFails:
+		end = StatusFailed
+	case c.ends != "":
+		end = c.ends
+	}
+	isPending := c.result == resultPending || c.result == resultPendingFails
 	s.change(parent, func(now time.Time) {
 		o.payments = s.refundLegs(o, parent, amount.Value, now)
 		parent.refunds = append(parent.refunds, o)
 		s.enter(o)
-		switch c.result {
-		case resultDone:
-			s.endRefund(o, StatusProcessed, now)
-		case resultFailed:
-			s.endRefund(o, StatusFailed, now)
-		case resultPending, resultPendingFails:
+		if isPending {
 			o.to(StatusPending)
 			o.setPayments(StatusPending, now)
+		} else {
+			s.endRefund(o, end, now)
 		}
 	})
-	status, effect := StatusProcessed, EffectAppliedLate
-	if c.result == resultFailed || c.result == resultPendingFails {
-		status, effect = StatusFailed, EffectFailed
-	}
-	switch c.result {
-	case resultDone:
-		s.emitRefund(o)
-	case resultFailed:
-		c.record.settle(effect, now)
-		s.emitRefund(o)
-	case resultPending, resultPendingFails:
+	if isPending {
 		record := c.record
 		s.hold(o, c, func() {
-			s.change(o, func(now time.Time) { s.endRefund(o, status, now) })
-			record.settle(effect, s.now())
-			s.emitRefund(o)
+			s.change(o, func(now time.Time) { s.endRefund(o, end, now) })
+			s.settleRefund(o, record)
 		})
+	} else {
+		s.settleRefund(o, c.record)
 	}
 	return o
+}
+
+// settleRefund tells of a refund that has ended.
+func (s *Server) settleRefund(o *order, record *FaultRecord) {
+	state := EffectAppliedLate
+	if o.status != StatusProcessed {
+		state = EffectFailed
+	}
+	record.settle(state, o.updated)
+	s.emit("REFUND_"+o.status, o)
 }
 
 // endRefund gives a refund its final status, and its parent the one that
@@ -121,7 +131,7 @@ func (s *Server) endRefund(o *order, status string, now time.Time) {
 	}
 	parent := o.parent
 	switch {
-	case status == StatusFailed:
+	case status != StatusProcessed:
 	case parent.refundedAmount(false) == parent.capturedAmount():
 		parent.to(StatusFullyRefunded)
 	default:
@@ -130,14 +140,12 @@ func (s *Server) endRefund(o *order, status string, now time.Time) {
 	parent.updated = now
 }
 
-func (s *Server) emitRefund(o *order) { s.emit("REFUND_"+o.status, o) }
-
 // refundLegs takes the refund from the parent's payments, in their order.
 func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*payment {
 	given := map[string]int64{}
 	for _, r := range parent.refunds {
 		for _, leg := range r.payments {
-			if leg.status != StatusFailed {
+			if r.isAlive() {
 				given[leg.parentID] += leg.amount.Value
 			}
 		}

@@ -59,6 +59,11 @@ var refundMoves = map[string][]string{
 	StatusPending: {StatusProcessed, StatusFailed},
 }
 
+// isAlive says whether a refund has given money back or may still do so.
+func (o *order) isAlive() bool {
+	return o.status == StatusCreated || o.status == StatusPending || o.status == StatusProcessed
+}
+
 // order is one CHARGE or REFUND. Server.mu guards every field.
 type order struct {
 	id        string
@@ -87,13 +92,20 @@ type order struct {
 	captures []Capture
 	cancels  []Cancel
 
+	ends      string         // the status that a fault has a refund end in
 	pending   *pendingResult // a write whose result is not final yet
-	older     [][]byte       // documents before the last changes, newest last
+	older     []version      // documents before the last changes, newest last
 	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended
 
 	requestID string
 	created   time.Time
 	updated   time.Time
+}
+
+// version is a document that is not the present one.
+type version struct {
+	document []byte
+	until    time.Time
 }
 
 type payment struct {
@@ -128,7 +140,7 @@ func (o *order) to(status string) {
 	if o.typ == typeRefund {
 		moves = refundMoves
 	}
-	if !slices.Contains(moves[o.status], status) {
+	if !slices.Contains(moves[o.status], status) && (o.ends == "" || status != o.ends) {
 		panic(fmt.Sprintf("pluraltest: illegal transition of %s order %s: %s to %s", o.typ, o.id, o.status, status))
 	}
 	o.status = status
@@ -178,7 +190,7 @@ func (o *order) capturedAmount() int64 {
 func (o *order) refundedAmount(pending bool) int64 {
 	var sum int64
 	for _, r := range o.refunds {
-		if r.status == StatusProcessed || (pending && r.status != StatusFailed) {
+		if r.status == StatusProcessed || (pending && r.isAlive()) {
 			sum += r.amount.Value
 		}
 	}

@@ -88,11 +88,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes, orderID, reference := match(r.URL.EscapedPath())
-	if len(routes) == 0 || routes[0].method != r.Method || len(body) > maxRequestBody {
+	run, orderID, reference := match(r.URL.EscapedPath())
+	if run.run == nil || run.method != r.Method || len(body) > maxRequestBody {
 		return t.base.RoundTrip(r) // nothing that a fault can meet
 	}
-	refused, name := t.server.decideEarly(t.server.newRequest(r, routes, orderID, reference, body))
+	refused, name := t.server.decideEarly(t.server.newRequest(r, run, orderID, reference, body))
 	if refused {
 		return t.refuse.RoundTrip(r)
 	}

@@ -1,0 +1,75 @@
+package pluraltest
+
+import (
+	"slices"
+	"time"
+)
+
+// captureByLegs captures an order that several payments hold, one of them after
+// the other: the order has left AUTHORIZED at once, while the later payments
+// still are. The books have the capture when the last payment is through, or
+// has failed; then with what the others gave.
+func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
+	whole := map[*payment]*captureEntry{}
+	s.change(o, func(now time.Time) {
+		allocate(o, entry, now)
+		entry.Full = entry.Amount == o.amount
+		for _, p := range o.held() {
+			whole[p], p.captured = p.captured, nil
+		}
+		if entry.Full {
+			o.to(StatusProcessed)
+		} else {
+			o.to(StatusPartiallyCaptured)
+		}
+	})
+	legs := slices.DeleteFunc(o.held(), func(p *payment) bool { return whole[p] == nil })
+	c.legs = len(legs)
+	if c.reversed {
+		slices.Reverse(legs)
+	}
+	s.captureLegs(o, c, entry, legs, whole)
+}
+
+// captureLegs takes the money of the first leg, and later that of the others.
+func (s *Server) captureLegs(
+	o *order,
+	c *call,
+	entry Capture,
+	legs []*payment,
+	whole map[*payment]*captureEntry,
+) {
+	leg, rest := legs[0], legs[1:]
+	fails := len(rest) == 0 && c.legs > 1 && c.result == resultByLegsFails
+	s.change(o, func(now time.Time) {
+		leg.updatedAt = now
+		if fails {
+			entry.Amount.Value -= whole[leg].amount.Value
+			entry.Full = false
+			leg.status, leg.failure = StatusFailed, declinedByAcquirer()
+		} else {
+			leg.status, leg.captured = StatusProcessed, whole[leg]
+			leg.captured.at = now
+		}
+		if len(rest) > 0 {
+			return
+		}
+		entry.At = now
+		o.captures = append(o.captures, entry)
+		for _, p := range o.held() {
+			if p.captured == nil {
+				p.status, p.updatedAt = StatusCancelled, now // this payment's hold was not needed
+			}
+		}
+	})
+	switch {
+	case len(rest) > 0:
+		s.hold(o, c, func() { s.captureLegs(o, c, entry, rest, whole) })
+		return
+	case fails:
+		c.record.settle(EffectFailed, s.now())
+	default:
+		c.record.settle(EffectAppliedLate, s.now())
+	}
+	s.emit("ORDER_PROCESSED", o)
+}
