@@ -113,7 +113,7 @@ func (a *answer) retryAfter() time.Duration {
 func (a *answer) failure(op operation, subject, requestID string, attempts int) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
-		Header: a.header, Err: a.err, lookup: op.lookup,
+		Header: a.header, Err: a.err,
 	}
 	if a.status == 0 {
 		return e
@@ -128,11 +128,11 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 	d := a.document()
 	e.Code, e.Message, e.Details, e.TraceID = d.code(), d.message(), d.details(), d.TraceID
 	if e.TraceID == "" {
-		e.TraceID = a.header.Get("X-Request-Id")
+		e.TraceID = a.withoutSecret(a.header.Get("X-Request-Id"))
 	}
 	e.broken = (op.method == http.MethodGet || op.name == opToken.name) &&
 		(a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
-	if !d.isJSON {
+	if !d.isJSON && !errors.Is(a.err, errTooLarge) && !d.isBeyondLimits() {
 		e.Message = a.excerpt(!isSecret)
 	}
 	return e
@@ -158,9 +158,31 @@ func (a *answer) blankSecret() {
 	for _, form := range [][]byte{inJSON(a.secret, encode), inJSON(a.secret, json.Marshal), []byte(a.secret)} {
 		body = bytes.ReplaceAll(body, form, []byte(redacted))
 	}
+	if a.brokeOff || errors.Is(a.err, errTooLarge) {
+		body = withoutStart(body, []byte(a.secret), least)
+	}
 	if !bytes.Equal(body, a.body) {
 		a.body, a.parsed = body, nil
 	}
+}
+
+// withoutStart cuts the beginning of a secret off the end of what broke off
+// there.
+func withoutStart(body, secret []byte, least int) []byte {
+	for n := len(secret) - 1; n >= least; n-- {
+		if bytes.HasSuffix(body, secret[:n]) {
+			return append(slices.Clone(body[:len(body)-n]), redacted...)
+		}
+	}
+	return body
+}
+
+// withoutSecret is a header of the answer, unless it repeats the secret.
+func (a *answer) withoutSecret(text string) string {
+	if a.secret != "" && strings.Contains(strings.ToLower(text), strings.ToLower(a.secret)) {
+		return redacted
+	}
+	return text
 }
 
 // unescaped writes a document with no more escapes than it needs.
@@ -196,9 +218,9 @@ func (a *answer) excerpt(quote bool) string {
 	if err != nil || mediaType == "" {
 		mediaType = "no content type"
 	}
-	kind := clip(mediaType)
+	kind := clip(a.withoutSecret(mediaType))
 	if encoding := a.header.Get("Content-Encoding"); encoding != "" {
-		kind += ", Content-Encoding: " + clip(encoding)
+		kind += ", Content-Encoding: " + clip(a.withoutSecret(encoding))
 	}
 	const most = 80
 	text := strings.Join(strings.Fields(withoutTags(body[:min(len(body), 1<<10)])), " ")
@@ -269,6 +291,13 @@ func parseErrorDocument(body []byte) *errorDocument {
 		}
 	}
 	return d
+}
+
+// isBeyondLimits says whether the body may be JSON, and is more of it than is
+// read.
+func (d *errorDocument) isBeyondLimits() bool {
+	var limit *wire.DecodeError
+	return errors.As(d.err, &limit) && limit.Limit
 }
 
 // hasData says whether there is data, and something in it.

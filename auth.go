@@ -66,8 +66,9 @@ func (c Credentials) validate() error {
 }
 
 // authTransport adds the access token to requests for the base URL's host, and
-// to no other. It fetches the token, keeps it fresh, and heals one refused
-// token per request: it fetches another and sends the request once more.
+// to no other. It fetches the token, keeps it fresh, and heals a refused token:
+// it gets another and sends the request once more, and, where that one came from
+// a store, which may keep old ones, a last time with one that did not.
 type authTransport struct {
 	peer   *peer
 	origin *url.URL
@@ -97,13 +98,19 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	discard(resp.Body) // before the fetch, which may need the connection
-	try.refused()
-	t.source.Invalidate(tok)
-	fresh, err := t.source.Get(req.Context())
-	if err != nil {
-		return nil, &tokenError{err}
+	for tries := 0; ; tries++ {
+		try.refused()
+		t.source.Invalidate(tok)
+		if tok, err = t.source.Get(req.Context()); err != nil {
+			return nil, &tokenError{err}
+		}
+		resp, err := t.send(try, req, again(try, req), tok)
+		// A store may have handed out another old one. After two it is not asked.
+		if err != nil || resp.StatusCode != http.StatusUnauthorized || !tok.Stored || tries > 0 {
+			return resp, err
+		}
+		discard(resp.Body)
 	}
-	return t.send(try, req, again(try, req), fresh)
 }
 
 func (t *authTransport) send(
@@ -210,33 +217,12 @@ func again(try *tryState, req *http.Request) io.ReadCloser {
 	return try.newBody()
 }
 
-// tokenError says that no token could be had, so that the request was not sent.
-type tokenError struct{ err error }
-
-func (e *tokenError) Error() string {
-	if errors.Is(e.err, ErrUnauthorized) {
-		return "no access token (check the credentials, and whether they are for this environment): " + e.err.Error()
-	}
-	return "no access token: " + e.err.Error()
-}
-
-func (e *tokenError) Unwrap() error { return e.err }
-
 // askedWait is how long the token endpoint asked to wait.
 func askedWait(err error) time.Duration {
 	if e := tokenAnswerError(err); e != nil {
 		return e.RetryAfter
 	}
 	return 0
-}
-
-// tokenAnswerError is the token endpoint's answer inside a failure, or nil.
-func tokenAnswerError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return nil
 }
 
 type tokenFetcher struct {
@@ -285,7 +271,9 @@ func (f *tokenFetcher) fetch(ctx context.Context) (*token.Token, error) {
 	if err == nil {
 		a = readAnswer(resp)
 	}
-	a.err = notTheCallers(a.err)
+	if a.err != nil {
+		a.err = notTheCallers(described(a.err))
+	}
 	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, time.Since(started))
 	if a.err != nil || a.status < 200 || a.status > 299 {
 		return nil, fail(a)

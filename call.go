@@ -33,6 +33,7 @@ type call struct {
 	subject   string // the order or reference, for errors
 	attempts  int
 	settles   bool // it asks what became of another call
+	cut       bool // the caller's deadline cut a try short, or left no time for another
 }
 
 // newCall makes a call of a request that passes its checks.
@@ -173,6 +174,7 @@ func (k *call) pause(ctx context.Context, n int, a *answer) bool {
 	} else if asked > wait {
 		wait = asked
 	}
+	k.cut = k.cut || !retry.Fits(ctx, wait)
 	return retry.Wait(ctx, wait)
 }
 
@@ -188,10 +190,24 @@ func (k *call) maxAttempts() int {
 }
 
 // orEnded adds the context's error to a failure that was not repeated because
-// of it.
+// of it, also where the context has not ended yet but left no time.
 func (k *call) orEnded(ctx context.Context, err *Error) error {
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+	ended := endOf(ctx)
+	if ended == nil && k.cut {
+		ended = context.DeadlineExceeded
+	}
+	if ended != nil && !errors.Is(err, ended) {
 		err.Err = errors.Join(ended, err.Err)
+	}
+	return err
+}
+
+// endOf is how the context ended: its error and, where the caller gave one, the
+// cause.
+func endOf(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); err != nil && !errors.Is(cause, err) {
+		return fmt.Errorf("%w: %w", err, cause)
 	}
 	return err
 }
@@ -215,18 +231,18 @@ func (k *call) try(ctx context.Context) *answer {
 }
 
 func (k *call) send(ctx context.Context) *answer {
-	if err := ctx.Err(); err != nil {
+	if err := endOf(ctx); err != nil {
 		return &answer{err: err, notSent: true}
 	}
-	tryCtx, cancel := context.WithTimeoutCause(
-		ctx,
-		retry.AttemptTimeout(ctx, k.p.cfg.attemptTimeout, k.op.money),
-		errAttemptTimeout,
-	)
+	limit := retry.AttemptTimeout(ctx, k.p.cfg.attemptTimeout, k.op.money)
+	tryCtx, cancel := context.WithTimeoutCause(ctx, limit, errAttemptTimeout)
 	defer cancel()
 	a := k.sendWith(ctx, tryCtx, false)
 	if a.unguarded {
 		a = k.sendWith(ctx, tryCtx, true)
+	}
+	if limit < k.p.cfg.attemptTimeout && tryCtx.Err() != nil {
+		k.cut = true
 	}
 	return a
 }
@@ -266,9 +282,9 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	}
 	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, time.Since(started))
 	if a.err != nil {
-		a.err = trimURLError(a.err)
+		a.err = described(a.err)
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))
-		switch ended := ctx.Err(); {
+		switch ended := endOf(ctx); {
 		case ended != nil:
 			a.err = ended
 		case tryCtx.Err() != nil:
@@ -278,16 +294,6 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 		}
 	}
 	return a
-}
-
-// trimURLError leaves the URL out of a transport's error: the operation and the
-// order are named already.
-func trimURLError(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }
 
 func (k *call) failure(a *answer) *Error {

@@ -39,6 +39,9 @@ type Callback struct {
 	ErrorMessage string      `json:"error_message,omitzero"` // for people; may be about a person
 	// all fields with a value, by wire name, without the signature
 	Fields map[string]string `json:"fields,omitzero"`
+	// KeyIndex is the place of the key that the signature is by, in the list given
+	// to WithCallbackKeys.
+	KeyIndex int `json:"-"`
 
 	verified verifiedCallback
 }
@@ -89,6 +92,13 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 // the callback URL: a POST of an HTML form, of at most 64 KiB, not compressed.
 // It reads the body, once; the query string changes nothing. A form that a
 // framework has parsed into r.PostForm before is used instead.
+//
+// The request comes from Plural's page, so that it is cross-site. Protection
+// against request forgery, [http.CrossOriginProtection] included, answers it with
+// 403: exempt the path, for the signature is what vouches for this request. A
+// session cookie with SameSite=Lax is not sent along: find the order by the
+// callback's OrderID, and answer with 303 (See Other) to a page of your own,
+// which gets the cookie again.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback]. A sender that
 // stalls is the server's business: set its ReadTimeout.
@@ -155,10 +165,13 @@ func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 	if err := checkCallbackFields(signed); err != nil {
 		return nil, err
 	}
-	if !v.matchesCallback(signed, signature) {
+	key := v.callbackKeyOf(signed, signature)
+	if key < 0 {
 		return nil, errSignatureMismatch
 	}
-	return newCallback(signed), nil
+	c := newCallback(signed)
+	c.KeyIndex = key
+	return c, nil
 }
 
 // splitSignature takes the signature, decoded, out of the fields.
@@ -265,23 +278,25 @@ func isFieldValue(name, value string) bool {
 	}
 }
 
-// matchesCallback compares the signature with that of each form under each key.
-// How many there are is public; which one matches is not told by time.
-func (v *Verifier) matchesCallback(fields []callbackField, signature [sha256.Size]byte) bool {
+// callbackKeyOf finds the key under which one of the forms has the signature; -1
+// when there is none. Each comparison takes constant time; which key matches is
+// no secret.
+func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
 	texts := [2][]byte{signedText(fields, false)}
 	forms := texts[:1]
 	if slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" }) {
 		texts[1] = signedText(fields, true)
 		forms = texts[:2]
 	}
-	match := 0
-	for _, key := range v.config.callbackKeys {
+	for i, key := range v.config.callbackKeys {
 		for _, text := range forms {
 			sum := key.mac(nil, text)
-			match |= subtle.ConstantTimeCompare(sum[:], signature[:])
+			if subtle.ConstantTimeCompare(sum[:], signature[:]) == 1 {
+				return i
+			}
 		}
 	}
-	return match == 1
+	return -1
 }
 
 func signedText(fields []callbackField, keepEmpty bool) []byte {

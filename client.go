@@ -49,7 +49,7 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	}
 	var transport http.RoundTripper = &authTransport{peer: p, origin: cfg.baseURL, source: source}
 	for _, wrap := range slices.Backward(cfg.middleware) {
-		if transport = wrap(transport); transport == nil {
+		if transport = wrap(transport); isNil(transport) {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
 		}
 	}
@@ -153,7 +153,10 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 		case out == nil:
 			return wire.Check(a.body)
 		}
-		return json.Unmarshal(wire.Document(a.body), out)
+		if err := json.Unmarshal(wire.Document(a.body), out); err != nil {
+			return described(err) // it may quote a value
+		}
+		return nil
 	}
 	if method == http.MethodGet {
 		return call.read(ctx, decode)
@@ -203,7 +206,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, err
 	}
 	if cfg.tokenStore == nil {
 		return token.NewSource(
-			func(ctx context.Context, _ *token.Token) (*token.Token, error) { return f.fetch(ctx) },
+			func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) { return f.fetch(ctx) },
 			askedWait,
 		), nil
 	}
@@ -217,9 +220,12 @@ func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, err
 		return nil, fmt.Errorf("plural: new client: %w", err)
 	}
 	var source *token.Source
-	source = token.NewSource(func(ctx context.Context, old *token.Token) (*token.Token, error) {
-		refused := func(t *token.Token) bool { return old != nil && t.Value == old.Value || source.Dead(t.Value) }
-		return vault.Fetch(ctx, refused, f.fetch)
+	source = token.NewSource(func(ctx context.Context, old *token.Token, refused bool) (*token.Token, error) {
+		// A store that has handed out two refused tokens may hold more of them.
+		skip := func(t *token.Token) bool {
+			return refused || old != nil && t.Value == old.Value || source.Dead(t.Value)
+		}
+		return vault.Fetch(ctx, skip, f.fetch)
 	}, askedWait)
 	return source, nil
 }

@@ -313,6 +313,16 @@ func TestOwnHeadersAreNotForCallersToSet(t *testing.T) {
 	}
 }
 
+// A nil where an option is expected is told before anything is sent.
+func TestNilCallOptions(t *testing.T) {
+	t.Parallel()
+	for _, opt := range []plural.CallOption{nil, plural.WithResponseInto(nil)} {
+		g := &gateway{}
+		require.ErrorIs(t, getSomething(t.Context(), g.client(t), opt), plural.ErrInvalidRequest)
+		require.Zero(t, g.tokenRequests())
+	}
+}
+
 func TestOtherHeadersGoOutOnEachAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -325,7 +335,6 @@ func TestOtherHeadersGoOutOnEachAttempt(t *testing.T) {
 				plural.WithHeader("merchant-id", "108"),
 				plural.WithHeader("X-Trace", "a"),
 				plural.WithHeader("x-trace", "b"),
-				nil,
 			),
 		)
 		for _, call := range g.apiCalls() {

@@ -36,9 +36,13 @@ type Claim struct {
 	Token string
 }
 
-// Deduper remembers webhook events by id, so that each is handled once: claim,
-// handle, commit. It is used concurrently. A fleet of processes needs one that
-// they share and that lasts; [MemoryDeduper] is for one process.
+// Deduper remembers webhook events by name, so that each is handled once:
+// claim, handle, commit. It is used concurrently. A fleet of processes needs one
+// that they share and that lasts; [MemoryDeduper] is for one process.
+//
+// A name is the webhook-id, with the merchant's name and a "/" before it where
+// [WithMerchant] gives one: up to 257 of A-Z a-z 0-9 - _ / and what the
+// merchant's name is made of.
 type Deduper interface {
 	// Claim takes the event for the lease, if it is neither handled nor claimed by
 	// a worker whose lease runs.
@@ -77,7 +81,7 @@ type memoryEvent struct {
 var _ Deduper = (*MemoryDeduper)(nil)
 
 // NewMemoryDeduper makes a MemoryDeduper for at most so many events; not
-// positive means 262,144, about 50 MB when full.
+// positive means 262,144, about 65 MB when full.
 func NewMemoryDeduper(most int) *MemoryDeduper {
 	return &MemoryDeduper{most: max(most, 0)}
 }

@@ -56,7 +56,6 @@ type Error struct {
 	Err        error         // the cause, when no usable answer came
 	NotApplied bool          // the books confirm the rejection: it is ErrNotApplied
 
-	lookup bool // the request looked something up, so that "no matching records" means not found
 	broken bool // the request has no effect and its answer came in pieces or was no JSON, so that another may be whole
 }
 
@@ -82,7 +81,7 @@ func (e *Error) Error() string {
 	default:
 		b.WriteString(": no answer")
 	}
-	if e.RequestID != "" {
+	if e.RequestID != "" && !e.isOfToken() {
 		fmt.Fprintf(&b, " (request id %s", clip(e.RequestID))
 		if e.Attempts > 1 {
 			fmt.Fprintf(&b, ", %d attempts", e.Attempts)
@@ -90,6 +89,13 @@ func (e *Error) Error() string {
 		b.WriteByte(')')
 	}
 	return b.String()
+}
+
+// isOfToken says whether the request was never sent, because the token endpoint
+// refused: the request id in its error is the one that Plural knows.
+func (e *Error) isOfToken() bool {
+	var refused *tokenError
+	return e.StatusCode == 0 && errors.As(e.Err, &refused) && tokenAnswerError(refused) != nil
 }
 
 // Unwrap gives the cause when no usable answer came.
@@ -152,7 +158,7 @@ func retryableCause(err error) bool {
 // isNoMatchingRecords recognises the third way in which Plural says that a
 // reference is unknown: 400 INVALID_REQUEST, on a look-up.
 func (e *Error) isNoMatchingRecords() bool {
-	return e.lookup && e.StatusCode == http.StatusBadRequest && e.Code == CodeInvalidRequest &&
+	return isLookup(e.Op) && e.StatusCode == http.StatusBadRequest && e.Code == CodeInvalidRequest &&
 		strings.Contains(strings.ToLower(e.Message), "no matching records")
 }
 
@@ -488,6 +494,55 @@ func (e Error) MarshalJSON() ([]byte, error) {
 	}{e.Op, e.StatusCode, e.Code, e.RequestID, e.TraceID, e.Attempts, e.Error()})
 }
 
+// jsonError is how the errors that carry an order are encoded: without it.
+type jsonError struct {
+	Op        string      `json:"op,omitzero"`
+	OrderID   string      `json:"order_id,omitzero"`
+	Reference string      `json:"reference,omitzero"`
+	Status    OrderStatus `json:"status,omitzero"` // of the order
+	Error     string      `json:"error"`
+}
+
+func statusOf(o *Order) OrderStatus {
+	if o == nil {
+		return ""
+	}
+	return o.Status
+}
+
+// MarshalJSON writes the parts of the error that are safe to log.
+func (e *OutcomeUnknownError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Last), e.Error()})
+}
+
+// MarshalJSON writes the parts of the error that are safe to log.
+func (e *StateError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Order), e.Error()})
+}
+
+// MarshalJSON writes the parts of the error that are safe to log.
+func (e *DoubleRefundError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(jsonError{opRefund.name, e.OrderID, e.Reference, "", e.Error()})
+}
+
+// MarshalJSON writes the parts of the error that are safe to log.
+func (e *DuplicateOrderError) MarshalJSON() ([]byte, error) {
+	var id, reference string
+	if e.Order != nil {
+		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference
+	}
+	return json.Marshal(jsonError{opCreateOrder.name, id, reference, statusOf(e.Order), e.Error()})
+}
+
+// MarshalJSON writes the parts of the error that are safe to log.
+func (e *NotPaidError) MarshalJSON() ([]byte, error) {
+	var id, reference string
+	if e.Order != nil {
+		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference
+	}
+	return json.Marshal(jsonError{opConfirm.name, id, reference, statusOf(e.Order), e.Error()})
+}
+
 func writeSubject(b *strings.Builder, op, id string) {
 	b.WriteString("plural: ")
 	b.WriteString(phraseOf(op))
@@ -495,4 +550,25 @@ func writeSubject(b *strings.Builder, op, id string) {
 		b.WriteByte(' ')
 		b.WriteString(clip(id))
 	}
+}
+
+// tokenError says that no token could be had, so that the request was not sent.
+type tokenError struct{ err error }
+
+func (e *tokenError) Error() string {
+	if errors.Is(e.err, ErrUnauthorized) {
+		return "no access token (check the credentials, and whether they are for this environment): " + e.err.Error()
+	}
+	return "no access token: " + e.err.Error()
+}
+
+func (e *tokenError) Unwrap() error { return e.err }
+
+// tokenAnswerError is the token endpoint's answer inside a failure, or nil.
+func tokenAnswerError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
 }

@@ -284,6 +284,10 @@ func FuzzVerifyWebhook(f *testing.F) {
 		check(signatures)
 		first := check(naiveWebhookSignature(keys[0], id, timestamp, string(body)))
 		second := check(naiveWebhookSignature(keys[1], id, timestamp, string(body)) + " v9,later")
+		if first != nil && second != nil {
+			require.Equal(t, 1, first.KeyIndex+second.KeyIndex, "each key has its place")
+			second.KeyIndex = first.KeyIndex
+		}
 		require.Equal(t, first, second)
 		require.Nil(t, check(naiveWebhookSignature([]byte("another key"), id, timestamp, string(body))))
 

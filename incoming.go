@@ -35,7 +35,7 @@ func isForm(h http.Header) bool {
 		return false
 	}
 	mediaType, _, err := mime.ParseMediaType(value)
-	return err == nil && mediaType == "application/x-www-form-urlencoded"
+	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && mediaType == "application/x-www-form-urlencoded"
 }
 
 // isUncompressed says whether the body is what it seems: signatures are over

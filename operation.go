@@ -2,6 +2,7 @@ package plural
 
 import (
 	"net/http"
+	"strings"
 )
 
 // operation is what a call does.
@@ -9,7 +10,6 @@ type operation struct {
 	name   string // of low cardinality, for errors and metrics
 	phrase string // for people
 	method string
-	lookup bool // it looks something up that may not be there
 	money  bool // some of its time is kept for asking what became of it
 }
 
@@ -20,12 +20,11 @@ type operation struct {
 var (
 	opToken          = operation{name: "token", phrase: "get access token", method: http.MethodPost}
 	opCreateOrder    = operation{name: "orders.create", phrase: "create order", method: http.MethodPost, money: true}
-	opGetOrder       = operation{name: "orders.get", phrase: "get order", method: http.MethodGet, lookup: true}
+	opGetOrder       = operation{name: "orders.get", phrase: "get order", method: http.MethodGet}
 	opGetByReference = operation{
 		name:   "orders.get_by_reference",
 		phrase: "get order by reference",
 		method: http.MethodGet,
-		lookup: true,
 	}
 	opCapture = operation{
 		name:   "captures.create",
@@ -60,7 +59,7 @@ var (
 // opDo is the operation of [Client.Do], whose phrase is all that tells one
 // endpoint from another.
 func opDo(method, path string) operation {
-	return operation{name: "do", phrase: method + " " + path, method: method, lookup: method == http.MethodGet}
+	return operation{name: "do", phrase: method + " " + path, method: method}
 }
 
 // op is what errors carry.
@@ -82,4 +81,10 @@ func phraseOf(op string) string {
 		return "request"
 	}
 	return printable(op)
+}
+
+// isLookup says whether the operation of an error looks something up that may
+// not be there.
+func isLookup(op string) bool {
+	return op == opGetOrder.name || op == opGetByReference.name || strings.HasPrefix(op, http.MethodGet+" ")
 }

@@ -39,7 +39,7 @@ func WithEnvironment(e Environment) Option {
 func WithBaseURL(base string) Option {
 	return func(c *config) error {
 		u, err := url.Parse(base)
-		if err != nil || u.Host == "" || u.Hostname() == "" {
+		if err != nil || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") {
 			return errors.New("the base URL is not an absolute URL")
 		}
 		if u.User != nil || strings.ContainsAny(base, "?#") {
@@ -63,6 +63,9 @@ func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
 			return errors.New("the HTTP client is nil")
+		}
+		if hc.Transport != nil && isNil(hc.Transport) {
+			return errors.New("the HTTP client's transport is a nil pointer")
 		}
 		c.userClient = hc
 		return nil
@@ -137,7 +140,7 @@ func WithAttemptTimeout(d time.Duration) Option {
 // WithTokenStore shares the access token across a fleet.
 func WithTokenStore(s TokenStore) Option {
 	return func(c *config) error {
-		if s == nil {
+		if isNil(s) {
 			return errors.New("the token store is nil")
 		}
 		c.tokenStore = s
@@ -215,7 +218,13 @@ type Response struct {
 // WithResponseInto fills r with the call's last answer, also when the call
 // fails.
 func WithResponseInto(r *Response) CallOption {
-	return func(c *callConfig) { c.into = r }
+	return func(c *callConfig) {
+		if r == nil {
+			c.reject("WithResponseInto", "must be given a Response")
+			return
+		}
+		c.into = r
+	}
 }
 
 // WithoutRetry sends the request once. A capture, cancel or refund whose answer
@@ -323,9 +332,11 @@ type callConfig struct {
 func newCallConfig(opts []CallOption) *callConfig {
 	c := &callConfig{header: http.Header{}}
 	for _, opt := range opts {
-		if opt != nil {
-			opt(c)
+		if opt == nil {
+			c.reject("option", "must not be nil")
+			continue
 		}
+		opt(c)
 	}
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -21,7 +22,8 @@ type CreateOrderRequest struct {
 	PreAuth               bool            `json:"pre_auth"`
 	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
 	Notes                 string          `json:"notes,omitzero"`
-	// where the payer's browser comes back to
+	// where the payer's browser comes back to, by a cross-site POST: see
+	// Verifier.VerifyCallbackRequest
 	CallbackURL string `json:"callback_url,omitzero"`
 	// where it comes back to after a failure, if elsewhere
 	FailureCallbackURL string           `json:"failure_callback_url,omitzero"`
@@ -228,7 +230,8 @@ func (e Expected) check() checks {
 // amount nor a time. Confirm refuses a Callback that no [Verifier] made
 // ([ErrInvalidSignature]), one that was stored or sent as JSON included. The
 // error is a [NotPaidError] with the order when it is another order or not
-// paid, or that of [OrderService.Get]. A payer who closes the browser sends no
+// paid, or that of [OrderService.Get]. Reads may lag behind the payment: the
+// order is [ErrNotFound] only when looks over two seconds agree. A payer who closes the browser sends no
 // callback: see [Expected.Check] for webhooks.
 func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected, opts ...CallOption) (*Order, error) {
 	if !cb.isVerified() {
@@ -238,7 +241,7 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	if err := found.err(opConfirm); err != nil {
 		return nil, err
 	}
-	o, err := s.Get(ctx, cb.OrderID, opts...)
+	o, err := s.getReal(ctx, cb.OrderID, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +264,8 @@ const (
 //
 // It ends with ctx, which should have a deadline: the error then is the
 // context's, in an [Error], and the order is what was seen last, nil if nothing
-// was. Other errors are those of [OrderService.Get]. A webhook is the better
+// was. Other errors are those of [OrderService.Get]; an order that is not found
+// is looked for again for two seconds, since reads may lag behind its creation. A webhook is the better
 // way to learn of a payment; Wait is for programs that have no server.
 func (s *OrderService) Wait(
 	ctx context.Context,
@@ -276,7 +280,7 @@ func (s *OrderService) Wait(
 	}
 	var last *Order
 	for wait := minPoll; ; wait = min(wait*3/2, maxPoll) {
-		o, err := s.Get(ctx, orderID, opts...)
+		o, err := s.getReal(ctx, orderID, opts)
 		if err != nil {
 			return last, err
 		}
@@ -288,8 +292,37 @@ func (s *OrderService) Wait(
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return last, &Error{Op: opWait.name, OrderID: orderID, Err: ctx.Err()}
+			return last, &Error{Op: opWait.name, OrderID: orderID, Err: endOf(ctx)}
 		}
+	}
+}
+
+// The looks at an order that is real but not found: replicas lag.
+const (
+	missingSpan = 2 * time.Second
+	missingWait = missingSpan / minLooks
+)
+
+// getReal reads an order that the caller knows to exist. That there is none is
+// believed when several looks over missingSpan agree. A 404 that does not come
+// from the orders API, such as a gateway's page, is no evidence at all.
+func (s *OrderService) getReal(ctx context.Context, orderID string, opts []CallOption) (*Order, error) {
+	began := time.Now()
+	for {
+		o, err := s.Get(ctx, orderID, opts...)
+		if err == nil || !errors.Is(err, ErrNotFound) {
+			return o, err
+		}
+		if time.Since(began) < missingSpan && retry.Wait(ctx, missingWait) {
+			continue
+		}
+		if ended := endOf(ctx); ended != nil {
+			return nil, &Error{Op: opGetOrder.name, OrderID: orderID, Err: errors.Join(ended, noVerdictError{err})}
+		}
+		if !provesAbsence(err) {
+			return nil, noVerdictError{err}
+		}
+		return nil, err
 	}
 }
 

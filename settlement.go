@@ -303,7 +303,7 @@ func (s *settlement) read(ctx context.Context) books {
 				return b
 			}
 		}
-		if !s.pause(window, n, span) {
+		if !s.pause(ctx, window, n, span) {
 			break
 		}
 	}
@@ -334,7 +334,7 @@ func (s *streak) lasted(span time.Duration) bool {
 // pause waits before look number n+1: as long as the policy says, but no less
 // than spreads the looks over the span, and no longer than half of the time
 // left, so that the last look is near the end of it.
-func (s *settlement) pause(window context.Context, n int, span time.Duration) bool {
+func (s *settlement) pause(ctx, window context.Context, n int, span time.Duration) bool {
 	policy := s.write.p.cfg.retry
 	wait := max(policy.Backoff(n), span/(2*minLooks))
 	if n <= 2*minLooks {
@@ -342,6 +342,9 @@ func (s *settlement) pause(window context.Context, n int, span time.Duration) bo
 	}
 	if deadline, ok := window.Deadline(); ok {
 		wait = min(wait, max(time.Until(deadline)/2, policy.MinDelay))
+	}
+	if !retry.Fits(ctx, wait) {
+		s.write.cut = true
 	}
 	return retry.Wait(window, wait)
 }
@@ -373,7 +376,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	var causes []error
 	if failure != nil {
 		causes = append(causes, s.write.orEnded(ctx, failure))
-	} else if err := ctx.Err(); err != nil {
+	} else if err := endOf(ctx); err != nil {
 		causes = append(causes, err)
 	}
 	switch {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 )
@@ -115,6 +116,8 @@ func Sign(message []byte, key Key) string {
 
 // Verifier checks the signatures of callbacks and webhooks. It needs no
 // [Client], does not change after construction and is safe for concurrent use.
+// Make one for each merchant: what a Verifier accepts may be about any order,
+// so that one with the keys of two merchants would let one speak for the other.
 // A nil or zero Verifier refuses everything. A Verifier prints, logs and
 // encodes without its keys.
 type Verifier struct {
@@ -126,6 +129,8 @@ type verifierConfig struct {
 	webhookKeys  []Key
 	tolerance    time.Duration
 	now          func() time.Time
+
+	lastWebhookKey atomic.Int64 // the index of the key that matched last
 }
 
 // VerifierOption changes how a [Verifier] checks.

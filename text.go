@@ -1,9 +1,14 @@
 package plural
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/textproto"
+	"net/url"
+	"reflect"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -36,6 +41,37 @@ func causeText(err error) string {
 	const most = 800
 	return shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
 }
+
+// described is an error of the HTTP client's, the URL left out, and with it what
+// it quotes: a malformed answer may hold anything, such as the payer's data or
+// the secret. [errors.Is] and [errors.As] look at what is behind it.
+func described(err error) error {
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err
+	}
+	text := quoted.ReplaceAllString(err.Error(), `"..."`)
+	var malformed textproto.ProtocolError
+	if errors.As(err, &malformed) {
+		text = "the header of the answer is malformed"
+	}
+	if text == err.Error() {
+		return err
+	}
+	return describedError{text, err}
+}
+
+//nolint:gochecknoglobals // a constant
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
+
+type describedError struct {
+	text  string
+	cause error
+}
+
+func (d describedError) Error() string { return d.text }
+
+func (d describedError) Unwrap() error { return d.cause }
 
 // shorten cuts s to most bytes, and replaces what is no text on one line:
 // control, format and separator characters, and what is not UTF-8.
@@ -87,4 +123,17 @@ func writeSummary(f fmt.State, name string, v slog.LogValuer) {
 
 func writeRedacted(f fmt.State, name string) {
 	_, _ = io.WriteString(f, name+"{"+redacted+"}")
+}
+
+// isNil says whether v is nil, or an interface around a nil pointer, map,
+// function or channel.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Chan, reflect.Slice, reflect.Interface:
+		return r.IsNil()
+	default:
+		return false
+	}
 }

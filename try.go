@@ -168,7 +168,7 @@ func newRequestID() string {
 // taken for the end of the caller's context.
 func notTheCallers(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return errors.New(err.Error())
+		return errors.New(described(err).Error())
 	}
 	return err
 }

@@ -42,6 +42,10 @@ type Event struct {
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
 	Type      EventType       `json:"event_type"`
 	Data      json.RawMessage `json:"data,omitzero"` // as it came
+	// KeyIndex is the place, in the list given to WithWebhookKeys, of the key that
+	// the signature is by. Without such a list it tells the two forms of the
+	// secret apart.
+	KeyIndex int `json:"-"`
 
 	raw json.RawMessage
 }
@@ -83,7 +87,7 @@ func (e *Event) Order() (*Order, error) {
 // The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
 // right; see [WithTolerance]) or [ErrMalformedWebhook].
 func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
-	_, _, err := v.verifyWebhook(h, body)
+	_, err := v.verifyWebhook(h, body)
 	return err
 }
 
@@ -91,7 +95,7 @@ func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 // parses its envelope. Event types and fields that this package does not know
 // are no error, and neither is an envelope without a type.
 func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
-	id, timestamp, err := v.verifyWebhook(h, body)
+	signed, err := v.verifyWebhook(h, body)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +106,14 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 	if err := wire.Unmarshal(body, &envelope); err != nil {
 		return nil, malformedWebhook(ReasonJSON)
 	}
-	return &Event{ID: id, Timestamp: timestamp, Type: envelope.Type, Data: envelope.Data, raw: bytes.Clone(body)}, nil
+	return &Event{
+		ID:        signed.id,
+		Timestamp: signed.timestamp,
+		Type:      envelope.Type,
+		Data:      envelope.Data,
+		KeyIndex:  signed.key,
+		raw:       bytes.Clone(body),
+	}, nil
 }
 
 // VerifyWebhookRequest verifies a webhook's request: a POST of at most 1 MiB,
@@ -128,51 +139,74 @@ func (v *Verifier) verifyWebhookRequest(r *http.Request, maxBody int64) (*Event,
 	return v.VerifyWebhook(r.Header, body)
 }
 
+// signedWebhook is what the signature vouches for beside the body.
+type signedWebhook struct {
+	id        string
+	timestamp time.Time
+	key       int // which key made the signature
+}
+
 // verifyWebhook checks the form of the headers, then the signature, then the
 // freshness.
-func (v *Verifier) verifyWebhook(h http.Header, body []byte) (id string, timestamp time.Time, err error) {
+func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, error) {
 	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
-		return "", time.Time{}, errNoKeys
+		return signedWebhook{}, errNoKeys
 	}
 	id, digits, signatures, err := webhookHeaders(h)
 	if err != nil {
-		return "", time.Time{}, err
+		return signedWebhook{}, err
 	}
 	seconds, ok := parseTimestamp(digits)
 	if !ok {
-		return "", time.Time{}, errWebhookTimestamp
+		return signedWebhook{}, errWebhookTimestamp
 	}
 	if len(body) == 0 {
-		return "", time.Time{}, errWebhookBodyEmpty
+		return signedWebhook{}, errWebhookBodyEmpty
 	}
 	var given webhookSignatures
 	if err := given.parse(signatures); err != nil {
-		return "", time.Time{}, err
+		return signedWebhook{}, err
 	}
-	if !v.matchesWebhook(id, digits, body, &given) {
-		return "", time.Time{}, errSignatureMismatch
+	key := v.webhookKeyOf(id, digits, body, &given)
+	if key < 0 {
+		return signedWebhook{}, errSignatureMismatch
 	}
-	timestamp = time.Unix(seconds, 0).UTC()
-	return id, timestamp, v.checkFreshness(timestamp)
+	signed := signedWebhook{id: id, timestamp: time.Unix(seconds, 0).UTC(), key: key}
+	return signed, v.checkFreshness(signed.timestamp)
 }
 
-// matchesWebhook compares every signature with that under every key. How many
-// there are is public; which one matches is not told by time.
-func (v *Verifier) matchesWebhook(id, digits string, body []byte, given *webhookSignatures) bool {
+// webhookKeyOf finds the key that one of the signatures is by; -1 when there is
+// none. Each comparison takes constant time. Which key matches, and how many
+// there are, is no secret; the key that matched last is tried first.
+func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSignatures) int {
 	var buf [maxWebhookID + 1 + maxWebhookTimestamp + 1]byte
 	head := append(buf[:0], id...)
 	head = append(head, '.')
 	head = append(head, digits...)
 	head = append(head, '.')
 
-	match := 0
-	for _, key := range v.config.webhookKeys {
-		sum := key.mac(head, body)
+	keys := v.config.webhookKeys
+	first := int(v.config.lastWebhookKey.Load())
+	for n := range keys {
+		at := n
+		switch { // the first, then the others in their order
+		case n == 0:
+			at = first
+		case n <= first:
+			at = n - 1
+		}
+		sum, match := keys[at].mac(head, body), 0
 		for i := range given.count {
 			match |= subtle.ConstantTimeCompare(sum[:], given.sums[i][:])
 		}
+		if match == 1 {
+			if at != first {
+				v.config.lastWebhookKey.Store(int64(at))
+			}
+			return at
+		}
 	}
-	return match == 1
+	return -1
 }
 
 func (v *Verifier) checkFreshness(timestamp time.Time) error {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -14,7 +15,7 @@ const (
 	defaultLease = time.Minute
 	minLease     = 2 * leaseReserve
 	leaseReserve = 5 * time.Second // of the lease, for the commit
-	keepHandled  = 72 * time.Hour  // Plural redelivers for 28 hours
+	keepHandled  = 72 * time.Hour  // at the least: Plural redelivers for 28 hours
 
 	deduperTimeout = leaseReserve
 )
@@ -43,8 +44,12 @@ type HandlerOption func(*webhookHandler)
 // malformed request, 401 for one that is not verified, 405 if it is no POST,
 // 409 while another worker has the event, 413 if it is too large, 500 if handle
 // or the record of its success failed, and 503 if the [Deduper] failed or is
-// full. A handler made without a Verifier or a function answers everything with
-// 500.
+// full.
+//
+// A nil Verifier or function, and a nil option, Deduper or logger, is a mistake
+// in the wiring: nothing takes its place. It is logged when the handler is made,
+// by the handler's logger or, without one, by [slog.Default]. The handler then
+// answers 503 if it is the [Deduper] that is missing, and 500 otherwise.
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
 func NewWebhookHandler(
@@ -59,21 +64,52 @@ func NewWebhookHandler(
 		maxBody:  defaultMaxWebhookBody,
 		log:      slog.New(slog.DiscardHandler),
 	}
+	if v == nil || v.config == nil {
+		h.miswired(http.StatusInternalServerError, "the verifier is nil")
+	}
+	if handle == nil {
+		h.miswired(http.StatusInternalServerError, "the function is nil")
+	}
 	for _, opt := range opts {
-		if opt != nil {
-			opt(h)
+		if opt == nil {
+			h.miswired(http.StatusInternalServerError, "an option is nil")
+			continue
 		}
+		opt(h)
 	}
 	if h.deduper == nil {
 		h.deduper = NewMemoryDeduper(0)
 	}
+	h.reportMiswiring()
 	return h
 }
 
 // WithDeduper sets what remembers the events that were handled: by default a
 // [MemoryDeduper], which one process has to itself and forgets when it ends.
 func WithDeduper(d Deduper) HandlerOption {
-	return func(h *webhookHandler) { h.deduper = d }
+	return func(h *webhookHandler) {
+		if isNil(d) {
+			h.miswired(http.StatusServiceUnavailable, "the deduper is nil")
+			return
+		}
+		h.deduper = d
+	}
+}
+
+// WithMerchant names the merchant whose events these are, such as by the
+// merchant id: the claims of its events are named "merchant/webhook-id". Handlers
+// of several merchants that share one [Deduper] each need it. A webhook-id is
+// signed by the merchant's own key alone, so that without it one merchant could
+// have another's event taken for handled. It must be the same in all processes,
+// and stay the same when keys are rotated; it is no secret.
+func WithMerchant(name string) HandlerOption {
+	return func(h *webhookHandler) {
+		if name == "" || len(name) > maxWebhookID || strings.Contains(name, "/") {
+			h.miswired(http.StatusInternalServerError, `the merchant's name is empty, too long or has a "/"`)
+			return
+		}
+		h.merchant = name
+	}
 }
 
 // WithLease sets how long a worker has an event to itself, 60 seconds by
@@ -106,9 +142,11 @@ func WithMaxBody(most int64) HandlerOption {
 // silent. It never logs bodies, signatures or the data of an event.
 func WithHandlerLogger(log *slog.Logger) HandlerOption {
 	return func(h *webhookHandler) {
-		if log != nil {
-			h.log = log
+		if log == nil {
+			h.miswired(http.StatusInternalServerError, "the logger is nil")
+			return
 		}
+		h.log, h.logs = log, true
 	}
 }
 
@@ -117,8 +155,31 @@ type webhookHandler struct {
 	handle   func(ctx context.Context, e *Event) error
 	deduper  Deduper
 	lease    time.Duration
+	merchant string // before each claim's name
 	maxBody  int64
 	log      *slog.Logger
+	logs     bool // log is the merchant's
+
+	mistakes []string // in the wiring
+	broken   int      // the status that they are answered with; 0: none
+}
+
+// miswired notes a mistake of whoever made the handler.
+func (h *webhookHandler) miswired(status int, mistake string) {
+	h.mistakes = append(h.mistakes, mistake)
+	if h.broken == 0 {
+		h.broken = status
+	}
+}
+
+func (h *webhookHandler) reportMiswiring() {
+	log := h.log
+	if !h.logs {
+		log = slog.Default()
+	}
+	for _, mistake := range h.mistakes {
+		log.LogAttrs(context.Background(), slog.LevelError, "webhook handler was made wrongly", slog.String("error", mistake))
+	}
 }
 
 func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -144,9 +205,8 @@ func (h *webhookHandler) serve(r *http.Request) (status int) {
 			h.log.LogAttrs(ctx, slog.LevelError, "webhook handler panicked", panicAttrs(p)...)
 		}
 	}()
-	if h.verifier == nil || h.handle == nil {
-		h.log.LogAttrs(ctx, slog.LevelError, "webhook handler was made without a verifier or a function")
-		return http.StatusInternalServerError
+	if h.broken != 0 {
+		return h.broken
 	}
 	if r.Method != http.MethodPost {
 		return http.StatusMethodNotAllowed
@@ -175,7 +235,7 @@ func refusalStatus(err error) int {
 // claim, so that the lease outlasts it by the reserve at least.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
-	claim, err := h.claim(ctx, event.ID)
+	claim, err := h.claim(ctx, h.nameOf(event))
 	if err != nil {
 		h.logFailure(ctx, "webhook not claimed", event, err)
 		return http.StatusServiceUnavailable
@@ -202,11 +262,19 @@ func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 		return http.StatusInternalServerError
 	}
 	failed = false
-	if err := h.commit(ctx, event.ID, claim.Token); err != nil {
+	if err := h.commit(ctx, h.nameOf(event), claim.Token); err != nil {
 		h.logFailure(ctx, "webhook handled and not recorded", event, err)
 		return http.StatusInternalServerError
 	}
 	return http.StatusOK
+}
+
+// nameOf is the name of the event's claim.
+func (h *webhookHandler) nameOf(event *Event) string {
+	if h.merchant == "" {
+		return event.ID
+	}
+	return h.merchant + "/" + event.ID
 }
 
 func (h *webhookHandler) claim(ctx context.Context, id string) (claim Claim, err error) {
@@ -240,14 +308,21 @@ func (h *webhookHandler) call(ctx context.Context, deadline time.Time, event *Ev
 func (h *webhookHandler) commit(ctx context.Context, id, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
-	return h.deduper.Commit(ctx, id, token, keepHandled)
+	return h.deduper.Commit(ctx, id, token, h.keep())
+}
+
+// keep is how long a handled event is remembered: longer than it can be
+// replayed, by one stamped as far ahead of the clock as is allowed.
+func (h *webhookHandler) keep() time.Duration {
+	const most = 10 * 365 * 24 * time.Hour
+	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)
 }
 
 // release lets a redelivery in at once. If it fails, the end of the lease does.
 func (h *webhookHandler) release(ctx context.Context, event *Event, token string) {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
-	if err := h.deduper.Release(ctx, event.ID, token); err != nil {
+	if err := h.deduper.Release(ctx, h.nameOf(event), token); err != nil {
 		h.logFailure(ctx, "webhook claim not released", event, err)
 	}
 }

@@ -437,24 +437,26 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 		http.StatusInternalServerError,
 		deliver(plural.NewWebhookHandler(webhookVerifier(t), nil, logger), header, body),
 	)
-	require.Equal(t, 2, strings.Count(log.String(), "without a verifier or a function"))
-	require.Equal(
-		t,
-		http.StatusUnauthorized,
-		deliver(plural.NewWebhookHandler(new(plural.Verifier), counting(&calls)), header, body),
-	)
+	for name, tc := range map[string]struct {
+		opt  plural.HandlerOption
+		want int
+	}{
+		"the deduper is nil":  {plural.WithDeduper(nil), http.StatusServiceUnavailable},
+		"deduper is nil":      {plural.WithDeduper((*plural.MemoryDeduper)(nil)), http.StatusServiceUnavailable},
+		"an option is nil":    {nil, http.StatusInternalServerError},
+		"the logger is nil":   {plural.WithHandlerLogger(nil), http.StatusInternalServerError},
+		"the merchant's name": {plural.WithMerchant("a/b"), http.StatusInternalServerError},
+	} {
+		log.Reset()
+		h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), logger, tc.opt)
+		require.Contains(t, log.String(), name, "it is said when the handler is made")
+		require.Equal(t, tc.want, deliver(h, header, body), name)
+	}
+	log.Reset()
+	h := plural.NewWebhookHandler(new(plural.Verifier), counting(&calls), logger)
+	require.Equal(t, http.StatusInternalServerError, deliver(h, header, body))
+	require.Contains(t, log.String(), "the verifier is nil")
 	require.Zero(t, calls.Load())
-
-	h := plural.NewWebhookHandler(
-		webhookVerifier(t),
-		counting(&calls),
-		nil,
-		plural.WithDeduper(nil),
-		plural.WithHandlerLogger(nil),
-	)
-	require.Equal(t, http.StatusOK, deliver(h, header, body))
-	require.Equal(t, http.StatusOK, deliver(h, header, body))
-	require.Equal(t, int32(1), calls.Load())
 }
 
 func TestWebhookHandlerBodyThatPanics(t *testing.T) {

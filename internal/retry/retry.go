@@ -35,13 +35,16 @@ func (p Policy) Backoff(n int) time.Duration {
 	return rand.N(most) + 1 //nolint:gosec // jitter is no secret
 }
 
+// Fits says whether d fits into what ctx's deadline leaves.
+func Fits(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || d < time.Until(deadline)
+}
+
 // Wait waits for d, or says false at once when d does not fit into ctx's
 // deadline, or as soon as ctx ends.
 func Wait(ctx context.Context, d time.Duration) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	if deadline, ok := ctx.Deadline(); ok && d >= time.Until(deadline) {
+	if ctx.Err() != nil || !Fits(ctx, d) {
 		return false
 	}
 	timer := time.NewTimer(d)

@@ -15,6 +15,7 @@ type Token struct {
 	Value   string
 	Expires time.Time // when the server stops taking it; carries a monotonic reading unless it came from a store
 	Refresh time.Time // when to start fetching the next one
+	Stored  bool      // it came from a store
 }
 
 // New is a token that lives for lifetime, counted from start.
@@ -39,6 +40,9 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
+// refusedSoon is how soon after it came a token is refused that never was good.
+const refusedSoon = time.Minute
+
 // FetchError is a fetch that failed. All callers that waited for it get the
 // same one.
 type FetchError struct {
@@ -60,7 +64,7 @@ var errNothing = errors.New("fetching the access token brought nothing")
 // Source hands out one token to all callers and replaces it before it expires.
 // Its zero value is not usable; see [NewSource].
 type Source struct {
-	fetch   func(ctx context.Context, old *Token) (*Token, error)
+	fetch   func(ctx context.Context, old *Token, refused bool) (*Token, error)
 	asked   func(error) time.Duration
 	current atomic.Pointer[Token]
 
@@ -68,7 +72,9 @@ type Source struct {
 	flight   *flight
 	failed   *FetchError
 	failures int
-	dead     []*Token // the last tokens that were refused; a store may still hold one
+	dead     []*Token  // the last tokens that were refused; a store may still hold one
+	landed   time.Time // when the last token came
+	refusals int       // of tokens from a store, in a row
 }
 
 type flight struct {
@@ -78,11 +84,15 @@ type flight struct {
 }
 
 // NewSource makes a Source. fetch fetches a token; it is never run twice at
-// once. It is told the token that it replaces, if any. Beside an error it may
+// once. It is told the token that it replaces, if any, and whether the server
+// refused two in a row that came from a store, which then is not to be asked. Beside an error it may
 // return a token that is near its end but lives: that serves until a later
 // fetch succeeds. asked says how long a failed fetch's answer asks to wait
 // before the next.
-func NewSource(fetch func(ctx context.Context, old *Token) (*Token, error), asked func(error) time.Duration) *Source {
+func NewSource(
+	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
+	asked func(error) time.Duration,
+) *Source {
 	return &Source{fetch: fetch, asked: asked}
 }
 
@@ -130,6 +140,12 @@ func (s *Source) Invalidate(t *Token) {
 		}
 		s.dead = append(s.dead, t)
 		s.failed, s.failures = nil, 0
+		if !t.Stored || time.Since(s.landed) > refusedSoon {
+			s.refusals = 0
+		}
+		if t.Stored {
+			s.refusals++
+		}
 	}
 }
 
@@ -159,13 +175,13 @@ func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	}
 	f := &flight{done: make(chan struct{})}
 	s.flight = f
-	go s.run(f, old)
+	go s.run(f, old, s.refusals > 1)
 	return f, nil
 }
 
 // run is the one fetch. It ends by FetchTimeout, so that no goroutine outlives
 // its work.
-func (s *Source) run(f *flight, old *Token) {
+func (s *Source) run(f *flight, old *Token, refused bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout)
 	defer cancel()
 	err := ErrPanicked
@@ -176,7 +192,7 @@ func (s *Source) run(f *flight, old *Token) {
 		}
 		s.land(f, t, err)
 	}()
-	if t, err = s.fetch(ctx, old); err == nil && t == nil {
+	if t, err = s.fetch(ctx, old, refused); err == nil && t == nil {
 		err = errNothing
 	}
 }
@@ -191,7 +207,7 @@ func (s *Source) land(f *flight, t *Token, err error) {
 		s.failed = &FetchError{Err: err, Until: time.Now().Add(wait)}
 		t = lastToExpire(t, s.current.Load())
 	} else {
-		s.failures, s.failed = 0, nil
+		s.failures, s.failed, s.landed = 0, nil, time.Now()
 	}
 	if t != nil {
 		s.current.Store(t)

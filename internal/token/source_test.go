@@ -40,7 +40,7 @@ func (i *issuer) fail(err error) {
 	i.err = err
 }
 
-func (i *issuer) fetch(_ context.Context, old *token.Token) (*token.Token, error) {
+func (i *issuer) fetch(_ context.Context, old *token.Token, _ bool) (*token.Token, error) {
 	n := i.fetches.Add(1)
 	started := time.Now()
 	pass(i.took)
@@ -299,7 +299,7 @@ func TestFetchIsBoundedAndDetached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		var value any
-		s := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+		s := token.NewSource(func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) {
 			value = ctx.Value(key{})
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -342,7 +342,7 @@ func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 					return &token.Token{Value: value, Expires: time.Now().Add(d), Refresh: time.Now()}
 				}
 				isFirst := test.current > 0
-				s := token.NewSource(func(context.Context, *token.Token) (*token.Token, error) {
+				s := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 					if isFirst {
 						isFirst = false
 						return lives("current", test.current), nil
@@ -471,7 +471,7 @@ func TestFetchThatPanics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := token.NewSource(func(context.Context, *token.Token) (*token.Token, error) {
+				s := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 					misbehave()
 					return nil, nil //nolint:nilnil // never reached
 				}, noWait)
@@ -486,7 +486,7 @@ func TestFetchThatPanics(t *testing.T) {
 func TestFetchThatBringsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := token.NewSource(func(context.Context, *token.Token) (*token.Token, error) {
+		s := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 			return nil, nil //nolint:nilnil // the case in question
 		}, noWait)
 		tok, err := s.Get(t.Context())

@@ -222,7 +222,12 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 	if err := json.Unmarshal(plain, &st); err != nil || st.Value == "" {
 		return nil, errors.New("stored token has another form")
 	}
-	return &Token{Value: st.Value, Expires: time.UnixMilli(st.Expires), Refresh: time.UnixMilli(st.Refresh)}, nil
+	return &Token{
+		Value:   st.Value,
+		Expires: time.UnixMilli(st.Expires),
+		Refresh: time.UnixMilli(st.Refresh),
+		Stored:  true,
+	}, nil
 }
 
 // afterwards is a context for what is left to do when the token is there.
@@ -250,18 +255,18 @@ func guarded[T any](
 	abandoned := make(chan struct{})
 	go func() {
 		r := result{err: errors.New("token store panicked")}
-		func() {
-			defer func() { _ = recover() }()
-			r.value, r.err = call(ctx)
-		}()
-		select {
-		case done <- r:
-		case <-abandoned:
-			stuck.Add(-1)
-			if r.err == nil && late != nil {
-				late(r.value)
+		defer func() { // also when the store ends its goroutine
+			_ = recover()
+			select {
+			case done <- r:
+			case <-abandoned:
+				stuck.Add(-1)
+				if r.err == nil && late != nil {
+					late(r.value)
+				}
 			}
-		}
+		}()
+		r.value, r.err = call(ctx)
 	}()
 	select {
 	case r := <-done:

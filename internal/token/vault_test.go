@@ -406,7 +406,7 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 				pass(test.age)
 				v := newVault(t, s, r)
 				var fetches atomic.Int64
-				source := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+				source := token.NewSource(func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) {
 					return v.Fetch(ctx, func(*token.Token) bool { return test.refused }, func(context.Context) (*token.Token, error) {
 						fetches.Add(1)
 						return nil, down
@@ -482,7 +482,7 @@ func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
 			used()
 		}
 		v := newVault(t, s, r)
-		source := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+		source := token.NewSource(func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) {
 			return v.Fetch(ctx, none, func(ctx context.Context) (*token.Token, error) {
 				deadline, bounded := ctx.Deadline()
 				require.True(t, bounded)
@@ -537,7 +537,7 @@ func TestLockIsGivenBackWhenTheFetchFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, r := newStore(), &reports{}
 				v := newVault(t, s, r)
-				source := token.NewSource(func(ctx context.Context, _ *token.Token) (*token.Token, error) {
+				source := token.NewSource(func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) {
 					return v.Fetch(ctx, none, fetch)
 				}, noWait)
 				_, err := source.Get(t.Context())

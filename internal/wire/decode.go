@@ -35,6 +35,8 @@ const ruleInt = "must be a whole number"
 type DecodeError struct {
 	Path string // of the value, such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
 	Rule string // what the value would have to be
+
+	Limit bool // the document is beyond one of the limits
 }
 
 func (e *DecodeError) Error() string {
@@ -90,7 +92,7 @@ func Check(data []byte) error { return check(Document(data)) }
 
 func check(data []byte) error {
 	if depth(data) > MaxDepth {
-		return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth)}
+		return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth), Limit: true}
 	}
 	if !json.Valid(data) {
 		return &DecodeError{Rule: "is not valid JSON"}
@@ -108,9 +110,9 @@ func checkItems(data []byte) error {
 		total++
 		switch {
 		case items[level] > MaxItems:
-			return &DecodeError{Rule: fmt.Sprintf("has a list of more than %d elements", MaxItems)}
+			return &DecodeError{Rule: fmt.Sprintf("has a list of more than %d elements", MaxItems), Limit: true}
 		case total > MaxItemsInAll:
-			return &DecodeError{Rule: fmt.Sprintf("has more than %d elements in all", MaxItemsInAll)}
+			return &DecodeError{Rule: fmt.Sprintf("has more than %d elements in all", MaxItemsInAll), Limit: true}
 		}
 		return nil
 	}
