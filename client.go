@@ -221,7 +221,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, err
 	}
 	var source *token.Source
 	source = token.NewSource(func(ctx context.Context, old *token.Token, refused bool) (*token.Token, error) {
-		// A store that has handed out two refused tokens may hold more of them.
+		// A store that has handed out a refused token may hold more of them.
 		skip := func(t *token.Token) bool {
 			return refused || old != nil && t.Value == old.Value || source.Dead(t.Value)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -432,4 +433,80 @@ func TestStoreFailuresInTheLogNameTheStep(t *testing.T) {
 			`"level":"WARN","msg":"plural token store failed","op":"token","step":"load","error":"down"`,
 		)
 	})
+}
+
+// A store that keeps handing out old tokens, sealed by this very client and
+// revoked since, fails no call: after two of them the next is fetched.
+func TestStoreOfOldTokens(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		honest := newMemoryStore()
+		var old [][]byte
+		for range 12 {
+			require.NoError(t, getSomething(t.Context(), g.client(t, plural.WithTokenStore(honest))))
+			synctest.Wait()
+			_, sealed := honest.sealed(t)
+			old = append(old, sealed)
+			honest = newMemoryStore()
+			g.revoke()
+		}
+		rotating := &rotatingStore{memoryStore: newMemoryStore(), old: old}
+		c := g.client(t, plural.WithTokenStore(rotating))
+		for range 30 {
+			require.NoError(t, getSomething(t.Context(), c))
+			synctest.Wait()
+			g.revoke()
+			pass(time.Second)
+		}
+	})
+}
+
+// rotatingStore hands out one old token after the other.
+type rotatingStore struct {
+	*memoryStore
+
+	old  [][]byte
+	next int
+	lock sync.Mutex
+}
+
+func (s *rotatingStore) Load(context.Context, string) ([]byte, error) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.next++
+	return s.old[s.next%len(s.old)], nil
+}
+
+// A store that ends the goroutine that calls it fails no call, and does not
+// leave the next ones waiting.
+func TestStoreThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		c := g.client(t, plural.WithTokenStore(leavingStore{}))
+		for range 3 {
+			began := time.Now()
+			require.NoError(t, getSomething(t.Context(), c))
+			require.Less(t, time.Since(began), time.Second)
+			g.revoke()
+		}
+	})
+}
+
+type leavingStore struct{}
+
+func (leavingStore) Load(context.Context, string) ([]byte, error) {
+	runtime.Goexit()
+	return nil, nil
+}
+
+func (leavingStore) Save(context.Context, string, []byte, time.Duration) error {
+	runtime.Goexit()
+	return nil
+}
+
+func (leavingStore) Lock(context.Context, string, time.Duration) (func(context.Context), error) {
+	runtime.Goexit()
+	return nil, nil
 }

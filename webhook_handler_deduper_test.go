@@ -208,3 +208,42 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 		require.Equal(t, int32(2), calls.Load())
 	})
 }
+
+// What is remembered of a handled event outlasts any replay that the tolerance
+// lets in.
+func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
+	t.Parallel()
+	for tolerance, least := range map[time.Duration]time.Duration{
+		5 * time.Minute:  72 * time.Hour,
+		29 * time.Hour:   72 * time.Hour,
+		100 * time.Hour:  200 * time.Hour,
+		1 << 62:          time.Hour,
+		40 * time.Minute: 72 * time.Hour,
+	} {
+		v, err := plural.NewVerifier(signatureSecret, plural.WithClock(webhookClock), plural.WithTolerance(tolerance))
+		require.NoError(t, err)
+		d := &scriptedDeduper{}
+		var calls atomic.Int32
+		header, body := goodWebhook(webhookBody)
+		require.Equal(t, http.StatusOK, deliver(plural.NewWebhookHandler(v, counting(&calls), plural.WithDeduper(d)), header, body))
+		require.GreaterOrEqual(t, d.keep, least, tolerance)
+	}
+}
+
+// Two merchants on one Deduper do not suppress each other's events.
+func TestWebhookHandlerOfSeveralMerchants(t *testing.T) {
+	t.Parallel()
+	shared := plural.NewMemoryDeduper(0)
+	var first, second atomic.Int32
+	a := plural.NewWebhookHandler(webhookVerifier(t), counting(&first), plural.WithDeduper(shared), plural.WithMerchant("shop-a"))
+	b := plural.NewWebhookHandler(webhookVerifier(t), counting(&second), plural.WithDeduper(shared), plural.WithMerchant("shop-b"))
+	header, body := goodWebhook(webhookBody)
+	for range 2 {
+		require.Equal(t, http.StatusOK, deliver(b, header, body))
+		require.Equal(t, http.StatusOK, deliver(a, header, body))
+	}
+	require.Equal(t, []int32{1, 1}, []int32{first.Load(), second.Load()})
+	d := &scriptedDeduper{}
+	deliver(plural.NewWebhookHandler(webhookVerifier(t), counting(&first), plural.WithDeduper(d), plural.WithMerchant("shop-a")), header, body)
+	require.Equal(t, "shop-a/"+header.Get("Webhook-Id"), d.id)
+}

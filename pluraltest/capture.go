@@ -20,6 +20,9 @@ func (s *Server) createCapture(c *call) answer {
 	if apiErr != nil {
 		return apiErr.answer()
 	}
+	if apiErr := unreadMoney(c.body, "capture_amount"); apiErr != nil {
+		return apiErr.answer()
+	}
 	o := s.orders[c.OrderID]
 	if o == nil {
 		return s.notFound()

@@ -2,8 +2,11 @@ package pluraltest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 )
 
 // answer is one HTTP answer before a fault has had its way with it.
@@ -159,6 +162,19 @@ func htmlGateway(status int) string {
 
 const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD>" +
 	"<BODY><H1>403 ERROR</H1></BODY></HTML>\n"
+
+// unreadMoney finds a field of a request that names money and that the server
+// does not read. To pass over it would be to take some other sum in silence.
+func unreadMoney(body []byte, read ...string) *apiError {
+	var sent map[string]json.RawMessage
+	_ = json.Unmarshal(body, &sent) // what is no object has been refused
+	for _, name := range slices.Sorted(maps.Keys(sent)) {
+		if strings.Contains(strings.ToLower(name), "amount") && !slices.Contains(read, name) {
+			return invalid("Unknown field " + name)
+		}
+	}
+	return nil
+}
 
 // decode reads a JSON object into the fields of a struct. A name counts only as
 // it is spelt: encoding/json would take it in any case, and hide a client's

@@ -256,6 +256,9 @@ func parseOrder(body []byte) (OrderSpec, *apiError) {
 	if apiErr != nil {
 		return OrderSpec{}, apiErr
 	}
+	if apiErr = unreadMoney(body, "order_amount"); apiErr != nil {
+		return OrderSpec{}, apiErr
+	}
 	if apiErr = checkMethods(req.Methods); apiErr != nil {
 		return OrderSpec{}, apiErr
 	}

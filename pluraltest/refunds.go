@@ -12,6 +12,7 @@ func (s *Server) createRefund(c *call) answer {
 	var req struct {
 		Reference json.RawMessage   `json:"merchant_order_reference"`
 		Amount    json.RawMessage   `json:"order_amount"`
+		Plugin    json.RawMessage   `json:"refund_amount"`
 		Metadata  map[string]string `json:"merchant_metadata"`
 	}
 	if !decode(c.body, &req) {
@@ -19,6 +20,16 @@ func (s *Server) createRefund(c *call) answer {
 	}
 	reference, apiErr := parseReference("Merchant Order Reference", req.Reference)
 	if apiErr != nil {
+		return apiErr.answer()
+	}
+	read := []string{"order_amount"}
+	if s.cfg.pluginRefunds {
+		read = append(read, "refund_amount")
+		if len(req.Amount) == 0 {
+			req.Amount = req.Plugin
+		}
+	}
+	if apiErr := unreadMoney(c.body, read...); apiErr != nil {
 		return apiErr.answer()
 	}
 	parent := s.orders[c.OrderID]

@@ -74,7 +74,7 @@ type Source struct {
 	failures int
 	dead     []*Token  // the last tokens that were refused; a store may still hold one
 	landed   time.Time // when the last token came
-	refusals int       // of tokens from a store, in a row
+	refusals int       // in a row, each soon after its token came
 }
 
 type flight struct {
@@ -85,7 +85,7 @@ type flight struct {
 
 // NewSource makes a Source. fetch fetches a token; it is never run twice at
 // once. It is told the token that it replaces, if any, and whether the server
-// refused two in a row that came from a store, which then is not to be asked. Beside an error it may
+// has just refused two in a row: then a store is not to be asked. Beside an error it may
 // return a token that is near its end but lives: that serves until a later
 // fetch succeeds. asked says how long a failed fetch's answer asks to wait
 // before the next.
@@ -140,12 +140,10 @@ func (s *Source) Invalidate(t *Token) {
 		}
 		s.dead = append(s.dead, t)
 		s.failed, s.failures = nil, 0
-		if !t.Stored || time.Since(s.landed) > refusedSoon {
+		if time.Since(s.landed) > refusedSoon {
 			s.refusals = 0
 		}
-		if t.Stored {
-			s.refusals++
-		}
+		s.refusals++
 	}
 }
 

@@ -29,6 +29,14 @@ const (
 	MaxItemsInAll = 100_000
 )
 
+// MaxGrowth is how many times its own size the lists of a document may become
+// in memory, beyond minGrowth. An empty object of two bytes can become a struct
+// of a kilobyte; no published document grows tenfold.
+const (
+	MaxGrowth = 32
+	minGrowth = 64 << 10
+)
+
 const ruleInt = "must be a whole number"
 
 // DecodeError says which value of a document could not be used.
@@ -76,7 +84,7 @@ func Unmarshal(data []byte, dst any) error {
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return fmt.Errorf("wire: Unmarshal into %T", dst)
 	}
-	s := scanner{data: data}
+	s := scanner{data: data, room: minGrowth + MaxGrowth*len(data)}
 	if err := decodeStruct(&s, v.Elem(), planFor(v.Elem().Type())); err != nil {
 		return err
 	}
@@ -264,7 +272,11 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		return nil
 	}
 	out := reflect.MakeSlice(v.Type(), 0, 0)
+	size := int(v.Type().Elem().Size())
 	for i := range s.elements() {
+		if s.room -= 2 * size; s.room < 0 { // a list that grows is copied
+			return &DecodeError{Rule: fmt.Sprintf("would become more than %d times its size", MaxGrowth), Limit: true}
+		}
 		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
 		if err := decode(s, out.Index(i), t.elem); err != nil {
 			return err.under(fmt.Sprintf("[%d]", i))

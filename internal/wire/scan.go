@@ -12,6 +12,7 @@ import (
 type scanner struct {
 	data []byte
 	pos  int
+	room int // what the lists may still take, in bytes
 }
 
 // peek returns the first byte of the next token, or 0 at the end.
