@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -81,6 +82,80 @@ func (a Amount) String() string {
 		b.WriteString(digits[len(digits)-exponent:])
 	}
 	return b.String()
+}
+
+// Display is the amount as people read it: "₹10,00,000.00" for rupees, with the
+// digits grouped as in India, and "USD 1,234,567.00" for other currencies. It is
+// for pages; [Amount.String] is for logs.
+func (a Amount) Display() string {
+	text := strings.TrimPrefix(a.String(), string(a.Currency)+" ")
+	number, isNegative := strings.CutPrefix(text, "-")
+	whole, fraction, hasPoint := strings.Cut(number, ".")
+	symbol, size := clip(string(a.Currency))+" ", 3
+	if a.Currency == CurrencyINR {
+		symbol, size = "₹", 2
+	}
+	out := strings.TrimLeft(symbol, " ") + grouped(whole, size)
+	if hasPoint {
+		out += "." + fraction
+	}
+	if isNegative {
+		out = "-" + out
+	}
+	return out
+}
+
+// grouped sets commas before the last three digits, and before each size digits
+// further left.
+func grouped(digits string, size int) string {
+	if len(digits) <= 3 {
+		return digits
+	}
+	head, tail := digits[:len(digits)-3], digits[len(digits)-3:]
+	for len(head) > size {
+		head, tail = head[:len(head)-size], head[len(head)-size:]+","+tail
+	}
+	return head + "," + tail
+}
+
+// Add is the sum of two amounts of one currency. It fails for two currencies,
+// and for a sum that is too large.
+func (a Amount) Add(b Amount) (Amount, error) {
+	if err := a.sameCurrency(b); err != nil {
+		return Amount{}, err
+	}
+	if b.Value > 0 && a.Value > math.MaxInt64-b.Value || b.Value < 0 && a.Value < math.MinInt64-b.Value {
+		return Amount{}, fmt.Errorf("plural: %s and %s add up to more than an amount can be", a, b)
+	}
+	return Amount{Value: a.Value + b.Value, Currency: a.Currency}, nil
+}
+
+// Sub is what is left of a without b, which may be less than nothing. It fails
+// as [Amount.Add] does.
+func (a Amount) Sub(b Amount) (Amount, error) {
+	if err := a.sameCurrency(b); err != nil {
+		return Amount{}, err
+	}
+	if b.Value < 0 && a.Value > math.MaxInt64+b.Value || b.Value > 0 && a.Value < math.MinInt64+b.Value {
+		return Amount{}, fmt.Errorf("plural: %s less %s is more than an amount can be", a, b)
+	}
+	return Amount{Value: a.Value - b.Value, Currency: a.Currency}, nil
+}
+
+// Cmp is -1 if a is less than b, 0 if they are the same, and 1 if it is more.
+// It fails for two currencies.
+func (a Amount) Cmp(b Amount) (int, error) {
+	if err := a.sameCurrency(b); err != nil {
+		return 0, err
+	}
+	return cmp.Compare(a.Value, b.Value), nil
+}
+
+func (a Amount) sameCurrency(b Amount) error {
+	if a.Currency != b.Currency {
+		return fmt.Errorf("plural: %s and %s are in two currencies", a, b)
+	}
+	return nil
 }
 
 // exponent is the number of decimals of a currency (ISO 4217); false for what

@@ -44,7 +44,8 @@ func (s *CaptureService) Find(
 // FullAmount must be given, so that a forgotten amount does not take the
 // whole hold.
 type CaptureRequest struct {
-	MerchantCaptureReference string `json:"merchant_capture_reference"` // yours, unique; 1 to 50 of A-Z a-z 0-9 - _
+	// yours, unique; 1 to MaxReference of A-Z a-z 0-9 - _, see Reference
+	MerchantCaptureReference string `json:"merchant_capture_reference"`
 	// 100 to 100 000 000 paise; the rest of the hold is released
 	CaptureAmount Amount `json:"capture_amount,omitzero"`
 	FullAmount    bool   `json:"-"` // take the whole hold

@@ -30,7 +30,11 @@ func TestDeadlineIsInTheError(t *testing.T) {
 			return err
 		},
 		"refund": func(ctx context.Context, c *plural.Client, id string) error {
-			_, err := c.Refunds.Create(ctx, id, &plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(1000)})
+			_, err := c.Refunds.Create(
+				ctx,
+				id,
+				&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(1000)},
+			)
 			return err
 		},
 		"create": func(ctx context.Context, c *plural.Client, _ string) error {

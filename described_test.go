@@ -41,7 +41,10 @@ func TestCausesAreNotQuoted(t *testing.T) {
 			require.NotContains(t, fromToken.Warm(t.Context()).Error(), personal)
 		})
 	}
-	client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(200, `{"paid_at":"`+personal+`"}`), nil })
+	client := newPeerClient(
+		t,
+		func(*http.Request) (*http.Response, error) { return answer(200, `{"paid_at":"`+personal+`"}`), nil },
+	)
 	var out struct {
 		PaidAt plural.Timestamp `json:"paid_at"`
 		Count  int              `json:"count"`
@@ -49,7 +52,10 @@ func TestCausesAreNotQuoted(t *testing.T) {
 	if err := client.Do(t.Context(), http.MethodGet, "/api/x", nil, &out); err != nil {
 		require.NotContains(t, err.Error(), personal)
 	}
-	broken := newPeerClient(t, func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial: %w", io.ErrUnexpectedEOF) })
+	broken := newPeerClient(
+		t,
+		func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial: %w", io.ErrUnexpectedEOF) },
+	)
 	_, err := broken.Orders.Get(t.Context(), "v1-1-aa-b")
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "what is behind a description can be asked for")
 }
@@ -73,8 +79,13 @@ func TestSecretsThatBreakOffAreBlanked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, err := plural.NewClient(creds, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
-				plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(*http.Request) (*http.Response, error) { return resp(), nil })}))
+			client, err := plural.NewClient(
+				creds,
+				plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
+				plural.WithHTTPClient(
+					&http.Client{Transport: transportFunc(func(*http.Request) (*http.Response, error) { return resp(), nil })},
+				),
+			)
 			require.NoError(t, err)
 			err = client.Warm(t.Context())
 			var e *plural.Error
@@ -93,7 +104,10 @@ func (errorReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 // Refused credentials show one request id, the one that Plural's support knows.
 func TestRefusedCredentialsShowOneRequestID(t *testing.T) {
 	t.Parallel()
-	client := newClientOver(t, func(*http.Request) (*http.Response, error) { return answer(401, `{"code":"UNAUTHORIZED"}`), nil })
+	client := newClientOver(
+		t,
+		func(*http.Request) (*http.Response, error) { return answer(401, `{"code":"UNAUTHORIZED"}`), nil },
+	)
 	_, err := client.Orders.Get(context.Background(), "v1-1-aa-b", plural.WithRequestID("never-sent"))
 	require.ErrorIs(t, err, plural.ErrUnauthorized)
 	require.Equal(t, 1, strings.Count(err.Error(), "request id"))

@@ -21,7 +21,12 @@ const mostGrowth = 100
 
 // lists are the paths of all lists and maps of a type, each with an object
 // around each place.
-func lists(t reflect.Type, around func(inner string) string, seen map[reflect.Type]bool, visit func(name string, document func(n int) string)) {
+func lists(
+	t reflect.Type,
+	around func(inner string) string,
+	seen map[reflect.Type]bool,
+	visit func(name string, document func(n int) string),
+) {
 	if seen[t] {
 		return
 	}
@@ -80,7 +85,10 @@ func TestDocumentsGrowWithinBounds(t *testing.T) {
 		}
 	})
 	require.Greater(t, len(documents), 20)
-	nested := strings.TrimSuffix(strings.Repeat(`{"refunds":[`+strings.TrimSuffix(strings.Repeat("{},", 1000), ",")+`]},`, 90), ",")
+	nested := strings.TrimSuffix(
+		strings.Repeat(`{"refunds":[`+strings.TrimSuffix(strings.Repeat("{},", 1000), ",")+`]},`, 90),
+		",",
+	)
 	documents["refunds of refunds"] = order(`"refunds":[` + nested + `]`)
 	documents["one backslash"] = order(`"notes":"\\` + strings.Repeat("x", 1<<20) + `"`)
 	deep := order(`"a":1`)

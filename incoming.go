@@ -35,7 +35,8 @@ func isForm(h http.Header) bool {
 		return false
 	}
 	mediaType, _, err := mime.ParseMediaType(value)
-	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && mediaType == "application/x-www-form-urlencoded"
+	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) &&
+		mediaType == "application/x-www-form-urlencoded"
 }
 
 // isUncompressed says whether the body is what it seems: signatures are over

@@ -19,7 +19,12 @@ func TestKeyIndex(t *testing.T) {
 		hexKeys = append(hexKeys, mustKey(t, plural.HexKey, secret))
 		rawKeys = append(rawKeys, mustKey(t, plural.RawKey, secret))
 	}
-	v, err := plural.NewVerifier("", plural.WithCallbackKeys(hexKeys...), plural.WithWebhookKeys(rawKeys...), plural.WithClock(webhookClock))
+	v, err := plural.NewVerifier(
+		"",
+		plural.WithCallbackKeys(hexKeys...),
+		plural.WithWebhookKeys(rawKeys...),
+		plural.WithClock(webhookClock),
+	)
 	require.NoError(t, err)
 	for _, i := range []int{0, 1, 2, 2, 0, 1, 0} {
 		form := url.Values{"order_id": {"v1-1-aa-b"}, "status": {"AUTHORIZED"}}

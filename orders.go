@@ -15,8 +15,10 @@ type OrderService struct{ p *pipeline }
 
 // CreateOrderRequest asks for an order with a link to the hosted checkout.
 type CreateOrderRequest struct {
-	MerchantOrderReference string          `json:"merchant_order_reference"` // yours, unique; 1 to 50 of A-Z a-z 0-9 - _
-	OrderAmount            Amount          `json:"order_amount"`             // 100 to 100 000 000 paise
+	// yours, unique among orders and refunds; 1 to MaxReference of A-Z a-z 0-9 - _,
+	// see Reference
+	MerchantOrderReference string          `json:"merchant_order_reference"`
+	OrderAmount            Amount          `json:"order_amount"` // 100 to 100 000 000 paise
 	IntegrationMode        IntegrationMode `json:"integration_mode,omitzero"`
 	// hold the money, for a capture or a cancel later; cards (and points) only
 	PreAuth               bool            `json:"pre_auth"`
@@ -242,6 +244,38 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 		return nil, err
 	}
 	o, err := s.getReal(ctx, cb.OrderID, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := want.Check(o); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// ConfirmEvent is what to do when a webhook comes: it reads the order that the
+// event is about from Plural, of a refund's event the order that was refunded,
+// and returns it only if it is the order expected and paid, as
+// [OrderService.Confirm] does. What the event says counts for nothing but which
+// order to read, so that the event may be old, and come from a queue.
+//
+// The error is a [NotPaidError] with the order (it is [NotPaidError.WasPaid]
+// after a capture in part or a refund), [ErrNoOrder] for an event that is not
+// about an order, or that of [OrderService.Get].
+func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
+	found := want.check()
+	found.must(e != nil, "event", "is required")
+	if err := found.err(opConfirm); err != nil {
+		return nil, err
+	}
+	id, err := e.OrderID()
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.getReal(ctx, id, opts)
+	if err == nil && o.Type == OrderTypeRefund && o.ParentOrderID != "" && o.ParentOrderID != id {
+		o, err = s.getReal(ctx, o.ParentOrderID, opts) // the event did not say whose refund it is
+	}
 	if err != nil {
 		return nil, err
 	}

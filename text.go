@@ -61,7 +61,6 @@ func described(err error) error {
 	return describedError{text, err}
 }
 
-//nolint:gochecknoglobals // a constant
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
 type describedError struct {

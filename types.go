@@ -185,6 +185,56 @@ func (o *Order) sumOfRefunds(statuses ...OrderStatus) (Amount, bool) {
 	return total, true
 }
 
+// CapturableAmount is what can still be captured: the whole hold while the order
+// is AUTHORIZED and nothing was captured, and nothing in any state that does not
+// lead back there. It is false when the document does not say: the order is a
+// refund, PENDING or in an unknown status, or its payments have moved on.
+func (o *Order) CapturableAmount() (Amount, bool) {
+	nothing := Amount{Currency: o.OrderAmount.Currency}
+	if o.Type == OrderTypeRefund {
+		return Amount{}, false
+	}
+	switch o.Status {
+	case OrderStatusAuthorized:
+		isHeld := func(p Payment) bool { return p.Status == PaymentStatusAuthorized || p.Status.hasEnded() }
+		for _, p := range o.Payments {
+			if !isHeld(p) {
+				return Amount{}, false
+			}
+		}
+		return o.OrderAmount, o.CanCapture() && o.OrderAmount.Value > 0
+	case OrderStatusCreated, OrderStatusAttempted, OrderStatusFailed, OrderStatusCancelled,
+		OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+		return nothing, true
+	default:
+		return Amount{}, false
+	}
+}
+
+// RefundableAmount is what can still be refunded: [Order.CapturedAmount] less
+// [Order.RefundedAmount], which counts refunds that are under way. It is false
+// when the document does not say one of the two, or when more was refunded than
+// captured.
+//
+// To refund the rest, decide on the reference and keep it before reading the
+// order, and ask with that reference until the answer is final. A call that is
+// repeated under it finds the refund that was made, though less is left by then.
+func (o *Order) RefundableAmount() (Amount, bool) {
+	captured, ok := o.CapturedAmount()
+	if !ok {
+		return Amount{}, false
+	}
+	refunded, ok := o.RefundedAmount()
+	if !ok {
+		return Amount{}, false
+	}
+	left, err := captured.Sub(refunded)
+	if err != nil || left.Value < 0 {
+		return Amount{}, false
+	}
+	return left, true
+}
+
 // isUnpaid says whether nobody has paid the order, in whole or in part.
 func (o *Order) isUnpaid() bool {
 	if o.Status != OrderStatusCreated && o.Status != OrderStatusAttempted && o.Status != OrderStatusPending {

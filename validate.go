@@ -14,7 +14,6 @@ import (
 const (
 	minAmount       = 100         // paise: one rupee
 	maxAmount       = 100_000_000 // paise: ten lakh rupees
-	maxReference    = 50
 	maxMetadata     = 10
 	maxMetadataText = 256
 )
@@ -74,7 +73,7 @@ func (c *checks) reference(field, reference string) {
 		c.must(false, field, rule)
 		return
 	}
-	c.limit(len(reference) <= maxReference && isReference(reference), field, rule)
+	c.limit(len(reference) <= MaxReference && isReference(reference), field, rule)
 }
 
 func (c *checks) amount(field string, a Amount) {
@@ -190,16 +189,6 @@ func (s *SplitInfo) check(c *checks, at string) {
 // missing is a nil request.
 func missing() checks {
 	return checks{always: []FieldError{{Field: "request", Rule: "is required"}}}
-}
-
-func isReference(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // isPathSegment says whether s can stand in a path as one segment that no

@@ -73,6 +73,20 @@ func (e *Event) Order() (*Order, error) {
 	return &order, nil
 }
 
+// OrderID says which order the event is about: the order, and of a refund's
+// event the order that was refunded, where the event names it, or else the
+// refund. The error is that of [Event.Order].
+func (e *Event) OrderID() (string, error) {
+	o, err := e.Order()
+	switch {
+	case err != nil:
+		return "", err
+	case o.Type == OrderTypeRefund && o.ParentOrderID != "":
+		return o.ParentOrderID, nil
+	}
+	return o.OrderID, nil
+}
+
 // VerifyWebhookSignature verifies a webhook's signature and freshness from its
 // headers and its body as received, without parsing the body and without
 // allocating memory.

@@ -225,7 +225,11 @@ func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
 		d := &scriptedDeduper{}
 		var calls atomic.Int32
 		header, body := goodWebhook(webhookBody)
-		require.Equal(t, http.StatusOK, deliver(plural.NewWebhookHandler(v, counting(&calls), plural.WithDeduper(d)), header, body))
+		require.Equal(
+			t,
+			http.StatusOK,
+			deliver(plural.NewWebhookHandler(v, counting(&calls), plural.WithDeduper(d)), header, body),
+		)
 		require.GreaterOrEqual(t, d.keep, least, tolerance)
 	}
 }
@@ -235,8 +239,18 @@ func TestWebhookHandlerOfSeveralMerchants(t *testing.T) {
 	t.Parallel()
 	shared := plural.NewMemoryDeduper(0)
 	var first, second atomic.Int32
-	a := plural.NewWebhookHandler(webhookVerifier(t), counting(&first), plural.WithDeduper(shared), plural.WithMerchant("shop-a"))
-	b := plural.NewWebhookHandler(webhookVerifier(t), counting(&second), plural.WithDeduper(shared), plural.WithMerchant("shop-b"))
+	a := plural.NewWebhookHandler(
+		webhookVerifier(t),
+		counting(&first),
+		plural.WithDeduper(shared),
+		plural.WithMerchant("shop-a"),
+	)
+	b := plural.NewWebhookHandler(
+		webhookVerifier(t),
+		counting(&second),
+		plural.WithDeduper(shared),
+		plural.WithMerchant("shop-b"),
+	)
 	header, body := goodWebhook(webhookBody)
 	for range 2 {
 		require.Equal(t, http.StatusOK, deliver(b, header, body))
@@ -244,6 +258,10 @@ func TestWebhookHandlerOfSeveralMerchants(t *testing.T) {
 	}
 	require.Equal(t, []int32{1, 1}, []int32{first.Load(), second.Load()})
 	d := &scriptedDeduper{}
-	deliver(plural.NewWebhookHandler(webhookVerifier(t), counting(&first), plural.WithDeduper(d), plural.WithMerchant("shop-a")), header, body)
+	deliver(
+		plural.NewWebhookHandler(webhookVerifier(t), counting(&first), plural.WithDeduper(d), plural.WithMerchant("shop-a")),
+		header,
+		body,
+	)
 	require.Equal(t, "shop-a/"+header.Get("Webhook-Id"), d.id)
 }

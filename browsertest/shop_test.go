@@ -13,7 +13,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// shop is a merchant on the SDK: it sells, verifies what the browser brings
+// shop is a merchant on the SDK, behind net/http's protection against requests
+// from other sites: it sells, verifies what the browser brings
 // back, and believes nothing but the gateway's books.
 type shop struct {
 	t        *testing.T
@@ -57,7 +58,11 @@ func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
 			map[string]string{"paid": "The shop has your payment", "unpaid": "The shop has no payment"}[r.URL.Query().Get("outcome")],
 		)
 	})
-	s.http = httptest.NewServer(mux)
+	// The payer's return is a cross-site POST, which the protection would refuse.
+	protection := http.NewCrossOriginProtection()
+	protection.AddInsecureBypassPattern("POST /return")
+	protection.AddInsecureBypassPattern("POST /failed")
+	s.http = httptest.NewServer(protection.Handler(mux))
 	t.Cleanup(s.http.Close)
 	return s
 }

@@ -161,6 +161,9 @@ func eventEntry(d pluraltest.Delivery) entry {
 		At: d.CreatedAt, Event: true, Title: d.EventType, Outcome: string(d.State), ID: d.ID, Body: indented(d.Body),
 		Detail: "webhook-id " + d.ID,
 	}
+	if len(d.Attempts) == 0 && d.State == pluraltest.DeliveryNotSent {
+		e.Detail += "\nThere was no URL to deliver it to: enter one under Webhooks, and deliver it again."
+	}
 	for i, attempt := range d.Attempts {
 		outcome := attempt.Err
 		if outcome == "" {
@@ -180,7 +183,7 @@ func class(good bool) string {
 }
 
 func sum(a pluraltest.Amount) string {
-	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.String()
+	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.Display()
 }
 
 // indented is a body for reading, cut where it is long.

@@ -9,24 +9,22 @@
 // http://127.0.0.1:8081/plural/webhook. It keeps its orders in memory; a shop
 // keeps them in its database, and the webhook ids in a Deduper that outlives
 // the process.
+//
+// The shop itself is in shop.go, and its pages in page.html.
 package main
 
 import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/plural-go/plural"
 	"github.com/plural-go/plural/pluraltest"
@@ -60,7 +58,7 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s := &shop{client: client, verifier: verifier, log: log, self: self, orders: map[string]plural.Expected{}}
+	s := &shop{client: client, verifier: verifier, log: log, self: self, orders: map[string]*order{}}
 	server := &http.Server{Handler: s.routes(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
 	idle := make(chan struct{})
 	context.AfterFunc(ctx, func() {
@@ -103,113 +101,4 @@ func configured() bool {
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
 		func(name string) bool { return os.Getenv(name) != "" },
 	)
-}
-
-type shop struct {
-	client   *plural.Client
-	verifier *plural.Verifier
-	log      *slog.Logger
-	self     string
-
-	mu     sync.Mutex
-	orders map[string]plural.Expected // what each order id was for
-}
-
-func (s *shop) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.index)
-	mux.HandleFunc("POST /buy", s.buy)
-	mux.HandleFunc("POST /plural/return", s.comeBack)
-	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(s.verifier, s.event, plural.WithHandlerLogger(s.log)))
-	return mux
-}
-
-func (s *shop) index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprint(
-		w,
-		`<!doctype html><html lang="en"><title>Shop</title><h1>Shop</h1>`+
-			`<form method="post" action="/buy"><button>Hold 1499.50 rupees</button></form>`,
-	)
-}
-
-// buy creates an order and sends the payer to the checkout.
-func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
-	req := &plural.CreateOrderRequest{
-		MerchantOrderReference: "order-" + uuid.NewString(),
-		OrderAmount:            plural.INR(149950),
-		PreAuth:                true,
-		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
-		CallbackURL:            s.self + "/plural/return",
-	}
-	order, err := s.client.Orders.Create(r.Context(), req)
-	if err != nil {
-		s.log.Error("create order", "error", err)
-		http.Error(w, "The payment service is not available.", http.StatusBadGateway)
-		return
-	}
-	s.mu.Lock()
-	s.orders[order.OrderID] = plural.Expected{
-		MerchantOrderReference: req.MerchantOrderReference,
-		OrderAmount:            req.OrderAmount,
-	}
-	s.mu.Unlock()
-	http.Redirect(w, r, order.RedirectURL, http.StatusSeeOther)
-}
-
-// comeBack takes the payer's return from the checkout: verified, then confirmed
-// against the server's order.
-func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
-	callback, err := s.verifier.VerifyCallbackRequest(r)
-	if err != nil {
-		s.log.Warn("callback refused", "error", err)
-		http.Error(w, "This page is for returns from the checkout.", http.StatusBadRequest)
-		return
-	}
-	s.mu.Lock()
-	want, known := s.orders[callback.OrderID]
-	s.mu.Unlock()
-	if !known {
-		http.Error(w, "Unknown order.", http.StatusNotFound)
-		return
-	}
-	order, err := s.client.Orders.Confirm(r.Context(), callback, want)
-	var notPaid *plural.NotPaidError
-	switch {
-	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
-		fmt.Fprintln(
-			w,
-			"Your payment is not there yet. If you have paid, wait; if not, go back and try again with the same page.",
-		) // and not with a new order
-	case errors.As(err, &notPaid) && notPaid.WasPaid():
-		fmt.Fprintln(w, "This order is paid already.") // and has been captured in part or refunded since
-	case errors.As(err, &notPaid):
-		s.log.Warn("not paid", "error", err)
-		fmt.Fprintln(w, "This order is not paid.")
-	case err != nil:
-		s.log.Error("confirm order", "error", err)
-		http.Error(w, "We could not check your payment yet.", http.StatusBadGateway)
-	default:
-		s.log.Info("paid", "order", order)
-		fmt.Fprintln(w, "Thank you.")
-	}
-}
-
-// event takes a webhook. It is a hint that something happened: the order is
-// read again, and what that says counts.
-func (s *shop) event(ctx context.Context, e *plural.Event) error {
-	about, err := e.Order()
-	if errors.Is(err, plural.ErrNoOrder) {
-		s.log.Info("event", "event", e)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	order, err := s.client.Orders.Get(ctx, about.OrderID)
-	if err != nil {
-		return err // Plural delivers it again
-	}
-	s.log.Info("event", "event", e, "order", order)
-	return nil
 }

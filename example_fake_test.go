@@ -1,0 +1,69 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/plural-go/plural"
+)
+
+// capturer is the one method of the SDK that a merchant's code uses, so that its
+// unit tests need no server.
+type capturer interface {
+	Create(
+		ctx context.Context,
+		orderID string,
+		req *plural.CaptureRequest,
+		opts ...plural.CallOption,
+	) (*plural.Order, error)
+}
+
+// fakeCaptures answers with errors made by hand: they mean what the SDK's own
+// do.
+type fakeCaptures map[string]error
+
+func (f fakeCaptures) Create(
+	_ context.Context,
+	orderID string,
+	_ *plural.CaptureRequest,
+	_ ...plural.CallOption,
+) (*plural.Order, error) {
+	if err := f[orderID]; err != nil {
+		return nil, err
+	}
+	return &plural.Order{OrderID: orderID, Status: plural.OrderStatusProcessed}, nil
+}
+
+// next says what a merchant's queue does with the message.
+func next(ctx context.Context, captures capturer, orderID string) string {
+	req := &plural.CaptureRequest{MerchantCaptureReference: plural.Reference("capture", orderID), FullAmount: true}
+	switch _, err := captures.Create(ctx, orderID, req); {
+	case err == nil:
+		return "done"
+	case errors.Is(err, plural.ErrNotApplied):
+		return "drop the message, tell the shop"
+	default:
+		return "leave the message in the queue"
+	}
+}
+
+// A merchant's unit test, without a server: the SDK behind a small interface of
+// their own.
+func Example_fake() {
+	captures := fakeCaptures{
+		"v1-cancelled": &plural.StateError{OrderID: "v1-cancelled", Reason: "the order is CANCELLED"},
+		"v1-too-much":  &plural.Error{StatusCode: 422, Code: plural.CodeAmountLimitExceeded, NotApplied: true},
+		"v1-lost":      &plural.OutcomeUnknownError{OrderID: "v1-lost", Err: context.DeadlineExceeded},
+		"v1-busy":      &plural.Error{StatusCode: 429, Code: plural.CodeAPIRateLimit},
+	}
+	for _, id := range []string{"v1-fine", "v1-cancelled", "v1-too-much", "v1-lost", "v1-busy"} {
+		fmt.Printf("%s: %s\n", id, next(context.Background(), captures, id))
+	}
+	// Output:
+	// v1-fine: done
+	// v1-cancelled: drop the message, tell the shop
+	// v1-too-much: drop the message, tell the shop
+	// v1-lost: leave the message in the queue
+	// v1-busy: leave the message in the queue
+}

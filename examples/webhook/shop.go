@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/plural-go/plural"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Parse(pageText))
+
+// shop sells one thing, and believes nothing but the gateway's books.
+type shop struct {
+	client   *plural.Client
+	verifier *plural.Verifier
+	log      *slog.Logger
+	self     string
+
+	mu     sync.Mutex
+	orders map[string]*order // by order id
+}
+
+// order is what the shop knows of an order.
+type order struct {
+	id    string
+	want  plural.Expected // what it was for
+	state string          // for the payer
+	body  string
+}
+
+// routes are the shop's. Everything is protected against requests from other
+// sites but the payer's return and the webhooks: those come from another site,
+// and their signatures vouch for them.
+func (s *shop) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.index)
+	mux.HandleFunc("POST /buy", s.buy)
+	mux.HandleFunc("GET /orders/{id}", s.show)
+	mux.HandleFunc("POST /plural/return", s.comeBack)
+	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(s.verifier, s.event, plural.WithHandlerLogger(s.log)))
+	protection := http.NewCrossOriginProtection()
+	protection.AddInsecureBypassPattern("POST /plural/return")
+	protection.AddInsecureBypassPattern("POST /plural/webhook")
+	return protection.Handler(mux)
+}
+
+func (s *shop) index(w http.ResponseWriter, _ *http.Request) {
+	s.write(
+		w,
+		http.StatusOK,
+		view{Title: "Shop", Body: "A lamp, made to order. We take the money when it ships.", Price: price.Display()},
+	)
+}
+
+var price = plural.INR(149950)
+
+// buy creates an order and sends the payer to the checkout.
+func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
+	req := &plural.CreateOrderRequest{
+		MerchantOrderReference: "order-" + uuid.NewString(),
+		OrderAmount:            price,
+		PreAuth:                true,
+		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
+		CallbackURL:            s.self + "/plural/return",
+	}
+	created, err := s.client.Orders.Create(r.Context(), req)
+	if err != nil {
+		s.log.Error("create order", "error", err)
+		s.write(
+			w,
+			http.StatusBadGateway,
+			view{Title: "Not now", Body: "The payment service is not available. Try again later."},
+		)
+		return
+	}
+	s.mu.Lock()
+	s.orders[created.OrderID] = &order{
+		id:    created.OrderID,
+		want:  plural.Expected{MerchantOrderReference: req.MerchantOrderReference, OrderAmount: req.OrderAmount},
+		state: "Waiting for your payment",
+		body:  "If you have paid, this page will say so in a moment. If not, go back to the payment page.",
+	}
+	s.mu.Unlock()
+	http.Redirect(w, r, created.RedirectURL, http.StatusSeeOther)
+}
+
+// comeBack takes the payer's return from the checkout: verified, then confirmed
+// against the server's order. It answers with 303, so that the page after it is
+// one of the shop's own, gets the shop's cookies, and can be loaded again.
+func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
+	callback, err := s.verifier.VerifyCallbackRequest(r)
+	if err != nil {
+		s.log.Warn("callback refused", "error", err)
+		s.write(w, http.StatusBadRequest, view{Title: "Nothing here", Body: "This page is for returns from the checkout."})
+		return
+	}
+	known, ok := s.find(callback.OrderID)
+	if !ok {
+		s.write(w, http.StatusNotFound, view{Title: "Nothing here", Body: "We do not know this order."})
+		return
+	}
+	paid, err := s.client.Orders.Confirm(r.Context(), callback, known.want)
+	if err != nil {
+		s.log.Warn("not confirmed", "error", err)
+	} else {
+		s.log.Info("paid", "order", paid)
+	}
+	s.note(callback.OrderID, err)
+	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
+}
+
+// event takes a webhook. It is a hint that something happened: the order is
+// read again, and what that says counts.
+func (s *shop) event(ctx context.Context, e *plural.Event) error {
+	id, err := e.OrderID()
+	if errors.Is(err, plural.ErrNoOrder) {
+		s.log.Info("event", "event", e)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	known, ok := s.find(id)
+	if !ok {
+		s.log.Info("event of an order that is not ours", "event", e)
+		return nil
+	}
+	read, err := s.client.Orders.ConfirmEvent(ctx, e, known.want)
+	if err != nil && !errors.Is(err, plural.ErrNotPaid) {
+		return err // Plural delivers it again
+	}
+	s.log.Info("event", "event", e, "order", read, "error", err)
+	s.note(id, err)
+	return nil
+}
+
+// note keeps what the books said of an order, for its page.
+func (s *shop) note(id string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[id]
+	var notPaid *plural.NotPaidError
+	switch {
+	case err == nil:
+		o.state, o.body = "Thank you", "Your payment is on hold. We take it when your lamp ships."
+	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
+		// not with a new order: the payer can still pay this one
+	case errors.As(err, &notPaid) && notPaid.WasPaid():
+		o.state, o.body = "Paid", "This order is paid."
+	case errors.As(err, &notPaid):
+		o.state, o.body = "Not paid", "Nothing was taken. You can order again."
+	default:
+		o.state, o.body = "One moment", "We could not check your payment yet. Load this page again in a minute."
+	}
+}
+
+func (s *shop) find(id string) (order, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[id]
+	if o == nil {
+		return order{}, false
+	}
+	return *o, true
+}
+
+// show is the page of an order. A real shop asks here who is looking.
+func (s *shop) show(w http.ResponseWriter, r *http.Request) {
+	o, ok := s.find(r.PathValue("id"))
+	if !ok {
+		s.write(w, http.StatusNotFound, view{Title: "Nothing here", Body: "We do not know this order."})
+		return
+	}
+	s.write(w, http.StatusOK, view{Title: o.state, Body: o.body, Order: o.id, Amount: o.want.OrderAmount.Display()})
+}
+
+type view struct {
+	Title, Body, Order, Amount string
+	Price                      string
+}
+
+func (s *shop) write(w http.ResponseWriter, status int, v view) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	if err := page.Execute(w, v); err != nil {
+		s.log.Warn("write page", "error", err)
+	}
+}

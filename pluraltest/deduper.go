@@ -1,0 +1,206 @@
+package pluraltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+// conformanceLease is the lease of the tests that wait for its end.
+const conformanceLease = time.Second
+
+// TestDeduper holds an implementation of [plural.Deduper] to the rules of the
+// interface, and reports what it breaks. newDeduper makes an empty one for each
+// rule, or one on a store that other rules may have used: names differ. Where
+// the implementation keeps its state outside of itself, two that are made one
+// after the other share it, as two processes do; say so with isShared.
+//
+// Leases run out in some of the rules, which takes a few seconds, or none in a
+// testing/synctest bubble.
+func TestDeduper(t TB, newDeduper func() plural.Deduper, isShared bool) {
+	t.Helper()
+	c := &deduperCheck{t: t, make: newDeduper, isShared: isShared, prefix: fmt.Sprintf("msg_%d_", time.Now().UnixNano())}
+	c.claimIsExclusive()
+	c.handledStaysHandled()
+	c.releaseLetsTheNextIn()
+	c.leaseRunsOut()
+	c.lateWorkerMayStillCommit()
+	c.tokensFence()
+	c.oneOfManyClaims()
+	c.namesAreApart()
+	c.endedContext()
+	c.restart()
+}
+
+type deduperCheck struct {
+	t        TB
+	make     func() plural.Deduper
+	isShared bool
+	prefix   string
+	names    int
+}
+
+func (c *deduperCheck) name() string {
+	c.names++
+	return fmt.Sprint(c.prefix, c.names)
+}
+
+func (c *deduperCheck) claim(
+	d plural.Deduper,
+	id string,
+	lease time.Duration,
+	want plural.ClaimState,
+	rule string,
+) string {
+	c.t.Helper()
+	claim, err := d.Claim(context.Background(), id, lease)
+	if err != nil || claim.State != want {
+		c.t.Errorf("plural.Deduper: %s: Claim gave state %d and error %v, want state %d", rule, claim.State, err, want)
+	}
+	if want == plural.Claimed && claim.Token == "" {
+		c.t.Errorf("plural.Deduper: %s: the claim has no token", rule)
+	}
+	return claim.Token
+}
+
+func (c *deduperCheck) ok(err error, rule string) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Errorf("plural.Deduper: %s: %v", rule, err)
+	}
+}
+
+func (c *deduperCheck) lost(err error, rule string) {
+	c.t.Helper()
+	if !errors.Is(err, plural.ErrClaimLost) {
+		c.t.Errorf("plural.Deduper: %s: error %v, want ErrClaimLost", rule, err)
+	}
+}
+
+func (c *deduperCheck) claimIsExclusive() {
+	const rule = "a claimed event is in progress for the others"
+	d, id := c.make(), c.name()
+	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
+	c.claim(d, id, time.Hour, plural.InProgress, rule)
+	c.ok(d.Release(context.Background(), id, token), rule)
+}
+
+func (c *deduperCheck) handledStaysHandled() {
+	const rule = "a committed event is done, and its claim is over"
+	d, id := c.make(), c.name()
+	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
+	c.ok(d.Commit(context.Background(), id, token, time.Hour), rule)
+	c.claim(d, id, time.Hour, plural.Done, rule)
+	c.lost(d.Commit(context.Background(), id, token, time.Hour), rule+": a second Commit")
+	c.lost(d.Release(context.Background(), id, token), rule+": Release after Commit")
+	<-time.After(conformanceLease * 3 / 2)
+	c.claim(d, id, time.Hour, plural.Done, "a committed event outlasts the lease of its claim")
+}
+
+func (c *deduperCheck) releaseLetsTheNextIn() {
+	const rule = "a released event is free at once"
+	d, id := c.make(), c.name()
+	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
+	c.ok(d.Release(context.Background(), id, token), rule)
+	next := c.claim(d, id, time.Hour, plural.Claimed, rule)
+	c.lost(d.Commit(context.Background(), id, token, time.Hour), rule+": Commit after Release")
+	c.ok(d.Commit(context.Background(), id, next, time.Hour), rule)
+}
+
+func (c *deduperCheck) leaseRunsOut() {
+	const rule = "an event whose lease has run out is free"
+	d, id := c.make(), c.name()
+	first := c.claim(d, id, conformanceLease, plural.Claimed, rule)
+	<-time.After(conformanceLease * 3 / 2)
+	second := c.claim(d, id, time.Hour, plural.Claimed, rule)
+	c.lost(d.Commit(context.Background(), id, first, time.Hour), rule+": Commit of the overtaken worker")
+	c.lost(d.Release(context.Background(), id, first), rule+": Release of the overtaken worker")
+	c.claim(d, id, time.Hour, plural.InProgress, rule+": the second claim stands")
+	c.ok(d.Commit(context.Background(), id, second, time.Hour), rule)
+	c.claim(d, id, time.Hour, plural.Done, rule)
+}
+
+func (c *deduperCheck) lateWorkerMayStillCommit() {
+	const rule = "a worker whose lease ran out commits, or is told that its claim is lost"
+	d, id := c.make(), c.name()
+	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
+	<-time.After(conformanceLease * 3 / 2)
+	if err := d.Commit(context.Background(), id, token, time.Hour); err != nil {
+		c.lost(err, rule)
+		c.claim(d, id, time.Hour, plural.Claimed, rule)
+		return
+	}
+	c.claim(d, id, time.Hour, plural.Done, rule)
+}
+
+func (c *deduperCheck) tokensFence() {
+	const rule = "only the token of the last claim settles it"
+	d, id := c.make(), c.name()
+	c.lost(d.Commit(context.Background(), id, "1", time.Hour), "Commit of what nobody claimed")
+	c.lost(d.Release(context.Background(), id, "1"), "Release of what nobody claimed")
+	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
+	for _, wrong := range []string{"", token + "0", "another"} {
+		c.lost(d.Commit(context.Background(), id, wrong, time.Hour), rule)
+		c.lost(d.Release(context.Background(), id, wrong), rule)
+	}
+	c.claim(d, id, time.Hour, plural.InProgress, rule)
+	c.ok(d.Commit(context.Background(), id, token, time.Hour), rule)
+}
+
+func (c *deduperCheck) oneOfManyClaims() {
+	const rule = "of many who claim at once one succeeds"
+	d, id := c.make(), c.name()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	states := map[plural.ClaimState]int{}
+	for range 32 {
+		wg.Go(func() {
+			claim, err := d.Claim(context.Background(), id, time.Hour)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				states[claim.State]++
+			}
+		})
+	}
+	wg.Wait()
+	if states[plural.Claimed] != 1 || states[plural.InProgress] != 31 {
+		c.t.Errorf("plural.Deduper: %s: %d did, and %d of 31 were told that it is in progress",
+			rule, states[plural.Claimed], states[plural.InProgress])
+	}
+}
+
+func (c *deduperCheck) namesAreApart() {
+	const rule = "names that differ are apart"
+	d, id := c.make(), c.name()
+	for _, other := range []string{id, id + "_", "shop-a/" + id, "shop-A/" + id, "shop-b/" + id} {
+		token := c.claim(d, other, time.Hour, plural.Claimed, rule)
+		c.ok(d.Commit(context.Background(), other, token, time.Hour), rule)
+	}
+}
+
+func (c *deduperCheck) endedContext() {
+	const rule = "with an ended context nothing is half done"
+	d, id := c.make(), c.name()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if claim, err := d.Claim(ended, id, time.Hour); err == nil && claim.State == plural.Claimed {
+		c.ok(d.Release(context.Background(), id, claim.Token), rule)
+	} // one that failed may be claimed, until its lease ends
+}
+
+func (c *deduperCheck) restart() {
+	if !c.isShared {
+		return
+	}
+	const rule = "a claim and its end are known to other processes, and after a restart"
+	first, second, id := c.make(), c.make(), c.name()
+	token := c.claim(first, id, time.Hour, plural.Claimed, rule)
+	c.claim(second, id, time.Hour, plural.InProgress, rule)
+	c.ok(second.Commit(context.Background(), id, token, time.Hour), rule)
+	c.claim(c.make(), id, time.Hour, plural.Done, rule)
+}

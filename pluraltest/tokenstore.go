@@ -1,0 +1,180 @@
+package pluraltest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+// TestTokenStore holds an implementation of [plural.TokenStore] to the rules of
+// the interface, and reports what it breaks. newStore makes one; all that it
+// makes share their state, as the processes of a fleet do.
+//
+// A lock frees itself in one of the rules, which takes a few seconds, or none in
+// a testing/synctest bubble.
+func TestTokenStore(t TB, newStore func() plural.TokenStore) {
+	t.Helper()
+	c := &tokenStoreCheck{t: t, make: newStore, prefix: fmt.Sprintf("plural-token-%d-", time.Now().UnixNano())}
+	c.keepsBytes()
+	c.forgets()
+	c.locks()
+	c.lockFreesItself()
+	c.waitingEnds()
+	c.lockOutlivesItsContext()
+}
+
+type tokenStoreCheck struct {
+	t      TB
+	make   func() plural.TokenStore
+	prefix string
+	keys   int
+}
+
+func (c *tokenStoreCheck) key() string {
+	c.keys++
+	return fmt.Sprint(c.prefix, c.keys)
+}
+
+func (c *tokenStoreCheck) ok(err error, rule string) bool {
+	c.t.Helper()
+	if err != nil {
+		c.t.Errorf("plural.TokenStore: %s: %v", rule, err)
+	}
+	return err == nil
+}
+
+func (c *tokenStoreCheck) loads(s plural.TokenStore, key string, want []byte, rule string) {
+	c.t.Helper()
+	got, err := s.Load(context.Background(), key)
+	if c.ok(err, rule) && !bytes.Equal(got, want) {
+		c.t.Errorf("plural.TokenStore: %s: Load gave %d bytes, want %d", rule, len(got), len(want))
+	}
+}
+
+// patiently waits for a lock for ten seconds: a store that never gives it is
+// reported, and does not stop the test.
+func patiently(s plural.TokenStore, key string, ttl time.Duration) (func(context.Context), error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return s.Lock(ctx, key, ttl)
+}
+
+func (c *tokenStoreCheck) keepsBytes() {
+	const rule = "what is saved is loaded, byte by byte, by all"
+	first, second, key := c.make(), c.make(), c.key()
+	c.loads(first, key, nil, "nothing saved is nil, nil")
+	for _, sealed := range [][]byte{{0, 1, 2, 0xff, 0x80, '\n', 0}, bytes.Repeat([]byte("x"), 10_000)} {
+		c.ok(first.Save(context.Background(), key, sealed, time.Hour), rule)
+		c.loads(second, key, sealed, rule)
+	}
+	c.loads(first, c.key(), nil, "another key has nothing")
+}
+
+func (c *tokenStoreCheck) forgets() {
+	const rule = "what is saved is forgotten after its ttl"
+	s, key := c.make(), c.key()
+	c.ok(s.Save(context.Background(), key, []byte("x"), time.Second), rule)
+	<-time.After(2 * time.Second)
+	c.loads(s, key, nil, rule)
+}
+
+func (c *tokenStoreCheck) locks() {
+	const rule = "one at a time holds a lock, and the next gets it when it is given back"
+	first, second, key := c.make(), c.make(), c.key()
+	unlock, err := patiently(first, key, time.Hour)
+	if !c.ok(err, rule) {
+		return
+	}
+	other, err := patiently(second, c.key(), time.Hour)
+	if c.ok(err, "another key's lock is free") {
+		other(context.Background())
+	}
+	var isFree atomic.Bool
+	got := make(chan error, 1)
+	go func() {
+		next, err := patiently(second, key, time.Hour)
+		if err == nil && !isFree.Load() {
+			err = errors.New("two hold it at once")
+		}
+		if next != nil {
+			next(context.Background())
+		}
+		got <- err
+	}()
+	<-time.After(500 * time.Millisecond)
+	isFree.Store(true)
+	unlock(context.Background())
+	c.ok(<-got, rule)
+}
+
+func (c *tokenStoreCheck) lockFreesItself() {
+	const rule = "a lock frees itself after its ttl, and its late holder does not free the next one's"
+	s, key := c.make(), c.key()
+	late, err := patiently(s, key, time.Second)
+	if !c.ok(err, rule) {
+		return
+	}
+	unlock, err := patiently(s, key, time.Hour)
+	if !c.ok(err, rule) {
+		return
+	}
+	late(context.Background())
+	short, stop := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer stop()
+	if third, err := s.Lock(short, key, time.Hour); err == nil {
+		c.t.Errorf("plural.TokenStore: %s", rule)
+		third(context.Background())
+	}
+	unlock(context.Background())
+}
+
+func (c *tokenStoreCheck) waitingEnds() {
+	const rule = "waiting for a lock ends with its context"
+	s, key := c.make(), c.key()
+	unlock, err := patiently(s, key, time.Hour)
+	if !c.ok(err, rule) {
+		return
+	}
+	defer unlock(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		again, err := s.Lock(ctx, key, time.Hour)
+		if err == nil {
+			again(context.Background())
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil {
+			c.t.Errorf("plural.TokenStore: %s: the lock was had twice", rule)
+		}
+	case <-time.After(10 * time.Second):
+		c.t.Errorf("plural.TokenStore: %s", rule)
+	}
+}
+
+func (c *tokenStoreCheck) lockOutlivesItsContext() {
+	const rule = "a lock that is held outlives the context of the waiting"
+	s, key := c.make(), c.key()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	unlock, err := s.Lock(ctx, key, time.Hour)
+	cancel()
+	if !c.ok(err, rule) {
+		return
+	}
+	short, stop := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer stop()
+	if second, err := s.Lock(short, key, time.Hour); err == nil {
+		c.t.Errorf("plural.TokenStore: %s", rule)
+		second(context.Background())
+	}
+	unlock(context.Background())
+}

@@ -1,0 +1,61 @@
+package plural
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// MaxReference is how many characters a reference may have, of an order, a
+// capture or a refund (Plural's pre-authorisation guide, sections 2 and 4).
+const MaxReference = 50
+
+// Reference makes a reference from parts, such as Reference("refund", orderNo,
+// line). The same parts give the same reference, in every process; other parts
+// give another one.
+//
+// The parts are joined with "_" where that is a reference: it has at most
+// [MaxReference] of A-Z a-z 0-9 - _, and each part is of those other than "_".
+// Otherwise nothing is cut off: the first part is followed by a digest of all of
+// them, or "ref" is, where that part does not fit.
+//
+// Orders and refunds share one namespace: begin a refund's reference with
+// something that no order's begins with.
+func Reference(parts ...any) string {
+	texts := make([]string, 0, len(parts))
+	plain := true
+	for _, part := range parts {
+		text := fmt.Sprint(part)
+		plain = plain && isReference(text) && !strings.Contains(text, "_")
+		texts = append(texts, text)
+	}
+	joined := strings.Join(texts, "_")
+	if plain && joined != "" && len(joined) <= MaxReference {
+		return joined
+	}
+	sum := sha256.New()
+	for _, text := range texts {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(text)))
+		sum.Write(length[:])
+		sum.Write([]byte(text))
+	}
+	digest := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum.Sum(nil)[:16]))
+	head := "ref"
+	if len(texts) > 0 && isReference(texts[0]) && len(texts[0])+1+len(digest) <= MaxReference {
+		head = texts[0]
+	}
+	return head + "_" + digest
+}
+
+func isReference(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != ""
+}
