@@ -65,7 +65,7 @@ func walkSandbox(b *tab, told map[string]string) {
 
 	b.do(chromedp.Click(withText("New order", "summary")))
 	b.fill("#new-reference", "order-1")
-	b.press("Create the order", "INR 1499.50")
+	b.press("Create the order", "₹1,499.50")
 	b.press("Approve", "AUTHORIZED")
 	b.picture("sandbox-held")
 	b.fill("input[id^=capture-]", "2000")
@@ -76,7 +76,7 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.fill("input[id^=refund-]", "400")
 	b.press("Refund", "PARTIALLY_REFUNDED")
 	b.press("Refund", "FULLY_REFUNDED")
-	b.sees("given back INR 1000.00")
+	b.sees("given back ₹1,000.00")
 
 	b.sets("#fault", "orders.create UnavailableBeforeApply")
 	b.press("Queue it", "UnavailableBeforeApply for orders.create")

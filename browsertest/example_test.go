@@ -1,0 +1,96 @@
+package browsertest_test
+
+import (
+	"bufio"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// TestReturnWithoutExemption shows what the shops here exempt their return from:
+// it comes from another site, and net/http's protection refuses it.
+func TestReturnWithoutExemption(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, plural.WithBaseURL(srv.URL))
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /return", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	shop := httptest.NewServer(http.NewCrossOriginProtection().Handler(mux))
+	defer shop.Close()
+	order, err := client.Orders.Create(t.Context(), &plural.CreateOrderRequest{
+		MerchantOrderReference: "order-1", OrderAmount: plural.INR(149950), PreAuth: true, CallbackURL: shop.URL + "/return",
+	})
+	require.NoError(t, err)
+	b := openTab(t, screens()[0])
+	b.open(order.RedirectURL)
+	b.press("Authorise", "Confirm your payment")
+	b.do(chromedp.Click(withText("Approve", "button")))
+	b.do(chromedp.WaitVisible(withText("cross-origin request detected", "pre")))
+}
+
+// TestWebhookExample buys at examples/webhook, which is protected against
+// requests from other sites, and comes back to a page of the shop's own.
+func TestWebhookExample(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "webhook")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/plural-go/plural/examples/webhook").
+		CombinedOutput()
+	require.NoError(t, err, "%s", built)
+	cmd := exec.Command(program, "-addr", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
+	})
+	lines := bufio.NewScanner(out)
+	address := ""
+	for address == "" && lines.Scan() {
+		if found := regexp.MustCompile(`shop=(http://\S+)`).FindStringSubmatch(lines.Text()); found != nil {
+			address = found[1]
+		}
+	}
+	go func() {
+		for lines.Scan() { //nolint:revive // it must not block on a full pipe
+		}
+	}()
+	require.NotEmpty(t, address)
+	for _, s := range screens() {
+		if !s.javaScript {
+			continue // the checkout then wants one more click, which other tests make
+		}
+		t.Run(s.name, func(t *testing.T) {
+			b := openTab(t, s)
+			b.open(address)
+			b.picture("webhook-shop")
+			b.press("Pay ₹1,499.50", "Pay ₹1,499.50")
+			b.press("Authorise", "Confirm your payment")
+			b.click("Approve")
+			b.sees("Your payment is on hold.")
+			require.Contains(t, b.where(), "/orders/v1-", "after a redirect, so that it can be loaded again")
+			b.do(chromedp.Reload())
+			b.sees("Your payment is on hold.")
+			b.picture("webhook-paid")
+
+			b.open(address)
+			b.press("Pay ₹1,499.50", "Pay ₹1,499.50")
+			b.press("Authorise", "Confirm your payment")
+			b.do(chromedp.Click(chromedp.CSS(`input[name=final]`)))
+			b.click("Decline")
+			b.sees("Nothing was taken.")
+		})
+	}
+}
