@@ -85,8 +85,8 @@ func (a Amount) String() string {
 }
 
 // Display is the amount as people read it: "₹10,00,000.00" for rupees, with the
-// digits grouped as in India, and "USD 1,234,567.00" for other currencies. It is
-// for pages; [Amount.String] is for logs.
+// digits grouped as in India, and "USD 1,234,567.00" for other currencies. It
+// is for pages; [Amount.String] is for logs.
 func (a Amount) Display() string {
 	text := strings.TrimPrefix(a.String(), string(a.Currency)+" ")
 	number, isNegative := strings.CutPrefix(text, "-")

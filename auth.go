@@ -67,8 +67,8 @@ func (c Credentials) validate() error {
 
 // authTransport adds the access token to requests for the base URL's host, and
 // to no other. It fetches the token, keeps it fresh, and heals a refused token:
-// it gets another and sends the request once more, and, where that one came from
-// a store, which may keep old ones, a last time with one that did not.
+// it gets another and sends the request once more, and, where that one came
+// from a store, which may keep old ones, a last time with one that did not.
 type authTransport struct {
 	peer   *peer
 	origin *url.URL

@@ -94,11 +94,11 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 // framework has parsed into r.PostForm before is used instead.
 //
 // The request comes from Plural's page, so that it is cross-site. Protection
-// against request forgery, [http.CrossOriginProtection] included, answers it with
-// 403: exempt the path, for the signature is what vouches for this request. A
-// session cookie with SameSite=Lax is not sent along: find the order by the
-// callback's OrderID, and answer with 303 (See Other) to a page of your own,
-// which gets the cookie again.
+// against request forgery, [http.CrossOriginProtection] included, answers it
+// with 403: exempt the path, for the signature is what vouches for this
+// request. A session cookie with SameSite=Lax is not sent along: find the order
+// by the callback's OrderID, and answer with 303 (See Other) to a page of your
+// own, which gets the cookie again.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback]. A sender that
 // stalls is the server's business: set its ReadTimeout.
@@ -278,9 +278,9 @@ func isFieldValue(name, value string) bool {
 	}
 }
 
-// callbackKeyOf finds the key under which one of the forms has the signature; -1
-// when there is none. Each comparison takes constant time; which key matches is
-// no secret.
+// callbackKeyOf finds the key under which one of the forms has the signature;
+// -1 when there is none. Each comparison takes constant time; which key matches
+// is no secret.
 func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
 	texts := [2][]byte{signedText(fields, false)}
 	forms := texts[:1]

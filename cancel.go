@@ -5,12 +5,13 @@ import "context"
 // CancelService releases money that is on hold.
 type CancelService struct{ p *pipeline }
 
-// Create cancels an order that is AUTHORIZED and releases its hold: PUT
-// /api/pay/v1/orders/{order_id}/cancel, without a body (Plural's
+// Create cancels an order that is AUTHORIZED and releases its hold (Plural's
 // pre-authorisation guide, section 5). There is no partial cancel.
 //
-// There are three answers, as with [CaptureService.Create], and a lost or unclear
-// one is settled in the same way:
+//	PUT /api/pay/v1/orders/{order_id}/cancel
+//
+// There are three answers, as with [CaptureService.Create], and a lost or
+// unclear one is settled in the same way:
 //
 //   - nil: carried out. The books show the order CANCELLED, whoever cancelled it.
 //   - [ErrNotApplied]: final. The order is not cancelled and cannot be.

@@ -51,11 +51,12 @@ type CaptureRequest struct {
 	FullAmount    bool   `json:"-"` // take the whole hold
 }
 
-// Create captures an order that is AUTHORIZED, in full or in part: PUT
-// /api/pay/v1/orders/{order_id}/capture (Plural's pre-authorisation guide,
-// section 4). There is one capture per order; after a partial one Plural
-// releases the rest. The result is the order; [Order.CapturedAmount] is what
-// was taken.
+// Create captures an order that is AUTHORIZED, in full or in part (Plural's
+// pre-authorisation guide, section 4). There is one capture per order; after a
+// partial one Plural releases the rest. The result is the order;
+// [Order.CapturedAmount] is what was taken.
+//
+//	PUT /api/pay/v1/orders/{order_id}/capture
 //
 // There are three answers, and each takes one line to tell:
 //

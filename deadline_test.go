@@ -13,9 +13,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// Whatever the caller's deadline cut short matches it, also where a try ended by
-// a limit that was derived from it, or no time was left for another; and so does
-// the cause that the caller gave.
+// Whatever the caller's deadline cut short matches it, also where a try ended
+// by a limit that was derived from it, or no time was left for another; and so
+// does the cause that the caller gave.
 func TestDeadlineIsInTheError(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the shop is closing")

@@ -37,8 +37,8 @@ type Claim struct {
 }
 
 // Deduper remembers webhook events by name, so that each is handled once:
-// claim, handle, commit. It is used concurrently. A fleet of processes needs one
-// that they share and that lasts; [MemoryDeduper] is for one process.
+// claim, handle, commit. It is used concurrently. A fleet of processes needs
+// one that they share and that lasts; [MemoryDeduper] is for one process.
 //
 // A name is the webhook-id, with the merchant's name and a "/" before it where
 // [WithMerchant] gives one: up to 257 of A-Z a-z 0-9 - _ / and what the

@@ -35,9 +35,9 @@
 //	}
 //
 // The books are what Plural answers when it is asked for the order: the order
-// itself, its payments with their captures, its refunds. [ErrNotApplied] matches
-// when they rule the write out, whoever asked for it. [ErrNoHold] is final, too:
-// the money was taken already, and the books do not say by what.
+// itself, its payments with their captures, its refunds. [ErrNotApplied]
+// matches when they rule the write out, whoever asked for it. [ErrNoHold] is
+// final, too: the money was taken already, and the books do not say by what.
 //
 // The merchant's reference is what makes this possible: make it before the
 // call, keep it, and use it again. Do not pass an HTTP request's context to

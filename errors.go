@@ -25,8 +25,8 @@ var (
 	ErrNotPaid             = errors.New("plural: the order is not paid, or not the one expected")
 	ErrOutcomeUnknown      = errors.New("plural: outcome unknown")
 
-	// ErrNotApplied is final: nothing was carried out under this reference, by this
-	// call or an earlier one. The books of Plural say so.
+	// ErrNotApplied is final: nothing was carried out under this reference, by
+	// this call or an earlier one. The books of Plural say so.
 	ErrNotApplied = errors.New("plural: not carried out")
 
 	// ErrNoHold is final, too: the money is not on hold any more. It was taken,
@@ -210,8 +210,8 @@ type OutcomeUnknownError struct {
 
 	// NeedsReview says that the books were read and do not tell: the order is in a
 	// status that this package does not know, is captured short of what was held,
-	// or the like. Calling again settles it only if they change. A person must hold
-	// Last against Plural's dashboard.
+	// or the like. Calling again settles it only if they change. A person must
+	// hold Last against Plural's dashboard.
 	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
@@ -349,7 +349,8 @@ func (e *StateError) Is(target error) bool {
 }
 
 // Unwrap gives the answer that led to the look at the books, if it was a
-// rejection. Of [ErrNoHold] it is no verdict, and matches none of the sentinels.
+// rejection. Of [ErrNoHold] it is no verdict, and matches none of the
+// sentinels.
 func (e *StateError) Unwrap() error {
 	if e.NoHold && e.Err != nil {
 		return noVerdictError{e.Err}
@@ -419,8 +420,8 @@ type NotPaidError struct {
 
 // WasPaid says whether the order is the one expected and was paid, but has
 // moved on since: it is PROCESSED and captured in part, PARTIALLY_CAPTURED,
-// PARTIALLY_REFUNDED or FULLY_REFUNDED. While it is true, do not treat the payer
-// as one who has not paid.
+// PARTIALLY_REFUNDED or FULLY_REFUNDED. While it is true, do not treat the
+// payer as one who has not paid.
 func (e *NotPaidError) WasPaid() bool {
 	return e.isExpectedIn(OrderStatusProcessed,
 		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)

@@ -94,8 +94,8 @@ func settled(what string, err error) error {
 	return errLater
 }
 
-// A whole shop: checkout, return, webhook, capture at shipment, cancel, refund of
-// the rest.
+// A whole shop: checkout, return, webhook, capture at shipment, cancel, refund
+// of the rest.
 func Example_shop() {
 	srv, client := emulator()
 	defer srv.Close()

@@ -243,11 +243,11 @@ func (e *explorer) run() {
 }
 
 // mayStayUnknown says whether even a healthy server leaves the matter open: the
-// payer is paying; a refund is in a status that nobody has published; one of two
-// payments failed while they were captured; or the
-// order was captured from one of them under our reference and refunded since, so
-// that it no longer says whether that was the whole of the hold. The error says
-// that a person must look.
+// payer is paying; a refund is in a status that nobody has published; one of
+// two payments failed while they were captured; or the order was captured from
+// one of them under our reference and refunded since, so that it no longer says
+// whether that was the whole of the hold. The error says that a person must
+// look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(o.orderID)
 	if order.Status == pluraltest.StatusPending {

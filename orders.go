@@ -15,8 +15,8 @@ type OrderService struct{ p *pipeline }
 
 // CreateOrderRequest asks for an order with a link to the hosted checkout.
 type CreateOrderRequest struct {
-	// yours, unique among orders and refunds; 1 to MaxReference of A-Z a-z 0-9 - _,
-	// see Reference
+	// yours, unique among orders and refunds; 1 to MaxReference of A-Z a-z 0-9 -
+	// _, see Reference
 	MerchantOrderReference string          `json:"merchant_order_reference"`
 	OrderAmount            Amount          `json:"order_amount"` // 100 to 100 000 000 paise
 	IntegrationMode        IntegrationMode `json:"integration_mode,omitzero"`
@@ -50,9 +50,10 @@ type CheckoutOrder struct {
 	ResponseMessage string `json:"response_message"`
 }
 
-// Create makes an order and its checkout link: POST /api/checkout/v1/orders
-// (Plural's pre-authorisation guide, section 2). The request is validated first
-// ([ValidationError]).
+// Create makes an order and its checkout link (Plural's pre-authorisation
+// guide, section 2). The request is validated first.
+//
+//	POST /api/checkout/v1/orders
 //
 // Where Plural answers a reference that was used before with the existing order
 // and its link, whatever the amount, a first answer cannot be told from that:
@@ -61,12 +62,15 @@ type CheckoutOrder struct {
 //
 // A lost answer is followed by another try under the same reference. The link
 // comes only with the answer to a create, so that creating is not idempotent
-// for it: [DuplicateOrderError] ([ErrDuplicateRequest]) says that the order
-// exists as asked for and its link cannot be had again, and a [StateError] that
-// is [ErrReferenceReused] that the reference belongs to another order.
-// [OutcomeUnknownError]: attempts or time ran out and the order could not be
-// looked up; nothing is paid by it, call again with the same reference. [Error]
-// for what Plural rejects, and when nothing could be sent.
+// for it. The errors:
+//
+//   - [ValidationError]: the request is wrong, nothing was sent.
+//   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as asked
+//     for, and its link cannot be had again.
+//   - [StateError] ([ErrReferenceReused]): the reference belongs to another order.
+//   - [OutcomeUnknownError]: attempts or time ran out and the order could not be
+//     looked up. Nothing is paid by it: call again with the same reference.
+//   - [Error]: Plural rejected it, or nothing could be sent.
 func (s *OrderService) Create(
 	ctx context.Context,
 	req *CreateOrderRequest,
@@ -152,17 +156,27 @@ func (s *OrderService) reconcile(
 	}
 }
 
-// Get reads an order or a refund by its id: GET /api/pay/v1/orders/{order_id}.
-// It is repeated on failures. The error is an [Error], [ErrNotFound] when there
-// is no such order, or a [ValidationError] for an id that cannot be one.
+// Get reads an order or a refund by its id. It is repeated on failures.
+//
+//	GET /api/pay/v1/orders/{order_id}
+//
+// The errors:
+//
+//   - [Error], which is [ErrNotFound] when there is no such order.
+//   - [ValidationError]: the id cannot be one, nothing was sent.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	return s.p.getOrder(ctx, orderID, opts)
 }
 
-// GetByReference reads an order or a refund by the merchant's reference: GET
-// /api/pay/v1/orders/reference/{merchant_order_reference}. Orders and refunds
-// share one namespace. It is repeated on failures. The error is an [Error],
-// [ErrNotFound] when the reference is unknown, or a [ValidationError].
+// GetByReference reads an order or a refund by the merchant's reference. Orders
+// and refunds share one namespace. It is repeated on failures.
+//
+//	GET /api/pay/v1/orders/reference/{merchant_order_reference}
+//
+// The errors:
+//
+//   - [Error], which is [ErrNotFound] when the reference is unknown.
+//   - [ValidationError]: it cannot be a reference, nothing was sent.
 func (s *OrderService) GetByReference(
 	ctx context.Context,
 	merchantOrderReference string,
@@ -229,12 +243,16 @@ func (e Expected) check() checks {
 // or PROCESSED.
 //
 // A callback alone is no proof of payment: its signature covers neither the
-// amount nor a time. Confirm refuses a Callback that no [Verifier] made
-// ([ErrInvalidSignature]), one that was stored or sent as JSON included. The
-// error is a [NotPaidError] with the order when it is another order or not
-// paid, or that of [OrderService.Get]. Reads may lag behind the payment: the
-// order is [ErrNotFound] only when looks over two seconds agree. A payer who closes the browser sends no
-// callback: see [Expected.Check] for webhooks.
+// amount nor a time. Reads may lag behind the payment: the order is looked for
+// for two seconds before it counts as not found. The errors:
+//
+//   - [NotPaidError], with the order: it is another order, or not paid.
+//   - [ErrInvalidSignature]: no [Verifier] made the Callback, or it was stored or
+//     sent as JSON since.
+//   - those of [OrderService.Get].
+//
+// A payer who closes the browser sends no callback: see
+// [OrderService.ConfirmEvent] for webhooks.
 func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected, opts ...CallOption) (*Order, error) {
 	if !cb.isVerified() {
 		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
@@ -299,8 +317,9 @@ const (
 // It ends with ctx, which should have a deadline: the error then is the
 // context's, in an [Error], and the order is what was seen last, nil if nothing
 // was. Other errors are those of [OrderService.Get]; an order that is not found
-// is looked for again for two seconds, since reads may lag behind its creation. A webhook is the better
-// way to learn of a payment; Wait is for programs that have no server.
+// is looked for again for two seconds, since reads may lag behind its creation.
+// A webhook is the better way to learn of a payment; Wait is for programs that
+// have no server.
 func (s *OrderService) Wait(
 	ctx context.Context,
 	orderID string,

@@ -18,8 +18,8 @@ const MaxReference = 50
 //
 // The parts are joined with "_" where that is a reference: it has at most
 // [MaxReference] of A-Z a-z 0-9 - _, and each part is of those other than "_".
-// Otherwise nothing is cut off: the first part is followed by a digest of all of
-// them, or "ref" is, where that part does not fit.
+// Otherwise nothing is cut off: the first part is followed by a digest of all
+// of them, or "ref" is, where that part does not fit.
 //
 // Orders and refunds share one namespace: begin a refund's reference with
 // something that no order's begins with.

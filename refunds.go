@@ -11,8 +11,8 @@ type RefundService struct{ p *pipeline }
 // RefundRequest says how much to give back.
 type RefundRequest struct {
 	// yours, for this refund; 1 to 50 of A-Z a-z 0-9 - _, and not the order's own
-	// yours, unique among orders and refunds; 1 to MaxReference of A-Z a-z 0-9 - _,
-	// see Reference
+	// yours, unique among orders and refunds; 1 to MaxReference of A-Z a-z 0-9 -
+	// _, see Reference
 	MerchantOrderReference string `json:"merchant_order_reference"`
 	// always required; at least 100 paise, all refunds together up to what was
 	// captured
@@ -24,14 +24,15 @@ type RefundRequest struct {
 	Extra map[string]any `json:"-"`
 }
 
-// Create refunds an order in full or in part: POST
-// /api/pay/v1/refunds/{order_id} (Plural's refund documentation). Partial
-// refunds may follow one another up to the captured amount. The result is the
-// refund: its ParentOrderID is the order, its Status tells whether the bank has
-// carried it out; PENDING can last for days and ends with a webhook.
+// Create refunds an order in full or in part (Plural's refund documentation).
+// Partial refunds may follow one another up to the captured amount. The result
+// is the refund: its ParentOrderID is the order, its Status tells whether the
+// bank has carried it out; PENDING can last for days and ends with a webhook.
 //
-// There are three answers, as with [CaptureService.Create], and a lost or unclear
-// one is settled in the same way:
+//	POST /api/pay/v1/refunds/{order_id}
+//
+// There are three answers, as with [CaptureService.Create], and a lost or
+// unclear one is settled in the same way:
 //
 //   - nil: carried out. The books show this refund, with this reference, parent
 //     and amount, PROCESSED or on its way.
@@ -119,17 +120,23 @@ func (s *RefundService) Find(
 	return settle.find(ctx)
 }
 
-// Get reads a refund by its own order id: GET /api/pay/v1/orders/{order_id}. It
-// is repeated on failures. The error is [ErrNotFound] when there is no such
-// order, and a [StateError] when it is not a refund.
+// Get reads a refund by its own order id. It is repeated on failures.
+//
+//	GET /api/pay/v1/orders/{order_id}
+//
+// The errors are those of [OrderService.Get], and a [StateError]
+// ([ErrReferenceReused]) when it is not a refund.
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	return insistOnRefund(s.p.getOrder(ctx, orderID, opts))
 }
 
-// GetByReference reads a refund by the reference that it was created with: GET
-// /api/pay/v1/orders/reference/{merchant_order_reference}. It is repeated on
-// failures. The error is [ErrNotFound] when there is no such order, and a
-// [StateError] when it is not a refund.
+// GetByReference reads a refund by the reference that it was created with. It
+// is repeated on failures.
+//
+//	GET /api/pay/v1/orders/reference/{merchant_order_reference}
+//
+// The errors are those of [OrderService.GetByReference], and a [StateError]
+// ([ErrReferenceReused]) when it is not a refund.
 func (s *RefundService) GetByReference(
 	ctx context.Context,
 	merchantOrderReference string,

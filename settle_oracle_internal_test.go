@@ -300,8 +300,8 @@ func describe(o *Order) string {
 	return b.String()
 }
 
-// contradictsCapturedAmount says whether the document of a success tells another
-// amount than was asked for. It may be unable to tell.
+// contradictsCapturedAmount says whether the document of a success tells
+// another amount than was asked for. It may be unable to tell.
 func contradictsCapturedAmount(o *Order, amount Amount) bool {
 	captured, ok := o.CapturedAmount()
 	if !ok {

@@ -42,9 +42,9 @@ func causeText(err error) string {
 	return shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
 }
 
-// described is an error of the HTTP client's, the URL left out, and with it what
-// it quotes: a malformed answer may hold anything, such as the payer's data or
-// the secret. [errors.Is] and [errors.As] look at what is behind it.
+// described is an error of the HTTP client's, the URL left out, and with it
+// what it quotes: a malformed answer may hold anything, such as the payer's
+// data or the secret. [errors.Is] and [errors.As] look at what is behind it.
 func described(err error) error {
 	var inURL *url.Error
 	if errors.As(err, &inURL) {

@@ -185,10 +185,11 @@ func (o *Order) sumOfRefunds(statuses ...OrderStatus) (Amount, bool) {
 	return total, true
 }
 
-// CapturableAmount is what can still be captured: the whole hold while the order
-// is AUTHORIZED and nothing was captured, and nothing in any state that does not
-// lead back there. It is false when the document does not say: the order is a
-// refund, PENDING or in an unknown status, or its payments have moved on.
+// CapturableAmount is what can still be captured: the whole hold while the
+// order is AUTHORIZED and nothing was captured, and nothing in any state that
+// does not lead back there. It is false when the document does not say: the
+// order is a refund, PENDING or in an unknown status, or its payments have
+// moved on.
 func (o *Order) CapturableAmount() (Amount, bool) {
 	nothing := Amount{Currency: o.OrderAmount.Currency}
 	if o.Type == OrderTypeRefund {
@@ -218,7 +219,8 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 //
 // To refund the rest, decide on the reference and keep it before reading the
 // order, and ask with that reference until the answer is final. A call that is
-// repeated under it finds the refund that was made, though less is left by then.
+// repeated under it finds the refund that was made, though less is left by
+// then.
 func (o *Order) RefundableAmount() (Amount, bool) {
 	captured, ok := o.CapturedAmount()
 	if !ok {

@@ -47,9 +47,9 @@ type HandlerOption func(*webhookHandler)
 // full.
 //
 // A nil Verifier or function, and a nil option, Deduper or logger, is a mistake
-// in the wiring: nothing takes its place. It is logged when the handler is made,
-// by the handler's logger or, without one, by [slog.Default]. The handler then
-// answers 503 if it is the [Deduper] that is missing, and 500 otherwise.
+// in the wiring: nothing takes its place. It is logged when the handler is
+// made, by the handler's logger or, without one, by [slog.Default]. The handler
+// then answers 503 if it is the [Deduper] that is missing, and 500 otherwise.
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
 func NewWebhookHandler(
@@ -97,11 +97,11 @@ func WithDeduper(d Deduper) HandlerOption {
 }
 
 // WithMerchant names the merchant whose events these are, such as by the
-// merchant id: the claims of its events are named "merchant/webhook-id". Handlers
-// of several merchants that share one [Deduper] each need it. A webhook-id is
-// signed by the merchant's own key alone, so that without it one merchant could
-// have another's event taken for handled. It must be the same in all processes,
-// and stay the same when keys are rotated; it is no secret.
+// merchant id: the claims of its events are named "merchant/webhook-id".
+// Handlers of several merchants that share one [Deduper] each need it. A
+// webhook-id is signed by the merchant's own key alone, so that without it one
+// merchant could have another's event taken for handled. It must be the same in
+// all processes, and stay the same when keys are rotated; it is no secret.
 func WithMerchant(name string) HandlerOption {
 	return func(h *webhookHandler) {
 		if name == "" || len(name) > maxWebhookID || strings.Contains(name, "/") {

@@ -106,9 +106,9 @@ func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhoo
 func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = max(d, 0) } }
 
 // WithPluginRefunds has refunds name their sum refund_amount as well, as the
-// WooCommerce and Magento plugins do. Whether the live service reads that is not
-// known. Without it a refund that has such a field is refused, as is any request
-// with a field of money that the emulator does not read.
+// WooCommerce and Magento plugins do. Whether the live service reads that is
+// not known. Without it a refund that has such a field is refused, as is any
+// request with a field of money that the emulator does not read.
 func WithPluginRefunds() Option { return func(c *config) { c.pluginRefunds = true } }
 
 // WithMerchantID sets the merchant_id of the documents.

@@ -15,8 +15,8 @@ import (
 // the interface, and reports what it breaks. newStore makes one; all that it
 // makes share their state, as the processes of a fleet do.
 //
-// A lock frees itself in one of the rules, which takes a few seconds, or none in
-// a testing/synctest bubble.
+// A lock frees itself in one of the rules, which takes a few seconds, or none
+// in a testing/synctest bubble.
 func TestTokenStore(t TB, newStore func() plural.TokenStore) {
 	t.Helper()
 	c := &tokenStoreCheck{t: t, make: newStore, prefix: fmt.Sprintf("plural-token-%d-", time.Now().UnixNano())}

@@ -85,10 +85,10 @@ type flight struct {
 
 // NewSource makes a Source. fetch fetches a token; it is never run twice at
 // once. It is told the token that it replaces, if any, and whether the server
-// has just refused two in a row: then a store is not to be asked. Beside an error it may
-// return a token that is near its end but lives: that serves until a later
-// fetch succeeds. asked says how long a failed fetch's answer asks to wait
-// before the next.
+// has just refused two in a row: then a store is not to be asked. Beside an
+// error it may return a token that is near its end but lives: that serves until
+// a later fetch succeeds. asked says how long a failed fetch's answer asks to
+// wait before the next.
 func NewSource(
 	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
 	asked func(error) time.Duration,
