@@ -251,15 +251,15 @@ func withoutTags(page []byte) string {
 // errorDocument is the union of the error shapes that Plural's parts answer
 // with: the pay API's, the gateway's, the token endpoint's, the checkout's.
 type errorDocument struct {
-	Data                   json.RawMessage `json:"data"`
-	Code                   ErrorCode       `json:"code" alias:"error_code"`
-	Message                string          `json:"message"`
-	ErrorMessage           string          `json:"error_message"`
-	ResponseMessage        string          `json:"response_message"`
-	Error                  json.RawMessage `json:"error"`
-	ErrorDescription       string          `json:"error_description"`
-	TraceID                string          `json:"trace_id"`
-	AdditionalErrorDetails json.RawMessage `json:"additional_error_details" alias:"additional_error_payload"`
+	Data                   wire.Raw  `json:"data"`
+	Code                   ErrorCode `json:"code" alias:"error_code"`
+	Message                string    `json:"message"`
+	ErrorMessage           string    `json:"error_message"`
+	ResponseMessage        string    `json:"response_message"`
+	Error                  wire.Raw  `json:"error"`
+	ErrorDescription       string    `json:"error_description"`
+	TraceID                string    `json:"trace_id"`
+	AdditionalErrorDetails wire.Raw  `json:"additional_error_details" alias:"additional_error_payload"`
 
 	isJSON bool
 	err    error          // why the body is not one
@@ -279,14 +279,14 @@ func parseErrorDocument(body []byte) *errorDocument {
 		return &errorDocument{isJSON: wire.Check(body) == nil, err: err}
 	}
 	d.isJSON = true
-	if bytes.HasPrefix(bytes.TrimSpace(d.Error), []byte("{")) {
+	if strings.HasPrefix(string(d.Error), "{") {
 		d.nested = &errorDocument{}
 		var inner struct {
 			Code        ErrorCode `json:"code"`
 			Message     string    `json:"message"`
 			Description string    `json:"description"`
 		}
-		if err := wire.Unmarshal(d.Error, &inner); err == nil {
+		if err := wire.UnmarshalText(string(d.Error), &inner); err == nil {
 			d.nested.Code, d.nested.Message, d.nested.ErrorDescription = inner.Code, inner.Message, inner.Description
 		}
 	}
@@ -302,8 +302,8 @@ func (d *errorDocument) isBeyondLimits() bool {
 
 // hasData says whether there is data, and something in it.
 func (d *errorDocument) hasData() bool {
-	inner, isObject := bytes.CutPrefix(bytes.TrimSpace(d.Data), []byte("{"))
-	return isObject && !bytes.HasPrefix(bytes.TrimSpace(inner), []byte("}"))
+	inner, isObject := strings.CutPrefix(string(d.Data), "{")
+	return isObject && !strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), "}")
 }
 
 func (d *errorDocument) code() ErrorCode {
@@ -332,19 +332,19 @@ func (d *errorDocument) message() string {
 // oauthError is the token endpoint's "error", a string.
 func (d *errorDocument) oauthError() string {
 	var text string
-	if d.Error == nil || json.Unmarshal(d.Error, &text) != nil {
+	if d.Error == "" || json.Unmarshal([]byte(d.Error), &text) != nil {
 		return ""
 	}
 	return text
 }
 
 func (d *errorDocument) details() *ErrorDetails {
-	if !bytes.HasPrefix(bytes.TrimSpace(d.AdditionalErrorDetails), []byte("{")) {
+	if !strings.HasPrefix(string(d.AdditionalErrorDetails), "{") {
 		return nil
 	}
 	var details ErrorDetails
-	_ = wire.Unmarshal(
-		d.AdditionalErrorDetails,
+	_ = wire.UnmarshalText(
+		string(d.AdditionalErrorDetails),
 		&details,
 	) // an object is never refused: what does not fit a field is left out
 	return &details
@@ -364,24 +364,36 @@ func readAnswer(resp *http.Response) *answer {
 	return a
 }
 
+// firstRead is how much room an answer gets that does not announce its size.
+const firstRead = 4 << 10
+
 var errTooLarge = errors.New("the answer is larger than 4 MiB")
 
 func readBounded(r io.Reader, announced int64) ([]byte, error) {
 	if announced > maxAnswer {
 		return nil, errTooLarge
 	}
-	var b bytes.Buffer
+	size := int64(firstRead)
 	if announced > 0 {
-		b.Grow(int(announced) + bytes.MinRead)
+		size = announced + 1 // the end is noticed without another read into more room
 	}
-	n, err := b.ReadFrom(io.LimitReader(r, maxAnswer+1))
-	if err != nil {
-		return b.Bytes(), fmt.Errorf("the answer broke off after %d bytes: %w", n, err)
+	body := make([]byte, 0, size)
+	for {
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > maxAnswer:
+			return body[:maxErrorBody:maxErrorBody], errTooLarge
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return body, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err)
+		case len(body) == cap(body): // by half, so that little is left over
+			grown := make([]byte, len(body), min(len(body)+max(len(body)/2, firstRead), maxAnswer+1))
+			copy(grown, body)
+			body = grown
+		}
 	}
-	if n > maxAnswer {
-		return b.Bytes()[:maxErrorBody:maxErrorBody], errTooLarge
-	}
-	return b.Bytes(), nil
 }
 
 // discard drains and closes a body that nobody reads.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -119,10 +120,15 @@ func (t *authTransport) send(
 	body io.ReadCloser,
 	tok *token.Token,
 ) (*http.Response, error) {
-	authorized := req.Clone(withoutTokenInTraces(req.Context()))
+	authorized := req.WithContext(withoutTokenInTraces(req.Context(), try))
 	authorized.Body = body
-	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
-	authorized.Header.Set("Request-Timestamp", timestamp()) // of now: the token may have been waited for
+	values := [...]string{"Bearer " + tok.Value, timestamp()} // of now: the token may have been waited for
+	authorized.Header = maps.Clone(req.Header)
+	if authorized.Header == nil {
+		authorized.Header = http.Header{}
+	}
+	authorized.Header["Authorization"] = values[0:1:1]
+	authorized.Header["Request-Timestamp"] = values[1:2:2]
 	// whatever middleware has added, net/http must not repeat a write
 	if req.Method != http.MethodGet {
 		authorized.GetBody = nil
@@ -193,9 +199,9 @@ func (c tracedContext) Value(key any) any {
 
 // withoutTokenInTraces keeps the token from those who follow the request by
 // httptrace, as middleware does.
-func withoutTokenInTraces(ctx context.Context) context.Context {
+func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	trace := httptrace.ContextClientTrace(ctx)
-	if trace == nil || trace.WroteHeaderField == nil {
+	if trace == nil || trace.WroteHeaderField == nil || trace == &try.trace && !try.isTraced {
 		return ctx
 	}
 	quiet := *trace

@@ -254,18 +254,14 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 		tryCtx, state.stop = context.WithCancel(tryCtx)
 		defer state.stop()
 	}
-	req, err := http.NewRequestWithContext(state.into(tryCtx), k.op.method, k.url.String(), nil)
-	if err != nil {
-		return &answer{err: err, notSent: true}
-	}
-	maps.Copy(req.Header, k.cfg.header)
-	setCommonHeaders(req.Header, k.p.cfg.userAgent, k.requestID)
+	address := *k.url // middleware may change the request's
+	req := (&http.Request{
+		Method: k.op.method, URL: &address, Host: k.url.Host, Header: k.header(),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(state.into(tryCtx))
 	if k.op.method != http.MethodGet {
 		req.Body = state.newBody()
 		req.ContentLength = int64(len(k.body))
-	}
-	if k.body != nil {
-		req.Header.Set("Content-Type", "application/json")
 	}
 	started := time.Now()
 	resp, err := k.p.http.Do(req) //nolint:bodyclose // readAnswer closes it
@@ -294,6 +290,21 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 		}
 	}
 	return a
+}
+
+// header is that of one try. Its values share one array.
+func (k *call) header() http.Header {
+	h := make(http.Header, len(k.cfg.header)+7) // with the token
+	maps.Copy(h, k.cfg.header)
+	values := [...]string{"application/json", k.p.cfg.userAgent, k.requestID, timestamp()}
+	h["Accept"] = values[0:1:1]
+	h["User-Agent"] = values[1:2:2]
+	h["Request-Id"] = values[2:3:3]
+	h["Request-Timestamp"] = values[3:4:4]
+	if k.body != nil {
+		h["Content-Type"] = values[0:1:1]
+	}
+	return h
 }
 
 func (k *call) failure(a *answer) *Error {

@@ -88,11 +88,11 @@ func decodeOrder(a *answer) (*Order, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	if d.Data == nil {
+	if d.Data == "" {
 		return nil, errors.New("the answer has no data")
 	}
-	o := new(Order)
-	if err := o.UnmarshalJSON(d.Data); err != nil {
+	o, err := parseOrder(string(d.Data))
+	if err != nil {
 		return nil, err
 	}
 	if o.OrderID == "" || o.Status == "" {

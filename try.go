@@ -24,6 +24,9 @@ type tryState struct {
 	body []byte
 	stop context.CancelFunc // set if the request has no body of its own
 
+	trace    httptrace.ClientTrace // of this package's own
+	isTraced bool                  // the caller has one, too
+
 	token                      atomic.Pointer[token.Token] // the last that was sent
 	guarded, stopped           atomic.Bool
 	over                       atomic.Bool // the call has moved on
@@ -88,12 +91,14 @@ type tryKey struct{}
 
 func (s *tryState) into(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, tryKey{}, s)
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	s.trace = httptrace.ClientTrace{
 		GetConn:          func(string) { s.wantedConn.Store(true) },
 		GotConn:          s.connected,
 		WroteHeaderField: func(string, []string) { s.wrote.Store(true) },
 		WroteHeaders:     func() { s.wrote.Store(true) },
-	})
+	}
+	s.isTraced = httptrace.ContextClientTrace(ctx) != nil
+	return httptrace.WithClientTrace(ctx, &s.trace)
 }
 
 func (s *tryState) connected(conn httptrace.GotConnInfo) {

@@ -47,7 +47,7 @@ type Order struct {
 	OrderToken                  string           `json:"order_token,omitzero"`
 	CartCouponDiscountAmount    Amount           `json:"cart_coupon_discount_amount,omitzero" wire:"optional"`
 
-	raw json.RawMessage
+	raw string // the document that it was decoded from
 }
 
 // UnmarshalJSON decodes an order in any of the forms that Plural sends:
@@ -57,20 +57,33 @@ func (o *Order) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	type fields Order
-	var f fields
-	if err := wire.Unmarshal(data, &f); err != nil {
-		return err
+	decoded, err := parseOrder(string(wire.Document(data)))
+	if err == nil {
+		*o = *decoded
 	}
-	f.raw = slices.Clone(data)
-	*o = Order(f)
-	return nil
+	return err
 }
+
+// parseOrder decodes an order. Its strings are parts of the document.
+func parseOrder(document string) (*Order, error) {
+	o := new(Order)
+	if err := wire.UnmarshalText(document, o); err != nil {
+		return nil, err
+	}
+	o.raw = document
+	return o, nil
+}
+
+// An order inside of another one keeps its own document, too.
+var _ = wire.Keep(func(o *Order, raw string) { o.raw = raw })
 
 // RawJSON is the document that the order was decoded from, as it came; nil for
 // an Order made by hand. It holds the payer's personal data.
 func (o *Order) RawJSON() json.RawMessage {
-	return slices.Clone(o.raw)
+	if o.raw == "" {
+		return nil
+	}
+	return json.RawMessage(o.raw)
 }
 
 // CapturedAmount is what was taken from the payer, which is what to credit:
@@ -547,13 +560,17 @@ func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &text); err != nil {
 		text = strings.ToValidUTF8(string(data), "\uFFFD") // as encoding/json would write it
 	}
-	*t = Timestamp{}
-	if parsed, ok := wire.ParseTime(text); ok {
-		t.Time = parsed
-		return nil
-	}
-	t.text = text
+	*t = timestampOf(text)
 	return nil
+}
+
+var _ = wire.FromText(func(t *Timestamp, text string) { *t = timestampOf(text) })
+
+func timestampOf(text string) Timestamp {
+	if parsed, ok := wire.ParseTime(text); ok {
+		return Timestamp{Time: parsed}
+	}
+	return Timestamp{text: text}
 }
 
 // MarshalJSON writes the time in RFC 3339, or what came in its place.

@@ -1,7 +1,6 @@
 package plural
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -47,12 +46,17 @@ type Event struct {
 	// secret apart.
 	KeyIndex int `json:"-"`
 
-	raw json.RawMessage
+	raw string
 }
 
 // RawJSON is the whole body, as it came. It has what the envelope adds to type
 // and data, such as the event_id and merchant_id of subscription events.
-func (e *Event) RawJSON() json.RawMessage { return bytes.Clone(e.raw) }
+func (e *Event) RawJSON() json.RawMessage {
+	if e.raw == "" {
+		return nil
+	}
+	return json.RawMessage(e.raw)
+}
 
 // Order is the order, or the refund, that an order, payment or refund event is
 // about. For another event the error is [ErrNoOrder].
@@ -60,17 +64,17 @@ func (e *Event) RawJSON() json.RawMessage { return bytes.Clone(e.raw) }
 // A REFUND_PROCESSED event may carry the refunded order, with the refund among
 // its Refunds, instead of the refund: look at its Type.
 func (e *Event) Order() (*Order, error) {
-	var order Order
 	if len(e.Data) == 0 || e.Data[0] != '{' {
 		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, e.Type)
 	}
-	if err := json.Unmarshal(e.Data, &order); err != nil {
+	order, err := parseOrder(string(e.Data))
+	if err != nil {
 		return nil, &VerificationError{kind: ErrMalformedWebhook, reason: ReasonJSON, cause: err}
 	}
 	if order.OrderID == "" {
 		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, e.Type)
 	}
-	return &order, nil
+	return order, nil
 }
 
 // OrderID says which order the event is about: the order, and of a refund's
@@ -114,19 +118,24 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 		return nil, err
 	}
 	var envelope struct {
-		Type EventType       `json:"event_type"` // eventType in some events
-		Data json.RawMessage `json:"data"`
+		Type EventType `json:"event_type"` // eventType in some events
+		Data wire.Raw  `json:"data"`
 	}
-	if err := wire.Unmarshal(body, &envelope); err != nil {
+	text := string(body)
+	if err := wire.UnmarshalText(strings.TrimPrefix(text, wire.ByteOrderMark), &envelope); err != nil {
 		return nil, malformedWebhook(ReasonJSON)
+	}
+	var data json.RawMessage
+	if envelope.Data != "" {
+		data = json.RawMessage(envelope.Data)
 	}
 	return &Event{
 		ID:        signed.id,
 		Timestamp: signed.timestamp,
 		Type:      envelope.Type,
-		Data:      envelope.Data,
+		Data:      data,
 		KeyIndex:  signed.key,
-		raw:       bytes.Clone(body),
+		raw:       text,
 	}, nil
 }
 

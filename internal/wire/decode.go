@@ -12,8 +12,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
+	"sync"
 )
 
 // MaxDepth is how deep a document may nest. The deepest published one has eight
@@ -56,44 +56,83 @@ func (e *DecodeError) Error() string {
 
 func (e *DecodeError) under(name string) *DecodeError {
 	if e.Path == "" || e.Path[0] == '[' {
-		return &DecodeError{Path: name + e.Path, Rule: e.Rule}
+		return &DecodeError{Path: name + e.Path, Rule: e.Rule, Limit: e.Limit}
 	}
 	return &DecodeError{Path: name + "." + e.Path, Rule: e.Rule}
 }
 
-// Unmarshal decodes the one JSON document in data into dst, a pointer to a
-// struct.
-//
-// Fields are named by their json tags; an `alias:"a,b"` tag adds further wire
+// Raw is the JSON of a value, as a part of the document.
+type Raw string
+
+// Keep has structs of a type keep the JSON that they were decoded from. It is
+// for the initialisation of a package.
+func Keep[T any](keep func(v *T, raw string)) struct{} {
+	keepers.Store(reflect.TypeFor[T](), func(v reflect.Value, raw string) { keep(v.Addr().Interface().(*T), raw) })
+	return struct{}{}
+}
+
+// FromText has values of a type decoded from the text of a string, a number or a
+// boolean, or from the JSON of anything else but null. It is for the
+// initialisation of a package.
+func FromText[T any](decode func(v *T, text string)) struct{} {
+	decoders.Store(reflect.TypeFor[T](), func(v reflect.Value, text string) { decode(v.Addr().Interface().(*T), text) })
+	return struct{}{}
+}
+
+//nolint:gochecknoglobals // what packages say of their types, by reflect.Type: func(reflect.Value, string)
+var keepers, decoders sync.Map
+
+// Unmarshal decodes a JSON object into dst, a pointer to a struct whose fields
+// carry json tags, and optionally alias tags: `alias:"a,b"` lists further
 // names for the same field, which count where its own brought nothing. Keys are
 // matched in snake_case or camelCase. A scalar of another kind is converted
 // where that loses nothing and is otherwise left out, except in fields tagged
 // `wire:"exact"`, where it is an error, and in objects and arrays, where it is
 // one too; a field tagged `wire:"optional"` is left out when it has such an
-// error inside. Unknown fields and nulls are passed over. Values that implement
-// [json.Unmarshaler] decode themselves.
-func Unmarshal(data []byte, dst any) error {
-	data = Document(data)
-	if err := check(data); err != nil {
-		return err
-	}
-	if err := checkItems(data); err != nil {
-		return err
-	}
+// error inside. Unknown fields and nulls are passed over. Types of [FromText],
+// and values that implement [json.Unmarshaler], decode themselves.
+//
+// It reads the document once and checks it on the way. Strings, and [Raw] JSON,
+// are parts of one copy of it.
+func Unmarshal(data []byte, dst any) error { return UnmarshalText(string(Document(data)), dst) }
+
+// UnmarshalText is Unmarshal for a document that is a string already: nothing of
+// it is copied.
+func UnmarshalText(text string, dst any) error {
 	v := reflect.ValueOf(dst)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return fmt.Errorf("wire: Unmarshal into %T", dst)
 	}
-	s := scanner{data: data, room: minGrowth + MaxGrowth*len(data)}
-	if err := decodeStruct(&s, v.Elem(), planFor(v.Elem().Type())); err != nil {
-		return err
+	s := scanner{text: text, room: minGrowth + MaxGrowth*len(text)}
+	err := decodeStruct(&s, v.Elem(), planFor(v.Elem().Type()))
+	if s.peek(); err == nil && s.pos != len(s.text) {
+		s.fail()
 	}
-	return nil
+	switch {
+	case err == nil && !s.failed:
+		return nil
+	default: // what is wrong with the document comes first
+		if err := checkAll([]byte(text)); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
-// Document is data without the byte-order mark that some servers put before
-// it.
-func Document(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
+// checkAll says what is wrong with a document: that it is no JSON, or beyond the
+// limits.
+func checkAll(data []byte) error {
+	if err := check(data); err != nil {
+		return err
+	}
+	return checkItems(data)
+}
+
+// ByteOrderMark is what some servers put before a document.
+const ByteOrderMark = "\ufeff"
+
+// Document is data without the byte-order mark.
+func Document(data []byte) []byte { return bytes.TrimPrefix(data, []byte(ByteOrderMark)) }
 
 // Check says whether data is exactly one valid JSON document of a sane depth.
 func Check(data []byte) error { return check(Document(data)) }
@@ -145,6 +184,8 @@ func checkItems(data []byte) error {
 	return nil
 }
 
+// decode reads one value. Where the document is no JSON what it returns means
+// nothing: see [scanner.failed].
 func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() == 'n' {
 		s.skip()
@@ -176,22 +217,42 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		case t.exact:
 			return &DecodeError{Rule: ruleInt}
 		}
-	case kindRaw:
-		v.SetBytes(slices.Clone(s.skip()))
+	case kindRawBytes:
+		v.SetBytes([]byte(s.skip()))
+	case kindRawText:
+		v.SetString(s.skip())
+	case kindText:
+		decodeText(s, v, t)
 	case kindSelf:
-		if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(s.skip()); err != nil {
-			return asDecodeError(err)
+		if raw := s.skip(); !s.failed {
+			if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON([]byte(raw)); err != nil {
+				return asDecodeError(err)
+			}
 		}
 	case kindPointer:
 		return decodePointer(s, v, t)
 	case kindStruct:
-		return decodeStructOrNothing(s, v, t.fields)
+		return decodeStructOrNothing(s, v, t)
 	case kindSlice:
 		return decodeSlice(s, v, t)
 	case kindStringMap:
 		decodeStringMap(s, v)
 	}
 	return nil
+}
+
+func decodeText(s *scanner, v reflect.Value, t *typePlan) {
+	isScalar := s.peek() != '{' && s.peek() != '['
+	text := s.skip()
+	if s.failed {
+		return
+	}
+	if isScalar && text[0] == '"' {
+		text = unquote(text)
+	} else if !isScalar {
+		text = strings.ToValidUTF8(text, "\uFFFD")
+	}
+	t.tell(v, text)
 }
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
@@ -201,11 +262,11 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		return nil
 	}
 	if t.elem.kind == kindInt {
-		at := s.pos
+		at := *s
 		if _, ok := s.integer(); !ok {
 			return nil // it can be told from 0
 		}
-		s.pos = at
+		*s = at
 	}
 	if v.IsNil() {
 		v.Set(reflect.New(v.Type().Elem()))
@@ -213,13 +274,18 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	return decode(s, v.Elem(), t.elem)
 }
 
-func decodeStructOrNothing(s *scanner, v reflect.Value, fields *structPlan) *DecodeError {
+func decodeStructOrNothing(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.nothing() {
 		s.skip()
 		return nil
 	}
-	if err := decodeStruct(s, v, fields); err != nil {
+	s.peek()
+	start := s.pos
+	if err := decodeStruct(s, v, t.fields); err != nil {
 		return asDecodeError(err)
+	}
+	if t.tell != nil && !s.failed {
+		t.tell(v, s.text[start:s.pos])
 	}
 	return nil
 }
@@ -228,19 +294,20 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	if s.peek() != '{' {
 		return &DecodeError{Rule: "must be an object"}
 	}
-	for key := range s.members() {
-		f := fields.lookup(key)
+	s.open()
+	for first := true; s.more(first, '}'); first = false {
+		f := fields.lookup(s.name())
 		if f == nil || f.alias && !isEmpty(v.Field(f.index)) {
 			s.skip()
 			continue
 		}
-		at := s.pos
+		at := *s
 		if err := decode(s, v.Field(f.index), f.plan); err != nil {
 			if !f.loose {
 				return err.under(f.name)
 			}
 			v.Field(f.index).SetZero()
-			s.pos = at
+			*s = at
 			s.skip()
 		}
 	}
@@ -271,18 +338,27 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		v.Set(one)
 		return nil
 	}
-	out := reflect.MakeSlice(v.Type(), 0, 0)
+	out, isFirst := v, v.IsNil()
+	if !isFirst {
+		out = reflect.New(v.Type()).Elem()
+	}
 	size := int(v.Type().Elem().Size())
-	for i := range s.elements() {
+	s.open()
+	n := 0
+	for ; s.more(n == 0, ']'); n++ {
 		if s.room -= 2 * size; s.room < 0 { // a list that grows is copied
 			return &DecodeError{Rule: fmt.Sprintf("would become more than %d times its size", MaxGrowth), Limit: true}
 		}
-		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
-		if err := decode(s, out.Index(i), t.elem); err != nil {
-			return err.under(fmt.Sprintf("[%d]", i))
+		out.Grow(1)
+		out.SetLen(n + 1)
+		if err := decode(s, out.Index(n), t.elem); err != nil {
+			return err.under(fmt.Sprintf("[%d]", n))
 		}
 	}
-	if out.Len() > 0 || v.IsNil() {
+	switch {
+	case n == 0 && isFirst:
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	case n > 0 && !isFirst:
 		v.Set(out)
 	}
 	return nil
@@ -298,15 +374,23 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 	if v.IsNil() {
 		v.Set(reflect.MakeMap(v.Type()))
 	}
-	for key := range s.members() {
-		at := s.pos
+	s.open()
+	for first := true; s.more(first, '}'); first = false {
+		key := s.name()
 		if s.peek() == 'n' {
 			s.skip()
 			continue
 		}
-		text, ok := s.scalar()
-		if !ok {
-			text = strings.ToValidUTF8(strings.TrimSpace(string(s.data[at:s.pos])), "\uFFFD")
+		raw := s.skip()
+		if s.failed {
+			return
+		}
+		text := raw
+		switch raw[0] {
+		case '"':
+			text = unquote(raw)
+		case '{', '[':
+			text = strings.ToValidUTF8(raw, "\uFFFD")
 		}
 		v.SetMapIndex(reflect.ValueOf(unquote(key)).Convert(v.Type().Key()), reflect.ValueOf(text).Convert(v.Type().Elem()))
 	}

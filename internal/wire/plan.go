@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -15,8 +14,10 @@ const (
 	kindNumber
 	kindBool
 	kindInt
-	kindRaw
-	kindSelf
+	kindRawBytes
+	kindRawText
+	kindSelf // it decodes itself, from its JSON
+	kindText // from a scalar's text
 	kindPointer
 	kindStruct
 	kindSlice
@@ -27,8 +28,9 @@ const (
 type typePlan struct {
 	kind   kind
 	exact  bool
-	elem   *typePlan   // of a pointer or slice
-	fields *structPlan // of a struct
+	tell   func(v reflect.Value, text string) // a struct what it was decoded from, or a value its text
+	elem   *typePlan                          // of a pointer or slice
+	fields *structPlan                        // of a struct
 }
 
 type fieldPlan struct {
@@ -45,12 +47,12 @@ type structPlan struct {
 }
 
 // lookup takes a key as it stands in the document, quotes included.
-func (p *structPlan) lookup(quoted []byte) *fieldPlan {
+func (p *structPlan) lookup(quoted string) *fieldPlan {
 	key := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(key, '\\') >= 0 {
-		key = []byte(unquote(quoted))
+	if strings.IndexByte(key, '\\') >= 0 {
+		key = unquote(quoted)
 	}
-	if f, ok := p.byName[string(key)]; ok {
+	if f, ok := p.byName[key]; ok {
 		return f
 	}
 	var buf [64]byte
@@ -102,9 +104,17 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 }
 
 func buildType(t reflect.Type, building map[reflect.Type]*structPlan) *typePlan {
+	if decode, ok := decoders.Load(t); ok {
+		return &typePlan{kind: kindText, tell: decode.(func(reflect.Value, string))}
+	}
+	if keep, ok := keepers.Load(t); ok {
+		return &typePlan{kind: kindStruct, tell: keep.(func(reflect.Value, string)), fields: buildPlan(t, building)}
+	}
 	switch {
 	case t == reflect.TypeFor[json.RawMessage]():
-		return &typePlan{kind: kindRaw}
+		return &typePlan{kind: kindRawBytes}
+	case t == reflect.TypeFor[Raw]():
+		return &typePlan{kind: kindRawText}
 	case t == reflect.TypeFor[json.Number]():
 		return &typePlan{kind: kindNumber}
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
@@ -141,9 +151,9 @@ func wrap(k kind, elem reflect.Type, building map[reflect.Type]*structPlan) *typ
 
 // snake appends key in snake_case to dst and says whether that differs from
 // key: "orderId" and "OrderID" become "order_id".
-func snake(dst, key []byte) ([]byte, bool) {
+func snake(dst []byte, key string) ([]byte, bool) {
 	changed := false
-	for i, c := range key {
+	for i, c := range []byte(key) {
 		if !isUpper(c) {
 			dst = append(dst, c)
 			continue

@@ -1,24 +1,27 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
-	"iter"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// scanner walks a document that is known to be valid JSON.
+// scanner walks a document once, and checks that it is JSON as it goes. Once
+// failed is set nothing that it returns means anything.
 type scanner struct {
-	data []byte
-	pos  int
-	room int // what the lists may still take, in bytes
+	text   string
+	pos    int
+	level  int               // of nesting
+	items  [MaxDepth + 1]int // of the list at hand, on each level
+	total  int               // of all lists
+	room   int               // what the lists may still take, in bytes
+	failed bool
 }
 
 // peek returns the first byte of the next token, or 0 at the end.
 func (s *scanner) peek() byte {
-	for s.pos < len(s.data) {
-		switch c := s.data[s.pos]; c {
+	for s.pos < len(s.text) {
+		switch c := s.text[s.pos]; c {
 		case ' ', '\t', '\r', '\n':
 			s.pos++
 		default:
@@ -28,49 +31,219 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
+// fail ends the walk.
+func (s *scanner) fail() {
+	s.failed = true
+	s.pos = len(s.text)
+}
+
 // skip passes over one value and returns its text.
-func (s *scanner) skip() []byte {
+func (s *scanner) skip() string {
 	c := s.peek()
 	start := s.pos
 	switch c {
 	case '"':
-		s.pos = stringEnd(s.data, s.pos)
-	case '{', '[':
-		level := 0
-		for s.pos < len(s.data) {
-			switch s.data[s.pos] {
-			case '"':
-				s.pos = stringEnd(s.data, s.pos)
-				continue
-			case '{', '[':
-				level++
-			case '}', ']':
-				level--
-			}
-			s.pos++
-			if level == 0 {
-				break
-			}
+		s.passString()
+	case '{':
+		s.open()
+		for first := true; s.more(first, '}'); first = false {
+			s.name()
+			s.skip()
 		}
+	case '[':
+		s.open()
+		for first := true; s.more(first, ']'); first = false {
+			s.skip()
+		}
+	case 't':
+		s.passWord("true")
+	case 'f':
+		s.passWord("false")
+	case 'n':
+		s.passWord("null")
 	default:
-		for s.pos < len(s.data) && !isDelimiter(s.data[s.pos]) {
-			s.pos++
+		s.passNumber()
+	}
+	if s.failed {
+		return ""
+	}
+	return s.text[start:s.pos]
+}
+
+// open enters an object or an array.
+func (s *scanner) open() {
+	s.pos++
+	if s.level == MaxDepth {
+		s.fail()
+		return
+	}
+	s.level++
+	s.items[s.level] = 0
+	s.count()
+}
+
+// count counts an element of the list at hand, or a member. An empty list has
+// one.
+func (s *scanner) count() {
+	s.items[s.level]++
+	s.total++
+	if s.items[s.level] > MaxItems || s.total > MaxItemsInAll {
+		s.fail()
+	}
+}
+
+// more goes to the next element of the list at hand, or the next member; false
+// at its end, which it passes over.
+func (s *scanner) more(isFirst bool, closing byte) bool {
+	switch c := s.peek(); {
+	case s.failed:
+		return false
+	case c == closing:
+		s.pos++
+		s.level--
+		return false
+	case isFirst:
+		return true
+	case c == ',':
+		s.pos++
+		s.count()
+		if s.peek() == closing {
+			s.fail() // something must follow the comma
+		}
+		return !s.failed
+	}
+	s.fail()
+	return false
+}
+
+// name passes over the name of a member, and returns it in quotes.
+func (s *scanner) name() string {
+	if s.peek() != '"' {
+		s.fail()
+		return `""`
+	}
+	start := s.pos
+	s.passString()
+	end := s.pos
+	if s.peek() != ':' || s.failed {
+		s.fail()
+		return `""`
+	}
+	s.pos++
+	return s.text[start:end]
+}
+
+// passString passes over a string.
+func (s *scanner) passString() {
+	i := s.pos + 1
+	for i < len(s.text) {
+		switch c := s.text[i]; {
+		case c == '"':
+			s.pos = i + 1
+			return
+		case c == '\\':
+			n := escapeLength(s.text[i:])
+			if n == 0 {
+				s.fail()
+				return
+			}
+			i += n
+		case c < ' ':
+			s.fail()
+			return
+		default:
+			i++
 		}
 	}
-	return s.data[start:s.pos]
+	s.fail()
+}
+
+// escapeLength is how long the escape at the start of text is; 0 if it is none.
+func escapeLength(text string) int {
+	if len(text) < 2 {
+		return 0
+	}
+	switch text[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(text) < 6 {
+			return 0
+		}
+		for _, c := range []byte(text[2:6]) {
+			if !isDigit(c) && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
+}
+
+func (s *scanner) passWord(word string) {
+	if !strings.HasPrefix(s.text[s.pos:], word) {
+		s.fail()
+		return
+	}
+	s.pos += len(word)
+}
+
+func (s *scanner) passNumber() {
+	i := s.pos
+	if i < len(s.text) && s.text[i] == '-' {
+		i++
+	}
+	whole := digits(s.text, i)
+	if whole == i || s.text[i] == '0' && whole > i+1 {
+		s.fail()
+		return
+	}
+	i = whole
+	if i < len(s.text) && s.text[i] == '.' {
+		fraction := digits(s.text, i+1)
+		if fraction == i+1 {
+			s.fail()
+			return
+		}
+		i = fraction
+	}
+	if i < len(s.text) && (s.text[i] == 'e' || s.text[i] == 'E') {
+		i++
+		if i < len(s.text) && (s.text[i] == '+' || s.text[i] == '-') {
+			i++
+		}
+		exponent := digits(s.text, i)
+		if exponent == i {
+			s.fail()
+			return
+		}
+		i = exponent
+	}
+	s.pos = i
+}
+
+// digits is where the digits that begin at i end.
+func digits(text string, i int) int {
+	for i < len(text) && isDigit(text[i]) {
+		i++
+	}
+	return i
 }
 
 // scalar passes over one value and returns the text of a string, number or
 // boolean; false for anything else.
 func (s *scanner) scalar() (string, bool) {
-	switch raw := s.skip(); raw[0] {
+	raw := s.skip()
+	if raw == "" {
+		return "", false
+	}
+	switch raw[0] {
 	case '"':
 		return unquote(raw), true
 	case '{', '[', 'n':
 		return "", false
-	default:
-		return string(raw), true
 	}
+	return raw, true
 }
 
 // integer passes over one value and reads it as a whole number.
@@ -86,61 +259,16 @@ func (s *scanner) integer() (int64, bool) {
 	return parseInt(text)
 }
 
-// members yields the quoted keys of the object at hand; the loop body consumes
-// each value.
-func (s *scanner) members() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		s.pos++ // {
-		for {
-			switch s.peek() {
-			case '}', 0:
-				s.pos++
-				return
-			case ',':
-				s.pos++
-				continue
-			}
-			key := s.skip()
-			s.peek()
-			s.pos++ // :
-			if !yield(key) {
-				return
-			}
-		}
-	}
-}
-
-// elements yields the indexes of the array at hand; the loop body consumes each
-// value.
-func (s *scanner) elements() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		s.pos++ // [
-		for i := 0; ; {
-			switch s.peek() {
-			case ']', 0:
-				s.pos++
-				return
-			case ',':
-				s.pos++
-				continue
-			}
-			if !yield(i) {
-				return
-			}
-			i++
-		}
-	}
-}
-
 // nothing says whether the next value is an empty string or an empty array,
 // which stand for an absent object.
 func (s *scanner) nothing() bool {
-	s.peek()
-	rest := s.data[s.pos:]
-	if bytes.HasPrefix(rest, []byte(`""`)) {
-		return true
+	switch s.peek() {
+	case '"':
+		return strings.HasPrefix(s.text[s.pos:], `""`)
+	case '[':
+		return s.closesAt(']')
 	}
-	return rest[0] == '[' && s.closesAt(']')
+	return false
 }
 
 func (s *scanner) emptyObject() bool {
@@ -148,124 +276,27 @@ func (s *scanner) emptyObject() bool {
 }
 
 func (s *scanner) closesAt(c byte) bool {
-	ahead := scanner{data: s.data, pos: s.pos + 1}
+	ahead := scanner{text: s.text, pos: s.pos + 1}
 	return ahead.peek() == c
 }
 
-func stringEnd(data []byte, pos int) int {
-	for i := pos + 1; i < len(data); i++ {
-		switch data[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(data)
-}
-
-func isDelimiter(c byte) bool {
-	switch c {
-	case ',', '}', ']', ':', ' ', '\t', '\r', '\n':
-		return true
-	}
-	return false
-}
-
-func unquote(raw []byte) string {
+// unquote is the text of a string. Without escapes it is a part of the
+// document.
+func unquote(raw string) string {
 	inner := raw[1 : len(raw)-1]
-	for _, c := range inner {
-		if c == '\\' || c >= 0x80 {
+	for i := range len(inner) {
+		if c := inner[i]; c == '\\' || c >= utf8.RuneSelf {
+			if c != '\\' && strings.IndexByte(inner[i:], '\\') < 0 && utf8.ValidString(inner[i:]) {
+				return inner
+			}
 			var text string
-			if err := json.Unmarshal(raw, &text); err != nil {
+			if json.Unmarshal([]byte(raw), &text) != nil {
 				return ""
 			}
 			return text
 		}
 	}
-	return string(inner)
-}
-
-func parseBool(text string) (value, ok bool) {
-	switch strings.ToLower(text) {
-	case "true", "1":
-		return true, true
-	case "false", "0":
-		return false, true
-	}
-	return false, false
-}
-
-// parseInt reads a JSON number that is whole, in any of its spellings: 1200,
-// 1200.00, 12E+2. One with a fraction is not, and neither is one that does not
-// fit.
-func parseInt(text string) (int64, bool) {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n, true
-	}
-	digits, exponent, hasExponent := strings.Cut(strings.ToLower(text), "e")
-	whole, fraction, _ := strings.Cut(digits, ".")
-	shift := 0
-	if hasExponent {
-		n, err := strconv.Atoi(exponent)
-		if err != nil || n > maxExponent || n < -maxExponent {
-			if strings.Trim(whole+fraction, "-0") == "" {
-				return 0, whole != "" // nothing, however often
-			}
-			return 0, false
-		}
-		shift = n
-	}
-	// The number is all of the digits, with the point shift places further.
-	all, point := whole+fraction, len(whole)+shift
-	switch {
-	case point > len(all):
-		all += strings.Repeat("0", point-len(all))
-	case point < len(all):
-		cut := max(point, len(whole)-len(strings.TrimPrefix(whole, "-")))
-		if strings.Trim(all[cut:], "0") != "" {
-			return 0, false
-		}
-		all = all[:cut]
-		if all == "" || all == "-" {
-			all = "0"
-		}
-	}
-	n, err := strconv.ParseInt(all, 10, 64)
-	return n, err == nil
-}
-
-// maxExponent is more than any number that fits needs.
-const maxExponent = 64
-
-// parseIntText reads a number that came as a text. A fraction is refused, even
-// of zeros: nobody can tell whether "100.00" is of paise or of rupees.
-func parseIntText(text string) (int64, bool) {
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	return n, err == nil
-}
-
-func isNumber(text string) bool {
-	if text == "" || text[0] != '-' && !isDigit(text[0]) || !isDigit(text[len(text)-1]) {
-		return false
-	}
-	return json.Valid([]byte(text))
+	return inner
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-func depth(data []byte) int {
-	deepest, level := 0, 0
-	for i := 0; i < len(data); i++ {
-		switch data[i] {
-		case '"':
-			i = stringEnd(data, i) - 1
-		case '{', '[':
-			level++
-			deepest = max(deepest, level)
-		case '}', ']':
-			level--
-		}
-	}
-	return deepest
-}

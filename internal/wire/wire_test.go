@@ -240,8 +240,9 @@ func FuzzUnmarshal(f *testing.F) {
 			require.LessOrEqual(t, len(err.Error()), 4<<10)
 			return
 		}
+		require.NoError(t, wire.Check(text), "what is decoded is JSON, within the limits")
 		var object map[string]json.RawMessage
-		require.NoError(t, json.Unmarshal(text, &object), "an object")
+		require.NoError(t, json.Unmarshal(wire.Document(text), &object), "an object")
 		if got.Rate != "" {
 			require.True(t, json.Valid([]byte(got.Rate)))
 		}

@@ -1,0 +1,102 @@
+package wire
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+func parseBool(text string) (value, ok bool) {
+	switch strings.ToLower(text) {
+	case "true", "1":
+		return true, true
+	case "false", "0":
+		return false, true
+	}
+	return false, false
+}
+
+// parseInt reads a JSON number that is whole, in any of its spellings: 1200,
+// 1200.00, 12E+2. One with a fraction is not, and neither is one that does not
+// fit.
+func parseInt(text string) (int64, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	digits, exponent, hasExponent := strings.Cut(strings.ToLower(text), "e")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	shift := 0
+	if hasExponent {
+		n, err := strconv.Atoi(exponent)
+		if err != nil || n > maxExponent || n < -maxExponent {
+			if strings.Trim(whole+fraction, "-0") == "" {
+				return 0, whole != "" // nothing, however often
+			}
+			return 0, false
+		}
+		shift = n
+	}
+	// The number is all of the digits, with the point shift places further.
+	all, point := whole+fraction, len(whole)+shift
+	switch {
+	case point > len(all):
+		all += strings.Repeat("0", point-len(all))
+	case point < len(all):
+		cut := max(point, len(whole)-len(strings.TrimPrefix(whole, "-")))
+		if strings.Trim(all[cut:], "0") != "" {
+			return 0, false
+		}
+		all = all[:cut]
+		if all == "" || all == "-" {
+			all = "0"
+		}
+	}
+	n, err := strconv.ParseInt(all, 10, 64)
+	return n, err == nil
+}
+
+// maxExponent is more than any number that fits needs.
+const maxExponent = 64
+
+// parseIntText reads a number that came as a text. A fraction is refused, even
+// of zeros: nobody can tell whether "100.00" is of paise or of rupees.
+func parseIntText(text string) (int64, bool) {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	return n, err == nil
+}
+
+func isNumber(text string) bool {
+	if text == "" || text[0] != '-' && !isDigit(text[0]) || !isDigit(text[len(text)-1]) {
+		return false
+	}
+	return json.Valid([]byte(text))
+}
+
+// depth is how deep a document nests.
+func depth(data []byte) int {
+	deepest, level := 0, 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			i = stringEnd(data, i) - 1
+		case '{', '[':
+			level++
+			deepest = max(deepest, level)
+		case '}', ']':
+			level--
+		}
+	}
+	return deepest
+}
+
+func stringEnd(data []byte, pos int) int {
+	for i := pos + 1; i < len(data); i++ {
+		switch data[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(data)
+}
