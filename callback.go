@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,11 +14,13 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/plural-go/plural/internal/wire"
 )
 
 const (
 	maxCallbackBytes  = 64 << 10
-	maxCallbackFields = 64 // Plural sends five
+	maxCallbackFields = 64
 )
 
 // Callback is what a payer's browser brings back from the checkout, verified.
@@ -76,7 +77,8 @@ func (c *Callback) isVerified() bool {
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
-	fields := make([]callbackField, 0, min(len(form), maxCallbackFields))
+	var few [8]callbackField // Plural sends five
+	fields := few[:0]
 	for name, values := range form {
 		for _, value := range values {
 			if len(fields) == maxCallbackFields {
@@ -282,29 +284,31 @@ func isFieldValue(name, value string) bool {
 // -1 when there is none. Each comparison takes constant time; which key matches
 // is no secret.
 func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
-	texts := [2][]byte{signedText(fields, false)}
-	forms := texts[:1]
-	if slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" }) {
-		texts[1] = signedText(fields, true)
-		forms = texts[:2]
-	}
+	hasEmpty := slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" })
 	for i, key := range v.config.callbackKeys {
-		for _, text := range forms {
-			sum := key.mac(nil, text)
-			if subtle.ConstantTimeCompare(sum[:], signature[:]) == 1 {
-				return i
-			}
+		if key.signedFields(fields, false, signature) || hasEmpty && key.signedFields(fields, true, signature) {
+			return i
 		}
 	}
 	return -1
 }
 
-func signedText(fields []callbackField, keepEmpty bool) []byte {
-	size := 0
-	for _, f := range fields {
-		size += len(f.name) + len(f.value) + 2
+// signedFields says whether the signature is that of the fields, those without a
+// value left out or kept.
+func (k Key) signedFields(fields []callbackField, keepEmpty bool, signature [sha256.Size]byte) bool {
+	secret := k.secret()
+	m := secret.take()
+	m.text = appendSigned(m.text[:0], fields, keepEmpty)
+	sum := m.of(nil, m.text)
+	clear(m.text)
+	if cap(m.text) > maxKeptText {
+		m.text = nil
 	}
-	text := make([]byte, 0, size)
+	secret.macs.Put(m)
+	return subtle.ConstantTimeCompare(sum[:], signature[:]) == 1
+}
+
+func appendSigned(text []byte, fields []callbackField, keepEmpty bool) []byte {
 	for _, f := range fields {
 		if f.value == "" && !keepEmpty {
 			continue
@@ -344,53 +348,34 @@ func newCallback(fields []callbackField) *Callback {
 // flatObject reads one JSON object of strings and nulls. Repeated names stay
 // repeated, for the caller to find.
 func flatObject(body []byte) ([]callbackField, error) {
-	if !utf8.Valid(body) || !json.Valid(body) {
+	if !utf8.Valid(body) {
 		return nil, malformedCallback(ReasonJSON)
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if opening, err := dec.Token(); err != nil || opening != json.Delim('{') {
-		return nil, malformedCallback(ReasonJSON)
-	}
-	var fields []callbackField
-	nulls := make(map[string]bool)
-	for count := 0; dec.More(); count++ {
-		if count == maxCallbackFields {
-			return nil, malformedCallback(ReasonTooManyFields)
-		}
-		name, err := stringToken(dec)
-		if err != nil {
-			return nil, err
-		}
-		value, err := dec.Token()
-		if err != nil {
-			return nil, malformedCallback(ReasonJSON)
-		}
-		repeated := nulls[name] || slices.ContainsFunc(fields, func(f callbackField) bool { return f.name == name })
-		switch value := value.(type) {
-		case string:
-			fields = append(fields, callbackField{name, value})
-		case nil:
-			nulls[name] = true
+	fields := make([]callbackField, 0, 8)
+	var nulls []string
+	var wrong error
+	err := wire.Flat(string(body), func(name, value string, isNull bool) bool {
+		isRepeated := slices.Contains(nulls, name) ||
+			slices.ContainsFunc(fields, func(f callbackField) bool { return f.name == name })
+		switch {
+		case len(fields)+len(nulls) == maxCallbackFields:
+			wrong = malformedCallback(ReasonTooManyFields)
+		case isRepeated:
+			wrong = malformedCallback(ReasonFieldRepeated)
+		case isNull:
+			nulls = append(nulls, name)
 		default:
-			return nil, malformedCallback(ReasonJSON)
+			fields = append(fields, callbackField{name, value})
 		}
-		if repeated {
-			return nil, malformedCallback(ReasonFieldRepeated)
-		}
+		return wrong == nil
+	})
+	switch {
+	case wrong != nil:
+		return nil, wrong
+	case err != nil:
+		return nil, malformedCallback(ReasonJSON)
 	}
 	return fields, nil
-}
-
-func stringToken(dec *json.Decoder) (string, error) {
-	token, err := dec.Token()
-	if err != nil {
-		return "", malformedCallback(ReasonJSON)
-	}
-	text, ok := token.(string)
-	if !ok {
-		return "", malformedCallback(ReasonJSON)
-	}
-	return text, nil
 }
 
 func bodyError(kind, err error) error {

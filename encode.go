@@ -6,26 +6,37 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 )
+
+// extendable is a request that takes fields which it has no name for. The
+// pointer that it gives is to its own fields, without its methods.
+type extendable interface {
+	parts() (fields any, extra map[string]any)
+}
 
 // encode is JSON without the escapes that are for HTML.
 func encode(in any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(in); err != nil {
+	if request, ok := in.(extendable); ok { // encoding/json would check what its MarshalJSON writes once more
+		return encodeParts(request)
+	}
+	b := buffers.Get().(*encodeBuffer)
+	defer b.giveBack()
+	if err := b.json.Encode(in); err != nil {
+		b.broken = true
 		return nil, err
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return bytes.Clone(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// encodeWith encodes a request together with fields that it has no name for.
-func encodeWith(request any, extra map[string]any) ([]byte, error) {
-	body, err := encode(request)
+// encodeParts encodes a request together with fields that it has no name for.
+func encodeParts(request extendable) ([]byte, error) {
+	fields, extra := request.parts()
+	body, err := encode(fields)
 	if err != nil || len(extra) == 0 {
 		return body, err
 	}
-	if name, ok := collision(request, extra); ok {
+	if name, ok := collision(fields, extra); ok {
 		return nil, fmt.Errorf("extra field %q is a field of the request", name)
 	}
 	more, err := encode(extra)
@@ -35,9 +46,13 @@ func encodeWith(request any, extra map[string]any) ([]byte, error) {
 	return append(append(body[:len(body)-1], ','), more[1:]...), nil
 }
 
-// collision finds an extra field that the request has a name for.
+// collision finds an extra field that the request, behind a pointer, has a name
+// for.
 func collision(request any, extra map[string]any) (string, bool) {
-	t := reflect.TypeOf(request)
+	if len(extra) == 0 {
+		return "", false
+	}
+	t := reflect.TypeOf(request).Elem()
 	for i := range t.NumField() {
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		if _, ok := extra[name]; ok && name != "-" {
@@ -45,4 +60,31 @@ func collision(request any, extra map[string]any) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// encodeBuffer is an encoder and what it writes to.
+type encodeBuffer struct {
+	bytes.Buffer
+
+	json   *json.Encoder
+	broken bool // an encoder that has failed fails for ever
+}
+
+//nolint:gochecknoglobals // memory that is used again
+var buffers = sync.Pool{New: func() any {
+	b := &encodeBuffer{}
+	b.json = json.NewEncoder(b)
+	b.json.SetEscapeHTML(false)
+	return b
+}}
+
+// giveBack leaves nothing of a request in memory that is used again.
+func (b *encodeBuffer) giveBack() {
+	const most = 64 << 10
+	if b.broken || b.Cap() > most {
+		return
+	}
+	clear(b.Bytes())
+	b.Reset()
+	buffers.Put(b)
 }

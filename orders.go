@@ -37,8 +37,13 @@ type CreateOrderRequest struct {
 
 // MarshalJSON writes the request as Plural takes it, Extra included.
 func (r CreateOrderRequest) MarshalJSON() ([]byte, error) {
-	type fields CreateOrderRequest
-	return encodeWith(fields(r), r.Extra)
+	return encode(&r)
+}
+
+type createOrderFields CreateOrderRequest
+
+func (r *CreateOrderRequest) parts() (fields any, extra map[string]any) {
+	return (*createOrderFields)(r), r.Extra
 }
 
 // CheckoutOrder is a new order with its checkout link.
@@ -396,7 +401,7 @@ func (r *CreateOrderRequest) check() checks {
 	if r.PurchaseDetails != nil {
 		r.PurchaseDetails.check(&c)
 	}
-	c.extra(*r, r.Extra)
+	c.extra(r, r.Extra)
 	return c
 }
 

@@ -248,8 +248,13 @@ func together(byReference, nested *Order, isApplied func(*Order) bool) *Order {
 
 // MarshalJSON writes the request as Plural takes it, Extra included.
 func (r RefundRequest) MarshalJSON() ([]byte, error) {
-	type fields RefundRequest
-	return encodeWith(fields(r), r.Extra)
+	return encode(&r)
+}
+
+type refundFields RefundRequest
+
+func (r *RefundRequest) parts() (fields any, extra map[string]any) {
+	return (*refundFields)(r), r.Extra
 }
 
 func (r *RefundRequest) check() checks {
@@ -260,7 +265,7 @@ func (r *RefundRequest) check() checks {
 	if r.SplitInfo != nil {
 		r.SplitInfo.check(&c, "split_info.")
 	}
-	c.extra(*r, r.Extra)
+	c.extra(r, r.Extra)
 	return c
 }
 

@@ -44,6 +44,7 @@ type keySecret struct {
 type macState struct {
 	mac  hash.Hash
 	head []byte
+	text []byte // of a callback; blank between two uses
 	sum  [sha256.Size]byte
 }
 
@@ -271,16 +272,29 @@ func (k Key) isZero() bool { return k.secret == nil }
 // the caller's stack; only short, public texts belong there.
 func (k Key) mac(head, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
-	m, ok := secret.macs.Get().(*macState)
-	if !ok {
-		m = secret.newMAC()
+	m := secret.take()
+	sum = m.of(head, body)
+	secret.macs.Put(m)
+	return sum
+}
+
+// take is an HMAC that nobody else uses; Put gives it back.
+func (s *keySecret) take() *macState {
+	if m, ok := s.macs.Get().(*macState); ok {
+		return m
 	}
+	return s.newMAC()
+}
+
+// maxKeptText is how much of such memory is kept for the next one.
+const maxKeptText = 4 << 10
+
+func (m *macState) of(head, body []byte) (sum [sha256.Size]byte) {
 	m.head = append(m.head[:0], head...)
 	m.mac.Reset()
 	m.mac.Write(m.head)
 	m.mac.Write(body)
 	copy(sum[:], m.mac.Sum(m.sum[:0]))
-	secret.macs.Put(m)
 	return sum
 }
 

@@ -1,0 +1,36 @@
+package wire
+
+// Flat walks an object whose values are strings and nulls, and hands each member
+// to a function, until that returns false. Its names and values are parts of the
+// document where they have no escapes. It fails for any other document; what was
+// handed over before that then means nothing.
+func Flat(document string, each func(name, value string, isNull bool) bool) error {
+	s := scanner{text: document}
+	if s.peek() != '{' {
+		return errNotFlat
+	}
+	s.open()
+	for first := true; s.more(first, '}'); first = false {
+		name := s.name()
+		raw := s.skip()
+		if s.failed {
+			return errNotFlat
+		}
+		value, isNull := "", raw == "null"
+		switch {
+		case raw[0] == '"':
+			value = unquote(raw)
+		case !isNull:
+			return errNotFlat
+		}
+		if !each(unquote(name), value, isNull) {
+			return nil
+		}
+	}
+	if s.peek(); s.failed || s.pos != len(document) {
+		return errNotFlat
+	}
+	return nil
+}
+
+var errNotFlat = &DecodeError{Rule: "must be an object of strings"}
