@@ -331,10 +331,11 @@ func (d *errorDocument) message() string {
 
 // oauthError is the token endpoint's "error", a string.
 func (d *errorDocument) oauthError() string {
-	var text string
-	if d.Error == "" || json.Unmarshal([]byte(d.Error), &text) != nil {
+	if !strings.HasPrefix(string(d.Error), `"`) {
 		return ""
 	}
+	var text string
+	_ = json.Unmarshal([]byte(d.Error), &text) // a string of a valid document
 	return text
 }
 

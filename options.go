@@ -200,6 +200,9 @@ func WithHeader(name, value string) CallOption {
 		case !validHeaderValue(value):
 			c.reject("header "+canonical, "must have a value without control characters")
 		default:
+			if c.header == nil {
+				c.header = http.Header{}
+			}
 			c.header.Set(canonical, value)
 		}
 	}
@@ -330,7 +333,7 @@ type callConfig struct {
 }
 
 func newCallConfig(opts []CallOption) *callConfig {
-	c := &callConfig{header: http.Header{}}
+	c := &callConfig{}
 	for _, opt := range opts {
 		if opt == nil {
 			c.reject("option", "must not be nil")

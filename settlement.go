@@ -404,8 +404,8 @@ func lookAtOrder(
 	orderID string,
 	judge func(*Order) finding,
 ) func(context.Context) (*Order, finding, error) {
-	read := write.p.reading(write, opGetOrder, pathOfOrder(orderID), orderID, decodeOrderOf(orderID))
 	return func(ctx context.Context) (*Order, finding, error) {
+		read := write.p.reading(write, opGetOrder, pathOfOrder(orderID), orderID, decodeOrderOf(orderID))
 		o, err := read(ctx)
 		switch {
 		case provesAbsence(err):

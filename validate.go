@@ -77,16 +77,14 @@ func (c *checks) reference(field, reference string) {
 }
 
 func (c *checks) amount(field string, a Amount) {
-	c.must(a.Value > 0, field+".value", "must be positive, in paise: 10000 is 100 rupees")
-	if a.Value > 0 {
-		c.limit(
-			a.Value >= minAmount && a.Value <= maxAmount,
-			field+".value",
-			"must be 100 to 100000000, in paise: 10000 is 100 rupees",
-		)
+	if a.Value <= 0 { // the names are made where they are needed
+		c.must(false, field+".value", "must be positive, in paise: 10000 is 100 rupees")
+	} else if a.Value < minAmount || a.Value > maxAmount {
+		c.limit(false, field+".value", "must be 100 to 100000000, in paise: 10000 is 100 rupees")
 	}
-	_, ok := a.Currency.exponent()
-	c.must(ok, field+".currency", "must be a code of three capital letters, such as INR")
+	if _, ok := a.Currency.exponent(); !ok {
+		c.must(false, field+".currency", "must be a code of three capital letters, such as INR")
+	}
 }
 
 func (c *checks) length(field, value string, least, most int) {

@@ -371,8 +371,9 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 		s.skip()
 		return
 	}
-	if v.IsNil() {
-		v.Set(reflect.MakeMap(v.Type()))
+	m := v.Addr().Interface().(*map[string]string)
+	if *m == nil {
+		*m = map[string]string{}
 	}
 	s.open()
 	for first := true; s.more(first, '}'); first = false {
@@ -392,7 +393,7 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 		case '{', '[':
 			text = strings.ToValidUTF8(raw, "\uFFFD")
 		}
-		v.SetMapIndex(reflect.ValueOf(unquote(key)).Convert(v.Type().Key()), reflect.ValueOf(text).Convert(v.Type().Elem()))
+		(*m)[unquote(key)] = text
 	}
 }
 

@@ -134,7 +134,7 @@ func buildType(t reflect.Type, building map[reflect.Type]*structPlan) *typePlan 
 	case reflect.Struct:
 		return &typePlan{kind: kindStruct, fields: buildPlan(t, building)}
 	case reflect.Map:
-		if t.Key().Kind() == reflect.String && t.Elem().Kind() == reflect.String {
+		if t == reflect.TypeFor[map[string]string]() {
 			return &typePlan{kind: kindStringMap}
 		}
 	}

@@ -5,20 +5,6 @@ import (
 	"time"
 )
 
-// layouts are the forms of a time that Plural and what it is built with write:
-// RFC 3339, and what Java's libraries make of it. One without a zone is in UTC.
-//
-//nolint:gochecknoglobals // a constant in all but name
-var layouts = []string{
-	time.RFC3339Nano,
-	"2006-01-02T15:04:05Z0700",
-	"2006-01-02T15:04:05Z07",
-	"2006-01-02T15:04:05",
-	"2006-01-02T15:04Z07:00",
-	"2006-01-02T15:04Z0700",
-	"2006-01-02T15:04",
-}
-
 // ParseTime reads a time in any of the forms that Plural sends, to UTC: with or
 // without fractions and seconds, "T", "t" or a space between date and time, and
 // a zone with or without a colon. It is false for anything else, and for years
@@ -38,11 +24,34 @@ func ParseTime(text string) (time.Time, bool) {
 	if before, zone, ok := strings.Cut(text, " "); ok && zone != "" && strings.ContainsRune("+-Z", rune(zone[0])) {
 		text = before + zone
 	}
-	for _, layout := range layouts {
-		if t, err := time.Parse(layout, text); err == nil {
-			t = t.UTC()
-			return t, t.Year() >= 0 && t.Year() <= 9999
-		}
+	t, err := time.Parse(layoutOf(text[date:]), text)
+	if err != nil {
+		return time.Time{}, false
 	}
-	return time.Time{}, false
+	t = t.UTC()
+	return t, t.Year() >= 0 && t.Year() <= 9999
+}
+
+// layoutOf is the layout for a time of day and its zone: RFC 3339, and what
+// Java's libraries make of it. One without a zone is in UTC.
+func layoutOf(clock string) string {
+	const date = "2006-01-02"
+	at := strings.IndexAny(clock, "Z+-")
+	if at < 0 {
+		at = len(clock)
+	}
+	clock, zone := clock[:at], clock[at:]
+	seconds := ":05" // and any fraction
+	if strings.Count(clock, ":") == 1 {
+		seconds = ""
+	}
+	switch {
+	case zone == "":
+		return date + "T15:04" + seconds
+	case zone == "Z" || strings.Contains(zone, ":"):
+		return date + "T15:04" + seconds + "Z07:00"
+	case len(zone) == len("+05"):
+		return date + "T15:04" + seconds + "Z07"
+	}
+	return date + "T15:04" + seconds + "Z0700"
 }
