@@ -16,9 +16,10 @@ import (
 
 // pipeline is what all calls of a client share.
 type pipeline struct {
-	cfg    *config
-	http   *http.Client
-	tokens *token.Source
+	cfg       *config
+	transport http.RoundTripper // middleware, the token, and the base transport
+	jar       http.CookieJar    // of the user's client; may be nil
+	tokens    *token.Source
 }
 
 // call is one logical call: its request, encoded once, and how often that was
@@ -264,7 +265,7 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 		req.ContentLength = int64(len(k.body))
 	}
 	started := time.Now()
-	resp, err := k.p.http.Do(req) //nolint:bodyclose // readAnswer closes it
+	resp, err := k.p.roundTrip(req) //nolint:bodyclose // readAnswer closes it
 	state.over.Store(true)
 	a := &answer{err: err, unguarded: state.stopped.Load() && !state.wrote.Load()}
 	if err == nil {
@@ -290,6 +291,31 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 		}
 	}
 	return a
+}
+
+// roundTrip sends a request. It is what an [http.Client] does beside following
+// redirects, which nothing here does.
+func (p *pipeline) roundTrip(req *http.Request) (*http.Response, error) {
+	if p.jar != nil {
+		for _, cookie := range p.jar.Cookies(req.URL) {
+			req.AddCookie(cookie)
+		}
+	}
+	resp, err := p.transport.RoundTrip(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, errors.New("a middleware gave neither an answer nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	if p.jar != nil {
+		if cookies := resp.Cookies(); len(cookies) > 0 {
+			p.jar.SetCookies(req.URL, cookies)
+		}
+	}
+	return resp, nil
 }
 
 // header is that of one try. Its values share one array.

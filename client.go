@@ -53,9 +53,10 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
 		}
 	}
-	hc.Transport = transport
-	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	line := &pipeline{cfg: cfg, http: hc, tokens: source}
+	if hc.Timeout > 0 { // it is like that of an attempt
+		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
+	}
+	line := &pipeline{cfg: cfg, transport: transport, jar: hc.Jar, tokens: source}
 	return &Client{
 		Orders: &OrderService{
 			line,
