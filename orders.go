@@ -237,8 +237,8 @@ func (e Expected) Check(o *Order) error {
 func (e Expected) check() checks {
 	var found checks
 	found.lookup("merchant_order_reference", e.MerchantOrderReference)
-	found.must(e.OrderAmount.Value > 0, "order_amount.value", "must be positive")
-	found.must(e.OrderAmount.Currency != "", "order_amount.currency", "is required")
+	found.must(e.OrderAmount.Value > 0, "order_amount.value", "must be what the order was created with, in paise")
+	found.must(e.OrderAmount.Currency != "", "order_amount.currency", "must be what the order was created with, such as INR")
 	return found
 }
 
@@ -396,7 +396,7 @@ func (r *CreateOrderRequest) check() checks {
 		"must be CARD or POINTS, or empty, when PreAuth is set: other methods cannot hold money",
 	)
 	for i, m := range r.AllowedPaymentMethods {
-		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method")
+		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
 	}
 	if r.PurchaseDetails != nil {
 		r.PurchaseDetails.check(&c)

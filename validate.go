@@ -68,7 +68,7 @@ func (c *checks) lookup(field, reference string) {
 // reference is a reference of the merchant's, which settling a write depends
 // on.
 func (c *checks) reference(field, reference string) {
-	const rule = "must be 1 to 50 of A-Z a-z 0-9 - _"
+	const rule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one that is)"
 	if !isPathSegment(reference) {
 		c.must(false, field, rule)
 		return
@@ -117,7 +117,7 @@ func (c *checks) url(field, value string) {
 	c.limit(
 		err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "",
 		field,
-		"must be an absolute http or https URL",
+		"must be an absolute http or https URL, such as https://shop.example.com/return",
 	)
 }
 
@@ -156,9 +156,9 @@ func (p *Customer) check(c *checks, at string) {
 	c.limit(
 		p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")),
 		at+"mobile_number",
-		"must be digits",
+		"must be digits, with or without a + before them",
 	)
-	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), at+"country_code", "must be digits, without +")
+	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), at+"country_code", "must be digits without +, such as 91")
 	if p.BillingAddress != nil {
 		p.BillingAddress.check(c, at+"billing_address.")
 	}
@@ -186,7 +186,7 @@ func (s *SplitInfo) check(c *checks, at string) {
 
 // missing is a nil request.
 func missing() checks {
-	return checks{always: []FieldError{{Field: "request", Rule: "is required"}}}
+	return checks{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
 // isPathSegment says whether s can stand in a path as one segment that no
