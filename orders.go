@@ -238,7 +238,11 @@ func (e Expected) check() checks {
 	var found checks
 	found.lookup("merchant_order_reference", e.MerchantOrderReference)
 	found.must(e.OrderAmount.Value > 0, "order_amount.value", "must be what the order was created with, in paise")
-	found.must(e.OrderAmount.Currency != "", "order_amount.currency", "must be what the order was created with, such as INR")
+	found.must(
+		e.OrderAmount.Currency != "",
+		"order_amount.currency",
+		"must be what the order was created with, such as INR",
+	)
 	return found
 }
 
