@@ -36,7 +36,7 @@ help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: their verdict is what a reader looks for at the end.
-CHECKS := build vet fmt-check tidy-check lint house depcheck apicheck 386 consumer compat modules examples browser fuzz cover race test
+CHECKS := build vet fmt-check tidy-check lint house depcheck apicheck 386 cross consumer compat modules examples browser fuzz cover race test
 
 .PHONY: check
 check: ## Run all that CI runs.
@@ -145,6 +145,11 @@ compat: ## Run the tests with the oldest and the newest Go.
 386: ## Build and vet for a 32-bit platform.
 	GOARCH=386 CGO_ENABLED=0 $(GO) build ./...
 	GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
+
+.PHONY: cross
+cross: ## Build for the other platforms that merchants and their tools run on.
+	@for platform in linux/arm64 windows/amd64 darwin/arm64 js/wasm; do echo "== $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build . ./internal/... ./pluraltest || exit 1; done
 
 .PHONY: depcheck
 depcheck: ## Fail if merchants would compile more than the standard library and uuid.

@@ -45,6 +45,102 @@ func (c ErrorCode) IsKnown() bool {
 	return c.isDefinitive() || c == CodeAPIRateLimit || c.isServerFault()
 }
 
+// Text says in a few English words what the code means, for a merchant's own
+// staff; "" for a code that this package does not know.
+func (c ErrorCode) Text() string { return c.meaning().text }
+
+// NeedsAnotherMethod says whether the payer should be asked to pay in another
+// way: the card, the account or the bank will refuse this one again.
+func (c ErrorCode) NeedsAnotherMethod() bool { return c.meaning().remedy == anotherMethod }
+
+// MayPassLater says whether the same request, or the same payment, may succeed
+// later without anything being changed.
+func (c ErrorCode) MayPassLater() bool { return c.meaning().remedy == later }
+
+// IsRequestFault says whether the merchant's program or its configuration must
+// be mended first.
+func (c ErrorCode) IsRequestFault() bool { return c.meaning().remedy == mendRequest }
+
+// remedy is what helps against an error.
+type remedy int
+
+const (
+	noRemedy remedy = iota // the state of the order is the answer
+	anotherMethod
+	later
+	mendRequest
+)
+
+// meaning is what a code says for people.
+type meaning struct {
+	text   string
+	remedy remedy
+}
+
+func (c ErrorCode) meaning() meaning {
+	switch c {
+	case CodeInvalidRequest:
+		return meaning{"the request is malformed or breaks a rule", mendRequest}
+	case CodeUnauthorized:
+		return meaning{"the credentials or the access token are refused", mendRequest}
+	case CodeOrderNotFound:
+		return meaning{"there is no such order", mendRequest}
+	case CodeDuplicateRequest:
+		return meaning{"the reference was used before", noRemedy}
+	case CodeOperationNotAllowed:
+		return meaning{"the order is in a state that does not allow this", noRemedy}
+	case CodeOrderCancelled:
+		return meaning{"the order is cancelled", noRemedy}
+	case CodePaymentMethodNotEnabled:
+		return meaning{"the payment method is not enabled for the merchant", mendRequest}
+	case CodePaymentNotAuthorized:
+		return meaning{"the payment was not authorised", anotherMethod}
+	case CodePaymentPending:
+		return meaning{"a payment is under way", later}
+	case CodePaymentExpired:
+		return meaning{"the time to pay is over", noRemedy}
+	case CodePaymentDeclined:
+		return meaning{"the bank declined the payment", anotherMethod}
+	case CodeUserAuthenticationFailed:
+		return meaning{"the payer did not pass the bank's check", later}
+	case CodeUserAuthenticationRequired:
+		return meaning{"the bank wants to check the payer first", later}
+	case CodeInsufficientFunds:
+		return meaning{"there is not enough money in the account", anotherMethod}
+	case CodeAmountLimitExceeded:
+		return meaning{"the amount is above a limit, or above what is left", mendRequest}
+	case CodeIssuerNotSupported:
+		return meaning{"the card's bank is not supported", anotherMethod}
+	case CodeRiskCheckFailed:
+		return meaning{"the payment looked too risky", anotherMethod}
+	case CodeCardVerificationFailed:
+		return meaning{"the card's details did not pass the check", anotherMethod}
+	case CodeCardNotAllowed:
+		return meaning{"the card may not be used for this", anotherMethod}
+	case CodeCardStolen, CodeCardLost:
+		return meaning{"the card is blocked", anotherMethod}
+	case CodeCardExpired:
+		return meaning{"the card has expired", anotherMethod}
+	case CodeCardNotEnrolled:
+		return meaning{"the card is not enrolled for payments online", anotherMethod}
+	case CodeInvalidCardholder:
+		return meaning{"the cardholder's name is not that of the card", anotherMethod}
+	case CodeInvalidInstrument:
+		return meaning{"the card or account cannot be used", anotherMethod}
+	case CodeInvalidUserAccount:
+		return meaning{"the payer's account cannot be used", anotherMethod}
+	case CodeAPIRateLimit:
+		return meaning{"too many requests", later}
+	case CodePaymentRateLimit:
+		return meaning{"the payer has tried too often", later}
+	case CodeInternalError, CodeUnknownError:
+		return meaning{"something failed at Plural", later}
+	case CodeTimedOut:
+		return meaning{"Plural, or the bank, took too long", later}
+	}
+	return meaning{}
+}
+
 // isDefinitive says whether the code is a decision about the request, which was
 // then not carried out.
 func (c ErrorCode) isDefinitive() bool {

@@ -261,7 +261,20 @@ func TestErrorCodes(t *testing.T) {
 		"USER_AUTHENTICATION_REQUIRED",
 	} {
 		require.True(t, code.IsKnown(), code)
+		require.NotEmpty(t, code.Text(), code)
+		remedies := 0
+		for _, helps := range []bool{code.NeedsAnotherMethod(), code.MayPassLater(), code.IsRequestFault()} {
+			if helps {
+				remedies++
+			}
+		}
+		require.LessOrEqual(t, remedies, 1, code)
 	}
+	require.True(t, plural.CodeInsufficientFunds.NeedsAnotherMethod())
+	require.True(t, plural.CodeTimedOut.MayPassLater())
+	require.True(t, plural.CodeInvalidRequest.IsRequestFault())
+	require.Empty(t, plural.ErrorCode("NEW_CODE").Text())
+	require.False(t, plural.ErrorCode("NEW_CODE").MayPassLater())
 	require.False(t, plural.ErrorCode("NEW_CODE").IsKnown())
 	require.False(t, plural.ErrorCode("").IsKnown())
 }

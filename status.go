@@ -60,6 +60,34 @@ func (s OrderStatus) IsTerminal() bool {
 	}
 }
 
+// Text says in a few English words where an order stands, for pages of the
+// merchant's staff; "" for a status that this package does not know.
+func (s OrderStatus) Text() string {
+	switch s {
+	case OrderStatusCreated:
+		return "not paid yet"
+	case OrderStatusPending:
+		return "a payment is under way"
+	case OrderStatusAttempted:
+		return "a payment failed, the payer may try again"
+	case OrderStatusAuthorized:
+		return "the money is on hold"
+	case OrderStatusProcessed:
+		return "paid"
+	case OrderStatusPartiallyCaptured:
+		return "paid in part, the rest was released"
+	case OrderStatusCancelled:
+		return "cancelled"
+	case OrderStatusFailed:
+		return "failed"
+	case OrderStatusPartiallyRefunded:
+		return "refunded in part"
+	case OrderStatusFullyRefunded:
+		return "refunded"
+	}
+	return ""
+}
+
 // PaymentStatus is where one payment of an order stands. It is an open enum.
 type PaymentStatus string
 
