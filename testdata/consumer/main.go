@@ -33,10 +33,11 @@ func capture(ctx context.Context, client *plural.Client, orderID, reference stri
 		FullAmount:               true,
 	})
 	switch {
-	case errors.Is(err, plural.ErrOutcomeUnknown):
-		return "not known yet: call again with the same reference"
-	case err != nil:
-		return "failed: " + err.Error()
+	case err == nil:
+	case errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrNoHold):
+		return "final: " + err.Error()
+	default:
+		return "not known yet: call again with the same reference: " + err.Error()
 	}
 	captured, ok := order.CapturedAmount()
 	if !ok {
