@@ -12,14 +12,50 @@
 //	captured, err := client.Captures.Create(ctx, paid.OrderID, capture)
 //
 // or Cancels.Create to release the hold, and Refunds.Create to give money back.
-// Webhooks tell of the same events to the server: [NewWebhookHandler].
 // [Client.Do] calls endpoints that this package has no method for.
 //
-// Without an option the client talks to Plural's test installation, [UAT].
-// Package [github.com/plural-go/plural/pluraltest] is Plural on localhost, for
-// tests.
+// # Authentication
 //
-// # Exactly once
+// [NewClient] takes the merchant's [Credentials] and fetches an access token
+// with the first call, or with [Client.Warm]. The token is kept, refreshed
+// before it ends without delaying a call, and fetched anew when Plural refuses
+// it. Without an option the client talks to Plural's test installation, [UAT].
+// Make one Client a merchant and keep it.
+//
+// # Orders
+//
+// [OrderService.Create] makes an order with a link to the hosted checkout;
+// PreAuth holds the money instead of taking it. [OrderService.Get] and
+// [OrderService.GetByReference] read it, [OrderService.Wait] until the payer
+// has decided. [Reference] makes references that fit.
+//
+// # Capturing and cancelling
+//
+// An order that is AUTHORIZED is captured once, whole or in part
+// ([CaptureService.Create]), or cancelled ([CancelService.Create]). What a
+// capture leaves over is released. [Order.CapturableAmount] and
+// [Order.CapturedAmount] say where it stands.
+//
+// # Refunds
+//
+// [RefundService.Create] gives back what was taken, in as many parts as wanted.
+// A refund is an order of its own, and may stay PENDING for days:
+// [Order.RefundedAmount] counts it, [Order.RefundableAmount] is what is left.
+//
+// # Callbacks
+//
+// The payer's browser comes back with a signed form: a [Verifier] verifies it,
+// and [OrderService.Confirm] holds it against the server's order, because the
+// signature covers no amount. The request is cross-site, which protection
+// against request forgery refuses: see [Verifier.VerifyCallbackRequest].
+//
+// # Webhooks
+//
+// [NewWebhookHandler] verifies events, tells repetitions apart and answers as
+// Plural's retries expect. [OrderService.ConfirmEvent] is for a payer who never
+// came back.
+//
+// # Retries and unknown outcomes
 //
 // A nil error from a capture, cancel or refund means that the server's books
 // show it. When an answer is lost, the call asks the books what became of it,
@@ -57,11 +93,28 @@
 // matches the context's error too where that ended the call, so ask for
 // [ErrOutcomeUnknown] first.
 //
-// # Units and times
+// # Money and times
 //
-// Money is an [Amount]: an integer of the minor unit, for rupees paise. Times
-// are in UTC. Fields and enum values that this package does not know are kept:
-// enums are open strings, and [Order.RawJSON] is the document as it came.
+// Money is an [Amount]: an integer of the minor unit, for rupees paise.
+// [ParseAmount] reads what people write, [Amount.Display] writes it for them,
+// and no float is involved. Times are in UTC. Fields and enum values that this
+// package does not know are kept: enums are open strings, and [Order.RawJSON]
+// is the document as it came.
+//
+// # Testing
+//
+// Package [github.com/plural-go/plural/pluraltest] is Plural on localhost, or
+// without sockets: orders, the payer, webhooks, and faults on request, such as
+// an answer that is lost. Errors made by hand mean what their exported fields
+// say, for fakes of a merchant's own.
+//
+// # A fleet
+//
+// Processes share one access token through a [TokenStore] ([WithTokenStore])
+// and handle each event once through a [Deduper] ([WithDeduper]). Both are
+// interfaces for what a merchant has; [pluraltest.TestDeduper] and
+// [pluraltest.TestTokenStore] hold an implementation to their rules. Captures,
+// cancels and refunds need nothing shared but the reference.
 //
 // # Secrets and personal data
 //
@@ -71,4 +124,9 @@
 // for orders inside slices, maps and structs, which it hands to json.Marshal.
 // Errors hold neither secrets nor tokens; [Error.Body] may hold personal data
 // and is left out of logs.
+//
+// [pluraltest.TestDeduper]:
+// https://pkg.go.dev/github.com/plural-go/plural/pluraltest#TestDeduper
+// [pluraltest.TestTokenStore]:
+// https://pkg.go.dev/github.com/plural-go/plural/pluraltest#TestTokenStore
 package plural
