@@ -112,9 +112,9 @@
 //
 // Processes share one access token through a [TokenStore] ([WithTokenStore])
 // and handle each event once through a [Deduper] ([WithDeduper]). Both are
-// interfaces for what a merchant has; [pluraltest.TestDeduper] and
-// [pluraltest.TestTokenStore] hold an implementation to their rules. Captures,
-// cancels and refunds need nothing shared but the reference.
+// interfaces for what a merchant has; TestDeduper and TestTokenStore of package
+// pluraltest hold an implementation to their rules. Captures, cancels and
+// refunds need nothing shared but the reference.
 //
 // # Secrets and personal data
 //
@@ -124,9 +124,4 @@
 // for orders inside slices, maps and structs, which it hands to json.Marshal.
 // Errors hold neither secrets nor tokens; [Error.Body] may hold personal data
 // and is left out of logs.
-//
-// [pluraltest.TestDeduper]:
-// https://pkg.go.dev/github.com/plural-go/plural/pluraltest#TestDeduper
-// [pluraltest.TestTokenStore]:
-// https://pkg.go.dev/github.com/plural-go/plural/pluraltest#TestTokenStore
 package plural
