@@ -235,7 +235,9 @@ func FuzzUnmarshal(f *testing.F) {
 		var got document
 		err := wire.Unmarshal(text, &got)
 		require.Equal(t, before, string(text))
-		require.Equal(t, json.Valid(text), wire.Check(text) == nil || strings.Contains(wire.Check(text).Error(), "deeper"))
+		if wrong := wire.Check(text); wrong == nil || !strings.Contains(wrong.Error(), "deeper") {
+			require.Equal(t, json.Valid(wire.Document(text)), wrong == nil)
+		}
 		if err != nil {
 			require.LessOrEqual(t, len(err.Error()), 4<<10)
 			return
