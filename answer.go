@@ -1,15 +1,14 @@
 package plural
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/plural-go/plural/internal/retry"
@@ -27,7 +26,7 @@ const (
 type answer struct {
 	status  int
 	header  http.Header
-	body    []byte
+	body    string
 	err     error // no answer, or one that cannot be used
 	notSent bool  // it is certain that no byte of the request went out
 
@@ -122,7 +121,7 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 	isOK := a.status >= 200 && a.status <= 299
 	isSecret := isOK && op.name == opToken.name
 	if !isSecret {
-		e.Body = slices.Clone(a.body[:min(len(a.body), maxErrorBody)])
+		e.Body = []byte(a.body[:min(len(a.body), maxErrorBody)])
 	}
 	e.RetryAfter = retry.After(a.header, time.Now())
 	d := a.document()
@@ -146,32 +145,32 @@ func (a *answer) blankSecret() {
 		return
 	}
 	body := a.body
-	if len(body) > maxBlanked && bytes.IndexByte(body, '\\') >= 0 {
-		a.body, a.parsed = nil, nil // the secret may hide in its escapes, and unpacking it costs too much
+	if len(body) > maxBlanked && strings.Contains(body, `\`) {
+		a.body, a.parsed = "", nil // the secret may hide in its escapes, and unpacking it costs too much
 		return
 	}
-	if a.document().isJSON && bytes.IndexByte(body, '\\') >= 0 {
-		if plain, err := unescaped(body); err == nil && bytes.Contains(plain, inJSON(a.secret, encode)) {
+	if a.document().isJSON && strings.Contains(body, `\`) {
+		if plain, err := unescaped(body); err == nil && strings.Contains(plain, inJSON(a.secret, encode)) {
 			body = plain
 		}
 	}
-	for _, form := range [][]byte{inJSON(a.secret, encode), inJSON(a.secret, json.Marshal), []byte(a.secret)} {
-		body = bytes.ReplaceAll(body, form, []byte(redacted))
+	for _, form := range []string{inJSON(a.secret, encode), inJSON(a.secret, json.Marshal), a.secret} {
+		body = strings.ReplaceAll(body, form, redacted)
 	}
 	if a.brokeOff || errors.Is(a.err, errTooLarge) {
-		body = withoutStart(body, []byte(a.secret), least)
+		body = withoutStart(body, a.secret, least)
 	}
-	if !bytes.Equal(body, a.body) {
+	if body != a.body {
 		a.body, a.parsed = body, nil
 	}
 }
 
 // withoutStart cuts the beginning of a secret off the end of what broke off
 // there.
-func withoutStart(body, secret []byte, least int) []byte {
+func withoutStart(body, secret string, least int) string {
 	for n := len(secret) - 1; n >= least; n-- {
-		if bytes.HasSuffix(body, secret[:n]) {
-			return append(slices.Clone(body[:len(body)-n]), redacted...)
+		if strings.HasSuffix(body, secret[:n]) {
+			return body[:len(body)-n] + redacted
 		}
 	}
 	return body
@@ -186,23 +185,24 @@ func (a *answer) withoutSecret(text string) string {
 }
 
 // unescaped writes a document with no more escapes than it needs.
-func unescaped(document []byte) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(document))
+func unescaped(document string) (string, error) {
+	d := json.NewDecoder(strings.NewReader(document))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
-		return nil, err
+		return "", err
 	}
-	return encode(v)
+	plain, err := encode(v)
+	return string(plain), err
 }
 
 // inJSON is a text as an encoder writes it between the quotes.
-func inJSON(text string, encoder func(any) ([]byte, error)) []byte {
+func inJSON(text string, encoder func(any) ([]byte, error)) string {
 	quoted, err := encoder(text)
 	if err != nil {
-		return []byte(text)
+		return text
 	}
-	return quoted[1 : len(quoted)-1]
+	return string(quoted[1 : len(quoted)-1])
 }
 
 // excerpt describes an answer that is not JSON, such as a firewall's page. It
@@ -210,7 +210,7 @@ func inJSON(text string, encoder func(any) ([]byte, error)) []byte {
 // a guard against scripts there may be personal data, or the link to the
 // checkout.
 func (a *answer) excerpt(quote bool) string {
-	body := bytes.TrimSpace(a.body)
+	body := strings.TrimSpace(a.body)
 	if len(body) == 0 {
 		return "empty answer"
 	}
@@ -225,16 +225,16 @@ func (a *answer) excerpt(quote bool) string {
 	const most = 80
 	text := strings.Join(strings.Fields(withoutTags(body[:min(len(body), 1<<10)])), " ")
 	isPage := body[0] == '<' || strings.HasPrefix(mediaType, "text/")
-	if !quote || !isPage || bytes.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
+	if !quote || !isPage || strings.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
 		return fmt.Sprintf("not JSON (%s)", kind)
 	}
 	return fmt.Sprintf("not JSON (%s): %s", kind, shorten(text, most))
 }
 
-func withoutTags(page []byte) string {
+func withoutTags(page string) string {
 	var b strings.Builder
 	inTag := false
-	for _, r := range string(bytes.ToValidUTF8(page, []byte("?"))) {
+	for _, r := range strings.ToValidUTF8(page, "?") {
 		switch {
 		case r == '<':
 			inTag = true
@@ -251,15 +251,15 @@ func withoutTags(page []byte) string {
 // errorDocument is the union of the error shapes that Plural's parts answer
 // with: the pay API's, the gateway's, the token endpoint's, the checkout's.
 type errorDocument struct {
-	Data                   wire.Raw  `json:"data"`
-	Code                   ErrorCode `json:"code" alias:"error_code"`
-	Message                string    `json:"message"`
-	ErrorMessage           string    `json:"error_message"`
-	ResponseMessage        string    `json:"response_message"`
-	Error                  wire.Raw  `json:"error"`
-	ErrorDescription       string    `json:"error_description"`
-	TraceID                string    `json:"trace_id"`
-	AdditionalErrorDetails wire.Raw  `json:"additional_error_details" alias:"additional_error_payload"`
+	Data                   wire.Part[Order] `json:"data"` // the pay API has orders there, and nothing else
+	Code                   ErrorCode        `json:"code" alias:"error_code"`
+	Message                string           `json:"message"`
+	ErrorMessage           string           `json:"error_message"`
+	ResponseMessage        string           `json:"response_message"`
+	Error                  wire.Raw         `json:"error"`
+	ErrorDescription       string           `json:"error_description"`
+	TraceID                string           `json:"trace_id"`
+	AdditionalErrorDetails wire.Raw         `json:"additional_error_details" alias:"additional_error_payload"`
 
 	isJSON bool
 	err    error          // why the body is not one
@@ -273,7 +273,7 @@ func (a *answer) document() *errorDocument {
 	return a.parsed
 }
 
-func parseErrorDocument(body []byte) *errorDocument {
+func parseErrorDocument(body string) *errorDocument {
 	d := &errorDocument{}
 	if err := wire.Unmarshal(body, d); err != nil {
 		return &errorDocument{isJSON: wire.Check(body) == nil, err: err}
@@ -286,7 +286,7 @@ func parseErrorDocument(body []byte) *errorDocument {
 			Message     string    `json:"message"`
 			Description string    `json:"description"`
 		}
-		if err := wire.UnmarshalText(string(d.Error), &inner); err == nil {
+		if err := wire.Unmarshal(string(d.Error), &inner); err == nil {
 			d.nested.Code, d.nested.Message, d.nested.ErrorDescription = inner.Code, inner.Message, inner.Description
 		}
 	}
@@ -302,7 +302,7 @@ func (d *errorDocument) isBeyondLimits() bool {
 
 // hasData says whether there is data, and something in it.
 func (d *errorDocument) hasData() bool {
-	inner, isObject := strings.CutPrefix(string(d.Data), "{")
+	inner, isObject := strings.CutPrefix(string(d.Data.Raw), "{")
 	return isObject && !strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), "}")
 }
 
@@ -344,10 +344,7 @@ func (d *errorDocument) details() *ErrorDetails {
 		return nil
 	}
 	var details ErrorDetails
-	_ = wire.UnmarshalText(
-		string(d.AdditionalErrorDetails),
-		&details,
-	) // an object is never refused: what does not fit a field is left out
+	_ = wire.Unmarshal(string(d.AdditionalErrorDetails), &details) // no object is refused: what does not fit is left out
 	return &details
 }
 
@@ -365,36 +362,49 @@ func readAnswer(resp *http.Response) *answer {
 	return a
 }
 
-// firstRead is how much room an answer gets that does not announce its size.
-const firstRead = 4 << 10
-
 var errTooLarge = errors.New("the answer is larger than 4 MiB")
 
-func readBounded(r io.Reader, announced int64) ([]byte, error) {
+// chunkSize is how much of an answer is read at a time. Most fit in one.
+const chunkSize = 16 << 10
+
+//nolint:gochecknoglobals // buffers, which are cleared before another answer gets them
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// readBounded reads to the end. It returns what it has of an answer that breaks
+// off, and the beginning of one that is too large.
+func readBounded(r io.Reader, announced int64) (string, error) {
 	if announced > maxAnswer {
-		return nil, errTooLarge
+		return "", errTooLarge
 	}
-	size := int64(firstRead)
-	if announced > 0 {
-		size = announced + 1 // the end is noticed without another read into more room
-	}
-	body := make([]byte, 0, size)
-	for {
-		n, err := r.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
+	chunk, used := chunks.Get().(*[chunkSize]byte), 0
+	defer func() {
+		clear(chunk[:used])
+		chunks.Put(chunk)
+	}()
+	var full []string
+	for n := 0; ; {
+		read, err := r.Read(chunk[n:])
+		n += read
+		used = max(used, n)
+		size := len(full)*chunkSize + n
 		switch {
-		case len(body) > maxAnswer:
-			return body[:maxErrorBody:maxErrorBody], errTooLarge
+		case size > maxAnswer:
+			return full[0][:maxErrorBody], errTooLarge
 		case errors.Is(err, io.EOF):
-			return body, nil
+			return joined(full, chunk[:n]), nil
 		case err != nil:
-			return body, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err)
-		case len(body) == cap(body): // by half, so that little is left over
-			grown := make([]byte, len(body), min(len(body)+max(len(body)/2, firstRead), maxAnswer+1))
-			copy(grown, body)
-			body = grown
+			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, err)
+		case n == chunkSize:
+			full, n = append(full, string(chunk[:])), 0
 		}
 	}
+}
+
+func joined(full []string, last []byte) string {
+	if len(full) == 0 {
+		return string(last)
+	}
+	return strings.Join(append(full, string(last)), "")
 }
 
 // discard drains and closes a body that nobody reads.

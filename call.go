@@ -226,7 +226,10 @@ func (k *call) try(ctx context.Context) *answer {
 		if k.settles {
 			attempts = into.Attempts
 		}
-		*into = Response{StatusCode: a.status, Header: a.header, RequestID: k.requestID, Attempts: attempts, Body: a.body}
+		*into = Response{StatusCode: a.status, Header: a.header, RequestID: k.requestID, Attempts: attempts}
+		if a.body != "" {
+			into.Body = []byte(a.body)
+		}
 	}
 	return a
 }

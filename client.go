@@ -154,7 +154,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 		case out == nil:
 			return wire.Check(a.body)
 		}
-		if err := json.Unmarshal(wire.Document(a.body), out); err != nil {
+		if err := json.Unmarshal([]byte(wire.Document(a.body)), out); err != nil {
 			return described(err) // it may quote a value
 		}
 		return nil

@@ -67,13 +67,13 @@ func decodeOrder(a *answer) (*Order, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	if d.Data == "" {
+	if d.Data.Raw == "" {
 		return nil, errors.New("the answer has no data")
 	}
-	o, err := parseOrder(string(d.Data))
-	if err != nil {
-		return nil, err
+	if d.Data.Err != nil {
+		return nil, d.Data.Err
 	}
+	o := d.Data.Value
 	if o.OrderID == "" || o.Status == "" {
 		return o, errors.New("the answer has no order_id or no status")
 	}

@@ -57,7 +57,7 @@ func (o *Order) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	decoded, err := parseOrder(string(wire.Document(data)))
+	decoded, err := parseOrder(wire.Document(string(data)))
 	if err == nil {
 		*o = *decoded
 	}
@@ -67,7 +67,7 @@ func (o *Order) UnmarshalJSON(data []byte) error {
 // parseOrder decodes an order. Its strings are parts of the document.
 func parseOrder(document string) (*Order, error) {
 	o := new(Order)
-	if err := wire.UnmarshalText(document, o); err != nil {
+	if err := wire.Unmarshal(document, o); err != nil {
 		return nil, err
 	}
 	o.raw = document

@@ -441,3 +441,16 @@ func TestTimestamp(t *testing.T) {
 		})
 	}
 }
+
+// What was decoded does not change with the buffer that it came from.
+func TestOrderKeepsNothingOfTheBuffer(t *testing.T) {
+	t.Parallel()
+	document := `{"order_id":"v1-a","status":"CREATED","merchant_metadata":{"key":"value"},"payments":[{"id":"v1-p"}]}`
+	buffer := []byte(document)
+	var o, want plural.Order
+	require.NoError(t, o.UnmarshalJSON(buffer))
+	clear(buffer)
+	require.NoError(t, want.UnmarshalJSON([]byte(document)))
+	require.Equal(t, want, o)
+	require.JSONEq(t, document, string(o.RawJSON()))
+}

@@ -122,7 +122,7 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 		Data wire.Raw  `json:"data"`
 	}
 	text := string(body)
-	if err := wire.UnmarshalText(strings.TrimPrefix(text, wire.ByteOrderMark), &envelope); err != nil {
+	if err := wire.Unmarshal(text, &envelope); err != nil {
 		return nil, malformedWebhook(ReasonJSON)
 	}
 	var data json.RawMessage

@@ -8,7 +8,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -37,7 +36,10 @@ const (
 	minGrowth = 64 << 10
 )
 
-const ruleInt = "must be a whole number"
+const (
+	ruleInt    = "must be a whole number"
+	ruleObject = "must be an object"
+)
 
 // DecodeError says which value of a document could not be used.
 type DecodeError struct {
@@ -63,6 +65,16 @@ func (e *DecodeError) under(name string) *DecodeError {
 
 // Raw is the JSON of a value, as a part of the document.
 type Raw string
+
+// Part is an object that is of use on its own: where it cannot be decoded, the
+// document around it still can.
+type Part[T any] struct {
+	Raw   Raw // its JSON; "" where there is none, or null
+	Value *T  // nil where it cannot be decoded
+	Err   error
+}
+
+func (Part[T]) isPart() {}
 
 // Keep has structs of a type keep the JSON that they were decoded from. It is
 // for the initialisation of a package.
@@ -93,16 +105,13 @@ var keepers, decoders sync.Map
 // and values that implement [json.Unmarshaler], decode themselves.
 //
 // It reads the document once and checks it on the way. Strings, and [Raw] JSON,
-// are parts of one copy of it.
-func Unmarshal(data []byte, dst any) error { return UnmarshalText(string(Document(data)), dst) }
-
-// UnmarshalText is Unmarshal for a document that is a string already: nothing of
-// it is copied.
-func UnmarshalText(text string, dst any) error {
+// are parts of the document: nothing of it is copied.
+func Unmarshal(document string, dst any) error {
 	v := reflect.ValueOf(dst)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return fmt.Errorf("wire: Unmarshal into %T", dst)
 	}
+	text := Document(document)
 	s := scanner{text: text, room: minGrowth + MaxGrowth*len(text)}
 	err := decodeStruct(&s, v.Elem(), planFor(v.Elem().Type()))
 	if s.peek(); err == nil && s.pos != len(s.text) {
@@ -112,7 +121,7 @@ func UnmarshalText(text string, dst any) error {
 	case err == nil && !s.failed:
 		return nil
 	default: // what is wrong with the document comes first
-		if err := checkAll([]byte(text)); err != nil {
+		if err := checkAll(text); err != nil {
 			return err
 		}
 	}
@@ -121,27 +130,27 @@ func UnmarshalText(text string, dst any) error {
 
 // checkAll says what is wrong with a document: that it is no JSON, or beyond the
 // limits.
-func checkAll(data []byte) error {
-	if err := check(data); err != nil {
+func checkAll(text string) error {
+	if err := check(text); err != nil {
 		return err
 	}
-	return checkItems(data)
+	return checkItems(text)
 }
 
-// ByteOrderMark is what some servers put before a document.
-const ByteOrderMark = "\ufeff"
+// byteOrderMark is what some servers put before a document.
+const byteOrderMark = "\ufeff"
 
-// Document is data without the byte-order mark.
-func Document(data []byte) []byte { return bytes.TrimPrefix(data, []byte(ByteOrderMark)) }
+// Document is text without the byte-order mark.
+func Document(text string) string { return strings.TrimPrefix(text, byteOrderMark) }
 
-// Check says whether data is exactly one valid JSON document of a sane depth.
-func Check(data []byte) error { return check(Document(data)) }
+// Check says whether text is exactly one valid JSON document of a sane depth.
+func Check(text string) error { return check(Document(text)) }
 
-func check(data []byte) error {
-	if depth(data) > MaxDepth {
+func check(text string) error {
+	if depth(text) > MaxDepth {
 		return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth), Limit: true}
 	}
-	if !json.Valid(data) {
+	if !json.Valid([]byte(text)) {
 		return &DecodeError{Rule: "is not valid JSON"}
 	}
 	return nil
@@ -149,7 +158,7 @@ func check(data []byte) error {
 
 // checkItems bounds what a document may become. An empty object of two bytes
 // can become a struct of kilobytes.
-func checkItems(data []byte) error {
+func checkItems(text string) error {
 	total, level := 0, 0
 	var items [MaxDepth + 1]int
 	count := func() error {
@@ -163,10 +172,10 @@ func checkItems(data []byte) error {
 		}
 		return nil
 	}
-	for i := 0; i < len(data); i++ {
-		switch data[i] {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
 		case '"':
-			i = stringEnd(data, i) - 1
+			i = stringEnd(text, i) - 1
 		case '{', '[':
 			level++
 			items[level] = 0
@@ -229,6 +238,8 @@ func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 				return asDecodeError(err)
 			}
 		}
+	case kindPart:
+		decodePart(s, v, t)
 	case kindPointer:
 		return decodePointer(s, v, t)
 	case kindStruct:
@@ -253,6 +264,27 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 		text = strings.ToValidUTF8(text, "\uFFFD")
 	}
 	t.tell(v, text)
+}
+
+// decodePart decodes to where it fails, and passes over the value then.
+func decodePart(s *scanner, v reflect.Value, t *typePlan) {
+	at := *s
+	value := reflect.New(v.Field(1).Type().Elem())
+	var err *DecodeError
+	if s.peek() == '{' {
+		err = decode(s, value.Elem(), t.elem)
+	} else {
+		err = &DecodeError{Rule: ruleObject}
+	}
+	v.SetZero()
+	if err == nil {
+		v.Field(1).Set(value)
+	} else {
+		*s = at
+		s.skip()
+		v.Field(2).Set(reflect.ValueOf(err))
+	}
+	v.Field(0).SetString(s.text[at.pos:s.pos])
 }
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
@@ -292,7 +324,7 @@ func decodeStructOrNothing(s *scanner, v reflect.Value, t *typePlan) *DecodeErro
 
 func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	if s.peek() != '{' {
-		return &DecodeError{Rule: "must be an object"}
+		return &DecodeError{Rule: ruleObject}
 	}
 	s.open()
 	for first := true; s.more(first, '}'); first = false {

@@ -24,7 +24,7 @@ func TestWholeNumbers(t *testing.T) {
 		`9.223372036854775807e18`: 9223372036854775807, `"12"`: 12, `" 12 "`: 12, `"-12"`: -12,
 	} {
 		var d document
-		require.NoError(t, wire.Unmarshal([]byte(`{"value":`+text+`,"price":`+text+`}`), &d), text)
+		require.NoError(t, wire.Unmarshal(`{"value":`+text+`,"price":`+text+`}`, &d), text)
 		require.Equal(t, want, d.Value, text)
 		require.Equal(t, want, *d.Price, text)
 	}
@@ -33,8 +33,8 @@ func TestWholeNumbers(t *testing.T) {
 		`"100.00"`, `"1e5"`, `"12.5"`, `""`, `"twelve"`, `true`, `null`, `{}`, `[1]`,
 	} {
 		var d document
-		require.Error(t, wire.Unmarshal([]byte(`{"value":`+text+`}`), &d), text)
-		require.NoError(t, wire.Unmarshal([]byte(`{"value":1,"price":`+text+`}`), &d), text)
+		require.Error(t, wire.Unmarshal(`{"value":`+text+`}`, &d), text)
+		require.NoError(t, wire.Unmarshal(`{"value":1,"price":`+text+`}`, &d), text)
 		require.Nil(t, d.Price, "it can be told from 0: %s", text)
 	}
 }
@@ -51,7 +51,7 @@ func TestOptionalFieldsAreLeftOut(t *testing.T) {
 	}
 	for _, text := range []string{`{"value":null}`, `{"value":"x"}`, `{"value":1.5}`, `7`, `"7"`, `[1]`, `[[{"a":"]"}]]`} {
 		var d document
-		require.NoError(t, wire.Unmarshal([]byte(`{"discount":`+text+`,"after":"ok"}`), &d), text)
+		require.NoError(t, wire.Unmarshal(`{"discount":`+text+`,"after":"ok"}`, &d), text)
 		require.Equal(t, document{After: "ok"}, d, text)
 	}
 }
@@ -61,10 +61,10 @@ func TestByteOrderMarkIsPassedOver(t *testing.T) {
 	var d struct {
 		Text string `json:"text"`
 	}
-	require.NoError(t, wire.Unmarshal([]byte("\ufeff"+`{"text":"x"}`), &d))
+	require.NoError(t, wire.Unmarshal("\ufeff"+`{"text":"x"}`, &d))
 	require.Equal(t, "x", d.Text)
-	require.NoError(t, wire.Check([]byte("\ufeff{}")))
-	require.Error(t, wire.Check([]byte("\ufeff\ufeff{}")))
+	require.NoError(t, wire.Check("\ufeff{}"))
+	require.Error(t, wire.Check("\ufeff\ufeff{}"))
 }
 
 // heavy is a type whose empty values are large, as orders are.
@@ -95,6 +95,6 @@ func TestDocumentsAreBounded(t *testing.T) {
 		"deep":        {strings.Repeat(`{"inner":[`, 20) + strings.Repeat(`]}`, 20), "nests deeper than 32 levels"},
 	} {
 		var d heavy
-		require.ErrorContains(t, wire.Unmarshal([]byte(test.document), &d), test.limit, name)
+		require.ErrorContains(t, wire.Unmarshal(test.document, &d), test.limit, name)
 	}
 }

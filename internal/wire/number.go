@@ -73,12 +73,12 @@ func isNumber(text string) bool {
 }
 
 // depth is how deep a document nests.
-func depth(data []byte) int {
+func depth(text string) int {
 	deepest, level := 0, 0
-	for i := 0; i < len(data); i++ {
-		switch data[i] {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
 		case '"':
-			i = stringEnd(data, i) - 1
+			i = stringEnd(text, i) - 1
 		case '{', '[':
 			level++
 			deepest = max(deepest, level)
@@ -89,14 +89,14 @@ func depth(data []byte) int {
 	return deepest
 }
 
-func stringEnd(data []byte, pos int) int {
-	for i := pos + 1; i < len(data); i++ {
-		switch data[i] {
+func stringEnd(text string, pos int) int {
+	for i := pos + 1; i < len(text); i++ {
+		switch text[i] {
 		case '\\':
 			i++
 		case '"':
 			return i + 1
 		}
 	}
-	return len(data)
+	return len(text)
 }

@@ -18,6 +18,7 @@ const (
 	kindRawText
 	kindSelf // it decodes itself, from its JSON
 	kindText // from a scalar's text
+	kindPart
 	kindPointer
 	kindStruct
 	kindSlice
@@ -29,7 +30,7 @@ type typePlan struct {
 	kind   kind
 	exact  bool
 	tell   func(v reflect.Value, text string) // a struct what it was decoded from, or a value its text
-	elem   *typePlan                          // of a pointer or slice
+	elem   *typePlan                          // of a pointer, slice or part
 	fields *structPlan                        // of a struct
 }
 
@@ -111,6 +112,8 @@ func buildType(t reflect.Type, building map[reflect.Type]*structPlan) *typePlan 
 		return &typePlan{kind: kindStruct, tell: keep.(func(reflect.Value, string)), fields: buildPlan(t, building)}
 	}
 	switch {
+	case t.Implements(reflect.TypeFor[interface{ isPart() }]()):
+		return wrap(kindPart, t.Field(1).Type.Elem(), building)
 	case t == reflect.TypeFor[json.RawMessage]():
 		return &typePlan{kind: kindRawBytes}
 	case t == reflect.TypeFor[Raw]():

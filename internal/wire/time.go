@@ -33,25 +33,30 @@ func ParseTime(text string) (time.Time, bool) {
 }
 
 // layoutOf is the layout for a time of day and its zone: RFC 3339, and what
-// Java's libraries make of it. One without a zone is in UTC.
+// Java's libraries make of it. One without a zone is in UTC. Fractions of a
+// second need no layout of their own.
 func layoutOf(clock string) string {
-	const date = "2006-01-02"
 	at := strings.IndexAny(clock, "Z+-")
 	if at < 0 {
 		at = len(clock)
 	}
 	clock, zone := clock[:at], clock[at:]
-	seconds := ":05" // and any fraction
-	if strings.Count(clock, ":") == 1 {
-		seconds = ""
-	}
+	hasSeconds := strings.Count(clock, ":") != 1
 	switch {
+	case zone == "" && hasSeconds:
+		return "2006-01-02T15:04:05"
 	case zone == "":
-		return date + "T15:04" + seconds
+		return "2006-01-02T15:04"
+	case (zone == "Z" || strings.Contains(zone, ":")) && hasSeconds:
+		return time.RFC3339
 	case zone == "Z" || strings.Contains(zone, ":"):
-		return date + "T15:04" + seconds + "Z07:00"
+		return "2006-01-02T15:04Z07:00"
+	case len(zone) == len("+05") && hasSeconds:
+		return "2006-01-02T15:04:05Z07"
 	case len(zone) == len("+05"):
-		return date + "T15:04" + seconds + "Z07"
+		return "2006-01-02T15:04Z07"
+	case hasSeconds:
+		return "2006-01-02T15:04:05Z0700"
 	}
-	return date + "T15:04" + seconds + "Z0700"
+	return "2006-01-02T15:04Z0700"
 }
