@@ -323,13 +323,12 @@ func (p *pipeline) roundTrip(req *http.Request) (*http.Response, error) {
 
 // header is that of one try. Its values share one array.
 func (k *call) header() http.Header {
-	h := make(http.Header, len(k.cfg.header)+7) // with the token
+	h := make(http.Header, len(k.cfg.header)+7) // with the token and the time, which come last
 	maps.Copy(h, k.cfg.header)
-	values := [...]string{"application/json", k.p.cfg.userAgent, k.requestID, timestamp()}
+	values := [...]string{"application/json", k.p.cfg.userAgent, k.requestID}
 	h["Accept"] = values[0:1:1]
 	h["User-Agent"] = values[1:2:2]
 	h["Request-Id"] = values[2:3:3]
-	h["Request-Timestamp"] = values[3:4:4]
 	if k.body != nil {
 		h["Content-Type"] = values[0:1:1]
 	}

@@ -154,16 +154,16 @@ func (v *Verifier) VerifyCallbackJSON(body []byte) (*Callback, error) {
 
 type callbackField struct{ name, value string }
 
-// verifyCallback sorts and verifies the fields.
+// verifyCallback verifies the fields, and changes their order.
 func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 	if v == nil || v.config == nil || len(v.config.callbackKeys) == 0 {
 		return nil, errNoKeys
 	}
-	slices.SortFunc(fields, func(a, b callbackField) int { return strings.Compare(a.name, b.name) })
 	signature, signed, err := splitSignature(fields)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(signed, func(a, b callbackField) int { return strings.Compare(a.name, b.name) })
 	if err := checkCallbackFields(signed); err != nil {
 		return nil, err
 	}
@@ -178,17 +178,20 @@ func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 
 // splitSignature takes the signature, decoded, out of the fields.
 func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed []callbackField, err error) {
-	isSignature := func(f callbackField) bool { return f.name == "signature" }
-	at := slices.IndexFunc(fields, isSignature)
-	if at < 0 {
-		return signature, nil, errSignatureMissing
+	given, count := "", 0
+	signed = fields[:0]
+	for _, f := range fields {
+		if f.name == "signature" {
+			given = f.value
+			count++
+			continue
+		}
+		signed = append(signed, f)
 	}
-	given := fields[at].value
-	signed = slices.Delete(fields, at, at+1)
-	if slices.ContainsFunc(signed, isSignature) {
+	switch {
+	case count > 1:
 		return signature, nil, errSignatureRepeated
-	}
-	if given == "" {
+	case given == "":
 		return signature, nil, errSignatureMissing
 	}
 
@@ -258,6 +261,9 @@ func isNameByte(c byte) bool {
 // there only where no field name and "=" follow: the signed text can then be
 // cut into fields in one way only.
 func isFieldValue(name, value string) bool {
+	if isPlain(value) {
+		return true
+	}
 	if !utf8.ValidString(value) {
 		return false
 	}
@@ -278,6 +284,16 @@ func isFieldValue(name, value string) bool {
 		}
 		rest = after
 	}
+}
+
+// isPlain says whether a value is ASCII without "&", as nearly all are.
+func isPlain(value string) bool {
+	for i := range len(value) {
+		if value[i] == '&' || value[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // callbackKeyOf finds the key under which one of the forms has the signature;

@@ -47,9 +47,9 @@ type settlement struct {
 	ambiguous bool // the write may have been carried out
 	resent    bool // it was sent again after that
 
-	began time.Time // when the write was first sent, by our clock
-	ahead time.Duration
-	dated bool // ahead holds: it is by how much the server's clock is ahead of ours
+	began    time.Time // when the write was first sent, by our clock
+	answered time.Time // when its last answer came, by our clock
+	date     string    // and by the server's, in a header
 }
 
 // books is what the last looks said.
@@ -218,17 +218,22 @@ func (s *settlement) believes(failure *Error, v verdict) bool {
 	return true
 }
 
-// readClock notes by how much the server's clock is ahead of ours.
+// readClock notes what the server's clock says.
 func (s *settlement) readClock(a *answer) {
-	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
-		s.ahead, s.dated = time.Until(date), true
+	if date := a.header.Get("Date"); date != "" {
+		s.date, s.answered = date, time.Now()
 	}
 }
 
 // isOlder says whether something was there, beyond doubt, before this write was
 // sent.
 func (s *settlement) isOlder(t time.Time) bool {
-	return s.dated && !t.IsZero() && t.Add(clockSlack).Before(s.began.Add(s.ahead))
+	date, err := http.ParseTime(s.date)
+	if err != nil || t.IsZero() {
+		return false
+	}
+	ahead := date.Sub(s.answered)
+	return t.Add(clockSlack).Before(s.began.Add(ahead))
 }
 
 // isAnothers says whether a conflict is with another write for certain. Amounts

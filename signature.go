@@ -290,9 +290,11 @@ func (s *keySecret) take() *macState {
 const maxKeptText = 4 << 10
 
 func (m *macState) of(head, body []byte) (sum [sha256.Size]byte) {
-	m.head = append(m.head[:0], head...)
 	m.mac.Reset()
-	m.mac.Write(m.head)
+	if len(head) > 0 {
+		m.head = append(m.head[:0], head...)
+		m.mac.Write(m.head)
+	}
 	m.mac.Write(body)
 	copy(sum[:], m.mac.Sum(m.sum[:0]))
 	return sum

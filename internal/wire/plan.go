@@ -45,6 +45,16 @@ type fieldPlan struct {
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
 	byName map[string]*fieldPlan
+	likely [64]*fieldPlan // by hash of the name: most fields, found without the map
+}
+
+// hash needs to be quick, and to tell most names of one struct apart.
+func hash(name string) int {
+	n := len(name)
+	if n == 0 {
+		return 0
+	}
+	return (n + int(name[0])*5 + int(name[n/2])*11 + int(name[n-1])*3) % 64
 }
 
 // lookup takes a key as it stands in the document, quotes included.
@@ -52,6 +62,9 @@ func (p *structPlan) lookup(quoted string) *fieldPlan {
 	key := quoted[1 : len(quoted)-1]
 	if strings.IndexByte(key, '\\') >= 0 {
 		key = unquote(quoted)
+	}
+	if f := p.likely[hash(key)]; f != nil && f.name == key {
+		return f
 	}
 	if f, ok := p.byName[key]; ok {
 		return f
@@ -100,6 +113,9 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 				p.byName[alias] = &fieldPlan{name: alias, index: i, alias: true, plan: tp, loose: loose}
 			}
 		}
+	}
+	for name, f := range p.byName {
+		p.likely[hash(name)] = f
 	}
 	return p
 }

@@ -15,6 +15,7 @@ type scanner struct {
 	items  [MaxDepth + 1]int // of the list at hand, on each level
 	total  int               // of all lists
 	room   int               // what the lists may still take, in bytes
+	plain  bool              // the last string is its text: it has no escapes, and ASCII only
 	failed bool
 }
 
@@ -135,13 +136,18 @@ func (s *scanner) name() string {
 
 // passString passes over a string.
 func (s *scanner) passString() {
+	s.plain = true
 	i := s.pos + 1
 	for i < len(s.text) {
 		switch c := s.text[i]; {
 		case c == '"':
 			s.pos = i + 1
 			return
+		case c >= utf8.RuneSelf:
+			s.plain = false
+			i++
 		case c == '\\':
+			s.plain = false
 			n := escapeLength(s.text[i:])
 			if n == 0 {
 				s.fail()
@@ -239,6 +245,9 @@ func (s *scanner) scalar() (string, bool) {
 	}
 	switch raw[0] {
 	case '"':
+		if s.plain {
+			return raw[1 : len(raw)-1], true
+		}
 		return unquote(raw), true
 	case '{', '[', 'n':
 		return "", false
