@@ -11,6 +11,10 @@ TESTFLAGS ?=
 GO_OLDEST := 1.25.0
 GO_NEWEST := 1.27.4
 
+# What make bench measures with, beside the newest.
+GO_BENCH := 1.26.8
+ROUNDS   ?= 8
+
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -73,9 +77,16 @@ chaos: ## Run the client for ten minutes among misbehaving emulators; heap and g
 hostile: ## Have every method meet every misbehaving server.
 	PLURAL_HOSTILE=full $(GO) test -run '^TestHostilePeers$$' -count=1 -timeout 20m .
 
-.PHONY: bench
-bench: ## Run the benchmarks BENCH matches, COUNT times; compare two outputs with bin/benchstat.
+.PHONY: benchmarks
+benchmarks: ## Run the package's own benchmarks that BENCH matches, COUNT times; compare two outputs with bin/benchstat.
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+.PHONY: bench
+bench: ## Measure the package beside other SDKs on two versions of Go, and write docs/performance.md (half an hour).
+	cd bench && for go in $(GO_BENCH) $(GO_NEWEST); do \
+		GOTOOLCHAIN=go$$go $(GO) run . -rounds $(ROUNDS) -out $(CURDIR)/bin/bench-$$go.json; done
+	cd bench && $(NEWER_GO) run . -page ../docs/performance.md -chart ../docs/performance.svg \
+		$(CURDIR)/bin/bench-$(GO_BENCH).json $(CURDIR)/bin/bench-$(GO_NEWEST).json
 
 .PHONY: examples
 examples: ## Build the examples and run the main one against the emulator.

@@ -13,12 +13,24 @@ import (
 
 // One capture call over a transport that answers at once.
 func BenchmarkCapture(b *testing.B) {
-	document := payload(b, "capture_response_partially_captured.json")
+	capture := capturing(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := capture(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// capturing makes such a call.
+func capturing(tb testing.TB) func() error {
+	tb.Helper()
+	document := payload(tb, "capture_response_partially_captured.json")
 	var o plural.Order
-	require.NoError(b, o.UnmarshalJSON(dataOf(b, document)))
+	require.NoError(tb, o.UnmarshalJSON(dataOf(tb, document)))
 	entry := o.Captures()[0]
 	header := http.Header{"Content-Type": {"application/json"}}
-	client := newPeerClient(b, func(*http.Request) (*http.Response, error) {
+	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {
 		return &http.Response{
 			StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: header,
 			Body: io.NopCloser(bytes.NewReader(document)), ContentLength: int64(len(document)),
@@ -28,10 +40,8 @@ func BenchmarkCapture(b *testing.B) {
 		MerchantCaptureReference: entry.MerchantCaptureReference,
 		CaptureAmount:            entry.CaptureAmount,
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := client.Captures.Create(b.Context(), o.OrderID, req); err != nil {
-			b.Fatal(err)
-		}
+	return func() error {
+		_, err := client.Captures.Create(tb.Context(), o.OrderID, req)
+		return err
 	}
 }

@@ -403,7 +403,7 @@ func (r *CreateOrderRequest) check() checks {
 		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
 	}
 	if r.PurchaseDetails != nil {
-		r.PurchaseDetails.check(&c)
+		c.under("purchase_details.", r.PurchaseDetails.check)
 	}
 	c.extra(r, r.Extra)
 	return c
@@ -439,19 +439,20 @@ func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 // decodeCheckoutOrder reads an answer of the checkout API. Its documents are
 // flat; some integrators report a wrapped one.
 func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
-	var doc struct {
-		CheckoutOrder flatCheckoutOrder
-		Data          *flatCheckoutOrder `json:"data"`
-	}
-	if err := wire.Unmarshal(a.body, &doc.CheckoutOrder); err != nil {
+	var o CheckoutOrder
+	if err := wire.Unmarshal(a.body, &o); err != nil {
 		return nil, err
 	}
-	if err := wire.Unmarshal(a.body, &doc); err != nil {
-		return nil, err
-	}
-	o := CheckoutOrder(doc.CheckoutOrder)
-	if doc.Data != nil && o.OrderID == "" {
-		o = CheckoutOrder(*doc.Data)
+	if o.OrderID == "" {
+		var wrapped struct {
+			Data *CheckoutOrder `json:"data"`
+		}
+		if err := wire.Unmarshal(a.body, &wrapped); err != nil {
+			return nil, err
+		}
+		if wrapped.Data != nil {
+			o = *wrapped.Data
+		}
 	}
 	switch {
 	case o.ResponseCode != 0 && o.ResponseCode != 200:
@@ -461,5 +462,3 @@ func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
 	}
 	return &o, nil
 }
-
-type flatCheckoutOrder CheckoutOrder

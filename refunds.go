@@ -263,7 +263,7 @@ func (r *RefundRequest) check() checks {
 	c.amount("order_amount", r.OrderAmount)
 	c.metadata("merchant_metadata", r.MerchantMetadata)
 	if r.SplitInfo != nil {
-		r.SplitInfo.check(&c, "split_info.")
+		c.under("split_info.", r.SplitInfo.check)
 	}
 	c.extra(r, r.Extra)
 	return c

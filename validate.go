@@ -38,6 +38,19 @@ func (c *checks) limit(ok bool, field, rule string) {
 	}
 }
 
+// under checks a part of the request. Its fields get their whole names where
+// something is wrong with them, and only there.
+func (c *checks) under(name string, check func(*checks)) {
+	var part checks
+	check(&part)
+	for _, f := range part.always {
+		c.must(false, name+f.Field, f.Rule)
+	}
+	for _, f := range part.limits {
+		c.limit(false, name+f.Field, f.Rule)
+	}
+}
+
 // obey adds what is wrong with a call's options, and leaves the limits to the
 // server where they say so.
 func (c *checks) obey(cfg *callConfig) {
@@ -88,15 +101,14 @@ func (c *checks) amount(field string, a Amount) {
 }
 
 func (c *checks) length(field, value string, least, most int) {
-	if value == "" {
-		return
-	}
 	n := utf8.RuneCountInString(value)
-	rule := fmt.Sprintf("must be at most %d characters", most)
-	if least > 1 {
-		rule = fmt.Sprintf("must be %d to %d characters", least, most)
+	switch {
+	case n == 0 || n >= least && n <= most:
+	case least > 1:
+		c.limit(false, field, fmt.Sprintf("must be %d to %d characters", least, most))
+	default:
+		c.limit(false, field, fmt.Sprintf("must be at most %d characters", most))
 	}
-	c.limit(n >= least && n <= most, field, rule)
 }
 
 func (c *checks) metadata(field string, m map[string]string) {
@@ -128,59 +140,60 @@ func (c *checks) extra(request any, extra map[string]any) {
 }
 
 func (d *PurchaseDetails) check(c *checks) {
-	const at = "purchase_details."
 	if d.BankDetails != nil {
-		c.limit(d.BankDetails.AccountNumber != "", at+"bank_details.account_number", "is required")
+		c.limit(d.BankDetails.AccountNumber != "", "bank_details.account_number", "is required")
 	}
 	if d.AccountDetails != nil && d.AccountDetails.BankDetails != nil {
 		c.limit(
 			d.AccountDetails.BankDetails.AccountNumber != "",
-			at+"account_details.bank_details.account_number",
+			"account_details.bank_details.account_number",
 			"is required",
 		)
 	}
 	if d.Customer != nil {
-		d.Customer.check(c, at+"customer.")
+		c.under("customer.", d.Customer.check)
 	}
-	c.metadata(at+"merchant_metadata", d.MerchantMetadata)
+	c.metadata("merchant_metadata", d.MerchantMetadata)
 	if d.SplitInfo != nil {
-		d.SplitInfo.check(c, at+"split_info.")
+		c.under("split_info.", d.SplitInfo.check)
 	}
 }
 
-func (p *Customer) check(c *checks, at string) {
-	c.length(at+"email_id", p.EmailID, 1, 50)
-	c.length(at+"first_name", p.FirstName, 1, 50)
-	c.length(at+"last_name", p.LastName, 1, 50)
-	c.length(at+"mobile_number", p.MobileNumber, 9, 20)
+func (p *Customer) check(c *checks) {
+	c.length("email_id", p.EmailID, 1, 50)
+	c.length("first_name", p.FirstName, 1, 50)
+	c.length("last_name", p.LastName, 1, 50)
+	c.length("mobile_number", p.MobileNumber, 9, 20)
 	c.limit(
 		p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")),
-		at+"mobile_number",
+		"mobile_number",
 		"must be digits, with or without a + before them",
 	)
-	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), at+"country_code", "must be digits without +, such as 91")
+	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), "country_code", "must be digits without +, such as 91")
 	if p.BillingAddress != nil {
-		p.BillingAddress.check(c, at+"billing_address.")
+		c.under("billing_address.", p.BillingAddress.check)
 	}
 	if p.ShippingAddress != nil {
-		p.ShippingAddress.check(c, at+"shipping_address.")
+		c.under("shipping_address.", p.ShippingAddress.check)
 	}
 }
 
-func (a *Address) check(c *checks, at string) {
-	c.length(at+"address1", a.Address1, 1, 100)
-	c.length(at+"address2", a.Address2, 1, 100)
-	c.length(at+"address3", a.Address3, 1, 100)
-	c.length(at+"pincode", a.Pincode, 6, 10)
-	c.limit(a.Pincode == "" || allDigits(a.Pincode), at+"pincode", "must be digits")
-	c.length(at+"city", a.City, 1, 50)
-	c.length(at+"state", a.State, 1, 50)
-	c.length(at+"country", a.Country, 1, 50)
+func (a *Address) check(c *checks) {
+	c.length("address1", a.Address1, 1, 100)
+	c.length("address2", a.Address2, 1, 100)
+	c.length("address3", a.Address3, 1, 100)
+	c.length("pincode", a.Pincode, 6, 10)
+	c.limit(a.Pincode == "" || allDigits(a.Pincode), "pincode", "must be digits")
+	c.length("city", a.City, 1, 50)
+	c.length("state", a.State, 1, 50)
+	c.length("country", a.Country, 1, 50)
 }
 
-func (s *SplitInfo) check(c *checks, at string) {
+func (s *SplitInfo) check(c *checks) {
 	for i, d := range s.SplitDetails {
-		c.must(d.Amount.Value >= 0, fmt.Sprintf("%ssplit_details[%d].amount.value", at, i), "must not be negative")
+		if d.Amount.Value < 0 {
+			c.must(false, fmt.Sprintf("split_details[%d].amount.value", i), "must not be negative")
+		}
 	}
 }
 

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"hash"
+	"io"
+	"net/url"
+	"slices"
+	"sync"
+
+	"github.com/razorpay/razorpay-go/utils"
+
+	"github.com/plural-go/plural"
+)
+
+const callbackTitle = "Callback"
+
+// callbackSuite checks what the payer's browser brings back. By hand that is a
+// form in, its fields sorted, joined and held against the signature, and a map
+// of them out, without any of the checks of the fields.
+func callbackSuite() suite {
+	s := suite{
+		Title: callbackTitle,
+		Note: "By hand: the form's fields sorted, joined, held against a pooled HMAC, and put into a map; " +
+			"no check of the fields themselves. razorpay-go: its two fields, given in order.",
+		Cases: []benchCase{
+			{Name: byHand, Setup: func() (func() error, func()) { return callbackByHand(false), nil }},
+			{Name: "plural", Setup: func() (func() error, func()) { return callbackPlural(false), nil }},
+			{Name: "plural, as JSON", Setup: func() (func() error, func()) { return callbackJSON(), nil }},
+			{Name: "razorpay-go", Setup: func() (func() error, func()) { return callbackRazorpay(), nil }},
+		},
+	}
+	s.Cases = append(s.Cases, again(s.Cases[0]))
+	return s
+}
+
+const callbackSecret = "30313233343536373839616263646566303132333435363738396162636465660a"
+
+// callbackForm is a failed payment's, signed.
+func callbackForm(forge bool) (url.Values, plural.Key, error) {
+	key, err := plural.HexKey(callbackSecret)
+	text := "error_code=USER_AUTHENTICATION_REQUIRED&error_message=Authentication is required&order_id=" + orderID
+	if forge {
+		text += "&payment_status=AUTHORIZED"
+	} else {
+		text += "&payment_status=FAILED"
+	}
+	return url.Values{
+		"order_id": {orderID}, "payment_status": {"FAILED"}, "error_code": {"USER_AUTHENTICATION_REQUIRED"},
+		"error_message": {"Authentication is required"}, "signature": {plural.Sign([]byte(text), key)},
+	}, key, err
+}
+
+func callbackByHand(forge bool) func() error {
+	type state struct {
+		mac   hash.Hash
+		names []string
+		text  []byte
+		sum   [sha256.Size]byte
+	}
+	form, _, err := callbackForm(forge)
+	secret, wrong := hex.DecodeString(callbackSecret)
+	pool := sync.Pool{New: func() any { return &state{mac: hmac.New(sha256.New, secret)} }}
+	return func() error {
+		if err := errors.Join(err, wrong); err != nil {
+			return err
+		}
+		s := pool.Get().(*state)
+		defer pool.Put(s)
+		s.names, s.text = s.names[:0], s.text[:0]
+		fields := make(map[string]string, len(form))
+		for name, values := range form {
+			if name != "signature" {
+				s.names = append(s.names, name)
+				fields[name] = values[0]
+			}
+		}
+		slices.Sort(s.names)
+		for i, name := range s.names {
+			if i > 0 {
+				s.text = append(s.text, '&')
+			}
+			s.text = append(append(append(s.text, name...), '='), fields[name]...)
+		}
+		want, err := hex.DecodeString(form.Get("signature"))
+		if err != nil {
+			return err
+		}
+		s.mac.Reset()
+		s.mac.Write(s.text)
+		if !hmac.Equal(s.mac.Sum(s.sum[:0]), want) || fields["order_id"] == "" {
+			return errMismatch
+		}
+		return nil
+	}
+}
+
+func callbackPlural(forge bool) func() error {
+	form, key, err := callbackForm(forge)
+	v, wrong := plural.NewVerifier("", plural.WithCallbackKeys(key))
+	return func() error {
+		_, bad := v.VerifyCallback(form)
+		return errors.Join(err, wrong, bad)
+	}
+}
+
+func callbackJSON() func() error {
+	form, key, err := callbackForm(false)
+	v, wrong := plural.NewVerifier("", plural.WithCallbackKeys(key))
+	flat := map[string]string{}
+	for name := range form {
+		flat[name] = form.Get(name)
+	}
+	body, encoding := json.Marshal(flat)
+	return func() error {
+		_, bad := v.VerifyCallbackJSON(body)
+		return errors.Join(err, wrong, encoding, bad)
+	}
+}
+
+func callbackRazorpay() func() error {
+	secret := "a-secret-of-the-merchant"
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("order_Example0000003|pay_Example0000001"))
+	signature := hex.EncodeToString(mac.Sum(nil))
+	fields := map[string]any{"razorpay_order_id": "order_Example0000003", "razorpay_payment_id": "pay_Example0000001"}
+	return func() error {
+		if !utils.VerifyPaymentSignature(fields, signature, secret) {
+			return errMismatch
+		}
+		return nil
+	}
+}
+
+func readCloser(body []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) }

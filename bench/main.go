@@ -1,0 +1,82 @@
+// Command bench measures package plural beside code written by hand and beside
+// other SDKs, and writes docs/performance.md. See README.md.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"regexp"
+	"testing"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("bench: ")
+	testing.Init()
+	rounds := flag.Int("rounds", 8, "how often each case is measured")
+	each := flag.String("time", "100ms", "how long a case is measured in one round")
+	only := flag.String("only", "", "measure the suites whose title matches this regular expression")
+	out := flag.String("out", "", "write what was measured to this file, as JSON, for -page")
+	page := flag.String(
+		"page",
+		"",
+		"measure nothing: write the page from the files that are named as arguments, the newest Go last",
+	)
+	chart := flag.String("chart", "", "with -page: write the chart to this file")
+	flag.Parse()
+	var err error
+	if *page != "" {
+		err = writePage(*page, *chart, flag.Args())
+	} else {
+		err = measure(*rounds, *each, *only, *out)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func measure(rounds int, each, only, out string) error {
+	if err := flag.Set("test.benchtime", each); err != nil {
+		return err
+	}
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	run := newRun(rounds)
+	for _, s := range suites() {
+		if !wanted.MatchString(s.Title) {
+			continue
+		}
+		result, err := s.measure(rounds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Title, err)
+		}
+		run.Suites = append(run.Suites, result)
+		fmt.Println(result.table())
+	}
+	if wanted.MatchString(refreshTitle) {
+		run.Refresh = measureRefresh()
+		fmt.Println(run.Refresh.table())
+	}
+	if out == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(run, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, text, 0o600)
+}
+
+func suites() []suite {
+	all := callSuites()
+	all = append(all, connectionSuite())
+	all = append(all, webhookSuites()...)
+	all = append(all, callbackSuite())
+	all = append(all, codecSuites()...)
+	return append(all, tokenSuites()...)
+}

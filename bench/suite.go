@@ -1,0 +1,238 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// suite is a set of cases that do the same work. The first is what the others
+// are compared with.
+type suite struct {
+	Title string
+	Note  string
+	Cases []benchCase
+}
+
+// benchCase is one way to do the work.
+type benchCase struct {
+	Name       string
+	Goroutines int // 0: one
+	// Setup prepares everything that a program does once, and returns the work;
+	// and what to call after it, which may be nil.
+	Setup func() (work func() error, done func())
+	// Extra is one more figure of the work that was done n times; may be nil.
+	Extra func(n int) float64
+	// Unit of that figure.
+	Unit string
+}
+
+// again is the first case under another name: what they differ by is noise.
+func again(c benchCase) benchCase {
+	c.Name += " (again)"
+	return c
+}
+
+// sample is one case in one round.
+type sample struct {
+	Ns     float64 `json:"ns"`
+	Bytes  float64 `json:"bytes"`
+	Allocs float64 `json:"allocs"`
+	Extra  float64 `json:"extra,omitzero"`
+}
+
+func (c *benchCase) sample() (sample, error) {
+	work, done := c.Setup()
+	if done != nil {
+		defer done()
+	}
+	for range 8 { // pools, connections, what is built at first use
+		if err := work(); err != nil {
+			return sample{}, fmt.Errorf("%s: %w", c.Name, err)
+		}
+	}
+	var failed error
+	extra := 0.0
+	r := testing.Benchmark(func(b *testing.B) { //nolint:thelper // it is no helper, but the benchmark
+		b.ReportAllocs()
+		if c.Extra != nil {
+			c.Extra(0) // starts the count
+		}
+		b.ResetTimer()
+		if c.Goroutines == 0 {
+			for range b.N {
+				if err := work(); err != nil {
+					failed = err
+					return
+				}
+			}
+		} else {
+			b.SetParallelism(max(1, c.Goroutines/runtime.GOMAXPROCS(0)))
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := work(); err != nil {
+						failed = err
+						return
+					}
+				}
+			})
+		}
+		b.StopTimer()
+		if c.Extra != nil {
+			extra = c.Extra(b.N)
+		}
+	})
+	if failed != nil {
+		return sample{}, fmt.Errorf("%s: %w", c.Name, failed)
+	}
+	return sample{
+		Ns: float64(r.T.Nanoseconds()) / float64(r.N), Bytes: float64(r.AllocedBytesPerOp()),
+		Allocs: float64(r.AllocsPerOp()), Extra: extra,
+	}, nil
+}
+
+// measure runs the cases round by round. The order rotates, and is turned round
+// in every second round, so that no case always comes first or behind the same
+// other one.
+func (s *suite) measure(rounds int) (*suiteResult, error) {
+	result := &suiteResult{Title: s.Title, Note: s.Note}
+	for _, c := range s.Cases {
+		result.Cases = append(result.Cases, caseResult{Name: c.Name, Unit: c.Unit})
+	}
+	for round := range rounds {
+		for _, i := range orderOf(round, len(s.Cases)) {
+			one, err := s.Cases[i].sample()
+			if err != nil {
+				return nil, err
+			}
+			result.Cases[i].Samples = append(result.Cases[i].Samples, one)
+		}
+	}
+	return result, nil
+}
+
+func orderOf(round, n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = (i + round*7) % n
+	}
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	return order
+}
+
+// suiteResult is what a suite's rounds gave.
+type suiteResult struct {
+	Title string       `json:"title"`
+	Note  string       `json:"note,omitzero"`
+	Cases []caseResult `json:"cases"`
+}
+
+// caseResult has a sample for each round.
+type caseResult struct {
+	Name    string   `json:"name"`
+	Unit    string   `json:"unit,omitzero"`
+	Samples []sample `json:"samples"`
+}
+
+func (c *caseResult) median(of func(sample) float64) float64 {
+	values := make([]float64, len(c.Samples))
+	for i, s := range c.Samples {
+		values[i] = of(s)
+	}
+	return median(values)
+}
+
+// ratios are a case's times by those of the first case, each taken within one
+// round.
+func (s *suiteResult) ratios(c *caseResult) []float64 {
+	out := make([]float64, len(c.Samples))
+	for i, one := range c.Samples {
+		out[i] = one.Ns / s.Cases[0].Samples[i].Ns
+	}
+	return out
+}
+
+// ratio is the median of a case's ratios; 0 if there is no such case.
+func (s *suiteResult) ratio(name string) float64 {
+	for i := range s.Cases {
+		if s.Cases[i].Name == name {
+			return median(s.ratios(&s.Cases[i]))
+		}
+	}
+	return 0
+}
+
+// table is in Markdown, the fastest case first.
+func (s *suiteResult) table() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n\n", s.Title)
+	if s.Note != "" {
+		b.WriteString(s.Note + "\n\n")
+	}
+	extra := ""
+	for _, c := range s.Cases {
+		extra = cmp.Or(extra, c.Unit)
+	}
+	fmt.Fprintf(&b, "| case | time | 95 %% | bytes | allocations |%s\n", cell(extra))
+	fmt.Fprintf(&b, "|---|---:|---:|---:|---:|%s\n", strings.Repeat("---:|", min(1, len(extra))))
+	sorted := slices.Clone(s.Cases)
+	slices.SortStableFunc(sorted, func(a, c caseResult) int {
+		return cmp.Compare(median(s.ratios(&a)), median(s.ratios(&c)))
+	})
+	for _, c := range sorted {
+		ratios := s.ratios(&c)
+		low, high := interval(ratios)
+		name := c.Name
+		if strings.HasPrefix(name, "plural") {
+			name = "**" + name + "**"
+		}
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f–%.2f | %.0f | %.0f |", name, median(ratios), low, high,
+			c.median(func(s sample) float64 { return s.Bytes }), c.median(func(s sample) float64 { return s.Allocs }))
+		if extra != "" {
+			b.WriteString(cell(fmt.Sprintf("%.1f", c.median(func(s sample) float64 { return s.Extra }))))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func cell(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " " + text + " |"
+}
+
+func median(values []float64) float64 { return quantile(values, 0.5) }
+
+func quantile(values []float64, at float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) == 0 {
+		return 0
+	}
+	x := at * float64(len(sorted)-1)
+	low := int(x)
+	high := min(low+1, len(sorted)-1)
+	return sorted[low] + (x-float64(low))*(sorted[high]-sorted[low])
+}
+
+// interval is where the median lies with 95 % confidence, by drawing again from
+// the rounds.
+func interval(values []float64) (low, high float64) {
+	draw := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	medians := make([]float64, 1000)
+	again := make([]float64, len(values))
+	for i := range medians {
+		for j := range again {
+			again[j] = values[draw.IntN(len(values))]
+		}
+		medians[i] = median(again)
+	}
+	return quantile(medians, 0.025), quantile(medians, 0.975)
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/plural-go/plural/internal/token"
+)
+
+func tokenTitle(goroutines int) string { return fmt.Sprintf("Token read, %d goroutines", goroutines) }
+
+func tokenSuites() []suite {
+	all := make([]suite, 0, 3)
+	for _, goroutines := range []int{1, 64, 10_000} {
+		s := suite{
+			Title: tokenTitle(goroutines),
+			Cases: []benchCase{
+				tokenCase("an atomic pointer and the clock", goroutines, atomicRead()),
+				tokenCase("plural", goroutines, pluralRead()),
+				tokenCase("x/oauth2", goroutines, oauth2Read()),
+			},
+		}
+		s.Cases = append(s.Cases, again(s.Cases[0]))
+		all = append(all, s)
+	}
+	return all
+}
+
+func tokenCase(name string, goroutines int, read func() (string, error)) benchCase {
+	if goroutines == 1 {
+		goroutines = 0
+	}
+	return benchCase{Name: name, Goroutines: goroutines, Setup: func() (func() error, func()) {
+		return func() error {
+			value, err := read()
+			if value == "" {
+				return errors.Join(err, errors.New("no token"))
+			}
+			return err
+		}, nil
+	}}
+}
+
+// atomicRead is the least that a cache which looks at the clock can cost.
+func atomicRead() func() (string, error) {
+	type cached struct {
+		value   string
+		expires time.Time
+	}
+	var current atomic.Pointer[cached]
+	current.Store(&cached{accessToken, time.Now().Add(time.Hour)})
+	return func() (string, error) {
+		if c := current.Load(); time.Now().Before(c.expires) {
+			return c.value, nil
+		}
+		return "", nil
+	}
+}
+
+func pluralRead() func() (string, error) {
+	return pluralSource(0, time.Hour)
+}
+
+// pluralSource is the client's own token source, over a fetch that takes a
+// while.
+func pluralSource(takes, lifetime time.Duration) func() (string, error) {
+	source := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
+		started := time.Now()
+		time.Sleep(takes)
+		return token.New(accessToken, started, lifetime), nil
+	}, func(error) time.Duration { return 0 })
+	return func() (string, error) {
+		t, err := source.Get(context.Background())
+		if err != nil {
+			return "", err
+		}
+		return t.Value, nil
+	}
+}
+
+func oauth2Read() func() (string, error) { return oauth2Source(0, time.Hour) }
+
+func oauth2Source(takes, lifetime time.Duration) func() (string, error) {
+	// x/oauth2 takes a token to have expired ten seconds before it does
+	const early = 10 * time.Second
+	source := oauth2.ReuseTokenSource(nil, tokenSourceFunc(func() (*oauth2.Token, error) {
+		started := time.Now()
+		time.Sleep(takes)
+		return &oauth2.Token{AccessToken: accessToken, Expiry: started.Add(lifetime + early)}, nil
+	}))
+	return func() (string, error) {
+		t, err := source.Token()
+		if err != nil {
+			return "", err
+		}
+		return t.AccessToken, nil
+	}
+}
+
+type tokenSourceFunc func() (*oauth2.Token, error)
+
+func (f tokenSourceFunc) Token() (*oauth2.Token, error) { return f() }
+
+const refreshTitle = "Refresh under load"
+
+// refreshResult is how callers fare while tokens are replaced.
+type refreshResult struct {
+	Rows []refreshRow `json:"rows"`
+}
+
+type refreshRow struct {
+	Name    string        `json:"name"`
+	Blocked int           `json:"blocked"` // reads that waited for a refresh
+	P50     time.Duration `json:"p50"`
+	P99     time.Duration `json:"p99"`
+	Worst   time.Duration `json:"worst"`
+}
+
+// measureRefresh has 64 goroutines read a token that lives for a second and
+// takes 50 ms to fetch, for some lifetimes.
+func measureRefresh() *refreshResult {
+	const (
+		takes     = 50 * time.Millisecond
+		lifetime  = time.Second
+		lifetimes = 5
+	)
+	result := &refreshResult{}
+	for _, c := range []struct {
+		name string
+		read func() (string, error)
+	}{
+		{"plural", pluralSource(takes, lifetime)},
+		{"x/oauth2", oauth2Source(takes, lifetime)},
+	} {
+		_, _ = c.read() // the first is waited for, by anyone
+		var mu sync.Mutex
+		var waits []time.Duration
+		var callers sync.WaitGroup
+		end := time.Now().Add(lifetimes * lifetime)
+		for range 64 {
+			callers.Go(func() {
+				var own []time.Duration
+				for time.Now().Before(end) {
+					started := time.Now()
+					_, _ = c.read()
+					own = append(own, time.Since(started))
+					time.Sleep(time.Millisecond)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				waits = append(waits, own...)
+			})
+		}
+		callers.Wait()
+		slices.Sort(waits)
+		row := refreshRow{
+			Name: c.name,
+			P50:  waits[len(waits)/2], P99: waits[len(waits)*99/100], Worst: waits[len(waits)-1],
+		}
+		for _, w := range waits {
+			if w > takes/2 {
+				row.Blocked++
+			}
+		}
+		result.Rows = append(result.Rows, row)
+	}
+	return result
+}
+
+func (r *refreshResult) table() string {
+	if r == nil {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("### " + refreshTitle + "\n\n" +
+		"64 goroutines read a token that lives for a second and takes 50 ms to fetch, for five seconds.\n\n" +
+		"| case | median | 99 % | worst | reads that waited for a refresh |\n|---|---:|---:|---:|---:|\n")
+	for _, row := range r.Rows {
+		fmt.Fprintf(&b, "| %s | %v | %v | %v | %d |\n", row.Name, row.P50, row.P99,
+			row.Worst.Round(time.Microsecond), row.Blocked)
+	}
+	return b.String()
+}
