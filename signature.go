@@ -43,7 +43,7 @@ type keySecret struct {
 // live on the heap because it is passed to an interface.
 type macState struct {
 	mac  hash.Hash
-	head []byte
+	head []byte // of a webhook: public
 	text []byte // of a callback; blank between two uses
 	sum  [sha256.Size]byte
 }
@@ -76,7 +76,7 @@ func HexKey(secret string) (Key, error) {
 // verification).
 func Base64Key(secret string) (Key, error) {
 	encoded := strings.TrimPrefix(secret, "whsec_")
-	raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	raw, err := strictBase64.DecodeString(encoded)
 	if err != nil || strings.ContainsAny(encoded, "\r\n") {
 		return Key{}, errors.New("plural: base64 key: standard base64 with padding is needed, without white space")
 	}
@@ -102,6 +102,9 @@ func RawKey(secret string) (Key, error) {
 	return newKey([]byte(secret))
 }
 
+//nolint:gochecknoglobals // it never changes, and making it takes as long as a signature's decoding
+var strictBase64 = base64.StdEncoding.Strict()
+
 // Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of
 // Plural's pre-authorisation guide, section 3.2. It is for programs that sign,
 // such as a test of one's own; to check what comes in there is [Verifier]. It
@@ -111,7 +114,7 @@ func Sign(message []byte, key Key) string {
 	if key.isZero() {
 		return ""
 	}
-	sum := key.mac(nil, message)
+	sum := key.mac("", "", message)
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
@@ -268,12 +271,17 @@ func (s *keySecret) newMAC() *macState {
 
 func (k Key) isZero() bool { return k.secret == nil }
 
-// mac is the HMAC-SHA256 of head and body. Head is copied, so that it may be on
-// the caller's stack; only short, public texts belong there.
-func (k Key) mac(head, body []byte) (sum [sha256.Size]byte) {
+// mac is the HMAC-SHA256 of body, behind "id.timestamp." where there is an id.
+func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
 	m := secret.take()
-	sum = m.of(head, body)
+	if m.head = m.head[:0]; id != "" {
+		m.head = append(m.head, id...)
+		m.head = append(m.head, '.')
+		m.head = append(m.head, timestamp...)
+		m.head = append(m.head, '.')
+	}
+	sum = m.of(m.head, body)
 	secret.macs.Put(m)
 	return sum
 }
@@ -289,11 +297,11 @@ func (s *keySecret) take() *macState {
 // maxKeptText is how much of such memory is kept for the next one.
 const maxKeptText = 4 << 10
 
+// of is the HMAC of head and body, which have to be on the heap.
 func (m *macState) of(head, body []byte) (sum [sha256.Size]byte) {
 	m.mac.Reset()
 	if len(head) > 0 {
-		m.head = append(m.head[:0], head...)
-		m.mac.Write(m.head)
+		m.mac.Write(head)
 	}
 	m.mac.Write(body)
 	copy(sum[:], m.mac.Sum(m.sum[:0]))

@@ -3,7 +3,6 @@ package plural
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -202,12 +201,6 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, err
 // none. Each comparison takes constant time. Which key matches, and how many
 // there are, is no secret; the key that matched last is tried first.
 func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSignatures) int {
-	var buf [maxWebhookID + 1 + maxWebhookTimestamp + 1]byte
-	head := append(buf[:0], id...)
-	head = append(head, '.')
-	head = append(head, digits...)
-	head = append(head, '.')
-
 	keys := v.config.webhookKeys
 	first := int(v.config.lastWebhookKey.Load())
 	for n := range keys {
@@ -218,7 +211,7 @@ func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSi
 		case n <= first:
 			at = n - 1
 		}
-		sum, match := keys[at].mac(head, body), 0
+		sum, match := keys[at].mac(id, digits, body), 0
 		for i := range given.count {
 			match |= subtle.ConstantTimeCompare(sum[:], given.sums[i][:])
 		}
@@ -252,13 +245,13 @@ func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error)
 			continue
 		}
 		switch {
-		case len(key) == len("Webhook-Id") && strings.EqualFold(key, "Webhook-Id"):
+		case isNamed(key, "Webhook-Id"):
 			id = values[0]
 			ids += len(values)
-		case len(key) == len("Webhook-Timestamp") && strings.EqualFold(key, "Webhook-Timestamp"):
+		case isNamed(key, "Webhook-Timestamp"):
 			timestamp = values[0]
 			timestamps += len(values)
-		case len(key) == len("Webhook-Signature") && strings.EqualFold(key, "Webhook-Signature"):
+		case isNamed(key, "Webhook-Signature"):
 			signatures = values[0]
 			lists += len(values)
 		}
@@ -344,7 +337,7 @@ func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 		return false
 	}
 	copy(text[:], encoded)
-	n, err := base64.StdEncoding.Strict().Decode(decoded[:], text[:])
+	n, err := strictBase64.Decode(decoded[:], text[:])
 	if err != nil || n != len(sum) {
 		return false
 	}
