@@ -328,7 +328,8 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	}
 	s.open()
 	for first := true; s.more(first, '}'); first = false {
-		f := fields.lookup(s.name())
+		name := s.name()
+		f := fields.lookup(name, s.plain)
 		if f == nil || f.alias && !isEmpty(v.Field(f.index)) {
 			s.skip()
 			continue

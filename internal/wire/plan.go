@@ -57,10 +57,11 @@ func hash(name string) int {
 	return (n + int(name[0])*5 + int(name[n/2])*11 + int(name[n-1])*3) % 64
 }
 
-// lookup takes a key as it stands in the document, quotes included.
-func (p *structPlan) lookup(quoted string) *fieldPlan {
+// lookup takes a key as it stands in the document, quotes included, and whether
+// it is plain.
+func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	key := quoted[1 : len(quoted)-1]
-	if strings.IndexByte(key, '\\') >= 0 {
+	if !plain {
 		key = unquote(quoted)
 	}
 	if f := p.likely[hash(key)]; f != nil && f.name == key {

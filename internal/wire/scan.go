@@ -134,12 +134,28 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
+// isOrdinary says of each byte whether it stands for itself in a string, and
+// ends nothing.
+//
+//nolint:gochecknoglobals // it never changes
+var isOrdinary = func() (table [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		table[c] = c != '"' && c != '\\'
+	}
+	return table
+}()
+
 // passString passes over a string.
 func (s *scanner) passString() {
 	s.plain = true
 	i := s.pos + 1
 	for i < len(s.text) {
-		switch c := s.text[i]; {
+		c := s.text[i]
+		if isOrdinary[c] {
+			i++
+			continue
+		}
+		switch {
 		case c == '"':
 			s.pos = i + 1
 			return
@@ -154,11 +170,9 @@ func (s *scanner) passString() {
 				return
 			}
 			i += n
-		case c < ' ':
+		default: // a control character
 			s.fail()
 			return
-		default:
-			i++
 		}
 	}
 	s.fail()
