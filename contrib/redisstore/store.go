@@ -1,0 +1,191 @@
+// Package redisstore keeps in Redis what a fleet of processes has to share: the
+// access token of package plural, and which webhooks were handled.
+//
+//	store := redisstore.New(redisClient)
+//	client, err := plural.NewClient(credentials, plural.WithTokenStore(store))
+//	handler := plural.NewWebhookHandler(verifier, handle, plural.WithDeduper(store))
+//
+// It works with a single Redis, a replicated one and a cluster, from Redis 6:
+// every operation is one command or script on one key, and takes the time from
+// the server, so that the clocks of the processes do not matter.
+//
+// What Redis forgets is forgotten. A token that is gone is fetched anew. A
+// webhook that is gone may be handled again when Plural delivers it again: have
+// Redis write its log to disk (appendonly yes) and never evict
+// (maxmemory-policy noeviction), or keep handled webhooks in the shop's own
+// database, with package sqlstore.
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/plural-go/plural"
+)
+
+// Store is a [plural.TokenStore] and a [plural.Deduper] on Redis. It is used
+// concurrently; all processes that share a Redis and a prefix share what it
+// keeps.
+type Store struct {
+	redis  redis.UniversalClient
+	prefix string
+}
+
+var (
+	_ plural.TokenStore = (*Store)(nil)
+	_ plural.Deduper    = (*Store)(nil)
+)
+
+// Option changes how a [Store] works.
+type Option func(*Store)
+
+// WithPrefix sets what the names of all keys begin with, "plural:" by default.
+// Shops that share a Redis each need their own.
+func WithPrefix(prefix string) Option { return func(s *Store) { s.prefix = prefix } }
+
+// New makes a Store. The client's timeouts are the merchant's to set: package
+// plural waits for a token store for two seconds, and for a deduper for five.
+func New(client redis.UniversalClient, opts ...Option) *Store {
+	s := &Store{redis: client, prefix: "plural:"}
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
+}
+
+// Load returns what was last saved under key, and nil if there is nothing.
+func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
+	sealed, err := s.redis.Get(ctx, s.prefix+"token:"+key).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	return sealed, err
+}
+
+// Save keeps sealed under key for ttl.
+func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
+	return s.redis.Set(ctx, s.prefix+"token:"+key, sealed, ttl).Err()
+}
+
+// The waits between two tries for a lock.
+const (
+	minPoll = 10 * time.Millisecond
+	maxPoll = 100 * time.Millisecond
+)
+
+// Lock blocks until the caller holds the lock, or ctx ends. The lock frees
+// itself after ttl; what unlock frees is the caller's own lock and no later one.
+func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
+	name, mark := s.prefix+"lock:"+key, uuid.NewString()
+	for poll := minPoll; ; poll = min(2*poll, maxPoll) {
+		held, err := s.redis.SetNX(ctx, name, mark, ttl).Result()
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			return func(ctx context.Context) { _ = unlock.Run(ctx, s.redis, []string{name}, mark).Err() }, nil
+		}
+		timer := time.NewTimer(poll/2 + rand.N(poll)) //nolint:gosec // so that waiters do not march in step
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		case <-timer.C:
+		}
+	}
+}
+
+//nolint:gochecknoglobals // scripts, which know their own digests
+var (
+	unlock = redis.NewScript(`
+		if redis.call('GET', KEYS[1]) == ARGV[1] then
+			return redis.call('DEL', KEYS[1])
+		end
+		return 0`)
+
+	// claim answers 1 for claimed, 2 for in progress, 3 for done. A lapsed claim
+	// stays for a while, so that its worker may commit after all.
+	claim = redis.NewScript(`
+		local time = redis.call('TIME')
+		local now = time[1] * 1000 + math.floor(time[2] / 1000)
+		local event = redis.call('HMGET', KEYS[1], 'done', 'until')
+		if event[1] then
+			return 3
+		end
+		if event[2] and tonumber(event[2]) > now then
+			return 2
+		end
+		redis.call('HSET', KEYS[1], 'token', ARGV[1], 'until', now + tonumber(ARGV[2]))
+		redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
+		return 1`)
+
+	commit = redis.NewScript(`
+		if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then
+			return 0
+		end
+		redis.call('DEL', KEYS[1])
+		redis.call('HSET', KEYS[1], 'done', 1)
+		redis.call('PEXPIRE', KEYS[1], ARGV[2])
+		return 1`)
+
+	release = redis.NewScript(`
+		if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then
+			return 0
+		end
+		return redis.call('DEL', KEYS[1])`)
+)
+
+// lapsedGrace is how long a claim whose lease ran out is remembered.
+const lapsedGrace = time.Hour
+
+// Claim takes the event for the lease, if it is neither handled nor claimed by
+// a worker whose lease runs.
+func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plural.Claim, error) {
+	if id == "" || lease < time.Millisecond {
+		return plural.Claim{}, errors.New("redisstore: claim webhook: an id and a positive lease are needed")
+	}
+	mark := uuid.NewString()
+	state, err := claim.Run(
+		ctx, s.redis, []string{s.event(id)}, mark, lease.Milliseconds(), lapsedGrace.Milliseconds(),
+	).Int()
+	switch {
+	case err != nil:
+		return plural.Claim{}, err
+	case state == 1:
+		return plural.Claim{State: plural.Claimed, Token: mark}, nil
+	case state == 2:
+		return plural.Claim{State: plural.InProgress}, nil
+	}
+	return plural.Claim{State: plural.Done}, nil
+}
+
+// Commit records that the event was handled, and keeps that for the given time.
+// It fails with [plural.ErrClaimLost] unless the token is that of the event's
+// last claim.
+func (s *Store) Commit(ctx context.Context, id, token string, keep time.Duration) error {
+	if keep < time.Millisecond {
+		return errors.New("redisstore: commit webhook: a positive time to keep it is needed")
+	}
+	return s.settle(commit.Run(ctx, s.redis, []string{s.event(id)}, token, keep.Milliseconds()))
+}
+
+// Release gives the event up for the next worker. It fails with
+// [plural.ErrClaimLost] unless the token is that of the event's last claim.
+func (s *Store) Release(ctx context.Context, id, token string) error {
+	return s.settle(release.Run(ctx, s.redis, []string{s.event(id)}, token))
+}
+
+func (s *Store) settle(c *redis.Cmd) error {
+	held, err := c.Int()
+	if err == nil && held == 0 {
+		return plural.ErrClaimLost
+	}
+	return err
+}
+
+func (s *Store) event(id string) string { return s.prefix + "event:" + id }

@@ -1,0 +1,340 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/contrib/sqlstore"
+	"github.com/plural-go/plural/internal/servertest"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func TestMain(m *testing.M) {
+	if servertest.Role() == "receiver" {
+		receiveOne()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// database is where a test keeps its events.
+type database struct {
+	driver, url string
+	dialect     sqlstore.Dialect
+}
+
+func (d database) open() (*sql.DB, error) { return sql.Open(d.driver, d.url) }
+
+// databases are one of each kind, with the merchant's own table in them.
+func databases(t *testing.T) map[string]database {
+	t.Helper()
+	all := map[string]database{
+		"SQLite": {
+			"sqlite",
+			"file:" + filepath.Join(
+				t.TempDir(),
+				"shop.db",
+			) + "?_txlock=immediate&_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)",
+			sqlstore.SQLite,
+		},
+		"PostgreSQL": {"pgx", servertest.StartPostgres(t).URL, sqlstore.Postgres},
+	}
+	for _, d := range all {
+		db, err := d.open()
+		require.NoError(t, err)
+		_, err = db.ExecContext(t.Context(), `CREATE TABLE work (webhook_id text NOT NULL)`)
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+	}
+	return all
+}
+
+// shop is a handler and its database.
+type shop struct {
+	t       *testing.T
+	db      *sql.DB
+	inbox   *sqlstore.Inbox
+	gateway *pluraltest.Server
+}
+
+func newShop(t *testing.T, d database, opts ...sqlstore.Option) *shop {
+	t.Helper()
+	db, err := d.open()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	inbox, err := sqlstore.NewInbox(db, d.dialect, opts...)
+	require.NoError(t, err)
+	require.NoError(t, inbox.Migrate(t.Context()))
+	return &shop{t: t, db: db, inbox: inbox, gateway: pluraltest.NewServer(t)}
+}
+
+func (s *shop) handler(handle func(context.Context, *sql.Tx, *plural.Event) error) http.Handler {
+	s.t.Helper()
+	verifier, err := plural.NewVerifier(s.gateway.WebhookSecret)
+	require.NoError(s.t, err)
+	return s.inbox.Handler(verifier, handle)
+}
+
+func (s *shop) deliver(h http.Handler, id string) int {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, webhook(s.t, s.gateway.SignWebhook, id))
+	return w.Code
+}
+
+// worked says how often an event took effect.
+func (s *shop) worked(id string) (n int) {
+	s.t.Helper()
+	query := fmt.Sprintf(`SELECT count(*) FROM work WHERE webhook_id = '%s'`, id)
+	require.NoError(s.t, s.db.QueryRowContext(s.t.Context(), query).Scan(&n))
+	return n
+}
+
+// work is what the merchant does because of an event.
+func work(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+	_, err := tx.ExecContext(
+		ctx,
+		fmt.Sprintf(`INSERT INTO work (webhook_id) VALUES ('%s')`, e.ID),
+	)
+	return err
+}
+
+func webhook(t *testing.T, sign func(id, stamp string, body []byte) string, id string) *http.Request {
+	t.Helper()
+	const body = `{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1-aa-b"}}`
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
+	require.NoError(t, err)
+	stamp := strconv.FormatInt(time.Now().Unix(), 10)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Webhook-Id", id)
+	req.Header.Set("Webhook-Timestamp", stamp)
+	req.Header.Set("Webhook-Signature", sign(id, stamp, []byte(body)))
+	return req
+}
+
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, d)
+			h := s.handler(work)
+
+			require.Equal(t, http.StatusOK, s.deliver(h, "msg_once"))
+			require.Equal(t, http.StatusOK, s.deliver(h, "msg_once"))
+			require.Equal(t, 1, s.worked("msg_once"), "delivered twice")
+
+			fails := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+				return errors.Join(work(ctx, tx, e), errors.New("no stock"))
+			})
+			require.Equal(t, http.StatusInternalServerError, s.deliver(fails, "msg_failed"))
+			require.Zero(t, s.worked("msg_failed"), "nothing of it remains")
+			require.Equal(t, http.StatusOK, s.deliver(h, "msg_failed"))
+			require.Equal(t, 1, s.worked("msg_failed"))
+
+			panics := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+				_ = work(ctx, tx, e)
+				panic("a bug")
+			})
+			require.Equal(t, http.StatusInternalServerError, s.deliver(panics, "msg_panicked"))
+			require.Zero(t, s.worked("msg_panicked"))
+			require.Equal(t, http.StatusOK, s.deliver(h, "msg_panicked"))
+
+			unsigned := webhook(t, func(string, string, []byte) string { return "v1,bm90IGEgc2lnbmF0dXJl" }, "msg_forged")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, unsigned)
+			require.NotEqual(t, http.StatusOK, w.Code)
+			require.Zero(t, s.worked("msg_forged"))
+
+			require.Equal(t, http.StatusInternalServerError, s.deliver(s.handler(nil), "msg_miswired"))
+		})
+	}
+}
+
+// Deliveries of one event at the same time take effect once.
+func TestInboxAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, d)
+			var tries atomic.Int64
+			h := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+				if err := work(ctx, tx, e); err != nil {
+					return err
+				}
+				time.Sleep(20 * time.Millisecond)
+				if tries.Add(1) == 1 { // the first fails, so that one that waited for it goes on
+					return errors.New("try again")
+				}
+				return nil
+			})
+			var all sync.WaitGroup
+			for range 12 {
+				all.Go(func() { s.deliver(h, "msg_crowd") })
+			}
+			all.Wait()
+			require.Equal(t, 1, s.worked("msg_crowd"))
+		})
+	}
+}
+
+func TestMerchantsAreApart(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one, other := newShop(t, d, sqlstore.WithMerchant("one")), newShop(t, d, sqlstore.WithMerchant("other"))
+			require.Equal(t, http.StatusOK, one.deliver(one.handler(work), "msg_shared"))
+			require.Equal(t, http.StatusOK, other.deliver(other.handler(work), "msg_shared"))
+			require.Equal(t, 2, one.worked("msg_shared"))
+		})
+	}
+}
+
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, d)
+			h := s.handler(work)
+			require.Equal(t, http.StatusOK, s.deliver(h, "msg_young"))
+			n, err := s.inbox.Prune(t.Context(), 72*time.Hour)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			_, err = s.inbox.Prune(t.Context(), time.Hour)
+			require.ErrorContains(t, err, "72h")
+
+			long := map[string]string{"SQLite": `1`, "PostgreSQL": `'2001-01-01'`}[name]
+			_, err = s.db.ExecContext(t.Context(), `UPDATE plural_inbox SET handled_at = `+long)
+			require.NoError(t, err)
+			n, err = s.inbox.Prune(t.Context(), 72*time.Hour)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, n)
+		})
+	}
+}
+
+// Every process migrates at its start.
+func TestMigrateAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, err := d.open()
+			require.NoError(t, err)
+			defer func() { _ = db.Close() }()
+			inbox, err := sqlstore.NewInbox(db, d.dialect)
+			require.NoError(t, err)
+			errs := make([]error, 8)
+			var all sync.WaitGroup
+			for i := range errs {
+				all.Go(func() { errs[i] = inbox.Migrate(t.Context()) })
+			}
+			all.Wait()
+			require.NoError(t, errors.Join(errs...))
+		})
+	}
+}
+
+func TestNewInboxRefuses(t *testing.T) {
+	t.Parallel()
+	_, err := sqlstore.NewInbox(nil, sqlstore.SQLite)
+	require.ErrorContains(t, err, "database")
+	_, err = sqlstore.NewInbox(&sql.DB{}, sqlstore.Dialect{})
+	require.ErrorContains(t, err, "dialect")
+}
+
+// The process dies between every two steps, and Plural delivers again: the event
+// takes effect once, and none is lost.
+func TestKilledBetweenEveryTwoSteps(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, d)
+			for _, step := range []string{"received", "begun", "claimed", "handled", "committed", "answered", ""} {
+				id := "msg_killed_" + step
+				first := s.deliverToProcess(d, id, step)
+				require.Equal(t, step == "", first == "200", "it dies at %q", step)
+				s.deliverToProcess(d, id, step) // and the next at the same place, if it gets there
+				require.LessOrEqual(t, s.worked(id), 1, step)
+				require.Equal(t, "200", s.deliverToProcess(d, id, ""), step)
+				require.Equal(t, 1, s.worked(id), step)
+			}
+		})
+	}
+}
+
+// deliverToProcess has another process take the event, and die at a step. It
+// returns what that answered, if it lived to.
+func (s *shop) deliverToProcess(d database, id, dieAt string) string {
+	s.t.Helper()
+	p := servertest.StartProcess(s.t, "receiver", "DRIVER="+d.driver, "URL="+d.url,
+		"SECRET="+s.gateway.WebhookSecret, "EVENT="+id, "DIE_AT="+dieAt)
+	answer := p.Line()
+	p.Wait()
+	return answer
+}
+
+// receiveOne is a process that takes one event.
+func receiveOne() {
+	d := database{driver: os.Getenv("DRIVER"), url: os.Getenv("URL"), dialect: sqlstore.Postgres}
+	if d.driver == "sqlite" {
+		d.dialect = sqlstore.SQLite
+	}
+	die := func(step string) {
+		if step == os.Getenv("DIE_AT") {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}
+	db, err := d.open()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	inbox, err := sqlstore.NewInbox(db, d.dialect)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	inbox.OnStep(die)
+	verifier, err := plural.NewVerifier(os.Getenv("SECRET"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	gateway := pluraltest.New(pluraltest.WithWebhookSecret(os.Getenv("SECRET")))
+	defer gateway.Close()
+	const body = `{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1-aa-b"}}`
+	id, stamp := os.Getenv("EVENT"), strconv.FormatInt(time.Now().Unix(), 10)
+	req := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Webhook-Id", id)
+	req.Header.Set("Webhook-Timestamp", stamp)
+	req.Header.Set("Webhook-Signature", gateway.SignWebhook(id, stamp, []byte(body)))
+	w := httptest.NewRecorder()
+	inbox.Handler(verifier, work).ServeHTTP(w, req)
+	die("answered")
+	fmt.Println(w.Code)
+}

@@ -1,0 +1,3 @@
+module github.com/plural-go/plural/internal/servertest
+
+go 1.25.0

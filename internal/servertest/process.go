@@ -1,0 +1,72 @@
+package servertest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// roleVariable tells a child process what it is.
+const roleVariable = "PLURAL_TEST_ROLE"
+
+// Role is what this process is to be: "" for the tests themselves. A TestMain
+// that knows roles asks for it first.
+func Role() string { return os.Getenv(roleVariable) }
+
+// Process is another process of the test's own binary.
+type Process struct {
+	tb  testing.TB
+	cmd *exec.Cmd
+	out *bufio.Reader
+	in  io.Writer
+}
+
+// StartProcess starts the test's binary once more, in a role, with more
+// variables in its environment. It is killed when the test ends.
+func StartProcess(tb testing.TB, role string, env ...string) *Process {
+	tb.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Clean(binary))
+	cmd.Env = append(append(os.Environ(), roleVariable+"="+role), env...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	p := &Process{tb: tb, cmd: cmd, out: bufio.NewReader(out), in: in}
+	tb.Cleanup(p.Kill)
+	return p
+}
+
+// Line is the next that it prints; "" if it ends first.
+func (p *Process) Line() string {
+	line, _ := p.out.ReadString('\n')
+	return strings.TrimSpace(line)
+}
+
+// Tell writes a line to it.
+func (p *Process) Tell(line string) { _, _ = fmt.Fprintln(p.in, line) }
+
+// Kill ends it at once.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	p.Wait()
+}
+
+// Wait waits for its end.
+func (p *Process) Wait() { _ = p.cmd.Wait() }

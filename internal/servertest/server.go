@@ -1,0 +1,81 @@
+// Package servertest starts real servers for the tests of the modules around
+// package plural: each test its own, on a free loopback port, in a folder that
+// is removed afterwards.
+//
+// It is a module of its own, so that the SDK's module has nothing of it.
+package servertest
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// server is a program that a test runs.
+type server struct {
+	tb      testing.TB
+	cmd     *exec.Cmd
+	command func() *exec.Cmd
+	ready   func() bool
+	quick   syscall.Signal // ends it without tidying up
+}
+
+// Start starts it, or starts it again on what it had written to disk.
+func (s *server) Start() {
+	s.tb.Helper()
+	s.cmd = s.command()
+	if err := s.cmd.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	const patience = 30 * time.Second
+	for end := time.Now().Add(patience); !s.ready(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.tb.Fatalf("%s does not answer", s.cmd.Path)
+		}
+	}
+}
+
+// Stop ends it at once, as a machine that fails does.
+func (s *server) Stop() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGCONT)
+	_ = s.cmd.Process.Signal(s.quick)
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Hang leaves it running without answering, until Resume.
+func (s *server) Hang() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends Hang.
+func (s *server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+
+// freeAddr is a loopback address that nobody listened on a moment ago.
+func freeAddr(tb testing.TB) (host, port string) {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	host, port, err = net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return host, port
+}
+
+// missing skips a test whose server is not installed; on a machine for CI it
+// fails.
+func missing(tb testing.TB, what string) {
+	tb.Helper()
+	if os.Getenv("CI") != "" {
+		tb.Fatalf("%s is not installed", what)
+	}
+	tb.Skipf("%s is not installed", what)
+}
