@@ -10,9 +10,8 @@ type RefundService struct{ p *pipeline }
 
 // RefundRequest says how much to give back.
 type RefundRequest struct {
-	// yours, for this refund; 1 to 50 of A-Z a-z 0-9 - _, and not the order's own
-	// yours, unique among orders and refunds; 1 to MaxReference of A-Z a-z 0-9 -
-	// _, see Reference
+	// yours, unique among orders and refunds, so that it is not the order's own; 1
+	// to MaxReference of A-Z a-z 0-9 - _, see Reference
 	MerchantOrderReference string `json:"merchant_order_reference"`
 	// always required; at least 100 paise, all refunds together up to what was
 	// captured
