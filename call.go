@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,7 +16,7 @@ import (
 // pipeline is what all calls of a client share.
 type pipeline struct {
 	cfg       *config
-	transport http.RoundTripper // middleware, the token, and the base transport
+	transport http.RoundTripper // middleware, the authTransport with the token, and the base transport
 	jar       http.CookieJar    // of the user's client; may be nil
 	tokens    *token.Source
 }
@@ -32,8 +31,11 @@ type call struct {
 	cfg       *callConfig
 	requestID string
 	subject   string // the order or reference, for errors
+	orderID   string // what it is about, for middleware and the observer
+	reference string
 	attempts  int
 	settles   bool // it asks what became of another call
+	settled   bool // the books were asked what became of it
 	cut       bool // the caller's deadline cut a try short, or left no time for another
 }
 
@@ -56,7 +58,10 @@ func (p *pipeline) newCall(
 	if err != nil {
 		return nil, err
 	}
-	k.subject = subject
+	k.subject, k.orderID = subject, subject
+	if op.byReference {
+		k.orderID, k.reference = "", subject
+	}
 	return k, nil
 }
 
@@ -85,7 +90,8 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) 
 }
 
 // read sends until decode accepts an answer. For requests that have no effect.
-func (k *call) read(ctx context.Context, decode func(*answer) error) error {
+func (k *call) read(ctx context.Context, decode func(*answer) error) (err error) {
+	defer k.observe(ctx, time.Now(), &err)
 	for {
 		a := k.try(ctx)
 		if a.class() == classOK {
@@ -93,16 +99,17 @@ func (k *call) read(ctx context.Context, decode func(*answer) error) error {
 				return nil
 			}
 		}
-		err := k.failure(a)
-		if !err.Retryable() || !k.again(ctx, a) {
-			return k.orEnded(ctx, err)
+		failure := k.failure(a)
+		if !failure.Retryable() || !k.again(ctx, a) {
+			return k.orEnded(ctx, failure)
 		}
 	}
 }
 
 // once sends at most once; only a try of which nothing was sent is followed by
 // another.
-func (k *call) once(ctx context.Context, decode func(*answer) error) error {
+func (k *call) once(ctx context.Context, decode func(*answer) error) (err error) {
+	defer k.observe(ctx, time.Now(), &err)
 	for {
 		a := k.try(ctx)
 		switch a.class() {
@@ -117,11 +124,11 @@ func (k *call) once(ctx context.Context, decode func(*answer) error) error {
 		case classRejected, classThrottled:
 			return k.failure(a)
 		case classNotSent:
-			err := k.failure(a)
-			if err.Retryable() && k.again(ctx, a) {
+			failure := k.failure(a)
+			if failure.Retryable() && k.again(ctx, a) {
 				continue
 			}
-			return k.orEnded(ctx, err)
+			return k.orEnded(ctx, failure)
 		case classAmbiguous:
 		}
 		return &OutcomeUnknownError{Op: k.op.op(), Err: k.orEnded(ctx, k.failure(a))}
@@ -252,15 +259,16 @@ func (k *call) send(ctx context.Context) *answer {
 }
 
 func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
-	state := &tryState{op: k.op.name, body: k.body}
+	state := &tryState{op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body}
 	state.guarded.Store(guarded)
 	if !guarded && k.op.method != http.MethodGet && len(k.body) == 0 {
 		tryCtx, state.stop = context.WithCancel(tryCtx)
 		defer state.stop()
 	}
 	address := *k.url // middleware may change the request's
+	header := newHeader(k.p.cfg.userAgent, k.requestID, k.cfg.header, k.body != nil)
 	req := (&http.Request{
-		Method: k.op.method, URL: &address, Host: k.url.Host, Header: k.header(),
+		Method: k.op.method, URL: &address, Host: k.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(state.into(tryCtx))
 	if k.op.method != http.MethodGet {
@@ -321,22 +329,20 @@ func (p *pipeline) roundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// header is that of one try. Its values share one array.
-func (k *call) header() http.Header {
-	h := make(http.Header, len(k.cfg.header)+7) // with the token and the time, which come last
-	maps.Copy(h, k.cfg.header)
-	values := [...]string{"application/json", k.p.cfg.userAgent, k.requestID}
-	h["Accept"] = values[0:1:1]
-	h["User-Agent"] = values[1:2:2]
-	h["Request-Id"] = values[2:3:3]
-	if k.body != nil {
-		h["Content-Type"] = values[0:1:1]
-	}
-	return h
-}
-
 func (k *call) failure(a *answer) *Error {
 	return a.failure(k.op, k.subject, k.requestID, k.attempts)
+}
+
+// observe tells of the call once it has ended; for defer. A settling read is a
+// part of its write.
+func (k *call) observe(ctx context.Context, began time.Time, err *error) {
+	if k.settles || k.p.cfg.observer == nil {
+		return
+	}
+	k.p.cfg.observer.tell(ctx, Observation{
+		Operation: k.op.name, OrderID: k.orderID, Reference: k.reference, RequestID: k.requestID,
+		Attempts: k.attempts, Settled: k.settled, Duration: time.Since(began), Err: *err,
+	})
 }
 
 // minLooks is how often books that do not settle a matter are looked at, at the

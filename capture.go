@@ -63,7 +63,7 @@ type CaptureRequest struct {
 //   - nil: carried out. The server's books show this capture, with this reference
 //     and amount.
 //   - [ErrNotApplied]: final. Nothing was carried out under this reference, by
-//     this call or an earlier one.
+//     this call or an earlier one. So is [ErrNoHold]: the money was taken already.
 //   - any other error: not known yet. Call again with the same reference, once
 //     what the error names is mended.
 //

@@ -204,6 +204,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, err
 		userAgent: cfg.userAgent,
 		creds:     &creds,
 		log:       cfg.log,
+		observer:  cfg.observer,
 	}
 	if cfg.tokenStore == nil {
 		return token.NewSource(

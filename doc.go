@@ -65,9 +65,10 @@
 //
 //	_, err := client.Captures.Create(ctx, orderID, req)
 //	switch {
-//	case err == nil:                   // carried out: the books show it
+//	case err == nil:                    // carried out: the books show it
 //	case errors.Is(err, ErrNotApplied): // final: nothing was carried out under this reference
-//	default:                           // not known yet: call again with the same reference
+//	case errors.Is(err, ErrNoHold):     // final: the money was taken already, and a person looks
+//	default:                            // not known yet: call again with the same reference
 //	}
 //
 // The books are what Plural answers when it is asked for the order: the order

@@ -295,9 +295,9 @@ func (n noVerdictError) Is(target error) bool {
 
 func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
-// StateError says that the server's books rule the operation out. It is
-// [ErrNotApplied]: nothing was carried out under the reference, and nothing can
-// be. Reused and NoHold say why:
+// StateError says that the server's books rule the operation out. Unless NoHold
+// is set it is [ErrNotApplied]: nothing was carried out under the reference, and
+// nothing can be. Reused and NoHold say why:
 //
 //   - neither: [ErrOperationNotAllowed], the order's state does not allow it.
 //   - Reused: [ErrReferenceReused], the reference stands for something else, such

@@ -231,6 +231,7 @@ func (e *explorer) run() {
 	if !o.unknown() && e.runs%8 != 0 {
 		return // it is known by now, and checked in one run of eight
 	}
+	time.Sleep(repeatAfter)
 	again := outcome{write: w}
 	again.order, again.err = w.run(e.t.Context(), e.client)
 	e.must(again.contradictsLater(srv))
@@ -241,6 +242,11 @@ func (e *explorer) run() {
 		e.must(fmt.Sprintf("%v: calling again does not settle it: %v", w, again.err))
 	}
 }
+
+// repeatAfter is how soon a queue calls again. What was there before is told
+// from what this call made by its time, for which a few seconds have to be in
+// between.
+const repeatAfter = 10 * time.Second
 
 // mayStayUnknown says whether even a healthy server leaves the matter open: the
 // payer is paying; a refund is in a status that nobody has published; one of

@@ -11,6 +11,8 @@ type operation struct {
 	phrase string // for people
 	method string
 	money  bool // some of its time is kept for asking what became of it
+
+	byReference bool // it is about the order of a reference, not of an id
 }
 
 // The operations, one a line. The last five send orders.get
@@ -18,13 +20,18 @@ type operation struct {
 //
 //nolint:gochecknoglobals // constants in all but name
 var (
-	opToken          = operation{name: "token", phrase: "get access token", method: http.MethodPost}
-	opCreateOrder    = operation{name: "orders.create", phrase: "create order", method: http.MethodPost, money: true}
+	opToken       = operation{name: "token", phrase: "get access token", method: http.MethodPost}
+	opCreateOrder = operation{
+		name:   "orders.create",
+		phrase: "create order",
+		method: http.MethodPost,
+		money:  true, byReference: true,
+	}
 	opGetOrder       = operation{name: "orders.get", phrase: "get order", method: http.MethodGet}
 	opGetByReference = operation{
 		name:   "orders.get_by_reference",
 		phrase: "get order by reference",
-		method: http.MethodGet,
+		method: http.MethodGet, byReference: true,
 	}
 	opCapture = operation{
 		name:   "captures.create",

@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -160,6 +161,21 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
+// WithObserver has a function told of each call when it has ended, and of each
+// request for an access token: for metrics of attempts, of outcomes that remain
+// unknown and of tokens. Middleware, by contrast, sees the single tries. It is
+// called before the call returns, so that it should be quick; what it panics with
+// is dropped.
+func WithObserver(observe func(ctx context.Context, o Observation)) Option {
+	return func(c *config) error {
+		if observe == nil {
+			return errors.New("the observer is nil")
+		}
+		c.observer = observe
+		return nil
+	}
+}
+
 // WithUserAgent adds the name of your program to the SDK's own User-Agent.
 func WithUserAgent(ua string) Option {
 	return func(c *config) error {
@@ -246,6 +262,7 @@ type config struct {
 	environment    Environment
 	customURL      *url.URL
 	baseURL        *url.URL
+	observer       observer
 	userClient     *http.Client
 	middleware     []func(http.RoundTripper) http.RoundTripper
 	retry          retry.Policy
@@ -259,7 +276,7 @@ func newConfig(opts []Option) (*config, error) {
 	c := &config{
 		retry:          policyOf(RetryPolicy{}),
 		attemptTimeout: 10 * time.Second,
-		userAgent:      "plural-go/" + version,
+		userAgent:      defaultUserAgent,
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -388,6 +405,3 @@ func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
-
-// version is the SDK's, for the User-Agent.
-const version = "0.1.0"

@@ -80,7 +80,7 @@ func (s *OrderService) Create(
 	ctx context.Context,
 	req *CreateOrderRequest,
 	opts ...CallOption,
-) (*CheckoutOrder, error) {
+) (order *CheckoutOrder, err error) {
 	found, subject := missing(), ""
 	if req != nil {
 		found, subject = req.check(), req.MerchantOrderReference
@@ -89,6 +89,7 @@ func (s *OrderService) Create(
 	if err != nil {
 		return nil, err
 	}
+	defer write.observe(ctx, time.Now(), &err)
 	ambiguous := false
 	for {
 		a := write.try(ctx)
@@ -135,6 +136,7 @@ func (s *OrderService) reconcile(
 	link *CheckoutOrder,
 	failure *Error,
 ) (*CheckoutOrder, error) {
+	write.settled = true
 	reference := req.MerchantOrderReference
 	o, err := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
 	if err == nil {

@@ -56,6 +56,7 @@ func (p *pipeline) reading(
 			return nil, err
 		}
 		k.subject, k.settles = subject, true
+		k.orderID, k.reference = write.orderID, write.reference
 		return k.readOrder(ctx, decode)
 	}
 }

@@ -86,6 +86,10 @@ func printable() []string {
 		"Callback.OrderID",
 		"Callback.Status",
 		"Callback.ErrorCode",
+		"Observation.Operation",
+		"Observation.OrderID",
+		"Observation.Reference",
+		"Observation.RequestID",
 	}
 }
 
@@ -118,6 +122,7 @@ func filled() map[string]any {
 		"FieldError":          &plural.FieldError{},
 		"NetbankingData":      &plural.NetbankingData{},
 		"NotPaidError":        &plural.NotPaidError{},
+		"Observation":         &plural.Observation{},
 		"Order":               &plural.Order{},
 		"OutcomeUnknownError": &plural.OutcomeUnknownError{},
 		"Payment":             &plural.Payment{},

@@ -66,8 +66,10 @@ func (b books) isStuck() bool {
 	return b.err == nil && b.order != nil && b.verdict == verdictUnclear && !b.pending && !b.callAgain
 }
 
-func (s *settlement) run(ctx context.Context) (*Order, error) {
+func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	s.began = time.Now()
+	s.write.reference = s.reference
+	defer s.write.observe(ctx, s.began, &err)
 	for {
 		a := s.write.try(ctx)
 		s.readClock(a)
@@ -169,7 +171,9 @@ func (s *settlement) conclude(ctx context.Context, b books, class class, failure
 }
 
 // find asks the books without sending anything.
-func (s *settlement) find(ctx context.Context) (*Order, error) {
+func (s *settlement) find(ctx context.Context) (o *Order, err error) {
+	s.write.reference = s.reference
+	defer s.write.observe(ctx, time.Now(), &err)
 	b := s.read(ctx)
 	switch b.verdict {
 	case verdictApplied:
@@ -266,6 +270,7 @@ func (s *settlement) weigh(f finding) finding {
 // for as long as what has to agree, and so is an answer that cannot be used; a
 // server that does not answer has been asked often enough by one look.
 func (s *settlement) read(ctx context.Context) books {
+	s.write.settled = true
 	window := ctx
 	_, isBounded := ctx.Deadline()
 	if !isBounded {

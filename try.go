@@ -5,14 +5,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/plural-go/plural/internal/token"
 )
@@ -20,9 +16,10 @@ import (
 // tryState travels with a request's context: to tell middleware the operation,
 // the auth transport the body, and the call whether a byte was sent.
 type tryState struct {
-	op   string
-	body []byte
-	stop context.CancelFunc // set if the request has no body of its own
+	op                 string
+	orderID, reference string
+	body               []byte
+	stop               context.CancelFunc // set if the request has no body of its own
 
 	trace    httptrace.ClientTrace // of this package's own
 	isTraced bool                  // the caller has one, too
@@ -125,6 +122,17 @@ func OperationFromContext(ctx context.Context) string {
 	return ""
 }
 
+// OrderFromContext says which order a request is about: Plural's id of it, "" of
+// an order that is being created or looked up by its reference, and the
+// merchant's reference of the order, capture or refund, where the call has one.
+// It is for middleware: attributes of spans, of high cardinality.
+func OrderFromContext(ctx context.Context) (orderID, reference string) {
+	if s := tryFrom(ctx); s != nil {
+		return s.orderID, s.reference
+	}
+	return "", ""
+}
+
 // newBody returns no GetBody along with it, so that net/http cannot repeat the
 // request.
 func (s *tryState) newBody() io.ReadCloser {
@@ -150,23 +158,6 @@ func (s *tryState) notSent(cutOff bool) bool {
 		return !cutOff
 	}
 	return s.wantedConn.Load()
-}
-
-func setCommonHeaders(h http.Header, userAgent, requestID string) {
-	h.Set("Accept", "application/json")
-	h.Set("User-Agent", userAgent)
-	h.Set("Request-ID", requestID)
-	h.Set("Request-Timestamp", timestamp())
-}
-
-func timestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func newRequestID() string {
-	id, err := uuid.NewRandom()
-	if err != nil {
-		return fmt.Sprintf("plural-%d", time.Now().UnixNano())
-	}
-	return id.String()
 }
 
 // notTheCallers keeps a time limit of the transport's, or of ours, from being

@@ -1,0 +1,153 @@
+package plural
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+
+	"github.com/plural-go/plural/internal/token"
+)
+
+// authTransport adds the access token to requests for the base URL's host, and
+// to no other. It fetches the token, keeps it fresh, and heals a refused token:
+// it gets another and sends the request once more, and, where that one came
+// from a store, which may keep old ones, a last time with one that did not.
+type authTransport struct {
+	peer   *peer
+	origin *url.URL
+	source *token.Source
+}
+
+// RoundTrip sends req with a token. The answer's Request is req itself, without
+// the token.
+func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
+		closeBody(req)
+		return nil, errors.New("the access token goes to " + t.origin.Host + " only")
+	}
+	try := tryFrom(req.Context())
+	if try == nil {
+		closeBody(req)
+		return nil, errors.New("a middleware has replaced the request's context: it must pass it on")
+	}
+	try.begin()
+	tok, err := t.source.Get(req.Context())
+	if err != nil {
+		closeBody(req)
+		return nil, &tokenError{err}
+	}
+	resp, err := t.send(try, req, req.Body, tok)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	discard(resp.Body) // before the fetch, which may need the connection
+	for tries := 0; ; tries++ {
+		try.refused()
+		t.source.Invalidate(tok)
+		if tok, err = t.source.Get(req.Context()); err != nil {
+			return nil, &tokenError{err}
+		}
+		resp, err := t.send(try, req, again(try, req), tok)
+		// A store may have handed out another old one. After two it is not asked.
+		if err != nil || resp.StatusCode != http.StatusUnauthorized || !tok.Stored || tries > 0 {
+			return resp, err
+		}
+		discard(resp.Body)
+	}
+}
+
+func (t *authTransport) send(
+	try *tryState,
+	req *http.Request,
+	body io.ReadCloser,
+	tok *token.Token,
+) (*http.Response, error) {
+	authorized := req.WithContext(withoutTokenInTraces(req.Context(), try))
+	authorized.Body = body
+	values := [...]string{"Bearer " + tok.Value, timestamp()} // of now: the token may have been waited for
+	authorized.Header = maps.Clone(req.Header)
+	if authorized.Header == nil {
+		authorized.Header = http.Header{}
+	}
+	authorized.Header["Authorization"] = values[0:1:1]
+	authorized.Header["Request-Timestamp"] = values[1:2:2]
+	// whatever middleware has added, net/http must not repeat a write
+	if req.Method != http.MethodGet {
+		authorized.GetBody = nil
+		authorized.Header.Del("Idempotency-Key")
+		authorized.Header.Del("X-Idempotency-Key")
+		if (body == nil || body == http.NoBody) && try.guard(!t.peer.speaksHTTP1.Load()) {
+			authorized.Body = io.NopCloser(bytes.NewReader(nil))
+		}
+	}
+	if err := req.Context().Err(); err != nil { // the base transport would say the same, and not whether it had begun
+		closeBody(authorized)
+		return nil, err
+	}
+	try.token.Store(tok)
+	if !try.enter() {
+		closeBody(authorized)
+		return nil, errors.New("the try was given up before it was sent")
+	}
+	defer try.leave()
+	resp, err := t.peer.RoundTrip(authorized)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = req
+	return resp, nil
+}
+
+// tracedContext hands out its own trace in place of the one under it.
+type tracedContext struct {
+	context.Context //nolint:containedctx // it is a context
+
+	trace *httptrace.ClientTrace
+}
+
+// Value is the context's, but for the trace.
+func (c tracedContext) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, isTrace := v.(*httptrace.ClientTrace); isTrace {
+		return c.trace
+	}
+	return v
+}
+
+// withoutTokenInTraces keeps the token from those who follow the request by
+// httptrace, as middleware does.
+func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace == nil || trace.WroteHeaderField == nil || trace == &try.trace && !try.isTraced {
+		return ctx
+	}
+	quiet := *trace
+	quiet.WroteHeaderField = func(name string, values []string) {
+		if strings.EqualFold(name, "Authorization") {
+			values = []string{redacted}
+		}
+		trace.WroteHeaderField(name, values)
+	}
+	return tracedContext{ctx, &quiet}
+}
+
+// again is the request's body once more. Writes carry no GetBody, because
+// net/http would repeat them by itself; the call's own bytes serve instead.
+func again(try *tryState, req *http.Request) io.ReadCloser {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req.Body
+	}
+	return try.newBody()
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
