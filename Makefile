@@ -40,7 +40,7 @@ help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: their verdict is what a reader looks for at the end.
-CHECKS := build vet fmt-check tidy-check lint house depcheck apicheck 386 cross consumer compat modules examples browser fuzz cover race test
+CHECKS := build vet fmt-check tidy-check lint house depcheck licences apicheck 386 cross consumer compat modules examples browser fuzz cover race test
 
 .PHONY: check
 check: ## Run all that CI runs.
@@ -165,6 +165,15 @@ cross: ## Build for the other platforms that merchants and their tools run on.
 .PHONY: depcheck
 depcheck: ## Fail if merchants would compile more than the standard library and uuid.
 	@tools/depcheck.sh $(GO_OLDEST)
+
+# Of the SDK; a module under contrib/ may use what is under the MPL, as River is.
+LICENCES := MIT,BSD-2-Clause,BSD-3-Clause,Apache-2.0,ISC
+
+.PHONY: licences
+licences: ## Fail if a merchant would compile something under a licence that asks for more than a notice.
+	@[[ -x $(BIN)/go-licenses ]] || GOBIN=$(BIN) $(NEWER_GO) install github.com/google/go-licenses@v1.6.0
+	@for dir in $(IMPORTABLE); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) mod download && \
+		$(BIN)/go-licenses check ./... --ignore github.com/plural-go/plural --allowed_licenses=$(LICENCES)$$([[ $$dir == . ]] || echo ,MPL-2.0)) 2>/dev/null || exit 1; done
 
 .PHONY: apicheck
 apicheck: tool-apicheck ## Fail if the exported API differs from its golden files.
