@@ -173,7 +173,7 @@ LICENCES := MIT,BSD-2-Clause,BSD-3-Clause,Apache-2.0,ISC
 licences: ## Fail if a merchant would compile something under a licence that asks for more than a notice.
 	@[[ -x $(BIN)/go-licenses ]] || GOBIN=$(BIN) $(NEWER_GO) install github.com/google/go-licenses@v1.6.0
 	@for dir in $(IMPORTABLE); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) mod download && \
-		$(BIN)/go-licenses check ./... --ignore github.com/plural-go/plural --allowed_licenses=$(LICENCES)$$([[ $$dir == . ]] || echo ,MPL-2.0)) 2>/dev/null || exit 1; done
+		$(BIN)/go-licenses check ./... --ignore github.com/plural-go/plural --allowed_licenses=$(LICENCES)$$([[ $$dir == . ]] || echo ,MPL-2.0)) 2> >(grep -vE '^W|^/' >&2) || exit 1; done
 
 .PHONY: apicheck
 apicheck: tool-apicheck ## Fail if the exported API differs from its golden files.
