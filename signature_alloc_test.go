@@ -3,6 +3,7 @@
 package plural_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,6 +43,32 @@ func TestVerifyCallbackAllocatesLittle(t *testing.T) {
 	v := mustVerifier(t, signatureSecret)
 	form := goodForm(t)
 	require.LessOrEqual(t, testing.AllocsPerRun(500, func() { _, _ = v.VerifyCallback(form) }), 3.0)
+}
+
+//nolint:paralleltest // it measures memory
+func TestMemoryIsFlatOverVerifications(t *testing.T) {
+	v := webhookVerifier(t)
+	header, body := goodWebhook(webhookBody)
+	form := goodForm(t)
+	callbacks := mustVerifier(t, signatureSecret)
+	heap := func() uint64 {
+		for range 100_000 {
+			_ = v.VerifyWebhookSignature(header, body)
+		}
+		for range 10_000 {
+			_, _ = v.VerifyWebhook(header, body)
+			_, _ = callbacks.VerifyCallback(form)
+		}
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	early, late := heap(), uint64(0)
+	for range 9 { // a million signatures in all
+		late = heap()
+	}
+	require.Less(t, late, early+256<<10)
 }
 
 func BenchmarkVerifyWebhookSignature(b *testing.B) {
