@@ -218,14 +218,14 @@ func ExampleClient_Do() {
 }
 
 // emulator starts Plural on localhost, and a client for it.
-func emulator() (*pluraltest.Server, *plural.Client) {
+func emulator(opts ...plural.Option) (*pluraltest.Server, *plural.Client) {
 	srv, err := pluraltest.Start()
 	if err != nil {
 		panic(err)
 	}
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret},
-		plural.WithBaseURL(srv.URL),
+		append(opts, plural.WithBaseURL(srv.URL))...,
 	)
 	if err != nil {
 		panic(err)
@@ -239,6 +239,7 @@ func heldOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Clien
 		MerchantOrderReference: reference,
 		OrderAmount:            plural.INR(50000),
 		PreAuth:                true,
+		CallbackURL:            "https://shop.example.com/plural/return",
 	})
 	if err != nil {
 		panic(err)
