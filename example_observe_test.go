@@ -120,4 +120,7 @@ func ExampleError() {
 		fmt.Println(refused.RequestID != "", refused.Attempts, refused.Retryable())
 	}
 	// Output:
+	// orders.create order-5004 422 PAYMENT_METHOD_NOT_ENABLED
+	// the payment method is not enabled for the merchant
+	// true 1 false
 }

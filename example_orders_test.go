@@ -41,26 +41,6 @@ func ExampleOrderService_Create() {
 	// true true
 }
 
-// The order was made before, and its link is lost with the first answer: look
-// at the order before making another.
-func ExampleDuplicateOrderError() {
-	srv, client := emulator()
-	defer srv.Close()
-	ctx := context.Background()
-	heldOrder(ctx, srv, client, "order-2002")
-
-	_, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
-		MerchantOrderReference: "order-2002",
-		OrderAmount:            plural.INR(50000),
-		PreAuth:                true,
-	})
-	var duplicate *plural.DuplicateOrderError
-	if errors.As(err, &duplicate) {
-		fmt.Println(duplicate.Order.MerchantOrderReference, "is", duplicate.Order.Status)
-	}
-	// Output: order-2002 is AUTHORIZED
-}
-
 // Find an order by the merchant's own reference.
 func ExampleOrderService_GetByReference() {
 	srv, client := emulator()
