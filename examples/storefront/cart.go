@@ -1,0 +1,131 @@
+package main
+
+import (
+	"crypto/rand"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/plural-go/plural"
+)
+
+// cart is how many of which product a customer wants. It lives in the browser:
+// it says nothing of prices.
+type cart map[string]int64
+
+const (
+	cartCookie = "cart"
+	maxOfOne   = 9
+)
+
+// readCart takes what makes sense of the browser's cookie.
+func readCart(r *http.Request) cart {
+	c := cart{}
+	cookie, err := r.Cookie(cartCookie)
+	if err != nil {
+		return c
+	}
+	for one := range strings.SplitSeq(cookie.Value, ".") {
+		id, count, _ := strings.Cut(one, "-")
+		n, err := strconv.ParseInt(count, 10, 64)
+		if isProduct(id) && err == nil && n >= 1 && n <= maxOfOne {
+			c[id] = n
+		}
+	}
+	return c
+}
+
+func (s *shop) writeCart(w http.ResponseWriter, c cart) {
+	var parts []string
+	for _, p := range products {
+		if n := c[p.ID]; n > 0 {
+			parts = append(parts, p.ID+"-"+strconv.FormatInt(n, 10))
+		}
+	}
+	cookie := &http.Cookie{ //nolint:gosec // Secure would keep it from http://127.0.0.1
+		Name: cartCookie, Value: strings.Join(parts, "."), Path: "/", MaxAge: 7 * 24 * 3600,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.url, "https:"),
+	}
+	if len(parts) == 0 {
+		cookie.MaxAge = -1
+	}
+	http.SetCookie(w, cookie)
+}
+
+func (c cart) count() (n int64) {
+	for _, one := range c {
+		n += one
+	}
+	return n
+}
+
+// lines are the cart at today's prices.
+func (c cart) lines() (lines []line, total plural.Amount) {
+	total = plural.INR(0)
+	for _, p := range products {
+		if n := c[p.ID]; n > 0 {
+			lines = append(lines, line{p.Name, n, p.Price})
+			total.Value += n * p.Price.Value
+		}
+	}
+	return lines, total
+}
+
+// Sum is the price of all of a line.
+func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value) }
+
+// cartView is the cart's page. Its Number is the order's that will be made of
+// it: however often the button is pressed, it is one order.
+type cartView struct {
+	Number string
+	Lines  []cartLine
+	Total  plural.Amount
+}
+
+type cartLine struct {
+	product
+
+	Quantity int64
+	Sum      plural.Amount
+}
+
+func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
+	c := readCart(r)
+	_, total := c.lines()
+	v := cartView{Number: newNumber(), Total: total}
+	for _, p := range products {
+		if n := c[p.ID]; n > 0 {
+			v.Lines = append(v.Lines, cartLine{p, n, plural.INR(n * p.Price.Value)})
+		}
+	}
+	s.show(w, http.StatusOK, "cart.html", view{Title: "Your cart", InCart: c.count(), Data: v})
+}
+
+// changeCart adds a product, or sets how many of it there are.
+func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
+	c := readCart(r)
+	id := r.PostFormValue("product")
+	if !isProduct(id) {
+		s.notFound(w)
+		return
+	}
+	if quantity := r.PostFormValue("quantity"); quantity != "" {
+		n, err := strconv.ParseInt(quantity, 10, 64)
+		if err != nil || n < 0 || n > maxOfOne {
+			s.message(w, http.StatusUnprocessableEntity, "Not so many", "We sell up to nine of each.")
+			return
+		}
+		c[id] = n
+	} else {
+		c[id] = min(c[id]+1, maxOfOne)
+	}
+	s.writeCart(w, c)
+	http.Redirect(w, r, "/cart", http.StatusSeeOther)
+}
+
+// newNumber is an order's number that nobody can guess: who knows it may see the
+// order.
+func newNumber() string { return "order-" + strings.ToLower(rand.Text()) }
+
+var orderNumber = regexp.MustCompile(`^order-[a-z2-7]{26}$`)

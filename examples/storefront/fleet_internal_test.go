@@ -1,0 +1,549 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/internal/servertest"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func TestMain(m *testing.M) {
+	if servertest.Role() == "shop" {
+		runShop()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// runShop is a process of the fleet. It is configured as the program is, says
+// where it listens, and runs until it is killed.
+func runShop() {
+	s, err := parseSettings(nil)
+	if err == nil {
+		s.pace = quick()
+		s.pace.Timeout, s.pace.Rescue = 10*time.Second, 12*time.Second
+		s.opened = func(string) { fmt.Println("open") }
+		err = run(context.Background(), s, slog.New(slog.DiscardHandler))
+	}
+	if err != nil {
+		fmt.Println(err)
+	}
+}
+
+// fleet is storefronts behind a load balancer, one database and one Redis.
+type fleet struct {
+	t        *testing.T
+	gateway  *pluraltest.Server
+	balancer *httptest.Server
+	env      []string
+
+	mu        sync.Mutex
+	processes []*servertest.Process
+	addresses []*url.URL
+	up        []bool
+	kills     int
+	next      atomic.Uint64
+}
+
+const fleetSize = 2
+
+func openFleet(t *testing.T, gateway *pluraltest.Server, database, redis string) *fleet {
+	t.Helper()
+	f := &fleet{
+		t:       t,
+		gateway: gateway,
+		processes: make(
+			[]*servertest.Process,
+			fleetSize,
+		),
+		addresses: make([]*url.URL, fleetSize),
+		up:        make([]bool, fleetSize),
+	}
+	f.balancer = httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(f.pick())
+			r.Out.Host = r.In.Host
+		},
+		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	})
+	t.Cleanup(f.balancer.Close)
+	f.env = []string{
+		"STOREFRONT_URL=" + f.balancer.URL, "STOREFRONT_DATABASE=" + database, "STOREFRONT_REDIS=" + redis,
+		"STOREFRONT_PASSWORD=" + password, "PLURAL_BASE_URL=" + gateway.URL, "PLURAL_ENVIRONMENT=",
+		"PLURAL_CLIENT_ID=" + gateway.ClientID, "PLURAL_CLIENT_SECRET=" + gateway.ClientSecret,
+	}
+	for i := range fleetSize {
+		f.addresses[i] = &url.URL{Scheme: "http", Host: freeAddress(t)}
+		f.start(i)
+	}
+	gateway.SetWebhookURL(f.balancer.URL + "/plural/webhook")
+	return f
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// pick is the next process that is up, or any.
+func (f *fleet) pick() *url.URL {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := int(f.next.Add(1) % fleetSize)
+	if !f.up[n] && f.up[(n+1)%fleetSize] {
+		n = (n + 1) % fleetSize
+	}
+	return f.addresses[n]
+}
+
+func (f *fleet) start(i int) {
+	f.t.Helper()
+	p := servertest.StartProcess(f.t, "shop", append(f.env, "STOREFRONT_ADDR="+f.addresses[i].Host)...)
+	if line := p.Line(); line != "open" {
+		f.t.Errorf("a storefront does not start: %s", line)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.processes[i], f.up[i] = p, true
+}
+
+// kill ends a process at once. The balancer notices a moment later, as such do.
+func (f *fleet) kill(i int) {
+	f.mu.Lock()
+	p := f.processes[i]
+	f.kills++
+	f.mu.Unlock()
+	p.Kill()
+	time.Sleep(50 * time.Millisecond)
+	f.mu.Lock()
+	f.up[i] = false
+	f.mu.Unlock()
+}
+
+// havoc kills and restarts processes until ctx ends.
+func (f *fleet) havoc(ctx context.Context, random *rand.Rand) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Duration(1000+random.IntN(3000)) * time.Millisecond):
+		}
+		i := random.IntN(fleetSize)
+		f.kill(i)
+		time.Sleep(time.Duration(random.IntN(800)) * time.Millisecond)
+		f.start(i)
+	}
+}
+
+// TestFleet is a sale: customers buy, pay or do not, come back or do not; two
+// operators capture, cancel and refund, now and then against each other. Plural's
+// answers get lost, and the shop's processes are killed. Afterwards the shop's
+// database and Plural's books agree to the paisa.
+//
+// STOREFRONT_PURCHASES says how many customers there are (`make sale`).
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	purchases := 150
+	if text := os.Getenv("STOREFRONT_PURCHASES"); text != "" {
+		var err error
+		purchases, err = strconv.Atoi(text)
+		require.NoError(t, err)
+	}
+	seed := rand.Uint64()
+	t.Logf("%d purchases, seed %d", purchases, seed)
+	waits := []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second}
+	for range 60 {
+		waits = append(waits, 2*time.Second)
+	}
+	gateway := pluraltest.NewServer(
+		t,
+		pluraltest.WithWebhookSchedule(waits...),
+		pluraltest.WithWebhookDuplicates(1),
+		pluraltest.WithReadLag(200*time.Millisecond),
+		pluraltest.WithRandomFaults(seed, 0.15,
+			pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply, pluraltest.CloseAfterApply, pluraltest.Truncate,
+			pluraltest.ApplyLateReset.After(500*time.Millisecond), pluraltest.ApplyLateTimedOut.After(time.Second),
+			pluraltest.ServerErrorBeforeApply, pluraltest.UnavailableBeforeApply, pluraltest.StaleRead,
+			pluraltest.LaggingRead.After(time.Second)),
+	)
+	postgres, redis := servertest.StartPostgres(t), servertest.StartRedis(t)
+	f := openFleet(t, gateway, postgres.URL, "redis://"+redis.Addr)
+
+	ctx, calm := context.WithCancel(t.Context())
+	var trouble, customers sync.WaitGroup
+	trouble.Go(func() { f.havoc(ctx, rand.New(rand.NewPCG(seed, 0))) })
+	queue := make(chan int)
+	for range min(24, purchases) {
+		customers.Go(func() {
+			for i := range queue {
+				v := &visit{f: f, random: rand.New(rand.NewPCG(seed, uint64(i+1)))}
+				v.run()
+			}
+		})
+	}
+	for i := range purchases {
+		queue <- i
+	}
+	close(queue)
+	customers.Wait()
+	calm()
+	trouble.Wait()
+	gateway.ClearFaults()
+	gateway.Flush()
+	for i := range fleetSize { // what a killed process had begun is found at a start
+		f.kill(i)
+		f.start(i)
+	}
+	patient, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	require.NoError(t, gateway.WaitWebhooks(patient))
+
+	db, err := sql.Open("pgx", postgres.URL)
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	books := &books{t: t, db: db, gateway: gateway}
+	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+		if books.compare() == "" {
+			break
+		}
+		require.True(t, time.Now().Before(end), "the shop and Plural do not agree:\n%s", books.compare())
+	}
+	gateway.AssertExactlyOnce(t)
+	books.events()
+	counts := books.counts()
+	t.Logf(
+		"%s; processes killed: %d; faults: %d; tokens: %d",
+		counts,
+		f.kills,
+		len(gateway.FaultLog()),
+		gateway.TokensIssued(),
+	)
+}
+
+// visit is one purchase, by a customer and whoever of the staff serves them.
+type visit struct {
+	f      *fleet
+	random *rand.Rand
+	number string
+	id     string
+}
+
+func (v *visit) run() {
+	customer := v.browser("")
+	if !v.order(customer) {
+		return
+	}
+	if !v.pay(customer) || v.random.IntN(10) == 0 { // or nobody decides
+		return
+	}
+	captured := v.decide()
+	if captured && v.random.IntN(3) == 0 {
+		v.refund()
+	}
+}
+
+// browser is somebody who loads a page again where the shop does not answer.
+func (v *visit) browser(user string) *http.Client {
+	shop := (&site{t: v.f.t, url: v.f.balancer.URL, gateway: v.f.gateway}).customer()
+	c := shop.http
+	c.Timeout = 20 * time.Second
+	c.Transport = &http.Transport{DisableKeepAlives: true}
+	if user != "" {
+		c.Transport = asUser{c.Transport, user}
+	}
+	return c
+}
+
+type asUser struct {
+	next http.RoundTripper
+	user string
+}
+
+func (a asUser) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.SetBasicAuth(a.user, password)
+	return a.next.RoundTrip(r)
+}
+
+// do makes a request until it is answered with something else than "the shop is
+// not there".
+func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
+	for range 200 {
+		p, err := once(v.f.t.Context(), c, method, v.f.balancer.URL+path, form)
+		if err == nil && p.status < http.StatusInternalServerError {
+			return p
+		}
+		time.Sleep(time.Duration(20+v.random.IntN(100)) * time.Millisecond)
+	}
+	v.f.t.Errorf("%s %s is never answered", method, path)
+	return page{}
+}
+
+func once(ctx context.Context, c *http.Client, method, link string, form url.Values) (page, error) {
+	req, err := http.NewRequestWithContext(ctx, method, link, strings.NewReader(form.Encode()))
+	if err != nil {
+		return page{}, err
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return page{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	return page{res.StatusCode, res.Request.URL, res.Header.Get("Location"), string(body)}, err
+}
+
+// order gets to the hosted page, unless the customer loses patience.
+func (v *visit) order(c *http.Client) bool {
+	v.do(c, http.MethodPost, "/cart", url.Values{"product": {products[v.random.IntN(len(products))].ID}})
+	cart := v.do(c, http.MethodGet, "/cart", nil)
+	v.number = cart.field(v.f.t, "number")
+	p := v.do(c, http.MethodPost, "/checkout", url.Values{"number": {v.number}})
+	for range 10 {
+		if p.status == http.StatusSeeOther {
+			break
+		}
+		p = v.do(c, http.MethodPost, orderPage(v.number)+"/pay", nil)
+	}
+	orders := v.f.gateway.OrdersByReference(v.number)
+	if p.status != http.StatusSeeOther || len(orders) == 0 {
+		return false
+	}
+	v.id = orders[0].ID
+	return v.random.IntN(10) > 0 // or closes the browser
+}
+
+// pay decides on the hosted page, and comes back or does not.
+func (v *visit) pay(c *http.Client) bool {
+	if v.random.IntN(5) == 0 {
+		back, err := v.f.gateway.Pay(v.id, pluraltest.Decline("insufficient funds"))
+		if err != nil {
+			v.f.t.Errorf("decline: %v", err)
+			return false
+		}
+		v.do(c, http.MethodPost, "/plural/return", back.Form)
+		if v.random.IntN(2) == 0 {
+			return false
+		}
+	}
+	back, err := v.f.gateway.Pay(v.id, pluraltest.Approve)
+	if err != nil {
+		v.f.t.Errorf("pay: %v", err)
+		return false
+	}
+	if v.random.IntN(3) > 0 {
+		v.do(c, http.MethodPost, "/plural/return", back.Form)
+	}
+	return true
+}
+
+// version waits until the operator's page offers something, and gives the state
+// that it shows; "" if it never does.
+func (v *visit) version(c *http.Client, offer string) string {
+	for range 1200 {
+		p := v.do(c, http.MethodGet, operatePage(v.number), nil)
+		if strings.Contains(p.body, offer) {
+			return p.field(v.f.t, "version")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	v.f.t.Errorf("%s never offers %q", v.number, offer)
+	return ""
+}
+
+// decide ends the hold. Now and then a second operator has another idea at the
+// same time.
+func (v *visit) decide() (captured bool) {
+	staff := v.browser("operator")
+	version := v.version(staff, "/capture")
+	ideas := []func() (string, url.Values){
+		func() (string, url.Values) { return "capture", url.Values{"version": {version}, "whole": {"1"}} },
+		func() (string, url.Values) {
+			return "capture", url.Values{
+				"version": {version},
+				"amount":  {fmt.Sprintf("%d.%02d", 1+v.random.IntN(500), v.random.IntN(100))},
+			}
+		},
+		func() (string, url.Values) { return "cancel", url.Values{"version": {version}} },
+	}
+	kind, form := ideas[[]int{0, 0, 0, 1, 1, 2}[v.random.IntN(6)]]()
+	var rival sync.WaitGroup
+	if v.random.IntN(6) == 0 {
+		other, otherForm := ideas[v.random.IntN(3)]()
+		rival.Go(func() {
+			_, _ = once(
+				v.f.t.Context(),
+				v.browser("operator"),
+				http.MethodPost,
+				v.f.balancer.URL+operatePage(v.number)+"/"+other,
+				otherForm,
+			)
+		})
+	}
+	v.do(staff, http.MethodPost, operatePage(v.number)+"/"+kind, form)
+	rival.Wait()
+	return len(v.f.gateway.Cancels(v.id)) == 0 && kind == "capture" && v.random.IntN(2) == 0
+}
+
+// refund gives money back once something was captured.
+func (v *visit) refund() {
+	staff := v.browser("operator")
+	for range 1200 {
+		p := v.do(staff, http.MethodGet, operatePage(v.number), nil)
+		switch {
+		case strings.Contains(p.body, "/refund"):
+			form := url.Values{"version": {p.field(v.f.t, "version")}, "whole": {"1"}}
+			if v.random.IntN(2) == 0 {
+				form = url.Values{"version": form["version"], "amount": {"1.25"}}
+			}
+			v.do(staff, http.MethodPost, operatePage(v.number)+"/refund", form)
+			return
+		case strings.Contains(p.body, "Cancellation carried out"), strings.Contains(p.body, "not carried out"):
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// books holds the shop's database against Plural's.
+type books struct {
+	t       *testing.T
+	db      *sql.DB
+	gateway *pluraltest.Server
+}
+
+// compare says where they differ.
+func (b *books) compare() string {
+	b.t.Helper()
+	var differ strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&differ, format+"\n", args...) }
+	for _, o := range b.gateway.Orders() {
+		if o.ParentID != "" {
+			continue
+		}
+		var id, status string
+		var amount, captured, refunded int64
+		err := b.db.QueryRowContext(b.t.Context(),
+			`SELECT plural_id, status, amount, captured, refunded FROM orders WHERE number = $1`, o.Reference).
+			Scan(&id, &status, &amount, &captured, &refunded)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			say("%s: the shop has no such order", o.Reference)
+		case err != nil:
+			say("%s: %v", o.Reference, err)
+		case id != o.ID || amount != o.Amount.Value || captured != o.Captured || refunded != o.Refunded:
+			say("%s: the shop has %s %d, captured %d, refunded %d; Plural %s %d, %d, %d",
+				o.Reference, id, amount, captured, refunded, o.ID, o.Amount.Value, o.Captured, o.Refunded)
+		case status != o.Status && (status != "" || o.Status != pluraltest.StatusCreated):
+			say("%s: the shop has %s, Plural %s", o.Reference, status, o.Status)
+		}
+		b.compareDecisions(o, say)
+	}
+	return differ.String()
+}
+
+// compareDecisions holds what was decided about an order against what was done.
+func (b *books) compareDecisions(o pluraltest.Order, say func(format string, args ...any)) {
+	done := map[string]int64{}
+	for _, c := range b.gateway.Captures(o.ID) {
+		done[c.Reference] += c.Amount.Value
+	}
+	for _, r := range b.gateway.Refunds(o.ID) {
+		if r.Status == pluraltest.StatusProcessed {
+			done[r.Reference] += r.Amount.Value
+		}
+	}
+	rows, err := b.db.QueryContext(b.t.Context(),
+		`SELECT reference, kind, amount, state FROM decisions WHERE order_number = $1`, o.Reference)
+	decided, err := collect(rows, err, func(rows *sql.Rows) (d struct {
+		reference, kind, state string
+		amount                 int64
+	}, err error,
+	) {
+		return d, rows.Scan(&d.reference, &d.kind, &d.amount, &d.state)
+	})
+	if err != nil {
+		say("%s: %v", o.Reference, err)
+	}
+	for _, d := range decided {
+		if d.state == stateWaiting {
+			say("%s: %s of %d is still waiting", o.Reference, d.kind, d.amount)
+		}
+		if d.kind == kindCancel {
+			if (d.state == stateDone) != (len(b.gateway.Cancels(o.ID)) == 1) {
+				say("%s: cancel is %s", o.Reference, d.state)
+			}
+			continue
+		}
+		amount, ok := done[d.reference]
+		if ok != (d.state == stateDone) || ok && amount != d.amount {
+			say("%s: %s of %d is %s; Plural has %d", o.Reference, d.kind, d.amount, d.state, amount)
+		}
+		delete(done, d.reference)
+	}
+	if len(done) > 0 {
+		say("%s: nobody decided %v", o.Reference, done)
+	}
+}
+
+// events requires that each event reached the shop, and took effect once.
+func (b *books) events() {
+	b.t.Helper()
+	for _, d := range b.gateway.Deliveries() {
+		var n int
+		require.NoError(
+			b.t,
+			b.db.QueryRowContext(b.t.Context(), `SELECT count(*) FROM events WHERE webhook_id = $1`, d.ID).Scan(&n),
+		)
+		require.Equal(b.t, 1, n, "event %s, %s", d.ID, d.State)
+	}
+}
+
+func (b *books) counts() string {
+	b.t.Helper()
+	var out bytes.Buffer
+	rows, err := b.db.QueryContext(
+		b.t.Context(),
+		`SELECT 'orders ' || CASE status WHEN '' THEN 'NEW' ELSE status END, count(*) FROM orders GROUP BY status
+		UNION ALL SELECT kind || ' ' || state, count(*) FROM decisions GROUP BY kind, state
+		UNION ALL SELECT 'events', count(*) FROM events
+		UNION ALL SELECT 'money jobs tried again', count(*) FROM river_job WHERE kind LIKE 'plural_%' AND attempt > 1 ORDER BY 1`,
+	)
+	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
+		var what string
+		var n int
+		err := rows.Scan(&what, &n)
+		fmt.Fprintf(&out, "%s: %d, ", what, n)
+		return struct{}{}, err
+	})
+	require.NoError(b.t, err)
+	return strings.TrimSuffix(out.String(), ", ")
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"html"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+const password = "shipping-and-handling"
+
+// quick is a pace for tests: jobs are tried again after a moment.
+func quick() pace {
+	return pace{
+		Poll: 50 * time.Millisecond, Timeout: 20 * time.Second, Rescue: 25 * time.Second,
+		Sweep: time.Second, Look: 2 * time.Second, Retry: soon{},
+	}
+}
+
+type soon struct{}
+
+func (soon) NextRetry(job *rivertype.JobRow) time.Time {
+	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
+}
+
+// site is a storefront that runs in this process, on an emulator of the test's.
+type site struct {
+	t       *testing.T
+	gateway *pluraltest.Server
+	db      string
+	url     string
+	logged  *bytes.Buffer // what it logged, once it is closed
+	close   func()        // ends it as SIGTERM does
+}
+
+// to connects a shop to the test's emulator.
+func to(emulator *pluraltest.Server) connect {
+	return func(_ *slog.Logger, _ string, opts ...plural.Option) (*gateway, error) {
+		creds := plural.Credentials{ClientID: emulator.ClientID, ClientSecret: emulator.ClientSecret}
+		client, err := plural.NewClient(creds, append(opts, plural.WithBaseURL(emulator.URL))...)
+		return &gateway{client, emulator.ClientSecret, func() {}}, err
+	}
+}
+
+// openSite starts a storefront that works jobs at a pace.
+func openSite(t *testing.T, gateway *pluraltest.Server, database string, p pace) *site {
+	t.Helper()
+	s := &site{t: t, gateway: gateway, db: database, logged: &bytes.Buffer{}}
+	opened := make(chan string, 1)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, settings{
+			Addr: "127.0.0.1:0", Database: database, Password: password, pace: p, connect: to(gateway),
+			opened: func(url string) { opened <- url },
+		}, slog.New(slog.NewTextHandler(s.logged, nil)))
+	}()
+	select {
+	case s.url = <-opened:
+	case err := <-ended:
+		cancel()
+		require.NoError(t, err)
+	}
+	closed := false
+	s.close = func() {
+		if closed {
+			return
+		}
+		closed = true
+		cancel()
+		require.NoError(t, <-ended)
+	}
+	t.Cleanup(s.close)
+	gateway.SetWebhookURL(s.url + "/plural/webhook")
+	return s
+}
+
+// browser is somebody who visits a site.
+type browser struct {
+	t    *testing.T
+	site *site
+	http *http.Client
+	user string // of the staff, or ""
+}
+
+// customer is a browser that follows no redirect out of the shop.
+func (s *site) customer() *browser {
+	jar, err := cookiejar.New(nil)
+	require.NoError(s.t, err)
+	return &browser{t: s.t, site: s, http: &http.Client{
+		Jar: jar, Timeout: time.Minute,
+		CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+			if !strings.HasPrefix(r.URL.String(), s.url) {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
+	}}
+}
+
+func (s *site) staff() *browser {
+	b := s.customer()
+	b.user = "operator"
+	return b
+}
+
+// page is an answer that was read.
+type page struct {
+	status int
+	at     *url.URL
+	to     string // where a redirect out of the shop leads
+	body   string
+}
+
+func (b *browser) do(method, path string, form url.Values) page {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), method, b.site.url+path, strings.NewReader(form.Encode()))
+	require.NoError(b.t, err)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	if b.user != "" {
+		req.SetBasicAuth(b.user, password)
+	}
+	res, err := b.http.Do(req)
+	require.NoError(b.t, err)
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(b.t, err)
+	return page{res.StatusCode, res.Request.URL, res.Header.Get("Location"), html.UnescapeString(string(body))}
+}
+
+func (b *browser) get(path string) page { b.t.Helper(); return b.do(http.MethodGet, path, nil) }
+
+func (b *browser) post(path string, pairs ...string) page {
+	b.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		form.Set(pairs[i], pairs[i+1])
+	}
+	return b.do(http.MethodPost, path, form)
+}
+
+// field is the value of a hidden field of a page.
+func (p page) field(t *testing.T, name string) string {
+	t.Helper()
+	found := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(p.body)
+	require.NotNil(t, found, "there is no field %s on the page: %s", name, p.body)
+	return found[1]
+}
+
+// order puts a lamp into the cart and goes to the checkout. It gives the shop's
+// number of the order and Plural's id.
+func (b *browser) order(product string) (number, id string) {
+	b.t.Helper()
+	require.Equal(b.t, http.StatusOK, b.post("/cart", "product", product).status)
+	number = b.get("/cart").field(b.t, "number")
+	answer := b.post("/checkout", "number", number)
+	require.Equal(b.t, http.StatusSeeOther, answer.status, answer.body)
+	require.Contains(b.t, answer.to, b.site.gateway.URL)
+	orders := b.site.gateway.OrdersByReference(number)
+	require.Len(b.t, orders, 1)
+	return number, orders[0].ID
+}
+
+// comeBack posts what Plural has the browser post, and gives the page after it.
+func (b *browser) comeBack(form url.Values) page {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(
+		b.t.Context(),
+		http.MethodPost,
+		b.site.url+"/plural/return",
+		strings.NewReader(form.Encode()),
+	)
+	require.NoError(b.t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	req.Header.Set("Origin", b.site.gateway.URL)
+	res, err := b.http.Do(req)
+	require.NoError(b.t, err)
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(b.t, err)
+	return page{status: res.StatusCode, at: res.Request.URL, body: html.UnescapeString(string(body))}
+}
+
+// pays orders a product and pays it.
+func (b *browser) pays(product string) (number, id string) {
+	b.t.Helper()
+	number, id = b.order(product)
+	back, err := b.site.gateway.Pay(id, pluraltest.Approve)
+	require.NoError(b.t, err)
+	after := b.comeBack(back.Form)
+	require.Equal(b.t, "/orders/"+number, after.at.Path)
+	require.Contains(b.t, after.body, "Thank you")
+	return number, id
+}
+
+// decides posts a decision from the operator's page of an order.
+func (b *browser) decides(number, kind string, pairs ...string) page {
+	b.t.Helper()
+	version := b.get("/operator/orders/"+number).field(b.t, "version")
+	return b.post("/operator/orders/"+number+"/"+kind, append(pairs, "version", version)...)
+}
+
+// eventually waits until the page shows all of the texts.
+func (b *browser) eventually(path string, texts ...string) {
+	b.t.Helper()
+	var last string
+	ok := false
+	for end := time.Now().Add(30 * time.Second); !ok && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		last = b.get(path).body
+		ok = true
+		for _, text := range texts {
+			ok = ok && strings.Contains(last, text)
+		}
+	}
+	if !ok {
+		_, body, _ := strings.Cut(last, "<main")
+		b.t.Fatalf("%s never shows %q: %s", path, texts, body)
+	}
+}
+
+func orderPage(number string) string   { return "/orders/" + number }
+func operatePage(number string) string { return "/operator/orders/" + number }

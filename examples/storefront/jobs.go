@@ -1,0 +1,241 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+)
+
+// queueBooks is for reads, so that they never keep a capture waiting.
+const queueBooks = "books"
+
+// startJobs begins to work jobs: money calls as contrib/river has them, and
+// looks into Plural's books.
+func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Middleware) error {
+	workers := river.NewWorkers()
+	err := errors.Join(
+		pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
+			Client: s.client, Transact: s.db.transact, Ended: s.ended, Timeout: p.Timeout,
+		}),
+		river.AddWorkerSafely(workers, river.WorkFunc(s.refresh)),
+		river.AddWorkerSafely(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sweepArgs]) error {
+			return s.sweep(ctx, p.Look)
+		})),
+	)
+	if err != nil {
+		return err
+	}
+	s.river, err = river.NewClient(s.db.river, &river.Config{
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: 8},
+			queueBooks:         {MaxWorkers: 4},
+		},
+		Workers:              workers,
+		Logger:               slog.New(levelled{s.log.Handler(), slog.LevelWarn}),
+		Middleware:           middleware,
+		FetchPollInterval:    p.Poll,
+		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
+		JobTimeout:           p.Timeout,
+		RescueStuckJobsAfter: p.Rescue,
+		RetryPolicy:          p.Retry,
+		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(
+			river.PeriodicInterval(p.Sweep),
+			func() (river.JobArgs, *river.InsertOpts) { return sweepArgs{}, nil },
+			&river.PeriodicJobOpts{RunOnStart: true},
+		)},
+	})
+	if err != nil {
+		return err
+	}
+	return s.river.Start(context.WithoutCancel(ctx)) // stopJobs ends it
+}
+
+// stopJobs lets the jobs that are being worked end, for a while.
+func (s *shop) stopJobs(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := s.river.Stop(ctx); err != nil {
+		_ = s.river.StopAndCancel(context.WithoutCancel(ctx)) // those jobs are found and tried again
+	}
+}
+
+// ended is called once for each decision, in the transaction that ends its job.
+func (s *shop) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
+	kind := map[string]string{
+		pluralriver.CaptureArgs{}.Kind(): kindCapture,
+		pluralriver.CancelArgs{}.Kind():  kindCancel,
+		pluralriver.RefundArgs{}.Kind():  kindRefund,
+	}[o.Kind]
+	state, reason := stateDone, ""
+	if o.Err != nil {
+		state, reason = stateRefused, refusal(o.Err)
+	}
+	d, err := s.db.endDecision(ctx, tx, kind, o.OrderID, o.Reference, state, reason)
+	if err != nil {
+		return err
+	}
+	s.log.InfoContext(ctx, "decision ended", "kind", kind, "order", d.Number, "state", state, "reason", reason)
+	if err := s.db.note(ctx, tx, d.Number, d.Text()); err != nil {
+		return err
+	}
+	if o.Order != nil && kind != kindRefund {
+		return s.db.record(ctx, tx, d.Number, o.Order)
+	}
+	return s.lookSoon(ctx, tx, d.Number)
+}
+
+// refusal is why a money call was not carried out, for the operator.
+func refusal(err error) string {
+	if errors.Is(err, plural.ErrNoHold) {
+		return "the money was taken already"
+	}
+	if answer, ok := errors.AsType[*plural.Error](err); ok {
+		return cmp.Or(answer.Code.Text(), string(answer.Code), answer.Message)
+	}
+	if state, ok := errors.AsType[*plural.StateError](err); ok {
+		return state.Reason
+	}
+	return "Plural refused it"
+}
+
+// Text is a decision for people.
+func (d *decision) Text() string {
+	about := map[string]string{
+		kindCapture: "Capture of " + d.Amount.Display(),
+		kindCancel:  "Cancellation",
+		kindRefund:  "Refund of " + d.Amount.Display(),
+	}[d.Kind]
+	switch d.State {
+	case stateDone:
+		return about + " carried out"
+	case stateRefused:
+		return about + " not carried out: " + d.Reason
+	}
+	return about + " decided"
+}
+
+// refreshArgs is a job that reads an order from Plural.
+type refreshArgs struct {
+	Number string `json:"number"`
+}
+
+func (refreshArgs) Kind() string { return "read_order" }
+
+func (refreshArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: queueBooks} }
+
+func (s *shop) refresh(ctx context.Context, job *river.Job[refreshArgs]) error {
+	o, err := s.db.order(ctx, s.db, job.Args.Number)
+	if err != nil {
+		return err
+	}
+	return s.look(ctx, o)
+}
+
+// lookSoon has an order read from Plural once the transaction is committed.
+func (s *shop) lookSoon(ctx context.Context, tx *sql.Tx, number string) error {
+	_, err := s.river.InsertTx(ctx, tx, refreshArgs{Number: number}, nil)
+	return err
+}
+
+// sweepArgs is a job that finds the orders that should be read again.
+type sweepArgs struct{}
+
+func (sweepArgs) Kind() string { return "find_unsettled_orders" }
+
+func (sweepArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 1} // the next one does the same
+}
+
+// sweepAge is how long an order is looked after that was never paid.
+const sweepAge = 30 * 24 * time.Hour
+
+// sweep finds orders that nothing has been heard of for a while: customers close
+// their browsers, webhooks come late, and reads may lag behind a capture.
+func (s *shop) sweep(ctx context.Context, after time.Duration) error {
+	return s.db.transact(ctx, func(tx *sql.Tx) error {
+		now := time.Now()
+		rows, err := tx.QueryContext(ctx, `SELECT number FROM orders o WHERE looked_at < $1 AND (
+				(unsettled = 1 AND created_at > $2)
+				OR captured <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
+					WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
+				OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
+					WHERE order_number = o.number AND kind = 'refund' AND state = 'done'))
+			ORDER BY looked_at LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
+		numbers, err := collect(rows, err, func(rows *sql.Rows) (number string, err error) {
+			return number, rows.Scan(&number)
+		})
+		if err != nil {
+			return err
+		}
+		for _, number := range numbers {
+			if _, err := tx.ExecContext(
+				ctx,
+				`UPDATE orders SET looked_at = $2 WHERE number = $1`,
+				number,
+				micro(now),
+			); err != nil {
+				return err
+			}
+			if err := s.lookSoon(ctx, tx, number); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// jobView is where the job of a decision stands.
+type jobView struct {
+	ID      int64
+	State   string
+	Attempt int
+	NextTry time.Time
+	Problem string // why the last try did not settle it
+	Retry   bool   // an operator can have it tried now
+}
+
+func (s *shop) job(ctx context.Context, id int64) (*jobView, error) {
+	row, err := s.river.JobGet(ctx, id)
+	if errors.Is(err, rivertype.ErrNotFound) {
+		return nil, nil //nolint:nilnil // River removes jobs that ended long ago
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read job %d: %w", id, err)
+	}
+	v := &jobView{ID: id, State: string(row.State), Attempt: row.Attempt}
+	if n := len(row.Errors); n > 0 {
+		v.Problem = row.Errors[n-1].Error
+	}
+	switch row.State {
+	case rivertype.JobStateRetryable, rivertype.JobStateScheduled:
+		v.State, v.NextTry, v.Retry = "to be tried again", row.ScheduledAt, true
+	case rivertype.JobStateDiscarded:
+		v.State, v.Retry = "given up: a person has to look", true
+	case rivertype.JobStateAvailable, rivertype.JobStatePending:
+		v.State = "about to be tried"
+	case rivertype.JobStateRunning:
+		v.State = "being tried"
+	case rivertype.JobStateCompleted, rivertype.JobStateCancelled:
+		// it has ended since the decision was read
+	}
+	return v, nil
+}
+
+// levelled passes on records of a level or more.
+type levelled struct {
+	slog.Handler
+
+	level slog.Level
+}
+
+func (h levelled) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }

@@ -1,0 +1,136 @@
+// Command storefront is a small shop on package plural that a merchant could
+// start from: catalogue, cart, checkout that holds the money, a page for the
+// operator who ships and captures, cancels or refunds.
+//
+//	go run -C examples/storefront .
+//
+// Without any of the SDK's variables (PLURAL_CLIENT_ID and the like) it runs
+// against the emulator, in the same process. README.md beside this file has the
+// settings.
+//
+// Where to find what: catalogue.go and cart.go what is sold, checkout.go the
+// payer's way, webhook.go what Plural tells, operator.go the operator's pages,
+// jobs.go what is done in the background, store.go the database, books.go how
+// Plural's books get into it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/contrib/redisstore"
+	"github.com/plural-go/plural/contrib/sqlstore"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	s, err := parseSettings(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = run(ctx, s, log)
+	}
+	if err != nil {
+		log.Error("stopped", "error", err)
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+	}
+}
+
+// run is the shop, until ctx ends.
+func run(ctx context.Context, s settings, log *slog.Logger) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	if s.URL == "" {
+		s.URL = "http://" + listener.Addr().String()
+	}
+	telemetry, err := startTelemetry(ctx)
+	if err != nil {
+		return err
+	}
+	defer telemetry.stop(ctx)
+
+	opts := append(telemetry.client(), plural.WithLogger(log))
+	if s.Redis != "" {
+		address, err := redis.ParseURL(s.Redis)
+		if err != nil {
+			return err
+		}
+		shared := redis.NewClient(address)
+		defer func() { _ = shared.Close() }()
+		opts = append(opts, plural.WithTokenStore(redisstore.New(shared)))
+	}
+	gateway, err := s.connect(log, s.URL+"/plural/webhook", opts...)
+	if err != nil {
+		return err
+	}
+	defer gateway.close()
+	verifier, err := plural.NewVerifier(gateway.secret)
+	if err != nil {
+		return err
+	}
+
+	remove, err := s.temporary()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	db, err := openStore(ctx, s.Database)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	inbox, err := sqlstore.NewInbox(db.DB, db.inbox)
+	if err != nil {
+		return err
+	}
+	if err := inbox.Migrate(ctx); err != nil {
+		return err
+	}
+	shop := &shop{
+		client: gateway.client, verifier: verifier, db: db, inbox: inbox, log: log, url: s.URL, password: s.Password,
+		metrics: telemetry.metrics,
+	}
+	if err := shop.startJobs(ctx, s.pace, telemetry.jobs()); err != nil {
+		return err
+	}
+	defer shop.stopJobs(ctx)
+
+	server := &http.Server{Handler: shop.routes(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
+	idle := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(idle)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		_ = server.Shutdown(grace)
+	})
+	log.Info("open", "shop", s.URL+"/", "operator", s.URL+"/operator", "user", "operator", "password", s.Password)
+	if s.opened != nil {
+		s.opened(s.URL)
+	}
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-idle
+	log.Info("closed")
+	return nil
+}
+
+// grace is how long requests and jobs may take that were begun before the end.
+const grace = 10 * time.Second

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/riverqueue/river"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+)
+
+const listed = 100
+
+// operator lists the latest orders.
+func (s *shop) operator(w http.ResponseWriter, r *http.Request) {
+	orders, err := s.db.orders(r.Context(), listed)
+	if err != nil {
+		s.failed(w, r, "list orders", err)
+		return
+	}
+	waiting, err := s.db.waiting(r.Context())
+	if err != nil {
+		s.failed(w, r, "list orders", err)
+		return
+	}
+	s.show(w, http.StatusOK, "operator.html", view{Title: "Orders", Data: struct {
+		Orders  []*order
+		Waiting map[string]string // by order: what is under way
+		Listed  int
+	}{orders, waiting, listed}})
+}
+
+// operateView is the operator's page of an order.
+type operateView struct {
+	*order
+
+	Decisions  []decisionView
+	Payments   []payment
+	History    []entry
+	CanEnd     bool          // the hold can be captured or cancelled
+	Refundable plural.Amount // what can still be decided to be given back
+	CanRefund  bool          // that is enough for a refund
+	Differs    bool          // Plural's books say something else than was decided here
+}
+
+type decisionView struct {
+	*decision
+
+	Job *jobView // nil once it has ended
+}
+
+// operate shows one order, with its decisions and what it can come to.
+func (s *shop) operate(w http.ResponseWriter, r *http.Request) {
+	s.showOperate(w, r, http.StatusOK, "")
+}
+
+func (s *shop) showOperate(w http.ResponseWriter, r *http.Request, status int, problem string) {
+	v, err := s.operateView(r.Context(), r.PathValue("number"))
+	if err != nil {
+		s.failed(w, r, "show order", err)
+		return
+	}
+	page := view{Title: "Order", Problem: problem, Data: v}
+	for _, d := range v.Decisions {
+		if d.State == stateWaiting && problem == "" {
+			page.Reload = 3
+		}
+	}
+	s.show(w, status, "operate.html", page)
+}
+
+func (s *shop) operateView(ctx context.Context, number string) (*operateView, error) {
+	o, err := s.db.order(ctx, s.db, number)
+	if err != nil {
+		return nil, err
+	}
+	v := &operateView{order: o}
+	decisions, err := s.db.decisions(ctx, s.db, number)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range decisions {
+		one := decisionView{decision: d}
+		if d.State == stateWaiting {
+			if one.Job, err = s.job(ctx, d.JobID); err != nil {
+				return nil, err
+			}
+		}
+		v.Decisions = append(v.Decisions, one)
+	}
+	if v.Payments, err = s.db.payments(ctx, number); err != nil {
+		return nil, err
+	}
+	if v.History, err = s.db.history(ctx, number); err != nil {
+		return nil, err
+	}
+	sum := add(decisions)
+	v.CanEnd = o.Status == plural.OrderStatusAuthorized && sum.ends == 0
+	v.Refundable = sum.refundable()
+	v.CanRefund = v.Refundable.Value >= least
+	v.Differs = sum.waiting == 0 && (o.Captured != sum.captured || o.Refunded != sum.refunded)
+	return v, nil
+}
+
+// sums is what the decisions about an order come to.
+type sums struct {
+	ends                          int           // decisions that end the hold, or have
+	captured, refunded, refunding plural.Amount // the last two: carried out, and decided
+	waiting                       int
+}
+
+func add(decisions []*decision) sums {
+	sum := sums{captured: plural.INR(0), refunded: plural.INR(0), refunding: plural.INR(0)}
+	for _, d := range decisions {
+		if d.State == stateRefused {
+			continue
+		}
+		if d.State == stateWaiting {
+			sum.waiting++
+		}
+		switch {
+		case d.Kind != kindRefund:
+			sum.ends++
+			if d.Kind == kindCapture && d.State == stateDone {
+				sum.captured.Value += d.Amount.Value
+			}
+		case d.State == stateDone:
+			sum.refunded.Value += d.Amount.Value
+			fallthrough
+		default:
+			sum.refunding.Value += d.Amount.Value
+		}
+	}
+	return sum
+}
+
+func (s sums) refundable() plural.Amount { return plural.INR(s.captured.Value - s.refunding.Value) }
+
+// problem is why a decision cannot be made, for the operator.
+type problem string
+
+func (p problem) Error() string { return string(p) }
+
+const (
+	errChanged       = problem("This order has changed since you opened it. Look at it again, then decide.")
+	errNoHold        = problem("There is no hold to capture or cancel.")
+	errTooMuch       = problem("That is more than there is.")
+	errTooLittle     = problem("Plural moves no less than one rupee.")
+	errAmount        = problem("Enter an amount in rupees, such as 499.50.")
+	errDecidedBefore = problem("This was decided before, and Plural refused it.")
+)
+
+// least is what Plural takes or gives back at least, in paise. It is checked
+// here, because a job that Plural never accepts would be tried for weeks.
+const least = 100
+
+// decide takes an operator's decision: to capture, cancel or refund. It is
+// written down together with the job that carries it out, and carried out from
+// there. The page says which state of the order it showed: of two operators, and
+// of two clicks, one decides.
+func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
+	number, kind := r.PathValue("number"), r.PathValue("kind")
+	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
+	if err != nil || kind != kindCapture && kind != kindCancel && kind != kindRefund {
+		s.notFound(w)
+		return
+	}
+	d := &decision{Number: number, Kind: kind, Reference: plural.Reference(kind, number, version)}
+	d.Whole = kind == kindCancel || r.PostFormValue("whole") != ""
+	if !d.Whole {
+		d.Amount, err = plural.ParseAmount(r.PostFormValue("amount"), plural.CurrencyINR)
+		if err != nil {
+			s.showOperate(w, r, http.StatusUnprocessableEntity, errAmount.Error())
+			return
+		}
+	}
+	err = s.db.transact(r.Context(), func(tx *sql.Tx) error { return s.decideTx(r.Context(), tx, d, version) })
+	if p, ok := errors.AsType[problem](err); ok {
+		s.showOperate(w, r, http.StatusConflict, p.Error())
+		return
+	}
+	if err != nil {
+		s.failed(w, r, "decide", err)
+		return
+	}
+	http.Redirect(w, r, "/operator/orders/"+number, http.StatusSeeOther)
+}
+
+func (s *shop) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version int64) error {
+	o, err := s.db.locked(ctx, tx, d.Number)
+	if err != nil {
+		return err
+	}
+	decisions, err := s.db.decisions(ctx, tx, d.Number)
+	if err != nil {
+		return err
+	}
+	for _, before := range decisions {
+		if before.Reference != d.Reference {
+			continue
+		}
+		if before.Whole == d.Whole && (d.Whole || before.Amount == d.Amount) {
+			return nil // the same button, pressed twice
+		}
+		return errChanged
+	}
+	if o.Version != version {
+		return errChanged
+	}
+	sum := add(decisions)
+	most := o.Amount
+	if d.Kind == kindRefund {
+		most = sum.refundable()
+	} else if o.Status != plural.OrderStatusAuthorized || sum.ends > 0 {
+		return errNoHold
+	}
+	if d.Whole {
+		d.Amount = most
+	}
+	switch {
+	case d.Amount.Value < least:
+		return errTooLittle
+	case d.Amount.Value > most.Value:
+		return errTooMuch
+	}
+	inserted, err := s.river.InsertTx(ctx, tx, d.args(o), nil)
+	if err != nil {
+		return err
+	}
+	if inserted.UniqueSkippedAsDuplicate {
+		return errDecidedBefore
+	}
+	d.JobID = inserted.Job.ID
+	if err := s.db.insertDecision(ctx, tx, d); err != nil {
+		return err
+	}
+	return s.db.note(ctx, tx, d.Number, d.Text())
+}
+
+// args is the job that carries a decision out.
+func (d *decision) args(o *order) river.JobArgs {
+	switch d.Kind {
+	case kindCapture:
+		if d.Whole {
+			return pluralriver.CaptureArgs{OrderID: o.PluralID, Reference: d.Reference, Full: true}
+		}
+		return pluralriver.CaptureArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
+	case kindCancel:
+		return pluralriver.CancelArgs{OrderID: o.PluralID}
+	}
+	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
+}
+
+// retry has a job tried now instead of later.
+func (s *shop) retry(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		s.notFound(w)
+		return
+	}
+	if _, err := s.river.JobRetry(r.Context(), id); err != nil {
+		s.failed(w, r, "try a job again", err)
+		return
+	}
+	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
+}

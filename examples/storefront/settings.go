@@ -1,0 +1,141 @@
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// settings are what the program is told at its start.
+type settings struct {
+	Addr     string // to listen on
+	URL      string // where browsers and Plural reach the shop; that of Addr by default
+	Database string // postgres://..., or a file for SQLite
+	Redis    string // redis://..., or "": the access token stays in the process
+	Password string // of the operator
+
+	pace    pace
+	connect connect
+	opened  func(url string) // for tests; may be nil
+}
+
+// connect makes a client of Plural that is given more options, for a shop whose
+// webhooks go to a URL. It also gives the secret that signs what comes back.
+type connect func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error)
+
+// gateway is a client of Plural.
+type gateway struct {
+	client *plural.Client
+	secret string
+	close  func()
+}
+
+// pace is how fast the shop's jobs are worked. What a test of a fleet needs is
+// other than what a shop needs.
+type pace struct {
+	Poll    time.Duration // between looks for jobs
+	Timeout time.Duration // of one try of a job
+	Rescue  time.Duration // after which a job counts as left behind by a process that died
+	Sweep   time.Duration // between looks for orders that should be read again
+	Look    time.Duration // after which an order that is not settled is read again
+	Retry   river.ClientRetryPolicy
+}
+
+func usualPace() pace {
+	return pace{
+		Poll:    time.Second,
+		Timeout: 2 * time.Minute,
+		Rescue:  5 * time.Minute,
+		Sweep:   time.Minute,
+		Look:    10 * time.Minute,
+		Retry:   &river.DefaultClientRetryPolicy{},
+	}
+}
+
+func parseSettings(args []string) (settings, error) {
+	s := settings{pace: usualPace(), connect: fromEnv}
+	flags := flag.NewFlagSet("storefront", flag.ContinueOnError)
+	flags.StringVar(&s.Addr, "addr", cmp.Or(os.Getenv("STOREFRONT_ADDR"), "127.0.0.1:8082"), "address to listen on")
+	flags.StringVar(
+		&s.URL,
+		"url",
+		os.Getenv("STOREFRONT_URL"),
+		"the shop's address for browsers and Plural, if it is another",
+	)
+	flags.StringVar(&s.Database, "database", os.Getenv("STOREFRONT_DATABASE"),
+		"postgres://..., or a file for SQLite; without it an empty one that is removed at the end")
+	flags.StringVar(&s.Redis, "redis", os.Getenv("STOREFRONT_REDIS"), "redis://..., to share the access token")
+	if err := flags.Parse(args); err != nil {
+		return settings{}, err
+	}
+	// not a flag: others on this machine can read those
+	s.Password = cmp.Or(os.Getenv("STOREFRONT_PASSWORD"), rand.Text())
+	if s.URL != "" {
+		u, err := url.Parse(s.URL)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https"}, u.Scheme) {
+			return settings{}, errors.New("-url: an address such as https://shop.example is needed")
+		}
+		s.URL = strings.TrimSuffix(s.URL, "/")
+	}
+	if configured() && s.Database == "" {
+		return settings{}, errors.New("-database is needed: orders at Plural outlive a database that is removed at the end")
+	}
+	return s, nil
+}
+
+// configured tells whether the environment says anything of Plural. A half of
+// what is needed is then an error, and no reason to use the emulator.
+func configured() bool {
+	return slices.ContainsFunc(
+		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
+		func(name string) bool { return os.Getenv(name) != "" },
+	)
+}
+
+// fromEnv makes a client from the environment or, when that says nothing, for an
+// emulator that delivers events to the URL.
+func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
+	if configured() {
+		client, err := plural.NewClientFromEnv(opts...)
+		return &gateway{client, os.Getenv("PLURAL_CLIENT_SECRET"), func() {}}, err
+	}
+	emulator, err := pluraltest.Start(pluraltest.WithWebhookURL(webhookURL))
+	if err != nil {
+		return nil, err
+	}
+	log.Info("no PLURAL_ variable is set: using the emulator", "url", emulator.URL)
+	creds := plural.Credentials{ClientID: emulator.ClientID, ClientSecret: emulator.ClientSecret}
+	client, err := plural.NewClient(creds, append(opts, plural.WithBaseURL(emulator.URL))...)
+	if err != nil {
+		emulator.Close()
+		return nil, err
+	}
+	return &gateway{client, emulator.ClientSecret, emulator.Close}, nil
+}
+
+// temporary gives a shop without a database one that is removed at the end.
+func (s *settings) temporary() (remove func(), err error) {
+	if s.Database != "" {
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "storefront-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the database: %w", err)
+	}
+	s.Database = filepath.Join(dir, "shop.db")
+	return func() { _ = os.RemoveAll(dir) }, nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"embed"
+	"errors"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/contrib/sqlstore"
+)
+
+//go:embed page static
+var files embed.FS
+
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
+	"status": statusText,
+	"time":   func(t time.Time) string { return t.In(india).Format("2 Jan 2006, 15:04:05") },
+	"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+}).ParseFS(files, "page/*.html"))
+
+var india = time.FixedZone("IST", 5*3600+1800)
+
+// shop believes nothing but its own database and Plural's books.
+type shop struct {
+	client   *plural.Client
+	verifier *plural.Verifier
+	db       *store
+	inbox    *sqlstore.Inbox
+	river    *river.Client[*sql.Tx]
+	log      *slog.Logger
+	url      string
+	password string // of the operator
+	metrics  http.Handler
+}
+
+// routes are the shop's. Everything is protected against requests from other
+// sites but the payer's return and the webhooks: those come from another site,
+// and their signatures vouch for them.
+func (s *shop) routes() http.Handler {
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.catalogue)
+	mux.HandleFunc("GET /cart", s.showCart)
+	mux.HandleFunc("POST /cart", s.changeCart)
+	mux.HandleFunc("POST /checkout", s.checkout)
+	mux.HandleFunc("GET /orders/{number}", s.showOrder)
+	mux.HandleFunc("POST /orders/{number}/pay", s.payOrder)
+	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
+	mux.HandleFunc("GET /healthz", s.health)
+
+	mux.HandleFunc("POST /plural/return", s.comeBack)
+	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.event, plural.WithHandlerLogger(s.log)))
+
+	mux.Handle("GET /operator", s.operatorOnly(s.operator))
+	mux.Handle("GET /operator/orders/{number}", s.operatorOnly(s.operate))
+	mux.Handle("POST /operator/orders/{number}/{kind}", s.operatorOnly(s.decide))
+	mux.Handle("POST /operator/orders/{number}/jobs/{id}", s.operatorOnly(s.retry))
+	mux.Handle("GET /metrics", s.operatorOnly(s.metrics.ServeHTTP))
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.notFound(w) })
+
+	protection := http.NewCrossOriginProtection()
+	protection.AddInsecureBypassPattern("POST /plural/return")
+	protection.AddInsecureBypassPattern("POST /plural/webhook")
+	return protection.Handler(mux)
+}
+
+// operatorOnly asks for the operator's password.
+func (s *shop) operatorOnly(next http.HandlerFunc) http.Handler {
+	want := sha256.Sum256([]byte(s.password))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		got := sha256.Sum256([]byte(password))
+		if user != "operator" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="operator", charset="UTF-8"`)
+			s.message(
+				w,
+				http.StatusUnauthorized,
+				"For the staff",
+				"The user is operator; the password was shown when the shop was opened.",
+			)
+			return
+		}
+		next(w, r)
+	})
+}
+
+// health is for a load balancer.
+func (s *shop) health(w http.ResponseWriter, r *http.Request) {
+	if err := s.db.PingContext(r.Context()); err != nil {
+		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+	}
+}
+
+// view is what every page shows.
+type view struct {
+	Title   string
+	Problem string // with what the customer or operator asked for
+	Reload  int    // seconds until the page is loaded again by itself; 0: never
+	InCart  int64
+	Data    any
+}
+
+func (s *shop) show(w http.ResponseWriter, status int, name string, v view) {
+	var body bytes.Buffer
+	if err := pages.ExecuteTemplate(&body, name, v); err != nil {
+		s.log.Error("write page", "page", name, "error", err)
+		http.Error(w, "Something is wrong with this page.", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set(
+		"Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+	)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes())
+}
+
+// message is a page that says one thing.
+func (s *shop) message(w http.ResponseWriter, status int, title, text string) {
+	s.show(w, status, "message.html", view{Title: title, Data: text})
+}
+
+func (s *shop) notFound(w http.ResponseWriter) {
+	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or does not any more.")
+}
+
+// failed answers a request that met an error.
+func (s *shop) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
+	if errors.Is(err, errUnknownOrder) {
+		s.notFound(w)
+		return
+	}
+	s.log.ErrorContext(r.Context(), what, "error", err)
+	s.message(
+		w,
+		http.StatusInternalServerError,
+		"Not now",
+		"Something went wrong on our side. Load the page again in a minute.",
+	)
+}

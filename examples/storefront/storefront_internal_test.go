@@ -1,0 +1,286 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/internal/servertest"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func sqliteFile(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "shop.db")
+}
+
+// On each database: from the cart to the last rupee given back.
+func TestFromCartToRefund(t *testing.T) {
+	t.Parallel()
+	databases := map[string]func(*testing.T) string{
+		"SQLite":     sqliteFile,
+		"PostgreSQL": func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL },
+	}
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gateway := pluraltest.NewServer(t)
+			shop := openSite(t, gateway, open(t), quick())
+			customer, staff := shop.customer(), shop.staff()
+
+			number, id := customer.pays("lamp")
+			require.Contains(t, customer.get("/cart").body, "nothing in it", "what was bought is no longer in the cart")
+			require.Contains(t, staff.get("/operator").body, number[:14])
+
+			staff.eventually(operatePage(number), "Capture ₹1,499.50")
+			require.Equal(t, http.StatusOK, staff.decides(number, "capture", "amount", "1,000.50").status)
+			staff.eventually(operatePage(number), "Capture of ₹1,000.50 carried out", "Refund ₹1,000.50")
+			require.Len(t, gateway.Captures(id), 1)
+			require.Equal(t, int64(100050), gateway.Captures(id)[0].Amount.Value)
+			customer.eventually(orderPage(number), "taken ₹1,000.50")
+
+			require.Equal(t, http.StatusOK, staff.decides(number, "refund", "amount", "2.50").status)
+			staff.eventually(operatePage(number), "Refund of ₹2.50 carried out", "Refund ₹998.00")
+			customer.eventually(orderPage(number), "gave back ₹2.50")
+			require.Equal(t, http.StatusOK, staff.decides(number, "refund", "whole", "1").status)
+			staff.eventually(operatePage(number), "Refund of ₹998.00 carried out")
+			customer.eventually(orderPage(number), "You have all of your money back")
+			require.NotContains(t, staff.get(operatePage(number)).body, "do not agree")
+
+			number, id = customer.pays("tea")
+			require.Equal(t, http.StatusOK, staff.decides(number, "cancel").status)
+			staff.eventually(operatePage(number), "Cancellation carried out")
+			require.Len(t, gateway.Cancels(id), 1)
+			customer.eventually(orderPage(number), "Nothing was taken")
+			gateway.AssertExactlyOnce(t)
+
+			metrics := staff.get("/metrics").body
+			require.Contains(t, metrics, `plural_operation="captures.create"`)
+			require.Contains(t, metrics, "river_")
+		})
+	}
+}
+
+func TestCustomersWhoDoNotPay(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	customer := shop.customer()
+
+	number, id := customer.order("bowl")
+	require.Contains(t, customer.get(orderPage(number)).body, "wait for your payment", "closed the browser")
+	again := customer.post(orderPage(number) + "/pay")
+	require.Equal(t, http.StatusSeeOther, again.status)
+	require.Contains(t, again.to, gateway.URL, "the same link, to the same order")
+	require.Len(t, gateway.OrdersByReference(number), 1)
+
+	back, err := gateway.Pay(id, pluraltest.Decline("insufficient funds"))
+	require.NoError(t, err)
+	require.Contains(t, customer.comeBack(back.Form).body, "nothing was taken")
+	_, err = gateway.Pay(id, pluraltest.Approve)
+	require.NoError(t, err)
+	customer.eventually(orderPage(number), "Thank you") // closed the browser after that: the webhook tells
+
+	back, err = gateway.Callback(id)
+	require.NoError(t, err)
+	require.Contains(t, customer.comeBack(back.Form).body, "Thank you")
+	require.Contains(t, customer.comeBack(back.Form).body, "Thank you", "loaded again")
+}
+
+func TestReturnsThatProveNothing(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	customer := shop.customer()
+	number, id := customer.order("bowl")
+
+	forged := url.Values{"order_id": {id}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("AB", 32)}}
+	require.Equal(t, http.StatusBadRequest, customer.comeBack(forged).status)
+	require.Contains(t, customer.get(orderPage(number)).body, "Not paid yet")
+
+	// Signed, and of another time: the books say what holds.
+	signed := gateway.SignForm(url.Values{"order_id": {id}, "status": {"AUTHORIZED"}})
+	require.Contains(t, customer.comeBack(signed).body, "Not paid yet")
+	unknown := gateway.SignForm(url.Values{"order_id": {"v1-000000000000-aa-aaaaaa"}, "status": {"AUTHORIZED"}})
+	require.Equal(t, http.StatusNotFound, customer.comeBack(unknown).status)
+}
+
+func TestOneDecisionOfTwo(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	staff := shop.staff()
+	number, _ := shop.customer().pays("rug")
+	gateway.Down() // decisions wait
+	version := staff.get(operatePage(number)).field(t, "version")
+	decide := func(kind string, pairs ...string) page {
+		return staff.post(operatePage(number)+"/"+kind, append(pairs, "version", version)...)
+	}
+
+	require.Equal(t, http.StatusUnprocessableEntity, decide("capture", "amount", "lots").status)
+	require.Equal(t, http.StatusConflict, decide("capture", "amount", "99,999.00").status)
+	require.Equal(t, http.StatusConflict, decide("capture", "amount", "0.99").status)
+	require.Equal(t, http.StatusConflict, decide("refund", "amount", "1").status)
+
+	require.Equal(t, http.StatusOK, decide("capture", "whole", "1").status)
+	require.Equal(t, http.StatusOK, decide("capture", "whole", "1").status, "the same button, pressed twice")
+	require.Equal(t, http.StatusConflict, decide("cancel").status, "the other operator's page is an old one")
+	require.Equal(t, http.StatusConflict, decide("capture", "amount", "12.00").status)
+	body := staff.get(operatePage(number)).body
+	require.Equal(t, 1, strings.Count(body, "<b>Capture of ₹12,500.00 decided</b>"))
+	require.NotContains(t, body, `name="version"`, "nothing is left to decide")
+}
+
+// A shop that ends between a decision and its answer finds out after its start.
+func TestDecidedThenStopped(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	database := sqliteFile(t)
+	shop := openSite(t, gateway, database, quick())
+	number, id := shop.customer().pays("lamp")
+	gateway.Down()
+	shop.staff().decides(number, "capture", "whole", "1")
+	shop.close()
+	require.NoError(t, gateway.Up())
+	require.Empty(t, gateway.Captures(id))
+
+	shop = openSite(t, gateway, database, quick())
+	shop.staff().eventually(operatePage(number), "Capture of ₹1,499.50 carried out")
+	require.Len(t, gateway.Captures(id), 1)
+}
+
+func TestWhatOperatorsAreShown(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	p := quick()
+	p.Retry = later{}
+	shop := openSite(t, gateway, sqliteFile(t), p)
+	customer, staff := shop.customer(), shop.staff()
+
+	// Plural cannot be reached: the page says when the next try is.
+	number, id := customer.pays("lamp")
+	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpCapturesCreate {
+			return pluraltest.ResetAfterApply
+		}
+		return pluraltest.UnavailableBeforeApply
+	})
+	staff.decides(number, "capture", "whole", "1")
+	staff.eventually(operatePage(number), "to be tried again, tried 1 time, next at", "Try now")
+	gateway.SetFaultPlan(nil)
+	staff.decidesAgain(number)
+	staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out")
+	require.Len(t, gateway.Captures(id), 1)
+
+	// Cancelled on Plural's dashboard: the capture is not carried out.
+	number, id = customer.pays("lamp")
+	gateway.HoldWebhooks()
+	version := staff.get(operatePage(number)).field(t, "version")
+	require.NoError(t, gateway.Cancel(id))
+	staff.post(operatePage(number)+"/capture", "whole", "1", "version", version)
+	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out:")
+	gateway.ReleaseWebhooks(false)
+	staff.eventually(operatePage(number), "Plural's books: cancelled")
+	gateway.AssertExactlyOnce(t)
+}
+
+// later is a policy that leaves a job for an hour.
+type later struct{}
+
+func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }
+
+// decidesAgain presses "Try now".
+func (b *browser) decidesAgain(number string) {
+	b.t.Helper()
+	_, rest, ok := strings.Cut(b.get(operatePage(number)).body, operatePage(number)+"/jobs/")
+	require.True(b.t, ok)
+	id, _, _ := strings.Cut(rest, `"`)
+	require.Equal(b.t, http.StatusOK, b.post(operatePage(number)+"/jobs/"+id).status)
+}
+
+// The answer to the order's creation is lost, and so is the process, before it
+// has written down what Plural calls the order.
+func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	customer := shop.customer()
+	customer.post("/cart", "product", "tea")
+	number := customer.get("/cart").field(t, "number")
+	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpOrdersCreate {
+			return pluraltest.ResetAfterApply
+		}
+		if r.Op == pluraltest.OpToken {
+			return pluraltest.NoFault
+		}
+		return pluraltest.UnavailableBeforeApply
+	})
+	require.Contains(t, customer.post("/checkout", "number", number).body, "Not paid yet")
+	orders := gateway.OrdersByReference(number)
+	require.Len(t, orders, 1)
+	gateway.SetFaultPlan(nil)
+	back, err := gateway.Pay(orders[0].ID, pluraltest.Approve) // from the page of another tab
+	require.NoError(t, err)
+	require.Contains(t, customer.comeBack(back.Form).body, "Thank you")
+	require.Equal(t, orderPage(number), customer.post(orderPage(number)+"/pay").at.Path, "there is nothing left to pay")
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	customer := shop.customer()
+	number, _ := customer.pays("lamp")
+	for _, path := range []string{"/operator", operatePage(number), "/metrics"} {
+		require.Equal(t, http.StatusUnauthorized, customer.get(path).status, path)
+	}
+	require.Equal(
+		t,
+		http.StatusUnauthorized,
+		customer.post(operatePage(number)+"/capture", "whole", "1", "version", "0").status,
+	)
+
+	for _, path := range []string{"/cart", "/checkout", operatePage(number) + "/capture"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, shop.url+path, nil)
+		require.NoError(t, err)
+		req.SetBasicAuth("operator", password)
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		res, err := customer.http.Do(req)
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		require.Equal(t, http.StatusForbidden, res.StatusCode, path)
+	}
+	require.Equal(t, http.StatusNotFound, customer.get("/orders/order-"+strings.Repeat("a", 26)).status)
+	require.Equal(t, http.StatusUnprocessableEntity, customer.post("/cart", "product", "lamp", "quantity", "10").status)
+	require.Equal(t, http.StatusNotFound, customer.post("/cart", "product", "yacht").status)
+	require.Equal(t, "/cart", customer.post("/checkout", "number", "1; DROP TABLE orders").at.Path)
+	require.Equal(t, http.StatusOK, customer.get("/healthz").status)
+
+	shop.close()
+	require.NotContains(t, shop.logged.String(), gateway.ClientSecret)
+}
+
+func TestSettings(t *testing.T) {
+	for _, name := range []string{
+		"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL",
+		"STOREFRONT_ADDR", "STOREFRONT_URL", "STOREFRONT_DATABASE", "STOREFRONT_REDIS", "STOREFRONT_PASSWORD",
+	} {
+		t.Setenv(name, "")
+	}
+	s, err := parseSettings(nil)
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:8082", s.Addr)
+	require.NotEmpty(t, s.Password)
+	_, err = parseSettings([]string{"-url", "shop.example"})
+	require.ErrorContains(t, err, "https://shop.example")
+	t.Setenv("PLURAL_ENVIRONMENT", "uat")
+	_, err = parseSettings(nil)
+	require.ErrorContains(t, err, "-database is needed")
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/riverqueue/rivercontrib/otelriver"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/plural-go/plural"
+	pluralotel "github.com/plural-go/plural/contrib/otel"
+)
+
+// telemetry is metrics for whoever asks at /metrics, and traces for a collector
+// if OTEL_EXPORTER_OTLP_ENDPOINT names one.
+type telemetry struct {
+	meters  *sdkmetric.MeterProvider
+	tracers *sdktrace.TracerProvider
+	metrics http.Handler
+}
+
+func startTelemetry(ctx context.Context) (*telemetry, error) {
+	registry := prometheus.NewRegistry()
+	reader, err := exporter.New(exporter.WithRegisterer(registry))
+	if err != nil {
+		return nil, err
+	}
+	t := &telemetry{
+		meters:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+		tracers: sdktrace.NewTracerProvider(),
+		metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+	}
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
+		collector, err := otlptracehttp.New(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.tracers = sdktrace.NewTracerProvider(sdktrace.WithBatcher(collector))
+	}
+	return t, nil
+}
+
+// client is what package plural's client is given: spans named by operation,
+// and metrics of calls.
+func (t *telemetry) client() []plural.Option {
+	return pluralotel.Instrument(pluralotel.WithTracerProvider(t.tracers), pluralotel.WithMeterProvider(t.meters))
+}
+
+// jobs is the same for River.
+func (t *telemetry) jobs() []rivertype.Middleware {
+	return []rivertype.Middleware{otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
+		DurationUnit: "s", MeterProvider: t.meters, TracerProvider: t.tracers,
+	})}
+}
+
+// stop sends what has not been sent yet.
+func (t *telemetry) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	_ = errors.Join(t.tracers.Shutdown(ctx), t.meters.Shutdown(ctx)) // there is nowhere left to say so
+}
