@@ -102,6 +102,10 @@ browser: ## Walk the emulator's pages in Chromium; where there is none only CI m
 modules: ## Vet and test the other modules of the repository.
 	@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...); done
 
+.PHONY: sale
+sale: ## Have 2,000 customers buy at two storefronts that are killed at random; shop and books have to agree.
+	cd examples/storefront && STOREFRONT_PURCHASES=2000 $(NEWER_GO) test -run '^TestFleet$$' -count=1 -timeout 30m -v .
+
 .PHONY: soak
 soak: ## Run the full soaks (PLURAL_SEED replays one).
 	PLURAL_SOAK=full $(GO) test -run Soak -v -count 1 -timeout 1h .

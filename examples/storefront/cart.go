@@ -10,9 +10,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// cart is how many of which product a customer wants. It lives in the browser:
-// it says nothing of prices.
-type cart map[string]int64
+// cart is how many of which product a customer wants, and the number of the
+// order that will be made of it: however often the customer goes to the
+// checkout, and back, it is one order. It lives in the browser, and says nothing
+// of prices.
+type cart struct {
+	number string
+	counts map[string]int64
+}
 
 const (
 	cartCookie = "cart"
@@ -20,51 +25,52 @@ const (
 )
 
 // readCart takes what makes sense of the browser's cookie.
-func readCart(r *http.Request) cart {
-	c := cart{}
+func readCart(r *http.Request) *cart {
+	c := &cart{counts: map[string]int64{}}
 	cookie, err := r.Cookie(cartCookie)
 	if err != nil {
 		return c
 	}
-	for one := range strings.SplitSeq(cookie.Value, ".") {
+	number, rest, _ := strings.Cut(cookie.Value, ".")
+	if orderNumber.MatchString(number) {
+		c.number = number
+	}
+	for one := range strings.SplitSeq(rest, ".") {
 		id, count, _ := strings.Cut(one, "-")
 		n, err := strconv.ParseInt(count, 10, 64)
 		if isProduct(id) && err == nil && n >= 1 && n <= maxOfOne {
-			c[id] = n
+			c.counts[id] = n
 		}
 	}
 	return c
 }
 
-func (s *shop) writeCart(w http.ResponseWriter, c cart) {
-	var parts []string
+// writeCart keeps a cart under a new number: it is to be another order.
+func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
+	parts := []string{newNumber()}
 	for _, p := range products {
-		if n := c[p.ID]; n > 0 {
+		if n := c.counts[p.ID]; n > 0 {
 			parts = append(parts, p.ID+"-"+strconv.FormatInt(n, 10))
 		}
 	}
-	cookie := &http.Cookie{ //nolint:gosec // Secure would keep it from http://127.0.0.1
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure would keep it from http://127.0.0.1
 		Name: cartCookie, Value: strings.Join(parts, "."), Path: "/", MaxAge: 7 * 24 * 3600,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.url, "https:"),
-	}
-	if len(parts) == 0 {
-		cookie.MaxAge = -1
-	}
-	http.SetCookie(w, cookie)
+	})
 }
 
-func (c cart) count() (n int64) {
-	for _, one := range c {
+func (c *cart) count() (n int64) {
+	for _, one := range c.counts {
 		n += one
 	}
 	return n
 }
 
 // lines are the cart at today's prices.
-func (c cart) lines() (lines []line, total plural.Amount) {
+func (c *cart) lines() (lines []line, total plural.Amount) {
 	total = plural.INR(0)
 	for _, p := range products {
-		if n := c[p.ID]; n > 0 {
+		if n := c.counts[p.ID]; n > 0 {
 			lines = append(lines, line{p.Name, n, p.Price})
 			total.Value += n * p.Price.Value
 		}
@@ -75,8 +81,8 @@ func (c cart) lines() (lines []line, total plural.Amount) {
 // Sum is the price of all of a line.
 func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value) }
 
-// cartView is the cart's page. Its Number is the order's that will be made of
-// it: however often the button is pressed, it is one order.
+// cartView is the cart's page. It has the cart's number too, so that an old page
+// orders nothing.
 type cartView struct {
 	Number string
 	Lines  []cartLine
@@ -93,9 +99,9 @@ type cartLine struct {
 func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
 	c := readCart(r)
 	_, total := c.lines()
-	v := cartView{Number: newNumber(), Total: total}
+	v := cartView{Number: c.number, Total: total}
 	for _, p := range products {
-		if n := c[p.ID]; n > 0 {
+		if n := c.counts[p.ID]; n > 0 {
 			v.Lines = append(v.Lines, cartLine{p, n, plural.INR(n * p.Price.Value)})
 		}
 	}
@@ -116,9 +122,9 @@ func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 			s.message(w, http.StatusUnprocessableEntity, "Not so many", "We sell up to nine of each.")
 			return
 		}
-		c[id] = n
+		c.counts[id] = n
 	} else {
-		c[id] = min(c[id]+1, maxOfOne)
+		c.counts[id] = min(c.counts[id]+1, maxOfOne)
 	}
 	s.writeCart(w, c)
 	http.Redirect(w, r, "/cart", http.StatusSeeOther)

@@ -12,19 +12,19 @@ import (
 
 // checkout makes an order of the cart, and sends the customer to pay it.
 func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
-	number := r.PostFormValue("number")
-	lines, total := readCart(r).lines()
-	if len(lines) == 0 || !orderNumber.MatchString(number) {
-		http.Redirect(w, r, "/cart", http.StatusSeeOther)
+	c := readCart(r)
+	lines, total := c.lines()
+	if len(lines) == 0 || c.number == "" || r.PostFormValue("number") != c.number {
+		http.Redirect(w, r, "/cart", http.StatusSeeOther) // an old page
 		return
 	}
-	o, err := s.db.place(r.Context(), &order{Number: number, Lines: lines, Amount: total})
+	o, err := s.db.place(r.Context(), &order{Number: c.number, Lines: lines, Amount: total})
 	if err != nil {
 		s.failed(w, r, "place order", err)
 		return
 	}
-	if o.Amount != total {
-		// An old page: its order is another. The cart gets a new number.
+	if o.Amount != total { // prices have changed since the order was made
+		s.writeCart(w, c)
 		http.Redirect(w, r, "/cart", http.StatusSeeOther)
 		return
 	}
@@ -120,8 +120,6 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		s.log.WarnContext(ctx, "not confirmed", "order", o.Number, "error", err)
-	} else {
-		s.writeCart(w, cart{})
 	}
 	http.Redirect(w, r, "/orders/"+o.Number, http.StatusSeeOther)
 }
@@ -158,10 +156,17 @@ func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, "show order", err)
 		return
 	}
+	c := readCart(r)
+	if c.number == o.Number && !o.payable() {
+		if o.Status != plural.OrderStatusFailed && o.Status != plural.OrderStatusCancelled {
+			c.counts = nil // it is bought
+		}
+		s.writeCart(w, c)
+	}
 	v := describe(o)
-	page := view{Title: v.Head, InCart: readCart(r).count(), Data: v}
-	if v.Mood == "" && !v.CanPay || o.Status == plural.OrderStatusPending {
-		page.Reload = 5
+	page := view{Title: v.Head, InCart: c.count(), Data: v}
+	if o.Unsettled && o.Status != plural.OrderStatusAuthorized {
+		page.Reload = 5 // it may be paid at this moment
 	}
 	s.show(w, http.StatusOK, "order.html", page)
 }

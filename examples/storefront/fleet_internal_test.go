@@ -63,6 +63,7 @@ type fleet struct {
 	addresses []*url.URL
 	up        []bool
 	kills     int
+	outages   int
 	next      atomic.Uint64
 }
 
@@ -145,19 +146,39 @@ func (f *fleet) kill(i int) {
 	f.mu.Unlock()
 }
 
-// havoc kills and restarts processes until ctx ends.
-func (f *fleet) havoc(ctx context.Context, random *rand.Rand) {
-	for {
+// havoc kills and restarts processes, and has Plural fail for longer than one
+// call tries, until ctx ends.
+func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluraltest.Request) pluraltest.Fault) {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Duration(1000+random.IntN(3000)) * time.Millisecond):
+		case <-time.After(time.Duration(500+random.IntN(2000)) * time.Millisecond):
+		}
+		if n%3 == 0 {
+			f.gateway.SetFaultPlan(outage)
+			time.Sleep(6 * time.Second)
+			f.gateway.SetFaultPlan(usual)
+			f.outages++
+			continue
 		}
 		i := random.IntN(fleetSize)
 		f.kill(i)
 		time.Sleep(time.Duration(random.IntN(800)) * time.Millisecond)
 		f.start(i)
 	}
+}
+
+// outage carries out half of what is asked, and says nothing.
+func outage(r pluraltest.Request) pluraltest.Fault {
+	switch r.Op {
+	case pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate:
+		if r.Seq%2 == 0 {
+			return pluraltest.ResetBeforeApply
+		}
+		return pluraltest.ResetAfterApply
+	}
+	return pluraltest.UnavailableBeforeApply
 }
 
 // TestFleet is a sale: customers buy, pay or do not, come back or do not; two
@@ -168,7 +189,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand) {
 // STOREFRONT_PURCHASES says how many customers there are (`make sale`).
 func TestFleet(t *testing.T) {
 	t.Parallel()
-	purchases := 150
+	purchases := 100
 	if text := os.Getenv("STOREFRONT_PURCHASES"); text != "" {
 		var err error
 		purchases, err = strconv.Atoi(text)
@@ -180,23 +201,23 @@ func TestFleet(t *testing.T) {
 	for range 60 {
 		waits = append(waits, 2*time.Second)
 	}
+	usual := pluraltest.RandomFaults(seed, 0.25,
+		pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply, pluraltest.CloseAfterApply, pluraltest.Truncate,
+		pluraltest.ApplyLateReset.After(500*time.Millisecond), pluraltest.ApplyLateTimedOut.After(time.Second),
+		pluraltest.ServerErrorBeforeApply, pluraltest.UnavailableBeforeApply, pluraltest.StaleRead,
+		pluraltest.LaggingRead.After(time.Second))
 	gateway := pluraltest.NewServer(
-		t,
+		t, pluraltest.WithFaultPlan(usual),
 		pluraltest.WithWebhookSchedule(waits...),
 		pluraltest.WithWebhookDuplicates(1),
 		pluraltest.WithReadLag(200*time.Millisecond),
-		pluraltest.WithRandomFaults(seed, 0.15,
-			pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply, pluraltest.CloseAfterApply, pluraltest.Truncate,
-			pluraltest.ApplyLateReset.After(500*time.Millisecond), pluraltest.ApplyLateTimedOut.After(time.Second),
-			pluraltest.ServerErrorBeforeApply, pluraltest.UnavailableBeforeApply, pluraltest.StaleRead,
-			pluraltest.LaggingRead.After(time.Second)),
 	)
 	postgres, redis := servertest.StartPostgres(t), servertest.StartRedis(t)
 	f := openFleet(t, gateway, postgres.URL, "redis://"+redis.Addr)
 
 	ctx, calm := context.WithCancel(t.Context())
 	var trouble, customers sync.WaitGroup
-	trouble.Go(func() { f.havoc(ctx, rand.New(rand.NewPCG(seed, 0))) })
+	trouble.Go(func() { f.havoc(ctx, rand.New(rand.NewPCG(seed, 0)), usual) })
 	queue := make(chan int)
 	for range min(24, purchases) {
 		customers.Go(func() {

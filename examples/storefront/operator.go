@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/riverqueue/river"
 
@@ -45,6 +47,7 @@ type operateView struct {
 	Refundable plural.Amount // what can still be decided to be given back
 	CanRefund  bool          // that is enough for a refund
 	Differs    bool          // Plural's books say something else than was decided here
+	Moves      bool          // it may soon be another: the page is loaded again, and takes no decision
 }
 
 type decisionView struct {
@@ -65,10 +68,8 @@ func (s *shop) showOperate(w http.ResponseWriter, r *http.Request, status int, p
 		return
 	}
 	page := view{Title: "Order", Problem: problem, Data: v}
-	for _, d := range v.Decisions {
-		if d.State == stateWaiting && problem == "" {
-			page.Reload = 3
-		}
+	if v.Moves && problem == "" {
+		page.Reload = 3
 	}
 	s.show(w, status, "operate.html", page)
 }
@@ -103,7 +104,19 @@ func (s *shop) operateView(ctx context.Context, number string) (*operateView, er
 	v.Refundable = sum.refundable()
 	v.CanRefund = v.Refundable.Value >= least
 	v.Differs = sum.waiting == 0 && (o.Captured != sum.captured || o.Refunded != sum.refunded)
+	v.Moves = v.moves(time.Now())
 	return v, nil
+}
+
+// moves tells whether the page may soon show something else: a decision that is
+// being carried out, or one that Plural's books do not show yet.
+func (v *operateView) moves(now time.Time) bool {
+	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
+		if d.State == stateWaiting {
+			return d.Job == nil || d.Job.NextTry.Before(now.Add(time.Minute))
+		}
+		return v.Differs && now.Sub(d.EndedAt) < time.Minute
+	})
 }
 
 // sums is what the decisions about an order come to.

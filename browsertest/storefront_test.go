@@ -1,0 +1,272 @@
+package browsertest_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// storefront is the program, on an emulator of the test's.
+type storefront struct {
+	srv *pluraltest.Server
+	url string
+}
+
+const staffPassword = "ship-it"
+
+// buildStorefront builds the program once for all tests.
+var buildStorefront = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "storefront-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "storefront")
+	cmd := exec.Command("go", "build", "-o", program, ".")
+	cmd.Dir = "../examples/storefront"
+	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=auto")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return program, nil
+})
+
+func openStorefront(t *testing.T) *storefront {
+	t.Helper()
+	program, err := buildStorefront()
+	require.NoError(t, err)
+	srv := pluraltest.NewServer(t)
+	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-database", filepath.Join(t.TempDir(), "shop.db"))
+	cmd.Env = append(os.Environ(), "STOREFRONT_PASSWORD="+staffPassword, "PLURAL_BASE_URL="+srv.URL, "PLURAL_ENVIRONMENT=",
+		"PLURAL_CLIENT_ID="+srv.ClientID, "PLURAL_CLIENT_SECRET="+srv.ClientSecret)
+	out, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
+	})
+	s := &storefront{srv: srv}
+	lines := bufio.NewScanner(out)
+	for s.url == "" && lines.Scan() {
+		if found := regexp.MustCompile(`shop=(http://\S+)/ `).FindStringSubmatch(lines.Text()); found != nil {
+			s.url = found[1]
+		}
+	}
+	go func() {
+		for lines.Scan() { // it must not block on a full pipe
+			continue
+		}
+	}()
+	require.NotEmpty(t, s.url)
+	srv.SetWebhookURL(s.url + "/plural/webhook")
+	return s
+}
+
+// staff is the address of a page for the staff.
+func (s *storefront) staff(path string) string {
+	return strings.Replace(s.url, "http://", "http://operator:"+staffPassword+"@", 1) + path
+}
+
+// order is the only order at Plural.
+func (s *storefront) order(t *testing.T) pluraltest.Order {
+	t.Helper()
+	orders := s.srv.Orders()
+	require.Len(t, orders, 1)
+	return orders[0]
+}
+
+// buys puts a lamp into the cart and goes to the hosted page.
+func (s *storefront) buys(b *tab) {
+	b.t.Helper()
+	b.open(s.url)
+	b.press("Add to cart", "Your cart")
+	b.press("Go to the payment", "Pay ₹1,499.50")
+}
+
+// pays buys, pays, and comes back.
+func (s *storefront) pays(b *tab) {
+	b.t.Helper()
+	s.buys(b)
+	s.approves(b)
+}
+
+// approves does so at the hosted page.
+func (s *storefront) approves(b *tab) {
+	b.t.Helper()
+	b.press("Authorise", "Confirm your payment")
+	b.click("Approve")
+	if b.screen.javaScript {
+		b.sees("Thank you")
+	} else {
+		b.press("Continue to", "Thank you")
+	}
+}
+
+func TestStorefront(t *testing.T) {
+	t.Parallel()
+	onEachScreen(t, func(b *tab, _ func(string)) {
+		shop := openStorefront(b.t)
+		b.open(shop.url)
+		b.sees("Made by hand")
+		b.picture("storefront")
+		b.press("Add to cart", "Your cart")
+		b.picture("storefront-cart")
+		b.fill("input[name=quantity]", "2")
+		b.press("Change", "Total ₹2,999.00")
+		b.press("Go to the payment", "Pay ₹2,999.00")
+		shop.approves(b)
+		b.sees("Your bank holds ₹2,999.00 for us.")
+		b.picture("storefront-paid")
+		page := b.text(`location.href`)
+		require.Contains(b.t, page, shop.url+"/orders/order-", "after a redirect, so that it can be loaded again")
+		b.do(chromedp.Reload())
+		b.sees("Thank you")
+
+		staff := openTab(b.t, b.screen)
+		staff.open(shop.staff("/operator"))
+		staff.sees("the money is on hold")
+		staff.picture("storefront-orders")
+		staff.press("order-", "Ship or let go")
+		staff.picture("storefront-held")
+		staff.fill("#capture-amount", "lots")
+		staff.press("Capture part", "Enter an amount in rupees")
+		staff.picture("storefront-problem")
+		staff.fill("#capture-amount", "2,000.50")
+		staff.press("Capture part", "Capture of ₹2,000.50 carried out")
+		staff.sees("Give back")
+		staff.fill("#refund-amount", "500.25")
+		staff.press("Refund part", "Refund of ₹500.25 carried out")
+		staff.sees("refunded ₹500.25")
+		staff.sees("Give back") // the page is at rest
+		staff.picture("storefront-refunded")
+
+		b.open(page)
+		b.sees("We gave back ₹500.25 and keep ₹1,500.25.")
+		b.picture("storefront-order-refunded")
+		order := shop.srv.Orders()[0] // its refund comes after it
+		require.Equal(b.t, int64(200050), order.Captured)
+		require.Equal(b.t, int64(50025), order.Refunded)
+	})
+}
+
+// The payer declines, tries again, and gives up.
+func TestStorefrontDeclines(t *testing.T) {
+	t.Parallel()
+	shop, b := openStorefront(t), openTab(t, screens()[1])
+	shop.buys(b)
+	b.press("Authorise", "Confirm your payment")
+	b.do(chromedp.Click(chromedp.CSS(`input[name=final]`)))
+	b.click("Decline")
+	b.sees("The payment failed, and nothing was taken.")
+	b.picture("storefront-failed")
+}
+
+// The payer goes back from the hosted page, and to it again: it is one order.
+// Then the browser is closed there, and the webhook tells.
+func TestStorefrontGoesBack(t *testing.T) {
+	t.Parallel()
+	shop, b := openStorefront(t), openTab(t, screens()[0])
+	shop.buys(b)
+	first := shop.order(t)
+	b.text(`history.back(), ""`)
+	b.sees("Your cart")
+	b.press("Go to the payment", "Pay ₹1,499.50")
+	require.Equal(t, first.ID, shop.order(t).ID)
+
+	b.open(shop.url + "/orders/" + first.Reference)
+	b.sees("Not paid yet")
+	b.picture("storefront-unpaid")
+	b.press("Pay ₹1,499.50", "Pay ₹1,499.50")
+	_, err := shop.srv.Pay(first.ID, pluraltest.Approve) // in another browser
+	require.NoError(t, err)
+	b.open(shop.url + "/orders/" + first.Reference)
+	b.sees("Thank you")
+}
+
+func TestStorefrontTwoOperators(t *testing.T) {
+	t.Parallel()
+	shop, b := openStorefront(t), openTab(t, screens()[0])
+	shop.pays(b)
+	order := shop.order(t)
+	page := shop.staff("/operator/orders/" + order.Reference)
+	other := openTab(t, screens()[0])
+	other.open(page)
+	other.sees("Ship or let go")
+
+	b.open(page)
+	b.sees("Ship or let go")
+	b.do(chromedp.DoubleClick(withText("Capture ₹1,499.50", "button")))
+	b.sees("Capture of ₹1,499.50 carried out")
+	other.press("Cancel the order", "This order has changed since you opened it.")
+	other.picture("storefront-changed")
+	require.Len(t, shop.srv.Captures(order.ID), 1)
+	require.Empty(t, shop.srv.Cancels(order.ID))
+	require.Equal(t, "1", b.text(`String(document.querySelectorAll(".steps li").length)`), "pressed twice, decided once")
+}
+
+// Returns that prove nothing, and one that comes twice.
+func TestStorefrontReturns(t *testing.T) {
+	t.Parallel()
+	shop, b := openStorefront(t), openTab(t, screens()[0])
+	shop.buys(b)
+	order := shop.order(t)
+	b.open(shop.url + "/plural/return")
+	b.sees("Nothing here")
+
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, `<!doctype html><title>Elsewhere</title><link rel="icon" href="data:,"><h1>Elsewhere</h1>`)
+	}))
+	defer elsewhere.Close()
+	b.posts(elsewhere.URL, shop.url+"/plural/return", url.Values{
+		"order_id": {order.ID}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("AB", 32)},
+	})
+	b.sees("This page is for returns from the checkout.")
+	b.open(shop.url + "/orders/" + order.Reference)
+	b.sees("Not paid yet")
+
+	back, err := shop.srv.Pay(order.ID, pluraltest.Approve)
+	require.NoError(t, err)
+	for range 2 {
+		b.posts(elsewhere.URL, shop.url+"/plural/return", back.Form)
+		b.sees("Thank you")
+	}
+}
+
+// posts posts a form from a page of another site.
+func (b *tab) posts(from, to string, form url.Values) {
+	b.t.Helper()
+	b.open(from)
+	var fields strings.Builder
+	for name := range form {
+		fmt.Fprintf(&fields, "add(%q, %q);", name, form.Get(name))
+	}
+	b.text(fmt.Sprintf(`(() => {
+		const form = document.createElement("form");
+		form.method = "post";
+		form.action = %q;
+		const add = (name, value) => {
+			const input = document.createElement("input");
+			input.type = "hidden"; input.name = name; input.value = value;
+			form.append(input);
+		};
+		%s
+		document.body.append(form);
+		form.submit();
+		return "";
+	})()`, to, fields.String()))
+}
