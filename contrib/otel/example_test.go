@@ -3,49 +3,86 @@ package pluralotel_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plural-go/plural"
 	pluralotel "github.com/plural-go/plural/contrib/otel"
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A span for each request, named by what it is for.
+// One line, with OpenTelemetry's global providers.
+func Example() {
+	credentials := plural.Credentials{ClientID: "from Plural", ClientSecret: "from-Plural"}
+
+	client, err := plural.NewClient(credentials, pluralotel.Instrument()...)
+
+	_, _ = client, err
+}
+
+// With providers of the shop's own, and with other options.
 func ExampleInstrument() {
+	srv, tracers, meters, breaker, logger := collaborators()
+	defer srv.Close()
+	credentials := plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}
+	ctx := context.Background()
+
+	options := append(pluralotel.Instrument(
+		pluralotel.WithTracerProvider(tracers),
+		pluralotel.WithMeterProvider(meters),
+		pluralotel.WithObserver(func(ctx context.Context, o plural.Observation) {
+			logger.DebugContext(ctx, "plural", "operation", o.Operation, "attempts", o.Attempts)
+		}),
+	),
+		plural.WithBaseURL(srv.URL),
+		plural.WithMiddleware(breaker), // inside of the span
+	)
+	client, err := plural.NewClient(credentials, options...)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// A span around a whole call is the shop's to make; the tries are inside of it.
+	ctx, span := tracers.Tracer("shop").Start(ctx, "ship")
+	_, err = client.Orders.GetByReference(ctx, "order-1001")
+	span.End()
+
+	fmt.Println(err != nil)
+	// Output:
+	// span orders.get_by_reference
+	// span ship
+	// true
+}
+
+func collaborators() (
+	*pluraltest.Server,
+	trace.TracerProvider,
+	metric.MeterProvider,
+	func(http.RoundTripper) http.RoundTripper,
+	*slog.Logger,
+) {
 	srv, err := pluraltest.Start()
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	defer srv.Close()
-	spans := tracetest.NewInMemoryExporter() // in place of a collector
-	tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	return srv, sdktrace.NewTracerProvider(sdktrace.WithSyncer(printer{})), noop.NewMeterProvider(),
+		func(next http.RoundTripper) http.RoundTripper { return next }, slog.New(slog.DiscardHandler)
+}
 
-	opts := append(pluralotel.Instrument(pluralotel.WithTracerProvider(tracers)), plural.WithBaseURL(srv.URL))
-	client, err := plural.NewClient(plural.Credentials{ClientID: srv.ClientID, ClientSecret: srv.ClientSecret}, opts...)
-	if err != nil {
-		fmt.Println(err)
-		return
+// printer is an exporter of spans.
+type printer struct{ *tracetest.NoopExporter }
+
+// ExportSpans prints their names.
+func (printer) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	for _, span := range spans {
+		fmt.Println("span", span.Name())
 	}
-	_, err = client.Orders.Create(context.Background(), &plural.CreateOrderRequest{
-		MerchantOrderReference: "order-5005", OrderAmount: plural.INR(149950), PreAuth: true,
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, span := range spans.GetSpans() {
-		fmt.Println(span.Name)
-		for _, a := range span.Attributes {
-			if a.Key == "plural.reference" || a.Key == "http.response.status_code" {
-				fmt.Println(a.Key, a.Value.String())
-			}
-		}
-	}
-	// Output:
-	// plural orders.create
-	// plural.reference order-5005
-	// http.response.status_code 200
+	return nil
 }

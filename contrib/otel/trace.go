@@ -2,108 +2,145 @@ package pluralotel
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"reflect"
+	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plural-go/plural"
 )
 
-// trace is a middleware: otelhttp between two halves, of which the outer one
-// hides from it what a span must not hold, and the inner one brings it back.
-func (c *config) trace(next http.RoundTripper) http.RoundTripper {
-	return &outer{otelhttp.NewTransport(&inner{next},
-		otelhttp.WithTracerProvider(c.tracers),
+// traced is middleware of package plural: one span for each try.
+func (c *config) traced(next http.RoundTripper) http.RoundTripper {
+	return otelhttp.NewTransport(
+		transportFunc(func(r *http.Request) (*http.Response, error) {
+			trace.SpanFromContext(r.Context()).SetAttributes(requestIDKey.String(r.Header.Get("Request-Id")))
+			return next.RoundTrip(r)
+		}),
+		otelhttp.WithTracerProvider(discreetProvider{c.tracers}),
 		otelhttp.WithMeterProvider(c.meters),
-		otelhttp.WithPropagators(c.propagators),
-		otelhttp.WithSpanNameFormatter(spanName),
-	)}
+		otelhttp.WithPropagators(withoutBaggage{c.propagator}),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			return plural.OperationFromContext(r.Context())
+		}),
+	)
 }
 
-func spanName(_ string, r *http.Request) string {
-	return "plural " + plural.OperationFromContext(r.Context())
+const (
+	orderIDKey   = attribute.Key("plural.order_id")
+	referenceKey = attribute.Key("plural.reference")
+	requestIDKey = attribute.Key("plural.request_id")
+)
+
+// templates are the paths of operations, without what they are about. They have
+// no path of a merchant's own base URL in front.
+//
+//nolint:gochecknoglobals // a constant in all but name
+var templates = map[string]string{
+	"orders.create":           "/api/checkout/v1/orders",
+	"orders.get":              "/api/pay/v1/orders/{order_id}",
+	"orders.get_by_reference": "/api/pay/v1/orders/reference/{reference}",
+	"captures.create":         "/api/pay/v1/orders/{order_id}/capture",
+	"cancels.create":          "/api/pay/v1/orders/{order_id}/cancel",
+	"refunds.create":          "/api/pay/v1/refunds/{order_id}",
 }
 
-type outer struct{ next http.RoundTripper }
-
-// RoundTrip sends a request whose URL has no query: what a merchant looks up by
-// Client.Do may be a person.
-func (o *outer) RoundTrip(r *http.Request) (*http.Response, error) {
-	shown := r.WithContext(context.WithValue(r.Context(), urlKey{}, r.URL))
-	shown.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path, RawPath: r.URL.RawPath}
-	resp, err := o.next.RoundTrip(shown)
-	if err != nil {
-		return resp, shownError(err)
+// template is the path of an operation; of one that is not known, such as "do",
+// nothing of the path is safe to tell.
+func template(operation string) string {
+	if known, ok := templates[operation]; ok {
+		return known
 	}
-	resp.Body = &shownBody{resp.Body}
-	return resp, nil
+	return "/REDACTED"
 }
 
-// urlKey is where a context has the URL to send to.
-type urlKey struct{}
+// discreetProvider stands between otelhttp and the provider of spans, and keeps
+// to itself what is nobody's business: otelhttp tells whole URLs and the texts of
+// errors. Neither the context nor the request that is sent knows of it.
+type discreetProvider struct{ trace.TracerProvider }
 
-type inner struct{ next http.RoundTripper }
+// Tracer makes a tracer whose spans are discreet.
+func (p discreetProvider) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
+	return discreetTracer{p.TracerProvider.Tracer(name, opts...)}
+}
 
-func (i *inner) RoundTrip(r *http.Request) (*http.Response, error) {
-	orderID, reference := plural.OrderFromContext(r.Context())
+type discreetTracer struct{ trace.Tracer }
+
+// Start begins a span that knows from the start what it is about, so that
+// samplers do, too.
+func (t discreetTracer) Start(
+	ctx context.Context,
+	name string,
+	opts ...trace.SpanStartOption,
+) (context.Context, trace.Span) {
 	var about []attribute.KeyValue
+	orderID, reference := plural.OrderFromContext(ctx)
 	if orderID != "" {
-		about = append(about, attribute.String("plural.order_id", orderID))
+		about = append(about, orderIDKey.String(orderID))
 	}
 	if reference != "" {
-		about = append(about, attribute.String("plural.reference", reference))
+		about = append(about, referenceKey.String(reference))
 	}
-	trace.SpanFromContext(r.Context()).SetAttributes(about...)
-	if full, ok := r.Context().Value(urlKey{}).(*url.URL); ok {
-		r.URL = full // r is otelhttp's own copy
+	started := append([]trace.SpanStartOption{trace.WithAttributes(about...)}, opts...)
+	ctx, span := t.Tracer.Start(ctx, name, started...)
+	return ctx, discreetSpan{span, name}
+}
+
+type discreetSpan struct {
+	trace.Span
+
+	operation string
+}
+
+// SetAttributes passes on what says nothing of the address but its host.
+func (s discreetSpan) SetAttributes(attributes ...attribute.KeyValue) {
+	told := make([]attribute.KeyValue, 0, len(attributes))
+	for _, a := range attributes {
+		switch {
+		case a.Key == semconv.URLFullKey:
+			told = append(told, a.Key.String(redactedURL(a.Value.AsString(), s.operation)))
+		case !strings.HasPrefix(string(a.Key), "url."):
+			told = append(told, a)
+		}
 	}
-	resp, err := i.next.RoundTrip(r)
+	s.Span.SetAttributes(told...)
+}
+
+// SetStatus passes the text of no error on.
+func (s discreetSpan) SetStatus(code codes.Code, text string) {
+	if text != "" {
+		text = s.operation + ": no usable answer"
+	}
+	s.Span.SetStatus(code, text)
+}
+
+// RecordError records nothing: an event would have the error's text.
+func (discreetSpan) RecordError(error, ...trace.EventOption) {}
+
+func redactedURL(full, operation string) string {
+	u, err := url.Parse(full)
 	if err != nil {
-		return resp, &hidden{err}
+		return "REDACTED"
 	}
-	if resp.Body != nil {
-		resp.Body = &hiddenBody{resp.Body}
-	}
-	return resp, nil
+	return u.Scheme + "://" + u.Host + template(operation)
 }
 
-// hidden is an error without its text, which may quote anything.
-type hidden struct{ err error }
+// withoutBaggage is a propagator that is shown none.
+type withoutBaggage struct{ propagation.TextMapPropagator }
 
-func (h *hidden) Error() string { return "no usable answer" }
-
-// ErrorType is the error's kind, for the attribute error.type.
-func (h *hidden) ErrorType() string { return reflect.TypeOf(h.err).String() }
-
-// shownError is the error that was hidden.
-func shownError(err error) error {
-	if h, ok := errors.AsType[*hidden](err); ok {
-		return h.err
-	}
-	return err
+// Inject writes the headers of ctx, but for baggage.
+func (p withoutBaggage) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+	p.TextMapPropagator.Inject(baggage.ContextWithoutBaggage(ctx), carrier)
 }
 
-// hiddenBody is an answer's body whose errors have no text.
-type hiddenBody struct{ io.ReadCloser }
+type transportFunc func(*http.Request) (*http.Response, error)
 
-func (b *hiddenBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = &hidden{err}
-	}
-	return n, err
-}
-
-// shownBody is the same body with its errors as they were.
-type shownBody struct{ io.ReadCloser }
-
-func (b *shownBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	return n, shownError(err)
-}
+// RoundTrip calls f.
+func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

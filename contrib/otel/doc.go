@@ -1,0 +1,34 @@
+// Package pluralotel tells OpenTelemetry what a client of package plural does:
+// a span for each try, and metrics of each call.
+//
+//	client, err := plural.NewClient(credentials, pluralotel.Instrument()...)
+//
+// A try is a client span that is named by its operation, "captures.create". It
+// has the attributes of OpenTelemetry's conventions for HTTP, and
+// plural.order_id, plural.reference and plural.request_id. All tries of a call
+// have the same plural.request_id, which Plural's support can look up.
+//
+// A call is counted once, when it has ended, and so is each request for an
+// access token, as the operation "token":
+//
+//   - plural.client.operation.duration, a histogram in seconds, by operation,
+//     outcome and error.type;
+//   - plural.client.operation.outcomes, a counter by the same;
+//   - plural.client.operation.attempts, a counter of tries by operation;
+//   - plural.client.operation.settlements, a counter by operation of the calls
+//     for which Plural's books were asked what became of them.
+//
+// The attribute plural.outcome is one of the Outcome constants.
+//
+// # What is not told
+//
+// No attribute holds personal data, a token, a secret, a signature, a body, a
+// header or the text of an error. Ids and references are in spans alone, never
+// in metrics. The url.full of a span is a template, such as
+// https://api.pluralpay.in/api/pay/v1/orders/{order_id}: what stood in the path
+// and the query of the request is left out, and of [plural.Client.Do] the whole
+// path.
+//
+// No header tells Plural of the trace, unless [WithPropagators] has it so.
+// Baggage is never sent.
+package pluralotel

@@ -1,0 +1,139 @@
+package pluralotel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/plural-go/plural"
+)
+
+// ScopeName is the instrumentation scope of this package's metrics.
+const ScopeName = "github.com/plural-go/plural/contrib/otel"
+
+// Option changes what [Instrument] does.
+type Option func(*config) error
+
+// WithTracerProvider has spans go to a provider other than the global one.
+func WithTracerProvider(p trace.TracerProvider) Option {
+	return func(c *config) error {
+		if isNil(p) {
+			return errors.New("the tracer provider is nil")
+		}
+		c.tracers = p
+		return nil
+	}
+}
+
+// WithMeterProvider has metrics go to a provider other than the global one.
+func WithMeterProvider(p metric.MeterProvider) Option {
+	return func(c *config) error {
+		if isNil(p) {
+			return errors.New("the meter provider is nil")
+		}
+		c.meters = p
+		return nil
+	}
+}
+
+// WithPropagators sends headers that name the trace, such as
+// [propagation.TraceContext], along with each try. Without it none is sent:
+// Plural is a stranger to the shop's traces. Meant for a proxy of the shop's own
+// on the way. Baggage is not sent, not even by [propagation.Baggage].
+func WithPropagators(p propagation.TextMapPropagator) Option {
+	return func(c *config) error {
+		if isNil(p) {
+			return errors.New("the propagator is nil")
+		}
+		c.propagator = p
+		return nil
+	}
+}
+
+// WithObserver has a function told of calls as [plural.WithObserver] would, once
+// they are counted. A client has one observer, which is this package's. Given
+// more than once, all are told, in turn.
+func WithObserver(observe func(ctx context.Context, o plural.Observation)) Option {
+	return func(c *config) error {
+		if observe == nil {
+			return errors.New("the observer is nil")
+		}
+		c.observers = append(c.observers, observe)
+		return nil
+	}
+}
+
+// Instrument makes the options that have a client told of: one for its tries,
+// one for its calls. Without options of its own it uses OpenTelemetry's global
+// providers, also those that are set later.
+//
+// Append others to it. A [plural.WithMiddleware] after these is inside of the
+// span, one before them outside. A [plural.WithObserver] after them would take
+// the place of the metrics: give that function to [WithObserver] instead.
+//
+// What is wrong with an option, such as a nil, is an error of
+// [plural.NewClient].
+func Instrument(opts ...Option) []plural.Option {
+	c := &config{
+		tracers:    otel.GetTracerProvider(),
+		meters:     otel.GetMeterProvider(),
+		propagator: propagation.NewCompositeTextMapPropagator(),
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return refused(errors.New("an option is nil"))
+		}
+		if err := opt(c); err != nil {
+			return refused(err)
+		}
+	}
+	calls, err := newInstruments(c.meters.Meter(ScopeName))
+	if err != nil {
+		return refused(err)
+	}
+	return []plural.Option{
+		plural.WithMiddleware(c.traced),
+		plural.WithObserver(func(ctx context.Context, o plural.Observation) {
+			calls.observe(ctx, o)
+			for _, observe := range c.observers {
+				observe(ctx, o)
+			}
+		}),
+	}
+}
+
+type config struct {
+	tracers    trace.TracerProvider
+	meters     metric.MeterProvider
+	propagator propagation.TextMapPropagator
+	observers  []func(context.Context, plural.Observation)
+}
+
+// refused is what makes NewClient fail.
+func refused(err error) []plural.Option {
+	var like plural.Option
+	return []plural.Option{failing(like, fmt.Errorf("pluralotel: %w", err))}
+}
+
+// failing makes an option of package plural that fails. What such an option
+// changes has no exported name: C is taken from the type of another.
+func failing[O ~func(C) error, C any](_ O, err error) O {
+	return func(C) error { return err }
+}
+
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Chan, reflect.Slice, reflect.Interface:
+		return r.IsNil()
+	default:
+		return false
+	}
+}

@@ -1,0 +1,110 @@
+package pluralotel
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/plural-go/plural"
+)
+
+// The values of plural.outcome. Those of a money call say what became of the
+// money; NeedsReview and DoubleRefund are for a person, and more than a few Unknown
+// an hour are worth an alert.
+const (
+	OutcomeOK           = "ok"            // carried out, or read
+	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
+	OutcomeNoHold       = "no_hold"       // ErrNoHold: final, the money was taken
+	OutcomeUnknown      = "unknown"       // ErrOutcomeUnknown: calling again settles it
+	OutcomeNeedsReview  = "needs_review"  // ErrOutcomeUnknown with NeedsReview: a person has to look
+	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to settle it with Plural
+	OutcomeNotFound     = "not_found"     // ErrNotFound
+	OutcomeRejected     = "rejected"      // Plural, or a check, refused the request or the credentials
+	OutcomeCanceled     = "canceled"      // the caller gave up, and this call had no effect
+	OutcomeUnavailable  = "unavailable"   // no usable answer, a busy server or no time left; this call had no effect
+)
+
+// outcomeOf says what became of a call. What may have moved money comes first.
+func outcomeOf(err error) string {
+	var (
+		twice   *plural.DoubleRefundError
+		unknown *plural.OutcomeUnknownError
+	)
+	switch {
+	case err == nil:
+		return OutcomeOK
+	case errors.As(err, &twice):
+		return OutcomeDoubleRefund
+	case errors.As(err, &unknown) && unknown.NeedsReview:
+		return OutcomeNeedsReview
+	case errors.Is(err, plural.ErrOutcomeUnknown):
+		return OutcomeUnknown
+	case errors.Is(err, plural.ErrNoHold):
+		return OutcomeNoHold
+	case errors.Is(err, plural.ErrNotApplied):
+		return OutcomeNotApplied
+	case errors.Is(err, context.Canceled):
+		return OutcomeCanceled
+	case errors.Is(err, plural.ErrUnauthorized), errors.Is(err, plural.ErrDuplicateRequest):
+		return OutcomeRejected
+	case errors.Is(err, plural.ErrNotFound):
+		return OutcomeNotFound
+	case isRejection(err):
+		return OutcomeRejected
+	}
+	return OutcomeUnavailable
+}
+
+func isRejection(err error) bool {
+	if answer, ok := errors.AsType[*plural.Error](err); ok {
+		return answer.StatusCode >= http.StatusBadRequest && !answer.Retryable()
+	}
+	return errors.Is(err, plural.ErrInvalidRequest)
+}
+
+// errorTypeOf is the error.type of a failed call: Plural's code if it is one that
+// package plural knows, or else the status, or a word. There are few of them, and
+// none is made of what a server or a payer wrote.
+func errorTypeOf(err error) string {
+	if errors.Is(err, plural.ErrReferenceReused) {
+		return "reference_reused" // what it was rejected for is not what is wrong
+	}
+	for answer, rest := (*plural.Error)(nil), err; errors.As(rest, &answer); rest = answer.Err {
+		switch {
+		case answer.Code.IsKnown():
+			return string(answer.Code)
+		case answer.StatusCode >= http.StatusBadRequest:
+			return strconv.Itoa(answer.StatusCode)
+		case answer.StatusCode != 0:
+			return "bad_answer"
+		}
+	}
+	return wordFor(err)
+}
+
+// wordFor is for errors that have no answer of Plural's in them.
+func wordFor(err error) string {
+	var (
+		timed  net.Error
+		answer *plural.Error
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline_exceeded"
+	case errors.As(err, &timed) && timed.Timeout():
+		return "timeout"
+	case errors.Is(err, plural.ErrDuplicateRequest):
+		return string(plural.CodeDuplicateRequest)
+	case errors.Is(err, plural.ErrOperationNotAllowed):
+		return string(plural.CodeOperationNotAllowed)
+	case errors.Is(err, plural.ErrNotFound):
+		return string(plural.CodeOrderNotFound)
+	case errors.As(err, &answer):
+		return "no_answer"
+	}
+	return "_OTHER"
+}
