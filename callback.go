@@ -254,16 +254,13 @@ func isFieldName(name string) bool {
 }
 
 func isNameByte(c byte) bool {
-	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '_'
+	return 'a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z'
 }
 
 // isFieldValue allows "&" in the error message alone, which is free text, and
 // there only where no field name and "=" follow: the signed text can then be
 // cut into fields in one way only.
 func isFieldValue(name, value string) bool {
-	if isPlain(value) {
-		return true
-	}
 	if !utf8.ValidString(value) {
 		return false
 	}
@@ -284,16 +281,6 @@ func isFieldValue(name, value string) bool {
 		}
 		rest = after
 	}
-}
-
-// isPlain says whether a value is ASCII without "&", as nearly all are.
-func isPlain(value string) bool {
-	for i := range len(value) {
-		if value[i] == '&' || value[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 // callbackKeyOf finds the key under which one of the forms has the signature;
