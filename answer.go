@@ -112,7 +112,7 @@ func (a *answer) retryAfter() time.Duration {
 func (a *answer) failure(op operation, subject, requestID string, attempts int) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
-		Header: a.header, Err: a.err,
+		Header: a.headerWithoutSecret(), Err: a.err,
 	}
 	if a.status == 0 {
 		return e
@@ -182,6 +182,24 @@ func (a *answer) withoutSecret(text string) string {
 		return redacted
 	}
 	return text
+}
+
+// headerWithoutSecret is the header with the values blanked that repeat the
+// secret.
+func (a *answer) headerWithoutSecret() http.Header {
+	blanked := a.header
+	for name, values := range a.header {
+		for i, value := range values {
+			if a.withoutSecret(value) == value {
+				continue
+			}
+			if len(blanked[name]) > 0 && &blanked[name][0] == &values[0] {
+				blanked = a.header.Clone()
+			}
+			blanked[name][i] = redacted
+		}
+	}
+	return blanked
 }
 
 // unescaped writes a document with no more escapes than it needs.

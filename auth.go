@@ -14,10 +14,10 @@ import (
 )
 
 // Credentials are what Plural's onboarding team gives to a merchant. They print
-// as a placeholder under every fmt verb, in slog and in JSON. Only as an
-// unexported field of another struct fmt shows them, and under %p or a %w that
-// does not belong there, which go vet refuses: it asks no value how to print
-// itself then. Give them to [NewClient] and let them go.
+// as a placeholder under every fmt verb, in slog and in JSON. fmt shows them in
+// two cases: in an unexported field of another struct, and under %p or a
+// misplaced %w, which go vet refuses. So give them to [NewClient] and keep no
+// copy.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string

@@ -117,6 +117,9 @@ func (k *call) once(ctx context.Context, decode func(*answer) error) (err error)
 			if a.err = decode(a); a.err == nil {
 				return nil
 			}
+			if a.document().code().isDefinitive() {
+				return k.failure(a)
+			}
 			if wire.Check(a.body) == nil {
 				a.err = fmt.Errorf("the request was accepted, and its answer was not understood: %w", a.err)
 				return k.failure(a)

@@ -16,7 +16,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// What docs/performance.md promises of memory. The race detector allocates more.
+// What docs/performance.md promises of memory. The race detector allocates
+// more.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestCallsAllocateLittle(t *testing.T) {

@@ -296,8 +296,8 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 	return -1
 }
 
-// signedFields says whether the signature is that of the fields, those without a
-// value left out or kept.
+// signedFields says whether the signature is that of the fields, those without
+// a value left out or kept.
 func (k Key) signedFields(fields []callbackField, keepEmpty bool, signature [sha256.Size]byte) bool {
 	secret := k.secret()
 	m := secret.take()

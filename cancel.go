@@ -13,7 +13,8 @@ type CancelService struct{ p *pipeline }
 // There are three answers, as with [CaptureService.Create], and a lost or
 // unclear one is settled in the same way:
 //
-//   - nil: carried out. The books show the order CANCELLED, whoever cancelled it.
+//   - nil: carried out. The books show the order CANCELLED, whoever cancelled
+//     it.
 //   - [ErrNotApplied]: final. The order is not cancelled and cannot be.
 //   - any other error: not known yet. Calling again is safe.
 //
@@ -24,8 +25,10 @@ type CancelService struct{ p *pipeline }
 //   - [Error]: Plural rejected it, which is final where the books confirm it
 //     (NotApplied), or this call could send nothing.
 //   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
+//   - [ValidationError]: the id cannot be one, nothing was sent.
 //
-// Do not pass an HTTP request's context.
+// Do not pass an HTTP request's context. Without a deadline the books are asked
+// for up to 60 seconds.
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)

@@ -10,10 +10,10 @@ type CaptureService struct{ p *pipeline }
 // /api/pay/v1/orders/{order_id}, until several looks agree.
 //
 //   - nil: the capture is in the books, and settled. [Order.Captures] has it.
-//   - [ErrNotApplied]: it is not, and cannot be any more: the order is cancelled,
-//     failed or captured under another reference.
-//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere may
-//     still bring it there.
+//   - [ErrNotApplied]: it is not, and cannot be any more: the order is
+//     cancelled, failed or captured under another reference.
+//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere
+//     may still bring it there.
 //   - [ErrNoHold]: the money was taken, and the books do not say under which
 //     reference.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
@@ -60,10 +60,11 @@ type CaptureRequest struct {
 //
 // There are three answers, and each takes one line to tell:
 //
-//   - nil: carried out. The server's books show this capture, with this reference
-//     and amount.
+//   - nil: carried out. The server's books show this capture, with this
+//     reference and amount.
 //   - [ErrNotApplied]: final. Nothing was carried out under this reference, by
-//     this call or an earlier one. So is [ErrNoHold]: the money was taken already.
+//     this call or an earlier one. So is [ErrNoHold]: the money was taken
+//     already.
 //   - any other error: not known yet. Call again with the same reference, once
 //     what the error names is mended.
 //
@@ -80,14 +81,16 @@ type CaptureRequest struct {
 //     another reference ([ErrOperationNotAllowed]); the reference was used for
 //     another amount ([ErrReferenceReused]); or the money is not on hold any
 //     more, because it was taken outright or by an earlier life of this call
-//     ([ErrNoHold], not [ErrNotApplied]: [StateError.Order] shows what there is).
+//     ([ErrNoHold], not [ErrNotApplied]: [StateError.Order] shows what there
+//     is).
 //   - [Error]: Plural rejected it, which is final where the books confirm it
 //     (NotApplied), or this call could send nothing.
 //   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
 //
 // Do not pass an HTTP request's context: the payer closing the browser is no
 // reason to leave a capture unsettled. A deadline bounds the call, settling
-// included; a part of the time left is kept for that.
+// included; a part of the time left is kept for that. Without a deadline the
+// books are asked for up to 60 seconds.
 func (s *CaptureService) Create(
 	ctx context.Context,
 	orderID string,

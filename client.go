@@ -72,7 +72,7 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 // NewClientFromEnv makes a client from the environment variables
 // PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT
 // ("uat" or "production") and PLURAL_BASE_URL. Options given here add to what
-// the variables say and cannot contradict it.
+// the variables say; one that contradicts them is an error.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	creds := Credentials{ClientID: os.Getenv("PLURAL_CLIENT_ID"), ClientSecret: os.Getenv("PLURAL_CLIENT_SECRET")}
 	environment, baseURL := os.Getenv("PLURAL_ENVIRONMENT"), os.Getenv("PLURAL_BASE_URL")
@@ -102,7 +102,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
 // Warm fetches the access token, so that the first sale does not wait for it.
-// It does nothing while the client has one.
+// It does nothing while the client has one. It is repeated on failures. The
+// error is an [Error], [ErrUnauthorized] for wrong credentials.
 func (c *Client) Warm(ctx context.Context) error {
 	call, err := c.p.newCall(ctx, opToken, "", "", nil, checks{}, nil)
 	if err != nil {
@@ -124,12 +125,15 @@ func (c *Client) CloseIdleConnections() {
 // nil; the answer's whole JSON document, envelope included, is decoded into out
 // unless that is nil.
 //
-// Authentication, limits and errors are those of the typed methods; an answer
-// that carries one of Plural's codes for a refusal is an [Error], whatever its
-// status and its data. Only GET is repeated. Anything else is sent at most once
-// (and once more when Plural refused the token, and so did nothing). When no
-// usable answer came the error is [ErrOutcomeUnknown]: Do cannot settle it, so
-// find out what became of the request before sending it again.
+// The method is GET, POST, PUT, PATCH or DELETE; a GET has no body. Only GET is
+// repeated. Anything else is sent once. It is sent again only if nothing of it
+// went out, or if Plural refused the token (twice at most).
+//
+// A refusal is an [Error]. If another method's answer is lost, or its status is
+// 408, 409, 425 or 500 and above, the error is [ErrOutcomeUnknown]: Do cannot
+// settle it, so find out what became of the request before you send it again.
+// An [Error] with a status of 200 to 299 and a cause may mean that the request
+// was carried out, and that its answer did not fit out.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
 	if err := validatePath(op, path); err != nil {
@@ -148,7 +152,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 	decode := func(a *answer) error {
 		switch {
 		case a.document().code().isDefinitive():
-			return errors.New("it is a success by its status alone")
+			return errRefusalInOK
 		case len(a.body) == 0 && (out == nil || a.status == http.StatusNoContent):
 			return nil
 		case out == nil:
@@ -164,6 +168,8 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 	}
 	return call.once(ctx, decode)
 }
+
+var errRefusalInOK = errors.New("a refusal with the status of a success")
 
 // validatePath keeps Do on the base URL's host.
 func validatePath(op operation, path string) error {

@@ -166,6 +166,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"negative maximum":        {plural.WithRetry(plural.RetryPolicy{MaxDelay: -1})},
 		"minimum above maximum":   {plural.WithRetry(plural.RetryPolicy{MinDelay: 2, MaxDelay: 1})},
 		"attempt timeout of zero": {plural.WithAttemptTimeout(0)},
+		"two base URLs":           {plural.WithBaseURL("https://a.example"), plural.WithBaseURL("https://b.example")},
 		"nil store":               {plural.WithTokenStore(nil)},
 		"nil logger":              {plural.WithLogger(nil)},
 		"empty user agent":        {plural.WithUserAgent("")},
@@ -445,6 +446,16 @@ func TestDoJudgesSuccesses(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a refusal with the status of a success", func(t *testing.T) {
+		t.Parallel()
+		g := &gateway{api: func(sent) (*http.Response, error) {
+			return answer(200, `{"code":"INVALID_REQUEST","message":"no","data":{"A":1}}`), nil
+		}}
+		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, plural.ErrInvalidRequest)
+		require.ErrorContains(t, err, "200 INVALID_REQUEST: no: a refusal with the status of a success")
+		require.NotContains(t, err.Error(), "accepted")
+	})
 	t.Run("of another form than asked for", func(t *testing.T) {
 		t.Parallel()
 		g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, `{"A":"text"}`), nil }}

@@ -48,10 +48,11 @@ type Deduper interface {
 	// a worker whose lease runs.
 	Claim(ctx context.Context, id string, lease time.Duration) (Claim, error)
 	// Commit records that the event was handled, and keeps that for the given
-	// time. It fails unless the token is that of the event's last claim.
+	// time. It fails with [ErrClaimLost] unless the token is that of the event's
+	// last claim.
 	Commit(ctx context.Context, id, token string, keep time.Duration) error
-	// Release gives the event up for the next worker. It fails unless the token is
-	// that of the event's last claim.
+	// Release gives the event up for the next worker. It fails with [ErrClaimLost]
+	// unless the token is that of the event's last claim.
 	Release(ctx context.Context, id, token string) error
 }
 
@@ -117,7 +118,8 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 }
 
 // Commit keeps the event as handled. A worker whose lease ran out may still
-// commit while nobody else has claimed the event.
+// commit for an hour, if nobody else has claimed the event and its room was not
+// needed. The error is [ErrClaimLost].
 func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Duration) error {
 	if keep <= 0 {
 		return errors.New("plural: commit webhook: a positive time to keep it is needed")
@@ -133,7 +135,8 @@ func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Du
 	return nil
 }
 
-// Release gives the event up.
+// Release gives the event up. The error is [ErrClaimLost] where another worker
+// has claimed it.
 func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -76,6 +76,7 @@ func TestSecretsThatBreakOffAreBlanked(t *testing.T) {
 		},
 		"as a content type": func() *http.Response { return answer(400, "<p>no", "Content-Type", "text/"+secret) },
 		"as a request id":   func() *http.Response { return answer(400, `{"code":"X"}`, "X-Request-Id", secret) },
+		"in any header":     func() *http.Response { return answer(400, `{"code":"X"}`, "X-Debug", "was Bearer "+secret) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +91,7 @@ func TestSecretsThatBreakOffAreBlanked(t *testing.T) {
 			err = client.Warm(t.Context())
 			var e *plural.Error
 			require.ErrorAs(t, err, &e)
-			for _, text := range []string{e.Error(), string(e.Body), e.TraceID, e.Message} {
+			for _, text := range []string{e.Error(), string(e.Body), e.TraceID, e.Message, fmt.Sprint(e.Header)} {
 				require.NotContains(t, text, secret[:12])
 			}
 		})

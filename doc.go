@@ -20,7 +20,7 @@
 // with the first call, or with [Client.Warm]. The token is kept, refreshed
 // before it ends without delaying a call, and fetched anew when Plural refuses
 // it. Without an option the client talks to Plural's test installation, [UAT].
-// Make one Client a merchant and keep it.
+// Make one Client for each merchant, and keep it.
 //
 // # Orders
 //
@@ -65,10 +65,10 @@
 //
 //	_, err := client.Captures.Create(ctx, orderID, req)
 //	switch {
-//	case err == nil:                    // carried out: the books show it
-//	case errors.Is(err, ErrNotApplied): // final: nothing was carried out under this reference
-//	case errors.Is(err, ErrNoHold):     // final: the money was taken already, and a person looks
-//	default:                            // not known yet: call again with the same reference
+//	case err == nil: // carried out: the books show it
+//	case errors.Is(err, plural.ErrNotApplied): // final: nothing was carried out
+//	case errors.Is(err, plural.ErrNoHold): // final: the money was taken already
+//	default: // see the error: mostly not known yet, call again, same reference
 //	}
 //
 // The books are what Plural answers when it is asked for the order: the order
@@ -106,8 +106,8 @@
 //
 // Package [github.com/plural-go/plural/pluraltest] is Plural on localhost, or
 // without sockets: orders, the payer, webhooks, and faults on request, such as
-// an answer that is lost. Errors made by hand mean what their exported fields
-// say, for fakes of a merchant's own.
+// an answer that is lost. A fake of yours can make this package's errors by
+// setting their exported fields.
 //
 // # A fleet
 //
@@ -123,6 +123,6 @@
 // Orders and requests print and log without personal data;
 // [encoding/json.Marshal] and RawJSON keep it, and so does slog's JSON handler
 // for orders inside slices, maps and structs, which it hands to json.Marshal.
-// Errors hold neither secrets nor tokens; [Error.Body] may hold personal data
-// and is left out of logs.
+// Errors hold neither secrets nor tokens. [Error.Body] and [Error.Header] are
+// what the server sent, and may hold personal data; logs leave them out.
 package plural

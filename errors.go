@@ -42,21 +42,23 @@ var (
 // the network's or context's error, or what was wrong with the answer.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"
-	OrderID    string        // the order it was about, or the reference, if any
+	OrderID    string        // the order it was about, or else the reference, if any
 	StatusCode int           // HTTP status; 0 when no answer came
 	Code       ErrorCode     // Plural's code; "" when the answer has none
 	Message    string        // Plural's message, for people
 	Details    *ErrorDetails // where and why, if the answer says
 	RequestID  string        // the Request-ID that was sent
 	TraceID    string        // the gateway's own id, if the answer has one
-	Attempts   int           // how often the request was sent, or tried to
+	Attempts   int           // tries; one whose token was refused counts once
 	RetryAfter time.Duration // how long the answer asks to wait; 0 if it does not
 	Header     http.Header   // of the answer
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
 	NotApplied bool          // the books confirm the rejection: it is ErrNotApplied
 
-	broken bool // the request has no effect and its answer came in pieces or was no JSON, so that another may be whole
+	// a read or a token request whose answer broke off or was no JSON: another try
+	// may bring a whole one
+	broken bool
 }
 
 // Error says what was done, to which order, what came back, and under which
@@ -101,9 +103,11 @@ func (e *Error) isOfToken() bool {
 // Unwrap gives the cause when no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes [ErrNotApplied] match where NotApplied says so, and the other
-// sentinels of this package by code first, then by status.
-// What the token endpoint refuses says nothing of an order or of a request.
+// Is makes [ErrNotApplied] match where NotApplied is set, [ErrUnauthorized] a
+// status of 401, [ErrRateLimited] a status of 429 or the code API_RATE_LIMIT,
+// and [ErrNotFound] the code ORDER_NOT_FOUND, a 404 without a code, and a
+// look-up's "no matching records". The others match by code alone. What the
+// token endpoint refuses says nothing of an order or of a request.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -127,9 +131,10 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Retryable says whether the same request may succeed later: no answer came,
-// the server was busy, broken or limiting the rate. It says nothing of what
-// became of the request; for that, money-moving calls answer with
+// Retryable says whether the same request may succeed later: no answer came
+// (unless the caller's context ended), the status is 408, 409, 425, 429 or 500
+// and above, or the code is one of a busy or broken server. It says nothing of
+// what became of the request; for that, money-moving calls answer with
 // [OutcomeUnknownError].
 func (e *Error) Retryable() bool {
 	switch {
@@ -217,11 +222,11 @@ type OutcomeUnknownError struct {
 	settle func(context.Context) (*Order, error)
 }
 
-// Settle asks the books once more what became of the request, and sends
-// nothing: for a reconciliation that must not move money. Its answers are those
-// of the call: the document and nil, [ErrNotApplied], or an unknown outcome. A
-// new order, [Client.Do] and an error made by hand cannot be asked; they stay
-// unknown.
+// Settle asks the books again what became of the request, and sends nothing:
+// for a reconciliation that must not move money. It asks for up to 60 seconds
+// if ctx has no deadline. Its answers are those of the call: the document and
+// nil, [ErrNotApplied], or an unknown outcome. A new order, [Client.Do] and an
+// error made by hand cannot be asked; they stay unknown.
 func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	if e.settle == nil || ctx == nil {
 		return nil, e
@@ -296,14 +301,15 @@ func (n noVerdictError) Is(target error) bool {
 func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
 // StateError says that the server's books rule the operation out. Unless NoHold
-// is set it is [ErrNotApplied]: nothing was carried out under the reference, and
-// nothing can be. Reused and NoHold say why:
+// is set it is [ErrNotApplied]: nothing was carried out under the reference,
+// and nothing can be. Reused and NoHold say why:
 //
 //   - neither: [ErrOperationNotAllowed], the order's state does not allow it.
-//   - Reused: [ErrReferenceReused], the reference stands for something else, such
-//     as another amount. Money may have been taken or given back for that.
+//   - Reused: [ErrReferenceReused], the reference stands for something else,
+//     such as another amount. Money may have been taken or given back for that.
 //   - NoHold: [ErrNoHold] and not [ErrNotApplied], the money was taken already,
-//     outright or by an earlier life of the call, and the books do not say which.
+//     outright or by an earlier life of the call, and the books do not say
+//     which.
 //
 // Unwrap gives the rejection, if there was one.
 type StateError struct {
@@ -361,8 +367,9 @@ func (e *StateError) Unwrap() error {
 // DoubleRefundError says that Plural carried one refund out twice, although it
 // documents its reference as unique: the first answer was lost, the books did
 // not show the refund for seconds, and it was sent again. The payer has the
-// money of all of Refunds. It is none of the sentinels: calling again changes
-// nothing, a person has to settle it with Plural.
+// money of all of Refunds. It is none of the sentinels. Do not call again: each
+// call sends the refund once more, and may return nil. A person has to settle
+// it with Plural.
 type DoubleRefundError struct {
 	OrderID   string // the order that was refunded
 	Reference string // the reference of all of Refunds
@@ -419,9 +426,9 @@ type NotPaidError struct {
 }
 
 // WasPaid says whether the order is the one expected and was paid, but has
-// moved on since: it is PROCESSED and captured in part, PARTIALLY_CAPTURED,
-// PARTIALLY_REFUNDED or FULLY_REFUNDED. While it is true, do not treat the
-// payer as one who has not paid.
+// moved on since: it is PROCESSED and its captures are not the whole amount,
+// PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED. While it is true,
+// do not treat the payer as one who has not paid.
 func (e *NotPaidError) WasPaid() bool {
 	return e.isExpectedIn(OrderStatusProcessed,
 		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)

@@ -12,8 +12,8 @@ type Observation struct {
 	OrderID   string // "" where the call was about none yet
 	Reference string // the merchant's, of the order, capture or refund; "" where the call had none
 	RequestID string // of every request of the call
-	Attempts  int    // how often the request was sent, or was about to be
-	Settled   bool   // the books were asked what became of it
+	Attempts  int    // tries; one whose token was refused counts once
+	Settled   bool   // the books were asked; the outcome may be unknown all the same
 	Duration  time.Duration
 	// Err is what the call returned; see [ErrOutcomeUnknown], [ErrNotApplied] and
 	// [ErrNoHold] for writes.

@@ -15,8 +15,9 @@ type operation struct {
 	byReference bool // it is about the order of a reference, not of an id
 }
 
-// The operations, one a line. The last five send orders.get
-// and orders.get_by_reference.
+// The operations, one a line. The last five are names for errors only: four of
+// them read by orders.get or orders.get_by_reference, orders.check sends
+// nothing.
 //
 //nolint:gochecknoglobals // constants in all but name
 var (

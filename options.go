@@ -51,6 +51,9 @@ func WithBaseURL(base string) Option {
 		}
 		u.Path = strings.TrimSuffix(u.Path, "/")
 		u.RawPath = ""
+		if c.customURL != nil && *c.customURL != *u {
+			return errors.New("WithBaseURL is given twice, with different URLs")
+		}
 		c.customURL = u
 		return nil
 	}
@@ -58,8 +61,9 @@ func WithBaseURL(base string) Option {
 
 // WithHTTPClient sends through a client of yours: its Transport, Timeout and
 // Jar are used, redirects are never followed. It is copied and not changed. Its
-// Transport must not repeat requests by itself. A nil Transport stands for the
-// SDK's own, not for [http.DefaultTransport].
+// Timeout bounds one try, if it is shorter than that of [WithAttemptTimeout].
+// Its Transport must not repeat requests by itself. A nil Transport stands for
+// the SDK's own, not for [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -74,9 +78,10 @@ func WithHTTPClient(hc *http.Client) Option {
 }
 
 // WithMiddleware wraps the transport, the first one outermost: for tracing and
-// metrics. Middleware sees each try of each call, neither the access token nor
-// the requests for it, and learns the operation from [OperationFromContext]. It
-// must not repeat requests by itself, and must leave their bodies as they are.
+// metrics. Middleware sees each try of each call, and learns the operation from
+// [OperationFromContext]. It sees neither the access token, nor the requests
+// for it, nor the repetition of a try whose token was refused. It must not
+// repeat requests by itself, and must leave their bodies as they are.
 func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		for _, m := range mw {
@@ -89,11 +94,15 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	}
 }
 
-// RetryPolicy says how often and how fast to repeat. The zero value is the
-// default: 4 attempts, 250 ms to 8 s.
+// RetryPolicy says how often and how fast to repeat. A field that is zero has
+// its default: 4 attempts, 250 ms, 8 s. A longer Retry-After is waited for, up
+// to 60 seconds; above that the call ends. The reads that settle a write are
+// tried 4 times at least.
 type RetryPolicy struct {
-	MaxAttempts        int           // sends of one request; 1 turns repeating off, settling reads still happen
-	MinDelay, MaxDelay time.Duration // the wait is a random part of MinDelay, doubled with each attempt, up to MaxDelay
+	// tries of one request; 1 turns repeating off, settling reads still happen
+	MaxAttempts int
+	// the wait is a random part of MinDelay, doubled with each try, up to MaxDelay
+	MinDelay, MaxDelay time.Duration
 }
 
 // WithRetry sets how often and how fast to repeat.
@@ -127,7 +136,8 @@ func policyOf(p RetryPolicy) retry.Policy {
 }
 
 // WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer
-// is repeated where that is safe; the context bounds the whole call.
+// is repeated where that is safe; the context bounds the whole call. The SDK's
+// own transport waits for an answer's header for 60 s at most.
 func WithAttemptTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
@@ -164,8 +174,9 @@ func WithLogger(l *slog.Logger) Option {
 // WithObserver has a function told of each call when it has ended, and of each
 // request for an access token: for metrics of attempts, of outcomes that remain
 // unknown and of tokens. Middleware, by contrast, sees the single tries. It is
-// called before the call returns, so that it should be quick; what it panics with
-// is dropped.
+// called before the call returns, so that it should be quick; what it panics
+// with is dropped. A call that validation refuses is not told. Confirm,
+// ConfirmEvent and Wait are told as the reads that they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -187,7 +198,8 @@ func WithUserAgent(ua string) Option {
 	}
 }
 
-// CallOption configures one call.
+// CallOption configures one call. What is wrong with one is a [ValidationError]
+// of the call.
 type CallOption func(*callConfig)
 
 // WithRequestID sets the call's Request-ID, which Plural's support can look up.
@@ -202,7 +214,8 @@ func WithRequestID(id string) CallOption {
 	}
 }
 
-// WithHeader adds a header to each try of the call. It refuses the headers that
+// WithHeader sets a header on each try of the call; of two with one name the
+// last counts. It refuses the headers that
 // the SDK sets, those that net/http and proxies act upon, and idempotency keys:
 // Plural does not read them, and net/http repeats writes that carry one.
 func WithHeader(name, value string) CallOption {
@@ -230,7 +243,7 @@ type Response struct {
 	StatusCode int         // 0 when no answer came
 	Header     http.Header // of the answer
 	RequestID  string      // that was sent
-	Attempts   int         // how often the request was sent; settling reads not counted
+	Attempts   int         // tries, settling reads not counted; one whose token was refused counts once
 	Body       []byte      // as it came, up to 4 MiB; may hold personal data
 }
 
@@ -246,14 +259,17 @@ func WithResponseInto(r *Response) CallOption {
 	}
 }
 
-// WithoutRetry sends the request once. A capture, cancel or refund whose answer
-// is lost is still settled by reading.
+// WithoutRetry makes one try. A capture, cancel or refund whose answer is lost
+// is still settled by reading. A try whose token is refused is sent again with
+// a new token, and counts once.
 func WithoutRetry() CallOption {
 	return func(c *callConfig) { c.withoutRetry = true }
 }
 
-// WithoutValidation leaves the documented limits to the server, for when they
-// are out of date here. Ids in paths are checked all the same.
+// WithoutValidation leaves the documented lengths and limits to the server, for
+// when they are out of date here. What can never be right is still refused: a
+// nil request, an id or reference that does not fit a path, an amount that is
+// not positive, a field given twice.
 func WithoutValidation() CallOption {
 	return func(c *callConfig) { c.withoutValidation = true }
 }

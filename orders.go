@@ -72,9 +72,10 @@ type CheckoutOrder struct {
 //   - [ValidationError]: the request is wrong, nothing was sent.
 //   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as asked
 //     for, and its link cannot be had again.
-//   - [StateError] ([ErrReferenceReused]): the reference belongs to another order.
-//   - [OutcomeUnknownError]: attempts or time ran out and the order could not be
-//     looked up. Nothing is paid by it: call again with the same reference.
+//   - [StateError] ([ErrReferenceReused]): the reference belongs to another
+//     order.
+//   - [OutcomeUnknownError]: attempts or time ran out and the order could not
+//     be looked up. Nothing is paid by it: call again with the same reference.
 //   - [Error]: Plural rejected it, or nothing could be sent.
 func (s *OrderService) Create(
 	ctx context.Context,
@@ -199,10 +200,11 @@ type Expected struct {
 }
 
 // Check says whether o, read from the server, is the order expected, and held
-// or paid: AUTHORIZED after a pre-authorisation, or PROCESSED. It is what
-// [OrderService.Confirm] does after reading the order, for where no callback
-// came, as after a webhook. The error is a [NotPaidError], or a
-// [ValidationError] when a field of e or the order is missing.
+// or paid: AUTHORIZED after a pre-authorisation, or PROCESSED and, where it
+// lists captures, captured in full. It is what [OrderService.Confirm] does
+// after reading the order, for where no callback came, as after a webhook. The
+// error is a [NotPaidError], or a [ValidationError] when a field of e or the
+// order is missing.
 func (e Expected) Check(o *Order) error {
 	found := e.check()
 	found.must(o != nil, "order", "is required")
@@ -258,8 +260,8 @@ func (e Expected) check() checks {
 // for two seconds before it counts as not found. The errors:
 //
 //   - [NotPaidError], with the order: it is another order, or not paid.
-//   - [ErrInvalidSignature]: no [Verifier] made the Callback, or it was stored or
-//     sent as JSON since.
+//   - [ErrInvalidSignature]: no [Verifier] made the Callback, or it was stored
+//     or sent as JSON since.
 //   - those of [OrderService.Get].
 //
 // A payer who closes the browser sends no callback: see
@@ -290,7 +292,8 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 //
 // The error is a [NotPaidError] with the order (it is [NotPaidError.WasPaid]
 // after a capture in part or a refund), [ErrNoOrder] for an event that is not
-// about an order, or that of [OrderService.Get].
+// about an order, [ErrMalformedWebhook] for one whose order cannot be read, or
+// that of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
 	found := want.check()
 	found.must(e != nil, "event", "is required")

@@ -16,10 +16,11 @@ const MaxReference = 50
 // line). The same parts give the same reference, in every process; other parts
 // give another one.
 //
-// The parts are joined with "_" where that is a reference: it has at most
-// [MaxReference] of A-Z a-z 0-9 - _, and each part is of those other than "_".
-// Otherwise nothing is cut off: the first part is followed by a digest of all
-// of them, or "ref" is, where that part does not fit.
+// If every part is made of A-Z a-z 0-9 and -, and the whole has at most
+// [MaxReference] characters, the parts are joined with "_". Otherwise the
+// result is the first part, "_" and a digest of all parts; "ref" stands in for
+// a first part that does not fit. Parts count as [fmt.Sprint] writes them: 1
+// and "1" are the same. Give no pointers.
 //
 // Orders and refunds share one namespace: begin a refund's reference with
 // something that no order's begins with.

@@ -2,6 +2,7 @@ package plural
 
 import (
 	"context"
+	"fmt"
 )
 
 // RefundService gives money back. In this API a refund is an order of type
@@ -35,22 +36,26 @@ type RefundRequest struct {
 //
 //   - nil: carried out. The books show this refund, with this reference, parent
 //     and amount, PROCESSED or on its way.
-//   - [ErrNotApplied]: final. Nothing was given back under this reference, by this
-//     call or an earlier one.
+//   - [ErrNotApplied]: final. Nothing was given back under this reference, by
+//     this call or an earlier one.
+//   - [DoubleRefundError]: the money went out more than once. Do not call
+//     again.
 //   - any other error: not known yet. Call again with the same reference, once
 //     what the error names is mended.
 //
-// A refund is sent again only when the books have not shown it for three
-// seconds; that this has no second effect is Plural's documented uniqueness of
-// the reference. Where it had one all the same, the error is a
-// [DoubleRefundError].
+// Within one call a refund is sent again only when the books have not shown it
+// for three seconds. A new call sends at once. That neither has a second effect
+// rests on Plural keeping references unique, as it documents. If a call that
+// sent twice finds two refunds, the error is a [DoubleRefundError]. A later
+// call does not look for them. Without a deadline a call asks the books for up
+// to 60 seconds.
 //
 // The errors say why:
 //
 //   - [ValidationError]: the request is wrong, nothing was sent.
-//   - [StateError], final: the refund is FAILED or CANCELLED, and a new one needs
-//     a new reference ([ErrOperationNotAllowed]); or the reference stands for
-//     something else ([ErrReferenceReused]).
+//   - [StateError], final: the refund is FAILED or CANCELLED, and a new one
+//     needs a new reference ([ErrOperationNotAllowed]); or the reference stands
+//     for something else ([ErrReferenceReused]).
 //   - [Error]: Plural rejected it, which is final where the books confirm it
 //     (NotApplied), or this call could send nothing.
 //   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
@@ -93,9 +98,11 @@ func (s *RefundService) Create(
 //   - nil: the refund is in the books, PROCESSED or on its way.
 //   - [ErrNotApplied]: it FAILED or was CANCELLED, or the reference stands for
 //     something else.
-//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere may
-//     still bring it there.
+//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere
+//     may still bring it there.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
+//   - [ValidationError]: the id or the reference cannot be one, nothing was
+//     sent.
 func (s *RefundService) Find(
 	ctx context.Context,
 	orderID, merchantOrderReference string,
@@ -124,9 +131,11 @@ func (s *RefundService) Find(
 //	GET /api/pay/v1/orders/{order_id}
 //
 // The errors are those of [OrderService.Get], and a [StateError]
-// ([ErrReferenceReused]) when it is not a refund.
+// ([ErrReferenceReused]) when it is not a refund. That is [ErrNotApplied], too,
+// which means nothing for a read.
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
-	return insistOnRefund(s.p.getOrder(ctx, orderID, opts))
+	o, err := s.p.getOrder(ctx, orderID, opts)
+	return insistOnRefund(opGetOrder, o, err)
 }
 
 // GetByReference reads a refund by the reference that it was created with. It
@@ -135,23 +144,25 @@ func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOpt
 //	GET /api/pay/v1/orders/reference/{merchant_order_reference}
 //
 // The errors are those of [OrderService.GetByReference], and a [StateError]
-// ([ErrReferenceReused]) when it is not a refund.
+// ([ErrReferenceReused]) when it is not a refund. That is [ErrNotApplied], too,
+// which means nothing for a read.
 func (s *RefundService) GetByReference(
 	ctx context.Context,
 	merchantOrderReference string,
 	opts ...CallOption,
 ) (*Order, error) {
-	return insistOnRefund(s.p.getByReference(ctx, merchantOrderReference, opts))
+	o, err := s.p.getByReference(ctx, merchantOrderReference, opts)
+	return insistOnRefund(opGetByReference, o, err)
 }
 
-func insistOnRefund(o *Order, err error) (*Order, error) {
+func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 	if err != nil {
 		return nil, err
 	}
 	if o.Type != OrderTypeRefund {
 		return nil, &StateError{
-			Op: opGetOrder.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, Reused: true,
-			Reason: "the order is of type " + clip(string(o.Type)) + ", not a refund",
+			Op: op.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, Reused: true,
+			Reason: fmt.Sprintf("the order is of type %q, not a refund", clip(string(o.Type))),
 		}
 	}
 	return o, nil

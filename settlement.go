@@ -16,8 +16,8 @@ const settleWindow = 60 * time.Second
 
 // refundReferenceIsUnique says that Plural carries out one refund per
 // reference, as it documents. It makes it safe to send a refund again whose
-// answer was lost and which the books do not show. If Plural should turn out
-// not to, refunds stop repeating by setting this to false.
+// answer was lost and which the books do not show. If that proves wrong, set it
+// to false: a call then sends a refund once.
 const refundReferenceIsUnique = true
 
 // lookSpan is over what time looks at the books have to agree, at the least:
@@ -37,7 +37,7 @@ type settlement struct {
 	orderID    string
 	reference  string
 	resendable bool // sending again cannot have a second effect
-	slowly     bool // and does not, once the books have not shown the first for a while
+	slowly     bool // send again only after the books have not shown the first for lookSpan
 
 	decode func(*answer) (*Order, error)                      // the write's own answer
 	judge  func(*Order) finding                               // that answer's document

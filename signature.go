@@ -28,9 +28,8 @@ const (
 // [RawKey] or [Base64Key]; the zero Key is refused everywhere. A Key prints,
 // logs and encodes as a placeholder.
 type Key struct {
-	// Behind a function, as fmt cannot be stopped inside somebody's unexported
-	// field. It follows a pointer there, under a verb that does not fit; of a
-	// function it prints the address at most.
+	// A function, because fmt prints what a pointer in somebody's unexported field
+	// leads to. Of a function it prints an address at most.
 	secret func() *keySecret
 }
 
@@ -73,7 +72,7 @@ func HexKey(secret string) (Key, error) {
 // Base64Key is the key whose bytes the secret spells in standard, padded
 // base64, with or without the prefix "whsec_". The dashboard shows webhook
 // secrets in this form too (Plural's webhook documentation, signature
-// verification).
+// verification). It needs at least 7 bytes.
 func Base64Key(secret string) (Key, error) {
 	encoded := strings.TrimPrefix(secret, "whsec_")
 	raw, err := strictBase64.DecodeString(encoded)
@@ -89,7 +88,8 @@ func Base64Key(secret string) (Key, error) {
 // RawKey is the key whose bytes are the characters of the secret, which is how
 // the published webhook example uses it (Plural's webhook documentation,
 // signature verification). White space and unprintable characters are refused:
-// they come from a file or a clipboard, not from Plural.
+// they come from a file or a clipboard, not from Plural. It needs at least 7
+// bytes.
 func RawKey(secret string) (Key, error) {
 	for _, r := range secret {
 		if r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -97,7 +97,7 @@ func RawKey(secret string) (Key, error) {
 		}
 	}
 	if len(secret) < minKeyBytes {
-		return Key{}, fmt.Errorf("plural: raw key: at least %d characters are needed", minKeyBytes)
+		return Key{}, fmt.Errorf("plural: raw key: at least %d bytes are needed", minKeyBytes)
 	}
 	return newKey([]byte(secret))
 }

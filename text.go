@@ -124,8 +124,7 @@ func writeRedacted(f fmt.State, name string) {
 	_, _ = io.WriteString(f, name+"{"+redacted+"}")
 }
 
-// isNil says whether v is nil, or an interface around a nil pointer, map,
-// function or channel.
+// isNil says whether v is nil, or an interface around something nil.
 func isNil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:

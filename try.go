@@ -122,8 +122,8 @@ func OperationFromContext(ctx context.Context) string {
 	return ""
 }
 
-// OrderFromContext says which order a request is about: Plural's id of it, "" of
-// an order that is being created or looked up by its reference, and the
+// OrderFromContext says which order a request is about: Plural's id of it, ""
+// of an order that is being created or looked up by its reference, and the
 // merchant's reference of the order, capture or refund, where the call has one.
 // It is for middleware: attributes of spans, of high cardinality.
 func OrderFromContext(ctx context.Context) (orderID, reference string) {

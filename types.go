@@ -91,11 +91,11 @@ func (o *Order) RawJSON() json.RawMessage {
 // of the payments that are settled or, where the order was paid by a method
 // that knows no hold, such as UPI, the amounts of its settled payments.
 //
-// It is false when the document does not say: it is a refund; a payment beside
-// the captured ones is under way or in an unknown status; a capture is on a
-// payment that failed; the captures are in several currencies; or the order was
-// paid by card or points and carries no capture data, which a capture in part
-// and a payment outright have in common.
+// It is false when the document does not say: it is a refund; its status is
+// PENDING or unknown; a payment is under way or in an unknown status; a capture
+// is not in the order's currency; or there is no capture data, and a payment
+// was by a method other than UPI, NETBANKING and WALLET. Payments that failed
+// or were cancelled do not count, nor do captures on them.
 func (o *Order) CapturedAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false
@@ -198,11 +198,10 @@ func (o *Order) sumOfRefunds(statuses ...OrderStatus) (Amount, bool) {
 	return total, true
 }
 
-// CapturableAmount is what can still be captured: the whole hold while the
-// order is AUTHORIZED and nothing was captured, and nothing in any state that
-// does not lead back there. It is false when the document does not say: the
-// order is a refund, PENDING or in an unknown status, or its payments have
-// moved on.
+// CapturableAmount is what can be captured now: the whole hold while the order
+// is AUTHORIZED and nothing was captured, else nothing. It is false when the
+// document does not say: the order is a refund, PENDING or in an unknown
+// status, its payments have moved on, or its amount is 0.
 func (o *Order) CapturableAmount() (Amount, bool) {
 	nothing := Amount{Currency: o.OrderAmount.Currency}
 	if o.Type == OrderTypeRefund {
@@ -378,7 +377,9 @@ type AcquirerData struct {
 }
 
 // ErrorDetail says why a payment failed. Code UNAUTHORIZED means here that the
-// payment was refused; it has nothing to do with the access token.
+// payment was refused; it has nothing to do with the access token. Do not show
+// its [ErrorCode.Text] or ask [ErrorCode.IsRequestFault] of it: they speak of
+// the token.
 type ErrorDetail struct {
 	Code                   ErrorCode     `json:"code,omitzero"`
 	Message                string        `json:"message,omitzero"`

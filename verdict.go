@@ -47,16 +47,16 @@ type finding struct {
 	verdict verdict
 	reason  string
 
-	// Unclear, but not for ever: it is under way, so that reading on will tell, or
-	// calling again will, because it then is not ambiguous.
-	pending, callAgain bool
+	pending   bool // unclear now, and reading on will tell
+	callAgain bool // unclear to this call, and a new call will tell
 
-	// A conflict may be with this very write, carried out with an amount that was
-	// rounded, discounted or converted. since is when the books made the entry, if
-	// they say: an entry older than the write is another's.
+	// a conflict that may be with this very write, carried out with an amount that
+	// was rounded, discounted or converted
 	mayBeOurs bool
-	mayBeOld  bool // closed by a document that may be older than the write
-	since     time.Time
+	// when the books made that entry, if they say; one older than the write is
+	// another's
+	since    time.Time
+	mayBeOld bool // closed by a document that may be older than the write
 }
 
 func unclear(reason string) finding { return finding{verdict: verdictUnclear, reason: reason} }

@@ -69,8 +69,8 @@ func (e *VerificationError) Error() string {
 // Is makes a VerificationError one of the four sentinels.
 func (e *VerificationError) Is(target error) bool { return e.kind != nil && target == e.kind }
 
-// Unwrap gives the error that reading a request's body failed with, if that was
-// the reason.
+// Unwrap gives the cause: what reading the body, or decoding the event's order,
+// failed with; nil otherwise.
 func (e *VerificationError) Unwrap() error { return e.cause }
 
 // These are made once, so that refusing a flood of forgeries costs no memory.

@@ -41,8 +41,8 @@ type Event struct {
 	Type      EventType       `json:"event_type"`
 	Data      json.RawMessage `json:"data,omitzero"` // as it came
 	// KeyIndex is the place, in the list given to WithWebhookKeys, of the key that
-	// the signature is by. Without such a list it tells the two forms of the
-	// secret apart.
+	// the signature is by. Without such a list, 0 is the hex form and 1 the
+	// characters; of a secret that is not hex, 0 is the characters.
 	KeyIndex int `json:"-"`
 
 	raw string
@@ -59,6 +59,8 @@ func (e *Event) RawJSON() json.RawMessage {
 
 // Order is the order, or the refund, that an order, payment or refund event is
 // about. For another event the error is [ErrNoOrder].
+//
+// The error is [ErrMalformedWebhook] for an order that cannot be read.
 //
 // A REFUND_PROCESSED event may carry the refunded order, with the refund among
 // its Refunds, instead of the refund: look at its Type.
@@ -78,7 +80,8 @@ func (e *Event) Order() (*Order, error) {
 
 // OrderID says which order the event is about: the order, and of a refund's
 // event the order that was refunded, where the event names it, or else the
-// refund. The error is that of [Event.Order].
+// refund. The error is [ErrNoOrder] for another event, and
+// [ErrMalformedWebhook] for an order that cannot be read.
 func (e *Event) OrderID() (string, error) {
 	o, err := e.Order()
 	switch {
@@ -110,7 +113,8 @@ func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 
 // VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and
 // parses its envelope. Event types and fields that this package does not know
-// are no error, and neither is an envelope without a type.
+// are no error, and neither is an envelope without a type. The errors are those
+// of [Verifier.VerifyWebhookSignature].
 func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 	signed, err := v.verifyWebhook(h, body)
 	if err != nil {
@@ -140,7 +144,8 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 
 // VerifyWebhookRequest verifies a webhook's request: a POST of at most 1 MiB,
 // not compressed, whose body nobody has read before. It reads the body, once.
-// [NewWebhookHandler] does this and the rest.
+// [NewWebhookHandler] does this and the rest. The errors are those of
+// [Verifier.VerifyWebhookSignature].
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
 func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {

@@ -50,6 +50,7 @@ type HandlerOption func(*webhookHandler)
 // in the wiring: nothing takes its place. It is logged when the handler is
 // made, by the handler's logger or, without one, by [slog.Default]. The handler
 // then answers 503 if it is the [Deduper] that is missing, and 500 otherwise.
+// So is a merchant's name that is empty, longer than 128 bytes or has a "/".
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
 func NewWebhookHandler(
@@ -138,8 +139,9 @@ func WithMaxBody(most int64) HandlerOption {
 }
 
 // WithHandlerLogger logs refused webhooks, with the reason, and failures, among
-// them the errors and panics of the handle function. Without it the handler is
-// silent. It never logs bodies, signatures or the data of an event.
+// them the errors and panics of the handle function. Without it only mistakes
+// in the wiring are logged, by [slog.Default]. It never logs bodies, signatures
+// or the data of an event.
 func WithHandlerLogger(log *slog.Logger) HandlerOption {
 	return func(h *webhookHandler) {
 		if log == nil {
@@ -194,9 +196,9 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// serve recovers whatever the body's reader or the Deduper's other methods
-// panic with; the handle function has a recover of its own, as its claim is to
-// be released, and so has the claim, which is to be answered with 503.
+// serve recovers panics of the body's reader and of Commit and Release. The
+// handle function and Claim have recovers of their own: after one the claim is
+// released, after the other the answer is 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer func() {
@@ -311,8 +313,8 @@ func (h *webhookHandler) commit(ctx context.Context, id, token string) error {
 	return h.deduper.Commit(ctx, id, token, h.keep())
 }
 
-// keep is how long a handled event is remembered: longer than it can be
-// replayed, by one stamped as far ahead of the clock as is allowed.
+// keep is how long a handled event is remembered: longer than any copy of it is
+// accepted. Its timestamp may lie in the future by the tolerance.
 func (h *webhookHandler) keep() time.Duration {
 	const most = 10 * 365 * 24 * time.Hour
 	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)

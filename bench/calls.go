@@ -246,8 +246,8 @@ func pluralCreateRequest() *plural.CreateOrderRequest {
 
 const connectionsTitle = "Connections, as shipped, 64 goroutines"
 
-// connectionSuite has each client on the transport that it ships with. The first
-// case is by hand on a pool with room for all.
+// connectionSuite has each client on the transport that it ships with. The
+// first case is by hand on a pool with room for all.
 func connectionSuite() suite {
 	s := suite{
 		Title: connectionsTitle,

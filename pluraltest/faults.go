@@ -439,8 +439,8 @@ func (f Fault) fits(op string) bool {
 // (0 to 1) of the requests, each with one of the faults that fit its operation;
 // without any, with one of [FaultsFor]. A request's fate depends on the seed,
 // its operation, its references and how often it has been sent, not on what
-// other goroutines do: a seed replays. It panics when the share is none, or a
-// fault makes no sense; see [Server.Inject].
+// other goroutines do: a seed replays. It panics when the share is not between
+// 0 and 1, or a fault makes no sense; see [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
 		panic(fmt.Sprintf("pluraltest: RandomFaults: the rate %v is not between 0 and 1", rate))

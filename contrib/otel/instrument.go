@@ -44,8 +44,8 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 
 // WithPropagators sends headers that name the trace, such as
 // [propagation.TraceContext], along with each try. Without it none is sent:
-// Plural is a stranger to the shop's traces. Meant for a proxy of the shop's own
-// on the way. Baggage is not sent, not even by [propagation.Baggage].
+// Plural is a stranger to the shop's traces. Meant for a proxy of the shop's
+// own on the way. Baggage is not sent, not even by [propagation.Baggage].
 func WithPropagators(p propagation.TextMapPropagator) Option {
 	return func(c *config) error {
 		if isNil(p) {
@@ -56,9 +56,9 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 	}
 }
 
-// WithObserver has a function told of calls as [plural.WithObserver] would, once
-// they are counted. A client has one observer, which is this package's. Given
-// more than once, all are told, in turn.
+// WithObserver has a function told of calls as [plural.WithObserver] would,
+// once they are counted. A client has one observer, which is this package's.
+// Given more than once, all are told, in turn.
 func WithObserver(observe func(ctx context.Context, o plural.Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {

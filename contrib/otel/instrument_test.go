@@ -107,8 +107,8 @@ func (s *shop) collect() metricdata.ResourceMetrics {
 	return all
 }
 
-// counts are this package's metrics, as "name operation outcome error.type"; of a
-// histogram the number of values.
+// counts are this package's metrics, as "name operation outcome error.type"; of
+// a histogram the number of values.
 func (s *shop) counts() map[string]int64 {
 	s.t.Helper()
 	counts := map[string]int64{}
@@ -175,8 +175,8 @@ func (s *shop) exported() (spans, metrics string) {
 	return told.String(), string(measured)
 }
 
-// keepsSecrets fails when something was told that is nobody's business, or, by a
-// metric, an id. The ids are those that spans have.
+// keepsSecrets fails when something was told that is nobody's business, or, by
+// a metric, an id. The ids are those that spans have.
 func (s *shop) keepsSecrets(ids ...string) {
 	s.t.Helper()
 	spans, metrics := s.exported()

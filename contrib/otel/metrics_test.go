@@ -144,6 +144,7 @@ func TestOutcomesOfErrors(t *testing.T) {
 		"unavailable no_answer":               &plural.Error{Err: errors.New("a secret of the text")},
 		"unavailable API_RATE_LIMIT":          answer(429, plural.CodeAPIRateLimit),
 		"unavailable bad_answer":              &plural.Error{StatusCode: 200, Err: errors.New("no JSON")},
+		"unknown bad_answer":                  &plural.Error{Op: "POST /x", StatusCode: 200, Err: errors.New("no JSON")},
 		"rejected DUPLICATE_REQUEST":          &plural.DuplicateOrderError{},
 		"rejected PAYMENT_METHOD_NOT_ENABLED": answer(422, plural.CodePaymentMethodNotEnabled),
 		"rejected 401":                        &plural.Error{Err: fmt.Errorf("no access token: %w", answer(401, "ASHA"))},

@@ -6,13 +6,14 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/plural-go/plural"
 )
 
 // The values of plural.outcome. Those of a money call say what became of the
-// money; NeedsReview and DoubleRefund are for a person, and more than a few Unknown
-// an hour are worth an alert.
+// money; NeedsReview and DoubleRefund are for a person, and more than a few
+// Unknown an hour are worth an alert.
 const (
 	OutcomeOK           = "ok"            // carried out, or read
 	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
@@ -21,7 +22,7 @@ const (
 	OutcomeNeedsReview  = "needs_review"  // ErrOutcomeUnknown with NeedsReview: a person has to look
 	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to settle it with Plural
 	OutcomeNotFound     = "not_found"     // ErrNotFound
-	OutcomeRejected     = "rejected"      // Plural, or a check, refused the request or the credentials
+	OutcomeRejected     = "rejected"      // Plural refused the request or the credentials
 	OutcomeCanceled     = "canceled"      // the caller gave up, and this call had no effect
 	OutcomeUnavailable  = "unavailable"   // no usable answer, a busy server or no time left; this call had no effect
 )
@@ -51,10 +52,23 @@ func outcomeOf(err error) string {
 		return OutcomeRejected
 	case errors.Is(err, plural.ErrNotFound):
 		return OutcomeNotFound
+	case isUnread(err):
+		return OutcomeUnknown
 	case isRejection(err):
 		return OutcomeRejected
 	}
 	return OutcomeUnavailable
+}
+
+// isUnread says whether it is a request of [plural.Client.Do] that was
+// accepted, and whose answer could not be read: it may have had its effect.
+func isUnread(err error) bool {
+	answer, ok := errors.AsType[*plural.Error](err)
+	if !ok || answer.StatusCode/100 != 2 || answer.Err == nil || answer.Code.IsKnown() {
+		return false
+	}
+	method, _, isDo := strings.Cut(answer.Op, " ")
+	return isDo && method != http.MethodGet
 }
 
 func isRejection(err error) bool {
@@ -64,9 +78,9 @@ func isRejection(err error) bool {
 	return errors.Is(err, plural.ErrInvalidRequest)
 }
 
-// errorTypeOf is the error.type of a failed call: Plural's code if it is one that
-// package plural knows, or else the status, or a word. There are few of them, and
-// none is made of what a server or a payer wrote.
+// errorTypeOf is the error.type of a failed call: Plural's code if it is one
+// that package plural knows, or else the status, or a word. There are few of
+// them, and none is made of what a server or a payer wrote.
 func errorTypeOf(err error) string {
 	if errors.Is(err, plural.ErrReferenceReused) {
 		return "reference_reused" // what it was rejected for is not what is wrong

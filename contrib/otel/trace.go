@@ -62,8 +62,8 @@ func template(operation string) string {
 }
 
 // discreetProvider stands between otelhttp and the provider of spans, and keeps
-// to itself what is nobody's business: otelhttp tells whole URLs and the texts of
-// errors. Neither the context nor the request that is sent knows of it.
+// to itself what is nobody's business: otelhttp tells whole URLs and the texts
+// of errors. Neither the context nor the request that is sent knows of it.
 type discreetProvider struct{ trace.TracerProvider }
 
 // Tracer makes a tracer whose spans are discreet.

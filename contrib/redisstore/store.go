@@ -53,7 +53,9 @@ func WithPrefix(prefix string) Option { return func(s *Store) { s.prefix = prefi
 func New(client redis.UniversalClient, opts ...Option) *Store {
 	s := &Store{redis: client, prefix: "plural:"}
 	for _, opt := range opts {
-		opt(s)
+		if opt != nil {
+			opt(s)
+		}
 	}
 	return s
 }
@@ -79,7 +81,8 @@ const (
 )
 
 // Lock blocks until the caller holds the lock, or ctx ends. The lock frees
-// itself after ttl; what unlock frees is the caller's own lock and no later one.
+// itself after ttl; what unlock frees is the caller's own lock and no later
+// one.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
 	name, mark := s.prefix+"lock:"+key, uuid.NewString()
 	for poll := minPoll; ; poll = min(2*poll, maxPoll) {

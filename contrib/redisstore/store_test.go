@@ -160,7 +160,8 @@ func TestWebhookAtEightProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// receive is a process that takes webhooks, and counts in Redis what it handled.
+// receive is a process that takes webhooks, and counts in Redis what it
+// handled.
 func receive() {
 	client := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")})
 	verifier, err := plural.NewVerifier(os.Getenv("SECRET"))

@@ -2,6 +2,7 @@ package pluralriver
 
 import (
 	"context"
+	"errors"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
@@ -10,8 +11,10 @@ import (
 )
 
 // CaptureArgs is a job that captures an order. There is one job for each
-// reference: inserting it again, in whatever state it is, changes nothing, as
-// rivertype.JobInsertResult.UniqueSkippedAsDuplicate says.
+// reference: while River keeps the job (24 hours after its end by default),
+// inserting it again changes nothing, as
+// rivertype.JobInsertResult.UniqueSkippedAsDuplicate says. Later it is a new
+// job, which finds in Plural's books what was done.
 type CaptureArgs struct {
 	OrderID   string        `json:"order_id"`
 	Reference string        `json:"reference" river:"unique"` // the merchant's, of this capture
@@ -25,7 +28,7 @@ func (CaptureArgs) Kind() string { return "plural_capture" }
 // InsertOpts has the job inserted once for each reference.
 func (CaptureArgs) InsertOpts() river.InsertOpts { return once() }
 
-func (a CaptureArgs) call(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+func (a CaptureArgs) call(ctx context.Context, client *plural.Client, _ bool) (*plural.Order, error) {
 	return client.Captures.Create(ctx, a.OrderID, &plural.CaptureRequest{
 		MerchantCaptureReference: a.Reference, CaptureAmount: a.Amount, FullAmount: a.Full,
 	})
@@ -44,7 +47,7 @@ func (CancelArgs) Kind() string { return "plural_cancel" }
 // InsertOpts has the job inserted once for each order.
 func (CancelArgs) InsertOpts() river.InsertOpts { return once() }
 
-func (a CancelArgs) call(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+func (a CancelArgs) call(ctx context.Context, client *plural.Client, _ bool) (*plural.Order, error) {
 	return client.Cancels.Create(ctx, a.OrderID)
 }
 
@@ -65,7 +68,15 @@ func (RefundArgs) Kind() string { return "plural_refund" }
 // InsertOpts has the job inserted once for each reference.
 func (RefundArgs) InsertOpts() river.InsertOpts { return once() }
 
-func (a RefundArgs) call(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+// call asks the books before it sends again: that a refund is not made twice
+// then rests on more than Plural keeping references unique.
+func (a RefundArgs) call(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+	if again {
+		found, err := client.Refunds.Find(ctx, a.OrderID, a.Reference)
+		if err == nil && found.OrderAmount == a.Amount || err != nil && !errors.Is(err, plural.ErrNotFound) {
+			return found, err
+		}
+	}
 	return client.Refunds.Create(ctx, a.OrderID, &plural.RefundRequest{
 		MerchantOrderReference: a.Reference, OrderAmount: a.Amount, MerchantMetadata: a.Metadata,
 	})

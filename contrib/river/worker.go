@@ -1,7 +1,8 @@
 // Package pluralriver makes money calls durable jobs of River
 // (github.com/riverqueue/river): a capture, cancel or refund that the shop
 // decides on is written down in the same transaction as the decision, and
-// carried out from there, by whichever process is alive, for as long as it takes.
+// carried out from there, by whichever process is alive, for as long as it
+// takes.
 //
 //	workers := river.NewWorkers()
 //	err := pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
@@ -20,12 +21,13 @@
 //	}, nil)
 //
 // A money call has three answers, and so has its job. Carried out: the job is
-// completed. [plural.ErrNotApplied] or [plural.ErrNoHold]: it is final, and the
-// job is cancelled with the reason. Anything else: not known yet, and River
-// tries again under the same reference, after longer and longer waits, for about
-// three weeks (river.Config.MaxAttempts). A worker that is killed at any point
-// leaves a job that is tried again; what it had done by then is found in
-// Plural's books and not done twice.
+// completed. [plural.ErrNotApplied], [plural.ErrNoHold] or a
+// [plural.DoubleRefundError]: it is final, and the job is cancelled with the
+// reason. Anything else: not known yet, and River tries again under the same
+// reference, after longer and longer waits, for about three weeks
+// (river.Config.MaxAttempts). A worker that is killed at any point leaves a job
+// that is tried again; what it had done by then is found in Plural's books and
+// not done twice.
 package pluralriver
 
 import (
@@ -50,7 +52,9 @@ type Outcome struct {
 	OrderID   string
 	Reference string        // "" of a cancel
 	Order     *plural.Order // what the call returned: of a refund the refund; nil where Err is not
-	Err       error         // nil: carried out; else it is ErrNotApplied or ErrNoHold, and final
+	// nil: carried out; else it is ErrNotApplied, ErrNoHold or, where a refund was
+	// carried out twice, a plural.DoubleRefundError, and final
+	Err error
 }
 
 // Config says how money jobs are worked. TTx is the transaction of River's
@@ -63,7 +67,8 @@ type Config[TTx any] struct {
 	Transact func(ctx context.Context, work func(tx TTx) error) error
 	// Ended is called once a job has ended, in the transaction that ends it: what
 	// it writes there is written exactly once. Where it fails the job is tried
-	// again. It may be nil.
+	// again. It is not called for a job that River discards after its last try, or
+	// that a person cancels. It may be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
 	// Timeout ends one try of a call, two minutes by default. It has to be less
 	// than River's RescueStuckJobsAfter.
@@ -95,7 +100,7 @@ func AddWorkers[TTx any](workers *river.Workers, cfg Config[TTx]) error {
 // moneyArgs is a job of this package.
 type moneyArgs interface {
 	river.JobArgs
-	call(ctx context.Context, client *plural.Client) (*plural.Order, error)
+	call(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
 	about() (orderID, reference string)
 }
 
@@ -111,9 +116,9 @@ func (w *worker[TTx, TArgs]) Timeout(*river.Job[TArgs]) time.Duration { return w
 // Work makes the call, and ends the job if its answer is final.
 func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) error {
 	w.cfg.step("begun")
-	order, err := job.Args.call(ctx, w.cfg.Client)
+	order, err := job.Args.call(ctx, w.cfg.Client, job.Attempt > 1)
 	w.cfg.step("answered")
-	if err != nil && !errors.Is(err, plural.ErrNotApplied) && !errors.Is(err, plural.ErrNoHold) {
+	if err != nil && !isFinal(err) {
 		return err // not known yet
 	}
 	o := Outcome{Kind: job.Kind, Order: order, Err: err}
@@ -135,14 +140,20 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	return nil
 }
 
+// isFinal says whether trying again could change nothing, or would do harm.
+func isFinal(err error) bool {
+	_, isTwice := errors.AsType[*plural.DoubleRefundError](err)
+	return isTwice || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrNoHold)
+}
+
 // endedBy is the name in a job's metadata of who ended it.
 const endedBy = "plural:ended_by"
 
 var errEndedElsewhere = errors.New("pluralriver: another worker has ended the job")
 
 // end ends the job in the transaction, as river.JobCompleteTx does for jobs
-// that are completed. Of two workers that have the same job, after a rescue, one
-// gets the row.
+// that are completed. Of two workers that have the same job, after a rescue,
+// one gets the row.
 func (w *worker[TTx, TArgs]) end(ctx context.Context, tx TTx, job *river.Job[TArgs], o Outcome) error {
 	client := river.ClientFromContext[TTx](ctx)
 	now := time.Now().UTC()

@@ -106,7 +106,9 @@ func (e *engine[TTx]) ended(ctx context.Context, tx TTx, o pluralriver.Outcome) 
 }
 
 // start has a River client work, with a policy that tries again at once.
-func (e *engine[TTx]) start(ctx context.Context, cfg pluralriver.Config[TTx]) (*river.Client[TTx], error) {
+func (e *engine[TTx]) start(
+	ctx context.Context, cfg pluralriver.Config[TTx], timeout time.Duration,
+) (*river.Client[TTx], error) {
 	cfg.Timeout = timeout
 	workers := river.NewWorkers()
 	if err := pluralriver.AddWorkers(workers, cfg); err != nil {
@@ -185,7 +187,7 @@ func testEngine[TTx any](t *testing.T, e *engine[TTx], kind, where string) {
 			}
 			return nil
 		},
-	})
+	}, timeout)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = worker.StopAndCancel(context.Background()) })
 
@@ -266,7 +268,11 @@ func testEngine[TTx any](t *testing.T, e *engine[TTx], kind, where string) {
 		require.Equal(t, "dying", p.Line(), "it dies at %q", step)
 		p.Wait()
 	}
-	worker, err = e.start(t.Context(), pluralriver.Config[TTx]{Client: client, Transact: e.transact, Ended: e.ended})
+	worker, err = e.start(
+		t.Context(),
+		pluralriver.Config[TTx]{Client: client, Transact: e.transact, Ended: e.ended},
+		timeout,
+	)
 	require.NoError(t, err)
 	for _, step := range steps {
 		require.Eventually(t, func() bool {
@@ -308,13 +314,86 @@ func dieIn[TTx any](e *engine[TTx], err error, client *plural.Client) {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}
 			}
-		}))
+		}), timeout)
 	}
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	time.Sleep(time.Minute)
+}
+
+// A refund that Plural carried out twice is for a person: another try would
+// send it again.
+func TestRefundsAreNotSentTwice(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret}, plural.WithBaseURL(gateway.URL),
+		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: time.Millisecond, MaxDelay: time.Millisecond}),
+	)
+	require.NoError(t, err)
+	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
+	require.NoError(t, err)
+	e.prepare(t)
+	ended := make(chan pluralriver.Outcome, 2)
+	worker, err := e.start(t.Context(), pluralriver.Config[*sql.Tx]{
+		Client: client, Transact: e.transact,
+		Ended: func(_ context.Context, _ *sql.Tx, o pluralriver.Outcome) error {
+			ended <- o
+			return nil
+		},
+	}, 30*time.Second)
+	require.NoError(t, err)
+	defer func() { _ = worker.StopAndCancel(context.Background()) }()
+
+	refund := func(order string, faults func(r pluraltest.Request, refunds int) pluraltest.Fault) (string, pluralriver.Outcome) {
+		t.Helper()
+		id := authorized(t, gateway, order)
+		require.NoError(t, gateway.Capture(id, "capture-"+order, pluraltest.Amount{}))
+		gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault { return faults(r, len(gateway.Refunds(id))) })
+		require.NoError(t, e.transact(t.Context(), func(tx *sql.Tx) error {
+			_, err := worker.InsertTx(t.Context(), tx, pluralriver.RefundArgs{
+				OrderID: id, Reference: "refund-" + order, Amount: plural.INR(1000),
+			}, nil)
+			return err
+		}))
+		return id, <-ended
+	}
+	isRead := func(r pluraltest.Request) bool {
+		return r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpOrdersGetByReference
+	}
+
+	id, o := refund("order-1", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		switch {
+		case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
+			return pluraltest.ResetAfterApply
+		case isRead(r) && refunds < 2:
+			return pluraltest.StaleRead
+		}
+		return pluraltest.NoFault
+	})
+	var twice *plural.DoubleRefundError
+	require.ErrorAs(t, o.Err, &twice)
+	require.Nil(t, o.Order)
+	time.Sleep(time.Second) // for a try that there must not be
+	require.Len(t, gateway.Refunds(id), 2)
+	require.Empty(t, ended)
+
+	// Nobody could be asked in the first try. The second asks before it sends.
+	var lost time.Time
+	id, o = refund("order-2", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		switch {
+		case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
+			lost = time.Now()
+			return pluraltest.ResetAfterApply
+		case isRead(r) && time.Since(lost) < 3*time.Second:
+			return pluraltest.UnavailableBeforeApply
+		}
+		return pluraltest.NoFault
+	})
+	require.NoError(t, o.Err)
+	require.Len(t, gateway.Refunds(id), 1)
 }
 
 func TestAddWorkersRefuses(t *testing.T) {

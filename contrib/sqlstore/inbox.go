@@ -8,8 +8,11 @@
 //	http.Handle("/plural/webhook", inbox.Handler(verifier,
 //		func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 //			id, err := e.OrderID()
-//			if err != nil {
+//			if errors.Is(err, plural.ErrNoOrder) {
 //				return nil // not about an order
+//			}
+//			if err != nil {
+//				return err
 //			}
 //			_, err = tx.ExecContext(ctx, `UPDATE orders SET look_again = true WHERE plural_id = $1`, id)
 //			return err
@@ -93,6 +96,9 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 	}
 	in := &Inbox{db: db, dialect: d.dialect, step: func(string) {}}
 	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("sqlstore: new inbox: an option is nil")
+		}
 		opt(in)
 	}
 	return in, nil
@@ -107,6 +113,10 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // handle, or the database, fails, nothing of it remains and the answer is 500:
 // Plural delivers the event again. So it does when the process dies, and when a
 // commit went through whose answer was lost: then the record says so.
+//
+// Of the options, [plural.WithDeduper] and [plural.WithMerchant] have no
+// effect: the database remembers, and the merchant is named by this package's
+// [WithMerchant]. It never answers 409: a second delivery waits for the first.
 //
 // Handle must use tx and no other connection for what is to be exact, and must
 // neither commit nor roll back.
@@ -165,12 +175,14 @@ func (in *Inbox) claim(ctx context.Context, tx *sql.Tx, e *plural.Event) (bool, 
 	return rows == 1, nil
 }
 
-// minKeep is how long records have to be kept: Plural delivers for 28 hours.
+// minKeep is what package plural keeps events for, too: Plural delivers for 28
+// hours, and a replay may come later.
 const minKeep = 72 * time.Hour
 
 // Prune forgets events that were handled longer ago than keep, and says how
-// many. Below 72 hours, or the verifier's tolerance where that is more, an event
-// might be handled again, so that a shorter time is an error.
+// many. Keep them for 72 hours at least; less is an error. If the verifier's
+// tolerance is above 35 hours, keep them for twice the tolerance and an hour:
+// an event may be replayed until then. Prune cannot check that.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: at least %v have to be kept", minKeep)

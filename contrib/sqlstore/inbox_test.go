@@ -264,8 +264,8 @@ func TestNewInboxRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "dialect")
 }
 
-// The process dies between every two steps, and Plural delivers again: the event
-// takes effect once, and none is lost.
+// The process dies between every two steps, and Plural delivers again: the
+// event takes effect once, and none is lost.
 func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

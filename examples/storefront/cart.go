@@ -12,8 +12,8 @@ import (
 
 // cart is how many of which product a customer wants, and the number of the
 // order that will be made of it: however often the customer goes to the
-// checkout, and back, it is one order. It lives in the browser, and says nothing
-// of prices.
+// checkout, and back, it is one order. It lives in the browser, and says
+// nothing of prices.
 type cart struct {
 	number string
 	counts map[string]int64
@@ -81,8 +81,8 @@ func (c *cart) lines() (lines []line, total plural.Amount) {
 // Sum is the price of all of a line.
 func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value) }
 
-// cartView is the cart's page. It has the cart's number too, so that an old page
-// orders nothing.
+// cartView is the cart's page. It has the cart's number too, so that an old
+// page orders nothing.
 type cartView struct {
 	Number string
 	Lines  []cartLine
@@ -130,8 +130,8 @@ func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/cart", http.StatusSeeOther)
 }
 
-// newNumber is an order's number that nobody can guess: who knows it may see the
-// order.
+// newNumber is an order's number that nobody can guess: who knows it may see
+// the order.
 func newNumber() string { return "order-" + strings.ToLower(rand.Text()) }
 
 var orderNumber = regexp.MustCompile(`^order-[a-z2-7]{26}$`)

@@ -182,9 +182,9 @@ func outage(r pluraltest.Request) pluraltest.Fault {
 }
 
 // TestFleet is a sale: customers buy, pay or do not, come back or do not; two
-// operators capture, cancel and refund, now and then against each other. Plural's
-// answers get lost, and the shop's processes are killed. Afterwards the shop's
-// database and Plural's books agree to the paisa.
+// operators capture, cancel and refund, now and then against each other.
+// Plural's answers get lost, and the shop's processes are killed. Afterwards
+// the shop's database and Plural's books agree to the paisa.
 //
 // STOREFRONT_PURCHASES says how many customers there are (`make sale`).
 func TestFleet(t *testing.T) {

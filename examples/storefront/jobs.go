@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -77,7 +78,9 @@ func (s *shop) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 		pluralriver.RefundArgs{}.Kind():  kindRefund,
 	}[o.Kind]
 	state, reason := stateDone, ""
-	if o.Err != nil {
+	if twice, ok := errors.AsType[*plural.DoubleRefundError](o.Err); ok {
+		reason = fmt.Sprintf("%d times: settle it with Plural", len(twice.Refunds))
+	} else if o.Err != nil {
 		state, reason = stateRefused, refusal(o.Err)
 	}
 	d, err := s.db.endDecision(ctx, tx, kind, o.OrderID, o.Reference, state, reason)
@@ -117,7 +120,7 @@ func (d *decision) Text() string {
 	}[d.Kind]
 	switch d.State {
 	case stateDone:
-		return about + " carried out"
+		return strings.TrimSpace(about + " carried out " + d.Reason)
 	case stateRefused:
 		return about + " not carried out: " + d.Reason
 	}
@@ -159,8 +162,8 @@ func (sweepArgs) InsertOpts() river.InsertOpts {
 // sweepAge is how long an order is looked after that was never paid.
 const sweepAge = 30 * 24 * time.Hour
 
-// sweep finds orders that nothing has been heard of for a while: customers close
-// their browsers, webhooks come late, and reads may lag behind a capture.
+// sweep finds orders that nothing has been heard of for a while: customers
+// close their browsers, webhooks come late, and reads may lag behind a capture.
 func (s *shop) sweep(ctx context.Context, after time.Duration) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		now := time.Now()

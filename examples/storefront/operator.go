@@ -173,8 +173,8 @@ const least = 100
 
 // decide takes an operator's decision: to capture, cancel or refund. It is
 // written down together with the job that carries it out, and carried out from
-// there. The page says which state of the order it showed: of two operators, and
-// of two clicks, one decides.
+// there. The page says which state of the order it showed: of two operators,
+// and of two clicks, one decides.
 func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)

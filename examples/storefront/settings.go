@@ -106,8 +106,8 @@ func configured() bool {
 	)
 }
 
-// fromEnv makes a client from the environment or, when that says nothing, for an
-// emulator that delivers events to the URL.
+// fromEnv makes a client from the environment or, when that says nothing, for
+// an emulator that delivers events to the URL.
 func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
 	if configured() {
 		client, err := plural.NewClientFromEnv(opts...)

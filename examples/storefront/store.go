@@ -72,8 +72,8 @@ func openStore(ctx context.Context, where string) (*store, error) {
 	return s, nil
 }
 
-// migrate makes the tables, those of River included. Several processes may do so
-// at once: one waits for the other.
+// migrate makes the tables, those of River included. Several processes may do
+// so at once: one waits for the other.
 func (s *store) migrate(ctx context.Context) error {
 	if s.inbox == sqlstore.Postgres {
 		unlock, err := s.lock(ctx)
@@ -109,8 +109,8 @@ func (s *store) lock(ctx context.Context) (unlock func(), err error) {
 	}, nil
 }
 
-// order is what a customer ordered, and what Plural's books said of it when they
-// were last read.
+// order is what a customer ordered, and what Plural's books said of it when
+// they were last read.
 type order struct {
 	Number    string
 	PluralID  string
@@ -183,7 +183,8 @@ func (s *store) orders(ctx context.Context, most int) ([]*order, error) {
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
-// place writes an order down, unless its number is there: then it gives that one.
+// place writes an order down, unless its number is there: then it gives that
+// one.
 func (s *store) place(ctx context.Context, o *order) (*order, error) {
 	lines, err := json.Marshal(o.Lines)
 	if err != nil {
@@ -274,8 +275,8 @@ func (s *store) waiting(ctx context.Context) (map[string]string, error) {
 	return kinds, err
 }
 
-// insertDecision writes one down that waits for its job, and moves the order on,
-// so that pages which show it as it was decide nothing any more.
+// insertDecision writes one down that waits for its job, and moves the order
+// on, so that pages which show it as it was decide nothing any more.
 func (s *store) insertDecision(ctx context.Context, tx *sql.Tx, d *decision) error {
 	_, err := tx.ExecContext(ctx,
 		`INSERT INTO decisions (reference, order_number, kind, amount, whole, state, job_id, decided_at)

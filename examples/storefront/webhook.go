@@ -10,8 +10,8 @@ import (
 )
 
 // event takes a webhook, in the transaction that also records it as handled. It
-// is a hint that something happened: the order is read again, and what that says
-// counts.
+// is a hint that something happened: the order is read again, and what that
+// says counts.
 func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	id, err := e.OrderID()
 	if err != nil && !errors.Is(err, plural.ErrNoOrder) {

@@ -40,7 +40,8 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// refusedSoon is how soon after it came a token is refused that never was good.
+// A token that is refused within refusedSoon of its arrival was probably never
+// good.
 const refusedSoon = time.Minute
 
 // FetchError is a fetch that failed. All callers that waited for it get the
@@ -154,10 +155,9 @@ func (s *Source) Dead(value string) bool {
 	return slices.ContainsFunc(s.dead, func(t *Token) bool { return t.Value == value })
 }
 
-// join returns the fetch under way, and starts one if there is none and none is
-// needed to wait for. It returns neither a fetch nor a failure when another
-// caller has replaced the token already, and only a failure while the last
-// one's backoff lasts.
+// join returns the fetch under way, or starts one. It returns neither a fetch
+// nor a failure when another caller has replaced the token already, and only a
+// failure while the last one's backoff lasts.
 func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -60,7 +60,7 @@ func (e *DecodeError) under(name string) *DecodeError {
 	if e.Path == "" || e.Path[0] == '[' {
 		return &DecodeError{Path: name + e.Path, Rule: e.Rule, Limit: e.Limit}
 	}
-	return &DecodeError{Path: name + "." + e.Path, Rule: e.Rule}
+	return &DecodeError{Path: name + "." + e.Path, Rule: e.Rule, Limit: e.Limit}
 }
 
 // Raw is the JSON of a value, as a part of the document.
@@ -83,8 +83,8 @@ func Keep[T any](keep func(v *T, raw string)) struct{} {
 	return struct{}{}
 }
 
-// FromText has values of a type decoded from the text of a string, a number or a
-// boolean, or from the JSON of anything else but null. It is for the
+// FromText has values of a type decoded from the text of a string, a number or
+// a boolean, or from the JSON of anything else but null. It is for the
 // initialisation of a package.
 func FromText[T any](decode func(v *T, text string)) struct{} {
 	decoders.Store(reflect.TypeFor[T](), func(v reflect.Value, text string) { decode(v.Addr().Interface().(*T), text) })
@@ -97,12 +97,15 @@ var keepers, decoders sync.Map
 // Unmarshal decodes a JSON object into dst, a pointer to a struct whose fields
 // carry json tags, and optionally alias tags: `alias:"a,b"` lists further
 // names for the same field, which count where its own brought nothing. Keys are
-// matched in snake_case or camelCase. A scalar of another kind is converted
-// where that loses nothing and is otherwise left out, except in fields tagged
-// `wire:"exact"`, where it is an error, and in objects and arrays, where it is
-// one too; a field tagged `wire:"optional"` is left out when it has such an
-// error inside. Unknown fields and nulls are passed over. Types of [FromText],
-// and values that implement [json.Unmarshaler], decode themselves.
+// matched in snake_case or camelCase.
+//
+// A scalar of another kind is converted if nothing is lost by it. Else it is
+// left out, but in a field tagged `wire:"exact"` it is an error. A scalar where
+// a struct is wanted is an error, too; where a pointer to a struct is wanted it
+// is left out. A field tagged `wire:"optional"` is left out when it has such an
+// error inside. Unknown fields are passed over, and so are nulls, except in
+// exact fields. Types of [FromText], and values that implement
+// [json.Unmarshaler], decode themselves.
 //
 // It reads the document once and checks it on the way. Strings, and [Raw] JSON,
 // are parts of the document: nothing of it is copied.
@@ -128,8 +131,8 @@ func Unmarshal(document string, dst any) error {
 	return err
 }
 
-// checkAll says what is wrong with a document: that it is no JSON, or beyond the
-// limits.
+// checkAll says what is wrong with a document: that it is no JSON, or beyond
+// the limits.
 func checkAll(text string) error {
 	if err := check(text); err != nil {
 		return err

@@ -98,3 +98,21 @@ func TestDocumentsAreBounded(t *testing.T) {
 		require.ErrorContains(t, wire.Unmarshal(test.document, &d), test.limit, name)
 	}
 }
+
+// A limit is told as one, however deep in the document it was met.
+func TestLimitsAreToldFromAnyDepth(t *testing.T) {
+	t.Parallel()
+	var dst struct {
+		Payments []struct {
+			CaptureData []struct {
+				Amount int64 `json:"amount"`
+			} `json:"capture_data"`
+		} `json:"payments"`
+	}
+	list := strings.TrimSuffix(strings.Repeat(`{},`, wire.MaxItems+1), ",")
+	err := wire.Unmarshal(`{"payments":[{"capture_data":[`+list+`]}]}`, &dst)
+	var wrong *wire.DecodeError
+	require.ErrorAs(t, err, &wrong)
+	require.True(t, wrong.Limit, wrong.Error())
+	require.Equal(t, "payments[0].capture_data", wrong.Path)
+}
