@@ -229,7 +229,7 @@ func ungroup(whole string) (string, bool) {
 
 func magnitude(v int64) uint64 {
 	if v < 0 {
-		return uint64(-(v + 1)) + 1 //nolint:gosec // not negative
+		return uint64(-(v + 1)) + 1 //nolint:gosec // -(v + 1) is not negative for any v below 0
 	}
 	return uint64(v)
 }

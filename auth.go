@@ -93,7 +93,7 @@ type tokenAnswer struct {
 // guide, section 1). The answers seen carry expires_at or expires_in.
 func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	request := tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"}
-	body, err := json.Marshal(request) //nolint:gosec // this is where the secret goes
+	body, err := json.Marshal(request) //nolint:gosec // the request for a token has to carry the secret
 	if err != nil {
 		return nil, err
 	}

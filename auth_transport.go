@@ -106,7 +106,7 @@ func (t *authTransport) send(
 
 // tracedContext hands out its own trace in place of the one under it.
 type tracedContext struct {
-	context.Context //nolint:containedctx // it is a context
+	context.Context //nolint:containedctx // a wrapper of a context has to embed it
 
 	trace *httptrace.ClientTrace
 }

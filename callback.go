@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -379,13 +378,6 @@ func flatObject(body []byte) ([]callbackField, error) {
 		return nil, malformedCallback(ReasonJSON)
 	}
 	return fields, nil
-}
-
-func bodyError(kind, err error) error {
-	if errors.Is(err, errBodyTooLarge) {
-		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
-	}
-	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: err}
 }
 
 // String gives the fields that are about no person.

@@ -33,7 +33,7 @@ const (
 // with its Commit or Release; it fences off a worker whose lease ran out.
 type Claim struct {
 	State ClaimState
-	Token string
+	Token string // of the claim, for Commit and Release; "" unless Claimed
 }
 
 // Deduper remembers webhook events by name, so that each is handled once:

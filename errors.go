@@ -13,17 +13,31 @@ import (
 	"time"
 )
 
-// What errors of this package are, for [errors.Is].
+// What errors of this package are, for [errors.Is]. ErrNotApplied and ErrNoHold
+// say what became of a write, the others why.
 var (
-	ErrUnauthorized        = errors.New("plural: credentials or access token refused")
-	ErrNotFound            = errors.New("plural: no such order")
-	ErrDuplicateRequest    = errors.New("plural: the reference was used before")
+	// ErrUnauthorized: check the credentials, and whether they are for this
+	// environment.
+	ErrUnauthorized = errors.New("plural: credentials or access token refused")
+	// ErrNotFound: Plural has no order, or refund, of that id or reference.
+	ErrNotFound = errors.New("plural: no such order")
+	// ErrDuplicateRequest: see [DuplicateOrderError] for what stands there.
+	ErrDuplicateRequest = errors.New("plural: the reference was used before")
+	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
+	// not paid.
 	ErrOperationNotAllowed = errors.New("plural: the order's state does not allow it")
-	ErrReferenceReused     = errors.New("plural: the reference belongs to something else")
-	ErrInvalidRequest      = errors.New("plural: invalid request")
-	ErrRateLimited         = errors.New("plural: too many requests")
-	ErrNotPaid             = errors.New("plural: the order is not paid, or not the one expected")
-	ErrOutcomeUnknown      = errors.New("plural: outcome unknown")
+	// ErrReferenceReused: it stands for another order, capture or refund, or for
+	// another amount. Choose another.
+	ErrReferenceReused = errors.New("plural: the reference belongs to something else")
+	// ErrInvalidRequest: mend the request; a [ValidationError] says where.
+	ErrInvalidRequest = errors.New("plural: invalid request")
+	// ErrRateLimited: call again later, and with fewer workers.
+	ErrRateLimited = errors.New("plural: too many requests")
+	// ErrNotPaid is what [NotPaidError] is.
+	ErrNotPaid = errors.New("plural: the order is not paid, or not the one expected")
+	// ErrOutcomeUnknown is what [OutcomeUnknownError] is: the request may or may
+	// not have been carried out.
+	ErrOutcomeUnknown = errors.New("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by
 	// this call or an earlier one. The books of Plural say so.
@@ -41,7 +55,7 @@ var (
 // is what the answer says. Unwrap gives the cause when no usable answer came:
 // the network's or context's error, or what was wrong with the answer.
 type Error struct {
-	Op         string        // the operation, such as "captures.create"
+	Op         string        // the operation, such as "captures.create"; of Client.Do method and path
 	OrderID    string        // the order it was about, or else the reference, if any
 	StatusCode int           // HTTP status; 0 when no answer came
 	Code       ErrorCode     // Plural's code; "" when the answer has none
@@ -176,7 +190,7 @@ type FieldError struct {
 // ValidationError says what is wrong with a request, all of it. Nothing was
 // sent. It is [ErrInvalidRequest].
 type ValidationError struct {
-	Op     string
+	Op     string // the operation, for people
 	Fields []FieldError
 }
 
@@ -207,11 +221,11 @@ func (e *ValidationError) Is(target error) bool { return target == ErrInvalidReq
 // cannot ask, it is for the caller to find out first. It is [ErrOutcomeUnknown]
 // and no other sentinel; Unwrap gives the last cause.
 type OutcomeUnknownError struct {
-	Op        string
+	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order; of a new order, and of Do: ""
 	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
 	Last      *Order // the last document that was read, if any
-	Err       error
+	Err       error  // why it could not be settled
 
 	// NeedsReview says that the books were read and do not tell: the order is in a
 	// status that this package does not know, is captured short of what was held,
@@ -313,14 +327,14 @@ func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) 
 //
 // Unwrap gives the rejection, if there was one.
 type StateError struct {
-	Op        string
+	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order that the call was about; of a new order: ""
 	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
 	Order     *Order // what the books have: that order, or what stands under the reference
 	Reason    string // for people
-	Reused    bool
-	NoHold    bool
-	Err       error
+	Reused    bool   // it is ErrReferenceReused
+	NoHold    bool   // it is ErrNoHold, and not ErrNotApplied
+	Err       error  // Plural's rejection, if there was one
 }
 
 // Error says what was to be done, to which order, and what rules it out.

@@ -62,3 +62,11 @@ func headerValue(h http.Header, name string) (value string, count int) {
 func isNamed(key, name string) bool {
 	return key == name || len(key) == len(name) && strings.EqualFold(key, name)
 }
+
+// bodyError is why a body could not be read, as one of the sentinels.
+func bodyError(kind, err error) error {
+	if errors.Is(err, errBodyTooLarge) {
+		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
+	}
+	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: err}
+}

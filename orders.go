@@ -30,9 +30,9 @@ type CreateOrderRequest struct {
 	// where it comes back to after a failure, if elsewhere
 	FailureCallbackURL string           `json:"failure_callback_url,omitzero"`
 	PurchaseDetails    *PurchaseDetails `json:"purchase_details,omitzero"`
-	PartPayment        bool             `json:"part_payment,omitzero"`
-	PluginData         *PluginData      `json:"plugin_data,omitzero"`
-	Extra              map[string]any   `json:"-"` // further fields of the request; none of the above
+	PartPayment        bool             `json:"part_payment,omitzero"` // the payer may pay in parts
+	PluginData         *PluginData      `json:"plugin_data,omitzero"`  // which shop plugin sends the request
+	Extra              map[string]any   `json:"-"`                     // further fields of the request; none of the above
 }
 
 // MarshalJSON writes the request as Plural takes it, Extra included.
@@ -48,10 +48,10 @@ func (r *CreateOrderRequest) parts() (fields any, extra map[string]any) {
 
 // CheckoutOrder is a new order with its checkout link.
 type CheckoutOrder struct {
-	Token           string `json:"token"`
+	Token           string `json:"token"` // of the link, for Plural's script in a page
 	OrderID         string `json:"order_id"`
-	RedirectURL     string `json:"redirect_url"` // send the payer here; it is percent-encoded already, use it as it is
-	ResponseCode    int    `json:"response_code"`
+	RedirectURL     string `json:"redirect_url"`  // send the payer here; it is percent-encoded already, use it as it is
+	ResponseCode    int    `json:"response_code"` // Plural's own, 200
 	ResponseMessage string `json:"response_message"`
 }
 

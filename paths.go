@@ -9,7 +9,7 @@ const (
 	pathOfOrders  = "/api/pay/v1/orders/"
 	pathOfRefunds = "/api/pay/v1/refunds/"
 	checkoutPath  = "/api/checkout/v1/orders"
-	tokenPath     = "/api/auth/v1/token" //nolint:gosec // a path
+	tokenPath     = "/api/auth/v1/token" //nolint:gosec // a path, and no secret
 )
 
 func pathOfOrder(orderID string) string { return pathOfOrders + url.PathEscape(orderID) }

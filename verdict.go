@@ -21,27 +21,6 @@ const (
 	verdictClosed                  // not carried out, and it never can be
 )
 
-func (v verdict) String() string {
-	switch v {
-	case verdictUnpaid:
-		return "unpaid"
-	case verdictOpen:
-		return "open"
-	case verdictAbsent:
-		return "absent"
-	case verdictNoHold:
-		return "no hold"
-	case verdictApplied:
-		return "applied"
-	case verdictConflict:
-		return "conflict"
-	case verdictClosed:
-		return "closed"
-	case verdictUnclear:
-	}
-	return "unclear"
-}
-
 // finding is a verdict with its reason, for people.
 type finding struct {
 	verdict verdict

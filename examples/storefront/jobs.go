@@ -210,7 +210,7 @@ type jobView struct {
 func (s *shop) job(ctx context.Context, id int64) (*jobView, error) {
 	row, err := s.river.JobGet(ctx, id)
 	if errors.Is(err, rivertype.ErrNotFound) {
-		return nil, nil //nolint:nilnil // River removes jobs that ended long ago
+		return nil, nil //nolint:nilnil // no job and no error: River removes jobs that ended long ago
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read job %d: %w", id, err)
