@@ -24,19 +24,19 @@ type pipeline struct {
 // call is one logical call: its request, encoded once, and how often that was
 // sent.
 type call struct {
-	p         *pipeline
-	op        operation
-	url       *url.URL
-	body      []byte
-	cfg       *callConfig
-	requestID string
-	subject   string // the order or reference, for errors
-	orderID   string // what it is about, for middleware and the observer
-	reference string
-	attempts  int
-	settles   bool // it asks what became of another call
-	settled   bool // the books were asked what became of it
-	cut       bool // the caller's deadline cut a try short, or left no time for another
+	p              *pipeline
+	op             operation
+	url            *url.URL
+	body           []byte
+	cfg            *callConfig
+	requestID      string
+	subject        string // the order or reference, for errors
+	orderID        string // what it is about, for middleware and the observer
+	reference      string
+	attempts       int
+	isSettlingRead bool // it asks what became of another call
+	askedBooks     bool // the books were asked what became of it
+	cut            bool // the caller's deadline cut a try short, or left no time for another
 }
 
 // newCall makes a call of a request that passes its checks.
@@ -192,7 +192,7 @@ func (k *call) pause(ctx context.Context, n int, a *answer) bool {
 func (k *call) maxAttempts() int {
 	most := k.p.cfg.retry.MaxAttempts
 	switch {
-	case k.settles:
+	case k.isSettlingRead:
 		return max(most, minLooks)
 	case k.cfg.withoutRetry:
 		return 1
@@ -233,7 +233,7 @@ func (k *call) try(ctx context.Context) *answer {
 	a := k.send(ctx)
 	if into := k.cfg.into; into != nil {
 		attempts := k.attempts
-		if k.settles {
+		if k.isSettlingRead {
 			attempts = into.Attempts
 		}
 		*into = Response{StatusCode: a.status, Header: a.header, RequestID: k.requestID, Attempts: attempts}
@@ -248,7 +248,7 @@ func (k *call) send(ctx context.Context) *answer {
 	if err := endOf(ctx); err != nil {
 		return &answer{err: err, notSent: true}
 	}
-	limit := retry.AttemptTimeout(ctx, k.p.cfg.attemptTimeout, k.op.money)
+	limit := retry.AttemptTimeout(ctx, k.p.cfg.attemptTimeout, k.op.settles)
 	tryCtx, cancel := context.WithTimeoutCause(ctx, limit, errAttemptTimeout)
 	defer cancel()
 	a := k.sendWith(ctx, tryCtx, false)
@@ -339,12 +339,12 @@ func (k *call) failure(a *answer) *Error {
 // observe tells of the call once it has ended; for defer. A settling read is a
 // part of its write.
 func (k *call) observe(ctx context.Context, began time.Time, err *error) {
-	if k.settles || k.p.cfg.observer == nil {
+	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return
 	}
 	k.p.cfg.observer.tell(ctx, Observation{
 		Operation: k.op.name, OrderID: k.orderID, Reference: k.reference, RequestID: k.requestID,
-		Attempts: k.attempts, Settled: k.settled, Duration: time.Since(began), Err: *err,
+		Attempts: k.attempts, Settled: k.askedBooks, Duration: time.Since(began), Err: *err,
 	})
 }
 

@@ -7,10 +7,10 @@ import (
 
 // operation is what a call does.
 type operation struct {
-	name   string // of low cardinality, for errors and metrics
-	phrase string // for people
-	method string
-	money  bool // some of its time is kept for asking what became of it
+	name    string // of low cardinality, for errors and metrics
+	phrase  string // for people
+	method  string
+	settles bool // some of its time is kept for asking what became of it
 
 	byReference bool // it is about the order of a reference, not of an id
 }
@@ -23,10 +23,10 @@ type operation struct {
 var (
 	opToken       = operation{name: "token", phrase: "get access token", method: http.MethodPost}
 	opCreateOrder = operation{
-		name:   "orders.create",
-		phrase: "create order",
-		method: http.MethodPost,
-		money:  true, byReference: true,
+		name:    "orders.create",
+		phrase:  "create order",
+		method:  http.MethodPost,
+		settles: true, byReference: true,
 	}
 	opGetOrder       = operation{name: "orders.get", phrase: "get order", method: http.MethodGet}
 	opGetByReference = operation{
@@ -35,22 +35,22 @@ var (
 		method: http.MethodGet, byReference: true,
 	}
 	opCapture = operation{
-		name:   "captures.create",
-		phrase: "capture order",
-		method: http.MethodPut,
-		money:  true,
+		name:    "captures.create",
+		phrase:  "capture order",
+		method:  http.MethodPut,
+		settles: true,
 	}
 	opCancel = operation{
-		name:   "cancels.create",
-		phrase: "cancel order",
-		method: http.MethodPut,
-		money:  true,
+		name:    "cancels.create",
+		phrase:  "cancel order",
+		method:  http.MethodPut,
+		settles: true,
 	}
 	opRefund = operation{
-		name:   "refunds.create",
-		phrase: "refund order",
-		method: http.MethodPost,
-		money:  true,
+		name:    "refunds.create",
+		phrase:  "refund order",
+		method:  http.MethodPost,
+		settles: true,
 	}
 	opFindCapture = operation{name: "captures.find", phrase: "find capture of order"}
 	opFindRefund  = operation{name: "refunds.find", phrase: "find refund of order"}

@@ -137,7 +137,7 @@ func (s *OrderService) reconcile(
 	link *CheckoutOrder,
 	failure *Error,
 ) (*CheckoutOrder, error) {
-	write.settled = true
+	write.askedBooks = true
 	reference := req.MerchantOrderReference
 	o, err := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
 	if err == nil {

@@ -55,7 +55,7 @@ func (p *pipeline) reading(
 		if err != nil {
 			return nil, err
 		}
-		k.subject, k.settles = subject, true
+		k.subject, k.isSettlingRead = subject, true
 		k.orderID, k.reference = write.orderID, write.reference
 		return k.readOrder(ctx, decode)
 	}

@@ -270,7 +270,7 @@ func (s *settlement) weigh(f finding) finding {
 // for as long as what has to agree, and so is an answer that cannot be used; a
 // server that does not answer has been asked often enough by one look.
 func (s *settlement) read(ctx context.Context) books {
-	s.write.settled = true
+	s.write.askedBooks = true
 	window := ctx
 	_, isBounded := ctx.Deadline()
 	if !isBounded {
