@@ -76,7 +76,8 @@ func ExampleNotPaidError() {
 }
 
 // A handler for the callback URL: verify, find the order, confirm, and answer
-// with 303 to a page of one's own.
+// with 303 to a page of one's own. The request comes from another site, so that
+// protection against request forgery has to let it through.
 func ExampleVerifier_VerifyCallbackRequest() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -91,7 +92,8 @@ func ExampleVerifier_VerifyCallbackRequest() {
 		return
 	}
 
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /plural/return", func(w http.ResponseWriter, r *http.Request) {
 		callback, err := verifier.VerifyCallbackRequest(r)
 		if err != nil {
 			http.Error(w, "not from Plural", http.StatusBadRequest)
@@ -103,6 +105,9 @@ func ExampleVerifier_VerifyCallbackRequest() {
 		}
 		http.Redirect(w, r, page, http.StatusSeeOther)
 	})
+	protection := http.NewCrossOriginProtection()
+	protection.AddInsecureBypassPattern("POST /plural/return") // its signature vouches for it
+	handler := protection.Handler(mux)
 
 	r, err := srv.CallbackRequest(ctx, orderID) // what the browser sends
 	if err != nil {
@@ -150,17 +155,12 @@ func ExampleWithCallbackKeys() {
 	defer srv.Close()
 	orderID := heldOrder(context.Background(), srv, client, "order-4005")
 
-	next, err := plural.HexKey("00112233445566778899AABBCCDDEEFF")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	old, err := plural.HexKey(srv.ClientSecret)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	verifier, err := plural.NewVerifier("", plural.WithCallbackKeys(next, old), plural.WithWebhookKeys(next, old))
+	newHex, newRaw := bothKeys("00112233445566778899AABBCCDDEEFF")
+	oldHex, oldRaw := bothKeys(srv.ClientSecret)
+	verifier, err := plural.NewVerifier("",
+		plural.WithCallbackKeys(newHex, oldHex),
+		plural.WithWebhookKeys(newHex, newRaw, oldHex, oldRaw),
+	)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -170,8 +170,22 @@ func ExampleWithCallbackKeys() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println([]string{"the next secret", "the old secret"}[callback.KeyIndex])
+	fmt.Println([]string{"the new secret", "the old secret"}[callback.KeyIndex])
 	// Output: the old secret
+}
+
+// bothKeys are the two forms of a secret: a callback is signed with the first,
+// a webhook with either.
+func bothKeys(secret string) (hex, raw plural.Key) {
+	hex, err := plural.HexKey(secret)
+	if err != nil {
+		panic(err)
+	}
+	raw, err = plural.RawKey(secret)
+	if err != nil {
+		panic(err)
+	}
+	return hex, raw
 }
 
 // A payer who closes the browser comes back by webhook alone. The event is a

@@ -12,17 +12,34 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
+// One client a merchant: make it at the start, and keep it.
+func ExampleNewClient() {
+	clientID, clientSecret := "4a1f7c1e-0d5b-4f0e-9a55-5f3f7d1f0a11", "00112233445566778899AABBCCDDEEFF"
+
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: clientID, ClientSecret: clientSecret},
+		plural.WithEnvironment(plural.UAT),
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(client.Environment())
+	// Output: uat
+}
+
 // The whole flow: an order is held, its callback verified, the order confirmed,
 // captured in part, and refunded in part.
 func Example() {
 	srv, client := emulator()
 	defer srv.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	clientSecret := srv.ClientSecret
+	ctx := context.Background()
 
-	order, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
+	// An order that holds the money.
+	link, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: "order-1001",
-		OrderAmount:            plural.INR(149950),
+		OrderAmount:            plural.INR(149950), // paise: 1499.50 rupees
 		PreAuth:                true,
 		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
 		CallbackURL:            "https://shop.example.com/plural/return",
@@ -31,19 +48,19 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	// Send the payer to order.RedirectURL. Here the emulator plays the payer, and
+	// Send the payer to link.RedirectURL. Here the emulator plays the payer, and
 	// makes the request with which the browser comes back.
-	if _, err := srv.Pay(order.OrderID, pluraltest.Approve); err != nil {
+	if _, err := srv.Pay(link.OrderID, pluraltest.Approve); err != nil {
 		fmt.Println(err)
 		return
 	}
-	r, err := srv.CallbackRequest(ctx, order.OrderID)
+	r, err := srv.CallbackRequest(ctx, link.OrderID)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 
-	verifier, err := plural.NewVerifier(srv.ClientSecret)
+	verifier, err := plural.NewVerifier(clientSecret)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -63,6 +80,9 @@ func Example() {
 	}
 	fmt.Println(held.Status, held.OrderAmount)
 
+	// The browser may hang up now: what moves money has a deadline of its own.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
 	captured, err := client.Captures.Create(ctx, held.OrderID, &plural.CaptureRequest{
 		MerchantCaptureReference: "capture-1001",
 		CaptureAmount:            plural.INR(120000),
@@ -71,8 +91,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	amount, _ := captured.CapturedAmount()
-	fmt.Println(captured.Status, amount)
+	fmt.Println(captured.Status)
 
 	refund, err := client.Refunds.Create(ctx, held.OrderID, &plural.RefundRequest{
 		MerchantOrderReference: "refund-1001",
@@ -85,7 +104,7 @@ func Example() {
 	fmt.Println(refund.Type, refund.Status, refund.OrderAmount)
 	// Output:
 	// AUTHORIZED INR 1499.50
-	// PARTIALLY_CAPTURED INR 1200.00
+	// PARTIALLY_CAPTURED
 	// REFUND PROCESSED INR 200.00
 }
 
@@ -99,22 +118,21 @@ func ExampleCaptureService_Create() {
 	orderID := heldOrder(ctx, srv, client, "order-1002")
 
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
-	captured, err := client.Captures.Create(
-		ctx,
-		orderID,
-		&plural.CaptureRequest{MerchantCaptureReference: "capture-1002", FullAmount: true},
-	)
+	capture := &plural.CaptureRequest{MerchantCaptureReference: "capture-1002", FullAmount: true}
+	_, err := client.Captures.Create(ctx, orderID, capture)
 	switch {
 	case err == nil:
-		fmt.Println("captured:", captured.Status)
+		fmt.Println("captured")
 	case errors.Is(err, plural.ErrNotApplied):
 		fmt.Println("not captured, and that is final:", err)
+	case errors.Is(err, plural.ErrNoHold):
+		fmt.Println("somebody has to look:", err)
 	default:
-		fmt.Println("not known yet: call again with the same reference:", err)
+		fmt.Println("call again, with the same reference:", err)
 	}
 	fmt.Println("captures in Plural's books:", len(srv.Captures(orderID)))
 	// Output:
-	// captured: PROCESSED
+	// captured
 	// captures in Plural's books: 1
 }
 
@@ -148,29 +166,44 @@ func ExampleCancelService_Create() {
 }
 
 // A handler for webhooks verifies them, tells repetitions apart, and calls the
-// function.
+// function, which reads the order from the server.
 func ExampleNewWebhookHandler() {
 	srv, client := emulator()
 	defer srv.Close()
-	ctx := context.Background()
-	orderID := heldOrder(ctx, srv, client, "order-1004")
-
+	orderID := heldOrder(context.Background(), srv, client, "order-1004")
+	expected := func(string) plural.Expected { // from the shop's database
+		return plural.Expected{MerchantOrderReference: "order-1004", OrderAmount: plural.INR(50000)}
+	}
+	paid := func(_ context.Context, order *plural.Order) error { // the shop's own work
+		fmt.Println(order.MerchantOrderReference, order.Status)
+		return nil
+	}
 	verifier, err := plural.NewVerifier(srv.WebhookSecret)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	handler := plural.NewWebhookHandler(verifier, func(_ context.Context, e *plural.Event) error {
-		order, err := e.Order()
-		if errors.Is(err, plural.ErrNoOrder) {
-			return nil // about a customer, a token, a subscription
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Println(e.Type, order.MerchantOrderReference, order.Status)
-		return nil
-	})
+
+	mux := http.NewServeMux()
+	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(verifier,
+		func(ctx context.Context, e *plural.Event) error {
+			id, err := e.OrderID() // of a refund's event, the order that was refunded
+			if errors.Is(err, plural.ErrNoOrder) {
+				return nil // about a customer, a token, a subscription
+			}
+			if err != nil {
+				return err // delivered again
+			}
+			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // an event is a hint
+			if errors.Is(err, plural.ErrNotPaid) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return paid(ctx, order)
+		},
+	))
 
 	// The emulator makes a delivery, signed; the second time it is a repetition.
 	for range 2 {
@@ -179,12 +212,13 @@ func ExampleNewWebhookHandler() {
 			fmt.Println(err)
 			return
 		}
+		r.URL.Path = "/plural/webhook"
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r)
 		fmt.Println(w.Code == http.StatusOK || w.Code == http.StatusNoContent)
 	}
 	// Output:
-	// ORDER_AUTHORIZED order-1004 AUTHORIZED
+	// order-1004 AUTHORIZED
 	// true
 	// true
 }

@@ -1,0 +1,188 @@
+package plural_test
+
+import (
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The Go code of README.md and docs/ stands in an Example whose output is
+// checked, or in the tests of testdata/consumer. Compared are the tokens, so
+// that layout and comments are free. A comment that begins with "// ..." stands
+// for the reader's own code; the looks at an error that an Example or a test has
+// between two steps may be left out.
+func TestSnippetsAreExamples(t *testing.T) {
+	t.Parallel()
+	examples := exampleBodies(t)
+	for _, page := range []string{"README.md", "docs/cookbook.md", "docs/pluraltest.md"} {
+		for _, snippet := range snippets(t, page) {
+			pieces := goPieces(snippet)
+			require.NotEmpty(t, pieces, "%s has an empty snippet", page)
+			require.True(t, standsIn(examples, pieces), "%s: this is in no Example:\n%s", page, snippet)
+		}
+	}
+}
+
+// A snippet in which one name differs is found nowhere.
+func TestSnippetsThatDriftAreFound(t *testing.T) {
+	t.Parallel()
+	examples := exampleBodies(t)
+	for _, snippet := range snippets(t, "README.md") {
+		pieces := goPieces(snippet)
+		for _, piece := range pieces {
+			for i, word := range piece {
+				if !token.IsIdentifier(word) {
+					continue
+				}
+				piece[i] = word + "2"
+				require.False(t, standsIn(examples, pieces), "%s in place of %s:\n%s", piece[i], word, snippet)
+				piece[i] = word
+			}
+		}
+	}
+	swapped := goPieces("order, err := client.Orders.Get(ctx, orderID)\n// ...\nsrv, client := emulator()")
+	require.False(t, standsIn(examples, swapped), "pieces in another order")
+}
+
+var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+
+func snippets(t *testing.T, page string) []string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	var found []string
+	for _, block := range goBlock.FindAllSubmatch(text, -1) {
+		found = append(found, string(block[1]))
+	}
+	require.NotEmpty(t, found, page)
+	return found
+}
+
+// exampleBodies are the tokens of every body that a snippet may stand in.
+func exampleBodies(t *testing.T) [][]string {
+	t.Helper()
+	var bodies [][]string
+	add := func(path string, pick func(*ast.File) []ast.Node) {
+		source, err := os.ReadFile(path)
+		require.NoError(t, err)
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, source, parser.ParseComments)
+		require.NoError(t, err)
+		for _, body := range pick(file) {
+			pieces := goPieces(string(source[set.Position(body.Pos()).Offset:set.Position(body.End()).Offset]))
+			bodies = append(bodies, slices.Concat(pieces...))
+		}
+	}
+	paths, err := filepath.Glob("example*_test.go")
+	require.NoError(t, err)
+	for _, path := range paths {
+		add(path, func(file *ast.File) (found []ast.Node) {
+			for _, example := range doc.Examples(file) {
+				require.NotEmpty(t, example.Output, "%s: %s is not run", path, example.Name)
+				found = append(found, example.Code)
+			}
+			return found
+		})
+	}
+	add("testdata/consumer/main_test.go", func(file *ast.File) (found []ast.Node) {
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Test") {
+				found = append(found, f.Body)
+			}
+		}
+		return found
+	})
+	return bodies
+}
+
+// goPieces are the tokens of Go code, cut where a comment stands for other
+// code. Semicolons and commas before a closing bracket are dropped: they depend
+// on where lines end.
+func goPieces(code string) [][]string {
+	var pieces [][]string
+	var piece []string
+	end := func() {
+		piece = withoutErrorChecks(piece)
+		if n := len(piece); n > 0 && piece[n-1] == ";" {
+			piece = piece[:n-1]
+		}
+		if len(piece) > 0 {
+			pieces = append(pieces, piece)
+		}
+		piece = nil
+	}
+	files := token.NewFileSet()
+	var s scanner.Scanner
+	s.Init(files.AddFile("", files.Base(), len(code)), []byte(code), nil, scanner.ScanComments)
+	for {
+		switch _, tok, text := s.Scan(); {
+		case tok == token.EOF:
+			end()
+			return pieces
+		case tok == token.COMMENT:
+			if strings.HasPrefix(text, "// ...") {
+				end()
+			}
+		case tok == token.SEMICOLON:
+			piece = append(piece, ";")
+		case tok == token.RPAREN || tok == token.RBRACE:
+			if n := len(piece); n > 0 && (piece[n-1] == "," || piece[n-1] == ";") {
+				piece = piece[:n-1]
+			}
+			piece = append(piece, tok.String())
+		case text != "":
+			piece = append(piece, text)
+		default:
+			piece = append(piece, tok.String())
+		}
+	}
+}
+
+// withoutErrorChecks leaves out what an Example, or a test, does with each
+// error.
+func withoutErrorChecks(words []string) []string {
+	for _, check := range []string{
+		"if err != nil { fmt . Println ( err ) ; return } ;",
+		"if err != nil { t . Fatal ( err ) } ;",
+	} {
+		pattern := strings.Fields(check)
+		for i := index(words, pattern); i >= 0; i = index(words, pattern) {
+			words = slices.Delete(words, i, i+len(pattern))
+		}
+	}
+	return words
+}
+
+// standsIn says whether one of the bodies has all the pieces, one after the
+// other.
+func standsIn(bodies, pieces [][]string) bool {
+	return slices.ContainsFunc(bodies, func(body []string) bool {
+		for _, piece := range pieces {
+			i := index(body, piece)
+			if i < 0 {
+				return false
+			}
+			body = body[i+len(piece):]
+		}
+		return true
+	})
+}
+
+func index(words, of []string) int {
+	for i := 0; i+len(of) <= len(words); i++ {
+		if slices.Equal(words[i:i+len(of)], of) {
+			return i
+		}
+	}
+	return -1
+}
