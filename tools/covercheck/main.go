@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/tools/cover"
 )
 
 const module = "github.com/plural-go/plural/"
@@ -68,37 +70,20 @@ func (t tally) percent() float64 {
 // parseProfile counts each block once, as covered if any of the test binaries
 // ran it.
 func parseProfile(r io.Reader) (map[string]tally, error) {
-	type block struct {
-		file       string
-		statements int
-		covered    bool
-	}
-	blocks := make(map[string]block)
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, "mode:") {
-			continue
-		}
-		var statements, count int
-		position, counts, ok := strings.Cut(line, " ")
-		file, _, named := strings.Cut(position, ":")
-		if n, err := fmt.Sscan(counts, &statements, &count); !ok || !named || n != 2 || err != nil {
-			return nil, fmt.Errorf("not a coverage line: %q", line)
-		}
-		blocks[position] = block{strings.TrimPrefix(file, module), statements, count > 0 || blocks[position].covered}
-	}
-	if err := lines.Err(); err != nil {
+	profiles, err := cover.ParseProfilesFromReader(r)
+	if err != nil {
 		return nil, err
 	}
 	files := make(map[string]tally)
-	for _, b := range blocks {
-		t := files[b.file]
-		t.total += b.statements
-		if b.covered {
-			t.covered += b.statements
+	for _, p := range profiles {
+		var t tally
+		for _, b := range p.Blocks {
+			t.total += b.NumStmt
+			if b.Count > 0 {
+				t.covered += b.NumStmt
+			}
 		}
-		files[b.file] = t
+		files[strings.TrimPrefix(p.FileName, module)] = t
 	}
 	return files, nil
 }
