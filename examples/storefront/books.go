@@ -38,7 +38,10 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	if err != nil {
 		return err
 	}
-	if booked.UpdatedAt.Before(o.BookedAt) {
+	switch {
+	case booked.MerchantOrderReference != o.Number || booked.OrderAmount != o.Amount:
+		return s.note(ctx, tx, number, "Plural's books have another order, or none that can be read: nothing is taken from them")
+	case booked.UpdatedAt.Before(o.BookedAt):
 		return nil
 	}
 	captured, ok := booked.CapturedAmount()

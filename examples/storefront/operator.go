@@ -101,7 +101,7 @@ func (s *shop) operateView(ctx context.Context, number string) (*operateView, er
 	}
 	sum := add(decisions)
 	v.CanEnd = o.Status == plural.OrderStatusAuthorized && sum.ends == 0
-	v.Refundable = sum.refundable()
+	v.Refundable = sum.refundable(o)
 	v.CanRefund = v.Refundable.Value >= least
 	v.Differs = sum.waiting == 0 && (o.Captured != sum.captured || o.Refunded != sum.refunded)
 	v.Moves = v.moves(time.Now())
@@ -151,7 +151,12 @@ func add(decisions []*decision) sums {
 	return sum
 }
 
-func (s sums) refundable() plural.Amount { return plural.INR(s.captured.Value - s.refunding.Value) }
+// refundable is what Plural's books have as captured, less what was given back
+// and what is decided to be, be it here or on Plural's dashboard.
+func (s sums) refundable(o *order) plural.Amount {
+	waiting := s.refunding.Value - s.refunded.Value
+	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
+}
 
 // problem is why a decision cannot be made, for the operator.
 type problem string
@@ -227,7 +232,7 @@ func (s *shop) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version in
 	sum := add(decisions)
 	most := o.Amount
 	if d.Kind == kindRefund {
-		most = sum.refundable()
+		most = sum.refundable(o)
 	} else if o.Status != plural.OrderStatusAuthorized || sum.ends > 0 {
 		return errNoHold
 	}
