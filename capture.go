@@ -71,8 +71,8 @@ type CaptureRequest struct {
 // When an answer is lost or unclear, or Plural rejects the capture, Create asks
 // the books, and sends again where they show that nothing happened. It is
 // idempotent by reference, across calls, clients and restarts. Books that do
-// not show the capture are looked at several times over three seconds, since
-// replicas lag.
+// not show the capture are looked at several times over three to five seconds,
+// since replicas lag.
 //
 // The errors say why:
 //

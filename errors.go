@@ -408,6 +408,10 @@ func (e *DoubleRefundError) Error() string {
 // Order.Status before making another under a new reference: it may be paid by
 // now, and a payer who was given its link can still pay it. It is
 // [ErrDuplicateRequest].
+//
+// Plural may also answer with the order that exists, which is no error. The
+// emulator does so; a test of this error makes it with option
+// WithDuplicateOrders(DuplicateRejected) of package pluraltest.
 type DuplicateOrderError struct {
 	Order *Order
 }

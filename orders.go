@@ -170,7 +170,9 @@ func (s *OrderService) reconcile(
 //
 // The errors:
 //
-//   - [Error], which is [ErrNotFound] when there is no such order.
+//   - [Error], which is [ErrNotFound] when there is no such order, whatever the
+//     status: Plural's pages and payloads have 404, 422 and 400 for it. The
+//     emulator answers 422, or what its option WithNotFound selects.
 //   - [ValidationError]: the id cannot be one, nothing was sent.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	return s.p.getOrder(ctx, orderID, opts)
@@ -183,7 +185,8 @@ func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOpti
 //
 // The errors:
 //
-//   - [Error], which is [ErrNotFound] when the reference is unknown.
+//   - [Error], which is [ErrNotFound] when the reference is unknown, whatever the
+//     status, as for [OrderService.Get].
 //   - [ValidationError]: it cannot be a reference, nothing was sent.
 func (s *OrderService) GetByReference(
 	ctx context.Context,

@@ -69,7 +69,10 @@ func (s *Server) CallbackJSON(orderID string) []byte {
 	return marshal(fields)
 }
 
-// CallbackRequest is the browser's request, ready for a handler under test.
+// CallbackRequest is the browser's request to the order's callback URL, ready
+// for a handler under test. An order without a callback URL has none to go to:
+// the request is then for the path "/", which a mux with a pattern for the
+// shop's own path does not match.
 func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Request, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {

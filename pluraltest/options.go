@@ -190,7 +190,9 @@ const (
 )
 
 // WithDuplicateOrders selects what a repeated merchant_order_reference of an
-// order leads to.
+// order leads to. With DuplicateRejected the SDK's Orders.Create returns a
+// DuplicateOrderError; by default it gets the existing order and its link, and
+// returns those.
 func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c.orderDup = mode } }
 
 // WithDuplicateRefunds selects what a repeated merchant_order_reference of a
