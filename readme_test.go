@@ -10,10 +10,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
 )
 
 // The Go code of README.md and docs/ stands in an Example whose output is
@@ -52,6 +55,41 @@ func TestSnippetsThatDriftAreFound(t *testing.T) {
 	}
 	swapped := goPieces("order, err := client.Orders.Get(ctx, orderID)\n// ...\nsrv, client := emulator()")
 	require.False(t, standsIn(examples, swapped), "pieces in another order")
+}
+
+// The cookbook's table has each ErrorCode once, and what it says of it is what
+// ErrorCode.Text says.
+func TestCookbookHasEachErrorCode(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "error_code.go", nil, 0)
+	require.NoError(t, err)
+	var want []string
+	for _, spec := range constants(file) {
+		if name, ok := spec.Type.(*ast.Ident); ok && name.Name == "ErrorCode" {
+			code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			require.NoError(t, err)
+			want = append(want, code+": "+plural.ErrorCode(code).Text())
+		}
+	}
+	require.NotEmpty(t, want)
+	page, err := os.ReadFile("docs/cookbook.md")
+	require.NoError(t, err)
+	var got []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (.+?) \\| .+ \\|$").FindAllSubmatch(page, -1) {
+		got = append(got, string(row[1])+": "+string(row[2]))
+	}
+	require.Equal(t, want, got)
+}
+
+func constants(file *ast.File) (specs []*ast.ValueSpec) {
+	for _, decl := range file.Decls {
+		if group, ok := decl.(*ast.GenDecl); ok && group.Tok == token.CONST {
+			for _, spec := range group.Specs {
+				specs = append(specs, spec.(*ast.ValueSpec))
+			}
+		}
+	}
+	return specs
 }
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
