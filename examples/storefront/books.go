@@ -40,7 +40,12 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	}
 	switch {
 	case booked.MerchantOrderReference != o.Number || booked.OrderAmount != o.Amount:
-		return s.note(ctx, tx, number, "Plural's books have another order, or none that can be read: nothing is taken from them")
+		return s.note(
+			ctx,
+			tx,
+			number,
+			"Plural's books have another order, or none that can be read: nothing is taken from them",
+		)
 	case booked.UpdatedAt.Before(o.BookedAt):
 		return nil
 	}
