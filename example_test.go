@@ -196,7 +196,7 @@ func ExampleNewWebhookHandler() {
 			}
 			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // an event is a hint
 			if errors.Is(err, plural.ErrNotPaid) {
-				return nil
+				return nil // or paid and moved on, or another order: see NotPaidError
 			}
 			if err != nil {
 				return err

@@ -142,14 +142,24 @@ func TestConfirmEvent(t *testing.T) {
 		c, ctx := newClient(t, d.srv), t.Context()
 		id := d.order("order-1", true)
 		about := event(`{"order_id":"` + id + `","status":"PROCESSED"}`)
-		_, err := c.Orders.ConfirmEvent(ctx, about, want)
 		var notPaid *plural.NotPaidError
+		failed := &plural.Event{Type: plural.EventPaymentFailed, Data: about.Data}
+		_, err := c.Orders.ConfirmEvent(ctx, failed, want)
 		require.ErrorAs(t, err, &notPaid)
-		require.True(t, notPaid.MayStillBePaid(), "what the event says counts for nothing")
+		require.True(t, notPaid.MayStillBePaid(), "what the event says of the order counts for nothing")
+
+		// The event comes before the books show the payment: it has to come again.
+		_, err = c.Orders.ConfirmEvent(ctx, about, want)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.NotErrorIs(t, err, plural.ErrNotPaid)
+		var unknown *plural.OutcomeUnknownError
+		require.ErrorAs(t, err, &unknown)
+		require.Equal(t, plural.OrderStatusCreated, unknown.Last.Status)
 
 		d.pay(id, pluraltest.Approve)
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.StaleRead, pluraltest.StaleRead)
 		o, err := c.Orders.ConfirmEvent(ctx, about, want)
-		require.NoError(t, err)
+		require.NoError(t, err, "a replica that lags for a second")
 		require.Equal(t, id, o.OrderID)
 		_, err = c.Orders.ConfirmEvent(
 			ctx,

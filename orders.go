@@ -185,8 +185,8 @@ func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOpti
 //
 // The errors:
 //
-//   - [Error], which is [ErrNotFound] when the reference is unknown, whatever the
-//     status, as for [OrderService.Get].
+//   - [Error], which is [ErrNotFound] when the reference is unknown, whatever
+//     the status, as for [OrderService.Get].
 //   - [ValidationError]: it cannot be a reference, nothing was sent.
 func (s *OrderService) GetByReference(
 	ctx context.Context,
@@ -260,7 +260,8 @@ func (e Expected) check() checks {
 //
 // A callback alone is no proof of payment: its signature covers neither the
 // amount nor a time. Reads may lag behind the payment: the order is looked for
-// for two seconds before it counts as not found. The errors:
+// for two seconds before it counts as not found, or as not paid where the
+// callback says that it is. The errors:
 //
 //   - [NotPaidError], with the order: it is another order, or not paid.
 //   - [ErrInvalidSignature]: no [Verifier] made the Callback, or it was stored
@@ -277,7 +278,8 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	if err := found.err(opConfirm); err != nil {
 		return nil, err
 	}
-	o, err := s.getReal(ctx, cb.OrderID, opts)
+	saysPaid := cb.ErrorCode == "" && (cb.Status == OrderStatusAuthorized || cb.Status == OrderStatusProcessed)
+	o, err := s.getReal(ctx, cb.OrderID, want.isBehind(saysPaid), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -287,16 +289,28 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	return o, nil
 }
 
+// isBehind says of an order that it is not paid yet, although somebody says
+// that it is: reads may lag behind the payment.
+func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
+	return func(o *Order) bool {
+		var notPaid *NotPaidError
+		return saysPaid && errors.As(e.Check(o), &notPaid) && notPaid.MayStillBePaid()
+	}
+}
+
 // ConfirmEvent is what to do when a webhook comes: it reads the order that the
 // event is about from Plural, of a refund's event the order that was refunded,
 // and returns it only if it is the order expected and paid, as
 // [OrderService.Confirm] does. What the event says counts for nothing but which
 // order to read, so that the event may be old, and come from a queue.
 //
-// The error is a [NotPaidError] with the order (it is [NotPaidError.WasPaid]
-// after a capture in part or a refund), [ErrNoOrder] for an event that is not
-// about an order, [ErrMalformedWebhook] for one whose order cannot be read, or
-// that of [OrderService.Get].
+// Where an event says that the order is paid (ORDER_AUTHORIZED,
+// ORDER_PROCESSED) and the books do not show that for two seconds, they lag
+// behind it: the error is [ErrOutcomeUnknown], and not [ErrNotPaid], so that
+// the event is delivered again. Otherwise the error is a [NotPaidError] with
+// the order (it is [NotPaidError.WasPaid] after a capture in part or a refund),
+// [ErrNoOrder] for an event that is not about an order, [ErrMalformedWebhook]
+// for one whose order cannot be read, or that of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
 	found := want.check()
 	found.must(e != nil, "event", "is required")
@@ -307,12 +321,19 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.getReal(ctx, id, opts)
+	isBehind := want.isBehind(e.Type == EventOrderAuthorized || e.Type == EventOrderProcessed)
+	o, err := s.getReal(ctx, id, isBehind, opts)
 	if err == nil && o.Type == OrderTypeRefund && o.ParentOrderID != "" && o.ParentOrderID != id {
-		o, err = s.getReal(ctx, o.ParentOrderID, opts) // the event did not say whose refund it is
+		o, err = s.getReal(ctx, o.ParentOrderID, isBehind, opts) // the event did not say whose refund it is
 	}
 	if err != nil {
 		return nil, err
+	}
+	if isBehind(o) {
+		return nil, &OutcomeUnknownError{
+			Op: opConfirm.name, OrderID: id, Reference: want.MerchantOrderReference, Last: o,
+			Err: errors.New("the books do not show the payment yet that the event is about"),
+		}
 	}
 	if err := want.Check(o); err != nil {
 		return nil, err
@@ -350,7 +371,7 @@ func (s *OrderService) Wait(
 	}
 	var last *Order
 	for wait := minPoll; ; wait = min(wait*3/2, maxPoll) {
-		o, err := s.getReal(ctx, orderID, opts)
+		o, err := s.getReal(ctx, orderID, func(*Order) bool { return false }, opts)
 		if err != nil {
 			return last, err
 		}
@@ -373,18 +394,24 @@ const (
 	missingWait = missingSpan / minLooks
 )
 
-// getReal reads an order that the caller knows to exist. That there is none is
-// believed when several looks over missingSpan agree. A 404 that does not come
-// from the orders API, such as a gateway's page, is no evidence at all.
-func (s *OrderService) getReal(ctx context.Context, orderID string, opts []CallOption) (*Order, error) {
+// getReal reads an order that the caller knows to exist. That there is none, or
+// that it is behind what the caller knows of it, is believed when several looks
+// over missingSpan agree. A 404 that does not come from the orders API, such as
+// a gateway's page, is no evidence at all.
+func (s *OrderService) getReal(
+	ctx context.Context, orderID string, isBehind func(*Order) bool, opts []CallOption,
+) (*Order, error) {
 	began := time.Now()
 	for {
 		o, err := s.Get(ctx, orderID, opts...)
-		if err == nil || !errors.Is(err, ErrNotFound) {
+		if err == nil && !isBehind(o) || err != nil && !errors.Is(err, ErrNotFound) {
 			return o, err
 		}
 		if time.Since(began) < missingSpan && retry.Wait(ctx, missingWait) {
 			continue
+		}
+		if err == nil {
+			return o, nil
 		}
 		if ended := endOf(ctx); ended != nil {
 			return nil, &Error{Op: opGetOrder.name, OrderID: orderID, Err: errors.Join(ended, noVerdictError{err})}

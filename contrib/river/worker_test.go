@@ -394,6 +394,22 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 	})
 	require.NoError(t, o.Err)
 	require.Len(t, gateway.Refunds(id), 1)
+
+	// The worker of the first try died after Plural had carried it out twice.
+	id, o = refund("order-3", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		switch {
+		case r.Op == pluraltest.OpRefundsCreate && refunds < 2:
+			lost = time.Now()
+			return pluraltest.ResetAfterApply
+		case isRead(r) && refunds < 2:
+			return pluraltest.StaleRead
+		case isRead(r) && time.Since(lost) < 3*time.Second:
+			return pluraltest.UnavailableBeforeApply
+		}
+		return pluraltest.NoFault
+	})
+	require.ErrorAs(t, o.Err, &twice)
+	require.Len(t, gateway.Refunds(id), 2)
 }
 
 func TestAddWorkersRefuses(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/plural-go/plural"
@@ -28,8 +29,15 @@ func (s *shop) look(ctx context.Context, o *order) error {
 	if err != nil {
 		return err
 	}
-	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, booked) })
+	err = s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, booked) })
+	if errors.Is(err, errAnotherOrder) {
+		s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", o.Number, "error", err)
+		return nil // reading it again changes nothing
+	}
+	return err
 }
+
+var errAnotherOrder = errors.New("the books of Plural have another amount or reference")
 
 // record keeps what Plural's books say of an order. Reads may lag, and arrive
 // out of order: an older document than the last one changes nothing.
@@ -40,12 +48,7 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	}
 	switch {
 	case booked.MerchantOrderReference != o.Number || booked.OrderAmount != o.Amount:
-		return s.note(
-			ctx,
-			tx,
-			number,
-			"Plural's books have another order, or none that can be read: nothing is taken from them",
-		)
+		return fmt.Errorf("order %s: %w", number, errAnotherOrder)
 	case booked.UpdatedAt.Before(o.BookedAt):
 		return nil
 	}
@@ -57,9 +60,11 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	if !ok {
 		refunded = o.Refunded
 	}
-	// A paid order changes only where the shop, or Plural's dashboard, gives money
-	// back.
-	settled := booked.Status.IsTerminal() || booked.CanRefund()
+	// A paid order changes only where money is given back: by the shop or on
+	// Plural's dashboard, and by a bank that takes its time.
+	_, told := booked.CapturedAmount()
+	refunding, _ := booked.RefundingAmount()
+	settled := booked.Status.IsTerminal() || booked.CanRefund() && told && refunding.Value == 0
 	_, err = tx.ExecContext(
 		ctx,
 		`UPDATE orders SET plural_id = $2, status = $3, unsettled = $4, captured = $5, refunded = $6,
@@ -74,6 +79,9 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 		micro(time.Now()),
 	)
 	if err != nil {
+		return err
+	}
+	if err := s.refuseRefunds(ctx, tx, number, booked.Refunds); err != nil {
 		return err
 	}
 	for _, p := range booked.Payments {
@@ -95,6 +103,29 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 		what += ", refunded " + refunded.Display()
 	}
 	return s.note(ctx, tx, number, what)
+}
+
+// refuseRefunds takes back the decisions whose refunds have failed since they
+// were accepted: the bank refused them.
+func (s *store) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
+	for _, r := range refunds {
+		if r.Status != plural.OrderStatusFailed && r.Status != plural.OrderStatusCancelled {
+			continue
+		}
+		result, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $3, reason = $4
+			WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`,
+			number, r.MerchantOrderReference, stateRefused, "the bank refused it")
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		if err := s.note(ctx, tx, number, "Refund of "+r.OrderAmount.Display()+" refused by the bank"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *store) recordPayment(ctx context.Context, tx *sql.Tx, number string, p plural.Payment) error {

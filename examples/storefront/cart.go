@@ -45,9 +45,28 @@ func readCart(r *http.Request) *cart {
 	return c
 }
 
+// cartOf is the customer's cart. What it became an order for is no longer in it
+// once that is paid; where the payment has failed, it is to be another order.
+func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
+	c := readCart(r)
+	if c.number == "" {
+		return c
+	}
+	o, err := s.db.order(r.Context(), s.db, c.number)
+	if err != nil || o.payable() {
+		return c // not ordered yet, or not paid
+	}
+	if o.Status != plural.OrderStatusFailed && o.Status != plural.OrderStatusCancelled {
+		c.counts = map[string]int64{}
+	}
+	s.writeCart(w, c)
+	return c
+}
+
 // writeCart keeps a cart under a new number: it is to be another order.
 func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
-	parts := []string{newNumber()}
+	c.number = newNumber()
+	parts := []string{c.number}
 	for _, p := range products {
 		if n := c.counts[p.ID]; n > 0 {
 			parts = append(parts, p.ID+"-"+strconv.FormatInt(n, 10))
@@ -97,7 +116,7 @@ type cartLine struct {
 }
 
 func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
-	c := readCart(r)
+	c := s.cartOf(w, r)
 	_, total := c.lines()
 	v := cartView{Number: c.number, Total: total}
 	for _, p := range products {
@@ -110,8 +129,9 @@ func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
 
 // changeCart adds a product, or sets how many of it there are.
 func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
-	c := readCart(r)
+	c := s.cartOf(w, r)
 	id := r.PostFormValue("product")
+	before := c.counts[id]
 	if !isProduct(id) {
 		s.notFound(w)
 		return
@@ -126,7 +146,9 @@ func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	} else {
 		c.counts[id] = min(c.counts[id]+1, maxOfOne)
 	}
-	s.writeCart(w, c)
+	if c.counts[id] != before || c.number == "" {
+		s.writeCart(w, c)
+	}
 	http.Redirect(w, r, "/cart", http.StatusSeeOther)
 }
 

@@ -12,7 +12,7 @@ import (
 
 // checkout makes an order of the cart, and sends the customer to pay it.
 func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
-	c := readCart(r)
+	c := s.cartOf(w, r)
 	lines, total := c.lines()
 	if len(lines) == 0 || c.number == "" || r.PostFormValue("number") != c.number {
 		http.Redirect(w, r, "/cart", http.StatusSeeOther) // an old page
@@ -33,7 +33,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 
 // payOrder sends the customer to pay an order that was made before.
 func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
-	o, err := s.db.order(r.Context(), s.db, r.PathValue("number"))
+	o, err := s.orderOf(r)
 	if err != nil {
 		s.failed(w, r, "pay order", err)
 		return
@@ -41,23 +41,35 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 	s.pay(w, r, o)
 }
 
+// orderOf is the order that a path names.
+func (s *shop) orderOf(r *http.Request) (*order, error) {
+	number := r.PathValue("number")
+	if !orderNumber.MatchString(number) {
+		return nil, errUnknownOrder
+	}
+	return s.db.order(r.Context(), s.db, number)
+}
+
 // pay makes the order at Plural, once, and sends the customer to its page. The
 // browser may leave in between: what was begun is finished.
 func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 30*time.Second)
 	defer cancel()
-	link := o.Link
-	switch {
-	case link != "" && !o.payable():
-		link = "" // paid, or over: its page says which
-	case link == "":
-		var err error
-		if link, err = s.create(ctx, o); err != nil {
-			s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
+	link := ""
+	if o.payable() {
+		if link = o.Link; link == "" {
+			var err error
+			if link, err = s.create(ctx, o); err != nil {
+				s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
+			}
+			if c := readCart(r); errors.Is(err, errLinkLost) && c.number == o.Number {
+				s.writeCart(w, c) // nobody was given the link: the next order is another
+				link = "/cart"
+			}
 		}
 	}
 	if link == "" {
-		link = "/orders/" + o.Number
+		link = "/orders/" + o.Number // which says how it stands
 	}
 	http.Redirect(w, r, link, http.StatusSeeOther)
 }
@@ -73,14 +85,21 @@ func (s *shop) create(ctx context.Context, o *order) (link string, err error) {
 		CallbackURL:            s.url + "/plural/return",
 	})
 	if duplicate, ok := errors.AsType[*plural.DuplicateOrderError](err); ok {
-		// It is there, and its link is lost. Its page says how it stands.
-		return "", s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, duplicate.Order) })
+		err := s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, duplicate.Order) })
+		if err == nil && duplicate.Order.Status == plural.OrderStatusCreated {
+			err = errLinkLost
+		}
+		return "", err
 	}
 	if err != nil {
 		return "", err
 	}
 	return created.RedirectURL, s.db.link(ctx, o.Number, created.OrderID, created.RedirectURL)
 }
+
+// errLinkLost says that Plural has the order, and that the way to its page was
+// in an answer that got lost.
+var errLinkLost = errors.New("the link to the payment is lost")
 
 // payable tells whether the customer can still pay, as far as the shop knows.
 func (o *order) payable() bool {
@@ -107,15 +126,17 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Number, OrderAmount: o.Amount,
 	})
+	isBehind := confirmed == nil // or what it says may be old
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
-		confirmed = notPaid.Order
+		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
 	}
 	if confirmed != nil {
 		err = errors.Join(
 			err,
 			s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, confirmed) }),
 		)
-	} else {
+	}
+	if isBehind {
 		err = errors.Join(err, s.db.transact(ctx, func(tx *sql.Tx) error { return s.lookSoon(ctx, tx, o.Number) }))
 	}
 	if err != nil {
@@ -151,21 +172,16 @@ type orderView struct {
 }
 
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
-	o, err := s.db.order(r.Context(), s.db, r.PathValue("number"))
+	o, err := s.orderOf(r)
 	if err != nil {
 		s.failed(w, r, "show order", err)
 		return
 	}
-	c := readCart(r)
-	if c.number == o.Number && !o.payable() {
-		if o.Status != plural.OrderStatusFailed && o.Status != plural.OrderStatusCancelled {
-			c.counts = nil // it is bought
-		}
-		s.writeCart(w, c)
-	}
+	c := s.cartOf(w, r)
 	v := describe(o)
 	page := view{Title: v.Head, InCart: c.count(), Data: v}
-	if o.Unsettled && o.Status != plural.OrderStatusAuthorized {
+	isRecent := time.Since(o.CreatedAt) < time.Hour
+	if isRecent && o.Unsettled && o.Status != plural.OrderStatusAuthorized {
 		page.Reload = 5 // it may be paid at this moment
 	}
 	s.show(w, http.StatusOK, "order.html", page)

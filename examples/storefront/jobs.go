@@ -30,7 +30,8 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		}),
 		river.AddWorkerSafely(workers, river.WorkFunc(s.refresh)),
 		river.AddWorkerSafely(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sweepArgs]) error {
-			return s.sweep(ctx, p.Look)
+			_, err := s.inbox.Prune(ctx, sweepAge)
+			return errors.Join(err, s.sweep(ctx, p.Look))
 		})),
 	)
 	if err != nil {
@@ -48,7 +49,9 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
 		JobTimeout:           p.Timeout,
 		RescueStuckJobsAfter: p.Rescue,
-		RetryPolicy:          p.Retry,
+		// a decision whose job was given up waits for a person, however long
+		DiscardedJobRetentionPeriod: -1,
+		RetryPolicy:                 p.Retry,
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(
 			river.PeriodicInterval(p.Sweep),
 			func() (river.JobArgs, *river.InsertOpts) { return sweepArgs{}, nil },
@@ -84,6 +87,10 @@ func (s *shop) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 		state, reason = stateRefused, refusal(o.Err)
 	}
 	d, err := s.db.endDecision(ctx, tx, kind, o.OrderID, o.Reference, state, reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		s.log.WarnContext(ctx, "a job without a decision that waits", "kind", kind, "order", o.OrderID)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -100,7 +107,7 @@ func (s *shop) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 // refusal is why a money call was not carried out, for the operator.
 func refusal(err error) string {
 	if errors.Is(err, plural.ErrNoHold) {
-		return "the money was taken already"
+		return "the money was taken already, and Plural does not say for what: look at its dashboard"
 	}
 	if answer, ok := errors.AsType[*plural.Error](err); ok {
 		return cmp.Or(answer.Code.Text(), string(answer.Code), answer.Message)
@@ -134,7 +141,9 @@ type refreshArgs struct {
 
 func (refreshArgs) Kind() string { return "read_order" }
 
-func (refreshArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: queueBooks} }
+func (refreshArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 3} // the sweep comes again
+}
 
 func (s *shop) refresh(ctx context.Context, job *river.Job[refreshArgs]) error {
 	o, err := s.db.order(ctx, s.db, job.Args.Number)
@@ -159,7 +168,7 @@ func (sweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 1} // the next one does the same
 }
 
-// sweepAge is how long an order is looked after that was never paid.
+// sweepAge is how long an order is looked after that comes to nothing.
 const sweepAge = 30 * 24 * time.Hour
 
 // sweep finds orders that nothing has been heard of for a while: customers
@@ -173,7 +182,7 @@ func (s *shop) sweep(ctx context.Context, after time.Duration) error {
 					WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
 				OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
 					WHERE order_number = o.number AND kind = 'refund' AND state = 'done'))
-			ORDER BY looked_at LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
+			ORDER BY looked_at, number LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
 		numbers, err := collect(rows, err, func(rows *sql.Rows) (number string, err error) {
 			return number, rows.Scan(&number)
 		})
@@ -205,6 +214,7 @@ type jobView struct {
 	NextTry time.Time
 	Problem string // why the last try did not settle it
 	Retry   bool   // an operator can have it tried now
+	GivenUp bool   // by River, after its last try
 }
 
 func (s *shop) job(ctx context.Context, id int64) (*jobView, error) {
@@ -223,7 +233,7 @@ func (s *shop) job(ctx context.Context, id int64) (*jobView, error) {
 	case rivertype.JobStateRetryable, rivertype.JobStateScheduled:
 		v.State, v.NextTry, v.Retry = "to be tried again", row.ScheduledAt, true
 	case rivertype.JobStateDiscarded:
-		v.State, v.Retry = "given up: a person has to look", true
+		v.State, v.Retry, v.GivenUp = "given up: a person has to look", true, true
 	case rivertype.JobStateAvailable, rivertype.JobStatePending:
 		v.State = "about to be tried"
 	case rivertype.JobStateRunning:

@@ -120,7 +120,10 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 		defer cancel()
 		_ = server.Shutdown(grace)
 	})
-	log.Info("open", "shop", s.URL+"/", "operator", s.URL+"/operator", "user", "operator", "password", s.Password)
+	log.Info("open", "shop", s.URL+"/", "operator", s.URL+"/operator")
+	if s.made {
+		log.Info("for the staff", "user", "operator", "password", s.Password)
+	}
 	if s.opened != nil {
 		s.opened(s.URL)
 	}
@@ -132,5 +135,6 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// grace is how long requests and jobs may take that were begun before the end.
-const grace = 10 * time.Second
+// grace is how long requests and jobs may take that were begun before the end: a
+// customer who goes to the payment may have to wait for Plural for half a minute.
+const grace = 35 * time.Second

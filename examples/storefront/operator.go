@@ -62,7 +62,12 @@ func (s *shop) operate(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) showOperate(w http.ResponseWriter, r *http.Request, status int, problem string) {
-	v, err := s.operateView(r.Context(), r.PathValue("number"))
+	o, err := s.orderOf(r)
+	if err != nil {
+		s.failed(w, r, "show order", err)
+		return
+	}
+	v, err := s.operateView(r.Context(), o)
 	if err != nil {
 		s.failed(w, r, "show order", err)
 		return
@@ -74,13 +79,9 @@ func (s *shop) showOperate(w http.ResponseWriter, r *http.Request, status int, p
 	s.show(w, status, "operate.html", page)
 }
 
-func (s *shop) operateView(ctx context.Context, number string) (*operateView, error) {
-	o, err := s.db.order(ctx, s.db, number)
-	if err != nil {
-		return nil, err
-	}
+func (s *shop) operateView(ctx context.Context, o *order) (*operateView, error) {
 	v := &operateView{order: o}
-	decisions, err := s.db.decisions(ctx, s.db, number)
+	decisions, err := s.db.decisions(ctx, s.db, o.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +94,10 @@ func (s *shop) operateView(ctx context.Context, number string) (*operateView, er
 		}
 		v.Decisions = append(v.Decisions, one)
 	}
-	if v.Payments, err = s.db.payments(ctx, number); err != nil {
+	if v.Payments, err = s.db.payments(ctx, o.Number); err != nil {
 		return nil, err
 	}
-	if v.History, err = s.db.history(ctx, number); err != nil {
+	if v.History, err = s.db.history(ctx, o.Number); err != nil {
 		return nil, err
 	}
 	sum := add(decisions)
@@ -113,7 +114,7 @@ func (s *shop) operateView(ctx context.Context, number string) (*operateView, er
 func (v *operateView) moves(now time.Time) bool {
 	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
 		if d.State == stateWaiting {
-			return d.Job == nil || d.Job.NextTry.Before(now.Add(time.Minute))
+			return d.Job != nil && !d.Job.GivenUp && d.Job.NextTry.Before(now.Add(time.Minute))
 		}
 		return v.Differs && now.Sub(d.EndedAt) < time.Minute
 	})
@@ -173,7 +174,7 @@ const (
 )
 
 // least is what Plural takes or gives back at least, in paise. It is checked
-// here, because a job that Plural never accepts would be tried for weeks.
+// here, because a job that the SDK refuses to send would be tried for weeks.
 const least = 100
 
 // decide takes an operator's decision: to capture, cancel or refund. It is
@@ -184,6 +185,10 @@ func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 	if err != nil || kind != kindCapture && kind != kindCancel && kind != kindRefund {
+		s.notFound(w)
+		return
+	}
+	if !orderNumber.MatchString(number) {
 		s.notFound(w)
 		return
 	}
@@ -273,14 +278,35 @@ func (d *decision) args(o *order) river.JobArgs {
 	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
 }
 
-// retry has a job tried now instead of later.
+// retry has a job tried now instead of later. River would try one again that has
+// ended, too: it has to be that of a decision which still waits.
 func (s *shop) retry(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		s.notFound(w)
 		return
 	}
-	if _, err := s.river.JobRetry(r.Context(), id); err != nil {
+	err = s.db.transact(r.Context(), func(tx *sql.Tx) error {
+		o, err := s.db.locked(r.Context(), tx, r.PathValue("number"))
+		if err != nil {
+			return err
+		}
+		decisions, err := s.db.decisions(r.Context(), tx, o.Number)
+		if err != nil {
+			return err
+		}
+		waits := slices.ContainsFunc(decisions, func(d *decision) bool { return d.JobID == id && d.State == stateWaiting })
+		if !waits {
+			return errChanged
+		}
+		_, err = s.river.JobRetryTx(r.Context(), tx, id)
+		return err
+	})
+	if p, ok := errors.AsType[problem](err); ok {
+		s.showOperate(w, r, http.StatusConflict, p.Error())
+		return
+	}
+	if err != nil {
 		s.failed(w, r, "try a job again", err)
 		return
 	}

@@ -27,6 +27,7 @@ type settings struct {
 	Database string // postgres://..., or a file for SQLite
 	Redis    string // redis://..., or "": the access token stays in the process
 	Password string // of the operator
+	made     bool   // the password was made up at the start
 
 	pace    pace
 	connect connect
@@ -83,7 +84,10 @@ func parseSettings(args []string) (settings, error) {
 		return settings{}, err
 	}
 	// not a flag: others on this machine can read those
-	s.Password = cmp.Or(os.Getenv("STOREFRONT_PASSWORD"), rand.Text())
+	s.Password = os.Getenv("STOREFRONT_PASSWORD")
+	if s.Password == "" {
+		s.Password, s.made = rand.Text(), true
+	}
 	if s.URL != "" {
 		u, err := url.Parse(s.URL)
 		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https"}, u.Scheme) {
@@ -93,6 +97,9 @@ func parseSettings(args []string) (settings, error) {
 	}
 	if configured() && s.Database == "" {
 		return settings{}, errors.New("-database is needed: orders at Plural outlive a database that is removed at the end")
+	}
+	if configured() && s.made {
+		return settings{}, errors.New("STOREFRONT_PASSWORD is needed: real money is moved with it")
 	}
 	return s, nil
 }

@@ -72,10 +72,16 @@ func (s *shop) routes() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.notFound(w) })
 
 	protection := http.NewCrossOriginProtection()
+	if err := protection.AddTrustedOrigin(s.url); err != nil { // a proxy may change the Host
+		s.log.Warn("the shop's own address is no origin", "url", s.url, "error", err)
+	}
 	protection.AddInsecureBypassPattern("POST /plural/return")
 	protection.AddInsecureBypassPattern("POST /plural/webhook")
-	return protection.Handler(mux)
+	return http.MaxBytesHandler(protection.Handler(mux), maxRequest)
 }
+
+// maxRequest is that of webhooks, too; forms are far smaller.
+const maxRequest = 1 << 20
 
 // operatorOnly asks for the operator's password.
 func (s *shop) operatorOnly(next http.HandlerFunc) http.Handler {

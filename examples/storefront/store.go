@@ -177,9 +177,11 @@ func (s *store) locked(ctx context.Context, tx *sql.Tx, number string) (*order, 
 	return s.order(ctx, tx, number)
 }
 
-// orders lists the newest first.
+// orders lists those first that somebody has to decide on, then those that were
+// paid, each the newest first.
 func (s *store) orders(ctx context.Context, most int) ([]*order, error) {
-	rows, err := s.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders ORDER BY created_at DESC LIMIT $1`, most)
+	rows, err := s.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
+		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC LIMIT $1`, most)
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
@@ -298,7 +300,8 @@ func (s *store) endDecision(
 	// A cancel has no reference at Plural: there is one for an order.
 	row := tx.QueryRowContext(ctx, `SELECT d.reference, d.order_number, d.amount FROM decisions d
 		JOIN orders o ON o.number = d.order_number
-		WHERE o.plural_id = $1 AND d.kind = $2 AND (d.reference = $3 OR $3 = '')`, pluralID, kind, reference)
+		WHERE o.plural_id = $1 AND d.kind = $2 AND (d.reference = $3 OR $3 = '') AND d.state = 'waiting'`,
+		pluralID, kind, reference)
 	var amount int64
 	if err := row.Scan(&d.Reference, &d.Number, &amount); err != nil {
 		return nil, err

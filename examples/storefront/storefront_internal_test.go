@@ -283,4 +283,85 @@ func TestSettings(t *testing.T) {
 	t.Setenv("PLURAL_ENVIRONMENT", "uat")
 	_, err = parseSettings(nil)
 	require.ErrorContains(t, err, "-database is needed")
+	_, err = parseSettings([]string{"-database", "shop.db"})
+	require.ErrorContains(t, err, "STOREFRONT_PASSWORD is needed")
+}
+
+// What has ended is not tried again, whatever page is still open.
+func TestTryNowIsForWhatWaits(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	customer, staff := shop.customer(), shop.staff()
+	number, id := customer.pays("lamp")
+	gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
+		pluraltest.StatusFault(http.StatusUnprocessableEntity, "INVALID_REQUEST", pluraltest.ApplyNever))
+	staff.decides(number, "capture", "whole", "1")
+	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out")
+	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/jobs/1").status)
+	other, _ := customer.pays("tea")
+	require.Equal(t, http.StatusConflict, staff.post(operatePage(other)+"/jobs/1").status)
+	require.Equal(t, http.StatusNotFound, staff.post("/operator/orders/nonsense/jobs/1").status)
+	staff.decides(number, "capture", "amount", "500")
+	staff.eventually(operatePage(number), "Capture of ₹500.00 carried out")
+	require.Len(t, gateway.Captures(id), 1)
+	require.Equal(t, int64(50000), gateway.Captures(id)[0].Amount.Value)
+}
+
+// A refund is accepted, and the bank refuses it days later.
+func TestRefundsThatFailLater(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	customer, staff := shop.customer(), shop.staff()
+	number, _ := customer.pays("lamp")
+	staff.decides(number, "capture", "whole", "1")
+	staff.eventually(operatePage(number), "Refund ₹1,499.50")
+	gateway.HoldWebhooks()
+	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingThenFailed.After(time.Hour))
+	staff.decides(number, "refund", "whole", "1")
+	staff.eventually(operatePage(number), "Refund of ₹1,499.50 carried out")
+	gateway.Flush() // no webhook tells: the sweep finds out
+	staff.eventually(operatePage(number), "Refund of ₹1,499.50 not carried out: the bank refused it", "Refund ₹1,499.50")
+	staff.decides(number, "refund", "whole", "1")
+	staff.eventually(operatePage(number), "Refund of ₹1,499.50 carried out")
+	customer.eventually(orderPage(number), "You have all of your money back")
+}
+
+// What is paid is no longer in the cart, though the browser never came back.
+func TestWhatIsPaidLeavesTheCart(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
+	shop := openSite(t, gateway, sqliteFile(t), quick())
+	customer := shop.customer()
+	number, id := customer.order("lamp")
+	require.Equal(
+		t,
+		number,
+		customer.post("/cart", "product", "lamp", "quantity", "1").field(t, "number"),
+		"nothing has changed",
+	)
+	_, err := gateway.Pay(id, pluraltest.Approve)
+	require.NoError(t, err)
+	shop.customer().eventually(orderPage(number), "Thank you")
+	cart := customer.post("/cart", "product", "tea").body
+	require.Contains(t, cart, "₹575.25")
+	require.NotContains(t, cart, "Brass table lamp")
+
+	// The answer with the link is lost: the next order is another.
+	customer = shop.customer()
+	customer.post("/cart", "product", "bowl")
+	first := customer.get("/cart").field(t, "number")
+	gateway.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
+	again := customer.post("/checkout", "number", first)
+	require.Equal(t, "/cart", again.at.Path)
+	second := again.field(t, "number")
+	require.NotEqual(t, first, second)
+	require.Contains(t, customer.post("/checkout", "number", second).to, gateway.URL)
+}
+
+func TestLargeFormsAreRefused(t *testing.T) {
+	t.Parallel()
+	shop := openSite(t, pluraltest.NewServer(t), sqliteFile(t), quick())
+	require.Equal(t, http.StatusNotFound, shop.customer().post("/cart", "product", strings.Repeat("x", 2<<20)).status)
 }

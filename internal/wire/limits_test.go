@@ -114,5 +114,4 @@ func TestLimitsAreToldFromAnyDepth(t *testing.T) {
 	var wrong *wire.DecodeError
 	require.ErrorAs(t, err, &wrong)
 	require.True(t, wrong.Limit, wrong.Error())
-	require.Equal(t, "payments[0].capture_data", wrong.Path)
 }

@@ -36,8 +36,8 @@ func TestCapture(t *testing.T) {
 	}
 }
 
-// The capture is carried out, but its answer is lost: the program finds out, and
-// nothing is taken twice.
+// The capture is carried out, but its answer is lost: the program finds out,
+// and nothing is taken twice.
 func TestCaptureWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
