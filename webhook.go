@@ -25,8 +25,8 @@ const (
 	encodedSignatureBytes    = 44
 )
 
-// ErrNoOrder is what [Event.Order] fails with for an event that is not about an
-// order.
+// ErrNoOrder is what [Event.Order] and [Event.OrderID] fail with for an event
+// that is not about an order.
 var ErrNoOrder = errors.New("plural: the event carries no order")
 
 // Event is a webhook, verified.
