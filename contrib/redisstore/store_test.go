@@ -84,8 +84,24 @@ func second(_ plural.Claim, err error) error { return err }
 
 // Twenty processes that start at once, with nothing in the store, fetch one
 // token between them.
+//
+// A process that has waited for the store for two seconds fetches its own. On a
+// machine that is too busy for that several do, so that there are a few rounds.
 func TestColdFleetFetchesOneToken(t *testing.T) {
 	t.Parallel()
+	var issued []int
+	for range 5 {
+		issued = append(issued, coldFleet(t))
+		if issued[len(issued)-1] == 1 {
+			return
+		}
+	}
+	require.Contains(t, issued, 1, "tokens, by round")
+}
+
+// coldFleet starts 20 processes that call at once, and counts the tokens.
+func coldFleet(t *testing.T) int {
+	t.Helper()
 	redisServer, gateway := servertest.StartRedis(t), pluraltest.NewServer(t)
 	var fleet []*servertest.Process
 	for range 20 {
@@ -101,7 +117,7 @@ func TestColdFleetFetchesOneToken(t *testing.T) {
 	for _, p := range fleet {
 		require.Equal(t, "ORDER_NOT_FOUND", p.Line())
 	}
-	require.Equal(t, 1, gateway.TokensIssued())
+	return gateway.TokensIssued()
 }
 
 // callOnce is a process that makes one call.
