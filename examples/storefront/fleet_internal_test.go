@@ -155,7 +155,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 			return
 		case <-time.After(time.Duration(500+random.IntN(2000)) * time.Millisecond):
 		}
-		if n%3 == 0 {
+		if n%12 == 0 {
 			f.gateway.SetFaultPlan(outage)
 			time.Sleep(6 * time.Second)
 			f.gateway.SetFaultPlan(usual)
