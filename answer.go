@@ -385,7 +385,7 @@ var errTooLarge = errors.New("the answer is larger than 4 MiB")
 // chunkSize is how much of an answer is read at a time. Most fit in one.
 const chunkSize = 16 << 10
 
-//nolint:gochecknoglobals // buffers, which are cleared before another answer gets them
+//nolint:gochecknoglobals // cleared before another answer gets them
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // readBounded reads to the end. It returns what it has of an answer that breaks

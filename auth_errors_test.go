@@ -150,7 +150,8 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 					var e *plural.Error
 					require.ErrorAs(t, err, &e)
 					for _, sentinel := range []error{
-						plural.ErrUnauthorized, plural.ErrNotFound, plural.ErrDuplicateRequest, plural.ErrOperationNotAllowed, plural.ErrReferenceReused,
+						plural.ErrUnauthorized, plural.ErrNotFound, plural.ErrDuplicateRequest, plural.ErrOperationNotAllowed,
+						plural.ErrReferenceReused,
 						plural.ErrInvalidRequest, plural.ErrRateLimited, plural.ErrOutcomeUnknown,
 					} {
 						require.Equal(t, errors.Is(test.is, sentinel), errors.Is(err, sentinel), "%v: %v", err, sentinel)
@@ -356,11 +357,15 @@ func TestTokenEndpointAsksForPatience(t *testing.T) {
 func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func() (*http.Response, error){
-		"no connection":       func() (*http.Response, error) { return nil, errors.New("connection refused") },
-		"server error":        func() (*http.Response, error) { return answer(500, `{}`), nil },
-		"neither of the two":  func() (*http.Response, error) { return nil, nil }, //nolint:nilnil // the case in question
-		"answer without body": func() (*http.Response, error) { return &http.Response{StatusCode: http.StatusServiceUnavailable}, nil },
-		"panic":               func() (*http.Response, error) { panic("boom") },
+		"no connection":      func() (*http.Response, error) { return nil, errors.New("connection refused") },
+		"server error":       func() (*http.Response, error) { return answer(500, `{}`), nil },
+		"neither of the two": func() (*http.Response, error) { return nil, nil }, //nolint:nilnil // the case in question
+		"answer without body": func() (*http.Response,
+			error,
+		) {
+			return &http.Response{StatusCode: http.StatusServiceUnavailable}, nil
+		},
+		"panic": func() (*http.Response, error) { panic("boom") },
 		"goexit": func() (*http.Response, error) {
 			runtime.Goexit()
 			return nil, errors.New("never reached")

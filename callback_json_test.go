@@ -16,12 +16,14 @@ func TestCallbackJSON(t *testing.T) {
 	signature := goodForm(t).Get("signature")
 	fields := `"order_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"`
 	for name, body := range map[string]string{
-		"plain":                 `{` + fields + `}`,
-		"white space":           " \r\n\t{ " + fields + " }\n",
-		"null is dropped":       `{"error_code":null,` + fields + `,"error_message":null}`,
-		"empty value":           `{"error_code":"",` + fields + `}`,
-		"escapes in names":      `{"\u006frder_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` + signature + `"}`,
-		"escapes in values":     `{"order_id":"` + callbackOrderID + `","status":"\u0041UTHORIZED","signature":"` + signature + `"}`,
+		"plain":           `{` + fields + `}`,
+		"white space":     " \r\n\t{ " + fields + " }\n",
+		"null is dropped": `{"error_code":null,` + fields + `,"error_message":null}`,
+		"empty value":     `{"error_code":"",` + fields + `}`,
+		"escapes in names": `{"\u006frder_id":"` + callbackOrderID + `","status":"AUTHORIZED","signature":"` +
+			signature + `"}`,
+		"escapes in values": `{"order_id":"` + callbackOrderID + `","status":"\u0041UTHORIZED","signature":"` +
+			signature + `"}`,
 		"null for other status": `{"payment_status":null,` + fields + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,9 +133,15 @@ func TestCallbackJSONAttackShape(t *testing.T) {
 		"smuggling":     {`{` + fields + `,"a=1&b":"1"}`, plural.ReasonFieldName},
 		"escaped name":  {`{` + fields + `,"a\u0026b":"1"}`, plural.ReasonFieldName},
 		"escaped value": {`{` + fields + `,"a":"1\u0026b=2"}`, plural.ReasonFieldValue},
-		"many fields":   {`{` + fields + strings.Repeat(`,"a":null`, 1) + manyJSONFields(70) + `}`, plural.ReasonTooManyFields},
-		"padded":        {`{` + fields + `}` + strings.Repeat(" ", callbackMaxBytes), plural.ReasonBodyTooLarge},
-		"oversized":     {`{` + fields + `,"error_message":"` + strings.Repeat("x", callbackMaxBytes) + `"}`, plural.ReasonBodyTooLarge},
+		"many fields": {
+			`{` + fields + strings.Repeat(`,"a":null`, 1) + manyJSONFields(70) + `}`,
+			plural.ReasonTooManyFields,
+		},
+		"padded": {`{` + fields + `}` + strings.Repeat(" ", callbackMaxBytes), plural.ReasonBodyTooLarge},
+		"oversized": {
+			`{` + fields + `,"error_message":"` + strings.Repeat("x", callbackMaxBytes) + `"}`,
+			plural.ReasonBodyTooLarge,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

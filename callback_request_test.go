@@ -32,7 +32,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	for _, query := range []string{
-		"status=FAILED", "order_id=v1-2&status=FAILED", "signature=00", "payment_status=PROCESSED", "error_code=X", "%zz", "a;b", "&&&=", "\xff=%",
+		"status=FAILED", "order_id=v1-2&status=FAILED", "signature=00", "payment_status=PROCESSED", "error_code=X", "%zz",
+		"a;b", "&&&=", "\xff=%",
 		strings.Repeat("a=b&", 5000),
 	} {
 		r := formRequest(goodForm(t).Encode())
@@ -93,7 +94,10 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 func TestCallbackRequestAttackWrongMethod(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete, "post", ""} {
+	for _, method := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		"post", "",
+	} {
 		r := formRequest(goodForm(t).Encode())
 		r.Method = method
 		_, err := v.VerifyCallbackRequest(r)

@@ -189,12 +189,21 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 	v := mustVerifier(t, signatureSecret)
 	for name, tc := range map[string]struct{ signed, forged url.Values }{
 		"success out of the error message": {
-			url.Values{"error_message": {"x&order_id=v1-other&payment_status=PROCESSED&q="}, "order_id": {"v1-1"}, "status": {"FAILED"}},
-			url.Values{"error_message": {"x"}, "order_id": {"v1-other"}, "payment_status": {"PROCESSED"}, "q": {"&order_id=v1-1&status=FAILED"}},
+			url.Values{
+				"error_message": {"x&order_id=v1-other&payment_status=PROCESSED&q="}, "order_id": {"v1-1"},
+				"status": {"FAILED"},
+			},
+			url.Values{
+				"error_message": {"x"}, "order_id": {"v1-other"}, "payment_status": {"PROCESSED"},
+				"q": {"&order_id=v1-1&status=FAILED"},
+			},
 		},
 		"status swallowed by an error message": {
 			url.Values{"error_message": {"x"}, "order_id": {"v1-1"}, "status": {"FAILED"}, "zz": {"1"}},
-			url.Values{"error_message": {"x&order_id=v1-1&status=FAILED"}, "zz": {"1"}, "order_id": {"v1-1"}, "status": {"FAILED"}},
+			url.Values{
+				"error_message": {"x&order_id=v1-1&status=FAILED"}, "zz": {"1"}, "order_id": {"v1-1"},
+				"status": {"FAILED"},
+			},
 		},
 		"order id swallows the status": {
 			url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "t": {""}, "status2": {"PROCESSED"}},
@@ -357,20 +366,24 @@ func TestCallbackAttackNoEmptyOrSecondSignature(t *testing.T) {
 		signatures []string
 		reason     plural.VerificationReason
 	}{
-		"none":                  {nil, plural.ReasonSignatureMissing},
-		"none, but the key":     {[]string{}, plural.ReasonSignatureMissing},
-		"empty":                 {[]string{""}, plural.ReasonSignatureMissing},
-		"second":                {[]string{good, good}, plural.ReasonSignatureRepeated},
-		"right one second":      {[]string{strings.Repeat("0", 64), good}, plural.ReasonSignatureRepeated},
-		"right one first":       {[]string{good, strings.Repeat("0", 64)}, plural.ReasonSignatureRepeated},
-		"second is empty":       {[]string{good, ""}, plural.ReasonSignatureRepeated},
-		"first is empty":        {[]string{"", good}, plural.ReasonSignatureRepeated},
-		"both are empty":        {[]string{"", ""}, plural.ReasonSignatureRepeated},
-		"white space":           {[]string{" "}, plural.ReasonSignatureMalformed},
-		"null":                  {[]string{"null"}, plural.ReasonSignatureMalformed},
-		"the guide's SHA-256":   {[]string{"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}, plural.ReasonSignatureMismatch},
-		"zeroes":                {[]string{strings.Repeat("0", 64)}, plural.ReasonSignatureMismatch},
-		"under a key of zeroes": {[]string{naiveSignature(t, strings.Repeat("0", 32), "order_id="+callbackOrderID+"&status=AUTHORIZED")}, plural.ReasonSignatureMismatch},
+		"none":              {nil, plural.ReasonSignatureMissing},
+		"none, but the key": {[]string{}, plural.ReasonSignatureMissing},
+		"empty":             {[]string{""}, plural.ReasonSignatureMissing},
+		"second":            {[]string{good, good}, plural.ReasonSignatureRepeated},
+		"right one second":  {[]string{strings.Repeat("0", 64), good}, plural.ReasonSignatureRepeated},
+		"right one first":   {[]string{good, strings.Repeat("0", 64)}, plural.ReasonSignatureRepeated},
+		"second is empty":   {[]string{good, ""}, plural.ReasonSignatureRepeated},
+		"first is empty":    {[]string{"", good}, plural.ReasonSignatureRepeated},
+		"both are empty":    {[]string{"", ""}, plural.ReasonSignatureRepeated},
+		"white space":       {[]string{" "}, plural.ReasonSignatureMalformed},
+		"null":              {[]string{"null"}, plural.ReasonSignatureMalformed},
+		"the guide's SHA-256": {
+			[]string{"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+			plural.ReasonSignatureMismatch,
+		},
+		"zeroes": {[]string{strings.Repeat("0", 64)}, plural.ReasonSignatureMismatch},
+		"under a key of zeroes": {[]string{naiveSignature(t, strings.Repeat("0", 32),
+			"order_id="+callbackOrderID+"&status=AUTHORIZED")}, plural.ReasonSignatureMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,11 +21,14 @@ func TestFindCapture(t *testing.T) {
 		prep func(d *desk, w write)
 		is   error // nil: found
 	}{
-		"captured in part":           {func(d *desk, w write) { d.capture(w.orderID, w.reference, partAmount) }, nil},
-		"captured whole":             {func(d *desk, w write) { d.capture(w.orderID, w.reference, 0) }, nil},
-		"not captured":               {func(*desk, write) {}, plural.ErrNotFound},
-		"captured by somebody else":  {func(d *desk, w write) { d.capture(w.orderID, "someone", 0) }, plural.ErrNotApplied},
-		"cancelled":                  {func(d *desk, w write) { require.NoError(d.t, d.srv.Cancel(w.orderID)) }, plural.ErrNotApplied},
+		"captured in part":          {func(d *desk, w write) { d.capture(w.orderID, w.reference, partAmount) }, nil},
+		"captured whole":            {func(d *desk, w write) { d.capture(w.orderID, w.reference, 0) }, nil},
+		"not captured":              {func(*desk, write) {}, plural.ErrNotFound},
+		"captured by somebody else": {func(d *desk, w write) { d.capture(w.orderID, "someone", 0) }, plural.ErrNotApplied},
+		"cancelled": {
+			func(d *desk, w write) { require.NoError(d.t, d.srv.Cancel(w.orderID)) },
+			plural.ErrNotApplied,
+		},
 		"the books are out of reach": {nil, plural.ErrOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,15 +255,18 @@ func TestCaptureOfTwoPayments(t *testing.T) {
 		amount int64 // 0: the whole
 		is     error // nil: carried out
 	}{
-		"whole, the card first":             {pluraltest.CardThenPoints, 0, nil},
-		"whole, points first":               {pluraltest.PointsThenCard, 0, nil},
-		"in part, the card first":           {pluraltest.CardThenPoints, cardAmount + 1000, nil},
-		"in part, points first":             {pluraltest.PointsThenCard, cardAmount + 1000, nil},
-		"in part, from the card":            {pluraltest.CardThenPoints, partAmount, nil},
-		"whole, the points fail":            {pluraltest.CardThenPointsFails, 0, plural.ErrOutcomeUnknown},
-		"whole, the card fails":             {pluraltest.PointsThenCardFails, 0, plural.ErrOutcomeUnknown},
-		"in part, the points fail":          {pluraltest.CardThenPointsFails, cardAmount + 1000, plural.ErrReferenceReused},
-		"in part, the points come too late": {pluraltest.CardThenPoints.After(time.Hour), cardAmount + 1000, plural.ErrOutcomeUnknown},
+		"whole, the card first":    {pluraltest.CardThenPoints, 0, nil},
+		"whole, points first":      {pluraltest.PointsThenCard, 0, nil},
+		"in part, the card first":  {pluraltest.CardThenPoints, cardAmount + 1000, nil},
+		"in part, points first":    {pluraltest.PointsThenCard, cardAmount + 1000, nil},
+		"in part, from the card":   {pluraltest.CardThenPoints, partAmount, nil},
+		"whole, the points fail":   {pluraltest.CardThenPointsFails, 0, plural.ErrOutcomeUnknown},
+		"whole, the card fails":    {pluraltest.PointsThenCardFails, 0, plural.ErrOutcomeUnknown},
+		"in part, the points fail": {pluraltest.CardThenPointsFails, cardAmount + 1000, plural.ErrReferenceReused},
+		"in part, the points come too late": {
+			pluraltest.CardThenPoints.After(time.Hour), cardAmount + 1000,
+			plural.ErrOutcomeUnknown,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

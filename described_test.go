@@ -138,17 +138,26 @@ func TestErrorsMadeByHand(t *testing.T) {
 		want []string
 	}{
 		"no matching records": {
-			&plural.Error{Op: "orders.get_by_reference", StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"},
+			&plural.Error{
+				Op: "orders.get_by_reference", StatusCode: 400, Code: plural.CodeInvalidRequest,
+				Message: "No matching records",
+			},
 			[]string{"not found"},
 		},
 		"the same of a write": {
-			&plural.Error{Op: "refunds.create", StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"},
+			&plural.Error{
+				Op: "refunds.create", StatusCode: 400, Code: plural.CodeInvalidRequest,
+				Message: "No matching records",
+			},
 			[]string{"invalid"},
 		},
-		"reused":      {&plural.StateError{Reused: true}, []string{"not applied", "reused"}},
-		"state":       {&plural.StateError{}, []string{"not applied", "not allowed"}},
-		"not applied": {&plural.Error{StatusCode: 422, Code: plural.CodeAmountLimitExceeded, NotApplied: true}, []string{"not applied"}},
-		"unknown":     {&plural.OutcomeUnknownError{}, []string{"unknown"}},
+		"reused": {&plural.StateError{Reused: true}, []string{"not applied", "reused"}},
+		"state":  {&plural.StateError{}, []string{"not applied", "not allowed"}},
+		"not applied": {
+			&plural.Error{StatusCode: 422, Code: plural.CodeAmountLimitExceeded, NotApplied: true},
+			[]string{"not applied"},
+		},
+		"unknown": {&plural.OutcomeUnknownError{}, []string{"unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,10 +5,11 @@
 //
 // # The flow
 //
-//	client, err := plural.NewClient(creds, plural.WithEnvironment(plural.Production))
-//	order, err := client.Orders.Create(ctx, req)            // send the payer to order.RedirectURL
-//	callback, err := verifier.VerifyCallbackRequest(r)      // the payer's browser comes back, signed
-//	paid, err := client.Orders.Confirm(ctx, callback, want) // what the server says of it
+//	client, err := plural.NewClient(creds, plural.WithEnvironment(plural.UAT))
+//	order, err := client.Orders.Create(ctx, req)
+//	// ... send the payer to order.RedirectURL; the browser comes back, signed ...
+//	callback, err := verifier.VerifyCallbackRequest(r)
+//	paid, err := client.Orders.Confirm(ctx, callback, want) // by Plural's books
 //	captured, err := client.Captures.Create(ctx, paid.OrderID, capture)
 //
 // or Cancels.Create to release the hold, and Refunds.Create to give money back.

@@ -53,7 +53,10 @@ func TestErrorTextIsOneLine(t *testing.T) {
 	}
 	cause := errors.Join(errors.New(nasty), context.Canceled)
 	for _, err := range []error{
-		&plural.Error{Op: "orders.get", OrderID: nasty, StatusCode: 400, Code: plural.ErrorCode(nasty), Message: nasty, RequestID: nasty, Attempts: 2, Err: cause},
+		&plural.Error{
+			Op: "orders.get", OrderID: nasty, StatusCode: 400, Code: plural.ErrorCode(nasty), Message: nasty,
+			RequestID: nasty, Attempts: 2, Err: cause,
+		},
 		&plural.Error{Op: "orders.get", OrderID: nasty, Err: cause, RequestID: nasty},
 		&plural.Error{Op: "GET " + nasty},
 		&plural.ValidationError{Op: nasty, Fields: []plural.FieldError{{Field: nasty, Rule: nasty}, {Field: "b", Rule: "c"}}},
@@ -195,7 +198,10 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	require.Same(t, last, e)
 	require.EqualError(t, errors.Unwrap(errors.Unwrap(unknown)), errors.Join(last, cause).Error())
 	require.NoError(t, errors.Unwrap(&plural.OutcomeUnknownError{}))
-	for _, err := range []error{&plural.Error{Err: cause}, &plural.OutcomeUnknownError{Err: cause}, &plural.StateError{Err: cause}} {
+	for _, err := range []error{
+		&plural.Error{Err: cause}, &plural.OutcomeUnknownError{Err: cause},
+		&plural.StateError{Err: cause},
+	} {
 		require.ErrorIs(t, err, cause)
 	}
 }
@@ -284,7 +290,8 @@ func TestMayStillBePaid(t *testing.T) {
 	require.False(t, (&plural.NotPaidError{}).MayStillBePaid())
 	for status, want := range map[plural.OrderStatus]bool{
 		plural.OrderStatusCreated: true, plural.OrderStatusPending: true, plural.OrderStatusAttempted: true,
-		plural.OrderStatusFailed: false, plural.OrderStatusCancelled: false, plural.OrderStatusFullyRefunded: false, "SETTLED": false,
+		plural.OrderStatusFailed: false, plural.OrderStatusCancelled: false, plural.OrderStatusFullyRefunded: false,
+		"SETTLED": false,
 	} {
 		require.Equal(t, want, (&plural.NotPaidError{Order: &plural.Order{Status: status}}).MayStillBePaid(), status)
 	}
@@ -300,9 +307,11 @@ func TestWasPaid(t *testing.T) {
 		Type:                   plural.OrderTypeCharge,
 	}
 	for status, want := range map[plural.OrderStatus]bool{
-		plural.OrderStatusPartiallyCaptured: true, plural.OrderStatusPartiallyRefunded: true, plural.OrderStatusFullyRefunded: true,
-		plural.OrderStatusCreated: false, plural.OrderStatusPending: false, plural.OrderStatusAttempted: false, plural.OrderStatusAuthorized: false,
-		plural.OrderStatusFailed: false, plural.OrderStatusCancelled: false, "SETTLED": false,
+		plural.OrderStatusPartiallyCaptured: true, plural.OrderStatusPartiallyRefunded: true,
+		plural.OrderStatusFullyRefunded: true,
+		plural.OrderStatusCreated:       false, plural.OrderStatusPending: false, plural.OrderStatusAttempted: false,
+		plural.OrderStatusAuthorized: false,
+		plural.OrderStatusFailed:     false, plural.OrderStatusCancelled: false, "SETTLED": false,
 	} {
 		order.Status = status
 		var notPaid *plural.NotPaidError

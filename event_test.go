@@ -17,15 +17,27 @@ func TestEventEnvelope(t *testing.T) {
 		kind plural.EventType
 		data string
 	}{
-		"snake_case":       {`{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1"}}`, plural.EventOrderProcessed, `{"order_id":"v1-1"}`},
-		"camelCase":        {`{"eventType":"ORDER_AUTHORIZED","data":{"orderId":"v1-1"}}`, plural.EventOrderAuthorized, `{"orderId":"v1-1"}`},
-		"data first":       {`{"data":{"a":1},"event_type":"X"}`, "X", `{"a":1}`},
-		"data as it came":  {`{"event_type":"X","data": { "b" : 1.50 , "a":"\u20b9" } }`, "X", `{ "b" : 1.50 , "a":"\u20b9" }`},
-		"no data":          {`{"event_type":"X"}`, "X", ``},
-		"null data":        {`{"event_type":"X","data":null}`, "X", ``},
-		"no type":          {`{"data":{}}`, "", `{}`},
-		"null type":        {`{"event_type":null,"data":{}}`, "", `{}`},
-		"more in envelope": {`{"event_type":"SUBSCRIPTION_PENDING","event_id":"e","merchant_id":"2345","data":{}}`, plural.EventSubscriptionPending, `{}`},
+		"snake_case": {
+			`{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1"}}`, plural.EventOrderProcessed,
+			`{"order_id":"v1-1"}`,
+		},
+		"camelCase": {
+			`{"eventType":"ORDER_AUTHORIZED","data":{"orderId":"v1-1"}}`, plural.EventOrderAuthorized,
+			`{"orderId":"v1-1"}`,
+		},
+		"data first": {`{"data":{"a":1},"event_type":"X"}`, "X", `{"a":1}`},
+		"data as it came": {
+			`{"event_type":"X","data": { "b" : 1.50 , "a":"\u20b9" } }`, "X",
+			`{ "b" : 1.50 , "a":"\u20b9" }`,
+		},
+		"no data":   {`{"event_type":"X"}`, "X", ``},
+		"null data": {`{"event_type":"X","data":null}`, "X", ``},
+		"no type":   {`{"data":{}}`, "", `{}`},
+		"null type": {`{"event_type":null,"data":{}}`, "", `{}`},
+		"more in envelope": {
+			`{"event_type":"SUBSCRIPTION_PENDING","event_id":"e","merchant_id":"2345","data":{}}`,
+			plural.EventSubscriptionPending, `{}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -50,10 +62,19 @@ func TestEventOrder(t *testing.T) {
 	t.Parallel()
 	v := webhookVerifier(t)
 	for name, tc := range map[string]struct{ body, id string }{
-		"snake_case": {`{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1","status":"PROCESSED","payments":[]}}`, "v1-1"},
-		"camelCase":  {`{"eventType":"ORDER_PROCESSED","data":{"orderId":"v1-2","status":"PROCESSED","preAuth":true}}`, "v1-2"},
-		"refund":     {`{"event_type":"REFUND_FAILED","data":{"order_id":"v1-3","status":"PROCESSED","type":"REFUND","pre_auth":"false"}}`, "v1-3"},
-		"new event":  {`{"event_type":"ORDER_TELEPORTED","data":{"order_id":"v1-4","status":"PROCESSED","a":{"b":[1]}}}`, "v1-4"},
+		"snake_case": {
+			`{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1","status":"PROCESSED","payments":[]}}`,
+			"v1-1",
+		},
+		"camelCase": {
+			`{"eventType":"ORDER_PROCESSED","data":{"orderId":"v1-2","status":"PROCESSED","preAuth":true}}`,
+			"v1-2",
+		},
+		"refund": {`{"event_type":"REFUND_FAILED","data":{"order_id":"v1-3","status":"PROCESSED","type":"REFUND","pre_auth":"false"}}`, "v1-3"},
+		"new event": {
+			`{"event_type":"ORDER_TELEPORTED","data":{"order_id":"v1-4","status":"PROCESSED","a":{"b":[1]}}}`,
+			"v1-4",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,11 +121,14 @@ func TestEventOrder(t *testing.T) {
 func TestEventTypeIsKnown(t *testing.T) {
 	t.Parallel()
 	for _, known := range []plural.EventType{
-		"ORDER_AUTHORIZED", "ORDER_PROCESSED", "ORDER_CANCELLED", "ORDER_FAILED", "PAYMENT_FAILED", "REFUND_PROCESSED", "REFUND_FAILED",
+		"ORDER_AUTHORIZED", "ORDER_PROCESSED", "ORDER_CANCELLED", "ORDER_FAILED", "PAYMENT_FAILED", "REFUND_PROCESSED",
+		"REFUND_FAILED",
 		"CUSTOMER_ACTIVATED", "CUSTOMER_DELETED", "CUSTOMER_SUSPENDED", "CUSTOMER_CREATION_FAILED",
 		"TOKEN_ACTIVATED", "TOKEN_DEACTIVATED", "TOKEN_SUSPENDED", "TOKEN_PROVISION_FAILED",
-		"SUBSCRIPTION_ACTIVATED", "SUBSCRIPTION_PENDING", "SUBSCRIPTION_PAUSED", "SUBSCRIPTION_RESUMED", "SUBSCRIPTION_COMPLETED",
-		"SUBSCRIPTION_CHARGED", "SUBSCRIPTION_HALTED", "SUBSCRIPTION_CANCELLED", "SUBSCRIPTION_REVOKE_FAILED", "SUBSCRIPTION_UPDATED",
+		"SUBSCRIPTION_ACTIVATED", "SUBSCRIPTION_PENDING", "SUBSCRIPTION_PAUSED", "SUBSCRIPTION_RESUMED",
+		"SUBSCRIPTION_COMPLETED",
+		"SUBSCRIPTION_CHARGED", "SUBSCRIPTION_HALTED", "SUBSCRIPTION_CANCELLED", "SUBSCRIPTION_REVOKE_FAILED",
+		"SUBSCRIPTION_UPDATED",
 		"SUBSCRIPTION_UPDATE_FAILED", "payout-transaction-success", "payout-transaction-failed",
 	} {
 		require.True(t, known.IsKnown(), known)

@@ -37,9 +37,11 @@ func TestEveryFaultSequence(t *testing.T) {
 	}{
 		{"duplicates return the existing", nil},
 		{"duplicates are rejected", []pluraltest.Option{
-			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected), pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),
+			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected),
+			pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),
 			pluraltest.WithNotFound(pluraltest.NotFoundInquiry),
-			pluraltest.WithQuirks(pluraltest.QuirkCaptureDataObject | pluraltest.QuirkPreAuthFalse | pluraltest.QuirkCancelledPaymentProcessed),
+			pluraltest.WithQuirks(pluraltest.QuirkCaptureDataObject |
+				pluraltest.QuirkPreAuthFalse | pluraltest.QuirkCancelledPaymentProcessed),
 		}},
 	} {
 		for _, w := range []write{

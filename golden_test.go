@@ -123,10 +123,26 @@ func TestRequestsAreGolden(t *testing.T) {
 			t.Helper()
 			_, _ = c.Orders.Create(t.Context(), minimalOrder(), id)
 		},
-		"orders_create_full":  func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Orders.Create(t.Context(), fullOrder(), id) },
-		"orders_create_extra": func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Orders.Create(t.Context(), withExtra, id) },
-		"orders_get":          func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Orders.Get(t.Context(), "v1-1-aa-b", id) },
-		"orders_get_odd_id":   func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Orders.Get(t.Context(), "अ;=+&é@:", id) },
+		"orders_create_full": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_,
+				_ = c.Orders.Create(t.Context(), fullOrder(), id)
+		},
+		"orders_create_extra": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_,
+				_ = c.Orders.Create(t.Context(), withExtra, id)
+		},
+		"orders_get": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_,
+				_ = c.Orders.Get(t.Context(), "v1-1-aa-b", id)
+		},
+		"orders_get_odd_id": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_,
+				_ = c.Orders.Get(t.Context(), "अ;=+&é@:", id)
+		},
 		"orders_get_odd_reference": func(t *testing.T, c *plural.Client) {
 			t.Helper()
 			_, _ = c.Orders.GetByReference(t.Context(), "अ;=+&é@:", id)
@@ -183,7 +199,11 @@ func TestRequestsAreGolden(t *testing.T) {
 			t.Helper()
 			_, _ = c.Refunds.Create(t.Context(), "v1-1-aa-b", refund, id)
 		},
-		"refunds_get": func(t *testing.T, c *plural.Client) { t.Helper(); _, _ = c.Refunds.Get(t.Context(), "v1-1-aa-r", id) },
+		"refunds_get": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_,
+				_ = c.Refunds.Get(t.Context(), "v1-1-aa-r", id)
+		},
 		"refunds_get_reference": func(t *testing.T, c *plural.Client) {
 			t.Helper()
 			_, _ = c.Refunds.GetByReference(t.Context(), "own-refund-1", id)

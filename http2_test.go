@@ -292,11 +292,23 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 		before pluraltest.Fault
 		after  pluraltest.Fault
 	}{
-		"HTTP/2, stream reset":         {[]pluraltest.Option{pluraltest.WithHTTP2()}, pluraltest.StreamResetBeforeApply, pluraltest.StreamResetAfterApply},
-		"HTTP/1.1, closed":             {nil, pluraltest.CloseBeforeApply, pluraltest.CloseAfterApply},
-		"HTTP/1.1 and TLS, closed":     {[]pluraltest.Option{pluraltest.WithTLS()}, pluraltest.CloseBeforeApply, pluraltest.CloseAfterApply},
-		"HTTP/1.1, reset":              {nil, pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply},
-		"HTTP/2, the connection reset": {[]pluraltest.Option{pluraltest.WithHTTP2()}, pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply},
+		"HTTP/2, stream reset": {
+			[]pluraltest.Option{pluraltest.WithHTTP2()},
+			pluraltest.StreamResetBeforeApply,
+			pluraltest.StreamResetAfterApply,
+		},
+		"HTTP/1.1, closed": {nil, pluraltest.CloseBeforeApply, pluraltest.CloseAfterApply},
+		"HTTP/1.1 and TLS, closed": {
+			[]pluraltest.Option{pluraltest.WithTLS()},
+			pluraltest.CloseBeforeApply,
+			pluraltest.CloseAfterApply,
+		},
+		"HTTP/1.1, reset": {nil, pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply},
+		"HTTP/2, the connection reset": {
+			[]pluraltest.Option{pluraltest.WithHTTP2()},
+			pluraltest.ResetBeforeApply,
+			pluraltest.ResetAfterApply,
+		},
 	} {
 		for _, op := range []string{pluraltest.OpRefundsCreate, pluraltest.OpCancelsCreate, pluraltest.OpCapturesCreate} {
 			t.Run(name+"/"+op, func(t *testing.T) {

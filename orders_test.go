@@ -182,7 +182,10 @@ func TestExpectedIsRequired(t *testing.T) {
 		{plural.Expected{OrderAmount: plural.INR(100)}, []string{"merchant_order_reference"}},
 		{plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(0)}, []string{"order_amount.value"}},
 		{plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(-1)}, []string{"order_amount.value"}},
-		{plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.Amount{Value: 100}}, []string{"order_amount.currency"}},
+		{
+			plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.Amount{Value: 100}},
+			[]string{"order_amount.currency"},
+		},
 	} {
 		o, err := unsent(t).Orders.Confirm(t.Context(), cb, test.want)
 		requireChecked(t, err, test.fields...)
@@ -383,7 +386,9 @@ func TestOrderCreateIsRepeatedAndCompared(t *testing.T) {
 func TestOrderCreateUnderAReferenceInUse(t *testing.T) {
 	t.Parallel()
 	rejected := pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected)
-	create := func(t *testing.T, d *desk, req *plural.CreateOrderRequest, opts ...plural.CallOption) (*plural.CheckoutOrder, error) {
+	create := func(t *testing.T, d *desk, req *plural.CreateOrderRequest,
+		opts ...plural.CallOption,
+	) (*plural.CheckoutOrder, error) {
 		t.Helper()
 		return newClient(t, d.srv).Orders.Create(t.Context(), req, opts...)
 	}
@@ -402,7 +407,10 @@ func TestOrderCreateUnderAReferenceInUse(t *testing.T) {
 		"no hold":            checkout(wholeAmount, false),
 		"the same, a refund": checkout(partAmount, true),
 	} {
-		for mode, lost := range map[pluraltest.DuplicateMode]bool{pluraltest.DuplicateRejected: false, pluraltest.DuplicateReturnsExisting: true} {
+		for mode, lost := range map[pluraltest.DuplicateMode]bool{
+			pluraltest.DuplicateRejected:        false,
+			pluraltest.DuplicateReturnsExisting: true,
+		} {
 			t.Run(fmt.Sprintf("%s, mode %d", name, mode), func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
@@ -442,7 +450,9 @@ func TestOrderCreateUnderAReferenceInUse(t *testing.T) {
 
 func TestOrderCreateRunsOut(t *testing.T) {
 	t.Parallel()
-	create := func(t *testing.T, d *desk, faults []pluraltest.Fault, opts ...plural.CallOption) (*plural.CheckoutOrder, error) {
+	create := func(t *testing.T, d *desk, faults []pluraltest.Fault, opts ...plural.CallOption) (*plural.CheckoutOrder,
+		error,
+	) {
 		t.Helper()
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersCreate), faults...)
 		o, err := newClient(t, d.srv).Orders.Create(t.Context(), checkout(wholeAmount, true), opts...)

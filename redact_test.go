@@ -305,7 +305,8 @@ func printed(t *testing.T, pointer any) map[string]string {
 	_, isError := pointer.(error)
 	out := map[string]string{}
 	for form, v := range map[string]any{
-		"pointer": pointer, "value": value, "slice": []any{value}, "map": map[string]any{"k": pointer}, "field": struct{ V any }{value},
+		"pointer": pointer, "value": value, "slice": []any{value}, "map": map[string]any{"k": pointer},
+		"field": struct{ V any }{value},
 	} {
 		for _, verb := range verbs {
 			for _, flags := range []string{"", "+", "#", " "} {
@@ -452,8 +453,9 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	secrets := []string{"s.3cret1", "s.3cret2", "s.3cret3", "s.3cret4", "s.3cret5", hexSecret}
 
 	for name, v := range map[string]any{
-		"Client": client, "Credentials": &creds, "Key": &key, "Verifier": verifier, "OrderService": client.Orders, "CaptureService": client.Captures,
-		"CancelService": client.Cancels, "RefundService": client.Refunds,
+		"Client": client, "Credentials": &creds, "Key": &key, "Verifier": verifier, "OrderService": client.Orders,
+		"CaptureService": client.Captures,
+		"CancelService":  client.Cancels, "RefundService": client.Refunds,
 	} {
 		ways := map[string]string{}
 		if name == "Client" || name == "Verifier" { // not to be copied

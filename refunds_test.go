@@ -258,7 +258,8 @@ func TestLegacyRefundShape(t *testing.T) {
 func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	t.Parallel()
 	refund := func(id, reference, status string) string {
-		return `{"order_id":"` + id + `","type":"REFUND","parent_order_id":"v1-p","status":"` + status + `","merchant_order_reference":"` + reference + `",` +
+		return `{"order_id":"` + id + `","type":"REFUND","parent_order_id":"v1-p","status":"` + status +
+			`","merchant_order_reference":"` + reference + `",` +
 			`"order_amount":{"value":400,"currency":"INR"}}`
 	}
 	order := func(refunds ...string) string {

@@ -177,7 +177,10 @@ func TestDuplicateOverOpenBooksIsUnknown(t *testing.T) {
 func TestUnpaidOrders(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate} {
-		for name, decisions := range map[string][]pluraltest.Decision{"CREATED": nil, "ATTEMPTED": {pluraltest.Decline("no")}} {
+		for name, decisions := range map[string][]pluraltest.Decision{
+			"CREATED":   nil,
+			"ATTEMPTED": {pluraltest.Decline("no")},
+		} {
 			t.Run(op+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
@@ -218,7 +221,10 @@ func TestFailedResults(t *testing.T) {
 // What says that a refund is not there, and what does not.
 func TestEvidenceOfAbsence(t *testing.T) {
 	t.Parallel()
-	for _, form := range []pluraltest.NotFoundShape{pluraltest.NotFound422, pluraltest.NotFound404, pluraltest.NotFoundInquiry} {
+	for _, form := range []pluraltest.NotFoundShape{
+		pluraltest.NotFound422, pluraltest.NotFound404,
+		pluraltest.NotFoundInquiry,
+	} {
 		t.Run(fmt.Sprint("form ", form), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {
@@ -230,8 +236,10 @@ func TestEvidenceOfAbsence(t *testing.T) {
 		})
 	}
 	for _, fault := range []pluraltest.Fault{
-		pluraltest.StatusFault(404, "", pluraltest.ApplyNow), pluraltest.StatusFault(400, "INVALID_REQUEST", pluraltest.ApplyNow),
-		pluraltest.StatusFault(200, "ORDER_NOT_FOUND", pluraltest.ApplyNow), pluraltest.StatusFault(404, "UNAUTHORIZED", pluraltest.ApplyNow),
+		pluraltest.StatusFault(404, "", pluraltest.ApplyNow), pluraltest.StatusFault(400, "INVALID_REQUEST",
+			pluraltest.ApplyNow),
+		pluraltest.StatusFault(200, "ORDER_NOT_FOUND", pluraltest.ApplyNow),
+		pluraltest.StatusFault(404, "UNAUTHORIZED", pluraltest.ApplyNow),
 		{Name: "HTML 404", Answer: pluraltest.AnswerHTML, Status: 404},
 		{Name: "HTML 403", Answer: pluraltest.AnswerHTML, Status: 403},
 	} {
@@ -256,7 +264,10 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`
 	captured := `{"order_id":"v1-1","status":"PROCESSED","order_amount":{"value":1000,"currency":"INR"},"payments":[{"status":"PROCESSED",` +
 		`"payment_amount":{"value":1000,"currency":"INR"},"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":1000,"currency":"INR"}}]}]}`
-	for data, applied := range map[string]bool{`{}`: false, "{\n}": false, `[]`: false, `""`: false, `null`: false, open: false, captured: true} {
+	for data, applied := range map[string]bool{
+		`{}`: false, "{\n}": false, `[]`: false, `""`: false, `null`: false,
+		open: false, captured: true,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			writes := 0
 			g := &gateway{api: func(s sent) (*http.Response, error) {

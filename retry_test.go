@@ -330,7 +330,10 @@ func TestAttemptTimeoutIsRepeatedAndTheContextsEndIsNot(t *testing.T) {
 		resp.Body = io.NopCloser(readerFunc(func([]byte) (int, error) { return 0, s.wait(time.Hour) }))
 		return resp, nil
 	}
-	for name, api := range map[string]func(sent) (*http.Response, error){"no answer": hang, "no end of the body": hangInBody} {
+	for name, api := range map[string]func(sent) (*http.Response, error){
+		"no answer":          hang,
+		"no end of the body": hangInBody,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -21,10 +21,13 @@ import (
 func TestLostAnswerIsSettledByReading(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
-		pluraltest.ResetAfterApply, pluraltest.CloseAfterApply, pluraltest.StreamResetAfterApply, pluraltest.HangAfterApply, pluraltest.Truncate,
-		pluraltest.ServerErrorAfterApply, pluraltest.TimedOutAfterApply, pluraltest.BadGatewayAfterApply, pluraltest.EmptyOKAfterApply,
+		pluraltest.ResetAfterApply, pluraltest.CloseAfterApply, pluraltest.StreamResetAfterApply, pluraltest.HangAfterApply,
+		pluraltest.Truncate,
+		pluraltest.ServerErrorAfterApply, pluraltest.TimedOutAfterApply, pluraltest.BadGatewayAfterApply,
+		pluraltest.EmptyOKAfterApply,
 		pluraltest.ErrorInOKAfterApply, pluraltest.OtherOrder, pluraltest.HugeBody,
-		pluraltest.StatusFault(408, "", pluraltest.ApplyNow), pluraltest.StatusFault(409, "DUPLICATE_REQUEST", pluraltest.ApplyNow),
+		pluraltest.StatusFault(408, "", pluraltest.ApplyNow), pluraltest.StatusFault(409, "DUPLICATE_REQUEST",
+			pluraltest.ApplyNow),
 		pluraltest.StatusFault(425, "", pluraltest.ApplyNow), pluraltest.StatusFault(302, "", pluraltest.ApplyNow),
 		pluraltest.StatusFault(503, "", pluraltest.ApplyNow), pluraltest.StatusFault(422, "TIMED_OUT", pluraltest.ApplyNow),
 	} {
@@ -43,8 +46,10 @@ func TestLostAnswerIsSettledByReading(t *testing.T) {
 func TestLostRequestIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
-		pluraltest.ResetBeforeApply, pluraltest.CloseBeforeApply, pluraltest.HangBeforeApply, pluraltest.ServerErrorBeforeApply, pluraltest.TimedOutBeforeApply,
-		pluraltest.UnavailableBeforeApply, pluraltest.EmptyOKBeforeApply, pluraltest.ErrorInOKBeforeApply, pluraltest.Redirect,
+		pluraltest.ResetBeforeApply, pluraltest.CloseBeforeApply, pluraltest.HangBeforeApply,
+		pluraltest.ServerErrorBeforeApply, pluraltest.TimedOutBeforeApply,
+		pluraltest.UnavailableBeforeApply, pluraltest.EmptyOKBeforeApply, pluraltest.ErrorInOKBeforeApply,
+		pluraltest.Redirect,
 		pluraltest.StatusFault(408, "", pluraltest.ApplyNever), pluraltest.StatusFault(409, "", pluraltest.ApplyNever),
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
@@ -160,7 +165,10 @@ func TestNothingReachedIsNotUnknown(t *testing.T) {
 // about the one before.
 func TestNotSentAfterAmbiguous(t *testing.T) {
 	t.Parallel()
-	for name, then := range map[string]pluraltest.Fault{"refused": pluraltest.Refuse, "rate limited": pluraltest.RateLimited} {
+	for name, then := range map[string]pluraltest.Fault{
+		"refused":      pluraltest.Refuse,
+		"rate limited": pluraltest.RateLimited,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, d *desk, w write) {
@@ -373,7 +381,8 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 func TestUnusableLooksAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
-		pluraltest.Redirect, pluraltest.OtherOrder, pluraltest.EmptyOKAfterApply, pluraltest.StatusFault(403, "", pluraltest.ApplyNow),
+		pluraltest.Redirect, pluraltest.OtherOrder, pluraltest.EmptyOKAfterApply,
+		pluraltest.StatusFault(403, "", pluraltest.ApplyNow),
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
@@ -412,7 +421,8 @@ func TestIdempotentByReference(t *testing.T) {
 	for name, opts := range map[string][]pluraltest.Option{
 		"existing": nil,
 		"rejected": {
-			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected), pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),
+			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected),
+			pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -592,7 +602,10 @@ func TestInvalidWritesAreNotSent(t *testing.T) {
 				return c.Captures.Create(ctx, "v1-1", &plural.CaptureRequest{MerchantCaptureReference: "a"})
 			},
 			"capture of everything and an amount": func() (*plural.Order, error) {
-				return c.Captures.Create(ctx, "v1-1", &plural.CaptureRequest{MerchantCaptureReference: "a", CaptureAmount: plural.INR(100), FullAmount: true})
+				return c.Captures.Create(ctx, "v1-1", &plural.CaptureRequest{
+					MerchantCaptureReference: "a",
+					CaptureAmount:            plural.INR(100), FullAmount: true,
+				})
 			},
 			"cancel of no order": func() (*plural.Order, error) { return c.Cancels.Create(ctx, "..") },
 			"refund of nothing":  func() (*plural.Order, error) { return c.Refunds.Create(ctx, "v1-1", nil) },

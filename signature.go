@@ -102,7 +102,7 @@ func RawKey(secret string) (Key, error) {
 	return newKey([]byte(secret))
 }
 
-//nolint:gochecknoglobals // it never changes, and making it takes as long as a signature's decoding
+//nolint:gochecknoglobals // it never changes, and is slow to make
 var strictBase64 = base64.StdEncoding.Strict()
 
 // Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of

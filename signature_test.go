@@ -82,7 +82,10 @@ func requireRefused(tb testing.TB, err, kind error, reason plural.VerificationRe
 	require.ErrorAs(tb, err, &refusal)
 	require.Equal(tb, reason, refusal.Reason())
 	require.Equal(tb, kind.Error()+": "+string(reason), err.Error())
-	for _, other := range []error{plural.ErrInvalidSignature, plural.ErrStaleTimestamp, plural.ErrMalformedCallback, plural.ErrMalformedWebhook} {
+	for _, other := range []error{
+		plural.ErrInvalidSignature, plural.ErrStaleTimestamp, plural.ErrMalformedCallback,
+		plural.ErrMalformedWebhook,
+	} {
 		require.Equal(tb, errors.Is(kind, other), errors.Is(err, other))
 	}
 }
@@ -147,7 +150,10 @@ func TestKeys(t *testing.T) {
 		"raw, the published secret": {plural.RawKey, "abc1234", []byte("abc1234")},
 		"raw, long":                 {plural.RawKey, long, []byte(long)},
 		"base64":                    {plural.Base64Key, base64.StdEncoding.EncodeToString([]byte(raw)), []byte(raw)},
-		"base64 with prefix":        {plural.Base64Key, "whsec_" + base64.StdEncoding.EncodeToString([]byte(raw)), []byte(raw)},
+		"base64 with prefix": {
+			plural.Base64Key, "whsec_" + base64.StdEncoding.EncodeToString([]byte(raw)),
+			[]byte(raw),
+		},
 		"base64 that looks like hex": {
 			plural.Base64Key, "0011223344556677",
 			[]byte{0xd3, 0x4d, 0x75, 0xdb, 0x6d, 0xf7, 0xe3, 0x8e, 0x79, 0xeb, 0xae, 0xfb},
@@ -238,22 +244,37 @@ func TestNewVerifierRefuses(t *testing.T) {
 		secret string
 		opts   []plural.VerifierOption
 	}{
-		"no secret and no keys":                        {"", nil},
-		"no secret, only a tolerance":                  {"", []plural.VerifierOption{plural.WithTolerance(time.Minute)}},
-		"one nibble":                                   {"f", nil},
-		"short secret":                                 {"abc1234", nil},
-		"newline at the end":                           {signatureSecret + "\n", nil},
-		"secret that is not hex":                       {"fgwei7egyhuggwp39w8rh", nil},
-		"secret that is not hex, webhook keys":         {"fgwei7egyhuggwp39w8rh", []plural.VerifierOption{plural.WithWebhookKeys(key)}},
-		"secret with a space, callback keys":           {"fgwei7eg yhuggwp39w8rh", []plural.VerifierOption{plural.WithCallbackKeys(key)}},
-		"zero callback key":                            {signatureSecret, []plural.VerifierOption{plural.WithCallbackKeys(key, plural.Key{})}},
-		"zero webhook key":                             {signatureSecret, []plural.VerifierOption{plural.WithWebhookKeys(plural.Key{})}},
+		"no secret and no keys":       {"", nil},
+		"no secret, only a tolerance": {"", []plural.VerifierOption{plural.WithTolerance(time.Minute)}},
+		"one nibble":                  {"f", nil},
+		"short secret":                {"abc1234", nil},
+		"newline at the end":          {signatureSecret + "\n", nil},
+		"secret that is not hex":      {"fgwei7egyhuggwp39w8rh", nil},
+		"secret that is not hex, webhook keys": {
+			"fgwei7egyhuggwp39w8rh",
+			[]plural.VerifierOption{plural.WithWebhookKeys(key)},
+		},
+		"secret with a space, callback keys": {
+			"fgwei7eg yhuggwp39w8rh",
+			[]plural.VerifierOption{plural.WithCallbackKeys(key)},
+		},
+		"zero callback key": {
+			signatureSecret,
+			[]plural.VerifierOption{plural.WithCallbackKeys(key, plural.Key{})},
+		},
+		"zero webhook key": {
+			signatureSecret,
+			[]plural.VerifierOption{plural.WithWebhookKeys(plural.Key{})},
+		},
 		"no callback keys, which would disable checks": {signatureSecret, []plural.VerifierOption{plural.WithCallbackKeys()}},
-		"no webhook keys":                              {signatureSecret, []plural.VerifierOption{plural.WithWebhookKeys()}},
-		"no tolerance":                                 {signatureSecret, []plural.VerifierOption{plural.WithTolerance(0)}},
-		"negative tolerance":                           {signatureSecret, []plural.VerifierOption{plural.WithTolerance(-time.Second)}},
-		"nil clock":                                    {signatureSecret, []plural.VerifierOption{plural.WithClock(nil)}},
-		"nil option":                                   {signatureSecret, []plural.VerifierOption{nil}},
+		"no webhook keys": {signatureSecret, []plural.VerifierOption{plural.WithWebhookKeys()}},
+		"no tolerance":    {signatureSecret, []plural.VerifierOption{plural.WithTolerance(0)}},
+		"negative tolerance": {
+			signatureSecret,
+			[]plural.VerifierOption{plural.WithTolerance(-time.Second)},
+		},
+		"nil clock":  {signatureSecret, []plural.VerifierOption{plural.WithClock(nil)}},
+		"nil option": {signatureSecret, []plural.VerifierOption{nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -367,7 +388,10 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 func formattings(t *testing.T, value any) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%c", "%U", "%e", "%t", "%20v", "%.3s", "%!"} {
+	for _, verb := range []string{
+		"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%c", "%U", "%e", "%t",
+		"%20v", "%.3s", "%!",
+	} {
 		out[verb] = fmt.Sprintf(verb, value)
 	}
 	out["Sprint"] = fmt.Sprint(value)
@@ -483,7 +507,10 @@ func TestRefusalsDoNotTellTheExpectedSignature(t *testing.T) {
 
 	for _, err := range []error{callbackErr, webhookErr} {
 		for how, text := range formattings(t, err) {
-			for _, secret := range []string{right, strings.ToLower(right), encoded, signatureSecret, "v1-private-order", "Asha", "PRIVATE"} {
+			for _, secret := range []string{
+				right, strings.ToLower(right), encoded, signatureSecret, "v1-private-order",
+				"Asha", "PRIVATE",
+			} {
 				require.NotContains(t, text, secret, how)
 			}
 		}

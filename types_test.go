@@ -49,7 +49,8 @@ func notInStruct() map[string][]string {
 
 func TestOrderPayloadsLoseNothing(t *testing.T) {
 	t.Parallel()
-	for _, name := range payloadsLike(t, "order_*", "capture_*", "cancel_*", "refund_*", "event_order_*", "event_payment_*", "event_refund_*") {
+	for _, name := range payloadsLike(t, "order_*", "capture_*", "cancel_*", "refund_*", "event_order_*",
+		"event_payment_*", "event_refund_*") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			document := payload(t, name)

@@ -589,7 +589,8 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 	t.Parallel()
 	client := unsent(t)
 	for _, name := range []string{
-		"merchant_order_reference", "order_amount", "integration_mode", "pre_auth", "allowed_payment_methods", "notes", "callback_url",
+		"merchant_order_reference", "order_amount", "integration_mode", "pre_auth", "allowed_payment_methods", "notes",
+		"callback_url",
 		"failure_callback_url", "purchase_details", "part_payment", "plugin_data",
 	} {
 		req := minimalOrder()
@@ -599,7 +600,10 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 		_, err = req.MarshalJSON()
 		require.ErrorContains(t, err, name)
 	}
-	for _, name := range []string{"merchant_order_reference", "order_amount", "merchant_metadata", "products", "split_info"} {
+	for _, name := range []string{
+		"merchant_order_reference", "order_amount", "merchant_metadata", "products",
+		"split_info",
+	} {
 		_, err := client.Refunds.Create(
 			t.Context(),
 			"v1-1-aa-b",

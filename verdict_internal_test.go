@@ -35,7 +35,10 @@ func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 			checkCaptureInvariants(t, o, amount, got)
 		}
 	})
-	for _, v := range []verdict{verdictUnclear, verdictUnpaid, verdictOpen, verdictApplied, verdictConflict, verdictClosed, verdictNoHold} {
+	for _, v := range []verdict{
+		verdictUnclear, verdictUnpaid, verdictOpen, verdictApplied, verdictConflict,
+		verdictClosed, verdictNoHold,
+	} {
 		require.Positive(t, verdicts[v], "%v was never the verdict", v)
 	}
 	t.Logf("%d documents judged: %v", judged, verdicts)
@@ -63,7 +66,8 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 		fail("our reference is there")
 	case f.verdict == verdictApplied && amount.Value != 0 && sum != amount.Value:
 		fail("another amount is captured")
-	case f.verdict == verdictApplied && (o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed || o.Status == OrderStatusPending || !o.Status.IsKnown()):
+	case f.verdict == verdictApplied && (o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed ||
+		o.Status == OrderStatusPending || !o.Status.IsKnown()):
 		fail("the status rules it out")
 	case f.verdict != verdictApplied && f.reason == "":
 		fail("there is no reason")
@@ -395,7 +399,10 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 // merchant reads in an unknown outcome.
 func TestJudgeCaptureSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	for _, status := range []OrderStatus{OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded} {
+	for _, status := range []OrderStatus{
+		OrderStatusProcessed, OrderStatusPartiallyCaptured,
+		OrderStatusPartiallyRefunded, OrderStatusFullyRefunded,
+	} {
 		require.Contains(
 			t,
 			judgeCapture(&Order{Status: status}, ours, Amount{}).reason,
@@ -492,7 +499,11 @@ func TestRefundIn(t *testing.T) {
 	require.Equal(t, OrderTypeCharge, kept.Type, "what the entry says stands")
 	require.Equal(t, "v1-other", kept.ParentOrderID, "what the entry says stands")
 
-	for _, order := range [][]OrderStatus{{"FAILED", "PROCESSED"}, {"PROCESSED", "FAILED"}, {"FAILED", "PROCESSED", "PENDING"}} {
+	for _, order := range [][]OrderStatus{
+		{"FAILED", "PROCESSED"},
+		{"PROCESSED", "FAILED"},
+		{"FAILED", "PROCESSED", "PENDING"},
+	} {
 		var refunds []Order
 		for i, status := range order {
 			refunds = append(refunds, refund(fmt.Sprint("v1-", i), "refund-1", status))

@@ -75,24 +75,67 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 		calls   []string
 		logged  string
 	}{
-		"handled":       {new(scriptedDeduper), false, http.StatusOK, 1, []string{"claim", "commit"}, ""},
-		"failed":        {new(scriptedDeduper), true, http.StatusInternalServerError, 1, []string{"claim", "release"}, "webhook not handled"},
-		"in progress":   {&scriptedDeduper{claim: plural.Claim{State: plural.InProgress}}, false, http.StatusConflict, 0, []string{"claim"}, ""},
-		"done":          {&scriptedDeduper{claim: plural.Claim{State: plural.Done}}, false, http.StatusOK, 0, []string{"claim"}, ""},
-		"unknown state": {&scriptedDeduper{claim: plural.Claim{State: 99}}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "webhook not claimed"},
-		"down at claim": {&scriptedDeduper{claimErr: down}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "deduper is down"},
-		"full":          {&scriptedDeduper{claimErr: plural.ErrDeduperFull}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "full"},
-		"claimed, yet an error": {
-			&scriptedDeduper{claim: plural.Claim{State: plural.Claimed, Token: "x"}, claimErr: down}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "",
+		"handled": {new(scriptedDeduper), false, http.StatusOK, 1, []string{"claim", "commit"}, ""},
+		"failed": {
+			new(scriptedDeduper), true, http.StatusInternalServerError, 1,
+			[]string{"claim", "release"},
+			"webhook not handled",
 		},
-		"down at commit":  {&scriptedDeduper{commitErr: down}, false, http.StatusInternalServerError, 1, []string{"claim", "commit"}, "webhook handled and not recorded"},
-		"down at release": {&scriptedDeduper{releaseErr: down}, true, http.StatusInternalServerError, 1, []string{"claim", "release"}, "webhook claim not released"},
-		"panics at claim": {&scriptedDeduper{panicIn: "claim"}, false, http.StatusServiceUnavailable, 0, []string{"claim"}, "webhook deduper panicked"},
+		"in progress": {
+			&scriptedDeduper{claim: plural.Claim{State: plural.InProgress}}, false, http.StatusConflict, 0,
+			[]string{"claim"},
+			"",
+		},
+		"done": {
+			&scriptedDeduper{claim: plural.Claim{State: plural.Done}}, false, http.StatusOK, 0,
+			[]string{"claim"},
+			"",
+		},
+		"unknown state": {
+			&scriptedDeduper{claim: plural.Claim{State: 99}}, false, http.StatusServiceUnavailable, 0,
+			[]string{"claim"},
+			"webhook not claimed",
+		},
+		"down at claim": {
+			&scriptedDeduper{claimErr: down}, false, http.StatusServiceUnavailable, 0,
+			[]string{"claim"},
+			"deduper is down",
+		},
+		"full": {
+			&scriptedDeduper{claimErr: plural.ErrDeduperFull}, false, http.StatusServiceUnavailable, 0,
+			[]string{"claim"},
+			"full",
+		},
+		"claimed, yet an error": {
+			&scriptedDeduper{claim: plural.Claim{State: plural.Claimed, Token: "x"}, claimErr: down}, false,
+			http.StatusServiceUnavailable, 0,
+			[]string{"claim"},
+			"",
+		},
+		"down at commit": {
+			&scriptedDeduper{commitErr: down}, false, http.StatusInternalServerError, 1,
+			[]string{"claim", "commit"},
+			"webhook handled and not recorded",
+		},
+		"down at release": {
+			&scriptedDeduper{releaseErr: down}, true, http.StatusInternalServerError, 1,
+			[]string{"claim", "release"},
+			"webhook claim not released",
+		},
+		"panics at claim": {
+			&scriptedDeduper{panicIn: "claim"}, false, http.StatusServiceUnavailable, 0,
+			[]string{"claim"},
+			"webhook deduper panicked",
+		},
 		"panics at commit": {
-			&scriptedDeduper{panicIn: "commit"}, false, http.StatusInternalServerError, 1, []string{"claim", "commit"}, "webhook handler panicked",
+			&scriptedDeduper{panicIn: "commit"}, false, http.StatusInternalServerError, 1,
+			[]string{"claim", "commit"},
+			"webhook handler panicked",
 		},
 		"panics at release": {
-			&scriptedDeduper{panicIn: "release"}, true, http.StatusInternalServerError, 1, []string{"claim", "release"}, "webhook handler panicked",
+			&scriptedDeduper{panicIn: "release"}, true, http.StatusInternalServerError, 1,
+			[]string{"claim", "release"},
+			"webhook handler panicked",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -76,7 +76,10 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 
 func TestWebhookHandlerPassesUnknownEventsOn(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{`{"event_type":"ORDER_TELEPORTED","data":{"x":[1,{}]},"later":true}`, `{"payload":"payload"}`, `{}`} {
+	for _, body := range []string{
+		`{"event_type":"ORDER_TELEPORTED","data":{"x":[1,{}]},"later":true}`,
+		`{"payload":"payload"}`, `{}`,
+	} {
 		var got string
 		h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
 			got = string(e.RawJSON())
@@ -106,21 +109,51 @@ func TestWebhookHandlerRefuses(t *testing.T) {
 		status  int
 		reason  plural.VerificationReason
 	}{
-		"GET":               {with(func(r *http.Request) { r.Method = http.MethodGet }), http.StatusMethodNotAllowed, ""},
-		"HEAD":              {with(func(r *http.Request) { r.Method = http.MethodHead }), http.StatusMethodNotAllowed, ""},
-		"PUT":               {with(func(r *http.Request) { r.Method = http.MethodPut }), http.StatusMethodNotAllowed, ""},
-		"no headers":        {with(func(r *http.Request) { r.Header = nil }), http.StatusBadRequest, plural.ReasonWebhookID},
-		"no id":             {with(func(r *http.Request) { r.Header.Del("webhook-id") }), http.StatusBadRequest, plural.ReasonWebhookID},
-		"bad timestamp":     {with(func(r *http.Request) { r.Header.Set("webhook-timestamp", "now") }), http.StatusBadRequest, plural.ReasonWebhookTimestamp},
-		"no signature":      {with(func(r *http.Request) { r.Header.Del("webhook-signature") }), http.StatusUnauthorized, plural.ReasonSignatureMissing},
-		"wrong signature":   {with(func(r *http.Request) { setBody(r, "{}", 2) }), http.StatusUnauthorized, plural.ReasonSignatureMismatch},
-		"compressed":        {with(func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }), http.StatusBadRequest, plural.ReasonContentEncoding},
-		"empty body":        {with(func(r *http.Request) { setBody(r, "", 0) }), http.StatusBadRequest, plural.ReasonBodyEmpty},
-		"nil body":          {with(func(r *http.Request) { r.Body = nil }), http.StatusBadRequest, plural.ReasonBodyEmpty},
-		"announced big":     {with(func(r *http.Request) { setBody(r, big, int64(len(big))) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
-		"chunked big":       {with(func(r *http.Request) { setBody(r, big, -1) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
-		"announced 4 GiB":   {with(func(r *http.Request) { setBody(r, "{}", 4<<30) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
-		"more than it said": {with(func(r *http.Request) { setBody(r, big, 2) }), http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge},
+		"GET":        {with(func(r *http.Request) { r.Method = http.MethodGet }), http.StatusMethodNotAllowed, ""},
+		"HEAD":       {with(func(r *http.Request) { r.Method = http.MethodHead }), http.StatusMethodNotAllowed, ""},
+		"PUT":        {with(func(r *http.Request) { r.Method = http.MethodPut }), http.StatusMethodNotAllowed, ""},
+		"no headers": {with(func(r *http.Request) { r.Header = nil }), http.StatusBadRequest, plural.ReasonWebhookID},
+		"no id": {
+			with(func(r *http.Request) { r.Header.Del("webhook-id") }), http.StatusBadRequest,
+			plural.ReasonWebhookID,
+		},
+		"bad timestamp": {
+			with(func(r *http.Request) { r.Header.Set("webhook-timestamp", "now") }),
+			http.StatusBadRequest, plural.ReasonWebhookTimestamp,
+		},
+		"no signature": {
+			with(func(r *http.Request) { r.Header.Del("webhook-signature") }), http.StatusUnauthorized,
+			plural.ReasonSignatureMissing,
+		},
+		"wrong signature": {
+			with(func(r *http.Request) { setBody(r, "{}", 2) }), http.StatusUnauthorized,
+			plural.ReasonSignatureMismatch,
+		},
+		"compressed": {
+			with(func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }),
+			http.StatusBadRequest, plural.ReasonContentEncoding,
+		},
+		"empty body": {
+			with(func(r *http.Request) { setBody(r, "", 0) }), http.StatusBadRequest,
+			plural.ReasonBodyEmpty,
+		},
+		"nil body": {with(func(r *http.Request) { r.Body = nil }), http.StatusBadRequest, plural.ReasonBodyEmpty},
+		"announced big": {
+			with(func(r *http.Request) { setBody(r, big, int64(len(big))) }),
+			http.StatusRequestEntityTooLarge, plural.ReasonBodyTooLarge,
+		},
+		"chunked big": {
+			with(func(r *http.Request) { setBody(r, big, -1) }), http.StatusRequestEntityTooLarge,
+			plural.ReasonBodyTooLarge,
+		},
+		"announced 4 GiB": {
+			with(func(r *http.Request) { setBody(r, "{}", 4<<30) }), http.StatusRequestEntityTooLarge,
+			plural.ReasonBodyTooLarge,
+		},
+		"more than it said": {
+			with(func(r *http.Request) { setBody(r, big, 2) }), http.StatusRequestEntityTooLarge,
+			plural.ReasonBodyTooLarge,
+		},
 		"broken body": {with(func(r *http.Request) {
 			r.Body = io.NopCloser(iotest.ErrReader(errors.New("connection reset")))
 		}), http.StatusBadRequest, plural.ReasonBodyUnreadable},
@@ -164,7 +197,8 @@ func signedRequest(body string) *http.Request {
 func TestWebhookHandlerMaxBody(t *testing.T) {
 	t.Parallel()
 	for most, accepted := range map[int64]bool{
-		int64(len(webhookBody)): true, int64(len(webhookBody)) - 1: false, 0: true, -1: true, math.MaxInt64: true, math.MaxInt64 - 1: true, 1: false,
+		int64(len(webhookBody)): true, int64(len(webhookBody)) - 1: false, 0: true, -1: true, math.MaxInt64: true,
+		math.MaxInt64 - 1: true, 1: false,
 	} {
 		var calls atomic.Int32
 		h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), plural.WithMaxBody(most))
@@ -204,7 +238,10 @@ func TestWebhookHandlerErrorIsDeliveredAgain(t *testing.T) {
 
 func TestWebhookHandlerPanic(t *testing.T) {
 	t.Parallel()
-	for name, value := range map[string]any{"error": errors.New("boom"), "text": "boom", "abort": http.ErrAbortHandler, "nil": nil} {
+	for name, value := range map[string]any{
+		"error": errors.New("boom"), "text": "boom", "abort": http.ErrAbortHandler,
+		"nil": nil,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var calls int

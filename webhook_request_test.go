@@ -36,7 +36,10 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 		// A map that was built by hand can have the same header under several
 		// spellings of its name.
 		header[name] = []string{right}
-		for _, spelling := range []string{strings.ToLower(name), strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {
+		for _, spelling := range []string{
+			strings.ToLower(name), strings.ToUpper(name),
+			strings.Replace(name, "Webhook", "webhook", 1),
+		} {
 			for _, value := range []string{right, "", "x"} {
 				header[spelling] = []string{value}
 				requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)

@@ -147,7 +147,10 @@ func TestWebhookTamperedWith(t *testing.T) {
 	)
 	require.NoError(t, v.VerifyWebhookSignature(header, body))
 
-	for name, value := range map[string]string{"Webhook-Id": webhookID[:len(webhookID)-1] + "7", "Webhook-Timestamp": "1763802001"} {
+	for name, value := range map[string]string{
+		"Webhook-Id":        webhookID[:len(webhookID)-1] + "7",
+		"Webhook-Timestamp": "1763802001",
+	} {
 		changed := header.Clone()
 		changed.Set(name, value)
 		requireRefused(t, v.VerifyWebhookSignature(changed, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
@@ -292,26 +295,35 @@ func TestWebhookSeveralSignatures(t *testing.T) {
 		list   string
 		reason plural.VerificationReason // "": accepted
 	}{
-		"right last":               {list(wrong, right), ""},
-		"right first":              {list(right, wrong), ""},
-		"right twice":              {list(right, right), ""},
-		"right last of eight":      {list(wrong, wrong, wrong, wrong, wrong, wrong, wrong, right), ""},
-		"another version before":   {list("v1a,"+strings.Repeat("A", 88), right), ""},
-		"another version after":    {list(right, "v2,anything"), ""},
-		"all wrong":                {list(wrong, wrong), plural.ReasonSignatureMismatch},
-		"right last of nine":       {list(wrong, wrong, wrong, wrong, wrong, wrong, wrong, wrong, right), plural.ReasonSignatureMalformed},
-		"right first of nine":      {list(right, wrong, wrong, wrong, wrong, wrong, wrong, wrong, wrong), plural.ReasonSignatureMalformed},
-		"nine with other versions": {list("v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", right), plural.ReasonSignatureMalformed},
-		"two spaces":               {right + "  " + wrong, plural.ReasonSignatureMalformed},
-		"space in front":           {" " + right, plural.ReasonSignatureMalformed},
-		"space behind":             {right + " ", plural.ReasonSignatureMalformed},
-		"comma between":            {right + "," + wrong, plural.ReasonSignatureMalformed},
-		"comma and space between":  {right + ", " + wrong, plural.ReasonSignatureMalformed},
-		"tab between":              {right + "\t" + wrong, plural.ReasonSignatureMalformed},
-		"malformed beside right":   {list(right, "v1,AAAA"), plural.ReasonSignatureMalformed},
-		"empty beside right":       {list(right, "v1,"), plural.ReasonSignatureMalformed},
-		"no version beside right":  {list(right, strings.TrimPrefix(wrong, "v1")), plural.ReasonSignatureMalformed},
-		"very long":                {list(right, "v2,"+strings.Repeat("A", 1024)), plural.ReasonSignatureMalformed},
+		"right last":             {list(wrong, right), ""},
+		"right first":            {list(right, wrong), ""},
+		"right twice":            {list(right, right), ""},
+		"right last of eight":    {list(wrong, wrong, wrong, wrong, wrong, wrong, wrong, right), ""},
+		"another version before": {list("v1a,"+strings.Repeat("A", 88), right), ""},
+		"another version after":  {list(right, "v2,anything"), ""},
+		"all wrong":              {list(wrong, wrong), plural.ReasonSignatureMismatch},
+		"right last of nine": {
+			list(wrong, wrong, wrong, wrong, wrong, wrong, wrong, wrong, right),
+			plural.ReasonSignatureMalformed,
+		},
+		"right first of nine": {
+			list(right, wrong, wrong, wrong, wrong, wrong, wrong, wrong, wrong),
+			plural.ReasonSignatureMalformed,
+		},
+		"nine with other versions": {
+			list("v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", "v2,x", right),
+			plural.ReasonSignatureMalformed,
+		},
+		"two spaces":              {right + "  " + wrong, plural.ReasonSignatureMalformed},
+		"space in front":          {" " + right, plural.ReasonSignatureMalformed},
+		"space behind":            {right + " ", plural.ReasonSignatureMalformed},
+		"comma between":           {right + "," + wrong, plural.ReasonSignatureMalformed},
+		"comma and space between": {right + ", " + wrong, plural.ReasonSignatureMalformed},
+		"tab between":             {right + "\t" + wrong, plural.ReasonSignatureMalformed},
+		"malformed beside right":  {list(right, "v1,AAAA"), plural.ReasonSignatureMalformed},
+		"empty beside right":      {list(right, "v1,"), plural.ReasonSignatureMalformed},
+		"no version beside right": {list(right, strings.TrimPrefix(wrong, "v1")), plural.ReasonSignatureMalformed},
+		"very long":               {list(right, "v2,"+strings.Repeat("A", 1024)), plural.ReasonSignatureMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -546,7 +558,10 @@ func TestWebhookBodies(t *testing.T) {
 		"null":                 {`null`, plural.ReasonJSON},
 		"form":                 {`event_type=X`, plural.ReasonJSON},
 		"byte order marks":     {"\ufeff\ufeff{}", plural.ReasonJSON},
-		"nested beyond reason": {`{"data":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, plural.ReasonJSON},
+		"nested beyond reason": {
+			`{"data":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`,
+			plural.ReasonJSON,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -45,7 +45,8 @@ func TestReturnWithoutExemption(t *testing.T) {
 func TestWebhookExample(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "webhook")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/plural-go/plural/examples/webhook").
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
+		"github.com/plural-go/plural/examples/webhook").
 		CombinedOutput()
 	require.NoError(t, err, "%s", built)
 	cmd := exec.Command(program, "-addr", "127.0.0.1:0")

@@ -19,7 +19,8 @@ import (
 func startSandbox(t *testing.T) map[string]string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "sandbox")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/plural-go/plural/examples/sandbox").
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
+		"github.com/plural-go/plural/examples/sandbox").
 		CombinedOutput()
 	require.NoError(t, err, "%s", built)
 	cmd := exec.Command(program, "-addr", "127.0.0.1:0")

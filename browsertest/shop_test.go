@@ -55,7 +55,10 @@ func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
 		fmt.Fprintf(
 			w,
 			`<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><main><h1>%s</h1></main>`,
-			map[string]string{"paid": "The shop has your payment", "unpaid": "The shop has no payment"}[r.URL.Query().Get("outcome")],
+			map[string]string{
+				"paid":   "The shop has your payment",
+				"unpaid": "The shop has no payment",
+			}[r.URL.Query().Get("outcome")],
 		)
 	})
 	// The payer's return is a cross-site POST, which the protection would refuse.

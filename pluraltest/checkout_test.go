@@ -60,7 +60,8 @@ func (s sheet) form(t *testing.T) (action string, fields url.Values) {
 		FindStringSubmatch(s.html)
 	require.NotNil(t, found, s.html)
 	fields = url.Values{}
-	for _, input := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(found[0], -1) {
+	hidden := regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+	for _, input := range hidden.FindAllStringSubmatch(found[0], -1) {
 		fields.Add(html.UnescapeString(input[1]), html.UnescapeString(input[2]))
 	}
 	return html.UnescapeString(found[1]), fields
@@ -375,7 +376,10 @@ func TestCheckoutMethods(t *testing.T) {
 		want    []string
 		message string
 	}{
-		"all":      {pluraltest.OrderSpec{}, []string{"CARD", "UPI", "NETBANKING", "WALLET", "POINTS", "CREDIT_EMI", "DEBIT_EMI", "BNPL", "CARDLESS_EMI"}, ""},
+		"all": {pluraltest.OrderSpec{}, []string{
+			"CARD", "UPI", "NETBANKING", "WALLET", "POINTS", "CREDIT_EMI",
+			"DEBIT_EMI", "BNPL", "CARDLESS_EMI",
+		}, ""},
 		"some":     {pluraltest.OrderSpec{Methods: []string{"UPI", "CARD"}}, []string{"CARD", "UPI"}, ""},
 		"preauth":  {pluraltest.OrderSpec{PreAuth: true}, []string{"CARD"}, "Held on your card now"},
 		"impasse":  {pluraltest.OrderSpec{PreAuth: true, Methods: []string{"UPI"}}, nil, "There is no way to pay this order"},
@@ -384,7 +388,8 @@ func TestCheckoutMethods(t *testing.T) {
 		tt.spec.Reference = name
 		page := newPayer(t, srv, tt.spec).open()
 		var got []string
-		for _, radio := range regexp.MustCompile(`type="radio" name="method" value="(\w+)"`).FindAllStringSubmatch(page.html, -1) {
+		methods := regexp.MustCompile(`type="radio" name="method" value="(\w+)"`)
+		for _, radio := range methods.FindAllStringSubmatch(page.html, -1) {
 			got = append(got, radio[1])
 		}
 		require.Equal(t, tt.want, got, name)
@@ -534,7 +539,12 @@ func TestCheckoutDecidesOnce(t *testing.T) {
 	p := newPayer(t, srv, pluraltest.OrderSpec{CallbackURL: shop, PreAuth: true})
 	p.press(card()...)
 	p.press("action", "approve", "otp", "123456")
-	for _, late := range [][]string{{"action", "approve", "otp", "1"}, {"action", "decline"}, {"action", "cancel"}, card()} {
+	for _, late := range [][]string{
+		{"action", "approve", "otp", "1"},
+		{"action", "decline"},
+		{"action", "cancel"},
+		card(),
+	} {
 		_, callback := verified(t, srv, p.press(late...))
 		require.Equal(t, plural.OrderStatusAuthorized, callback.Status)
 	}
@@ -555,7 +565,8 @@ func TestCheckoutDecidesOnceAtATime(t *testing.T) {
 	for i := range 12 {
 		tabs.Go(func() {
 			form := []url.Values{
-				values("action", "approve", "otp", "123456"), values("action", "decline", "final", "yes"), values("action", "cancel"),
+				values("action", "approve", "otp", "123456"), values("action", "decline", "final", "yes"),
+				values("action", "cancel"),
 			}[i%3]
 			resp, err := srv.Client().PostForm(p.link, form)
 			if err == nil {
@@ -577,7 +588,8 @@ func TestCheckoutUnknownToken(t *testing.T) {
 	srv := pluraltest.NewServer(t)
 	p := newPayer(t, srv, pluraltest.OrderSpec{})
 	base, _, _ := strings.Cut(p.link, "?")
-	for _, link := range []string{base, base + "?token=", base + "?token=V3_nope", base + "?tok%en", srv.URL + "/web/auth/landing/?token=x"} {
+	for _, link := range []string{base, base + "?token=", base + "?token=V3_nope", base + "?tok%en", srv.URL +
+		"/web/auth/landing/?token=x"} {
 		for _, method := range []string{"GET", "POST"} {
 			page := p.send(method, link, values("action", "cancel"))
 			require.Equal(t, http.StatusNotFound, page.status)
@@ -590,7 +602,11 @@ func TestCheckoutOfSeamlessOrder(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
 	a := newAPI(t, srv)
-	order := a.do("POST", "/api/pay/v1/orders", `{"merchant_order_reference":"s-1","order_amount":{"value":500,"currency":"INR"},"callback_url":"https://shop.example.com/"}`).
+	order := a.do(
+		"POST",
+		"/api/pay/v1/orders",
+		`{"merchant_order_reference":"s-1","order_amount":{"value":500,"currency":"INR"},"callback_url":"https://shop.example.com/"}`,
+	).
 		data(t)
 	p := &payer{t, srv, order["order_id"].(string), order["challenge_url"].(string)}
 	p.press(card()...)

@@ -66,7 +66,8 @@ func TestCurlCommands(t *testing.T) {
 			}
 
 			own := newAPI(t, srv)
-			own.token = own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret, "client_credentials")).doc(t)["access_token"].(string)
+			own.token = own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret,
+				"client_credentials")).doc(t)["access_token"].(string)
 			require.Equal(t, 200, own.get(id).status, "the server's own credentials are good too")
 			require.Equal(
 				t,
@@ -116,7 +117,10 @@ func curl(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", "curl", command+".sh"))
 	require.NoError(t, err)
-	host := map[bool]string{true: "https://pluraluat.v2.pinepg.in", false: "https://api.pluralpay.in"}[strings.HasSuffix(command, "uat")]
+	host := map[bool]string{
+		true:  "https://pluraluat.v2.pinepg.in",
+		false: "https://api.pluralpay.in",
+	}[strings.HasSuffix(command, "uat")]
 	require.Equal(t, 1, strings.Count(string(script), host))
 	text := strings.Replace(string(script), host, srv.URL, 1)
 	if orderID != "" {

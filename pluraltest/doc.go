@@ -29,7 +29,8 @@
 // [Server.Inject] queues faults for the next requests that match,
 // [WithRandomFaults] and [Server.SetFaultPlan] choose one for each request:
 //
-//	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
+//	captures := pluraltest.On(pluraltest.OpCapturesCreate)
+//	srv.Inject(captures, pluraltest.ResetAfterApply)
 //
 // A [Fault] says what happens to the books (its Effect) and what the client
 // hears of it (its Answer). [Server.FaultLog] tells what was injected and what

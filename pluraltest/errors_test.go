@@ -40,59 +40,181 @@ func TestDocumentedErrors(t *testing.T) {
 		status                   int
 		code, message            string
 	}{
-		{"empty reference", "POST", checkout, body(`""`, ok, ""), 400, "INVALID_REQUEST", "Merchant Order Reference must not be empty"},
-		{"no reference", "POST", checkout, `{"order_amount":` + ok + `}`, 400, "INVALID_REQUEST", "Merchant Order Reference must not be empty"},
-		{"long reference", "POST", checkout, body(`"`+strings.Repeat("a", 51)+`"`, ok, ""), 400, "INVALID_REQUEST", "Merchant Order Reference must be less than or equal to 50 characters"},
+		{
+			"empty reference", "POST", checkout, body(`""`, ok, ""), 400, "INVALID_REQUEST",
+			"Merchant Order Reference must not be empty",
+		},
+		{
+			"no reference", "POST", checkout, `{"order_amount":` + ok + `}`, 400, "INVALID_REQUEST",
+			"Merchant Order Reference must not be empty",
+		},
+		{
+			"long reference", "POST", checkout, body(`"`+strings.Repeat("a", 51)+`"`, ok, ""), 400, "INVALID_REQUEST",
+			"Merchant Order Reference must be less than or equal to 50 characters",
+		},
 		{"bad reference", "POST", checkout, body(`"a b"`, ok, ""), 400, "INVALID_REQUEST", ""},
 		{"fractional reference", "POST", checkout, body(`1.5`, ok, ""), 400, "INVALID_REQUEST", ""},
-		{"amount zero", "POST", checkout, body(`"x"`, `{"value":0,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
-		{"amount missing", "POST", checkout, `{"merchant_order_reference":"x"}`, 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
-		{"amount fraction", "POST", checkout, body(`"x"`, `{"value":10.5,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
-		{"amount text", "POST", checkout, body(`"x"`, `{"value":"100","currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
-		{"amount too big", "POST", checkout, body(`"x"`, `{"value":100000001,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value less than or equal to 100000000"},
-		{"amount huge", "POST", checkout, body(`"x"`, `{"value":99999999999999999999,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value less than or equal to 100000000"},
-		{"amount below a rupee", "POST", checkout, body(`"x"`, `{"value":99,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
-		{"amount negative", "POST", checkout, body(`"x"`, `{"value":-1,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
-		{"no currency", "POST", checkout, body(`"x"`, `{"value":100}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
-		{"currency of digits", "POST", checkout, body(`"x"`, `{"value":100,"currency":"123"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
-		{"currency sign", "POST", checkout, body(`"x"`, `{"value":100,"currency":"₹"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
-		{"currency in small letters", "POST", checkout, body(`"x"`, `{"value":100,"currency":"inr"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
-		{"field in another case", "POST", checkout, `{"Merchant_Order_Reference":"x","order_amount":` + ok + `}`, 400, "INVALID_REQUEST", "Merchant Order Reference must not be empty"},
-		{"amount in another case", "POST", checkout, body(`"x"`, `{"Value":100,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
-		{"currency in another case", "POST", checkout, body(`"x"`, `{"value":100,"CURRENCY":"INR"}`, ""), 400, "INVALID_REQUEST", "Currency is missing/invalid"},
-		{"payment method", "POST", checkout, body(`"x"`, ok, `,"allowed_payment_methods":["CASH"]`), 400, "INVALID_REQUEST", "Payment method is missing/invalid"},
+		{
+			"amount zero", "POST", checkout, body(`"x"`, `{"value":0,"currency":"INR"}`, ""), 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 1",
+		},
+		{
+			"amount missing", "POST", checkout, `{"merchant_order_reference":"x"}`, 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 1",
+		},
+		{
+			"amount fraction", "POST", checkout, body(`"x"`, `{"value":10.5,"currency":"INR"}`, ""), 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 1",
+		},
+		{
+			"amount text", "POST", checkout, body(`"x"`, `{"value":"100","currency":"INR"}`, ""), 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 1",
+		},
+		{
+			"amount too big", "POST", checkout, body(`"x"`, `{"value":100000001,"currency":"INR"}`, ""), 400,
+			"INVALID_REQUEST", "Amount must be an Integer value less than or equal to 100000000",
+		},
+		{
+			"amount huge", "POST", checkout, body(`"x"`, `{"value":99999999999999999999,"currency":"INR"}`, ""), 400,
+			"INVALID_REQUEST", "Amount must be an Integer value less than or equal to 100000000",
+		},
+		{
+			"amount below a rupee", "POST", checkout, body(`"x"`, `{"value":99,"currency":"INR"}`, ""), 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 100",
+		},
+		{
+			"amount negative", "POST", checkout, body(`"x"`, `{"value":-1,"currency":"INR"}`, ""), 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 1",
+		},
+		{
+			"no currency", "POST", checkout, body(`"x"`, `{"value":100}`, ""), 400, "INVALID_REQUEST",
+			"Currency is missing/invalid",
+		},
+		{
+			"currency of digits", "POST", checkout, body(`"x"`, `{"value":100,"currency":"123"}`, ""), 400, "INVALID_REQUEST",
+			"Currency is missing/invalid",
+		},
+		{
+			"currency sign", "POST", checkout, body(`"x"`, `{"value":100,"currency":"₹"}`, ""), 400, "INVALID_REQUEST",
+			"Currency is missing/invalid",
+		},
+		{
+			"currency in small letters", "POST", checkout, body(`"x"`, `{"value":100,"currency":"inr"}`, ""), 400,
+			"INVALID_REQUEST", "Currency is missing/invalid",
+		},
+		{
+			"field in another case", "POST", checkout, `{"Merchant_Order_Reference":"x","order_amount":` + ok + `}`, 400,
+			"INVALID_REQUEST", "Merchant Order Reference must not be empty",
+		},
+		{
+			"amount in another case", "POST", checkout, body(`"x"`, `{"Value":100,"currency":"INR"}`, ""), 400,
+			"INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1",
+		},
+		{
+			"currency in another case", "POST", checkout, body(`"x"`, `{"value":100,"CURRENCY":"INR"}`, ""), 400,
+			"INVALID_REQUEST", "Currency is missing/invalid",
+		},
+		{
+			"payment method", "POST", checkout, body(`"x"`, ok, `,"allowed_payment_methods":["CASH"]`), 400, "INVALID_REQUEST",
+			"Payment method is missing/invalid",
+		},
 		{"integration mode", "POST", checkout, body(`"x"`, ok, `,"integration_mode":"POPUP"`), 400, "INVALID_REQUEST", ""},
-		{"pre_auth as text", "POST", checkout, body(`"x"`, ok, `,"pre_auth":"yes"`), 400, "INVALID_REQUEST", "Request is not well-formed, syntactically incorrect, or violates schema"},
+		{
+			"pre_auth as text", "POST", checkout, body(`"x"`, ok, `,"pre_auth":"yes"`), 400, "INVALID_REQUEST",
+			"Request is not well-formed, syntactically incorrect, or violates schema",
+		},
 		{"callback url", "POST", checkout, body(`"x"`, ok, `,"callback_url":"nowhere"`), 400, "INVALID_REQUEST", ""},
-		{"not JSON", "POST", checkout, `{`, 400, "INVALID_REQUEST", "Request is not well-formed, syntactically incorrect, or violates schema"},
+		{
+			"not JSON", "POST", checkout, `{`, 400, "INVALID_REQUEST",
+			"Request is not well-formed, syntactically incorrect, or violates schema",
+		},
 		{"two documents", "POST", checkout, body(`"x"`, ok, "") + `{}`, 400, "INVALID_REQUEST", ""},
 		{"wrong method", "GET", checkout, "", 405, "INVALID_REQUEST", ""},
 
-		{"unknown order", "GET", order + "v1-none", "", 422, "ORDER_NOT_FOUND", "No order with specified order-id exists in the system"},
+		{
+			"unknown order", "GET", order + "v1-none", "", 422, "ORDER_NOT_FOUND",
+			"No order with specified order-id exists in the system",
+		},
 		{"unknown reference", "GET", order + "reference/none", "", 422, "ORDER_NOT_FOUND", ""},
-		{"capture unknown order", "PUT", order + "v1-none/capture", `{"merchant_capture_reference":"c"}`, 422, "ORDER_NOT_FOUND", ""},
-		{"capture without reference", "PUT", order + held + "/capture", `{}`, 400, "INVALID_REQUEST", "Merchant Capture Reference must not be empty"},
-		{"capture nothing paid", "PUT", order + created + "/capture", `{"merchant_capture_reference":"c"}`, 422, "OPERATION_NOT_ALLOWED", "The specified operation cannot be made because required precondition has failed"},
-		{"capture reference in another case", "PUT", order + held + "/capture", `{"merchantCaptureReference":"c","Merchant_capture_reference":"c"}`, 400, "INVALID_REQUEST", "Merchant Capture Reference must not be empty"},
-		{"capture below a rupee", "PUT", order + held + "/capture", `{"merchant_capture_reference":"c","capture_amount":{"value":99,"currency":"INR"}}`, 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
-		{"capture nothing", "PUT", order + held + "/capture", `{"merchant_capture_reference":"c","capture_amount":{"value":0,"currency":"INR"}}`, 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 1"},
-		{"capture cancelled", "PUT", order + voided + "/capture", `{"merchant_capture_reference":"c"}`, 422, "ORDER_CANCELLED", ""},
-		{"capture again", "PUT", order + taken + "/capture", `{"merchant_capture_reference":"c2"}`, 422, "OPERATION_NOT_ALLOWED", ""},
-		{"capture too much", "PUT", order + held + "/capture", `{"merchant_capture_reference":"c","capture_amount":{"value":5001,"currency":"INR"}}`, 422, "AMOUNT_LIMIT_EXCEEDED", ""},
-		{"capture other currency", "PUT", order + held + "/capture", `{"merchant_capture_reference":"c","capture_amount":{"value":500,"currency":"USD"}}`, 400, "INVALID_REQUEST", ""},
-		{"capture wrong method", "POST", order + held + "/capture", `{"merchant_capture_reference":"c"}`, 405, "INVALID_REQUEST", ""},
+		{
+			"capture unknown order", "PUT", order + "v1-none/capture", `{"merchant_capture_reference":"c"}`, 422,
+			"ORDER_NOT_FOUND", "",
+		},
+		{
+			"capture without reference", "PUT", order + held + "/capture", `{}`, 400, "INVALID_REQUEST",
+			"Merchant Capture Reference must not be empty",
+		},
+		{
+			"capture nothing paid", "PUT", order + created + "/capture", `{"merchant_capture_reference":"c"}`, 422,
+			"OPERATION_NOT_ALLOWED", "The specified operation cannot be made because required precondition has failed",
+		},
+		{
+			"capture reference in another case", "PUT", order + held + "/capture",
+			`{"merchantCaptureReference":"c","Merchant_capture_reference":"c"}`, 400, "INVALID_REQUEST",
+			"Merchant Capture Reference must not be empty",
+		},
+		{
+			"capture below a rupee", "PUT", order + held + "/capture",
+			`{"merchant_capture_reference":"c","capture_amount":{"value":99,"currency":"INR"}}`, 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 100",
+		},
+		{
+			"capture nothing", "PUT", order + held + "/capture",
+			`{"merchant_capture_reference":"c","capture_amount":{"value":0,"currency":"INR"}}`, 400, "INVALID_REQUEST",
+			"Amount must be an Integer value greater than or equal to 1",
+		},
+		{
+			"capture cancelled", "PUT", order + voided + "/capture", `{"merchant_capture_reference":"c"}`, 422,
+			"ORDER_CANCELLED", "",
+		},
+		{
+			"capture again", "PUT", order + taken + "/capture", `{"merchant_capture_reference":"c2"}`, 422,
+			"OPERATION_NOT_ALLOWED", "",
+		},
+		{
+			"capture too much", "PUT", order + held + "/capture",
+			`{"merchant_capture_reference":"c","capture_amount":{"value":5001,"currency":"INR"}}`, 422,
+			"AMOUNT_LIMIT_EXCEEDED", "",
+		},
+		{
+			"capture other currency", "PUT", order + held + "/capture",
+			`{"merchant_capture_reference":"c","capture_amount":{"value":500,"currency":"USD"}}`, 400, "INVALID_REQUEST", "",
+		},
+		{
+			"capture wrong method", "POST", order + held + "/capture", `{"merchant_capture_reference":"c"}`, 405,
+			"INVALID_REQUEST", "",
+		},
 		{"cancel unknown order", "PUT", order + "v1-none/cancel", "", 422, "ORDER_NOT_FOUND", ""},
 		{"cancel nothing paid", "PUT", order + created + "/cancel", "", 422, "OPERATION_NOT_ALLOWED", ""},
 		{"cancel captured", "PUT", order + taken + "/cancel", "", 422, "OPERATION_NOT_ALLOWED", ""},
 		{"cancel again", "PUT", order + voided + "/cancel", "", 422, "ORDER_CANCELLED", ""},
 		{"refund a hold", "POST", "/api/pay/v1/refunds/" + held, body(`"r"`, ok, ""), 422, "OPERATION_NOT_ALLOWED", ""},
 		{"refund a refund", "POST", "/api/pay/v1/refunds/" + refund, body(`"r"`, ok, ""), 422, "OPERATION_NOT_ALLOWED", ""},
-		{"refund too much", "POST", "/api/pay/v1/refunds/" + taken, body(`"r"`, `{"value":4901,"currency":"INR"}`, ""), 422, "AMOUNT_LIMIT_EXCEEDED", ""},
-		{"refund under the order's reference", "POST", "/api/pay/v1/refunds/" + taken, body(`"taken"`, `{"value":100,"currency":"INR"}`, ""), 422, "DUPLICATE_REQUEST", "The request has already been processed"},
-		{"refund below a rupee", "POST", "/api/pay/v1/refunds/" + taken, body(`"r"`, `{"value":99,"currency":"INR"}`, ""), 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
-		{"refund in another case", "POST", "/api/pay/v1/refunds/" + taken, `{"MERCHANT_ORDER_REFERENCE":"r"}`, 400, "INVALID_REQUEST", "Merchant Order Reference must not be empty"},
-		{"refund what is refunded", "POST", "/api/pay/v1/refunds/" + returned, body(`"r"`, `{"value":100,"currency":"INR"}`, ""), 422, "OPERATION_NOT_ALLOWED", ""},
-		{"refund the rest below a rupee", "POST", "/api/pay/v1/refunds/" + nearly, `{"merchant_order_reference":"r"}`, 400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100"},
+		{
+			"refund too much", "POST", "/api/pay/v1/refunds/" + taken, body(`"r"`, `{"value":4901,"currency":"INR"}`, ""), 422,
+			"AMOUNT_LIMIT_EXCEEDED", "",
+		},
+		{
+			"refund under the order's reference", "POST", "/api/pay/v1/refunds/" + taken,
+			body(`"taken"`, `{"value":100,"currency":"INR"}`, ""), 422, "DUPLICATE_REQUEST",
+			"The request has already been processed",
+		},
+		{
+			"refund below a rupee", "POST", "/api/pay/v1/refunds/" + taken, body(`"r"`, `{"value":99,"currency":"INR"}`, ""),
+			400, "INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100",
+		},
+		{
+			"refund in another case", "POST", "/api/pay/v1/refunds/" + taken, `{"MERCHANT_ORDER_REFERENCE":"r"}`, 400,
+			"INVALID_REQUEST", "Merchant Order Reference must not be empty",
+		},
+		{
+			"refund what is refunded", "POST", "/api/pay/v1/refunds/" + returned,
+			body(`"r"`, `{"value":100,"currency":"INR"}`, ""), 422, "OPERATION_NOT_ALLOWED", "",
+		},
+		{
+			"refund the rest below a rupee", "POST", "/api/pay/v1/refunds/" + nearly, `{"merchant_order_reference":"r"}`, 400,
+			"INVALID_REQUEST", "Amount must be an Integer value greater than or equal to 100",
+		},
 		{"refund unknown order", "POST", "/api/pay/v1/refunds/v1-none", body(`"r"`, ok, ""), 422, "ORDER_NOT_FOUND", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

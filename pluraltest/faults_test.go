@@ -188,7 +188,10 @@ func TestFaultThatDoesNotFit(t *testing.T) {
 				require.Equal(t, 200, r.status, "%s", r.body)
 				want := map[bool]int{true: 0, false: 1}[isRead(op)]
 				require.Equal(t, want, effects(srv, op, id))
-				state := map[bool]pluraltest.EffectState{true: pluraltest.EffectNotApplied, false: pluraltest.EffectApplied}[isRead(op)]
+				state := map[bool]pluraltest.EffectState{
+					true:  pluraltest.EffectNotApplied,
+					false: pluraltest.EffectApplied,
+				}[isRead(op)]
 				require.Equal(t, state, srv.FaultLog()[0].Effect)
 			})
 		}
@@ -446,7 +449,10 @@ func TestNonsenseIsRefused(t *testing.T) {
 	}{
 		{pluraltest.Fault{Answer: "gibberish"}, `fault answer gibberish, effect : there is no answer "gibberish"`},
 		{pluraltest.Fault{Name: "Mine", Effect: "perhaps"}, `fault Mine: there is no effect "perhaps"`},
-		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerStatus}, "fault Mine: status 0 is not the status of an answer"},
+		{
+			pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerStatus},
+			"fault Mine: status 0 is not the status of an answer",
+		},
 		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerHTML, Status: 600}, "status 600"},
 		{pluraltest.Fault{Name: "Mine", Answer: pluraltest.AnswerHTML, Status: 100}, "status 100"},
 		{pluraltest.ApplyLate.After(-time.Second), "fault ApplyLate: the delay -1s is negative"},

@@ -14,9 +14,18 @@ func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)
 	for _, request := range [][3]string{
-		{"PUT", "/api/pay/v1/orders/" + id + "/capture", `{"merchant_capture_reference":"c","amount":{"value":100,"currency":"INR"}}`},
-		{"POST", "/api/checkout/v1/orders", `{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,"currency":"INR"}}`},
-		{"POST", "/api/pay/v1/orders", `{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,"currency":"INR"}}`},
+		{
+			"PUT", "/api/pay/v1/orders/" + id + "/capture",
+			`{"merchant_capture_reference":"c","amount":{"value":100,"currency":"INR"}}`,
+		},
+		{
+			"POST", "/api/checkout/v1/orders",
+			`{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,"currency":"INR"}}`,
+		},
+		{
+			"POST", "/api/pay/v1/orders",
+			`{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,"currency":"INR"}}`,
+		},
 	} {
 		r, err := a.try(t.Context(), request[0], request[1], request[2])
 		require.NoError(t, err)

@@ -24,8 +24,18 @@ func TestPayerDecisions(t *testing.T) {
 		failed   bool // back to failure_callback_url
 		events   []string
 	}{
-		{"approve a hold", true, pluraltest.Approve, "AUTHORIZED", url.Values{"status": {"AUTHORIZED"}}, false, []string{"ORDER_AUTHORIZED"}},
-		{"approve a sale", false, pluraltest.Approve, "PROCESSED", url.Values{"status": {"PROCESSED"}}, false, []string{"ORDER_PROCESSED"}},
+		{
+			"approve a hold", true, pluraltest.Approve, "AUTHORIZED",
+			url.Values{"status": {"AUTHORIZED"}},
+			false,
+			[]string{"ORDER_AUTHORIZED"},
+		},
+		{
+			"approve a sale", false, pluraltest.Approve, "PROCESSED",
+			url.Values{"status": {"PROCESSED"}},
+			false,
+			[]string{"ORDER_PROCESSED"},
+		},
 		{
 			"decline", true, pluraltest.Decline("Do not honour"), "ATTEMPTED",
 			url.Values{"status": {"FAILED"}, "error_code": {"PAYMENT_DECLINED"}, "error_message": {"Do not honour"}},
@@ -40,7 +50,10 @@ func TestPayerDecisions(t *testing.T) {
 		},
 		{
 			"fail the OTP", true, pluraltest.FailOTP, "ATTEMPTED",
-			url.Values{"status": {"FAILED"}, "error_code": {"USER_AUTHENTICATION_FAILED"}, "error_message": {"Consumer Authentication failed"}},
+			url.Values{
+				"status": {"FAILED"}, "error_code": {"USER_AUTHENTICATION_FAILED"},
+				"error_message": {"Consumer Authentication failed"},
+			},
 			true,
 			[]string{"PAYMENT_FAILED"},
 		},
@@ -50,7 +63,12 @@ func TestPayerDecisions(t *testing.T) {
 			true,
 			[]string{"PAYMENT_FAILED"},
 		},
-		{"cancel", true, pluraltest.CancelPayment, "CANCELLED", url.Values{"status": {"CANCELLED"}}, true, []string{"ORDER_CANCELLED"}},
+		{
+			"cancel", true, pluraltest.CancelPayment, "CANCELLED",
+			url.Values{"status": {"CANCELLED"}},
+			true,
+			[]string{"ORDER_CANCELLED"},
+		},
 		{"wait", false, pluraltest.LeavePending, "PENDING", url.Values{"status": {"PENDING"}}, false, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -147,8 +165,16 @@ func TestPointsAndCard(t *testing.T) {
 		payments []string
 	}{
 		{`{"merchant_capture_reference":"c"}`, "PROCESSED", []int64{700, 300}, []string{"PROCESSED", "PROCESSED"}},
-		{`{"merchant_capture_reference":"c","capture_amount":{"value":800,"currency":"INR"}}`, "PARTIALLY_CAPTURED", []int64{700, 100}, []string{"PROCESSED", "PROCESSED"}},
-		{`{"merchant_capture_reference":"c","capture_amount":{"value":200,"currency":"INR"}}`, "PARTIALLY_CAPTURED", []int64{200, 0}, []string{"PROCESSED", "CANCELLED"}},
+		{
+			`{"merchant_capture_reference":"c","capture_amount":{"value":800,"currency":"INR"}}`, "PARTIALLY_CAPTURED",
+			[]int64{700, 100},
+			[]string{"PROCESSED", "PROCESSED"},
+		},
+		{
+			`{"merchant_capture_reference":"c","capture_amount":{"value":200,"currency":"INR"}}`, "PARTIALLY_CAPTURED",
+			[]int64{200, 0},
+			[]string{"PROCESSED", "CANCELLED"},
+		},
 	} {
 		srv := pluraltest.New()
 		t.Cleanup(srv.Close)

@@ -88,7 +88,8 @@ func TestDoublesOfOneReference(t *testing.T) {
 	require.NoError(t, err)
 	ordered := []string{authorized(t, srv, "again", 5000), authorized(t, srv, "again", 7000)}
 	require.Equal(t, []string{
-		"refund back made 2 times: " + srv.Refunds(one)[0].ID + " of order " + one + ", " + srv.Refunds(two)[1].ID + " of order " + two,
+		"refund back made 2 times: " + srv.Refunds(one)[0].ID + " of order " + one + ", " + srv.Refunds(two)[1].ID +
+			" of order " + two,
 		"order again made 2 times: " + ordered[0] + ", " + ordered[1],
 	}, srv.Doubles())
 }

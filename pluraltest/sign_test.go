@@ -64,7 +64,10 @@ func TestWebhookSignatureVector(t *testing.T) {
 	for name, opts := range map[string][]pluraltest.Option{
 		"characters": {pluraltest.WithWebhookSecret("abc1234")},
 		"hex":        {pluraltest.WithWebhookSecret("61626331323334"), pluraltest.WithWebhookKey(pluraltest.WebhookKeyHex)},
-		"base64":     {pluraltest.WithWebhookSecret("whsec_YWJjMTIzNA=="), pluraltest.WithWebhookKey(pluraltest.WebhookKeyBase64)},
+		"base64": {
+			pluraltest.WithWebhookSecret("whsec_YWJjMTIzNA=="),
+			pluraltest.WithWebhookKey(pluraltest.WebhookKeyBase64),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -514,7 +514,11 @@ func TestQuirks(t *testing.T) {
 		held := body(t, srv, "ORDER_AUTHORIZED", id)
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
 		hook := body(t, srv, "ORDER_PROCESSED", id)
-		for _, want := range []string{`"eventType":"ORDER_PROCESSED"`, `"orderId"`, `"captureData"`, `"merchantCaptureReference"`, `"networkName"`, `"emailId"`, `"merchantMetadata":{"my_key":"v"}`, `"callback_url"`, `"integration_mode"`} {
+		for _, want := range []string{
+			`"eventType":"ORDER_PROCESSED"`, `"orderId"`, `"captureData"`,
+			`"merchantCaptureReference"`, `"networkName"`, `"emailId"`, `"merchantMetadata":{"my_key":"v"}`, `"callback_url"`,
+			`"integration_mode"`,
+		} {
 			require.Contains(t, hook, want)
 		}
 		require.NotContains(t, hook, "acquirerData")

@@ -127,17 +127,26 @@ func TestOutcomesOfErrors(t *testing.T) {
 	}
 	cut := &plural.Error{Op: "captures.create", Err: fmt.Errorf("try: %w", context.DeadlineExceeded)}
 	for want, err := range map[string]error{
-		"ok":                                  nil,
-		"double_refund _OTHER":                &plural.DoubleRefundError{},
-		"needs_review 504":                    &plural.OutcomeUnknownError{NeedsReview: true, Err: answer(504, "")},
-		"unknown deadline_exceeded":           &plural.OutcomeUnknownError{Err: cut},
-		"unknown TIMED_OUT":                   &plural.OutcomeUnknownError{Err: answer(504, plural.CodeTimedOut)},
-		"unknown UNAUTHORIZED":                &plural.OutcomeUnknownError{Err: answer(401, plural.CodeUnauthorized)},
-		"no_hold OPERATION_NOT_ALLOWED":       &plural.StateError{NoHold: true, Err: answer(422, plural.CodeOperationNotAllowed)},
-		"no_hold _OTHER":                      &plural.StateError{NoHold: true},
-		"not_applied reference_reused":        &plural.StateError{Reused: true, Err: answer(422, plural.CodeDuplicateRequest)},
-		"not_applied OPERATION_NOT_ALLOWED":   &plural.StateError{},
-		"not_applied AMOUNT_LIMIT_EXCEEDED":   &plural.Error{StatusCode: 422, Code: plural.CodeAmountLimitExceeded, NotApplied: true},
+		"ok":                        nil,
+		"double_refund _OTHER":      &plural.DoubleRefundError{},
+		"needs_review 504":          &plural.OutcomeUnknownError{NeedsReview: true, Err: answer(504, "")},
+		"unknown deadline_exceeded": &plural.OutcomeUnknownError{Err: cut},
+		"unknown TIMED_OUT":         &plural.OutcomeUnknownError{Err: answer(504, plural.CodeTimedOut)},
+		"unknown UNAUTHORIZED":      &plural.OutcomeUnknownError{Err: answer(401, plural.CodeUnauthorized)},
+		"no_hold OPERATION_NOT_ALLOWED": &plural.StateError{
+			NoHold: true,
+			Err:    answer(422, plural.CodeOperationNotAllowed),
+		},
+		"no_hold _OTHER": &plural.StateError{NoHold: true},
+		"not_applied reference_reused": &plural.StateError{
+			Reused: true,
+			Err:    answer(422, plural.CodeDuplicateRequest),
+		},
+		"not_applied OPERATION_NOT_ALLOWED": &plural.StateError{},
+		"not_applied AMOUNT_LIMIT_EXCEEDED": &plural.Error{
+			StatusCode: 422, Code: plural.CodeAmountLimitExceeded,
+			NotApplied: true,
+		},
 		"canceled canceled":                   &plural.Error{Err: context.Canceled},
 		"unavailable deadline_exceeded":       cut,
 		"unavailable timeout":                 &plural.Error{Err: &net.DNSError{IsTimeout: true}},

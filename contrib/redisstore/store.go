@@ -3,7 +3,8 @@
 //
 //	store := redisstore.New(redisClient)
 //	client, err := plural.NewClient(credentials, plural.WithTokenStore(store))
-//	handler := plural.NewWebhookHandler(verifier, handle, plural.WithDeduper(store))
+//	remember := plural.WithDeduper(store)
+//	handler := plural.NewWebhookHandler(verifier, handle, remember)
 //
 // It works with a single Redis, a replicated one and a cluster, from Redis 6:
 // every operation is one command or script on one key, and takes the time from

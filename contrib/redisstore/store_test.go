@@ -186,7 +186,7 @@ func receive() {
 		return
 	}
 	handler := plural.NewWebhookHandler(verifier, func(ctx context.Context, e *plural.Event) error {
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // so long that the other deliveries come meanwhile
 		return client.Incr(ctx, "handled:"+e.ID).Err()
 	}, plural.WithDeduper(redisstore.New(client)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

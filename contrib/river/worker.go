@@ -9,8 +9,7 @@
 //		Client:   pluralClient,
 //		Transact: pluralriver.Pgx(pool),
 //		Ended: func(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
-//			_, err := tx.Exec(ctx, `UPDATE shipments SET paid = $1 WHERE reference = $2`, o.Err == nil, o.Reference)
-//			return err
+//			return markShipment(ctx, tx, o.Reference, o.Err) // the shop's own
 //		},
 //	})
 //

@@ -14,8 +14,7 @@
 //			if err != nil {
 //				return err
 //			}
-//			_, err = tx.ExecContext(ctx, `UPDATE orders SET look_again = true WHERE plural_id = $1`, id)
-//			return err
+//			return lookAgain(ctx, tx, id) // the shop's own, by tx
 //		}))
 //
 // What the function does outside of the transaction, such as a call of another

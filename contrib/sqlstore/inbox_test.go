@@ -181,8 +181,8 @@ func TestInboxAtTheSameTime(t *testing.T) {
 				if err := work(ctx, tx, e); err != nil {
 					return err
 				}
-				time.Sleep(20 * time.Millisecond)
-				if tries.Add(1) == 1 { // the first fails, so that one that waited for it goes on
+				time.Sleep(20 * time.Millisecond) // so long that the other deliveries come meanwhile
+				if tries.Add(1) == 1 {            // the first fails, so that one that waited for it goes on
 					return errors.New("try again")
 				}
 				return nil

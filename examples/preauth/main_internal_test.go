@@ -23,7 +23,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it sets the environment
 // none of them leads to the emulator.
 func TestHalfAnEnvironmentIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for alone, value := range map[string]string{
-		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat", "PLURAL_BASE_URL": "http://127.0.0.1:9",
+		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat",
+		"PLURAL_BASE_URL": "http://127.0.0.1:9",
 	} {
 		for _, name := range variables() {
 			t.Setenv(name, "")

@@ -2,7 +2,8 @@
 // books, and says where the two differ. It reads only, so that it can run every
 // night.
 //
-//	PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat go run ./examples/reconcile < list.csv
+//	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
+//	go run ./examples/reconcile < list.csv
 //
 // The list has a header and the columns reference, amount (in rupees), captured
 // and refunded, as the shop has them; see [testdata/list.csv]. A line of the

@@ -148,7 +148,10 @@ func TestPayerOfThePage(t *testing.T) {
 // nothing to decide then.
 func TestPendingWritesOfThePage(t *testing.T) {
 	t.Parallel()
-	for op, path := range map[string]string{pluraltest.OpCapturesCreate: "/capture", pluraltest.OpCancelsCreate: "/cancel"} {
+	for op, path := range map[string]string{
+		pluraltest.OpCapturesCreate: "/capture",
+		pluraltest.OpCancelsCreate:  "/cancel",
+	} {
 		v := visit(t)
 		require.Contains(t, v.post("/sandbox/orders", "amount", "1", "pre_auth", "yes"), "Open the checkout")
 		id := v.order().ID

@@ -133,14 +133,14 @@ func (f *fleet) start(i int) {
 	f.processes[i], f.up[i] = p, true
 }
 
-// kill ends a process at once. The balancer notices a moment later, as such do.
+// kill ends a process at once.
 func (f *fleet) kill(i int) {
 	f.mu.Lock()
 	p := f.processes[i]
 	f.kills++
 	f.mu.Unlock()
 	p.Kill()
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(50 * time.Millisecond) // what the balancer takes to notice
 	f.mu.Lock()
 	f.up[i] = false
 	f.mu.Unlock()
@@ -157,7 +157,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 		}
 		if n%12 == 0 {
 			f.gateway.SetFaultPlan(outage)
-			time.Sleep(6 * time.Second)
+			time.Sleep(6 * time.Second) // longer than a call goes on trying
 			f.gateway.SetFaultPlan(usual)
 			f.outages++
 			continue
@@ -556,7 +556,8 @@ func (b *books) counts() string {
 		`SELECT 'orders ' || CASE status WHEN '' THEN 'NEW' ELSE status END, count(*) FROM orders GROUP BY status
 		UNION ALL SELECT kind || ' ' || state, count(*) FROM decisions GROUP BY kind, state
 		UNION ALL SELECT 'events', count(*) FROM events
-		UNION ALL SELECT 'money jobs tried again', count(*) FROM river_job WHERE kind LIKE 'plural_%' AND attempt > 1 ORDER BY 1`,
+		UNION ALL SELECT 'money jobs tried again', count(*) FROM river_job
+			WHERE kind LIKE 'plural_%' AND attempt > 1 ORDER BY 1`,
 	)
 	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
 		var what string

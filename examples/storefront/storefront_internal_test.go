@@ -322,7 +322,8 @@ func TestRefundsThatFailLater(t *testing.T) {
 	staff.decides(number, "refund", "whole", "1")
 	staff.eventually(operatePage(number), "Refund of ₹1,499.50 carried out")
 	gateway.Flush() // no webhook tells: the sweep finds out
-	staff.eventually(operatePage(number), "Refund of ₹1,499.50 not carried out: the bank refused it", "Refund ₹1,499.50")
+	staff.eventually(operatePage(number), "Refund of ₹1,499.50 not carried out: the bank refused it",
+		"Refund ₹1,499.50")
 	staff.decides(number, "refund", "whole", "1")
 	staff.eventually(operatePage(number), "Refund of ₹1,499.50 carried out")
 	customer.eventually(orderPage(number), "You have all of your money back")

@@ -1,7 +1,8 @@
 // Command webhook is a small server with the two endpoints that Plural talks
 // to: where the payer's browser comes back to, and where events are delivered.
 //
-//	PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat go run ./examples/webhook -addr 127.0.0.1:8081
+//	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
+//	go run ./examples/webhook -addr 127.0.0.1:8081
 //
 // Without any of these variables it runs against the emulator, in the same
 // process. With PLURAL_BASE_URL in place of PLURAL_ENVIRONMENT it runs against

@@ -343,7 +343,10 @@ func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 			t,
 			s,
 			r,
-		).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) { return token.New("", time.Now(), time.Hour), nil })
+		).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
+			return token.New("", time.Now(),
+				time.Hour), nil
+		})
 		require.NoError(t, err)
 		synctest.Wait()
 		require.Len(t, s.data, 1)

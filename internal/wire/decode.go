@@ -91,7 +91,10 @@ func FromText[T any](decode func(v *T, text string)) struct{} {
 	return struct{}{}
 }
 
-//nolint:gochecknoglobals // what packages say of their types, by reflect.Type: func(reflect.Value, string)
+// What packages say of their types: by reflect.Type a func(reflect.Value,
+// string).
+//
+//nolint:gochecknoglobals // said once, when a package is initialised
 var keepers, decoders sync.Map
 
 // Unmarshal decodes a JSON object into dst, a pointer to a struct whose fields

@@ -87,12 +87,15 @@ func TestDocumentsAreBounded(t *testing.T) {
 		return b.String()[1:]
 	}
 	for name, test := range map[string]struct{ document, limit string }{
-		"a list":      {`{"inner":[` + many("{}", wire.MaxItems+1) + `]}`, "a list of more than 2000 elements"},
-		"a map":       {`{"map":{` + members(wire.MaxItems+1) + `}}`, "a list of more than 2000 elements"},
-		"an unknown":  {`{"other":[` + many("{}", wire.MaxItems+1) + `]}`, "a list of more than 2000 elements"},
-		"all of them": {`{"inner":[` + many(`{"inner":[`+many("{}", 100)+`]}`, 1999) + `]}`, "more than 100000 elements in all"},
-		"large ones":  {`{"inner":[` + many("{}", wire.MaxItems) + `]}`, "more than 32 times its size"},
-		"deep":        {strings.Repeat(`{"inner":[`, 20) + strings.Repeat(`]}`, 20), "nests deeper than 32 levels"},
+		"a list":     {`{"inner":[` + many("{}", wire.MaxItems+1) + `]}`, "a list of more than 2000 elements"},
+		"a map":      {`{"map":{` + members(wire.MaxItems+1) + `}}`, "a list of more than 2000 elements"},
+		"an unknown": {`{"other":[` + many("{}", wire.MaxItems+1) + `]}`, "a list of more than 2000 elements"},
+		"all of them": {
+			`{"inner":[` + many(`{"inner":[`+many("{}", 100)+`]}`, 1999) + `]}`,
+			"more than 100000 elements in all",
+		},
+		"large ones": {`{"inner":[` + many("{}", wire.MaxItems) + `]}`, "more than 32 times its size"},
+		"deep":       {strings.Repeat(`{"inner":[`, 20) + strings.Repeat(`]}`, 20), "nests deeper than 32 levels"},
 	} {
 		var d heavy
 		require.ErrorContains(t, wire.Unmarshal(test.document, &d), test.limit, name)

@@ -77,7 +77,7 @@ func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	return nil
 }
 
-//nolint:gochecknoglobals // a cache of what reflection says about types, which never changes
+//nolint:gochecknoglobals // what reflection says of types never changes
 var plans sync.Map // reflect.Type to *structPlan
 
 func planFor(t reflect.Type) *structPlan {

@@ -181,7 +181,8 @@ func TestUnmarshalRefuses(t *testing.T) {
 		`{"list":{"value":"x"}}`:            "JSON value list.value must be a whole number",
 		`{"own":1}`:                         "JSON value own cannot be used: not a string",
 		`{"again":{"list":[{"value":""}]}}`: "JSON value again.list[0].value must be a whole number",
-		`{"text":` + strings.Repeat("[", wire.MaxDepth) + strings.Repeat("]", wire.MaxDepth) + `}`: "JSON document nests deeper than 32 levels",
+		`{"text":` + strings.Repeat("[", wire.MaxDepth) + strings.Repeat("]", wire.MaxDepth) +
+			`}`: "JSON document nests deeper than 32 levels",
 	} {
 		var got document
 		require.EqualError(t, wire.Unmarshal(text, &got), want, text)
@@ -207,8 +208,10 @@ func TestUnmarshalIntoNoStruct(t *testing.T) {
 // A valid document of any kind is walked to its end, and no further.
 func FuzzUnmarshal(f *testing.F) {
 	for _, text := range []string{
-		`{"text":"a","list":[{"value":1},{"value":"2"}],"again":{"map":{"a":1}},"raw":[{}]}`, `{"label":"a","text":"b"}`, `{"list":{"value":1}}`,
-		`{"in":"","pointer":[ ],"list":{ }}`, `{"rate":"1e5","truth":"1"}`, `{"t\u0065xt":"\ud800"}`, ` [ ] `, `"\\"`, `{"text":{"a":["}"]}}`,
+		`{"text":"a","list":[{"value":1},{"value":"2"}],"again":{"map":{"a":1}},"raw":[{}]}`, `{"label":"a","text":"b"}`,
+		`{"list":{"value":1}}`,
+		`{"in":"","pointer":[ ],"list":{ }}`, `{"rate":"1e5","truth":"1"}`, `{"t\u0065xt":"\ud800"}`, ` [ ] `, `"\\"`,
+		`{"text":{"a":["}"]}}`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -255,13 +258,19 @@ func TestPartOfADocument(t *testing.T) {
 		err            string
 	}{
 		{"decoded", `{"data": {"id":"a","value":1} ,"code":"c"}`, `{"id":"a","value":1}`, &inner{ID: "a", Value: 1}, ""},
-		{"of no use", `{"data":{"id":"a","value":0.5},"code":"c"}`, `{"id":"a","value":0.5}`, nil, "JSON value value must be a whole number"},
+		{
+			"of no use", `{"data":{"id":"a","value":0.5},"code":"c"}`, `{"id":"a","value":0.5}`, nil,
+			"JSON value value must be a whole number",
+		},
 		{"no object", `{"data":"text","code":"c"}`, `"text"`, nil, "JSON document must be an object"},
 		{"empty text", `{"data":"","code":"c"}`, `""`, nil, "JSON document must be an object"},
 		{"null", `{"data":null,"code":"c"}`, "", nil, ""},
 		{"absent", `{"code":"c"}`, "", nil, ""},
 		{"the last counts", `{"data":{"value":0.5},"data":{"id":"b"},"code":"c"}`, `{"id":"b"}`, &inner{ID: "b"}, ""},
-		{"the last counts, of no use", `{"data":{"id":"b"},"data":[],"code":"c"}`, `[]`, nil, "JSON document must be an object"},
+		{
+			"the last counts, of no use", `{"data":{"id":"b"},"data":[],"code":"c"}`, `[]`, nil,
+			"JSON document must be an object",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

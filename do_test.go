@@ -1,0 +1,201 @@
+package plural_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+func TestDoStaysOnItsHost(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{
+		"empty": "", "relative": "api", "absolute": "https://evil.example/", "scheme-relative": "//evil.example/",
+		"backslash": `/\evil.example`,
+		"dots":      "/api/../x", "dots at the end": "/api/..", "one dot": "/./x", "escaped dots": "/api/%2e%2e/x",
+		"escaped slash": "/api%2f..%2fx", "upper-case escape": "/%2E%2e/x",
+		"fragment": "/x#y", "newline": "/x\ny", "broken escape": "/%zz", "user": "@evil.example/", "port": ":444/",
+		"backslash escaped later": `/x\..\y`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := &gateway{}
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				err := g.client(t).Do(t.Context(), method, path, nil, nil)
+				require.ErrorIs(t, err, plural.ErrInvalidRequest)
+			}
+			require.Zero(t, g.tokenRequests())
+		})
+	}
+	for _, method := range []string{"", "get", "HEAD", "CONNECT", "OPTIONS", "TRACE", "GET /x HTTP/1.1\r\n", "BREW"} {
+		require.ErrorIs(t, (&gateway{}).client(t).Do(t.Context(), method, "/x", nil, nil), plural.ErrInvalidRequest)
+	}
+	for path, want := range map[string]string{
+		"/x?a=b&c=..%2F":          "/x?a=b&c=..%2F",
+		"/x/a%20b/@evil.example/": "/x/a%20b/@evil.example/",
+		"/x/...":                  "/x/...",
+		"/":                       "/",
+		"/x?u=//evil.example/../": "/x?u=//evil.example/../",
+	} {
+		g := &gateway{}
+		require.NoError(t, g.client(t).Do(t.Context(), http.MethodGet, path, nil, nil))
+		require.Equal(t, "https://pluraluat.v2.pinepg.in"+want, g.calls[0].URL.String())
+	}
+}
+
+func TestDoSendsAndDecodesDocuments(t *testing.T) {
+	t.Parallel()
+	g := &gateway{api: func(sent) (*http.Response, error) { return answer(201, `{"data":{"id":"x"}}`), nil }}
+	c := g.client(t)
+	var out struct{ Data struct{ ID string } }
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]string{"a": "<&>"}, &out))
+	require.Equal(t, "x", out.Data.ID)
+	require.Contains(t, g.calls[0].body, ":\"<&>\"")
+	require.Equal(t, "application/json", g.calls[0].Header.Get("Content-Type"))
+
+	require.NoError(t, c.Do(t.Context(), http.MethodDelete, somePath, nil, nil))
+	require.Empty(t, g.calls[1].body)
+	require.Empty(t, g.calls[1].Header.Get("Content-Type"))
+
+	require.ErrorIs(
+		t,
+		c.Do(t.Context(), http.MethodGet, somePath, map[string]int{}, nil),
+		plural.ErrInvalidRequest,
+		"it would not be sent",
+	)
+	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, somePath, func() {}, nil), plural.ErrInvalidRequest)
+	require.Len(t, g.calls, 2)
+}
+
+func TestDoJudgesSuccesses(t *testing.T) {
+	t.Parallel()
+	type document struct{ A int }
+	tests := map[string]struct {
+		status int
+		body   string
+		out    any
+		want   error // of a write
+	}{
+		"document":                     {200, `{"A":1}`, &document{}, nil},
+		"document nobody wants":        {200, `{"A":1}`, nil, nil},
+		"no content":                   {204, ``, &document{}, nil},
+		"nothing, and nobody wants it": {200, ``, nil, nil},
+		"nothing":                      {200, ``, &document{}, plural.ErrOutcomeUnknown},
+		"page":                         {200, `<html>`, &document{}, plural.ErrOutcomeUnknown},
+		"page nobody wants":            {200, `<html>`, nil, plural.ErrOutcomeUnknown},
+		"half":                         {200, `{"A":`, nil, plural.ErrOutcomeUnknown},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{api: func(sent) (*http.Response, error) { return answer(test.status, test.body), nil }}
+				err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, test.out)
+				require.ErrorIs(t, err, test.want)
+				require.Len(t, g.apiCalls(), 1)
+				require.Equal(t, err == nil, getInto(t, g, test.out) == nil, "a GET agrees")
+			})
+		})
+	}
+	t.Run("a refusal with the status of a success", func(t *testing.T) {
+		t.Parallel()
+		g := &gateway{api: func(sent) (*http.Response, error) {
+			return answer(200, `{"code":"INVALID_REQUEST","message":"no","data":{"A":1}}`), nil
+		}}
+		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, nil)
+		require.ErrorIs(t, err, plural.ErrInvalidRequest)
+		require.ErrorContains(t, err, "200 INVALID_REQUEST: no: a refusal with the status of a success")
+		require.NotContains(t, err.Error(), "accepted")
+	})
+	t.Run("of another form than asked for", func(t *testing.T) {
+		t.Parallel()
+		g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, `{"A":"text"}`), nil }}
+		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, &document{})
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "it was carried out")
+		var mismatch *json.UnmarshalTypeError
+		require.ErrorAs(t, err, &mismatch)
+	})
+}
+
+func getInto(t *testing.T, g *gateway, out any) error {
+	t.Helper()
+	return g.client(t).Do(t.Context(), http.MethodGet, somePath, nil, out)
+}
+
+func TestAnswersAreReadWithinBounds(t *testing.T) {
+	t.Parallel()
+	const limit = 4 << 20
+	document := func(size int) string { return `{"a":"` + strings.Repeat("x", size-8) + `"}` }
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	_, err := io.WriteString(z, document(16<<20))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	require.Less(t, zipped.Len(), 1<<20)
+
+	var served atomic.Int64
+	mux := http.NewServeMux()
+	mux.HandleFunc(
+		"/api/auth/v1/token",
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) },
+	)
+	serve := func(path string, f http.HandlerFunc) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			served.Add(1)
+			f(w, r)
+		})
+	}
+	serve("/fits", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, document(limit)) })
+	serve("/announced", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(limit+1))
+		_, _ = io.WriteString(w, document(limit+1))
+	})
+	serve("/streamed", func(w http.ResponseWriter, _ *http.Request) {
+		for range 5 {
+			_, _ = w.Write(bytes.Repeat([]byte(" "), 1<<20))
+		}
+	})
+	serve("/bomb", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(zipped.Bytes())
+	})
+	serve("/error", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"code":"INVALID_REQUEST","message":"`+strings.Repeat("x", 64<<10)+`"}`)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL))
+	require.NoError(t, err)
+	defer c.CloseIdleConnections()
+
+	var got plural.Response
+	require.NoError(t, c.Do(t.Context(), http.MethodGet, "/fits", nil, nil, plural.WithResponseInto(&got)))
+	require.Len(t, got.Body, limit)
+	for _, path := range []string{"/announced", "/streamed", "/bomb"} {
+		before := served.Load()
+		err := c.Do(t.Context(), http.MethodGet, path, nil, nil, plural.WithResponseInto(&got))
+		require.ErrorContains(t, err, "larger than 4 MiB", path)
+		require.LessOrEqual(t, len(got.Body), limit)
+		require.EqualValues(t, 1, served.Load()-before, "it would not get smaller")
+	}
+	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, "/bomb", nil, nil), plural.ErrOutcomeUnknown)
+	err = c.Do(t.Context(), http.MethodGet, "/error", nil, nil, plural.WithResponseInto(&got))
+	var e *plural.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, plural.CodeInvalidRequest, e.Code)
+	require.Len(t, e.Body, 8<<10)
+	require.Less(t, len(err.Error()), 500)
+	require.Greater(t, len(got.Body), 64<<10)
+}
