@@ -47,8 +47,8 @@ type RefundRequest struct {
 // for three seconds. A new call sends at once. That neither has a second effect
 // rests on Plural keeping references unique, as it documents. If a call that
 // sent twice finds two refunds, the error is a [DoubleRefundError]. A later
-// call does not look for them. Without a deadline a call asks the books for up
-// to 60 seconds.
+// call does not look for them; [RefundService.Find] does. Without a deadline a
+// call asks the books for up to 60 seconds.
 //
 // The errors say why:
 //
@@ -96,6 +96,7 @@ func (s *RefundService) Create(
 // and, where that leaves anything open, the order, until several looks agree.
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
+//   - [DoubleRefundError]: it is there more than once.
 //   - [ErrNotApplied]: it FAILED or was CANCELLED, or the reference stands for
 //     something else.
 //   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere
@@ -122,6 +123,7 @@ func (s *RefundService) Find(
 	settle := settlement{
 		write: ask, orderID: orderID, reference: merchantOrderReference,
 		judge: judge, look: s.look(ask, orderID, merchantOrderReference, judge),
+		twice: s.twice(ask, orderID, merchantOrderReference),
 	}
 	return settle.find(ctx)
 }
@@ -211,8 +213,8 @@ func (s *RefundService) look(
 	}
 }
 
-// twice looks for a second refund under the reference, after the first was sent
-// again. A parent that cannot be read tells of none.
+// twice looks for a second refund under the reference. A parent that cannot be
+// read tells of none.
 func (s *RefundService) twice(write *call, parentID, reference string) func(context.Context) error {
 	readParent := s.p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
 	return func(ctx context.Context) error {

@@ -16,6 +16,22 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
+// A refund that Plural carried out twice is found, by whoever asks later.
+func TestFindRefundThatIsThereTwice(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, d *desk) {
+		d.doubles = 1
+		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		d.refund(w.orderID, w.reference, partAmount)
+		d.refund(w.orderID, w.reference, partAmount)
+		_, err := newClient(t, d.srv).Refunds.Find(t.Context(), w.orderID, w.reference)
+		var twice *plural.DoubleRefundError
+		require.ErrorAs(t, err, &twice)
+		require.Len(t, twice.Refunds, 2)
+		require.NotErrorIs(t, err, plural.ErrNotApplied)
+	}, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
+}
+
 // What the books say of a refund, asked without sending anything.
 func TestFindRefund(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ type settlement struct {
 	decode func(*answer) (*Order, error)                      // the write's own answer
 	judge  func(*Order) finding                               // that answer's document
 	look   func(ctx context.Context) (*Order, finding, error) // one look at the books; the Order may be nil
-	twice  func(ctx context.Context) error                    // whether sending again had a second effect; may be nil
+	twice  func(ctx context.Context) error                    // whether it was carried out twice; may be nil
 
 	ambiguous bool // the write may have been carried out
 	resent    bool // it was sent again after that
@@ -145,10 +145,8 @@ func needsNoLook(class class, failure *Error) bool {
 func (s *settlement) conclude(ctx context.Context, b books, class class, failure *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
-		if s.resent && s.twice != nil {
-			if err := s.twice(ctx); err != nil {
-				return nil, err
-			}
+		if s.resent {
+			return s.onlyOnce(ctx, b)
 		}
 		return b.order, nil
 	case verdictConflict: // what it was rejected for is not what is wrong
@@ -177,7 +175,7 @@ func (s *settlement) find(ctx context.Context) (o *Order, err error) {
 	b := s.read(ctx)
 	switch b.verdict {
 	case verdictApplied:
-		return b.order, nil
+		return s.onlyOnce(ctx, b)
 	case verdictConflict, verdictClosed, verdictNoHold:
 		return nil, s.ruledOut(b, nil)
 	case verdictOpen, verdictUnpaid, verdictAbsent:
@@ -196,12 +194,22 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	b := again.read(ctx)
 	switch b.verdict {
 	case verdictApplied:
-		return b.order, nil
+		return s.onlyOnce(ctx, b)
 	case verdictConflict, verdictClosed:
 		return nil, s.ruledOut(b, nil)
 	case verdictOpen, verdictUnpaid, verdictAbsent, verdictNoHold, verdictUnclear:
 	}
 	return nil, s.unknown(ctx, b, nil)
+}
+
+// onlyOnce is what the books show as carried out, unless that was done twice.
+func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
+	if s.twice != nil {
+		if err := s.twice(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return b.order, nil
 }
 
 // believes says whether a rejection is the answer, given what several looks at

@@ -75,7 +75,7 @@ func (a RefundArgs) call(ctx context.Context, client *plural.Client, again bool)
 		found, err := client.Refunds.Find(ctx, a.OrderID, a.Reference)
 		switch {
 		case err == nil && found.OrderAmount == a.Amount:
-			return found, a.once(ctx, client)
+			return found, nil
 		case err != nil && !errors.Is(err, plural.ErrNotFound):
 			return found, err
 		}
@@ -83,27 +83,6 @@ func (a RefundArgs) call(ctx context.Context, client *plural.Client, again bool)
 	return client.Refunds.Create(ctx, a.OrderID, &plural.RefundRequest{
 		MerchantOrderReference: a.Reference, OrderAmount: a.Amount, MerchantMetadata: a.Metadata,
 	})
-}
-
-// once says whether the refund was carried out twice, by a try whose worker died
-// before it could say so.
-func (a RefundArgs) once(ctx context.Context, client *plural.Client) error {
-	parent, err := client.Orders.Get(ctx, a.OrderID)
-	if err != nil {
-		return err
-	}
-	var alive []*plural.Order
-	for i := range parent.Refunds {
-		r := &parent.Refunds[i]
-		isDead := r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled
-		if r.MerchantOrderReference == a.Reference && !isDead {
-			alive = append(alive, r)
-		}
-	}
-	if len(alive) > 1 {
-		return &plural.DoubleRefundError{OrderID: a.OrderID, Reference: a.Reference, Refunds: alive}
-	}
-	return nil
 }
 
 func (a RefundArgs) about() (orderID, reference string) { return a.OrderID, a.Reference }
