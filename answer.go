@@ -187,17 +187,20 @@ func (a *answer) withoutSecret(text string) string {
 // headerWithoutSecret is the header with the values blanked that repeat the
 // secret.
 func (a *answer) headerWithoutSecret() http.Header {
-	blanked := a.header
+	var blanked http.Header
 	for name, values := range a.header {
 		for i, value := range values {
 			if a.withoutSecret(value) == value {
 				continue
 			}
-			if len(blanked[name]) > 0 && &blanked[name][0] == &values[0] {
+			if blanked == nil {
 				blanked = a.header.Clone()
 			}
 			blanked[name][i] = redacted
 		}
+	}
+	if blanked == nil {
+		return a.header
 	}
 	return blanked
 }

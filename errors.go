@@ -36,7 +36,8 @@ var (
 	// ErrNotPaid is what [NotPaidError] is.
 	ErrNotPaid = errors.New("plural: the order is not paid, or not the one expected")
 	// ErrOutcomeUnknown is what [OutcomeUnknownError] is: the request may or may
-	// not have been carried out.
+	// not have been carried out; or, from [OrderService.ConfirmEvent], the books
+	// do not show yet what the event tells.
 	ErrOutcomeUnknown = errors.New("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by

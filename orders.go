@@ -331,7 +331,7 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	}
 	if isBehind(o) {
 		return nil, &OutcomeUnknownError{
-			Op: opConfirm.name, OrderID: id, Reference: want.MerchantOrderReference, Last: o,
+			Op: opConfirm.name, OrderID: id, Last: o,
 			Err: errors.New("the books do not show the payment yet that the event is about"),
 		}
 	}
@@ -371,7 +371,7 @@ func (s *OrderService) Wait(
 	}
 	var last *Order
 	for wait := minPoll; ; wait = min(wait*3/2, maxPoll) {
-		o, err := s.getReal(ctx, orderID, func(*Order) bool { return false }, opts)
+		o, err := s.getReal(ctx, orderID, nil, opts)
 		if err != nil {
 			return last, err
 		}
@@ -404,7 +404,8 @@ func (s *OrderService) getReal(
 	began := time.Now()
 	for {
 		o, err := s.Get(ctx, orderID, opts...)
-		if err == nil && !isBehind(o) || err != nil && !errors.Is(err, ErrNotFound) {
+		lags := errors.Is(err, ErrNotFound) || err == nil && isBehind != nil && isBehind(o)
+		if !lags {
 			return o, err
 		}
 		if time.Since(began) < missingSpan && retry.Wait(ctx, missingWait) {
