@@ -42,6 +42,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(profile) }()
+	if programs, err = os.MkdirTemp("", "browsertest"); err != nil {
+		fmt.Fprintln(os.Stderr, "browsertest:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(programs) }()
 	// Nothing here may reach beyond this machine; every page is on loopback.
 	options := append(
 		slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),

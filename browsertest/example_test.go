@@ -1,13 +1,9 @@
 package browsertest_test
 
 import (
-	"bufio"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -44,32 +40,10 @@ func TestReturnWithoutExemption(t *testing.T) {
 // requests from other sites, and comes back to a page of the shop's own.
 func TestWebhookExample(t *testing.T) {
 	t.Parallel()
-	program := filepath.Join(t.TempDir(), "webhook")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
-		"github.com/plural-go/plural/examples/webhook").
-		CombinedOutput()
-	require.NoError(t, err, "%s", built)
-	cmd := exec.Command(program, "-addr", "127.0.0.1:0")
+	cmd := exec.Command(buildExample(t, "webhook"), "-addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		require.NoError(t, cmd.Process.Signal(os.Interrupt))
-		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
-	})
-	lines := bufio.NewScanner(out)
-	address := ""
-	for address == "" && lines.Scan() {
-		if found := regexp.MustCompile(`shop=(http://\S+)`).FindStringSubmatch(lines.Text()); found != nil {
-			address = found[1]
-		}
-	}
-	go func() {
-		for lines.Scan() { // it must not block on a full pipe
-			continue
-		}
-	}()
-	require.NotEmpty(t, address)
+	address := startShop(t, cmd, out)
 	for _, s := range screens() {
 		if !s.javaScript {
 			continue // the checkout then wants one more click, which other tests make

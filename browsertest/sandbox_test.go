@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,16 +13,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// startSandbox builds and starts the program as a person would, and returns
-// what it prints to be told to a shop.
+// startSandbox starts the program, and returns what it prints to be told to a
+// shop.
 func startSandbox(t *testing.T) map[string]string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "sandbox")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
-		"github.com/plural-go/plural/examples/sandbox").
-		CombinedOutput()
-	require.NoError(t, err, "%s", built)
-	cmd := exec.Command(program, "-addr", "127.0.0.1:0")
+	cmd := exec.Command(buildExample(t, "sandbox"), "-addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

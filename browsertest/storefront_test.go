@@ -1,7 +1,6 @@
 package browsertest_test
 
 import (
-	"bufio"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,9 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -28,50 +25,21 @@ type storefront struct {
 
 const staffPassword = "ship-it"
 
-// buildStorefront builds the program once for all tests.
-var buildStorefront = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "storefront-")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "storefront")
-	cmd := exec.Command("go", "build", "-o", program, ".")
-	cmd.Dir = "../examples/storefront"
-	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=auto")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return program, nil
-})
-
 func openStorefront(t *testing.T) *storefront {
 	t.Helper()
-	program, err := buildStorefront()
-	require.NoError(t, err)
 	srv := pluraltest.NewServer(t)
-	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-database", filepath.Join(t.TempDir(), "shop.db"))
+	cmd := exec.Command(
+		buildExample(t, "storefront"),
+		"-addr",
+		"127.0.0.1:0",
+		"-database",
+		filepath.Join(t.TempDir(), "shop.db"),
+	)
 	cmd.Env = append(os.Environ(), "STOREFRONT_PASSWORD="+staffPassword, "PLURAL_BASE_URL="+srv.URL, "PLURAL_ENVIRONMENT=",
 		"PLURAL_CLIENT_ID="+srv.ClientID, "PLURAL_CLIENT_SECRET="+srv.ClientSecret)
 	out, err := cmd.StderrPipe()
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		require.NoError(t, cmd.Process.Signal(os.Interrupt))
-		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
-	})
-	s := &storefront{srv: srv}
-	lines := bufio.NewScanner(out)
-	for s.url == "" && lines.Scan() {
-		if found := regexp.MustCompile(`shop=(http://\S+)/ `).FindStringSubmatch(lines.Text()); found != nil {
-			s.url = found[1]
-		}
-	}
-	go func() {
-		for lines.Scan() { // it must not block on a full pipe
-			continue
-		}
-	}()
-	require.NotEmpty(t, s.url)
+	s := &storefront{srv, startShop(t, cmd, out)}
 	srv.SetWebhookURL(s.url + "/plural/webhook")
 	return s
 }

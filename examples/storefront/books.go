@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/plural-go/plural"
@@ -29,31 +28,31 @@ func (s *shop) look(ctx context.Context, o *order) error {
 	if err != nil {
 		return err
 	}
-	err = s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, booked) })
-	if errors.Is(err, errAnotherOrder) {
-		s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", o.Number, "error", err)
-		return nil // reading it again changes nothing
-	}
-	return err
+	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, o.Number, booked) })
 }
 
-var errAnotherOrder = errors.New("the books of Plural have another amount or reference")
-
-// record keeps what Plural's books say of an order. Reads may lag, and arrive
-// out of order: an older document than the last one changes nothing.
-func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
-	o, err := s.locked(ctx, tx, number)
+// record keeps what Plural's books say of an order. A document of another order,
+// or without an amount, is for a person: reading it again changes nothing.
+func (s *shop) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
+	o, err := s.db.locked(ctx, tx, number)
 	if err != nil {
 		return err
 	}
-	switch {
-	case booked.MerchantOrderReference != o.Number || booked.OrderAmount != o.Amount:
-		return fmt.Errorf("order %s: %w", number, errAnotherOrder)
-	case booked.UpdatedAt.Before(o.BookedAt):
+	if booked.MerchantOrderReference != o.Number || booked.OrderAmount != o.Amount {
+		s.log.ErrorContext(ctx, "Plural's books have another reference or amount", "order", number, "books", booked)
 		return nil
 	}
-	captured, ok := booked.CapturedAmount()
-	if !ok {
+	return s.db.record(ctx, tx, o, booked)
+}
+
+// record keeps a document of the order. Reads may lag, and arrive out of order:
+// an older document than the last one changes nothing.
+func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
+	if booked.UpdatedAt.Before(o.BookedAt) {
+		return nil
+	}
+	captured, told := booked.CapturedAmount()
+	if !told {
 		captured = o.Captured
 	}
 	refunded, ok := booked.RefundedAmount()
@@ -62,37 +61,29 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	}
 	// A paid order changes only where money is given back: by the shop or on
 	// Plural's dashboard, and by a bank that takes its time.
-	_, told := booked.CapturedAmount()
 	refunding, _ := booked.RefundingAmount()
 	settled := booked.Status.IsTerminal() || booked.CanRefund() && told && refunding.Value == 0
-	_, err = tx.ExecContext(
-		ctx,
-		`UPDATE orders SET plural_id = $2, status = $3, unsettled = $4, captured = $5, refunded = $6,
-		booked_at = $7, looked_at = $8 WHERE number = $1`,
-		number,
-		booked.OrderID,
-		string(booked.Status),
-		bit(!settled),
-		captured.Value,
-		refunded.Value,
-		max(micro(booked.UpdatedAt.Time), 0),
-		micro(time.Now()),
-	)
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, status = $3, unsettled = $4, captured = $5,
+		refunded = $6, booked_at = $7, looked_at = $8 WHERE number = $1`,
+		o.Number, booked.OrderID, string(booked.Status), bit(!settled), captured.Value,
+		refunded.Value, max(micro(booked.UpdatedAt.Time), 0), micro(time.Now()))
 	if err != nil {
 		return err
 	}
-	if err := s.refuseRefunds(ctx, tx, number, booked.Refunds); err != nil {
-		return err
+	for _, r := range booked.Refunds {
+		if err := s.refuseRefund(ctx, tx, o.Number, &r); err != nil {
+			return err
+		}
 	}
 	for _, p := range booked.Payments {
-		if err := s.recordPayment(ctx, tx, number, p); err != nil {
+		if err := s.recordPayment(ctx, tx, o.Number, p); err != nil {
 			return err
 		}
 	}
 	if booked.Status == o.Status && captured == o.Captured && refunded == o.Refunded {
 		return nil
 	}
-	if err := s.moveOn(ctx, tx, number); err != nil {
+	if err := s.moveOn(ctx, tx, o.Number); err != nil {
 		return err
 	}
 	what := "Plural's books: " + statusText(booked.Status)
@@ -102,30 +93,28 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	if refunded.Value > 0 {
 		what += ", refunded " + refunded.Display()
 	}
-	return s.note(ctx, tx, number, what)
+	return s.note(ctx, tx, o.Number, what)
 }
 
-// refuseRefunds takes back the decisions whose refunds have failed since they
-// were accepted: the bank refused them.
-func (s *store) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
-	for _, r := range refunds {
-		if r.Status != plural.OrderStatusFailed && r.Status != plural.OrderStatusCancelled {
-			continue
-		}
-		result, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $3, reason = $4
-			WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`,
-			number, r.MerchantOrderReference, stateRefused, "the bank refused it")
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return err
-		}
-		if err := s.note(ctx, tx, number, "Refund of "+r.OrderAmount.Display()+" refused by the bank"); err != nil {
-			return err
-		}
+// refuseRefund takes back the decision of a refund that has failed since it was
+// accepted: the bank refused it.
+func (s *store) refuseRefund(ctx context.Context, tx *sql.Tx, number string, r *plural.Order) error {
+	if r.Status != plural.OrderStatusFailed && r.Status != plural.OrderStatusCancelled {
+		return nil
 	}
-	return nil
+	result, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $3, reason = $4
+		WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`,
+		number, r.MerchantOrderReference, stateRefused, "the bank refused it")
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	if err := s.moveOn(ctx, tx, number); err != nil {
+		return err
+	}
+	return s.note(ctx, tx, number, "Refund of "+r.OrderAmount.Display()+" refused by the bank")
 }
 
 func (s *store) recordPayment(ctx context.Context, tx *sql.Tx, number string, p plural.Payment) error {

@@ -72,7 +72,7 @@ func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
 			parts = append(parts, p.ID+"-"+strconv.FormatInt(n, 10))
 		}
 	}
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure would keep it from http://127.0.0.1
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the shop has https
 		Name: cartCookie, Value: strings.Join(parts, "."), Path: "/", MaxAge: 7 * 24 * 3600,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.url, "https:"),
 	})
@@ -90,7 +90,7 @@ func (c *cart) lines() (lines []line, total plural.Amount) {
 	total = plural.INR(0)
 	for _, p := range products {
 		if n := c.counts[p.ID]; n > 0 {
-			lines = append(lines, line{p.Name, n, p.Price})
+			lines = append(lines, line{p.ID, p.Name, n, p.Price})
 			total.Value += n * p.Price.Value
 		}
 	}
@@ -104,26 +104,14 @@ func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value
 // page orders nothing.
 type cartView struct {
 	Number string
-	Lines  []cartLine
+	Lines  []line
 	Total  plural.Amount
-}
-
-type cartLine struct {
-	product
-
-	Quantity int64
-	Sum      plural.Amount
 }
 
 func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
-	_, total := c.lines()
-	v := cartView{Number: c.number, Total: total}
-	for _, p := range products {
-		if n := c.counts[p.ID]; n > 0 {
-			v.Lines = append(v.Lines, cartLine{p, n, plural.INR(n * p.Price.Value)})
-		}
-	}
+	lines, total := c.lines()
+	v := cartView{c.number, lines, total}
 	s.show(w, http.StatusOK, "cart.html", view{Title: "Your cart", InCart: c.count(), Data: v})
 }
 

@@ -85,7 +85,7 @@ func (s *shop) create(ctx context.Context, o *order) (link string, err error) {
 		CallbackURL:            s.url + "/plural/return",
 	})
 	if duplicate, ok := errors.AsType[*plural.DuplicateOrderError](err); ok {
-		err := s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, duplicate.Order) })
+		err := s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, o.Number, duplicate.Order) })
 		if err == nil && duplicate.Order.Status == plural.OrderStatusCreated {
 			err = errLinkLost
 		}
@@ -133,7 +133,7 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	if confirmed != nil {
 		err = errors.Join(
 			err,
-			s.db.transact(ctx, func(tx *sql.Tx) error { return s.db.record(ctx, tx, o.Number, confirmed) }),
+			s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, o.Number, confirmed) }),
 		)
 	}
 	if isBehind {
@@ -212,7 +212,7 @@ func describe(o *order) orderView {
 	case o.Status == plural.OrderStatusCreated, o.Status == "":
 		v.Head, v.Text = "Not paid yet", "We have your order, and wait for your payment."
 	default:
-		v.Head, v.Text = "One moment", "Your payment is being checked. This page looks again by itself."
+		v.Head, v.Text = "One moment", "Your payment is being checked. Load this page again in a minute."
 	}
 	return v
 }

@@ -542,7 +542,7 @@ func (b *books) events() {
 		var n int
 		require.NoError(
 			b.t,
-			b.db.QueryRowContext(b.t.Context(), `SELECT count(*) FROM events WHERE webhook_id = $1`, d.ID).Scan(&n),
+			b.db.QueryRowContext(b.t.Context(), `SELECT count(*) FROM history WHERE what LIKE '%(' || $1 || ')'`, d.ID).Scan(&n),
 		)
 		require.Equal(b.t, 1, n, "event %s, %s", d.ID, d.State)
 	}
@@ -555,7 +555,7 @@ func (b *books) counts() string {
 		b.t.Context(),
 		`SELECT 'orders ' || CASE status WHEN '' THEN 'NEW' ELSE status END, count(*) FROM orders GROUP BY status
 		UNION ALL SELECT kind || ' ' || state, count(*) FROM decisions GROUP BY kind, state
-		UNION ALL SELECT 'events', count(*) FROM events
+		UNION ALL SELECT 'events', count(*) FROM plural_inbox
 		UNION ALL SELECT 'money jobs tried again', count(*) FROM river_job
 			WHERE kind LIKE 'plural_%' AND attempt > 1 ORDER BY 1`,
 	)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -87,6 +88,18 @@ func openSite(t *testing.T, gateway *pluraltest.Server, database string, p pace)
 	t.Cleanup(s.close)
 	gateway.SetWebhookURL(s.url + "/plural/webhook")
 	return s
+}
+
+// openUsual starts one on SQLite and an emulator of its own.
+func openUsual(t *testing.T, opts ...pluraltest.Option) (*pluraltest.Server, *site) {
+	t.Helper()
+	gateway := pluraltest.NewServer(t, opts...)
+	return gateway, openSite(t, gateway, sqliteFile(t), quick())
+}
+
+func sqliteFile(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "shop.db")
 }
 
 // browser is somebody who visits a site.

@@ -45,6 +45,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		Workers:              workers,
 		Logger:               slog.New(levelled{s.log.Handler(), slog.LevelWarn}),
 		Middleware:           middleware,
+		ErrorHandler:         teller{s.log},
 		FetchPollInterval:    p.Poll,
 		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
 		JobTimeout:           p.Timeout,
@@ -62,6 +63,26 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		return err
 	}
 	return s.river.Start(context.WithoutCancel(ctx)) // stopJobs ends it
+}
+
+// teller has somebody told of what trying again may not settle.
+type teller struct{ log *slog.Logger }
+
+func (t teller) HandleError(ctx context.Context, _ *rivertype.JobRow, err error) *river.ErrorHandlerResult {
+	if unknown, ok := errors.AsType[*plural.OutcomeUnknownError](err); ok && unknown.NeedsReview {
+		t.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", unknown.OrderID, "error", err)
+	}
+	return nil // it is tried again all the same
+}
+
+func (t teller) HandlePanic(
+	ctx context.Context,
+	job *rivertype.JobRow,
+	value any,
+	trace string,
+) *river.ErrorHandlerResult {
+	t.log.ErrorContext(ctx, "job panicked", "kind", job.Kind, "id", job.ID, "panic", value, "trace", trace)
+	return nil
 }
 
 // stopJobs lets the jobs that are being worked end, for a while.
@@ -99,7 +120,7 @@ func (s *shop) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 		return err
 	}
 	if o.Order != nil && kind != kindRefund {
-		return s.db.record(ctx, tx, d.Number, o.Order)
+		return s.record(ctx, tx, d.Number, o.Order)
 	}
 	return s.lookSoon(ctx, tx, d.Number)
 }
@@ -190,12 +211,8 @@ func (s *shop) sweep(ctx context.Context, after time.Duration) error {
 			return err
 		}
 		for _, number := range numbers {
-			if _, err := tx.ExecContext(
-				ctx,
-				`UPDATE orders SET looked_at = $2 WHERE number = $1`,
-				number,
-				micro(now),
-			); err != nil {
+			_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, number, micro(now))
+			if err != nil {
 				return err
 			}
 			if err := s.lookSoon(ctx, tx, number); err != nil {
@@ -252,3 +269,11 @@ type levelled struct {
 }
 
 func (h levelled) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+
+func (h levelled) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return levelled{h.Handler.WithAttrs(attrs), h.level}
+}
+
+func (h levelled) WithGroup(name string) slog.Handler {
+	return levelled{h.Handler.WithGroup(name), h.level}
+}

@@ -135,6 +135,6 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// grace is how long requests and jobs may take that were begun before the end: a
-// customer who goes to the payment may have to wait for Plural for half a minute.
+// grace is how long requests and jobs may take that were begun before the end.
+// A customer who goes to the payment may wait half a minute for Plural.
 const grace = 35 * time.Second

@@ -17,8 +17,8 @@ import (
 
 const listed = 100
 
-// operator lists the latest orders.
-func (s *shop) operator(w http.ResponseWriter, r *http.Request) {
+// staffOrders lists the latest orders.
+func (s *shop) staffOrders(w http.ResponseWriter, r *http.Request) {
 	orders, err := s.db.orders(r.Context(), listed)
 	if err != nil {
 		s.failed(w, r, "list orders", err)
@@ -29,15 +29,15 @@ func (s *shop) operator(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, "list orders", err)
 		return
 	}
-	s.show(w, http.StatusOK, "operator.html", view{Title: "Orders", Data: struct {
+	s.show(w, http.StatusOK, "staff_orders.html", view{Title: "Orders", Data: struct {
 		Orders  []*order
 		Waiting map[string]string // by order: what is under way
 		Listed  int
 	}{orders, waiting, listed}})
 }
 
-// operateView is the operator's page of an order.
-type operateView struct {
+// staffOrderView is the operator's page of an order.
+type staffOrderView struct {
 	*order
 
 	Decisions  []decisionView
@@ -56,18 +56,18 @@ type decisionView struct {
 	Job *jobView // nil once it has ended
 }
 
-// operate shows one order, with its decisions and what it can come to.
-func (s *shop) operate(w http.ResponseWriter, r *http.Request) {
-	s.showOperate(w, r, http.StatusOK, "")
+// staffOrder shows one order, with its decisions and what it can come to.
+func (s *shop) staffOrder(w http.ResponseWriter, r *http.Request) {
+	s.showStaffOrder(w, r, http.StatusOK, "")
 }
 
-func (s *shop) showOperate(w http.ResponseWriter, r *http.Request, status int, problem string) {
+func (s *shop) showStaffOrder(w http.ResponseWriter, r *http.Request, status int, problem string) {
 	o, err := s.orderOf(r)
 	if err != nil {
 		s.failed(w, r, "show order", err)
 		return
 	}
-	v, err := s.operateView(r.Context(), o)
+	v, err := s.viewStaffOrder(r.Context(), o)
 	if err != nil {
 		s.failed(w, r, "show order", err)
 		return
@@ -76,11 +76,11 @@ func (s *shop) showOperate(w http.ResponseWriter, r *http.Request, status int, p
 	if v.Moves && problem == "" {
 		page.Reload = 3
 	}
-	s.show(w, status, "operate.html", page)
+	s.show(w, status, "staff_order.html", page)
 }
 
-func (s *shop) operateView(ctx context.Context, o *order) (*operateView, error) {
-	v := &operateView{order: o}
+func (s *shop) viewStaffOrder(ctx context.Context, o *order) (*staffOrderView, error) {
+	v := &staffOrderView{order: o}
 	decisions, err := s.db.decisions(ctx, s.db, o.Number)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (s *shop) operateView(ctx context.Context, o *order) (*operateView, error) 
 
 // moves tells whether the page may soon show something else: a decision that is
 // being carried out, or one that Plural's books do not show yet.
-func (v *operateView) moves(now time.Time) bool {
+func (v *staffOrderView) moves(now time.Time) bool {
 	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
 		if d.State == stateWaiting {
 			return d.Job != nil && !d.Job.GivenUp && d.Job.NextTry.Before(now.Add(time.Minute))
@@ -120,11 +120,13 @@ func (v *operateView) moves(now time.Time) bool {
 	})
 }
 
-// sums is what the decisions about an order come to.
+// sums is what the decisions about an order come to, without those refused.
 type sums struct {
-	ends                          int           // decisions that end the hold, or have
-	captured, refunded, refunding plural.Amount // the last two: carried out, and decided
-	waiting                       int
+	ends      int           // captures and cancels
+	captured  plural.Amount // carried out
+	refunded  plural.Amount // carried out
+	refunding plural.Amount // decided, those carried out included
+	waiting   int           // decisions that are not carried out yet
 }
 
 func add(decisions []*decision) sums {
@@ -184,11 +186,8 @@ const least = 100
 func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
-	if err != nil || kind != kindCapture && kind != kindCancel && kind != kindRefund {
-		s.notFound(w)
-		return
-	}
-	if !orderNumber.MatchString(number) {
+	isKind := kind == kindCapture || kind == kindCancel || kind == kindRefund
+	if err != nil || !isKind || !orderNumber.MatchString(number) {
 		s.notFound(w)
 		return
 	}
@@ -197,20 +196,25 @@ func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
 	if !d.Whole {
 		d.Amount, err = plural.ParseAmount(r.PostFormValue("amount"), plural.CurrencyINR)
 		if err != nil {
-			s.showOperate(w, r, http.StatusUnprocessableEntity, errAmount.Error())
+			s.showStaffOrder(w, r, http.StatusUnprocessableEntity, errAmount.Error())
 			return
 		}
 	}
 	err = s.db.transact(r.Context(), func(tx *sql.Tx) error { return s.decideTx(r.Context(), tx, d, version) })
+	s.answer(w, r, "decide", err)
+}
+
+// answer leads back to the order's page, or says there what is wrong.
+func (s *shop) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if p, ok := errors.AsType[problem](err); ok {
-		s.showOperate(w, r, http.StatusConflict, p.Error())
+		s.showStaffOrder(w, r, http.StatusConflict, p.Error())
 		return
 	}
 	if err != nil {
-		s.failed(w, r, "decide", err)
+		s.failed(w, r, what, err)
 		return
 	}
-	http.Redirect(w, r, "/operator/orders/"+number, http.StatusSeeOther)
+	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
 }
 
 func (s *shop) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version int64) error {
@@ -278,8 +282,8 @@ func (d *decision) args(o *order) river.JobArgs {
 	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
 }
 
-// retry has a job tried now instead of later. River would try one again that has
-// ended, too: it has to be that of a decision which still waits.
+// retry has a job tried now instead of later. River would also try one again
+// that has ended: it has to be that of a decision which still waits.
 func (s *shop) retry(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
@@ -302,13 +306,5 @@ func (s *shop) retry(w http.ResponseWriter, r *http.Request) {
 		_, err = s.river.JobRetryTx(r.Context(), tx, id)
 		return err
 	})
-	if p, ok := errors.AsType[problem](err); ok {
-		s.showOperate(w, r, http.StatusConflict, p.Error())
-		return
-	}
-	if err != nil {
-		s.failed(w, r, "try a job again", err)
-		return
-	}
-	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
+	s.answer(w, r, "try a job again", err)
 }

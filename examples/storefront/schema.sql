@@ -57,11 +57,3 @@ CREATE TABLE IF NOT EXISTS history (
 	what         text   NOT NULL
 );
 CREATE INDEX IF NOT EXISTS history_by_order ON history (order_number);
-
--- Webhooks that were handled, with what they were about.
-CREATE TABLE IF NOT EXISTS events (
-	webhook_id  text   NOT NULL,
-	type        text   NOT NULL,
-	plural_id   text   NOT NULL,
-	received_at bigint NOT NULL
-);

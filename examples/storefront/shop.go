@@ -64,8 +64,8 @@ func (s *shop) routes() http.Handler {
 	mux.HandleFunc("POST /plural/return", s.comeBack)
 	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.event, plural.WithHandlerLogger(s.log)))
 
-	mux.Handle("GET /operator", s.operatorOnly(s.operator))
-	mux.Handle("GET /operator/orders/{number}", s.operatorOnly(s.operate))
+	mux.Handle("GET /operator", s.operatorOnly(s.staffOrders))
+	mux.Handle("GET /operator/orders/{number}", s.operatorOnly(s.staffOrder))
 	mux.Handle("POST /operator/orders/{number}/{kind}", s.operatorOnly(s.decide))
 	mux.Handle("POST /operator/orders/{number}/jobs/{id}", s.operatorOnly(s.retry))
 	mux.Handle("GET /metrics", s.operatorOnly(s.metrics.ServeHTTP))

@@ -129,6 +129,7 @@ type order struct {
 
 // line is one product of an order.
 type line struct {
+	ID       string        `json:"id"` // of the product
 	Name     string        `json:"name"`
 	Quantity int64         `json:"quantity"`
 	Price    plural.Amount `json:"price"` // of one
@@ -264,14 +265,19 @@ func (s *store) decisions(ctx context.Context, q querier, number string) ([]*dec
 	})
 }
 
-// waiting counts what is still to be carried out, by order.
+// waiting says what is still to be carried out, by order.
 func (s *store) waiting(ctx context.Context) (map[string]string, error) {
 	kinds := map[string]string{}
-	rows, err := s.QueryContext(ctx, `SELECT order_number, kind FROM decisions WHERE state = $1`, stateWaiting)
+	rows, err := s.QueryContext(ctx, `SELECT d.order_number, d.kind, COALESCE(j.state IN ('discarded', 'cancelled'), true)
+		FROM decisions d LEFT JOIN river_job j ON j.id = d.job_id WHERE d.state = 'waiting'`)
 	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
 		var number, kind string
-		err := rows.Scan(&number, &kind)
-		kinds[number] = kind
+		var isGivenUp bool
+		err := rows.Scan(&number, &kind, &isGivenUp)
+		kinds[number] = kind + " under way"
+		if isGivenUp {
+			kinds[number] = kind + " given up"
+		}
 		return struct{}{}, err
 	})
 	return kinds, err

@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +13,6 @@ import (
 	"github.com/plural-go/plural/internal/servertest"
 	"github.com/plural-go/plural/pluraltest"
 )
-
-func sqliteFile(t *testing.T) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), "shop.db")
-}
 
 // On each database: from the cart to the last rupee given back.
 func TestFromCartToRefund(t *testing.T) {
@@ -69,8 +63,7 @@ func TestFromCartToRefund(t *testing.T) {
 
 func TestCustomersWhoDoNotPay(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t)
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t)
 	customer := shop.customer()
 
 	number, id := customer.order("bowl")
@@ -95,8 +88,7 @@ func TestCustomersWhoDoNotPay(t *testing.T) {
 
 func TestReturnsThatProveNothing(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t)
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t)
 	customer := shop.customer()
 	number, id := customer.order("bowl")
 
@@ -113,8 +105,7 @@ func TestReturnsThatProveNothing(t *testing.T) {
 
 func TestOneDecisionOfTwo(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t)
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t)
 	staff := shop.staff()
 	number, _ := shop.customer().pays("rug")
 	gateway.Down() // decisions wait
@@ -208,8 +199,7 @@ func (b *browser) decidesAgain(number string) {
 // has written down what Plural calls the order.
 func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
 	customer := shop.customer()
 	customer.post("/cart", "product", "tea")
 	number := customer.get("/cart").field(t, "number")
@@ -234,8 +224,7 @@ func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 
 func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t)
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t)
 	customer := shop.customer()
 	number, _ := customer.pays("lamp")
 	for _, path := range []string{"/operator", operatePage(number), "/metrics"} {
@@ -290,8 +279,7 @@ func TestSettings(t *testing.T) {
 // What has ended is not tried again, whatever page is still open.
 func TestTryNowIsForWhatWaits(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t)
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t)
 	customer, staff := shop.customer(), shop.staff()
 	number, id := customer.pays("lamp")
 	gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
@@ -311,17 +299,21 @@ func TestTryNowIsForWhatWaits(t *testing.T) {
 // A refund is accepted, and the bank refuses it days later.
 func TestRefundsThatFailLater(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t)
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t)
 	customer, staff := shop.customer(), shop.staff()
 	number, _ := customer.pays("lamp")
 	staff.decides(number, "capture", "whole", "1")
 	staff.eventually(operatePage(number), "Refund ₹1,499.50")
-	gateway.HoldWebhooks()
-	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingThenFailed.After(time.Hour))
+	gateway.HoldWebhooks() // nobody tells: the sweep finds out
+	fails := pluraltest.PendingThenFailed.After(time.Hour)
+	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), fails, fails)
+	staff.decides(number, "refund", "amount", "100")
+	staff.eventually(operatePage(number), "Refund of ₹100.00 carried out")
+	gateway.Flush()
+	staff.eventually(operatePage(number), "Refund of ₹100.00 not carried out: the bank refused it", "Refund ₹1,499.50")
 	staff.decides(number, "refund", "whole", "1")
 	staff.eventually(operatePage(number), "Refund of ₹1,499.50 carried out")
-	gateway.Flush() // no webhook tells: the sweep finds out
+	gateway.Flush()
 	staff.eventually(operatePage(number), "Refund of ₹1,499.50 not carried out: the bank refused it",
 		"Refund ₹1,499.50")
 	staff.decides(number, "refund", "whole", "1")
@@ -332,8 +324,7 @@ func TestRefundsThatFailLater(t *testing.T) {
 // What is paid is no longer in the cart, though the browser never came back.
 func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 	t.Parallel()
-	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
-	shop := openSite(t, gateway, sqliteFile(t), quick())
+	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
 	customer := shop.customer()
 	number, id := customer.order("lamp")
 	require.Equal(
@@ -363,6 +354,6 @@ func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 
 func TestLargeFormsAreRefused(t *testing.T) {
 	t.Parallel()
-	shop := openSite(t, pluraltest.NewServer(t), sqliteFile(t), quick())
+	_, shop := openUsual(t)
 	require.Equal(t, http.StatusNotFound, shop.customer().post("/cart", "product", strings.Repeat("x", 2<<20)).status)
 }

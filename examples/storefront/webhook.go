@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/plural-go/plural"
 )
@@ -13,18 +12,13 @@ import (
 // is a hint that something happened: the order is read again, and what that
 // says counts.
 func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+	s.log.InfoContext(ctx, "event", "event", e)
 	id, err := e.OrderID()
-	if err != nil && !errors.Is(err, plural.ErrNoOrder) {
-		return err
+	if errors.Is(err, plural.ErrNoOrder) {
+		return nil
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO events (webhook_id, type, plural_id, received_at) VALUES ($1, $2, $3, $4)`,
-		e.ID, string(e.Type), id, micro(time.Now()))
 	if err != nil {
 		return err
-	}
-	s.log.InfoContext(ctx, "event", "event", e)
-	if id == "" {
-		return nil
 	}
 	var number string
 	err = tx.QueryRowContext(ctx, `SELECT number FROM orders WHERE plural_id = $1`, id).Scan(&number)
@@ -32,6 +26,9 @@ func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 		number, err = s.numberOf(ctx, tx, e)
 	}
 	if err != nil || number == "" {
+		return err
+	}
+	if err := s.db.note(ctx, tx, number, "Plural tells of "+string(e.Type)+" ("+e.ID+")"); err != nil {
 		return err
 	}
 	return s.lookSoon(ctx, tx, number)

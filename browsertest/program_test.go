@@ -1,0 +1,60 @@
+package browsertest_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// programs is where the examples are built; it is removed at the end.
+var programs string
+
+// builds has a function for each example, which builds it once for all tests.
+var builds sync.Map
+
+// buildExample builds a program as a person would.
+func buildExample(t *testing.T, name string) string {
+	t.Helper()
+	build, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		program := filepath.Join(programs, name)
+		cmd := exec.Command("go", "build", "-o", program, ".")
+		cmd.Dir = filepath.Join("..", "examples", name)
+		cmd.Env = append(os.Environ(), "GOTOOLCHAIN=auto") // the storefront's module may need a newer Go
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w: %s", err, out)
+		}
+		return program, nil
+	}))
+	program, err := build.(func() (string, error))()
+	require.NoError(t, err)
+	return program
+}
+
+// startShop starts a shop whose log, in out, says where it is. It is interrupted
+// when the test ends.
+func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
+	t.Helper()
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
+	})
+	shop := regexp.MustCompile(`shop=(http://[^/\s]+)/`)
+	lines := bufio.NewScanner(out)
+	for address == "" && lines.Scan() {
+		if found := shop.FindStringSubmatch(lines.Text()); found != nil {
+			address = found[1]
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }() // it must not block on a full pipe
+	require.NotEmpty(t, address)
+	return address
+}
