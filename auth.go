@@ -33,13 +33,14 @@ type Credentials struct {
 // nonsense is left out after two seconds, and the token is fetched directly.
 type TokenStore interface {
 	// Load returns what was last saved under key, and nil, nil when there is
-	// nothing.
+	// nothing. It is called ten times a second while Lock waits, and a token that
+	// is found ends the waiting.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
 	// Save keeps sealed under key, for ttl.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
 	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock
 	// frees itself after ttl. The context is for the waiting alone: it is
-	// cancelled once the lock is held.
+	// cancelled once the lock is held or not needed any more.
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 

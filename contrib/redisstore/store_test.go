@@ -122,11 +122,15 @@ func coldFleet(t *testing.T) int {
 
 // callOnce is a process that makes one call.
 func callOnce() {
+	connection := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")})
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: os.Getenv("ID"), ClientSecret: os.Getenv("SECRET")},
 		plural.WithBaseURL(os.Getenv("PLURAL")),
-		plural.WithTokenStore(redisstore.New(redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")}))),
+		plural.WithTokenStore(redisstore.New(connection)),
 	)
+	if err == nil {
+		err = connection.Ping(context.Background()).Err()
+	}
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -117,18 +117,61 @@ func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token
 	if t = v.load(ctx, refused); isFresh(t) || ctx.Err() != nil {
 		return t, unlock
 	}
-	unlock, held := v.lock(ctx)
-	if !held || ctx.Err() != nil {
-		return t, unlock
+	return v.locked(ctx, t, refused)
+}
+
+// lookEvery is how often who waits for the lock looks for a token.
+const lookEvery = 100 * time.Millisecond
+
+// errNotNeeded ends the waiting for a lock.
+var errNotNeeded = errors.New("there is a token in the store")
+
+// locked waits for the lock, looks for a token once it has it, and returns t if
+// there is none. It looks while it waits, too: a fleet that waits for one
+// process's token has it as soon as that process, and need not take the lock
+// one after the other.
+func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
+	type taken struct {
+		unlock func()
+		held   bool
 	}
-	if again := v.load(ctx, refused); again != nil {
-		t = again
+	lock := make(chan taken, 1)
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(errNotNeeded)
+	go func() {
+		unlock, held := v.lock(waiting)
+		lock <- taken{unlock, held}
+	}()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case l := <-lock:
+			if l.held && ctx.Err() == nil {
+				if again := v.load(ctx, refused); again != nil {
+					t = again
+				}
+			}
+			return t, l.unlock
+		case <-look.C:
+			if again, _, _ := v.look(ctx, refused); isFresh(again) {
+				return again, func() { (<-lock).unlock() }
+			}
+		}
 	}
-	return t, unlock
 }
 
 // load returns the stored token if it lives and was not refused.
 func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
+	t, step, err := v.look(ctx, refused)
+	if err != nil {
+		v.report(step, err)
+	}
+	return t
+}
+
+// look is load without a report: it says which step failed.
+func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
 	sealed, err := guarded(
 		ctx,
 		&v.stuck,
@@ -136,21 +179,19 @@ func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 		nil,
 	)
 	if err != nil {
-		v.report("load", err)
-		return nil
+		return nil, "load", err
 	}
 	if len(sealed) == 0 {
-		return nil
+		return nil, "", nil
 	}
-	t, err := v.open(sealed)
+	t, err = v.open(sealed)
 	if err != nil {
-		v.report("open", err)
-		return nil
+		return nil, "open", err
 	}
 	if refused(t) || !time.Now().Before(t.Expires) {
-		return nil
+		return nil, "", nil
 	}
-	return t
+	return t, "", nil
 }
 
 func (v *Vault) save(ctx context.Context, t *Token) {
@@ -189,7 +230,9 @@ func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 		return v.store.Lock(ctx, v.key, FetchTimeout)
 	}, release)
 	if err != nil {
-		v.report("lock", err)
+		if !errors.Is(context.Cause(ctx), errNotNeeded) {
+			v.report("lock", err)
+		}
 		return func() {}, false
 	}
 	return func() { release(free) }, true

@@ -524,7 +524,54 @@ func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, fetches)
 		require.Empty(t, r.all())
-		require.Equal(t, 20, s.unlocks())
+		require.Empty(t, s.locked, "the lock is free")
+	})
+}
+
+// A lock that is slow to change hands does not keep a fleet from its token.
+func TestWaitersDoNotQueueForTheLock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		s.unlock = func() { pass(time.Second) }
+		var fetches atomic.Int64
+		var wg sync.WaitGroup
+		for range 50 {
+			v := newVault(t, s, r)
+			wg.Go(func() {
+				_, err := v.Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
+					fetches.Add(1)
+					pass(500 * time.Millisecond)
+					return hourToken(ctx)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		require.EqualValues(t, 1, fetches.Load())
+		require.Empty(t, r.all())
+		pass(token.StoreTimeout)
+	})
+}
+
+// Looks are not reported while the lock is waited for: each would be a line of
+// the log.
+func TestFailingLooksAreNotReported(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		s.load = func(context.Context) ([]byte, error) { return nil, errors.New("down") }
+		s.lock = func(ctx context.Context) error { return slow(ctx, time.Hour) }
+		_, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
+			pass(time.Second)
+			return hourToken(ctx)
+		})
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, []string{"load", "lock"}, r.all())
 	})
 }
 
