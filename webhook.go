@@ -195,7 +195,10 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, err
 		return signedWebhook{}, err
 	}
 	key := v.webhookKeyOf(id, digits, body, &given)
-	if key < 0 {
+	switch {
+	case !given.isWellFormed():
+		return signedWebhook{}, errSignatureMalformed
+	case key < 0:
 		return signedWebhook{}, errSignatureMismatch
 	}
 	signed := signedWebhook{id: id, timestamp: time.Unix(seconds, 0).UTC(), key: key}
@@ -216,11 +219,7 @@ func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSi
 		case n <= first:
 			at = n - 1
 		}
-		sum, match := keys[at].mac(id, digits, body), 0
-		for i := range given.count {
-			match |= subtle.ConstantTimeCompare(sum[:], given.sums[i][:])
-		}
-		if match == 1 {
+		if given.have(keys[at].mac(id, digits, body)) {
 			if at != first {
 				v.config.lastWebhookKey.Store(int64(at))
 			}
@@ -246,8 +245,8 @@ func (v *Verifier) checkFreshness(timestamp time.Time) error {
 func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error) {
 	var ids, timestamps, lists int
 	for key, values := range h {
-		if len(values) == 0 {
-			continue
+		if len(values) == 0 || len(key) != len("Webhook-Id") && len(key) != len("Webhook-Signature") {
+			continue // without comparing it with all three
 		}
 		switch {
 		case isNamed(key, "Webhook-Id"):
@@ -299,13 +298,17 @@ func parseTimestamp(digits string) (seconds int64, ok bool) {
 	return seconds, true
 }
 
+// webhookSignatures are the elements of version v1, which are base64 of 32
+// bytes if they are well-formed.
 type webhookSignatures struct {
-	sums  [maxWebhookSignatures][sha256.Size]byte
-	count int
+	encoded [maxWebhookSignatures]string
+	matched [maxWebhookSignatures]bool
+	count   int
 }
 
 // parse reads "v1,<base64>" elements separated by single spaces. One malformed
-// element spoils the list: nothing that Plural sends has any.
+// element spoils the list: nothing that Plural sends has any. The base64 itself
+// is left to isWellFormed.
 func (s *webhookSignatures) parse(list string) error {
 	if len(list) > maxWebhookSignatureBytes {
 		return errSignatureMalformed
@@ -317,9 +320,10 @@ func (s *webhookSignatures) parse(list string) error {
 			return errSignatureMalformed
 		}
 		if version == "v1" {
-			if !decodeSignature(&s.sums[s.count], encoded) {
+			if len(encoded) != encodedSignatureBytes {
 				return errSignatureMalformed
 			}
+			s.encoded[s.count] = encoded
 			s.count++
 		}
 		if !more {
@@ -333,21 +337,40 @@ func (s *webhookSignatures) parse(list string) error {
 	return nil
 }
 
-// decodeSignature takes canonical base64 of 32 bytes and nothing else. The
-// decoder passes over line ends, which the fixed length rules out.
-func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
+// have says whether sum is among the signatures, and marks it.
+func (s *webhookSignatures) have(sum [sha256.Size]byte) bool {
+	var want, given [encodedSignatureBytes]byte
+	strictBase64.Encode(want[:], sum[:])
+	match := 0
+	for i, encoded := range s.encoded[:s.count] {
+		copy(given[:], encoded)
+		same := subtle.ConstantTimeCompare(want[:], given[:])
+		s.matched[i] = same == 1
+		match |= same
+	}
+	return match == 1
+}
+
+// isWellFormed says whether each signature is canonical base64. One that
+// matched is: it is what was made here.
+func (s *webhookSignatures) isWellFormed() bool {
+	for i, encoded := range s.encoded[:s.count] {
+		if !s.matched[i] && !isCanonical(encoded) {
+			return false
+		}
+	}
+	return true
+}
+
+// isCanonical takes canonical base64 of 32 bytes, of which encoded has the
+// length, and nothing else. The decoder passes over line ends, which that
+// length rules out.
+func isCanonical(encoded string) bool {
 	var text [encodedSignatureBytes]byte
 	var decoded [encodedSignatureBytes / 4 * 3]byte
-	if len(encoded) != len(text) {
-		return false
-	}
 	copy(text[:], encoded)
 	n, err := strictBase64.Decode(decoded[:], text[:])
-	if err != nil || n != len(sum) {
-		return false
-	}
-	copy(sum[:], decoded[:])
-	return true
+	return err == nil && n == sha256.Size
 }
 
 // String gives id, time and type.

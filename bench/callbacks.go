@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"hash"
 	"io"
 	"net/url"
@@ -42,8 +41,8 @@ func callbackSuite() suite {
 const callbackSecret = "30313233343536373839616263646566303132333435363738396162636465660a"
 
 // callbackForm is a failed payment's, signed.
-func callbackForm(forge bool) (url.Values, plural.Key, error) {
-	key, err := plural.HexKey(callbackSecret)
+func callbackForm(forge bool) (url.Values, plural.Key) {
+	key := must(plural.HexKey(callbackSecret))
 	text := "error_code=USER_AUTHENTICATION_REQUIRED&error_message=Authentication is required&order_id=" + orderID
 	if forge {
 		text += "&payment_status=AUTHORIZED"
@@ -53,7 +52,7 @@ func callbackForm(forge bool) (url.Values, plural.Key, error) {
 	return url.Values{
 		"order_id": {orderID}, "payment_status": {"FAILED"}, "error_code": {"USER_AUTHENTICATION_REQUIRED"},
 		"error_message": {"Authentication is required"}, "signature": {plural.Sign([]byte(text), key)},
-	}, key, err
+	}, key
 }
 
 func callbackByHand(forge bool) func() error {
@@ -65,13 +64,10 @@ func callbackByHand(forge bool) func() error {
 
 		fields map[string]string // given out, as a Callback's are
 	}
-	form, _, err := callbackForm(forge)
-	secret, wrong := hex.DecodeString(callbackSecret)
+	form, _ := callbackForm(forge)
+	secret := must(hex.DecodeString(callbackSecret))
 	pool := sync.Pool{New: func() any { return &state{mac: hmac.New(sha256.New, secret)} }}
 	return func() error {
-		if err := errors.Join(err, wrong); err != nil {
-			return err
-		}
 		s := pool.Get().(*state)
 		defer pool.Put(s)
 		s.names, s.text = s.names[:0], s.text[:0]
@@ -104,25 +100,25 @@ func callbackByHand(forge bool) func() error {
 }
 
 func callbackPlural(forge bool) func() error {
-	form, key, err := callbackForm(forge)
-	v, wrong := plural.NewVerifier("", plural.WithCallbackKeys(key))
+	form, key := callbackForm(forge)
+	v := must(plural.NewVerifier("", plural.WithCallbackKeys(key)))
 	return func() error {
-		_, bad := v.VerifyCallback(form)
-		return errors.Join(err, wrong, bad)
+		_, err := v.VerifyCallback(form)
+		return err
 	}
 }
 
 func callbackJSON() func() error {
-	form, key, err := callbackForm(false)
-	v, wrong := plural.NewVerifier("", plural.WithCallbackKeys(key))
+	form, key := callbackForm(false)
+	v := must(plural.NewVerifier("", plural.WithCallbackKeys(key)))
 	flat := map[string]string{}
 	for name := range form {
 		flat[name] = form.Get(name)
 	}
-	body, encoding := json.Marshal(flat)
+	body := must(json.Marshal(flat))
 	return func() error {
-		_, bad := v.VerifyCallbackJSON(body)
-		return errors.Join(err, wrong, encoding, bad)
+		_, err := v.VerifyCallbackJSON(body)
+		return err
 	}
 }
 
