@@ -97,10 +97,7 @@ func (s *CaptureService) Create(
 	req *CaptureRequest,
 	opts ...CallOption,
 ) (*Order, error) {
-	found := missing()
-	if req != nil {
-		found = req.check()
-	}
+	found := req.check()
 	found.orderID(orderID)
 	write, err := s.p.newCall(ctx, opCapture, pathOfCapture(orderID), orderID, req, found, opts)
 	if err != nil {
@@ -115,6 +112,9 @@ func (s *CaptureService) Create(
 }
 
 func (r *CaptureRequest) check() checks {
+	if r == nil {
+		return missing()
+	}
 	var c checks
 	c.reference("merchant_capture_reference", r.MerchantCaptureReference)
 	switch {

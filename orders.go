@@ -82,9 +82,9 @@ func (s *OrderService) Create(
 	req *CreateOrderRequest,
 	opts ...CallOption,
 ) (order *CheckoutOrder, err error) {
-	found, subject := missing(), ""
+	found, subject := req.check(), ""
 	if req != nil {
-		found, subject = req.check(), req.MerchantOrderReference
+		subject = req.MerchantOrderReference
 	}
 	write, err := s.p.newCall(ctx, opCreateOrder, checkoutPath, subject, req, found, opts)
 	if err != nil {
@@ -425,6 +425,9 @@ func (s *OrderService) getReal(
 }
 
 func (r *CreateOrderRequest) check() checks {
+	if r == nil {
+		return missing()
+	}
 	var c checks
 	c.reference("merchant_order_reference", r.MerchantOrderReference)
 	c.amount("order_amount", r.OrderAmount)

@@ -67,10 +67,7 @@ func (s *RefundService) Create(
 	req *RefundRequest,
 	opts ...CallOption,
 ) (*Order, error) {
-	found := missing()
-	if req != nil {
-		found = req.check()
-	}
+	found := req.check()
 	found.orderID(orderID)
 	write, err := s.p.newCall(ctx, opRefund, pathOfRefund(orderID), orderID, req, found, opts)
 	if err != nil {
@@ -270,6 +267,9 @@ func (r *RefundRequest) parts() (fields any, extra map[string]any) {
 }
 
 func (r *RefundRequest) check() checks {
+	if r == nil {
+		return missing()
+	}
 	var c checks
 	c.reference("merchant_order_reference", r.MerchantOrderReference)
 	c.amount("order_amount", r.OrderAmount)

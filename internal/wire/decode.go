@@ -274,7 +274,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 
 // decodePart decodes to where it fails, and passes over the value then.
 func decodePart(s *scanner, v reflect.Value, t *typePlan) {
-	at := *s
+	at := s.mark()
 	value := reflect.New(v.Field(1).Type().Elem())
 	var err *DecodeError
 	if s.peek() == '{' {
@@ -286,7 +286,7 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 	if err == nil {
 		v.Field(1).Set(value)
 	} else {
-		*s = at
+		s.back(at)
 		s.skip()
 		v.Field(2).Set(reflect.ValueOf(err))
 	}
@@ -300,11 +300,11 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		return nil
 	}
 	if t.elem.kind == kindInt {
-		at := *s
+		at := s.mark()
 		if _, ok := s.integer(); !ok {
 			return nil // it can be told from 0
 		}
-		*s = at
+		s.back(at)
 	}
 	if v.IsNil() {
 		v.Set(reflect.New(v.Type().Elem()))
@@ -340,13 +340,13 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 			s.skip()
 			continue
 		}
-		at := *s
+		at := s.mark()
 		if err := decode(s, v.Field(f.index), f.plan); err != nil {
 			if !f.loose {
 				return err.under(f.name)
 			}
 			v.Field(f.index).SetZero()
-			*s = at
+			s.back(at)
 			s.skip()
 		}
 	}

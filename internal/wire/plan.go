@@ -2,7 +2,9 @@ package wire
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -45,16 +47,44 @@ type fieldPlan struct {
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
 	byName map[string]*fieldPlan
-	likely [64]*fieldPlan // by hash of the name: most fields, found without the map
+	likely [128]*fieldPlan // by hash of the name: nearly all fields, found without the map
+	factor uint32          // of the hash: chosen so that names do not share a place
 }
 
-// hash needs to be quick, and to tell most names of one struct apart.
-func hash(name string) int {
+// hash needs to be quick, and is the place of a name among the likely ones.
+func hash(name string, factor uint32) uint32 {
 	n := len(name)
 	if n == 0 {
 		return 0
 	}
-	return (n + int(name[0])*5 + int(name[n/2])*11 + int(name[n-1])*3) % 64
+	return (uint32(n) | uint32(name[0])<<8 | uint32(name[n/2])<<16 | uint32(name[n-1])<<24) * factor >> 25
+}
+
+// spread finds places for the names of byName. The first of two that share one
+// has it.
+func (p *structPlan) spread() {
+	names := slices.Sorted(maps.Keys(p.byName))
+	fewest := len(names)
+	for i := range uint32(100) {
+		factor := 0x9e3779b1 + 2*i
+		var taken [len(p.likely)]bool
+		shared := 0
+		for _, name := range names {
+			at := hash(name, factor)
+			if taken[at] {
+				shared++
+			}
+			taken[at] = true
+		}
+		if shared < fewest {
+			fewest, p.factor = shared, factor
+		}
+	}
+	for _, name := range names {
+		if at := hash(name, p.factor); p.likely[at] == nil {
+			p.likely[at] = p.byName[name]
+		}
+	}
 }
 
 // lookup takes a key as it stands in the document, quotes included, and whether
@@ -64,7 +94,7 @@ func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	if !plain {
 		key = unquote(quoted)
 	}
-	if f := p.likely[hash(key)]; f != nil && f.name == key {
+	if f := p.likely[hash(key, p.factor)]; f != nil && f.name == key {
 		return f
 	}
 	if f, ok := p.byName[key]; ok {
@@ -115,9 +145,7 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 			}
 		}
 	}
-	for name, f := range p.byName {
-		p.likely[hash(name)] = f
-	}
+	p.spread()
 	return p
 }
 

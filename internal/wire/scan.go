@@ -21,15 +21,37 @@ type scanner struct {
 
 // peek returns the first byte of the next token, or 0 at the end.
 func (s *scanner) peek() byte {
-	for s.pos < len(s.text) {
-		switch c := s.text[s.pos]; c {
+	if s.pos < len(s.text) && s.text[s.pos] > ' ' {
+		return s.text[s.pos]
+	}
+	return s.pastSpace()
+}
+
+// pastSpace goes to the next token, and returns its first byte.
+func (s *scanner) pastSpace() byte {
+	for i := s.pos; i < len(s.text); i++ {
+		switch c := s.text[i]; c {
 		case ' ', '\t', '\r', '\n':
-			s.pos++
 		default:
+			s.pos = i
 			return c
 		}
 	}
+	s.pos = len(s.text)
 	return 0
+}
+
+// mark is where a value begins, for walking it again. The counts of the lists
+// around it do not change while it is walked.
+type mark struct{ pos, level, total, room int }
+
+func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total, s.room} }
+
+// back goes to where the mark was made. A document that is no JSON stays so.
+func (s *scanner) back(m mark) {
+	if !s.failed {
+		s.pos, s.level, s.total, s.room = m.pos, m.level, m.total, m.room
+	}
 }
 
 // fail ends the walk.
@@ -148,14 +170,11 @@ var isOrdinary = func() (table [256]bool) {
 // passString passes over a string.
 func (s *scanner) passString() {
 	s.plain = true
-	i := s.pos + 1
-	for i < len(s.text) {
-		c := s.text[i]
-		if isOrdinary[c] {
+	text := s.text
+	for i := s.pos + 1; i < len(text); {
+		switch c := text[i]; {
+		case isOrdinary[c]:
 			i++
-			continue
-		}
-		switch {
 		case c == '"':
 			s.pos = i + 1
 			return
@@ -164,7 +183,7 @@ func (s *scanner) passString() {
 			i++
 		case c == '\\':
 			s.plain = false
-			n := escapeLength(s.text[i:])
+			n := escapeLength(text[i:])
 			if n == 0 {
 				s.fail()
 				return
