@@ -70,7 +70,7 @@ func (t *authTransport) send(
 ) (*http.Response, error) {
 	authorized := req.WithContext(withoutTokenInTraces(req.Context(), try))
 	authorized.Body = body
-	values := [...]string{"Bearer " + tok.Value, timestamp()} // of now: the token may have been waited for
+	values := [...]string{tok.Authorization, timestamp()} // of now: the token may have been waited for
 	authorized.Header = maps.Clone(req.Header)
 	if authorized.Header == nil {
 		authorized.Header = http.Header{}
@@ -80,8 +80,8 @@ func (t *authTransport) send(
 	// whatever middleware has added, net/http must not repeat a write
 	if req.Method != http.MethodGet {
 		authorized.GetBody = nil
-		authorized.Header.Del("Idempotency-Key")
-		authorized.Header.Del("X-Idempotency-Key")
+		delete(authorized.Header, "Idempotency-Key")
+		delete(authorized.Header, "X-Idempotency-Key")
 		if (body == nil || body == http.NoBody) && try.guard(!t.peer.speaksHTTP1.Load()) {
 			authorized.Body = io.NopCloser(bytes.NewReader(nil))
 		}

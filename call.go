@@ -73,7 +73,7 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) 
 		k.requestID = newRequestID()
 		cfg.requestID = k.requestID
 	}
-	u, err := url.Parse(p.cfg.baseURL.String() + path)
+	u, err := url.Parse(p.cfg.baseText + path)
 	if err != nil || u.Host != p.cfg.baseURL.Host {
 		return nil, &ValidationError{Op: op.op(), Fields: []FieldError{{Field: "path", Rule: "is not a URL path"}}}
 	}

@@ -221,7 +221,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, err
 	vault, err := token.NewVault(
 		cfg.tokenStore,
 		creds.ClientSecret,
-		cfg.baseURL.String()+"\x00"+creds.ClientID,
+		cfg.baseText+"\x00"+creds.ClientID,
 		f.log.storeFailed,
 	)
 	if err != nil {

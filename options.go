@@ -277,6 +277,7 @@ type config struct {
 	environment    Environment
 	customURL      *url.URL
 	baseURL        *url.URL
+	baseText       string // of baseURL
 	observer       observer
 	userClient     *http.Client
 	middleware     []func(http.RoundTripper) http.RoundTripper
@@ -316,6 +317,7 @@ func newConfig(opts []Option) (*config, error) {
 		}
 		c.baseURL = u
 	}
+	c.baseText = c.baseURL.String()
 	return c, nil
 }
 

@@ -12,18 +12,23 @@ import (
 
 // Token is an access token.
 type Token struct {
-	Value   string
-	Expires time.Time // when the server stops taking it; carries a monotonic reading unless it came from a store
-	Refresh time.Time // when to start fetching the next one
-	Stored  bool      // it came from a store
+	Value         string
+	Authorization string    // the header: made once, as a token can be kilobytes long
+	Expires       time.Time // when the server stops taking it; carries a monotonic reading unless it came from a store
+	Refresh       time.Time // when to start fetching the next one
+	Stored        bool      // it came from a store
 }
 
 // New is a token that lives for lifetime, counted from start.
 func New(value string, start time.Time, lifetime time.Duration) *Token {
 	margin := min(60*time.Second, lifetime/10)
 	expires := start.Add(lifetime)
-	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-margin)}
+	return &Token{
+		Value: value, Authorization: authorization(value), Expires: expires, Refresh: expires.Add(-margin),
+	}
 }
+
+func authorization(value string) string { return "Bearer " + value }
 
 // FetchTimeout bounds one fetch, which runs detached from the callers that wait
 // for it.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -57,7 +58,8 @@ func hash(name string, factor uint32) uint32 {
 	if n == 0 {
 		return 0
 	}
-	return (uint32(n) | uint32(name[0])<<8 | uint32(name[n/2])<<16 | uint32(name[n-1])<<24) * factor >> 25
+	sample := [4]byte{byte(n), name[0], name[n/2], name[n-1]}   //nolint:gosec // of a longer name a part of the length
+	return binary.LittleEndian.Uint32(sample[:]) * factor >> 25 // as many bits as there are places
 }
 
 // spread finds places for the names of byName. The first of two that share one
