@@ -73,11 +73,10 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) 
 		k.requestID = newRequestID()
 		cfg.requestID = k.requestID
 	}
-	u, err := url.Parse(p.cfg.baseText + path)
-	if err != nil || u.Host != p.cfg.baseURL.Host {
+	var err error
+	if k.url, err = p.cfg.address(path); err != nil {
 		return nil, &ValidationError{Op: op.op(), Fields: []FieldError{{Field: "path", Rule: "is not a URL path"}}}
 	}
-	k.url = u
 	if in != nil {
 		if k.body, err = encode(in); err != nil {
 			return nil, &ValidationError{

@@ -252,17 +252,6 @@ func isFieldName(name string) bool {
 	return name != ""
 }
 
-func isNameByte(c byte) bool { return nameBytes[c] }
-
-//nolint:gochecknoglobals // a table: four comparisons a byte cost three times as much
-var nameBytes = func() (is [256]bool) {
-	for c := range 128 {
-		c := byte(c)
-		is[c] = 'a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z'
-	}
-	return is
-}()
-
 // isFieldValue allows "&" in the error message alone, which is free text, and
 // there only where no field name and "=" follow: the signed text can then be
 // cut into fields in one way only.

@@ -92,6 +92,11 @@ func TestEnvironments(t *testing.T) {
 			"custom",
 			"https://gw.example/plural/api/pay/v1/something",
 		},
+		"own, with an escape": {
+			[]plural.Option{plural.WithBaseURL("https://gw.example/our%20plural")},
+			"custom",
+			"https://gw.example/our%20plural/api/pay/v1/something",
+		},
 		"loopback": {
 			[]plural.Option{plural.WithBaseURL("http://127.0.0.1:9")},
 			"custom",

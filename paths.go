@@ -23,3 +23,14 @@ func pathOfRefund(orderID string) string { return pathOfRefunds + url.PathEscape
 func pathByReference(reference string) string {
 	return pathOfOrders + "reference/" + url.PathEscape(reference)
 }
+
+// isPlainPath says whether path needs no parsing: it has no query, and nothing
+// that is escaped.
+func isPlainPath(path string) bool {
+	for i := range len(path) {
+		if c := path[i]; !isNameByte(c) && c != '-' && c != '/' {
+			return false
+		}
+	}
+	return true
+}

@@ -29,7 +29,7 @@ func Reference(parts ...any) string {
 	plain := true
 	for _, part := range parts {
 		text := fmt.Sprint(part)
-		plain = plain && isReference(text) && !strings.Contains(text, "_")
+		plain = plain && isWord(text) && !strings.Contains(text, "_")
 		texts = append(texts, text)
 	}
 	joined := strings.Join(texts, "_")
@@ -45,18 +45,8 @@ func Reference(parts ...any) string {
 	}
 	digest := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum.Sum(nil)[:16]))
 	head := "ref"
-	if len(texts) > 0 && isReference(texts[0]) && len(texts[0])+1+len(digest) <= MaxReference {
+	if len(texts) > 0 && isWord(texts[0]) && len(texts[0])+1+len(digest) <= MaxReference {
 		head = texts[0]
 	}
 	return head + "_" + digest
-}
-
-func isReference(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -86,7 +86,7 @@ func (c *checks) reference(field, reference string) {
 		c.must(false, field, rule)
 		return
 	}
-	c.limit(len(reference) <= MaxReference && isReference(reference), field, rule)
+	c.limit(len(reference) <= MaxReference && isWord(reference), field, rule)
 }
 
 func (c *checks) amount(field string, a Amount) {
@@ -205,6 +205,9 @@ func missing() checks {
 // isPathSegment says whether s can stand in a path as one segment that no
 // server or proxy takes for something else.
 func isPathSegment(s string) bool {
+	if isWord(s) && len(s) <= 200 { // as nearly all are
+		return true
+	}
 	if s == "" || s == "." || s == ".." || len(s) > 200 || !utf8.ValidString(s) {
 		return false
 	}

@@ -275,14 +275,7 @@ func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error)
 
 // isWebhookID allows what Plural's ids are made of. Without "=" in it, nothing
 // that was signed as a callback can be read as a webhook.
-func isWebhookID(id string) bool {
-	for i := range len(id) {
-		if !isNameByte(id[i]) && id[i] != '-' {
-			return false
-		}
-	}
-	return 0 < len(id) && len(id) <= maxWebhookID
-}
+func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID }
 
 // parseTimestamp reads seconds since 1970, in too few digits to overflow.
 func parseTimestamp(digits string) (seconds int64, ok bool) {
