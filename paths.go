@@ -1,7 +1,6 @@
 package plural
 
 import (
-	"errors"
 	"net/url"
 )
 
@@ -23,29 +22,4 @@ func pathOfRefund(orderID string) string { return pathOfRefunds + url.PathEscape
 
 func pathByReference(reference string) string {
 	return pathOfOrders + "reference/" + url.PathEscape(reference)
-}
-
-// address is the URL of a path, which may have a query.
-func (c *config) address(path string) (*url.URL, error) {
-	if isPlainPath(path) { // as nearly all are
-		u := *c.baseURL
-		u.Path += path
-		return &u, nil
-	}
-	u, err := url.Parse(c.baseText + path)
-	if err == nil && u.Host != c.baseURL.Host {
-		err = errors.New("another host")
-	}
-	return u, err
-}
-
-// isPlainPath says whether path needs no parsing: it has no query, and nothing
-// that is escaped.
-func isPlainPath(path string) bool {
-	for i := range len(path) {
-		if c := path[i]; !isNameByte(c) && c != '-' && c != '/' {
-			return false
-		}
-	}
-	return true
 }
