@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	_ "embed"
 	"encoding/json"
@@ -82,7 +83,7 @@ func (s *store) migrate(ctx context.Context) error {
 		}
 		defer unlock()
 	}
-	if _, err := s.ExecContext(ctx, schema); err != nil {
+	if err := s.makeTables(ctx); err != nil {
 		return err
 	}
 	migrator, err := rivermigrate.New(s.river, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
@@ -91,6 +92,28 @@ func (s *store) migrate(ctx context.Context) error {
 	}
 	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
 	return err
+}
+
+// makeTables runs schema.sql, unless this one has been run already: PostgreSQL
+// locks tables to see that they have their indexes, and would wait for the
+// processes that are at work on them.
+func (s *store) makeTables(ctx context.Context) error {
+	if _, err := s.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schemas (digest text PRIMARY KEY)`); err != nil {
+		return err
+	}
+	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(schema)))
+	var made bool
+	err := s.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM schemas WHERE digest = $1)`, digest).Scan(&made)
+	if err != nil || made {
+		return err
+	}
+	return s.transact(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, schema); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO schemas (digest) VALUES ($1)`, digest)
+		return err
+	})
 }
 
 // lock holds a lock of PostgreSQL's on a connection of its own.

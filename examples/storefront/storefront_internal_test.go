@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -356,4 +357,25 @@ func TestLargeFormsAreRefused(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
 	require.Equal(t, http.StatusNotFound, shop.customer().post("/cart", "product", strings.Repeat("x", 2<<20)).status)
+}
+
+// A process that starts does not wait for those at work on the tables, nor they
+// for it: PostgreSQL would end one of the two.
+func TestStartBesideOthersAtWork(t *testing.T) {
+	t.Parallel()
+	where := servertest.StartPostgres(t).URL
+	first, err := openStore(t.Context(), where)
+	require.NoError(t, err)
+	defer func() { _ = first.Close() }()
+	work, err := first.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer func() { _ = work.Rollback() }()
+	_, err = work.ExecContext(t.Context(), `LOCK TABLE orders, decisions, payments, history IN ROW EXCLUSIVE MODE`)
+	require.NoError(t, err)
+
+	patient, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	second, err := openStore(patient, where)
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
 }
