@@ -102,7 +102,31 @@ func TestTokenStoreConformance(t *testing.T) {
 		forever := newMemoryStore() // its locks never free themselves, and it forgets nothing
 		pluraltest.TestTokenStore(r, func() plural.TokenStore { return forever })
 		require.GreaterOrEqual(t, len(r.problems), 2)
+		r = &recorder{TB: t}
+		busy := busyStore{newLeasedStore(), make(chan struct{}, 1)}
+		pluraltest.TestTokenStore(r, func() plural.TokenStore { return busy })
+		require.Len(t, r.problems, 1)
+		require.Contains(t, r.problems[0], "Load answers while a lock is held and waited for")
 	})
+}
+
+// busyStore does one thing at a time, and waiting for a lock is one.
+type busyStore struct {
+	*leasedStore
+
+	one chan struct{}
+}
+
+func (s busyStore) Load(ctx context.Context, key string) ([]byte, error) {
+	s.one <- struct{}{}
+	defer func() { <-s.one }()
+	return s.leasedStore.Load(ctx, key)
+}
+
+func (s busyStore) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
+	s.one <- struct{}{}
+	defer func() { <-s.one }()
+	return s.leasedStore.Lock(ctx, key, ttl)
 }
 
 // leasedStore is a [plural.TokenStore] that keeps to every rule.

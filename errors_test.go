@@ -116,7 +116,8 @@ func TestErrorTexts(t *testing.T) {
 			Op:      "cancels.create",
 			OrderID: "v1-1-aa-b",
 		},
-		"plural: capture order v1-1-aa-b: outcome unknown (reference c1), last seen CREATED; call again with the same reference to settle it: context canceled": &plural.OutcomeUnknownError{
+		"plural: capture order v1-1-aa-b: outcome unknown (reference c1), last seen CREATED; call again with the " +
+			"same reference to settle it: context canceled": &plural.OutcomeUnknownError{
 			Op:        "captures.create",
 			OrderID:   "v1-1-aa-b",
 			Reference: "c1",
@@ -130,7 +131,8 @@ func TestErrorTexts(t *testing.T) {
 			Order:     order,
 			Reason:    "the order is CANCELLED",
 		},
-		"plural: refund order v1-2-aa-b: the reference was used to refund INR 4.00 (reference r1, order v1-1-aa-b)": &plural.StateError{
+		"plural: refund order v1-2-aa-b: the reference was used to refund INR 4.00 (reference r1, order " +
+			"v1-1-aa-b)": &plural.StateError{
 			Op:        "refunds.create",
 			OrderID:   "v1-2-aa-b",
 			Reference: "r1",
@@ -146,7 +148,8 @@ func TestErrorTexts(t *testing.T) {
 			Op: "POST /x",
 		},
 		"plural: create order: gone": &plural.StateError{Op: "orders.create", Reason: "gone"},
-		"plural: create order: reference own-1 is taken by order v1-1-aa-b (CREATED) and its checkout link cannot be had again": &plural.DuplicateOrderError{
+		"plural: create order: reference own-1 is taken by order v1-1-aa-b (CREATED) and its checkout link cannot " +
+			"be had again": &plural.DuplicateOrderError{
 			Order: order,
 		},
 		"plural: confirm order v1-1-aa-b: not confirmed: it is CREATED": &plural.NotPaidError{

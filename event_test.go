@@ -70,7 +70,8 @@ func TestEventOrder(t *testing.T) {
 			`{"eventType":"ORDER_PROCESSED","data":{"orderId":"v1-2","status":"PROCESSED","preAuth":true}}`,
 			"v1-2",
 		},
-		"refund": {`{"event_type":"REFUND_FAILED","data":{"order_id":"v1-3","status":"PROCESSED","type":"REFUND","pre_auth":"false"}}`, "v1-3"},
+		"refund": {`{"event_type":"REFUND_FAILED","data":{"order_id":"v1-3","status":"PROCESSED","type":"REFUND",` +
+			`"pre_auth":"false"}}`, "v1-3"},
 		"new event": {
 			`{"event_type":"ORDER_TELEPORTED","data":{"order_id":"v1-4","status":"PROCESSED","a":{"b":[1]}}}`,
 			"v1-4",
@@ -89,14 +90,16 @@ func TestEventOrder(t *testing.T) {
 		})
 	}
 	for name, body := range map[string]string{
-		"customer":     `{"event_type":"CUSTOMER_ACTIVATED","data":{"customer":{"customer_id":"cust-v1-1","first_name":"Asha","status":"ACTIVE"}}}`,
-		"token":        `{"event_type":"TOKEN_ACTIVATED","data":{"token":{"token_id":"token-v1-1","status":"ACTIVE"}}}`,
-		"subscription": `{"event_type":"SUBSCRIPTION_PENDING","event_id":"e","data":{"subscription":{"subscription_id":"v1-sub-1"}}}`,
-		"no data":      `{"event_type":"ORDER_PROCESSED"}`,
-		"null data":    `{"event_type":"ORDER_PROCESSED","data":null}`,
-		"list":         `{"event_type":"ORDER_PROCESSED","data":[{"order_id":"v1-1"}]}`,
-		"text":         `{"event_type":"ORDER_PROCESSED","data":"v1-1"}`,
-		"empty":        `{"event_type":"ORDER_PROCESSED","data":{}}`,
+		"customer": `{"event_type":"CUSTOMER_ACTIVATED","data":{"customer":{"customer_id":"cust-v1-1",` +
+			`"first_name":"Asha","status":"ACTIVE"}}}`,
+		"token": `{"event_type":"TOKEN_ACTIVATED","data":{"token":{"token_id":"token-v1-1","status":"ACTIVE"}}}`,
+		"subscription": `{"event_type":"SUBSCRIPTION_PENDING","event_id":"e",` +
+			`"data":{"subscription":{"subscription_id":"v1-sub-1"}}}`,
+		"no data":   `{"event_type":"ORDER_PROCESSED"}`,
+		"null data": `{"event_type":"ORDER_PROCESSED","data":null}`,
+		"list":      `{"event_type":"ORDER_PROCESSED","data":[{"order_id":"v1-1"}]}`,
+		"text":      `{"event_type":"ORDER_PROCESSED","data":"v1-1"}`,
+		"empty":     `{"event_type":"ORDER_PROCESSED","data":{}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

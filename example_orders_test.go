@@ -129,7 +129,7 @@ func ExampleErrorCode() {
 		case code.MayPassLater():
 			fmt.Println(code, "- try again later:", code.Text())
 		case code.IsRequestFault():
-			fmt.Println(code, "- tell the programmers:", code.Text())
+			fmt.Println(code, "- a bug of the shop:", code.Text())
 		default:
 			fmt.Println(code, "- known:", code.IsKnown())
 		}
@@ -137,7 +137,7 @@ func ExampleErrorCode() {
 	// Output:
 	// CARD_EXPIRED - ask for another card: the card has expired
 	// API_RATE_LIMIT - try again later: too many requests
-	// INVALID_REQUEST - tell the programmers: the request is malformed or breaks a rule
+	// INVALID_REQUEST - a bug of the shop: the request is malformed or breaks a rule
 	// A_NEW_ONE - known: false
 }
 

@@ -133,7 +133,8 @@ func saysJSON(body string) http.HandlerFunc {
 	return says(http.StatusOK, "application/json", []byte(body))
 }
 
-const healthyOrder = `{"data":{"order_id":"v1-1-aa-b","merchant_order_reference":"own-ref","type":"CHARGE","status":"CREATED","order_amount":{"value":100,"currency":"INR"}}}`
+const healthyOrder = `{"data":{"order_id":"v1-1-aa-b","merchant_order_reference":"own-ref","type":"CHARGE",` +
+	`"status":"CREATED","order_amount":{"value":100,"currency":"INR"}}}`
 
 func amounting(value string) string {
 	return strings.Replace(healthyOrder, `"value":100`, `"value":`+value, 1)

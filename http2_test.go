@@ -185,7 +185,8 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 		return func(sent) (*http.Response, error) {
 			return answer(
 				200,
-				`{"data":{"order_id":"v1-1","status":"`+status+`","type":"CHARGE","merchant_order_reference":"r","order_amount":{"value":1000,"currency":"INR"}}}`,
+				`{"data":{"order_id":"v1-1","status":"`+status+`","type":"CHARGE","merchant_order_reference":"r",`+
+					`"order_amount":{"value":1000,"currency":"INR"}}}`,
 			), nil
 		}
 	}

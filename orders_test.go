@@ -579,9 +579,10 @@ func TestOrderCreateContextEnds(t *testing.T) {
 func TestCheckoutAnswersWithoutALink(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"no redirect_url":    `{"token":"x","order_id":"v1-1-aa-b","response_code":200}`,
-		"no order_id":        `{"redirect_url":"https://checkout.example.in/x","response_code":200}`,
-		"another code":       `{"order_id":"v1-1-aa-b","redirect_url":"https://checkout.example.in/x","response_code":400,"response_message":"no"}`,
+		"no redirect_url": `{"token":"x","order_id":"v1-1-aa-b","response_code":200}`,
+		"no order_id":     `{"redirect_url":"https://checkout.example.in/x","response_code":200}`,
+		"another code": `{"order_id":"v1-1-aa-b","redirect_url":"https://checkout.example.in/x",` +
+			`"response_code":400,"response_message":"no"}`,
 		"another, as a text": `{"order_id":"v1-1-aa-b","redirect_url":"https://checkout.example.in/x","response_code":"500"}`,
 		"wrapped, no link":   `{"data":{"order_id":"v1-1-aa-b"}}`,
 		"data no object":     `{"data":7}`,

@@ -93,7 +93,7 @@ func (s *RefundService) Create(
 // and, where that leaves anything open, the order, until several looks agree.
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
-//   - [DoubleRefundError]: it is there more than once.
+//   - [DoubleRefundError]: it is there more than once, as the order shows.
 //   - [ErrNotApplied]: it FAILED or was CANCELLED, or the reference stands for
 //     something else.
 //   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere

@@ -279,7 +279,8 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 			`"order_amount":{"value":400,"currency":"INR"}}`
 	}
 	order := func(refunds ...string) string {
-		return `{"order_id":"v1-p","type":"CHARGE","status":"PARTIALLY_REFUNDED","merchant_order_reference":"order-1","order_amount":{"value":1000,"currency":"INR"},` +
+		return `{"order_id":"v1-p","type":"CHARGE","status":"PARTIALLY_REFUNDED",` +
+			`"merchant_order_reference":"order-1","order_amount":{"value":1000,"currency":"INR"},` +
 			`"refunds":[` + strings.Join(
 			refunds,
 			",",

@@ -262,8 +262,10 @@ func TestEvidenceOfAbsence(t *testing.T) {
 func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	t.Parallel()
 	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`
-	captured := `{"order_id":"v1-1","status":"PROCESSED","order_amount":{"value":1000,"currency":"INR"},"payments":[{"status":"PROCESSED",` +
-		`"payment_amount":{"value":1000,"currency":"INR"},"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":1000,"currency":"INR"}}]}]}`
+	captured := `{"order_id":"v1-1","status":"PROCESSED","order_amount":{"value":1000,"currency":"INR"},` +
+		`"payments":[{"status":"PROCESSED",` +
+		`"payment_amount":{"value":1000,"currency":"INR"},"capture_data":[{"merchant_capture_reference":"c",` +
+		`"capture_amount":{"value":1000,"currency":"INR"}}]}]}`
 	for data, applied := range map[string]bool{
 		`{}`: false, "{\n}": false, `[]`: false, `""`: false, `null`: false,
 		open: false, captured: true,

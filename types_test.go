@@ -343,12 +343,14 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 	}{
 		"null leaves it alone": {document: `null`, want: plural.Order{OrderID: "before"}},
 		"own names win over aliases, before": {
-			document: `{"order_id":"own","refund_id":"alias","order_amount":{"value":7,"currency":"INR"},"refund_amount":{"value":9,"currency":"INR"}}`,
-			want:     plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
+			document: `{"order_id":"own","refund_id":"alias","order_amount":{"value":7,"currency":"INR"},` +
+				`"refund_amount":{"value":9,"currency":"INR"}}`,
+			want: plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
 		},
 		"own names win over aliases, after": {
-			document: `{"refund_id":"alias","order_id":"own","refund_amount":{"value":9,"currency":"INR"},"order_amount":{"value":7,"currency":"INR"}}`,
-			want:     plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
+			document: `{"refund_id":"alias","order_id":"own","refund_amount":{"value":9,"currency":"INR"},` +
+				`"order_amount":{"value":7,"currency":"INR"}}`,
+			want: plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
 		},
 		"duplicate keys: the last one": {document: `{"order_id":"a","orderId":"b"}`, want: plural.Order{OrderID: "b"}},
 		"an empty list erases no earlier one": {

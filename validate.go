@@ -205,10 +205,12 @@ func missing() checks {
 // isPathSegment says whether s can stand in a path as one segment that no
 // server or proxy takes for something else.
 func isPathSegment(s string) bool {
-	if isWord(s) && len(s) <= 200 { // as nearly all are
+	switch {
+	case len(s) > 200:
+		return false
+	case isWord(s): // as nearly all are
 		return true
-	}
-	if s == "" || s == "." || s == ".." || len(s) > 200 || !utf8.ValidString(s) {
+	case s == "" || s == "." || s == ".." || !utf8.ValidString(s):
 		return false
 	}
 	for _, r := range s {

@@ -174,7 +174,8 @@ type signedWebhook struct {
 }
 
 // verifyWebhook checks the form of the headers, then the signature, then the
-// freshness.
+// freshness. Whether each signature is base64 is known when they have been
+// compared.
 func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, error) {
 	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
 		return signedWebhook{}, errNoKeys
@@ -246,7 +247,7 @@ func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error)
 	var ids, timestamps, lists int
 	for key, values := range h {
 		if len(values) == 0 || len(key) != len("Webhook-Id") && len(key) != len("Webhook-Signature") {
-			continue // without comparing it with all three
+			continue // none of the three has such a length
 		}
 		switch {
 		case isNamed(key, "Webhook-Id"):

@@ -605,7 +605,8 @@ func TestCheckoutOfSeamlessOrder(t *testing.T) {
 	order := a.do(
 		"POST",
 		"/api/pay/v1/orders",
-		`{"merchant_order_reference":"s-1","order_amount":{"value":500,"currency":"INR"},"callback_url":"https://shop.example.com/"}`,
+		`{"merchant_order_reference":"s-1","order_amount":{"value":500,"currency":"INR"},`+
+			`"callback_url":"https://shop.example.com/"}`,
 	).
 		data(t)
 	p := &payer{t, srv, order["order_id"].(string), order["challenge_url"].(string)}

@@ -29,8 +29,10 @@ func TestDocuments(t *testing.T) {
 	const order = `{
 		"merchant_order_reference": "preauth-0001", "order_amount": {"value": 110000, "currency": "INR"},
 		"integration_mode": "REDIRECT", "pre_auth": true, "part_payment": false, "allowed_payment_methods": ["CARD"],
-		"notes": "order1", "callback_url": "https://shop.example.com/return", "failure_callback_url": "https://shop.example.com/failed",
-		"purchase_details": {"customer": {"email_id": "kevin.bob@example.com", "billing_address": {}}, "merchant_metadata": {"key1": "a<b&c"}}
+		"notes": "order1", "callback_url": "https://shop.example.com/return",
+		"failure_callback_url": "https://shop.example.com/failed",
+		"purchase_details": {"customer": {"email_id": "kevin.bob@example.com", "billing_address": {}},
+		"merchant_metadata": {"key1": "a<b&c"}}
 	}`
 
 	created := a.do(http.MethodPost, "/api/checkout/v1/orders", order)

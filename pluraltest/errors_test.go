@@ -323,7 +323,8 @@ func TestErrorForms(t *testing.T) {
 		r := a.do(
 			"POST",
 			"/api/checkout/v1/orders",
-			`{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"},"callback_url":"http://localhost:3000/back"}`,
+			`{"merchant_order_reference":"x","order_amount":{"value":100,"currency":"INR"},`+
+				`"callback_url":"http://localhost:3000/back"}`,
 		)
 		require.Equal(t, 403, r.status)
 		require.Contains(t, string(r.body), "<HTML>")

@@ -20,11 +20,13 @@ func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 		},
 		{
 			"POST", "/api/checkout/v1/orders",
-			`{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,"currency":"INR"}}`,
+			`{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,` +
+				`"currency":"INR"}}`,
 		},
 		{
 			"POST", "/api/pay/v1/orders",
-			`{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,"currency":"INR"}}`,
+			`{"merchant_order_reference":"n","order_amount":{"value":100,"currency":"INR"},"base_amount":{"value":100,` +
+				`"currency":"INR"}}`,
 		},
 	} {
 		r, err := a.try(t.Context(), request[0], request[1], request[2])

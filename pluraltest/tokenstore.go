@@ -24,6 +24,7 @@ func TestTokenStore(t TB, newStore func() plural.TokenStore) {
 	c.forgets()
 	c.locks()
 	c.lockFreesItself()
+	c.loadsWhileOthersWait()
 	c.waitingEnds()
 	c.lockOutlivesItsContext()
 }
@@ -131,6 +132,39 @@ func (c *tokenStoreCheck) lockFreesItself() {
 		third(context.Background())
 	}
 	unlock(context.Background())
+}
+
+func (c *tokenStoreCheck) loadsWhileOthersWait() {
+	const rule = "Load answers while a lock is held and waited for"
+	holder, waiter, key := c.make(), c.make(), c.key()
+	unlock, err := patiently(holder, key, time.Hour)
+	if !c.ok(err, rule) {
+		return
+	}
+	c.ok(holder.Save(context.Background(), key, []byte("x"), time.Hour), rule)
+	ctx, stop := context.WithCancel(context.Background())
+	waited := make(chan func(context.Context), 1)
+	go func() {
+		next, _ := waiter.Lock(ctx, key, time.Hour)
+		waited <- next
+	}()
+	<-time.After(200 * time.Millisecond)
+	loaded := make(chan error, 1)
+	go func() {
+		_, err := waiter.Load(context.Background(), key)
+		loaded <- err
+	}()
+	select {
+	case err := <-loaded:
+		c.ok(err, rule)
+	case <-time.After(5 * time.Second):
+		c.t.Errorf("plural.TokenStore: %s", rule)
+	}
+	stop()
+	unlock(context.Background())
+	if next := <-waited; next != nil {
+		next(context.Background())
+	}
 }
 
 func (c *tokenStoreCheck) waitingEnds() {

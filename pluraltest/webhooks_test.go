@@ -528,7 +528,8 @@ func TestQuirks(t *testing.T) {
 		require.Contains(
 			t,
 			hook,
-			`"paymentOption":{"cardData":{"cardCategory":"","cardType":"","countryCode":"","issuerName":"","networkName":"","productName":""}}`,
+			`"paymentOption":{"cardData":{"cardCategory":"","cardType":"","countryCode":"","issuerName":"",`+
+				`"networkName":"","productName":""}}`,
 		)
 		require.Contains(t, string(srv.Document(id)), `"order_id"`, "only events are camelCase")
 		require.Contains(t, string(srv.Document(id)), `"acquirer_data"`)

@@ -94,9 +94,9 @@ func (s *store) migrate(ctx context.Context) error {
 	return err
 }
 
-// makeTables runs schema.sql, unless this one has been run already: PostgreSQL
-// locks tables to see that they have their indexes, and would wait for the
-// processes that are at work on them.
+// makeTables runs schema.sql, once for each version of it. PostgreSQL locks a
+// table to see whether it has an index. At each start that would hold up the
+// processes at work, or end in a deadlock with one of them.
 func (s *store) makeTables(ctx context.Context) error {
 	if _, err := s.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schemas (digest text PRIMARY KEY)`); err != nil {
 		return err

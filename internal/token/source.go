@@ -13,7 +13,7 @@ import (
 // Token is an access token.
 type Token struct {
 	Value         string
-	Authorization string    // the header: made once, as a token can be kilobytes long
+	Authorization string    // the header with it: made once, as a token may be long
 	Expires       time.Time // when the server stops taking it; carries a monotonic reading unless it came from a store
 	Refresh       time.Time // when to start fetching the next one
 	Stored        bool      // it came from a store

@@ -120,7 +120,8 @@ func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token
 	return v.locked(ctx, t, refused)
 }
 
-// lookEvery is how often who waits for the lock looks for a token.
+// lookEvery is the time between two looks for a token while the lock is waited
+// for.
 const lookEvery = 100 * time.Millisecond
 
 // errNotNeeded ends the waiting for a lock.

@@ -81,6 +81,9 @@ func (p *structPlan) spread() {
 		if shared < fewest {
 			fewest, p.factor = shared, factor
 		}
+		if fewest == 0 {
+			break
+		}
 	}
 	for _, name := range names {
 		if at := hash(name, p.factor); p.likely[at] == nil {
