@@ -124,7 +124,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	if a.err != nil {
 		a.err = notTheCallers(described(a.err))
 	}
-	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, time.Since(started))
+	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)
 	if a.err != nil || a.status < 200 || a.status > 299 {
 		return nil, fail(a)
 	}

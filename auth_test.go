@@ -401,6 +401,21 @@ func TestRefusedTokenIsReplacedAndTheRequestReplayed(t *testing.T) {
 	}
 }
 
+// net/http may still be reading a request when its answer is there.
+func TestRequestThatWasSentIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	g := &gateway{}
+	c := g.client(t)
+	require.NoError(t, c.Warm(t.Context()))
+	first := g.valid
+	g.revoke()
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{}, nil))
+	require.Equal(t, []string{"Bearer " + first}, g.refused[0].Header["Authorization"])
+	require.Equal(t, []string{"Bearer " + g.valid}, g.calls[0].Header["Authorization"])
+	require.NotEqual(t, first, g.valid)
+	require.NotSame(t, g.refused[0].Request, g.calls[0].Request)
+}
+
 func TestTokenThatIsRefusedAgain(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {

@@ -24,8 +24,8 @@ type authTransport struct {
 	source *token.Source
 }
 
-// RoundTrip sends req with a token. The answer's Request is req itself, without
-// the token.
+// RoundTrip sends req with a token. Middleware does not get to see the token:
+// the answer's Request is what came from it.
 func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
 		closeBody(req)
@@ -68,13 +68,18 @@ func (t *authTransport) send(
 	body io.ReadCloser,
 	tok *token.Token,
 ) (*http.Response, error) {
-	authorized := req.WithContext(withoutTokenInTraces(req.Context(), try))
+	authorized := req
+	if try.isOwn {
+		try.isOwn = false // net/http may still be reading it when the next one is sent
+	} else {
+		authorized = req.WithContext(withoutTokenInTraces(req.Context()))
+		authorized.Header = maps.Clone(req.Header)
+		if authorized.Header == nil {
+			authorized.Header = http.Header{}
+		}
+	}
 	authorized.Body = body
 	values := [...]string{tok.Authorization, timestamp()} // of now: the token may have been waited for
-	authorized.Header = maps.Clone(req.Header)
-	if authorized.Header == nil {
-		authorized.Header = http.Header{}
-	}
 	authorized.Header["Authorization"] = values[0:1:1]
 	authorized.Header["Request-Timestamp"] = values[1:2:2]
 	// whatever middleware has added, net/http must not repeat a write
@@ -122,9 +127,9 @@ func (c tracedContext) Value(key any) any {
 
 // withoutTokenInTraces keeps the token from those who follow the request by
 // httptrace, as middleware does.
-func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
+func withoutTokenInTraces(ctx context.Context) context.Context {
 	trace := httptrace.ContextClientTrace(ctx)
-	if trace == nil || trace.WroteHeaderField == nil || trace == &try.trace && !try.isTraced {
+	if trace == nil || trace.WroteHeaderField == nil {
 		return ctx
 	}
 	quiet := *trace

@@ -26,7 +26,7 @@ type pipeline struct {
 type call struct {
 	p              *pipeline
 	op             operation
-	url            *url.URL
+	url            url.URL
 	body           []byte
 	cfg            *callConfig
 	requestID      string
@@ -261,16 +261,19 @@ func (k *call) send(ctx context.Context) *answer {
 }
 
 func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
-	state := &tryState{op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body}
+	state := &tryState{
+		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
+		isOwn: len(k.p.cfg.middleware) == 0,
+		url:   k.url, // middleware may change the request's
+	}
 	state.guarded.Store(guarded)
 	if !guarded && k.op.method != http.MethodGet && len(k.body) == 0 {
 		tryCtx, state.stop = context.WithCancel(tryCtx)
 		defer state.stop()
 	}
-	address := *k.url // middleware may change the request's
 	header := newHeader(k.p.cfg.userAgent, k.requestID, k.cfg.header, k.body != nil)
 	req := (&http.Request{
-		Method: k.op.method, URL: &address, Host: k.url.Host, Header: header,
+		Method: k.op.method, URL: &state.url, Host: k.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(state.into(tryCtx))
 	if k.op.method != http.MethodGet {
@@ -290,7 +293,7 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	if a.unguarded {
 		return a
 	}
-	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, time.Since(started))
+	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, started)
 	if a.err != nil {
 		a.err = described(a.err)
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))

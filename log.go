@@ -17,14 +17,14 @@ func (l logger) attempt(
 	status int,
 	requestID string,
 	attempt int,
-	took time.Duration,
+	started time.Time,
 ) {
 	if l.to == nil {
 		return
 	}
 	l.to.LogAttrs(ctx, slog.LevelDebug, "plural request",
 		slog.String("op", op.name), slog.String("method", op.method), slog.String("path", path), slog.Int("status", status),
-		slog.String("request_id", requestID), slog.Int("attempt", attempt), slog.Duration("duration", took))
+		slog.String("request_id", requestID), slog.Int("attempt", attempt), slog.Duration("duration", time.Since(started)))
 }
 
 func (l logger) storeFailed(step string, err error) {

@@ -322,17 +322,20 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // address is the URL of a path, which may have a query.
-func (c *config) address(path string) (*url.URL, error) {
+func (c *config) address(path string) (url.URL, error) {
 	if isPlainPath(path) { // as nearly all are
 		u := *c.baseURL
 		u.Path += path
-		return &u, nil
+		return u, nil
 	}
 	u, err := url.Parse(c.baseText + path)
-	if err == nil && u.Host != c.baseURL.Host {
-		err = errors.New("another host")
+	switch {
+	case err != nil:
+		return url.URL{}, err
+	case u.Host != c.baseURL.Host:
+		return url.URL{}, errors.New("another host")
 	}
-	return u, err
+	return *u, nil
 }
 
 // isPlainPath says whether path needs no parsing: it has no query, and nothing

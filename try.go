@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync/atomic"
 
 	"github.com/plural-go/plural/internal/token"
@@ -18,11 +19,12 @@ import (
 type tryState struct {
 	op                 string
 	orderID, reference string
+	url                url.URL
 	body               []byte
 	stop               context.CancelFunc // set if the request has no body of its own
 
-	trace    httptrace.ClientTrace // of this package's own
-	isTraced bool                  // the caller has one, too
+	trace httptrace.ClientTrace // of this package's own
+	isOwn bool                  // no one else sees the request, and the token can be put into it
 
 	token                      atomic.Pointer[token.Token] // the last that was sent
 	guarded, stopped           atomic.Bool
@@ -89,12 +91,11 @@ type tryKey struct{}
 func (s *tryState) into(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, tryKey{}, s)
 	s.trace = httptrace.ClientTrace{
-		GetConn:          func(string) { s.wantedConn.Store(true) },
-		GotConn:          s.connected,
-		WroteHeaderField: func(string, []string) { s.wrote.Store(true) },
-		WroteHeaders:     func() { s.wrote.Store(true) },
+		GetConn:      func(string) { s.wantedConn.Store(true) },
+		GotConn:      s.connected,
+		WroteHeaders: func() { s.wrote.Store(true) },
 	}
-	s.isTraced = httptrace.ContextClientTrace(ctx) != nil
+	s.isOwn = s.isOwn && httptrace.ContextClientTrace(ctx) == nil
 	return httptrace.WithClientTrace(ctx, &s.trace)
 }
 
@@ -142,10 +143,14 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent says whether it is certain that no byte of the request went out or
-// will. A transport that does not report through httptrace leaves it uncertain,
-// and so do one that is still at it and a try that was cut off after it had its
-// connection.
+// notSent says whether it is certain that the server cannot act on the request:
+// nothing of it went out or will, or a part of its header at most. A transport
+// that does not report through httptrace leaves it uncertain, and so do one that
+// is still at it and a try that was cut off after it had its connection.
+//
+// Over HTTP/1 net/http says that the header is written before it sends the last
+// of it. Over HTTP/2 it says so afterwards, but before it returns, unless it was
+// cut off.
 func (s *tryState) notSent(cutOff bool) bool {
 	switch stage := s.stage.Load(); {
 	case s.earlier.Load():

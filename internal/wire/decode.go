@@ -341,7 +341,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 			continue
 		}
 		at := s.mark()
-		if err := decode(s, v.Field(f.index), f.plan); err != nil {
+		if err := decode(s, v.Field(f.index), &f.plan); err != nil {
 			if !f.loose {
 				return err.under(f.name)
 			}

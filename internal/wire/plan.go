@@ -3,14 +3,13 @@ package wire
 import (
 	"encoding/binary"
 	"encoding/json"
-	"maps"
+	"math"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 )
 
-type kind int
+type kind uint8
 
 const (
 	kindString kind = iota
@@ -37,19 +36,21 @@ type typePlan struct {
 	fields *structPlan                        // of a struct
 }
 
+// fieldPlan is a field under one of its names.
 type fieldPlan struct {
 	name  string
 	index int
 	alias bool // another name for the field, which yields to its own
 	loose bool // a value that cannot be used is left out
-	plan  *typePlan
+	plan  typePlan
 }
 
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
+	named  []fieldPlan
 	byName map[string]*fieldPlan
-	likely [128]*fieldPlan // by hash of the name: nearly all fields, found without the map
-	factor uint32          // of the hash: chosen so that names do not share a place
+	likely [128]uint8 // by hash of the name, its number in named and 1: nearly all are found without the map
+	factor uint32     // of the hash: chosen so that names do not share a place
 }
 
 // hash needs to be quick, and is the place of a name among the likely ones.
@@ -62,17 +63,15 @@ func hash(name string, factor uint32) uint32 {
 	return binary.LittleEndian.Uint32(sample[:]) * factor >> 25 // as many bits as there are places
 }
 
-// spread finds places for the names of byName. The first of two that share one
-// has it.
+// spread finds places for the names. The first of two that share one has it.
 func (p *structPlan) spread() {
-	names := slices.Sorted(maps.Keys(p.byName))
-	fewest := len(names)
+	fewest := len(p.named)
 	for i := range uint32(100) {
 		factor := 0x9e3779b1 + 2*i
 		var taken [len(p.likely)]bool
 		shared := 0
-		for _, name := range names {
-			at := hash(name, factor)
+		for _, f := range p.named {
+			at := hash(f.name, factor)
 			if taken[at] {
 				shared++
 			}
@@ -85,9 +84,9 @@ func (p *structPlan) spread() {
 			break
 		}
 	}
-	for _, name := range names {
-		if at := hash(name, p.factor); p.likely[at] == nil {
-			p.likely[at] = p.byName[name]
+	for i, f := range p.named[:min(len(p.named), math.MaxUint8)] {
+		if at := hash(f.name, p.factor); p.likely[at] == 0 {
+			p.likely[at] = uint8(i + 1)
 		}
 	}
 }
@@ -99,8 +98,10 @@ func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	if !plain {
 		key = unquote(quoted)
 	}
-	if f := p.likely[hash(key, p.factor)]; f != nil && f.name == key {
-		return f
+	if at := p.likely[hash(key, p.factor)]; at > 0 {
+		if f := &p.named[at-1]; f.name == key {
+			return f
+		}
 	}
 	if f, ok := p.byName[key]; ok {
 		return f
@@ -142,13 +143,15 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 		}
 		tp.exact = sf.Tag.Get("wire") == "exact"
 		loose := sf.Tag.Get("wire") == "optional"
-		f := &fieldPlan{name: name, index: i, plan: tp, loose: loose}
-		p.byName[name] = f
+		p.named = append(p.named, fieldPlan{name: name, index: i, plan: *tp, loose: loose})
 		for alias := range strings.SplitSeq(sf.Tag.Get("alias"), ",") {
 			if alias != "" {
-				p.byName[alias] = &fieldPlan{name: alias, index: i, alias: true, plan: tp, loose: loose}
+				p.named = append(p.named, fieldPlan{name: alias, index: i, alias: true, plan: *tp, loose: loose})
 			}
 		}
+	}
+	for i := range p.named {
+		p.byName[p.named[i].name] = &p.named[i]
 	}
 	p.spread()
 	return p

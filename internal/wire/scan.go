@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 )
@@ -156,25 +157,14 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
-// isOrdinary says of each byte whether it stands for itself in a string, and
-// ends nothing.
-//
-//nolint:gochecknoglobals // it never changes
-var isOrdinary = func() (table [256]bool) {
-	for c := ' '; c < utf8.RuneSelf; c++ {
-		table[c] = c != '"' && c != '\\'
-	}
-	return table
-}()
-
 // passString passes over a string.
 func (s *scanner) passString() {
 	s.plain = true
-	text := s.text
-	for i := s.pos + 1; i < len(text); {
-		switch c := text[i]; {
-		case isOrdinary[c]:
-			i++
+	for i := s.pos + 1; ; {
+		if i += ordinary(s.text[i:]); i == len(s.text) {
+			break
+		}
+		switch c := s.text[i]; {
 		case c == '"':
 			s.pos = i + 1
 			return
@@ -183,7 +173,7 @@ func (s *scanner) passString() {
 			i++
 		case c == '\\':
 			s.plain = false
-			n := escapeLength(text[i:])
+			n := escapeLength(s.text[i:])
 			if n == 0 {
 				s.fail()
 				return
@@ -195,6 +185,27 @@ func (s *scanner) passString() {
 		}
 	}
 	s.fail()
+}
+
+// ordinary is how many bytes at the start of a text stand for themselves in a
+// string, and end nothing: ASCII without quotes, backslashes and control
+// characters. It looks at eight at a time.
+func ordinary(text string) int {
+	const ones = 0x0101010101010101
+	n := 0
+	for ; len(text) >= 8; text, n = text[8:], n+8 {
+		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+		// The lowest byte that is another one gets its highest bit set.
+		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
+		if others &= ones << 7; others != 0 {
+			return n + bits.TrailingZeros64(others)/8
+		}
+	}
+	for ; len(text) > 0 && text[0] >= ' ' && text[0] < utf8.RuneSelf && text[0] != '"' && text[0] != '\\'; n++ {
+		text = text[1:]
+	}
+	return n
 }
 
 // escapeLength is how long the escape at the start of text is; 0 if it is none.

@@ -15,6 +15,9 @@ func ParseTime(text string) (time.Time, bool) {
 	if len(text) <= date || len(text) > 64 {
 		return time.Time{}, false
 	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil { // as nearly all are
+		return inUTC(t)
+	}
 	if c := text[date]; c == ' ' || c == 't' {
 		text = text[:date] + "T" + strings.TrimLeft(text[date+1:], " ")
 	}
@@ -28,8 +31,13 @@ func ParseTime(text string) (time.Time, bool) {
 	if err != nil {
 		return time.Time{}, false
 	}
+	return inUTC(t)
+}
+
+func inUTC(t time.Time) (time.Time, bool) {
 	t = t.UTC()
-	return t, t.Year() >= 0 && t.Year() <= 9999
+	year := t.Year()
+	return t, year >= 0 && year <= 9999
 }
 
 // layoutOf is the layout for a time of day and its zone: RFC 3339, and what

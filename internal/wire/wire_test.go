@@ -3,6 +3,8 @@ package wire_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -154,6 +156,47 @@ func TestUnmarshal(t *testing.T) {
 			require.Equal(t, tc.want, got)
 			require.Empty(t, got.hidden)
 		})
+	}
+}
+
+// Strings are walked eight bytes at a time.
+func TestEachByteAtEachPlaceOfAString(t *testing.T) {
+	t.Parallel()
+	for length := range 18 {
+		for at := range length {
+			for c := range 256 {
+				inner := []byte(strings.Repeat("x", length))
+				inner[at] = byte(c)
+				text := `{"text":"` + string(inner) + `"}`
+				var got document
+				var want struct{ Text string }
+				err := json.Unmarshal([]byte(text), &want)
+				require.Equal(t, err == nil, wire.Unmarshal(text, &got) == nil, "%q", text)
+				if err == nil {
+					require.Equal(t, want.Text, got.Text, "%q", text)
+				}
+				require.Error(t, wire.Unmarshal(text[:len(text)-2], &got), "a string without its end: %q", text)
+			}
+		}
+	}
+}
+
+// More names than there are places for the likely ones.
+func TestStructOfManyFields(t *testing.T) {
+	t.Parallel()
+	const many = 300
+	fields := make([]reflect.StructField, many)
+	members := make([]string, many)
+	for i := range many {
+		fields[i] = reflect.StructField{
+			Name: fmt.Sprintf("F%d", i), Type: reflect.TypeFor[int](), Tag: reflect.StructTag(fmt.Sprintf(`json:"f_%d"`, i)),
+		}
+		members[i] = fmt.Sprintf(`"f_%d":%d`, i, i)
+	}
+	got := reflect.New(reflect.StructOf(fields))
+	require.NoError(t, wire.Unmarshal("{"+strings.Join(members, ",")+"}", got.Interface()))
+	for i := range many {
+		require.EqualValues(t, i, got.Elem().Field(i).Int())
 	}
 }
 
