@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/plural-go/plural/internal/retry"
@@ -26,7 +25,7 @@ type pipeline struct {
 type call struct {
 	p              *pipeline
 	op             operation
-	url            url.URL
+	path           string // with the query
 	body           []byte
 	cfg            *callConfig
 	requestID      string
@@ -68,16 +67,16 @@ func (p *pipeline) newCall(
 // callWith makes a call that shares another's options, such as the settling
 // read of a write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) (*call, error) {
-	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID}
+	k := &call{p: p, op: op, path: path, cfg: cfg, requestID: cfg.requestID}
 	if k.requestID == "" {
 		k.requestID = newRequestID()
 		cfg.requestID = k.requestID
 	}
-	var err error
-	if k.url, err = p.cfg.address(path); err != nil {
+	if _, err := p.cfg.address(path); err != nil {
 		return nil, &ValidationError{Op: op.op(), Fields: []FieldError{{Field: "path", Rule: "is not a URL path"}}}
 	}
 	if in != nil {
+		var err error
 		if k.body, err = encode(in); err != nil {
 			return nil, &ValidationError{
 				Op:     op.op(),
@@ -247,12 +246,13 @@ func (k *call) send(ctx context.Context) *answer {
 	if err := endOf(ctx); err != nil {
 		return &answer{err: err, notSent: true}
 	}
-	limit := retry.AttemptTimeout(ctx, k.p.cfg.attemptTimeout, k.op.settles)
-	tryCtx, cancel := context.WithTimeoutCause(ctx, limit, errAttemptTimeout)
+	began := time.Now()
+	limit := retry.AttemptTimeout(ctx, began, k.p.cfg.attemptTimeout, k.op.settles)
+	tryCtx, cancel := context.WithDeadlineCause(ctx, began.Add(limit), errAttemptTimeout)
 	defer cancel()
-	a := k.sendWith(ctx, tryCtx, false)
+	a := k.sendWith(ctx, tryCtx, began, false)
 	if a.unguarded {
-		a = k.sendWith(ctx, tryCtx, true)
+		a = k.sendWith(ctx, tryCtx, began, true)
 	}
 	if limit < k.p.cfg.attemptTimeout && tryCtx.Err() != nil {
 		k.cut = true
@@ -260,12 +260,13 @@ func (k *call) send(ctx context.Context) *answer {
 	return a
 }
 
-func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
+func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bool) *answer {
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
 		isOwn: len(k.p.cfg.middleware) == 0,
-		url:   k.url, // middleware may change the request's
 	}
+	state.url, _ = k.p.cfg.address(k.path) // made anew each time: middleware may change it
+	path := state.url.Path
 	state.guarded.Store(guarded)
 	if !guarded && k.op.method != http.MethodGet && len(k.body) == 0 {
 		tryCtx, state.stop = context.WithCancel(tryCtx)
@@ -273,19 +274,20 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	}
 	header := newHeader(k.p.cfg.userAgent, k.requestID, k.cfg.header, k.body != nil)
 	req := (&http.Request{
-		Method: k.op.method, URL: &state.url, Host: k.url.Host, Header: header,
+		Method: k.op.method, URL: &state.url, Host: state.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(state.into(tryCtx))
 	if k.op.method != http.MethodGet {
 		req.Body = state.newBody()
 		req.ContentLength = int64(len(k.body))
 	}
-	started := time.Now()
 	resp, err := k.p.roundTrip(req) //nolint:bodyclose // readAnswer closes it
 	state.over.Store(true)
-	a := &answer{err: err, unguarded: state.stopped.Load() && !state.wrote.Load()}
+	var a *answer
 	if err == nil {
 		a = readAnswer(resp)
+	} else {
+		a = &answer{err: err, unguarded: state.stopped.Load() && !state.wrote.Load()}
 	}
 	if t := state.token.Load(); t != nil {
 		a.secret = t.Value
@@ -293,7 +295,7 @@ func (k *call) sendWith(ctx, tryCtx context.Context, guarded bool) *answer {
 	if a.unguarded {
 		return a
 	}
-	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, started)
+	k.p.cfg.log.attempt(ctx, k.op, path, a.status, k.requestID, k.attempts, began)
 	if a.err != nil {
 		a.err = described(a.err)
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))

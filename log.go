@@ -17,14 +17,14 @@ func (l logger) attempt(
 	status int,
 	requestID string,
 	attempt int,
-	started time.Time,
+	began time.Time,
 ) {
 	if l.to == nil {
 		return
 	}
 	l.to.LogAttrs(ctx, slog.LevelDebug, "plural request",
 		slog.String("op", op.name), slog.String("method", op.method), slog.String("path", path), slog.Int("status", status),
-		slog.String("request_id", requestID), slog.Int("attempt", attempt), slog.Duration("duration", time.Since(started)))
+		slog.String("request_id", requestID), slog.Int("attempt", attempt), slog.Duration("duration", time.Since(began)))
 }
 
 func (l logger) storeFailed(step string, err error) {

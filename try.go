@@ -17,6 +17,8 @@ import (
 // tryState travels with a request's context: to tell middleware the operation,
 // the auth transport the body, and the call whether a byte was sent.
 type tryState struct {
+	context.Context //nolint:containedctx // the state is found in the context that it wraps
+
 	op                 string
 	orderID, reference string
 	url                url.URL
@@ -89,14 +91,22 @@ func (s *tryState) guard(maybeHTTP2 bool) bool {
 type tryKey struct{}
 
 func (s *tryState) into(ctx context.Context) context.Context {
-	ctx = context.WithValue(ctx, tryKey{}, s)
+	s.Context = ctx
 	s.trace = httptrace.ClientTrace{
 		GetConn:      func(string) { s.wantedConn.Store(true) },
 		GotConn:      s.connected,
 		WroteHeaders: func() { s.wrote.Store(true) },
 	}
 	s.isOwn = s.isOwn && httptrace.ContextClientTrace(ctx) == nil
-	return httptrace.WithClientTrace(ctx, &s.trace)
+	return httptrace.WithClientTrace(s, &s.trace)
+}
+
+// Value is the state's own, or the context's under it.
+func (s *tryState) Value(key any) any {
+	if key == (tryKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
 }
 
 func (s *tryState) connected(conn httptrace.GotConnInfo) {

@@ -57,16 +57,17 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// AttemptTimeout is how long one try may take, within ctx: most. With reserve,
-// a part of what ctx has left is kept for asking what became of the try: a
-// quarter, or two seconds if that is more, but never above one half. Without it
-// ctx ends the try by itself, so that the two ends cannot be confused.
-func AttemptTimeout(ctx context.Context, most time.Duration, reserve bool) time.Duration {
+// AttemptTimeout is how long one try may take from now, within ctx: most. With
+// reserve, a part of what ctx has left is kept for asking what became of the
+// try: a quarter, or two seconds if that is more, but never above one half.
+// Without it ctx ends the try by itself, so that the two ends cannot be
+// confused.
+func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {
 		return most
 	}
-	left := time.Until(deadline)
+	left := deadline.Sub(now)
 	return min(most, left-max(left/4, min(2*time.Second, left/2)))
 }
 

@@ -142,7 +142,7 @@ func TestAttemptTimeout(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, test.left)
 					defer cancel()
 				}
-				require.Equal(t, test.want, retry.AttemptTimeout(ctx, most, test.reserve))
+				require.Equal(t, test.want, retry.AttemptTimeout(ctx, time.Now(), most, test.reserve))
 			})
 		})
 	}
