@@ -333,9 +333,12 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 		return &DecodeError{Rule: ruleObject}
 	}
 	s.open()
+	last := &fields.start
 	for first := true; s.more(first, '}'); first = false {
-		name := s.name()
-		f := fields.lookup(name, s.plain)
+		f := fields.field(s, last)
+		if f != nil {
+			last = f
+		}
 		if f == nil || f.alias && !isEmpty(v.Field(f.index)) {
 			s.skip()
 			continue

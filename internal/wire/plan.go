@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 type kind uint8
@@ -43,6 +44,7 @@ type fieldPlan struct {
 	alias bool // another name for the field, which yields to its own
 	loose bool // a value that cannot be used is left out
 	plan  typePlan
+	next  atomic.Pointer[fieldPlan] // what came after it the first time, and so nearly always does
 }
 
 // structPlan finds a struct's fields by their wire names.
@@ -51,6 +53,7 @@ type structPlan struct {
 	byName map[string]*fieldPlan
 	likely [128]uint8 // by hash of the name, its number in named and 1: nearly all are found without the map
 	factor uint32     // of the hash: chosen so that names do not share a place
+	start  fieldPlan  // no field: the first one comes after it
 }
 
 // hash needs to be quick, and is the place of a name among the likely ones.
@@ -70,8 +73,8 @@ func (p *structPlan) spread() {
 		factor := 0x9e3779b1 + 2*i
 		var taken [len(p.likely)]bool
 		shared := 0
-		for _, f := range p.named {
-			at := hash(f.name, factor)
+		for i := range p.named {
+			at := hash(p.named[i].name, factor)
 			if taken[at] {
 				shared++
 			}
@@ -84,11 +87,26 @@ func (p *structPlan) spread() {
 			break
 		}
 	}
-	for i, f := range p.named[:min(len(p.named), math.MaxUint8)] {
-		if at := hash(f.name, p.factor); p.likely[at] == 0 {
+	for i := range p.named[:min(len(p.named), math.MaxUint8)] {
+		if at := hash(p.named[i].name, p.factor); p.likely[at] == 0 {
 			p.likely[at] = uint8(i + 1)
 		}
 	}
+}
+
+// field passes over the name of a member and finds the field for it, or nil.
+// last is the field of the member before.
+func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
+	usual := last.next.Load()
+	if usual != nil && s.passName(usual.name) {
+		return usual
+	}
+	name := s.name()
+	f := p.lookup(name, s.plain)
+	if usual == nil && f != nil {
+		last.next.Store(f)
+	}
+	return f
 }
 
 // lookup takes a key as it stands in the document, quotes included, and whether

@@ -157,6 +157,17 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
+// passName passes over the name of a member if it is name, plainly written.
+func (s *scanner) passName(name string) bool {
+	rest := s.text[s.pos:]
+	end := len(name) + len(`"":`)
+	if len(rest) < end || rest[0] != '"' || rest[1:end-2] != name || rest[end-2:end] != `":` {
+		return false
+	}
+	s.pos += end
+	return true
+}
+
 // passString passes over a string.
 func (s *scanner) passString() {
 	s.plain = true

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural/internal/wire"
@@ -179,6 +182,37 @@ func TestEachByteAtEachPlaceOfAString(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Which field came after which in an earlier document is a guess, no more.
+func TestMembersComeInAnyOrder(t *testing.T) {
+	t.Parallel()
+	type other struct { // of this test alone: nothing has been decoded into it
+		A int    `json:"a" alias:"aa"`
+		B string `json:"b"`
+		C inner  `json:"c"`
+		D int    `json:"d"`
+	}
+	want := other{A: 1, B: "x", C: inner{Value: 2, Name: "n"}, D: 3}
+	members := []string{`"a":1`, `"b":"x"`, `"c":{"name":"n","value":2}`, `"d" : 3`, `"unknown":[{}]`, `"aa":7`}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 500 {
+				order := rand.Perm(len(members))
+				shuffled := make([]string, len(members))
+				for i, at := range order {
+					shuffled[i] = members[at]
+				}
+				text := "{" + strings.Join(shuffled, ",") + "}"
+				var got other
+				if assert.NoError(t, wire.Unmarshal(text, &got), text) {
+					assert.Equal(t, want, got, text)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // More names than there are places for the likely ones.
