@@ -1,9 +1,7 @@
 package wire
 
 import (
-	"encoding/binary"
 	"encoding/json"
-	"math"
 	"reflect"
 	"strings"
 	"sync"
@@ -51,47 +49,7 @@ type fieldPlan struct {
 type structPlan struct {
 	named  []fieldPlan
 	byName map[string]*fieldPlan
-	likely [128]uint8 // by hash of the name, its number in named and 1: nearly all are found without the map
-	factor uint32     // of the hash: chosen so that names do not share a place
-	start  fieldPlan  // no field: the first one comes after it
-}
-
-// hash needs to be quick, and is the place of a name among the likely ones.
-func hash(name string, factor uint32) uint32 {
-	n := len(name)
-	if n == 0 {
-		return 0
-	}
-	sample := [4]byte{byte(n), name[0], name[n/2], name[n-1]}   //nolint:gosec // of a longer name a part of the length
-	return binary.LittleEndian.Uint32(sample[:]) * factor >> 25 // as many bits as there are places
-}
-
-// spread finds places for the names. The first of two that share one has it.
-func (p *structPlan) spread() {
-	fewest := len(p.named)
-	for i := range uint32(100) {
-		factor := 0x9e3779b1 + 2*i
-		var taken [len(p.likely)]bool
-		shared := 0
-		for i := range p.named {
-			at := hash(p.named[i].name, factor)
-			if taken[at] {
-				shared++
-			}
-			taken[at] = true
-		}
-		if shared < fewest {
-			fewest, p.factor = shared, factor
-		}
-		if fewest == 0 {
-			break
-		}
-	}
-	for i := range p.named[:min(len(p.named), math.MaxUint8)] {
-		if at := hash(p.named[i].name, p.factor); p.likely[at] == 0 {
-			p.likely[at] = uint8(i + 1)
-		}
-	}
+	start  fieldPlan // no field: the first one comes after it
 }
 
 // field passes over the name of a member and finds the field for it, or nil.
@@ -115,11 +73,6 @@ func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	key := quoted[1 : len(quoted)-1]
 	if !plain {
 		key = unquote(quoted)
-	}
-	if at := p.likely[hash(key, p.factor)]; at > 0 {
-		if f := &p.named[at-1]; f.name == key {
-			return f
-		}
 	}
 	if f, ok := p.byName[key]; ok {
 		return f
@@ -171,7 +124,6 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 	for i := range p.named {
 		p.byName[p.named[i].name] = &p.named[i]
 	}
-	p.spread()
 	return p
 }
 

@@ -3,9 +3,7 @@ package wire_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -213,25 +211,6 @@ func TestMembersComeInAnyOrder(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-// More names than there are places for the likely ones.
-func TestStructOfManyFields(t *testing.T) {
-	t.Parallel()
-	const many = 300
-	fields := make([]reflect.StructField, many)
-	members := make([]string, many)
-	for i := range many {
-		fields[i] = reflect.StructField{
-			Name: fmt.Sprintf("F%d", i), Type: reflect.TypeFor[int](), Tag: reflect.StructTag(fmt.Sprintf(`json:"f_%d"`, i)),
-		}
-		members[i] = fmt.Sprintf(`"f_%d":%d`, i, i)
-	}
-	got := reflect.New(reflect.StructOf(fields))
-	require.NoError(t, wire.Unmarshal("{"+strings.Join(members, ",")+"}", got.Interface()))
-	for i := range many {
-		require.EqualValues(t, i, got.Elem().Field(i).Int())
-	}
 }
 
 func TestUnmarshalRefuses(t *testing.T) {
