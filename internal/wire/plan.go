@@ -47,7 +47,6 @@ type fieldPlan struct {
 
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
-	named  []fieldPlan
 	byName map[string]*fieldPlan
 	start  fieldPlan // no field: the first one comes after it
 }
@@ -114,15 +113,12 @@ func buildPlan(t reflect.Type, building map[reflect.Type]*structPlan) *structPla
 		}
 		tp.exact = sf.Tag.Get("wire") == "exact"
 		loose := sf.Tag.Get("wire") == "optional"
-		p.named = append(p.named, fieldPlan{name: name, index: i, plan: *tp, loose: loose})
+		p.byName[name] = &fieldPlan{name: name, index: i, plan: *tp, loose: loose}
 		for alias := range strings.SplitSeq(sf.Tag.Get("alias"), ",") {
 			if alias != "" {
-				p.named = append(p.named, fieldPlan{name: alias, index: i, alias: true, plan: *tp, loose: loose})
+				p.byName[alias] = &fieldPlan{name: alias, index: i, alias: true, plan: *tp, loose: loose}
 			}
 		}
-	}
-	for i := range p.named {
-		p.byName[p.named[i].name] = &p.named[i]
 	}
 	return p
 }
