@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/plural-go/plural/internal/wire"
@@ -195,6 +194,7 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, err
 	if err := given.parse(signatures); err != nil {
 		return signedWebhook{}, err
 	}
+	now := v.config.now() // read before the long calculation: behind it the clock takes twice as long
 	key := v.webhookKeyOf(id, digits, body, &given)
 	switch {
 	case !given.isWellFormed():
@@ -203,7 +203,7 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, err
 		return signedWebhook{}, errSignatureMismatch
 	}
 	signed := signedWebhook{id: id, timestamp: time.Unix(seconds, 0).UTC(), key: key}
-	return signed, v.checkFreshness(signed.timestamp)
+	return signed, v.checkFreshness(now.Sub(signed.timestamp))
 }
 
 // webhookKeyOf finds the key that one of the signatures is by; -1 when there is
@@ -230,8 +230,7 @@ func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSi
 	return -1
 }
 
-func (v *Verifier) checkFreshness(timestamp time.Time) error {
-	age := v.config.now().Sub(timestamp)
+func (v *Verifier) checkFreshness(age time.Duration) error {
 	switch {
 	case age > v.config.tolerance:
 		return errTimestampPast
@@ -308,8 +307,8 @@ func (s *webhookSignatures) parse(list string) error {
 		return errSignatureMalformed
 	}
 	for n := 0; ; n++ {
-		element, rest, more := strings.Cut(list, " ")
-		version, encoded, found := strings.Cut(element, ",")
+		element, rest, more := cutByte(list, ' ')
+		version, encoded, found := cutByte(element, ',')
 		if n == maxWebhookSignatures || !found || version == "" || encoded == "" {
 			return errSignatureMalformed
 		}
