@@ -24,8 +24,8 @@ type authTransport struct {
 	source *token.Source
 }
 
-// RoundTrip sends req with a token. Middleware does not get to see the token:
-// the answer's Request is what came from it.
+// RoundTrip sends req with a token. The answer's Request is req: where there is
+// middleware that sees it, it is without the token.
 func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
 		closeBody(req)
@@ -70,9 +70,9 @@ func (t *authTransport) send(
 ) (*http.Response, error) {
 	authorized := req
 	if try.isOwn {
-		try.isOwn = false // net/http may still be reading it when the next one is sent
+		try.isOwn = false // a second one is a copy: net/http may still be reading the first
 	} else {
-		authorized = req.WithContext(withoutTokenInTraces(req.Context()))
+		authorized = req.WithContext(withoutTokenInTraces(req.Context(), try))
 		authorized.Header = maps.Clone(req.Header)
 		if authorized.Header == nil {
 			authorized.Header = http.Header{}
@@ -127,9 +127,9 @@ func (c tracedContext) Value(key any) any {
 
 // withoutTokenInTraces keeps the token from those who follow the request by
 // httptrace, as middleware does.
-func withoutTokenInTraces(ctx context.Context) context.Context {
+func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	trace := httptrace.ContextClientTrace(ctx)
-	if trace == nil || trace.WroteHeaderField == nil {
+	if trace == nil || trace.WroteHeaderField == nil || trace == &try.trace && !try.isTraced {
 		return ctx
 	}
 	quiet := *trace

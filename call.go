@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/plural-go/plural/internal/retry"
@@ -25,7 +26,7 @@ type pipeline struct {
 type call struct {
 	p              *pipeline
 	op             operation
-	path           string // with the query
+	url            url.URL
 	body           []byte
 	cfg            *callConfig
 	requestID      string
@@ -67,16 +68,16 @@ func (p *pipeline) newCall(
 // callWith makes a call that shares another's options, such as the settling
 // read of a write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) (*call, error) {
-	k := &call{p: p, op: op, path: path, cfg: cfg, requestID: cfg.requestID}
+	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID}
 	if k.requestID == "" {
 		k.requestID = newRequestID()
 		cfg.requestID = k.requestID
 	}
-	if _, err := p.cfg.address(path); err != nil {
+	var err error
+	if k.url, err = p.cfg.address(path); err != nil {
 		return nil, &ValidationError{Op: op.op(), Fields: []FieldError{{Field: "path", Rule: "is not a URL path"}}}
 	}
 	if in != nil {
-		var err error
 		if k.body, err = encode(in); err != nil {
 			return nil, &ValidationError{
 				Op:     op.op(),
@@ -263,10 +264,9 @@ func (k *call) send(ctx context.Context) *answer {
 func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bool) *answer {
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
+		url:   k.url, // a copy: middleware may change it
 		isOwn: len(k.p.cfg.middleware) == 0,
 	}
-	state.url, _ = k.p.cfg.address(k.path) // made anew each time: middleware may change it
-	path := state.url.Path
 	state.guarded.Store(guarded)
 	if !guarded && k.op.method != http.MethodGet && len(k.body) == 0 {
 		tryCtx, state.stop = context.WithCancel(tryCtx)
@@ -274,7 +274,7 @@ func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bo
 	}
 	header := newHeader(k.p.cfg.userAgent, k.requestID, k.cfg.header, k.body != nil)
 	req := (&http.Request{
-		Method: k.op.method, URL: &state.url, Host: state.url.Host, Header: header,
+		Method: k.op.method, URL: &state.url, Host: k.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(state.into(tryCtx))
 	if k.op.method != http.MethodGet {
@@ -295,7 +295,7 @@ func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bo
 	if a.unguarded {
 		return a
 	}
-	k.p.cfg.log.attempt(ctx, k.op, path, a.status, k.requestID, k.attempts, began)
+	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, began)
 	if a.err != nil {
 		a.err = described(a.err)
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))

@@ -14,9 +14,9 @@ const (
 
 func pathOfOrder(orderID string) string { return pathOfOrders + url.PathEscape(orderID) }
 
-func pathOfCapture(orderID string) string { return pathOfOrders + url.PathEscape(orderID) + "/capture" }
+func pathOfCapture(orderID string) string { return pathOfOrder(orderID) + "/capture" }
 
-func pathOfCancel(orderID string) string { return pathOfOrders + url.PathEscape(orderID) + "/cancel" }
+func pathOfCancel(orderID string) string { return pathOfOrder(orderID) + "/cancel" }
 
 func pathOfRefund(orderID string) string { return pathOfRefunds + url.PathEscape(orderID) }
 

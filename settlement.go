@@ -232,8 +232,8 @@ func (s *settlement) believes(failure *Error, v verdict) bool {
 
 // readClock notes what the server's clock says.
 func (s *settlement) readClock(a *answer) {
-	if date := a.header["Date"]; len(date) > 0 {
-		s.date, s.answered = date[0], time.Now()
+	if date := a.header.Get("Date"); date != "" {
+		s.date, s.answered = date, time.Now()
 	}
 }
 

@@ -25,8 +25,9 @@ type tryState struct {
 	body               []byte
 	stop               context.CancelFunc // set if the request has no body of its own
 
-	trace httptrace.ClientTrace // of this package's own
-	isOwn bool                  // no one else sees the request, and the token can be put into it
+	trace    httptrace.ClientTrace // of this package's own
+	isTraced bool                  // the caller has one, too
+	isOwn    bool                  // no one else sees the request: the token can be put into it
 
 	token                      atomic.Pointer[token.Token] // the last that was sent
 	guarded, stopped           atomic.Bool
@@ -93,15 +94,17 @@ type tryKey struct{}
 func (s *tryState) into(ctx context.Context) context.Context {
 	s.Context = ctx
 	s.trace = httptrace.ClientTrace{
-		GetConn:      func(string) { s.wantedConn.Store(true) },
-		GotConn:      s.connected,
-		WroteHeaders: func() { s.wrote.Store(true) },
+		GetConn:          func(string) { s.wantedConn.Store(true) },
+		GotConn:          s.connected,
+		WroteHeaderField: func(string, []string) { s.wrote.Store(true) },
+		WroteHeaders:     func() { s.wrote.Store(true) },
 	}
-	s.isOwn = s.isOwn && httptrace.ContextClientTrace(ctx) == nil
+	s.isTraced = httptrace.ContextClientTrace(ctx) != nil
+	s.isOwn = s.isOwn && !s.isTraced
 	return httptrace.WithClientTrace(s, &s.trace)
 }
 
-// Value is the state's own, or the context's under it.
+// Value finds the state itself, and whatever the context that it wraps has.
 func (s *tryState) Value(key any) any {
 	if key == (tryKey{}) {
 		return s
@@ -153,14 +156,10 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent says whether it is certain that the server cannot act on the request:
-// nothing of it went out or will, or a part of its header at most. A transport
-// that does not report through httptrace leaves it uncertain, and so do one that
-// is still at it and a try that was cut off after it had its connection.
-//
-// Over HTTP/1 net/http says that the header is written before it sends the last
-// of it. Over HTTP/2 it says so afterwards, but before it returns, unless it was
-// cut off.
+// notSent says whether it is certain that no byte of the request went out or
+// will. A transport that does not report through httptrace leaves it uncertain,
+// and so do one that is still at it and a try that was cut off after it had its
+// connection.
 func (s *tryState) notSent(cutOff bool) bool {
 	switch stage := s.stage.Load(); {
 	case s.earlier.Load():

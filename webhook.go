@@ -194,7 +194,7 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, err
 	if err := given.parse(signatures); err != nil {
 		return signedWebhook{}, err
 	}
-	now := v.config.now() // read before the long calculation: behind it the clock takes twice as long
+	now := v.config.now() // first: reading the clock takes longer after a calculation
 	key := v.webhookKeyOf(id, digits, body, &given)
 	switch {
 	case !given.isWellFormed():

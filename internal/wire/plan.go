@@ -42,17 +42,18 @@ type fieldPlan struct {
 	alias bool // another name for the field, which yields to its own
 	loose bool // a value that cannot be used is left out
 	plan  typePlan
-	next  atomic.Pointer[fieldPlan] // what came after it the first time, and so nearly always does
+	next  atomic.Pointer[fieldPlan] // the field that once came after it, and is likely to again; set once
 }
 
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
 	byName map[string]*fieldPlan
-	start  fieldPlan // no field: the first one comes after it
+	start  fieldPlan // stands before the first field; only its next is used
 }
 
-// field passes over the name of a member and finds the field for it, or nil.
-// last is the field of the member before.
+// field passes over the name of a member and finds the field for it; nil if
+// there is none. Documents mostly have the same order, so that it first tries
+// the field that once came after last, which is that of the member before.
 func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	usual := last.next.Load()
 	if usual != nil && s.passName(usual.name) {

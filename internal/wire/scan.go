@@ -157,7 +157,8 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
-// passName passes over the name of a member if it is name, plainly written.
+// passName passes over the name of a member, and its colon, if it is name
+// without escapes and without a space before the colon.
 func (s *scanner) passName(name string) bool {
 	rest := s.text[s.pos:]
 	end := len(name) + len(`"":`)
@@ -198,16 +199,17 @@ func (s *scanner) passString() {
 	s.fail()
 }
 
-// ordinary is how many bytes at the start of a text stand for themselves in a
-// string, and end nothing: ASCII without quotes, backslashes and control
-// characters. It looks at eight at a time.
+// ordinary counts the bytes at the start of a text that need no look in a
+// string: ASCII without quotes, backslashes and control characters. It takes
+// eight at a time.
 func ordinary(text string) int {
 	const ones = 0x0101010101010101
 	n := 0
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// The lowest byte that is another one gets its highest bit set.
+		// The lowest byte that needs a look gets its highest bit set. Those above
+		// it may get it, too, but only the lowest counts.
 		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
 		if others &= ones << 7; others != 0 {
 			return n + bits.TrailingZeros64(others)/8
