@@ -222,6 +222,35 @@ func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	})
 }
 
+// A header that is longer than net/http's buffer goes out in parts.
+func TestWriteWhoseHeaderWentOutInPart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateway{}
+		dials := 0
+		breaks := &http.Transport{DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			dials++
+			ours, theirs := net.Pipe()
+			go func() {
+				_, _ = theirs.Read(make([]byte, 16))
+				_ = theirs.Close()
+			}()
+			return ours, nil
+		}}
+		defer breaks.CloseIdleConnections()
+		c := g.client(t, plural.WithHTTPClient(&http.Client{Transport: transportFunc(
+			func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == somePath {
+					return breaks.RoundTrip(r)
+				}
+				return g.RoundTrip(r)
+			})}))
+		err := c.Do(t.Context(), http.MethodPost, somePath, nil, nil, plural.WithHeader("X-Long", strings.Repeat("x", 10_000)))
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.Equal(t, 1, dials)
+	})
+}
+
 func TestTransportThatGivesNothing(t *testing.T) {
 	t.Parallel()
 	tests := map[string]*http.Response{"no answer": nil, "an answer without a body": {StatusCode: http.StatusUnauthorized}}
