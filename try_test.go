@@ -245,7 +245,14 @@ func TestWriteWhoseHeaderWentOutInPart(t *testing.T) {
 				}
 				return g.RoundTrip(r)
 			})}))
-		err := c.Do(t.Context(), http.MethodPost, somePath, nil, nil, plural.WithHeader("X-Long", strings.Repeat("x", 10_000)))
+		err := c.Do(
+			t.Context(),
+			http.MethodPost,
+			somePath,
+			nil,
+			nil,
+			plural.WithHeader("X-Long", strings.Repeat("x", 10_000)),
+		)
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.Equal(t, 1, dials)
 	})
