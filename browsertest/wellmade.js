@@ -5,8 +5,17 @@
   const all = selector => [...document.querySelectorAll(selector)].filter(visible);
   const name = e => e.tagName.toLowerCase() + (e.id ? "#" + e.id : "") + " " + (e.textContent || e.name || "").trim().slice(0, 30);
 
-  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  if (wide > 0) faults.push(`the page is ${wide} px wider than the screen`);
+  const wide = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  if (wide() > 0) faults.push(`the page is ${wide()} px wider than the screen`);
+  // Ids are random: one of wide letters has to fit, too.
+  const before = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text; (text = walk.nextNode());) before.push([text, text.data]);
+  for (const [text, data] of before) {
+    const widest = data.replace(/(?<=msg_)\w+|(?<=-aa-)\w+/g, id => "W".repeat(id.length));
+    if (widest !== data) text.data = widest;
+  }
+  if (wide() > 0) faults.push(`with ids of wide letters the page is ${wide()} px wider than the screen`);
+  for (const [text, data] of before) if (text.data !== data) text.data = data;
   if (all("main").length !== 1) faults.push("there is not one main landmark");
   if (all("h1").length !== 1) faults.push("there is not one h1");
   if (!document.documentElement.lang) faults.push("the page has no language");
