@@ -126,7 +126,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 		workers.Go(func() {
 			for w := range queue {
 				w.order, w.err = s.call(ctx, w)
-				if what := s.complaint(w, w.contradictsLater(s.srv)); what != "" {
+				if what := s.complaint(w); what != "" {
 					mu.Lock()
 					wrong = append(wrong, what)
 					mu.Unlock()
@@ -142,7 +142,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	s.srv.ClearFaults()
 	s.srv.Flush()
 	for _, w := range writes {
-		if what := s.complaint(w, w.contradictsLater(s.srv)); what != "" {
+		if what := s.complaint(w); what != "" {
 			wrong = append(wrong, "in the end: "+what)
 		}
 	}
@@ -159,15 +159,17 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	return w.run(ctx, s.client, s.opts...)
 }
 
-// complaint lets a call of several that are the same say that it did not get
-// through, though another did: the server was busy, or refused the token twice.
-func (s *soak) complaint(w *soaked, what string) string {
+// complaint says how a call's answer contradicts the books. It lets a call of
+// several that are the same say that it did not get through, though another
+// did: the server was busy, or refused the token twice.
+func (s *soak) complaint(w *soaked) string {
+	n := w.effects(s.srv)
 	var failed *plural.Error
 	if w.rivals && errors.As(w.err, &failed) && (failed.Retryable() || errors.Is(w.err, plural.ErrUnauthorized)) &&
-		w.effects(s.srv) == 1 {
+		n == 1 {
 		return ""
 	}
-	return what
+	return w.contradictsLaterWith(n, s.srv)
 }
 
 type soakResult struct{ applied, ruledOut, rejected, notSent, unknown int }
