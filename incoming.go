@@ -50,17 +50,12 @@ func isUncompressed(h http.Header) bool {
 // the map by hand, in lower case.
 func headerValue(h http.Header, name string) (value string, count int) {
 	for key, values := range h {
-		if isNamed(key, name) && len(values) > 0 {
+		if strings.EqualFold(key, name) && len(values) > 0 {
 			value = values[0]
 			count += len(values)
 		}
 	}
 	return value, count
-}
-
-// isNamed says whether a header's key is name, in any spelling.
-func isNamed(key, name string) bool {
-	return key == name || len(key) == len(name) && strings.EqualFold(key, name)
 }
 
 // bodyError is why a body could not be read, as one of the sentinels.

@@ -100,8 +100,11 @@ func (e *Event) OrderID() (string, error) {
 // HMAC-SHA256 over webhook-id, webhook-timestamp and body, joined with ".", in
 // base64 behind "v1," in the webhook-signature header, which may hold up to
 // eight signatures separated by spaces. Versions other than v1 are passed over.
-// Each of the three headers must be there exactly once, in whatever spelling
-// of its name.
+//
+// Each of the three headers must be there exactly once. What is verified is what
+// [http.Header.Get] gives. A map that somebody built by hand may spell a name in
+// another way instead: this counts where Get gives nothing, and then only one
+// spelling may be there.
 //
 // The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
 // right; see [WithTolerance]) or [ErrMalformedWebhook].
@@ -240,26 +243,10 @@ func (v *Verifier) checkFreshness(age time.Duration) error {
 	return nil
 }
 
-// webhookHeaders finds the three headers in one pass over the map, in any
-// spelling of their names: some gateways build it by hand, in lower case.
 func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error) {
-	var ids, timestamps, lists int
-	for key, values := range h {
-		if len(values) == 0 || len(key) != len("Webhook-Id") && len(key) != len("Webhook-Signature") {
-			continue // none of the three has such a length
-		}
-		switch {
-		case isNamed(key, "Webhook-Id"):
-			id = values[0]
-			ids += len(values)
-		case isNamed(key, "Webhook-Timestamp"):
-			timestamp = values[0]
-			timestamps += len(values)
-		case isNamed(key, "Webhook-Signature"):
-			signatures = values[0]
-			lists += len(values)
-		}
-	}
+	id, ids := webhookHeader(h, "Webhook-Id")
+	timestamp, timestamps := webhookHeader(h, "Webhook-Timestamp")
+	signatures, lists := webhookHeader(h, "Webhook-Signature")
 	switch {
 	case ids != 1 || !isWebhookID(id):
 		return "", "", "", errWebhookID
@@ -271,6 +258,16 @@ func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error)
 		return "", "", "", errSignatureMissing
 	}
 	return id, timestamp, signatures, nil
+}
+
+// webhookHeader finds what [http.Header.Get] finds, and looks for another
+// spelling of the name only where there is nothing: a walk over the whole map
+// takes four times as long as three look-ups.
+func webhookHeader(h http.Header, name string) (value string, count int) {
+	if values := h[name]; len(values) > 0 {
+		return values[0], len(values)
+	}
+	return headerValue(h, name)
 }
 
 // isWebhookID allows what Plural's ids are made of. Without "=" in it, nothing

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -33,21 +34,39 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 			header[name] = values
 			requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 		}
-		// A map that was built by hand can have the same header under several
-		// spellings of its name.
-		header[name] = []string{right}
-		for _, spelling := range []string{
-			strings.ToLower(name), strings.ToUpper(name),
-			strings.Replace(name, "Webhook", "webhook", 1),
-		} {
+		// A map that was built by hand can have a name in several spellings, none
+		// of them that of net/http.
+		delete(header, name)
+		for _, second := range []string{strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {
 			for _, value := range []string{right, "", "x"} {
-				header[spelling] = []string{value}
+				header[strings.ToLower(name)], header[second] = []string{right}, []string{value}
 				requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 			}
-			delete(header, spelling)
+			header[second] = nil
+			require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is no header")
+			delete(header, second)
 		}
-		header[strings.ToLower(name)] = nil
-		require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is no header")
+	}
+}
+
+// Whatever a map has beside it under other spellings, what is verified is what
+// http.Header.Get gives.
+func TestWebhookHeaderThatGetGivesIsVerified(t *testing.T) {
+	t.Parallel()
+	v := webhookVerifier(t)
+	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+		for _, spelling := range []string{strings.ToLower(name), strings.ToUpper(name)} {
+			header, body := goodWebhook(webhookBody)
+			right, wrong := header[name], []string{"0" + header.Get(name)[1:]}
+			header[spelling] = wrong
+			event, err := v.VerifyWebhook(header, body)
+			require.NoError(t, err)
+			require.Equal(t, header.Get("Webhook-Id"), event.ID)
+			require.Equal(t, header.Get("Webhook-Timestamp"), strconv.FormatInt(event.Timestamp.Unix(), 10))
+
+			header[name], header[spelling] = wrong, right
+			require.Error(t, v.VerifyWebhookSignature(header, body), "%s is right under another spelling only", name)
+		}
 	}
 }
 
