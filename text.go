@@ -64,14 +64,6 @@ var byteKinds = func() (kinds [256]byte) {
 	return kinds
 }()
 
-// cutByte is [strings.Cut] around one byte. It takes half the time.
-func cutByte(s string, c byte) (before, after string, found bool) {
-	if i := strings.IndexByte(s, c); i >= 0 {
-		return s[:i], s[i+1:], true
-	}
-	return s, "", false
-}
-
 // printable keeps a server's message on one line and of a sane length.
 func printable(s string) string {
 	const most = 200

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/plural-go/plural/internal/wire"
@@ -176,8 +177,7 @@ type signedWebhook struct {
 }
 
 // verifyWebhook checks the form of the headers, then the signature, then the
-// freshness. Whether each signature is base64 is known when they have been
-// compared.
+// freshness.
 func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, error) {
 	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
 		return signedWebhook{}, errNoKeys
@@ -199,10 +199,7 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, err
 	}
 	now := v.config.now() // first: reading the clock takes longer after a calculation
 	key := v.webhookKeyOf(id, digits, body, &given)
-	switch {
-	case !given.isWellFormed():
-		return signedWebhook{}, errSignatureMalformed
-	case key < 0:
+	if key < 0 {
 		return signedWebhook{}, errSignatureMismatch
 	}
 	signed := signedWebhook{id: id, timestamp: time.Unix(seconds, 0).UTC(), key: key}
@@ -288,32 +285,28 @@ func parseTimestamp(digits string) (seconds int64, ok bool) {
 	return seconds, true
 }
 
-// webhookSignatures are the elements of version v1, which are base64 of 32
-// bytes if they are well-formed.
+// webhookSignatures are those of version v1.
 type webhookSignatures struct {
-	encoded [maxWebhookSignatures]string
-	matched [maxWebhookSignatures]bool
-	count   int
+	sums  [maxWebhookSignatures][sha256.Size]byte
+	count int
 }
 
 // parse reads "v1,<base64>" elements separated by single spaces. One malformed
-// element spoils the list: nothing that Plural sends has any. The base64 itself
-// is left to isWellFormed.
+// element spoils the list: nothing that Plural sends has any.
 func (s *webhookSignatures) parse(list string) error {
 	if len(list) > maxWebhookSignatureBytes {
 		return errSignatureMalformed
 	}
 	for n := 0; ; n++ {
-		element, rest, more := cutByte(list, ' ')
-		version, encoded, found := cutByte(element, ',')
+		element, rest, more := strings.Cut(list, " ")
+		version, encoded, found := strings.Cut(element, ",")
 		if n == maxWebhookSignatures || !found || version == "" || encoded == "" {
 			return errSignatureMalformed
 		}
 		if version == "v1" {
-			if len(encoded) != encodedSignatureBytes {
+			if !decodeSignature(&s.sums[s.count], encoded) {
 				return errSignatureMalformed
 			}
-			s.encoded[s.count] = encoded
 			s.count++
 		}
 		if !more {
@@ -327,40 +320,27 @@ func (s *webhookSignatures) parse(list string) error {
 	return nil
 }
 
-// have says whether sum is among the signatures, and marks it.
-func (s *webhookSignatures) have(sum [sha256.Size]byte) bool {
-	var want, given [encodedSignatureBytes]byte
-	strictBase64.Encode(want[:], sum[:])
-	match := 0
-	for i, encoded := range s.encoded[:s.count] {
-		copy(given[:], encoded)
-		same := subtle.ConstantTimeCompare(want[:], given[:])
-		s.matched[i] = same == 1
-		match |= same
-	}
-	return match == 1
-}
-
-// isWellFormed says whether each signature is canonical base64. One that
-// matched is: it is what was made here.
-func (s *webhookSignatures) isWellFormed() bool {
-	for i, encoded := range s.encoded[:s.count] {
-		if !s.matched[i] && !isCanonical(encoded) {
-			return false
-		}
-	}
-	return true
-}
-
-// isCanonical takes canonical base64 of 32 bytes, of which encoded has the
-// length, and nothing else. The decoder passes over line ends, which that
-// length rules out.
-func isCanonical(encoded string) bool {
+// decodeSignature takes canonical base64 of 32 bytes and nothing else. The
+// decoder passes over line ends, which the length rules out.
+func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
-	var decoded [encodedSignatureBytes / 4 * 3]byte
+	var decoded [encodedSignatureBytes / 4 * 3]byte // longer than sum: text may lack the padding
+	if len(encoded) != len(text) {
+		return false
+	}
 	copy(text[:], encoded)
 	n, err := strictBase64.Decode(decoded[:], text[:])
-	return err == nil && n == sha256.Size
+	*sum = [sha256.Size]byte(decoded[:])
+	return err == nil && n == len(sum)
+}
+
+// have says whether sum is among the signatures.
+func (s *webhookSignatures) have(sum [sha256.Size]byte) bool {
+	match := 0
+	for i := range s.sums[:s.count] {
+		match |= subtle.ConstantTimeCompare(sum[:], s.sums[i][:])
+	}
+	return match == 1
 }
 
 // String gives id, time and type.
