@@ -136,6 +136,7 @@ func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	return o.contradictsWith(n, srv)
 }
 
+// contradictsWith is contradicts with n effects in the books.
 func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	switch {
 	case n > 1:

@@ -103,9 +103,9 @@ func (e *Event) OrderID() (string, error) {
 // eight signatures separated by spaces. Versions other than v1 are passed over.
 //
 // Each of the three headers must be there exactly once. What is verified is what
-// [http.Header.Get] gives. A map that somebody built by hand may spell a name in
-// another way instead: this counts where Get gives nothing, and then only one
-// spelling may be there.
+// [http.Header.Get] gives. Only where Get gives nothing does another spelling of
+// the name count, since some gateways build the map by hand; two of them are
+// refused.
 //
 // The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
 // right; see [WithTolerance]) or [ErrMalformedWebhook].
@@ -197,7 +197,7 @@ func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, err
 	if err := given.parse(signatures); err != nil {
 		return signedWebhook{}, err
 	}
-	now := v.config.now() // first: reading the clock takes longer after a calculation
+	now := v.config.now() // before the calculation: after it, this would take longer
 	key := v.webhookKeyOf(id, digits, body, &given)
 	if key < 0 {
 		return signedWebhook{}, errSignatureMismatch
