@@ -37,6 +37,8 @@ type call struct {
 	isSettlingRead bool // it asks what became of another call
 	askedBooks     bool // the books were asked what became of it
 	cut            bool // the caller's deadline cut a try short, or left no time for another
+
+	clock *serverClock // of a write, which its settling reads share; nil of other calls
 }
 
 // newCall makes a call of a request that passes its checks.
@@ -191,6 +193,8 @@ func (k *call) pause(ctx context.Context, n int, a *answer) bool {
 func (k *call) maxAttempts() int {
 	most := k.p.cfg.retry.MaxAttempts
 	switch {
+	case k.cfg.tries > 0:
+		return k.cfg.tries
 	case k.isSettlingRead:
 		return max(most, minLooks)
 	case k.cfg.withoutRetry:
@@ -229,7 +233,9 @@ var errAttemptTimeout = errors.New("no answer within the attempt timeout")
 // try sends the request once.
 func (k *call) try(ctx context.Context) *answer {
 	k.attempts++
+	sent := time.Now()
 	a := k.send(ctx)
+	k.clock.note(sent, time.Now(), a.header)
 	if into := k.cfg.into; into != nil {
 		attempts := k.attempts
 		if k.isSettlingRead {
@@ -334,6 +340,16 @@ func (p *pipeline) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return resp, nil
+}
+
+// asking is a call that asks for what k did, after k has ended. It shares
+// nothing with k that changes.
+func (k *call) asking() *call {
+	cfg, clock := *k.cfg, *k.clock
+	cfg.into = nil
+	again := *k
+	again.cfg, again.clock, again.cut = &cfg, &clock, false
+	return &again
 }
 
 func (k *call) failure(a *answer) *Error {

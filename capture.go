@@ -31,11 +31,11 @@ func (s *CaptureService) Find(
 	}
 	judge := func(o *Order) finding {
 		// Whatever stands there is what was asked for.
-		return judgeCapture(o, merchantCaptureReference, collectCaptures(o, merchantCaptureReference).total)
+		return judgeCapture(o, merchantCaptureReference, capturesUnder(o, merchantCaptureReference).total.Amount)
 	}
 	settle := settlement{
 		write: ask, orderID: orderID, reference: merchantCaptureReference,
-		judge: judge, look: lookAtOrder(ask, orderID, judge),
+		judge: judge, look: lookAtOrder(orderID, judge),
 	}
 	return settle.find(ctx)
 }
@@ -106,7 +106,7 @@ func (s *CaptureService) Create(
 	judge := func(o *Order) finding { return judgeCapture(o, req.MerchantCaptureReference, req.CaptureAmount) }
 	settle := settlement{
 		write: write, orderID: orderID, reference: req.MerchantCaptureReference, resendable: true,
-		decode: decodeOrderOf(orderID), judge: judge, look: lookAtOrder(write, orderID, judge),
+		decode: decodeOrderOf(orderID), judge: judge, look: lookAtOrder(orderID, judge),
 	}
 	return settle.run(ctx)
 }

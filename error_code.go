@@ -177,26 +177,6 @@ func (c ErrorCode) isDefinitive() bool {
 	return false
 }
 
-// speaksOfState says whether the code is about the state of the order, or of an
-// earlier request. The books have to agree with it before it is believed: where
-// they look open, another request may be under way.
-func (c ErrorCode) speaksOfState() bool {
-	switch c {
-	case CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled,
-		CodePaymentPending, CodePaymentNotAuthorized, CodePaymentExpired:
-		return true
-	}
-	return false
-}
-
-// speaksOfRequest says whether the code is about the request itself, whatever
-// the state of the order. Open books confirm it. A code that this package does
-// not know, and no code, speak of neither.
-func (c ErrorCode) speaksOfRequest() bool {
-	return c.isDefinitive() && !c.speaksOfState() && c != CodeOrderNotFound && c != CodeUnauthorized &&
-		c != CodePaymentRateLimit
-}
-
 // isServerFault says whether the code leaves open what became of the request.
 func (c ErrorCode) isServerFault() bool {
 	return c == CodeInternalError || c == CodeUnknownError || c == CodeTimedOut

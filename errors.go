@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// What errors of this package are, for [errors.Is]. ErrNotApplied and ErrNoHold
-// say what became of a write, the others why.
+// What errors of this package are, for [errors.Is]. ErrNotApplied, ErrConflict
+// and ErrOutcomeUnknown report what became of a write, the others why.
 var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
@@ -26,8 +26,8 @@ var (
 	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
 	// not paid.
 	ErrOperationNotAllowed = errors.New("plural: the order's state does not allow it")
-	// ErrReferenceReused: it stands for another order, capture or refund, or for
-	// another amount. Choose another.
+	// ErrReferenceReused is an [ErrConflict]: the reference stood for another
+	// order, capture or refund before this call, or for another amount.
 	ErrReferenceReused = errors.New("plural: the reference belongs to something else")
 	// ErrInvalidRequest: mend the request; a [ValidationError] says where.
 	ErrInvalidRequest = errors.New("plural: invalid request")
@@ -41,11 +41,16 @@ var (
 	ErrOutcomeUnknown = errors.New("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by
-	// this call or an earlier one. The books of Plural say so.
+	// this call or another one, and nothing will be. Plural's books show why.
 	ErrNotApplied = errors.New("plural: not carried out")
 
-	// ErrNoHold is final, too: the money is not on hold any more. It was taken,
-	// outright or by an earlier life of the call; the books do not say which.
+	// ErrConflict is final, too: Plural's books show something else than was asked
+	// for, and money may have moved for it. A person has to look. It is never
+	// ErrNotApplied.
+	ErrConflict = errors.New("plural: the books show something else than was asked for")
+
+	// ErrNoHold is an [ErrConflict]: the money is not on hold any more. It was
+	// taken, outright or by an earlier call; the books do not say which.
 	ErrNoHold = errors.New("plural: the money is not on hold any more")
 )
 
@@ -69,7 +74,10 @@ type Error struct {
 	Header     http.Header   // of the answer
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
-	NotApplied bool          // the books confirm the rejection: it is ErrNotApplied
+
+	// Plural rejected a capture, cancel or refund, and its books do not show why.
+	// It is not final; see the function of the same name.
+	NeedsReview bool
 
 	// a read or a token request whose answer broke off or was no JSON: another try
 	// may bring a whole one
@@ -118,8 +126,7 @@ func (e *Error) isOfToken() bool {
 // Unwrap gives the cause when no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes [ErrNotApplied] match where NotApplied is set, [ErrUnauthorized] a
-// status of 401, [ErrRateLimited] a status of 429 or the code API_RATE_LIMIT,
+// Is makes [ErrUnauthorized] match a status of 401, [ErrRateLimited] a status of 429 or the code API_RATE_LIMIT,
 // and [ErrNotFound] the code ORDER_NOT_FOUND, a 404 without a code, and a
 // look-up's "no matching records". The others match by code alone. What the
 // token endpoint refuses says nothing of an order or of a request.
@@ -128,8 +135,6 @@ func (e *Error) Is(target error) bool {
 		return false
 	}
 	switch target {
-	case ErrNotApplied:
-		return e.NotApplied
 	case ErrUnauthorized:
 		return e.StatusCode == http.StatusUnauthorized
 	case ErrNotFound:
@@ -228,10 +233,9 @@ type OutcomeUnknownError struct {
 	Last      *Order // the last document that was read, if any
 	Err       error  // why it could not be settled
 
-	// NeedsReview says that the books were read and do not tell: the order is in a
-	// status that this package does not know, is captured short of what was held,
-	// or the like. Calling again settles it only if they change. A person must
-	// hold Last against Plural's dashboard.
+	// The books were read and do not tell: the order is in a status that this
+	// package does not know, or the like. Calling again settles it only if they
+	// change. A person must compare Last with Plural's dashboard.
 	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
@@ -299,6 +303,7 @@ func (n noVerdictError) Error() string { return n.cause.Error() }
 func (n noVerdictError) Is(target error) bool {
 	switch target {
 	case ErrNotApplied,
+		ErrConflict,
 		ErrNoHold,
 		ErrUnauthorized,
 		ErrNotFound,
@@ -315,27 +320,47 @@ func (n noVerdictError) Is(target error) bool {
 
 func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
-// StateError says that the server's books rule the operation out. Unless NoHold
-// is set it is [ErrNotApplied]: nothing was carried out under the reference,
-// and nothing can be. Reused and NoHold say why:
+// NeedsReview reports whether err is of a capture, cancel or refund that has no
+// final answer, and for which trying again alone may never bring one: Plural
+// rejected it and its books do not show why, or the books were read and do not
+// tell. Somebody should look, once. Calling again stays safe, daily rather than
+// every minute, and settles it as soon as the books do.
 //
-//   - neither: [ErrOperationNotAllowed], the order's state does not allow it.
-//   - Reused: [ErrReferenceReused], the reference stands for something else,
-//     such as another amount. Money may have been taken or given back for that.
-//   - NoHold: [ErrNoHold] and not [ErrNotApplied], the money was taken already,
-//     outright or by an earlier life of the call, and the books do not say
-//     which.
+// It is false for nil, for everything final, for a call whose context ended
+// before the books were read, and for errors that are not of this package.
+func NeedsReview(err error) bool {
+	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
+		return false
+	}
+	if unknown, ok := errors.AsType[*OutcomeUnknownError](err); ok {
+		return unknown.NeedsReview
+	}
+	rejection, ok := errors.AsType[*Error](err)
+	return ok && rejection.NeedsReview
+}
+
+// StateError is a final answer: the server's books rule the write out. It is
+// either [ErrNotApplied] or [ErrConflict], never both:
 //
-// Unwrap gives the rejection, if there was one.
+//   - Conflict is not set: [ErrNotApplied], and [ErrOperationNotAllowed].
+//     Nothing was or will be carried out under the reference.
+//   - Conflict is set: [ErrConflict]. The books show something else than was
+//     asked for, such as another amount under the reference. With Reused it is
+//     [ErrReferenceReused], too: that was there before this call. With NoHold
+//     it is [ErrNoHold], too: the money was taken, outright or by an earlier
+//     call, and the books do not say which.
+//
+// docs/finals.md lists what the books have to show for each.
 type StateError struct {
 	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order that the call was about; of a new order: ""
 	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
 	Order     *Order // what the books have: that order, or what stands under the reference
 	Reason    string // for people
-	Reused    bool   // it is ErrReferenceReused
-	NoHold    bool   // it is ErrNoHold, and not ErrNotApplied
-	Err       error  // Plural's rejection, if there was one
+	Conflict  bool   // it is ErrConflict, and not ErrNotApplied
+	Reused    bool   // of a conflict: it is ErrReferenceReused
+	NoHold    bool   // of a conflict: it is ErrNoHold
+	Err       error  // Plural's rejection, if there was one and it is not ErrConflict
 }
 
 // Error says what was to be done, to which order, and what rules it out.
@@ -358,33 +383,28 @@ func (e *StateError) Error() string {
 
 // Is makes a StateError the sentinels that its fields say.
 func (e *StateError) Is(target error) bool {
-	switch {
-	case e.NoHold:
-		return target == ErrNoHold
-	case target == ErrNotApplied:
-		return true
-	case e.Reused:
-		return target == ErrReferenceReused
+	if e.isConflict() {
+		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
 	}
-	return target == ErrOperationNotAllowed
+	return target == ErrNotApplied || target == ErrOperationNotAllowed
 }
 
+func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
+
 // Unwrap gives the answer that led to the look at the books, if it was a
-// rejection. Of [ErrNoHold] it is no verdict, and matches none of the
-// sentinels.
+// rejection. Of a conflict it matches none of the sentinels: what was wrong
+// with the request does not tell what is wrong with the books.
 func (e *StateError) Unwrap() error {
-	if e.NoHold && e.Err != nil {
+	if e.isConflict() && e.Err != nil {
 		return noVerdictError{e.Err}
 	}
 	return e.Err
 }
 
 // DoubleRefundError says that Plural carried one refund out twice, although it
-// documents its reference as unique: the first answer was lost, the books did
-// not show the refund for seconds, and it was sent again. The payer has the
-// money of all of Refunds. It is none of the sentinels. Do not call again: each
-// call sends the refund once more, and may return nil. A person has to settle
-// it with Plural.
+// documents its reference as unique. The payer has the money of all of Refunds.
+// It is an [ErrConflict]: a person has to settle it with Plural. Do not call
+// again.
 type DoubleRefundError struct {
 	OrderID   string // the order that was refunded
 	Reference string // the reference of all of Refunds
@@ -403,6 +423,9 @@ func (e *DoubleRefundError) Error() string {
 	}
 	return b.String()
 }
+
+// Is makes a DoubleRefundError an [ErrConflict].
+func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict }
 
 // DuplicateOrderError says that an order with this reference exists already, as
 // asked for, and that its checkout link cannot be had again. Look at
@@ -444,12 +467,13 @@ type NotPaidError struct {
 	Mismatch bool   // it is not the order that was expected
 }
 
-// WasPaid says whether the order is the one expected and was paid, but has
-// moved on since: it is PROCESSED and its captures are not the whole amount,
-// PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED. While it is true,
-// do not treat the payer as one who has not paid.
+// WasPaid reports whether the order is the one expected and money was held or
+// paid for it, though not as expected: it has moved on since, to
+// PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED; or it is AUTHORIZED
+// or PROCESSED, and does not show the whole amount. While it is true, do not
+// treat the payer as one who has not paid.
 func (e *NotPaidError) WasPaid() bool {
-	return e.isExpectedIn(OrderStatusProcessed,
+	return e.isExpectedIn(OrderStatusAuthorized, OrderStatusProcessed,
 		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
 }
 

@@ -134,6 +134,18 @@ func policyOf(p RetryPolicy) retry.Policy {
 	return filled
 }
 
+// WithSingleRefundSend has a call send a refund at most once. Without it a call
+// sends a refund again whose answer was lost and which the books have not shown
+// for three seconds: that makes one refund as long as Plural carries out one
+// for each reference, as it documents. With it such a call ends with
+// [ErrOutcomeUnknown], and only a new call sends again.
+func WithSingleRefundSend() Option {
+	return func(c *config) error {
+		c.singleRefundSend = true
+		return nil
+	}
+}
+
 // WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer
 // is repeated where that is safe; the context bounds the whole call. The SDK's
 // own transport waits for an answer's header for 60 s at most.
@@ -286,6 +298,8 @@ type config struct {
 	tokenStore     TokenStore
 	log            logger
 	userAgent      string
+
+	singleRefundSend bool
 }
 
 func newConfig(opts []Option) (*config, error) {
@@ -367,6 +381,7 @@ type callConfig struct {
 	header            http.Header
 	into              *Response
 	withoutRetry      bool
+	tries             int // instead of what the policy says, if it is not 0
 	withoutValidation bool
 	invalid           []FieldError
 }

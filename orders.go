@@ -142,8 +142,10 @@ func (s *OrderService) reconcile(
 	o, err := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
 	if err == nil {
 		switch f := judgeOrder(o, req); f.verdict {
-		case verdictConflict:
-			return nil, &StateError{Op: write.op.op(), Reference: reference, Order: o, Reason: f.reason, Reused: true}
+		case verdictFinal:
+			return nil, &StateError{
+				Op: write.op.op(), Reference: reference, Order: o, Reason: f.reason, Conflict: true, Reused: true,
+			}
 		case verdictApplied:
 			switch {
 			case link == nil:
@@ -152,7 +154,7 @@ func (s *OrderService) reconcile(
 				return link, nil
 			}
 			err = errors.New("the link and the reference lead to different orders")
-		case verdictUnclear, verdictUnpaid, verdictOpen, verdictAbsent, verdictNoHold, verdictClosed:
+		case verdictUnclear, verdictNotYet, verdictOpen:
 			err = errors.New(f.reason)
 		}
 	}
@@ -196,54 +198,94 @@ func (s *OrderService) GetByReference(
 	return s.p.getByReference(ctx, merchantOrderReference, opts)
 }
 
-// Expected is what the payer was sent to pay. Every field is required.
+// Expected is what the payer was sent to pay: exactly one of the two names, and
+// the amount.
 type Expected struct {
 	MerchantOrderReference string
-	OrderAmount            Amount
+	// Plural's id of the order, as it came with the link to the checkout and was
+	// stored. Never take it from the callback or event that is being checked.
+	OrderID     string
+	OrderAmount Amount // what the order was created with
 }
 
-// Check says whether o, read from the server, is the order expected, and held
-// or paid: AUTHORIZED after a pre-authorisation, or PROCESSED and, where it
-// lists captures, captured in full. It is what [OrderService.Confirm] does
-// after reading the order, for where no callback came, as after a webhook. The
-// error is a [NotPaidError], or a [ValidationError] when a field of e or the
-// order is missing.
+// Check checks that o, read from the server, is the order expected, and held or
+// paid: AUTHORIZED after a pre-authorisation, or PROCESSED and, where it lists
+// captures, captured in full. What is held or paid has to add up to the order's
+// amount less its coupon; where an offer or a fee is why it does not, Plural's
+// status is believed. It is what [OrderService.Confirm] does after reading the
+// order, for where no callback came, as after a webhook. The error is a
+// [NotPaidError], or a [ValidationError] when a field of e or the order is
+// missing.
 func (e Expected) Check(o *Order) error {
 	found := e.check()
 	found.must(o != nil, "order", "is required")
 	if err := found.err(opCheck); err != nil {
 		return err
 	}
-	notPaid := &NotPaidError{Order: o, Mismatch: true}
+	if reason := e.mismatch(o); reason != "" {
+		return &NotPaidError{Order: o, Mismatch: true, Reason: reason}
+	}
+	if reason := o.notPaid(); reason != "" {
+		return &NotPaidError{Order: o, Reason: reason}
+	}
+	return nil
+}
+
+// mismatch is why o is not the order expected.
+func (e Expected) mismatch(o *Order) string {
 	switch {
 	case o.Type == OrderTypeRefund:
-		notPaid.Reason = "it is a refund"
-	case o.MerchantOrderReference != e.MerchantOrderReference:
-		notPaid.Reason = "it has another merchant_order_reference than expected"
+		return "it is a refund"
+	case e.OrderID != "" && o.OrderID != e.OrderID:
+		return "it has another order_id than expected"
+	case e.MerchantOrderReference != "" && o.MerchantOrderReference != e.MerchantOrderReference:
+		return "it has another merchant_order_reference than expected"
 	case o.OrderAmount != e.OrderAmount:
-		notPaid.Reason = fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, e.OrderAmount)
-	case o.Status == OrderStatusAuthorized && o.PreAuth:
-		return nil
-	case o.Status == OrderStatusProcessed:
-		captured, ok := o.CapturedAmount()
-		if len(o.Captures()) == 0 || ok && captured == o.OrderAmount {
-			return nil
-		}
-		notPaid.Mismatch = false
-		if notPaid.Reason = "its captures cannot be added up"; ok {
-			notPaid.Reason = fmt.Sprintf("it is PROCESSED, but %s of %s was captured", captured, o.OrderAmount)
-		}
-	case o.Status == OrderStatusAuthorized:
-		notPaid.Reason, notPaid.Mismatch = "it is AUTHORIZED but was not pre-authorised", false
-	default:
-		notPaid.Reason, notPaid.Mismatch = "it is "+clip(string(o.Status)), false
+		return fmt.Sprintf("it is for %s, not for %s", o.OrderAmount, e.OrderAmount)
 	}
-	return notPaid
+	return ""
+}
+
+// notPaid is why the order is neither held nor paid, whole.
+func (o *Order) notPaid() string {
+	t := tallyOf(o)
+	switch {
+	case o.Status == OrderStatusAuthorized && o.saysPreAuth() && !o.PreAuth:
+		return "it is AUTHORIZED but was not pre-authorised"
+	case o.Status == OrderStatusAuthorized && (t.strange > 0 || t.hasMovedOn()):
+		return "it is AUTHORIZED, but its payments have moved on"
+	case o.Status == OrderStatusAuthorized && !t.held.is(t.price):
+		return fmt.Sprintf("it is AUTHORIZED, but does not show that %s is on hold", t.price)
+	case o.Status == OrderStatusAuthorized:
+		return ""
+	case o.Status != OrderStatusProcessed:
+		return "it is " + clip(string(o.Status))
+	case t.strange > 0 || t.isUnderWay() || t.settled == 0:
+		return "it is PROCESSED, but its payments are not"
+	case t.liveEntries > 0:
+		captured, isKnown := o.CapturedAmount()
+		switch {
+		case !isKnown:
+			return "its captures cannot be added up"
+		case captured != t.price.Amount:
+			return fmt.Sprintf("it is PROCESSED, but %s of %s was captured", captured, t.price)
+		}
+	case !t.taken.is(t.price) && !t.otherwise:
+		return fmt.Sprintf("it is PROCESSED, but its payments do not add up to %s", t.price)
+	}
+	return ""
 }
 
 func (e Expected) check() checks {
 	var found checks
-	found.lookup("merchant_order_reference", e.MerchantOrderReference)
+	switch {
+	case e.OrderID != "" && e.MerchantOrderReference != "":
+		found.must(false, "order_id", "must be left out when merchant_order_reference is given: give one of the two")
+	case e.OrderID != "":
+		found.orderID(e.OrderID)
+	default:
+		found.lookup("merchant_order_reference", e.MerchantOrderReference)
+	}
 	found.must(e.OrderAmount.Value > 0, "order_amount.value", "must be what the order was created with, in paise")
 	found.must(
 		e.OrderAmount.Currency != "",
@@ -455,24 +497,6 @@ func holdable(methods []PaymentMethod) bool {
 		}
 	}
 	return true
-}
-
-// judgeOrder says whether the order that stands under our reference is the one
-// that req asks for.
-func judgeOrder(o *Order, req *CreateOrderRequest) finding {
-	switch {
-	case o.Type != "" && o.Type != OrderTypeCharge:
-		return conflict("the reference belongs to a refund")
-	case o.MerchantOrderReference != req.MerchantOrderReference:
-		return unclear("the document is of another reference")
-	case o.OrderAmount.Value == 0 || o.OrderAmount.Currency == "":
-		return unclear("the order does not say its amount")
-	case o.OrderAmount != req.OrderAmount:
-		return conflict("the reference belongs to an order of %s", o.OrderAmount)
-	case o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have it wrong
-		return conflict("the reference belongs to an order with pre_auth %t", o.PreAuth)
-	}
-	return applied()
 }
 
 // decodeCheckoutOrder reads an answer of the checkout API. Its documents are

@@ -55,7 +55,7 @@ func (p *pipeline) reading(
 		if err != nil {
 			return nil, err
 		}
-		k.subject, k.isSettlingRead = subject, true
+		k.subject, k.isSettlingRead, k.clock = subject, true, write.clock
 		k.orderID, k.reference = write.orderID, write.reference
 		return k.readOrder(ctx, decode)
 	}

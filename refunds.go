@@ -3,6 +3,7 @@ package plural
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // RefundService gives money back. In this API a refund is an order of type
@@ -78,12 +79,12 @@ func (s *RefundService) Create(
 		write:      write,
 		orderID:    orderID,
 		reference:  req.MerchantOrderReference,
-		resendable: refundReferenceIsUnique,
+		resendable: !s.p.cfg.singleRefundSend,
 		slowly:     true,
 		decode:     decodeRefund(req.MerchantOrderReference),
 		judge:      judge,
-		look:       s.look(write, orderID, req.MerchantOrderReference, judge),
-		twice:      s.twice(write, orderID, req.MerchantOrderReference),
+		look:       lookAtRefund(orderID, req.MerchantOrderReference, req.OrderAmount, judge),
+		twice:      lookForDouble(orderID, req.MerchantOrderReference),
 	}
 	return settle.run(ctx)
 }
@@ -119,8 +120,8 @@ func (s *RefundService) Find(
 	}
 	settle := settlement{
 		write: ask, orderID: orderID, reference: merchantOrderReference,
-		judge: judge, look: s.look(ask, orderID, merchantOrderReference, judge),
-		twice: s.twice(ask, orderID, merchantOrderReference),
+		judge: judge, look: lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
+		twice: lookForDouble(orderID, merchantOrderReference),
 	}
 	return settle.find(ctx)
 }
@@ -160,23 +161,19 @@ func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 	}
 	if o.Type != OrderTypeRefund {
 		return nil, &StateError{
-			Op: op.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, Reused: true,
+			Op: op.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, Conflict: true, Reused: true,
 			Reason: fmt.Sprintf("the order is of type %q, not a refund", clip(string(o.Type))),
 		}
 	}
 	return o, nil
 }
 
-// look reads a refund by its reference, and from its parent what that leaves
-// open: whether it is there at all, and whose it is.
-func (s *RefundService) look(
-	write *call,
-	parentID, reference string,
-	judge func(*Order) finding,
-) func(context.Context) (*Order, finding, error) {
-	readRefund := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
-	readParent := s.p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
-	return func(ctx context.Context) (*Order, finding, error) {
+// lookAtRefund reads a refund by its reference, and from its parent what that
+// leaves open: whether it is there at all, and whose it is.
+func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) look {
+	return func(ctx context.Context, write *call) (*Order, finding, error) {
+		p := write.p
+		readRefund := p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
 		r, err := readRefund(ctx)
 		if err != nil && !provesAbsence(err) {
 			return nil, finding{}, err
@@ -190,41 +187,41 @@ func (s *RefundService) look(
 				return r, f, nil
 			}
 		}
-		parent, parentErr := readParent(ctx)
+		parent, err := p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))(ctx)
 		switch {
-		case r == nil && provesAbsence(parentErr):
-			return nil, absent(), parentErr
-		case parentErr != nil:
-			return r, finding{}, parentErr
+		case r == nil && provesAbsence(err):
+			return nil, absent(), nil
+		case err != nil:
+			return r, finding{}, err
 		}
 		found := together(r, refundIn(parent, reference), func(r *Order) bool { return judge(r).verdict == verdictApplied })
 		switch {
 		case found == nil && isParents:
-			f := conflict("the reference is that of the order itself")
-			f.mayBeOurs = true // a refund that this call made would be hidden as well
-			return parent, f, nil
+			return parent, unclear("the reference is that of the order itself"), nil
 		case found == nil:
-			return nil, judgeAbsence(parent), nil
+			return parent, judgeAbsence(parent, amount), nil
 		}
 		return found, judge(found), nil
 	}
 }
 
-// twice looks for a second refund under the reference. A parent that cannot be
-// read tells of none.
-func (s *RefundService) twice(write *call, parentID, reference string) func(context.Context) error {
-	readParent := s.p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))
-	return func(ctx context.Context) error {
-		parent, err := readParent(ctx)
+// lookForDouble looks once for a second refund under the reference of r. A
+// parent that cannot be read tells of none.
+func lookForDouble(parentID, reference string) func(context.Context, *call, *Order) error {
+	return func(ctx context.Context, write *call, r *Order) error {
+		ask := write.asking()
+		ask.cfg.tries = 1
+		parent, err := write.p.reading(ask, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // the refund itself is in the books
 		}
-		var alive []*Order
+		alive := []*Order{r}
 		for i := range parent.Refunds {
-			r := &parent.Refunds[i]
-			isDead := r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled
-			if r.MerchantOrderReference == reference && !isDead {
-				alive = append(alive, r)
+			other := &parent.Refunds[i]
+			isKnown := func(one *Order) bool { return one.OrderID == other.OrderID }
+			if other.MerchantOrderReference == reference && other.OrderID != "" && isUnderWayOrDone(other.Status) &&
+				!slices.ContainsFunc(alive, isKnown) {
+				alive = append(alive, other)
 			}
 		}
 		if len(alive) < 2 {
@@ -232,6 +229,12 @@ func (s *RefundService) twice(write *call, parentID, reference string) func(cont
 		}
 		return &DoubleRefundError{OrderID: parentID, Reference: reference, Refunds: alive}
 	}
+}
+
+// isUnderWayOrDone reports whether a refund in this status has reached the
+// payer, or is on its way.
+func isUnderWayOrDone(s OrderStatus) bool {
+	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
 }
 
 // together chooses between what stands under the reference and the refund of

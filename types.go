@@ -2,7 +2,6 @@ package plural
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -86,218 +85,16 @@ func (o *Order) RawJSON() json.RawMessage {
 	return json.RawMessage(o.raw)
 }
 
-// CapturedAmount is what was taken from the payer, which is what to credit:
-// after a partial capture it is less than OrderAmount. It sums the capture data
-// of the payments that are settled or, where the order was paid by a method
-// that knows no hold, such as UPI, the amounts of its settled payments.
-//
-// It is false when the document does not say: it is a refund; its status is
-// PENDING or unknown; a payment is under way or in an unknown status; a capture
-// is not in the order's currency; or there is no capture data, and a payment
-// was by a method other than UPI, NETBANKING and WALLET. Payments that failed
-// or were cancelled do not count, nor do captures on them.
-func (o *Order) CapturedAmount() (Amount, bool) {
-	if o.Type == OrderTypeRefund {
-		return Amount{}, false
-	}
-	switch o.Status {
-	case OrderStatusCreated, OrderStatusAttempted, OrderStatusFailed:
-		return o.nothingCaptured(func(PaymentStatus) bool { return false })
-	case OrderStatusAuthorized, OrderStatusCancelled:
-		return o.nothingCaptured(func(s PaymentStatus) bool { return s == PaymentStatusAuthorized })
-	case OrderStatusProcessed,
-		OrderStatusPartiallyCaptured,
-		OrderStatusPartiallyRefunded,
-		OrderStatusFullyRefunded:
-		return o.settledAmount()
-	default:
-		return Amount{}, false
-	}
-}
-
-// nothingCaptured is zero, if all payments are as they have to be for that.
-func (o *Order) nothingCaptured(allows func(PaymentStatus) bool) (Amount, bool) {
-	for i := range o.Payments {
-		if p := &o.Payments[i]; !p.Status.hasEnded() && (!allows(p.Status) || len(p.CaptureData) > 0) {
-			return Amount{}, false
-		}
-	}
-	return Amount{Currency: o.OrderAmount.Currency}, true
-}
-
-// settledAmount sums what was taken by an order that has been paid.
-func (o *Order) settledAmount() (Amount, bool) {
-	captured, outright := Amount{Currency: o.OrderAmount.Currency}, Amount{Currency: o.OrderAmount.Currency}
-	entries, held := 0, false
-	for i := range o.Payments {
-		p := &o.Payments[i]
-		switch {
-		case p.Status.isSettled():
-		case p.Status.hasEnded():
-			continue
-		default:
-			return Amount{}, false
-		}
-		var ok bool
-		for _, entry := range p.CaptureData {
-			if captured, ok = captured.plus(entry.CaptureAmount); !ok {
-				return Amount{}, false
-			}
-			entries++
-		}
-		if outright, ok = outright.plus(Amount{p.amountIn(outright.Currency), outright.Currency}); !ok {
-			return Amount{}, false
-		}
-		held = held || p.PaymentMethod.mayBeHeld()
-	}
-	if entries > 0 {
-		return captured, true
-	}
-	if outright.Value == 0 || held || o.PreAuth || o.Status == OrderStatusPartiallyCaptured {
-		return Amount{}, false
-	}
-	return outright, true
-}
-
-// RefundedAmount is what was given back or is on its way: the sum of the
-// order's refunds that are PROCESSED, PENDING or CREATED. What can still be
-// refunded is what is left of [Order.CapturedAmount]. [Order.RefundingAmount]
-// tells what is on its way.
-//
-// It is false when the document does not say: it has no refunds but a refunded
-// status, one of them is in an unknown status, or they are in several
-// currencies.
-func (o *Order) RefundedAmount() (Amount, bool) {
-	total, ok := o.sumOfRefunds(OrderStatusProcessed, OrderStatusPending, OrderStatusCreated)
-	refunded := o.Status == OrderStatusPartiallyRefunded || o.Status == OrderStatusFullyRefunded
-	return total, ok && (total.Value > 0 || !refunded)
-}
-
-// RefundingAmount is the part of [Order.RefundedAmount] that is on its way: the
-// refunds that are PENDING or CREATED, which the bank may still refuse.
-func (o *Order) RefundingAmount() (Amount, bool) {
-	return o.sumOfRefunds(OrderStatusPending, OrderStatusCreated)
-}
-
-func (o *Order) sumOfRefunds(statuses ...OrderStatus) (Amount, bool) {
-	total := Amount{Currency: o.OrderAmount.Currency}
-	for _, r := range o.Refunds {
-		switch r.Status {
-		case OrderStatusProcessed, OrderStatusPending, OrderStatusCreated, OrderStatusFailed, OrderStatusCancelled:
-		default:
-			return Amount{}, false
-		}
-		if !slices.Contains(statuses, r.Status) {
-			continue
-		}
-		var ok bool
-		if total, ok = total.plus(r.OrderAmount); !ok {
-			return Amount{}, false
-		}
-	}
-	return total, true
-}
-
-// CapturableAmount is what can be captured now: the whole hold while the order
-// is AUTHORIZED and nothing was captured, else nothing. It is false when the
-// document does not say: the order is a refund, PENDING or in an unknown
-// status, its payments have moved on, or its amount is 0.
-func (o *Order) CapturableAmount() (Amount, bool) {
-	nothing := Amount{Currency: o.OrderAmount.Currency}
-	if o.Type == OrderTypeRefund {
-		return Amount{}, false
-	}
-	switch o.Status {
-	case OrderStatusAuthorized:
-		isHeld := func(p Payment) bool { return p.Status == PaymentStatusAuthorized || p.Status.hasEnded() }
-		for _, p := range o.Payments {
-			if !isHeld(p) {
-				return Amount{}, false
-			}
-		}
-		return o.OrderAmount, o.CanCapture() && o.OrderAmount.Value > 0
-	case OrderStatusCreated, OrderStatusAttempted, OrderStatusFailed, OrderStatusCancelled,
-		OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
-		return nothing, true
-	default:
-		return Amount{}, false
-	}
-}
-
-// RefundableAmount is what can still be refunded: [Order.CapturedAmount] less
-// [Order.RefundedAmount], which counts refunds that are under way. It is false
-// when the document does not say one of the two, or when more was refunded than
-// captured.
-//
-// To refund the rest, decide on the reference and keep it before reading the
-// order, and ask with that reference until the answer is final. A call that is
-// repeated under it finds the refund that was made, though less is left by
-// then.
-func (o *Order) RefundableAmount() (Amount, bool) {
-	captured, ok := o.CapturedAmount()
-	if !ok {
-		return Amount{}, false
-	}
-	refunded, ok := o.RefundedAmount()
-	if !ok {
-		return Amount{}, false
-	}
-	left, err := captured.Sub(refunded)
-	if err != nil || left.Value < 0 {
-		return Amount{}, false
-	}
-	return left, true
-}
-
-// isUnpaid says whether nobody has paid the order, in whole or in part.
-func (o *Order) isUnpaid() bool {
-	if o.Status != OrderStatusCreated && o.Status != OrderStatusAttempted && o.Status != OrderStatusPending {
-		return false
-	}
-	return !slices.ContainsFunc(o.Payments, func(p Payment) bool {
-		return p.Status != PaymentStatusPending && !p.Status.hasEnded()
-	})
-}
-
-// CanCapture says whether the order is a hold that can be captured: AUTHORIZED,
-// and nothing captured yet. There is one capture per order.
-func (o *Order) CanCapture() bool {
-	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
-		return false
-	}
-	return !slices.ContainsFunc(o.Payments, func(p Payment) bool { return !p.Status.hasEnded() && len(p.CaptureData) > 0 })
-}
-
-// CanCancel says whether the order is a hold that can be released: AUTHORIZED,
-// and nothing captured yet.
-func (o *Order) CanCancel() bool {
-	return o.CanCapture()
-}
-
-// CanRefund says whether money was taken that can be given back: the order is
-// PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED.
-func (o *Order) CanRefund() bool {
-	if o.Type == OrderTypeRefund {
-		return false
-	}
-	switch o.Status {
-	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded:
+// saysPreAuth reports whether the document has a pre_auth at all. An Order made
+// by hand has.
+func (o *Order) saysPreAuth() bool {
+	if o.raw == "" {
 		return true
-	default:
-		return false
 	}
-}
-
-// amountIn is the payment's amount in a currency; 0 when the document does not
-// say.
-func (p *Payment) amountIn(c Currency) int64 {
-	switch c {
-	case p.PaymentAmount.Currency:
-		return p.PaymentAmount.Value
-	case p.BaseAmount.Currency:
-		return p.BaseAmount.Value
+	var said struct {
+		PreAuth wire.Raw `json:"pre_auth"`
 	}
-	return 0
+	return wire.Unmarshal(o.raw, &said) == nil && said.PreAuth != ""
 }
 
 // Captures lists the captures of the order, in the order of its payments. An
@@ -342,9 +139,9 @@ type Payment struct {
 	MerchantPaymentReference string        `json:"merchant_payment_reference,omitzero"`
 	ParentPaymentID          string        `json:"parent_payment_id,omitzero"` // of a refund
 	Status                   PaymentStatus `json:"status"`
-	PaymentAmount            Amount        `json:"payment_amount"`
+	PaymentAmount            Amount        `json:"payment_amount" wire:"optional"`
 	// in the order's currency, when the payer paid in another
-	BaseAmount              Amount          `json:"base_amount,omitzero"`
+	BaseAmount              Amount          `json:"base_amount,omitzero" wire:"optional"`
 	ConversionRate          json.Number     `json:"conversion_rate,omitzero"`
 	PaymentMethod           PaymentMethod   `json:"payment_method,omitzero"`
 	PaymentOption           *PaymentOption  `json:"payment_option,omitzero"`
@@ -363,7 +160,7 @@ type Payment struct {
 // and a card has an entry on each of its payments, under one reference.
 type CaptureData struct {
 	MerchantCaptureReference string    `json:"merchant_capture_reference"`
-	CaptureAmount            Amount    `json:"capture_amount"`
+	CaptureAmount            Amount    `json:"capture_amount" wire:"optional"` // zero where it cannot be read
 	CreatedAt                Timestamp `json:"created_at,omitzero"`
 }
 

@@ -1,67 +1,51 @@
 package plural
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
-// verdict is what an order document says about a write: whether it has been
-// carried out, can be, or never will.
+// verdict is what an order document says about a write.
 type verdict int
 
 const (
-	verdictUnclear  verdict = iota // the document does not tell: read again
-	verdictUnpaid                  // nothing was ever authorised, so nothing was carried out; it may be later
-	verdictOpen                    // not carried out; it may still be
-	verdictAbsent                  // there is no such order
-	verdictNoHold                  // the money was taken, by this or outright: the document does not say
-	verdictApplied                 // carried out
-	verdictConflict                // our reference stands for something else
-	verdictClosed                  // not carried out, and it never can be
+	verdictUnclear verdict = iota // the document does not tell: read again
+	verdictNotYet                 // not carried out, and it cannot be now; it may be later
+	verdictOpen                   // not carried out, and it can be
+	verdictApplied                // carried out
+	verdictFinal                  // a row of evidence rules it out
 )
 
-// finding is a verdict with its reason, for people.
+// finding is a verdict with its reason.
 type finding struct {
 	verdict verdict
-	reason  string
+	reason  string    // for people
+	row     *evidence // of a final
 
-	pending   bool // unclear now, and reading on will tell
-	callAgain bool // unclear to this call, and a new call will tell
-
-	// a conflict that may be with this very write, carried out with an amount that
-	// was rounded, discounted or converted
-	mayBeOurs bool
-	// when the books made that entry, if they say; one older than the write is
-	// another's
-	since    time.Time
-	mayBeOld bool // closed by a document that may be older than the write
+	pending bool      // unclear now, and reading on will tell
+	since   time.Time // of a final: when the books made the entry that it rests on, if they say
 }
 
 func unclear(reason string) finding { return finding{verdict: verdictUnclear, reason: reason} }
+func applied() finding              { return finding{verdict: verdictApplied} }
+func notYet(reason string) finding  { return finding{verdict: verdictNotYet, reason: reason} }
+func open(reason string) finding    { return finding{verdict: verdictOpen, reason: reason} }
+func absent() finding               { return notYet("there is no such order") }
+
 func pending(reason string) finding {
 	return finding{verdict: verdictUnclear, reason: reason, pending: true}
 }
 
-func callAgain(reason string) finding {
-	return finding{verdict: verdictUnclear, reason: reason, callAgain: true}
-}
-func applied() finding             { return finding{verdict: verdictApplied} }
-func unpaid() finding              { return finding{verdict: verdictUnpaid, reason: "the order is not paid"} }
-func open(reason string) finding   { return finding{verdict: verdictOpen, reason: reason} }
-func closed(reason string) finding { return finding{verdict: verdictClosed, reason: reason} }
-func absent() finding              { return finding{verdict: verdictAbsent, reason: "there is no such order"} }
-
-func noHold() finding {
-	return finding{verdict: verdictNoHold, reason: "the order was paid without a hold, or captured already"}
+func final(row *evidence, format string, args ...any) finding {
+	return finding{verdict: verdictFinal, row: row, reason: fmt.Sprintf(format, args...)}
 }
 
-func conflict(format string, args ...any) finding {
-	return finding{verdict: verdictConflict, reason: fmt.Sprintf(format, args...)}
-}
+// isConflict reports whether the row is one of [ErrConflict].
+func (e *evidence) isConflict() bool { return !errors.Is(e.is, ErrNotApplied) }
 
-// judgeCapture says what o tells about a capture under reference: of amount, or
-// of the whole hold when amount is zero.
+// judgeCapture judges what o tells about a capture under reference: of amount,
+// or of the whole hold when amount is zero.
 //
 // Neither the status nor pre_auth tells a partial capture from a full one, and
 // captured == ordered does not tell a full one where the payer paid from points
@@ -69,83 +53,99 @@ func conflict(format string, args ...any) finding {
 // capture entries under our reference, on payments that are settled. While a
 // payment is PENDING or AUTHORIZED, more entries may come: nothing is final.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
-	c := collectCaptures(o, reference)
+	t := tallyOf(o)
 	switch o.Status {
 	case OrderStatusCancelled, OrderStatusFailed:
-		if c.ours > 0 || c.nameless {
+		if t.entries > 0 {
 			return unclear("the order is " + string(o.Status) + " but carries a capture")
 		}
-		return closed("the order is " + string(o.Status))
+		return final(rowCaptureOfEnded, "the order is %s", o.Status)
 	case OrderStatusCreated, OrderStatusAttempted:
-		switch {
-		case c.underWay:
-			return pending("the order is " + string(o.Status) + " but has a payment under way")
-		case c.ours+c.others > 0 || c.settled > 0 || c.strange:
-			return unclear("the order is " + string(o.Status) + " but has a payment that is not")
-		}
-		return unpaid()
+		return t.judgeUnpaid(o)
 	case OrderStatusAuthorized:
-		switch {
-		case c.strange:
-			return unclear("a payment of the order is in an unknown status")
-		case c.ours+c.others > 0 || c.settled > 0 || o.hasPaymentIn(PaymentStatusPending):
-			return pending("the order is AUTHORIZED but its payments have moved on")
+		f := t.judgeHold("captured")
+		isKnown := !t.held.unknown && t.authorized > 0 && !t.price.unknown
+		if f.verdict == verdictOpen && isKnown && amount.Currency == t.held.Currency &&
+			amount.Value > max(t.held.Value, o.OrderAmount.Value) {
+			return final(rowCaptureTooMuch, "only %s is on hold", t.held)
 		}
-		return open("the order is not captured")
+		return f
 	case OrderStatusProcessed,
 		OrderStatusPartiallyCaptured,
 		OrderStatusPartiallyRefunded,
 		OrderStatusFullyRefunded:
-		return c.judge(o, amount)
+		c := capturesUnder(o, reference)
+		return c.judge(o, &t, amount)
 	case OrderStatusPending:
 		return pending("the order is PENDING")
 	}
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// captures are the capture entries of an order, ours told from others, and what
-// its payments are besides.
-type captures struct {
-	ours, others int
-	total        Amount    // of ours, on settled payments
-	summed       bool      // total holds: ours are in one currency
-	since        time.Time // when the last of ours was made
-
-	nameless bool // one of the others has no reference, so that it may be ours
-
-	oursUnderWay bool // one of ours is on a payment under way
-	oursLost     bool // one of ours is on a payment neither settled nor under way
-	short, over  bool // ours are below, or above, their own payment's amount
-	unsized      bool // ours are on a payment whose amount in their currency the document does not say
-
-	settled  int  // payments that are settled
-	without  bool // one of those has no entry of ours
-	underWay bool // a payment is PENDING or AUTHORIZED
-	ended    bool // a payment is FAILED or CANCELLED
-	strange  bool // a payment is in a status that this package does not know
+// judgeUnpaid judges an order that nobody is said to have paid, for a capture
+// or a cancel.
+func (t *tally) judgeUnpaid(o *Order) finding {
+	switch {
+	case t.isUnderWay():
+		return pending("the order is " + string(o.Status) + " but has a payment under way")
+	case t.liveEntries > 0 || t.settled > 0 || t.strange > 0:
+		return unclear("the order is " + string(o.Status) + " but has a payment that is not")
+	}
+	return notYet("the order is not paid")
 }
 
-func collectCaptures(o *Order, reference string) captures {
-	c := captures{summed: true}
-	for i := range o.Payments {
-		c.add(&o.Payments[i], reference)
+// judgeHold judges an order that is said to be on hold. What is to be done with
+// it is captured, or cancelled.
+func (t *tally) judgeHold(done string) finding {
+	switch {
+	case t.strange > 0:
+		return unclear("a payment of the order is in an unknown status")
+	case t.hasMovedOn():
+		return pending("the order is AUTHORIZED but its payments have moved on")
 	}
+	return open("the order is not " + done)
+}
+
+// captures are the capture entries of an order under one reference.
+type captures struct {
+	ours     int
+	payments int       // settled payments with an entry of ours
+	total    sum       // of ours, on settled payments
+	since    time.Time // when the last of ours was made
+
+	others   int  // entries under other references, but for earlier attempts that ended
+	nameless bool // an entry has no reference, so it may be ours
+
+	lost        bool // one of ours is on a payment that came to nothing
+	without     bool // a settled payment has none of ours
+	short, over bool // ours are below, or above, their own payment's amount
+	unsized     bool // ours are on a payment whose amount in their currency the document does not say
+	repeated    bool // each payment's entries of ours have the same amount: it may be one capture, listed on each
+}
+
+func capturesUnder(o *Order, reference string) captures {
+	c := captures{repeated: true}
+	var first Amount
+	for i := range o.Payments {
+		own, count := c.add(&o.Payments[i], reference)
+		if count == 0 {
+			continue
+		}
+		if c.payments++; c.payments == 1 {
+			first, c.total = own.Amount, own
+			continue
+		}
+		c.repeated = c.repeated && own.Amount == first
+		c.total.unknown = c.total.unknown || own.unknown
+		c.total.add(own.Amount)
+	}
+	c.repeated = c.repeated && c.payments > 1
 	return c
 }
 
-func (c *captures) add(p *Payment, reference string) {
-	switch {
-	case p.Status.isSettled():
-		c.settled++
-	case p.Status.isUnderWay():
-		c.underWay = true
-	case p.Status.hasEnded():
-		c.ended = true
-	default:
-		c.strange = true
-	}
-	own := Amount{}
-	mine := 0
+// add gives the sum of the entries of ours on a settled payment, and how many
+// they are.
+func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 	for _, entry := range p.CaptureData {
 		if entry.MerchantCaptureReference != reference {
 			isNameless := entry.MerchantCaptureReference == ""
@@ -155,141 +155,143 @@ func (c *captures) add(p *Payment, reference string) {
 			}
 			continue
 		}
-		mine++
+		if count++; count == 1 {
+			own = sumIn(entry.CaptureAmount.Currency)
+		}
+		own.add(entry.CaptureAmount)
 		if entry.CreatedAt.After(c.since) {
 			c.since = entry.CreatedAt.Time
 		}
-		c.oursUnderWay = c.oursUnderWay || p.Status.isUnderWay()
-		c.oursLost = c.oursLost || !p.Status.isUnderWay() && !p.Status.isSettled()
-		if mine == 1 {
-			own.Currency = entry.CaptureAmount.Currency
-		}
-		sum, ok := own.plus(entry.CaptureAmount)
-		c.summed = c.summed && ok
-		own = sum
 	}
-	c.ours += mine
+	c.ours += count
 	if !p.Status.isSettled() {
-		return
+		c.lost = c.lost || count > 0 && !p.Status.isUnderWay()
+		return sum{}, 0
 	}
-	if mine == 0 {
+	if count == 0 {
 		c.without = true
-		return
+		return own, 0
 	}
-	if c.total.Currency == "" {
-		c.total.Currency = own.Currency
-	}
-	sum, ok := c.total.plus(own)
-	c.summed = c.summed && ok
-	c.total = sum
 	size := p.amountIn(own.Currency)
 	c.unsized = c.unsized || size == 0
 	c.short = c.short || own.Value < size
 	c.over = c.over || size > 0 && own.Value > size
+	return own, count
 }
 
 // judge judges the captures of an order that has been paid.
-func (c *captures) judge(o *Order, amount Amount) finding {
+func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
 	switch {
-	case c.strange:
+	case t.strange > 0:
 		return unclear("a payment of the order is in an unknown status")
-	case c.oursLost:
+	case c.lost:
 		return unclear("the captured payment has failed or was cancelled")
-	case c.underWay:
+	case t.isUnderWay():
 		return pending("a payment of the order is still under way")
+	case t.settled == 0:
+		return unclear("the order is " + string(o.Status) + " but lists no payment that succeeded")
 	case c.ours == 0 && c.others == 0:
-		return noHold()
+		return final(rowNoHold, "the order was paid without a hold, or captured already")
 	case c.nameless:
 		return unclear("the order does not say under which reference all of it was captured")
+	case c.ours == 0 && t.without:
+		return unclear("the order is captured under another reference, and not all of it")
 	case c.ours == 0:
-		return closed("the order is captured under another reference")
+		return final(rowCaptureByOther, "the order is captured under another reference")
 	case c.others > 0:
 		return unclear("the order is captured under two references")
-	case !c.summed || c.total.Value == 0 || c.total.Currency == "":
+	case c.total.unknown:
 		return unclear("the capture's amounts cannot be added up")
 	case amount.Value == 0:
-		return c.judgeFull(o)
+		return c.judgeFull(o, t)
 	case c.total.Currency != amount.Currency:
 		return unclear("the capture is in another currency")
 	case c.total.Value != amount.Value:
-		return c.otherAmount()
+		return c.otherAmount(amount.Value)
 	}
 	return applied()
 }
 
-func (c *captures) judgeFull(o *Order) finding {
+func (c *captures) judgeFull(o *Order, t *tally) finding {
 	sameCurrency := c.total.Currency == o.OrderAmount.Currency
 	isWhole := sameCurrency && c.total.Value == o.OrderAmount.Value
 	isPart := sameCurrency && c.total.Value < o.OrderAmount.Value
 	switch {
-	case c.short:
-		return c.otherAmount()
 	case c.over:
 		return unclear("more is captured than was held")
+	case c.short:
+		return c.otherAmount(0)
 	case o.Status == OrderStatusPartiallyCaptured && isPart:
-		return c.otherAmount()
+		return c.otherAmount(0)
 	case o.Status == OrderStatusPartiallyCaptured:
 		return unclear("the order is PARTIALLY_CAPTURED but captured whole")
 	case c.unsized && !isWhole:
 		return unclear("the order does not say how much of it was held on the captured payment")
-	case (c.without || c.ended) && !isWhole:
+	case (c.without || t.ended > 0) && !isWhole:
 		return unclear("a part of the order is not captured")
 	}
 	return applied()
 }
 
-func (c *captures) otherAmount() finding {
-	f := conflict("the reference was used to capture %s", c.total)
-	f.mayBeOurs, f.since = true, c.since
+// otherAmount judges entries of ours that do not add up to what was asked for;
+// asked is 0 for the whole hold. An entry that is still missing, or listed once
+// for each payment, would explain that.
+func (c *captures) otherAmount(asked int64) finding {
+	switch {
+	case c.without && (asked == 0 || c.total.Value < asked):
+		return unclear("a payment of the order does not show what was captured of it")
+	case c.payments > 1 && (c.over || c.repeated && asked > 0):
+		return unclear("the captures on the payments of the order may be one, listed with each")
+	}
+	row := rowCaptureDiffers
+	if c.payments > 1 || c.without {
+		row = rowCapturesDiffer
+	}
+	f := final(row, "the reference was used to capture %s", c.total)
+	f.since = c.since
 	return f
 }
 
-func (o *Order) hasPaymentIn(status PaymentStatus) bool {
-	return slices.ContainsFunc(o.Payments, func(p Payment) bool { return p.Status == status })
-}
-
-// judgeCancel says what o tells about a cancellation: CANCELLED is CANCELLED,
+// judgeCancel judges what o tells about a cancellation: CANCELLED is CANCELLED,
 // whoever did it and whatever its payments read.
 func judgeCancel(o *Order) finding {
-	c := collectCaptures(o, "")
+	t := tallyOf(o)
 	switch o.Status {
 	case OrderStatusCancelled:
 		return applied()
 	case OrderStatusAuthorized:
-		switch {
-		case c.strange:
-			return unclear("a payment of the order is in an unknown status")
-		case c.ours+c.others > 0 || c.settled > 0 || o.hasPaymentIn(PaymentStatusPending):
-			return pending("the order is AUTHORIZED but its payments have moved on")
-		}
-		return open("the order is not cancelled")
+		return t.judgeHold("cancelled")
 	case OrderStatusCreated, OrderStatusAttempted:
-		if c.underWay {
-			return pending("the order is " + string(o.Status) + " but has a payment under way")
-		}
-		return unpaid()
+		return t.judgeUnpaid(o)
 	case OrderStatusFailed:
-		return closed("the order is FAILED")
+		if t.entries > 0 {
+			return unclear("the order is FAILED but carries a capture")
+		}
+		return final(rowCancelOfFailed, "the order is FAILED")
 	case OrderStatusProcessed,
 		OrderStatusPartiallyCaptured,
 		OrderStatusPartiallyRefunded,
 		OrderStatusFullyRefunded:
-		if c.underWay {
+		if t.isUnderWay() {
 			return pending("a payment of the order is still under way")
 		}
-		return closed("the order is " + string(o.Status))
+		if taken, isKnown := o.CapturedAmount(); isKnown && !t.price.unknown && taken == t.price.Amount {
+			return final(rowCancelOfTaken, "the order is %s, and all of its money was taken", o.Status)
+		}
+		return unclear("the order is " + string(o.Status) + " and does not show that all of its money was taken")
 	case OrderStatusPending:
 		return pending("the order is PENDING")
 	}
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeRefund says what the refund r, found under our reference, tells about a
-// refund of amount on the order parentID.
+// judgeRefund judges what the refund r, found under our reference, tells about
+// a refund of amount on the order parentID.
 //
 // A bank can keep a refund PENDING for days. Accepted is applied; its status
 // tells the rest.
 func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
+	f := finding{}
 	switch {
 	case r.OrderID == parentID:
 		return unclear("the reference is that of the order itself")
@@ -298,40 +300,69 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	case r.MerchantOrderReference != reference:
 		return unclear("the document is of another reference")
 	case r.Type != OrderTypeRefund:
-		return conflict("the reference belongs to an order of type %s", clip(string(r.Type)))
+		f = final(rowRefundIsOther, "the reference belongs to an order of type %s", clip(string(r.Type)))
 	case r.ParentOrderID == "":
 		return unclear("the refund does not say which order it belongs to")
 	case r.ParentOrderID != parentID:
-		return conflict("the reference was used to refund order %s", clip(r.ParentOrderID))
+		f = final(rowRefundIsOther, "the reference was used to refund order %s", clip(r.ParentOrderID))
 	case r.OrderAmount != amount:
-		f := conflict("the reference was used to refund %s", r.OrderAmount)
-		f.mayBeOurs, f.since = true, r.CreatedAt.Time
-		return f
-	}
-	switch r.Status {
-	case OrderStatusProcessed, OrderStatusPending, OrderStatusCreated:
+		f = final(rowRefundDiffers, "the reference was used to refund %s", r.OrderAmount)
+	case isUnderWayOrDone(r.Status):
 		return applied()
-	case OrderStatusFailed, OrderStatusCancelled:
-		f := closed("the refund is " + string(r.Status) + "; a new one needs a new reference")
-		f.mayBeOld, f.since = true, r.CreatedAt.Time
-		return f
+	case r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled:
+		f = final(rowRefundFailed, "the refund is %s; a new one needs a new reference", r.Status)
 	default:
 		return unclear("the refund is " + clip(string(r.Status)))
 	}
+	f.since = r.CreatedAt.Time
+	return f
 }
 
-// judgeAbsence says what the parent tells about a refund that is not there.
-func judgeAbsence(parent *Order) finding {
+// judgeAbsence judges what the parent tells about a refund of amount that is
+// not there.
+func judgeAbsence(parent *Order, amount Amount) finding {
+	t := tallyOf(parent)
+	taken, isKnown := parent.CapturedAmount()
 	switch parent.Status {
-	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded:
+	case OrderStatusCancelled, OrderStatusFailed:
+		if isKnown && taken.Value == 0 && t.entries == 0 && len(parent.Refunds) == 0 {
+			return final(rowRefundOfNothing, "the order is %s, and nothing was taken", parent.Status)
+		}
+		return unclear("the order is " + string(parent.Status) + " but has a payment that is not")
+	case OrderStatusCreated, OrderStatusAttempted, OrderStatusAuthorized:
+		return notYet("there is no such refund, and the order is " + string(parent.Status))
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+		listed, total := parent.refundedAmount()
+		left := taken.Value - listed.processed.Value
+		switch {
+		case total.unknown:
+			return unclear("the refunds of the order do not add up to " + string(parent.Status))
+		case isKnown && amount.Currency == taken.Currency && amount.Value > left:
+			return final(rowRefundTooMuch, "only %s is left to refund", Amount{left, taken.Currency})
+		case parent.Status == OrderStatusFullyRefunded:
+			return unclear("the order is FULLY_REFUNDED, and there is no such refund")
+		}
 		return open("there is no such refund")
-	case OrderStatusCreated, OrderStatusAttempted, OrderStatusAuthorized,
-		OrderStatusCancelled, OrderStatusFailed, OrderStatusFullyRefunded:
-		f := unpaid()
-		f.reason = "there is no such refund, and the order is " + string(parent.Status)
-		return f
 	case OrderStatusPending:
 		return pending("the order is PENDING")
 	}
 	return unclear("the order is " + clip(string(parent.Status)))
+}
+
+// judgeOrder judges whether the order that stands under our reference is the
+// one that req asks for. A pre_auth that the document lacks says nothing.
+func judgeOrder(o *Order, req *CreateOrderRequest) finding {
+	switch {
+	case o.Type != "" && o.Type != OrderTypeCharge:
+		return final(rowOrderDiffers, "the reference belongs to a refund")
+	case o.MerchantOrderReference != req.MerchantOrderReference:
+		return unclear("the document is of another reference")
+	case o.OrderAmount.Value == 0 || o.OrderAmount.Currency == "":
+		return unclear("the order does not say its amount")
+	case o.OrderAmount != req.OrderAmount:
+		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
+	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have it wrong
+		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
+	}
+	return applied()
 }

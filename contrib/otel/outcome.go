@@ -17,9 +17,10 @@ import (
 const (
 	OutcomeOK           = "ok"            // carried out, or read
 	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
-	OutcomeNoHold       = "no_hold"       // ErrNoHold: final, the money was taken
+	OutcomeConflict     = "conflict"      // ErrConflict: final, and a person has to look
+	OutcomeNoHold       = "no_hold"       // ErrNoHold: the conflict that the money was taken
 	OutcomeUnknown      = "unknown"       // ErrOutcomeUnknown: calling again settles it
-	OutcomeNeedsReview  = "needs_review"  // ErrOutcomeUnknown with NeedsReview: a person has to look
+	OutcomeNeedsReview  = "needs_review"  // NeedsReview: not final, and a person has to look
 	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to settle it with Plural
 	OutcomeNotFound     = "not_found"     // ErrNotFound
 	OutcomeRejected     = "rejected"      // Plural refused the request or the credentials
@@ -29,21 +30,20 @@ const (
 
 // outcomeOf says what became of a call. What may have moved money comes first.
 func outcomeOf(err error) string {
-	var (
-		twice   *plural.DoubleRefundError
-		unknown *plural.OutcomeUnknownError
-	)
+	var twice *plural.DoubleRefundError
 	switch {
 	case err == nil:
 		return OutcomeOK
 	case errors.As(err, &twice):
 		return OutcomeDoubleRefund
-	case errors.As(err, &unknown) && unknown.NeedsReview:
+	case plural.NeedsReview(err):
 		return OutcomeNeedsReview
 	case errors.Is(err, plural.ErrOutcomeUnknown):
 		return OutcomeUnknown
 	case errors.Is(err, plural.ErrNoHold):
 		return OutcomeNoHold
+	case errors.Is(err, plural.ErrConflict):
+		return OutcomeConflict
 	case errors.Is(err, plural.ErrNotApplied):
 		return OutcomeNotApplied
 	case errors.Is(err, context.Canceled):

@@ -141,8 +141,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 
 // isFinal says whether trying again could change nothing, or would do harm.
 func isFinal(err error) bool {
-	_, isTwice := errors.AsType[*plural.DoubleRefundError](err)
-	return isTwice || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrNoHold)
+	return errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict)
 }
 
 // endedBy is the name in a job's metadata of who ended it.

@@ -69,7 +69,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 type teller struct{ log *slog.Logger }
 
 func (t teller) HandleError(ctx context.Context, _ *rivertype.JobRow, err error) *river.ErrorHandlerResult {
-	if unknown, ok := errors.AsType[*plural.OutcomeUnknownError](err); ok && unknown.NeedsReview {
+	if plural.NeedsReview(err) {
 		t.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", unknown.OrderID, "error", err)
 	}
 	return nil // it is tried again all the same

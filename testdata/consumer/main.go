@@ -34,7 +34,7 @@ func capture(ctx context.Context, client *plural.Client, orderID, reference stri
 	})
 	switch {
 	case err == nil:
-	case errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrNoHold):
+	case errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrConflict):
 		return "final: " + err.Error()
 	default:
 		return "not known yet: call again with the same reference: " + err.Error()

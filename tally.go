@@ -1,0 +1,375 @@
+package plural
+
+// tally is what the payments of an order add up to. Verdicts, amounts and
+// predicates all count here, so they cannot disagree. An amount that cannot be
+// read, and one in another currency than the order's, adds up to nothing that
+// is known.
+type tally struct {
+	price sum // what the payer owes: the order's amount less the coupon
+
+	authorized, pending, settled, ended, strange int // payments by where they stand
+
+	held  sum // the AUTHORIZED payments
+	taken sum // the settled payments, whole
+
+	entries     int  // capture entries, on any payment
+	liveEntries int  // on payments that have not ended
+	captured    sum  // entries on settled payments
+	without     bool // a settled payment has no entry
+	over        bool // the entries on a settled payment are more than it
+	otherwise   bool // a settled payment has an offer or a fee, which explains another amount
+}
+
+func tallyOf(o *Order) tally {
+	currency := o.OrderAmount.Currency
+	t := tally{
+		price: priceOf(o),
+		held:  sumIn(currency), taken: sumIn(currency), captured: sumIn(currency),
+	}
+	for i := range o.Payments {
+		t.add(&o.Payments[i], currency)
+	}
+	return t
+}
+
+func (t *tally) add(p *Payment, currency Currency) {
+	amount := Amount{p.amountIn(currency), currency}
+	t.entries += len(p.CaptureData)
+	if !p.Status.hasEnded() {
+		t.liveEntries += len(p.CaptureData)
+	}
+	switch {
+	case p.Status.isSettled():
+		t.settled++
+		t.taken.add(amount)
+		t.without = t.without || len(p.CaptureData) == 0
+		t.otherwise = t.otherwise || holdsData(p.OfferData) || holdsData(p.ConvenienceFeeBreakdown)
+		own := sumIn(currency)
+		for _, entry := range p.CaptureData {
+			own.add(entry.CaptureAmount)
+			t.captured.add(entry.CaptureAmount)
+		}
+		t.over = t.over || amount.Value > 0 && own.Value > amount.Value
+	case p.Status.hasEnded():
+		t.ended++
+	case p.Status == PaymentStatusAuthorized:
+		t.authorized++
+		t.held.add(amount)
+	case p.Status == PaymentStatusPending:
+		t.pending++
+	default:
+		t.strange++
+	}
+}
+
+// isUnderWay reports whether a payment's money may still be taken.
+func (t *tally) isUnderWay() bool { return t.authorized+t.pending > 0 }
+
+// hasMovedOn reports whether payments of an order that is said to be on hold
+// are past that.
+func (t *tally) hasMovedOn() bool { return t.liveEntries > 0 || t.settled > 0 || t.pending > 0 }
+
+// sum is an amount that was added up. It is not known once something was added
+// that cannot be.
+type sum struct {
+	Amount
+
+	unknown bool
+}
+
+func sumIn(c Currency) sum { return sum{Amount: Amount{Currency: c}, unknown: c == ""} }
+
+func (s *sum) add(a Amount) {
+	total, ok := s.plus(a)
+	s.unknown = s.unknown || !ok || a.Value <= 0
+	s.Amount = total
+}
+
+// is reports whether both are known, and the same.
+func (s sum) is(other sum) bool { return !s.unknown && !other.unknown && s.Amount == other.Amount }
+
+// priceOf is what the payer of an order owes.
+func priceOf(o *Order) sum {
+	price, coupon := sum{Amount: o.OrderAmount}, o.CartCouponDiscountAmount
+	price.unknown = price.Value <= 0 || price.Currency == ""
+	if coupon.Value == 0 {
+		return price
+	}
+	price.unknown = price.unknown || coupon.Currency != price.Currency || coupon.Value < 0 || coupon.Value > price.Value
+	price.Value -= coupon.Value
+	return price
+}
+
+// holdsData reports whether a raw part of a document has anything in it.
+func holdsData(raw []byte) bool {
+	switch string(raw) {
+	case "", "null", "{}", "[]", `""`, "false", "0":
+		return false
+	}
+	return true
+}
+
+// CapturedAmount is what was taken from the payer, which is what to credit:
+// after a partial capture it is less than OrderAmount. It adds up the capture
+// entries of the payments that are settled. Where the order was paid outright,
+// by methods that know no hold (UPI, NETBANKING, WALLET), it is the sum of the
+// settled payments.
+//
+// It is false when the document does not say, which is often:
+//
+//   - the order is a refund, PENDING or in an unknown status;
+//   - a payment is under way or in an unknown status;
+//   - one settled payment has a capture entry and another has none;
+//   - an amount cannot be read, is in another currency than the order's, or is
+//     more than its payment;
+//   - there is no entry, and a payment was by another method, such as CARD;
+//   - the order was paid outright, and the payments do not add up to
+//     OrderAmount less CartCouponDiscountAmount. Fees and offers are never
+//     counted in.
+//
+// Payments that failed or were cancelled do not count, nor do captures on them.
+func (o *Order) CapturedAmount() (Amount, bool) {
+	if o.Type == OrderTypeRefund {
+		return Amount{}, false
+	}
+	t := tallyOf(o)
+	switch o.Status {
+	case OrderStatusCreated, OrderStatusAttempted, OrderStatusFailed, OrderStatusAuthorized, OrderStatusCancelled:
+		return Amount{Currency: o.OrderAmount.Currency}, t.tookNothing(o.Status)
+	case OrderStatusProcessed,
+		OrderStatusPartiallyCaptured,
+		OrderStatusPartiallyRefunded,
+		OrderStatusFullyRefunded:
+		return o.takenAmount(&t)
+	default:
+		return Amount{}, false
+	}
+}
+
+// tookNothing reports whether the payments of an unpaid order are as they have
+// to be for that.
+func (t *tally) tookNothing(s OrderStatus) bool {
+	mayBeHeld := s == OrderStatusAuthorized || s == OrderStatusCancelled
+	return t.settled+t.pending+t.strange+t.liveEntries == 0 && (mayBeHeld || t.authorized == 0)
+}
+
+// takenAmount is what was taken by an order that has been paid.
+func (o *Order) takenAmount(t *tally) (Amount, bool) {
+	switch {
+	case t.settled == 0 || t.isUnderWay() || t.strange > 0:
+		return Amount{}, false
+	case t.liveEntries > 0:
+		if t.captured.unknown || t.without || t.over {
+			return Amount{}, false
+		}
+		return t.captured.Amount, true
+	case o.PreAuth || o.Status == OrderStatusPartiallyCaptured || o.mayHaveBeenHeld() || !t.taken.is(t.price):
+		return Amount{}, false
+	}
+	return t.taken.Amount, true
+}
+
+func (o *Order) mayHaveBeenHeld() bool {
+	for i := range o.Payments {
+		if p := &o.Payments[i]; p.Status.isSettled() && p.PaymentMethod.mayBeHeld() {
+			return true
+		}
+	}
+	return false
+}
+
+// refunds is what the refunds of an order add up to, each counted once however
+// often it is listed.
+type refunds struct {
+	processed, underWay sum
+	listed              bool // at least one of them is alive
+	strange             bool // one is in an unknown status
+}
+
+func refundsOf(o *Order) refunds {
+	currency := o.OrderAmount.Currency
+	r := refunds{processed: sumIn(currency), underWay: sumIn(currency)}
+	counted := map[string]bool{}
+	for i := range o.Refunds {
+		one := &o.Refunds[i]
+		if one.OrderID != "" && counted[one.OrderID] {
+			continue
+		}
+		counted[one.OrderID] = true
+		switch one.Status {
+		case OrderStatusProcessed:
+			r.processed.add(one.OrderAmount)
+			r.listed = true
+		case OrderStatusPending, OrderStatusCreated:
+			r.underWay.add(one.OrderAmount)
+			r.listed = true
+		case OrderStatusFailed, OrderStatusCancelled:
+		default:
+			r.strange = true
+		}
+	}
+	return r
+}
+
+// total is what was given back or is on its way.
+func (r *refunds) total() sum {
+	total := r.processed
+	if r.underWay.Value > 0 {
+		total.add(r.underWay.Amount)
+	}
+	total.unknown = total.unknown || r.underWay.unknown || r.strange
+	return total
+}
+
+// refundedAmount is what the list of refunds says, where it agrees with the
+// order's status. A list that does not may leave out any refund.
+func (o *Order) refundedAmount() (refunds, sum) {
+	r := refundsOf(o)
+	total := r.total()
+	most, isKnown := o.CapturedAmount()
+	if !isKnown {
+		price := priceOf(o)
+		most, isKnown = price.Amount, !price.unknown
+	}
+	total.unknown = total.unknown || o.Type == OrderTypeRefund || isKnown && total.Value > most.Value
+	switch o.Status {
+	case OrderStatusPartiallyRefunded:
+		total.unknown = total.unknown || !r.listed || isKnown && r.processed.Value >= most.Value
+	case OrderStatusFullyRefunded:
+		total.unknown = total.unknown || !isKnown || total.Value != most.Value
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured:
+	default:
+		total.unknown = total.unknown || r.listed || !o.Status.IsKnown()
+	}
+	return r, total
+}
+
+// RefundedAmount is what was given back or is on its way: the sum of the
+// order's refunds that are PROCESSED, PENDING or CREATED. What can still be
+// refunded is [Order.RefundableAmount]; [Order.RefundingAmount] tells what is
+// on its way.
+//
+// It is false when the document does not say: the list of refunds does not add
+// up to the order's status, one of them is in an unknown status, or an amount
+// cannot be added up.
+func (o *Order) RefundedAmount() (Amount, bool) {
+	_, total := o.refundedAmount()
+	return known(total)
+}
+
+// RefundingAmount is the part of [Order.RefundedAmount] that is on its way: the
+// refunds that are PENDING or CREATED, which the bank may still refuse.
+func (o *Order) RefundingAmount() (Amount, bool) {
+	r := refundsOf(o)
+	r.underWay.unknown = r.underWay.unknown || r.strange
+	return known(r.underWay)
+}
+
+func known(s sum) (Amount, bool) {
+	if s.unknown {
+		return Amount{}, false
+	}
+	return s.Amount, true
+}
+
+// RefundableAmount is what can still be refunded: [Order.CapturedAmount] less
+// [Order.RefundedAmount], which counts refunds that are under way. It is false
+// when the document does not say one of the two.
+//
+// To refund the rest, decide on the reference and keep it before reading the
+// order, and ask with that reference until the answer is final. A call that is
+// repeated under it finds the refund that was made, though less is left by
+// then.
+func (o *Order) RefundableAmount() (Amount, bool) {
+	captured, isKnown := o.CapturedAmount()
+	refunded, isSaid := o.RefundedAmount()
+	if !isKnown || !isSaid {
+		return Amount{}, false
+	}
+	left, err := captured.Sub(refunded)
+	if err != nil || left.Value < 0 {
+		return Amount{}, false
+	}
+	return left, true
+}
+
+// CapturableAmount is what can be captured now: the whole hold while the order
+// is AUTHORIZED and nothing was captured, else nothing. It is false when the
+// document does not say: the order is a refund, PENDING or in an unknown
+// status; its payments have moved on; or what is held does not add up to
+// OrderAmount less CartCouponDiscountAmount.
+func (o *Order) CapturableAmount() (Amount, bool) {
+	if o.Type == OrderTypeRefund {
+		return Amount{}, false
+	}
+	nothing := Amount{Currency: o.OrderAmount.Currency}
+	t := tallyOf(o)
+	switch o.Status {
+	case OrderStatusAuthorized:
+		if t.strange > 0 || t.hasMovedOn() || !t.held.is(t.price) {
+			return Amount{}, false
+		}
+		return t.held.Amount, true
+	case OrderStatusFailed, OrderStatusCancelled:
+		return nothing, true
+	case OrderStatusCreated, OrderStatusAttempted,
+		OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
+		return nothing, t.strange == 0 && !t.isUnderWay()
+	default:
+		return Amount{}, false
+	}
+}
+
+// CanCapture reports whether the order is a hold that can be captured:
+// AUTHORIZED, and nothing captured yet. There is one capture per order.
+func (o *Order) CanCapture() bool {
+	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
+		return false
+	}
+	t := tallyOf(o)
+	return t.strange == 0 && !t.hasMovedOn() && (t.authorized > 0 || t.ended == 0)
+}
+
+// CanCancel reports whether the order is a hold that can be released:
+// AUTHORIZED, and nothing captured yet.
+func (o *Order) CanCancel() bool {
+	return o.CanCapture()
+}
+
+// CanRefund reports whether money was taken that can be given back: the order
+// is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED by a payment that
+// succeeded, and [Order.RefundableAmount] is more than nothing, or not known.
+func (o *Order) CanRefund() bool {
+	if o.Type == OrderTypeRefund {
+		return false
+	}
+	switch o.Status {
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded:
+		left, isKnown := o.RefundableAmount()
+		t := tallyOf(o)
+		return t.settled > 0 && (!isKnown || left.Value > 0)
+	default:
+		return false
+	}
+}
+
+// isUnpaid reports whether nobody has paid the order, in whole or in part.
+func (o *Order) isUnpaid() bool {
+	if o.Status != OrderStatusCreated && o.Status != OrderStatusAttempted && o.Status != OrderStatusPending {
+		return false
+	}
+	t := tallyOf(o)
+	return t.authorized+t.settled+t.strange == 0
+}
+
+// amountIn is the payment's amount in a currency; 0 when the document does not
+// say.
+func (p *Payment) amountIn(c Currency) int64 {
+	switch c {
+	case p.PaymentAmount.Currency:
+		return p.PaymentAmount.Value
+	case p.BaseAmount.Currency:
+		return p.BaseAmount.Value
+	}
+	return 0
+}
