@@ -70,7 +70,7 @@ type teller struct{ log *slog.Logger }
 
 func (t teller) HandleError(ctx context.Context, _ *rivertype.JobRow, err error) *river.ErrorHandlerResult {
 	if plural.NeedsReview(err) {
-		t.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", unknown.OrderID, "error", err)
+		t.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "error", err)
 	}
 	return nil // it is tried again all the same
 }
