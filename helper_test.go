@@ -122,7 +122,7 @@ func requireGolden(t *testing.T, path, got string) {
 	require.Equal(t, string(want), got)
 }
 
-func price(paise int64) *int64 { return &paise }
+func price(paise int64) *int64 { return new(paise) }
 
 func unknownError(t *testing.T, err error) *plural.OutcomeUnknownError {
 	t.Helper()
