@@ -185,6 +185,7 @@ func sentinels() map[string]error {
 		"not paid":     plural.ErrNotPaid,
 		"unknown":      plural.ErrOutcomeUnknown,
 		"not applied":  plural.ErrNotApplied,
+		"conflict":     plural.ErrConflict,
 		"no hold":      plural.ErrNoHold,
 	}
 }
