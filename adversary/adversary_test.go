@@ -37,19 +37,21 @@ const (
 
 // tally is what a run counts.
 type tally struct {
-	verdicts map[string]int // of calls before the gateway is well
-	wellEnds map[string]int
-	minutes  int // calls with a deadline of a minute
-	unknown  int // of these, without NeedsReview
-	doubles  int // refunds made twice where references are not unique
-	kinds    map[string]int
-	shortest map[string]string // the shortest trace of each kind
+	verdicts  map[string]int // of calls before the gateway is well
+	wellEnds  map[string]int
+	minutes   int            // calls with a deadline of a minute
+	unknown   int            // of these, without NeedsReview
+	unknownOf map[string]int // the same, by what was before
+	later     int            // see oracle
+	doubles   int            // refunds made twice where references are not unique
+	kinds     map[string]int
+	shortest  map[string]string // the shortest trace of each kind
 }
 
 func TestAdversary(t *testing.T) {
 	t.Parallel()
 	first, n, replay := settings(t)
-	got := tally{verdicts: map[string]int{}, wellEnds: map[string]int{}, kinds: map[string]int{}, shortest: map[string]string{}}
+	got := tally{verdicts: map[string]int{}, wellEnds: map[string]int{}, kinds: map[string]int{}, unknownOf: map[string]int{}, shortest: map[string]string{}}
 	for i := range n {
 		seed := first + uint64(i) //nolint:gosec // i is not negative
 		if replay {
@@ -107,9 +109,11 @@ func (y *tally) run(t *testing.T, seed uint64) {
 			y.minutes++
 			if c.verdict() == "unknown" {
 				y.unknown++
+				y.unknownOf[sc.setup]++
 			}
 		}
 	}
+	y.later += o.later
 	for _, f := range o.findings {
 		y.kinds[f.kind]++
 		text := fmt.Sprintf("seed %d: %s\n%s\n%s\n", seed, f.detail, sc, strings.Join(o.trace, "\n"))
@@ -176,7 +180,7 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 		time.Sleep(time.Minute)
 	}
 	c := o.calls[len(o.calls)-1]
-	o.bad(c, "not settled by ten calls of a gateway that is well", "%v", c.err)
+	o.bad(c, "not settled by ten calls of a gateway that is well: "+o.find(p.order).status+" order", "%v", c.err)
 }
 
 func newClient(t *testing.T, g *gateway, sc *scenario) *plural.Client {
@@ -230,6 +234,8 @@ func (y *tally) report(t *testing.T) {
 	t.Logf("before the gateway is well: %v", y.verdicts)
 	t.Logf("after: %v", y.wellEnds)
 	t.Logf("calls with a minute: %d, unknown without NeedsReview: %d", y.minutes, y.unknown)
+	t.Logf("these, by what was before: %v", y.unknownOf)
+	t.Logf("ErrNotApplied, and later another amount under the same reference: %d", y.later)
 	for _, kind := range slices.Sorted(maps.Keys(y.kinds)) {
 		t.Errorf("%d x %s\n%s", y.kinds[kind], kind, y.shortest[kind])
 	}

@@ -63,6 +63,7 @@ func (c *call) verdict() string {
 type oracle struct {
 	*gateway
 	calls []*call
+	later int // of ErrNotApplied followed by another write under the reference, for another amount
 }
 
 func (o *oracle) bad(c *call, kind, format string, args ...any) {
@@ -264,6 +265,8 @@ func (o *oracle) notApplied(c *call) {
 	case "capture":
 		effects, sum := o.under(c)
 		switch {
+		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
+			o.later++ // another write, that only has the reference in common
 		case len(effects) > 0:
 			o.bad(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
 		case of.open() && !of.lapsed && c.amount <= total:
@@ -279,6 +282,10 @@ func (o *oracle) notRefunded(c *call, of *order) {
 	for _, e := range effects {
 		i := slices.IndexFunc(o.find(e.order).refunds, func(r refund) bool { return r.id == e.refund })
 		if r := o.find(e.order).refunds[i]; !r.good() {
+			continue
+		}
+		if e.arrived.After(c.end) && e.amount != c.amount {
+			o.later++
 			continue
 		}
 		kind := "wrong final: ErrNotApplied of a refund, and money went out"
