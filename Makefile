@@ -8,7 +8,7 @@ COUNT    ?= 1
 TESTFLAGS ?=
 
 # The oldest Go this module promises to build with, and the newest there is. Both are fetched as modules by the go command.
-GO_OLDEST := 1.25.0
+GO_OLDEST := 1.26.0
 GO_NEWEST := 1.27.4
 
 # What make bench measures with, beside the newest.

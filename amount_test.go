@@ -534,7 +534,7 @@ func TestAmountsOfPayloads(t *testing.T) {
 		"event_order_processed_card_preauth_captured.json": {200 * 37, true, 0, true},
 		"event_order_processed_card_purchase.json":         {0, false, 0, true},
 		"event_refund_processed_parent_order.json":         {61000, true, 61000, true},
-		"event_refund_processed_card.json":                 {0, false, 0, true},
+		"event_refund_processed_card.json":                 {0, false, 0, false}, // a refund itself
 		"refund_response_older_shape.json":                 {0, false, 8800, true},
 		"capture_response_capture_data_object.json":        {1100 * 37, true, 0, true},
 	}

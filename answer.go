@@ -101,8 +101,7 @@ func (a *answer) class2xx(code ErrorCode) class {
 // retryAfter is how long to wait before the next try, if the answer or the
 // token's backoff asks for a wait.
 func (a *answer) retryAfter() time.Duration {
-	var failed *token.FetchError
-	if errors.As(a.err, &failed) {
+	if failed, ok := errors.AsType[*token.FetchError](a.err); ok {
 		return max(0, time.Until(failed.Until))
 	}
 	return retry.After(a.header, time.Now())
@@ -317,8 +316,8 @@ func parseErrorDocument(body string) *errorDocument {
 // isBeyondLimits says whether the body may be JSON, and is more of it than is
 // read.
 func (d *errorDocument) isBeyondLimits() bool {
-	var limit *wire.DecodeError
-	return errors.As(d.err, &limit) && limit.Limit
+	limit, ok := errors.AsType[*wire.DecodeError](d.err)
+	return ok && limit.Limit
 }
 
 // hasData says whether there is data, and something in it.

@@ -114,8 +114,8 @@ func TestFailingTokenEndpointIsAskedOnce(t *testing.T) {
 		for range 200 {
 			wg.Go(func() {
 				err := getSomething(t.Context(), c, plural.WithoutRetry())
-				var e *plural.Error
-				if !errors.As(err, &e) || !e.Retryable() || time.Since(began) != time.Second {
+				e, ok := errors.AsType[*plural.Error](err)
+				if !ok || !e.Retryable() || time.Since(began) != time.Second {
 					t.Errorf("%v after %v", err, time.Since(began))
 				}
 			})

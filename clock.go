@@ -51,5 +51,5 @@ func (c *serverClock) isNewer(t time.Time) bool {
 
 // mayBeNewer reports whether nothing shows that it came before the write.
 func (c *serverClock) mayBeNewer(t time.Time) bool {
-	return !t.IsZero() && !c.earliest.IsZero() && t.After(c.earliest)
+	return !t.IsZero() && !c.earliest.IsZero() && !t.Before(c.earliest)
 }

@@ -151,13 +151,12 @@ func TestErrorsMadeByHand(t *testing.T) {
 			},
 			[]string{"invalid"},
 		},
-		"reused": {&plural.StateError{Reused: true}, []string{"not applied", "reused"}},
-		"state":  {&plural.StateError{}, []string{"not applied", "not allowed"}},
-		"not applied": {
-			&plural.Error{StatusCode: 422, Code: plural.CodeAmountLimitExceeded, NotApplied: true},
-			[]string{"not applied"},
-		},
-		"unknown": {&plural.OutcomeUnknownError{}, []string{"unknown"}},
+		"conflict":    {&plural.StateError{Conflict: true}, []string{"conflict"}},
+		"reused":      {&plural.StateError{Reused: true}, []string{"conflict", "reused"}},
+		"no hold":     {&plural.StateError{NoHold: true}, []string{"conflict", "no hold"}},
+		"state":       {&plural.StateError{}, []string{"not applied", "not allowed"}},
+		"a rejection": {&plural.Error{StatusCode: 422, Code: plural.CodeAmountLimitExceeded, NeedsReview: true}, nil},
+		"unknown":     {&plural.OutcomeUnknownError{}, []string{"unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -110,9 +110,9 @@ type outcome struct {
 	err   error
 }
 
-// unknown says whether the answer is the third of the three: call again.
+// unknown reports whether the answer is not final: call again.
 func (o outcome) unknown() bool {
-	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrNoHold)
+	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrConflict)
 }
 
 // contradicts says how the answer of a call that has just returned contradicts
@@ -145,6 +145,10 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 		return fmt.Sprintf("%v: success (%v), and it is not in the books", o.write, o.order)
 	case errors.Is(o.err, plural.ErrNotApplied) && n != 0:
 		return fmt.Sprintf("%v: said to be not applied, and it is in the books: %v", o.write, o.err)
+	case errors.Is(o.err, plural.ErrConflict) && !errors.Is(o.err, plural.ErrNoHold) && n == 1:
+		return fmt.Sprintf("%v: said to be a conflict, and it is in the books as asked for: %v", o.write, o.err)
+	case !o.unknown() && (plural.NeedsReview(o.err) || errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict)):
+		return fmt.Sprintf("%v: a final that contradicts itself: %v", o.write, o.err)
 	case o.err == nil:
 		return o.misdocumented(srv)
 	}

@@ -53,8 +53,8 @@ func collision(request any, extra map[string]any) (string, bool) {
 		return "", false
 	}
 	t := reflect.TypeOf(request).Elem()
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if _, ok := extra[name]; ok && name != "-" {
 			return name, true
 		}

@@ -172,10 +172,11 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	requireIsOnly(t, &plural.ValidationError{}, "invalid")
 	requireIsOnly(t, &plural.OutcomeUnknownError{}, "unknown")
 	requireIsOnly(t, &plural.StateError{}, "not allowed", "not applied")
-	requireIsOnly(t, &plural.StateError{Reused: true}, "reused", "not applied")
-	requireIsOnly(t, &plural.StateError{NoHold: true}, "no hold")
-	requireIsOnly(t, &plural.DoubleRefundError{})
-	requireIsOnly(t, &plural.Error{Code: plural.CodeAmountLimitExceeded, NotApplied: true}, "not applied")
+	requireIsOnly(t, &plural.StateError{Conflict: true}, "conflict")
+	requireIsOnly(t, &plural.StateError{Reused: true}, "reused", "conflict")
+	requireIsOnly(t, &plural.StateError{NoHold: true}, "no hold", "conflict")
+	requireIsOnly(t, &plural.DoubleRefundError{}, "conflict")
+	requireIsOnly(t, &plural.Error{Code: plural.CodeAmountLimitExceeded, NeedsReview: true})
 	requireIsOnly(t, &plural.DuplicateOrderError{}, "duplicate")
 	requireIsOnly(t, &plural.Error{Code: plural.CodeOrderCancelled}, "not allowed")
 	requireIsOnly(t, &plural.Error{StatusCode: 404, Code: "NEW_CODE"})
@@ -313,7 +314,8 @@ func TestWasPaid(t *testing.T) {
 		plural.OrderStatusPartiallyCaptured: true, plural.OrderStatusPartiallyRefunded: true,
 		plural.OrderStatusFullyRefunded: true,
 		plural.OrderStatusCreated:       false, plural.OrderStatusPending: false, plural.OrderStatusAttempted: false,
-		plural.OrderStatusAuthorized: false,
+		plural.OrderStatusAuthorized: true, // and does not show its hold
+		plural.OrderStatusProcessed:  true, // and does not show its payments
 		plural.OrderStatusFailed:     false, plural.OrderStatusCancelled: false, "SETTLED": false,
 	} {
 		order.Status = status

@@ -43,6 +43,10 @@ func next(ctx context.Context, captures capturer, orderID string) string {
 		return "done"
 	case errors.Is(err, plural.ErrNotApplied):
 		return "drop the message, tell the shop"
+	case errors.Is(err, plural.ErrConflict):
+		return "drop the message, tell the staff"
+	case plural.NeedsReview(err):
+		return "tell the staff, try again tomorrow"
 	default:
 		return "leave the message in the queue"
 	}
@@ -53,17 +57,19 @@ func next(ctx context.Context, captures capturer, orderID string) string {
 func Example_fake() {
 	captures := fakeCaptures{
 		"v1-cancelled": &plural.StateError{OrderID: "v1-cancelled", Reason: "the order is CANCELLED"},
-		"v1-too-much":  &plural.Error{StatusCode: 422, Code: plural.CodeAmountLimitExceeded, NotApplied: true},
+		"v1-other":     &plural.StateError{OrderID: "v1-other", Reason: "the reference was used", Conflict: true},
+		"v1-declined":  &plural.Error{StatusCode: 422, Code: plural.CodePaymentDeclined, NeedsReview: true},
 		"v1-lost":      &plural.OutcomeUnknownError{OrderID: "v1-lost", Err: context.DeadlineExceeded},
 		"v1-busy":      &plural.Error{StatusCode: 429, Code: plural.CodeAPIRateLimit},
 	}
-	for _, id := range []string{"v1-fine", "v1-cancelled", "v1-too-much", "v1-lost", "v1-busy"} {
+	for _, id := range []string{"v1-fine", "v1-cancelled", "v1-other", "v1-declined", "v1-lost", "v1-busy"} {
 		fmt.Printf("%s: %s\n", id, next(context.Background(), captures, id))
 	}
 	// Output:
 	// v1-fine: done
 	// v1-cancelled: drop the message, tell the shop
-	// v1-too-much: drop the message, tell the shop
+	// v1-other: drop the message, tell the staff
+	// v1-declined: tell the staff, try again tomorrow
 	// v1-lost: leave the message in the queue
 	// v1-busy: leave the message in the queue
 }

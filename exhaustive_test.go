@@ -250,26 +250,11 @@ func (e *explorer) run() {
 // between.
 const repeatAfter = 10 * time.Second
 
-// mayStayUnknown says whether even a healthy server leaves the matter open: the
-// payer is paying; a refund is in a status that nobody has published; one of
-// two payments failed while they were captured; or the order was captured from
-// one of them under our reference and refunded since, so that it no longer says
-// whether that was the whole of the hold. The error says that a person must
-// look.
+// mayStayUnknown reports whether even a healthy server leaves the matter open:
+// the payer is paying, or the error says that a person must look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(o.orderID)
-	if order.Status == pluraltest.StatusPending {
-		return true
-	}
-	var unknown *plural.OutcomeUnknownError
-	if o.op == pluraltest.OpRefundsCreate {
-		isStrange := func(r pluraltest.Refund) bool { return r.Status == "REVERSED" }
-		return errors.As(o.err, &unknown) && unknown.NeedsReview &&
-			slices.ContainsFunc(e.desk.srv.Refunds(o.orderID), isStrange)
-	}
-	isHalf := order.Status == pluraltest.StatusProcessed && order.Captured < order.Amount.Value
-	return errors.As(o.err, &unknown) && unknown.NeedsReview && o.op == pluraltest.OpCapturesCreate &&
-		(isHalf || order.Status == pluraltest.StatusPartiallyRefunded)
+	return order.Status == pluraltest.StatusPending || plural.NeedsReview(o.err)
 }
 
 func (e *explorer) begin() {

@@ -32,8 +32,7 @@ func lists(
 	}
 	seen[t] = true
 	defer delete(seen, t)
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" || name == "-" {
 			continue

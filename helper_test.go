@@ -122,7 +122,7 @@ func requireGolden(t *testing.T, path, got string) {
 	require.Equal(t, string(want), got)
 }
 
-func price(paise int64) *int64 { return &paise }
+func price(paise int64) *int64 { return new(paise) }
 
 func unknownError(t *testing.T, err error) *plural.OutcomeUnknownError {
 	t.Helper()
@@ -185,6 +185,7 @@ func sentinels() map[string]error {
 		"not paid":     plural.ErrNotPaid,
 		"unknown":      plural.ErrOutcomeUnknown,
 		"not applied":  plural.ErrNotApplied,
+		"conflict":     plural.ErrConflict,
 		"no hold":      plural.ErrNoHold,
 	}
 }

@@ -30,6 +30,7 @@ func printable() []string {
 	return []string{
 		"Amount.Currency",
 		"Expected.MerchantOrderReference",
+		"Expected.OrderID",
 		"Order.OrderID",
 		"Order.ParentOrderID",
 		"Order.MerchantOrderReference",

@@ -215,20 +215,26 @@ func lookForDouble(parentID, reference string) func(context.Context, *call, *Ord
 		if err != nil {
 			return nil //nolint:nilerr // the refund itself is in the books
 		}
-		alive := []*Order{r}
+		var alive []*Order
 		for i := range parent.Refunds {
-			other := &parent.Refunds[i]
-			isKnown := func(one *Order) bool { return one.OrderID == other.OrderID }
-			if other.MerchantOrderReference == reference && other.OrderID != "" && isUnderWayOrDone(other.Status) &&
-				!slices.ContainsFunc(alive, isKnown) {
-				alive = append(alive, other)
+			if one := &parent.Refunds[i]; one.MerchantOrderReference == reference && isUnderWayOrDone(one.Status) {
+				alive = withRefund(alive, one)
 			}
 		}
-		if len(alive) < 2 {
+		if alive = withRefund(alive, r); len(alive) < 2 {
 			return nil
 		}
 		return &DoubleRefundError{OrderID: parentID, Reference: reference, Refunds: alive}
 	}
+}
+
+// withRefund adds a refund to a list that does not have it yet.
+func withRefund(list []*Order, r *Order) []*Order {
+	isListed := func(one *Order) bool { return one.OrderID == r.OrderID }
+	if r.OrderID == "" || slices.ContainsFunc(list, isListed) {
+		return list
+	}
+	return append(list, r)
 }
 
 // isUnderWayOrDone reports whether a refund in this status has reached the

@@ -251,7 +251,7 @@ func (s *settlement) read(ctx context.Context) books {
 				return b
 			}
 		case verdictOpen, verdictNotYet:
-			if b.whole || b.verdict == verdictOpen && s.ambiguous && !s.slowly {
+			if b.whole || b.verdict == verdictOpen && s.resendsAtOnce() {
 				return b
 			}
 		case verdictUnclear:
@@ -272,6 +272,12 @@ func (s *settlement) read(ctx context.Context) books {
 	}
 	b.verdict = verdictUnclear
 	return b
+}
+
+// resendsAtOnce reports whether one look that does not show the write is enough
+// to send it again.
+func (s *settlement) resendsAtOnce() bool {
+	return s.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
 }
 
 // streak counts looks in a row.

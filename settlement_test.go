@@ -469,11 +469,11 @@ func TestIdempotentByReference(t *testing.T) {
 					w := d.ready(pluraltest.OpRefundsCreate, partAmount)
 					require.NoError(t, d.agrees(t.Context(), w, c).err)
 					other := d.ready(pluraltest.OpRefundsCreate, partAmount)
-					requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
+					requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrConflict)
 
 					third := d.ready(pluraltest.OpRefundsCreate, partAmount)
 					third.reference = d.srv.Orders()[0].Reference
-					requireRuledOut(t, d.agrees(t.Context(), third, c).err, plural.ErrReferenceReused)
+					requireRuledOut(t, d.agrees(t.Context(), third, c).err, plural.ErrConflict)
 				}, opts...)
 			})
 		})

@@ -337,8 +337,9 @@ func (o *Order) CanCancel() bool {
 }
 
 // CanRefund reports whether money was taken that can be given back: the order
-// is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED by a payment that
-// succeeded, and [Order.RefundableAmount] is more than nothing, or not known.
+// is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED, a payment that it
+// lists has succeeded, and [Order.RefundableAmount] is more than nothing, or
+// not known.
 func (o *Order) CanRefund() bool {
 	if o.Type == OrderTypeRefund {
 		return false
@@ -347,7 +348,8 @@ func (o *Order) CanRefund() bool {
 	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded:
 		left, isKnown := o.RefundableAmount()
 		t := tallyOf(o)
-		return t.settled > 0 && (!isKnown || left.Value > 0)
+		isTaken := t.settled > 0 || len(o.Payments) == 0
+		return isTaken && (!isKnown || left.Value > 0)
 	default:
 		return false
 	}

@@ -186,7 +186,9 @@ func notTheCallers(err error) error {
 // isTimeout says whether err is of a time limit: the call's, the HTTP client's
 // or a middleware's.
 func isTimeout(err error) bool {
-	var timed interface{ Timeout() bool }
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &timed) && timed.Timeout()
+	timed, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || ok && timed.Timeout()
 }

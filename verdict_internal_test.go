@@ -2,11 +2,7 @@ package plural
 
 import (
 	"fmt"
-	"io"
 	"math"
-	"net/http"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,26 +18,28 @@ const (
 func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 	t.Parallel()
 	amounts := []Amount{{}, INR(1000), INR(700), INR(600), INR(900), {Value: 700, Currency: "USD"}}
-	verdicts := map[verdict]int{}
+	rulings := map[ruling]int{}
 	judged := 0
 	forEachCapturable(func(o *Order) {
 		for _, amount := range amounts {
 			got := judgeCapture(o, ours, amount)
 			judged++
-			verdicts[got.verdict]++
-			if want := oracleCapture(o, ours, amount); got.verdict != want {
-				t.Fatalf("capture of %v: %v (%s), want %v\n%s", amount, got.verdict, got.reason, want, describe(o))
+			rulings[rulingOf(got)]++
+			if want := oracleCapture(o, ours, amount); rulingOf(got) != want {
+				t.Fatalf("capture of %v: %v (%s), want %v\n%s", amount, rulingOf(got), got.reason, want, describe(o))
 			}
 			checkCaptureInvariants(t, o, amount, got)
 		}
 	})
-	for _, v := range []verdict{
-		verdictUnclear, verdictUnpaid, verdictOpen, verdictApplied, verdictConflict,
-		verdictClosed, verdictNoHold,
-	} {
-		require.Positive(t, verdicts[v], "%v was never the verdict", v)
+	for _, v := range []verdict{verdictUnclear, verdictNotYet, verdictOpen, verdictApplied} {
+		require.Positive(t, rulings[ruling{verdict: v}], "%v was never the verdict", v)
 	}
-	t.Logf("%d documents judged: %v", judged, verdicts)
+	for _, row := range allEvidence {
+		if row.of == "capture" {
+			require.Positive(t, rulings[ruling{verdictFinal, row}], "%q was never the verdict", row.shows)
+		}
+	}
+	t.Logf("%d documents judged: %v", judged, rulings)
 }
 
 // checkCaptureInvariants are the sentences that hold for every document.
@@ -60,10 +58,13 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 		t.Fatalf("%s: capture of %v is %v (%s)\n%s", rule, amount, f.verdict, f.reason, describe(o))
 	}
 	switch {
-	case (f.verdict == verdictApplied || f.verdict == verdictConflict) && !present:
+	case (f.verdict == verdictApplied || f.row == rowCaptureDiffers || f.row == rowCapturesDiffer) && !present:
 		fail("our reference is not there")
-	case (f.verdict == verdictClosed || f.verdict == verdictOpen || f.verdict == verdictUnpaid) && present:
+	case (f.verdict == verdictFinal && f.row.is == ErrNotApplied || f.verdict == verdictOpen) && present &&
+		o.Status != OrderStatusAuthorized:
 		fail("our reference is there")
+	case (f.verdict == verdictFinal) != (f.row != nil):
+		fail("finals, and only finals, have a row")
 	case f.verdict == verdictApplied && amount.Value != 0 && sum != amount.Value:
 		fail("another amount is captured")
 	case f.verdict == verdictApplied && (o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed ||
@@ -111,6 +112,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		order   Order
 		amount  Amount // zero: in full
 		want    verdict
+		row     *evidence
 		pending bool
 	}{
 		"published full capture": {
@@ -145,7 +147,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 				OrderAmount: INR(2000),
 				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))},
 			},
-			want: verdictConflict,
+			want: verdictFinal, row: rowCaptureDiffers,
 		},
 		"full capture asked, the reference took a part, since refunded": {
 			order: Order{
@@ -153,7 +155,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 				OrderAmount: INR(2000),
 				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(1200)))},
 			},
-			want: verdictConflict,
+			want: verdictFinal, row: rowCaptureDiffers,
 		},
 		"another amount": {
 			order: Order{
@@ -162,7 +164,8 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 				Payments:    []Payment{paid("PROCESSED", INR(2000), entry(ours, INR(2000)))},
 			},
 			amount: INR(1200),
-			want:   verdictConflict,
+			want:   verdictFinal,
+			row:    rowCaptureDiffers,
 		},
 		"points and card in full": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(200), Payments: []Payment{
@@ -192,7 +195,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(200), Payments: []Payment{
 				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("CANCELLED", INR(100), nil),
 			}},
-			want: verdictConflict,
+			want: verdictFinal, row: rowCaptureDiffers,
 		},
 		"points captured, card released, since refunded": {
 			order: Order{Status: "PARTIALLY_REFUNDED", OrderAmount: INR(200), Payments: []Payment{
@@ -230,7 +233,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
 				{Status: "PROCESSED", PaymentAmount: usd(12), BaseAmount: INR(1000), CaptureData: entry(ours, INR(400))},
 			}},
-			want: verdictConflict,
+			want: verdictFinal, row: rowCaptureDiffers,
 		},
 		"foreign card, amount asked in rupees": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
@@ -269,11 +272,13 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		"hold without payments": {order: Order{Status: "AUTHORIZED"}, want: verdictOpen},
 		"paid without capture data": {
 			order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}},
-			want:  verdictNoHold,
+			want:  verdictFinal,
+			row:   rowNoHold,
 		},
 		"captured under another one": {
 			order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), entry(theirs, INR(100)))}},
-			want:  verdictClosed,
+			want:  verdictFinal,
+			row:   rowCaptureByOther,
 		},
 		"another one's capture failed": {
 			order: Order{
@@ -303,7 +308,8 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		},
 		"cancelled": {
 			order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), nil)}},
-			want:  verdictClosed,
+			want:  verdictFinal,
+			row:   rowCaptureOfEnded,
 		},
 		"cancelled, with our capture": {
 			order: Order{Status: "CANCELLED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
@@ -311,7 +317,8 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		},
 		"failed": {
 			order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), nil)}},
-			want:  verdictClosed,
+			want:  verdictFinal,
+			row:   rowCaptureOfEnded,
 		},
 		"failed, with our capture": {
 			order: Order{Status: "FAILED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
@@ -319,12 +326,12 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		},
 		"failed, with another's capture": {
 			order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100)))}},
-			want:  verdictClosed,
+			want:  verdictUnclear,
 		},
-		"not paid": {order: Order{Status: "CREATED"}, want: verdictUnpaid},
+		"not paid": {order: Order{Status: "CREATED"}, want: verdictNotYet},
 		"not paid, after an attempt": {
 			order: Order{Status: "ATTEMPTED", Payments: []Payment{paid("FAILED", INR(100), nil)}},
-			want:  verdictUnpaid,
+			want:  verdictNotYet,
 		},
 		"status of tomorrow": {
 			order: Order{Status: "CAPTURED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
@@ -389,40 +396,20 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := judgeCapture(&test.order, ours, test.amount)
-			require.Equal(t, test.want, f.verdict, f.reason)
+			require.Equal(t, ruling{test.want, test.row}, rulingOf(f), f.reason)
 			require.Equal(t, test.pending, f.pending)
 		})
 	}
 }
 
-// Where the document has nothing to go by, the reason says so: it is what the
-// merchant reads in an unknown outcome.
-func TestJudgeCaptureSaysWhatIsMissing(t *testing.T) {
-	t.Parallel()
-	for _, status := range []OrderStatus{
-		OrderStatusProcessed, OrderStatusPartiallyCaptured,
-		OrderStatusPartiallyRefunded, OrderStatusFullyRefunded,
-	} {
-		require.Contains(
-			t,
-			judgeCapture(&Order{Status: status}, ours, Amount{}).reason,
-			"without a hold, or captured already",
-		)
-	}
-}
-
 func TestJudgeCancel(t *testing.T) {
 	t.Parallel()
-	want := map[OrderStatus]verdict{
-		"CANCELLED":          verdictApplied,
-		"AUTHORIZED":         verdictOpen,
-		"CREATED":            verdictUnpaid,
-		"ATTEMPTED":          verdictUnpaid,
-		"PROCESSED":          verdictClosed,
-		"PARTIALLY_CAPTURED": verdictClosed,
-		"PARTIALLY_REFUNDED": verdictClosed,
-		"FULLY_REFUNDED":     verdictClosed,
-		"FAILED":             verdictClosed,
+	want := map[OrderStatus]ruling{
+		"CANCELLED":  {verdict: verdictApplied},
+		"AUTHORIZED": {verdict: verdictOpen},
+		"CREATED":    {verdict: verdictNotYet},
+		"ATTEMPTED":  {verdict: verdictNotYet},
+		"FAILED":     {verdictFinal, rowCancelOfFailed},
 	}
 	forEachCapturable(func(o *Order) {
 		if len(o.Payments) > 1 {
@@ -431,24 +418,26 @@ func TestJudgeCancel(t *testing.T) {
 		f := judgeCancel(o)
 		expected := want[o.Status] // the rest is unclear
 		for _, p := range o.Payments {
-			mayMove := p.Status == PaymentStatusPending || p.Status == PaymentStatusAuthorized
-			isOdd := !mayMove && p.Status != PaymentStatusFailed && p.Status != PaymentStatusCancelled
-			named := len(p.CaptureData) > 0 && !slices.ContainsFunc(p.CaptureData,
-				func(c CaptureData) bool { return c.MerchantCaptureReference == "" })
-			isCaptured := len(p.CaptureData) > 0 && (mayMove || isOdd || !named)
+			hasEnded := p.Status == PaymentStatusFailed || p.Status == PaymentStatusCancelled
+			isHeld := p.Status == PaymentStatusAuthorized && len(p.CaptureData) == 0
+			isUntouched := hasEnded || isHeld && o.Status == OrderStatusAuthorized
 			switch o.Status {
-			case OrderStatusAuthorized:
-				if p.Status == PaymentStatusPending || isOdd || isCaptured {
-					expected = verdictUnclear
+			case OrderStatusCancelled:
+			case OrderStatusFailed:
+				if len(p.CaptureData) > 0 {
+					expected = ruling{verdict: verdictUnclear}
 				}
-			case OrderStatusCancelled, OrderStatusFailed:
 			default:
-				if mayMove {
-					expected = verdictUnclear // nothing is final yet
+				if !isUntouched {
+					expected = ruling{verdict: verdictUnclear}
 				}
 			}
+			taken, isKnown := o.CapturedAmount()
+			if p.Status == PaymentStatusProcessed && isKnown && taken == o.OrderAmount && taken.Value > 0 {
+				expected = ruling{verdictFinal, rowCancelOfTaken}
+			}
 		}
-		require.Equal(t, expected, f.verdict, "%s", describe(o))
+		require.Equal(t, expected, rulingOf(f), "%s", describe(o))
 		require.True(t, !f.pending || isUnderWay(o))
 		require.Equal(t, f.verdict == verdictApplied, f.reason == "")
 	})
@@ -456,24 +445,67 @@ func TestJudgeCancel(t *testing.T) {
 
 func TestJudgeRefund(t *testing.T) {
 	t.Parallel()
-	verdicts := map[verdict]int{}
+	rulings := map[ruling]int{}
 	for _, r := range refundDocuments() {
 		f := judgeRefund(&r, parent, "refund-1", INR(500))
-		verdicts[f.verdict]++
-		require.Equal(t, oracleRefund(r), f.verdict, "%+v: %s", r, f.reason)
+		rulings[rulingOf(f)]++
+		require.Equal(t, oracleRefund(r), rulingOf(f), "%+v: %s", r, f.reason)
 		require.Equal(t, f.verdict == verdictApplied, f.reason == "")
 		require.False(t, f.pending, "a PENDING refund is accepted")
 	}
-	require.Len(t, verdicts, 4)
-	for _, status := range []OrderStatus{"CREATED", "PENDING", "PROCESSED"} {
-		r := Order{
-			Type:                   "REFUND",
-			Status:                 status,
-			MerchantOrderReference: "refund-1",
-			ParentOrderID:          parent,
-			OrderAmount:            INR(500),
-		}
-		require.Equal(t, verdictApplied, judgeRefund(&r, parent, "refund-1", INR(500)).verdict, "%s", status)
+	require.Len(t, rulings, 5)
+}
+
+// What the parent tells about a refund that is not there: never more than its
+// list of refunds adds up to.
+func TestJudgeAbsence(t *testing.T) {
+	t.Parallel()
+	refund := func(id string, status OrderStatus, paise int64) Order {
+		return Order{OrderID: id, Status: status, OrderAmount: INR(paise)}
+	}
+	paid := []Payment{{
+		Status: PaymentStatusProcessed, PaymentAmount: INR(2000),
+		CaptureData: []CaptureData{{MerchantCaptureReference: "capture-1", CaptureAmount: INR(2000)}},
+	}}
+	tests := map[string]struct {
+		status   OrderStatus
+		payments []Payment
+		refunds  []Order
+		asked    int64
+		want     ruling
+	}{
+		"paid":                        {"PROCESSED", paid, nil, 2000, ruling{verdict: verdictOpen}},
+		"more than was captured":      {"PROCESSED", paid, nil, 2001, ruling{verdictFinal, rowRefundTooMuch}},
+		"less is left than asked":     {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 501, ruling{verdictFinal, rowRefundTooMuch}},
+		"as much is left":             {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 500, ruling{verdict: verdictOpen}},
+		"a PENDING one may fail":      {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PENDING", 1500)}, 501, ruling{verdict: verdictOpen}},
+		"one listed twice is one":     {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1000), refund("v1-a", "PROCESSED", 1000)}, 1000, ruling{verdict: verdictOpen}},
+		"a list that leaves it out":   {"PARTIALLY_REFUNDED", paid, nil, 100, ruling{verdict: verdictUnclear}},
+		"all refunded":                {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 2000)}, 100, ruling{verdictFinal, rowRefundTooMuch}},
+		"all refunded, but a part":    {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 500)}, 2000, ruling{verdict: verdictUnclear}},
+		"all refunded, list absent":   {"FULLY_REFUNDED", paid, nil, 2000, ruling{verdict: verdictUnclear}},
+		"a status of tomorrow":        {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "REVERSED", 2000)}, 100, ruling{verdict: verdictUnclear}},
+		"captures are absent":         {"PROCESSED", []Payment{{Status: "PROCESSED", PaymentAmount: INR(2000), PaymentMethod: "CARD"}}, nil, 9000, ruling{verdict: verdictOpen}},
+		"not paid":                    {"CREATED", nil, nil, 100, ruling{verdict: verdictNotYet}},
+		"on hold":                     {"AUTHORIZED", []Payment{{Status: "AUTHORIZED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdict: verdictNotYet}},
+		"cancelled":                   {"CANCELLED", []Payment{{Status: "CANCELLED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
+		"cancelled, and paid":         {"CANCELLED", paid, nil, 100, ruling{verdict: verdictUnclear}},
+		"failed":                      {"FAILED", []Payment{{Status: "FAILED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
+		"under way":                   {"PENDING", nil, nil, 100, ruling{verdict: verdictUnclear}},
+		"an order status of tomorrow": {"ON_HOLD", paid, nil, 100, ruling{verdict: verdictUnclear}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := &Order{OrderID: parent, Status: test.status, OrderAmount: INR(2000), Payments: test.payments, Refunds: test.refunds}
+			f := judgeAbsence(o, INR(test.asked))
+			require.Equal(t, test.want, rulingOf(f), f.reason)
+			if f.row == rowRefundTooMuch {
+				left, isKnown := o.RefundableAmount()
+				require.True(t, isKnown)
+				require.Less(t, left.Value, test.asked, "the amounts agree")
+			}
+		})
 	}
 }
 
@@ -535,17 +567,17 @@ func TestJudgeOrder(t *testing.T) {
 								o,
 								&CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: wanted},
 							)
-							want := verdictConflict
+							want := ruling{verdictFinal, rowOrderDiffers}
 							isUnpaid := status == "CREATED" || status == "ATTEMPTED" || status == "PENDING"
 							switch {
 							case typ != "" && typ != "CHARGE":
 							case reference != "order-1", amount == Amount{}:
-								want = verdictUnclear
+								want = ruling{verdict: verdictUnclear}
 							case amount == INR(1000) && (held == wanted || !isUnpaid):
-								want = verdictApplied
+								want = ruling{verdict: verdictApplied}
 							}
-							require.Equal(t, want, f.verdict, "%+v", o)
-							require.Equal(t, want == verdictApplied, f.reason == "")
+							require.Equal(t, want, rulingOf(f), "%+v", o)
+							require.Equal(t, f.verdict == verdictApplied, f.reason == "")
 						}
 					}
 				}
@@ -554,76 +586,34 @@ func TestJudgeOrder(t *testing.T) {
 	}
 }
 
-// If refund references should turn out not to be unique, one constant stops
-// refunds from being sent again.
-func TestNotResendable(t *testing.T) {
+// A document that does not have pre_auth does not deny it.
+func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()
-	for _, resendable := range []bool{true, false} {
-		sent := 0
-		transport := roundTripFunc(func(r *http.Request) (*http.Response, error) {
-			body, status := `{"access_token":"t","expires_in":3600}`, http.StatusOK
-			switch {
-			case r.URL.Path == "/api/auth/v1/token":
-			case r.Method == http.MethodPost:
-				sent++
-				return nil, io.ErrUnexpectedEOF
-			case strings.HasPrefix(r.URL.Path, "/api/pay/v1/orders/reference/"):
-				body, status = `{"code":"ORDER_NOT_FOUND"}`, http.StatusNotFound
-			default:
-				body = `{"data":{"order_id":"` + parent + `","status":"PROCESSED"}}`
-			}
-			return &http.Response{
-				StatusCode: status,
-				Header:     http.Header{},
-				Body:       io.NopCloser(strings.NewReader(body)),
-				Request:    r,
-			}, nil
-		})
-		c, err := NewClient(
-			Credentials{ClientID: "id", ClientSecret: "secret"},
-			WithHTTPClient(&http.Client{Transport: transport}),
-			WithRetry(RetryPolicy{MaxAttempts: 3, MinDelay: 1, MaxDelay: 1}),
-		)
+	req := &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: true}
+	for document, want := range map[string]ruling{
+		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"}}`:                   {verdict: verdictApplied},
+		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"pre_auth":null}`:   {verdict: verdictApplied},
+		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"preAuth":"false"}`: {verdictFinal, rowOrderDiffers},
+		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"pre_auth":"true"}`: {verdict: verdictApplied},
+		`{"merchant_order_reference":"order-1","status":"CREATED","order_amount":{"value":1000,"currency":"INR"},"pre_auth":false}`:  {verdictFinal, rowOrderDiffers},
+	} {
+		o, err := parseOrder(document)
 		require.NoError(t, err)
-		req := &RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: INR(500)}
-		write, err := c.p.newCall(t.Context(), opRefund, "/api/pay/v1/refunds/"+parent, parent, req, req.check(), nil)
-		require.NoError(t, err)
-		judge := func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) }
-		s := settlement{
-			write: write, orderID: parent, reference: "refund-1", resendable: resendable,
-			decode: decodeRefund("refund-1"), judge: judge, look: c.Refunds.look(write, parent, "refund-1", judge),
-		}
-		_, err = s.run(t.Context())
-		require.ErrorIs(t, err, ErrOutcomeUnknown)
-		if resendable {
-			require.Equal(t, 3, sent)
-		} else {
-			require.Equal(t, 1, sent)
-		}
+		require.Equal(t, want, rulingOf(judgeOrder(o, req)), document)
 	}
 }
-
-type roundTripFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // String is for the messages of these tests.
 func (v verdict) String() string {
 	switch v {
-	case verdictUnpaid:
-		return "unpaid"
+	case verdictNotYet:
+		return "not yet"
 	case verdictOpen:
 		return "open"
-	case verdictAbsent:
-		return "absent"
-	case verdictNoHold:
-		return "no hold"
 	case verdictApplied:
 		return "applied"
-	case verdictConflict:
-		return "conflict"
-	case verdictClosed:
-		return "closed"
+	case verdictFinal:
+		return "final"
 	case verdictUnclear:
 	}
 	return "unclear"

@@ -106,9 +106,24 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
+// ruling is a verdict, and of a final its row.
+type ruling struct {
+	verdict verdict
+	row     *evidence
+}
+
+func rulingOf(f finding) ruling { return ruling{f.verdict, f.row} }
+
+func (r ruling) String() string {
+	if r.row != nil {
+		return fmt.Sprintf("%v (%v: %s)", r.verdict, r.row.is, r.row.shows)
+	}
+	return r.verdict.String()
+}
+
 // oracleCapture says the same as judgeCapture, in the words of the contract: a
 // list of what is true of a document, the first sentence that fits.
-func oracleCapture(o *Order, reference string, amount Amount) verdict {
+func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
 	kind := func(p Payment) string {
 		switch p.Status {
@@ -136,101 +151,140 @@ func oracleCapture(o *Order, reference string, amount Amount) verdict {
 	isTheirs := func(r string) bool { return !isOurs(r) && !isNameless(r) }
 	hasOurs := func(p Payment) bool { return len(entriesOf(p, isOurs)) > 0 }
 	hasNameless := func(p Payment) bool { return len(entriesOf(p, isNameless)) > 0 }
+	hasAny := func(p Payment) bool { return len(p.CaptureData) > 0 }
+	isSettled := func(p Payment) bool { return kind(p) == settled }
 	isStrange := func(p Payment) bool { return kind(p) == strange }
 	isUnderWay := func(p Payment) bool { return kind(p) == underWay }
+	hasLive := func(p Payment) bool { return kind(p) != ended && hasAny(p) }
 	countsForOthers := func(p Payment) bool { return kind(p) != ended && len(entriesOf(p, isTheirs)) > 0 }
-	carries := anyPayment(hasOurs) || anyPayment(hasNameless)
-
-	switch o.Status {
-	case "CANCELLED", "FAILED":
-		if carries {
-			return verdictUnclear
-		}
-		return verdictClosed
-	case "CREATED", "ATTEMPTED":
-		if carries || anyPayment(func(p Payment) bool { return kind(p) != ended }) {
-			return verdictUnclear
-		}
-		return verdictUnpaid
-	case "AUTHORIZED":
-		// The hold, untouched: payments are AUTHORIZED or came to nothing.
-		if carries || anyPayment(countsForOthers) ||
-			anyPayment(func(p Payment) bool { return p.Status != "AUTHORIZED" && kind(p) != ended }) {
-			return verdictUnclear
-		}
-		return verdictOpen
-	case "PROCESSED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "FULLY_REFUNDED":
-	default:
-		return verdictUnclear
-	}
-	switch {
-	case anyPayment(isStrange), anyPayment(isUnderWay):
-		return verdictUnclear // it may still change, or nobody knows what it means
-	case anyPayment(func(p Payment) bool { return kind(p) == ended && hasOurs(p) }):
-		return verdictUnclear
-	case anyPayment(hasNameless):
-		return verdictUnclear // it may be ours
-	case !anyPayment(hasOurs) && anyPayment(countsForOthers):
-		return verdictClosed
-	case !anyPayment(hasOurs):
-		return verdictNoHold
-	case anyPayment(countsForOthers):
-		return verdictUnclear // there is one capture per order
-	}
-	sum, currency := int64(0), Currency("none yet")
-	for _, p := range o.Payments {
-		for _, c := range entriesOf(p, isOurs) {
-			if c.CaptureAmount.Value < 0 || c.CaptureAmount.Currency == "" ||
-				currency != "none yet" && currency != c.CaptureAmount.Currency {
-				return verdictUnclear
-			}
-			currency, sum = c.CaptureAmount.Currency, sum+c.CaptureAmount.Value
-		}
-	}
-	switch {
-	case sum == 0:
-		return verdictUnclear
-	case amount != Amount{} && currency != amount.Currency:
-		return verdictUnclear
-	case amount != Amount{} && sum != amount.Value:
-		return verdictConflict
-	case amount != Amount{}:
-		return verdictApplied
-	}
-	// In full. What was held on a payment is its amount in the capture's currency.
-	held := func(p Payment) int64 {
+	amountOf := func(p Payment, c Currency) int64 {
 		for _, a := range []Amount{p.PaymentAmount, p.BaseAmount} {
-			if a.Currency == currency {
+			if a.Currency == c {
 				return a.Value
 			}
 		}
 		return 0
 	}
+	unclear := ruling{verdict: verdictUnclear}
+
+	switch o.Status {
+	case "CANCELLED", "FAILED":
+		if anyPayment(hasAny) {
+			return unclear
+		}
+		return ruling{verdictFinal, rowCaptureOfEnded}
+	case "CREATED", "ATTEMPTED":
+		if anyPayment(func(p Payment) bool { return kind(p) != ended }) {
+			return unclear
+		}
+		return ruling{verdict: verdictNotYet}
+	case "AUTHORIZED":
+		// The hold, untouched: payments are AUTHORIZED or came to nothing.
+		if anyPayment(hasLive) || anyPayment(func(p Payment) bool { return p.Status != "AUTHORIZED" && kind(p) != ended }) {
+			return unclear
+		}
+		held, isKnown := int64(0), false
+		for _, p := range o.Payments {
+			if p.Status == "AUTHORIZED" {
+				isKnown = true
+				if amountOf(p, o.OrderAmount.Currency) == 0 {
+					return ruling{verdict: verdictOpen}
+				}
+				held += amountOf(p, o.OrderAmount.Currency)
+			}
+		}
+		if isKnown && amount.Currency == o.OrderAmount.Currency && amount.Value > held && amount.Value > o.OrderAmount.Value {
+			return ruling{verdictFinal, rowCaptureTooMuch}
+		}
+		return ruling{verdict: verdictOpen}
+	case "PROCESSED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "FULLY_REFUNDED":
+	default:
+		return unclear
+	}
+	switch {
+	case anyPayment(isStrange), anyPayment(isUnderWay):
+		return unclear // it may still change, or nobody knows what it means
+	case anyPayment(func(p Payment) bool { return kind(p) == ended && hasOurs(p) }):
+		return unclear
+	case !anyPayment(isSettled):
+		return unclear // paid by what?
+	case anyPayment(hasNameless):
+		return unclear // it may be ours
+	case !anyPayment(hasOurs) && !anyPayment(countsForOthers):
+		return ruling{verdictFinal, rowNoHold}
+	case !anyPayment(hasOurs) && anyPayment(func(p Payment) bool { return isSettled(p) && !hasAny(p) }):
+		return unclear // what is missing may be ours
+	case !anyPayment(hasOurs):
+		return ruling{verdictFinal, rowCaptureByOther}
+	case anyPayment(countsForOthers):
+		return unclear // there is one capture per order
+	}
+	sum, currency := int64(0), Currency("none yet")
+	var with []Payment
+	parts := map[int64]bool{}
+	for _, p := range o.Payments {
+		part := int64(0)
+		for _, c := range entriesOf(p, isOurs) {
+			if c.CaptureAmount.Value <= 0 || c.CaptureAmount.Currency == "" ||
+				currency != "none yet" && currency != c.CaptureAmount.Currency {
+				return unclear
+			}
+			currency, part = c.CaptureAmount.Currency, part+c.CaptureAmount.Value
+		}
+		if part > 0 {
+			with, sum, parts[part] = append(with, p), sum+part, true
+		}
+	}
+	isMissing := anyPayment(func(p Payment) bool { return isSettled(p) && !hasOurs(p) })
 	partOf := func(p Payment) (part int64) {
 		for _, c := range entriesOf(p, isOurs) {
 			part += c.CaptureAmount.Value
 		}
 		return part
 	}
+	// What was held on a payment is its amount in the capture's currency.
+	held := func(p Payment) int64 { return amountOf(p, currency) }
+	isAbove := func(p Payment) bool { return hasOurs(p) && held(p) > 0 && partOf(p) > held(p) }
+	differs := ruling{verdictFinal, rowCaptureDiffers}
+	if len(with) > 1 || isMissing {
+		differs.row = rowCapturesDiffer
+	}
+	switch {
+	case amount != Amount{} && currency != amount.Currency:
+		return unclear
+	case amount != Amount{} && sum != amount.Value:
+		switch {
+		case isMissing && sum < amount.Value:
+			return unclear // it may be on the payment that shows nothing
+		case len(with) > 1 && (anyPayment(isAbove) || len(parts) == 1):
+			return unclear // it may be one, listed with each payment
+		}
+		return differs
+	case amount != Amount{}:
+		return ruling{verdict: verdictApplied}
+	}
+	// In full.
 	isWhole := o.OrderAmount == Amount{Value: sum, Currency: currency}
 	isPart := o.OrderAmount.Currency == currency && sum < o.OrderAmount.Value
 	switch {
-	case anyPayment(func(p Payment) bool { return hasOurs(p) && partOf(p) < held(p) }):
-		return verdictConflict
-	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) > 0 && partOf(p) > held(p) }):
-		return verdictUnclear
-	case o.Status == "PARTIALLY_CAPTURED" && isPart:
-		return verdictConflict
+	case anyPayment(isAbove):
+		return unclear
+	case anyPayment(func(p Payment) bool { return hasOurs(p) && partOf(p) < held(p) }),
+		o.Status == "PARTIALLY_CAPTURED" && isPart:
+		if isMissing {
+			return unclear
+		}
+		return differs
 	case o.Status == "PARTIALLY_CAPTURED":
-		return verdictUnclear // it contradicts itself
+		return unclear // it contradicts itself
 	case isWhole:
-		return verdictApplied
+		return ruling{verdict: verdictApplied}
 	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
-		return verdictUnclear
+		return unclear
 	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
-		return verdictUnclear // it is not plainly an earlier attempt
+		return unclear // it is not plainly an earlier attempt
 	}
-	return verdictApplied
+	return ruling{verdict: verdictApplied}
 }
 
 // refundDocuments are refunds of every kind.
@@ -257,30 +311,33 @@ func refundDocuments() []Order {
 	return all
 }
 
-func oracleRefund(r Order) verdict {
+func oracleRefund(r Order) ruling {
 	complete := r.Type != "" && r.Status != "" && r.MerchantOrderReference != "" && r.OrderAmount.Value != 0 &&
 		r.OrderAmount.Currency != ""
-	if !complete || r.MerchantOrderReference != "refund-1" {
-		return verdictUnclear
-	}
-	isRefund, isOfParent, isOfAmount := r.Type == "REFUND", r.ParentOrderID == parent, r.OrderAmount == INR(500)
+	unclear := ruling{verdict: verdictUnclear}
 	switch {
-	case isRefund && isOfParent && isOfAmount:
-		switch r.Status {
-		case "PROCESSED", "PENDING", "CREATED":
-			return verdictApplied
-		case "FAILED", "CANCELLED":
-			return verdictClosed
-		default:
-			return verdictUnclear
-		}
-	case isRefund && r.ParentOrderID == "":
-		return verdictUnclear // to be looked for in the parent
+	case !complete || r.MerchantOrderReference != "refund-1":
+		return unclear
+	case r.Type != "REFUND":
+		return ruling{verdictFinal, rowRefundIsOther}
+	case r.ParentOrderID == "":
+		return unclear // to be looked for in the parent
+	case r.ParentOrderID != parent:
+		return ruling{verdictFinal, rowRefundIsOther}
+	case r.OrderAmount != INR(500):
+		return ruling{verdictFinal, rowRefundDiffers}
 	}
-	return verdictConflict
+	switch r.Status {
+	case "PROCESSED", "PENDING", "CREATED":
+		return ruling{verdict: verdictApplied}
+	case "FAILED", "CANCELLED":
+		return ruling{verdictFinal, rowRefundFailed}
+	default:
+		return unclear
+	}
 }
 
-// isUnderWay says whether reading on may tell more.
+// isUnderWay reports whether reading on may tell more.
 func isUnderWay(o *Order) bool {
 	return o.Status == OrderStatusPending || o.Status == OrderStatusAuthorized ||
 		slices.ContainsFunc(o.Payments, func(p Payment) bool {
@@ -300,7 +357,7 @@ func describe(o *Order) string {
 	return b.String()
 }
 
-// contradictsCapturedAmount says whether the document of a success tells
+// contradictsCapturedAmount reports whether the document of a success tells
 // another amount than was asked for. It may be unable to tell.
 func contradictsCapturedAmount(o *Order, amount Amount) bool {
 	captured, ok := o.CapturedAmount()

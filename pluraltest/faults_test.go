@@ -78,7 +78,7 @@ func isRead(op string) bool {
 // at once and later.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
-	for name, opts := range bubbleProtocols() {
+	for name, opts := range protocols() {
 		for _, op := range []string{
 			pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate,
 			pluraltest.OpOrdersGet, pluraltest.OpOrdersGetByReference, pluraltest.OpToken,

@@ -127,3 +127,8 @@ func reader(body string) io.Reader { return bytes.NewReader([]byte(body)) }
 
 // pass lets time go by in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
+
+// protocols are what a server is tried with.
+func protocols() map[string][]pluraltest.Option {
+	return map[string][]pluraltest.Option{"http1": nil, "http2": {pluraltest.WithHTTP2()}}
+}

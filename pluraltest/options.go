@@ -85,9 +85,7 @@ func WithClock(now func() time.Time) Option { return func(c *config) { c.clock =
 // and ::1; see [Server.Client] and [Server.Certificate].
 func WithTLS() Option { return func(c *config) { c.tls = true } }
 
-// WithHTTP2 serves HTTPS and offers HTTP/2 besides HTTP/1.1. In
-// testing/synctest bubbles it needs Go 1.26: net/http's older HTTP/2 server
-// shares channels between bubbles.
+// WithHTTP2 serves HTTPS and offers HTTP/2 besides HTTP/1.1.
 func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
 
 // WithCredentials sets the client id and the client secret. The secret signs

@@ -17,7 +17,7 @@ import (
 
 func TestHungRequestInBubble(t *testing.T) {
 	t.Parallel()
-	for name, opts := range bubbleProtocols() {
+	for name, opts := range protocols() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

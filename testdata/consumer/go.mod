@@ -1,6 +1,6 @@
 module example.com/merchant
 
-go 1.25.0
+go 1.26.0
 
 require github.com/plural-go/plural v0.0.0
 

@@ -76,7 +76,7 @@ func TestGolden(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	golden := filepath.Join(dir, "api")
-	put(t, filepath.Join(dir, "go.mod"), "module example.com/plural\n\ngo 1.25.0\n")
+	put(t, filepath.Join(dir, "go.mod"), "module example.com/plural\n\ngo 1.26.0\n")
 	put(t, filepath.Join(dir, "shop", "shop.go"), source)
 	put(t, filepath.Join(dir, "internal", "inner.go"), "package internal\n\nfunc Secret() {}\n")
 	put(t, filepath.Join(dir, "cmd", "main.go"), "package main\n\nfunc main() {}\n")
