@@ -12,6 +12,7 @@ package adversary_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -51,7 +52,7 @@ type tally struct {
 func TestAdversary(t *testing.T) {
 	t.Parallel()
 	first, n, replay := settings(t)
-	got := tally{verdicts: map[string]int{}, wellEnds: map[string]int{}, kinds: map[string]int{}, unknownOf: map[string]int{}, shortest: map[string]string{}}
+	got := tally{verdicts: map[string]int{}, wellEnds: map[string]int{}, settled: map[string]int{}, kinds: map[string]int{}, unknownOf: map[string]int{}, shortest: map[string]string{}}
 	for i := range n {
 		seed := first + uint64(i) //nolint:gosec // i is not negative
 		if replay {
@@ -100,6 +101,10 @@ func (y *tally) run(t *testing.T, seed uint64) {
 	var o *oracle
 	synctest.Test(t, func(t *testing.T) { o = play(t, sc) })
 	for _, c := range o.calls {
+		if c.reads {
+			y.settled[c.verdict()]++
+			continue
+		}
 		if c.well {
 			y.wellEnds[c.verdict()]++
 			continue
@@ -110,6 +115,9 @@ func (y *tally) run(t *testing.T, seed uint64) {
 			if c.verdict() == "unknown" {
 				y.unknown++
 				y.unknownOf[sc.setup]++
+				if os.Getenv("PLURAL_ADVERSARY_UNKNOWN") == sc.setup {
+					t.Logf("unknown: %s: %v\n%s\n%s", c.id, c.err, sc, strings.Join(o.trace, "\n"))
+				}
 			}
 		}
 	}
@@ -140,7 +148,7 @@ func play(t *testing.T, sc *scenario) *oracle {
 			time.Sleep(p.at)
 			for n := range p.times {
 				c := o.call(clients[i], p, n, false)
-				if c.ended() {
+				if o.ask(c) || c.ended() {
 					return
 				}
 				time.Sleep(p.gap)
@@ -155,6 +163,9 @@ func play(t *testing.T, sc *scenario) *oracle {
 	g.mu.Unlock()
 	for i, p := range sc.plans {
 		o.settle(clients[i], p)
+	}
+	for i, p := range sc.plans {
+		o.look(clients[i], p)
 	}
 	g.wg.Wait()
 	o.judge()
@@ -180,7 +191,53 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 		time.Sleep(time.Minute)
 	}
 	c := o.calls[len(o.calls)-1]
-	o.bad(c, "not settled by ten calls of a gateway that is well: "+o.find(p.order).status+" order", "%v", c.err)
+	kind := "not settled by ten calls of a gateway that is well"
+	switch {
+	case o.find(p.order).status == pending:
+		kind += ", over an order that stays PENDING"
+	case strings.Contains(c.err.Error(), "a new one needs a new reference"):
+		kind += ", over an old refund that failed"
+	default:
+		kind += ", " + p.op + ", the order is " + o.find(p.order).status
+	}
+	o.bad(c, kind, "%v", c.err)
+}
+
+// ask has an unknown outcome settled by reading alone, now and then. It reports
+// whether that ended the matter.
+func (o *oracle) ask(c *call) bool {
+	var unknown *plural.OutcomeUnknownError
+	if !errors.As(c.err, &unknown) || !chance(o.rng("settle "+c.id, 0), 0.3) {
+		return false
+	}
+	again := &call{plan: c.plan, id: c.id + ".settle", start: time.Now(), reads: true}
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), callKey{}, again), time.Minute)
+	defer cancel()
+	again.deadline = time.Minute
+	again.got, again.err = unknown.Settle(ctx)
+	o.answered(again)
+	return again.ended()
+}
+
+// look has Find say what the books of a gateway that is well have.
+func (o *oracle) look(client *plural.Client, p plan) {
+	if p.op == "cancel" {
+		return
+	}
+	c := &call{plan: p, id: fmt.Sprintf("p%d.find", p.process), start: time.Now(), well: true, reads: true}
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), callKey{}, c), time.Minute)
+	defer cancel()
+	c.deadline = time.Minute
+	if p.op == "capture" {
+		c.got, c.err = client.Captures.Find(ctx, p.order, p.reference)
+	} else {
+		c.got, c.err = client.Refunds.Find(ctx, p.order, p.reference)
+	}
+	c.end = time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.say(c.id, "=> %s: %v", c.verdict(), c.err)
+	o.found(c)
 }
 
 func newClient(t *testing.T, g *gateway, sc *scenario) *plural.Client {
@@ -221,18 +278,23 @@ func (o *oracle) call(client *plural.Client, p plan, n int, well bool) *call {
 			MerchantOrderReference: p.reference, OrderAmount: plural.INR(p.amount),
 		})
 	}
+	o.answered(c)
+	return c
+}
+
+func (o *oracle) answered(c *call) {
 	c.end = time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.calls = append(o.calls, c)
 	o.say(c.id, "=> %s: %v", c.verdict(), c.err)
-	return c
 }
 
 func (y *tally) report(t *testing.T) {
 	t.Helper()
 	t.Logf("before the gateway is well: %v", y.verdicts)
 	t.Logf("after: %v", y.wellEnds)
+	t.Logf("unknown outcomes, settled by reading: %v", y.settled)
 	t.Logf("calls with a minute: %d, unknown without NeedsReview: %d", y.minutes, y.unknown)
 	t.Logf("these, by what was before: %v", y.unknownOf)
 	t.Logf("ErrNotApplied, and later another amount under the same reference: %d", y.later)

@@ -17,18 +17,21 @@ const (
 
 // writeFault is what happens to one capture, cancel or refund.
 type writeFault struct {
-	latency   time.Duration
-	effect    effectWhen
-	late      time.Duration
-	hang      time.Duration // then the connection breaks
-	answer    *answer       // instead of the honest one
-	delta     int64         // another amount than was asked for
-	legFails  bool          // the last of two legs
-	legGap    time.Duration
-	midStatus string
-	fate      []string // the statuses of a refund, one after the other
-	fateGap   time.Duration
-	answerLag time.Duration // the answer's document is that much out of date
+	latency      time.Duration
+	effect       effectWhen
+	late         time.Duration
+	hang         time.Duration // then the connection breaks
+	answer       *answer       // instead of the honest one
+	delta        int64         // another amount than was asked for
+	legFails     bool          // the last of two legs
+	legGap       time.Duration
+	midStatus    string
+	pendingFor   time.Duration // a capture or cancel is PENDING for so long
+	pendingEnd   string        // PROCESSED, FAILED, or AUTHORIZED again
+	pendingEntry bool          // and the capture is listed meanwhile
+	fate         []string      // the statuses of a refund, one after the other
+	fateGap      time.Duration
+	answerLag    time.Duration // the answer's document is that much out of date
 	docFault
 	words []string
 }
@@ -115,7 +118,7 @@ func (f *writeFault) when(rng *rand.Rand) {
 
 // writeEvent makes one adverse thing happen to a write.
 func writeEvent(rng *rand.Rand) func(*writeFault) {
-	kind := rng.IntN(12)
+	kind := rng.IntN(13)
 	seed := rng.Uint64()
 	return func(f *writeFault) {
 		rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a seed replays it
@@ -151,6 +154,11 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 				[]string{failed}, []string{pending, cancelled}, []string{rejected}, []string{pending})
 			f.fateGap = between(rng, 500*time.Millisecond, 20*time.Second)
 			say("a refund goes %v, %.1f s each", f.fate, f.fateGap.Seconds())
+		case 11:
+			f.pendingFor = between(rng, 300*time.Millisecond, 20*time.Second)
+			f.pendingEnd = pick(rng, processed, processed, failed, authorized)
+			f.pendingEntry = chance(rng, 0.4)
+			say("PENDING for %.1f s, then %s, listed meanwhile: %t", f.pendingFor.Seconds(), f.pendingEnd, f.pendingEntry)
 		default:
 			f.effect, f.late = effectLate, between(rng, 300*time.Millisecond, 6*time.Second-300*time.Millisecond)
 			say("slow: carried out and answered after %.1f s", f.late.Seconds())

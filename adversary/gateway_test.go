@@ -35,6 +35,7 @@ type order struct {
 	paidStatus    string // before refunds changed it
 	preAuth       bool
 	lapsed        bool // the bank let the hold go, and the order does not show it
+	busy          bool // with a capture or a cancel that is PENDING
 	legs          []leg
 	refunds       []refund
 	created       time.Time
@@ -185,7 +186,7 @@ func (o *order) taken() (sum int64) {
 
 // capturing reports whether a capture has begun.
 func (o *order) capturing() bool {
-	return slices.ContainsFunc(o.legs, func(l leg) bool { return len(l.entries) > 0 })
+	return o.busy || slices.ContainsFunc(o.legs, func(l leg) bool { return len(l.entries) > 0 })
 }
 
 func (o *order) refunded(count func(refund) bool) (sum int64) {
@@ -225,6 +226,15 @@ func (g *gateway) capture(o *order, reference string, amount int64, f writeFault
 	}
 	if amount == 0 {
 		amount = held
+	}
+	if f.pendingFor > 0 {
+		g.hang(o, reference, amount, f, now, func() {
+			f.pendingFor = 0
+			if no := g.capture(o, reference, amount, f, by, arrived, time.Now()); no != nil {
+				panic(no.code)
+			}
+		})
+		return nil
 	}
 	left := min(max(amount+f.delta, 1), held)
 	whole := left == held
@@ -282,12 +292,66 @@ func (g *gateway) capture(o *order, reference string, amount int64, f writeFault
 	return nil
 }
 
-func (g *gateway) cancel(o *order, by string, arrived, now time.Time) *refusal {
+// hang has an order PENDING for a while. Then the write is carried out, or the
+// order has failed, or all is as it was.
+func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
+	o.busy, o.status = true, pending
+	left := amount
+	for i := range o.legs {
+		if l := &o.legs[i]; l.held > 0 {
+			l.status = pending
+			if part := min(left, l.held); part > 0 && f.pendingEntry {
+				left -= part
+				l.entries = []entry{{reference: reference, amount: part, at: now}}
+			}
+		}
+	}
+	g.say("[truth]", "%s is PENDING, then %s", o.id, f.pendingEnd)
+	g.commit(o, now)
+	g.later(f.pendingFor, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		o.busy = false
+		if f.pendingEnd == failed {
+			for i := range o.legs {
+				if l := &o.legs[i]; l.held > 0 {
+					l.status, l.held = failed, 0
+				}
+			}
+			o.status = failed
+			g.say("[truth]", "%s FAILED", o.id)
+			g.commit(o, time.Now())
+			return
+		}
+		for i := range o.legs {
+			if l := &o.legs[i]; l.held > 0 {
+				l.status, l.entries = authorized, nil
+			}
+		}
+		o.status = authorized
+		if f.pendingEnd == processed {
+			carryOut()
+			return
+		}
+		g.say("[truth]", "%s is AUTHORIZED again", o.id)
+		g.commit(o, time.Now())
+	})
+}
+
+func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Time) *refusal {
 	switch {
 	case o.status == cancelled:
 		return &refusal{422, g.sc.codeOf("ORDER_CANCELLED", "OPERATION_NOT_ALLOWED")}
 	case o.status != authorized || o.capturing():
 		return &refusal{422, "OPERATION_NOT_ALLOWED"}
+	}
+	if f.pendingFor > 0 {
+		g.hang(o, "", 0, f, now, func() {
+			if no := g.cancel(o, writeFault{}, by, arrived, time.Now()); no != nil {
+				panic(no.code)
+			}
+		})
+		return nil
 	}
 	for i := range o.legs {
 		if o.legs[i].status == authorized {
@@ -368,7 +432,7 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 
 // pay is what the payer does while the order is open.
 func (g *gateway) pay(o *order, now time.Time) {
-	if o.status != created && o.status != attempted && o.status != pending {
+	if o.status != created && o.status != attempted && o.status != pending || o.busy {
 		return
 	}
 	o.legs = append(o.legs, leg{id: o.id + "-cc-p", method: "CARD", status: authorized, amount: o.amount - o.coupon, held: o.amount - o.coupon})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/plural-go/plural"
@@ -19,6 +20,8 @@ type call struct {
 	err        error
 	served     []served
 	sends      int
+	answers    string // to its writes
+	reads      bool   // it sends nothing: Settle and Find
 }
 
 // served is a document that a call was given, as the truth had it.
@@ -108,6 +111,9 @@ func (o *oracle) sentinels(c *call) {
 	var invalid *plural.ValidationError
 	if errors.As(c.err, &invalid) {
 		o.bad(c, "sentinels: ValidationError of a valid request", "%v", c.err)
+	}
+	if c.reads && c.sends > 0 {
+		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
 	}
 	if c.op == "refund" && o.sc.single && c.sends > 1 {
 		o.bad(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
@@ -293,11 +299,15 @@ func (o *oracle) notRefunded(c *call, of *order) {
 		case e.order != c.order:
 			kind += ", for another order"
 		case e.arrived.After(c.end):
-			kind += ", by a later request"
+			kind = "question: " + kind + ", by a later request, after a refund that failed"
+		case strings.Contains(c.answers, "DUPLICATE_REQUEST"):
+			kind += ", and the call was told DUPLICATE_REQUEST"
+		case e.amount != c.amount && e.by != c.id:
+			kind = "question: " + kind + ", of another amount, by a rival under the same reference"
 		case o.sc.unique == failedFrees && e.at.After(c.end):
-			kind += ", by another request after a failed one"
+			kind = "question: " + kind + ", by a rival request after a failed one, where that leaves the reference free"
 		case o.sc.unique == notUnique && e.at.After(c.end):
-			kind += ", by another request where references are not unique"
+			kind = "question: " + kind + ", by a rival request where references are not unique"
 		}
 		o.bad(c, kind, "refund %s; %v", e.refund, c.err)
 		return
@@ -393,5 +403,34 @@ func (o *oracle) noDoubles() {
 				o.findings = append(o.findings, finding{"double refund", fmt.Sprint(reference, " ", n)})
 			}
 		}
+	}
+}
+
+// found: what Find says of a gateway that is well. It knows no amount.
+func (o *oracle) found(c *call) {
+	effects, sum := o.under(c)
+	if c.op == "refund" {
+		effects = slices.DeleteFunc(effects, func(e effect) bool {
+			r := o.find(e.order).refunds
+			return !r[slices.IndexFunc(r, func(r refund) bool { return r.id == e.refund })].good()
+		})
+	}
+	elsewhere := slices.ContainsFunc(effects, func(e effect) bool { return e.order != c.order })
+	var double *plural.DoubleRefundError
+	switch {
+	case c.sends > 0:
+		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
+	case c.err == nil && (len(effects) == 0 || elsewhere):
+		o.bad(c, "Find: nil, and it is not there", "")
+	case c.err == nil && c.op == "refund" && len(effects) > 1 && c.sawTwo():
+		o.bad(c, "Find: nil for two refunds that the list showed", "")
+	case errors.As(c.err, &double) && len(effects) < 2:
+		o.bad(c, "Find: DoubleRefundError, and there are not two", "%d", len(effects))
+	case errors.Is(c.err, plural.ErrNotApplied) && len(effects) > 0:
+		o.bad(c, "Find: ErrNotApplied, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNotFound) && len(effects) > 0 && !o.sc.leavesAlways:
+		o.bad(c, "Find: ErrNotFound, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNoHold) && o.find(c.order).taken() == 0:
+		o.bad(c, "Find: ErrNoHold, and no money was taken", "%v", c.err)
 	}
 }

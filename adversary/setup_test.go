@@ -67,7 +67,7 @@ func (g *gateway) setUp() {
 		o.lapsed = true
 		g.commit(o, past)
 	case "cancelled":
-		g.cancel(o, "an earlier life", past, past)
+		g.cancel(o, writeFault{}, "an earlier life", past, past)
 	case "captured":
 		capture("C-other", 0, past)
 	case "partial":
@@ -150,7 +150,7 @@ func (g *gateway) happen(what string) {
 	case "pay":
 		g.pay(o, now)
 	case "cancel":
-		g.cancel(o, by, now, now)
+		g.cancel(o, writeFault{}, by, now, now)
 	case "capture":
 		g.capture(o, "C-desk", 9000, writeFault{}, by, now, now)
 	case "refund":

@@ -230,6 +230,9 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 	} else if a.status == 200 {
 		text = brief(a.body)
 	}
+	if c != nil {
+		c.answers += text
+	}
 	g.say(c.name(), "   %s %s (write %d) -> %d %s", r.Method, path, n, a.status, text)
 	g.mu.Unlock()
 	answers <- a
@@ -255,7 +258,7 @@ func (g *gateway) apply(c *call, path string, in writeBody, f writeFault, arrive
 	case strings.HasSuffix(path, "/cancel"):
 		id = strings.TrimSuffix(strings.TrimPrefix(path, "orders/"), "/cancel")
 		if o = g.find(id); o != nil {
-			no = g.cancel(o, by, arrived, now)
+			no = g.cancel(o, f, by, arrived, now)
 		}
 	}
 	if o == nil {
