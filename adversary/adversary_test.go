@@ -40,6 +40,7 @@ const (
 type tally struct {
 	verdicts  map[string]int // of calls before the gateway is well
 	wellEnds  map[string]int
+	settled   map[string]int // unknown outcomes that were settled by reading
 	minutes   int            // calls with a deadline of a minute
 	unknown   int            // of these, without NeedsReview
 	unknownOf map[string]int // the same, by what was before
