@@ -45,7 +45,6 @@ type tally struct {
 	unknown   int            // of these, without NeedsReview
 	unknownOf map[string]int // the same, by what was before
 	later     int            // see oracle
-	doubles   int            // refunds made twice where references are not unique
 	kinds     map[string]int
 	shortest  map[string]string // the shortest trace of each kind
 }
@@ -122,7 +121,7 @@ func (y *tally) run(t *testing.T, seed uint64) {
 			}
 		}
 	}
-	y.later += o.later
+	y.later += o.otherAmount
 	for _, f := range o.findings {
 		y.kinds[f.kind]++
 		text := fmt.Sprintf("seed %d: %s\n%s\n%s\n", seed, f.detail, sc, strings.Join(o.trace, "\n"))

@@ -18,6 +18,9 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	var o plural.Order
 	bad := func(kind, format string, args ...any) {
 		detail := fmt.Sprintf(format, args...) + ": " + f.String() + brief(string(data))
+		if f.entriesTwice || f.entriesOnEveryLeg || f.refundsTwice {
+			kind += ", where lists repeat what they have"
+		}
 		g.findings = append(g.findings, finding{"claim: " + kind, detail})
 		g.say(c.name(), "   !! %s: %s", kind, detail)
 	}

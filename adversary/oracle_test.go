@@ -65,8 +65,8 @@ func (c *call) verdict() string {
 // oracle judges the calls of a scenario when all is over.
 type oracle struct {
 	*gateway
-	calls []*call
-	later int // of ErrNotApplied followed by another write under the reference, for another amount
+	calls       []*call
+	otherAmount int // of ErrNotApplied followed by another write under the reference, for another amount
 }
 
 func (o *oracle) bad(c *call, kind, format string, args ...any) {
@@ -242,7 +242,11 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 
 // sawTwo reports whether the call was given a list with two good refunds of its
 // reference.
-func (c *call) sawTwo() bool {
+func (c *call) sawTwo() bool { return c.saw(2) }
+
+// saw reports whether a list showed the call so many good refunds of its
+// reference.
+func (c *call) saw(least int) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
 			(s.order.status == partiallyRefunded || s.order.status == fullyRefunded) {
@@ -254,7 +258,7 @@ func (c *call) sawTwo() bool {
 				n++
 			}
 		}
-		return n > 1
+		return n >= least
 	})
 }
 
@@ -272,7 +276,7 @@ func (o *oracle) notApplied(c *call) {
 		effects, sum := o.under(c)
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
-			o.later++ // another write, that only has the reference in common
+			o.otherAmount++ // another write, that only has the reference in common
 		case len(effects) > 0:
 			o.bad(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
 		case of.open() && !of.lapsed && c.amount <= total:
@@ -291,7 +295,7 @@ func (o *oracle) notRefunded(c *call, of *order) {
 			continue
 		}
 		if e.arrived.After(c.end) && e.amount != c.amount {
-			o.later++
+			o.otherAmount++
 			continue
 		}
 		kind := "wrong final: ErrNotApplied of a refund, and money went out"
@@ -339,8 +343,8 @@ func (o *oracle) conflict(c *call) {
 		o.bad(c, "wrong conflict: of a cancel", "the order is %s; %v", of.status, c.err)
 	case "capture":
 		if sum == o.asked(c) || len(effects) == 0 {
-			o.bad(c, "wrong conflict: of a capture", "captured %d in %d, asked for %d; %v%s",
-				sum, len(effects), o.asked(c), c.err, o.repeats())
+			o.bad(c, "wrong conflict: of a capture"+o.repeats(), "captured %d in %d, asked for %d; %v",
+				sum, len(effects), o.asked(c), c.err)
 		}
 	default:
 		good := 0
@@ -358,15 +362,15 @@ func (o *oracle) conflict(c *call) {
 		}
 		other := slices.ContainsFunc(effects, func(e effect) bool { return e.amount != c.amount || e.order != c.order })
 		if !other && good < 2 {
-			o.bad(c, "wrong conflict: of a refund", "%d refunds; %v%s", len(effects), c.err, o.repeats())
+			o.bad(c, "wrong conflict: of a refund"+o.repeats(), "%d refunds; %v", len(effects), c.err)
 		}
 	}
 }
 
-// repeats says that documents listed things twice, for the findings' texts.
+// repeats says that documents listed things twice.
 func (o *oracle) repeats() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
-		return " (lists repeat entries)"
+		return ", where lists repeat what they have"
 	}
 	return ""
 }
@@ -415,12 +419,12 @@ func (o *oracle) found(c *call) {
 			return !r[slices.IndexFunc(r, func(r refund) bool { return r.id == e.refund })].good()
 		})
 	}
-	elsewhere := slices.ContainsFunc(effects, func(e effect) bool { return e.order != c.order })
+	here := slices.ContainsFunc(effects, func(e effect) bool { return e.order == c.order })
 	var double *plural.DoubleRefundError
 	switch {
 	case c.sends > 0:
 		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
-	case c.err == nil && (len(effects) == 0 || elsewhere):
+	case c.err == nil && !here:
 		o.bad(c, "Find: nil, and it is not there", "")
 	case c.err == nil && c.op == "refund" && len(effects) > 1 && c.sawTwo():
 		o.bad(c, "Find: nil for two refunds that the list showed", "")
@@ -428,7 +432,9 @@ func (o *oracle) found(c *call) {
 		o.bad(c, "Find: DoubleRefundError, and there are not two", "%d", len(effects))
 	case errors.Is(c.err, plural.ErrNotApplied) && len(effects) > 0:
 		o.bad(c, "Find: ErrNotApplied, and it is there", "%d in %d; %v", sum, len(effects), c.err)
-	case errors.Is(c.err, plural.ErrNotFound) && len(effects) > 0 && !o.sc.leavesAlways:
+	case errors.Is(c.err, plural.ErrNotFound) && c.op == "refund" && c.saw(1):
+		o.bad(c, "Find: ErrNotFound of a refund that the list showed", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNotFound) && here && !o.sc.leavesAlways:
 		o.bad(c, "Find: ErrNotFound, and it is there", "%d in %d; %v", sum, len(effects), c.err)
 	case errors.Is(c.err, plural.ErrNoHold) && o.find(c.order).taken() == 0:
 		o.bad(c, "Find: ErrNoHold, and no money was taken", "%v", c.err)

@@ -191,6 +191,9 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 	f := g.sc.writeFault(g.rng("write", n), n, g.well)
 	if c != nil {
 		c.sends++
+		if c.op == "refund" && c.saw(1) {
+			g.findings = append(g.findings, finding{"a refund is sent again, and the call was shown it", c.id})
+		}
 	}
 	g.say(c.name(), "   %s %s %s arrives as write %d%s", r.Method, path, bytes.TrimSpace(body), n, f)
 	g.mu.Unlock()
