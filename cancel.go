@@ -10,22 +10,19 @@ type CancelService struct{ p *pipeline }
 //
 //	PUT /api/pay/v1/orders/{order_id}/cancel
 //
-// There are three answers, as with [CaptureService.Create], and a lost or
-// unclear one is settled in the same way:
+// The answers are those of [CaptureService.Create], and a lost or unclear one is
+// settled in the same way:
 //
 //   - nil: carried out. The books show the order CANCELLED, whoever cancelled
 //     it.
-//   - [ErrNotApplied]: final. The order is not cancelled and cannot be.
+//   - [ErrNotApplied]: final. The order has failed, or all of its money was
+//     taken. It is a [StateError].
+//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
+//     cancel and the books do not show why: the order is not paid yet, or only a
+//     part of it was captured.
 //   - any other error: not known yet. Calling again is safe.
 //
-// The errors say why:
-//
-//   - [StateError] ([ErrOperationNotAllowed]), final: the order was captured,
-//     refunded or has failed.
-//   - [Error]: Plural rejected it, which is final where the books confirm it
-//     (NotApplied), or this call could send nothing.
-//   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
-//   - [ValidationError]: the id cannot be one, nothing was sent.
+// A [ValidationError] is none of these: the id cannot be one, nothing was sent.
 //
 // Do not pass an HTTP request's context. Without a deadline the books are asked
 // for up to 60 seconds.

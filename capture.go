@@ -12,11 +12,13 @@ type CaptureService struct{ p *pipeline }
 //   - nil: the capture is in the books, and settled. [Order.Captures] has it.
 //   - [ErrNotApplied]: it is not, and cannot be any more: the order is
 //     cancelled, failed or captured under another reference.
+//   - [ErrConflict], here [ErrNoHold]: the money was taken, and the books do not
+//     say under which reference.
 //   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere
 //     may still bring it there.
-//   - [ErrNoHold]: the money was taken, and the books do not say under which
-//     reference.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
+//   - [ValidationError]: the id or the reference cannot be one, nothing was
+//     sent.
 func (s *CaptureService) Find(
 	ctx context.Context,
 	orderID, merchantCaptureReference string,
@@ -58,34 +60,32 @@ type CaptureRequest struct {
 //
 //	PUT /api/pay/v1/orders/{order_id}/capture
 //
-// There are three answers, and each takes one line to tell:
+// The answers, each of which takes one line to tell:
 //
 //   - nil: carried out. The server's books show this capture, with this
 //     reference and amount.
-//   - [ErrNotApplied]: final. Nothing was carried out under this reference, by
-//     this call or an earlier one. So is [ErrNoHold]: the money was taken
-//     already.
-//   - any other error: not known yet. Call again with the same reference, once
-//     what the error names is mended.
+//   - [ErrNotApplied]: final. Nothing was or will be carried out under this
+//     reference, by this call or another one, and the books show why: the order
+//     is cancelled, failed or captured under another reference, or less is on
+//     hold. It is a [StateError].
+//   - [ErrConflict]: final, and a person has to look. The books show something
+//     else than was asked for: another amount under this reference
+//     ([ErrReferenceReused] where it was there before this call), or that the
+//     money was taken and not by what ([ErrNoHold]). It is a [StateError], too.
+//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
+//     capture and the books do not show why (an [Error]), or they were read and
+//     do not tell (an [OutcomeUnknownError]).
+//   - any other error: not known yet. Call again with the same reference.
+//
+// A [ValidationError] is none of these: the request is wrong, nothing was sent.
+// It says nothing of an earlier call.
 //
 // When an answer is lost or unclear, or Plural rejects the capture, Create asks
 // the books, and sends again where they show that nothing happened. It is
-// idempotent by reference, across calls, clients and restarts. Books that do
-// not show the capture are looked at several times over three to five seconds,
-// since replicas lag.
-//
-// The errors say why:
-//
-//   - [ValidationError]: the request is wrong, nothing was sent.
-//   - [StateError], final: the order is cancelled, failed or captured under
-//     another reference ([ErrOperationNotAllowed]); the reference was used for
-//     another amount ([ErrReferenceReused]); or the money is not on hold any
-//     more, because it was taken outright or by an earlier life of this call
-//     ([ErrNoHold], not [ErrNotApplied]: [StateError.Order] shows what there
-//     is).
-//   - [Error]: Plural rejected it, which is final where the books confirm it
-//     (NotApplied), or this call could send nothing.
-//   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
+// idempotent by reference, across calls, clients and restarts. What rests on
+// several entries of the books counts only when looks over three seconds agree,
+// since replicas lag: give the call five seconds or more. docs/finals.md lists
+// what makes an answer final.
 //
 // Do not pass an HTTP request's context: the payer closing the browser is no
 // reason to leave a capture unsettled. A deadline bounds the call, settling

@@ -67,20 +67,24 @@
 //	_, err := client.Captures.Create(ctx, orderID, req)
 //	switch {
 //	case err == nil: // carried out: the books show it
-//	case errors.Is(err, plural.ErrNotApplied): // final: nothing was carried out
-//	case errors.Is(err, plural.ErrNoHold): // final: the money was taken already
-//	default: // see the error: mostly not known yet, call again, same reference
+//	case errors.Is(err, plural.ErrNotApplied): // final: nothing was or will be carried out
+//	case errors.Is(err, plural.ErrConflict): // final: a person has to look
+//	case plural.NeedsReview(err): // not final: a person has to look
+//	default: // not known yet: call again, same reference
 //	}
 //
 // The books are what Plural answers when it is asked for the order: the order
-// itself, its payments with their captures, its refunds. [ErrNotApplied]
-// matches when they rule the write out, whoever asked for it. [ErrNoHold] is
-// final, too: the money was taken already, and the books do not say by what.
+// itself, its payments with their captures, its refunds. A code of an answer
+// says what to do next; only the books make an answer final. docs/finals.md
+// lists what they have to show for each final. [ErrNotApplied] means that they
+// rule the write out, whoever asked for it; [ErrConflict] that they show
+// something else than was asked for. [NeedsReview] reports the answers that are
+// not final and that calling again alone may never settle.
 //
 // The merchant's reference is what makes this possible: make it before the
 // call, keep it, and use it again. Do not pass an HTTP request's context to
 // what moves money, since it ends when the browser hangs up; give the call a
-// deadline of its own. That a repeated refund is made once rests on Plural's
+// deadline of its own, of five seconds or more. That a repeated refund is made once rests on Plural's
 // documented uniqueness of its reference.
 //
 // # Errors

@@ -58,7 +58,8 @@ func ExampleCaptureRequest_fullAmount() {
 }
 
 // Call again with the same reference, after a restart or from another process:
-// the capture is found, and not made again. With another amount it is refused.
+// the capture is found, and not made again. With another amount somebody has to
+// look.
 func ExampleCaptureService_Create_again() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -74,7 +75,7 @@ func ExampleCaptureService_Create_again() {
 		switch {
 		case err == nil:
 			fmt.Println("captured")
-		case errors.Is(err, plural.ErrReferenceReused):
+		case errors.Is(err, plural.ErrConflict):
 			fmt.Println("the reference stands for another amount")
 		default:
 			fmt.Println(err)
@@ -240,7 +241,7 @@ func ExampleStateError() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	orderID := heldOrder(ctx, srv, client, "order-3010")
-	_ = srv.Capture(orderID, "capture-3010", pluraltest.Amount{Value: 20000, Currency: "INR"})
+	_ = srv.Capture(orderID, "capture-3010", pluraltest.Amount{Value: 50000, Currency: "INR"})
 
 	_, err := client.Cancels.Create(ctx, orderID)
 	switch {
@@ -248,10 +249,10 @@ func ExampleStateError() {
 		fmt.Println("done")
 	case errors.Is(err, plural.ErrNotApplied):
 		fmt.Println("done, and the cancel has failed")
-	case errors.Is(err, plural.ErrNoHold):
+	case errors.Is(err, plural.ErrConflict):
 		fmt.Println("done, and somebody is told")
-	case errors.Is(err, plural.ErrInvalidRequest):
-		fmt.Println("broken")
+	case plural.NeedsReview(err):
+		fmt.Println("back to the queue, for a day, and somebody is told")
 	default:
 		fmt.Println("back to the queue, for a while")
 	}
@@ -261,7 +262,7 @@ func ExampleStateError() {
 	}
 	// Output:
 	// done, and the cancel has failed
-	// the order is PARTIALLY_CAPTURED
+	// the order is PROCESSED
 }
 
 // Logs and pages write an amount in two ways.

@@ -87,9 +87,11 @@ func settled(what string, err error) error {
 	case err == nil:
 		fmt.Println(what)
 		return nil
-	case errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrNoHold):
+	case errors.Is(err, plural.ErrNotApplied):
 		fmt.Println("not", what)
 		return nil
+	case errors.Is(err, plural.ErrConflict), plural.NeedsReview(err):
+		fmt.Println("somebody has to look:", err)
 	}
 	return errLater
 }
@@ -112,13 +114,13 @@ func Example_shop() {
 	r, _ := srv.CallbackRequest(ctx, order.OrderID)
 	paid, err := s.comeBack(r)
 	fmt.Println(paid.Status, err)
-	fmt.Println(s.ship(ctx, order.OrderID, "1042", plural.INR(100000)), s.giveUp(ctx, order.OrderID))
+	fmt.Println(s.ship(ctx, order.OrderID, "1042", plural.INR(149950)), s.giveUp(ctx, order.OrderID))
 	fmt.Println(s.refundTheRest(ctx, order.OrderID, "1042"))
 	// Output:
 	// AUTHORIZED <nil>
 	// captured
 	// not cancelled
 	// <nil> <nil>
-	// refunded ₹1,000.00
+	// refunded ₹1,499.50
 	// <nil>
 }

@@ -125,8 +125,10 @@ func ExampleCaptureService_Create() {
 		fmt.Println("captured")
 	case errors.Is(err, plural.ErrNotApplied):
 		fmt.Println("not captured, and that is final:", err)
-	case errors.Is(err, plural.ErrNoHold):
-		fmt.Println("somebody has to look:", err)
+	case errors.Is(err, plural.ErrConflict):
+		fmt.Println("final, and somebody has to look:", err)
+	case plural.NeedsReview(err):
+		fmt.Println("somebody has to look; call again tomorrow, with the same reference:", err)
 	default:
 		fmt.Println("call again, with the same reference:", err)
 	}

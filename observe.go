@@ -15,8 +15,8 @@ type Observation struct {
 	Attempts  int    // tries; one whose token was refused counts once
 	Settled   bool   // the books were asked; the outcome may be unknown all the same
 	Duration  time.Duration
-	// Err is what the call returned; see [ErrOutcomeUnknown], [ErrNotApplied] and
-	// [ErrNoHold] for writes.
+	// Err is what the call returned; see [ErrNotApplied], [ErrConflict] and
+	// [NeedsReview] for writes.
 	Err error
 }
 

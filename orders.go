@@ -72,8 +72,8 @@ type CheckoutOrder struct {
 //   - [ValidationError]: the request is wrong, nothing was sent.
 //   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as asked
 //     for, and its link cannot be had again.
-//   - [StateError] ([ErrReferenceReused]): the reference belongs to another
-//     order.
+//   - [StateError] ([ErrReferenceReused], which is an [ErrConflict]): the
+//     reference belongs to another order, or to one of another amount.
 //   - [OutcomeUnknownError]: attempts or time ran out and the order could not
 //     be looked up. Nothing is paid by it: call again with the same reference.
 //   - [Error]: Plural rejected it, or nothing could be sent.
@@ -497,6 +497,24 @@ func holdable(methods []PaymentMethod) bool {
 		}
 	}
 	return true
+}
+
+// judgeOrder judges whether the order that stands under our reference is the
+// one that req asks for. A pre_auth that the document lacks says nothing.
+func judgeOrder(o *Order, req *CreateOrderRequest) finding {
+	switch {
+	case o.Type != "" && o.Type != OrderTypeCharge:
+		return final(rowOrderDiffers, "the reference belongs to a refund")
+	case o.MerchantOrderReference != req.MerchantOrderReference:
+		return unclear("the document is of another reference")
+	case o.OrderAmount.Value == 0 || o.OrderAmount.Currency == "":
+		return unclear("the order does not say its amount")
+	case o.OrderAmount != req.OrderAmount:
+		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
+	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have it wrong
+		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
+	}
+	return applied()
 }
 
 // decodeCheckoutOrder reads an answer of the checkout API. Its documents are

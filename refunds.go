@@ -32,34 +32,31 @@ type RefundRequest struct {
 //
 //	POST /api/pay/v1/refunds/{order_id}
 //
-// There are three answers, as with [CaptureService.Create], and a lost or
-// unclear one is settled in the same way:
+// The answers are those of [CaptureService.Create], and a lost or unclear one is
+// settled in the same way:
 //
 //   - nil: carried out. The books show this refund, with this reference, parent
-//     and amount, PROCESSED or on its way.
-//   - [ErrNotApplied]: final. Nothing was given back under this reference, by
-//     this call or an earlier one.
-//   - [DoubleRefundError]: the money went out more than once. Do not call
-//     again.
-//   - any other error: not known yet. Call again with the same reference, once
-//     what the error names is mended.
+//     and amount, PROCESSED or on its way: it may still be PENDING.
+//   - [ErrNotApplied]: final. Nothing was or will be given back under this
+//     reference. The refund has FAILED or was CANCELLED, and a new one needs a
+//     new reference; less is left than was asked for; or the order never took
+//     anything. It is a [StateError].
+//   - [ErrConflict]: final, and a person has to look. The reference stands for
+//     another amount, order or refund (a [StateError], [ErrReferenceReused]
+//     where that was there before this call), or the money went out more than
+//     once (a [DoubleRefundError]).
+//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
+//     refund and the books do not show why, or they were read and do not tell.
+//   - any other error: not known yet. Call again with the same reference.
+//
+// A [ValidationError] is none of these: the request is wrong, nothing was sent.
 //
 // Within one call a refund is sent again only when the books have not shown it
 // for three seconds. A new call sends at once. That neither has a second effect
-// rests on Plural keeping references unique, as it documents. If a call that
-// sent twice finds two refunds, the error is a [DoubleRefundError]. A later
-// call does not look for them; [RefundService.Find] does. Without a deadline a
-// call asks the books for up to 60 seconds.
-//
-// The errors say why:
-//
-//   - [ValidationError]: the request is wrong, nothing was sent.
-//   - [StateError], final: the refund is FAILED or CANCELLED, and a new one
-//     needs a new reference ([ErrOperationNotAllowed]); or the reference stands
-//     for something else ([ErrReferenceReused]).
-//   - [Error]: Plural rejected it, which is final where the books confirm it
-//     (NotApplied), or this call could send nothing.
-//   - [OutcomeUnknownError]: attempts or time ran out before it was settled.
+// rests on Plural keeping references unique, as it documents;
+// [WithSingleRefundSend] has a call send once. A refund that was carried out is
+// followed by one more look at the order, for a second refund under the same
+// reference. Without a deadline a call asks the books for up to 60 seconds.
 //
 // Do not pass an HTTP request's context.
 func (s *RefundService) Create(
@@ -94,11 +91,11 @@ func (s *RefundService) Create(
 // and, where that leaves anything open, the order, until several looks agree.
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
-//   - [DoubleRefundError]: it is there more than once, as the order shows.
-//   - [ErrNotApplied]: it FAILED or was CANCELLED, or the reference stands for
-//     something else.
-//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere
-//     may still bring it there.
+//   - [ErrNotApplied]: it is not, and cannot be: the order never took anything.
+//   - [ErrConflict]: the reference stands for something else, or the refund is
+//     there more than once (a [DoubleRefundError]).
+//   - [ErrNotFound]: it is not in the books, or only as one that FAILED or was
+//     CANCELLED. A call that is under way elsewhere may still bring it there.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
 //   - [ValidationError]: the id or the reference cannot be one, nothing was
 //     sent.
@@ -131,8 +128,7 @@ func (s *RefundService) Find(
 //	GET /api/pay/v1/orders/{order_id}
 //
 // The errors are those of [OrderService.Get], and a [StateError]
-// ([ErrReferenceReused]) when it is not a refund. That is [ErrNotApplied], too,
-// which means nothing for a read.
+// ([ErrReferenceReused]) when it is not a refund.
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	o, err := s.p.getOrder(ctx, orderID, opts)
 	return insistOnRefund(opGetOrder, o, err)
@@ -144,8 +140,7 @@ func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOpt
 //	GET /api/pay/v1/orders/reference/{merchant_order_reference}
 //
 // The errors are those of [OrderService.GetByReference], and a [StateError]
-// ([ErrReferenceReused]) when it is not a refund. That is [ErrNotApplied], too,
-// which means nothing for a read.
+// ([ErrReferenceReused]) when it is not a refund.
 func (s *RefundService) GetByReference(
 	ctx context.Context,
 	merchantOrderReference string,
@@ -217,7 +212,7 @@ func lookForDouble(parentID, reference string) func(context.Context, *call, *Ord
 		}
 		var alive []*Order
 		for i := range parent.Refunds {
-			if one := &parent.Refunds[i]; one.MerchantOrderReference == reference && isUnderWayOrDone(one.Status) {
+			if one := &parent.Refunds[i]; one.MerchantOrderReference == reference && isRefundAlive(one.Status) {
 				alive = withRefund(alive, one)
 			}
 		}
@@ -235,12 +230,6 @@ func withRefund(list []*Order, r *Order) []*Order {
 		return list
 	}
 	return append(list, r)
-}
-
-// isUnderWayOrDone reports whether a refund in this status has reached the
-// payer, or is on its way.
-func isUnderWayOrDone(s OrderStatus) bool {
-	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
 }
 
 // together chooses between what stands under the reference and the refund of

@@ -211,6 +211,12 @@ func refundsOf(o *Order) refunds {
 	return r
 }
 
+// isRefundAlive reports whether a refund in this status has reached the payer,
+// or is on its way.
+func isRefundAlive(s OrderStatus) bool {
+	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
+}
+
 // total is what was given back or is on its way.
 func (r *refunds) total() sum {
 	total := r.processed

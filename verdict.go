@@ -307,7 +307,7 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 		f = final(rowRefundIsOther, "the reference was used to refund order %s", clip(r.ParentOrderID))
 	case r.OrderAmount != amount:
 		f = final(rowRefundDiffers, "the reference was used to refund %s", r.OrderAmount)
-	case isUnderWayOrDone(r.Status):
+	case isRefundAlive(r.Status):
 		return applied()
 	case r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled:
 		f = final(rowRefundFailed, "the refund is %s; a new one needs a new reference", r.Status)
@@ -347,22 +347,4 @@ func judgeAbsence(parent *Order, amount Amount) finding {
 		return pending("the order is PENDING")
 	}
 	return unclear("the order is " + clip(string(parent.Status)))
-}
-
-// judgeOrder judges whether the order that stands under our reference is the
-// one that req asks for. A pre_auth that the document lacks says nothing.
-func judgeOrder(o *Order, req *CreateOrderRequest) finding {
-	switch {
-	case o.Type != "" && o.Type != OrderTypeCharge:
-		return final(rowOrderDiffers, "the reference belongs to a refund")
-	case o.MerchantOrderReference != req.MerchantOrderReference:
-		return unclear("the document is of another reference")
-	case o.OrderAmount.Value == 0 || o.OrderAmount.Currency == "":
-		return unclear("the order does not say its amount")
-	case o.OrderAmount != req.OrderAmount:
-		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
-	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have it wrong
-		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
-	}
-	return applied()
 }
