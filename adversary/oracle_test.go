@@ -277,6 +277,9 @@ func (o *oracle) notApplied(c *call) {
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
 			o.otherAmount++ // another write, that only has the reference in common
+		case len(effects) > 0 && sum != o.asked(c) && effects[0].by != c.id && !strings.Contains(c.answers, "DUPLICATE_REQUEST"):
+			o.bad(c, "question: wrong final: ErrNotApplied of a capture, and money was taken, another amount, by a rival under the same reference",
+				"%d; %v", sum, c.err)
 		case len(effects) > 0:
 			o.bad(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
 		case of.open() && !of.lapsed && c.amount <= total:
