@@ -114,6 +114,10 @@ soak: ## Run the full soaks (PLURAL_SEED replays one).
 exhaustive: ## Try every sequence of three faults (an hour or so on two cores).
 	PLURAL_EXHAUSTIVE=full $(GO) test -run EveryFaultSequence -v -count 1 -timeout 10h .
 
+.PHONY: adversary
+adversary: ## Have the package meet 150,000 scenarios of a gateway that lags, loses and leaves out (PLURAL_SEED is the first).
+	PLURAL_ADVERSARY=full $(GO) test -run '^TestAdversary$$' -v -count 1 -timeout 4h ./adversary
+
 ## Style
 
 .PHONY: fmt

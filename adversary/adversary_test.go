@@ -1,0 +1,304 @@
+// Package adversary_test has the package plural meet a gateway that lags, loses
+// answers, answers with wrong codes and leaves things out of its documents, and
+// judges each answer by what was really carried out.
+//
+// The gateway is written from the published API alone. It uses nothing of the
+// package's emulator, so an error in one cannot hide an error in the other.
+//
+//	PLURAL_SEED=7        the first seed (1 by default)
+//	PLURAL_ADVERSARY=n   so many scenarios; "full" is 150,000
+//	PLURAL_ADVERSARY=replay  runs the one seed, up to 300 times, until it fails
+package adversary_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+const (
+	defaultScenarios = 3000
+	fullScenarios    = 150_000
+	replays          = 300
+)
+
+// tally is what a run counts.
+type tally struct {
+	verdicts  map[string]int // of calls before the gateway is well
+	wellEnds  map[string]int
+	settled   map[string]int // unknown outcomes that were settled by reading
+	minutes   int            // calls with a deadline of a minute
+	unknown   int            // of these, without NeedsReview
+	unknownOf map[string]int // the same, by what was before
+	later     int            // see oracle
+	kinds     map[string]int
+	shortest  map[string]string // the shortest trace of each kind
+}
+
+func TestAdversary(t *testing.T) {
+	t.Parallel()
+	first, n, replay := settings(t)
+	got := tally{verdicts: map[string]int{}, wellEnds: map[string]int{}, settled: map[string]int{}, kinds: map[string]int{}, unknownOf: map[string]int{}, shortest: map[string]string{}}
+	for i := range n {
+		seed := first + uint64(i) //nolint:gosec // i is not negative
+		if replay {
+			seed = first
+		}
+		got.run(t, seed)
+		if replay && len(got.kinds) > 0 {
+			break
+		}
+	}
+	got.report(t)
+	require.Empty(t, got.kinds)
+	if got.minutes > 500 {
+		require.LessOrEqual(t, got.unknown*20, got.minutes, "more than 5 %% of calls with a minute are unknown")
+	}
+}
+
+func settings(t *testing.T) (first uint64, n int, replay bool) {
+	t.Helper()
+	first, n = 1, defaultScenarios
+	if s := os.Getenv("PLURAL_SEED"); s != "" {
+		var err error
+		first, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err)
+	}
+	switch s := os.Getenv("PLURAL_ADVERSARY"); s {
+	case "":
+		if testing.Short() {
+			n /= 10
+		}
+	case "full":
+		n = fullScenarios
+	case "replay":
+		return first, replays, true
+	default:
+		var err error
+		n, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	return first, n, false
+}
+
+func (y *tally) run(t *testing.T, seed uint64) {
+	t.Helper()
+	sc := newScenario(seed)
+	var o *oracle
+	synctest.Test(t, func(t *testing.T) { o = play(t, sc) })
+	for _, c := range o.calls {
+		if c.reads {
+			y.settled[c.verdict()]++
+			continue
+		}
+		if c.well {
+			y.wellEnds[c.verdict()]++
+			continue
+		}
+		y.verdicts[c.verdict()]++
+		if c.deadline == time.Minute {
+			y.minutes++
+			if c.verdict() == "unknown" {
+				y.unknown++
+				y.unknownOf[sc.setup]++
+				if os.Getenv("PLURAL_ADVERSARY_UNKNOWN") == sc.setup {
+					t.Logf("unknown: %s: %v\n%s\n%s", c.id, c.err, sc, strings.Join(o.trace, "\n"))
+				}
+			}
+		}
+	}
+	y.later += o.otherAmount
+	for _, f := range o.findings {
+		y.kinds[f.kind]++
+		text := fmt.Sprintf("seed %d: %s\n%s\n%s\n", seed, f.detail, sc, strings.Join(o.trace, "\n"))
+		if old, ok := y.shortest[f.kind]; !ok || len(text) < len(old) {
+			y.shortest[f.kind] = text
+		}
+	}
+}
+
+// play runs one scenario in its bubble.
+func play(t *testing.T, sc *scenario) *oracle {
+	t.Helper()
+	g := newGateway(sc)
+	g.setUp()
+	o := &oracle{gateway: g}
+	for _, e := range sc.outside {
+		g.later(e.at, func() { g.happen(e.what) })
+	}
+	var wg sync.WaitGroup
+	clients := make([]*plural.Client, len(sc.plans))
+	for i, p := range sc.plans {
+		clients[i] = newClient(t, g, sc)
+		wg.Go(func() {
+			time.Sleep(p.at)
+			for n := range p.times {
+				c := o.call(clients[i], p, n, false)
+				if o.ask(c) || c.ended() {
+					return
+				}
+				time.Sleep(p.gap)
+			}
+		})
+	}
+	wg.Wait()
+	g.wg.Wait() // what is late has happened
+	g.mu.Lock()
+	g.well = true
+	g.say("-", "the gateway is well")
+	g.mu.Unlock()
+	for i, p := range sc.plans {
+		o.settle(clients[i], p)
+	}
+	for i, p := range sc.plans {
+		o.look(clients[i], p)
+	}
+	g.wg.Wait()
+	o.judge()
+	return o
+}
+
+// settle: once the gateway is well, ten more calls end the matter.
+func (o *oracle) settle(client *plural.Client, p plan) {
+	p.deadline = time.Minute
+	for i := len(o.calls) - 1; i >= 0; i-- {
+		if o.calls[i].plan.process == p.process {
+			if o.calls[i].ended() {
+				return
+			}
+			break
+		}
+	}
+	for n := range 10 {
+		c := o.call(client, p, n, true)
+		if c.ended() || plural.NeedsReview(c.err) {
+			return
+		}
+		time.Sleep(time.Minute)
+	}
+	c := o.calls[len(o.calls)-1]
+	kind := "not settled by ten calls of a gateway that is well"
+	switch {
+	case o.find(p.order).status == pending:
+		kind += ", over an order that stays PENDING"
+	case strings.Contains(c.err.Error(), "a new one needs a new reference"):
+		kind += ", over an old refund that failed"
+	default:
+		kind += ", " + p.op + ", the order is " + o.find(p.order).status
+	}
+	o.bad(c, kind, "%v", c.err)
+}
+
+// ask has an unknown outcome settled by reading alone, now and then. It reports
+// whether that ended the matter.
+func (o *oracle) ask(c *call) bool {
+	var unknown *plural.OutcomeUnknownError
+	if !errors.As(c.err, &unknown) || !chance(o.rng("settle "+c.id, 0), 0.3) {
+		return false
+	}
+	again := &call{plan: c.plan, id: c.id + ".settle", start: time.Now(), reads: true}
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), callKey{}, again), time.Minute)
+	defer cancel()
+	again.deadline = time.Minute
+	again.got, again.err = unknown.Settle(ctx)
+	o.answered(again)
+	return again.ended()
+}
+
+// look has Find say what the books of a gateway that is well have.
+func (o *oracle) look(client *plural.Client, p plan) {
+	if p.op == "cancel" {
+		return
+	}
+	c := &call{plan: p, id: fmt.Sprintf("p%d.find", p.process), start: time.Now(), well: true, reads: true}
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), callKey{}, c), time.Minute)
+	defer cancel()
+	c.deadline = time.Minute
+	if p.op == "capture" {
+		c.got, c.err = client.Captures.Find(ctx, p.order, p.reference)
+	} else {
+		c.got, c.err = client.Refunds.Find(ctx, p.order, p.reference)
+	}
+	c.end = time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.say(c.id, "=> %s: %v", c.verdict(), c.err)
+	o.found(c)
+}
+
+func newClient(t *testing.T, g *gateway, sc *scenario) *plural.Client {
+	t.Helper()
+	opts := []plural.Option{plural.WithHTTPClient(&http.Client{Transport: g})}
+	if sc.single {
+		opts = append(opts, plural.WithSingleRefundSend())
+	}
+	client, err := plural.NewClient(plural.Credentials{ClientID: "shop", ClientSecret: "secret"}, opts...)
+	require.NoError(t, err)
+	return client
+}
+
+func (o *oracle) call(client *plural.Client, p plan, n int, well bool) *call {
+	c := &call{plan: p, id: fmt.Sprintf("p%d.%d", p.process, n+1), well: well, start: time.Now()}
+	if well {
+		c.id = fmt.Sprintf("p%d.well%d", p.process, n+1)
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), callKey{}, c))
+	if p.deadline > 0 {
+		ctx, cancel = context.WithTimeout(ctx, p.deadline) //nolint:govet // ends with the call
+	}
+	defer cancel()
+	o.mu.Lock()
+	o.say(c.id, "%s, deadline %s", p, p.deadline)
+	o.mu.Unlock()
+	switch p.op {
+	case "capture":
+		req := &plural.CaptureRequest{MerchantCaptureReference: p.reference, FullAmount: p.amount == 0}
+		if p.amount > 0 {
+			req.CaptureAmount = plural.INR(p.amount)
+		}
+		c.got, c.err = client.Captures.Create(ctx, p.order, req)
+	case "cancel":
+		c.got, c.err = client.Cancels.Create(ctx, p.order)
+	default:
+		c.got, c.err = client.Refunds.Create(ctx, p.order, &plural.RefundRequest{
+			MerchantOrderReference: p.reference, OrderAmount: plural.INR(p.amount),
+		})
+	}
+	o.answered(c)
+	return c
+}
+
+func (o *oracle) answered(c *call) {
+	c.end = time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.calls = append(o.calls, c)
+	o.say(c.id, "=> %s: %v", c.verdict(), c.err)
+}
+
+func (y *tally) report(t *testing.T) {
+	t.Helper()
+	t.Logf("before the gateway is well: %v", y.verdicts)
+	t.Logf("after: %v", y.wellEnds)
+	t.Logf("unknown outcomes, settled by reading: %v", y.settled)
+	t.Logf("calls with a minute: %d, unknown without NeedsReview: %d", y.minutes, y.unknown)
+	t.Logf("these, by what was before: %v", y.unknownOf)
+	t.Logf("ErrNotApplied, and later another amount under the same reference: %d", y.later)
+	for _, kind := range slices.Sorted(maps.Keys(y.kinds)) {
+		t.Errorf("%d x %s\n%s", y.kinds[kind], kind, y.shortest[kind])
+	}
+}

@@ -1,0 +1,89 @@
+package adversary_test
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/plural-go/plural"
+)
+
+// finding is something that the package got wrong.
+type finding struct {
+	kind, detail string
+}
+
+// checkClaims holds what the package says of a document against the state that
+// the document was rendered from. "Does not say" and false are always right.
+func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f docFault) {
+	var o plural.Order
+	bad := func(kind, format string, args ...any) {
+		detail := fmt.Sprintf(format, args...) + ": " + f.String() + brief(string(data))
+		if f.entriesTwice || f.entriesOnEveryLeg || f.refundsTwice {
+			kind += ", where lists repeat what they have"
+		}
+		g.findings = append(g.findings, finding{"claim: " + kind, detail})
+		g.say(c.name(), "   !! %s: %s", kind, detail)
+	}
+	if err := json.Unmarshal(data, &o); err != nil {
+		bad("a document does not decode", "%v", err)
+		return
+	}
+	if r != nil {
+		if amount, ok := o.CapturedAmount(); ok {
+			bad("CapturedAmount of a refund", "%v", amount)
+		}
+		if o.CanCapture() || o.CanCancel() || o.CanRefund() {
+			bad("a refund can be captured, cancelled or refunded", "")
+		}
+		return
+	}
+	amount := func(name string, of func() (plural.Amount, bool), want int64) {
+		if got, ok := of(); ok && got.Value != want {
+			bad(name, "says %d, true is %d", got.Value, want)
+		}
+	}
+	taken, given := truth.taken(), truth.refunded(refund.good)
+	amount("CapturedAmount", o.CapturedAmount, taken)
+	amount("RefundedAmount", o.RefundedAmount, given)
+	amount("RefundingAmount", o.RefundingAmount, truth.refunded(func(r refund) bool { return r.status == pending || r.status == created }))
+	amount("RefundableAmount", o.RefundableAmount, taken-given)
+	// It may be true where RefundableAmount is not known, as it is documented.
+	if _, known := o.RefundableAmount(); o.CanRefund() && (known && taken-given <= 0 || taken == 0) {
+		bad("CanRefund", "taken %d, given back %d", taken, given)
+	}
+	holds := truth.status == authorized && !truth.capturing()
+	hold := int64(0)
+	if holds {
+		hold = truth.held()
+	}
+	// A hold that lapsed at the bank shows nowhere, nor does a capture that is
+	// under way in a document without payments.
+	if !truth.lapsed && (holds || !f.noPayments) {
+		amount("CapturableAmount", o.CapturableAmount, hold)
+		if o.CanCapture() && !holds {
+			bad("CanCapture", "")
+		}
+		if o.CanCancel() && !holds {
+			bad("CanCancel", "")
+		}
+	}
+	g.checkPaid(&o, truth, f, bad)
+}
+
+// checkPaid: an order that is as expected was held or taken whole.
+func (g *gateway) checkPaid(o *plural.Order, truth order, f docFault, bad func(kind, format string, args ...any)) {
+	want := plural.Expected{MerchantOrderReference: truth.reference, OrderAmount: plural.INR(truth.amount)}
+	if want.Check(o) != nil || truth.lapsed {
+		return
+	}
+	if g.sc.partialReadsProcessed && (f.noCaptures || f.noPayments) {
+		return // the document has nothing that tells it from a whole capture
+	}
+	got := truth.held() + truth.taken()
+	switch {
+	case got == 0:
+		bad("Expected.Check", "nil, and nothing is held or taken")
+	case truth.offer == 0 && truth.fee == 0 && got != truth.amount-truth.coupon:
+		bad("Expected.Check", "nil, and %d of %d are held or taken", got, truth.amount-truth.coupon)
+	}
+}

@@ -1,0 +1,449 @@
+package adversary_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// The statuses that the gateway uses, spelled independently of the package.
+const (
+	created           = "CREATED"
+	attempted         = "ATTEMPTED"
+	pending           = "PENDING"
+	authorized        = "AUTHORIZED"
+	processed         = "PROCESSED"
+	partiallyCaptured = "PARTIALLY_CAPTURED"
+	partiallyRefunded = "PARTIALLY_REFUNDED"
+	fullyRefunded     = "FULLY_REFUNDED"
+	cancelled         = "CANCELLED"
+	failed            = "FAILED"
+	rejected          = "REJECTED"
+)
+
+// order is the truth about one order. Each change of it becomes a version, and
+// replicas serve old versions.
+type order struct {
+	id, reference string
+	amount        int64 // what was ordered
+	coupon        int64
+	offer, fee    int64 // a bank's offer or a fee, in the amounts of the payments
+	status        string
+	paidStatus    string // before refunds changed it
+	preAuth       bool
+	lapsed        bool // the bank let the hold go, and the order does not show it
+	busy          bool // with a capture or a cancel that is PENDING
+	legs          []leg
+	refunds       []refund
+	created       time.Time
+}
+
+// leg is one payment of an order, or a failed attempt at one.
+type leg struct {
+	id, method, status string
+	amount             int64
+	held, taken        int64
+	entries            []entry
+}
+
+// entry is one line of capture_data.
+type entry struct {
+	reference string
+	amount    int64
+	at        time.Time
+}
+
+type refund struct {
+	id, reference, status string
+	amount                int64
+	at                    time.Time
+}
+
+// good reports whether the money is on its way or has arrived.
+func (r refund) good() bool {
+	return r.status == processed || r.status == pending || r.status == created
+}
+
+type version struct {
+	at    time.Time
+	order order
+}
+
+// effect is something that was really carried out: what the oracle judges by.
+type effect struct {
+	op, order, reference, by string // by: the call, or who else
+	refund                   string
+	amount                   int64
+	arrived, at              time.Time
+}
+
+// gateway is Plural in memory. All its decisions follow from the scenario's
+// seed and from the order in which requests arrive.
+type gateway struct {
+	sc    *scenario
+	start time.Time
+
+	mu       sync.Mutex
+	orders   []*order
+	versions map[string][]version
+	effects  []effect
+	writes   int
+	reads    int
+	ids      int
+	well     bool
+	trace    []string
+	last     string
+	again    int
+	findings []finding
+	background
+}
+
+// background counts what the gateway still has to do.
+type background struct{ wg sync.WaitGroup }
+
+func (b *background) later(d time.Duration, f func()) {
+	b.wg.Go(func() {
+		time.Sleep(d)
+		f()
+	})
+}
+
+func newGateway(sc *scenario) *gateway {
+	return &gateway{sc: sc, start: time.Now(), versions: map[string][]version{}}
+}
+
+func (g *gateway) rng(class string, n int) *rand.Rand {
+	h := uint64(14695981039346656037)
+	for _, b := range []byte(class) {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15)) //nolint:gosec // a seed replays it
+}
+
+// say adds a line to the trace; one like the line before is only counted.
+func (g *gateway) say(who, format string, args ...any) {
+	line := fmt.Sprintf("%-9s ", who) + fmt.Sprintf(format, args...)
+	if line == g.last {
+		g.again++
+		g.trace[len(g.trace)-1] = fmt.Sprintf("%9.3fs %s (%d times more)", time.Since(g.start).Seconds(), line, g.again)
+		return
+	}
+	g.last, g.again = line, 0
+	g.trace = append(g.trace, fmt.Sprintf("%9.3fs %s", time.Since(g.start).Seconds(), line))
+}
+
+func (g *gateway) find(id string) *order {
+	for _, o := range g.orders {
+		if o.id == id {
+			return o
+		}
+	}
+	return nil
+}
+
+// commit makes what o is now a version of it.
+func (g *gateway) commit(o *order, at time.Time) {
+	g.versions[o.id] = append(g.versions[o.id], version{at: at, order: o.clone()})
+}
+
+// asOf is the order as a replica that lags so far behind has it.
+func (g *gateway) asOf(id string, at time.Time) (order, bool) {
+	versions := g.versions[id]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if !versions[i].at.After(at) {
+			return versions[i].order, true
+		}
+	}
+	return order{}, false
+}
+
+func (o *order) clone() order {
+	c := *o
+	c.legs = slices.Clone(o.legs)
+	for i := range c.legs {
+		c.legs[i].entries = slices.Clone(c.legs[i].entries)
+	}
+	c.refunds = slices.Clone(o.refunds)
+	return c
+}
+
+func (o *order) held() (sum int64) {
+	for _, l := range o.legs {
+		sum += l.held
+	}
+	return sum
+}
+
+func (o *order) taken() (sum int64) {
+	for _, l := range o.legs {
+		sum += l.taken
+	}
+	return sum
+}
+
+// capturing reports whether a capture has begun.
+func (o *order) capturing() bool {
+	return o.busy || slices.ContainsFunc(o.legs, func(l leg) bool { return len(l.entries) > 0 })
+}
+
+func (o *order) refunded(count func(refund) bool) (sum int64) {
+	for _, r := range o.refunds {
+		if count(r) {
+			sum += r.amount
+		}
+	}
+	return sum
+}
+
+func (o *order) open() bool {
+	return o.status == created || o.status == attempted || o.status == pending ||
+		o.status == authorized && !o.capturing()
+}
+
+// refusal is an honest rejection; nil means carried out.
+type refusal struct {
+	status int
+	code   string
+}
+
+// capture takes the money, leg by leg.
+func (g *gateway) capture(o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time) *refusal {
+	held := o.held()
+	switch {
+	case o.status == cancelled:
+		return &refusal{422, g.sc.codeOf("ORDER_CANCELLED", "OPERATION_NOT_ALLOWED")}
+	case o.capturing():
+		return &refusal{422, g.sc.codeOf("OPERATION_NOT_ALLOWED", "DUPLICATE_REQUEST")}
+	case o.status != authorized:
+		return &refusal{422, g.sc.codeOf("OPERATION_NOT_ALLOWED", "PAYMENT_NOT_AUTHORIZED")}
+	case o.lapsed:
+		return &refusal{422, g.sc.codeOf("PAYMENT_EXPIRED", "PAYMENT_DECLINED")}
+	case amount > held:
+		return &refusal{422, g.sc.codeOf("AMOUNT_LIMIT_EXCEEDED", "INVALID_REQUEST")}
+	}
+	if amount == 0 {
+		amount = held
+	}
+	if f.pendingFor > 0 {
+		g.hang(o, reference, amount, f, now, func() {
+			f.pendingFor = 0
+			if no := g.capture(o, reference, amount, f, by, arrived, time.Now()); no != nil {
+				panic(no.code)
+			}
+		})
+		return nil
+	}
+	left := min(max(amount+f.delta, 1), held)
+	whole := left == held
+	var active []int
+	for i := range o.legs {
+		if o.legs[i].held > 0 {
+			active = append(active, i)
+		}
+	}
+	take := func(n int, now time.Time) {
+		l := &o.legs[active[n]]
+		part := min(left, l.held)
+		left -= part
+		l.held = 0
+		switch {
+		case part == 0:
+			l.status = cancelled
+		case f.legFails && n == len(active)-1 && n > 0:
+			l.status = failed
+			whole = false
+		default:
+			l.status, l.taken = processed, part
+			l.entries = []entry{{reference: reference, amount: part, at: now}}
+			g.effects = append(g.effects, effect{
+				op: "capture", order: o.id, reference: reference, by: by, amount: part, arrived: arrived, at: now,
+			})
+			g.say("[truth]", "leg %d of %s: %d captured under %q, asked by %s", active[n], o.id, part, reference, by)
+		}
+		if n < len(active)-1 {
+			o.status = f.midStatus
+			if o.status == "" {
+				o.status = authorized
+			}
+			return
+		}
+		o.status = processed
+		if !whole && !g.sc.partialReadsProcessed {
+			o.status = partiallyCaptured
+		}
+		o.paidStatus = o.status
+	}
+	for n := range active {
+		if n == 0 || f.legGap == 0 {
+			take(n, now)
+			continue
+		}
+		g.later(time.Duration(n)*f.legGap, func() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			take(n, time.Now())
+			g.commit(o, time.Now())
+		})
+	}
+	g.commit(o, now)
+	return nil
+}
+
+// hang has an order PENDING for a while. Then the write is carried out, or the
+// order has failed, or all is as it was.
+func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
+	o.busy, o.status = true, pending
+	left := amount
+	for i := range o.legs {
+		if l := &o.legs[i]; l.held > 0 {
+			l.status = pending
+			if part := min(left, l.held); part > 0 && f.pendingEntry {
+				left -= part
+				l.entries = []entry{{reference: reference, amount: part, at: now}}
+			}
+		}
+	}
+	g.say("[truth]", "%s is PENDING, then %s", o.id, f.pendingEnd)
+	g.commit(o, now)
+	g.later(f.pendingFor, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		o.busy = false
+		if f.pendingEnd == failed {
+			for i := range o.legs {
+				if l := &o.legs[i]; l.held > 0 {
+					l.status, l.held = failed, 0
+				}
+			}
+			o.status = failed
+			g.say("[truth]", "%s FAILED", o.id)
+			g.commit(o, time.Now())
+			return
+		}
+		for i := range o.legs {
+			if l := &o.legs[i]; l.held > 0 {
+				l.status, l.entries = authorized, nil
+			}
+		}
+		o.status = authorized
+		if f.pendingEnd == processed {
+			carryOut()
+			return
+		}
+		g.say("[truth]", "%s is AUTHORIZED again", o.id)
+		g.commit(o, time.Now())
+	})
+}
+
+func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Time) *refusal {
+	switch {
+	case o.status == cancelled:
+		return &refusal{422, g.sc.codeOf("ORDER_CANCELLED", "OPERATION_NOT_ALLOWED")}
+	case o.status != authorized || o.capturing():
+		return &refusal{422, "OPERATION_NOT_ALLOWED"}
+	}
+	if f.pendingFor > 0 {
+		g.hang(o, "", 0, f, now, func() {
+			if no := g.cancel(o, writeFault{}, by, arrived, time.Now()); no != nil {
+				panic(no.code)
+			}
+		})
+		return nil
+	}
+	for i := range o.legs {
+		if o.legs[i].status == authorized {
+			o.legs[i].status, o.legs[i].held = cancelled, 0
+		}
+	}
+	o.status = cancelled
+	g.effects = append(g.effects, effect{op: "cancel", order: o.id, by: by, arrived: arrived, at: now})
+	g.say("[truth]", "%s cancelled, asked by %s", o.id, by)
+	g.commit(o, now)
+	return nil
+}
+
+// refund gives money back. The second result is the refund that answers it.
+func (g *gateway) refund(o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time) (*refusal, string) {
+	for _, other := range g.orders {
+		if other.reference == reference {
+			return &refusal{422, "DUPLICATE_REQUEST"}, ""
+		}
+		if g.sc.unique == notUnique {
+			continue
+		}
+		for _, r := range other.refunds {
+			if r.reference != reference || g.sc.unique == failedFrees && !r.good() {
+				continue
+			}
+			if g.sc.duplicateAnswers && other == o && r.amount == amount {
+				return nil, r.id
+			}
+			return &refusal{422, "DUPLICATE_REQUEST"}, ""
+		}
+	}
+	switch {
+	case o.taken() == 0 || o.status == authorized || o.status == pending:
+		return &refusal{422, "OPERATION_NOT_ALLOWED"}, ""
+	case o.taken()-o.refunded(refund.good) < amount:
+		return &refusal{422, g.sc.codeOf("AMOUNT_LIMIT_EXCEEDED", "INVALID_REQUEST")}, ""
+	}
+	amount = min(max(amount+f.delta, 1), o.taken()-o.refunded(refund.good))
+	g.ids++
+	r := refund{id: fmt.Sprintf("v1-r%d", g.ids), reference: reference, status: processed, amount: amount, at: now}
+	if len(f.fate) > 0 {
+		r.status = f.fate[0]
+	}
+	g.setRefund(o, r, by, now)
+	g.effects = append(g.effects, effect{
+		op: "refund", order: o.id, reference: reference, refund: r.id, by: by, amount: amount, arrived: arrived, at: now,
+	})
+	for i, next := range f.fate[min(1, len(f.fate)):] {
+		g.later(time.Duration(i+1)*f.fateGap, func() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			r.status = next
+			g.setRefund(o, r, "the bank", time.Now())
+		})
+	}
+	return nil, r.id
+}
+
+func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
+	i := slices.IndexFunc(o.refunds, func(x refund) bool { return x.id == r.id })
+	if i < 0 {
+		o.refunds = append(o.refunds, r)
+	} else {
+		o.refunds[i] = r
+	}
+	switch done := o.refunded(func(r refund) bool { return r.status == processed }); {
+	case done == 0:
+		o.status = o.paidStatus
+	case done == o.taken():
+		o.status = fullyRefunded
+	default:
+		o.status = partiallyRefunded
+	}
+	g.say("[truth]", "refund %s of %s under %q: %d %s, by %s; the order is %s", r.id, o.id, r.reference, r.amount, r.status, by, o.status)
+	g.commit(o, now)
+}
+
+// pay is what the payer does while the order is open.
+func (g *gateway) pay(o *order, now time.Time) {
+	if o.status != created && o.status != attempted && o.status != pending || o.busy {
+		return
+	}
+	o.legs = append(o.legs, leg{id: o.id + "-cc-p", method: "CARD", status: authorized, amount: o.amount - o.coupon, held: o.amount - o.coupon})
+	o.status = authorized
+	g.say("[truth]", "the payer paid %s: AUTHORIZED", o.id)
+	g.commit(o, now)
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}

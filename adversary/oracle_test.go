@@ -1,0 +1,445 @@
+package adversary_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+// call is one call of the package, and all that it was shown.
+type call struct {
+	plan
+	id         string
+	well       bool
+	start, end time.Time
+	got        *plural.Order
+	err        error
+	served     []served
+	sends      int
+	answers    string // to its writes
+	reads      bool   // it sends nothing: Settle and Find
+}
+
+// served is a document that a call was given, as the truth had it.
+type served struct {
+	at     time.Time
+	order  order
+	refund *refund
+	fault  docFault
+}
+
+func (c *call) name() string {
+	if c == nil {
+		return "-"
+	}
+	return c.id
+}
+
+// ended reports whether the answer is final.
+func (c *call) ended() bool {
+	return c.err == nil || errors.Is(c.err, plural.ErrNotApplied) || errors.Is(c.err, plural.ErrConflict)
+}
+
+func (c *call) verdict() string {
+	switch {
+	case c.err == nil:
+		return "nil"
+	case errors.Is(c.err, plural.ErrReferenceReused):
+		return "ErrReferenceReused"
+	case errors.Is(c.err, plural.ErrNoHold):
+		return "ErrNoHold"
+	case errors.Is(c.err, plural.ErrConflict):
+		return "ErrConflict"
+	case errors.Is(c.err, plural.ErrNotApplied):
+		return "ErrNotApplied"
+	case plural.NeedsReview(c.err):
+		return "NeedsReview"
+	}
+	return "unknown"
+}
+
+// oracle judges the calls of a scenario when all is over.
+type oracle struct {
+	*gateway
+	calls       []*call
+	otherAmount int // of ErrNotApplied followed by another write under the reference, for another amount
+}
+
+func (o *oracle) bad(c *call, kind, format string, args ...any) {
+	o.findings = append(o.findings, finding{kind, fmt.Sprintf("%s: %s: ", c.id, c.plan) + fmt.Sprintf(format, args...)})
+}
+
+func (o *oracle) judge() {
+	for _, c := range o.calls {
+		o.sentinels(c)
+		switch {
+		case c.err == nil:
+			o.success(c)
+		case errors.Is(c.err, plural.ErrNotApplied):
+			o.notApplied(c)
+		case errors.Is(c.err, plural.ErrConflict):
+			o.conflict(c)
+		}
+	}
+	if o.sc.unique != notUnique {
+		o.noDoubles()
+	}
+}
+
+// sentinels: an answer is one thing, and says so by one type.
+func (o *oracle) sentinels(c *call) {
+	is := func(target error) bool { return errors.Is(c.err, target) }
+	if is(plural.ErrNotApplied) && is(plural.ErrConflict) {
+		o.bad(c, "sentinels: ErrNotApplied and ErrConflict", "%v", c.err)
+	}
+	if (is(plural.ErrNoHold) || is(plural.ErrReferenceReused)) && !is(plural.ErrConflict) {
+		o.bad(c, "sentinels: ErrNoHold or ErrReferenceReused without ErrConflict", "%v", c.err)
+	}
+	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
+	if final && (is(plural.ErrOutcomeUnknown) || plural.NeedsReview(c.err)) {
+		o.bad(c, "sentinels: final and unknown", "%v", c.err)
+	}
+	var state *plural.StateError
+	var double *plural.DoubleRefundError
+	if final && !errors.As(c.err, &state) && !errors.As(c.err, &double) {
+		o.bad(c, "sentinels: a final that is neither StateError nor DoubleRefundError", "%T %v", c.err, c.err)
+	}
+	var invalid *plural.ValidationError
+	if errors.As(c.err, &invalid) {
+		o.bad(c, "sentinels: ValidationError of a valid request", "%v", c.err)
+	}
+	if c.reads && c.sends > 0 {
+		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
+	}
+	if c.op == "refund" && o.sc.single && c.sends > 1 {
+		o.bad(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
+	}
+	if took := c.end.Sub(c.start); c.deadline > 0 && took > c.deadline+time.Second {
+		o.bad(c, "a call outlasts its deadline", "%s", took)
+	}
+}
+
+// under is what was really carried out for the call's reference.
+func (o *oracle) under(c *call) (effects []effect, sum int64) {
+	for _, e := range o.effects {
+		if e.op == c.op && e.reference == c.reference && (e.op == "refund" || e.order == c.order) {
+			effects = append(effects, e)
+			sum += e.amount
+		}
+	}
+	return effects, sum
+}
+
+// asked is what the call asked for, in paise.
+func (o *oracle) asked(c *call) int64 {
+	if c.op != "capture" || c.amount > 0 {
+		return c.amount
+	}
+	versions := o.versions[c.order]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if held := versions[i].order.held(); held > 0 && !versions[i].order.capturing() {
+			return held
+		}
+	}
+	return -1
+}
+
+// refunds are those under the call's reference, in all orders, with status.
+func (o *oracle) refunds(reference string) (all []refund, parents []string) {
+	for _, of := range o.orders {
+		for _, r := range of.refunds {
+			if r.reference == reference {
+				all = append(all, r)
+				parents = append(parents, of.id)
+			}
+		}
+	}
+	return all, parents
+}
+
+// success: exactly what was asked for was carried out, once, when it was said.
+func (o *oracle) success(c *call) {
+	if c.got == nil {
+		o.bad(c, "wrong success: nil without a document", "")
+		return
+	}
+	switch c.op {
+	case "cancel":
+		if s := o.find(c.order).status; s != cancelled {
+			o.bad(c, "wrong success: cancel", "the order is %s", s)
+		}
+	case "capture":
+		effects, sum := o.under(c)
+		switch want := o.asked(c); {
+		case len(effects) == 0:
+			o.bad(c, "wrong success: capture, nothing was captured", "")
+		case sum != want:
+			o.bad(c, "wrong success: capture, other figures", "captured %d, asked for %d", sum, want)
+		case effects[len(effects)-1].at.After(c.end):
+			o.bad(c, "wrong success: capture, said before it was carried out", "")
+		default:
+			if got, ok := c.got.CapturedAmount(); ok && got.Value != want {
+				o.bad(c, "nil beside another CapturedAmount", "%d, asked for %d", got.Value, want)
+			}
+		}
+	default:
+		o.refunded(c)
+	}
+}
+
+func (o *oracle) refunded(c *call) {
+	exact, good, others := 0, 0, 0
+	for _, v := range o.versions[c.order] {
+		if v.at.After(c.end) {
+			break
+		}
+		exact, good, others = 0, 0, 0
+		for _, r := range v.order.refunds {
+			if r.reference != c.reference {
+				continue
+			}
+			// What a replica may still show counts as good.
+			if o.wasGood(c.order, r.id, c.end) {
+				good++
+				if r.amount == c.amount {
+					exact++
+				} else {
+					others++
+				}
+			}
+		}
+	}
+	switch {
+	case exact == 0 && others > 0:
+		o.bad(c, "wrong success: refund, other figures", "")
+	case exact == 0:
+		o.bad(c, "wrong success: refund, none was made", "")
+	case good > 1 && c.sawTwo():
+		o.bad(c, "wrong success: refund, nil for two that the list showed", "%d refunds under one reference", good)
+	}
+	if c.got.MerchantOrderReference != c.reference || c.got.OrderAmount != plural.INR(c.amount) || c.got.Type != "REFUND" {
+		o.bad(c, "nil with a document of something else", "%s %s %s", c.got.Type, c.got.MerchantOrderReference, c.got.OrderAmount)
+	}
+}
+
+// wasGood reports whether the refund was good at some time in the last seconds.
+func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
+	versions := o.versions[orderID]
+	for i, v := range versions {
+		if v.at.After(end) || i+1 < len(versions) && versions[i+1].at.Before(end.Add(-8*time.Second)) {
+			continue
+		}
+		if slices.ContainsFunc(v.order.refunds, func(r refund) bool { return r.id == id && r.good() }) {
+			return true
+		}
+	}
+	return false
+}
+
+// sawTwo reports whether the call was given a list with two good refunds of its
+// reference.
+func (c *call) sawTwo() bool { return c.saw(2) }
+
+// saw reports whether a list showed the call so many good refunds of its
+// reference.
+func (c *call) saw(least int) bool {
+	return slices.ContainsFunc(c.served, func(s served) bool {
+		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
+			(s.order.status == partiallyRefunded || s.order.status == fullyRefunded) {
+			return false
+		}
+		n := 0
+		for _, r := range s.order.refunds {
+			if r.reference == c.reference && r.good() {
+				n++
+			}
+		}
+		return n >= least
+	})
+}
+
+// notApplied: nothing was carried out, and nothing can be.
+func (o *oracle) notApplied(c *call) {
+	of := o.find(c.order)
+	switch c.op {
+	case "cancel":
+		if of.status == cancelled {
+			o.bad(c, "wrong final: ErrNotApplied of a cancel, and the order is cancelled", "%v", c.err)
+		} else if of.open() {
+			o.bad(c, "wrong final: ErrNotApplied of a cancel, and the order is open", "it is %s; %v", of.status, c.err)
+		}
+	case "capture":
+		effects, sum := o.under(c)
+		switch {
+		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
+			o.otherAmount++ // another write, that only has the reference in common
+		case len(effects) > 0 && sum != o.asked(c) && effects[0].by != c.id && !strings.Contains(c.answers, "DUPLICATE_REQUEST"):
+			o.bad(c, "question: wrong final: ErrNotApplied of a capture, and money was taken, another amount, by a rival under the same reference",
+				"%d; %v", sum, c.err)
+		case len(effects) > 0:
+			o.bad(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
+		case of.open() && !of.lapsed && c.amount <= total:
+			o.bad(c, "wrong final: ErrNotApplied of a capture, and the order is open", "it is %s; %v", of.status, c.err)
+		}
+	default:
+		o.notRefunded(c, of)
+	}
+}
+
+func (o *oracle) notRefunded(c *call, of *order) {
+	effects, _ := o.under(c)
+	for _, e := range effects {
+		i := slices.IndexFunc(o.find(e.order).refunds, func(r refund) bool { return r.id == e.refund })
+		if r := o.find(e.order).refunds[i]; !r.good() {
+			continue
+		}
+		if e.arrived.After(c.end) && e.amount != c.amount {
+			o.otherAmount++
+			continue
+		}
+		kind := "wrong final: ErrNotApplied of a refund, and money went out"
+		switch {
+		case e.order != c.order:
+			kind += ", for another order"
+		case e.arrived.After(c.end):
+			kind = "question: " + kind + ", by a later request, after a refund that failed"
+		case strings.Contains(c.answers, "DUPLICATE_REQUEST"):
+			kind += ", and the call was told DUPLICATE_REQUEST"
+		case e.amount != c.amount && e.by != c.id:
+			kind = "question: " + kind + ", of another amount, by a rival under the same reference"
+		case o.sc.unique == failedFrees && e.at.After(c.end):
+			kind = "question: " + kind + ", by a rival request after a failed one, where that leaves the reference free"
+		case o.sc.unique == notUnique && e.at.After(c.end):
+			kind = "question: " + kind + ", by a rival request where references are not unique"
+		}
+		o.bad(c, kind, "refund %s; %v", e.refund, c.err)
+		return
+	}
+	if len(effects) == 0 && (of.taken()-of.refunded(refund.good) >= c.amount || of.open()) {
+		o.bad(c, "wrong final: ErrNotApplied of a refund that can still be made", "the order is %s; %v", of.status, c.err)
+	}
+}
+
+// conflict: the books really show something else than was asked for.
+func (o *oracle) conflict(c *call) {
+	effects, sum := o.under(c)
+	of := o.find(c.order)
+	if errors.Is(c.err, plural.ErrReferenceReused) &&
+		!slices.ContainsFunc(effects, func(e effect) bool { return e.at.Before(c.start) }) {
+		o.bad(c, "wrong conflict: ErrReferenceReused, and nothing was there before this call", "%v", c.err)
+	}
+	if errors.Is(c.err, plural.ErrNoHold) {
+		switch {
+		case of.taken() == 0:
+			o.bad(c, "wrong conflict: ErrNoHold, and no money was taken", "the order is %s; %v", of.status, c.err)
+		case c.op == "capture" && sum == o.asked(c) && c.sawExact(sum):
+			o.bad(c, "wrong conflict: ErrNoHold, and the books show the capture", "%v", c.err)
+		}
+		return
+	}
+	switch c.op {
+	case "cancel":
+		o.bad(c, "wrong conflict: of a cancel", "the order is %s; %v", of.status, c.err)
+	case "capture":
+		if sum == o.asked(c) || len(effects) == 0 {
+			o.bad(c, "wrong conflict: of a capture"+o.repeats(), "captured %d in %d, asked for %d; %v",
+				sum, len(effects), o.asked(c), c.err)
+		}
+	default:
+		good := 0
+		for _, e := range effects {
+			if o.wasGood(e.order, e.refund, c.end) {
+				good++
+			}
+		}
+		var double *plural.DoubleRefundError
+		if errors.As(c.err, &double) {
+			if good < 2 {
+				o.bad(c, "wrong conflict: DoubleRefundError, and there are not two", "%d; %v", good, c.err)
+			}
+			return
+		}
+		other := slices.ContainsFunc(effects, func(e effect) bool { return e.amount != c.amount || e.order != c.order })
+		if !other && good < 2 {
+			o.bad(c, "wrong conflict: of a refund"+o.repeats(), "%d refunds; %v", len(effects), c.err)
+		}
+	}
+}
+
+// repeats says that documents listed things twice.
+func (o *oracle) repeats() string {
+	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
+		return ", where lists repeat what they have"
+	}
+	return ""
+}
+
+// sawExact reports whether the call was given a document with its capture.
+func (c *call) sawExact(want int64) bool {
+	return slices.ContainsFunc(c.served, func(s served) bool {
+		if s.refund != nil || s.fault.noCaptures || s.fault.noPayments || s.fault.noEntryReference {
+			return false
+		}
+		sum := int64(0)
+		for _, l := range s.order.legs {
+			for _, e := range l.entries {
+				if e.reference == c.reference {
+					sum += e.amount
+				}
+			}
+		}
+		return sum == want && s.order.held() == 0
+	})
+}
+
+// noDoubles: where references are unique, one reference has one refund.
+func (o *oracle) noDoubles() {
+	for _, of := range o.orders {
+		count := map[string]int{}
+		for _, r := range of.refunds {
+			if r.good() {
+				count[r.reference]++
+			}
+		}
+		for reference, n := range count {
+			if n > 1 {
+				o.findings = append(o.findings, finding{"double refund", fmt.Sprint(reference, " ", n)})
+			}
+		}
+	}
+}
+
+// found: what Find says of a gateway that is well. It knows no amount.
+func (o *oracle) found(c *call) {
+	effects, sum := o.under(c)
+	if c.op == "refund" {
+		effects = slices.DeleteFunc(effects, func(e effect) bool {
+			r := o.find(e.order).refunds
+			return !r[slices.IndexFunc(r, func(r refund) bool { return r.id == e.refund })].good()
+		})
+	}
+	here := slices.ContainsFunc(effects, func(e effect) bool { return e.order == c.order })
+	var double *plural.DoubleRefundError
+	switch {
+	case c.sends > 0:
+		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
+	case c.err == nil && !here:
+		o.bad(c, "Find: nil, and it is not there", "")
+	case c.err == nil && c.op == "refund" && len(effects) > 1 && c.sawTwo():
+		o.bad(c, "Find: nil for two refunds that the list showed", "")
+	case errors.As(c.err, &double) && len(effects) < 2:
+		o.bad(c, "Find: DoubleRefundError, and there are not two", "%d", len(effects))
+	case errors.Is(c.err, plural.ErrNotApplied) && len(effects) > 0:
+		o.bad(c, "Find: ErrNotApplied, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNotFound) && c.op == "refund" && c.saw(1):
+		o.bad(c, "Find: ErrNotFound of a refund that the list showed", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNotFound) && here && !o.sc.leavesAlways:
+		o.bad(c, "Find: ErrNotFound, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNoHold) && o.find(c.order).taken() == 0:
+		o.bad(c, "Find: ErrNoHold, and no money was taken", "%v", c.err)
+	}
+}
