@@ -147,7 +147,8 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 		return fmt.Sprintf("%v: said to be not applied, and it is in the books: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && !errors.Is(o.err, plural.ErrNoHold) && n == 1:
 		return fmt.Sprintf("%v: said to be a conflict, and it is in the books as asked for: %v", o.write, o.err)
-	case !o.unknown() && (plural.NeedsReview(o.err) || errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict)):
+	case errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict),
+		!o.unknown() && plural.NeedsReview(o.err):
 		return fmt.Sprintf("%v: a final that contradicts itself: %v", o.write, o.err)
 	case o.err == nil:
 		return o.misdocumented(srv)

@@ -54,7 +54,7 @@ var (
 	}
 	rowNoHold = &evidence{
 		of:      "capture",
-		shows:   "the order is paid by payments that succeeded, no payment has a capture entry, and Plural rejected the capture",
+		shows:   "the order is paid by payments that succeeded, none has a capture entry, and Plural rejected the capture",
 		because: "the money was taken, and the books do not say by what",
 		is:      ErrNoHold,
 		twice:   true,

@@ -97,7 +97,7 @@ func (s *sum) add(a Amount) {
 }
 
 // is reports whether both are known, and the same.
-func (s sum) is(other sum) bool { return !s.unknown && !other.unknown && s.Amount == other.Amount }
+func (s *sum) is(other sum) bool { return !s.unknown && !other.unknown && s.Amount == other.Amount }
 
 // priceOf is what the payer of an order owes.
 func priceOf(o *Order) sum {

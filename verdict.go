@@ -295,7 +295,7 @@ func judgeCancel(o *Order) finding {
 // A bank can keep a refund PENDING for days. Accepted is applied; its status
 // tells the rest.
 func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
-	f := finding{}
+	f := unclear("the refund is " + clip(string(r.Status)))
 	switch {
 	case r.OrderID == parentID:
 		return unclear("the reference is that of the order itself")
@@ -315,8 +315,6 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 		return applied()
 	case r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled:
 		f = final(rowRefundFailed, "the refund is %s; a new one needs a new reference", r.Status)
-	default:
-		return unclear("the refund is " + clip(string(r.Status)))
 	}
 	f.since = r.CreatedAt.Time
 	return f

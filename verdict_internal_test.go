@@ -60,7 +60,7 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	switch {
 	case (f.verdict == verdictApplied || f.row == rowCaptureDiffers || f.row == rowCapturesDiffer) && !present:
 		fail("our reference is not there")
-	case (f.verdict == verdictFinal && f.row.is == ErrNotApplied || f.verdict == verdictOpen) && present &&
+	case (f.verdict == verdictFinal && !f.row.isConflict() || f.verdict == verdictOpen) && present &&
 		o.Status != OrderStatusAuthorized:
 		fail("our reference is there")
 	case (f.verdict == verdictFinal) != (f.row != nil):
