@@ -249,7 +249,7 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 		"a whole one beside a part":     {[]string{right, "v1"}, plural.ReasonSignatureRepeated},
 		"a part beside a whole one":     {[]string{"v2", right}, plural.ReasonSignatureRepeated},
 		"in another order":              {[]string{strings.TrimPrefix(right, "v1,"), "v1"}, plural.ReasonSignatureVersion},
-		"an empty part":                 {[]string{"v1", "", strings.TrimPrefix(right, "v1,")}, plural.ReasonSignatureMalformed},
+		"an empty part":                 {[]string{"v1", "", right[3:]}, plural.ReasonSignatureMalformed},
 		"nothing but parts":             {[]string{"", ""}, plural.ReasonSignatureMalformed},
 		"more than such a list can be":  {slices.Repeat([]string{"v"}, 1000), plural.ReasonSignatureRepeated},
 		"a part that is much too large": {[]string{"v1", strings.Repeat("A", 2000)}, plural.ReasonSignatureRepeated},
@@ -280,7 +280,12 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 	twice := good.Clone()
 	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp"} {
 		twice[name] = []string{good.Get(name), good.Get(name)}
-		require.ErrorIs(t, v.VerifyWebhookSignature(twice, body), plural.ErrMalformedWebhook, "only the signature is put together")
+		require.ErrorIs(
+			t,
+			v.VerifyWebhookSignature(twice, body),
+			plural.ErrMalformedWebhook,
+			"only the signature is put together",
+		)
 		twice[name] = good[name]
 	}
 }
@@ -339,17 +344,16 @@ func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 		header http.Header
 		kind   error
 		reason plural.VerificationReason
-		status int
 	}{
-		"no headers":          {http.Header{}, plural.ErrMalformedWebhook, plural.ReasonWebhookID, http.StatusBadRequest},
-		"id":                  {with("Webhook-Id", "a.b"), plural.ErrMalformedWebhook, plural.ReasonWebhookID, http.StatusBadRequest},
-		"timestamp":           {with("Webhook-Timestamp", "now"), plural.ErrMalformedWebhook, plural.ReasonWebhookTimestamp, http.StatusBadRequest},
-		"stale":               {at(-301), plural.ErrStaleTimestamp, plural.ReasonTimestampPast, http.StatusUnauthorized},
-		"from the future":     {at(301), plural.ErrStaleTimestamp, plural.ReasonTimestampFuture, http.StatusUnauthorized},
-		"no signature":        {with("Webhook-Signature", ""), plural.ErrInvalidSignature, plural.ReasonSignatureMissing, http.StatusUnauthorized},
-		"malformed signature": {with("Webhook-Signature", "v1,x"), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed, http.StatusUnauthorized},
-		"version":             {with("Webhook-Signature", "v2,x"), plural.ErrInvalidSignature, plural.ReasonSignatureVersion, http.StatusUnauthorized},
-		"compressed":          {with("Content-Encoding", "br"), plural.ErrMalformedWebhook, plural.ReasonContentEncoding, http.StatusBadRequest},
+		"no headers":          {http.Header{}, plural.ErrMalformedWebhook, plural.ReasonWebhookID},
+		"id":                  {with("Webhook-Id", "a.b"), plural.ErrMalformedWebhook, plural.ReasonWebhookID},
+		"timestamp":           {with("Webhook-Timestamp", "now"), plural.ErrMalformedWebhook, plural.ReasonWebhookTimestamp},
+		"stale":               {at(-301), plural.ErrStaleTimestamp, plural.ReasonTimestampPast},
+		"from the future":     {at(301), plural.ErrStaleTimestamp, plural.ReasonTimestampFuture},
+		"no signature":        {with("Webhook-Signature", ""), plural.ErrInvalidSignature, plural.ReasonSignatureMissing},
+		"malformed signature": {with("Webhook-Signature", "x"), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed},
+		"version":             {with("Webhook-Signature", "v2,x"), plural.ErrInvalidSignature, plural.ReasonSignatureVersion},
+		"compressed":          {with("Content-Encoding", "br"), plural.ErrMalformedWebhook, plural.ReasonContentEncoding},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -361,7 +365,11 @@ func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 			_, err := webhookVerifier(t).VerifyWebhookRequest(request())
 			requireRefused(t, err, tc.kind, tc.reason)
 			h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error { return nil })
-			require.Equal(t, tc.status, serve(h, request()).Code)
+			status := http.StatusUnauthorized
+			if errors.Is(tc.kind, plural.ErrMalformedWebhook) {
+				status = http.StatusBadRequest
+			}
+			require.Equal(t, status, serve(h, request()).Code)
 		})
 	}
 	t.Run("no keys", func(t *testing.T) {

@@ -82,7 +82,11 @@ func openShop(t *testing.T) (s *shop, srv *pluraltest.Server, orderID string) {
 	require.NoError(t, err)
 	_, err = srv.Pay(order.OrderID, pluraltest.Approve)
 	require.NoError(t, err)
-	return &shop{client: client, verifier: verifier, want: map[string]plural.Expected{order.OrderID: want}}, srv, order.OrderID
+	return &shop{
+		client:   client,
+		verifier: verifier,
+		want:     map[string]plural.Expected{order.OrderID: want},
+	}, srv, order.OrderID
 }
 
 func TestWebhooks(t *testing.T) {
