@@ -56,7 +56,7 @@ type verifiedCallback struct {
 	errorMessage string
 }
 
-// isVerified says whether a Verifier made the Callback and nobody changed it
+// isVerified reports whether a Verifier made the Callback and nobody changed it
 // since.
 func (c *Callback) isVerified() bool {
 	return c != nil && c.verified == verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
@@ -291,8 +291,8 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 	return -1
 }
 
-// signedFields says whether the signature is that of the fields, those without
-// a value left out or kept.
+// signedFields reports whether the signature is that of the fields, those
+// without a value left out or kept.
 func (k Key) signedFields(fields []callbackField, keepEmpty bool, signature [sha256.Size]byte) bool {
 	secret := k.secret()
 	m := secret.take()
@@ -321,23 +321,30 @@ func appendSigned(text []byte, fields []callbackField, keepEmpty bool) []byte {
 	return text
 }
 
+// newCallback copies what it keeps: a server may use the memory of the request
+// again.
 func newCallback(fields []callbackField) *Callback {
 	c := &Callback{Fields: make(map[string]string, len(fields))}
 	for _, f := range fields {
 		if f.value == "" {
 			continue
 		}
-		c.Fields[f.name] = f.value
+		name, value := f.name, strings.Clone(f.value)
 		switch f.name {
 		case "order_id":
-			c.OrderID = f.value
-		case "status", "payment_status":
-			c.Status = OrderStatus(f.value)
+			name, c.OrderID = "order_id", value
+		case "status":
+			name, c.Status = "status", OrderStatus(value)
+		case "payment_status":
+			name, c.Status = "payment_status", OrderStatus(value)
 		case "error_code":
-			c.ErrorCode = ErrorCode(f.value)
+			name, c.ErrorCode = "error_code", ErrorCode(value)
 		case "error_message":
-			c.ErrorMessage = f.value
+			name, c.ErrorMessage = "error_message", value
+		default:
+			name = strings.Clone(name)
 		}
+		c.Fields[name] = value
 	}
 	c.verified = verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 	return c

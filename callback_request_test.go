@@ -117,8 +117,11 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 		{"Content-Type": {"application/json"}},
 		{"Content-Type": {"application/x-www-form-urlencoded2"}},
 		{"Content-Type": {"text/html, application/x-www-form-urlencoded"}},
-		{"Content-Type": {formContentType, formContentType}},
+		{"Content-Type": {formContentType, "text/plain"}},
+		{"Content-Type": {formContentType, formContentType + "; charset=UTF-8"}},
+		{"Content-Type": {formContentType, ""}},
 		{"Content-Type": {formContentType}, "content-type": {"text/plain"}},
+		{"CONTENT-TYPE": {formContentType}, "content-type": {"text/plain"}},
 	} {
 		r := formRequest(goodForm(t).Encode())
 		r.Header = header
@@ -129,7 +132,10 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 		{"Content-Type": {formContentType + "; charset=UTF-8"}},
 		{"Content-Type": {formContentType + "; charset"}}, // a parameter without a value
 		{"Content-Type": {"Application/X-WWW-Form-Urlencoded;charset=utf-8"}},
-		{"content-type": {formContentType}}, // as some gateways hand it on
+		{"content-type": {formContentType}},                  // as some gateways hand it on
+		{"Content-Type": {formContentType, formContentType}}, // as CGI does
+		{"Content-Type": {formContentType}, "content-type": {formContentType}},
+		{"CONTENT-TYPE": {formContentType}, "content-type": {formContentType}, "Content-Type": nil},
 	} {
 		r := formRequest(goodForm(t).Encode())
 		r.Header = header
@@ -174,7 +180,9 @@ func TestCallbackRequestAttackCompressedBody(t *testing.T) {
 			{"Content-Encoding": {"gzip"}},
 			{"Content-Encoding": {"br"}},
 			{"Content-Encoding": {"identity, gzip"}},
-			{"Content-Encoding": {"identity", "identity"}},
+			{"Content-Encoding": {"identity", "gzip"}},
+			{"Content-Encoding": {"", "gzip"}},
+			{"Content-Encoding": {"identity"}, "content-encoding": {"gzip"}},
 			{"content-encoding": {"deflate"}},
 		} {
 			r := formRequest(body)
@@ -183,9 +191,15 @@ func TestCallbackRequestAttackCompressedBody(t *testing.T) {
 			requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonContentEncoding)
 		}
 	}
-	for _, encoding := range []string{"", "identity", "Identity"} {
+	for _, encoding := range []http.Header{
+		{"Content-Encoding": {""}},
+		{"Content-Encoding": {"identity"}},
+		{"Content-Encoding": {"Identity"}},
+		{"Content-Encoding": {"identity", "identity"}},
+		{"Content-Encoding": {"identity"}, "content-encoding": {"identity"}},
+	} {
 		r := formRequest(goodForm(t).Encode())
-		r.Header.Set("Content-Encoding", encoding)
+		maps.Copy(r.Header, encoding)
 		_, err := v.VerifyCallbackRequest(r)
 		require.NoError(t, err)
 	}

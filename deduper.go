@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -167,7 +168,7 @@ func (d *MemoryDeduper) forget(now time.Time) {
 	}
 }
 
-// makeRoom says whether there is room for one more, after dropping one that
+// makeRoom reports whether there is room for one more, after dropping one that
 // ended if need be.
 func (d *MemoryDeduper) makeRoom(now time.Time) bool {
 	most := d.most
@@ -186,6 +187,7 @@ func (d *MemoryDeduper) makeRoom(now time.Time) bool {
 }
 
 func (d *MemoryDeduper) add(id string) *memoryEvent {
+	id = strings.Clone(id) // it may be part of a request, whose memory a server uses again
 	event := &memoryEvent{id: id}
 	if d.events == nil {
 		d.events = make(map[string]*memoryEvent)

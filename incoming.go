@@ -1,7 +1,6 @@
 package plural
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"math"
@@ -12,6 +11,11 @@ import (
 
 var errBodyTooLarge = errors.New("plural: the body is too large")
 
+const firstRead = 512 // bytes that a sender of nothing holds
+
+// readBody reads at most so many bytes. What is announced as more is refused
+// unread. Otherwise memory is taken for what has arrived, whatever was
+// announced: up to twice as much.
 func readBody(r *http.Request, most int64) ([]byte, error) {
 	if r.ContentLength > most {
 		return nil, errBodyTooLarge
@@ -20,42 +24,110 @@ func readBody(r *http.Request, most int64) ([]byte, error) {
 		return nil, nil
 	}
 	most = min(most, math.MaxInt64-1)
-	var body bytes.Buffer
-	n, err := body.ReadFrom(io.LimitReader(r.Body, most+1))
-	if tooLarge := (*http.MaxBytesError)(nil); n > most || errors.As(err, &tooLarge) {
-		return nil, errBodyTooLarge
-	}
-	return body.Bytes(), err
-}
-
-// isForm says whether there is one content type and it is that of an HTML form.
-func isForm(h http.Header) bool {
-	value, count := headerValue(h, "Content-Type")
-	if count != 1 {
-		return false
-	}
-	mediaType, _, err := mime.ParseMediaType(value)
-	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) &&
-		mediaType == "application/x-www-form-urlencoded"
-}
-
-// isUncompressed says whether the body is what it seems: signatures are over
-// the body as sent, and inflating it is a way to exhaust memory.
-func isUncompressed(h http.Header) bool {
-	value, count := headerValue(h, "Content-Encoding")
-	return count == 0 || count == 1 && (value == "" || strings.EqualFold(value, "identity"))
-}
-
-// headerValue finds a header in any spelling of its name: some gateways build
-// the map by hand, in lower case.
-func headerValue(h http.Header, name string) (value string, count int) {
-	for key, values := range h {
-		if strings.EqualFold(key, name) && len(values) > 0 {
-			value = values[0]
-			count += len(values)
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			size := min(max(2*int64(len(body)), firstRead), most+1)
+			body = append(make([]byte, 0, size), body...)
+		}
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		tooLarge := (*http.MaxBytesError)(nil)
+		switch {
+		case int64(len(body)) > most, errors.As(err, &tooLarge):
+			return nil, errBodyTooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, err
 		}
 	}
-	return value, count
+}
+
+// isForm reports whether there is one content type and it is that of an HTML
+// form.
+func isForm(h http.Header) bool {
+	contentType := header{name: "Content-Type"}
+	findHeaders(h, &contentType)
+	mediaType, _, err := mime.ParseMediaType(contentType.first())
+	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) &&
+		mediaType == "application/x-www-form-urlencoded" && !contentType.differs
+}
+
+// isUncompressed reports whether the body is what it seems: signatures are over
+// the body as sent, and inflating it is a way to exhaust memory.
+func isUncompressed(h http.Header) bool {
+	encoding := header{name: "Content-Encoding"}
+	findHeaders(h, &encoding)
+	value := encoding.first()
+	return (value == "" || strings.EqualFold(value, "identity")) && !encoding.differs
+}
+
+// header is what a map has under a name, in any spelling of it. A header that is
+// signed has to be there once. Of the others equal values are one: CGI and
+// FastCGI bring the content type twice.
+type header struct {
+	name    string   // as net/http spells it
+	values  []string // under the first spelling that was found
+	count   int      // of the values under all spellings
+	differs bool     // one of them from another
+}
+
+// findHeaders is the one way to a header. It finds names in any spelling, since
+// some gateways build the map by hand. It walks the map once for all that is
+// wanted, whose names begin with the same letter: most others then differ in
+// their first byte.
+func findHeaders(h http.Header, wanted ...*header) {
+	initial := wanted[0].name[0] | 0x20
+	for key, values := range h {
+		if key == "" || key[0]|0x20 != initial {
+			continue
+		}
+		for _, w := range wanted {
+			if key == w.name || len(key) == len(w.name) && strings.EqualFold(key, w.name) {
+				w.add(values)
+				break
+			}
+		}
+	}
+}
+
+func (w *header) add(values []string) {
+	if w.count == 0 {
+		w.values = values
+	}
+	w.count += len(values)
+	for i := 0; w.count > 1 && i < len(values); i++ {
+		w.differs = w.differs || values[i] != w.values[0]
+	}
+}
+
+// first is the value of a header whose values do not differ; "" for none.
+func (w *header) first() string {
+	if w.count == 0 {
+		return ""
+	}
+	return w.values[0]
+}
+
+// once is the value of a header that was sent exactly once.
+func (w *header) once() (value string, ok bool) { return w.first(), w.count == 1 }
+
+// rejoined is the value of a header that was sent once, and that an adaptor may
+// have split at its commas, as one for AWS Lambda does. None of the parts has a
+// comma then. Of a header that was sent twice each value has one, if every
+// genuine value has.
+func (w *header) rejoined(most int) (value string, ok bool) {
+	if w.count <= 1 {
+		return w.first(), true
+	}
+	size := len(w.values) - 1
+	for _, part := range w.values {
+		if size += len(part); size > most || strings.Contains(part, ",") {
+			return "", false
+		}
+	}
+	return strings.Join(w.values, ","), w.count == len(w.values)
 }
 
 // bodyError is why a body could not be read, as one of the sentinels.

@@ -42,7 +42,12 @@ func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {
 func TestVerifyCallbackAllocatesLittle(t *testing.T) {
 	v := mustVerifier(t, signatureSecret)
 	form := goodForm(t)
-	require.LessOrEqual(t, testing.AllocsPerRun(500, func() { _, _ = v.VerifyCallback(form) }), 3.0)
+	require.LessOrEqual(
+		t,
+		testing.AllocsPerRun(500, func() { _, _ = v.VerifyCallback(form) }),
+		5.0,
+		"the callback, its map (two), and each of the two values that are kept",
+	)
 }
 
 //nolint:paralleltest // it measures memory

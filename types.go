@@ -78,6 +78,11 @@ var _ = wire.Keep(func(o *Order, raw string) { o.raw = raw })
 
 // RawJSON is the document that the order was decoded from, as it came; nil for
 // an Order made by hand. It holds the payer's personal data.
+//
+// The texts of an Order are parts of this document and keep all of it in
+// memory: take a [strings.Clone] of an id that is kept for longer than the
+// Order. Those of an [Event] and a [Callback], [Event.OrderID] among them, are
+// copies.
 func (o *Order) RawJSON() json.RawMessage {
 	if o.raw == "" {
 		return nil

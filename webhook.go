@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	defaultMaxWebhookBody = 1 << 20
+	defaultMaxWebhookBody = 256 << 10 // what Plural sends is a few KiB
 
 	maxWebhookID             = 128
 	maxWebhookTimestamp      = 11
@@ -66,14 +66,14 @@ func (e *Event) RawJSON() json.RawMessage {
 // its Refunds, instead of the refund: look at its Type.
 func (e *Event) Order() (*Order, error) {
 	if len(e.Data) == 0 || e.Data[0] != '{' {
-		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, e.Type)
+		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, clip(string(e.Type)))
 	}
 	order, err := parseOrder(string(e.Data))
 	if err != nil {
 		return nil, &VerificationError{kind: ErrMalformedWebhook, reason: ReasonJSON, cause: err}
 	}
 	if order.OrderID == "" {
-		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, e.Type)
+		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, clip(string(e.Type)))
 	}
 	return order, nil
 }
@@ -88,9 +88,9 @@ func (e *Event) OrderID() (string, error) {
 	case err != nil:
 		return "", err
 	case o.Type == OrderTypeRefund && o.ParentOrderID != "":
-		return o.ParentOrderID, nil
+		return strings.Clone(o.ParentOrderID), nil // it may be kept longer than the event
 	}
-	return o.OrderID, nil
+	return strings.Clone(o.OrderID), nil
 }
 
 // VerifyWebhookSignature verifies a webhook's signature and freshness from its
@@ -102,27 +102,35 @@ func (e *Event) OrderID() (string, error) {
 // base64 behind "v1," in the webhook-signature header, which may hold up to
 // eight signatures separated by spaces. Versions other than v1 are passed over.
 //
-// Each of the three headers must be there exactly once. What is verified is what
-// [http.Header.Get] gives. Only where Get gives nothing does another spelling of
-// the name count, since some gateways build the map by hand; two of them are
-// refused.
+// Each of the three headers must be there exactly once, in any spelling of its
+// name. A webhook-signature that an adaptor has split at its commas, as those
+// for AWS Lambda do, is put together again.
 //
 // The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
 // right; see [WithTolerance]) or [ErrMalformedWebhook].
 func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
-	_, err := v.verifyWebhook(h, body)
-	return err
+	var head webhookHead
+	return v.verifyWebhook(&head, h, body)
 }
 
 // VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and
 // parses its envelope. Event types and fields that this package does not know
 // are no error, and neither is an envelope without a type. The errors are those
 // of [Verifier.VerifyWebhookSignature].
+//
+// An Event has nothing of h and body in it: a server may use their memory
+// again.
 func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
-	signed, err := v.verifyWebhook(h, body)
-	if err != nil {
+	var head webhookHead
+	if err := v.verifyWebhook(&head, h, body); err != nil {
 		return nil, err
 	}
+	return newEvent(&head, body)
+}
+
+// newEvent copies what it keeps. ID and Type do not hold on to the whole body:
+// they may be kept for long.
+func newEvent(head *webhookHead, body []byte) (*Event, error) {
 	var envelope struct {
 		Type EventType `json:"event_type"` // eventType in some events
 		Data wire.Raw  `json:"data"`
@@ -136,19 +144,22 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 		data = json.RawMessage(envelope.Data)
 	}
 	return &Event{
-		ID:        signed.id,
-		Timestamp: signed.timestamp,
-		Type:      envelope.Type,
+		ID:        strings.Clone(head.id),
+		Timestamp: head.timestamp,
+		Type:      EventType(strings.Clone(string(envelope.Type))),
 		Data:      data,
-		KeyIndex:  signed.key,
+		KeyIndex:  head.key,
 		raw:       text,
 	}, nil
 }
 
-// VerifyWebhookRequest verifies a webhook's request: a POST of at most 1 MiB,
+// VerifyWebhookRequest verifies a webhook's request: a POST of at most 256 KiB,
 // not compressed, whose body nobody has read before. It reads the body, once.
 // [NewWebhookHandler] does this and the rest. The errors are those of
 // [Verifier.VerifyWebhookSignature].
+//
+// It asks the headers before it reads the body: a timestamp out of tolerance is
+// [ErrStaleTimestamp] at once, and then says nothing of the signature.
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
 func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {
@@ -162,54 +173,90 @@ func (v *Verifier) verifyWebhookRequest(r *http.Request, maxBody int64) (*Event,
 	if !isUncompressed(r.Header) {
 		return nil, malformedWebhook(ReasonContentEncoding)
 	}
+	var head webhookHead
+	if err := v.readHead(&head, r.Header); err != nil {
+		return nil, err
+	}
+	if err := v.checkFreshness(head.timestamp, v.config.now()); err != nil {
+		return nil, err
+	}
 	body, err := readBody(r, maxBody)
 	if err != nil {
 		return nil, bodyError(ErrMalformedWebhook, err)
 	}
-	return v.VerifyWebhook(r.Header, body)
-}
-
-// signedWebhook is what the signature vouches for beside the body.
-type signedWebhook struct {
-	id        string
-	timestamp time.Time
-	key       int // which key made the signature
+	if err := v.verifyBody(&head, body); err != nil {
+		return nil, err
+	}
+	return newEvent(&head, body)
 }
 
 // verifyWebhook checks the form of the headers, then the signature, then the
 // freshness.
-func (v *Verifier) verifyWebhook(h http.Header, body []byte) (signedWebhook, error) {
+func (v *Verifier) verifyWebhook(head *webhookHead, h http.Header, body []byte) error {
+	if err := v.readHead(head, h); err != nil {
+		return err
+	}
+	return v.verifyBody(head, body)
+}
+
+// webhookHead is what the three headers say. Its texts are theirs: they are
+// copied where they are kept.
+type webhookHead struct {
+	id        string
+	digits    string // of the timestamp
+	timestamp time.Time
+	given     webhookSignatures
+	key       int // which key made one of them; set by verifyBody
+}
+
+// readHead checks the form of the headers.
+func (v *Verifier) readHead(head *webhookHead, h http.Header) error {
 	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
-		return signedWebhook{}, errNoKeys
+		return errNoKeys
 	}
-	id, digits, signatures, err := webhookHeaders(h)
-	if err != nil {
-		return signedWebhook{}, err
+	id := header{name: "Webhook-Id"}
+	timestamp := header{name: "Webhook-Timestamp"}
+	signature := header{name: "Webhook-Signature"}
+	findHeaders(h, &id, &timestamp, &signature)
+
+	var ok bool
+	if head.id, ok = id.once(); !ok || !isWebhookID(head.id) {
+		return errWebhookID
 	}
-	seconds, ok := parseTimestamp(digits)
+	if head.digits, ok = timestamp.once(); !ok {
+		return errWebhookTimestamp
+	}
+	seconds, ok := parseTimestamp(head.digits)
 	if !ok {
-		return signedWebhook{}, errWebhookTimestamp
+		return errWebhookTimestamp
 	}
+	head.timestamp = time.Unix(seconds, 0).UTC()
+	list, ok := signature.rejoined(maxWebhookSignatureBytes)
+	switch {
+	case !ok:
+		return errSignatureRepeated
+	case list == "":
+		return errSignatureMissing
+	}
+	return head.given.parse(list)
+}
+
+// verifyBody checks the signature, then the freshness.
+func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 	if len(body) == 0 {
-		return signedWebhook{}, errWebhookBodyEmpty
-	}
-	var given webhookSignatures
-	if err := given.parse(signatures); err != nil {
-		return signedWebhook{}, err
+		return errWebhookBodyEmpty
 	}
 	now := v.config.now() // before the calculation: after it, this would take longer
-	key := v.webhookKeyOf(id, digits, body, &given)
-	if key < 0 {
-		return signedWebhook{}, errSignatureMismatch
+	if head.key = v.webhookKeyOf(head, body); head.key < 0 {
+		return errSignatureMismatch
 	}
-	signed := signedWebhook{id: id, timestamp: time.Unix(seconds, 0).UTC(), key: key}
-	return signed, v.checkFreshness(now.Sub(signed.timestamp))
+	return v.checkFreshness(head.timestamp, now)
 }
 
 // webhookKeyOf finds the key that one of the signatures is by; -1 when there is
 // none. Each comparison takes constant time. Which key matches, and how many
 // there are, is no secret; the key that matched last is tried first.
-func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSignatures) int {
+func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	keys := v.config.webhookKeys
 	first := int(v.config.lastWebhookKey.Load())
 	for n := range keys {
@@ -220,7 +267,7 @@ func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSi
 		case n <= first:
 			at = n - 1
 		}
-		if given.have(keys[at].mac(id, digits, body)) {
+		if head.given.have(keys[at].mac(head.id, head.digits, body)) {
 			if at != first {
 				v.config.lastWebhookKey.Store(int64(at))
 			}
@@ -230,41 +277,14 @@ func (v *Verifier) webhookKeyOf(id, digits string, body []byte, given *webhookSi
 	return -1
 }
 
-func (v *Verifier) checkFreshness(age time.Duration) error {
-	switch {
+func (v *Verifier) checkFreshness(timestamp, now time.Time) error {
+	switch age := now.Sub(timestamp); {
 	case age > v.config.tolerance:
 		return errTimestampPast
 	case age < -v.config.tolerance:
 		return errTimestampFuture
 	}
 	return nil
-}
-
-func webhookHeaders(h http.Header) (id, timestamp, signatures string, err error) {
-	id, ids := webhookHeader(h, "Webhook-Id")
-	timestamp, timestamps := webhookHeader(h, "Webhook-Timestamp")
-	signatures, lists := webhookHeader(h, "Webhook-Signature")
-	switch {
-	case ids != 1 || !isWebhookID(id):
-		return "", "", "", errWebhookID
-	case timestamps != 1:
-		return "", "", "", errWebhookTimestamp
-	case lists > 1:
-		return "", "", "", errSignatureRepeated
-	case signatures == "":
-		return "", "", "", errSignatureMissing
-	}
-	return id, timestamp, signatures, nil
-}
-
-// webhookHeader finds what [http.Header.Get] finds, and looks for another
-// spelling of the name only where there is nothing: a walk over the whole map
-// takes four times as long as three look-ups.
-func webhookHeader(h http.Header, name string) (value string, count int) {
-	if values := h[name]; len(values) > 0 {
-		return values[0], len(values)
-	}
-	return headerValue(h, name)
 }
 
 // isWebhookID allows what Plural's ids are made of. Without "=" in it, nothing
@@ -334,7 +354,7 @@ func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	return err == nil && n == len(sum)
 }
 
-// have says whether sum is among the signatures.
+// have reports whether sum is among the signatures.
 func (s *webhookSignatures) have(sum [sha256.Size]byte) bool {
 	match := 0
 	for i := range s.sums[:s.count] {
@@ -343,19 +363,20 @@ func (s *webhookSignatures) have(sum [sha256.Size]byte) bool {
 	return match == 1
 }
 
-// String gives id, time and type.
+// String gives id, time and type. A long type is cut short.
 func (e Event) String() string {
-	return fmt.Sprintf("plural.Event{ID: %q, Timestamp: %s, Type: %q}", e.ID, e.Timestamp.Format(time.RFC3339), e.Type)
+	return fmt.Sprintf("plural.Event{ID: %q, Timestamp: %s, Type: %q}",
+		e.ID, e.Timestamp.Format(time.RFC3339), clip(string(e.Type)))
 }
 
 // Format writes String under every verb.
 func (e Event) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.String()) }
 
-// LogValue has id, time and type.
+// LogValue has id, time and type. A long type is cut short.
 func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", e.ID),
 		slog.Time("timestamp", e.Timestamp),
-		slog.String("event_type", string(e.Type)),
+		slog.String("event_type", clip(string(e.Type))),
 	)
 }

@@ -23,8 +23,8 @@ const (
 // HandlerOption changes how a handler of [NewWebhookHandler] works.
 type HandlerOption func(*webhookHandler)
 
-// NewWebhookHandler is an [http.Handler] for the webhook URL. It reads the body
-// under a limit, verifies it, sees to it that an event which was handled is not
+// NewWebhookHandler is an [http.Handler] for the webhook URL. It asks the
+// headers, reads the body under a limit, verifies it, sees to it that an event which was handled is not
 // handled again, and calls handle. What handle returns decides what Plural is
 // told: nil, and the event is done; an error, and Plural delivers it again.
 // Event types that handle does not know are best answered with nil.
@@ -127,8 +127,8 @@ func WithLease(lease time.Duration) HandlerOption {
 	}
 }
 
-// WithMaxBody sets how many bytes of body are read at most, 1 MiB by default;
-// what is not positive counts as the default.
+// WithMaxBody sets how many bytes of body are read at most, 256 KiB by
+// default; what is not positive counts as the default.
 func WithMaxBody(most int64) HandlerOption {
 	return func(h *webhookHandler) {
 		if most <= 0 {
@@ -336,7 +336,7 @@ var (
 
 func (h *webhookHandler) logFailure(ctx context.Context, message string, event *Event, err error) {
 	h.log.LogAttrs(ctx, slog.LevelError, message, //nolint:sloglint // static where it is called
-		slog.String("event_id", event.ID), slog.String("event_type", string(event.Type)), slog.Any("error", err))
+		slog.String("event_id", event.ID), slog.String("event_type", clip(string(event.Type))), slog.Any("error", err))
 }
 
 func panicAttrs(p any) []slog.Attr {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -34,38 +33,21 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 			header[name] = values
 			requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 		}
-		// A map that was built by hand can have a name in several spellings, none
-		// of them that of net/http.
-		delete(header, name)
-		for _, second := range []string{strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {
-			for _, value := range []string{right, "", "x"} {
-				header[strings.ToLower(name)], header[second] = []string{right}, []string{value}
-				requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
+		// A map that was built by hand can have a name in several spellings.
+		for _, first := range []string{name, strings.ToLower(name)} {
+			delete(header, name)
+			for _, second := range []string{strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {
+				for _, value := range []string{right, "", "x"} {
+					header[first], header[second] = []string{right}, []string{value}
+					requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
+					header[first], header[second] = []string{value}, []string{right}
+					requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
+				}
+				header[first], header[second] = []string{right}, nil
+				require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is no header")
+				delete(header, second)
 			}
-			header[second] = nil
-			require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is no header")
-			delete(header, second)
-		}
-	}
-}
-
-// Whatever a map has beside it under other spellings, what is verified is what
-// http.Header.Get gives.
-func TestWebhookHeaderThatGetGivesIsVerified(t *testing.T) {
-	t.Parallel()
-	v := webhookVerifier(t)
-	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
-		for _, spelling := range []string{strings.ToLower(name), strings.ToUpper(name)} {
-			header, body := goodWebhook(webhookBody)
-			right, wrong := header[name], []string{"0" + header.Get(name)[1:]}
-			header[spelling] = wrong
-			event, err := v.VerifyWebhook(header, body)
-			require.NoError(t, err)
-			require.Equal(t, header.Get("Webhook-Id"), event.ID)
-			require.Equal(t, header.Get("Webhook-Timestamp"), strconv.FormatInt(event.Timestamp.Unix(), 10))
-
-			header[name], header[spelling] = wrong, right
-			require.Error(t, v.VerifyWebhookSignature(header, body), "%s is right under another spelling only", name)
+			delete(header, first)
 		}
 	}
 }
@@ -152,7 +134,7 @@ func TestWebhookRequestAttacks(t *testing.T) {
 	})
 	t.Run("oversized body", func(t *testing.T) {
 		t.Parallel()
-		const most = 1 << 20
+		const most = 256 << 10
 		for size, accepted := range map[int]bool{most: true, most + 1: false, 3 * most: false} {
 			header, body := goodWebhook(webhookBody + strings.Repeat(" ", size-len(webhookBody)))
 			for _, announced := range []bool{true, false} {

@@ -1,0 +1,459 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// arena is the memory of a server that uses it for one request after the other,
+// as fasthttp does. What somebody keeps of a request changes with the next.
+type arena struct {
+	memory []byte
+	used   int
+}
+
+func newArena() *arena { return &arena{memory: make([]byte, 16<<10)} }
+
+// bytes are the text, in memory that is the arena's.
+func (a *arena) bytes(text string) []byte {
+	start := a.used
+	a.used += copy(a.memory[start:], text)
+	return a.memory[start:a.used]
+}
+
+func (a *arena) text(text string) string {
+	if text == "" {
+		return ""
+	}
+	return unsafe.String(unsafe.SliceData(a.bytes(text)), len(text))
+}
+
+func (a *arena) request(header http.Header, body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/plural", readerFunc(strings.NewReader(body).Read))
+	for name, values := range header {
+		r.Header[a.text(name)] = []string{a.text(values[0])}
+	}
+	return r
+}
+
+func (a *arena) form(form url.Values) url.Values {
+	borrowed := url.Values{}
+	for name, values := range form {
+		borrowed[a.text(name)] = []string{a.text(values[0])}
+	}
+	return borrowed
+}
+
+// overwrite is what a server does between two requests.
+func (a *arena) overwrite() {
+	for i := range a.memory {
+		a.memory[i] = '!'
+	}
+	a.used = 0
+}
+
+// keepingHandler keeps what is logged, as a handler that writes later does.
+type keepingHandler struct {
+	slog.Handler
+
+	records *[]slog.Record
+}
+
+func (h keepingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h keepingHandler) Handle(_ context.Context, r slog.Record) error {
+	*h.records = append(*h.records, r.Clone())
+	return nil
+}
+
+// numberedWebhook is delivery number n, which webhookVerifier accepts.
+func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
+	id, orderID = fmt.Sprintf("msg_%04d", n), fmt.Sprintf("v1-order-%04d", n)
+	body = fmt.Sprintf(`{"event_type":"TYPE_%04d","data":{"order_id":%q,"status":"AUTHORIZED"}}`, n, orderID)
+	timestamp := strconv.FormatInt(webhookClock().Unix(), 10)
+	signature := naiveWebhookSignature([]byte(signatureSecret), id, timestamp, body)
+	return webhookHeader(id, timestamp, signature), id, orderID, body
+}
+
+// Each delivery is handled once, and what was kept of it stays as it was.
+func TestWebhookHandlerKeepsNothingOfTheRequestsMemory(t *testing.T) {
+	t.Parallel()
+	const deliveries = 20
+	memory := newArena()
+	var kept []*plural.Event
+	var records []slog.Record
+	failing := true // at first, which is logged
+	h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
+		if failing {
+			return errors.New("no")
+		}
+		kept = append(kept, e)
+		return nil
+	}, plural.WithHandlerLogger(slog.New(keepingHandler{slog.DiscardHandler, &records})))
+	deliverAll := func(status int) {
+		for n := range deliveries {
+			header, _, _, body := numberedWebhook(n)
+			require.Equal(t, status, serve(h, memory.request(header, body)).Code)
+			memory.overwrite()
+		}
+	}
+	deliverAll(http.StatusInternalServerError)
+	failing = false
+	deliverAll(http.StatusOK)
+	deliverAll(http.StatusOK) // again
+	require.Len(t, kept, deliveries, "each once")
+	require.Len(t, records, deliveries)
+	for n, event := range kept {
+		_, id, orderID, body := numberedWebhook(n)
+		require.Equal(t, id, event.ID)
+		require.Equal(t, plural.EventType(fmt.Sprintf("TYPE_%04d", n)), event.Type)
+		require.Equal(t, body, string(event.RawJSON()))
+		got, err := event.OrderID()
+		require.NoError(t, err)
+		require.Equal(t, orderID, got)
+		logged := map[string]string{}
+		records[n].Attrs(func(a slog.Attr) bool {
+			logged[a.Key] = a.Value.String()
+			return true
+		})
+		require.Equal(t, map[string]string{"event_id": id, "event_type": string(event.Type), "error": "no"}, logged)
+	}
+}
+
+func TestVerifierKeepsNothingOfTheRequestsMemory(t *testing.T) {
+	t.Parallel()
+	v := webhookVerifier(t)
+	form := url.Values{
+		"order_id": {callbackOrderID}, "payment_status": {"FAILED"}, "error_code": {"OTP_WRONG"},
+		"error_message": {"the code was wrong"}, "further": {"field"},
+	}
+	signedForm(t, signatureSecret, form)
+	flat := fmt.Sprintf(`{"order_id":%q,"payment_status":"FAILED","error_code":"OTP_WRONG",`+
+		`"error_message":"the code was wrong","further":"field","signature":%q}`, callbackOrderID, form.Get("signature"))
+	formHeader := http.Header{"Content-Type": {formContentType}}
+	for name, verify := range map[string]func(*arena) (*plural.Callback, error){
+		"form": func(m *arena) (*plural.Callback, error) { return v.VerifyCallback(m.form(form)) },
+		"request": func(m *arena) (*plural.Callback, error) {
+			return v.VerifyCallbackRequest(m.request(formHeader, form.Encode()))
+		},
+		"request, parsed": func(m *arena) (*plural.Callback, error) {
+			r := m.request(formHeader, "")
+			r.PostForm = m.form(form)
+			return v.VerifyCallbackRequest(r)
+		},
+		"JSON": func(m *arena) (*plural.Callback, error) { return v.VerifyCallbackJSON(m.bytes(flat)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			memory := newArena()
+			callback, err := verify(memory)
+			require.NoError(t, err)
+			memory.overwrite()
+			require.Equal(t, callbackOrderID, callback.OrderID)
+			require.Equal(t, plural.OrderStatusFailed, callback.Status)
+			require.Equal(t, plural.ErrorCode("OTP_WRONG"), callback.ErrorCode)
+			require.Equal(t, "the code was wrong", callback.ErrorMessage)
+			require.Equal(t, map[string]string{
+				"order_id": callbackOrderID, "payment_status": "FAILED", "error_code": "OTP_WRONG",
+				"error_message": "the code was wrong", "further": "field",
+			}, callback.Fields)
+		})
+	}
+
+	header, id, _, body := numberedWebhook(1)
+	for name, verify := range map[string]func(*arena) (*plural.Event, error){
+		"webhook": func(m *arena) (*plural.Event, error) {
+			return v.VerifyWebhook(m.request(header, "").Header, m.bytes(body))
+		},
+		"webhook request": func(m *arena) (*plural.Event, error) { return v.VerifyWebhookRequest(m.request(header, body)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			memory := newArena()
+			event, err := verify(memory)
+			require.NoError(t, err)
+			memory.overwrite()
+			require.Equal(t, id, event.ID)
+			require.Equal(t, plural.EventType("TYPE_0001"), event.Type)
+			require.JSONEq(t, `{"order_id":"v1-order-0001","status":"AUTHORIZED"}`, string(event.Data))
+			require.Equal(t, body, string(event.RawJSON()))
+		})
+	}
+}
+
+func TestMemoryDeduperKeepsNothingOfTheCallersMemory(t *testing.T) {
+	t.Parallel()
+	memory := newArena()
+	d := plural.NewMemoryDeduper(0)
+	for n := range 20 {
+		claim, err := d.Claim(t.Context(), memory.text(fmt.Sprintf("msg_%04d", n)), time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, plural.Claimed, claim.State)
+		memory.overwrite()
+		require.NoError(t, d.Commit(t.Context(), fmt.Sprintf("msg_%04d", n), claim.Token, time.Hour))
+	}
+	for n := range 20 {
+		claim, err := d.Claim(t.Context(), fmt.Sprintf("msg_%04d", n), time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, plural.Done, claim.State)
+	}
+}
+
+// splitAtCommas is what the adaptors for AWS HTTP APIs do to most headers.
+func splitAtCommas(header http.Header) http.Header {
+	split := http.Header{}
+	for name, values := range header {
+		for _, value := range values {
+			split[name] = append(split[name], strings.Split(value, ",")...)
+		}
+	}
+	return split
+}
+
+func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
+	t.Parallel()
+	v := webhookVerifier(t)
+	good, body := goodWebhook(webhookBody)
+	right := good.Get("Webhook-Signature")
+	wrong := "v1," + strings.Repeat("A", 43) + "="
+	eight := strings.Repeat(wrong+" ", 7) + right
+	for name, tc := range map[string]struct {
+		values []string
+		reason plural.VerificationReason // "": accepted
+	}{
+		"one":                           {strings.Split(right, ","), ""},
+		"two":                           {strings.Split(wrong+" "+right, ","), ""},
+		"eight":                         {strings.Split(eight, ","), ""},
+		"nine":                          {strings.Split(eight+" "+right, ","), plural.ReasonSignatureMalformed},
+		"another version":               {strings.Split("v2,x "+right, ","), ""},
+		"wrong":                         {strings.Split(wrong, ","), plural.ReasonSignatureMismatch},
+		"sent twice":                    {[]string{right, right}, plural.ReasonSignatureRepeated},
+		"sent twice, then split":        {strings.Split(right+","+right, ","), plural.ReasonSignatureMalformed},
+		"a whole one beside a part":     {[]string{right, "v1"}, plural.ReasonSignatureRepeated},
+		"a part beside a whole one":     {[]string{"v2", right}, plural.ReasonSignatureRepeated},
+		"in another order":              {[]string{strings.TrimPrefix(right, "v1,"), "v1"}, plural.ReasonSignatureVersion},
+		"an empty part":                 {[]string{"v1", "", right[3:]}, plural.ReasonSignatureMalformed},
+		"nothing but parts":             {[]string{"", ""}, plural.ReasonSignatureMalformed},
+		"more than such a list can be":  {slices.Repeat([]string{"v"}, 1000), plural.ReasonSignatureRepeated},
+		"a part that is much too large": {[]string{"v1", strings.Repeat("A", 2000)}, plural.ReasonSignatureRepeated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, spelling := range []string{"Webhook-Signature", "webhook-signature"} {
+				header := good.Clone()
+				header.Del("Webhook-Signature")
+				header[spelling] = tc.values
+				err := v.VerifyWebhookSignature(header, body)
+				if tc.reason == "" {
+					require.NoError(t, err)
+					continue
+				}
+				requireRefused(t, err, plural.ErrInvalidSignature, tc.reason)
+			}
+		})
+	}
+
+	// Parts under two spellings have no order.
+	header := good.Clone()
+	header.Del("Webhook-Signature")
+	header["webhook-signature"], header["WEBHOOK-SIGNATURE"] = []string{"v1"}, []string{strings.TrimPrefix(right, "v1,")}
+	requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureRepeated)
+
+	require.NoError(t, v.VerifyWebhookSignature(splitAtCommas(good), body))
+	twice := good.Clone()
+	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp"} {
+		twice[name] = []string{good.Get(name), good.Get(name)}
+		require.ErrorIs(
+			t,
+			v.VerifyWebhookSignature(twice, body),
+			plural.ErrMalformedWebhook,
+			"only the signature is put together",
+		)
+		twice[name] = good[name]
+	}
+}
+
+// CGI and FastCGI hand the content type on twice.
+func TestRequestsOfCGI(t *testing.T) {
+	t.Parallel()
+	fromCGI := func(contentType, body string, header http.Header) *http.Request {
+		env := map[string]string{
+			"REQUEST_METHOD": "POST", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "shop.example", "REQUEST_URI": "/plural",
+			"CONTENT_TYPE": contentType, "HTTP_CONTENT_TYPE": contentType, "HTTP_CONTENT_ENCODING": "identity",
+			"CONTENT_LENGTH": strconv.Itoa(len(body)), "HTTP_CONTENT_LENGTH": strconv.Itoa(len(body)),
+		}
+		for name, values := range header {
+			env["HTTP_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = values[0]
+		}
+		r, err := cgi.RequestFromMap(env)
+		require.NoError(t, err)
+		require.Len(t, r.Header.Values("Content-Type"), 2)
+		r.Body = io.NopCloser(strings.NewReader(body))
+		return r
+	}
+	v := webhookVerifier(t)
+	callback, err := v.VerifyCallbackRequest(fromCGI(formContentType, goodForm(t).Encode(), nil))
+	require.NoError(t, err)
+	require.Equal(t, callbackOrderID, callback.OrderID)
+	header, body := goodWebhook(webhookBody)
+	event, err := v.VerifyWebhookRequest(fromCGI("application/json", string(body), header))
+	require.NoError(t, err)
+	require.Equal(t, webhookID, event.ID)
+}
+
+// unreadBody is a body that nobody may read.
+func unreadBody(t *testing.T) io.ReadCloser {
+	t.Helper()
+	return io.NopCloser(readerFunc(func([]byte) (int, error) {
+		t.Error("the body was read")
+		return 0, io.EOF
+	}))
+}
+
+// What the headers alone give away costs no body, and says nothing of the
+// signature.
+func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	at := func(seconds int64) http.Header {
+		header, _ := signedWebhook([]byte("another secret"), webhookClock().Unix()+seconds, webhookBody)
+		return header
+	}
+	with := func(name, value string) http.Header {
+		header := at(0)
+		header.Set(name, value)
+		return header
+	}
+	for name, tc := range map[string]struct {
+		header http.Header
+		kind   error
+		reason plural.VerificationReason
+	}{
+		"no headers":          {http.Header{}, plural.ErrMalformedWebhook, plural.ReasonWebhookID},
+		"id":                  {with("Webhook-Id", "a.b"), plural.ErrMalformedWebhook, plural.ReasonWebhookID},
+		"timestamp":           {with("Webhook-Timestamp", "now"), plural.ErrMalformedWebhook, plural.ReasonWebhookTimestamp},
+		"stale":               {at(-301), plural.ErrStaleTimestamp, plural.ReasonTimestampPast},
+		"from the future":     {at(301), plural.ErrStaleTimestamp, plural.ReasonTimestampFuture},
+		"no signature":        {with("Webhook-Signature", ""), plural.ErrInvalidSignature, plural.ReasonSignatureMissing},
+		"malformed signature": {with("Webhook-Signature", "x"), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed},
+		"version":             {with("Webhook-Signature", "v2,x"), plural.ErrInvalidSignature, plural.ReasonSignatureVersion},
+		"compressed":          {with("Content-Encoding", "br"), plural.ErrMalformedWebhook, plural.ReasonContentEncoding},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			request := func() *http.Request {
+				r := webhookRequest(tc.header, nil)
+				r.Body, r.ContentLength = unreadBody(t), -1
+				return r
+			}
+			_, err := webhookVerifier(t).VerifyWebhookRequest(request())
+			requireRefused(t, err, tc.kind, tc.reason)
+			h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error { return nil })
+			status := http.StatusUnauthorized
+			if errors.Is(tc.kind, plural.ErrMalformedWebhook) {
+				status = http.StatusBadRequest
+			}
+			require.Equal(t, status, serve(h, request()).Code)
+		})
+	}
+	t.Run("no keys", func(t *testing.T) {
+		t.Parallel()
+		r := webhookRequest(at(0), nil)
+		r.Body, r.ContentLength = unreadBody(t), -1
+		key := mustKey(t, plural.HexKey, signatureSecret)
+		_, err := mustVerifier(t, "", plural.WithCallbackKeys(key)).VerifyWebhookRequest(r)
+		requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonNoKeys)
+		_, err = new(plural.Verifier).VerifyWebhookRequest(r)
+		requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonNoKeys)
+	})
+	t.Run("callback", func(t *testing.T) {
+		t.Parallel()
+		for _, change := range []func(*http.Request){
+			func(r *http.Request) { r.Method = http.MethodPut },
+			func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") },
+			func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") },
+			func(r *http.Request) { r.ContentLength = callbackMaxBytes + 1 },
+		} {
+			r := formRequest("")
+			r.Body, r.ContentLength = unreadBody(t), -1
+			change(r)
+			_, err := webhookVerifier(t).VerifyCallbackRequest(r)
+			require.ErrorIs(t, err, plural.ErrMalformedCallback)
+		}
+	})
+}
+
+// A body that takes long may outlast the tolerance. The signature comes first
+// then.
+func TestFreshnessIsAskedAgainAfterTheBody(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		takes  time.Duration
+		secret string
+		kind   error
+		reason plural.VerificationReason
+	}{
+		"in time":          {300 * time.Second, signatureSecret, nil, ""},
+		"too late":         {301 * time.Second, signatureSecret, plural.ErrStaleTimestamp, plural.ReasonTimestampPast},
+		"too late, forged": {301 * time.Second, "another secret", plural.ErrInvalidSignature, plural.ReasonSignatureMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := webhookClock()
+			v := mustVerifier(t, signatureSecret, plural.WithClock(func() time.Time { return now }))
+			header, body := signedWebhook([]byte(tc.secret), now.Unix(), webhookBody)
+			r := webhookRequest(header, body)
+			read := r.Body
+			r.Body = io.NopCloser(readerFunc(func(p []byte) (int, error) {
+				now = webhookClock().Add(tc.takes)
+				return read.Read(p)
+			}))
+			_, err := v.VerifyWebhookRequest(r)
+			if tc.kind == nil {
+				require.NoError(t, err)
+				return
+			}
+			requireRefused(t, err, tc.kind, tc.reason)
+		})
+	}
+}
+
+func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("T", 200<<10)
+	header, body := goodWebhook(`{"event_type":"` + long + `"}`)
+	var records []slog.Record
+	var event *plural.Event
+	h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
+		event = e
+		return errors.New("no")
+	}, plural.WithHandlerLogger(slog.New(keepingHandler{slog.DiscardHandler, &records})))
+	require.Equal(t, http.StatusInternalServerError, deliver(h, header, body))
+	require.Len(t, event.Type, len(long), "the event itself has all of it")
+	_, err := event.OrderID()
+	require.ErrorIs(t, err, plural.ErrNoOrder)
+	for _, text := range []string{fmt.Sprint(event), event.LogValue().String(), err.Error()} {
+		require.Less(t, len(text), 300)
+	}
+	require.Len(t, records, 1)
+	records[0].Attrs(func(a slog.Attr) bool {
+		require.Less(t, len(a.Value.String()), 300)
+		return true
+	})
+}
