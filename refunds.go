@@ -258,15 +258,6 @@ func lookForDouble(parentID, reference string) func(context.Context, *call, []*O
 	}
 }
 
-// withRefund adds a refund to a list that does not have it yet.
-func withRefund(list []*Order, r *Order) []*Order {
-	isListed := func(one *Order) bool { return one.OrderID == r.OrderID }
-	if r.OrderID == "" || slices.ContainsFunc(list, isListed) {
-		return list
-	}
-	return append(list, r)
-}
-
 // attributed is the refund with its parent, which its own document may lack and
 // the parent's list has.
 func attributed(r *Order, listed []*Order) *Order {

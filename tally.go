@@ -228,6 +228,15 @@ func isRefundAlive(s OrderStatus) bool {
 	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
 }
 
+// withRefund adds a refund to a list that does not have it yet.
+func withRefund(list []*Order, r *Order) []*Order {
+	isListed := func(one *Order) bool { return one.OrderID == r.OrderID }
+	if r.OrderID == "" || slices.ContainsFunc(list, isListed) {
+		return list
+	}
+	return append(list, r)
+}
+
 // total is what was given back or is on its way.
 func (r *refunds) total() sum {
 	total := r.processed
