@@ -177,6 +177,17 @@ func (c ErrorCode) isDefinitive() bool {
 	return false
 }
 
+// speaksOfState reports whether the code is about the state of the order, or of
+// an earlier request.
+func (c ErrorCode) speaksOfState() bool {
+	switch c {
+	case CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled,
+		CodePaymentPending, CodePaymentNotAuthorized, CodePaymentExpired:
+		return true
+	}
+	return false
+}
+
 // isServerFault says whether the code leaves open what became of the request.
 func (c ErrorCode) isServerFault() bool {
 	return c == CodeInternalError || c == CodeUnknownError || c == CodeTimedOut

@@ -35,7 +35,7 @@ var (
 	rowCaptureTooMuch = &evidence{
 		of:      "capture",
 		shows:   "the amount is more than the AUTHORIZED payments add up to, and more than order_amount",
-		because: "Plural captures no more than is on hold",
+		because: "Plural captures no more than is on hold; not where it refused for the order's state, which says otherwise",
 		is:      ErrNotApplied,
 		twice:   true,
 	}
@@ -74,14 +74,15 @@ var (
 	}
 	rowRefundFailed = &evidence{
 		of:      "refund",
-		shows:   "the refund of this reference is FAILED or CANCELLED, and surely newer than the request",
+		shows:   "the refund of this reference is FAILED or CANCELLED, surely newer than the request, and no other is listed",
 		because: "a refund in these statuses never changes again, and a new one needs a new reference",
 		is:      ErrNotApplied,
+		twice:   true,
 	}
 	rowRefundTooMuch = &evidence{
 		of:      "refund",
 		shows:   "the list of refunds adds up to the order's status, and its PROCESSED ones leave less than the amount",
-		because: "Plural refunds no more than was captured",
+		because: "Plural refunds no more than was captured; not where it refused for the order's state, which says otherwise",
 		is:      ErrNotApplied,
 		twice:   true,
 	}

@@ -138,7 +138,8 @@ func policyOf(p RetryPolicy) retry.Policy {
 // sends a refund again whose answer was lost and which the books have not shown
 // for three seconds: that makes one refund as long as Plural carries out one
 // for each reference, as it documents. With it such a call ends with
-// [ErrOutcomeUnknown], and only a new call sends again.
+// [ErrOutcomeUnknown], and only a new call sends again. Only a request that was
+// not sent, or refused for its access token, is sent once more.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true

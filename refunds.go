@@ -78,6 +78,7 @@ func (s *RefundService) Create(
 		orderID:    orderID,
 		reference:  req.MerchantOrderReference,
 		resendable: !s.p.cfg.singleRefundSend,
+		once:       s.p.cfg.singleRefundSend,
 		slowly:     true,
 		decode:     decodeRefund(req.MerchantOrderReference),
 		judge:      judge,

@@ -29,15 +29,19 @@ type settlement struct {
 	reference  string
 	resendable bool // sending again cannot have a second effect
 	slowly     bool // send again only after the books have not shown the first for lookSpan
+	once       bool // never send again what may have been received
 
 	decode func(*answer) (*Order, error)                                // the write's own answer
 	judge  func(*Order) finding                                         // that answer's document
 	look   look                                                         // one look at the books
 	twice  func(ctx context.Context, write *call, alive []*Order) error // whether there are more than one; may be nil
 
-	rejected  bool // the last answer to the write refused it
-	ambiguous bool // the write may have been carried out
-	asks      bool // nothing is written: it asks for what others did
+	rejected  bool      // the last answer to the write refused it
+	refused   ErrorCode // why an answer refused it, if it says
+	ambiguous bool      // the write may have been carried out
+	asks      bool      // nothing is written: it asks for what others did
+
+	failed string // the refund that the write itself was answered with, FAILED
 
 	alive []*Order // the refunds of the reference that have been seen, and did not fail
 }
@@ -73,14 +77,16 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 		}
 		failure := s.write.failure(a)
 		switch {
-		case s.write.retries(ctx, a, class, failure):
+		case (class != classThrottled || !s.once) && s.write.retries(ctx, a, class, failure):
 			continue
 		case !s.ambiguous && needsNoLook(class, failure):
 			failure.NeedsReview = isRefusedToken(failure)
 			return nil, s.write.orEnded(ctx, failure)
 		}
 		s.ambiguous = s.ambiguous || class == classAmbiguous
-		s.rejected = class == classRejected
+		if s.rejected = class == classRejected; s.rejected {
+			s.refused = failure.Code
+		}
 		b := s.read(ctx)
 		if b.verdict == verdictOpen && s.ambiguous && s.resendable && s.write.again(ctx, a) {
 			continue
@@ -99,11 +105,11 @@ func (s *settlement) judgeAnswer(a *answer) (class, books) {
 	o, err := s.decode(a)
 	if err == nil {
 		f := s.judge(o)
-		isFailed := f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since)
 		switch {
-		case f.verdict == verdictApplied,
-			f.verdict == verdictFinal && !f.row.twice && (f.row != rowRefundFailed || isFailed):
+		case f.verdict == verdictApplied, f.verdict == verdictFinal && !f.row.twice:
 			return classOK, books{order: o, finding: f}
+		case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
+			s.failed = o.OrderID
 		}
 		err = errors.New(f.reason)
 	}
@@ -199,16 +205,19 @@ func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 	return b.order, nil
 }
 
-// weigh turns findings into others that do not hold for this write. A refund
+// weigh turns findings that do not hold for this write into others. A refund
 // that FAILED before the write was sent tells nothing of the write. Nor does an
 // order without capture entries, where the write may have been what took the
-// money.
-func (s *settlement) weigh(f finding) finding {
+// money. An amount that is too large is not why a write was refused for the
+// order's state: then there is more in the books than they show.
+func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.asks:
 		return notYet(f.reason)
-	case f.row == rowRefundFailed && !s.write.clock.isNewer(f.since):
+	case f.row == rowRefundFailed && o.OrderID != s.failed && !s.write.clock.isNewer(f.since):
 		return unclear(f.reason + ", but may be older than this call")
+	case (f.row == rowCaptureTooMuch || f.row == rowRefundTooMuch) && s.refused.speaksOfState():
+		return notYet(f.reason)
 	case f.row == rowNoHold && s.ambiguous:
 		return notYet("the order does not say under which reference it was captured")
 	}
@@ -244,7 +253,7 @@ func (s *settlement) read(ctx context.Context) books {
 		for _, r := range b.alive {
 			s.alive = withRefund(s.alive, r)
 		}
-		b.finding = s.weigh(b.finding)
+		b.finding = s.weigh(o, b.finding)
 		if o != nil {
 			b.order = o
 			underWay.countIf(b.pending)

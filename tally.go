@@ -1,6 +1,11 @@
 package plural
 
-import "slices"
+import (
+	"slices"
+	"strings"
+
+	"github.com/plural-go/plural/internal/wire"
+)
 
 // tally is what the payments of an order add up to. Verdicts, amounts and
 // predicates all count here, so they cannot disagree. An amount that cannot be
@@ -14,12 +19,14 @@ type tally struct {
 	held  sum // the AUTHORIZED payments
 	taken sum // the settled payments, whole
 
-	entries     int  // capture entries, on any payment
-	liveEntries int  // on payments that have not ended
-	captured    sum  // entries on settled payments
-	without     bool // a settled payment has no entry
-	over        bool // the entries on a settled payment are more than it
-	otherwise   bool // a settled payment has an offer or a fee, which explains another amount
+	entries     int           // capture entries, on any payment
+	liveEntries int           // on payments that have not ended
+	captured    sum           // entries on settled payments
+	first       []CaptureData // of the first settled payment
+	repeated    bool          // another one has the same, and they are not the whole of both: it may be one list
+	without     bool          // a settled payment has no entry
+	over        bool          // the entries on a settled payment are more than it
+	otherwise   bool          // a settled payment has an offer or a fee, which explains another amount
 }
 
 func tallyOf(o *Order) tally {
@@ -53,6 +60,11 @@ func (t *tally) add(p *Payment, currency Currency) {
 			t.captured.unknown = t.captured.unknown || isRepeated(p.CaptureData, i)
 		}
 		t.over = t.over || amount.Value > 0 && own.Value > amount.Value
+		isSame := t.settled > 1 && len(t.first) > 0 && slices.EqualFunc(t.first, p.CaptureData, isSameEntry)
+		t.repeated = t.repeated || isSame && own.Value != amount.Value
+		if t.settled == 1 {
+			t.first = p.CaptureData
+		}
 	case p.Status.hasEnded():
 		t.ended++
 	case p.Status == PaymentStatusAuthorized:
@@ -67,10 +79,12 @@ func (t *tally) add(p *Payment, currency Currency) {
 
 // isRepeated reports whether entry i is listed before itself.
 func isRepeated(entries []CaptureData, i int) bool {
-	return slices.ContainsFunc(entries[:i], func(earlier CaptureData) bool {
-		return earlier.MerchantCaptureReference == entries[i].MerchantCaptureReference &&
-			earlier.CaptureAmount == entries[i].CaptureAmount && earlier.CreatedAt.Equal(entries[i].CreatedAt.Time)
-	})
+	return slices.ContainsFunc(entries[:i], func(earlier CaptureData) bool { return isSameEntry(earlier, entries[i]) })
+}
+
+func isSameEntry(a, b CaptureData) bool {
+	return a.MerchantCaptureReference == b.MerchantCaptureReference && a.CaptureAmount == b.CaptureAmount &&
+		a.CreatedAt.Equal(b.CreatedAt.Time)
 }
 
 // isUnderWay reports whether a payment's money may still be taken.
@@ -104,11 +118,23 @@ func priceOf(o *Order) sum {
 	price, coupon := sum{Amount: o.OrderAmount}, o.CartCouponDiscountAmount
 	price.unknown = price.Value <= 0 || price.Currency == ""
 	if coupon.Value == 0 {
+		price.unknown = price.unknown || o.hidesCoupon()
 		return price
 	}
 	price.unknown = price.unknown || coupon.Currency != price.Currency || coupon.Value < 0 || coupon.Value > price.Value
 	price.Value -= coupon.Value
 	return price
+}
+
+// hidesCoupon reports whether the document has a coupon that cannot be read.
+func (o *Order) hidesCoupon() bool {
+	if !strings.Contains(o.raw, "oupon") {
+		return false
+	}
+	var said struct {
+		Coupon *Amount `json:"cart_coupon_discount_amount"`
+	}
+	return wire.Unmarshal(o.raw, &said) != nil
 }
 
 // holdsData reports whether a raw part of a document has anything in it.
@@ -132,7 +158,8 @@ func holdsData(raw []byte) bool {
 //   - a payment is under way or in an unknown status;
 //   - one settled payment has a capture entry and another has none;
 //   - an amount cannot be read, is in another currency than the order's, or is
-//     more than its payment;
+//     more than its payment or the order;
+//   - an entry is listed twice, or one list with several payments;
 //   - there is no entry, and a payment was by another method, such as CARD;
 //   - the order was paid outright, and the payments do not add up to
 //     OrderAmount less CartCouponDiscountAmount. Fees and offers are never
@@ -170,7 +197,8 @@ func (o *Order) takenAmount(t *tally) (Amount, bool) {
 	case t.settled == 0 || t.isUnderWay() || t.strange > 0:
 		return Amount{}, false
 	case t.liveEntries > 0:
-		if t.captured.unknown || t.without || t.over {
+		isTooMuch := t.captured.Value > o.OrderAmount.Value
+		if t.captured.unknown || t.without || t.over || t.repeated || isTooMuch {
 			return Amount{}, false
 		}
 		return t.captured.Amount, true
@@ -194,19 +222,20 @@ func (o *Order) mayHaveBeenHeld() bool {
 type refunds struct {
 	processed, underWay sum
 	listed              bool // at least one of them is alive
-	strange             bool // one is in an unknown status
+	strange             bool // one is in an unknown status, or in two
 }
 
 func refundsOf(o *Order) refunds {
 	currency := o.OrderAmount.Currency
 	r := refunds{processed: sumIn(currency), underWay: sumIn(currency)}
-	counted := map[string]bool{}
+	counted := map[string]OrderStatus{}
 	for i := range o.Refunds {
 		one := &o.Refunds[i]
-		if one.OrderID != "" && counted[one.OrderID] {
+		if before, isListed := counted[one.OrderID]; isListed && one.OrderID != "" {
+			r.strange = r.strange || before != one.Status
 			continue
 		}
-		counted[one.OrderID] = true
+		counted[one.OrderID] = one.Status
 		switch one.Status {
 		case OrderStatusProcessed:
 			r.processed.add(one.OrderAmount)
@@ -275,9 +304,9 @@ func (o *Order) refundedAmount() (refunds, sum) {
 // refunded is [Order.RefundableAmount]; [Order.RefundingAmount] tells what is
 // on its way.
 //
-// It is false when the document does not say: the list of refunds does not add
-// up to the order's status, one of them is in an unknown status, or an amount
-// cannot be added up.
+// It is false when the document does not say: the order is PARTIALLY_REFUNDED or
+// FULLY_REFUNDED and its list of refunds does not add up to that, one of them
+// is in an unknown status or in two, or an amount cannot be added up.
 func (o *Order) RefundedAmount() (Amount, bool) {
 	_, total := o.refundedAmount()
 	return known(total)
@@ -347,7 +376,8 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 }
 
 // CanCapture reports whether the order is a hold that can be captured:
-// AUTHORIZED, and nothing captured yet. There is one capture per order.
+// AUTHORIZED, nothing captured yet, and of the payments, if any are listed, one
+// is held. There is one capture per order.
 func (o *Order) CanCapture() bool {
 	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
 		return false
@@ -363,9 +393,9 @@ func (o *Order) CanCancel() bool {
 }
 
 // CanRefund reports whether money was taken that can be given back: the order
-// is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED, a payment that it
-// lists has succeeded, and [Order.RefundableAmount] is more than nothing, or
-// not known.
+// is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED,
+// [Order.RefundableAmount] is more than nothing or not known, and of the
+// payments, if any are listed, one has succeeded.
 func (o *Order) CanRefund() bool {
 	if o.Type == OrderTypeRefund {
 		return false

@@ -217,9 +217,8 @@ func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
 }
 
 func (c *captures) judgeFull(o *Order, t *tally) finding {
-	sameCurrency := c.total.Currency == o.OrderAmount.Currency
-	isWhole := sameCurrency && c.total.Value == o.OrderAmount.Value
-	isPart := sameCurrency && c.total.Value < o.OrderAmount.Value
+	isWhole := c.total.Amount == o.OrderAmount || c.total.is(t.price)
+	isPart := c.total.Currency == o.OrderAmount.Currency && c.total.Value < o.OrderAmount.Value && !isWhole
 	switch {
 	case c.over:
 		return unclear("more is captured than was held")
