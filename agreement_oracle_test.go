@@ -71,7 +71,7 @@ func (r bookRefund) isGood() bool     { return r.status == "PROCESSED" || r.isUn
 func (r bookRefund) json() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"order_id":%q,"parent_order_id":"v1-agreed","type":"REFUND","status":%q,`+
-		`"merchant_order_reference":%q,"created_at":"2020-01-01T00:00:00Z"`, r.id, r.status, r.reference)
+		`"merchant_order_reference":%q,"created_at":"1999-12-01T00:00:00Z"`, r.id, r.status, r.reference)
 	r.amount.write(&b, "order_amount")
 	return b.String() + "}"
 }
@@ -127,7 +127,7 @@ func (l leg) write(b *strings.Builder, n int) {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			b.WriteString(`{"created_at":"2020-01-01T00:00:00Z"`)
+			b.WriteString(`{"created_at":"1999-12-01T00:00:00Z"`)
 			if e.reference != "" {
 				fmt.Fprintf(b, `,"merchant_capture_reference":%q`, e.reference)
 			}
