@@ -297,7 +297,9 @@ func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 			t.Parallel()
 			var f findings
 			for d := range documents {
-				f.seen++
+				if f.seen++; f.seen%thinner() != 0 {
+					continue
+				}
 				o := new(plural.Order)
 				if err := json.Unmarshal([]byte(d.json()), o); err != nil {
 					f.note(d, "decodes", err.Error(), "no error")
