@@ -1,0 +1,408 @@
+package plural_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The oracle of what a document tells about money. It is written from the
+// contract alone, over a model of its own, and shares no code with the package.
+
+// wholePrice is the order's amount in every document, in paise.
+const wholePrice = 2000
+
+// money is an amount of a document. The zero money is absent.
+type money struct {
+	paise    int64
+	currency string
+	garbled  bool // "19.995" stands where paise belong
+}
+
+func rupees(paise int64) money { return money{paise: paise, currency: "INR"} }
+
+func (m money) isTold() bool { return m.currency == "INR" && !m.garbled }
+
+func (m money) write(b *strings.Builder, name string) {
+	switch {
+	case m.currency == "":
+	case m.garbled:
+		fmt.Fprintf(b, `,%q:{"value":"19.995","currency":%q}`, name, m.currency)
+	default:
+		fmt.Fprintf(b, `,%q:{"value":%d,"currency":%q}`, name, m.paise, m.currency)
+	}
+}
+
+// bookEntry is a capture as a payment lists it.
+type bookEntry struct {
+	reference string
+	amount    money
+}
+
+// leg is one payment.
+type leg struct {
+	method, status string
+	amount, base   money
+	extra          string // further fields
+	explains       bool   // an offer or a fee may be why the amount is another
+	entries        []bookEntry
+}
+
+func (l leg) is(statuses ...string) bool { return slices.Contains(statuses, l.status) }
+func (l leg) hasEnded() bool             { return l.is("FAILED", "CANCELLED") }
+
+// worth is the payment's amount in the order's currency.
+func (l leg) worth() money {
+	if l.amount.currency == "INR" || l.amount.garbled {
+		return l.amount
+	}
+	return l.base
+}
+
+// bookRefund is a refund as the order lists it.
+type bookRefund struct {
+	id, reference, status string
+	amount                money
+}
+
+func (r bookRefund) isUnderWay() bool { return r.status == "PENDING" || r.status == "CREATED" }
+func (r bookRefund) isGood() bool     { return r.status == "PROCESSED" || r.isUnderWay() }
+
+func (r bookRefund) json() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `{"order_id":%q,"parent_order_id":"v1-agreed","type":"REFUND","status":%q,`+
+		`"merchant_order_reference":%q,"created_at":"1999-12-01T00:00:00Z"`, r.id, r.status, r.reference)
+	r.amount.write(&b, "order_amount")
+	return b.String() + "}"
+}
+
+// books is a document about an order.
+type books struct {
+	status  string
+	preAuth string // "" is absent
+	coupon  money
+	legs    []leg        // nil: absent
+	refunds []bookRefund // nil: absent
+}
+
+func (d books) json() string {
+	var b strings.Builder
+	b.WriteString(`{"order_id":"v1-agreed","merchant_order_reference":"order-1","type":"CHARGE"`)
+	if d.status != "" {
+		fmt.Fprintf(&b, `,"status":%q`, d.status)
+	}
+	rupees(wholePrice).write(&b, "order_amount")
+	if d.preAuth != "" {
+		fmt.Fprintf(&b, `,"pre_auth":%s`, d.preAuth)
+	}
+	d.coupon.write(&b, "cart_coupon_discount_amount")
+	if d.legs != nil {
+		b.WriteString(`,"payments":[`)
+		for i, l := range d.legs {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			l.write(&b, i+1)
+		}
+		b.WriteByte(']')
+	}
+	if d.refunds != nil {
+		list := make([]string, 0, len(d.refunds))
+		for _, r := range d.refunds {
+			list = append(list, r.json())
+		}
+		fmt.Fprintf(&b, `,"refunds":[%s]`, strings.Join(list, ","))
+	}
+	return b.String() + "}"
+}
+
+func (l leg) write(b *strings.Builder, n int) {
+	fmt.Fprintf(b, `{"id":"v1-agreed-%d","status":%q,"payment_method":%q`, n, l.status, l.method)
+	l.amount.write(b, "payment_amount")
+	l.base.write(b, "base_amount")
+	b.WriteString(l.extra)
+	if l.entries != nil {
+		b.WriteString(`,"capture_data":[`)
+		for i, e := range l.entries {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(`{"created_at":"1999-12-01T00:00:00Z"`)
+			if e.reference != "" {
+				fmt.Fprintf(b, `,"merchant_capture_reference":%q`, e.reference)
+			}
+			e.amount.write(b, "capture_amount")
+			b.WriteByte('}')
+		}
+		b.WriteByte(']')
+	}
+	b.WriteByte('}')
+}
+
+// told is what a document tells: an amount, or nothing.
+type told struct {
+	paise int64
+	known bool
+}
+
+func knownToBe(paise int64) told { return told{paise, true} }
+
+func (v told) String() string {
+	if v.known {
+		return fmt.Sprintf("%d, true", v.paise)
+	}
+	return "false"
+}
+
+// truth is what a document tells about money.
+type truth struct {
+	price                                             told // the order's amount less its coupon
+	captured, held, refunded, refunding, refundable   told
+	isPaid, hasEntries, noneAlive, isShort, undecided bool
+}
+
+// truthOf is the oracle.
+func truthOf(d books) truth {
+	var v truth
+	if d.coupon.currency == "" || d.coupon.isTold() {
+		v.price = knownToBe(wholePrice - d.coupon.paise)
+	}
+	v.isPaid = slices.Contains(
+		[]string{"PROCESSED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED", "FULLY_REFUNDED"}, d.status)
+	v.noneAlive = !slices.ContainsFunc(d.legs, func(l leg) bool { return !l.hasEnded() })
+	v.hasEntries = slices.ContainsFunc(d.legs, func(l leg) bool { return len(l.entries) > 0 })
+	v.undecided = !slices.Contains([]string{"AUTHORIZED", "CANCELLED", "FAILED"}, d.status) && !v.isPaid
+	v.captured = capturedTruth(d, v)
+	v.held = heldTruth(d, v)
+	v.refunded, v.refunding = refundedTruth(d, v)
+	if v.captured.known && v.refunded.known && v.captured.paise >= v.refunded.paise {
+		v.refundable = knownToBe(v.captured.paise - v.refunded.paise)
+	}
+	v.isShort = fallsShort(d, v)
+	return v
+}
+
+// "It adds up the capture entries of the payments that are settled." The
+// sentences of CapturedAmount and of "Exactly once" say where it cannot.
+func capturedTruth(d books, v truth) told {
+	if v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED" {
+		return told{}
+	}
+	var settled, underWay []leg
+	entries := 0
+	for _, l := range d.legs {
+		switch {
+		case l.hasEnded():
+			continue // "Payments that failed or were cancelled do not count, nor do captures on them."
+		case l.is("PROCESSED"):
+			settled = append(settled, l)
+		case l.is("PENDING", "AUTHORIZED"):
+			underWay = append(underWay, l)
+		default:
+			return told{} // "in an unknown status"
+		}
+		entries += len(l.entries)
+	}
+	switch {
+	case !v.isPaid && entries > 0:
+		return told{} // taken, says the payment; not taken, says the order
+	case d.status == "CANCELLED":
+		return knownToBe(0) // "a payment may still read PROCESSED"
+	case !v.isPaid && len(settled) > 0:
+		return told{}
+	case d.status == "FAILED":
+		return knownToBe(0)
+	case !v.isPaid && slices.ContainsFunc(underWay, func(l leg) bool { return l.is("PENDING") }):
+		return told{} // "a payment is under way"
+	case !v.isPaid:
+		return knownToBe(0)
+	case len(underWay) > 0 || len(settled) == 0:
+		return told{}
+	case entries > 0:
+		return entriesTruth(settled)
+	}
+	return outrightTruth(d, v, settled)
+}
+
+func entriesTruth(settled []leg) told {
+	var sum int64
+	for _, l := range settled {
+		if len(l.entries) == 0 {
+			return told{} // "one settled payment has a capture entry and another has none"
+		}
+		var own int64
+		for i, e := range l.entries {
+			again := slices.ContainsFunc(l.entries[:i], func(x bookEntry) bool { return x.reference == e.reference })
+			if !e.amount.isTold() || again {
+				return told{} // "exactly one capture per order": listed again, or in parts
+			}
+			own += e.amount.paise
+		}
+		if worth := l.worth(); worth.isTold() && own > worth.paise {
+			return told{} // "is more than its payment"
+		}
+		sum += own
+	}
+	if sum > wholePrice {
+		return told{} // no over-capture; a fee must not "raise the refundable amount silently"
+	}
+	return knownToBe(sum)
+}
+
+func outrightTruth(d books, v truth, settled []leg) told {
+	if d.status == "PARTIALLY_CAPTURED" {
+		return told{} // a capture was made, and is not listed
+	}
+	var sum int64
+	for _, l := range settled {
+		if !slices.Contains([]string{"UPI", "NETBANKING", "WALLET"}, l.method) || !l.worth().isTold() {
+			return told{}
+		}
+		sum += l.worth().paise
+	}
+	if !v.price.known || sum != v.price.paise {
+		return told{} // "known only if the payments add up to order_amount less the coupon"
+	}
+	return knownToBe(sum)
+}
+
+// "The whole hold while the order is AUTHORIZED and nothing was captured, else
+// nothing."
+func heldTruth(d books, v truth) told {
+	switch {
+	case v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED":
+		return told{}
+	case d.status != "AUTHORIZED":
+		return knownToBe(0)
+	case !v.price.known:
+		return told{}
+	}
+	var sum int64
+	captured := false
+	for _, l := range d.legs {
+		if l.hasEnded() {
+			continue
+		}
+		if !l.is("AUTHORIZED") || !l.worth().isTold() {
+			return told{} // "its payments have moved on"
+		}
+		captured = captured || len(l.entries) > 0
+		sum += l.worth().paise
+	}
+	switch {
+	case sum != v.price.paise:
+		return told{}
+	case captured:
+		return knownToBe(0)
+	}
+	return knownToBe(sum)
+}
+
+// "The sum of the order's refunds that are PROCESSED, PENDING or CREATED",
+// where the list adds up to the order's status. A refund is one per id.
+func refundedTruth(d books, v truth) (refunded, refunding told) {
+	if v.undecided && !slices.Contains([]string{"CREATED", "ATTEMPTED", "PENDING"}, d.status) {
+		return told{}, told{}
+	}
+	var done, underWay int64
+	seen, moving := map[string]bookRefund{}, false
+	for _, r := range d.refunds {
+		before, again := seen[r.id]
+		seen[r.id] = r
+		switch {
+		case again && (before.amount != r.amount || before.isGood() != r.isGood()):
+			return told{}, told{} // one refund cannot be two things
+		case again && before.isUnderWay() != r.isUnderWay():
+			moving = true
+		case again || r.status == "FAILED" || r.status == "CANCELLED":
+		case !r.isGood() || !r.amount.isTold():
+			return told{}, told{}
+		case r.isUnderWay():
+			underWay += r.amount.paise
+		default:
+			done += r.amount.paise
+		}
+	}
+	most := int64(wholePrice)
+	if v.captured.known {
+		most = v.captured.paise
+	} else if v.price.known && d.status == "FULLY_REFUNDED" && done+underWay < most {
+		most = v.price.paise
+	}
+	sum, addsUp := done+underWay, false
+	switch d.status {
+	case "PARTIALLY_REFUNDED":
+		addsUp = sum > 0 && done < most && sum <= most
+	case "FULLY_REFUNDED":
+		addsUp = sum > 0 && sum == most
+	case "PROCESSED", "PARTIALLY_CAPTURED":
+		addsUp = done == 0 && sum <= most
+	default:
+		addsUp = sum == 0
+	}
+	if !addsUp {
+		return told{}, told{}
+	}
+	if moving {
+		return knownToBe(sum), told{} // on its way, says one line; done, says the other
+	}
+	return knownToBe(sum), knownToBe(underWay)
+}
+
+// oddities name what is unusual about a document.
+func oddities(d books) string {
+	odd := map[string]bool{
+		"coupon unreadable": d.coupon.garbled, "coupon foreign": d.coupon.currency == "USD", "no payments": len(d.legs) == 0,
+	}
+	var total int64
+	for _, l := range d.legs {
+		if l.hasEnded() {
+			odd["a "+l.status+" payment"] = true
+			continue
+		}
+		odd["a payment "+l.status] = !l.is("PROCESSED")
+		total += l.worth().paise
+		odd["amount unreadable"] = odd["amount unreadable"] || l.amount.garbled
+		odd["amount absent"] = odd["amount absent"] || l.amount.currency == ""
+		odd["no base amount"] = odd["no base amount"] || l.amount.currency == "USD" && l.base.currency == ""
+		for i, e := range l.entries {
+			odd["several entries"] = odd["several entries"] || i > 0
+			odd["entry unreadable"] = odd["entry unreadable"] || !e.amount.isTold()
+			odd["entry above payment"] = odd["entry above payment"] || l.worth().isTold() && e.amount.paise > l.worth().paise
+			odd["entry above price"] = odd["entry above price"] || e.amount.paise > wholePrice
+		}
+	}
+	odd["payments above price"] = total > wholePrice-d.coupon.paise
+	seen := map[string]string{}
+	for _, r := range d.refunds {
+		before, again := seen[r.id]
+		odd["refund listed again as another"] = odd["refund listed again as another"] || again && before != r.status
+		odd["refund "+r.status] = r.status == "REJECTED" || r.status == ""
+		odd["refund foreign"] = odd["refund foreign"] || !r.amount.isTold()
+		seen[r.id] = r.status
+	}
+	var names []string
+	for name, is := range odd {
+		if is {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// fallsShort reports that what is held or paid is surely less than the price,
+// and that no offer or fee explains it.
+func fallsShort(d books, v truth) bool {
+	var sum int64
+	for _, l := range d.legs {
+		switch {
+		case l.hasEnded() || l.is("PENDING"):
+			continue
+		case !l.is("AUTHORIZED", "PROCESSED") || !l.worth().isTold() || l.explains:
+			return false
+		}
+		sum += l.worth().paise
+	}
+	return v.price.known && sum < v.price.paise
+}
