@@ -53,8 +53,8 @@ build: ## Build every package.
 	$(GO) build ./...
 
 .PHONY: test
-test: ## Run the tests.
-	$(GO) test $(TESTFLAGS) ./...
+test: ## Run the tests, the largest package last, so that the others show as they pass.
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | sed 1d) .
 
 .PHONY: race
 race: ## Run the tests in random order under the race detector.

@@ -38,6 +38,11 @@ func (c *serverClock) note(sent, answered time.Time, header http.Header) {
 	}
 }
 
+// now is the time by the server's clock, or a little before it.
+func (c *serverClock) now() (time.Time, bool) {
+	return c.earliest.Add(time.Since(c.began)), !c.earliest.IsZero()
+}
+
 // isOlder reports whether something of time t was there before the write was
 // sent, beyond doubt.
 func (c *serverClock) isOlder(t time.Time) bool {

@@ -19,8 +19,9 @@ const MaxReference = 50
 // If every part is made of A-Z a-z 0-9 and -, and the whole has at most
 // [MaxReference] characters, the parts are joined with "_". Otherwise the
 // result is the first part, "_" and a digest of all parts; "ref" stands in for
-// a first part that does not fit. Parts count as [fmt.Sprint] writes them: 1
-// and "1" are the same. Give no pointers.
+// a first part that does not fit. A part with a "_" in it also leads to a
+// digest, so "a_b" and "a", "b" are two references. Parts count as [fmt.Sprint]
+// writes them: 1 and "1" are the same. Give no pointers.
 //
 // Orders and refunds share one namespace: begin a refund's reference with
 // something that no order's begins with.

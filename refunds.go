@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -189,36 +190,70 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		case err != nil:
 			return r, finding{}, err
 		}
-		found := together(r, refundIn(parent, reference), func(r *Order) bool { return judge(r).verdict == verdictApplied })
+		listed := refundsIn(parent, reference)
+		if r != nil {
+			listed = append(listed, attributed(r, listed))
+		}
+		found, f := choose(listed, judge)
 		switch {
 		case found == nil && isParents:
 			return parent, unclear("the reference is that of the order itself"), nil
 		case found == nil:
 			return parent, judgeAbsence(parent, amount), nil
 		}
-		return found, judge(found), nil
+		return found, f, nil
 	}
 }
 
-// lookForDouble looks once for a second refund under the reference of r. A
-// parent that cannot be read tells of none.
-func lookForDouble(parentID, reference string) func(context.Context, *call, *Order) error {
-	return func(ctx context.Context, write *call, r *Order) error {
+// choose takes the refund that tells most of those under one reference: one
+// that is carried out, then one that stands for something else, then one that is
+// unclear, and the newest of those that failed.
+func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
+	rank := func(f finding) int {
+		switch {
+		case f.verdict == verdictApplied:
+			return 3
+		case f.verdict == verdictFinal && f.row != rowRefundFailed:
+			return 2
+		case f.verdict != verdictFinal:
+			return 1
+		}
+		return 0
+	}
+	var alive []*Order
+	for _, r := range refunds {
+		if isRefundAlive(r.Status) {
+			alive = withRefund(alive, r)
+		}
+		g := judge(r)
+		if found == nil || rank(g) > rank(f) || rank(g) == rank(f) && g.since.After(f.since) {
+			found, f = r, g
+		}
+	}
+	f.alive = alive
+	return found, f
+}
+
+// lookForDouble looks once for refunds under the reference beside those that
+// are known. A parent that cannot be read tells of none.
+func lookForDouble(parentID, reference string) func(context.Context, *call, []*Order) error {
+	return func(ctx context.Context, write *call, alive []*Order) error {
 		ask := write.asking()
 		ask.cfg.tries = 1
 		parent, err := write.p.reading(ask, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))(ctx)
-		if err != nil {
-			return nil //nolint:nilerr // the refund itself is in the books
-		}
-		var alive []*Order
-		for i := range parent.Refunds {
-			if one := &parent.Refunds[i]; one.MerchantOrderReference == reference && isRefundAlive(one.Status) {
-				alive = withRefund(alive, one)
+		if err == nil {
+			for _, r := range refundsIn(parent, reference) {
+				if isRefundAlive(r.Status) {
+					alive = withRefund(alive, r)
+				}
 			}
 		}
-		if alive = withRefund(alive, r); len(alive) < 2 {
+		if len(alive) < 2 {
 			return nil
 		}
+		slices.SortFunc(alive, func(a, b *Order) int {
+			return cmp.Or(a.CreatedAt.Compare(b.CreatedAt.Time), cmp.Compare(a.OrderID, b.OrderID))
+		})
 		return &DoubleRefundError{OrderID: parentID, Reference: reference, Refunds: alive}
 	}
 }
@@ -232,25 +267,15 @@ func withRefund(list []*Order, r *Order) []*Order {
 	return append(list, r)
 }
 
-// together chooses between what stands under the reference and the refund of
-// that reference inside its parent. Either may be missing. The former is the
-// whole document, but may lack its parent, and be another order or an earlier
-// refund that FAILED.
-func together(byReference, nested *Order, isApplied func(*Order) bool) *Order {
-	switch {
-	case byReference == nil:
-		return nested
-	case nested == nil:
-		return byReference
-	case byReference.Type == OrderTypeRefund && byReference.ParentOrderID == "":
-		attributed := *byReference
-		attributed.ParentOrderID = nested.ParentOrderID
-		byReference = &attributed
+// attributed is the refund with its parent, which its own document may lack and
+// the parent's list has.
+func attributed(r *Order, listed []*Order) *Order {
+	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || len(listed) == 0 {
+		return r
 	}
-	if !isApplied(byReference) && isApplied(nested) {
-		return nested
-	}
-	return byReference
+	own := *r
+	own.ParentOrderID = listed[0].ParentOrderID
+	return &own
 }
 
 // MarshalJSON writes the request as Plural takes it, Extra included.
@@ -296,24 +321,33 @@ func decodeRefund(reference string) func(*answer) (*Order, error) {
 	}
 }
 
-// refundIn finds the refund with our reference among a parent's refunds.
-// Entries there may leave out what the parent implies.
+// refundIn is the refund with our reference among a parent's refunds, one that
+// did not fail before others.
 func refundIn(parent *Order, reference string) *Order {
 	var found *Order
-	for i := range parent.Refunds {
-		if parent.Refunds[i].MerchantOrderReference != reference {
+	for _, r := range refundsIn(parent, reference) {
+		if found == nil || !isRefundAlive(found.Status) && isRefundAlive(r.Status) {
+			found = r
+		}
+	}
+	return found
+}
+
+// refundsIn are the refunds with our reference among a parent's refunds.
+// Entries there may leave out what the parent implies.
+func refundsIn(parent *Order, reference string) []*Order {
+	var found []*Order
+	for _, r := range parent.Refunds {
+		if r.MerchantOrderReference != reference {
 			continue
 		}
-		r := parent.Refunds[i]
 		if r.Type == "" {
 			r.Type = OrderTypeRefund
 		}
 		if r.ParentOrderID == "" {
 			r.ParentOrderID = parent.OrderID
 		}
-		if found == nil || found.Status == OrderStatusFailed {
-			found = &r
-		}
+		found = append(found, &r)
 	}
 	return found
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/plural-go/plural/internal/retry"
@@ -29,13 +30,16 @@ type settlement struct {
 	resendable bool // sending again cannot have a second effect
 	slowly     bool // send again only after the books have not shown the first for lookSpan
 
-	decode func(*answer) (*Order, error)                          // the write's own answer
-	judge  func(*Order) finding                                   // that answer's document
-	look   look                                                   // one look at the books
-	twice  func(ctx context.Context, write *call, o *Order) error // whether o was carried out twice; may be nil
+	decode func(*answer) (*Order, error)                                // the write's own answer
+	judge  func(*Order) finding                                         // that answer's document
+	look   look                                                         // one look at the books
+	twice  func(ctx context.Context, write *call, alive []*Order) error // whether there are more than one; may be nil
 
 	rejected  bool // the last answer to the write refused it
 	ambiguous bool // the write may have been carried out
+	asks      bool // nothing is written: it asks for what others did
+
+	alive []*Order // the refunds of the reference that have been seen, and did not fail
 }
 
 // look is one look at the books, for a write. The Order may be nil.
@@ -47,6 +51,7 @@ type books struct {
 	finding
 	err   error // why the last look failed, if it did
 	whole bool  // they were looked at for as long as it takes
+	drags bool  // or for as long as there was time, and showed something under way
 }
 
 // isStuck reports whether the books were read and do not tell, though nothing
@@ -147,6 +152,7 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 
 // find asks the books without sending anything.
 func (s *settlement) find(ctx context.Context) (o *Order, err error) {
+	s.asks = true
 	s.write.reference = s.reference
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
@@ -170,7 +176,7 @@ func (s *settlement) find(ctx context.Context) (o *Order, err error) {
 // ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
-	again.write = s.write.asking()
+	again.write, again.alive = s.write.asking(), slices.Clone(s.alive)
 	again.ambiguous = true
 	b := again.read(ctx)
 	switch b.verdict {
@@ -186,7 +192,7 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 // onlyOnce is what the books show as carried out, unless that was done twice.
 func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 	if s.twice != nil {
-		if err := s.twice(ctx, s.write, b.order); err != nil {
+		if err := s.twice(ctx, s.write, withRefund(s.alive, b.order)); err != nil {
 			return nil, err
 		}
 	}
@@ -199,8 +205,10 @@ func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 // money.
 func (s *settlement) weigh(f finding) finding {
 	switch {
+	case f.row == rowRefundFailed && s.asks:
+		return notYet(f.reason)
 	case f.row == rowRefundFailed && !s.write.clock.isNewer(f.since):
-		return notYet(f.reason + ", but may be older than this call")
+		return unclear(f.reason + ", but may be older than this call")
 	case f.row == rowNoHold && s.ambiguous:
 		return notYet("the order does not say under which reference it was captured")
 	}
@@ -228,14 +236,18 @@ func (s *settlement) read(ctx context.Context) books {
 		defer cancel()
 	}
 	var b books
-	agreed, inVain := streak{}, streak{}
+	var agreed, inVain, underWay streak
 	for n := 1; ; n++ {
 		before := b.finding
 		var o *Order
 		o, b.finding, b.err = s.look(window, s.write)
+		for _, r := range b.alive {
+			s.alive = withRefund(s.alive, r)
+		}
 		b.finding = s.weigh(b.finding)
 		if o != nil {
 			b.order = o
+			underWay.countIf(b.pending)
 		}
 		if b.verdict != before.verdict || b.row != before.row {
 			agreed = streak{}
@@ -266,7 +278,7 @@ func (s *settlement) read(ctx context.Context) books {
 			break
 		}
 	}
-	b.whole = false
+	b.whole, b.drags = false, underWay.lasted(lookSpan) && !errors.Is(ctx.Err(), context.Canceled)
 	if !isBounded && ctx.Err() == nil {
 		b.err = errors.New("not settled within " + settleWindow.String())
 	}
@@ -291,6 +303,15 @@ func (s *streak) count() {
 		s.since = time.Now()
 	}
 	s.looks++
+}
+
+// countIf counts, or begins again.
+func (s *streak) countIf(same bool) {
+	if !same {
+		*s = streak{}
+		return
+	}
+	s.count()
 }
 
 func (s *streak) lasted(span time.Duration) bool {
@@ -320,6 +341,20 @@ func (s *settlement) pause(ctx, window context.Context, n int) bool {
 func isExhausted(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Retryable()
+}
+
+// patience is how long something may be under way before a person should look.
+const patience = 5 * time.Minute
+
+// hasStalled reports whether nothing has changed about an order for longer than
+// that, or whether its times do not tell.
+func (s *settlement) hasStalled(o *Order) bool {
+	changed := o.UpdatedAt.Time
+	if changed.IsZero() {
+		changed = o.CreatedAt.Time
+	}
+	now, isKnown := s.write.clock.now()
+	return !isKnown || changed.IsZero() || now.Sub(changed) > patience
 }
 
 func (s *settlement) ruledOut(b books, rejection *Error) error {
@@ -360,7 +395,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 		Err:       errors.Join(causes...),
 		settle:    s.settle,
 
-		NeedsReview: b.isStuck() || b.whole && b.err == nil && s.rejected,
+		NeedsReview: b.isStuck() || b.whole && b.err == nil && s.rejected || b.drags && s.hasStalled(b.order),
 	}
 }
 

@@ -1,5 +1,7 @@
 package plural
 
+import "slices"
+
 // tally is what the payments of an order add up to. Verdicts, amounts and
 // predicates all count here, so they cannot disagree. An amount that cannot be
 // read, and one in another currency than the order's, adds up to nothing that
@@ -45,9 +47,10 @@ func (t *tally) add(p *Payment, currency Currency) {
 		t.without = t.without || len(p.CaptureData) == 0
 		t.otherwise = t.otherwise || holdsData(p.OfferData) || holdsData(p.ConvenienceFeeBreakdown)
 		own := sumIn(currency)
-		for _, entry := range p.CaptureData {
+		for i, entry := range p.CaptureData {
 			own.add(entry.CaptureAmount)
 			t.captured.add(entry.CaptureAmount)
+			t.captured.unknown = t.captured.unknown || isRepeated(p.CaptureData, i)
 		}
 		t.over = t.over || amount.Value > 0 && own.Value > amount.Value
 	case p.Status.hasEnded():
@@ -60,6 +63,14 @@ func (t *tally) add(p *Payment, currency Currency) {
 	default:
 		t.strange++
 	}
+}
+
+// isRepeated reports whether entry i is listed before itself.
+func isRepeated(entries []CaptureData, i int) bool {
+	return slices.ContainsFunc(entries[:i], func(earlier CaptureData) bool {
+		return earlier.MerchantCaptureReference == entries[i].MerchantCaptureReference &&
+			earlier.CaptureAmount == entries[i].CaptureAmount && earlier.CreatedAt.Equal(entries[i].CreatedAt.Time)
+	})
 }
 
 // isUnderWay reports whether a payment's money may still be taken.
@@ -266,8 +277,8 @@ func (o *Order) RefundedAmount() (Amount, bool) {
 // RefundingAmount is the part of [Order.RefundedAmount] that is on its way: the
 // refunds that are PENDING or CREATED, which the bank may still refuse.
 func (o *Order) RefundingAmount() (Amount, bool) {
-	r := refundsOf(o)
-	r.underWay.unknown = r.underWay.unknown || r.strange
+	r, total := o.refundedAmount()
+	r.underWay.unknown = r.underWay.unknown || total.unknown
 	return known(r.underWay)
 }
 

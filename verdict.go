@@ -25,6 +25,7 @@ type finding struct {
 
 	pending bool      // unclear now, and reading on will tell
 	since   time.Time // of a final: when the books made the entry that it rests on, if they say
+	alive   []*Order  // of a refund: those of its reference that have reached the payer, or may
 }
 
 func unclear(reason string) finding { return finding{verdict: verdictUnclear, reason: reason} }
@@ -146,7 +147,8 @@ func capturesUnder(o *Order, reference string) captures {
 // add gives the sum of the entries of ours on a settled payment, and how many
 // they are.
 func (c *captures) add(p *Payment, reference string) (own sum, count int) {
-	for _, entry := range p.CaptureData {
+	isTwice := false
+	for i, entry := range p.CaptureData {
 		if entry.MerchantCaptureReference != reference {
 			isNameless := entry.MerchantCaptureReference == ""
 			c.nameless = c.nameless || isNameless
@@ -159,11 +161,13 @@ func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 			own = sumIn(entry.CaptureAmount.Currency)
 		}
 		own.add(entry.CaptureAmount)
+		isTwice = isTwice || isRepeated(p.CaptureData, i)
 		if entry.CreatedAt.After(c.since) {
 			c.since = entry.CreatedAt.Time
 		}
 	}
 	c.ours += count
+	own.unknown = own.unknown || isTwice
 	if !p.Status.isSettled() {
 		c.lost = c.lost || count > 0 && !p.Status.isUnderWay()
 		return sum{}, 0
