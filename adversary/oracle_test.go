@@ -305,15 +305,15 @@ func (o *oracle) notRefunded(c *call, of *order) {
 			kind += ", for another order"
 		case e.arrived.After(c.end):
 			kind = "question: " + kind + ", by a later request, after a refund that failed"
+		case e.by == "an earlier life":
+			kind += ", in an earlier life"
 		case strings.Contains(c.answers, "DUPLICATE_REQUEST"):
 			kind += ", and the call was told DUPLICATE_REQUEST"
 		case e.amount != c.amount && e.by != c.id:
 			kind = "question: " + kind + ", of another amount, by a rival under the same reference"
-		case e.by == "an earlier life":
-			kind += ", in an earlier life"
-		case o.sc.unique == failedFrees && e.at.After(c.end):
+		case o.sc.unique == failedFrees && e.by != c.id:
 			kind = "question: " + kind + ", by a rival request after a failed one, where that leaves the reference free"
-		case o.sc.unique == notUnique && e.at.After(c.end):
+		case o.sc.unique == notUnique && e.by != c.id:
 			kind = "question: " + kind + ", by a rival request where references are not unique"
 		}
 		o.bad(c, kind, "refund %s; %v", e.refund, c.err)
