@@ -52,9 +52,16 @@ type tally struct {
 func TestAdversary(t *testing.T) {
 	t.Parallel()
 	first, n, replay := settings(t)
-	got := tally{verdicts: map[string]int{}, wellEnds: map[string]int{}, settled: map[string]int{}, kinds: map[string]int{}, unknownOf: map[string]int{}, shortest: map[string]string{}}
+	got := tally{
+		verdicts:  map[string]int{},
+		wellEnds:  map[string]int{},
+		settled:   map[string]int{},
+		kinds:     map[string]int{},
+		unknownOf: map[string]int{},
+		shortest:  map[string]string{},
+	}
 	for i := range n {
-		seed := first + uint64(i) //nolint:gosec // i is not negative
+		seed := first + uint64(i)
 		if replay {
 			seed = first
 		}
@@ -175,9 +182,9 @@ func play(t *testing.T, sc *scenario) *oracle {
 // settle: once the gateway is well, ten more calls end the matter.
 func (o *oracle) settle(client *plural.Client, p plan) {
 	p.deadline = time.Minute
-	for i := len(o.calls) - 1; i >= 0; i-- {
-		if o.calls[i].plan.process == p.process {
-			if o.calls[i].ended() {
+	for _, c := range slices.Backward(o.calls) {
+		if c.process == p.process {
+			if c.ended() {
 				return
 			}
 			break
@@ -206,8 +213,8 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 // ask has an unknown outcome settled by reading alone, now and then. It reports
 // whether that ended the matter.
 func (o *oracle) ask(c *call) bool {
-	var unknown *plural.OutcomeUnknownError
-	if !errors.As(c.err, &unknown) || !chance(o.rng("settle "+c.id, 0), 0.3) {
+	unknown, ok := errors.AsType[*plural.OutcomeUnknownError](c.err)
+	if !ok || !chance(o.rng("settle "+c.id, 0), 0.3) {
 		return false
 	}
 	again := &call{plan: c.plan, id: c.id + ".settle", start: time.Now(), reads: true}
@@ -258,7 +265,7 @@ func (o *oracle) call(client *plural.Client, p plan, n int, well bool) *call {
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), callKey{}, c))
 	if p.deadline > 0 {
-		ctx, cancel = context.WithTimeout(ctx, p.deadline) //nolint:govet // ends with the call
+		ctx, cancel = context.WithTimeout(ctx, p.deadline)
 	}
 	defer cancel()
 	o.mu.Lock()

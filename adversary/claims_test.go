@@ -45,7 +45,11 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	taken, given := truth.taken(), truth.refunded(refund.good)
 	amount("CapturedAmount", o.CapturedAmount, taken)
 	amount("RefundedAmount", o.RefundedAmount, given)
-	amount("RefundingAmount", o.RefundingAmount, truth.refunded(func(r refund) bool { return r.status == pending || r.status == created }))
+	amount(
+		"RefundingAmount",
+		o.RefundingAmount,
+		truth.refunded(func(r refund) bool { return r.status == pending || r.status == created }),
+	)
 	amount("RefundableAmount", o.RefundableAmount, taken-given)
 	// It may be true where RefundableAmount is not known, as it is documented.
 	if _, known := o.RefundableAmount(); o.CanRefund() && (known && taken-given <= 0 || taken == 0) {

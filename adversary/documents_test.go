@@ -23,7 +23,7 @@ func (f docFault) String() string {
 	type fields docFault
 	s := strings.Trim(fmt.Sprintf("%+v", fields(f)), "{}")
 	var on []string
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		if name, ok := strings.CutSuffix(word, ":true"); ok {
 			on = append(on, name)
 		}

@@ -121,7 +121,7 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 	kind := rng.IntN(13)
 	seed := rng.Uint64()
 	return func(f *writeFault) {
-		rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a seed replays it
+		rng := rand.New(rand.NewPCG(seed, 1))
 		say := func(format string, args ...any) { f.words = append(f.words, fmt.Sprintf(format, args...)) }
 		switch kind {
 		case 0, 1, 2, 3:
@@ -148,7 +148,12 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 			f.legFails = chance(rng, 0.6)
 			f.legGap = pick(rng, 0, between(rng, 200*time.Millisecond, 5*time.Second))
 			f.midStatus = pick(rng, authorized, pending, processed)
-			say("legs %.1f s apart, the order reads %s meanwhile, last one fails: %t", f.legGap.Seconds(), f.midStatus, f.legFails)
+			say(
+				"legs %.1f s apart, the order reads %s meanwhile, last one fails: %t",
+				f.legGap.Seconds(),
+				f.midStatus,
+				f.legFails,
+			)
 		case 10:
 			f.fate = pick(rng, []string{pending, processed}, []string{pending, failed}, []string{created, pending, processed},
 				[]string{failed}, []string{pending, cancelled}, []string{rejected}, []string{pending})
@@ -202,7 +207,13 @@ func leftOut(rng *rand.Rand) docFault {
 
 func (sc *scenario) writeFault(rng *rand.Rand, n int, well bool) writeFault {
 	f := writeFault{latency: between(rng, 20*time.Millisecond, 300*time.Millisecond)}
-	f.fate = pick(rng, []string{processed}, []string{processed}, []string{pending, processed}, []string{created, processed})
+	f.fate = pick(
+		rng,
+		[]string{processed},
+		[]string{processed},
+		[]string{pending, processed},
+		[]string{created, processed},
+	)
 	f.fateGap = between(rng, 500*time.Millisecond, 10*time.Second)
 	if chance(rng, sc.leavesP) && (!well || sc.leavesAlways) {
 		f.docFault = sc.leaves

@@ -120,7 +120,7 @@ func (g *gateway) rng(class string, n int) *rand.Rand {
 	for _, b := range []byte(class) {
 		h = (h ^ uint64(b)) * 1099511628211
 	}
-	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15)) //nolint:gosec // a seed replays it
+	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15))
 }
 
 // say adds a line to the trace; one like the line before is only counted.
@@ -151,10 +151,9 @@ func (g *gateway) commit(o *order, at time.Time) {
 
 // asOf is the order as a replica that lags so far behind has it.
 func (g *gateway) asOf(id string, at time.Time) (order, bool) {
-	versions := g.versions[id]
-	for i := len(versions) - 1; i >= 0; i-- {
-		if !versions[i].at.After(at) {
-			return versions[i].order, true
+	for _, v := range slices.Backward(g.versions[id]) {
+		if !v.at.After(at) {
+			return v.order, true
 		}
 	}
 	return order{}, false
@@ -210,7 +209,14 @@ type refusal struct {
 }
 
 // capture takes the money, leg by leg.
-func (g *gateway) capture(o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time) *refusal {
+func (g *gateway) capture(
+	o *order,
+	reference string,
+	amount int64,
+	f writeFault,
+	by string,
+	arrived, now time.Time,
+) *refusal {
 	held := o.held()
 	switch {
 	case o.status == cancelled:
@@ -366,7 +372,14 @@ func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Ti
 }
 
 // refund gives money back. The second result is the refund that answers it.
-func (g *gateway) refund(o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time) (*refusal, string) {
+func (g *gateway) refund(
+	o *order,
+	reference string,
+	amount int64,
+	f writeFault,
+	by string,
+	arrived, now time.Time,
+) (*refusal, string) {
 	for _, other := range g.orders {
 		if other.reference == reference {
 			return &refusal{422, "DUPLICATE_REQUEST"}, ""
@@ -426,7 +439,17 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 	default:
 		o.status = partiallyRefunded
 	}
-	g.say("[truth]", "refund %s of %s under %q: %d %s, by %s; the order is %s", r.id, o.id, r.reference, r.amount, r.status, by, o.status)
+	g.say(
+		"[truth]",
+		"refund %s of %s under %q: %d %s, by %s; the order is %s",
+		r.id,
+		o.id,
+		r.reference,
+		r.amount,
+		r.status,
+		by,
+		o.status,
+	)
 	g.commit(o, now)
 }
 
@@ -435,7 +458,10 @@ func (g *gateway) pay(o *order, now time.Time) {
 	if o.status != created && o.status != attempted && o.status != pending || o.busy {
 		return
 	}
-	o.legs = append(o.legs, leg{id: o.id + "-cc-p", method: "CARD", status: authorized, amount: o.amount - o.coupon, held: o.amount - o.coupon})
+	o.legs = append(
+		o.legs,
+		leg{id: o.id + "-cc-p", method: "CARD", status: authorized, amount: o.amount - o.coupon, held: o.amount - o.coupon},
+	)
 	o.status = authorized
 	g.say("[truth]", "the payer paid %s: AUTHORIZED", o.id)
 	g.commit(o, now)

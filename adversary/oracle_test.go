@@ -103,13 +103,12 @@ func (o *oracle) sentinels(c *call) {
 	if final && (is(plural.ErrOutcomeUnknown) || plural.NeedsReview(c.err)) {
 		o.bad(c, "sentinels: final and unknown", "%v", c.err)
 	}
-	var state *plural.StateError
-	var double *plural.DoubleRefundError
-	if final && !errors.As(c.err, &state) && !errors.As(c.err, &double) {
+	_, state := errors.AsType[*plural.StateError](c.err)
+	_, double := errors.AsType[*plural.DoubleRefundError](c.err)
+	if final && !state && !double {
 		o.bad(c, "sentinels: a final that is neither StateError nor DoubleRefundError", "%T %v", c.err, c.err)
 	}
-	var invalid *plural.ValidationError
-	if errors.As(c.err, &invalid) {
+	if _, ok := errors.AsType[*plural.ValidationError](c.err); ok {
 		o.bad(c, "sentinels: ValidationError of a valid request", "%v", c.err)
 	}
 	if c.reads && c.sends > 0 {
@@ -146,19 +145,6 @@ func (o *oracle) asked(c *call) int64 {
 		}
 	}
 	return -1
-}
-
-// refunds are those under the call's reference, in all orders, with status.
-func (o *oracle) refunds(reference string) (all []refund, parents []string) {
-	for _, of := range o.orders {
-		for _, r := range of.refunds {
-			if r.reference == reference {
-				all = append(all, r)
-				parents = append(parents, of.id)
-			}
-		}
-	}
-	return all, parents
 }
 
 // success: exactly what was asked for was carried out, once, when it was said.
@@ -222,7 +208,14 @@ func (o *oracle) refunded(c *call) {
 		o.bad(c, "wrong success: refund, nil for two that the list showed", "%d refunds under one reference", good)
 	}
 	if c.got.MerchantOrderReference != c.reference || c.got.OrderAmount != plural.INR(c.amount) || c.got.Type != "REFUND" {
-		o.bad(c, "nil with a document of something else", "%s %s %s", c.got.Type, c.got.MerchantOrderReference, c.got.OrderAmount)
+		o.bad(
+			c,
+			"nil with a document of something else",
+			"%s %s %s",
+			c.got.Type,
+			c.got.MerchantOrderReference,
+			c.got.OrderAmount,
+		)
 	}
 }
 
@@ -277,9 +270,14 @@ func (o *oracle) notApplied(c *call) {
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
 			o.otherAmount++ // another write, that only has the reference in common
-		case len(effects) > 0 && sum != o.asked(c) && effects[0].by != c.id && !strings.Contains(c.answers, "DUPLICATE_REQUEST"):
-			o.bad(c, "question: wrong final: ErrNotApplied of a capture, and money was taken, another amount, by a rival under the same reference",
-				"%d; %v", sum, c.err)
+		case len(effects) > 0 && c.amount > of.amount-of.coupon && effects[0].by != c.id:
+			o.bad(
+				c,
+				"question: wrong final: ErrNotApplied of a capture above the hold, and a rival took another amount under the reference",
+				"%d; %v",
+				sum,
+				c.err,
+			)
 		case len(effects) > 0:
 			o.bad(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
 		case of.open() && !of.lapsed && c.amount <= total:
@@ -307,13 +305,15 @@ func (o *oracle) notRefunded(c *call, of *order) {
 			kind += ", for another order"
 		case e.arrived.After(c.end):
 			kind = "question: " + kind + ", by a later request, after a refund that failed"
+		case e.by == "an earlier life":
+			kind += ", in an earlier life"
 		case strings.Contains(c.answers, "DUPLICATE_REQUEST"):
 			kind += ", and the call was told DUPLICATE_REQUEST"
 		case e.amount != c.amount && e.by != c.id:
 			kind = "question: " + kind + ", of another amount, by a rival under the same reference"
-		case o.sc.unique == failedFrees && e.at.After(c.end):
+		case o.sc.unique == failedFrees && e.by != c.id:
 			kind = "question: " + kind + ", by a rival request after a failed one, where that leaves the reference free"
-		case o.sc.unique == notUnique && e.at.After(c.end):
+		case o.sc.unique == notUnique && e.by != c.id:
 			kind = "question: " + kind + ", by a rival request where references are not unique"
 		}
 		o.bad(c, kind, "refund %s; %v", e.refund, c.err)
@@ -356,8 +356,7 @@ func (o *oracle) conflict(c *call) {
 				good++
 			}
 		}
-		var double *plural.DoubleRefundError
-		if errors.As(c.err, &double) {
+		if _, ok := errors.AsType[*plural.DoubleRefundError](c.err); ok {
 			if good < 2 {
 				o.bad(c, "wrong conflict: DoubleRefundError, and there are not two", "%d; %v", good, c.err)
 			}
@@ -423,7 +422,7 @@ func (o *oracle) found(c *call) {
 		})
 	}
 	here := slices.ContainsFunc(effects, func(e effect) bool { return e.order == c.order })
-	var double *plural.DoubleRefundError
+	_, double := errors.AsType[*plural.DoubleRefundError](c.err)
 	switch {
 	case c.sends > 0:
 		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
@@ -431,7 +430,7 @@ func (o *oracle) found(c *call) {
 		o.bad(c, "Find: nil, and it is not there", "")
 	case c.err == nil && c.op == "refund" && len(effects) > 1 && c.sawTwo():
 		o.bad(c, "Find: nil for two refunds that the list showed", "")
-	case errors.As(c.err, &double) && len(effects) < 2:
+	case double && len(effects) < 2:
 		o.bad(c, "Find: DoubleRefundError, and there are not two", "%d", len(effects))
 	case errors.Is(c.err, plural.ErrNotApplied) && len(effects) > 0:
 		o.bad(c, "Find: ErrNotApplied, and it is there", "%d in %d; %v", sum, len(effects), c.err)

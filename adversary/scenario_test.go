@@ -3,6 +3,7 @@ package adversary_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -34,7 +35,7 @@ type plan struct {
 }
 
 func (p plan) String() string {
-	amount := fmt.Sprint(p.amount)
+	amount := strconv.FormatInt(p.amount, 10)
 	if p.amount == 0 {
 		amount = "the whole"
 	}
@@ -105,7 +106,7 @@ const (
 )
 
 func newScenario(seed uint64) *scenario {
-	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a seed replays it
+	rng := rand.New(rand.NewPCG(seed, 0))
 	sc := &scenario{seed: seed, writeEvents: map[int][]func(*writeFault){}}
 	sc.unique = pick(rng, unique, unique, failedFrees, notUnique)
 	sc.single = chance(rng, 0.2)
@@ -120,21 +121,73 @@ func newScenario(seed uint64) *scenario {
 	sc.stampSkew = pick(rng, 0, 0, -time.Second, time.Second)
 	sc.noStamps = chance(rng, 0.1)
 	sc.noDate = chance(rng, 0.1)
-	sc.say("refund references are %s; a duplicate answers %t; the latest by reference %t; single refund send %t; partial captures read PROCESSED %t",
-		sc.unique, sc.duplicateAnswers, sc.latestByReference, sc.single, sc.partialReadsProcessed)
-	sc.say("the server's clock is %s off, stamps %s beside it; no stamps %t, no Date %t", sc.clock.Round(time.Millisecond), sc.stampSkew, sc.noStamps, sc.noDate)
+	sc.say(
+		"refund references are %s; a duplicate answers %t; the latest by reference %t; single refund send %t; partial captures read PROCESSED %t",
+		sc.unique,
+		sc.duplicateAnswers,
+		sc.latestByReference,
+		sc.single,
+		sc.partialReadsProcessed,
+	)
+	sc.say(
+		"the server's clock is %s off, stamps %s beside it; no stamps %t, no Date %t",
+		sc.clock.Round(time.Millisecond),
+		sc.stampSkew,
+		sc.noStamps,
+		sc.noDate,
+	)
 
 	sc.age = pick(rng, 3*time.Hour, between(rng, 200*time.Millisecond, 10*time.Second))
 	sc.legs = pick(rng, 1, 1, 2)
 	refunds := chance(rng, 0.45)
 	if refunds {
-		sc.setup = pick(rng, "captured", "captured", "captured", "outright", "outright", "partial", "refunded in part", "refunded in full",
-			"refunded by us", "refunded by us, other figures", "refund failed", "refund failed", "refund rejected", "refund pending elsewhere",
-			"refund of another order", "authorized", "cancelled", "failed", "created", "refund pending, will fail")
+		sc.setup = pick(
+			rng,
+			"captured",
+			"captured",
+			"captured",
+			"outright",
+			"outright",
+			"partial",
+			"refunded in part",
+			"refunded in full",
+			"refunded by us",
+			"refunded by us, other figures",
+			"refund failed",
+			"refund failed",
+			"refund rejected",
+			"refund pending elsewhere",
+			"refund of another order",
+			"authorized",
+			"cancelled",
+			"failed",
+			"created",
+			"refund pending, will fail",
+		)
 	} else {
-		sc.setup = pick(rng, "authorized", "authorized", "authorized", "authorized", "authorized", "authorized", "after failed attempt",
-			"lapsed", "created", "attempted", "pending", "captured", "captured by us", "captured by us, other figures", "partial",
-			"outright", "cancelled", "failed", "refunded in part", "refunded in full")
+		sc.setup = pick(
+			rng,
+			"authorized",
+			"authorized",
+			"authorized",
+			"authorized",
+			"authorized",
+			"authorized",
+			"after failed attempt",
+			"lapsed",
+			"created",
+			"attempted",
+			"pending",
+			"captured",
+			"captured by us",
+			"captured by us, other figures",
+			"partial",
+			"outright",
+			"cancelled",
+			"failed",
+			"refunded in part",
+			"refunded in full",
+		)
 	}
 	sc.say("before: %s, %d legs, %.1f s ago", sc.setup, sc.legs, sc.age.Seconds())
 	sc.plan(rng, refunds)
@@ -155,7 +208,17 @@ func (sc *scenario) plan(rng *rand.Rand, refunds bool) {
 		}
 	}
 	timing := func(p *plan) {
-		p.deadline = pick(rng, time.Minute, time.Minute, time.Minute, time.Minute, 0, 10*time.Second, 5*time.Second, 2*time.Second)
+		p.deadline = pick(
+			rng,
+			time.Minute,
+			time.Minute,
+			time.Minute,
+			time.Minute,
+			0,
+			10*time.Second,
+			5*time.Second,
+			2*time.Second,
+		)
 		p.times = pick(rng, 1, 2, 3)
 		p.gap = pick(rng, 0, between(rng, 0, 10*time.Second), time.Minute)
 	}
@@ -191,7 +254,15 @@ func (sc *scenario) plan(rng *rand.Rand, refunds bool) {
 		sc.plans = append(sc.plans, second)
 	}
 	for _, p := range sc.plans {
-		sc.say("process %d, after %.1f s: %s; up to %d calls, %.1f s between, deadline %s", p.process, p.at.Seconds(), p, p.times, p.gap.Seconds(), p.deadline)
+		sc.say(
+			"process %d, after %.1f s: %s; up to %d calls, %.1f s between, deadline %s",
+			p.process,
+			p.at.Seconds(),
+			p,
+			p.times,
+			p.gap.Seconds(),
+			p.deadline,
+		)
 	}
 }
 
@@ -207,7 +278,10 @@ func (sc *scenario) events(rng *rand.Rand) {
 		case 5, 6, 7, 8:
 			sc.say("event: %s", sc.readEvent(rng))
 		default:
-			o := outside{at: between(rng, 0, 12*time.Second), what: pick(rng, "pay", "pay", "cancel", "capture", "refund", "lapse")}
+			o := outside{
+				at:   between(rng, 0, 12*time.Second),
+				what: pick(rng, "pay", "pay", "cancel", "capture", "refund", "lapse"),
+			}
 			sc.outside = append(sc.outside, o)
 			sc.say("event: after %.1f s somebody else: %s", o.at.Seconds(), o.what)
 		}

@@ -148,7 +148,7 @@ func (g *gateway) look(c *call, id, reference string, f readFault) (answer, stri
 	} else {
 		doc = g.orderDoc(h.o, f.docFault)
 	}
-	return g.document(c, h.o, h.r, doc, f.docFault), lagging + f.docFault.String() + summary(doc)
+	return g.document(c, h.o, h.r, doc, f.docFault), lagging + f.String() + summary(doc)
 }
 
 // document is the answer that carries doc. What the package claims of it is
@@ -205,14 +205,14 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 		honest <- g.apply(c, path, in, f, arrived)
 	}
 	time.Sleep(f.latency / 2)
-	switch {
-	case f.effect == effectNone:
+	switch f.effect {
+	case effectNone:
 		g.mu.Lock()
 		honest <- answer{status: 503, body: `{"code":"INTERNAL_ERROR","message":"try later"}`}
 		g.mu.Unlock()
-	case f.effect == effectLate:
+	case effectLate:
 		g.later(f.late, carryOut)
-	default:
+	case effectNow:
 		carryOut()
 	}
 	time.Sleep(f.latency / 2)
@@ -243,23 +243,23 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 
 func (g *gateway) apply(c *call, path string, in writeBody, f writeFault, arrived time.Time) answer {
 	now := time.Now()
-	id, by := "", c.name()
+	by := c.name()
 	var no *refusal
 	var refundID string
 	var o *order
 	switch {
 	case strings.HasPrefix(path, "refunds/"):
-		id = strings.TrimPrefix(path, "refunds/")
+		id := strings.TrimPrefix(path, "refunds/")
 		if o = g.find(id); o != nil {
 			no, refundID = g.refund(o, in.Refund, in.Given.Value, f, by, arrived, now)
 		}
 	case strings.HasSuffix(path, "/capture"):
-		id = strings.TrimSuffix(strings.TrimPrefix(path, "orders/"), "/capture")
+		id := strings.TrimSuffix(strings.TrimPrefix(path, "orders/"), "/capture")
 		if o = g.find(id); o != nil {
 			no = g.capture(o, in.Capture, in.Taken.Value, f, by, arrived, now)
 		}
 	case strings.HasSuffix(path, "/cancel"):
-		id = strings.TrimSuffix(strings.TrimPrefix(path, "orders/"), "/cancel")
+		id := strings.TrimSuffix(strings.TrimPrefix(path, "orders/"), "/cancel")
 		if o = g.find(id); o != nil {
 			no = g.cancel(o, f, by, arrived, now)
 		}
