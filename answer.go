@@ -32,8 +32,7 @@ type answer struct {
 
 	secret string // what the request was authorised by, which errors must not show if the answer repeats it
 
-	unguarded bool // it was not sent, because net/http could have repeated it; see [tryState.guard]
-	brokeOff  bool // the body ended, or was cut off, before its end
+	brokeOff bool // the body ended, or was cut off, before its end
 
 	parsed *errorDocument
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"github.com/plural-go/plural/internal/token"
@@ -108,7 +110,10 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 		a.secret = f.creds.ClientSecret
 		return a.failure(opToken, "", requestID, 1)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	req, err := http.NewRequestWithContext(
+		httptrace.WithClientTrace(ctx, trace), http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, fail(&answer{err: err})
 	}
@@ -120,6 +125,8 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	a := &answer{err: err}
 	if err == nil {
 		a = readAnswer(resp)
+	} else if connected.Load() {
+		f.peer.distrust()
 	}
 	if a.err != nil {
 		a.err = notTheCallers(described(a.err))

@@ -25,8 +25,7 @@ type Client struct {
 	Cancels  *CancelService
 	Refunds  *RefundService
 
-	p    *pipeline
-	base http.RoundTripper
+	p *pipeline
 }
 
 // NewClient makes a client. It sends nothing; the first call fetches the access
@@ -56,16 +55,13 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	if hc.Timeout > 0 { // it is like that of an attempt
 		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
 	}
-	line := &pipeline{cfg: cfg, transport: transport, jar: hc.Jar, tokens: source}
+	line := &pipeline{cfg: cfg, transport: transport, peer: p, jar: hc.Jar, tokens: source}
 	return &Client{
-		Orders: &OrderService{
-			line,
-		},
+		Orders:   &OrderService{line},
 		Captures: &CaptureService{line},
 		Cancels:  &CancelService{line},
 		Refunds:  &RefundService{line},
 		p:        line,
-		base:     p.base,
 	}, nil
 }
 
@@ -114,11 +110,7 @@ func (c *Client) Warm(ctx context.Context) error {
 
 // CloseIdleConnections closes the connections that no call is using. The client
 // remains usable.
-func (c *Client) CloseIdleConnections() {
-	if t, ok := c.base.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-}
+func (c *Client) CloseIdleConnections() { c.p.peer.closeIdle() }
 
 // Do calls an endpoint that this package has no method for. The path starts
 // with a slash and may have a query; the body is in as JSON, none when in is

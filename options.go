@@ -61,8 +61,10 @@ func WithBaseURL(base string) Option {
 // WithHTTPClient sends through a client of yours: its Transport, Timeout and
 // Jar are used, redirects are never followed. It is copied and not changed. Its
 // Timeout bounds one try, if it is shorter than that of [WithAttemptTimeout].
-// Its Transport must not repeat requests by itself. A nil Transport stands for
-// the SDK's own, not for [http.DefaultTransport].
+// Its Transport must not repeat requests by itself. After a try without an
+// answer its idle connections are closed, so one that wraps another should
+// pass CloseIdleConnections on. A nil Transport stands for the SDK's own, not
+// for [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {

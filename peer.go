@@ -7,17 +7,23 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/plural-go/plural/internal/retry"
 )
 
-// peer is the base transport, and what it has told about the server.
+// peer is the base transport, and what is known of its connections.
 type peer struct {
-	base        http.RoundTripper
-	speaksHTTP1 atomic.Bool // the last answer came by it
+	base       http.RoundTripper
+	distrusted atomic.Bool // the idle ones: see distrust
 }
 
 // RoundTrip holds a transport that is not net/http's to the contract: an answer
 // with a body, or an error.
 func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if p.distrusted.CompareAndSwap(true, false) {
+		retry.Wait(req.Context(), letGo)
+		p.closeIdle()
+	}
 	resp, err := p.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -28,10 +34,22 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	if isHTTP1 := resp.ProtoMajor == 1; p.speaksHTTP1.Load() != isHTTP1 {
-		p.speaksHTTP1.Store(isHTTP1)
-	}
 	return resp, nil
+}
+
+// letGo is the time that net/http has for taking an HTTP/2 connection whose
+// request was given up for idle.
+const letGo = 10 * time.Millisecond
+
+// distrust has the next request take none of the idle connections. One that
+// gave no answer may be one of many that a failover, or a NAT on the way, has
+// forgotten: each of them would cost a whole try.
+func (p *peer) distrust() { p.distrusted.Store(true) }
+
+func (p *peer) closeIdle() {
+	if t, ok := p.base.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }
 
 // newTransport is made for one host and many parallel calls. net/http keeps two
