@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -45,7 +44,7 @@ func WithBaseURL(base string) Option {
 		if u.User != nil || strings.ContainsAny(base, "?#") {
 			return errors.New("the base URL has user info, a query or a fragment")
 		}
-		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+		if !isSecure(u) {
 			return errors.New("the base URL must be https; http is for loopback hosts only")
 		}
 		u.Path = strings.TrimSuffix(u.Path, "/")
@@ -435,12 +434,4 @@ func validHeaderValue(value string) bool {
 		}
 	}
 	return true
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
