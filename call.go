@@ -54,10 +54,14 @@ func (p *pipeline) newCall(
 	cfg := newCallConfig(opts)
 	found.must(ctx != nil, "ctx", "must not be nil")
 	found.obey(cfg)
+	var body []byte
+	if in != nil {
+		body = found.encode(in)
+	}
 	if err := found.err(op); err != nil {
 		return nil, err
 	}
-	k, err := p.callWith(cfg, op, path, in)
+	k, err := p.callWith(cfg, op, path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +74,8 @@ func (p *pipeline) newCall(
 
 // callWith makes a call that shares another's options, such as the settling
 // read of a write.
-func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) (*call, error) {
-	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID}
+func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []byte) (*call, error) {
+	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID, body: body}
 	if k.requestID == "" {
 		k.requestID = newRequestID()
 		cfg.requestID = k.requestID
@@ -79,14 +83,6 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) 
 	var err error
 	if k.url, err = p.cfg.address(path); err != nil {
 		return nil, &ValidationError{Op: op.op(), Fields: []FieldError{{Field: "path", Rule: "is not a URL path"}}}
-	}
-	if in != nil {
-		if k.body, err = encode(in); err != nil {
-			return nil, &ValidationError{
-				Op:     op.op(),
-				Fields: []FieldError{{Field: "request", Rule: "cannot be encoded: " + err.Error()}},
-			}
-		}
 	}
 	return k, nil
 }

@@ -57,10 +57,7 @@ func (e *DecodeError) Error() string {
 }
 
 func (e *DecodeError) under(name string) *DecodeError {
-	if e.Path == "" || e.Path[0] == '[' {
-		return &DecodeError{Path: name + e.Path, Rule: e.Rule, Limit: e.Limit}
-	}
-	return &DecodeError{Path: name + "." + e.Path, Rule: e.Rule, Limit: e.Limit}
+	return &DecodeError{Path: under(name, e.Path), Rule: e.Rule, Limit: e.Limit}
 }
 
 // Raw is the JSON of a value, as a part of the document.
