@@ -203,6 +203,45 @@ func (a *answer) headerWithoutSecret() http.Header {
 	return blanked
 }
 
+// decodeInto decodes a document into a type of the caller's, as encoding/json
+// does, once it is known to be within the limits: what an empty element becomes
+// in memory is for that type to say.
+func decodeInto(document string, out any) error {
+	if err := wire.CheckLimits(document); err != nil {
+		return err
+	}
+	err := json.Unmarshal([]byte(document), out)
+	if err == nil {
+		return nil
+	}
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind, _, _ := strings.Cut(mismatch.Value, " ") // "number 12" has the number
+		return &json.UnmarshalTypeError{
+			Value: kind, Type: mismatch.Type, Offset: mismatch.Offset, Struct: mismatch.Struct, Field: mismatch.Field,
+		}
+	}
+	_, isSyntax := errors.AsType[*json.SyntaxError](err)
+	_, isOurs := errors.AsType[*wire.DecodeError](err)
+	_, isInvalid := errors.AsType[*json.InvalidUnmarshalError](err)
+	if isSyntax || isOurs || isInvalid {
+		return err
+	}
+	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), err}
+}
+
+// undecodedError is for the error of a type of the caller's, which may quote
+// the payer's data. It can be asked for its cause, and does not show it.
+type undecodedError struct {
+	text  string
+	cause error
+}
+
+func (e undecodedError) Error() string { return e.text }
+
+func (e undecodedError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+func (e undecodedError) As(target any) bool { return errors.As(e.cause, target) }
+
 // unescaped writes a document with no more escapes than it needs.
 func unescaped(document string) (string, error) {
 	d := json.NewDecoder(strings.NewReader(document))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -110,8 +111,8 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 		a.secret = f.creds.ClientSecret
 		return a.failure(opToken, "", requestID, 1)
 	}
-	var connected atomic.Bool
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	var connected atomic.Pointer[net.Conn]
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connected.Store(&c.Conn) }}
 	req, err := http.NewRequestWithContext(
 		httptrace.WithClientTrace(ctx, trace), http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
@@ -125,8 +126,8 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	a := &answer{err: err}
 	if err == nil {
 		a = readAnswer(resp)
-	} else if connected.Load() {
-		f.peer.distrust()
+	} else if conn := connected.Load(); conn != nil {
+		f.peer.distrust(*conn)
 	}
 	if a.err != nil {
 		a.err = notTheCallers(described(a.err))

@@ -302,7 +302,7 @@ func (k *call) send(ctx context.Context) *answer {
 			a.err = notTheCallers(a.err)
 		}
 		if a.status == 0 && !a.notSent && !errors.Is(ctx.Err(), context.Canceled) {
-			k.p.peer.distrust()
+			k.p.peer.distrust(state.lastConn())
 		}
 	}
 	return a

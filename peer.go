@@ -15,7 +15,7 @@ import (
 // peer is the base transport, and what is known of its connections.
 type peer struct {
 	base       http.RoundTripper
-	distrusted atomic.Bool // the idle ones: see distrust
+	distrusted atomic.Bool // those that are idle before the next request
 }
 
 // RoundTrip holds a transport that is not net/http's to the contract: an answer
@@ -44,8 +44,15 @@ const letGo = 10 * time.Millisecond
 
 // distrust has the next request take none of the idle connections. One that
 // gave no answer may be one of many that a failover, or a NAT on the way, has
-// forgotten: each of them would cost a whole try.
-func (p *peer) distrust() { p.distrusted.Store(true) }
+// forgotten: each of them would cost a whole try. One of HTTP/2 is not idle
+// before net/http has let go of the request.
+func (p *peer) distrust(conn net.Conn) {
+	if isHTTP2(conn) {
+		p.distrusted.Store(true)
+		return
+	}
+	p.closeIdle()
+}
 
 func (p *peer) closeIdle() {
 	if t, ok := p.base.(interface{ CloseIdleConnections() }); ok {

@@ -31,6 +31,7 @@ type tryState struct {
 	isOwn    bool                  // no one else sees the request: the token can be put into it
 
 	token                      atomic.Pointer[token.Token] // the last that was sent
+	conn                       atomic.Pointer[net.Conn]
 	stopped                    atomic.Bool
 	over                       atomic.Bool // the call has moved on
 	stage                      atomic.Int32
@@ -113,13 +114,35 @@ func (s *tryState) connected(conn httptrace.GotConnInfo) {
 		s.stopped.Store(true)
 		s.stop()
 	}
+	s.conn.Store(&conn.Conn)
 }
 
-// isHTTP1 reports whether a connection is sure to be one of HTTP/1: TLS tells
-// what was agreed on.
+// lastConn is the connection that the request was given; nil if there is none.
+func (s *tryState) lastConn() net.Conn {
+	if conn := s.conn.Load(); conn != nil {
+		return *conn
+	}
+	return nil
+}
+
+// isHTTP1 and isHTTP2 report whether a connection is sure to be of that
+// version. TLS tells; without it neither is.
 func isHTTP1(conn net.Conn) bool {
+	protocol, ok := negotiated(conn)
+	return ok && protocol != "h2"
+}
+
+func isHTTP2(conn net.Conn) bool {
+	protocol, _ := negotiated(conn)
+	return protocol == "h2"
+}
+
+func negotiated(conn net.Conn) (protocol string, ok bool) {
 	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
-	return ok && secure.ConnectionState().NegotiatedProtocol != "h2"
+	if !ok {
+		return "", false
+	}
+	return secure.ConnectionState().NegotiatedProtocol, true
 }
 
 func tryFrom(ctx context.Context) *tryState {

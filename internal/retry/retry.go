@@ -80,7 +80,7 @@ func After(h http.Header, now time.Time) time.Duration {
 	if value == "" {
 		return 0
 	}
-	const most = 365 * 24 * time.Hour // what is further away is capped
+	const most = 365 * 24 * time.Hour             // what is further away is capped
 	whole, fraction, _ := strings.Cut(value, ".") // a fraction is not in HTTP, and is sent
 	seconds, err := strconv.ParseUint(whole, 10, 64)
 	if (err == nil || errors.Is(err, strconv.ErrRange)) && strings.Trim(fraction, "0123456789") == "" {

@@ -28,12 +28,14 @@ const (
 	MaxItemsInAll = 100_000
 )
 
-// MaxGrowth is how many times its own size the lists of a document may become
-// in memory, beyond minGrowth. An empty object of two bytes can become a struct
-// of a kilobyte; no published document grows tenfold.
+// MaxGrowth is how many times its own size the lists and objects of a document
+// may become in memory, beyond minGrowth and up to maxGrowth. An empty object
+// of two bytes can become a struct of half a kilobyte; no published document
+// grows tenfold, and an order of a thousand payments takes a megabyte.
 const (
 	MaxGrowth = 32
 	minGrowth = 64 << 10
+	maxGrowth = 16 << 20
 )
 
 const (
@@ -115,7 +117,7 @@ func Unmarshal(document string, dst any) error {
 		return fmt.Errorf("wire: Unmarshal into %T", dst)
 	}
 	text := Document(document)
-	s := scanner{text: text, room: minGrowth + MaxGrowth*len(text)}
+	s := scanner{text: text, room: min(minGrowth+MaxGrowth*len(text), maxGrowth)}
 	err := decodeStruct(&s, v.Elem(), planFor(v.Elem().Type()))
 	if s.peek(); err == nil && s.pos != len(s.text) {
 		s.fail()
@@ -151,12 +153,26 @@ func Check(text string) error { return check(Document(text)) }
 
 func check(text string) error {
 	if depth(text) > MaxDepth {
-		return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth), Limit: true}
+		return errTooDeep()
 	}
 	if !json.Valid([]byte(text)) {
 		return &DecodeError{Rule: "is not valid JSON"}
 	}
 	return nil
+}
+
+// CheckLimits says whether a document that another decoder will read is within
+// the limits. It allocates nothing, and leaves to that decoder whether it is
+// JSON.
+func CheckLimits(document string) error {
+	if depth(document) > MaxDepth {
+		return errTooDeep()
+	}
+	return checkItems(document)
+}
+
+func errTooDeep() error {
+	return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth), Limit: true}
 }
 
 // checkItems bounds what a document may become. An empty object of two bytes
@@ -186,7 +202,9 @@ func checkItems(text string) error {
 				return err
 			}
 		case '}', ']':
-			level--
+			if level--; level < 0 {
+				return nil // no JSON
+			}
 		case ',':
 			if err := count(); err != nil {
 				return err
@@ -264,7 +282,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 	if isScalar && text[0] == '"' {
 		text = unquote(text)
 	} else if !isScalar {
-		text = strings.ToValidUTF8(text, "\uFFFD")
+		text = toValidUTF8(text)
 	}
 	t.tell(v, text)
 }
@@ -304,6 +322,9 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		s.back(at)
 	}
 	if v.IsNil() {
+		if err := s.grow(int(v.Type().Elem().Size())); err != nil {
+			return err
+		}
 		v.Set(reflect.New(v.Type().Elem()))
 	}
 	return decode(s, v.Elem(), t.elem)
@@ -342,7 +363,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 		}
 		at := s.mark()
 		if err := decode(s, v.Field(f.index), &f.plan); err != nil {
-			if !f.loose {
+			if !f.loose || err.Limit {
 				return err.under(f.name)
 			}
 			v.Field(f.index).SetZero()
@@ -385,8 +406,8 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	s.open()
 	n := 0
 	for ; s.more(n == 0, ']'); n++ {
-		if s.room -= 2 * size; s.room < 0 { // a list that grows is copied
-			return &DecodeError{Rule: fmt.Sprintf("would become more than %d times its size", MaxGrowth), Limit: true}
+		if err := s.grow(2 * size); err != nil { // a list that grows is copied
+			return err
 		}
 		out.Grow(1)
 		out.SetLen(n + 1)
@@ -430,7 +451,7 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 		case '"':
 			text = unquote(raw)
 		case '{', '[':
-			text = strings.ToValidUTF8(raw, "\uFFFD")
+			text = toValidUTF8(raw)
 		}
 		(*m)[unquote(key)] = text
 	}
