@@ -321,6 +321,7 @@ type errorDocument struct {
 
 	isJSON bool
 	err    error          // why the body is not one
+	oauth  string         // error, when it is a string: the token endpoint's
 	nested *errorDocument // error, when it is an object
 }
 
@@ -337,7 +338,10 @@ func parseErrorDocument(body string) *errorDocument {
 		return &errorDocument{isJSON: wire.Check(body) == nil, err: err}
 	}
 	d.isJSON = true
-	if strings.HasPrefix(string(d.Error), "{") {
+	switch {
+	case strings.HasPrefix(string(d.Error), `"`):
+		d.oauth = d.Error.Text()
+	case strings.HasPrefix(string(d.Error), "{"):
 		d.nested = &errorDocument{}
 		var inner struct {
 			Code        ErrorCode `json:"code"`
@@ -371,7 +375,7 @@ func (d *errorDocument) code() ErrorCode {
 	case d.nested != nil:
 		return d.nested.Code
 	}
-	return ErrorCode(d.oauthError())
+	return ErrorCode(d.oauth)
 }
 
 func (d *errorDocument) message() string {
@@ -379,22 +383,12 @@ func (d *errorDocument) message() string {
 	if d.nested != nil {
 		candidates = append(candidates, d.nested.Message, d.nested.ErrorDescription)
 	}
-	for _, m := range append(candidates, d.oauthError()) {
+	for _, m := range append(candidates, d.oauth) {
 		if m != "" {
 			return m
 		}
 	}
 	return ""
-}
-
-// oauthError is the token endpoint's "error", a string.
-func (d *errorDocument) oauthError() string {
-	if !strings.HasPrefix(string(d.Error), `"`) {
-		return ""
-	}
-	var text string
-	_ = json.Unmarshal([]byte(d.Error), &text) // a string of a valid document
-	return text
 }
 
 func (d *errorDocument) details() *ErrorDetails {

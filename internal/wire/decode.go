@@ -65,6 +65,9 @@ func (e *DecodeError) under(name string) *DecodeError {
 // Raw is the JSON of a value, as a part of the document.
 type Raw string
 
+// Text is the text of a string that Unmarshal has read.
+func (r Raw) Text() string { return unquote(string(r)) }
+
 // Part is an object that is of use on its own: where it cannot be decoded, the
 // document around it still can.
 type Part[T any] struct {
