@@ -2,7 +2,6 @@ package plural
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -60,20 +59,24 @@ func (p *peer) closeIdle() {
 	}
 }
 
-// isUntrusted reports whether a connection was refused because of the peer's
-// certificate: it will be the same one a moment later.
-func isUntrusted(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
+// isHTTP1 and isHTTP2 report whether a connection is sure to be of that
+// version. TLS tells; without it neither is.
+func isHTTP1(conn net.Conn) bool {
+	protocol, ok := negotiated(conn)
+	return ok && protocol != "h2"
+}
+
+func isHTTP2(conn net.Conn) bool {
+	protocol, _ := negotiated(conn)
+	return protocol == "h2"
+}
+
+func negotiated(conn net.Conn) (protocol string, ok bool) {
+	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return "", false
 	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[x509.CertificateInvalidError](err)
-	return ok
+	return secure.ConnectionState().NegotiatedProtocol, true
 }
 
 // newTransport is made for one host and many parallel calls. net/http keeps two

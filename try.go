@@ -3,7 +3,6 @@ package plural
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -123,26 +122,6 @@ func (s *tryState) lastConn() net.Conn {
 		return *conn
 	}
 	return nil
-}
-
-// isHTTP1 and isHTTP2 report whether a connection is sure to be of that
-// version. TLS tells; without it neither is.
-func isHTTP1(conn net.Conn) bool {
-	protocol, ok := negotiated(conn)
-	return ok && protocol != "h2"
-}
-
-func isHTTP2(conn net.Conn) bool {
-	protocol, _ := negotiated(conn)
-	return protocol == "h2"
-}
-
-func negotiated(conn net.Conn) (protocol string, ok bool) {
-	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
-	if !ok {
-		return "", false
-	}
-	return secure.ConnectionState().NegotiatedProtocol, true
 }
 
 func tryFrom(ctx context.Context) *tryState {
