@@ -83,7 +83,7 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) 
 		if k.body, err = encode(in); err != nil {
 			return nil, &ValidationError{
 				Op:     op.op(),
-				Fields: []FieldError{{Field: "request", Rule: "cannot be encoded: " + err.Error()}},
+				Fields: []FieldError{{Field: "request", Rule: "cannot be encoded: " + describedText(err)}},
 			}
 		}
 	}
@@ -206,11 +206,11 @@ func (k *call) maxAttempts() int {
 // orEnded adds the context's error to a failure that was not repeated because
 // of it, also where the context has not ended yet but left no time.
 func (k *call) orEnded(ctx context.Context, err *Error) error {
-	ended := endOf(ctx)
+	ended, is := endOf(ctx), ctx.Err()
 	if ended == nil && k.cut {
-		ended = context.DeadlineExceeded
+		ended, is = context.DeadlineExceeded, context.DeadlineExceeded
 	}
-	if ended != nil && !errors.Is(err, ended) {
+	if ended != nil && !errors.Is(err, is) {
 		err.Err = errors.Join(ended, err.Err)
 	}
 	return err
@@ -220,8 +220,8 @@ func (k *call) orEnded(ctx context.Context, err *Error) error {
 // cause.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
-	if cause := context.Cause(ctx); err != nil && !errors.Is(cause, err) {
-		return fmt.Errorf("%w: %w", err, cause)
+	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // it is err itself where none was given
+		return fmt.Errorf("%w: %w", err, foreign(cause))
 	}
 	return err
 }
@@ -291,19 +291,15 @@ func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bo
 	state.over.Store(true)
 	var a *answer
 	if err == nil {
-		a = readAnswer(resp)
+		a = readAnswer(resp, state.secret())
 	} else {
-		a = &answer{err: err, unguarded: state.stopped.Load() && !state.wrote.Load()}
-	}
-	if t := state.token.Load(); t != nil {
-		a.secret = t.Value
+		a = &answer{err: state.failed(err), unguarded: state.stopped.Load() && !state.wrote.Load()}
 	}
 	if a.unguarded {
 		return a
 	}
 	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, began)
 	if a.err != nil {
-		a.err = described(a.err)
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))
 		switch ended := endOf(ctx); {
 		case ended != nil:

@@ -159,7 +159,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 			return wire.Check(a.body)
 		}
 		if err := json.Unmarshal([]byte(wire.Document(a.body)), out); err != nil {
-			return described(err) // it may quote a value
+			return foreign(err) // it may quote a value
 		}
 		return nil
 	}

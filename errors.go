@@ -18,40 +18,40 @@ import (
 var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
-	ErrUnauthorized = errors.New("plural: credentials or access token refused")
+	ErrUnauthorized = sentinel("plural: credentials or access token refused")
 	// ErrNotFound: Plural has no order, or refund, of that id or reference.
-	ErrNotFound = errors.New("plural: no such order")
+	ErrNotFound = sentinel("plural: no such order")
 	// ErrDuplicateRequest: see [DuplicateOrderError] for what stands there.
-	ErrDuplicateRequest = errors.New("plural: the reference was used before")
+	ErrDuplicateRequest = sentinel("plural: the reference was used before")
 	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
 	// not paid.
-	ErrOperationNotAllowed = errors.New("plural: the order's state does not allow it")
+	ErrOperationNotAllowed = sentinel("plural: the order's state does not allow it")
 	// ErrReferenceReused is an [ErrConflict]: the reference stood for another
 	// order, capture or refund before this call, or for another amount.
-	ErrReferenceReused = errors.New("plural: the reference belongs to something else")
+	ErrReferenceReused = sentinel("plural: the reference belongs to something else")
 	// ErrInvalidRequest: mend the request; a [ValidationError] says where.
-	ErrInvalidRequest = errors.New("plural: invalid request")
+	ErrInvalidRequest = sentinel("plural: invalid request")
 	// ErrRateLimited: call again later, and with fewer workers.
-	ErrRateLimited = errors.New("plural: too many requests")
+	ErrRateLimited = sentinel("plural: too many requests")
 	// ErrNotPaid is what [NotPaidError] is.
-	ErrNotPaid = errors.New("plural: the order is not paid, or not the one expected")
+	ErrNotPaid = sentinel("plural: the order is not paid, or not the one expected")
 	// ErrOutcomeUnknown is what [OutcomeUnknownError] is: the request may or may
 	// not have been carried out; or, from [OrderService.ConfirmEvent], the books
 	// do not show yet what the event tells.
-	ErrOutcomeUnknown = errors.New("plural: outcome unknown")
+	ErrOutcomeUnknown = sentinel("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by
 	// this call or another one, and nothing will be. Plural's books show why.
-	ErrNotApplied = errors.New("plural: not carried out")
+	ErrNotApplied = sentinel("plural: not carried out")
 
 	// ErrConflict is final, too: Plural's books show something else than was asked
 	// for, and money may have moved for it. A person has to look. It is never
 	// ErrNotApplied.
-	ErrConflict = errors.New("plural: the books show something else than was asked for")
+	ErrConflict = sentinel("plural: the books show something else than was asked for")
 
 	// ErrNoHold is an [ErrConflict]: the money is not on hold any more. It was
 	// taken, outright or by an earlier call; the books do not say which.
-	ErrNoHold = errors.New("plural: the money is not on hold any more")
+	ErrNoHold = sentinel("plural: the money is not on hold any more")
 )
 
 // Error is an answer that is not the one asked for, or no answer at all.
@@ -99,10 +99,10 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, ": %s", printable(e.Message))
 		}
 		if e.Err != nil {
-			b.WriteString(": " + causeText(e.Err))
+			b.WriteString(": " + oneLine(e.Err.Error()))
 		}
 	case e.Err != nil:
-		b.WriteString(": " + causeText(e.Err))
+		b.WriteString(": " + oneLine(e.Err.Error()))
 	default:
 		b.WriteString(": no answer")
 	}
@@ -276,7 +276,7 @@ func (e *OutcomeUnknownError) Error() string {
 		b.WriteString("; find out what became of it before sending it again")
 	}
 	if e.Err != nil {
-		b.WriteString(": " + causeText(e.Err))
+		b.WriteString(": " + oneLine(e.Err.Error()))
 	}
 	return b.String()
 }
@@ -301,21 +301,8 @@ type noVerdictError struct{ cause error }
 func (n noVerdictError) Error() string { return n.cause.Error() }
 
 func (n noVerdictError) Is(target error) bool {
-	switch target {
-	case ErrNotApplied,
-		ErrConflict,
-		ErrNoHold,
-		ErrUnauthorized,
-		ErrNotFound,
-		ErrDuplicateRequest,
-		ErrOperationNotAllowed,
-		ErrReferenceReused,
-		ErrInvalidRequest,
-		ErrRateLimited,
-		ErrNotPaid:
-		return false
-	}
-	return errors.Is(n.cause, target)
+	_, isSentinel := target.(*sentinelError) //nolint:errorlint // is it one itself?
+	return !isSentinel && errors.Is(n.cause, target)
 }
 
 func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
