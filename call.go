@@ -147,6 +147,9 @@ func (k *call) warm(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, ctx.Err()) {
+			err = endOf(ctx)
+		}
 		a := &answer{err: err, notSent: true}
 		failure := k.failure(a)
 		if !failure.Retryable() || !k.again(ctx, a) {
