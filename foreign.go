@@ -208,12 +208,6 @@ func cleanText(err error) (string, bool) {
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:
 		return err.Err.Error(), true
-	case *net.OpError:
-		// net/http has the proxy's own words there, such as "Unauthorized"
-		if err.Op == "proxyconnect" && reflect.TypeOf(err.Err) == reflect.TypeOf(errors.ErrUnsupported) {
-			return err.Op + " " + err.Net + ": the proxy does not connect", true
-		}
-		return "", false
 	case textproto.ProtocolError:
 		return malformedHeader, true
 	case *json.UnmarshalTypeError, *net.ParseError, *net.AddrError:
@@ -234,9 +228,6 @@ func blanked(err error) error {
 	case *net.OpError:
 		own := *err
 		own.Err = newHarmless(err.Err)
-		if text, ok := cleanText(err); ok {
-			own.Err = errors.New(strings.TrimPrefix(text, err.Op+" "+err.Net+": "))
-		}
 		return &own
 	case textproto.ProtocolError:
 		return textproto.ProtocolError(malformedHeader)

@@ -462,6 +462,8 @@ func (d brokenDeduper) Claim(context.Context, string, time.Duration) (plural.Cla
 	return plural.Claim{State: plural.Claimed, Token: "1"}, d.at("claim")
 }
 
-func (d brokenDeduper) Commit(context.Context, string, string, time.Duration) error { return d.at("commit") }
+func (d brokenDeduper) Commit(context.Context, string, string, time.Duration) error {
+	return d.at("commit")
+}
 
 func (d brokenDeduper) Release(context.Context, string, string) error { return d.at("release") }
