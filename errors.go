@@ -549,22 +549,22 @@ func statusOf(o *Order) OrderStatus {
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *OutcomeUnknownError) MarshalJSON() ([]byte, error) {
+func (e OutcomeUnknownError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Last), e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *StateError) MarshalJSON() ([]byte, error) {
+func (e StateError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Order), e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *DoubleRefundError) MarshalJSON() ([]byte, error) {
+func (e DoubleRefundError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{opRefund.name, e.OrderID, e.Reference, "", e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *DuplicateOrderError) MarshalJSON() ([]byte, error) {
+func (e DuplicateOrderError) MarshalJSON() ([]byte, error) {
 	var id, reference string
 	if e.Order != nil {
 		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference
@@ -573,7 +573,7 @@ func (e *DuplicateOrderError) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *NotPaidError) MarshalJSON() ([]byte, error) {
+func (e NotPaidError) MarshalJSON() ([]byte, error) {
 	var id, reference string
 	if e.Order != nil {
 		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference

@@ -108,21 +108,19 @@ func writeText(f fmt.State, verb rune, text string) {
 	}
 }
 
-// writeSummary is the fmt form of a value that has a LogValue: its type and its
-// safe attributes, under every verb.
-func writeSummary(f fmt.State, name string, v slog.LogValuer) {
-	_, _ = io.WriteString(f, name+"{")
+// summary is a value that has a LogValue as text: its type and its safe
+// attributes.
+func summary(name string, v slog.LogValuer) string {
+	var b strings.Builder
+	b.WriteString(name + "{")
 	for i, attr := range v.LogValue().Group() {
 		if i > 0 {
-			_, _ = io.WriteString(f, " ")
+			b.WriteByte(' ')
 		}
-		_, _ = fmt.Fprintf(f, "%s:%v", attr.Key, attr.Value)
+		fmt.Fprintf(&b, "%s:%v", attr.Key, attr.Value)
 	}
-	_, _ = io.WriteString(f, "}")
-}
-
-func writeRedacted(f fmt.State, name string) {
-	_, _ = io.WriteString(f, name+"{"+redacted+"}")
+	b.WriteByte('}')
+	return b.String()
 }
 
 // isNil says whether v is nil, or an interface around something nil.
