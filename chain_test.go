@@ -191,7 +191,10 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	})
 	t.Run("url.Error", func(t *testing.T) {
 		t.Parallel()
-		err := through(t, &url.Error{Op: "Get", URL: "https://x.test/" + chainPayer, Err: fmt.Errorf("%q: %w", chainPayer, refused)})
+		err := through(
+			t,
+			&url.Error{Op: "Get", URL: "https://x.test/" + chainPayer, Err: fmt.Errorf("%q: %w", chainPayer, refused)},
+		)
 		found, ok := errors.AsType[*url.Error](err)
 		require.True(t, ok)
 		requireCleanChain(t, found)
@@ -300,7 +303,11 @@ func TestMalformedHeaderOfTheTokensAnswer(t *testing.T) {
 	_, err = client.Orders.Get(t.Context(), "v1-1")
 	requireCleanChain(t, err)
 	text := err.Error()
-	require.Regexp(t, `^plural: get order v1-1: no access token: plural: get access token: .*the header of the answer is malformed`, text)
+	require.Regexp(
+		t,
+		`^plural: get order v1-1: no access token: plural: get access token: .*the header of the answer is malformed`,
+		text,
+	)
 }
 
 // rawServer answers every connection with the same bytes.

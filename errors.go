@@ -59,7 +59,9 @@ var (
 // It is [ErrUnauthorized], [ErrNotFound], [ErrDuplicateRequest],
 // [ErrOperationNotAllowed], [ErrInvalidRequest] or [ErrRateLimited] where that
 // is what the answer says. Unwrap gives the cause when no usable answer came:
-// the network's or context's error, or what was wrong with the answer.
+// the network's or context's error, or what was wrong with the answer. What of
+// that is not this package's, such as the cause of a context or an error of
+// middleware, matches none of its errors: it may be about another order.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"; of Client.Do method and path
 	OrderID    string        // the order it was about, or else the reference, if any
@@ -294,18 +296,6 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	}
 	return noVerdictError{e.Err}
 }
-
-// noVerdictError keeps a cause from matching the sentinels.
-type noVerdictError struct{ cause error }
-
-func (n noVerdictError) Error() string { return n.cause.Error() }
-
-func (n noVerdictError) Is(target error) bool {
-	_, isSentinel := target.(*sentinelError) //nolint:errorlint // is it one itself?
-	return !isSentinel && errors.Is(n.cause, target)
-}
-
-func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
 // NeedsReview reports whether err is of a capture, cancel or refund that has no
 // final answer, and for which trying again alone may never bring one: Plural

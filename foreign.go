@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,6 +69,9 @@ type foreignError struct {
 
 func (f *foreignError) Error() string { return f.text }
 
+// ignorePanic is for defer: the methods of somebody's error may panic.
+func ignorePanic() { _ = recover() }
+
 // Is looks for errors that are not this package's.
 func (f *foreignError) Is(target error) (is bool) {
 	defer ignorePanic()
@@ -101,8 +105,7 @@ func assign(into reflect.Value, err error) bool {
 		if !can || !other.As(into.Addr().Interface()) {
 			return false
 		}
-		var isError bool
-		if err, isError = into.Interface().(error); isError && isOurs(reflect.TypeOf(err)) {
+		if found, isError := reflect.TypeAssert[error](into); isError && isOurs(reflect.TypeOf(found)) {
 			into.SetZero()
 			return false
 		}
@@ -119,6 +122,18 @@ func assign(into reflect.Value, err error) bool {
 	into.Set(reflect.ValueOf(err))
 	return true
 }
+
+// noVerdictError keeps a cause from matching the sentinels.
+type noVerdictError struct{ cause error }
+
+func (n noVerdictError) Error() string { return n.cause.Error() }
+
+func (n noVerdictError) Is(target error) bool {
+	_, isSentinel := target.(*sentinelError)
+	return !isSentinel && errors.Is(n.cause, target)
+}
+
+func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
 const maxChain = 100
 
@@ -143,11 +158,7 @@ func walk(err error, visit func(error) bool) bool {
 		case interface{ Unwrap() error }:
 			return step(err.Unwrap())
 		case interface{ Unwrap() []error }:
-			for _, one := range err.Unwrap() {
-				if step(one) {
-					return true
-				}
-			}
+			return slices.ContainsFunc(err.Unwrap(), step)
 		}
 		return false
 	}
@@ -167,8 +178,11 @@ func isOurs(t reflect.Type) bool {
 // describedText is an error's text without what it quotes: a malformed answer may
 // hold anything, such as the payer's data or the secret.
 func describedText(err error, secrets ...string) (text string) {
-	text = "an error without a text"
-	defer ignorePanic()
+	defer func() {
+		if recover() != nil {
+			text = "an error without a text"
+		}
+	}()
 	described := err.Error()
 	walk(err, func(err error) bool {
 		if instead, ok := cleanText(err); ok && err.Error() != "" {
@@ -182,9 +196,6 @@ func describedText(err error, secrets ...string) (text string) {
 	}
 	return oneLine(described)
 }
-
-// ignorePanic is for defer: methods of somebody's error may panic.
-func ignorePanic() { _ = recover() }
 
 func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"..."`) }
 

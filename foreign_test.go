@@ -310,9 +310,7 @@ func TestForeignErrorsAreNoVerdict(t *testing.T) {
 					for name, own := range ownErrors(t) {
 						foreigners[name] = own.err
 					}
-					for name, sentinel := range ownSentinels() {
-						foreigners[name] = sentinel
-					}
+					maps.Copy(foreigners, ownSentinels())
 					for name, foreign := range foreigners {
 						connection := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 						err := in(t, fmt.Errorf("other: %w", errors.Join(foreign, mine, connection)), call)
