@@ -353,7 +353,8 @@ func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 		defer cancel(nil)
 		results := map[string]chan error{}
 		for _, id := range []string{"v1-first", "v1-sending", "v1-waiting"} {
-			results[id] = make(chan error, 1)
+			result := make(chan error, 1)
+			results[id] = result
 			go func() {
 				if id == "v1-waiting" {
 					<-first
@@ -365,7 +366,7 @@ func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 					cancel(&plural.StateError{OrderID: id, Reason: "it was cancelled"})
 					close(first)
 				}
-				results[id] <- err
+				result <- err
 			}()
 		}
 		require.Error(t, <-results["v1-first"])
