@@ -40,7 +40,7 @@ help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: their verdict is what a reader looks for at the end.
-CHECKS := build vet fmt-check tidy-check lint house depcheck licences apicheck 386 cross consumer compat modules examples browser fuzz cover race test
+CHECKS := build vet fmt-check tidy-check generate-check lint house depcheck licences apicheck 386 cross consumer compat modules examples browser fuzz cover race test
 
 .PHONY: check
 check: ## Run all that CI runs.
@@ -140,6 +140,14 @@ lint: tool-golangci-lint ## Run golangci-lint on every module.
 .PHONY: house
 house: tool-housecheck ## Fail if a file uses what stands below it in CONTRIBUTING.md's drawing.
 	@$(BIN)/housecheck -drawing CONTRIBUTING.md .
+
+.PHONY: generate
+generate: ## Write the code that is generated.
+	$(GO) generate .
+
+.PHONY: generate-check
+generate-check: generate ## Fail if generated code is not what its lists say.
+	@git diff --exit-code -- '*_methods.go'
 
 .PHONY: tidy
 tidy: ## Tidy every go.mod.
