@@ -40,7 +40,7 @@ help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: their verdict is what a reader looks for at the end.
-CHECKS := build vet fmt-check tidy-check lint house depcheck licences apicheck 386 cross consumer compat modules examples browser fuzz cover race test
+CHECKS := build vet fmt-check tidy-check lint house depcheck licences apicheck 386 cross consumer release compat modules examples browser fuzz cover race test
 
 .PHONY: check
 check: ## Run all that CI runs.
@@ -154,6 +154,10 @@ tidy-check: ## Fail if a go.mod is not tidy.
 .PHONY: consumer
 consumer: ## Vendor the package into a merchant's module; build and test that with the oldest and the newest Go.
 	@tools/consumer.sh $(GO_OLDEST) $(GO_NEWEST)
+
+.PHONY: release
+release: ## Publish all modules to a proxy on disk; have a shop that uses each get, tidy, vendor, build and test them from there.
+	@tools/release.sh $(IMPORTABLE)
 
 .PHONY: compat
 compat: ## Run the tests with the oldest and the newest Go.

@@ -8,7 +8,6 @@ replace (
 	github.com/plural-go/plural/contrib/redisstore => ../../contrib/redisstore
 	github.com/plural-go/plural/contrib/river => ../../contrib/river
 	github.com/plural-go/plural/contrib/sqlstore => ../../contrib/sqlstore
-	github.com/plural-go/plural/internal/servertest => ../../internal/servertest
 )
 
 require (
@@ -18,7 +17,6 @@ require (
 	github.com/plural-go/plural/contrib/redisstore v0.0.0-00010101000000-000000000000
 	github.com/plural-go/plural/contrib/river v0.0.0-00010101000000-000000000000
 	github.com/plural-go/plural/contrib/sqlstore v0.0.0-00010101000000-000000000000
-	github.com/plural-go/plural/internal/servertest v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/riverqueue/river v0.51.2
