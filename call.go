@@ -270,6 +270,7 @@ func (k *call) send(ctx context.Context) *answer {
 func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bool) *answer {
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
+		attempt: k.attempts, isSettling: k.isSettlingRead,
 		url:   k.url, // a copy: middleware may change it
 		isOwn: len(k.p.cfg.middleware) == 0,
 	}
