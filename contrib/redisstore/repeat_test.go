@@ -23,7 +23,7 @@ import (
 
 // go-redis sends a command again whose answer was lost, three times by default.
 // What the command did the first time is then its own, and nobody else's.
-func TestRepeatedCommandsKnowTheirOwn(t *testing.T) {
+func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // one line loses their answers in turn
 	t.Parallel()
 	srv := servertest.StartRedis(t)
 	line := newLossyLine(t, srv.Addr)
