@@ -246,7 +246,7 @@ type sealedToken struct {
 
 func (v *Vault) seal(t *Token) []byte {
 	sealed := sealedToken{t.Value, t.Expires.UnixMilli(), t.Refresh.UnixMilli()}
-	plain, _ := json.Marshal(sealed) //nolint:errchkjson // a string and two numbers
+	plain, _ := json.Marshal(sealed)             //nolint:errchkjson // a string and two numbers
 	return v.aead.Seal(nil, nil, plain, v.bound) //nolint:gosec // it makes a nonce itself
 }
 
