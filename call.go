@@ -262,6 +262,7 @@ func (k *call) send(ctx context.Context) *answer {
 	defer cancel()
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
+		attempt: k.attempts, isSettling: k.isSettlingRead,
 		url:   k.url, // a copy: middleware may change it
 		isOwn: len(k.p.cfg.middleware) == 0,
 	}

@@ -21,6 +21,8 @@ type tryState struct {
 
 	op                 string
 	orderID, reference string
+	attempt            int
+	isSettling         bool // it asks what became of another call
 	url                url.URL
 	body               []byte
 	stop               context.CancelFunc // ends the try; set for a write without a body
@@ -177,6 +179,17 @@ func OrderFromContext(ctx context.Context) (orderID, reference string) {
 		return s.orderID, s.reference
 	}
 	return "", ""
+}
+
+// AttemptFromContext tells of a request which send of its call it is, from 1;
+// 0 outside of this package's requests. A settling read asks Plural's books
+// what became of a write: that they show nothing of it is an answer, and no
+// failure. It is for middleware.
+func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
+	if s := tryFrom(ctx); s != nil {
+		return s.attempt, s.isSettling
+	}
+	return 0, false
 }
 
 // newBody returns no GetBody along with it, so that net/http cannot repeat the
