@@ -2,6 +2,9 @@ package pluralriver
 
 import "time"
 
+// WatchArgs is the job of Watch.
+type WatchArgs = watchArgs
+
 // OnStep has a function called between the steps of working a job.
 func OnStep[TTx any](cfg Config[TTx], step func(name string)) Config[TTx] {
 	cfg.step = step

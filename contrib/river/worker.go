@@ -212,7 +212,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 		return w.leave()
 	case err != nil:
 		err = fmt.Errorf("pluralriver: end job %d: %w", job.ID, err)
-		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.why(job, err, cause), err})
+		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.why(job, o.Err, cause), err})
 	}
 	w.cfg.step("committed")
 	return nil
