@@ -158,7 +158,7 @@ func (e *engine[TTx]) start(
 	config := &river.Config{
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}}, Workers: workers,
 		Logger: slog.New(slog.DiscardHandler), FetchPollInterval: 50 * time.Millisecond, FetchCooldown: 20 * time.Millisecond,
-		RescueStuckJobsAfter: timeout + time.Second, JobTimeout: timeout, RetryPolicy: soon{},
+		RescueStuckJobsAfter: timeout + time.Second, JobTimeout: timeout, RetryPolicy: every(50 * time.Millisecond),
 	}
 	for _, c := range change {
 		c(config)
@@ -175,9 +175,10 @@ func oneWorker(c *river.Config) {
 	c.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}}
 }
 
-type soon struct{}
+// every is a policy that tries again after the same wait.
+type every time.Duration
 
-func (soon) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(50 * time.Millisecond) }
+func (d every) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Duration(d)) }
 
 // shop is a gateway, a client of it, and a River client that works.
 type shop[TTx any] struct {
