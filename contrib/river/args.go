@@ -66,7 +66,7 @@ func (a CaptureArgs) found(ctx context.Context, client *plural.Client, again boo
 	defer cancel()
 	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
 	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // only a hit counts
+		return nil, nil //nolint:nilnil // only a hit counts
 	}
 	var sum plural.Amount
 	for _, c := range o.Captures() {
@@ -77,7 +77,7 @@ func (a CaptureArgs) found(ctx context.Context, client *plural.Client, again boo
 			sum.Currency = c.CaptureAmount.Currency
 		}
 		if sum, err = sum.Add(c.CaptureAmount); err != nil {
-			return nil, nil //nolint:nilerr,nilnil // only a hit counts
+			return nil, nil //nolint:nilnil // only a hit counts
 		}
 	}
 	if sum != a.Amount {
@@ -116,7 +116,7 @@ func (a CancelArgs) found(ctx context.Context, client *plural.Client, again bool
 	defer cancel()
 	o, err := client.Orders.Get(ctx, a.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCancelled {
-		return nil, nil //nolint:nilerr,nilnil // only a hit counts
+		return nil, nil //nolint:nilnil // only a hit counts
 	}
 	return o, nil
 }

@@ -88,7 +88,10 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	for (<-completed).Job.Kind != pluralriver.KindCapture { // the watch completes, too
+	for e := range completed {
+		if e.Job.Kind == pluralriver.KindCapture { // the watch completes, too
+			break
+		}
 	}
 	if err := riverClient.Stop(ctx); err != nil {
 		log.Fatal(err)

@@ -23,7 +23,8 @@ import (
 
 func TestLooks(t *testing.T) {
 	t.Parallel()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "shop.db")+"?_txlock=immediate&_pragma=busy_timeout(20000)")
+	path := filepath.Join(t.TempDir(), "shop.db")
+	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(20000)")
 	require.NoError(t, err)
 	db.SetMaxOpenConns(1)
 	e := overSQL("sqlite", "", db, riversqlite.New(db))

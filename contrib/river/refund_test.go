@@ -80,8 +80,7 @@ func isRead(r pluraltest.Request) bool {
 // send it again.
 func TestRefundsAreNotSentTwice(t *testing.T) {
 	t.Parallel()
-	type plan func(r pluraltest.Request, refunds int) pluraltest.Fault
-	var lost time.Time
+	type plan func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault
 	for _, c := range []struct {
 		name    string
 		faults  plan
@@ -89,7 +88,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 		double  bool
 	}{{
 		// One call sent twice, and finds both.
-		"twice in one call", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		"twice in one call", func(r pluraltest.Request, refunds int, _ *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
 				return pluraltest.ResetAfterApply
@@ -100,64 +99,66 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 		}, 2, true,
 	}, {
 		// Nobody could be asked in the first try. The second asks before it sends.
-		"the second life asks", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		"the second life asks", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
-				lost = time.Now()
+				*lost = time.Now()
 				return pluraltest.ResetAfterApply
-			case isRead(r) && refunds > 0 && time.Since(lost) < 3*time.Second:
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 3*time.Second:
 				return pluraltest.UnavailableBeforeApply
 			}
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
 		// Nor could anybody be asked in the second, which then does not send.
-		"it does not send in the dark", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		"it does not send in the dark", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
-				lost = time.Now()
+				*lost = time.Now()
 				return pluraltest.ResetAfterApply
 			case r.Op == pluraltest.OpRefundsCreate:
 				return pluraltest.NoFault
-			case isRead(r) && refunds > 0 && time.Since(lost) < 8*time.Second:
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 8*time.Second:
 				return pluraltest.UnavailableBeforeApply
 			}
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
 		// The books lag behind for longer than a call looks at them.
-		"the books lag", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		"the books lag", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
-				lost = time.Now()
+				*lost = time.Now()
 				return pluraltest.ResetAfterApply
-			case isRead(r) && refunds > 0 && time.Since(lost) < 2*time.Second:
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 2*time.Second:
 				return pluraltest.UnavailableBeforeApply
-			case isRead(r) && refunds > 0 && time.Since(lost) < 7*time.Second:
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 7*time.Second:
 				return pluraltest.StaleRead
 			}
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
 		// The worker of the first try died after Plural had carried it out twice.
-		"twice, and died", func(r pluraltest.Request, refunds int) pluraltest.Fault {
+		"twice, and died", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds < 2:
-				lost = time.Now()
+				*lost = time.Now()
 				return pluraltest.ResetAfterApply
 			case isRead(r) && refunds < 2:
 				return pluraltest.StaleRead
-			case isRead(r) && time.Since(lost) < 3*time.Second:
+			case isRead(r) && time.Since(*lost) < 3*time.Second:
 				return pluraltest.UnavailableBeforeApply
 			}
 			return pluraltest.NoFault
 		}, 2, true,
 	}} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var lost time.Time // of the gateway, which asks for one fault at a time
 			s := openRefunds(t, asItIs)
 			args := s.captured(t, "order")
 			s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
-				return c.faults(r, len(s.gateway.Refunds(args.OrderID)))
+				return c.faults(r, len(s.gateway.Refunds(args.OrderID)), &lost)
 			})
 			id := s.insert(t, args)
 			o := <-s.told

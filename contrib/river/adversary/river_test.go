@@ -146,9 +146,9 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	}
 	// Another process takes a job that the first still has.
 	rng := g.rng("river", 0)
-	for range 4 {
-		time.Sleep(between(rng, 100*time.Millisecond, 30*time.Second))
-		if chance(rng, 0.6) {
+	for _, most := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 40 * time.Second} {
+		time.Sleep(between(rng, 10*time.Millisecond, most))
+		if chance(rng, 0.7) {
 			s.rescue(t)
 		}
 	}
