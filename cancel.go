@@ -39,3 +39,8 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 	}
 	return settle.run(ctx)
 }
+
+// ValidateCancel checks what [CancelService.Create] checks before it sends
+// anything: for a shop that writes the cancel down now and sends it later. The
+// error is a [ValidationError].
+func ValidateCancel(orderID string) error { return checks{}.errOf(opCancel, orderID) }

@@ -90,6 +90,12 @@ func (c *checks) err(op operation) error {
 	return nil
 }
 
+// errOf is err of a request that is about an order.
+func (c checks) errOf(op operation, orderID string) error {
+	c.orderID(orderID)
+	return c.err(op)
+}
+
 // orderID keeps ids that would change the path from being sent.
 func (c *checks) orderID(id string) {
 	c.must(isPathSegment(id), "order_id", segmentRule)

@@ -2,7 +2,7 @@ package pluralriver
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
@@ -10,11 +10,30 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// CaptureArgs is a job that captures an order. There is one job for each
-// reference: while River keeps the job (24 hours after its end by default),
-// inserting it again changes nothing, as
-// rivertype.JobInsertResult.UniqueSkippedAsDuplicate says. Later it is a new
-// job, which finds in Plural's books what was done.
+// The kinds of jobs, as River has them in its database.
+const (
+	KindCapture = "plural_capture"
+	KindCancel  = "plural_cancel"
+	KindRefund  = "plural_refund"
+	KindLook    = "plural_look"  // look at an order: [LookArgs]
+	KindSweep   = "plural_sweep" // find orders to look at: [Sweep]
+	KindWatch   = "plural_watch" // find jobs that were given up: [Watch]
+)
+
+// MoneyArgs is [CaptureArgs], [CancelArgs] or [RefundArgs].
+type MoneyArgs interface {
+	river.JobArgs
+	check() error
+	about() (orderID, reference string)
+	// found looks for the call's effect in the books; nil if it is not in sight.
+	// An error means that the call must not be sent now. Again: an earlier life of
+	// the job may have sent it.
+	found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
+	send(ctx context.Context, client *plural.Client) (*plural.Order, error)
+}
+
+// CaptureArgs is a job that captures an order. At any time there is one job for
+// each reference that has not ended. Exactly one of Amount and Full is given.
 type CaptureArgs struct {
 	OrderID   string        `json:"order_id"`
 	Reference string        `json:"reference" river:"unique"` // the merchant's, of this capture
@@ -22,73 +41,142 @@ type CaptureArgs struct {
 	Full      bool          `json:"full,omitzero"` // the whole hold, in place of Amount
 }
 
-// Kind is the job's name in the database.
-func (CaptureArgs) Kind() string { return "plural_capture" }
+// Kind is [KindCapture].
+func (CaptureArgs) Kind() string { return KindCapture }
 
-// InsertOpts has the job inserted once for each reference.
-func (CaptureArgs) InsertOpts() river.InsertOpts { return once() }
+// InsertOpts keeps a second job from being inserted while the first has not
+// ended.
+func (CaptureArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
-func (a CaptureArgs) call(ctx context.Context, client *plural.Client, _ bool) (*plural.Order, error) {
-	return client.Captures.Create(ctx, a.OrderID, &plural.CaptureRequest{
-		MerchantCaptureReference: a.Reference, CaptureAmount: a.Amount, FullAmount: a.Full,
-	})
+func (a CaptureArgs) request() *plural.CaptureRequest {
+	return &plural.CaptureRequest{MerchantCaptureReference: a.Reference, CaptureAmount: a.Amount, FullAmount: a.Full}
 }
+
+func (a CaptureArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a CaptureArgs) about() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// CancelArgs is a job that cancels an order. There is one job for each order.
+// found leaves a full capture to the call itself: what is the whole can only be
+// told there, and an order is captured once.
+func (a CaptureArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+	if !again || a.Full {
+		return nil, nil //nolint:nilnil // not in sight, which is no error
+	}
+	ctx, cancel := briefly(ctx)
+	defer cancel()
+	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
+	if err != nil {
+		return nil, nil //nolint:nilnil // only a hit counts
+	}
+	var sum plural.Amount
+	for _, c := range o.Captures() {
+		if c.MerchantCaptureReference != a.Reference || !c.IsSettled() {
+			continue
+		}
+		if sum == (plural.Amount{}) {
+			sum.Currency = c.CaptureAmount.Currency
+		}
+		if sum, err = sum.Add(c.CaptureAmount); err != nil {
+			return nil, nil //nolint:nilnil // only a hit counts
+		}
+	}
+	if sum != a.Amount {
+		return nil, nil //nolint:nilnil // the call finds the same, and says so
+	}
+	return o, nil
+}
+
+func (a CaptureArgs) send(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+	return client.Captures.Create(ctx, a.OrderID, a.request())
+}
+
+// CancelArgs is a job that cancels an order. At any time there is one job for
+// each order that has not ended: a cancel that was refused can be decided
+// again.
 type CancelArgs struct {
 	OrderID string `json:"order_id" river:"unique"`
 }
 
-// Kind is the job's name in the database.
-func (CancelArgs) Kind() string { return "plural_cancel" }
+// Kind is [KindCancel].
+func (CancelArgs) Kind() string { return KindCancel }
 
-// InsertOpts has the job inserted once for each order.
-func (CancelArgs) InsertOpts() river.InsertOpts { return once() }
+// InsertOpts keeps a second job from being inserted while the first has not
+// ended.
+func (CancelArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
-func (a CancelArgs) call(ctx context.Context, client *plural.Client, _ bool) (*plural.Order, error) {
-	return client.Cancels.Create(ctx, a.OrderID)
-}
+func (a CancelArgs) check() error { return plural.ValidateCancel(a.OrderID) }
 
 func (a CancelArgs) about() (orderID, reference string) { return a.OrderID, "" }
 
-// RefundArgs is a job that refunds an order. There is one job for each
-// reference.
+func (a CancelArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+	if !again {
+		return nil, nil //nolint:nilnil // not in sight, which is no error
+	}
+	ctx, cancel := briefly(ctx)
+	defer cancel()
+	o, err := client.Orders.Get(ctx, a.OrderID)
+	if err != nil || o.Status != plural.OrderStatusCancelled {
+		return nil, nil //nolint:nilnil // only a hit counts
+	}
+	return o, nil
+}
+
+func (a CancelArgs) send(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+	return client.Cancels.Create(ctx, a.OrderID)
+}
+
+// RefundArgs is a job that refunds an order. At any time there is one job for
+// each reference that has not ended. What the fields mean says
+// [plural.RefundRequest].
 type RefundArgs struct {
 	OrderID   string            `json:"order_id"`                 // the one to refund
 	Reference string            `json:"reference" river:"unique"` // the merchant's, of this refund
 	Amount    plural.Amount     `json:"amount"`
 	Metadata  map[string]string `json:"metadata,omitzero"`
+	Products  []plural.Product  `json:"products,omitzero"`   // EMI purchases only
+	SplitInfo *plural.SplitInfo `json:"split_info,omitzero"` // split orders only
 }
 
-// Kind is the job's name in the database.
-func (RefundArgs) Kind() string { return "plural_refund" }
+// Kind is [KindRefund].
+func (RefundArgs) Kind() string { return KindRefund }
 
-// InsertOpts has the job inserted once for each reference.
-func (RefundArgs) InsertOpts() river.InsertOpts { return once() }
+// InsertOpts keeps a second job from being inserted while the first has not
+// ended.
+func (RefundArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
-// call asks the books before it sends again: that a refund is not made twice
-// then rests on more than Plural keeping references unique.
-func (a RefundArgs) call(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
-	if again {
-		found, err := client.Refunds.Find(ctx, a.OrderID, a.Reference)
-		switch {
-		case err == nil && found.OrderAmount == a.Amount:
-			return found, nil
-		case err != nil && !errors.Is(err, plural.ErrNotFound):
-			return found, err
-		}
+func (a RefundArgs) request() *plural.RefundRequest {
+	return &plural.RefundRequest{
+		MerchantOrderReference: a.Reference, OrderAmount: a.Amount,
+		MerchantMetadata: a.Metadata, Products: a.Products, SplitInfo: a.SplitInfo,
 	}
-	return client.Refunds.Create(ctx, a.OrderID, &plural.RefundRequest{
-		MerchantOrderReference: a.Reference, OrderAmount: a.Amount, MerchantMetadata: a.Metadata,
-	})
 }
+
+func (a RefundArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a RefundArgs) about() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// once counts jobs in all states, those that ended without an effect included:
-// their reference stands for that now.
-func once() river.InsertOpts {
-	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+	return client.Refunds.Create(ctx, a.OrderID, a.request())
+}
+
+// sameAmount is what was found, where that is the refund of this job, and else
+// why it rules the job out: sending would make a second refund of this
+// reference, if Plural let it.
+func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
+	if found.OrderAmount == a.Amount {
+		return found, nil
+	}
+	return nil, &plural.StateError{
+		Op: "refunds.create", OrderID: a.OrderID, Reference: a.Reference, Order: found, Conflict: true,
+		Reason: fmt.Sprintf("the refund of this reference is of %s, not of %s", found.OrderAmount, a.Amount),
+	}
+}
+
+// oneThatHasNotEnded counts no job that has ended: a person may have to decide
+// the same again, whatever became of it then.
+func oneThatHasNotEnded() river.InsertOpts {
+	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+		rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}}
 }

@@ -1,7 +1,18 @@
 package pluralriver
 
+import "time"
+
+// WatchArgs is the job of Watch.
+type WatchArgs = watchArgs
+
 // OnStep has a function called between the steps of working a job.
 func OnStep[TTx any](cfg Config[TTx], step func(name string)) Config[TTx] {
 	cfg.step = step
+	return cfg
+}
+
+// Daily changes how long a job waits that a person has to look at.
+func Daily[TTx any](cfg Config[TTx], wait time.Duration) Config[TTx] {
+	cfg.daily = wait
 	return cfg
 }

@@ -5,56 +5,89 @@
 // takes.
 //
 //	workers := river.NewWorkers()
-//	err := pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
-//		Client:   pluralClient,
-//		Transact: pluralriver.Pgx(pool),
-//		Ended: func(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
-//			return markShipment(ctx, tx, o.Reference, o.Err) // the shop's own
-//		},
+//	err := pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
+//		Client:    pluralClient,
+//		Transact:  pluralriver.SQL(db),
+//		Ended:     shop.ended,     // the shop's own
+//		Unsettled: shop.unsettled, // the shop's own
 //	})
 //
 // And where the shop decides:
 //
-//	_, err = riverClient.InsertTx(ctx, tx, pluralriver.CaptureArgs{
+//	_, err = pluralriver.InsertTx(ctx, riverClient, tx, pluralriver.CaptureArgs{
 //		OrderID: id, Reference: reference, Amount: plural.INR(149950),
 //	}, nil)
 //
-// A money call has three answers, and so has its job. Carried out: the job is
-// completed. [plural.ErrNotApplied], [plural.ErrNoHold] or a
-// [plural.DoubleRefundError]: it is final, and the job is cancelled with the
-// reason. Anything else: not known yet, and River tries again under the same
-// reference, after longer and longer waits, for about three weeks
-// (river.Config.MaxAttempts). A worker that is killed at any point leaves a job
-// that is tried again; what it had done by then is found in Plural's books and
-// not done twice.
+// A job whose answer is final is completed, whatever the answer, and
+// [Config.Ended] is told of it once. Any other answer is not known yet, and
+// River tries again under the same reference, after longer and longer waits,
+// for about three weeks (river.Config.MaxAttempts); where a person has to look,
+// [Config.Unsettled] is told, and [plural.NeedsReview] has the job ask daily. A
+// worker that is killed at any point leaves a job that is tried again; what it
+// had done by then is found in Plural's books and not done twice.
+//
+// The output that River keeps with each job ([rivertype.JobRow.Output]) is this
+// package's: it records where the job stands, and keeps Ended from being told
+// twice. Do not record another one for these jobs, and do not delete them while
+// they may be retried.
 package pluralriver
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/plural-go/plural"
 )
 
-// Outcome is how a job ended.
+// Outcome is how a job ended, or where it stands.
 type Outcome struct {
-	Kind      string // the job's, such as "plural_capture"
+	Kind      string // the job's, such as [KindCapture]
 	OrderID   string
-	Reference string        // "" of a cancel
-	Order     *plural.Order // what the call returned: of a refund the refund; nil where Err is not
-	// nil: carried out; else it is ErrNotApplied, ErrNoHold or, where a refund was
-	// carried out twice, a plural.DoubleRefundError, and final
+	Reference string // "" of a cancel
+	// What the call returned; nil where Err is not. Of a refund it is the refund,
+	// and its Status may be PENDING for days: Plural has accepted it, and the bank
+	// may still refuse it. A webhook tells, or a look at the order.
+	Order *plural.Order
+	// nil: carried out. Where the job has ended it is else plural.ErrNotApplied,
+	// plural.ErrConflict, or a plural.ValidationError: nothing was sent, which says
+	// nothing of an earlier job with the same reference.
 	Err error
 }
+
+// Attempt is a try that did not end a job.
+type Attempt struct {
+	Number int // 1 is the first; 0: the job was not tried
+	Why    Why
+	Err    error // what is in the way; of EndedFails it is the error of Ended
+}
+
+// Why is why [Config.Unsettled] is told.
+type Why string
+
+// The reasons.
+const (
+	// NeedsReview: [plural.NeedsReview] reports that trying again alone may never
+	// settle it. The job asks again daily, and each such try is told.
+	NeedsReview Why = "needs review"
+	// StillUnknown: it has been tried for [Config.UnsettledAfter] times.
+	StillUnknown Why = "still unknown"
+	// EndedFails: the call has a final answer, which is the Outcome, and Ended
+	// failed to take it in as many tries.
+	EndedFails Why = "ended fails"
+	// Cancelled: somebody cancelled the job before it had an answer. What became of
+	// the call is not known.
+	Cancelled Why = "cancelled"
+	// GivenUp: it was the last try. What became of the call is not known.
+	GivenUp Why = "given up"
+	// Contradicted: Ended was told already, by another life of the job, and now the
+	// answer is another one: such as a second refund.
+	Contradicted Why = "contradicted"
+)
 
 // Config says how money jobs are worked. TTx is the transaction of River's
 // driver: pgx.Tx, or *sql.Tx.
@@ -64,46 +97,71 @@ type Config[TTx any] struct {
 	// Transact runs work in a transaction of the database that River is in, and
 	// commits it if work returns nil: [Pgx], [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
-	// Ended is called once a job has ended, in the transaction that ends it: what
-	// it writes there is written exactly once. Where it fails the job is tried
-	// again. It is not called for a job that River discards after its last try, or
-	// that a person cancels. It may be nil.
+	// Ended is called once a job has a final answer, in the transaction that
+	// completes it: what it writes there is written at most once, though two
+	// workers have the job or somebody has it retried after its end. Where it
+	// fails the job is tried again. It may be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
-	// Timeout ends one try of a call, two minutes by default. It has to be less
-	// than River's RescueStuckJobsAfter.
+	// Unsettled is called for a job that has no final answer, where a person has to
+	// look: see [Why]. It may be called more than once for one job, never after
+	// Ended except for [Contradicted]. Ended may still be called later. With
+	// [Watch] among River's periodic jobs it is also told of jobs that nobody was
+	// working when they were cancelled or given up. It may be nil.
+	Unsettled func(ctx context.Context, tx TTx, o Outcome, a Attempt) error
+	// UnsettledAfter is after how many tries Unsettled is told of a job that
+	// nothing else is wrong with; 8 by default, which is 80 minutes with River's
+	// waits.
+	UnsettledAfter int
+	// Timeout ends one try of a call: ten seconds or more, two minutes by default.
+	// It has to be less than River's RescueStuckJobsAfter.
 	Timeout time.Duration
 
-	step func(name string) // of the tests
+	step  func(name string) // of the tests
+	daily time.Duration
 }
 
-const defaultTimeout = 2 * time.Minute
+const (
+	minTimeout     = 10 * time.Second
+	defaultTimeout = 2 * time.Minute
+	endTimeout     = 10 * time.Second // of the transaction after a call, though the try's time is up
+)
 
-// AddWorkers adds the workers for captures, cancels and refunds.
+// AddWorkers adds the workers for captures, cancels and refunds, and the one
+// that works [Watch].
 func AddWorkers[TTx any](workers *river.Workers, cfg Config[TTx]) error {
-	if cfg.Client == nil || cfg.Transact == nil {
+	switch {
+	case cfg.Client == nil || cfg.Transact == nil:
 		return errors.New("pluralriver: add workers: a Client and a Transact are needed")
+	case cfg.Timeout != 0 && cfg.Timeout < minTimeout:
+		return fmt.Errorf("pluralriver: add workers: a Timeout of %v is less than %v", cfg.Timeout, minTimeout)
 	}
-	if cfg.Timeout <= 0 {
+	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if cfg.UnsettledAfter <= 0 {
+		cfg.UnsettledAfter = 8
+	}
+	if cfg.Ended == nil {
+		cfg.Ended = func(context.Context, TTx, Outcome) error { return nil }
+	}
+	if cfg.Unsettled == nil {
+		cfg.Unsettled = func(context.Context, TTx, Outcome, Attempt) error { return nil }
 	}
 	if cfg.step == nil {
 		cfg.step = func(string) {}
+	}
+	if cfg.daily == 0 {
+		cfg.daily = 24 * time.Hour
 	}
 	return errors.Join(
 		river.AddWorkerSafely(workers, &worker[TTx, CaptureArgs]{cfg: &cfg}),
 		river.AddWorkerSafely(workers, &worker[TTx, CancelArgs]{cfg: &cfg}),
 		river.AddWorkerSafely(workers, &worker[TTx, RefundArgs]{cfg: &cfg}),
+		river.AddWorkerSafely(workers, &watcher[TTx]{cfg: &cfg}),
 	)
 }
 
-// moneyArgs is a job of this package.
-type moneyArgs interface {
-	river.JobArgs
-	call(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
-	about() (orderID, reference string)
-}
-
-type worker[TTx any, TArgs moneyArgs] struct {
+type worker[TTx any, TArgs MoneyArgs] struct {
 	river.WorkerDefaults[TArgs]
 
 	cfg *Config[TTx]
@@ -112,81 +170,94 @@ type worker[TTx any, TArgs moneyArgs] struct {
 // Timeout is River's limit for one try.
 func (w *worker[TTx, TArgs]) Timeout(*river.Job[TArgs]) time.Duration { return w.cfg.Timeout }
 
+// NextRetry is a day later where a person has to look, and else up to River.
+func (w *worker[TTx, TArgs]) NextRetry(job *river.Job[TArgs]) time.Time {
+	if r := recordOf(job.JobRow); r.State == string(NeedsReview) && r.Attempt == job.Attempt {
+		return time.Now().Add(w.cfg.daily)
+	}
+	return time.Time{}
+}
+
 // Work makes the call, and ends the job if its answer is final.
 func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) error {
 	w.cfg.step("begun")
-	order, err := job.Args.call(ctx, w.cfg.Client, job.Attempt > 1)
-	w.cfg.step("answered")
-	if err != nil && !isFinal(err) {
-		return err // not known yet
+	row, err := river.ClientFromContext[TTx](ctx).JobGet(ctx, job.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("pluralriver: read job %d: %w", job.ID, err)
+	case recordOf(row).hasEnded():
+		return nil // and was retried, or another life has ended it
+	case !isOurs(row, job.JobRow):
+		return w.leave()
 	}
-	o := Outcome{Kind: job.Kind, Order: order, Err: err}
+	o := Outcome{Kind: job.Kind}
 	o.OrderID, o.Reference = job.Args.about()
+	o.Order, o.Err = w.call(ctx, job)
+	w.cfg.step("answered")
+
+	// What is known by now is written down though the try's time is up.
+	var cancel context.CancelFunc
+	cause := context.Cause(ctx)
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	if !isFinal(o.Err) {
+		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.why(job, o.Err, cause), o.Err})
+	}
 	if o.Err != nil {
 		o.Order = nil
 	}
-	err = w.cfg.Transact(ctx, func(tx TTx) error { return w.end(ctx, tx, job, o) })
+	err = w.end(ctx, job, o)
 	switch {
-	case errors.Is(err, errEndedElsewhere):
-		return nil
+	case errors.Is(err, errOther):
+		return w.leave()
 	case err != nil:
-		return fmt.Errorf("pluralriver: end job %d: %w", job.ID, err)
+		err = fmt.Errorf("pluralriver: end job %d: %w", job.ID, err)
+		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.why(job, o.Err, cause), err})
 	}
 	w.cfg.step("committed")
-	if o.Err != nil {
-		return river.JobCancel(o.Err) // for River's own events; the job has ended
-	}
 	return nil
 }
 
-// isFinal says whether trying again could change nothing, or would do harm.
+// call makes the call, unless the books show already what it is for.
+func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*plural.Order, error) {
+	again := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
+	if o, err := job.Args.found(ctx, w.cfg.Client, again); o != nil || err != nil {
+		return o, err
+	}
+	w.cfg.step("looked")
+	return job.Args.send(ctx, w.cfg.Client)
+}
+
+// isFinal reports whether trying again could change nothing, or would do harm.
 func isFinal(err error) bool {
-	return errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict)
+	if err == nil || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict) {
+		return true
+	}
+	_, isInvalid := errors.AsType[*plural.ValidationError](err)
+	return isInvalid && !errors.Is(err, plural.ErrOutcomeUnknown)
 }
 
-// endedBy is the name in a job's metadata of who ended it.
-const endedBy = "plural:ended_by"
-
-var errEndedElsewhere = errors.New("pluralriver: another worker has ended the job")
-
-// end ends the job in the transaction, as river.JobCompleteTx does for jobs
-// that are completed. Of two workers that have the same job, after a rescue,
-// one gets the row.
-func (w *worker[TTx, TArgs]) end(ctx context.Context, tx TTx, job *river.Job[TArgs], o Outcome) error {
-	client := river.ClientFromContext[TTx](ctx)
-	now := time.Now().UTC()
-	mark := uuid.NewString() // tells this end from another worker's
-	metadata, err := json.Marshal(map[string]string{endedBy: mark})
-	if err != nil {
-		return err
+// why is why a person has to look; "" where nobody has to.
+func (w *worker[TTx, TArgs]) why(job *river.Job[TArgs], err, cause error) Why {
+	isOften := job.Attempt >= w.cfg.UnsettledAfter && recordOf(job.JobRow).State == ""
+	switch {
+	case errors.Is(cause, rivertype.ErrJobCancelledRemotely):
+		return Cancelled
+	case errors.Is(cause, context.Canceled): // River stops, and the try does not count
+		return ""
+	case job.Attempt >= job.MaxAttempts:
+		return GivenUp
+	case plural.NeedsReview(err):
+		return NeedsReview
+	case !isOften:
+		return ""
+	case isFinal(err):
+		return EndedFails
 	}
-	set := riverdriver.JobSetStateCompleted(job.ID, now, metadata)
-	if o.Err != nil {
-		reason, err := json.Marshal(rivertype.AttemptError{At: now, Attempt: job.Attempt, Error: o.Err.Error()})
-		if err != nil {
-			return err
-		}
-		set = riverdriver.JobSetStateCancelled(job.ID, now, reason, metadata)
-	}
-	rows, err := client.Pilot().JobSetStateIfRunningMany(ctx, client.Driver().UnwrapExecutor(tx),
-		&riverdriver.JobSetStateIfRunningManyParams{
-			ID: []int64{set.ID}, Attempt: []*int{set.Attempt}, ErrData: [][]byte{set.ErrData},
-			FinalizedAt:     []*time.Time{set.FinalizedAt},
-			MetadataDoMerge: []bool{set.MetadataDoMerge}, MetadataUpdates: [][]byte{set.MetadataUpdates},
-			ScheduledAt: []*time.Time{set.ScheduledAt}, Schema: client.Schema(), State: []rivertype.JobState{set.State},
-		})
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 || !bytes.Contains(rows[0].Metadata, []byte(mark)) {
-		return errEndedElsewhere
-	}
-	w.cfg.step("ended")
-	if w.cfg.Ended != nil {
-		if err := w.cfg.Ended(ctx, tx, o); err != nil {
-			return err
-		}
-	}
-	w.cfg.step("told")
-	return nil
+	return StillUnknown
 }
+
+// leave is the answer of a worker whose job another one has. Nil or an error
+// would end the other's try; so does this, but the job is certain to be tried
+// again. River has no answer that leaves the row alone.
+func (w *worker[TTx, TArgs]) leave() error { return river.JobSnooze(w.cfg.Timeout) }

@@ -285,14 +285,14 @@ func TestTryNowIsForWhatWaits(t *testing.T) {
 	number, id := customer.pays("lamp")
 	gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
 		pluraltest.StatusFault(http.StatusUnprocessableEntity, "INVALID_REQUEST", pluraltest.ApplyNever))
-	staff.decides(number, "capture", "whole", "1")
-	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out")
+	staff.decides(number, "capture", "amount", "500")
+	staff.eventually(operatePage(number), "to be tried again") // tomorrow: Plural's books do not show why it was rejected
+	staff.decidesAgain(number)
+	staff.eventually(operatePage(number), "Capture of ₹500.00 carried out")
 	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/jobs/1").status)
 	other, _ := customer.pays("tea")
 	require.Equal(t, http.StatusConflict, staff.post(operatePage(other)+"/jobs/1").status)
 	require.Equal(t, http.StatusNotFound, staff.post("/operator/orders/nonsense/jobs/1").status)
-	staff.decides(number, "capture", "amount", "500")
-	staff.eventually(operatePage(number), "Capture of ₹500.00 carried out")
 	require.Len(t, gateway.Captures(id), 1)
 	require.Equal(t, int64(50000), gateway.Captures(id)[0].Amount.Value)
 }

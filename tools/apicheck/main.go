@@ -63,7 +63,7 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 }
 
 // load type-checks the importable packages of the module in dir, always for the
-// same platform.
+// same platform. A package of tests alone is none.
 func load(dir string) ([]*packages.Package, error) {
 	cfg := &packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedModule | packages.NeedImports | packages.NeedDeps |
@@ -82,6 +82,9 @@ func load(dir string) ([]*packages.Package, error) {
 		}
 		if pkg.Name == "main" || slices.Contains(strings.Split(pkg.PkgPath, "/"), "internal") {
 			continue
+		}
+		if len(pkg.GoFiles) == 0 {
+			continue // tests only
 		}
 		public = append(public, pkg)
 	}

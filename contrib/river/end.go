@@ -1,0 +1,157 @@
+package pluralriver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/plural-go/plural"
+)
+
+// record is the output of a job: where it stands, for people and for this
+// package.
+type record struct {
+	State   string `json:"plural"`  // how it ended, or a Why
+	Attempt int    `json:"attempt"` // when that was
+	Error   string `json:"error,omitzero"`
+}
+
+// How jobs end.
+const (
+	endedCarriedOut = "carried out"
+	endedNotApplied = "not carried out"
+	endedConflict   = "conflict"
+	endedInvalid    = "invalid, not sent"
+)
+
+func (r record) hasEnded() bool {
+	switch r.State {
+	case endedCarriedOut, endedNotApplied, endedConflict, endedInvalid:
+		return true
+	}
+	return false
+}
+
+// wasGivenUp reports whether that is known of the row's last attempt.
+func (r record) wasGivenUp(row *rivertype.JobRow) bool {
+	return r.Attempt == row.Attempt && (r.State == string(Cancelled) || r.State == string(GivenUp))
+}
+
+func recordOf(row *rivertype.JobRow) record {
+	var r record
+	if err := json.Unmarshal(row.Output(), &r); err != nil {
+		return record{} // none, or not this package's
+	}
+	return r
+}
+
+func endOf(attempt int, err error) record {
+	r := record{State: endedInvalid, Attempt: attempt}
+	switch {
+	case err == nil:
+		r.State = endedCarriedOut
+		return r
+	case errors.Is(err, plural.ErrNotApplied):
+		r.State = endedNotApplied
+	case errors.Is(err, plural.ErrConflict):
+		r.State = endedConflict
+	}
+	r.Error = err.Error()
+	return r
+}
+
+// isOurs reports whether no other worker has begun with the job since. River
+// counts attempts down at times, so the time of the attempt tells.
+func isOurs(row, job *rivertype.JobRow) bool {
+	return row.AttemptedAt != nil && job.AttemptedAt != nil && row.AttemptedAt.Equal(*job.AttemptedAt)
+}
+
+// errOther says that another worker has the job.
+var errOther = errors.New("another worker has the job")
+
+// end completes the job and tells of it, once. Of two workers that have the
+// job, after a rescue, the one that began last does so; the lock on the row
+// makes the other wait for it, and the record tells it and whoever has the job
+// later.
+func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
+	client := river.ClientFromContext[TTx](ctx)
+	return w.cfg.Transact(ctx, func(tx TTx) error {
+		row, err := client.JobUpdateTx(ctx, tx, job.ID, nil) // changes nothing and locks the row
+		switch {
+		case err != nil:
+			return err
+		case recordOf(row).hasEnded():
+			return w.contradict(ctx, tx, o, recordOf(row))
+		case !isOurs(row, job.JobRow):
+			return errOther
+		}
+		if row.State == rivertype.JobStateRunning { // else it was rescued, and its next life finds the record
+			row, err := river.JobCompleteTx[riverdriver.Driver[TTx]](ctx, tx, job)
+			if err != nil {
+				return err
+			}
+			if row.State != rivertype.JobStateCompleted || !isOurs(row.JobRow, job.JobRow) {
+				return errOther
+			}
+		}
+		w.cfg.step("ended")
+		if err := w.cfg.Ended(ctx, tx, o); err != nil {
+			return err
+		}
+		w.cfg.step("told")
+		_, err = write(ctx, client, tx, job.ID, endOf(job.Attempt, o.Err))
+		return err
+	})
+}
+
+// contradict tells of an answer that is not the one with which another life
+// has ended the job.
+func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, ended record) error {
+	if endOf(ended.Attempt, o.Err).State == ended.State {
+		return nil
+	}
+	err := fmt.Errorf("the job had ended: %s", ended.State)
+	return w.cfg.Unsettled(ctx, tx, o, Attempt{ended.Attempt, Contradicted, errors.Join(err, o.Err)})
+}
+
+// unsettled tells of a try that did not end the job, if it has to be told, and
+// returns what was in the way.
+func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs], o Outcome, a Attempt) error {
+	if a.Why == "" {
+		return a.Err
+	}
+	client := river.ClientFromContext[TTx](ctx)
+	err := w.cfg.Transact(ctx, func(tx TTx) error {
+		row, err := client.JobUpdateTx(ctx, tx, job.ID, nil) // changes nothing and locks the row
+		switch {
+		case err != nil:
+			return err
+		case recordOf(row).hasEnded() || !isOurs(row, job.JobRow):
+			return errOther
+		}
+		if err := w.cfg.Unsettled(ctx, tx, o, a); err != nil {
+			return fmt.Errorf("pluralriver: tell of job %d: %w", job.ID, err)
+		}
+		row, err = write(ctx, client, tx, job.ID, record{string(a.Why), job.Attempt, a.Err.Error()})
+		if err == nil {
+			job.Metadata = row.Metadata // for NextRetry
+		}
+		return err
+	})
+	if errors.Is(err, errOther) {
+		return w.leave()
+	}
+	return errors.Join(a.Err, err)
+}
+
+// write records where a job stands.
+func write[TTx any](
+	ctx context.Context, client *river.Client[TTx], tx TTx, id int64, r record,
+) (*rivertype.JobRow, error) {
+	return client.JobUpdateTx(ctx, tx, id, &river.JobUpdateParams{Output: r})
+}

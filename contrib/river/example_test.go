@@ -1,0 +1,214 @@
+package pluralriver_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+	"github.com/plural-go/plural/contrib/sqlstore"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// A capture is decided in a transaction of the shop, and carried out from
+// there. The example runs on SQLite and the emulator.
+func Example() {
+	db, gateway, pluralClient, closeAll := openShop()
+	defer closeAll()
+	ctx := context.Background()
+
+	ended := func(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
+		var state string
+		switch {
+		case o.Err == nil: // carried out; a refund may still be PENDING: see o.Order.Status
+			state = "done"
+		case errors.Is(o.Err, plural.ErrNotApplied): // final: nothing was or will be carried out
+			state = "refused"
+		case errors.Is(o.Err, plural.ErrConflict): // final: the books show something else
+			state = "look at Plural's dashboard"
+		default: // a plural.ValidationError: nothing was sent
+			state = "program it right"
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $1 WHERE reference = $2`, state, o.Reference)
+		return err
+	}
+	unsettled := func(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+		_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $1 WHERE reference = $2`,
+			"not known yet, look at Plural's dashboard: "+string(a.Why), o.Reference)
+		return err
+	}
+
+	workers := river.NewWorkers()
+	err := pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
+		Client: pluralClient, Transact: pluralriver.SQL(db), Ended: ended, Unsettled: unsettled,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	riverClient, err := river.NewClient(riversqlite.New(db), &river.Config{
+		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
+		Workers:      workers,
+		PeriodicJobs: []*river.PeriodicJob{pluralriver.Watch()},
+		Logger:       slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := riverClient.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	completed, stop := riverClient.Subscribe(river.EventKindJobCompleted)
+	defer stop()
+	orderID := holdOf(gateway, "order-1")
+
+	err = pluralriver.SQL(db)(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO decisions VALUES ('capture-1', 'decided')`)
+		if err != nil {
+			return err
+		}
+		_, err = pluralriver.InsertTx(ctx, riverClient, tx, pluralriver.CaptureArgs{
+			OrderID: orderID, Reference: "capture-1", Amount: plural.INR(149950),
+		}, nil)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	for e := range completed {
+		if e.Job.Kind == pluralriver.KindCapture { // the watch completes, too
+			break
+		}
+	}
+	if err := riverClient.Stop(ctx); err != nil {
+		log.Fatal(err)
+	}
+	var state string
+	if err := db.QueryRowContext(ctx, `SELECT state FROM decisions`).Scan(&state); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(state)
+	// Output: done
+}
+
+// Webhooks, and a sweep every five minutes, lead to a look at the order.
+func ExampleAddLooks() {
+	db, gateway, pluralClient, closeAll := openShop()
+	defer closeAll()
+	ctx := context.Background()
+	done := make(chan bool, 10)
+	verifier, err := plural.NewVerifier(gateway.WebhookSecret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	inbox, err := sqlstore.NewInbox(db, sqlstore.SQLite)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := inbox.Migrate(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	workers := river.NewWorkers()
+	err = pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
+		Client: pluralClient, Transact: pluralriver.SQL(db),
+		Seen: func(_ context.Context, _ *sql.Tx, o *plural.Order) error {
+			fmt.Println(o.Status) // write it down, in the transaction
+			done <- true
+			return nil
+		},
+		Quiet: func(context.Context, *sql.Tx) ([]string, error) {
+			return nil, nil // SELECT plural_id FROM orders WHERE looked_at < ... LIMIT 200
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	riverClient, err := river.NewClient(riversqlite.New(db), &river.Config{
+		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
+		Workers:      workers,
+		PeriodicJobs: []*river.PeriodicJob{pluralriver.Sweep(5 * time.Minute)},
+		Logger:       slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("/plural/webhook", inbox.Handler(verifier, pluralriver.LookOnEvent(riverClient, nil)))
+
+	if err := riverClient.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	web := httptest.NewServer(http.DefaultServeMux)
+	defer web.Close()
+	gateway.SetWebhookURL(web.URL + "/plural/webhook")
+	holdOf(gateway, "order-1")
+	<-done
+	if err := riverClient.Stop(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: AUTHORIZED
+}
+
+func openShop() (db *sql.DB, gateway *pluraltest.Server, client *plural.Client, closeAll func()) {
+	dir, err := os.MkdirTemp("", "shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err = sql.Open("sqlite", "file:"+filepath.Join(dir, "shop.db")+"?_txlock=immediate&_pragma=busy_timeout(20000)")
+	if err != nil {
+		log.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	migrator, err := rivermigrate.New(riversqlite.New(db), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := migrator.Migrate(context.Background(), rivermigrate.DirectionUp, nil); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := db.Exec(`CREATE TABLE decisions (reference text PRIMARY KEY, state text)`); err != nil {
+		log.Fatal(err)
+	}
+	gateway, err = pluraltest.Start()
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err = plural.NewClient(
+		plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret},
+		plural.WithBaseURL(gateway.URL),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return db, gateway, client, func() {
+		gateway.Close()
+		_ = db.Close()
+		_ = os.RemoveAll(dir)
+	}
+}
+
+func holdOf(gateway *pluraltest.Server, reference string) string {
+	id, err := gateway.AddOrder(pluraltest.OrderSpec{
+		Reference: reference, Amount: pluraltest.Amount{Value: 149950, Currency: "INR"}, PreAuth: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := gateway.Pay(id, pluraltest.Approve); err != nil {
+		log.Fatal(err)
+	}
+	return id
+}

@@ -1,0 +1,76 @@
+package pluralriver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// ErrOtherWaiting says that a job of the same reference, or of the same order
+// for a cancel, has not ended, and asks for something else. Nothing was
+// inserted: let that job end, or cancel it and settle what became of it.
+var ErrOtherWaiting = errors.New("pluralriver: a job with other content has not ended")
+
+// InsertTx writes a money call down in the shop's transaction. It checks the
+// request first, as the call does (a plural.ValidationError), since a job that
+// Plural's rules forbid only ends later.
+//
+// While a job of the same reference has not ended nothing is inserted. If that
+// asks for the same, the result's UniqueSkippedAsDuplicate is set and its Job
+// is the one that waits; else the error is [ErrOtherWaiting]. After a job has
+// ended the same can be inserted again: it finds in Plural's books what was
+// done.
+func InsertTx[TTx any](
+	ctx context.Context, client *river.Client[TTx], tx TTx, args MoneyArgs, opts *river.InsertOpts,
+) (*rivertype.JobInsertResult, error) {
+	if args == nil {
+		return nil, errors.New("pluralriver: insert: no args")
+	}
+	if err := args.check(); err != nil {
+		return nil, err
+	}
+	inserted, err := client.InsertTx(ctx, tx, args, opts)
+	if err != nil {
+		return nil, fmt.Errorf("pluralriver: insert: %w", err)
+	}
+	if inserted.UniqueSkippedAsDuplicate {
+		same, err := isSame(inserted.Job.EncodedArgs, args)
+		if err != nil {
+			return inserted, fmt.Errorf("pluralriver: read job %d: %w", inserted.Job.ID, err)
+		}
+		if !same {
+			return inserted, fmt.Errorf("%w: job %d (%s)", ErrOtherWaiting, inserted.Job.ID, inserted.Job.State)
+		}
+	}
+	return inserted, nil
+}
+
+// isSame compares args as JSON, of which the database may have changed the
+// spelling.
+func isSame(encoded []byte, args MoneyArgs) (bool, error) {
+	ours, err := json.Marshal(args)
+	if err != nil {
+		return false, err
+	}
+	a, err := normal(encoded)
+	if err != nil {
+		return false, err
+	}
+	b, err := normal(ours)
+	return bytes.Equal(a, b), err
+}
+
+func normal(encoded []byte) ([]byte, error) {
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
+}

@@ -1,0 +1,127 @@
+package pluralriver_test
+
+import (
+	"testing"
+
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// testTwoLives has two workers work one job, in every order.
+func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
+	first := newGate("answered")
+	s := e.open(t, gated[TTx](first), oneWorker)
+	begin := func(reference string) (id int64, order string) {
+		order = authorized(t, s.gateway, reference)
+		id = s.insert(t, pluralriver.CaptureArgs{OrderID: order, Reference: reference, Amount: plural.INR(5000)})
+		<-first.arrived
+		return id, order
+	}
+	check := func(id int64, order, reference string) {
+		t.Helper()
+		s.until(t, id, isIn(rivertype.JobStateCompleted))
+		require.Equal(t, 1, s.count(t, `ended WHERE reference = '%s' AND good = 1`, reference))
+		require.Equal(t, 1, s.count(t, `ended WHERE reference = '%s'`, reference))
+		require.Len(t, s.gateway.Captures(order), 1)
+	}
+	renew := func(at string) {
+		require.NoError(t, s.river.StopAndCancel(t.Context()))
+		first = newGate(at)
+		s.river = s.another(t, gated[TTx](first), oneWorker)
+	}
+
+	// The second has ended it when the first goes on.
+	id, order := begin("after")
+	s.rescue(t, id, rivertype.JobStateAvailable)
+	other := s.another(t, nil)
+	s.eventually(t, 1, `ended WHERE reference = 'after'`)
+	close(first.open)
+	require.NoError(t, other.StopAndCancel(t.Context()))
+	renew("answered")
+	check(id, order, "after")
+
+	// The first goes on while the second has it.
+	id, order = begin("while")
+	s.rescue(t, id, rivertype.JobStateAvailable)
+	second := newGate("answered")
+	other = s.another(t, gated[TTx](second))
+	<-second.arrived
+	close(first.open)
+	s.until(t, id, func(row *rivertype.JobRow) bool { return row.State != rivertype.JobStateRunning })
+	require.Zero(t, s.count(t, `ended WHERE reference = 'while'`), "it is the second's")
+	close(second.open)
+	s.eventually(t, 1, `ended WHERE reference = 'while'`)
+	check(id, order, "while")
+	require.NoError(t, other.StopAndCancel(t.Context()))
+	renew("answered")
+
+	// Both go on at once.
+	id, order = begin("at-once")
+	s.rescue(t, id, rivertype.JobStateAvailable)
+	second = newGate("answered")
+	other = s.another(t, gated[TTx](second))
+	<-second.arrived
+	close(first.open)
+	close(second.open)
+	s.eventually(t, 1, `ended WHERE reference = 'at-once'`)
+	check(id, order, "at-once")
+	require.NoError(t, other.StopAndCancel(t.Context()))
+	renew("answered")
+
+	// The first goes on before a second has begun: it ends the job, and the second
+	// finds that.
+	id, order = begin("before")
+	s.rescue(t, id, rivertype.JobStateRetryable)
+	close(first.open)
+	s.eventually(t, 1, `ended WHERE reference = 'before'`)
+	renew("answered")
+	_, err := s.river.JobRetry(t.Context(), id)
+	require.NoError(t, err)
+	check(id, order, "before")
+
+	// The first gets no answer, and River marks the second's try with that.
+	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpCapturesCreate && r.Attempt == 1 {
+			return pluraltest.UnavailableBeforeApply
+		}
+		return pluraltest.NoFault
+	})
+	id, order = begin("no-answer")
+	s.rescue(t, id, rivertype.JobStateAvailable)
+	second = newGate("answered")
+	other = s.another(t, gated[TTx](second), oneWorker)
+	<-second.arrived
+	close(first.open)
+	s.until(t, id, func(row *rivertype.JobRow) bool { return len(row.Errors) > 0 })
+	close(second.open)
+	check(id, order, "no-answer")
+	require.NoError(t, other.StopAndCancel(t.Context()))
+
+	s.gateway.AssertExactlyOnce(t)
+	require.Zero(t, s.count(t, `unsettled`))
+}
+
+// testRetriedAfterTheEnd presses Retry on jobs that have ended.
+func testRetriedAfterTheEnd[TTx any](t *testing.T, e *engine[TTx]) {
+	s := e.open(t, nil)
+	order := authorized(t, s.gateway, "order-1")
+	done := s.insert(t, pluralriver.CaptureArgs{OrderID: order, Reference: "done", Full: true})
+	s.until(t, done, isFinalized)
+	refused := s.insert(t, pluralriver.CancelArgs{OrderID: order})
+	s.until(t, refused, isFinalized)
+	requests := len(s.gateway.Requests())
+	for _, id := range []int64{done, refused} {
+		for n := range 3 {
+			_, err := s.river.JobRetry(t.Context(), id)
+			require.NoError(t, err)
+			row := s.until(t, id, isIn(rivertype.JobStateCompleted))
+			require.Equal(t, n+2, row.Attempt, "it was tried again")
+		}
+	}
+	require.Equal(t, 2, s.count(t, `ended`))
+	require.Len(t, s.gateway.Requests(), requests, "nobody was asked")
+}

@@ -1,0 +1,200 @@
+package pluralriver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/plural-go/plural"
+)
+
+// LookArgs is a job that reads an order from Plural and hands it to
+// [Looks.Seen]. It moves no money. Insert it whenever something may have
+// happened to an order: after a callback, a webhook, or an answer.
+type LookArgs struct {
+	OrderID string `json:"order_id"`
+}
+
+// Kind is [KindLook].
+func (LookArgs) Kind() string { return KindLook }
+
+// InsertOpts lets the sweep come again rather than try for long. Looks are not
+// unique: one that is running may have read the order before the event came
+// that the next one is for.
+func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
+
+// Looks says how orders are looked at. TTx is the transaction of River's
+// driver: pgx.Tx, or *sql.Tx.
+type Looks[TTx any] struct {
+	// Client reads the orders.
+	Client *plural.Client
+	// Transact is that of [Config].
+	Transact func(ctx context.Context, work func(tx TTx) error) error
+	// Seen is called with what Plural's books show, in a transaction. Two looks at
+	// one order may overlap, and books lag, so an older document may come after a
+	// newer one: compare UpdatedAt in the row that the shop keeps of the order. A
+	// document whose UpdatedAt is zero has no time; take it.
+	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
+
+	// Quiet finds the orders that nothing was heard of for a while and that may
+	// still change: unpaid, on hold, or with a refund under way. [Sweep] has them
+	// looked at. Return as many as a sweep should read, and write down in tx that
+	// they were looked at, or they come first again. It may be nil.
+	Quiet func(ctx context.Context, tx TTx) (orderIDs []string, err error)
+
+	// HoldFor is how long after its payment was authorized an order is still safe
+	// to capture. Plural does not document how long a hold lasts; ask it, and take
+	// a day less. From then on Lapsing is called after Seen, in its transaction,
+	// each time that the order is seen AUTHORIZED. Both or none.
+	HoldFor time.Duration
+	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
+
+	// Queue is the queue of the looks that a sweep finds; River's default one if it
+	// is "".
+	Queue string
+	// Timeout ends one look, a minute by default.
+	Timeout time.Duration
+}
+
+// AddLooks adds the workers for [LookArgs] and [Sweep].
+func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
+	switch {
+	case looks.Client == nil || looks.Transact == nil || looks.Seen == nil:
+		return errors.New("pluralriver: add looks: a Client, a Transact and a Seen are needed")
+	case looks.HoldFor < 0 || (looks.HoldFor > 0) != (looks.Lapsing != nil):
+		return errors.New("pluralriver: add looks: HoldFor and Lapsing are given together")
+	}
+	if looks.Timeout <= 0 {
+		looks.Timeout = time.Minute
+	}
+	return errors.Join(
+		river.AddWorkerSafely(workers, &looker[TTx]{looks: &looks}),
+		river.AddWorkerSafely(workers, &sweeper[TTx]{looks: &looks}),
+	)
+}
+
+// LookTx has an order looked at once the transaction is committed. The opts may
+// be nil.
+func LookTx[TTx any](
+	ctx context.Context, client *river.Client[TTx], tx TTx, orderID string, opts *river.InsertOpts,
+) error {
+	if _, err := client.InsertTx(ctx, tx, LookArgs{OrderID: orderID}, opts); err != nil {
+		return fmt.Errorf("pluralriver: insert look: %w", err)
+	}
+	return nil
+}
+
+// LookOnEvent is a function for the inbox of contrib/sqlstore: it has the order
+// looked at that a webhook is about. The opts may be nil.
+//
+//	http.Handle("/plural/webhook", inbox.Handler(verifier, pluralriver.LookOnEvent(riverClient, nil)))
+//
+// An event is a hint that something happened; what the books show counts. An
+// event that is about no order is passed over.
+func LookOnEvent[TTx any](
+	client *river.Client[TTx], opts *river.InsertOpts,
+) func(ctx context.Context, tx TTx, e *plural.Event) error {
+	return func(ctx context.Context, tx TTx, e *plural.Event) error {
+		id, err := e.OrderID()
+		if errors.Is(err, plural.ErrNoOrder) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return LookTx(ctx, client, tx, id, opts)
+	}
+}
+
+// Sweep is a periodic job for river.Config.PeriodicJobs that has the orders
+// looked at which [Looks.Quiet] finds. Payers close their browsers, and
+// webhooks come late or not at all.
+func Sweep(every time.Duration) *river.PeriodicJob {
+	return river.NewPeriodicJob(
+		river.PeriodicInterval(every),
+		func() (river.JobArgs, *river.InsertOpts) { return sweepArgs{}, nil },
+		&river.PeriodicJobOpts{RunOnStart: true},
+	)
+}
+
+type looker[TTx any] struct {
+	river.WorkerDefaults[LookArgs]
+
+	looks *Looks[TTx]
+}
+
+func (l *looker[TTx]) Timeout(*river.Job[LookArgs]) time.Duration { return l.looks.Timeout }
+
+func (l *looker[TTx]) Work(ctx context.Context, job *river.Job[LookArgs]) error {
+	o, err := l.looks.Client.Orders.Get(ctx, job.Args.OrderID)
+	if _, isInvalid := errors.AsType[*plural.ValidationError](err); isInvalid {
+		return river.JobCancel(err)
+	}
+	if err != nil {
+		return err
+	}
+	return l.looks.Transact(ctx, func(tx TTx) error {
+		if err := l.looks.Seen(ctx, tx, o); err != nil {
+			return err
+		}
+		if l.looks.Lapsing != nil && o.CanCapture() && time.Since(heldSince(o)) > l.looks.HoldFor {
+			return l.looks.Lapsing(ctx, tx, o)
+		}
+		return nil
+	})
+}
+
+// heldSince is when the first of the payments that are on hold was made.
+func heldSince(o *plural.Order) time.Time {
+	var first time.Time
+	for i := range o.Payments {
+		p := &o.Payments[i]
+		if p.Status == plural.PaymentStatusAuthorized && !p.CreatedAt.IsZero() &&
+			(first.IsZero() || p.CreatedAt.Before(first)) {
+			first = p.CreatedAt.Time
+		}
+	}
+	if first.IsZero() {
+		return cmp.Or(o.CreatedAt.Time, time.Now()) // no time is no age
+	}
+	return first
+}
+
+type sweepArgs struct{}
+
+func (sweepArgs) Kind() string { return KindSweep }
+
+// InsertOpts has it tried once: the next one does the same.
+func (sweepArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
+
+type sweeper[TTx any] struct {
+	river.WorkerDefaults[sweepArgs]
+
+	looks *Looks[TTx]
+}
+
+// Work inserts a look for each order. Those are not tried for long, so they do
+// not pile up while Plural is down.
+func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
+	if s.looks.Quiet == nil {
+		return nil
+	}
+	client := river.ClientFromContext[TTx](ctx)
+	opts := river.InsertOpts{Queue: s.looks.Queue, MaxAttempts: 2}
+	return s.looks.Transact(ctx, func(tx TTx) error {
+		ids, err := s.looks.Quiet(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := LookTx(ctx, client, tx, id, &opts); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

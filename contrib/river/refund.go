@@ -1,0 +1,77 @@
+package pluralriver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+// found looks for the refund before it is sent. That a refund is not made twice
+// then rests on more than Plural keeping references unique.
+//
+// The first life of a job looks once: an earlier job may have had the same
+// reference. A later one asks the books for as long as it takes, and looks once
+// more after a while: an earlier life may have sent the refund a moment ago, and
+// books lag. It sends only where the books said that they do not have it.
+func (a RefundArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+	if again {
+		if o, err := a.look(ctx, client); o != nil || err != nil {
+			return o, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(remaining(ctx) / 8):
+		}
+	}
+	if !a.isInSight(ctx, client) {
+		return nil, nil //nolint:nilnil // which is no error
+	}
+	return a.look(ctx, client)
+}
+
+// isInSight looks once. Only a hit counts.
+func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
+	ctx, cancel := briefly(ctx)
+	defer cancel()
+	if _, err := client.Refunds.GetByReference(ctx, a.Reference); err == nil {
+		return true
+	}
+	parent, err := client.Orders.Get(ctx, a.OrderID)
+	return err == nil && slices.ContainsFunc(parent.Refunds, func(r plural.Order) bool {
+		return r.MerchantOrderReference == a.Reference
+	})
+}
+
+// look asks the books. They rule sending out where they show the refund,
+// twice or of another amount, and where they cannot be read.
+func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
+	ctx, cancel := briefly(ctx)
+	defer cancel()
+	o, err := client.Refunds.Find(ctx, a.OrderID, a.Reference)
+	if err == nil {
+		return a.sameAmount(o)
+	}
+	if _, isDouble := errors.AsType[*plural.DoubleRefundError](err); isDouble {
+		return nil, err
+	}
+	if errors.Is(err, plural.ErrNotFound) || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict) {
+		return nil, nil //nolint:nilnil // not in sight; the call tells what that means
+	}
+	return nil, err
+}
+
+// briefly leaves the larger part of the time to the call.
+func briefly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, remaining(ctx)*2/5)
+}
+
+func remaining(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return time.Until(deadline)
+	}
+	return defaultTimeout
+}

@@ -1,0 +1,248 @@
+package pluralriver_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// refunds is a shop whose gateway makes a refund as often as it is asked.
+type refunds struct {
+	*shop[*sql.Tx]
+
+	told chan told
+}
+
+type told struct {
+	pluralriver.Outcome
+	pluralriver.Attempt
+}
+
+func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx]) *refunds {
+	t.Helper()
+	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
+	client, err := plural.NewClient(
+		plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret}, plural.WithBaseURL(gateway.URL),
+		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: time.Millisecond, MaxDelay: time.Millisecond}),
+	)
+	require.NoError(t, err)
+	e, err := openSQLite(filepath.Join(t.TempDir(), "shop.db"))
+	require.NoError(t, err)
+	e.prepare(t)
+	s := &refunds{shop: &shop[*sql.Tx]{engine: e, gateway: gateway, client: client}, told: make(chan told, 10)}
+	s.river = s.another(t, func(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
+		return change(s.telling(cfg))
+	}, oneWorker, func(c *river.Config) {
+		c.JobTimeout, c.RescueStuckJobsAfter, c.RetryPolicy = 0, time.Minute, every(500*time.Millisecond)
+	})
+	return s
+}
+
+func (s *refunds) telling(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
+	cfg.Timeout, cfg.UnsettledAfter = 40*time.Second, 100
+	cfg.Ended = func(_ context.Context, _ *sql.Tx, o pluralriver.Outcome) error {
+		s.told <- told{Outcome: o}
+		return nil
+	}
+	cfg.Unsettled = func(_ context.Context, _ *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+		s.told <- told{o, a}
+		return nil
+	}
+	return cfg
+}
+
+func asItIs(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] { return cfg }
+
+// captured is an order that can be refunded, and the args of its refund.
+func (s *refunds) captured(t *testing.T, order string) pluralriver.RefundArgs {
+	t.Helper()
+	id := authorized(t, s.gateway, order)
+	require.NoError(t, s.gateway.Capture(id, "capture-"+order, pluraltest.Amount{}))
+	return pluralriver.RefundArgs{OrderID: id, Reference: "refund-" + order, Amount: plural.INR(1000)}
+}
+
+func isRead(r pluraltest.Request) bool {
+	return r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpOrdersGetByReference
+}
+
+// A refund that Plural carried out twice is for a person: another try would
+// send it again.
+func TestRefundsAreNotSentTwice(t *testing.T) {
+	t.Parallel()
+	type plan func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault
+	for _, c := range []struct {
+		name    string
+		faults  plan
+		refunds int
+		double  bool
+	}{{
+		// One call sent twice, and finds both.
+		"twice in one call", func(r pluraltest.Request, refunds int, _ *time.Time) pluraltest.Fault {
+			switch {
+			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
+				return pluraltest.ResetAfterApply
+			case isRead(r) && refunds < 2:
+				return pluraltest.StaleRead
+			}
+			return pluraltest.NoFault
+		}, 2, true,
+	}, {
+		// Nobody could be asked in the first try. The second asks before it sends.
+		"the second life asks", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
+			switch {
+			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
+				*lost = time.Now()
+				return pluraltest.ResetAfterApply
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 3*time.Second:
+				return pluraltest.UnavailableBeforeApply
+			}
+			return pluraltest.NoFault
+		}, 1, false,
+	}, {
+		// Nor could anybody be asked in the second, which then does not send.
+		"it does not send in the dark", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
+			switch {
+			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
+				*lost = time.Now()
+				return pluraltest.ResetAfterApply
+			case r.Op == pluraltest.OpRefundsCreate:
+				return pluraltest.NoFault
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 8*time.Second:
+				return pluraltest.UnavailableBeforeApply
+			}
+			return pluraltest.NoFault
+		}, 1, false,
+	}, {
+		// The books lag behind for longer than a call looks at them.
+		"the books lag", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
+			switch {
+			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
+				*lost = time.Now()
+				return pluraltest.ResetAfterApply
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 2*time.Second:
+				return pluraltest.UnavailableBeforeApply
+			case isRead(r) && refunds > 0 && time.Since(*lost) < 7*time.Second:
+				return pluraltest.StaleRead
+			}
+			return pluraltest.NoFault
+		}, 1, false,
+	}, {
+		// The worker of the first try died after Plural had carried it out twice.
+		"twice, and died", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
+			switch {
+			case r.Op == pluraltest.OpRefundsCreate && refunds < 2:
+				*lost = time.Now()
+				return pluraltest.ResetAfterApply
+			case isRead(r) && refunds < 2:
+				return pluraltest.StaleRead
+			case isRead(r) && time.Since(*lost) < 3*time.Second:
+				return pluraltest.UnavailableBeforeApply
+			}
+			return pluraltest.NoFault
+		}, 2, true,
+	}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var lost time.Time // of the gateway, which asks for one fault at a time
+			s := openRefunds(t, asItIs)
+			args := s.captured(t, "order")
+			s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+				return c.faults(r, len(s.gateway.Refunds(args.OrderID)), &lost)
+			})
+			id := s.insert(t, args)
+			o := <-s.told
+			require.Empty(t, o.Why)
+			require.Len(t, s.gateway.Refunds(args.OrderID), c.refunds)
+			row := s.until(t, id, isFinalized)
+			require.Equal(t, rivertype.JobStateCompleted, row.State, "it is not tried again")
+			if !c.double {
+				require.NoError(t, o.Outcome.Err)
+				return
+			}
+			var twice *plural.DoubleRefundError
+			require.ErrorAs(t, o.Outcome.Err, &twice)
+			require.Nil(t, o.Order)
+		})
+	}
+}
+
+// A reference that is decided on again finds its refund, and sends nothing.
+func TestARefundDecidedAgain(t *testing.T) {
+	t.Parallel()
+	s := openRefunds(t, asItIs)
+	args := s.captured(t, "order")
+	for range 2 {
+		s.insert(t, args)
+		o := <-s.told
+		require.NoError(t, o.Outcome.Err)
+		require.Len(t, s.gateway.Refunds(args.OrderID), 1)
+		require.Eventually(t, func() bool {
+			return s.count(t, `river_job WHERE state <> 'completed'`) == 0
+		}, time.Minute, 10*time.Millisecond)
+	}
+	args.Amount = plural.INR(2000)
+	s.insert(t, args)
+	o := <-s.told
+	require.ErrorIs(t, o.Outcome.Err, plural.ErrConflict)
+	require.Len(t, s.gateway.Refunds(args.OrderID), 1)
+}
+
+// A worker stands still between its look and its call. Meanwhile another one
+// has refunded, and ended the job. The second refund reaches a person.
+func TestASecondRefundContradicts(t *testing.T) {
+	t.Parallel()
+	g := newGate("looked")
+	s := openRefunds(t, gated[*sql.Tx](g))
+	args := s.captured(t, "order")
+	id := s.insert(t, args)
+	<-g.arrived
+	s.rescue(t, id, rivertype.JobStateAvailable)
+	s.another(t, s.telling)
+	o := <-s.told
+	require.NoError(t, o.Outcome.Err)
+	require.Empty(t, o.Why)
+	close(g.open)
+	o = <-s.told
+	require.Equal(t, pluralriver.Contradicted, o.Why)
+	require.ErrorIs(t, o.Outcome.Err, plural.ErrConflict)
+	require.Len(t, s.gateway.Refunds(args.OrderID), 2)
+}
+
+// Retry may be pressed while a job waits for its day, and a day is a day also
+// where a process died in between.
+func TestDailyOnlyWhileInReview(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	s := openRefunds(t, func(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
+		return pluralriver.Daily(cfg, 100*time.Millisecond)
+	})
+	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpRefundsCreate && calls.Add(1) == 2 {
+			return pluraltest.UnavailableBeforeApply
+		}
+		return pluraltest.NoFault
+	})
+	id := authorized(t, s.gateway, "order") // on hold, not captured: nothing says that a refund is ruled out
+	job := s.insert(t, pluralriver.RefundArgs{OrderID: id, Reference: "early", Amount: plural.INR(1000)})
+	o := <-s.told
+	require.Equal(t, pluralriver.NeedsReview, o.Why)
+	require.True(t, plural.NeedsReview(o.Outcome.Err))
+	require.NoError(t, s.gateway.Capture(id, "capture", pluraltest.Amount{}))
+	for o = <-s.told; o.Why != ""; o = <-s.told {
+		require.Equal(t, pluralriver.NeedsReview, o.Why)
+	}
+	require.NoError(t, o.Outcome.Err)
+	s.until(t, job, isIn(rivertype.JobStateCompleted))
+	require.Len(t, s.gateway.Refunds(id), 1)
+}
