@@ -99,7 +99,9 @@ func TestUnreadableAmountOfAFailedAttempt(t *testing.T) {
 				`"merchant_order_reference":"order-1","order_amount":{"value":2000,"currency":"INR"},"payments":[`+
 				`{"id":"v1-agreed-1","status":"FAILED","payment_method":"CARD",`+where+`},`+
 				`{"id":"v1-agreed-2","status":"PROCESSED","payment_method":"UPI","payment_amount":{"value":2000,"currency":"INR"}}]}`, amount)
-			c := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(200, `{"data":`+document+`}`), nil })
+			c := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+				return answer(200, `{"data":`+document+`}`), nil
+			})
 			o, err := c.Orders.Get(t.Context(), "v1-agreed")
 			require.NoError(t, err, document)
 			taken, known := o.CapturedAmount()

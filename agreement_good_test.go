@@ -39,66 +39,127 @@ func plainlyGood() []goodBooks {
 	is, no := func(paise int64) *told { return new(knownToBe(paise)) }, new(told{})
 	none := []bookRefund{}
 	return []goodBooks{
-		{name: "captured in full", books: books{status: "PROCESSED", legs: card(entry(2000)), refunds: none},
-			captured: is(2000), held: is(0), refunded: is(0), refunding: is(0), left: is(2000), paid: true, canRefund: true},
-		{name: "captured in full, no list of refunds", books: books{status: "PROCESSED", legs: card(entry(2000))},
-			captured: is(2000), held: is(0), refunded: is(0), left: is(2000), paid: true, canRefund: true},
-		{name: "captured in part", books: books{status: "PARTIALLY_CAPTURED", legs: card(entry(500))},
-			captured: is(500), held: is(0), refunded: is(0), left: is(500), canRefund: true},
-		{name: "points and card", books: books{status: "PROCESSED", legs: []leg{
-			pay("POINTS", "PROCESSED", 500, entry(500)), pay("CARD", "PROCESSED", 1500, entry(1500))}},
-			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true},
-		{name: "points and card in part", books: books{status: "PARTIALLY_CAPTURED", legs: []leg{
-			pay("POINTS", "PROCESSED", 500, entry(200)), pay("CARD", "PROCESSED", 1500, entry(300))}},
-			captured: is(500), held: is(0), left: is(500), canRefund: true},
-		{name: "by UPI", books: books{status: "PROCESSED", preAuth: "false", legs: []leg{pay("UPI", "PROCESSED", 2000)}},
-			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true},
-		{name: "by UPI less a coupon", books: books{status: "PROCESSED", coupon: rupees(500), legs: []leg{pay("UPI", "PROCESSED", 1500)}},
-			captured: is(1500), held: is(0), left: is(1500), paid: true, canRefund: true},
-		{name: "by UPI after a failed attempt without an amount", books: books{status: "PROCESSED", legs: []leg{garbled, pay("UPI", "PROCESSED", 2000)}},
-			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true},
-		{name: "by a foreign card", books: books{status: "PROCESSED", legs: []leg{foreign}},
-			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true},
-		{name: "on hold", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
-			held: is(2000), paid: true, canCapture: true},
-		{name: "on hold, pre_auth absent", books: books{status: "AUTHORIZED", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
-			held: is(2000), paid: true, canCapture: true},
-		{name: "on hold, two legs", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{
-			pay("POINTS", "AUTHORIZED", 500), pay("CARD", "AUTHORIZED", 1500)}},
-			held: is(2000), paid: true, canCapture: true},
+		{
+			name: "captured in full", books: books{status: "PROCESSED", legs: card(entry(2000)), refunds: none},
+			captured: is(2000), held: is(0), refunded: is(0), refunding: is(0), left: is(2000), paid: true, canRefund: true,
+		},
+		{
+			name: "captured in full, no list of refunds", books: books{status: "PROCESSED", legs: card(entry(2000))},
+			captured: is(2000), held: is(0), refunded: is(0), left: is(2000), paid: true, canRefund: true,
+		},
+		{
+			name: "captured in part", books: books{status: "PARTIALLY_CAPTURED", legs: card(entry(500))},
+			captured: is(500), held: is(0), refunded: is(0), left: is(500), canRefund: true,
+		},
+		{
+			name: "points and card", books: books{status: "PROCESSED", legs: []leg{
+				pay("POINTS", "PROCESSED", 500, entry(500)), pay("CARD", "PROCESSED", 1500, entry(1500)),
+			}},
+			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true,
+		},
+		{
+			name: "points and card in part", books: books{status: "PARTIALLY_CAPTURED", legs: []leg{
+				pay("POINTS", "PROCESSED", 500, entry(200)), pay("CARD", "PROCESSED", 1500, entry(300)),
+			}},
+			captured: is(500), held: is(0), left: is(500), canRefund: true,
+		},
+		{
+			name: "by UPI", books: books{status: "PROCESSED", preAuth: "false", legs: []leg{pay("UPI", "PROCESSED", 2000)}},
+			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true,
+		},
+		{
+			name: "by UPI less a coupon", books: books{status: "PROCESSED", coupon: rupees(500), legs: []leg{pay("UPI", "PROCESSED", 1500)}},
+			captured: is(1500), held: is(0), left: is(1500), paid: true, canRefund: true,
+		},
+		{
+			name: "by UPI after a failed attempt without an amount", books: books{status: "PROCESSED", legs: []leg{garbled, pay("UPI", "PROCESSED", 2000)}},
+			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true,
+		},
+		{
+			name: "by a foreign card", books: books{status: "PROCESSED", legs: []leg{foreign}},
+			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true,
+		},
+		{
+			name: "on hold", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
+			held: is(2000), paid: true, canCapture: true,
+		},
+		{
+			name: "on hold, pre_auth absent", books: books{status: "AUTHORIZED", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
+			held: is(2000), paid: true, canCapture: true,
+		},
+		{
+			name: "on hold, two legs", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{
+				pay("POINTS", "AUTHORIZED", 500), pay("CARD", "AUTHORIZED", 1500),
+			}},
+			held: is(2000), paid: true, canCapture: true,
+		},
 		{name: "on hold less a coupon", books: books{status: "AUTHORIZED", preAuth: "true", coupon: rupees(500), legs: []leg{
-			pay("CARD", "AUTHORIZED", 1500)}}, held: is(1500), paid: true, canCapture: true},
-		{name: "refunded in part", books: books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: []bookRefund{done}},
-			captured: is(2000), held: is(0), refunded: is(500), refunding: is(0), left: is(1500), canRefund: true},
-		{name: "refunded in part, one line a leg", books: books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)),
-			refunds: []bookRefund{done, done}}, captured: is(2000), refunded: is(500), refunding: is(0), left: is(1500), canRefund: true},
-		{name: "refunded in whole", books: books{status: "FULLY_REFUNDED", legs: card(entry(2000)), refunds: []bookRefund{all}},
-			captured: is(2000), held: is(0), refunded: is(2000), refunding: is(0), left: is(0)},
-		{name: "a part refunded in whole", books: books{status: "FULLY_REFUNDED", legs: card(entry(500)), refunds: []bookRefund{done}},
-			captured: is(500), held: is(0), refunded: is(500), left: is(0)},
-		{name: "a refund on its way", books: books{status: "PROCESSED", legs: card(entry(2000)), refunds: []bookRefund{under}},
-			captured: is(2000), refunded: is(500), refunding: is(500), left: is(1500), paid: true, canRefund: true},
-		{name: "by netbanking, refunded in whole", books: books{status: "FULLY_REFUNDED", legs: []leg{pay("NETBANKING", "PROCESSED", 2000)},
-			refunds: []bookRefund{all}}, captured: is(2000), refunded: is(2000), left: is(0)},
+			pay("CARD", "AUTHORIZED", 1500),
+		}}, held: is(1500), paid: true, canCapture: true},
+		{
+			name:     "refunded in part",
+			books:    books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: []bookRefund{done}},
+			captured: is(2000), held: is(0), refunded: is(500), refunding: is(0), left: is(1500), canRefund: true,
+		},
+		{name: "refunded in part, one line a leg", books: books{
+			status: "PARTIALLY_REFUNDED", legs: card(entry(2000)),
+			refunds: []bookRefund{done, done},
+		}, captured: is(2000), refunded: is(500), refunding: is(0), left: is(1500), canRefund: true},
+		{
+			name:     "refunded in whole",
+			books:    books{status: "FULLY_REFUNDED", legs: card(entry(2000)), refunds: []bookRefund{all}},
+			captured: is(2000), held: is(0), refunded: is(2000), refunding: is(0), left: is(0),
+		},
+		{
+			name: "a part refunded in whole", books: books{status: "FULLY_REFUNDED", legs: card(entry(500)), refunds: []bookRefund{done}},
+			captured: is(500), held: is(0), refunded: is(500), left: is(0),
+		},
+		{
+			name:     "a refund on its way",
+			books:    books{status: "PROCESSED", legs: card(entry(2000)), refunds: []bookRefund{under}},
+			captured: is(2000), refunded: is(500), refunding: is(500), left: is(1500), paid: true, canRefund: true,
+		},
+		{name: "by netbanking, refunded in whole", books: books{
+			status: "FULLY_REFUNDED", legs: []leg{pay("NETBANKING", "PROCESSED", 2000)},
+			refunds: []bookRefund{all},
+		}, captured: is(2000), refunded: is(2000), left: is(0)},
 
-		{name: "5.00 of 20.00 paid", books: books{status: "PROCESSED", legs: []leg{pay("UPI", "PROCESSED", 500)}},
-			captured: no, left: no, canRefund: true},
+		{
+			name: "5.00 of 20.00 paid", books: books{status: "PROCESSED", legs: []leg{pay("UPI", "PROCESSED", 500)}},
+			captured: no, left: no, canRefund: true,
+		},
 		{name: "the only payment failed", books: books{status: "PROCESSED", legs: []leg{pay("CARD", "FAILED", 2000)}}, captured: no, left: no},
 		{name: "a hold whose only payment failed", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{
-			pay("CARD", "FAILED", 2000)}}, held: no},
-		{name: "a hold of 17.00", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 1700)}},
-			held: no, canCapture: true},
+			pay("CARD", "FAILED", 2000),
+		}}, held: no},
+		{
+			name: "a hold of 17.00", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 1700)}},
+			held: no, canCapture: true,
+		},
 		{name: "a hold of nothing", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{}}, held: no, canCapture: true},
 		{name: "a leg without its entry", books: books{status: "PROCESSED", legs: []leg{
-			pay("POINTS", "PROCESSED", 500, entry(300)), pay("CARD", "PROCESSED", 1500)}}, captured: no, left: no, canRefund: true},
-		{name: "refunded in whole, and 15.00 is missing", books: books{status: "FULLY_REFUNDED", legs: card(entry(2000)),
-			refunds: []bookRefund{done}}, captured: is(2000), refunded: no, refunding: no, left: no},
-		{name: "refunded, and no list", books: books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: none},
-			captured: is(2000), refunded: no, refunding: no, left: no, canRefund: true},
-		{name: "an offer", books: books{status: "PROCESSED", legs: []leg{offer}}, captured: no, left: no, paid: true, canRefund: true},
-		{name: "a fee", books: books{status: "PROCESSED", legs: []leg{fee}}, captured: no, left: no, paid: true, canRefund: true},
-		{name: "a hold that is none", books: books{status: "AUTHORIZED", preAuth: "false", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
-			canCapture: true},
+			pay("POINTS", "PROCESSED", 500, entry(300)), pay("CARD", "PROCESSED", 1500),
+		}}, captured: no, left: no, canRefund: true},
+		{name: "refunded in whole, and 15.00 is missing", books: books{
+			status: "FULLY_REFUNDED", legs: card(entry(2000)),
+			refunds: []bookRefund{done},
+		}, captured: is(2000), refunded: no, refunding: no, left: no},
+		{
+			name: "refunded, and no list", books: books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: none},
+			captured: is(2000), refunded: no, refunding: no, left: no, canRefund: true,
+		},
+		{
+			name: "an offer", books: books{status: "PROCESSED", legs: []leg{offer}},
+			captured: no, left: no, paid: true, canRefund: true,
+		},
+		{
+			name: "a fee", books: books{status: "PROCESSED", legs: []leg{fee}},
+			captured: no, left: no, paid: true, canRefund: true,
+		},
+		{
+			name: "a hold that is none", books: books{status: "AUTHORIZED", preAuth: "false", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
+			canCapture: true,
+		},
 	}
 }
 

@@ -267,7 +267,7 @@ func outrightTruth(d books, v truth, settled []leg) told {
 }
 
 // "The whole hold while the order is AUTHORIZED and nothing was captured, else
-// nothing."
+// nothing.".
 func heldTruth(d books, v truth) told {
 	switch {
 	case v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED":
@@ -329,7 +329,8 @@ func refundedTruth(d books, v truth) (refunded, refunding told) {
 	} else if v.price.known && d.status == "FULLY_REFUNDED" && done+underWay < most {
 		most = v.price.paise
 	}
-	sum, addsUp := done+underWay, false
+	sum := done + underWay
+	var addsUp bool
 	switch d.status {
 	case "PARTIALLY_REFUNDED":
 		addsUp = sum > 0 && done < most && sum <= most

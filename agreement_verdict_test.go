@@ -230,8 +230,8 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 		whole := func(x told) bool { return x.known && (x == price || x.paise == wholePrice) }
 		broken["cancel: nil"] = (err == nil) != (d.status == "CANCELLED")
 		broken["cancel: conflict"] = conflict
-		broken["cancel: not applied"] = notApplied && !(d.status == "FAILED" && !v.hasEntries) &&
-			!(v.isPaid && whole(taken) && whole(v.captured))
+		broken["cancel: not applied"] = notApplied && (d.status != "FAILED" || v.hasEntries) &&
+			(!v.isPaid || !whole(taken) || !whole(v.captured))
 	case "refund", "find refund":
 		f.refundVerdict(d, name, v, say(parent.RefundableAmount()), err, broken)
 	}

@@ -432,8 +432,7 @@ func TestTokenAnswersAreNotQuoted(t *testing.T) {
 			for ; err != nil; err = errors.Unwrap(err) {
 				require.NotContains(t, err.Error(), "s3cret")
 				require.NotContains(t, fmt.Sprintf("%#v", err), "s3cret")
-				var e *plural.Error
-				if errors.As(err, &e) {
+				if e, ok := errors.AsType[*plural.Error](err); ok {
 					require.NotContains(t, string(e.Body), "s3cret")
 					require.NotContains(t, e.Message, "s3cret")
 				}

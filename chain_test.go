@@ -39,7 +39,7 @@ func chainTexts(err error) string {
 		}
 		document, _ := json.Marshal(err)
 		fmt.Fprintf(&b, "%s %v %+v %#v %q %s\n", err, err, err, err, err, document)
-		switch err := err.(type) {
+		switch err := err.(type) { //nolint:errorlint // each link is walked
 		case interface{ Unwrap() error }:
 			walk(err.Unwrap())
 		case interface{ Unwrap() []error }:
@@ -205,7 +205,9 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	t.Run("net.Error", func(t *testing.T) {
 		t.Parallel()
 		for _, cause := range []error{
-			&net.OpError{Op: "read", Net: "tcp", Err: slowError{}}, &url.Error{Op: "Get", URL: chainPayer, Err: slowError{}}, slowError{},
+			&net.OpError{Op: "read", Net: "tcp", Err: slowError{}},
+			&url.Error{Op: "Get", URL: chainPayer, Err: slowError{}},
+			slowError{},
 		} {
 			var found net.Error
 			require.ErrorAs(t, through(t, fmt.Errorf("x: %w", cause)), &found)

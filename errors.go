@@ -175,8 +175,7 @@ func (e *Error) Retryable() bool {
 }
 
 func retryableCause(err error) bool {
-	var inner *Error
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*Error](err); ok {
 		return inner.Retryable()
 	}
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !isUntrusted(err)
@@ -594,8 +593,7 @@ func (e *tokenError) Unwrap() error { return e.err }
 
 // tokenAnswerError is the token endpoint's answer inside a failure, or nil.
 func tokenAnswerError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return nil

@@ -68,8 +68,7 @@ func ExampleNotPaidError() {
 		fmt.Println(err)
 		return
 	}
-	var notPaid *plural.NotPaidError
-	if errors.As(want.Check(order), &notPaid) {
+	if notPaid, ok := errors.AsType[*plural.NotPaidError](want.Check(order)); ok {
 		fmt.Println(notPaid.Order.Status, notPaid.MayStillBePaid(), notPaid.WasPaid())
 	}
 	// Output: ATTEMPTED true false
@@ -139,8 +138,7 @@ func ExampleVerifier_VerifyCallbackJSON() {
 	fmt.Println(callback.OrderID == orderID, callback.Status)
 
 	_, err = verifier.VerifyCallbackJSON([]byte(`{"order_id":"v1-1","status":"AUTHORIZED"}`))
-	var refused *plural.VerificationError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*plural.VerificationError](err); ok {
 		fmt.Println(refused.Reason(), errors.Is(err, plural.ErrInvalidSignature))
 	}
 	// Output:

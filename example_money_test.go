@@ -140,8 +140,7 @@ func ExampleOutcomeUnknownError_Settle() {
 	fmt.Println("unknown:", errors.Is(err, plural.ErrOutcomeUnknown))
 
 	srv.SetFaultPlan(nil)
-	var unknown *plural.OutcomeUnknownError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*plural.OutcomeUnknownError](err); ok {
 		order, err := unknown.Settle(ctx)
 		if err != nil {
 			fmt.Println(err)
@@ -256,8 +255,7 @@ func ExampleStateError() {
 	default:
 		fmt.Println("back to the queue, for a while")
 	}
-	var state *plural.StateError
-	if errors.As(err, &state) {
+	if state, ok := errors.AsType[*plural.StateError](err); ok {
 		fmt.Println("the order is", state.Order.Status)
 	}
 	// Output:

@@ -113,8 +113,7 @@ func ExampleError() {
 		MerchantOrderReference: "order-5004",
 		OrderAmount:            plural.INR(60000),
 	})
-	var refused *plural.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*plural.Error](err); ok {
 		fmt.Println(refused.Op, refused.OrderID, refused.StatusCode, refused.Code)
 		fmt.Println(refused.Code.Text())
 		fmt.Println(refused.RequestID != "", refused.Attempts, refused.Retryable())

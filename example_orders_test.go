@@ -23,8 +23,7 @@ func ExampleOrderService_Create() {
 		CallbackURL:            "https://shop.example.com/plural/return",
 	}
 	_, err := client.Orders.Create(ctx, req)
-	var invalid *plural.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*plural.ValidationError](err); ok {
 		fmt.Println("not sent:", invalid.Fields[0].Field)
 	}
 

@@ -158,8 +158,7 @@ func ExampleCancelService_Create() {
 		orderID,
 		&plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
 	)
-	var state *plural.StateError
-	if errors.As(err, &state) {
+	if state, ok := errors.AsType[*plural.StateError](err); ok {
 		fmt.Println(state.Reason, errors.Is(err, plural.ErrNotApplied))
 	}
 	// Output:

@@ -207,7 +207,8 @@ func without(text, secret string) string {
 	if len(secret) < least {
 		return text
 	}
-	for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), strings.Trim(fmt.Sprint([]byte(secret)), "[]")} {
+	decimal := strings.Trim(fmt.Sprintf("%d", []byte(secret)), "[]")
+	for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), decimal} {
 		text = strings.ReplaceAll(text, form, redacted)
 	}
 	return text

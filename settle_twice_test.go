@@ -35,7 +35,9 @@ func TestSettleByTwoGoroutines(t *testing.T) {
 				MerchantCaptureReference: ours, CaptureAmount: plural.INR(500),
 			}, o)
 		}},
-		"cancel": {books{status: "CANCELLED"}, func(ctx context.Context, c *plural.Client, o plural.CallOption) (*plural.Order, error) {
+		"cancel": {books{status: "CANCELLED"}, func(
+			ctx context.Context, c *plural.Client, o plural.CallOption,
+		) (*plural.Order, error) {
 			return c.Cancels.Create(ctx, "v1-agreed", o)
 		}},
 		"refund": {returned, func(ctx context.Context, c *plural.Client, o plural.CallOption) (*plural.Order, error) {

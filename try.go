@@ -103,7 +103,7 @@ func (s *tryState) failed(err error) error {
 	switch {
 	case why == nil:
 		return foreign(err, s.secret())
-	case err == error(why):
+	case err == error(why): //nolint:errorlint // itself, and not something around it
 		return err
 	}
 	return foreignAround(err, why, s.secret())

@@ -130,7 +130,7 @@ func TestTLSFailures(t *testing.T) {
 	t.Parallel()
 	refusedBy := func(err error) func(*tls.Config) {
 		return func(c *tls.Config) {
-			c.InsecureSkipVerify = true //nolint:gosec // it verifies by itself
+			c.InsecureSkipVerify = true
 			c.VerifyConnection = func(tls.ConnectionState) error { return err }
 		}
 	}
@@ -139,9 +139,11 @@ func TestTLSFailures(t *testing.T) {
 		client     func(*tls.Config)
 		handshakes int64
 	}{
-		"unknown authority":         {func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }, 1},
-		"another host":              {func(c *tls.Config) { c.ServerName = "shop.example.in" }, 1},
-		"expired":                   {func(c *tls.Config) { c.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) } }, 1},
+		"unknown authority": {func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }, 1},
+		"another host":      {func(c *tls.Config) { c.ServerName = "shop.example.in" }, 1},
+		"expired": {func(c *tls.Config) {
+			c.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) }
+		}, 1},
 		"the caller's own check":    {refusedBy(x509.UnknownAuthorityError{}), 1},
 		"the caller's, of the host": {refusedBy(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), 1},
 		"the caller's, of the time": {refusedBy(x509.CertificateInvalidError{Reason: x509.Expired}), 1},

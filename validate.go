@@ -91,7 +91,7 @@ func (c *checks) err(op operation) error {
 }
 
 // errOf is err of a request that is about an order.
-func (c checks) errOf(op operation, orderID string) error {
+func errOf(c checks, op operation, orderID string) error {
 	c.orderID(orderID)
 	return c.err(op)
 }

@@ -30,9 +30,8 @@ func unsent(t *testing.T) *plural.Client {
 // fieldsOf are the fields that a ValidationError names; none for an error of
 // another kind, or for nil.
 func fieldsOf(err error) []string {
-	var invalid *plural.ValidationError
 	var fields []string
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*plural.ValidationError](err); ok {
 		for _, f := range invalid.Fields {
 			fields = append(fields, f.Field)
 		}
@@ -724,6 +723,7 @@ func TestValidateIsWhatTheCallChecks(t *testing.T) {
 		}
 	}
 	require.NoError(t, (&plural.CaptureRequest{MerchantCaptureReference: "c-1", FullAmount: true}).Validate("v1-1"))
-	require.NoError(t, (&plural.RefundRequest{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100)}).Validate("v1-1"))
+	refund := &plural.RefundRequest{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100)}
+	require.NoError(t, refund.Validate("v1-1"))
 	require.NoError(t, plural.ValidateCancel("v1-1"))
 }

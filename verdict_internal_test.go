@@ -497,7 +497,10 @@ func TestJudgeAbsence(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := &Order{OrderID: parent, Status: test.status, OrderAmount: INR(2000), Payments: test.payments, Refunds: test.refunds}
+			o := &Order{
+				OrderID: parent, Status: test.status, OrderAmount: INR(2000),
+				Payments: test.payments, Refunds: test.refunds,
+			}
 			f := judgeAbsence(o, INR(test.asked))
 			require.Equal(t, test.want, rulingOf(f), f.reason)
 			if f.row == rowRefundTooMuch {

@@ -78,9 +78,11 @@ type Source struct {
 	flight   *flight
 	failed   *FetchError
 	failures int
-	dead     []func(value string) bool // the last tokens that were refused; functions, because printers show what a pointer leads to
-	landed   time.Time                 // when the last token came
-	refusals int                       // in a row, each soon after its token came
+	// the last tokens that were refused; functions, because printers show what a
+	// pointer leads to
+	dead     []func(value string) bool
+	landed   time.Time // when the last token came
+	refusals int       // in a row, each soon after its token came
 }
 
 type flight struct {
