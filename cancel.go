@@ -43,4 +43,4 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 // ValidateCancel checks what [CancelService.Create] checks before it sends
 // anything: for a shop that writes the cancel down now and sends it later. The
 // error is a [ValidationError].
-func ValidateCancel(orderID string) error { return errOf(checks{}, opCancel, orderID) }
+func ValidateCancel(orderID string) error { return errOf(checks{}, opCancel, orderID, nil) }

@@ -114,7 +114,9 @@ func (s *CaptureService) Create(
 // Validate checks the request as [CaptureService.Create] does before it sends
 // anything: for a shop that writes the request down now and sends it later. The
 // error is a [ValidationError].
-func (r *CaptureRequest) Validate(orderID string) error { return errOf(r.check(), opCapture, orderID) }
+func (r *CaptureRequest) Validate(orderID string) error {
+	return errOf(r.check(), opCapture, orderID, r)
+}
 
 func (r *CaptureRequest) check() checks {
 	if r == nil {

@@ -284,7 +284,7 @@ func (r *RefundRequest) parts() (fields any, extra map[string]any) {
 // Validate checks the request as [RefundService.Create] does before it sends
 // anything: for a shop that writes the request down now and sends it later. The
 // error is a [ValidationError].
-func (r *RefundRequest) Validate(orderID string) error { return errOf(r.check(), opRefund, orderID) }
+func (r *RefundRequest) Validate(orderID string) error { return errOf(r.check(), opRefund, orderID, r) }
 
 func (r *RefundRequest) check() checks {
 	if r == nil {

@@ -91,8 +91,11 @@ func (c *checks) err(op operation) error {
 }
 
 // errOf is err of a request that is about an order.
-func errOf(c checks, op operation, orderID string) error {
+func errOf(c checks, op operation, orderID string, in any) error {
 	c.orderID(orderID)
+	if in != nil {
+		c.encode(in)
+	}
 	return c.err(op)
 }
 

@@ -710,6 +710,7 @@ func TestValidateIsWhatTheCallChecks(t *testing.T) {
 			{},
 			{MerchantOrderReference: long, OrderAmount: plural.INR(99)},
 			{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100), Extra: map[string]any{"products": 1}},
+			{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100), MerchantMetadata: map[string]string{"k": "a\xffb"}},
 		}
 		for _, req := range refunds {
 			_, err := client.Refunds.Create(t.Context(), orderID, req)

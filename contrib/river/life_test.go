@@ -124,6 +124,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	}
 
 	// What the call would refuse is refused where it is decided.
+	bad := map[string]string{"why": "a\xffb"}
 	for name, args := range map[string]pluralriver.MoneyArgs{
 		"no amount":      pluralriver.CaptureArgs{OrderID: id, Reference: "r"},
 		"two amounts":    pluralriver.CaptureArgs{OrderID: id, Reference: "r", Full: true, Amount: plural.INR(100)},
@@ -132,6 +133,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 		"a path":         pluralriver.CancelArgs{OrderID: "../x"},
 		"a bad word":     pluralriver.RefundArgs{OrderID: id, Reference: "ref 1", Amount: plural.INR(100)},
 		"too little":     pluralriver.RefundArgs{OrderID: id, Reference: "r", Amount: plural.INR(99)},
+		"not UTF-8":      pluralriver.RefundArgs{OrderID: id, Reference: "r", Amount: plural.INR(100), Metadata: bad},
 		"negative split": pluralriver.RefundArgs{OrderID: id, Reference: "r", Amount: plural.INR(100), SplitInfo: split(-1)},
 	} {
 		_, err := s.tryInsert(t, args)
