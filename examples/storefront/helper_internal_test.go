@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"html"
 	"io"
 	"log/slog"
@@ -247,6 +248,16 @@ func (b *browser) eventually(path string, texts ...string) {
 		_, body, _ := strings.Cut(last, "<main")
 		b.t.Fatalf("%s never shows %q: %s", path, texts, body)
 	}
+}
+
+// query is the one value that a statement finds in the shop's SQLite database.
+func (s *site) query(t *testing.T, statement string) (value string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+s.db+"?_pragma=busy_timeout(20000)")
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	require.NoError(t, db.QueryRowContext(t.Context(), statement).Scan(&value))
+	return value
 }
 
 func orderPage(number string) string   { return "/orders/" + number }
