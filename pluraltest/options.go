@@ -32,6 +32,8 @@ type config struct {
 	captureDup     DuplicateMode
 	notFound       NotFoundShape
 	readLag        time.Duration
+	holdLifetime   time.Duration // 0: holds do not lapse by themselves
+	holdLapse      Lapse
 	pluginRefunds  bool
 	statusName     string
 	emptyFields    bool
