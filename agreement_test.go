@@ -339,7 +339,7 @@ func (f *findings) judge(d books, o *plural.Order) {
 
 func (f *findings) cross(d books, o *plural.Order, captured, held, refunded, refunding, refundable told) {
 	canRefund := slices.Contains([]string{"PROCESSED", "PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED"}, d.status) &&
-		slices.ContainsFunc(d.legs, func(l leg) bool { return l.is("PROCESSED") }) &&
+		(len(d.legs) == 0 || slices.ContainsFunc(d.legs, func(l leg) bool { return l.is("PROCESSED") })) &&
 		refundable != knownToBe(0)
 	for _, x := range []struct {
 		rule   string

@@ -32,8 +32,7 @@ type answer struct {
 
 	secret string // what the request was authorised by, which errors must not show if the answer repeats it
 
-	unguarded bool // it was not sent, because net/http could have repeated it; see [tryState.guard]
-	brokeOff  bool // the body ended, or was cut off, before its end
+	brokeOff bool // the body ended, or was cut off, before its end
 
 	parsed *errorDocument
 }
@@ -204,6 +203,45 @@ func (a *answer) headerWithoutSecret() http.Header {
 	return blanked
 }
 
+// decodeInto decodes a document into a type of the caller's, as encoding/json
+// does, once it is known to be within the limits: what an empty element becomes
+// in memory is for that type to say.
+func decodeInto(document string, out any) error {
+	if err := wire.CheckLimits(document); err != nil {
+		return err
+	}
+	err := json.Unmarshal([]byte(document), out)
+	if err == nil {
+		return nil
+	}
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind, _, _ := strings.Cut(mismatch.Value, " ") // "number 12" has the number
+		return &json.UnmarshalTypeError{
+			Value: kind, Type: mismatch.Type, Offset: mismatch.Offset, Struct: mismatch.Struct, Field: mismatch.Field,
+		}
+	}
+	_, isSyntax := errors.AsType[*json.SyntaxError](err)
+	_, isOurs := errors.AsType[*wire.DecodeError](err)
+	_, isInvalid := errors.AsType[*json.InvalidUnmarshalError](err)
+	if isSyntax || isOurs || isInvalid {
+		return err
+	}
+	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), err}
+}
+
+// undecodedError is for the error of a type of the caller's, which may quote
+// the payer's data. It can be asked for its cause, and does not show it.
+type undecodedError struct {
+	text  string
+	cause error
+}
+
+func (e undecodedError) Error() string { return e.text }
+
+func (e undecodedError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+func (e undecodedError) As(target any) bool { return errors.As(e.cause, target) }
+
 // unescaped writes a document with no more escapes than it needs.
 func unescaped(document string) (string, error) {
 	d := json.NewDecoder(strings.NewReader(document))
@@ -283,6 +321,7 @@ type errorDocument struct {
 
 	isJSON bool
 	err    error          // why the body is not one
+	oauth  string         // error, when it is a string: the token endpoint's
 	nested *errorDocument // error, when it is an object
 }
 
@@ -299,7 +338,10 @@ func parseErrorDocument(body string) *errorDocument {
 		return &errorDocument{isJSON: wire.Check(body) == nil, err: err}
 	}
 	d.isJSON = true
-	if strings.HasPrefix(string(d.Error), "{") {
+	switch {
+	case strings.HasPrefix(string(d.Error), `"`):
+		d.oauth = d.Error.Text()
+	case strings.HasPrefix(string(d.Error), "{"):
 		d.nested = &errorDocument{}
 		var inner struct {
 			Code        ErrorCode `json:"code"`
@@ -333,7 +375,7 @@ func (d *errorDocument) code() ErrorCode {
 	case d.nested != nil:
 		return d.nested.Code
 	}
-	return ErrorCode(d.oauthError())
+	return ErrorCode(d.oauth)
 }
 
 func (d *errorDocument) message() string {
@@ -341,22 +383,12 @@ func (d *errorDocument) message() string {
 	if d.nested != nil {
 		candidates = append(candidates, d.nested.Message, d.nested.ErrorDescription)
 	}
-	for _, m := range append(candidates, d.oauthError()) {
+	for _, m := range append(candidates, d.oauth) {
 		if m != "" {
 			return m
 		}
 	}
 	return ""
-}
-
-// oauthError is the token endpoint's "error", a string.
-func (d *errorDocument) oauthError() string {
-	if !strings.HasPrefix(string(d.Error), `"`) {
-		return ""
-	}
-	var text string
-	_ = json.Unmarshal([]byte(d.Error), &text) // a string of a valid document
-	return text
 }
 
 func (d *errorDocument) details() *ErrorDetails {

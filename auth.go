@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"github.com/plural-go/plural/internal/token"
@@ -108,7 +111,10 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 		a.secret = f.creds.ClientSecret
 		return a.failure(opToken, "", requestID, 1)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
+	var connected atomic.Pointer[net.Conn]
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connected.Store(&c.Conn) }}
+	req, err := http.NewRequestWithContext(
+		httptrace.WithClientTrace(ctx, trace), http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, fail(&answer{err: err})
 	}
@@ -120,6 +126,8 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	a := &answer{err: err}
 	if err == nil {
 		a = readAnswer(resp)
+	} else if conn := connected.Load(); conn != nil {
+		f.peer.distrust(*conn)
 	}
 	if a.err != nil {
 		a.err = notTheCallers(described(a.err))

@@ -1,7 +1,6 @@
 package plural
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -87,8 +86,9 @@ func (t *authTransport) send(
 		authorized.GetBody = nil
 		delete(authorized.Header, "Idempotency-Key")
 		delete(authorized.Header, "X-Idempotency-Key")
-		if (body == nil || body == http.NoBody) && try.guard(!t.peer.speaksHTTP1.Load()) {
-			authorized.Body = io.NopCloser(bytes.NewReader(nil))
+		if len(try.body) == 0 { // a wrapped one would go out without a length
+			closeBody(authorized)
+			authorized.Body, authorized.ContentLength = http.NoBody, 0
 		}
 	}
 	if err := req.Context().Err(); err != nil { // the base transport would say the same, and not whether it had begun

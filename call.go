@@ -17,6 +17,7 @@ import (
 type pipeline struct {
 	cfg       *config
 	transport http.RoundTripper // middleware, the authTransport with the token, and the base transport
+	peer      *peer             // that base transport
 	jar       http.CookieJar    // of the user's client; may be nil
 	tokens    *token.Source
 }
@@ -53,10 +54,14 @@ func (p *pipeline) newCall(
 	cfg := newCallConfig(opts)
 	found.must(ctx != nil, "ctx", "must not be nil")
 	found.obey(cfg)
+	var body []byte
+	if in != nil {
+		body = found.encode(in)
+	}
 	if err := found.err(op); err != nil {
 		return nil, err
 	}
-	k, err := p.callWith(cfg, op, path, in)
+	k, err := p.callWith(cfg, op, path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +74,8 @@ func (p *pipeline) newCall(
 
 // callWith makes a call that shares another's options, such as the settling
 // read of a write.
-func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) (*call, error) {
-	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID}
+func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []byte) (*call, error) {
+	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID, body: body}
 	if k.requestID == "" {
 		k.requestID = newRequestID()
 		cfg.requestID = k.requestID
@@ -78,14 +83,6 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, in any) 
 	var err error
 	if k.url, err = p.cfg.address(path); err != nil {
 		return nil, &ValidationError{Op: op.op(), Fields: []FieldError{{Field: "path", Rule: "is not a URL path"}}}
-	}
-	if in != nil {
-		if k.body, err = encode(in); err != nil {
-			return nil, &ValidationError{
-				Op:     op.op(),
-				Fields: []FieldError{{Field: "request", Rule: "cannot be encoded: " + err.Error()}},
-			}
-		}
 	}
 	return k, nil
 }
@@ -230,6 +227,9 @@ func endOf(ctx context.Context) error {
 // followed by another.
 var errAttemptTimeout = errors.New("no answer within the attempt timeout")
 
+// errWouldRepeat ends a try that net/http was about to send a second time.
+var errWouldRepeat = errors.New("the connection broke off before an answer came")
+
 // try sends the request once.
 func (k *call) try(ctx context.Context) *answer {
 	k.attempts++
@@ -257,26 +257,13 @@ func (k *call) send(ctx context.Context) *answer {
 	limit := retry.AttemptTimeout(ctx, began, k.p.cfg.attemptTimeout, k.op.settles)
 	tryCtx, cancel := context.WithDeadlineCause(ctx, began.Add(limit), errAttemptTimeout)
 	defer cancel()
-	a := k.sendWith(ctx, tryCtx, began, false)
-	if a.unguarded {
-		a = k.sendWith(ctx, tryCtx, began, true)
-	}
-	if limit < k.p.cfg.attemptTimeout && tryCtx.Err() != nil {
-		k.cut = true
-	}
-	return a
-}
-
-func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bool) *answer {
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
 		url:   k.url, // a copy: middleware may change it
 		isOwn: len(k.p.cfg.middleware) == 0,
 	}
-	state.guarded.Store(guarded)
-	if !guarded && k.op.method != http.MethodGet && len(k.body) == 0 {
-		tryCtx, state.stop = context.WithCancel(tryCtx)
-		defer state.stop()
+	if k.op.method != http.MethodGet && len(k.body) == 0 {
+		state.stop = cancel
 	}
 	header := newHeader(k.p.cfg.userAgent, k.requestID, k.cfg.header, k.body != nil)
 	req := (&http.Request{
@@ -293,13 +280,12 @@ func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bo
 	if err == nil {
 		a = readAnswer(resp)
 	} else {
-		a = &answer{err: err, unguarded: state.stopped.Load() && !state.wrote.Load()}
+		a = &answer{err: err}
 	}
+	isStopped := state.stopped.Load()
+	k.cut = k.cut || limit < k.p.cfg.attemptTimeout && tryCtx.Err() != nil && !isStopped
 	if t := state.token.Load(); t != nil {
 		a.secret = t.Value
-	}
-	if a.unguarded {
-		return a
 	}
 	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, began)
 	if a.err != nil {
@@ -308,10 +294,15 @@ func (k *call) sendWith(ctx, tryCtx context.Context, began time.Time, guarded bo
 		switch ended := endOf(ctx); {
 		case ended != nil:
 			a.err = ended
+		case isStopped:
+			a.err = errWouldRepeat
 		case tryCtx.Err() != nil:
 			a.err = errAttemptTimeout
 		default:
 			a.err = notTheCallers(a.err)
+		}
+		if a.status == 0 && !a.notSent && !errors.Is(ctx.Err(), context.Canceled) {
+			k.p.peer.distrust(state.lastConn())
 		}
 	}
 	return a

@@ -4,14 +4,19 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -198,4 +203,116 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Len(t, e.Body, 8<<10)
 	require.Less(t, len(err.Error()), 500)
 	require.Greater(t, len(got.Body), 64<<10)
+}
+
+// What a few bytes become is bounded before they are decoded.
+func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
+	t.Parallel()
+	list := func(element string, n int) string {
+		return "[" + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + "]"
+	}
+	for name, test := range map[string]struct {
+		body string
+		want string // "" when it is decoded
+	}{
+		"a long list":          {list("{}", 2_000), ""},
+		"too long a list":      {list("{}", 2_001), "more than 2000 elements"},
+		"1.4 million orders":   {list("{}", 1_390_000), "more than 2000 elements"},
+		"many lists":           {list(list("{}", 1_900), 60), "more than 100000 elements in all"},
+		"a wide object":        {"{" + strings.TrimSuffix(strings.Repeat(`"a":1,`, 2_001), ",") + "}", "more than 2000 elements"},
+		"deep":                 {strings.Repeat("[", 33) + strings.Repeat("]", 33), "deeper than 32"},
+		"brackets in a string": {`"` + strings.Repeat("[,", 100_000) + `"`, ""},
+		"closed too often":     {"]]]],,,{", "invalid character"},
+		"a long string":        {`"` + strings.Repeat("x", 3<<20) + `"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, test.body), nil }}
+			for _, out := range []any{new(any), new(json.RawMessage)} {
+				err := g.client(t).Do(t.Context(), http.MethodGet, somePath, nil, out, plural.WithoutRetry())
+				if test.want == "" {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, test.want)
+					requireTidy(t, err.Error())
+				}
+			}
+			var orders []plural.Order
+			err := g.client(t).Do(t.Context(), http.MethodGet, somePath, nil, &orders, plural.WithoutRetry())
+			if test.want != "" {
+				require.Error(t, err)
+				require.Empty(t, orders, "nothing of it was decoded")
+			}
+		})
+	}
+	t.Run("of a write that was carried out", func(t *testing.T) {
+		t.Parallel()
+		g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, list("{}", 5_000)), nil }}
+		var out any
+		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, &out)
+		require.ErrorContains(t, err, "the request was accepted")
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
+	})
+}
+
+// card is a type of the caller's whose errors quote what it was given.
+type card struct{}
+
+var errCard = errors.New("of a card")
+
+func (*card) UnmarshalJSON(data []byte) error {
+	return fmt.Errorf("%w: no card number: %s", errCard, data)
+}
+
+// What does not fit is named by its field and its type, not by its value.
+func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		value string
+		out   any
+		is    func(error) bool
+		says  string
+	}{
+		"a number": {`9876501234`, &struct{ Mobile int8 }{}, func(err error) bool {
+			mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err)
+			return ok && mismatch.Field == "Mobile" && mismatch.Type == reflect.TypeFor[int8]()
+		}, "number into Go struct field .Mobile of type int8"},
+		"a number for a text": {`9876501234`, &struct{ Mobile string }{}, func(err error) bool {
+			_, ok := errors.AsType[*json.UnmarshalTypeError](err)
+			return ok
+		}, "of type string"},
+		"an address": {`"9876501234"`, &struct{ Mobile net.IP }{}, func(err error) bool {
+			_, ok := errors.AsType[*net.ParseError](err)
+			return ok
+		}, "*net.ParseError"},
+		"a time": {`"9876501234"`, &struct{ Mobile time.Time }{}, func(err error) bool {
+			_, ok := errors.AsType[*time.ParseError](err)
+			return ok
+		}, "*time.ParseError"},
+		"a type of the caller's": {`"9876501234"`, &struct{ Mobile card }{}, func(err error) bool {
+			return errors.Is(err, errCard)
+		}, "cannot be decoded into"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, `{"Mobile":`+test.value+`}`), nil }}
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				err := g.client(t).Do(t.Context(), method, somePath, nil, test.out, plural.WithoutRetry())
+				require.True(t, test.is(err), "%v", err)
+				require.ErrorContains(t, err, test.says)
+				requireTidy(t, err.Error())
+				for walk := []error{err}; len(walk) > 0; walk = walk[1:] {
+					require.NotContains(t, walk[0].Error(), "98765")
+					switch wrapper := walk[0].(type) { //nolint:errorlint // it walks as reporters of errors do
+					case interface{ Unwrap() error }:
+						if inner := wrapper.Unwrap(); inner != nil {
+							walk = append(walk, inner)
+						}
+					case interface{ Unwrap() []error }:
+						walk = append(walk, wrapper.Unwrap()...)
+					}
+				}
+			}
+		})
+	}
 }

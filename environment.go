@@ -1,5 +1,11 @@
 package plural
 
+import (
+	"net"
+	"net/url"
+	"strings"
+)
+
 // Environment is one of Plural's two installations, or neither, for a base URL
 // of one's own. There is no fallback from one to another.
 type Environment string
@@ -17,4 +23,25 @@ func (e Environment) baseURL() string {
 		return "https://api.pluralpay.in"
 	}
 	return "https://pluraluat.v2.pinepg.in"
+}
+
+// isSecure is the rule for the base URL, and for what a payer is sent to:
+// https, and http on a loopback host only.
+func isSecure(u *url.URL) bool {
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+}
+
+// isPayersURL reports whether a payer can be sent to an address that an answer
+// brought: it is absolute and secure, and no user info hides the host.
+func isPayersURL(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && isSecure(u) && u.Hostname() != "" && u.User == nil
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
 }

@@ -177,7 +177,7 @@ func retryableCause(err error) bool {
 	if errors.As(err, &inner) {
 		return inner.Retryable()
 	}
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !isUntrusted(err)
 }
 
 // isNoMatchingRecords recognises the third way in which Plural says that a

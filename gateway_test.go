@@ -66,9 +66,15 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && !g.untraced {
-		trace.GetConn(r.URL.Host)
-		trace.GotConn(httptrace.GotConnInfo{})
-		trace.WroteHeaders()
+		if trace.GetConn != nil {
+			trace.GetConn(r.URL.Host)
+		}
+		if trace.GotConn != nil {
+			trace.GotConn(httptrace.GotConnInfo{})
+		}
+		if trace.WroteHeaders != nil {
+			trace.WroteHeaders()
+		}
 	}
 	if strings.HasSuffix(r.URL.Path, "/api/auth/v1/token") {
 		g.mu.Lock()

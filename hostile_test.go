@@ -92,8 +92,10 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 		p.CloseClientConnections() // ends the fetch that still hangs
 	}
 	o, err := client.Orders.Get(ctx, hostileOrder)
-	// a failed fetch is followed by a short wait, in which calls are told of it
-	for isToken && err != nil && ctx.Err() == nil {
+	// A failed fetch is followed by a short wait, in which calls are told of it;
+	// and the short tries of slow peers can be too short for a slow machine, which
+	// has a handshake to make.
+	for (isToken || f.slow) && err != nil && ctx.Err() == nil {
 		<-time.After(20 * time.Millisecond)
 		o, err = client.Orders.Get(ctx, hostileOrder)
 	}
@@ -281,8 +283,9 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 				require.ErrorAs(t, err, &e)
 				require.Equal(t, c.op, e.Op)
 				require.Zero(t, e.StatusCode)
-				require.Equal(t, 2, e.Attempts)
-				require.True(t, e.Retryable())
+				mayPass := !strings.HasPrefix(name, "a certificate")
+				require.Equal(t, map[bool]int{true: 2, false: 1}[mayPass], e.Attempts)
+				require.Equal(t, mayPass, e.Retryable())
 				requireTidy(t, err.Error())
 			})
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -45,7 +44,7 @@ func WithBaseURL(base string) Option {
 		if u.User != nil || strings.ContainsAny(base, "?#") {
 			return errors.New("the base URL has user info, a query or a fragment")
 		}
-		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+		if !isSecure(u) {
 			return errors.New("the base URL must be https; http is for loopback hosts only")
 		}
 		u.Path = strings.TrimSuffix(u.Path, "/")
@@ -61,8 +60,10 @@ func WithBaseURL(base string) Option {
 // WithHTTPClient sends through a client of yours: its Transport, Timeout and
 // Jar are used, redirects are never followed. It is copied and not changed. Its
 // Timeout bounds one try, if it is shorter than that of [WithAttemptTimeout].
-// Its Transport must not repeat requests by itself. A nil Transport stands for
-// the SDK's own, not for [http.DefaultTransport].
+// Its Transport must not repeat requests by itself. After a try without an
+// answer its idle connections are closed, so one that wraps another should
+// pass CloseIdleConnections on. A nil Transport stands for the SDK's own, not
+// for [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -434,12 +435,4 @@ func validHeaderValue(value string) bool {
 		}
 	}
 	return true
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -50,7 +50,7 @@ func (r *CreateOrderRequest) parts() (fields any, extra map[string]any) {
 type CheckoutOrder struct {
 	Token           string `json:"token"` // of the link, for Plural's script in a page
 	OrderID         string `json:"order_id"`
-	RedirectURL     string `json:"redirect_url"`  // send the payer here; it is percent-encoded already, use it as it is
+	RedirectURL     string `json:"redirect_url"`  // send the payer here: an https URL, percent-encoded already
 	ResponseCode    int    `json:"response_code"` // Plural's own, 200
 	ResponseMessage string `json:"response_message"`
 }
@@ -540,6 +540,8 @@ func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
 		return nil, errors.New("the answer has a response_code other than 200")
 	case o.OrderID == "" || o.RedirectURL == "":
 		return nil, errors.New("the answer has no order_id or no redirect_url")
+	case !isPayersURL(o.RedirectURL):
+		return nil, errors.New("the answer's redirect_url is no absolute https URL")
 	}
 	return &o, nil
 }

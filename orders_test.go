@@ -588,6 +588,22 @@ func TestCheckoutAnswersWithoutALink(t *testing.T) {
 		"data no object":     `{"data":7}`,
 		"a list":             `[]`,
 		"a server's fault":   `{"code":"INTERNAL_ERROR"}`,
+
+		"a script":       withLink(`javascript:alert(1)`),
+		"data":           withLink(`data:text/html,<script>s3cret()</script>`),
+		"no scheme":      withLink(`//evil.example/pay`),
+		"a path":         withLink(`/pay`),
+		"a name":         withLink(`checkout.example.in/pay`),
+		"plain http":     withLink(`http://checkout.example.in/pay`),
+		"an app":         withLink(`upi://pay?pa=shop@bank`),
+		"no host":        withLink(`https:///pay`),
+		"only a port":    withLink(`https://:443/pay`),
+		"user info":      withLink(`https://checkout.pluralpay.in@evil.example/pay`),
+		"backslashes":    withLink(`https:\\evil.example\pay`),
+		"a space before": withLink(` https://checkout.example.in/pay`),
+		"a line break":   withLink(`https://checkout.example.in/\nSet-Cookie: a`),
+		"no URL":         withLink(`https://%zz/`),
+		"wrapped script": `{"data":` + withLink(`javascript:alert(1)`) + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -600,7 +616,41 @@ func TestCheckoutAnswersWithoutALink(t *testing.T) {
 			_, err := client.Orders.Create(t.Context(), minimalOrder())
 			requireIsOnly(t, err, "unknown")
 			requireTidy(t, err.Error())
+			require.NotContains(t, err.Error(), "evil")
+			require.NotContains(t, err.Error(), "s3cret")
 		})
+	}
+}
+
+func withLink(address string) string {
+	return `{"token":"x","order_id":"v1-1-aa-b","response_code":200,"redirect_url":"` + address + `"}`
+}
+
+func TestCheckoutLinksThatAPayerCanBeSentTo(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{
+		"https://checkout.pluralpay.in/v2/?token=a%2Bb", "HTTPS://checkout.example.in", "https://checkout.example.in:8443/x",
+		"http://127.0.0.1:9/x", "http://localhost/x", "http://[::1]:80/x", "https://[2001:db8::1]/x",
+	} {
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+			return answer(http.StatusOK, withLink(address)), nil
+		})
+		o, err := client.Orders.Create(t.Context(), minimalOrder())
+		require.NoError(t, err, address)
+		require.Equal(t, address, o.RedirectURL, "as it came")
+	}
+}
+
+// Where a page links to is for the page to check: an order is read all the
+// same.
+func TestOrdersWithAnyURLDecode(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"upi://pay?pa=x", "javascript:alert(1)", "//evil", "%zz"} {
+		var o plural.Order
+		require.NoError(t, o.UnmarshalJSON([]byte(
+			`{"order_id":"v1-1","challenge_url":"`+address+`","image_url":"`+address+`"}`)))
+		require.Equal(t, address, o.ChallengeURL)
+		require.Equal(t, address, o.ImageURL)
 	}
 }
 

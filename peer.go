@@ -7,17 +7,23 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/plural-go/plural/internal/retry"
 )
 
-// peer is the base transport, and what it has told about the server.
+// peer is the base transport, and what is known of its connections.
 type peer struct {
-	base        http.RoundTripper
-	speaksHTTP1 atomic.Bool // the last answer came by it
+	base       http.RoundTripper
+	distrusted atomic.Bool // those that are idle before the next request
 }
 
 // RoundTrip holds a transport that is not net/http's to the contract: an answer
 // with a body, or an error.
 func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if p.distrusted.CompareAndSwap(true, false) {
+		retry.Wait(req.Context(), letGo)
+		p.closeIdle()
+	}
 	resp, err := p.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -28,10 +34,49 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	if isHTTP1 := resp.ProtoMajor == 1; p.speaksHTTP1.Load() != isHTTP1 {
-		p.speaksHTTP1.Store(isHTTP1)
-	}
 	return resp, nil
+}
+
+// letGo is the time that net/http has for taking an HTTP/2 connection whose
+// request was given up for idle.
+const letGo = 10 * time.Millisecond
+
+// distrust has the next request take none of the idle connections. One that
+// gave no answer may be one of many that a failover, or a NAT on the way, has
+// forgotten: each of them would cost a whole try. One of HTTP/2 is not idle
+// before net/http has let go of the request.
+func (p *peer) distrust(conn net.Conn) {
+	if isHTTP2(conn) {
+		p.distrusted.Store(true)
+		return
+	}
+	p.closeIdle()
+}
+
+func (p *peer) closeIdle() {
+	if t, ok := p.base.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// isHTTP1 and isHTTP2 report whether a connection is sure to be of that
+// version. TLS tells; without it neither is.
+func isHTTP1(conn net.Conn) bool {
+	protocol, ok := negotiated(conn)
+	return ok && protocol != "h2"
+}
+
+func isHTTP2(conn net.Conn) bool {
+	protocol, _ := negotiated(conn)
+	return protocol == "h2"
+}
+
+func negotiated(conn net.Conn) (protocol string, ok bool) {
+	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return "", false
+	}
+	return secure.ConnectionState().NegotiatedProtocol, true
 }
 
 // newTransport is made for one host and many parallel calls. net/http keeps two

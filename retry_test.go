@@ -256,6 +256,7 @@ func TestRetryAfter(t *testing.T) {
 		wait     time.Duration // 0: what the policy says
 	}{
 		"seconds":            {func() []string { return []string{"Retry-After", "7"} }, 0, true, 7 * time.Second},
+		"a fraction":         {func() []string { return []string{"Retry-After", "1.5"} }, 0, true, 1500 * time.Millisecond},
 		"a minute":           {func() []string { return []string{"Retry-After", "60"} }, 0, true, time.Minute},
 		"more than a minute": {func() []string { return []string{"Retry-After", "61"} }, 0, false, 0},
 		"a date": {

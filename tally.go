@@ -77,9 +77,12 @@ func (t *tally) add(p *Payment, currency Currency) {
 	}
 }
 
-// isRepeated reports whether entry i is listed before itself.
+// isRepeated reports whether the reference of entry i has one before it. An
+// order is captured once, so it may be listed twice.
 func isRepeated(entries []CaptureData, i int) bool {
-	return slices.ContainsFunc(entries[:i], func(earlier CaptureData) bool { return isSameEntry(earlier, entries[i]) })
+	return slices.ContainsFunc(entries[:i], func(earlier CaptureData) bool {
+		return earlier.MerchantCaptureReference == entries[i].MerchantCaptureReference
+	})
 }
 
 func isSameEntry(a, b CaptureData) bool {
@@ -159,7 +162,8 @@ func holdsData(raw []byte) bool {
 //   - one settled payment has a capture entry and another has none;
 //   - an amount cannot be read, is in another currency than the order's, or is
 //     more than its payment or the order;
-//   - an entry is listed twice, or one list with several payments;
+//   - a payment has two entries of one reference, or several payments have the
+//     same entries;
 //   - there is no entry, and a payment was by another method, such as CARD;
 //   - the order was paid outright, and the payments do not add up to
 //     OrderAmount less CartCouponDiscountAmount. Fees and offers are never
@@ -293,6 +297,7 @@ func (o *Order) refundedAmount() (refunds, sum) {
 	case OrderStatusFullyRefunded:
 		total.unknown = total.unknown || !isKnown || total.Value != most.Value
 	case OrderStatusProcessed, OrderStatusPartiallyCaptured:
+		total.unknown = total.unknown || r.processed.Value > 0
 	default:
 		total.unknown = total.unknown || r.listed || !o.Status.IsKnown()
 	}
@@ -304,9 +309,9 @@ func (o *Order) refundedAmount() (refunds, sum) {
 // refunded is [Order.RefundableAmount]; [Order.RefundingAmount] tells what is
 // on its way.
 //
-// It is false when the document does not say: the order is PARTIALLY_REFUNDED or
-// FULLY_REFUNDED and its list of refunds does not add up to that, one of them
-// is in an unknown status or in two, or an amount cannot be added up.
+// It is false when the document does not say: the list of refunds does not add
+// up to the order's status, one of them is in an unknown status or in two, or
+// an amount cannot be added up.
 func (o *Order) RefundedAmount() (Amount, bool) {
 	_, total := o.refundedAmount()
 	return known(total)

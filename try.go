@@ -3,9 +3,9 @@ package plural
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -23,14 +23,15 @@ type tryState struct {
 	orderID, reference string
 	url                url.URL
 	body               []byte
-	stop               context.CancelFunc // set if the request has no body of its own
+	stop               context.CancelFunc // ends the try; set for a write without a body
 
 	trace    httptrace.ClientTrace // of this package's own
 	isTraced bool                  // the caller has one, too
 	isOwn    bool                  // no one else sees the request: the token can be put into it
 
 	token                      atomic.Pointer[token.Token] // the last that was sent
-	guarded, stopped           atomic.Bool
+	conn                       atomic.Pointer[net.Conn]
+	stopped                    atomic.Bool
 	over                       atomic.Bool // the call has moved on
 	stage                      atomic.Int32
 	wantedConn, gotConn, wrote atomic.Bool
@@ -77,18 +78,6 @@ func (s *tryState) refused() {
 	s.stage.Store(tryOutside)
 }
 
-// guard says whether a write without a body has to carry an empty one that
-// net/http cannot repeat. Over HTTP/2 it repeats a request without a body when
-// the peer resets the stream; over HTTP/1 it does not, and an empty body would
-// be sent in chunks. A guess at HTTP/1 that turns out wrong is noticed when the
-// request gets its connection, before it is sent; see [tryState.connected].
-func (s *tryState) guard(maybeHTTP2 bool) bool {
-	if maybeHTTP2 {
-		s.guarded.Store(true)
-	}
-	return s.guarded.Load()
-}
-
 type tryKey struct{}
 
 func (s *tryState) into(ctx context.Context) context.Context {
@@ -112,13 +101,27 @@ func (s *tryState) Value(key any) any {
 	return s.Context.Value(key)
 }
 
+// connected ends a write without a body that gets a second connection after a
+// part of it went out: net/http is about to repeat it. Over HTTP/2 it does so
+// when the peer resets the stream or says GOAWAY, with no more than the peer's
+// word that nothing was done. Over HTTP/1 it repeats a write only if no byte of
+// it left; it knows that better than the trace does, which reports bytes that
+// are in a buffer.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
-	secure, ok := conn.Conn.(interface{ ConnectionState() tls.ConnectionState })
-	if ok && s.stop != nil && !s.guarded.Load() && secure.ConnectionState().NegotiatedProtocol == "h2" {
+	if s.stop != nil && s.wrote.Load() && !isHTTP1(conn.Conn) {
 		s.stopped.Store(true)
 		s.stop()
 	}
+	s.conn.Store(&conn.Conn)
+}
+
+// lastConn is the connection that the request was given; nil if there is none.
+func (s *tryState) lastConn() net.Conn {
+	if conn := s.conn.Load(); conn != nil {
+		return *conn
+	}
+	return nil
 }
 
 func tryFrom(ctx context.Context) *tryState {

@@ -2,6 +2,8 @@ package plural_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -122,37 +124,71 @@ func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
 	})
 }
 
-func TestTLSFailureOfAWriteIsRepeated(t *testing.T) {
+// A handshake that breaks off may succeed the next time. A certificate that is
+// not trusted stays so.
+func TestTLSFailures(t *testing.T) {
 	t.Parallel()
-	var handshakes atomic.Int64
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.Config.ErrorLog = quietLog()
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			handshakes.Add(1)
+	refusedBy := func(err error) func(*tls.Config) {
+		return func(c *tls.Config) {
+			c.InsecureSkipVerify = true //nolint:gosec // it verifies by itself
+			c.VerifyConnection = func(tls.ConnectionState) error { return err }
 		}
 	}
-	server.StartTLS()
-	defer server.Close()
-	g := &gateway{}
-	distrusting := &http.Transport{}
-	defer distrusting.CloseIdleConnections()
-	c, err := plural.NewClient(
-		gatewayCredentials(),
-		plural.WithBaseURL(server.URL),
-		plural.WithRetry(plural.RetryPolicy{MinDelay: 1, MaxDelay: 1}),
-		plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Path == somePath {
-				return distrusting.RoundTrip(r)
+	const retries = 4
+	for name, test := range map[string]struct {
+		client     func(*tls.Config)
+		handshakes int64
+	}{
+		"unknown authority":         {func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }, 1},
+		"another host":              {func(c *tls.Config) { c.ServerName = "shop.example.in" }, 1},
+		"expired":                   {func(c *tls.Config) { c.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) } }, 1},
+		"the caller's own check":    {refusedBy(x509.UnknownAuthorityError{}), 1},
+		"the caller's, of the host": {refusedBy(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), 1},
+		"the caller's, of the time": {refusedBy(x509.CertificateInvalidError{Reason: x509.Expired}), 1},
+		"breaks off":                {refusedBy(errors.New("the line broke off")), retries},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var handshakes atomic.Int64
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.Config.ErrorLog = quietLog()
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					handshakes.Add(1)
+				}
 			}
-			return g.RoundTrip(r)
-		})}),
-	)
-	require.NoError(t, err)
-	err = c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil)
-	require.ErrorContains(t, err, "certificate")
-	require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
-	require.EqualValues(t, 4, handshakes.Load())
+			server.StartTLS()
+			defer server.Close()
+			transport := server.Client().Transport.(*http.Transport).Clone()
+			test.client(transport.TLSClientConfig)
+			defer transport.CloseIdleConnections()
+			g := &gateway{}
+			c := g.client(t,
+				plural.WithBaseURL(server.URL),
+				plural.WithRetry(plural.RetryPolicy{MaxAttempts: retries, MinDelay: 1, MaxDelay: 1}),
+				plural.WithHTTPClient(&http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Path == somePath {
+						return transport.RoundTrip(r)
+					}
+					return g.RoundTrip(r)
+				})}),
+			)
+			err := c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil)
+			require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "nothing was sent")
+			failed, ok := errors.AsType[*plural.Error](err)
+			require.True(t, ok)
+			require.Equal(t, test.handshakes == retries, failed.Retryable())
+			require.Equal(t, test.handshakes, handshakes.Load())
+
+			c, err = plural.NewClient(gatewayCredentials(), plural.WithBaseURL(server.URL),
+				plural.WithHTTPClient(&http.Client{Transport: transport}),
+				plural.WithRetry(plural.RetryPolicy{MaxAttempts: retries, MinDelay: 1, MaxDelay: 1}))
+			require.NoError(t, err)
+			failed, ok = errors.AsType[*plural.Error](c.Warm(t.Context()))
+			require.True(t, ok)
+			require.Equal(t, test.handshakes == retries, failed.Retryable(), "a token")
+		})
+	}
 }
 
 func TestTransportWithoutTraceIsNotTrusted(t *testing.T) {

@@ -22,9 +22,12 @@ type Order struct {
 	MerchantOrderReference string      `json:"merchant_order_reference" alias:"merchant_refund_reference"`
 	Type                   OrderType   `json:"type,omitzero"`
 	Status                 OrderStatus `json:"status"`
-	ChallengeURL           string      `json:"challenge_url,omitzero"`
-	ImageURL               string      `json:"image_url,omitzero"` // UPI QR code
-	MerchantID             string      `json:"merchant_id,omitzero"`
+	// for the payer's app or browser, as sent: https or upi. A page must refuse
+	// every other scheme, above all javascript and data, before it links to it.
+	ChallengeURL string `json:"challenge_url,omitzero"`
+	// of a UPI QR code, as sent. A page must refuse whatever is not https.
+	ImageURL   string `json:"image_url,omitzero"`
+	MerchantID string `json:"merchant_id,omitzero"`
 	// what was ordered; see [Order.CapturedAmount] for what was taken
 	OrderAmount Amount `json:"order_amount" alias:"refund_amount"`
 	// not to be relied on: published documents have it wrong after a capture

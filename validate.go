@@ -1,12 +1,15 @@
 package plural
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/plural-go/plural/internal/wire"
 )
 
 // The documented limits (Plural's pre-authorisation guide, sections 2 and 4,
@@ -58,6 +61,25 @@ func (c *checks) obey(cfg *callConfig) {
 	if cfg.withoutValidation {
 		c.limits = nil
 	}
+}
+
+// encode makes the body of a request, and holds its texts to UTF-8, which the
+// encoder would change where they are not. What a nil request, or one that
+// breaks a rule, cannot be encoded for has been said.
+func (c *checks) encode(request any) []byte {
+	if len(c.always) > 0 && isNil(request) {
+		return nil
+	}
+	body, err := encode(request)
+	switch {
+	case err != nil && len(c.always) == 0:
+		c.must(false, "request", "cannot be encoded: "+err.Error())
+	case err == nil && !wire.IsUTF8(body):
+		field := cmp.Or(shorten(wire.FindNotUTF8(body), 200), "request")
+		isNamed := slices.ContainsFunc(c.always, func(f FieldError) bool { return f.Field == field })
+		c.must(isNamed, field, "must be UTF-8")
+	}
+	return body
 }
 
 // err is the ValidationError for all of it, or nil.

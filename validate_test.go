@@ -2,6 +2,7 @@ package plural_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -651,4 +652,78 @@ func TestValidateIsWhatTheCallChecks(t *testing.T) {
 	require.NoError(t, (&plural.CaptureRequest{MerchantCaptureReference: "c-1", FullAmount: true}).Validate("v1-1"))
 	require.NoError(t, (&plural.RefundRequest{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100)}).Validate("v1-1"))
 	require.NoError(t, plural.ValidateCancel("v1-1"))
+}
+
+// What is not UTF-8 would be changed on its way: a reference into another one,
+// a signed field into one that does not verify.
+func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
+	t.Parallel()
+	const bad = "a\xffb"
+	create := func(change func(*plural.CreateOrderRequest)) any {
+		req := minimalOrder()
+		req.PurchaseDetails = &plural.PurchaseDetails{Customer: &plural.Customer{}}
+		change(req)
+		return req
+	}
+	type request = plural.CreateOrderRequest
+	for name, test := range map[string]struct {
+		in    any
+		field string // "" when it is fine
+	}{
+		"notes":    {create(func(r *request) { r.Notes = bad }), "notes"},
+		"a method": {create(func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", bad} }), "allowed_payment_methods[1]"},
+		"nested": {
+			create(func(r *request) { r.PurchaseDetails.Customer.FirstName = bad }),
+			"purchase_details.customer.first_name",
+		},
+		"metadata": {
+			create(func(r *request) { r.PurchaseDetails.MerchantMetadata = map[string]string{"k": bad} }),
+			"purchase_details.merchant_metadata.k",
+		},
+		"a name in metadata": {
+			create(func(r *request) { r.PurchaseDetails.MerchantMetadata = map[string]string{bad: "v"} }),
+			"purchase_details.merchant_metadata",
+		},
+		"extra": {
+			create(func(r *request) { r.Extra = map[string]any{"new": []any{1, map[string]any{"x": bad}}} }),
+			"new[1].x",
+		},
+		"a name in extra": {create(func(r *request) { r.Extra = map[string]any{bad: 1} }), "request"},
+		"a raw part":      {create(func(r *request) { r.Extra = map[string]any{"raw": json.RawMessage(`"` + bad + `"`)} }), "raw"},
+		"refund": {&plural.RefundRequest{
+			MerchantOrderReference: "r", OrderAmount: plural.INR(100), MerchantMetadata: map[string]string{"k": bad},
+		}, "merchant_metadata.k"},
+		"do":                          {map[string]string{"k": bad}, "k"},
+		"do, too much to be searched": {map[string]any{"k": make([]int, 5_000), "l": bad}, "request"},
+		"text that says so":           {create(func(r *request) { r.Notes = "\uFFFD and \\ufffd and \\\\ufffd é" }), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sent := 0
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+				sent++
+				return answer(http.StatusUnauthorized, ""), nil
+			})
+			var err error
+			switch in := test.in.(type) {
+			case *plural.CreateOrderRequest:
+				_, err = client.Orders.Create(t.Context(), in, plural.WithoutValidation())
+			case *plural.RefundRequest:
+				_, err = client.Refunds.Create(t.Context(), "v1-1", in)
+			default:
+				err = client.Do(t.Context(), http.MethodPost, "/x", in, nil)
+			}
+			if test.field == "" {
+				require.ErrorIs(t, err, plural.ErrUnauthorized)
+				return
+			}
+			requireChecked(t, err, test.field)
+			require.ErrorContains(t, err, "must be UTF-8")
+			require.Zero(t, sent)
+		})
+	}
+	_, err := unsent(t).Orders.Create(t.Context(), &plural.CreateOrderRequest{
+		MerchantOrderReference: "r", OrderAmount: plural.INR(1), Notes: bad,
+	})
+	requireChecked(t, err, "notes", "order_amount.value")
 }

@@ -224,6 +224,9 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	parts := map[int64]bool{}
 	for _, p := range o.Payments {
 		part := int64(0)
+		if isSettled(p) && len(entriesOf(p, isOurs)) > 1 {
+			return unclear // there is one capture per order: it is listed twice
+		}
 		for _, c := range entriesOf(p, isOurs) {
 			if c.CaptureAmount.Value <= 0 || c.CaptureAmount.Currency == "" ||
 				currency != "none yet" && currency != c.CaptureAmount.Currency {

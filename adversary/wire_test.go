@@ -234,7 +234,7 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 		text = brief(a.body)
 	}
 	if c != nil {
-		c.answers += text
+		c.answers += fmt.Sprintf("%d %s; ", a.status, text)
 	}
 	g.say(c.name(), "   %s %s (write %d) -> %d %s", r.Method, path, n, a.status, text)
 	g.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // date gives the time until then.
 func FuzzRetryAfter(f *testing.F) {
 	for _, value := range []string{
-		"", "0", "7", " 7 ", "-1", "+7", "1.5", "1e3", "0x10", "99999999999999999999", "18446744073709551615", "soon",
+		"", "0", "7", " 7 ", "-1", "+7", "1.5", "1.", ".5", "1.5.5", "1.5h0", "1e3", "0x10", "99999999999999999999", "18446744073709551615", "soon",
 		"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
 		"Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT",
 	} {
@@ -27,7 +27,9 @@ func FuzzRetryAfter(f *testing.F) {
 		const year = 365 * 24 * time.Hour
 		require.GreaterOrEqual(t, d, time.Duration(0))
 		require.LessOrEqual(t, d, year)
-		require.Zero(t, d%time.Second)
+		if !strings.Contains(value, ".") {
+			require.Zero(t, d%time.Second)
+		}
 		if date, err := http.ParseTime(strings.TrimSpace(value)); err == nil {
 			require.Equal(t, min(max(0, date.Sub(now)), year), d)
 		}

@@ -71,7 +71,8 @@ func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, rese
 	return min(most, left-max(left/4, min(2*time.Second, left/2)))
 }
 
-// After reads a Retry-After header, in seconds or as a date. A date is taken
+// After reads a Retry-After header, in seconds, with or without a fraction, or
+// as a date. A date is taken
 // relative to the answer's own Date, or to now if it has none. Nonsense and the
 // past are 0.
 func After(h http.Header, now time.Time) time.Duration {
@@ -79,9 +80,12 @@ func After(h http.Header, now time.Time) time.Duration {
 	if value == "" {
 		return 0
 	}
-	const most = 365 * 24 * time.Hour // what is further away is capped
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
+	const most = 365 * 24 * time.Hour             // what is further away is capped
+	whole, fraction, _ := strings.Cut(value, ".") // a fraction is not in HTTP, and is sent
+	seconds, err := strconv.ParseUint(whole, 10, 64)
+	if (err == nil || errors.Is(err, strconv.ErrRange)) && strings.Trim(fraction, "0123456789") == "" {
+		rest, _ := time.ParseDuration("0." + fraction + "s") // digits
+		return min(time.Duration(min(seconds, uint64(most/time.Second)))*time.Second+rest, most)
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		if theirs, err := http.ParseTime(h.Get("Date")); err == nil {

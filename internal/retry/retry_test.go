@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,7 +163,12 @@ func TestAfter(t *testing.T) {
 		"seconds with space":           {value: " 7 ", want: 7 * time.Second},
 		"no seconds":                   {value: "0"},
 		"negative":                     {value: "-7"},
-		"fraction":                     {value: "1.5"},
+		"fraction":                     {value: "1.5", want: 1500 * time.Millisecond},
+		"fraction of nothing":          {value: "0.25", want: time.Second / 4},
+		"long fraction":                {value: "1." + strings.Repeat("9", 100), want: 2 * time.Second},
+		"fraction of letters":          {value: "1.5m"},
+		"two points":                   {value: "1.5.5"},
+		"exponent":                     {value: "1e3"},
 		"words":                        {value: "soon"},
 		"a long time":                  {value: "99999999999", want: year},
 		"longer than a number can say": {value: "99999999999999999999999", want: year},

@@ -28,12 +28,14 @@ const (
 	MaxItemsInAll = 100_000
 )
 
-// MaxGrowth is how many times its own size the lists of a document may become
-// in memory, beyond minGrowth. An empty object of two bytes can become a struct
-// of a kilobyte; no published document grows tenfold.
+// MaxGrowth is how many times its own size the lists and objects of a document
+// may become in memory, beyond minGrowth and up to maxGrowth. An empty object
+// of two bytes can become a struct of half a kilobyte; no published document
+// grows tenfold, and an order of a thousand payments takes a megabyte.
 const (
 	MaxGrowth = 32
 	minGrowth = 64 << 10
+	maxGrowth = 16 << 20
 )
 
 const (
@@ -57,14 +59,14 @@ func (e *DecodeError) Error() string {
 }
 
 func (e *DecodeError) under(name string) *DecodeError {
-	if e.Path == "" || e.Path[0] == '[' {
-		return &DecodeError{Path: name + e.Path, Rule: e.Rule, Limit: e.Limit}
-	}
-	return &DecodeError{Path: name + "." + e.Path, Rule: e.Rule, Limit: e.Limit}
+	return &DecodeError{Path: under(name, e.Path), Rule: e.Rule, Limit: e.Limit}
 }
 
 // Raw is the JSON of a value, as a part of the document.
 type Raw string
+
+// Text is the text of a string that Unmarshal has read.
+func (r Raw) Text() string { return unquote(string(r)) }
 
 // Part is an object that is of use on its own: where it cannot be decoded, the
 // document around it still can.
@@ -118,7 +120,7 @@ func Unmarshal(document string, dst any) error {
 		return fmt.Errorf("wire: Unmarshal into %T", dst)
 	}
 	text := Document(document)
-	s := scanner{text: text, room: minGrowth + MaxGrowth*len(text)}
+	s := scanner{text: text, room: min(minGrowth+MaxGrowth*len(text), maxGrowth)}
 	err := decodeStruct(&s, v.Elem(), planFor(v.Elem().Type()))
 	if s.peek(); err == nil && s.pos != len(s.text) {
 		s.fail()
@@ -154,12 +156,26 @@ func Check(text string) error { return check(Document(text)) }
 
 func check(text string) error {
 	if depth(text) > MaxDepth {
-		return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth), Limit: true}
+		return errTooDeep()
 	}
 	if !json.Valid([]byte(text)) {
 		return &DecodeError{Rule: "is not valid JSON"}
 	}
 	return nil
+}
+
+// CheckLimits says whether a document that another decoder will read is within
+// the limits. It allocates nothing, and leaves to that decoder whether it is
+// JSON.
+func CheckLimits(document string) error {
+	if depth(document) > MaxDepth {
+		return errTooDeep()
+	}
+	return checkItems(document)
+}
+
+func errTooDeep() error {
+	return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth), Limit: true}
 }
 
 // checkItems bounds what a document may become. An empty object of two bytes
@@ -189,7 +205,9 @@ func checkItems(text string) error {
 				return err
 			}
 		case '}', ']':
-			level--
+			if level--; level < 0 {
+				return nil // no JSON
+			}
 		case ',':
 			if err := count(); err != nil {
 				return err
@@ -267,7 +285,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 	if isScalar && text[0] == '"' {
 		text = unquote(text)
 	} else if !isScalar {
-		text = strings.ToValidUTF8(text, "\uFFFD")
+		text = toValidUTF8(text)
 	}
 	t.tell(v, text)
 }
@@ -307,6 +325,9 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		s.back(at)
 	}
 	if v.IsNil() {
+		if err := s.grow(int(v.Type().Elem().Size())); err != nil {
+			return err
+		}
 		v.Set(reflect.New(v.Type().Elem()))
 	}
 	return decode(s, v.Elem(), t.elem)
@@ -345,7 +366,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 		}
 		at := s.mark()
 		if err := decode(s, v.Field(f.index), &f.plan); err != nil {
-			if !f.loose {
+			if !f.loose || err.Limit {
 				return err.under(f.name)
 			}
 			v.Field(f.index).SetZero()
@@ -388,8 +409,8 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	s.open()
 	n := 0
 	for ; s.more(n == 0, ']'); n++ {
-		if s.room -= 2 * size; s.room < 0 { // a list that grows is copied
-			return &DecodeError{Rule: fmt.Sprintf("would become more than %d times its size", MaxGrowth), Limit: true}
+		if err := s.grow(2 * size); err != nil { // a list that grows is copied
+			return err
 		}
 		out.Grow(1)
 		out.SetLen(n + 1)
@@ -433,7 +454,7 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 		case '"':
 			text = unquote(raw)
 		case '{', '[':
-			text = strings.ToValidUTF8(raw, "\uFFFD")
+			text = toValidUTF8(raw)
 		}
 		(*m)[unquote(key)] = text
 	}

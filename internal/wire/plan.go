@@ -70,6 +70,10 @@ func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 // lookup takes a key as it stands in the document, quotes included, and whether
 // it is plain.
 func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
+	const most = 512 // no field has a name that is so long, be it all escapes
+	if len(quoted) > most {
+		return nil
+	}
 	key := quoted[1 : len(quoted)-1]
 	if !plain {
 		key = unquote(quoted)

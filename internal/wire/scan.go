@@ -1,9 +1,10 @@
 package wire
 
 import (
-	"encoding/json"
 	"math/bits"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -43,16 +44,24 @@ func (s *scanner) pastSpace() byte {
 }
 
 // mark is where a value begins, for walking it again. The counts of the lists
-// around it do not change while it is walked.
-type mark struct{ pos, level, total, room int }
+// around it do not change while it is walked. What was allocated stays so.
+type mark struct{ pos, level, total int }
 
-func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total, s.room} }
+func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
 
 // back goes to where the mark was made. A document that is no JSON stays so.
 func (s *scanner) back(m mark) {
 	if !s.failed {
-		s.pos, s.level, s.total, s.room = m.pos, m.level, m.total, m.room
+		s.pos, s.level, s.total = m.pos, m.level, m.total
 	}
+}
+
+// grow accounts for memory that a value is about to take.
+func (s *scanner) grow(size int) *DecodeError {
+	if s.room -= size; s.room < 0 {
+		return &DecodeError{Rule: "would take too much memory", Limit: true}
+	}
+	return nil
 }
 
 // fail ends the walk.
@@ -346,23 +355,101 @@ func (s *scanner) closesAt(c byte) bool {
 	return ahead.peek() == c
 }
 
-// unquote is the text of a string. Without escapes it is a part of the
-// document.
+// unquote is the text of a valid string, as encoding/json reads it. Without
+// escapes, and in UTF-8, it is a part of the document.
 func unquote(raw string) string {
-	inner := raw[1 : len(raw)-1]
-	for i := range len(inner) {
-		if c := inner[i]; c == '\\' || c >= utf8.RuneSelf {
-			if c != '\\' && strings.IndexByte(inner[i:], '\\') < 0 && utf8.ValidString(inner[i:]) {
-				return inner
-			}
-			var text string
-			if json.Unmarshal([]byte(raw), &text) != nil {
-				return ""
-			}
-			return text
-		}
+	text := raw[1 : len(raw)-1]
+	bad := invalidBytes(text)
+	at := strings.IndexByte(text, '\\')
+	if at < 0 && bad == 0 {
+		return text
 	}
-	return inner
+	var b strings.Builder
+	b.Grow(len(text) + bad*(len(replacement)-1)) // escapes are longer than what they stand for
+	for ; at >= 0; at = strings.IndexByte(text, '\\') {
+		writeValid(&b, text[:at])
+		r, size := unescape(text[at:])
+		b.WriteRune(r)
+		text = text[at+size:]
+	}
+	writeValid(&b, text)
+	return b.String()
+}
+
+const replacement = "\uFFFD"
+
+// invalidBytes counts the bytes of a text that are not UTF-8.
+func invalidBytes(text string) int {
+	if utf8.ValidString(text) {
+		return 0
+	}
+	n := 0
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if r == utf8.RuneError && size == 1 {
+			n++
+		}
+		text = text[size:]
+	}
+	return n
+}
+
+// writeValid writes a text with a replacement for each byte that is not UTF-8.
+func writeValid(b *strings.Builder, text string) {
+	if utf8.ValidString(text) {
+		b.WriteString(text)
+		return
+	}
+	for _, r := range text {
+		b.WriteRune(r)
+	}
+}
+
+// toValidUTF8 replaces each byte that is not UTF-8.
+func toValidUTF8(text string) string {
+	bad := invalidBytes(text)
+	if bad == 0 {
+		return text
+	}
+	var b strings.Builder
+	b.Grow(len(text) + bad*(len(replacement)-1))
+	writeValid(&b, text)
+	return b.String()
+}
+
+// unescape reads the valid escape at the start of a text: the character, and
+// how long the escape is.
+func unescape(text string) (r rune, size int) {
+	switch text[1] {
+	case 'b':
+		return '\b', 2
+	case 'f':
+		return '\f', 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 't':
+		return '\t', 2
+	case 'u':
+		const length = len(`\u0000`)
+		r := hexRune(text[2:length])
+		if !utf16.IsSurrogate(r) {
+			return r, length
+		}
+		if rest := text[length:]; strings.HasPrefix(rest, `\u`) {
+			if pair := utf16.DecodeRune(r, hexRune(rest[2:length])); pair != utf8.RuneError {
+				return pair, 2 * length
+			}
+		}
+		return utf8.RuneError, length
+	}
+	return rune(text[1]), 2
+}
+
+func hexRune(digits string) rune {
+	n, _ := strconv.ParseUint(digits, 16, 16) // four digits, checked before
+	return rune(n)
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -344,3 +344,29 @@ func TestPartOfADocument(t *testing.T) {
 	}
 	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "what is no JSON is of no use at all")
 }
+
+// A text is read as encoding/json reads it.
+func FuzzText(f *testing.F) {
+	for _, text := range []string{
+		`"a"`, `"\u0041\n\t\b\f\r\/\\\""`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00\ud83d"`, `"\ud83d\u0041"`, `"\ud83dx"`,
+		"\"\xff\\n\xff\xfe\"", "\"é\xc3\"", `"\uFFFD"`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		document := `{"a":` + text + `}`
+		var want struct {
+			A *string `json:"a"`
+		}
+		if !strings.HasPrefix(text, `"`) || !json.Valid([]byte(text)) || json.Unmarshal([]byte(document), &want) != nil || want.A == nil {
+			return
+		}
+		var got struct {
+			A string `json:"a"`
+		}
+		if wire.Unmarshal(document, &got) == nil {
+			require.Equal(t, *want.A, got.A)
+			require.Equal(t, *want.A, wire.Raw(strings.TrimSpace(text)).Text())
+		}
+	})
+}

@@ -1,0 +1,95 @@
+//go:build !race
+
+package plural_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// Whatever 4 MiB a peer sends, it becomes less than 64 MiB in memory, all that
+// is thrown away again included. The race detector allocates more.
+//
+//nolint:paralleltest // it measures memory
+func TestNothingBecomesMoreThan64MiB(t *testing.T) {
+	const most, size = 64, 4 << 20
+	many := func(element string, n int) string { return strings.TrimSuffix(strings.Repeat(element+",", n), ",") }
+	padded := func(document string) string { return document + strings.Repeat(" ", max(0, size-len(document)-100)) }
+	filled := func(before, element, after string) string {
+		return before + strings.Repeat(element, (size-len(before)-len(after)-100)/len(element)) + after
+	}
+	refunds := func(inner string) string {
+		return `{"order_id":"v1-1-aa-b","status":"PROCESSED","refunds":[` + inner + `]}`
+	}
+	var pairs strings.Builder
+	for i := range 1_900 {
+		fmt.Fprintf(&pairs, `"%d":1,`, i)
+	}
+	metadata := strings.TrimSuffix(pairs.String(), ",")
+	documents := map[string]string{
+		"refunds of refunds":   padded(refunds(many(`{"refunds":[`+many(`{}`, 1_900)+`]}`, 49))),
+		"payments of refunds":  padded(refunds(many(`{"payments":[`+many(`{}`, 1_900)+`]}`, 49))),
+		"payments, in turn":    padded(`{"order_id":"v1",` + many(`"payments":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
+		"lists that are wrong": padded(`{"order_id":"v1",` + many(`"purchase_details":{"products":[`+many(`{}`, 1_900)+`],"customer":7}`, 25) + `}`),
+		"objects":              padded(refunds(many(`{"payments":[`+many(`{"payment_option":{"card_data":{}},"acquirer_data":{}}`, 230)+`]}`, 49))),
+		"metadata":             padded(refunds(many(`{"purchase_details":{"merchant_metadata":{`+metadata+`}}}`, 49))),
+		"escapes":              filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, `\u0041`, `"}`),
+		"no UTF-8":             filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, "\xff", `"}`),
+		"no UTF-8 in metadata": filled(`{"order_id":"v1","purchase_details":{"merchant_metadata":{"a":["`, "\xffa", `"]}}}`),
+		"no UTF-8 in a time":   filled(`{"order_id":"v1","created_at":["`, "\xffa", `"]}`),
+		"no UTF-8 in a name":   filled(`{"`, "\xff", `":1}`),
+		"an escape in that":    filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"\n`, "\xff", `"}`),
+		"a message":            filled(`{"code":"X","message":"`, "\xff", `"}`),
+		"an error's text":      filled(`{"error":"`, "\xff", `"}`),
+		"nesting":              strings.Repeat("[", size-100),
+		"a list of nothing":    filled(`{"order_id":"v1","payments":[{}`, `,{}`, `]}`),
+		"a link":               filled(`{"order_id":"v1","redirect_url":"https://`, "\xff", `"}`),
+	}
+	verifier := webhookVerifier(t)
+	for name, document := range documents {
+		wrapped := `{"data":` + document + `}`
+		serving := func(status int, body string) *plural.Client {
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(status, body), nil })
+			require.NoError(t, client.Warm(t.Context()))
+			return client
+		}
+		event := []byte(`{"event_type":"ORDER_PROCESSED","data":` + document + `}`)
+		header, _ := goodWebhook(string(event))
+		ok, refusing := serving(200, wrapped), serving(400, wrapped)
+		tokens := newClientOver(t, func(*http.Request) (*http.Response, error) { return answer(200, document), nil })
+		for what, read := range map[string]func(){
+			"an answer": func() { _, _ = ok.Orders.Get(context.Background(), "v1-1-aa-b") },
+			"an error":  func() { _, _ = refusing.Orders.Get(context.Background(), "v1-1-aa-b") },
+			"a token":   func() { _ = tokens.Warm(context.Background()) },
+			"Do": func() {
+				var out struct{ Data plural.Order }
+				_ = ok.Do(context.Background(), http.MethodGet, "/x", nil, &out)
+			},
+			"json.Unmarshal": func() { _ = json.Unmarshal([]byte(document), new(plural.Order)) },
+			"a time":         func() { _ = json.Unmarshal([]byte(document), new(plural.Timestamp)) },
+			"an event": func() {
+				if e, err := verifier.VerifyWebhook(header, event); err == nil {
+					_, _ = e.Order()
+				}
+			},
+		} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			read()
+			runtime.ReadMemStats(&after)
+			took := (after.TotalAlloc - before.TotalAlloc) >> 20
+			if took >= most {
+				t.Errorf("%s: %s: %d MiB", name, what, took)
+			}
+		}
+	}
+}
