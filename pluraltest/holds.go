@@ -12,9 +12,9 @@ type Lapse int
 // The places.
 const (
 	LapseEverywhere Lapse = iota // the bank has let go, and the order is CANCELLED
-	// the bank has let go, and the order still reads AUTHORIZED: a capture is
+	// The bank has let go, and the order still reads AUTHORIZED: a capture is
 	// refused with PAYMENT_EXPIRED; a cancel goes through, for nothing is left to
-	// let go of
+	// let go of.
 	LapseAtBank
 	LapseInBooks // the order is CANCELLED, and the bank still holds the money
 )

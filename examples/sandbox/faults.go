@@ -92,8 +92,11 @@ type faultChoice struct {
 // faultGroups lists each fault once.
 func faultGroups() []faultGroup {
 	groups := []faultGroup{
-		{Name: "The answer is lost"}, {Name: "The answer is an error"}, {Name: "It happens later, or fails"},
-		{Name: "The document is odd"}, {Name: "The answer is slow or large"},
+		{Name: "The answer is lost"},
+		{Name: "The answer is an error"},
+		{Name: "It happens later, or fails"},
+		{Name: "The document is odd"},
+		{Name: "The answer is slow or large"},
 	}
 	for _, f := range meetable(pluraltest.AllFaults()) {
 		g := &groups[groupOf(f)]
@@ -106,15 +109,14 @@ func groupOf(f pluraltest.Fault) int {
 	if f.Ends != "" || f.Effect != pluraltest.ApplyNow && f.Effect != pluraltest.ApplyNever {
 		return 2
 	}
-	switch f.Answer {
-	case pluraltest.AnswerStatus, pluraltest.AnswerHTML, pluraltest.AnswerErrorInOK, pluraltest.AnswerRedirect:
-		return 1
-	case pluraltest.AnswerSlowHeaders, pluraltest.AnswerSlowBody, pluraltest.AnswerHuge:
-		return 4
-	case pluraltest.AnswerStale, pluraltest.AnswerNoCaptureData, pluraltest.AnswerNoParent, pluraltest.AnswerOtherOrder:
-		return 3
+	kinds := [][]pluraltest.Answer{
+		1: {pluraltest.AnswerStatus, pluraltest.AnswerHTML, pluraltest.AnswerErrorInOK, pluraltest.AnswerRedirect},
+		3: {
+			pluraltest.AnswerStale, pluraltest.AnswerNoCaptureData, pluraltest.AnswerNoParent, pluraltest.AnswerOtherOrder,
+		},
+		4: {pluraltest.AnswerSlowHeaders, pluraltest.AnswerSlowBody, pluraltest.AnswerHuge},
 	}
-	return 0
+	return max(slices.IndexFunc(kinds, func(k []pluraltest.Answer) bool { return slices.Contains(k, f.Answer) }), 0)
 }
 
 // opsOf names the operations that can meet a fault.

@@ -103,6 +103,6 @@ func warning(srv *pluraltest.Server) string {
 	if srv.SignForm(url.Values{"order_id": {"any"}}).Get("signature") != "" {
 		return ""
 	}
-	return "The client secret does not have the form of -callback-key: callbacks go out with an empty signature, as the\n" +
-		"vendor's code signs them.\n\n"
+	return "The client secret does not have the form of -callback-key: callbacks go out with an empty signature, as\n" +
+		"the vendor's code signs them.\n\n"
 }

@@ -639,7 +639,8 @@ func TestRefusedWebhooks(t *testing.T) {
 	require.Empty(t, refusedWebhooks(nil))
 	require.Empty(t, refusedWebhooks(attempts(401, 401)))
 	require.Empty(t, refusedWebhooks(attempts(401, 401, 401, 200)))
-	require.Contains(t, refusedWebhooks(attempts(200, 401, 401, 401)), "none of the last 3 webhooks. It answers: 401 Unauthorized.")
+	require.Contains(t, refusedWebhooks(attempts(200, 401, 401, 401)),
+		"none of the last 3 webhooks. It answers: 401 Unauthorized.")
 	require.Contains(t, refusedWebhooks(attempts(0, 0, 0, 0)), "connection refused. Is the shop running?")
 	require.Contains(t, refusedWebhooks(attempts(404, 404, 404)), "Compare the address")
 }

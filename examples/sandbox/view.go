@@ -196,12 +196,12 @@ func refusedWebhooks(deliveries []pluraltest.Delivery) string {
 	last := attempts[len(attempts)-1]
 	answer := cmp.Or(last.Err, strconv.Itoa(last.Status)+" "+http.StatusText(last.Status))
 	text := "The shop has taken none of the last " + strconv.Itoa(refused) + " webhooks. It answers: " + answer + "."
-	switch {
-	case last.Status == http.StatusUnauthorized:
+	switch last.Status {
+	case http.StatusUnauthorized:
 		text += " Compare the webhook secret, and -webhook-key."
-	case last.Status == http.StatusNotFound || last.Status == http.StatusMethodNotAllowed:
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		text += " Compare the address."
-	case last.Status == 0:
+	case 0:
 		text += " Is the shop running?"
 	}
 	return text

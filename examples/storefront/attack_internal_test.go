@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -272,8 +273,12 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = db.Close() }()
 	for _, test := range []struct{ second, state string }{
-		{"PENDING", stateDone}, {"CREATED", stateDone}, {"PROCESSED", stateDone}, {"SOMETHING_NEW", stateDone},
-		{"FAILED", stateRefused}, {"CANCELLED", stateRefused},
+		{"PENDING", stateDone},
+		{"CREATED", stateDone},
+		{"PROCESSED", stateDone},
+		{"SOMETHING_NEW", stateDone},
+		{"FAILED", stateRefused},
+		{"CANCELLED", stateRefused},
 	} {
 		number := newNumber()
 		o, err := db.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
@@ -496,7 +501,7 @@ func TestGate(t *testing.T) {
 		time.Sleep(2 * forgetting)
 		require.Zero(t, g.wait("attacker", time.Now()))
 		for i := range maxSenders + 10 {
-			g.wrong(fmt.Sprint(i), time.Now())
+			g.wrong(strconv.Itoa(i), time.Now())
 		}
 		require.LessOrEqual(t, len(g.tries), maxSenders)
 		time.Sleep(2 * forgetting)
@@ -544,7 +549,7 @@ func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
 	for _, path := range []string{"/", "/static/style.css", "/healthz", "/operator", "/metrics", "/nothing", "/plural/webhook"} {
-		res, err := http.Get(shop.url + path) //nolint:noctx // of a test
+		res, err := http.Get(shop.url + path)
 		require.NoError(t, err)
 		_ = res.Body.Close()
 		require.Contains(t, res.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'", path)

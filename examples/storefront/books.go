@@ -168,7 +168,8 @@ func (s *store) recordPayment(ctx context.Context, tx *sql.Tx, number string, p 
 	for _, entry := range p.CaptureData {
 		captured += entry.CaptureAmount.Value
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO payments (order_number, id, method, status, amount, captured, reason, paid_at)
+	_, err := tx.ExecContext(ctx, `INSERT INTO payments
+			(order_number, id, method, status, amount, captured, reason, paid_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (order_number, id) DO UPDATE SET status = excluded.status, amount = excluded.amount,
 			captured = excluded.captured, reason = excluded.reason`,

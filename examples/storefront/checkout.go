@@ -258,7 +258,7 @@ type strangers struct {
 
 const maxStrangers = 1000
 
-var errAskedJustNow = errors.New("Plural was asked for this order a moment ago")
+var errAskedJustNow = errors.New("this order was looked for a moment ago")
 
 func (s *strangers) isNews(id string, now time.Time) bool {
 	s.mu.Lock()
@@ -340,7 +340,8 @@ func describe(o *order, decisions []*decision) orderView {
 	case o.Captured.Value > 0:
 		v.Head, v.Text, v.Mood = "On its way", "We have shipped your order and taken "+o.Captured.Display()+".", "good"
 	case o.Status == plural.OrderStatusAuthorized && isInDoubt:
-		v.Head, v.Text = "We are looking into this order", "There is a question about its payment. Please get in touch with us."
+		v.Head = "We are looking into this order"
+		v.Text = "There is a question about its payment. Please get in touch with us."
 	case o.Status == plural.OrderStatusAuthorized:
 		v.Head, v.Mood = "Thank you", "good"
 		v.Text = "Your bank holds " + o.Amount.Display() + " for us. We take it when we ship, and not before."

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/plural-go/plural"
@@ -51,12 +52,10 @@ func (o *order) payable() bool {
 
 // isPaid tells whether money is on hold, or was taken.
 func (o *order) isPaid() bool {
-	switch o.Status {
-	case plural.OrderStatusAuthorized, plural.OrderStatusProcessed, plural.OrderStatusPartiallyCaptured,
-		plural.OrderStatusPartiallyRefunded, plural.OrderStatusFullyRefunded:
-		return true
-	}
-	return o.Captured.Value > 0
+	return o.Captured.Value > 0 || slices.Contains([]plural.OrderStatus{
+		plural.OrderStatusAuthorized, plural.OrderStatusProcessed, plural.OrderStatusPartiallyCaptured,
+		plural.OrderStatusPartiallyRefunded, plural.OrderStatusFullyRefunded,
+	}, o.Status)
 }
 
 // isOver tells whether nothing was taken and nothing can be any more.
@@ -64,7 +63,7 @@ func (o *order) isOver() bool {
 	return (o.Status == plural.OrderStatusFailed || o.Status == plural.OrderStatusCancelled) && o.Captured.Value == 0
 }
 
-// statusText is what Plural's books say of the order, in words.
+// StatusText is what Plural's books say of the order, in words.
 func (o *order) StatusText() string {
 	if o.Status == "" && o.PluralID != "" {
 		return "at Plural, not read yet"

@@ -40,7 +40,7 @@ func (s *store) others(ctx context.Context, o *order) ([]*order, error) {
 
 const maxTwins = 99
 
-var errManyTwins = errors.New("Plural has too many orders under one number")
+var errManyTwins = errors.New("too many orders at Plural under one number")
 
 // orderFor is the shop's order that Plural has under this id, locked. A second
 // one under the number becomes a twin.
