@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/internal/servertest"
 	"github.com/plural-go/plural/pluraltest"
 )
 
@@ -50,16 +52,25 @@ func approve(t *testing.T, gateway *pluraltest.Server, id string) url.Values {
 // nothing is captured twice.
 func TestTwoOrdersUnderOneNumber(t *testing.T) {
 	t.Parallel()
-	tests := map[string]bool{"the shop's own is paid first": true, "the other one is paid first": false}
-	for name, ownFirst := range tests {
+	postgres := func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL }
+	tests := map[string]struct {
+		ownFirst bool
+		database func(*testing.T) string
+	}{
+		"the shop's own is paid first":             {true, sqliteFile},
+		"the other one is paid first":              {false, sqliteFile},
+		"the other one is paid first, on Postgres": {false, postgres},
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+			gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+			shop := openSite(t, gateway, test.database(t), quick())
 			customer, staff := shop.customer(), shop.staff()
 			number, own := customer.order("lamp")
 			other := second(t, gateway, shop, number)
 			paid, late := own, other
-			if !ownFirst {
+			if !test.ownFirst {
 				paid, late = other, own
 			}
 
@@ -87,6 +98,39 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 			customer.eventually(orderPage(number), "taken ₹1,499.50")
 			require.NotContains(t, customer.get(orderPage(number)).body, "second payment")
 		})
+	}
+}
+
+// A database of an earlier version keeps its orders and decisions.
+func TestOldDatabases(t *testing.T) {
+	t.Parallel()
+	path := sqliteFile(t)
+	old, err := sql.Open("sqlite", "file:"+path)
+	require.NoError(t, err)
+	text, err := schema.ReadFile("schema/1_tables.sql")
+	require.NoError(t, err)
+	for _, statement := range []string{
+		`CREATE TABLE schemas (digest text PRIMARY KEY)`, string(text),
+		fmt.Sprintf(`INSERT INTO schemas VALUES ('%x')`, sha256.Sum256(text)),
+		`INSERT INTO orders (number, plural_id, lines, amount, looked_at, created_at)
+			VALUES ('order-1', 'v1-1', '[]', 100, 1, 1)`,
+		`INSERT INTO decisions (reference, order_number, kind, amount, whole, state, job_id, decided_at)
+			VALUES ('capture-1', 'order-1', 'capture', 100, 1, 'waiting', 1, 1)`,
+	} {
+		_, err := old.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	require.NoError(t, old.Close())
+	for range 2 {
+		db, err := openStore(t.Context(), path)
+		require.NoError(t, err)
+		o, err := db.order(t.Context(), db, "order-1")
+		require.NoError(t, err)
+		require.Equal(t, "v1-1", o.PluralID)
+		decisions, err := db.decisions(t.Context(), db, "order-1")
+		require.NoError(t, err)
+		require.Len(t, decisions, 1)
+		require.NoError(t, db.Close())
 	}
 }
 
