@@ -226,7 +226,7 @@ func decodeInto(document string, out any) error {
 	if isSyntax || isOurs || isInvalid {
 		return err
 	}
-	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), err}
+	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), foreign(err)}
 }
 
 // undecodedError is for the error of a type of the caller's, which may quote
@@ -401,15 +401,15 @@ func (d *errorDocument) details() *ErrorDetails {
 }
 
 // readAnswer reads a response to its end, within bounds, so that its connection
-// can be used again.
-func readAnswer(resp *http.Response) *answer {
-	a := &answer{status: resp.StatusCode, header: resp.Header}
+// can be used again. Secret is what the request was authorised by.
+func readAnswer(resp *http.Response, secret string) *answer {
+	a := &answer{status: resp.StatusCode, header: resp.Header, secret: secret}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the bare connection, which ends with no context
 		a.err = errors.New("the server switches protocols")
 		return a
 	}
-	a.body, a.err = readBounded(resp.Body, resp.ContentLength)
+	a.body, a.err = readBounded(resp.Body, resp.ContentLength, secret)
 	a.brokeOff = a.err != nil && !errors.Is(a.err, errTooLarge)
 	return a
 }
@@ -424,7 +424,7 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // readBounded reads to the end. It returns what it has of an answer that breaks
 // off, and the beginning of one that is too large.
-func readBounded(r io.Reader, announced int64) (string, error) {
+func readBounded(r io.Reader, announced int64, secret string) (string, error) {
 	if announced > maxAnswer {
 		return "", errTooLarge
 	}
@@ -445,7 +445,7 @@ func readBounded(r io.Reader, announced int64) (string, error) {
 		case errors.Is(err, io.EOF):
 			return joined(full, chunk[:n]), nil
 		case err != nil:
-			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, err)
+			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign(err, secret))
 		case n == chunkSize:
 			full, n = append(full, string(chunk[:])), 0
 		}

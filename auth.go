@@ -123,15 +123,13 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	req.Header.Set("Request-Timestamp", timestamp())
 	started := time.Now()
 	resp, err := f.peer.RoundTrip(req) //nolint:bodyclose // readAnswer closes it
-	a := &answer{err: err}
+	a := &answer{err: foreign(err, f.creds.ClientSecret)}
 	if err == nil {
-		a = readAnswer(resp)
+		a = readAnswer(resp, f.creds.ClientSecret)
 	} else if conn := connected.Load(); conn != nil {
 		f.peer.distrust(*conn)
 	}
-	if a.err != nil {
-		a.err = notTheCallers(described(a.err))
-	}
+	a.err = notTheCallers(a.err)
 	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)
 	if a.err != nil || a.status < 200 || a.status > 299 {
 		return nil, fail(a)

@@ -39,7 +39,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	tok, err := t.source.Get(req.Context())
 	if err != nil {
 		closeBody(req)
-		return nil, &tokenError{err}
+		return nil, try.noToken(err)
 	}
 	resp, err := t.send(try, req, req.Body, tok)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
@@ -50,7 +50,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		try.refused()
 		t.source.Invalidate(tok)
 		if tok, err = t.source.Get(req.Context()); err != nil {
-			return nil, &tokenError{err}
+			return nil, try.noToken(err)
 		}
 		resp, err := t.send(try, req, again(try, req), tok)
 		// A store may have handed out another old one. After two it is not asked.

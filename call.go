@@ -144,6 +144,9 @@ func (k *call) warm(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, ctx.Err()) {
+			err = endOf(ctx)
+		}
 		a := &answer{err: err, notSent: true}
 		failure := k.failure(a)
 		if !failure.Retryable() || !k.again(ctx, a) {
@@ -203,11 +206,11 @@ func (k *call) maxAttempts() int {
 // orEnded adds the context's error to a failure that was not repeated because
 // of it, also where the context has not ended yet but left no time.
 func (k *call) orEnded(ctx context.Context, err *Error) error {
-	ended := endOf(ctx)
+	ended, is := endOf(ctx), ctx.Err()
 	if ended == nil && k.cut {
-		ended = context.DeadlineExceeded
+		ended, is = context.DeadlineExceeded, context.DeadlineExceeded
 	}
-	if ended != nil && !errors.Is(err, ended) {
+	if ended != nil && !errors.Is(err, is) {
 		err.Err = errors.Join(ended, err.Err)
 	}
 	return err
@@ -217,8 +220,8 @@ func (k *call) orEnded(ctx context.Context, err *Error) error {
 // cause.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
-	if cause := context.Cause(ctx); err != nil && !errors.Is(cause, err) {
-		return fmt.Errorf("%w: %w", err, cause)
+	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // it is err itself where none was given
+		return fmt.Errorf("%w: %w", err, foreign(cause))
 	}
 	return err
 }
@@ -259,6 +262,7 @@ func (k *call) send(ctx context.Context) *answer {
 	defer cancel()
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
+		attempt: k.attempts, isSettling: k.isSettlingRead,
 		url:   k.url, // a copy: middleware may change it
 		isOwn: len(k.p.cfg.middleware) == 0,
 	}
@@ -278,18 +282,14 @@ func (k *call) send(ctx context.Context) *answer {
 	state.over.Store(true)
 	var a *answer
 	if err == nil {
-		a = readAnswer(resp)
+		a = readAnswer(resp, state.secret())
 	} else {
-		a = &answer{err: err}
+		a = &answer{err: state.failed(err), secret: state.secret()}
 	}
 	isStopped := state.stopped.Load()
 	k.cut = k.cut || limit < k.p.cfg.attemptTimeout && tryCtx.Err() != nil && !isStopped
-	if t := state.token.Load(); t != nil {
-		a.secret = t.Value
-	}
 	k.p.cfg.log.attempt(ctx, k.op, k.url.Path, a.status, k.requestID, k.attempts, began)
 	if a.err != nil {
-		a.err = described(a.err)
 		a.notSent = a.status == 0 && state.notSent(tryCtx.Err() != nil || isTimeout(a.err))
 		switch ended := endOf(ctx); {
 		case ended != nil:

@@ -14,9 +14,9 @@ import (
 var (
 	// ErrClaimLost says that a claim is not the caller's (any more): its lease ran
 	// out and another worker took over, or it was settled before.
-	ErrClaimLost = errors.New("plural: the claim on the webhook is lost")
+	ErrClaimLost = sentinel("plural: the claim on the webhook is lost")
 	// ErrDeduperFull says that a [MemoryDeduper] holds as many events as it may.
-	ErrDeduperFull = errors.New("plural: the memory for webhooks is full")
+	ErrDeduperFull = sentinel("plural: the memory for webhooks is full")
 )
 
 // ClaimState says what became of a claim.

@@ -18,40 +18,40 @@ import (
 var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
-	ErrUnauthorized = errors.New("plural: credentials or access token refused")
+	ErrUnauthorized = sentinel("plural: credentials or access token refused")
 	// ErrNotFound: Plural has no order, or refund, of that id or reference.
-	ErrNotFound = errors.New("plural: no such order")
+	ErrNotFound = sentinel("plural: no such order")
 	// ErrDuplicateRequest: see [DuplicateOrderError] for what stands there.
-	ErrDuplicateRequest = errors.New("plural: the reference was used before")
+	ErrDuplicateRequest = sentinel("plural: the reference was used before")
 	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
 	// not paid.
-	ErrOperationNotAllowed = errors.New("plural: the order's state does not allow it")
+	ErrOperationNotAllowed = sentinel("plural: the order's state does not allow it")
 	// ErrReferenceReused is an [ErrConflict]: the reference stood for another
 	// order, capture or refund before this call, or for another amount.
-	ErrReferenceReused = errors.New("plural: the reference belongs to something else")
+	ErrReferenceReused = sentinel("plural: the reference belongs to something else")
 	// ErrInvalidRequest: mend the request; a [ValidationError] says where.
-	ErrInvalidRequest = errors.New("plural: invalid request")
+	ErrInvalidRequest = sentinel("plural: invalid request")
 	// ErrRateLimited: call again later, and with fewer workers.
-	ErrRateLimited = errors.New("plural: too many requests")
+	ErrRateLimited = sentinel("plural: too many requests")
 	// ErrNotPaid is what [NotPaidError] is.
-	ErrNotPaid = errors.New("plural: the order is not paid, or not the one expected")
+	ErrNotPaid = sentinel("plural: the order is not paid, or not the one expected")
 	// ErrOutcomeUnknown is what [OutcomeUnknownError] is: the request may or may
 	// not have been carried out; or, from [OrderService.ConfirmEvent], the books
 	// do not show yet what the event tells.
-	ErrOutcomeUnknown = errors.New("plural: outcome unknown")
+	ErrOutcomeUnknown = sentinel("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by
 	// this call or another one, and nothing will be. Plural's books show why.
-	ErrNotApplied = errors.New("plural: not carried out")
+	ErrNotApplied = sentinel("plural: not carried out")
 
 	// ErrConflict is final, too: Plural's books show something else than was asked
 	// for, and money may have moved for it. A person has to look. It is never
 	// ErrNotApplied.
-	ErrConflict = errors.New("plural: the books show something else than was asked for")
+	ErrConflict = sentinel("plural: the books show something else than was asked for")
 
 	// ErrNoHold is an [ErrConflict]: the money is not on hold any more. It was
 	// taken, outright or by an earlier call; the books do not say which.
-	ErrNoHold = errors.New("plural: the money is not on hold any more")
+	ErrNoHold = sentinel("plural: the money is not on hold any more")
 )
 
 // Error is an answer that is not the one asked for, or no answer at all.
@@ -59,7 +59,9 @@ var (
 // It is [ErrUnauthorized], [ErrNotFound], [ErrDuplicateRequest],
 // [ErrOperationNotAllowed], [ErrInvalidRequest] or [ErrRateLimited] where that
 // is what the answer says. Unwrap gives the cause when no usable answer came:
-// the network's or context's error, or what was wrong with the answer.
+// the network's or context's error, or what was wrong with the answer. What of
+// that is not this package's, such as the cause of a context or an error of
+// middleware, matches none of its errors: it may be about another order.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"; of Client.Do method and path
 	OrderID    string        // the order it was about, or else the reference, if any
@@ -99,10 +101,10 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, ": %s", printable(e.Message))
 		}
 		if e.Err != nil {
-			b.WriteString(": " + causeText(e.Err))
+			b.WriteString(": " + oneLine(e.Err.Error()))
 		}
 	case e.Err != nil:
-		b.WriteString(": " + causeText(e.Err))
+		b.WriteString(": " + oneLine(e.Err.Error()))
 	default:
 		b.WriteString(": no answer")
 	}
@@ -276,7 +278,7 @@ func (e *OutcomeUnknownError) Error() string {
 		b.WriteString("; find out what became of it before sending it again")
 	}
 	if e.Err != nil {
-		b.WriteString(": " + causeText(e.Err))
+		b.WriteString(": " + oneLine(e.Err.Error()))
 	}
 	return b.String()
 }
@@ -294,31 +296,6 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	}
 	return noVerdictError{e.Err}
 }
-
-// noVerdictError keeps a cause from matching the sentinels.
-type noVerdictError struct{ cause error }
-
-func (n noVerdictError) Error() string { return n.cause.Error() }
-
-func (n noVerdictError) Is(target error) bool {
-	switch target {
-	case ErrNotApplied,
-		ErrConflict,
-		ErrNoHold,
-		ErrUnauthorized,
-		ErrNotFound,
-		ErrDuplicateRequest,
-		ErrOperationNotAllowed,
-		ErrReferenceReused,
-		ErrInvalidRequest,
-		ErrRateLimited,
-		ErrNotPaid:
-		return false
-	}
-	return errors.Is(n.cause, target)
-}
-
-func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
 
 // NeedsReview reports whether err is of a capture, cancel or refund that has no
 // final answer, and for which trying again alone may never bring one: Plural
@@ -562,22 +539,22 @@ func statusOf(o *Order) OrderStatus {
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *OutcomeUnknownError) MarshalJSON() ([]byte, error) {
+func (e OutcomeUnknownError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Last), e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *StateError) MarshalJSON() ([]byte, error) {
+func (e StateError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Order), e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *DoubleRefundError) MarshalJSON() ([]byte, error) {
+func (e DoubleRefundError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{opRefund.name, e.OrderID, e.Reference, "", e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *DuplicateOrderError) MarshalJSON() ([]byte, error) {
+func (e DuplicateOrderError) MarshalJSON() ([]byte, error) {
 	var id, reference string
 	if e.Order != nil {
 		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference
@@ -586,7 +563,7 @@ func (e *DuplicateOrderError) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
-func (e *NotPaidError) MarshalJSON() ([]byte, error) {
+func (e NotPaidError) MarshalJSON() ([]byte, error) {
 	var id, reference string
 	if e.Order != nil {
 		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference

@@ -135,5 +135,5 @@ func bodyError(kind, err error) error {
 	if errors.Is(err, errBodyTooLarge) {
 		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
 	}
-	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: err}
+	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: foreign(err)}
 }

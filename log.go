@@ -32,5 +32,5 @@ func (l logger) storeFailed(step string, err error) {
 		return
 	}
 	l.to.LogAttrs(context.Background(), slog.LevelWarn, "plural token store failed",
-		slog.String("op", opToken.name), slog.String("step", step), slog.String("error", err.Error()))
+		slog.String("op", opToken.name), slog.String("step", step), slog.String("error", describedText(err)))
 }

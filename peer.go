@@ -1,10 +1,16 @@
 package plural
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +32,9 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := p.base.RoundTrip(req)
 	if err != nil {
+		if isOfProxy(p.base, req, err) {
+			err = errNoTunnel
+		}
 		return nil, err
 	}
 	if resp == nil {
@@ -79,11 +88,40 @@ func negotiated(conn net.Conn) (protocol string, ok bool) {
 	return secure.ConnectionState().NegotiatedProtocol, true
 }
 
+var errNoTunnel = errors.New("the proxy does not connect")
+
+// isOfProxy reports whether err is no more than the words of a proxy that
+// refuses to connect, such as "Unauthorized". They are not Plural's, and would
+// be taken for that.
+func isOfProxy(base http.RoundTripper, req *http.Request, err error) bool {
+	t, ok := base.(*http.Transport)
+	if !ok || t.Proxy == nil || t.OnProxyConnectResponse != nil || req.URL.Scheme != "https" ||
+		reflect.TypeOf(err) != reflect.TypeOf(errNoTunnel) {
+		return false
+	}
+	for _, own := range []string{"http: ", "net/http: ", "http2: ", "tls: ", io.EOF.Error(), io.ErrUnexpectedEOF.Error()} {
+		if strings.HasPrefix(err.Error(), own) {
+			return false
+		}
+	}
+	proxy, failed := t.Proxy(req)
+	return proxy != nil && failed == nil
+}
+
+// checkTunnel tells what a proxy answered.
+func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("%w: it answered %d", errNoTunnel, resp.StatusCode)
+}
+
 // newTransport is made for one host and many parallel calls. net/http keeps two
 // idle connections per host, so that parallel callers keep opening new ones.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: checkTunnel,
 		DialContext:            newDialer().DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,

@@ -1,25 +1,15 @@
 package plural
 
-import (
-	"fmt"
-	"log/slog"
-)
+import "log/slog"
 
-// What prints of secrets, and of documents that hold personal data. fmt, slog
-// and JSON all have to be told; [json.Marshal] keeps personal data, and never
-// shows a secret.
+// What prints of secrets, and of documents that hold personal data. Those who
+// print ask for String, Format or LogValue. Those who encode, such as
+// encoding/json and encoding/xml, get personal data and never a secret. The
+// methods in redact_methods.go are made by `make generate` from these lists:
+//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,Response,ErrorDetails,ErrorDetail ../redact_methods.go"
 
-// Format writes a placeholder under every verb.
-func (c Credentials) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.Credentials") }
-
-// LogValue is a placeholder.
-func (c Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON writes a placeholder.
-func (c Credentials) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// Format writes the environment, and nothing of the credentials.
-func (c *Client) Format(f fmt.State, _ rune) { writeSummary(f, "plural.Client", c) }
+// MarshalText writes a placeholder: encoding/json and encoding/xml ask for it.
+func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue is the environment, and nothing of the credentials.
 func (c *Client) LogValue() slog.Value {
@@ -29,11 +19,8 @@ func (c *Client) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("environment", string(c.p.cfg.environment)))
 }
 
-// MarshalJSON writes a placeholder.
-func (c *Client) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// Format writes ids, status and amounts, and no personal data.
-func (o Order) Format(f fmt.State, _ rune) { writeSummary(f, "plural.Order", o) }
+// MarshalText writes a placeholder: encoding/json and encoding/xml ask for it.
+func (*Client) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue is ids, status and amounts, and no personal data.
 func (o Order) LogValue() slog.Value {
@@ -50,9 +37,6 @@ func (o Order) LogValue() slog.Value {
 	return slog.GroupValue(append(attrs, slog.Int("payments", len(o.Payments)), slog.Int("refunds", len(o.Refunds)))...)
 }
 
-// Format writes id, status, method and amount, and no personal data.
-func (p Payment) Format(f fmt.State, _ rune) { writeSummary(f, "plural.Payment", p) }
-
 // LogValue is id, status, method and amount, and no personal data.
 func (p Payment) LogValue() slog.Value {
 	return slog.GroupValue(
@@ -64,11 +48,6 @@ func (p Payment) LogValue() slog.Value {
 	)
 }
 
-// Format writes reference and amount, and no personal data.
-func (r CreateOrderRequest) Format(f fmt.State, _ rune) {
-	writeSummary(f, "plural.CreateOrderRequest", r)
-}
-
 // LogValue is reference and amount, and no personal data.
 func (r CreateOrderRequest) LogValue() slog.Value {
 	return slog.GroupValue(
@@ -78,9 +57,6 @@ func (r CreateOrderRequest) LogValue() slog.Value {
 	)
 }
 
-// Format writes reference and amount, and no metadata.
-func (r RefundRequest) Format(f fmt.State, _ rune) { writeSummary(f, "plural.RefundRequest", r) }
-
 // LogValue is reference and amount, and no metadata.
 func (r RefundRequest) LogValue() slog.Value {
 	return slog.GroupValue(
@@ -89,17 +65,10 @@ func (r RefundRequest) LogValue() slog.Value {
 	)
 }
 
-// Format writes the order id, and not the link: whoever has that can pay, and
-// see who is to pay.
-func (o CheckoutOrder) Format(f fmt.State, _ rune) { writeSummary(f, "plural.CheckoutOrder", o) }
-
 // LogValue is the order id, and not the link.
 func (o CheckoutOrder) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("order_id", o.OrderID), slog.Int("response_code", o.ResponseCode))
 }
-
-// Format writes status and ids, and neither header nor body.
-func (r Response) Format(f fmt.State, _ rune) { writeSummary(f, "plural.Response", r) }
 
 // LogValue is status and ids, and neither header nor body.
 func (r Response) LogValue() slog.Value {
@@ -109,93 +78,6 @@ func (r Response) LogValue() slog.Value {
 		slog.Int("attempts", r.Attempts),
 	)
 }
-
-// Format writes a placeholder: all of this is personal data.
-func (d PurchaseDetails) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.PurchaseDetails") }
-
-// LogValue is a placeholder.
-func (d PurchaseDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: all of this is personal data.
-func (c Customer) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.Customer") }
-
-// LogValue is a placeholder.
-func (c Customer) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: all of this is personal data.
-func (a Address) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.Address") }
-
-// LogValue is a placeholder.
-func (a Address) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: all of this is personal data.
-func (a AccountDetails) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.AccountDetails") }
-
-// LogValue is a placeholder.
-func (a AccountDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: all of this is personal data.
-func (b BankDetails) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.BankDetails") }
-
-// LogValue is a placeholder.
-func (b BankDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: the instrument is personal data.
-func (o PaymentOption) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.PaymentOption") }
-
-// LogValue is a placeholder.
-func (o PaymentOption) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: the card is personal data.
-func (c CardData) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.CardData") }
-
-// LogValue is a placeholder.
-func (c CardData) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: the payer's address is personal data.
-func (u UPIData) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.UPIData") }
-
-// LogValue is a placeholder.
-func (u UPIData) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder.
-func (p UPIPayer) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.UPIPayer") }
-
-// LogValue is a placeholder.
-func (p UPIPayer) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder.
-func (p UPIPayee) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.UPIPayee") }
-
-// LogValue is a placeholder.
-func (p UPIPayee) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: the bank is personal data, as the card is.
-func (n NetbankingData) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.NetbankingData") }
-
-// LogValue is a placeholder.
-func (n NetbankingData) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: what somebody buys is personal data.
-func (c CartDetails) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.CartDetails") }
-
-// LogValue is a placeholder.
-func (c CartDetails) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: what somebody buys is personal data.
-func (c CartItem) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.CartItem") }
-
-// LogValue is a placeholder.
-func (c CartItem) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes a placeholder: a device's IMEI is personal data.
-func (p Product) Format(f fmt.State, _ rune) { writeRedacted(f, "plural.Product") }
-
-// LogValue is a placeholder.
-func (p Product) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Format writes where and why, and no metadata.
-func (d ErrorDetails) Format(f fmt.State, _ rune) { writeSummary(f, "plural.ErrorDetails", d) }
 
 // LogValue is where and why, and no metadata.
 func (d ErrorDetails) LogValue() slog.Value {

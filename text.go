@@ -1,14 +1,10 @@
 package plural
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/textproto"
-	"net/url"
 	"reflect"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -70,42 +66,12 @@ func printable(s string) string {
 	return shorten(s, most)
 }
 
-// causeText is an error within another one's text: joined errors on one line,
-// and of a sane length.
-func causeText(err error) string {
+// oneLine is the text of an error within another one: joined errors on one
+// line, and of a sane length.
+func oneLine(text string) string {
 	const most = 800
-	return shorten(strings.ReplaceAll(err.Error(), "\n", "; "), most)
+	return shorten(strings.ReplaceAll(text, "\n", "; "), most)
 }
-
-// described is an error of the HTTP client's, the URL left out, and with it
-// what it quotes: a malformed answer may hold anything, such as the payer's
-// data or the secret. [errors.Is] and [errors.As] look at what is behind it.
-func described(err error) error {
-	var inURL *url.Error
-	if errors.As(err, &inURL) {
-		err = inURL.Err
-	}
-	text := quoted.ReplaceAllString(err.Error(), `"..."`)
-	var malformed textproto.ProtocolError
-	if errors.As(err, &malformed) {
-		text = "the header of the answer is malformed"
-	}
-	if text == err.Error() {
-		return err
-	}
-	return describedError{text, err}
-}
-
-var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
-
-type describedError struct {
-	text  string
-	cause error
-}
-
-func (d describedError) Error() string { return d.text }
-
-func (d describedError) Unwrap() error { return d.cause }
 
 // shorten cuts s to most bytes, and replaces what is no text on one line:
 // control, format and separator characters, and what is not UTF-8.
@@ -142,21 +108,19 @@ func writeText(f fmt.State, verb rune, text string) {
 	}
 }
 
-// writeSummary is the fmt form of a value that has a LogValue: its type and its
-// safe attributes, under every verb.
-func writeSummary(f fmt.State, name string, v slog.LogValuer) {
-	_, _ = io.WriteString(f, name+"{")
+// summary is a value that has a LogValue as text: its type and its safe
+// attributes.
+func summary(name string, v slog.LogValuer) string {
+	var b strings.Builder
+	b.WriteString(name + "{")
 	for i, attr := range v.LogValue().Group() {
 		if i > 0 {
-			_, _ = io.WriteString(f, " ")
+			b.WriteByte(' ')
 		}
-		_, _ = fmt.Fprintf(f, "%s:%v", attr.Key, attr.Value)
+		fmt.Fprintf(&b, "%s:%v", attr.Key, attr.Value)
 	}
-	_, _ = io.WriteString(f, "}")
-}
-
-func writeRedacted(f fmt.State, name string) {
-	_, _ = io.WriteString(f, name+"{"+redacted+"}")
+	b.WriteByte('}')
+	return b.String()
 }
 
 // isNil says whether v is nil, or an interface around something nil.

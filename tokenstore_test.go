@@ -135,7 +135,7 @@ func TestStoredTokenOpensForItsOwnersOnly(t *testing.T) {
 		opens bool
 	}{
 		"the same":         {gatewayCredentials(), nil, true},
-		"another secret":   {plural.Credentials{ClientID: gatewayClientID, ClientSecret: "other"}, nil, false},
+		"another secret":   {plural.Credentials{ClientID: gatewayClientID, ClientSecret: "another-than-theirs"}, nil, false},
 		"another client":   {plural.Credentials{ClientID: "other", ClientSecret: gatewayClientSecret}, nil, false},
 		"another base URL": {gatewayCredentials(), []plural.Option{plural.WithEnvironment(plural.Production)}, false},
 	}

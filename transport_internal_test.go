@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"time"
 
@@ -54,4 +55,23 @@ func TestOwnTransportVerifiesCertificates(t *testing.T) {
 			require.ErrorAs(t, err, &refused)
 		})
 	}
+}
+
+// What a proxy answers is not Plural's answer. The own transport tells its
+// status.
+func TestOwnTransportTellsWhatAProxyAnswered(t *testing.T) {
+	t.Parallel()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+	own := newTransport()
+	own.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
+	c, err := NewClient(
+		Credentials{ClientID: "id", ClientSecret: "secret"},
+		WithHTTPClient(&http.Client{Transport: own}),
+		WithRetry(RetryPolicy{MaxAttempts: 1}),
+	)
+	require.NoError(t, err)
+	require.ErrorContains(t, c.Warm(t.Context()), "the proxy does not connect: it answered 407 (")
 }

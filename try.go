@@ -21,6 +21,8 @@ type tryState struct {
 
 	op                 string
 	orderID, reference string
+	attempt            int
+	isSettling         bool // it asks what became of another call
 	url                url.URL
 	body               []byte
 	stop               context.CancelFunc // ends the try; set for a write without a body
@@ -30,6 +32,7 @@ type tryState struct {
 	isOwn    bool                  // no one else sees the request: the token can be put into it
 
 	token                      atomic.Pointer[token.Token] // the last that was sent
+	tokenless                  atomic.Pointer[tokenError]  // why there was none
 	conn                       atomic.Pointer[net.Conn]
 	stopped                    atomic.Bool
 	over                       atomic.Bool // the call has moved on
@@ -76,6 +79,34 @@ func (s *tryState) refused() {
 	s.gotConn.Store(false)
 	s.wrote.Store(false)
 	s.stage.Store(tryOutside)
+}
+
+// noToken says why the request cannot be sent.
+func (s *tryState) noToken(err error) error {
+	why := &tokenError{err}
+	s.tokenless.Store(why)
+	return why
+}
+
+// secret is the token that was sent.
+func (s *tryState) secret() string {
+	if t := s.token.Load(); t != nil {
+		return t.Value
+	}
+	return ""
+}
+
+// failed is the error that came out of the middleware. Only that of the token
+// is this package's, and only this try's.
+func (s *tryState) failed(err error) error {
+	why := s.tokenless.Load()
+	switch {
+	case why == nil:
+		return foreign(err, s.secret())
+	case err == error(why):
+		return err
+	}
+	return foreignAround(err, why, s.secret())
 }
 
 type tryKey struct{}
@@ -150,6 +181,17 @@ func OrderFromContext(ctx context.Context) (orderID, reference string) {
 	return "", ""
 }
 
+// AttemptFromContext tells of a request which send of its call it is, from 1;
+// 0 outside of this package's requests. A settling read asks Plural's books
+// what became of a write: that they show nothing of it is an answer, and no
+// failure. It is for middleware.
+func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
+	if s := tryFrom(ctx); s != nil {
+		return s.attempt, s.isSettling
+	}
+	return 0, false
+}
+
 // newBody returns no GetBody along with it, so that net/http cannot repeat the
 // request.
 func (s *tryState) newBody() io.ReadCloser {
@@ -175,15 +217,6 @@ func (s *tryState) notSent(cutOff bool) bool {
 		return !cutOff
 	}
 	return s.wantedConn.Load()
-}
-
-// notTheCallers keeps a time limit of the transport's, or of ours, from being
-// taken for the end of the caller's context.
-func notTheCallers(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return errors.New(described(err).Error())
-	}
-	return err
 }
 
 // isTimeout says whether err is of a time limit: the call's, the HTTP client's

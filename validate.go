@@ -73,7 +73,7 @@ func (c *checks) encode(request any) []byte {
 	body, err := encode(request)
 	switch {
 	case err != nil && len(c.always) == 0:
-		c.must(false, "request", "cannot be encoded: "+err.Error())
+		c.must(false, "request", "cannot be encoded: "+describedText(err))
 	case err == nil && !wire.IsUTF8(body):
 		field := cmp.Or(shorten(wire.FindNotUTF8(body), 200), "request")
 		isNamed := slices.ContainsFunc(c.always, func(f FieldError) bool { return f.Field == field })

@@ -614,46 +614,6 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 	}
 }
 
-// What is checked without a call is what the call checks.
-func TestValidateIsWhatTheCallChecks(t *testing.T) {
-	t.Parallel()
-	client := unsent(t)
-	long := strings.Repeat("x", plural.MaxReference+1)
-	for name, orderID := range map[string]string{"no order": "", "a path": "../x", "a good order": "v1-1"} {
-		captures := []*plural.CaptureRequest{
-			nil,
-			{},
-			{MerchantCaptureReference: "c 1", FullAmount: true},
-			{MerchantCaptureReference: long, CaptureAmount: plural.INR(99)},
-			{MerchantCaptureReference: "c-1", CaptureAmount: plural.INR(100), FullAmount: true},
-		}
-		for _, req := range captures {
-			_, err := client.Captures.Create(t.Context(), orderID, req)
-			require.Error(t, err, name)
-			require.Equal(t, err, req.Validate(orderID), name)
-		}
-		refunds := []*plural.RefundRequest{
-			nil,
-			{},
-			{MerchantOrderReference: long, OrderAmount: plural.INR(99)},
-			{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100), Extra: map[string]any{"products": 1}},
-		}
-		for _, req := range refunds {
-			_, err := client.Refunds.Create(t.Context(), orderID, req)
-			require.Error(t, err, name)
-			require.Equal(t, err, req.Validate(orderID), name)
-		}
-		if orderID != "v1-1" {
-			_, err := client.Cancels.Create(t.Context(), orderID)
-			require.Error(t, err, name)
-			require.Equal(t, err, plural.ValidateCancel(orderID), name)
-		}
-	}
-	require.NoError(t, (&plural.CaptureRequest{MerchantCaptureReference: "c-1", FullAmount: true}).Validate("v1-1"))
-	require.NoError(t, (&plural.RefundRequest{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100)}).Validate("v1-1"))
-	require.NoError(t, plural.ValidateCancel("v1-1"))
-}
-
 // What is not UTF-8 would be changed on its way: a reference into another one,
 // a signed field into one that does not verify.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
@@ -726,4 +686,44 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		MerchantOrderReference: "r", OrderAmount: plural.INR(1), Notes: bad,
 	})
 	requireChecked(t, err, "notes", "order_amount.value")
+}
+
+// What is checked without a call is what the call checks.
+func TestValidateIsWhatTheCallChecks(t *testing.T) {
+	t.Parallel()
+	client := unsent(t)
+	long := strings.Repeat("x", plural.MaxReference+1)
+	for name, orderID := range map[string]string{"no order": "", "a path": "../x", "a good order": "v1-1"} {
+		captures := []*plural.CaptureRequest{
+			nil,
+			{},
+			{MerchantCaptureReference: "c 1", FullAmount: true},
+			{MerchantCaptureReference: long, CaptureAmount: plural.INR(99)},
+			{MerchantCaptureReference: "c-1", CaptureAmount: plural.INR(100), FullAmount: true},
+		}
+		for _, req := range captures {
+			_, err := client.Captures.Create(t.Context(), orderID, req)
+			require.Error(t, err, name)
+			require.Equal(t, err, req.Validate(orderID), name)
+		}
+		refunds := []*plural.RefundRequest{
+			nil,
+			{},
+			{MerchantOrderReference: long, OrderAmount: plural.INR(99)},
+			{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100), Extra: map[string]any{"products": 1}},
+		}
+		for _, req := range refunds {
+			_, err := client.Refunds.Create(t.Context(), orderID, req)
+			require.Error(t, err, name)
+			require.Equal(t, err, req.Validate(orderID), name)
+		}
+		if orderID != "v1-1" {
+			_, err := client.Cancels.Create(t.Context(), orderID)
+			require.Error(t, err, name)
+			require.Equal(t, err, plural.ValidateCancel(orderID), name)
+		}
+	}
+	require.NoError(t, (&plural.CaptureRequest{MerchantCaptureReference: "c-1", FullAmount: true}).Validate("v1-1"))
+	require.NoError(t, (&plural.RefundRequest{MerchantOrderReference: "r-1", OrderAmount: plural.INR(100)}).Validate("v1-1"))
+	require.NoError(t, plural.ValidateCancel("v1-1"))
 }

@@ -1,13 +1,11 @@
 package plural
 
-import "errors"
-
 // What a refused callback or webhook is, for [errors.Is].
 var (
-	ErrInvalidSignature  = errors.New("plural: invalid signature")
-	ErrStaleTimestamp    = errors.New("plural: timestamp out of tolerance")
-	ErrMalformedCallback = errors.New("plural: malformed callback")
-	ErrMalformedWebhook  = errors.New("plural: malformed webhook")
+	ErrInvalidSignature  = sentinel("plural: invalid signature")
+	ErrStaleTimestamp    = sentinel("plural: timestamp out of tolerance")
+	ErrMalformedCallback = sentinel("plural: malformed callback")
+	ErrMalformedWebhook  = sentinel("plural: malformed webhook")
 )
 
 // VerificationError says why a callback or a webhook was refused. It is

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +26,7 @@ const (
 
 // ErrNoOrder is what [Event.Order] and [Event.OrderID] fail with for an event
 // that is not about an order.
-var ErrNoOrder = errors.New("plural: the event carries no order")
+var ErrNoOrder = sentinel("plural: the event carries no order")
 
 // Event is a webhook, verified.
 //

@@ -275,12 +275,12 @@ func TestWebhookAttackKeyConfusion(t *testing.T) {
 func TestWebhookKeyRotation(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, "", plural.WithClock(webhookClock),
-		plural.WithWebhookKeys(mustKey(t, plural.RawKey, "next-Secret"), mustKey(t, plural.RawKey, "last-Secret")))
-	for _, secret := range []string{"next-Secret", "last-Secret"} {
+		plural.WithWebhookKeys(mustKey(t, plural.RawKey, "next-Secret-of-16"), mustKey(t, plural.RawKey, "last-Secret-of-16")))
+	for _, secret := range []string{"next-Secret-of-16", "last-Secret-of-16"} {
 		header, body := signedWebhook([]byte(secret), webhookClock().Unix(), webhookBody)
 		require.NoError(t, v.VerifyWebhookSignature(header, body))
 	}
-	header, body := signedWebhook([]byte("gone-Secret"), webhookClock().Unix(), webhookBody)
+	header, body := signedWebhook([]byte("gone-Secret-of-16"), webhookClock().Unix(), webhookBody)
 	requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 }
 

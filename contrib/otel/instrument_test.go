@@ -49,8 +49,13 @@ func newShop(t *testing.T, opts ...plural.Option) *shop {
 
 func newShopWith(t *testing.T, own []pluralotel.Option, opts ...plural.Option) *shop {
 	t.Helper()
+	return newShopOn(t, pluraltest.NewServer(t), own, opts...)
+}
+
+func newShopOn(t *testing.T, gateway *pluraltest.Server, own []pluralotel.Option, opts ...plural.Option) *shop {
+	t.Helper()
 	s := &shop{
-		t: t, gateway: pluraltest.NewServer(t), wire: &wire{next: &http.Transport{}},
+		t: t, gateway: gateway, wire: &wire{next: &http.Transport{}},
 		spans: tracetest.NewInMemoryExporter(), metrics: sdkmetric.NewManualReader(),
 	}
 	s.tracers = sdktrace.NewTracerProvider(sdktrace.WithSyncer(s.spans))

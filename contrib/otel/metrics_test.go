@@ -71,7 +71,7 @@ func TestRefusedCredentials(t *testing.T) {
 
 	counts := s.counts()
 	require.Equal(t, int64(1), counts["outcomes token rejected UNAUTHORIZED"])
-	require.Equal(t, int64(1), counts["outcomes captures.create rejected UNAUTHORIZED"])
+	require.Equal(t, int64(1), counts["outcomes captures.create needs_review UNAUTHORIZED"])
 	require.Equal(t, []string{"captures.create"}, s.names())
 	require.Equal(t, "captures.create: no usable answer", s.spans.GetSpans()[0].Status.Description)
 }
@@ -138,14 +138,15 @@ func TestOutcomesOfErrors(t *testing.T) {
 			Err:    answer(422, plural.CodeOperationNotAllowed),
 		},
 		"no_hold _OTHER": &plural.StateError{NoHold: true},
-		"not_applied reference_reused": &plural.StateError{
+		"conflict reference_reused": &plural.StateError{
 			Reused: true,
 			Err:    answer(422, plural.CodeDuplicateRequest),
 		},
+		"conflict _OTHER":                   &plural.StateError{Conflict: true},
 		"not_applied OPERATION_NOT_ALLOWED": &plural.StateError{},
-		"not_applied AMOUNT_LIMIT_EXCEEDED": &plural.Error{
+		"needs_review AMOUNT_LIMIT_EXCEEDED": &plural.Error{
 			StatusCode: 422, Code: plural.CodeAmountLimitExceeded,
-			NotApplied: true,
+			NeedsReview: true,
 		},
 		"canceled canceled":                   &plural.Error{Err: context.Canceled},
 		"unavailable deadline_exceeded":       cut,

@@ -12,8 +12,8 @@ import (
 )
 
 // The values of plural.outcome. Those of a money call say what became of the
-// money; NeedsReview and DoubleRefund are for a person, and more than a few
-// Unknown an hour are worth an alert.
+// money; NeedsReview, NoHold, Conflict and DoubleRefund are for a person, and
+// more than a few Unknown an hour are worth an alert.
 const (
 	OutcomeOK           = "ok"            // carried out, or read
 	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
@@ -42,6 +42,8 @@ func outcomeOf(err error) string {
 		return OutcomeUnknown
 	case errors.Is(err, plural.ErrNoHold):
 		return OutcomeNoHold
+	case errors.Is(err, plural.ErrConflict):
+		return OutcomeConflict
 	case errors.Is(err, plural.ErrConflict):
 		return OutcomeConflict
 	case errors.Is(err, plural.ErrNotApplied):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -22,7 +23,11 @@ func (c *config) traced(next http.RoundTripper) http.RoundTripper {
 	return otelhttp.NewTransport(
 		transportFunc(func(r *http.Request) (*http.Response, error) {
 			trace.SpanFromContext(r.Context()).SetAttributes(requestIDKey.String(r.Header.Get("Request-Id")))
-			return next.RoundTrip(r)
+			resp, err := next.RoundTrip(r)
+			if err == nil && resp != nil && resp.Body != nil {
+				look(r.Context(), resp)
+			}
+			return resp, err
 		}),
 		otelhttp.WithTracerProvider(discreetProvider{c.tracers}),
 		otelhttp.WithMeterProvider(c.meters),
@@ -88,24 +93,35 @@ func (t discreetTracer) Start(
 	if reference != "" {
 		about = append(about, referenceKey.String(reference))
 	}
+	if number, _ := plural.AttemptFromContext(ctx); number > 1 {
+		about = append(about, semconv.HTTPRequestResendCount(number-1))
+	}
 	started := append([]trace.SpanStartOption{trace.WithAttributes(about...)}, opts...)
 	ctx, span := t.Tracer.Start(ctx, name, started...)
-	return ctx, discreetSpan{span, name}
+	told := &discreetSpan{Span: span, operation: name}
+	return context.WithValue(ctx, spanKey{}, told), told
 }
+
+type spanKey struct{}
 
 type discreetSpan struct {
 	trace.Span
 
-	operation string
+	operation    string
+	showsNothing bool // it is a settling read, and Plural's books show nothing
 }
 
 // SetAttributes passes on what says nothing of the address but its host.
-func (s discreetSpan) SetAttributes(attributes ...attribute.KeyValue) {
+func (s *discreetSpan) SetAttributes(attributes ...attribute.KeyValue) {
 	told := make([]attribute.KeyValue, 0, len(attributes))
 	for _, a := range attributes {
 		switch {
 		case a.Key == semconv.URLFullKey:
 			told = append(told, a.Key.String(redactedURL(a.Value.AsString(), s.operation)))
+			if known, ok := templates[s.operation]; ok {
+				told = append(told, semconv.URLTemplate(known))
+			}
+		case a.Key == semconv.ErrorTypeKey && s.showsNothing && isStatus(a.Value.AsString()):
 		case !strings.HasPrefix(string(a.Key), "url."):
 			told = append(told, a)
 		}
@@ -113,8 +129,17 @@ func (s discreetSpan) SetAttributes(attributes ...attribute.KeyValue) {
 	s.Span.SetAttributes(told...)
 }
 
-// SetStatus passes the text of no error on.
-func (s discreetSpan) SetStatus(code codes.Code, text string) {
+func isStatus(errorType string) bool {
+	_, err := strconv.Atoi(errorType)
+	return err == nil
+}
+
+// SetStatus passes the text of no error on. A status without a text is for what
+// Plural answered.
+func (s *discreetSpan) SetStatus(code codes.Code, text string) {
+	if s.showsNothing && text == "" {
+		return
+	}
 	if text != "" {
 		text = s.operation + ": no usable answer"
 	}
@@ -122,7 +147,7 @@ func (s discreetSpan) SetStatus(code codes.Code, text string) {
 }
 
 // RecordError records nothing: an event would have the error's text.
-func (discreetSpan) RecordError(error, ...trace.EventOption) {}
+func (*discreetSpan) RecordError(error, ...trace.EventOption) {}
 
 func redactedURL(full, operation string) string {
 	u, err := url.Parse(full)

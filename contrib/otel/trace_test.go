@@ -55,6 +55,7 @@ func TestSpanOfACapture(t *testing.T) {
 		"http.request.method":       "PUT",
 		"http.response.status_code": "200",
 		"url.full":                  s.gateway.URL + "/api/pay/v1/orders/{order_id}/capture",
+		"url.template":              "/api/pay/v1/orders/{order_id}/capture",
 		"server.address":            host,
 		"server.port":               port,
 		"network.protocol.version":  "1.1",
@@ -77,6 +78,7 @@ func TestSpanOfEachTry(t *testing.T) {
 	spans := s.spans.GetSpans()
 	for i, status := range []string{"429", "429", "200"} {
 		got := attributes(&spans[i])
+		require.Equal(t, []string{"", "1", "2"}[i], got["http.request.resend_count"])
 		require.Equal(t, status, got["http.response.status_code"])
 		require.Equal(t, attributes(&spans[0])["plural.request_id"], got["plural.request_id"], "one call")
 		if status == "429" {
@@ -118,6 +120,87 @@ func TestSpansOfALostAnswer(t *testing.T) {
 	s.keepsSecrets(id)
 }
 
+// A refund whose answer was lost, and that never reached Plural: that the books
+// show nothing of it yet is what was asked, and no failure. The one red span is
+// that of the lost answer.
+func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
+	t.Parallel()
+	for name, form := range map[string]pluraltest.NotFoundShape{
+		"422": pluraltest.NotFound422, "404": pluraltest.NotFound404, "400": pluraltest.NotFoundInquiry,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShopOn(t, pluraltest.NewServer(t, pluraltest.WithNotFound(form)), nil)
+			id := s.held("order-1")
+			require.NoError(t, s.capture(t.Context(), id))
+			s.spans.Reset()
+			s.gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.ResetBeforeApply)
+			_, err := s.client.Refunds.Create(t.Context(), id, &plural.RefundRequest{
+				MerchantOrderReference: "refund-1", OrderAmount: plural.INR(1000),
+			})
+			require.NoError(t, err)
+
+			red, nothing, sent := 0, 0, 0
+			for _, span := range s.spans.GetSpans() {
+				got := attributes(&span)
+				if span.Status.Code == codes.Error {
+					red++
+					require.Equal(t, "refunds.create", span.Name, "%v", got)
+				}
+				if got["http.response.status_code"] == name {
+					nothing++
+					require.NotContains(t, got, attribute.Key("error.type"))
+				}
+				if span.Name == "refunds.create" {
+					sent++
+				}
+			}
+			require.Equal(t, 1, red)
+			require.Equal(t, 2, sent)
+			require.Positive(t, nothing, "the books were asked")
+
+			_, err = s.client.Orders.GetByReference(t.Context(), "order-nobody-has")
+			require.ErrorIs(t, err, plural.ErrNotFound)
+			last := s.spans.GetSpans()[len(s.spans.GetSpans())-1]
+			require.Equal(t, codes.Error, last.Status.Code, "the caller's own read is another matter")
+		})
+	}
+}
+
+// An answer with status 200 can hold an error. Its code is told if it is a known
+// one.
+func TestErrorInA200LeavesASign(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"code":"OPERATION_NOT_ALLOWED","message":"m"}`:           "OPERATION_NOT_ALLOWED",
+		`{"error":{"code":"ORDER_NOT_FOUND","message":"m"}}`:       "ORDER_NOT_FOUND",
+		`{"code":17,"error_code":"INTERNAL_ERROR","data":{}}`:      "INTERNAL_ERROR",
+		`{"code":"ASHA_HAS_NO_MONEY","message":"m"}`:               "",
+		`{"data":{"order_id":"v1-1","status":"FAILED"}}`:           "",
+		`{"data":{"x":"` + strings.Repeat("x", 9000) + `"}}`:       "",
+		`{"code":"ORDER_NOT_FOUND"`:                                "",
+		`<html>{"code":"ORDER_NOT_FOUND"}</html>`:                  "",
+		`{"data":{"error_code":"ORDER_NOT_FOUND"}}`:                "",
+		`{"message":"` + email + `","code":"PAYMENT_METHOD_FAIL"}`: "",
+	} {
+		t.Run(body[:min(len(body), 40)], func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, plural.WithMiddleware(func(http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
+				})
+			}))
+			var into any
+			_ = s.client.Do(t.Context(), http.MethodPost, "/x", nil, &into)
+			require.Len(t, s.spans.GetSpans(), 1)
+			span := s.spans.GetSpans()[0]
+			require.Equal(t, want, attributes(&span)["error.type"])
+			require.Equal(t, want != "", span.Status.Code == codes.Error)
+			require.Empty(t, span.Status.Description)
+		})
+	}
+}
+
 // The template in url.full is the path that was sent, for each operation.
 func TestTemplates(t *testing.T) {
 	t.Parallel()
@@ -141,7 +224,8 @@ func TestTemplates(t *testing.T) {
 	require.NoError(t, err)
 
 	require.Equal(t, []string{
-		"orders.create", "orders.get", "orders.get_by_reference", "captures.create", "refunds.create", "cancels.create",
+		"orders.create", "orders.get", "orders.get_by_reference", "captures.create", "refunds.create",
+		"orders.get", "cancels.create", // the refund's parent is looked at, too
 	}, s.names())
 	sent := s.wire.sent[1:] // the first was for the token
 	for i, span := range s.spans.GetSpans() {
@@ -186,6 +270,7 @@ func TestPersonalDataStaysInside(t *testing.T) {
 	require.Equal(t, []string{"orders.create", "do", "do"}, s.names())
 	for _, span := range s.spans.GetSpans()[1:] {
 		require.Equal(t, s.gateway.URL+"/REDACTED", attributes(&span)["url.full"])
+		require.NotContains(t, attributes(&span), attribute.Key("url.template"))
 	}
 	require.Equal(t, "do: no usable answer", s.spans.GetSpans()[2].Status.Description)
 	s.keepsSecrets()

@@ -4,12 +4,9 @@ go 1.26.0
 
 replace github.com/plural-go/plural => ../../
 
-replace github.com/plural-go/plural/internal/servertest => ../../internal/servertest
-
 require (
 	github.com/google/uuid v1.6.0
 	github.com/plural-go/plural v0.0.0
-	github.com/plural-go/plural/internal/servertest v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/stretchr/testify v1.12.1
 )

@@ -8,9 +8,11 @@
 //
 // It works with a single Redis, a replicated one and a cluster, from Redis 6:
 // every operation is one command or script on one key, and takes the time from
-// the server, so that the clocks of the processes do not matter.
+// the server, so that the clocks of the processes do not matter. A command that
+// go-redis repeats, as it does three times by default when an answer is lost,
+// takes effect once.
 //
-// What Redis forgets is forgotten. A token that is gone is fetched anew. A
+// What Redis forgets is forgotten. A token that is gone is fetched again. A
 // webhook that is gone may be handled again when Plural delivers it again: have
 // Redis write its log to disk (appendonly yes) and never evict
 // (maxmemory-policy noeviction), or keep handled webhooks in the shop's own
@@ -70,29 +72,44 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 	return sealed, err
 }
 
-// Save keeps sealed under key for ttl.
+// Save keeps sealed under key for ttl, which has to be positive: Redis takes a
+// time of zero for no end at all.
 func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
+	if ttl < time.Millisecond {
+		return errors.New("redisstore: save token: a positive time to keep it is needed")
+	}
 	return s.redis.Set(ctx, s.prefix+"token:"+key, sealed, ttl).Err()
 }
 
-// The waits between two tries for a lock.
 const (
+	// The waits between two tries for a lock.
 	minPoll = 10 * time.Millisecond
 	maxPoll = 100 * time.Millisecond
+
+	// unlockTimeout is for giving back a lock that may have been taken by a
+	// command whose answer did not come.
+	unlockTimeout = time.Second
 )
 
 // Lock blocks until the caller holds the lock, or ctx ends. The lock frees
-// itself after ttl; what unlock frees is the caller's own lock and no later
-// one.
+// itself after ttl, which has to be positive; what unlock frees is the caller's
+// own lock and no later one.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
+	if ttl < time.Millisecond {
+		return nil, errors.New("redisstore: lock: a positive time to hold it is needed")
+	}
 	name, mark := s.prefix+"lock:"+key, uuid.NewString()
+	free := func(ctx context.Context) { _ = s.run(ctx, unlock, name, mark).Err() }
 	for poll := minPoll; ; poll = min(2*poll, maxPoll) {
-		held, err := s.redis.SetNX(ctx, name, mark, ttl).Result()
+		held, err := s.run(ctx, lock, name, mark, ttl.Milliseconds()).Int()
 		if err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+			defer cancel()
+			free(ctx)
 			return nil, err
 		}
-		if held {
-			return func(ctx context.Context) { _ = unlock.Run(ctx, s.redis, []string{name}, mark).Err() }, nil
+		if held == 1 {
+			return free, nil
 		}
 		timer := time.NewTimer(poll/2 + rand.N(poll)) //nolint:gosec // so that waiters do not march in step
 		select {
@@ -104,48 +121,82 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 	}
 }
 
-//nolint:gochecknoglobals // scripts, which know their own digests
-var (
-	unlock = redis.NewScript(`
+// The scripts. They are sent as text, not by their digest: go-redis would make
+// it with SHA-1, which a program in FIPS 140-only mode must not use. ARGV[1] is
+// a mark that one call makes and no other: go-redis sends a command again whose
+// answer was lost, and the script then knows what it has done already.
+const (
+	lock = `
+		local holder = redis.call('GET', KEYS[1])
+		if holder and holder ~= ARGV[1] then
+			return 0
+		end
+		redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+		return 1`
+
+	unlock = `
 		if redis.call('GET', KEYS[1]) == ARGV[1] then
 			return redis.call('DEL', KEYS[1])
 		end
-		return 0`)
+		return 0`
 
 	// claim answers 1 for claimed, 2 for in progress, 3 for done. A lapsed claim
 	// stays for a while, so that its worker may commit after all.
-	claim = redis.NewScript(`
+	claim = `
 		local time = redis.call('TIME')
 		local now = time[1] * 1000 + math.floor(time[2] / 1000)
-		local event = redis.call('HMGET', KEYS[1], 'done', 'until')
+		local event = redis.call('HMGET', KEYS[1], 'done', 'until', 'token')
 		if event[1] then
 			return 3
 		end
 		if event[2] and tonumber(event[2]) > now then
+			if event[3] == ARGV[1] then
+				return 1
+			end
 			return 2
 		end
 		redis.call('HSET', KEYS[1], 'token', ARGV[1], 'until', now + tonumber(ARGV[2]))
 		redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
-		return 1`)
+		return 1`
 
-	commit = redis.NewScript(`
-		if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then
+	// commit and release answer 0 unless ARGV[2] is the token of the last claim.
+	commit = `
+		local event = redis.call('HMGET', KEYS[1], 'token', 'done')
+		if event[2] == ARGV[1] then
+			return 1
+		end
+		if event[1] ~= ARGV[2] then
 			return 0
 		end
 		redis.call('DEL', KEYS[1])
-		redis.call('HSET', KEYS[1], 'done', 1)
-		redis.call('PEXPIRE', KEYS[1], ARGV[2])
-		return 1`)
+		redis.call('HSET', KEYS[1], 'done', ARGV[1])
+		redis.call('PEXPIRE', KEYS[1], ARGV[3])
+		return 1`
 
-	release = redis.NewScript(`
-		if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then
+	release = `
+		local event = redis.call('HMGET', KEYS[1], 'token', 'released')
+		if event[2] == ARGV[1] then
+			return 1
+		end
+		if event[1] ~= ARGV[2] then
 			return 0
 		end
-		return redis.call('DEL', KEYS[1])`)
+		redis.call('DEL', KEYS[1])
+		redis.call('HSET', KEYS[1], 'released', ARGV[1])
+		redis.call('PEXPIRE', KEYS[1], ARGV[3])
+		return 1`
 )
 
-// lapsedGrace is how long a claim whose lease ran out is remembered.
-const lapsedGrace = time.Hour
+func (s *Store) run(ctx context.Context, script, key string, args ...any) *redis.Cmd {
+	return s.redis.Eval(ctx, script, []string{key}, args...)
+}
+
+const (
+	// lapsedGrace is how long a claim whose lease ran out is remembered.
+	lapsedGrace = time.Hour
+	// releasedGrace is how long a release is remembered, for its own repetition.
+	releasedGrace = time.Minute
+)
 
 // Claim takes the event for the lease, if it is neither handled nor claimed by
 // a worker whose lease runs.
@@ -154,9 +205,7 @@ func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plur
 		return plural.Claim{}, errors.New("redisstore: claim webhook: an id and a positive lease are needed")
 	}
 	mark := uuid.NewString()
-	state, err := claim.Run(
-		ctx, s.redis, []string{s.event(id)}, mark, lease.Milliseconds(), lapsedGrace.Milliseconds(),
-	).Int()
+	state, err := s.run(ctx, claim, s.event(id), mark, lease.Milliseconds(), lapsedGrace.Milliseconds()).Int()
 	switch {
 	case err != nil:
 		return plural.Claim{}, err
@@ -175,16 +224,16 @@ func (s *Store) Commit(ctx context.Context, id, token string, keep time.Duration
 	if keep < time.Millisecond {
 		return errors.New("redisstore: commit webhook: a positive time to keep it is needed")
 	}
-	return s.settle(commit.Run(ctx, s.redis, []string{s.event(id)}, token, keep.Milliseconds()))
+	return settle(s.run(ctx, commit, s.event(id), uuid.NewString(), token, keep.Milliseconds()))
 }
 
 // Release gives the event up for the next worker. It fails with
 // [plural.ErrClaimLost] unless the token is that of the event's last claim.
 func (s *Store) Release(ctx context.Context, id, token string) error {
-	return s.settle(release.Run(ctx, s.redis, []string{s.event(id)}, token))
+	return settle(s.run(ctx, release, s.event(id), uuid.NewString(), token, releasedGrace.Milliseconds()))
 }
 
-func (s *Store) settle(c *redis.Cmd) error {
+func settle(c *redis.Cmd) error {
 	held, err := c.Int()
 	if err == nil && held == 0 {
 		return plural.ErrClaimLost

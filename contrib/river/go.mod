@@ -2,16 +2,12 @@ module github.com/plural-go/plural/contrib/river
 
 go 1.26.0
 
-replace (
-	github.com/plural-go/plural => ../../
-	github.com/plural-go/plural/internal/servertest => ../../internal/servertest
-)
+replace github.com/plural-go/plural => ../../
 
 require (
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/plural-go/plural v0.0.0
 	github.com/plural-go/plural/contrib/sqlstore v0.0.0-00010101000000-000000000000
-	github.com/plural-go/plural/internal/servertest v0.0.0
 	github.com/riverqueue/river v0.51.2
 	github.com/riverqueue/river/riverdriver v0.51.2
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.2

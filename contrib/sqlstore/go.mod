@@ -7,7 +7,6 @@ replace github.com/plural-go/plural => ../../
 require (
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/plural-go/plural v0.0.0
-	github.com/plural-go/plural/internal/servertest v0.0.0
 	github.com/stretchr/testify v1.12.1
 	modernc.org/sqlite v1.62.0
 )
@@ -29,5 +28,3 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )
-
-replace github.com/plural-go/plural/internal/servertest => ../../internal/servertest

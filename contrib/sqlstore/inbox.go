@@ -14,13 +14,14 @@
 //			if err != nil {
 //				return err
 //			}
-//			return lookAgain(ctx, tx, id) // the shop's own, by tx
+//			return writeJob(ctx, tx, id) // the shop's own: look at the order, later
 //		}))
 //
-// What the function does outside of the transaction, such as a call of another
-// service, is not taken back when the transaction fails: write down in the
-// transaction that it is to be done, and do it from there (package
-// [github.com/plural-go/plural/contrib/river] does so for money calls).
+// The function writes in the transaction what is to be done, and calls nobody.
+// A call of another service, Plural's among them, is not taken back when the
+// transaction fails, and while it lasts the transaction holds one of the shop's
+// connections: twenty webhooks at once would empty a pool of twenty. A job does
+// the rest (package [github.com/plural-go/plural/contrib/river] has them).
 package sqlstore
 
 import (
@@ -29,6 +30,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/plural-go/plural"
@@ -39,10 +42,12 @@ type Dialect struct{ dialect *dialect }
 
 type dialect struct {
 	name   string
-	claim  string
+	try    string // takes the lock on an event for the transaction, or answers false; "" where there is none
+	find   string
+	record string
 	prune  string
 	lock   string // serialises migrations within their transaction; "" where that needs nothing
-	record func(time.Time) any
+	time   func(time.Time) any
 }
 
 // The databases that are tested.
@@ -53,21 +58,24 @@ var (
 	// parameters, such as pgx.
 	Postgres = Dialect{&dialect{
 		name: "postgres",
-		claim: `INSERT INTO plural_inbox (merchant, webhook_id, event_type, handled_at) VALUES ($1, $2, $3, $4)
+		try:  `SELECT pg_try_advisory_xact_lock(hashtextextended('plural_inbox/' || $1::text || '/' || $2::text, 0))`,
+		find: `SELECT count(*) FROM plural_inbox WHERE merchant = $1 AND webhook_id = $2`,
+		record: `INSERT INTO plural_inbox (merchant, webhook_id, event_type, handled_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT DO NOTHING`,
-		prune:  `DELETE FROM plural_inbox WHERE handled_at < $1`,
-		lock:   `SELECT pg_advisory_xact_lock(7061759281)`,
-		record: func(t time.Time) any { return t },
+		prune: `DELETE FROM plural_inbox WHERE handled_at < $1`,
+		lock:  `SELECT pg_advisory_xact_lock(7061759281)`,
+		time:  func(t time.Time) any { return t },
 	}}
 	// SQLite is SQLite 3.24 or later. Open it with a busy timeout, and with
 	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so that
 	// two of them wait for each other instead of failing.
 	SQLite = Dialect{&dialect{
 		name: "sqlite",
-		claim: `INSERT INTO plural_inbox (merchant, webhook_id, event_type, handled_at) VALUES (?, ?, ?, ?)
+		find: `SELECT count(*) FROM plural_inbox WHERE merchant = ? AND webhook_id = ?`,
+		record: `INSERT INTO plural_inbox (merchant, webhook_id, event_type, handled_at) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`,
-		prune:  `DELETE FROM plural_inbox WHERE handled_at < ?`,
-		record: func(t time.Time) any { return t.Unix() },
+		prune: `DELETE FROM plural_inbox WHERE handled_at < ?`,
+		time:  func(t time.Time) any { return t.Unix() },
 	}}
 )
 
@@ -76,6 +84,8 @@ type Inbox struct {
 	db       *sql.DB
 	dialect  *dialect
 	merchant string
+	busy     sync.Map      // the ids of the events that this process is handling
+	time     time.Duration // that a delivery has
 
 	step func(name string) // of the tests
 }
@@ -93,7 +103,7 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 	if db == nil || d.dialect == nil {
 		return nil, errors.New("sqlstore: new inbox: a database and its dialect are needed")
 	}
-	in := &Inbox{db: db, dialect: d.dialect, step: func(string) {}}
+	in := &Inbox{db: db, dialect: d.dialect, time: transactionTime, step: func(string) {}}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, errors.New("sqlstore: new inbox: an option is nil")
@@ -108,17 +118,24 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // calls handle within a transaction that it commits if handle returns nil.
 //
 // An event that was handled before is answered with 200 without calling handle.
-// Two deliveries of one event at the same time wait for each other. Where
-// handle, or the database, fails, nothing of it remains and the answer is 500:
-// Plural delivers the event again. So it does when the process dies, and when a
-// commit went through whose answer was lost: then the record says so.
+// Of two deliveries of one event at the same time one is handled; the other does
+// not wait for it, and is answered with 409. Where handle fails, nothing of it
+// remains and the answer is 500; where the database does, it is 503, or 500
+// after handle. Plural then delivers the event again. So it does when the
+// process dies, and when a commit went through whose answer was lost: then the
+// record says so.
 //
-// Of the options, [plural.WithDeduper] and [plural.WithMerchant] have no
-// effect: the database remembers, and the merchant is named by this package's
-// [WithMerchant]. It never answers 409: a second delivery waits for the first.
+// Plural waits 5 seconds for the answer. The transaction, with the wait for a
+// connection, has 4 of them: then handle's context ends, and nothing of what it
+// did remains.
 //
 // Handle must use tx and no other connection for what is to be exact, and must
-// neither commit nor roll back.
+// neither commit nor roll back. It should write what is to be done and call
+// nobody: see the package's documentation.
+//
+// Of the options, [plural.WithDeduper], [plural.WithMerchant] and
+// [plural.WithLease] have no effect: the database remembers, the merchant is
+// named by this package's [WithMerchant], and the lease is the transaction.
 func (in *Inbox) Handler(
 	v *plural.Verifier,
 	handle func(ctx context.Context, tx *sql.Tx, e *plural.Event) error,
@@ -128,7 +145,12 @@ func (in *Inbox) Handler(
 	if handle != nil { // otherwise the handler says what is missing
 		each = func(ctx context.Context, e *plural.Event) error { return in.handle(ctx, e, handle) }
 	}
-	return plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(passing{}))...)
+	verified := plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(transactions{in}))...)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d := &delivery{}
+		defer in.end(d) // whatever became of it
+		verified.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), deliveryKey{}, d)))
+	})
 }
 
 func (in *Inbox) handle(
@@ -136,49 +158,45 @@ func (in *Inbox) handle(
 	e *plural.Event,
 	handle func(context.Context, *sql.Tx, *plural.Event) error,
 ) error {
-	in.step("received")
-	tx, err := in.db.BeginTx(ctx, nil)
+	d, _ := ctx.Value(deliveryKey{}).(*delivery)
+	ctx, cancel := context.WithDeadline(ctx, d.deadline)
+	defer cancel()
+	now := in.dialect.time(time.Now().UTC())
+	result, err := d.tx.ExecContext(ctx, in.dialect.record, in.merchant, e.ID, textOf(e.Type), now)
 	if err != nil {
-		return fmt.Errorf("sqlstore: begin: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	in.step("begun")
-	isNew, err := in.claim(ctx, tx, e)
-	if err != nil || !isNew {
-		return err
-	}
-	in.step("claimed")
-	if err := handle(ctx, tx, e); err != nil {
-		return err
-	}
-	in.step("handled")
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("sqlstore: commit: %w", err)
-	}
-	in.step("committed")
-	return nil
-}
-
-// claim records the event; false if it is recorded already. It waits for a
-// transaction that is about to record the same.
-func (in *Inbox) claim(ctx context.Context, tx *sql.Tx, e *plural.Event) (bool, error) {
-	now := in.dialect.record(time.Now().UTC())
-	result, err := tx.ExecContext(ctx, in.dialect.claim, in.merchant, e.ID, string(e.Type), now)
-	if err != nil {
-		return false, fmt.Errorf("sqlstore: record webhook: %w", err)
+		return fmt.Errorf("sqlstore: record webhook: %w", err)
 	}
 	rows, err := result.RowsAffected()
 	if err != nil {
-		return false, fmt.Errorf("sqlstore: record webhook: %w", err)
+		return fmt.Errorf("sqlstore: record webhook: %w", err)
 	}
-	return rows == 1, nil
+	if rows == 0 { // recorded meanwhile, by an earlier version of this package, which has no lock
+		return nil
+	}
+	in.step("claimed")
+	if err := handle(ctx, d.tx, e); err != nil {
+		return err
+	}
+	in.step("handled")
+	return nil
+}
+
+// textOf is an event's type as a database can keep it: a sender decides what is
+// in it, and PostgreSQL refuses a zero byte.
+func textOf(t plural.EventType) string {
+	const most = 128
+	text := string(t)
+	if len(text) > most {
+		text = text[:most]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "\uFFFD")
 }
 
 // minKeep is what package plural keeps events for, too: Plural delivers for 28
 // hours, and a replay may come later.
 const minKeep = 72 * time.Hour
 
-// Prune forgets events that were handled longer ago than keep, and says how
+// Prune forgets events that were handled longer ago than keep, and returns how
 // many. Keep them for 72 hours at least; less is an error. If the verifier's
 // tolerance is above 35 hours, keep them for twice the tolerance and an hour:
 // an event may be replayed until then. Prune cannot check that.
@@ -186,18 +204,9 @@ func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: at least %v have to be kept", minKeep)
 	}
-	result, err := in.db.ExecContext(ctx, in.dialect.prune, in.dialect.record(time.Now().Add(-keep).UTC()))
+	result, err := in.db.ExecContext(ctx, in.dialect.prune, in.dialect.time(time.Now().Add(-keep).UTC()))
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: prune: %w", err)
 	}
 	return result.RowsAffected()
 }
-
-// passing lets every event through: the database's transaction decides.
-type passing struct{}
-
-func (passing) Claim(context.Context, string, time.Duration) (plural.Claim, error) {
-	return plural.Claim{State: plural.Claimed, Token: "database"}, nil
-}
-func (passing) Commit(context.Context, string, string, time.Duration) error { return nil }
-func (passing) Release(context.Context, string, string) error               { return nil }

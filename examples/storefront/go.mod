@@ -8,7 +8,6 @@ replace (
 	github.com/plural-go/plural/contrib/redisstore => ../../contrib/redisstore
 	github.com/plural-go/plural/contrib/river => ../../contrib/river
 	github.com/plural-go/plural/contrib/sqlstore => ../../contrib/sqlstore
-	github.com/plural-go/plural/internal/servertest => ../../internal/servertest
 )
 
 require (
@@ -18,7 +17,6 @@ require (
 	github.com/plural-go/plural/contrib/redisstore v0.0.0-00010101000000-000000000000
 	github.com/plural-go/plural/contrib/river v0.0.0-00010101000000-000000000000
 	github.com/plural-go/plural/contrib/sqlstore v0.0.0-00010101000000-000000000000
-	github.com/plural-go/plural/internal/servertest v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/riverqueue/river v0.51.2
@@ -28,6 +26,7 @@ require (
 	github.com/riverqueue/river/rivertype v0.51.2
 	github.com/riverqueue/rivercontrib/otelriver v0.12.0
 	github.com/stretchr/testify v1.12.1
+	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0
 	go.opentelemetry.io/otel/sdk v1.47.0
@@ -65,7 +64,6 @@ require (
 	github.com/tidwall/sjson v1.2.5 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // indirect
-	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect

@@ -13,7 +13,9 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/plural-go/plural"
 	pluralotel "github.com/plural-go/plural/contrib/otel"
@@ -33,8 +35,13 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
+	name := semconv.ServiceName("storefront") // OTEL_SERVICE_NAME, if set, comes after it
+	service, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(name), resource.WithFromEnv())
+	if err != nil {
+		return nil, err
+	}
 	t := &telemetry{
-		meters:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+		meters:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(service)),
 		tracers: sdktrace.NewTracerProvider(),
 		metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	}
@@ -43,7 +50,7 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.tracers = sdktrace.NewTracerProvider(sdktrace.WithBatcher(collector))
+		t.tracers = sdktrace.NewTracerProvider(sdktrace.WithBatcher(collector), sdktrace.WithResource(service))
 	}
 	return t, nil
 }

@@ -1,8 +1,12 @@
+//go:build unix
+
 // Package servertest starts real servers for the tests of the modules around
 // package plural: each test its own, on a free loopback port, in a folder that
 // is removed afterwards.
 //
-// It is a module of its own, so that the SDK's module has nothing of it.
+// It uses the standard library only. The SDK's module has it, so the modules
+// under contrib/ can import it wherever they are built; nothing that a merchant
+// imports uses it.
 package servertest
 
 import (

@@ -78,9 +78,9 @@ type Source struct {
 	flight   *flight
 	failed   *FetchError
 	failures int
-	dead     []*Token  // the last tokens that were refused; a store may still hold one
-	landed   time.Time // when the last token came
-	refusals int       // in a row, each soon after its token came
+	dead     []func(value string) bool // the last tokens that were refused; functions, because printers show what a pointer leads to
+	landed   time.Time                 // when the last token came
+	refusals int                       // in a row, each soon after its token came
 }
 
 type flight struct {
@@ -144,7 +144,7 @@ func (s *Source) Invalidate(t *Token) {
 		if len(s.dead) == maxDead {
 			s.dead = s.dead[1:]
 		}
-		s.dead = append(s.dead, t)
+		s.dead = append(s.dead, func(value string) bool { return value == t.Value })
 		s.failed, s.failures = nil, 0
 		if time.Since(s.landed) > refusedSoon {
 			s.refusals = 0
@@ -157,7 +157,7 @@ func (s *Source) Invalidate(t *Token) {
 func (s *Source) Dead(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.dead, func(t *Token) bool { return t.Value == value })
+	return slices.ContainsFunc(s.dead, func(is func(string) bool) bool { return is(value) })
 }
 
 // join returns the fetch under way, or starts one. It returns neither a fetch

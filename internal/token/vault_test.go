@@ -3,6 +3,11 @@ package token_test
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/fips140"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"sync"
@@ -101,9 +106,15 @@ func (r *reports) all() []string {
 	return slices.Clone(r.steps)
 }
 
+// vaultSecret is as long as FIPS 140 asks for.
+const (
+	vaultSecret   = "secret of the client"
+	vaultIdentity = "https://example.com\x00client"
+)
+
 func newVault(t *testing.T, s token.Store, r *reports) *token.Vault {
 	t.Helper()
-	v, err := token.NewVault(s, "secret", "https://example.com\x00client", r.add)
+	v, err := token.NewVault(s, vaultSecret, vaultIdentity, r.add)
 	require.NoError(t, err)
 	return v
 }
@@ -144,9 +155,9 @@ func TestVaultKeepsWhatItFetched(t *testing.T) {
 func TestVaultsOfOthersCannotOpen(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ secret, identity string }{
-		"another secret":   {"secret2", "https://example.com\x00client"},
-		"another client":   {"secret", "https://example.com\x00client2"},
-		"another base URL": {"secret", "https://example.org\x00client"},
+		"another secret":   {vaultSecret + "2", vaultIdentity},
+		"another client":   {vaultSecret, "https://example.com\x00client2"},
+		"another base URL": {vaultSecret, "https://example.org\x00client"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -171,6 +182,47 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Processes of an earlier version, which made the nonce themselves, share a
+// token with those of this one. What they did is not allowed where FIPS 140 is
+// enforced.
+func TestVaultSharesWithEarlierVersions(t *testing.T) {
+	t.Parallel()
+	key, err := hkdf.Key(sha256.New, []byte(vaultSecret), nil, "plural access token v1", 32)
+	require.NoError(t, err)
+	block, err := aes.NewCipher(key)
+	require.NoError(t, err)
+	var earlier cipher.AEAD
+	fips140.WithoutEnforcement(func() { earlier, err = cipher.NewGCM(block) })
+	require.NoError(t, err)
+	nonce := []byte("twelve bytes")
+
+	synctest.Test(t, func(t *testing.T) {
+		s, r := newStore(), &reports{}
+		_, err := newVault(t, s, r).Fetch(t.Context(), none, hourToken)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Len(t, s.data, 1)
+		for name, sealed := range s.data {
+			var plain []byte
+			fips140.WithoutEnforcement(func() {
+				plain, err = earlier.Open(nil, sealed[:len(nonce)], sealed[len(nonce):], []byte(vaultIdentity))
+			})
+			require.NoError(t, err, "the earlier version opens what this one sealed")
+			require.Contains(t, string(plain), `"value":"fresh"`)
+			old := bytes.Replace(plain, []byte("fresh"), []byte("older"), 1)
+			fips140.WithoutEnforcement(func() {
+				s.data[name] = earlier.Seal(bytes.Clone(nonce), nonce, old, []byte(vaultIdentity))
+			})
+		}
+		got, err := newVault(t, s, r).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
+			return nil, errors.New("not to be called")
+		})
+		require.NoError(t, err, "and the other way round")
+		require.Equal(t, "older", got.Value)
+		require.Empty(t, r.all())
+	})
 }
 
 func TestVaultSealsAnewEachTime(t *testing.T) {

@@ -80,6 +80,7 @@ func TestGolden(t *testing.T) {
 	put(t, filepath.Join(dir, "shop", "shop.go"), source)
 	put(t, filepath.Join(dir, "internal", "inner.go"), "package internal\n\nfunc Secret() {}\n")
 	put(t, filepath.Join(dir, "cmd", "main.go"), "package main\n\nfunc main() {}\n")
+	put(t, filepath.Join(dir, "desk", "desk_test.go"), "package desk_test\n\nfunc Tests() {}\n")
 
 	var out bytes.Buffer
 	if err := run(&out, golden, false, []string{dir}); err == nil {

@@ -1,0 +1,112 @@
+package pluralotel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/plural-go/plural"
+)
+
+// mostSeen is how much of an answer is looked at. Plural's error documents are
+// much shorter.
+const mostSeen = 8 << 10
+
+// look sees to what the status of an answer does not tell. Of a settling read:
+// that the books show nothing, which is no error. Of a 2xx: that it holds an
+// error's document.
+func look(ctx context.Context, resp *http.Response) {
+	span, ok := ctx.Value(spanKey{}).(*discreetSpan)
+	if !ok {
+		return
+	}
+	_, isSettling := plural.AttemptFromContext(ctx)
+	switch {
+	case isSettling && resp.StatusCode/100 == 4:
+		span.showsNothing = saysNothingIsThere(peek(resp))
+	case resp.StatusCode/100 == 2:
+		resp.Body = &seenBody{ReadCloser: resp.Body, span: span}
+	}
+}
+
+// peek reads the beginning of an answer, and puts it back.
+func peek(resp *http.Response) []byte {
+	start, err := io.ReadAll(io.LimitReader(resp.Body, mostSeen)) //nolint:forbidigo // it is limited
+	again := io.Reader(bytes.NewReader(start))
+	if err != nil {
+		again = io.MultiReader(again, broken{err})
+	} else {
+		again = io.MultiReader(again, resp.Body)
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{again, resp.Body}
+	return start
+}
+
+type broken struct{ err error }
+
+// Read fails as the answer's body did.
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+// saysNothingIsThere reports whether an answer is Plural's own "not found": a
+// bare 404 may come from anything on the way.
+func saysNothingIsThere(answer []byte) bool {
+	return codeIn(answer) == plural.CodeOrderNotFound ||
+		bytes.Contains(bytes.ToLower(answer), []byte("no matching records"))
+}
+
+// codeIn is the code of an error's document; "" if it is none.
+func codeIn(document []byte) plural.ErrorCode {
+	var found struct {
+		Code      plural.ErrorCode `json:"code"`
+		ErrorCode plural.ErrorCode `json:"error_code"`
+		Error     struct {
+			Code plural.ErrorCode `json:"code"`
+		} `json:"error"`
+	}
+	// A member of another kind is left out, and the rest is decoded all the same.
+	wrong := (*json.UnmarshalTypeError)(nil)
+	if err := json.Unmarshal(document, &found); err != nil && !errors.As(err, &wrong) {
+		return ""
+	}
+	for _, code := range []plural.ErrorCode{found.Code, found.ErrorCode, found.Error.Code} {
+		if code.IsKnown() {
+			return code
+		}
+	}
+	return ""
+}
+
+// seenBody is the body of a 2xx. At its end, when the span has not ended yet, it
+// tells of an error's document; of a code that package plural does not know it
+// tells nothing, for a span's error.type has few values.
+type seenBody struct {
+	io.ReadCloser
+
+	span *discreetSpan
+	seen []byte
+	long bool
+}
+
+// Read passes the body on.
+func (b *seenBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.long = b.long || len(b.seen)+n > mostSeen; !b.long {
+		b.seen = append(b.seen, p[:n]...)
+	}
+	if errors.Is(err, io.EOF) && !b.long {
+		if code := codeIn(b.seen); code != "" {
+			b.span.SetAttributes(semconv.ErrorTypeKey.String(string(code)))
+			b.span.SetStatus(codes.Error, "")
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,272 @@
+package redisstore_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/contrib/redisstore"
+	"github.com/plural-go/plural/internal/servertest"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// go-redis sends a command again whose answer was lost, three times by default.
+// What the command did the first time is then its own, and nobody else's.
+func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // one line loses their answers in turn
+	t.Parallel()
+	srv := servertest.StartRedis(t)
+	line := newLossyLine(t, srv.Addr)
+	client := redis.NewClient(&redis.Options{Addr: line.addr, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = client.Close() })
+	store, other := redisstore.New(client), redisstore.New(connect(t, srv))
+
+	t.Run("Claim", func(t *testing.T) {
+		line.loseNext(t)
+		got, err := store.Claim(t.Context(), "claimed", time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, plural.Claimed, got.State)
+		require.NoError(t, other.Commit(t.Context(), "claimed", got.Token, time.Hour))
+	})
+	t.Run("Commit", func(t *testing.T) {
+		got := claimed(t, store, "committed")
+		line.loseNext(t)
+		require.NoError(t, store.Commit(t.Context(), "committed", got, time.Hour))
+		require.ErrorIs(t, store.Commit(t.Context(), "committed", got, time.Hour), plural.ErrClaimLost, "another call")
+		require.Equal(t, plural.Done, state(t, other, "committed"))
+	})
+	t.Run("Release", func(t *testing.T) {
+		got := claimed(t, store, "released")
+		line.loseNext(t)
+		require.NoError(t, store.Release(t.Context(), "released", got))
+		require.ErrorIs(t, store.Release(t.Context(), "released", got), plural.ErrClaimLost, "another call")
+		require.Equal(t, plural.Claimed, state(t, other, "released"))
+	})
+	t.Run("Release, and another claims before it is repeated", func(t *testing.T) {
+		got := claimed(t, store, "overtaken")
+		line.loseNext(t, func() { claimed(t, other, "overtaken") })
+		require.NoError(t, store.Release(t.Context(), "overtaken", got))
+		require.Equal(t, plural.InProgress, state(t, other, "overtaken"), "the other's claim stands")
+	})
+	t.Run("Lock", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		line.loseNext(t)
+		free, err := store.Lock(ctx, "k", time.Hour)
+		require.NoError(t, err, "it waits for itself")
+		line.loseNext(t)
+		free(ctx)
+		again, err := other.Lock(ctx, "k", time.Hour)
+		require.NoError(t, err)
+		again(ctx)
+	})
+	t.Run("Lock that is given up", func(t *testing.T) {
+		line.loseNext(t)
+		line.loseNext(t)
+		line.loseNext(t)
+		line.loseNext(t) // the first and three repetitions
+		_, err := store.Lock(t.Context(), "given-up", time.Hour)
+		require.Error(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		free, err := other.Lock(ctx, "given-up", time.Hour)
+		require.NoError(t, err, "what it may have taken is given back")
+		free(ctx)
+	})
+	t.Run("Save", func(t *testing.T) {
+		line.loseNext(t)
+		require.NoError(t, store.Save(t.Context(), "saved", []byte("sealed"), time.Hour))
+		sealed, err := other.Load(t.Context(), "saved")
+		require.NoError(t, err)
+		require.Equal(t, []byte("sealed"), sealed)
+	})
+	require.Zero(t, line.left(), "every answer that was to be lost was lost")
+}
+
+func claimed(t *testing.T, s *redisstore.Store, id string) (token string) {
+	t.Helper()
+	got, err := s.Claim(t.Context(), id, time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, plural.Claimed, got.State)
+	return got.Token
+}
+
+func state(t *testing.T, s *redisstore.Store, id string) plural.ClaimState {
+	t.Helper()
+	got, err := s.Claim(t.Context(), id, time.Minute)
+	require.NoError(t, err)
+	return got.State
+}
+
+// lossyLine passes on what clients and a Redis say to each other. An answer that
+// is to be lost is taken from Redis, so the command was carried out, and the
+// client's connection is closed instead.
+type lossyLine struct {
+	addr string
+
+	mu   sync.Mutex
+	lose []func() // one for each answer to lose, called before the connection is closed
+}
+
+func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := &lossyLine{addr: listener.Addr().String()}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { l.serve(client, redisAddr) })
+		}
+	})
+	t.Cleanup(func() { // after the client's, which closes its connections
+		_ = listener.Close()
+		all.Wait()
+	})
+	return l
+}
+
+// loseNext has the answer to one more command of the store lost.
+func (l *lossyLine) loseNext(t *testing.T, meanwhile ...func()) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lose = append(l.lose, func() {
+		for _, f := range meanwhile {
+			f()
+		}
+	})
+}
+
+func (l *lossyLine) left() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.lose)
+}
+
+// serve passes one connection on. Of a command that is one of the store's the
+// answer is lost, if one is to be.
+func (l *lossyLine) serve(client net.Conn, redisAddr string) {
+	defer func() { _ = client.Close() }()
+	server, err := net.Dial("tcp", redisAddr)
+	if err != nil {
+		return
+	}
+	defer func() { _ = server.Close() }()
+	var lost atomic.Pointer[func()]
+	var all sync.WaitGroup
+	defer all.Wait()
+	all.Go(func() {
+		defer func() { _ = client.Close() }()
+		answer := make([]byte, 1<<16)
+		for {
+			n, err := server.Read(answer)
+			if err != nil {
+				return
+			}
+			if meanwhile := lost.Load(); meanwhile != nil {
+				(*meanwhile)()
+				return
+			}
+			if _, err := client.Write(answer[:n]); err != nil {
+				return
+			}
+		}
+	})
+	command := make([]byte, 1<<16)
+	for {
+		n, err := client.Read(command)
+		if err != nil {
+			_ = server.Close()
+			return
+		}
+		if isOfTheStore(command[:n]) {
+			if meanwhile := l.take(); meanwhile != nil {
+				lost.Store(&meanwhile)
+			}
+		}
+		if _, err := server.Write(command[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func isOfTheStore(command []byte) bool {
+	command = bytes.ToLower(command)
+	return bytes.Contains(command, []byte("\r\nset\r\n")) || bytes.Contains(command, []byte("\r\neval"))
+}
+
+func (l *lossyLine) take() func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.lose) == 0 {
+		return nil
+	}
+	first := l.lose[0]
+	l.lose = l.lose[1:]
+	return first
+}
+
+// Nothing stays without an end.
+func TestNothingIsKeptWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	srv := servertest.StartRedis(t)
+	client := connect(t, srv)
+	store := redisstore.New(client)
+	for _, none := range []time.Duration{0, -1, -time.Minute, time.Microsecond} {
+		require.ErrorContains(t, store.Save(t.Context(), "k", []byte("sealed"), none), "redisstore: save token: ")
+		_, err := store.Lock(t.Context(), "k", none)
+		require.ErrorContains(t, err, "redisstore: lock: ")
+	}
+	require.NoError(t, store.Save(t.Context(), "k", []byte("sealed"), time.Minute))
+	_, err := store.Lock(t.Context(), "k", time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, store.Commit(t.Context(), "committed", claimed(t, store, "committed"), time.Minute))
+	require.NoError(t, store.Release(t.Context(), "released", claimed(t, store, "released")))
+	claimed(t, store, "claimed")
+
+	keys, err := client.Keys(t.Context(), "*").Result()
+	require.NoError(t, err)
+	require.Len(t, keys, 5)
+	for _, key := range keys {
+		left, err := client.PTTL(t.Context(), key).Result()
+		require.NoError(t, err)
+		require.Positive(t, left, key)
+	}
+}
+
+// A user that may do what the README lists, and nothing else, is enough.
+func TestUserOfTheReadme(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	line := regexp.MustCompile(`(?m)^ACL (SETUSER plural .*)$`).FindSubmatch(readme)
+	require.NotNil(t, line)
+	srv := servertest.StartRedis(t)
+	var rule []any
+	for word := range strings.FieldsSeq(string(line[1])) {
+		rule = append(rule, word)
+	}
+	require.NoError(t, connect(t, srv).Do(t.Context(), append([]any{"ACL"}, rule...)...).Err())
+
+	user := redis.NewClient(&redis.Options{Addr: srv.Addr, Username: "plural", Password: "password"})
+	t.Cleanup(func() { _ = user.Close() })
+	require.ErrorContains(t, user.FlushAll(t.Context()).Err(), "NOPERM")
+	require.ErrorContains(t, user.Set(t.Context(), "another", "x", time.Minute).Err(), "NOPERM")
+	pluraltest.TestDeduper(t, func() plural.Deduper { return redisstore.New(user) }, true)
+	pluraltest.TestTokenStore(t, func() plural.TokenStore { return redisstore.New(user) })
+}

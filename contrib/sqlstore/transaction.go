@@ -1,0 +1,113 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+// transactionTime is what a delivery has for its transaction, with the wait for
+// a connection: Plural hangs up after 5 seconds.
+const transactionTime = 4 * time.Second
+
+// delivery is one request and its transaction. The request's context has it.
+type delivery struct {
+	id       string
+	tx       *sql.Tx
+	deadline time.Time // of the transaction
+	cancel   context.CancelFunc
+}
+
+type deliveryKey struct{}
+
+// transactions is the Deduper of a handler: a claim is a transaction that has
+// the lock on the event.
+type transactions struct{ inbox *Inbox }
+
+// Claim begins a transaction and takes the lock, or reports that somebody has
+// it: a copy of an event waits for nothing, and in the process that is handling
+// the event it does not even take a connection.
+func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
+	in := t.inbox
+	in.step("received")
+	d, ok := ctx.Value(deliveryKey{}).(*delivery)
+	if !ok {
+		return plural.Claim{}, errors.New("sqlstore: the request lost its context's values")
+	}
+	id := name[strings.LastIndexByte(name, '/')+1:] // without the name of plural.WithMerchant
+	if _, others := in.busy.LoadOrStore(id, true); others {
+		return plural.Claim{State: plural.InProgress}, nil
+	}
+	d.id = id
+	state, err := in.begin(ctx, d)
+	if err != nil || state != plural.Claimed {
+		in.end(d)
+	}
+	return plural.Claim{State: state, Token: "transaction"}, err
+}
+
+// begin begins the delivery's transaction, takes the lock in it, and looks
+// whether the event is recorded.
+func (in *Inbox) begin(ctx context.Context, d *delivery) (plural.ClaimState, error) {
+	d.deadline = time.Now().Add(in.time)
+	ctx, d.cancel = context.WithDeadline(context.WithoutCancel(ctx), d.deadline) // it outlasts the claim
+	tx, err := in.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: begin: %w", err)
+	}
+	d.tx = tx
+	in.step("begun")
+	if in.dialect.try != "" {
+		var isOurs bool
+		if err := tx.QueryRowContext(ctx, in.dialect.try, in.merchant, d.id).Scan(&isOurs); err != nil {
+			return 0, fmt.Errorf("sqlstore: lock webhook: %w", err)
+		}
+		if !isOurs {
+			return plural.InProgress, nil
+		}
+	}
+	var recorded int
+	if err := tx.QueryRowContext(ctx, in.dialect.find, in.merchant, d.id).Scan(&recorded); err != nil {
+		return 0, fmt.Errorf("sqlstore: find webhook: %w", err)
+	}
+	if recorded > 0 {
+		return plural.Done, nil
+	}
+	return plural.Claimed, nil
+}
+
+// Commit commits the transaction.
+func (t transactions) Commit(ctx context.Context, _, _ string, _ time.Duration) error {
+	d, _ := ctx.Value(deliveryKey{}).(*delivery)
+	defer t.inbox.end(d)
+	if err := d.tx.Commit(); err != nil {
+		return fmt.Errorf("sqlstore: commit: %w", err)
+	}
+	t.inbox.step("committed")
+	return nil
+}
+
+// Release rolls the transaction back.
+func (t transactions) Release(ctx context.Context, _, _ string) error {
+	d, _ := ctx.Value(deliveryKey{}).(*delivery)
+	t.inbox.end(d)
+	return nil
+}
+
+// end is the end of a delivery. What was not committed is rolled back.
+func (in *Inbox) end(d *delivery) {
+	if d.id == "" {
+		return
+	}
+	if d.tx != nil {
+		_ = d.tx.Rollback() // after a commit it does nothing
+	}
+	d.cancel()
+	in.busy.Delete(d.id)
+	d.id = ""
+}

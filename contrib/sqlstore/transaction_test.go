@@ -1,0 +1,135 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// Copies of an event that is being handled are answered at once, and leave the
+// pool's other connection to the shop and to other events.
+func TestCopiesDoNotHoldThePool(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, otherProcess := newShop(t, d), newShop(t, d)
+			s.db.SetMaxOpenConns(2)
+			s.inbox.GiveTime(time.Hour)
+			begun, goOn := make(chan struct{}), make(chan struct{})
+			slow := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+				close(begun)
+				<-goOn
+				return work(ctx, tx, e)
+			})
+			first := make(chan int, 1)
+			go func() { first <- s.deliver(slow, "msg_slow") }()
+			<-begun
+
+			var copies sync.WaitGroup
+			answers := make([]int, 20)
+			for i := range answers {
+				copies.Go(func() { answers[i] = s.deliver(slow, "msg_slow") })
+			}
+			copies.Wait()
+			require.Equal(t, slices.Repeat([]int{http.StatusConflict}, len(answers)), answers)
+			if name == "PostgreSQL" { // SQLite has one writer at a time, whatever it writes
+				otherProcess.gateway = s.gateway
+				require.Equal(t, http.StatusConflict, otherProcess.deliver(otherProcess.handler(work), "msg_slow"))
+				require.Equal(t, http.StatusOK, s.deliver(s.handler(work), "msg_another"))
+			}
+			require.Zero(t, s.worked("msg_slow"), "a connection is left")
+			close(goOn)
+			require.Equal(t, http.StatusOK, <-first)
+			require.Equal(t, http.StatusOK, s.deliver(slow, "msg_slow"), "done")
+			require.Equal(t, 1, s.worked("msg_slow"))
+		})
+	}
+}
+
+// Plural hangs up after five seconds. A function that has no end holds no
+// connection after that, and what it wrote is gone.
+func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, d)
+			s.db.SetMaxOpenConns(1)
+			require.Equal(t, http.StatusOK, s.deliver(s.handler(func(ctx context.Context, _ *sql.Tx, _ *plural.Event) error {
+				deadline, ok := ctx.Deadline()
+				require.True(t, ok)
+				require.LessOrEqual(t, time.Until(deadline), 4*time.Second)
+				return nil
+			}), "msg_quick"))
+
+			s.inbox.GiveTime(300 * time.Millisecond)
+			worked := false
+			endless := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+				worked = work(ctx, tx, e) == nil
+				<-ctx.Done()
+				require.Zero(t, s.worked("msg_endless"), "the one connection is free")
+				return nil
+			})
+			for !worked { // on a busy machine the time may be over before
+				require.NotEqual(t, http.StatusOK, s.deliver(endless, "msg_endless"))
+			}
+			s.inbox.GiveTime(time.Hour)
+			require.Equal(t, http.StatusOK, s.deliver(s.handler(work), "msg_endless"))
+			require.Equal(t, 1, s.worked("msg_endless"))
+		})
+	}
+}
+
+// A sender decides what an event's type is; whatever it is, the event is
+// recorded, and Plural does not deliver it again and again.
+func TestOddTypesAreRecorded(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, d)
+			h := s.handler(work)
+			for sent, recorded := range map[string]string{
+				`ORDER\u0000PROCESSED`:                "ORDER\uFFFDPROCESSED",
+				`\u0000`:                              "\uFFFD",
+				`\ud800`:                              "\uFFFD",
+				strings.Repeat("x", 100_000):          strings.Repeat("x", 128),
+				"x" + strings.Repeat("\u0939", 1_000): "x" + strings.Repeat("\u0939", 42),
+			} {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, webhookOf(t, s.gateway.SignWebhook, "msg_odd", `{"event_type":"`+sent+`","data":{}}`))
+				require.Equal(t, http.StatusOK, w.Code, "%.30q", sent)
+				var got string
+				require.NoError(t, s.db.QueryRowContext(t.Context(), `SELECT event_type FROM plural_inbox`).Scan(&got))
+				require.Equal(t, recorded, got)
+				_, err := s.db.ExecContext(t.Context(), `DELETE FROM plural_inbox`)
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
+// A database that is gone is no fault of the function: Plural comes again.
+func TestDatabaseThatIsGone(t *testing.T) {
+	t.Parallel()
+	for name, d := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, d)
+			require.NoError(t, s.db.Close())
+			require.Equal(t, http.StatusServiceUnavailable, s.deliver(s.handler(work), "msg_lost"))
+			require.Equal(t, http.StatusServiceUnavailable, s.deliver(s.handler(work), "msg_lost"), "not in progress")
+		})
+	}
+}

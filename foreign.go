@@ -1,0 +1,285 @@
+package plural
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/textproto"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Errors that are not this package's come from everywhere: the cause of a
+// context, a transport, middleware, a body. They may be anything, also what
+// this package answered of another order. So what is known of one order is
+// never looked for in them, and what they say is shown with care.
+
+// sentinel makes one of this package's exported errors. By its type they are
+// told from everybody else's.
+func sentinel(text string) error { return &sentinelError{text} }
+
+type sentinelError struct{ text string }
+
+func (s *sentinelError) Error() string { return s.text }
+
+// foreign wraps an error that is not this package's. [errors.Is] and
+// [errors.As] find through it what they find in err, except for this package's
+// errors. Its text is described, and it has no Unwrap, since those who walk the
+// chain print what they meet. The secrets are blanked wherever err shows them.
+func foreign(err error, secrets ...string) error {
+	return foreignAround(err, nil, secrets...)
+}
+
+// foreignAround is foreign, where err may have been wrapped around an error
+// that this package gave out for the same try. That one still counts.
+func foreignAround(err, ours error, secrets ...string) error {
+	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // is it one already?
+		return err
+	}
+	return &foreignError{text: describedText(err, secrets...), behind: func() (error, error) { return err, ours }}
+}
+
+// notTheCallers keeps a time limit of the transport's, or of ours, from being
+// taken for the end of the caller's context.
+func notTheCallers(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	own := *foreign(err).(*foreignError) //nolint:errorlint,forcetypeassert // foreign makes nothing else
+	own.isLimit = true
+	return &own
+}
+
+type foreignError struct {
+	text    string
+	isLimit bool // of time, and not the caller's
+
+	// What is behind it, and what of that is this package's. A function, because
+	// those who print by reflection print its address.
+	behind func() (err, ours error)
+}
+
+func (f *foreignError) Error() string { return f.text }
+
+// ignorePanic is for defer: the methods of somebody's error may panic.
+func ignorePanic() { _ = recover() }
+
+// Is looks for errors that are not this package's.
+func (f *foreignError) Is(target error) (is bool) {
+	defer ignorePanic()
+	if f.isLimit && (target == context.DeadlineExceeded || target == context.Canceled) {
+		return false
+	}
+	err, ours := f.behind()
+	return ours != nil && errors.Is(ours, target) || !isOurs(reflect.TypeOf(target)) && errors.Is(err, target)
+}
+
+// As looks for types that are not this package's. What shows nothing that a
+// description would leave out is given as it is, and so are types of the
+// caller's own. Those of the standard library are given with that blanked.
+func (f *foreignError) As(target any) (found bool) {
+	defer ignorePanic()
+	err, ours := f.behind()
+	if ours != nil && errors.As(ours, target) {
+		return true
+	}
+	into := reflect.ValueOf(target).Elem()
+	return !isOurs(into.Type()) && walk(err, func(err error) bool { return assign(into, err) })
+}
+
+// assign puts err where [errors.As] is to put it, if it fits there.
+func assign(into reflect.Value, err error) bool {
+	if isOurs(reflect.TypeOf(err)) {
+		return false
+	}
+	if !reflect.TypeOf(err).AssignableTo(into.Type()) {
+		other, can := err.(interface{ As(target any) bool })
+		if !can || !other.As(into.Addr().Interface()) {
+			return false
+		}
+		if found, isError := reflect.TypeAssert[error](into); isError && isOurs(reflect.TypeOf(found)) {
+			into.SetZero()
+			return false
+		}
+		return true
+	}
+	if walk(err, func(err error) bool { return describedText(err) != err.Error() }) {
+		for _, clean := range []error{blanked(err), newHarmless(err)} {
+			if clean != nil && reflect.TypeOf(clean).AssignableTo(into.Type()) {
+				err = clean
+				break
+			}
+		}
+	}
+	into.Set(reflect.ValueOf(err))
+	return true
+}
+
+// noVerdictError keeps a cause from matching the sentinels.
+type noVerdictError struct{ cause error }
+
+func (n noVerdictError) Error() string { return n.cause.Error() }
+
+func (n noVerdictError) Is(target error) bool {
+	_, isSentinel := target.(*sentinelError)
+	return !isSentinel && errors.Is(n.cause, target)
+}
+
+func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) }
+
+const maxChain = 100
+
+// walk visits err and what it wraps, as [errors.As] does, until visit says
+// true. It ends, too, where an error wraps itself.
+func walk(err error, visit func(error) bool) bool {
+	left := maxChain
+	var step func(error) bool
+	step = func(err error) bool {
+		if left--; err == nil || left < 0 {
+			return false
+		}
+		if visit(err) {
+			return true
+		}
+		switch err := err.(type) { //nolint:errorlint // this is the walk
+		case *foreignError:
+			behind, _ := err.behind()
+			return step(behind)
+		case noVerdictError:
+			return step(err.cause)
+		case interface{ Unwrap() error }:
+			return step(err.Unwrap())
+		case interface{ Unwrap() []error }:
+			return slices.ContainsFunc(err.Unwrap(), step)
+		}
+		return false
+	}
+	return step(err)
+}
+
+// isOurs reports whether a type is of this package, or of those that it alone
+// imports.
+func isOurs(t reflect.Type) bool {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	own := reflect.TypeFor[foreignError]().PkgPath()
+	return t.PkgPath() == own || strings.HasPrefix(t.PkgPath(), own+"/internal/")
+}
+
+// describedText is an error's text without what it quotes: a malformed answer may
+// hold anything, such as the payer's data or the secret.
+func describedText(err error, secrets ...string) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = "an error without a text"
+		}
+	}()
+	described := err.Error()
+	walk(err, func(err error) bool {
+		if instead, ok := cleanText(err); ok && err.Error() != "" {
+			described = strings.ReplaceAll(described, err.Error(), instead)
+		}
+		return false
+	})
+	described = withoutQuotes(described)
+	for _, secret := range secrets {
+		described = without(described, secret)
+	}
+	return oneLine(described)
+}
+
+func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"..."`) }
+
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
+
+// without blanks a secret out of a text, also where its bytes stand as numbers.
+func without(text, secret string) string {
+	const least = 6 // what is shorter is no secret, and part of ordinary words
+	if len(secret) < least {
+		return text
+	}
+	for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), strings.Trim(fmt.Sprint([]byte(secret)), "[]")} {
+		text = strings.ReplaceAll(text, form, redacted)
+	}
+	return text
+}
+
+// cleanText is the text of one link of a chain, where that shows what it should
+// not, and is not in quotes.
+func cleanText(err error) (string, bool) {
+	switch err := err.(type) { //nolint:errorlint // one link
+	case *url.Error:
+		return err.Err.Error(), true
+	case textproto.ProtocolError:
+		return malformedHeader, true
+	case *json.UnmarshalTypeError, *net.ParseError, *net.AddrError:
+		return blanked(err).Error(), true
+	}
+	return "", false
+}
+
+const malformedHeader = "the header of the answer is malformed"
+
+// blanked is an error of the standard library's without what it quotes, and
+// without the text of what it wraps; nil for all others.
+func blanked(err error) error {
+	const blank = "..."
+	switch err := err.(type) { //nolint:errorlint // one link
+	case *url.Error:
+		return &url.Error{Op: err.Op, URL: blank, Err: newHarmless(err.Err)}
+	case *net.OpError:
+		own := *err
+		own.Err = newHarmless(err.Err)
+		return &own
+	case textproto.ProtocolError:
+		return textproto.ProtocolError(malformedHeader)
+	case *json.UnmarshalTypeError:
+		own := *err
+		own.Value, _, _ = strings.Cut(err.Value, " ")
+		return &own
+	case *strconv.NumError:
+		return &strconv.NumError{Func: err.Func, Num: blank, Err: err.Err}
+	case *time.ParseError:
+		own := *err
+		own.Value, own.ValueElem, own.Message = blank, blank, withoutQuotes(err.Message)
+		return &own
+	case *net.ParseError:
+		return &net.ParseError{Type: err.Type, Text: blank}
+	case *net.AddrError:
+		return &net.AddrError{Err: err.Err, Addr: blank}
+	}
+	return nil
+}
+
+// harmless stands for an error that shows too much, where a [net.Error] is
+// asked for.
+type harmless struct{ *foreignError }
+
+func newHarmless(err error) error {
+	if f, ok := foreign(err).(*foreignError); ok { //nolint:errorlint // nil, or this
+		return harmless{f}
+	}
+	return nil
+}
+
+// Timeout and Temporary are those of what it stands for.
+func (h harmless) Timeout() bool {
+	err, _ := h.behind()
+	var timed interface{ Timeout() bool }
+	return errors.As(err, &timed) && timed.Timeout()
+}
+
+func (h harmless) Temporary() bool {
+	err, _ := h.behind()
+	var temporary interface{ Temporary() bool }
+	return errors.As(err, &temporary) && temporary.Temporary()
+}

@@ -1,3 +1,0 @@
-module github.com/plural-go/plural/internal/servertest
-
-go 1.25.0

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Publishes the given modules (tools/release.sh . contrib/redisstore ...) as CONTRIBUTING.md's "Releasing" says: tags in a repository on disk, from
+# which the go command makes a file:// proxy. A stranger's shop (testdata/release) then gets them from there with an empty module cache and without
+# any replace line, tidies, vendors, builds and tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+go=${GO:-go}
+module=github.com/plural-go/plural
+version=v$(sed -n 's/^const version = "\(.*\)"$/\1/p' headers.go)
+proxy=$("$go" env GOPROXY) cache=$("$go" env GOMODCACHE)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+	echo "release: $*" >&2
+	exit 1
+}
+
+quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2 && fail "$*"; }; }
+
+# The files as they are here, committed or not, but nothing that git ignores.
+mkdir "$work/repo"
+git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard --deduplicate |
+	while IFS= read -r -d '' file; do [[ ! -f $file ]] || printf '%s\0' "$file"; done |
+	tar --null -cf - -T - | tar -xf - -C "$work/repo"
+cp testdata/release/*.go "$work" # what a stranger writes
+
+export GOTOOLCHAIN=auto GOWORK=off GOFLAGS='-mod=mod -modcacherw' GONOSUMDB=$module
+cd "$work/repo"
+tags=()
+for dir in "$@"; do
+	tag=$version
+	if [[ $dir != . ]]; then
+		tag=$dir/$version
+		(cd "$dir" && "$go" mod edit -require=$module@"$version")
+	fi
+	tags+=("$tag")
+done
+git init -q
+git add -A
+git -c user.name=release -c user.email=release@localhost commit -q -m "$version"
+for tag in "${tags[@]}"; do git tag "$tag"; done
+
+# The proxy: what "go mod download" keeps in its cache has the form of one.
+published=$work/published/cache/download
+cat >"$work/gitconfig" <<-END
+	[url "file://$work/repo"]
+		insteadOf = https://$module
+	[safe]
+		directory = *
+END
+names=()
+for dir in "$@"; do
+	name=$module
+	[[ $dir == . ]] || name=$module/$dir
+	names+=("$name")
+	(cd "$work" && GOPROXY=direct GIT_CONFIG_GLOBAL=$work/gitconfig GOMODCACHE=$work/published GOFLAGS=-modcacherw "$go" mod download "$name@$version")
+	echo "published $name $version"
+done
+
+# The shop. What others have published comes from where it always does, or from where that was kept.
+export GOMODCACHE=$work/cache GOPROXY=file://$published,file://$cache/cache/download,$proxy
+mkdir "$work/shop"
+mv "$work"/*.go "$work/shop"
+cd "$work/shop"
+"$go" mod init example.com/shop 2>/dev/null
+quietly "$go" get "${names[@]/%/@latest}"
+quietly "$go" mod tidy
+"$go" mod verify
+! grep -n replace go.mod || fail "the shop has a replace line"
+for name in "${names[@]}"; do
+	grep -q "^[[:space:]]*$name $version\$" go.mod || fail "the shop does not have $name $version"
+done
+"$go" list -test -deps "${names[@]/%//...}" >/dev/null # the modules' own tests, too, find what they import
+"$go" mod vendor
+
+# Vendored, without the network. -trimpath, so that the next run, which has other folders, finds it built.
+export GOPROXY=off GOFLAGS='-mod=vendor -trimpath'
+"$go" build -o shop .
+"$go" vet .
+"$go" test -count=1 .
