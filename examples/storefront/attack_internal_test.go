@@ -392,7 +392,7 @@ func TestCancelsCanBeDecidedAgain(t *testing.T) {
 		"version", shop.query(t, `SELECT version FROM orders`)).status, "one waits")
 	require.Contains(t, staff.writesOff(t, number), "Cancellation written off")
 	require.Contains(t, customer.get(orderPage(number)).body, "Please get in touch with us.")
-	require.Equal(t, "cancelled", shop.query(t, `SELECT state FROM river_job WHERE kind = 'plural_cancel'`))
+	shop.eventually(t, "cancelled", `SELECT state FROM river_job WHERE kind = 'plural_cancel'`)
 	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/writeoff",
 		"version", shop.query(t, `SELECT version FROM orders`),
 		"reference", shop.query(t, `SELECT reference FROM decisions`)).status, "it is written off")
@@ -432,7 +432,10 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 // and no job, and one that names an order of nobody's little.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
-	gateway, shop := openUsual(t)
+	gateway := pluraltest.NewServer(t)
+	p := quick()
+	p.Sweep, p.Look = time.Hour, time.Hour // it reads by itself
+	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer := shop.customer()
 	_, id := customer.order("lamp")
 	back := approve(t, gateway, id)
@@ -456,15 +459,17 @@ func TestReplayedReturns(t *testing.T) {
 	declined, err := gateway.Pay(id, pluraltest.Decline("insufficient funds"))
 	require.NoError(t, err)
 	reads := func() int { return len(gateway.RequestsTo(pluraltest.OpOrdersGet)) }
-	n := reads()
+	// Looks are a moment apart. One is the return's and what may be behind it.
+	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
+	n, begun := reads(), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")
-	require.LessOrEqual(t, reads()-n, 5, "the return, what may be behind it, the webhook and the sweep")
+	require.LessOrEqual(t, reads()-n, 1+3*looks(begun), "and the webhook's")
 
 	unknown := gateway.SignForm(url.Values{"order_id": {"v1-000000000000-aa-aaaaaa"}, "status": {"AUTHORIZED"}})
-	n = reads()
+	n, begun = reads(), time.Now()
 	require.Equal(t, http.StatusNotFound, customer.comeBack(unknown).status)
-	require.Equal(t, http.StatusServiceUnavailable, replay(unknown).status)
-	require.LessOrEqual(t, reads()-n, 2)
+	require.Contains(t, []int{http.StatusNotFound, http.StatusServiceUnavailable}, replay(unknown).status)
+	require.LessOrEqual(t, reads()-n, looks(begun))
 }
 
 // However many things happen to an order, one look waits; and one more where
