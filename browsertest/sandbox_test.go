@@ -24,7 +24,8 @@ func startSandbox(t *testing.T) map[string]string {
 	lines := bufio.NewScanner(out)
 	told := map[string]string{}
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Stop") {
-		if name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "="); ok {
+		line := strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export ")
+		if name, value, ok := strings.Cut(line, "="); ok {
 			told[name] = value
 		}
 	}
@@ -63,6 +64,9 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.press("Create the order", "₹1,499.50")
 	b.press("Approve", "AUTHORIZED")
 	b.picture("sandbox-held")
+	b.do(chromedp.Click(withText("Let the hold lapse", "summary")))
+	b.picture("sandbox-lapse")
+	b.do(chromedp.Click(withText("Let the hold lapse", "summary")))
 	b.fill("input[id^=capture-]", "2000")
 	b.press("Capture", "AMOUNT_LIMIT_EXCEEDED")
 	b.picture("sandbox-problem")
@@ -73,7 +77,10 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.press("Refund", "FULLY_REFUNDED")
 	b.sees("given back ₹1,000.00")
 
-	b.sets("#fault", "orders.create UnavailableBeforeApply")
+	b.sets("#fault-op", "orders.create")
+	b.do(chromedp.Click(withText("What each does", "summary")))
+	b.picture("sandbox-faults")
+	b.fill("#fault", "UnavailableBeforeApply")
 	b.press("Queue it", "UnavailableBeforeApply for orders.create")
 	b.fill("#webhook-url", "http://127.0.0.1:9/nobody")
 	b.click("Save")

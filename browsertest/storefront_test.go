@@ -25,9 +25,9 @@ type storefront struct {
 
 const staffPassword = "ship-it"
 
-func openStorefront(t *testing.T) *storefront {
+func openStorefront(t *testing.T, opts ...pluraltest.Option) *storefront {
 	t.Helper()
-	srv := pluraltest.NewServer(t)
+	srv := pluraltest.NewServer(t, opts...)
 	cmd := exec.Command(
 		buildExample(t, "storefront"),
 		"-addr",
@@ -177,6 +177,8 @@ func TestStorefrontTwoOperators(t *testing.T) {
 
 	b.open(page)
 	b.sees("Ship or let go")
+	b.press("Capture ₹1,499.50", "Capture ₹1,499.50?")
+	b.picture("storefront-sure")
 	b.do(chromedp.DoubleClick(withText("Capture ₹1,499.50", "button")))
 	b.sees("Capture of ₹1,499.50 carried out")
 	other.press("Cancel the order", "This order has changed since you opened it.")
@@ -184,6 +186,52 @@ func TestStorefrontTwoOperators(t *testing.T) {
 	require.Len(t, shop.srv.Captures(order.ID), 1)
 	require.Empty(t, shop.srv.Cancels(order.ID))
 	require.Equal(t, "1", b.text(`String(document.querySelectorAll(".steps li").length)`), "pressed twice, decided once")
+}
+
+// A hold lapses at the bank, a second order at Plural is paid under one number,
+// and Plural is down: what the staff and the customer see.
+func TestStorefrontInDoubt(t *testing.T) {
+	t.Parallel()
+	onEachScreen(t, func(b *tab, _ func(string)) {
+		shop := openStorefront(b.t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+		shop.pays(b)
+		order := shop.order(b.t)
+		second, err := shop.srv.AddOrder(pluraltest.OrderSpec{
+			Reference: order.Reference, Amount: order.Amount, PreAuth: true,
+		})
+		require.NoError(b.t, err)
+		_, err = shop.srv.Pay(second, pluraltest.Approve)
+		require.NoError(b.t, err)
+		require.NoError(b.t, shop.srv.LapseHold(order.ID, pluraltest.LapseAtBank))
+		staff := openTab(b.t, b.screen)
+		staff.open(shop.staff("/operator/orders/" + order.Reference))
+		staff.press("Capture ₹1,499.50", "Capture ₹1,499.50?")
+		staff.press("Capture ₹1,499.50", "has to be looked at")
+		staff.open(shop.staff("/operator/orders/" + order.Reference + "-1"))
+		staff.sees("The customer owes once")
+		staff.picture("storefront-second")
+		staff.open(shop.staff("/operator"))
+		staff.sees("second order")
+		staff.picture("storefront-orders-doubt")
+		staff.open(shop.staff("/operator/orders/" + order.Reference))
+		staff.sees("Plural has another order under this number")
+		staff.picture("storefront-doubt")
+		b.open(shop.url + "/orders/" + order.Reference)
+		b.sees("We are looking into this order")
+		b.picture("storefront-order-doubt")
+		staff.press("Write it off", "Write off this decision?")
+		staff.picture("storefront-writeoff")
+		staff.press("Write it off", "Capture of ₹1,499.50 written off")
+		staff.press("Cancel the order", "let go of ₹1,499.50?")
+		staff.press("Cancel the order", "Cancellation carried out")
+
+		shop.srv.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.UnavailableBeforeApply })
+		b.open(shop.url)
+		b.press("Add to cart", "Your cart")
+		b.press("Go to the payment", "cannot reach the payment page")
+		b.picture("storefront-unreachable")
+		b.press("Stop that", "Have it load itself again")
+	})
 }
 
 // Returns that prove nothing, and one that comes twice.

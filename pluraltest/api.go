@@ -121,6 +121,9 @@ func match(path string) (found route, orderID, reference string) {
 // maxRequestBody bounds what the server reads of a request.
 const maxRequestBody = 1 << 20
 
+// bodyTimeout bounds how long a client may take to send a request's body.
+const bodyTimeout = 30 * time.Second
+
 // decisionHeader carries the fault that a Transport has already chosen.
 const decisionHeader = "Pluraltest-Decision"
 
@@ -133,11 +136,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	r.Header.Del(decisionHeader)
 
 	run, orderID, reference := match(r.URL.EscapedPath())
+	control := http.NewResponseController(w)
 	if run.run == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
+		if r.Method != http.MethodGet { // a page that is followed live stays open
+			_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
 		s.pages.ServeHTTP(w, r)
 		return
 	}
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a connection in memory may have none
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
+	_ = control.SetReadDeadline(time.Time{}) // faults may take their time
 	if tooLarge := new(http.MaxBytesError); err != nil && !errors.As(err, &tooLarge) {
 		s.write(w, nil, errMalformed.answer())
 		return
@@ -211,14 +220,16 @@ func bodyReference(body []byte) string {
 	var refs struct {
 		Order   json.RawMessage `json:"merchant_order_reference"`
 		Capture json.RawMessage `json:"merchant_capture_reference"`
+		Refund  json.RawMessage `json:"merchant_refund_reference"`
 	}
 	_ = decode(body, &refs) // what is no object has none
-	raw := refs.Order
-	if raw == nil {
-		raw = refs.Capture
+	for _, raw := range []json.RawMessage{refs.Order, refs.Capture, refs.Refund} {
+		if raw != nil {
+			ref, _ := referenceText(raw)
+			return ref
+		}
 	}
-	ref, _ := referenceText(raw)
-	return ref
+	return ""
 }
 
 // note enters a request into the books.

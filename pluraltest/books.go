@@ -62,6 +62,7 @@ type Order struct {
 	CallbackURL      string
 	FailureURL       string
 	RedirectURL      string // the checkout page
+	HoldLapsed       bool   // the bank has let go of the hold; see LapseHold
 	Payable          bool   // the payer can decide: no payment yet, none that has succeeded, or one under way
 	RequestID        string
 	CreatedAt        time.Time
@@ -71,7 +72,7 @@ type Order struct {
 func (s *Server) show(o *order) Order {
 	shown := Order{
 		ID: o.id, Reference: o.reference, Type: o.typ, Status: o.status, Amount: o.amount, PreAuth: o.preAuth,
-		Captured: o.capturedAmount(), Refunded: o.refundedAmount(false), RetriesRemaining: o.retries,
+		HoldLapsed: o.lapsed, Captured: o.capturedAmount(), Refunded: o.refundedAmount(false), RetriesRemaining: o.retries,
 		CallbackURL: o.callbackURL, FailureURL: o.failureURL, RequestID: o.requestID,
 		CreatedAt: o.created, UpdatedAt: o.updated,
 	}

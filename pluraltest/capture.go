@@ -45,6 +45,8 @@ func (s *Server) createCapture(c *call) answer {
 		return invalid("Capture amount currency must be the currency of the order").answer()
 	case amount.Value > o.amount.Value:
 		return errAmountLimit.answer()
+	case o.lapsed:
+		return errHoldLapsed.answer()
 	}
 	s.capture(o, c, Capture{OrderID: o.id, Reference: reference, Amount: amount, RequestID: c.RequestID})
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()

@@ -91,6 +91,11 @@ var (
 		code:    "OPERATION_NOT_ALLOWED",
 		message: "The specified operation cannot be made because required precondition has failed",
 	}
+	errHoldLapsed = apiError{
+		status:  http.StatusUnprocessableEntity,
+		code:    "PAYMENT_EXPIRED",
+		message: "The payment has expired",
+	}
 	errOrderCancelled = apiError{
 		status:  http.StatusUnprocessableEntity,
 		code:    "ORDER_CANCELLED",

@@ -5,8 +5,9 @@ import "time"
 // job is something that is to happen later: at a time or, without a timer, when
 // something else calls for it.
 type job struct {
-	timer *time.Timer
-	run   func(dropped bool) // with Server.mu held
+	timer   *time.Timer
+	run     func(dropped bool) // with Server.mu held
+	isClock bool               // it is no effect that is still to come: Flush leaves it alone
 }
 
 func (j *job) stop() {

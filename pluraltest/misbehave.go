@@ -74,6 +74,7 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lapseDue()
 	if f != NoFault {
 		c.record = s.log(req, f, EffectNotApplied)
 	}

@@ -58,3 +58,45 @@ func TestRefundsOfTheShopPlugins(t *testing.T) {
 		require.Equal(t, want, o.Refunded)
 	}
 }
+
+// Plural's older guide names a refund in other words. Two sums that are not the
+// same are refused, whichever forms are read.
+func TestOldRefunds(t *testing.T) {
+	t.Parallel()
+	const (
+		names   = `"merchant_refund_reference":"r-1"`
+		hundred = `{"value":10000,"currency":"INR"}`
+	)
+	tests := map[string]struct {
+		opts   []pluraltest.Option
+		body   string
+		status int
+	}{
+		"old":          {[]pluraltest.Option{pluraltest.WithOldRefunds()}, names + `,"refund_amount":` + hundred, 200},
+		"old, not on":  {nil, names + `,"refund_amount":` + hundred, 400},
+		"new":          {[]pluraltest.Option{pluraltest.WithOldRefunds()}, `"merchant_order_reference":"r-1","order_amount":` + hundred, 200},
+		"both, same":   {[]pluraltest.Option{pluraltest.WithOldRefunds()}, names + `,"order_amount":` + hundred + `,"refund_amount":` + hundred, 200},
+		"both, differ": {[]pluraltest.Option{pluraltest.WithOldRefunds()}, names + `,"order_amount":` + hundred + `,"refund_amount":{"value":20000,"currency":"INR"}`, 400},
+		"plugin's, differ": {
+			[]pluraltest.Option{pluraltest.WithPluginRefunds()},
+			`"merchant_order_reference":"r-1","order_amount":` + hundred + `,"refund_amount":{"value":20000,"currency":"INR"}`, 400,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t, test.opts...)
+			id := held(t, srv, "order-1")
+			require.NoError(t, srv.Capture(id, "c-1", pluraltest.Amount{}))
+			a := newAPI(t, srv)
+			require.Equal(t, test.status, a.refund(id, "{"+test.body+"}").status)
+			refunds := srv.Refunds(id)
+			if test.status != 200 {
+				require.Empty(t, refunds)
+				return
+			}
+			require.Equal(t, "r-1", refunds[0].Reference)
+			require.Equal(t, int64(10000), refunds[0].Amount.Value)
+		})
+	}
+}

@@ -32,7 +32,11 @@ type config struct {
 	captureDup     DuplicateMode
 	notFound       NotFoundShape
 	readLag        time.Duration
+	holdLifetime   time.Duration // 0: holds do not lapse by themselves
+	holdLapse      Lapse
 	pluginRefunds  bool
+	oldRefunds     bool
+	callbackKey    WebhookKeyForm
 	statusName     string
 	emptyFields    bool
 	plan           func(Request) Fault
@@ -54,6 +58,7 @@ func newConfig(opts []Option) config {
 		tokenLifetime: time.Hour,
 		captureDup:    DuplicateAccepted,
 		statusName:    "status",
+		callbackKey:   WebhookKeyHex,
 		webhook: webhookConfig{
 			schedule: WebhookSchedule(),
 			timeout:  5 * time.Second,
@@ -108,6 +113,15 @@ func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = 
 // not known. Without it a refund that has such a field is refused, as is any
 // request with a field of money that the emulator does not read.
 func WithPluginRefunds() Option { return func(c *config) { c.pluginRefunds = true } }
+
+// WithOldRefunds has refunds be named as in Plural's older guide, too: by
+// merchant_refund_reference, with their sum in refund_amount.
+func WithOldRefunds() Option { return func(c *config) { c.oldRefunds = true } }
+
+// WithCallbackKey has callbacks signed under another form of the client secret
+// than its hex digits, as merchants report of some accounts; the client under
+// test then takes the same form (plural.WithCallbackKeys).
+func WithCallbackKey(form WebhookKeyForm) Option { return func(c *config) { c.callbackKey = form } }
 
 // WithMerchantID sets the merchant_id of the documents.
 func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = id } }

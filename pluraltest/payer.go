@@ -132,6 +132,9 @@ func (s *Server) pay(o *order, d Decision) error {
 				p.acquirer = s.newAcquirerData(p.id, "831000")
 			}
 			o.to(status)
+			if o.preAuth {
+				s.startHold(o, now)
+			}
 			o.lastError = nil
 		})
 		s.emit("ORDER_"+o.status, o)

@@ -12,21 +12,28 @@ func (s *Server) createRefund(c *call) answer {
 	var req struct {
 		Reference json.RawMessage   `json:"merchant_order_reference"`
 		Amount    json.RawMessage   `json:"order_amount"`
-		Plugin    json.RawMessage   `json:"refund_amount"`
+		Old       json.RawMessage   `json:"merchant_refund_reference"`
+		OldAmount json.RawMessage   `json:"refund_amount"`
 		Metadata  map[string]string `json:"merchant_metadata"`
 	}
 	if !decode(c.body, &req) {
 		return errMalformed.answer()
+	}
+	if s.cfg.oldRefunds && len(req.Reference) == 0 {
+		req.Reference = req.Old
 	}
 	reference, apiErr := parseReference("Merchant Order Reference", req.Reference)
 	if apiErr != nil {
 		return apiErr.answer()
 	}
 	read := []string{"order_amount"}
-	if s.cfg.pluginRefunds {
+	if s.cfg.pluginRefunds || s.cfg.oldRefunds {
 		read = append(read, "refund_amount")
 		if len(req.Amount) == 0 {
-			req.Amount = req.Plugin
+			req.Amount = req.OldAmount
+		}
+		if apiErr := sameAmount(req.Amount, req.OldAmount); apiErr != nil {
+			return apiErr.answer()
 		}
 	}
 	if apiErr := unreadMoney(c.body, read...); apiErr != nil {
@@ -72,6 +79,23 @@ func (s *Server) createRefund(c *call) answer {
 	}
 	o := s.refund(parent, c, reference, amount, req.Metadata)
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
+}
+
+// sameAmount refuses a refund that names two sums: to take either would be a
+// guess.
+func sameAmount(amount, old json.RawMessage) *apiError {
+	if len(old) == 0 {
+		return nil
+	}
+	a, apiErr := parseAmount(amount)
+	if apiErr != nil {
+		return apiErr
+	}
+	b, apiErr := parseAmount(old)
+	if apiErr == nil && a != b {
+		return invalid("order_amount and refund_amount are not the same")
+	}
+	return apiErr
 }
 
 func (s *Server) refund(parent *order, c *call, reference string, amount Amount, metadata map[string]string) *order {

@@ -330,14 +330,15 @@ func (s *Server) Now() time.Time {
 	return s.now()
 }
 
-// Advance moves the server's clock: tokens expire and documents carry later
-// times. Delays of faults and webhooks are not shortened; see [Server.Flush].
+// Advance moves the server's clock: tokens expire, holds lapse and documents
+// carry later times. Delays of faults and webhooks are not shortened; see [Server.Flush].
 // Webhooks are stamped by this clock: give the verifier under test the same one
 // (WithClock(srv.Now)).
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.offset += d
+	s.lapseDue()
 }
 
 // SetClock replaces the server's clock and forgets what Advance added.
@@ -345,6 +346,7 @@ func (s *Server) SetClock(now func() time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cfg.clock, s.offset = now, 0
+	s.lapseDue()
 }
 
 // Flush makes every effect that is still to come happen now: late writes take
@@ -352,9 +354,13 @@ func (s *Server) SetClock(now func() time.Time) {
 func (s *Server) Flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.jobs) > 0 {
+	for isDone := false; !isDone; {
+		isDone = true
 		for j := range s.jobs {
-			s.runJob(j)
+			if !j.isClock {
+				s.runJob(j)
+				isDone = false
+			}
 		}
 	}
 }

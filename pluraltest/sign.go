@@ -32,21 +32,38 @@ func (s *Server) SignForm(fields url.Values) url.Values {
 		nameB, _, _ := strings.Cut(b, "=")
 		return strings.Compare(nameA, nameB)
 	})
-	form.Set("signature", signCallback(strings.Join(pairs, "&"), s.ClientSecret))
+	form.Set("signature", signCallback(strings.Join(pairs, "&"), keyOf(s.ClientSecret, s.cfg.callbackKey)))
 	return form
 }
 
-// signCallback signs as the vendor's sample code does: two characters are one
-// byte of the key, an odd last one is ignored, and what is no hex key signs to
+// signCallback signs as the vendor's sample code does: what is no key signs to
 // "".
-func signCallback(text, secret string) string {
-	key, err := hex.DecodeString(secret[:len(secret)/2*2])
-	if err != nil || len(key) == 0 || strings.TrimSpace(text) == "" {
+func signCallback(text string, key []byte) string {
+	if len(key) == 0 || strings.TrimSpace(text) == "" {
 		return ""
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(text))
 	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil)))
+}
+
+// keyOf is a secret as bytes, nil where it does not have that form. Of hex, two
+// characters are one byte, and an odd last one is ignored.
+func keyOf(secret string, form WebhookKeyForm) []byte {
+	var key []byte
+	var err error
+	switch form {
+	case WebhookKeyHex:
+		key, err = hex.DecodeString(secret[:len(secret)/2*2])
+	case WebhookKeyBase64:
+		key, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	case WebhookKeyCharacters:
+		key = []byte(secret)
+	}
+	if err != nil {
+		return nil
+	}
+	return key
 }
 
 // SignWebhook is the webhook-signature header for a webhook-id, a
@@ -63,19 +80,8 @@ func signWebhook(key []byte, id, timestamp string, body []byte) string {
 }
 
 func (s *Server) webhookKey() []byte {
-	secret := s.WebhookSecret
-	switch s.cfg.webhook.keyForm {
-	case WebhookKeyHex:
-		key, err := hex.DecodeString(secret[:len(secret)/2*2])
-		if err == nil {
-			return key
-		}
-	case WebhookKeyBase64:
-		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
-		if err == nil {
-			return key
-		}
-	case WebhookKeyCharacters:
+	if key := keyOf(s.WebhookSecret, s.cfg.webhook.keyForm); key != nil {
+		return key
 	}
-	return []byte(secret)
+	return []byte(s.WebhookSecret)
 }

@@ -2,12 +2,15 @@ package pluraltest_test
 
 import (
 	"io"
+	"net/http"
 	"net/url"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/plural-go/plural"
 	"github.com/plural-go/plural/pluraltest"
 )
 
@@ -111,4 +114,48 @@ func TestCallbackForms(t *testing.T) {
 	dropped := pluraltest.New(pluraltest.WithCredentials(srv.ClientID, srv.ClientSecret))
 	defer dropped.Close()
 	require.NotEqual(t, kept, dropped.SignForm(form).Get("signature"), "empty values are signed")
+}
+
+// A callback is signed under the form of the secret that is asked for, which
+// the SDK takes with the same form and no other.
+func TestCallbackKeys(t *testing.T) {
+	t.Parallel()
+	const secret = "MDEyMzQ1Njc4OWFiY2RlZg=="
+	forms := map[pluraltest.WebhookKeyForm]func(string) (plural.Key, error){
+		pluraltest.WebhookKeyCharacters: plural.RawKey, pluraltest.WebhookKeyBase64: plural.Base64Key,
+	}
+	for form := range forms {
+		srv := pluraltest.New(pluraltest.WithCredentials("shop", secret), pluraltest.WithCallbackKey(form))
+		defer srv.Close()
+		signed := srv.SignForm(url.Values{"order_id": {"v1-1"}, "status": {"AUTHORIZED"}})
+		for other, key := range forms {
+			k, err := key(secret)
+			require.NoError(t, err)
+			verifier, err := plural.NewVerifier("", plural.WithCallbackKeys(k))
+			require.NoError(t, err)
+			_, err = verifier.VerifyCallback(signed)
+			require.Equal(t, form == other, err == nil, "%v %v", form, other)
+		}
+	}
+}
+
+// A client that sends a body slowly, and never all of it, does not keep its
+// connection.
+func TestSlowBodiesAreCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New()
+		defer srv.Close()
+		body, writer := io.Pipe()
+		defer func() { _ = writer.Close() }()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/api/auth/v1/token", body)
+		require.NoError(t, err)
+		begun := time.Now()
+		res, err := srv.Client().Do(req)
+		if err == nil {
+			require.Equal(t, http.StatusBadRequest, res.StatusCode)
+			_ = res.Body.Close()
+		}
+		require.Equal(t, 30*time.Second, time.Since(begun))
+	})
 }

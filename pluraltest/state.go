@@ -92,6 +92,8 @@ type order struct {
 	captures []Capture
 	cancels  []Cancel
 
+	heldAt    time.Time      // when it became AUTHORIZED
+	lapsed    bool           // the bank has let go of the hold
 	ends      string         // the status that a fault has a refund end in
 	pending   *pendingResult // a write whose result is not final yet
 	older     []version      // documents before the last changes, newest last

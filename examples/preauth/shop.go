@@ -42,9 +42,19 @@ func openShop(secret string) (*shop, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /return", s.comeBack)
 	mux.Handle("POST /webhook", plural.NewWebhookHandler(verifier, s.event))
-	s.server = &http.Server{Handler: mux, ReadTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: withHeaders(mux), ReadTimeout: 10 * time.Second}
 	go func() { _ = s.server.Serve(listener) }()
 	return s, nil
+}
+
+// withHeaders has browsers take an answer for the plain text that it is.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *shop) close() { _ = s.server.Close() }

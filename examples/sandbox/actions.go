@@ -101,6 +101,15 @@ func (d *dashboard) capture(r *http.Request) error {
 func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
 
 // refund gives the amount of the form back or, without one, all that is left.
+// lapse has the bank, or Plural, let go of a hold.
+func (d *dashboard) lapse(r *http.Request) error {
+	where, err := parseLapse(r.PostForm.Get("where"))
+	if err != nil {
+		return err
+	}
+	return d.srv.LapseHold(r.PathValue("id"), where)
+}
+
 func (d *dashboard) refund(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {
@@ -118,6 +127,13 @@ func (d *dashboard) callback(r *http.Request) error {
 		return err
 	}
 	_ = resp.Body.Close()
+	answer := resp.Status
+	if to := resp.Header.Get("Location"); to != "" {
+		answer += ", to " + to
+	}
+	d.mu.Lock()
+	d.callbacks[r.PathValue("id")] = answer
+	d.mu.Unlock()
 	if resp.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("the shop answered the callback with %s", resp.Status)
 	}

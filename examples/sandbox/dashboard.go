@@ -27,7 +27,8 @@ type dashboard struct {
 
 	mu         sync.Mutex
 	webhookURL string
-	faultRate  float64 // share of the requests, 0 to 1
+	faultRate  float64           // share of the requests, 0 to 1
+	callbacks  map[string]string // what the shop answered, by order id
 }
 
 func newDashboard(srv *pluraltest.Server, s *settings) *dashboard {
@@ -37,6 +38,7 @@ func newDashboard(srv *pluraltest.Server, s *settings) *dashboard {
 		script:     template.JS(read("page/live.js")),    //nolint:gosec // this program's own
 		seed:       s.Seed,
 		webhookURL: s.WebhookURL,
+		callbacks:  map[string]string{},
 	}
 	d.setFaultRate(s.FaultRate)
 	return d
@@ -59,6 +61,7 @@ func (d *dashboard) mount() {
 	mux.HandleFunc("POST /sandbox/orders/{id}/pay", d.act(d.pay))
 	mux.HandleFunc("POST /sandbox/orders/{id}/capture", d.act(d.capture))
 	mux.HandleFunc("POST /sandbox/orders/{id}/cancel", d.act(d.cancel))
+	mux.HandleFunc("POST /sandbox/orders/{id}/lapse", d.act(d.lapse))
 	mux.HandleFunc("POST /sandbox/orders/{id}/refund", d.act(d.refund))
 	mux.HandleFunc("POST /sandbox/orders/{id}/callback", d.act(d.callback))
 	mux.HandleFunc("POST /sandbox/faults", d.act(d.queueFault))
@@ -67,7 +70,7 @@ func (d *dashboard) mount() {
 	mux.HandleFunc("POST /sandbox/webhooks", d.act(d.changeWebhookURL))
 	mux.HandleFunc("POST /sandbox/webhooks/{id}/redeliver", d.act(d.redeliver))
 
-	guarded := loopbackOnly(http.NewCrossOriginProtection().Handler(mux))
+	guarded := withHeaders(loopbackOnly(http.NewCrossOriginProtection().Handler(mux)))
 	d.srv.Handle("/{$}", guarded)
 	d.srv.Handle("/sandbox/", guarded)
 }
@@ -88,6 +91,19 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
+// withHeaders has browsers do nothing with an answer that the page does not
+// need.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (d *dashboard) index(w http.ResponseWriter, _ *http.Request) { d.show(w, http.StatusOK, "") }
 
 // show writes the whole page. problem is what was wrong with the last request.
@@ -104,9 +120,6 @@ func (d *dashboard) show(w http.ResponseWriter, status int, problem string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+view.Nonce+"'; script-src 'nonce-"+view.Nonce+
 		"'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
-	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())
 }

@@ -31,7 +31,7 @@ func meetable(faults []pluraltest.Fault) []pluraltest.Fault {
 // queueFault queues one fault for the next request of its operation. The form
 // names both: "captures.create ResetAfterApply".
 func (d *dashboard) queueFault(r *http.Request) error {
-	op, name, _ := strings.Cut(r.PostForm.Get("fault"), " ")
+	op, name := r.PostForm.Get("op"), strings.TrimSpace(r.PostForm.Get("fault"))
 	if !slices.Contains(operations(), op) {
 		return fmt.Errorf("there is no operation %q", op)
 	}
@@ -41,7 +41,12 @@ func (d *dashboard) queueFault(r *http.Request) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no fault %q of %s", name, op)
+	for _, fault := range pluraltest.AllFaults() {
+		if fault.Name == name {
+			return fmt.Errorf("fault %s has no meaning for %s", name, op)
+		}
+	}
+	return fmt.Errorf("there is no fault %q: the list is below", name)
 }
 
 // changeFaultRate faults a share of all requests at random. The form gives it
@@ -70,4 +75,102 @@ func (d *dashboard) setFaultRate(rate float64) {
 		return
 	}
 	d.srv.SetFaultPlan(pluraltest.RandomFaults(d.seed, rate, meetable(pluraltest.AllFaults())...))
+}
+
+// faultGroup is faults of one kind.
+type faultGroup struct {
+	Name   string
+	Faults []faultChoice
+}
+
+// faultChoice is one fault, with a sentence about it.
+type faultChoice struct {
+	Name, Text string
+	Ops        string // that can meet it; "" for all
+}
+
+// faultGroups lists each fault once.
+func faultGroups() []faultGroup {
+	groups := []faultGroup{
+		{Name: "The answer is lost"},
+		{Name: "The answer is an error"},
+		{Name: "It happens later, or fails"},
+		{Name: "The document is odd"},
+		{Name: "The answer is slow or large"},
+	}
+	for _, f := range meetable(pluraltest.AllFaults()) {
+		g := &groups[groupOf(f)]
+		g.Faults = append(g.Faults, faultChoice{f.Name, textOf(f), opsOf(f)})
+	}
+	return groups
+}
+
+func groupOf(f pluraltest.Fault) int {
+	if f.Ends != "" || f.Effect != pluraltest.ApplyNow && f.Effect != pluraltest.ApplyNever {
+		return 2
+	}
+	kinds := [][]pluraltest.Answer{
+		1: {pluraltest.AnswerStatus, pluraltest.AnswerHTML, pluraltest.AnswerErrorInOK, pluraltest.AnswerRedirect},
+		3: {
+			pluraltest.AnswerStale, pluraltest.AnswerNoCaptureData, pluraltest.AnswerNoParent, pluraltest.AnswerOtherOrder,
+		},
+		4: {pluraltest.AnswerSlowHeaders, pluraltest.AnswerSlowBody, pluraltest.AnswerHuge},
+	}
+	return max(slices.IndexFunc(kinds, func(k []pluraltest.Answer) bool { return slices.Contains(k, f.Answer) }), 0)
+}
+
+// opsOf names the operations that can meet a fault.
+func opsOf(f pluraltest.Fault) string {
+	var ops []string
+	for _, op := range operations() {
+		if slices.Contains(faultsFor(op), f) {
+			ops = append(ops, op)
+		}
+	}
+	if len(ops) == len(operations()) {
+		return ""
+	}
+	return strings.Join(ops, ", ")
+}
+
+// textOf is a sentence about a fault: what happens, and what the client hears.
+func textOf(f pluraltest.Fault) string {
+	after := f.Delay.String()
+	effect := map[pluraltest.Effect]string{
+		pluraltest.ApplyNow:         "It is carried out",
+		pluraltest.ApplyNever:       "It is not carried out",
+		pluraltest.ApplyLater:       "It is carried out " + after + " later",
+		pluraltest.ApplyPending:     "It is PENDING, and succeeds " + after + " later",
+		pluraltest.ApplyPendingFail: "It is PENDING, and fails " + after + " later",
+		pluraltest.ApplyFail:        "It fails, and says so",
+		pluraltest.ApplyByLegs:      "Points and card are captured one after the other",
+		pluraltest.ApplyByLegsFail:  "Points and card are captured one after the other, and the second fails",
+		pluraltest.InsertLater:      "It is checked now, and made " + after + " later without another look",
+	}[f.Effect]
+	if f.Ends != "" {
+		effect = "It ends as " + f.Ends
+	}
+	status := strings.TrimSpace(strconv.Itoa(f.Status) + " " + f.Code)
+	answer := map[pluraltest.Answer]string{
+		pluraltest.AnswerNormal:        "the answer is the normal one",
+		pluraltest.AnswerHang:          "no answer ever comes",
+		pluraltest.AnswerReset:         "the connection is reset",
+		pluraltest.AnswerClose:         "the connection is closed",
+		pluraltest.AnswerStreamReset:   "the HTTP/2 stream is reset",
+		pluraltest.AnswerThenClose:     "the connection is closed behind the answer",
+		pluraltest.AnswerTruncated:     "half of the answer comes",
+		pluraltest.AnswerStatus:        "the answer is " + status,
+		pluraltest.AnswerHTML:          "the answer is " + strconv.Itoa(f.Status) + " with a page of HTML",
+		pluraltest.AnswerEmpty:         "the answer is an empty 200",
+		pluraltest.AnswerErrorInOK:     "the answer is a 200 with the error " + f.Code,
+		pluraltest.AnswerRedirect:      "the answer leads elsewhere",
+		pluraltest.AnswerStale:         "the document is an old one",
+		pluraltest.AnswerNoCaptureData: "the document does not say what was captured",
+		pluraltest.AnswerNoParent:      "the document does not say what it refunds",
+		pluraltest.AnswerOtherOrder:    "the document is of another order",
+		pluraltest.AnswerSlowHeaders:   "the answer comes " + after + " later",
+		pluraltest.AnswerSlowBody:      "the answer takes " + after + " to come",
+		pluraltest.AnswerHuge:          "the answer has " + strconv.Itoa(f.Size>>20) + " MiB of blanks before it",
+	}[f.Answer]
+	return effect + "; " + answer + "."
 }

@@ -11,13 +11,15 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/plural-go/plural/pluraltest"
@@ -60,9 +62,9 @@ func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
 
   Dashboard              %s/
 
-  PLURAL_BASE_URL=%s
-  PLURAL_CLIENT_ID=%s
-  PLURAL_CLIENT_SECRET=%s
+  export PLURAL_BASE_URL=%s
+  export PLURAL_CLIENT_ID=%s
+  export PLURAL_CLIENT_SECRET=%s
 
   Webhook secret         %s
   Merchant id            %s
@@ -72,8 +74,16 @@ its cURL commands work with only the host changed.
 
 %s%sStop it with Ctrl-C.
 `,
-		srv.URL, srv.URL, srv.ClientID, srv.ClientSecret, srv.WebhookSecret, srv.MerchantID,
-		chance(s), warning(srv.ClientSecret))
+		srv.URL, quoted(srv.URL), quoted(srv.ClientID), quoted(srv.ClientSecret), srv.WebhookSecret, srv.MerchantID,
+		chance(s), warning(srv))
+}
+
+// quoted is a value for a shell.
+func quoted(value string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9:/._-]+$`).MatchString(value) {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
 // chance tells how to meet the same random faults again.
@@ -89,9 +99,10 @@ func chance(s *settings) string {
 }
 
 // warning tells of a secret that is none, such as the documentation's own.
-func warning(clientSecret string) string {
-	if _, err := hex.DecodeString(clientSecret[:len(clientSecret)/2*2]); err == nil {
+func warning(srv *pluraltest.Server) string {
+	if srv.SignForm(url.Values{"order_id": {"any"}}).Get("signature") != "" {
 		return ""
 	}
-	return "The client secret is not hex: callbacks go out with an empty signature, as the vendor's code signs them.\n\n"
+	return "The client secret does not have the form of -callback-key: callbacks go out with an empty signature, as\n" +
+		"the vendor's code signs them.\n\n"
 }

@@ -202,7 +202,10 @@ func TestCallbackAndWebhooksFromThePage(t *testing.T) {
 	require.Equal(t, "/hook", <-hits)
 	require.NoError(t, v.srv.WaitWebhooks(t.Context()))
 	require.Contains(t, v.page(), "ORDER_PROCESSED")
-	v.post(path + "/callback")
+	require.NotContains(t, v.page(), "Post the callback again")
+	page := v.post(path + "/callback")
+	require.Contains(t, page, "The shop answered the callback: 200 OK")
+	require.Contains(t, page, "Post the callback again")
 	require.Equal(t, "/back", <-hits)
 	v.post("/sandbox/webhooks/" + v.srv.Deliveries()[0].ID + "/redeliver")
 	require.Equal(t, "/hook", <-hits)
@@ -214,11 +217,12 @@ func TestCallbackAndWebhooksFromThePage(t *testing.T) {
 func TestFaultsFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)
-	page := v.post("/sandbox/faults", "fault", pluraltest.OpCapturesCreate+" ServerErrorAfterApply")
+	page := v.post("/sandbox/faults", "op", pluraltest.OpCapturesCreate, "fault", "ServerErrorAfterApply")
 	require.Contains(t, page, "ServerErrorAfterApply for captures.create")
-	require.NotContains(t, page, `value="captures.create Refuse"`)
-	require.Contains(t, v.refused("/sandbox/faults", "fault", "captures.create StaleRead"), "no fault")
-	require.Contains(t, v.refused("/sandbox/faults", "fault", "everything Truncate"), "no operation")
+	require.NotContains(t, page, `value="Refuse"`)
+	require.Contains(t, v.refused("/sandbox/faults", "op", "captures.create", "fault", "StaleRead"), "no meaning")
+	require.Contains(t, v.refused("/sandbox/faults", "op", "captures.create", "fault", "Nonsense"), "no fault")
+	require.Contains(t, v.refused("/sandbox/faults", "op", "everything", "fault", "Truncate"), "no operation")
 
 	id, err := v.srv.AddOrder(
 		pluraltest.OrderSpec{Reference: "o-1", Amount: pluraltest.Amount{Value: 100, Currency: "INR"}, PreAuth: true},
@@ -385,7 +389,7 @@ func TestLive(t *testing.T) {
 	next("orders", "No orders yet.")
 	v.post("/sandbox/orders", "amount", "1", "reference", "seen-live")
 	next("orders", "seen-live")
-	v.post("/sandbox/faults", "fault", "token Truncate")
+	v.post("/sandbox/faults", "op", "token", "fault", "Truncate")
 	next("queued", "Truncate for token")
 	_, _ = v.send("GET", "/api/pay/v1/orders/x", nil)
 	next("log", "GET /api/pay/v1/orders/x")
@@ -416,7 +420,7 @@ func start(t *testing.T, args ...string) *program {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Stop") {
 		p.said += lines.Text() + "\n"
-		if after, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "PLURAL_BASE_URL="); ok {
+		if after, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "export PLURAL_BASE_URL="); ok {
 			p.base = after
 		}
 	}
@@ -530,8 +534,14 @@ func TestCurlCommandsOfTheDocumentation(t *testing.T) {
 
 func TestWarning(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, warning("00ffA"))
-	require.Contains(t, warning("fgwei7egyhuggwp39w8rh"), "not hex")
+	about := func(secret string, form pluraltest.WebhookKeyForm) string {
+		srv := pluraltest.New(pluraltest.WithCredentials("shop", secret), pluraltest.WithCallbackKey(form))
+		defer srv.Close()
+		return warning(srv)
+	}
+	require.Empty(t, about("00ffA", pluraltest.WebhookKeyHex))
+	require.Contains(t, about("fgwei7egyhuggwp39w8rh", pluraltest.WebhookKeyHex), "empty signature")
+	require.Empty(t, about("fgwei7egyhuggwp39w8rh", pluraltest.WebhookKeyCharacters))
 }
 
 func TestSettings(t *testing.T) {
@@ -553,6 +563,9 @@ func TestSettings(t *testing.T) {
 		"half":            {[]string{"-client-id", "x"}, "go together"},
 		"duplicates":      {[]string{"-duplicates", "maybe"}, "existing, reject or accept"},
 		"key":             {[]string{"-webhook-key", "rot13"}, "characters, hex or base64"},
+		"callback key":    {[]string{"-callback-key", "rot13"}, "characters, hex or base64"},
+		"lapse":           {[]string{"-hold-lapse", "moon"}, "both, bank or books"},
+		"lifetime":        {[]string{"-hold-lifetime", "-1s"}, "-hold-lifetime: not below 0"},
 		"argument":        {[]string{"now"}, "unexpected argument"},
 	} {
 		_, err := parseSettings(tt.args, io.Discard)
@@ -570,4 +583,88 @@ func TestSettings(t *testing.T) {
 	s, err = parseSettings([]string{"-seed", "18446744073709551615"}, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, uint64(math.MaxUint64), s.Seed)
+}
+
+// Somebody has a hold lapse: at the bank alone the books still have it.
+func TestLapsesFromThePage(t *testing.T) {
+	t.Parallel()
+	v := visit(t)
+	for where, status := range map[string]string{"bank": "AUTHORIZED", "books": "CANCELLED", "both": "CANCELLED"} {
+		v.post("/sandbox/orders", "amount", "1", "pre_auth", "yes")
+		path := "/sandbox/orders/" + v.order().ID
+		require.Contains(t, v.refused(path+"/lapse", "where", where), "no hold")
+		v.post(path+"/pay", "decision", "approve")
+		require.Contains(t, v.refused(path+"/lapse", "where", "moon"), "both, bank or books")
+		page := v.post(path+"/lapse", "where", where)
+		require.Equal(t, status, v.order().Status)
+		require.Equal(t, where != "books", v.order().HoldLapsed)
+		require.Contains(t, page, ">"+status+"<")
+		if where == "bank" {
+			require.Contains(t, page, "the bank has let go of the hold")
+			require.Contains(t, v.refused(path+"/capture"), "PAYMENT_EXPIRED")
+		}
+	}
+}
+
+// Every fault has a sentence, and is in one group.
+func TestFaultsAreExplained(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, g := range faultGroups() {
+		require.NotEmpty(t, g.Faults, g.Name)
+		for _, f := range g.Faults {
+			require.Empty(t, seen[f.Name], f.Name)
+			seen[f.Name] = f.Text
+			require.Regexp(t, `^[A-Z][^;]+[A-Za-z]; the (answer|document|connection|HTTP/2)[^.]*\.$|; no answer ever comes\.$|; half of`, f.Text, f.Name)
+			require.NotContains(t, f.Text, "  ")
+		}
+	}
+	require.Len(t, seen, len(meetable(pluraltest.AllFaults())))
+}
+
+// A shop that takes no webhook is told so, with what to look at.
+func TestRefusedWebhooks(t *testing.T) {
+	t.Parallel()
+	attempts := func(statuses ...int) []pluraltest.Delivery {
+		var list []pluraltest.Delivery
+		for i, status := range statuses {
+			a := pluraltest.DeliveryAttempt{At: time.Unix(int64(i), 0), Status: status}
+			if status == 0 {
+				a.Err = "connection refused"
+			}
+			list = append(list, pluraltest.Delivery{Attempts: []pluraltest.DeliveryAttempt{a}})
+		}
+		return list
+	}
+	require.Empty(t, refusedWebhooks(nil))
+	require.Empty(t, refusedWebhooks(attempts(401, 401)))
+	require.Empty(t, refusedWebhooks(attempts(401, 401, 401, 200)))
+	require.Contains(t, refusedWebhooks(attempts(200, 401, 401, 401)),
+		"none of the last 3 webhooks. It answers: 401 Unauthorized.")
+	require.Contains(t, refusedWebhooks(attempts(0, 0, 0, 0)), "connection refused. Is the shop running?")
+	require.Contains(t, refusedWebhooks(attempts(404, 404, 404)), "Compare the address")
+}
+
+// What is printed can be pasted into a shell.
+func TestExportLines(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-client-id", "my shop", "-client-secret", "it's", "-callback-key", "characters")
+	require.Contains(t, p.said, "export PLURAL_CLIENT_ID='my shop'\n")
+	lines := regexp.MustCompile(`(?m)^ *export .*$`).FindAllString(p.said, -1)
+	require.Len(t, lines, 3)
+	out, err := exec.CommandContext(t.Context(), "sh", "-c",
+		strings.Join(lines, "\n")+"\n"+`printf '%s|%s|%s' "$PLURAL_BASE_URL" "$PLURAL_CLIENT_ID" "$PLURAL_CLIENT_SECRET"`).Output()
+	require.NoError(t, err)
+	require.Equal(t, p.base+"|my shop|it's", string(out))
+}
+
+// Each answer has the headers, not only the page.
+func TestHeadersOfEachAnswer(t *testing.T) {
+	t.Parallel()
+	v := visit(t)
+	for _, path := range []string{"/", "/sandbox/nothing", "/sandbox/orders"} {
+		resp, _ := v.send("GET", path, nil)
+		require.Contains(t, resp.Header.Get("Content-Security-Policy"), "default-src 'none'", path)
+		require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"), path)
+	}
 }

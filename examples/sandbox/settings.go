@@ -28,13 +28,18 @@ type settings struct {
 	WebhookURL    string
 	WebhookKey    pluraltest.WebhookKeyForm
 	WebhookScale  float64
+	CallbackKey   pluraltest.WebhookKeyForm
+	HoldLifetime  time.Duration
+	Lapse         pluraltest.Lapse
+	PluginRefunds bool
+	OldRefunds    bool
 	FaultRate     float64
 	Seed          uint64 // of random faults
 }
 
 // parseSettings reads the flags.
 func parseSettings(args []string, out io.Writer) (*settings, error) {
-	s := &settings{}
+	s := &settings{CallbackKey: pluraltest.WebhookKeyHex}
 	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
@@ -67,7 +72,24 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	flags.Func(
 		"webhook-key",
 		"how the webhook secret becomes a key: characters (the default), hex or base64",
-		s.setWebhookKey,
+		func(v string) error { return setKey(v, &s.WebhookKey) },
+	)
+	flags.Func(
+		"callback-key",
+		"how the client secret becomes the key of callbacks: hex (the default), characters or base64",
+		func(v string) error { return setKey(v, &s.CallbackKey) },
+	)
+	flags.DurationVar(&s.HoldLifetime, "hold-lifetime", 0, "after which a hold lapses; without it, when the page says so")
+	flags.Func("hold-lapse", "where that is: both (the default), bank or books", func(v string) (err error) {
+		s.Lapse, err = parseLapse(v)
+		return err
+	})
+	flags.BoolVar(&s.PluginRefunds, "plugin-refunds", false, "read refunds as shop plugins send them: refund_amount")
+	flags.BoolVar(
+		&s.OldRefunds,
+		"old-refunds",
+		false,
+		"read refunds as in Plural's older guide: merchant_refund_reference and refund_amount",
 	)
 	flags.Float64Var(
 		&s.WebhookScale,
@@ -110,6 +132,8 @@ func (s *settings) check() error {
 		return errors.New("-fault-rate: from 0 to 1")
 	case !(s.WebhookScale >= 0 && s.WebhookScale <= math.MaxFloat64):
 		return errors.New("-webhook-scale: a number, not below 0")
+	case s.HoldLifetime < 0:
+		return errors.New("-hold-lifetime: not below 0")
 	case s.Retries < 0:
 		return errors.New("-retries: not below 0")
 	case s.WebhookURL != "" && !isWebURL(s.WebhookURL):
@@ -134,18 +158,30 @@ func (s *settings) setDuplicates(v string) error {
 	return nil
 }
 
-func (s *settings) setWebhookKey(v string) error {
+func setKey(v string, form *pluraltest.WebhookKeyForm) error {
 	switch v {
 	case "characters":
-		s.WebhookKey = pluraltest.WebhookKeyCharacters
+		*form = pluraltest.WebhookKeyCharacters
 	case "hex":
-		s.WebhookKey = pluraltest.WebhookKeyHex
+		*form = pluraltest.WebhookKeyHex
 	case "base64":
-		s.WebhookKey = pluraltest.WebhookKeyBase64
+		*form = pluraltest.WebhookKeyBase64
 	default:
 		return errors.New("characters, hex or base64")
 	}
 	return nil
+}
+
+func parseLapse(v string) (pluraltest.Lapse, error) {
+	switch v {
+	case "both":
+		return pluraltest.LapseEverywhere, nil
+	case "bank":
+		return pluraltest.LapseAtBank, nil
+	case "books":
+		return pluraltest.LapseInBooks, nil
+	}
+	return 0, errors.New("both, bank or books")
 }
 
 func (s *settings) options() []pluraltest.Option {
@@ -160,6 +196,14 @@ func (s *settings) options() []pluraltest.Option {
 		pluraltest.WithWebhookURL(s.WebhookURL),
 		pluraltest.WithWebhookKey(s.WebhookKey),
 		pluraltest.WithWebhookTimeScale(s.WebhookScale),
+		pluraltest.WithCallbackKey(s.CallbackKey),
+		pluraltest.WithHoldLifetime(s.HoldLifetime, s.Lapse),
+	}
+	if s.PluginRefunds {
+		options = append(options, pluraltest.WithPluginRefunds())
+	}
+	if s.OldRefunds {
+		options = append(options, pluraltest.WithOldRefunds())
 	}
 	if s.ClientID != "" {
 		options = append(options, pluraltest.WithCredentials(s.ClientID, s.ClientSecret))

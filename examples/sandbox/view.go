@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"html/template"
 	"net/http"
@@ -31,16 +32,12 @@ type view struct {
 	Percent    string // of requests that meet a random fault
 	Seed       uint64 // of random faults
 	Queued     []pluraltest.QueuedFault
-	Choices    []faultChoice
+	Operations []string
+	Choices    []faultGroup
 	Orders     []orderView
 	MoreOrders int
 	Entries    []entry
-}
-
-// faultChoice is the faults of one operation.
-type faultChoice struct {
-	Op     string
-	Faults []pluraltest.Fault
+	Refused    string // what the shop keeps answering to webhooks, where it takes none
 }
 
 type orderView struct {
@@ -49,6 +46,7 @@ type orderView struct {
 	Captured string
 	Refunded string
 	Refunds  []refundView
+	Answer   string // of the shop to the last callback that was posted here
 	Held     bool   // it can be captured or cancelled
 	Taken    bool   // it can be refunded
 	Document string // as GET answers it
@@ -81,12 +79,10 @@ func (d *dashboard) view() view {
 		Percent:    strconv.FormatFloat(d.faultRate*100, 'f', -1, 64),
 	}
 	d.mu.Unlock()
-	for _, op := range operations() {
-		v.Choices = append(v.Choices, faultChoice{op, faultsFor(op)})
-	}
+	v.Operations, v.Choices = operations(), faultGroups()
 	v.Queued = d.srv.QueuedFaults()
 	v.Orders, v.MoreOrders = d.orders()
-	v.Entries = d.entries()
+	v.Entries, v.Refused = d.entries(), refusedWebhooks(d.srv.Deliveries())
 	return v
 }
 
@@ -99,6 +95,9 @@ func (d *dashboard) orders() (list []orderView, more int) {
 	}
 	for _, o := range all {
 		shown := orderView{Order: o, Sum: sum(o.Amount), Document: indented(d.srv.Document(o.ID))}
+		d.mu.Lock()
+		shown.Answer = d.callbacks[o.ID]
+		d.mu.Unlock()
 		switch o.Status {
 		case pluraltest.StatusAuthorized:
 			shown.Held = true
@@ -173,6 +172,39 @@ func eventEntry(d pluraltest.Delivery) entry {
 		e.Detail += "\nattempt " + strconv.Itoa(i+1) + ": " + outcome
 	}
 	return e
+}
+
+// refusedWebhooks is what the shop answers again and again to webhooks; "" where
+// the last of them was taken, or too few were tried to tell.
+func refusedWebhooks(deliveries []pluraltest.Delivery) string {
+	const telling = 3
+	var attempts []pluraltest.DeliveryAttempt
+	for _, d := range deliveries {
+		attempts = append(attempts, d.Attempts...)
+	}
+	slices.SortStableFunc(attempts, func(a, b pluraltest.DeliveryAttempt) int { return a.At.Compare(b.At) })
+	refused := 0
+	for _, a := range slices.Backward(attempts) {
+		if a.Status/100 == 2 {
+			break
+		}
+		refused++
+	}
+	if refused < telling {
+		return ""
+	}
+	last := attempts[len(attempts)-1]
+	answer := cmp.Or(last.Err, strconv.Itoa(last.Status)+" "+http.StatusText(last.Status))
+	text := "The shop has taken none of the last " + strconv.Itoa(refused) + " webhooks. It answers: " + answer + "."
+	switch last.Status {
+	case http.StatusUnauthorized:
+		text += " Compare the webhook secret, and -webhook-key."
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		text += " Compare the address."
+	case 0:
+		text += " Is the shop running?"
+	}
+	return text
 }
 
 func class(good bool) string {

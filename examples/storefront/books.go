@@ -5,51 +5,72 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/plural-go/plural"
 )
 
-// look reads an order from Plural, and keeps what its books say.
-func (s *shop) look(ctx context.Context, o *order) error {
+// look reads an order from Plural, and keeps what its books say: the order of
+// this id there or, without one, the shop's.
+func (s *shop) look(ctx context.Context, o *order, id string) error {
 	var (
 		booked *plural.Order
 		err    error
 	)
-	if o.PluralID != "" {
-		booked, err = s.client.Orders.Get(ctx, o.PluralID)
+	if id = cmp.Or(id, o.PluralID); id != "" {
+		booked, err = s.client.Orders.Get(ctx, id)
 	} else {
 		// the answer to its creation was lost, or is on its way
 		booked, err = s.client.Orders.GetByReference(ctx, o.Number)
 	}
-	if errors.Is(err, plural.ErrNotFound) && o.PluralID == "" {
+	if errors.Is(err, plural.ErrNotFound) && id == "" {
 		return nil // the customer has not got to the checkout
 	}
 	if err != nil {
 		return err
 	}
-	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, o.Number, booked) })
+	return s.keep(ctx, o.Number, booked)
 }
 
-// record keeps what Plural's books say of an order. A document of another order,
-// or without an amount, is for a person: reading it again changes nothing.
+// keep is record in a transaction of its own.
+func (s *shop) keep(ctx context.Context, number string, booked *plural.Order) error {
+	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
+}
+
+// record keeps what Plural's books say of an order, or of its twin. A document
+// that cannot be one of this shop's is for a person: reading it again changes
+// nothing.
 func (s *shop) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
-	o, err := s.db.locked(ctx, tx, number)
+	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
+		booked.OrderAmount.Currency != plural.CurrencyINR || booked.OrderAmount.Value <= 0 {
+		s.log.ErrorContext(ctx, "Plural's books have another reference or no amount", "order", number, "books", booked)
+		return nil
+	}
+	o, err := s.db.orderFor(ctx, tx, number, booked.OrderID, booked.OrderAmount)
 	if err != nil {
 		return err
 	}
-	if booked.MerchantOrderReference != o.Number || booked.OrderAmount != o.Amount {
-		s.log.ErrorContext(ctx, "Plural's books have another reference or amount", "order", number, "books", booked)
+	if booked.OrderAmount != o.Amount {
+		s.log.ErrorContext(ctx, "Plural's books have another amount", "order", o.Number, "books", booked)
 		return nil
 	}
-	return s.db.record(ctx, tx, o, booked)
+	if err := s.db.record(ctx, tx, o, booked); err != nil {
+		return err
+	}
+	return s.db.settleTwins(ctx, tx, o.Number)
 }
 
 // record keeps a document of the order. Reads may lag, and arrive out of order:
-// an older document than the last one changes nothing.
+// an older document than the last one changes nothing. A document without a
+// time is taken: the next one puts right what it has wrong.
 func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
-	if booked.UpdatedAt.Before(o.BookedAt) {
+	bookedAt := bookedAt(booked, time.Now())
+	if !bookedAt.IsZero() && bookedAt.Before(o.BookedAt) {
 		return nil
+	}
+	if bookedAt.IsZero() {
+		bookedAt = o.BookedAt
 	}
 	captured, told := booked.CapturedAmount()
 	if !told {
@@ -63,17 +84,15 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural
 	// Plural's dashboard, and by a bank that takes its time.
 	refunding, _ := booked.RefundingAmount()
 	settled := booked.Status.IsTerminal() || booked.CanRefund() && told && refunding.Value == 0
-	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, status = $3, unsettled = $4, captured = $5,
-		refunded = $6, booked_at = $7, looked_at = $8 WHERE number = $1`,
-		o.Number, booked.OrderID, string(booked.Status), bit(!settled), captured.Value,
-		refunded.Value, max(micro(booked.UpdatedAt.Time), 0), micro(time.Now()))
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
+		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
+		o.Number, string(booked.Status), bit(!settled), captured.Value,
+		refunded.Value, micro(bookedAt), micro(time.Now()))
 	if err != nil {
 		return err
 	}
-	for _, r := range booked.Refunds {
-		if err := s.refuseRefund(ctx, tx, o.Number, &r); err != nil {
-			return err
-		}
+	if err := s.refuseRefunds(ctx, tx, o.Number, booked.Refunds); err != nil {
+		return err
 	}
 	for _, p := range booked.Payments {
 		if err := s.recordPayment(ctx, tx, o.Number, p); err != nil {
@@ -96,25 +115,45 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural
 	return s.note(ctx, tx, o.Number, what)
 }
 
-// refuseRefund takes back the decision of a refund that has failed since it was
-// accepted: the bank refused it.
-func (s *store) refuseRefund(ctx context.Context, tx *sql.Tx, number string, r *plural.Order) error {
-	if r.Status != plural.OrderStatusFailed && r.Status != plural.OrderStatusCancelled {
-		return nil
+// bookedAt is when a document was changed last; zero where it does not say. A
+// time to come is none: every true document after it would count as older.
+func bookedAt(booked *plural.Order, now time.Time) time.Time {
+	const clocksApart = 5 * time.Minute
+	at := booked.UpdatedAt.Time
+	if at.Unix() <= 0 || at.After(now.Add(clocksApart)) {
+		return time.Time{}
 	}
-	result, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $3, reason = $4
-		WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`,
-		number, r.MerchantOrderReference, stateRefused, "the bank refused it")
-	if err != nil {
-		return err
+	return at
+}
+
+// refuseRefunds takes back the decisions of refunds that have failed since they
+// were accepted: the bank refused them. A refund of which the books list a
+// second try under the same reference may still come.
+func (s *store) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
+	hasFailed := func(r plural.Order) bool {
+		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return err
+	for _, r := range refunds {
+		mayCome := slices.ContainsFunc(refunds, func(other plural.Order) bool {
+			return other.MerchantOrderReference == r.MerchantOrderReference && !hasFailed(other)
+		})
+		if !hasFailed(r) || mayCome {
+			continue
+		}
+		d, err := scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
+			WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`,
+			number, r.MerchantOrderReference))
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.settle(ctx, tx, d, stateRefused, "the bank refused it"); err != nil {
+			return err
+		}
 	}
-	if err := s.moveOn(ctx, tx, number); err != nil {
-		return err
-	}
-	return s.note(ctx, tx, number, "Refund of "+r.OrderAmount.Display()+" refused by the bank")
+	return nil
 }
 
 func (s *store) recordPayment(ctx context.Context, tx *sql.Tx, number string, p plural.Payment) error {
@@ -125,12 +164,17 @@ func (s *store) recordPayment(ctx context.Context, tx *sql.Tx, number string, p 
 	if p.ErrorDetail != nil {
 		reason = cmp.Or(p.ErrorDetail.Code.Text(), string(p.ErrorDetail.Code))
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO payments (order_number, id, method, status, amount, reason, paid_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (order_number, id) DO UPDATE
-		SET status = excluded.status, amount = excluded.amount, reason = excluded.reason`,
-		number, p.ID, string(p.PaymentMethod), string(p.Status), p.PaymentAmount.Value, reason,
-		max(micro(p.CreatedAt.Time), 0))
+	var captured int64
+	for _, entry := range p.CaptureData {
+		captured += entry.CaptureAmount.Value
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO payments
+			(order_number, id, method, status, amount, captured, reason, paid_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (order_number, id) DO UPDATE SET status = excluded.status, amount = excluded.amount,
+			captured = excluded.captured, reason = excluded.reason`,
+		number, p.ID, string(p.PaymentMethod), string(p.Status), p.PaymentAmount.Value, captured, reason,
+		micro(p.CreatedAt.Time))
 	return err
 }
 

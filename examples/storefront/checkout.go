@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/plural-go/plural"
@@ -33,7 +35,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 
 // payOrder sends the customer to pay an order that was made before.
 func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
-	o, err := s.orderOf(r)
+	o, err := s.customersOrder(r)
 	if err != nil {
 		s.failed(w, r, "pay order", err)
 		return
@@ -41,7 +43,7 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 	s.pay(w, r, o)
 }
 
-// orderOf is the order that a path names.
+// orderOf is the order that a path names; for customers that is never a twin.
 func (s *shop) orderOf(r *http.Request) (*order, error) {
 	number := r.PathValue("number")
 	if !orderNumber.MatchString(number) {
@@ -50,32 +52,70 @@ func (s *shop) orderOf(r *http.Request) (*order, error) {
 	return s.db.order(r.Context(), s.db, number)
 }
 
+func (s *shop) customersOrder(r *http.Request) (*order, error) {
+	if number := r.PathValue("number"); firstNumber(number) != number {
+		return nil, errUnknownOrder
+	}
+	return s.orderOf(r)
+}
+
 // pay makes the order at Plural, once, and sends the customer to its page. The
 // browser may leave in between: what was begun is finished.
 func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
 	defer cancel()
-	link := ""
+	to := "/orders/" + o.Number // which says how it stands
 	if o.payable() {
-		if link = o.Link; link == "" {
-			var err error
-			if link, err = s.create(ctx, o); err != nil {
-				s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
-			}
-			if c := readCart(r); errors.Is(err, errLinkLost) && c.number == o.Number {
-				s.writeCart(w, c) // nobody was given the link: the next order is another
-				link = "/cart"
-			}
+		link, err := s.wayToPay(ctx, o)
+		switch {
+		case errors.Is(err, errLinkLost) && readCart(r).number == o.Number:
+			s.writeCart(w, readCart(r)) // nobody was given the link: the next order is another
+			to = "/cart"
+		case err != nil:
+			s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
+			to += "?" + unreachable
+		case link != "":
+			to = link
 		}
 	}
-	if link == "" {
-		link = "/orders/" + o.Number // which says how it stands
-	}
-	http.Redirect(w, r, link, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
+// wayToPay is the link to the order's page at Plural, where the order is made
+// unless it is there. It is "" where the books show that nothing is left to pay.
+func (s *shop) wayToPay(ctx context.Context, o *order) (string, error) {
+	for waited := time.Duration(0); ; waited += createPoll {
+		link, err := s.db.linkOf(ctx, o.Number)
+		if err != nil || link != "" {
+			return link, err
+		}
+		done, ok, err := s.db.mayCreate(ctx, o.Number)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			defer done()
+			return s.create(ctx, o)
+		}
+		if waited >= createWait {
+			return "", errBeingCreated
+		}
+		select { // another tab, or another process, is about to make it
+		case <-time.After(createPoll):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+const (
+	createWait = 8 * time.Second
+	createPoll = 100 * time.Millisecond
+)
+
 // create makes the order at Plural and gives the way to its page. Where the
-// answer was lost calling again settles it: the number is the same.
+// answer was lost calling again settles it: the number is the same. Nobody is
+// sent to a page that the shop has not written down.
 func (s *shop) create(ctx context.Context, o *order) (link string, err error) {
 	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: o.Number,
@@ -85,26 +125,33 @@ func (s *shop) create(ctx context.Context, o *order) (link string, err error) {
 		CallbackURL:            s.url + "/plural/return",
 	})
 	if duplicate, ok := errors.AsType[*plural.DuplicateOrderError](err); ok {
-		err := s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, o.Number, duplicate.Order) })
-		if err == nil && duplicate.Order.Status == plural.OrderStatusCreated {
-			err = errLinkLost
+		if err := s.keep(ctx, o.Number, duplicate.Order); err != nil {
+			return "", err
 		}
-		return "", err
+		if duplicate.Order.Status == plural.OrderStatusCreated {
+			return "", errLinkLost
+		}
+		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	return created.RedirectURL, s.db.link(ctx, o.Number, created.OrderID, created.RedirectURL)
+	if err := s.db.link(ctx, o, created.OrderID, created.RedirectURL); err != nil {
+		return "", err
+	}
+	return s.db.linkOf(ctx, o.Number)
 }
 
-// errLinkLost says that Plural has the order, and that the way to its page was
-// in an answer that got lost.
-var errLinkLost = errors.New("the link to the payment is lost")
+var (
+	// errLinkLost says that Plural has the order, and that the way to its page was
+	// in an answer that got lost.
+	errLinkLost     = errors.New("the link to the payment is lost")
+	errBeingCreated = errors.New("the order is still being made at Plural")
+)
 
-// payable tells whether the customer can still pay, as far as the shop knows.
-func (o *order) payable() bool {
-	return o.Status == "" || o.Status == plural.OrderStatusCreated || o.Status == plural.OrderStatusAttempted
-}
+// unreachable is the query of an order's page that says why the customer is
+// there and not at the payment.
+const unreachable = "unreachable=1"
 
 // comeBack takes the payer's return from the checkout: verified, then confirmed
 // against Plural's books. It answers with 303, so that the page after it is one
@@ -119,38 +166,72 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 20*time.Second)
 	defer cancel()
 	o, err := s.orderAtPlural(ctx, callback.OrderID)
+	if errors.Is(err, errAskedJustNow) {
+		s.message(w, http.StatusServiceUnavailable, "One moment", "We are looking at this payment. Come back in a minute.")
+		return
+	}
 	if err != nil {
 		s.failed(w, r, "find the order of a return", err)
 		return
 	}
+	isNews, err := s.db.isNews(ctx, o, callback.Status)
+	if err == nil && isNews {
+		err = s.confirm(ctx, o, callback)
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "not confirmed", "order", o.Number, "error", err)
+	}
+	http.Redirect(w, r, "/orders/"+firstNumber(o.Number), http.StatusSeeOther)
+}
+
+// confirm holds a return against Plural's books, and keeps what they say.
+func (s *shop) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
-		MerchantOrderReference: o.Number, OrderAmount: o.Amount,
+		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
 	isBehind := confirmed == nil // or what it says may be old
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
 	}
 	if confirmed != nil {
-		err = errors.Join(
-			err,
-			s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, o.Number, confirmed) }),
-		)
+		err = errors.Join(err, s.keep(ctx, o.Number, confirmed))
 	}
 	if isBehind {
-		err = errors.Join(err, s.db.transact(ctx, func(tx *sql.Tx) error { return s.lookSoon(ctx, tx, o.Number) }))
+		err = errors.Join(err, s.db.transact(ctx, func(tx *sql.Tx) error {
+			return s.lookSoon(ctx, tx, refreshArgs{Number: o.Number, ID: callback.OrderID})
+		}))
 	}
-	if err != nil {
-		s.log.WarnContext(ctx, "not confirmed", "order", o.Number, "error", err)
-	}
-	http.Redirect(w, r, "/orders/"+o.Number, http.StatusSeeOther)
+	return err
 }
 
+// isNews tells whether a return may say something that the books did not say
+// yet, and has to be held against them. A genuine return can be sent again as
+// often as somebody likes: once the order is paid, or has ended without, there
+// is nothing left in it, and before that the same one is looked at once in a
+// while.
+func (s *store) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
+	if o.isPaid() || o.isOver() {
+		return false, nil
+	}
+	now := time.Now()
+	return changed(s.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
+		WHERE number = $1 AND (returned_at < $4 OR returned_as <> $3)`,
+		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
+}
+
+// aMoment is how long what was read counts as just read.
+const aMoment = 10 * time.Second
+
 // orderAtPlural finds the shop's order by Plural's id. Where the process died
-// before it had written that id down, Plural knows the number.
+// before it had written that id down, or the order is a second one under the
+// number, Plural knows the number.
 func (s *shop) orderAtPlural(ctx context.Context, id string) (*order, error) {
-	o, err := s.db.orderByPluralID(ctx, id)
+	o, err := s.db.orderByPluralID(ctx, s.db, id)
 	if !errors.Is(err, errUnknownOrder) {
 		return o, err
+	}
+	if !s.strangers.isNews(id, time.Now()) {
+		return nil, errAskedJustNow
 	}
 	booked, err := s.client.Orders.Get(ctx, id)
 	if errors.Is(err, plural.ErrNotFound) {
@@ -159,7 +240,37 @@ func (s *shop) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.db.order(ctx, s.db, booked.MerchantOrderReference)
+	if !orderNumber.MatchString(booked.MerchantOrderReference) {
+		return nil, errUnknownOrder
+	}
+	if err := s.keep(ctx, booked.MerchantOrderReference, booked); err != nil {
+		return nil, err
+	}
+	return s.db.orderByPluralID(ctx, s.db, id)
+}
+
+// strangers are ids at Plural that returns name and no order of the shop has.
+// Each is asked for once in a while.
+type strangers struct {
+	mu    sync.Mutex
+	asked map[string]time.Time
+}
+
+const maxStrangers = 1000
+
+var errAskedJustNow = errors.New("this order was looked for a moment ago")
+
+func (s *strangers) isNews(id string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.asked[id]) < aMoment {
+		return false
+	}
+	if s.asked == nil || len(s.asked) >= maxStrangers {
+		s.asked = map[string]time.Time{}
+	}
+	s.asked[id] = now
+	return true
 }
 
 // orderView is the customer's page of an order. Who has its number may see it.
@@ -169,29 +280,57 @@ type orderView struct {
 	Head, Text string
 	Mood       string // good, bad or ""
 	CanPay     bool
+	Twice      bool // a second order under the number is paid, too
 }
 
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
-	o, err := s.orderOf(r)
+	o, err := s.customersOrder(r)
+	if err != nil {
+		s.failed(w, r, "show order", err)
+		return
+	}
+	v, err := s.viewOrder(r.Context(), o)
 	if err != nil {
 		s.failed(w, r, "show order", err)
 		return
 	}
 	c := s.cartOf(w, r)
-	v := describe(o)
 	page := view{Title: v.Head, InCart: c.count(), Data: v}
+	if r.URL.RawQuery == unreachable && v.CanPay {
+		page.Problem = "We cannot reach the payment page just now. Nothing was paid. Try again in a minute."
+	}
 	isRecent := time.Since(o.CreatedAt) < time.Hour
 	if isRecent && o.Unsettled && o.Status != plural.OrderStatusAuthorized {
-		page.Reload = 5 // it may be paid at this moment
+		page.reload(r, 5) // it may be paid at this moment
 	}
 	s.show(w, http.StatusOK, "order.html", page)
 }
 
+func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
+	decisions, err := s.db.decisions(ctx, s.db, o.Number)
+	if err != nil {
+		return orderView{}, err
+	}
+	twins, err := s.db.twins(ctx, s.db, o.Number)
+	if err != nil {
+		return orderView{}, err
+	}
+	v := describe(o, decisions)
+	v.Twice = slices.ContainsFunc(twins, func(t *order) bool {
+		return t.isPaid() && (t.Captured.Value == 0 || t.Refunded.Value < t.Captured.Value)
+	})
+	return v, nil
+}
+
 // describe says to the customer how an order stands: what Plural's books said,
-// and never what the browser did.
-func describe(o *order) orderView {
+// and never what the browser did. Of a hold that the shop could not take it
+// promises nothing.
+func describe(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.payable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)
+	isInDoubt := slices.ContainsFunc(decisions, func(d *decision) bool {
+		return d.Kind != kindRefund && (d.Troubled() || d.State == stateWrittenOff)
+	})
 	switch {
 	case o.Refunded.Value > 0 && left.Value <= 0:
 		v.Head, v.Text = "Refunded", "You have all of your money back, or will have in a few days."
@@ -200,6 +339,9 @@ func describe(o *order) orderView {
 		v.Text = "We gave back " + o.Refunded.Display() + " and keep " + left.Display() + "."
 	case o.Captured.Value > 0:
 		v.Head, v.Text, v.Mood = "On its way", "We have shipped your order and taken "+o.Captured.Display()+".", "good"
+	case o.Status == plural.OrderStatusAuthorized && isInDoubt:
+		v.Head = "We are looking into this order"
+		v.Text = "There is a question about its payment. Please get in touch with us."
 	case o.Status == plural.OrderStatusAuthorized:
 		v.Head, v.Mood = "Thank you", "good"
 		v.Text = "Your bank holds " + o.Amount.Display() + " for us. We take it when we ship, and not before."

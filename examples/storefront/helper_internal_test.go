@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"html"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
 	"github.com/plural-go/plural/pluraltest"
 )
 
@@ -60,15 +62,23 @@ func to(emulator *pluraltest.Server) connect {
 // openSite starts a storefront that works jobs at a pace.
 func openSite(t *testing.T, gateway *pluraltest.Server, database string, p pace) *site {
 	t.Helper()
-	s := &site{t: t, gateway: gateway, db: database, logged: &bytes.Buffer{}}
+	return openWith(t, gateway, settings{Database: database, pace: p, connect: to(gateway)})
+}
+
+// openWith starts one on SQLite, unless the settings say otherwise.
+func openWith(t *testing.T, gateway *pluraltest.Server, set settings) *site {
+	t.Helper()
+	if set.Database == "" {
+		set.Database, set.pace = sqliteFile(t), quick()
+	}
+	s := &site{t: t, gateway: gateway, db: set.Database, logged: &bytes.Buffer{}}
+	set.Addr, set.Password = "127.0.0.1:0", password
 	opened := make(chan string, 1)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, settings{
-			Addr: "127.0.0.1:0", Database: database, Password: password, pace: p, connect: to(gateway),
-			opened: func(url string) { opened <- url },
-		}, slog.New(slog.NewTextHandler(s.logged, nil)))
+		set.opened = func(url string) { opened <- url }
+		ended <- run(ctx, set, slog.New(slog.NewTextHandler(s.logged, nil)))
 	}()
 	select {
 	case s.url = <-opened:
@@ -247,6 +257,30 @@ func (b *browser) eventually(path string, texts ...string) {
 		_, body, _ := strings.Cut(last, "<main")
 		b.t.Fatalf("%s never shows %q: %s", path, texts, body)
 	}
+}
+
+// query is the one value that a statement finds in the shop's SQLite database.
+func (s *site) query(t *testing.T, statement string) (value string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+s.db+"?_pragma=busy_timeout(20000)")
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	require.NoError(t, db.QueryRowContext(t.Context(), statement).Scan(&value))
+	return value
+}
+
+// eventually waits until a statement finds a value.
+func (s *site) eventually(t *testing.T, want, statement string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.query(t, statement) == want }, 30*time.Second, 50*time.Millisecond)
+}
+
+// outcomeOf is what contrib/river tells of a decision.
+func outcomeOf(d *decision, err error) pluralriver.Outcome {
+	kinds := map[string]string{
+		kindCapture: pluralriver.KindCapture, kindCancel: pluralriver.KindCancel, kindRefund: pluralriver.KindRefund,
+	}
+	return pluralriver.Outcome{Kind: kinds[d.Kind], OrderID: "v1-1", Reference: d.Reference, Err: err}
 }
 
 func orderPage(number string) string   { return "/orders/" + number }

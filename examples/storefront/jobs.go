@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -26,7 +26,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 	workers := river.NewWorkers()
 	err := errors.Join(
 		pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
-			Client: s.client, Transact: s.db.transact, Ended: s.ended, Timeout: p.Timeout,
+			Client: s.client, Transact: s.db.transact, Ended: s.ended, Unsettled: s.unsettled, Timeout: p.Timeout,
 		}),
 		river.AddWorkerSafely(workers, river.WorkFunc(s.refresh)),
 		river.AddWorkerSafely(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sweepArgs]) error {
@@ -65,14 +65,11 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 	return s.river.Start(context.WithoutCancel(ctx)) // stopJobs ends it
 }
 
-// teller has somebody told of what trying again may not settle.
+// teller has somebody told of a bug.
 type teller struct{ log *slog.Logger }
 
-func (t teller) HandleError(ctx context.Context, _ *rivertype.JobRow, err error) *river.ErrorHandlerResult {
-	if plural.NeedsReview(err) {
-		t.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "error", err)
-	}
-	return nil // it is tried again all the same
+func (t teller) HandleError(context.Context, *rivertype.JobRow, error) *river.ErrorHandlerResult {
+	return nil
 }
 
 func (t teller) HandlePanic(
@@ -96,33 +93,76 @@ func (s *shop) stopJobs(ctx context.Context) {
 
 // ended is called once for each decision, in the transaction that ends its job.
 func (s *shop) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
-	kind := map[string]string{
-		pluralriver.CaptureArgs{}.Kind(): kindCapture,
-		pluralriver.CancelArgs{}.Kind():  kindCancel,
-		pluralriver.RefundArgs{}.Kind():  kindRefund,
-	}[o.Kind]
-	state, reason := stateDone, ""
-	if twice, ok := errors.AsType[*plural.DoubleRefundError](o.Err); ok {
-		reason = fmt.Sprintf("%d times: settle it with Plural", len(twice.Refunds))
-	} else if o.Err != nil {
-		state, reason = stateRefused, refusal(o.Err)
-	}
-	d, err := s.db.endDecision(ctx, tx, kind, o.OrderID, o.Reference, state, reason)
-	if errors.Is(err, sql.ErrNoRows) {
-		s.log.WarnContext(ctx, "a job without a decision that waits", "kind", kind, "order", o.OrderID)
-		return nil
-	}
-	if err != nil {
+	d, err := s.decisionOf(ctx, tx, o)
+	if d == nil || err != nil {
 		return err
 	}
-	s.log.InfoContext(ctx, "decision ended", "kind", kind, "order", d.Number, "state", state, "reason", reason)
-	if err := s.db.note(ctx, tx, d.Number, d.Text()); err != nil {
+	state, reason := endOf(o.Err)
+	if err := s.db.settle(ctx, tx, d, state, reason); err != nil {
 		return err
 	}
-	if o.Order != nil && kind != kindRefund {
+	s.log.InfoContext(ctx, "decision ended", "kind", d.Kind, "order", d.Number, "state", state, "reason", reason)
+	if state == stateReview {
+		s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", d.Number, "error", o.Err)
+	}
+	if o.Order != nil && d.Kind != kindRefund {
 		return s.record(ctx, tx, d.Number, o.Order)
 	}
-	return s.lookSoon(ctx, tx, d.Number)
+	return s.lookSoon(ctx, tx, refreshArgs{Number: d.Number, ID: o.OrderID})
+}
+
+// unsettled is called for a decision that has no final answer, where a person
+// has to look: its order's page says so, and what can be done.
+func (s *shop) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+	s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard",
+		"order", o.OrderID, "reference", o.Reference, "why", a.Why, "error", a.Err)
+	d, err := s.decisionOf(ctx, tx, o)
+	switch {
+	case d == nil || err != nil:
+		return err
+	case a.Why == pluralriver.Contradicted:
+		state, _ := endOf(o.Err)
+		if state == stateRefused {
+			state = stateReview
+		}
+		return s.db.settle(ctx, tx, d, state, "(Plural said something else before)")
+	case d.State != stateWaiting:
+		return nil
+	}
+	reason := map[pluralriver.Why]string{
+		pluralriver.NeedsReview: "Plural refused it, and its books do not show why: " + refusal(a.Err),
+		pluralriver.Cancelled:   "its job was cancelled before it had an answer",
+		pluralriver.GivenUp:     "it was tried for the last time, and had no answer",
+	}[a.Why]
+	return s.db.settle(ctx, tx, d, stateWaiting, cmp.Or(reason, "Plural has not said for long what became of it"))
+}
+
+// decisionOf is the decision that a job carries out; nil if there is none.
+func (s *shop) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) (*decision, error) {
+	kind := map[string]string{
+		pluralriver.KindCapture: kindCapture, pluralriver.KindCancel: kindCancel, pluralriver.KindRefund: kindRefund,
+	}[o.Kind]
+	d, err := s.db.decisionOf(ctx, tx, kind, o.OrderID, o.Reference)
+	if errors.Is(err, sql.ErrNoRows) {
+		s.log.WarnContext(ctx, "a job without a decision", "kind", kind, "order", o.OrderID)
+		return nil, nil //nolint:nilnil // none, which is no error
+	}
+	return d, err
+}
+
+// endOf is what a final answer makes of a decision. Only where nothing was or
+// will be carried out is it refused, which invites another one.
+func endOf(err error) (state, reason string) {
+	if twice, ok := errors.AsType[*plural.DoubleRefundError](err); ok {
+		return stateDone, fmt.Sprintf("%d times: settle it with Plural", len(twice.Refunds))
+	}
+	switch {
+	case err == nil:
+		return stateDone, ""
+	case errors.Is(err, plural.ErrNotApplied):
+		return stateRefused, refusal(err)
+	}
+	return stateReview, refusal(err)
 }
 
 // refusal is why a money call was not carried out, for the operator.
@@ -136,34 +176,29 @@ func refusal(err error) string {
 	if state, ok := errors.AsType[*plural.StateError](err); ok {
 		return state.Reason
 	}
-	return "Plural refused it"
-}
-
-// Text is a decision for people.
-func (d *decision) Text() string {
-	about := map[string]string{
-		kindCapture: "Capture of " + d.Amount.Display(),
-		kindCancel:  "Cancellation",
-		kindRefund:  "Refund of " + d.Amount.Display(),
-	}[d.Kind]
-	switch d.State {
-	case stateDone:
-		return strings.TrimSpace(about + " carried out " + d.Reason)
-	case stateRefused:
-		return about + " not carried out: " + d.Reason
+	if invalid, ok := errors.AsType[*plural.ValidationError](err); ok {
+		return invalid.Error()
 	}
-	return about + " decided"
+	return "look at Plural's dashboard"
 }
 
 // refreshArgs is a job that reads an order from Plural.
 type refreshArgs struct {
-	Number string `json:"number"`
+	Number string `json:"number" river:"unique"`
+	ID     string `json:"id,omitzero" river:"unique"` // Plural's; "": whichever stands under the number
+	Lane   int    `json:"lane,omitzero" river:"unique"`
 }
 
 func (refreshArgs) Kind() string { return "read_order" }
 
+// InsertOpts has each order read by one job that waits. The sweep comes again.
 func (refreshArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 3} // the sweep comes again
+	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{
+		ByArgs: true, ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+			rivertype.JobStateRunning, rivertype.JobStateScheduled,
+		},
+	}}
 }
 
 func (s *shop) refresh(ctx context.Context, job *river.Job[refreshArgs]) error {
@@ -171,14 +206,26 @@ func (s *shop) refresh(ctx context.Context, job *river.Job[refreshArgs]) error {
 	if err != nil {
 		return err
 	}
-	return s.look(ctx, o)
+	return s.look(ctx, o, job.Args.ID)
 }
 
-// lookSoon has an order read from Plural once the transaction is committed.
-func (s *shop) lookSoon(ctx context.Context, tx *sql.Tx, number string) error {
-	_, err := s.river.InsertTx(ctx, tx, refreshArgs{Number: number}, nil)
-	return err
+// lookSoon has an order read from Plural once the transaction is committed. A
+// job that waits for that is enough. One that is running is not: it may have
+// read before what there is to see. The next one takes another lane.
+func (s *shop) lookSoon(ctx context.Context, tx *sql.Tx, args refreshArgs) error {
+	for args.Lane = range maxLanes {
+		inserted, err := s.river.InsertTx(ctx, tx, args, nil)
+		if err != nil {
+			return err
+		}
+		if !inserted.UniqueSkippedAsDuplicate || inserted.Job.State != rivertype.JobStateRunning {
+			return nil
+		}
+	}
+	return nil // the sweep comes
 }
+
+const maxLanes = 8
 
 // sweepArgs is a job that finds the orders that should be read again.
 type sweepArgs struct{}
@@ -197,7 +244,7 @@ const sweepAge = 30 * 24 * time.Hour
 func (s *shop) sweep(ctx context.Context, after time.Duration) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		now := time.Now()
-		rows, err := tx.QueryContext(ctx, `SELECT number FROM orders o WHERE looked_at < $1 AND (
+		rows, err := tx.QueryContext(ctx, `SELECT number FROM orders o WHERE looked_at < $1 AND created_at < $1 AND (
 				(unsettled = 1 AND created_at > $2)
 				OR captured <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
 					WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
@@ -210,12 +257,13 @@ func (s *shop) sweep(ctx context.Context, after time.Duration) error {
 		if err != nil {
 			return err
 		}
+		slices.Sort(numbers) // two transactions lock orders one after the other
 		for _, number := range numbers {
 			_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, number, micro(now))
 			if err != nil {
 				return err
 			}
-			if err := s.lookSoon(ctx, tx, number); err != nil {
+			if err := s.lookSoon(ctx, tx, refreshArgs{Number: number}); err != nil {
 				return err
 			}
 		}

@@ -10,8 +10,9 @@
 //
 // Where to find what: catalogue.go and cart.go what is sold, checkout.go the
 // payer's way, webhook.go what Plural tells, operator.go the operator's pages,
-// jobs.go what is done in the background, store.go the database, books.go how
-// Plural's books get into it.
+// gate.go who gets to those, jobs.go what is done in the background, orders.go,
+// decisions.go and twins.go what the database keeps, books.go how Plural's books
+// get into it.
 package main
 
 import (
@@ -120,6 +121,9 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 		defer cancel()
 		_ = server.Shutdown(grace)
 	})
+	if isPlain(s.URL) {
+		log.Warn("the shop is reached without TLS: others on the network can read the staff's password", "url", s.URL)
+	}
 	log.Info("open", "shop", s.URL+"/", "operator", s.URL+"/operator")
 	if s.made {
 		log.Info("for the staff", "user", "operator", "password", s.Password)

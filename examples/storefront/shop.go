@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	"database/sql"
 	"embed"
 	"errors"
@@ -41,6 +39,9 @@ type shop struct {
 	url      string
 	password string // of the operator
 	metrics  http.Handler
+
+	gate      gate      // of the staff's pages
+	strangers strangers // at Plural
 }
 
 // routes are the shop's. Everything is protected against requests from other
@@ -66,7 +67,9 @@ func (s *shop) routes() http.Handler {
 
 	mux.Handle("GET /operator", s.operatorOnly(s.staffOrders))
 	mux.Handle("GET /operator/orders/{number}", s.operatorOnly(s.staffOrder))
+	mux.Handle("GET /operator/orders/{number}/sure", s.operatorOnly(s.askOnceMore))
 	mux.Handle("POST /operator/orders/{number}/{kind}", s.operatorOnly(s.decide))
+	mux.Handle("POST /operator/orders/{number}/writeoff", s.operatorOnly(s.writeOff))
 	mux.Handle("POST /operator/orders/{number}/jobs/{id}", s.operatorOnly(s.retry))
 	mux.Handle("GET /metrics", s.operatorOnly(s.metrics.ServeHTTP))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.notFound(w) })
@@ -77,31 +80,24 @@ func (s *shop) routes() http.Handler {
 	}
 	protection.AddInsecureBypassPattern("POST /plural/return")
 	protection.AddInsecureBypassPattern("POST /plural/webhook")
-	return http.MaxBytesHandler(protection.Handler(mux), maxRequest)
+	return withHeaders(http.MaxBytesHandler(protection.Handler(mux), maxRequest))
+}
+
+// withHeaders has browsers do nothing with an answer that the shop does not
+// need: no scripts, no frames, no guessing of types.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy",
+			"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // maxRequest is that of webhooks, too; forms are far smaller.
 const maxRequest = 1 << 20
-
-// operatorOnly asks for the operator's password.
-func (s *shop) operatorOnly(next http.HandlerFunc) http.Handler {
-	want := sha256.Sum256([]byte(s.password))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := r.BasicAuth()
-		got := sha256.Sum256([]byte(password))
-		if user != "operator" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Basic realm="operator", charset="UTF-8"`)
-			s.message(
-				w,
-				http.StatusUnauthorized,
-				"For the staff",
-				"The user is operator; the password was shown when the shop was opened.",
-			)
-			return
-		}
-		next(w, r)
-	})
-}
 
 // health is for a load balancer.
 func (s *shop) health(w http.ResponseWriter, r *http.Request) {
@@ -115,8 +111,17 @@ type view struct {
 	Title   string
 	Problem string // with what the customer or operator asked for
 	Reload  int    // seconds until the page is loaded again by itself; 0: never
+	Still   bool   // somebody has stopped that
 	InCart  int64
 	Data    any
+}
+
+// reload has the page loaded again by itself, unless somebody has stopped that.
+func (v *view) reload(r *http.Request, seconds int) {
+	v.Still = r.URL.Query().Has("still")
+	if !v.Still {
+		v.Reload = seconds
+	}
 }
 
 func (s *shop) show(w http.ResponseWriter, status int, name string, v view) {
@@ -126,15 +131,8 @@ func (s *shop) show(w http.ResponseWriter, status int, name string, v view) {
 		http.Error(w, "Something is wrong with this page.", http.StatusInternalServerError)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set(
-		"Content-Security-Policy",
-		"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-	)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
-	h.Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())
 }

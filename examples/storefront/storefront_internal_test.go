@@ -283,18 +283,21 @@ func TestTryNowIsForWhatWaits(t *testing.T) {
 	gateway, shop := openUsual(t)
 	customer, staff := shop.customer(), shop.staff()
 	number, id := customer.pays("lamp")
-	gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
-		pluraltest.StatusFault(http.StatusUnprocessableEntity, "INVALID_REQUEST", pluraltest.ApplyNever))
-	staff.decides(number, "capture", "amount", "500")
-	staff.eventually(operatePage(number), "to be tried again") // tomorrow: Plural's books do not show why it was rejected
-	staff.decidesAgain(number)
-	staff.eventually(operatePage(number), "Capture of ₹500.00 carried out")
-	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/jobs/1").status)
+	gateway.HoldWebhooks()
+	version := staff.get(operatePage(number)).field(t, "version")
+	require.NoError(t, gateway.Cancel(id))
+	staff.post(operatePage(number)+"/capture", "whole", "1", "version", version)
+	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out")
+	job := shop.query(t, `SELECT job_id FROM decisions`)
+	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/jobs/"+job).status)
+	gateway.ReleaseWebhooks(false)
 	other, _ := customer.pays("tea")
-	require.Equal(t, http.StatusConflict, staff.post(operatePage(other)+"/jobs/1").status)
+	require.Equal(t, http.StatusConflict, staff.post(operatePage(other)+"/jobs/"+job).status)
 	require.Equal(t, http.StatusNotFound, staff.post("/operator/orders/nonsense/jobs/1").status)
-	require.Len(t, gateway.Captures(id), 1)
-	require.Equal(t, int64(50000), gateway.Captures(id)[0].Amount.Value)
+	staff.decides(other, "capture", "amount", "500")
+	staff.eventually(operatePage(other), "Capture of ₹500.00 carried out")
+	require.Equal(t, "completed", shop.query(t, `SELECT state FROM river_job WHERE id = `+job))
+	require.Empty(t, gateway.Captures(id))
 }
 
 // A refund is accepted, and the bank refuses it days later.

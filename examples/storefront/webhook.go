@@ -20,34 +20,33 @@ func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	if err != nil {
 		return err
 	}
-	var number string
-	err = tx.QueryRowContext(ctx, `SELECT number FROM orders WHERE plural_id = $1`, id).Scan(&number)
-	if errors.Is(err, sql.ErrNoRows) {
-		number, err = s.numberOf(ctx, tx, e)
+	o, err := s.db.orderByPluralID(ctx, tx, id)
+	if errors.Is(err, errUnknownOrder) {
+		o, err = s.orderOfEvent(ctx, tx, e)
 	}
-	if err != nil || number == "" {
+	if o == nil || err != nil {
 		return err
 	}
-	if err := s.db.note(ctx, tx, number, "Plural tells of "+string(e.Type)+" ("+e.ID+")"); err != nil {
+	if err := s.db.note(ctx, tx, o.Number, "Plural tells of "+string(e.Type)+" ("+e.ID+")"); err != nil {
 		return err
 	}
-	return s.lookSoon(ctx, tx, number)
+	if o.PluralID == id && o.isOver() {
+		return nil // it never changes again
+	}
+	return s.lookSoon(ctx, tx, refreshArgs{Number: o.Number, ID: id})
 }
 
-// numberOf finds the shop's order by what the event carries: its number; "" if
-// it is none of this shop's. It is for orders whose id the shop has not written
-// down yet.
-func (s *shop) numberOf(ctx context.Context, tx *sql.Tx, e *plural.Event) (string, error) {
+// orderOfEvent finds the shop's order by what the event carries: its number;
+// nil if it is none of this shop's. It is for orders whose id the shop has not
+// written down yet, and for a second one under the number.
+func (s *shop) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
 	if err != nil {
-		return "", nil //nolint:nilerr // an event without a readable order; the sweep finds whatever it was about
+		return nil, nil //nolint:nilerr,nilnil // without a readable order; the sweep finds whatever it was about
 	}
 	o, err := s.db.order(ctx, tx, booked.MerchantOrderReference)
 	if errors.Is(err, errUnknownOrder) {
-		return "", nil
+		return nil, nil //nolint:nilnil // another shop's, which is no error
 	}
-	if err != nil {
-		return "", err
-	}
-	return o.Number, nil
+	return o, err
 }

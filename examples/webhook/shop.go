@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -36,6 +40,10 @@ type order struct {
 	want  plural.Expected // what it was for
 	state string          // for the payer
 	body  string
+
+	isOver bool               // paid, or over without: a return can tell nothing more
+	asked  time.Time          // when the last return was held against the books
+	saying plural.OrderStatus // what that return said
 }
 
 // routes are the shop's. Everything is protected against requests from other
@@ -51,7 +59,25 @@ func (s *shop) routes() http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.AddInsecureBypassPattern("POST /plural/return")
 	protection.AddInsecureBypassPattern("POST /plural/webhook")
-	return protection.Handler(mux)
+	return withHeaders(protection.Handler(mux))
+}
+
+// withHeaders has browsers do nothing with an answer that the shop does not
+// need: no scripts, no frames, no styles but the page's own.
+func withHeaders(next http.Handler) http.Handler {
+	_, style, _ := strings.Cut(pageText, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	digest := sha256.Sum256([]byte(style))
+	policy := "default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
+		"'; base-uri 'none'; frame-ancestors 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers post forms with a null origin
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *shop) index(w http.ResponseWriter, _ *http.Request) {
@@ -109,14 +135,33 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		s.write(w, http.StatusNotFound, view{Title: "Nothing here", Body: "We do not know this order."})
 		return
 	}
-	paid, err := s.client.Orders.Confirm(r.Context(), callback, known.want)
-	if err != nil {
-		s.log.Warn("not confirmed", "error", err)
-	} else {
-		s.log.Info("paid", "order", paid)
+	if s.isNews(known.id, callback.Status) {
+		paid, err := s.client.Orders.Confirm(r.Context(), callback, known.want)
+		if err != nil {
+			s.log.Warn("not confirmed", "error", err)
+		} else {
+			s.log.Info("paid", "order", paid)
+		}
+		s.note(known.id, err)
 	}
-	s.note(callback.OrderID, err)
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
+}
+
+// aMoment is how long what was read counts as just read.
+const aMoment = 10 * time.Second
+
+// isNews tells whether a return may say something that the books did not say
+// yet. A genuine one can be sent again as often as somebody likes: once the
+// order is paid, or over, it costs nothing, and before that one look in a while.
+func (s *shop) isNews(id string, status plural.OrderStatus) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, now := s.orders[id], time.Now()
+	if o.isOver || o.saying == status && now.Sub(o.asked) < aMoment {
+		return false
+	}
+	o.asked, o.saying = now, status
+	return true
 }
 
 // event takes a webhook. It is a hint that something happened: the order is
@@ -152,13 +197,13 @@ func (s *shop) note(id string, err error) {
 	var notPaid *plural.NotPaidError
 	switch {
 	case err == nil:
-		o.state, o.body = "Thank you", "Your payment is on hold. We take it when your lamp ships."
+		o.state, o.body, o.isOver = "Thank you", "Your payment is on hold. We take it when your lamp ships.", true
 	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
 		// not with a new order: the payer can still pay this one
 	case errors.As(err, &notPaid) && notPaid.WasPaid():
-		o.state, o.body = "Paid", "This order is paid."
+		o.state, o.body, o.isOver = "Paid", "This order is paid.", true
 	case errors.As(err, &notPaid):
-		o.state, o.body = "Not paid", "Nothing was taken. You can order again."
+		o.state, o.body, o.isOver = "Not paid", "Nothing was taken. You can order again.", true
 	default:
 		o.state, o.body = "One moment", "We could not check your payment yet. Load this page again in a minute."
 	}

@@ -1,0 +1,666 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/internal/servertest"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// second makes another order at Plural under a number, as a request does that
+// Plural did not notice to be a repeat.
+func second(t *testing.T, gateway *pluraltest.Server, shop *site, number string) string {
+	t.Helper()
+	id, err := gateway.AddOrder(pluraltest.OrderSpec{
+		Reference: number, Amount: pluraltest.Amount{Value: 149950, Currency: "INR"}, PreAuth: true,
+		CallbackURL: shop.url + "/plural/return",
+	})
+	require.NoError(t, err)
+	return id
+}
+
+func approve(t *testing.T, gateway *pluraltest.Server, id string) url.Values {
+	t.Helper()
+	back, err := gateway.Pay(id, pluraltest.Approve)
+	require.NoError(t, err)
+	return back.Form
+}
+
+// Two orders at Plural have one number, and both are paid. The first that was
+// paid stands under the number, the other one is on a page of its own, and
+// nothing is captured twice.
+func TestTwoOrdersUnderOneNumber(t *testing.T) {
+	t.Parallel()
+	postgres := func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL }
+	tests := map[string]struct {
+		ownFirst bool
+		database func(*testing.T) string
+	}{
+		"the shop's own is paid first":             {true, sqliteFile},
+		"the other one is paid first":              {false, sqliteFile},
+		"the other one is paid first, on Postgres": {false, postgres},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+			shop := openSite(t, gateway, test.database(t), quick())
+			customer, staff := shop.customer(), shop.staff()
+			number, own := customer.order("lamp")
+			other := second(t, gateway, shop, number)
+			paid, late := own, other
+			if !test.ownFirst {
+				paid, late = other, own
+			}
+
+			require.Contains(t, customer.comeBack(approve(t, gateway, paid)).body, "Your bank holds ₹1,499.50")
+			staff.eventually(operatePage(number), paid, "Capture ₹1,499.50")
+			require.NotContains(t, customer.get(orderPage(number)).body, "second payment")
+
+			approve(t, gateway, late) // and closes the browser: the webhook tells
+			twin := number + "-1"
+			staff.eventually(operatePage(twin), late, "the money is on hold", "Plural under one number")
+			staff.eventually(operatePage(number), paid, "Plural has another order under this number")
+			customer.eventually(orderPage(number), "second payment", "Your bank holds")
+			require.Equal(t, http.StatusNotFound, customer.get(orderPage(twin)).status)
+			require.Contains(t, staff.get("/operator").body, "second order")
+
+			require.NotContains(t, staff.get(operatePage(twin)).body, "Capture ₹1,499.50", "the customer owes once")
+			require.Equal(t, http.StatusConflict, staff.decides(twin, "capture", "whole", "1").status)
+			staff.decides(number, "capture", "whole", "1")
+			staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out", paid)
+			staff.decides(twin, "cancel")
+			staff.eventually(operatePage(twin), "Cancellation carried out", late)
+			require.Len(t, gateway.Captures(paid), 1)
+			require.Empty(t, gateway.Captures(late))
+			require.Len(t, gateway.Cancels(late), 1)
+			customer.eventually(orderPage(number), "taken ₹1,499.50")
+			require.NotContains(t, customer.get(orderPage(number)).body, "second payment")
+		})
+	}
+}
+
+// A database of an earlier version keeps its orders and decisions.
+func TestOldDatabases(t *testing.T) {
+	t.Parallel()
+	path := sqliteFile(t)
+	old, err := sql.Open("sqlite", "file:"+path)
+	require.NoError(t, err)
+	text, err := schema.ReadFile("schema/1_tables.sql")
+	require.NoError(t, err)
+	for _, statement := range []string{
+		`CREATE TABLE schemas (digest text PRIMARY KEY)`, string(text),
+		fmt.Sprintf(`INSERT INTO schemas VALUES ('%x')`, sha256.Sum256(text)),
+		`INSERT INTO orders (number, plural_id, lines, amount, looked_at, created_at)
+			VALUES ('order-1', 'v1-1', '[]', 100, 1, 1)`,
+		`INSERT INTO decisions (reference, order_number, kind, amount, whole, state, job_id, decided_at)
+			VALUES ('capture-1', 'order-1', 'capture', 100, 1, 'waiting', 1, 1)`,
+	} {
+		_, err := old.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	require.NoError(t, old.Close())
+	for range 2 {
+		db, err := openStore(t.Context(), path)
+		require.NoError(t, err)
+		o, err := db.order(t.Context(), db, "order-1")
+		require.NoError(t, err)
+		require.Equal(t, "v1-1", o.PluralID)
+		decisions, err := db.decisions(t.Context(), db, "order-1")
+		require.NoError(t, err)
+		require.Len(t, decisions, 1)
+		require.NoError(t, db.Close())
+	}
+}
+
+// What was decided about one order is carried out there and ends, whatever
+// becomes of another one under the number in between.
+func TestDecisionsStayWithTheirOrder(t *testing.T) {
+	t.Parallel()
+	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+	customer, staff := shop.customer(), shop.staff()
+	number, own := customer.pays("lamp")
+	other := second(t, gateway, shop, number)
+	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpCapturesCreate {
+			return pluraltest.ResetBeforeApply
+		}
+		return pluraltest.NoFault
+	})
+	staff.decides(number, "capture", "amount", "1000")
+	gateway.Advance(time.Minute) // its documents are the newer ones
+	customer.comeBack(approve(t, gateway, other))
+	staff.eventually(operatePage(number+"-1"), other, "the money is on hold")
+	gateway.SetFaultPlan(nil)
+	staff.eventually(operatePage(number), "Capture of ₹1,000.00 carried out", own, "Refund ₹1,000.00")
+	require.Len(t, gateway.Captures(own), 1)
+	require.Empty(t, gateway.Captures(other))
+
+	// Captured on the dashboard: the shop knows.
+	require.NoError(t, gateway.Capture(other, "by-hand", pluraltest.Amount{}))
+	staff.eventually(operatePage(number+"-1"), "captured ₹1,499.50", "Refund ₹1,499.50")
+	staff.decides(number+"-1", "refund", "whole", "1")
+	staff.eventually(operatePage(number+"-1"), "Refund of ₹1,499.50 carried out")
+	require.Len(t, gateway.Refunds(other), 1)
+	require.Empty(t, gateway.Refunds(own))
+}
+
+// A second order of another amount never stands under the number.
+func TestSecondOrderOfAnotherAmount(t *testing.T) {
+	t.Parallel()
+	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+	customer, staff := shop.customer(), shop.staff()
+	number, _ := customer.order("lamp")
+	cheap, err := gateway.AddOrder(pluraltest.OrderSpec{
+		Reference: number, Amount: pluraltest.Amount{Value: 100, Currency: "INR"}, PreAuth: true,
+		CallbackURL: shop.url + "/plural/return",
+	})
+	require.NoError(t, err)
+	require.Contains(t, customer.comeBack(approve(t, gateway, cheap)).body, "Not paid yet")
+	staff.eventually(operatePage(number+"-1"), cheap, "the money is on hold", "₹1.00")
+	require.NotContains(t, staff.get(operatePage(number)).body, "Ship or let go")
+}
+
+// Two tabs go to the payment at once, and Plural is slow and does not notice
+// that it is one order: it is made once.
+func TestTwoTabsMakeOneOrder(t *testing.T) {
+	t.Parallel()
+	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
+	customer := shop.customer()
+	customer.post("/cart", "product", "lamp")
+	number := customer.get("/cart").field(t, "number")
+	gateway.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.SlowHeaders.After(time.Second))
+	var tabs sync.WaitGroup
+	links := make([]string, 4)
+	for i := range links {
+		tabs.Go(func() { links[i] = customer.post("/checkout", "number", number).to })
+	}
+	tabs.Wait()
+	require.Contains(t, links[0], gateway.URL)
+	require.Len(t, slices.Compact(links), 1)
+	require.Len(t, gateway.OrdersByReference(number), 1)
+	require.Len(t, gateway.RequestsTo(pluraltest.OpOrdersCreate), 1)
+}
+
+func TestPayersAreToldThatPluralIsDown(t *testing.T) {
+	t.Parallel()
+	gateway, shop := openUsual(t)
+	customer := shop.customer()
+	customer.post("/cart", "product", "lamp")
+	number := customer.get("/cart").field(t, "number")
+	gateway.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.UnavailableBeforeApply })
+	require.Contains(t, customer.post("/checkout", "number", number).body, "cannot reach the payment page")
+	require.NotContains(t, customer.get(orderPage(number)).body, "cannot reach")
+	gateway.SetFaultPlan(nil)
+	require.Contains(t, customer.post(orderPage(number)+"/pay").to, gateway.URL)
+	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "it is, and has an id")
+}
+
+// rewritten connects a shop to the emulator through something that changes what
+// Plural answers.
+func rewritten(emulator *pluraltest.Server, rewrite func(body []byte) []byte) connect {
+	return func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
+		return to(emulator)(log, webhookURL, append(opts, plural.WithMiddleware(
+			func(next http.RoundTripper) http.RoundTripper { return rewriter{next, rewrite} }))...)
+	}
+}
+
+type rewriter struct {
+	next    http.RoundTripper
+	rewrite func(body []byte) []byte
+}
+
+func (rw rewriter) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := rw.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	body = rw.rewrite(body)
+	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	res.Header.Del("Content-Length")
+	return res, nil
+}
+
+var updatedAt = regexp.MustCompile(`"updated_at":"[^"]*"`)
+
+// Plural's documents say when they were changed in a way that is no time, or is
+// one to come. They are kept all the same, and so is what comes after them.
+func TestDocumentsWithoutATime(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"no time": "yesterday", "none at all": "", "to come": "2199-01-01T00:00:00Z", "before there was any": "0001-01-01T00:00:00Z",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			emulator := pluraltest.NewServer(t)
+			var bad atomic.Bool
+			s := settings{connect: rewritten(emulator, func(body []byte) []byte {
+				if !bad.Load() {
+					return body
+				}
+				return updatedAt.ReplaceAll(body, []byte(`"updated_at":"`+value+`"`))
+			})}
+			shop := openWith(t, emulator, s)
+			customer, staff := shop.customer(), shop.staff()
+			number, _ := customer.pays("lamp")
+			bad.Store(true)
+			staff.decides(number, "capture", "amount", "1000")
+			staff.eventually(operatePage(number), "Capture of ₹1,000.00 carried out", "Refund ₹1,000.00")
+			customer.eventually(orderPage(number), "taken ₹1,000.00")
+			bad.Store(false)
+			staff.decides(number, "refund", "amount", "1")
+			staff.eventually(operatePage(number), "Refund of ₹1.00 carried out", "Refund ₹999.00")
+			customer.eventually(orderPage(number), "gave back ₹1.00")
+		})
+	}
+}
+
+// A refund whose books show another amount may have moved money: it is for a
+// person, and what it was for is not offered again until one has looked.
+func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
+	t.Parallel()
+	emulator := pluraltest.NewServer(t)
+	shop := openWith(t, emulator, settings{connect: rewritten(emulator, func(body []byte) []byte {
+		if bytes.Contains(body, []byte(`"type":"REFUND"`)) {
+			return bytes.ReplaceAll(body, []byte(`"value":10000`), []byte(`"value":9900`)) // a fee of one rupee
+		}
+		return body
+	})})
+	staff := shop.staff()
+	number, _ := shop.customer().pays("lamp")
+	staff.decides(number, "capture", "whole", "1")
+	staff.eventually(operatePage(number), "Refund ₹1,499.50")
+	staff.decides(number, "refund", "amount", "100")
+	staff.eventually(operatePage(number), "Refund of ₹100.00 has to be looked at")
+	page := staff.get(operatePage(number)).body
+	require.NotContains(t, page, "not carried out")
+	require.NotContains(t, page, "Refund ₹1,499.50", "the money may be on its way")
+	require.Equal(t, http.StatusConflict, staff.decides(number, "refund", "amount", "1,450").status)
+	require.Contains(t, staff.get("/operator").body, "refund: look at it")
+
+	require.Contains(t, staff.writesOff(t, number), "Refund of ₹100.00 written off")
+	staff.eventually(operatePage(number), "refunded ₹99.00")
+	require.Len(t, emulator.Refunds(emulator.OrdersByReference(number)[0].ID), 1)
+}
+
+// The books list a refund that failed and another try of it that may still
+// come: it is not taken back.
+func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
+	t.Parallel()
+	db, err := openStore(t.Context(), sqliteFile(t))
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	for _, test := range []struct{ second, state string }{
+		{"PENDING", stateDone},
+		{"CREATED", stateDone},
+		{"PROCESSED", stateDone},
+		{"SOMETHING_NEW", stateDone},
+		{"FAILED", stateRefused},
+		{"CANCELLED", stateRefused},
+	} {
+		number := newNumber()
+		o, err := db.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
+		require.NoError(t, err)
+		d := &decision{Reference: "refund_" + number, Number: number, Kind: kindRefund, Amount: plural.INR(100)}
+		var booked plural.Order
+		require.NoError(t, json.Unmarshal([]byte(fmt.Sprintf(`{"order_id":"v1-1","merchant_order_reference":%q,
+			"type":"CHARGE","status":"PROCESSED","order_amount":{"value":50000,"currency":"INR"},"refunds":[
+			{"merchant_order_reference":%q,"type":"REFUND","status":"FAILED","order_amount":{"value":100,"currency":"INR"}},
+			{"merchant_order_reference":%q,"type":"REFUND","status":%q,"order_amount":{"value":100,"currency":"INR"}}]}`,
+			number, d.Reference, d.Reference, test.second)), &booked))
+		require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
+			require.NoError(t, db.insertDecision(t.Context(), tx, d))
+			require.NoError(t, db.settle(t.Context(), tx, d, stateDone, ""))
+			return db.record(t.Context(), tx, o, &booked)
+		}))
+		d, err = db.decision(t.Context(), db, number, d.Reference)
+		require.NoError(t, err)
+		require.Equal(t, test.state, d.State, test.second)
+	}
+}
+
+// The bank has let go of a hold that still reads AUTHORIZED. The staff are told
+// after one call, and can cancel; the customer is promised nothing.
+func TestHoldThatLapsedAtTheBank(t *testing.T) {
+	t.Parallel()
+	gateway, shop := openUsual(t)
+	customer, staff := shop.customer(), shop.staff()
+	number, id := customer.pays("lamp")
+	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseAtBank))
+	staff.decides(number, "capture", "whole", "1")
+	staff.eventually(operatePage(number), "has to be looked at: Plural refused it", "tried 1 time",
+		"Look at Plural's dashboard", "Cancel the order", "Write it off")
+	require.Contains(t, staff.get("/operator").body, "capture: look at it")
+	body := customer.get(orderPage(number)).body
+	require.Contains(t, body, "Please get in touch with us.")
+	for _, promise := range []string{"holds", "Thank you", "shipped", "Nothing was taken", "take it when"} {
+		require.NotContains(t, body, promise)
+	}
+	require.NotContains(t, staff.get(operatePage(number)).body, `name="kind" value="capture"`)
+
+	staff.decides(number, "cancel")
+	staff.eventually(operatePage(number), "Cancellation carried out")
+	require.Len(t, gateway.Cancels(id), 1)
+	require.Empty(t, gateway.Captures(id))
+	customer.eventually(orderPage(number), "Nothing was taken")
+	staff.decidesAgain(number) // Plural's books now say why the capture cannot be
+	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out: ")
+}
+
+// Plural refuses the cancel, too. It can be written off, and decided again.
+func TestCancelsCanBeDecidedAgain(t *testing.T) {
+	t.Parallel()
+	gateway, shop := openUsual(t)
+	customer, staff := shop.customer(), shop.staff()
+	number, id := customer.pays("lamp")
+	refuse := pluraltest.StatusFault(http.StatusUnprocessableEntity, "PAYMENT_EXPIRED", pluraltest.ApplyNever)
+	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpCancelsCreate || r.Op == pluraltest.OpCapturesCreate {
+			return refuse
+		}
+		return pluraltest.NoFault
+	})
+	staff.decides(number, "cancel")
+	staff.eventually(operatePage(number), "Cancellation decided, and has to be looked at")
+	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/cancel",
+		"version", shop.query(t, `SELECT version FROM orders`)).status, "one waits")
+	require.Contains(t, staff.writesOff(t, number), "Cancellation written off")
+	require.Contains(t, customer.get(orderPage(number)).body, "Please get in touch with us.")
+	shop.eventually(t, "cancelled", `SELECT state FROM river_job WHERE kind = 'plural_cancel'`)
+	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/writeoff",
+		"version", shop.query(t, `SELECT version FROM orders`),
+		"reference", shop.query(t, `SELECT reference FROM decisions`)).status, "it is written off")
+
+	gateway.SetFaultPlan(nil)
+	require.Equal(t, http.StatusOK, staff.decides(number, "cancel").status)
+	staff.eventually(operatePage(number), "Cancellation carried out")
+	require.Len(t, gateway.Cancels(id), 1)
+	customer.eventually(orderPage(number), "Nothing was taken")
+}
+
+// A decision is written off at the moment in which Plural carries it out: what
+// was done is written down all the same.
+func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
+	t.Parallel()
+	db, err := openStore(t.Context(), sqliteFile(t))
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	number := newNumber()
+	_, err = db.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
+	require.NoError(t, err)
+	d := &decision{Reference: "capture_1", Number: number, Kind: kindCapture, Amount: plural.INR(50000)}
+	s := &shop{db: db, log: slog.New(slog.DiscardHandler)}
+	s.river, err = river.NewClient(db.river, &river.Config{Logger: s.log})
+	require.NoError(t, err)
+	require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
+		require.NoError(t, db.insertDecision(t.Context(), tx, d))
+		require.NoError(t, db.settle(t.Context(), tx, d, stateWrittenOff, ""))
+		return s.ended(t.Context(), tx, outcomeOf(d, nil))
+	}))
+	d, err = db.decision(t.Context(), db, number, d.Reference)
+	require.NoError(t, err)
+	require.Equal(t, stateDone, d.State)
+}
+
+// A genuine return that somebody sends again and again costs nothing at Plural
+// and no job, and one that names an order of nobody's little.
+func TestReplayedReturns(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	p := quick()
+	p.Sweep, p.Look = time.Hour, time.Hour // it reads by itself
+	shop := openSite(t, gateway, sqliteFile(t), p)
+	customer := shop.customer()
+	_, id := customer.order("lamp")
+	back := approve(t, gateway, id)
+	customer.comeBack(back)
+	require.NoError(t, gateway.WaitWebhooks(t.Context()))
+	jobs := func() string { return shop.query(t, `SELECT count(*) FROM river_job WHERE kind = 'read_order'`) }
+	shop.eventually(t, "0", `SELECT count(*) FROM river_job WHERE kind = 'read_order' AND finalized_at IS NULL`)
+	requests, before := len(gateway.Requests()), jobs()
+	replay := func(form url.Values) page {
+		var last page
+		for range 30 {
+			last = customer.comeBack(form)
+		}
+		return last
+	}
+	require.Contains(t, replay(back).body, "Thank you")
+	require.Len(t, gateway.Requests(), requests)
+	require.Equal(t, before, jobs())
+
+	_, id = customer.order("tea")
+	declined, err := gateway.Pay(id, pluraltest.Decline("insufficient funds"))
+	require.NoError(t, err)
+	reads := func(id string) (n int) {
+		for _, r := range gateway.RequestsTo(pluraltest.OpOrdersGet) {
+			if r.OrderID == id {
+				n++
+			}
+		}
+		return n
+	}
+	// Looks are a moment apart. One is the return's and what may be behind it.
+	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
+	n, begun := reads(id), time.Now()
+	require.Contains(t, replay(declined.Form).body, "nothing was taken")
+	require.LessOrEqual(t, reads(id)-n, 1+3*looks(begun), "and the webhook's")
+
+	const nobodys = "v1-000000000000-aa-aaaaaa"
+	unknown := gateway.SignForm(url.Values{"order_id": {nobodys}, "status": {"AUTHORIZED"}})
+	begun = time.Now()
+	require.Equal(t, http.StatusNotFound, customer.comeBack(unknown).status)
+	require.Contains(t, []int{http.StatusNotFound, http.StatusServiceUnavailable}, replay(unknown).status)
+	require.LessOrEqual(t, reads(nobodys), looks(begun))
+}
+
+// However many things happen to an order, one look waits; and one more where
+// the others are running, which may have read before.
+func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
+	t.Parallel()
+	db, err := openStore(t.Context(), sqliteFile(t))
+	require.NoError(t, err)
+	defer func() { _ = db.Close() }()
+	s := &shop{db: db, log: slog.New(slog.DiscardHandler)}
+	s.river, err = river.NewClient(db.river, &river.Config{Logger: s.log})
+	require.NoError(t, err)
+	look := func(args refreshArgs) (n int) {
+		for range 5 {
+			require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error { return s.lookSoon(t.Context(), tx, args) }))
+		}
+		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT count(*) FROM river_job`).Scan(&n))
+		return n
+	}
+	set := func(state string) {
+		_, err := db.ExecContext(t.Context(), `UPDATE river_job SET state = $1, finalized_at =
+			CASE $1 WHEN 'completed' THEN CURRENT_TIMESTAMP END`, state)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, look(refreshArgs{Number: "a"}))
+	require.Equal(t, 2, look(refreshArgs{Number: "b"}))
+	require.Equal(t, 3, look(refreshArgs{Number: "a", ID: "v1-2"}))
+	set("running")
+	require.Equal(t, 4, look(refreshArgs{Number: "a"}))
+	set("running")
+	require.Equal(t, 5, look(refreshArgs{Number: "a"}))
+	set("completed")
+	require.Equal(t, 6, look(refreshArgs{Number: "a"}))
+}
+
+// Passwords are guessed slowly, and whoever knows it is not kept out by others
+// behind the same proxy.
+func TestWrongPasswordsAreSlow(t *testing.T) {
+	t.Parallel()
+	_, shop := openUsual(t)
+	staff := shop.staff()
+	require.Equal(t, http.StatusOK, staff.get("/operator").status)
+	guess := func(password string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, shop.url+"/operator", nil)
+		require.NoError(t, err)
+		req.SetBasicAuth("operator", password)
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		return res
+	}
+	for i := range freeTries {
+		require.Equal(t, http.StatusUnauthorized, guess(fmt.Sprint("guess-", i)).StatusCode)
+	}
+	refused := guess(password)
+	require.Equal(t, http.StatusTooManyRequests, refused.StatusCode, "the right one is not even looked at")
+	require.NotEmpty(t, refused.Header.Get("Retry-After"))
+	require.Equal(t, http.StatusOK, staff.get("/operator").status)
+	staff.http.Jar = nil
+	require.Equal(t, http.StatusTooManyRequests, staff.get("/operator").status)
+	require.Equal(t, http.StatusUnauthorized, shop.customer().get("/operator").status, "who gives none is asked for it")
+}
+
+func TestGate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var g gate
+		allowed := 0
+		for range 3600 {
+			if g.wait("attacker", time.Now()) <= 0 {
+				allowed++
+				g.wrong("attacker", time.Now())
+			}
+			time.Sleep(time.Second)
+		}
+		require.Less(t, allowed, 80, "guesses in an hour")
+		require.Zero(t, g.wait("somebody else", time.Now()))
+		time.Sleep(2 * forgetting)
+		require.Zero(t, g.wait("attacker", time.Now()))
+		for i := range maxSenders + 10 {
+			g.wrong(strconv.Itoa(i), time.Now())
+		}
+		require.LessOrEqual(t, len(g.tries), maxSenders)
+		time.Sleep(2 * forgetting)
+		g.wrong("one more", time.Now())
+		require.Len(t, g.tries, 1)
+	})
+	for remote, want := range map[string]string{
+		"192.0.2.7:1234": "192.0.2.7", "[2001:db8:1:2:3::4]:99": "2001:db8:1:2::/64", "[fe80::1%eth0]:1": "fe80::/64", "@": "@",
+	} {
+		require.Equal(t, want, sender(&http.Request{RemoteAddr: remote}))
+	}
+}
+
+func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
+	t.Parallel()
+	s := &shop{password: "one"}
+	ask := func(value string) bool {
+		r := &http.Request{Header: http.Header{}}
+		r.AddCookie(&http.Cookie{Name: knownCookie, Value: value})
+		return s.isKnown(r)
+	}
+	past, future := "1000000000", "9999999999"
+	require.True(t, ask(future+"."+s.mark(future)))
+	for _, value := range []string{
+		"", ".", future, future + ".", past + "." + s.mark(past), future + "." + s.mark(past),
+		future + "." + (&shop{password: "two"}).mark(future), "x." + s.mark("x"),
+	} {
+		require.False(t, ask(value), value)
+	}
+}
+
+func TestPlainAddresses(t *testing.T) {
+	t.Parallel()
+	for address, plain := range map[string]bool{
+		"http://127.0.0.1:8082": false, "http://localhost:8082": false, "http://[::1]:8082": false,
+		"https://shop.example": false, "http://shop.example": true, "http://10.0.0.7:80": true, "http://[::]:8082": true,
+		"http://localhost.example": true,
+	} {
+		require.Equal(t, plain, isPlain(address), address)
+	}
+}
+
+// Every answer has the headers, not only pages.
+func TestSecurityHeaders(t *testing.T) {
+	t.Parallel()
+	_, shop := openUsual(t)
+	for _, path := range []string{"/", "/static/style.css", "/healthz", "/operator", "/metrics", "/nothing", "/plural/webhook"} {
+		res, err := http.Get(shop.url + path)
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		require.Contains(t, res.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'", path)
+		require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"), path)
+		require.Equal(t, "same-origin", res.Header.Get("Referrer-Policy"), path)
+	}
+}
+
+// A page that loads itself again can be stopped from doing so, and says so.
+func TestReloadsCanBeStopped(t *testing.T) {
+	t.Parallel()
+	_, shop := openUsual(t)
+	customer := shop.customer()
+	number, _ := customer.order("lamp")
+	const refresh = `http-equiv="refresh"`
+	require.Contains(t, customer.get(orderPage(number)).body, refresh)
+	still := customer.get(orderPage(number) + "?still=1").body
+	require.NotContains(t, still, refresh)
+	require.Contains(t, still, "Have it load itself again")
+}
+
+// Before all the money moves, the amount is shown once more.
+func TestAskedOnceMore(t *testing.T) {
+	t.Parallel()
+	gateway, shop := openUsual(t)
+	staff := shop.staff()
+	number, id := shop.customer().pays("lamp")
+	version := staff.get(operatePage(number)).field(t, "version")
+	sure := func(kind, version string) page {
+		return staff.get(operatePage(number) + "/sure?kind=" + kind + "&version=" + version)
+	}
+	require.Contains(t, sure("cancel", version).body, "Cancel the order, and let go of ₹1,499.50?")
+	page := sure("capture", version)
+	require.Contains(t, page.body, "Capture ₹1,499.50?")
+	require.Equal(t, http.StatusConflict, sure("capture", "99").status)
+	require.Equal(t, http.StatusConflict, sure("refund", version).status)
+	require.Equal(t, http.StatusConflict, sure("writeoff", version).status)
+	require.Empty(t, gateway.Captures(id))
+	staff.post(operatePage(number)+"/capture", "version", page.field(t, "version"), "whole", page.field(t, "whole"))
+	staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out", "Refund ₹1,499.50")
+	require.Contains(t, sure("refund", staff.get(operatePage(number)).field(t, "version")).body, "Refund ₹1,499.50?")
+
+	// An amount that cannot be stays in its field, which is marked.
+	wrong := staff.decides(number, "refund", "amount", "2,000.00")
+	require.Contains(t, wrong.body, `value="2,000.00" aria-invalid="true" aria-describedby="problem"`)
+	require.Equal(t, 1, strings.Count(wrong.body, "aria-invalid"))
+}
+
+// writesOff writes off the first decision that a person has to look at.
+func (b *browser) writesOff(t *testing.T, number string) (after string) {
+	t.Helper()
+	page := b.get(operatePage(number))
+	sure := b.get(operatePage(number) + "/sure?kind=writeoff&version=" + page.field(t, "version") +
+		"&reference=" + page.field(t, "reference"))
+	return b.post(operatePage(number)+"/writeoff", "version", sure.field(t, "version"),
+		"reference", sure.field(t, "reference")).body
+}

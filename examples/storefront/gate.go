@@ -1,0 +1,167 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// operatorOnly asks for the operator's password.
+func (s *shop) operatorOnly(next http.HandlerFunc) http.Handler {
+	want := sha256.Sum256([]byte(s.password))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, isGiven := r.BasicAuth()
+		from := sender(r)
+		if wait := s.gate.wait(from, time.Now()); isGiven && wait > 0 && !s.isKnown(r) {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			s.message(w, http.StatusTooManyRequests, "Too many wrong passwords", "Try again in a minute.")
+			return
+		}
+		got := sha256.Sum256([]byte(password))
+		if user != "operator" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			if isGiven {
+				s.gate.wrong(from, time.Now())
+				s.log.WarnContext(r.Context(), "wrong password of the staff", "from", from)
+			}
+			w.Header().Set("WWW-Authenticate", `Basic realm="operator", charset="UTF-8"`)
+			s.message(
+				w,
+				http.StatusUnauthorized,
+				"For the staff",
+				"The user is operator; the password was shown when the shop was opened.",
+			)
+			return
+		}
+		if !s.isKnown(r) {
+			s.know(w)
+		}
+		next(w, r)
+	})
+}
+
+// gate makes guesses of the password slow: after a few wrong ones from an
+// address, the next is not even looked at for a while, which doubles.
+type gate struct {
+	mu    sync.Mutex
+	tries map[string]tries
+}
+
+type tries struct {
+	wrong int
+	last  time.Time
+}
+
+const (
+	freeTries  = 5
+	longestTry = time.Minute
+	forgetting = time.Hour
+	maxSenders = 10_000
+)
+
+// wait is how long nothing that comes from there is looked at.
+func (g *gate) wait(from string, now time.Time) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.tries[from]
+	if t.wrong < freeTries || now.Sub(t.last) > forgetting {
+		return 0
+	}
+	return min(time.Second<<min(t.wrong-freeTries, 10), longestTry) - now.Sub(t.last)
+}
+
+func (g *gate) wrong(from string, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.tries == nil {
+		g.tries = map[string]tries{}
+	}
+	if _, there := g.tries[from]; !there && len(g.tries) >= maxSenders {
+		g.forget(now)
+		if len(g.tries) >= maxSenders {
+			return // as many as this need an answer from whoever runs the network
+		}
+	}
+	t := g.tries[from]
+	if now.Sub(t.last) > forgetting {
+		t = tries{}
+	}
+	g.tries[from] = tries{t.wrong + 1, now}
+}
+
+func (g *gate) forget(now time.Time) {
+	for from, t := range g.tries {
+		if now.Sub(t.last) > forgetting {
+			delete(g.tries, from)
+		}
+	}
+}
+
+// sender is where a request comes from: an address, or a network of IPv6. Behind
+// a proxy that is the proxy's, for all; what a proxy adds cannot be believed
+// without knowing it.
+func sender(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || addr.Unmap().Is4() {
+		return host
+	}
+	network, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return host
+	}
+	return network.String()
+}
+
+// A browser that has given the right password is known for a while: the wrong
+// ones of others, behind one proxy, do not keep it out. It still has to give
+// the password.
+const (
+	knownCookie = "known"
+	knownFor    = 90 * 24 * time.Hour
+)
+
+func (s *shop) isKnown(r *http.Request) bool {
+	cookie, err := r.Cookie(knownCookie)
+	if err != nil {
+		return false
+	}
+	until, mark, _ := strings.Cut(cookie.Value, ".")
+	n, err := strconv.ParseInt(until, 10, 64)
+	return err == nil && time.Now().Unix() < n && hmac.Equal([]byte(mark), []byte(s.mark(until)))
+}
+
+func (s *shop) know(w http.ResponseWriter) {
+	until := strconv.FormatInt(time.Now().Add(knownFor).Unix(), 10)
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the shop has https
+		Name: knownCookie, Value: until + "." + s.mark(until), Path: "/operator", MaxAge: int(knownFor / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: strings.HasPrefix(s.url, "https:"),
+	})
+}
+
+func (s *shop) mark(until string) string {
+	mac := hmac.New(sha256.New, []byte(s.password))
+	mac.Write([]byte("known browser until " + until))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// isPlain tells whether passwords cross a network that others can read.
+func isPlain(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !ip.IsLoopback())
+}

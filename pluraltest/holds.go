@@ -1,0 +1,81 @@
+package pluraltest
+
+import (
+	"fmt"
+	"time"
+)
+
+// Lapse is where a hold that nobody captured is gone. Plural documents neither
+// how long a hold lasts nor what becomes of the order.
+type Lapse int
+
+// The places.
+const (
+	LapseEverywhere Lapse = iota // the bank has let go, and the order is CANCELLED
+	// The bank has let go, and the order still reads AUTHORIZED: a capture is
+	// refused with PAYMENT_EXPIRED; a cancel goes through, for nothing is left to
+	// let go of.
+	LapseAtBank
+	LapseInBooks // the order is CANCELLED, and the bank still holds the money
+)
+
+// WithHoldLifetime has each hold lapse that was not captured or cancelled in
+// this time, by the server's clock: [Server.Advance] moves it. Without it holds
+// last until [Server.LapseHold].
+func WithHoldLifetime(d time.Duration, where Lapse) Option {
+	return func(c *config) { c.holdLifetime, c.holdLapse = max(d, 0), where }
+}
+
+// LapseHold has the hold of an order lapse now. One that has lapsed at the bank
+// can lapse in the books later. An order that is not AUTHORIZED has no hold.
+func (s *Server) LapseHold(orderID string, where Lapse) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[orderID]
+	if o == nil || o.status != StatusAuthorized {
+		return fmt.Errorf("pluraltest: lapse: there is no hold of an order %q", orderID)
+	}
+	s.lapse(o, where)
+	return nil
+}
+
+func (s *Server) lapse(o *order, where Lapse) {
+	if where != LapseInBooks {
+		o.lapsed = true
+	}
+	if where == LapseAtBank {
+		return
+	}
+	s.change(o, func(now time.Time) {
+		o.setPayments(StatusCancelled, now)
+		o.to(StatusCancelled)
+	})
+	s.emit("ORDER_CANCELLED", o)
+}
+
+// startHold starts the clock of a hold. s.mu must be held.
+func (s *Server) startHold(o *order, now time.Time) {
+	o.heldAt = now
+	if s.cfg.holdLifetime > 0 {
+		j := s.later(s.cfg.holdLifetime, func(dropped bool) {
+			if !dropped {
+				s.lapseDue()
+			}
+		})
+		j.isClock = true
+	}
+}
+
+// lapseDue has the holds lapse whose time is up. s.mu must be held.
+func (s *Server) lapseDue() {
+	if s.cfg.holdLifetime == 0 {
+		return
+	}
+	now := s.now()
+	for _, o := range s.inOrder {
+		isOld := !o.heldAt.IsZero() && !now.Before(o.heldAt.Add(s.cfg.holdLifetime))
+		if isOld && o.status == StatusAuthorized && !o.lapsed {
+			s.lapse(o, s.cfg.holdLapse)
+		}
+	}
+}
