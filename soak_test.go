@@ -172,7 +172,9 @@ func (s *soak) complaint(w *soaked) string {
 	return w.contradictsLaterWith(n, s.srv)
 }
 
-type soakResult struct{ applied, ruledOut, rejected, notSent, unknown int }
+// soakResult counts answers. What reaches a person counts as such, and not as
+// unknown.
+type soakResult struct{ applied, ruledOut, review, rejected, notSent, unknown int }
 
 func count(writes []*soaked) (r soakResult) {
 	for _, w := range writes {
@@ -183,6 +185,8 @@ func count(writes []*soaked) (r soakResult) {
 		switch {
 		case w.err == nil:
 			r.applied++
+		case plural.NeedsReview(w.err):
+			r.review++
 		case errors.Is(w.err, plural.ErrOutcomeUnknown):
 			r.unknown++
 		case errors.As(w.err, &state):
@@ -196,13 +200,16 @@ func count(writes []*soaked) (r soakResult) {
 	return r
 }
 
-func (r soakResult) total() int { return r.applied + r.ruledOut + r.rejected + r.notSent + r.unknown }
+func (r soakResult) total() int {
+	return r.applied + r.ruledOut + r.review + r.rejected + r.notSent + r.unknown
+}
 
 func (r soakResult) settled() float64 { return 100 * float64(r.total()-r.unknown) / float64(r.total()) }
 
 func (r soakResult) String() string {
-	return fmt.Sprintf("%d writes, %.2f %% settled: %d applied, %d ruled out, %d rejected, %d not taken, %d unknown",
-		r.total(), r.settled(), r.applied, r.ruledOut, r.rejected, r.notSent, r.unknown)
+	return fmt.Sprintf("%d writes, %.2f %% settled: %d applied, %d ruled out, %d to be looked at, "+
+		"%d rejected, %d not taken, %d unknown",
+		r.total(), r.settled(), r.applied, r.ruledOut, r.review, r.rejected, r.notSent, r.unknown)
 }
 
 // soakFaults are all faults; late effects and pending results of several
