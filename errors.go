@@ -302,8 +302,10 @@ func (e *OutcomeUnknownError) Unwrap() error {
 // tell. Somebody should look, once. Calling again stays safe, daily rather than
 // every minute, and settles it as soon as the books do.
 //
-// It is false for nil, for everything final, for a call whose context ended
-// before the books were read, and for errors that are not of this package.
+// It is false for nil, for everything final, for errors that are not of this
+// package, and wherever the books were not read: the context ended before, or
+// the credentials are refused ([ErrUnauthorized]), which concerns every call and
+// passes when they are right again.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false

@@ -80,7 +80,6 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 		case (class != classThrottled || !s.once) && s.write.retries(ctx, a, class, failure):
 			continue
 		case !s.ambiguous && needsNoLook(class, failure):
-			failure.NeedsReview = isRefusedToken(failure)
 			return nil, s.write.orEnded(ctx, failure)
 		}
 		s.ambiguous = s.ambiguous || class == classAmbiguous
@@ -133,10 +132,6 @@ func needsNoLook(class class, failure *Error) bool {
 	}
 	return false
 }
-
-// isRefusedToken reports whether the credentials are refused, which no repeat
-// changes.
-func isRefusedToken(failure *Error) bool { return errors.Is(failure, ErrUnauthorized) }
 
 // conclude makes the call's answer of what the books say. The failure is nil
 // when the write's own answer said it.

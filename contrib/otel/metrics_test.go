@@ -71,7 +71,7 @@ func TestRefusedCredentials(t *testing.T) {
 
 	counts := s.counts()
 	require.Equal(t, int64(1), counts["outcomes token rejected UNAUTHORIZED"])
-	require.Equal(t, int64(1), counts["outcomes captures.create needs_review UNAUTHORIZED"])
+	require.Equal(t, int64(1), counts["outcomes captures.create rejected UNAUTHORIZED"])
 	require.Equal(t, []string{"captures.create"}, s.names())
 	require.Equal(t, "captures.create: no usable answer", s.spans.GetSpans()[0].Status.Description)
 }

@@ -44,8 +44,6 @@ func outcomeOf(err error) string {
 		return OutcomeNoHold
 	case errors.Is(err, plural.ErrConflict):
 		return OutcomeConflict
-	case errors.Is(err, plural.ErrConflict):
-		return OutcomeConflict
 	case errors.Is(err, plural.ErrNotApplied):
 		return OutcomeNotApplied
 	case errors.Is(err, context.Canceled):
