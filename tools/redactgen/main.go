@@ -61,7 +61,7 @@ func main() {
 	write(*hide, hiding)
 	source, err := format.Source(b.Bytes())
 	if err == nil {
-		err = os.WriteFile(flag.Arg(0), source, 0o644) //nolint:gosec // source code
+		err = os.WriteFile(flag.Arg(0), source, 0o644)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
