@@ -35,7 +35,7 @@ var (
 	rowCaptureTooMuch = &evidence{
 		of:      "capture",
 		shows:   "the amount is more than the AUTHORIZED payments add up to, and more than order_amount",
-		because: "Plural captures no more than is on hold; not where it refused for the order's state, which says otherwise",
+		because: "Plural captures no more than is on hold; not if its refusal was about the order's state",
 		is:      ErrNotApplied,
 		twice:   true,
 	}
@@ -82,7 +82,7 @@ var (
 	rowRefundTooMuch = &evidence{
 		of:      "refund",
 		shows:   "the list of refunds adds up to the order's status, and its PROCESSED ones leave less than the amount",
-		because: "Plural refunds no more than was captured; not where it refused for the order's state, which says otherwise",
+		because: "Plural refunds no more than was captured; not if its refusal was about the order's state",
 		is:      ErrNotApplied,
 		twice:   true,
 	}

@@ -39,15 +39,18 @@ func Example() {
 			state = "refused"
 		case errors.Is(o.Err, plural.ErrConflict): // final: the books show something else
 			state = "look at Plural's dashboard"
-		default: // a plural.ValidationError: nothing was sent
+		default: // a plural.ValidationError, nothing else comes here: nothing was sent
 			state = "program it right"
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $1 WHERE reference = $2`, state, o.Reference)
+		_, err := tx.ExecContext(ctx,
+			`UPDATE decisions SET state = $1 WHERE kind = $2 AND order_id = $3 AND reference = $4`,
+			state, o.Kind, o.OrderID, o.Reference) // a cancel has no reference
 		return err
 	}
 	unsettled := func(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
-		_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $1 WHERE reference = $2`,
-			"not known yet, look at Plural's dashboard: "+string(a.Why), o.Reference)
+		_, err := tx.ExecContext(ctx,
+			`UPDATE decisions SET state = $1 WHERE kind = $2 AND order_id = $3 AND reference = $4`,
+			"not known yet, look at Plural's dashboard: "+string(a.Why), o.Kind, o.OrderID, o.Reference)
 		return err
 	}
 
@@ -75,7 +78,8 @@ func Example() {
 	orderID := holdOf(gateway, "order-1")
 
 	err = pluralriver.SQL(db)(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO decisions VALUES ('capture-1', 'decided')`)
+		_, err := tx.ExecContext(ctx, `INSERT INTO decisions VALUES ($1, $2, 'capture-1', 'decided')`,
+			pluralriver.KindCapture, orderID)
 		if err != nil {
 			return err
 		}
@@ -179,7 +183,7 @@ func openShop() (db *sql.DB, gateway *pluraltest.Server, client *plural.Client, 
 	if _, err := migrator.Migrate(context.Background(), rivermigrate.DirectionUp, nil); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.Exec(`CREATE TABLE decisions (reference text PRIMARY KEY, state text)`); err != nil {
+	if _, err := db.Exec(`CREATE TABLE decisions (kind text, order_id text, reference text, state text)`); err != nil {
 		log.Fatal(err)
 	}
 	gateway, err = pluraltest.Start()
