@@ -151,6 +151,9 @@ func (a Amount) Cmp(b Amount) (int, error) {
 	return cmp.Compare(a.Value, b.Value), nil
 }
 
+// clone is an Amount that does not share the text of its currency.
+func (a Amount) clone() Amount { return Amount{a.Value, Currency(strings.Clone(string(a.Currency)))} }
+
 func (a Amount) sameCurrency(b Amount) error {
 	if a.Currency != b.Currency {
 		return fmt.Errorf("plural: %s and %s are in two currencies", a, b)

@@ -1,6 +1,9 @@
 package plural
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // CancelService releases money that is on hold.
 type CancelService struct{ p *pipeline }
@@ -29,6 +32,7 @@ type CancelService struct{ p *pipeline }
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)
+	orderID = strings.Clone(orderID)
 	write, err := s.p.newCall(ctx, opCancel, pathOfCancel(orderID), orderID, nil, found, opts)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,9 @@
 package plural
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // CaptureService takes money that is on hold.
 type CaptureService struct{ p *pipeline }
@@ -27,6 +30,7 @@ func (s *CaptureService) Find(
 	var found checks
 	found.orderID(orderID)
 	found.reference("merchant_capture_reference", merchantCaptureReference)
+	orderID, merchantCaptureReference = strings.Clone(orderID), strings.Clone(merchantCaptureReference)
 	ask, err := s.p.newCall(ctx, opFindCapture, pathOfOrder(orderID), orderID, nil, found, opts)
 	if err != nil {
 		return nil, err
@@ -99,13 +103,15 @@ func (s *CaptureService) Create(
 ) (*Order, error) {
 	found := req.check()
 	found.orderID(orderID)
+	orderID = strings.Clone(orderID)
 	write, err := s.p.newCall(ctx, opCapture, pathOfCapture(orderID), orderID, req, found, opts)
 	if err != nil {
 		return nil, err
 	}
-	judge := func(o *Order) finding { return judgeCapture(o, req.MerchantCaptureReference, req.CaptureAmount) }
+	reference, amount := strings.Clone(req.MerchantCaptureReference), req.CaptureAmount.clone()
+	judge := func(o *Order) finding { return judgeCapture(o, reference, amount) }
 	settle := settlement{
-		write: write, orderID: orderID, reference: req.MerchantCaptureReference, resendable: true,
+		write: write, orderID: orderID, reference: reference, resendable: true,
 		decode: decodeOrderOf(orderID), judge: judge, look: lookAtOrder(orderID, judge),
 	}
 	return settle.run(ctx)

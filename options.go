@@ -223,7 +223,7 @@ func WithRequestID(id string) CallOption {
 			c.reject("Request-ID", "must be 1 to 128 printable characters")
 			return
 		}
-		c.requestID = id
+		c.requestID = strings.Clone(id)
 	}
 }
 

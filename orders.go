@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/plural-go/plural/internal/retry"
@@ -84,7 +85,7 @@ func (s *OrderService) Create(
 ) (order *CheckoutOrder, err error) {
 	found, subject := req.check(), ""
 	if req != nil {
-		subject = req.MerchantOrderReference
+		subject = strings.Clone(req.MerchantOrderReference)
 	}
 	write, err := s.p.newCall(ctx, opCreateOrder, checkoutPath, subject, req, found, opts)
 	if err != nil {
@@ -138,7 +139,7 @@ func (s *OrderService) reconcile(
 	failure *Error,
 ) (*CheckoutOrder, error) {
 	write.askedBooks = true
-	reference := req.MerchantOrderReference
+	reference := write.reference
 	o, err := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
 	if err == nil {
 		switch f := judgeOrder(o, req); f.verdict {
@@ -411,6 +412,7 @@ func (s *OrderService) Wait(
 			return o.Status != OrderStatusCreated && o.Status != OrderStatusPending && o.Status != OrderStatusAttempted
 		}
 	}
+	orderID = strings.Clone(orderID)
 	var last *Order
 	for wait := minPoll; ; wait = min(wait*3/2, maxPoll) {
 		o, err := s.getReal(ctx, orderID, nil, opts)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 // getOrder reads an order by its id.
 func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOption) (*Order, error) {
 	var found checks
 	found.orderID(orderID)
+	orderID = strings.Clone(orderID)
 	k, err := p.newCall(ctx, opGetOrder, pathOfOrder(orderID), orderID, nil, found, opts)
 	if err != nil {
 		return nil, err
@@ -21,6 +23,7 @@ func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOpti
 func (p *pipeline) getByReference(ctx context.Context, reference string, opts []CallOption) (*Order, error) {
 	var found checks
 	found.lookup("merchant_order_reference", reference)
+	reference = strings.Clone(reference)
 	k, err := p.newCall(ctx, opGetByReference, pathByReference(reference), reference, nil, found, opts)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // RefundService gives money back. In this API a refund is an order of type
@@ -68,22 +69,24 @@ func (s *RefundService) Create(
 ) (*Order, error) {
 	found := req.check()
 	found.orderID(orderID)
+	orderID = strings.Clone(orderID)
 	write, err := s.p.newCall(ctx, opRefund, pathOfRefund(orderID), orderID, req, found, opts)
 	if err != nil {
 		return nil, err
 	}
-	judge := func(r *Order) finding { return judgeRefund(r, orderID, req.MerchantOrderReference, req.OrderAmount) }
+	reference, amount := strings.Clone(req.MerchantOrderReference), req.OrderAmount.clone()
+	judge := func(r *Order) finding { return judgeRefund(r, orderID, reference, amount) }
 	settle := settlement{
 		write:      write,
 		orderID:    orderID,
-		reference:  req.MerchantOrderReference,
+		reference:  reference,
 		resendable: !s.p.cfg.singleRefundSend,
 		once:       s.p.cfg.singleRefundSend,
 		slowly:     true,
-		decode:     decodeRefund(req.MerchantOrderReference),
+		decode:     decodeRefund(reference),
 		judge:      judge,
-		look:       lookAtRefund(orderID, req.MerchantOrderReference, req.OrderAmount, judge),
-		twice:      lookForDouble(orderID, req.MerchantOrderReference),
+		look:       lookAtRefund(orderID, reference, amount, judge),
+		twice:      lookForDouble(orderID, reference),
 	}
 	return settle.run(ctx)
 }
@@ -109,6 +112,7 @@ func (s *RefundService) Find(
 	var found checks
 	found.orderID(orderID)
 	found.reference("merchant_order_reference", merchantOrderReference)
+	orderID, merchantOrderReference = strings.Clone(orderID), strings.Clone(merchantOrderReference)
 	ask, err := s.p.newCall(ctx, opFindRefund, pathByReference(merchantOrderReference), orderID, nil, found, opts)
 	if err != nil {
 		return nil, err
