@@ -664,3 +664,39 @@ func (b *browser) writesOff(t *testing.T, number string) (after string) {
 	return b.post(operatePage(number)+"/writeoff", "version", sure.field(t, "version"),
 		"reference", sure.field(t, "reference")).body
 }
+
+// PostgreSQL refuses a zero byte, which an event can have in any of its texts.
+func TestEventsWithZeroBytes(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(*testing.T) string{
+		"SQLite":     sqliteFile,
+		"PostgreSQL": func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gateway := pluraltest.NewServer(t)
+			shop := openSite(t, gateway, database(t), quick())
+			number, id := shop.customer().order("lamp")
+			send := func(eventType, about, reference string) {
+				body, err := json.Marshal(map[string]any{"event_type": eventType, "data": map[string]string{
+					"order_id": about, "merchant_order_reference": reference, "status": "PENDING",
+				}})
+				require.NoError(t, err)
+				webhook, err := gateway.WebhookRequest("ORDER_PENDING", id,
+					pluraltest.WebhookBody(body), pluraltest.WebhookTarget(shop.url+"/plural/webhook"))
+				require.NoError(t, err)
+				res, err := http.DefaultClient.Do(webhook)
+				require.NoError(t, err)
+				require.NoError(t, res.Body.Close())
+				require.Equal(t, http.StatusOK, res.StatusCode, "%q %q %q", eventType, about, reference)
+			}
+			send("ORDER\x00"+strings.Repeat("X", 1000), id, number)
+			send("ORDER_PENDING", id+"\x00", number)
+			send("ORDER_PENDING", "v1-1-nobodys", number+"\x00")
+			staff := shop.staff()
+			page := staff.get(operatePage(number)).body
+			require.Contains(t, page, "Plural tells of ORDER\uFFFD"+strings.Repeat("X", 94)+" (")
+			require.Equal(t, 1, strings.Count(page, "Plural tells of"))
+		})
+	}
+}

@@ -190,10 +190,11 @@ func (s *store) history(ctx context.Context, number string) ([]entry, error) {
 	})
 }
 
-// note adds to an order's history.
+// note adds to an order's history. PostgreSQL refuses a zero byte, which an
+// event's type can have.
 func (s *store) note(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
-		number, micro(time.Now()), what)
+		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
 	return err
 }
 

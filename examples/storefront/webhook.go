@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/plural-go/plural"
 )
@@ -14,7 +16,7 @@ import (
 func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)
 	id, err := e.OrderID()
-	if errors.Is(err, plural.ErrNoOrder) {
+	if errors.Is(err, plural.ErrNoOrder) || hasZero(id) {
 		return nil
 	}
 	if err != nil {
@@ -27,7 +29,7 @@ func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	if o == nil || err != nil {
 		return err
 	}
-	if err := s.db.note(ctx, tx, o.Number, "Plural tells of "+string(e.Type)+" ("+e.ID+")"); err != nil {
+	if err := s.db.note(ctx, tx, o.Number, fmt.Sprintf("Plural tells of %.100s (%s)", e.Type, e.ID)); err != nil {
 		return err
 	}
 	if o.PluralID == id && o.isOver() {
@@ -41,7 +43,7 @@ func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 // written down yet, and for a second one under the number.
 func (s *shop) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
-	if err != nil {
+	if err != nil || hasZero(booked.MerchantOrderReference) {
 		return nil, nil //nolint:nilerr,nilnil // without a readable order; the sweep finds whatever it was about
 	}
 	o, err := s.db.order(ctx, tx, booked.MerchantOrderReference)
@@ -50,3 +52,7 @@ func (s *shop) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*
 	}
 	return o, err
 }
+
+// hasZero reports whether a text has a zero byte. No order's name has one, and
+// PostgreSQL refuses to look for it.
+func hasZero(text string) bool { return strings.Contains(text, "\x00") }
