@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -203,10 +204,14 @@ func (a *answer) headerWithoutSecret() http.Header {
 	return blanked
 }
 
-// decodeInto decodes a document into a type of the caller's, as encoding/json
-// does, once it is known to be within the limits: what an empty element becomes
-// in memory is for that type to say.
+// decodeInto decodes a document into a struct of this package as all answers are
+// decoded, and into a type of the caller's as encoding/json does, once it is
+// known to be within the limits: what an empty element becomes in memory is for
+// that type to say.
 func decodeInto(document string, out any) error {
+	if isOwnStruct(out) {
+		return wire.Unmarshal(document, out)
+	}
 	if err := wire.CheckLimits(document); err != nil {
 		return err
 	}
@@ -227,6 +232,15 @@ func decodeInto(document string, out any) error {
 		return err
 	}
 	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), foreign(err)}
+}
+
+// isOwnStruct reports whether out points to a struct of this package that does
+// not decode itself.
+func isOwnStruct(out any) bool {
+	_, decodesItself := out.(json.Unmarshaler)
+	v := reflect.ValueOf(out)
+	return !decodesItself && v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().Kind() == reflect.Struct &&
+		v.Elem().Type().PkgPath() == reflect.TypeFor[Order]().PkgPath()
 }
 
 // undecodedError is for the error of a type of the caller's, which may quote

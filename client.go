@@ -115,7 +115,8 @@ func (c *Client) CloseIdleConnections() { c.p.peer.closeIdle() }
 // with a slash and may have a query; the body is in as JSON, none when in is
 // nil; the answer's whole JSON document, envelope included, is decoded into out
 // unless that is nil. It may nest 32 levels deep and have 2,000 elements in each
-// list or object, and 100,000 in all.
+// list or object, and 100,000 in all. A struct of this package is decoded in all
+// the forms that Plural sends; types of yours are decoded by encoding/json.
 //
 // The method is GET, POST, PUT, PATCH or DELETE; a GET has no body. Only GET is
 // repeated. Anything else is sent once. It is sent again only if nothing of it

@@ -316,3 +316,19 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 		})
 	}
 }
+
+// A struct of this package takes what Plural sends, with Do as with a method.
+func TestDoDecodesOwnTypesAsMethodsDo(t *testing.T) {
+	t.Parallel()
+	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+		return answer(http.StatusOK, `{"orderId":"v1-a","response_code":"200"}`), nil
+	})
+	var link plural.CheckoutOrder
+	require.NoError(t, client.Do(t.Context(), http.MethodGet, "/x", nil, &link))
+	require.Equal(t, plural.CheckoutOrder{OrderID: "v1-a", ResponseCode: 200}, link)
+	require.Error(t, client.Do(t.Context(), http.MethodGet, "/x", nil, (*plural.CheckoutOrder)(nil)))
+	var order plural.Order
+	require.NoError(t, client.Do(t.Context(), http.MethodGet, "/x", nil, &order))
+	require.Equal(t, "v1-a", order.OrderID)
+	require.NotNil(t, order.RawJSON())
+}

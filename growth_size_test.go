@@ -36,23 +36,27 @@ func TestNothingBecomesMoreThan64MiB(t *testing.T) {
 	}
 	metadata := strings.TrimSuffix(pairs.String(), ",")
 	documents := map[string]string{
-		"refunds of refunds":   padded(refunds(many(`{"refunds":[`+many(`{}`, 1_900)+`]}`, 49))),
-		"payments of refunds":  padded(refunds(many(`{"payments":[`+many(`{}`, 1_900)+`]}`, 49))),
-		"payments, in turn":    padded(`{"order_id":"v1",` + many(`"payments":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
-		"lists that are wrong": padded(`{"order_id":"v1",` + many(`"purchase_details":{"products":[`+many(`{}`, 1_900)+`],"customer":7}`, 25) + `}`),
-		"objects":              padded(refunds(many(`{"payments":[`+many(`{"payment_option":{"card_data":{}},"acquirer_data":{}}`, 230)+`]}`, 49))),
-		"metadata":             padded(refunds(many(`{"purchase_details":{"merchant_metadata":{`+metadata+`}}}`, 49))),
-		"escapes":              filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, `\u0041`, `"}`),
-		"no UTF-8":             filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, "\xff", `"}`),
-		"no UTF-8 in metadata": filled(`{"order_id":"v1","purchase_details":{"merchant_metadata":{"a":["`, "\xffa", `"]}}}`),
-		"no UTF-8 in a time":   filled(`{"order_id":"v1","created_at":["`, "\xffa", `"]}`),
-		"no UTF-8 in a name":   filled(`{"`, "\xff", `":1}`),
-		"an escape in that":    filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"\n`, "\xff", `"}`),
-		"a message":            filled(`{"code":"X","message":"`, "\xff", `"}`),
-		"an error's text":      filled(`{"error":"`, "\xff", `"}`),
-		"nesting":              strings.Repeat("[", size-100),
-		"a list of nothing":    filled(`{"order_id":"v1","payments":[{}`, `,{}`, `]}`),
-		"a link":               filled(`{"order_id":"v1","redirect_url":"https://`, "\xff", `"}`),
+		"refunds of refunds":    padded(refunds(many(`{"refunds":[`+many(`{}`, 1_900)+`]}`, 49))),
+		"payments of refunds":   padded(refunds(many(`{"payments":[`+many(`{}`, 1_900)+`]}`, 49))),
+		"payments, in turn":     padded(`{"order_id":"v1",` + many(`"payments":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
+		"lists that are wrong":  padded(`{"order_id":"v1",` + many(`"purchase_details":{"products":[`+many(`{}`, 1_900)+`],"customer":7}`, 25) + `}`),
+		"objects":               padded(refunds(many(`{"payments":[`+many(`{"payment_option":{"card_data":{}},"acquirer_data":{}}`, 230)+`]}`, 49))),
+		"metadata":              padded(refunds(many(`{"purchase_details":{"merchant_metadata":{`+metadata+`}}}`, 49))),
+		"escapes":               filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, `\u0041`, `"}`),
+		"no UTF-8":              filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, "\xff", `"}`),
+		"no UTF-8 in metadata":  filled(`{"order_id":"v1","purchase_details":{"merchant_metadata":{"a":["`, "\xffa", `"]}}}`),
+		"no UTF-8 in a time":    filled(`{"order_id":"v1","created_at":["`, "\xffa", `"]}`),
+		"no UTF-8 in a name":    filled(`{"`, "\xff", `":1}`),
+		"an escape in that":     filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"\n`, "\xff", `"}`),
+		"a message":             filled(`{"code":"X","message":"`, "\xff", `"}`),
+		"an error's text":       filled(`{"error":"`, "\xff", `"}`),
+		"nesting":               strings.Repeat("[", size-100),
+		"a list of nothing":     filled(`{"order_id":"v1","payments":[{}`, `,{}`, `]}`),
+		"a number that is none": filled(`{"id":"v1","conversion_rate":"`, "\xff", `"}`),
+		"captures, in turn":     padded(`{"id":"v1",` + many(`"capture_data":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
+		"products, in turn":     padded(`{"a":1,` + many(`"products":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
+		"metadata, in turn":     padded(`{"a":1,` + many(`"merchant_metadata":{`+metadata+`}`, 49) + `}`),
+		"a link":                filled(`{"order_id":"v1","redirect_url":"https://`, "\xff", `"}`),
 	}
 	verifier := webhookVerifier(t)
 	for name, document := range documents {
@@ -64,7 +68,8 @@ func TestNothingBecomesMoreThan64MiB(t *testing.T) {
 		}
 		event := []byte(`{"event_type":"ORDER_PROCESSED","data":` + document + `}`)
 		header, _ := goodWebhook(string(event))
-		ok, refusing := serving(200, wrapped), serving(400, wrapped)
+		ok, refusing, plain := serving(200, wrapped), serving(400, wrapped), serving(200, document)
+		into := func(out any) { _ = plain.Do(context.Background(), http.MethodGet, "/x", nil, out) }
 		tokens := newClientOver(t, func(*http.Request) (*http.Response, error) { return answer(200, document), nil })
 		for what, read := range map[string]func(){
 			"an answer": func() { _, _ = ok.Orders.Get(context.Background(), "v1-1-aa-b") },
@@ -74,8 +79,11 @@ func TestNothingBecomesMoreThan64MiB(t *testing.T) {
 				var out struct{ Data plural.Order }
 				_ = ok.Do(context.Background(), http.MethodGet, "/x", nil, &out)
 			},
-			"json.Unmarshal": func() { _ = json.Unmarshal([]byte(document), new(plural.Order)) },
-			"a time":         func() { _ = json.Unmarshal([]byte(document), new(plural.Timestamp)) },
+			"Do, a link":       func() { into(new(plural.CheckoutOrder)) },
+			"Do, a payment":    func() { into(new(plural.Payment)) },
+			"Do, its purchase": func() { into(new(plural.PurchaseDetails)) },
+			"json.Unmarshal":   func() { _ = json.Unmarshal([]byte(document), new(plural.Order)) },
+			"a time":           func() { _ = json.Unmarshal([]byte(document), new(plural.Timestamp)) },
 			"an event": func() {
 				if e, err := verifier.VerifyWebhook(header, event); err == nil {
 					_, _ = e.Order()
