@@ -70,7 +70,8 @@ type scenario struct {
 	leavesAlways bool
 	readErrors   float64
 
-	faster time.Duration // how many times, where the clock is the real one; 0: not
+	updates bool          // documents say when they were changed
+	faster  time.Duration // how many times, where the clock is the real one; 0: not
 }
 
 // scale makes times shorter, where the clock is the real one.

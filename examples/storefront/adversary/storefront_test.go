@@ -45,7 +45,7 @@ import (
 const (
 	defaultScenarios = 36
 	fleetSize        = 2
-	faster           = 4 // than the gateway's usual times
+	faster           = 2 // than the gateway's usual times
 	trouble          = 15 * time.Second
 	patience         = 2 * time.Minute // for what is left, once the gateway is well
 	password         = "shipping-and-handling"
@@ -88,13 +88,16 @@ func TestStorefront(t *testing.T) {
 	}
 	well := time.Since(began)
 	f.settle()
+	for _, o := range f.orders {
+		o.wg.Wait() // what was done since the gateway is well has come to its end
+	}
+	f.settle()
 	settled := time.Since(began)
 	unwatch()
 	watching.Wait()
 
 	told := map[string]int{}
 	for _, o := range f.orders {
-		o.wg.Wait()
 		decisions := f.decisions(o)
 		for _, d := range decisions {
 			told[d.kind+" "+d.state]++
@@ -182,7 +185,22 @@ func (f *fleet) add(seed uint64) {
 	sc.plans = []plan{{order: mainOrder}} // the staff decides
 	sc.leavesAlways = false
 	sc.faster = faster
-	sc.say("but before: %s; times are %d times shorter", sc.setup, faster)
+	sc.updates = chance(rng, 0.7)
+	sc.say("but before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
+	for n := range 4 {
+		if chance(rng, 0.6) {
+			sc.writeEvents[n] = append(sc.writeEvents[n], writeEvent(rng))
+		}
+		var f writeFault
+		for _, e := range sc.writeEvents[n] {
+			e(&f)
+		}
+		sc.say("all events of write %d:%s", n, f)
+	}
+	if chance(rng, 0.4) {
+		sc.say("event: %s", sc.readEvent(rng))
+		sc.leavesAlways = false
+	}
 	g := newGateway(sc)
 	g.ids = int(seed) * 1000
 	g.setUp()
@@ -261,7 +279,7 @@ func (f *fleet) start(i int) {
 
 // havoc kills processes and starts them again, until ctx ends.
 func (f *fleet) havoc(ctx context.Context, rng *rand.Rand) {
-	for isPast(ctx, between(rng, 500*time.Millisecond, 3*time.Second)) {
+	for isPast(ctx, between(rng, 0, 1500*time.Millisecond)) {
 		i := rng.IntN(fleetSize)
 		f.processes[i].Kill()
 		f.kills++
@@ -537,6 +555,9 @@ func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
 		}
 		if isRefused && good > 0 && !(d.kind == "refund" && twice) {
 			bad("said to be refused, and %d has moved", good)
+		}
+		if isRefused && d.kind == "capture" && main.open() && !main.lapsed && want <= o.hold {
+			bad("said to be refused, and the order is %s", main.status)
 		}
 		if d.kind == "refund" && number > 1 && good > want && o.sc.unique != notUnique {
 			bad("given back twice")
