@@ -59,7 +59,7 @@ func TestStorefront(t *testing.T) {
 	began := time.Now()
 	f := open(t, first, n)
 	opened := time.Since(began)
-	ctx, calm := context.WithTimeout(t.Context(), trouble)
+	ctx, calm := context.WithTimeout(t.Context(), trouble*time.Duration(max(1, n/defaultScenarios)))
 	defer calm()
 	var work sync.WaitGroup
 	work.Go(func() { f.havoc(ctx, rand.New(rand.NewPCG(uint64(first), 1))) })
