@@ -53,6 +53,9 @@ func (g *gateway) orderDoc(o order, f docFault) map[string]any {
 		delete(doc, "pre_auth")
 	}
 	g.stamp(doc, o.created)
+	if g.sc.updates {
+		doc["updated_at"] = o.changed.Add(g.sc.clock).UTC().Format("2006-01-02T15:04:05.000Z")
+	}
 	if o.coupon > 0 {
 		doc["cart_coupon_discount_amount"] = inr(o.coupon)
 	}

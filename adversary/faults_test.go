@@ -223,11 +223,13 @@ func (sc *scenario) writeFault(rng *rand.Rand, n int, well bool) writeFault {
 			e(&f)
 		}
 	}
+	sc.scale(&f.latency, &f.late, &f.hang, &f.legGap, &f.pendingFor, &f.fateGap, &f.answerLag)
 	return f
 }
 
-func (sc *scenario) readFault(rng *rand.Rand, well bool) readFault {
-	f := readFault{latency: between(rng, 20*time.Millisecond, 300*time.Millisecond)}
+func (sc *scenario) readFault(rng *rand.Rand, well bool) (f readFault) {
+	f = readFault{latency: between(rng, 20*time.Millisecond, 300*time.Millisecond)}
+	defer func() { sc.scale(&f.latency, &f.lag) }()
 	if chance(rng, sc.leavesP) && (!well || sc.leavesAlways) {
 		f.docFault = sc.leaves
 	}

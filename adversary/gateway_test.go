@@ -39,6 +39,7 @@ type order struct {
 	legs          []leg
 	refunds       []refund
 	created       time.Time
+	changed       time.Time
 }
 
 // leg is one payment of an order, or a failed attempt at one.
@@ -146,6 +147,7 @@ func (g *gateway) find(id string) *order {
 
 // commit makes what o is now a version of it.
 func (g *gateway) commit(o *order, at time.Time) {
+	o.changed = at
 	g.versions[o.id] = append(g.versions[o.id], version{at: at, order: o.clone()})
 }
 

@@ -69,6 +69,16 @@ type scenario struct {
 	leavesP      float64
 	leavesAlways bool
 	readErrors   float64
+
+	updates bool          // documents say when they were changed
+	faster  time.Duration // how many times, where the clock is the real one; 0: not
+}
+
+// scale makes times shorter, where the clock is the real one.
+func (sc *scenario) scale(times ...*time.Duration) {
+	for _, d := range times {
+		*d /= max(sc.faster, 1)
+	}
 }
 
 // outside is what somebody else does: the payer, the bank, the dashboard.

@@ -84,6 +84,9 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural
 	// Plural's dashboard, and by a bank that takes its time.
 	refunding, _ := booked.RefundingAmount()
 	settled := booked.Status.IsTerminal() || booked.CanRefund() && told && refunding.Value == 0
+	if booked.Status == plural.OrderStatusFullyRefunded && (!told || !ok) {
+		settled = false // the document leaves out how much
+	}
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
 		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
 		o.Number, string(booked.Status), bit(!settled), captured.Value,

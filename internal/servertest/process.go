@@ -36,6 +36,12 @@ func StartProcess(tb testing.TB, role string, env ...string) *Process {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return StartProgram(tb, binary, role, env...)
+}
+
+// StartProgram is StartProcess with another test's binary.
+func StartProgram(tb testing.TB, binary, role string, env ...string) *Process {
+	tb.Helper()
 	cmd := exec.Command(filepath.Clean(binary))
 	cmd.Env = append(append(os.Environ(), roleVariable+"="+role), env...)
 	cmd.Stderr = os.Stderr

@@ -1,0 +1,1 @@
+../../../adversary/claims_test.go

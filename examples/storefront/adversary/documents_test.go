@@ -1,0 +1,1 @@
+../../../adversary/documents_test.go

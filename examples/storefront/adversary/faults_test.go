@@ -1,0 +1,1 @@
+../../../adversary/faults_test.go

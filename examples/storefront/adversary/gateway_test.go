@@ -1,0 +1,1 @@
+../../../adversary/gateway_test.go

@@ -1,0 +1,184 @@
+package adversary_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// decision is what the shop says of one.
+type decision struct {
+	reference, kind, state, reason, job string
+	amount, jobID                       int64
+	whole                               bool
+}
+
+// decisions are what the shop says at this moment.
+func (f *fleet) decisions(o *shopOrder) (list []decision) {
+	rows, err := f.db.QueryContext(context.WithoutCancel(f.t.Context()), `SELECT d.reference, d.kind, d.state, d.reason,
+			COALESCE(j.state::text, ''), d.amount, d.job_id, d.whole = 1
+		FROM decisions d LEFT JOIN river_job j ON j.id = d.job_id WHERE d.order_number = $1 ORDER BY decided_at`, o.number)
+	if err != nil {
+		f.t.Error(err)
+		return nil
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var d decision
+		if err := rows.Scan(&d.reference, &d.kind, &d.state, &d.reason, &d.job, &d.amount, &d.jobID, &d.whole); err != nil {
+			f.t.Error(err)
+		}
+		list = append(list, d)
+	}
+	if err := rows.Err(); err != nil {
+		f.t.Error(err)
+	}
+	return list
+}
+
+// watch notes each state that a decision is seen in, until ctx ends.
+func (f *fleet) watch(ctx context.Context) {
+	for isPast(ctx, 100*time.Millisecond) {
+		for _, o := range f.orders {
+			for _, d := range f.decisions(o) {
+				if o.seen[d.reference] == nil {
+					o.seen[d.reference] = map[string]time.Time{}
+				}
+				if _, ok := o.seen[d.reference][d.state]; !ok {
+					o.seen[d.reference][d.state] = time.Now()
+					o.mu.Lock()
+					o.say("[shop]", "%s %s of %d under %s: %s", d.kind, d.state, d.amount, d.reference, d.reason)
+					o.mu.Unlock()
+				}
+			}
+		}
+	}
+}
+
+// settle has the staff press "Try now" where they can, and waits until every
+// decision has ended or is to be looked at, and the shop's books are the
+// gateway's.
+func (f *fleet) settle() {
+	rng := rand.New(rand.NewPCG(1, 6))
+	for _, o := range f.orders {
+		for _, d := range f.decisions(o) {
+			if d.state == "waiting" {
+				f.do(rng, http.MethodPost, fmt.Sprintf("/operator/orders/%s/jobs/%d", o.number, d.jobID), nil)
+			}
+		}
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		left := 0
+		for _, o := range f.orders {
+			left += len(f.unsettled(o, f.decisions(o)))
+		}
+		if left == 0 {
+			return
+		}
+	}
+}
+
+// unsettled is what is not over, or not known to the shop.
+func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
+	for _, d := range decisions {
+		if d.state == "waiting" && (d.reason == "" || d.job == "running" || d.job == "available") && d.job != "discarded" {
+			left = append(left, fmt.Sprintf("a decision that neither ends nor is to be looked at: %+v", d))
+		}
+	}
+	var status string
+	var captured, refunded int64
+	err := f.db.QueryRowContext(f.t.Context(), `SELECT status, captured, refunded FROM orders WHERE number = $1`, o.number).
+		Scan(&status, &captured, &refunded)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	main := o.orders[0]
+	if err != nil || status != main.status || captured != main.taken() || refunded != main.refunded(refund.good) {
+		left = append(left, fmt.Sprintf("the shop has %s, captured %d, refunded %d; true is %s, %d, %d (%v)",
+			status, captured, refunded, main.status, main.taken(), main.refunded(refund.good), err))
+	}
+	return left
+}
+
+// judge says what the shop got wrong.
+func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
+	wrong = f.unsettled(o, decisions)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	main := o.orders[0]
+	known := map[string]bool{}
+	for _, d := range decisions {
+		known[d.reference] = true
+		states := o.seen[d.reference]
+		if states == nil {
+			states = map[string]time.Time{}
+		}
+		if states[d.state].IsZero() {
+			states[d.state] = time.Now()
+		}
+		bad := func(text string, args ...any) {
+			wrong = append(wrong, fmt.Sprintf(text, args...)+fmt.Sprintf(": %+v", d))
+		}
+		done, isDone := states["done"]
+		_, isRefused := states["refused"]
+		if d.kind == "cancel" {
+			switch {
+			case isDone && main.status != cancelled:
+				bad("a cancel is said to be carried out, and the order is %s", main.status)
+			case isRefused && (main.open() || d.state == "refused" && main.status == cancelled):
+				bad("a cancel is said to be refused, and the order is %s", main.status)
+			}
+			continue
+		}
+		sum, good, number := int64(0), int64(0), 0
+		for _, e := range o.effects {
+			if e.op != d.kind || e.reference != d.reference {
+				continue
+			}
+			if isDone && e.at.After(done) {
+				bad("said to be carried out before it was")
+			}
+			sum, number = sum+e.amount, number+1
+			if e.op == "capture" || o.isGood(e.refund) {
+				good += e.amount
+			}
+		}
+		want := d.amount
+		if d.kind == "capture" && d.whole {
+			want = o.hold
+		}
+		twice := d.kind == "refund" && number > 1 && o.sc.unique != unique
+		if isDone && sum != want && !twice {
+			bad("said to be carried out, and true is %d", sum)
+		}
+		if d.state == "done" && good != want && !twice {
+			bad("said to be carried out to the end, and true is %d", good)
+		}
+		if isRefused && good > 0 && !twice {
+			bad("said to be refused, and %d has moved", good)
+		}
+		if isRefused && d.kind == "capture" && main.open() && !main.lapsed && want <= o.hold {
+			bad("said to be refused, and the order is %s", main.status)
+		}
+		if d.kind == "refund" && number > 1 && good > want && o.sc.unique != notUnique {
+			bad("given back twice")
+		}
+	}
+	for _, e := range o.effects {
+		if e.by == "-" && e.op != "cancel" && !known[e.reference] {
+			wrong = append(wrong, fmt.Sprintf("nobody decided %+v", e))
+		}
+	}
+	return wrong
+}
+
+// isGood reports whether a refund's money is on its way or has arrived.
+func (o *shopOrder) isGood(id string) bool {
+	for _, r := range o.orders[0].refunds {
+		if r.id == id {
+			return r.good()
+		}
+	}
+	return false
+}

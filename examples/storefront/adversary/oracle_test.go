@@ -1,0 +1,1 @@
+../../../adversary/oracle_test.go

@@ -1,0 +1,1 @@
+../../../adversary/scenario_test.go

@@ -1,0 +1,1 @@
+../../../adversary/setup_test.go

@@ -1,0 +1,1 @@
+../../../adversary/wire_test.go

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// A document that leaves out the refunds of an order is not the last that is
+// read of it: the money was given back, and the shop does not know how much.
+func TestRefundsLeftOutAreReadAgain(t *testing.T) {
+	t.Parallel()
+	db, err := openStore(t.Context(), sqliteFile(t))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	o, err := db.place(t.Context(), &order{Number: "order-aaaaaaaaaaaaaaaaaaaaaaaaaa", Amount: plural.INR(20000)})
+	require.NoError(t, err)
+	require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
+		return db.record(t.Context(), tx, o, &plural.Order{
+			OrderID: "v1-1", MerchantOrderReference: o.Number, OrderAmount: o.Amount,
+			Status: plural.OrderStatusFullyRefunded,
+		})
+	}))
+	o, err = db.order(t.Context(), db, o.Number)
+	require.NoError(t, err)
+	require.True(t, o.Unsettled)
+}
