@@ -81,7 +81,8 @@ func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 				}, plural.WithObserver(func(_ context.Context, o plural.Observation) { seen = o }))
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
-				g := &given{memory.text(id), memory.text(reference), plural.Amount{Value: 500, Currency: plural.Currency(memory.text("INR"))}}
+				currency := plural.Currency(memory.text("INR"))
+				g := &given{memory.text(id), memory.text(reference), plural.Amount{Value: 500, Currency: currency}}
 				var response plural.Response
 				err := send(ctx, client, g, plural.WithRequestID(memory.text("own-id")), plural.WithResponseInto(&response))
 				require.Error(t, err)

@@ -91,7 +91,8 @@ func newClientOver(tb testing.TB, peer transportFunc, opts ...plural.Option) *pl
 	all := append([]plural.Option{
 		plural.WithHTTPClient(&http.Client{Transport: peer}), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
 	}, opts...)
-	client, err := plural.NewClient(plural.Credentials{ClientID: "own-client", ClientSecret: "own-secret-of-16-or-more"}, all...)
+	credentials := plural.Credentials{ClientID: "own-client", ClientSecret: "own-secret-of-16-or-more"}
+	client, err := plural.NewClient(credentials, all...)
 	require.NoError(tb, err)
 	return client
 }
