@@ -55,7 +55,9 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := "/thanks"
-	if _, err := s.client.Orders.Confirm(r.Context(), callback, s.want[callback.OrderID]); err != nil {
+	// fasthttp's Shutdown and the Done of its requests' contexts race.
+	ctx := context.WithoutCancel(r.Context())
+	if _, err := s.client.Orders.Confirm(ctx, callback, s.want[callback.OrderID]); err != nil {
 		page = "/not-paid"
 	}
 	http.Redirect(w, r, page, http.StatusSeeOther)
