@@ -302,6 +302,8 @@ func (o *oracle) notRefunded(c *call, of *order) {
 		}
 		kind := "wrong final: ErrNotApplied of a refund, and money went out"
 		switch {
+		case e.order != c.order && of.taken() < c.amount:
+			kind = "question: " + kind + ", for another order, and this one could never give so much back"
 		case e.order != c.order:
 			kind += ", for another order"
 		case e.arrived.After(c.end):
