@@ -71,16 +71,6 @@ func TestAdversary(t *testing.T) {
 		}
 	}
 	got.report(t)
-	// What another process does under the same reference is beyond any one call:
-	// where Plural does not keep references unique, or frees them by a failure, a
-	// final holds for the requests that had been made. It is about what was asked
-	// for: this order, and this amount.
-	maps.DeleteFunc(got.kinds, func(kind string, _ int) bool {
-		return strings.HasPrefix(kind, "question: ") &&
-			(strings.Contains(kind, "rival") || strings.Contains(kind, "later request") ||
-				strings.Contains(kind, "for another order"))
-	})
-	require.Empty(t, got.kinds)
 	if got.minutes > 500 {
 		require.LessOrEqual(t, got.unknown*20, got.minutes, "more than 5 %% of calls with a minute are unknown")
 	}
@@ -315,6 +305,20 @@ func (y *tally) report(t *testing.T) {
 	t.Logf("these, by what was before: %v", y.unknownOf)
 	t.Logf("ErrNotApplied, and later another amount under the same reference: %d", y.later)
 	for _, kind := range slices.Sorted(maps.Keys(y.kinds)) {
+		if isBeyondACall(kind) {
+			t.Logf("%d x %s\n%s", y.kinds[kind], kind, y.shortest[kind])
+			continue
+		}
 		t.Errorf("%d x %s\n%s", y.kinds[kind], kind, y.shortest[kind])
 	}
+}
+
+// isBeyondACall reports whether a kind is one that docs/finals.md names. What
+// another process does under the same reference is beyond any one call: where
+// Plural does not keep references unique, or frees them by a failure, a final
+// holds for the requests that had been made. It is about what was asked for:
+// this order, and this amount.
+func isBeyondACall(kind string) bool {
+	return strings.HasPrefix(kind, "question: ") && (strings.Contains(kind, "rival") ||
+		strings.Contains(kind, "later request") || strings.Contains(kind, "for another order"))
 }
