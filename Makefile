@@ -58,7 +58,7 @@ test: ## Run the tests, the largest package last, so that the others show as the
 
 .PHONY: race
 race: ## Run the tests in random order under the race detector.
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on $(TESTFLAGS) ./...
+	CGO_ENABLED=1 PLURAL_ADVERSARY=600 $(GO) test -race -shuffle=on $(TESTFLAGS) ./...
 
 .PHONY: cover
 cover: tool-covercheck ## Measure coverage and hold the areas in tools/coverage.txt to it.
