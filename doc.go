@@ -67,7 +67,7 @@
 //	_, err := client.Captures.Create(ctx, orderID, req)
 //	switch {
 //	case err == nil: // carried out: the books show it
-//	case errors.Is(err, plural.ErrNotApplied): // final: nothing was or will be carried out
+//	case errors.Is(err, plural.ErrNotApplied): // final: not carried out
 //	case errors.Is(err, plural.ErrConflict): // final: a person has to look
 //	case plural.NeedsReview(err): // not final: a person has to look
 //	default: // not known yet: call again, same reference
@@ -84,8 +84,8 @@
 // The merchant's reference is what makes this possible: make it before the
 // call, keep it, and use it again. Do not pass an HTTP request's context to
 // what moves money, since it ends when the browser hangs up; give the call a
-// deadline of its own, of five seconds or more. That a repeated refund is made once rests on Plural's
-// documented uniqueness of its reference.
+// deadline of its own, of five seconds or more. A repeated refund is safe only
+// if Plural refuses a reference that was used, as it documents.
 //
 // # Errors
 //

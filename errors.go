@@ -128,10 +128,11 @@ func (e *Error) isOfToken() bool {
 // Unwrap gives the cause when no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes [ErrUnauthorized] match a status of 401, [ErrRateLimited] a status of 429 or the code API_RATE_LIMIT,
-// and [ErrNotFound] the code ORDER_NOT_FOUND, a 404 without a code, and a
-// look-up's "no matching records". The others match by code alone. What the
-// token endpoint refuses says nothing of an order or of a request.
+// Is makes [ErrUnauthorized] match a status of 401, [ErrRateLimited] a status
+// of 429 or the code API_RATE_LIMIT, and [ErrNotFound] the code
+// ORDER_NOT_FOUND, a 404 without a code, and a look-up's "no matching records".
+// The others match by code alone. What the token endpoint refuses says nothing
+// of an order or of a request.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false

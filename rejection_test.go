@@ -32,7 +32,7 @@ func TestRejections(t *testing.T) {
 						began := time.Now()
 						o := d.agrees(t.Context(), w, newClient(t, d.srv))
 						rejection(t, o.err, plural.ErrorCode(code))
-						require.NotErrorIs(t, o.err, plural.ErrNotApplied, "a code is no evidence")
+						require.NotErrorIs(t, o.err, plural.ErrNotApplied, "a code is not evidence")
 						require.NotErrorIs(t, o.err, plural.ErrConflict)
 						require.True(t, plural.NeedsReview(o.err), "somebody is told")
 						require.Equal(t, 1, w.touches(d.srv))

@@ -8,7 +8,7 @@
 //
 // It works with a single Redis, a replicated one and a cluster, from Redis 6:
 // every operation is one command or script on one key, and takes the time from
-// the server, so that the clocks of the processes do not matter. A command that
+// the server, so the clocks of the processes do not matter. A command that
 // go-redis repeats, as it does three times by default when an answer is lost,
 // takes effect once.
 //

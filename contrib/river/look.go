@@ -91,7 +91,8 @@ func LookTx[TTx any](
 // LookOnEvent is a function for the inbox of contrib/sqlstore: it has the order
 // looked at that a webhook is about. The opts may be nil.
 //
-//	http.Handle("/plural/webhook", inbox.Handler(verifier, pluralriver.LookOnEvent(riverClient, nil)))
+//	look := pluralriver.LookOnEvent(riverClient, nil)
+//	http.Handle("/plural/webhook", inbox.Handler(verifier, look))
 //
 // An event is a hint that something happened; what the books show counts. An
 // event that is about no order is passed over.

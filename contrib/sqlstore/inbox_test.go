@@ -186,7 +186,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 					return err
 				}
 				time.Sleep(20 * time.Millisecond) // so long that the other deliveries come meanwhile
-				if tries.Add(1) == 1 {            // the first fails, so that another has to do it
+				if tries.Add(1) == 1 {            // the first fails, so another has to do it
 					return errors.New("try again")
 				}
 				return nil

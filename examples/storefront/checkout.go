@@ -204,8 +204,8 @@ func (s *shop) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	return err
 }
 
-// isNews tells whether a return may say something that the books did not say
-// yet, and has to be held against them. A genuine return can be sent again as
+// isNews reports whether a return may say something that the books did not say
+// yet, so they have to be read. A genuine return can be sent again as
 // often as somebody likes: once the order is paid, or has ended without, there
 // is nothing left in it, and before that the same one is looked at once in a
 // while.

@@ -37,7 +37,7 @@ const (
 	stateWrittenOff = "written off" // by a person who has looked
 )
 
-// Troubled tells whether a person has to look.
+// Troubled reports whether a person has to look.
 func (d *decision) Troubled() bool {
 	return d.State == stateReview || d.State == stateWaiting && d.Reason != ""
 }
@@ -108,7 +108,7 @@ func (s *store) waiting(ctx context.Context) (map[string]string, error) {
 }
 
 // insertDecision writes one down that waits for its job, and moves the order
-// on, so that pages which show it as it was decide nothing any more.
+// on, so pages that show it as it was decide nothing any more.
 func (s *store) insertDecision(ctx context.Context, tx *sql.Tx, d *decision) error {
 	_, err := tx.ExecContext(ctx,
 		`INSERT INTO decisions (reference, order_number, kind, amount, whole, state, job_id, decided_at)

@@ -156,7 +156,7 @@ func (s *shop) mark(until string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// isPlain tells whether passwords cross a network that others can read.
+// isPlain reports whether passwords cross a network that others can read.
 func isPlain(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" {

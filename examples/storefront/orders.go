@@ -45,12 +45,12 @@ var errUnknownOrder = errors.New("there is no such order")
 // Reference is Plural's merchant_order_reference of the order.
 func (o *order) Reference() string { return cmp.Or(o.TwinOf, o.Number) }
 
-// payable tells whether the customer can still pay, as far as the shop knows.
+// payable reports whether the customer can still pay, as far as the shop knows.
 func (o *order) payable() bool {
 	return o.Status == "" || o.Status == plural.OrderStatusCreated || o.Status == plural.OrderStatusAttempted
 }
 
-// isPaid tells whether money is on hold, or was taken.
+// isPaid reports whether money is on hold, or was taken.
 func (o *order) isPaid() bool {
 	return o.Captured.Value > 0 || slices.Contains([]plural.OrderStatus{
 		plural.OrderStatusAuthorized, plural.OrderStatusProcessed, plural.OrderStatusPartiallyCaptured,
@@ -58,7 +58,7 @@ func (o *order) isPaid() bool {
 	}, o.Status)
 }
 
-// isOver tells whether nothing was taken and nothing can be any more.
+// isOver reports whether nothing was taken and nothing can be any more.
 func (o *order) isOver() bool {
 	return (o.Status == plural.OrderStatusFailed || o.Status == plural.OrderStatusCancelled) && o.Captured.Value == 0
 }

@@ -13,8 +13,8 @@ import (
 
 // Plural may have two orders under one number: two requests were sent at the
 // same time, or one whose answer was lost, and Plural did not notice. Both can
-// be paid. The shop keeps the second as an order of its own, a twin, so that
-// nothing is on hold or taken which nobody knows of. The one that was paid
+// be paid. The shop keeps the second as an order of its own, a twin, so it knows
+// of all that is on hold or taken. The one that was paid
 // first stands under the number; it is not replaced by the other.
 
 // twins are the other orders under the number of the first, the oldest first.
@@ -132,7 +132,7 @@ const (
 	createLease   = createTimeout + 5*time.Second
 )
 
-// mayCreate tells whether this process is the one to make the order at Plural:
+// mayCreate reports whether this process is the one to make the order at Plural:
 // another one may be about to. Done ends that.
 func (s *store) mayCreate(ctx context.Context, number string) (done func(), ok bool, err error) {
 	now := time.Now()

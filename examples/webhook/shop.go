@@ -42,7 +42,7 @@ type order struct {
 	body  string
 
 	isOver bool               // paid, or over without: a return can tell nothing more
-	asked  time.Time          // when the last return was held against the books
+	asked  time.Time          // when the books were last read for a return
 	saying plural.OrderStatus // what that return said
 }
 
@@ -150,7 +150,7 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 // aMoment is how long what was read counts as just read.
 const aMoment = 10 * time.Second
 
-// isNews tells whether a return may say something that the books did not say
+// isNews reports whether a return may say something that the books did not say
 // yet. A genuine one can be sent again as often as somebody likes: once the
 // order is paid, or over, it costs nothing, and before that one look in a while.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {

@@ -164,9 +164,9 @@ func check(text string) error {
 	return nil
 }
 
-// CheckLimits says whether a document that another decoder will read is within
-// the limits. It allocates nothing, and leaves to that decoder whether it is
-// JSON.
+// CheckLimits reports whether a document that another decoder will read is
+// within the limits. It allocates nothing, and leaves to that decoder whether
+// it is JSON.
 func CheckLimits(document string) error {
 	if depth(document) > MaxDepth {
 		return errTooDeep()
