@@ -43,7 +43,8 @@ func TestAbsentPreAuthIsNotNo(t *testing.T) {
 						return answer(422, `{"code":"DUPLICATE_REQUEST","message":"used"}`), nil
 					}
 					return answer(200, fmt.Sprintf(`{"data":{"order_id":"v1-agreed","type":"CHARGE","status":%q,%s`+
-						`"merchant_order_reference":"order-1","order_amount":{"value":2000,"currency":"INR"}}}`, tc.status, tc.field)), nil
+						`"merchant_order_reference":"order-1","order_amount":{"value":2000,"currency":"INR"}}}`,
+						tc.status, tc.field)), nil
 				})
 				_, err := c.Orders.Create(t.Context(), &plural.CreateOrderRequest{
 					MerchantOrderReference: "order-1", OrderAmount: plural.INR(2000), PreAuth: tc.asked,
@@ -86,19 +87,23 @@ func TestUnreadableAmountOfAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	for _, amount := range []string{
 		`{"value":"19.995","currency":"INR"}`, `{"value":19.995,"currency":"INR"}`, `{"value":"","currency":"INR"}`,
-		`{"value":null,"currency":"INR"}`, `{"value":1e400,"currency":"INR"}`, `{"value":99999999999999999999,"currency":"INR"}`,
+		`{"value":null,"currency":"INR"}`, `{"value":1e400,"currency":"INR"}`,
+		`{"value":99999999999999999999,"currency":"INR"}`,
 		`{"value":true,"currency":"INR"}`, `{"value":{},"currency":"INR"}`, `{"value":[2000],"currency":"INR"}`,
-		`{"value":2000,"currency":7}`, `{"currency":"INR"}`, `{"value":2000}`, `{}`, `[]`, `null`, `""`, `"20.00"`, `20.5`, `true`,
+		`{"value":2000,"currency":7}`, `{"currency":"INR"}`, `{"value":2000}`, `{}`, `[]`, `null`,
+		`""`, `"20.00"`, `20.5`, `true`,
 	} {
 		for _, where := range []string{
 			`"payment_amount":%s`, `"payment_amount":{"value":24,"currency":"USD"},"base_amount":%s`,
 			`"paymentAmount":%s`,
-			`"payment_amount":{"value":2000,"currency":"INR"},"capture_data":[{"merchant_capture_reference":"capture-1","capture_amount":%s}]`,
+			`"payment_amount":{"value":2000,"currency":"INR"},` +
+				`"capture_data":[{"merchant_capture_reference":"capture-1","capture_amount":%s}]`,
 		} {
 			document := fmt.Sprintf(`{"order_id":"v1-agreed","type":"CHARGE","status":"PROCESSED",`+
 				`"merchant_order_reference":"order-1","order_amount":{"value":2000,"currency":"INR"},"payments":[`+
 				`{"id":"v1-agreed-1","status":"FAILED","payment_method":"CARD",`+where+`},`+
-				`{"id":"v1-agreed-2","status":"PROCESSED","payment_method":"UPI","payment_amount":{"value":2000,"currency":"INR"}}]}`, amount)
+				`{"id":"v1-agreed-2","status":"PROCESSED","payment_method":"UPI",`+
+				`"payment_amount":{"value":2000,"currency":"INR"}}]}`, amount)
 			c := newPeerClient(t, func(*http.Request) (*http.Response, error) {
 				return answer(200, `{"data":`+document+`}`), nil
 			})

@@ -68,11 +68,13 @@ func plainlyGood() []goodBooks {
 			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true,
 		},
 		{
-			name: "by UPI less a coupon", books: books{status: "PROCESSED", coupon: rupees(500), legs: []leg{pay("UPI", "PROCESSED", 1500)}},
+			name:     "by UPI less a coupon",
+			books:    books{status: "PROCESSED", coupon: rupees(500), legs: []leg{pay("UPI", "PROCESSED", 1500)}},
 			captured: is(1500), held: is(0), left: is(1500), paid: true, canRefund: true,
 		},
 		{
-			name: "by UPI after a failed attempt without an amount", books: books{status: "PROCESSED", legs: []leg{garbled, pay("UPI", "PROCESSED", 2000)}},
+			name:     "by UPI after a failed attempt without an amount",
+			books:    books{status: "PROCESSED", legs: []leg{garbled, pay("UPI", "PROCESSED", 2000)}},
 			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true,
 		},
 		{
@@ -80,12 +82,14 @@ func plainlyGood() []goodBooks {
 			captured: is(2000), held: is(0), left: is(2000), paid: true, canRefund: true,
 		},
 		{
-			name: "on hold", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
-			held: is(2000), paid: true, canCapture: true,
+			name:  "on hold",
+			books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
+			held:  is(2000), paid: true, canCapture: true,
 		},
 		{
-			name: "on hold, pre_auth absent", books: books{status: "AUTHORIZED", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
-			held: is(2000), paid: true, canCapture: true,
+			name:  "on hold, pre_auth absent",
+			books: books{status: "AUTHORIZED", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
+			held:  is(2000), paid: true, canCapture: true,
 		},
 		{
 			name: "on hold, two legs", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{
@@ -111,7 +115,8 @@ func plainlyGood() []goodBooks {
 			captured: is(2000), held: is(0), refunded: is(2000), refunding: is(0), left: is(0),
 		},
 		{
-			name: "a part refunded in whole", books: books{status: "FULLY_REFUNDED", legs: card(entry(500)), refunds: []bookRefund{done}},
+			name:     "a part refunded in whole",
+			books:    books{status: "FULLY_REFUNDED", legs: card(entry(500)), refunds: []bookRefund{done}},
 			captured: is(500), held: is(0), refunded: is(500), left: is(0),
 		},
 		{
@@ -128,15 +133,22 @@ func plainlyGood() []goodBooks {
 			name: "5.00 of 20.00 paid", books: books{status: "PROCESSED", legs: []leg{pay("UPI", "PROCESSED", 500)}},
 			captured: no, left: no, canRefund: true,
 		},
-		{name: "the only payment failed", books: books{status: "PROCESSED", legs: []leg{pay("CARD", "FAILED", 2000)}}, captured: no, left: no},
+		{
+			name: "the only payment failed", books: books{status: "PROCESSED", legs: []leg{pay("CARD", "FAILED", 2000)}},
+			captured: no, left: no,
+		},
 		{name: "a hold whose only payment failed", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{
 			pay("CARD", "FAILED", 2000),
 		}}, held: no},
 		{
-			name: "a hold of 17.00", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 1700)}},
+			name:  "a hold of 17.00",
+			books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{pay("CARD", "AUTHORIZED", 1700)}},
+			held:  no, canCapture: true,
+		},
+		{
+			name: "a hold of nothing", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{}},
 			held: no, canCapture: true,
 		},
-		{name: "a hold of nothing", books: books{status: "AUTHORIZED", preAuth: "true", legs: []leg{}}, held: no, canCapture: true},
 		{name: "a leg without its entry", books: books{status: "PROCESSED", legs: []leg{
 			pay("POINTS", "PROCESSED", 500, entry(300)), pay("CARD", "PROCESSED", 1500),
 		}}, captured: no, left: no, canRefund: true},
@@ -145,7 +157,8 @@ func plainlyGood() []goodBooks {
 			refunds: []bookRefund{done},
 		}, captured: is(2000), refunded: no, refunding: no, left: no},
 		{
-			name: "refunded, and no list", books: books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: none},
+			name:     "refunded, and no list",
+			books:    books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: none},
 			captured: is(2000), refunded: no, refunding: no, left: no, canRefund: true,
 		},
 		{
@@ -157,7 +170,8 @@ func plainlyGood() []goodBooks {
 			captured: no, left: no, paid: true, canRefund: true,
 		},
 		{
-			name: "a hold that is none", books: books{status: "AUTHORIZED", preAuth: "false", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
+			name:       "a hold that is none",
+			books:      books{status: "AUTHORIZED", preAuth: "false", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
 			canCapture: true,
 		},
 	}

@@ -226,9 +226,10 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 		broken["nil, entries of another amount"] = err == nil && name != "find capture" && other(c.sum)
 		broken["not applied, without a row"] = notApplied && !closed && !byAnother
 		broken["conflict without our entry"] = conflict && !noHold && c.ours == 0
-		broken["conflict over what was asked for"] = conflict && !noHold && name == "capture part" && c.sum == asked && c.others == 0
+		isSole := conflict && !noHold && c.others == 0
+		broken["conflict over what was asked for"] = isSole && name == "capture part" && c.sum == asked
 		broken["conflict over one entry that is listed twice"] = conflict && !noHold && !c.sum.known && c.once == asked
-		broken["conflict over the whole price"] = conflict && !noHold && name == "capture all" && c.sum == v.price && c.others == 0
+		broken["conflict over the whole price"] = isSole && name == "capture all" && c.sum == v.price
 		broken["conflict while a payment is under way"] = conflict && (c.underWay || c.odd)
 	case "cancel":
 		taken := say(parent.CapturedAmount())

@@ -22,27 +22,27 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 		return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","parent_order_id":"v1-agreed","status":%q,`+
 			`"merchant_order_reference":"refund-1","order_amount":{"value":500,"currency":"INR"}}`, id, status)
 	}
+	one, two := r("v1-r1", "PROCESSED"), r("v1-r2", "PROCESSED")
 	for name, tc := range map[string]struct {
 		answered    string   // by the POST; "" is a 504
 		byReference string   // what stands under the reference
 		listed      []string // by the order
 		twice       bool
 	}{
-		"once":                           {r("v1-r1", "PROCESSED"), r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED")), false},
-		"not listed yet":                 {r("v1-r1", "PROCESSED"), r("v1-r1", "PROCESSED"), list(), false},
-		"once a leg":                     {r("v1-r1", "PROCESSED"), r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED"), r("v1-r1", "PROCESSED")), false},
-		"once a leg, settled by reading": {"", r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED"), r("v1-r1", "PROCESSED")), false},
-		"once a leg, one behind":         {"", r("v1-r1", "PROCESSED"), list(r("v1-r1", "PENDING"), r("v1-r1", "PROCESSED")), false},
-		"beside a REJECTED one":          {"", r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED"), r("v1-r2", "REJECTED")), false},
-		"after a REJECTED one":           {"", r("v1-r1", "PROCESSED"), list(r("v1-r2", "REJECTED"), r("v1-r1", "PROCESSED")), false},
-		"beside a FAILED one":            {"", r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED"), r("v1-r2", "FAILED")), false},
-		"beside a CANCELLED one":         {"", r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED"), r("v1-r2", "CANCELLED")), false},
-		"two":                            {r("v1-r1", "PROCESSED"), r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED"), r("v1-r2", "PROCESSED")), true},
-		"two, one on its way":            {"", r("v1-r1", "PROCESSED"), list(r("v1-r1", "PROCESSED"), r("v1-r2", "PENDING")), true},
-		"two, once a leg each": {"", r("v1-r1", "PROCESSED"), list(
-			r("v1-r1", "PROCESSED"), r("v1-r1", "PROCESSED"), r("v1-r2", "PROCESSED"), r("v1-r2", "PROCESSED")), true},
-		"one listed, another in hand":             {r("v1-r1", "PROCESSED"), r("v1-r2", "PROCESSED"), list(r("v1-r2", "PROCESSED")), true},
-		"one listed, another under its reference": {"", r("v1-r1", "PROCESSED"), list(r("v1-r2", "PROCESSED")), true},
+		"once":                                    {one, one, list(one), false},
+		"not listed yet":                          {one, one, list(), false},
+		"once a leg":                              {one, one, list(one, one), false},
+		"once a leg, settled by reading":          {"", one, list(one, one), false},
+		"once a leg, one behind":                  {"", one, list(r("v1-r1", "PENDING"), one), false},
+		"beside a REJECTED one":                   {"", one, list(one, r("v1-r2", "REJECTED")), false},
+		"after a REJECTED one":                    {"", one, list(r("v1-r2", "REJECTED"), one), false},
+		"beside a FAILED one":                     {"", one, list(one, r("v1-r2", "FAILED")), false},
+		"beside a CANCELLED one":                  {"", one, list(one, r("v1-r2", "CANCELLED")), false},
+		"two":                                     {one, one, list(one, two), true},
+		"two, one on its way":                     {"", one, list(one, r("v1-r2", "PENDING")), true},
+		"two, once a leg each":                    {"", one, list(one, one, two, two), true},
+		"one listed, another in hand":             {one, two, list(two), true},
+		"one listed, another under its reference": {"", one, list(two), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,9 @@
 // The gateway is written from the published API alone. It uses nothing of the
 // package's emulator, so an error in one cannot hide an error in the other.
 //
+// Each scenario runs in a bubble of testing/synctest. All sleeping in this
+// package is of the bubble's clock: no test waits for the wall clock.
+//
 //	PLURAL_SEED=7        the first seed (1 by default)
 //	PLURAL_ADVERSARY=n   so many scenarios; "full" is 150,000
 //	PLURAL_ADVERSARY=replay  runs the one seed, up to 300 times, until it fails

@@ -132,7 +132,8 @@ func newScenario(seed uint64) *scenario {
 	sc.noStamps = chance(rng, 0.1)
 	sc.noDate = chance(rng, 0.1)
 	sc.say(
-		"refund references are %s; a duplicate answers %t; the latest by reference %t; single refund send %t; partial captures read PROCESSED %t",
+		"refund references are %s; a duplicate answers %t; the latest by reference %t; "+
+			"single refund send %t; partial captures read PROCESSED %t",
 		sc.unique,
 		sc.duplicateAnswers,
 		sc.latestByReference,

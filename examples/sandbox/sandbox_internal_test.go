@@ -615,7 +615,8 @@ func TestFaultsAreExplained(t *testing.T) {
 		for _, f := range g.Faults {
 			require.Empty(t, seen[f.Name], f.Name)
 			seen[f.Name] = f.Text
-			require.Regexp(t, `^[A-Z][^;]+[A-Za-z]; the (answer|document|connection|HTTP/2)[^.]*\.$|; no answer ever comes\.$|; half of`, f.Text, f.Name)
+			const form = `^[A-Z][^;]+[A-Za-z]; the (answer|document|connection|HTTP/2)[^.]*\.$|; no answer ever comes\.$|; half of`
+			require.Regexp(t, form, f.Text, f.Name)
 			require.NotContains(t, f.Text, "  ")
 		}
 	}
@@ -653,7 +654,8 @@ func TestExportLines(t *testing.T) {
 	lines := regexp.MustCompile(`(?m)^ *export .*$`).FindAllString(p.said, -1)
 	require.Len(t, lines, 3)
 	out, err := exec.CommandContext(t.Context(), "sh", "-c",
-		strings.Join(lines, "\n")+"\n"+`printf '%s|%s|%s' "$PLURAL_BASE_URL" "$PLURAL_CLIENT_ID" "$PLURAL_CLIENT_SECRET"`).Output()
+		strings.Join(lines, "\n")+"\n"+
+			`printf '%s|%s|%s' "$PLURAL_BASE_URL" "$PLURAL_CLIENT_ID" "$PLURAL_CLIENT_SECRET"`).Output()
 	require.NoError(t, err)
 	require.Equal(t, p.base+"|my shop|it's", string(out))
 }

@@ -254,7 +254,8 @@ var updatedAt = regexp.MustCompile(`"updated_at":"[^"]*"`)
 func TestDocumentsWithoutATime(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
-		"no time": "yesterday", "none at all": "", "to come": "2199-01-01T00:00:00Z", "before there was any": "0001-01-01T00:00:00Z",
+		"no time": "yesterday", "none at all": "",
+		"to come": "2199-01-01T00:00:00Z", "before there was any": "0001-01-01T00:00:00Z",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -605,7 +606,9 @@ func TestPlainAddresses(t *testing.T) {
 func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
-	for _, path := range []string{"/", "/static/style.css", "/healthz", "/operator", "/metrics", "/nothing", "/plural/webhook"} {
+	for _, path := range []string{
+		"/", "/static/style.css", "/healthz", "/operator", "/metrics", "/nothing", "/plural/webhook",
+	} {
 		res, err := http.Get(shop.url + path)
 		require.NoError(t, err)
 		_ = res.Body.Close()
