@@ -12,12 +12,10 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -512,65 +510,6 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	require.Equal(t, 5, look(refreshArgs{Number: "a"}))
 	set("completed")
 	require.Equal(t, 6, look(refreshArgs{Number: "a"}))
-}
-
-// Passwords are guessed slowly, and whoever knows it is not kept out by others
-// behind the same proxy.
-func TestWrongPasswordsAreSlow(t *testing.T) {
-	t.Parallel()
-	_, shop := openUsual(t)
-	staff := shop.staff()
-	require.Equal(t, http.StatusOK, staff.get("/operator").status)
-	guess := func(password string) *http.Response {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, shop.url+"/operator", nil)
-		require.NoError(t, err)
-		req.SetBasicAuth("operator", password)
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		_ = res.Body.Close()
-		return res
-	}
-	for i := range freeTries {
-		require.Equal(t, http.StatusUnauthorized, guess(fmt.Sprint("guess-", i)).StatusCode)
-	}
-	refused := guess(password)
-	require.Equal(t, http.StatusTooManyRequests, refused.StatusCode, "the right one is not even looked at")
-	require.NotEmpty(t, refused.Header.Get("Retry-After"))
-	require.Equal(t, http.StatusOK, staff.get("/operator").status)
-	staff.http.Jar = nil
-	require.Equal(t, http.StatusTooManyRequests, staff.get("/operator").status)
-	require.Equal(t, http.StatusUnauthorized, shop.customer().get("/operator").status, "who gives none is asked for it")
-}
-
-func TestGate(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var g gate
-		allowed := 0
-		for range 3600 {
-			if g.wait("attacker", time.Now()) <= 0 {
-				allowed++
-				g.wrong("attacker", time.Now())
-			}
-			time.Sleep(time.Second)
-		}
-		require.Less(t, allowed, 80, "guesses in an hour")
-		require.Zero(t, g.wait("somebody else", time.Now()))
-		time.Sleep(2 * forgetting)
-		require.Zero(t, g.wait("attacker", time.Now()))
-		for i := range maxSenders + 10 {
-			g.wrong(strconv.Itoa(i), time.Now())
-		}
-		require.LessOrEqual(t, len(g.tries), maxSenders)
-		time.Sleep(2 * forgetting)
-		g.wrong("one more", time.Now())
-		require.Len(t, g.tries, 1)
-	})
-	for remote, want := range map[string]string{
-		"192.0.2.7:1234": "192.0.2.7", "[2001:db8:1:2:3::4]:99": "2001:db8:1:2::/64", "[fe80::1%eth0]:1": "fe80::/64", "@": "@",
-	} {
-		require.Equal(t, want, sender(&http.Request{RemoteAddr: remote}))
-	}
 }
 
 func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
