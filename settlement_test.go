@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -631,4 +632,44 @@ func TestUnknownSaysWhatToDo(t *testing.T) {
 		require.ErrorContains(t, o.err, "PENDING")
 		require.False(t, errors.Is(o.err, plural.ErrOperationNotAllowed) || errors.Is(o.err, plural.ErrReferenceReused))
 	})
+}
+
+// What is under way is waited for. Only what has not changed for minutes needs
+// a person, and not because a caller gave up.
+func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		unchanged time.Duration
+		cancelled bool
+		review    bool
+	}{
+		"changed a moment ago":             {unchanged: time.Second},
+		"unchanged for an hour":            {unchanged: time.Hour, review: true},
+		"unchanged, and the caller leaves": {unchanged: time.Hour, cancelled: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				changed := time.Now().Add(-test.unchanged).UTC().Format(time.RFC3339)
+				g := &gateway{api: func(s sent) (*http.Response, error) {
+					a := answer(200, `{"data":{"order_id":"v1-1","status":"PENDING","updated_at":"`+changed+`"}}`)
+					if s.Method == http.MethodPut {
+						a = answer(504, `{}`)
+					}
+					a.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+					return a, nil
+				}}
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				if test.cancelled {
+					time.AfterFunc(10*time.Second, cancel)
+				}
+				_, err := g.client(t).Captures.Create(ctx, "v1-1", &plural.CaptureRequest{
+					MerchantCaptureReference: "capture-1", FullAmount: true,
+				})
+				requireUnknown(t, err)
+				require.Equal(t, test.review, plural.NeedsReview(err))
+			})
+		})
+	}
 }
