@@ -301,8 +301,8 @@ func (e *OutcomeUnknownError) Unwrap() error {
 // final answer, and for which trying again alone may never bring one: Plural
 // rejected it and its books do not show why; the books were read and do not
 // tell; or they have shown it under way for more than five minutes. Somebody
-// should look, once. Calling again stays safe, daily rather than
-// every minute, and settles it as soon as the books do.
+// should look, once. Calling again stays safe, daily rather than every minute,
+// and settles it as soon as the books do.
 //
 // It is false for nil, for everything final, for errors that are not of this
 // package, and wherever the books were not read: the context ended before, or

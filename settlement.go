@@ -340,11 +340,11 @@ func (s *settlement) pause(ctx, window context.Context, n int) bool {
 	return retry.Wait(window, wait)
 }
 
-// isExhausted says whether a look failed in a way that it has repeated by
+// isExhausted reports whether a look failed in a way that it has repeated by
 // itself as often as allowed.
 func isExhausted(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Retryable()
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Retryable()
 }
 
 // patience is how long something may be under way before a person should look.

@@ -23,9 +23,9 @@ const (
 // HandlerOption changes how a handler of [NewWebhookHandler] works.
 type HandlerOption func(*webhookHandler)
 
-// NewWebhookHandler is an [http.Handler] for the webhook URL. It asks the
-// headers, reads the body under a limit, verifies it, sees to it that an event which was handled is not
-// handled again, and calls handle. What handle returns decides what Plural is
+// NewWebhookHandler is an [http.Handler] for the webhook URL. It looks at the
+// headers, reads the body under a limit, verifies it, passes over events that
+// were handled before, and calls handle. What handle returns decides what Plural is
 // told: nil, and the event is done; an error, and Plural delivers it again.
 // Event types that handle does not know are best answered with nil.
 //
@@ -41,7 +41,7 @@ type HandlerOption func(*webhookHandler)
 // record and the work in one database transaction where that matters.
 //
 // It answers 200 for an event that was handled now or before, 400 for a
-// malformed request, 401 for one that is not verified, 405 if it is no POST,
+// malformed request, 401 for one that is not verified, 405 if it is not a POST,
 // 409 while another worker has the event, 413 if it is too large, 500 if handle
 // or the record of its success failed, and 503 if the [Deduper] failed or is
 // full.

@@ -331,7 +331,8 @@ func (s *Server) Now() time.Time {
 }
 
 // Advance moves the server's clock: tokens expire, holds lapse and documents
-// carry later times. Delays of faults and webhooks are not shortened; see [Server.Flush].
+// carry later times. Delays of faults and webhooks are not shortened; see
+// [Server.Flush].
 // Webhooks are stamped by this clock: give the verifier under test the same one
 // (WithClock(srv.Now)).
 func (s *Server) Advance(d time.Duration) {
