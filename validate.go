@@ -74,12 +74,29 @@ func (c *checks) encode(request any) []byte {
 	switch {
 	case err != nil && len(c.always) == 0:
 		c.must(false, "request", "cannot be encoded: "+describedText(err))
-	case err == nil && !wire.IsUTF8(body):
-		field := cmp.Or(shorten(wire.FindNotUTF8(body), 200), "request")
-		isNamed := slices.ContainsFunc(c.always, func(f FieldError) bool { return f.Field == field })
-		c.must(isNamed, field, "must be UTF-8")
+	case err == nil && wire.MayNotBeUTF8(body):
+		c.utf8(request)
 	}
 	return body
+}
+
+// utf8 names the first text of a request that is not UTF-8.
+func (c *checks) utf8(request any) {
+	parts := []any{request}
+	if r, ok := request.(extendable); ok {
+		fields, extra := r.parts()
+		parts = []any{fields, extra}
+	}
+	for _, part := range parts {
+		path, found := wire.FindNotUTF8(part)
+		if !found {
+			continue
+		}
+		field := cmp.Or(shorten(path, 200), "request")
+		isNamed := slices.ContainsFunc(c.always, func(f FieldError) bool { return f.Field == field })
+		c.must(isNamed, field, "must be UTF-8")
+		return
+	}
 }
 
 // err is the ValidationError for all of it, or nil.

@@ -50,9 +50,11 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		"refund": {&plural.RefundRequest{
 			MerchantOrderReference: "r", OrderAmount: plural.INR(100), MerchantMetadata: map[string]string{"k": bad},
 		}, "merchant_metadata.k"},
-		"do":                          {map[string]string{"k": bad}, "k"},
-		"do, too much to be searched": {map[string]any{"k": make([]int, 5_000), "l": bad}, "request"},
-		"text that says so":           {create(func(r *request) { r.Notes = "\uFFFD and \\ufffd and \\\\ufffd é" }), ""},
+		"do":                  {map[string]string{"k": bad}, "k"},
+		"do, after much else": {map[string]any{"k": make([]int, 5_000), "l": bad}, "l"},
+		"do, a struct":        {struct{ Name string }{bad}, "Name"},
+		"do, bytes":           {map[string]any{"k": []byte{0xff}, "l": "\uFFFD"}, ""},
+		"text that says so":   {create(func(r *request) { r.Notes = "\uFFFD and \\ufffd and \\\\ufffd é" }), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,62 +2,107 @@ package wire
 
 import (
 	"bytes"
+	"encoding"
+	"encoding/json"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
-// IsUTF8 reports whether all texts of a document that encoding/json has written
-// are the ones it was given. It replaces what is not UTF-8 by an escape that it
-// writes for nothing else.
-func IsUTF8(document []byte) bool {
-	if !utf8.Valid(document) {
-		return false
-	}
-	for {
-		at := bytes.IndexByte(document, '\\')
-		if at < 0 || len(document) < at+len(replaced) {
-			return true
-		}
-		if bytes.EqualFold(document[at:at+len(replaced)], []byte(replaced)) {
-			return false
-		}
-		document = document[at+2:]
-	}
+// MayNotBeUTF8 reports whether a document that encoding/json has written may
+// have been given text that is not UTF-8: it has that text, or the character
+// that encoding/json writes in its place (an escape, from Go 1.27 on the
+// character itself).
+func MayNotBeUTF8(document []byte) bool {
+	return bytes.Contains(document, []byte(`\ufffd`)) || bytes.ContainsRune(document, utf8.RuneError)
 }
 
-const replaced = `\ufffd`
-
-// FindNotUTF8 is the path of the first text that [IsUTF8] minds, or of the
-// object whose member has such a name; "" for the document, and where it is
-// beyond the limits.
-func FindNotUTF8(document []byte) string {
-	s := scanner{text: string(document)}
-	path, _ := s.findNotUTF8()
-	return path
+// FindNotUTF8 looks for text that is not UTF-8 in what encoding/json is to
+// write, and gives its path, or that of the object whose member has such a
+// name; "" for the whole.
+func FindNotUTF8(v any) (path string, found bool) {
+	return findNotUTF8(reflect.ValueOf(v))
 }
 
-func (s *scanner) findNotUTF8() (path string, found bool) {
-	switch s.peek() {
-	case '{':
-		s.open()
-		for first := true; s.more(first, '}'); first = false {
-			name := s.name()
-			if !IsUTF8([]byte(name)) {
-				return "", true
-			}
-			if path, found := s.findNotUTF8(); found {
-				return under(unquote(name), path), true
+func findNotUTF8(v reflect.Value) (path string, found bool) {
+	if !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && v.IsNil() {
+		return "", false
+	}
+	if text, writesItself := marshaled(v); writesItself && !utf8.Valid(text) {
+		return "", true
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return findNotUTF8(v.Elem())
+	case reflect.String:
+		return "", !utf8.ValidString(v.String())
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return "", false // written as base64
+		}
+		for i := range v.Len() {
+			if path, found := findNotUTF8(v.Index(i)); found {
+				return under("["+strconv.Itoa(i)+"]", path), true
 			}
 		}
-	case '[':
-		s.open()
-		for n := 0; s.more(n == 0, ']'); n++ {
-			if path, found := s.findNotUTF8(); found {
-				return under("["+strconv.Itoa(n)+"]", path), true
-			}
-		}
+	case reflect.Map:
+		return findInMap(v)
+	case reflect.Struct:
+		return findInStruct(v)
 	default:
-		return "", !IsUTF8([]byte(s.skip()))
+	}
+	return "", false
+}
+
+// marshaled is what a value writes that writes itself.
+func marshaled(v reflect.Value) (text []byte, ok bool) {
+	if !v.CanInterface() {
+		return nil, false
+	}
+	var err error
+	switch m := v.Interface().(type) {
+	case json.Marshaler:
+		text, err = m.MarshalJSON()
+	case encoding.TextMarshaler:
+		text, err = m.MarshalText()
+	default:
+		return nil, false
+	}
+	return text, err == nil
+}
+
+func findInMap(v reflect.Value) (path string, found bool) {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		if key.Kind() == reflect.String && !utf8.ValidString(key.String()) {
+			return "", true
+		}
+		if path, found := findNotUTF8(v.MapIndex(key)); found {
+			return under(key.String(), path), true
+		}
+	}
+	return "", false
+}
+
+func findInStruct(v reflect.Value) (path string, found bool) {
+	for field, value := range v.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !field.IsExported() && !field.Anonymous || name == "-" {
+			continue
+		}
+		path, found := findNotUTF8(value)
+		switch {
+		case !found:
+		case name == "" && field.Anonymous:
+			return path, true
+		case name == "":
+			return under(field.Name, path), true
+		default:
+			return under(name, path), true
+		}
 	}
 	return "", false
 }
