@@ -1,5 +1,3 @@
-//go:build !race
-
 package plural_test
 
 import (
@@ -21,6 +19,7 @@ import (
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestCallsAllocateLittle(t *testing.T) {
+	skipUnderRace(t)
 	capture := capturing(t)
 	require.NoError(t, capture())
 	require.LessOrEqual(
@@ -37,6 +36,7 @@ func TestCallsAllocateLittle(t *testing.T) {
 
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestCostGrowsWithTheDocumentAndNoFaster(t *testing.T) {
+	skipUnderRace(t)
 	payment := `{"id":"v1-p","status":"PROCESSED","payment_amount":{"value":1,"currency":"INR"},"capture_data":[]}`
 	order := func(payments int) []byte {
 		list := strings.TrimSuffix(strings.Repeat(payment+",", payments), ",")
@@ -59,6 +59,7 @@ func TestCostGrowsWithTheDocumentAndNoFaster(t *testing.T) {
 
 //nolint:paralleltest // it measures memory
 func TestEndlessAnswerTakesLittleMemory(t *testing.T) {
+	skipUnderRace(t)
 	const most = 8 << 20
 	var before, now runtime.MemStats
 	var peak uint64

@@ -1,5 +1,3 @@
-//go:build !race
-
 // The race detector makes the claims of a full memory take long; one goroutine
 // makes them.
 
@@ -16,6 +14,7 @@ import (
 )
 
 func TestMemoryDeduperDefaultIsBounded(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for _, d := range []*plural.MemoryDeduper{{}, plural.NewMemoryDeduper(0)} {
 		for i := range 1 << 18 {

@@ -1,5 +1,3 @@
-//go:build !race
-
 package plural_test
 
 import (
@@ -21,6 +19,7 @@ import (
 //
 //nolint:paralleltest // it measures memory
 func TestNothingBecomesMoreThan64MiB(t *testing.T) {
+	skipUnderRace(t)
 	const most, size = 64, 4 << 20
 	many := func(element string, n int) string { return strings.TrimSuffix(strings.Repeat(element+",", n), ",") }
 	padded := func(document string) string { return document + strings.Repeat(" ", max(0, size-len(document)-100)) }

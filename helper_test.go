@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/internal/racetest"
 	"github.com/plural-go/plural/pluraltest"
 )
 
@@ -81,6 +82,15 @@ func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 func pass(d time.Duration) { <-time.After(d) }
 
 var update = flag.Bool("update", false, "rewrite the golden files of the requests")
+
+// skipUnderRace skips a test that measures memory, or that the race detector
+// makes too slow: the detector allocates more, and slows all down.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if racetest.Enabled {
+		t.Skip("the race detector is on")
+	}
+}
 
 func isTokenRequest(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/api/auth/v1/token") }
 

@@ -1,5 +1,3 @@
-//go:build !race
-
 package plural_test
 
 import (
@@ -32,6 +30,7 @@ func heapAfter(work func()) int64 {
 //
 //nolint:paralleltest // it measures memory
 func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
+	skipUnderRace(t)
 	const size, most = 50 << 10, 1 << 20
 	v := webhookVerifier(t)
 	var kept []string
@@ -100,6 +99,7 @@ func strangers(t *testing.T, h http.Handler, header http.Header, announced int64
 
 //nolint:paralleltest // it measures memory
 func TestStrangersHoldLittleMemory(t *testing.T) {
+	skipUnderRace(t)
 	const most = 256 << 10
 	h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error { return nil })
 	plausible := webhookHeader(webhookID, "1763802000", "v1,"+strings.Repeat("A", 43)+"=")

@@ -1,5 +1,3 @@
-//go:build !race
-
 package plural_test
 
 import (
@@ -16,6 +14,7 @@ import (
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {
+	skipUnderRace(t)
 	v := webhookVerifier(t)
 	good, body := goodWebhook(webhookBody)
 	forged, tampered := good.Clone(), append([]byte(nil), body...)
@@ -40,6 +39,7 @@ func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {
 
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyCallbackAllocatesLittle(t *testing.T) {
+	skipUnderRace(t)
 	v := mustVerifier(t, signatureSecret)
 	form := goodForm(t)
 	require.LessOrEqual(
@@ -52,6 +52,7 @@ func TestVerifyCallbackAllocatesLittle(t *testing.T) {
 
 //nolint:paralleltest // it measures memory
 func TestMemoryIsFlatOverVerifications(t *testing.T) {
+	skipUnderRace(t)
 	v := webhookVerifier(t)
 	header, body := goodWebhook(webhookBody)
 	form := goodForm(t)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/internal/racetest"
 	"github.com/plural-go/plural/pluraltest"
 )
 
@@ -38,7 +39,7 @@ func soakSize(full int) int {
 	switch {
 	case isFullSoak():
 		return full
-	case raceDetector:
+	case racetest.Enabled:
 		return full / 20
 	}
 	return full / 10
