@@ -147,408 +147,60 @@ func TestCurrencyExponents(t *testing.T) {
 	}
 }
 
-// payment is a payment of a card, or of points, with what was captured of it.
-func payment(status plural.PaymentStatus, paid plural.Amount, captured ...plural.Amount) plural.Payment {
-	p := plural.Payment{Status: status, PaymentAmount: paid}
-	for _, amount := range captured {
-		p.CaptureData = append(p.CaptureData, plural.CaptureData{MerchantCaptureReference: "c", CaptureAmount: amount})
-	}
-	return p
-}
-
-func TestCapturedAmount(t *testing.T) {
+func TestAmountArithmetic(t *testing.T) {
 	t.Parallel()
-	type orders = []plural.Payment
-	const (
-		processed = plural.PaymentStatusProcessed
-		hold      = plural.PaymentStatusAuthorized
-	)
-	usd := plural.Amount{Value: 3075, Currency: "USD"}
-	exchanged := plural.Payment{Status: processed, PaymentAmount: usd, BaseAmount: plural.INR(250000)}
-	cases := map[string]struct {
-		order plural.Order
-		want  int64
-		known bool
+	usd := plural.Amount{Value: 100, Currency: "USD"}
+	for name, tc := range map[string]struct {
+		a, b     plural.Amount
+		sum, sub int64
+		cmp      int
+		ok       bool
 	}{
-		"full capture": {
-			plural.Order{
-				Status:   "PROCESSED",
-				PreAuth:  true,
-				Payments: orders{payment(processed, plural.INR(2000), plural.INR(2000))},
-			},
-			2000,
-			true,
-		},
-		"partial capture": {
-			plural.Order{
-				Status:   "PARTIALLY_CAPTURED",
-				PreAuth:  true,
-				Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))},
-			},
-			1200,
-			true,
-		},
-		"partial capture, pre_auth false": {
-			plural.Order{Status: "PARTIALLY_CAPTURED", Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}},
-			1200,
-			true,
-		},
-		"partial capture that reads PROCESSED": {
-			plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}},
-			1200,
-			true,
-		},
-		"points and card": {
-			plural.Order{
-				Status: "PROCESSED",
-				Payments: orders{
-					payment(processed, plural.INR(100), plural.INR(100)),
-					payment(processed, plural.INR(100), plural.INR(100)),
-				},
-			},
-			200,
-			true,
-		},
-		"points and card, in part": {
-			plural.Order{
-				Status: "PARTIALLY_CAPTURED",
-				Payments: orders{
-					payment(processed, plural.INR(100), plural.INR(100)),
-					payment(processed, plural.INR(100), plural.INR(20)),
-				},
-			},
-			120,
-			true,
-		},
-		"after a partial refund": {
-			plural.Order{
-				Status:   "PARTIALLY_REFUNDED",
-				PreAuth:  true,
-				Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))},
-			},
-			1200,
-			true,
-		},
-		"captured, still reading AUTHORIZED": {
-			plural.Order{
-				Status:   "AUTHORIZED",
-				PreAuth:  true,
-				Payments: orders{payment(hold, plural.INR(2000), plural.INR(1200))},
-			},
-			0,
-			false,
-		},
-		"a failed attempt before": {
-			plural.Order{
-				Status:  "PROCESSED",
-				PreAuth: true,
-				Payments: orders{
-					payment("FAILED", plural.INR(2000), plural.INR(2000)),
-					payment(processed, plural.INR(2000), plural.INR(2000)),
-				},
-			},
-			2000,
-			true,
-		},
-		"a cancelled part": {
-			plural.Order{
-				Status:  "PROCESSED",
-				PreAuth: true,
-				Payments: orders{
-					payment("CANCELLED", plural.INR(50), plural.INR(50)),
-					payment(processed, plural.INR(2000), plural.INR(2000)),
-				},
-			},
-			2000,
-			true,
-		},
-
-		"a purchase": {
-			plural.Order{
-				Status:   "PROCESSED",
-				Payments: orders{payment("FAILED", plural.INR(2000)), payment(processed, plural.INR(2000))},
-			},
-			0,
-			false, // a capture in part reads the same
-		},
-		"a purchase from points and card": {
-			plural.Order{
-				Status:   "PROCESSED",
-				Payments: orders{payment(processed, plural.INR(300)), payment(processed, plural.INR(1700))},
-			},
-			0,
-			false,
-		},
-		"a purchase, refunded": {
-			plural.Order{Status: "FULLY_REFUNDED", Payments: orders{payment(processed, plural.INR(2000))}},
-			0,
-			false,
-		},
-		"a purchase in another currency": {plural.Order{Status: "PROCESSED", Payments: orders{exchanged}}, 0, false},
-		"a purchase by UPI": {
-			plural.Order{
-				Status: "PROCESSED",
-				Payments: orders{
-					{Status: "FAILED", PaymentMethod: plural.PaymentMethodCard, PaymentAmount: plural.INR(2000)},
-					{Status: processed, PaymentMethod: plural.PaymentMethodUPI, PaymentAmount: plural.INR(2000)},
-				},
-			},
-			2000,
-			true,
-		},
-		"a payment beside it in a status of the future": {
-			plural.Order{
-				Status:   "PROCESSED",
-				Payments: orders{payment(processed, plural.INR(300), plural.INR(300)), payment("ON_HOLD", plural.INR(1700))},
-			},
-			0,
-			false,
-		},
-		"nothing paid yet": {plural.Order{Status: "CREATED"}, 0, true},
-		"a failed attempt only": {
-			plural.Order{Status: "ATTEMPTED", Payments: orders{payment("FAILED", plural.INR(2000))}},
-			0,
-			true,
-		},
-		"failed": {
-			plural.Order{Status: "FAILED", Payments: orders{payment("FAILED", plural.INR(2000))}},
-			0,
-			true,
-		},
-		"on hold": {
-			plural.Order{Status: "AUTHORIZED", PreAuth: true, Payments: orders{payment(hold, plural.INR(2000))}},
-			0,
-			true,
-		},
-		"cancelled": {
-			plural.Order{Status: "CANCELLED", PreAuth: true, Payments: orders{payment("CANCELLED", plural.INR(2000))}},
-			0,
-			true,
-		},
-
-		"under way": {
-			plural.Order{Status: "PENDING", Payments: orders{payment("PENDING", plural.INR(2000))}},
-			0,
-			false,
-		},
-		"a capture under way": {
-			plural.Order{
-				Status:  "PROCESSED",
-				PreAuth: true,
-				Payments: orders{
-					payment(processed, plural.INR(100), plural.INR(100)),
-					payment("PENDING", plural.INR(100), plural.INR(100)),
-				},
-			},
-			0,
-			false,
-		},
-		"after a hold, without capture data": {
-			plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, plural.INR(2000))}},
-			0,
-			false,
-		},
-		"in part, without capture data": {
-			plural.Order{Status: "PARTIALLY_CAPTURED", Payments: orders{payment(processed, plural.INR(2000))}},
-			0,
-			false,
-		},
-		"cancelled with payments that are not": {
-			plural.Order{
-				Status:   "CANCELLED",
-				PreAuth:  true,
-				Payments: orders{payment(processed, plural.INR(100)), payment(processed, plural.INR(100))},
-			},
-			0,
-			false,
-		},
-		"cancelled with capture data": {
-			plural.Order{
-				Status:   "CANCELLED",
-				PreAuth:  true,
-				Payments: orders{payment(processed, plural.INR(100), plural.INR(100))},
-			},
-			0,
-			false,
-		},
-		"a status of the future": {
-			plural.Order{Status: "SETTLED", Payments: orders{payment(processed, plural.INR(2000))}},
-			0,
-			false,
-		},
-		"processed without payments": {plural.Order{Status: "PROCESSED"}, 0, false},
-		"captured in two currencies": {
-			plural.Order{
-				Status:   "PROCESSED",
-				Payments: orders{payment(processed, usd, plural.INR(100)), payment(processed, usd, usd)},
-			},
-			0,
-			false,
-		},
-		"captured in another currency": {
-			plural.Order{Status: "PROCESSED", PreAuth: true, Payments: orders{payment(processed, usd, usd)}},
-			0,
-			false,
-		},
-		"paid in a currency without a rate": {
-			plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, usd)}},
-			0,
-			false,
-		},
-		"a negative capture": {
-			plural.Order{
-				Status:   "PROCESSED",
-				PreAuth:  true,
-				Payments: orders{payment(processed, plural.INR(100), plural.INR(-5))},
-			},
-			0,
-			false,
-		},
-		"more than there is money": {
-			plural.Order{
-				Status:   "PROCESSED",
-				PreAuth:  true,
-				Payments: orders{payment(processed, plural.INR(1), plural.INR(math.MaxInt64), plural.INR(1))},
-			},
-			0,
-			false,
-		},
-		"a refund": {
-			plural.Order{
-				Type:     plural.OrderTypeRefund,
-				Status:   "PROCESSED",
-				Payments: orders{payment(processed, plural.INR(400))},
-			},
-			0,
-			false,
-		},
-	}
-	for name, tc := range cases {
+		"more":     {plural.INR(500), plural.INR(200), 700, 300, 1, true},
+		"less":     {plural.INR(200), plural.INR(500), 700, -300, -1, true},
+		"the same": {plural.INR(7), plural.INR(7), 14, 0, 0, true},
+		"debts":    {plural.INR(-7), plural.INR(-8), -15, 1, 1, true},
+		"mixed":    {plural.INR(500), usd, 0, 0, 0, false},
+		"none":     {plural.INR(500), plural.Amount{}, 0, 0, 0, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tc.order.OrderAmount = plural.INR(2000)
-			got, known := tc.order.CapturedAmount()
-			require.Equal(t, tc.known, known)
-			require.Equal(t, tc.want, got.Value)
-			if known {
-				require.Equal(t, plural.CurrencyINR, got.Currency)
+			sum, err := tc.a.Add(tc.b)
+			require.Equal(t, tc.ok, err == nil)
+			sub, err := tc.a.Sub(tc.b)
+			require.Equal(t, tc.ok, err == nil)
+			cmp, err := tc.a.Cmp(tc.b)
+			require.Equal(t, tc.ok, err == nil)
+			if tc.ok {
+				require.Equal(t, plural.INR(tc.sum), sum)
+				require.Equal(t, plural.INR(tc.sub), sub)
 			}
+			require.Equal(t, tc.cmp, cmp)
 		})
+	}
+	for _, pair := range [][2]int64{{math.MaxInt64, 1}, {math.MinInt64, -1}} {
+		_, err := plural.INR(pair[0]).Add(plural.INR(pair[1]))
+		require.Error(t, err)
+	}
+	for _, pair := range [][2]int64{{math.MaxInt64, -1}, {math.MinInt64, 1}, {0, math.MinInt64}} {
+		_, err := plural.INR(pair[0]).Sub(plural.INR(pair[1]))
+		require.Error(t, err)
 	}
 }
 
-func TestRefundedAmount(t *testing.T) {
+func TestAmountDisplay(t *testing.T) {
 	t.Parallel()
-	refund := func(status plural.OrderStatus, a plural.Amount) plural.Order {
-		return plural.Order{Type: plural.OrderTypeRefund, Status: status, OrderAmount: a}
-	}
-	cases := map[string]struct {
-		status  plural.OrderStatus
-		refunds []plural.Order
-		want    int64
-		known   bool
-	}{
-		"none": {"PROCESSED", nil, 0, true},
-		"two": {
-			"PARTIALLY_REFUNDED",
-			[]plural.Order{refund("PROCESSED", plural.INR(100)), refund("PROCESSED", plural.INR(250))},
-			350,
-			true,
-		},
-		"those on their way as well": {
-			"PARTIALLY_REFUNDED",
-			[]plural.Order{
-				refund("PENDING", plural.INR(100)),
-				refund("FAILED", plural.INR(9)),
-				refund("CREATED", plural.INR(9)),
-				refund("PROCESSED", plural.INR(250)),
-			},
-			359,
-			true,
-		},
-		"all under way":              {"PROCESSED", []plural.Order{refund("PENDING", plural.INR(100))}, 100, true},
-		"a status of the future":     {"PROCESSED", []plural.Order{refund("ON_HOLD", plural.INR(100))}, 0, false},
-		"cancelled":                  {"PROCESSED", []plural.Order{refund("CANCELLED", plural.INR(100))}, 0, true},
-		"refunded, refunds left out": {"FULLY_REFUNDED", nil, 0, false},
-		"refunded, none carried out": {"PARTIALLY_REFUNDED", []plural.Order{refund("FAILED", plural.INR(100))}, 0, false},
-		"in two currencies": {
-			"PARTIALLY_REFUNDED",
-			[]plural.Order{refund("PROCESSED", plural.INR(100)), refund("PROCESSED", plural.Amount{Value: 1, Currency: "USD"})},
-			0,
-			false,
-		},
-		"negative": {"PARTIALLY_REFUNDED", []plural.Order{refund("PROCESSED", plural.INR(-100))}, 0, false},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			o := plural.Order{Status: tc.status, OrderAmount: plural.INR(2000), Refunds: tc.refunds}
-			got, known := o.RefundedAmount()
-			require.Equal(t, tc.known, known)
-			require.Equal(t, tc.want, got.Value)
-		})
-	}
-}
-
-func TestWhatCanBeDoneToAnOrder(t *testing.T) {
-	t.Parallel()
-	captured := []plural.Payment{payment(plural.PaymentStatusProcessed, plural.INR(100), plural.INR(100))}
-	cases := map[string]struct {
-		order                   plural.Order
-		capture, cancel, refund bool
-	}{
-		"a hold":                     {plural.Order{Status: "AUTHORIZED", PreAuth: true}, true, true, false},
-		"a hold, pre_auth false":     {plural.Order{Status: "AUTHORIZED"}, true, true, false},
-		"a hold with capture data":   {plural.Order{Status: "AUTHORIZED", Payments: captured}, false, false, false},
-		"processed":                  {plural.Order{Status: "PROCESSED"}, false, false, true},
-		"captured in part":           {plural.Order{Status: "PARTIALLY_CAPTURED", Payments: captured}, false, false, true},
-		"refunded in part":           {plural.Order{Status: "PARTIALLY_REFUNDED"}, false, false, true},
-		"refunded in full":           {plural.Order{Status: "FULLY_REFUNDED"}, false, false, false},
-		"created":                    {plural.Order{Status: "CREATED"}, false, false, false},
-		"cancelled":                  {plural.Order{Status: "CANCELLED", Payments: captured}, false, false, false},
-		"a status of the future":     {plural.Order{Status: "SETTLED"}, false, false, false},
-		"a refund that is processed": {plural.Order{Type: plural.OrderTypeRefund, Status: "PROCESSED"}, false, false, false},
-		"a refund on hold":           {plural.Order{Type: plural.OrderTypeRefund, Status: "AUTHORIZED"}, false, false, false},
-	}
-	for name, tc := range cases {
-		require.Equal(t, tc.capture, tc.order.CanCapture(), name)
-		require.Equal(t, tc.cancel, tc.order.CanCancel(), name)
-		require.Equal(t, tc.refund, tc.order.CanRefund(), name)
-	}
-}
-
-// The published documents that are easy to credit wrongly.
-func TestAmountsOfPayloads(t *testing.T) {
-	t.Parallel()
-	cases := map[string]struct {
-		captured        int64
-		known           bool
-		refunded        int64
-		refundedIsKnown bool
-	}{
-		"event_order_processed_partial_capture.json":       {1200 * 37, true, 0, true},
-		"event_order_processed_points_camelcase.json":      {200 * 37, true, 0, true},
-		"event_order_authorized_points_camelcase.json":     {0, true, 0, true},
-		"event_order_cancelled_points_camelcase.json":      {0, false, 0, true},
-		"event_order_processed_foreign_card.json":          {0, false, 0, true},
-		"event_order_processed_card_preauth_captured.json": {200 * 37, true, 0, true},
-		"event_order_processed_card_purchase.json":         {0, false, 0, true},
-		"event_refund_processed_parent_order.json":         {61000, true, 61000, true},
-		"event_refund_processed_card.json":                 {0, false, 0, false}, // a refund itself
-		"refund_response_older_shape.json":                 {0, false, 8800, true},
-		"capture_response_capture_data_object.json":        {1100 * 37, true, 0, true},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var o plural.Order
-			require.NoError(t, o.UnmarshalJSON(dataOf(t, payload(t, name))))
-			captured, known := o.CapturedAmount()
-			require.Equal(t, tc.known, known)
-			require.Equal(t, tc.captured, captured.Value)
-			refunded, known := o.RefundedAmount()
-			require.Equal(t, tc.refundedIsKnown, known)
-			require.Equal(t, tc.refunded, refunded.Value)
-		})
+	for want, a := range map[string]plural.Amount{
+		"₹0.00":                 plural.INR(0),
+		"₹1,499.50":             plural.INR(149950),
+		"₹999.00":               plural.INR(99900),
+		"₹1,00,000.00":          plural.INR(10000000),
+		"₹12,34,56,789.0" + "1": plural.INR(12345678901),
+		"-₹1,499.50":            plural.INR(-149950),
+		"USD 1,234,567.8" + "9": {Value: 123456789, Currency: "USD"},
+		"JPY 1,234,567":         {Value: 1234567, Currency: "JPY"},
+		"5":                     {Value: 5},
+	} {
+		require.Equal(t, want, a.Display())
 	}
 }

@@ -2,6 +2,8 @@ package plural
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -180,6 +182,22 @@ func retryableCause(err error) bool {
 		return inner.Retryable()
 	}
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !isUntrusted(err)
+}
+
+// isUntrusted reports whether a connection was refused because of the peer's
+// certificate: it will be the same one a moment later.
+func isUntrusted(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok
 }
 
 // isNoMatchingRecords recognises the third way in which Plural says that a

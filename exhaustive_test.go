@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/internal/racetest"
 	"github.com/plural-go/plural/pluraltest"
 )
 
@@ -184,7 +185,7 @@ func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
 		return append(none, thoroughFaults(op)...)
 	case depth == 0:
 		return append(none, tellingFaults(op)...)
-	case depth == 1 && e.from.telling && !raceDetector:
+	case depth == 1 && e.from.telling && !racetest.Enabled:
 		if first := e.path[0]; first.chosen == 0 || slices.Contains(tellingFaults(first.op), first.faults[first.chosen]) {
 			return append(none, tellingFaults(op)...)
 		}

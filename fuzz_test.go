@@ -2,10 +2,18 @@ package plural_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"maps"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -189,4 +197,468 @@ func FuzzTimestamp(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, string(written), string(again))
 	})
+}
+
+// Do decodes what encoding/json does, within the limits, and its errors are one
+// line and quote no number.
+func FuzzDo(f *testing.F) {
+	for _, document := range []string{
+		`{"a":9876501234}`, `{"a":"98765"}`, `[1,{"a":null}]`, `"\ud800"`, `nul`, `]]]`, `{"a":1}{}`, "\ufeff{}", ``,
+		`{"data":{"order_id":"v1","status":"CREATED"}}`, `{"code":"INVALID_REQUEST"}`, strings.Repeat("[", 40),
+	} {
+		f.Add([]byte(document))
+	}
+	var next []byte
+	client := newPeerClient(f, func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, next), nil })
+	f.Fuzz(func(t *testing.T, document []byte) {
+		next = document
+		var got, want any
+		err := client.Do(t.Context(), http.MethodGet, "/x", nil, &got)
+		if err == nil {
+			require.NoError(t, json.Unmarshal([]byte(strings.TrimPrefix(string(document), "\ufeff")), &want))
+			require.Equal(t, want, got)
+		} else {
+			requireTidy(t, err.Error())
+		}
+		var typed struct {
+			A    int8      `json:"a"`
+			B    time.Time `json:"b"`
+			Data plural.Order
+		}
+		if err := client.Do(t.Context(), http.MethodPost, "/x", nil, &typed); err != nil {
+			requireTidy(t, err.Error())
+			if mismatch, ok := err.(*plural.Error); ok && mismatch.Code == "" { //nolint:errorlint // no unknown outcome
+				require.NotContains(t, err.Error(), "98765")
+			}
+		}
+	})
+}
+
+// Whatever a peer answers to any method, it ends with an order or with an
+// error that is one line. What is said to have happened is about what was asked
+// for.
+func FuzzServices(f *testing.F) {
+	for _, name := range payloadsLike(f, "order_*", "capture_*", "refund_*", "cancel_*", "error_*") {
+		for method := range uint8(6) {
+			f.Add(method, 200, payload(f, name))
+		}
+		f.Add(uint8(1), 422, payload(f, name))
+	}
+	f.Add(uint8(0), 200, []byte(`{"order_id":"v1-1-aa-b","redirect_url":"javascript:a"}`))
+	f.Fuzz(func(t *testing.T, method uint8, status int, body []byte) {
+		if status < 200 || status > 599 {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) {
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(status, body), nil })
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			const id, reference = "v1-1-aa-b", "own-ref"
+			var order *plural.Order
+			var err error
+			switch method % 6 {
+			case 0:
+				var link *plural.CheckoutOrder
+				if link, err = client.Orders.Create(ctx, minimalOrder()); err == nil {
+					u := mustURL(t, link.RedirectURL)
+					require.True(t, u.Scheme == "https" || u.Scheme == "http", link.RedirectURL)
+				}
+			case 1:
+				order, err = client.Orders.Get(ctx, id)
+			case 2:
+				order, err = client.Orders.GetByReference(ctx, reference)
+			case 3:
+				order, err = client.Captures.Create(ctx, id,
+					&plural.CaptureRequest{MerchantCaptureReference: reference, FullAmount: true})
+			case 4:
+				order, err = client.Cancels.Create(ctx, id)
+			case 5:
+				order, err = client.Refunds.Create(ctx, id,
+					&plural.RefundRequest{MerchantOrderReference: reference, OrderAmount: plural.INR(100)})
+			}
+			if err != nil {
+				requireTidy(t, err.Error())
+				return
+			}
+			require.Less(t, status, 300)
+			switch method % 6 {
+			case 1, 3, 4:
+				require.Equal(t, id, order.OrderID)
+			case 2, 5:
+				require.Equal(t, reference, order.MerchantOrderReference)
+			}
+		})
+	})
+}
+
+// No constructor panics or shows what it was given, and a client that it makes
+// sends its token over https, or to loopback, only.
+func FuzzConstructors(f *testing.F) {
+	f.Add("client-id", "s3cr3t-4f9c2b7e", "https://api.example.in/base", "shop/1.0")
+	f.Add("a", "4f9c2b7e4f9c2b7e", "http://localhost:80", "")
+	f.Add("", "whsec_c2VjcmV0LXNlY3JldA==", "http://[::1]/", "a\nb")
+	f.Add("\xff", " ", "https://user@host", "é")
+	f.Add("x", "y", "http://evil.example", "x")
+	f.Add("x", "y", "https:///", "x")
+	f.Fuzz(func(t *testing.T, id, secret, base, agent string) {
+		silent := func(err error) {
+			if err == nil {
+				return
+			}
+			requireTidy(t, err.Error())
+			if len(secret) >= 12 {
+				require.NotContains(t, err.Error(), secret)
+			}
+		}
+		for _, key := range []func(string) (plural.Key, error){plural.HexKey, plural.Base64Key, plural.RawKey} {
+			k, err := key(secret)
+			silent(err)
+			require.Equal(t, err != nil, plural.Sign([]byte("x"), k) == "", "what is refused signs nothing")
+		}
+		_, err := plural.NewVerifier(secret)
+		silent(err)
+		var asked *url.URL
+		transport := transportFunc(func(r *http.Request) (*http.Response, error) {
+			asked = r.URL
+			return answer(http.StatusUnauthorized, ""), nil
+		})
+		client, err := plural.NewClient(plural.Credentials{ClientID: id, ClientSecret: secret},
+			plural.WithBaseURL(base), plural.WithUserAgent(agent), plural.WithHTTPClient(&http.Client{Transport: transport}))
+		silent(err)
+		if err != nil {
+			return
+		}
+		require.Error(t, client.Warm(t.Context()))
+		require.NotNil(t, asked)
+		switch asked.Hostname() {
+		case "":
+			t.Errorf("%q has no host", base)
+		default:
+			host := strings.ToLower(asked.Hostname())
+			isLocal := host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.") || strings.Contains(host, ":")
+			require.True(t, asked.Scheme == "https" || asked.Scheme == "http" && isLocal, base)
+		}
+		require.Nil(t, asked.User)
+	})
+}
+
+// requireHonest holds an accepted callback to what was given: its fields are
+// the non-empty ones of the form, and the signature is that of an independent
+// implementation over one of the two texts.
+func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
+	t.Helper()
+	given, err := hex.DecodeString(form.Get("signature"))
+	require.NoError(t, err)
+	key := unhex(t, signatureSecret)
+	dropped := naiveHMAC(key, []byte(naiveCallbackText(form, false)))
+	kept := naiveHMAC(key, []byte(naiveCallbackText(form, true)))
+	require.True(
+		t,
+		string(given) == string(dropped) || string(given) == string(kept),
+		"accepted without a right signature",
+	)
+
+	fields := map[string]string{}
+	for name, values := range form {
+		if len(values) == 0 {
+			continue
+		}
+		require.Len(t, values, 1)
+		if name != "signature" && values[0] != "" {
+			fields[name] = values[0]
+		}
+	}
+	require.Equal(t, fields, cb.Fields)
+	require.NotEmpty(t, cb.OrderID)
+	require.NotEmpty(t, cb.Status)
+	require.Equal(t, fields["order_id"], cb.OrderID)
+	require.Equal(t, fields["status"]+fields["payment_status"], string(cb.Status))
+	require.Equal(t, fields["error_code"], string(cb.ErrorCode))
+	require.Equal(t, fields["error_message"], cb.ErrorMessage)
+}
+
+// requireUnambiguous cuts the signed text into fields in every way there is,
+// and presents each under the same signature: whatever is accepted has to say
+// the same as the original.
+func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, text, signature string) {
+	t.Helper()
+	pieces := strings.Split(text, "&")
+	if len(pieces) > 9 {
+		return
+	}
+	for cuts := range 1 << (len(pieces) - 1) {
+		pairs := []string{pieces[0]}
+		for i, piece := range pieces[1:] {
+			if cuts&(1<<i) != 0 {
+				pairs = append(pairs, piece)
+			} else {
+				pairs[len(pairs)-1] += "&" + piece
+			}
+		}
+		// Within a pair, any "=" may be what ends the name: try the first and the
+		// last.
+		for _, index := range []func(string, string) int{strings.Index, strings.LastIndex} {
+			form := url.Values{"signature": {signature}}
+			for _, pair := range pairs {
+				if at := index(pair, "="); at >= 0 {
+					form.Add(pair[:at], pair[at+1:])
+				} else {
+					form.Add(pair, "")
+				}
+			}
+			other, err := v.VerifyCallback(form)
+			if err == nil {
+				requireSameCallback(t, cb, other)
+			}
+		}
+	}
+}
+
+// signNaively gives the form its first signature, if it lacks one, over the
+// text with or without its empty values.
+func signNaively(t *testing.T, form url.Values, keepEmpty bool) string {
+	t.Helper()
+	text := naiveCallbackText(form, keepEmpty)
+	form["signature"] = []string{naiveSignature(t, signatureSecret, text)}
+	return text
+}
+
+func FuzzVerifyCallbackForm(f *testing.F) {
+	var vectors []callbackVector
+	readGolden(f, "callbacks.json", &vectors)
+	for i, vector := range vectors {
+		f.Add(vector.FormBody, vectors[(i+1)%len(vectors)].FormBody, i%2 == 0)
+	}
+	f.Add("error_message=x%26order_id%3Dv1-2%26status%3DPROCESSED&order_id=v1-1&status=FAILED",
+		"error_message=x&order_id=v1-2&status=PROCESSED%26order_id%3Dv1-1%26status%3DFAILED", false)
+	f.Add("order_id=1&status=A&error_message=%26&a=", "order_id=1&status=A&error_message=%26a%3D", true)
+	f.Add("error_message=x%26order_id=v1-1&status=F&order_id=2", "a%3Db=c&order_id=1&payment_status=F", false)
+	f.Add("error_message=x%26foo%3D1&order_id=1&status=A", "error_message=x&foo=1&order_id=1&status=A", false)
+	f.Add("order_id=1%26payment_status%3DA&status=B", "order_id=1&payment_status=A%26status%3DB", false)
+	v := mustVerifier(f, signatureSecret)
+
+	f.Fuzz(func(t *testing.T, body, rival string, keepEmpty bool) {
+		// As it came: nobody but Plural can sign, so that only the seeds' own
+		// signatures may pass.
+		raw, err := v.VerifyCallbackRequest(formRequest(body))
+		requireCallbackResult(t, raw, err)
+		form, parseErr := url.ParseQuery(body)
+		if err == nil {
+			require.NoError(t, parseErr)
+			requireHonest(t, raw, form)
+		}
+		if parseErr != nil {
+			return
+		}
+
+		// Signed by Plural, whatever it is.
+		text := signNaively(t, form, keepEmpty)
+		cb, err := v.VerifyCallback(form)
+		requireCallbackResult(t, cb, err)
+		if err == nil {
+			requireHonest(t, cb, form)
+			requireUnambiguous(t, v, cb, text, form.Get("signature"))
+			fromRequest, err := v.VerifyCallbackRequest(formRequest(form.Encode()))
+			require.NoError(t, err)
+			requireSameCallback(t, cb, fromRequest)
+		}
+
+		// Another form under that signature.
+		other, parseErr := url.ParseQuery(rival)
+		if parseErr != nil {
+			return
+		}
+		other["signature"] = form["signature"]
+		forged, err := v.VerifyCallback(other)
+		requireCallbackResult(t, forged, err)
+		if err == nil {
+			requireHonest(t, forged, other)
+			if cb != nil {
+				requireSameCallback(t, cb, forged)
+			}
+		}
+	})
+}
+
+func requireCallbackResult(t *testing.T, cb *plural.Callback, err error) {
+	t.Helper()
+	require.Equal(t, err == nil, cb != nil)
+	if err != nil {
+		require.NotEqual(t, errors.Is(err, plural.ErrInvalidSignature), errors.Is(err, plural.ErrMalformedCallback), err)
+	}
+}
+
+func FuzzVerifyCallbackJSON(f *testing.F) {
+	var vectors []callbackVector
+	readGolden(f, "callbacks.json", &vectors)
+	for i, vector := range vectors {
+		object := maps.Clone(vector.Params)
+		object["signature"] = vector.Signature
+		body, err := json.Marshal(object)
+		require.NoError(f, err)
+		f.Add(body, i%2 == 0)
+	}
+	for _, body := range []string{
+		`{"order_id":"1","status":"A","error_code":null}`, `{"order_id":"1","\u0073tatus":"A","status":"B"}`,
+		`{"order_id":"\ud800","status":"A"}`,
+		`{"order_id":"1","STATUS":"A","status":"B"}`, `{"order_id":"1","status":"A"}{}`, `[]`, `{"order_id":1,"status":true}`,
+		`{"error_message":"x&foo=1","order_id":"1","status":"A"}`, `{"order_id":"1&payment_status=A","status":"B"}`,
+	} {
+		f.Add([]byte(body), false)
+	}
+	v := mustVerifier(f, signatureSecret)
+
+	f.Fuzz(func(t *testing.T, body []byte, keepEmpty bool) {
+		cb, err := v.VerifyCallbackJSON(body)
+		requireCallbackResult(t, cb, err)
+
+		// What an ordinary decoder makes of it. It is less strict, so it may only
+		// know more, and never something else.
+		var loose map[string]any
+		if json.Unmarshal(body, &loose) != nil {
+			require.Error(t, err)
+			return
+		}
+		form, flat := url.Values{}, loose != nil
+		for name, value := range loose {
+			switch value := value.(type) {
+			case string:
+				form.Set(name, value)
+			case nil:
+			default:
+				flat = false
+			}
+		}
+		if err == nil {
+			require.True(t, flat)
+			requireHonest(t, cb, form)
+		}
+		if !flat {
+			require.Error(t, err)
+			return
+		}
+
+		text := signNaively(t, form, keepEmpty)
+		signed := map[string]string{}
+		for name := range form {
+			signed[name] = form.Get(name)
+		}
+		encoded, err := json.Marshal(signed)
+		require.NoError(t, err)
+		fromForm, formErr := v.VerifyCallback(form)
+		fromJSON, jsonErr := v.VerifyCallbackJSON(encoded)
+		requireCallbackResult(t, fromJSON, jsonErr)
+		if jsonErr == nil {
+			require.NoError(t, formErr)
+			requireSameCallback(t, fromForm, fromJSON)
+			requireHonest(t, fromJSON, form)
+			requireUnambiguous(t, v, fromJSON, text, form.Get("signature"))
+		}
+	})
+}
+
+func FuzzVerifyWebhook(f *testing.F) {
+	good, body := goodWebhook(webhookBody)
+	right := good.Get("Webhook-Signature")
+	wrong := "v1," + base64.StdEncoding.EncodeToString(make([]byte, 32))
+	for _, signatures := range []string{
+		right, wrong, right + " " + wrong, "v2," + right, right + " ", "v1,", "",
+		strings.Repeat(right+" ", 9),
+	} {
+		f.Add(webhookID, "1763802000", signatures, body)
+	}
+	for _, timestamp := range []string{
+		"", "0", "-1", "1763801700", "1763801699", "1763802301", "99999999999",
+		"999999999999", "1e9",
+	} {
+		f.Add(webhookID, timestamp, right, body)
+	}
+	for _, id := range []string{"", "a.b", "a=b", strings.Repeat("a", 129), "msg.1763802000"} {
+		f.Add(id, "1763802000", right, []byte(`{"event_type":"X","data":null}`))
+	}
+	for _, body := range []string{
+		"", "{}", "{}{}", `{"eventType":"ORDER_PROCESSED","data":{"orderId":"v1-1"}}`, `[]`,
+		"null", "\xff", `{"event_type":1,"data":[]}`,
+	} {
+		f.Add("msg", "1763802000", right, []byte(body))
+	}
+	v := webhookVerifier(f)
+	keys := [][]byte{unhex(f, signatureSecret), []byte(signatureSecret)}
+
+	f.Fuzz(func(t *testing.T, id, timestamp, signatures string, body []byte) {
+		check := func(signatures string) *plural.Event {
+			header := webhookHeader(id, timestamp, signatures)
+			signatureErr := v.VerifyWebhookSignature(header, body)
+			event, err := v.VerifyWebhook(header, body)
+			require.Equal(t, err == nil, event != nil)
+			if err != nil {
+				kinds := 0
+				for _, kind := range []error{plural.ErrInvalidSignature, plural.ErrStaleTimestamp, plural.ErrMalformedWebhook} {
+					if errors.Is(err, kind) {
+						kinds++
+					}
+				}
+				require.Equal(t, 1, kinds, err)
+			}
+			split := header.Clone()
+			split["Webhook-Signature"] = strings.Split(signatures, ",")
+			splitErr := v.VerifyWebhookSignature(split, body)
+			require.Equal(t, signatureErr == nil, splitErr == nil, "an adaptor that splits at commas changes nothing")
+			if signatureErr != nil {
+				require.Equal(t, signatureErr, err)
+				return nil
+			}
+			requireSignedByUs(t, keys, header, body)
+			if event != nil {
+				require.Equal(t, id, event.ID)
+				require.Equal(t, string(body), string(event.RawJSON()))
+				require.True(t, json.Valid(body))
+				if order, err := event.Order(); err == nil {
+					require.NotEmpty(t, order.OrderID)
+				}
+			}
+			return event
+		}
+		check(signatures)
+		first := check(naiveWebhookSignature(keys[0], id, timestamp, string(body)))
+		second := check(naiveWebhookSignature(keys[1], id, timestamp, string(body)) + " v9,later")
+		if first != nil && second != nil {
+			require.Equal(t, 1, first.KeyIndex+second.KeyIndex, "each key has its place")
+			second.KeyIndex = first.KeyIndex
+		}
+		require.Equal(t, first, second)
+		require.Nil(t, check(naiveWebhookSignature([]byte("another key"), id, timestamp, string(body))))
+
+		// The signature of a webhook never passes for a callback's, nor the other way
+		// round.
+		sum := naiveHMAC(keys[0], []byte(id+"."+timestamp+"."+string(body)))
+		asForm, err := url.ParseQuery(string(body))
+		if err == nil {
+			asForm.Set("signature", hex.EncodeToString(sum))
+			cb, err := v.VerifyCallback(asForm)
+			require.Error(t, err)
+			require.Nil(t, cb)
+			text := naiveCallbackText(asForm, false)
+			header := webhookHeader(id, timestamp, "v1,"+base64.StdEncoding.EncodeToString(naiveHMAC(keys[0], []byte(text))))
+			require.Error(t, v.VerifyWebhookSignature(header, body))
+		}
+	})
+}
+
+// requireSignedByUs says that one of the signatures is that of an independent
+// implementation under one of the keys, and that the time is right.
+func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []byte) {
+	t.Helper()
+	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	require.NoError(t, err)
+	require.LessOrEqual(t, webhookClock().Sub(time.Unix(seconds, 0)).Abs(), 5*time.Minute)
+	for element := range strings.FieldsSeq(header.Get("Webhook-Signature")) {
+		for _, key := range keys {
+			if element == naiveWebhookSignature(key, id, timestamp, string(body)) {
+				return
+			}
+		}
+	}
+	t.Fatal("accepted without a right signature")
 }

@@ -669,3 +669,115 @@ func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 		require.NotContains(t, err.Error(), "s3cret")
 	})
 }
+
+// A webhook is confirmed from the books, whatever it says; of a refund, the
+// order that was refunded.
+func TestConfirmEvent(t *testing.T) {
+	t.Parallel()
+	want := plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)}
+	event := func(data string) *plural.Event {
+		return &plural.Event{Type: plural.EventOrderAuthorized, Data: []byte(data)}
+	}
+	inBubble(t, func(t *testing.T, d *desk) {
+		c, ctx := newClient(t, d.srv), t.Context()
+		id := d.order("order-1", true)
+		about := event(`{"order_id":"` + id + `","status":"PROCESSED"}`)
+		var notPaid *plural.NotPaidError
+		failed := &plural.Event{Type: plural.EventPaymentFailed, Data: about.Data}
+		_, err := c.Orders.ConfirmEvent(ctx, failed, want)
+		require.ErrorAs(t, err, &notPaid)
+		require.True(t, notPaid.MayStillBePaid(), "what the event says of the order counts for nothing")
+
+		// The event comes before the books show the payment: it has to come again.
+		_, err = c.Orders.ConfirmEvent(ctx, about, want)
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
+		require.NotErrorIs(t, err, plural.ErrNotPaid)
+		var unknown *plural.OutcomeUnknownError
+		require.ErrorAs(t, err, &unknown)
+		require.Equal(t, plural.OrderStatusCreated, unknown.Last.Status)
+
+		d.pay(id, pluraltest.Approve)
+		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.StaleRead, pluraltest.StaleRead)
+		o, err := c.Orders.ConfirmEvent(ctx, about, want)
+		require.NoError(t, err, "a replica that lags for a second")
+		require.Equal(t, id, o.OrderID)
+		_, err = c.Orders.ConfirmEvent(
+			ctx,
+			about,
+			plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(1)},
+		)
+		require.ErrorIs(t, err, plural.ErrNotPaid)
+
+		d.capture(id, "capture-1", 0)
+		d.refund(id, "refund-1", 1000)
+		refund := d.srv.Refunds(id)[0].ID
+		for _, data := range []string{
+			`{"order_id":"` + refund + `","type":"REFUND","parent_order_id":"` + id + `","status":"PROCESSED"}`,
+			`{"order_id":"` + refund + `","type":"REFUND","status":"PROCESSED"}`,
+			`{"order_id":"` + refund + `"}`,
+		} {
+			_, err = c.Orders.ConfirmEvent(ctx, event(data), want)
+			require.ErrorAs(t, err, &notPaid)
+			require.Equal(t, id, notPaid.Order.OrderID, data)
+			require.True(t, notPaid.WasPaid())
+		}
+		_, err = c.Orders.ConfirmEvent(ctx, event(`{"customer_id":"c"}`), want)
+		require.ErrorIs(t, err, plural.ErrNoOrder)
+		_, err = c.Orders.ConfirmEvent(ctx, nil, plural.Expected{})
+		require.Len(t, fieldsOf(err), 4)
+		d.srv.Inject(
+			pluraltest.On(pluraltest.OpOrdersGet),
+			repeated(pluraltest.StatusFault(http.StatusForbidden, "", pluraltest.ApplyNever), 1)...)
+		_, err = c.Orders.ConfirmEvent(ctx, about, want)
+		require.Error(t, err)
+	})
+}
+
+// A document without pre_auth says nothing of it. The field counts only while
+// the order is unpaid.
+func TestAbsentPreAuthIsNotNo(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		asked  bool
+		status string
+		field  string
+		same   bool
+	}{
+		"yes, yes":               {true, "CREATED", `"pre_auth":true,`, true},
+		"yes, no":                {true, "CREATED", `"pre_auth":false,`, false},
+		"yes, no in quotes":      {true, "CREATED", `"pre_auth":"false",`, false},
+		"yes, absent":            {true, "CREATED", ``, true},
+		"yes, null":              {true, "CREATED", `"pre_auth":null,`, true},
+		"no, no":                 {false, "CREATED", `"pre_auth":false,`, true},
+		"no, yes":                {false, "CREATED", `"pre_auth":true,`, false},
+		"no, absent":             {false, "CREATED", ``, true},
+		"yes, no, in camelCase":  {true, "CREATED", `"preAuth":false,`, false},
+		"yes, no, but attempted": {true, "ATTEMPTED", `"pre_auth":false,`, false},
+		"yes, no, but captured":  {true, "PROCESSED", `"pre_auth":false,`, true},
+		"yes, absent, held":      {true, "AUTHORIZED", ``, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if r.Method == http.MethodPost {
+						return answer(422, `{"code":"DUPLICATE_REQUEST","message":"used"}`), nil
+					}
+					return answer(200, fmt.Sprintf(`{"data":{"order_id":"v1-agreed","type":"CHARGE","status":%q,%s`+
+						`"merchant_order_reference":"order-1","order_amount":{"value":2000,"currency":"INR"}}}`,
+						tc.status, tc.field)), nil
+				})
+				_, err := c.Orders.Create(t.Context(), &plural.CreateOrderRequest{
+					MerchantOrderReference: "order-1", OrderAmount: plural.INR(2000), PreAuth: tc.asked,
+				})
+				if tc.same {
+					var duplicate *plural.DuplicateOrderError
+					require.ErrorAs(t, err, &duplicate)
+					require.NotErrorIs(t, err, plural.ErrConflict)
+				} else {
+					require.ErrorIs(t, err, plural.ErrReferenceReused)
+				}
+			})
+		})
+	}
+}

@@ -21,10 +21,9 @@ type Token struct {
 
 // New is a token that lives for lifetime, counted from start.
 func New(value string, start time.Time, lifetime time.Duration) *Token {
-	margin := min(60*time.Second, lifetime/10)
 	expires := start.Add(lifetime)
 	return &Token{
-		Value: value, Authorization: authorization(value), Expires: expires, Refresh: expires.Add(-margin),
+		Value: value, Authorization: authorization(value), Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime)),
 	}
 }
 

@@ -1,4 +1,4 @@
-package plural_test
+package agreement_test
 
 import (
 	"context"
@@ -65,7 +65,8 @@ func TestSettleByTwoGoroutines(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				_, err := tc.ask(ctx, c, plural.WithResponseInto(&resp))
-				unknown := unknownError(t, err)
+				var unknown *plural.OutcomeUnknownError
+				require.ErrorAs(t, err, &unknown)
 				before := resp
 				before.Header, before.Body = resp.Header.Clone(), slices.Clone(resp.Body)
 				sentBefore, text := writes.Load(), unknown.Error()

@@ -1,4 +1,7 @@
-package plural_test
+// Package agreement_test holds all that the package says of a document about
+// money, amounts, predicates and verdicts, against an oracle that is written
+// from the contract alone.
+package agreement_test
 
 import (
 	"cmp"

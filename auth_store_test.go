@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
 )
 
 // memoryStore is a [plural.TokenStore] that works. Tests embed it and spoil a
@@ -509,4 +510,99 @@ func (leavingStore) Save(context.Context, string, []byte, time.Duration) error {
 func (leavingStore) Lock(context.Context, string, time.Duration) (func(context.Context), error) {
 	runtime.Goexit()
 	return nil, nil
+}
+
+func TestTokenStoreConformance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := newLeasedStore()
+		pluraltest.TestTokenStore(t, func() plural.TokenStore { return shared })
+		r := &recorder{TB: t}
+		forever := newMemoryStore() // its locks never free themselves, and it forgets nothing
+		pluraltest.TestTokenStore(r, func() plural.TokenStore { return forever })
+		require.GreaterOrEqual(t, len(r.problems), 2)
+		r = &recorder{TB: t}
+		busy := busyStore{newLeasedStore(), make(chan struct{}, 1)}
+		pluraltest.TestTokenStore(r, func() plural.TokenStore { return busy })
+		require.Len(t, r.problems, 1)
+		require.Contains(t, r.problems[0], "Load answers while a lock is held and waited for")
+	})
+}
+
+// busyStore does one thing at a time, and waiting for a lock is one.
+type busyStore struct {
+	*leasedStore
+
+	one chan struct{}
+}
+
+func (s busyStore) Load(ctx context.Context, key string) ([]byte, error) {
+	s.one <- struct{}{}
+	defer func() { <-s.one }()
+	return s.leasedStore.Load(ctx, key)
+}
+
+func (s busyStore) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
+	s.one <- struct{}{}
+	defer func() { <-s.one }()
+	return s.leasedStore.Lock(ctx, key, ttl)
+}
+
+// leasedStore is a [plural.TokenStore] that keeps to every rule.
+type leasedStore struct {
+	mu    sync.Mutex
+	data  map[string]stored
+	locks map[string]stored
+	next  int
+}
+
+type stored struct {
+	sealed []byte
+	holder int
+	until  time.Time
+}
+
+func newLeasedStore() *leasedStore {
+	return &leasedStore{data: map[string]stored{}, locks: map[string]stored{}}
+}
+
+func (s *leasedStore) Load(_ context.Context, key string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.data[key]; time.Now().Before(one.until) {
+		return one.sealed, nil
+	}
+	return nil, nil
+}
+
+func (s *leasedStore) Save(_ context.Context, key string, sealed []byte, ttl time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data[key] = stored{sealed: sealed, until: time.Now().Add(ttl)}
+	return nil
+}
+
+func (s *leasedStore) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
+	for {
+		s.mu.Lock()
+		if !time.Now().Before(s.locks[key].until) {
+			s.next++
+			me := s.next
+			s.locks[key] = stored{holder: me, until: time.Now().Add(ttl)}
+			s.mu.Unlock()
+			return func(context.Context) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if s.locks[key].holder == me {
+					delete(s.locks, key)
+				}
+			}, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }

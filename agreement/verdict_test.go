@@ -1,4 +1,4 @@
-package plural_test
+package agreement_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/internal/racetest"
 )
 
 // shelf is a gateway that always shows the same books.
@@ -98,7 +99,7 @@ func thinner() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":
 		return 1
-	case raceDetector:
+	case racetest.Enabled:
 		return 16
 	}
 	return 4

@@ -1,4 +1,4 @@
-package plural_test
+package agreement_test
 
 import (
 	"encoding/json"

@@ -1,5 +1,0 @@
-//go:build !race
-
-package plural_test
-
-const raceDetector = false
