@@ -24,6 +24,8 @@ type Client struct {
 	Cancels  *CancelService
 	Refunds  *RefundService
 
+	Settlements *SettlementService // what has reached the bank
+
 	p *pipeline
 }
 
@@ -60,7 +62,10 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 		Captures: &CaptureService{line},
 		Cancels:  &CancelService{line},
 		Refunds:  &RefundService{line},
-		p:        line,
+
+		Settlements: &SettlementService{line},
+
+		p: line,
 	}, nil
 }
 

@@ -21,7 +21,11 @@ var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
 	ErrUnauthorized = sentinel("plural: credentials or access token refused")
-	// ErrNotFound: Plural has no order, or refund, of that id or reference.
+	// ErrIncomplete is what [IncompleteError] is: not everything could be read. It
+	// speaks of reading, and never of money.
+	ErrIncomplete = sentinel("plural: not everything could be read")
+	// ErrNotFound: Plural has no order, or refund, of that id or reference, and no
+	// settlement of that UTR.
 	ErrNotFound = sentinel("plural: no such order")
 	// ErrDuplicateRequest: see [DuplicateOrderError] for what stands there.
 	ErrDuplicateRequest = sentinel("plural: the reference was used before")
@@ -66,7 +70,7 @@ var (
 // middleware, matches none of its errors: it may be about another order.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"; of Client.Do method and path
-	OrderID    string        // the order it was about, or else the reference, if any
+	OrderID    string        // the order it was about, or else the reference or UTR, if any
 	StatusCode int           // HTTP status; 0 when no answer came
 	Code       ErrorCode     // Plural's code; "" when the answer has none
 	Message    string        // Plural's message, for people

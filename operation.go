@@ -52,6 +52,10 @@ var (
 		method:  http.MethodPost,
 		settles: true,
 	}
+	opListSettlements = operation{name: "settlements.list", phrase: "list settlements", method: http.MethodGet}
+	opSettlementLines = operation{name: "settlements.lines", phrase: "read lines of settlement", method: http.MethodGet}
+	opGetSettlement   = operation{name: "settlements.get", phrase: "get settlement", method: http.MethodGet}
+
 	opFindCapture = operation{name: "captures.find", phrase: "find capture of order"}
 	opFindRefund  = operation{name: "refunds.find", phrase: "find refund of order"}
 	opConfirm     = operation{name: "orders.confirm", phrase: "confirm order"}
@@ -60,6 +64,7 @@ var (
 
 	operations = []operation{
 		opToken, opCreateOrder, opGetOrder, opGetByReference, opCapture, opCancel, opRefund,
+		opListSettlements, opSettlementLines, opGetSettlement,
 		opFindCapture, opFindRefund, opConfirm, opCheck, opWait,
 	}
 )
@@ -94,5 +99,9 @@ func phraseOf(op string) string {
 // isLookup says whether the operation of an error looks something up that may
 // not be there.
 func isLookup(op string) bool {
-	return op == opGetOrder.name || op == opGetByReference.name || strings.HasPrefix(op, http.MethodGet+" ")
+	switch op {
+	case opGetOrder.name, opGetByReference.name, opListSettlements.name, opSettlementLines.name, opGetSettlement.name:
+		return true
+	}
+	return strings.HasPrefix(op, http.MethodGet+" ")
 }

@@ -6,7 +6,7 @@ import "log/slog"
 // print ask for String, Format or LogValue. Those who encode, such as
 // encoding/json and encoding/xml, get personal data and never a secret. The
 // methods in redact_methods.go are made by `make generate` from these lists:
-//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,Response,ErrorDetails,ErrorDetail ../redact_methods.go"
+//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,Response,ErrorDetails,ErrorDetail ../redact_methods.go"
 
 // MarshalText writes a placeholder: encoding/json and encoding/xml ask for it.
 func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }
@@ -99,4 +99,45 @@ func (d ErrorDetail) LogValue() slog.Value {
 		attrs = append(attrs, slog.Any("additional_error_details", *d.AdditionalErrorDetails))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// LogValue is UTR, day and figures, and of the account the last four digits.
+func (s Settlement) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("utr_number", s.UTRNumber),
+		slog.String("settled_date", string(s.SettledDate)),
+		slog.String("total_amount", string(s.TotalAmount)),
+		slog.Int("total_transactions_count", s.TotalTransactionsCount),
+		slog.String("bank_acc_number", lastFour(s.BankAccNumber)),
+	)
+}
+
+// LogValue is UTR and figures, and of the account the last four digits.
+func (d SettlementDetail) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("utr_number", d.UTRNumber),
+		slog.String("total_settled_amount", string(d.TotalSettledAmount)),
+		slog.Int("total_transaction_count", d.TotalTransactionCount),
+		slog.String("bank_acc_number", lastFour(d.BankAccNumber)),
+		slog.Int("transactions", len(d.Transactions)),
+	)
+}
+
+// LogValue is ids, status and amounts, and not the store's address.
+func (l SettlementLine) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("transaction_id", l.TransactionID),
+		slog.String("utr_number", l.UTRNumber),
+		slog.String("transaction_amount", string(l.TransactionAmount)),
+		slog.String("settled_amount", string(l.SettledAmount)),
+		slog.String("payout_status", string(l.PayoutStatus)),
+	)
+}
+
+// lastFour is what prints of a bank account. A short one would be given away.
+func lastFour(account string) string {
+	if len(account) < 8 {
+		return redacted
+	}
+	return "..." + account[len(account)-4:]
 }

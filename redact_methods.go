@@ -62,6 +62,24 @@ func (v Response) String() string { return summary("plural.Response", v) }
 // Format writes String, under every verb.
 func (v Response) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
+// String is what LogValue has, and nothing personal or secret.
+func (v Settlement) String() string { return summary("plural.Settlement", v) }
+
+// Format writes String, under every verb.
+func (v Settlement) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
+
+// String is what LogValue has, and nothing personal or secret.
+func (v SettlementDetail) String() string { return summary("plural.SettlementDetail", v) }
+
+// Format writes String, under every verb.
+func (v SettlementDetail) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
+
+// String is what LogValue has, and nothing personal or secret.
+func (v SettlementLine) String() string { return summary("plural.SettlementLine", v) }
+
+// Format writes String, under every verb.
+func (v SettlementLine) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
+
 // String is a placeholder: this is personal data, or a secret.
 func (AccountDetails) String() string { return "plural.AccountDetails{" + redacted + "}" }
 

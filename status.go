@@ -174,6 +174,11 @@ const (
 	EventRefundProcessed EventType = "REFUND_PROCESSED"
 	EventRefundFailed    EventType = "REFUND_FAILED"
 
+	// Only others than Plural name these two, and nobody publishes what they
+	// carry.
+	EventOrderSettled            EventType = "ORDER_SETTLED"
+	EventOrderSettlementRejected EventType = "ORDER_SETTLEMENT_REJECTED"
+
 	EventCustomerActivated      EventType = "CUSTOMER_ACTIVATED"
 	EventCustomerDeleted        EventType = "CUSTOMER_DELETED"
 	EventCustomerSuspended      EventType = "CUSTOMER_SUSPENDED"
@@ -206,6 +211,7 @@ func (t EventType) IsKnown() bool {
 	case EventOrderAuthorized, EventOrderProcessed, EventOrderCancelled, EventOrderFailed,
 		EventPaymentFailed,
 		EventRefundProcessed, EventRefundFailed,
+		EventOrderSettled, EventOrderSettlementRejected,
 		EventCustomerActivated, EventCustomerDeleted, EventCustomerSuspended, EventCustomerCreationFailed,
 		EventTokenActivated, EventTokenDeactivated, EventTokenSuspended, EventTokenProvisionFailed,
 		EventSubscriptionActivated, EventSubscriptionPending, EventSubscriptionPaused, EventSubscriptionResumed,

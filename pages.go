@@ -1,0 +1,164 @@
+package plural
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// IncompleteError says that not everything could be read, and what. It speaks
+// of the reading, and never of money: what came before it, or beside it, is as
+// Plural sent it. Read again later. It is [ErrIncomplete].
+type IncompleteError struct {
+	UTR  string // of a settlement's lines
+	Days Days   // of a list: the days that could not be read whole; those before them were
+	Page int    // the page that could not be read; 0 where each could
+	Want int    // rows that there are, as the answers say
+	Got  int    // rows that came, each counted once
+	Err  error  // why, if a request failed or a limit was reached
+}
+
+// Error says what could not be read whole, and how much of it came.
+func (e *IncompleteError) Error() string {
+	var b strings.Builder
+	if e.UTR != "" {
+		writeSubject(&b, opGetSettlement.name, e.UTR)
+	} else {
+		writeSubject(&b, opListSettlements.name, "")
+		b.WriteString(" of " + e.Days.String())
+	}
+	fmt.Fprintf(&b, ": not read whole: %d of %d came", e.Got, e.Want)
+	if e.Page > 0 {
+		fmt.Fprintf(&b, ", and page %d did not", e.Page)
+	}
+	if e.Err != nil {
+		b.WriteString(": " + oneLine(e.Err.Error()))
+	} else {
+		b.WriteString("; rows are missing, moved or came twice: read them again later")
+	}
+	return b.String()
+}
+
+// Is makes an IncompleteError an [ErrIncomplete].
+func (e *IncompleteError) Is(target error) bool { return target == ErrIncomplete }
+
+// Unwrap gives the cause, if a request failed.
+func (e *IncompleteError) Unwrap() error { return e.Err }
+
+// MarshalJSON writes the parts of the error that are safe to log.
+func (e IncompleteError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		UTR   string `json:"utr,omitzero"`
+		Page  int    `json:"page,omitzero"`
+		Want  int    `json:"want"`
+		Got   int    `json:"got"`
+		Error string `json:"error"`
+	}{e.UTR, e.Page, e.Want, e.Got, e.Error()})
+}
+
+// errLeft ends a reading whose caller wants no more.
+var errLeft = errors.New("the caller left the loop")
+
+// sheet is one page of a list.
+type sheet[R any] struct {
+	rows  []R
+	total int // rows of all pages, as it says, or of this one: that is not known
+	pages int // 0 if it does not say
+
+	print fingerprint // of the whole page
+}
+
+// sighting is what a row is to those who collect rows.
+type sighting int
+
+const (
+	rowIsNew   sighting = iota
+	rowIsKnown          // it was read before, and does not count again
+	rowIsOdd            // like that, and what is read is not all there is
+	rowIsLast           // the caller wants no more
+)
+
+// readPages reads a list page by page, and hands each row over. The error is
+// that of the first page, or an [IncompleteError], or errLeft.
+func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
+	var first fingerprint
+	want, got, isOdd := 0, 0, false
+	for page := 1; ; page++ {
+		s, err := read(page)
+		switch {
+		case err != nil && page == 1:
+			return err
+		case err != nil && got >= want && errors.Is(err, ErrNotFound): // all had come, and nothing is behind it
+			s = &sheet[R]{total: want}
+		case err != nil:
+			return &IncompleteError{Page: page, Want: want, Got: got, Err: err}
+		case page == 1:
+			first = s.print
+		}
+		want = s.total
+		had := got
+		for i := range s.rows {
+			switch see(&s.rows[i]) {
+			case rowIsNew:
+				got++
+			case rowIsOdd:
+				isOdd = true
+			case rowIsLast:
+				return errLeft
+			case rowIsKnown:
+			}
+		}
+		// A total may be of one page only. Then it is not above that page's rows.
+		mayGoOn := s.pages == 0 && len(s.rows) >= perPage && want <= len(s.rows)
+		if got > had && (page < s.pages || got < want || mayGoOn) {
+			continue
+		}
+		if page > 1 { // one page alone was read in one piece
+			again, err := read(1)
+			if err != nil {
+				return &IncompleteError{Page: 1, Want: want, Got: got, Err: err}
+			}
+			isOdd = isOdd || again.print != first
+		}
+		if isOdd || got < want {
+			return &IncompleteError{Want: want, Got: got}
+		}
+		return nil
+	}
+}
+
+// fingerprint tells rows and pages apart without keeping them.
+type fingerprint [16]byte
+
+// fingerprintOf is the fingerprint of a document.
+func fingerprintOf(document any) (f fingerprint) {
+	text, err := json.Marshal(document)
+	if err != nil { // no document of this package has what cannot be encoded
+		text = fmt.Append(nil, document)
+	}
+	sum := sha256.Sum256(text)
+	copy(f[:], sum[:])
+	return f
+}
+
+// recent remembers the fingerprints of the last rows, between maxRecent and
+// twice as many.
+type recent struct{ now, before map[fingerprint]struct{} }
+
+const maxRecent = 10_000
+
+// add reports whether the fingerprint is a new one.
+func (r *recent) add(f fingerprint) bool {
+	_, isNow := r.now[f]
+	_, isBefore := r.before[f]
+	if isNow || isBefore {
+		return false
+	}
+	if r.now == nil || len(r.now) >= maxRecent {
+		r.now, r.before = map[fingerprint]struct{}{}, r.now
+	}
+	r.now[f] = struct{}{}
+	return true
+}

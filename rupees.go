@@ -1,0 +1,148 @@
+package plural
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/plural-go/plural/internal/wire"
+)
+
+// Rupees is a figure of a settlement in rupees, with the digits that Plural
+// sent: "978.02", "-1999.99", "1e2". It is "" where there is none, which is not
+// zero. It is never a float: with one, 19.99 rupees are 1998 paise.
+//
+// A figure that is computed with is a decimal number of at most 40 digits, and
+// an exponent from -40 to 40; MDR and GST may have more than two decimals.
+// Anything else is kept as it came, and refused.
+type Rupees string
+
+// maxRupeeDigits is how many digits a figure may have, and how far its exponent
+// may move the point.
+const maxRupeeDigits = 40
+
+// Paise is the figure in paise: 97802 for "978.02". It is false for what is not
+// a number, for a fraction of a paisa, and for what does not fit: nothing is
+// rounded.
+func (r Rupees) Paise() (int64, bool) {
+	n, scale, err := r.parse()
+	if err != nil {
+		return 0, false
+	}
+	n, isWhole := n, true
+	if shift := 2 - scale; shift >= 0 {
+		n.Mul(n, tenTo(shift))
+	} else {
+		var rest big.Int
+		n.QuoRem(n, tenTo(-shift), &rest)
+		isWhole = rest.Sign() == 0
+	}
+	if !isWhole || !n.IsInt64() {
+		return 0, false
+	}
+	return n.Int64(), true
+}
+
+// Add is the exact sum of two figures. It fails where one is not a number, and
+// where the sum has more than 40 digits.
+func (r Rupees) Add(other Rupees) (Rupees, error) { return r.combine(other, (*big.Int).Add) }
+
+// Sub is the exact difference of two figures. It fails as [Rupees.Add] does.
+func (r Rupees) Sub(other Rupees) (Rupees, error) { return r.combine(other, (*big.Int).Sub) }
+
+// Cmp is -1 if r is less than other, 0 if they are the same ("1.50" and "1.5"
+// are), and 1 if it is more. It fails where one is not a number.
+func (r Rupees) Cmp(other Rupees) (int, error) {
+	a, b, _, err := r.align(other)
+	if err != nil {
+		return 0, err
+	}
+	return a.Cmp(b), nil
+}
+
+func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupees, error) {
+	a, b, scale, err := r.align(other)
+	if err != nil {
+		return "", err
+	}
+	sum := op(a, a, b)
+	digits := new(big.Int).Abs(sum).String()
+	if len(digits) > maxRupeeDigits {
+		return "", fmt.Errorf("plural: rupees: %s and %s make more than %d digits", r.clip(), other.clip(), maxRupeeDigits)
+	}
+	if len(digits) <= scale {
+		digits = strings.Repeat("0", scale-len(digits)+1) + digits
+	}
+	text := digits[:len(digits)-scale]
+	if scale > 0 {
+		text += "." + digits[len(digits)-scale:]
+	}
+	if sum.Sign() < 0 {
+		text = "-" + text
+	}
+	return Rupees(text), nil
+}
+
+// align gives two figures with the same number of decimals.
+func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
+	a, scaleA, err := r.parse()
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	b, scaleB, err := other.parse()
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	scale = max(scaleA, scaleB)
+	return a.Mul(a, tenTo(scale-scaleA)), b.Mul(b, tenTo(scale-scaleB)), scale, nil
+}
+
+// parse gives the figure as n with so many decimals, none at the least.
+func (r Rupees) parse() (n *big.Int, scale int, err error) {
+	mantissa, power, hasPower := strings.Cut(strings.ToLower(string(r[:min(len(r), 3*maxRupeeDigits)])), "e")
+	unsigned, isNegative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, hasPoint := strings.Cut(unsigned, ".")
+	exponent := 0
+	if hasPower {
+		exponent, err = strconv.Atoi(power)
+	}
+	digits := whole + fraction
+	switch {
+	case r == "":
+		return nil, 0, fmt.Errorf("plural: rupees: there is no figure")
+	case err != nil, len(r) > 3*maxRupeeDigits, !allDigits(whole), hasPoint && !allDigits(fraction),
+		len(digits) > maxRupeeDigits, exponent < -maxRupeeDigits, exponent > maxRupeeDigits:
+		return nil, 0, fmt.Errorf("plural: rupees: %s is not a decimal number of at most %d digits", r.clip(), maxRupeeDigits)
+	}
+	n, _ = new(big.Int).SetString(digits, 10)
+	if isNegative {
+		n.Neg(n)
+	}
+	if scale = len(fraction) - exponent; scale < 0 {
+		n.Mul(n, tenTo(-scale))
+		scale = 0
+	}
+	return n, scale, nil
+}
+
+func (r Rupees) clip() string { return strconv.Quote(clip(string(r))) }
+
+func tenTo(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+
+// UnmarshalJSON takes a number or a string, and keeps its digits. It never
+// fails.
+func (r *Rupees) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		text = strings.ToValidUTF8(string(data), "\uFFFD")
+	}
+	*r = Rupees(text)
+	return nil
+}
+
+var _ = wire.FromText(func(r *Rupees, text string) { *r = Rupees(text) })

@@ -1,0 +1,333 @@
+package plural
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/internal/retry"
+	"github.com/plural-go/plural/internal/wire"
+)
+
+// SettlementService reads what has reached the merchant's bank. It reports what
+// Plural sends and judges none of it. Usually a settlement is there at once; in
+// rare cases it takes up to three hours (Plural's settlement API, overview).
+type SettlementService struct{ p *pipeline }
+
+// Limits of the settlement API (Plural's settlement API, overview).
+const (
+	maxWindow     = 60 // days
+	historyMonths = 6
+	maxUTR        = 50 // documented as 16 to 50 characters; the published ones have 12
+)
+
+// maxLines is how many lines [SettlementService.Get] keeps.
+const maxLines = 10_000
+
+// List lists the settlements of whole calendar days, as d's times show them,
+// each UTR once.
+//
+//	GET /api/settlements/v1/list
+//
+// It asks for windows of at most 60 days that overlap by a day, in pages of at
+// most 10, and keeps one page in memory. Whether Plural counts the last day of
+// a window in is not known: one more is asked for, so that a settlement of the
+// day after d.Last may come, too. Nor is it known whether the day is the one of
+// processing or of settling.
+//
+// Each page is a request with a Request-ID of its own, repeated on failures;
+// a 429 is waited out for a minute and more. Leaving the loop ends the reading.
+// The errors, which end the list:
+//
+//   - [ValidationError]: d is empty, ends before it begins, or begins more than
+//     six months ago, which Plural does not keep; or there is a
+//     [WithRequestID]. Nothing was sent.
+//   - [Error]: the first page was refused, or did not come.
+//   - [IncompleteError] ([ErrIncomplete]): not everything could be read. A
+//     window with fewer rows than its total, or whose first page is another one
+//     when it is read again at the end, is read three times before.
+func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption) iter.Seq2[*Settlement, error] {
+	return func(yield func(*Settlement, error) bool) {
+		l := settlementList{
+			pager: pager{p: s.p, op: opListSettlements, opts: opts, found: d.check()},
+			days:  d,
+			seen:  map[string]seenSettlement{},
+			yield: func(row *Settlement) bool { return yield(row, nil) },
+		}
+		if err := l.read(ctx); err != nil && !errors.Is(err, errLeft) {
+			yield(nil, err)
+		}
+	}
+}
+
+// Lines reads the lines of one settlement, however many there are: it keeps one
+// page in memory.
+//
+//	GET /api/settlements/v1/detail/{utr}
+//
+// Requests are made as those of [SettlementService.List] are. Two lines that
+// are alike in every field count as one, and make the reading incomplete: a
+// second one cannot be told from a line that moved to the next page while the
+// lines were read. It is looked for among the last 10,000 at the least. The
+// errors, which end the lines:
+//
+//   - [ValidationError]: the UTR does not fit a path; or there is a
+//     [WithRequestID]. Nothing was sent.
+//   - [Error]: the first page was refused, or did not come. It is [ErrNotFound]
+//     where Plural has no such settlement.
+//   - [IncompleteError] ([ErrIncomplete]): not everything could be read.
+func (s *SettlementService) Lines(
+	ctx context.Context,
+	utr string,
+	opts ...CallOption,
+) iter.Seq2[*SettlementLine, error] {
+	return func(yield func(*SettlementLine, error) bool) {
+		_, err := s.lines(ctx, opSettlementLines, utr, opts, func(line *SettlementLine) bool { return yield(line, nil) })
+		if err != nil && !errors.Is(err, errLeft) {
+			yield(nil, err)
+		}
+	}
+}
+
+// Get reads one settlement with all of its lines, 10,000 at most.
+//
+//	GET /api/settlements/v1/detail/{utr}
+//
+// It reads as [SettlementService.Lines] does, and has its errors. Beside an
+// [IncompleteError] the document is not nil, as a reader's bytes beside
+// [io.ErrUnexpectedEOF]: it has what could be read. So is that of a settlement
+// with more than 10,000 lines, which Lines can read.
+func (s *SettlementService) Get(ctx context.Context, utr string, opts ...CallOption) (*SettlementDetail, error) {
+	var kept []SettlementLine
+	head, err := s.lines(ctx, opGetSettlement, utr, opts, func(line *SettlementLine) bool {
+		if len(kept) == maxLines {
+			return false
+		}
+		kept = append(kept, *line)
+		return true
+	})
+	if head == nil {
+		return nil, err
+	}
+	head.Transactions = kept
+	if errors.Is(err, errLeft) {
+		return head, &IncompleteError{
+			UTR: head.UTRNumber, Want: head.TotalTransactionCount, Got: len(kept), Err: errTooManyLines,
+		}
+	}
+	return head, err
+}
+
+var errTooManyLines = errors.New("it has more lines than are kept at once; read it by Lines")
+
+// settlementList is one reading of the settlements of some days.
+type settlementList struct {
+	pager
+
+	days  Days
+	seen  map[string]seenSettlement // by UTR
+	pass  int                       // counted from 1, over all windows
+	yield func(*Settlement) bool
+}
+
+// seenSettlement is how a settlement was handed out, and the pass that read it
+// last.
+type seenSettlement struct {
+	print fingerprint
+	pass  int
+}
+
+func (l *settlementList) read(ctx context.Context) error {
+	first, last := dateOf(l.days.First), dateOf(l.days.Last)
+	for {
+		// It asks up to the midnight after the last day, whether that counts or not.
+		end := last.AddDate(0, 0, 1)
+		if most := first.AddDate(0, 0, maxWindow-1); end.After(most) {
+			end = most
+		}
+		if err := l.window(ctx, first, end); err != nil || end.After(last) {
+			return err
+		}
+		first = end.AddDate(0, 0, -1)
+	}
+}
+
+// window reads some days, and again where they moved meanwhile.
+func (l *settlementList) window(ctx context.Context, first, end time.Time) error {
+	const passes = 3
+	for n := 1; ; n++ {
+		err := l.readOnce(ctx, first, end)
+		incomplete, ok := errors.AsType[*IncompleteError](err)
+		switch {
+		case err == nil, errors.Is(err, errLeft), !ok && l.pass == 1:
+			return err
+		case !ok:
+			incomplete = &IncompleteError{Page: 1, Err: err}
+		case incomplete.Err == nil && n < passes:
+			continue
+		}
+		incomplete.Days = Days{First: first, Last: end.AddDate(0, 0, -1)}
+		return incomplete
+	}
+}
+
+func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) error {
+	l.pass++
+	return readPages(func(page int) (s *sheet[Settlement], err error) {
+		err = l.fetch(ctx, pathOfSettlements(first, end, page), "", func(a *answer) (err error) {
+			s, err = decodeSettlements(a)
+			return err
+		})
+		return s, err
+	}, l.see)
+}
+
+// see hands a settlement out that was not read before. One that comes again
+// with other figures is not what was handed out.
+func (l *settlementList) see(row *Settlement) sighting {
+	print := fingerprintOf(row)
+	key := strings.Clone(row.UTRNumber)
+	if key == "" {
+		key = string(print[:])
+	}
+	before, isKnown := l.seen[key]
+	switch {
+	case !isKnown:
+		l.seen[key] = seenSettlement{print, l.pass}
+		if !l.yield(row) {
+			return rowIsLast
+		}
+		return rowIsNew
+	case before.print != print:
+		return rowIsOdd
+	case before.pass == l.pass:
+		return rowIsKnown
+	}
+	l.seen[key] = seenSettlement{print, l.pass}
+	return rowIsNew
+}
+
+// decodeSettlements reads a page of a list.
+func decodeSettlements(a *answer) (*sheet[Settlement], error) {
+	var list struct {
+		Data                 []Settlement `json:"data"`
+		TotalSettlementCount *int         `json:"total_settlement_count"`
+	}
+	if err := wire.Unmarshal(a.body, &list); err != nil {
+		return nil, err
+	}
+	if list.Data == nil || list.TotalSettlementCount == nil {
+		return nil, errors.New("the answer has no data or no total_settlement_count")
+	}
+	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, print: fingerprintOf(list)}, nil
+}
+
+// lines hands out the lines of one settlement. The document is that of the
+// first page, without its lines; nil if that did not come.
+func (s *SettlementService) lines(
+	ctx context.Context,
+	op operation,
+	utr string,
+	opts []CallOption,
+	yield func(*SettlementLine) bool,
+) (head *SettlementDetail, err error) {
+	p := pager{p: s.p, op: op, opts: opts}
+	p.found.lookup("utr_number", utr)
+	p.found.length("utr_number", utr, 1, maxUTR)
+	utr = strings.Clone(utr)
+	var seen recent
+	err = readPages(func(page int) (s *sheet[SettlementLine], err error) {
+		err = p.fetch(ctx, pathOfSettlement(utr, page), utr, func(a *answer) (err error) {
+			var d *SettlementDetail
+			if d, s, err = decodeSettlement(a, utr); err == nil && head == nil {
+				first := *d
+				head, first.Transactions = &first, nil
+			}
+			return err
+		})
+		return s, err
+	}, func(line *SettlementLine) sighting {
+		switch {
+		case !seen.add(fingerprintOf(line)):
+			return rowIsOdd
+		case !yield(line):
+			return rowIsLast
+		}
+		return rowIsNew
+	})
+	if incomplete, ok := errors.AsType[*IncompleteError](err); ok {
+		incomplete.UTR = utr
+	}
+	return head, err
+}
+
+// decodeSettlement reads a page of a settlement, and insists on the one that
+// was asked about.
+func decodeSettlement(a *answer, utr string) (*SettlementDetail, *sheet[SettlementLine], error) {
+	d := new(SettlementDetail)
+	var whole struct {
+		Count      *int `json:"total_transaction_count"`
+		Pagination struct {
+			TotalPages int `json:"total_pages"`
+		} `json:"pagination" wire:"optional"`
+	}
+	if err := errors.Join(wire.Unmarshal(a.body, d), wire.Unmarshal(a.body, &whole)); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case d.UTRNumber != utr:
+		return nil, nil, errors.New("the answer is about another settlement")
+	case d.Transactions == nil || whole.Count == nil:
+		return nil, nil, errors.New("the answer has no transactions or no total_transaction_count")
+	}
+	return d, &sheet[SettlementLine]{
+		rows: d.Transactions, total: *whole.Count, pages: whole.Pagination.TotalPages, print: fingerprintOf(d),
+	}, nil
+}
+
+// pager makes the requests of one reading, each a call of its own.
+type pager struct {
+	p     *pipeline
+	op    operation
+	opts  []CallOption
+	found checks
+}
+
+// fetch reads one page. Readings of many pages run into limits of the rate that
+// the few tries of a call do not outlast.
+func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*answer) error) error {
+	const rounds = 10
+	for n := 1; ; n++ {
+		found := r.found
+		found.must(newCallConfig(r.opts).requestID == "", "Request-ID", "must not be given: each page is a request of its own")
+		k, err := r.p.newCall(ctx, r.op, path, subject, nil, found, r.opts)
+		if err != nil {
+			return err
+		}
+		k.orderID = "" // it is about no order
+		err = k.read(ctx, decode)
+		failure, ok := errors.AsType[*Error](err)
+		if !ok || n == rounds || k.cfg.withoutRetry || !failure.Is(ErrRateLimited) ||
+			failure.RetryAfter > retry.MaxRetryAfter || !retry.Wait(ctx, r.p.cfg.retry.MaxDelay) {
+			return err
+		}
+	}
+}
+
+// check holds the days to what Plural keeps.
+func (d Days) check() (c checks) {
+	first, last := dateOf(d.First), dateOf(d.Last)
+	switch {
+	case d.First.IsZero() || d.Last.IsZero():
+		c.must(false, "days", "must have a first and a last one")
+	case last.Before(first):
+		c.must(false, "days", "must not end before they begin")
+	case last.After(first.AddDate(1, 0, 0)):
+		c.must(false, "days", "must be those of one year at most")
+	}
+	oldest := dateOf(time.Now().In(d.First.Location())).AddDate(0, -historyMonths, 0)
+	c.limit(!first.Before(oldest), "days", "must begin within the last six months: Plural has nothing older")
+	return c
+}
