@@ -25,10 +25,14 @@ MAKEFLAGS += --no-print-directory
 export GOWORK := off
 export GO
 
-# Every module of the repository; and those that a merchant can import.
+# Every module of the repository; those that a merchant can import; and those that are published.
 MODULES   := $(sort $(patsubst ./%,%,$(shell find . -name go.mod -not -path '*/vendor/*' -not -path '*/node_modules/*' -exec dirname {} \;)))
 NESTED    := $(filter-out . testdata/consumer browsertest,$(MODULES))
 IMPORTABLE := . $(filter contrib/%,$(MODULES))
+PUBLISHED := $(IMPORTABLE) $(filter cmd/%,$(MODULES))
+
+# Goes to a module. A program's module has a go.work in place of a replace line, which go install refuses: CONTRIBUTING.md, "Modules".
+ENTER = cd $$dir && { [[ ! -f go.work ]] || export GOWORK=$$PWD/go.work; }
 
 # Nested modules may ask for a newer Go than the SDK does; auto lets the go command fetch it.
 NEWER_GO := GOTOOLCHAIN=auto $(GO)
@@ -103,7 +107,7 @@ browser: ## Walk the emulator's pages in Chromium; where there is none only CI m
 
 .PHONY: modules
 modules: ## Vet and test the other modules of the repository.
-	@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...); done
+	@for dir in $(NESTED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...) || exit 1; done
 
 # GOFIPS140: the module that is certified takes its entropy from the system; newer ones measure time, which stands still in testing/synctest.
 # Left out are the tests of keys shorter than 112 bits, which FIPS 140 refuses: the published example and the vectors have such keys. tools,
@@ -150,7 +154,7 @@ vet: ## Run go vet.
 .PHONY: lint
 lint: tool-golangci-lint ## Run golangci-lint on every module.
 	@$(BIN)/golangci-lint config verify
-	@failed=; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && GOTOOLCHAIN=auto $(BIN)/golangci-lint run ./...) || failed=1; done; [[ -z $$failed ]]
+	@failed=; for dir in $(MODULES); do echo "== $$dir"; ($(ENTER) && GOTOOLCHAIN=auto $(BIN)/golangci-lint run ./...) || failed=1; done; [[ -z $$failed ]]
 
 .PHONY: house
 house: tool-housecheck ## Fail if a file uses what stands below it in CONTRIBUTING.md's drawing.
@@ -166,11 +170,11 @@ generate-check: generate ## Fail if generated code is not what its lists say.
 
 .PHONY: tidy
 tidy: ## Tidy every go.mod.
-	@for dir in $(MODULES); do (cd $$dir && $(NEWER_GO) mod tidy); done
+	@for dir in $(MODULES); do tools/tidy.sh $$dir || exit 1; done
 
 .PHONY: tidy-check
 tidy-check: ## Fail if a go.mod is not tidy.
-	@for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) mod tidy -diff) || { echo "not tidy: run make tidy"; exit 1; }; done
+	@for dir in $(MODULES); do echo "== $$dir"; tools/tidy.sh $$dir -diff || { echo "not tidy: run make tidy"; exit 1; }; done
 
 ## What merchants get
 
@@ -179,8 +183,8 @@ consumer: ## Vendor the package into a merchant's module; build and test that wi
 	@tools/consumer.sh $(GO_OLDEST) $(GO_NEWEST)
 
 .PHONY: release
-release: ## Publish all modules to a proxy on disk; have a shop that uses each get, tidy, vendor, build and test them from there.
-	@tools/release.sh $(IMPORTABLE)
+release: ## Publish all modules to a proxy on disk; have a shop get, tidy, vendor, build and test the libraries from there; install the programs and run them.
+	@tools/release.sh $(PUBLISHED)
 
 .PHONY: compat
 compat: ## Run the tests, but for the long searches, with the oldest and the newest Go.
@@ -207,7 +211,7 @@ LICENCES := MIT,BSD-2-Clause,BSD-3-Clause,Apache-2.0,ISC
 .PHONY: licences
 licences: ## Fail if a merchant would compile something under a licence that asks for more than a notice.
 	@[[ -x $(BIN)/go-licenses ]] || GOBIN=$(BIN) $(NEWER_GO) install github.com/google/go-licenses@v1.6.0
-	@for dir in $(IMPORTABLE); do echo "== $$dir"; (cd $$dir && $(NEWER_GO) mod download && \
+	@for dir in $(PUBLISHED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) mod download && \
 		$(BIN)/go-licenses check ./... --ignore github.com/plural-go/plural --allowed_licenses=$(LICENCES)$$([[ $$dir == . ]] || echo ,MPL-2.0)) 2> >(grep -vE '^W|^/' >&2) || exit 1; done
 
 .PHONY: apicheck
@@ -219,8 +223,8 @@ api: tool-apicheck ## Rewrite the golden files of the exported API.
 	@$(BIN)/apicheck -golden api -update $(IMPORTABLE)
 
 .PHONY: vuln
-vuln: tool-govulncheck ## Look for known vulnerabilities in what merchants import (needs the network; a scheduled workflow runs it, check does not).
-	@failed=; for dir in $(IMPORTABLE); do echo "== $$dir"; (cd $$dir && GOTOOLCHAIN=auto $(BIN)/govulncheck ./...) || failed=1; done; [[ -z $$failed ]]
+vuln: tool-govulncheck ## Look for known vulnerabilities in what is published (needs the network; a scheduled workflow runs it, check does not).
+	@failed=; for dir in $(PUBLISHED); do echo "== $$dir"; ($(ENTER) && GOTOOLCHAIN=auto $(BIN)/govulncheck ./...) || failed=1; done; [[ -z $$failed ]]
 
 ## The rest
 

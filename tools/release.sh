@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Publishes the given modules (tools/release.sh . contrib/redisstore ...) as CONTRIBUTING.md's "Releasing" says: tags in a repository on disk, from
-# which the go command makes a file:// proxy. A stranger's shop (testdata/release) then gets them from there with an empty module cache and without
-# any replace line, tidies, vendors, builds and tests.
+# Publishes the given modules (tools/release.sh . contrib/redisstore cmd/plural ...) as CONTRIBUTING.md's "Releasing" says: tags in a repository on
+# disk, from which the go command makes a file:// proxy. A stranger's shop (testdata/release) then gets the libraries from there with an empty module
+# cache and without any replace line, tidies, vendors, builds and tests. The programs (cmd/) are installed with go install, and run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,8 @@ module=github.com/plural-go/plural
 version=v$(sed -n 's/^const version = "\(.*\)"$/\1/p' headers.go)
 proxy=$("$go" env GOPROXY) cache=$("$go" env GOMODCACHE)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+sandbox=
+trap '[[ -z $sandbox ]] || kill "$sandbox"; rm -rf "$work"' EXIT
 
 fail() {
 	echo "release: $*" >&2
@@ -50,17 +51,37 @@ cat >"$work/gitconfig" <<-END
 	[safe]
 		directory = *
 END
-names=()
+names=() programs=()
 for dir in "$@"; do
 	name=$module
 	[[ $dir == . ]] || name=$module/$dir
-	names+=("$name")
+	if [[ $dir == cmd/* ]]; then programs+=("$name"); else names+=("$name"); fi
 	(cd "$work" && GOPROXY=direct GIT_CONFIG_GLOBAL=$work/gitconfig GOMODCACHE=$work/published GOFLAGS=-modcacherw "$go" mod download "$name@$version")
 	echo "published $name $version"
 done
 
-# The shop. What others have published comes from where it always does, or from where that was kept.
+# What others have published comes from where it always does, or from where that was kept.
 export GOMODCACHE=$work/cache GOPROXY=file://$published,file://$cache/cache/download,$proxy
+
+# The programs, as a stranger installs them, and the emulator for them to talk to.
+for program in ${programs[@]+"${programs[@]}"} $module/examples/sandbox; do
+	(cd "$work" && GOBIN=$work/bin quietly "$go" install "$program@latest")
+done
+"$go" version -m "$work/bin/plural" | grep -q "mod[[:space:]]$module/cmd/plural[[:space:]]$version" || fail "plural is not $version"
+"$work/bin/sandbox" -addr 127.0.0.1:0 >"$work/sandbox" &
+sandbox=$!
+for ((i = 0; i < 100; i++)); do
+	! grep -q 'Stop it' "$work/sandbox" || break
+	sleep 0.1
+done
+(
+	cd "$work"
+	eval "$(grep -o 'export PLURAL_.*' sandbox)"
+	quietly bin/plural doctor
+)
+echo "installed and run: plural $version"
+
+# The shop.
 mkdir "$work/shop"
 mv "$work"/*.go "$work/shop"
 cd "$work/shop"

@@ -1,0 +1,151 @@
+package main_test
+
+import (
+	"encoding/pem"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// row is what the doctor says of one check.
+type row struct{ result, says string }
+
+// examined runs the doctor and returns what it says of each check.
+func examined(t *testing.T, variables ...string) (exitCode int, rows map[string]row, shown string) {
+	t.Helper()
+	exitCode, shown = start(t, variables, "doctor").wait()
+	rows = map[string]row{}
+	name := ""
+	for line := range strings.Lines(shown) {
+		cells := strings.Split(line, "│")
+		if len(cells) < 5 {
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if cells[1] != "" {
+			name = cells[1]
+			rows[name] = row{cells[2], cells[3]}
+			continue
+		}
+		rows[name] = row{rows[name].result, rows[name].says + " " + cells[3]} // a line that goes on
+	}
+	delete(rows, "CHECK")
+	return exitCode, rows, shown
+}
+
+func TestDoctorIsContent(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	exitCode, rows, shown := examined(t, variablesOf(srv)...)
+	require.Zero(t, exitCode, shown)
+	want := map[string]string{
+		"variables": "ok", "installation": "ok", "secret": "ok", "proxy": "ok", "dns": "ok", "tls": "-",
+		"network": "ok", "clock": "ok", "token": "ok", "read": "ok",
+	}
+	require.Len(t, rows, len(want))
+	for check, result := range want {
+		require.Equal(t, result, rows[check].result, check)
+	}
+	require.Empty(t, srv.Orders(), "the doctor changes nothing")
+	for _, r := range srv.Requests() {
+		require.True(t, r.Method == http.MethodGet || r.Op == pluraltest.OpToken, r.Path)
+	}
+	requireNoSecrets(t, srv, shown)
+}
+
+func TestDoctorOverTLS(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, pluraltest.WithHTTP2())
+	authority := filepath.Join(t.TempDir(), "authority.pem")
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}
+	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(block), 0o600))
+
+	exitCode, rows, shown := examined(t, append(variablesOf(srv), "SSL_CERT_FILE="+authority)...)
+	require.Zero(t, exitCode, shown)
+	require.Equal(t, "ok", rows["tls"].result)
+	require.Contains(t, rows["tls"].says, "TLS 1.3, certificate by pluraltest")
+	require.Contains(t, rows["network"].says, "HTTP/2.0")
+
+	exitCode, rows, shown = examined(t, variablesOf(srv)...)
+	require.Equal(t, 1, exitCode)
+	require.Equal(t, "FAULT", rows["tls"].result, shown)
+	require.Contains(t, rows["tls"].says, "an authority that this machine does not know")
+}
+
+func TestDoctorFindsFaults(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t)
+	late := pluraltest.NewServer(t, pluraltest.WithClock(func() time.Time { return time.Now().Add(-10 * time.Minute) }))
+	broken := pluraltest.NewServer(t)
+	broken.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == pluraltest.OpOrdersGetByReference {
+			return pluraltest.StatusFault(403, "INVALID_REQUEST", pluraltest.ApplyNever)
+		}
+		return pluraltest.NoFault
+	})
+	silent := pluraltest.NewServer(t)
+	silent.Down()
+	plain := pluraltest.NewServer(t, pluraltest.WithCredentials("shop", "no hex, but long enough"))
+	for _, tt := range []struct {
+		name      string
+		variables []string
+		check     string // that finds it
+		says      string
+	}{
+		{"nothing is set", nil, "variables", "must be set"},
+		{"a secret with a space", append(variablesOf(srv), "PLURAL_CLIENT_SECRET=two words"), "variables", ""},
+		{"two installations", append(variablesOf(srv), "PLURAL_ENVIRONMENT=uat"), "variables", "not both"},
+		{"production by its address", append(variablesOf(srv), "PLURAL_BASE_URL=https://api.pluralpay.in",
+			"HTTPS_PROXY=http://127.0.0.1:1"), "installation", "real money"},
+		{
+			"another secret", append(variablesOf(srv), "PLURAL_CLIENT_SECRET="+strings.Repeat("ab", 16)),
+			"token", "does not take",
+		},
+		{"a clock that is off", variablesOf(late), "clock", "10m0s"},
+		{"no order may be read", variablesOf(broken), "read", "403 INVALID_REQUEST"},
+		{"nobody answers", variablesOf(silent), "network", "refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			exitCode, rows, shown := examined(t, tt.variables...)
+			require.Equal(t, 1, exitCode, shown)
+			require.Equal(t, "FAULT", rows[tt.check].result, shown)
+			require.Contains(t, rows[tt.check].says, tt.says)
+			requireNoSecrets(t, srv, shown)
+		})
+	}
+	t.Run("a secret that is not in hex may be meant", func(t *testing.T) {
+		t.Parallel()
+		exitCode, rows, shown := examined(t, append(variablesOf(plain), "PLURAL_CLIENT_SECRET=not-in-hex")...)
+		require.Equal(t, "note", rows["secret"].result, shown)
+		require.Equal(t, 1, exitCode, "the secret is another one")
+	})
+}
+
+func TestDoctorNotesAProxyThatIsNotUsed(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, pluraltest.WithTLS())
+	_, rows, shown := examined(t, append(variablesOf(srv), "HTTPS_PROXY=http://proxy%zz")...)
+	require.Equal(t, "note", rows["proxy"].result, shown)
+}
+
+// requireNoSecrets fails t when a text holds what nobody is to see.
+func requireNoSecrets(t *testing.T, srv *pluraltest.Server, text string) {
+	t.Helper()
+	secrets := []string{srv.ClientSecret, srv.WebhookSecret}
+	for _, token := range srv.Tokens() {
+		secrets = append(secrets, token.Value)
+	}
+	for _, secret := range secrets {
+		require.NotContains(t, text, secret)
+	}
+}

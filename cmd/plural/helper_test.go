@@ -1,0 +1,105 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// binary is the program as it is built.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "plural")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "plural")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		panic(fmt.Errorf("build: %w", err))
+	}
+	return m.Run()
+}
+
+// terminal is a run of the program on a terminal.
+type terminal struct {
+	cmd  *exec.Cmd
+	tty  *os.File
+	done chan struct{} // closed when all of its output is here
+
+	mu     sync.Mutex
+	output bytes.Buffer
+}
+
+// variablesOf are the environment variables of an emulator's account.
+func variablesOf(srv *pluraltest.Server) []string {
+	return []string{
+		"PLURAL_CLIENT_ID=" + srv.ClientID,
+		"PLURAL_CLIENT_SECRET=" + srv.ClientSecret,
+		"PLURAL_BASE_URL=" + srv.URL,
+	}
+}
+
+// start runs the program with the given variables and no others of its own.
+func start(t *testing.T, variables []string, args ...string) *terminal {
+	t.Helper()
+	run := &terminal{cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	run.cmd.Dir = t.TempDir()
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "PLURAL_") && !strings.Contains(strings.ToUpper(variable), "_PROXY=") {
+			run.cmd.Env = append(run.cmd.Env, variable)
+		}
+	}
+	run.cmd.Env = append(run.cmd.Env, "TERM=xterm-256color")
+	run.cmd.Env = append(run.cmd.Env, variables...)
+	tty, err := pty.StartWithSize(run.cmd, &pty.Winsize{Rows: 50, Cols: 200})
+	require.NoError(t, err)
+	run.tty = tty
+	go func() {
+		defer close(run.done)
+		_, _ = io.Copy(run, tty) // a terminal whose program has ended reads as an error
+	}()
+	t.Cleanup(func() {
+		_ = run.cmd.Process.Kill()
+		_ = tty.Close()
+		<-run.done
+	})
+	return run
+}
+
+// Write takes what the program shows.
+func (r *terminal) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.output.Write(p)
+}
+
+// shown is what the terminal has shown so far.
+func (r *terminal) shown() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.ReplaceAll(r.output.String(), "\r\n", "\n")
+}
+
+// wait waits for the program to end.
+func (r *terminal) wait() (exitCode int, shown string) {
+	_ = r.cmd.Wait()
+	<-r.done
+	return r.cmd.ProcessState.ExitCode(), r.shown()
+}

@@ -1,0 +1,178 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+func lookAtDNS(ctx context.Context, p *patient) Finding {
+	host := p.base.Hostname()
+	if p.proxy != nil {
+		return skipped("the proxy looks names up")
+	}
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return fault(host+" is not known to this machine's name server",
+			"See /etc/resolv.conf and the firewall; with a proxy, set HTTPS_PROXY.")
+	}
+	return well(fmt.Sprintf("%s is known (addresses: %d)", host, len(addresses)))
+}
+
+// lookAtTLS shakes hands and reports what both sides have agreed on.
+func lookAtTLS(ctx context.Context, p *patient) Finding {
+	if p.base.Scheme != "https" {
+		return skipped("no TLS on this machine")
+	}
+	if p.proxy != nil {
+		return skipped("through the proxy: see network")
+	}
+	port := p.base.Port()
+	if port == "" {
+		port = "443"
+	}
+	dialer := &tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: p.base.Hostname()}}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(p.base.Hostname(), port))
+	if err != nil {
+		return tlsFault(err)
+	}
+	defer conn.Close()
+	secure, ok := conn.(*tls.Conn)
+	if !ok {
+		return fault("no TLS connection", "Run it again.")
+	}
+	state := secure.ConnectionState()
+	leaf, chain := state.PeerCertificates[0], state.VerifiedChains[0]
+	left := time.Until(leaf.NotAfter)
+	return well(fmt.Sprintf("%s, certificate by %s, chain of %d, good for %d days",
+		tls.VersionName(state.Version), issuer(leaf), len(chain), int(left.Hours()/24)))
+}
+
+func issuer(c *x509.Certificate) string {
+	if len(c.Issuer.Organization) > 0 {
+		return c.Issuer.Organization[0]
+	}
+	return c.Issuer.CommonName
+}
+
+func tlsFault(err error) Finding {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &authority):
+		return fault("the certificate is by an authority that this machine does not know",
+			"Install ca-certificates. If the network reads TLS, add its authority with SSL_CERT_FILE.")
+	case errors.As(err, &name):
+		return fault("the certificate is for another name", "See whether something on the network answers for Plural.")
+	case errors.As(err, &invalid):
+		return fault("the certificate is not valid now", "See this machine's clock.")
+	default:
+		return fault("no TLS connection: "+reason(err), "Let this machine out to port 443.")
+	}
+}
+
+// reason is an error without the addresses that it is about.
+func reason(err error) string {
+	var operation *net.OpError
+	var request *url.Error
+	var name *net.DNSError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it took too long"
+	case errors.As(err, &name):
+		return name.Err
+	case errors.As(err, &operation):
+		return operation.Err.Error()
+	case errors.As(err, &request):
+		return request.Err.Error()
+	}
+	return err.Error()
+}
+
+// lookAtNetwork sends a request that needs no token.
+func lookAtNetwork(ctx context.Context, p *patient) Finding {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base.String()+"/api/pay/v1/orders/plural-doctor", nil)
+	if err != nil {
+		return fault("the base URL takes no path", "See PLURAL_BASE_URL.")
+	}
+	req.Header.Set("User-Agent", "plural-doctor")
+	client := &http.Client{
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	defer client.CloseIdleConnections()
+	before := time.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return fault("no answer: "+reason(err), "Let this machine out to "+p.base.Host+".")
+	}
+	defer resp.Body.Close()
+	p.answer = resp
+	p.asked = before.Add(time.Since(before) / 2)
+	kind := resp.Header.Get("Content-Type")
+	if resp.StatusCode == http.StatusForbidden && strings.HasPrefix(kind, "text/html") {
+		return fault("a firewall answers with a page (403)", "Ask Plural's support to let this machine's address in.")
+	}
+	return well(fmt.Sprintf("%s, answered in %d ms", resp.Proto, time.Since(before).Milliseconds()))
+}
+
+// maxSkew is less than the five minutes that a webhook's time may be off by.
+const maxSkew = time.Minute
+
+func lookAtClock(_ context.Context, p *patient) Finding {
+	date, err := http.ParseTime(p.answer.Header.Get("Date"))
+	if err != nil {
+		return skipped("the server says no date")
+	}
+	skew := p.asked.Sub(date).Round(time.Second) // Date has whole seconds
+	if skew.Abs() > maxSkew {
+		return fault(fmt.Sprintf("this machine's clock is off by %v", skew),
+			"Run an NTP client: webhooks are refused when the clock is off by five minutes.")
+	}
+	return well("within a minute of the server's")
+}
+
+func lookAtToken(ctx context.Context, p *patient) Finding {
+	err := p.client.Warm(ctx)
+	switch {
+	case err == nil:
+		return well("Plural has issued one")
+	case errors.Is(err, plural.ErrUnauthorized):
+		return fault("Plural does not take this client id and secret",
+			"Use those of this installation: UAT and production have their own.")
+	default:
+		return fault("none: "+refusal(err), "Run it again; if that does not help, ask Plural's support.")
+	}
+}
+
+// lookAtRead reads an order that does not exist.
+func lookAtRead(ctx context.Context, p *patient) Finding {
+	_, err := p.client.Orders.GetByReference(ctx, plural.Reference("plural-doctor", "no-such-order"))
+	switch {
+	case err == nil, errors.Is(err, plural.ErrNotFound):
+		return well("orders can be read")
+	case errors.Is(err, plural.ErrUnauthorized):
+		return fault("the token is refused", "Ask Plural's support whether the order API is enabled for this merchant.")
+	default:
+		return fault("no: "+refusal(err), "Run it again; if that does not help, ask Plural's support.")
+	}
+}
+
+// refusal is the status and the code of an answer, or that there was none.
+func refusal(err error) string {
+	var answered *plural.Error
+	if errors.As(err, &answered) && answered.StatusCode != 0 {
+		return strings.TrimSpace(fmt.Sprintf("%d %s", answered.StatusCode, answered.Code))
+	}
+	return "no answer"
+}

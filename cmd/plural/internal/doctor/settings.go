@@ -1,0 +1,70 @@
+package doctor
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"os"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/cmd/plural/internal/account"
+)
+
+// lookAtVariables makes the client that a shop would make.
+func lookAtVariables(_ context.Context, p *patient) Finding {
+	const do = "Set PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET as the dashboard shows them, without white space, " +
+		"and PLURAL_ENVIRONMENT to uat or production."
+	var err error
+	if p.client, err = p.account.Client(plural.WithUserAgent("plural-doctor")); err != nil {
+		return fault(err.Error(), do)
+	}
+	if p.base, err = p.account.Base(); err != nil {
+		return fault(err.Error(), do)
+	}
+	return well("client id and secret are set, and one installation is named")
+}
+
+// lookAtInstallation tells whether real money moves there.
+func lookAtInstallation(_ context.Context, p *patient) Finding {
+	host := p.base.Hostname()
+	switch {
+	case host == account.ProductionHost && p.account.Environment != string(plural.Production):
+		return fault("PLURAL_BASE_URL is production, where real money moves",
+			"Set PLURAL_ENVIRONMENT=production in place of PLURAL_BASE_URL, so that it can be seen.")
+	case host == account.ProductionHost:
+		return well("production: real money moves")
+	case host == account.UATHost:
+		return well("UAT: test money")
+	case p.account.IsEmulator():
+		return well("an emulator on this machine: no money")
+	default:
+		return well("neither UAT nor production: " + host)
+	}
+}
+
+// lookAtSecret tells whether callbacks and webhooks can be verified with the
+// client secret.
+func lookAtSecret(_ context.Context, p *patient) Finding {
+	if _, err := plural.NewVerifier(p.account.ClientSecret); err != nil {
+		return note("the client secret is not in hex, and so cannot verify callbacks as it is",
+			"Copy it once more from the dashboard. If it is right, see plural.WithCallbackKeys.")
+	}
+	return well("the client secret is in hex: it can verify callbacks")
+}
+
+// lookAtProxy finds the proxy that requests go through. net/http passes over an
+// address that it cannot read.
+func lookAtProxy(_ context.Context, p *patient) Finding {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: p.base})
+	isSet := os.Getenv("HTTPS_PROXY")+os.Getenv("https_proxy") != "" && p.base.Scheme == "https"
+	switch {
+	case err == nil && proxy != nil:
+		p.proxy = proxy
+		return well("requests go through " + (&url.URL{Scheme: proxy.Scheme, Host: proxy.Host}).String())
+	case err != nil || isSet:
+		return note("none, although HTTPS_PROXY is set",
+			"It has to be a URL such as http://proxy.example.com:3128, and NO_PROXY must not name Plural's host.")
+	default:
+		return well("none")
+	}
+}
