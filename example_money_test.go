@@ -118,7 +118,7 @@ func ExampleCaptureService_Find() {
 }
 
 // Plural captures, but its answer is lost and the books cannot be read. Settle
-// asks them once more when Plural is well again, and sends nothing.
+// asks them again when Plural is well again, and sends nothing.
 func ExampleOutcomeUnknownError_Settle() {
 	srv, client := emulator(plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MaxDelay: time.Millisecond}))
 	defer srv.Close()

@@ -58,8 +58,8 @@ func ExampleWithObserver() {
 	// captures.create 1 true <nil>
 }
 
-// At the start of a program: fetch the token, so that the first sale does not
-// wait for it, and find out whether the credentials are right.
+// At the start of a program: fetch the token, so the first sale does not wait
+// for it, and find out whether the credentials are right.
 func ExampleClient_Warm() {
 	srv, client := emulator()
 	defer srv.Close()

@@ -130,8 +130,8 @@ func TestWhatIsLeft(t *testing.T) {
 	require.False(t, ok, "more was refunded than captured")
 }
 
-// A webhook is confirmed from the books, whatever it says; of a refund, the
-// order that was refunded.
+// A webhook is confirmed from the books, whatever it says. A refund's webhook
+// is about the order that was refunded.
 func TestConfirmEvent(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)}

@@ -91,8 +91,8 @@ func phraseOf(op string) string {
 	return printable(op)
 }
 
-// isLookup says whether the operation of an error looks something up that may
-// not be there.
+// isLookup reports whether the operation of an error looks something up that
+// may not be there.
 func isLookup(op string) bool {
 	return op == opGetOrder.name || op == opGetByReference.name || strings.HasPrefix(op, http.MethodGet+" ")
 }
