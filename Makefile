@@ -1,5 +1,6 @@
-# Everything CI runs is a target here, so that a local run and CI cannot differ.
-# `make test`, `make race` and `make examples` need Go and nothing else; the linter and the other tools are built from tools/go.mod.
+# Everything CI runs is a target here, so a local run and CI cannot differ.
+# `make test`, `make race` and `make examples` need Go and nothing else; the
+# linter and the other tools are built from tools/go.mod.
 
 GO       ?= go
 FUZZTIME ?= 6s
@@ -57,7 +58,7 @@ build: ## Build every package.
 	$(GO) build ./...
 
 .PHONY: test
-test: ## Run the tests, the largest package last, so that the others show as they pass.
+test: ## Run the tests, the largest package last, so the others show as they pass.
 	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | sed 1d) .
 
 .PHONY: race
@@ -109,10 +110,13 @@ browser: ## Walk the emulator's pages in Chromium; where there is none only CI m
 modules: ## Vet and test the other modules of the repository.
 	@for dir in $(NESTED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...) || exit 1; done
 
-# GOFIPS140: the module that is certified takes its entropy from the system; newer ones measure time, which stands still in testing/synctest.
-# Left out are the tests of keys shorter than 112 bits, which FIPS 140 refuses: the published example and the vectors have such keys. tools,
-# bench and browsertest are no part of a merchant's program. So are the examples, whose tests have short keys, and the long searches, which no
-# key has a part in. contrib/river does no cryptography of its own.
+# GOFIPS140: the module that is certified takes its entropy from the system;
+# newer ones measure time, which stands still in testing/synctest. Left out are
+# the tests of keys shorter than 112 bits, which FIPS 140 refuses: the published
+# example and the vectors have such keys. tools, bench and browsertest are not
+# part of a merchant's program. So are the examples, whose tests have short
+# keys, and the long searches, which no key has a part in. contrib/river does no
+# cryptography of its own.
 FIPS       := GOFIPS140=v1.0.0 GODEBUG=fips140=only
 SHORT_KEYS := ^(TestKeys|TestCallbackVectors|TestWebhookPublishedVector|TestNewVerifierRefuses|TestWebhookSignatureVector)$$
 

@@ -162,7 +162,7 @@ func (a Amount) sameCurrency(b Amount) error {
 }
 
 // exponent is the number of decimals of a currency (ISO 4217); false for what
-// is no code of three capital letters.
+// is not a code of three capital letters.
 func (c Currency) exponent() (int, bool) {
 	if len(c) != 3 {
 		return 0, false

@@ -139,7 +139,7 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int) 
 // blankSecret blanks the secret out of an answer that repeats it, whichever of
 // its characters are escaped there.
 func (a *answer) blankSecret() {
-	const least = 6 // what is shorter is no secret, and part of ordinary words
+	const least = 6 // what is shorter is not a secret, and part of ordinary words
 	if len(a.secret) < least || len(a.body) == 0 {
 		return
 	}
@@ -369,14 +369,14 @@ func parseErrorDocument(body string) *errorDocument {
 	return d
 }
 
-// isBeyondLimits says whether the body may be JSON, and is more of it than is
-// read.
+// isBeyondLimits reports whether the body may be JSON, and is more of it than
+// is read.
 func (d *errorDocument) isBeyondLimits() bool {
 	limit, ok := errors.AsType[*wire.DecodeError](d.err)
 	return ok && limit.Limit
 }
 
-// hasData says whether there is data, and something in it.
+// hasData reports whether there is data, and something in it.
 func (d *errorDocument) hasData() bool {
 	inner, isObject := strings.CutPrefix(string(d.Data.Raw), "{")
 	return isObject && !strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), "}")
@@ -414,8 +414,8 @@ func (d *errorDocument) details() *ErrorDetails {
 	return &details
 }
 
-// readAnswer reads a response to its end, within bounds, so that its connection
-// can be used again. Secret is what the request was authorised by.
+// readAnswer reads a response to its end, within bounds, so its connection can
+// be used again. Secret is what the request was authorised by.
 func readAnswer(resp *http.Response, secret string) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, secret: secret}
 	defer func() { _ = resp.Body.Close() }()

@@ -26,8 +26,8 @@ type Credentials struct {
 	ClientSecret string
 }
 
-// TokenStore lets the processes of a fleet share one access token, so that all
-// of them together fetch one. It holds opaque bytes: the token is sealed with
+// TokenStore lets the processes of a fleet share one access token, so all of
+// them together fetch one. It holds opaque bytes: the token is sealed with
 // AES-GCM under a key derived from the client secret and bound to the base URL
 // and the client id, and the key names are hashes. The store need not be
 // trusted to keep secrets.
@@ -76,7 +76,7 @@ type tokenFetcher struct {
 	peer      *peer
 	url       string
 	userAgent string
-	creds     *Credentials // behind a pointer, so that printing the client prints an address
+	creds     *Credentials // behind a pointer, so printing the client prints an address
 	log       logger
 	observer  observer
 }
@@ -148,8 +148,8 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	return token.New(granted.AccessToken, started, life), nil
 }
 
-// validToken says whether the token can stand in a header. Plural states 1 to
-// 8192 characters.
+// validToken reports whether the token can stand in a header. Plural states 1
+// to 8192 characters.
 func validToken(value string) bool {
 	if value == "" || len(value) > 8192 {
 		return false

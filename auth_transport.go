@@ -15,8 +15,8 @@ import (
 
 // authTransport adds the access token to requests for the base URL's host, and
 // to no other. It fetches the token, keeps it fresh, and heals a refused token:
-// it gets another and sends the request once more, and, where that one came
-// from a store, which may keep old ones, a last time with one that did not.
+// it gets another and sends the request again, and, where that one came from a
+// store, which may keep old ones, a last time with one that did not.
 type authTransport struct {
 	peer   *peer
 	origin *url.URL
@@ -142,8 +142,8 @@ func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	return tracedContext{ctx, &quiet}
 }
 
-// again is the request's body once more. Writes carry no GetBody, because
-// net/http would repeat them by itself; the call's own bytes serve instead.
+// again is the request's body again. Writes carry no GetBody, because net/http
+// would repeat them by itself; the call's own bytes serve instead.
 func again(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body

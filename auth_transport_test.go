@@ -69,8 +69,8 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 	require.Equal(t, "outer orders.get_by_reference /api/pay/v1/orders/reference/ref", seen[3])
 }
 
-// Nor does whoever follows the request by httptrace, in middleware or from the
-// caller's context.
+// Nor does a hook of httptrace see it, in middleware or from the caller's
+// context.
 func TestTracesNeverSeeTheToken(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -159,8 +159,8 @@ func (k *call) warm(ctx context.Context) error {
 	}
 }
 
-// retries says whether the request is to be sent again, because nothing of it
-// was sent or the server did not take it, and waits until then.
+// retries reports whether the request is to be sent again, because nothing of
+// it was sent or the server did not take it, and waits until then.
 func (k *call) retries(ctx context.Context, a *answer, class class, failure *Error) bool {
 	return (class == classNotSent || class == classThrottled) && failure.Retryable() && k.again(ctx, a)
 }

@@ -46,8 +46,8 @@ type Callback struct {
 	verified verifiedCallback
 }
 
-// verifiedCallback is what the signature vouched for, so that a Callback made
-// or changed by hand is told from a verified one.
+// verifiedCallback is what the signature vouched for, so a Callback made or
+// changed by hand is told from a verified one.
 type verifiedCallback struct {
 	ok           bool
 	orderID      string
@@ -94,12 +94,12 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 // It reads the body, once; the query string changes nothing. A form that a
 // framework has parsed into r.PostForm before is used instead.
 //
-// The request comes from Plural's page, so that it is cross-site. Protection
-// against request forgery, [http.CrossOriginProtection] included, answers it
-// with 403: exempt the path, for the signature is what vouches for this
-// request. A session cookie with SameSite=Lax is not sent along: find the order
-// by the callback's OrderID, and answer with 303 (See Other) to a page of your
-// own, which gets the cookie again.
+// The request comes from Plural's page, so it is cross-site. Protection against
+// request forgery, [http.CrossOriginProtection] included, answers it with 403:
+// exempt the path, for the signature is what vouches for this request. A
+// session cookie with SameSite=Lax is not sent along: find the order by the
+// callback's OrderID, and answer with 303 (See Other) to a page of your own,
+// which gets the cookie again.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback]. A sender that
 // stalls is the server's business: set its ReadTimeout.
@@ -206,7 +206,7 @@ func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed
 }
 
 // checkCallbackFields refuses what makes the signed text readable in two ways,
-// and what is no callback.
+// and what is not a callback.
 func checkCallbackFields(fields []callbackField) error {
 	var hasOrderID, hasStatus bool
 	size, statuses := 0, 0
@@ -280,7 +280,7 @@ func isFieldValue(name, value string) bool {
 
 // callbackKeyOf finds the key under which one of the forms has the signature;
 // -1 when there is none. Each comparison takes constant time; which key matches
-// is no secret.
+// is not a secret.
 func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
 	hasEmpty := slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" })
 	for i, key := range v.config.callbackKeys {

@@ -25,7 +25,8 @@ type CancelService struct{ p *pipeline }
 //     part of it was captured.
 //   - any other error: not known yet. Calling again is safe.
 //
-// A [ValidationError] is none of these: the id cannot be one, nothing was sent.
+// A [ValidationError] means that nothing was sent: the text cannot be an
+// order's id.
 //
 // Do not pass an HTTP request's context. Without a deadline the books are asked
 // for up to 60 seconds.

@@ -47,8 +47,7 @@ func (s *CaptureService) Find(
 }
 
 // CaptureRequest says how much to take. Exactly one of CaptureAmount and
-// FullAmount must be given, so that a forgotten amount does not take the
-// whole hold.
+// FullAmount must be given, so a forgotten amount does not take the whole hold.
 type CaptureRequest struct {
 	// yours, unique; 1 to MaxReference of A-Z a-z 0-9 - _, see Reference
 	MerchantCaptureReference string `json:"merchant_capture_reference"`
@@ -81,8 +80,8 @@ type CaptureRequest struct {
 //     do not tell (an [OutcomeUnknownError]).
 //   - any other error: not known yet. Call again with the same reference.
 //
-// A [ValidationError] is none of these: the request is wrong, nothing was sent.
-// It says nothing of an earlier call.
+// A [ValidationError] means that nothing was sent, because the request is
+// wrong. It says nothing of an earlier call.
 //
 // When an answer is lost or unclear, or Plural rejects the capture, Create asks
 // the books, and sends again where they show that nothing happened. It is
@@ -91,7 +90,7 @@ type CaptureRequest struct {
 // since replicas lag: give the call five seconds or more. docs/finals.md lists
 // what makes an answer final.
 //
-// Do not pass an HTTP request's context: the payer closing the browser is no
+// Do not pass an HTTP request's context: the payer closing the browser is not a
 // reason to leave a capture unsettled. A deadline bounds the call, settling
 // included; a part of the time left is kept for that. Without a deadline the
 // books are asked for up to 60 seconds.

@@ -66,7 +66,7 @@ func TestCaptureWithoutAHold(t *testing.T) {
 		w := write{op: pluraltest.OpCapturesCreate, orderID: id, reference: "capture-1"}
 		c := newClient(t, d.srv)
 		state := stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrNoHold)
-		require.NotErrorIs(t, state, plural.ErrNotApplied, "an earlier life of the call may have taken the money")
+		require.NotErrorIs(t, state, plural.ErrNotApplied, "an earlier run of the call may have taken the money")
 		require.NotErrorIs(t, state, plural.ErrOperationNotAllowed)
 		require.Equal(t, id, state.Order.OrderID)
 
@@ -149,9 +149,8 @@ func TestCaptureDataAbsent(t *testing.T) {
 }
 
 // A wait that the server asks for and that is too long ends the repeating, not
-// the asking. A capture entry without a reference may be ours, so that it
-// neither closes the books nor makes a conflict: its like is read until time
-// runs out.
+// the asking. A capture entry without a reference may be ours, so it neither
+// closes the books nor makes a conflict: the order is read until time runs out.
 func TestCaptureDataWithoutAReference(t *testing.T) {
 	t.Parallel()
 	entries := func(data map[string]any, change func(payment map[string]any)) any {

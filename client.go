@@ -16,8 +16,8 @@ import (
 
 // Client talks to Plural. Its services hold the operations. It does not change
 // after construction and is safe for concurrent use; make one per merchant and
-// keep it, so that its token and its connections are reused. There is nothing
-// to close.
+// keep it, so its token and its connections are reused. There is nothing to
+// close.
 type Client struct {
 	Orders   *OrderService
 	Captures *CaptureService
@@ -101,9 +101,9 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 // or "custom" after [WithBaseURL].
 func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
-// Warm fetches the access token, so that the first sale does not wait for it.
-// It does nothing while the client has one. It is repeated on failures. The
-// error is an [Error], [ErrUnauthorized] for wrong credentials.
+// Warm fetches the access token, so the first sale does not wait for it. It
+// does nothing while the client has one. It is repeated on failures. The error
+// is an [Error], [ErrUnauthorized] for wrong credentials.
 func (c *Client) Warm(ctx context.Context) error {
 	call, err := c.p.newCall(ctx, opToken, "", "", nil, checks{}, nil)
 	if err != nil {

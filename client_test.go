@@ -403,7 +403,7 @@ func TestCloseIdleConnections(t *testing.T) {
 		t,
 		1,
 		connections.Load(),
-		"the answers are read to their ends, so that the connection serves again",
+		"the answers are read to their ends, so the connection serves again",
 	)
 	c.CloseIdleConnections()
 	require.NoError(t, getSomething(t.Context(), c))

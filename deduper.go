@@ -22,7 +22,7 @@ var (
 // ClaimState says what became of a claim.
 type ClaimState int
 
-// The states of a claim. The zero ClaimState is none of them, and is not a
+// The states of a claim. The zero ClaimState is not one of them, and is not a
 // claim.
 const (
 	Claimed    ClaimState = iota + 1 // the event is the caller's, for the lease
@@ -37,9 +37,9 @@ type Claim struct {
 	Token string // of the claim, for Commit and Release; "" unless Claimed
 }
 
-// Deduper remembers webhook events by name, so that each is handled once:
-// claim, handle, commit. It is used concurrently. A fleet of processes needs
-// one that they share and that lasts; [MemoryDeduper] is for one process.
+// Deduper remembers webhook events by name, so each is handled once: claim,
+// handle, commit. It is used concurrently. A fleet of processes needs one that
+// they share and that lasts; [MemoryDeduper] is for one process.
 //
 // A name is the webhook-id, with the merchant's name and a "/" before it where
 // [WithMerchant] gives one: up to 257 of A-Z a-z 0-9 - _ / and what the

@@ -19,7 +19,7 @@
 //
 // [NewClient] takes the merchant's [Credentials] and fetches an access token
 // with the first call, or with [Client.Warm]. The token is kept, refreshed
-// before it ends without delaying a call, and fetched anew when Plural refuses
+// before it ends without delaying a call, and fetched again when Plural refuses
 // it. Without an option the client talks to Plural's test installation, [UAT].
 // Make one Client for each merchant, and keep it.
 //
@@ -77,9 +77,9 @@
 // itself, its payments with their captures, its refunds. A code of an answer
 // says what to do next; only the books make an answer final. docs/finals.md
 // lists what they have to show for each final. [ErrNotApplied] means that they
-// rule the write out, whoever asked for it; [ErrConflict] that they show
-// something else than was asked for. [NeedsReview] reports the answers that are
-// not final and that calling again alone may never settle.
+// rule the write out, no matter which call asked for it. [ErrConflict] means
+// that they show something else than was asked for. [NeedsReview] reports the
+// answers that are not final and that calling again alone may never settle.
 //
 // The merchant's reference is what makes this possible: make it before the
 // call, keep it, and use it again. Do not pass an HTTP request's context to
@@ -90,14 +90,13 @@
 // # Errors
 //
 // A request that cannot be right is a [ValidationError] that names every bad
-// field, and is not sent. An answer that is not the one asked for is an
-// [Error], with the operation, the status, Plural's code, the request id and
-// the number of attempts; so is no answer at all. [StateError],
-// [DuplicateOrderError] and [NotPaidError] carry the order as the server has
-// it. [errors.Is] matches each with the sentinels that its documentation names.
-// An unknown outcome matches [ErrOutcomeUnknown] and no other of them; it
-// matches the context's error too where that ended the call, so ask for
-// [ErrOutcomeUnknown] first.
+// field, and is not sent. An answer other than the one asked for, or no answer
+// at all, is an [Error], with the operation, the status, Plural's code, the
+// request id and the number of attempts. [StateError], [DuplicateOrderError]
+// and [NotPaidError] carry the order as the server has it. [errors.Is] matches
+// each with the sentinels that its documentation names. An unknown outcome
+// matches [ErrOutcomeUnknown] and no other of them; it matches the context's
+// error too where that ended the call, so ask for [ErrOutcomeUnknown] first.
 //
 // # Money and times
 //

@@ -17,7 +17,7 @@ type extendable interface {
 
 // encode is JSON without the escapes that are for HTML.
 func encode(in any) ([]byte, error) {
-	if request, ok := in.(extendable); ok { // encoding/json would check what its MarshalJSON writes once more
+	if request, ok := in.(extendable); ok { // encoding/json would check what its MarshalJSON writes again
 		return encodeParts(request)
 	}
 	b := buffers.Get().(*encodeBuffer)
@@ -67,7 +67,7 @@ type encodeBuffer struct {
 	bytes.Buffer
 
 	json   *json.Encoder
-	broken bool // an encoder that has failed fails for ever
+	broken bool // an encoder that failed once fails each time
 }
 
 //nolint:gochecknoglobals // memory that is used again

@@ -40,7 +40,7 @@ const (
 	CodeTimedOut                   ErrorCode = "TIMED_OUT"
 )
 
-// IsKnown says whether the code is one that this package has a constant for.
+// IsKnown reports whether the code is one that this package has a constant for.
 func (c ErrorCode) IsKnown() bool {
 	return c.isDefinitive() || c == CodeAPIRateLimit || c.isServerFault()
 }
@@ -49,16 +49,16 @@ func (c ErrorCode) IsKnown() bool {
 // staff; "" for a code that this package does not know.
 func (c ErrorCode) Text() string { return c.meaning().text }
 
-// NeedsAnotherMethod says whether the payer should be asked to pay in another
-// way: the card, the account or the bank will refuse this one again.
+// NeedsAnotherMethod reports whether the payer should be asked to pay in
+// another way: the card, the account or the bank will refuse this one again.
 func (c ErrorCode) NeedsAnotherMethod() bool { return c.meaning().remedy == anotherMethod }
 
-// MayPassLater says whether the same request, or the same payment, may succeed
-// later without anything being changed.
+// MayPassLater reports whether the same request, or the same payment, may
+// succeed later without anything being changed.
 func (c ErrorCode) MayPassLater() bool { return c.meaning().remedy == later }
 
-// IsRequestFault says whether the merchant's program or its configuration must
-// be mended first.
+// IsRequestFault reports whether the merchant's program or its configuration
+// must be corrected first.
 func (c ErrorCode) IsRequestFault() bool { return c.meaning().remedy == mendRequest }
 
 // remedy is what helps against an error.
@@ -141,8 +141,8 @@ func (c ErrorCode) meaning() meaning {
 	return meaning{}
 }
 
-// isDefinitive says whether the code is a decision about the request, which was
-// then not carried out.
+// isDefinitive reports whether the code is a decision about the request, which
+// was then not carried out.
 func (c ErrorCode) isDefinitive() bool {
 	switch c {
 	case CodeInvalidRequest,
@@ -188,7 +188,8 @@ func (c ErrorCode) speaksOfState() bool {
 	return false
 }
 
-// isServerFault says whether the code leaves open what became of the request.
+// isServerFault reports whether the code leaves open what became of the
+// request.
 func (c ErrorCode) isServerFault() bool {
 	return c == CodeInternalError || c == CodeUnknownError || c == CodeTimedOut
 }

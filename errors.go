@@ -35,7 +35,7 @@ var (
 	// ErrReferenceReused is an [ErrConflict]: the reference stood for another
 	// order, capture or refund before this call, or for another amount.
 	ErrReferenceReused = sentinel("plural: the reference belongs to something else")
-	// ErrInvalidRequest: mend the request; a [ValidationError] says where.
+	// ErrInvalidRequest: correct the request; a [ValidationError] says where.
 	ErrInvalidRequest = sentinel("plural: invalid request")
 	// ErrRateLimited: call again later, and with fewer workers.
 	ErrRateLimited = sentinel("plural: too many requests")
@@ -87,8 +87,8 @@ type Error struct {
 	// It is not final; see the function of the same name.
 	NeedsReview bool
 
-	// a read or a token request whose answer broke off or was no JSON: another try
-	// may bring a whole one
+	// a read or a token request whose answer broke off or was not JSON: another
+	// try may bring a whole one
 	broken bool
 }
 
@@ -124,8 +124,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// isOfToken says whether the request was never sent, because the token endpoint
-// refused: the request id in its error is the one that Plural knows.
+// isOfToken reports whether the request was never sent, because the token
+// endpoint refused: the request id in its error is the one that Plural knows.
 func (e *Error) isOfToken() bool {
 	var refused *tokenError
 	return e.StatusCode == 0 && errors.As(e.Err, &refused) && tokenAnswerError(refused) != nil
@@ -160,7 +160,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Retryable says whether the same request may succeed later: no answer came
+// Retryable reports whether the same request may succeed later: no answer came
 // (unless the caller's context ended), the status is 408, 409, 425, 429 or 500
 // and above, or the code is one of a busy or broken server. It says nothing of
 // what became of the request; for that, money-moving calls answer with
@@ -257,9 +257,9 @@ type OutcomeUnknownError struct {
 	Last      *Order // the last document that was read, if any
 	Err       error  // why it could not be settled
 
-	// The books were read and do not tell: the order is in a status that this
-	// package does not know, or the like. Calling again settles it only if they
-	// change. A person must compare Last with Plural's dashboard.
+	// The books were read and do not tell: the order may be in a status that this
+	// package does not know. Calling again settles it only if they change. A
+	// person must compare Last with Plural's dashboard.
 	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
@@ -309,7 +309,7 @@ func (e *OutcomeUnknownError) Error() string {
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
 // Unwrap gives the last cause: the context's error, or what the server said
-// last. That is no verdict on the request, so that it matches none of this
+// last. That is not a verdict on the request, so it matches none of this
 // package's sentinels: a switch that looks for [ErrOperationNotAllowed] first
 // does not take it for a failure. [errors.As] finds its [Error].
 func (e *OutcomeUnknownError) Unwrap() error {
@@ -394,8 +394,8 @@ func (e *StateError) Is(target error) bool {
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
 // Unwrap gives the answer that led to the look at the books, if it was a
-// rejection. Of a conflict it matches none of the sentinels: what was wrong
-// with the request does not tell what is wrong with the books.
+// rejection. In a conflict it matches none of the sentinels: what was wrong
+// with the request does not say what is wrong with the books.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
 		return noVerdictError{e.Err}
@@ -435,7 +435,7 @@ func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict
 // now, and a payer who was given its link can still pay it. It is
 // [ErrDuplicateRequest].
 //
-// Plural may also answer with the order that exists, which is no error. The
+// Plural may also answer with the order that exists, which is not an error. The
 // emulator does so; a test of this error makes it with option
 // WithDuplicateOrders(DuplicateRejected) of package pluraltest.
 type DuplicateOrderError struct {
@@ -479,7 +479,7 @@ func (e *NotPaidError) WasPaid() bool {
 		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
 }
 
-// MayStillBePaid says whether the order is the one expected and the payer's
+// MayStillBePaid reports whether the order is the one expected and the payer's
 // link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. While
 // it is true, do not make the payer another order: wait for the webhook, or
 // read the order again.
@@ -605,7 +605,7 @@ func writeSubject(b *strings.Builder, op, id string) {
 	}
 }
 
-// tokenError says that no token could be had, so that the request was not sent.
+// tokenError says that no token could be had, so the request was not sent.
 type tokenError struct{ err error }
 
 func (e *tokenError) Error() string {

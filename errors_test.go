@@ -190,7 +190,7 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	) // not on a look-up
 	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
 
-	// What was said last about an unknown outcome is no verdict on it.
+	// What was said last about an unknown outcome is not a verdict on it.
 	last := &plural.Error{
 		StatusCode: http.StatusUnprocessableEntity,
 		Code:       plural.CodeOperationNotAllowed,

@@ -8,8 +8,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// capturer is the one method of the SDK that a merchant's code uses, so that
-// its unit tests need no server.
+// capturer is the one method of the SDK that a merchant's code uses, so its
+// unit tests need no server.
 type capturer interface {
 	Create(
 		ctx context.Context,

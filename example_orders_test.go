@@ -12,8 +12,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// An order, and the link to send the payer to. What is wrong with a request is
-// said before anything is sent.
+// An order, and the link to send the payer to. A wrong request is refused
+// before anything is sent.
 func ExampleOrderService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -103,7 +103,7 @@ func ExampleOrderService_Get() {
 	// INR 500.00 true
 }
 
-// The reference is made of what the shop knows, so that every process and every
+// The reference is made of what the shop knows, so every process and every
 // repetition makes the same.
 func ExampleReference() {
 	fmt.Println(plural.Reference("capture", 1001))

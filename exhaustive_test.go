@@ -99,8 +99,8 @@ func (y *tally) report(t *testing.T) {
 }
 
 // explorer walks the tree of fault sequences depth first. Which request a fault
-// meets, a write or a settling read, is for the code under test to say, so that
-// each run tells how the tree goes on.
+// meets, a write or a settling read, is for the code under test to say, so each
+// run tells how the tree goes on.
 type explorer struct {
 	t     *testing.T
 	write write

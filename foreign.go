@@ -203,7 +203,7 @@ var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
 // without blanks a secret out of a text, also where its bytes stand as numbers.
 func without(text, secret string) string {
-	const least = 6 // what is shorter is no secret, and part of ordinary words
+	const least = 6 // what is shorter is not a secret, and part of ordinary words
 	if len(secret) < least {
 		return text
 	}

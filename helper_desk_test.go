@@ -84,7 +84,7 @@ func (w write) effects(srv *pluraltest.Server) int {
 	return n
 }
 
-// isAlive says whether a refund has given money back or may still do so.
+// isAlive reports whether a refund has given money back or may still do so.
 func isAlive(r pluraltest.Refund) bool {
 	return slices.Contains(
 		[]string{pluraltest.StatusCreated, pluraltest.StatusPending, pluraltest.StatusProcessed},
@@ -203,7 +203,7 @@ func (o outcome) misdocumented(srv *pluraltest.Server) string {
 type startingState struct {
 	name string
 	prep func(d *desk, w write)
-	sale bool // the order is no hold
+	sale bool // the order is not a hold
 
 	telling bool // most can happen from here
 }

@@ -175,7 +175,7 @@ func rejection(t *testing.T, err error, code plural.ErrorCode) {
 }
 
 // requireLastCause checks what an unknown outcome's cause is. It matches no
-// sentinel: what the server said last is no verdict.
+// sentinel: what the server said last is not a verdict.
 func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	t.Helper()
 	var last *plural.Error

@@ -99,7 +99,7 @@ type fault struct {
 	answer http.HandlerFunc
 	status int  // that errors carry; 0 when no answer came
 	slow   bool // it never ends by itself
-	typed  bool // the answer is fine as JSON, so that Do takes it or says itself what is wrong
+	typed  bool // the answer is fine as JSON, so Do takes it or says itself what is wrong
 	heavy  bool // it costs much processor time
 	http2  bool
 }

@@ -172,7 +172,7 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	}
 }
 
-// hasStatus says whether e, or the token's error within it, has the status.
+// hasStatus reports whether e, or the token's error within it, has the status.
 func hasStatus(e *plural.Error, status int) bool {
 	for e != nil && e.StatusCode != status {
 		var inner *plural.Error

@@ -63,9 +63,9 @@ func isUncompressed(h http.Header) bool {
 	return (value == "" || strings.EqualFold(value, "identity")) && !encoding.differs
 }
 
-// header is what a map has under a name, in any spelling of it. A header that is
-// signed has to be there once. Of the others equal values are one: CGI and
-// FastCGI bring the content type twice.
+// header is what a map has under a name, in any spelling of it. A header that
+// is signed has to be there once. In other headers, equal values count as one:
+// CGI and FastCGI bring the content type twice.
 type header struct {
 	name    string   // as net/http spells it
 	values  []string // under the first spelling that was found
@@ -115,8 +115,8 @@ func (w *header) once() (value string, ok bool) { return w.first(), w.count == 1
 
 // rejoined is the value of a header that was sent once, and that an adaptor may
 // have split at its commas, as one for AWS Lambda does. None of the parts has a
-// comma then. Of a header that was sent twice each value has one, if every
-// genuine value has.
+// comma then. If a header was sent twice, each value has one, if every genuine
+// value has.
 func (w *header) rejoined(most int) (value string, ok bool) {
 	if w.count <= 1 {
 		return w.first(), true

@@ -96,8 +96,8 @@ func phraseOf(op string) string {
 	return printable(op)
 }
 
-// isLookup says whether the operation of an error looks something up that may
-// not be there.
+// isLookup reports whether the operation of an error looks something up that
+// may not be there.
 func isLookup(op string) bool {
 	switch op {
 	case opGetOrder.name, opGetByReference.name, opListSettlements.name, opSettlementLines.name, opGetSettlement.name:

@@ -140,7 +140,7 @@ func policyOf(p RetryPolicy) retry.Policy {
 // for three seconds: that makes one refund as long as Plural carries out one
 // for each reference, as it documents. With it such a call ends with
 // [ErrOutcomeUnknown], and only a new call sends again. Only a request that was
-// not sent, or refused for its access token, is sent once more.
+// not sent, or refused for its access token, is sent again.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true
@@ -187,9 +187,9 @@ func WithLogger(l *slog.Logger) Option {
 // WithObserver has a function told of each call when it has ended, and of each
 // request for an access token: for metrics of attempts, of outcomes that remain
 // unknown and of tokens. Middleware, by contrast, sees the single tries. It is
-// called before the call returns, so that it should be quick; what it panics
-// with is dropped. A call that validation refuses is not told. Confirm,
-// ConfirmEvent and Wait are told as the reads that they make.
+// called before the call returns, so it should be quick; what it panics with is
+// dropped. A call that validation refuses is not told. Confirm, ConfirmEvent
+// and Wait are told as the reads that they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -211,8 +211,8 @@ func WithUserAgent(ua string) Option {
 	}
 }
 
-// CallOption configures one call. What is wrong with one is a [ValidationError]
-// of the call.
+// CallOption configures one call. An invalid option makes the call return a
+// [ValidationError].
 type CallOption func(*callConfig)
 
 // WithRequestID sets the call's Request-ID, which Plural's support can look up.
@@ -227,10 +227,10 @@ func WithRequestID(id string) CallOption {
 	}
 }
 
-// WithHeader sets a header on each try of the call; of two with one name the
-// last counts. It refuses the headers that the SDK sets, those that net/http
-// and proxies act upon, and idempotency keys: Plural does not read them, and
-// net/http repeats writes that carry one.
+// WithHeader sets a header on each try of the call. If two have the same name,
+// the last counts. It refuses the headers that the SDK sets, those that
+// net/http and proxies act upon, and idempotency keys: Plural does not read
+// them, and net/http repeats writes that carry one.
 func WithHeader(name, value string) CallOption {
 	return func(c *callConfig) {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
@@ -354,8 +354,8 @@ func (c *config) address(path string) (url.URL, error) {
 	return *u, nil
 }
 
-// isPlainPath says whether path needs no parsing: it has no query, and nothing
-// that is escaped.
+// isPlainPath reports whether path needs no parsing: it has no query, and
+// nothing that is escaped.
 func isPlainPath(path string) bool {
 	for i := range len(path) {
 		if c := path[i]; !isNameByte(c) && c != '-' && c != '/' {

@@ -67,8 +67,8 @@ type CheckoutOrder struct {
 // same.
 //
 // A lost answer is followed by another try under the same reference. The link
-// comes only with the answer to a create, so that creating is not idempotent
-// for it. The errors:
+// comes only with the answer to a create, so creating is not idempotent for it.
+// The errors:
 //
 //   - [ValidationError]: the request is wrong, nothing was sent.
 //   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as asked
@@ -301,7 +301,7 @@ func (e Expected) check() checks {
 // it only if it is that order and paid: AUTHORIZED after a pre-authorisation,
 // or PROCESSED.
 //
-// A callback alone is no proof of payment: its signature covers neither the
+// A callback alone is not a proof of payment: its signature covers neither the
 // amount nor a time. Reads may lag behind the payment: the order is looked for
 // for two seconds before it counts as not found, or as not paid where the
 // callback says that it is. The errors:
@@ -345,13 +345,13 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 // event is about from Plural, of a refund's event the order that was refunded,
 // and returns it only if it is the order expected and paid, as
 // [OrderService.Confirm] does. What the event says counts for nothing but which
-// order to read, so that the event may be old, and come from a queue.
+// order to read, so the event may be old, and come from a queue.
 //
 // Where an event says that the order is paid (ORDER_AUTHORIZED,
 // ORDER_PROCESSED) and the books do not show that for two seconds, they lag
-// behind it: the error is [ErrOutcomeUnknown], and not [ErrNotPaid], so that
-// the event is delivered again. Otherwise the error is a [NotPaidError] with
-// the order (it is [NotPaidError.WasPaid] after a capture in part or a refund),
+// behind it: the error is [ErrOutcomeUnknown], and not [ErrNotPaid], so the
+// event is delivered again. Otherwise the error is a [NotPaidError] with the
+// order (it is [NotPaidError.WasPaid] after a capture in part or a refund),
 // [ErrNoOrder] for an event that is not about an order, [ErrMalformedWebhook]
 // for one whose order cannot be read, or that of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
@@ -441,7 +441,7 @@ const (
 // getReal reads an order that the caller knows to exist. That there is none, or
 // that it is behind what the caller knows of it, is believed when several looks
 // over missingSpan agree. A 404 that does not come from the orders API, such as
-// a gateway's page, is no evidence at all.
+// a gateway's page, is not evidence.
 func (s *OrderService) getReal(
 	ctx context.Context, orderID string, isBehind func(*Order) bool, opts []CallOption,
 ) (*Order, error) {
@@ -543,7 +543,7 @@ func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
 	case o.OrderID == "" || o.RedirectURL == "":
 		return nil, errors.New("the answer has no order_id or no redirect_url")
 	case !isPayersURL(o.RedirectURL):
-		return nil, errors.New("the answer's redirect_url is no absolute https URL")
+		return nil, errors.New("the answer's redirect_url is not an absolute https URL")
 	}
 	return &o, nil
 }

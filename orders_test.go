@@ -195,8 +195,8 @@ func TestExpectedIsRequired(t *testing.T) {
 	requireChecked(t, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(100)}.Check(nil), "order")
 }
 
-// A refund and an AUTHORIZED order that was no hold are not payments, whatever
-// the callback says.
+// A refund and an AUTHORIZED order that was not a hold are not payments,
+// whatever the callback says.
 func TestConfirmOddDocuments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -574,8 +574,8 @@ func TestOrderCreateContextEnds(t *testing.T) {
 	})
 }
 
-// A 2xx of the checkout that is no link is not a link, and the order may exist
-// all the same.
+// A 2xx of the checkout that is not a link is not a link, and the order may
+// exist all the same.
 func TestCheckoutAnswersWithoutALink(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{

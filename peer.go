@@ -117,7 +117,7 @@ func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 }
 
 // newTransport is made for one host and many parallel calls. net/http keeps two
-// idle connections per host, so that parallel callers keep opening new ones.
+// idle connections per host, so parallel callers keep opening new ones.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

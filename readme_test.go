@@ -21,9 +21,9 @@ import (
 
 // The Go code of README.md and docs/ stands in an Example whose output is
 // checked, or in the tests of testdata/consumer. Compared are the tokens, so
-// that layout and comments are free. A comment that begins with "// ..." stands
-// for the reader's own code; the looks at an error that an Example or a test
-// has between two steps may be left out.
+// layout and comments are free. A comment that begins with "// ..." stands for
+// the reader's own code; the looks at an error that an Example or a test has
+// between two steps may be left out.
 func TestSnippetsAreExamples(t *testing.T) {
 	t.Parallel()
 	examples := exampleBodies(t)

@@ -106,9 +106,9 @@ func decodeOrderWith(reference string) func(*answer) (*Order, error) {
 	}
 }
 
-// provesAbsence says whether a failed look-up is evidence that the reference is
-// unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
-// firewall's page is none.
+// provesAbsence reports whether a failed look-up is evidence that the reference
+// is unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
+// firewall's page is not evidence.
 func provesAbsence(err error) bool {
 	var e *Error
 	return errors.As(err, &e) &&

@@ -14,8 +14,8 @@ type RefundService struct{ p *pipeline }
 
 // RefundRequest says how much to give back.
 type RefundRequest struct {
-	// yours, unique among orders and refunds, so that it is not the order's own; 1
-	// to MaxReference of A-Z a-z 0-9 - _, see Reference
+	// yours, unique among orders and refunds, so it is not the order's own; 1 to
+	// MaxReference of A-Z a-z 0-9 - _, see Reference
 	MerchantOrderReference string `json:"merchant_order_reference"`
 	// always required; at least 100 paise, all refunds together up to what was
 	// captured
@@ -29,7 +29,7 @@ type RefundRequest struct {
 
 // Create refunds an order in full or in part (Plural's refund documentation).
 // Partial refunds may follow one another up to the captured amount. The result
-// is the refund: its ParentOrderID is the order, its Status tells whether the
+// is the refund: its ParentOrderID is the order, its Status shows whether the
 // bank has carried it out; PENDING can last for days and ends with a webhook.
 //
 //	POST /api/pay/v1/refunds/{order_id}
@@ -51,7 +51,8 @@ type RefundRequest struct {
 //     refund and the books do not show why, or they were read and do not tell.
 //   - any other error: not known yet. Call again with the same reference.
 //
-// A [ValidationError] is none of these: the request is wrong, nothing was sent.
+// A [ValidationError] means that nothing was sent, because the request is
+// wrong.
 //
 // Within one call a refund is sent again only when the books have not shown it
 // for three seconds. A new call sends at once. That neither has a second effect

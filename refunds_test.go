@@ -16,7 +16,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A refund that Plural carried out twice is found, by whoever asks later.
+// A refund that Plural carried out twice is found by each later call.
 func TestFindRefundThatIsThereTwice(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {

@@ -172,9 +172,8 @@ func (s *settlement) find(ctx context.Context) (o *Order, err error) {
 	return nil, s.unknown(ctx, b, nil)
 }
 
-// settle asks the books once more what became of a write that may have been
-// carried out, without sending anything. It shares nothing with the call that
-// ended.
+// settle asks the books again what became of a write that may have been carried
+// out, without sending anything. It shares nothing with the call that ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
 	again.write, again.alive = s.write.asking(), slices.Clone(s.alive)

@@ -147,8 +147,8 @@ func TestRuledOutAndRejected(t *testing.T) {
 	})
 }
 
-// Nothing is authorised, so that nothing can have been carried out; but what
-// was lost may still arrive after the payer has paid.
+// Nothing is authorised, so nothing can have been carried out; but what was
+// lost may still arrive after the payer has paid.
 func TestUnpaidOrders(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate} {
@@ -186,7 +186,7 @@ func TestFailedResults(t *testing.T) {
 		require.Equal(t, plural.OrderStatusFailed, first.Order.Status)
 		require.Equal(t, w.op, first.Op)
 		require.Equal(t, w.reference, first.Reference)
-		require.NoError(t, first.Unwrap(), "the answer was no rejection")
+		require.NoError(t, first.Unwrap(), "the answer was not a rejection")
 		require.NotErrorIs(t, first, plural.ErrReferenceReused)
 		if w.op != pluraltest.OpRefundsCreate {
 			require.Zero(t, d.reads(), "the answer says it all")

@@ -286,8 +286,8 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A look that is under way when the minute is over is cut off, which is no end
-// of the caller's context.
+// A look that is under way when the minute is over is cut off, although the
+// caller's context has not ended.
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -528,7 +528,7 @@ func rewriting(t *testing.T, op string, change func(data map[string]any) any) pl
 	})
 }
 
-// Answers with data that is not what was asked for are no answers.
+// Answers with data that is not what was asked for are not answers.
 func TestUnusableDocuments(t *testing.T) {
 	t.Parallel()
 	without := func(field string) func(map[string]any) any {

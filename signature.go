@@ -29,7 +29,7 @@ const (
 // logs and encodes as a placeholder.
 type Key struct {
 	// A function, because fmt prints what a pointer in somebody's unexported field
-	// leads to. Of a function it prints an address at most.
+	// leads to. For a function it prints an address at most.
 	secret func() *keySecret
 }
 
@@ -121,9 +121,9 @@ func Sign(message []byte, key Key) string {
 // Verifier checks the signatures of callbacks and webhooks. It needs no
 // [Client], does not change after construction and is safe for concurrent use.
 // Make one for each merchant: what a Verifier accepts may be about any order,
-// so that one with the keys of two merchants would let one speak for the other.
-// A nil or zero Verifier refuses everything. A Verifier prints, logs and
-// encodes without its keys.
+// so one with the keys of two merchants would let one speak for the other. A
+// nil or zero Verifier refuses everything. A Verifier prints, logs and encodes
+// without its keys.
 type Verifier struct {
 	config *verifierConfig
 }
@@ -216,8 +216,8 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 // WithTolerance sets how far a webhook's timestamp may be from the clock, in
 // the past and in the future: 5 minutes by default. It must be positive.
 //
-// It is not known whether Plural stamps redeliveries anew. If it does not, the
-// last one arrives about 28 hours after its timestamp: then use 29 hours
+// It is not known whether Plural gives redeliveries a new time. If it does not,
+// the last one arrives about 28 hours after its timestamp: then use 29 hours
 // together with a durable [Deduper], which is what keeps a replay out.
 func WithTolerance(tolerance time.Duration) VerifierOption {
 	return func(c *verifierConfig) error {
@@ -320,7 +320,7 @@ func (k Key) String() string {
 	return "plural.Key{REDACTED}"
 }
 
-// GoString is String, so that %#v shows no secret.
+// GoString is String, so %#v shows no secret.
 func (k Key) GoString() string { return k.String() }
 
 // Format writes String under every verb.
@@ -344,7 +344,7 @@ func (v Verifier) String() string {
 		len(v.config.callbackKeys), len(v.config.webhookKeys), v.config.tolerance)
 }
 
-// GoString is String, so that %#v shows no secret.
+// GoString is String, so %#v shows no secret.
 func (v Verifier) GoString() string { return v.String() }
 
 // Format writes String under every verb.

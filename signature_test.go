@@ -28,8 +28,8 @@ import (
 
 const signatureSecret = "5eC0de00a1b2c3d4e5f60718293a4b5c"
 
-// naiveHMAC is HMAC-SHA256 as RFC 2104 spells it, so that the tests do not
-// share an implementation with the code.
+// naiveHMAC is HMAC-SHA256 as RFC 2104 spells it, so the tests do not share an
+// implementation with the code.
 func naiveHMAC(key, message []byte) []byte {
 	if len(key) > sha256.BlockSize {
 		sum := sha256.Sum256(key)
@@ -409,7 +409,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	const raw = "dash-Board_Secret.9"
 	hexKey, rawKey := mustKey(t, plural.HexKey, signatureSecret), mustKey(t, plural.RawKey, raw)
 	v := mustVerifier(t, signatureSecret, plural.WithWebhookKeys(rawKey, hexKey))
-	require.NotEmpty(t, plural.Sign([]byte("use it, so that its buffers are filled"), rawKey))
+	require.NotEmpty(t, plural.Sign([]byte("use it once to fill its buffers"), rawKey))
 
 	type Exported struct {
 		Key      plural.Key

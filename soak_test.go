@@ -63,7 +63,7 @@ type soak struct {
 	srv      *pluraltest.Server
 	client   *plural.Client
 	opts     []plural.CallOption
-	patience time.Duration // that a call has; 0: for ever
+	patience time.Duration // that a call has; 0 is without end
 	rivalry  bool          // some calls are made twice at once, some orders are captured and cancelled at once
 }
 
@@ -308,7 +308,7 @@ func TestSoakOverTCP(t *testing.T) {
 				switch f.Answer {
 				case pluraltest.AnswerReset, pluraltest.AnswerClose, pluraltest.AnswerThenClose, pluraltest.AnswerRefused:
 					if opts != nil {
-						continue // each would take the other workers' streams on the connection along, so that nearly nothing got through
+						continue // each would take the other workers' streams on the connection along, so nearly nothing got through
 					}
 				default:
 				}

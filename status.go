@@ -29,7 +29,8 @@ const (
 	OrderStatusFullyRefunded     OrderStatus = "FULLY_REFUNDED"
 )
 
-// IsKnown says whether the status is one that this package has a constant for.
+// IsKnown reports whether the status is one that this package has a constant
+// for.
 func (s OrderStatus) IsKnown() bool {
 	switch s {
 	case OrderStatusCreated,
@@ -47,7 +48,7 @@ func (s OrderStatus) IsKnown() bool {
 	return false
 }
 
-// IsTerminal says whether an order in this status never changes again:
+// IsTerminal reports whether an order in this status never changes again:
 // CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, it can be
 // refunded; a refund that is PROCESSED is at its end all the same. An unknown
 // status is not terminal.
@@ -104,18 +105,18 @@ const (
 // Which payments count is decided here, for all who add captures up. Payments
 // that were refunded since keep counting. Any other status is unclear.
 
-// isSettled says whether the payment's money was taken.
+// isSettled reports whether the payment's money was taken.
 func (s PaymentStatus) isSettled() bool {
 	return s == PaymentStatusProcessed || s == PaymentStatus(OrderStatusPartiallyRefunded) ||
 		s == PaymentStatus(OrderStatusFullyRefunded)
 }
 
-// isUnderWay says whether the payment's money may still be taken.
+// isUnderWay reports whether the payment's money may still be taken.
 func (s PaymentStatus) isUnderWay() bool {
 	return s == PaymentStatusPending || s == PaymentStatusAuthorized
 }
 
-// hasEnded says whether the payment came to nothing.
+// hasEnded reports whether the payment came to nothing.
 func (s PaymentStatus) hasEnded() bool {
 	return s == PaymentStatusFailed || s == PaymentStatusCancelled
 }
@@ -150,7 +151,7 @@ const (
 	IntegrationModeSeamless IntegrationMode = "SEAMLESS"
 )
 
-// mayBeHeld says whether a payment by this method may have been a hold.
+// mayBeHeld reports whether a payment by this method may have been a hold.
 func (m PaymentMethod) mayBeHeld() bool {
 	return m != PaymentMethodUPI && m != PaymentMethodNetbanking && m != PaymentMethodWallet
 }

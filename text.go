@@ -25,7 +25,7 @@ func allDigits(s string) bool {
 	return s != ""
 }
 
-// isWord says whether s is made of A-Z a-z 0-9 _ and -, and is not empty. It
+// isWord reports whether s is made of A-Z a-z 0-9 _ and -, and is not empty. It
 // looks at every byte: that is faster than a test after each.
 func isWord(s string) bool {
 	var kinds byte
@@ -35,7 +35,7 @@ func isWord(s string) bool {
 	return kinds&otherByte == 0 && s != ""
 }
 
-// isNameByte says whether c is one of A-Z a-z 0-9 _.
+// isNameByte reports whether c is one of A-Z a-z 0-9 _.
 func isNameByte(c byte) bool { return byteKinds[c] == nameByte }
 
 // The kinds of bytes.
@@ -73,7 +73,7 @@ func oneLine(text string) string {
 	return shorten(strings.ReplaceAll(text, "\n", "; "), most)
 }
 
-// shorten cuts s to most bytes, and replaces what is no text on one line:
+// shorten cuts s to most bytes, and replaces what is not text on one line:
 // control, format and separator characters, and what is not UTF-8.
 func shorten(s string, most int) string {
 	cut := len(s) > most
@@ -123,7 +123,7 @@ func summary(name string, v slog.LogValuer) string {
 	return b.String()
 }
 
-// isNil says whether v is nil, or an interface around something nil.
+// isNil reports whether v is nil, or an interface around something nil.
 func isNil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:

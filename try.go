@@ -50,7 +50,7 @@ const (
 )
 
 // enter says that the request is being handed to the base transport; false when
-// the call has moved on, so that it must not be.
+// the call has moved on, so it must not be.
 func (s *tryState) enter() bool {
 	before := s.stage.Swap(tryInside)
 	if s.over.Load() {
@@ -192,7 +192,7 @@ func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 	return 0, false
 }
 
-// newBody returns no GetBody along with it, so that net/http cannot repeat the
+// newBody returns no GetBody along with it, so net/http cannot repeat the
 // request.
 func (s *tryState) newBody() io.ReadCloser {
 	if len(s.body) == 0 {
@@ -201,7 +201,7 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent says whether it is certain that no byte of the request went out or
+// notSent reports whether it is certain that no byte of the request went out or
 // will. A transport that does not report through httptrace leaves it uncertain,
 // and so do one that is still at it and a try that was cut off after it had its
 // connection.
@@ -219,8 +219,8 @@ func (s *tryState) notSent(cutOff bool) bool {
 	return s.wantedConn.Load()
 }
 
-// isTimeout says whether err is of a time limit: the call's, the HTTP client's
-// or a middleware's.
+// isTimeout reports whether err is of a time limit: the call's, the HTTP
+// client's or a middleware's.
 func isTimeout(err error) bool {
 	timed, ok := errors.AsType[interface {
 		error

@@ -134,11 +134,11 @@ type Capture struct {
 	PaymentStatus            PaymentStatus
 }
 
-// IsSettled says whether the money was taken: the payment is PROCESSED, or
+// IsSettled reports whether the money was taken: the payment is PROCESSED, or
 // refunded since.
 func (c Capture) IsSettled() bool { return c.PaymentStatus.isSettled() }
 
-// IsUnderWay says whether the payment is still PENDING or AUTHORIZED.
+// IsUnderWay reports whether the payment is still PENDING or AUTHORIZED.
 func (c Capture) IsUnderWay() bool { return c.PaymentStatus.isUnderWay() }
 
 // Payment is one attempt to pay an order.
@@ -301,7 +301,7 @@ type CartDetails struct {
 }
 
 // CartItem is a line of the cart. Prices are in paise; nil where the document
-// has none, or one that is no whole number.
+// has none, or one that is not a whole number.
 type CartItem struct {
 	ItemID                  string   `json:"item_id,omitzero"`
 	ItemName                string   `json:"item_name,omitzero"`
@@ -356,7 +356,7 @@ type Timestamp struct {
 }
 
 // UnmarshalJSON never fails. It takes RFC 3339 and its relatives: no colon in
-// the zone, no zone (UTC), no seconds, a space for the "T". What is no time
+// the zone, no zone (UTC), no seconds, a space for the "T". What is not a time
 // leaves the zero time.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
@@ -387,7 +387,7 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return t.Time.MarshalJSON()
 }
 
-// IsZero says whether there is neither a time nor anything in its place; see
+// IsZero reports whether there is neither a time nor anything in its place; see
 // [time.Time.IsZero] for the time alone.
 func (t Timestamp) IsZero() bool {
 	return t.Time.IsZero() && t.text == ""

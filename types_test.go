@@ -183,7 +183,7 @@ func canonicalName(name string) string {
 	return name
 }
 
-// isDefault says whether a value means the same as no value.
+// isDefault reports whether a value means the same as no value.
 func isDefault(v any) bool {
 	switch v {
 	case nil, "", false, "false", "0", json.Number("0"):

@@ -250,7 +250,7 @@ func missing() checks {
 	return checks{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
-// isPathSegment says whether s can stand in a path as one segment that no
+// isPathSegment reports whether s can stand in a path as one segment that no
 // server or proxy takes for something else.
 func isPathSegment(s string) bool {
 	switch {

@@ -39,7 +39,7 @@ func fieldsOf(err error) []string {
 	return fields
 }
 
-// reached says whether the request passed the checks: the client of refusing
+// reached reports whether the request passed the checks: the client of refusing
 // answers with an Error then.
 func requireChecked(t *testing.T, err error, fields ...string) {
 	t.Helper()
@@ -210,7 +210,7 @@ func TestCreateOrderLimits(t *testing.T) {
 }
 
 // What is wrong whatever the documented limits may be. A context that nobody
-// has set is found before anything is sent, and is no panic.
+// has set is found before anything is sent, and is not a panic.
 func TestNilContext(t *testing.T) {
 	t.Parallel()
 	var none context.Context

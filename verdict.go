@@ -255,8 +255,8 @@ func (c *captures) otherAmount(asked int64) finding {
 	return f
 }
 
-// judgeCancel judges what o tells about a cancellation: CANCELLED is CANCELLED,
-// whoever did it and whatever its payments read.
+// judgeCancel judges what o says about a cancellation: CANCELLED is CANCELLED,
+// no matter who did it and what its payments say.
 func judgeCancel(o *Order) finding {
 	t := tallyOf(o)
 	switch o.Status {

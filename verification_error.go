@@ -71,7 +71,7 @@ func (e *VerificationError) Is(target error) bool { return e.kind != nil && targ
 // failed with; nil otherwise.
 func (e *VerificationError) Unwrap() error { return e.cause }
 
-// These are made once, so that refusing a flood of forgeries costs no memory.
+// These are made once, so refusing a flood of forgeries costs no memory.
 var (
 	errNoKeys             = &VerificationError{kind: ErrInvalidSignature, reason: ReasonNoKeys}
 	errSignatureMissing   = &VerificationError{kind: ErrInvalidSignature, reason: ReasonSignatureMissing}

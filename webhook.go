@@ -41,7 +41,7 @@ type Event struct {
 	Data      json.RawMessage `json:"data,omitzero"` // as it came
 	// KeyIndex is the place, in the list given to WithWebhookKeys, of the key that
 	// the signature is by. Without such a list, 0 is the hex form and 1 the
-	// characters; of a secret that is not hex, 0 is the characters.
+	// characters; for a secret that is not hex, 0 is the characters.
 	KeyIndex int `json:"-"`
 
 	raw string
@@ -114,8 +114,8 @@ func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 
 // VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and
 // parses its envelope. Event types and fields that this package does not know
-// are no error, and neither is an envelope without a type. The errors are those
-// of [Verifier.VerifyWebhookSignature].
+// are not an error, and neither is an envelope without a type. The errors are
+// those of [Verifier.VerifyWebhookSignature].
 //
 // An Event has nothing of h and body in it: a server may use their memory
 // again.
@@ -254,7 +254,7 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 
 // webhookKeyOf finds the key that one of the signatures is by; -1 when there is
 // none. Each comparison takes constant time. Which key matches, and how many
-// there are, is no secret; the key that matched last is tried first.
+// there are, is not a secret; the key that matched last is tried first.
 func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	keys := v.config.webhookKeys
 	first := int(v.config.lastWebhookKey.Load())
@@ -340,7 +340,7 @@ func (s *webhookSignatures) parse(list string) error {
 }
 
 // decodeSignature takes canonical base64 of 32 bytes and nothing else. The
-// decoder passes over line ends, which the length rules out.
+// decoder skips line ends, which the length rules out.
 func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
 	var decoded [encodedSignatureBytes / 4 * 3]byte // longer than sum: text may lack the padding

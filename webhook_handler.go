@@ -24,8 +24,8 @@ const (
 type HandlerOption func(*webhookHandler)
 
 // NewWebhookHandler is an [http.Handler] for the webhook URL. It looks at the
-// headers, reads the body under a limit, verifies it, passes over events that
-// were handled before, and calls handle. What handle returns decides what Plural is
+// headers, reads the body under a limit, verifies it, skips events that were
+// handled before, and calls handle. What handle returns decides what Plural is
 // told: nil, and the event is done; an error, and Plural delivers it again.
 // Event types that handle does not know are best answered with nil.
 //
@@ -100,9 +100,9 @@ func WithDeduper(d Deduper) HandlerOption {
 // WithMerchant names the merchant whose events these are, such as by the
 // merchant id: the claims of its events are named "merchant/webhook-id".
 // Handlers of several merchants that share one [Deduper] each need it. A
-// webhook-id is signed by the merchant's own key alone, so that without it one
+// webhook-id is signed by the merchant's own key alone, so without it one
 // merchant could have another's event taken for handled. It must be the same in
-// all processes, and stay the same when keys are rotated; it is no secret.
+// all processes, and stay the same when keys are rotated; it is not a secret.
 func WithMerchant(name string) HandlerOption {
 	return func(h *webhookHandler) {
 		if name == "" || len(name) > maxWebhookID || strings.Contains(name, "/") {
@@ -166,7 +166,7 @@ type webhookHandler struct {
 	broken   int      // the status that they are answered with; 0: none
 }
 
-// miswired notes a mistake of whoever made the handler.
+// miswired notes a mistake in how the handler was made.
 func (h *webhookHandler) miswired(status int, mistake string) {
 	h.mistakes = append(h.mistakes, mistake)
 	if h.broken == 0 {
@@ -234,7 +234,7 @@ func refusalStatus(err error) int {
 }
 
 // process has the event handled once. The deadline is counted from before the
-// claim, so that the lease outlasts it by the reserve at least.
+// claim, so the lease outlasts it by the reserve at least.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, h.nameOf(event))

@@ -50,7 +50,7 @@ type readFault struct {
 	docFault
 }
 
-// replies are the gateway's codes with their statuses, and what is no reply.
+// replies are the gateway's codes with their statuses, and what is not a reply.
 func codes() []answer {
 	var all []answer
 	add := func(status int, codes ...string) {

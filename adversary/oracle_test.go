@@ -114,7 +114,7 @@ func (o *oracle) sentinels(c *call) {
 	if c.reads && c.sends > 0 {
 		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
 	}
-	// An answer of status 401 refuses the token, and the request is sent once more.
+	// An answer of status 401 refuses the token, and the request is sent again.
 	if again := strings.Count(c.answers, "401 "); c.op == "refund" && o.sc.single && c.sends > 1+min(again, 1) {
 		o.bad(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
 	}

@@ -366,7 +366,7 @@ func (f *findings) cross(d books, o *plural.Order, captured, held, refunded, ref
 		{"refundable is not captured less refunded", refundable.known &&
 			(!captured.known || !refunded.known || refundable.paise != captured.paise-refunded.paise)},
 		{"captured less refunded, not refundable", !refundable.known && captured.known && refunded.known},
-		{"on its way is no part of refunded", refunding.known && (!refunded.known || refunding.paise > refunded.paise)},
+		{"on its way is not part of refunded", refunding.known && (!refunded.known || refunding.paise > refunded.paise)},
 	} {
 		if x.broken {
 			f.note(d, x.rule, fmt.Sprintf("captured %v, capturable %v, refunded %v, refunding %v, refundable %v; can %t %t %t",

@@ -83,7 +83,7 @@ func TestSettleByTwoGoroutines(t *testing.T) {
 						answers <- settled{o, err}
 					}()
 				}
-				for range 1000 { // the race detector sees whoever writes meanwhile
+				for range 1000 { // the race detector sees a write in the meantime
 					require.Equal(t, before.StatusCode, resp.StatusCode)
 					_ = strings.Clone(string(resp.Body)) + unknown.Error()
 				}

@@ -20,12 +20,12 @@ import (
 const callbackTitle = "Callback"
 
 // callbackSuite checks what the payer's browser brings back. By hand that is a
-// form in, its fields sorted, joined and held against the signature, and a map
+// form in, its fields sorted, joined and compared with the signature, and a map
 // of them out, without any of the checks of the fields.
 func callbackSuite() suite {
 	s := suite{
 		Title: callbackTitle,
-		Note: "By hand: the form's fields sorted, joined, held against a pooled HMAC, and given out in a map; " +
+		Note: "By hand: the form's fields sorted, joined, compared with a pooled HMAC, and given out in a map; " +
 			"no check of the fields themselves. razorpay-go: its two fields, given in order.",
 		Cases: []benchCase{
 			{Name: byHand, Setup: func() (func() error, func()) { return callbackByHand(false), nil }},

@@ -57,7 +57,7 @@ func (c *benchCase) sample() (sample, error) {
 	}
 	var failed error
 	extra := 0.0
-	r := testing.Benchmark(func(b *testing.B) { //nolint:thelper // it is no helper, but the benchmark
+	r := testing.Benchmark(func(b *testing.B) { //nolint:thelper // it is not a helper, but the benchmark
 		b.ReportAllocs()
 		if c.Extra != nil {
 			c.Extra(0) // starts the count
@@ -96,8 +96,8 @@ func (c *benchCase) sample() (sample, error) {
 }
 
 // measure runs the cases round by round. The order rotates, and is turned round
-// in every second round, so that no case always comes first or behind the same
-// other one.
+// in every second round, so no case always comes first or behind the same other
+// one.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {

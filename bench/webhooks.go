@@ -72,7 +72,7 @@ func (d delivery) header(prefix string) http.Header {
 }
 
 // event is a body of n bytes whose data is an order. It is an event of
-// stripe-go's, too, so that the same bytes serve everyone.
+// stripe-go's, too, so the same bytes serve everyone.
 func event(n int) []byte {
 	order := compactOrder()
 	head := `{"id":"evt_example","object":"event","api_version":"` + stripe.APIVersion +
@@ -97,7 +97,7 @@ func compactOrder() []byte {
 	}
 	var out bytes.Buffer
 	if json.Unmarshal(orderAnswer, &answer) != nil || json.Compact(&out, answer.Data) != nil {
-		panic("testdata/order.json is no answer")
+		panic("testdata/order.json is not an answer")
 	}
 	return out.Bytes()
 }

@@ -1,7 +1,7 @@
 // Package browsertest opens the emulator's pages in a real Chromium, as a payer
 // and as the sandbox's user would, with and without JavaScript, on a desktop
-// and on a phone. It is a module of its own, so that nobody else needs a
-// browser's driver.
+// and on a phone. It is a module of its own, so nobody else needs a browser's
+// driver.
 //
 //	make browser
 //

@@ -57,7 +57,7 @@ func TestWebhookExample(t *testing.T) {
 			b.press("Authorise", "Confirm your payment")
 			b.click("Approve")
 			b.sees("Your payment is on hold.")
-			require.Contains(t, b.where(), "/orders/v1-", "after a redirect, so that it can be loaded again")
+			require.Contains(t, b.where(), "/orders/v1-", "after a redirect, so it can be loaded again")
 			b.do(chromedp.Reload())
 			b.sees("Your payment is on hold.")
 			b.picture("webhook-paid")

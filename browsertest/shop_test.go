@@ -93,7 +93,7 @@ func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (
 }
 
 // comeBack is the merchant's callback handler. It ends, as a good one does,
-// with a redirect, so that a reload posts nothing again.
+// with a redirect, so a reload posts nothing again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	one := back{path: r.URL.Path}
 	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)
@@ -135,8 +135,8 @@ func (s *shop) paid(id string, status plural.OrderStatus) {
 	require.Equal(s.t, status, one.order.Status)
 }
 
-// unpaid requires that the latest return was no payment, and that Confirm says
-// so.
+// unpaid requires that the latest return was not a payment, and that Confirm
+// says so.
 func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
 	s.t.Helper()
 	one := s.last()

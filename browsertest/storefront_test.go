@@ -100,7 +100,7 @@ func TestStorefront(t *testing.T) {
 		b.sees("Your bank holds ₹2,999.00 for us.")
 		b.picture("storefront-paid")
 		page := b.text(`location.href`)
-		require.Contains(b.t, page, shop.url+"/orders/order-", "after a redirect, so that it can be loaded again")
+		require.Contains(b.t, page, shop.url+"/orders/order-", "after a redirect, so it can be loaded again")
 		b.do(chromedp.Reload())
 		b.sees("Thank you")
 

@@ -38,7 +38,7 @@ func numberedWebhook(n int) (r request, id, orderID string) {
 	}, id, orderID
 }
 
-// Fiber uses the memory of a request for the next one. Of many events each is
+// Fiber uses the memory of a request for the next one. Each of many events is
 // handled once all the same, also when all of them are delivered again.
 func TestFiberHandlesEachEventOnce(t *testing.T) {
 	t.Parallel()

@@ -222,7 +222,7 @@ func bodyReference(body []byte) string {
 		Capture json.RawMessage `json:"merchant_capture_reference"`
 		Refund  json.RawMessage `json:"merchant_refund_reference"`
 	}
-	_ = decode(body, &refs) // what is no object has none
+	_ = decode(body, &refs) // what is not an object has none
 	for _, raw := range []json.RawMessage{refs.Order, refs.Capture, refs.Refund} {
 		if raw != nil {
 			ref, _ := referenceText(raw)

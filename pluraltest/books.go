@@ -273,8 +273,8 @@ func (o *order) doubles() (found []string) {
 }
 
 // AssertExactlyOnce reports to t what Doubles finds. It shows that nothing was
-// applied twice, not that anything was applied at all: look at Captures and the
-// like for that.
+// applied twice, not that anything was applied at all: look at Captures or
+// Refunds for that.
 func (s *Server) AssertExactlyOnce(t TB) {
 	t.Helper()
 	for _, double := range s.Doubles() {

@@ -19,8 +19,8 @@ const (
 const maxCheckoutForm = 64 << 10
 
 // addCheckout puts the hosted checkout page among the server's pages. The page
-// is what the books say: it holds no state of its own, so that reload, back and
-// a second tab are harmless. Nothing but POST changes anything.
+// is what the books say: it holds no state of its own, so reload, back and a
+// second tab are harmless. Nothing but POST changes anything.
 func (s *Server) addCheckout() {
 	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
 	s.pages.Handle(checkoutPath, page)

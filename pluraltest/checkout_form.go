@@ -42,7 +42,7 @@ func checkoutMethods() []checkoutMethod {
 	}
 }
 
-// usesOTP tells whether the bank asks for a one-time password.
+// usesOTP reports whether the bank asks for a one-time password.
 func usesOTP(method string) bool { return usesCard(method) || method == "NETBANKING" }
 
 func usesCard(method string) bool {
@@ -127,8 +127,8 @@ func (f *payForm) readCard(form url.Values) {
 
 var expiryPattern = regexp.MustCompile(`^(0[1-9]|1[0-2]) ?/ ?(?:20)?([0-9]{2})$`)
 
-// validExpiry tells whether an expiry is 12/25 or later, which the test card's
-// is whatever today's date.
+// validExpiry reports whether an expiry is 12/25 or later, which the test
+// card's is whatever today's date.
 func validExpiry(expiry string) bool {
 	parts := expiryPattern.FindStringSubmatch(expiry)
 	if parts == nil {

@@ -87,7 +87,8 @@ type checkoutField struct{ Name, Value string }
 
 type checkoutTestData struct{ Number, CVV, Expiry, VPA, OTP string }
 
-// Heading is the title and, on a refused form, that there is something to mend.
+// Heading is the title and, on a refused form, that there is something to
+// correct.
 func (p *checkoutPage) Heading() string {
 	if p.Form != nil {
 		return "Error: " + p.Title

@@ -624,7 +624,7 @@ func TestCheckoutInProgress(t *testing.T) {
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.PendingResult.AfterReads(5))
 	newAPI(t, srv).capture(p.id, `{"merchant_capture_reference":"c-1"}`)
 	require.Contains(t, p.open().text(), "Payment in progress")
-	require.Equal(t, "PENDING", p.status(), "opening the page is no read of the API")
+	require.Equal(t, "PENDING", p.status(), "opening the page does not read the API")
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConformanceTableNamesRealTests sees to it that every test that
+// TestConformanceTableNamesRealTests checks that every test that
 // docs/pluraltest.md names exists, and that every row names one.
 func TestConformanceTableNamesRealTests(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 )
 
 // serverConn is the server's end of a connection, in the clear: it ends TLS
-// itself, so that faults can reach the connection below HTTP.
+// itself, so faults can reach the connection below HTTP.
 type serverConn struct {
 	net.Conn               // in the clear
 	raw           net.Conn // TCP or memory
@@ -74,7 +74,7 @@ func connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// countRequest tells whether the connection has carried a request before.
+// countRequest reports whether the connection has carried a request before.
 func (c *serverConn) countRequest() bool { return c.requests.Add(1) > 1 }
 
 // Close implements net.Conn.

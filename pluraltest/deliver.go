@@ -69,8 +69,8 @@ func (s *Server) emit(event string, o *order) {
 }
 
 // dispatch sends an event once the first attempts of the events of its order
-// that happened before it have ended, so that none overtakes another, and that
-// of one more, unless it is nil. s.mu must be held.
+// that happened before it have ended, so none overtakes another, and that of
+// one more, unless it is nil. s.mu must be held.
 func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	d.tried = make(chan struct{})
 	if !s.hasTarget() {
@@ -146,7 +146,7 @@ func (s *Server) isPending(d *delivery) bool {
 	return d.State == DeliveryPending
 }
 
-// conclude notes what an attempt has come to, and tells whether to make
+// conclude notes what an attempt has come to, and reports whether to make
 // another.
 func (s *Server) conclude(d *delivery, status int, err error, last bool) (again bool) {
 	s.mu.Lock()

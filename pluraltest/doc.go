@@ -14,7 +14,7 @@
 // references, legal transitions only, one capture per order, refunds within the
 // captured sum, documented errors, signed callbacks, and webhooks on the
 // documented schedule. It signs and encodes by itself and shares no code with
-// the SDK, so that a bug cannot cancel itself out.
+// the SDK, so a bug cannot cancel itself out.
 //
 // # Ways in
 //
@@ -38,10 +38,10 @@
 //
 // # Books
 //
-// [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries],
-// [Server.Requests] and the like read the truth. [Server.AssertExactlyOnce]
-// fails a test when anything was applied twice; that it was applied at all is
-// for the former to show.
+// [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries] and
+// [Server.Requests] read the truth. [Server.AssertExactlyOnce] fails a test
+// when anything was applied twice; that it was applied at all is for the former
+// to show.
 //
 // Amounts are in minor units (paise), times are UTC in documents.
 package pluraltest

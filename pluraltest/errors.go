@@ -172,7 +172,7 @@ const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisf
 // does not read. To pass over it would be to take some other sum in silence.
 func unreadMoney(body []byte, read ...string) *apiError {
 	var sent map[string]json.RawMessage
-	_ = json.Unmarshal(body, &sent) // what is no object has been refused
+	_ = json.Unmarshal(body, &sent) // what is not an object has been refused
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		if strings.Contains(strings.ToLower(name), "amount") && !slices.Contains(read, name) {
 			return invalid("Unknown field " + name)

@@ -30,7 +30,7 @@ const (
 	InsertLater Effect = "checked, then inserted"
 )
 
-// canFail tells whether PENDING and FAILED results fit an operation. To any
+// canFail reports whether PENDING and FAILED results fit an operation. To any
 // other, such an effect is ApplyNow.
 func canFail(op string) bool {
 	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
@@ -68,9 +68,9 @@ const (
 )
 
 // Fault is one thing that goes wrong with one request: what happens to the
-// books and what the client hears of it. The zero Fault is no fault. The
+// books and what the client hears of it. The zero Fault is not a fault. The
 // package's faults (ResetAfterApply, ApplyLate, ...) are values to use as they
-// are or to adapt with After, AfterReads and the like; do not assign to them.
+// are or to adapt with After, AfterReads and so on; do not assign to them.
 type Fault struct {
 	Name   string // in logs
 	Effect Effect
@@ -398,7 +398,7 @@ func FaultsFor(op string) []Fault {
 	return slices.DeleteFunc(list, func(f Fault) bool { return !f.fits(op) })
 }
 
-// fits tells whether a fault means anything for an operation.
+// fits reports whether a fault means anything for an operation.
 func (f Fault) fits(op string) bool {
 	read := isRead(op)
 	switch f.Effect {

@@ -15,7 +15,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// effects is what the books hold of one operation: of a read, nothing.
+// effects is what the books hold of one operation; nothing for a read.
 func effects(srv *pluraltest.Server, op, id string) int {
 	switch op {
 	case pluraltest.OpCapturesCreate:

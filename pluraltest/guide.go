@@ -11,9 +11,9 @@ const (
 )
 
 // WithGuideSamples takes the sample credentials and the sample access token of
-// Plural's integration guide besides the server's own, so that the guide's
-// commands work as they are printed. Everybody knows them: a server that others
-// can reach had better not.
+// Plural's integration guide besides the server's own, so the guide's commands
+// work as they are printed. Everybody knows them, so do not use this on a
+// server that others can reach.
 func WithGuideSamples() Option {
 	return func(c *config) {
 		c.guide = true

@@ -81,7 +81,7 @@ func TestHoldLifetime(t *testing.T) {
 		o, _ := srv.Order(id)
 		return o.Status
 	}
-	require.Equal(t, "AUTHORIZED", status(first), "a minute before, and Flush is no clock")
+	require.Equal(t, "AUTHORIZED", status(first), "a minute before, and Flush does not move the clock")
 	srv.Advance(time.Minute)
 	require.Equal(t, "CANCELLED", status(first))
 	require.Equal(t, "PROCESSED", status(taken))

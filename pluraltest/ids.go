@@ -24,8 +24,7 @@ func randomSeed() []byte {
 }
 
 // digest is the one source of ids, secrets and chances: a function of the seed
-// and of names, so that what a request gets does not depend on what runs beside
-// it.
+// and of names, so what a request gets does not depend on what runs beside it.
 func digest(seed []byte, names ...string) []byte {
 	mac := hmac.New(sha256.New, seed)
 	for _, name := range names {

@@ -31,8 +31,8 @@ type rule struct {
 // fault, the next the second; then they are served as usual. Queues are tried
 // in the order they were made, before the fault plan. Inject panics over a
 // fault that makes no sense: an Answer or an Effect that does not exist, a
-// Status that is none where the answer has one, a negative Delay, Reads or
-// Size.
+// Status that is not one of HTTP's where the answer has one, a negative Delay,
+// Reads or Size.
 func (s *Server) Inject(match Match, faults ...Fault) {
 	mustMakeSense("Inject", faults...)
 	s.mu.Lock()
@@ -175,7 +175,7 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	return false, name
 }
 
-// mayRefuse tells whether decideEarly has anything to decide.
+// mayRefuse reports whether decideEarly has anything to decide.
 func (s *Server) mayRefuse() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

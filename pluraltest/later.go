@@ -7,7 +7,7 @@ import "time"
 type job struct {
 	timer   *time.Timer
 	run     func(dropped bool) // with Server.mu held
-	isClock bool               // it is no effect that is still to come: Flush leaves it alone
+	isClock bool               // not an effect that is still to come: Flush leaves it alone
 }
 
 func (j *job) stop() {

@@ -14,7 +14,7 @@ import (
 // A network in memory that behaves as loopback TCP does where HTTP can tell:
 // writes are buffered, a close is an end of file, a reset is ECONNRESET and
 // loses what was on the way, deadlines work. Everything waits on channels, so
-// that testing/synctest sees it wait.
+// testing/synctest sees it wait.
 
 // memListener accepts the connections that dial makes.
 type memListener struct {

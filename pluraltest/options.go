@@ -154,7 +154,7 @@ const (
 	TokenExpiresIn                          // "expires_in": seconds, the tutorial's form
 	TokenExpiresInString                    // "expires_in" as a string
 	TokenWithoutExpiry                      // no lifetime beside the token; its exp claim tells
-	TokenOpaque                             // no lifetime and a token that is no JWT
+	TokenOpaque                             // no lifetime and a token that is not a JWT
 )
 
 // WithTokenAnswer selects how the token endpoint tells a token's lifetime.
@@ -163,7 +163,7 @@ func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.token
 // TokenErrorShape is the shape in which the token endpoint refuses credentials.
 type TokenErrorShape int
 
-// The two shapes of a token error. Of the first, only a 401 is the gateway's
+// The two shapes of a token error. In the first, only a 401 is the gateway's
 // own: an unsupported grant gets a 422 in the API's shape, {"code","message"}.
 const (
 	TokenErrorGateway TokenErrorShape = iota // {"status":401,"type":"","message":...,"traceId":...}

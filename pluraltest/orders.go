@@ -185,7 +185,7 @@ func (s *Server) getOrder(c *call) answer {
 
 // getByReference serves GET
 // /api/pay/v1/orders/reference/{merchant_order_reference}, one namespace for
-// orders and refunds. Of several under one reference it shows the newest.
+// orders and refunds. If several have the reference, it shows the newest.
 func (s *Server) getByReference(c *call) answer {
 	found := s.byRef[c.Reference]
 	if len(found) == 0 {

@@ -85,7 +85,7 @@ func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	return s.returnOf(o), nil
 }
 
-// payable tells whether the payer can decide about the order.
+// payable reports whether the payer can decide about the order.
 func (o *order) payable() bool {
 	switch o.status {
 	case StatusCreated, StatusAttempted:
@@ -192,8 +192,8 @@ func (o *order) methodFor(d Decision) (string, error) {
 	return wanted[0], nil
 }
 
-// takes tells whether the order can be paid by a method. Only cards and points
-// can be held.
+// takes reports whether the order can be paid by a method. Only cards and
+// points can be held.
 func (o *order) takes(method string) bool {
 	return slices.Contains(knownMethods, method) && o.allows(method) &&
 		(!o.preAuth || method == "CARD" || method == "POINTS")

@@ -295,7 +295,7 @@ func TestPanicsAreReported(t *testing.T) {
 				require.Error(t, get(t, newAPI(t, srv)))
 			}
 			errors, _ = tb.said()
-			require.Len(t, errors, 1, "a fault is no bug")
+			require.Len(t, errors, 1, "a fault is not a bug")
 		})
 	}
 }

@@ -59,7 +59,7 @@ var refundMoves = map[string][]string{
 	StatusPending: {StatusProcessed, StatusFailed},
 }
 
-// isAlive says whether a refund has given money back or may still do so.
+// isAlive reports whether a refund has given money back or may still do so.
 func (o *order) isAlive() bool {
 	return o.status == StatusCreated || o.status == StatusPending || o.status == StatusProcessed
 }

@@ -49,7 +49,7 @@ func (s *Server) issueToken(c *call) answer {
 	return jsonAnswer(http.StatusOK, marshal(doc)).done()
 }
 
-// knows tells whether a client's credentials are good.
+// knows reports whether a client's credentials are good.
 func (s *Server) knows(id, secret string) bool {
 	return id == s.ClientID && secret == s.ClientSecret ||
 		s.cfg.guide && id == guideClientID && secret == guideClientSecret

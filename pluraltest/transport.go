@@ -18,9 +18,9 @@ import (
 )
 
 // Transport is a way to the server that needs no sockets: a real
-// *http.Transport on connections in memory, so that httptrace hooks,
-// truncation, resets and timeouts are what they are on a network. Each call
-// makes a transport with connections of its own, closed by Close.
+// *http.Transport on connections in memory, so httptrace hooks, truncation,
+// resets and timeouts are what they are on a network. Each call makes a
+// transport with connections of its own, closed by Close.
 //
 // Whatever host the request names, it reaches this server; [Server.URL] is
 // right.

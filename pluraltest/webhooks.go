@@ -72,7 +72,7 @@ func WithWebhookTimeout(d time.Duration) Option { return func(c *config) { c.web
 func WithWebhookKey(form WebhookKeyForm) Option { return func(c *config) { c.webhook.keyForm = form } }
 
 // WithWebhookStampedOnce sends redeliveries with the timestamp and signature of
-// the first attempt. Without it each attempt is stamped anew. Which of the two
+// the first attempt. Without it each attempt gets a new time. Which of the two
 // the real service does is not documented.
 func WithWebhookStampedOnce() Option { return func(c *config) { c.webhook.stampOnce = true } }
 
@@ -169,8 +169,8 @@ func (s *Server) ReleaseWebhooks(reversed bool) {
 	}
 }
 
-// Redeliver sends an event once more, under its webhook-id, whatever its state,
-// and returns the status of the answer. A 2xx makes it delivered: the schedule
+// Redeliver sends an event again, under its webhook-id, whatever its state, and
+// returns the status of the answer. A 2xx makes it delivered: the schedule
 // ends.
 func (s *Server) Redeliver(webhookID string) (int, error) {
 	s.mu.Lock()

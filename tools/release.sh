@@ -96,7 +96,8 @@ done
 "$go" list -test -deps "${names[@]/%//...}" >/dev/null # the modules' own tests, too, find what they import
 "$go" mod vendor
 
-# Vendored, without the network. -trimpath, so that the next run, which has other folders, finds it built.
+# Vendored, without the network. -trimpath, so the next run, which has other
+# folders, finds it built.
 export GOPROXY=off GOFLAGS='-mod=vendor -trimpath'
 "$go" build -o shop .
 "$go" vet .

@@ -18,8 +18,8 @@ import (
 // much shorter.
 const mostSeen = 8 << 10
 
-// look sees to what the status of an answer does not tell. Of a settling read:
-// that the books show nothing, which is no error. Of a 2xx: that it holds an
+// look finds what the status of an answer does not say. A settling read may
+// find that the books show nothing, which is not an error. A 2xx may hold an
 // error's document.
 func look(ctx context.Context, resp *http.Response) {
 	span, ok := ctx.Value(spanKey{}).(*discreetSpan)
@@ -63,7 +63,8 @@ func saysNothingIsThere(answer []byte) bool {
 		bytes.Contains(bytes.ToLower(answer), []byte("no matching records"))
 }
 
-// codeIn is the code of an error's document; "" if it is none.
+// codeIn is the code of an error's document; "" if the document is not an
+// error's.
 func codeIn(document []byte) plural.ErrorCode {
 	var found struct {
 		Code      plural.ErrorCode `json:"code"`
@@ -85,9 +86,9 @@ func codeIn(document []byte) plural.ErrorCode {
 	return ""
 }
 
-// seenBody is the body of a 2xx. At its end, when the span has not ended yet, it
-// tells of an error's document; of a code that package plural does not know it
-// tells nothing, for a span's error.type has few values.
+// seenBody is the body of a 2xx. At its end, when the span has not ended yet,
+// it records the code of an error's document. It does not record a code that
+// package plural does not know, because a span's error.type has few values.
 type seenBody struct {
 	io.ReadCloser
 

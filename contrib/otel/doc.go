@@ -8,8 +8,8 @@
 // plural.order_id, plural.reference and plural.request_id. All tries of a call
 // have the same plural.request_id, which Plural's support can look up; those
 // after the first carry http.request.resend_count. A read that settles a write
-// and finds nothing in Plural's books is no error; a 2xx with an error's document
-// is.
+// and finds nothing in Plural's books is not an error; a 2xx with an error's
+// document is.
 //
 // A call is counted once, when it has ended, and so is each request for an
 // access token, as the operation "token":

@@ -77,8 +77,7 @@ func WithObserver(observe func(ctx context.Context, o plural.Observation)) Optio
 // span, one before them outside. A [plural.WithObserver] after them would take
 // the place of the metrics: give that function to [WithObserver] instead.
 //
-// What is wrong with an option, such as a nil, is an error of
-// [plural.NewClient].
+// An invalid option, such as a nil, makes [plural.NewClient] return an error.
 func Instrument(opts ...Option) []plural.Option {
 	c := &config{
 		tracers:    otel.GetTracerProvider(),

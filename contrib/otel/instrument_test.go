@@ -112,8 +112,8 @@ func (s *shop) collect() metricdata.ResourceMetrics {
 	return all
 }
 
-// counts are this package's metrics, as "name operation outcome error.type"; of
-// a histogram the number of values.
+// counts are this package's metrics, as "name operation outcome error.type",
+// with the number of values of a histogram.
 func (s *shop) counts() map[string]int64 {
 	s.t.Helper()
 	counts := map[string]int64{}

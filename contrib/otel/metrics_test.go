@@ -89,7 +89,7 @@ func TestOutcomesOfCalls(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrNotFound)
 	_, err = s.client.Refunds.Find(ctx, id, "refund-none")
 	require.ErrorIs(t, err, plural.ErrNotFound)
-	_, err = s.client.Orders.Create(ctx, &plural.CreateOrderRequest{}) // nothing is sent, and it is no call
+	_, err = s.client.Orders.Create(ctx, &plural.CreateOrderRequest{}) // nothing is sent, so it does not count as a call
 	require.ErrorIs(t, err, plural.ErrInvalidRequest)
 	s.gateway.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.UnavailableBeforeApply })
 	_, err = s.client.Orders.GetByReference(ctx, "order-1")

@@ -60,7 +60,7 @@ func outcomeOf(err error) string {
 	return OutcomeUnavailable
 }
 
-// isUnread says whether it is a request of [plural.Client.Do] that was
+// isUnread reports whether it is a request of [plural.Client.Do] that was
 // accepted, and whose answer could not be read: it may have had its effect.
 func isUnread(err error) bool {
 	answer, ok := errors.AsType[*plural.Error](err)

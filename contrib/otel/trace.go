@@ -57,8 +57,8 @@ var templates = map[string]string{
 	"refunds.create":          "/api/pay/v1/refunds/{order_id}",
 }
 
-// template is the path of an operation; of one that is not known, such as "do",
-// nothing of the path is safe to tell.
+// template is the path of an operation. No part of the path is safe to record
+// for an operation that is not known, such as "do".
 func template(operation string) string {
 	if known, ok := templates[operation]; ok {
 		return known
@@ -66,20 +66,21 @@ func template(operation string) string {
 	return "/REDACTED"
 }
 
-// discreetProvider stands between otelhttp and the provider of spans, and keeps
-// to itself what is nobody's business: otelhttp tells whole URLs and the texts
-// of errors. Neither the context nor the request that is sent knows of it.
+// discreetProvider stands between otelhttp and the provider of spans, and holds
+// back what must not leave the program: otelhttp records whole URLs and the
+// texts of errors. Neither the context nor the request that is sent knows of
+// it.
 type discreetProvider struct{ trace.TracerProvider }
 
-// Tracer makes a tracer whose spans are discreet.
+// Tracer makes a tracer whose spans keep that to themselves.
 func (p discreetProvider) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
 	return discreetTracer{p.TracerProvider.Tracer(name, opts...)}
 }
 
 type discreetTracer struct{ trace.Tracer }
 
-// Start begins a span that knows from the start what it is about, so that
-// samplers do, too.
+// Start begins a span that knows from the start what it is about, so samplers
+// do, too.
 func (t discreetTracer) Start(
 	ctx context.Context,
 	name string,

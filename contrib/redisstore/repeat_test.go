@@ -158,8 +158,8 @@ func (l *lossyLine) left() int {
 	return len(l.lose)
 }
 
-// serve passes one connection on. Of a command that is one of the store's the
-// answer is lost, if one is to be.
+// serve passes one connection on. If an answer is to be lost, it loses that of
+// the store's next command.
 func (l *lossyLine) serve(client net.Conn, redisAddr string) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", redisAddr)

@@ -111,7 +111,7 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 		if held == 1 {
 			return free, nil
 		}
-		timer := time.NewTimer(poll/2 + rand.N(poll)) //nolint:gosec // so that waiters do not march in step
+		timer := time.NewTimer(poll/2 + rand.N(poll)) //nolint:gosec // so waiters do not march in step
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -141,7 +141,7 @@ const (
 		return 0`
 
 	// claim answers 1 for claimed, 2 for in progress, 3 for done. A lapsed claim
-	// stays for a while, so that its worker may commit after all.
+	// stays for a while, so its worker may commit after all.
 	claim = `
 		local time = redis.call('TIME')
 		local now = time[1] * 1000 + math.floor(time[2] / 1000)

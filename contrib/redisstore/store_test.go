@@ -86,7 +86,7 @@ func second(_ plural.Claim, err error) error { return err }
 // token between them.
 //
 // A process that has waited for the store for two seconds fetches its own. On a
-// machine that is too busy for that several do, so that there are a few rounds.
+// machine that is too busy for that several do, so there are a few rounds.
 func TestColdFleetFetchesOneToken(t *testing.T) {
 	t.Parallel()
 	var issued []int

@@ -25,9 +25,9 @@ type MoneyArgs interface {
 	river.JobArgs
 	check() error
 	about() (orderID, reference string)
-	// found looks for the call's effect in the books; nil if it is not in sight.
-	// An error means that the call must not be sent now. Again: an earlier life of
-	// the job may have sent it.
+	// found looks for the call's effect in the books; nil if it is not found. An
+	// error means that the call must not be sent now. Again: an earlier run of the
+	// job may have sent it.
 	found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
 	send(ctx context.Context, client *plural.Client) (*plural.Order, error)
 }
@@ -60,7 +60,7 @@ func (a CaptureArgs) about() (orderID, reference string) { return a.OrderID, a.R
 // told there, and an order is captured once.
 func (a CaptureArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if !again || a.Full {
-		return nil, nil //nolint:nilnil // not in sight, which is no error
+		return nil, nil //nolint:nilnil // not found, which is not an error
 	}
 	ctx, cancel := briefly(ctx)
 	defer cancel()
@@ -110,7 +110,7 @@ func (a CancelArgs) about() (orderID, reference string) { return a.OrderID, "" }
 
 func (a CancelArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if !again {
-		return nil, nil //nolint:nilnil // not in sight, which is no error
+		return nil, nil //nolint:nilnil // not found, which is not an error
 	}
 	ctx, cancel := briefly(ctx)
 	defer cancel()

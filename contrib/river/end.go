@@ -74,10 +74,9 @@ func isOurs(row, job *rivertype.JobRow) bool {
 // errOther says that another worker has the job.
 var errOther = errors.New("another worker has the job")
 
-// end completes the job and tells of it, once. Of two workers that have the
-// job, after a rescue, the one that began last does so; the lock on the row
-// makes the other wait for it, and the record tells it and whoever has the job
-// later.
+// end completes the job and tells of it, once. After a rescue two workers may
+// have the job: then the one that began last does so; the lock on the row makes
+// the other wait for it, and the record tells it and any later worker.
 func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
 	client := river.ClientFromContext[TTx](ctx)
 	return w.cfg.Transact(ctx, func(tx TTx) error {
@@ -109,8 +108,8 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 	})
 }
 
-// contradict tells of an answer that is not the one with which another life
-// has ended the job.
+// contradict reports an answer that differs from the one with which another run
+// of the job has ended it.
 func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, ended record) error {
 	if endOf(ended.Attempt, o.Err).State == ended.State {
 		return nil

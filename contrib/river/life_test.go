@@ -108,7 +108,8 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	close(g.open)
 	s.until(t, first, isFinalized)
 
-	// Once it has ended there may be: the mended one is told what the books show.
+	// Once it has ended there may be: the corrected one is told what the books
+	// show.
 	row := s.until(t, s.insert(t, args), isFinalized)
 	require.Contains(t, string(row.Output()), "conflict")
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 1`))

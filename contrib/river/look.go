@@ -160,7 +160,7 @@ func heldSince(o *plural.Order) time.Time {
 		}
 	}
 	if first.IsZero() {
-		return cmp.Or(o.CreatedAt.Time, time.Now()) // no time is no age
+		return cmp.Or(o.CreatedAt.Time, time.Now()) // without a time there is no age
 	}
 	return first
 }

@@ -13,9 +13,9 @@ import (
 // then rests on more than Plural keeping references unique.
 //
 // The first life of a job looks once: an earlier job may have had the same
-// reference. A later one asks the books for as long as it takes, and looks once
-// more after a while: an earlier life may have sent the refund a moment ago, and
-// books lag. It sends only where the books said that they do not have it.
+// reference. A later one asks the books for as long as it takes, and looks
+// again after a while: an earlier run may have sent the refund a moment ago,
+// and books lag. It sends only where the books said that they do not have it.
 func (a RefundArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if again {
 		if o, err := a.look(ctx, client); o != nil || err != nil {
@@ -28,7 +28,7 @@ func (a RefundArgs) found(ctx context.Context, client *plural.Client, again bool
 		}
 	}
 	if !a.isInSight(ctx, client) {
-		return nil, nil //nolint:nilnil // which is no error
+		return nil, nil //nolint:nilnil // which is not an error
 	}
 	return a.look(ctx, client)
 }
@@ -59,7 +59,7 @@ func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Or
 		return nil, err
 	}
 	if errors.Is(err, plural.ErrNotFound) || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict) {
-		return nil, nil //nolint:nilnil // not in sight; the call tells what that means
+		return nil, nil //nolint:nilnil // not found; the call tells what that means
 	}
 	return nil, err
 }

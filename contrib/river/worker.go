@@ -49,9 +49,9 @@ type Outcome struct {
 	Kind      string // the job's, such as [KindCapture]
 	OrderID   string
 	Reference string // "" of a cancel
-	// What the call returned; nil where Err is not. Of a refund it is the refund,
-	// and its Status may be PENDING for days: Plural has accepted it, and the bank
-	// may still refuse it. A webhook tells, or a look at the order.
+	// What the call returned; nil where Err is not. A refund's job gets the
+	// refund. Its Status may be PENDING for days: Plural has accepted it, and the
+	// bank may still refuse it. A webhook tells, or a look at the order.
 	Order *plural.Order
 	// nil: carried out. Where the job has ended it is else plural.ErrNotApplied,
 	// plural.ErrConflict, or a plural.ValidationError: nothing was sent, which says
@@ -84,8 +84,8 @@ const (
 	Cancelled Why = "cancelled"
 	// GivenUp: it was the last try. What became of the call is not known.
 	GivenUp Why = "given up"
-	// Contradicted: Ended was told already, by another life of the job, and now the
-	// answer is another one: such as a second refund.
+	// Contradicted: another run of the job has already called Ended, and now the
+	// answer is a different one, such as a second refund.
 	Contradicted Why = "contradicted"
 )
 
@@ -186,7 +186,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	case err != nil:
 		return fmt.Errorf("pluralriver: read job %d: %w", job.ID, err)
 	case recordOf(row).hasEnded():
-		return nil // and was retried, or another life has ended it
+		return nil // and was retried, or another run has ended it
 	case !isOurs(row, job.JobRow):
 		return w.leave()
 	}

@@ -67,8 +67,8 @@ var (
 		time:  func(t time.Time) any { return t },
 	}}
 	// SQLite is SQLite 3.24 or later. Open it with a busy timeout, and with
-	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so that
-	// two of them wait for each other instead of failing.
+	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so two
+	// of them wait for each other instead of failing.
 	SQLite = Dialect{&dialect{
 		name: "sqlite",
 		find: `SELECT count(*) FROM plural_inbox WHERE merchant = ? AND webhook_id = ?`,
@@ -118,12 +118,12 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // calls handle within a transaction that it commits if handle returns nil.
 //
 // An event that was handled before is answered with 200 without calling handle.
-// Of two deliveries of one event at the same time one is handled; the other does
-// not wait for it, and is answered with 409. Where handle fails, nothing of it
-// remains and the answer is 500; where the database does, it is 503, or 500
-// after handle. Plural then delivers the event again. So it does when the
-// process dies, and when a commit went through whose answer was lost: then the
-// record says so.
+// If two deliveries of one event come at the same time, one is handled. The
+// other does not wait for it, and is answered with 409. Where handle fails,
+// nothing of it remains and the answer is 500; where the database does, it is
+// 503, or 500 after handle. Plural then delivers the event again. So it does
+// when the process dies, and when a commit went through whose answer was lost:
+// then the record says so.
 //
 // Plural waits 5 seconds for the answer. The transaction, with the wait for a
 // connection, has 4 of them: then handle's context ends, and nothing of what it
@@ -133,7 +133,7 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // neither commit nor roll back. It should write what is to be done and call
 // nobody: see the package's documentation.
 //
-// Of the options, [plural.WithDeduper], [plural.WithMerchant] and
+// The options [plural.WithDeduper], [plural.WithMerchant] and
 // [plural.WithLease] have no effect: the database remembers, the merchant is
 // named by this package's [WithMerchant], and the lease is the transaction.
 func (in *Inbox) Handler(

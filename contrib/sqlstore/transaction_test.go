@@ -120,7 +120,7 @@ func TestOddTypesAreRecorded(t *testing.T) {
 	}
 }
 
-// A database that is gone is no fault of the function: Plural comes again.
+// A database that is gone is not a fault of the function: Plural comes again.
 func TestDatabaseThatIsGone(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

@@ -36,8 +36,8 @@ func run(ctx context.Context, out io.Writer) error {
 	return demo(ctx, out)
 }
 
-// configured tells whether the environment says anything of Plural. A half of
-// what is needed is then an error, and no reason to use the emulator.
+// configured reports whether any of the SDK's variables is set. A half of what
+// is needed is then an error, and no reason to use the emulator.
 func configured() bool {
 	return slices.ContainsFunc(variables(), func(name string) bool { return os.Getenv(name) != "" })
 }

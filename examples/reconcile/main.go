@@ -1,5 +1,5 @@
 // Command reconcile holds a shop's list of orders and refunds against Plural's
-// books, and says where the two differ. It reads only, so that it can run every
+// books, and says where the two differ. It reads only, so it can run every
 // night.
 //
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat

@@ -119,7 +119,7 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// callback posts the payer's return to the shop once more, as a reload in the
+// callback posts the payer's return to the shop again, as a reload in the
 // browser would.
 func (d *dashboard) callback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))

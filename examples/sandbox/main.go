@@ -98,7 +98,7 @@ func chance(s *settings) string {
 	)
 }
 
-// warning tells of a secret that is none, such as the documentation's own.
+// warning reports a secret that is not a key, such as the documentation's own.
 func warning(srv *pluraltest.Server) string {
 	if srv.SignForm(url.Values{"order_id": {"any"}}).Get("signature") != "" {
 		return ""

@@ -247,8 +247,8 @@ func (rw rewriter) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var updatedAt = regexp.MustCompile(`"updated_at":"[^"]*"`)
 
-// Plural's documents say when they were changed in a way that is no time, or is
-// one to come. They are kept all the same, and so is what comes after them.
+// The time of change in Plural's documents is not a time, or lies in the
+// future. They are kept all the same, and so is what comes after them.
 func TestDocumentsWithoutATime(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
@@ -570,7 +570,7 @@ func TestReloadsCanBeStopped(t *testing.T) {
 	require.Contains(t, still, "Have it load itself again")
 }
 
-// Before all the money moves, the amount is shown once more.
+// Before all the money moves, the amount is shown again.
 func TestAskedOnceMore(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)

@@ -119,7 +119,8 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural
 }
 
 // bookedAt is when a document was changed last; zero where it does not say. A
-// time to come is none: every true document after it would count as older.
+// time in the future does not count: every true document after it would count
+// as older.
 func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	const clocksApart = 5 * time.Minute
 	at := booked.UpdatedAt.Time

@@ -99,8 +99,8 @@ func (c *cart) lines() (lines []line, total plural.Amount) {
 // Sum is the price of all of a line.
 func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value) }
 
-// cartView is the cart's page. It has the cart's number too, so that an old
-// page orders nothing.
+// cartView is the cart's page. It has the cart's number too, so an old page
+// orders nothing.
 type cartView struct {
 	Number string
 	Lines  []line

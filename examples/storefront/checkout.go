@@ -154,8 +154,8 @@ var (
 const unreachable = "unreachable=1"
 
 // comeBack takes the payer's return from the checkout: verified, then confirmed
-// against Plural's books. It answers with 303, so that the page after it is one
-// of the shop's own, gets the shop's cookies, and can be loaded again.
+// against Plural's books. It answers with 303, so the page after it is one of
+// the shop's own, gets the shop's cookies, and can be loaded again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -323,8 +323,8 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 }
 
 // describe says to the customer how an order stands: what Plural's books said,
-// and never what the browser did. Of a hold that the shop could not take it
-// promises nothing.
+// and never what the browser did. It promises nothing about a hold that the
+// shop could not take.
 func describe(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.payable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)

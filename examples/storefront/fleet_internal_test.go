@@ -266,7 +266,8 @@ func TestFleet(t *testing.T) {
 	)
 }
 
-// visit is one purchase, by a customer and whoever of the staff serves them.
+// visit is one purchase, by a customer and by the member of staff who serves
+// them.
 type visit struct {
 	f      *fleet
 	random *rand.Rand

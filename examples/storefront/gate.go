@@ -87,7 +87,7 @@ func (g *gate) wrong(from string, now time.Time) {
 	if _, there := g.tries[from]; !there && len(g.tries) >= maxSenders {
 		g.forget(now)
 		if len(g.tries) >= maxSenders {
-			return // as many as this need an answer from whoever runs the network
+			return // as many as this need an answer from those who run the network
 		}
 	}
 	t := g.tries[from]

@@ -17,7 +17,7 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// queueBooks is for reads, so that they never keep a capture waiting.
+// queueBooks is for reads, so they never keep a capture waiting.
 const queueBooks = "books"
 
 // startJobs begins to work jobs: money calls as contrib/river has them, and
@@ -145,7 +145,7 @@ func (s *shop) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome
 	d, err := s.db.decisionOf(ctx, tx, kind, o.OrderID, o.Reference)
 	if errors.Is(err, sql.ErrNoRows) {
 		s.log.WarnContext(ctx, "a job without a decision", "kind", kind, "order", o.OrderID)
-		return nil, nil //nolint:nilnil // none, which is no error
+		return nil, nil //nolint:nilnil // none, which is not an error
 	}
 	return d, err
 }
@@ -236,7 +236,7 @@ func (sweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 1} // the next one does the same
 }
 
-// sweepAge is how long an order is looked after that comes to nothing.
+// sweepAge is how long the sweep looks at an order that is never paid.
 const sweepAge = 30 * 24 * time.Hour
 
 // sweep finds orders that nothing has been heard of for a while: customers

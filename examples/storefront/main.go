@@ -4,7 +4,7 @@
 //
 //	go run -C examples/storefront .
 //
-// Without any of the SDK's variables (PLURAL_CLIENT_ID and the like) it runs
+// Without any of the SDK's variables (PLURAL_CLIENT_ID and so on) it runs
 // against the emulator, in the same process. README.md beside this file has the
 // settings.
 //

@@ -121,8 +121,8 @@ func (s *shop) viewStaffOrder(ctx context.Context, o *order) (*staffOrderView, e
 	return v, nil
 }
 
-// moves tells whether the page may soon show something else: a decision that is
-// being carried out, or one that Plural's books do not show yet.
+// moves reports whether the page may soon show something else: a decision that
+// is being carried out, or one that Plural's books do not show yet.
 func (v *staffOrderView) moves(now time.Time) bool {
 	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
 		if d.State == stateWaiting {
@@ -217,8 +217,8 @@ const least = 100
 
 // decide takes an operator's decision: to capture, cancel or refund. It is
 // written down together with the job that carries it out, and carried out from
-// there. The page says which state of the order it showed: of two operators,
-// and of two clicks, one decides.
+// there. The page says which state of the order it showed: if two operators
+// decide, or one clicks twice, only the first counts.
 func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
@@ -390,7 +390,7 @@ func (s *shop) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference str
 	return s.db.settle(ctx, tx, d, stateWrittenOff, "")
 }
 
-// sureView is the page that asks once more before all the money moves.
+// sureView is the page that asks again before all the money moves.
 type sureView struct {
 	Number    string
 	Version   int64

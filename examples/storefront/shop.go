@@ -76,7 +76,7 @@ func (s *shop) routes() http.Handler {
 
 	protection := http.NewCrossOriginProtection()
 	if err := protection.AddTrustedOrigin(s.url); err != nil { // a proxy may change the Host
-		s.log.Warn("the shop's own address is no origin", "url", s.url, "error", err)
+		s.log.Warn("the shop's own address is not an origin", "url", s.url, "error", err)
 	}
 	protection.AddInsecureBypassPattern("POST /plural/return")
 	protection.AddInsecureBypassPattern("POST /plural/webhook")

@@ -21,8 +21,8 @@ import (
 	pluralotel "github.com/plural-go/plural/contrib/otel"
 )
 
-// telemetry is metrics for whoever asks at /metrics, and traces for a collector
-// if OTEL_EXPORTER_OTLP_ENDPOINT names one.
+// telemetry serves metrics at /metrics, and sends traces to a collector if
+// OTEL_EXPORTER_OTLP_ENDPOINT names one.
 type telemetry struct {
 	meters  *sdkmetric.MeterProvider
 	tracers *sdktrace.TracerProvider

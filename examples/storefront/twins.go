@@ -144,7 +144,7 @@ func (s *store) mayCreate(ctx context.Context, number string) (done func(), ok b
 	}, ok, err
 }
 
-// link keeps what Plural gave an order. Of two orders under the number it is
+// link keeps what Plural gave an order. If two orders have the number, it is
 // the one that has this id.
 func (s *store) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.transact(ctx, func(tx *sql.Tx) error {
@@ -157,8 +157,8 @@ func (s *store) link(ctx context.Context, o *order, pluralID, link string) error
 	})
 }
 
-// linkOf is the way to pay an order: of two under the number that of the first,
-// so two tabs lead to one page. It is "" where there is none.
+// linkOf is the way to pay an order. If two orders have the number, it is that
+// of the first, so two tabs lead to one page. It is "" where there is none.
 func (s *store) linkOf(ctx context.Context, number string) (link string, err error) {
 	err = s.QueryRowContext(ctx, `SELECT link FROM orders WHERE (number = $1 OR twin_of = $1) AND link <> ''
 		AND status IN ('', 'CREATED', 'ATTEMPTED') ORDER BY number LIMIT 1`, number).Scan(&link)

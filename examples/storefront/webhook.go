@@ -38,9 +38,9 @@ func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	return s.lookSoon(ctx, tx, refreshArgs{Number: o.Number, ID: id})
 }
 
-// orderOfEvent finds the shop's order by what the event carries: its number;
-// nil if it is none of this shop's. It is for orders whose id the shop has not
-// written down yet, and for a second one under the number.
+// orderOfEvent finds the shop's order by the number in the event; nil if the
+// order is not this shop's. It is for orders whose id the shop has not written
+// down yet, and for a second one under the number.
 func (s *shop) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
 	if err != nil || hasZero(booked.MerchantOrderReference) {
@@ -48,7 +48,7 @@ func (s *shop) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*
 	}
 	o, err := s.db.order(ctx, tx, booked.MerchantOrderReference)
 	if errors.Is(err, errUnknownOrder) {
-		return nil, nil //nolint:nilnil // another shop's, which is no error
+		return nil, nil //nolint:nilnil // another shop's, which is not an error
 	}
 	return o, err
 }

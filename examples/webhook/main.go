@@ -95,8 +95,8 @@ func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret
 	return client, emulator.ClientSecret, emulator.Close, err
 }
 
-// configured tells whether the environment says anything of Plural. A half of
-// what is needed is then an error, and no reason to use the emulator.
+// configured reports whether any of the SDK's variables is set. A half of what
+// is needed is then an error, and no reason to use the emulator.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},

@@ -121,8 +121,8 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 }
 
 // comeBack takes the payer's return from the checkout: verified, then confirmed
-// against the server's order. It answers with 303, so that the page after it is
-// one of the shop's own, gets the shop's cookies, and can be loaded again.
+// against the server's order. It answers with 303, so the page after it is one
+// of the shop's own, gets the shop's cookies, and can be loaded again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {

@@ -32,10 +32,10 @@ func (p Policy) Backoff(n int) time.Duration {
 	if most <= 0 {
 		return 0
 	}
-	return rand.N(most) + 1 //nolint:gosec // jitter is no secret
+	return rand.N(most) + 1 //nolint:gosec // jitter is not a secret
 }
 
-// Fits says whether d fits into what ctx's deadline leaves.
+// Fits reports whether d fits into what ctx's deadline leaves.
 func Fits(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || d < time.Until(deadline)
@@ -60,8 +60,7 @@ func Wait(ctx context.Context, d time.Duration) bool {
 // AttemptTimeout is how long one try may take from now, within ctx: most. With
 // reserve, a part of what ctx has left is kept for asking what became of the
 // try: a quarter, or two seconds if that is more, but never above one half.
-// Without it ctx ends the try by itself, so that the two ends cannot be
-// confused.
+// Without it ctx ends the try by itself, so the two ends cannot be confused.
 func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {

@@ -22,7 +22,7 @@ type Postgres struct {
 }
 
 // StartPostgres starts one for the test. PostgreSQL refuses to run as root, so
-// that a test that does has it run as Debian's user postgres.
+// a test that does has it run as Debian's user postgres.
 func StartPostgres(tb testing.TB) *Postgres {
 	tb.Helper()
 	programs := postgresPrograms()
@@ -57,8 +57,8 @@ func StartPostgres(tb testing.TB) *Postgres {
 	return p
 }
 
-// postgresPrograms is the folder of initdb and its like; "" if there is none.
-// Debian keeps it out of the PATH.
+// postgresPrograms is the folder of initdb and the other programs; "" if there
+// is none. Debian keeps it out of the PATH.
 func postgresPrograms() string {
 	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(found) > 0 {
 		return filepath.Dir(slices.Max(found))

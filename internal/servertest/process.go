@@ -28,8 +28,8 @@ type Process struct {
 	in  io.Writer
 }
 
-// StartProcess starts the test's binary once more, in a role, with more
-// variables in its environment. It is killed when the test ends.
+// StartProcess starts the test's binary again, in a role, with more variables
+// in its environment. It is killed when the test ends.
 func StartProcess(tb testing.TB, role string, env ...string) *Process {
 	tb.Helper()
 	binary, err := os.Executable()

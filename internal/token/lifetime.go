@@ -19,9 +19,9 @@ const DefaultLifetime = 5 * time.Minute
 // the exp claim if the token is a JWT; a source that gives nothing positive is
 // skipped.
 //
-// Times of the server are compared with serverDate, its Date header, so that a
-// wrong clock here does not matter. That header has whole seconds and is
-// counted as the next one. Where it is zero, started stands in.
+// Times of the server are compared with serverDate, its Date header, so a wrong
+// clock here does not matter. That header has whole seconds and is counted as
+// the next one. Where it is zero, started stands in.
 func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time) time.Duration {
 	now := started
 	if !serverDate.IsZero() {

@@ -154,7 +154,7 @@ func (s *Source) Invalidate(t *Token) {
 	}
 }
 
-// Dead says whether value is a token that was refused lately.
+// Dead reports whether value is a token that was refused lately.
 func (s *Source) Dead(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,8 +183,8 @@ func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	return f, nil
 }
 
-// run is the one fetch. It ends by FetchTimeout, so that no goroutine outlives
-// its work.
+// run is the one fetch. It ends by FetchTimeout, so no goroutine outlives its
+// work.
 func (s *Source) run(f *flight, old *Token, refused bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout)
 	defer cancel()

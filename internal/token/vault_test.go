@@ -386,7 +386,7 @@ func TestLockWithoutUnlock(t *testing.T) {
 	})
 }
 
-// What is sealed under the right key and is no token is not one.
+// What is sealed under the right key and is not a token is not one.
 func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -437,8 +437,8 @@ func TestUnusableStoredTokenIsReplaced(t *testing.T) {
 	})
 }
 
-// A token that is near its end is no reason not to fetch, and better than none
-// when that fails.
+// A token that is near its end is not a reason not to fetch, and better than
+// none when that fails.
 func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")

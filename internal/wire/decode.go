@@ -17,7 +17,7 @@ import (
 
 // MaxDepth is how deep a document may nest. The deepest published one has eight
 // levels. Orders inside of orders are kept as they came, each on its own, so
-// that this also bounds the copies.
+// this also bounds the copies.
 const MaxDepth = 32
 
 // MaxItems is how many elements a list, or members an object, may have, and
@@ -136,7 +136,7 @@ func Unmarshal(document string, dst any) error {
 	return err
 }
 
-// checkAll says what is wrong with a document: that it is no JSON, or beyond
+// checkAll says what is wrong with a document: that it is not JSON, or beyond
 // the limits.
 func checkAll(text string) error {
 	if err := check(text); err != nil {
@@ -151,7 +151,8 @@ const byteOrderMark = "\ufeff"
 // Document is text without the byte-order mark.
 func Document(text string) string { return strings.TrimPrefix(text, byteOrderMark) }
 
-// Check says whether text is exactly one valid JSON document of a sane depth.
+// Check reports whether text is exactly one valid JSON document of a sane
+// depth.
 func Check(text string) error { return check(Document(text)) }
 
 func check(text string) error {
@@ -217,7 +218,7 @@ func checkItems(text string) error {
 	return nil
 }
 
-// decode reads one value. Where the document is no JSON what it returns means
+// decode reads one value. Where the document is not JSON what it returns means
 // nothing: see [scanner.failed].
 func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() == 'n' {
@@ -290,7 +291,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 	t.tell(v, text)
 }
 
-// decodePart decodes to where it fails, and passes over the value then.
+// decodePart decodes to where it fails, and skips the value then.
 func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 	at := s.mark()
 	value := reflect.New(v.Field(1).Type().Elem())
@@ -377,7 +378,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	return nil
 }
 
-// isEmpty says whether a field still holds nothing, behind its pointer if it
+// isEmpty reports whether a field still holds nothing, behind its pointer if it
 // has one.
 func isEmpty(v reflect.Value) bool {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {

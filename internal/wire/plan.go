@@ -51,9 +51,9 @@ type structPlan struct {
 	start  fieldPlan // stands before the first field; only its next is used
 }
 
-// field passes over the name of a member and finds the field for it; nil if
-// there is none. Documents mostly have the same order, so that it first tries
-// the field that once came after last, which is that of the member before.
+// field skips the name of a member and finds the field for it; nil if there is
+// none. Documents mostly have the same order, so it first tries the field that
+// once came after last, which is that of the member before.
 func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	usual := last.next.Load()
 	if usual != nil && s.passName(usual.name) {
@@ -176,7 +176,7 @@ func wrap(k kind, elem reflect.Type, building map[reflect.Type]*structPlan) *typ
 	return &typePlan{kind: k, elem: e}
 }
 
-// snake appends key in snake_case to dst and says whether that differs from
+// snake appends key in snake_case to dst and reports whether that differs from
 // key: "orderId" and "OrderID" become "order_id".
 func snake(dst []byte, key string) ([]byte, bool) {
 	changed := false

@@ -14,7 +14,7 @@ type scanner struct {
 	text   string
 	pos    int
 	level  int               // of nesting
-	items  [MaxDepth + 1]int // of the list at hand, on each level
+	items  [MaxDepth + 1]int // of the current list, on each level
 	total  int               // of all lists
 	room   int               // what the lists may still take, in bytes
 	plain  bool              // the last string is its text: it has no escapes, and ASCII only
@@ -49,7 +49,7 @@ type mark struct{ pos, level, total int }
 
 func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
 
-// back goes to where the mark was made. A document that is no JSON stays so.
+// back goes to where the mark was made. A document that is not JSON stays so.
 func (s *scanner) back(m mark) {
 	if !s.failed {
 		s.pos, s.level, s.total = m.pos, m.level, m.total
@@ -70,7 +70,7 @@ func (s *scanner) fail() {
 	s.pos = len(s.text)
 }
 
-// skip passes over one value and returns its text.
+// skip skips one value and returns its text.
 func (s *scanner) skip() string {
 	c := s.peek()
 	start := s.pos
@@ -115,7 +115,7 @@ func (s *scanner) open() {
 	s.count()
 }
 
-// count counts an element of the list at hand, or a member. An empty list has
+// count counts an element of the current list, or a member. An empty list has
 // one.
 func (s *scanner) count() {
 	s.items[s.level]++
@@ -125,8 +125,8 @@ func (s *scanner) count() {
 	}
 }
 
-// more goes to the next element of the list at hand, or the next member; false
-// at its end, which it passes over.
+// more goes to the next element of the current list, or the next member; false
+// at its end, which it skips.
 func (s *scanner) more(isFirst bool, closing byte) bool {
 	switch c := s.peek(); {
 	case s.failed:
@@ -149,7 +149,7 @@ func (s *scanner) more(isFirst bool, closing byte) bool {
 	return false
 }
 
-// name passes over the name of a member, and returns it in quotes.
+// name skips the name of a member, and returns it in quotes.
 func (s *scanner) name() string {
 	if s.peek() != '"' {
 		s.fail()
@@ -166,8 +166,8 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
-// passName passes over the name of a member, and its colon, if it is name
-// without escapes and without a space before the colon.
+// passName skips the name of a member, and its colon, if it is name without
+// escapes and without a space before the colon.
 func (s *scanner) passName(name string) bool {
 	rest := s.text[s.pos:]
 	end := len(name) + len(`"":`)
@@ -230,7 +230,8 @@ func ordinary(text string) int {
 	return n
 }
 
-// escapeLength is how long the escape at the start of text is; 0 if it is none.
+// escapeLength is the length of the escape at the start of text; 0 if it does
+// not start with a valid one.
 func escapeLength(text string) int {
 	if len(text) < 2 {
 		return 0

@@ -248,7 +248,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 	require.NoError(
 		t,
 		wire.Unmarshal(`{"text":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}`, &document{}),
-		"brackets in strings are no levels",
+		"brackets in strings are not levels",
 	)
 }
 
@@ -342,7 +342,7 @@ func TestPartOfADocument(t *testing.T) {
 			}
 		})
 	}
-	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "what is no JSON is of no use at all")
+	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "what is not JSON is of no use at all")
 }
 
 // A text is read as encoding/json reads it.

@@ -63,7 +63,7 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 }
 
 // load type-checks the importable packages of the module in dir, always for the
-// same platform. A package of tests alone is none.
+// same platform. A package that holds only tests does not count.
 func load(dir string) ([]*packages.Package, error) {
 	cfg := &packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedModule | packages.NeedImports | packages.NeedDeps |
@@ -104,8 +104,8 @@ func fileName(pkg *packages.Package) string {
 	return name + ".txt"
 }
 
-// render writes one line for each exported thing, sorted, so that a change
-// shows as added and removed lines.
+// render writes one line for each exported thing, sorted, so a change shows as
+// added and removed lines.
 func render(pkg *types.Package) []byte {
 	p := printer{qualify: types.RelativeTo(pkg)}
 	scope := pkg.Scope()

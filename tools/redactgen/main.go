@@ -1,6 +1,6 @@
-// Command redactgen writes the methods by which types print nothing personal.
-// A type that has a LogValue of its own prints what that says. Of all others
-// nothing is printed.
+// Command redactgen writes the methods by which types print nothing personal. A
+// type that has a LogValue of its own prints what that says. Nothing is printed
+// of the others.
 //
 //	redactgen -hide Customer,Address -summarise Order,*Client redact_methods.go
 package main
