@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/plural-go/plural/internal/retry"
-	"github.com/plural-go/plural/internal/token"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -28,14 +28,14 @@ type answer struct {
 	status  int
 	header  http.Header
 	body    string
-	err     error // no answer, or one that cannot be used
+	err     error // why no answer came, or not the whole one
 	notSent bool  // it is certain that no byte of the request went out
 
 	secret string // what the request was authorised by, which errors must not show if the answer repeats it
 
 	brokeOff bool // the body ended, or was cut off, before its end
 
-	parsed *errorDocument
+	parsed *document
 }
 
 // class is what an answer means for the request.
@@ -98,20 +98,12 @@ func (a *answer) class2xx(code ErrorCode) class {
 	return classOK
 }
 
-// retryAfter is how long to wait before the next try, if the answer or the
-// token's backoff asks for a wait.
-func (a *answer) retryAfter() time.Duration {
-	if failed, ok := errors.AsType[*token.FetchError](a.err); ok {
-		return max(0, time.Until(failed.Until))
-	}
-	return retry.After(a.header, time.Now())
-}
-
 // failure turns an answer that is not the one asked for into the error for it.
-func (a *answer) failure(op operation, subject, requestID string, attempts int) *Error {
+// Unfit is why a whole answer is not the one.
+func (a *answer) failure(op operation, subject, requestID string, attempts int, unfit error) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
-		Header: a.headerWithoutSecret(), Err: a.err,
+		Header: a.headerWithoutSecret(), Err: cmp.Or(a.err, unfit),
 	}
 	if a.status == 0 {
 		return e
@@ -320,9 +312,9 @@ func withoutTags(page string) string {
 	return b.String()
 }
 
-// errorDocument is the union of the error shapes that Plural's parts answer
+// document is the union of the error shapes that Plural's parts answer
 // with: the pay API's, the gateway's, the token endpoint's, the checkout's.
-type errorDocument struct {
+type document struct {
 	Data                   wire.Part[Order] `json:"data"` // the pay API has orders there, and nothing else
 	Code                   ErrorCode        `json:"code" alias:"error_code"`
 	Message                string           `json:"message"`
@@ -334,29 +326,29 @@ type errorDocument struct {
 	AdditionalErrorDetails wire.Raw         `json:"additional_error_details" alias:"additional_error_payload"`
 
 	isJSON bool
-	err    error          // why the body is not one
-	oauth  string         // error, when it is a string: the token endpoint's
-	nested *errorDocument // error, when it is an object
+	err    error     // why the body is not one
+	oauth  string    // error, when it is a string: the token endpoint's
+	nested *document // error, when it is an object
 }
 
-func (a *answer) document() *errorDocument {
+func (a *answer) document() *document {
 	if a.parsed == nil {
-		a.parsed = parseErrorDocument(a.body)
+		a.parsed = parseDocument(a.body)
 	}
 	return a.parsed
 }
 
-func parseErrorDocument(body string) *errorDocument {
-	d := &errorDocument{}
+func parseDocument(body string) *document {
+	d := &document{}
 	if err := wire.Unmarshal(body, d); err != nil {
-		return &errorDocument{isJSON: wire.Check(body) == nil, err: err}
+		return &document{isJSON: wire.Check(body) == nil, err: err}
 	}
 	d.isJSON = true
 	switch {
 	case strings.HasPrefix(string(d.Error), `"`):
 		d.oauth = d.Error.Text()
 	case strings.HasPrefix(string(d.Error), "{"):
-		d.nested = &errorDocument{}
+		d.nested = &document{}
 		var inner struct {
 			Code        ErrorCode `json:"code"`
 			Message     string    `json:"message"`
@@ -369,20 +361,20 @@ func parseErrorDocument(body string) *errorDocument {
 	return d
 }
 
-// isBeyondLimits reports whether the body may be JSON, and is more of it than
-// is read.
-func (d *errorDocument) isBeyondLimits() bool {
+// isBeyondLimits reports whether the body may be JSON, and is more of it than is
+// read.
+func (d *document) isBeyondLimits() bool {
 	limit, ok := errors.AsType[*wire.DecodeError](d.err)
 	return ok && limit.Limit
 }
 
 // hasData reports whether there is data, and something in it.
-func (d *errorDocument) hasData() bool {
+func (d *document) hasData() bool {
 	inner, isObject := strings.CutPrefix(string(d.Data.Raw), "{")
 	return isObject && !strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), "}")
 }
 
-func (d *errorDocument) code() ErrorCode {
+func (d *document) code() ErrorCode {
 	switch {
 	case d.Code != "":
 		return d.Code
@@ -392,7 +384,7 @@ func (d *errorDocument) code() ErrorCode {
 	return ErrorCode(d.oauth)
 }
 
-func (d *errorDocument) message() string {
+func (d *document) message() string {
 	candidates := []string{d.Message, d.ErrorMessage, d.ErrorDescription, d.ResponseMessage}
 	if d.nested != nil {
 		candidates = append(candidates, d.nested.Message, d.nested.ErrorDescription)
@@ -405,7 +397,7 @@ func (d *errorDocument) message() string {
 	return ""
 }
 
-func (d *errorDocument) details() *ErrorDetails {
+func (d *document) details() *ErrorDetails {
 	if !strings.HasPrefix(string(d.AdditionalErrorDetails), "{") {
 		return nil
 	}

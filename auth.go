@@ -16,52 +16,41 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Credentials are what Plural's onboarding team gives to a merchant. They print
-// as a placeholder under every fmt verb, in slog and in JSON. fmt shows them in
-// two cases: in an unexported field of another struct, and under %p or a
-// misplaced %w, which go vet refuses. So give them to [NewClient] and keep no
-// copy.
-type Credentials struct {
-	ClientID     string
-	ClientSecret string
-}
-
-// TokenStore lets the processes of a fleet share one access token, so all of
-// them together fetch one. It holds opaque bytes: the token is sealed with
-// AES-GCM under a key derived from the client secret and bound to the base URL
-// and the client id, and the key names are hashes. The store need not be
-// trusted to keep secrets.
-//
-// No call fails because of its store: one that fails, hangs, panics or returns
-// nonsense is left out after two seconds, and the token is fetched directly.
-type TokenStore interface {
-	// Load returns what was last saved under key, and nil, nil when there is
-	// nothing. It is called ten times a second while Lock waits, and a token that
-	// is found ends the waiting.
-	Load(ctx context.Context, key string) (sealed []byte, err error)
-	// Save keeps sealed under key, for ttl.
-	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
-	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock
-	// frees itself after ttl. The context is for the waiting alone: it is
-	// cancelled once the lock is held or not needed any more.
-	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
-}
-
-func (c Credentials) validate() error {
-	for _, f := range []struct{ name, value string }{{"client id", c.ClientID}, {"client secret", c.ClientSecret}} {
-		if f.value == "" {
-			return fmt.Errorf("plural: new client: the %s is empty", f.name)
-		}
-		for _, r := range f.value {
-			if r <= ' ' || r >= 0x7f {
-				return fmt.Errorf(
-					"plural: new client: the %s has a space, a control character or a character outside ASCII",
-					f.name,
-				)
-			}
-		}
+// newTokenSource makes the source of tokens for a client. Fetches go to the
+// peer directly: middleware never sees the client secret.
+func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
+	f := &tokenFetcher{
+		peer:      p,
+		url:       cfg.baseURL.JoinPath(tokenPath).String(),
+		userAgent: cfg.userAgent,
+		creds:     &creds,
+		log:       cfg.log,
+		observer:  cfg.observer,
 	}
-	return nil
+	if cfg.tokenStore == nil {
+		return token.NewSource(
+			func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) { return f.fetch(ctx) },
+			askedWait,
+		), nil
+	}
+	vault, err := token.NewVault(
+		cfg.tokenStore,
+		creds.ClientSecret,
+		cfg.baseText+"\x00"+creds.ClientID,
+		f.log.storeFailed,
+	)
+	if err != nil {
+		return nil, fmt.Errorf("plural: new client: %w", err)
+	}
+	var source *token.Source
+	source = token.NewSource(func(ctx context.Context, old *token.Token, refused bool) (*token.Token, error) {
+		// A store that has handed out a refused token may hold more of them.
+		skip := func(t *token.Token) bool {
+			return refused || old != nil && t.Value == old.Value || source.Dead(t.Value)
+		}
+		return vault.Fetch(ctx, skip, f.fetch)
+	}, askedWait)
+	return source, nil
 }
 
 // askedWait is how long the token endpoint asked to wait.
@@ -107,16 +96,16 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 			Operation: opToken.name, RequestID: requestID, Attempts: 1, Duration: time.Since(began), Err: err,
 		})
 	}()
-	fail := func(a *answer) error {
+	fail := func(a *answer, unfit error) error {
 		a.secret = f.creds.ClientSecret
-		return a.failure(opToken, "", requestID, 1)
+		return a.failure(opToken, "", requestID, 1, unfit)
 	}
 	var connected atomic.Pointer[net.Conn]
 	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connected.Store(&c.Conn) }}
 	req, err := http.NewRequestWithContext(
 		httptrace.WithClientTrace(ctx, trace), http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
-		return nil, fail(&answer{err: err})
+		return nil, fail(&answer{err: err}, nil)
 	}
 	req.GetBody = nil // net/http would repeat the request by itself
 	req.Header = newHeader(f.userAgent, requestID, nil, true)
@@ -132,32 +121,17 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	a.err = notTheCallers(a.err)
 	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)
 	if a.err != nil || a.status < 200 || a.status > 299 {
-		return nil, fail(a)
+		return nil, fail(a, nil)
 	}
 	var granted tokenAnswer
 	if err := wire.Unmarshal(a.body, &granted); err != nil {
-		a.err = err
-		return nil, fail(a)
+		return nil, fail(a, err)
 	}
-	if !validToken(granted.AccessToken) {
-		a.err = errors.New("the answer has no usable access_token")
-		return nil, fail(a)
+	const longest = 8192 // Plural's own limit
+	if value := granted.AccessToken; value == "" || len(value) > longest || !isVisible(value) {
+		return nil, fail(a, errors.New("the answer has no usable access_token"))
 	}
 	date, _ := http.ParseTime(a.header.Get("Date"))
 	life := token.Lifetime(granted.AccessToken, granted.ExpiresAt, granted.ExpiresIn, date, started)
 	return token.New(granted.AccessToken, started, life), nil
-}
-
-// validToken reports whether the token can stand in a header. Plural states 1
-// to 8192 characters.
-func validToken(value string) bool {
-	if value == "" || len(value) > 8192 {
-		return false
-	}
-	for i := range len(value) {
-		if value[i] <= ' ' || value[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
 }

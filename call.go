@@ -10,16 +10,14 @@ import (
 
 	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/token"
-	"github.com/plural-go/plural/internal/wire"
 )
 
 // pipeline is what all calls of a client share.
 type pipeline struct {
-	cfg       *config
-	transport http.RoundTripper // middleware, the authTransport with the token, and the base transport
-	peer      *peer             // that base transport
-	jar       http.CookieJar    // of the user's client; may be nil
-	tokens    *token.Source
+	cfg    *config
+	http   *http.Client  // middleware, the authTransport with the token, and the base transport
+	peer   *peer         // that base transport
+	tokens *token.Source // of the authTransport
 }
 
 // call is one logical call: its request, encoded once, and how often that was
@@ -37,6 +35,7 @@ type call struct {
 	attempts       int
 	isSettlingRead bool // it asks what became of another call
 	askedBooks     bool // the books were asked what became of it
+	ambiguous      bool // a try of it may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another
 
 	clock *serverClock // of a write, which its settling reads share; nil of other calls
@@ -87,145 +86,6 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []b
 	return k, nil
 }
 
-// read sends until decode accepts an answer. For requests that have no effect.
-func (k *call) read(ctx context.Context, decode func(*answer) error) (err error) {
-	defer k.observe(ctx, time.Now(), &err)
-	for {
-		a := k.try(ctx)
-		if a.class() == classOK {
-			if a.err = decode(a); a.err == nil {
-				return nil
-			}
-		}
-		failure := k.failure(a)
-		if !failure.Retryable() || !k.again(ctx, a) {
-			return k.orEnded(ctx, failure)
-		}
-	}
-}
-
-// once sends at most once; only a try of which nothing was sent is followed by
-// another.
-func (k *call) once(ctx context.Context, decode func(*answer) error) (err error) {
-	defer k.observe(ctx, time.Now(), &err)
-	for {
-		a := k.try(ctx)
-		switch a.class() {
-		case classOK:
-			if a.err = decode(a); a.err == nil {
-				return nil
-			}
-			if a.document().code().isDefinitive() {
-				return k.failure(a)
-			}
-			if wire.Check(a.body) == nil {
-				a.err = fmt.Errorf("the request was accepted, and its answer was not understood: %w", a.err)
-				return k.failure(a)
-			}
-		case classRejected, classThrottled:
-			return k.failure(a)
-		case classNotSent:
-			failure := k.failure(a)
-			if failure.Retryable() && k.again(ctx, a) {
-				continue
-			}
-			return k.orEnded(ctx, failure)
-		case classAmbiguous:
-		}
-		return &OutcomeUnknownError{Op: k.op.op(), Err: k.orEnded(ctx, k.failure(a))}
-	}
-}
-
-// warm has the token fetched, like a call of which nothing is sent.
-func (k *call) warm(ctx context.Context) error {
-	for {
-		k.attempts++
-		_, err := k.p.tokens.Get(ctx)
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, ctx.Err()) {
-			err = endOf(ctx)
-		}
-		a := &answer{err: err, notSent: true}
-		failure := k.failure(a)
-		if !failure.Retryable() || !k.again(ctx, a) {
-			if refused := tokenAnswerError(err); refused != nil {
-				own := *refused
-				own.Attempts, failure = k.attempts, &own
-			}
-			return k.orEnded(ctx, failure)
-		}
-	}
-}
-
-// retries reports whether the request is to be sent again, because nothing of
-// it was sent or the server did not take it, and waits until then.
-func (k *call) retries(ctx context.Context, a *answer, class class, failure *Error) bool {
-	return (class == classNotSent || class == classThrottled) && failure.Retryable() && k.again(ctx, a)
-}
-
-// again waits for the next attempt; false when there is none, or no time for
-// it.
-func (k *call) again(ctx context.Context, a *answer) bool {
-	if k.attempts >= k.maxAttempts() {
-		return false
-	}
-	return k.pause(ctx, k.attempts, a)
-}
-
-// pause waits as long as the policy says after try number n, and as long as the
-// answer asked for.
-func (k *call) pause(ctx context.Context, n int, a *answer) bool {
-	wait := k.p.cfg.retry.Backoff(n)
-	if askedWait(a.err) > retry.MaxRetryAfter {
-		return false
-	}
-	if asked := a.retryAfter(); asked > retry.MaxRetryAfter {
-		return false
-	} else if asked > wait {
-		wait = asked
-	}
-	k.cut = k.cut || !retry.Fits(ctx, wait)
-	return retry.Wait(ctx, wait)
-}
-
-func (k *call) maxAttempts() int {
-	most := k.p.cfg.retry.MaxAttempts
-	switch {
-	case k.cfg.tries > 0:
-		return k.cfg.tries
-	case k.isSettlingRead:
-		return max(most, minLooks)
-	case k.cfg.withoutRetry:
-		return 1
-	}
-	return most
-}
-
-// orEnded adds the context's error to a failure that was not repeated because
-// of it, also where the context has not ended yet but left no time.
-func (k *call) orEnded(ctx context.Context, err *Error) error {
-	ended, is := endOf(ctx), ctx.Err()
-	if ended == nil && k.cut {
-		ended, is = context.DeadlineExceeded, context.DeadlineExceeded
-	}
-	if ended != nil && !errors.Is(err, is) {
-		err.Err = errors.Join(ended, err.Err)
-	}
-	return err
-}
-
-// endOf is how the context ended: its error and, where the caller gave one, the
-// cause.
-func endOf(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // it is err itself where none was given
-		return fmt.Errorf("%w: %w", err, foreign(cause))
-	}
-	return err
-}
-
 // errAttemptTimeout ends one try. Unlike the end of the caller's context it is
 // followed by another.
 var errAttemptTimeout = errors.New("no answer within the attempt timeout")
@@ -237,7 +97,7 @@ var errWouldRepeat = errors.New("the connection broke off before an answer came"
 func (k *call) try(ctx context.Context) *answer {
 	k.attempts++
 	sent := time.Now()
-	a := k.send(ctx)
+	a := k.exchange(ctx)
 	k.clock.note(sent, time.Now(), a.header)
 	if into := k.cfg.into; into != nil {
 		attempts := k.attempts
@@ -252,9 +112,13 @@ func (k *call) try(ctx context.Context) *answer {
 	return a
 }
 
-func (k *call) send(ctx context.Context) *answer {
+// exchange is the try itself.
+func (k *call) exchange(ctx context.Context) *answer {
 	if err := endOf(ctx); err != nil {
 		return &answer{err: err, notSent: true}
+	}
+	if k.op.name == opToken.name {
+		return k.fetchToken(ctx)
 	}
 	began := time.Now()
 	limit := retry.AttemptTimeout(ctx, began, k.p.cfg.attemptTimeout, k.op.settles)
@@ -278,7 +142,7 @@ func (k *call) send(ctx context.Context) *answer {
 		req.Body = state.newBody()
 		req.ContentLength = int64(len(k.body))
 	}
-	resp, err := k.p.roundTrip(req) //nolint:bodyclose // readAnswer closes it
+	resp, err := k.p.http.Do(req) //nolint:bodyclose // readAnswer closes it
 	state.over.Store(true)
 	var a *answer
 	if err == nil {
@@ -308,29 +172,26 @@ func (k *call) send(ctx context.Context) *answer {
 	return a
 }
 
-// roundTrip sends a request. It is what an [http.Client] does beside following
-// redirects, which nothing here does.
-func (p *pipeline) roundTrip(req *http.Request) (*http.Response, error) {
-	if p.jar != nil {
-		for _, cookie := range p.jar.Cookies(req.URL) {
-			req.AddCookie(cookie)
-		}
-	}
-	resp, err := p.transport.RoundTrip(req)
+// fetchToken is a try of which nothing is sent but the request for a token.
+func (k *call) fetchToken(ctx context.Context) *answer {
+	_, err := k.p.tokens.Get(ctx)
 	switch {
-	case err != nil:
-		return nil, err
-	case resp == nil:
-		return nil, errors.New("a middleware gave neither an answer nor an error")
-	case resp.Body == nil:
-		resp.Body = http.NoBody
+	case err == nil:
+		return &answer{status: http.StatusNoContent}
+	case errors.Is(err, ctx.Err()):
+		err = endOf(ctx)
 	}
-	if p.jar != nil {
-		if cookies := resp.Cookies(); len(cookies) > 0 {
-			p.jar.SetCookies(req.URL, cookies)
-		}
+	return &answer{err: err, notSent: true}
+}
+
+// endOf is how the context ended: its error and, where the caller gave one, the
+// cause.
+func endOf(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // it is err itself where none was given
+		return fmt.Errorf("%w: %w", err, foreign(cause))
 	}
-	return resp, nil
+	return err
 }
 
 // asking is a call that asks for what k did, after k has ended. It shares
@@ -343,8 +204,8 @@ func (k *call) asking() *call {
 	return &again
 }
 
-func (k *call) failure(a *answer) *Error {
-	return a.failure(k.op, k.subject, k.requestID, k.attempts)
+func (k *call) failure(a *answer, unfit error) *Error {
+	return a.failure(k.op, k.subject, k.requestID, k.attempts, unfit)
 }
 
 // observe tells of the call once it has ended; for defer. A settling read is a
@@ -358,7 +219,3 @@ func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 		Attempts: k.attempts, Settled: k.askedBooks, Duration: time.Since(began), Err: *err,
 	})
 }
-
-// minLooks is how often books that do not settle a matter are looked at, at the
-// least, however few the attempts.
-const minLooks = 4

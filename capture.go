@@ -40,10 +40,10 @@ func (s *CaptureService) Find(
 		return judgeCapture(o, merchantCaptureReference, capturesUnder(o, merchantCaptureReference).total.Amount)
 	}
 	settle := settlement{
-		write: ask, orderID: orderID, reference: merchantCaptureReference,
+		write: ask, asks: true, orderID: orderID, reference: merchantCaptureReference,
 		judge: judge, look: lookAtOrder(orderID, judge),
 	}
-	return settle.find(ctx)
+	return settle.run(ctx)
 }
 
 // CaptureRequest says how much to take. Exactly one of CaptureAmount and

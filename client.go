@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/plural-go/plural/internal/token"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -41,22 +40,10 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	hc := cfg.httpClient()
-	p := &peer{base: hc.Transport}
-	source, err := newTokenSource(cfg, creds, p)
+	line, err := assemble(cfg, creds)
 	if err != nil {
 		return nil, err
 	}
-	var transport http.RoundTripper = &authTransport{peer: p, origin: cfg.baseURL, source: source}
-	for _, wrap := range slices.Backward(cfg.middleware) {
-		if transport = wrap(transport); isNil(transport) {
-			return nil, errors.New("plural: new client: a middleware returned no transport")
-		}
-	}
-	if hc.Timeout > 0 { // it is like that of an attempt
-		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
-	}
-	line := &pipeline{cfg: cfg, transport: transport, peer: p, jar: hc.Jar, tokens: source}
 	return &Client{
 		Orders:   &OrderService{line},
 		Captures: &CaptureService{line},
@@ -67,6 +54,35 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 
 		p: line,
 	}, nil
+}
+
+// assemble makes the chain that each try of a request goes through, from the
+// network up.
+func assemble(cfg *config, creds Credentials) (*pipeline, error) {
+	hc := cfg.httpClient()
+	// The base transport, the user's or the SDK's own, and what is known of its connections.
+	peer := &peer{base: hc.Transport}
+	// The access tokens. They are fetched from the peer: no middleware sees the client secret.
+	tokens, err := newTokenSource(cfg, creds, peer)
+	if err != nil {
+		return nil, err
+	}
+	// A token on each request, and the request once more after a 401.
+	hc.Transport = &authTransport{peer: peer, origin: cfg.baseURL, source: tokens}
+	// The middleware, the first one outermost. It sees no token.
+	for _, wrap := range slices.Backward(cfg.middleware) {
+		if hc.Transport = wrap(hc.Transport); isNil(hc.Transport) {
+			return nil, errors.New("plural: new client: a middleware returned no transport")
+		}
+	}
+	// The http.Client, for the jar. Redirects are answers like others.
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	// The call gives each try its time, and sends again: see call.go and repeat.go.
+	if hc.Timeout > 0 {
+		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
+	}
+	hc.Timeout = 0
+	return &pipeline{cfg: cfg, http: hc, peer: peer, tokens: tokens}, nil
 }
 
 // NewClientFromEnv makes a client from the environment variables
@@ -194,41 +210,4 @@ func validatePath(op operation, path string) error {
 func pathOnly(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	return clip(path)
-}
-
-// newTokenSource makes the source of tokens for a client. Fetches go to the
-// peer directly: middleware never sees the client secret.
-func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
-	f := &tokenFetcher{
-		peer:      p,
-		url:       cfg.baseURL.JoinPath(tokenPath).String(),
-		userAgent: cfg.userAgent,
-		creds:     &creds,
-		log:       cfg.log,
-		observer:  cfg.observer,
-	}
-	if cfg.tokenStore == nil {
-		return token.NewSource(
-			func(ctx context.Context, _ *token.Token, _ bool) (*token.Token, error) { return f.fetch(ctx) },
-			askedWait,
-		), nil
-	}
-	vault, err := token.NewVault(
-		cfg.tokenStore,
-		creds.ClientSecret,
-		cfg.baseText+"\x00"+creds.ClientID,
-		f.log.storeFailed,
-	)
-	if err != nil {
-		return nil, fmt.Errorf("plural: new client: %w", err)
-	}
-	var source *token.Source
-	source = token.NewSource(func(ctx context.Context, old *token.Token, refused bool) (*token.Token, error) {
-		// A store that has handed out a refused token may hold more of them.
-		skip := func(t *token.Token) bool {
-			return refused || old != nil && t.Value == old.Value || source.Dead(t.Value)
-		}
-		return vault.Fetch(ctx, skip, f.fetch)
-	}, askedWait)
-	return source, nil
 }

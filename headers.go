@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,4 +40,30 @@ func newRequestID() string {
 		return fmt.Sprintf("plural-%d", time.Now().UnixNano())
 	}
 	return id.String()
+}
+
+// ownHeader reports whether a header, by its canonical name, is not for callers
+// to set.
+func ownHeader(name string) bool {
+	switch name {
+	case "Authorization", "Content-Type", "Content-Length", "Accept", "User-Agent", "Request-Id", "Request-Timestamp",
+		"Idempotency-Key", "X-Idempotency-Key", "Host", "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade", "Expect", "Accept-Encoding", "Proxy-Authorization":
+		return true
+	}
+	return false
+}
+
+func validHeaderName(name string) bool {
+	const chars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return name != "" && strings.Trim(name, chars) == ""
+}
+
+func validHeaderValue(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// isVisible reports whether a text is of visible ASCII characters only.
+func isVisible(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

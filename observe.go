@@ -20,6 +20,38 @@ type Observation struct {
 	Err error
 }
 
+// OperationFromContext names the operation that a request belongs to, such as
+// "captures.create", or "do"; "" outside of this package's requests. It is for
+// middleware: span names and metric labels of low cardinality.
+func OperationFromContext(ctx context.Context) string {
+	if s := tryFrom(ctx); s != nil {
+		return s.op
+	}
+	return ""
+}
+
+// OrderFromContext reports which order a request is about: Plural's id of it, ""
+// of an order that is being created or looked up by its reference, and the
+// merchant's reference of the order, capture or refund, where the call has one.
+// It is for middleware: attributes of spans, of high cardinality.
+func OrderFromContext(ctx context.Context) (orderID, reference string) {
+	if s := tryFrom(ctx); s != nil {
+		return s.orderID, s.reference
+	}
+	return "", ""
+}
+
+// AttemptFromContext tells of a request which send of its call it is, from 1;
+// 0 outside of this package's requests. A settling read asks Plural's books
+// what became of a write: that they show nothing of it is an answer, and no
+// failure. It is for middleware.
+func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
+	if s := tryFrom(ctx); s != nil {
+		return s.attempt, s.isSettling
+	}
+	return 0, false
+}
+
 // observer is told of calls; nil if nobody asked.
 type observer func(ctx context.Context, o Observation)
 

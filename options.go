@@ -403,36 +403,3 @@ func newCallConfig(opts []CallOption) *callConfig {
 func (c *callConfig) reject(field, rule string) {
 	c.invalid = append(c.invalid, FieldError{Field: field, Rule: rule})
 }
-
-// ownHeader takes canonical names.
-func ownHeader(name string) bool {
-	switch name {
-	case "Authorization", "Content-Type", "Content-Length", "Accept", "User-Agent", "Request-Id", "Request-Timestamp",
-		"Idempotency-Key", "X-Idempotency-Key",
-		"Host", "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
-		"Accept-Encoding",
-		"Proxy-Authorization":
-		return true
-	}
-	return false
-}
-
-func validHeaderName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
-			!strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func validHeaderValue(value string) bool {
-	for i := range len(value) {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}

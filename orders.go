@@ -92,41 +92,20 @@ func (s *OrderService) Create(
 		return nil, err
 	}
 	defer write.observe(ctx, time.Now(), &err)
-	ambiguous := false
-	for {
-		a := write.try(ctx)
-		var created *CheckoutOrder
-		class := a.class()
-		if class == classOK {
-			if created, a.err = decodeCheckoutOrder(a); a.err != nil {
-				class = classAmbiguous
-			} else if !ambiguous {
-				return created, nil
-			}
-		}
-		failure := write.failure(a)
-		if write.retries(ctx, a, class, failure) {
-			continue
-		}
-		switch class {
-		case classOK:
-			return s.reconcile(ctx, write, req, created, failure)
-		case classAmbiguous:
-			ambiguous = true
-			if write.again(ctx, a) {
-				continue
-			}
-		case classNotSent, classThrottled:
-			if !ambiguous {
-				return nil, write.orEnded(ctx, failure)
-			}
-		case classRejected:
-			if !ambiguous && failure.Code != CodeDuplicateRequest {
-				return nil, failure
-			}
-		}
-		return s.reconcile(ctx, write, req, nil, failure)
+	var created *CheckoutOrder
+	accept := func(a *answer) (err error) {
+		created, err = decodeCheckoutOrder(a)
+		return err
 	}
+	class, failure := write.send(ctx, accept, repeatCreate)
+	isInDoubt := write.ambiguous || class == classRejected && failure.Err != nil // of an answer with data
+	switch {
+	case !isInDoubt && failure == nil:
+		return created, nil
+	case !isInDoubt && failure.Code != CodeDuplicateRequest:
+		return nil, failure
+	}
+	return s.reconcile(ctx, write, req, created, failure)
 }
 
 // reconcile compares the order that stands under the reference with the one
@@ -140,7 +119,7 @@ func (s *OrderService) reconcile(
 ) (*CheckoutOrder, error) {
 	write.askedBooks = true
 	reference := write.reference
-	o, err := s.p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))(ctx)
+	o, err := write.askReference(ctx, reference)
 	if err == nil {
 		switch f := judgeOrder(o, req); f.verdict {
 		case verdictFinal:
@@ -159,12 +138,10 @@ func (s *OrderService) reconcile(
 			err = errors.New(f.reason)
 		}
 	}
-	return nil, &OutcomeUnknownError{
-		Op:        write.op.op(),
-		Reference: reference,
-		Last:      o,
-		Err:       errors.Join(write.orEnded(ctx, failure), err),
+	if failure != nil {
+		err = errors.Join(write.orEnded(ctx, failure), err)
 	}
+	return nil, &OutcomeUnknownError{Op: write.op.op(), Reference: reference, Last: o, Err: err}
 }
 
 // Get reads an order or a refund by its id. It is repeated on failures.

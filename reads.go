@@ -32,7 +32,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 }
 
 // readOrder reads one order, repeating on failures.
-func (k *call) readOrder(ctx context.Context, decode func(*answer) (*Order, error)) (*Order, error) {
+func (k *call) readOrder(ctx context.Context, decode decoder) (*Order, error) {
 	var o *Order
 	err := k.read(ctx, func(a *answer) (err error) {
 		o, err = decode(a)
@@ -44,25 +44,30 @@ func (k *call) readOrder(ctx context.Context, decode func(*answer) (*Order, erro
 	return o, nil
 }
 
-// reading makes a settling read: it asks what became of a write, under the
-// write's own options, and is repeated on failures even if the write is not to
-// be.
-func (p *pipeline) reading(
-	write *call,
-	op operation,
-	path, subject string,
-	decode func(*answer) (*Order, error),
-) func(context.Context) (*Order, error) {
-	return func(ctx context.Context) (*Order, error) {
-		k, err := p.callWith(write.cfg, op, path, nil)
-		if err != nil {
-			return nil, err
-		}
-		k.subject, k.isSettlingRead, k.clock = subject, true, write.clock
-		k.orderID, k.reference = write.orderID, write.reference
-		return k.readOrder(ctx, decode)
+// ask makes a settling read: it asks what became of a write, under the write's
+// own options, and is repeated on failures even if the write is not to be.
+func (k *call) ask(ctx context.Context, op operation, path, subject string, decode decoder) (*Order, error) {
+	ask, err := k.p.callWith(k.cfg, op, path, nil)
+	if err != nil {
+		return nil, err
 	}
+	ask.subject, ask.isSettlingRead, ask.clock = subject, true, k.clock
+	ask.orderID, ask.reference = k.orderID, k.reference
+	return ask.readOrder(ctx, decode)
 }
+
+// askOrder asks for an order by its id.
+func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
+	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(id))
+}
+
+// askReference asks for what stands under a reference.
+func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
+	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
+}
+
+// decoder makes an order of an answer.
+type decoder func(*answer) (*Order, error)
 
 // decodeOrder reads an answer of the pay API. Its documents are wrapped in
 // "data".
@@ -85,7 +90,7 @@ func decodeOrder(a *answer) (*Order, error) {
 }
 
 // decodeOrderOf insists on the order that was asked about.
-func decodeOrderOf(orderID string) func(*answer) (*Order, error) {
+func decodeOrderOf(orderID string) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
 		if err == nil && o.OrderID != orderID {
@@ -96,7 +101,7 @@ func decodeOrderOf(orderID string) func(*answer) (*Order, error) {
 }
 
 // decodeOrderWith insists on the reference that was asked about.
-func decodeOrderWith(reference string) func(*answer) (*Order, error) {
+func decodeOrderWith(reference string) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
 		if err == nil && o.MerchantOrderReference != reference {

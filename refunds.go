@@ -82,7 +82,6 @@ func (s *RefundService) Create(
 		orderID:    orderID,
 		reference:  reference,
 		resendable: !s.p.cfg.singleRefundSend,
-		once:       s.p.cfg.singleRefundSend,
 		slowly:     true,
 		decode:     decodeRefund(reference),
 		judge:      judge,
@@ -123,11 +122,11 @@ func (s *RefundService) Find(
 		return judgeRefund(r, orderID, merchantOrderReference, r.OrderAmount)
 	}
 	settle := settlement{
-		write: ask, orderID: orderID, reference: merchantOrderReference,
+		write: ask, asks: true, orderID: orderID, reference: merchantOrderReference,
 		judge: judge, look: lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
 		twice: lookForDouble(orderID, merchantOrderReference),
 	}
-	return settle.find(ctx)
+	return settle.run(ctx)
 }
 
 // Get reads a refund by its own order id. It is repeated on failures.
@@ -174,9 +173,7 @@ func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 // leaves open: whether it is there at all, and whose it is.
 func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
-		p := write.p
-		readRefund := p.reading(write, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
-		r, err := readRefund(ctx)
+		r, err := write.askReference(ctx, reference)
 		if err != nil && !provesAbsence(err) {
 			return nil, finding{}, err
 		}
@@ -189,7 +186,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 				return r, f, nil
 			}
 		}
-		parent, err := p.reading(write, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))(ctx)
+		parent, err := write.askOrder(ctx, parentID)
 		switch {
 		case r == nil && provesAbsence(err):
 			return nil, absent(), nil
@@ -246,7 +243,7 @@ func lookForDouble(parentID, reference string) func(context.Context, *call, []*O
 	return func(ctx context.Context, write *call, alive []*Order) error {
 		ask := write.asking()
 		ask.cfg.tries = 1
-		parent, err := write.p.reading(ask, opGetOrder, pathOfOrder(parentID), parentID, decodeOrderOf(parentID))(ctx)
+		parent, err := ask.askOrder(ctx, parentID)
 		if err == nil {
 			for _, r := range refundsIn(parent, reference) {
 				if isRefundAlive(r.Status) {
@@ -308,7 +305,7 @@ func (r *RefundRequest) check() checks {
 
 // decodeRefund reads the answer to a refund: the refund itself or, in the older
 // shape, its parent with the refund inside.
-func decodeRefund(reference string) func(*answer) (*Order, error) {
+func decodeRefund(reference string) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
 		if o == nil {

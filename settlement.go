@@ -7,17 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/plural-go/plural/internal/retry"
 )
-
-// settleWindow is how long an unsettled write is read again when the caller's
-// context has no deadline.
-const settleWindow = 60 * time.Second
-
-// lookSpan is over what time looks at the books have to agree, at the least:
-// replicas lag.
-const lookSpan = 3 * time.Second
 
 // settlement carries a write through: it sends, and when the answer leaves
 // anything open it asks the books, until they tell what became of the write or
@@ -27,19 +17,17 @@ type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
-	resendable bool // sending again cannot have a second effect
-	slowly     bool // send again only after the books have not shown the first for lookSpan
-	once       bool // never send again what may have been received
+	asks       bool // nothing is written: it asks for what others did
+	resendable bool // what may have been received may be sent again, without a second effect
+	slowly     bool // but only after the books have not shown the first for lookSpan
 
-	decode func(*answer) (*Order, error)                                // the write's own answer
+	decode decoder                                                      // the write's own answer
 	judge  func(*Order) finding                                         // that answer's document
 	look   look                                                         // one look at the books
 	twice  func(ctx context.Context, write *call, alive []*Order) error // whether there are more than one; may be nil
 
-	rejected  bool      // the last answer to the write refused it
-	refused   ErrorCode // why an answer refused it, if it says
-	ambiguous bool      // the write may have been carried out
-	asks      bool      // nothing is written: it asks for what others did
+	rejected bool      // the last answer to the write refused it
+	refused  ErrorCode // why an answer refused it, if it says
 
 	failed string // the refund that the write itself was answered with, FAILED
 
@@ -64,30 +52,37 @@ func (b books) isStuck() bool {
 	return b.whole && b.err == nil && b.order != nil && b.verdict == verdictUnclear && !b.pending
 }
 
+// run carries the write through, or, of one that asks, looks at the books only.
 func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
 	s.write.reference = s.reference
 	defer s.write.observe(ctx, began, &err)
+	if s.asks {
+		return s.conclude(ctx, s.read(ctx), nil)
+	}
+	repeats := repeatNotTaken
+	if !s.resendable {
+		repeats = repeatUnsent
+	}
+	var own books
+	accept := func(a *answer) (err error) {
+		own, err = s.judgeAnswer(a)
+		return err
+	}
 	for {
-		a := s.write.try(ctx)
-		class, own := s.judgeAnswer(a)
-		if class == classOK {
-			return s.conclude(ctx, own, nil)
-		}
-		failure := s.write.failure(a)
+		class, failure := s.write.send(ctx, accept, repeats)
 		switch {
-		case (class != classThrottled || !s.once) && s.write.retries(ctx, a, class, failure):
-			continue
-		case !s.ambiguous && needsNoLook(class, failure):
-			return nil, s.write.orEnded(ctx, failure)
+		case failure == nil:
+			return s.conclude(ctx, own, nil)
+		case !s.write.ambiguous && needsNoLook(class, failure):
+			return nil, failure
 		}
-		s.ambiguous = s.ambiguous || class == classAmbiguous
 		if s.rejected = class == classRejected; s.rejected {
 			s.refused = failure.Code
 		}
 		b := s.read(ctx)
-		if b.verdict == verdictOpen && s.ambiguous && s.resendable && s.write.again(ctx, a) {
+		if b.verdict == verdictOpen && s.write.ambiguous && s.resendable && s.write.waitToRepeat(ctx, failure) {
 			continue
 		}
 		return s.conclude(ctx, b, failure)
@@ -95,28 +90,20 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 }
 
 // judgeAnswer judges the document that the write itself was answered with. The
-// class is OK only if that settles the matter.
-func (s *settlement) judgeAnswer(a *answer) (class, books) {
-	class := a.class()
-	if class != classOK {
-		return class, books{}
-	}
+// error is why that does not settle the matter.
+func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	o, err := s.decode(a)
-	if err == nil {
-		f := s.judge(o)
-		switch {
-		case f.verdict == verdictApplied, f.verdict == verdictFinal && !f.row.twice:
-			return classOK, books{order: o, finding: f}
-		case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
-			s.failed = o.OrderID
-		}
-		err = errors.New(f.reason)
+	if err != nil {
+		return books{}, err
 	}
-	a.err = err
-	if a.document().code().isDefinitive() {
-		return classRejected, books{}
+	f := s.judge(o)
+	switch {
+	case f.verdict == verdictApplied, f.verdict == verdictFinal && !f.row.twice:
+		return books{order: o, finding: f}, nil
+	case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
+		s.failed = o.OrderID
 	}
-	return classAmbiguous, books{}
+	return books{}, errors.New(f.reason)
 }
 
 // needsNoLook reports whether the first answer to a write is the answer to the
@@ -142,7 +129,12 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 	case verdictFinal:
 		return nil, s.ruledOut(b, failure)
 	case verdictOpen, verdictNotYet:
-		if !s.ambiguous && failure != nil {
+		switch {
+		case s.write.ambiguous:
+		case s.asks:
+			err := fmt.Errorf("%s: %w", b.reason, ErrNotFound)
+			return nil, &Error{Op: s.write.op.op(), OrderID: s.orderID, RequestID: s.write.requestID, Err: err}
+		case failure != nil:
 			failure.NeedsReview = true // Plural rejected it, and the books do not show why
 			return nil, failure
 		}
@@ -151,42 +143,13 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 	return nil, s.unknown(ctx, b, failure)
 }
 
-// find asks the books without sending anything.
-func (s *settlement) find(ctx context.Context) (o *Order, err error) {
-	s.asks = true
-	s.write.reference = s.reference
-	began := time.Now()
-	s.write.clock = &serverClock{began: began}
-	defer s.write.observe(ctx, began, &err)
-	b := s.read(ctx)
-	switch b.verdict {
-	case verdictApplied:
-		return s.onlyOnce(ctx, b)
-	case verdictFinal:
-		return nil, s.ruledOut(b, nil)
-	case verdictOpen, verdictNotYet:
-		err := fmt.Errorf("%s: %w", b.reason, ErrNotFound)
-		return nil, &Error{Op: s.write.op.op(), OrderID: s.orderID, RequestID: s.write.requestID, Err: err}
-	case verdictUnclear:
-	}
-	return nil, s.unknown(ctx, b, nil)
-}
-
 // settle asks the books again what became of a write that may have been carried
 // out, without sending anything. It shares nothing with the call that ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
 	again.write, again.alive = s.write.asking(), slices.Clone(s.alive)
-	again.ambiguous = true
-	b := again.read(ctx)
-	switch b.verdict {
-	case verdictApplied:
-		return again.onlyOnce(ctx, b)
-	case verdictFinal:
-		return nil, again.ruledOut(b, nil)
-	case verdictOpen, verdictNotYet, verdictUnclear:
-	}
-	return nil, again.unknown(ctx, b, nil)
+	again.write.ambiguous = true
+	return again.conclude(ctx, again.read(ctx), nil)
 }
 
 // onlyOnce is what the books show as carried out, unless that was done twice.
@@ -212,7 +175,7 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 		return unclear(f.reason + ", but may be older than this call")
 	case (f.row == rowCaptureTooMuch || f.row == rowRefundTooMuch) && s.refused.speaksOfState():
 		return notYet(f.reason)
-	case f.row == rowNoHold && s.ambiguous:
+	case f.row == rowNoHold && s.write.ambiguous:
 		return notYet("the order does not say under which reference it was captured")
 	}
 	return f
@@ -277,7 +240,7 @@ func (s *settlement) read(ctx context.Context) books {
 				return b
 			}
 		}
-		if !s.pause(ctx, window, n) {
+		if !s.write.waitToLook(ctx, window, n) {
 			break
 		}
 	}
@@ -292,58 +255,7 @@ func (s *settlement) read(ctx context.Context) books {
 // resendsAtOnce reports whether one look that does not show the write is enough
 // to send it again.
 func (s *settlement) resendsAtOnce() bool {
-	return s.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
-}
-
-// streak counts looks in a row.
-type streak struct {
-	looks int
-	since time.Time
-}
-
-func (s *streak) count() {
-	if s.looks == 0 {
-		s.since = time.Now()
-	}
-	s.looks++
-}
-
-// countIf counts, or begins again.
-func (s *streak) countIf(same bool) {
-	if !same {
-		*s = streak{}
-		return
-	}
-	s.count()
-}
-
-func (s *streak) lasted(span time.Duration) bool {
-	return s.looks >= minLooks && time.Since(s.since) >= span
-}
-
-// pause waits before look number n+1: as long as the policy says, but no less
-// than spreads the looks over lookSpan, and no longer than half of the time
-// left, so the last look is near the end of it.
-func (s *settlement) pause(ctx, window context.Context, n int) bool {
-	policy := s.write.p.cfg.retry
-	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))
-	if n <= 2*minLooks {
-		wait = min(wait, lookSpan/2)
-	}
-	if deadline, ok := window.Deadline(); ok {
-		wait = min(wait, max(time.Until(deadline)/2, policy.MinDelay))
-	}
-	if !retry.Fits(ctx, wait) {
-		s.write.cut = true
-	}
-	return retry.Wait(window, wait)
-}
-
-// isExhausted reports whether a look failed in a way that it has repeated by
-// itself as often as allowed.
-func isExhausted(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Retryable()
+	return s.write.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
 }
 
 // patience is how long something may be under way before a person should look.
@@ -406,8 +318,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 // itself.
 func lookAtOrder(orderID string, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
-		read := write.p.reading(write, opGetOrder, pathOfOrder(orderID), orderID, decodeOrderOf(orderID))
-		o, err := read(ctx)
+		o, err := write.askOrder(ctx, orderID)
 		switch {
 		case provesAbsence(err):
 			return nil, absent(), nil

@@ -1,0 +1,51 @@
+package plural
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Credentials are what Plural's onboarding team gives to a merchant. They print
+// as a placeholder under every fmt verb, in slog and in JSON. fmt shows them in
+// two cases: in an unexported field of another struct, and under %p or a
+// misplaced %w, which go vet refuses. So give them to [NewClient] and keep no
+// copy.
+type Credentials struct {
+	ClientID     string
+	ClientSecret string
+}
+
+// TokenStore lets the processes of a fleet share one access token, so all of
+// them together fetch one. It holds opaque bytes: the token is sealed with
+// AES-GCM under a key derived from the client secret and bound to the base URL
+// and the client id, and the key names are hashes. The store need not be
+// trusted to keep secrets.
+//
+// No call fails because of its store: one that fails, hangs, panics or returns
+// nonsense is left out after two seconds, and the token is fetched directly.
+type TokenStore interface {
+	// Load returns what was last saved under key, and nil, nil when there is
+	// nothing. It is called ten times a second while Lock waits, and a token that
+	// is found ends the waiting.
+	Load(ctx context.Context, key string) (sealed []byte, err error)
+	// Save keeps sealed under key, for ttl.
+	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
+	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock
+	// frees itself after ttl. The context is for the waiting alone: it is
+	// cancelled once the lock is held or not needed any more.
+	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
+}
+
+func (c Credentials) validate() error {
+	for _, f := range []struct{ name, value string }{{"client id", c.ClientID}, {"client secret", c.ClientSecret}} {
+		switch {
+		case f.value == "":
+			return fmt.Errorf("plural: new client: the %s is empty", f.name)
+		case !isVisible(f.value):
+			const rule = "plural: new client: the %s has a space, a control character or a character outside ASCII"
+			return fmt.Errorf(rule, f.name)
+		}
+	}
+	return nil
+}
