@@ -335,7 +335,7 @@ func (s *scanner) integer() (int64, bool) {
 	return parseInt(text)
 }
 
-// nothing says whether the next value is an empty string or an empty array,
+// nothing reports whether the next value is an empty string or an empty array,
 // which stand for an absent object.
 func (s *scanner) nothing() bool {
 	switch s.peek() {
