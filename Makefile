@@ -45,7 +45,7 @@ help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: their verdict is what a reader looks for at the end.
-CHECKS := build vet fmt-check tidy-check generate-check lint house depcheck licences apicheck 386 cross consumer release compat modules fips examples browser fuzz cover race test
+CHECKS := build vet fmt-check tidy-check generate-check lint house words depcheck licences apicheck 386 cross consumer release compat modules fips examples browser fuzz cover race test
 
 .PHONY: check
 check: ## Run all that CI runs.
@@ -164,6 +164,10 @@ lint: tool-golangci-lint ## Run golangci-lint on every module.
 house: tool-housecheck ## Fail if a file uses what stands below it in CONTRIBUTING.md's drawing.
 	@$(BIN)/housecheck -drawing CONTRIBUTING.md .
 
+.PHONY: words
+words: tool-wordcheck ## Fail if a comment or a document has a phrase that CONTRIBUTING.md advises against.
+	@git ls-files -z '*.go' '*.md' | xargs -0 $(BIN)/wordcheck -table CONTRIBUTING.md
+
 .PHONY: generate
 generate: ## Write the code that is generated.
 	$(GO) generate .
@@ -238,7 +242,7 @@ clean: ## Remove what the targets above leave behind.
 
 # The go command knows when a tool is up to date: asking again costs half a second.
 .PHONY: tools
-tools: tool-golangci-lint tool-benchstat tool-govulncheck tool-apicheck tool-covercheck tool-housecheck ## Build all tools into bin/.
+tools: tool-golangci-lint tool-benchstat tool-govulncheck tool-apicheck tool-covercheck tool-housecheck tool-wordcheck ## Build all tools into bin/.
 
 tool-golangci-lint: PKG = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 tool-benchstat:     PKG = golang.org/x/perf/cmd/benchstat
@@ -246,6 +250,7 @@ tool-govulncheck:   PKG = golang.org/x/vuln/cmd/govulncheck
 tool-apicheck:      PKG = ./apicheck
 tool-covercheck:    PKG = ./covercheck
 tool-housecheck:    PKG = ./housecheck
+tool-wordcheck:     PKG = ./wordcheck
 
 tool-%:
 	@cd tools && $(NEWER_GO) build -o $(BIN)/$* $(PKG)

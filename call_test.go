@@ -340,7 +340,7 @@ func verifiedCallbackOf(t *testing.T, orderID string) *plural.Callback {
 }
 
 // An order that is known to be real is looked for again for two seconds: reads
-// lag. A page that says 404 is no evidence at all.
+// lag. A page that says 404 is not evidence.
 func TestRealOrdersThatAreNotFoundYet(t *testing.T) {
 	t.Parallel()
 	page := pluraltest.Fault{Answer: pluraltest.AnswerHTML, Status: http.StatusNotFound, Effect: pluraltest.ApplyNever}

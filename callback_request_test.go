@@ -375,7 +375,7 @@ func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 }
 
-// An array of pairs is no object, though its strings are the same.
+// An array of pairs is not an object, though its strings are the same.
 func TestCallbackJSONAttackArrayOfPairs(t *testing.T) {
 	t.Parallel()
 	pairs, err := json.Marshal(

@@ -16,8 +16,8 @@ type CancelService struct{ p *pipeline }
 // The answers are those of [CaptureService.Create], and a lost or unclear one is
 // settled in the same way:
 //
-//   - nil: carried out. The books show the order CANCELLED, whoever cancelled
-//     it.
+//   - nil: carried out. The books show the order CANCELLED, no matter who
+//     cancelled it.
 //   - [ErrNotApplied]: final. The order has failed, or all of its money was
 //     taken. It is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look. Plural rejected the

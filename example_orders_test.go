@@ -171,7 +171,7 @@ func ExampleErrorDetail() {
 	// INSUFFICIENT_FUNDS true
 }
 
-// The payer's browser comes back: the callback is verified, and held against
+// The payer's browser comes back: the callback is verified, and compared with
 // the order as Plural has it.
 func ExampleOrderService_Confirm() {
 	srv, client := emulator()
@@ -235,7 +235,7 @@ func ExampleNotPaidError() {
 }
 
 // A handler for the callback URL: verify, find the order, confirm, and answer
-// with 303 to a page of one's own. The request comes from another site, so that
+// with 303 to a page of one's own. The request comes from another site, so
 // protection against request forgery has to let it through.
 func ExampleVerifier_VerifyCallbackRequest() {
 	srv, client := emulator()

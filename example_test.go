@@ -333,8 +333,8 @@ func ExampleWithObserver() {
 	// captures.create 1 true <nil>
 }
 
-// At the start of a program: fetch the token, so that the first sale does not
-// wait for it, and find out whether the credentials are right.
+// At the start of a program: fetch the token, so the first sale does not wait
+// for it, and find out whether the credentials are right.
 func ExampleClient_Warm() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -507,7 +507,7 @@ func ExampleCaptureService_Find() {
 }
 
 // Plural captures, but its answer is lost and the books cannot be read. Settle
-// asks them once more when Plural is well again, and sends nothing.
+// asks them again when Plural is well again, and sends nothing.
 func ExampleOutcomeUnknownError_Settle() {
 	srv, client := emulator(plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MaxDelay: time.Millisecond}))
 	defer srv.Close()

@@ -563,8 +563,8 @@ func dumps() map[string]func(*http.Request) error {
 	}
 }
 
-// Whoever walks a chain and prints every step sees neither the secret nor the
-// token, nor what an answer says of the payer.
+// A program that walks a chain and prints every step sees neither the secret
+// nor the token, nor what an answer says of the payer.
 func TestChainsAreClean(t *testing.T) {
 	t.Parallel()
 	for name, dump := range dumps() {

@@ -438,8 +438,8 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 	v := mustVerifier(f, signatureSecret)
 
 	f.Fuzz(func(t *testing.T, body, rival string, keepEmpty bool) {
-		// As it came: nobody but Plural can sign, so that only the seeds' own
-		// signatures may pass.
+		// As it came: nobody but Plural can sign, so only the seeds' own signatures
+		// may pass.
 		raw, err := v.VerifyCallbackRequest(formRequest(body))
 		requireCallbackResult(t, raw, err)
 		form, parseErr := url.ParseQuery(body)

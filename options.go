@@ -229,8 +229,8 @@ func WithRequestID(id string) CallOption {
 
 // WithHeader sets a header on each try of the call. If two have the same name,
 // the last counts. It refuses the headers that the SDK sets, those that
-// net/http and proxies act upon, and idempotency keys: Plural does not read
-// them, and net/http repeats writes that carry one.
+// net/http and proxies act on, and idempotency keys: Plural does not read them,
+// and net/http repeats writes that carry one.
 func WithHeader(name, value string) CallOption {
 	return func(c *callConfig) {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)

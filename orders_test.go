@@ -670,8 +670,8 @@ func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 	})
 }
 
-// A webhook is confirmed from the books, whatever it says; of a refund, the
-// order that was refunded.
+// A webhook is confirmed from the books, whatever it says. A refund's webhook
+// is about the order that was refunded.
 func TestConfirmEvent(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)}

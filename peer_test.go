@@ -573,8 +573,8 @@ func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *f
 	})
 }
 
-// Of a pool of connections that nobody knows any more, one costs a try, and not
-// each in turn.
+// When nobody knows the connections of a pool any more, one of them costs a
+// try, and not each.
 func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
@@ -660,8 +660,8 @@ func (c brokenOnce) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Over HTTP/1, net/http repeats a write only if no byte of it left. That is no
-// reason to end the try.
+// Over HTTP/1, net/http repeats a write only if no byte of it left. That is not
+// a reason to end the try.
 func TestWriteThatNeverLeftItsConnection(t *testing.T) {
 	t.Parallel()
 	var writes atomic.Int64

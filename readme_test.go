@@ -201,7 +201,7 @@ func withoutErrorChecks(words []string) []string {
 	return words
 }
 
-// standsIn says whether one of the bodies has all the pieces, one after the
+// standsIn reports whether one of the bodies has all the pieces, one after the
 // other.
 func standsIn(bodies, pieces [][]string) bool {
 	return slices.ContainsFunc(bodies, func(body []string) bool {

@@ -33,8 +33,8 @@ const maxLines = 10_000
 //
 // It asks for windows of at most 60 days that overlap by a day, in pages of at
 // most 10, and keeps one page in memory. Whether Plural counts the last day of
-// a window in is not known: one more is asked for, so that a settlement of the
-// day after d.Last may come, too. Nor is it known whether the day is the one of
+// a window in is not known: one more is asked for, so a settlement of the day
+// after d.Last may come, too. Nor is it known whether the day is the one of
 // processing or of settling.
 //
 // Each page is a request with a Request-ID of its own, repeated on failures;

@@ -640,8 +640,8 @@ func BenchmarkVerifyCallback(b *testing.B) {
 	}
 }
 
-// Of several keys it is told which one made the signature, in whatever order
-// they were used before.
+// The result names which of several keys made the signature, in any order of
+// earlier use.
 func TestKeyIndex(t *testing.T) {
 	t.Parallel()
 	secrets := []string{signatureSecret, "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"}

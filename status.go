@@ -206,7 +206,7 @@ const (
 	EventPayoutTransactionFailed  EventType = "payout-transaction-failed"
 )
 
-// IsKnown says whether the type is one that this package has a constant for.
+// IsKnown reports whether the type is one that this package has a constant for.
 func (t EventType) IsKnown() bool {
 	switch t {
 	case EventOrderAuthorized, EventOrderProcessed, EventOrderCancelled, EventOrderFailed,

@@ -618,7 +618,7 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 					requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 				}
 				header[first], header[second] = []string{right}, nil
-				require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is no header")
+				require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is not a header")
 				delete(header, second)
 			}
 			delete(header, first)

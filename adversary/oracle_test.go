@@ -308,8 +308,8 @@ func (o *oracle) notRefunded(c *call, of *order) {
 			kind += ", for another order"
 		case e.arrived.After(c.end):
 			kind = "question: " + kind + ", by a later request, after a refund that failed"
-		case e.by == "an earlier life":
-			kind += ", in an earlier life"
+		case e.by == "an earlier run":
+			kind += ", in an earlier run"
 		case strings.Contains(c.answers, "DUPLICATE_REQUEST"):
 			kind += ", and the call was told DUPLICATE_REQUEST"
 		case e.amount != c.amount && e.by != c.id:

@@ -58,7 +58,7 @@ type scenario struct {
 	noStamps, noDate      bool
 
 	setup       string
-	age         time.Duration // of what an earlier life did
+	age         time.Duration // of what an earlier run did
 	legs        int
 	plans       []plan
 	writeEvents map[int][]func(*writeFault)

@@ -49,7 +49,7 @@ func usesCard(method string) bool {
 	return method == "CARD" || method == "CREDIT_EMI" || method == "DEBIT_EMI"
 }
 
-// fieldFault is what is wrong with one field of the form.
+// fieldFault names a field of the form and what is wrong with it.
 type fieldFault struct {
 	Field string // its id
 	Text  string

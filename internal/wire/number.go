@@ -59,7 +59,7 @@ func parseInt(text string) (int64, bool) {
 const maxExponent = 64
 
 // parseIntText reads a number that came as a text. A fraction is refused, even
-// of zeros: nobody can tell whether "100.00" is of paise or of rupees.
+// of zeros: "100.00" could be paise or rupees.
 func parseIntText(text string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	return n, err == nil

@@ -178,7 +178,7 @@ func (s *scanner) passName(name string) bool {
 	return true
 }
 
-// passString passes over a string.
+// passString skips a string.
 func (s *scanner) passString() {
 	s.plain = true
 	for i := s.pos + 1; ; {
@@ -303,8 +303,8 @@ func digits(text string, i int) int {
 	return i
 }
 
-// scalar passes over one value and returns the text of a string, number or
-// boolean; false for anything else.
+// scalar skips one value and returns the text of a string, number or boolean;
+// false for anything else.
 func (s *scanner) scalar() (string, bool) {
 	raw := s.skip()
 	if raw == "" {
@@ -322,7 +322,7 @@ func (s *scanner) scalar() (string, bool) {
 	return raw, true
 }
 
-// integer passes over one value and reads it as a whole number.
+// integer skips one value and reads it as a whole number.
 func (s *scanner) integer() (int64, bool) {
 	isText := s.peek() == '"'
 	text, ok := s.scalar()
@@ -335,7 +335,7 @@ func (s *scanner) integer() (int64, bool) {
 	return parseInt(text)
 }
 
-// nothing says whether the next value is an empty string or an empty array,
+// nothing reports whether the next value is an empty string or an empty array,
 // which stand for an absent object.
 func (s *scanner) nothing() bool {
 	switch s.peek() {

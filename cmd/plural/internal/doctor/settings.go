@@ -24,7 +24,7 @@ func lookAtVariables(_ context.Context, p *patient) Finding {
 	return well("client id and secret are set, and one installation is named")
 }
 
-// lookAtInstallation tells whether real money moves there.
+// lookAtInstallation reports whether real money moves there.
 func lookAtInstallation(_ context.Context, p *patient) Finding {
 	host := p.base.Hostname()
 	switch {
@@ -42,7 +42,7 @@ func lookAtInstallation(_ context.Context, p *patient) Finding {
 	}
 }
 
-// lookAtSecret tells whether callbacks and webhooks can be verified with the
+// lookAtSecret reports whether callbacks and webhooks can be verified with the
 // client secret.
 func lookAtSecret(_ context.Context, p *patient) Finding {
 	if _, err := plural.NewVerifier(p.account.ClientSecret); err != nil {
@@ -52,7 +52,7 @@ func lookAtSecret(_ context.Context, p *patient) Finding {
 	return well("the client secret is in hex: it can verify callbacks")
 }
 
-// lookAtProxy finds the proxy that requests go through. net/http passes over an
+// lookAtProxy finds the proxy that requests go through. net/http skips an
 // address that it cannot read.
 func lookAtProxy(_ context.Context, p *patient) Finding {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: p.base})
