@@ -67,7 +67,7 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A token on each request, and the request once more after a 401.
+	// A token on each request, and the request again after a 401.
 	hc.Transport = &authTransport{peer: peer, origin: cfg.baseURL, source: tokens}
 	// The middleware, the first one outermost. It sees no token.
 	for _, wrap := range slices.Backward(cfg.middleware) {
