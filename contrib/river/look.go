@@ -45,8 +45,7 @@ type Looks[TTx any] struct {
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Quiet finds the orders that nothing was heard of for a while and that may
-	// still change: unpaid, on hold, or with a refund under way. [Sweep] has them
-	// looked at. Return as many as a sweep should read, and write down in tx that
+	// still change: see [MayChange]. [Sweep] has them looked at. Return as many as a sweep should read, and write down in tx that
 	// they were looked at, or they come first again. It may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
@@ -167,6 +166,28 @@ func LookOnEvent[TTx any](
 			return err
 		}
 		return LookTx(ctx, client, tx, LookArgs{OrderID: id}, opts)
+	}
+}
+
+// MayChange reports whether an order may still become something else by itself,
+// so [Looks.Quiet] should go on finding it: it is unpaid or on hold, money is on
+// its way, a refund is under way, or the document leaves out how much was taken
+// or given back. A refund that somebody decides on later changes an order all the
+// same. Books lag, so look also at what the shop has decided and its row does not
+// show yet.
+func MayChange(o *plural.Order) bool {
+	taken, saysTaken := o.CapturedAmount()
+	_, saysRefunded := o.RefundedAmount()
+	refunding, saysRefunding := o.RefundingAmount()
+	switch o.Status {
+	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
+		return false
+	case plural.OrderStatusFullyRefunded:
+		return !saysTaken || !saysRefunded
+	case plural.OrderStatusProcessed, plural.OrderStatusPartiallyCaptured, plural.OrderStatusPartiallyRefunded:
+		return !saysTaken || taken.Value == 0 || !saysRefunding || refunding.Value != 0
+	default:
+		return true
 	}
 }
 

@@ -3,6 +3,7 @@ package pluralriver_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -163,4 +164,52 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 
 	require.Error(t, tryLook(pluralriver.LookArgs{}, nil))
 	require.Error(t, tryLook(pluralriver.LookArgs{OrderID: "v1-1", Reference: "order-1"}, nil))
+}
+
+func TestMayChange(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	client, err := pluralClient(gateway.URL, gateway.ClientID, gateway.ClientSecret)
+	require.NoError(t, err)
+	mayChange := func(id string) bool {
+		t.Helper()
+		o, err := client.Orders.Get(t.Context(), id)
+		require.NoError(t, err)
+		return pluralriver.MayChange(o)
+	}
+	rupees := func(n int64) pluraltest.Amount { return pluraltest.Amount{Value: 100 * n, Currency: "INR"} }
+
+	id := unpaid(t, gateway, "order-1")
+	require.True(t, mayChange(id), "unpaid")
+	id = authorized(t, gateway, "order-2")
+	require.True(t, mayChange(id), "on hold")
+	require.NoError(t, gateway.Capture(id, "capture-2", rupees(40)))
+	require.False(t, mayChange(id), "captured in part")
+	_, err = gateway.Refund(id, "refund-2", rupees(40))
+	require.NoError(t, err)
+	require.False(t, mayChange(id), "all of that given back")
+	id = authorized(t, gateway, "order-3")
+	require.NoError(t, gateway.Cancel(id))
+	require.False(t, mayChange(id), "cancelled")
+
+	id = authorized(t, gateway, "order-4")
+	require.NoError(t, gateway.Capture(id, "capture-4", pluraltest.Amount{}))
+	require.False(t, mayChange(id), "captured")
+	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingResult)
+	_, err = client.Refunds.Create(t.Context(), id, &plural.RefundRequest{
+		MerchantOrderReference: "refund-4", OrderAmount: plural.INR(1000),
+	})
+	require.NoError(t, err)
+	require.True(t, mayChange(id), "a refund is under way")
+
+	for document, want := range map[string]bool{
+		`{"order_id": "v1-1", "status": "PROCESSED", "payments": [{"status": "PENDING"}]}`: true,
+		`{"order_id": "v1-1", "status": "FULLY_REFUNDED", "refunds": []}`:                  true,
+		`{"order_id": "v1-1", "status": "NOBODY_KNOWS"}`:                                   true,
+		`{"order_id": "v1-1", "status": "FAILED"}`:                                         false,
+	} {
+		var o plural.Order
+		require.NoError(t, json.Unmarshal([]byte(document), &o))
+		require.Equal(t, want, pluralriver.MayChange(&o), document)
+	}
 }
