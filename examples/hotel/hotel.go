@@ -31,7 +31,8 @@ type booking struct {
 	Taken, Refunded                                 int64
 }
 
-const bookingColumns = `number, reference, room, plural_id, link, status, nights, deposit, fee, held, lapsing, taken, refunded`
+const bookingColumns = `number, reference, room, plural_id, link, status, nights, deposit, fee, held, lapsing,
+	taken, refunded`
 
 // decision is what the desk has decided about a booking.
 type decision struct {
@@ -131,14 +132,16 @@ func (b *booking) payable() string {
 // two clicks on one page, which knows how many decisions there were, one counts.
 func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
-		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings WHERE number = $1 FOR UPDATE`, d.Number))
+		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
+			WHERE number = $1 FOR UPDATE`, d.Number))
 		if err != nil {
 			return err
 		}
 		var n int
 		var refunds int64
-		if err := tx.QueryRow(ctx, `SELECT count(*), COALESCE(sum(amount) FILTER (WHERE kind = 'refund'
-			AND state NOT IN ('refused', 'given up')), 0) FROM decisions WHERE number = $1`, d.Number).Scan(&n, &refunds); err != nil {
+		err = tx.QueryRow(ctx, `SELECT count(*), COALESCE(sum(amount) FILTER (WHERE kind = 'refund'
+			AND state NOT IN ('refused', 'given up')), 0) FROM decisions WHERE number = $1`, d.Number).Scan(&n, &refunds)
+		if err != nil {
 			return err
 		}
 		const least = 100 // is what Plural moves at least
@@ -215,7 +218,8 @@ type sight struct {
 // seen writes down what the books show. They lag, so an older document than the
 // last one changes nothing; one that is not of this booking is for a person.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
-	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings WHERE reference = $1 FOR UPDATE`, s.Reference))
+	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
+		WHERE reference = $1 FOR UPDATE`, s.Reference))
 	if errors.Is(err, errUnknown) {
 		return nil // not the hotel's, or one that nobody was sent to
 	}

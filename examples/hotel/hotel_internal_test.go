@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,7 +88,7 @@ func TestSeason(t *testing.T) {
 	require.Equal(t, "3", c.text(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind = 'refund'`))
 	require.Equal(t, "0", c.text(`SELECT count(*) FROM decisions WHERE state = 'look'`))
 	gateway.AssertExactlyOnce(t)
-	require.Equal(t, fmt.Sprint(len(gateway.Deliveries())), c.text(`SELECT count(*) FROM plural_inbox`), "each event once")
+	require.Equal(t, strconv.Itoa(len(gateway.Deliveries())), c.text(`SELECT count(*) FROM plural_inbox`), "each event once")
 	require.Equal(t, "15", c.text(`SELECT count(*) FROM river_job WHERE kind = 'letter' AND args->>'text' LIKE 'Your room%'`))
 	require.NotEqual(t, "0", c.text(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND attempt > 1`))
 	require.LessOrEqual(t, gateway.TokensIssued(), 5, "processes share a token")
@@ -138,15 +139,15 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 		wg.Go(func() { numbers[i], _ = c.held(true) })
 	}
 	wg.Wait()
-	c.becomes(fmt.Sprint(guests), `SELECT count(*) FROM letters WHERE text LIKE 'Your room%'`)
+	c.becomes(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'Your room%'`)
 	gateway.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.HangBeforeApply })
 	for _, number := range numbers {
 		require.Equal(t, http.StatusSeeOther, c.decide(number, kindNoShow, "").status)
 	}
-	c.becomes(fmt.Sprint(guests), `SELECT count(*) FROM letters WHERE text LIKE 'We have noted%'`)
+	c.becomes(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'We have noted%'`)
 	require.Equal(t, "0", c.text(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND errors IS NOT NULL`),
 		"no call has ended yet")
-	require.Equal(t, fmt.Sprint(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
+	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
 // The bank lets go of a hold before the guest leaves. The desk is told in time,

@@ -99,7 +99,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &postman{hotel: h})
-	if h.money, err = openMoney(ctx, h, s, pool, workers); err != nil {
+	if h.money, err = openMoney(ctx, h, s, workers); err != nil {
 		return err
 	}
 	defer h.money.close()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/redis/go-redis/v9"
 	"github.com/riverqueue/river"
@@ -45,13 +44,13 @@ type money struct {
 	close    func()
 }
 
-func openMoney(ctx context.Context, h *hotel, set settings, pool *pgxpool.Pool, workers *river.Workers) (*money, error) {
+func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Workers) (*money, error) {
 	shared, err := redis.ParseURL(set.Redis)
 	if err != nil {
 		return nil, err
 	}
 	tokens := redis.NewClient(shared)
-	db := stdlib.OpenDBFromPool(pool) // for the inbox, on the pool's connections
+	db := stdlib.OpenDBFromPool(h.pool) // for the inbox, on the pool's connections
 	m := &money{hotel: h, back: set.URL + "/plural/return", close: func() { _ = errors.Join(db.Close(), tokens.Close()) }}
 	var noClient, noVerifier, noInbox error
 	m.client, noClient = plural.NewClientFromEnv(append(pluralotel.Instrument(),
@@ -63,24 +62,25 @@ func openMoney(ctx context.Context, h *hotel, set settings, pool *pgxpool.Pool, 
 	}
 	err = errors.Join(
 		// Each process migrates at its start: they wait for each other.
-		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(pool)),
+		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(h.pool)),
 		pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
-			Client: m.client, Transact: pluralriver.Pgx(pool), Ended: m.ended, Unsettled: m.unsettled, Timeout: set.Try,
+			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.ended, Unsettled: m.unsettled, Timeout: set.Try,
 		}),
 		pluralriver.AddLooks(workers, pluralriver.Looks[pgx.Tx]{
-			Client: m.client, Transact: pluralriver.Pgx(pool), Seen: m.seen, Quiet: m.quiet, Queue: queueLooks,
+			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.seen, Quiet: m.quiet, Queue: queueLooks,
 			HoldFor: set.HoldFor, Lapsing: m.lapsing,
 		}),
 	)
 	if err != nil {
 		return nil, err
 	}
-	m.river, err = river.NewClient(riverpgxv5.New(pool), &river.Config{
+	spans := otelriver.MiddlewareConfig{EnableTracePropagation: true}
+	m.river, err = river.NewClient(riverpgxv5.New(h.pool), &river.Config{
 		Queues: map[string]river.QueueConfig{
 			river.QueueDefault: {MaxWorkers: 4}, queueMoney: {MaxWorkers: 8}, queueLooks: {MaxWorkers: 4},
 		},
 
-		Middleware: []rivertype.Middleware{otelriver.NewMiddleware(&otelriver.MiddlewareConfig{EnableTracePropagation: true})},
+		Middleware: []rivertype.Middleware{otelriver.NewMiddleware(&spans)},
 
 		Workers:                     workers,
 		Logger:                      h.log,

@@ -84,13 +84,17 @@ func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, 
 // the booking's page.
 func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
 	link, err := h.wayToPay(r.Context(), number)
+	if errors.Is(err, errUnknown) {
+		h.failed(w, r, err)
+		return
+	}
 	if err != nil {
 		h.log.WarnContext(r.Context(), "no way to pay", "booking", number, "error", err)
 	}
 	if link == "" {
 		link = "/bookings/" + number
 	}
-	http.Redirect(w, r, link, http.StatusSeeOther)
+	http.Redirect(w, r, link, http.StatusSeeOther) //nolint:gosec // Plural's link, or a booking's number that is known
 }
 
 func (h *hotel) comeBack(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +193,7 @@ func (h *hotel) answer(w http.ResponseWriter, r *http.Request, err error) {
 		h.failed(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther)
+	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // a page of the desk's
 }
 
 func (h *hotel) failed(w http.ResponseWriter, r *http.Request, err error) {
