@@ -15,7 +15,6 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 
 	"github.com/plural-go/plural"
 	pluralriver "github.com/plural-go/plural/contrib/river"
@@ -108,12 +107,12 @@ func Example() {
 	// Output: done
 }
 
-// Webhooks, and a sweep every five minutes, lead to a look at the order.
+// Webhooks, and a sweep every five minutes, lead to a look at the order, whose
+// document seen takes.
 func ExampleAddLooks() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()
 	ctx := context.Background()
-	done := make(chan bool, 10)
 	verifier, err := plural.NewVerifier(gateway.WebhookSecret)
 	if err != nil {
 		log.Fatal(err)
@@ -126,17 +125,44 @@ func ExampleAddLooks() {
 		log.Fatal(err)
 	}
 
+	seen := func(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
+		var paise int64
+		err := tx.QueryRowContext(ctx, `SELECT amount FROM orders WHERE number = $1`, o.MerchantOrderReference).Scan(&paise)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // not an order of this shop
+		}
+		if err != nil {
+			return err
+		}
+		isGood := plural.Expected{ // held or paid as it was asked for
+			MerchantOrderReference: o.MerchantOrderReference, OrderAmount: plural.INR(paise),
+		}.Check(o) == nil
+		at := max(o.UpdatedAt.UnixMicro(), 0) // 0: the document has no time, and is taken
+		_, err = tx.ExecContext(ctx, `UPDATE orders SET status = $2, good = $3, seen_at = max(seen_at, $4)
+			WHERE number = $1 AND (seen_at <= $4 OR $4 = 0)`, o.MerchantOrderReference, o.Status, isGood, at)
+		return err
+	}
+	quiet := func(ctx context.Context, tx *sql.Tx) (looks []pluralriver.LookArgs, err error) {
+		rows, err := tx.QueryContext(ctx, `UPDATE orders SET looked_at = $1 WHERE number IN (SELECT number FROM orders
+			WHERE looked_at < $2 AND status IN ('', 'CREATED', 'ATTEMPTED', 'PENDING', 'AUTHORIZED')
+			ORDER BY looked_at LIMIT 200) RETURNING number`, time.Now().Unix(), time.Now().Add(-10*time.Minute).Unix())
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var number string
+			if err := rows.Scan(&number); err != nil {
+				return nil, err
+			}
+			looks = append(looks, pluralriver.LookArgs{Reference: number})
+		}
+		return looks, rows.Err()
+	}
+
 	workers := river.NewWorkers()
 	err = pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
-		Client: pluralClient, Transact: pluralriver.SQL(db),
-		Seen: func(_ context.Context, _ *sql.Tx, o *plural.Order) error {
-			fmt.Println(o.Status) // write it down, in the transaction
-			done <- true
-			return nil
-		},
-		Quiet: func(context.Context, *sql.Tx) ([]string, error) {
-			return nil, nil // SELECT plural_id FROM orders WHERE looked_at < ... LIMIT 200
-		},
+		Client: pluralClient, Transact: pluralriver.SQL(db), Seen: seen, Quiet: quiet,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -152,6 +178,9 @@ func ExampleAddLooks() {
 	}
 	http.Handle("/plural/webhook", inbox.Handler(verifier, pluralriver.LookOnEvent(riverClient, nil)))
 
+	if _, err := db.Exec(`INSERT INTO orders (number, amount) VALUES ('order-1', 149950)`); err != nil {
+		log.Fatal(err)
+	}
 	if err := riverClient.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
@@ -159,11 +188,18 @@ func ExampleAddLooks() {
 	defer web.Close()
 	gateway.SetWebhookURL(web.URL + "/plural/webhook")
 	holdOf(gateway, "order-1")
-	<-done
+	var good bool
+	for !good { // until the webhook has led to a look
+		time.Sleep(10 * time.Millisecond)
+		if err := db.QueryRowContext(ctx, `SELECT good FROM orders`).Scan(&good); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println("held")
 	if err := riverClient.Stop(ctx); err != nil {
 		log.Fatal(err)
 	}
-	// Output: AUTHORIZED
+	// Output: held
 }
 
 func openShop() (db *sql.DB, gateway *pluraltest.Server, client *plural.Client, closeAll func()) {
@@ -176,14 +212,12 @@ func openShop() (db *sql.DB, gateway *pluraltest.Server, client *plural.Client, 
 		log.Fatal(err)
 	}
 	db.SetMaxOpenConns(1)
-	migrator, err := rivermigrate.New(riversqlite.New(db), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if err := pluralriver.Migrate(context.Background(), riversqlite.New(db)); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := migrator.Migrate(context.Background(), rivermigrate.DirectionUp, nil); err != nil {
-		log.Fatal(err)
-	}
-	if _, err := db.Exec(`CREATE TABLE decisions (kind text, order_id text, reference text, state text)`); err != nil {
+	if _, err := db.Exec(`CREATE TABLE decisions (kind text, order_id text, reference text, state text);
+		CREATE TABLE orders (number text, amount int, status text DEFAULT '', good int DEFAULT 0,
+			seen_at int DEFAULT 0, looked_at int DEFAULT 0)`); err != nil {
 		log.Fatal(err)
 	}
 	gateway, err = pluraltest.Start()

@@ -8,23 +8,27 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/plural-go/plural"
 )
 
 // LookArgs is a job that reads an order from Plural and hands it to
-// [Looks.Seen]. It moves no money. Insert it whenever something may have
-// happened to an order: after a callback, a webhook, or an answer.
+// [Looks.Seen]. It moves no money. Insert it with [LookTx] whenever something
+// may have happened to an order: after a callback, a webhook, or an answer.
+// Exactly one of the two is given.
 type LookArgs struct {
-	OrderID string `json:"order_id"`
+	OrderID string `json:"order_id,omitzero"`
+	// Reference is the merchant's, of an order whose id the shop does not know: the
+	// answer to its creation was lost. Where Plural has no such order Seen is not
+	// called.
+	Reference string `json:"reference,omitzero"`
 }
 
 // Kind is [KindLook].
 func (LookArgs) Kind() string { return KindLook }
 
-// InsertOpts lets the sweep come again rather than try for long. Looks are not
-// unique: one that is running may have read the order before the event came
-// that the next one is for.
+// InsertOpts lets the sweep come again rather than try for long.
 func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
 
 // Looks says how orders are looked at. TTx is the transaction of River's
@@ -41,10 +45,9 @@ type Looks[TTx any] struct {
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Quiet finds the orders that nothing was heard of for a while and that may
-	// still change: unpaid, on hold, or with a refund under way. [Sweep] has them
-	// looked at. Return as many as a sweep should read, and write down in tx that
+	// still change: see [MayChange]. [Sweep] has them looked at. Return as many as a sweep should read, and write down in tx that
 	// they were looked at, or they come first again. It may be nil.
-	Quiet func(ctx context.Context, tx TTx) (orderIDs []string, err error)
+	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
 	// HoldFor is how long after its payment was authorized an order is still safe
 	// to capture. Plural does not document how long a hold lasts; ask it, and take
@@ -78,15 +81,70 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 }
 
 // LookTx has an order looked at once the transaction is committed. The opts may
-// be nil.
+// be nil; their UniqueOpts do not count.
+//
+// However many things happen to an order, one look waits for it: where one is
+// there already, due by then, nothing is inserted. One that is running is not
+// enough, since it may have read the order before.
 func LookTx[TTx any](
-	ctx context.Context, client *river.Client[TTx], tx TTx, orderID string, opts *river.InsertOpts,
+	ctx context.Context, client *river.Client[TTx], tx TTx, args LookArgs, opts *river.InsertOpts,
 ) error {
-	if _, err := client.InsertTx(ctx, tx, LookArgs{OrderID: orderID}, opts); err != nil {
+	if !args.isOne() {
+		return errNotOne
+	}
+	var with river.InsertOpts
+	if opts != nil {
+		with = *opts
+	}
+	due := with.ScheduledAt
+	if due.IsZero() {
+		due = time.Now()
+	}
+	due = due.Add(aMoment)
+	with.UniqueOpts = oneThatHasNotEnded().UniqueOpts
+	oneWaits := false
+	for lane := range maxLanes {
+		inserted, err := client.InsertTx(ctx, tx, lookInLane{args.OrderID, args.Reference, lane}, &with)
+		if err != nil {
+			return fmt.Errorf("pluralriver: insert look: %w", err)
+		}
+		isRunning := inserted.Job.State == rivertype.JobStateRunning
+		if !inserted.UniqueSkippedAsDuplicate || !isRunning && !inserted.Job.ScheduledAt.After(due) {
+			return nil
+		}
+		oneWaits = oneWaits || !isRunning
+	}
+	if oneWaits { // for longer than was asked for, as all the others do
+		return nil
+	}
+	with.UniqueOpts = river.UniqueOpts{}
+	if _, err := client.InsertTx(ctx, tx, args, &with); err != nil {
 		return fmt.Errorf("pluralriver: insert look: %w", err)
 	}
 	return nil
 }
+
+// aMoment is what a look that waits may be late.
+const aMoment = time.Second
+
+// maxLanes is how many looks at one order can be running, or wait for longer,
+// before the next one waits for one of them.
+const maxLanes = 8
+
+// lookInLane is a [LookArgs] of which there is one in each lane.
+type lookInLane struct {
+	OrderID   string `json:"order_id,omitzero"  river:"unique"`
+	Reference string `json:"reference,omitzero" river:"unique"`
+	Lane      int    `json:"lane"               river:"unique"`
+}
+
+func (lookInLane) Kind() string { return KindLook }
+
+func (lookInLane) InsertOpts() river.InsertOpts { return LookArgs{}.InsertOpts() }
+
+var errNotOne = errors.New("pluralriver: look: an order's id or its reference is needed, not both")
+
+func (a LookArgs) isOne() bool { return (a.OrderID == "") != (a.Reference == "") }
 
 // LookOnEvent is a function for the inbox of contrib/sqlstore: it has the order
 // looked at that a webhook is about. The opts may be nil.
@@ -107,7 +165,29 @@ func LookOnEvent[TTx any](
 		if err != nil {
 			return err
 		}
-		return LookTx(ctx, client, tx, id, opts)
+		return LookTx(ctx, client, tx, LookArgs{OrderID: id}, opts)
+	}
+}
+
+// MayChange reports whether an order may still become something else by itself,
+// so [Looks.Quiet] should go on finding it: it is unpaid or on hold, money is on
+// its way, a refund is under way, or the document leaves out how much was taken
+// or given back. A refund that somebody decides on later changes an order all the
+// same. Books lag, so look also at what the shop has decided and its row does not
+// show yet.
+func MayChange(o *plural.Order) bool {
+	taken, saysTaken := o.CapturedAmount()
+	_, saysRefunded := o.RefundedAmount()
+	refunding, saysRefunding := o.RefundingAmount()
+	switch o.Status {
+	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
+		return false
+	case plural.OrderStatusFullyRefunded:
+		return !saysTaken || !saysRefunded
+	case plural.OrderStatusProcessed, plural.OrderStatusPartiallyCaptured, plural.OrderStatusPartiallyRefunded:
+		return !saysTaken || taken.Value == 0 || !saysRefunding || refunding.Value != 0
+	default:
+		return true
 	}
 }
 
@@ -131,11 +211,8 @@ type looker[TTx any] struct {
 func (l *looker[TTx]) Timeout(*river.Job[LookArgs]) time.Duration { return l.looks.Timeout }
 
 func (l *looker[TTx]) Work(ctx context.Context, job *river.Job[LookArgs]) error {
-	o, err := l.looks.Client.Orders.Get(ctx, job.Args.OrderID)
-	if _, isInvalid := errors.AsType[*plural.ValidationError](err); isInvalid {
-		return river.JobCancel(err)
-	}
-	if err != nil {
+	o, err := l.read(ctx, job.Args)
+	if o == nil || err != nil {
 		return err
 	}
 	return l.looks.Transact(ctx, func(tx TTx) error {
@@ -147,6 +224,25 @@ func (l *looker[TTx]) Work(ctx context.Context, job *river.Job[LookArgs]) error 
 		}
 		return nil
 	})
+}
+
+// read reads the order; nil where there is none of the reference.
+func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order, err error) {
+	switch {
+	case !args.isOne():
+		return nil, river.JobCancel(errNotOne)
+	case args.OrderID != "":
+		o, err = l.looks.Client.Orders.Get(ctx, args.OrderID)
+	default:
+		o, err = l.looks.Client.Orders.GetByReference(ctx, args.Reference)
+		if errors.Is(err, plural.ErrNotFound) {
+			return nil, nil //nolint:nilnil // the payer has not got to the checkout, which is no error
+		}
+	}
+	if _, isInvalid := errors.AsType[*plural.ValidationError](err); isInvalid {
+		return nil, river.JobCancel(err)
+	}
+	return o, err
 }
 
 // heldSince is when the first of the payments that are on hold was made.
@@ -187,12 +283,12 @@ func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error 
 	client := river.ClientFromContext[TTx](ctx)
 	opts := river.InsertOpts{Queue: s.looks.Queue, MaxAttempts: 2}
 	return s.looks.Transact(ctx, func(tx TTx) error {
-		ids, err := s.looks.Quiet(ctx, tx)
+		quiet, err := s.looks.Quiet(ctx, tx)
 		if err != nil {
 			return err
 		}
-		for _, id := range ids {
-			if err := LookTx(ctx, client, tx, id, &opts); err != nil {
+		for _, one := range quiet {
+			if err := LookTx(ctx, client, tx, one, &opts); err != nil {
 				return err
 			}
 		}

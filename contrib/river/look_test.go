@@ -3,6 +3,7 @@ package pluralriver_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -49,10 +50,10 @@ func TestLooks(t *testing.T) {
 			return e.exec(ctx, tx, fmt.Sprintf(`INSERT INTO seen VALUES ('%s', '%s', 1)
 				ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, looks = looks + 1`, o.OrderID, o.Status))
 		},
-		Quiet: func(ctx context.Context, tx *sql.Tx) ([]string, error) {
+		Quiet: func(ctx context.Context, tx *sql.Tx) ([]pluralriver.LookArgs, error) {
 			var n int
 			err := tx.QueryRowContext(ctx, `SELECT count(*) FROM seen WHERE order_id = ?`, lost).Scan(&n)
-			return []string{lost}[:1-n], err
+			return []pluralriver.LookArgs{{Reference: "order-0"}, {Reference: "nobodys"}}[:2-2*n], err
 		},
 		HoldFor: time.Nanosecond,
 		Lapsing: func(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
@@ -92,11 +93,123 @@ func TestLooks(t *testing.T) {
 	seen(id, "FULLY_REFUNDED")
 	require.Equal(t, 2, e.count(t, `seen`))
 
-	// An order that cannot be one is not asked for twice.
-	job, err := queue.Insert(t.Context(), pluralriver.LookArgs{OrderID: "a/b"}, nil)
+	// What cannot be an order is not asked for twice. An order that is not there is
+	// no error.
+	for args, want := range map[pluralriver.LookArgs]rivertype.JobState{
+		{OrderID: "a/b"}:                 rivertype.JobStateCancelled,
+		{}:                               rivertype.JobStateCancelled,
+		{OrderID: id, Reference: "both"}: rivertype.JobStateCancelled,
+		{Reference: "a reference"}:       rivertype.JobStateCancelled,
+		{Reference: "nobodys"}:           rivertype.JobStateCompleted,
+	} {
+		job, err := queue.Insert(t.Context(), args, nil)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			row, err := queue.JobGet(t.Context(), job.Job.ID)
+			return err == nil && row.State == want
+		}, time.Minute, 10*time.Millisecond, "%v", args)
+	}
+}
+
+// However many things happen to an order, one look waits; and one more where
+// the others are running, or wait for longer.
+func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "shop.db")
+	e, err := openSQLite(path)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		row, err := queue.JobGet(t.Context(), job.Job.ID)
-		return err == nil && row.State == rivertype.JobStateCancelled
-	}, time.Minute, 10*time.Millisecond)
+	e.prepare(t)
+	queue, err := river.NewClient(e.driver, &river.Config{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	tryLook := func(args pluralriver.LookArgs, opts *river.InsertOpts) error {
+		return e.transact(t.Context(), func(tx *sql.Tx) error {
+			return pluralriver.LookTx(t.Context(), queue, tx, args, opts)
+		})
+	}
+	look := func(args pluralriver.LookArgs) int {
+		t.Helper()
+		for range 5 {
+			require.NoError(t, tryLook(args, nil))
+		}
+		return e.count(t, `river_job`)
+	}
+	set := func(state, rest string) { e.do(t, `UPDATE river_job SET state = '%s'%s`, state, rest) }
+	a := pluralriver.LookArgs{OrderID: "v1-1"}
+	require.Equal(t, 1, look(a))
+	require.Equal(t, 2, look(pluralriver.LookArgs{OrderID: "v1-2"}))
+	require.Equal(t, 3, look(pluralriver.LookArgs{Reference: "v1-1"}))
+	set("running", "")
+	require.Equal(t, 4, look(a))
+	set("running", "")
+	require.Equal(t, 5, look(a))
+	set("completed", ", finalized_at = CURRENT_TIMESTAMP")
+	require.Equal(t, 6, look(a))
+	e.do(t, `DELETE FROM river_job`)
+
+	// A look next week is not one now.
+	next := &river.InsertOpts{ScheduledAt: time.Now().Add(7 * 24 * time.Hour)}
+	require.NoError(t, tryLook(a, next))
+	require.NoError(t, tryLook(a, next))
+	require.Equal(t, 1, e.count(t, `river_job`))
+	require.Equal(t, 2, look(a))
+
+	// In an outage they do not pile up; and none is lost behind many that run.
+	for n := range 12 {
+		set("retryable", ", scheduled_at = datetime('now', '+1 hour')")
+		require.Equal(t, min(3+n, 8), look(a))
+	}
+	set("running", "")
+	require.NoError(t, tryLook(a, nil))
+	require.Equal(t, 9, e.count(t, `river_job`))
+
+	require.Error(t, tryLook(pluralriver.LookArgs{}, nil))
+	require.Error(t, tryLook(pluralriver.LookArgs{OrderID: "v1-1", Reference: "order-1"}, nil))
+}
+
+func TestMayChange(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	client, err := pluralClient(gateway.URL, gateway.ClientID, gateway.ClientSecret)
+	require.NoError(t, err)
+	mayChange := func(id string) bool {
+		t.Helper()
+		o, err := client.Orders.Get(t.Context(), id)
+		require.NoError(t, err)
+		return pluralriver.MayChange(o)
+	}
+	rupees := func(n int64) pluraltest.Amount { return pluraltest.Amount{Value: 100 * n, Currency: "INR"} }
+
+	id := unpaid(t, gateway, "order-1")
+	require.True(t, mayChange(id), "unpaid")
+	id = authorized(t, gateway, "order-2")
+	require.True(t, mayChange(id), "on hold")
+	require.NoError(t, gateway.Capture(id, "capture-2", rupees(40)))
+	require.False(t, mayChange(id), "captured in part")
+	_, err = gateway.Refund(id, "refund-2", rupees(40))
+	require.NoError(t, err)
+	require.False(t, mayChange(id), "all of that given back")
+	id = authorized(t, gateway, "order-3")
+	require.NoError(t, gateway.Cancel(id))
+	require.False(t, mayChange(id), "cancelled")
+
+	id = authorized(t, gateway, "order-4")
+	require.NoError(t, gateway.Capture(id, "capture-4", pluraltest.Amount{}))
+	require.False(t, mayChange(id), "captured")
+	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingResult)
+	_, err = client.Refunds.Create(t.Context(), id, &plural.RefundRequest{
+		MerchantOrderReference: "refund-4", OrderAmount: plural.INR(1000),
+	})
+	require.NoError(t, err)
+	require.True(t, mayChange(id), "a refund is under way")
+
+	for document, want := range map[string]bool{
+		`{"order_id": "v1-1", "status": "PROCESSED", "payments": [{"status": "PENDING"}]}`: true,
+		`{"order_id": "v1-1", "status": "FULLY_REFUNDED", "refunds": []}`:                  true,
+		`{"order_id": "v1-1", "status": "NOBODY_KNOWS"}`:                                   true,
+		`{"order_id": "v1-1", "status": "FAILED"}`:                                         false,
+	} {
+		var o plural.Order
+		require.NoError(t, json.Unmarshal([]byte(document), &o))
+		require.Equal(t, want, pluralriver.MayChange(&o), document)
+	}
 }

@@ -17,7 +17,7 @@ func TestReadmeShowsTheExamples(t *testing.T) {
 	examples, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
 	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, shown, 4)
+	require.Len(t, shown, 5)
 	compiled := strings.ReplaceAll(string(examples), "\n\t", "\n")
 	for _, block := range shown {
 		require.Contains(t, compiled, block[1])

@@ -440,8 +440,8 @@ func TestReplayedReturns(t *testing.T) {
 	back := approve(t, gateway, id)
 	customer.comeBack(back)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
-	jobs := func() string { return shop.query(t, `SELECT count(*) FROM river_job WHERE kind = 'read_order'`) }
-	shop.eventually(t, "0", `SELECT count(*) FROM river_job WHERE kind = 'read_order' AND finalized_at IS NULL`)
+	jobs := func() string { return shop.query(t, `SELECT count(*) FROM river_job WHERE kind = 'plural_look'`) }
+	shop.eventually(t, "0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
 	requests, before := len(gateway.Requests()), jobs()
 	replay := func(form url.Values) page {
 		var last page
@@ -477,39 +477,6 @@ func TestReplayedReturns(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, customer.comeBack(unknown).status)
 	require.Contains(t, []int{http.StatusNotFound, http.StatusServiceUnavailable}, replay(unknown).status)
 	require.LessOrEqual(t, reads(nobodys), looks(begun))
-}
-
-// However many things happen to an order, one look waits; and one more where
-// the others are running, which may have read before.
-func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
-	t.Parallel()
-	db, err := openStore(t.Context(), sqliteFile(t))
-	require.NoError(t, err)
-	defer func() { _ = db.Close() }()
-	s := &shop{db: db, log: slog.New(slog.DiscardHandler)}
-	s.river, err = river.NewClient(db.river, &river.Config{Logger: s.log})
-	require.NoError(t, err)
-	look := func(args refreshArgs) (n int) {
-		for range 5 {
-			require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error { return s.lookSoon(t.Context(), tx, args) }))
-		}
-		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT count(*) FROM river_job`).Scan(&n))
-		return n
-	}
-	set := func(state string) {
-		_, err := db.ExecContext(t.Context(), `UPDATE river_job SET state = $1, finalized_at =
-			CASE $1 WHEN 'completed' THEN CURRENT_TIMESTAMP END`, state)
-		require.NoError(t, err)
-	}
-	require.Equal(t, 1, look(refreshArgs{Number: "a"}))
-	require.Equal(t, 2, look(refreshArgs{Number: "b"}))
-	require.Equal(t, 3, look(refreshArgs{Number: "a", ID: "v1-2"}))
-	set("running")
-	require.Equal(t, 4, look(refreshArgs{Number: "a"}))
-	set("running")
-	require.Equal(t, 5, look(refreshArgs{Number: "a"}))
-	set("completed")
-	require.Equal(t, 6, look(refreshArgs{Number: "a"}))
 }
 
 func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {

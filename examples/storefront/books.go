@@ -9,29 +9,8 @@ import (
 	"time"
 
 	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
 )
-
-// look reads an order from Plural, and keeps what its books say: the order of
-// this id there or, without one, the shop's.
-func (s *shop) look(ctx context.Context, o *order, id string) error {
-	var (
-		booked *plural.Order
-		err    error
-	)
-	if id = cmp.Or(id, o.PluralID); id != "" {
-		booked, err = s.client.Orders.Get(ctx, id)
-	} else {
-		// the answer to its creation was lost, or is on its way
-		booked, err = s.client.Orders.GetByReference(ctx, o.Number)
-	}
-	if errors.Is(err, plural.ErrNotFound) && id == "" {
-		return nil // the customer has not got to the checkout
-	}
-	if err != nil {
-		return err
-	}
-	return s.keep(ctx, o.Number, booked)
-}
 
 // keep is record in a transaction of its own.
 func (s *shop) keep(ctx context.Context, number string, booked *plural.Order) error {
@@ -80,16 +59,9 @@ func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural
 	if !ok {
 		refunded = o.Refunded
 	}
-	// A paid order changes only where money is given back: by the shop or on
-	// Plural's dashboard, and by a bank that takes its time.
-	refunding, _ := booked.RefundingAmount()
-	settled := booked.Status.IsTerminal() || booked.CanRefund() && told && refunding.Value == 0
-	if booked.Status == plural.OrderStatusFullyRefunded && (!told || !ok) {
-		settled = false // the document leaves out how much
-	}
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
 		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
-		o.Number, string(booked.Status), bit(!settled), captured.Value,
+		o.Number, string(booked.Status), bit(pluralriver.MayChange(booked)), captured.Value,
 		refunded.Value, micro(bookedAt), micro(time.Now()))
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
 // checkout makes an order of the cart, and sends the customer to pay it.
@@ -198,7 +199,7 @@ func (s *shop) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	}
 	if isBehind {
 		err = errors.Join(err, s.db.transact(ctx, func(tx *sql.Tx) error {
-			return s.lookSoon(ctx, tx, refreshArgs{Number: o.Number, ID: callback.OrderID})
+			return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: callback.OrderID})
 		}))
 	}
 	return err

@@ -28,11 +28,10 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
 			Client: s.client, Transact: s.db.transact, Ended: s.ended, Unsettled: s.unsettled, Timeout: p.Timeout,
 		}),
-		river.AddWorkerSafely(workers, river.WorkFunc(s.refresh)),
-		river.AddWorkerSafely(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[sweepArgs]) error {
-			_, err := s.inbox.Prune(ctx, sweepAge)
-			return errors.Join(err, s.sweep(ctx, p.Look))
-		})),
+		pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
+			Client: s.client, Transact: s.db.transact, Seen: s.seen, Queue: queueBooks, Timeout: p.Timeout,
+			Quiet: func(ctx context.Context, tx *sql.Tx) ([]pluralriver.LookArgs, error) { return s.quiet(ctx, tx, p.Look) },
+		}),
 	)
 	if err != nil {
 		return err
@@ -53,11 +52,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		// a decision whose job was given up waits for a person, however long
 		DiscardedJobRetentionPeriod: -1,
 		RetryPolicy:                 p.Retry,
-		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(
-			river.PeriodicInterval(p.Sweep),
-			func() (river.JobArgs, *river.InsertOpts) { return sweepArgs{}, nil },
-			&river.PeriodicJobOpts{RunOnStart: true},
-		)},
+		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(p.Sweep)},
 	})
 	if err != nil {
 		return err
@@ -108,7 +103,7 @@ func (s *shop) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 	if o.Order != nil && d.Kind != kindRefund {
 		return s.record(ctx, tx, d.Number, o.Order)
 	}
-	return s.lookSoon(ctx, tx, refreshArgs{Number: d.Number, ID: o.OrderID})
+	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: o.OrderID})
 }
 
 // unsettled is called for a decision that has no final answer, where a person
@@ -182,93 +177,66 @@ func refusal(err error) string {
 	return "look at Plural's dashboard"
 }
 
-// refreshArgs is a job that reads an order from Plural.
-type refreshArgs struct {
-	Number string `json:"number" river:"unique"`
-	ID     string `json:"id,omitzero" river:"unique"` // Plural's; "": whichever stands under the number
-	Lane   int    `json:"lane,omitzero" river:"unique"`
-}
-
-func (refreshArgs) Kind() string { return "read_order" }
-
-// InsertOpts has each order read by one job that waits. The sweep comes again.
-func (refreshArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{
-		ByArgs: true, ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-			rivertype.JobStateRunning, rivertype.JobStateScheduled,
-		},
-	}}
-}
-
-func (s *shop) refresh(ctx context.Context, job *river.Job[refreshArgs]) error {
-	o, err := s.db.order(ctx, s.db, job.Args.Number)
-	if err != nil {
-		return err
+// seen takes what Plural's books show of an order, whichever job or event led to
+// the look.
+func (s *shop) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+	number := booked.MerchantOrderReference
+	if !orderNumber.MatchString(number) || firstNumber(number) != number {
+		s.log.ErrorContext(ctx, "Plural's books have another reference", "books", booked)
+		return nil
 	}
-	return s.look(ctx, o, job.Args.ID)
-}
-
-// lookSoon has an order read from Plural once the transaction is committed. A
-// job that waits for that is enough. One that is running is not: it may have
-// read before what there is to see. The next one takes another lane.
-func (s *shop) lookSoon(ctx context.Context, tx *sql.Tx, args refreshArgs) error {
-	for args.Lane = range maxLanes {
-		inserted, err := s.river.InsertTx(ctx, tx, args, nil)
-		if err != nil {
-			return err
-		}
-		if !inserted.UniqueSkippedAsDuplicate || inserted.Job.State != rivertype.JobStateRunning {
-			return nil
-		}
+	err := s.record(ctx, tx, number, booked)
+	if errors.Is(err, errUnknownOrder) {
+		return nil // another shop's, which is no error
 	}
-	return nil // the sweep comes
+	return err
 }
 
-const maxLanes = 8
-
-// sweepArgs is a job that finds the orders that should be read again.
-type sweepArgs struct{}
-
-func (sweepArgs) Kind() string { return "find_unsettled_orders" }
-
-func (sweepArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 1} // the next one does the same
+// lookSoon has an order read from Plural once the transaction is committed.
+func (s *shop) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookArgs) error {
+	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
 }
 
 // sweepAge is how long the sweep looks at an order that is never paid.
 const sweepAge = 30 * 24 * time.Hour
 
-// sweep finds orders that nothing has been heard of for a while: customers
+// quiet finds orders that nothing has been heard of for a while: customers
 // close their browsers, webhooks come late, and reads may lag behind a capture.
-func (s *shop) sweep(ctx context.Context, after time.Duration) error {
-	return s.db.transact(ctx, func(tx *sql.Tx) error {
-		now := time.Now()
-		rows, err := tx.QueryContext(ctx, `SELECT number FROM orders o WHERE looked_at < $1 AND created_at < $1 AND (
-				(unsettled = 1 AND created_at > $2)
-				OR captured <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
-					WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
-				OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
-					WHERE order_number = o.number AND kind = 'refund' AND state = 'done'))
-			ORDER BY looked_at, number LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
-		numbers, err := collect(rows, err, func(rows *sql.Rows) (number string, err error) {
-			return number, rows.Scan(&number)
-		})
-		if err != nil {
-			return err
-		}
-		slices.Sort(numbers) // two transactions lock orders one after the other
-		for _, number := range numbers {
-			_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, number, micro(now))
-			if err != nil {
-				return err
-			}
-			if err := s.lookSoon(ctx, tx, refreshArgs{Number: number}); err != nil {
-				return err
-			}
-		}
-		return nil
+// Those whose id at Plural got lost are looked for by their number. The inbox
+// forgets on that occasion.
+func (s *shop) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {
+	now := time.Now()
+	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o WHERE looked_at < $1 AND created_at < $1 AND (
+			(unsettled = 1 AND created_at > $2)
+			OR captured <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
+				WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
+			OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
+				WHERE order_number = o.number AND kind = 'refund' AND state = 'done'))
+		ORDER BY looked_at, number LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
+	found, err := collect(rows, err, func(rows *sql.Rows) (o order, err error) {
+		return o, rows.Scan(&o.Number, &o.PluralID)
 	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b order) int { return cmp.Compare(a.Number, b.Number) }) // locked one after the other
+	var looks []pluralriver.LookArgs
+	for _, o := range found {
+		_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, o.Number, micro(now))
+		if err != nil {
+			return nil, err
+		}
+		looks = append(looks, lookAt(&o))
+	}
+	return looks, nil
+}
+
+// lookAt is a look at the order that stands under the shop's number.
+func lookAt(o *order) pluralriver.LookArgs {
+	if o.PluralID == "" {
+		return pluralriver.LookArgs{Reference: o.Reference()}
+	}
+	return pluralriver.LookArgs{OrderID: o.PluralID}
 }
 
 // jobView is where the job of a decision stands.

@@ -7,7 +7,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/plural-go/plural"
@@ -65,87 +63,59 @@ func openStore(ctx context.Context, where string) (*store, error) {
 		s.inbox, s.river = sqlstore.SQLite, riversqlite.New(s.DB)
 	}
 	s.transact = pluralriver.SQL(s.DB)
-	if err := s.migrate(ctx); err != nil {
+	if err := s.makeTables(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("prepare the database: %w", err)
 	}
 	return s, nil
 }
 
-// migrate makes the tables, those of River included. Several processes may do
-// so at once: one waits for the other.
-func (s *store) migrate(ctx context.Context) error {
-	if s.inbox == sqlstore.Postgres {
-		unlock, err := s.lock(ctx)
-		if err != nil {
-			return err
-		}
-		defer unlock()
-	}
-	if err := s.makeTables(ctx); err != nil {
-		return err
-	}
-	migrator, err := rivermigrate.New(s.river, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
-	return err
-}
-
-// makeTables runs each file of the folder schema once, in their order.
+// makeTables makes those of River, and runs each file of the folder schema once,
+// in their order. Several processes may do so at once: one waits for the other.
 // PostgreSQL locks a table to see whether it has an index. At each start that
 // would hold up the processes at work, or end in a deadlock with one of them.
 func (s *store) makeTables(ctx context.Context) error {
-	if _, err := s.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schemas (digest text PRIMARY KEY)`); err != nil {
+	if err := pluralriver.Migrate(ctx, s.river); err != nil {
 		return err
 	}
 	names, err := fs.Glob(schema, "schema/*.sql")
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		text, err := schema.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if err := s.runOnce(ctx, text); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func (s *store) runOnce(ctx context.Context, text []byte) error {
-	digest := fmt.Sprintf("%x", sha256.Sum256(text))
-	var made bool
-	err := s.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM schemas WHERE digest = $1)`, digest).Scan(&made)
-	if err != nil || made {
-		return err
-	}
 	return s.transact(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, string(text)); err != nil {
+		if s.inbox == sqlstore.Postgres {
+			if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(5390217446)`); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schemas (digest text PRIMARY KEY)`); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO schemas (digest) VALUES ($1)`, digest)
-		return err
+		for _, name := range names {
+			text, err := schema.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			if err := runOnce(ctx, tx, text); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
 	})
 }
 
-// lock holds a lock of PostgreSQL's on a connection of its own.
-func (s *store) lock(ctx context.Context) (unlock func(), err error) {
-	conn, err := s.Conn(ctx)
-	if err != nil {
-		return nil, err
+func runOnce(ctx context.Context, tx *sql.Tx, text []byte) error {
+	digest := fmt.Sprintf("%x", sha256.Sum256(text))
+	var made bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM schemas WHERE digest = $1)`, digest).Scan(&made)
+	if err != nil || made {
+		return err
 	}
-	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock(5390217446)`); err != nil {
-		_ = conn.Close()
-		return nil, err
+	if _, err := tx.ExecContext(ctx, string(text)); err != nil {
+		return err
 	}
-	return func() {
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(5390217446)`)
-		_ = conn.Close()
-	}, nil
+	_, err = tx.ExecContext(ctx, `INSERT INTO schemas (digest) VALUES ($1)`, digest)
+	return err
 }
 
 // payment is an attempt to pay, from Plural's books.

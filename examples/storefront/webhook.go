@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
 // event takes a webhook, in the transaction that also records it as handled. It
@@ -35,7 +36,7 @@ func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	if o.PluralID == id && o.isOver() {
 		return nil // it never changes again
 	}
-	return s.lookSoon(ctx, tx, refreshArgs{Number: o.Number, ID: id})
+	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: id})
 }
 
 // orderOfEvent finds the shop's order by the number in the event; nil if the

@@ -1,0 +1,40 @@
+package pluralriver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+// migrating is the advisory lock of those who migrate.
+const migrating = 5390217447
+
+// Migrate makes River's tables, or brings them up to date. On PostgreSQL it is
+// safe to run in every process at its start, which River's own migrator is not:
+// they wait for each other. It takes two connections. On SQLite one process at a
+// time may run it.
+//
+//	err := pluralriver.Migrate(ctx, riverpgxv5.New(pool))
+func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) error {
+	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("pluralriver: migrate: %w", err)
+	}
+	if driver.DatabaseName() == riverdriver.DatabaseNamePostgres {
+		tx, err := driver.GetExecutor().Begin(ctx)
+		if err != nil {
+			return fmt.Errorf("pluralriver: migrate: %w", err)
+		}
+		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it holds the lock, and nothing else
+		if _, err := tx.PGAdvisoryXactLock(ctx, migrating); err != nil {
+			return fmt.Errorf("pluralriver: migrate: lock: %w", err)
+		}
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("pluralriver: migrate: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/internal/servertest"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+func TestMain(m *testing.M) {
+	if servertest.Role() == "hotel" {
+		runHotel()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// runHotel is a process of the hotel, until it is killed. It is configured as
+// the program is, and tries again sooner.
+func runHotel() {
+	s, err := fromEnv()
+	if err == nil {
+		s.Quiet, s.Sweep, s.Try, s.Rescue, s.Retry = time.Second, time.Second, 10*time.Second, 10*time.Second, soon{}
+		s.opened = func() { fmt.Println("open") }
+		err = run(context.Background(), s, slog.New(slog.DiscardHandler))
+	}
+	fmt.Println(err)
+}
+
+type soon struct{}
+
+func (soon) NextRetry(job *rivertype.JobRow) time.Time {
+	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
+}
+
+// chain is a hotel that runs as several processes.
+type chain struct {
+	t         *testing.T
+	gateway   *pluraltest.Server
+	db        *sql.DB
+	url       string // of the load balancer
+	addresses []string
+	env       []string
+	processes []*servertest.Process
+	next      atomic.Uint64
+}
+
+// open starts processes at the same time, on an empty database.
+func open(t *testing.T, gateway *pluraltest.Server, processes int, env ...string) *chain {
+	t.Helper()
+	postgres, redis := servertest.StartPostgres(t), servertest.StartRedis(t)
+	c := &chain{t: t, gateway: gateway, processes: make([]*servertest.Process, processes)}
+	balancer := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			host := c.addresses[int(c.next.Add(1)%uint64(processes))]
+			r.SetURL(&url.URL{Scheme: "http", Host: host})
+			r.Out.Host = r.In.Host
+		},
+		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	})
+	t.Cleanup(balancer.Close)
+	c.url = balancer.URL
+	c.env = append([]string{
+		"HOTEL_URL=" + c.url, "HOTEL_DATABASE=" + postgres.URL, "HOTEL_REDIS=redis://" + redis.Addr,
+		"HOTEL_PASSWORD=keys", "PLURAL_BASE_URL=" + gateway.URL, "PLURAL_ENVIRONMENT=",
+		"PLURAL_CLIENT_ID=" + gateway.ClientID, "PLURAL_CLIENT_SECRET=" + gateway.ClientSecret,
+	}, env...)
+	for range processes {
+		c.addresses = append(c.addresses, freeAddress(t))
+	}
+	for i := range processes {
+		c.start(i)
+	}
+	for i := range processes {
+		require.Equal(t, "open", c.processes[i].Line())
+	}
+	gateway.SetWebhookURL(c.url + "/plural/webhook")
+	var err error
+	c.db, err = sql.Open("pgx", postgres.URL)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.db.Close() })
+	return c
+}
+
+func (c *chain) start(i int) {
+	c.processes[i] = servertest.StartProcess(c.t, "hotel", append(c.env, "HOTEL_ADDR="+c.addresses[i])...)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// page is an answer that was read.
+type page struct {
+	status   int
+	location string
+	body     string
+}
+
+// ask makes a request until a process answers it.
+func (c *chain) ask(method, path string, form url.Values) page {
+	client := &http.Client{
+		Timeout:       30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	for range 200 {
+		req, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			c.t.Error(err)
+			return page{}
+		}
+		if method == http.MethodPost {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		req.SetBasicAuth("desk", "keys")
+		res, err := client.Do(req)
+		if err != nil {
+			continue
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err == nil && res.StatusCode < http.StatusInternalServerError {
+			return page{res.StatusCode, res.Header.Get("Location"), html.UnescapeString(string(body))}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.t.Errorf("%s %s is never answered", method, path)
+	return page{}
+}
+
+// book makes a booking, and gives its number and Plural's id.
+func (c *chain) book() (number, id string) {
+	p := c.ask(http.MethodPost, "/bookings", url.Values{"room": {"Lake"}, "nights": {"2"}})
+	for range 50 {
+		if orderID, ok := c.atPlural(p.location); ok {
+			return c.text(`SELECT number FROM bookings WHERE plural_id = $1`, orderID), orderID
+		}
+		number := strings.TrimPrefix(p.location, "/bookings/") // an outage: the guest tries again
+		p = c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil)
+	}
+	c.t.Errorf("no way to pay: %v", p)
+	return "", ""
+}
+
+func (c *chain) atPlural(link string) (id string, ok bool) {
+	if !strings.HasPrefix(link, c.gateway.URL) {
+		return "", false
+	}
+	return c.text(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
+}
+
+// pay has the guest pay at Plural, and come back or not.
+func (c *chain) pay(id string, comesBack bool) {
+	back, err := c.gateway.Pay(id, pluraltest.Approve)
+	if err != nil {
+		c.t.Errorf("pay: %v", err)
+		return
+	}
+	if comesBack {
+		c.ask(http.MethodPost, "/plural/return", back.Form)
+	}
+}
+
+// held books a room and has the deposit held.
+func (c *chain) held(comesBack bool) (number, id string) {
+	number, id = c.book()
+	c.pay(id, comesBack)
+	c.shows(number, "check-out")
+	return number, id
+}
+
+// shows waits until the desk's page of a booking has a text, and gives it.
+func (c *chain) shows(number, text string) string {
+	var body string
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if body = c.ask(http.MethodGet, "/desk/"+number, nil).body; strings.Contains(body, text) {
+			return body
+		}
+	}
+	c.t.Errorf("the desk's page of %s never shows %q: %s", number, text, body)
+	return body
+}
+
+var beforeField = regexp.MustCompile(`name="before" value="([0-9]+)"`)
+
+// decide presses a button on the desk's page, once it is there.
+func (c *chain) decide(number, kind, amount string) page {
+	body := c.shows(number, "/desk/"+number+"/"+kind+`"`)
+	found := beforeField.FindStringSubmatch(body)
+	if found == nil {
+		return page{}
+	}
+	return c.ask(http.MethodPost, "/desk/"+number+"/"+kind, url.Values{"before": found[1:], "amount": {amount}})
+}
+
+// text is the one value that a statement finds.
+func (c *chain) text(statement string, args ...any) (value string) {
+	if err := c.db.QueryRowContext(c.t.Context(), statement, args...).Scan(&value); err != nil {
+		c.t.Errorf("%s: %v", statement, err)
+	}
+	return value
+}
+
+// becomes waits until a statement finds a value.
+func (c *chain) becomes(want, statement string, args ...any) {
+	var got string
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if got = c.text(statement, args...); got == want {
+			return
+		}
+	}
+	c.t.Errorf("%s: %q, and never %q", statement, got, want)
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// hotel believes nothing but its own database and Plural's books.
+type hotel struct {
+	pool  *pgxpool.Pool
+	money *money
+	log   *slog.Logger
+
+	quietFor time.Duration // after which a booking is looked at
+}
+
+// booking is a room for some nights, and the deposit for it.
+type booking struct {
+	Number, Reference, Room, PluralID, Link, Status string
+	Nights                                          int
+	Deposit, Fee                                    int64
+	Held, Lapsing                                   bool
+	Taken, Refunded                                 int64
+}
+
+const bookingColumns = `number, reference, room, plural_id, link, status, nights, deposit, fee, held, lapsing,
+	taken, refunded`
+
+// decision is what the desk has decided about a booking.
+type decision struct {
+	Reference, Number, Kind string
+	Amount                  int64
+	State, Note             string
+	JobID                   int64
+}
+
+const decisionColumns = `reference, number, kind, amount, state, note, job_id`
+
+// The kinds of decisions, and their states.
+const (
+	kindCheckOut = "check-out" // take what the guest owes, which releases the rest
+	kindNoShow   = "no-show"   // take the fee
+	kindCancel   = "cancel"    // release all
+	kindRefund   = "refund"
+
+	stateUnderWay = "under way"
+	stateDone     = "done"
+	stateRefused  = "refused" // nothing was or will be carried out
+	stateLook     = "look"    // a person has to look at Plural's dashboard
+	stateGivenUp  = "given up"
+)
+
+var (
+	errUnknown  = errors.New("there is no such booking")
+	errChanged  = errors.New("the booking has changed since you opened it")
+	errAmount   = errors.New("that amount is not there to take or give back")
+	errNoHold   = errors.New("there is no hold")
+	errLinkLost = errors.New("the way to the payment got lost")
+)
+
+const perNight = 6_000_00
+
+// book writes a booking down. The deposit is the price and 5,000 rupees for
+// what the guest may order; the fee is one night.
+func (h *hotel) book(ctx context.Context, room string, nights int) (number string, err error) {
+	number = "booking-" + strings.ToLower(rand.Text()) // who knows it may see the booking
+	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, room, nights, deposit, fee)
+		VALUES ($1, $1, $2, $3, $4, $5)`, number, room, nights, int64(nights)*perNight+5_000_00, perNight)
+	return number, err
+}
+
+func (h *hotel) booking(ctx context.Context, number string) (*booking, error) {
+	return one[booking](h.pool.Query(ctx, `SELECT `+bookingColumns+` FROM bookings WHERE number = $1`, number))
+}
+
+func (h *hotel) byPluralID(ctx context.Context, id string) (*booking, error) {
+	return one[booking](h.pool.Query(ctx, `SELECT `+bookingColumns+` FROM bookings WHERE plural_id = $1`, id))
+}
+
+func (h *hotel) bookings(ctx context.Context) ([]*booking, error) {
+	return all[booking](h.pool.Query(ctx, `SELECT `+bookingColumns+` FROM bookings ORDER BY made_at DESC LIMIT 100`))
+}
+
+func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, error) {
+	return all[decision](h.pool.Query(ctx, `SELECT `+decisionColumns+` FROM decisions
+		WHERE number = $1 ORDER BY made_at`, number))
+}
+
+// wayToPay makes the order that holds the deposit, once, and gives the way to
+// its page; "" where nothing is left to pay. Where that got lost with an answer
+// nobody was sent there: the next try is another order.
+func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
+	const tries = 3
+	for range tries {
+		b, err := h.booking(ctx, number)
+		if err != nil || b.Link != "" || b.Status != "" && b.Status != "CREATED" {
+			return b.payable(), err
+		}
+		id, link, err := h.money.deposit(ctx, b.Reference, b.Deposit)
+		switch {
+		case errors.Is(err, errLinkLost):
+			_, err = h.pool.Exec(ctx, `UPDATE bookings SET tries = tries + 1, reference = number || '-' || (tries + 1),
+				plural_id = '', status = '', booked_at = 0 WHERE reference = $1 AND link = ''`, b.Reference)
+		case err == nil:
+			_, err = h.pool.Exec(ctx, `UPDATE bookings SET plural_id = $2, link = $3 WHERE reference = $1 AND link = ''`,
+				b.Reference, id, link)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	b, err := h.booking(ctx, number)
+	return b.payable(), err
+}
+
+func (b *booking) payable() string {
+	if b == nil || b.Status != "" && b.Status != "CREATED" && b.Status != "ATTEMPTED" {
+		return ""
+	}
+	return b.Link
+}
+
+// decide writes a decision down, together with the job that carries it out. Of
+// two clicks on one page, which knows how many decisions there were, one counts.
+func (h *hotel) decide(ctx context.Context, d decision, before int) error {
+	return h.transact(ctx, func(tx pgx.Tx) error {
+		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
+			WHERE number = $1 FOR UPDATE`, d.Number))
+		if err != nil {
+			return err
+		}
+		var n int
+		var refunds int64
+		err = tx.QueryRow(ctx, `SELECT count(*), COALESCE(sum(amount) FILTER (WHERE kind = 'refund'
+			AND state NOT IN ('refused', 'given up')), 0) FROM decisions WHERE number = $1`, d.Number).Scan(&n, &refunds)
+		if err != nil {
+			return err
+		}
+		const least = 100 // is what Plural moves at least
+		switch {
+		case n != before:
+			return errChanged
+		case d.Kind == kindNoShow:
+			d.Amount = b.Fee
+		case d.Kind == kindCancel:
+			d.Amount = 0
+		case d.Amount < least, d.Kind == kindCheckOut && d.Amount > b.Deposit,
+			d.Kind == kindRefund && d.Amount > b.Taken-max(refunds, b.Refunded):
+			return errAmount
+		}
+		if d.Kind != kindRefund && !b.Held {
+			return errNoHold
+		}
+		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
+		if d.JobID, err = h.money.carryOut(ctx, tx, b, &d); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO decisions (`+decisionColumns+`) VALUES ($1, $2, $3, $4, $5, '', $6)
+			ON CONFLICT DO NOTHING`, d.Reference, d.Number, d.Kind, d.Amount, stateUnderWay, d.JobID)
+		if err != nil || tag.RowsAffected() == 0 {
+			return errors.Join(err, errChanged) // and the job is rolled back
+		}
+		return h.write(ctx, tx, d.Number, "We have noted: "+d.Kind)
+	})
+}
+
+// giveUp ends a decision for a person who has looked at Plural's dashboard. What
+// its job did, or does at this moment, is seen in the books all the same.
+func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
+	return h.transact(ctx, func(tx pgx.Tx) error {
+		d, err := one[decision](tx.Query(ctx, `SELECT `+decisionColumns+` FROM decisions
+			WHERE number = $1 AND reference = $2 AND state = 'look'`, number, reference))
+		if err != nil {
+			return err
+		}
+		if _, err := h.money.river.JobCancelTx(ctx, tx, d.JobID); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE decisions SET state = 'given up' WHERE reference = $1 AND state = 'look'`, reference)
+		return err
+	})
+}
+
+// decided is told what became of a decision. A cancel has no reference.
+func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
+	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
+		SELECT decisions.reference FROM decisions JOIN bookings USING (number) WHERE plural_id = $1 AND kind = 'cancel'
+		ORDER BY decisions.made_at DESC LIMIT 1)`, pluralID, reference, state, note)
+	return err
+}
+
+// inDoubt is told that a decision has no answer, and why a person has to look.
+func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, note string) error {
+	_, err := tx.Exec(ctx, `UPDATE decisions SET state = 'look', note = $3 WHERE state IN ('under way', 'look')
+		AND (reference = $2 OR $2 = '' AND kind = 'cancel'
+			AND number IN (SELECT number FROM bookings WHERE plural_id = $1))`, pluralID, reference, note)
+	return err
+}
+
+// sight is what Plural's books show of a deposit.
+type sight struct {
+	Reference, PluralID, Status string
+	Deposit                     int64
+	IsHeld, MayChange           bool
+	At                          int64  // when that was, in microseconds; 0: the document does not say
+	Taken, Refunded             *int64 // nil: it does not say
+	BankRefused                 []string
+}
+
+// seen writes down what the books show. They lag, so an older document than the
+// last one changes nothing; one that is not of this booking is for a person.
+func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
+	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
+		WHERE reference = $1 FOR UPDATE`, s.Reference))
+	if errors.Is(err, errUnknown) {
+		return nil // not the hotel's, or one that nobody was sent to
+	}
+	if err != nil {
+		return err
+	}
+	if s.Deposit != b.Deposit || b.PluralID != "" && b.PluralID != s.PluralID {
+		h.log.ErrorContext(ctx, "Plural's books have another order", "booking", b.Number, "order", s.PluralID)
+		return nil
+	}
+	tag, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, status = $3, held = $4, may_change = $5,
+			taken = COALESCE($6, taken), refunded = COALESCE($7, refunded), lapsing = lapsing AND $4,
+			booked_at = GREATEST(booked_at, $8), looked_at = now()
+		WHERE reference = $1 AND (booked_at <= $8 OR $8 = 0)`,
+		s.Reference, s.PluralID, s.Status, s.IsHeld, s.MayChange, s.Taken, s.Refunded, s.At)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE decisions SET state = 'refused', note = 'the bank refused it'
+		WHERE reference = ANY($1) AND state = 'done'`, s.BankRefused)
+	if err == nil && s.IsHeld && !b.Held && b.Status != "AUTHORIZED" {
+		err = h.write(ctx, tx, b.Number, "Your room is booked.")
+	}
+	return err
+}
+
+// lapsing is told that a hold may end any day.
+func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, reference string) error {
+	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE reference = $1`, reference)
+	return err
+}
+
+// quiet are the references of deposits to look at: those that may change, and
+// those whose row does not show yet what was decided and done.
+func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
+		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'
+		AND (may_change
+			OR taken <> (SELECT COALESCE(sum(amount), 0) FROM decisions d
+				WHERE d.number = b.number AND kind IN ('check-out', 'no-show') AND state = 'done')
+			OR refunded <> (SELECT COALESCE(sum(amount), 0) FROM decisions d
+				WHERE d.number = b.number AND kind = 'refund' AND state = 'done'))
+		ORDER BY looked_at LIMIT 200 FOR UPDATE SKIP LOCKED) RETURNING reference`, h.quietFor)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+func (h *hotel) transact(ctx context.Context, work func(tx pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, h.pool, work)
+}
+
+func one[T any](rows pgx.Rows, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	row, err := pgx.CollectOneRow(rows, pgx.RowToAddrOfStructByPos[T])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errUnknown
+	}
+	return row, err
+}
+
+func all[T any](rows pgx.Rows, err error) ([]*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[T])
+}

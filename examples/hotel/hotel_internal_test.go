@@ -1,0 +1,266 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// A season at a hotel of two processes: guests come, do not come, cancel, and get
+// money back. Plural's answers get lost, its books lag, its webhooks come three
+// times, and both processes are killed in the middle of a capture. Afterwards the
+// hotel's rows and Plural's books agree to the paisa.
+func TestSeason(t *testing.T) {
+	t.Parallel()
+	const seed = 22
+	waits := []time.Duration{200 * time.Millisecond, 500 * time.Millisecond}
+	for range 30 {
+		waits = append(waits, time.Second)
+	}
+	usual := pluraltest.RandomFaults(seed, 0.25,
+		pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply, pluraltest.CloseAfterApply, pluraltest.Truncate,
+		pluraltest.ApplyLateReset.After(500*time.Millisecond), pluraltest.UnavailableBeforeApply, pluraltest.StaleRead)
+	var isKilled atomic.Bool
+	captured := make(chan struct{})
+	gateway := pluraltest.NewServer(
+		t, pluraltest.WithWebhookDuplicates(2), pluraltest.WithWebhookSchedule(waits...),
+		pluraltest.WithReadLag(200*time.Millisecond),
+		pluraltest.WithFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+			if r.Op == pluraltest.OpCapturesCreate && isKilled.CompareAndSwap(false, true) {
+				close(captured)
+				return pluraltest.HangAfterApply // and nobody is there any more when it ends
+			}
+			return usual(r)
+		}),
+	)
+	c := open(t, gateway, 2)
+
+	var guests sync.WaitGroup
+	for i := range 15 {
+		guests.Go(func() {
+			number, _ := c.held(i%2 == 0)
+			switch i % 5 {
+			case 0:
+				c.decide(number, kindCheckOut, "13250.50")
+				c.decide(number, kindRefund, "250.50")
+			case 1:
+				c.decide(number, kindNoShow, "")
+			case 2:
+				c.decide(number, kindCancel, "")
+			case 3: // two at the desk, with two ideas
+				var desk sync.WaitGroup
+				desk.Go(func() { c.decide(number, kindCheckOut, "17000") })
+				desk.Go(func() { c.decide(number, kindCancel, "") })
+				desk.Wait()
+			case 4: // and somebody who has not gone yet
+			}
+		})
+	}
+	<-captured
+	for i := range c.processes { // kill -9
+		c.processes[i].Kill()
+	}
+	for i := range c.processes {
+		c.start(i)
+		require.Equal(t, "open", c.processes[i].Line())
+	}
+	guests.Wait()
+	gateway.ClearFaults()
+	gateway.Flush()
+	require.NoError(t, gateway.WaitWebhooks(t.Context()))
+	c.becomes("0", `SELECT count(*) FROM decisions WHERE state = 'under way'`)
+	c.agree()
+
+	require.Equal(t, "12", c.text(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind <> 'refund'`))
+	require.Equal(t, "3", c.text(`SELECT count(*) FROM decisions WHERE state = 'done' AND kind = 'refund'`))
+	require.Equal(t, "0", c.text(`SELECT count(*) FROM decisions WHERE state = 'look'`))
+	gateway.AssertExactlyOnce(t)
+	require.Equal(t, strconv.Itoa(len(gateway.Deliveries())), c.text(`SELECT count(*) FROM plural_inbox`), "each event once")
+	require.Equal(t, "15", c.text(`SELECT count(*) FROM river_job WHERE kind = 'letter' AND args->>'text' LIKE 'Your room%'`))
+	require.NotEqual(t, "0", c.text(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND attempt > 1`))
+	require.LessOrEqual(t, gateway.TokensIssued(), 5, "processes share a token")
+}
+
+// agree waits until the hotel's rows are what Plural's books are.
+func (c *chain) agree() {
+	c.t.Helper()
+	differ := c.differ()
+	for end := time.Now().Add(40 * time.Second); differ != "" && time.Now().Before(end); differ = c.differ() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Empty(c.t, differ)
+}
+
+func (c *chain) differ() string {
+	c.t.Helper()
+	rows, err := c.db.QueryContext(c.t.Context(), `SELECT plural_id, status, taken, refunded,
+		(SELECT count(*) FROM decisions d WHERE d.number = b.number AND state = 'done') FROM bookings b`)
+	require.NoError(c.t, err)
+	defer func() { _ = rows.Close() }()
+	var differ strings.Builder
+	for rows.Next() {
+		var id, status string
+		var taken, refunded int64
+		var done int
+		require.NoError(c.t, rows.Scan(&id, &status, &taken, &refunded, &done))
+		o, _ := c.gateway.Order(id)
+		applied := len(c.gateway.Captures(id)) + len(c.gateway.Cancels(id)) + len(c.gateway.Refunds(id))
+		if status != o.Status || taken != o.Captured || refunded != o.Refunded || done != applied {
+			fmt.Fprintf(&differ, "%s: the hotel has %s, %d, %d by %d decisions; Plural %s, %d, %d by %d\n",
+				id, status, taken, refunded, done, o.Status, o.Captured, o.Refunded, applied)
+		}
+	}
+	require.NoError(c.t, rows.Err())
+	return differ.String()
+}
+
+// While Plural answers nothing the hotel's other jobs go on.
+func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	c := open(t, gateway, 1)
+	const guests = 14 // more than there are workers
+	numbers := make([]string, guests)
+	var wg sync.WaitGroup
+	for i := range guests {
+		wg.Go(func() { numbers[i], _ = c.held(true) })
+	}
+	wg.Wait()
+	c.becomes(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'Your room%'`)
+	gateway.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.HangBeforeApply })
+	for _, number := range numbers {
+		require.Equal(t, http.StatusSeeOther, c.decide(number, kindNoShow, "").status)
+	}
+	c.becomes(strconv.Itoa(guests), `SELECT count(*) FROM letters WHERE text LIKE 'We have noted%'`)
+	require.Equal(t, "0", c.text(`SELECT count(*) FROM river_job WHERE kind = 'plural_capture' AND errors IS NOT NULL`),
+		"no call has ended yet")
+	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
+}
+
+// The bank lets go of a hold before the guest leaves. The desk is told in time,
+// and else that a person has to look; nobody is told of money that is not there.
+func TestLapsedHolds(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var spans bytes.Buffer
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = io.Copy(&spans, r.Body)
+	}))
+	defer collector.Close()
+	gateway := pluraltest.NewServer(t)
+	c := open(t, gateway, 1, "HOTEL_HOLD_FOR=1ms", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
+
+	// Seen in time.
+	number, _ := c.held(true)
+	c.shows(number, "may end any day")
+
+	// At the bank alone: Plural refuses the capture, and its books still show the
+	// hold. A person looks, and releases it.
+	number, id := c.held(true)
+	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseAtBank))
+	c.decide(number, kindCheckOut, "13250.50")
+	c.shows(number, "check-out ₹13250.50: look needs review")
+	reference := c.text(`SELECT reference FROM decisions WHERE number = $1`, number)
+	require.Equal(t, http.StatusSeeOther,
+		c.ask(http.MethodPost, "/desk/"+number+"/give-up", url.Values{"reference": {reference}}).status)
+	c.decide(number, kindCancel, "")
+	c.shows(number, "cancel ₹0.00: done")
+	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
+
+	// In the books, too.
+	number, id = c.held(true)
+	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
+	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
+	require.Contains(t, c.ask(http.MethodGet, "/bookings/"+number, nil).body, "taken nothing")
+	require.NotContains(t, c.ask(http.MethodGet, "/desk/"+number, nil).body, "Check out")
+	require.Equal(t, http.StatusConflict, c.ask(http.MethodPost, "/desk/"+number+"/check-out",
+		url.Values{"before": {"0"}, "amount": {"100"}}).status)
+
+	// In the books while the desk decides: final, and nothing was taken.
+	number, id = c.held(true)
+	gateway.HoldWebhooks()
+	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
+	c.ask(http.MethodPost, "/desk/"+number+"/check-out", url.Values{"before": {"0"}, "amount": {"13250.50"}})
+	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
+	gateway.ReleaseWebhooks(false)
+	require.NotEqual(t, "done", c.text(`SELECT COALESCE(max(state), 'none') FROM decisions WHERE number = $1`, number))
+	gateway.AssertExactlyOnce(t)
+
+	// Spans of the calls stand within those of their jobs.
+	require.Eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return bytes.Contains(spans.Bytes(), []byte("captures.create")) && bytes.Contains(spans.Bytes(), []byte("river.work"))
+	}, time.Minute, 50*time.Millisecond)
+}
+
+// A webhook may come before the hotel has the answer to the order's creation,
+// and a return may come again and again.
+func TestEarlyWebhooksAndReturns(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t, pluraltest.WithWebhookDuplicates(2))
+	c := open(t, gateway, 1)
+
+	// The order is there, its answer is lost, and so is each look: a new one is made.
+	gateway.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
+	number, id := c.book()
+	require.NotEmpty(t, id)
+
+	// The event comes before the hotel has written the order's id down.
+	_, err := c.db.ExecContext(t.Context(), `UPDATE bookings SET plural_id = '' WHERE number = $1`, number)
+	require.NoError(t, err)
+	back, err := gateway.Pay(id, pluraltest.Approve)
+	require.NoError(t, err)
+	c.becomes(id, `SELECT plural_id FROM bookings WHERE number = $1 AND held
+		UNION ALL SELECT '' LIMIT 1`, number)
+
+	// A genuine return, sent again, costs nothing.
+	require.Equal(t, "/bookings/"+number, c.ask(http.MethodPost, "/plural/return", back.Form).location)
+	require.NoError(t, gateway.WaitWebhooks(t.Context()))
+	c.becomes("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
+	reads := func() (n int) {
+		for _, r := range gateway.RequestsTo(pluraltest.OpOrdersGet) {
+			if r.OrderID == id {
+				n++
+			}
+		}
+		return n
+	}
+	before := reads()
+	for range 20 {
+		require.Equal(t, http.StatusSeeOther, c.ask(http.MethodPost, "/plural/return", back.Form).status)
+	}
+	require.Equal(t, before, reads())
+	forged := url.Values{"order_id": {id}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("A", 64)}}
+	require.Equal(t, http.StatusNotFound, c.ask(http.MethodPost, "/plural/return", forged).status)
+
+	// Two clicks on one page, and an amount that is not there.
+	for _, want := range []int{http.StatusSeeOther, http.StatusConflict} {
+		p := c.ask(http.MethodPost, "/desk/"+number+"/no-show", url.Values{"before": {"0"}})
+		require.Equal(t, want, p.status, p.body)
+	}
+	c.shows(number, "no-show ₹6000.00: done")
+	for _, amount := range []string{"6000.01", "0.99", "-1", "1e3"} {
+		require.Equal(t, http.StatusConflict, c.decide(number, kindRefund, amount).status, amount)
+	}
+	require.Equal(t, http.StatusSeeOther, c.decide(number, kindRefund, "6000").status)
+	c.shows(number, "refund ₹6000.00: done")
+	c.becomes("600000", `SELECT refunded FROM bookings WHERE number = $1`, number)
+	c.agree()
+	gateway.AssertExactlyOnce(t)
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+)
+
+// letterArgs is a job of the hotel's own: a letter to a guest.
+type letterArgs struct {
+	Number string `json:"number"`
+	Text   string `json:"text"`
+}
+
+// Kind is the job's name in River's tables.
+func (letterArgs) Kind() string { return "letter" }
+
+// write has a letter sent once the transaction is committed.
+func (h *hotel) write(ctx context.Context, tx pgx.Tx, number, text string) error {
+	_, err := h.money.river.InsertTx(ctx, tx, letterArgs{number, text}, nil)
+	return err
+}
+
+// postman works letters. This one only writes down that they were sent.
+type postman struct {
+	river.WorkerDefaults[letterArgs]
+
+	hotel *hotel
+}
+
+// Work sends a letter.
+func (p *postman) Work(ctx context.Context, job *river.Job[letterArgs]) error {
+	_, err := p.hotel.pool.Exec(ctx, `INSERT INTO letters (number, text) VALUES ($1, $2)`, job.Args.Number, job.Args.Text)
+	return err
+}

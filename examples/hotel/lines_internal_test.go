@@ -1,0 +1,80 @@
+package main
+
+import (
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// All that knows of Plural stands in one file, which is short.
+func TestOneFileKnowsOfPlural(t *testing.T) {
+	t.Parallel()
+	const most = 200
+	paths, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	var knows []string
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, imported := range file.Imports {
+			if strings.Contains(imported.Path.Value, "plural-go/plural") {
+				knows = append(knows, path)
+				break
+			}
+		}
+	}
+	require.Equal(t, []string{"plural.go"}, knows)
+	n := codeLines(t, "plural.go")
+	require.Greater(t, n, most/2)
+	require.LessOrEqual(t, n, most)
+}
+
+// The page about all modules shows the hotel's own code.
+func TestThePageShowsTheHotel(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/together.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("plural.go")
+	require.NoError(t, err)
+	words := func(code string) string { return strings.Join(strings.Fields(code), " ") }
+	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	require.Len(t, shown, 5)
+	for _, block := range shown {
+		require.Contains(t, words(string(source)), words(block[1]))
+	}
+}
+
+// codeLines counts the lines that have more than a comment.
+func codeLines(t *testing.T, path string) int {
+	t.Helper()
+	source, err := os.ReadFile(path)
+	require.NoError(t, err)
+	files := token.NewFileSet()
+	file := files.AddFile(path, -1, len(source))
+	var s scanner.Scanner
+	s.Init(file, source, nil, 0)
+	lines := map[int]bool{}
+	for {
+		at, tok, text := s.Scan()
+		if tok == token.EOF {
+			return len(lines)
+		}
+		if tok == token.SEMICOLON && text == "\n" {
+			continue
+		}
+		first := file.Line(at)
+		for n := range strings.Count(text, "\n") + 1 { // of a raw string
+			lines[first+n] = true
+		}
+	}
+}

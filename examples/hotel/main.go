@@ -1,0 +1,162 @@
+// Command hotel takes deposits: a guest's card is held at booking, a part of it
+// is taken at check-out, or a fee of a guest who does not come; a booking is
+// cancelled, and money given back. It runs as one process or as many, on
+// PostgreSQL and Redis, and uses every module of this repository.
+//
+// plural.go is all of it that knows of Plural, hotel.go the hotel, web.go its
+// pages, letters.go a job that has nothing to do with Plural. README.md has the
+// settings.
+package main
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+//go:embed schema.sql
+var schema string
+
+// settings are what the program is told at its start; the SDK reads the
+// variables PLURAL_... itself.
+type settings struct {
+	Addr, URL, Database, Redis, Password string
+
+	HoldFor time.Duration // how long a hold is safe to capture
+	Quiet   time.Duration // after which a booking that may change is looked at
+	Sweep   time.Duration // between two looks for those
+	Try     time.Duration // of a money call
+	Rescue  time.Duration // after which a job is taken from a process that died
+	Retry   river.ClientRetryPolicy
+	opened  func()
+}
+
+func fromEnv() (s settings, err error) {
+	s = settings{
+		Addr: cmp.Or(os.Getenv("HOTEL_ADDR"), "127.0.0.1:8083"), URL: os.Getenv("HOTEL_URL"),
+		Database: os.Getenv("HOTEL_DATABASE"), Redis: os.Getenv("HOTEL_REDIS"), Password: os.Getenv("HOTEL_PASSWORD"),
+		Quiet: 10 * time.Minute, Sweep: time.Minute, Try: 2 * time.Minute, Rescue: 5 * time.Minute, opened: func() {},
+	}
+	s.URL = cmp.Or(s.URL, "http://"+s.Addr)
+	if s.Database == "" || s.Redis == "" || s.Password == "" {
+		return s, errors.New("HOTEL_DATABASE, HOTEL_REDIS and HOTEL_PASSWORD are needed")
+	}
+	// Plural does not say how long a hold lasts. Ask it, and take a day less.
+	s.HoldFor, err = time.ParseDuration(cmp.Or(os.Getenv("HOTEL_HOLD_FOR"), "96h"))
+	return s, err
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	s, err := fromEnv()
+	if err == nil {
+		err = run(ctx, s, log)
+	}
+	if err != nil {
+		log.Error("stopped", "error", err)
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+	}
+}
+
+// run is the hotel, until ctx ends.
+func run(ctx context.Context, s settings, log *slog.Logger) error {
+	stopTraces, err := startTraces(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
+	config, err := pgxpool.ParseConfig(s.Database)
+	if err != nil {
+		return err
+	}
+	config.MaxConns = max(config.MaxConns, 20) // sixteen jobs at once, and the pages
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	h := &hotel{pool: pool, log: log, quietFor: s.Quiet}
+	if err := h.makeTables(ctx); err != nil {
+		return fmt.Errorf("make tables: %w", err)
+	}
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &postman{hotel: h})
+	if h.money, err = openMoney(ctx, h, s, workers); err != nil {
+		return err
+	}
+	defer h.money.close()
+	if err := h.money.river.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	defer h.stopJobs()
+
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: h.routes(s), ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}
+	context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		_ = server.Shutdown(grace)
+	})
+	log.Info("open", "hotel", s.URL+"/", "desk", s.URL+"/desk")
+	s.opened()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// stopJobs lets the jobs end that are being worked. What does not is found and
+// tried again.
+func (h *hotel) stopJobs() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := h.money.river.Stop(ctx); err != nil {
+		_ = h.money.river.StopAndCancel(context.Background())
+	}
+}
+
+// makeTables may run in several processes at once.
+func (h *hotel) makeTables(ctx context.Context) error {
+	return h.transact(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(2718281828)`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, schema)
+		return err
+	})
+}
+
+// startTraces sends spans to OTEL_EXPORTER_OTLP_ENDPOINT, if that is set.
+func startTraces(ctx context.Context) (stop func(), err error) {
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
+		return func() {}, nil
+	}
+	exporter, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, err
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))
+	otel.SetTracerProvider(provider)
+	return func() { _ = provider.Shutdown(context.WithoutCancel(ctx)) }, nil
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/redis/go-redis/v9"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/riverqueue/rivercontrib/otelriver"
+
+	"github.com/plural-go/plural"
+	pluralotel "github.com/plural-go/plural/contrib/otel"
+	"github.com/plural-go/plural/contrib/redisstore"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+	"github.com/plural-go/plural/contrib/sqlstore"
+)
+
+// The queues of what waits for Plural. The hotel's other jobs have River's
+// default queue, so an outage of Plural keeps none of them waiting.
+const (
+	queueMoney = "plural_money"
+	queueLooks = "plural_looks"
+)
+
+// money is all that the hotel has to do with Plural. It knows nothing of rooms:
+// what it learns it hands to the hotel, in the transaction that it learned it in.
+type money struct {
+	hotel    *hotel
+	client   *plural.Client
+	verifier *plural.Verifier
+	inbox    *sqlstore.Inbox
+	river    *river.Client[pgx.Tx] // works the jobs, the hotel's own too
+	webhook  http.Handler
+	back     string // where payers come back to
+	close    func()
+}
+
+func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Workers) (*money, error) {
+	shared, err := redis.ParseURL(set.Redis)
+	if err != nil {
+		return nil, err
+	}
+	tokens := redis.NewClient(shared)
+	db := stdlib.OpenDBFromPool(h.pool) // for the inbox, on the pool's connections
+	m := &money{hotel: h, back: set.URL + "/plural/return", close: func() { _ = errors.Join(db.Close(), tokens.Close()) }}
+	var noClient, noVerifier, noInbox error
+	m.client, noClient = plural.NewClientFromEnv(append(pluralotel.Instrument(),
+		plural.WithTokenStore(redisstore.New(tokens)), plural.WithLogger(h.log))...)
+	m.verifier, noVerifier = plural.NewVerifier(os.Getenv("PLURAL_CLIENT_SECRET"))
+	m.inbox, noInbox = sqlstore.NewInbox(db, sqlstore.Postgres)
+	if err := errors.Join(noClient, noVerifier, noInbox); err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		// Each process migrates at its start: they wait for each other.
+		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(h.pool)),
+		pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
+			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.ended, Unsettled: m.unsettled, Timeout: set.Try,
+		}),
+		pluralriver.AddLooks(workers, pluralriver.Looks[pgx.Tx]{
+			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.seen, Quiet: m.quiet, Queue: queueLooks,
+			HoldFor: set.HoldFor, Lapsing: m.lapsing,
+		}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	spans := otelriver.MiddlewareConfig{EnableTracePropagation: true}
+	m.river, err = river.NewClient(riverpgxv5.New(h.pool), &river.Config{
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: 4}, queueMoney: {MaxWorkers: 8}, queueLooks: {MaxWorkers: 4},
+		},
+
+		Middleware: []rivertype.Middleware{otelriver.NewMiddleware(&spans)},
+
+		Workers:                     workers,
+		Logger:                      h.log,
+		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(set.Sweep)},
+		FetchPollInterval:           5 * time.Second, // a job is announced; polling finds what was not heard
+		JobTimeout:                  set.Try,         // of the hotel's own jobs
+		RescueStuckJobsAfter:        set.Rescue,      // takes jobs from a process that died; more than set.Try
+		RetryPolicy:                 set.Retry,
+		DiscardedJobRetentionPeriod: -1, // what was given up waits for a person
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The inbox has *sql.Tx, so it has a client of its own, which only inserts.
+	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{Logger: h.log})
+	if err != nil {
+		return nil, err
+	}
+	look := pluralriver.LookOnEvent(inserter, &river.InsertOpts{Queue: queueLooks})
+	m.webhook = m.inbox.Handler(m.verifier, look, plural.WithHandlerLogger(h.log))
+	return m, nil
+}
+
+// deposit makes the order that holds a booking's deposit, and gives the way to
+// its page. A deposit by telephone, by a link that is sent to the guest, will
+// stand here beside it.
+func (m *money) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
+	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
+		MerchantOrderReference: reference,
+		OrderAmount:            plural.INR(paise),
+		PreAuth:                true,
+		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
+		CallbackURL:            m.back,
+	})
+	if _, isLost := errors.AsType[*plural.DuplicateOrderError](err); isLost {
+		return "", "", errLinkLost
+	}
+	if err != nil {
+		return "", "", err
+	}
+	return o.OrderID, o.RedirectURL, nil
+}
+
+// returned takes a payer's return, and gives the booking that it is about.
+// What Plural's books say of it counts, not what the browser brings.
+func (m *money) returned(r *http.Request) (*booking, error) {
+	callback, err := m.verifier.VerifyCallbackRequest(r)
+	if err != nil {
+		return nil, errors.Join(errUnknown, err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 20*time.Second)
+	defer cancel()
+	b, err := m.hotel.byPluralID(ctx, callback.OrderID)
+	if err != nil || b.Status == string(plural.OrderStatusAuthorized) || b.Taken > 0 {
+		return b, err // a return that comes again brings no news
+	}
+	o, err := m.client.Orders.Confirm(ctx, callback, plural.Expected{
+		MerchantOrderReference: b.Reference, OrderAmount: plural.INR(b.Deposit),
+	})
+	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok {
+		o = notPaid.Order
+	}
+	return b, m.hotel.transact(ctx, func(tx pgx.Tx) error {
+		if o == nil {
+			return m.look(ctx, tx, callback.OrderID)
+		}
+		return m.seen(ctx, tx, o)
+	})
+}
+
+// carryOut writes down the call that a decision asks for. A job makes it.
+func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision) (jobID int64, err error) {
+	var args pluralriver.MoneyArgs
+	switch d.Kind {
+	case kindCheckOut, kindNoShow:
+		args = pluralriver.CaptureArgs{OrderID: b.PluralID, Reference: d.Reference, Amount: plural.INR(d.Amount)}
+	case kindCancel:
+		args = pluralriver.CancelArgs{OrderID: b.PluralID}
+	case kindRefund:
+		args = pluralriver.RefundArgs{OrderID: b.PluralID, Reference: d.Reference, Amount: plural.INR(d.Amount)}
+	}
+	inserted, err := pluralriver.InsertTx(ctx, m.river, tx, args, &river.InsertOpts{Queue: queueMoney})
+	if err != nil || inserted.UniqueSkippedAsDuplicate {
+		return 0, cmp.Or(err, errChanged)
+	}
+	return inserted.Job.ID, nil
+}
+
+// ended is told once what became of a call.
+func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
+	state, note := stateDone, "" // a refund that is done may still be PENDING: the looks tell
+	if o.Err != nil {            // ErrConflict, or a ValidationError: a person has to look
+		state, note = stateLook, o.Err.Error()
+	}
+	if errors.Is(o.Err, plural.ErrNotApplied) {
+		state = stateRefused // nothing was or will be carried out
+	}
+	if err := m.hotel.decided(ctx, tx, o.OrderID, o.Reference, state, note); err != nil {
+		return err
+	}
+	return m.look(ctx, tx, o.OrderID)
+}
+
+// unsettled is told where a person has to look. The job goes on trying, but for
+// Cancelled and GivenUp.
+func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+	if a.Why == pluralriver.Contradicted {
+		return m.hotel.decided(ctx, tx, o.OrderID, o.Reference, stateLook, "Plural says two things: "+a.Err.Error())
+	}
+	return m.hotel.inDoubt(ctx, tx, o.OrderID, o.Reference, string(a.Why)+": "+a.Err.Error())
+}
+
+// seen is told what Plural's books show of an order.
+func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
+	s := sight{
+		Reference: o.MerchantOrderReference, PluralID: o.OrderID, Deposit: o.OrderAmount.Value, Status: string(o.Status),
+		IsHeld: o.CanCapture(), MayChange: pluralriver.MayChange(o), At: max(o.UpdatedAt.UnixMicro(), 0),
+		Taken: known(o.CapturedAmount()), Refunded: known(o.RefundedAmount()),
+	}
+	for _, r := range o.Refunds {
+		if r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled {
+			s.BankRefused = append(s.BankRefused, r.MerchantOrderReference)
+		}
+	}
+	return m.hotel.seen(ctx, tx, s)
+}
+
+// known is nil where the document does not say how much.
+func known(a plural.Amount, ok bool) *int64 {
+	if !ok {
+		return nil
+	}
+	return &a.Value
+}
+
+// quiet finds the orders to look at. The inbox forgets on that occasion.
+func (m *money) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
+	references, err := m.hotel.quiet(ctx, tx)
+	for _, reference := range references {
+		looks = append(looks, pluralriver.LookArgs{Reference: reference})
+	}
+	_, pruned := m.inbox.Prune(ctx, 7*24*time.Hour)
+	return looks, errors.Join(err, pruned)
+}
+
+func (m *money) lapsing(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
+	return m.hotel.lapsing(ctx, tx, o.MerchantOrderReference)
+}
+
+func (m *money) look(ctx context.Context, tx pgx.Tx, orderID string) error {
+	args := pluralriver.LookArgs{OrderID: orderID}
+	return pluralriver.LookTx(ctx, m.river, tx, args, &river.InsertOpts{Queue: queueLooks})
+}

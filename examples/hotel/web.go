@@ -1,0 +1,220 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"regexp"
+	"strconv"
+)
+
+//go:embed page.html
+var pageText string
+
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"rupees": rupees}).Parse(pageText))
+
+func rupees(paise int64) string { return fmt.Sprintf("₹%d.%02d", paise/100, paise%100) }
+
+// routes are protected against requests from other sites, but for the payer's
+// return and the webhooks: those come from there, and their signatures vouch for
+// them.
+func (h *hotel) routes(s settings) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { h.show(w, http.StatusOK, "home", nil) })
+	mux.HandleFunc("POST /bookings", h.postBooking)
+	mux.HandleFunc("GET /bookings/{number}", h.showBooking)
+	mux.HandleFunc("POST /bookings/{number}/pay", h.pay)
+	mux.HandleFunc("POST /plural/return", h.comeBack)
+	mux.Handle("POST /plural/webhook", h.money.webhook)
+
+	desk := http.NewServeMux()
+	desk.HandleFunc("GET /desk", h.showDesk)
+	desk.HandleFunc("GET /desk/{number}", h.showDeskBooking)
+	desk.HandleFunc("POST /desk/{number}/give-up", h.postGiveUp)
+	desk.HandleFunc("POST /desk/{number}/{kind}", h.postDecision)
+	mux.Handle("/desk", staffOnly(s.Password, desk))
+	mux.Handle("/desk/", staffOnly(s.Password, desk))
+
+	protection := http.NewCrossOriginProtection()
+	if err := protection.AddTrustedOrigin(s.URL); err != nil { // a proxy may change the Host
+		h.log.Warn("the hotel's own address is no origin", "url", s.URL, "error", err)
+	}
+	protection.AddInsecureBypassPattern("POST /plural/return")
+	protection.AddInsecureBypassPattern("POST /plural/webhook")
+	return http.MaxBytesHandler(protection.Handler(mux), 1<<20)
+}
+
+// staffOnly asks for the password of the user desk. Behind a proxy limit there
+// how often somebody may try.
+func staffOnly(password string, next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(password))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, given, _ := r.BasicAuth()
+		got := sha256.Sum256([]byte(given))
+		if user != "desk" || subtle.ConstantTimeCompare(got[:], want[:]) == 0 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="desk"`)
+			http.Error(w, "The desk's password is needed.", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (h *hotel) postBooking(w http.ResponseWriter, r *http.Request) {
+	nights, err := strconv.Atoi(r.PostFormValue("nights"))
+	if err != nil || nights < 1 || nights > 30 {
+		h.show(w, http.StatusUnprocessableEntity, "message", "A room can be had for 1 to 30 nights.")
+		return
+	}
+	number, err := h.book(r.Context(), r.PostFormValue("room"), nights)
+	if err != nil {
+		h.failed(w, r, err)
+		return
+	}
+	h.toPayment(w, r, number)
+}
+
+func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
+
+// toPayment sends the guest to the payment or, where that is not to be had, to
+// the booking's page.
+func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
+	link, err := h.wayToPay(r.Context(), number)
+	if errors.Is(err, errUnknown) {
+		h.failed(w, r, err)
+		return
+	}
+	if err != nil {
+		h.log.WarnContext(r.Context(), "no way to pay", "booking", number, "error", err)
+	}
+	if link == "" {
+		link = "/bookings/" + number
+	}
+	http.Redirect(w, r, link, http.StatusSeeOther) //nolint:gosec // Plural's link, or a booking's number that is known
+}
+
+func (h *hotel) comeBack(w http.ResponseWriter, r *http.Request) {
+	b, err := h.money.returned(r)
+	if b == nil {
+		h.failed(w, r, err)
+		return
+	}
+	if err != nil { // the looks find it
+		h.log.WarnContext(r.Context(), "return not confirmed", "booking", b.Number, "error", err)
+	}
+	http.Redirect(w, r, "/bookings/"+b.Number, http.StatusSeeOther)
+}
+
+func (h *hotel) showBooking(w http.ResponseWriter, r *http.Request) {
+	b, err := h.booking(r.Context(), r.PathValue("number"))
+	if err != nil {
+		h.failed(w, r, err)
+		return
+	}
+	v := struct {
+		*booking
+
+		Say    string
+		CanPay bool
+	}{b, "We look at your payment. Look again in a minute.", false}
+	switch {
+	case b.Taken > 0:
+		v.Say = "We have taken " + rupees(b.Taken) + " of your deposit, and given back " + rupees(b.Refunded) + "."
+	case b.Held:
+		v.Say = "Your room is booked. Your bank holds " + rupees(b.Deposit) + " for us."
+	case b.Status == "CANCELLED" || b.Status == "FAILED":
+		v.Say = "This booking is over, and we have taken nothing."
+	case b.Status == "" || b.Status == "CREATED" || b.Status == "ATTEMPTED":
+		v.Say, v.CanPay = "Your room is yours once you have left a deposit.", true
+	}
+	h.show(w, http.StatusOK, "booking", v)
+}
+
+func (h *hotel) showDesk(w http.ResponseWriter, r *http.Request) {
+	list, err := h.bookings(r.Context())
+	if err != nil {
+		h.failed(w, r, err)
+		return
+	}
+	h.show(w, http.StatusOK, "desk", list)
+}
+
+func (h *hotel) showDeskBooking(w http.ResponseWriter, r *http.Request) {
+	b, err := h.booking(r.Context(), r.PathValue("number"))
+	if err != nil {
+		h.failed(w, r, err)
+		return
+	}
+	decisions, err := h.decisions(r.Context(), b.Number)
+	if err != nil {
+		h.failed(w, r, err)
+		return
+	}
+	h.show(w, http.StatusOK, "desk-booking", struct {
+		*booking
+
+		Decisions []*decision
+	}{b, decisions})
+}
+
+var amountForm = regexp.MustCompile(`^([0-9]{1,7})(?:\.([0-9]{2}))?$`)
+
+func (h *hotel) postDecision(w http.ResponseWriter, r *http.Request) {
+	d := decision{Number: r.PathValue("number"), Kind: r.PathValue("kind")}
+	before, err := strconv.Atoi(r.PostFormValue("before"))
+	switch d.Kind {
+	case kindCheckOut, kindRefund:
+		parts := amountForm.FindStringSubmatch(r.PostFormValue("amount"))
+		if parts == nil {
+			h.failed(w, r, errAmount)
+			return
+		}
+		d.Amount, _ = strconv.ParseInt(parts[1]+(parts[2] + "00")[:2], 10, 64) // it is at most nine digits
+	case kindNoShow, kindCancel:
+	default:
+		err = errUnknown
+	}
+	if err == nil {
+		err = h.decide(r.Context(), d, before)
+	}
+	h.answer(w, r, err)
+}
+
+func (h *hotel) postGiveUp(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, h.giveUp(r.Context(), r.PathValue("number"), r.PostFormValue("reference")))
+}
+
+func (h *hotel) answer(w http.ResponseWriter, r *http.Request, err error) {
+	if err != nil {
+		h.failed(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // a page of the desk's
+}
+
+func (h *hotel) failed(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, errUnknown):
+		h.show(w, http.StatusNotFound, "message", "There is nothing here.")
+	case errors.Is(err, errChanged), errors.Is(err, errAmount), errors.Is(err, errNoHold):
+		h.show(w, http.StatusConflict, "message", err.Error())
+	default:
+		h.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
+		h.show(w, http.StatusInternalServerError, "message", "Something went wrong here. Try again in a minute.")
+	}
+}
+
+func (h *hotel) show(w http.ResponseWriter, status int, name string, data any) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
+	w.WriteHeader(status)
+	if err := pages.ExecuteTemplate(w, name, data); err != nil {
+		h.log.Error("write page", "page", name, "error", err)
+	}
+}
