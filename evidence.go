@@ -1,12 +1,12 @@
 package plural
 
 // evidence is a row of the table of finals: what Plural's books have to show
-// before a write has a final answer. No row, no final. docs/finals.md has the
-// same rows.
+// before a write has a final answer. Without a row there is no final answer.
+// docs/finals.md has the same rows.
 //
-// What an answer's code says is never evidence: it tells what to do next.
-// Neither is what a document lacks, for replicas lag and documents leave things
-// out.
+// The code of an answer is never evidence: it only says what to do next. A
+// missing entry is not evidence either, because replicas lag and documents
+// leave things out.
 type evidence struct {
 	of      string // the operations that it is about
 	shows   string // what the books show
@@ -35,27 +35,27 @@ var (
 	rowCaptureTooMuch = &evidence{
 		of:      "capture",
 		shows:   "the amount is more than the AUTHORIZED payments add up to, and more than order_amount",
-		because: "Plural captures no more than is on hold; not if its refusal was about the order's state",
+		because: "Plural captures no more than is on hold; this does not count if its refusal was about the order's state",
 		is:      ErrNotApplied,
 		twice:   true,
 	}
 	rowCaptureDiffers = &evidence{
 		of:      "capture",
 		shows:   "the one payment that is captured has an entry of this reference with another amount",
-		because: "an order is captured once, and that was it",
+		because: "an order is captured once, and this was the capture",
 		is:      ErrConflict,
 	}
 	rowCapturesDiffer = &evidence{
 		of:      "capture",
 		shows:   "the entries of this reference, on every settled payment, add up to another amount",
-		because: "an order is captured once, and that was it",
+		because: "an order is captured once, and this was the capture",
 		is:      ErrConflict,
 		twice:   true,
 	}
 	rowNoHold = &evidence{
 		of:      "capture",
 		shows:   "the order is paid by payments that succeeded, none has a capture entry, and Plural rejected the capture",
-		because: "the money was taken, and the books do not say by what",
+		because: "the money was taken, and the books do not show by which capture",
 		is:      ErrNoHold,
 		twice:   true,
 	}
@@ -82,7 +82,7 @@ var (
 	rowRefundTooMuch = &evidence{
 		of:      "refund",
 		shows:   "the list of refunds adds up to the order's status, and its PROCESSED ones leave less than the amount",
-		because: "Plural refunds no more than was captured; not if its refusal was about the order's state",
+		because: "Plural refunds no more than was captured; this does not count if its refusal was about the order's state",
 		is:      ErrNotApplied,
 		twice:   true,
 	}
@@ -96,7 +96,7 @@ var (
 	rowRefundDiffers = &evidence{
 		of:      "refund",
 		shows:   "the refund of this reference has another amount",
-		because: "Plural documents one refund for each reference, and that was it",
+		because: "Plural documents one refund for each reference, and this was the refund",
 		is:      ErrConflict,
 	}
 	rowRefundIsOther = &evidence{
