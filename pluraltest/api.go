@@ -23,7 +23,7 @@ const (
 	OpRefundsCreate        = "refunds.create"
 )
 
-// Request is one request that the server has seen, or is about to judge.
+// Request is a request that the server has received or is about to judge.
 type Request struct {
 	Seq       int    // 1 for the first request of the server
 	Op        string // OpToken, OpOrdersCreate, ...; "" when the path is not the API's
@@ -31,31 +31,31 @@ type Request struct {
 	Path      string // as sent, still escaped
 	Proto     string // "HTTP/1.1", "HTTP/2.0"
 	OrderID   string // from the path
-	Reference string // of the body or the path: merchant_order_reference or merchant_capture_reference
+	Reference string // from the body or the path: merchant_order_reference or merchant_capture_reference
 	RequestID string // the Request-ID header
 	Attempt   int    // 1 for the first request with this operation, order and reference, 2 for its repeat, ...
 	Reused    bool   // the connection had carried a request before
 	Header    http.Header
-	Body      []byte // its first MiB: a longer one is refused
+	Body      []byte // the first MiB: a longer body is refused
 	At        time.Time
-	Status    int // of the answer, 0 when none was sent
+	Status    int // status of the answer; 0 when none was sent
 
 	identity string
 }
 
-// call is a request on its way through an operation. s.mu is held.
+// call is a request during its operation. s.mu is held.
 type call struct {
 	*Request
 	body     []byte
 	view     view
 	result   resultMode
-	reads    int           // of PENDING, before it becomes final; 0: after delay
-	delay    time.Duration // of PENDING, or between two payments of a capture
-	ends     string        // the status of a refund in the end; "": PROCESSED
+	reads    int           // how many reads see PENDING before it is final; 0: final after delay
+	delay    time.Duration // how long it stays PENDING, or the wait between two payments of a capture
+	ends     string        // the final status of a refund; "": PROCESSED
 	reversed bool          // points are captured before the card
 	legs     int           // how many payments a capture by legs takes money from
-	checking bool          // whether a refund would be made; it is not
-	insert   bool          // a refund is made although its reference is taken by now
+	checking bool          // only checks whether a refund would be made
+	insert   bool          // makes a refund even if its reference is taken by now
 	record   *FaultRecord  // of the fault, if any
 }
 
@@ -127,8 +127,8 @@ const bodyTimeout = 30 * time.Second
 // decisionHeader carries the fault that a Transport has already chosen.
 const decisionHeader = "Pluraltest-Decision"
 
-// serve handles every request: it notes it, lets the fault plan choose, runs
-// the operation and answers, in the way that the fault says.
+// serve handles every request: it records it, lets the fault plan choose, runs
+// the operation and answers as the fault says.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	conn := connOf(r.Context())
 	reused := conn.countRequest()
@@ -138,15 +138,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	run, orderID, reference := match(r.URL.EscapedPath())
 	control := http.NewResponseController(w)
 	if run.run == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
-		if r.Method != http.MethodGet { // a page that is followed live stays open
+		if r.Method != http.MethodGet { // a page that updates live stays open
 			_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 		}
 		s.pages.ServeHTTP(w, r)
 		return
 	}
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a connection in memory may have none
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a connection in memory may have no deadline
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
-	_ = control.SetReadDeadline(time.Time{}) // faults may take their time
+	_ = control.SetReadDeadline(time.Time{}) // faults may take long
 	if tooLarge := new(http.MaxBytesError); err != nil && !errors.As(err, &tooLarge) {
 		s.write(w, nil, errMalformed.answer())
 		return
@@ -206,7 +206,8 @@ func (s *Server) newRequest(r *http.Request, run route, orderID, reference strin
 }
 
 // identify names what a request is about in words that do not depend on time or
-// on the order of events: its operation, the order's reference, its own.
+// on the order of events: its operation, the order's reference and its own
+// reference.
 func (s *Server) identify(req *Request) {
 	subject := req.OrderID
 	if o := s.orders[req.OrderID]; o != nil {
@@ -232,7 +233,7 @@ func bodyReference(body []byte) string {
 	return ""
 }
 
-// note enters a request into the books.
+// note records a request in the books.
 func (s *Server) note(req *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,8 +241,8 @@ func (s *Server) note(req *Request) {
 	s.requests = append(s.requests, req)
 }
 
-// refusal is what the checks that all operations share say on a request's
-// arrival. s.mu must be held.
+// refusal is the answer of the checks that all operations share; nil if they
+// pass. s.mu must be held.
 func (s *Server) refusal(c *call, run route) *apiError {
 	switch {
 	case run.op != OpToken && !s.authorized(c.Header):
@@ -258,7 +259,7 @@ func isJSON(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }
 
-// write sends an answer whole.
+// write sends a complete answer.
 func (s *Server) write(w http.ResponseWriter, req *Request, a answer) {
 	s.writeHead(w, req, a, len(a.body))
 	_, _ = io.Copy(w, bytes.NewReader(a.body))

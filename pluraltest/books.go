@@ -13,25 +13,25 @@ type Capture struct {
 	OrderID   string
 	Reference string // merchant_capture_reference
 	Amount    Amount
-	Full      bool   // nothing of the hold was left over
-	RequestID string // the Request-ID header, "" when not by request
+	Full      bool   // none of the hold was left over
+	RequestID string // the Request-ID header; "" if no request made it
 	At        time.Time
 }
 
-// Cancel is one hold given back whole.
+// Cancel is a hold that was given back in full.
 type Cancel struct {
 	OrderID   string
 	RequestID string
 	At        time.Time
 }
 
-// Refund is one refund of an order, whatever became of it.
+// Refund is one refund of an order, in any status.
 type Refund struct {
 	ID        string // its own order id
 	OrderID   string // of the order it refunds
 	Reference string // merchant_order_reference
 	Amount    Amount
-	Status    string // StatusPending, StatusProcessed, StatusFailed, or what a fault had it end in
+	Status    string // StatusPending, StatusProcessed, StatusFailed, or the status that a fault chose
 	RequestID string
 	At        time.Time
 }
@@ -43,7 +43,7 @@ type Payment struct {
 	Method   string // "CARD", "POINTS", ...
 	Amount   Amount
 	Captured Amount // zero before a capture
-	Code     string // of error_detail, "" unless failed
+	Code     string // code of error_detail; "" unless the payment failed
 }
 
 // Order is an order or a refund in the books.
@@ -57,13 +57,13 @@ type Order struct {
 	PreAuth          bool
 	Payments         []Payment
 	Captured         int64 // minor units taken
-	Refunded         int64 // minor units given back
+	Refunded         int64 // given back, in minor units
 	RetriesRemaining int
 	CallbackURL      string
 	FailureURL       string
 	RedirectURL      string // the checkout page
-	HoldLapsed       bool   // the bank has let go of the hold; see LapseHold
-	Payable          bool   // the payer can decide: no payment yet, none that has succeeded, or one under way
+	HoldLapsed       bool   // the bank has released the hold; see LapseHold
+	Payable          bool   // the payer can decide: there is no payment yet, none has succeeded, or one is under way
 	RequestID        string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
@@ -129,8 +129,8 @@ func (s *Server) OrdersByReference(reference string) []Order {
 	return list
 }
 
-// Document is the JSON that GET answers for an order or refund, envelope and
-// all; nil when there is none. It counts as no read.
+// Document is the JSON that GET answers for an order or refund, with its
+// envelope; nil when there is none. It does not count as a read.
 func (s *Server) Document(id string) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +153,7 @@ func (s *Server) Captures(orderID string) []Capture {
 }
 
 // Cancels lists the voids of an order, at most one. A payer who leaves the
-// checkout page cancels the order without one.
+// checkout page cancels the order without a void.
 func (s *Server) Cancels(orderID string) []Cancel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,8 +202,8 @@ func (s *Server) RequestsTo(op string) []Request {
 // Doubles lists what was applied twice or beyond its limit: two orders under
 // one merchant_order_reference, two captures of an order, a capture and a void,
 // more captured than held, two refunds under one reference that have not
-// failed, of one order or of several, more refunded than captured. One sentence
-// each; none is well.
+// failed, of one order or of several, more refunded than captured. Each has one
+// sentence; an empty list means that all is well.
 func (s *Server) Doubles() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,7 +242,7 @@ func (s *Server) madeTwice(reference string) (found []string) {
 	return found
 }
 
-// doubles reports what one order has had too much of.
+// doubles reports what happened too often to one order.
 func (o *order) doubles() (found []string) {
 	if o.typ != typeCharge {
 		return nil

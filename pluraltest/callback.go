@@ -12,7 +12,7 @@ import (
 // posted to the order's callback_url or failure_callback_url.
 type Return struct {
 	OrderID string
-	URL     string // "" when the order names none
+	URL     string // "" when the order has none
 	Form    url.Values
 }
 
@@ -45,8 +45,8 @@ func (s *Server) Callback(orderID string) (Return, error) {
 	return s.returnOf(o), nil
 }
 
-// CallbackForm is the signed form of [Server.Callback]; nil when there is no
-// such order.
+// CallbackForm is the signed form of [Server.Callback]; nil when the order does
+// not exist.
 func (s *Server) CallbackForm(orderID string) url.Values {
 	r, err := s.Callback(orderID)
 	if err != nil {
@@ -70,9 +70,9 @@ func (s *Server) CallbackJSON(orderID string) []byte {
 }
 
 // CallbackRequest is the browser's request to the order's callback URL, ready
-// for a handler under test. An order without a callback URL has none to go to:
-// the request is then for the path "/", which a mux with a pattern for the
-// shop's own path does not match.
+// for a handler under test. If an order has no callback URL, the request is for
+// the path "/", which a mux with a pattern for the shop's own path does not
+// match.
 func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Request, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Req
 }
 
 // PostCallback sends the browser's request to the order's callback URL and
-// returns the merchant's answer, a redirect too. The caller closes its body.
+// returns the merchant's answer, even a redirect. The caller closes its body.
 func (s *Server) PostCallback(ctx context.Context, orderID string) (*http.Response, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {

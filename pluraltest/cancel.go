@@ -21,7 +21,7 @@ func (s *Server) createCancel(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// void gives a hold back whole.
+// void gives back a hold in full.
 func (s *Server) void(o *order, requestID string) {
 	s.change(o, func(now time.Time) {
 		o.to(StatusCancelled)

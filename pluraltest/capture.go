@@ -52,8 +52,8 @@ func (s *Server) createCapture(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// repeatedCapture answers a capture under a reference that has captured
-// already, where WithDuplicateCaptures wants more than OPERATION_NOT_ALLOWED.
+// repeatedCapture answers a second capture under a reference, if
+// WithDuplicateCaptures asks for another answer than OPERATION_NOT_ALLOWED.
 func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
 	if len(o.captures) == 0 || o.captures[0].Reference != reference {
 		return nil
@@ -68,7 +68,7 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 	return nil
 }
 
-// capture takes the money of a hold, once; what is left over is reversed.
+// capture takes the money of a hold, once. The rest is released.
 func (s *Server) capture(o *order, c *call, entry Capture) {
 	if c.result == resultByLegs || c.result == resultByLegsFails {
 		s.captureByLegs(o, c, entry)
@@ -77,8 +77,8 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 	s.finish(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
 }
 
-// finish carries a capture or a void out, in the way that the call is to end.
-// While it is PENDING, begin has been done; it may be nil.
+// finish carries out a capture or a void, and ends it as the call says. If it
+// is PENDING first, begin runs at once; begin may be nil.
 func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete func()) {
 	switch c.result {
 	case resultFailed:
@@ -141,7 +141,7 @@ func allocate(o *order, entry Capture, now time.Time) {
 	}
 }
 
-// failHold ends an order whose capture or void the acquirer has refused.
+// failHold ends an order whose capture or void was refused by the acquirer.
 func (s *Server) failHold(o *order) {
 	s.change(o, func(now time.Time) {
 		for _, p := range o.held() {
@@ -172,8 +172,8 @@ func (s *Server) Capture(orderID, reference string, amount Amount) error {
 	return err
 }
 
-// byHand runs an operation without a request. The error is the service's
-// answer.
+// byHand runs an operation without a request, as the merchant's dashboard
+// would. The error is the service's answer.
 func (s *Server) byHand(orderID string, body any, run operation) (json.RawMessage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

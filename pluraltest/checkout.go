@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The paths of the checkout page: that of redirect_url and that of
+// The paths of the checkout page: one for redirect_url and one for
 // challenge_url.
 const (
 	checkoutPath  = "/api/v3/checkout-bff/redirect/checkout"
@@ -19,8 +19,8 @@ const (
 const maxCheckoutForm = 64 << 10
 
 // addCheckout puts the hosted checkout page among the server's pages. The page
-// is what the books say: it holds no state of its own, so reload, back and a
-// second tab are harmless. Nothing but POST changes anything.
+// shows what the books say. It holds no state of its own, so reload, back and a
+// second tab are harmless. Only POST changes anything.
 func (s *Server) addCheckout() {
 	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
 	s.pages.Handle(checkoutPath, page)
@@ -64,8 +64,8 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payF
 }
 
 // decideCheckout carries out what the payer has decided and sends the browser
-// to the page that shows the outcome. A decision that comes too late, as that
-// of a second click, changes nothing.
+// to the page that shows the outcome. A decision that comes too late, such as
+// that of a second click, changes nothing.
 func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxCheckoutForm)
 	formErr := r.ParseForm()
@@ -85,7 +85,7 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payFromPage carries out a posted decision, if it is readable. over tells that
+// payFromPage carries out a posted decision, if it is readable. over means that
 // the payer is to go back to the shop; refused is a payment form with faults.
 func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
 	s.mu.Lock()
@@ -110,8 +110,8 @@ func refuseForm(w http.ResponseWriter, err error) {
 	renderCheckout(w, status, messagePage("This form cannot be read", "Go back and try again."))
 }
 
-// decision reads what the payer has decided; nil when there is nothing to
-// decide, and with a form when that has faults.
+// decision reads what the payer has decided. It is nil when there is nothing to
+// decide, and comes with a form when the form has faults.
 func (o *order) decision(form url.Values) (*Decision, *payForm) {
 	if !o.payable() {
 		return nil, nil
@@ -133,7 +133,7 @@ func (o *order) decision(form url.Values) (*Decision, *payForm) {
 	return bankDecision(o, action, form), nil
 }
 
-// bankDecision is the decision on the bank's page, where a payment is under
+// bankDecision is the decision on the bank's page, while a payment is under
 // way.
 func bankDecision(o *order, action string, form url.Values) *Decision {
 	switch action {

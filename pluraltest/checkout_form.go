@@ -65,7 +65,7 @@ type payForm struct {
 	Faults []fieldFault
 }
 
-// Fault is what is wrong with a field; "" when it is well.
+// Fault is what is wrong with a field; "" when the field is right.
 func (f *payForm) Fault(field string) string {
 	if f != nil {
 		for _, fault := range f.Faults {
@@ -81,8 +81,8 @@ func (f *payForm) fault(field, text string) {
 	f.Faults = append(f.Faults, fieldFault{field, text})
 }
 
-// readPayForm reads and checks a posted form. It takes the documented test data
-// only: nobody is to type a real card into an emulator.
+// readPayForm reads and checks a posted form. It takes only the documented test
+// data: nobody should type a real card into an emulator.
 func readPayForm(form url.Values, offered []string) *payForm {
 	f := &payForm{Method: form.Get("method")}
 	if !slices.Contains(offered, f.Method) {
@@ -127,8 +127,8 @@ func (f *payForm) readCard(form url.Values) {
 
 var expiryPattern = regexp.MustCompile(`^(0[1-9]|1[0-2]) ?/ ?(?:20)?([0-9]{2})$`)
 
-// validExpiry reports whether an expiry is 12/25 or later, which the test
-// card's is whatever today's date.
+// validExpiry reports whether an expiry is 12/25 or later. The test card's
+// expiry is valid on any date.
 func validExpiry(expiry string) bool {
 	parts := expiryPattern.FindStringSubmatch(expiry)
 	if parts == nil {

@@ -38,19 +38,19 @@ func parseCheckout(names ...string) map[string]*template.Template {
 
 // checkoutPage is what the templates show.
 type checkoutPage struct {
-	Name  string // of the template: "pay", "bank", "result", "return", "message"
+	Name  string // name of the template: "pay", "bank", "result", "return", "message"
 	Token string
 	Title string
 	Nonce string
 	Style template.CSS
 	Text  string // of a message
 
-	Order   *checkoutOrder // nil on a message
+	Order   *checkoutOrder // nil on a message page
 	Methods []checkoutMethod
 	Form    *payForm
 	Bank    *checkoutBank
 	Reasons []bankReason
-	Failure *errorDetail // of the last try
+	Failure *errorDetail // why the last try failed
 	Return  checkoutReturn
 	Test    checkoutTestData
 }
@@ -77,7 +77,7 @@ type checkoutBank struct {
 
 // checkoutReturn is the form that takes the payer back to the shop.
 type checkoutReturn struct {
-	URL      string // "" when the order names none
+	URL      string // "" when the order has none
 	Host     string
 	Insecure bool // the browser will warn: this page is secure and the shop's is not
 	Fields   []checkoutField
@@ -87,8 +87,8 @@ type checkoutField struct{ Name, Value string }
 
 type checkoutTestData struct{ Number, CVV, Expiry, VPA, OTP string }
 
-// Heading is the title and, on a refused form, that there is something to
-// correct.
+// Heading is the title. On a refused form it also says that there is something
+// to correct.
 func (p *checkoutPage) Heading() string {
 	if p.Form != nil {
 		return "Error: " + p.Title
@@ -96,7 +96,7 @@ func (p *checkoutPage) Heading() string {
 	return p.Title
 }
 
-// Expiry is the expiry to fill in.
+// Expiry is the expiry date to fill in.
 func (p *checkoutPage) Expiry() string {
 	if p.Form != nil && p.Form.Expiry != "" {
 		return p.Form.Expiry
@@ -105,7 +105,7 @@ func (p *checkoutPage) Expiry() string {
 }
 
 // Self is the page's own address. Without it a form would keep the fragment of
-// a skip link, which keeps the focus from the next page's first field.
+// a skip link, and the next page would not focus its first field.
 func (p *checkoutPage) Self() string { return "?token=" + url.QueryEscape(p.Token) }
 
 // ReturnLink is the page that takes the payer back to the shop.
@@ -229,13 +229,13 @@ func customerName(purchaseDetails json.RawMessage) string {
 		} `json:"customer"`
 	}
 	if len(purchaseDetails) > 0 {
-		_ = json.Unmarshal(purchaseDetails, &details) // a shape of the merchant's own has no name to show
+		_ = json.Unmarshal(purchaseDetails, &details) // the merchant's own form of details has no name to show
 	}
 	return strings.TrimSpace(details.Customer.First + " " + details.Customer.Last)
 }
 
-// renderCheckout writes a page. Nothing of it may be stored, framed, or load
-// anything from anywhere.
+// renderCheckout writes a page. It may not be stored or framed, and it loads
+// nothing from anywhere.
 func renderCheckout(w http.ResponseWriter, status int, page *checkoutPage) {
 	page.Nonce, page.Style = rand.Text(), checkoutStyle
 	var body bytes.Buffer
@@ -254,7 +254,8 @@ func renderCheckout(w http.ResponseWriter, status int, page *checkoutPage) {
 }
 
 // policy is the page's content security policy. Only the page that returns to
-// the shop has a script, and may post to it and follow where it redirects.
+// the shop has a script. It may post to the shop and follow redirects from
+// there.
 func (p *checkoutPage) policy() string {
 	forms, scripts := "'self'", "'none'"
 	if p.Name == "return" {

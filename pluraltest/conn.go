@@ -17,7 +17,7 @@ type serverConn struct {
 	server        *Server
 	requests      atomic.Int64
 	closeWhenIdle atomic.Bool
-	closeNext     atomic.Bool // after the next write
+	closeNext     atomic.Bool // close after the next write
 	frames        frameEditor
 }
 
@@ -62,7 +62,7 @@ func connOf(ctx context.Context) *serverConn {
 	return c
 }
 
-// connState closes a connection whose last answer was to be its last.
+// connState closes a connection after its last answer.
 func connState(c net.Conn, state http.ConnState) {
 	own, ok := c.(*serverConn)
 	switch {
@@ -124,7 +124,7 @@ func (c *serverConn) isHTTP2() bool {
 const (
 	frameHeader        = 9
 	frameRSTStream     = 0x3
-	http2ProtocolError = 0x1 // the last of a code's four bytes
+	http2ProtocolError = 0x1 // the last of the code's four bytes
 	http2InternalError = 0x2
 )
 

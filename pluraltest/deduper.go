@@ -13,13 +13,14 @@ import (
 // conformanceLease is the lease of the tests that wait for its end.
 const conformanceLease = time.Second
 
-// TestDeduper holds an implementation of [plural.Deduper] to the rules of the
-// interface, and reports what it breaks. newDeduper makes an empty one for each
-// rule, or one on a store that other rules may have used: names differ. Where
-// the implementation keeps its state outside of itself, two that are made one
-// after the other share it, as two processes do; say so with isShared.
+// TestDeduper checks that an implementation of [plural.Deduper] keeps the rules
+// of the interface, and reports each broken rule. newDeduper makes an empty one
+// for each rule, or one on a store that other rules may have used: names
+// differ. If the implementation keeps its state outside of itself, two that are
+// made one after the other share it, as two processes do. Set isShared for such
+// an implementation.
 //
-// Leases run out in some of the rules, which takes a few seconds, or none in a
+// Some rules wait for a lease to end. That takes a few seconds, or no time in a
 // testing/synctest bubble.
 func TestDeduper(t TB, newDeduper func() plural.Deduper, isShared bool) {
 	t.Helper()

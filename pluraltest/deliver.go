@@ -14,10 +14,10 @@ import (
 // delivery is a Delivery under way.
 type delivery struct {
 	Delivery
-	charge *order        // the order whose events it waits for
-	born   time.Time     // that its schedule counts from
-	tried  chan struct{} // closed when its first attempt has ended, or is not to be
-	stamp  string        // of the first attempt
+	charge *order        // the order whose earlier events it waits for
+	born   time.Time     // when its schedule starts
+	tried  chan struct{} // closed when its first attempt has ended, or will not be made
+	stamp  string        // timestamp of the first attempt
 }
 
 // webhookQueue holds the events. Server.mu guards it.
@@ -42,8 +42,8 @@ func (s *Server) hasTarget() bool {
 	return !s.closed && (s.cfg.webhook.url != "" || s.cfg.webhook.handler != nil)
 }
 
-// emit records an event about an order as it stands and sends it. s.mu must be
-// held.
+// emit records an event about an order in its present state, and sends it. s.mu
+// must be held.
 func (s *Server) emit(event string, o *order) {
 	q := &s.webhooks
 	d := &delivery{
@@ -68,9 +68,9 @@ func (s *Server) emit(event string, o *order) {
 	q.notify()
 }
 
-// dispatch sends an event once the first attempts of the events of its order
-// that happened before it have ended, so none overtakes another, and that of
-// one more, unless it is nil. s.mu must be held.
+// dispatch sends an event after the first attempts of the order's earlier
+// events have ended, so no event overtakes another. It also waits for one more
+// event, unless that is nil. s.mu must be held.
 func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	d.tried = make(chan struct{})
 	if !s.hasTarget() {
@@ -99,8 +99,8 @@ func (s *Server) await(tried chan struct{}) {
 	}
 }
 
-// deliver makes the attempts of the schedule until one of them is answered
-// well. Copies go with the first.
+// deliver makes the attempts of the schedule until one of them is answered with
+// a 2xx. Copies go out with the first attempt.
 func (s *Server) deliver(d *delivery) {
 	tried := sync.OnceFunc(func() { close(d.tried) })
 	defer tried()
@@ -127,7 +127,7 @@ func (s *Server) deliver(d *delivery) {
 	}
 }
 
-// pause waits, and is false once the server is closed.
+// pause waits; it returns false once the server is closed.
 func (s *Server) pause(d time.Duration) bool {
 	if d > 0 {
 		timer := time.NewTimer(d)
@@ -146,7 +146,7 @@ func (s *Server) isPending(d *delivery) bool {
 	return d.State == DeliveryPending
 }
 
-// conclude notes what an attempt has come to, and reports whether to make
+// conclude records the result of an attempt, and reports whether to make
 // another.
 func (s *Server) conclude(d *delivery, status int, err error, last bool) (again bool) {
 	s.mu.Lock()
@@ -168,7 +168,7 @@ func (s *Server) conclude(d *delivery, status int, err error, last bool) (again 
 
 var errNoTarget = errors.New("nowhere to send webhooks to")
 
-// send posts an event and notes the attempt.
+// send posts an event and records the attempt.
 func (s *Server) send(d *delivery) (status int, err error) {
 	s.mu.Lock()
 	if !s.hasTarget() {
@@ -266,7 +266,7 @@ func (q *webhookQueue) dial(ctx context.Context, _, _ string) (conn net.Conn, er
 	return q.link.dial(ctx)
 }
 
-// closeWebhooks stops what the queue has started.
+// closeWebhooks stops the deliveries that the queue has started.
 func (s *Server) closeWebhooks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,16 +13,16 @@
 // It keeps orders as the service would: tokens that expire, one namespace of
 // references, legal transitions only, one capture per order, refunds within the
 // captured sum, documented errors, signed callbacks, and webhooks on the
-// documented schedule. It signs and encodes by itself and shares no code with
-// the SDK, so a bug cannot cancel itself out.
+// documented schedule. It signs and encodes with code of its own and shares
+// none with the SDK, so a bug cannot cancel itself out.
 //
 // # Ways in
 //
 // [NewServer] and [Start] listen on a loopback port. [New] does not listen:
-// [Server.Transport] and [Server.Client] reach it, as they reach any server,
-// over connections in memory that behave as sockets do. A server made by New
-// inside a testing/synctest bubble runs on the bubble's clock; it must be
-// closed there.
+// [Server.Transport] and [Server.Client] reach it over connections in memory
+// that behave as sockets do. They also reach a server that listens. A server
+// made by New inside a testing/synctest bubble runs on the bubble's clock, and
+// must be closed in the bubble.
 //
 // # Faults
 //
@@ -33,15 +33,15 @@
 //	srv.Inject(captures, pluraltest.ResetAfterApply)
 //
 // A [Fault] says what happens to the books (its Effect) and what the client
-// hears of it (its Answer). [Server.FaultLog] tells what was injected and what
-// became of the effect. A fault that makes no sense panics.
+// receives (its Answer). [Server.FaultLog] lists what was injected and what
+// became of each effect. A fault that makes no sense panics.
 //
 // # Books
 //
 // [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries] and
-// [Server.Requests] read the truth. [Server.AssertExactlyOnce] fails a test
-// when anything was applied twice; that it was applied at all is for the former
-// to show.
+// [Server.Requests] read the emulator's books. [Server.AssertExactlyOnce] fails
+// a test when anything was applied twice. Use the books to check that it was
+// applied at all.
 //
-// Amounts are in minor units (paise), times are UTC in documents.
+// Amounts are in minor units (paise). Times in documents are UTC.
 package pluraltest

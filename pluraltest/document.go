@@ -64,7 +64,7 @@ type captureDoc struct {
 // view says how a document is to be shown.
 type view struct {
 	webhook       bool
-	points        bool // as the vendor's camelCase samples, which say less of payments
+	points        bool // as in the vendor's camelCase samples, which have less about payments
 	noCaptureData bool
 	noParent      bool
 	otherOrder    bool
@@ -176,7 +176,7 @@ func (s *Server) paymentDocument(o *order, p *payment, v view) paymentDoc {
 	return doc
 }
 
-// captureData is what a payment says of its capture; nil when it says nothing.
+// captureData is the capture_data of a payment; nil when it has none.
 func (s *Server) captureData(p *payment, v view) any {
 	if p.captured == nil {
 		if v.points || s.cfg.quirks.has(QuirkEmptyLists) {
@@ -246,12 +246,11 @@ func marshal(v any) []byte {
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
 
-// maxOlder bounds how many earlier versions of a document a stale read can
-// show.
+// maxOlder is how many earlier versions of a document a stale read can show.
 const maxOlder = 8
 
-// change keeps the present document for stale reads and then mutates the order.
-// The document of a parent changes with its refund's.
+// change keeps the present document for stale reads and then changes the order.
+// A refund's change also changes the parent's document.
 func (s *Server) change(o *order, mutate func(now time.Time)) {
 	now := s.now()
 	for _, each := range []*order{o, o.parent} {
@@ -267,7 +266,7 @@ func (s *Server) change(o *order, mutate func(now time.Time)) {
 	o.updated = now
 }
 
-// asOf is the document as it was at a time; false when the order was not there
+// asOf is the document at an earlier time; false when the order did not exist
 // yet.
 func (s *Server) asOf(o *order, at time.Time, v view) ([]byte, bool) {
 	if o.created.After(at) {

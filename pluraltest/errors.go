@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// answer is one HTTP answer before a fault has had its way with it.
+// answer is one HTTP answer before a fault changes it.
 type answer struct {
 	status      int
 	contentType string
@@ -169,7 +169,7 @@ const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisf
 	"<BODY><H1>403 ERROR</H1></BODY></HTML>\n"
 
 // unreadMoney finds a field of a request that names money and that the server
-// does not read. To pass over it would be to take some other sum in silence.
+// does not read. If it were ignored, the server would silently use another sum.
 func unreadMoney(body []byte, read ...string) *apiError {
 	var sent map[string]json.RawMessage
 	_ = json.Unmarshal(body, &sent) // what is not an object has been refused
@@ -181,9 +181,9 @@ func unreadMoney(body []byte, read ...string) *apiError {
 	return nil
 }
 
-// decode reads a JSON object into the fields of a struct. A name counts only as
-// it is spelt: encoding/json would take it in any case, and hide a client's
-// mistake.
+// decode reads a JSON object into the fields of a struct. Names are
+// case-sensitive: encoding/json would take a name in any case, and hide a
+// client's mistake.
 func decode(body []byte, into any) bool {
 	var sent map[string]json.RawMessage
 	if json.Unmarshal(body, &sent) != nil {

@@ -34,8 +34,9 @@ func WebhookBody(body []byte) WebhookOption { return func(p *webhookParts) { p.b
 // WebhookTarget sets the URL of the request.
 func WebhookTarget(url string) WebhookOption { return func(p *webhookParts) { p.target = url } }
 
-// WebhookRequest builds one signed webhook about an order or refund as it
-// stands, ready for a handler under test. It is not among Deliveries.
+// WebhookRequest builds one signed webhook about an order or refund in its
+// present state, ready for a handler under test. [Server.Deliveries] does not
+// list it.
 func (s *Server) WebhookRequest(eventType, orderID string, opts ...WebhookOption) (*http.Request, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,8 +91,8 @@ func (s *Server) eventBody(event string, o *order) []byte {
 // are.
 var snakeKeys = []string{"callback_url", "failure_callback_url", "merchant_payment_reference", "integration_mode"}
 
-// camelCase renames the fields of an event as the vendor does where points are
-// involved. What merchants have named themselves stays.
+// camelCase renames the fields of an event as the vendor does for orders with
+// points. Names that the merchant chose stay.
 func camelCase(body []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()

@@ -16,29 +16,30 @@ const (
 	ApplyNow   Effect = ""      // as without a fault
 	ApplyNever Effect = "never" // nothing happens
 	ApplyLater Effect = "later" // it happens Delay after the client has its answer or has given up
-	// it is accepted as PENDING and becomes final after Reads reads or, without,
-	// after Delay.
+	// it is accepted as PENDING. It becomes final after Reads reads or, if Reads
+	// is 0, after Delay.
 	ApplyPending     Effect = "pending"
 	ApplyPendingFail Effect = "pending, failed" // it is accepted as PENDING and then fails
 	ApplyFail        Effect = "failed"          // it is accepted and fails: status FAILED
-	// a capture takes the money of one payment at once and of the next after Reads
-	// reads or, without, after Delay; elsewhere it is ApplyNow.
+	// a capture takes the money of one payment at once, and of the next after
+	// Reads reads or, if Reads is 0, after Delay; other operations treat it as
+	// ApplyNow.
 	ApplyByLegs     Effect = "leg by leg"
 	ApplyByLegsFail Effect = "leg by leg, the last fails" // the same, and the last payment fails
-	// a refund is checked now and made Delay later, without looking whether its
-	// reference has been used meanwhile; elsewhere it is ApplyNow.
+	// a refund is checked now and made Delay later, without checking whether its
+	// reference has been used in between; other operations treat it as ApplyNow.
 	InsertLater Effect = "checked, then inserted"
 )
 
-// canFail reports whether PENDING and FAILED results fit an operation. To any
-// other, such an effect is ApplyNow.
+// canFail reports whether PENDING and FAILED results fit an operation. For any
+// other operation such an effect is ApplyNow.
 func canFail(op string) bool {
 	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
 }
 
 func isRead(op string) bool { return op == OpOrdersGet || op == OpOrdersGetByReference }
 
-// Answer says what a faulted request's client gets.
+// Answer says what the client of a faulted request receives.
 type Answer string
 
 // The answers of a [Fault].
@@ -56,42 +57,42 @@ const (
 	AnswerEmpty       Answer = "empty"              // 200 without a body
 	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Code,...}
 	AnswerRedirect    Answer = "redirect"           // 307 to another path
-	// a read: the document before its last change or, with a Delay, as it was so
-	// long ago; or not found. Else the normal answer.
+	// a read gets the document before its last change or, with a Delay, as it was
+	// that long ago. It may be "not found". Other requests get the normal answer.
 	AnswerStale         Answer = "stale"
 	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
 	AnswerOtherOrder    Answer = "other order"     // the normal document under another order's id and reference
 	AnswerSlowHeaders   Answer = "slow headers"    // the normal answer, Delay later
 	AnswerSlowBody      Answer = "slow body"       // the normal headers at once, the body over Delay
-	AnswerHuge          Answer = "huge"            // Size blanks, then the normal answer: valid JSON
+	AnswerHuge          Answer = "huge"            // Size spaces, then the normal answer: valid JSON
 )
 
 // Fault is one thing that goes wrong with one request: what happens to the
-// books and what the client hears of it. The zero Fault is not a fault. The
+// books and what the client receives. The zero Fault changes nothing. The
 // package's faults (ResetAfterApply, ApplyLate, ...) are values to use as they
 // are or to adapt with After, AfterReads and so on; do not assign to them.
 type Fault struct {
 	Name   string // in logs
 	Effect Effect
 	Answer Answer
-	// of ApplyLater, InsertLater, ApplyPending, ApplyByLegs, AnswerStale,
+	// for ApplyLater, InsertLater, ApplyPending, ApplyByLegs, AnswerStale,
 	// AnswerSlowHeaders and AnswerSlowBody
 	Delay       time.Duration
-	Reads       int    // of ApplyPending: how many reads of the order, or of a refund or its parent, see PENDING
-	Status      int    // of AnswerStatus and AnswerHTML, 200 to 599
-	Code        string // of AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
+	Reads       int    // for ApplyPending: how many reads of the order, or of a refund or its parent, see PENDING
+	Status      int    // for AnswerStatus and AnswerHTML, 200 to 599
+	Code        string // for AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
 	RetryAfter  string // the Retry-After header, in seconds or as a date; none when empty
 	Size        int    // of AnswerHuge, bytes
-	PointsFirst bool   // of ApplyByLegs: the payment from points is captured before that of the card
-	Ends        string // the status that a refund ends in, instead of PROCESSED; see RefundEnds
+	PointsFirst bool   // for ApplyByLegs: the points are captured before the card
+	Ends        string // the final status of a refund, instead of PROCESSED; see RefundEnds
 }
 
 // After is the fault with another delay.
 func (f Fault) After(d time.Duration) Fault { f.Delay = d; return f }
 
-// AfterReads is a PENDING fault that becomes final once n reads have seen it. A
-// read of the parent sees a refund too, and counts.
+// AfterReads is a PENDING fault that becomes final once n reads have seen
+// PENDING. A read of the parent also shows the refund, and counts.
 func (f Fault) AfterReads(n int) Fault { f.Reads = n; return f }
 
 // String is the fault's name.
@@ -112,15 +113,16 @@ const (
 )
 
 // The faults. "Before" means that the request has no effect, "After" that it
-// has.
+// has its effect.
 var (
-	// NoFault lets a request through: a place in a sequence.
+	// NoFault lets a request through. Use it in a sequence of faults.
 	NoFault = Fault{}
 
-	// Refuse gives no connection: nothing is written, nothing applied. That takes
-	// a client of Server.Transport or Server.Client, whose dial then fails. A
-	// client with a transport of its own has sent the request by the time its
-	// fault is known, and Refuse is ResetBeforeApply; Server.Down refuses anybody.
+	// Refuse refuses the connection: nothing is written and nothing is applied. It
+	// needs a client of Server.Transport or Server.Client, whose dial then fails.
+	// A client with a transport of its own has sent the request by the time its
+	// fault is known. For it Refuse is ResetBeforeApply. Server.Down refuses every
+	// client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
@@ -155,8 +157,8 @@ var (
 
 	// InsertLate answers 504 TIMED_OUT to a refund and makes it 2 seconds later,
 	// whatever has happened to its reference by then. It is not among
-	// [WriteFaults]: a repeat that comes sooner makes the refund twice, which is
-	// not the client's fault.
+	// [WriteFaults]: a repeat during these 2 seconds makes the refund twice, which
+	// is not the client's fault.
 	InsertLate = Fault{
 		Name:   "InsertLate",
 		Effect: InsertLater,
@@ -166,9 +168,9 @@ var (
 		Delay:  2 * time.Second,
 	}
 
-	// CardThenPoints captures an order's payments one after the other: that of the
-	// card at once, and that from points, if there is one, Delay later. The order
-	// has left AUTHORIZED by then.
+	// CardThenPoints captures an order's payments one after the other: the card at
+	// once, and the points, if there are any, Delay later. The order has left
+	// AUTHORIZED by then.
 	CardThenPoints = Fault{Name: "CardThenPoints", Effect: ApplyByLegs, Delay: defaultDelay}
 	PointsThenCard = Fault{Name: "PointsThenCard", Effect: ApplyByLegs, Delay: defaultDelay, PointsFirst: true}
 	// CardThenPointsFails captures a part: the last payment fails.
@@ -235,8 +237,8 @@ var (
 	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
 	// PendingThenFailed answers PENDING; the write fails Delay later.
 	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
-	// FailedResult answers 200 with status FAILED: a refund that moves no money,
-	// an order whose hold is lost.
+	// FailedResult answers 200 with status FAILED. A refund then moves no money,
+	// and an order loses its hold.
 	FailedResult = Fault{Name: "FailedResult", Effect: ApplyFail}
 
 	CaptureDataAbsent = Fault{Name: "CaptureDataAbsent", Answer: AnswerNoCaptureData}
@@ -278,11 +280,11 @@ func StatusFault(status int, code string, effect Effect) Fault {
 	return f
 }
 
-// RefundEnds has a refund end in a status of your choice, such as one that
-// nobody has published. Unless that is PROCESSED, no money is given back.
+// RefundEnds makes a refund end in a status of your choice, such as one that
+// Plural has not published. Only PROCESSED gives money back.
 func RefundEnds(status string) Fault { return Fault{Name: "RefundEnds " + status, Ends: status} }
 
-// problem is what makes no sense about a fault; "" when it is well.
+// problem is what makes no sense about a fault; "" when the fault is valid.
 func (f Fault) problem() string {
 	switch {
 	case !slices.Contains(effects(), f.Effect):
@@ -301,8 +303,7 @@ func (f Fault) problem() string {
 	return ""
 }
 
-// mustMakeSense panics over a fault that makes none, as regexp.MustCompile
-// does.
+// mustMakeSense panics if a fault makes no sense, as regexp.MustCompile does.
 func mustMakeSense(caller string, faults ...Fault) {
 	for _, f := range faults {
 		if problem := f.problem(); problem != "" {
@@ -354,7 +355,7 @@ func AllFaults() []Fault {
 	return all
 }
 
-// lostFaults are those that any request can meet.
+// lostFaults are the faults that any request can meet.
 func lostFaults() []Fault {
 	return []Fault{
 		Refuse, HangAfterApply, ResetAfterApply, CloseAfterApply, CloseAfterAnswer, StreamResetAfterApply, Truncate,
@@ -398,7 +399,7 @@ func FaultsFor(op string) []Fault {
 	return slices.DeleteFunc(list, func(f Fault) bool { return !f.fits(op) })
 }
 
-// fits reports whether a fault means anything for an operation.
+// fits reports whether a fault has a meaning for an operation.
 func (f Fault) fits(op string) bool {
 	read := isRead(op)
 	switch f.Effect {
@@ -436,11 +437,12 @@ func (f Fault) fits(op string) bool {
 }
 
 // RandomFaults is a plan for [Server.SetFaultPlan] that faults the given share
-// (0 to 1) of the requests, each with one of the faults that fit its operation;
-// without any, with one of [FaultsFor]. A request's fate depends on the seed,
-// its operation, its references and how often it has been sent, not on what
-// other goroutines do: a seed replays. It panics when the share is not between
-// 0 and 1, or a fault makes no sense; see [Server.Inject].
+// (0 to 1) of the requests. Each gets one of the given faults that fit its
+// operation; without any given, one of [FaultsFor]. The fault of a request
+// depends on the seed, its operation, its references and how often it has been
+// sent. It does not depend on other goroutines, so a seed can be replayed. It
+// panics when the share is not between 0 and 1, or a fault makes no sense; see
+// [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
 		panic(fmt.Sprintf("pluraltest: RandomFaults: the rate %v is not between 0 and 1", rate))

@@ -5,12 +5,13 @@ import (
 	"runtime/debug"
 )
 
-// reportFunc tells the user of the emulator that something is wrong with it, or
-// with what they have given it.
+// reportFunc tells the user of the emulator that the emulator, or something the
+// user gave it, is wrong.
 type reportFunc func(format string, args ...any)
 
-// guarded counts the requests that a handler serves, for Close to wait for, and
-// reports its panics. The client's connection is cut, as net/http would.
+// guarded counts the requests that a handler serves, so Close can wait for
+// them, and reports its panics. After a panic it cuts the client's connection,
+// as net/http would.
 func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.begin() {
@@ -22,7 +23,7 @@ func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 			if cause == nil {
 				return
 			}
-			if cause != any(http.ErrAbortHandler) { // which is how faults cut a connection
+			if cause != any(http.ErrAbortHandler) { // this panic is how faults cut a connection
 				report("pluraltest: %s %s: panic: %v\n%s", r.Method, r.URL.Path, cause, debug.Stack())
 			}
 			panic(http.ErrAbortHandler)
@@ -31,8 +32,8 @@ func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 	})
 }
 
-// reportTo has a test told: a bug fails it, a panic of the merchant's handler
-// is mentioned, for the test may be about that.
+// reportTo reports to a test: a bug of the emulator fails it. A panic of the
+// merchant's handler is only logged, because the test may be about that.
 func reportTo(t TB) Option {
 	return func(c *config) { c.report, c.mention = t.Errorf, t.Logf }
 }

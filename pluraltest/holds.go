@@ -5,29 +5,30 @@ import (
 	"time"
 )
 
-// Lapse is where a hold that nobody captured is gone. Plural documents neither
-// how long a hold lasts nor what becomes of the order.
+// Lapse says where a hold that nobody captured has ended. Plural documents
+// neither how long a hold lasts nor what becomes of the order.
 type Lapse int
 
 // The places.
 const (
-	LapseEverywhere Lapse = iota // the bank has let go, and the order is CANCELLED
-	// The bank has let go, and the order still reads AUTHORIZED: a capture is
-	// refused with PAYMENT_EXPIRED; a cancel goes through, for nothing is left to
-	// let go of.
+	LapseEverywhere Lapse = iota // the bank has released the hold, and the order is CANCELLED
+	// The bank has released the hold, and the order still reads AUTHORIZED. A
+	// capture is refused with PAYMENT_EXPIRED. A cancel goes through, because
+	// there is nothing left to release.
 	LapseAtBank
 	LapseInBooks // the order is CANCELLED, and the bank still holds the money
 )
 
-// WithHoldLifetime has each hold lapse that was not captured or cancelled in
-// this time, by the server's clock: [Server.Advance] moves it. Without it holds
-// last until [Server.LapseHold].
+// WithHoldLifetime makes each hold lapse that is not captured or cancelled
+// within this time. The server's clock counts: [Server.Advance] moves it.
+// Without this option a hold lasts until [Server.LapseHold].
 func WithHoldLifetime(d time.Duration, where Lapse) Option {
 	return func(c *config) { c.holdLifetime, c.holdLapse = max(d, 0), where }
 }
 
-// LapseHold has the hold of an order lapse now. One that has lapsed at the bank
-// can lapse in the books later. An order that is not AUTHORIZED has no hold.
+// LapseHold makes the hold of an order lapse now. A hold that has lapsed at the
+// bank can lapse in the books later. An order that is not AUTHORIZED has no
+// hold.
 func (s *Server) LapseHold(orderID string, where Lapse) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +67,7 @@ func (s *Server) startHold(o *order, now time.Time) {
 	}
 }
 
-// lapseDue has the holds lapse whose time is up. s.mu must be held.
+// lapseDue makes the holds lapse whose time is up. s.mu must be held.
 func (s *Server) lapseDue() {
 	if s.cfg.holdLifetime == 0 {
 		return

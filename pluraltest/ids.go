@@ -23,8 +23,9 @@ func randomSeed() []byte {
 	return id[:]
 }
 
-// digest is the one source of ids, secrets and chances: a function of the seed
-// and of names, so what a request gets does not depend on what runs beside it.
+// digest is the one source of ids, secrets and chances. It is a function of the
+// seed and of names, so the values of a request do not depend on other
+// requests.
 func digest(seed []byte, names ...string) []byte {
 	mac := hmac.New(sha256.New, seed)
 	for _, name := range names {

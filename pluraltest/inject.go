@@ -27,12 +27,12 @@ type rule struct {
 	faults []Fault
 }
 
-// Inject queues faults for the requests that match: the first takes the first
-// fault, the next the second; then they are served as usual. Queues are tried
-// in the order they were made, before the fault plan. Inject panics over a
-// fault that makes no sense: an Answer or an Effect that does not exist, a
-// Status that is not one of HTTP's where the answer has one, a negative Delay,
-// Reads or Size.
+// Inject queues faults for the requests that match: the first request takes the
+// first fault, the second the second, and later ones are served as usual.
+// Queues are tried in the order they were made, before the fault plan. Inject
+// panics if a fault makes no sense: an Answer or an Effect that does not exist,
+// a Status that is not one of HTTP's where the answer has one, a negative
+// Delay, Reads or Size.
 func (s *Server) Inject(match Match, faults ...Fault) {
 	mustMakeSense("Inject", faults...)
 	s.mu.Lock()
@@ -40,18 +40,18 @@ func (s *Server) Inject(match Match, faults ...Fault) {
 	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
 }
 
-// SetFaultPlan asks plan about each request that no injected fault is queued
-// for. A nil plan is health. The plan may be called from several goroutines at
-// once. A fault of it that makes no sense cuts the connection and is reported,
-// as a panic of the plan is; see [NewServer].
+// SetFaultPlan calls plan for each request that has no injected fault. A nil
+// plan injects no faults. The plan may be called from several goroutines at
+// once. If the plan returns a fault that makes no sense, or panics, the
+// connection is cut and the mistake is reported; see [NewServer].
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan = plan
 }
 
-// ClearFaults forgets the queued faults and the fault plan. What faults have
-// already set in motion goes on; see [Server.Flush].
+// ClearFaults forgets the queued faults and the fault plan. Effects that faults
+// have already started go on; see [Server.Flush].
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,18 +59,18 @@ func (s *Server) ClearFaults() {
 	clear(s.decided)
 }
 
-// EffectState is what became of a faulted request's effect.
+// EffectState is what became of the effect of a faulted request.
 type EffectState string
 
-// The fates of a faulted request.
+// The states of an effect.
 const (
 	EffectApplied     EffectState = "applied"
-	EffectNotApplied  EffectState = "not applied"  // by the fault, or there was nothing to apply: a read, a repeat
+	EffectNotApplied  EffectState = "not applied"  // because of the fault, or because there was nothing to apply: a read, a repeat
 	EffectRejected    EffectState = "rejected"     // the service refused the request
 	EffectWaiting     EffectState = "waiting"      // it is still to come
-	EffectAppliedLate EffectState = "applied late" // it has come since
+	EffectAppliedLate EffectState = "applied late" // it was applied after the answer
 	EffectFailed      EffectState = "failed"       // the books say FAILED
-	EffectDropped     EffectState = "dropped"      // the server was closed before
+	EffectDropped     EffectState = "dropped"      // the server was closed before the effect came
 )
 
 // FaultRecord is one fault that was injected.
@@ -87,11 +87,11 @@ type FaultRecord struct {
 	Proto     string
 	At        time.Time
 	Effect    EffectState
-	SettledAt time.Time // when Effect became what it is
+	SettledAt time.Time // when Effect reached its present value
 }
 
-// settle notes what became of the effect. The server's lock must be held; a nil
-// record notes nothing.
+// settle records what became of the effect. The server's lock must be held; a
+// nil record is ignored.
 func (r *FaultRecord) settle(state EffectState, at time.Time) {
 	if r != nil {
 		r.Effect, r.SettledAt = state, at
@@ -109,8 +109,8 @@ func (s *Server) FaultLog() []FaultRecord {
 	return list
 }
 
-// decide chooses the fault of a request that has arrived. name stands for a
-// choice that a Transport made before it was sent.
+// decide chooses the fault of a request that has arrived. name refers to a
+// choice that a Transport made before the request was sent.
 func (s *Server) decide(req *Request, name string) Fault {
 	s.mu.Lock()
 	early, decided := s.decided[name]
@@ -126,7 +126,7 @@ func (s *Server) decide(req *Request, name string) Fault {
 	if !decided && plan != nil {
 		fault = plan(*req)
 	}
-	mustMakeSense("fault plan", fault) // what is queued has been looked at
+	mustMakeSense("fault plan", fault) // Inject has checked the queued faults
 	return fault
 }
 
@@ -136,8 +136,8 @@ type decision struct {
 	attempt int
 }
 
-// decideEarly lets a Transport know whether to refuse a request before a byte
-// of it is sent. Another fault is kept under the name returned, for decide.
+// decideEarly lets a Transport know whether to refuse a request before any byte
+// of it is sent. It keeps any other fault under the returned name, for decide.
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {

@@ -2,8 +2,8 @@ package pluraltest
 
 import "time"
 
-// job is something that is to happen later: at a time or, without a timer, when
-// something else calls for it.
+// job is something that happens later: at a time or, if it has no timer, when
+// other code runs it.
 type job struct {
 	timer   *time.Timer
 	run     func(dropped bool) // with Server.mu held
@@ -16,8 +16,8 @@ func (j *job) stop() {
 	}
 }
 
-// later runs the function after a delay, with s.mu held. Close drops it, Flush
-// runs it at once. s.mu must be held.
+// later runs the function after a delay, with s.mu held. Close drops it, and
+// Flush runs it at once. s.mu must be held.
 func (s *Server) later(d time.Duration, run func(dropped bool)) *job {
 	j := s.someday(run)
 	if s.closed {
@@ -55,11 +55,11 @@ func (s *Server) runJob(j *job) {
 type pendingResult struct {
 	job     *job
 	byReads bool
-	reads   int // that are yet to see PENDING
+	reads   int // how many reads still see PENDING
 }
 
-// hold leaves a write of the order open: until c.reads reads have seen it
-// PENDING or, when that is zero, for c.delay.
+// hold leaves a write of the order open until c.reads reads have seen PENDING
+// or, if c.reads is zero, for c.delay.
 func (s *Server) hold(o *order, c *call, finish func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p
@@ -79,9 +79,8 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 	}
 }
 
-// countRead notes that a client is about to read the order, and its refunds
-// with it. The read after the last one that was to see PENDING sees the final
-// state.
+// countRead records that a client is about to read the order, and its refunds
+// with it. After c.reads such reads, the next read sees the final state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

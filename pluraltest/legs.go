@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// captureByLegs captures an order that several payments hold, one of them after
-// the other: the order has left AUTHORIZED at once, while the later payments
-// still are. The books have the capture when the last payment is through, or
-// has failed; then with what the others gave.
+// captureByLegs captures an order that several payments hold, one payment after
+// the other. The order leaves AUTHORIZED at once, while the later payments
+// still read AUTHORIZED. The books get the capture when the last payment has
+// succeeded or failed, with the sum that was taken by then.
 func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	whole := map[*payment]*captureEntry{}
 	s.change(o, func(now time.Time) {
@@ -31,7 +31,8 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	s.captureLegs(o, c, entry, legs, whole)
 }
 
-// captureLegs takes the money of the first leg, and later that of the others.
+// captureLegs takes the money of the first payment, and later that of the
+// others.
 func (s *Server) captureLegs(
 	o *order,
 	c *call,

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// A network in memory that behaves as loopback TCP does where HTTP can tell:
-// writes are buffered, a close is an end of file, a reset is ECONNRESET and
-// loses what was on the way, deadlines work. Everything waits on channels, so
-// testing/synctest sees it wait.
+// A network in memory that behaves as loopback TCP does, as far as HTTP can
+// see: writes are buffered, a close is an end of file, a reset is ECONNRESET
+// and loses the bytes on the way, and deadlines work. Everything waits on
+// channels, so testing/synctest sees it wait.
 
 // memListener accepts the connections that dial makes.
 type memListener struct {
@@ -71,7 +71,7 @@ func memError(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Addr: memAddr{}, Err: os.NewSyscallError(op, errno)}
 }
 
-// memWindow is how many bytes a connection holds that nobody has read yet.
+// memWindow is how many unread bytes a connection holds.
 const memWindow = 64 << 10
 
 // memStream is one direction of a connection.
@@ -86,7 +86,7 @@ type memStream struct {
 
 func newMemStream() *memStream { return &memStream{changed: make(chan struct{})} }
 
-// update changes the stream and wakes who waits for it.
+// update changes the stream and wakes those who wait for it.
 func (s *memStream) update(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +224,7 @@ func (c *memConn) isClosed() bool {
 	}
 }
 
-// Close implements net.Conn: the peer reads what is on the way, then the end.
+// Close implements net.Conn: the peer reads the bytes on the way, then the end.
 func (c *memConn) Close() error {
 	c.once.Do(func() {
 		close(c.closed)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// knownErrors gives the catalogue's message for a code of a fault.
+// knownErrors gives the catalogue's message for the code of a fault.
 var knownErrors = []apiError{
 	errMalformed, errUnauthorized, errOrderNotFound, errDuplicate, errNotAllowed, errOrderCancelled,
 	errAmountLimit, errRateLimit, errPaymentRateLimit, errInternal, errTimedOut,
@@ -26,7 +26,7 @@ func faultError(f Fault) answer {
 	return a
 }
 
-// carryOut runs an operation and answers it, both as the fault says.
+// carryOut runs an operation and answers it, as the fault says.
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, run route, f Fault) {
 	a, late := s.apply(req, run, f)
 	if late != nil && f.Answer == AnswerHang {
@@ -109,8 +109,8 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	return a, nil
 }
 
-// checkNow checks a refund on its arrival, and later has it made without
-// another look: what came in between is made twice.
+// checkNow checks a refund on its arrival, and makes it later without another
+// check. A repeat in between is then made twice.
 func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func()) {
 	c.checking = true
 	if a := run.run(s, c); !a.applied {
@@ -138,12 +138,12 @@ func (s *Server) applyLater(c *call, run route, delay time.Duration) {
 		case a.status >= http.StatusBadRequest:
 			c.record.settle(EffectRejected, s.now())
 		default:
-			c.record.settle(EffectNotApplied, s.now()) // a repeat had been faster
+			c.record.settle(EffectNotApplied, s.now()) // a repeat was faster
 		}
 	})
 }
 
-// reply sends the answer, or whatever the fault makes of it.
+// reply sends the answer, or what the fault makes of it.
 func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, a answer, f Fault) {
 	switch f.Answer {
 	case AnswerRefused, AnswerReset:
@@ -206,7 +206,7 @@ func (blanks) Read(p []byte) (int, error) {
 
 const drops = 10
 
-// drip sends the body in drops, evenly over the delay.
+// drip sends the body in small parts, spread evenly over the delay.
 func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a answer, over time.Duration) {
 	flush := http.NewResponseController(w).Flush
 	s.writeHead(w, req, a, len(a.body))

@@ -44,8 +44,8 @@ type config struct {
 	webhook        webhookConfig
 	outbound       *http.Client
 	guide          bool
-	report         reportFunc // of what is wrong with the emulator, a fault plan or a page
-	mention        reportFunc // of a panic of WithWebhookHandler's handler
+	report         reportFunc // reports what is wrong with the emulator, a fault plan or a page
+	mention        reportFunc // reports a panic of WithWebhookHandler's handler
 }
 
 func newConfig(opts []Option) config {
@@ -77,13 +77,14 @@ func newConfig(opts []Option) config {
 // Only [Start] and [NewServer] listen.
 func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 
-// WithSeed makes credentials repeatable and, together with [WithClock], ids and
-// tokens, for the time is a part of those. Without it each server has its own.
+// WithSeed makes credentials repeatable. Together with [WithClock] it also
+// makes ids and tokens repeatable, which contain the time. Without it each
+// server has a seed of its own.
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seedBytes(seed) } }
 
-// WithClock sets the clock that stamps documents, tokens and webhooks and that
-// tokens expire by. Delays always run on real time, which inside a
-// testing/synctest bubble is the bubble's.
+// WithClock sets the clock for the times in documents, tokens and webhooks and
+// for the expiry of tokens. Delays always run on real time. Inside a
+// testing/synctest bubble that is the bubble's time.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.clock = now } }
 
 // WithTLS serves HTTPS (HTTP/1.1) with a certificate for localhost, 127.0.0.1
@@ -94,8 +95,7 @@ func WithTLS() Option { return func(c *config) { c.tls = true } }
 func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
 
 // WithCredentials sets the client id and the client secret. The secret signs
-// callbacks, which takes its hex digits; a secret with none of them cannot
-// sign.
+// callbacks by its hex digits; a secret without hex digits cannot sign.
 func WithCredentials(clientID, clientSecret string) Option {
 	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
 }
@@ -104,60 +104,62 @@ func WithCredentials(clientID, clientSecret string) Option {
 // client secret.
 func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
 
-// WithReadLag shows each look-up the books as they were so long ago, as a
-// replica that is behind does.
+// WithReadLag makes each look-up show the books as they were that long ago, as
+// a replica that lags does.
 func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = max(d, 0) } }
 
-// WithPluginRefunds has refunds name their sum refund_amount as well, as the
-// WooCommerce and Magento plugins do. Whether the live service reads that is
-// not known. Without it a refund that has such a field is refused, as is any
-// request with a field of money that the emulator does not read.
+// WithPluginRefunds makes the server also read the sum of a refund from
+// refund_amount, which the WooCommerce and Magento plugins send. It is not
+// known whether the live service reads that field. Without this option a refund
+// with that field is refused, as is any request with a field of money that the
+// emulator does not read.
 func WithPluginRefunds() Option { return func(c *config) { c.pluginRefunds = true } }
 
-// WithOldRefunds has refunds be named as in Plural's older guide, too: by
-// merchant_refund_reference, with their sum in refund_amount.
+// WithOldRefunds also reads refunds in the form of Plural's older guide: named
+// by merchant_refund_reference, with their sum in refund_amount.
 func WithOldRefunds() Option { return func(c *config) { c.oldRefunds = true } }
 
-// WithCallbackKey has callbacks signed under another form of the client secret
-// than its hex digits, as merchants report of some accounts; the client under
-// test then takes the same form (plural.WithCallbackKeys).
+// WithCallbackKey signs callbacks with another form of the client secret than
+// its hex digits, as merchants report of some accounts. The client under test
+// then needs the same form (plural.WithCallbackKeys).
 func WithCallbackKey(form WebhookKeyForm) Option { return func(c *config) { c.callbackKey = form } }
 
 // WithMerchantID sets the merchant_id of the documents.
 func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = id } }
 
 // WithPaymentRetries sets how many more times a payer may try after a failed
-// payment; 10 without it. With 0, or less, the first failure is final.
+// payment; the default is 10. With 0 or less, the first failure is final.
 func WithPaymentRetries(n int) Option { return func(c *config) { c.retries = max(n, 0) } }
 
 // WithWAF answers orders whose callback URL is on a local host with the HTML
 // 403 of the firewall that guards the real service.
 func WithWAF() Option { return func(c *config) { c.waf = true } }
 
-// WithTokenLifetime sets how long an access token lives; an hour without it.
+// WithTokenLifetime sets how long an access token lives; the default is an
+// hour.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
 
-// WithAccessToken has the server take a bearer token that it did not issue,
-// such as one pasted from the documentation, for as long as it runs.
+// WithAccessToken makes the server accept a bearer token that it did not issue,
+// such as one pasted from the documentation. It never expires.
 func WithAccessToken(value string) Option {
 	return func(c *config) { c.accessTokens = append(c.accessTokens, value) }
 }
 
-// TokenAnswer is how the token endpoint tells a token's lifetime.
+// TokenAnswer is how the token endpoint states a token's lifetime.
 type TokenAnswer int
 
-// The forms of a token's lifetime. Every token is a JWT with an exp claim, but
-// those of TokenOpaque.
+// The forms of a token's lifetime. Every token is a JWT with an exp claim,
+// except those of TokenOpaque.
 const (
 	TokenExpiresAt       TokenAnswer = iota // "expires_at": RFC 3339 in UTC with microseconds, what the live service sends
 	TokenExpiresAtMillis                    // "expires_at" with milliseconds
 	TokenExpiresIn                          // "expires_in": seconds, the tutorial's form
 	TokenExpiresInString                    // "expires_in" as a string
-	TokenWithoutExpiry                      // no lifetime beside the token; its exp claim tells
+	TokenWithoutExpiry                      // no lifetime beside the token; only its exp claim has it
 	TokenOpaque                             // no lifetime and a token that is not a JWT
 )
 
-// WithTokenAnswer selects how the token endpoint tells a token's lifetime.
+// WithTokenAnswer selects how the token endpoint states a token's lifetime.
 func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.tokenAnswer = form } }
 
 // TokenErrorShape is the shape in which the token endpoint refuses credentials.
@@ -191,29 +193,29 @@ func WithCheckoutErrors(shape CheckoutErrorShape) Option {
 }
 
 // DuplicateMode is what happens to a request whose reference is taken. The
-// vendor documents the first two, and nobody outside knows which is true.
+// vendor documents the first two, and it is not known which one is true.
 type DuplicateMode int
 
 // The treatments of a reference that is used again.
 const (
-	DuplicateReturnsExisting DuplicateMode = iota // the existing resource, whatever else the request says
+	DuplicateReturnsExisting DuplicateMode = iota // the existing resource, even if the request differs
 	DuplicateRejected                             // 422 DUPLICATE_REQUEST
 	DuplicateAccepted                             // not noticed: a second order or refund is made
 )
 
-// WithDuplicateOrders selects what a repeated merchant_order_reference of an
-// order leads to. With DuplicateRejected the SDK's Orders.Create returns a
-// DuplicateOrderError; by default it gets the existing order and its link, and
+// WithDuplicateOrders selects the answer to a repeated merchant_order_reference
+// of an order. With DuplicateRejected the SDK's Orders.Create returns a
+// DuplicateOrderError. By default it gets the existing order and its link, and
 // returns those.
 func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c.orderDup = mode } }
 
-// WithDuplicateRefunds selects what a repeated merchant_order_reference of a
-// refund leads to.
+// WithDuplicateRefunds selects the answer to a repeated
+// merchant_order_reference of a refund.
 func WithDuplicateRefunds(mode DuplicateMode) Option { return func(c *config) { c.refundDup = mode } }
 
-// WithDuplicateCaptures selects what a repeated merchant_capture_reference
-// leads to: by default, and with DuplicateAccepted, the 422
-// OPERATION_NOT_ALLOWED that any second capture meets.
+// WithDuplicateCaptures selects the answer to a repeated
+// merchant_capture_reference. By default, and with DuplicateAccepted, it is the
+// 422 OPERATION_NOT_ALLOWED that any second capture gets.
 func WithDuplicateCaptures(mode DuplicateMode) Option {
 	return func(c *config) { c.captureDup = mode }
 }
@@ -233,8 +235,8 @@ const (
 // WithNotFound selects how a missing order is reported.
 func WithNotFound(form NotFoundShape) Option { return func(c *config) { c.notFound = form } }
 
-// WithCallbackStatusName names the status field of the browser's return:
-// "status" without it, "payment_status" in one of the vendor's guides.
+// WithCallbackStatusName names the status field of the browser's return. The
+// default is "status"; one of the vendor's guides has "payment_status".
 func WithCallbackStatusName(name string) Option { return func(c *config) { c.statusName = name } }
 
 // WithEmptyCallbackFields posts, and signs, error_code and error_message on
@@ -250,7 +252,7 @@ type Quirk uint
 
 // The oddities, all seen in the vendor's own samples.
 const (
-	// webhooks of orders paid with points have camelCase names, and say less of
+	// webhooks of orders paid with points have camelCase names, and less about
 	// payments.
 	QuirkCamelCasePoints           Quirk = 1 << iota
 	QuirkStringPreAuth                   // pre_auth is a string: "true", "false"
@@ -259,8 +261,8 @@ const (
 	QuirkRefundInParent                  // refund webhooks carry the parent order with the refund inside
 	QuirkCaptureDataObject               // capture_data is an object, not an array
 	QuirkCancelledPaymentProcessed       // payments of a cancelled order read PROCESSED
-	// refunds and capture_data are [], payment_option is {}, where there is
-	// nothing in them.
+	// empty refunds and capture_data are [], and an empty payment_option is {},
+	// instead of being left out.
 	QuirkEmptyLists
 )
 

@@ -39,7 +39,7 @@ var (
 
 const (
 	maxReference = 50
-	minAmount    = 100 // in the guide's tables; the published message speaks of 1
+	minAmount    = 100 // as in the guide's tables; the published message says 1
 	maxAmount    = 100_000_000
 )
 
@@ -104,7 +104,7 @@ type OrderSpec struct {
 }
 
 // AddOrder creates an order as POST /api/checkout/v1/orders does and returns
-// its id: the short way to a starting state.
+// its id. It is the short way to a starting state.
 func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 	if err := checkReference("Merchant Order Reference", spec.Reference); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
@@ -162,7 +162,7 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 	return o, true, nil
 }
 
-// enter puts a new order or refund into the books.
+// enter adds a new order or refund to the books.
 func (s *Server) enter(o *order) {
 	s.orders[o.id] = o
 	s.inOrder = append(s.inOrder, o)
@@ -199,8 +199,8 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an order as it was before its last change or, with a lag, a
-// while ago. What was not there then is not found.
+// readStale shows an order as it was before its last change or, with a lag,
+// that long ago. An order that did not exist then is not found.
 func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound
@@ -241,8 +241,8 @@ func (s *Server) noRecords() answer {
 	return s.notFound()
 }
 
-// parseOrder reads and checks an order request; the first fault found is the
-// answer, as on the real service.
+// parseOrder reads and checks an order request. It answers with the first fault
+// that it finds, as the real service does.
 func parseOrder(body []byte) (OrderSpec, *apiError) {
 	var req orderRequest
 	if !decode(body, &req) {
@@ -285,7 +285,7 @@ func parseOrder(body []byte) (OrderSpec, *apiError) {
 	}, nil
 }
 
-// referenceText reads a reference, a string or, as the vendor's cURL sends it,
+// referenceText reads a reference: a string or, as the vendor's cURL sends it,
 // a number.
 func referenceText(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || string(raw) == "null" {

@@ -27,10 +27,10 @@ const (
 
 // The payer's decisions.
 var (
-	// Approve pays: AUTHORIZED for a pre-authorisation, else PROCESSED. By card,
-	// or by the first method the order takes.
+	// Approve pays: the order is AUTHORIZED for a pre-authorisation, else
+	// PROCESSED. It pays by card, or by the first method that the order takes.
 	Approve = Decision{kind: payerApproves}
-	// FailOTP gets the one-time password wrong: USER_AUTHENTICATION_FAILED.
+	// FailOTP enters a wrong one-time password: USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
 	// LetExpire does not pay in time: PAYMENT_EXPIRED.
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
@@ -41,7 +41,7 @@ var (
 	LeavePending = Decision{kind: payerWaits}
 )
 
-// Decline has the issuer refuse the payment: PAYMENT_DECLINED with the reason
+// Decline makes the issuer refuse the payment: PAYMENT_DECLINED with the reason
 // as its message. The order is ATTEMPTED, or FAILED when no retry is left.
 func Decline(reason string) Decision {
 	return Decision{kind: payerFails, code: "PAYMENT_DECLINED", reason: reason}
@@ -65,10 +65,10 @@ func ApproveWithPoints(points int64) Decision {
 	return Decision{kind: payerApproves, points: points}
 }
 
-// Pay makes the payer decide about an order and returns what the browser would
-// then post to the merchant. An order that is not open for payment is an error,
-// and so is a method that the order does not take: one that is not among its
-// allowed_payment_methods or, to hold money, neither CARD nor POINTS.
+// Pay makes the payer decide about an order and returns what the browser then
+// posts to the merchant. It is an error if the order is not open for payment,
+// or does not take the method. An order takes its allowed_payment_methods; a
+// hold only takes CARD and POINTS.
 func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +91,7 @@ func (o *order) payable() bool {
 	case StatusCreated, StatusAttempted:
 		return true
 	case StatusPending:
-		return o.pending == nil // else a capture or a void is pending
+		return o.pending == nil // otherwise a capture or a void is pending
 	default:
 		return false
 	}
@@ -163,7 +163,7 @@ func (s *Server) pay(o *order, d Decision) error {
 	return nil
 }
 
-// methodFor is the method that the payer's decision pays by, or tries to.
+// methodFor is the method that the payer pays by, or tries to.
 func (o *order) methodFor(d Decision) (string, error) {
 	wanted := []string{d.method}
 	switch {
@@ -199,8 +199,8 @@ func (o *order) takes(method string) bool {
 		(!o.preAuth || method == "CARD" || method == "POINTS")
 }
 
-// attempt attaches the payer's payments to the order, unless they are there
-// already and PENDING.
+// attempt adds the payer's payments to the order, unless they are there already
+// and PENDING.
 func (s *Server) attempt(o *order, d Decision, now time.Time) {
 	if o.status == StatusPending {
 		return
@@ -225,7 +225,7 @@ func (s *Server) addPayment(o *order, method string, value int64, now time.Time)
 	})
 }
 
-// suffix is how the id of a payment ends, before its last letter.
+// suffix is the end of a payment's id, before its last letter.
 func suffix(method string) string {
 	switch method {
 	case "UPI":

@@ -6,8 +6,8 @@ type QueuedFault struct {
 	Fault Fault
 }
 
-// QueuedFaults lists what Inject has queued and no request has met yet, in the
-// order in which it will be taken.
+// QueuedFaults lists the faults from Inject that no request has met yet, in the
+// order in which they will be taken.
 func (s *Server) QueuedFaults() []QueuedFault {
 	s.mu.Lock()
 	defer s.mu.Unlock()

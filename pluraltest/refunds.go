@@ -71,7 +71,7 @@ func (s *Server) createRefund(c *call) answer {
 		return invalid("Refund amount currency must be the currency of the order").answer()
 	case amount.Value > left || left <= 0:
 		return errAmountLimit.answer()
-	case amount.Value < minAmount: // the rest of an order is
+	case amount.Value < minAmount: // the rest of an order may be less
 		return tooSmall(minAmount).answer()
 	}
 	if c.checking {
@@ -81,8 +81,8 @@ func (s *Server) createRefund(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// sameAmount refuses a refund that names two sums: to take either would be a
-// guess.
+// sameAmount refuses a refund that names two different sums: the server would
+// have to guess.
 func sameAmount(amount, old json.RawMessage) *apiError {
 	if len(old) == 0 {
 		return nil
@@ -146,7 +146,7 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 	return o
 }
 
-// settleRefund tells of a refund that has ended.
+// settleRefund sends the event of a refund that has ended.
 func (s *Server) settleRefund(o *order, record *FaultRecord) {
 	state := EffectAppliedLate
 	if o.status != StatusProcessed {
@@ -156,8 +156,8 @@ func (s *Server) settleRefund(o *order, record *FaultRecord) {
 	s.emit("REFUND_"+o.status, o)
 }
 
-// endRefund gives a refund its final status, and its parent the one that
-// follows.
+// endRefund gives a refund its final status, and its parent the status that
+// follows from it.
 func (s *Server) endRefund(o *order, status string, now time.Time) {
 	o.to(status)
 	o.updated = now

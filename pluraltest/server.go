@@ -23,25 +23,26 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Server is Plural: orders and their states, tokens, webhooks. Its methods are
-// safe for concurrent use.
+// Server is an emulated Plural: orders and their states, tokens, webhooks. Its
+// methods are safe for concurrent use.
 type Server struct {
 	// URL is the base URL to give to the client under test:
 	// "http://127.0.0.1:41233", or "http://localhost" for a server made by New,
 	// which only Transport reaches. With WithTLS or WithHTTP2 it begins with
 	// https.
 	URL string
-	// ClientID and ClientSecret get a token. The secret, 32 hex digits, signs
-	// callbacks too.
+	// ClientID and ClientSecret are the credentials that get a token. The secret,
+	// 32 hex digits, also signs callbacks.
 	ClientID     string
 	ClientSecret string
-	// WebhookSecret signs webhooks; the client secret unless WithWebhookSecret.
+	// WebhookSecret signs webhooks; it is the client secret unless
+	// WithWebhookSecret sets it.
 	WebhookSecret string
 	// MerchantID is the merchant_id of every document.
 	MerchantID string
 
 	cfg   config
-	addr  string // where it listens, "" without a listener; Start sets it
+	addr  string // where it listens; "" without a listener. Start sets it
 	http  *http.Server
 	mem   *memListener
 	cert  *certificate
@@ -49,10 +50,10 @@ type Server struct {
 
 	ctx    context.Context //nolint:containedctx // the life of the server, ended by Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // every goroutine that this package starts
+	wg     sync.WaitGroup // all goroutines that this package starts
 	done   chan struct{}  // closed when Close has ended
 
-	mu        sync.Mutex // guards what follows and every order; never held across I/O
+	mu        sync.Mutex // guards the fields below and every order; never held across I/O
 	closed    bool
 	down      bool
 	listener  net.Listener
@@ -60,7 +61,7 @@ type Server struct {
 	conns     map[*serverConn]struct{}
 	clients   []interface{ CloseIdleConnections() }
 	active    int           // requests being served
-	idle      chan struct{} // closed by the last of them once closing
+	idle      chan struct{} // closed by the last request once the server is closing
 	offset    time.Duration
 	orders    map[string]*order
 	inOrder   []*order
@@ -81,7 +82,7 @@ type Server struct {
 	webhooks  webhookQueue
 }
 
-// New makes a server without a listener: [Server.Transport] is the way in.
+// New makes a server without a listener: use [Server.Transport] to reach it.
 // Inside a testing/synctest bubble call New, and Close, in the bubble.
 func New(opts ...Option) *Server {
 	cfg := newConfig(opts)
@@ -135,7 +136,7 @@ func New(opts ...Option) *Server {
 		Protocols:         new(http.Protocols),
 	}
 	s.http.Protocols.SetHTTP1(true)
-	s.http.Protocols.SetUnencryptedHTTP2(cfg.http2) // inside the TLS that serverConn ends
+	s.http.Protocols.SetUnencryptedHTTP2(cfg.http2) // HTTP/2 without TLS, because serverConn ends the TLS
 	s.pages.HandleFunc("/", s.unknownPath)
 	s.addCheckout()
 	s.acceptTokens(cfg.accessTokens)
@@ -160,9 +161,9 @@ func Start(opts ...Option) (*Server, error) {
 }
 
 // NewServer is [Start] for a test: it fails t when it cannot listen and closes
-// the server when t ends. A handler that panics fails t too, be it the
-// emulator's, a page of [Server.Handle], or a fault plan; without NewServer
-// that goes to the standard error.
+// the server when t ends. A panic of a handler fails t too. The handler may be
+// the emulator's, a page of [Server.Handle], or a fault plan. Without NewServer
+// panics go to the standard error.
 func NewServer(t TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := Start(append(slices.Clone(opts), reportTo(t))...)
@@ -174,10 +175,10 @@ func NewServer(t TB, opts ...Option) *Server {
 }
 
 // Handle adds a page of the caller's own beside the API. It must be called
-// before the first request. Faults do not meet pages.
+// before the first request. Faults do not affect such pages.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
 
-// context is what the contexts of requests come from: they end with the server.
+// context is the parent of the requests' contexts: they end with the server.
 func (s *Server) context(net.Listener) context.Context { return s.ctx }
 
 func (s *Server) scheme() string {
@@ -195,8 +196,8 @@ func (s *Server) listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// reachable is an address to connect to: one that stands for every interface
-// becomes that of the loopback.
+// reachable is an address to connect to: an address that means every interface
+// becomes the loopback's.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
@@ -210,10 +211,10 @@ func (s *Server) goServe(l net.Listener) {
 	s.wg.Go(func() { _ = s.http.Serve(&wrappingListener{Listener: l, server: s}) })
 }
 
-// Close ends the server: connections are closed, hung requests end, effects
-// that were still to come are dropped, webhooks are sent no more. It returns
-// once every handler has, that of WithWebhookHandler included: it sees its
-// request's context end. A second Close waits for the first.
+// Close ends the server: it closes connections, ends hung requests, drops
+// effects that are still to come, and sends no more webhooks. It returns once
+// every handler has returned, the handler of WithWebhookHandler included, whose
+// request's context ends. A second Close waits for the first.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -253,7 +254,7 @@ func (s *Server) Close() {
 }
 
 // Down takes the server off the network: its connections are cut, new ones are
-// refused. What it knows stays. Up brings it back.
+// refused. The server keeps its state. Up brings it back.
 func (s *Server) Down() {
 	s.mu.Lock()
 	s.down = true
@@ -266,7 +267,7 @@ func (s *Server) Down() {
 	s.closeConns()
 }
 
-// Up brings a server back that Down took off the network, on the same address.
+// Up brings a server back after Down, on the same address.
 func (s *Server) Up() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -274,7 +275,7 @@ func (s *Server) Up() error {
 		return errClosed
 	}
 	if s.down && s.addr != "" {
-		l, err := s.listen(s.addr) // an address, not a name: nothing is waited for
+		l, err := s.listen(s.addr) // an address, not a name: there is no lookup to wait for
 		if err != nil {
 			return err
 		}
@@ -299,7 +300,7 @@ func (s *Server) closeConns() {
 
 var errClosed = errors.New("pluraltest: server closed")
 
-// begin and end bracket a request being served; begin is false after Close.
+// begin and end enclose a request that is served; begin is false after Close.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

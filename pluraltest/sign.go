@@ -11,8 +11,8 @@ import (
 )
 
 // SignForm returns the fields of a browser's return with the signature that the
-// service would add; a signature among the fields is replaced. It signs
-// whatever it is given, so tests can offer nonsense with a good signature.
+// service would add; a signature among the fields is replaced. It signs any
+// fields, so tests can offer nonsense with a good signature.
 func (s *Server) SignForm(fields url.Values) url.Values {
 	form := url.Values{}
 	var pairs []string
@@ -36,8 +36,8 @@ func (s *Server) SignForm(fields url.Values) url.Values {
 	return form
 }
 
-// signCallback signs as the vendor's sample code does: what is not a key signs
-// to "".
+// signCallback signs as the vendor's sample code does; the signature is "" if
+// the secret is not a key.
 func signCallback(text string, key []byte) string {
 	if len(key) == 0 || strings.TrimSpace(text) == "" {
 		return ""
@@ -47,7 +47,7 @@ func signCallback(text string, key []byte) string {
 	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil)))
 }
 
-// keyOf is a secret as bytes, nil where it does not have that form. In hex, two
+// keyOf is a secret as bytes; nil if it does not have that form. In hex, two
 // characters are one byte, and an odd last one is ignored.
 func keyOf(secret string, form WebhookKeyForm) []byte {
 	var key []byte

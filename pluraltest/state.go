@@ -82,7 +82,7 @@ type order struct {
 	purchaseDetails json.RawMessage
 	partPayment     *bool
 
-	token        string // of the checkout page, not percent-encoded
+	token        string // token of the checkout page, not percent-encoded
 	challengeURL string
 	retries      int
 	lastError    *errorDetail
@@ -93,8 +93,8 @@ type order struct {
 	cancels  []Cancel
 
 	heldAt    time.Time      // when it became AUTHORIZED
-	lapsed    bool           // the bank has let go of the hold
-	ends      string         // the status that a fault has a refund end in
+	lapsed    bool           // the bank has released the hold
+	ends      string         // the status that a fault makes a refund end in
 	pending   *pendingResult // a write whose result is not final yet
 	older     []version      // documents before the last changes, newest last
 	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended
@@ -104,7 +104,7 @@ type order struct {
 	updated   time.Time
 }
 
-// version is a document that is not the present one.
+// version is an earlier document.
 type version struct {
 	document []byte
 	until    time.Time
@@ -136,7 +136,7 @@ type errorDetail struct {
 }
 
 // to moves the order to another status. An illegal move is a bug of this
-// package, never of its user: every operation checks the state first.
+// package, and not of its user: every operation checks the state first.
 func (o *order) to(status string) {
 	moves := chargeMoves
 	if o.typ == typeRefund {
@@ -170,7 +170,7 @@ func (o *order) held() []*payment {
 }
 
 // capturedAmount is the money taken: the captured sum of a pre-authorised
-// order, the whole amount of a processed one.
+// order, or the whole amount of a processed one.
 func (o *order) capturedAmount() int64 {
 	switch o.status {
 	case StatusProcessed, StatusPartiallyCaptured, StatusPartiallyRefunded, StatusFullyRefunded:
@@ -187,8 +187,8 @@ func (o *order) capturedAmount() int64 {
 	return sum
 }
 
-// refundedAmount is what refunds have given back or, with pending true, have
-// reserved as well.
+// refundedAmount is what refunds have given back; with pending true, also what
+// they have reserved.
 func (o *order) refundedAmount(pending bool) int64 {
 	var sum int64
 	for _, r := range o.refunds {

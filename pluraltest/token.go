@@ -136,8 +136,8 @@ func (s *Server) RevokeTokens() {
 	}
 }
 
-// IssueToken issues a token without a request, for a test that calls the API by
-// hand. It counts in TokensIssued.
+// IssueToken issues a token without a request, for a test that calls the API
+// without the SDK. It counts in TokensIssued.
 func (s *Server) IssueToken() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *Server) IssueToken() string {
 // forEver is longer than any server lives.
 const forEver = 100 * 365 * 24 * time.Hour
 
-// acceptTokens takes tokens of the caller's own. They are not among Tokens.
+// acceptTokens accepts tokens that the caller chose. They are not among Tokens.
 func (s *Server) acceptTokens(values []string) {
 	now := s.cfg.clock()
 	for _, value := range values {

@@ -11,11 +11,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// TestTokenStore holds an implementation of [plural.TokenStore] to the rules of
-// the interface, and reports what it breaks. newStore makes one; all that it
-// makes share their state, as the processes of a fleet do.
+// TestTokenStore checks that an implementation of [plural.TokenStore] keeps the
+// rules of the interface, and reports each broken rule. newStore makes one; all
+// that it makes share their state, as the processes of a fleet do.
 //
-// A lock frees itself in one of the rules, which takes a few seconds, or none
+// In one of the rules a lock frees itself. That takes a few seconds, or no time
 // in a testing/synctest bubble.
 func TestTokenStore(t TB, newStore func() plural.TokenStore) {
 	t.Helper()
@@ -57,7 +57,7 @@ func (c *tokenStoreCheck) loads(s plural.TokenStore, key string, want []byte, ru
 	}
 }
 
-// patiently waits for a lock for ten seconds: a store that never gives it is
+// patiently waits up to ten seconds for a lock. A store that never gives it is
 // reported, and does not stop the test.
 func patiently(s plural.TokenStore, key string, ttl time.Duration) (func(context.Context), error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -17,19 +17,18 @@ import (
 	"time"
 )
 
-// Transport is a way to the server that needs no sockets: a real
-// *http.Transport on connections in memory, so httptrace hooks, truncation,
-// resets and timeouts are what they are on a network. Each call makes a
-// transport with connections of its own, closed by Close.
+// Transport reaches the server without sockets. It is a real *http.Transport on
+// connections in memory, so httptrace hooks, truncation, resets and timeouts
+// are what they are on a network. Each call makes a transport with connections
+// of its own; Close closes them.
 //
-// Whatever host the request names, it reaches this server; [Server.URL] is
-// right.
+// A request with any host reaches this server; use [Server.URL].
 func (s *Server) Transport() http.RoundTripper {
 	return s.newTransport(s.dialMemory)
 }
 
-// Client is an HTTP client for the server, trusting its certificate: over TCP
-// if the server listens, else through Transport. It follows no redirects.
+// Client is an HTTP client for the server that trusts its certificate. It uses
+// TCP if the server listens, and Transport otherwise. It follows no redirects.
 func (s *Server) Client() *http.Client {
 	transport := s.Transport()
 	if s.addr != "" {
@@ -52,7 +51,7 @@ func (s *Server) Certificate() *x509.Certificate {
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// transport is an http.Transport that knows of the fault Refuse.
+// transport is an http.Transport that can apply the fault Refuse.
 type transport struct {
 	server *Server
 	base   *http.Transport
@@ -90,7 +89,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	run, orderID, reference := match(r.URL.EscapedPath())
 	if run.run == nil || run.method != r.Method || len(body) > maxRequestBody {
-		return t.base.RoundTrip(r) // nothing that a fault can meet
+		return t.base.RoundTrip(r) // no fault can meet this request
 	}
 	refused, name := t.server.decideEarly(t.server.newRequest(r, run, orderID, reference, body))
 	if refused {
@@ -103,7 +102,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // readBody returns a copy of the request whose body has been read and can be
-// read again; whether net/http can rewind it does not change.
+// read again. Whether net/http can rewind the body stays the same.
 func readBody(r *http.Request) (*http.Request, []byte, error) {
 	clone := r.Clone(r.Context())
 	if r.Body == nil || r.Body == http.NoBody {
@@ -174,7 +173,7 @@ func newCertificate() *certificate {
 	if err != nil {
 		panic("pluraltest: " + err.Error())
 	}
-	// Valid at the time of any clock, that of a testing/synctest bubble included.
+	// It is valid at any time, so also on the clock of a testing/synctest bubble.
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{Organization: []string{"pluraltest"}},

@@ -13,7 +13,7 @@ type WebhookKeyForm int
 
 // The forms of the webhook key.
 const (
-	WebhookKeyCharacters WebhookKeyForm = iota // its own characters, as in the vendor's worked example
+	WebhookKeyCharacters WebhookKeyForm = iota // the characters of the secret, as in the vendor's worked example
 	WebhookKeyHex                              // decoded from hex
 	WebhookKeyBase64                           // decoded from base64, "whsec_" removed
 )
@@ -39,17 +39,17 @@ func WebhookSchedule() []time.Duration {
 }
 
 // WithWebhookURL delivers webhooks to a URL; see also [Server.SetWebhookURL].
-// The first attempts at the events of one order are made one after the other,
-// in the order in which they happened; [Server.ReleaseWebhooks] can reverse
-// that.
+// The first attempts for the events of one order are made one after the other,
+// in the order in which the events happened; [Server.ReleaseWebhooks] can
+// reverse that.
 func WithWebhookURL(url string) Option { return func(c *config) { c.webhook.url = url } }
 
-// WithWebhookHandler delivers webhooks to a handler that is served in memory,
-// over HTTP as on a network but without sockets.
+// WithWebhookHandler delivers webhooks to a handler that is served in memory.
+// It uses HTTP as on a network, but no sockets.
 func WithWebhookHandler(h http.Handler) Option { return func(c *config) { c.webhook.handler = h } }
 
 // WithWebhookSchedule replaces the waits before each attempt; see
-// [WebhookSchedule]. Without any there is one attempt, at once.
+// [WebhookSchedule]. An empty list means one attempt, at once.
 func WithWebhookSchedule(waits ...time.Duration) Option {
 	if len(waits) == 0 {
 		waits = []time.Duration{0}
@@ -57,37 +57,37 @@ func WithWebhookSchedule(waits ...time.Duration) Option {
 	return func(c *config) { c.webhook.schedule = slices.Clone(waits) }
 }
 
-// WithWebhookTimeScale multiplies the waits between attempts: 0.001 makes
-// seconds of hours. The time allowed for an answer stays; see
+// WithWebhookTimeScale multiplies the waits between attempts: 0.001 turns an
+// hour into 3.6 seconds. The time allowed for an answer does not change; see
 // WithWebhookTimeout.
 func WithWebhookTimeScale(factor float64) Option {
 	return func(c *config) { c.webhook.scale = factor }
 }
 
-// WithWebhookTimeout sets how long the merchant may take to answer; 5 s as
-// documented without it.
+// WithWebhookTimeout sets how long the merchant may take to answer; the default
+// is the documented 5 s.
 func WithWebhookTimeout(d time.Duration) Option { return func(c *config) { c.webhook.timeout = d } }
 
 // WithWebhookKey selects how the webhook secret becomes the key.
 func WithWebhookKey(form WebhookKeyForm) Option { return func(c *config) { c.webhook.keyForm = form } }
 
 // WithWebhookStampedOnce sends redeliveries with the timestamp and signature of
-// the first attempt. Without it each attempt gets a new time. Which of the two
-// the real service does is not documented.
+// the first attempt. Without it each attempt gets a new time. The vendor does
+// not document which of the two the real service does.
 func WithWebhookStampedOnce() Option { return func(c *config) { c.webhook.stampOnce = true } }
 
 // WithWebhookDuplicates delivers each event n times more, at the same time as
-// its first attempt and under the same webhook-id. The schedule follows the
-// first attempt alone: if that comes while a handler is at work on a copy, and
-// is answered 409, it is repeated although the copy has been answered well.
+// its first attempt and under the same webhook-id. The schedule follows only
+// the first attempt. If that comes while a handler works on a copy, and is
+// answered 409, it is repeated although the copy has been answered with a 2xx.
 func WithWebhookDuplicates(n int) Option { return func(c *config) { c.webhook.duplicates = n } }
 
-// DeliveryState is how far the delivery of an event has come.
+// DeliveryState is the state of an event's delivery.
 type DeliveryState string
 
 // The states of a delivery.
 const (
-	DeliveryNotSent   DeliveryState = "not sent" // there is nowhere to send it
+	DeliveryNotSent   DeliveryState = "not sent" // there is no address to send it to
 	DeliveryHeld      DeliveryState = "held"     // by HoldWebhooks
 	DeliveryPending   DeliveryState = "pending"  // on its way, or waiting to be tried again
 	DeliveryDelivered DeliveryState = "delivered"
@@ -109,12 +109,12 @@ type Delivery struct {
 type DeliveryAttempt struct {
 	At     time.Time
 	Header http.Header // of the request
-	Status int         // of the answer, 0 when there was none
-	Err    string      // why there was none
+	Status int         // of the answer; 0 when there was no answer
+	Err    string      // why there was no answer
 }
 
-// SetWebhookURL delivers events from now on to a URL, those that are being
-// retried too; "" stops that, and they are not sent any more.
+// SetWebhookURL delivers events from now on to a URL, also events that are
+// being retried. "" stops the delivery of all of them.
 func (s *Server) SetWebhookURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,8 +134,7 @@ func (s *Server) Deliveries() []Delivery {
 	return list
 }
 
-// HoldWebhooks keeps the events that happen from now on back, until
-// ReleaseWebhooks.
+// HoldWebhooks keeps back the events from now on, until ReleaseWebhooks.
 func (s *Server) HoldWebhooks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +142,9 @@ func (s *Server) HoldWebhooks() {
 }
 
 // ReleaseWebhooks sends the events that HoldWebhooks has kept back, one after
-// the other and, with reversed, the last first: a first attempt ends before the
-// next event's begins. It returns when each has been attempted once.
+// the other. With reversed, the last one goes first. A first attempt ends
+// before the next event's begins. It returns when each event has been attempted
+// once.
 func (s *Server) ReleaseWebhooks(reversed bool) {
 	s.mu.Lock()
 	s.webhooks.holding = false
@@ -169,8 +169,8 @@ func (s *Server) ReleaseWebhooks(reversed bool) {
 	}
 }
 
-// Redeliver sends an event again, under its webhook-id, whatever its state, and
-// returns the status of the answer. A 2xx makes it delivered: the schedule
+// Redeliver sends an event again, under its webhook-id and in any state, and
+// returns the status of the answer. A 2xx makes it delivered, and the schedule
 // ends.
 func (s *Server) Redeliver(webhookID string) (int, error) {
 	s.mu.Lock()
@@ -194,8 +194,8 @@ func (s *Server) Redeliver(webhookID string) (int, error) {
 	return status, nil
 }
 
-// WaitWebhooks waits until no event is on its way, copies and redeliveries
-// included, or waiting to be retried.
+// WaitWebhooks waits until no event, copy or redelivery is on its way or
+// waiting to be retried.
 func (s *Server) WaitWebhooks(ctx context.Context) error {
 	for {
 		s.mu.Lock()
