@@ -199,9 +199,9 @@ func (c Currency) exponent() (int, bool) {
 	return 2, true
 }
 
-// plus adds two amounts; false when they differ in currency, overflow, or one
-// is negative.
-func (a Amount) plus(b Amount) (Amount, bool) {
+// addPositive adds two amounts; false when they differ in currency, overflow,
+// or one is negative.
+func (a Amount) addPositive(b Amount) (Amount, bool) {
 	if a.Currency != b.Currency || a.Value < 0 || b.Value < 0 || a.Value > math.MaxInt64-b.Value {
 		return Amount{}, false
 	}

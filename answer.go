@@ -38,20 +38,20 @@ type answer struct {
 	parsed *document
 }
 
-// class is what an answer means for the request.
-type class int
+// answerClass is what an answer means for the request.
+type answerClass int
 
 const (
-	classAmbiguous class = iota // the request may or may not have been carried out
-	classNotSent                // nothing was sent
-	classOK                     // a 2xx with a JSON document; whether it is the right one is for the caller to judge
-	classThrottled              // refused for now, not carried out
-	classRejected               // refused, not carried out
+	classAmbiguous answerClass = iota // the request may or may not have been carried out
+	classNotSent                      // nothing was sent
+	classOK                           // a 2xx with a JSON document; whether it is the right one is for the caller to judge
+	classThrottled                    // refused for now, not carried out
+	classRejected                     // refused, not carried out
 )
 
 // class goes by the code first and then by the status: one code has several
 // statuses, and the statuses 429 and 504 have codes with opposite meanings.
-func (a *answer) class() class {
+func (a *answer) class() answerClass {
 	if a.notSent {
 		return classNotSent
 	}
@@ -83,7 +83,7 @@ func (a *answer) class() class {
 
 // class2xx sorts out successes that carry an error document. Where one carries
 // both, its data is judged first.
-func (a *answer) class2xx(code ErrorCode) class {
+func (a *answer) class2xx(code ErrorCode) answerClass {
 	if a.document().hasData() {
 		return classOK
 	}
@@ -196,10 +196,10 @@ func (a *answer) headerWithoutSecret() http.Header {
 	return blanked
 }
 
-// decodeInto decodes a document into a struct of this package as all answers are
-// decoded, and into a type of the caller's as encoding/json does, once it is
-// known to be within the limits: what an empty element becomes in memory is for
-// that type to say.
+// decodeInto decodes a document into a struct of this package as all answers
+// are decoded, and into a type of the caller's as encoding/json does, once it
+// is known to be within the limits: what an empty element becomes in memory is
+// for that type to say.
 func decodeInto(document string, out any) error {
 	if isOwnStruct(out) {
 		return wire.Unmarshal(document, out)
@@ -361,8 +361,8 @@ func parseDocument(body string) *document {
 	return d
 }
 
-// isBeyondLimits reports whether the body may be JSON, and is more of it than is
-// read.
+// isBeyondLimits reports whether the body may be JSON, and is more of it than
+// is read.
 func (d *document) isBeyondLimits() bool {
 	limit, ok := errors.AsType[*wire.DecodeError](d.err)
 	return ok && limit.Limit

@@ -92,7 +92,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	}
 	requestID, began := newRequestID(), time.Now()
 	defer func() {
-		f.observer.tell(ctx, Observation{
+		f.observer.notify(ctx, Observation{
 			Operation: opToken.name, RequestID: requestID, Attempts: 1, Duration: time.Since(began), Err: err,
 		})
 	}()

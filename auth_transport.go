@@ -52,7 +52,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if tok, err = t.source.Get(req.Context()); err != nil {
 			return nil, try.noToken(err)
 		}
-		resp, err := t.send(try, req, again(try, req), tok)
+		resp, err := t.send(try, req, resendBody(try, req), tok)
 		// A store may have handed out another old one. After two it is not asked.
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || !tok.Stored || tries > 0 {
 			return resp, err
@@ -142,9 +142,9 @@ func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	return tracedContext{ctx, &quiet}
 }
 
-// again is the request's body again. Writes carry no GetBody, because net/http
-// would repeat them by itself; the call's own bytes serve instead.
-func again(try *tryState, req *http.Request) io.ReadCloser {
+// resendBody is the request's body again. Writes carry no GetBody, because
+// net/http would repeat them by itself; the call's own bytes serve instead.
+func resendBody(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body
 	}

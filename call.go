@@ -47,17 +47,17 @@ func (p *pipeline) newCall(
 	op operation,
 	path, subject string,
 	in any,
-	found checks,
+	check requestCheck,
 	opts []CallOption,
 ) (*call, error) {
 	cfg := newCallConfig(opts)
-	found.must(ctx != nil, "ctx", "must not be nil")
-	found.obey(cfg)
+	check.must(ctx != nil, "ctx", "must not be nil")
+	check.applyOptions(cfg)
 	var body []byte
 	if in != nil {
-		body = found.encode(in)
+		body = check.encode(in)
 	}
-	if err := found.err(op); err != nil {
+	if err := check.err(op); err != nil {
 		return nil, err
 	}
 	k, err := p.callWith(cfg, op, path, body)
@@ -137,7 +137,7 @@ func (k *call) exchange(ctx context.Context) *answer {
 	req := (&http.Request{
 		Method: k.op.method, URL: &state.url, Host: k.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(state.into(tryCtx))
+	}).WithContext(state.trackedContext(tryCtx))
 	if k.op.method != http.MethodGet {
 		req.Body = state.newBody()
 		req.ContentLength = int64(len(k.body))
@@ -194,9 +194,9 @@ func endOf(ctx context.Context) error {
 	return err
 }
 
-// asking is a call that asks for what k did, after k has ended. It shares
+// settlingCopy is a call that asks for what k did, after k has ended. It shares
 // nothing with k that changes.
-func (k *call) asking() *call {
+func (k *call) settlingCopy() *call {
 	cfg, clock := *k.cfg, *k.clock
 	cfg.into = nil
 	again := *k
@@ -214,7 +214,7 @@ func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return
 	}
-	k.p.cfg.observer.tell(ctx, Observation{
+	k.p.cfg.observer.notify(ctx, Observation{
 		Operation: k.op.name, OrderID: k.orderID, Reference: k.reference, RequestID: k.requestID,
 		Attempts: k.attempts, Settled: k.askedBooks, Duration: time.Since(began), Err: *err,
 	})

@@ -225,7 +225,7 @@ func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		req := &plural.CaptureRequest{MerchantCaptureReference: w.reference, CaptureAmount: plural.INR(partAmount)}
@@ -236,7 +236,7 @@ func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 		require.NoError(t, err)
 	})
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		req := &plural.RefundRequest{MerchantOrderReference: w.reference, OrderAmount: plural.INR(partAmount)}
@@ -309,7 +309,7 @@ func TestDeadlineIsInTheError(t *testing.T) {
 				t.Parallel()
 				for _, limit := range []time.Duration{350 * time.Millisecond, 3 * time.Second} {
 					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(pluraltest.OpCapturesCreate, 0)
+						w := d.readyWrite(pluraltest.OpCapturesCreate, 0)
 						d.srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 							if r.Op == pluraltest.OpToken {
 								return pluraltest.NoFault

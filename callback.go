@@ -295,9 +295,9 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 // without a value left out or kept.
 func (k Key) signedFields(fields []callbackField, keepEmpty bool, signature [sha256.Size]byte) bool {
 	secret := k.secret()
-	m := secret.take()
+	m := secret.borrowMAC()
 	m.text = appendSigned(m.text[:0], fields, keepEmpty)
-	sum := m.of(nil, m.text)
+	sum := m.digest(nil, m.text)
 	clear(m.text)
 	if cap(m.text) > maxKeptText {
 		m.text = nil

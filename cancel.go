@@ -31,10 +31,10 @@ type CancelService struct{ p *pipeline }
 // Do not pass an HTTP request's context. Without a deadline the books are asked
 // for up to 60 seconds.
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
-	var found checks
-	found.orderID(orderID)
+	var check requestCheck
+	check.orderID(orderID)
 	orderID = strings.Clone(orderID)
-	write, err := s.p.newCall(ctx, opCancel, pathOfCancel(orderID), orderID, nil, found, opts)
+	write, err := s.p.newCall(ctx, opCancel, pathOfCancel(orderID), orderID, nil, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -48,4 +48,4 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 // ValidateCancel checks what [CancelService.Create] checks before it sends
 // anything: for a shop that writes the cancel down now and sends it later. The
 // error is a [ValidationError].
-func ValidateCancel(orderID string) error { return errOf(checks{}, opCancel, orderID, nil) }
+func ValidateCancel(orderID string) error { return errOf(requestCheck{}, opCancel, orderID, nil) }

@@ -27,11 +27,11 @@ func (s *CaptureService) Find(
 	orderID, merchantCaptureReference string,
 	opts ...CallOption,
 ) (*Order, error) {
-	var found checks
-	found.orderID(orderID)
-	found.reference("merchant_capture_reference", merchantCaptureReference)
+	var check requestCheck
+	check.orderID(orderID)
+	check.reference("merchant_capture_reference", merchantCaptureReference)
 	orderID, merchantCaptureReference = strings.Clone(orderID), strings.Clone(merchantCaptureReference)
-	ask, err := s.p.newCall(ctx, opFindCapture, pathOfOrder(orderID), orderID, nil, found, opts)
+	ask, err := s.p.newCall(ctx, opFindCapture, pathOfOrder(orderID), orderID, nil, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +100,10 @@ func (s *CaptureService) Create(
 	req *CaptureRequest,
 	opts ...CallOption,
 ) (*Order, error) {
-	found := req.check()
-	found.orderID(orderID)
+	check := req.check()
+	check.orderID(orderID)
 	orderID = strings.Clone(orderID)
-	write, err := s.p.newCall(ctx, opCapture, pathOfCapture(orderID), orderID, req, found, opts)
+	write, err := s.p.newCall(ctx, opCapture, pathOfCapture(orderID), orderID, req, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -123,11 +123,11 @@ func (r *CaptureRequest) Validate(orderID string) error {
 	return errOf(r.check(), opCapture, orderID, r)
 }
 
-func (r *CaptureRequest) check() checks {
+func (r *CaptureRequest) check() requestCheck {
 	if r == nil {
 		return missing()
 	}
-	var c checks
+	var c requestCheck
 	c.reference("merchant_capture_reference", r.MerchantCaptureReference)
 	switch {
 	case r.FullAmount:

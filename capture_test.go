@@ -34,7 +34,7 @@ func TestFindCapture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {
-				w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+				w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 				if test.prep != nil {
 					test.prep(d, w)
 				} else {
@@ -82,7 +82,7 @@ func TestCaptureWithoutAHold(t *testing.T) {
 func TestSettleAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		unknown := unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
@@ -93,7 +93,7 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 		require.Equal(t, sent, w.touches(d.srv), "nothing may be sent")
 	})
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), repeated(pluraltest.ApplyLateReset.After(time.Hour), 4)...)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		unknown := unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
@@ -113,7 +113,7 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 func TestRejectionOverBooksThatLag(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		c := newClient(t, d.srv)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.NoFault, pluraltest.StatusFault(403, "", pluraltest.ApplyNever))
 		require.NoError(t, d.agrees(t.Context(), w, c).err)
@@ -131,13 +131,13 @@ func TestRejectionOverBooksThatLag(t *testing.T) {
 func TestCaptureDataAbsent(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.CaptureDataAbsent)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.CaptureDataAbsent, 3)...)
 		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 	})
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.CaptureDataAbsent)
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.CaptureDataAbsent, 40)...)
 		unknown := unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
@@ -179,7 +179,7 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			for _, amount := range []int64{0, partAmount, cardAmount} {
-				w := d.ready(pluraltest.OpCapturesCreate, amount)
+				w := d.readyWrite(pluraltest.OpCapturesCreate, amount)
 				o := d.agrees(
 					t.Context(),
 					w,
@@ -199,7 +199,7 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 	t.Run("not captured yet", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
-			w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+			w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
 			requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, empty))).err)
 		})
@@ -318,7 +318,7 @@ func TestCaptureAgainstCancel(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
 		for range 20 {
-			capture := d.ready(pluraltest.OpCapturesCreate, 0)
+			capture := d.readyWrite(pluraltest.OpCapturesCreate, 0)
 			cancel := write{op: pluraltest.OpCancelsCreate, orderID: capture.orderID}
 			c := newClient(t, d.srv)
 			results := make(chan outcome)

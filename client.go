@@ -121,7 +121,7 @@ func (c *Client) Environment() Environment { return c.p.cfg.environment }
 // does nothing while the client has one. It is repeated on failures. The error
 // is an [Error], [ErrUnauthorized] for wrong credentials.
 func (c *Client) Warm(ctx context.Context) error {
-	call, err := c.p.newCall(ctx, opToken, "", "", nil, checks{}, nil)
+	call, err := c.p.newCall(ctx, opToken, "", "", nil, requestCheck{}, nil)
 	if err != nil {
 		return err
 	}
@@ -135,9 +135,10 @@ func (c *Client) CloseIdleConnections() { c.p.peer.closeIdle() }
 // Do calls an endpoint that this package has no method for. The path starts
 // with a slash and may have a query; the body is in as JSON, none when in is
 // nil; the answer's whole JSON document, envelope included, is decoded into out
-// unless that is nil. It may nest 32 levels deep and have 2,000 elements in each
-// list or object, and 100,000 in all. A struct of this package is decoded in all
-// the forms that Plural sends; types of yours are decoded by encoding/json.
+// unless that is nil. It may nest 32 levels deep and have 2,000 elements in
+// each list or object, and 100,000 in all. A struct of this package is decoded
+// in all the forms that Plural sends; types of yours are decoded by
+// encoding/json.
 //
 // The method is GET, POST, PUT, PATCH or DELETE; a GET has no body. Only GET is
 // repeated. Anything else is sent once. It is sent again only if nothing of it
@@ -159,7 +160,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 			Fields: []FieldError{{Field: "request", Rule: "must be nil: a GET carries no body"}},
 		}
 	}
-	call, err := c.p.newCall(ctx, op, path, "", in, checks{}, opts)
+	call, err := c.p.newCall(ctx, op, path, "", in, requestCheck{}, opts)
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 	if method == http.MethodGet {
 		return call.read(ctx, decode)
 	}
-	return call.once(ctx, decode)
+	return call.sendOnce(ctx, decode)
 }
 
 var errRefusalInOK = errors.New("a refusal with the status of a success")

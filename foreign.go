@@ -175,8 +175,8 @@ func isOurs(t reflect.Type) bool {
 	return t.PkgPath() == own || strings.HasPrefix(t.PkgPath(), own+"/internal/")
 }
 
-// describedText is an error's text without what it quotes: a malformed answer may
-// hold anything, such as the payer's data or the secret.
+// describedText is an error's text without what it quotes: a malformed answer
+// may hold anything, such as the payer's data or the secret.
 func describedText(err error, secrets ...string) (text string) {
 	defer func() {
 		if recover() != nil {
@@ -192,7 +192,7 @@ func describedText(err error, secrets ...string) (text string) {
 	})
 	described = withoutQuotes(described)
 	for _, secret := range secrets {
-		described = without(described, secret)
+		described = blankSecret(described, secret)
 	}
 	return oneLine(described)
 }
@@ -201,8 +201,9 @@ func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"
 
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
-// without blanks a secret out of a text, also where its bytes stand as numbers.
-func without(text, secret string) string {
+// blankSecret blanks a secret out of a text, also where its bytes stand as
+// numbers.
+func blankSecret(text, secret string) string {
 	const least = 6 // what is shorter is not a secret, and part of ordinary words
 	if len(secret) < least {
 		return text

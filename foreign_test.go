@@ -669,12 +669,12 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 		}
 	})
 	for name, of := range map[string]func(error) error{
-		"net.ParseError":          as[*net.ParseError],
-		"net.AddrError":           as[*net.AddrError],
-		"textproto.ProtocolError": as[textproto.ProtocolError],
-		"time.ParseError":         as[*time.ParseError],
-		"strconv.NumError":        as[*strconv.NumError],
-		"json.UnmarshalTypeError": as[*json.UnmarshalTypeError],
+		"net.ParseError":          asType[*net.ParseError],
+		"net.AddrError":           asType[*net.AddrError],
+		"textproto.ProtocolError": asType[textproto.ProtocolError],
+		"time.ParseError":         asType[*time.ParseError],
+		"strconv.NumError":        asType[*strconv.NumError],
+		"json.UnmarshalTypeError": asType[*json.UnmarshalTypeError],
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -690,7 +690,7 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	}
 }
 
-func as[E error](err error) error {
+func asType[E error](err error) error {
 	if found, ok := errors.AsType[E](err); ok {
 		return found
 	}

@@ -341,8 +341,8 @@ func inBubble(t *testing.T, test func(t *testing.T, d *desk), opts ...pluraltest
 	})
 }
 
-// ready makes the write that moves money from an order that allows it.
-func (d *desk) ready(op string, amount int64) write {
+// readyWrite makes the write that moves money from an order that allows it.
+func (d *desk) readyWrite(op string, amount int64) write {
 	d.t.Helper()
 	w := write{op: op, orderID: d.order("order-"+strconv.Itoa(len(d.srv.Orders())), true), amount: amount}
 	d.pay(w.orderID, pluraltest.Approve)
@@ -356,8 +356,8 @@ func (d *desk) ready(op string, amount int64) write {
 	return w
 }
 
-// each runs a test for each of the writes.
-func each(t *testing.T, test func(t *testing.T, d *desk, w write), opts ...pluraltest.Option) {
+// forEachWrite runs a test for each of the writes.
+func forEachWrite(t *testing.T, test func(t *testing.T, d *desk, w write), opts ...pluraltest.Option) {
 	t.Helper()
 	for _, w := range []write{
 		{op: pluraltest.OpCapturesCreate},
@@ -367,7 +367,7 @@ func each(t *testing.T, test func(t *testing.T, d *desk, w write), opts ...plura
 		{op: pluraltest.OpRefundsCreate, amount: partAmount},
 	} {
 		t.Run(fmt.Sprintf("%s %d", w.op, w.amount), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, d *desk) { test(t, d, d.ready(w.op, w.amount)) }, opts...)
+			inBubble(t, func(t *testing.T, d *desk) { test(t, d, d.readyWrite(w.op, w.amount)) }, opts...)
 		})
 	}
 }

@@ -120,8 +120,8 @@ func cut(text string) http.HandlerFunc {
 	}
 }
 
-// says answers with a body.
-func says(status int, contentType string, body []byte) http.HandlerFunc {
+// answersWith answers with a body.
+func answersWith(status int, contentType string, body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
@@ -130,7 +130,7 @@ func says(status int, contentType string, body []byte) http.HandlerFunc {
 }
 
 func saysJSON(body string) http.HandlerFunc {
-	return says(http.StatusOK, "application/json", []byte(body))
+	return answersWith(http.StatusOK, "application/json", []byte(body))
 }
 
 const healthyOrder = `{"data":{"order_id":"v1-1-aa-b","merchant_order_reference":"own-ref","type":"CHARGE",` +
@@ -208,9 +208,9 @@ func faults() []fault {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = io.WriteString(w, healthyOrder)
 		}},
-		{name: "a page", answer: says(200, "text/html", []byte("<html>sign in to the network</html>")), status: 200},
+		{name: "a page", answer: answersWith(200, "text/html", []byte("<html>sign in to the network</html>")), status: 200},
 		{name: "nothing", answer: saysJSON(""), status: 200},
-		{name: "a status of its own", answer: says(999, "application/json", []byte(`{}`)), status: 999},
+		{name: "a status of its own", answer: answersWith(999, "application/json", []byte(`{}`)), status: 999},
 		{name: "trailing garbage", answer: saysJSON(healthyOrder + " x"), status: 200},
 		{name: "two documents", answer: saysJSON(healthyOrder + healthyOrder), status: 200},
 		{name: "two byte order marks", answer: saysJSON("\ufeff\ufeff" + healthyOrder), status: 200},

@@ -501,7 +501,7 @@ func TestBrokenReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]http.HandlerFunc{
 		"closed in the body": cut("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\":"),
-		"not JSON":           says(200, "text/html", []byte("<html>")),
+		"not JSON":           answersWith(200, "text/html", []byte("<html>")),
 		"slow body": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "{")
 			_ = http.NewResponseController(w).Flush()

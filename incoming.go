@@ -49,7 +49,7 @@ func readBody(r *http.Request, most int64) ([]byte, error) {
 func isForm(h http.Header) bool {
 	contentType := header{name: "Content-Type"}
 	findHeaders(h, &contentType)
-	mediaType, _, err := mime.ParseMediaType(contentType.first())
+	mediaType, _, err := mime.ParseMediaType(contentType.value())
 	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) &&
 		mediaType == "application/x-www-form-urlencoded" && !contentType.differs
 }
@@ -59,7 +59,7 @@ func isForm(h http.Header) bool {
 func isUncompressed(h http.Header) bool {
 	encoding := header{name: "Content-Encoding"}
 	findHeaders(h, &encoding)
-	value := encoding.first()
+	value := encoding.value()
 	return (value == "" || strings.EqualFold(value, "identity")) && !encoding.differs
 }
 
@@ -102,16 +102,16 @@ func (w *header) add(values []string) {
 	}
 }
 
-// first is the value of a header whose values do not differ; "" for none.
-func (w *header) first() string {
+// value is the value of a header whose values do not differ; "" for none.
+func (w *header) value() string {
 	if w.count == 0 {
 		return ""
 	}
 	return w.values[0]
 }
 
-// once is the value of a header that was sent exactly once.
-func (w *header) once() (value string, ok bool) { return w.first(), w.count == 1 }
+// single is the value of a header that was sent exactly once.
+func (w *header) single() (value string, ok bool) { return w.value(), w.count == 1 }
 
 // rejoined is the value of a header that was sent once, and that an adaptor may
 // have split at its commas, as one for AWS Lambda does. None of the parts has a
@@ -119,7 +119,7 @@ func (w *header) once() (value string, ok bool) { return w.first(), w.count == 1
 // value has.
 func (w *header) rejoined(most int) (value string, ok bool) {
 	if w.count <= 1 {
-		return w.first(), true
+		return w.value(), true
 	}
 	size := len(w.values) - 1
 	for _, part := range w.values {

@@ -30,8 +30,8 @@ func OperationFromContext(ctx context.Context) string {
 	return ""
 }
 
-// OrderFromContext reports which order a request is about: Plural's id of it, ""
-// of an order that is being created or looked up by its reference, and the
+// OrderFromContext reports which order a request is about: Plural's id of it,
+// "" of an order that is being created or looked up by its reference, and the
 // merchant's reference of the order, capture or refund, where the call has one.
 // It is for middleware: attributes of spans, of high cardinality.
 func OrderFromContext(ctx context.Context) (orderID, reference string) {
@@ -55,11 +55,11 @@ func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 // observer is told of calls; nil if nobody asked.
 type observer func(ctx context.Context, o Observation)
 
-// tell keeps the observer's panics to itself.
-func (tell observer) tell(ctx context.Context, o Observation) {
-	if tell == nil {
+// notify calls the observer, and keeps its panics to itself.
+func (o observer) notify(ctx context.Context, seen Observation) {
+	if o == nil {
 		return
 	}
 	defer func() { _ = recover() }()
-	tell(ctx, o)
+	o(ctx, seen)
 }

@@ -83,11 +83,11 @@ func (s *OrderService) Create(
 	req *CreateOrderRequest,
 	opts ...CallOption,
 ) (order *CheckoutOrder, err error) {
-	found, subject := req.check(), ""
+	check, subject := req.check(), ""
 	if req != nil {
 		subject = strings.Clone(req.MerchantOrderReference)
 	}
-	write, err := s.p.newCall(ctx, opCreateOrder, checkoutPath, subject, req, found, opts)
+	write, err := s.p.newCall(ctx, opCreateOrder, checkoutPath, subject, req, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -195,9 +195,9 @@ type Expected struct {
 // [NotPaidError], or a [ValidationError] when a field of e or the order is
 // missing.
 func (e Expected) Check(o *Order) error {
-	found := e.check()
-	found.must(o != nil, "order", "is required")
-	if err := found.err(opCheck); err != nil {
+	check := e.check()
+	check.must(o != nil, "order", "is required")
+	if err := check.err(opCheck); err != nil {
 		return err
 	}
 	if reason := e.mismatch(o); reason != "" {
@@ -232,7 +232,7 @@ func (o *Order) notPaid() string {
 		return "it is AUTHORIZED but was not pre-authorised"
 	case o.Status == OrderStatusAuthorized && (t.strange > 0 || t.hasMovedOn()):
 		return "it is AUTHORIZED, but its payments have moved on"
-	case o.Status == OrderStatusAuthorized && !t.held.is(t.price):
+	case o.Status == OrderStatusAuthorized && !t.held.equals(t.price):
 		return fmt.Sprintf("it is AUTHORIZED, but does not show that %s is on hold", t.price)
 	case o.Status == OrderStatusAuthorized:
 		return ""
@@ -248,29 +248,29 @@ func (o *Order) notPaid() string {
 		case captured != t.price.Amount:
 			return fmt.Sprintf("it is PROCESSED, but %s of %s was captured", captured, t.price)
 		}
-	case !t.taken.is(t.price) && !t.otherwise:
+	case !t.taken.equals(t.price) && !t.otherwise:
 		return fmt.Sprintf("it is PROCESSED, but its payments do not add up to %s", t.price)
 	}
 	return ""
 }
 
-func (e Expected) check() checks {
-	var found checks
+func (e Expected) check() requestCheck {
+	var c requestCheck
 	switch {
 	case e.OrderID != "" && e.MerchantOrderReference != "":
-		found.must(false, "order_id", "must be left out when merchant_order_reference is given: give one of the two")
+		c.must(false, "order_id", "must be left out when merchant_order_reference is given: give one of the two")
 	case e.OrderID != "":
-		found.orderID(e.OrderID)
+		c.orderID(e.OrderID)
 	default:
-		found.lookup("merchant_order_reference", e.MerchantOrderReference)
+		c.lookup("merchant_order_reference", e.MerchantOrderReference)
 	}
-	found.must(e.OrderAmount.Value > 0, "order_amount.value", "must be what the order was created with, in paise")
-	found.must(
+	c.must(e.OrderAmount.Value > 0, "order_amount.value", "must be what the order was created with, in paise")
+	c.must(
 		e.OrderAmount.Currency != "",
 		"order_amount.currency",
 		"must be what the order was created with, such as INR",
 	)
-	return found
+	return c
 }
 
 // Confirm is what to do when the payer comes back: it takes the verified
@@ -294,8 +294,8 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	if !cb.isVerified() {
 		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
 	}
-	found := want.check()
-	if err := found.err(opConfirm); err != nil {
+	check := want.check()
+	if err := check.err(opConfirm); err != nil {
 		return nil, err
 	}
 	saysPaid := cb.ErrorCode == "" && (cb.Status == OrderStatusAuthorized || cb.Status == OrderStatusProcessed)
@@ -332,9 +332,9 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 // [ErrNoOrder] for an event that is not about an order, [ErrMalformedWebhook]
 // for one whose order cannot be read, or that of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
-	found := want.check()
-	found.must(e != nil, "event", "is required")
-	if err := found.err(opConfirm); err != nil {
+	check := want.check()
+	check.must(e != nil, "event", "is required")
+	if err := check.err(opConfirm); err != nil {
 		return nil, err
 	}
 	id, err := e.OrderID()
@@ -445,11 +445,11 @@ func (s *OrderService) getReal(
 	}
 }
 
-func (r *CreateOrderRequest) check() checks {
+func (r *CreateOrderRequest) check() requestCheck {
 	if r == nil {
 		return missing()
 	}
-	var c checks
+	var c requestCheck
 	c.reference("merchant_order_reference", r.MerchantOrderReference)
 	c.amount("order_amount", r.OrderAmount)
 	c.url("callback_url", r.CallbackURL)
@@ -463,7 +463,7 @@ func (r *CreateOrderRequest) check() checks {
 		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
 	}
 	if r.PurchaseDetails != nil {
-		c.under("purchase_details.", r.PurchaseDetails.check)
+		c.addPart("purchase_details.", r.PurchaseDetails.check)
 	}
 	c.extra(r, r.Extra)
 	return c

@@ -415,7 +415,7 @@ func TestOrderCreateUnderAReferenceInUse(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
 					if name == "the same, a refund" {
-						w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+						w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 						d.refund(w.orderID, "order-1", partAmount)
 					} else {
 						d.order("order-1", true)

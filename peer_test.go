@@ -319,7 +319,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				)
 				require.NoError(t, err)
 				d := &desk{t: t, srv: srv}
-				w := d.ready(op, amountFor(op))
+				w := d.readyWrite(op, amountFor(op))
 				_, err = c.Orders.Get(t.Context(), w.orderID) // the connection has been used
 				require.NoError(t, err)
 				srv.Inject(pluraltest.On(op), test.before, test.after)

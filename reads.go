@@ -9,10 +9,10 @@ import (
 
 // getOrder reads an order by its id.
 func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOption) (*Order, error) {
-	var found checks
-	found.orderID(orderID)
+	var check requestCheck
+	check.orderID(orderID)
 	orderID = strings.Clone(orderID)
-	k, err := p.newCall(ctx, opGetOrder, pathOfOrder(orderID), orderID, nil, found, opts)
+	k, err := p.newCall(ctx, opGetOrder, pathOfOrder(orderID), orderID, nil, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -21,10 +21,10 @@ func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOpti
 
 // getByReference reads an order by the merchant's reference.
 func (p *pipeline) getByReference(ctx context.Context, reference string, opts []CallOption) (*Order, error) {
-	var found checks
-	found.lookup("merchant_order_reference", reference)
+	var check requestCheck
+	check.lookup("merchant_order_reference", reference)
 	reference = strings.Clone(reference)
-	k, err := p.newCall(ctx, opGetByReference, pathByReference(reference), reference, nil, found, opts)
+	k, err := p.newCall(ctx, opGetByReference, pathByReference(reference), reference, nil, check, opts)
 	if err != nil {
 		return nil, err
 	}

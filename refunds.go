@@ -68,10 +68,10 @@ func (s *RefundService) Create(
 	req *RefundRequest,
 	opts ...CallOption,
 ) (*Order, error) {
-	found := req.check()
-	found.orderID(orderID)
+	check := req.check()
+	check.orderID(orderID)
 	orderID = strings.Clone(orderID)
-	write, err := s.p.newCall(ctx, opRefund, pathOfRefund(orderID), orderID, req, found, opts)
+	write, err := s.p.newCall(ctx, opRefund, pathOfRefund(orderID), orderID, req, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +109,11 @@ func (s *RefundService) Find(
 	orderID, merchantOrderReference string,
 	opts ...CallOption,
 ) (*Order, error) {
-	var found checks
-	found.orderID(orderID)
-	found.reference("merchant_order_reference", merchantOrderReference)
+	var check requestCheck
+	check.orderID(orderID)
+	check.reference("merchant_order_reference", merchantOrderReference)
 	orderID, merchantOrderReference = strings.Clone(orderID), strings.Clone(merchantOrderReference)
-	ask, err := s.p.newCall(ctx, opFindRefund, pathByReference(merchantOrderReference), orderID, nil, found, opts)
+	ask, err := s.p.newCall(ctx, opFindRefund, pathByReference(merchantOrderReference), orderID, nil, check, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +209,8 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 }
 
 // choose takes the refund that tells most of those under one reference: one
-// that is carried out, then one that stands for something else, then one that is
-// unclear, and the newest of those that failed.
+// that is carried out, then one that stands for something else, then one that
+// is unclear, and the newest of those that failed.
 func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
 	rank := func(f finding) int {
 		switch {
@@ -241,7 +241,7 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 // are known. A parent that cannot be read tells of none.
 func lookForDouble(parentID, reference string) func(context.Context, *call, []*Order) error {
 	return func(ctx context.Context, write *call, alive []*Order) error {
-		ask := write.asking()
+		ask := write.settlingCopy()
 		ask.cfg.tries = 1
 		parent, err := ask.askOrder(ctx, parentID)
 		if err == nil {
@@ -288,16 +288,16 @@ func (r *RefundRequest) parts() (fields any, extra map[string]any) {
 // error is a [ValidationError].
 func (r *RefundRequest) Validate(orderID string) error { return errOf(r.check(), opRefund, orderID, r) }
 
-func (r *RefundRequest) check() checks {
+func (r *RefundRequest) check() requestCheck {
 	if r == nil {
 		return missing()
 	}
-	var c checks
+	var c requestCheck
 	c.reference("merchant_order_reference", r.MerchantOrderReference)
 	c.amount("order_amount", r.OrderAmount)
 	c.metadata("merchant_metadata", r.MerchantMetadata)
 	if r.SplitInfo != nil {
-		c.under("split_info.", r.SplitInfo.check)
+		c.addPart("split_info.", r.SplitInfo.check)
 	}
 	c.extra(r, r.Extra)
 	return c

@@ -21,7 +21,7 @@ func TestFindRefundThatIsThereTwice(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
 		d.doubles = 1
-		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		d.refund(w.orderID, w.reference, partAmount)
 		d.refund(w.orderID, w.reference, partAmount)
 		_, err := newClient(t, d.srv).Refunds.Find(t.Context(), w.orderID, w.reference)
@@ -36,7 +36,7 @@ func TestFindRefundThatIsThereTwice(t *testing.T) {
 func TestFindRefund(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		c := newClient(t, d.srv)
 		_, err := c.Refunds.Find(t.Context(), w.orderID, w.reference)
 		require.ErrorIs(t, err, plural.ErrNotFound)
@@ -46,7 +46,7 @@ func TestFindRefund(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, plural.INR(partAmount), r.OrderAmount)
 
-		other := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		other := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		_, err = c.Refunds.Find(t.Context(), other.orderID, w.reference)
 		require.ErrorIs(t, err, plural.ErrConflict)
 		require.NotErrorIs(t, err, plural.ErrNotApplied)
@@ -166,7 +166,7 @@ func TestPendingRefundIsAccepted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {
-				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+				w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 				d.srv.Inject(pluraltest.On(w.op), faults...)
 				start := time.Now()
 				o := d.agrees(t.Context(), w, newClient(t, d.srv))
@@ -189,7 +189,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 	t.Run("in the answer", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
-			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ParentAbsent)
 			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 			require.Equal(t, 1, w.touches(d.srv))
@@ -198,7 +198,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 	t.Run("everywhere but in the parent", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
-			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), absent...)
 			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), absent...)
 			o := d.agrees(t.Context(), w, newClient(t, d.srv))
@@ -211,8 +211,8 @@ func TestParentOrderIDAbsent(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			c := newClient(t, d.srv)
-			require.NoError(t, d.agrees(t.Context(), d.ready(pluraltest.OpRefundsCreate, partAmount), c).err)
-			other := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			require.NoError(t, d.agrees(t.Context(), d.readyWrite(pluraltest.OpRefundsCreate, partAmount), c).err)
+			other := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 			d.srv.Inject(pluraltest.On(other.op), pluraltest.ResetBeforeApply)
 			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.ParentAbsent, 100)...)
 			requireUnknown(t, d.agrees(t.Context(), other, c).err)
@@ -223,7 +223,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 	t.Run("by reference not found, in the parent", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
-			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 			d.srv.Inject(
 				pluraltest.On(pluraltest.OpOrdersGetByReference),
@@ -240,7 +240,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 func TestLegacyRefundShape(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		legacy := rewriting(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
 			return map[string]any{
 				"order_id": w.orderID, "merchant_order_reference": "order-0", "type": "CHARGE", "status": "PARTIALLY_REFUNDED",
@@ -258,7 +258,7 @@ func TestLegacyRefundShape(t *testing.T) {
 	t.Run("without the order's own fields", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
-			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 			legacy := rewriting(t, pluraltest.OpRefundsCreate, func(data map[string]any) any {
 				return map[string]any{"refunds": []any{
 					map[string]any{
@@ -358,7 +358,7 @@ func TestRefundLookups(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
 		c, ctx := newClient(t, d.srv), t.Context()
-		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		refund := d.agrees(ctx, w, c).order
 		byID, err := c.Refunds.Get(ctx, refund.OrderID)
 		require.NoError(t, err)
@@ -398,7 +398,7 @@ func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	t.Parallel()
 	for patience, sent := range map[time.Duration]int{2 * time.Second: 1, 5 * time.Second: 1, 20 * time.Second: 1} {
 		inBubble(t, func(t *testing.T, d *desk) {
-			w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.InsertLate.After(2900*time.Millisecond))
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
@@ -407,7 +407,7 @@ func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 		})
 	}
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 		require.Equal(t, 2, w.touches(d.srv), "nothing came of the first in three seconds")

@@ -14,7 +14,7 @@ import (
 // status, or until an answer must not be followed by another try, or cannot be.
 // It returns what the last answer means for the request, and, unless that was
 // taken, the error for it.
-func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (class, *Error) {
+func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
 		class, unfit := a.class(), error(nil)
@@ -40,24 +40,24 @@ func (k *call) send(ctx context.Context, accept func(*answer) error, repeats pol
 }
 
 // policy reports whether a request may be sent again after such an answer.
-type policy func(class class, failure *Error) bool
+type policy func(class answerClass, failure *Error) bool
 
 // repeatRead is for requests that have no effect.
-func repeatRead(_ class, failure *Error) bool { return failure.Retryable() }
+func repeatRead(_ answerClass, failure *Error) bool { return failure.Retryable() }
 
 // repeatUnsent is for requests that reach Plural once at most.
-func repeatUnsent(class class, failure *Error) bool {
+func repeatUnsent(class answerClass, failure *Error) bool {
 	return class == classNotSent && failure.Retryable()
 }
 
 // repeatNotTaken is for writes. One that may have been carried out is sent
 // again only after a look at the books, see [settlement].
-func repeatNotTaken(class class, failure *Error) bool {
+func repeatNotTaken(class answerClass, failure *Error) bool {
 	return (class == classNotSent || class == classThrottled) && failure.Retryable()
 }
 
 // repeatCreate is for new orders: two of one reference cannot be.
-func repeatCreate(class class, failure *Error) bool {
+func repeatCreate(class answerClass, failure *Error) bool {
 	return class == classAmbiguous || repeatNotTaken(class, failure)
 }
 
@@ -114,9 +114,9 @@ func (k *call) read(ctx context.Context, decode func(*answer) error) (err error)
 	return nil
 }
 
-// once sends at most once; only a try of which nothing was sent is followed by
-// another.
-func (k *call) once(ctx context.Context, decode func(*answer) error) (err error) {
+// sendOnce sends at most once; only a try of which nothing was sent is followed
+// by another.
+func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
 	isWhole := false // the answer is, and does not fit
 	class, failure := k.send(ctx, func(a *answer) error {
@@ -188,9 +188,9 @@ func (s *streak) lasted(span time.Duration) bool {
 	return s.looks >= minLooks && time.Since(s.since) >= span
 }
 
-// waitToLook waits before look number n+1: as long as the policy says, but no less
-// than spreads the looks over lookSpan, and no longer than half of the time
-// left, so the last look is near the end of it.
+// waitToLook waits before look number n+1: as long as the policy says, but no
+// less than spreads the looks over lookSpan, and no longer than half of the
+// time left, so the last look is near the end of it.
 func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	policy := k.p.cfg.retry
 	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))

@@ -109,7 +109,7 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 // needsNoLook reports whether the first answer to a write is the answer to the
 // call: nothing was sent or taken, or the credentials are refused, without
 // which the books cannot be read either.
-func needsNoLook(class class, failure *Error) bool {
+func needsNoLook(class answerClass, failure *Error) bool {
 	switch class {
 	case classNotSent, classThrottled:
 		return true
@@ -147,7 +147,7 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 // out, without sending anything. It shares nothing with the call that ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
-	again.write, again.alive = s.write.asking(), slices.Clone(s.alive)
+	again.write, again.alive = s.write.settlingCopy(), slices.Clone(s.alive)
 	again.write.ambiguous = true
 	return again.conclude(ctx, again.read(ctx), nil)
 }

@@ -27,7 +27,7 @@ func TestRejections(t *testing.T) {
 				t.Parallel()
 				t.Run("over open books", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(op, amountFor(op))
+						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						began := time.Now()
 						o := d.agrees(t.Context(), w, newClient(t, d.srv))
@@ -42,7 +42,7 @@ func TestRejections(t *testing.T) {
 				})
 				t.Run("after an ambiguous try", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(op, amountFor(op))
+						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)},
 							repeated(pluraltest.StatusFault(422, code, pluraltest.ApplyNever), 3)...)...)
 						o := d.agrees(t.Context(), w, newClient(t, d.srv))
@@ -54,7 +54,7 @@ func TestRejections(t *testing.T) {
 				})
 				t.Run("caused by an earlier life", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(op, amountFor(op))
+						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.NoFault, pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
@@ -66,7 +66,7 @@ func TestRejections(t *testing.T) {
 				})
 				t.Run("with one attempt", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(op, amountFor(op))
+						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.NoFault, pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						c := newClient(t, d.srv, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
@@ -77,7 +77,7 @@ func TestRejections(t *testing.T) {
 				})
 				t.Run("with a server that does not answer", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(op, amountFor(op))
+						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 						err := d.agrees(t.Context(), w, newClient(t, d.srv)).err
@@ -87,7 +87,7 @@ func TestRejections(t *testing.T) {
 				})
 				t.Run("with too little time", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
-						w := d.ready(op, amountFor(op))
+						w := d.readyWrite(op, amountFor(op))
 						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 						defer cancel()
 						d.srv.Inject(pluraltest.On(op), pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
@@ -113,7 +113,7 @@ func TestRejections(t *testing.T) {
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.PendingResult.After(40*time.Second))
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -133,7 +133,7 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 func TestRuledOutAndRejected(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w, c := d.ready(pluraltest.OpCapturesCreate, partAmount), newClient(t, d.srv)
+		w, c := d.readyWrite(pluraltest.OpCapturesCreate, partAmount), newClient(t, d.srv)
 		require.NoError(t, d.srv.Cancel(w.orderID))
 		state := stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
 		require.Equal(t, plural.OrderStatusCancelled, state.Order.Status)
@@ -179,7 +179,7 @@ func TestUnpaidOrders(t *testing.T) {
 
 func TestFailedResults(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.FailedResult)
 		c := newClient(t, d.srv)
 		first := stateError(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
@@ -211,7 +211,7 @@ func TestEvidenceOfAbsence(t *testing.T) {
 		t.Run(fmt.Sprint("form ", form), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {
-				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+				w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 				require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				require.Equal(t, 2, w.touches(d.srv))
@@ -229,7 +229,7 @@ func TestEvidenceOfAbsence(t *testing.T) {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {
-				w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+				w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 40)...)
 				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)

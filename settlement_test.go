@@ -34,7 +34,7 @@ func TestLostAnswerIsSettledByReading(t *testing.T) {
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(pluraltest.On(w.op), fault)
 				o := d.agrees(t.Context(), w, newClient(t, d.srv))
 				require.NoError(t, o.err)
@@ -55,7 +55,7 @@ func TestLostRequestIsSentAgain(t *testing.T) {
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(pluraltest.On(w.op), fault, fault)
 				o := d.agrees(t.Context(), w, newClient(t, d.srv), plural.WithRequestID("call-1"))
 				require.NoError(t, o.err)
@@ -71,7 +71,7 @@ func TestLostRequestIsSentAgain(t *testing.T) {
 // Four tries are lost; whether they arrive later is not known.
 func TestAttemptsRunOut(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		d.srv.Inject(pluraltest.On(w.op), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		o := d.agrees(t.Context(), w, newClient(t, d.srv))
 		unknown := unknownError(t, o.err)
@@ -94,7 +94,7 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 	t.Parallel()
 	t.Run("lost answer", func(t *testing.T) {
 		t.Parallel()
-		each(t, func(t *testing.T, d *desk, w write) {
+		forEachWrite(t, func(t *testing.T, d *desk, w write) {
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.ServerErrorBeforeApply, pluraltest.ResetBeforeApply)
 			d.srv.Inject(
@@ -115,7 +115,7 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 	} {
 		t.Run("lost request, "+name, func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 				requireUnknown(t, once(t, d, w).err)
 				require.Equal(t, 1, w.touches(d.srv))
@@ -128,7 +128,7 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 // any other.
 func TestNothingReachedIsNotUnknown(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		c := newClient(t, d.srv)
 		d.srv.Inject(pluraltest.On(w.op), repeated(pluraltest.Refuse, 4)...)
 		o := d.agrees(t.Context(), w, c)
@@ -172,7 +172,7 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(
 					pluraltest.On(w.op),
 					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)}, repeated(then, 3)...)...)
@@ -180,7 +180,7 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 				d.srv.Flush()
 				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
 			})
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				// It arrives while the repeats do not get through: the look after the last
 				// of them finds it.
 				d.srv.Inject(
@@ -247,7 +247,7 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s %d", name, w.op, w.amount), func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
-					w := d.ready(w.op, w.amount)
+					w := d.readyWrite(w.op, w.amount)
 					ctx := t.Context()
 					if test.bound != nil {
 						bounded, cancel := test.bound(ctx)
@@ -291,7 +291,7 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.PendingResult.After(1000*time.Hour))
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.SlowHeaders.After(9*time.Second), 100)...)
 		c := newClient(t, d.srv)
@@ -325,7 +325,7 @@ func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	for _, limit := range []time.Duration{400 * time.Millisecond, 3 * time.Second, 8 * time.Second, 12 * time.Second} {
 		t.Run(limit.String(), func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				c := newClient(t, d.srv)
 				require.NoError(t, c.Warm(t.Context()))
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -338,7 +338,7 @@ func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	}
 	t.Run("nor for more", func(t *testing.T) {
 		t.Parallel()
-		each(t, func(t *testing.T, d *desk, w write) {
+		forEachWrite(t, func(t *testing.T, d *desk, w write) {
 			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 			defer cancel()
 			d.srv.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
@@ -359,7 +359,7 @@ func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 
 func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 		d.srv.Inject(pluraltest.Match{Op: pluraltest.OpOrdersGet}, repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		d.srv.Inject(
@@ -387,14 +387,14 @@ func TestUnusableLooksAreRepeated(t *testing.T) {
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(fault, 3)...)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 3)...)
 				require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 				require.Equal(t, 1, w.touches(d.srv))
 			})
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(fault, 100)...)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 100)...)
@@ -408,7 +408,7 @@ func TestUnusableLooksAreRepeated(t *testing.T) {
 	t.Run("while PENDING", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
-			w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+			w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.PendingResult.AfterReads(6))
 			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), append(repeated(pluraltest.NoFault, 5), pluraltest.Redirect)...)
 			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
@@ -428,7 +428,7 @@ func TestIdempotentByReference(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				c := newClient(t, d.srv)
 				first := d.agrees(t.Context(), w, c)
 				require.NoError(t, first.err)
@@ -446,7 +446,7 @@ func TestIdempotentByReference(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
 					for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpRefundsCreate} {
-						w := d.ready(op, partAmount)
+						w := d.readyWrite(op, partAmount)
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
 						time.Sleep(time.Minute) // an entry of this second may be the call's own
@@ -467,12 +467,12 @@ func TestIdempotentByReference(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T, d *desk) {
 					c := newClient(t, d.srv)
-					w := d.ready(pluraltest.OpRefundsCreate, partAmount)
+					w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 					require.NoError(t, d.agrees(t.Context(), w, c).err)
-					other := d.ready(pluraltest.OpRefundsCreate, partAmount)
+					other := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 					requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrConflict)
 
-					third := d.ready(pluraltest.OpRefundsCreate, partAmount)
+					third := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 					third.reference = d.srv.Orders()[0].Reference
 					requireRuledOut(t, d.agrees(t.Context(), third, c).err, plural.ErrConflict)
 				}, opts...)
@@ -483,7 +483,7 @@ func TestIdempotentByReference(t *testing.T) {
 
 func TestConcurrentCallsOfOneReference(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		d.srv.Inject(
 			pluraltest.On(w.op),
 			pluraltest.ResetBeforeApply,
@@ -547,7 +547,7 @@ func TestUnusableDocuments(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			each(t, func(t *testing.T, d *desk, w write) {
+			forEachWrite(t, func(t *testing.T, d *desk, w write) {
 				o := d.agrees(t.Context(), w, newClient(t, d.srv, rewriting(t, w.op, change)))
 				require.NoError(t, o.err, "the books told")
 				require.Equal(t, 1, w.touches(d.srv))
@@ -561,7 +561,7 @@ func TestUnusableDocuments(t *testing.T) {
 // all the same.
 func TestOneAttemptStillSettles(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		read := pluraltest.OpOrdersGet
 		if w.op == pluraltest.OpRefundsCreate {
 			read = pluraltest.OpOrdersGetByReference
@@ -578,13 +578,13 @@ func TestOneAttemptStillSettles(t *testing.T) {
 
 func TestLongRetryAfter(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		asked := pluraltest.StatusFault(503, "", pluraltest.ApplyNow)
 		asked.RetryAfter = "3600"
 		d.srv.Inject(pluraltest.On(w.op), asked)
 		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 	})
-	each(t, func(t *testing.T, d *desk, w write) {
+	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		asked := pluraltest.StatusFault(503, "", pluraltest.ApplyNever)
 		asked.RetryAfter = "3600"
 		d.srv.Inject(pluraltest.On(w.op), asked)
@@ -625,7 +625,7 @@ func TestInvalidWritesAreNotSent(t *testing.T) {
 func TestUnknownSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
-		w := d.ready(pluraltest.OpCapturesCreate, partAmount)
+		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.PendingResult.After(time.Hour))
 		o := d.agrees(t.Context(), w, newClient(t, d.srv))
 		require.ErrorContains(t, o.err, "call again with the same reference")

@@ -51,7 +51,7 @@ const maxLines = 10_000
 func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption) iter.Seq2[*Settlement, error] {
 	return func(yield func(*Settlement, error) bool) {
 		l := settlementList{
-			pager: pager{p: s.p, op: opListSettlements, opts: opts, found: d.check()},
+			pager: pager{p: s.p, op: opListSettlements, opts: opts, check: d.check()},
 			days:  d,
 			seen:  map[string]seenSettlement{},
 			yield: func(row *Settlement) bool { return yield(row, nil) },
@@ -234,8 +234,8 @@ func (s *SettlementService) lines(
 	yield func(*SettlementLine) bool,
 ) (head *SettlementDetail, err error) {
 	p := pager{p: s.p, op: op, opts: opts}
-	p.found.lookup("utr_number", utr)
-	p.found.length("utr_number", utr, 1, maxUTR)
+	p.check.lookup("utr_number", utr)
+	p.check.length("utr_number", utr, 1, maxUTR)
 	utr = strings.Clone(utr)
 	var seen recent
 	err = readPages(func(page int) (s *sheet[SettlementLine], err error) {
@@ -292,7 +292,7 @@ type pager struct {
 	p     *pipeline
 	op    operation
 	opts  []CallOption
-	found checks
+	check requestCheck
 }
 
 // fetch reads one page. Readings of many pages run into limits of the rate that
@@ -300,9 +300,9 @@ type pager struct {
 func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*answer) error) error {
 	const rounds = 10
 	for n := 1; ; n++ {
-		found := r.found
-		found.must(newCallConfig(r.opts).requestID == "", "Request-ID", "must not be given: each page is a request of its own")
-		k, err := r.p.newCall(ctx, r.op, path, subject, nil, found, r.opts)
+		check := r.check
+		check.must(newCallConfig(r.opts).requestID == "", "Request-ID", "must not be given: each page is its own request")
+		k, err := r.p.newCall(ctx, r.op, path, subject, nil, check, r.opts)
 		if err != nil {
 			return err
 		}
@@ -317,7 +317,7 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 }
 
 // check holds the days to what Plural keeps.
-func (d Days) check() (c checks) {
+func (d Days) check() (c requestCheck) {
 	first, last := dateOf(d.First), dateOf(d.Last)
 	switch {
 	case d.First.IsZero() || d.Last.IsZero():

@@ -274,20 +274,20 @@ func (k Key) isZero() bool { return k.secret == nil }
 // mac is the HMAC-SHA256 of body, behind "id.timestamp." where there is an id.
 func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
-	m := secret.take()
+	m := secret.borrowMAC()
 	if m.head = m.head[:0]; id != "" {
 		m.head = append(m.head, id...)
 		m.head = append(m.head, '.')
 		m.head = append(m.head, timestamp...)
 		m.head = append(m.head, '.')
 	}
-	sum = m.of(m.head, body)
+	sum = m.digest(m.head, body)
 	secret.macs.Put(m)
 	return sum
 }
 
-// take is an HMAC that nobody else uses; Put gives it back.
-func (s *keySecret) take() *macState {
+// borrowMAC is an HMAC that nobody else uses; Put gives it back.
+func (s *keySecret) borrowMAC() *macState {
 	if m, ok := s.macs.Get().(*macState); ok {
 		return m
 	}
@@ -297,8 +297,8 @@ func (s *keySecret) take() *macState {
 // maxKeptText is how much of such memory is kept for the next one.
 const maxKeptText = 4 << 10
 
-// of is the HMAC of head and body, which have to be on the heap.
-func (m *macState) of(head, body []byte) (sum [sha256.Size]byte) {
+// digest is the HMAC of head and body, which have to be on the heap.
+func (m *macState) digest(head, body []byte) (sum [sha256.Size]byte) {
 	m.mac.Reset()
 	if len(head) > 0 {
 		m.mac.Write(head)

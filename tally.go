@@ -108,13 +108,13 @@ type sum struct {
 func sumIn(c Currency) sum { return sum{Amount: Amount{Currency: c}, unknown: c == ""} }
 
 func (s *sum) add(a Amount) {
-	total, ok := s.plus(a)
+	total, ok := s.addPositive(a)
 	s.unknown = s.unknown || !ok || a.Value <= 0
 	s.Amount = total
 }
 
-// is reports whether both are known, and the same.
-func (s *sum) is(other sum) bool { return !s.unknown && !other.unknown && s.Amount == other.Amount }
+// equals reports whether both are known, and the same.
+func (s *sum) equals(other sum) bool { return !s.unknown && !other.unknown && s.Amount == other.Amount }
 
 // priceOf is what the payer of an order owes.
 func priceOf(o *Order) sum {
@@ -206,7 +206,7 @@ func (o *Order) takenAmount(t *tally) (Amount, bool) {
 			return Amount{}, false
 		}
 		return t.captured.Amount, true
-	case o.PreAuth || o.Status == OrderStatusPartiallyCaptured || o.mayHaveBeenHeld() || !t.taken.is(t.price):
+	case o.PreAuth || o.Status == OrderStatusPartiallyCaptured || o.mayHaveBeenHeld() || !t.taken.equals(t.price):
 		return Amount{}, false
 	}
 	return t.taken.Amount, true
@@ -314,7 +314,7 @@ func (o *Order) refundedAmount() (refunds, sum) {
 // an amount cannot be added up.
 func (o *Order) RefundedAmount() (Amount, bool) {
 	_, total := o.refundedAmount()
-	return known(total)
+	return amountIfKnown(total)
 }
 
 // RefundingAmount is the part of [Order.RefundedAmount] that is on its way: the
@@ -322,10 +322,10 @@ func (o *Order) RefundedAmount() (Amount, bool) {
 func (o *Order) RefundingAmount() (Amount, bool) {
 	r, total := o.refundedAmount()
 	r.underWay.unknown = r.underWay.unknown || total.unknown
-	return known(r.underWay)
+	return amountIfKnown(r.underWay)
 }
 
-func known(s sum) (Amount, bool) {
+func amountIfKnown(s sum) (Amount, bool) {
 	if s.unknown {
 		return Amount{}, false
 	}
@@ -366,7 +366,7 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 	t := tallyOf(o)
 	switch o.Status {
 	case OrderStatusAuthorized:
-		if t.strange > 0 || t.hasMovedOn() || !t.held.is(t.price) {
+		if t.strange > 0 || t.hasMovedOn() || !t.held.equals(t.price) {
 			return Amount{}, false
 		}
 		return t.held.Amount, true

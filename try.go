@@ -114,7 +114,7 @@ func (s *tryState) failed(err error) error {
 
 type tryKey struct{}
 
-func (s *tryState) into(ctx context.Context) context.Context {
+func (s *tryState) trackedContext(ctx context.Context) context.Context {
 	s.Context = ctx
 	s.trace = httptrace.ClientTrace{
 		GetConn:          func(string) { s.wantedConn.Store(true) },

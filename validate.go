@@ -23,28 +23,28 @@ const (
 
 const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// checks are what is wrong with a request: what it must never be sent with, and
-// what is beyond the documented limits only.
-type checks struct {
+// requestCheck is what is wrong with a request: what it must never be sent
+// with, and what is beyond the documented limits only.
+type requestCheck struct {
 	always, limits []FieldError
 }
 
-func (c *checks) must(ok bool, field, rule string) {
+func (c *requestCheck) must(ok bool, field, rule string) {
 	if !ok {
 		c.always = append(c.always, FieldError{Field: field, Rule: rule})
 	}
 }
 
-func (c *checks) limit(ok bool, field, rule string) {
+func (c *requestCheck) limit(ok bool, field, rule string) {
 	if !ok {
 		c.limits = append(c.limits, FieldError{Field: field, Rule: rule})
 	}
 }
 
-// under checks a part of the request. Its fields get their whole names where
+// addPart checks a part of the request. Its fields get their whole names where
 // something is wrong with them, and only there.
-func (c *checks) under(name string, check func(*checks)) {
-	var part checks
+func (c *requestCheck) addPart(name string, check func(*requestCheck)) {
+	var part requestCheck
 	check(&part)
 	for _, f := range part.always {
 		c.must(false, name+f.Field, f.Rule)
@@ -54,9 +54,9 @@ func (c *checks) under(name string, check func(*checks)) {
 	}
 }
 
-// obey adds what is wrong with a call's options, and leaves the limits to the
-// server where they say so.
-func (c *checks) obey(cfg *callConfig) {
+// applyOptions adds what is wrong with a call's options, and leaves the limits
+// to the server where they say so.
+func (c *requestCheck) applyOptions(cfg *callConfig) {
 	c.always = append(slices.Clone(cfg.invalid), c.always...)
 	if cfg.withoutValidation {
 		c.limits = nil
@@ -66,7 +66,7 @@ func (c *checks) obey(cfg *callConfig) {
 // encode makes the body of a request, and holds its texts to UTF-8, which the
 // encoder would change where they are not. What a nil request, or one that
 // breaks a rule, cannot be encoded for has been said.
-func (c *checks) encode(request any) []byte {
+func (c *requestCheck) encode(request any) []byte {
 	if len(c.always) > 0 && isNil(request) {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (c *checks) encode(request any) []byte {
 }
 
 // utf8 names the first text of a request that is not UTF-8.
-func (c *checks) utf8(request any) {
+func (c *requestCheck) utf8(request any) {
 	parts := []any{request}
 	if r, ok := request.(extendable); ok {
 		fields, extra := r.parts()
@@ -100,7 +100,7 @@ func (c *checks) utf8(request any) {
 }
 
 // err is the ValidationError for all of it, or nil.
-func (c *checks) err(op operation) error {
+func (c *requestCheck) err(op operation) error {
 	if fields := slices.Concat(c.always, c.limits); len(fields) > 0 {
 		return &ValidationError{Op: op.op(), Fields: fields}
 	}
@@ -108,7 +108,7 @@ func (c *checks) err(op operation) error {
 }
 
 // errOf is err of a request that is about an order.
-func errOf(c checks, op operation, orderID string, in any) error {
+func errOf(c requestCheck, op operation, orderID string, in any) error {
 	c.orderID(orderID)
 	if in != nil {
 		c.encode(in)
@@ -117,18 +117,18 @@ func errOf(c checks, op operation, orderID string, in any) error {
 }
 
 // orderID keeps ids that would change the path from being sent.
-func (c *checks) orderID(id string) {
+func (c *requestCheck) orderID(id string) {
 	c.must(isPathSegment(id), "order_id", segmentRule)
 }
 
 // lookup is a reference that stands in a path.
-func (c *checks) lookup(field, reference string) {
+func (c *requestCheck) lookup(field, reference string) {
 	c.must(isPathSegment(reference), field, segmentRule)
 }
 
 // reference is a reference of the merchant's, which settling a write depends
 // on.
-func (c *checks) reference(field, reference string) {
+func (c *requestCheck) reference(field, reference string) {
 	const rule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one that is)"
 	if !isPathSegment(reference) {
 		c.must(false, field, rule)
@@ -137,7 +137,7 @@ func (c *checks) reference(field, reference string) {
 	c.limit(len(reference) <= MaxReference && isWord(reference), field, rule)
 }
 
-func (c *checks) amount(field string, a Amount) {
+func (c *requestCheck) amount(field string, a Amount) {
 	if a.Value <= 0 { // the names are made where they are needed
 		c.must(false, field+".value", "must be positive, in paise: 10000 is 100 rupees")
 	} else if a.Value < minAmount || a.Value > maxAmount {
@@ -148,7 +148,7 @@ func (c *checks) amount(field string, a Amount) {
 	}
 }
 
-func (c *checks) length(field, value string, least, most int) {
+func (c *requestCheck) length(field, value string, least, most int) {
 	n := utf8.RuneCountInString(value)
 	switch {
 	case n == 0 || n >= least && n <= most:
@@ -159,7 +159,7 @@ func (c *checks) length(field, value string, least, most int) {
 	}
 }
 
-func (c *checks) metadata(field string, m map[string]string) {
+func (c *requestCheck) metadata(field string, m map[string]string) {
 	c.limit(len(m) <= maxMetadata, field, "must have at most 10 pairs")
 	for name, value := range m {
 		if utf8.RuneCountInString(name) > maxMetadataText || utf8.RuneCountInString(value) > maxMetadataText {
@@ -169,7 +169,7 @@ func (c *checks) metadata(field string, m map[string]string) {
 	}
 }
 
-func (c *checks) url(field, value string) {
+func (c *requestCheck) url(field, value string) {
 	if value == "" {
 		return
 	}
@@ -181,13 +181,13 @@ func (c *checks) url(field, value string) {
 	)
 }
 
-func (c *checks) extra(request any, extra map[string]any) {
+func (c *requestCheck) extra(request any, extra map[string]any) {
 	if name, ok := collision(request, extra); ok {
 		c.must(false, "extra."+name, "is a field of the request already")
 	}
 }
 
-func (d *PurchaseDetails) check(c *checks) {
+func (d *PurchaseDetails) check(c *requestCheck) {
 	if d.BankDetails != nil {
 		c.limit(d.BankDetails.AccountNumber != "", "bank_details.account_number", "is required")
 	}
@@ -199,15 +199,15 @@ func (d *PurchaseDetails) check(c *checks) {
 		)
 	}
 	if d.Customer != nil {
-		c.under("customer.", d.Customer.check)
+		c.addPart("customer.", d.Customer.check)
 	}
 	c.metadata("merchant_metadata", d.MerchantMetadata)
 	if d.SplitInfo != nil {
-		c.under("split_info.", d.SplitInfo.check)
+		c.addPart("split_info.", d.SplitInfo.check)
 	}
 }
 
-func (p *Customer) check(c *checks) {
+func (p *Customer) check(c *requestCheck) {
 	c.length("email_id", p.EmailID, 1, 50)
 	c.length("first_name", p.FirstName, 1, 50)
 	c.length("last_name", p.LastName, 1, 50)
@@ -219,14 +219,14 @@ func (p *Customer) check(c *checks) {
 	)
 	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), "country_code", "must be digits without +, such as 91")
 	if p.BillingAddress != nil {
-		c.under("billing_address.", p.BillingAddress.check)
+		c.addPart("billing_address.", p.BillingAddress.check)
 	}
 	if p.ShippingAddress != nil {
-		c.under("shipping_address.", p.ShippingAddress.check)
+		c.addPart("shipping_address.", p.ShippingAddress.check)
 	}
 }
 
-func (a *Address) check(c *checks) {
+func (a *Address) check(c *requestCheck) {
 	c.length("address1", a.Address1, 1, 100)
 	c.length("address2", a.Address2, 1, 100)
 	c.length("address3", a.Address3, 1, 100)
@@ -237,7 +237,7 @@ func (a *Address) check(c *checks) {
 	c.length("country", a.Country, 1, 50)
 }
 
-func (s *SplitInfo) check(c *checks) {
+func (s *SplitInfo) check(c *requestCheck) {
 	for i, d := range s.SplitDetails {
 		if d.Amount.Value < 0 {
 			c.must(false, fmt.Sprintf("split_details[%d].amount.value", i), "must not be negative")
@@ -246,8 +246,8 @@ func (s *SplitInfo) check(c *checks) {
 }
 
 // missing is a nil request.
-func missing() checks {
-	return checks{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
+func missing() requestCheck {
+	return requestCheck{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
 // isPathSegment reports whether s can stand in a path as one segment that no

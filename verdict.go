@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// verdict is what an order document says about a write.
-type verdict int
+// verdictKind is what an order document says about a write.
+type verdictKind int
 
 const (
-	verdictUnclear verdict = iota // the document does not tell: read again
-	verdictNotYet                 // not carried out, and it cannot be now; it may be later
-	verdictOpen                   // not carried out, and it can be
-	verdictApplied                // carried out
-	verdictFinal                  // a row of evidence rules it out
+	verdictUnclear verdictKind = iota // the document does not tell: read again
+	verdictNotYet                     // not carried out, and it cannot be now; it may be later
+	verdictOpen                       // not carried out, and it can be
+	verdictApplied                    // carried out
+	verdictFinal                      // a row of evidence rules it out
 )
 
 // finding is a verdict with its reason.
 type finding struct {
-	verdict verdict
+	verdict verdictKind
 	reason  string    // for people
 	row     *evidence // of a final
 
@@ -217,7 +217,7 @@ func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
 }
 
 func (c *captures) judgeFull(o *Order, t *tally) finding {
-	isWhole := c.total.Amount == o.OrderAmount || c.total.is(t.price)
+	isWhole := c.total.Amount == o.OrderAmount || c.total.equals(t.price)
 	isPart := c.total.Currency == o.OrderAmount.Currency && c.total.Value < o.OrderAmount.Value && !isWhole
 	switch {
 	case c.over:

@@ -34,7 +34,7 @@ func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 			checkCaptureInvariants(t, o, amount, got)
 		}
 	})
-	for _, v := range []verdict{verdictUnclear, verdictNotYet, verdictOpen, verdictApplied} {
+	for _, v := range []verdictKind{verdictUnclear, verdictNotYet, verdictOpen, verdictApplied} {
 		require.Positive(t, rulings[ruling{verdict: v}], "%v was never the verdict", v)
 	}
 	for _, row := range allEvidence {
@@ -114,7 +114,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 	tests := map[string]struct {
 		order   Order
 		amount  Amount // zero: in full
-		want    verdict
+		want    verdictKind
 		row     *evidence
 		pending bool
 	}{
@@ -610,7 +610,7 @@ func TestAbsentPreAuthIsNotNo(t *testing.T) {
 }
 
 // String is for the messages of these tests.
-func (v verdict) String() string {
+func (v verdictKind) String() string {
 	switch v {
 	case verdictNotYet:
 		return "not yet"
@@ -625,8 +625,8 @@ func (v verdict) String() string {
 	return "unclear"
 }
 
-// docs/finals.md has a line for each row. "go test -run Finals . -update" writes
-// them.
+// docs/finals.md has a line for each row. "go test -run Finals . -update"
+// writes them.
 func TestFinalsAreDocumented(t *testing.T) {
 	t.Parallel()
 	const page, mark = "docs/finals.md", "<!-- the rows -->\n"

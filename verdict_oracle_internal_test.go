@@ -108,7 +108,7 @@ func forEachCapturable(visit func(o *Order)) {
 
 // ruling is a verdict, and of a final its row.
 type ruling struct {
-	verdict verdict
+	verdict verdictKind
 	row     *evidence
 }
 

@@ -219,10 +219,10 @@ func (v *Verifier) readHead(head *webhookHead, h http.Header) error {
 	findHeaders(h, &id, &timestamp, &signature)
 
 	var ok bool
-	if head.id, ok = id.once(); !ok || !isWebhookID(head.id) {
+	if head.id, ok = id.single(); !ok || !isWebhookID(head.id) {
 		return errWebhookID
 	}
-	if head.digits, ok = timestamp.once(); !ok {
+	if head.digits, ok = timestamp.single(); !ok {
 		return errWebhookTimestamp
 	}
 	seconds, ok := parseTimestamp(head.digits)
@@ -266,7 +266,7 @@ func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 		case n <= first:
 			at = n - 1
 		}
-		if head.given.have(keys[at].mac(head.id, head.digits, body)) {
+		if head.given.contains(keys[at].mac(head.id, head.digits, body)) {
 			if at != first {
 				v.config.lastWebhookKey.Store(int64(at))
 			}
@@ -353,8 +353,8 @@ func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	return err == nil && n == len(sum)
 }
 
-// have reports whether sum is among the signatures.
-func (s *webhookSignatures) have(sum [sha256.Size]byte) bool {
+// contains reports whether sum is among the signatures.
+func (s *webhookSignatures) contains(sum [sha256.Size]byte) bool {
 	match := 0
 	for i := range s.sums[:s.count] {
 		match |= subtle.ConstantTimeCompare(sum[:], s.sums[i][:])

@@ -147,7 +147,7 @@ func play(t *testing.T, sc *scenario) *oracle {
 	g.setUp()
 	o := &oracle{gateway: g}
 	for _, e := range sc.outside {
-		g.later(e.at, func() { g.happen(e.what) })
+		g.after(e.at, func() { g.actAsSomebody(e.what) })
 	}
 	var wg sync.WaitGroup
 	clients := make([]*plural.Client, len(sc.plans))
@@ -168,7 +168,7 @@ func play(t *testing.T, sc *scenario) *oracle {
 	g.wg.Wait() // what is late has happened
 	g.mu.Lock()
 	g.well = true
-	g.say("-", "the gateway is well")
+	g.record("-", "the gateway is well")
 	g.mu.Unlock()
 	for i, p := range sc.plans {
 		o.settle(clients[i], p)
@@ -209,7 +209,7 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 	default:
 		kind += ", " + p.op + ", the order is " + o.find(p.order).status
 	}
-	o.bad(c, kind, "%v", c.err)
+	o.report(c, kind, "%v", c.err)
 }
 
 // ask has an unknown outcome settled by reading alone, now and then. It reports
@@ -245,7 +245,7 @@ func (o *oracle) look(client *plural.Client, p plan) {
 	c.end = time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.say(c.id, "=> %s: %v", c.verdict(), c.err)
+	o.record(c.id, "=> %s: %v", c.verdict(), c.err)
 	o.found(c)
 }
 
@@ -271,7 +271,7 @@ func (o *oracle) call(client *plural.Client, p plan, n int, well bool) *call {
 	}
 	defer cancel()
 	o.mu.Lock()
-	o.say(c.id, "%s, deadline %s", p, p.deadline)
+	o.record(c.id, "%s, deadline %s", p, p.deadline)
 	o.mu.Unlock()
 	switch p.op {
 	case "capture":
@@ -296,7 +296,7 @@ func (o *oracle) answered(c *call) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.calls = append(o.calls, c)
-	o.say(c.id, "=> %s: %v", c.verdict(), c.err)
+	o.record(c.id, "=> %s: %v", c.verdict(), c.err)
 }
 
 func (y *tally) report(t *testing.T) {

@@ -22,7 +22,7 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 			kind += ", where lists repeat what they have"
 		}
 		g.findings = append(g.findings, finding{"claim: " + kind, detail})
-		g.say(c.name(), "   !! %s: %s", kind, detail)
+		g.record(c.name(), "   !! %s: %s", kind, detail)
 	}
 	if err := json.Unmarshal(data, &o); err != nil {
 		bad("a document does not decode", "%v", err)
@@ -42,7 +42,7 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 			bad(name, "says %d, true is %d", got.Value, want)
 		}
 	}
-	taken, given := truth.taken(), truth.refunded(refund.good)
+	taken, given := truth.takenSum(), truth.refunded(refund.isGood)
 	amount("CapturedAmount", o.CapturedAmount, taken)
 	amount("RefundedAmount", o.RefundedAmount, given)
 	amount(
@@ -83,7 +83,7 @@ func (g *gateway) checkPaid(o *plural.Order, truth order, f docFault, bad func(k
 	if g.sc.partialReadsProcessed && (f.noCaptures || f.noPayments) {
 		return // the document has nothing that tells it from a whole capture
 	}
-	got := truth.held() + truth.taken()
+	got := truth.held() + truth.takenSum()
 	switch {
 	case got == 0:
 		bad("Expected.Check", "nil, and nothing is held or taken")

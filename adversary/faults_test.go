@@ -102,8 +102,9 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(rng.Int64N(int64(to-from)+1))
 }
 
-// when decides whether and when a write whose answer is a lie has its effect.
-func (f *writeFault) when(rng *rand.Rand) {
+// chooseEffect decides whether and when a write whose answer is a lie has its
+// effect.
+func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	switch rng.IntN(3) {
 	case 0:
 		f.effect = effectNone
@@ -128,16 +129,16 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 			a := pick(rng, codes()...)
 			f.answer = &a
 			say("answered with %d %s", a.status, a.body)
-			f.when(rng)
+			f.chooseEffect(rng)
 		case 4, 5:
 			f.hang = pick(rng, time.Millisecond, time.Second, 15*time.Second)
 			say("the answer is lost after %s", f.hang)
-			f.when(rng)
+			f.chooseEffect(rng)
 		case 6:
 			a := pick(rng, junk()...)
 			f.answer = &a
 			say("answered with junk: %d %q", a.status, a.body)
-			f.when(rng)
+			f.chooseEffect(rng)
 		case 7:
 			f.delta = pick[int64](rng, -1, 1, -50, 200)
 			say("the amount differs by %d", f.delta)

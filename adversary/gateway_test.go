@@ -63,8 +63,8 @@ type refund struct {
 	at                    time.Time
 }
 
-// good reports whether the money is on its way or has arrived.
-func (r refund) good() bool {
+// isGood reports whether the money is on its way or has arrived.
+func (r refund) isGood() bool {
 	return r.status == processed || r.status == pending || r.status == created
 }
 
@@ -105,7 +105,7 @@ type gateway struct {
 // background counts what the gateway still has to do.
 type background struct{ wg sync.WaitGroup }
 
-func (b *background) later(d time.Duration, f func()) {
+func (b *background) after(d time.Duration, f func()) {
 	b.wg.Go(func() {
 		time.Sleep(d)
 		f()
@@ -124,8 +124,8 @@ func (g *gateway) rng(class string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15))
 }
 
-// say adds a line to the trace; one like the line before is only counted.
-func (g *gateway) say(who, format string, args ...any) {
+// record adds a line to the trace; one like the line before is only counted.
+func (g *gateway) record(who, format string, args ...any) {
 	line := fmt.Sprintf("%-9s ", who) + fmt.Sprintf(format, args...)
 	if line == g.last {
 		g.again++
@@ -178,7 +178,7 @@ func (o *order) held() (sum int64) {
 	return sum
 }
 
-func (o *order) taken() (sum int64) {
+func (o *order) takenSum() (sum int64) {
 	for _, l := range o.legs {
 		sum += l.taken
 	}
@@ -269,7 +269,7 @@ func (g *gateway) capture(
 			g.effects = append(g.effects, effect{
 				op: "capture", order: o.id, reference: reference, by: by, amount: part, arrived: arrived, at: now,
 			})
-			g.say("[truth]", "leg %d of %s: %d captured under %q, asked by %s", active[n], o.id, part, reference, by)
+			g.record("[truth]", "leg %d of %s: %d captured under %q, asked by %s", active[n], o.id, part, reference, by)
 		}
 		if n < len(active)-1 {
 			o.status = f.midStatus
@@ -289,7 +289,7 @@ func (g *gateway) capture(
 			take(n, now)
 			continue
 		}
-		g.later(time.Duration(n)*f.legGap, func() {
+		g.after(time.Duration(n)*f.legGap, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			take(n, time.Now())
@@ -314,9 +314,9 @@ func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, n
 			}
 		}
 	}
-	g.say("[truth]", "%s is PENDING, then %s", o.id, f.pendingEnd)
+	g.record("[truth]", "%s is PENDING, then %s", o.id, f.pendingEnd)
 	g.commit(o, now)
-	g.later(f.pendingFor, func() {
+	g.after(f.pendingFor, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		o.busy = false
@@ -327,7 +327,7 @@ func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, n
 				}
 			}
 			o.status = failed
-			g.say("[truth]", "%s FAILED", o.id)
+			g.record("[truth]", "%s FAILED", o.id)
 			g.commit(o, time.Now())
 			return
 		}
@@ -341,7 +341,7 @@ func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, n
 			carryOut()
 			return
 		}
-		g.say("[truth]", "%s is AUTHORIZED again", o.id)
+		g.record("[truth]", "%s is AUTHORIZED again", o.id)
 		g.commit(o, time.Now())
 	})
 }
@@ -368,7 +368,7 @@ func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Ti
 	}
 	o.status = cancelled
 	g.effects = append(g.effects, effect{op: "cancel", order: o.id, by: by, arrived: arrived, at: now})
-	g.say("[truth]", "%s cancelled, asked by %s", o.id, by)
+	g.record("[truth]", "%s cancelled, asked by %s", o.id, by)
 	g.commit(o, now)
 	return nil
 }
@@ -390,7 +390,7 @@ func (g *gateway) refund(
 			continue
 		}
 		for _, r := range other.refunds {
-			if r.reference != reference || g.sc.unique == failedFrees && !r.good() {
+			if r.reference != reference || g.sc.unique == failedFrees && !r.isGood() {
 				continue
 			}
 			if g.sc.duplicateAnswers && other == o && r.amount == amount {
@@ -400,12 +400,12 @@ func (g *gateway) refund(
 		}
 	}
 	switch {
-	case o.taken() == 0 || o.status == authorized || o.status == pending:
+	case o.takenSum() == 0 || o.status == authorized || o.status == pending:
 		return &refusal{422, "OPERATION_NOT_ALLOWED"}, ""
-	case o.taken()-o.refunded(refund.good) < amount:
+	case o.takenSum()-o.refunded(refund.isGood) < amount:
 		return &refusal{422, g.sc.codeOf("AMOUNT_LIMIT_EXCEEDED", "INVALID_REQUEST")}, ""
 	}
-	amount = min(max(amount+f.delta, 1), o.taken()-o.refunded(refund.good))
+	amount = min(max(amount+f.delta, 1), o.takenSum()-o.refunded(refund.isGood))
 	g.ids++
 	r := refund{id: fmt.Sprintf("v1-r%d", g.ids), reference: reference, status: processed, amount: amount, at: now}
 	if len(f.fate) > 0 {
@@ -416,7 +416,7 @@ func (g *gateway) refund(
 		op: "refund", order: o.id, reference: reference, refund: r.id, by: by, amount: amount, arrived: arrived, at: now,
 	})
 	for i, next := range f.fate[min(1, len(f.fate)):] {
-		g.later(time.Duration(i+1)*f.fateGap, func() {
+		g.after(time.Duration(i+1)*f.fateGap, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			r.status = next
@@ -436,12 +436,12 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 	switch done := o.refunded(func(r refund) bool { return r.status == processed }); {
 	case done == 0:
 		o.status = o.paidStatus
-	case done == o.taken():
+	case done == o.takenSum():
 		o.status = fullyRefunded
 	default:
 		o.status = partiallyRefunded
 	}
-	g.say(
+	g.record(
 		"[truth]",
 		"refund %s of %s under %q: %d %s, by %s; the order is %s",
 		r.id,
@@ -465,7 +465,7 @@ func (g *gateway) pay(o *order, now time.Time) {
 		leg{id: o.id + "-cc-p", method: "CARD", status: authorized, amount: o.amount - o.coupon, held: o.amount - o.coupon},
 	)
 	o.status = authorized
-	g.say("[truth]", "the payer paid %s: AUTHORIZED", o.id)
+	g.record("[truth]", "the payer paid %s: AUTHORIZED", o.id)
 	g.commit(o, now)
 }
 

@@ -208,7 +208,7 @@ func TestOracle(t *testing.T) {
 				o.calls = []*call{c}
 				time.Sleep(time.Second)
 				if tt.sent {
-					o.later(tt.fault.late, func() { o.send(c, tt.fault, c.start) })
+					o.after(tt.fault.late, func() { o.send(c, tt.fault, c.start) })
 				}
 				if tt.fault.late == 0 {
 					time.Sleep(time.Second)

@@ -69,7 +69,7 @@ type oracle struct {
 	otherAmount int // of ErrNotApplied followed by another write under the reference, for another amount
 }
 
-func (o *oracle) bad(c *call, kind, format string, args ...any) {
+func (o *oracle) report(c *call, kind, format string, args ...any) {
 	o.findings = append(o.findings, finding{kind, fmt.Sprintf("%s: %s: ", c.id, c.plan) + fmt.Sprintf(format, args...)})
 }
 
@@ -94,37 +94,37 @@ func (o *oracle) judge() {
 func (o *oracle) sentinels(c *call) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	if is(plural.ErrNotApplied) && is(plural.ErrConflict) {
-		o.bad(c, "sentinels: ErrNotApplied and ErrConflict", "%v", c.err)
+		o.report(c, "sentinels: ErrNotApplied and ErrConflict", "%v", c.err)
 	}
 	if (is(plural.ErrNoHold) || is(plural.ErrReferenceReused)) && !is(plural.ErrConflict) {
-		o.bad(c, "sentinels: ErrNoHold or ErrReferenceReused without ErrConflict", "%v", c.err)
+		o.report(c, "sentinels: ErrNoHold or ErrReferenceReused without ErrConflict", "%v", c.err)
 	}
 	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
 	if final && (is(plural.ErrOutcomeUnknown) || plural.NeedsReview(c.err)) {
-		o.bad(c, "sentinels: final and unknown", "%v", c.err)
+		o.report(c, "sentinels: final and unknown", "%v", c.err)
 	}
 	_, state := errors.AsType[*plural.StateError](c.err)
 	_, double := errors.AsType[*plural.DoubleRefundError](c.err)
 	if final && !state && !double {
-		o.bad(c, "sentinels: a final that is neither StateError nor DoubleRefundError", "%T %v", c.err, c.err)
+		o.report(c, "sentinels: a final that is neither StateError nor DoubleRefundError", "%T %v", c.err, c.err)
 	}
 	if _, ok := errors.AsType[*plural.ValidationError](c.err); ok {
-		o.bad(c, "sentinels: ValidationError of a valid request", "%v", c.err)
+		o.report(c, "sentinels: ValidationError of a valid request", "%v", c.err)
 	}
 	if c.reads && c.sends > 0 {
-		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
+		o.report(c, "Settle or Find sent a write", "%d", c.sends)
 	}
 	// An answer of status 401 refuses the token, and the request is sent again.
 	if again := strings.Count(c.answers, "401 "); c.op == "refund" && o.sc.single && c.sends > 1+min(again, 1) {
-		o.bad(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
+		o.report(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
 	}
 	if took := c.end.Sub(c.start); c.deadline > 0 && took > c.deadline+time.Second {
-		o.bad(c, "a call outlasts its deadline", "%s", took)
+		o.report(c, "a call outlasts its deadline", "%s", took)
 	}
 }
 
-// under is what was really carried out for the call's reference.
-func (o *oracle) under(c *call) (effects []effect, sum int64) {
+// effectsUnder is what was really carried out for the call's reference.
+func (o *oracle) effectsUnder(c *call) (effects []effect, sum int64) {
 	for _, e := range o.effects {
 		if e.op == c.op && e.reference == c.reference && (e.op == "refund" || e.order == c.order) {
 			effects = append(effects, e)
@@ -134,8 +134,8 @@ func (o *oracle) under(c *call) (effects []effect, sum int64) {
 	return effects, sum
 }
 
-// asked is what the call asked for, in paise.
-func (o *oracle) asked(c *call) int64 {
+// askedAmount is what the call asked for, in paise.
+func (o *oracle) askedAmount(c *call) int64 {
 	if c.op != "capture" || c.amount > 0 {
 		return c.amount
 	}
@@ -151,26 +151,26 @@ func (o *oracle) asked(c *call) int64 {
 // success: exactly what was asked for was carried out, once, when it was said.
 func (o *oracle) success(c *call) {
 	if c.got == nil {
-		o.bad(c, "wrong success: nil without a document", "")
+		o.report(c, "wrong success: nil without a document", "")
 		return
 	}
 	switch c.op {
 	case "cancel":
 		if s := o.find(c.order).status; s != cancelled {
-			o.bad(c, "wrong success: cancel", "the order is %s", s)
+			o.report(c, "wrong success: cancel", "the order is %s", s)
 		}
 	case "capture":
-		effects, sum := o.under(c)
-		switch want := o.asked(c); {
+		effects, sum := o.effectsUnder(c)
+		switch want := o.askedAmount(c); {
 		case len(effects) == 0:
-			o.bad(c, "wrong success: capture, nothing was captured", "")
+			o.report(c, "wrong success: capture, nothing was captured", "")
 		case sum != want:
-			o.bad(c, "wrong success: capture, other figures", "captured %d, asked for %d", sum, want)
+			o.report(c, "wrong success: capture, other figures", "captured %d, asked for %d", sum, want)
 		case effects[len(effects)-1].at.After(c.end):
-			o.bad(c, "wrong success: capture, said before it was carried out", "")
+			o.report(c, "wrong success: capture, said before it was carried out", "")
 		default:
 			if got, ok := c.got.CapturedAmount(); ok && got.Value != want {
-				o.bad(c, "nil beside another CapturedAmount", "%d, asked for %d", got.Value, want)
+				o.report(c, "nil beside another CapturedAmount", "%d, asked for %d", got.Value, want)
 			}
 		}
 	default:
@@ -202,14 +202,14 @@ func (o *oracle) refunded(c *call) {
 	}
 	switch {
 	case exact == 0 && others > 0:
-		o.bad(c, "wrong success: refund, other figures", "")
+		o.report(c, "wrong success: refund, other figures", "")
 	case exact == 0:
-		o.bad(c, "wrong success: refund, none was made", "")
+		o.report(c, "wrong success: refund, none was made", "")
 	case good > 1 && c.sawTwo():
-		o.bad(c, "wrong success: refund, nil for two that the list showed", "%d refunds under one reference", good)
+		o.report(c, "wrong success: refund, nil for two that the list showed", "%d refunds under one reference", good)
 	}
 	if c.got.MerchantOrderReference != c.reference || c.got.OrderAmount != plural.INR(c.amount) || c.got.Type != "REFUND" {
-		o.bad(
+		o.report(
 			c,
 			"nil with a document of something else",
 			"%s %s %s",
@@ -227,7 +227,7 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 		if v.at.After(end) || i+1 < len(versions) && versions[i+1].at.Before(end.Add(-8*time.Second)) {
 			continue
 		}
-		if slices.ContainsFunc(v.order.refunds, func(r refund) bool { return r.id == id && r.good() }) {
+		if slices.ContainsFunc(v.order.refunds, func(r refund) bool { return r.id == id && r.isGood() }) {
 			return true
 		}
 	}
@@ -236,11 +236,11 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 
 // sawTwo reports whether the call was given a list with two good refunds of its
 // reference.
-func (c *call) sawTwo() bool { return c.saw(2) }
+func (c *call) sawTwo() bool { return c.sawRefunds(2) }
 
-// saw reports whether a list showed the call so many good refunds of its
+// sawRefunds reports whether a list showed the call so many good refunds of its
 // reference.
-func (c *call) saw(least int) bool {
+func (c *call) sawRefunds(least int) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
 			(s.order.status == partiallyRefunded || s.order.status == fullyRefunded) {
@@ -248,7 +248,7 @@ func (c *call) saw(least int) bool {
 		}
 		n := 0
 		for _, r := range s.order.refunds {
-			if r.reference == c.reference && r.good() {
+			if r.reference == c.reference && r.isGood() {
 				n++
 			}
 		}
@@ -262,17 +262,17 @@ func (o *oracle) notApplied(c *call) {
 	switch c.op {
 	case "cancel":
 		if of.status == cancelled {
-			o.bad(c, "wrong final: ErrNotApplied of a cancel, and the order is cancelled", "%v", c.err)
+			o.report(c, "wrong final: ErrNotApplied of a cancel, and the order is cancelled", "%v", c.err)
 		} else if of.open() {
-			o.bad(c, "wrong final: ErrNotApplied of a cancel, and the order is open", "it is %s; %v", of.status, c.err)
+			o.report(c, "wrong final: ErrNotApplied of a cancel, and the order is open", "it is %s; %v", of.status, c.err)
 		}
 	case "capture":
-		effects, sum := o.under(c)
+		effects, sum := o.effectsUnder(c)
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
 			o.otherAmount++ // another write, that only has the reference in common
 		case len(effects) > 0 && c.amount > of.amount-of.coupon && effects[0].by != c.id:
-			o.bad(
+			o.report(
 				c,
 				"question: wrong final: ErrNotApplied of a capture above the hold, and a rival took another amount under the reference",
 				"%d; %v",
@@ -280,9 +280,9 @@ func (o *oracle) notApplied(c *call) {
 				c.err,
 			)
 		case len(effects) > 0:
-			o.bad(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
+			o.report(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
 		case of.open() && !of.lapsed && c.amount <= total:
-			o.bad(c, "wrong final: ErrNotApplied of a capture, and the order is open", "it is %s; %v", of.status, c.err)
+			o.report(c, "wrong final: ErrNotApplied of a capture, and the order is open", "it is %s; %v", of.status, c.err)
 		}
 	default:
 		o.notRefunded(c, of)
@@ -290,10 +290,10 @@ func (o *oracle) notApplied(c *call) {
 }
 
 func (o *oracle) notRefunded(c *call, of *order) {
-	effects, _ := o.under(c)
+	effects, _ := o.effectsUnder(c)
 	for _, e := range effects {
 		i := slices.IndexFunc(o.find(e.order).refunds, func(r refund) bool { return r.id == e.refund })
-		if r := o.find(e.order).refunds[i]; !r.good() {
+		if r := o.find(e.order).refunds[i]; !r.isGood() {
 			continue
 		}
 		if e.arrived.After(c.end) && e.amount != c.amount {
@@ -302,7 +302,7 @@ func (o *oracle) notRefunded(c *call, of *order) {
 		}
 		kind := "wrong final: ErrNotApplied of a refund, and money went out"
 		switch {
-		case e.order != c.order && of.taken() < c.amount:
+		case e.order != c.order && of.takenSum() < c.amount:
 			kind = "question: " + kind + ", for another order, and this one could never give so much back"
 		case e.order != c.order:
 			kind += ", for another order"
@@ -319,38 +319,38 @@ func (o *oracle) notRefunded(c *call, of *order) {
 		case o.sc.unique == notUnique && e.by != c.id:
 			kind = "question: " + kind + ", by a rival request where references are not unique"
 		}
-		o.bad(c, kind, "refund %s; %v", e.refund, c.err)
+		o.report(c, kind, "refund %s; %v", e.refund, c.err)
 		return
 	}
-	if len(effects) == 0 && (of.taken()-of.refunded(refund.good) >= c.amount || of.open()) {
-		o.bad(c, "wrong final: ErrNotApplied of a refund that can still be made", "the order is %s; %v", of.status, c.err)
+	if len(effects) == 0 && (of.takenSum()-of.refunded(refund.isGood) >= c.amount || of.open()) {
+		o.report(c, "wrong final: ErrNotApplied of a refund that can still be made", "the order is %s; %v", of.status, c.err)
 	}
 }
 
 // conflict: the books really show something else than was asked for.
 func (o *oracle) conflict(c *call) {
-	effects, sum := o.under(c)
+	effects, sum := o.effectsUnder(c)
 	of := o.find(c.order)
 	if errors.Is(c.err, plural.ErrReferenceReused) &&
 		!slices.ContainsFunc(effects, func(e effect) bool { return e.at.Before(c.start) }) {
-		o.bad(c, "wrong conflict: ErrReferenceReused, and nothing was there before this call", "%v", c.err)
+		o.report(c, "wrong conflict: ErrReferenceReused, and nothing was there before this call", "%v", c.err)
 	}
 	if errors.Is(c.err, plural.ErrNoHold) {
 		switch {
-		case of.taken() == 0:
-			o.bad(c, "wrong conflict: ErrNoHold, and no money was taken", "the order is %s; %v", of.status, c.err)
-		case c.op == "capture" && sum == o.asked(c) && c.sawExact(sum):
-			o.bad(c, "wrong conflict: ErrNoHold, and the books show the capture", "%v", c.err)
+		case of.takenSum() == 0:
+			o.report(c, "wrong conflict: ErrNoHold, and no money was taken", "the order is %s; %v", of.status, c.err)
+		case c.op == "capture" && sum == o.askedAmount(c) && c.sawExact(sum):
+			o.report(c, "wrong conflict: ErrNoHold, and the books show the capture", "%v", c.err)
 		}
 		return
 	}
 	switch c.op {
 	case "cancel":
-		o.bad(c, "wrong conflict: of a cancel", "the order is %s; %v", of.status, c.err)
+		o.report(c, "wrong conflict: of a cancel", "the order is %s; %v", of.status, c.err)
 	case "capture":
-		if sum == o.asked(c) || len(effects) == 0 {
-			o.bad(c, "wrong conflict: of a capture"+o.repeats(), "captured %d in %d, asked for %d; %v",
-				sum, len(effects), o.asked(c), c.err)
+		if sum == o.askedAmount(c) || len(effects) == 0 {
+			o.report(c, "wrong conflict: of a capture"+o.repeats(), "captured %d in %d, asked for %d; %v",
+				sum, len(effects), o.askedAmount(c), c.err)
 		}
 	default:
 		good := 0
@@ -361,13 +361,13 @@ func (o *oracle) conflict(c *call) {
 		}
 		if _, ok := errors.AsType[*plural.DoubleRefundError](c.err); ok {
 			if good < 2 {
-				o.bad(c, "wrong conflict: DoubleRefundError, and there are not two", "%d; %v", good, c.err)
+				o.report(c, "wrong conflict: DoubleRefundError, and there are not two", "%d; %v", good, c.err)
 			}
 			return
 		}
 		other := slices.ContainsFunc(effects, func(e effect) bool { return e.amount != c.amount || e.order != c.order })
 		if !other && good < 2 {
-			o.bad(c, "wrong conflict: of a refund"+o.repeats(), "%d refunds; %v", len(effects), c.err)
+			o.report(c, "wrong conflict: of a refund"+o.repeats(), "%d refunds; %v", len(effects), c.err)
 		}
 	}
 }
@@ -403,7 +403,7 @@ func (o *oracle) noDoubles() {
 	for _, of := range o.orders {
 		count := map[string]int{}
 		for _, r := range of.refunds {
-			if r.good() {
+			if r.isGood() {
 				count[r.reference]++
 			}
 		}
@@ -417,31 +417,31 @@ func (o *oracle) noDoubles() {
 
 // found: what Find says of a gateway that is well. It knows no amount.
 func (o *oracle) found(c *call) {
-	effects, sum := o.under(c)
+	effects, sum := o.effectsUnder(c)
 	if c.op == "refund" {
 		effects = slices.DeleteFunc(effects, func(e effect) bool {
 			r := o.find(e.order).refunds
-			return !r[slices.IndexFunc(r, func(r refund) bool { return r.id == e.refund })].good()
+			return !r[slices.IndexFunc(r, func(r refund) bool { return r.id == e.refund })].isGood()
 		})
 	}
 	here := slices.ContainsFunc(effects, func(e effect) bool { return e.order == c.order })
 	_, double := errors.AsType[*plural.DoubleRefundError](c.err)
 	switch {
 	case c.sends > 0:
-		o.bad(c, "Settle or Find sent a write", "%d", c.sends)
+		o.report(c, "Settle or Find sent a write", "%d", c.sends)
 	case c.err == nil && !here:
-		o.bad(c, "Find: nil, and it is not there", "")
+		o.report(c, "Find: nil, and it is not there", "")
 	case c.err == nil && c.op == "refund" && len(effects) > 1 && c.sawTwo():
-		o.bad(c, "Find: nil for two refunds that the list showed", "")
+		o.report(c, "Find: nil for two refunds that the list showed", "")
 	case double && len(effects) < 2:
-		o.bad(c, "Find: DoubleRefundError, and there are not two", "%d", len(effects))
+		o.report(c, "Find: DoubleRefundError, and there are not two", "%d", len(effects))
 	case errors.Is(c.err, plural.ErrNotApplied) && len(effects) > 0:
-		o.bad(c, "Find: ErrNotApplied, and it is there", "%d in %d; %v", sum, len(effects), c.err)
-	case errors.Is(c.err, plural.ErrNotFound) && c.op == "refund" && c.saw(1):
-		o.bad(c, "Find: ErrNotFound of a refund that the list showed", "%d in %d; %v", sum, len(effects), c.err)
+		o.report(c, "Find: ErrNotApplied, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNotFound) && c.op == "refund" && c.sawRefunds(1):
+		o.report(c, "Find: ErrNotFound of a refund that the list showed", "%d in %d; %v", sum, len(effects), c.err)
 	case errors.Is(c.err, plural.ErrNotFound) && here && !o.sc.leavesAlways:
-		o.bad(c, "Find: ErrNotFound, and it is there", "%d in %d; %v", sum, len(effects), c.err)
-	case errors.Is(c.err, plural.ErrNoHold) && o.find(c.order).taken() == 0:
-		o.bad(c, "Find: ErrNoHold, and no money was taken", "%v", c.err)
+		o.report(c, "Find: ErrNotFound, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+	case errors.Is(c.err, plural.ErrNoHold) && o.find(c.order).takenSum() == 0:
+		o.report(c, "Find: ErrNoHold, and no money was taken", "%v", c.err)
 	}
 }

@@ -87,7 +87,7 @@ type outside struct {
 	what string
 }
 
-func (sc *scenario) say(format string, args ...any) {
+func (sc *scenario) record(format string, args ...any) {
 	sc.words = append(sc.words, fmt.Sprintf(format, args...))
 }
 
@@ -131,7 +131,7 @@ func newScenario(seed uint64) *scenario {
 	sc.stampSkew = pick(rng, 0, 0, -time.Second, time.Second)
 	sc.noStamps = chance(rng, 0.1)
 	sc.noDate = chance(rng, 0.1)
-	sc.say(
+	sc.record(
 		"refund references are %s; a duplicate answers %t; the latest by reference %t; "+
 			"single refund send %t; partial captures read PROCESSED %t",
 		sc.unique,
@@ -140,7 +140,7 @@ func newScenario(seed uint64) *scenario {
 		sc.single,
 		sc.partialReadsProcessed,
 	)
-	sc.say(
+	sc.record(
 		"the server's clock is %s off, stamps %s beside it; no stamps %t, no Date %t",
 		sc.clock.Round(time.Millisecond),
 		sc.stampSkew,
@@ -200,7 +200,7 @@ func newScenario(seed uint64) *scenario {
 			"refunded in full",
 		)
 	}
-	sc.say("before: %s, %d legs, %.1f s ago", sc.setup, sc.legs, sc.age.Seconds())
+	sc.record("before: %s, %d legs, %.1f s ago", sc.setup, sc.legs, sc.age.Seconds())
 	sc.plan(rng, refunds)
 	sc.events(rng)
 	return sc
@@ -265,7 +265,7 @@ func (sc *scenario) plan(rng *rand.Rand, refunds bool) {
 		sc.plans = append(sc.plans, second)
 	}
 	for _, p := range sc.plans {
-		sc.say(
+		sc.record(
 			"process %d, after %.1f s: %s; up to %d calls, %.1f s between, deadline %s",
 			p.process,
 			p.at.Seconds(),
@@ -285,16 +285,16 @@ func (sc *scenario) events(rng *rand.Rand) {
 			sc.writeEvents[n] = append(sc.writeEvents[n], writeEvent(rng))
 			var f writeFault
 			sc.writeEvents[n][len(sc.writeEvents[n])-1](&f)
-			sc.say("event: write %d:%s", n, f)
+			sc.record("event: write %d:%s", n, f)
 		case 5, 6, 7, 8:
-			sc.say("event: %s", sc.readEvent(rng))
+			sc.record("event: %s", sc.readEvent(rng))
 		default:
 			o := outside{
 				at:   between(rng, 0, 12*time.Second),
 				what: pick(rng, "pay", "pay", "cancel", "capture", "refund", "lapse"),
 			}
 			sc.outside = append(sc.outside, o)
-			sc.say("event: after %.1f s somebody else: %s", o.at.Seconds(), o.what)
+			sc.record("event: after %.1f s somebody else: %s", o.at.Seconds(), o.what)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (g *gateway) setUp() {
 		o.legs = o.legs[:len(o.legs)-1]
 		return
 	case "outright":
-		g.outright(o, day)
+		g.payOutright(o, day)
 		return
 	}
 	if chance(rng, 0.1) {
@@ -85,19 +85,19 @@ func (g *gateway) setUp() {
 		case "refunded in part":
 			refund(o, "R-other", 4000, processed)
 		case "refunded in full":
-			refund(o, "R-other", o.taken(), processed)
+			refund(o, "R-other", o.takenSum(), processed)
 		case "refunded by us":
-			refund(o, "R-1", min(first.amount, o.taken()), pick(rng, processed, pending))
+			refund(o, "R-1", min(first.amount, o.takenSum()), pick(rng, processed, pending))
 		case "refunded by us, other figures":
 			refund(o, "R-1", 2500, processed)
 		case "refund failed":
-			refund(o, "R-1", min(first.amount, o.taken()), pick(rng, failed, cancelled))
+			refund(o, "R-1", min(first.amount, o.takenSum()), pick(rng, failed, cancelled))
 		case "refund rejected":
-			refund(o, "R-1", min(first.amount, o.taken()), rejected)
+			refund(o, "R-1", min(first.amount, o.takenSum()), rejected)
 		case "refund pending elsewhere":
 			refund(o, "R-other", 10000, pending, pick(rng, failed, processed))
 		case "refund pending, will fail":
-			refund(o, "R-1", min(first.amount, o.taken()), pending, failed)
+			refund(o, "R-1", min(first.amount, o.takenSum()), pending, failed)
 		case "refund of another order":
 			other := &order{id: otherOrder, reference: "O-2", amount: total, preAuth: true, created: day, status: authorized}
 			other.legs = []leg{{id: "v1-other-cc-1", method: "CARD", status: authorized, amount: total, held: total}}
@@ -113,9 +113,9 @@ func (g *gateway) setUp() {
 	}
 }
 
-// outright is an order that was paid without a hold, perhaps with an offer or a
-// fee, perhaps from points and another method.
-func (g *gateway) outright(o *order, at time.Time) {
+// payOutright is an order that was paid without a hold, perhaps with an offer
+// or a fee, perhaps from points and another method.
+func (g *gateway) payOutright(o *order, at time.Time) {
 	rng := g.rng("outright", 0)
 	method := pick(rng, "CARD", "UPI", "NETBANKING", "WALLET")
 	o.preAuth = false
@@ -140,8 +140,8 @@ func (g *gateway) outright(o *order, at time.Time) {
 	g.commit(o, at)
 }
 
-// happen has somebody else do something.
-func (g *gateway) happen(what string) {
+// actAsSomebody has somebody else do something.
+func (g *gateway) actAsSomebody(what string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now, o := time.Now(), g.orders[0]
@@ -158,7 +158,7 @@ func (g *gateway) happen(what string) {
 	case "lapse":
 		if o.status == authorized && !o.capturing() {
 			o.lapsed = true
-			g.say("[truth]", "the bank let the hold of %s go", o.id)
+			g.record("[truth]", "the bank let the hold of %s go", o.id)
 			g.commit(o, now)
 		}
 	}

@@ -39,7 +39,7 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case <-r.Context().Done():
 		g.mu.Lock()
-		g.say(c.name(), "   %s %s: the client hangs up", r.Method, r.URL.Path)
+		g.record(c.name(), "   %s %s: the client hangs up", r.Method, r.URL.Path)
 		g.mu.Unlock()
 		return nil, r.Context().Err()
 	case a := <-answers:
@@ -103,7 +103,7 @@ func (g *gateway) read(c *call, r *http.Request, id, reference string, answers c
 	if a.err != nil {
 		what = a.err.Error()
 	}
-	g.say(c.name(), "   GET %s -> %d %s", strings.TrimPrefix(r.URL.Path, "/api/pay/v1"), a.status, what)
+	g.record(c.name(), "   GET %s -> %d %s", strings.TrimPrefix(r.URL.Path, "/api/pay/v1"), a.status, what)
 	answers <- a
 }
 
@@ -191,11 +191,11 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 	f := g.sc.writeFault(g.rng("write", n), n, g.well)
 	if c != nil {
 		c.sends++
-		if c.op == "refund" && c.saw(1) {
+		if c.op == "refund" && c.sawRefunds(1) {
 			g.findings = append(g.findings, finding{"a refund is sent again, and the call was shown it", c.id})
 		}
 	}
-	g.say(c.name(), "   %s %s %s arrives as write %d%s", r.Method, path, bytes.TrimSpace(body), n, f)
+	g.record(c.name(), "   %s %s %s arrives as write %d%s", r.Method, path, bytes.TrimSpace(body), n, f)
 	g.mu.Unlock()
 
 	honest := make(chan answer, 1)
@@ -211,7 +211,7 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 		honest <- answer{status: 503, body: `{"code":"INTERNAL_ERROR","message":"try later"}`}
 		g.mu.Unlock()
 	case effectLate:
-		g.later(f.late, carryOut)
+		g.after(f.late, carryOut)
 	case effectNow:
 		carryOut()
 	}
@@ -236,7 +236,7 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 	if c != nil {
 		c.answers += fmt.Sprintf("%d %s; ", a.status, text)
 	}
-	g.say(c.name(), "   %s %s (write %d) -> %d %s", r.Method, path, n, a.status, text)
+	g.record(c.name(), "   %s %s (write %d) -> %d %s", r.Method, path, n, a.status, text)
 	g.mu.Unlock()
 	answers <- a
 }
@@ -268,7 +268,7 @@ func (g *gateway) apply(c *call, path string, in writeBody, f writeFault, arrive
 		return g.sc.notFound()
 	}
 	if no != nil {
-		g.say("[truth]", "refused what %s asked for: %s", by, no.code)
+		g.record("[truth]", "refused what %s asked for: %s", by, no.code)
 		return answer{status: no.status, body: errorBody(no.code)}
 	}
 	state := o.clone()

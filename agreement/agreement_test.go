@@ -292,7 +292,7 @@ func (f *findings) report() string {
 	return b.String()
 }
 
-func say(a plural.Amount, known bool) told {
+func toldOf(a plural.Amount, known bool) told {
 	if known && a.Currency != plural.CurrencyINR {
 		return told{-1, true} // never the truth
 	}
@@ -310,7 +310,7 @@ func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 			t.Parallel()
 			var f findings
 			for d := range documents {
-				if f.seen++; f.seen%thinner() != 0 {
+				if f.seen++; f.seen%sampleEvery() != 0 {
 					continue
 				}
 				o := new(plural.Order)
@@ -329,9 +329,9 @@ func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 
 func (f *findings) judge(d books, o *plural.Order) {
 	v := truthOf(d)
-	captured, held := say(o.CapturedAmount()), say(o.CapturableAmount())
-	refunded, refunding := say(o.RefundedAmount()), say(o.RefundingAmount())
-	refundable := say(o.RefundableAmount())
+	captured, held := toldOf(o.CapturedAmount()), toldOf(o.CapturableAmount())
+	refunded, refunding := toldOf(o.RefundedAmount()), toldOf(o.RefundingAmount())
+	refundable := toldOf(o.RefundableAmount())
 	for _, x := range []struct {
 		name      string
 		got, want told

@@ -190,9 +190,9 @@ func TestAmountsOfPlainDocuments(t *testing.T) {
 				got  told
 				want *told
 			}{
-				"captured": {say(o.CapturedAmount()), d.captured}, "capturable": {say(o.CapturableAmount()), d.held},
-				"refunded": {say(o.RefundedAmount()), d.refunded}, "refunding": {say(o.RefundingAmount()), d.refunding},
-				"refundable": {say(o.RefundableAmount()), d.left},
+				"captured": {toldOf(o.CapturedAmount()), d.captured}, "capturable": {toldOf(o.CapturableAmount()), d.held},
+				"refunded": {toldOf(o.RefundedAmount()), d.refunded}, "refunding": {toldOf(o.RefundingAmount()), d.refunding},
+				"refundable": {toldOf(o.RefundableAmount()), d.left},
 			} {
 				if x.want != nil {
 					require.Equal(t, x.want.String(), x.got.String(), "%s %s", name, d.books.json())

@@ -16,7 +16,8 @@ import (
 )
 
 // Settle is asked by two at once, while a third looks at the Response of the
-// call that has ended. Both get the answer of the books, and the Response stays.
+// call that has ended. Both get the answer of the books, and the Response
+// stays.
 func TestSettleByTwoGoroutines(t *testing.T) {
 	t.Parallel()
 	taken := books{status: "PARTIALLY_CAPTURED", legs: []leg{{
@@ -52,7 +53,7 @@ func TestSettleByTwoGoroutines(t *testing.T) {
 				var well atomic.Bool
 				var writes atomic.Int32
 				s := &shelf{books: tc.books}
-				s.write = s.lost
+				s.write = s.answerLost
 				c := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 					if r.Method != http.MethodGet {
 						writes.Add(1)

@@ -41,15 +41,15 @@ func (s *shelf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(404, `{"code":"ORDER_NOT_FOUND","message":"no such order"}`), nil
 }
 
-// rejects answers a write with a rejection, lost with none that can be used,
-// and shown with what the books show.
-func (s *shelf) rejects(*http.Request) *http.Response {
+// answerRejected answers a write with a rejection, answerLost with nothing that
+// can be used, and answerShown with what the books show.
+func (s *shelf) answerRejected(*http.Request) *http.Response {
 	return answer(422, `{"code":"OPERATION_NOT_ALLOWED","message":"not allowed"}`)
 }
 
-func (s *shelf) lost(*http.Request) *http.Response { return answer(504, `{}`) }
+func (s *shelf) answerLost(*http.Request) *http.Response { return answer(504, `{}`) }
 
-func (s *shelf) shown(r *http.Request) *http.Response {
+func (s *shelf) answerShown(r *http.Request) *http.Response {
 	if r.Method == http.MethodPut {
 		return answer(200, `{"data":`+s.books.json()+`}`)
 	}
@@ -58,7 +58,7 @@ func (s *shelf) shown(r *http.Request) *http.Response {
 			return answer(200, `{"data":`+refund.json()+`}`)
 		}
 	}
-	return s.lost(r)
+	return s.answerLost(r)
 }
 
 // question is one call about the order.
@@ -93,9 +93,9 @@ func questions() []question {
 	}
 }
 
-// thinner is how much fewer documents are enough: fewer still under the race
-// detector, and none left out with PLURAL_EXHAUSTIVE=full.
-func thinner() int {
+// sampleEvery is how much fewer documents are enough: fewer still under the
+// race detector, and none left out with PLURAL_EXHAUSTIVE=full.
+func sampleEvery() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":
 		return 1
@@ -105,8 +105,8 @@ func thinner() int {
 	return 4
 }
 
-// every takes each n-th document.
-func every(n int, documents func(func(books) bool)) []books {
+// sampled takes each n-th document.
+func sampled(n int, documents func(func(books) bool)) []books {
 	var list []books
 	i := 0
 	for d := range documents {
@@ -120,8 +120,8 @@ func every(n int, documents func(func(books) bool)) []books {
 // What the calls say of a document agrees with what it tells of money.
 func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	t.Parallel()
-	sample := every(127*thinner(), takings)
-	sample = append(sample, every(31*thinner(), givings)...)
+	sample := sampled(127*sampleEvery(), takings)
+	sample = append(sample, sampled(31*sampleEvery(), givings)...)
 	for _, d := range plainlyGood() {
 		sample = append(sample, d.books)
 	}
@@ -130,7 +130,7 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 		for i, d := range sample {
 			s := &shelf{books: d}
 			mode := i % 3
-			s.write = []func(*http.Request) *http.Response{s.rejects, s.lost, s.shown}[mode]
+			s.write = []func(*http.Request) *http.Response{s.answerRejected, s.answerLost, s.answerShown}[mode]
 			c := newPeerClient(t, s.RoundTrip)
 			for _, q := range questions() {
 				f.seen++
@@ -223,7 +223,7 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 			return name != "find capture" && asked.known && x.known && x != asked && !whole
 		}
 		broken["nil, not in the books"] = err == nil && (c.ours == 0 || !c.settled || !v.isPaid)
-		broken["nil, captured another amount"] = err == nil && (other(say(parent.CapturedAmount())) || other(v.captured))
+		broken["nil, captured another amount"] = err == nil && (other(toldOf(parent.CapturedAmount())) || other(v.captured))
 		broken["nil, entries of another amount"] = err == nil && name != "find capture" && other(c.sum)
 		broken["not applied, without a row"] = notApplied && !closed && !byAnother
 		broken["conflict without our entry"] = conflict && !noHold && c.ours == 0
@@ -233,14 +233,14 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 		broken["conflict over the whole price"] = isSole && name == "capture all" && c.sum == v.price
 		broken["conflict while a payment is under way"] = conflict && (c.underWay || c.odd)
 	case "cancel":
-		taken := say(parent.CapturedAmount())
+		taken := toldOf(parent.CapturedAmount())
 		whole := func(x told) bool { return x.known && (x == price || x.paise == wholePrice) }
 		broken["cancel: nil"] = (err == nil) != (d.status == "CANCELLED")
 		broken["cancel: conflict"] = conflict
 		broken["cancel: not applied"] = notApplied && (d.status != "FAILED" || v.hasEntries) &&
 			(!v.isPaid || !whole(taken) || !whole(v.captured))
 	case "refund", "find refund":
-		f.refundVerdict(d, name, v, say(parent.RefundableAmount()), err, broken)
+		f.refundVerdict(d, name, v, toldOf(parent.RefundableAmount()), err, broken)
 	}
 	for rule, is := range broken {
 		if is {

@@ -34,7 +34,7 @@ func callbackSuite() suite {
 			{Name: "razorpay-go", Setup: func() (func() error, func()) { return callbackRazorpay(), nil }},
 		},
 	}
-	s.Cases = append(s.Cases, again(s.Cases[0]))
+	s.Cases = append(s.Cases, repeatedCase(s.Cases[0]))
 	return s
 }
 

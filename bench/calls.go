@@ -118,7 +118,7 @@ func callSuite(call, way string, goroutines int, callers []caller) suite {
 			Setup: func() (func() error, func()) { return c.setup(way) },
 		})
 	}
-	s.Cases = append(s.Cases, again(s.Cases[0]))
+	s.Cases = append(s.Cases, repeatedCase(s.Cases[0]))
 	return s
 }
 

@@ -31,8 +31,8 @@ func codecSuites() []suite {
 			work("plural, CreateOrderRequest.MarshalJSON", func() error { _, err := ours.MarshalJSON(); return err }),
 		},
 	}
-	decode.Cases = append(decode.Cases, again(decode.Cases[0]))
-	encode.Cases = append(encode.Cases, again(encode.Cases[0]))
+	decode.Cases = append(decode.Cases, repeatedCase(decode.Cases[0]))
+	encode.Cases = append(encode.Cases, repeatedCase(encode.Cases[0]))
 	return []suite{decode, encode}
 }
 

@@ -31,8 +31,9 @@ type benchCase struct {
 	Unit string
 }
 
-// again is the first case under another name: what they differ by is noise.
-func again(c benchCase) benchCase {
+// repeatedCase is the first case under another name: what they differ by is
+// noise.
+func repeatedCase(c benchCase) benchCase {
 	c.Name += " (again)"
 	return c
 }

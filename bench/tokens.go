@@ -28,7 +28,7 @@ func tokenSuites() []suite {
 				tokenCase("x/oauth2", goroutines, oauth2Read()),
 			},
 		}
-		s.Cases = append(s.Cases, again(s.Cases[0]))
+		s.Cases = append(s.Cases, repeatedCase(s.Cases[0]))
 		all = append(all, s)
 	}
 	return all

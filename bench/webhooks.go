@@ -285,6 +285,6 @@ func verifierSuite(title string, size, goroutines int, verifiers []verifier) sui
 			Setup: func() (func() error, func()) { return v.setup(newDelivery(event(size))), nil },
 		})
 	}
-	s.Cases = append(s.Cases, again(s.Cases[0]))
+	s.Cases = append(s.Cases, repeatedCase(s.Cases[0]))
 	return s
 }

@@ -69,7 +69,7 @@ type Order struct {
 	UpdatedAt        time.Time
 }
 
-func (s *Server) show(o *order) Order {
+func (s *Server) publicOrder(o *order) Order {
 	shown := Order{
 		ID: o.id, Reference: o.reference, Type: o.typ, Status: o.status, Amount: o.amount, PreAuth: o.preAuth,
 		HoldLapsed: o.lapsed, Captured: o.capturedAmount(), Refunded: o.refundedAmount(false), RetriesRemaining: o.retries,
@@ -100,7 +100,7 @@ func (s *Server) Orders() []Order {
 	defer s.mu.Unlock()
 	list := make([]Order, 0, len(s.inOrder))
 	for _, o := range s.inOrder {
-		list = append(list, s.show(o))
+		list = append(list, s.publicOrder(o))
 	}
 	return list
 }
@@ -113,7 +113,7 @@ func (s *Server) Order(id string) (Order, bool) {
 	if o == nil {
 		return Order{}, false
 	}
-	return s.show(o), true
+	return s.publicOrder(o), true
 }
 
 // OrdersByReference lists the orders and refunds under one
@@ -124,7 +124,7 @@ func (s *Server) OrdersByReference(reference string) []Order {
 	found := s.byRef[reference]
 	list := make([]Order, 0, len(found))
 	for _, o := range found {
-		list = append(list, s.show(o))
+		list = append(list, s.publicOrder(o))
 	}
 	return list
 }

@@ -24,7 +24,7 @@ func (s *Server) createCancel(c *call) answer {
 // void gives back a hold in full.
 func (s *Server) void(o *order, requestID string) {
 	s.change(o, func(now time.Time) {
-		o.to(StatusCancelled)
+		o.setStatus(StatusCancelled)
 		o.setPayments(StatusCancelled, now)
 		o.cancels = append(o.cancels, Cancel{OrderID: o.id, RequestID: requestID, At: now})
 	})

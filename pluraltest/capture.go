@@ -86,7 +86,7 @@ func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete f
 		c.record.settle(EffectFailed, s.now())
 	case resultPending, resultPendingFails:
 		s.change(o, func(now time.Time) {
-			o.to(StatusPending)
+			o.setStatus(StatusPending)
 			o.setPayments(StatusPending, now)
 			if begin != nil {
 				begin(now)
@@ -120,9 +120,9 @@ func (s *Server) completeCapture(o *order, entry Capture) {
 		}
 		o.captures = append(o.captures, entry)
 		if entry.Full {
-			o.to(StatusProcessed)
+			o.setStatus(StatusProcessed)
 		} else {
-			o.to(StatusPartiallyCaptured)
+			o.setStatus(StatusPartiallyCaptured)
 		}
 	})
 	s.emit("ORDER_PROCESSED", o)
@@ -151,7 +151,7 @@ func (s *Server) failHold(o *order) {
 			p.acquirer = s.newAcquirerData(p.id, "")
 			p.acquirer.RRN = ""
 		}
-		o.to(StatusFailed)
+		o.setStatus(StatusFailed)
 	})
 	s.emit("PAYMENT_FAILED", o)
 	s.emit("ORDER_FAILED", o)

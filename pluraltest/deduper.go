@@ -68,14 +68,14 @@ func (c *deduperCheck) claim(
 	return claim.Token
 }
 
-func (c *deduperCheck) ok(err error, rule string) {
+func (c *deduperCheck) noError(err error, rule string) {
 	c.t.Helper()
 	if err != nil {
 		c.t.Errorf("plural.Deduper: %s: %v", rule, err)
 	}
 }
 
-func (c *deduperCheck) lost(err error, rule string) {
+func (c *deduperCheck) claimIsLost(err error, rule string) {
 	c.t.Helper()
 	if !errors.Is(err, plural.ErrClaimLost) {
 		c.t.Errorf("plural.Deduper: %s: error %v, want ErrClaimLost", rule, err)
@@ -87,17 +87,17 @@ func (c *deduperCheck) claimIsExclusive() {
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
 	c.claim(d, id, time.Hour, plural.InProgress, rule)
-	c.ok(d.Release(context.Background(), id, token), rule)
+	c.noError(d.Release(context.Background(), id, token), rule)
 }
 
 func (c *deduperCheck) handledStaysHandled() {
 	const rule = "a committed event is done, and its claim is over"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
-	c.ok(d.Commit(context.Background(), id, token, time.Hour), rule)
+	c.noError(d.Commit(context.Background(), id, token, time.Hour), rule)
 	c.claim(d, id, time.Hour, plural.Done, rule)
-	c.lost(d.Commit(context.Background(), id, token, time.Hour), rule+": a second Commit")
-	c.lost(d.Release(context.Background(), id, token), rule+": Release after Commit")
+	c.claimIsLost(d.Commit(context.Background(), id, token, time.Hour), rule+": a second Commit")
+	c.claimIsLost(d.Release(context.Background(), id, token), rule+": Release after Commit")
 	<-time.After(conformanceLease * 3 / 2)
 	c.claim(d, id, time.Hour, plural.Done, "a committed event outlasts the lease of its claim")
 }
@@ -106,10 +106,10 @@ func (c *deduperCheck) releaseLetsTheNextIn() {
 	const rule = "a released event is free at once"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
-	c.ok(d.Release(context.Background(), id, token), rule)
+	c.noError(d.Release(context.Background(), id, token), rule)
 	next := c.claim(d, id, time.Hour, plural.Claimed, rule)
-	c.lost(d.Commit(context.Background(), id, token, time.Hour), rule+": Commit after Release")
-	c.ok(d.Commit(context.Background(), id, next, time.Hour), rule)
+	c.claimIsLost(d.Commit(context.Background(), id, token, time.Hour), rule+": Commit after Release")
+	c.noError(d.Commit(context.Background(), id, next, time.Hour), rule)
 }
 
 func (c *deduperCheck) leaseRunsOut() {
@@ -118,10 +118,10 @@ func (c *deduperCheck) leaseRunsOut() {
 	first := c.claim(d, id, conformanceLease, plural.Claimed, rule)
 	<-time.After(conformanceLease * 3 / 2)
 	second := c.claim(d, id, time.Hour, plural.Claimed, rule)
-	c.lost(d.Commit(context.Background(), id, first, time.Hour), rule+": Commit of the overtaken worker")
-	c.lost(d.Release(context.Background(), id, first), rule+": Release of the overtaken worker")
+	c.claimIsLost(d.Commit(context.Background(), id, first, time.Hour), rule+": Commit of the overtaken worker")
+	c.claimIsLost(d.Release(context.Background(), id, first), rule+": Release of the overtaken worker")
 	c.claim(d, id, time.Hour, plural.InProgress, rule+": the second claim stands")
-	c.ok(d.Commit(context.Background(), id, second, time.Hour), rule)
+	c.noError(d.Commit(context.Background(), id, second, time.Hour), rule)
 	c.claim(d, id, time.Hour, plural.Done, rule)
 }
 
@@ -131,7 +131,7 @@ func (c *deduperCheck) lateWorkerMayStillCommit() {
 	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
 	<-time.After(conformanceLease * 3 / 2)
 	if err := d.Commit(context.Background(), id, token, time.Hour); err != nil {
-		c.lost(err, rule)
+		c.claimIsLost(err, rule)
 		c.claim(d, id, time.Hour, plural.Claimed, rule)
 		return
 	}
@@ -141,15 +141,15 @@ func (c *deduperCheck) lateWorkerMayStillCommit() {
 func (c *deduperCheck) tokensFence() {
 	const rule = "only the token of the last claim settles it"
 	d, id := c.make(), c.name()
-	c.lost(d.Commit(context.Background(), id, "1", time.Hour), "Commit of what nobody claimed")
-	c.lost(d.Release(context.Background(), id, "1"), "Release of what nobody claimed")
+	c.claimIsLost(d.Commit(context.Background(), id, "1", time.Hour), "Commit of what nobody claimed")
+	c.claimIsLost(d.Release(context.Background(), id, "1"), "Release of what nobody claimed")
 	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
 	for _, wrong := range []string{"", token + "0", "another"} {
-		c.lost(d.Commit(context.Background(), id, wrong, time.Hour), rule)
-		c.lost(d.Release(context.Background(), id, wrong), rule)
+		c.claimIsLost(d.Commit(context.Background(), id, wrong, time.Hour), rule)
+		c.claimIsLost(d.Release(context.Background(), id, wrong), rule)
 	}
 	c.claim(d, id, time.Hour, plural.InProgress, rule)
-	c.ok(d.Commit(context.Background(), id, token, time.Hour), rule)
+	c.noError(d.Commit(context.Background(), id, token, time.Hour), rule)
 }
 
 func (c *deduperCheck) oneOfManyClaims() {
@@ -180,7 +180,7 @@ func (c *deduperCheck) namesAreApart() {
 	d, id := c.make(), c.name()
 	for _, other := range []string{id, id + "_", "shop-a/" + id, "shop-A/" + id, "shop-b/" + id} {
 		token := c.claim(d, other, time.Hour, plural.Claimed, rule)
-		c.ok(d.Commit(context.Background(), other, token, time.Hour), rule)
+		c.noError(d.Commit(context.Background(), other, token, time.Hour), rule)
 	}
 }
 
@@ -190,7 +190,7 @@ func (c *deduperCheck) endedContext() {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	if claim, err := d.Claim(ended, id, time.Hour); err == nil && claim.State == plural.Claimed {
-		c.ok(d.Release(context.Background(), id, claim.Token), rule)
+		c.noError(d.Release(context.Background(), id, claim.Token), rule)
 	} // one that failed may be claimed, until its lease ends
 }
 
@@ -202,6 +202,6 @@ func (c *deduperCheck) restart() {
 	first, second, id := c.make(), c.make(), c.name()
 	token := c.claim(first, id, time.Hour, plural.Claimed, rule)
 	c.claim(second, id, time.Hour, plural.InProgress, rule)
-	c.ok(second.Commit(context.Background(), id, token, time.Hour), rule)
+	c.noError(second.Commit(context.Background(), id, token, time.Hour), rule)
 	c.claim(c.make(), id, time.Hour, plural.Done, rule)
 }

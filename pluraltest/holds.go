@@ -49,7 +49,7 @@ func (s *Server) lapse(o *order, where Lapse) {
 	}
 	s.change(o, func(now time.Time) {
 		o.setPayments(StatusCancelled, now)
-		o.to(StatusCancelled)
+		o.setStatus(StatusCancelled)
 	})
 	s.emit("ORDER_CANCELLED", o)
 }
@@ -58,7 +58,7 @@ func (s *Server) lapse(o *order, where Lapse) {
 func (s *Server) startHold(o *order, now time.Time) {
 	o.heldAt = now
 	if s.cfg.holdLifetime > 0 {
-		j := s.later(s.cfg.holdLifetime, func(dropped bool) {
+		j := s.schedule(s.cfg.holdLifetime, func(dropped bool) {
 			if !dropped {
 				s.lapseDue()
 			}

@@ -16,10 +16,10 @@ func (j *job) stop() {
 	}
 }
 
-// later runs the function after a delay, with s.mu held. Close drops it, and
+// schedule runs the function after a delay, with s.mu held. Close drops it, and
 // Flush runs it at once. s.mu must be held.
-func (s *Server) later(d time.Duration, run func(dropped bool)) *job {
-	j := s.someday(run)
+func (s *Server) schedule(d time.Duration, run func(dropped bool)) *job {
+	j := s.addJob(run)
 	if s.closed {
 		return j
 	}
@@ -31,8 +31,8 @@ func (s *Server) later(d time.Duration, run func(dropped bool)) *job {
 	return j
 }
 
-// someday is later without a time.
-func (s *Server) someday(run func(dropped bool)) *job {
+// addJob adds a job that has no time of its own.
+func (s *Server) addJob(run func(dropped bool)) *job {
 	j := &job{run: run}
 	if s.closed {
 		run(true)
@@ -73,9 +73,9 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 		finish()
 	}
 	if p.byReads {
-		p.job = s.someday(run)
+		p.job = s.addJob(run)
 	} else {
-		p.job = s.later(c.delay, run)
+		p.job = s.schedule(c.delay, run)
 	}
 }
 

@@ -18,9 +18,9 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 			whole[p], p.captured = p.captured, nil
 		}
 		if entry.Full {
-			o.to(StatusProcessed)
+			o.setStatus(StatusProcessed)
 		} else {
-			o.to(StatusPartiallyCaptured)
+			o.setStatus(StatusPartiallyCaptured)
 		}
 	})
 	legs := slices.DeleteFunc(o.held(), func(p *payment) bool { return whole[p] == nil })

@@ -127,7 +127,7 @@ func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func
 func (s *Server) applyLater(c *call, run route, delay time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.later(delay, func(dropped bool) {
+	s.schedule(delay, func(dropped bool) {
 		if dropped {
 			c.record.settle(EffectDropped, s.now())
 			return

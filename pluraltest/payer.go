@@ -114,7 +114,7 @@ func (s *Server) pay(o *order, d Decision) error {
 	case payerLeaves:
 		s.change(o, func(now time.Time) {
 			o.setPayments(StatusCancelled, now)
-			o.to(StatusCancelled)
+			o.setStatus(StatusCancelled)
 			o.lastError = nil
 		})
 		s.emit("ORDER_CANCELLED", o)
@@ -131,7 +131,7 @@ func (s *Server) pay(o *order, d Decision) error {
 				p.status, p.updatedAt = status, now
 				p.acquirer = s.newAcquirerData(p.id, "831000")
 			}
-			o.to(status)
+			o.setStatus(status)
 			if o.preAuth {
 				s.startHold(o, now)
 			}
@@ -149,11 +149,11 @@ func (s *Server) pay(o *order, d Decision) error {
 			}
 			if d.final || o.retries == 0 {
 				o.retries = 0
-				o.to(StatusFailed)
+				o.setStatus(StatusFailed)
 				return
 			}
 			o.retries--
-			o.to(StatusAttempted)
+			o.setStatus(StatusAttempted)
 		})
 		s.emit("PAYMENT_FAILED", o)
 		if o.status == StatusFailed {
@@ -178,23 +178,23 @@ func (o *order) methodFor(d Decision) (string, error) {
 	case d.points > 0:
 		wanted = []string{"CARD", "POINTS"}
 	case d.method == "":
-		usual := slices.DeleteFunc(append([]string{"CARD"}, o.methods...), func(m string) bool { return !o.takes(m) })
+		usual := slices.DeleteFunc(append([]string{"CARD"}, o.methods...), func(m string) bool { return !o.canBePaidBy(m) })
 		if len(usual) == 0 {
 			return "", fmt.Errorf("pluraltest: pay: there is no method that order %s takes", o.id)
 		}
 		wanted = usual[:1]
 	}
 	for _, method := range wanted {
-		if !o.takes(method) {
+		if !o.canBePaidBy(method) {
 			return "", fmt.Errorf("pluraltest: pay: order %s does not take %q", o.id, method)
 		}
 	}
 	return wanted[0], nil
 }
 
-// takes reports whether the order can be paid by a method. Only cards and
+// canBePaidBy reports whether the order can be paid by a method. Only cards and
 // points can be held.
-func (o *order) takes(method string) bool {
+func (o *order) canBePaidBy(method string) bool {
 	return slices.Contains(knownMethods, method) && o.allows(method) &&
 		(!o.preAuth || method == "CARD" || method == "POINTS")
 }
@@ -205,7 +205,7 @@ func (s *Server) attempt(o *order, d Decision, now time.Time) {
 	if o.status == StatusPending {
 		return
 	}
-	o.to(StatusPending)
+	o.setStatus(StatusPending)
 	s.addPayment(o, d.method, o.amount.Value-d.points, now)
 	if d.points > 0 {
 		s.addPayment(o, "POINTS", d.points, now)

@@ -128,7 +128,7 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 		parent.refunds = append(parent.refunds, o)
 		s.enter(o)
 		if isPending {
-			o.to(StatusPending)
+			o.setStatus(StatusPending)
 			o.setPayments(StatusPending, now)
 		} else {
 			s.endRefund(o, end, now)
@@ -159,7 +159,7 @@ func (s *Server) settleRefund(o *order, record *FaultRecord) {
 // endRefund gives a refund its final status, and its parent the status that
 // follows from it.
 func (s *Server) endRefund(o *order, status string, now time.Time) {
-	o.to(status)
+	o.setStatus(status)
 	o.updated = now
 	for _, leg := range o.payments {
 		leg.status, leg.updatedAt = status, now
@@ -168,9 +168,9 @@ func (s *Server) endRefund(o *order, status string, now time.Time) {
 	switch {
 	case status != StatusProcessed:
 	case parent.refundedAmount(false) == parent.capturedAmount():
-		parent.to(StatusFullyRefunded)
+		parent.setStatus(StatusFullyRefunded)
 	default:
-		parent.to(StatusPartiallyRefunded)
+		parent.setStatus(StatusPartiallyRefunded)
 	}
 	parent.updated = now
 }

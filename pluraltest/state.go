@@ -135,9 +135,9 @@ type errorDetail struct {
 	Message string `json:"message"`
 }
 
-// to moves the order to another status. An illegal move is a bug of this
-// package, and not of its user: every operation checks the state first.
-func (o *order) to(status string) {
+// setStatus moves the order to another status. An illegal move is a bug of
+// this package, and not of its user: every operation checks the state first.
+func (o *order) setStatus(status string) {
 	moves := chargeMoves
 	if o.typ == typeRefund {
 		moves = refundMoves

@@ -29,7 +29,7 @@ func (s *Server) issueToken(c *call) answer {
 	if req.GrantType != "client_credentials" {
 		return s.tokenError(errGrant, "unsupported_grant_type")
 	}
-	if !s.knows(req.ClientID, req.ClientSecret) {
+	if !s.isClient(req.ClientID, req.ClientSecret) {
 		return s.tokenError(errCredentials, "invalid_client")
 	}
 	token := s.newToken()
@@ -49,8 +49,8 @@ func (s *Server) issueToken(c *call) answer {
 	return jsonAnswer(http.StatusOK, marshal(doc)).done()
 }
 
-// knows reports whether a client's credentials are good.
-func (s *Server) knows(id, secret string) bool {
+// isClient reports whether a client's credentials are good.
+func (s *Server) isClient(id, secret string) bool {
 	return id == s.ClientID && secret == s.ClientSecret ||
 		s.cfg.guide && id == guideClientID && secret == guideClientSecret
 }

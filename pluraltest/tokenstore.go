@@ -41,7 +41,7 @@ func (c *tokenStoreCheck) key() string {
 	return fmt.Sprint(c.prefix, c.keys)
 }
 
-func (c *tokenStoreCheck) ok(err error, rule string) bool {
+func (c *tokenStoreCheck) noError(err error, rule string) bool {
 	c.t.Helper()
 	if err != nil {
 		c.t.Errorf("plural.TokenStore: %s: %v", rule, err)
@@ -52,14 +52,14 @@ func (c *tokenStoreCheck) ok(err error, rule string) bool {
 func (c *tokenStoreCheck) loads(s plural.TokenStore, key string, want []byte, rule string) {
 	c.t.Helper()
 	got, err := s.Load(context.Background(), key)
-	if c.ok(err, rule) && !bytes.Equal(got, want) {
+	if c.noError(err, rule) && !bytes.Equal(got, want) {
 		c.t.Errorf("plural.TokenStore: %s: Load gave %d bytes, want %d", rule, len(got), len(want))
 	}
 }
 
-// patiently waits up to ten seconds for a lock. A store that never gives it is
-// reported, and does not stop the test.
-func patiently(s plural.TokenStore, key string, ttl time.Duration) (func(context.Context), error) {
+// lockWithinTenSeconds waits up to ten seconds for a lock. A store that never
+// gives it is reported, and does not stop the test.
+func lockWithinTenSeconds(s plural.TokenStore, key string, ttl time.Duration) (func(context.Context), error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return s.Lock(ctx, key, ttl)
@@ -70,7 +70,7 @@ func (c *tokenStoreCheck) keepsBytes() {
 	first, second, key := c.make(), c.make(), c.key()
 	c.loads(first, key, nil, "nothing saved is nil, nil")
 	for _, sealed := range [][]byte{{0, 1, 2, 0xff, 0x80, '\n', 0}, bytes.Repeat([]byte("x"), 10_000)} {
-		c.ok(first.Save(context.Background(), key, sealed, time.Hour), rule)
+		c.noError(first.Save(context.Background(), key, sealed, time.Hour), rule)
 		c.loads(second, key, sealed, rule)
 	}
 	c.loads(first, c.key(), nil, "another key has nothing")
@@ -79,7 +79,7 @@ func (c *tokenStoreCheck) keepsBytes() {
 func (c *tokenStoreCheck) forgets() {
 	const rule = "what is saved is forgotten after its ttl"
 	s, key := c.make(), c.key()
-	c.ok(s.Save(context.Background(), key, []byte("x"), time.Second), rule)
+	c.noError(s.Save(context.Background(), key, []byte("x"), time.Second), rule)
 	<-time.After(2 * time.Second)
 	c.loads(s, key, nil, rule)
 }
@@ -87,18 +87,18 @@ func (c *tokenStoreCheck) forgets() {
 func (c *tokenStoreCheck) locks() {
 	const rule = "one at a time holds a lock, and the next gets it when it is given back"
 	first, second, key := c.make(), c.make(), c.key()
-	unlock, err := patiently(first, key, time.Hour)
-	if !c.ok(err, rule) {
+	unlock, err := lockWithinTenSeconds(first, key, time.Hour)
+	if !c.noError(err, rule) {
 		return
 	}
-	other, err := patiently(second, c.key(), time.Hour)
-	if c.ok(err, "another key's lock is free") {
+	other, err := lockWithinTenSeconds(second, c.key(), time.Hour)
+	if c.noError(err, "another key's lock is free") {
 		other(context.Background())
 	}
 	var isFree atomic.Bool
 	got := make(chan error, 1)
 	go func() {
-		next, err := patiently(second, key, time.Hour)
+		next, err := lockWithinTenSeconds(second, key, time.Hour)
 		if err == nil && !isFree.Load() {
 			err = errors.New("two hold it at once")
 		}
@@ -110,18 +110,18 @@ func (c *tokenStoreCheck) locks() {
 	<-time.After(500 * time.Millisecond)
 	isFree.Store(true)
 	unlock(context.Background())
-	c.ok(<-got, rule)
+	c.noError(<-got, rule)
 }
 
 func (c *tokenStoreCheck) lockFreesItself() {
 	const rule = "a lock frees itself after its ttl, and its late holder does not free the next one's"
 	s, key := c.make(), c.key()
-	late, err := patiently(s, key, time.Second)
-	if !c.ok(err, rule) {
+	late, err := lockWithinTenSeconds(s, key, time.Second)
+	if !c.noError(err, rule) {
 		return
 	}
-	unlock, err := patiently(s, key, time.Hour)
-	if !c.ok(err, rule) {
+	unlock, err := lockWithinTenSeconds(s, key, time.Hour)
+	if !c.noError(err, rule) {
 		return
 	}
 	late(context.Background())
@@ -137,11 +137,11 @@ func (c *tokenStoreCheck) lockFreesItself() {
 func (c *tokenStoreCheck) loadsWhileOthersWait() {
 	const rule = "Load answers while a lock is held and waited for"
 	holder, waiter, key := c.make(), c.make(), c.key()
-	unlock, err := patiently(holder, key, time.Hour)
-	if !c.ok(err, rule) {
+	unlock, err := lockWithinTenSeconds(holder, key, time.Hour)
+	if !c.noError(err, rule) {
 		return
 	}
-	c.ok(holder.Save(context.Background(), key, []byte("x"), time.Hour), rule)
+	c.noError(holder.Save(context.Background(), key, []byte("x"), time.Hour), rule)
 	ctx, stop := context.WithCancel(context.Background())
 	waited := make(chan func(context.Context), 1)
 	go func() {
@@ -156,7 +156,7 @@ func (c *tokenStoreCheck) loadsWhileOthersWait() {
 	}()
 	select {
 	case err := <-loaded:
-		c.ok(err, rule)
+		c.noError(err, rule)
 	case <-time.After(5 * time.Second):
 		c.t.Errorf("plural.TokenStore: %s", rule)
 	}
@@ -170,8 +170,8 @@ func (c *tokenStoreCheck) loadsWhileOthersWait() {
 func (c *tokenStoreCheck) waitingEnds() {
 	const rule = "waiting for a lock ends with its context"
 	s, key := c.make(), c.key()
-	unlock, err := patiently(s, key, time.Hour)
-	if !c.ok(err, rule) {
+	unlock, err := lockWithinTenSeconds(s, key, time.Hour)
+	if !c.noError(err, rule) {
 		return
 	}
 	defer unlock(context.Background())
@@ -201,7 +201,7 @@ func (c *tokenStoreCheck) lockOutlivesItsContext() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	unlock, err := s.Lock(ctx, key, time.Hour)
 	cancel()
-	if !c.ok(err, rule) {
+	if !c.noError(err, rule) {
 		return
 	}
 	short, stop := context.WithTimeout(context.Background(), 300*time.Millisecond)

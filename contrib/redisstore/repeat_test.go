@@ -90,7 +90,7 @@ func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // one 
 		require.NoError(t, err)
 		require.Equal(t, []byte("sealed"), sealed)
 	})
-	require.Zero(t, line.left(), "every answer that was to be lost was lost")
+	require.Zero(t, line.lossesLeft(), "every answer that was to be lost was lost")
 }
 
 func claimed(t *testing.T, s *redisstore.Store, id string) (token string) {
@@ -108,9 +108,9 @@ func state(t *testing.T, s *redisstore.Store, id string) plural.ClaimState {
 	return got.State
 }
 
-// lossyLine passes on what clients and a Redis say to each other. An answer that
-// is to be lost is taken from Redis, so the command was carried out, and the
-// client's connection is closed instead.
+// lossyLine passes on what clients and a Redis say to each other. An answer
+// that is to be lost is taken from Redis, so the command was carried out, and
+// the client's connection is closed instead.
 type lossyLine struct {
 	addr string
 
@@ -152,7 +152,7 @@ func (l *lossyLine) loseNext(t *testing.T, meanwhile ...func()) {
 	})
 }
 
-func (l *lossyLine) left() int {
+func (l *lossyLine) lossesLeft() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.lose)
@@ -195,7 +195,7 @@ func (l *lossyLine) serve(client net.Conn, redisAddr string) {
 			return
 		}
 		if isOfTheStore(command[:n]) {
-			if meanwhile := l.take(); meanwhile != nil {
+			if meanwhile := l.takeLoss(); meanwhile != nil {
 				lost.Store(&meanwhile)
 			}
 		}
@@ -210,7 +210,7 @@ func isOfTheStore(command []byte) bool {
 	return bytes.Contains(command, []byte("\r\nset\r\n")) || bytes.Contains(command, []byte("\r\neval"))
 }
 
-func (l *lossyLine) take() func() {
+func (l *lossyLine) takeLoss() func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.lose) == 0 {

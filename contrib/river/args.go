@@ -24,11 +24,11 @@ const (
 type MoneyArgs interface {
 	river.JobArgs
 	check() error
-	about() (orderID, reference string)
+	subject() (orderID, reference string)
 	// found looks for the call's effect in the books; nil if it is not found. An
 	// error means that the call must not be sent now. Again: an earlier run of the
 	// job may have sent it.
-	found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
+	findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
 	send(ctx context.Context, client *plural.Client) (*plural.Order, error)
 }
 
@@ -54,15 +54,15 @@ func (a CaptureArgs) request() *plural.CaptureRequest {
 
 func (a CaptureArgs) check() error { return a.request().Validate(a.OrderID) }
 
-func (a CaptureArgs) about() (orderID, reference string) { return a.OrderID, a.Reference }
+func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// found leaves a full capture to the call itself: what is the whole can only be
-// told there, and an order is captured once.
-func (a CaptureArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+// findExisting leaves a full capture to the call itself: what is the whole can
+// only be told there, and an order is captured once.
+func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if !again || a.Full {
 		return nil, nil //nolint:nilnil // not found, which is not an error
 	}
-	ctx, cancel := briefly(ctx)
+	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
 	if err != nil {
@@ -106,13 +106,13 @@ func (CancelArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
 func (a CancelArgs) check() error { return plural.ValidateCancel(a.OrderID) }
 
-func (a CancelArgs) about() (orderID, reference string) { return a.OrderID, "" }
+func (a CancelArgs) subject() (orderID, reference string) { return a.OrderID, "" }
 
-func (a CancelArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if !again {
 		return nil, nil //nolint:nilnil // not found, which is not an error
 	}
-	ctx, cancel := briefly(ctx)
+	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Orders.Get(ctx, a.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCancelled {
@@ -153,7 +153,7 @@ func (a RefundArgs) request() *plural.RefundRequest {
 
 func (a RefundArgs) check() error { return a.request().Validate(a.OrderID) }
 
-func (a RefundArgs) about() (orderID, reference string) { return a.OrderID, a.Reference }
+func (a RefundArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
 func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*plural.Order, error) {
 	return client.Refunds.Create(ctx, a.OrderID, a.request())

@@ -108,13 +108,13 @@ func (e *engine[TTx]) prepare(t *testing.T) {
 	for range processes {
 		require.NoError(t, <-migrated)
 	}
-	e.do(t, `CREATE TABLE ended (reference text NOT NULL, order_id text NOT NULL, good int NOT NULL)`)
-	e.do(t, `CREATE TABLE unsettled (reference text NOT NULL, order_id text NOT NULL, good int NOT NULL,
+	e.execute(t, `CREATE TABLE ended (reference text NOT NULL, order_id text NOT NULL, good int NOT NULL)`)
+	e.execute(t, `CREATE TABLE unsettled (reference text NOT NULL, order_id text NOT NULL, good int NOT NULL,
 		why text NOT NULL, attempt int NOT NULL)`)
 }
 
-// do is a statement in a transaction of its own.
-func (e *engine[TTx]) do(t *testing.T, format string, args ...any) {
+// execute is a statement in a transaction of its own.
+func (e *engine[TTx]) execute(t *testing.T, format string, args ...any) {
 	t.Helper()
 	require.NoError(t, e.transact(t.Context(), func(tx TTx) error {
 		return e.exec(t.Context(), tx, fmt.Sprintf(format, args...))
@@ -129,15 +129,15 @@ func (e *engine[TTx]) count(t *testing.T, format string, args ...any) (n int) {
 }
 
 func (e *engine[TTx]) ended(ctx context.Context, tx TTx, o pluralriver.Outcome) error {
-	return e.exec(ctx, tx, fmt.Sprintf(`INSERT INTO ended VALUES ('%s', '%s', %d)`, o.Reference, o.OrderID, good(o)))
+	return e.exec(ctx, tx, fmt.Sprintf(`INSERT INTO ended VALUES ('%s', '%s', %d)`, o.Reference, o.OrderID, goodAsInt(o)))
 }
 
 func (e *engine[TTx]) unsettled(ctx context.Context, tx TTx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	return e.exec(ctx, tx, fmt.Sprintf(`INSERT INTO unsettled VALUES ('%s', '%s', %d, '%s', %d)`,
-		o.Reference, o.OrderID, good(o), a.Why, a.Number))
+		o.Reference, o.OrderID, goodAsInt(o), a.Why, a.Number))
 }
 
-func good(o pluralriver.Outcome) int {
+func goodAsInt(o pluralriver.Outcome) int {
 	if o.Err == nil {
 		return 1
 	}
@@ -203,12 +203,12 @@ func (e *engine[TTx]) open(
 	var err error
 	s.client, err = pluralClient(s.gateway.URL, s.gateway.ClientID, s.gateway.ClientSecret)
 	require.NoError(t, err)
-	s.river = s.another(t, change, opts...)
+	s.river = s.startAnother(t, change, opts...)
 	return s
 }
 
-// another is one more process, nearly.
-func (s *shop[TTx]) another(
+// startAnother is one more process, nearly.
+func (s *shop[TTx]) startAnother(
 	t *testing.T, change func(pluralriver.Config[TTx]) pluralriver.Config[TTx], opts ...func(*river.Config),
 ) *river.Client[TTx] {
 	t.Helper()
@@ -232,13 +232,13 @@ func pluralClient(url, id, secret string) (*plural.Client, error) {
 // authorized is an order that is paid and on hold.
 func authorized(t *testing.T, gateway *pluraltest.Server, reference string) string {
 	t.Helper()
-	id := unpaid(t, gateway, reference)
+	id := unpaidOrder(t, gateway, reference)
 	_, err := gateway.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)
 	return id
 }
 
-func unpaid(t *testing.T, gateway *pluraltest.Server, reference string) string {
+func unpaidOrder(t *testing.T, gateway *pluraltest.Server, reference string) string {
 	t.Helper()
 	id, err := gateway.AddOrder(pluraltest.OrderSpec{
 		Reference: reference, Amount: pluraltest.Amount{Value: 10_000, Currency: "INR"}, PreAuth: true,
@@ -264,8 +264,8 @@ func (s *shop[TTx]) insert(t *testing.T, args pluralriver.MoneyArgs) int64 {
 	return job.Job.ID
 }
 
-// until waits for a job to be as it should.
-func (s *shop[TTx]) until(t *testing.T, id int64, is func(*rivertype.JobRow) bool) *rivertype.JobRow {
+// waitFor waits for a job to be as it should.
+func (s *shop[TTx]) waitFor(t *testing.T, id int64, is func(*rivertype.JobRow) bool) *rivertype.JobRow {
 	t.Helper()
 	var row *rivertype.JobRow
 	require.Eventually(t, func() bool {
@@ -294,7 +294,7 @@ func (s *shop[TTx]) eventually(t *testing.T, n int, format string, args ...any) 
 // worker, without the wait.
 func (s *shop[TTx]) rescue(t *testing.T, id int64, state rivertype.JobState) {
 	t.Helper()
-	s.do(t, `UPDATE river_job SET state = '%s' WHERE id = %d AND state = 'running'`, state, id)
+	s.execute(t, `UPDATE river_job SET state = '%s' WHERE id = %d AND state = 'running'`, state, id)
 	require.Equal(t, 1, s.count(t, `river_job WHERE id = %d AND state = '%s'`, id, state))
 }
 

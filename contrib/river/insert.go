@@ -57,15 +57,15 @@ func isSame(encoded []byte, args MoneyArgs) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	a, err := normal(encoded)
+	a, err := normalizeJSON(encoded)
 	if err != nil {
 		return false, err
 	}
-	b, err := normal(ours)
+	b, err := normalizeJSON(ours)
 	return bytes.Equal(a, b), err
 }
 
-func normal(encoded []byte) ([]byte, error) {
+func normalizeJSON(encoded []byte) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(encoded))
 	decoder.UseNumber()
 	var value any

@@ -40,7 +40,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// Carried out.
 	id := authorized(t, s.gateway, "order-1")
-	row := s.until(t, s.insert(t, pluralriver.CaptureArgs{
+	row := s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{
 		OrderID: id, Reference: "capture-1", Amount: plural.INR(4000),
 	}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
@@ -48,7 +48,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Len(t, s.gateway.Captures(id), 1)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 1`))
 
-	row = s.until(t, s.insert(t, pluralriver.RefundArgs{
+	row = s.waitFor(t, s.insert(t, pluralriver.RefundArgs{
 		OrderID: id, Reference: "refund-1", Amount: plural.INR(1000),
 	}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
@@ -57,7 +57,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	// Final, and not carried out: a partial capture released the rest.
 	failed := authorized(t, s.gateway, "order-5")
 	require.NoError(t, s.gateway.Cancel(failed))
-	row = s.until(t, s.insert(t, pluralriver.CaptureArgs{OrderID: failed, Reference: "late", Full: true}), isFinalized)
+	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: failed, Reference: "late", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Contains(t, string(row.Output()), `not carried out`)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'late' AND good = 0`))
@@ -66,13 +66,13 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	id = authorized(t, s.gateway, "order-2")
 	s.gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
 		pluraltest.ResetAfterApply, pluraltest.ResetBeforeApply, pluraltest.ResetBeforeApply)
-	row = s.until(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "capture-2", Full: true}), isFinalized)
+	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "capture-2", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Len(t, s.gateway.Captures(id), 1)
 
 	// The hook fails: nothing of it stays, and the job is tried again.
 	id = authorized(t, s.gateway, "order-3")
-	row = s.until(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "hook", Full: true}), isFinalized)
+	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "hook", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'hook'`))
 	require.Len(t, s.gateway.Captures(id), 1)
@@ -106,11 +106,11 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	_, err = s.tryInsert(t, args)
 	require.ErrorIs(t, err, pluralriver.ErrOtherWaiting)
 	close(g.open)
-	s.until(t, first, isFinalized)
+	s.waitFor(t, first, isFinalized)
 
 	// Once it has ended there may be: the corrected one is told what the books
 	// show.
-	row := s.until(t, s.insert(t, args), isFinalized)
+	row := s.waitFor(t, s.insert(t, args), isFinalized)
 	require.Contains(t, string(row.Output()), "conflict")
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 1`))
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 0`))
@@ -120,7 +120,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	id = authorized(t, s.gateway, "order-2")
 	require.NoError(t, s.gateway.Capture(id, "capture-2", pluraltest.Amount{}))
 	for n := range 2 {
-		s.until(t, s.insert(t, pluralriver.CancelArgs{OrderID: id}), isFinalized)
+		s.waitFor(t, s.insert(t, pluralriver.CancelArgs{OrderID: id}), isFinalized)
 		require.Equal(t, n+1, s.count(t, `ended WHERE order_id = '%s' AND good = 0`, id))
 	}
 
@@ -152,7 +152,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 		job, err = s.river.InsertTx(t.Context(), tx, pluralriver.RefundArgs{OrderID: id, Reference: "bad word"}, nil)
 		return err
 	}))
-	row = s.until(t, job.Job.ID, isFinalized)
+	row = s.waitFor(t, job.Job.ID, isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Equal(t, 1, row.Attempt)
 	require.Contains(t, string(row.Output()), "invalid, not sent")
@@ -170,7 +170,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 		}
 		return pluraltest.NoFault
 	})
-	s.until(t, s.insert(t, refund), isFinalized)
+	s.waitFor(t, s.insert(t, refund), isFinalized)
 	require.JSONEq(t, `{
 		"merchant_order_reference": "refund-2", "order_amount": {"value": 1000, "currency": "INR"},
 		"merchant_metadata": {"why": "torn"},
@@ -186,8 +186,8 @@ func split(value int64) *plural.SplitInfo {
 	}}
 }
 
-// testKilled kills a process between any two steps: another one carries on, once
-// River's rescuer has found the job.
+// testKilled kills a process between any two steps: another one carries on,
+// once River's rescuer has found the job.
 func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
 	require.NoError(t, s.river.Stop(t.Context()))
@@ -198,7 +198,7 @@ func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 		s.insert(t, pluralriver.CaptureArgs{OrderID: orders[step], Reference: "killed-" + step, Full: true})
 		s.process(t, step, "kill").Wait()
 	}
-	s.river = s.another(t, nil)
+	s.river = s.startAnother(t, nil)
 	for _, step := range steps {
 		s.eventually(t, 1, `ended WHERE reference = 'killed-%s'`, step)
 	}
@@ -223,7 +223,7 @@ func testSuspended[TTx any](t *testing.T, e *engine[TTx]) {
 		pid, err := strconv.Atoi(p.Line())
 		require.NoError(t, err)
 		s.rescue(t, id, rivertype.JobStateAvailable)
-		other := s.another(t, nil)
+		other := s.startAnother(t, nil)
 		s.eventually(t, 1, `ended WHERE reference = '%s'`, reference)
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 		require.Equal(t, "went on", p.Line())

@@ -23,7 +23,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	}
 	check := func(id int64, order, reference string) {
 		t.Helper()
-		s.until(t, id, isIn(rivertype.JobStateCompleted))
+		s.waitFor(t, id, isIn(rivertype.JobStateCompleted))
 		require.Equal(t, 1, s.count(t, `ended WHERE reference = '%s' AND good = 1`, reference))
 		require.Equal(t, 1, s.count(t, `ended WHERE reference = '%s'`, reference))
 		require.Len(t, s.gateway.Captures(order), 1)
@@ -31,13 +31,13 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	renew := func(at string) {
 		require.NoError(t, s.river.StopAndCancel(t.Context()))
 		first = newGate(at)
-		s.river = s.another(t, gated[TTx](first), oneWorker)
+		s.river = s.startAnother(t, gated[TTx](first), oneWorker)
 	}
 
 	// The second has ended it when the first goes on.
 	id, order := begin("after")
 	s.rescue(t, id, rivertype.JobStateAvailable)
-	other := s.another(t, nil)
+	other := s.startAnother(t, nil)
 	s.eventually(t, 1, `ended WHERE reference = 'after'`)
 	close(first.open)
 	require.NoError(t, other.StopAndCancel(t.Context()))
@@ -48,10 +48,10 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	id, order = begin("while")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	second := newGate("answered")
-	other = s.another(t, gated[TTx](second))
+	other = s.startAnother(t, gated[TTx](second))
 	<-second.arrived
 	close(first.open)
-	s.until(t, id, func(row *rivertype.JobRow) bool { return row.State != rivertype.JobStateRunning })
+	s.waitFor(t, id, func(row *rivertype.JobRow) bool { return row.State != rivertype.JobStateRunning })
 	require.Zero(t, s.count(t, `ended WHERE reference = 'while'`), "it is the second's")
 	close(second.open)
 	s.eventually(t, 1, `ended WHERE reference = 'while'`)
@@ -63,7 +63,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	id, order = begin("at-once")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	second = newGate("answered")
-	other = s.another(t, gated[TTx](second))
+	other = s.startAnother(t, gated[TTx](second))
 	<-second.arrived
 	close(first.open)
 	close(second.open)
@@ -93,10 +93,10 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	id, order = begin("no-answer")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	second = newGate("answered")
-	other = s.another(t, gated[TTx](second), oneWorker)
+	other = s.startAnother(t, gated[TTx](second), oneWorker)
 	<-second.arrived
 	close(first.open)
-	s.until(t, id, func(row *rivertype.JobRow) bool { return len(row.Errors) > 0 })
+	s.waitFor(t, id, func(row *rivertype.JobRow) bool { return len(row.Errors) > 0 })
 	close(second.open)
 	check(id, order, "no-answer")
 	require.NoError(t, other.StopAndCancel(t.Context()))
@@ -110,15 +110,15 @@ func testRetriedAfterTheEnd[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
 	order := authorized(t, s.gateway, "order-1")
 	done := s.insert(t, pluralriver.CaptureArgs{OrderID: order, Reference: "done", Full: true})
-	s.until(t, done, isFinalized)
+	s.waitFor(t, done, isFinalized)
 	refused := s.insert(t, pluralriver.CancelArgs{OrderID: order})
-	s.until(t, refused, isFinalized)
+	s.waitFor(t, refused, isFinalized)
 	requests := len(s.gateway.Requests())
 	for _, id := range []int64{done, refused} {
 		for n := range 3 {
 			_, err := s.river.JobRetry(t.Context(), id)
 			require.NoError(t, err)
-			row := s.until(t, id, isIn(rivertype.JobStateCompleted))
+			row := s.waitFor(t, id, isIn(rivertype.JobStateCompleted))
 			require.Equal(t, n+2, row.Attempt, "it was tried again")
 		}
 	}

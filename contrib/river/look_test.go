@@ -30,8 +30,8 @@ func TestLooks(t *testing.T) {
 	db.SetMaxOpenConns(1)
 	e := overSQL("sqlite", "", db, riversqlite.New(db))
 	e.prepare(t)
-	e.do(t, `CREATE TABLE seen (order_id text NOT NULL PRIMARY KEY, status text NOT NULL, looks int NOT NULL)`)
-	e.do(t, `CREATE TABLE lapsing (order_id text NOT NULL)`)
+	e.execute(t, `CREATE TABLE seen (order_id text NOT NULL PRIMARY KEY, status text NOT NULL, looks int NOT NULL)`)
+	e.execute(t, `CREATE TABLE lapsing (order_id text NOT NULL)`)
 
 	gateway := pluraltest.NewServer(t)
 	client, err := pluralClient(gateway.URL, gateway.ClientID, gateway.ClientSecret)
@@ -41,7 +41,7 @@ func TestLooks(t *testing.T) {
 	inbox, err := sqlstore.NewInbox(db, sqlstore.SQLite)
 	require.NoError(t, err)
 	require.NoError(t, inbox.Migrate(t.Context()))
-	lost := unpaid(t, gateway, "order-0") // whose webhooks do not come
+	lost := unpaidOrder(t, gateway, "order-0") // whose webhooks do not come
 
 	workers := river.NewWorkers()
 	require.NoError(t, pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
@@ -133,7 +133,7 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 		}
 		return e.count(t, `river_job`)
 	}
-	set := func(state, rest string) { e.do(t, `UPDATE river_job SET state = '%s'%s`, state, rest) }
+	set := func(state, rest string) { e.execute(t, `UPDATE river_job SET state = '%s'%s`, state, rest) }
 	a := pluralriver.LookArgs{OrderID: "v1-1"}
 	require.Equal(t, 1, look(a))
 	require.Equal(t, 2, look(pluralriver.LookArgs{OrderID: "v1-2"}))
@@ -144,7 +144,7 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	require.Equal(t, 5, look(a))
 	set("completed", ", finalized_at = CURRENT_TIMESTAMP")
 	require.Equal(t, 6, look(a))
-	e.do(t, `DELETE FROM river_job`)
+	e.execute(t, `DELETE FROM river_job`)
 
 	// A look next week is not one now.
 	next := &river.InsertOpts{ScheduledAt: time.Now().Add(7 * 24 * time.Hour)}
@@ -179,7 +179,7 @@ func TestMayChange(t *testing.T) {
 	}
 	rupees := func(n int64) pluraltest.Amount { return pluraltest.Amount{Value: 100 * n, Currency: "INR"} }
 
-	id := unpaid(t, gateway, "order-1")
+	id := unpaidOrder(t, gateway, "order-1")
 	require.True(t, mayChange(id), "unpaid")
 	id = authorized(t, gateway, "order-2")
 	require.True(t, mayChange(id), "on hold")

@@ -9,14 +9,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// found looks for the refund before it is sent. That a refund is not made twice
-// then rests on more than Plural keeping references unique.
+// findExisting looks for the refund before it is sent. That a refund is not
+// made twice then rests on more than Plural keeping references unique.
 //
 // The first life of a job looks once: an earlier job may have had the same
 // reference. A later one asks the books for as long as it takes, and looks
 // again after a while: an earlier run may have sent the refund a moment ago,
 // and books lag. It sends only where the books said that they do not have it.
-func (a RefundArgs) found(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if again {
 		if o, err := a.look(ctx, client); o != nil || err != nil {
 			return o, err
@@ -35,7 +35,7 @@ func (a RefundArgs) found(ctx context.Context, client *plural.Client, again bool
 
 // isInSight looks once. Only a hit counts.
 func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
-	ctx, cancel := briefly(ctx)
+	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	if _, err := client.Refunds.GetByReference(ctx, a.Reference); err == nil {
 		return true
@@ -49,7 +49,7 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 // look asks the books. They rule sending out where they show the refund,
 // twice or of another amount, and where they cannot be read.
 func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
-	ctx, cancel := briefly(ctx)
+	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Refunds.Find(ctx, a.OrderID, a.Reference)
 	if err == nil {
@@ -64,8 +64,8 @@ func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Or
 	return nil, err
 }
 
-// briefly leaves the larger part of the time to the call.
-func briefly(ctx context.Context) (context.Context, context.CancelFunc) {
+// withLookTimeout leaves the larger part of the time to the call.
+func withLookTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, remaining(ctx)*2/5)
 }
 

@@ -41,7 +41,7 @@ func openRefunds(t *testing.T, change func(pluralriver.Config[*sql.Tx]) pluralri
 	require.NoError(t, err)
 	e.prepare(t)
 	s := &refunds{shop: &shop[*sql.Tx]{engine: e, gateway: gateway, client: client}, told: make(chan told, 10)}
-	s.river = s.another(t, func(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
+	s.river = s.startAnother(t, func(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] {
 		return change(s.telling(cfg))
 	}, oneWorker, func(c *river.Config) {
 		c.JobTimeout, c.RescueStuckJobsAfter, c.RetryPolicy = 0, time.Minute, every(500*time.Millisecond)
@@ -164,7 +164,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			o := <-s.told
 			require.Empty(t, o.Why)
 			require.Len(t, s.gateway.Refunds(args.OrderID), c.refunds)
-			row := s.until(t, id, isFinalized)
+			row := s.waitFor(t, id, isFinalized)
 			require.Equal(t, rivertype.JobStateCompleted, row.State, "it is not tried again")
 			if !c.double {
 				require.NoError(t, o.Outcome.Err)
@@ -208,7 +208,7 @@ func TestASecondRefundContradicts(t *testing.T) {
 	id := s.insert(t, args)
 	<-g.arrived
 	s.rescue(t, id, rivertype.JobStateAvailable)
-	s.another(t, s.telling)
+	s.startAnother(t, s.telling)
 	o := <-s.told
 	require.NoError(t, o.Outcome.Err)
 	require.Empty(t, o.Why)
@@ -243,6 +243,6 @@ func TestDailyOnlyWhileInReview(t *testing.T) {
 		require.Equal(t, pluralriver.NeedsReview, o.Why)
 	}
 	require.NoError(t, o.Outcome.Err)
-	s.until(t, job, isIn(rivertype.JobStateCompleted))
+	s.waitFor(t, job, isIn(rivertype.JobStateCompleted))
 	require.Len(t, s.gateway.Refunds(id), 1)
 }

@@ -33,10 +33,10 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// Nothing in the books explains the rejection: told after one whole call, and
 	// asked again a day later.
-	order := unpaid(t, s.gateway, "order-1")
+	order := unpaidOrder(t, s.gateway, "order-1")
 	id := insert(pluralriver.CaptureArgs{OrderID: order, Reference: "unpaid", Full: true}, 25)
 	s.eventually(t, 1, `unsettled WHERE reference = 'unpaid'`)
-	row := s.until(t, id, isIn(rivertype.JobStateRetryable))
+	row := s.waitFor(t, id, isIn(rivertype.JobStateRetryable))
 	require.Equal(t, 1, s.count(t, `unsettled WHERE why = 'needs review' AND attempt = 1 AND good = 0`))
 	require.Len(t, row.Errors, 1)
 	require.WithinDuration(t, row.Errors[0].At.Add(24*time.Hour), row.ScheduledAt, time.Hour)
@@ -45,7 +45,7 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, err)
 	_, err = s.river.JobRetry(t.Context(), id)
 	require.NoError(t, err)
-	s.until(t, id, isIn(rivertype.JobStateCompleted))
+	s.waitFor(t, id, isIn(rivertype.JobStateCompleted))
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'unpaid' AND good = 1`))
 
 	// No answer, for a while: told at the third try, once, and at the last.
@@ -57,7 +57,7 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 		return pluraltest.NoFault
 	})
 	id = insert(pluralriver.CaptureArgs{OrderID: order, Reference: "down", Full: true}, 5)
-	s.until(t, id, isIn(rivertype.JobStateDiscarded))
+	s.waitFor(t, id, isIn(rivertype.JobStateDiscarded))
 	require.Equal(t, 2, s.count(t, `unsettled WHERE reference = 'down'`))
 	require.Equal(t, 1, s.count(t, `unsettled WHERE reference = 'down' AND why = 'still unknown' AND attempt = 3`))
 	require.Equal(t, 1, s.count(t, `unsettled WHERE reference = 'down' AND why = 'given up' AND attempt = 5`))
@@ -65,11 +65,11 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	_, err = s.river.JobRetry(t.Context(), id)
 	require.NoError(t, err)
 	s.eventually(t, 2, `unsettled WHERE reference = 'down' AND why = 'given up'`)
-	s.until(t, id, isIn(rivertype.JobStateDiscarded))
+	s.waitFor(t, id, isIn(rivertype.JobStateDiscarded))
 	s.gateway.SetFaultPlan(nil)
 	_, err = s.river.JobRetry(t.Context(), id)
 	require.NoError(t, err)
-	s.until(t, id, isIn(rivertype.JobStateCompleted))
+	s.waitFor(t, id, isIn(rivertype.JobStateCompleted))
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'down' AND good = 1`))
 	require.Len(t, s.gateway.Captures(order), 1)
 }
@@ -97,7 +97,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Eventually(t, func() bool { return len(s.gateway.Captures(order)) == 1 }, time.Minute, 10*time.Millisecond)
 	_, err := s.river.JobCancel(t.Context(), id)
 	require.NoError(t, err)
-	s.until(t, id, isIn(rivertype.JobStateCancelled))
+	s.waitFor(t, id, isIn(rivertype.JobStateCancelled))
 	s.eventually(t, 1, `unsettled WHERE reference = 'running' AND why = 'cancelled' AND attempt = 1`)
 
 	// Nobody is working these.
@@ -108,8 +108,8 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, err)
 	lost := s.insert(t, pluralriver.RefundArgs{OrderID: order, Reference: "lost", Amount: plural.INR(1000)})
 	now := time.Now().UTC().Format("2006-01-02 15:04:05.000")
-	s.do(t, `UPDATE river_job SET state = 'discarded', attempt = 25, finalized_at = '%s' WHERE id = %d`, now, lost)
-	s.river = s.another(t, nil, watch)
+	s.execute(t, `UPDATE river_job SET state = 'discarded', attempt = 25, finalized_at = '%s' WHERE id = %d`, now, lost)
+	s.river = s.startAnother(t, nil, watch)
 	s.eventually(t, 1, `unsettled WHERE order_id = '%s' AND why = 'cancelled' AND attempt = 0`, order)
 	s.eventually(t, 1, `unsettled WHERE reference = 'lost' AND why = 'given up' AND attempt = 25`)
 
@@ -118,7 +118,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, err)
 	_, err = s.river.JobRetry(t.Context(), id)
 	require.NoError(t, err)
-	s.until(t, id, isIn(rivertype.JobStateCompleted))
+	s.waitFor(t, id, isIn(rivertype.JobStateCompleted))
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'running' AND good = 1`))
 	require.Len(t, s.gateway.Captures(order), 1)
 	s.eventually(t, 2, `river_job WHERE kind = 'plural_watch' AND state = 'completed' AND id > %d`, lost)
@@ -141,7 +141,7 @@ func testEndedFails[TTx any](t *testing.T, e *engine[TTx]) {
 			pluralriver.CaptureArgs{OrderID: order, Reference: "bug", Full: true}, &river.InsertOpts{MaxAttempts: 3})
 		return err
 	}))
-	s.until(t, job.Job.ID, isIn(rivertype.JobStateDiscarded))
+	s.waitFor(t, job.Job.ID, isIn(rivertype.JobStateDiscarded))
 	require.Zero(t, s.count(t, `ended`))
 	require.Equal(t, 2, s.count(t, `unsettled`))
 	require.Equal(t, 1, s.count(t, `unsettled WHERE why = 'ended fails' AND attempt = 2 AND good = 1`))
@@ -150,9 +150,9 @@ func testEndedFails[TTx any](t *testing.T, e *engine[TTx]) {
 
 	// Once the bug is gone, it is told.
 	require.NoError(t, s.river.StopAndCancel(t.Context()))
-	s.river = s.another(t, nil)
+	s.river = s.startAnother(t, nil)
 	_, err := s.river.JobRetry(t.Context(), job.Job.ID)
 	require.NoError(t, err)
-	s.until(t, job.Job.ID, isIn(rivertype.JobStateCompleted))
+	s.waitFor(t, job.Job.ID, isIn(rivertype.JobStateCompleted))
 	require.Equal(t, 1, s.count(t, `ended WHERE good = 1`))
 }

@@ -50,7 +50,7 @@ func (w *watcher[TTx]) Work(ctx context.Context, _ *river.Job[watchArgs]) error 
 		}
 		for _, row := range page.Jobs {
 			if isToBeTold(row) {
-				failures = append(failures, w.tell(ctx, client, row.ID))
+				failures = append(failures, w.report(ctx, client, row.ID))
 			}
 		}
 		if len(page.Jobs) < watchPage {
@@ -66,7 +66,7 @@ func isToBeTold(row *rivertype.JobRow) bool {
 		!r.hasEnded() && !r.wasGivenUp(row)
 }
 
-func (w *watcher[TTx]) tell(ctx context.Context, client *river.Client[TTx], id int64) error {
+func (w *watcher[TTx]) report(ctx context.Context, client *river.Client[TTx], id int64) error {
 	err := w.cfg.Transact(ctx, func(tx TTx) error {
 		row, err := client.JobUpdateTx(ctx, tx, id, nil) // changes nothing and locks the row
 		if err != nil || !isToBeTold(row) {

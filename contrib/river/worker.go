@@ -191,7 +191,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 		return w.leave()
 	}
 	o := Outcome{Kind: job.Kind}
-	o.OrderID, o.Reference = job.Args.about()
+	o.OrderID, o.Reference = job.Args.subject()
 	o.Order, o.Err = w.call(ctx, job)
 	w.cfg.step("answered")
 
@@ -201,7 +201,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if !isFinal(o.Err) {
-		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.why(job, o.Err, cause), o.Err})
+		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), o.Err})
 	}
 	if o.Err != nil {
 		o.Order = nil
@@ -212,7 +212,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 		return w.leave()
 	case err != nil:
 		err = fmt.Errorf("pluralriver: end job %d: %w", job.ID, err)
-		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.why(job, o.Err, cause), err})
+		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), err})
 	}
 	w.cfg.step("committed")
 	return nil
@@ -221,7 +221,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 // call makes the call, unless the books show already what it is for.
 func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*plural.Order, error) {
 	again := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
-	if o, err := job.Args.found(ctx, w.cfg.Client, again); o != nil || err != nil {
+	if o, err := job.Args.findExisting(ctx, w.cfg.Client, again); o != nil || err != nil {
 		return o, err
 	}
 	w.cfg.step("looked")
@@ -237,8 +237,8 @@ func isFinal(err error) bool {
 	return isInvalid && !errors.Is(err, plural.ErrOutcomeUnknown)
 }
 
-// why is why a person has to look; "" where nobody has to.
-func (w *worker[TTx, TArgs]) why(job *river.Job[TArgs], err, cause error) Why {
+// reviewReason is why a person has to look; "" where nobody has to.
+func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause error) Why {
 	isOften := job.Attempt >= w.cfg.UnsettledAfter && recordOf(job.JobRow).State == ""
 	switch {
 	case errors.Is(cause, rivertype.ErrJobCancelledRemotely):

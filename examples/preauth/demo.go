@@ -12,9 +12,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// demo walks four orders through the emulator: a partial capture, a cancel, a
-// capture whose answer is lost, and a refund.
-func demo(ctx context.Context, out io.Writer) error {
+// runDemo walks four orders through the emulator: a partial capture, a cancel,
+// a capture whose answer is lost, and a refund.
+func runDemo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	emulator, err := pluraltest.Start()

@@ -11,9 +11,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// live creates a real order for one rupee, waits for somebody to pay it, and
+// runLive creates a real order for one rupee, waits for somebody to pay it, and
 // releases the hold.
-func live(ctx context.Context, out io.Writer) error {
+func runLive(ctx context.Context, out io.Writer) error {
 	client, err := plural.NewClientFromEnv()
 	if err != nil {
 		return err

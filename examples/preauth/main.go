@@ -31,9 +31,9 @@ func main() {
 
 func run(ctx context.Context, out io.Writer) error {
 	if configured() {
-		return live(ctx, out)
+		return runLive(ctx, out)
 	}
-	return demo(ctx, out)
+	return runDemo(ctx, out)
 }
 
 // configured reports whether any of the SDK's variables is set. A half of what

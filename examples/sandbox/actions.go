@@ -16,9 +16,9 @@ import (
 // maxForm bounds a posted form.
 const maxForm = 64 << 10
 
-// act carries out a posted form and shows the page again: by a redirect, or
-// with what was wrong.
-func (d *dashboard) act(action func(r *http.Request) error) http.HandlerFunc {
+// formHandler carries out a posted form and shows the page again: by a
+// redirect, or with what was wrong.
+func (d *dashboard) formHandler(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		err := r.ParseForm()

@@ -20,11 +20,11 @@ func operations() []string {
 }
 
 // faultsFor lists the faults that can be queued for an operation.
-func faultsFor(op string) []pluraltest.Fault { return meetable(pluraltest.FaultsFor(op)) }
+func faultsFor(op string) []pluraltest.Fault { return meetableByClients(pluraltest.FaultsFor(op)) }
 
-// meetable leaves out what a client on a socket cannot meet: Refuse needs a
-// client of the same process.
-func meetable(faults []pluraltest.Fault) []pluraltest.Fault {
+// meetableByClients leaves out what a client on a socket cannot meet: Refuse
+// needs a client of the same process.
+func meetableByClients(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
 
@@ -74,7 +74,7 @@ func (d *dashboard) setFaultRate(rate float64) {
 		d.srv.SetFaultPlan(nil)
 		return
 	}
-	d.srv.SetFaultPlan(pluraltest.RandomFaults(d.seed, rate, meetable(pluraltest.AllFaults())...))
+	d.srv.SetFaultPlan(pluraltest.RandomFaults(d.seed, rate, meetableByClients(pluraltest.AllFaults())...))
 }
 
 // faultGroup is faults of one kind.
@@ -98,7 +98,7 @@ func faultGroups() []faultGroup {
 		{Name: "The document is odd"},
 		{Name: "The answer is slow or large"},
 	}
-	for _, f := range meetable(pluraltest.AllFaults()) {
+	for _, f := range meetableByClients(pluraltest.AllFaults()) {
 		g := &groups[groupOf(f)]
 		g.Faults = append(g.Faults, faultChoice{f.Name, textOf(f), opsOf(f)})
 	}

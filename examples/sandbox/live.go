@@ -12,9 +12,9 @@ import (
 // date.
 const lookEvery = 300 * time.Millisecond
 
-// live sends the parts of the page that have changed, as server-sent events,
-// until the browser leaves.
-func (d *dashboard) live(w http.ResponseWriter, r *http.Request) {
+// streamChanges sends the parts of the page that have changed, as server-sent
+// events, until the browser leaves.
+func (d *dashboard) streamChanges(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	ticker := time.NewTicker(lookEvery)

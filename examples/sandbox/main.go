@@ -74,20 +74,20 @@ its cURL commands work with only the host changed.
 
 %s%sStop it with Ctrl-C.
 `,
-		srv.URL, quoted(srv.URL), quoted(srv.ClientID), quoted(srv.ClientSecret), srv.WebhookSecret, srv.MerchantID,
-		chance(s), warning(srv))
+		srv.URL, shellQuoted(srv.URL), shellQuoted(srv.ClientID), shellQuoted(srv.ClientSecret),
+		srv.WebhookSecret, srv.MerchantID, replayHint(s), warning(srv))
 }
 
-// quoted is a value for a shell.
-func quoted(value string) string {
+// shellQuoted is a value for a shell.
+func shellQuoted(value string) string {
 	if regexp.MustCompile(`^[A-Za-z0-9:/._-]+$`).MatchString(value) {
 		return value
 	}
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// chance tells how to meet the same random faults again.
-func chance(s *settings) string {
+// replayHint tells how to meet the same random faults again.
+func replayHint(s *settings) string {
 	if s.FaultRate == 0 {
 		return ""
 	}

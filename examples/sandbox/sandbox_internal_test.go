@@ -620,7 +620,7 @@ func TestFaultsAreExplained(t *testing.T) {
 			require.NotContains(t, f.Text, "  ")
 		}
 	}
-	require.Len(t, seen, len(meetable(pluraltest.AllFaults())))
+	require.Len(t, seen, len(meetableByClients(pluraltest.AllFaults())))
 }
 
 // A shop that takes no webhook is told so, with what to look at.

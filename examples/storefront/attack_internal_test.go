@@ -63,7 +63,7 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
-			shop := openSite(t, gateway, test.database(t), quick())
+			shop := openSite(t, gateway, test.database(t), quickPace())
 			customer, staff := shop.customer(), shop.staff()
 			number, own := customer.order("lamp")
 			other := second(t, gateway, shop, number)
@@ -219,7 +219,7 @@ func TestPayersAreToldThatPluralIsDown(t *testing.T) {
 // Plural answers.
 func rewritten(emulator *pluraltest.Server, rewrite func(body []byte) []byte) connect {
 	return func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
-		return to(emulator)(log, webhookURL, append(opts, plural.WithMiddleware(
+		return connectTo(emulator)(log, webhookURL, append(opts, plural.WithMiddleware(
 			func(next http.RoundTripper) http.RoundTripper { return rewriter{next, rewrite} }))...)
 	}
 }
@@ -432,7 +432,7 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	p := quick()
+	p := quickPace()
 	p.Sweep, p.Look = time.Hour, time.Hour // it reads by itself
 	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer := shop.customer()
@@ -488,10 +488,10 @@ func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
 		return s.isKnown(r)
 	}
 	past, future := "1000000000", "9999999999"
-	require.True(t, ask(future+"."+s.mark(future)))
+	require.True(t, ask(future+"."+s.browserMark(future)))
 	for _, value := range []string{
-		"", ".", future, future + ".", past + "." + s.mark(past), future + "." + s.mark(past),
-		future + "." + (&shop{password: "two"}).mark(future), "x." + s.mark("x"),
+		"", ".", future, future + ".", past + "." + s.browserMark(past), future + "." + s.browserMark(past),
+		future + "." + (&shop{password: "two"}).browserMark(future), "x." + s.browserMark("x"),
 	} {
 		require.False(t, ask(value), value)
 	}
@@ -584,7 +584,7 @@ func TestEventsWithZeroBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gateway := pluraltest.NewServer(t)
-			shop := openSite(t, gateway, database(t), quick())
+			shop := openSite(t, gateway, database(t), quickPace())
 			number, id := shop.customer().order("lamp")
 			send := func(eventType, about, reference string) {
 				body, err := json.Marshal(map[string]any{"event_type": eventType, "data": map[string]string{

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 func runShop() {
 	s, err := parseSettings(nil)
 	if err == nil {
-		s.pace = quick()
+		s.pace = quickPace()
 		s.pace.Timeout, s.pace.Rescue = 10*time.Second, 12*time.Second
 		s.opened = func(string) { fmt.Println("open") }
 		err = run(context.Background(), s, slog.New(slog.DiscardHandler))
@@ -316,7 +316,7 @@ func (a asUser) RoundTrip(r *http.Request) (*http.Response, error) {
 // not there".
 func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
 	for range 200 {
-		p, err := once(v.f.t.Context(), c, method, v.f.balancer.URL+path, form)
+		p, err := request(v.f.t.Context(), c, method, v.f.balancer.URL+path, form)
 		if err == nil && p.status < http.StatusInternalServerError {
 			return p
 		}
@@ -326,7 +326,7 @@ func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
 	return page{}
 }
 
-func once(ctx context.Context, c *http.Client, method, link string, form url.Values) (page, error) {
+func request(ctx context.Context, c *http.Client, method, link string, form url.Values) (page, error) {
 	req, err := http.NewRequestWithContext(ctx, method, link, strings.NewReader(form.Encode()))
 	if err != nil {
 		return page{}, err
@@ -421,7 +421,7 @@ func (v *visit) decide() (captured bool) {
 	if v.random.IntN(6) == 0 {
 		other, otherForm := ideas[v.random.IntN(3)]()
 		rival.Go(func() {
-			_, _ = once(
+			_, _ = request(
 				v.f.t.Context(),
 				v.browser("operator"),
 				http.MethodPost,

@@ -29,7 +29,7 @@ func (s *shop) operatorOnly(next http.HandlerFunc) http.Handler {
 		got := sha256.Sum256([]byte(password))
 		if user != "operator" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			if isGiven {
-				s.gate.wrong(from, time.Now())
+				s.gate.countWrong(from, time.Now())
 				s.log.WarnContext(r.Context(), "wrong password of the staff", "from", from)
 			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="operator", charset="UTF-8"`)
@@ -42,7 +42,7 @@ func (s *shop) operatorOnly(next http.HandlerFunc) http.Handler {
 			return
 		}
 		if !s.isKnown(r) {
-			s.know(w)
+			s.rememberBrowser(w)
 		}
 		next(w, r)
 	})
@@ -78,7 +78,7 @@ func (g *gate) wait(from string, now time.Time) time.Duration {
 	return min(time.Second<<min(t.wrong-freeTries, 10), longestTry) - now.Sub(t.last)
 }
 
-func (g *gate) wrong(from string, now time.Time) {
+func (g *gate) countWrong(from string, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.tries == nil {
@@ -105,9 +105,9 @@ func (g *gate) forget(now time.Time) {
 	}
 }
 
-// sender is where a request comes from: an address, or a network of IPv6. Behind
-// a proxy that is the proxy's, for all; what a proxy adds cannot be believed
-// without knowing it.
+// sender is where a request comes from: an address, or a network of IPv6.
+// Behind a proxy that is the proxy's, for all; what a proxy adds cannot be
+// believed without knowing it.
 func sender(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -139,18 +139,18 @@ func (s *shop) isKnown(r *http.Request) bool {
 	}
 	until, mark, _ := strings.Cut(cookie.Value, ".")
 	n, err := strconv.ParseInt(until, 10, 64)
-	return err == nil && time.Now().Unix() < n && hmac.Equal([]byte(mark), []byte(s.mark(until)))
+	return err == nil && time.Now().Unix() < n && hmac.Equal([]byte(mark), []byte(s.browserMark(until)))
 }
 
-func (s *shop) know(w http.ResponseWriter) {
+func (s *shop) rememberBrowser(w http.ResponseWriter) {
 	until := strconv.FormatInt(time.Now().Add(knownFor).Unix(), 10)
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the shop has https
-		Name: knownCookie, Value: until + "." + s.mark(until), Path: "/operator", MaxAge: int(knownFor / time.Second),
+		Name: knownCookie, Value: until + "." + s.browserMark(until), Path: "/operator", MaxAge: int(knownFor / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: strings.HasPrefix(s.url, "https:"),
 	})
 }
 
-func (s *shop) mark(until string) string {
+func (s *shop) browserMark(until string) string {
 	mac := hmac.New(sha256.New, []byte(s.password))
 	mac.Write([]byte("known browser until " + until))
 	return hex.EncodeToString(mac.Sum(nil))

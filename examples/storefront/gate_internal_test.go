@@ -47,7 +47,7 @@ func TestGate(t *testing.T) {
 		for range 3600 {
 			if g.wait("attacker", time.Now()) <= 0 {
 				allowed++
-				g.wrong("attacker", time.Now())
+				g.countWrong("attacker", time.Now())
 			}
 			time.Sleep(time.Second)
 		}
@@ -56,11 +56,11 @@ func TestGate(t *testing.T) {
 		time.Sleep(2 * forgetting)
 		require.Zero(t, g.wait("attacker", time.Now()))
 		for i := range maxSenders + 10 {
-			g.wrong(strconv.Itoa(i), time.Now())
+			g.countWrong(strconv.Itoa(i), time.Now())
 		}
 		require.LessOrEqual(t, len(g.tries), maxSenders)
 		time.Sleep(2 * forgetting)
-		g.wrong("one more", time.Now())
+		g.countWrong("one more", time.Now())
 		require.Len(t, g.tries, 1)
 	})
 	for remote, want := range map[string]string{

@@ -26,8 +26,8 @@ import (
 
 const password = "shipping-and-handling"
 
-// quick is a pace for tests: jobs are tried again after a moment.
-func quick() pace {
+// quickPace is a pace for tests: jobs are tried again after a moment.
+func quickPace() pace {
 	return pace{
 		Poll: 50 * time.Millisecond, Timeout: 20 * time.Second, Rescue: 25 * time.Second,
 		Sweep: time.Second, Look: 2 * time.Second, Retry: soon{},
@@ -50,8 +50,8 @@ type site struct {
 	close   func()        // ends it as SIGTERM does
 }
 
-// to connects a shop to the test's emulator.
-func to(emulator *pluraltest.Server) connect {
+// connectTo connects a shop to the test's emulator.
+func connectTo(emulator *pluraltest.Server) connect {
 	return func(_ *slog.Logger, _ string, opts ...plural.Option) (*gateway, error) {
 		creds := plural.Credentials{ClientID: emulator.ClientID, ClientSecret: emulator.ClientSecret}
 		client, err := plural.NewClient(creds, append(opts, plural.WithBaseURL(emulator.URL))...)
@@ -62,14 +62,14 @@ func to(emulator *pluraltest.Server) connect {
 // openSite starts a storefront that works jobs at a pace.
 func openSite(t *testing.T, gateway *pluraltest.Server, database string, p pace) *site {
 	t.Helper()
-	return openWith(t, gateway, settings{Database: database, pace: p, connect: to(gateway)})
+	return openWith(t, gateway, settings{Database: database, pace: p, connect: connectTo(gateway)})
 }
 
 // openWith starts one on SQLite, unless the settings say otherwise.
 func openWith(t *testing.T, gateway *pluraltest.Server, set settings) *site {
 	t.Helper()
 	if set.Database == "" {
-		set.Database, set.pace = sqliteFile(t), quick()
+		set.Database, set.pace = sqliteFile(t), quickPace()
 	}
 	s := &site{t: t, gateway: gateway, db: set.Database, logged: &bytes.Buffer{}}
 	set.Addr, set.Password = "127.0.0.1:0", password
@@ -104,7 +104,7 @@ func openWith(t *testing.T, gateway *pluraltest.Server, set settings) *site {
 func openUsual(t *testing.T, opts ...pluraltest.Option) (*pluraltest.Server, *site) {
 	t.Helper()
 	gateway := pluraltest.NewServer(t, opts...)
-	return gateway, openSite(t, gateway, sqliteFile(t), quick())
+	return gateway, openSite(t, gateway, sqliteFile(t), quickPace())
 }
 
 func sqliteFile(t *testing.T) string {

@@ -109,7 +109,7 @@ func (s *shop) viewStaffOrder(ctx context.Context, o *order) (*staffOrderView, e
 	if v.History, err = s.db.history(ctx, o.Number); err != nil {
 		return nil, err
 	}
-	if v.Others, err = s.db.others(ctx, o); err != nil {
+	if v.Others, err = s.db.otherOrders(ctx, o); err != nil {
 		return nil, err
 	}
 	sum := add(decisions)

@@ -26,7 +26,7 @@ func TestFromCartToRefund(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gateway := pluraltest.NewServer(t)
-			shop := openSite(t, gateway, open(t), quick())
+			shop := openSite(t, gateway, open(t), quickPace())
 			customer, staff := shop.customer(), shop.staff()
 
 			number, id := customer.pays("lamp")
@@ -134,7 +134,7 @@ func TestDecidedThenStopped(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
 	database := sqliteFile(t)
-	shop := openSite(t, gateway, database, quick())
+	shop := openSite(t, gateway, database, quickPace())
 	number, id := shop.customer().pays("lamp")
 	gateway.Down()
 	shop.staff().decides(number, "capture", "whole", "1")
@@ -142,7 +142,7 @@ func TestDecidedThenStopped(t *testing.T) {
 	require.NoError(t, gateway.Up())
 	require.Empty(t, gateway.Captures(id))
 
-	shop = openSite(t, gateway, database, quick())
+	shop = openSite(t, gateway, database, quickPace())
 	shop.staff().eventually(operatePage(number), "Capture of ₹1,499.50 carried out")
 	require.Len(t, gateway.Captures(id), 1)
 }
@@ -150,7 +150,7 @@ func TestDecidedThenStopped(t *testing.T) {
 func TestWhatOperatorsAreShown(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	p := quick()
+	p := quickPace()
 	p.Retry = later{}
 	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer, staff := shop.customer(), shop.staff()

@@ -13,9 +13,9 @@ import (
 
 // Plural may have two orders under one number: two requests were sent at the
 // same time, or one whose answer was lost, and Plural did not notice. Both can
-// be paid. The shop keeps the second as an order of its own, a twin, so it knows
-// of all that is on hold or taken. The one that was paid
-// first stands under the number; it is not replaced by the other.
+// be paid. The shop keeps the second as an order of its own, a twin, so it
+// knows of all that is on hold or taken. The one that was paid first stands
+// under the number; it is not replaced by the other.
 
 // twins are the other orders under the number of the first, the oldest first.
 func (s *store) twins(ctx context.Context, q querier, number string) ([]*order, error) {
@@ -24,8 +24,8 @@ func (s *store) twins(ctx context.Context, q querier, number string) ([]*order, 
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
-// others are the orders under the number of o, without o.
-func (s *store) others(ctx context.Context, o *order) ([]*order, error) {
+// otherOrders are the orders under the number of o, without o.
+func (s *store) otherOrders(ctx context.Context, o *order) ([]*order, error) {
 	list, err := s.twins(ctx, s, o.Reference())
 	if err != nil || o.TwinOf == "" {
 		return list, err
@@ -132,8 +132,8 @@ const (
 	createLease   = createTimeout + 5*time.Second
 )
 
-// mayCreate reports whether this process is the one to make the order at Plural:
-// another one may be about to. Done ends that.
+// mayCreate reports whether this process is the one to make the order at
+// Plural: another one may be about to. Done ends that.
 func (s *store) mayCreate(ctx context.Context, number string) (done func(), ok bool, err error) {
 	now := time.Now()
 	ok, err = changed(s.ExecContext(ctx, `UPDATE orders SET creating_at = $2 WHERE number = $1 AND creating_at < $3`,

@@ -58,8 +58,8 @@ func (e *DecodeError) Error() string {
 	return "JSON value " + e.Path + " " + e.Rule
 }
 
-func (e *DecodeError) under(name string) *DecodeError {
-	return &DecodeError{Path: under(name, e.Path), Rule: e.Rule, Limit: e.Limit}
+func (e *DecodeError) inField(name string) *DecodeError {
+	return &DecodeError{Path: joinPath(name, e.Path), Rule: e.Rule, Limit: e.Limit}
 }
 
 // Raw is the JSON of a value, as a part of the document.
@@ -305,7 +305,7 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 	if err == nil {
 		v.Field(1).Set(value)
 	} else {
-		s.back(at)
+		s.rewind(at)
 		s.skip()
 		v.Field(2).Set(reflect.ValueOf(err))
 	}
@@ -313,7 +313,7 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 }
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
-	if s.nothing() ||
+	if s.isEmptyValue() ||
 		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place is in the raw document
 		s.skip()
 		return nil
@@ -323,7 +323,7 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 		if _, ok := s.integer(); !ok {
 			return nil // it can be told from 0
 		}
-		s.back(at)
+		s.rewind(at)
 	}
 	if v.IsNil() {
 		if err := s.grow(int(v.Type().Elem().Size())); err != nil {
@@ -335,7 +335,7 @@ func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 }
 
 func decodeStructOrNothing(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
-	if s.nothing() {
+	if s.isEmptyValue() {
 		s.skip()
 		return nil
 	}
@@ -356,7 +356,7 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	}
 	s.open()
 	last := &fields.start
-	for first := true; s.more(first, '}'); first = false {
+	for first := true; s.nextElement(first, '}'); first = false {
 		f := fields.field(s, last)
 		if f != nil {
 			last = f
@@ -368,10 +368,10 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 		at := s.mark()
 		if err := decode(s, v.Field(f.index), &f.plan); err != nil {
 			if !f.loose || err.Limit {
-				return err.under(f.name)
+				return err.inField(f.name)
 			}
 			v.Field(f.index).SetZero()
-			s.back(at)
+			s.rewind(at)
 			s.skip()
 		}
 	}
@@ -391,7 +391,7 @@ func isEmpty(v reflect.Value) bool {
 // the same field does not erase an earlier one.
 func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() != '[' {
-		if s.nothing() || s.emptyObject() {
+		if s.isEmptyValue() || s.emptyObject() {
 			s.skip()
 			return nil
 		}
@@ -409,14 +409,14 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	size := int(v.Type().Elem().Size())
 	s.open()
 	n := 0
-	for ; s.more(n == 0, ']'); n++ {
+	for ; s.nextElement(n == 0, ']'); n++ {
 		if err := s.grow(2 * size); err != nil { // a list that grows is copied
 			return err
 		}
 		out.Grow(1)
 		out.SetLen(n + 1)
 		if err := decode(s, out.Index(n), t.elem); err != nil {
-			return err.under(fmt.Sprintf("[%d]", n))
+			return err.inField(fmt.Sprintf("[%d]", n))
 		}
 	}
 	switch {
@@ -440,7 +440,7 @@ func decodeStringMap(s *scanner, v reflect.Value) {
 		*m = map[string]string{}
 	}
 	s.open()
-	for first := true; s.more(first, '}'); first = false {
+	for first := true; s.nextElement(first, '}'); first = false {
 		key := s.name()
 		if s.peek() == 'n' {
 			s.skip()

@@ -10,7 +10,7 @@ func Flat(document string, each func(name, value string, isNull bool) bool) erro
 		return errNotFlat
 	}
 	s.open()
-	for first := true; s.more(first, '}'); first = false {
+	for first := true; s.nextElement(first, '}'); first = false {
 		name := s.name()
 		raw := s.skip()
 		if s.failed {

@@ -49,8 +49,8 @@ type mark struct{ pos, level, total int }
 
 func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
 
-// back goes to where the mark was made. A document that is not JSON stays so.
-func (s *scanner) back(m mark) {
+// rewind goes to where the mark was made. A document that is not JSON stays so.
+func (s *scanner) rewind(m mark) {
 	if !s.failed {
 		s.pos, s.level, s.total = m.pos, m.level, m.total
 	}
@@ -79,13 +79,13 @@ func (s *scanner) skip() string {
 		s.passString()
 	case '{':
 		s.open()
-		for first := true; s.more(first, '}'); first = false {
+		for first := true; s.nextElement(first, '}'); first = false {
 			s.name()
 			s.skip()
 		}
 	case '[':
 		s.open()
-		for first := true; s.more(first, ']'); first = false {
+		for first := true; s.nextElement(first, ']'); first = false {
 			s.skip()
 		}
 	case 't':
@@ -125,9 +125,9 @@ func (s *scanner) count() {
 	}
 }
 
-// more goes to the next element of the current list, or the next member; false
-// at its end, which it skips.
-func (s *scanner) more(isFirst bool, closing byte) bool {
+// nextElement goes to the next element of the current list, or the next member;
+// false at its end, which it skips.
+func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 	switch c := s.peek(); {
 	case s.failed:
 		return false
@@ -182,7 +182,7 @@ func (s *scanner) passName(name string) bool {
 func (s *scanner) passString() {
 	s.plain = true
 	for i := s.pos + 1; ; {
-		if i += ordinary(s.text[i:]); i == len(s.text) {
+		if i += plainPrefix(s.text[i:]); i == len(s.text) {
 			break
 		}
 		switch c := s.text[i]; {
@@ -208,10 +208,10 @@ func (s *scanner) passString() {
 	s.fail()
 }
 
-// ordinary counts the bytes at the start of a text that need no look in a
+// plainPrefix counts the bytes at the start of a text that need no look in a
 // string: ASCII without quotes, backslashes and control characters. It takes
 // eight at a time.
-func ordinary(text string) int {
+func plainPrefix(text string) int {
 	const ones = 0x0101010101010101
 	n := 0
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
@@ -335,9 +335,9 @@ func (s *scanner) integer() (int64, bool) {
 	return parseInt(text)
 }
 
-// nothing reports whether the next value is an empty string or an empty array,
-// which stand for an absent object.
-func (s *scanner) nothing() bool {
+// isEmptyValue reports whether the next value is an empty string or an empty
+// array, which stand for an absent object.
+func (s *scanner) isEmptyValue() bool {
 	switch s.peek() {
 	case '"':
 		return strings.HasPrefix(s.text[s.pos:], `""`)

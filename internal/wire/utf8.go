@@ -44,7 +44,7 @@ func findNotUTF8(v reflect.Value) (path string, found bool) {
 		}
 		for i := range v.Len() {
 			if path, found := findNotUTF8(v.Index(i)); found {
-				return under("["+strconv.Itoa(i)+"]", path), true
+				return joinPath("["+strconv.Itoa(i)+"]", path), true
 			}
 		}
 	case reflect.Map:
@@ -81,7 +81,7 @@ func findInMap(v reflect.Value) (path string, found bool) {
 			return "", true
 		}
 		if path, found := findNotUTF8(v.MapIndex(key)); found {
-			return under(key.String(), path), true
+			return joinPath(key.String(), path), true
 		}
 	}
 	return "", false
@@ -99,15 +99,15 @@ func findInStruct(v reflect.Value) (path string, found bool) {
 		case name == "" && field.Anonymous:
 			return path, true
 		case name == "":
-			return under(field.Name, path), true
+			return joinPath(field.Name, path), true
 		default:
-			return under(name, path), true
+			return joinPath(name, path), true
 		}
 	}
 	return "", false
 }
 
-func under(name, path string) string {
+func joinPath(name, path string) string {
 	if path == "" || path[0] == '[' {
 		return name + path
 	}

@@ -1,7 +1,7 @@
-// Package adversary_test has River workers meet the gateway of the root module's
-// folder adversary, which lags, loses answers and lies, with two lives of one
-// job. Each telling of Ended is judged by what was really carried out. The
-// gateway's files are links to that folder.
+// Package adversary_test has River workers meet the gateway of the root
+// module's folder adversary, which lags, loses answers and lies, with two lives
+// of one job. Each telling of Ended is judged by what was really carried out.
+// The gateway's files are links to that folder.
 //
 // River runs on SQLite in a bubble of testing/synctest: days pass in seconds.
 //
@@ -134,7 +134,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	}
 	defer func() { require.NoError(t, s.db.Close()) }()
 	for _, e := range sc.outside {
-		g.later(e.at, func() { g.happen(e.what) })
+		g.after(e.at, func() { g.actAsSomebody(e.what) })
 	}
 	processes := []*river.Client[*sql.Tx]{s.process(t, 0), s.process(t, 1)}
 	jobs := map[int64]plan{}
@@ -155,7 +155,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	g.wg.Wait() // what is late has happened
 	g.mu.Lock()
 	g.well = true
-	g.say("-", "the gateway is well")
+	g.record("-", "the gateway is well")
 	g.mu.Unlock()
 	for n := 0; n < 40 && !s.areSettled(jobs); n++ {
 		time.Sleep(time.Minute)
@@ -190,7 +190,7 @@ func (s *shop) process(t *testing.T, n int) *river.Client[*sql.Tx] {
 	require.NoError(t, pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
 		Client: client, Timeout: timeout, Ended: s.onEnded, Unsettled: s.onUnsettled,
 		Transact: func(ctx context.Context, work func(*sql.Tx) error) error {
-			s.doze("end " + callOf(ctx).name())
+			s.standStill("end " + callOf(ctx).name())
 			return pluralriver.SQL(s.db)(ctx, work)
 		},
 	}))
@@ -199,7 +199,7 @@ func (s *shop) process(t *testing.T, n int) *river.Client[*sql.Tx] {
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}}, Workers: workers,
 		Logger: slog.New(slog.DiscardHandler), RetryPolicy: soon{}, RescueStuckJobsAfter: 5 * time.Minute,
 		FetchPollInterval: time.Second, MaxAttempts: 100,
-		Middleware: []rivertype.Middleware{river.WorkerMiddlewareFunc(s.live)}, Test: river.TestConfig{Time: clock{}},
+		Middleware: []rivertype.Middleware{river.WorkerMiddlewareFunc(s.runJob)}, Test: river.TestConfig{Time: clock{}},
 	})
 	require.NoError(t, err)
 	require.NoError(t, c.Start(t.Context()))
@@ -217,14 +217,14 @@ func (soon) NextRetry(row *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(row.Attempt)*time.Second, 30*time.Second))
 }
 
-// live makes a call of each life of a job, which the gateway notes what it saw
-// for.
-func (s *shop) live(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
+// runJob makes a call of each life of a job, which the gateway notes what it
+// saw for.
+func (s *shop) runJob(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	c := &call{plan: planOf(job), id: fmt.Sprintf("job%d.%d", job.ID, len(job.AttemptedBy)), start: time.Now()}
 	err := work(context.WithValue(ctx, callKey{}, c))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.say(c.id, "life ends: %v", err)
+	s.record(c.id, "life ends: %v", err)
 	return err
 }
 
@@ -288,12 +288,12 @@ func (s *shop) rescue(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rescues += n
-	s.say("-", "rescued %d", n)
+	s.record("-", "rescued %d", n)
 }
 
-// doze has a process stand still, now and then. Where references are not unique
-// nobody can know what one that stands still before it sends will do.
-func (s *shop) doze(what string) {
+// standStill has a process stand still, now and then. Where references are not
+// unique nobody can know what one that stands still before it sends will do.
+func (s *shop) standStill(what string) {
 	s.mu.Lock()
 	rng := s.rng("doze "+what, s.writes)
 	s.mu.Unlock()
@@ -325,7 +325,7 @@ func (s *shop) onEnded(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome) er
 	id := jobOf(c)
 	s.ended[id]++
 	s.settled[id] = true
-	s.say(c.id, "ENDED %s: %v", c.verdict(), c.err)
+	s.record(c.id, "ENDED %s: %v", c.verdict(), c.err)
 	return nil
 }
 
@@ -335,7 +335,7 @@ func (s *shop) onUnsettled(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome
 	defer s.mu.Unlock()
 	s.reviews[a.Why]++
 	s.settled[jobOf(c)] = true
-	s.say(c.id, "UNSETTLED %s: %v", a.Why, a.Err)
+	s.record(c.id, "UNSETTLED %s: %v", a.Why, a.Err)
 	if a.Why == pluralriver.Contradicted && s.sc.unique == unique && !errors.Is(o.Err, plural.ErrConflict) {
 		s.findings = append(s.findings, finding{"two lives with two answers", a.Err.Error()})
 	}

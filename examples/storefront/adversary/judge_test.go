@@ -49,7 +49,7 @@ func (f *fleet) watch(ctx context.Context) {
 				if _, ok := o.seen[d.reference][d.state]; !ok {
 					o.seen[d.reference][d.state] = time.Now()
 					o.mu.Lock()
-					o.say("[shop]", "%s %s of %d under %s: %s", d.kind, d.state, d.amount, d.reference, d.reason)
+					o.record("[shop]", "%s %s of %d under %s: %s", d.kind, d.state, d.amount, d.reference, d.reason)
 					o.mu.Unlock()
 				}
 			}
@@ -65,7 +65,7 @@ func (f *fleet) settle() {
 	for _, o := range f.orders {
 		for _, d := range f.decisions(o) {
 			if d.state == "waiting" {
-				f.do(rng, http.MethodPost, fmt.Sprintf("/operator/orders/%s/jobs/%d", o.number, d.jobID), nil)
+				f.post(rng, http.MethodPost, fmt.Sprintf("/operator/orders/%s/jobs/%d", o.number, d.jobID), nil)
 			}
 		}
 	}
@@ -94,9 +94,9 @@ func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	main := o.orders[0]
-	if err != nil || status != main.status || captured != main.taken() || refunded != main.refunded(refund.good) {
+	if err != nil || status != main.status || captured != main.takenSum() || refunded != main.refunded(refund.isGood) {
 		left = append(left, fmt.Sprintf("the shop has %s, captured %d, refunded %d; true is %s, %d, %d (%v)",
-			status, captured, refunded, main.status, main.taken(), main.refunded(refund.good), err))
+			status, captured, refunded, main.status, main.takenSum(), main.refunded(refund.isGood), err))
 	}
 	return left
 }
@@ -177,7 +177,7 @@ func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
 func (o *shopOrder) isGood(id string) bool {
 	for _, r := range o.orders[0].refunds {
 		if r.id == id {
-			return r.good()
+			return r.isGood()
 		}
 	}
 	return false

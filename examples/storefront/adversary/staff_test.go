@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// do asks any of the processes; "" where it is not there.
-func (f *fleet) do(rng *rand.Rand, method, path string, form url.Values) string {
+// post asks any of the processes; "" where it is not there.
+func (f *fleet) post(rng *rand.Rand, method, path string, form url.Values) string {
 	req, err := http.NewRequestWithContext(f.t.Context(), method,
 		"http://"+f.addresses[rng.IntN(fleetSize)]+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -54,7 +54,7 @@ func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 	rng := rand.New(rand.NewPCG(o.sc.seed, 3))
 	at := "/operator/orders/" + o.number
 	for isPast(ctx, between(rng, 0, 3*time.Second)) {
-		page := f.do(rng, http.MethodGet, at, nil)
+		page := f.post(rng, http.MethodGet, at, nil)
 		version := versionField.FindStringSubmatch(page)
 		var ideas []string
 		for _, kind := range []string{"capture", "cancel", "refund"} {
@@ -63,7 +63,7 @@ func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 			}
 		}
 		if again := tryAgain.FindStringSubmatch(page); again != nil && chance(rng, 0.3) {
-			f.do(rng, http.MethodPost, again[1], nil)
+			f.post(rng, http.MethodPost, again[1], nil)
 		}
 		off := writtenOff.FindStringSubmatch(page)
 		if version == nil || len(ideas) == 0 && off == nil {
@@ -71,7 +71,7 @@ func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 		}
 		form := url.Values{"version": {version[1]}}
 		if off != nil && chance(rng, 0.1) {
-			f.do(rng, http.MethodPost, at+"/writeoff", url.Values{"version": form["version"], "reference": {off[1]}})
+			f.post(rng, http.MethodPost, at+"/writeoff", url.Values{"version": form["version"], "reference": {off[1]}})
 			continue
 		}
 		if len(ideas) == 0 {
@@ -85,15 +85,15 @@ func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 		}
 		var twice sync.WaitGroup
 		if chance(rng, 0.3) {
-			twice.Go(func() { f.do(rand.New(rand.NewPCG(o.sc.seed, 4)), http.MethodPost, at+"/"+kind, form) })
+			twice.Go(func() { f.post(rand.New(rand.NewPCG(o.sc.seed, 4)), http.MethodPost, at+"/"+kind, form) })
 		}
-		f.do(rng, http.MethodPost, at+"/"+kind, form)
+		f.post(rng, http.MethodPost, at+"/"+kind, form)
 		twice.Wait()
 	}
 }
 
-// tell sends webhooks of what has changed: late, twice or not at all.
-func (f *fleet) tell(ctx context.Context, o *shopOrder) {
+// sendWebhooks sends webhooks of what has changed: late, twice or not at all.
+func (f *fleet) sendWebhooks(ctx context.Context, o *shopOrder) {
 	rng := rand.New(rand.NewPCG(o.sc.seed, 5))
 	for told := 0; isPast(ctx, between(rng, 0, time.Second)); {
 		o.mu.Lock()

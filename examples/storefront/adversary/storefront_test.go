@@ -65,7 +65,7 @@ func TestStorefront(t *testing.T) {
 	work.Go(func() { f.havoc(ctx, rand.New(rand.NewPCG(uint64(first), 1))) })
 	for _, o := range f.orders {
 		work.Go(func() { f.staff(ctx, o) })
-		work.Go(func() { f.tell(ctx, o) })
+		work.Go(func() { f.sendWebhooks(ctx, o) })
 	}
 	watched, unwatch := context.WithCancel(t.Context())
 	defer unwatch()
@@ -76,7 +76,7 @@ func TestStorefront(t *testing.T) {
 		o.wg.Wait() // what is late has happened
 		o.mu.Lock()
 		o.well = true
-		o.say("-", "the gateway is well")
+		o.record("-", "the gateway is well")
 		o.mu.Unlock()
 	}
 	well := time.Since(began)
@@ -172,7 +172,7 @@ func (f *fleet) add(seed uint64) {
 	sc.leavesAlways = false
 	sc.faster = faster
 	sc.updates = chance(rng, 0.7)
-	sc.say("but before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
+	sc.record("but before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
 	for n := range 4 {
 		if chance(rng, 0.6) {
 			sc.writeEvents[n] = append(sc.writeEvents[n], writeEvent(rng))
@@ -181,10 +181,10 @@ func (f *fleet) add(seed uint64) {
 		for _, e := range sc.writeEvents[n] {
 			e(&f)
 		}
-		sc.say("all events of write %d:%s", n, f)
+		sc.record("all events of write %d:%s", n, f)
 	}
 	if chance(rng, 0.4) {
-		sc.say("event: %s", sc.readEvent(rng))
+		sc.record("event: %s", sc.readEvent(rng))
 		sc.leavesAlways = false
 	}
 	g := newGateway(sc)
@@ -220,10 +220,10 @@ func (f *fleet) add(seed uint64) {
 		o.number, main.id, main.amount, time.Now().Add(-time.Hour).UnixMicro())
 	require.NoError(f.t, err)
 	for _, e := range sc.outside {
-		g.later(e.at/faster, func() { g.happen(e.what) })
+		g.after(e.at/faster, func() { g.actAsSomebody(e.what) })
 	}
 	if main.status == created || main.status == attempted || main.status == pending {
-		g.later(between(rng, 0, 3*time.Second), func() { g.happen("pay") })
+		g.after(between(rng, 0, 3*time.Second), func() { g.actAsSomebody("pay") })
 	}
 }
 
