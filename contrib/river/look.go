@@ -236,7 +236,7 @@ func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order,
 	default:
 		o, err = l.looks.Client.Orders.GetByReference(ctx, args.Reference)
 		if errors.Is(err, plural.ErrNotFound) {
-			return nil, nil //nolint:nilnil // the payer has not got to the checkout, which is not an error
+			return nil, nil //nolint:nilnil // the payer has not got to the checkout
 		}
 	}
 	if _, isInvalid := errors.AsType[*plural.ValidationError](err); isInvalid {

@@ -187,7 +187,7 @@ func (s *shop) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error
 	}
 	err := s.record(ctx, tx, number, booked)
 	if errors.Is(err, errUnknownOrder) {
-		return nil // another shop's, which is not an error
+		return nil // another shop's
 	}
 	return err
 }
