@@ -480,6 +480,23 @@ func TestReplayedReturns(t *testing.T) {
 	require.LessOrEqual(t, reads(nobodys), looks(begun))
 }
 
+// The staff are told of a hold that the bank may let go of, once.
+func TestHoldsThatMayLapse(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	p := quick()
+	p.Hold, p.Look = time.Nanosecond, 100*time.Millisecond
+	shop := openSite(t, gateway, sqliteFile(t), p)
+	number, _ := shop.customer().pays("lamp")
+	staff := shop.staff()
+	const text = "The hold may lapse any day"
+	staff.eventually(operatePage(number), text)
+	looks := `SELECT CASE WHEN count(*) >= 3 THEN 'often' ELSE '' END FROM river_job
+		WHERE kind = 'plural_look' AND state = 'completed'`
+	shop.eventually(t, "often", looks)
+	require.Equal(t, 1, strings.Count(staff.get(operatePage(number)).body, text))
+}
+
 func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
 	t.Parallel()
 	s := &staff{&shop{password: "one"}}

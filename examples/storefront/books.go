@@ -54,6 +54,24 @@ func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) erro
 	return err
 }
 
+// lapsing is told of a hold that the bank may let go of any day. The order's page
+// says so once.
+func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
+	if errors.Is(err, errUnknownOrder) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	isNew, err := s.db.noteOnce(ctx, tx, o.Number, "The hold may lapse any day: capture it, or cancel the order")
+	if isNew {
+		s.log.WarnContext(ctx, "a hold may lapse any day", "order", o.Number)
+		err = s.db.moveOn(ctx, tx, o.Number)
+	}
+	return err
+}
+
 // quiet finds the orders to look at: customers close their browsers, webhooks
 // come late, and reads may lag behind a capture.
 func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {

@@ -25,10 +25,13 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		}),
 		pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
 			Client: s.till.client, Transact: s.db.transact, Seen: s.till.seen, Queue: queueBooks, Timeout: p.Timeout,
+			HoldFor: p.Hold, Lapsing: s.till.lapsing,
 			Quiet: func(ctx context.Context, tx *sql.Tx) ([]pluralriver.LookArgs, error) {
-				_, pruned := s.inbox.Prune(ctx, sweepAge)
-				looks, err := s.till.quiet(ctx, tx, p.Look)
-				return looks, errors.Join(err, pruned)
+				return s.till.quiet(ctx, tx, p.Look)
+			},
+			Prune: func(ctx context.Context) error {
+				_, err := s.inbox.Prune(ctx, sweepAge)
+				return err
 			},
 		}),
 	)

@@ -462,6 +462,13 @@ func (historyRows) note(ctx context.Context, q querier, number, what string) err
 	return err
 }
 
+// noteOnce is note, unless the order's history has it already.
+func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
+	return changed(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
+		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)
+		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, micro(time.Now()), what))
+}
+
 // collect reads all rows.
 func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (list []T, _ error) {
 	if err != nil {
