@@ -76,7 +76,7 @@ func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) e
 // come late, and reads may lag behind a capture.
 func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {
 	orders, err := s.db.quiet(ctx, tx, after)
-	var looks []pluralriver.LookArgs
+	looks := make([]pluralriver.LookArgs, 0, len(orders))
 	for i := range orders {
 		looks = append(looks, lookAt(&orders[i]))
 	}
