@@ -19,11 +19,12 @@ import (
 
 // One line, with OpenTelemetry's global providers.
 func Example() {
-	credentials := plural.Credentials{ClientID: "from Plural", ClientSecret: "from-Plural"}
+	credentials := plural.Credentials{ClientID: "from-Plural", ClientSecret: "from-Plural"}
 
 	client, err := plural.NewClient(credentials, pluralotel.Instrument()...)
 
-	_, _ = client, err
+	fmt.Println(client != nil, err)
+	// Output: true <nil>
 }
 
 // With providers of the shop's own, and with other options.

@@ -49,6 +49,10 @@ type Looks[TTx any] struct {
 	// they were looked at, or they come first again. It may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
+	// Prune is called with each sweep, in no transaction. It is for an inbox, which
+	// has to forget events one day. It may be nil.
+	Prune func(ctx context.Context) error
+
 	// HoldFor is how long after its payment was authorized an order is still safe
 	// to capture. Plural does not document how long a hold lasts; ask it, and take
 	// a day less. From then on Lapsing is called after Seen, in its transaction,
@@ -236,7 +240,7 @@ func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order,
 	default:
 		o, err = l.looks.Client.Orders.GetByReference(ctx, args.Reference)
 		if errors.Is(err, plural.ErrNotFound) {
-			return nil, nil //nolint:nilnil // the payer has not got to the checkout, which is not an error
+			return nil, nil //nolint:nilnil // the payer has not got to the checkout
 		}
 	}
 	if _, isInvalid := errors.AsType[*plural.ValidationError](err); isInvalid {
@@ -277,6 +281,14 @@ type sweeper[TTx any] struct {
 // Work inserts a look for each order. Those are not tried for long, so they do
 // not pile up while Plural is down.
 func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
+	var pruned error
+	if s.looks.Prune != nil {
+		pruned = s.looks.Prune(ctx)
+	}
+	return errors.Join(pruned, s.sweep(ctx))
+}
+
+func (s *sweeper[TTx]) sweep(ctx context.Context) error {
 	if s.looks.Quiet == nil {
 		return nil
 	}

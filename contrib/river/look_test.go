@@ -44,8 +44,14 @@ func TestLooks(t *testing.T) {
 	lost := unpaidOrder(t, gateway, "order-0") // whose webhooks do not come
 
 	workers := river.NewWorkers()
+	pruned := make(chan bool, 1)
 	require.NoError(t, pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
 		Client: client, Transact: e.transact, Queue: "books",
+		Prune: func(ctx context.Context) error { // on the one connection that there is
+			_, err := inbox.Prune(ctx, 72*time.Hour)
+			pruned <- true
+			return err
+		},
 		Seen: func(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 			return e.exec(ctx, tx, fmt.Sprintf(`INSERT INTO seen VALUES ('%s', '%s', 1)
 				ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, looks = looks + 1`, o.OrderID, o.Status))
@@ -79,6 +85,7 @@ func TestLooks(t *testing.T) {
 	}
 
 	seen(lost, "CREATED")
+	<-pruned
 	id := authorized(t, gateway, "order-1")
 	seen(id, "AUTHORIZED")
 	require.Eventually(t, func() bool {
@@ -93,8 +100,8 @@ func TestLooks(t *testing.T) {
 	seen(id, "FULLY_REFUNDED")
 	require.Equal(t, 2, e.count(t, `seen`))
 
-	// What cannot be an order is not asked for twice. An order that is not there is
-	// no error.
+	// What cannot be an order is not asked for twice. An order that is not there
+	// ends the look.
 	for args, want := range map[pluralriver.LookArgs]rivertype.JobState{
 		{OrderID: "a/b"}:                 rivertype.JobStateCancelled,
 		{}:                               rivertype.JobStateCancelled,

@@ -47,6 +47,28 @@ func Example() {
 	// 200 1
 }
 
+// Once a day, from a job of the shop's. Fewer than 72 hours is an error.
+func ExampleInbox_Prune() {
+	ctx, db := context.Background(), shopDatabase()
+	defer db.Close()
+	inbox, err := sqlstore.NewInbox(db, sqlstore.SQLite)
+	if err == nil {
+		err = inbox.Migrate(ctx)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	removed, err := inbox.Prune(ctx, 7*24*time.Hour)
+	fmt.Println(removed, err)
+	_, err = inbox.Prune(ctx, time.Hour)
+	fmt.Println(err)
+	// Output:
+	// 0 <nil>
+	// sqlstore: prune: at least 72h0m0s have to be kept
+}
+
 func handleWebhooks(ctx context.Context, db *sql.DB, mux *http.ServeMux, verifier *plural.Verifier) error {
 	inbox, err := sqlstore.NewInbox(db, sqlstore.SQLite) // or sqlstore.Postgres
 	if err != nil {

@@ -56,7 +56,16 @@ type dialect struct {
 var (
 	// Postgres is PostgreSQL 12 or later, through any driver with $1 for
 	// parameters, such as pgx.
-	Postgres = Dialect{&dialect{
+	Postgres = Dialect{&postgres}
+	// SQLite is SQLite 3.24 or later. Open it with a busy timeout, and with
+	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so
+	// two of them wait for each other instead of failing.
+	SQLite = Dialect{&sqlite}
+)
+
+//nolint:gochecknoglobals // constants, as above
+var (
+	postgres = dialect{
 		name: "postgres",
 		try:  `SELECT pg_try_advisory_xact_lock(hashtextextended('plural_inbox/' || $1::text || '/' || $2::text, 0))`,
 		find: `SELECT count(*) FROM plural_inbox WHERE merchant = $1 AND webhook_id = $2`,
@@ -65,18 +74,15 @@ var (
 		prune: `DELETE FROM plural_inbox WHERE handled_at < $1`,
 		lock:  `SELECT pg_advisory_xact_lock(7061759281)`,
 		time:  func(t time.Time) any { return t },
-	}}
-	// SQLite is SQLite 3.24 or later. Open it with a busy timeout, and with
-	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so two
-	// of them wait for each other instead of failing.
-	SQLite = Dialect{&dialect{
+	}
+	sqlite = dialect{
 		name: "sqlite",
 		find: `SELECT count(*) FROM plural_inbox WHERE merchant = ? AND webhook_id = ?`,
 		record: `INSERT INTO plural_inbox (merchant, webhook_id, event_type, handled_at) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`,
 		prune: `DELETE FROM plural_inbox WHERE handled_at < ?`,
 		time:  func(t time.Time) any { return t.Unix() },
-	}}
+	}
 )
 
 // Inbox records in a database which webhooks were handled.

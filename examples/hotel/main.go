@@ -24,6 +24,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
 	"github.com/riverqueue/river"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -36,7 +37,8 @@ var schema string
 // settings are what the program is told at its start; the SDK reads the
 // variables PLURAL_... itself.
 type settings struct {
-	Addr, URL, Database, Redis, Password string
+	Addr, URL, Database, Password string
+	Redis                         *redis.Options
 
 	HoldFor time.Duration // how long a hold is safe to capture
 	Quiet   time.Duration // after which a booking that may change is looked at
@@ -50,12 +52,15 @@ type settings struct {
 func fromEnv() (s settings, err error) {
 	s = settings{
 		Addr: cmp.Or(os.Getenv("HOTEL_ADDR"), "127.0.0.1:8083"), URL: os.Getenv("HOTEL_URL"),
-		Database: os.Getenv("HOTEL_DATABASE"), Redis: os.Getenv("HOTEL_REDIS"), Password: os.Getenv("HOTEL_PASSWORD"),
+		Database: os.Getenv("HOTEL_DATABASE"), Password: os.Getenv("HOTEL_PASSWORD"),
 		Quiet: 10 * time.Minute, Sweep: time.Minute, Try: 2 * time.Minute, Rescue: 5 * time.Minute, opened: func() {},
 	}
 	s.URL = cmp.Or(s.URL, "http://"+s.Addr)
-	if s.Database == "" || s.Redis == "" || s.Password == "" {
+	if s.Database == "" || os.Getenv("HOTEL_REDIS") == "" || s.Password == "" {
 		return s, errors.New("HOTEL_DATABASE, HOTEL_REDIS and HOTEL_PASSWORD are needed")
+	}
+	if s.Redis, err = redis.ParseURL(os.Getenv("HOTEL_REDIS")); err != nil {
+		return s, err
 	}
 	// Plural does not say how long a hold lasts. Ask it, and take a day less.
 	s.HoldFor, err = time.ParseDuration(cmp.Or(os.Getenv("HOTEL_HOLD_FOR"), "96h"))

@@ -45,11 +45,7 @@ type money struct {
 }
 
 func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Workers) (*money, error) {
-	shared, err := redis.ParseURL(set.Redis)
-	if err != nil {
-		return nil, err
-	}
-	tokens := redis.NewClient(shared)
+	tokens := redis.NewClient(set.Redis)
 	db := stdlib.OpenDBFromPool(h.pool) // for the inbox, on the pool's connections
 	m := &money{hotel: h, back: set.URL + "/plural/return", close: func() { _ = errors.Join(db.Close(), tokens.Close()) }}
 	var noClient, noVerifier, noInbox error
@@ -60,7 +56,7 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 	if err := errors.Join(noClient, noVerifier, noInbox); err != nil {
 		return nil, err
 	}
-	err = errors.Join(
+	err := errors.Join(
 		// Each process migrates at its start: they wait for each other.
 		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(h.pool)),
 		pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
@@ -68,7 +64,7 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		}),
 		pluralriver.AddLooks(workers, pluralriver.Looks[pgx.Tx]{
 			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.seen, Quiet: m.quiet, Queue: queueLooks,
-			HoldFor: set.HoldFor, Lapsing: m.lapsing,
+			HoldFor: set.HoldFor, Lapsing: m.lapsing, Prune: m.prune,
 		}),
 	)
 	if err != nil {
@@ -216,14 +212,18 @@ func known(a plural.Amount, ok bool) *int64 {
 	return &a.Value
 }
 
-// quiet finds the orders to look at. The inbox forgets on that occasion.
+// quiet finds the orders to look at.
 func (m *money) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
 	references, err := m.hotel.quiet(ctx, tx)
 	for _, reference := range references {
 		looks = append(looks, pluralriver.LookArgs{Reference: reference})
 	}
-	_, pruned := m.inbox.Prune(ctx, 7*24*time.Hour)
-	return looks, errors.Join(err, pruned)
+	return looks, err
+}
+
+func (m *money) prune(ctx context.Context) error {
+	_, err := m.inbox.Prune(ctx, 7*24*time.Hour)
+	return err
 }
 
 func (m *money) lapsing(ctx context.Context, tx pgx.Tx, o *plural.Order) error {

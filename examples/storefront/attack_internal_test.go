@@ -324,7 +324,8 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 		{"CANCELLED", stateRefused},
 	} {
 		number := newNumber()
-		o, err := db.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
+		b := &books{db: db, log: slog.New(slog.DiscardHandler)}
+		o, err := b.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
 		require.NoError(t, err)
 		d := &decision{Reference: "refund_" + number, Number: number, Kind: kindRefund, Amount: plural.INR(100)}
 		var booked plural.Order
@@ -335,8 +336,8 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 			number, d.Reference, d.Reference, test.second)), &booked))
 		require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
 			require.NoError(t, db.insertDecision(t.Context(), tx, d))
-			require.NoError(t, db.settle(t.Context(), tx, d, stateDone, ""))
-			return db.record(t.Context(), tx, o, &booked)
+			require.NoError(t, b.settle(t.Context(), tx, d, stateDone, ""))
+			return b.recordOrder(t.Context(), tx, o, &booked)
 		}))
 		d, err = db.decision(t.Context(), db, number, d.Reference)
 		require.NoError(t, err)
@@ -411,15 +412,15 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = db.Close() }()
 	number := newNumber()
-	_, err = db.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
+	s := &desk{&books{db: db, log: slog.New(slog.DiscardHandler)}}
+	_, err = s.place(t.Context(), &order{Number: number, Amount: plural.INR(50000)})
 	require.NoError(t, err)
 	d := &decision{Reference: "capture_1", Number: number, Kind: kindCapture, Amount: plural.INR(50000)}
-	s := &shop{db: db, log: slog.New(slog.DiscardHandler)}
 	s.river, err = river.NewClient(db.river, &river.Config{Logger: s.log})
 	require.NoError(t, err)
 	require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
 		require.NoError(t, db.insertDecision(t.Context(), tx, d))
-		require.NoError(t, db.settle(t.Context(), tx, d, stateWrittenOff, ""))
+		require.NoError(t, s.settle(t.Context(), tx, d, stateWrittenOff, ""))
 		return s.ended(t.Context(), tx, outcomeOf(d, nil))
 	}))
 	d, err = db.decision(t.Context(), db, number, d.Reference)
@@ -479,9 +480,26 @@ func TestReplayedReturns(t *testing.T) {
 	require.LessOrEqual(t, reads(nobodys), looks(begun))
 }
 
+// The staff are told of a hold that the bank may let go of, once.
+func TestHoldsThatMayLapse(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t)
+	p := quickPace()
+	p.Hold, p.Look = time.Nanosecond, 100*time.Millisecond
+	shop := openSite(t, gateway, sqliteFile(t), p)
+	number, _ := shop.customer().pays("lamp")
+	staff := shop.staff()
+	const text = "The hold may lapse any day"
+	staff.eventually(operatePage(number), text)
+	looks := `SELECT CASE WHEN count(*) >= 3 THEN 'often' ELSE '' END FROM river_job
+		WHERE kind = 'plural_look' AND state = 'completed'`
+	shop.eventually(t, "often", looks)
+	require.Equal(t, 1, strings.Count(staff.get(operatePage(number)).body, text))
+}
+
 func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
 	t.Parallel()
-	s := &shop{password: "one"}
+	s := &staff{&shop{password: "one"}}
 	ask := func(value string) bool {
 		r := &http.Request{Header: http.Header{}}
 		r.AddCookie(&http.Cookie{Name: knownCookie, Value: value})
@@ -491,7 +509,7 @@ func TestKnownBrowsersCannotBeMadeUp(t *testing.T) {
 	require.True(t, ask(future+"."+s.browserMark(future)))
 	for _, value := range []string{
 		"", ".", future, future + ".", past + "." + s.browserMark(past), future + "." + s.browserMark(past),
-		future + "." + (&shop{password: "two"}).browserMark(future), "x." + s.browserMark("x"),
+		future + "." + (&staff{&shop{password: "two"}}).browserMark(future), "x." + s.browserMark("x"),
 	} {
 		require.False(t, ask(value), value)
 	}

@@ -5,28 +5,112 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/riverqueue/river"
 
 	"github.com/plural-go/plural"
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
+// books is what the shop knows of its orders: its own rows, and what Plural's
+// books said of them. It knows no pages.
+type books struct {
+	db    *store
+	river *river.Client[*sql.Tx] // what is to be done, in the transaction that says so
+	log   *slog.Logger
+}
+
+// place writes an order down, unless its number is there: then it gives that
+// one.
+func (s *books) place(ctx context.Context, o *order) (*order, error) {
+	err := s.db.transact(ctx, func(tx *sql.Tx) error {
+		isNew, err := s.db.insertOrder(ctx, tx, o)
+		if err != nil || !isNew {
+			return err
+		}
+		return s.db.note(ctx, tx, o.Number, "Ordered for "+o.Amount.Display())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.db.order(ctx, s.db, o.Number)
+}
+
+// seen takes what Plural's books show of an order, whichever job or event led to
+// the look.
+func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+	number := booked.MerchantOrderReference
+	if !orderNumber.MatchString(number) || firstNumber(number) != number {
+		s.log.ErrorContext(ctx, "Plural's books have another reference", "books", booked)
+		return nil
+	}
+	err := s.record(ctx, tx, number, booked)
+	if errors.Is(err, errUnknownOrder) {
+		return nil // another shop's
+	}
+	return err
+}
+
+// lapsing is told of a hold that the bank may let go of any day. The order's page
+// says so once.
+func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
+	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
+	if errors.Is(err, errUnknownOrder) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	isNew, err := s.db.noteOnce(ctx, tx, o.Number, "The hold may lapse any day: capture it, or cancel the order")
+	if isNew {
+		s.log.WarnContext(ctx, "a hold may lapse any day", "order", o.Number)
+		err = s.db.moveOn(ctx, tx, o.Number)
+	}
+	return err
+}
+
+// quiet finds the orders to look at: customers close their browsers, webhooks
+// come late, and reads may lag behind a capture.
+func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {
+	orders, err := s.db.quiet(ctx, tx, after)
+	looks := make([]pluralriver.LookArgs, 0, len(orders))
+	for i := range orders {
+		looks = append(looks, lookAt(&orders[i]))
+	}
+	return looks, err
+}
+
+// lookAt is a look at an order, by its number where its id at Plural got lost.
+func lookAt(o *order) pluralriver.LookArgs {
+	if o.PluralID == "" {
+		return pluralriver.LookArgs{Reference: o.Reference()}
+	}
+	return pluralriver.LookArgs{OrderID: o.PluralID}
+}
+
+// lookSoon has an order read from Plural once the transaction is committed.
+func (s *books) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookArgs) error {
+	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
+}
+
 // keep is record in a transaction of its own.
-func (s *shop) keep(ctx context.Context, number string, booked *plural.Order) error {
+func (s *books) keep(ctx context.Context, number string, booked *plural.Order) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
 }
 
 // record keeps what Plural's books say of an order, or of its twin. A document
 // that cannot be one of this shop's is for a person: reading it again changes
 // nothing.
-func (s *shop) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
+func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
 	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
 		booked.OrderAmount.Currency != plural.CurrencyINR || booked.OrderAmount.Value <= 0 {
 		s.log.ErrorContext(ctx, "Plural's books have another reference or no amount", "order", number, "books", booked)
 		return nil
 	}
-	o, err := s.db.orderFor(ctx, tx, number, booked.OrderID, booked.OrderAmount)
+	o, err := s.orderFor(ctx, tx, number, booked.OrderID, booked.OrderAmount)
 	if err != nil {
 		return err
 	}
@@ -34,60 +118,59 @@ func (s *shop) record(ctx context.Context, tx *sql.Tx, number string, booked *pl
 		s.log.ErrorContext(ctx, "Plural's books have another amount", "order", o.Number, "books", booked)
 		return nil
 	}
-	if err := s.db.record(ctx, tx, o, booked); err != nil {
+	if err := s.recordOrder(ctx, tx, o, booked); err != nil {
 		return err
 	}
-	return s.db.settleTwins(ctx, tx, o.Number)
+	return s.settleTwins(ctx, tx, o.Number)
 }
 
-// record keeps a document of the order. Reads may lag, and arrive out of order:
-// an older document than the last one changes nothing. A document without a
-// time is taken: the next one puts right what it has wrong.
-func (s *store) record(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
-	bookedAt := bookedAt(booked, time.Now())
-	if !bookedAt.IsZero() && bookedAt.Before(o.BookedAt) {
+// recordOrder keeps a document of the order. Reads may lag, and arrive out of
+// order: an older document than the last one changes nothing. A document without
+// a time is taken: the next one puts right what it has wrong.
+func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
+	at := bookedAt(booked, time.Now())
+	if !at.IsZero() && at.Before(o.BookedAt) {
 		return nil
 	}
-	if bookedAt.IsZero() {
-		bookedAt = o.BookedAt
+	now := *o
+	now.Status, now.Unsettled = booked.Status, pluralriver.MayChange(booked)
+	if !at.IsZero() {
+		now.BookedAt = at
 	}
-	captured, told := booked.CapturedAmount()
-	if !told {
-		captured = o.Captured
+	if captured, ok := booked.CapturedAmount(); ok {
+		now.Captured = captured
 	}
-	refunded, ok := booked.RefundedAmount()
-	if !ok {
-		refunded = o.Refunded
+	if refunded, ok := booked.RefundedAmount(); ok {
+		now.Refunded = refunded
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
-		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
-		o.Number, string(booked.Status), bit(pluralriver.MayChange(booked)), captured.Value,
-		refunded.Value, micro(bookedAt), micro(time.Now()))
-	if err != nil {
+	if err := s.db.saveBooks(ctx, tx, &now); err != nil {
 		return err
 	}
 	if err := s.refuseRefunds(ctx, tx, o.Number, booked.Refunds); err != nil {
 		return err
 	}
-	for _, p := range booked.Payments {
-		if err := s.recordPayment(ctx, tx, o.Number, p); err != nil {
+	for i := range booked.Payments {
+		if booked.Payments[i].ID == "" {
+			continue
+		}
+		if err := s.db.savePayment(ctx, tx, o.Number, paymentOf(&booked.Payments[i])); err != nil {
 			return err
 		}
 	}
-	if booked.Status == o.Status && captured == o.Captured && refunded == o.Refunded {
+	if now.Status == o.Status && now.Captured == o.Captured && now.Refunded == o.Refunded {
 		return nil
 	}
-	if err := s.moveOn(ctx, tx, o.Number); err != nil {
+	if err := s.db.moveOn(ctx, tx, o.Number); err != nil {
 		return err
 	}
-	what := "Plural's books: " + statusText(booked.Status)
-	if captured.Value > 0 {
-		what += ", captured " + captured.Display()
+	what := "Plural's books: " + statusText(now.Status)
+	if now.Captured.Value > 0 {
+		what += ", captured " + now.Captured.Display()
 	}
-	if refunded.Value > 0 {
-		what += ", refunded " + refunded.Display()
+	if now.Refunded.Value > 0 {
+		what += ", refunded " + now.Refunded.Display()
 	}
-	return s.note(ctx, tx, o.Number, what)
+	return s.db.note(ctx, tx, o.Number, what)
 }
 
 // bookedAt is when a document was changed last; zero where it does not say. A
@@ -105,7 +188,7 @@ func bookedAt(booked *plural.Order, now time.Time) time.Time {
 // refuseRefunds takes back the decisions of refunds that have failed since they
 // were accepted: the bank refused them. A refund of which the books list a
 // second try under the same reference may still come.
-func (s *store) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
+func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
 	hasFailed := func(r plural.Order) bool {
 		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled
 	}
@@ -116,14 +199,12 @@ func (s *store) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, re
 		if !hasFailed(r) || mayCome {
 			continue
 		}
-		d, err := scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
-			WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`,
-			number, r.MerchantOrderReference))
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
+		d, err := s.db.refundDone(ctx, tx, number, r.MerchantOrderReference)
 		if err != nil {
 			return err
+		}
+		if d == nil {
+			continue
 		}
 		if err := s.settle(ctx, tx, d, stateRefused, "the bank refused it"); err != nil {
 			return err
@@ -132,29 +213,30 @@ func (s *store) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, re
 	return nil
 }
 
-func (s *store) recordPayment(ctx context.Context, tx *sql.Tx, number string, p plural.Payment) error {
-	if p.ID == "" {
+// settle writes down how a decision stands. It is told in the order's history.
+func (s *books) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reason string) error {
+	if d.State == state && d.Reason == reason {
 		return nil
 	}
-	reason := ""
-	if p.ErrorDetail != nil {
-		reason = cmp.Or(p.ErrorDetail.Code.Text(), string(p.ErrorDetail.Code))
+	d.State, d.Reason = state, reason
+	if state != stateWaiting {
+		d.EndedAt = time.Now()
 	}
-	var captured int64
-	for _, entry := range p.CaptureData {
-		captured += entry.CaptureAmount.Value
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO payments
-			(order_number, id, method, status, amount, captured, reason, paid_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (order_number, id) DO UPDATE SET status = excluded.status, amount = excluded.amount,
-			captured = excluded.captured, reason = excluded.reason`,
-		number, p.ID, string(p.PaymentMethod), string(p.Status), p.PaymentAmount.Value, captured, reason,
-		micro(p.CreatedAt.Time))
-	return err
+	return errors.Join(
+		s.db.saveDecision(ctx, tx, d), s.db.moveOn(ctx, tx, d.Number), s.db.note(ctx, tx, d.Number, d.Text()),
+	)
 }
 
-// statusText is a status in words, or as it is where there are none.
-func statusText(status plural.OrderStatus) string {
-	return cmp.Or(status.Text(), string(status), "not at Plural yet")
+func paymentOf(p *plural.Payment) *payment {
+	one := &payment{
+		ID: p.ID, Method: p.PaymentMethod, Status: p.Status, Amount: p.PaymentAmount, Captured: plural.INR(0),
+		PaidAt: p.CreatedAt.Time,
+	}
+	if p.ErrorDetail != nil {
+		one.Reason = cmp.Or(p.ErrorDetail.Code.Text(), string(p.ErrorDetail.Code))
+	}
+	for _, entry := range p.CaptureData {
+		one.Captured.Value += entry.CaptureAmount.Value
+	}
+	return one
 }

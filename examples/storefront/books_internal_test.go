@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,10 +17,11 @@ func TestRefundsLeftOutAreReadAgain(t *testing.T) {
 	db, err := openStore(t.Context(), sqliteFile(t))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	o, err := db.place(t.Context(), &order{Number: "order-aaaaaaaaaaaaaaaaaaaaaaaaaa", Amount: plural.INR(20000)})
+	b := &books{db: db, log: slog.New(slog.DiscardHandler)}
+	o, err := b.place(t.Context(), &order{Number: "order-aaaaaaaaaaaaaaaaaaaaaaaaaa", Amount: plural.INR(20000)})
 	require.NoError(t, err)
 	require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
-		return db.record(t.Context(), tx, o, &plural.Order{
+		return b.recordOrder(t.Context(), tx, o, &plural.Order{
 			OrderID: "v1-1", MerchantOrderReference: o.Number, OrderAmount: o.Amount,
 			Status: plural.OrderStatusFullyRefunded,
 		})

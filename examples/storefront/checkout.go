@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/plural-go/plural"
-	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
 // checkout makes an order of the cart, and sends the customer to pay it.
@@ -21,7 +18,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/cart", http.StatusSeeOther) // an old page
 		return
 	}
-	o, err := s.db.place(r.Context(), &order{Number: c.number, Lines: lines, Amount: total})
+	o, err := s.till.place(r.Context(), &order{Number: c.number, Lines: lines, Amount: total})
 	if err != nil {
 		s.failed(w, r, "place order", err)
 		return
@@ -67,7 +64,7 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	defer cancel()
 	to := "/orders/" + o.Number // which says how it stands
 	if o.payable() {
-		link, err := s.wayToPay(ctx, o)
+		link, err := s.till.wayToPay(ctx, o)
 		switch {
 		case errors.Is(err, errLinkLost) && readCart(r).number == o.Number:
 			s.writeCart(w, readCart(r)) // nobody was given the link: the next order is another
@@ -81,74 +78,6 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
-
-// wayToPay is the link to the order's page at Plural, where the order is made
-// unless it is there. It is "" where the books show that nothing is left to pay.
-func (s *shop) wayToPay(ctx context.Context, o *order) (string, error) {
-	for waited := time.Duration(0); ; waited += createPoll {
-		link, err := s.db.linkOf(ctx, o.Number)
-		if err != nil || link != "" {
-			return link, err
-		}
-		done, ok, err := s.db.mayCreate(ctx, o.Number)
-		if err != nil {
-			return "", err
-		}
-		if ok {
-			defer done()
-			return s.create(ctx, o)
-		}
-		if waited >= createWait {
-			return "", errBeingCreated
-		}
-		select { // another tab, or another process, is about to make it
-		case <-time.After(createPoll):
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-	}
-}
-
-const (
-	createWait = 8 * time.Second
-	createPoll = 100 * time.Millisecond
-)
-
-// create makes the order at Plural and gives the way to its page. Where the
-// answer was lost calling again settles it: the number is the same. Nobody is
-// sent to a page that the shop has not written down.
-func (s *shop) create(ctx context.Context, o *order) (link string, err error) {
-	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
-		MerchantOrderReference: o.Number,
-		OrderAmount:            o.Amount,
-		PreAuth:                true,
-		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
-		CallbackURL:            s.url + "/plural/return",
-	})
-	if duplicate, ok := errors.AsType[*plural.DuplicateOrderError](err); ok {
-		if err := s.keep(ctx, o.Number, duplicate.Order); err != nil {
-			return "", err
-		}
-		if duplicate.Order.Status == plural.OrderStatusCreated {
-			return "", errLinkLost
-		}
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	if err := s.db.link(ctx, o, created.OrderID, created.RedirectURL); err != nil {
-		return "", err
-	}
-	return s.db.linkOf(ctx, o.Number)
-}
-
-var (
-	// errLinkLost says that Plural has the order, and that the way to its page was
-	// in an answer that got lost.
-	errLinkLost     = errors.New("the link to the payment is lost")
-	errBeingCreated = errors.New("the order is still being made at Plural")
-)
 
 // unreachable is the query of an order's page that says why the customer is
 // there and not at the payment.
@@ -166,7 +95,7 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 20*time.Second)
 	defer cancel()
-	o, err := s.orderAtPlural(ctx, callback.OrderID)
+	o, err := s.till.orderAtPlural(ctx, callback.OrderID)
 	if errors.Is(err, errAskedJustNow) {
 		s.message(w, http.StatusServiceUnavailable, "One moment", "We are looking at this payment. Come back in a minute.")
 		return
@@ -175,103 +104,14 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, "find the order of a return", err)
 		return
 	}
-	isNews, err := s.db.isNews(ctx, o, callback.Status)
+	isNews, err := s.till.isNews(ctx, o, callback.Status)
 	if err == nil && isNews {
-		err = s.confirm(ctx, o, callback)
+		err = s.till.confirm(ctx, o, callback)
 	}
 	if err != nil {
 		s.log.WarnContext(ctx, "not confirmed", "order", o.Number, "error", err)
 	}
 	http.Redirect(w, r, "/orders/"+firstNumber(o.Number), http.StatusSeeOther)
-}
-
-// confirm holds a return against Plural's books, and keeps what they say.
-func (s *shop) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
-	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
-		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
-	})
-	isBehind := confirmed == nil // or what it says may be old
-	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
-		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
-	}
-	if confirmed != nil {
-		err = errors.Join(err, s.keep(ctx, o.Number, confirmed))
-	}
-	if isBehind {
-		err = errors.Join(err, s.db.transact(ctx, func(tx *sql.Tx) error {
-			return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: callback.OrderID})
-		}))
-	}
-	return err
-}
-
-// isNews reports whether a return may say something that the books did not say
-// yet, so they have to be read. A genuine return can be sent again as
-// often as somebody likes: once the order is paid, or has ended without, there
-// is nothing left in it, and before that the same one is looked at once in a
-// while.
-func (s *store) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
-	if o.isPaid() || o.isOver() {
-		return false, nil
-	}
-	now := time.Now()
-	return changed(s.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
-		WHERE number = $1 AND (returned_at < $4 OR returned_as <> $3)`,
-		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
-}
-
-// aMoment is how long what was read counts as just read.
-const aMoment = 10 * time.Second
-
-// orderAtPlural finds the shop's order by Plural's id. Where the process died
-// before it had written that id down, or the order is a second one under the
-// number, Plural knows the number.
-func (s *shop) orderAtPlural(ctx context.Context, id string) (*order, error) {
-	o, err := s.db.orderByPluralID(ctx, s.db, id)
-	if !errors.Is(err, errUnknownOrder) {
-		return o, err
-	}
-	if !s.strangers.isNews(id, time.Now()) {
-		return nil, errAskedJustNow
-	}
-	booked, err := s.client.Orders.Get(ctx, id)
-	if errors.Is(err, plural.ErrNotFound) {
-		return nil, errUnknownOrder
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !orderNumber.MatchString(booked.MerchantOrderReference) {
-		return nil, errUnknownOrder
-	}
-	if err := s.keep(ctx, booked.MerchantOrderReference, booked); err != nil {
-		return nil, err
-	}
-	return s.db.orderByPluralID(ctx, s.db, id)
-}
-
-// strangers are ids at Plural that returns name and no order of the shop has.
-// Each is asked for once in a while.
-type strangers struct {
-	mu    sync.Mutex
-	asked map[string]time.Time
-}
-
-const maxStrangers = 1000
-
-var errAskedJustNow = errors.New("this order was looked for a moment ago")
-
-func (s *strangers) isNews(id string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now.Sub(s.asked[id]) < aMoment {
-		return false
-	}
-	if s.asked == nil || len(s.asked) >= maxStrangers {
-		s.asked = map[string]time.Time{}
-	}
-	s.asked[id] = now
-	return true
 }
 
 // orderView is the customer's page of an order. Who has its number may see it.

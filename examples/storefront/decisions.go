@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
-	"database/sql"
-	"errors"
 	"strings"
 	"time"
 
 	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
 // decision is what an operator decided.
@@ -65,103 +63,99 @@ func (d *decision) Text() string {
 	return about + " decided"
 }
 
-const decisionColumns = `reference, order_number, kind, amount, whole, state, reason, job_id, decided_at, ended_at`
-
-func scanDecision(row interface{ Scan(dest ...any) error }) (*decision, error) {
-	var (
-		d                          decision
-		amount, decidedAt, endedAt int64
-		whole                      int
-	)
-	err := row.Scan(
-		&d.Reference, &d.Number, &d.Kind, &amount, &whole, &d.State, &d.Reason, &d.JobID, &decidedAt, &endedAt)
-	d.Whole = whole != 0
-	d.Amount, d.DecidedAt, d.EndedAt = plural.INR(amount), fromMicro(decidedAt), fromMicro(endedAt)
-	return &d, err
-}
-
-// decisions lists those about an order, the oldest first.
-func (s *store) decisions(ctx context.Context, q querier, number string) ([]*decision, error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+decisionColumns+` FROM decisions
-		WHERE order_number = $1 ORDER BY decided_at`, number)
-	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
-}
-
-// waiting says what is still to be carried out, by order.
-func (s *store) waiting(ctx context.Context) (map[string]string, error) {
-	kinds := map[string]string{}
-	rows, err := s.QueryContext(ctx, `SELECT d.order_number, d.kind,
-			d.state = 'to be seen' OR d.reason <> '' OR COALESCE(j.state IN ('discarded', 'cancelled'), true)
-		FROM decisions d LEFT JOIN river_job j ON j.id = d.job_id WHERE d.state IN ('waiting', 'to be seen')`)
-	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
-		var number, kind string
-		var isTroubled bool
-		err := rows.Scan(&number, &kind, &isTroubled)
-		if isTroubled {
-			kinds[number] = kind + ": look at it"
-		} else if kinds[number] == "" {
-			kinds[number] = kind + " under way"
+// args is the job that carries a decision out.
+func (d *decision) args(o *order) pluralriver.MoneyArgs {
+	switch d.Kind {
+	case kindCapture:
+		if d.Whole {
+			return pluralriver.CaptureArgs{OrderID: o.PluralID, Reference: d.Reference, Full: true}
 		}
-		return struct{}{}, err
-	})
-	return kinds, err
-}
-
-// insertDecision writes one down that waits for its job, and moves the order
-// on, so pages that show it as it was decide nothing any more.
-func (s *store) insertDecision(ctx context.Context, tx *sql.Tx, d *decision) error {
-	_, err := tx.ExecContext(ctx,
-		`INSERT INTO decisions (reference, order_number, kind, amount, whole, state, job_id, decided_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		d.Reference, d.Number, d.Kind, d.Amount.Value, bit(d.Whole), stateWaiting, d.JobID, micro(time.Now()))
-	if err != nil {
-		return err
+		return pluralriver.CaptureArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
+	case kindCancel:
+		return pluralriver.CancelArgs{OrderID: o.PluralID}
 	}
-	return s.moveOn(ctx, tx, d.Number)
+	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
 }
 
-// decisionOf is the decision that a job carries out: that of its reference; a
-// cancel has none, and is the last one about the order. The order is locked.
-func (s *store) decisionOf(ctx context.Context, tx *sql.Tx, kind, pluralID, reference string) (*decision, error) {
-	find := func() (*decision, error) {
-		if reference != "" {
-			return scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
-				WHERE reference = $1 AND kind = $2`, reference, kind))
+// sums is what the decisions about an order come to, without those refused.
+type sums struct {
+	ends      int           // captures and cancels
+	cancels   int           // that wait or are carried out
+	isInDoubt bool          // a person has to look at one of the ends, or has done so
+	captured  plural.Amount // carried out
+	refunded  plural.Amount // carried out
+	refunding plural.Amount // decided, those carried out included
+	waiting   int           // decisions that are not carried out yet
+}
+
+func add(decisions []*decision) sums {
+	sum := sums{captured: plural.INR(0), refunded: plural.INR(0), refunding: plural.INR(0)}
+	for _, d := range decisions {
+		if d.State == stateRefused {
+			continue
 		}
-		return scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
-			WHERE order_number IN (SELECT number FROM orders WHERE plural_id = $1) AND kind = $2
-			ORDER BY decided_at DESC LIMIT 1`, pluralID, kind))
+		if d.State == stateWaiting {
+			sum.waiting++
+		}
+		if d.Kind == kindRefund {
+			sum.addRefund(d)
+			continue
+		}
+		sum.ends++
+		sum.isInDoubt = sum.isInDoubt || d.Troubled() || d.State == stateWrittenOff
+		switch {
+		case d.Kind == kindCancel && (d.State == stateWaiting || d.State == stateDone):
+			sum.cancels++
+		case d.Kind == kindCapture && d.State == stateDone:
+			sum.captured.Value += d.Amount.Value
+		}
 	}
-	d, err := find()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := s.locked(ctx, tx, d.Number); err != nil {
-		return nil, err
-	}
-	return find()
+	return sum
 }
 
-// decision is that of a reference, about the order.
-func (s *store) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
-	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
-		WHERE order_number = $1 AND reference = $2`, number, reference))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errUnknownOrder
+// addRefund counts a refund that may still come, whatever was said of it.
+func (s *sums) addRefund(d *decision) {
+	if d.State != stateWrittenOff {
+		s.refunding.Value += d.Amount.Value
 	}
-	return d, err
+	if d.State == stateDone {
+		s.refunded.Value += d.Amount.Value
+	}
 }
 
-// settle writes down how a decision stands. It is told in the order's history.
-func (s *store) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reason string) error {
-	if d.State == state && d.Reason == reason {
-		return nil
-	}
-	d.State, d.Reason = state, reason
-	if state != stateWaiting {
-		d.EndedAt = time.Now()
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $2, reason = $3, ended_at = $4 WHERE reference = $1`,
-		d.Reference, state, reason, micro(d.EndedAt))
-	return errors.Join(err, s.moveOn(ctx, tx, d.Number), s.note(ctx, tx, d.Number, d.Text()))
+// canCapture leaves out a second order under a number: the customer owes once.
+func (s *sums) canCapture(o *order) bool {
+	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
 }
+
+// canCancel has a hold let go that a capture did not get: a cancel is carried
+// out or the capture, and Plural's books show which.
+func (s *sums) canCancel(o *order) bool {
+	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
+}
+
+// refundable is what Plural's books have as captured, less what was given back
+// and what is decided to be, be it here or on Plural's dashboard.
+func (s *sums) refundable(o *order) plural.Amount {
+	waiting := s.refunding.Value - s.refunded.Value
+	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
+}
+
+// problem is why a decision cannot be made, for the operator.
+type problem string
+
+func (p problem) Error() string { return string(p) }
+
+const (
+	errChanged     = problem("This order has changed since you opened it. Look at it again, then decide.")
+	errNoHold      = problem("There is no hold to capture or cancel.")
+	errTooMuch     = problem("That is more than there is.")
+	errTooLittle   = problem("Plural moves no less than one rupee.")
+	errAmount      = problem("Enter an amount in rupees, such as 499.50.")
+	errStillEnding = problem("An earlier decision has not ended yet. Try again in a minute.")
+	errNotInDoubt  = problem("Plural will say what became of this. There is nothing to write off.")
+)
+
+// least is what Plural takes or gives back at least, in paise. It is checked
+// here, because a job that the SDK refuses to send would be tried for weeks.
+const least = 100

@@ -247,7 +247,7 @@ func TestFleet(t *testing.T) {
 	db, err := sql.Open("pgx", postgres.URL)
 	require.NoError(t, err)
 	defer func() { _ = db.Close() }()
-	books := &books{t: t, db: db, gateway: gateway}
+	books := &ledger{t: t, db: db, gateway: gateway}
 	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
 		if books.compare() == "" {
 			break
@@ -455,15 +455,15 @@ func (v *visit) refund() {
 	}
 }
 
-// books holds the shop's database against Plural's.
-type books struct {
+// ledger holds the shop's database against Plural's.
+type ledger struct {
 	t       *testing.T
 	db      *sql.DB
 	gateway *pluraltest.Server
 }
 
 // compare says where they differ.
-func (b *books) compare() string {
+func (b *ledger) compare() string {
 	b.t.Helper()
 	var differ strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&differ, format+"\n", args...) }
@@ -493,7 +493,7 @@ func (b *books) compare() string {
 }
 
 // compareDecisions holds what was decided about an order against what was done.
-func (b *books) compareDecisions(o pluraltest.Order, say func(format string, args ...any)) {
+func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, args ...any)) {
 	done := map[string]int64{}
 	for _, c := range b.gateway.Captures(o.ID) {
 		done[c.Reference] += c.Amount.Value
@@ -537,7 +537,7 @@ func (b *books) compareDecisions(o pluraltest.Order, say func(format string, arg
 }
 
 // events requires that each event reached the shop, and took effect once.
-func (b *books) events() {
+func (b *ledger) events() {
 	b.t.Helper()
 	for _, d := range b.gateway.Deliveries() {
 		var n int
@@ -549,7 +549,7 @@ func (b *books) events() {
 	}
 }
 
-func (b *books) counts() string {
+func (b *ledger) counts() string {
 	b.t.Helper()
 	var out bytes.Buffer
 	rows, err := b.db.QueryContext(

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// operatorOnly asks for the operator's password.
-func (s *shop) operatorOnly(next http.HandlerFunc) http.Handler {
+// only asks for the operator's password.
+func (s *staff) only(next http.HandlerFunc) http.Handler {
 	want := sha256.Sum256([]byte(s.password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, isGiven := r.BasicAuth()
@@ -132,7 +132,7 @@ const (
 	knownFor    = 90 * 24 * time.Hour
 )
 
-func (s *shop) isKnown(r *http.Request) bool {
+func (s *staff) isKnown(r *http.Request) bool {
 	cookie, err := r.Cookie(knownCookie)
 	if err != nil {
 		return false
@@ -142,7 +142,7 @@ func (s *shop) isKnown(r *http.Request) bool {
 	return err == nil && time.Now().Unix() < n && hmac.Equal([]byte(mark), []byte(s.browserMark(until)))
 }
 
-func (s *shop) rememberBrowser(w http.ResponseWriter) {
+func (s *staff) rememberBrowser(w http.ResponseWriter) {
 	until := strconv.FormatInt(time.Now().Add(knownFor).Unix(), 10)
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the shop has https
 		Name: knownCookie, Value: until + "." + s.browserMark(until), Path: "/operator", MaxAge: int(knownFor / time.Second),
@@ -150,7 +150,7 @@ func (s *shop) rememberBrowser(w http.ResponseWriter) {
 	})
 }
 
-func (s *shop) browserMark(until string) string {
+func (s *staff) browserMark(until string) string {
 	mac := hmac.New(sha256.New, []byte(s.password))
 	mac.Write([]byte("known browser until " + until))
 	return hex.EncodeToString(mac.Sum(nil))

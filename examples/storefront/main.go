@@ -8,11 +8,12 @@
 // against the emulator, in the same process. README.md beside this file has the
 // settings.
 //
-// Where to find what: catalogue.go and cart.go what is sold, checkout.go the
-// payer's way, webhook.go what Plural tells, operator.go the operator's pages,
-// gate.go who gets to those, jobs.go what is done in the background, orders.go,
-// decisions.go and twins.go what the database keeps, books.go how Plural's books
-// get into it.
+// Where to find what. What is decided: desk.go what the staff decide and what
+// becomes of it (decisions.go: what may be decided), till.go the way to Plural and
+// back, webhook.go what Plural tells, books.go and twins.go how Plural's books get
+// into the shop's rows, jobs.go what works in the background. Around it: store.go
+// is all SQL, and shop.go, catalogue.go, cart.go, checkout.go and operator.go are
+// the pages, with gate.go before those of the staff.
 package main
 
 import (
@@ -104,14 +105,15 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err := inbox.Migrate(ctx); err != nil {
 		return err
 	}
+	books := &books{db: db, log: log}
 	shop := &shop{
-		client: gateway.client, verifier: verifier, db: db, inbox: inbox, log: log, url: s.URL, password: s.Password,
-		metrics: telemetry.metrics,
+		till: &till{books: books, client: gateway.client, url: s.URL}, desk: &desk{books}, db: db,
+		verifier: verifier, inbox: inbox, log: log, url: s.URL, password: s.Password, metrics: telemetry.metrics,
 	}
 	if err := shop.startJobs(ctx, s.pace, telemetry.jobs()); err != nil {
 		return err
 	}
-	defer shop.stopJobs(ctx)
+	defer stopJobs(ctx, books.river)
 
 	server := &http.Server{Handler: shop.routes(), ReadTimeout: 10 * time.Second, WriteTimeout: 60 * time.Second}
 	idle := make(chan struct{})

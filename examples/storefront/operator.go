@@ -2,29 +2,28 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/riverqueue/river/rivertype"
-
 	"github.com/plural-go/plural"
-	pluralriver "github.com/plural-go/plural/contrib/river"
 )
+
+// staff is the pages of the staff, on top of the shop's.
+type staff struct{ *shop }
 
 const listed = 100
 
-// staffOrders lists the latest orders.
-func (s *shop) staffOrders(w http.ResponseWriter, r *http.Request) {
-	orders, err := s.db.orders(r.Context(), listed)
+// showOrders lists the latest orders.
+func (s *staff) showOrders(w http.ResponseWriter, r *http.Request) {
+	orders, err := s.db.orders(r.Context(), s.db, listed)
 	if err != nil {
 		s.failed(w, r, "list orders", err)
 		return
 	}
-	waiting, err := s.db.waiting(r.Context())
+	waiting, err := s.db.waiting(r.Context(), s.db)
 	if err != nil {
 		s.failed(w, r, "list orders", err)
 		return
@@ -62,18 +61,18 @@ type decisionView struct {
 	Job *jobView // nil once it has ended
 }
 
-// staffOrder shows one order, with its decisions and what it can come to.
-func (s *shop) staffOrder(w http.ResponseWriter, r *http.Request) {
-	s.showStaffOrder(w, r, http.StatusOK, "")
+// showOrder shows one order, with its decisions and what it can come to.
+func (s *staff) showOrder(w http.ResponseWriter, r *http.Request) {
+	s.showOrderWith(w, r, http.StatusOK, "")
 }
 
-func (s *shop) showStaffOrder(w http.ResponseWriter, r *http.Request, status int, p problem) {
+func (s *staff) showOrderWith(w http.ResponseWriter, r *http.Request, status int, p problem) {
 	o, err := s.orderOf(r)
 	if err != nil {
 		s.failed(w, r, "show order", err)
 		return
 	}
-	v, err := s.viewStaffOrder(r.Context(), o)
+	v, err := s.viewOrder(r.Context(), o)
 	if err != nil {
 		s.failed(w, r, "show order", err)
 		return
@@ -88,7 +87,7 @@ func (s *shop) showStaffOrder(w http.ResponseWriter, r *http.Request, status int
 	s.show(w, status, "staff_order.html", page)
 }
 
-func (s *shop) viewStaffOrder(ctx context.Context, o *order) (*staffOrderView, error) {
+func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error) {
 	v := &staffOrderView{order: o}
 	decisions, err := s.db.decisions(ctx, s.db, o.Number)
 	if err != nil {
@@ -97,19 +96,19 @@ func (s *shop) viewStaffOrder(ctx context.Context, o *order) (*staffOrderView, e
 	for _, d := range decisions {
 		one := decisionView{decision: d}
 		if d.State == stateWaiting {
-			if one.Job, err = s.job(ctx, d.JobID); err != nil {
+			if one.Job, err = s.desk.job(ctx, d.JobID); err != nil {
 				return nil, err
 			}
 		}
 		v.Decisions = append(v.Decisions, one)
 	}
-	if v.Payments, err = s.db.payments(ctx, o.Number); err != nil {
+	if v.Payments, err = s.db.payments(ctx, s.db, o.Number); err != nil {
 		return nil, err
 	}
-	if v.History, err = s.db.history(ctx, o.Number); err != nil {
+	if v.History, err = s.db.history(ctx, s.db, o.Number); err != nil {
 		return nil, err
 	}
-	if v.Others, err = s.db.otherOrders(ctx, o); err != nil {
+	if v.Others, err = s.desk.otherOrders(ctx, o); err != nil {
 		return nil, err
 	}
 	sum := add(decisions)
@@ -132,94 +131,9 @@ func (v *staffOrderView) moves(now time.Time) bool {
 	})
 }
 
-// sums is what the decisions about an order come to, without those refused.
-type sums struct {
-	ends      int           // captures and cancels
-	cancels   int           // that wait or are carried out
-	isInDoubt bool          // a person has to look at one of the ends, or has done so
-	captured  plural.Amount // carried out
-	refunded  plural.Amount // carried out
-	refunding plural.Amount // decided, those carried out included
-	waiting   int           // decisions that are not carried out yet
-}
-
-func add(decisions []*decision) sums {
-	sum := sums{captured: plural.INR(0), refunded: plural.INR(0), refunding: plural.INR(0)}
-	for _, d := range decisions {
-		if d.State == stateRefused {
-			continue
-		}
-		if d.State == stateWaiting {
-			sum.waiting++
-		}
-		if d.Kind == kindRefund {
-			sum.addRefund(d)
-			continue
-		}
-		sum.ends++
-		sum.isInDoubt = sum.isInDoubt || d.Troubled() || d.State == stateWrittenOff
-		switch {
-		case d.Kind == kindCancel && (d.State == stateWaiting || d.State == stateDone):
-			sum.cancels++
-		case d.Kind == kindCapture && d.State == stateDone:
-			sum.captured.Value += d.Amount.Value
-		}
-	}
-	return sum
-}
-
-// addRefund counts a refund that may still come, whatever was said of it.
-func (s *sums) addRefund(d *decision) {
-	if d.State != stateWrittenOff {
-		s.refunding.Value += d.Amount.Value
-	}
-	if d.State == stateDone {
-		s.refunded.Value += d.Amount.Value
-	}
-}
-
-// canCapture leaves out a second order under a number: the customer owes once.
-func (s *sums) canCapture(o *order) bool {
-	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
-}
-
-// canCancel has a hold let go that a capture did not get: a cancel is carried
-// out or the capture, and Plural's books show which.
-func (s *sums) canCancel(o *order) bool {
-	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
-}
-
-// refundable is what Plural's books have as captured, less what was given back
-// and what is decided to be, be it here or on Plural's dashboard.
-func (s *sums) refundable(o *order) plural.Amount {
-	waiting := s.refunding.Value - s.refunded.Value
-	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
-}
-
-// problem is why a decision cannot be made, for the operator.
-type problem string
-
-func (p problem) Error() string { return string(p) }
-
-const (
-	errChanged     = problem("This order has changed since you opened it. Look at it again, then decide.")
-	errNoHold      = problem("There is no hold to capture or cancel.")
-	errTooMuch     = problem("That is more than there is.")
-	errTooLittle   = problem("Plural moves no less than one rupee.")
-	errAmount      = problem("Enter an amount in rupees, such as 499.50.")
-	errStillEnding = problem("An earlier decision has not ended yet. Try again in a minute.")
-	errNotInDoubt  = problem("Plural will say what became of this. There is nothing to write off.")
-)
-
-// least is what Plural takes or gives back at least, in paise. It is checked
-// here, because a job that the SDK refuses to send would be tried for weeks.
-const least = 100
-
-// decide takes an operator's decision: to capture, cancel or refund. It is
-// written down together with the job that carries it out, and carried out from
-// there. The page says which state of the order it showed: if two operators
-// decide, or one clicks twice, only the first counts.
-func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
+// decide takes an operator's decision: to capture, cancel or refund. The page says
+// which state of the order it showed.
+func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 	isKind := kind == kindCapture || kind == kindCancel || kind == kindRefund
@@ -232,18 +146,17 @@ func (s *shop) decide(w http.ResponseWriter, r *http.Request) {
 	if !d.Whole {
 		d.Amount, err = plural.ParseAmount(r.PostFormValue("amount"), plural.CurrencyINR)
 		if err != nil {
-			s.showStaffOrder(w, r, http.StatusUnprocessableEntity, errAmount)
+			s.showOrderWith(w, r, http.StatusUnprocessableEntity, errAmount)
 			return
 		}
 	}
-	err = s.db.transact(r.Context(), func(tx *sql.Tx) error { return s.decideTx(r.Context(), tx, d, version) })
-	s.answer(w, r, "decide", err)
+	s.answer(w, r, "decide", s.desk.decide(r.Context(), d, version))
 }
 
 // answer leads back to the order's page, or says there what is wrong.
-func (s *shop) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
+func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if p, ok := errors.AsType[problem](err); ok {
-		s.showStaffOrder(w, r, http.StatusConflict, p)
+		s.showOrderWith(w, r, http.StatusConflict, p)
 		return
 	}
 	if err != nil {
@@ -253,141 +166,25 @@ func (s *shop) answer(w http.ResponseWriter, r *http.Request, what string, err e
 	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
 }
 
-func (s *shop) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version int64) error {
-	o, err := s.db.locked(ctx, tx, d.Number)
-	if err != nil {
-		return err
-	}
-	decisions, err := s.db.decisions(ctx, tx, d.Number)
-	if err != nil {
-		return err
-	}
-	for _, before := range decisions {
-		if before.Reference != d.Reference {
-			continue
-		}
-		if before.Whole == d.Whole && (d.Whole || before.Amount == d.Amount) {
-			return nil // the same button, pressed twice
-		}
-		return errChanged
-	}
-	if o.Version != version {
-		return errChanged
-	}
-	sum := add(decisions)
-	most := o.Amount
-	switch {
-	case d.Kind == kindRefund:
-		most = sum.refundable(o)
-	case d.Kind == kindCapture && !sum.canCapture(o), d.Kind == kindCancel && !sum.canCancel(o):
-		return errNoHold
-	}
-	if d.Whole {
-		d.Amount = most
-	}
-	switch {
-	case d.Amount.Value < least:
-		return errTooLittle
-	case d.Amount.Value > most.Value:
-		return errTooMuch
-	}
-	inserted, err := pluralriver.InsertTx(ctx, s.river, tx, d.args(o), nil)
-	switch {
-	case errors.Is(err, pluralriver.ErrOtherWaiting), err == nil && inserted.UniqueSkippedAsDuplicate:
-		return errStillEnding
-	case err != nil:
-		return err
-	}
-	d.JobID = inserted.Job.ID
-	if err := s.db.insertDecision(ctx, tx, d); err != nil {
-		return err
-	}
-	return s.db.note(ctx, tx, d.Number, d.Text())
-}
-
-// args is the job that carries a decision out.
-func (d *decision) args(o *order) pluralriver.MoneyArgs {
-	switch d.Kind {
-	case kindCapture:
-		if d.Whole {
-			return pluralriver.CaptureArgs{OrderID: o.PluralID, Reference: d.Reference, Full: true}
-		}
-		return pluralriver.CaptureArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
-	case kindCancel:
-		return pluralriver.CancelArgs{OrderID: o.PluralID}
-	}
-	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
-}
-
-// retry has a job tried now instead of later. River would also try one again
-// that has ended: it has to be that of a decision which still waits.
-func (s *shop) retry(w http.ResponseWriter, r *http.Request) {
+// retry has a job tried now instead of later.
+func (s *staff) retry(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		s.notFound(w)
 		return
 	}
-	err = s.db.transact(r.Context(), func(tx *sql.Tx) error {
-		// the job's row is locked before the order's, as where a job ends
-		if _, err := s.river.JobRetryTx(r.Context(), tx, id); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
-			return err
-		}
-		o, err := s.db.locked(r.Context(), tx, r.PathValue("number"))
-		if err != nil {
-			return err
-		}
-		decisions, err := s.db.decisions(r.Context(), tx, o.Number)
-		if err != nil {
-			return err
-		}
-		waits := slices.ContainsFunc(decisions, func(d *decision) bool { return d.JobID == id && d.State == stateWaiting })
-		if !waits {
-			return errChanged
-		}
-		return nil
-	})
-	s.answer(w, r, "try a job again", err)
+	s.answer(w, r, "try a job again", s.desk.retry(r.Context(), r.PathValue("number"), id))
 }
 
-// writeOff ends a decision that a person has looked at: nothing more is tried.
-// What its job did, or does at this moment, is written down all the same.
-func (s *shop) writeOff(w http.ResponseWriter, r *http.Request) {
+// writeOff ends a decision that a person has looked at.
+func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 	if err != nil {
 		s.notFound(w)
 		return
 	}
-	number, reference := r.PathValue("number"), r.PostFormValue("reference")
-	err = s.db.transact(r.Context(), func(tx *sql.Tx) error {
-		return s.writeOffTx(r.Context(), tx, number, reference, version)
-	})
+	err = s.desk.writeOff(r.Context(), r.PathValue("number"), r.PostFormValue("reference"), version)
 	s.answer(w, r, "write off", err)
-}
-
-func (s *shop) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference string, version int64) error {
-	d, err := s.db.decision(ctx, tx, number, reference)
-	if err != nil {
-		return err
-	}
-	if d.State == stateWaiting { // the job's row is locked before the order's
-		if _, err := s.river.JobCancelTx(ctx, tx, d.JobID); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
-			return err
-		}
-	}
-	o, err := s.db.locked(ctx, tx, number)
-	if err != nil {
-		return err
-	}
-	if d, err = s.db.decision(ctx, tx, number, reference); err != nil {
-		return err
-	}
-	switch {
-	case o.Version != version:
-		return errChanged
-	case !d.Troubled():
-		return errNotInDoubt
-	}
-	return s.db.settle(ctx, tx, d, stateWrittenOff, "")
 }
 
 // sureView is the page that asks again before all the money moves.
@@ -401,7 +198,7 @@ type sureView struct {
 	Do        string // on the button
 }
 
-func (s *shop) askOnceMore(w http.ResponseWriter, r *http.Request) {
+func (s *staff) askOnceMore(w http.ResponseWriter, r *http.Request) {
 	o, err := s.orderOf(r)
 	if err != nil {
 		s.failed(w, r, "ask once more", err)
@@ -415,7 +212,7 @@ func (s *shop) askOnceMore(w http.ResponseWriter, r *http.Request) {
 	query, sum := r.URL.Query(), add(decisions)
 	v := sureView{Number: o.Number, Version: o.Version, Kind: query.Get("kind"), Reference: query.Get("reference")}
 	if query.Get("version") != strconv.FormatInt(o.Version, 10) {
-		s.showStaffOrder(w, r, http.StatusConflict, errChanged)
+		s.showOrderWith(w, r, http.StatusConflict, errChanged)
 		return
 	}
 	switch {
@@ -431,14 +228,14 @@ func (s *shop) askOnceMore(w http.ResponseWriter, r *http.Request) {
 	case v.Kind == "writeoff":
 		i := slices.IndexFunc(decisions, func(d *decision) bool { return d.Reference == v.Reference && d.Troubled() })
 		if i < 0 {
-			s.showStaffOrder(w, r, http.StatusConflict, errNotInDoubt)
+			s.showOrderWith(w, r, http.StatusConflict, errNotInDoubt)
 			return
 		}
 		v.Ask, v.Do = "Write off this decision?", "Write it off"
 		v.About = decisions[i].Text() + ". Look at Plural's dashboard first. Nothing more is tried here; " +
 			"what Plural has done stays as it is, and is shown as soon as its books have it."
 	default:
-		s.showStaffOrder(w, r, http.StatusConflict, errChanged)
+		s.showOrderWith(w, r, http.StatusConflict, errChanged)
 		return
 	}
 	s.show(w, http.StatusOK, "staff_sure.html", view{Title: v.Ask, Data: v})

@@ -2,9 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"regexp"
 	"slices"
@@ -71,99 +68,9 @@ func (o *order) StatusText() string {
 	return statusText(o.Status)
 }
 
-const orderColumns = `number, twin_of, plural_id, link, lines, amount, status, unsettled, captured, refunded,
-	booked_at, looked_at, created_at, version`
-
-func scanOrder(row interface{ Scan(dest ...any) error }) (*order, error) {
-	var (
-		o                             order
-		lines                         string
-		amount, captured, refunded    int64
-		bookedAt, lookedAt, createdAt int64
-		unsettled                     int
-	)
-	err := row.Scan(&o.Number, &o.TwinOf, &o.PluralID, &o.Link, &lines, &amount, &o.Status, &unsettled,
-		&captured, &refunded, &bookedAt, &lookedAt, &createdAt, &o.Version)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errUnknownOrder
-	}
-	if err != nil {
-		return nil, err
-	}
-	o.Amount, o.Captured, o.Refunded = plural.INR(amount), plural.INR(captured), plural.INR(refunded)
-	o.BookedAt, o.LookedAt, o.CreatedAt = fromMicro(bookedAt), fromMicro(lookedAt), fromMicro(createdAt)
-	o.Unsettled = unsettled != 0
-	return &o, json.Unmarshal([]byte(lines), &o.Lines)
-}
-
-func (s *store) order(ctx context.Context, q querier, number string) (*order, error) {
-	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE number = $1`, number))
-}
-
-func (s *store) orderByPluralID(ctx context.Context, q querier, id string) (*order, error) {
-	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE plural_id = $1`, id))
-}
-
-// locked is the order, which nobody else changes until the transaction ends,
-// nor its twins: the first of them is locked for all.
-func (s *store) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
-	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
-	if err != nil {
-		return nil, err
-	}
-	return s.order(ctx, tx, number)
-}
-
-// orders lists those first that somebody has to decide on, then those that were
-// paid, each the newest first.
-func (s *store) orders(ctx context.Context, most int) ([]*order, error) {
-	rows, err := s.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
-		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC, number
-		LIMIT $1`, most)
-	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
-}
-
-// place writes an order down, unless its number is there: then it gives that
-// one.
-func (s *store) place(ctx context.Context, o *order) (*order, error) {
-	err := s.transact(ctx, func(tx *sql.Tx) error {
-		isNew, err := s.insertOrder(ctx, tx, o)
-		if err != nil || !isNew {
-			return err
-		}
-		return s.note(ctx, tx, o.Number, "Ordered for "+o.Amount.Display())
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.order(ctx, s, o.Number)
-}
-
-func (s *store) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew bool, err error) {
-	lines, err := json.Marshal(o.Lines)
-	if err != nil {
-		return false, err
-	}
-	result, err := tx.ExecContext(ctx,
-		`INSERT INTO orders (number, twin_of, plural_id, lines, amount, looked_at, created_at)
-		VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING`,
-		o.Number, o.TwinOf, o.PluralID, string(lines), o.Amount.Value, micro(time.Now()))
-	return changed(result, err)
-}
-
-// moveOn makes pages that show the order as it was decide nothing any more.
-func (s *store) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version + 1 WHERE number = $1`, number)
-	return err
-}
-
-// changed reports whether a statement changed anything.
-func changed(result sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+// statusText is a status in words, or as it is where there are none.
+func statusText(status plural.OrderStatus) string {
+	return cmp.Or(status.Text(), string(status), "not at Plural yet")
 }
 
 // orderNumber matches an order's number, and that of a twin behind it.
@@ -176,4 +83,21 @@ func firstNumber(number string) string {
 		return found[1]
 	}
 	return number
+}
+
+// payment is an attempt to pay, from Plural's books.
+type payment struct {
+	ID       string
+	Method   plural.PaymentMethod
+	Status   plural.PaymentStatus
+	Amount   plural.Amount
+	Captured plural.Amount // of Amount
+	Reason   string
+	PaidAt   time.Time
+}
+
+// entry is one line of an order's history.
+type entry struct {
+	At   time.Time
+	What string
 }

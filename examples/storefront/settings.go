@@ -53,6 +53,7 @@ type pace struct {
 	Rescue  time.Duration // after which a job counts as left behind by a process that died
 	Sweep   time.Duration // between looks for orders that should be read again
 	Look    time.Duration // after which an order that is not settled is read again
+	Hold    time.Duration // how long a hold is safe to capture
 	Retry   river.ClientRetryPolicy
 }
 
@@ -63,6 +64,7 @@ func usualPace() pace {
 		Rescue:  5 * time.Minute,
 		Sweep:   time.Minute,
 		Look:    10 * time.Minute,
+		Hold:    4 * 24 * time.Hour, // Plural does not say how long one lasts: ask, and take a day less
 		Retry:   &river.DefaultClientRetryPolicy{},
 	}
 }

@@ -2,16 +2,13 @@ package main
 
 import (
 	"bytes"
-	"database/sql"
 	"embed"
 	"errors"
-	"html/template"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"text/template"
 	"time"
-
-	"github.com/riverqueue/river"
 
 	"github.com/plural-go/plural"
 	"github.com/plural-go/plural/contrib/sqlstore"
@@ -28,20 +25,19 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 
 var india = time.FixedZone("IST", 5*3600+1800)
 
-// shop believes nothing but its own database and Plural's books.
+// shop is the pages. It believes nothing but its own database and Plural's books,
+// which till and desk know.
 type shop struct {
-	client   *plural.Client
-	verifier *plural.Verifier
+	till     *till
+	desk     *desk
 	db       *store
+	verifier *plural.Verifier
 	inbox    *sqlstore.Inbox
-	river    *river.Client[*sql.Tx]
 	log      *slog.Logger
 	url      string
 	password string // of the operator
 	metrics  http.Handler
-
-	gate      gate      // of the staff's pages
-	strangers strangers // at Plural
+	gate     gate // of the staff's pages
 }
 
 // routes are the shop's. Everything is protected against requests from other
@@ -63,15 +59,16 @@ func (s *shop) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 
 	mux.HandleFunc("POST /plural/return", s.comeBack)
-	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.event, plural.WithHandlerLogger(s.log)))
+	mux.Handle("POST /plural/webhook", s.inbox.Handler(s.verifier, s.till.event, plural.WithHandlerLogger(s.log)))
 
-	mux.Handle("GET /operator", s.operatorOnly(s.staffOrders))
-	mux.Handle("GET /operator/orders/{number}", s.operatorOnly(s.staffOrder))
-	mux.Handle("GET /operator/orders/{number}/sure", s.operatorOnly(s.askOnceMore))
-	mux.Handle("POST /operator/orders/{number}/{kind}", s.operatorOnly(s.decide))
-	mux.Handle("POST /operator/orders/{number}/writeoff", s.operatorOnly(s.writeOff))
-	mux.Handle("POST /operator/orders/{number}/jobs/{id}", s.operatorOnly(s.retry))
-	mux.Handle("GET /metrics", s.operatorOnly(s.metrics.ServeHTTP))
+	staff := &staff{s}
+	mux.Handle("GET /operator", staff.only(staff.showOrders))
+	mux.Handle("GET /operator/orders/{number}", staff.only(staff.showOrder))
+	mux.Handle("GET /operator/orders/{number}/sure", staff.only(staff.askOnceMore))
+	mux.Handle("POST /operator/orders/{number}/{kind}", staff.only(staff.decide))
+	mux.Handle("POST /operator/orders/{number}/writeoff", staff.only(staff.writeOff))
+	mux.Handle("POST /operator/orders/{number}/jobs/{id}", staff.only(staff.retry))
+	mux.Handle("GET /metrics", staff.only(s.metrics.ServeHTTP))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.notFound(w) })
 
 	protection := http.NewCrossOriginProtection()

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,10 +28,14 @@ import (
 //go:embed schema
 var schema embed.FS
 
-// store is the shop's database. The statements are the same for SQLite and
-// PostgreSQL.
+// store is the shop's database, and all SQL that there is. The statements are the
+// same for SQLite and PostgreSQL. They take a database or a transaction, and
+// decide nothing: that is for books and desk.
 type store struct {
 	*sql.DB
+	orderRows
+	decisionRows
+	historyRows
 
 	inbox    sqlstore.Dialect
 	river    riverdriver.Driver[*sql.Tx]
@@ -118,19 +126,297 @@ func runOnce(ctx context.Context, tx *sql.Tx, text []byte) error {
 	return err
 }
 
-// payment is an attempt to pay, from Plural's books.
-type payment struct {
-	ID       string
-	Method   plural.PaymentMethod
-	Status   plural.PaymentStatus
-	Amount   plural.Amount
-	Captured plural.Amount // of Amount
-	Reason   string
-	PaidAt   time.Time
+// orderRows are the statements about orders.
+type orderRows struct{}
+
+const orderColumns = `number, twin_of, plural_id, link, lines, amount, status, unsettled, captured, refunded,
+	booked_at, looked_at, created_at, version`
+
+func scanOrder(row interface{ Scan(dest ...any) error }) (*order, error) {
+	var (
+		o                             order
+		lines                         string
+		amount, captured, refunded    int64
+		bookedAt, lookedAt, createdAt int64
+		unsettled                     int
+	)
+	err := row.Scan(&o.Number, &o.TwinOf, &o.PluralID, &o.Link, &lines, &amount, &o.Status, &unsettled,
+		&captured, &refunded, &bookedAt, &lookedAt, &createdAt, &o.Version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUnknownOrder
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Amount, o.Captured, o.Refunded = plural.INR(amount), plural.INR(captured), plural.INR(refunded)
+	o.BookedAt, o.LookedAt, o.CreatedAt = fromMicro(bookedAt), fromMicro(lookedAt), fromMicro(createdAt)
+	o.Unsettled = unsettled != 0
+	return &o, json.Unmarshal([]byte(lines), &o.Lines)
 }
 
-func (s *store) payments(ctx context.Context, number string) ([]payment, error) {
-	rows, err := s.QueryContext(ctx, `SELECT id, method, status, amount, captured, reason, paid_at
+func (orderRows) order(ctx context.Context, q querier, number string) (*order, error) {
+	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE number = $1`, number))
+}
+
+func (orderRows) orderByPluralID(ctx context.Context, q querier, id string) (*order, error) {
+	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE plural_id = $1`, id))
+}
+
+// locked is the order, which nobody else changes until the transaction ends,
+// nor its twins: the first of them is locked for all.
+func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
+	if err != nil {
+		return nil, err
+	}
+	return orderRows{}.order(ctx, tx, number)
+}
+
+// orders lists those first that somebody has to decide on, then those that were
+// paid, each the newest first.
+func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
+		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC, number
+		LIMIT $1`, most)
+	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
+}
+
+// Plural may have two orders under one number: two requests were sent at the
+// same time, or one whose answer was lost, and Plural did not notice. Both can
+// be paid. The shop keeps the second as an order of its own, a twin, so it knows
+// of all that is on hold or taken. The one that was paid
+// first stands under the number; it is not replaced by the other.
+
+// twins are the other orders under the number of the first, the oldest first.
+func (orderRows) twins(ctx context.Context, q querier, number string) ([]*order, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE twin_of = $1
+		ORDER BY created_at, number`, number)
+	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
+}
+
+func (orderRows) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew bool, err error) {
+	lines, err := json.Marshal(o.Lines)
+	if err != nil {
+		return false, err
+	}
+	result, err := tx.ExecContext(ctx,
+		`INSERT INTO orders (number, twin_of, plural_id, lines, amount, looked_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING`,
+		o.Number, o.TwinOf, o.PluralID, string(lines), o.Amount.Value, micro(time.Now()))
+	return changed(result, err)
+}
+
+// moveOn makes pages that show the order as it was decide nothing any more.
+func (orderRows) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version + 1 WHERE number = $1`, number)
+	return err
+}
+
+// saveBooks keeps what Plural's books say of an order.
+func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
+		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
+		o.Number, string(o.Status), bit(o.Unsettled), o.Captured.Value, o.Refunded.Value,
+		micro(o.BookedAt), micro(time.Now()))
+	return err
+}
+
+// standFor has a number stand for what another order is at Plural.
+func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
+		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
+		number, o.PluralID, o.Link, string(o.Status), bit(o.Unsettled),
+		o.Captured.Value, o.Refunded.Value, micro(o.BookedAt), micro(o.LookedAt))
+	return err
+}
+
+func (orderRows) setPluralID(ctx context.Context, tx *sql.Tx, number, id string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2 WHERE number = $1`, number, id)
+	return err
+}
+
+func (orderRows) setLink(ctx context.Context, tx *sql.Tx, number, link string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE orders SET link = $2 WHERE number = $1`, number, link)
+	return err
+}
+
+// linkOf is the way to pay an order. If two orders have the number, it is that
+// of the first, so two tabs lead to one page. It is "" where there is none.
+func (orderRows) linkOf(ctx context.Context, q querier, number string) (link string, err error) {
+	err = q.QueryRowContext(ctx, `SELECT link FROM orders WHERE (number = $1 OR twin_of = $1) AND link <> ''
+		AND status IN ('', 'CREATED', 'ATTEMPTED') ORDER BY number LIMIT 1`, number).Scan(&link)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return link, err
+}
+
+// A process that makes an order at Plural has this long, and then another one
+// may try.
+const (
+	createTimeout = 30 * time.Second
+	createLease   = createTimeout + 5*time.Second
+)
+
+// mayCreate reports whether this process is the one to make the order at Plural:
+// another one may be about to. Done ends that.
+func (orderRows) mayCreate(
+	ctx context.Context, q querier, number string,
+) (done func(), ok bool, err error) {
+	now := time.Now()
+	ok, err = changed(q.ExecContext(ctx, `UPDATE orders SET creating_at = $2 WHERE number = $1 AND creating_at < $3`,
+		number, micro(now), micro(now.Add(-createLease))))
+	return func() {
+		_, _ = q.ExecContext(ctx, `UPDATE orders SET creating_at = 0 WHERE number = $1 AND creating_at = $2`,
+			number, micro(now))
+	}, ok, err
+}
+
+// isNews writes a payer's return down, and reports whether it differs from the
+// last one or comes a while after it.
+func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.OrderStatus) (bool, error) {
+	now := time.Now()
+	return changed(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
+		WHERE number = $1 AND (returned_at < $4 OR returned_as <> $3)`,
+		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
+}
+
+// quiet finds orders that nothing has been heard of for a while, and counts them
+// as looked at.
+func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
+	now := time.Now()
+	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o
+		WHERE looked_at < $1 AND created_at < $1 AND ((unsettled = 1 AND created_at > $2)
+			OR captured <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
+				WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
+			OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
+				WHERE order_number = o.number AND kind = 'refund' AND state = 'done'))
+		ORDER BY looked_at, number LIMIT 200`, micro(now.Add(-after)), micro(now.Add(-sweepAge)))
+	found, err := collect(rows, err, func(rows *sql.Rows) (o order, err error) {
+		return o, rows.Scan(&o.Number, &o.PluralID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b order) int { return cmp.Compare(a.Number, b.Number) }) // locked one after the other
+	for _, o := range found {
+		_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, o.Number, micro(now))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// sweepAge is how long the sweep looks at an order that is never paid.
+const sweepAge = 30 * 24 * time.Hour
+
+// decisionRows are the statements about decisions.
+type decisionRows struct{}
+
+const decisionColumns = `reference, order_number, kind, amount, whole, state, reason, job_id, decided_at, ended_at`
+
+func scanDecision(row interface{ Scan(dest ...any) error }) (*decision, error) {
+	var (
+		d                          decision
+		amount, decidedAt, endedAt int64
+		whole                      int
+	)
+	err := row.Scan(
+		&d.Reference, &d.Number, &d.Kind, &amount, &whole, &d.State, &d.Reason, &d.JobID, &decidedAt, &endedAt)
+	d.Whole = whole != 0
+	d.Amount, d.DecidedAt, d.EndedAt = plural.INR(amount), fromMicro(decidedAt), fromMicro(endedAt)
+	return &d, err
+}
+
+// decisions lists those about an order, the oldest first.
+func (decisionRows) decisions(ctx context.Context, q querier, number string) ([]*decision, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+decisionColumns+` FROM decisions
+		WHERE order_number = $1 ORDER BY decided_at`, number)
+	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
+}
+
+// decision is that of a reference, about the order.
+func (decisionRows) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
+	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
+		WHERE order_number = $1 AND reference = $2`, number, reference))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errUnknownOrder
+	}
+	return d, err
+}
+
+// decisionOfJob is the decision that a job carries out: that of its reference; a
+// cancel has none, and is the last one about the order.
+func (decisionRows) decisionOfJob(
+	ctx context.Context, tx *sql.Tx, kind, pluralID, reference string,
+) (*decision, error) {
+	if reference != "" {
+		return scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
+			WHERE reference = $1 AND kind = $2`, reference, kind))
+	}
+	return scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
+		WHERE order_number IN (SELECT number FROM orders WHERE plural_id = $1) AND kind = $2
+		ORDER BY decided_at DESC LIMIT 1`, pluralID, kind))
+}
+
+// refundDone is a refund that was carried out; nil if there is none.
+func (decisionRows) refundDone(ctx context.Context, tx *sql.Tx, number, reference string) (*decision, error) {
+	d, err := scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
+		WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`, number, reference))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // none
+	}
+	return d, err
+}
+
+// waiting says what is still to be carried out, by order.
+func (decisionRows) waiting(ctx context.Context, q querier) (map[string]string, error) {
+	kinds := map[string]string{}
+	rows, err := q.QueryContext(ctx, `SELECT d.order_number, d.kind,
+			d.state = 'to be seen' OR d.reason <> '' OR COALESCE(j.state IN ('discarded', 'cancelled'), true)
+		FROM decisions d LEFT JOIN river_job j ON j.id = d.job_id WHERE d.state IN ('waiting', 'to be seen')`)
+	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
+		var number, kind string
+		var isTroubled bool
+		err := rows.Scan(&number, &kind, &isTroubled)
+		if isTroubled {
+			kinds[number] = kind + ": look at it"
+		} else if kinds[number] == "" {
+			kinds[number] = kind + " under way"
+		}
+		return struct{}{}, err
+	})
+	return kinds, err
+}
+
+func (decisionRows) insertDecision(ctx context.Context, tx *sql.Tx, d *decision) error {
+	_, err := tx.ExecContext(ctx,
+		`INSERT INTO decisions (reference, order_number, kind, amount, whole, state, job_id, decided_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		d.Reference, d.Number, d.Kind, d.Amount.Value, bit(d.Whole), stateWaiting, d.JobID, micro(time.Now()))
+	return err
+}
+
+func (decisionRows) saveDecision(ctx context.Context, tx *sql.Tx, d *decision) error {
+	_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $2, reason = $3, ended_at = $4 WHERE reference = $1`,
+		d.Reference, d.State, d.Reason, micro(d.EndedAt))
+	return err
+}
+
+// anyDecided reports whether there is a decision about one of two orders.
+func (decisionRows) anyDecided(ctx context.Context, tx *sql.Tx, one, other string) (decided bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM decisions WHERE order_number IN ($1, $2))`,
+		one, other).Scan(&decided)
+	return decided, err
+}
+
+// historyRows are the statements about payments, and what else happened to an
+// order.
+type historyRows struct{}
+
+func (historyRows) payments(ctx context.Context, q querier, number string) ([]payment, error) {
+	rows, err := q.QueryContext(ctx, `SELECT id, method, status, amount, captured, reason, paid_at
 		FROM payments WHERE order_number = $1 ORDER BY paid_at, id`, number)
 	return collect(rows, err, func(rows *sql.Rows) (p payment, err error) {
 		var amount, captured, paidAt int64
@@ -140,18 +426,26 @@ func (s *store) payments(ctx context.Context, number string) ([]payment, error) 
 	})
 }
 
-// entry is one line of an order's history.
-type entry struct {
-	At   time.Time
-	What string
+func (historyRows) savePayment(ctx context.Context, tx *sql.Tx, number string, p *payment) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO payments
+			(order_number, id, method, status, amount, captured, reason, paid_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (order_number, id) DO UPDATE SET status = excluded.status, amount = excluded.amount,
+			captured = excluded.captured, reason = excluded.reason`,
+		number, p.ID, string(p.Method), string(p.Status), p.Amount.Value, p.Captured.Value, p.Reason, micro(p.PaidAt))
+	return err
 }
 
-func (s *store) history(ctx context.Context, number string) ([]entry, error) {
-	rows, err := s.QueryContext(
-		ctx,
-		`SELECT happened_at, what FROM history WHERE order_number = $1 ORDER BY happened_at`,
-		number,
-	)
+// tradePayments gives the payments of each of two orders to the other.
+func (historyRows) tradePayments(ctx context.Context, tx *sql.Tx, one, other string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE payments SET order_number = CASE order_number WHEN $1 THEN $2 ELSE $1 END
+		WHERE order_number IN ($1, $2)`, one, other)
+	return err
+}
+
+func (historyRows) history(ctx context.Context, q querier, number string) ([]entry, error) {
+	rows, err := q.QueryContext(ctx, `SELECT happened_at, what FROM history
+		WHERE order_number = $1 ORDER BY happened_at`, number)
 	return collect(rows, err, func(rows *sql.Rows) (e entry, err error) {
 		var at int64
 		err = rows.Scan(&at, &e.What)
@@ -162,10 +456,17 @@ func (s *store) history(ctx context.Context, number string) ([]entry, error) {
 
 // note adds to an order's history. PostgreSQL refuses a zero byte, which an
 // event's type can have.
-func (s *store) note(ctx context.Context, q querier, number, what string) error {
+func (historyRows) note(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
 		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
 	return err
+}
+
+// noteOnce is note, unless the order's history has it already.
+func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
+	return changed(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
+		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)
+		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, micro(time.Now()), what))
 }
 
 // collect reads all rows.
@@ -182,6 +483,15 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 		list = append(list, one)
 	}
 	return list, rows.Err()
+}
+
+// changed reports whether a statement changed anything.
+func changed(result sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
 }
 
 // bit is a truth that both databases can keep.

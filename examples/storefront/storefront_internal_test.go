@@ -190,6 +190,7 @@ func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time
 // decidesAgain presses "Try now".
 func (b *browser) decidesAgain(number string) {
 	b.t.Helper()
+	b.eventually(operatePage(number), operatePage(number)+"/jobs/") // River writes a moment later that the try is over
 	_, rest, ok := strings.Cut(b.get(operatePage(number)).body, operatePage(number)+"/jobs/")
 	require.True(b.t, ok)
 	id, _, _ := strings.Cut(rest, `"`)

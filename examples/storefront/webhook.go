@@ -14,7 +14,15 @@ import (
 // event takes a webhook, in the transaction that also records it as handled. It
 // is a hint that something happened: the order is read again, and what that
 // says counts.
-func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
+//
+// The SDK's README shows Orders.ConfirmEvent, which reads the order at once. Here a
+// job does so: while this function runs its transaction holds one of the shop's
+// connections, and it has four seconds; ConfirmEvent may take longer where the
+// books lag, and cannot be taken back with the transaction. A job is also what the
+// sweep and the payer's return lead to, so there is one place that takes what the
+// books show (books.go). A shop that keeps no transaction open, with
+// plural.NewWebhookHandler, calls ConfirmEvent.
+func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)
 	id, err := e.OrderID()
 	if errors.Is(err, plural.ErrNoOrder) || hasZero(id) {
@@ -42,7 +50,7 @@ func (s *shop) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 // orderOfEvent finds the shop's order by the number in the event; nil if the
 // order is not this shop's. It is for orders whose id the shop has not written
 // down yet, and for a second one under the number.
-func (s *shop) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
+func (s *till) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
 	if err != nil || hasZero(booked.MerchantOrderReference) {
 		return nil, nil //nolint:nilerr,nilnil // without a readable order; the sweep finds whatever it was about

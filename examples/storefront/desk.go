@@ -1,0 +1,270 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+)
+
+// desk is where the staff's decisions are taken, written down and followed until
+// Plural's books say what became of them. It knows no pages.
+type desk struct{ *books }
+
+// decide takes a decision on the state of the order that the page showed. It is
+// written down together with the job that carries it out, and carried out from
+// there: if two operators decide, or one clicks twice, only the first counts.
+func (s *desk) decide(ctx context.Context, d *decision, version int64) error {
+	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.decideTx(ctx, tx, d, version) })
+}
+
+func (s *desk) decideTx(ctx context.Context, tx *sql.Tx, d *decision, version int64) error {
+	o, err := s.db.locked(ctx, tx, d.Number)
+	if err != nil {
+		return err
+	}
+	decisions, err := s.db.decisions(ctx, tx, d.Number)
+	if err != nil {
+		return err
+	}
+	for _, before := range decisions {
+		if before.Reference != d.Reference {
+			continue
+		}
+		if before.Whole == d.Whole && (d.Whole || before.Amount == d.Amount) {
+			return nil // the same button, pressed twice
+		}
+		return errChanged
+	}
+	if o.Version != version {
+		return errChanged
+	}
+	sum := add(decisions)
+	most := o.Amount
+	switch {
+	case d.Kind == kindRefund:
+		most = sum.refundable(o)
+	case d.Kind == kindCapture && !sum.canCapture(o), d.Kind == kindCancel && !sum.canCancel(o):
+		return errNoHold
+	}
+	if d.Whole {
+		d.Amount = most
+	}
+	switch {
+	case d.Amount.Value < least:
+		return errTooLittle
+	case d.Amount.Value > most.Value:
+		return errTooMuch
+	}
+	inserted, err := pluralriver.InsertTx(ctx, s.river, tx, d.args(o), nil)
+	switch {
+	case errors.Is(err, pluralriver.ErrOtherWaiting), err == nil && inserted.UniqueSkippedAsDuplicate:
+		return errStillEnding
+	case err != nil:
+		return err
+	}
+	d.JobID = inserted.Job.ID
+	return errors.Join(
+		s.db.insertDecision(ctx, tx, d), s.db.moveOn(ctx, tx, d.Number), s.db.note(ctx, tx, d.Number, d.Text()),
+	)
+}
+
+// ended is called once for each decision, in the transaction that ends its job.
+func (s *desk) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
+	d, err := s.decisionOf(ctx, tx, o)
+	if d == nil || err != nil {
+		return err
+	}
+	state, reason := endOf(o.Err)
+	if err := s.settle(ctx, tx, d, state, reason); err != nil {
+		return err
+	}
+	s.log.InfoContext(ctx, "decision ended", "kind", d.Kind, "order", d.Number, "state", state, "reason", reason)
+	if state == stateReview {
+		s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard", "order", d.Number, "error", o.Err)
+	}
+	if o.Order != nil && d.Kind != kindRefund {
+		return s.record(ctx, tx, d.Number, o.Order)
+	}
+	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: o.OrderID})
+}
+
+// unsettled is called for a decision that has no final answer, where a person
+// has to look: its order's page says so, and what can be done.
+func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+	s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard",
+		"order", o.OrderID, "reference", o.Reference, "why", a.Why, "error", a.Err)
+	d, err := s.decisionOf(ctx, tx, o)
+	switch {
+	case d == nil || err != nil:
+		return err
+	case a.Why == pluralriver.Contradicted:
+		state, _ := endOf(o.Err)
+		if state == stateRefused {
+			state = stateReview
+		}
+		return s.settle(ctx, tx, d, state, "(Plural said something else before)")
+	case d.State != stateWaiting:
+		return nil
+	}
+	reason := map[pluralriver.Why]string{
+		pluralriver.NeedsReview: "Plural refused it, and its books do not show why: " + refusal(a.Err),
+		pluralriver.Cancelled:   "its job was cancelled before it had an answer",
+		pluralriver.GivenUp:     "it was tried for the last time, and had no answer",
+	}[a.Why]
+	return s.settle(ctx, tx, d, stateWaiting, cmp.Or(reason, "Plural has not said for long what became of it"))
+}
+
+// decisionOf is the decision that a job carries out, whose order is locked; nil if
+// there is none.
+func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) (*decision, error) {
+	kind := map[string]string{
+		pluralriver.KindCapture: kindCapture, pluralriver.KindCancel: kindCancel, pluralriver.KindRefund: kindRefund,
+	}[o.Kind]
+	d, err := s.db.decisionOfJob(ctx, tx, kind, o.OrderID, o.Reference)
+	if errors.Is(err, sql.ErrNoRows) {
+		s.log.WarnContext(ctx, "a job without a decision", "kind", kind, "order", o.OrderID)
+		return nil, nil //nolint:nilnil // none
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.db.locked(ctx, tx, d.Number); err != nil {
+		return nil, err
+	}
+	return s.db.decision(ctx, tx, d.Number, d.Reference) // as it is under the lock
+}
+
+// endOf is what a final answer makes of a decision. Only where nothing was or
+// will be carried out is it refused, which invites another one.
+func endOf(err error) (state, reason string) {
+	if twice, ok := errors.AsType[*plural.DoubleRefundError](err); ok {
+		return stateDone, fmt.Sprintf("%d times: settle it with Plural", len(twice.Refunds))
+	}
+	switch {
+	case err == nil:
+		return stateDone, ""
+	case errors.Is(err, plural.ErrNotApplied):
+		return stateRefused, refusal(err)
+	}
+	return stateReview, refusal(err)
+}
+
+// refusal is why a money call was not carried out, for the operator.
+func refusal(err error) string {
+	if errors.Is(err, plural.ErrNoHold) {
+		return "the money was taken already, and Plural does not say for what: look at its dashboard"
+	}
+	if answer, ok := errors.AsType[*plural.Error](err); ok {
+		return cmp.Or(answer.Code.Text(), string(answer.Code), answer.Message)
+	}
+	if state, ok := errors.AsType[*plural.StateError](err); ok {
+		return state.Reason
+	}
+	if invalid, ok := errors.AsType[*plural.ValidationError](err); ok {
+		return invalid.Error()
+	}
+	return "look at Plural's dashboard"
+}
+
+// retry has a job tried now instead of later. River would also try one again
+// that has ended: it has to be that of a decision which still waits.
+func (s *desk) retry(ctx context.Context, number string, job int64) error {
+	return s.db.transact(ctx, func(tx *sql.Tx) error {
+		// the job's row is locked before the order's, as where a job ends
+		if _, err := s.river.JobRetryTx(ctx, tx, job); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
+			return err
+		}
+		o, err := s.db.locked(ctx, tx, number)
+		if err != nil {
+			return err
+		}
+		decisions, err := s.db.decisions(ctx, tx, o.Number)
+		if err != nil {
+			return err
+		}
+		waits := slices.ContainsFunc(decisions, func(d *decision) bool { return d.JobID == job && d.State == stateWaiting })
+		if !waits {
+			return errChanged
+		}
+		return nil
+	})
+}
+
+// writeOff ends a decision that a person has looked at: nothing more is tried.
+// What its job did, or does at this moment, is written down all the same.
+func (s *desk) writeOff(ctx context.Context, number, reference string, version int64) error {
+	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.writeOffTx(ctx, tx, number, reference, version) })
+}
+
+func (s *desk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference string, version int64) error {
+	d, err := s.db.decision(ctx, tx, number, reference)
+	if err != nil {
+		return err
+	}
+	if d.State == stateWaiting { // the job's row is locked before the order's
+		if _, err := s.river.JobCancelTx(ctx, tx, d.JobID); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
+			return err
+		}
+	}
+	o, err := s.db.locked(ctx, tx, number)
+	if err != nil {
+		return err
+	}
+	if d, err = s.db.decision(ctx, tx, number, reference); err != nil {
+		return err
+	}
+	switch {
+	case o.Version != version:
+		return errChanged
+	case !d.Troubled():
+		return errNotInDoubt
+	}
+	return s.settle(ctx, tx, d, stateWrittenOff, "")
+}
+
+// jobView is where the job of a decision stands.
+type jobView struct {
+	ID      int64
+	State   string
+	Attempt int
+	NextTry time.Time
+	Problem string // why the last try did not settle it
+	Retry   bool   // an operator can have it tried now
+	GivenUp bool   // by River, after its last try
+}
+
+func (s *desk) job(ctx context.Context, id int64) (*jobView, error) {
+	row, err := s.river.JobGet(ctx, id)
+	if errors.Is(err, rivertype.ErrNotFound) {
+		return nil, nil //nolint:nilnil // no job and no error: River removes jobs that ended long ago
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read job %d: %w", id, err)
+	}
+	v := &jobView{ID: id, State: string(row.State), Attempt: row.Attempt}
+	if n := len(row.Errors); n > 0 {
+		v.Problem = row.Errors[n-1].Error
+	}
+	switch row.State {
+	case rivertype.JobStateRetryable, rivertype.JobStateScheduled:
+		v.State, v.NextTry, v.Retry = "to be tried again", row.ScheduledAt, true
+	case rivertype.JobStateDiscarded:
+		v.State, v.Retry, v.GivenUp = "given up: a person has to look", true, true
+	case rivertype.JobStateAvailable, rivertype.JobStatePending:
+		v.State = "about to be tried"
+	case rivertype.JobStateRunning:
+		v.State = "being tried"
+	case rivertype.JobStateCompleted, rivertype.JobStateCancelled:
+		// it has ended since the decision was read
+	}
+	return v, nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+)
+
+// till takes customers to Plural and back: it makes orders there, and looks at
+// what became of them. It knows no pages.
+type till struct {
+	*books
+
+	client *plural.Client
+	url    string // of the shop
+
+	strangers strangers // at Plural
+}
+
+// wayToPay is the link to the order's page at Plural, where the order is made
+// unless it is there. It is "" where the books show that nothing is left to pay.
+func (s *till) wayToPay(ctx context.Context, o *order) (string, error) {
+	for waited := time.Duration(0); ; waited += createPoll {
+		link, err := s.db.linkOf(ctx, s.db, o.Number)
+		if err != nil || link != "" {
+			return link, err
+		}
+		done, ok, err := s.db.mayCreate(ctx, s.db, o.Number)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			defer done()
+			return s.create(ctx, o)
+		}
+		if waited >= createWait {
+			return "", errBeingCreated
+		}
+		select { // another tab, or another process, is about to make it
+		case <-time.After(createPoll):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+const (
+	createWait = 8 * time.Second
+	createPoll = 100 * time.Millisecond
+)
+
+// create makes the order at Plural and gives the way to its page. Where the
+// answer was lost calling again settles it: the number is the same. Nobody is
+// sent to a page that the shop has not written down.
+func (s *till) create(ctx context.Context, o *order) (link string, err error) {
+	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
+		MerchantOrderReference: o.Number,
+		OrderAmount:            o.Amount,
+		PreAuth:                true,
+		AllowedPaymentMethods:  []plural.PaymentMethod{plural.PaymentMethodCard},
+		CallbackURL:            s.url + "/plural/return",
+	})
+	if duplicate, ok := errors.AsType[*plural.DuplicateOrderError](err); ok {
+		if err := s.keep(ctx, o.Number, duplicate.Order); err != nil {
+			return "", err
+		}
+		if duplicate.Order.Status == plural.OrderStatusCreated {
+			return "", errLinkLost
+		}
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := s.link(ctx, o, created.OrderID, created.RedirectURL); err != nil {
+		return "", err
+	}
+	return s.db.linkOf(ctx, s.db, o.Number)
+}
+
+var (
+	// errLinkLost says that Plural has the order, and that the way to its page was
+	// in an answer that got lost.
+	errLinkLost     = errors.New("the link to the payment is lost")
+	errBeingCreated = errors.New("the order is still being made at Plural")
+)
+
+// isNews reports whether a return may say something that the books did not say
+// yet, so they have to be read. A genuine return can be sent again as often as
+// somebody likes: once the order is paid, or has ended without, there is nothing
+// left in it, and before that the same one is looked at once in a while.
+func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
+	if o.isPaid() || o.isOver() {
+		return false, nil
+	}
+	return s.db.isNews(ctx, s.db, o, status)
+}
+
+// confirm holds a return against Plural's books, and keeps what they say.
+func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
+	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
+		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
+	})
+	isBehind := confirmed == nil // or what it says may be old
+	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
+		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
+	}
+	if confirmed != nil {
+		err = errors.Join(err, s.keep(ctx, o.Number, confirmed))
+	}
+	if isBehind {
+		err = errors.Join(err, s.db.transact(ctx, func(tx *sql.Tx) error {
+			return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: callback.OrderID})
+		}))
+	}
+	return err
+}
+
+// aMoment is how long what was read counts as just read.
+const aMoment = 10 * time.Second
+
+// orderAtPlural finds the shop's order by Plural's id. Where the process died
+// before it had written that id down, or the order is a second one under the
+// number, Plural knows the number.
+func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
+	o, err := s.db.orderByPluralID(ctx, s.db, id)
+	if !errors.Is(err, errUnknownOrder) {
+		return o, err
+	}
+	if !s.strangers.isNews(id, time.Now()) {
+		return nil, errAskedJustNow
+	}
+	booked, err := s.client.Orders.Get(ctx, id)
+	if errors.Is(err, plural.ErrNotFound) {
+		return nil, errUnknownOrder
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !orderNumber.MatchString(booked.MerchantOrderReference) {
+		return nil, errUnknownOrder
+	}
+	if err := s.keep(ctx, booked.MerchantOrderReference, booked); err != nil {
+		return nil, err
+	}
+	return s.db.orderByPluralID(ctx, s.db, id)
+}
+
+// strangers are ids at Plural that returns name and no order of the shop has.
+// Each is asked for once in a while.
+type strangers struct {
+	mu    sync.Mutex
+	asked map[string]time.Time
+}
+
+const maxStrangers = 1000
+
+var errAskedJustNow = errors.New("this order was looked for a moment ago")
+
+func (s *strangers) isNews(id string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.asked[id]) < aMoment {
+		return false
+	}
+	if s.asked == nil || len(s.asked) >= maxStrangers {
+		s.asked = map[string]time.Time{}
+	}
+	s.asked[id] = now
+	return true
+}
