@@ -208,6 +208,18 @@ func TestRequestsAreGolden(t *testing.T) {
 			t.Helper()
 			_, _ = c.Refunds.GetByReference(t.Context(), "own-refund-1", id)
 		},
+		"settlements_list": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = all(c.Settlements.List(t.Context(), lastDays(90))) // in the bubble it is January 2000
+		},
+		"settlements_lines": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = all(c.Settlements.Lines(t.Context(), "520019904417"))
+		},
+		"settlements_get_odd_utr": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.Settlements.Get(t.Context(), "अ;=+&é@:")
+		},
 		"do_post": func(t *testing.T, c *plural.Client) {
 			t.Helper()
 			_ = c.Do(

@@ -45,6 +45,7 @@ func ownSentinels() map[string]error {
 		"ErrNotApplied":          plural.ErrNotApplied,
 		"ErrConflict":            plural.ErrConflict,
 		"ErrNoHold":              plural.ErrNoHold,
+		"ErrIncomplete":          plural.ErrIncomplete,
 		"ErrInvalidSignature":    plural.ErrInvalidSignature,
 		"ErrStaleTimestamp":      plural.ErrStaleTimestamp,
 		"ErrMalformedCallback":   plural.ErrMalformedCallback,
@@ -71,6 +72,7 @@ func ownErrors(t *testing.T) map[string]ownError {
 		"StateError":          {&plural.StateError{Order: other}, finds[*plural.StateError]},
 		"DoubleRefundError":   {&plural.DoubleRefundError{OrderID: "v1-other"}, finds[*plural.DoubleRefundError]},
 		"DuplicateOrderError": {&plural.DuplicateOrderError{Order: other}, finds[*plural.DuplicateOrderError]},
+		"IncompleteError":     {&plural.IncompleteError{UTR: "v1-other"}, finds[*plural.IncompleteError]},
 		"NotPaidError":        {&plural.NotPaidError{Order: other}, finds[*plural.NotPaidError]},
 		"VerificationError":   {refused, finds[*plural.VerificationError]},
 	}

@@ -200,6 +200,7 @@ func sentinels() map[string]error {
 		"not applied":  plural.ErrNotApplied,
 		"conflict":     plural.ErrConflict,
 		"no hold":      plural.ErrNoHold,
+		"incomplete":   plural.ErrIncomplete,
 	}
 }
 

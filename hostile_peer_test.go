@@ -31,7 +31,16 @@ type hostileCall struct {
 	op     string
 	writes bool // a lost answer leaves the outcome unknown
 	do     bool // the answer is decoded into the caller's own type
+	pages  bool // it makes requests with ids of their own
 	call   func(context.Context, *plural.Client, ...plural.CallOption) error
+}
+
+// requestID names the call's request, where one name is enough.
+func (c hostileCall) requestID() plural.CallOption {
+	if c.pages {
+		return plural.WithHeader("X-Own", "yes")
+	}
+	return plural.WithRequestID("own-request")
 }
 
 func hostileCalls() []hostileCall {
@@ -40,21 +49,22 @@ func hostileCalls() []hostileCall {
 			"token",
 			false,
 			false,
+			false,
 			func(ctx context.Context, c *plural.Client, _ ...plural.CallOption) error { return c.Warm(ctx) },
 		},
-		{"orders.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{"orders.create", true, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Orders.Create(ctx, minimalOrder(), o...)
 			return err
 		}},
-		{"orders.get", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{"orders.get", false, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Orders.Get(ctx, hostileOrder, o...)
 			return err
 		}},
-		{"orders.get_by_reference", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{op: "orders.get_by_reference", call: func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Orders.GetByReference(ctx, hostileReference, o...)
 			return err
 		}},
-		{"captures.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{"captures.create", true, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Captures.Create(
 				ctx,
 				hostileOrder,
@@ -62,11 +72,11 @@ func hostileCalls() []hostileCall {
 				o...)
 			return err
 		}},
-		{"cancels.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{"cancels.create", true, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Cancels.Create(ctx, hostileOrder, o...)
 			return err
 		}},
-		{"refunds.create", true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{"refunds.create", true, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Refunds.Create(
 				ctx,
 				hostileOrder,
@@ -74,19 +84,33 @@ func hostileCalls() []hostileCall {
 				o...)
 			return err
 		}},
-		{"orders.get", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{"orders.get", false, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Refunds.Get(ctx, hostileOrder, o...)
 			return err
 		}},
-		{"orders.get_by_reference", false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{op: "orders.get_by_reference", call: func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Refunds.GetByReference(ctx, hostileReference, o...)
 			return err
 		}},
-		{"GET /api/x", false, true, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{op: "settlements.list", pages: true, call: func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := all(c.Settlements.List(ctx, lastDays(1), o...))
+			return err
+		}},
+		{op: "settlements.lines", pages: true, call: func(
+			ctx context.Context, c *plural.Client, o ...plural.CallOption,
+		) error {
+			_, err := all(c.Settlements.Lines(ctx, hostileReference, o...))
+			return err
+		}},
+		{op: "settlements.get", pages: true, call: func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.Settlements.Get(ctx, hostileReference, o...)
+			return err
+		}},
+		{"GET /api/x", false, true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			var out any
 			return c.Do(ctx, http.MethodGet, "/api/x", nil, &out, o...)
 		}},
-		{"POST /api/x", true, true, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{"POST /api/x", true, true, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			var out any
 			return c.Do(ctx, http.MethodPost, "/api/x", map[string]int{"a": 1}, &out, o...)
 		}},

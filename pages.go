@@ -67,7 +67,7 @@ type sheet[R any] struct {
 	total int // rows of all pages, as it says, or of this one: that is not known
 	pages int // 0 if it does not say
 
-	print fingerprint // of the whole page
+	mark fingerprint // of the whole page
 }
 
 // sighting is what a row is to those who collect rows.
@@ -95,7 +95,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 		case err != nil:
 			return &IncompleteError{Page: page, Want: want, Got: got, Err: err}
 		case page == 1:
-			first = s.print
+			first = s.mark
 		}
 		want = s.total
 		had := got
@@ -120,7 +120,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 			if err != nil {
 				return &IncompleteError{Page: 1, Want: want, Got: got, Err: err}
 			}
-			isOdd = isOdd || again.print != first
+			isOdd = isOdd || again.mark != first
 		}
 		if isOdd || got < want {
 			return &IncompleteError{Want: want, Got: got}

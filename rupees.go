@@ -2,6 +2,7 @@ package plural
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -111,7 +112,7 @@ func (r Rupees) parse() (n *big.Int, scale int, err error) {
 	digits := whole + fraction
 	switch {
 	case r == "":
-		return nil, 0, fmt.Errorf("plural: rupees: there is no figure")
+		return nil, 0, errors.New("plural: rupees: there is no figure")
 	case err != nil, len(r) > 3*maxRupeeDigits, !allDigits(whole), hasPoint && !allDigits(fraction),
 		len(digits) > maxRupeeDigits, exponent < -maxRupeeDigits, exponent > maxRupeeDigits:
 		return nil, 0, fmt.Errorf("plural: rupees: %s is not a decimal number of at most %d digits", r.clip(), maxRupeeDigits)

@@ -76,7 +76,7 @@ type SettlementLine struct {
 	StoreAddress            string       `json:"store_address,omitzero"`
 	AcquirerName            string       `json:"acquirer_name,omitzero"`
 	TID                     string       `json:"tid,omitzero"`
-	IsEMI                   bool         `json:"is_emi,omitzero"`
+	IsEMI                   bool         `json:"is_emi"`
 	UTRNumber               string       `json:"utr_number,omitzero"`
 	Program                 string       `json:"program,omitzero"` // the payment method, such as UPI
 	PayoutStatus            PayoutStatus `json:"payout_status,omitzero"`

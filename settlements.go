@@ -135,8 +135,8 @@ type settlementList struct {
 // seenSettlement is how a settlement was handed out, and the pass that read it
 // last.
 type seenSettlement struct {
-	print fingerprint
-	pass  int
+	mark fingerprint
+	pass int
 }
 
 func (l *settlementList) read(ctx context.Context) error {
@@ -187,25 +187,25 @@ func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) err
 // see hands a settlement out that was not read before. One that comes again
 // with other figures is not what was handed out.
 func (l *settlementList) see(row *Settlement) sighting {
-	print := fingerprintOf(row)
+	now := fingerprintOf(row)
 	key := strings.Clone(row.UTRNumber)
 	if key == "" {
-		key = string(print[:])
+		key = string(now[:])
 	}
 	before, isKnown := l.seen[key]
 	switch {
 	case !isKnown:
-		l.seen[key] = seenSettlement{print, l.pass}
+		l.seen[key] = seenSettlement{now, l.pass}
 		if !l.yield(row) {
 			return rowIsLast
 		}
 		return rowIsNew
-	case before.print != print:
+	case before.mark != now:
 		return rowIsOdd
 	case before.pass == l.pass:
 		return rowIsKnown
 	}
-	l.seen[key] = seenSettlement{print, l.pass}
+	l.seen[key] = seenSettlement{now, l.pass}
 	return rowIsNew
 }
 
@@ -221,7 +221,7 @@ func decodeSettlements(a *answer) (*sheet[Settlement], error) {
 	if list.Data == nil || list.TotalSettlementCount == nil {
 		return nil, errors.New("the answer has no data or no total_settlement_count")
 	}
-	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, print: fingerprintOf(list)}, nil
+	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, mark: fingerprintOf(list)}, nil
 }
 
 // lines hands out the lines of one settlement. The document is that of the
@@ -283,7 +283,7 @@ func decodeSettlement(a *answer, utr string) (*SettlementDetail, *sheet[Settleme
 		return nil, nil, errors.New("the answer has no transactions or no total_transaction_count")
 	}
 	return d, &sheet[SettlementLine]{
-		rows: d.Transactions, total: *whole.Count, pages: whole.Pagination.TotalPages, print: fingerprintOf(d),
+		rows: d.Transactions, total: *whole.Count, pages: whole.Pagination.TotalPages, mark: fingerprintOf(d),
 	}, nil
 }
 
@@ -301,7 +301,8 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 	const rounds = 10
 	for n := 1; ; n++ {
 		check := r.check
-		check.must(newCallConfig(r.opts).requestID == "", "Request-ID", "must not be given: each page is its own request")
+		isNamed := newCallConfig(r.opts).requestID != ""
+		check.must(!isNamed, "Request-ID", "must not be given: each page is its own request")
 		k, err := r.p.newCall(ctx, r.op, path, subject, nil, check, r.opts)
 		if err != nil {
 			return err

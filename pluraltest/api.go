@@ -21,6 +21,8 @@ const (
 	OpCapturesCreate       = "captures.create"
 	OpCancelsCreate        = "cancels.create"
 	OpRefundsCreate        = "refunds.create"
+	OpSettlementsList      = "settlements.list"
+	OpSettlementsGet       = "settlements.get" // of lines, too: both read one page after the other
 )
 
 // Request is a request that the server has received or is about to judge.
@@ -31,7 +33,7 @@ type Request struct {
 	Path      string // as sent, still escaped
 	Proto     string // "HTTP/1.1", "HTTP/2.0"
 	OrderID   string // from the path
-	Reference string // from the body or the path: merchant_order_reference or merchant_capture_reference
+	Reference string // from the body or the path: merchant_order_reference, merchant_capture_reference, utr_number
 	RequestID string // the Request-ID header
 	Attempt   int    // 1 for the first request with this operation, order and reference, 2 for its repeat, ...
 	Reused    bool   // the connection had carried a request before
@@ -41,6 +43,7 @@ type Request struct {
 	Status    int // status of the answer; 0 when none was sent
 
 	identity string
+	query    url.Values
 }
 
 // call is a request during its operation. s.mu is held.
@@ -97,6 +100,10 @@ func match(path string) (found route, orderID, reference string) {
 		return route{OpOrdersCreate, http.MethodPost, (*Server).createCheckoutOrder}, "", ""
 	case rest == "pay/v1/orders":
 		return route{OpOrdersCreate, http.MethodPost, (*Server).createPayOrder}, "", ""
+	case rest == "settlements/v1/list":
+		return route{OpSettlementsList, http.MethodGet, (*Server).listSettlements}, "", ""
+	case len(parts) == 4 && strings.HasPrefix(rest, "settlements/v1/detail/"):
+		return route{OpSettlementsGet, http.MethodGet, (*Server).getSettlement}, "", last
 	case len(parts) == 4 && strings.HasPrefix(rest, "pay/v1/orders/"):
 		return route{OpOrdersGet, http.MethodGet, (*Server).getOrder}, last, ""
 	case len(parts) == 4 && strings.HasPrefix(rest, "pay/v1/refunds/"):
@@ -192,6 +199,7 @@ func (s *Server) newRequest(r *http.Request, run route, orderID, reference strin
 		RequestID: r.Header.Get("Request-ID"),
 		Header:    r.Header.Clone(),
 		Body:      body,
+		query:     r.URL.Query(),
 	}
 	if run.method == r.Method {
 		req.Op = run.op
@@ -215,6 +223,9 @@ func (s *Server) identify(req *Request) {
 	}
 	req.At = s.now()
 	req.identity = req.Op + " " + subject + " " + req.Reference
+	if len(req.query) > 0 {
+		req.identity += " " + req.query.Encode() // a page of its own
+	}
 }
 
 func bodyReference(body []byte) string {

@@ -39,6 +39,8 @@ func canFail(op string) bool {
 
 func isRead(op string) bool { return op == OpOrdersGet || op == OpOrdersGetByReference }
 
+func isOfSettlements(op string) bool { return op == OpSettlementsList || op == OpSettlementsGet }
+
 // Answer says what the client of a faulted request receives.
 type Answer string
 
@@ -393,6 +395,8 @@ func FaultsFor(op string) []Fault {
 		return TokenFaults()
 	case OpOrdersGet, OpOrdersGetByReference:
 		return ReadFaults()
+	case OpSettlementsList, OpSettlementsGet:
+		return append(lostFaults(), Unauthorized)
 	default:
 		list = WriteFaults()
 	}
@@ -408,7 +412,7 @@ func (f Fault) fits(op string) bool {
 			return false
 		}
 	case ApplyLater:
-		if read || op == OpToken {
+		if read || op == OpToken || isOfSettlements(op) {
 			return false
 		}
 	case ApplyByLegs, ApplyByLegsFail:
@@ -428,7 +432,7 @@ func (f Fault) fits(op string) bool {
 	case AnswerNoParent:
 		return read || op == OpRefundsCreate
 	case AnswerOtherOrder:
-		return op != OpToken
+		return op != OpToken && !isOfSettlements(op)
 	case AnswerStatus:
 		return f.Status != 401 || op != OpToken
 	default:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,13 +65,18 @@ func operate(ctx context.Context, a *api, op, id string) (reply, error) {
 		return a.try(ctx, "GET", "/api/pay/v1/orders/"+id, "")
 	case pluraltest.OpOrdersGetByReference:
 		return a.try(ctx, "GET", "/api/pay/v1/orders/reference/order", "")
+	case pluraltest.OpSettlementsList:
+		return a.try(ctx, "GET", "/api/settlements/v1/list?start_date=2000-01-01&end_date=2000-01-02", "")
+	case pluraltest.OpSettlementsGet:
+		return a.try(ctx, "GET", "/api/settlements/v1/detail/520019904417", "")
 	default:
 		return a.try(ctx, "POST", "/api/auth/v1/token", tokenBody(a.srv.ClientID, a.srv.ClientSecret, "client_credentials"))
 	}
 }
 
 func isRead(op string) bool {
-	return op == pluraltest.OpOrdersGet || op == pluraltest.OpOrdersGetByReference
+	return op == pluraltest.OpOrdersGet || op == pluraltest.OpOrdersGetByReference ||
+		op == pluraltest.OpSettlementsList || op == pluraltest.OpSettlementsGet
 }
 
 // TestEveryFaultKeepsItsWord holds the log against the books: for each
@@ -82,6 +88,7 @@ func TestEveryFaultKeepsItsWord(t *testing.T) {
 		for _, op := range []string{
 			pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate,
 			pluraltest.OpOrdersGet, pluraltest.OpOrdersGetByReference, pluraltest.OpToken,
+			pluraltest.OpSettlementsList, pluraltest.OpSettlementsGet,
 		} {
 			for _, fault := range pluraltest.FaultsFor(op) {
 				if fault.Answer == pluraltest.AnswerHuge {
@@ -104,6 +111,9 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	id := authorized(t, srv, "order", 5000)
 	if op == pluraltest.OpRefundsCreate {
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
+	}
+	if op == pluraltest.OpSettlementsGet {
+		require.NoError(t, srv.AddSettlement(pluraltest.Settlement{UTR: "520019904417"}))
 	}
 	srv.Inject(pluraltest.On(op), fault)
 	if fault.Answer == pluraltest.AnswerStale && fault.Delay > 0 {
@@ -233,7 +243,7 @@ func checkAnswer(t *testing.T, op string, fault pluraltest.Fault, r reply, err e
 		require.NoError(t, err)
 		require.Equal(t, 200, r.status, "%s", r.body)
 		data := r.doc(t)
-		if op != pluraltest.OpToken && op != pluraltest.OpOrdersCreate {
+		if op != pluraltest.OpToken && op != pluraltest.OpOrdersCreate && !strings.HasPrefix(op, "settlements.") {
 			data = r.data(t)
 		}
 		switch fault.Effect {

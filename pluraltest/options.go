@@ -39,13 +39,17 @@ type config struct {
 	callbackKey    WebhookKeyForm
 	statusName     string
 	emptyFields    bool
-	plan           func(Request) Fault
-	random         func(Request) Fault // asked when there is no plan
-	webhook        webhookConfig
-	outbound       *http.Client
-	guide          bool
-	report         reportFunc // reports what is wrong with the emulator, a fault plan or a page
-	mention        reportFunc // reports a panic of WithWebhookHandler's handler
+	settlementDays int // after the capture; below 0: never
+
+	settlementQuirks SettlementQuirk
+
+	plan     func(Request) Fault
+	random   func(Request) Fault // asked when there is no plan
+	webhook  webhookConfig
+	outbound *http.Client
+	guide    bool
+	report   reportFunc // reports what is wrong with the emulator, a fault plan or a page
+	mention  reportFunc // reports a panic of WithWebhookHandler's handler
 }
 
 func newConfig(opts []Option) config {
@@ -57,8 +61,11 @@ func newConfig(opts []Option) config {
 		retries:       10,
 		tokenLifetime: time.Hour,
 		captureDup:    DuplicateAccepted,
-		statusName:    "status",
-		callbackKey:   WebhookKeyHex,
+
+		settlementDays: 1,
+
+		statusName:  "status",
+		callbackKey: WebhookKeyHex,
 		webhook: webhookConfig{
 			schedule: WebhookSchedule(),
 			timeout:  5 * time.Second,

@@ -80,6 +80,7 @@ type Server struct {
 	decisions int
 	faults    []*FaultRecord
 	webhooks  webhookQueue
+	settled   settlements
 }
 
 // New makes a server without a listener: use [Server.Transport] to reach it.
@@ -107,6 +108,7 @@ func New(opts ...Option) *Server {
 		attempts:      map[string]int{},
 		decided:       map[string]decision{},
 		plan:          cfg.plan,
+		settled:       settlements{done: map[string]bool{}},
 	}
 	if s.ClientID == "" {
 		s.ClientID = uuidFrom(s.digest("client id"))

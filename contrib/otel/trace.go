@@ -55,6 +55,9 @@ var templates = map[string]string{
 	"captures.create":         "/api/pay/v1/orders/{order_id}/capture",
 	"cancels.create":          "/api/pay/v1/orders/{order_id}/cancel",
 	"refunds.create":          "/api/pay/v1/refunds/{order_id}",
+	"settlements.list":        "/api/settlements/v1/list",
+	"settlements.lines":       "/api/settlements/v1/detail/{utr}",
+	"settlements.get":         "/api/settlements/v1/detail/{utr}",
 }
 
 // template is the path of an operation. No part of the path is safe to record

@@ -100,7 +100,14 @@ func (d *dashboard) capture(r *http.Request) error {
 
 func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
 
-// refund gives the amount of the form back or, without one, all that is left.
+// settle has what was captured reach the bank now.
+func (d *dashboard) settle(*http.Request) error {
+	if d.srv.Settle() == "" {
+		return errors.New("nothing was captured that is not settled yet")
+	}
+	return nil
+}
+
 // lapse has the bank, or Plural, let go of a hold.
 func (d *dashboard) lapse(r *http.Request) error {
 	where, err := parseLapse(r.PostForm.Get("where"))
@@ -110,6 +117,7 @@ func (d *dashboard) lapse(r *http.Request) error {
 	return d.srv.LapseHold(r.PathValue("id"), where)
 }
 
+// refund gives the amount of the form back or, without one, all that is left.
 func (d *dashboard) refund(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {

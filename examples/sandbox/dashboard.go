@@ -64,6 +64,7 @@ func (d *dashboard) mount() {
 	mux.HandleFunc("POST /sandbox/orders/{id}/lapse", d.formHandler(d.lapse))
 	mux.HandleFunc("POST /sandbox/orders/{id}/refund", d.formHandler(d.refund))
 	mux.HandleFunc("POST /sandbox/orders/{id}/callback", d.formHandler(d.callback))
+	mux.HandleFunc("POST /sandbox/settle", d.formHandler(d.settle))
 	mux.HandleFunc("POST /sandbox/faults", d.formHandler(d.queueFault))
 	mux.HandleFunc("POST /sandbox/faults/rate", d.formHandler(d.changeFaultRate))
 	mux.HandleFunc("POST /sandbox/faults/clear", d.formHandler(d.clearFaults))

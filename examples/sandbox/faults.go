@@ -16,6 +16,7 @@ func operations() []string {
 	return []string{
 		pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate,
 		pluraltest.OpOrdersGet, pluraltest.OpOrdersGetByReference, pluraltest.OpToken,
+		pluraltest.OpSettlementsList, pluraltest.OpSettlementsGet,
 	}
 }
 

@@ -606,6 +606,24 @@ func TestLapsesFromThePage(t *testing.T) {
 	}
 }
 
+// What was captured is settled now, once, and shows with its order.
+func TestSettlementsFromThePage(t *testing.T) {
+	t.Parallel()
+	v := visit(t)
+	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured that is not settled yet")
+	v.post("/sandbox/orders", "amount", "1499.50", "pre_auth", "yes", "reference", "order-1")
+	path := "/sandbox/orders/" + v.order().ID
+	v.post(path+"/pay", "decision", "approve")
+	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured", "a hold is none")
+	v.post(path + "/capture")
+	page := v.post("/sandbox/settle")
+	utr := v.srv.Settlements()[0].UTR
+	require.Contains(t, page, "<code>"+utr+"</code>")
+	require.Contains(t, page, "order-1: ₹1,499.50, settled ₹1,464.11")
+	require.Contains(t, page, v.order().Payments[0].ID)
+	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured")
+}
+
 // Every fault has a sentence, and is in one group.
 func TestFaultsAreExplained(t *testing.T) {
 	t.Parallel()

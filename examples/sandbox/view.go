@@ -37,7 +37,11 @@ type view struct {
 	Orders     []orderView
 	MoreOrders int
 	Entries    []entry
-	Refused    string // what the shop keeps answering to webhooks, where it takes none
+
+	Settlements     []settlementView
+	MoreSettlements int
+
+	Refused string // what the shop keeps answering to webhooks, where it takes none
 }
 
 type orderView struct {
@@ -50,6 +54,21 @@ type orderView struct {
 	Held     bool   // it can be captured or cancelled
 	Taken    bool   // it can be refunded
 	Document string // as GET answers it
+}
+
+// settlementView is what reached the bank under one UTR.
+type settlementView struct {
+	UTR   string
+	At    time.Time // in India
+	Sum   string    // in rupees
+	Lines []settlementLineView
+}
+
+type settlementLineView struct {
+	Order   string // its reference; "" where it is of none
+	Payment string
+	Amount  string
+	Settled string
 }
 
 type refundView struct {
@@ -82,6 +101,7 @@ func (d *dashboard) view() view {
 	v.Operations, v.Choices = operations(), faultGroups()
 	v.Queued = d.srv.QueuedFaults()
 	v.Orders, v.MoreOrders = d.orders()
+	v.Settlements, v.MoreSettlements = d.settlements()
 	v.Entries, v.Refused = d.entries(), refusedWebhooks(d.srv.Deliveries())
 	return v
 }
@@ -116,6 +136,44 @@ func (d *dashboard) orders() (list []orderView, more int) {
 		list = append(list, shown)
 	}
 	return list, max(more, 0)
+}
+
+// settlements lists the newest transfers to the bank first.
+func (d *dashboard) settlements() (list []settlementView, more int) {
+	orders := map[string]string{}
+	for _, o := range d.srv.Orders() {
+		for _, p := range o.Payments {
+			orders[p.ID] = o.Reference
+		}
+	}
+	all := d.srv.Settlements()
+	slices.Reverse(all)
+	if more = len(all) - maxOrders; more > 0 {
+		all = all[:maxOrders]
+	}
+	for _, s := range all {
+		shown := settlementView{UTR: s.UTR, At: s.SettledAt.In(plural.India())}
+		total := plural.Rupees("0")
+		for _, line := range s.Lines { // its refunds, too
+			total, _ = total.Add(plural.Rupees(line.Settled()))
+			shown.Lines = append(shown.Lines, settlementLineView{
+				orders[line.TransactionID], line.TransactionID,
+				inRupees(plural.Rupees(line.Amount)), inRupees(plural.Rupees(line.Settled())),
+			})
+		}
+		shown.Sum = inRupees(total)
+		list = append(list, shown)
+	}
+	return list, max(more, 0)
+}
+
+// inRupees is a figure for people, with its digits as they are where it is of
+// no whole paise.
+func inRupees(r plural.Rupees) string {
+	if paise, ok := r.Paise(); ok {
+		return plural.INR(paise).Display()
+	}
+	return "₹" + string(r)
 }
 
 // entries lists requests and events, the latest first.

@@ -18,7 +18,7 @@ function bringUpToDate() {
 }
 
 const source = new EventSource("/sandbox/live");
-for (const id of ["orders", "queued", "log"])
+for (const id of ["orders", "settled", "queued", "log"])
   source.addEventListener(id, event => { waiting.set(id, JSON.parse(event.data)); bringUpToDate(); });
 addEventListener("focusout", () => setTimeout(bringUpToDate));
 addEventListener("toggle", bringUpToDate, true);

@@ -1,0 +1,626 @@
+package pluraltest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Settlement is one transfer to the merchant's bank, under a UTR.
+type Settlement struct {
+	UTR         string
+	ProcessedAt time.Time
+	SettledAt   time.Time
+	Lines       []SettlementLine
+
+	// What the service says where that is not what the lines make: how many of
+	// them there are, and the amount of the transfer in rupees.
+	SaidLines  int
+	SaidAmount string
+}
+
+// SettlementLine is what one payment adds to a settlement. Its figures are in
+// rupees, as decimal texts: "488.22", "-100", "1875.0015".
+type SettlementLine struct {
+	TransactionID string // the id of a payment
+	Program       string // "CARD", "UPI", ...
+	PaidAt        time.Time
+	Amount        string
+	MDR, GST      string // deductions; "" for none
+	PayoutStatus  string // "Success" where it is ""
+	Kind          LineKind
+}
+
+// LineKind is what a line is counted as in the head of its settlement. The
+// lines themselves do not tell: how Plural shows refunds and chargebacks is not
+// published.
+type LineKind int
+
+// The kinds of lines. The amount of the latter two is below zero.
+const (
+	LinePayment LineKind = iota
+	LineRefund
+	LineChargeback
+)
+
+// SettlementQuirk is a set of what settlements of the real service may look
+// like; nobody has published whether.
+type SettlementQuirk uint
+
+// The oddities.
+const (
+	// refunds have lines of their own; without, they are netted in the head only.
+	SettleRefundLines   SettlementQuirk = 1 << iota
+	SettleThreeDecimals                 // MDR and GST have three decimals
+	SettleSplit                         // each payment has two lines, of three fifths and of the rest
+	SettleTextFigures                   // figures are texts, not numbers
+	// the list's deductions are twice those of the lines, as in Plural's own sample.
+	SettleOddTotals
+	SettleEndExcluded // a list leaves its end_date out
+)
+
+func (q SettlementQuirk) has(one SettlementQuirk) bool { return q&one != 0 }
+
+// The fees of the emulator, in parts of 10,000: MDR is taken of a payment, GST
+// of the MDR.
+const (
+	mdrShare = 200
+	gstShare = 1800
+)
+
+// The limits of the settlement API.
+const (
+	settlementWindow = 60 // days, the first and the last included
+	settlementPage   = 10
+	settlementMonths = 6
+)
+
+// WithSettlementDays sets how many days after a capture its money is settled, by
+// the server's clock: 1 without it. Below zero nothing is settled but by
+// [Server.Settle] and [Server.AddSettlement].
+func WithSettlementDays(n int) Option { return func(c *config) { c.settlementDays = n } }
+
+// WithSettlementQuirks switches oddities of settlements on.
+func WithSettlementQuirks(quirks SettlementQuirk) Option {
+	return func(c *config) { c.settlementQuirks |= quirks }
+}
+
+// india is the zone that settlements are stamped in.
+var india = time.FixedZone("IST", 5*60*60+30*60)
+
+// settled is a settlement in the books, and the rows that have moved in it.
+type settled struct{ Settlement }
+
+// settlements are the books of what was settled.
+type settlements struct {
+	list  []*settled
+	done  map[string]bool // by id: payments and legs of refunds that are in a settlement
+	moves int             // how many times rows are still to move
+}
+
+// Settlements lists what was settled, oldest first.
+func (s *Server) Settlements() []Settlement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settleDue()
+	list := make([]Settlement, 0, len(s.settled.list))
+	for _, each := range s.settled.list {
+		shown := each.Settlement
+		shown.Lines = slices.Clone(shown.Lines)
+		list = append(list, shown)
+	}
+	return list
+}
+
+// SettlementLines lists the lines of a settlement that the service shows; nil
+// where there is no such UTR. Those of refunds are netted instead, unless with
+// SettleRefundLines.
+func (s *Server) SettlementLines(utr string) []SettlementLine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found := s.settlement(utr); found != nil {
+		return slices.Clone(s.shownLines(found))
+	}
+	return nil
+}
+
+// Settle settles now whatever was captured and is not settled yet, in one
+// settlement, and returns its UTR; "" where there is nothing.
+func (s *Server) Settle() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settleDue()
+	now := s.now()
+	return s.settle(s.unsettled(), now, now)
+}
+
+// AddSettlement enters a settlement that the test made up.
+func (s *Server) AddSettlement(added Settlement) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if added.UTR == "" || s.settlement(added.UTR) != nil {
+		return fmt.Errorf("pluraltest: there is no UTR, or UTR %s is taken", added.UTR)
+	}
+	added.Lines = slices.Clone(added.Lines)
+	for _, line := range added.Lines {
+		if err := line.check(); err != nil {
+			return err
+		}
+	}
+	s.settled.list = append(s.settled.list, &settled{added})
+	return nil
+}
+
+// AddSettlementLine adds a line to a settlement that is there already, such as
+// a late one, a refund or a chargeback.
+func (s *Server) AddSettlementLine(utr string, line SettlementLine) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := s.settlement(utr)
+	if found == nil {
+		return fmt.Errorf("pluraltest: there is no UTR %s", utr)
+	}
+	if err := line.check(); err != nil {
+		return err
+	}
+	found.Lines = append(found.Lines, line)
+	return nil
+}
+
+// ChangeSettlement lets a test change a settlement: its figures, its lines.
+func (s *Server) ChangeSettlement(utr string, change func(*Settlement)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := s.settlement(utr)
+	if found == nil {
+		return fmt.Errorf("pluraltest: there is no UTR %s", utr)
+	}
+	change(&found.Settlement)
+	return nil
+}
+
+// MoveSettlementRows has rows move while a client pages, n times in all: before
+// a page after the first is answered, the last row of the list, or line of the
+// settlement, becomes the first.
+func (s *Server) MoveSettlementRows(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled.moves = n
+}
+
+// Settled is what a line adds to its settlement, in rupees.
+func (line SettlementLine) Settled() string { return decimal(line.figures().settled) }
+
+func (line SettlementLine) check() error {
+	for _, figure := range []string{line.Amount, line.MDR, line.GST} {
+		if _, ok := rupees(figure); !ok && figure != "" || line.Amount == "" {
+			return errors.New("pluraltest: a figure of a line must be a decimal text, and the amount must be there")
+		}
+	}
+	return nil
+}
+
+func (s *Server) settlement(utr string) *settled {
+	for _, each := range s.settled.list {
+		if each.UTR == utr {
+			return each
+		}
+	}
+	return nil
+}
+
+// movement is a payment whose money was taken, or the leg of a refund.
+type movement struct {
+	payment *payment
+	amount  int64
+	at      time.Time
+	refund  bool
+}
+
+// unsettled lists what has moved and is not in a settlement yet.
+func (s *Server) unsettled() (list []movement) {
+	for _, o := range s.inOrder {
+		for _, p := range o.payments {
+			m := movement{p, p.amount.Value, p.updatedAt, o.typ == typeRefund}
+			if p.captured != nil {
+				m.amount, m.at = p.captured.amount.Value, p.captured.at
+			}
+			isHeld := o.preAuth && p.captured == nil
+			if p.status == StatusProcessed && !isHeld && !s.settled.done[p.id] {
+				list = append(list, m)
+			}
+		}
+	}
+	return list
+}
+
+// settleDue settles what is due by the server's clock. s.mu must be held.
+func (s *Server) settleDue() {
+	if s.cfg.settlementDays < 0 {
+		return
+	}
+	days := map[time.Time][]movement{}
+	for _, m := range s.unsettled() {
+		y, month, d := m.at.In(india).Date()
+		due := time.Date(y, month, d+s.cfg.settlementDays, 10, 59, 46, 0, india)
+		if s.cfg.settlementDays == 0 {
+			due = m.at.In(india)
+		}
+		if !due.After(s.now()) {
+			days[due] = append(days[due], m)
+		}
+	}
+	var waiting []movement // refunds, for a payment
+	for _, due := range slices.SortedFunc(maps.Keys(days), time.Time.Compare) {
+		y, month, d := due.Date()
+		waiting = append(waiting, days[due]...)
+		if s.settle(waiting, time.Date(y, month, d, 7, 0, 0, 0, india), due) != "" {
+			waiting = nil
+		}
+	}
+}
+
+// settle makes a settlement of what has moved. Refunds alone make none: they
+// wait for a payment.
+func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) {
+	if !slices.ContainsFunc(moved, func(m movement) bool { return !m.refund }) {
+		return ""
+	}
+	quirks := s.cfg.settlementQuirks
+	decimals := 2
+	if quirks.has(SettleThreeDecimals) {
+		decimals = 3
+	}
+	made := &settled{Settlement{ProcessedAt: processed, SettledAt: at}}
+	for n := len(s.settled.list); ; n++ {
+		if made.UTR = digits(s.digest("utr", itoa(n)), 12); s.settlement(made.UTR) == nil {
+			break
+		}
+	}
+	for _, m := range moved {
+		s.settled.done[m.payment.id] = true
+		parts := []*big.Rat{paise(m.amount)}
+		if quirks.has(SettleSplit) && !m.refund {
+			first := share(parts[0], 6000, 2)
+			parts = []*big.Rat{first, sum(parts[0], minus(first))}
+		}
+		for _, part := range parts {
+			line := SettlementLine{
+				TransactionID: m.payment.id, Program: m.payment.method, PaidAt: m.at, Amount: decimal(part),
+			}
+			if m.refund {
+				line.Kind, line.Amount = LineRefund, decimal(minus(part))
+			} else {
+				mdr := share(part, mdrShare, decimals)
+				line.MDR, line.GST = decimal(mdr), decimal(share(mdr, gstShare, decimals))
+			}
+			made.Lines = append(made.Lines, line)
+		}
+	}
+	s.settled.list = append(s.settled.list, made)
+	return made.UTR
+}
+
+// shownLines are the lines that the service shows.
+func (s *Server) shownLines(of *settled) []SettlementLine {
+	if s.cfg.settlementQuirks.has(SettleRefundLines) {
+		return of.Lines
+	}
+	return slices.DeleteFunc(slices.Clone(of.Lines), func(line SettlementLine) bool {
+		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // and not one that a test has added
+	})
+}
+
+// figures are the sums of a settlement.
+type figures struct{ amount, mdr, gst, refund, chargeback, settled *big.Rat }
+
+func (line SettlementLine) figures() figures {
+	of := func(text string) *big.Rat {
+		if r, ok := rupees(text); ok {
+			return r
+		}
+		return new(big.Rat)
+	}
+	f := figures{new(big.Rat), of(line.MDR), of(line.GST), new(big.Rat), new(big.Rat), new(big.Rat)}
+	amount := of(line.Amount)
+	switch line.Kind {
+	case LinePayment:
+		f.amount = amount
+	case LineRefund:
+		f.refund = minus(amount)
+	case LineChargeback:
+		f.chargeback = minus(amount)
+	}
+	f.settled = sum(amount, minus(f.mdr), minus(f.gst))
+	return f
+}
+
+func (of Settlement) figures() figures {
+	total := figures{new(big.Rat), new(big.Rat), new(big.Rat), new(big.Rat), new(big.Rat), new(big.Rat)}
+	for _, line := range of.Lines {
+		f := line.figures()
+		total.amount.Add(total.amount, f.amount)
+		total.mdr.Add(total.mdr, f.mdr)
+		total.gst.Add(total.gst, f.gst)
+		total.refund.Add(total.refund, f.refund)
+		total.chargeback.Add(total.chargeback, f.chargeback)
+		total.settled.Add(total.settled, f.settled)
+	}
+	return total
+}
+
+func (of Settlement) programs() []string {
+	names := []string{}
+	for _, line := range of.Lines {
+		if line.Program != "" && !slices.Contains(names, line.Program) {
+			names = append(names, line.Program)
+		}
+	}
+	return names
+}
+
+// listSettlements serves GET /api/settlements/v1/list.
+func (s *Server) listSettlements(c *call) answer {
+	query := c.query
+	first, err1 := parseDay(query.Get("start_date"))
+	last, err2 := parseDay(query.Get("end_date"))
+	page, perPage, apiErr := pageOf(query)
+	switch {
+	case err1 != nil || err2 != nil:
+		return invalid("Start date and end date must be dates").answer()
+	case apiErr != nil:
+		return apiErr.answer()
+	case last.Before(first):
+		return invalid("End date must not be before start date").answer()
+	case last.After(first.AddDate(0, 0, settlementWindow-1)):
+		return invalid(fmt.Sprintf("Date range must not exceed %d days", settlementWindow)).answer()
+	}
+	s.settleDue()
+	if s.cfg.settlementQuirks.has(SettleEndExcluded) {
+		last = last.AddDate(0, 0, -1)
+	}
+	oldest := s.now().AddDate(0, -settlementMonths, 0)
+	s.move(page, func() { rotate(s.settled.list) })
+	var found []*settled
+	count, amount := 0, new(big.Rat)
+	for _, each := range slices.Backward(s.settled.list) { // the newest first
+		y, month, d := each.SettledAt.In(india).Date()
+		day := time.Date(y, month, d, 0, 0, 0, 0, time.UTC)
+		if day.Before(first) || day.After(last) || each.SettledAt.Before(oldest) {
+			continue
+		}
+		found = append(found, each)
+		count += s.saidLines(each)
+		amount.Add(amount, each.figures().settled)
+	}
+	rows := []settlementRow{}
+	for _, each := range onPage(found, page, perPage) {
+		rows = append(rows, s.settlementRow(each))
+	}
+	return jsonAnswer(http.StatusOK, marshal(struct {
+		Data   []settlementRow `json:"data"`
+		Total  int             `json:"total_settlement_count"`
+		Lines  int             `json:"total_transactions_count"`
+		Amount json.RawMessage `json:"total_settlement_amount"`
+	}{rows, len(found), count, s.figure(amount)}))
+}
+
+type settlementRow struct {
+	Amount      json.RawMessage `json:"total_amount"`
+	Actual      json.RawMessage `json:"actual_transaction_amount"`
+	Deduction   json.RawMessage `json:"total_deduction_amount"`
+	Lines       int             `json:"total_transactions_count"`
+	ProcessedAt string          `json:"last_processed_date"`
+	SettledAt   string          `json:"settled_date"`
+	UTR         string          `json:"utr_number"`
+	Programs    []string        `json:"programs"`
+	System      string          `json:"system"`
+	Bank        string          `json:"bank_name"`
+	Account     string          `json:"bank_acc_number"`
+}
+
+const (
+	merchantBank    = "Demo Bank Ltd"
+	merchantAccount = "00011122233344"
+)
+
+func (s *Server) settlementRow(of *settled) settlementRow {
+	f := of.figures()
+	deduction := sum(f.mdr, f.gst)
+	if s.cfg.settlementQuirks.has(SettleOddTotals) {
+		deduction.Add(deduction, deduction)
+	}
+	row := settlementRow{
+		s.figure(f.settled), s.figure(f.amount), s.figure(deduction), s.saidLines(of),
+		local(of.ProcessedAt), local(of.SettledAt), of.UTR, of.programs(), "PG", merchantBank, merchantAccount,
+	}
+	if of.SaidAmount != "" {
+		row.Amount = s.text(of.SaidAmount)
+	}
+	return row
+}
+
+func (s *Server) saidLines(of *settled) int {
+	if of.SaidLines != 0 {
+		return of.SaidLines
+	}
+	return len(s.shownLines(of))
+}
+
+// getSettlement serves GET /api/settlements/v1/detail/{utr}.
+func (s *Server) getSettlement(c *call) answer {
+	page, perPage, apiErr := pageOf(c.query)
+	if apiErr != nil {
+		return apiErr.answer()
+	}
+	s.settleDue()
+	found := s.settlement(c.Reference)
+	if found == nil {
+		return errNoRecords.answer()
+	}
+	s.move(page, func() { rotate(found.Lines) })
+	lines := s.shownLines(found)
+	rows := []settlementLineDoc{}
+	for _, line := range onPage(lines, page, perPage) {
+		rows = append(rows, s.settlementLine(found, line))
+	}
+	f, zero := found.figures(), new(big.Rat)
+	amount := s.figure(f.settled)
+	if found.SaidAmount != "" {
+		amount = s.text(found.SaidAmount)
+	}
+	doc := settlementDoc{
+		UTR: found.UTR, Bank: merchantBank, Account: merchantAccount, Programs: found.programs(),
+		Lines: s.saidLines(found), Amount: s.figure(f.amount), Actual: s.figure(f.amount), Refund: s.figure(f.refund),
+		Chargeback: s.figure(f.chargeback), MDR: s.figure(f.mdr), GST: s.figure(f.gst), Settled: amount,
+		Transactions: rows,
+	}
+	for _, none := range []*json.RawMessage{
+		&doc.Loan, &doc.Late, &doc.MAR, &doc.Split, &doc.Platform, &doc.Other, &doc.AdditionalMDR, &doc.Convenience,
+		&doc.GSTOnCCF, &doc.Cashback, &doc.MerchantCashback, &doc.MerchantConvenience,
+	} {
+		*none = s.figure(zero)
+	}
+	doc.Pagination.Total = (len(lines) + perPage - 1) / perPage
+	doc.Pagination.Current = itoa(page)
+	return jsonAnswer(http.StatusOK, marshal(doc))
+}
+
+// settlementDoc has the published sample's order of fields, and its spelling.
+type settlementDoc struct {
+	UTR                 string              `json:"utr_number"`
+	Bank                string              `json:"bank_name"`
+	Account             string              `json:"bank_acc_number"`
+	Programs            []string            `json:"programs"`
+	Lines               int                 `json:"total_transaction_count"`
+	Amount              json.RawMessage     `json:"total_transaction_amount"`
+	Actual              json.RawMessage     `json:"actual_transaction_amount"`
+	Refund              json.RawMessage     `json:"total_refund"`
+	Chargeback          json.RawMessage     `json:"total_chargeback_recovery_amount"`
+	Loan                json.RawMessage     `json:"total_loan_recovery_amount"`
+	MDR                 json.RawMessage     `json:"total_mdr_amount"`
+	GST                 json.RawMessage     `json:"total_gst_amount"`
+	Late                json.RawMessage     `json:"total_late_settlement_fee"`
+	Settled             json.RawMessage     `json:"total_settled_amount"`
+	MAR                 json.RawMessage     `json:"total_mar_amount"`
+	Split               json.RawMessage     `json:"split_fund_amount"`
+	Platform            json.RawMessage     `json:"total_platform_fee"`
+	Other               json.RawMessage     `json:"other_deductions"`
+	AdditionalMDR       json.RawMessage     `json:"additional_mdr_amount"`
+	Convenience         json.RawMessage     `json:"total_convenience_fee"`
+	GSTOnCCF            json.RawMessage     `json:"total_gst_on_c_c_f"`
+	Cashback            json.RawMessage     `json:"total_cashback_amount"`
+	MerchantCashback    json.RawMessage     `json:"total_merchant_cashback"`
+	MerchantConvenience json.RawMessage     `json:"total_merchant_convenience_fee"`
+	Transactions        []settlementLineDoc `json:"transactions"`
+	Pagination          struct {
+		Total   int    `json:"total_pages"`
+		Current string `json:"current_page"`
+	} `json:"pagination"`
+}
+
+type settlementLineDoc struct {
+	ID          string          `json:"transaction_id"`
+	System      string          `json:"system"`
+	ProcessedAt string          `json:"processed_date"`
+	PaidAt      string          `json:"transaction_date"`
+	Amount      json.RawMessage `json:"transaction_amount"`
+	Actual      json.RawMessage `json:"actual_transaction_amount"`
+	Deduction   json.RawMessage `json:"total_deduction_amount"`
+	Settled     json.RawMessage `json:"settled_amount"`
+	Store       string          `json:"store_address"`
+	Acquirer    string          `json:"acquirer_name"`
+	TID         string          `json:"tid"`
+	IsEMI       bool            `json:"is_emi"`
+	UTR         string          `json:"utr_number"`
+	Program     string          `json:"program"`
+	Payout      string          `json:"payout_status"`
+}
+
+func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLineDoc {
+	f := line.figures()
+	paid := line.PaidAt.In(india)
+	doc := settlementLineDoc{
+		ID: line.TransactionID, System: "PG", ProcessedAt: local(of.ProcessedAt),
+		PaidAt: paid.Format(time.DateOnly) + "T00:00:00",
+		Amount: s.text(line.Amount), Actual: s.text(line.Amount),
+		Deduction: s.figure(sum(f.mdr, f.gst)), Settled: s.figure(f.settled),
+		Store: "Indiranagar", Acquirer: "DEMO_ACQUIRER", TID: "DEMO000028500001",
+		IsEMI: line.Program == "CREDIT_EMI" || line.Program == "DEBIT_EMI",
+		UTR:   of.UTR, Program: line.Program, Payout: line.PayoutStatus,
+	}
+	if doc.Payout == "" {
+		doc.Payout = "Success"
+	}
+	return doc
+}
+
+// local writes a time without its zone, as settlements have it.
+func local(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
+
+func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(decimal(r)) }
+
+func (s *Server) text(number string) json.RawMessage {
+	if s.cfg.settlementQuirks.has(SettleTextFigures) {
+		return marshal(number)
+	}
+	return json.RawMessage(number)
+}
+
+// move has the rows move, where they are to, before a page after the first.
+func (s *Server) move(page int, rows func()) {
+	if page > 1 && s.settled.moves > 0 {
+		s.settled.moves--
+		rows()
+	}
+}
+
+// rotate makes the last of the list the first.
+func rotate[T any](list []T) {
+	if n := len(list); n > 0 {
+		last := list[n-1]
+		copy(list[1:], list[:n-1])
+		list[0] = last
+	}
+}
+
+func onPage[T any](list []T, page, perPage int) []T {
+	first := min((page-1)*perPage, len(list))
+	return list[first:min(first+perPage, len(list))]
+}
+
+// parseDay reads the day of "2026-10-01T00:00:00" or "2026-10-01".
+func parseDay(text string) (time.Time, error) {
+	t, err := time.Parse("2006-01-02T15:04:05", text)
+	if err != nil {
+		t, err = time.Parse(time.DateOnly, text)
+	}
+	return t.Truncate(24 * time.Hour), err
+}
+
+// pageOf reads which rows are asked for: pages are counted from 1 and have 10
+// rows at most.
+func pageOf(query url.Values) (page, perPage int, apiErr *apiError) {
+	page, perPage = 1, settlementPage
+	for _, each := range []struct {
+		name string
+		to   *int
+		most int
+	}{{"page", &page, 1 << 30}, {"per_page", &perPage, settlementPage}} {
+		if text := query.Get(each.name); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 || n > each.most {
+				return 0, 0, invalid(fmt.Sprintf("%s must be an Integer value from 1 to %d", each.name, each.most))
+			}
+			*each.to = n
+		}
+	}
+	return page, perPage, nil
+}

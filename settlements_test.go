@@ -1,0 +1,719 @@
+package plural_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// all reads a list to its end, and the error that ends it.
+func all[T any](seq iter.Seq2[*T, error]) (list []*T, err error) {
+	for each, e := range seq {
+		if e != nil {
+			if err != nil || each != nil {
+				panic("the error is not the last")
+			}
+			err = e
+			continue
+		}
+		list = append(list, each)
+	}
+	return list, err
+}
+
+// lastDays are the last n days of the clock, today among them.
+func lastDays(n int) plural.Days {
+	now := time.Now().In(plural.India())
+	return plural.Days{First: now.AddDate(0, 0, 1-n), Last: now}
+}
+
+func incomplete(t *testing.T, err error) *plural.IncompleteError {
+	t.Helper()
+	require.ErrorIs(t, err, plural.ErrIncomplete)
+	e, ok := errors.AsType[*plural.IncompleteError](err)
+	require.True(t, ok)
+	requireTidy(t, err.Error())
+	require.False(t, plural.NeedsReview(err))
+	return e
+}
+
+func requireIncomplete(t *testing.T, err error) {
+	t.Helper()
+	require.NotNil(t, incomplete(t, err))
+}
+
+// settlementPages serves published payloads.
+func settlementPages(t *testing.T, list string, pages ...string) transportFunc {
+	t.Helper()
+	return func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.URL.Path, "/list") {
+			return answer(http.StatusOK, payload(t, list)), nil
+		}
+		page, err := strconv.Atoi(r.URL.Query().Get("page"))
+		require.NoError(t, err)
+		return answer(http.StatusOK, payload(t, pages[min(page, len(pages))-1])), nil
+	}
+}
+
+func TestSettlementPayloadsLoseNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newPeerClient(t, settlementPages(t, "settlement_list_response.json",
+			"settlement_detail_by_utr_response.json", "settlement_detail_by_utr_response_page2.json"))
+		rows, err := all(client.Settlements.List(t.Context(), lastDays(30)))
+		require.NoError(t, err)
+		require.Len(t, rows, 3)
+		var list struct {
+			Data json.RawMessage `json:"data"`
+		}
+		require.NoError(t, json.Unmarshal(payload(t, "settlement_list_response.json"), &list))
+		requireNothingLost(t, list.Data, rows, nil)
+		for _, row := range rows { // in none of the published rows is the amount what was paid less the deductions
+			net, err := row.ActualTransactionAmount.Sub(row.TotalDeductionAmount)
+			require.NoError(t, err)
+			differ, err := net.Cmp(row.TotalAmount)
+			require.NoError(t, err)
+			require.NotZero(t, differ)
+		}
+
+		detail, err := client.Settlements.Get(t.Context(), "520019904417")
+		require.NoError(t, err)
+		require.Len(t, detail.Transactions, 3)
+		for i, name := range []string{"settlement_detail_by_utr_response.json", "settlement_detail_by_utr_response_page2.json"} {
+			one := *detail
+			one.Transactions = [][]plural.SettlementLine{detail.Transactions[:2], detail.Transactions[2:]}[i]
+			requireNothingLost(t, payload(t, name), one, []string{"pagination.total_pages", "pagination.current_page"})
+		}
+		require.True(t, detail.Transactions[0].PayoutStatus.IsSuccess())
+		lines, err := all(client.Settlements.Lines(t.Context(), "520019904417"))
+		require.NoError(t, err)
+		require.Len(t, lines, 3)
+
+		client = newPeerClient(t, settlementPages(t, "settlement_list_response_empty.json",
+			"settlement_detail_refund_chargeback_precision.json"))
+		rows, err = all(client.Settlements.List(t.Context(), lastDays(30)))
+		require.NoError(t, err)
+		require.Empty(t, rows)
+		detail, err = client.Settlements.Get(t.Context(), "520019904417")
+		e := incomplete(t, err) // it says three lines and has two
+		require.Equal(t, plural.IncompleteError{UTR: "520019904417", Want: 3, Got: 2}, *e)
+		requireNothingLost(t, payload(t, "settlement_detail_refund_chargeback_precision.json"), detail,
+			[]string{"pagination.total_pages", "pagination.current_page"})
+		require.Equal(t, plural.Rupees("1875.0015"), detail.TotalMDRAmount)
+		require.False(t, detail.Transactions[1].PayoutStatus.IsSuccess())
+		paise, ok := detail.Transactions[1].TransactionAmount.Paise()
+		require.True(t, ok)
+		require.Equal(t, int64(-199999), paise)
+	})
+}
+
+// TestPayoutStatus: only Success is one, in any case of letters.
+func TestPayoutStatus(t *testing.T) {
+	t.Parallel()
+	for _, s := range []plural.PayoutStatus{"Success", "SUCCESS", "success", plural.PayoutStatusSuccess} {
+		require.True(t, s.IsSuccess(), s)
+	}
+	for _, s := range []plural.PayoutStatus{"", "Successful", "Failed", "PENDING", " Success"} {
+		require.False(t, s.IsSuccess(), s)
+	}
+}
+
+// madeUp is a settlement of n lines.
+func madeUp(utr string, at time.Time, n int) pluraltest.Settlement {
+	s := pluraltest.Settlement{UTR: utr, ProcessedAt: at.Add(-time.Hour), SettledAt: at}
+	for i := range n {
+		s.Lines = append(s.Lines, pluraltest.SettlementLine{
+			TransactionID: fmt.Sprintf("v1-%s-%d-cc-a", utr, i), Program: "CARD", PaidAt: at.AddDate(0, 0, -1),
+			Amount: "100.5", MDR: "2.01", GST: "0.36",
+		})
+	}
+	return s
+}
+
+// inBank runs a test on a server whose money is in the bank, on a clock of its
+// own.
+func inBank(
+	t *testing.T,
+	test func(t *testing.T, srv *pluraltest.Server, client *plural.Client),
+	opts ...pluraltest.Option,
+) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New(opts...)
+		t.Cleanup(srv.Close)
+		pass(400 * 24 * time.Hour)
+		test(t, srv, newClient(t, srv))
+	})
+}
+
+func utrs(rows []*plural.Settlement) (list []string) {
+	for _, row := range rows {
+		list = append(list, row.UTRNumber)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// TestSettlementsOfAnySpan: windows of at most 60 days meet every settlement
+// once, whether or not the last day of a window counts.
+func TestSettlementsOfAnySpan(t *testing.T) {
+	t.Parallel()
+	for name, quirks := range map[string]pluraltest.SettlementQuirk{
+		"the last day counts": 0, "it does not": pluraltest.SettleEndExcluded,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+				var want []string
+				const days = 150
+				midnight := time.Date(2001, 2, 1, 0, 0, 0, 0, plural.India())
+				for d := range days { // at both ends of each day
+					for i, at := range []time.Time{midnight, midnight.Add(24*time.Hour - time.Second)} {
+						utr := fmt.Sprintf("%03d%d", d, i)
+						want = append(want, utr)
+						require.NoError(t, srv.AddSettlement(madeUp(utr, at.AddDate(0, 0, d-days), 1)))
+					}
+				}
+				for _, span := range []int{1, 2, 10, 57, 58, 59, 60, 61, 116, 117, 118, 119, 149} {
+					last := midnight.AddDate(0, 0, -1)
+					got, err := all(client.Settlements.List(t.Context(), plural.Days{
+						First: last.AddDate(0, 0, 1-span).Add(23 * time.Hour), // the hour does not matter
+						Last:  last.UTC().Add(9 * time.Hour),                  // nor the place, but for the day that it shows
+					}))
+					require.NoError(t, err)
+					require.Equal(t, want[2*(days-span):], utrs(got), span)
+				}
+				for _, r := range srv.RequestsTo(pluraltest.OpSettlementsList) {
+					require.Equal(t, http.StatusOK, r.Status)
+				}
+			}, pluraltest.WithSettlementQuirks(quirks))
+		})
+	}
+}
+
+// TestSettlementDaysAreChecked: bad days, texts and options are errors before
+// anything is sent.
+func TestSettlementDaysAreChecked(t *testing.T) {
+	t.Parallel()
+	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+		now := time.Now()
+		for name, c := range map[string]struct {
+			days plural.Days
+			rule string
+		}{
+			"none":     {plural.Days{}, "must have a first and a last one"},
+			"no last":  {plural.Days{First: now}, "must have a first and a last one"},
+			"reversed": {plural.Days{First: now, Last: now.AddDate(0, 0, -1)}, "must not end before they begin"},
+			"too old":  {plural.Days{First: now.AddDate(0, -6, -1), Last: now}, "must begin within the last six months"},
+			"too long": {plural.Days{First: now, Last: now.AddDate(1, 0, 1)}, "must be those of one year at most"},
+		} {
+			list, err := all(client.Settlements.List(t.Context(), c.days))
+			require.Empty(t, list)
+			require.ErrorIs(t, err, plural.ErrInvalidRequest, name)
+			require.NotErrorIs(t, err, plural.ErrIncomplete)
+			require.ErrorContains(t, err, c.rule)
+		}
+		id := plural.WithRequestID("own")
+		_, err := all(client.Settlements.List(t.Context(), lastDays(1), id))
+		require.ErrorContains(t, err, "Request-ID must not be given")
+		for _, bad := range []struct {
+			utr string
+			opt []plural.CallOption
+		}{
+			{"", nil},
+			{"..", nil},
+			{"a/b", nil},
+			{strings.Repeat("1", 51), nil},
+			{"520019904417", []plural.CallOption{id}},
+			{"520019904417", []plural.CallOption{nil}},
+		} {
+			_, err = all(client.Settlements.Lines(t.Context(), bad.utr, bad.opt...))
+			require.ErrorIs(t, err, plural.ErrInvalidRequest, bad.utr)
+			detail, err := client.Settlements.Get(t.Context(), bad.utr, bad.opt...)
+			require.ErrorIs(t, err, plural.ErrInvalidRequest, bad.utr)
+			require.Nil(t, detail)
+		}
+		require.Empty(t, srv.Requests())
+
+		_, err = all(client.Settlements.List(t.Context(), plural.Days{First: now.AddDate(0, -7, 0), Last: now},
+			plural.WithoutValidation()))
+		require.NoError(t, err, "the six months may be out of date here")
+		today, err := all(client.Settlements.List(t.Context(), plural.Days{First: now.AddDate(0, -6, 0), Last: now}))
+		require.NoError(t, err)
+		require.Empty(t, today)
+	})
+}
+
+// TestSettlementPages: ten rows a page, one request each with a request id of
+// its own; the loop can be left, and gone through again.
+func TestSettlementPages(t *testing.T) {
+	t.Parallel()
+	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+		for i := range 23 {
+			require.NoError(t, srv.AddSettlement(madeUp(strconv.Itoa(1000+i), time.Now().Add(-time.Hour), 25+i)))
+		}
+		seq := client.Settlements.List(t.Context(), lastDays(1))
+		for range 2 {
+			rows, err := all(seq)
+			require.NoError(t, err)
+			require.Len(t, rows, 23)
+		}
+		requests := srv.RequestsTo(pluraltest.OpSettlementsList)
+		require.Len(t, requests, 2*(3+1), "three pages, and the first again")
+		ids := map[string]bool{}
+		for _, r := range requests {
+			ids[r.RequestID] = true
+		}
+		require.Len(t, ids, len(requests))
+
+		for row, err := range seq {
+			require.NoError(t, err)
+			require.Equal(t, "1022", row.UTRNumber)
+			break
+		}
+		require.Len(t, srv.RequestsTo(pluraltest.OpSettlementsList), len(requests)+1)
+
+		lines, err := all(client.Settlements.Lines(t.Context(), "1005"))
+		require.NoError(t, err)
+		require.Len(t, lines, 30)
+		for line, err := range client.Settlements.Lines(t.Context(), "1005") {
+			require.NoError(t, err)
+			if line.TransactionID == "v1-1005-11-cc-a" {
+				break
+			}
+		}
+		require.Len(t, srv.RequestsTo(pluraltest.OpSettlementsGet), 3+1+2)
+
+		var response plural.Response
+		detail, err := client.Settlements.Get(t.Context(), "1005", plural.WithResponseInto(&response))
+		require.NoError(t, err)
+		require.Len(t, detail.Transactions, 30)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+	})
+}
+
+// TestLinesAreReadWhole: what could not be read whole says so.
+func TestLinesAreReadWhole(t *testing.T) {
+	t.Parallel()
+	const utr = "2001"
+	for name, c := range map[string]struct {
+		change    func(*pluraltest.Settlement)
+		opts      []pluraltest.Option
+		moves     int
+		want, got int
+	}{
+		"says more lines than it has": {
+			change: func(s *pluraltest.Settlement) { s.SaidLines = 25 }, want: 25, got: 24,
+		},
+		"a line came twice": {
+			change: func(s *pluraltest.Settlement) { s.Lines[20] = s.Lines[0] }, want: 24, got: 23,
+		},
+		"a line came twice, and it says so": {
+			change: func(s *pluraltest.Settlement) { s.Lines[20], s.SaidLines = s.Lines[0], 23 }, want: 23, got: 23,
+		},
+		"rows moved": {moves: 1, want: 24, got: 23},
+		"rows moved before the last page": {
+			change: func(s *pluraltest.Settlement) { s.Lines = s.Lines[:20] }, moves: 1, want: 20, got: 19,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+				require.NoError(t, srv.AddSettlement(madeUp(utr, time.Now(), 24)))
+				if c.change != nil {
+					require.NoError(t, srv.ChangeSettlement(utr, c.change))
+				}
+				srv.MoveSettlementRows(c.moves)
+				lines, err := all(client.Settlements.Lines(t.Context(), utr))
+				require.Equal(t, plural.IncompleteError{UTR: utr, Want: c.want, Got: c.got}, *incomplete(t, err))
+				require.Len(t, lines, c.got)
+				srv.MoveSettlementRows(c.moves)
+				detail, err := client.Settlements.Get(t.Context(), utr)
+				require.Equal(t, plural.IncompleteError{UTR: utr, Want: c.want, Got: c.got}, *incomplete(t, err))
+				require.Len(t, detail.Transactions, c.got)
+				require.ErrorContains(t, err, "plural: get settlement 2001: not read whole: "+
+					fmt.Sprintf("%d of %d came", c.got, c.want))
+			}, c.opts...)
+		})
+	}
+}
+
+// TestLateLine: a line that comes while the others are read is read, or the
+// reading is incomplete.
+func TestLateLine(t *testing.T) {
+	t.Parallel()
+	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+		late := pluraltest.SettlementLine{
+			TransactionID: "late", Amount: "-5", Kind: pluraltest.LineChargeback, PaidAt: time.Now(),
+		}
+		require.NoError(t, srv.AddSettlement(madeUp("3001", time.Now(), 24)))
+		var ids []string
+		var last error
+		for line, err := range client.Settlements.Lines(t.Context(), "3001") {
+			if err != nil {
+				last = err
+				continue
+			}
+			if len(ids) == 3 {
+				require.NoError(t, srv.AddSettlementLine("3001", late))
+			}
+			ids = append(ids, line.TransactionID)
+		}
+		require.Contains(t, ids, "late")
+		requireIncomplete(t, last) // the head has changed
+
+		detail, err := client.Settlements.Get(t.Context(), "3001")
+		require.NoError(t, err)
+		require.Equal(t, 25, detail.TotalTransactionCount)
+		require.Equal(t, plural.Rupees("5"), detail.TotalChargebackRecoveryAmount)
+	})
+}
+
+// TestListIsReadAgain: a window whose rows moved while they were read is read
+// again, and then is whole; one that goes on moving is incomplete.
+func TestListIsReadAgain(t *testing.T) {
+	t.Parallel()
+	// A reading asks for four pages where rows are missing: it meets three moves.
+	for moves, isWhole := range map[int]bool{0: true, 1: true, 3: true, 4: true, 6: true, 7: false, 8: false, 100: false} {
+		t.Run(strconv.Itoa(moves), func(t *testing.T) {
+			t.Parallel()
+			inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+				var want []string
+				for i := range 23 {
+					want = append(want, strconv.Itoa(1000+i))
+					require.NoError(t, srv.AddSettlement(madeUp(want[i], time.Now(), 1)))
+				}
+				srv.MoveSettlementRows(moves)
+				rows, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+				got := utrs(rows)
+				require.Len(t, slices.Compact(slices.Clone(got)), len(got), "each once")
+				if isWhole {
+					require.NoError(t, err)
+					require.Equal(t, want, got)
+					return
+				}
+				e := incomplete(t, err)
+				require.Equal(t, time.Now().In(plural.India()).Format(time.DateOnly), e.Days.Last.Format(time.DateOnly))
+				require.NoError(t, e.Err)
+				require.LessOrEqual(t, len(srv.RequestsTo(pluraltest.OpSettlementsList)), 3*(4+1))
+			})
+		})
+	}
+}
+
+// TestSettlementThatChanges: figures that are not those that were handed out
+// make the list incomplete.
+func TestSettlementThatChanges(t *testing.T) {
+	t.Parallel()
+	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+		for i := range 12 {
+			require.NoError(t, srv.AddSettlement(madeUp(strconv.Itoa(1000+i), time.Now(), 1)))
+		}
+		var got []string
+		var last error
+		for row, err := range client.Settlements.List(t.Context(), lastDays(90)) {
+			if err != nil {
+				last = err
+				continue
+			}
+			if len(got) == 0 {
+				require.NoError(t, srv.ChangeSettlement(row.UTRNumber, func(s *pluraltest.Settlement) { s.SaidAmount = "1" }))
+			}
+			got = append(got, row.UTRNumber)
+		}
+		require.Len(t, got, 12)
+		requireIncomplete(t, last)
+	})
+}
+
+// TestReadingOfSettlementsFails: the first page's failure is the call's; a later
+// one leaves the reading incomplete, with its cause.
+func TestReadingOfSettlementsFails(t *testing.T) {
+	t.Parallel()
+	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+		for i := range 12 {
+			require.NoError(t, srv.AddSettlement(madeUp(strconv.Itoa(1000+i), time.Now(), 12)))
+		}
+		list, lines := pluraltest.On(pluraltest.OpSettlementsList), pluraltest.On(pluraltest.OpSettlementsGet)
+		broken := repeated(pluraltest.ServerErrorAfterApply, 4)
+		srv.Inject(list, broken...)
+		rows, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+		require.Empty(t, rows)
+		require.NotErrorIs(t, err, plural.ErrIncomplete)
+		failure, ok := errors.AsType[*plural.Error](err)
+		require.True(t, ok)
+		require.Equal(t, []any{"settlements.list", "", 4}, []any{failure.Op, failure.OrderID, failure.Attempts})
+
+		srv.Inject(list, append([]pluraltest.Fault{pluraltest.NoFault}, broken...)...)
+		rows, err = all(client.Settlements.List(t.Context(), lastDays(1)))
+		require.Len(t, rows, 10)
+		e := incomplete(t, err)
+		require.Equal(t, []int{2, 12, 10}, []int{e.Page, e.Want, e.Got})
+		failure, ok = errors.AsType[*plural.Error](err)
+		require.True(t, ok)
+		require.Equal(t, plural.CodeInternalError, failure.Code)
+
+		srv.Inject(list, append([]pluraltest.Fault{pluraltest.NoFault, pluraltest.NoFault, pluraltest.NoFault}, broken...)...)
+		rows, err = all(client.Settlements.List(t.Context(), lastDays(90)))
+		require.Len(t, rows, 12, "the first window is empty, and the second has two pages")
+		require.Equal(t, 1, incomplete(t, err).Page)
+
+		srv.Inject(lines, broken...)
+		detail, err := client.Settlements.Get(t.Context(), "1003")
+		require.Nil(t, detail)
+		require.NotErrorIs(t, err, plural.ErrIncomplete)
+		failure, ok = errors.AsType[*plural.Error](err)
+		require.True(t, ok)
+		require.Equal(t, []any{"settlements.get", "1003"}, []any{failure.Op, failure.OrderID})
+
+		srv.Inject(lines, append([]pluraltest.Fault{pluraltest.NoFault}, broken...)...)
+		detail, err = client.Settlements.Get(t.Context(), "1003")
+		require.Len(t, detail.Transactions, 10)
+		require.Equal(t, 2, incomplete(t, err).Page)
+		written, err := json.Marshal(err)
+		require.NoError(t, err)
+		require.Contains(t, string(written), `{"utr":"1003","page":2,"want":12,"got":10,"error":"plural: get settlement 1003: `)
+
+		_, err = client.Settlements.Get(t.Context(), "9999")
+		require.ErrorIs(t, err, plural.ErrNotFound)
+		_, err = all(client.Settlements.Lines(t.Context(), "9999"))
+		require.ErrorIs(t, err, plural.ErrNotFound)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var n int
+		for line, e := range client.Settlements.Lines(ctx, "1003") {
+			if err = e; line != nil {
+				n++
+				cancel()
+			}
+		}
+		require.Equal(t, 10, n)
+		requireIncomplete(t, err)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// TestSettlementsWaitForTheRate: a 429 is waited out for longer than a call's
+// tries last, unless the caller wants none or the wait is too long.
+func TestSettlementsWaitForTheRate(t *testing.T) {
+	t.Parallel()
+	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
+		require.NoError(t, srv.AddSettlement(madeUp("1001", time.Now(), 12)))
+		lines := pluraltest.On(pluraltest.OpSettlementsGet)
+		srv.Inject(lines, repeated(pluraltest.RateLimited, 20)...)
+		began := time.Now()
+		detail, err := client.Settlements.Get(t.Context(), "1001")
+		require.NoError(t, err)
+		require.Len(t, detail.Transactions, 12)
+		require.Greater(t, time.Since(began), 30*time.Second)
+
+		srv.Inject(lines, repeated(pluraltest.RateLimited, 40)...)
+		_, err = client.Settlements.Get(t.Context(), "1001")
+		require.ErrorIs(t, err, plural.ErrRateLimited, "it is bounded")
+
+		srv.Inject(lines, pluraltest.RateLimited)
+		_, err = client.Settlements.Get(t.Context(), "1001", plural.WithoutRetry())
+		require.ErrorIs(t, err, plural.ErrRateLimited)
+
+		tooLong := pluraltest.RateLimitedRetryAfter
+		tooLong.RetryAfter = "61"
+		srv.Inject(lines, tooLong)
+		_, err = client.Settlements.Get(t.Context(), "1001")
+		require.ErrorIs(t, err, plural.ErrRateLimited)
+
+		srv.Inject(lines, repeated(pluraltest.RateLimited, 40)...)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		began = time.Now()
+		_, err = client.Settlements.Get(ctx, "1001")
+		require.ErrorIs(t, err, plural.ErrRateLimited)
+		require.LessOrEqual(t, time.Since(began), 5*time.Second)
+	})
+}
+
+// TestTooManyLinesForGet: Get keeps 10,000 lines, Lines hands out all.
+func TestTooManyLinesForGet(t *testing.T) {
+	t.Parallel()
+	for n, isWhole := range map[int]bool{10_000: true, 10_001: false} {
+		client := newPeerClient(t, manyLines(n))
+		detail, err := client.Settlements.Get(t.Context(), "4001")
+		require.Len(t, detail.Transactions, 10_000)
+		if isWhole {
+			require.NoError(t, err)
+			continue
+		}
+		e := incomplete(t, err)
+		require.Equal(t, []int{n, 10_000}, []int{e.Want, e.Got})
+		require.ErrorContains(t, err, "read it by Lines")
+	}
+}
+
+// manyLines serves a settlement of n lines.
+func manyLines(n int) transportFunc {
+	return func(r *http.Request) (*http.Response, error) {
+		page, err := strconv.Atoi(r.URL.Query().Get("page"))
+		if err != nil {
+			return nil, err
+		}
+		var b strings.Builder
+		fmt.Fprintf(&b, `{"utr_number":"4001","total_transaction_count":%d,"total_settled_amount":1.5,"transactions":[`, n)
+		for i := (page - 1) * 10; i < min(n, page*10); i++ {
+			if i%10 > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, `{"transaction_id":"v1-%d-cc-a","transaction_amount":499,"settled_amount":488.22,`+
+				`"store_address":"Residency Road","processed_date":"2026-10-27T07:00:00","utr_number":"4001"}`, i)
+		}
+		fmt.Fprintf(&b, `],"pagination":{"total_pages":%d,"current_page":"%d"}}`, (n+9)/10, page)
+		return answer(http.StatusOK, b.String()), nil
+	}
+}
+
+// TestListWithTotalsOfOnePage: if the totals are of a page, as may be, the list
+// is read to its end all the same; a page behind the last may be refused.
+func TestListWithTotalsOfOnePage(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 9, 10, 11, 20, 25, 30} {
+		for _, refuses := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+					var rows []string
+					for i := (page - 1) * 10; i < min(n, page*10); i++ {
+						rows = append(rows, fmt.Sprintf(`{"utr_number":"%d"}`, 5000+i))
+					}
+					if len(rows) == 0 && page > 1 && refuses {
+						return answer(http.StatusNotFound, `{}`), nil
+					}
+					return answer(http.StatusOK, fmt.Sprintf(`{"data":[%s],"total_settlement_count":"%d"}`,
+						strings.Join(rows, ","), len(rows))), nil
+				})
+				rows, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+				require.NoError(t, err)
+				require.Len(t, rows, n)
+			})
+		}
+	}
+}
+
+// TestAnswersThatAreNoSettlement: nothing rests on what an answer lacks.
+func TestAnswersThatAreNoSettlement(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for body, want := range map[string]string{
+			`{}`:                           "the answer has no data or no total_settlement_count",
+			`{"data":[]}`:                  "the answer has no data or no total_settlement_count",
+			`{"total_settlement_count":0}`: "the answer has no data or no total_settlement_count",
+			`{"data":null,"total_settlement_count":0}`: "the answer has no data or no total_settlement_count",
+			`[]`: "JSON document must be an object",
+			`{"data":["x"],"total_settlement_count":1}`: "data[0] must be an object",
+		} {
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, body), nil })
+			_, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+			require.ErrorContains(t, err, want, body)
+			require.NotErrorIs(t, err, plural.ErrIncomplete)
+		}
+		for body, want := range map[string]string{
+			`{}`: "the answer is about another settlement",
+			`{"utr_number":"6002","total_transaction_count":0,"transactions":[]}`: "the answer is about another settlement",
+			`{"utr_number":"6001","transactions":[]}`:                             "no transactions or no total_transaction_count",
+			`{"utr_number":"6001","total_transaction_count":0}`:                   "no transactions or no total_transaction_count",
+		} {
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, body), nil })
+			_, err := client.Settlements.Get(t.Context(), "6001")
+			require.ErrorContains(t, err, want, body)
+		}
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+			return answer(http.StatusOK, `{"utrNumber":6001,"totalTransactionCount":"1","pagination":"","programs":[{"a":1}],
+				"transactions":{"transactionId":7,"transactionAmount":"1e1","isEmi":"true","settledAmount":null}}`), nil
+		})
+		detail, err := client.Settlements.Get(t.Context(), "6001")
+		require.NoError(t, err)
+		want := []plural.SettlementLine{{TransactionID: "7", TransactionAmount: "1e1", IsEMI: true}}
+		require.Equal(t, want, detail.Transactions)
+	})
+}
+
+// TestSettlementsShowNoAccount: the account prints as its last four digits, and
+// the store's address not at all.
+func TestSettlementsShowNoAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newPeerClient(t, settlementPages(t, "settlement_list_response.json",
+			"settlement_detail_by_utr_response.json", "settlement_detail_by_utr_response_page2.json"))
+		rows, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+		require.NoError(t, err)
+		detail, err := client.Settlements.Get(t.Context(), "520019904417")
+		require.NoError(t, err)
+		for _, v := range []any{rows[0], *rows[0], detail, *detail, detail.Transactions, &detail.Transactions[0]} {
+			var log strings.Builder
+			slog.New(slog.NewTextHandler(&log, nil)).Info("settled", "it", v)
+			for _, text := range []string{fmt.Sprint(v), fmt.Sprintf("%+v %#v %q %d", v, v, v, v), log.String()} {
+				require.NotContains(t, text, "5010009988")
+				require.NotContains(t, text, "Residency")
+				require.Contains(t, text, "520019904417")
+			}
+		}
+		require.Contains(t, fmt.Sprint(detail), "bank_acc_number:...7766")
+		kept, err := json.Marshal(detail)
+		require.NoError(t, err)
+		require.Contains(t, string(kept), "50100099887766")
+		require.Contains(t, fmt.Sprint(plural.Settlement{BankAccNumber: "1234567"}), "bank_acc_number:[redacted]")
+	})
+}
+
+// TestSettlementCallsAreObserved: each page is a call of its own, about no order.
+func TestSettlementCallsAreObserved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New()
+		defer srv.Close()
+		require.NoError(t, srv.AddSettlement(madeUp("1001", time.Now(), 12)))
+		var seen []string
+		var inMiddleware atomic.Int64
+		client := newClient(t, srv,
+			plural.WithObserver(func(_ context.Context, o plural.Observation) {
+				if o.Operation != "token" {
+					seen = append(seen, fmt.Sprint(o.Operation, o.OrderID, o.Reference, o.Attempts, o.Err, o.RequestID != ""))
+				}
+			}),
+			plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+				return transportFunc(func(r *http.Request) (*http.Response, error) {
+					if strings.HasPrefix(plural.OperationFromContext(r.Context()), "settlements.") {
+						inMiddleware.Add(1)
+					}
+					return next.RoundTrip(r)
+				})
+			}))
+		_, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+		require.NoError(t, err)
+		_, err = all(client.Settlements.Lines(t.Context(), "1001"))
+		require.NoError(t, err)
+		_, err = client.Settlements.Get(t.Context(), "1001")
+		require.NoError(t, err)
+		page := func(op string) string { return op + "1 <nil> true" }
+		require.Equal(t, []string{
+			page("settlements.list"),
+			page("settlements.lines"), page("settlements.lines"), page("settlements.lines"),
+			page("settlements.get"), page("settlements.get"), page("settlements.get"),
+		}, seen)
+		require.EqualValues(t, 7, inMiddleware.Load())
+	})
+}
