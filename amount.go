@@ -3,7 +3,6 @@ package plural
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -35,10 +34,8 @@ func INR(paise int64) Amount {
 func ParseAmount(decimal string, c Currency) (Amount, error) {
 	exponent, ok := c.exponent()
 	if !ok {
-		return Amount{}, fmt.Errorf(
-			"plural: parse amount: %q is not a currency code of three capital letters",
-			clip(string(c)),
-		)
+		const problem = "plural: parse amount: %q is not a currency code of three capital letters"
+		return Amount{}, fmt.Errorf(problem, clip(string(c)))
 	}
 	whole, fraction, hasPoint := strings.Cut(decimal, ".")
 	if hasPoint && allDigits(fraction) && len(fraction) > exponent {
@@ -59,21 +56,15 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 // 1499.50". For amounts that are not negative, [ParseAmount] reads the number
 // back to the same Amount.
 func (a Amount) String() string {
-	exponent, ok := a.Currency.exponent()
-	if !ok {
-		exponent = 0
-	}
-	negative := a.Value < 0
-	digits := strconv.FormatUint(magnitude(a.Value), 10)
-	if len(digits) <= exponent {
-		digits = strings.Repeat("0", exponent-len(digits)+1) + digits
-	}
+	exponent, _ := a.Currency.exponent() // 0 for what is not a currency
+	digits, isNegative := strings.CutPrefix(strconv.FormatInt(a.Value, 10), "-")
+	digits = strings.Repeat("0", max(0, exponent+1-len(digits))) + digits
 	var b strings.Builder
 	if a.Currency != "" {
 		b.WriteString(clip(string(a.Currency)))
 		b.WriteByte(' ')
 	}
-	if negative {
+	if isNegative {
 		b.WriteByte('-')
 	}
 	b.WriteString(digits[:len(digits)-exponent])
@@ -124,10 +115,11 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
 	}
-	if b.Value > 0 && a.Value > math.MaxInt64-b.Value || b.Value < 0 && a.Value < math.MinInt64-b.Value {
+	sum := a.Value + b.Value
+	if (sum > a.Value) != (b.Value > 0) { // it went past the largest or the smallest number
 		return Amount{}, fmt.Errorf("plural: %s and %s add up to more than an amount can be", a, b)
 	}
-	return Amount{Value: a.Value + b.Value, Currency: a.Currency}, nil
+	return Amount{Value: sum, Currency: a.Currency}, nil
 }
 
 // Sub is what is left of a without b, which may be less than nothing. It fails
@@ -136,10 +128,11 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
 	}
-	if b.Value < 0 && a.Value > math.MaxInt64+b.Value || b.Value > 0 && a.Value < math.MinInt64+b.Value {
+	rest := a.Value - b.Value
+	if (rest < a.Value) != (b.Value > 0) { // as in Add
 		return Amount{}, fmt.Errorf("plural: %s less %s is more than an amount can be", a, b)
 	}
-	return Amount{Value: a.Value - b.Value, Currency: a.Currency}, nil
+	return Amount{Value: rest, Currency: a.Currency}, nil
 }
 
 // Cmp is -1 if a is less than b, 0 if they are the same, and 1 if it is more.
@@ -164,75 +157,24 @@ func (a Amount) sameCurrency(b Amount) error {
 // exponent is the number of decimals of a currency (ISO 4217); false for what
 // is not a code of three capital letters.
 func (c Currency) exponent() (int, bool) {
-	if len(c) != 3 {
+	const capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	if len(c) != 3 || strings.Trim(string(c), capitals) != "" {
 		return 0, false
 	}
-	for _, r := range c {
-		if r < 'A' || r > 'Z' {
-			return 0, false
-		}
-	}
-	switch c {
-	case "BIF",
-		"CLP",
-		"DJF",
-		"GNF",
-		"ISK",
-		"JPY",
-		"KMF",
-		"KRW",
-		"PYG",
-		"RWF",
-		"UGX",
-		"UYI",
-		"VND",
-		"VUV",
-		"XAF",
-		"XOF",
-		"XPF":
+	switch isIn := func(list string) bool { return strings.Contains(list, string(c)) }; {
+	case isIn("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"):
 		return 0, true
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+	case isIn("BHD IQD JOD KWD LYD OMR TND"):
 		return 3, true
-	case "CLF", "UYW":
+	case isIn("CLF UYW"):
 		return 4, true
 	}
 	return 2, true
 }
 
-// addPositive adds two amounts; false when they differ in currency, overflow,
-// or one is negative.
-func (a Amount) addPositive(b Amount) (Amount, bool) {
-	if a.Currency != b.Currency || a.Value < 0 || b.Value < 0 || a.Value > math.MaxInt64-b.Value {
-		return Amount{}, false
-	}
-	return Amount{Value: a.Value + b.Value, Currency: a.Currency}, true
-}
-
 // ungroup removes well-placed thousands separators: groups of three
 // (1,234,567), or of three and then twos (12,34,567).
 func ungroup(whole string) (string, bool) {
-	groups := strings.Split(whole, ",")
-	if len(groups) == 1 {
-		return whole, true
-	}
-	last := len(groups) - 1
-	western, indian := true, true
-	for i, g := range groups {
-		switch i {
-		case last:
-			western, indian = western && len(g) == 3, indian && len(g) == 3
-		case 0:
-			western, indian = western && len(g) >= 1 && len(g) <= 3, indian && len(g) >= 1 && len(g) <= 2
-		default:
-			western, indian = western && len(g) == 3, indian && len(g) == 2
-		}
-	}
-	return strings.Join(groups, ""), western || indian
-}
-
-func magnitude(v int64) uint64 {
-	if v < 0 {
-		return uint64(-(v + 1)) + 1 //nolint:gosec // -(v + 1) is not negative for any v below 0
-	}
-	return uint64(v)
+	digits := strings.ReplaceAll(whole, ",", "")
+	return digits, whole == digits || whole == grouped(digits, 3) || whole == grouped(digits, 2)
 }

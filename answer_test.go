@@ -529,10 +529,7 @@ func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 		{502, `<html>`, true},
 		{504, `{"code":"TIMED_OUT"}`, true},
 	} {
-		client := newPeerClient(
-			t,
-			func(*http.Request) (*http.Response, error) { return answer(tc.status, tc.body), nil },
-		)
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(tc.status, tc.body), nil })
 		err := client.Do(t.Context(), http.MethodPost, "/api/x", nil, nil)
 		var e *plural.Error
 		require.ErrorAs(t, err, &e)

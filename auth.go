@@ -34,10 +34,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, err
 		), nil
 	}
 	vault, err := token.NewVault(
-		cfg.tokenStore,
-		creds.ClientSecret,
-		cfg.baseText+"\x00"+creds.ClientID,
-		f.log.storeFailed,
+		cfg.tokenStore, creds.ClientSecret, cfg.baseText+"\x00"+creds.ClientID, f.log.storeFailed,
 	)
 	if err != nil {
 		return nil, fmt.Errorf("plural: new client: %w", err)

@@ -108,9 +108,7 @@ func TestTokenErrors(t *testing.T) {
 					hint = " (check the credentials, and whether they are for this environment)"
 				}
 				require.Contains(
-					t,
-					called.Error(),
-					"plural: get order v1-1: no access token"+hint+": plural: get access token: "+test.text,
+					t, called.Error(), "plural: get order v1-1: no access token"+hint+": plural: get access token: "+test.text,
 				)
 				require.Equal(t, 1, g.tokenRequests(), "not repeated, and answered from the failure")
 			})
@@ -142,9 +140,7 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 				c := (&gateway{token: func(sent) (*http.Response, error) { return answer(test.status, test.body), nil }}).client(t)
 				_, lookup := c.Refunds.GetByReference(t.Context(), "refund-1")
 				_, refund := c.Refunds.Create(
-					t.Context(),
-					"v1-1",
-					&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(100)},
+					t.Context(), "v1-1", &plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(100)},
 				)
 				for _, err := range []error{lookup, refund, c.Warm(t.Context())} {
 					var e *plural.Error
@@ -389,9 +385,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 				}
 				c := g.client(t)
 				require.NoError(
-					t,
-					c.Do(t.Context(), http.MethodPost, somePath, nil, nil),
-					"also for a write: nothing of it was sent",
+					t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "also for a write: nothing of it was sent",
 				)
 				tokens, calls, refused := g.counts()
 				require.Equal(t, []int{3, 1, 0}, []int{tokens, calls, refused})

@@ -420,9 +420,7 @@ func TestStoreFailuresInTheLogNameTheStep(t *testing.T) {
 		g, s := &gateway{}, &spoiledStore{TokenStore: newMemoryStore()}
 		s.load = func(context.Context) ([]byte, error) { return nil, errors.New("down") }
 		c := g.client(
-			t,
-			plural.WithTokenStore(s),
-			plural.WithLogger(slog.New(slog.NewJSONHandler(&lockedWriter{w: &log}, nil))),
+			t, plural.WithTokenStore(s), plural.WithLogger(slog.New(slog.NewJSONHandler(&lockedWriter{w: &log}, nil))),
 		)
 		require.NoError(t, c.Warm(t.Context()))
 		synctest.Wait()

@@ -528,9 +528,7 @@ func TestRefusalFreesItsConnection(t *testing.T) {
 	transport := &http.Transport{MaxConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
 	c, err := plural.NewClient(
-		gatewayCredentials(),
-		plural.WithBaseURL(server.URL),
-		plural.WithHTTPClient(&http.Client{Transport: transport}),
+		gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(&http.Client{Transport: transport}),
 	)
 	require.NoError(t, err)
 	require.NoError(t, getSomething(t.Context(), c, plural.WithoutRetry()))

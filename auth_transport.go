@@ -62,10 +62,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *authTransport) send(
-	try *tryState,
-	req *http.Request,
-	body io.ReadCloser,
-	tok *token.Token,
+	try *tryState, req *http.Request, body io.ReadCloser, tok *token.Token,
 ) (*http.Response, error) {
 	authorized := req
 	if try.isOwn {

@@ -43,12 +43,7 @@ type call struct {
 
 // newCall makes a call of a request that passes its checks.
 func (p *pipeline) newCall(
-	ctx context.Context,
-	op operation,
-	path, subject string,
-	in any,
-	check requestCheck,
-	opts []CallOption,
+	ctx context.Context, op operation, path, subject string, in any, check requestCheck, opts []CallOption,
 ) (*call, error) {
 	cfg := newCallConfig(opts)
 	check.must(ctx != nil, "ctx", "must not be nil")

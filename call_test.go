@@ -28,10 +28,7 @@ func TestCallsAllocateLittle(t *testing.T) {
 	capture := capturing(t)
 	require.NoError(t, capture())
 	require.LessOrEqual(
-		t,
-		testing.AllocsPerRun(200, func() { _ = capture() }),
-		70.0,
-		"a capture, its transport's part included",
+		t, testing.AllocsPerRun(200, func() { _ = capture() }), 70.0, "a capture, its transport's part included",
 	)
 
 	document := dataOf(t, payload(t, "capture_response_partially_captured.json"))
@@ -266,9 +263,7 @@ func TestDeadlineIsInTheError(t *testing.T) {
 		},
 		"refund": func(ctx context.Context, c *plural.Client, id string) error {
 			_, err := c.Refunds.Create(
-				ctx,
-				id,
-				&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(1000)},
+				ctx, id, &plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(1000)},
 			)
 			return err
 		},

@@ -243,10 +243,7 @@ func TestCallbackRequestAttackOversizedBody(t *testing.T) {
 		require.Len(t, body, tc.size)
 		fits.Set("error_message", mustParseForm(t, body).Get("error_message"))
 		body = strings.Replace(
-			body,
-			fits.Get("signature"),
-			naiveSignature(t, signatureSecret, naiveCallbackText(fits, false)),
-			1,
+			body, fits.Get("signature"), naiveSignature(t, signatureSecret, naiveCallbackText(fits, false)), 1,
 		)
 		_, err := v.VerifyCallbackRequest(formRequest(body))
 		require.Equal(t, tc.accepted, err == nil, "%d bytes: %v", tc.size, err)

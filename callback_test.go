@@ -470,9 +470,7 @@ func TestCallbackKeyRotation(t *testing.T) {
 	const next = "00112233445566778899aabbccddeeff"
 	for _, keys := range [][]string{{next, signatureSecret}, {signatureSecret, next}} {
 		v := mustVerifier(
-			t,
-			"",
-			plural.WithCallbackKeys(mustKey(t, plural.HexKey, keys[0]), mustKey(t, plural.HexKey, keys[1])),
+			t, "", plural.WithCallbackKeys(mustKey(t, plural.HexKey, keys[0]), mustKey(t, plural.HexKey, keys[1])),
 		)
 		for _, secret := range []string{signatureSecret, next} {
 			_, err := v.VerifyCallback(signedForm(t, secret, url.Values{"order_id": {"v1-1"}, "status": {"PROCESSED"}}))
@@ -535,10 +533,7 @@ func TestCallbackAttackOversized(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + strings.Repeat("&", 62)))
 	requireRefused(
-		t,
-		err,
-		plural.ErrMalformedCallback,
-		plural.ReasonTooManyFields,
+		t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields,
 	) // before they are parsed, which costs more than to count them
 	_, err = v.VerifyCallback(url.Values{"order_id": make([]string, 100_000)})
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)

@@ -23,9 +23,7 @@ type CaptureService struct{ p *pipeline }
 //   - [ValidationError]: the id or the reference cannot be one, nothing was
 //     sent.
 func (s *CaptureService) Find(
-	ctx context.Context,
-	orderID, merchantCaptureReference string,
-	opts ...CallOption,
+	ctx context.Context, orderID, merchantCaptureReference string, opts ...CallOption,
 ) (*Order, error) {
 	var check requestCheck
 	check.orderID(orderID)
@@ -95,10 +93,7 @@ type CaptureRequest struct {
 // included; a part of the time left is kept for that. Without a deadline the
 // books are asked for up to 60 seconds.
 func (s *CaptureService) Create(
-	ctx context.Context,
-	orderID string,
-	req *CaptureRequest,
-	opts ...CallOption,
+	ctx context.Context, orderID string, req *CaptureRequest, opts ...CallOption,
 ) (*Order, error) {
 	check := req.check()
 	check.orderID(orderID)

@@ -184,10 +184,7 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 					t.Context(),
 					w,
 					newClient(
-						t,
-						d.srv,
-						rewriting(t, pluraltest.OpCapturesCreate, nameless),
-						rewriting(t, pluraltest.OpOrdersGet, nameless),
+						t, d.srv, rewriting(t, pluraltest.OpCapturesCreate, nameless), rewriting(t, pluraltest.OpOrdersGet, nameless),
 					),
 				)
 				requireUnknown(t, o.err)

@@ -221,9 +221,7 @@ func TestNewClientFromEnv(t *testing.T) {
 				require.NotContains(t, err.Error(), "leak")
 				if test.environment != "" && test.environment != "uat" {
 					require.ErrorContains(
-						t,
-						err,
-						fmt.Sprintf("PLURAL_ENVIRONMENT is %q; it must be uat or production", test.environment),
+						t, err, fmt.Sprintf("PLURAL_ENVIRONMENT is %q; it must be uat or production", test.environment),
 					)
 				}
 				return
@@ -399,12 +397,7 @@ func TestCloseIdleConnections(t *testing.T) {
 	for range 3 {
 		require.NoError(t, getSomething(t.Context(), c))
 	}
-	require.EqualValues(
-		t,
-		1,
-		connections.Load(),
-		"the answers are read to their ends, so the connection serves again",
-	)
+	require.EqualValues(t, 1, connections.Load(), "the answers are read to their ends, so the connection serves again")
 	c.CloseIdleConnections()
 	require.NoError(t, getSomething(t.Context(), c))
 	require.EqualValues(t, 2, connections.Load())

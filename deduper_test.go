@@ -573,9 +573,7 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
 		h := plural.NewWebhookHandler(
-			mustVerifier(t, signatureSecret),
-			counting(&calls),
-			plural.WithDeduper(plural.NewMemoryDeduper(1)),
+			mustVerifier(t, signatureSecret), counting(&calls), plural.WithDeduper(plural.NewMemoryDeduper(1)),
 		)
 		delivery := func(id string) int {
 			timestamp := strconv.FormatInt(time.Now().Unix(), 10)
@@ -612,9 +610,7 @@ func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
 		var calls atomic.Int32
 		header, body := goodWebhook(webhookBody)
 		require.Equal(
-			t,
-			http.StatusOK,
-			deliver(plural.NewWebhookHandler(v, counting(&calls), plural.WithDeduper(d)), header, body),
+			t, http.StatusOK, deliver(plural.NewWebhookHandler(v, counting(&calls), plural.WithDeduper(d)), header, body),
 		)
 		require.GreaterOrEqual(t, d.keep, least, tolerance)
 	}
@@ -626,16 +622,10 @@ func TestWebhookHandlerOfSeveralMerchants(t *testing.T) {
 	shared := plural.NewMemoryDeduper(0)
 	var first, second atomic.Int32
 	a := plural.NewWebhookHandler(
-		webhookVerifier(t),
-		counting(&first),
-		plural.WithDeduper(shared),
-		plural.WithMerchant("shop-a"),
+		webhookVerifier(t), counting(&first), plural.WithDeduper(shared), plural.WithMerchant("shop-a"),
 	)
 	b := plural.NewWebhookHandler(
-		webhookVerifier(t),
-		counting(&second),
-		plural.WithDeduper(shared),
-		plural.WithMerchant("shop-b"),
+		webhookVerifier(t), counting(&second), plural.WithDeduper(shared), plural.WithMerchant("shop-b"),
 	)
 	header, body := goodWebhook(webhookBody)
 	for range 2 {

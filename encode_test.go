@@ -150,10 +150,7 @@ func TestRequestsAreGolden(t *testing.T) {
 		"captures_create_odd_id": func(t *testing.T, c *plural.Client) {
 			t.Helper()
 			_, _ = c.Captures.Create(
-				t.Context(),
-				"अ;=+&é@:",
-				&plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true},
-				id,
+				t.Context(), "अ;=+&é@:", &plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true}, id,
 			)
 		},
 		"cancels_create_odd_id": func(t *testing.T, c *plural.Client) {
@@ -176,10 +173,7 @@ func TestRequestsAreGolden(t *testing.T) {
 		"captures_create_full": func(t *testing.T, c *plural.Client) {
 			t.Helper()
 			_, _ = c.Captures.Create(
-				t.Context(),
-				"v1-1-aa-b",
-				&plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true},
-				id,
+				t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true}, id,
 			)
 		},
 		"captures_create_partial": func(t *testing.T, c *plural.Client) {

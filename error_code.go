@@ -41,25 +41,33 @@ const (
 )
 
 // IsKnown reports whether the code is one that this package has a constant for.
-func (c ErrorCode) IsKnown() bool {
-	return c.isDefinitive() || c == CodeAPIRateLimit || c.isServerFault()
-}
+func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
 
 // Text says in a few English words what the code means, for a merchant's own
 // staff; "" for a code that this package does not know.
-func (c ErrorCode) Text() string { return c.meaning().text }
+func (c ErrorCode) Text() string { return codes[c].text }
 
 // NeedsAnotherMethod reports whether the payer should be asked to pay in
 // another way: the card, the account or the bank will refuse this one again.
-func (c ErrorCode) NeedsAnotherMethod() bool { return c.meaning().remedy == anotherMethod }
+func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
 // succeed later without anything being changed.
-func (c ErrorCode) MayPassLater() bool { return c.meaning().remedy == later }
+func (c ErrorCode) MayPassLater() bool { return codes[c].remedy == later }
 
 // IsRequestFault reports whether the merchant's program or its configuration
 // must be corrected first.
-func (c ErrorCode) IsRequestFault() bool { return c.meaning().remedy == mendRequest }
+func (c ErrorCode) IsRequestFault() bool { return codes[c].remedy == correctRequest }
+
+// nature is what a code says of the request.
+type nature int
+
+const (
+	decision    nature = iota + 1 // it was not carried out
+	ofState                       // it was not, because of the order's state or an earlier request
+	throttle                      // it was not taken, and may be sent again
+	serverFault                   // it may have been carried out
+)
 
 // remedy is what helps against an error.
 type remedy int
@@ -68,131 +76,63 @@ const (
 	noRemedy remedy = iota // the state of the order is the answer
 	anotherMethod
 	later
-	mendRequest
+	correctRequest
 )
 
-// meaning is what a code says for people.
-type meaning struct {
-	text   string
+// codes has what the package knows of each code: a new code is one entry here.
+//
+//nolint:gochecknoglobals // a constant in all but name
+var codes = map[ErrorCode]struct {
+	text   string // for people
+	nature nature
 	remedy remedy
-}
-
-func (c ErrorCode) meaning() meaning {
-	switch c {
-	case CodeInvalidRequest:
-		return meaning{"the request is malformed or breaks a rule", mendRequest}
-	case CodeUnauthorized:
-		return meaning{"the credentials or the access token are refused", mendRequest}
-	case CodeOrderNotFound:
-		return meaning{"there is no such order", mendRequest}
-	case CodeDuplicateRequest:
-		return meaning{"the reference was used before", noRemedy}
-	case CodeOperationNotAllowed:
-		return meaning{"the order is in a state that does not allow this", noRemedy}
-	case CodeOrderCancelled:
-		return meaning{"the order is cancelled", noRemedy}
-	case CodePaymentMethodNotEnabled:
-		return meaning{"the payment method is not enabled for the merchant", mendRequest}
-	case CodePaymentNotAuthorized:
-		return meaning{"the payment was not authorised", anotherMethod}
-	case CodePaymentPending:
-		return meaning{"a payment is under way", later}
-	case CodePaymentExpired:
-		return meaning{"the time to pay is over", noRemedy}
-	case CodePaymentDeclined:
-		return meaning{"the bank declined the payment", anotherMethod}
-	case CodeUserAuthenticationFailed:
-		return meaning{"the payer did not pass the bank's check", later}
-	case CodeUserAuthenticationRequired:
-		return meaning{"the bank wants to check the payer first", later}
-	case CodeInsufficientFunds:
-		return meaning{"there is not enough money in the account", anotherMethod}
-	case CodeAmountLimitExceeded:
-		return meaning{"the amount is above a limit, or above what is left", mendRequest}
-	case CodeIssuerNotSupported:
-		return meaning{"the card's bank is not supported", anotherMethod}
-	case CodeRiskCheckFailed:
-		return meaning{"the payment looked too risky", anotherMethod}
-	case CodeCardVerificationFailed:
-		return meaning{"the card's details did not pass the check", anotherMethod}
-	case CodeCardNotAllowed:
-		return meaning{"the card may not be used for this", anotherMethod}
-	case CodeCardStolen, CodeCardLost:
-		return meaning{"the card is blocked", anotherMethod}
-	case CodeCardExpired:
-		return meaning{"the card has expired", anotherMethod}
-	case CodeCardNotEnrolled:
-		return meaning{"the card is not enrolled for payments online", anotherMethod}
-	case CodeInvalidCardholder:
-		return meaning{"the cardholder's name is not that of the card", anotherMethod}
-	case CodeInvalidInstrument:
-		return meaning{"the card or account cannot be used", anotherMethod}
-	case CodeInvalidUserAccount:
-		return meaning{"the payer's account cannot be used", anotherMethod}
-	case CodeAPIRateLimit:
-		return meaning{"too many requests", later}
-	case CodePaymentRateLimit:
-		return meaning{"the payer has tried too often", later}
-	case CodeInternalError, CodeUnknownError:
-		return meaning{"something failed at Plural", later}
-	case CodeTimedOut:
-		return meaning{"Plural, or the bank, took too long", later}
-	}
-	return meaning{}
+}{
+	CodeInvalidRequest:             {"the request is malformed or breaks a rule", decision, correctRequest},
+	CodeUnauthorized:               {"the credentials or the access token are refused", decision, correctRequest},
+	CodeOrderNotFound:              {"there is no such order", decision, correctRequest},
+	CodeDuplicateRequest:           {"the reference was used before", ofState, noRemedy},
+	CodeOperationNotAllowed:        {"the order is in a state that does not allow this", ofState, noRemedy},
+	CodeOrderCancelled:             {"the order is cancelled", ofState, noRemedy},
+	CodePaymentMethodNotEnabled:    {"the payment method is not enabled for the merchant", decision, correctRequest},
+	CodePaymentNotAuthorized:       {"the payment was not authorised", ofState, anotherMethod},
+	CodePaymentPending:             {"a payment is under way", ofState, later},
+	CodePaymentExpired:             {"the time to pay is over", ofState, noRemedy},
+	CodePaymentDeclined:            {"the bank declined the payment", decision, anotherMethod},
+	CodeUserAuthenticationFailed:   {"the payer did not pass the bank's check", decision, later},
+	CodeUserAuthenticationRequired: {"the bank wants to check the payer first", decision, later},
+	CodeInsufficientFunds:          {"there is not enough money in the account", decision, anotherMethod},
+	CodeAmountLimitExceeded:        {"the amount is above a limit, or above what is left", decision, correctRequest},
+	CodeIssuerNotSupported:         {"the card's bank is not supported", decision, anotherMethod},
+	CodeRiskCheckFailed:            {"the payment looked too risky", decision, anotherMethod},
+	CodeCardVerificationFailed:     {"the card's details did not pass the check", decision, anotherMethod},
+	CodeCardNotAllowed:             {"the card may not be used for this", decision, anotherMethod},
+	CodeCardStolen:                 {"the card is blocked", decision, anotherMethod},
+	CodeCardLost:                   {"the card is blocked", decision, anotherMethod},
+	CodeCardExpired:                {"the card has expired", decision, anotherMethod},
+	CodeCardNotEnrolled:            {"the card is not enrolled for payments online", decision, anotherMethod},
+	CodeInvalidCardholder:          {"the cardholder's name is not that of the card", decision, anotherMethod},
+	CodeInvalidInstrument:          {"the card or account cannot be used", decision, anotherMethod},
+	CodeInvalidUserAccount:         {"the payer's account cannot be used", decision, anotherMethod},
+	CodeAPIRateLimit:               {"too many requests", throttle, later},
+	CodePaymentRateLimit:           {"the payer has tried too often", decision, later},
+	CodeInternalError:              {"something failed at Plural", serverFault, later},
+	CodeUnknownError:               {"something failed at Plural", serverFault, later},
+	CodeTimedOut:                   {"Plural, or the bank, took too long", serverFault, later},
 }
 
 // isDefinitive reports whether the code is a decision about the request, which
 // was then not carried out.
 func (c ErrorCode) isDefinitive() bool {
-	switch c {
-	case CodeInvalidRequest,
-		CodeUnauthorized,
-		CodeOrderNotFound,
-		CodeDuplicateRequest,
-		CodeOperationNotAllowed,
-		CodeOrderCancelled,
-		CodePaymentMethodNotEnabled,
-		CodePaymentNotAuthorized,
-		CodePaymentPending,
-		CodePaymentExpired,
-		CodePaymentDeclined,
-		CodeUserAuthenticationFailed,
-		CodeUserAuthenticationRequired,
-		CodeInsufficientFunds,
-		CodeAmountLimitExceeded,
-		CodeIssuerNotSupported,
-		CodeRiskCheckFailed,
-		CodeCardVerificationFailed,
-		CodeCardNotAllowed,
-		CodeCardStolen,
-		CodeCardLost,
-		CodeCardExpired,
-		CodeCardNotEnrolled,
-		CodeInvalidCardholder,
-		CodeInvalidInstrument,
-		CodeInvalidUserAccount,
-		CodePaymentRateLimit:
-		return true
-	}
-	return false
+	return codes[c].nature == decision || codes[c].nature == ofState
 }
 
 // speaksOfState reports whether the code is about the state of the order, or of
 // an earlier request.
-func (c ErrorCode) speaksOfState() bool {
-	switch c {
-	case CodeOperationNotAllowed, CodeDuplicateRequest, CodeOrderCancelled,
-		CodePaymentPending, CodePaymentNotAuthorized, CodePaymentExpired:
-		return true
-	}
-	return false
-}
+func (c ErrorCode) speaksOfState() bool { return codes[c].nature == ofState }
 
 // isServerFault reports whether the code leaves open what became of the
 // request.
-func (c ErrorCode) isServerFault() bool {
-	return c == CodeInternalError || c == CodeUnknownError || c == CodeTimedOut
-}
+func (c ErrorCode) isServerFault() bool { return codes[c].nature == serverFault }
 
 // ErrorDetails is the part of an error answer that says where and why
 // (additional_error_details).

@@ -191,16 +191,13 @@ func retryableCause(err error) bool {
 // isUntrusted reports whether a connection was refused because of the peer's
 // certificate: it will be the same one a moment later.
 func isUntrusted(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return isA[*tls.CertificateVerificationError](err) || isA[x509.UnknownAuthorityError](err) ||
+		isA[x509.HostnameError](err) || isA[x509.CertificateInvalidError](err)
+}
+
+// isA reports whether there is an error of type E in the chain of err.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
 	return ok
 }
 
@@ -444,16 +441,9 @@ type DuplicateOrderError struct {
 
 // Error says which order has the reference.
 func (e *DuplicateOrderError) Error() string {
-	o := e.Order
-	if o == nil {
-		o = &Order{}
-	}
-	return fmt.Sprintf(
-		"plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again",
-		printable(o.MerchantOrderReference),
-		clip(o.OrderID),
-		clip(string(o.Status)),
-	)
+	o := orEmpty(e.Order)
+	const text = "plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again"
+	return fmt.Sprintf(text, printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
 }
 
 // Is makes a DuplicateOrderError an [ErrDuplicateRequest].
@@ -493,12 +483,8 @@ func (e *NotPaidError) isExpectedIn(statuses ...OrderStatus) bool {
 
 // Error says which order it is about, and why that is not confirmed.
 func (e *NotPaidError) Error() string {
-	id := ""
-	if e.Order != nil {
-		id = e.Order.OrderID
-	}
 	var b strings.Builder
-	writeSubject(&b, opConfirm.name, id)
+	writeSubject(&b, opConfirm.name, orEmpty(e.Order).OrderID)
 	b.WriteString(": not confirmed: " + printable(e.Reason))
 	return b.String()
 }
@@ -556,21 +542,22 @@ type jsonError struct {
 	Error     string      `json:"error"`
 }
 
-func statusOf(o *Order) OrderStatus {
+// orEmpty is o, or an empty order where there is none.
+func orEmpty(o *Order) *Order {
 	if o == nil {
-		return ""
+		return &Order{}
 	}
-	return o.Status
+	return o
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e OutcomeUnknownError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Last), e.Error()})
+	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, orEmpty(e.Last).Status, e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e StateError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, statusOf(e.Order), e.Error()})
+	return json.Marshal(jsonError{e.Op, e.OrderID, e.Reference, orEmpty(e.Order).Status, e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
@@ -580,20 +567,14 @@ func (e DoubleRefundError) MarshalJSON() ([]byte, error) {
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e DuplicateOrderError) MarshalJSON() ([]byte, error) {
-	var id, reference string
-	if e.Order != nil {
-		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference
-	}
-	return json.Marshal(jsonError{opCreateOrder.name, id, reference, statusOf(e.Order), e.Error()})
+	o := orEmpty(e.Order)
+	return json.Marshal(jsonError{opCreateOrder.name, o.OrderID, o.MerchantOrderReference, o.Status, e.Error()})
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e NotPaidError) MarshalJSON() ([]byte, error) {
-	var id, reference string
-	if e.Order != nil {
-		id, reference = e.Order.OrderID, e.Order.MerchantOrderReference
-	}
-	return json.Marshal(jsonError{opConfirm.name, id, reference, statusOf(e.Order), e.Error()})
+	o := orEmpty(e.Order)
+	return json.Marshal(jsonError{opConfirm.name, o.OrderID, o.MerchantOrderReference, o.Status, e.Error()})
 }
 
 func writeSubject(b *strings.Builder, op, id string) {

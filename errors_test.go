@@ -184,9 +184,7 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	requireIsOnly(t, &plural.Error{Code: plural.CodeOrderCancelled}, "not allowed")
 	requireIsOnly(t, &plural.Error{StatusCode: 404, Code: "NEW_CODE"})
 	requireIsOnly(
-		t,
-		&plural.Error{StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"},
-		"invalid",
+		t, &plural.Error{StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"}, "invalid",
 	) // not on a look-up
 	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
 
@@ -324,15 +322,11 @@ func TestWasPaid(t *testing.T) {
 		order.Status = status
 		var notPaid *plural.NotPaidError
 		require.ErrorAs(
-			t,
-			plural.Expected{MerchantOrderReference: "own-1", OrderAmount: plural.INR(500)}.Check(order),
-			&notPaid,
+			t, plural.Expected{MerchantOrderReference: "own-1", OrderAmount: plural.INR(500)}.Check(order), &notPaid,
 		)
 		require.Equal(t, want, notPaid.WasPaid(), status)
 		require.ErrorAs(
-			t,
-			plural.Expected{MerchantOrderReference: "own-1", OrderAmount: plural.INR(501)}.Check(order),
-			&notPaid,
+			t, plural.Expected{MerchantOrderReference: "own-1", OrderAmount: plural.INR(501)}.Check(order), &notPaid,
 		)
 		require.False(t, notPaid.WasPaid(), "another order than the one expected")
 	}

@@ -12,10 +12,7 @@ import (
 // unit tests need no server.
 type capturer interface {
 	Create(
-		ctx context.Context,
-		orderID string,
-		req *plural.CaptureRequest,
-		opts ...plural.CallOption,
+		ctx context.Context, orderID string, req *plural.CaptureRequest, opts ...plural.CallOption,
 	) (*plural.Order, error)
 }
 
@@ -24,10 +21,7 @@ type capturer interface {
 type fakeCaptures map[string]error
 
 func (f fakeCaptures) Create(
-	_ context.Context,
-	orderID string,
-	_ *plural.CaptureRequest,
-	_ ...plural.CallOption,
+	_ context.Context, orderID string, _ *plural.CaptureRequest, _ ...plural.CallOption,
 ) (*plural.Order, error) {
 	if err := f[orderID]; err != nil {
 		return nil, err

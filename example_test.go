@@ -154,9 +154,7 @@ func ExampleCancelService_Create() {
 
 	// What is cancelled cannot be captured. The error has the order.
 	_, err = client.Captures.Create(
-		ctx,
-		orderID,
-		&plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
+		ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
 	)
 	if state, ok := errors.AsType[*plural.StateError](err); ok {
 		fmt.Println(state.Reason, errors.Is(err, plural.ErrNotApplied))

@@ -353,9 +353,7 @@ func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	dropped := naiveHMAC(key, []byte(naiveCallbackText(form, false)))
 	kept := naiveHMAC(key, []byte(naiveCallbackText(form, true)))
 	require.True(
-		t,
-		string(given) == string(dropped) || string(given) == string(kept),
-		"accepted without a right signature",
+		t, string(given) == string(dropped) || string(given) == string(kept), "accepted without a right signature",
 	)
 
 	fields := map[string]string{}

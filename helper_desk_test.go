@@ -281,11 +281,7 @@ func startingStates(op string) []startingState {
 	switch op {
 	case pluraltest.OpCapturesCreate:
 		ours := []startingState{
-			captured(
-				"whole by us",
-				us,
-				0,
-			),
+			captured("whole by us", us, 0),
 			captured("in part by us", us, partAmount),
 			captured("the card's part by us", us, cardAmount),
 		}
@@ -298,9 +294,7 @@ func startingStates(op string) []startingState {
 	case pluraltest.OpRefundsCreate:
 		ours := func(name string, more int64) startingState {
 			return then(
-				whole,
-				"refunded by us: "+name,
-				func(d *desk, w write) { d.refund(w.orderID, w.reference, w.amount+more) },
+				whole, "refunded by us: "+name, func(d *desk, w write) { d.refund(w.orderID, w.reference, w.amount+more) },
 			)
 		}
 		sale := paid("paid without a hold", pluraltest.Approve)

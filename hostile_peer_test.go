@@ -350,9 +350,7 @@ func (p *hostilePeer) client(t *testing.T, opts ...plural.Option) *plural.Client
 func hostileClient(t *testing.T, url string, transport http.RoundTripper, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	all := append([]plural.Option{
-		plural.WithBaseURL(
-			url,
-		),
+		plural.WithBaseURL(url),
 		plural.WithHTTPClient(&http.Client{Transport: transport}),
 		plural.WithAttemptTimeout(20 * time.Second),
 		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MinDelay: time.Millisecond, MaxDelay: time.Millisecond}),

@@ -382,9 +382,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	}))
 	defer s.Close()
 	c, err := plural.NewClient(
-		gatewayCredentials(),
-		plural.WithBaseURL(s.URL),
-		plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
+		gatewayCredentials(), plural.WithBaseURL(s.URL), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
 	)
 	require.NoError(t, err)
 	err = getSomething(t.Context(), c)
@@ -418,16 +416,8 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults() {
 		switch f.name {
-		case "a page",
-			"nothing",
-			"trailing garbage",
-			"two documents",
-			"deep nesting",
-			"null",
-			"a huge exponent",
-			"redirect 302",
-			"redirect 307",
-			"another order":
+		case "a page", "nothing", "trailing garbage", "two documents", "deep nesting", "null", "a huge exponent",
+			"redirect 302", "redirect 307", "another order":
 		default:
 			continue
 		}
@@ -485,10 +475,7 @@ func TestOddAnswersThatAreFine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := newPeerClient(
-				t,
-				func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, body), nil },
-			)
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, body), nil })
 			o, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
 			require.Equal(t, plural.INR(100), o.OrderAmount)

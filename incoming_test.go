@@ -283,10 +283,7 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp"} {
 		twice[name] = []string{good.Get(name), good.Get(name)}
 		require.ErrorIs(
-			t,
-			v.VerifyWebhookSignature(twice, body),
-			plural.ErrMalformedWebhook,
-			"only the signature is put together",
+			t, v.VerifyWebhookSignature(twice, body), plural.ErrMalformedWebhook, "only the signature is put together",
 		)
 		twice[name] = good[name]
 	}

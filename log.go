@@ -11,13 +11,7 @@ type logger struct{ to *slog.Logger }
 
 // attempt logs one try. The path has no query string.
 func (l logger) attempt(
-	ctx context.Context,
-	op operation,
-	path string,
-	status int,
-	requestID string,
-	attempt int,
-	began time.Time,
+	ctx context.Context, op operation, path string, status int, requestID string, attempt int, began time.Time,
 ) {
 	if l.to == nil {
 		return

@@ -69,9 +69,7 @@ func TestObserver(t *testing.T) {
 	require.NoError(t, err)
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
 	_, err = client.Captures.Create(
-		t.Context(),
-		id,
-		&plural.CaptureRequest{MerchantCaptureReference: "capture-1", FullAmount: true},
+		t.Context(), id, &plural.CaptureRequest{MerchantCaptureReference: "capture-1", FullAmount: true},
 	)
 	require.NoError(t, err)
 	require.Equal(t, []plural.Observation{
@@ -203,12 +201,7 @@ func TestLogNamesTriesAndNoSecrets(t *testing.T) {
 		require.Error(
 			t,
 			c.Do(
-				t.Context(),
-				http.MethodPost,
-				somePath,
-				map[string]string{"card": "no-4111"},
-				nil,
-				plural.WithRequestID("rid-2"),
+				t.Context(), http.MethodPost, somePath, map[string]string{"card": "no-4111"}, nil, plural.WithRequestID("rid-2"),
 			),
 		)
 

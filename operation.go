@@ -23,35 +23,15 @@ type operation struct {
 var (
 	opToken       = operation{name: "token", phrase: "get access token", method: http.MethodPost}
 	opCreateOrder = operation{
-		name:    "orders.create",
-		phrase:  "create order",
-		method:  http.MethodPost,
-		settles: true, byReference: true,
+		name: "orders.create", phrase: "create order", method: http.MethodPost, settles: true, byReference: true,
 	}
 	opGetOrder       = operation{name: "orders.get", phrase: "get order", method: http.MethodGet}
 	opGetByReference = operation{
-		name:   "orders.get_by_reference",
-		phrase: "get order by reference",
-		method: http.MethodGet, byReference: true,
+		name: "orders.get_by_reference", phrase: "get order by reference", method: http.MethodGet, byReference: true,
 	}
-	opCapture = operation{
-		name:    "captures.create",
-		phrase:  "capture order",
-		method:  http.MethodPut,
-		settles: true,
-	}
-	opCancel = operation{
-		name:    "cancels.create",
-		phrase:  "cancel order",
-		method:  http.MethodPut,
-		settles: true,
-	}
-	opRefund = operation{
-		name:    "refunds.create",
-		phrase:  "refund order",
-		method:  http.MethodPost,
-		settles: true,
-	}
+	opCapture         = operation{name: "captures.create", phrase: "capture order", method: http.MethodPut, settles: true}
+	opCancel          = operation{name: "cancels.create", phrase: "cancel order", method: http.MethodPut, settles: true}
+	opRefund          = operation{name: "refunds.create", phrase: "refund order", method: http.MethodPost, settles: true}
 	opListSettlements = operation{name: "settlements.list", phrase: "list settlements", method: http.MethodGet}
 	opSettlementLines = operation{name: "settlements.lines", phrase: "read lines of settlement", method: http.MethodGet}
 	opGetSettlement   = operation{name: "settlements.get", phrase: "get settlement", method: http.MethodGet}

@@ -79,9 +79,7 @@ type CheckoutOrder struct {
 //     be looked up. Nothing is paid by it: call again with the same reference.
 //   - [Error]: Plural rejected it, or nothing could be sent.
 func (s *OrderService) Create(
-	ctx context.Context,
-	req *CreateOrderRequest,
-	opts ...CallOption,
+	ctx context.Context, req *CreateOrderRequest, opts ...CallOption,
 ) (order *CheckoutOrder, err error) {
 	check, subject := req.check(), ""
 	if req != nil {
@@ -111,11 +109,7 @@ func (s *OrderService) Create(
 // reconcile compares the order that stands under the reference with the one
 // asked for. The link is nil when none came.
 func (s *OrderService) reconcile(
-	ctx context.Context,
-	write *call,
-	req *CreateOrderRequest,
-	link *CheckoutOrder,
-	failure *Error,
+	ctx context.Context, write *call, req *CreateOrderRequest, link *CheckoutOrder, failure *Error,
 ) (*CheckoutOrder, error) {
 	write.askedBooks = true
 	reference := write.reference
@@ -169,9 +163,7 @@ func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOpti
 //     the status, as for [OrderService.Get].
 //   - [ValidationError]: it cannot be a reference, nothing was sent.
 func (s *OrderService) GetByReference(
-	ctx context.Context,
-	merchantOrderReference string,
-	opts ...CallOption,
+	ctx context.Context, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
 	return s.p.getByReference(ctx, merchantOrderReference, opts)
 }
@@ -265,11 +257,7 @@ func (e Expected) check() requestCheck {
 		c.lookup("merchant_order_reference", e.MerchantOrderReference)
 	}
 	c.must(e.OrderAmount.Value > 0, "order_amount.value", "must be what the order was created with, in paise")
-	c.must(
-		e.OrderAmount.Currency != "",
-		"order_amount.currency",
-		"must be what the order was created with, such as INR",
-	)
+	c.must(e.OrderAmount.Currency != "", "order_amount.currency", "must be what the order was created with, such as INR")
 	return c
 }
 
@@ -379,10 +367,7 @@ const (
 // A webhook is the better way to learn of a payment; Wait is for programs that
 // have no server.
 func (s *OrderService) Wait(
-	ctx context.Context,
-	orderID string,
-	until func(*Order) bool,
-	opts ...CallOption,
+	ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption,
 ) (*Order, error) {
 	if until == nil {
 		until = func(o *Order) bool {

@@ -155,9 +155,7 @@ func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 			cb, err := v.VerifyCallback(d.srv.SignForm(url.Values{"order_id": {id}, "status": {status}}))
 			require.NoError(t, err)
 			o, err := c.Orders.Confirm(
-				t.Context(),
-				cb,
-				plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
+				t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
 			)
 			require.ErrorIs(t, err, plural.ErrNotPaid)
 			require.Nil(t, o)
@@ -218,9 +216,7 @@ func TestConfirmOddDocuments(t *testing.T) {
 				require.NoError(t, err)
 				c := newClient(t, d.srv, rewriting(t, pluraltest.OpOrdersGet, test.change))
 				_, err = c.Orders.Confirm(
-					t.Context(),
-					cb,
-					plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
+					t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
 				)
 				var notPaid *plural.NotPaidError
 				require.ErrorAs(t, err, &notPaid)
@@ -232,9 +228,7 @@ func TestConfirmOddDocuments(t *testing.T) {
 				require.ErrorIs(t, err, plural.ErrInvalidSignature)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 				_, err = c.Orders.Confirm(
-					t.Context(),
-					cb,
-					plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
+					t.Context(), cb, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)},
 				)
 				require.NotErrorAs(t, err, &notPaid)
 				require.Error(t, err)
@@ -271,13 +265,8 @@ func TestWait(t *testing.T) {
 		inBubble(t, func(t *testing.T, d *desk) {
 			id := d.order("order-1", true)
 			later(d, id, 30*time.Second, pluraltest.Decline("no"))
-			o, err := newClient(
-				t,
-				d.srv,
-			).Orders.Wait(
-				t.Context(),
-				id,
-				func(o *plural.Order) bool { return o.Status == plural.OrderStatusAttempted },
+			o, err := newClient(t, d.srv).Orders.Wait(
+				t.Context(), id, func(o *plural.Order) bool { return o.Status == plural.OrderStatusAttempted },
 			)
 			require.NoError(t, err)
 			require.Equal(t, plural.OrderStatusAttempted, o.Status)
@@ -702,9 +691,7 @@ func TestConfirmEvent(t *testing.T) {
 		require.NoError(t, err, "a replica that lags for a second")
 		require.Equal(t, id, o.OrderID)
 		_, err = c.Orders.ConfirmEvent(
-			ctx,
-			about,
-			plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(1)},
+			ctx, about, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(1)},
 		)
 		require.ErrorIs(t, err, plural.ErrNotPaid)
 

@@ -63,9 +63,7 @@ func withoutTLS(s *resetServer) {
 }
 
 func newResetServer(
-	t *testing.T,
-	answers func(n int64) func(io.Writer, uint32),
-	opts ...func(*resetServer),
+	t *testing.T, answers func(n int64) func(io.Writer, uint32), opts ...func(*resetServer),
 ) *resetServer {
 	t.Helper()
 	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
@@ -203,9 +201,7 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 				t.Parallel()
 				s := newResetServer(t, always)
 				require.ErrorIs(
-					t,
-					s.client(t, &gateway{}, 4).Do(t.Context(), http.MethodPost, somePath, nil, nil),
-					plural.ErrOutcomeUnknown,
+					t, s.client(t, &gateway{}, 4).Do(t.Context(), http.MethodPost, somePath, nil, nil), plural.ErrOutcomeUnknown,
 				)
 				require.EqualValues(t, 1, s.deliveries.Load())
 			})
@@ -221,14 +217,8 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 				t.Parallel()
 				s := newResetServer(t, always)
 				var got plural.Response
-				_, err := s.client(
-					t,
-					&gateway{api: order("AUTHORIZED")},
-					3,
-				).Cancels.Create(
-					t.Context(),
-					"v1-1",
-					plural.WithResponseInto(&got),
+				_, err := s.client(t, &gateway{api: order("AUTHORIZED")}, 3).Cancels.Create(
+					t.Context(), "v1-1", plural.WithResponseInto(&got),
 				)
 				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 				require.Equal(t, 3, got.Attempts)
@@ -399,29 +389,16 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 					server.Start()
 				}
 				c, err := plural.NewClient(
-					gatewayCredentials(),
-					plural.WithBaseURL(server.URL),
-					plural.WithHTTPClient(server.Client()),
+					gatewayCredentials(), plural.WithBaseURL(server.URL), plural.WithHTTPClient(server.Client()),
 				)
 				require.NoError(t, err)
 				require.NoError(t, c.Do(t.Context(), http.MethodGet, "/first", nil, nil))
 				var got plural.Response
 				err = c.Do(
-					t.Context(),
-					test.method,
-					somePath,
-					test.in,
-					nil,
-					plural.WithResponseInto(&got),
-					plural.WithHeader("X-A", "b"),
+					t.Context(), test.method, somePath, test.in, nil, plural.WithResponseInto(&got), plural.WithHeader("X-A", "b"),
 				)
 				require.Equal(
-					t,
-					test.method != http.MethodGet,
-					errors.Is(err, plural.ErrOutcomeUnknown),
-					"%s: %v",
-					test.method,
-					err,
+					t, test.method != http.MethodGet, errors.Is(err, plural.ErrOutcomeUnknown), "%s: %v", test.method, err,
 				)
 				require.Equal(t, 1, got.Attempts)
 				require.Equal(t, test.deliveries, deliveries.Load(), test.method)

@@ -73,19 +73,14 @@ func (o CheckoutOrder) LogValue() slog.Value {
 // LogValue is status and ids, and neither header nor body.
 func (r Response) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.Int("status", r.StatusCode),
-		slog.String("request_id", r.RequestID),
-		slog.Int("attempts", r.Attempts),
+		slog.Int("status", r.StatusCode), slog.String("request_id", r.RequestID), slog.Int("attempts", r.Attempts),
 	)
 }
 
 // LogValue is where and why, and no metadata.
 func (d ErrorDetails) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String(
-			"source",
-			d.Source,
-		),
+		slog.String("source", d.Source),
 		slog.String("step", d.Step),
 		slog.String("reason", d.Reason),
 		slog.String("field", d.Field),

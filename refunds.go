@@ -63,10 +63,7 @@ type RefundRequest struct {
 //
 // Do not pass an HTTP request's context.
 func (s *RefundService) Create(
-	ctx context.Context,
-	orderID string,
-	req *RefundRequest,
-	opts ...CallOption,
+	ctx context.Context, orderID string, req *RefundRequest, opts ...CallOption,
 ) (*Order, error) {
 	check := req.check()
 	check.orderID(orderID)
@@ -105,9 +102,7 @@ func (s *RefundService) Create(
 //   - [ValidationError]: the id or the reference cannot be one, nothing was
 //     sent.
 func (s *RefundService) Find(
-	ctx context.Context,
-	orderID, merchantOrderReference string,
-	opts ...CallOption,
+	ctx context.Context, orderID, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
 	var check requestCheck
 	check.orderID(orderID)
@@ -148,9 +143,7 @@ func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOpt
 // The errors are those of [OrderService.GetByReference], and a [StateError]
 // ([ErrReferenceReused]) when it is not a refund.
 func (s *RefundService) GetByReference(
-	ctx context.Context,
-	merchantOrderReference string,
-	opts ...CallOption,
+	ctx context.Context, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
 	o, err := s.p.getByReference(ctx, merchantOrderReference, opts)
 	return insistOnRefund(opGetByReference, o, err)

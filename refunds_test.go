@@ -335,12 +335,8 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 					}
 					return answer(200, `{"data":`+test.parent+`}`), nil
 				}}
-				o, err := g.client(
-					t,
-				).Refunds.Create(
-					t.Context(),
-					"v1-p",
-					&plural.RefundRequest{MerchantOrderReference: test.reference, OrderAmount: plural.INR(400)},
+				o, err := g.client(t).Refunds.Create(
+					t.Context(), "v1-p", &plural.RefundRequest{MerchantOrderReference: test.reference, OrderAmount: plural.INR(400)},
 				)
 				if test.want == "" {
 					require.ErrorIs(t, err, test.is)

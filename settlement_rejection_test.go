@@ -262,12 +262,8 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 				}
 				return answer(200, `{"data":`+open+`}`), nil
 			}}
-			_, err := g.client(
-				t,
-			).Captures.Create(
-				t.Context(),
-				"v1-1",
-				&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
+			_, err := g.client(t).Captures.Create(
+				t.Context(), "v1-1", &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
 			)
 			if applied {
 				require.NoError(t, err)

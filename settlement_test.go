@@ -98,9 +98,7 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 			d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetAfterApply)
 			d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), pluraltest.ServerErrorBeforeApply, pluraltest.ResetBeforeApply)
 			d.srv.Inject(
-				pluraltest.On(pluraltest.OpOrdersGetByReference),
-				pluraltest.ServerErrorBeforeApply,
-				pluraltest.ResetBeforeApply,
+				pluraltest.On(pluraltest.OpOrdersGetByReference), pluraltest.ServerErrorBeforeApply, pluraltest.ResetBeforeApply,
 			)
 			require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv), plural.WithoutRetry()).err)
 		})
@@ -485,10 +483,7 @@ func TestConcurrentCallsOfOneReference(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
 		d.srv.Inject(
-			pluraltest.On(w.op),
-			pluraltest.ResetBeforeApply,
-			pluraltest.ResetAfterApply,
-			pluraltest.ServerErrorBeforeApply,
+			pluraltest.On(w.op), pluraltest.ResetBeforeApply, pluraltest.ResetAfterApply, pluraltest.ServerErrorBeforeApply,
 		)
 		results := make(chan error)
 		clients := []*plural.Client{newClient(t, d.srv), newClient(t, d.srv)}

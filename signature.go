@@ -61,9 +61,7 @@ func HexKey(secret string) (Key, error) {
 	raw, err := hex.DecodeString(secret[:len(secret)&^1])
 	if err != nil || len(raw) < minHexKeyBytes {
 		return Key{}, fmt.Errorf(
-			"plural: hex key: at least %d bytes are needed, which is %d hex digits",
-			minHexKeyBytes,
-			2*minHexKeyBytes,
+			"plural: hex key: at least %d bytes are needed, which is %d hex digits", minHexKeyBytes, 2*minHexKeyBytes,
 		)
 	}
 	return newKey(raw)

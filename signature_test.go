@@ -337,10 +337,7 @@ func TestSecretWithCallbackKeysServesWebhooksAsItsCharacters(t *testing.T) {
 	t.Parallel()
 	const secret = "fgwei7egyhuggwp39w8rh"
 	v := mustVerifier(
-		t,
-		secret,
-		plural.WithCallbackKeys(mustKey(t, plural.HexKey, signatureSecret)),
-		plural.WithClock(webhookClock),
+		t, secret, plural.WithCallbackKeys(mustKey(t, plural.HexKey, signatureSecret)), plural.WithClock(webhookClock),
 	)
 
 	header, body := signedWebhook([]byte(secret), webhookClock().Unix(), `{}`)
@@ -651,10 +648,7 @@ func TestKeyIndex(t *testing.T) {
 		rawKeys = append(rawKeys, mustKey(t, plural.RawKey, secret))
 	}
 	v, err := plural.NewVerifier(
-		"",
-		plural.WithCallbackKeys(hexKeys...),
-		plural.WithWebhookKeys(rawKeys...),
-		plural.WithClock(webhookClock),
+		"", plural.WithCallbackKeys(hexKeys...), plural.WithWebhookKeys(rawKeys...), plural.WithClock(webhookClock),
 	)
 	require.NoError(t, err)
 	for _, i := range []int{0, 1, 2, 2, 0, 1, 0} {

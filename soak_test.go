@@ -222,9 +222,7 @@ func (r soakResult) String() string {
 // lengths.
 func soakFaults() []pluraltest.Fault {
 	list := []pluraltest.Fault{
-		pluraltest.ApplyLate.After(
-			100 * time.Millisecond,
-		),
+		pluraltest.ApplyLate.After(100 * time.Millisecond),
 		pluraltest.ApplyLateReset.After(20 * time.Second),
 		pluraltest.ApplyLateTimedOut.After(time.Minute),
 		pluraltest.PendingResult.After(20 * time.Second),
@@ -357,9 +355,7 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	early, late := median(heap[:quarter]), median(heap[len(heap)-quarter:])
 	t.Logf(
 		"%d emulators, %d calls: %d settled, %d unknown, %d failed; %d webhooks; heap %d KiB early, %d KiB late; goroutines %v",
-		len(
-			heap,
-		),
+		len(heap),
 		c.calls.Load(),
 		c.settled.Load(),
 		c.unknown.Load(),
@@ -461,22 +457,16 @@ func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
 		_, err = c.client.Cancels.Create(ctx, id)
 	case 1:
 		_, err = c.client.Captures.Create(
-			ctx,
-			id,
-			&plural.CaptureRequest{MerchantCaptureReference: reference + "-c", CaptureAmount: plural.INR(2000)},
+			ctx, id, &plural.CaptureRequest{MerchantCaptureReference: reference + "-c", CaptureAmount: plural.INR(2000)},
 		)
 	default:
 		_, err = c.client.Captures.Create(
-			ctx,
-			id,
-			&plural.CaptureRequest{MerchantCaptureReference: reference + "-c", FullAmount: true},
+			ctx, id, &plural.CaptureRequest{MerchantCaptureReference: reference + "-c", FullAmount: true},
 		)
 		if err == nil {
 			c.count(nil)
 			_, err = c.client.Refunds.Create(
-				ctx,
-				id,
-				&plural.RefundRequest{MerchantOrderReference: reference + "-r", OrderAmount: plural.INR(1000)},
+				ctx, id, &plural.RefundRequest{MerchantOrderReference: reference + "-r", OrderAmount: plural.INR(1000)},
 			)
 		}
 	}

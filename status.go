@@ -29,65 +29,37 @@ const (
 	OrderStatusFullyRefunded     OrderStatus = "FULLY_REFUNDED"
 )
 
+// orderStatuses has what each status means, for people.
+//
+//nolint:gochecknoglobals // a constant in all but name
+var orderStatuses = map[OrderStatus]string{
+	OrderStatusCreated:           "not paid yet",
+	OrderStatusPending:           "a payment is under way",
+	OrderStatusAttempted:         "a payment failed, the payer may try again",
+	OrderStatusAuthorized:        "the money is on hold",
+	OrderStatusProcessed:         "paid",
+	OrderStatusPartiallyCaptured: "paid in part, the rest was released",
+	OrderStatusCancelled:         "cancelled",
+	OrderStatusFailed:            "failed",
+	OrderStatusPartiallyRefunded: "refunded in part",
+	OrderStatusFullyRefunded:     "refunded",
+}
+
 // IsKnown reports whether the status is one that this package has a constant
 // for.
-func (s OrderStatus) IsKnown() bool {
-	switch s {
-	case OrderStatusCreated,
-		OrderStatusPending,
-		OrderStatusAttempted,
-		OrderStatusAuthorized,
-		OrderStatusProcessed,
-		OrderStatusPartiallyCaptured,
-		OrderStatusCancelled,
-		OrderStatusFailed,
-		OrderStatusPartiallyRefunded,
-		OrderStatusFullyRefunded:
-		return true
-	}
-	return false
-}
+func (s OrderStatus) IsKnown() bool { return orderStatuses[s] != "" }
 
 // IsTerminal reports whether an order in this status never changes again:
 // CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, it can be
 // refunded; a refund that is PROCESSED is at its end all the same. An unknown
 // status is not terminal.
 func (s OrderStatus) IsTerminal() bool {
-	switch s {
-	case OrderStatusCancelled, OrderStatusFailed, OrderStatusFullyRefunded:
-		return true
-	default:
-		return false
-	}
+	return s == OrderStatusCancelled || s == OrderStatusFailed || s == OrderStatusFullyRefunded
 }
 
 // Text says in a few English words where an order stands, for pages of the
 // merchant's staff; "" for a status that this package does not know.
-func (s OrderStatus) Text() string {
-	switch s {
-	case OrderStatusCreated:
-		return "not paid yet"
-	case OrderStatusPending:
-		return "a payment is under way"
-	case OrderStatusAttempted:
-		return "a payment failed, the payer may try again"
-	case OrderStatusAuthorized:
-		return "the money is on hold"
-	case OrderStatusProcessed:
-		return "paid"
-	case OrderStatusPartiallyCaptured:
-		return "paid in part, the rest was released"
-	case OrderStatusCancelled:
-		return "cancelled"
-	case OrderStatusFailed:
-		return "failed"
-	case OrderStatusPartiallyRefunded:
-		return "refunded in part"
-	case OrderStatusFullyRefunded:
-		return "refunded"
-	}
-	return ""
-}
+func (s OrderStatus) Text() string { return orderStatuses[s] }
 
 // PaymentStatus is where one payment of an order stands. It is an open enum.
 type PaymentStatus string
@@ -209,16 +181,14 @@ const (
 // IsKnown reports whether the type is one that this package has a constant for.
 func (t EventType) IsKnown() bool {
 	switch t {
-	case EventOrderAuthorized, EventOrderProcessed, EventOrderCancelled, EventOrderFailed,
-		EventPaymentFailed,
-		EventRefundProcessed, EventRefundFailed,
-		EventOrderSettled, EventOrderSettlementRejected,
-		EventCustomerActivated, EventCustomerDeleted, EventCustomerSuspended, EventCustomerCreationFailed,
-		EventTokenActivated, EventTokenDeactivated, EventTokenSuspended, EventTokenProvisionFailed,
-		EventSubscriptionActivated, EventSubscriptionPending, EventSubscriptionPaused, EventSubscriptionResumed,
-		EventSubscriptionCompleted, EventSubscriptionCharged, EventSubscriptionHalted, EventSubscriptionCancelled,
-		EventSubscriptionRevokeFailed, EventSubscriptionUpdated, EventSubscriptionUpdateFailed,
-		EventPayoutTransactionSuccess, EventPayoutTransactionFailed:
+	case EventOrderAuthorized, EventOrderProcessed, EventOrderCancelled, EventOrderFailed, EventPaymentFailed,
+		EventRefundProcessed, EventRefundFailed, EventOrderSettled, EventOrderSettlementRejected, EventCustomerActivated,
+		EventCustomerDeleted, EventCustomerSuspended, EventCustomerCreationFailed, EventTokenActivated,
+		EventTokenDeactivated, EventTokenSuspended, EventTokenProvisionFailed, EventSubscriptionActivated,
+		EventSubscriptionPending, EventSubscriptionPaused, EventSubscriptionResumed, EventSubscriptionCompleted,
+		EventSubscriptionCharged, EventSubscriptionHalted, EventSubscriptionCancelled, EventSubscriptionRevokeFailed,
+		EventSubscriptionUpdated, EventSubscriptionUpdateFailed, EventPayoutTransactionSuccess,
+		EventPayoutTransactionFailed:
 		return true
 	}
 	return false

@@ -108,8 +108,8 @@ type sum struct {
 func sumIn(c Currency) sum { return sum{Amount: Amount{Currency: c}, unknown: c == ""} }
 
 func (s *sum) add(a Amount) {
-	total, ok := s.addPositive(a)
-	s.unknown = s.unknown || !ok || a.Value <= 0
+	total, err := s.Add(a)
+	s.unknown = s.unknown || err != nil || a.Value <= 0
 	s.Amount = total
 }
 
@@ -178,10 +178,7 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 	switch o.Status {
 	case OrderStatusCreated, OrderStatusAttempted, OrderStatusFailed, OrderStatusAuthorized, OrderStatusCancelled:
 		return Amount{Currency: o.OrderAmount.Currency}, t.tookNothing(o.Status)
-	case OrderStatusProcessed,
-		OrderStatusPartiallyCaptured,
-		OrderStatusPartiallyRefunded,
-		OrderStatusFullyRefunded:
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
 		return o.takenAmount(&t)
 	default:
 		return Amount{}, false

@@ -445,9 +445,7 @@ func TestWhatIsLeft(t *testing.T) {
 		check(0, partAmount-1000)
 		d.srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingResult)
 		_, err := c.Refunds.Create(
-			t.Context(),
-			id,
-			&plural.RefundRequest{MerchantOrderReference: "refund-2", OrderAmount: plural.INR(500)},
+			t.Context(), id, &plural.RefundRequest{MerchantOrderReference: "refund-2", OrderAmount: plural.INR(500)},
 		)
 		require.NoError(t, err)
 		check(0, partAmount-1500)

@@ -253,9 +253,7 @@ func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 			})}),
 		)
 		require.ErrorIs(
-			t,
-			c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil),
-			plural.ErrOutcomeUnknown,
+			t, c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil), plural.ErrOutcomeUnknown,
 		)
 	})
 }
@@ -284,12 +282,7 @@ func TestWriteWhoseHeaderWentOutInPart(t *testing.T) {
 				return g.RoundTrip(r)
 			})}))
 		err := c.Do(
-			t.Context(),
-			http.MethodPost,
-			somePath,
-			nil,
-			nil,
-			plural.WithHeader("X-Long", strings.Repeat("x", 10_000)),
+			t.Context(), http.MethodPost, somePath, nil, nil, plural.WithHeader("X-Long", strings.Repeat("x", 10_000)),
 		)
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.Equal(t, 1, dials)

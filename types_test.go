@@ -544,17 +544,7 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	case reflect.String:
 		v.SetString(
 			pick(
-				r,
-				"",
-				"12",
-				"0",
-				"-7",
-				"true",
-				"own text",
-				"<&> \"quoted\" \\ /",
-				"हिन्दी",
-				"\u2028\x01",
-				strconv.Itoa(r.Int()),
+				r, "", "12", "0", "-7", "true", "own text", "<&> \"quoted\" \\ /", "हिन्दी", "\u2028\x01", strconv.Itoa(r.Int()),
 			),
 		)
 	case reflect.Bool:

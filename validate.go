@@ -193,9 +193,7 @@ func (d *PurchaseDetails) check(c *requestCheck) {
 	}
 	if d.AccountDetails != nil && d.AccountDetails.BankDetails != nil {
 		c.limit(
-			d.AccountDetails.BankDetails.AccountNumber != "",
-			"account_details.bank_details.account_number",
-			"is required",
+			d.AccountDetails.BankDetails.AccountNumber != "", "account_details.bank_details.account_number", "is required",
 		)
 	}
 	if d.Customer != nil {

@@ -236,9 +236,7 @@ func TestNilContext(t *testing.T) {
 		},
 		"Captures.Create": func() error {
 			_, err := client.Captures.Create(
-				none,
-				"v1-1-aa-b",
-				&plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
+				none, "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: "c", FullAmount: true},
 			)
 			return err
 		},
@@ -248,9 +246,7 @@ func TestNilContext(t *testing.T) {
 		},
 		"Refunds.Create": func() error {
 			_, err := client.Refunds.Create(
-				none,
-				"v1-1-aa-b",
-				&plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)},
+				none, "v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "r", OrderAmount: plural.INR(100)},
 			)
 			return err
 		},
@@ -423,9 +419,7 @@ func TestCaptureAndRefundLimits(t *testing.T) {
 	}
 	client := unsent(t)
 	_, err := client.Captures.Create(
-		t.Context(),
-		"v1-1-aa-b",
-		&plural.CaptureRequest{MerchantCaptureReference: letters(51), FullAmount: true},
+		t.Context(), "v1-1-aa-b", &plural.CaptureRequest{MerchantCaptureReference: letters(51), FullAmount: true},
 	)
 	requireChecked(t, err, "merchant_capture_reference")
 	many := map[string]string{}
@@ -453,13 +447,8 @@ func TestOneErrorNamesAllFields(t *testing.T) {
 	req.PurchaseDetails.Customer.BillingAddress.Pincode = "s3cret-s3cret"
 	req.PurchaseDetails.MerchantMetadata = map[string]string{"s3cret": strings.Repeat("s3cret", 100)}
 	req.Extra = map[string]any{"notes": "s3cret"}
-	_, err := unsent(
-		t,
-	).Orders.Create(
-		t.Context(),
-		req,
-		plural.WithRequestID(""),
-		plural.WithHeader("Authorization", "s3cret"),
+	_, err := unsent(t).Orders.Create(
+		t.Context(), req, plural.WithRequestID(""), plural.WithHeader("Authorization", "s3cret"),
 	)
 	require.Equal(t, []string{
 		"Request-ID",

@@ -71,10 +71,7 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 			return final(rowCaptureTooMuch, "only %s is on hold", t.held)
 		}
 		return f
-	case OrderStatusProcessed,
-		OrderStatusPartiallyCaptured,
-		OrderStatusPartiallyRefunded,
-		OrderStatusFullyRefunded:
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
 		c := capturesUnder(o, reference)
 		return c.judge(o, &t, amount)
 	case OrderStatusPending:
@@ -271,10 +268,7 @@ func judgeCancel(o *Order) finding {
 			return unclear("the order is FAILED but carries a capture")
 		}
 		return final(rowCancelOfFailed, "the order is FAILED")
-	case OrderStatusProcessed,
-		OrderStatusPartiallyCaptured,
-		OrderStatusPartiallyRefunded,
-		OrderStatusFullyRefunded:
+	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
 		if t.isUnderWay() {
 			return pending("a payment of the order is still under way")
 		}

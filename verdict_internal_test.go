@@ -252,11 +252,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 		},
 		"amounts beyond all bounds": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
-				paid(
-					"PROCESSED",
-					INR(1000),
-					entry(ours, INR(math.MaxInt64)),
-				),
+				paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))),
 				paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))),
 			}},
 			want: verdictUnclear,
@@ -547,10 +543,7 @@ func TestRefundIn(t *testing.T) {
 			refunds = append(refunds, refund(fmt.Sprint("v1-", i), "refund-1", status))
 		}
 		require.Equal(
-			t,
-			OrderStatusProcessed,
-			find(refunds...).Status,
-			"a refund that did not fail counts before one that did",
+			t, OrderStatusProcessed, find(refunds...).Status, "a refund that did not fail counts before one that did",
 		)
 	}
 	require.Equal(t, OrderStatusFailed, find(refund("v1-r", "refund-1", "FAILED")).Status)

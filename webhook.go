@@ -374,8 +374,6 @@ func (e Event) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.String()
 // LogValue has id, time and type. A long type is cut short.
 func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("id", e.ID),
-		slog.Time("timestamp", e.Timestamp),
-		slog.String("event_type", clip(string(e.Type))),
+		slog.String("id", e.ID), slog.Time("timestamp", e.Timestamp), slog.String("event_type", clip(string(e.Type))),
 	)
 }

@@ -54,9 +54,7 @@ type HandlerOption func(*webhookHandler)
 //
 // A sender that stalls is the server's business: set its ReadTimeout.
 func NewWebhookHandler(
-	v *Verifier,
-	handle func(ctx context.Context, e *Event) error,
-	opts ...HandlerOption,
+	v *Verifier, handle func(ctx context.Context, e *Event) error, opts ...HandlerOption,
 ) http.Handler {
 	h := &webhookHandler{
 		verifier: v,

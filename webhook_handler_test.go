@@ -63,9 +63,7 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 	// Told apart by webhook-id, not by what is in the body, nor by a new stamp on
 	// a redelivery.
 	other := webhookHeader(
-		"msg_other",
-		"1763802000",
-		naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody),
+		"msg_other", "1763802000", naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody),
 	)
 	require.Equal(t, http.StatusOK, deliver(h, other, body))
 	require.Len(t, events, 2)
@@ -465,14 +463,10 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 	logger := plural.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil)))
 	header, body := goodWebhook(webhookBody)
 	require.Equal(
-		t,
-		http.StatusInternalServerError,
-		deliver(plural.NewWebhookHandler(nil, counting(&calls), logger), header, body),
+		t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(nil, counting(&calls), logger), header, body),
 	)
 	require.Equal(
-		t,
-		http.StatusInternalServerError,
-		deliver(plural.NewWebhookHandler(webhookVerifier(t), nil, logger), header, body),
+		t, http.StatusInternalServerError, deliver(plural.NewWebhookHandler(webhookVerifier(t), nil, logger), header, body),
 	)
 	for name, tc := range map[string]struct {
 		opt  plural.HandlerOption
@@ -528,10 +522,7 @@ func TestWebhookHandlerOverHTTP(t *testing.T) {
 	}
 	header, body := goodWebhook(webhookBody)
 	require.Equal(
-		t,
-		http.StatusOK,
-		post(struct{ io.Reader }{iotest.OneByteReader(bytes.NewReader(body))}, header),
-		"chunked",
+		t, http.StatusOK, post(struct{ io.Reader }{iotest.OneByteReader(bytes.NewReader(body))}, header), "chunked",
 	)
 	require.Equal(t, http.StatusOK, post(bytes.NewReader(body), header), "again, with a length")
 	require.Equal(t, int32(1), calls.Load())

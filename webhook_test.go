@@ -138,16 +138,10 @@ func TestWebhookTamperedWith(t *testing.T) {
 		body[i/8] ^= 1 << (i % 8)
 	}
 	requireRefused(
-		t,
-		v.VerifyWebhookSignature(header, body[:len(body)-1]),
-		plural.ErrInvalidSignature,
-		plural.ReasonSignatureMismatch,
+		t, v.VerifyWebhookSignature(header, body[:len(body)-1]), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch,
 	)
 	requireRefused(
-		t,
-		v.VerifyWebhookSignature(header, append(body, '\n')),
-		plural.ErrInvalidSignature,
-		plural.ReasonSignatureMismatch,
+		t, v.VerifyWebhookSignature(header, append(body, '\n')), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch,
 	)
 	require.NoError(t, v.VerifyWebhookSignature(header, body))
 
@@ -197,9 +191,7 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	// and a body in it, behind a name and "=".
 	const body = `{"event_type":"ORDER_PROCESSED"}&order_id=v1-1&status=FAILED`
 	form := signedForm(
-		t,
-		signatureSecret,
-		failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")),
+		t, signatureSecret, failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")),
 	)
 	_, err := v.VerifyCallback(form)
 	require.NoError(t, err)
@@ -209,10 +201,7 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 		require.Error(t, err)
 		if id == "error_message=m" {
 			require.Equal(
-				t,
-				naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body),
-				signature,
-				"the signature does fit",
+				t, naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body), signature, "the signature does fit",
 			)
 			requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonWebhookID)
 		}
@@ -409,10 +398,7 @@ func TestWebhookAttackSignatureEncoding(t *testing.T) {
 			t.Parallel()
 			header := webhookHeader(webhookID, "1763802000", "v1,"+signature)
 			requireRefused(
-				t,
-				v.VerifyWebhookSignature(header, body),
-				plural.ErrInvalidSignature,
-				plural.ReasonSignatureMalformed,
+				t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMalformed,
 			)
 		})
 	}
@@ -440,9 +426,7 @@ func TestWebhookIDs(t *testing.T) {
 		"order_id=v1-1&status=PROCESS": false,
 	} {
 		header := webhookHeader(
-			id,
-			"1763802000",
-			naiveWebhookSignature([]byte(signatureSecret), id, "1763802000", webhookBody),
+			id, "1763802000", naiveWebhookSignature([]byte(signatureSecret), id, "1763802000", webhookBody),
 		)
 		err := v.VerifyWebhookSignature(header, []byte(webhookBody))
 		if accepted {
@@ -478,9 +462,7 @@ func TestWebhookAttackTimestampSpelling(t *testing.T) {
 		strings.Repeat("0", 30) + "17": false,
 	} {
 		header := webhookHeader(
-			webhookID,
-			timestamp,
-			naiveWebhookSignature([]byte(signatureSecret), webhookID, timestamp, webhookBody),
+			webhookID, timestamp, naiveWebhookSignature([]byte(signatureSecret), webhookID, timestamp, webhookBody),
 		)
 		err := v.VerifyWebhookSignature(header, []byte(webhookBody))
 		if accepted {
@@ -663,10 +645,7 @@ func TestWebhookHeadersMissing(t *testing.T) {
 		requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 	}
 	requireRefused(
-		t,
-		v.VerifyWebhookSignature(nil, []byte(webhookBody)),
-		plural.ErrMalformedWebhook,
-		plural.ReasonWebhookID,
+		t, v.VerifyWebhookSignature(nil, []byte(webhookBody)), plural.ErrMalformedWebhook, plural.ReasonWebhookID,
 	)
 }
 

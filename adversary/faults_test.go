@@ -209,11 +209,7 @@ func leftOut(rng *rand.Rand) docFault {
 func (sc *scenario) writeFault(rng *rand.Rand, n int, well bool) writeFault {
 	f := writeFault{latency: between(rng, 20*time.Millisecond, 300*time.Millisecond)}
 	f.fate = pick(
-		rng,
-		[]string{processed},
-		[]string{processed},
-		[]string{pending, processed},
-		[]string{created, processed},
+		rng, []string{processed}, []string{processed}, []string{pending, processed}, []string{created, processed},
 	)
 	f.fateGap = between(rng, 500*time.Millisecond, 10*time.Second)
 	if chance(rng, sc.leavesP) && (!well || sc.leavesAlways) {

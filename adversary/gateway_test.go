@@ -212,12 +212,7 @@ type refusal struct {
 
 // capture takes the money, leg by leg.
 func (g *gateway) capture(
-	o *order,
-	reference string,
-	amount int64,
-	f writeFault,
-	by string,
-	arrived, now time.Time,
+	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) *refusal {
 	held := o.held()
 	switch {
@@ -375,12 +370,7 @@ func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Ti
 
 // refund gives money back. The second result is the refund that answers it.
 func (g *gateway) refund(
-	o *order,
-	reference string,
-	amount int64,
-	f writeFault,
-	by string,
-	arrived, now time.Time,
+	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) (*refusal, string) {
 	for _, other := range g.orders {
 		if other.reference == reference {

@@ -220,15 +220,7 @@ func (sc *scenario) plan(rng *rand.Rand, refunds bool) {
 	}
 	timing := func(p *plan) {
 		p.deadline = pick(
-			rng,
-			time.Minute,
-			time.Minute,
-			time.Minute,
-			time.Minute,
-			0,
-			10*time.Second,
-			5*time.Second,
-			2*time.Second,
+			rng, time.Minute, time.Minute, time.Minute, time.Minute, 0, 10*time.Second, 5*time.Second, 2*time.Second,
 		)
 		p.times = pick(rng, 1, 2, 3)
 		p.gap = pick(rng, 0, between(rng, 0, 10*time.Second), time.Minute)

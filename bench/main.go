@@ -21,9 +21,7 @@ func main() {
 	only := flag.String("only", "", "measure the suites whose title matches this regular expression")
 	out := flag.String("out", "", "write what was measured to this file, as JSON, for -page")
 	page := flag.String(
-		"page",
-		"",
-		"measure nothing: write the page from the files that are named as arguments, the newest Go last",
+		"page", "", "measure nothing: write the page from the files that are named as arguments, the newest Go last",
 	)
 	chart := flag.String("chart", "", "with -page: write the chart to this file")
 	flag.Parse()

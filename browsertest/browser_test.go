@@ -54,10 +54,7 @@ func run(m *testing.M) int {
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
 		chromedp.UserDataDir(profile),
-		chromedp.Flag(
-			"disable-quic",
-			true,
-		),
+		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-back-forward-cache", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("no-proxy-server", true),
@@ -121,9 +118,7 @@ func openTab(t *testing.T, s screen) *tab {
 	_, err := chromedp.Call(ctx, cdplog.Enable, cdp.Empty{})
 	require.NoError(t, err)
 	_, err = chromedp.Call(
-		ctx,
-		emulation.SetScriptExecutionDisabled,
-		emulation.SetScriptExecutionDisabledParams{Value: !s.javaScript},
+		ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !s.javaScript},
 	)
 	require.NoError(t, err)
 	if s.width < 600 {

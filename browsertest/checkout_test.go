@@ -185,9 +185,7 @@ func TestPayerLeavesSecurePage(t *testing.T) {
 	id, link := shop.sell("order-1", nil)
 	b := openTab(t, screens()[0])
 	_, err := chromedp.Call(
-		b.ctx,
-		security.SetIgnoreCertificateErrors,
-		security.SetIgnoreCertificateErrorsParams{Ignore: true},
+		b.ctx, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true},
 	)
 	require.NoError(t, err)
 	b.open(link)

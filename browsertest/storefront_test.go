@@ -29,11 +29,7 @@ func openStorefront(t *testing.T, opts ...pluraltest.Option) *storefront {
 	t.Helper()
 	srv := pluraltest.NewServer(t, opts...)
 	cmd := exec.Command(
-		buildExample(t, "storefront"),
-		"-addr",
-		"127.0.0.1:0",
-		"-database",
-		filepath.Join(t.TempDir(), "shop.db"),
+		buildExample(t, "storefront"), "-addr", "127.0.0.1:0", "-database", filepath.Join(t.TempDir(), "shop.db"),
 	)
 	cmd.Env = append(os.Environ(), "STOREFRONT_PASSWORD="+staffPassword, "PLURAL_BASE_URL="+srv.URL, "PLURAL_ENVIRONMENT=",
 		"PLURAL_CLIENT_ID="+srv.ClientID, "PLURAL_CLIENT_SECRET="+srv.ClientSecret)

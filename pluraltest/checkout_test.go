@@ -111,16 +111,7 @@ func (p *payer) status() string {
 // card is the payment form filled in as it comes.
 func card(changes ...string) []string {
 	form := values(
-		"action",
-		"pay",
-		"method",
-		"CARD",
-		"card_number",
-		"4012 0010 3714 1112",
-		"card_expiry",
-		"12/30",
-		"card_cvv",
-		"212",
+		"action", "pay", "method", "CARD", "card_number", "4012 0010 3714 1112", "card_expiry", "12/30", "card_cvv", "212",
 	)
 	for i := 0; i+1 < len(changes); i += 2 {
 		form.Set(changes[i], changes[i+1])
@@ -275,9 +266,7 @@ func TestCheckoutCancels(t *testing.T) {
 	srv := pluraltest.NewServer(t)
 	for name, before := range map[string][]string{"at once": nil, "at-the-bank": card()} {
 		p := newPayer(
-			t,
-			srv,
-			pluraltest.OrderSpec{Reference: strings.ReplaceAll(name, " ", "-"), CallbackURL: shop, PreAuth: true},
+			t, srv, pluraltest.OrderSpec{Reference: strings.ReplaceAll(name, " ", "-"), CallbackURL: shop, PreAuth: true},
 		)
 		if before != nil {
 			p.press(before...)
@@ -484,11 +473,7 @@ func TestCheckoutOnlyPostChanges(t *testing.T) {
 			t,
 			200,
 			p.send(
-				method,
-				p.link+"&action=cancel&_method=POST",
-				values("action", "cancel"),
-				"X-HTTP-Method-Override",
-				"POST",
+				method, p.link+"&action=cancel&_method=POST", values("action", "cancel"), "X-HTTP-Method-Override", "POST",
 			).status,
 		)
 	}
@@ -498,9 +483,7 @@ func TestCheckoutOnlyPostChanges(t *testing.T) {
 		require.Equal(t, "GET, HEAD, POST", refused.header.Get("Allow"))
 	}
 	require.Equal(
-		t,
-		http.StatusForbidden,
-		p.send("POST", p.link, values("action", "cancel"), "Sec-Fetch-Site", "cross-site").status,
+		t, http.StatusForbidden, p.send("POST", p.link, values("action", "cancel"), "Sec-Fetch-Site", "cross-site").status,
 	)
 	require.Equal(
 		t,
@@ -508,10 +491,7 @@ func TestCheckoutOnlyPostChanges(t *testing.T) {
 		p.send("POST", p.link, values("action", "cancel"), "Origin", "https://evil.example").status,
 	)
 	require.Equal(
-		t,
-		http.StatusSeeOther,
-		p.send("POST", p.link+"&action=cancel", values()).status,
-		"the query decides nothing",
+		t, http.StatusSeeOther, p.send("POST", p.link+"&action=cancel", values()).status, "the query decides nothing",
 	)
 	require.Equal(
 		t,
@@ -521,9 +501,7 @@ func TestCheckoutOnlyPostChanges(t *testing.T) {
 	)
 	require.Equal(t, http.StatusSeeOther, p.send("POST", p.link, values("action", "explode")).status)
 	require.Equal(
-		t,
-		http.StatusRequestEntityTooLarge,
-		p.send("POST", p.link, values("action", strings.Repeat("x", 70<<10))).status,
+		t, http.StatusRequestEntityTooLarge, p.send("POST", p.link, values("action", strings.Repeat("x", 70<<10))).status,
 	)
 	require.Equal(
 		t,

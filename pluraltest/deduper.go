@@ -51,11 +51,7 @@ func (c *deduperCheck) name() string {
 }
 
 func (c *deduperCheck) claim(
-	d plural.Deduper,
-	id string,
-	lease time.Duration,
-	want plural.ClaimState,
-	rule string,
+	d plural.Deduper, id string, lease time.Duration, want plural.ClaimState, rule string,
 ) string {
 	c.t.Helper()
 	claim, err := d.Claim(context.Background(), id, lease)

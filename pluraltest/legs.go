@@ -33,13 +33,7 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 
 // captureLegs takes the money of the first payment, and later that of the
 // others.
-func (s *Server) captureLegs(
-	o *order,
-	c *call,
-	entry Capture,
-	legs []*payment,
-	whole map[*payment]*captureEntry,
-) {
+func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, whole map[*payment]*captureEntry) {
 	leg, rest := legs[0], legs[1:]
 	fails := len(rest) == 0 && c.legs > 1 && c.result == resultByLegsFails
 	s.change(o, func(now time.Time) {

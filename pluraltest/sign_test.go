@@ -83,9 +83,7 @@ func TestWebhookSignatureVector(t *testing.T) {
 				"ORDER_AUTHORIZED",
 				id,
 				pluraltest.WebhookID("msg_2nEfCaUDn9fynC9Kz2upo1QSydl"),
-				pluraltest.WebhookTime(
-					time.Unix(1728543028, 0),
-				),
+				pluraltest.WebhookTime(time.Unix(1728543028, 0)),
 				pluraltest.WebhookBody(body),
 				pluraltest.WebhookTarget("https://shop.example.com/hook"),
 			)

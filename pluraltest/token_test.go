@@ -111,10 +111,7 @@ func TestTokenFieldsAreExact(t *testing.T) {
 	require.Equal(t, 200, a.do("POST", "/api/auth/v1/token", good).status)
 	for name, status := range map[string]int{"client_id": 401, "client_secret": 401, "grant_type": 422} {
 		require.Equal(
-			t,
-			status,
-			a.do("POST", "/api/auth/v1/token", strings.Replace(good, name, strings.ToUpper(name), 1)).status,
-			name,
+			t, status, a.do("POST", "/api/auth/v1/token", strings.Replace(good, name, strings.ToUpper(name), 1)).status, name,
 		)
 	}
 	for _, body := range []string{"", "[]", "{", good + "{}", strings.Replace(good, `"client_credentials"`, "1", 1)} {

@@ -85,9 +85,7 @@ type discreetTracer struct{ trace.Tracer }
 // Start begins a span that knows from the start what it is about, so samplers
 // do, too.
 func (t discreetTracer) Start(
-	ctx context.Context,
-	name string,
-	opts ...trace.SpanStartOption,
+	ctx context.Context, name string, opts ...trace.SpanStartOption,
 ) (context.Context, trace.Span) {
 	var about []attribute.KeyValue
 	orderID, reference := plural.OrderFromContext(ctx)

@@ -160,9 +160,7 @@ func (in *Inbox) Handler(
 }
 
 func (in *Inbox) handle(
-	ctx context.Context,
-	e *plural.Event,
-	handle func(context.Context, *sql.Tx, *plural.Event) error,
+	ctx context.Context, e *plural.Event, handle func(context.Context, *sql.Tx, *plural.Event) error,
 ) error {
 	d, _ := ctx.Value(deliveryKey{}).(*delivery)
 	ctx, cancel := context.WithDeadline(ctx, d.deadline)

@@ -209,9 +209,7 @@ func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount)
 	w.say("callback verified", "order %s, status %s", callback.OrderID, callback.Status)
 
 	held, err := w.client.Orders.Confirm(
-		ctx,
-		callback,
-		plural.Expected{MerchantOrderReference: reference, OrderAmount: amount},
+		ctx, callback, plural.Expected{MerchantOrderReference: reference, OrderAmount: amount},
 	)
 	if err != nil {
 		return nil, err

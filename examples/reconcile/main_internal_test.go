@@ -56,10 +56,7 @@ order-5: DIFFERS: Plural has no such order
 		pluraltest.StatusFault(403, "UNAUTHORIZED", pluraltest.ApplyNever),
 	)
 	_, err = reconcile(
-		t.Context(),
-		client,
-		strings.NewReader("reference,amount,captured,refunded\norder-1,1,1,1\n"),
-		&report,
+		t.Context(), client, strings.NewReader("reference,amount,captured,refunded\norder-1,1,1,1\n"), &report,
 	)
 	require.Error(t, err)
 	for _, list := range []string{"", "a,b\n", "reference,amount,captured,refunded\norder-1,x,0,0\n"} {

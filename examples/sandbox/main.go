@@ -92,9 +92,7 @@ func replayHint(s *settings) string {
 		return ""
 	}
 	return fmt.Sprintf(
-		"Random faults meet %v of the requests; -seed %d brings the same ones again.\n\n",
-		s.FaultRate,
-		s.Seed,
+		"Random faults meet %v of the requests; -seed %d brings the same ones again.\n\n", s.FaultRate, s.Seed,
 	)
 }
 

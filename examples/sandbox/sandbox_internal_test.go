@@ -271,10 +271,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 			token := srv.IssueToken()
 			for i := range 60 {
 				req, err := http.NewRequestWithContext(
-					t.Context(),
-					http.MethodGet,
-					srv.URL+"/api/pay/v1/orders/reference/r-"+strconv.Itoa(i),
-					http.NoBody,
+					t.Context(), http.MethodGet, srv.URL+"/api/pay/v1/orders/reference/r-"+strconv.Itoa(i), http.NoBody,
 				)
 				require.NoError(t, err)
 				req.Header.Set("Authorization", "Bearer "+token)
@@ -342,10 +339,7 @@ func TestPagePolicy(t *testing.T) {
 	require.NoError(t, err)
 	resp, body := v.send("GET", "/", nil)
 	require.Equal(
-		t,
-		"same-origin",
-		resp.Header.Get("Referrer-Policy"),
-		"no-referrer would have browsers post a null origin",
+		t, "same-origin", resp.Header.Get("Referrer-Policy"), "no-referrer would have browsers post a null origin",
 	)
 	policy := resp.Header.Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
@@ -447,17 +441,7 @@ func (p *program) send(method, path, token string, form url.Values) (int, string
 func TestRun(t *testing.T) {
 	t.Parallel()
 	p := start(
-		t,
-		"-client-id",
-		"shop",
-		"-client-secret",
-		"00ff",
-		"-token",
-		"pasted",
-		"-fault-rate",
-		"1e-300",
-		"-seed",
-		"77",
+		t, "-client-id", "shop", "-client-secret", "00ff", "-token", "pasted", "-fault-rate", "1e-300", "-seed", "77",
 	)
 	require.Contains(t, p.said, "-seed 77 brings the same ones again")
 	require.Contains(t, p.said, "sample token are taken too")

@@ -44,10 +44,7 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
 	flags.StringVar(
-		&s.ClientID,
-		"client-id",
-		"",
-		"client id (random without it); the integration guide's sample is taken too",
+		&s.ClientID, "client-id", "", "client id (random without it); the integration guide's sample is taken too",
 	)
 	flags.StringVar(
 		&s.ClientSecret,
@@ -98,10 +95,7 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 		"factor on the waits between deliveries of a webhook; 0.001 makes seconds of hours",
 	)
 	flags.Float64Var(
-		&s.FaultRate,
-		"fault-rate",
-		0,
-		"share of the requests, 0 to 1, that meet a random fault; the page can change it",
+		&s.FaultRate, "fault-rate", 0, "share of the requests, 0 to 1, that meet a random fault; the page can change it",
 	)
 	flags.Uint64Var(
 		&s.Seed,

@@ -72,12 +72,9 @@ const fleetSize = 2
 func openFleet(t *testing.T, gateway *pluraltest.Server, database, redis string) *fleet {
 	t.Helper()
 	f := &fleet{
-		t:       t,
-		gateway: gateway,
-		processes: make(
-			[]*servertest.Process,
-			fleetSize,
-		),
+		t:         t,
+		gateway:   gateway,
+		processes: make([]*servertest.Process, fleetSize),
 		addresses: make([]*url.URL, fleetSize),
 		up:        make([]bool, fleetSize),
 	}

@@ -205,10 +205,7 @@ func (b *browser) order(product string) (number, id string) {
 func (b *browser) comeBack(form url.Values) page {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(
-		b.t.Context(),
-		http.MethodPost,
-		b.site.url+"/plural/return",
-		strings.NewReader(form.Encode()),
+		b.t.Context(), http.MethodPost, b.site.url+"/plural/return", strings.NewReader(form.Encode()),
 	)
 	require.NoError(b.t, err)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")

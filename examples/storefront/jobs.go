@@ -70,10 +70,7 @@ func (t teller) HandleError(context.Context, *rivertype.JobRow, error) *river.Er
 }
 
 func (t teller) HandlePanic(
-	ctx context.Context,
-	job *rivertype.JobRow,
-	value any,
-	trace string,
+	ctx context.Context, job *rivertype.JobRow, value any, trace string,
 ) *river.ErrorHandlerResult {
 	t.log.ErrorContext(ctx, "job panicked", "kind", job.Kind, "id", job.ID, "panic", value, "trace", trace)
 	return nil

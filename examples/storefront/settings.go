@@ -74,10 +74,7 @@ func parseSettings(args []string) (settings, error) {
 	flags := flag.NewFlagSet("storefront", flag.ContinueOnError)
 	flags.StringVar(&s.Addr, "addr", cmp.Or(os.Getenv("STOREFRONT_ADDR"), "127.0.0.1:8082"), "address to listen on")
 	flags.StringVar(
-		&s.URL,
-		"url",
-		os.Getenv("STOREFRONT_URL"),
-		"the shop's address for browsers and Plural, if it is another",
+		&s.URL, "url", os.Getenv("STOREFRONT_URL"), "the shop's address for browsers and Plural, if it is another",
 	)
 	flags.StringVar(&s.Database, "database", os.Getenv("STOREFRONT_DATABASE"),
 		"postgres://..., or a file for SQLite; without it an empty one that is removed at the end")

@@ -151,9 +151,6 @@ func (s *shop) failed(w http.ResponseWriter, r *http.Request, what string, err e
 	}
 	s.log.ErrorContext(r.Context(), what, "error", err)
 	s.message(
-		w,
-		http.StatusInternalServerError,
-		"Not now",
-		"Something went wrong on our side. Load the page again in a minute.",
+		w, http.StatusInternalServerError, "Not now", "Something went wrong on our side. Load the page again in a minute.",
 	)
 }

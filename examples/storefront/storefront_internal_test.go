@@ -233,9 +233,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, customer.get(path).status, path)
 	}
 	require.Equal(
-		t,
-		http.StatusUnauthorized,
-		customer.post(operatePage(number)+"/capture", "whole", "1", "version", "0").status,
+		t, http.StatusUnauthorized, customer.post(operatePage(number)+"/capture", "whole", "1", "version", "0").status,
 	)
 
 	for _, path := range []string{"/cart", "/checkout", operatePage(number) + "/capture"} {
@@ -333,10 +331,7 @@ func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 	customer := shop.customer()
 	number, id := customer.order("lamp")
 	require.Equal(
-		t,
-		number,
-		customer.post("/cart", "product", "lamp", "quantity", "1").field(t, "number"),
-		"nothing has changed",
+		t, number, customer.post("/cart", "product", "lamp", "quantity", "1").field(t, "number"), "nothing has changed",
 	)
 	_, err := gateway.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)

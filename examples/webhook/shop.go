@@ -103,9 +103,7 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.log.Error("create order", "error", err)
 		s.write(
-			w,
-			http.StatusBadGateway,
-			view{Title: "Not now", Body: "The payment service is not available. Try again later."},
+			w, http.StatusBadGateway, view{Title: "Not now", Body: "The payment service is not available. Try again later."},
 		)
 		return
 	}

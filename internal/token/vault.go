@@ -73,9 +73,7 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 // returns a stored token that is near its end, if there is one, beside the
 // error.
 func (v *Vault) Fetch(
-	ctx context.Context,
-	refused func(*Token) bool,
-	fetch func(context.Context) (*Token, error),
+	ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error),
 ) (*Token, error) {
 	stored, unlock := v.stored(ctx, refused)
 	if isFresh(stored) {
@@ -173,10 +171,7 @@ func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 // look is load without a report: it says which step failed.
 func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
 	sealed, err := guarded(
-		ctx,
-		&v.stuck,
-		func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) },
-		nil,
+		ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil,
 	)
 	if err != nil {
 		return nil, "load", err
@@ -280,10 +275,7 @@ var errStuck = errors.New("an earlier call of the token store has not returned y
 // among the stuck ones until it returns; late is then given what it returns
 // after all.
 func guarded[T any](
-	ctx context.Context,
-	stuck *atomic.Int64,
-	call func(context.Context) (T, error),
-	late func(T),
+	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T),
 ) (T, error) {
 	type result struct {
 		value T

@@ -391,11 +391,7 @@ func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, r := newStore(), &reports{}
-		_, err := newVault(
-			t,
-			s,
-			r,
-		).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
+		_, err := newVault(t, s, r).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
 			return token.New("", time.Now(),
 				time.Hour), nil
 		})

@@ -137,12 +137,7 @@ func check(out io.Writer, files map[string]tally, areas []area) error {
 			}
 		}
 		fmt.Fprintf(
-			out,
-			"%6.1f%%  of %d statements in %s, at least %.0f%% wanted\n",
-			sum.percent(),
-			sum.total,
-			a.name,
-			a.minimum,
+			out, "%6.1f%%  of %d statements in %s, at least %.0f%% wanted\n", sum.percent(), sum.total, a.name, a.minimum,
 		)
 		switch {
 		case sum.total == 0:
