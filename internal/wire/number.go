@@ -71,32 +71,3 @@ func isNumber(text string) bool {
 	}
 	return json.Valid([]byte(text))
 }
-
-// depth is how deep a document nests.
-func depth(text string) int {
-	deepest, level := 0, 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = stringEnd(text, i) - 1
-		case '{', '[':
-			level++
-			deepest = max(deepest, level)
-		case '}', ']':
-			level--
-		}
-	}
-	return deepest
-}
-
-func stringEnd(text string, pos int) int {
-	for i := pos + 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(text)
-}

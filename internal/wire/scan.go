@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -19,6 +20,9 @@ type scanner struct {
 	room   int               // what the lists may still take, in bytes
 	plain  bool              // the last string is its text: it has no escapes, and ASCII only
 	failed bool
+	limit  *DecodeError // why, where it is a limit
+
+	uncounted bool // lists may be of any length
 }
 
 // peek returns the first byte of the next token, or 0 at the end.
@@ -70,6 +74,14 @@ func (s *scanner) fail() {
 	s.pos = len(s.text)
 }
 
+// stop ends the walk at a limit.
+func (s *scanner) stop(rule string, limit int) {
+	if !s.failed {
+		s.limit = &DecodeError{Rule: fmt.Sprintf(rule, limit), Limit: true}
+	}
+	s.fail()
+}
+
 // skip skips one value and returns its text.
 func (s *scanner) skip() string {
 	c := s.peek()
@@ -107,7 +119,7 @@ func (s *scanner) skip() string {
 func (s *scanner) open() {
 	s.pos++
 	if s.level == MaxDepth {
-		s.fail()
+		s.stop("nests deeper than %d levels", MaxDepth)
 		return
 	}
 	s.level++
@@ -120,8 +132,12 @@ func (s *scanner) open() {
 func (s *scanner) count() {
 	s.items[s.level]++
 	s.total++
-	if s.items[s.level] > MaxItems || s.total > MaxItemsInAll {
-		s.fail()
+	switch {
+	case s.uncounted:
+	case s.items[s.level] > MaxItems:
+		s.stop("has a list of more than %d elements", MaxItems)
+	case s.total > MaxItemsInAll:
+		s.stop("has more than %d elements in all", MaxItemsInAll)
 	}
 }
 
