@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -66,8 +65,7 @@ func parseIntText(text string) (int64, bool) {
 }
 
 func isNumber(text string) bool {
-	if text == "" || text[0] != '-' && !isDigit(text[0]) || !isDigit(text[len(text)-1]) {
-		return false
-	}
-	return json.Valid([]byte(text))
+	s := scanner{text: text}
+	s.passNumber()
+	return !s.failed && s.pos == len(text)
 }

@@ -376,62 +376,29 @@ func (s *scanner) closesAt(c byte) bool {
 // escapes, and in UTF-8, it is a part of the document.
 func unquote(raw string) string {
 	text := raw[1 : len(raw)-1]
-	bad := invalidBytes(text)
 	at := strings.IndexByte(text, '\\')
-	if at < 0 && bad == 0 {
-		return text
+	if at < 0 {
+		return toValidUTF8(text)
 	}
 	var b strings.Builder
-	b.Grow(len(text) + bad*(len(replacement)-1)) // escapes are longer than what they stand for
+	b.Grow(len(text)) // escapes are longer than what they stand for
 	for ; at >= 0; at = strings.IndexByte(text, '\\') {
-		writeValid(&b, text[:at])
+		b.WriteString(toValidUTF8(text[:at]))
 		r, size := unescape(text[at:])
 		b.WriteRune(r)
 		text = text[at+size:]
 	}
-	writeValid(&b, text)
+	b.WriteString(toValidUTF8(text))
 	return b.String()
 }
 
-const replacement = "\uFFFD"
-
-// invalidBytes counts the bytes of a text that are not UTF-8.
-func invalidBytes(text string) int {
-	if utf8.ValidString(text) {
-		return 0
-	}
-	n := 0
-	for len(text) > 0 {
-		r, size := utf8.DecodeRuneInString(text)
-		if r == utf8.RuneError && size == 1 {
-			n++
-		}
-		text = text[size:]
-	}
-	return n
-}
-
-// writeValid writes a text with a replacement for each byte that is not UTF-8.
-func writeValid(b *strings.Builder, text string) {
-	if utf8.ValidString(text) {
-		b.WriteString(text)
-		return
-	}
-	for _, r := range text {
-		b.WriteRune(r)
-	}
-}
-
-// toValidUTF8 replaces each byte that is not UTF-8.
+// toValidUTF8 replaces each byte that is not UTF-8. [strings.ToValidUTF8]
+// replaces several in a row by one character.
 func toValidUTF8(text string) string {
-	bad := invalidBytes(text)
-	if bad == 0 {
+	if utf8.ValidString(text) {
 		return text
 	}
-	var b strings.Builder
-	b.Grow(len(text) + bad*(len(replacement)-1))
-	writeValid(&b, text)
-	return b.String()
+	return strings.Map(func(r rune) rune { return r }, text)
 }
 
 // unescape reads the valid escape at the start of a text: the character, and
