@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plural-go/plural/internal/clean"
+	"github.com/plural-go/plural/internal/foreign"
 	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/wire"
 )
@@ -194,7 +196,7 @@ func decodeInto(document string, out any) error {
 	if isSyntax || isOurs || isInvalid {
 		return err
 	}
-	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), foreign(err)}
+	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), foreign.Wrap(err)}
 }
 
 // isOwnStruct reports whether out points to a struct of this package that does
@@ -251,7 +253,7 @@ func (a *answer) excerpt(quote bool) string {
 	if !quote || !isPage || strings.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
 		return fmt.Sprintf("not JSON (%s)", kind)
 	}
-	return fmt.Sprintf("not JSON (%s): %s", kind, shorten(text, most))
+	return fmt.Sprintf("not JSON (%s): %s", kind, clean.Shorten(text, most))
 }
 
 func withoutTags(page string) string {
@@ -410,7 +412,7 @@ func readBounded(r io.Reader, announced int64, secret string) (string, error) {
 		case errors.Is(err, io.EOF):
 			return joined(full, chunk[:n]), nil
 		case err != nil:
-			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign(err, secret))
+			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign.Wrap(err, secret))
 		case n == chunkSize:
 			full, n = append(full, string(chunk[:])), 0
 		}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plural-go/plural/internal/foreign"
 	"github.com/plural-go/plural/internal/token"
 	"github.com/plural-go/plural/internal/wire"
 )
@@ -112,13 +113,13 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	req.Header.Set("Request-Timestamp", timestamp())
 	started := time.Now()
 	resp, err := f.peer.RoundTrip(req) //nolint:bodyclose // readAnswer closes it
-	a := &answer{err: foreign(err, f.creds.ClientSecret)}
+	a := &answer{err: foreign.Wrap(err, f.creds.ClientSecret)}
 	if err == nil {
 		a = readAnswer(resp, f.creds.ClientSecret)
 	} else if conn := connected.Load(); conn != nil {
 		f.peer.distrust(*conn)
 	}
-	a.err = notTheCallers(a.err)
+	a.err = foreign.NotTheCallers(a.err)
 	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)
 	if a.err != nil || a.status < 200 || a.status > 299 {
 		return nil, fail(a, nil)

@@ -8,15 +8,17 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/plural-go/plural/internal/foreign"
 )
 
 // What a [Deduper] fails with.
 var (
 	// ErrClaimLost says that a claim is not the caller's (any more): its lease ran
 	// out and another worker took over, or it was settled before.
-	ErrClaimLost = sentinel("plural: the claim on the webhook is lost")
+	ErrClaimLost = foreign.Sentinel("plural: the claim on the webhook is lost")
 	// ErrDeduperFull says that a [MemoryDeduper] holds as many events as it may.
-	ErrDeduperFull = sentinel("plural: the memory for webhooks is full")
+	ErrDeduperFull = foreign.Sentinel("plural: the memory for webhooks is full")
 )
 
 // ClaimState says what became of a claim.

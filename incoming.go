@@ -7,6 +7,8 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+
+	"github.com/plural-go/plural/internal/foreign"
 )
 
 var errBodyTooLarge = errors.New("plural: the body is too large")
@@ -135,5 +137,5 @@ func bodyError(kind, err error) error {
 	if errors.Is(err, errBodyTooLarge) {
 		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
 	}
-	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: foreign(err)}
+	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: foreign.Wrap(err)}
 }

@@ -6,14 +6,14 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/plural-go/plural/internal/clean"
 )
 
 // clip keeps hostile input from filling an error text, or breaking its line.
 func clip(s string) string {
 	const most = 40
-	return shorten(s, most)
+	return clean.Shorten(s, most)
 }
 
 func allDigits(s string) bool {
@@ -63,39 +63,10 @@ var byteKinds = func() (kinds [256]byte) {
 // printable keeps a server's message on one line and of a sane length.
 func printable(s string) string {
 	const most = 200
-	return shorten(s, most)
+	return clean.Shorten(s, most)
 }
 
-// oneLine is the text of an error within another one: joined errors on one
-// line, and of a sane length.
-func oneLine(text string) string {
-	const most = 800
-	return shorten(strings.ReplaceAll(text, "\n", "; "), most)
-}
-
-// shorten cuts s to most bytes, and replaces what is not text on one line:
-// control, format and separator characters, and what is not UTF-8.
-func shorten(s string, most int) string {
-	cut := len(s) > most
-	if cut {
-		for most > 0 && !utf8.RuneStart(s[most]) {
-			most--
-		}
-		s = s[:most]
-	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if cut {
-		s += "..."
-	}
-	return s
-}
-
-const redacted = "[redacted]"
+const redacted = clean.Redacted
 
 // writeText is the fmt form of a value that is a text, with flags where the
 // verb is one for texts.

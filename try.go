@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"github.com/plural-go/plural/internal/foreign"
 	"github.com/plural-go/plural/internal/token"
 )
 
@@ -105,11 +106,11 @@ func (s *tryState) failed(err error) error {
 	why := s.tokenless.Load()
 	switch {
 	case why == nil:
-		return foreign(err, s.secret())
+		return foreign.Wrap(err, s.secret())
 	case err == error(why): //nolint:errorlint // itself, and not something around it
 		return err
 	}
-	return foreignAround(err, why, s.secret())
+	return foreign.Around(err, why, s.secret())
 }
 
 type tryKey struct{}

@@ -1,11 +1,15 @@
 package plural
 
+import (
+	"github.com/plural-go/plural/internal/foreign"
+)
+
 // What a refused callback or webhook is, for [errors.Is].
 var (
-	ErrInvalidSignature  = sentinel("plural: invalid signature")
-	ErrStaleTimestamp    = sentinel("plural: timestamp out of tolerance")
-	ErrMalformedCallback = sentinel("plural: malformed callback")
-	ErrMalformedWebhook  = sentinel("plural: malformed webhook")
+	ErrInvalidSignature  = foreign.Sentinel("plural: invalid signature")
+	ErrStaleTimestamp    = foreign.Sentinel("plural: timestamp out of tolerance")
+	ErrMalformedCallback = foreign.Sentinel("plural: malformed callback")
+	ErrMalformedWebhook  = foreign.Sentinel("plural: malformed webhook")
 )
 
 // VerificationError says why a callback or a webhook was refused. It is

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plural-go/plural/internal/foreign"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -26,7 +27,7 @@ const (
 
 // ErrNoOrder is what [Event.Order] and [Event.OrderID] fail with for an event
 // that is not about an order.
-var ErrNoOrder = sentinel("plural: the event carries no order")
+var ErrNoOrder = foreign.Sentinel("plural: the event carries no order")
 
 // Event is a webhook, verified.
 //
