@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/token"
 	"github.com/plural-go/plural/internal/wire"
 )
 
 // newTokenSource makes the source of tokens for a client. Fetches go to the
 // peer directly: middleware never sees the client secret.
-func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
+func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source, error) {
 	f := &tokenFetcher{
 		peer:      p,
 		url:       cfg.baseURL.JoinPath(tokenPath).String(),
@@ -63,7 +64,7 @@ func askedWait(err error) time.Duration {
 }
 
 type tokenFetcher struct {
-	peer      *peer
+	peer      *peer.Peer
 	url       string
 	userAgent string
 	creds     *Credentials // behind a pointer, so printing the client prints an address
@@ -117,7 +118,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	if err == nil {
 		a = readAnswer(resp, f.creds.ClientSecret)
 	} else if conn := connected.Load(); conn != nil {
-		f.peer.distrust(*conn)
+		f.peer.Distrust(*conn)
 	}
 	a.err = foreign.NotTheCallers(a.err)
 	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/token"
 )
@@ -17,7 +18,7 @@ import (
 type pipeline struct {
 	cfg    *config
 	http   *http.Client  // middleware, the authTransport with the token, and the base transport
-	peer   *peer         // that base transport
+	peer   *peer.Peer    // that base transport
 	tokens *token.Source // of the authTransport
 }
 
@@ -167,7 +168,7 @@ func (k *call) exchange(ctx context.Context) *answer {
 			a.err = foreign.NotTheCallers(a.err)
 		}
 		if a.status == 0 && !a.notSent && !errors.Is(ctx.Err(), context.Canceled) {
-			k.p.peer.distrust(state.lastConn())
+			k.p.peer.Distrust(state.lastConn())
 		}
 	}
 	return a

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/token"
 )
 
@@ -144,7 +145,7 @@ func (s *tryState) Value(key any) any {
 // are in a buffer.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
-	if s.stop != nil && s.wrote.Load() && !isHTTP1(conn.Conn) {
+	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {
 		s.stopped.Store(true)
 		s.stop()
 	}
