@@ -28,37 +28,18 @@ func allDigits(s string) bool {
 // isWord reports whether s is made of A-Z a-z 0-9 _ and -, and is not empty. It
 // looks at every byte: that is faster than a test after each.
 func isWord(s string) bool {
-	var kinds byte
 	for i := range len(s) {
-		kinds |= byteKinds[s[i]]
+		if !isNameByte(s[i]) && s[i] != '-' {
+			return false
+		}
 	}
-	return kinds&otherByte == 0 && s != ""
+	return s != ""
 }
 
 // isNameByte reports whether c is one of A-Z a-z 0-9 _.
-func isNameByte(c byte) bool { return byteKinds[c] == nameByte }
-
-// The kinds of bytes.
-const (
-	nameByte  = 1 << iota // A-Z a-z 0-9 _, which names and words have
-	dashByte              // -, which words have
-	otherByte             // any other
-)
-
-//nolint:gochecknoglobals // reading a table is twice as fast as comparing
-var byteKinds = func() (kinds [256]byte) {
-	for i := range kinds {
-		switch c := byte(i); {
-		case 'a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z':
-			kinds[i] = nameByte
-		case c == '-':
-			kinds[i] = dashByte
-		default:
-			kinds[i] = otherByte
-		}
-	}
-	return kinds
-}()
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}
 
 // printable keeps a server's message on one line and of a sane length.
 func printable(s string) string {

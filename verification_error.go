@@ -1,7 +1,10 @@
 package plural
 
 import (
+	"errors"
+
 	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/incoming"
 )
 
 // What a refused callback or webhook is, for [errors.Is].
@@ -96,4 +99,12 @@ func malformedCallback(reason VerificationReason) error {
 
 func malformedWebhook(reason VerificationReason) error {
 	return &VerificationError{kind: ErrMalformedWebhook, reason: reason}
+}
+
+// bodyError is why a body could not be read, as one of the sentinels.
+func bodyError(kind, err error) error {
+	if errors.Is(err, incoming.ErrBodyTooLarge) {
+		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
+	}
+	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: foreign.Wrap(err)}
 }
