@@ -215,21 +215,23 @@ func (v *Verifier) readHead(head *webhookHead, h http.Header) error {
 	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
 		return errNoKeys
 	}
-	ids, _ := incoming.Values(h, "Webhook-Id")
-	timestamps, _ := incoming.Values(h, "Webhook-Timestamp")
-	if len(ids) != 1 || !isWebhookID(ids[0]) {
+	id := incoming.Header{Name: "Webhook-Id"}
+	timestamp := incoming.Header{Name: "Webhook-Timestamp"}
+	signature := incoming.Header{Name: "Webhook-Signature"}
+	incoming.Find(h, &id, &timestamp, &signature)
+	if len(id.Values) != 1 || !isWebhookID(id.Values[0]) {
 		return errWebhookID
 	}
-	if len(timestamps) != 1 {
+	if len(timestamp.Values) != 1 {
 		return errWebhookTimestamp
 	}
-	head.id, head.digits = ids[0], timestamps[0]
+	head.id, head.digits = id.Values[0], timestamp.Values[0]
 	seconds, ok := parseTimestamp(head.digits)
 	if !ok {
 		return errWebhookTimestamp
 	}
 	head.timestamp = time.Unix(seconds, 0).UTC()
-	list, ok := incoming.Rejoined(h, "Webhook-Signature", maxWebhookSignatureBytes)
+	list, ok := signature.Rejoined(maxWebhookSignatureBytes)
 	switch {
 	case !ok:
 		return errSignatureRepeated

@@ -51,7 +51,7 @@ func ReadBody(r *http.Request, most int64) ([]byte, error) {
 // IsForm reports whether there is one content type and it is that of an HTML
 // form.
 func IsForm(h http.Header) bool {
-	contentType, isOne := onlyValue(h, "Content-Type")
+	contentType, isOne := only(h, "Content-Type")
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	return isOne && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) &&
 		mediaType == "application/x-www-form-urlencoded"
@@ -60,55 +60,58 @@ func IsForm(h http.Header) bool {
 // IsUncompressed reports whether the body is what it seems: signatures are over
 // the body as sent, and inflating it is a way to exhaust memory.
 func IsUncompressed(h http.Header) bool {
-	encoding, isOne := onlyValue(h, "Content-Encoding")
+	encoding, isOne := only(h, "Content-Encoding")
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }
 
-// Values are the values of a header, whose name is found in any spelling:
-// some gateways build the map by hand. It reports whether there is one spelling
-// at most.
-func Values(h http.Header, name string) (found []string, isOne bool) {
-	spellings := 0
+// Header is what a map has under a name, in any spelling of it.
+type Header struct {
+	Name   string
+	Values []string // under all spellings
+
+	isMixed bool // there are more than one
+}
+
+// Find fills in headers, in one walk over the map. It finds names in any
+// spelling, since some gateways build the map by hand.
+func Find(h http.Header, wanted ...*Header) {
 	for key, values := range h {
-		if !strings.EqualFold(key, name) || len(values) == 0 {
-			continue
-		}
-		if spellings++; spellings == 1 {
-			found = values
-		} else {
-			found = slices.Concat(found, values)
+		for _, w := range wanted {
+			switch {
+			case len(key) != len(w.Name) || !strings.EqualFold(key, w.Name):
+			case w.Values == nil:
+				w.Values = values
+			default:
+				w.Values, w.isMixed = slices.Concat(w.Values, values), true
+			}
 		}
 	}
-	return found, spellings <= 1
 }
 
-// onlyValue is that of a header whose values are equal: CGI and FastCGI bring
-// the content type twice. It is "" for none.
-func onlyValue(h http.Header, name string) (value string, ok bool) {
-	values, _ := Values(h, name)
-	for _, v := range values {
-		if v != values[0] {
-			return "", false
-		}
-		value = v
-	}
-	return value, true
-}
-
-// Rejoined is that of a header that was sent once, and that an adaptor may
+// Rejoined is the value of a header that was sent once, and that an adaptor may
 // have split at its commas, as one for AWS Lambda does. None of the parts has a
 // comma then. Of a header that was sent twice each value has one, if every
-// genuine value has.
-func Rejoined(h http.Header, name string, most int) (value string, ok bool) {
-	parts, isOne := Values(h, name)
-	if len(parts) <= 1 {
-		return strings.Join(parts, ""), true
+// genuine value has. It is "" for none.
+func (w *Header) Rejoined(most int) (value string, ok bool) {
+	if len(w.Values) == 1 {
+		return w.Values[0], true
 	}
-	size := len(parts) - 1
-	for _, part := range parts {
+	size := len(w.Values) - 1
+	for _, part := range w.Values {
 		if size += len(part); size > most || strings.Contains(part, ",") {
 			return "", false
 		}
 	}
-	return strings.Join(parts, ","), isOne
+	return strings.Join(w.Values, ","), !w.isMixed
+}
+
+// only is the value of a header whose values are equal: CGI and FastCGI bring
+// the content type twice. It is "" for none.
+func only(h http.Header, name string) (value string, ok bool) {
+	w := Header{Name: name}
+	Find(h, &w)
+	if len(w.Values) > 0 {
+		value = w.Values[0]
+	}
+	return value, !slices.ContainsFunc(w.Values, func(v string) bool { return v != value })
 }
