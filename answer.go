@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plural-go/plural/internal/clean"
+	"github.com/plural-go/plural/internal/foreign"
 	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/wire"
 )
@@ -20,7 +22,7 @@ import (
 const (
 	maxAnswer    = 4 << 20  // an answer is read up to here; no published one is larger than a few KiB
 	maxErrorBody = 8 << 10  // so much of it is kept in an Error
-	maxBlanked   = 64 << 10 // up to here escapes in an error's answer are undone, to look for the secret
+	maxUnescaped = 64 << 10 // up to here escapes in an error's answer are undone, to look for the secret
 )
 
 // answer is what one try brought: a status and a body, or an error.
@@ -103,97 +105,68 @@ func (a *answer) class2xx(code ErrorCode) answerClass {
 func (a *answer) failure(op operation, subject, requestID string, attempts int, unfit error) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
-		Header: a.headerWithoutSecret(), Err: cmp.Or(a.err, unfit),
+		Err: cmp.Or(a.err, unfit),
 	}
 	if a.status == 0 {
 		return e
 	}
-	a.blankSecret()
+	d := a.document()
 	isOK := a.status >= 200 && a.status <= 299
-	isSecret := isOK && op.name == opToken.name
-	if !isSecret {
+	isToken := op.name == opToken.name
+	e.broken = (op.method == http.MethodGet || isToken) &&
+		(a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
+	e.Code, e.RetryAfter = d.code(), retry.After(a.header, time.Now())
+	if a.repeatsSecret() {
+		e.Body, e.Message = []byte(redacted), "the answer repeats a secret, and is not shown"
+		if !e.Code.IsKnown() {
+			e.Code = ""
+		}
+		return e
+	}
+	e.Header, e.Message, e.Details = a.header, d.message(), d.details()
+	e.TraceID = cmp.Or(d.TraceID, a.header.Get("X-Request-Id"))
+	if !isOK || !isToken {
 		e.Body = []byte(a.body[:min(len(a.body), maxErrorBody)])
 	}
-	e.RetryAfter = retry.After(a.header, time.Now())
-	d := a.document()
-	e.Code, e.Message, e.Details, e.TraceID = d.code(), d.message(), d.details(), d.TraceID
-	if e.TraceID == "" {
-		e.TraceID = a.withoutSecret(a.header.Get("X-Request-Id"))
-	}
-	e.broken = (op.method == http.MethodGet || op.name == opToken.name) &&
-		(a.brokeOff || isOK && !d.isJSON && !errors.Is(a.err, errTooLarge))
 	if !d.isJSON && !errors.Is(a.err, errTooLarge) && !d.isBeyondLimits() {
-		e.Message = a.excerpt(!isSecret)
+		e.Message = a.excerpt(!isOK || !isToken)
 	}
 	return e
 }
 
-// blankSecret blanks the secret out of an answer that repeats it, whichever of
-// its characters are escaped there.
-func (a *answer) blankSecret() {
-	const least = 6 // what is shorter is not a secret, and part of ordinary words
-	if len(a.secret) < least || len(a.body) == 0 {
-		return
+// repeatsSecret reports whether the answer shows what the request was
+// authorised by, whichever of its characters are escaped there, or breaks off
+// in the middle of it.
+func (a *answer) repeatsSecret() bool {
+	const least = 6 // what is shorter is no secret, and part of ordinary words
+	if len(a.secret) < least {
+		return false
 	}
-	body := a.body
-	if len(body) > maxBlanked && strings.Contains(body, `\`) {
-		a.body, a.parsed = "", nil // the secret may hide in its escapes, and unpacking it costs too much
-		return
-	}
-	if a.document().isJSON && strings.Contains(body, `\`) {
-		if plain, err := unescaped(body); err == nil && strings.Contains(plain, inJSON(a.secret, encode)) {
-			body = plain
+	for _, values := range a.header {
+		if strings.Contains(strings.ToLower(strings.Join(values, " ")), strings.ToLower(a.secret)) {
+			return true
 		}
 	}
-	for _, form := range []string{inJSON(a.secret, encode), inJSON(a.secret, json.Marshal), a.secret} {
-		body = strings.ReplaceAll(body, form, redacted)
+	hasEscapes := strings.Contains(a.body, `\`)
+	if hasEscapes && len(a.body) > maxUnescaped {
+		return true // it may hide in them, and looking costs too much
 	}
-	if a.brokeOff || errors.Is(a.err, errTooLarge) {
-		body = withoutStart(body, a.secret, least)
+	text := a.body
+	var value any
+	if hasEscapes && json.Unmarshal([]byte(a.body), &value) == nil {
+		text += fmt.Sprint(value)
 	}
-	if body != a.body {
-		a.body, a.parsed = body, nil
-	}
-}
-
-// withoutStart cuts the beginning of a secret off the end of what broke off
-// there.
-func withoutStart(body, secret string, least int) string {
-	for n := len(secret) - 1; n >= least; n-- {
-		if strings.HasSuffix(body, secret[:n]) {
-			return body[:len(body)-n] + redacted
+	for _, form := range []string{a.secret, inJSON(a.secret, encode), inJSON(a.secret, json.Marshal)} {
+		if strings.Contains(text, form) {
+			return true
 		}
 	}
-	return body
-}
-
-// withoutSecret is a header of the answer, unless it repeats the secret.
-func (a *answer) withoutSecret(text string) string {
-	if a.secret != "" && strings.Contains(strings.ToLower(text), strings.ToLower(a.secret)) {
-		return redacted
-	}
-	return text
-}
-
-// headerWithoutSecret is the header with the values blanked that repeat the
-// secret.
-func (a *answer) headerWithoutSecret() http.Header {
-	var blanked http.Header
-	for name, values := range a.header {
-		for i, value := range values {
-			if a.withoutSecret(value) == value {
-				continue
-			}
-			if blanked == nil {
-				blanked = a.header.Clone()
-			}
-			blanked[name][i] = redacted
+	for n := least; n < len(a.secret); n++ {
+		if strings.HasSuffix(a.body, a.secret[:n]) {
+			return true
 		}
 	}
-	if blanked == nil {
-		return a.header
-	}
-	return blanked
+	return false
 }
 
 // decodeInto decodes a document into a struct of this package as all answers
@@ -223,7 +196,7 @@ func decodeInto(document string, out any) error {
 	if isSyntax || isOurs || isInvalid {
 		return err
 	}
-	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), foreign(err)}
+	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), foreign.Wrap(err)}
 }
 
 // isOwnStruct reports whether out points to a struct of this package that does
@@ -248,18 +221,6 @@ func (e undecodedError) Is(target error) bool { return errors.Is(e.cause, target
 
 func (e undecodedError) As(target any) bool { return errors.As(e.cause, target) }
 
-// unescaped writes a document with no more escapes than it needs.
-func unescaped(document string) (string, error) {
-	d := json.NewDecoder(strings.NewReader(document))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return "", err
-	}
-	plain, err := encode(v)
-	return string(plain), err
-}
-
 // inJSON is a text as an encoder writes it between the quotes.
 func inJSON(text string, encoder func(any) ([]byte, error)) string {
 	quoted, err := encoder(text)
@@ -282,9 +243,9 @@ func (a *answer) excerpt(quote bool) string {
 	if err != nil || mediaType == "" {
 		mediaType = "no content type"
 	}
-	kind := clip(a.withoutSecret(mediaType))
+	kind := clip(mediaType)
 	if encoding := a.header.Get("Content-Encoding"); encoding != "" {
-		kind += ", Content-Encoding: " + clip(a.withoutSecret(encoding))
+		kind += ", Content-Encoding: " + clip(encoding)
 	}
 	const most = 80
 	text := strings.Join(strings.Fields(withoutTags(body[:min(len(body), 1<<10)])), " ")
@@ -292,7 +253,7 @@ func (a *answer) excerpt(quote bool) string {
 	if !quote || !isPage || strings.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
 		return fmt.Sprintf("not JSON (%s)", kind)
 	}
-	return fmt.Sprintf("not JSON (%s): %s", kind, shorten(text, most))
+	return fmt.Sprintf("not JSON (%s): %s", kind, clean.Shorten(text, most))
 }
 
 func withoutTags(page string) string {
@@ -451,7 +412,7 @@ func readBounded(r io.Reader, announced int64, secret string) (string, error) {
 		case errors.Is(err, io.EOF):
 			return joined(full, chunk[:n]), nil
 		case err != nil:
-			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign(err, secret))
+			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign.Wrap(err, secret))
 		case n == chunkSize:
 			full, n = append(full, string(chunk[:])), 0
 		}

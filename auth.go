@@ -12,13 +12,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/token"
 	"github.com/plural-go/plural/internal/wire"
 )
 
 // newTokenSource makes the source of tokens for a client. Fetches go to the
 // peer directly: middleware never sees the client secret.
-func newTokenSource(cfg *config, creds Credentials, p *peer) (*token.Source, error) {
+func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source, error) {
 	f := &tokenFetcher{
 		peer:      p,
 		url:       cfg.baseURL.JoinPath(tokenPath).String(),
@@ -59,7 +61,7 @@ func askedWait(err error) time.Duration {
 }
 
 type tokenFetcher struct {
-	peer      *peer
+	peer      *peer.Peer
 	url       string
 	userAgent string
 	creds     *Credentials // behind a pointer, so printing the client prints an address
@@ -109,13 +111,13 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	req.Header.Set("Request-Timestamp", timestamp())
 	started := time.Now()
 	resp, err := f.peer.RoundTrip(req) //nolint:bodyclose // readAnswer closes it
-	a := &answer{err: foreign(err, f.creds.ClientSecret)}
+	a := &answer{err: foreign.Wrap(err, f.creds.ClientSecret)}
 	if err == nil {
 		a = readAnswer(resp, f.creds.ClientSecret)
 	} else if conn := connected.Load(); conn != nil {
-		f.peer.distrust(*conn)
+		f.peer.Distrust(*conn)
 	}
-	a.err = notTheCallers(a.err)
+	a.err = foreign.NotTheCallers(a.err)
 	f.log.attempt(ctx, opToken, req.URL.Path, a.status, requestID, 1, started)
 	if a.err != nil || a.status < 200 || a.status > 299 {
 		return nil, fail(a, nil)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/token"
 )
 
@@ -18,7 +19,7 @@ import (
 // it gets another and sends the request again, and, where that one came from a
 // store, which may keep old ones, a last time with one that did not.
 type authTransport struct {
-	peer   *peer
+	peer   *peer.Peer
 	origin *url.URL
 	source *token.Source
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/token"
 )
@@ -16,7 +18,7 @@ import (
 type pipeline struct {
 	cfg    *config
 	http   *http.Client  // middleware, the authTransport with the token, and the base transport
-	peer   *peer         // that base transport
+	peer   *peer.Peer    // that base transport
 	tokens *token.Source // of the authTransport
 }
 
@@ -158,10 +160,10 @@ func (k *call) exchange(ctx context.Context) *answer {
 		case tryCtx.Err() != nil:
 			a.err = errAttemptTimeout
 		default:
-			a.err = notTheCallers(a.err)
+			a.err = foreign.NotTheCallers(a.err)
 		}
 		if a.status == 0 && !a.notSent && !errors.Is(ctx.Err(), context.Canceled) {
-			k.p.peer.distrust(state.lastConn())
+			k.p.peer.Distrust(state.lastConn())
 		}
 	}
 	return a
@@ -184,7 +186,7 @@ func (k *call) fetchToken(ctx context.Context) *answer {
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // it is err itself where none was given
-		return fmt.Errorf("%w: %w", err, foreign(cause))
+		return fmt.Errorf("%w: %w", err, foreign.Wrap(cause))
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/plural-go/plural/internal/incoming"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -107,16 +108,16 @@ func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 	if r == nil || r.Method != http.MethodPost {
 		return nil, malformedCallback(ReasonMethod)
 	}
-	if !isForm(r.Header) {
+	if !incoming.IsForm(r.Header) {
 		return nil, malformedCallback(ReasonContentType)
 	}
-	if !isUncompressed(r.Header) {
+	if !incoming.IsUncompressed(r.Header) {
 		return nil, malformedCallback(ReasonContentEncoding)
 	}
 	if r.PostForm != nil {
 		return v.VerifyCallback(r.PostForm)
 	}
-	body, err := readBody(r, maxCallbackBytes)
+	body, err := incoming.ReadBody(r, maxCallbackBytes)
 	if err != nil {
 		return nil, bodyError(ErrMalformedCallback, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -61,14 +62,14 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 	hc := cfg.httpClient()
 	// The base transport, the user's or the SDK's own, and what is known of its connections.
-	peer := &peer{base: hc.Transport}
+	base := peer.New(hc.Transport)
 	// The access tokens. They are fetched from the peer: no middleware sees the client secret.
-	tokens, err := newTokenSource(cfg, creds, peer)
+	tokens, err := newTokenSource(cfg, creds, base)
 	if err != nil {
 		return nil, err
 	}
 	// A token on each request, and the request again after a 401.
-	hc.Transport = &authTransport{peer: peer, origin: cfg.baseURL, source: tokens}
+	hc.Transport = &authTransport{peer: base, origin: cfg.baseURL, source: tokens}
 	// The middleware, the first one outermost. It sees no token.
 	for _, wrap := range slices.Backward(cfg.middleware) {
 		if hc.Transport = wrap(hc.Transport); isNil(hc.Transport) {
@@ -82,7 +83,7 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
 	}
 	hc.Timeout = 0
-	return &pipeline{cfg: cfg, http: hc, peer: peer, tokens: tokens}, nil
+	return &pipeline{cfg: cfg, http: hc, peer: base, tokens: tokens}, nil
 }
 
 // NewClientFromEnv makes a client from the environment variables
@@ -130,7 +131,7 @@ func (c *Client) Warm(ctx context.Context) error {
 
 // CloseIdleConnections closes the connections that no call is using. The client
 // remains usable.
-func (c *Client) CloseIdleConnections() { c.p.peer.closeIdle() }
+func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 
 // Do calls an endpoint that this package has no method for. The path starts
 // with a slash and may have a query; the body is in as JSON, none when in is

@@ -13,6 +13,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/plural-go/plural/internal/clean"
+	"github.com/plural-go/plural/internal/foreign"
 )
 
 // What errors of this package are, for [errors.Is]. ErrNotApplied, ErrConflict
@@ -20,44 +23,44 @@ import (
 var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
-	ErrUnauthorized = sentinel("plural: credentials or access token refused")
+	ErrUnauthorized = foreign.Sentinel("plural: credentials or access token refused")
 	// ErrIncomplete is what [IncompleteError] is: not everything could be read. It
 	// speaks of reading, and never of money.
-	ErrIncomplete = sentinel("plural: not everything could be read")
+	ErrIncomplete = foreign.Sentinel("plural: not everything could be read")
 	// ErrNotFound: Plural has no order, or refund, of that id or reference, and no
 	// settlement of that UTR.
-	ErrNotFound = sentinel("plural: no such order")
+	ErrNotFound = foreign.Sentinel("plural: no such order")
 	// ErrDuplicateRequest: see [DuplicateOrderError] for what stands there.
-	ErrDuplicateRequest = sentinel("plural: the reference was used before")
+	ErrDuplicateRequest = foreign.Sentinel("plural: the reference was used before")
 	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
 	// not paid.
-	ErrOperationNotAllowed = sentinel("plural: the order's state does not allow it")
+	ErrOperationNotAllowed = foreign.Sentinel("plural: the order's state does not allow it")
 	// ErrReferenceReused is an [ErrConflict]: the reference stood for another
 	// order, capture or refund before this call, or for another amount.
-	ErrReferenceReused = sentinel("plural: the reference belongs to something else")
+	ErrReferenceReused = foreign.Sentinel("plural: the reference belongs to something else")
 	// ErrInvalidRequest: correct the request; a [ValidationError] says where.
-	ErrInvalidRequest = sentinel("plural: invalid request")
+	ErrInvalidRequest = foreign.Sentinel("plural: invalid request")
 	// ErrRateLimited: call again later, and with fewer workers.
-	ErrRateLimited = sentinel("plural: too many requests")
+	ErrRateLimited = foreign.Sentinel("plural: too many requests")
 	// ErrNotPaid is what [NotPaidError] is.
-	ErrNotPaid = sentinel("plural: the order is not paid, or not the one expected")
+	ErrNotPaid = foreign.Sentinel("plural: the order is not paid, or not the one expected")
 	// ErrOutcomeUnknown is what [OutcomeUnknownError] is: the request may or may
 	// not have been carried out; or, from [OrderService.ConfirmEvent], the books
 	// do not show yet what the event tells.
-	ErrOutcomeUnknown = sentinel("plural: outcome unknown")
+	ErrOutcomeUnknown = foreign.Sentinel("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by
 	// this call or another one, and nothing will be. Plural's books show why.
-	ErrNotApplied = sentinel("plural: not carried out")
+	ErrNotApplied = foreign.Sentinel("plural: not carried out")
 
 	// ErrConflict is final, too: Plural's books show something else than was asked
 	// for, and money may have moved for it. A person has to look. It is never
 	// ErrNotApplied.
-	ErrConflict = sentinel("plural: the books show something else than was asked for")
+	ErrConflict = foreign.Sentinel("plural: the books show something else than was asked for")
 
 	// ErrNoHold is an [ErrConflict]: the money is not on hold any more. It was
 	// taken, outright or by an earlier call; the books do not say which.
-	ErrNoHold = sentinel("plural: the money is not on hold any more")
+	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 
 // Error is an answer that is not the one asked for, or no answer at all.
@@ -107,10 +110,10 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, ": %s", printable(e.Message))
 		}
 		if e.Err != nil {
-			b.WriteString(": " + oneLine(e.Err.Error()))
+			b.WriteString(": " + clean.OneLine(e.Err.Error()))
 		}
 	case e.Err != nil:
-		b.WriteString(": " + oneLine(e.Err.Error()))
+		b.WriteString(": " + clean.OneLine(e.Err.Error()))
 	default:
 		b.WriteString(": no answer")
 	}
@@ -297,7 +300,7 @@ func (e *OutcomeUnknownError) Error() string {
 		b.WriteString("; find out what became of it before sending it again")
 	}
 	if e.Err != nil {
-		b.WriteString(": " + oneLine(e.Err.Error()))
+		b.WriteString(": " + clean.OneLine(e.Err.Error()))
 	}
 	return b.String()
 }
@@ -313,7 +316,7 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	if e.Err == nil {
 		return nil
 	}
-	return noVerdictError{e.Err}
+	return foreign.NoVerdict(e.Err)
 }
 
 // NeedsReview reports whether err is of a capture, cancel or refund that has no
@@ -395,7 +398,7 @@ func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHo
 // with the request does not say what is wrong with the books.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
-		return noVerdictError{e.Err}
+		return foreign.NoVerdict(e.Err)
 	}
 	return e.Err
 }

@@ -209,7 +209,8 @@ func TestMemoryDeduperKeepsNothingOfTheCallersMemory(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, plural.Claimed, claim.State)
 		memory.overwrite()
-		require.NoError(t, d.Commit(t.Context(), fmt.Sprintf("msg_%04d", n), claim.Token, time.Hour))
+		require.NoError(t, d.Commit(t.Context(), memory.text(fmt.Sprintf("msg_%04d", n)), claim.Token, time.Hour))
+		memory.overwrite()
 	}
 	for n := range 20 {
 		claim, err := d.Claim(t.Context(), fmt.Sprintf("msg_%04d", n), time.Minute)

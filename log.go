@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/plural-go/plural/internal/foreign"
 )
 
 // logger writes the SDK's few log lines. Its zero value is silent.
@@ -26,5 +28,5 @@ func (l logger) storeFailed(step string, err error) {
 		return
 	}
 	l.to.LogAttrs(context.Background(), slog.LevelWarn, "plural token store failed",
-		slog.String("op", opToken.name), slog.String("step", step), slog.String("error", describedText(err)))
+		slog.String("op", opToken.name), slog.String("step", step), slog.String("error", foreign.Describe(err)))
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/retry"
 )
 
@@ -373,7 +374,7 @@ func (c *config) httpClient() *http.Client {
 		*hc = *c.userClient
 	}
 	if hc.Transport == nil {
-		hc.Transport = newTransport()
+		hc.Transport = peer.NewTransport()
 	}
 	return hc
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plural-go/plural/internal/foreign"
 	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/wire"
 )
@@ -421,10 +422,10 @@ func (s *OrderService) getReal(
 			return o, nil
 		}
 		if ended := endOf(ctx); ended != nil {
-			return nil, &Error{Op: opGetOrder.name, OrderID: orderID, Err: errors.Join(ended, noVerdictError{err})}
+			return nil, &Error{Op: opGetOrder.name, OrderID: orderID, Err: errors.Join(ended, foreign.NoVerdict(err))}
 		}
 		if !provesAbsence(err) {
-			return nil, noVerdictError{err}
+			return nil, foreign.NoVerdict(err)
 		}
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/plural-go/plural/internal/clean"
 )
 
 // IncompleteError says that not everything could be read, and what. It speaks
@@ -34,7 +36,7 @@ func (e *IncompleteError) Error() string {
 		fmt.Fprintf(&b, ", and page %d did not", e.Page)
 	}
 	if e.Err != nil {
-		b.WriteString(": " + oneLine(e.Err.Error()))
+		b.WriteString(": " + clean.OneLine(e.Err.Error()))
 	} else {
 		b.WriteString("; rows are missing, moved or came twice: read them again later")
 	}

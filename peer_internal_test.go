@@ -8,27 +8,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// What the SDK's own transport is set to shows from outside only in years, or
-// in attacks.
-func TestOwnTransport(t *testing.T) {
-	t.Parallel()
-	own := newTransport()
-	require.False(t, own.TLSClientConfig.InsecureSkipVerify)
-	require.EqualValues(t, tls.VersionTLS12, own.TLSClientConfig.MinVersion)
-	require.Equal(t, 10*time.Second, newDialer().Timeout)
-	require.Equal(t, 10*time.Second, own.TLSHandshakeTimeout)
-	require.Equal(t, 60*time.Second, own.ResponseHeaderTimeout)
-	require.EqualValues(t, 256<<10, own.MaxResponseHeaderBytes)
-	require.True(t, own.ForceAttemptHTTP2)
-	require.Equal(t, 15*time.Second, own.HTTP2.SendPingTimeout)
-	require.Equal(t, 15*time.Second, own.HTTP2.PingTimeout)
-	require.GreaterOrEqual(t, own.MaxIdleConnsPerHost, 64)
-}
+	"github.com/plural-go/plural/internal/peer"
+)
 
 func TestOwnTransportVerifiesCertificates(t *testing.T) {
 	t.Parallel()
@@ -65,7 +49,7 @@ func TestOwnTransportTellsWhatAProxyAnswered(t *testing.T) {
 		w.WriteHeader(http.StatusProxyAuthRequired)
 	}))
 	defer proxy.Close()
-	own := newTransport()
+	own := peer.NewTransport()
 	own.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
 	c, err := NewClient(
 		Credentials{ClientID: "id", ClientSecret: "secret"},

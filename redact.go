@@ -1,6 +1,8 @@
 package plural
 
-import "log/slog"
+import (
+	"log/slog"
+)
 
 // What prints of secrets, and of documents that hold personal data. Those who
 // print ask for String, Format or LogValue. Those who encode, such as

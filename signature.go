@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode"
 )
@@ -131,8 +130,6 @@ type verifierConfig struct {
 	webhookKeys  []Key
 	tolerance    time.Duration
 	now          func() time.Time
-
-	lastWebhookKey atomic.Int64 // the index of the key that matched last
 }
 
 // VerifierOption changes how a [Verifier] checks.

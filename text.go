@@ -6,14 +6,14 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/plural-go/plural/internal/clean"
 )
 
 // clip keeps hostile input from filling an error text, or breaking its line.
 func clip(s string) string {
 	const most = 40
-	return shorten(s, most)
+	return clean.Shorten(s, most)
 }
 
 func allDigits(s string) bool {
@@ -28,74 +28,26 @@ func allDigits(s string) bool {
 // isWord reports whether s is made of A-Z a-z 0-9 _ and -, and is not empty. It
 // looks at every byte: that is faster than a test after each.
 func isWord(s string) bool {
-	var kinds byte
 	for i := range len(s) {
-		kinds |= byteKinds[s[i]]
+		if !isNameByte(s[i]) && s[i] != '-' {
+			return false
+		}
 	}
-	return kinds&otherByte == 0 && s != ""
+	return s != ""
 }
 
 // isNameByte reports whether c is one of A-Z a-z 0-9 _.
-func isNameByte(c byte) bool { return byteKinds[c] == nameByte }
-
-// The kinds of bytes.
-const (
-	nameByte  = 1 << iota // A-Z a-z 0-9 _, which names and words have
-	dashByte              // -, which words have
-	otherByte             // any other
-)
-
-//nolint:gochecknoglobals // reading a table is twice as fast as comparing
-var byteKinds = func() (kinds [256]byte) {
-	for i := range kinds {
-		switch c := byte(i); {
-		case 'a' <= c && c <= 'z' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z':
-			kinds[i] = nameByte
-		case c == '-':
-			kinds[i] = dashByte
-		default:
-			kinds[i] = otherByte
-		}
-	}
-	return kinds
-}()
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}
 
 // printable keeps a server's message on one line and of a sane length.
 func printable(s string) string {
 	const most = 200
-	return shorten(s, most)
+	return clean.Shorten(s, most)
 }
 
-// oneLine is the text of an error within another one: joined errors on one
-// line, and of a sane length.
-func oneLine(text string) string {
-	const most = 800
-	return shorten(strings.ReplaceAll(text, "\n", "; "), most)
-}
-
-// shorten cuts s to most bytes, and replaces what is not text on one line:
-// control, format and separator characters, and what is not UTF-8.
-func shorten(s string, most int) string {
-	cut := len(s) > most
-	if cut {
-		for most > 0 && !utf8.RuneStart(s[most]) {
-			most--
-		}
-		s = s[:most]
-	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if cut {
-		s += "..."
-	}
-	return s
-}
-
-const redacted = "[redacted]"
+const redacted = clean.Redacted
 
 // writeText is the fmt form of a value that is a text, with flags where the
 // verb is one for texts.

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/peer"
 	"github.com/plural-go/plural/internal/token"
 )
 
@@ -105,11 +107,11 @@ func (s *tryState) failed(err error) error {
 	why := s.tokenless.Load()
 	switch {
 	case why == nil:
-		return foreign(err, s.secret())
+		return foreign.Wrap(err, s.secret())
 	case err == error(why): //nolint:errorlint // itself, and not something around it
 		return err
 	}
-	return foreignAround(err, why, s.secret())
+	return foreign.Around(err, why, s.secret())
 }
 
 type tryKey struct{}
@@ -143,7 +145,7 @@ func (s *tryState) Value(key any) any {
 // are in a buffer.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
-	if s.stop != nil && s.wrote.Load() && !isHTTP1(conn.Conn) {
+	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {
 		s.stopped.Store(true)
 		s.stop()
 	}

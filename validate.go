@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/plural-go/plural/internal/clean"
+	"github.com/plural-go/plural/internal/foreign"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -73,7 +75,7 @@ func (c *requestCheck) encode(request any) []byte {
 	body, err := encode(request)
 	switch {
 	case err != nil && len(c.always) == 0:
-		c.must(false, "request", "cannot be encoded: "+describedText(err))
+		c.must(false, "request", "cannot be encoded: "+foreign.Describe(err))
 	case err == nil && wire.MayNotBeUTF8(body):
 		c.utf8(request)
 	}
@@ -92,7 +94,7 @@ func (c *requestCheck) utf8(request any) {
 		if !found {
 			continue
 		}
-		field := cmp.Or(shorten(path, 200), "request")
+		field := cmp.Or(clean.Shorten(path, 200), "request")
 		isNamed := slices.ContainsFunc(c.always, func(f FieldError) bool { return f.Field == field })
 		c.must(isNamed, field, "must be UTF-8")
 		return

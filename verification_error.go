@@ -1,11 +1,18 @@
 package plural
 
+import (
+	"errors"
+
+	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/incoming"
+)
+
 // What a refused callback or webhook is, for [errors.Is].
 var (
-	ErrInvalidSignature  = sentinel("plural: invalid signature")
-	ErrStaleTimestamp    = sentinel("plural: timestamp out of tolerance")
-	ErrMalformedCallback = sentinel("plural: malformed callback")
-	ErrMalformedWebhook  = sentinel("plural: malformed webhook")
+	ErrInvalidSignature  = foreign.Sentinel("plural: invalid signature")
+	ErrStaleTimestamp    = foreign.Sentinel("plural: timestamp out of tolerance")
+	ErrMalformedCallback = foreign.Sentinel("plural: malformed callback")
+	ErrMalformedWebhook  = foreign.Sentinel("plural: malformed webhook")
 )
 
 // VerificationError says why a callback or a webhook was refused. It is
@@ -92,4 +99,12 @@ func malformedCallback(reason VerificationReason) error {
 
 func malformedWebhook(reason VerificationReason) error {
 	return &VerificationError{kind: ErrMalformedWebhook, reason: reason}
+}
+
+// bodyError is why a body could not be read, as one of the sentinels.
+func bodyError(kind, err error) error {
+	if errors.Is(err, incoming.ErrBodyTooLarge) {
+		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}
+	}
+	return &VerificationError{kind: kind, reason: ReasonBodyUnreadable, cause: foreign.Wrap(err)}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/incoming"
 	"github.com/plural-go/plural/internal/wire"
 )
 
@@ -26,7 +28,7 @@ const (
 
 // ErrNoOrder is what [Event.Order] and [Event.OrderID] fail with for an event
 // that is not about an order.
-var ErrNoOrder = sentinel("plural: the event carries no order")
+var ErrNoOrder = foreign.Sentinel("plural: the event carries no order")
 
 // Event is a webhook, verified.
 //
@@ -169,7 +171,7 @@ func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {
 }
 
 func (v *Verifier) verifyWebhookRequest(r *http.Request, maxBody int64) (*Event, error) {
-	if !isUncompressed(r.Header) {
+	if !incoming.IsUncompressed(r.Header) {
 		return nil, malformedWebhook(ReasonContentEncoding)
 	}
 	var head webhookHead
@@ -179,7 +181,7 @@ func (v *Verifier) verifyWebhookRequest(r *http.Request, maxBody int64) (*Event,
 	if err := v.checkFreshness(head.timestamp, v.config.now()); err != nil {
 		return nil, err
 	}
-	body, err := readBody(r, maxBody)
+	body, err := incoming.ReadBody(r, maxBody)
 	if err != nil {
 		return nil, bodyError(ErrMalformedWebhook, err)
 	}
@@ -213,24 +215,23 @@ func (v *Verifier) readHead(head *webhookHead, h http.Header) error {
 	if v == nil || v.config == nil || len(v.config.webhookKeys) == 0 {
 		return errNoKeys
 	}
-	id := header{name: "Webhook-Id"}
-	timestamp := header{name: "Webhook-Timestamp"}
-	signature := header{name: "Webhook-Signature"}
-	findHeaders(h, &id, &timestamp, &signature)
-
-	var ok bool
-	if head.id, ok = id.single(); !ok || !isWebhookID(head.id) {
+	id := incoming.Header{Name: "Webhook-Id"}
+	timestamp := incoming.Header{Name: "Webhook-Timestamp"}
+	signature := incoming.Header{Name: "Webhook-Signature"}
+	incoming.Find(h, &id, &timestamp, &signature)
+	if len(id.Values) != 1 || !isWebhookID(id.Values[0]) {
 		return errWebhookID
 	}
-	if head.digits, ok = timestamp.single(); !ok {
+	if len(timestamp.Values) != 1 {
 		return errWebhookTimestamp
 	}
+	head.id, head.digits = id.Values[0], timestamp.Values[0]
 	seconds, ok := parseTimestamp(head.digits)
 	if !ok {
 		return errWebhookTimestamp
 	}
 	head.timestamp = time.Unix(seconds, 0).UTC()
-	list, ok := signature.rejoined(maxWebhookSignatureBytes)
+	list, ok := signature.Rejoined(maxWebhookSignatureBytes)
 	switch {
 	case !ok:
 		return errSignatureRepeated
@@ -254,23 +255,11 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 
 // webhookKeyOf finds the key that one of the signatures is by; -1 when there is
 // none. Each comparison takes constant time. Which key matches, and how many
-// there are, is not a secret; the key that matched last is tried first.
+// there are, is not a secret.
 func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
-	keys := v.config.webhookKeys
-	first := int(v.config.lastWebhookKey.Load())
-	for n := range keys {
-		at := n
-		switch { // the first, then the others in their order
-		case n == 0:
-			at = first
-		case n <= first:
-			at = n - 1
-		}
-		if head.given.contains(keys[at].mac(head.id, head.digits, body)) {
-			if at != first {
-				v.config.lastWebhookKey.Store(int64(at))
-			}
-			return at
+	for i, key := range v.config.webhookKeys {
+		if head.given.contains(key.mac(head.id, head.digits, body)) {
+			return i
 		}
 	}
 	return -1

@@ -125,24 +125,15 @@ func Unmarshal(document string, dst any) error {
 	if s.peek(); err == nil && s.pos != len(s.text) {
 		s.fail()
 	}
-	switch {
-	case err == nil && !s.failed:
+	if err == nil && !s.failed {
 		return nil
-	default: // what is wrong with the document comes first
-		if err := checkAll(text); err != nil {
-			return err
+	}
+	for _, isCounted := range []bool{false, true} { // what is wrong with the document comes first
+		if wrong := check(text, isCounted); wrong != nil {
+			return wrong
 		}
 	}
 	return err
-}
-
-// checkAll says what is wrong with a document: that it is not JSON, or beyond
-// the limits.
-func checkAll(text string) error {
-	if err := check(text); err != nil {
-		return err
-	}
-	return checkItems(text)
 }
 
 // byteOrderMark is what some servers put before a document.
@@ -153,70 +144,35 @@ func Document(text string) string { return strings.TrimPrefix(text, byteOrderMar
 
 // Check reports whether text is exactly one valid JSON document of a sane
 // depth.
-func Check(text string) error { return check(Document(text)) }
-
-func check(text string) error {
-	if depth(text) > MaxDepth {
-		return errTooDeep()
-	}
-	if !json.Valid([]byte(text)) {
-		return &DecodeError{Rule: "is not valid JSON"}
-	}
-	return nil
-}
+func Check(text string) error { return check(Document(text), false) }
 
 // CheckLimits reports whether a document that another decoder will read is
 // within the limits. It allocates nothing, and leaves to that decoder whether
 // it is JSON.
 func CheckLimits(document string) error {
-	if depth(document) > MaxDepth {
-		return errTooDeep()
-	}
-	return checkItems(document)
-}
-
-func errTooDeep() error {
-	return &DecodeError{Rule: fmt.Sprintf("nests deeper than %d levels", MaxDepth), Limit: true}
-}
-
-// checkItems bounds what a document may become. An empty object of two bytes
-// can become a struct of kilobytes.
-func checkItems(text string) error {
-	total, level := 0, 0
-	var items [MaxDepth + 1]int
-	count := func() error {
-		items[level]++
-		total++
-		switch {
-		case items[level] > MaxItems:
-			return &DecodeError{Rule: fmt.Sprintf("has a list of more than %d elements", MaxItems), Limit: true}
-		case total > MaxItemsInAll:
-			return &DecodeError{Rule: fmt.Sprintf("has more than %d elements in all", MaxItemsInAll), Limit: true}
-		}
-		return nil
-	}
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = stringEnd(text, i) - 1
-		case '{', '[':
-			level++
-			items[level] = 0
-			if err := count(); err != nil {
-				return err
-			}
-		case '}', ']':
-			if level--; level < 0 {
-				return nil // no JSON
-			}
-		case ',':
-			if err := count(); err != nil {
-				return err
-			}
-		}
+	limit, ok := check(document, true).(*DecodeError) //nolint:errorlint // errors of this package come unwrapped
+	if ok && limit.Limit {
+		return limit
 	}
 	return nil
 }
+
+func check(text string, isCounted bool) error {
+	s := scanner{text: text, uncounted: !isCounted}
+	s.skip()
+	if s.peek(); s.pos != len(text) {
+		s.fail()
+	}
+	switch {
+	case s.limit != nil:
+		return s.limit
+	case s.failed:
+		return errNotJSON
+	}
+	return nil
+}
+
+var errNotJSON = &DecodeError{Rule: "is not valid JSON"}
 
 // decode reads one value. Where the document is not JSON what it returns means
 // nothing: see [scanner.failed].

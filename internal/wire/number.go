@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -66,37 +65,7 @@ func parseIntText(text string) (int64, bool) {
 }
 
 func isNumber(text string) bool {
-	if text == "" || text[0] != '-' && !isDigit(text[0]) || !isDigit(text[len(text)-1]) {
-		return false
-	}
-	return json.Valid([]byte(text))
-}
-
-// depth is how deep a document nests.
-func depth(text string) int {
-	deepest, level := 0, 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = stringEnd(text, i) - 1
-		case '{', '[':
-			level++
-			deepest = max(deepest, level)
-		case '}', ']':
-			level--
-		}
-	}
-	return deepest
-}
-
-func stringEnd(text string, pos int) int {
-	for i := pos + 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(text)
+	s := scanner{text: text}
+	s.passNumber()
+	return !s.failed && s.pos == len(text)
 }

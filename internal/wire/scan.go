@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -19,6 +20,9 @@ type scanner struct {
 	room   int               // what the lists may still take, in bytes
 	plain  bool              // the last string is its text: it has no escapes, and ASCII only
 	failed bool
+	limit  *DecodeError // why, where it is a limit
+
+	uncounted bool // lists may be of any length
 }
 
 // peek returns the first byte of the next token, or 0 at the end.
@@ -70,6 +74,14 @@ func (s *scanner) fail() {
 	s.pos = len(s.text)
 }
 
+// stop ends the walk at a limit.
+func (s *scanner) stop(rule string, limit int) {
+	if !s.failed {
+		s.limit = &DecodeError{Rule: fmt.Sprintf(rule, limit), Limit: true}
+	}
+	s.fail()
+}
+
 // skip skips one value and returns its text.
 func (s *scanner) skip() string {
 	c := s.peek()
@@ -107,7 +119,7 @@ func (s *scanner) skip() string {
 func (s *scanner) open() {
 	s.pos++
 	if s.level == MaxDepth {
-		s.fail()
+		s.stop("nests deeper than %d levels", MaxDepth)
 		return
 	}
 	s.level++
@@ -120,8 +132,12 @@ func (s *scanner) open() {
 func (s *scanner) count() {
 	s.items[s.level]++
 	s.total++
-	if s.items[s.level] > MaxItems || s.total > MaxItemsInAll {
-		s.fail()
+	switch {
+	case s.uncounted:
+	case s.items[s.level] > MaxItems:
+		s.stop("has a list of more than %d elements", MaxItems)
+	case s.total > MaxItemsInAll:
+		s.stop("has more than %d elements in all", MaxItemsInAll)
 	}
 }
 
@@ -360,62 +376,29 @@ func (s *scanner) closesAt(c byte) bool {
 // escapes, and in UTF-8, it is a part of the document.
 func unquote(raw string) string {
 	text := raw[1 : len(raw)-1]
-	bad := invalidBytes(text)
 	at := strings.IndexByte(text, '\\')
-	if at < 0 && bad == 0 {
-		return text
+	if at < 0 {
+		return toValidUTF8(text)
 	}
 	var b strings.Builder
-	b.Grow(len(text) + bad*(len(replacement)-1)) // escapes are longer than what they stand for
+	b.Grow(len(text)) // escapes are longer than what they stand for
 	for ; at >= 0; at = strings.IndexByte(text, '\\') {
-		writeValid(&b, text[:at])
+		b.WriteString(toValidUTF8(text[:at]))
 		r, size := unescape(text[at:])
 		b.WriteRune(r)
 		text = text[at+size:]
 	}
-	writeValid(&b, text)
+	b.WriteString(toValidUTF8(text))
 	return b.String()
 }
 
-const replacement = "\uFFFD"
-
-// invalidBytes counts the bytes of a text that are not UTF-8.
-func invalidBytes(text string) int {
-	if utf8.ValidString(text) {
-		return 0
-	}
-	n := 0
-	for len(text) > 0 {
-		r, size := utf8.DecodeRuneInString(text)
-		if r == utf8.RuneError && size == 1 {
-			n++
-		}
-		text = text[size:]
-	}
-	return n
-}
-
-// writeValid writes a text with a replacement for each byte that is not UTF-8.
-func writeValid(b *strings.Builder, text string) {
-	if utf8.ValidString(text) {
-		b.WriteString(text)
-		return
-	}
-	for _, r := range text {
-		b.WriteRune(r)
-	}
-}
-
-// toValidUTF8 replaces each byte that is not UTF-8.
+// toValidUTF8 replaces each byte that is not UTF-8. [strings.ToValidUTF8]
+// replaces several in a row by one character.
 func toValidUTF8(text string) string {
-	bad := invalidBytes(text)
-	if bad == 0 {
+	if utf8.ValidString(text) {
 		return text
 	}
-	var b strings.Builder
-	b.Grow(len(text) + bad*(len(replacement)-1))
-	writeValid(&b, text)
-	return b.String()
+	return strings.Map(func(r rune) rune { return r }, text)
 }
 
 // unescape reads the valid escape at the start of a text: the character, and

@@ -1,4 +1,6 @@
-package plural
+// Package peer is the base transport: what sends to Plural, and what is known of
+// its connections.
+package peer
 
 import (
 	"context"
@@ -17,18 +19,21 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// peer is the base transport, and what is known of its connections.
-type peer struct {
+// Peer sends through a transport, and forgets connections that gave no answer.
+type Peer struct {
 	base       http.RoundTripper
 	distrusted atomic.Bool // those that are idle before the next request
 }
 
+// New makes a Peer of the base transport.
+func New(base http.RoundTripper) *Peer { return &Peer{base: base} }
+
 // RoundTrip holds a transport that is not net/http's to the contract: an answer
 // with a body, or an error.
-func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
+func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.distrusted.CompareAndSwap(true, false) {
 		retry.Wait(req.Context(), letGo)
-		p.closeIdle()
+		p.CloseIdle()
 	}
 	resp, err := p.base.RoundTrip(req)
 	if err != nil {
@@ -50,27 +55,28 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 // request was given up for idle.
 const letGo = 10 * time.Millisecond
 
-// distrust has the next request take none of the idle connections. One that
+// Distrust has the next request take none of the idle connections. One that
 // gave no answer may be one of many that a failover, or a NAT on the way, has
 // forgotten: each of them would cost a whole try. One of HTTP/2 is not idle
 // before net/http has let go of the request.
-func (p *peer) distrust(conn net.Conn) {
+func (p *Peer) Distrust(conn net.Conn) {
 	if isHTTP2(conn) {
 		p.distrusted.Store(true)
 		return
 	}
-	p.closeIdle()
+	p.CloseIdle()
 }
 
-func (p *peer) closeIdle() {
+// CloseIdle closes the connections that are idle.
+func (p *Peer) CloseIdle() {
 	if t, ok := p.base.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }
 
-// isHTTP1 and isHTTP2 report whether a connection is sure to be of that
-// version. TLS tells; without it neither is.
-func isHTTP1(conn net.Conn) bool {
+// IsHTTP1 reports whether a connection is sure to be of that version. TLS tells;
+// without it neither version is sure.
+func IsHTTP1(conn net.Conn) bool {
 	protocol, ok := negotiated(conn)
 	return ok && protocol != "h2"
 }
@@ -116,13 +122,13 @@ func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return fmt.Errorf("%w: it answered %d", errNoTunnel, resp.StatusCode)
 }
 
-// newTransport is made for one host and many parallel calls. net/http keeps two
+// NewTransport is made for one host and many parallel calls. net/http keeps two
 // idle connections per host, so parallel callers keep opening new ones.
-func newTransport() *http.Transport {
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		OnProxyConnectResponse: checkTunnel,
-		DialContext:            newDialer().DialContext,
+		DialContext:            NewDialer().DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ResponseHeaderTimeout:  60 * time.Second,
@@ -136,6 +142,7 @@ func newTransport() *http.Transport {
 	}
 }
 
-func newDialer() *net.Dialer {
+// NewDialer makes what the transport dials with.
+func NewDialer() *net.Dialer {
 	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 }

@@ -1,4 +1,10 @@
-package plural
+// Package foreign wraps errors that are not this module's.
+//
+// They come from everywhere: the cause of a context, a transport, middleware, a
+// body. They may be anything, also what package plural answered of another
+// order. So what is known of one order is never looked for in them, and what
+// they say is shown with care.
+package foreign
 
 import (
 	"context"
@@ -15,45 +21,42 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/plural-go/plural/internal/clean"
 )
 
-// Errors that are not this package's come from everywhere: the cause of a
-// context, a transport, middleware, a body. They may be anything, also what
-// this package answered of another order. So what is known of one order is
-// never looked for in them, and what they say is shown with care.
-
-// sentinel makes one of this package's exported errors. By its type they are
+// Sentinel makes one of the module's exported errors. By its type they are
 // told from everybody else's.
-func sentinel(text string) error { return &sentinelError{text} }
+func Sentinel(text string) error { return &sentinelError{text} }
 
 type sentinelError struct{ text string }
 
 func (s *sentinelError) Error() string { return s.text }
 
-// foreign wraps an error that is not this package's. [errors.Is] and
+// Wrap wraps an error that is not this package's. [errors.Is] and
 // [errors.As] find through it what they find in err, except for this package's
 // errors. Its text is described, and it has no Unwrap, since those who walk the
 // chain print what they meet. The secrets are blanked wherever err shows them.
-func foreign(err error, secrets ...string) error {
-	return foreignAround(err, nil, secrets...)
+func Wrap(err error, secrets ...string) error {
+	return Around(err, nil, secrets...)
 }
 
-// foreignAround is foreign, where err may have been wrapped around an error
+// Around is Wrap, where err may have been wrapped around an error
 // that this package gave out for the same try. That one still counts.
-func foreignAround(err, ours error, secrets ...string) error {
+func Around(err, ours error, secrets ...string) error {
 	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // is it one already?
 		return err
 	}
-	return &foreignError{text: describedText(err, secrets...), behind: func() (error, error) { return err, ours }}
+	return &foreignError{text: Describe(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
-// notTheCallers keeps a time limit of the transport's, or of ours, from being
+// NotTheCallers keeps a time limit of the transport's, or of ours, from being
 // taken for the end of the caller's context.
-func notTheCallers(err error) error {
+func NotTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	own := *foreign(err).(*foreignError) //nolint:errorlint,forcetypeassert // foreign makes nothing else
+	own := *Wrap(err).(*foreignError) //nolint:errorlint,forcetypeassert // Wrap makes nothing else
 	own.isLimit = true
 	return &own
 }
@@ -111,10 +114,10 @@ func assign(into reflect.Value, err error) bool {
 		}
 		return true
 	}
-	if walk(err, func(err error) bool { return describedText(err) != err.Error() }) {
-		for _, clean := range []error{blanked(err), newHarmless(err)} {
-			if clean != nil && reflect.TypeOf(clean).AssignableTo(into.Type()) {
-				err = clean
+	if walk(err, func(err error) bool { return Describe(err) != err.Error() }) {
+		for _, instead := range []error{blanked(err), newHarmless(err)} {
+			if instead != nil && reflect.TypeOf(instead).AssignableTo(into.Type()) {
+				err = instead
 				break
 			}
 		}
@@ -123,7 +126,9 @@ func assign(into reflect.Value, err error) bool {
 	return true
 }
 
-// noVerdictError keeps a cause from matching the sentinels.
+// NoVerdict keeps a cause from matching the sentinels.
+func NoVerdict(cause error) error { return noVerdictError{cause} }
+
 type noVerdictError struct{ cause error }
 
 func (n noVerdictError) Error() string { return n.cause.Error() }
@@ -171,13 +176,13 @@ func isOurs(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	own := reflect.TypeFor[foreignError]().PkgPath()
-	return t.PkgPath() == own || strings.HasPrefix(t.PkgPath(), own+"/internal/")
+	root := strings.TrimSuffix(reflect.TypeFor[foreignError]().PkgPath(), "/internal/foreign")
+	return t.PkgPath() == root || strings.HasPrefix(t.PkgPath(), root+"/internal/")
 }
 
-// describedText is an error's text without what it quotes: a malformed answer
-// may hold anything, such as the payer's data or the secret.
-func describedText(err error, secrets ...string) (text string) {
+// Describe is an error's text without what it quotes: a malformed answer may
+// hold anything, such as the payer's data or the secret.
+func Describe(err error, secrets ...string) (text string) {
 	defer func() {
 		if recover() != nil {
 			text = "an error without a text"
@@ -194,7 +199,7 @@ func describedText(err error, secrets ...string) (text string) {
 	for _, secret := range secrets {
 		described = blankSecret(described, secret)
 	}
-	return oneLine(described)
+	return clean.OneLine(described)
 }
 
 func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"..."`) }
@@ -210,7 +215,7 @@ func blankSecret(text, secret string) string {
 	}
 	decimal := strings.Trim(fmt.Sprintf("%d", []byte(secret)), "[]")
 	for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), decimal} {
-		text = strings.ReplaceAll(text, form, redacted)
+		text = strings.ReplaceAll(text, form, clean.Redacted)
 	}
 	return text
 }
@@ -267,7 +272,7 @@ func blanked(err error) error {
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {
-	if f, ok := foreign(err).(*foreignError); ok { //nolint:errorlint // nil, or this
+	if f, ok := Wrap(err).(*foreignError); ok { //nolint:errorlint // nil, or this
 		return harmless{f}
 	}
 	return nil

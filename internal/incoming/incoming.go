@@ -1,0 +1,117 @@
+// Package incoming reads what comes in over HTTP, within bounds.
+package incoming
+
+import (
+	"errors"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// ErrBodyTooLarge is what ReadBody fails with at its limit.
+var ErrBodyTooLarge = errors.New("plural: the body is too large")
+
+const firstRead = 512 // bytes that a sender of nothing holds
+
+// ReadBody reads at most so many bytes. What is announced as more is refused
+// unread. Otherwise memory is taken for what has arrived, whatever was
+// announced: up to twice as much, and no more than is read. [io.ReadAll] takes
+// more.
+func ReadBody(r *http.Request, most int64) ([]byte, error) {
+	if r.ContentLength > most {
+		return nil, ErrBodyTooLarge
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	most = min(most, math.MaxInt64-1)
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			size := min(max(2*int64(len(body)), firstRead), most+1)
+			body = append(make([]byte, 0, size), body...)
+		}
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		_, isTooLarge := errors.AsType[*http.MaxBytesError](err)
+		switch {
+		case int64(len(body)) > most || isTooLarge:
+			return nil, ErrBodyTooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// IsForm reports whether there is one content type and it is that of an HTML
+// form.
+func IsForm(h http.Header) bool {
+	contentType, isOne := only(h, "Content-Type")
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return isOne && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) &&
+		mediaType == "application/x-www-form-urlencoded"
+}
+
+// IsUncompressed reports whether the body is what it seems: signatures are over
+// the body as sent, and inflating it is a way to exhaust memory.
+func IsUncompressed(h http.Header) bool {
+	encoding, isOne := only(h, "Content-Encoding")
+	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
+}
+
+// Header is what a map has under a name, in any spelling of it.
+type Header struct {
+	Name   string
+	Values []string // under all spellings
+
+	isMixed bool // there are more than one
+}
+
+// Find fills in headers, in one walk over the map. It finds names in any
+// spelling, since some gateways build the map by hand.
+func Find(h http.Header, wanted ...*Header) {
+	for key, values := range h {
+		for _, w := range wanted {
+			switch {
+			case len(key) != len(w.Name) || !strings.EqualFold(key, w.Name):
+			case w.Values == nil:
+				w.Values = values
+			default:
+				w.Values, w.isMixed = slices.Concat(w.Values, values), true
+			}
+		}
+	}
+}
+
+// Rejoined is the value of a header that was sent once, and that an adaptor may
+// have split at its commas, as one for AWS Lambda does. None of the parts has a
+// comma then. Of a header that was sent twice each value has one, if every
+// genuine value has. It is "" for none.
+func (w *Header) Rejoined(most int) (value string, ok bool) {
+	if len(w.Values) == 1 {
+		return w.Values[0], true
+	}
+	size := len(w.Values) - 1
+	for _, part := range w.Values {
+		if size += len(part); size > most || strings.Contains(part, ",") {
+			return "", false
+		}
+	}
+	return strings.Join(w.Values, ","), !w.isMixed
+}
+
+// only is the value of a header whose values are equal: CGI and FastCGI bring
+// the content type twice. It is "" for none.
+func only(h http.Header, name string) (value string, ok bool) {
+	w := Header{Name: name}
+	Find(h, &w)
+	if len(w.Values) > 0 {
+		value = w.Values[0]
+	}
+	return value, !slices.ContainsFunc(w.Values, func(v string) bool { return v != value })
+}
