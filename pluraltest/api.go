@@ -274,7 +274,13 @@ func (s *Server) writeHead(w http.ResponseWriter, req *Request, a answer, length
 	s.mu.Unlock()
 	h := w.Header()
 	maps.Copy(h, a.header)
+	for name, values := range s.cfg.answerHeader {
+		h[name] = values
+	}
 	h.Set("Date", date.UTC().Format(http.TimeFormat))
+	if s.cfg.withoutDate {
+		h["Date"] = nil // else net/http sets it
+	}
 	if a.contentType != "" {
 		h.Set("Content-Type", a.contentType)
 	} else {
