@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"bytes"
+	"flag"
+
 	"fmt"
 	"io"
 	"os"
@@ -28,6 +30,8 @@ func testMain(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // the runs wait more than they work
 	binary = filepath.Join(dir, "plural")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stderr = os.Stderr
