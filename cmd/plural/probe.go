@@ -65,7 +65,11 @@ func runProbe(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if cmd.Bool("clean") {
-		return run.Clean(ctx)
+		if err := run.Clean(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "What was held is cancelled, and what was captured is refunded.")
+		return nil
 	}
 	results, err := run.Run(ctx)
 	if len(results) == 0 {

@@ -66,9 +66,18 @@ func probed(t *testing.T, srv *pluraltest.Server, pace time.Duration, args ...st
 	if pace == 0 {
 		pace = 100 * time.Millisecond
 	}
-	run := start(t, variablesOf(srv), append([]string{
-		"probe", "--json", "report.json", "--patience", "3s", "--pace", pace.String(),
-	}, args...)...)
+	return probedIn(t, t.TempDir(), srv, variablesOf(srv), append([]string{"--pace", pace.String()}, args...)...)
+}
+
+func probedIn(
+	t *testing.T,
+	dir string,
+	srv *pluraltest.Server,
+	variables []string,
+	args ...string,
+) (reported, *terminal) {
+	t.Helper()
+	run := startIn(t, dir, variables, append([]string{"probe", "--json", "report.json", "--patience", "3s", "--pay-within", "60s"}, args...)...)
 	startPayer(t, run, srv.SetWebhookURL)
 	exitCode, shown := run.wait()
 	require.Zero(t, exitCode, shown)

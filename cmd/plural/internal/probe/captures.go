@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/plural-go/plural"
@@ -16,7 +17,7 @@ func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	when := "our reference at once"
-	facts := []fact.Fact{{}}
+	var facts []fact.Fact
 	if !made.Said.HasReference {
 		when = "our reference later"
 		took, _, err := p.until(ctx, func() (bool, error) {
@@ -26,13 +27,13 @@ func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 		switch {
 		case err == nil:
 			facts = append(facts, fact.Took("after", took))
-		case err == errNotSeen: //nolint:errorlint // it is made by until
+		case errors.Is(err, errNotSeen):
 			when = "our reference never"
 		default:
 			return Found{}, err
 		}
 	}
-	return Found{Answer: fact.Code(made.Said.Status) + ", " + when, Facts: facts[1:]}, nil
+	return Found{Answer: fact.Code(made.Said.Status) + ", " + when, Facts: facts}, nil
 }
 
 // askSameAgain repeats the capture as it was.

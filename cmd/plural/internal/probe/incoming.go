@@ -2,6 +2,8 @@ package probe
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +18,7 @@ func (p *Probe) broughtBack(ctx context.Context) (*returned, error) {
 		p.memory.look(func() { seen = p.memory.Return })
 		return seen != nil, nil
 	})
-	if err == errNotSeen { //nolint:errorlint // it is made by until
+	if errors.Is(err, errNotSeen) {
 		return nil, unmet("the payer's browser has not come back to this machine")
 	}
 	return seen, err
@@ -37,7 +39,7 @@ func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
 	}
 	found := Found{Facts: seen.facts()}
 	switch has := func(name string) bool { return slices.Contains(seen.Names, name) }; {
-	case seen.Method != "POST" || has("status") == has("payment_status"):
+	case seen.Method != http.MethodPost || has("status") == has("payment_status"):
 	case has("payment_status") && seen.Empty == 0:
 		found.Answer = "payment_status"
 	case has("status") && seen.Empty == 0:
@@ -67,7 +69,7 @@ func (p *Probe) delivered(ctx context.Context, n int) ([]delivery, error) {
 		})
 		return len(list) >= n, nil
 	})
-	if len(list) == 0 && err == errNotSeen { //nolint:errorlint // it is made by until
+	if len(list) == 0 && errors.Is(err, errNotSeen) {
 		return nil, unmet("no webhook has reached this machine")
 	}
 	return list, err
@@ -90,7 +92,7 @@ func askWebhookKey(ctx context.Context, p *Probe) (Found, error) {
 // askWebhookAgain looks at an event that was answered with 500 and came again.
 func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	list, err := p.delivered(ctx, 2)
-	if len(list) == 1 && err == errNotSeen { //nolint:errorlint // it is made by until
+	if len(list) == 1 && errors.Is(err, errNotSeen) {
 		return Found{Answer: "it does not come again"}, nil
 	}
 	if err != nil {

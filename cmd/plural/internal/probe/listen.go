@@ -30,11 +30,18 @@ type listener struct {
 	url    string // of the listener, as others reach it
 }
 
-// listen opens the local port. publicURL is how the internet reaches it; ""
-// without a tunnel.
+// listen opens the local port; on a run that is taken up again the one that its
+// payments name. publicURL is how the internet reaches it; "" without a tunnel.
 func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
+	if p.memory.Listens != "" {
+		address = p.memory.Listens
+	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.memory.change(func() { p.memory.Listens = l.Addr().String() }); err != nil {
+		_ = l.Close()
 		return nil, err
 	}
 	mux := http.NewServeMux()

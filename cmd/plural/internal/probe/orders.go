@@ -136,7 +136,10 @@ func askOrderLag(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	found := Found{Answer: "at once"}
-	for _, one := range []struct{ name, path string }{{"by id", ordersPath + id}, {"by reference", byReference + reference}} {
+	for _, one := range []struct{ name, path string }{
+		{"by id", ordersPath + id},
+		{"by reference", byReference + reference},
+	} {
 		took, looks, err := p.until(ctx, func() (bool, error) {
 			r, err := p.wire.send(ctx, http.MethodGet, one.path, nil)
 			return err == nil && r.order().OrderID == id, err

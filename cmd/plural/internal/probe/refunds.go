@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -87,7 +88,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 		}), err
 	})
 	switch {
-	case err == errNotSeen: //nolint:errorlint // it is made by until
+	case errors.Is(err, errNotSeen):
 		found.Answer = "not listed"
 	case err != nil:
 		return Found{}, err

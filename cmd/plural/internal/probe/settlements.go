@@ -101,7 +101,8 @@ func askSettlementDays(ctx context.Context, p *Probe) (Found, error) {
 			return Found{}, err
 		}
 		if page.has(row.UTR) {
-			return Found{Answer: one.answer, Facts: []fact.Fact{fact.Holds("processed on the same day", settled.Equal(processed))}}, nil
+			isSame := settled.Equal(processed)
+			return Found{Answer: one.answer, Facts: []fact.Fact{fact.Holds("processed on the same day", isSame)}}, nil
 		}
 	}
 	return Found{}, nil
@@ -120,7 +121,9 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Facts: []fact.Fact{fact.Count("rows", len(all.Rows)), fact.Count("rows of a page of one", len(one.Rows))}}
+	found := Found{Facts: []fact.Fact{
+		fact.Count("rows", len(all.Rows)), fact.Count("rows of a page of one", len(one.Rows)),
+	}}
 	switch {
 	case len(one.Rows) != 1:
 	case one.Count == 1:
@@ -143,32 +146,32 @@ func askSettlementLines(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	r, err := p.wire.send(ctx, http.MethodGet, settlementDetail+url.PathEscape(page.Rows[0].UTR)+"?page=1&per_page=10", nil)
+	path := settlementDetail + url.PathEscape(page.Rows[0].UTR) + "?page=1&per_page=10"
+	r, err := p.wire.send(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return Found{}, err
 	}
 	var doc struct {
-		Lines []struct {
-			ID string `json:"transaction_id"`
-		} `json:"transactions"`
+		Lines []settlementLine `json:"transactions"`
 	}
 	if !r.isOK() || json.Unmarshal(r.body, &doc) != nil || len(doc.Lines) == 0 {
 		return Found{}, unmet("the lines cannot be read: " + r.fact("").Text())
 	}
-	all := func(pattern *regexp.Regexp) bool {
-		return !slices.ContainsFunc(doc.Lines, func(l struct {
-			ID string `json:"transaction_id"`
-		},
-		) bool {
-			return !pattern.MatchString(l.ID)
-		})
-	}
 	found := Found{Facts: []fact.Fact{fact.Count("lines", len(doc.Lines))}}
 	switch {
-	case all(paymentIDPattern):
+	case areAll(doc.Lines, paymentIDPattern):
 		found.Answer = "ids of payments"
-	case all(orderIDPattern):
+	case areAll(doc.Lines, orderIDPattern):
 		found.Answer = "ids of orders"
 	}
 	return found, nil
+}
+
+type settlementLine struct {
+	ID string `json:"transaction_id"`
+}
+
+// areAll reports whether the ids of all lines have a form.
+func areAll(lines []settlementLine, form *regexp.Regexp) bool {
+	return !slices.ContainsFunc(lines, func(l settlementLine) bool { return !form.MatchString(l.ID) })
 }

@@ -25,7 +25,8 @@ type memory struct {
 	Name     string              `json:"name"`    // what the run's references begin with
 	Started  time.Time           `json:"started"`
 	IsOver   bool                `json:"is_over,omitempty"`
-	Unpaid   []string            `json:"unpaid,omitempty"` // ids of orders that nobody pays
+	Listens  string              `json:"listens,omitempty"` // the address that the payments name
+	Unpaid   []string            `json:"unpaid,omitempty"`  // ids of orders that nobody pays
 	Payments map[string]*payment `json:"payments,omitempty"`
 	Kept     *payment            `json:"kept,omitempty"` // the hold that an earlier run has kept
 	Tried    map[string]bool     `json:"tried,omitempty"`

@@ -4,6 +4,8 @@ package probe
 const (
 	nothing  = "Nothing to set."
 	report   = "Please report it: the package does not know this."
+	reads    = "Give captures a context of a minute: the package reads until it is there."
+	unseen   = "Please report it: every capture would end in ErrOutcomeUnknown or ErrNoHold."
 	readBack = "Nothing to set: the package reads the order after every answer."
 )
 
@@ -207,10 +209,10 @@ func ofPayments() []Question {
 			Answers: []Answer{
 				{"PARTIALLY_CAPTURED, our reference at once", nothing},
 				{"PROCESSED, our reference at once", "Nothing to set: the package goes by the entries, not by the status."},
-				{"PARTIALLY_CAPTURED, our reference later", "Give captures a context of a minute: the package reads until it is there."},
-				{"PROCESSED, our reference later", "Give captures a context of a minute: the package reads until it is there."},
-				{"PARTIALLY_CAPTURED, our reference never", "Please report it: every capture would end in ErrOutcomeUnknown or ErrNoHold."},
-				{"PROCESSED, our reference never", "Please report it: every capture would end in ErrOutcomeUnknown or ErrNoHold."},
+				{"PARTIALLY_CAPTURED, our reference later", reads},
+				{"PROCESSED, our reference later", reads},
+				{"PARTIALLY_CAPTURED, our reference never", unseen},
+				{"PROCESSED, our reference never", unseen},
 			},
 		},
 		{

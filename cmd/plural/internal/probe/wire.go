@@ -43,7 +43,6 @@ type wire struct {
 
 	mu    sync.Mutex
 	token string
-	sent  int
 }
 
 func newWire(a *account.Account) (*wire, error) {

@@ -23,8 +23,8 @@ func (p Progress) Plan(plan probe.Plan) {
 	if plan.IsTakenUp {
 		fmt.Fprintf(p.Out, "This goes on with the run in %s.\n", plan.StateFile)
 	}
-	fmt.Fprintf(p.Out, "Questions to ask: %d. That takes about %d requests, and makes %d orders of a rupee that nobody pays.\n",
-		plan.Questions, plan.Requests, plan.Orders)
+	fmt.Fprintf(p.Out, "Questions to ask: %d. That takes about %d requests, and makes %d orders of a rupee "+
+		"that nobody pays.\n", plan.Questions, plan.Requests, plan.Orders)
 	if len(plan.Payments) > 0 {
 		fmt.Fprintf(p.Out, "You will be asked for card payments, %s: %d rupees of test money. "+
 			"Never pay by UPI: on UAT it can move real money.\n", listed(plan.Payments), plan.Rupees())
@@ -33,7 +33,7 @@ func (p Progress) Plan(plan probe.Plan) {
 	if plan.KeepsHold {
 		fmt.Fprintln(p.Out, "Payment D stays held. The next run reads what became of it.")
 	}
-	fmt.Fprintf(p.Out, "Ids and answers are kept in %s, so that a run can be stopped and taken up again.\n\n", plan.StateFile)
+	fmt.Fprintf(p.Out, "Ids and answers are kept in %s: a run can be stopped and taken up again.\n\n", plan.StateFile)
 }
 
 // listed is a list for people: "A, B and C".
@@ -47,7 +47,8 @@ func listed(names []string) string {
 
 // Ask asks the person to make payments.
 func (p Progress) Ask(payments []string, link func(string) string, webhookURL string, takesWebhooks bool) {
-	fmt.Fprintln(p.Out, "\nPlease make these payments in a browser on this machine, by card (4012 0010 3714 1112, CVV 212):")
+	fmt.Fprintln(p.Out, "\nPlease make these payments in a browser on this machine, by the test card")
+	fmt.Fprintln(p.Out, "(4012 0010 3714 1112, CVV 212, any expiry to come):")
 	for _, name := range payments {
 		fmt.Fprintf(p.Out, "  %s  %s\n", name, link(name))
 	}
@@ -79,8 +80,8 @@ func Report(w io.Writer, r *report.Report) {
 	if len(notAsked) > 0 {
 		fmt.Fprintln(w, text.WrapSoft("Not asked (the report says why): "+strings.Join(notAsked, ", ")+".", 120))
 	}
-	fmt.Fprintf(w, "%d as assumed, %d differ, %d other, %d failed, %d not asked.\n",
-		r.Count(probe.AsAssumed), r.Count(probe.Differs), r.Count(probe.Other), r.Count(probe.Failed), r.Count(probe.NotAsked))
+	fmt.Fprintf(w, "%d as assumed, %d differ, %d other, %d failed, %d not asked.\n", r.Count(probe.AsAssumed),
+		r.Count(probe.Differs), r.Count(probe.Other), r.Count(probe.Failed), r.Count(probe.NotAsked))
 }
 
 // Questions lists what can be asked.
