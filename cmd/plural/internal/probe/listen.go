@@ -56,7 +56,14 @@ func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listene
 	return &listener{server, at}, nil
 }
 
-func (l *listener) close() { _ = l.server.Close() }
+// close lets the answers out that are under way.
+func (l *listener) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if l.server.Shutdown(ctx) != nil {
+		_ = l.server.Close()
+	}
+}
 
 // keyForm is a way to make a key of the client secret.
 type keyForm struct {
@@ -104,6 +111,9 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 		if p.memory.Return == nil {
 			p.memory.Return = seen
 		}
+		for _, made := range p.memory.Payments {
+			made.IsBack = made.IsBack || made.OrderID == form.Get("order_id")
+		}
 	})
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "Thank you. plural probe goes on; this window can be closed.\n")
@@ -127,11 +137,11 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 			filled = append(filled, pair)
 		}
 	}
-	for _, form2 := range keys {
+	for _, each := range keys {
 		for i, pairs := range [][]string{filled, all} {
-			signature := plural.Sign([]byte(strings.Join(pairs, "&")), form2.key)
+			signature := plural.Sign([]byte(strings.Join(pairs, "&")), each.key)
 			if strings.EqualFold(signature, form.Get("signature")) {
-				seen.Key, seen.EmptySigned = form2.name, i == 1 && seen.Empty > 0
+				seen.Key, seen.EmptySigned = each.name, i == 1 && seen.Empty > 0
 				return seen
 			}
 		}

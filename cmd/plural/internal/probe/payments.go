@@ -106,6 +106,33 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 		}
 		open = slices.DeleteFunc(open, func(name string) bool { return p.isHeld(ctx, name) })
 	}
+	return p.browsersBack(ctx, names)
+}
+
+// backWithin is how long a browser takes from the bank to the shop, at most.
+const backWithin = 5 * time.Second
+
+// browsersBack waits for the browsers of payments that are held: the listener
+// must not be gone when they come back.
+func (p *Probe) browsersBack(ctx context.Context, names []string) error {
+	for begun := time.Now(); time.Since(begun) < min(backWithin, p.options.Patience); {
+		areBack := true
+		p.memory.look(func() {
+			for _, name := range names {
+				made := p.memory.Payments[name]
+				areBack = areBack && (made.IsBack || made.StaysAway)
+			}
+		})
+		if areBack {
+			return nil
+		}
+		select {
+		case <-p.noted:
+		case <-time.After(p.options.Pace):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	return nil
 }
 
@@ -124,6 +151,7 @@ func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	if err == nil && r.status == http.StatusForbidden && p.options.PublicURL == "" {
 		p.show.Say("A firewall refuses a callback URL on this machine: give -public-url to ask about callbacks.")
 		delete(request, "callback_url")
+		made.StaysAway = true
 		r, err = p.wire.send(ctx, http.MethodPost, checkoutPath, request)
 	}
 	if err != nil {

@@ -44,7 +44,9 @@ type payment struct {
 	Reference string    `json:"reference"`
 	Link      string    `json:"link"`
 	HeldAt    time.Time `json:"held_at,omitzero"`
-	IsOver    bool      `json:"is_over,omitempty"` // nothing of it is left to give back
+	IsBack    bool      `json:"is_back,omitempty"`    // the payer's browser has come back
+	StaysAway bool      `json:"stays_away,omitempty"` // it has no address to come back to
+	IsOver    bool      `json:"is_over,omitempty"`    // nothing of it is left to give back
 	Step      step      `json:"step,omitempty"`
 	Taken     int64     `json:"taken,omitempty"`   // paise
 	Refunds   []string  `json:"refunds,omitempty"` // ids, of refundSum each
