@@ -78,6 +78,8 @@ done
 	cd "$work"
 	eval "$(grep -o 'export PLURAL_.*' sandbox)"
 	quietly bin/plural doctor
+	quietly bin/plural probe -no-payer -only order.not-found -json report.json
+	grep -q '"answer": "422 ORDER_NOT_FOUND"' report.json || fail "the report of plural probe lacks its answer"
 )
 echo "installed and run: plural $version"
 

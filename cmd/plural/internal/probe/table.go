@@ -90,8 +90,8 @@ func ofTheAccount() []Question {
 			Assumed: "both are kept", Requests: 4, Orders: 2, Ask: askProducts,
 			Answers: []Answer{
 				{"both are kept", nothing},
-				{"product is kept", "Send products as product."},
-				{"products is kept", "Send products as products, in Extra."},
+				{"product is kept", "Set PurchaseDetails.Product."},
+				{"products is kept", "Set PurchaseDetails.Products."},
 				{"neither is kept", "Do not rely on products in an order."},
 			},
 		},
