@@ -274,9 +274,7 @@ func (s *Server) writeHead(w http.ResponseWriter, req *Request, a answer, length
 	s.mu.Unlock()
 	h := w.Header()
 	maps.Copy(h, a.header)
-	for name, values := range s.cfg.answerHeader {
-		h[name] = values
-	}
+	maps.Copy(h, s.cfg.answerHeader)
 	h.Set("Date", date.UTC().Format(http.TimeFormat))
 	if s.cfg.withoutDate {
 		h["Date"] = nil // else net/http sets it

@@ -57,8 +57,8 @@ func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listene
 }
 
 // close lets the answers out that are under way.
-func (l *listener) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (l *listener) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if l.server.Shutdown(ctx) != nil {
 		_ = l.server.Close()

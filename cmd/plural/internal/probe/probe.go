@@ -89,7 +89,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the payer's return: %w", err)
 	}
-	defer p.listener.close()
+	defer p.listener.close(ctx)
 	p.show.Plan(p.plan(questions))
 
 	hasCollected := false
