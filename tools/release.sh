@@ -71,7 +71,7 @@ done
 "$work/bin/sandbox" -addr 127.0.0.1:0 >"$work/sandbox" &
 sandbox=$!
 for ((i = 0; i < 100; i++)); do
-	! grep -q 'Stop it' "$work/sandbox" || break
+	! grep -qs 'Stop it' "$work/sandbox" || break
 	sleep 0.1
 done
 (

@@ -35,7 +35,7 @@ func otherAnswers() map[string]map[string]turned {
 		},
 	}
 	slow := turned{
-		opts:  []pluraltest.Option{pluraltest.WithReadLag(400 * time.Millisecond)},
+		opts:  []pluraltest.Option{pluraltest.WithReadLag(800 * time.Millisecond)},
 		moves: map[string]string{"order.lag": "later", "refund.listed": "later"},
 	}
 	return map[string]map[string]turned{

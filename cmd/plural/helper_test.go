@@ -36,7 +36,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	flag.Parse()
-	_ = flag.Set("test.parallel", "8") // the runs wait more than they work
+	_ = flag.Set("test.parallel", "12") // the runs wait more than they work
 	binary = filepath.Join(dir, "plural")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stderr = os.Stderr

@@ -77,7 +77,7 @@ func probedIn(
 	args ...string,
 ) (reported, *terminal) {
 	t.Helper()
-	run := startIn(t, dir, variables, append([]string{"probe", "--json", "report.json", "--patience", "3s", "--pay-within", "60s"}, args...)...)
+	run := startIn(t, dir, variables, append([]string{"probe", "--json", "report.json", "--patience", "5s", "--pay-within", "60s"}, args...)...)
 	startPayer(t, run, srv.SetWebhookURL)
 	exitCode, shown := run.wait()
 	require.Zero(t, exitCode, shown)
@@ -289,4 +289,30 @@ func TestProbeOnly(t *testing.T) {
 	exitCode, shown := start(t, variablesOf(srv), "probe", "-only", "no.such").wait()
 	require.Equal(t, 1, exitCode)
 	require.Contains(t, shown, `there is no question "no.such"`)
+}
+
+// An account that puts its secrets where the report has names and codes does
+// not get them into it.
+func TestReportHidesValuesInNames(t *testing.T) {
+	t.Parallel()
+	const secret, token = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"
+	emulator := with(pluraltest.WithCredentials("shop", secret),
+		pluraltest.WithAnswerHeader("X-"+secret, "1"), pluraltest.WithAnswerHeader(token, "1"))
+	emulator.faults = func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpCancelsCreate, 422, secret)
+	}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	report, run := probed(t, srv, 0, "-only", "http.answers,order.not-found,cancel.unpaid")
+	require.Equal(t, map[string]string{
+		"http.answers":    "a Date, and a PUT without a body is taken",
+		"order.not-found": "other: none of the answers that this program knows",
+		"cancel.unpaid":   "other: none of the answers that this program knows",
+	}, report.answers())
+	text, err := os.ReadFile(filepath.Join(run.cmd.Dir, "plural-probe.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "422 (no code)")
+	require.Contains(t, string(text), "(2 of another form)")
+	for _, value := range []string{secret, strings.ToUpper(secret), token} {
+		require.NotContains(t, strings.ToLower(string(text)), strings.ToLower(value))
+	}
 }
