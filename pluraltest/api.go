@@ -285,7 +285,11 @@ func (s *Server) writeHead(w http.ResponseWriter, req *Request, a answer, length
 	s.mu.Unlock()
 	h := w.Header()
 	maps.Copy(h, a.header)
+	maps.Copy(h, s.cfg.answerHeader)
 	h.Set("Date", date.UTC().Format(http.TimeFormat))
+	if s.cfg.withoutDate {
+		h["Date"] = nil // else net/http sets it
+	}
 	if a.contentType != "" {
 		h.Set("Content-Type", a.contentType)
 	} else {

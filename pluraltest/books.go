@@ -84,7 +84,7 @@ func (s *Server) publicOrder(o *order) Order {
 	for _, p := range o.payments {
 		payment := Payment{ID: p.id, Status: p.status, Method: p.method, Amount: p.amount}
 		if p.captured != nil {
-			payment.Captured = p.captured.amount
+			payment.Captured = Amount{p.capturedAmount(), p.captured.amount.Currency}
 		}
 		if p.failure != nil {
 			payment.Code = p.failure.Code

@@ -115,7 +115,7 @@ func (s *Server) returnOf(o *order) Return {
 		target = o.failureURL
 	}
 	form := url.Values{"order_id": {o.id}, s.cfg.statusName: {status}}
-	if s.cfg.emptyFields {
+	if s.cfg.emptyFields != emptyLeftOut {
 		form.Set("error_code", "")
 		form.Set("error_message", "")
 	}

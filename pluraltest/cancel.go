@@ -12,8 +12,13 @@ func (s *Server) createCancel(c *call) answer {
 	switch {
 	case o == nil:
 		return s.notFound()
-	case o.status == StatusCancelled:
+	case o.status == StatusCancelled && s.cfg.cancelDup == DuplicateReturnsExisting:
+		return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
+	case o.status == StatusCancelled && s.cfg.cancelDup == DuplicateRejected:
 		return errOrderCancelled.answer()
+	case o.typ == typeCharge && o.status == StatusCreated && s.cfg.cancelUnpaid:
+		s.void(o, c.RequestID)
+		return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 	case o.typ != typeCharge || o.status != StatusAuthorized:
 		return errNotAllowed.answer()
 	}

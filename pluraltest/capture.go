@@ -16,7 +16,7 @@ func (s *Server) createCapture(c *call) answer {
 	if !decode(c.body, &req) {
 		return errMalformed.answer()
 	}
-	reference, apiErr := parseReference("Merchant Capture Reference", req.Reference)
+	reference, apiErr := s.cfg.limits.parseReference("Merchant Capture Reference", req.Reference)
 	if apiErr != nil {
 		return apiErr.answer()
 	}
@@ -29,9 +29,13 @@ func (s *Server) createCapture(c *call) answer {
 	}
 	amount := o.amount
 	if len(req.Amount) > 0 && string(req.Amount) != "null" {
-		if amount, apiErr = parseAmount(req.Amount); apiErr != nil {
+		if amount, apiErr = s.cfg.limits.parseAmount(req.Amount); apiErr != nil {
 			return apiErr.answer()
 		}
+	}
+	if s.mayCaptureMore(o, amount) {
+		s.captureMore(o, Capture{OrderID: o.id, Reference: reference, Amount: amount, RequestID: c.RequestID})
+		return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 	}
 	if repeated := s.repeatedCapture(o, reference); repeated != nil {
 		return repeated(c)
@@ -66,6 +70,38 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 	case DuplicateAccepted:
 	}
 	return nil
+}
+
+// mayCaptureMore tells whether an order that was captured is captured again:
+// with WithMoreCaptures, or because the check does not see the first capture
+// yet.
+func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
+	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
+		amount.Value > o.amount.Value-o.capturedAmount() {
+		return false
+	}
+	return s.cfg.moreCaptures || s.cfg.checkLag > 0 && s.now().Sub(o.captures[0].At) < s.cfg.checkLag
+}
+
+// captureMore takes more of a hold that was captured in part.
+func (s *Server) captureMore(o *order, entry Capture) {
+	s.change(o, func(now time.Time) {
+		entry.At = now
+		left := entry.Amount.Value
+		for _, p := range o.held() {
+			part := min(left, p.amount.Value-p.capturedAmount())
+			if p.captured == nil || part <= 0 {
+				continue
+			}
+			left -= part
+			p.more = append(p.more, captureEntry{entry.Reference, Amount{part, entry.Amount.Currency}, now})
+		}
+		o.captures = append(o.captures, entry)
+		if o.status == StatusPartiallyCaptured && o.capturedAmount() == o.amount.Value {
+			o.setStatus(StatusProcessed)
+		}
+	})
+	s.emit("ORDER_PROCESSED", o)
 }
 
 // capture takes the money of a hold, once. The rest is released.
@@ -119,7 +155,7 @@ func (s *Server) completeCapture(o *order, entry Capture) {
 			}
 		}
 		o.captures = append(o.captures, entry)
-		if entry.Full {
+		if entry.Full || s.cfg.quirks.has(QuirkPartProcessed) {
 			o.setStatus(StatusProcessed)
 		} else {
 			o.setStatus(StatusPartiallyCaptured)

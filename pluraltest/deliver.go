@@ -184,12 +184,16 @@ func (s *Server) send(d *delivery) (status int, err error) {
 	if s.cfg.webhook.stampOnce {
 		stamp = d.stamp
 	}
+	id := d.ID
+	if s.cfg.webhook.newIDs && len(d.Attempts) > 0 {
+		id = s.newMessageID("redelivery", d.ID, itoa(len(d.Attempts)))
+	}
 	client, target := s.webhookClient()
 	s.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.webhook.timeout)
 	defer cancel()
-	req, err := s.signedWebhook(ctx, target, d.ID, stamp, d.Body)
+	req, err := s.signedWebhook(ctx, target, id, stamp, d.Body)
 	attempt := DeliveryAttempt{At: now}
 	if err == nil {
 		attempt.Header = req.Header

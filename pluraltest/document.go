@@ -110,6 +110,9 @@ func (s *Server) document(o *order, v view) orderDoc {
 		doc.Refunds = []orderDoc{}
 	}
 	for _, r := range o.refunds {
+		if s.cfg.quirks.has(QuirkNoRefundList) {
+			break
+		}
 		nested := v
 		nested.otherOrder = false
 		doc.Refunds = append(doc.Refunds, s.document(r, nested))
@@ -192,7 +195,11 @@ func (s *Server) captureData(p *payment, v view) any {
 	if s.cfg.quirks.has(QuirkCaptureDataObject) {
 		return entry
 	}
-	return []captureDoc{entry}
+	list := []captureDoc{entry}
+	for _, more := range p.more {
+		list = append(list, captureDoc{more.reference, more.amount, s.stamp(more.at)})
+	}
+	return list
 }
 
 // emptyCard is the payment option of points in the vendor's camelCase samples.

@@ -17,7 +17,7 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 		for _, p := range o.held() {
 			whole[p], p.captured = p.captured, nil
 		}
-		if entry.Full {
+		if entry.Full || s.cfg.quirks.has(QuirkPartProcessed) {
 			o.setStatus(StatusProcessed)
 		} else {
 			o.setStatus(StatusPartiallyCaptured)

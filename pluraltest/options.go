@@ -26,10 +26,19 @@ type config struct {
 	tokenLifetime  time.Duration
 	tokenAnswer    TokenAnswer
 	tokenErrors    TokenErrorShape
+	oneToken       bool
 	checkoutErrors CheckoutErrorShape
 	orderDup       DuplicateMode
 	refundDup      DuplicateMode
 	captureDup     DuplicateMode
+	cancelDup      DuplicateMode
+	checkLag       time.Duration
+	moreCaptures   bool
+	cancelUnpaid   bool
+	productNames   []string
+	limits         limits
+	withoutDate    bool
+	answerHeader   http.Header
 	notFound       NotFoundShape
 	readLag        time.Duration
 	holdLifetime   time.Duration // 0: holds do not lapse by themselves
@@ -38,7 +47,8 @@ type config struct {
 	oldRefunds     bool
 	callbackKey    WebhookKeyForm
 	statusName     string
-	emptyFields    bool
+	emptyFields    emptyFields
+	callbackSecret string
 	settlementDays int // after the capture; below 0: never
 
 	settlementQuirks SettlementQuirk
@@ -55,17 +65,18 @@ type config struct {
 func newConfig(opts []Option) config {
 	stderr := log.New(os.Stderr, "", log.LstdFlags).Printf
 	c := config{
-		addr:          "127.0.0.1:0",
-		clock:         time.Now,
-		merchantID:    "123456",
-		retries:       10,
-		tokenLifetime: time.Hour,
-		captureDup:    DuplicateAccepted,
-
+		addr:           "127.0.0.1:0",
+		clock:          time.Now,
+		merchantID:     "123456",
+		retries:        10,
+		tokenLifetime:  time.Hour,
+		captureDup:     DuplicateAccepted,
 		settlementDays: 1,
-
-		statusName:  "status",
-		callbackKey: WebhookKeyHex,
+		cancelDup:      DuplicateRejected,
+		productNames:   []string{"product", "products"},
+		limits:         documentedLimits,
+		statusName:     "status",
+		callbackKey:    WebhookKeyHex,
 		webhook: webhookConfig{
 			schedule: WebhookSchedule(),
 			timeout:  5 * time.Second,
@@ -146,6 +157,9 @@ func WithWAF() Option { return func(c *config) { c.waf = true } }
 // hour.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
 
+// WithOneToken has each token that is issued end those before it.
+func WithOneToken() Option { return func(c *config) { c.oneToken = true } }
+
 // WithAccessToken makes the server accept a bearer token that it did not issue,
 // such as one pasted from the documentation. It never expires.
 func WithAccessToken(value string) Option {
@@ -172,11 +186,12 @@ func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.token
 // TokenErrorShape is the shape in which the token endpoint refuses credentials.
 type TokenErrorShape int
 
-// The two shapes of a token error. In the first, only a 401 is the gateway's
-// own: an unsupported grant gets a 422 in the API's shape, {"code","message"}.
+// The shapes of a token error. In the first, only a 401 is the gateway's own:
+// an unsupported grant gets a 422 in the API's shape, {"code","message"}.
 const (
 	TokenErrorGateway TokenErrorShape = iota // {"status":401,"type":"","message":...,"traceId":...}
 	TokenErrorOAuth                          // {"error":...,"error_description":...}
+	TokenErrorCode                           // {"code":...,"message":...}, the API's
 )
 
 // WithTokenErrors selects the shape in which credentials are refused.
@@ -227,6 +242,49 @@ func WithDuplicateCaptures(mode DuplicateMode) Option {
 	return func(c *config) { c.captureDup = mode }
 }
 
+// WithDuplicateCancels selects what a cancel of a CANCELLED order leads to: by
+// default 422 ORDER_CANCELLED, with DuplicateReturnsExisting the order as it
+// is, and with DuplicateAccepted the 422 OPERATION_NOT_ALLOWED that a cancel of
+// any other order without a hold meets.
+func WithDuplicateCancels(mode DuplicateMode) Option {
+	return func(c *config) { c.cancelDup = mode }
+}
+
+// WithCheckLag has every write look for what was done before it in books that
+// are so old. Of two writes within that time the second finds nothing of the
+// first: an order or a refund is made twice under one reference, and a hold is
+// captured again while something of it is left.
+func WithCheckLag(d time.Duration) Option { return func(c *config) { c.checkLag = max(d, 0) } }
+
+// WithMoreCaptures lets a hold be captured again while something of it is left.
+func WithMoreCaptures() Option { return func(c *config) { c.moreCaptures = true } }
+
+// WithCancelUnpaid lets an order be cancelled that nobody has paid.
+func WithCancelUnpaid() Option { return func(c *config) { c.cancelUnpaid = true } }
+
+// WithProductNames has only those of "product" and "products" be kept in
+// purchase_details that are named. Without it both are: the vendor's pages
+// disagree about the name.
+func WithProductNames(names ...string) Option { return func(c *config) { c.productNames = names } }
+
+// WithLooseLimits takes amounts from one paisa and references of 100
+// characters, with dots, too.
+func WithLooseLimits() Option { return func(c *config) { c.limits = looseLimits } }
+
+// WithoutDate answers without a Date header.
+func WithoutDate() Option { return func(c *config) { c.withoutDate = true } }
+
+// WithAnswerHeader adds a header to each answer of the API, such as the
+// request's id that a gateway puts there.
+func WithAnswerHeader(name, value string) Option {
+	return func(c *config) {
+		if c.answerHeader == nil {
+			c.answerHeader = http.Header{}
+		}
+		c.answerHeader.Add(name, value)
+	}
+}
+
 // NotFoundShape is how a missing order is reported.
 type NotFoundShape int
 
@@ -246,9 +304,30 @@ func WithNotFound(form NotFoundShape) Option { return func(c *config) { c.notFou
 // default is "status"; one of the vendor's guides has "payment_status".
 func WithCallbackStatusName(name string) Option { return func(c *config) { c.statusName = name } }
 
+// emptyFields is what becomes of callback fields without a value.
+type emptyFields int
+
+const (
+	emptyLeftOut emptyFields = iota
+	emptySigned
+	emptyUnsigned
+)
+
 // WithEmptyCallbackFields posts, and signs, error_code and error_message on
 // success too, with empty values.
-func WithEmptyCallbackFields() Option { return func(c *config) { c.emptyFields = true } }
+func WithEmptyCallbackFields() Option { return func(c *config) { c.emptyFields = emptySigned } }
+
+// WithUnsignedEmptyCallbackFields posts them with empty values, and signs the
+// others only.
+func WithUnsignedEmptyCallbackFields() Option {
+	return func(c *config) { c.emptyFields = emptyUnsigned }
+}
+
+// WithCallbackSecret has callbacks signed with another secret than the client
+// secret.
+func WithCallbackSecret(secret string) Option {
+	return func(c *config) { c.callbackSecret = secret }
+}
 
 // WithOutboundClient sets the client that webhooks and callbacks are posted
 // with. Its Timeout is ignored for webhooks, which have the documented 5 s.
@@ -271,6 +350,8 @@ const (
 	// empty refunds and capture_data are [], and an empty payment_option is {},
 	// instead of being left out.
 	QuirkEmptyLists
+	QuirkPartProcessed // an order of which a part was captured reads PROCESSED
+	QuirkNoRefundList  // an order does not list its refunds
 )
 
 func (q Quirk) has(one Quirk) bool { return q&one != 0 }

@@ -37,15 +37,24 @@ var (
 	currencyPattern  = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-const (
-	maxReference = 50
-	minAmount    = 100 // as in the guide's tables; the published message says 1
-	maxAmount    = 100_000_000
+const maxAmount = 100_000_000
+
+// limits are those that the service holds requests to.
+type limits struct {
+	maxReference int
+	minAmount    int64
+	reference    *regexp.Regexp
+}
+
+var (
+	// As in the guide's tables; the published message says 1.
+	documentedLimits = limits{50, 100, referencePattern}
+	looseLimits      = limits{100, 1, regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)}
 )
 
 // createCheckoutOrder serves POST /api/checkout/v1/orders.
 func (s *Server) createCheckoutOrder(c *call) answer {
-	spec, apiErr := parseOrder(c.body)
+	spec, apiErr := s.cfg.limits.parseOrder(c.body)
 	if apiErr != nil {
 		return s.checkoutAnswer(apiErr)
 	}
@@ -74,7 +83,7 @@ func (s *Server) createCheckoutOrder(c *call) answer {
 
 // createPayOrder serves POST /api/pay/v1/orders.
 func (s *Server) createPayOrder(c *call) answer {
-	spec, apiErr := parseOrder(c.body)
+	spec, apiErr := s.cfg.limits.parseOrder(c.body)
 	if apiErr != nil {
 		return apiErr.answer()
 	}
@@ -106,10 +115,10 @@ type OrderSpec struct {
 // AddOrder creates an order as POST /api/checkout/v1/orders does and returns
 // its id. It is the short way to a starting state.
 func (s *Server) AddOrder(spec OrderSpec) (string, error) {
-	if err := checkReference("Merchant Order Reference", spec.Reference); err != nil {
+	if err := s.cfg.limits.checkReference("Merchant Order Reference", spec.Reference); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
 	}
-	if err := checkAmount(spec.Amount); err != nil {
+	if err := s.cfg.limits.checkAmount(spec.Amount); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
 	}
 	if err := checkMethods(spec.Methods); err != nil {
@@ -125,7 +134,7 @@ func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 }
 
 func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew bool, apiErr *apiError) {
-	if taken := s.byRef[spec.Reference]; len(taken) > 0 && s.cfg.orderDup != DuplicateAccepted {
+	if taken := s.seen(spec.Reference); len(taken) > 0 && s.cfg.orderDup != DuplicateAccepted {
 		first := taken[0]
 		if s.cfg.orderDup == DuplicateRejected || first.typ != typeCharge {
 			return nil, false, &errDuplicate
@@ -145,7 +154,7 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 		notes:           spec.Notes,
 		callbackURL:     spec.CallbackURL,
 		failureURL:      spec.FailureURL,
-		purchaseDetails: spec.PurchaseDetails,
+		purchaseDetails: s.withoutProducts(spec.PurchaseDetails),
 		partPayment:     spec.PartPayment,
 		retries:         s.cfg.retries,
 		requestID:       requestID,
@@ -160,6 +169,33 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 	s.enter(o)
 	s.byPage[o.token] = o
 	return o, true, nil
+}
+
+// seen lists what a check for a reference finds in the books, which may lag.
+func (s *Server) seen(reference string) []*order {
+	if s.cfg.checkLag == 0 {
+		return s.byRef[reference]
+	}
+	since := s.now().Add(-s.cfg.checkLag)
+	return slices.DeleteFunc(slices.Clone(s.byRef[reference]), func(o *order) bool { return o.created.After(since) })
+}
+
+// withoutProducts takes out the products that WithProductNames does not name.
+func (s *Server) withoutProducts(details json.RawMessage) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(details, &fields) != nil {
+		return details // there are none
+	}
+	kept := len(fields)
+	for _, name := range []string{"product", "products"} {
+		if !slices.Contains(s.cfg.productNames, name) {
+			delete(fields, name)
+		}
+	}
+	if len(fields) == kept {
+		return details
+	}
+	return marshal(fields)
 }
 
 // enter adds a new order or refund to the books.
@@ -243,16 +279,16 @@ func (s *Server) noRecords() answer {
 
 // parseOrder reads and checks an order request. It answers with the first fault
 // that it finds, as the real service does.
-func parseOrder(body []byte) (OrderSpec, *apiError) {
+func (l limits) parseOrder(body []byte) (OrderSpec, *apiError) {
 	var req orderRequest
 	if !decode(body, &req) {
 		return OrderSpec{}, &errMalformed
 	}
-	reference, apiErr := parseReference("Merchant Order Reference", req.Reference)
+	reference, apiErr := l.parseReference("Merchant Order Reference", req.Reference)
 	if apiErr != nil {
 		return OrderSpec{}, apiErr
 	}
-	amount, apiErr := parseAmount(req.Amount)
+	amount, apiErr := l.parseAmount(req.Amount)
 	if apiErr != nil {
 		return OrderSpec{}, apiErr
 	}
@@ -301,27 +337,27 @@ func referenceText(raw json.RawMessage) (string, bool) {
 	return "", false
 }
 
-func parseReference(name string, raw json.RawMessage) (string, *apiError) {
+func (l limits) parseReference(name string, raw json.RawMessage) (string, *apiError) {
 	ref, ok := referenceText(raw)
 	if !ok {
 		return "", &errMalformed
 	}
-	return ref, checkReference(name, ref)
+	return ref, l.checkReference(name, ref)
 }
 
-func checkReference(name, ref string) *apiError {
+func (l limits) checkReference(name, ref string) *apiError {
 	switch {
 	case ref == "":
 		return invalid(name + " must not be empty")
-	case utf8.RuneCountInString(ref) > maxReference:
-		return invalid(fmt.Sprintf("%s must be less than or equal to %d characters", name, maxReference))
-	case !referencePattern.MatchString(ref):
+	case utf8.RuneCountInString(ref) > l.maxReference:
+		return invalid(fmt.Sprintf("%s must be less than or equal to %d characters", name, l.maxReference))
+	case !l.reference.MatchString(ref):
 		return invalid(name + " contains invalid characters")
 	}
 	return nil
 }
 
-func parseAmount(raw json.RawMessage) (Amount, *apiError) {
+func (l limits) parseAmount(raw json.RawMessage) (Amount, *apiError) {
 	var doc struct {
 		Value    json.RawMessage `json:"value"`
 		Currency string          `json:"currency"`
@@ -334,15 +370,15 @@ func parseAmount(raw json.RawMessage) (Amount, *apiError) {
 		return Amount{}, tooSmall(1)
 	}
 	amount := Amount{Value: value, Currency: doc.Currency}
-	return amount, checkAmount(amount)
+	return amount, l.checkAmount(amount)
 }
 
-func checkAmount(amount Amount) *apiError {
+func (l limits) checkAmount(amount Amount) *apiError {
 	switch {
 	case amount.Value < 1:
 		return tooSmall(1)
-	case amount.Value < minAmount:
-		return tooSmall(minAmount)
+	case amount.Value < l.minAmount:
+		return tooSmall(l.minAmount)
 	case amount.Value > maxAmount:
 		return invalid("Amount must be an Integer value less than or equal to 100000000")
 	case !currencyPattern.MatchString(amount.Currency):
@@ -351,8 +387,8 @@ func checkAmount(amount Amount) *apiError {
 	return nil
 }
 
-func tooSmall(least int) *apiError {
-	return invalid("Amount must be an Integer value greater than or equal to " + itoa(least))
+func tooSmall(least int64) *apiError {
+	return invalid("Amount must be an Integer value greater than or equal to " + strconv.FormatInt(least, 10))
 }
 
 func checkMethods(methods []string) *apiError {

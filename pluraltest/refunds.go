@@ -22,7 +22,7 @@ func (s *Server) createRefund(c *call) answer {
 	if s.cfg.oldRefunds && len(req.Reference) == 0 {
 		req.Reference = req.Old
 	}
-	reference, apiErr := parseReference("Merchant Order Reference", req.Reference)
+	reference, apiErr := s.cfg.limits.parseReference("Merchant Order Reference", req.Reference)
 	if apiErr != nil {
 		return apiErr.answer()
 	}
@@ -32,7 +32,7 @@ func (s *Server) createRefund(c *call) answer {
 		if len(req.Amount) == 0 {
 			req.Amount = req.OldAmount
 		}
-		if apiErr := sameAmount(req.Amount, req.OldAmount); apiErr != nil {
+		if apiErr := s.cfg.limits.sameAmount(req.Amount, req.OldAmount); apiErr != nil {
 			return apiErr.answer()
 		}
 	}
@@ -46,11 +46,11 @@ func (s *Server) createRefund(c *call) answer {
 	left := parent.capturedAmount() - parent.refundedAmount(true)
 	amount := Amount{left, parent.amount.Currency}
 	if len(req.Amount) > 0 && string(req.Amount) != "null" {
-		if amount, apiErr = parseAmount(req.Amount); apiErr != nil {
+		if amount, apiErr = s.cfg.limits.parseAmount(req.Amount); apiErr != nil {
 			return apiErr.answer()
 		}
 	}
-	if taken := s.byRef[reference]; len(taken) > 0 && s.cfg.refundDup != DuplicateAccepted && !c.insert {
+	if taken := s.seen(reference); len(taken) > 0 && s.cfg.refundDup != DuplicateAccepted && !c.insert {
 		first := taken[0]
 		if s.cfg.refundDup == DuplicateRejected || first.typ != typeRefund || first.parent != parent {
 			return errDuplicate.answer()
@@ -71,8 +71,8 @@ func (s *Server) createRefund(c *call) answer {
 		return invalid("Refund amount currency must be the currency of the order").answer()
 	case amount.Value > left || left <= 0:
 		return errAmountLimit.answer()
-	case amount.Value < minAmount: // the rest of an order may be less
-		return tooSmall(minAmount).answer()
+	case amount.Value < s.cfg.limits.minAmount: // the rest of an order may be less
+		return tooSmall(s.cfg.limits.minAmount).answer()
 	}
 	if c.checking {
 		return answer{}.done()
@@ -83,15 +83,15 @@ func (s *Server) createRefund(c *call) answer {
 
 // sameAmount refuses a refund that names two different sums: the server would
 // have to guess.
-func sameAmount(amount, old json.RawMessage) *apiError {
+func (l limits) sameAmount(amount, old json.RawMessage) *apiError {
 	if len(old) == 0 {
 		return nil
 	}
-	a, apiErr := parseAmount(amount)
+	a, apiErr := l.parseAmount(amount)
 	if apiErr != nil {
 		return apiErr
 	}
-	b, apiErr := parseAmount(old)
+	b, apiErr := l.parseAmount(old)
 	if apiErr == nil && a != b {
 		return invalid("order_amount and refund_amount are not the same")
 	}
@@ -189,10 +189,7 @@ func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*paym
 	for _, p := range parent.held() {
 		taken := p.amount.Value
 		if parent.preAuth {
-			taken = 0
-			if p.captured != nil {
-				taken = p.captured.amount.Value
-			}
+			taken = p.capturedAmount()
 		}
 		part := min(left, taken-given[p.id])
 		if part <= 0 {

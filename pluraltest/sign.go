@@ -22,7 +22,7 @@ func (s *Server) SignForm(fields url.Values) url.Values {
 		}
 		form[name] = slices.Clone(values)
 		for _, value := range values {
-			if value != "" || s.cfg.emptyFields {
+			if value != "" || s.cfg.emptyFields == emptySigned {
 				pairs = append(pairs, name+"="+value)
 			}
 		}
@@ -32,7 +32,11 @@ func (s *Server) SignForm(fields url.Values) url.Values {
 		nameB, _, _ := strings.Cut(b, "=")
 		return strings.Compare(nameA, nameB)
 	})
-	form.Set("signature", signCallback(strings.Join(pairs, "&"), keyOf(s.ClientSecret, s.cfg.callbackKey)))
+	secret := s.ClientSecret
+	if s.cfg.callbackSecret != "" {
+		secret = s.cfg.callbackSecret
+	}
+	form.Set("signature", signCallback(strings.Join(pairs, "&"), keyOf(secret, s.cfg.callbackKey)))
 	return form
 }
 

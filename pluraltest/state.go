@@ -49,7 +49,7 @@ var chargeMoves = map[string][]string{
 	},
 	StatusAuthorized:        {StatusPending, StatusProcessed, StatusPartiallyCaptured, StatusCancelled, StatusFailed},
 	StatusProcessed:         {StatusPartiallyRefunded, StatusFullyRefunded},
-	StatusPartiallyCaptured: {StatusPartiallyRefunded, StatusFullyRefunded},
+	StatusPartiallyCaptured: {StatusProcessed, StatusPartiallyRefunded, StatusFullyRefunded},
 	StatusPartiallyRefunded: {StatusPartiallyRefunded, StatusFullyRefunded},
 }
 
@@ -120,8 +120,21 @@ type payment struct {
 	acquirer  *acquirerDoc
 	failure   *errorDetail
 	captured  *captureEntry
+	more      []captureEntry // of WithMoreCaptures and WithCheckLag
 	createdAt time.Time
 	updatedAt time.Time
+}
+
+// capturedAmount is the money taken of the payment.
+func (p *payment) capturedAmount() int64 {
+	var sum int64
+	if p.captured != nil {
+		sum = p.captured.amount.Value
+	}
+	for _, more := range p.more {
+		sum += more.amount.Value
+	}
+	return sum
 }
 
 type captureEntry struct {

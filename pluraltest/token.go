@@ -32,6 +32,11 @@ func (s *Server) issueToken(c *call) answer {
 	if !s.isClient(req.ClientID, req.ClientSecret) {
 		return s.tokenError(errCredentials, "invalid_client")
 	}
+	if s.cfg.oneToken {
+		for _, earlier := range s.tokenList {
+			earlier.Revoked = true
+		}
+	}
 	token := s.newToken()
 	doc := map[string]any{"access_token": token.Value}
 	seconds := int64(token.ExpiresAt.Sub(token.IssuedAt) / time.Second)
@@ -63,7 +68,7 @@ func (s *Server) tokenError(e apiError, oauthCode string) answer {
 			Error       string `json:"error"`
 			Description string `json:"error_description"`
 		}{oauthCode, e.message}))
-	case e.status == http.StatusUnauthorized:
+	case e.status == http.StatusUnauthorized && s.cfg.tokenErrors == TokenErrorGateway:
 		return gatewayError(e.status, s.newTraceID())
 	default:
 		return e.answer()

@@ -27,6 +27,7 @@ type webhookConfig struct {
 	keyForm    WebhookKeyForm
 	stampOnce  bool
 	duplicates int
+	newIDs     bool
 }
 
 // WebhookSchedule is the documented schedule: the waits before each of the
@@ -75,6 +76,9 @@ func WithWebhookKey(form WebhookKeyForm) Option { return func(c *config) { c.web
 // the first attempt. Without it each attempt gets a new time. The vendor does
 // not document which of the two the real service does.
 func WithWebhookStampedOnce() Option { return func(c *config) { c.webhook.stampOnce = true } }
+
+// WithWebhookNewIDs sends each redelivery under a webhook-id of its own.
+func WithWebhookNewIDs() Option { return func(c *config) { c.webhook.newIDs = true } }
 
 // WithWebhookDuplicates delivers each event n times more, at the same time as
 // its first attempt and under the same webhook-id. The schedule follows only

@@ -71,13 +71,15 @@ done
 "$work/bin/sandbox" -addr 127.0.0.1:0 >"$work/sandbox" &
 sandbox=$!
 for ((i = 0; i < 100; i++)); do
-	! grep -q 'Stop it' "$work/sandbox" || break
+	! grep -qs 'Stop it' "$work/sandbox" || break
 	sleep 0.1
 done
 (
 	cd "$work"
 	eval "$(grep -o 'export PLURAL_.*' sandbox)"
 	quietly bin/plural doctor
+	quietly bin/plural probe -no-payer -only order.not-found -json report.json
+	grep -q '"answer": "422 ORDER_NOT_FOUND"' report.json || fail "the report of plural probe lacks its answer"
 )
 echo "installed and run: plural $version"
 

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +21,13 @@ import (
 // binary is the program as it is built.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(switchesVariable) != "" {
+		emulate()
+		return
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "plural")
@@ -28,6 +35,8 @@ func testMain(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
+	flag.Parse()
+	_ = flag.Set("test.parallel", "12") // the runs wait more than they work
 	binary = filepath.Join(dir, "plural")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stderr = os.Stderr
@@ -59,8 +68,14 @@ func variablesOf(srv *pluraltest.Server) []string {
 // start runs the program with the given variables and no others of its own.
 func start(t *testing.T, variables []string, args ...string) *terminal {
 	t.Helper()
+	return startIn(t, t.TempDir(), variables, args...)
+}
+
+// startIn is start in a folder.
+func startIn(t *testing.T, dir string, variables []string, args ...string) *terminal {
+	t.Helper()
 	run := &terminal{cmd: exec.Command(binary, args...), done: make(chan struct{})}
-	run.cmd.Dir = t.TempDir()
+	run.cmd.Dir = dir
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "PLURAL_") && !strings.Contains(strings.ToUpper(variable), "_PROXY=") {
 			run.cmd.Env = append(run.cmd.Env, variable)

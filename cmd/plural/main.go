@@ -46,7 +46,7 @@ func program() *cli.Command {
 		Name:           "plural",
 		Usage:          "look at a Plural (Pine Labs Online) account",
 		Version:        version(),
-		Commands:       []*cli.Command{doctorCommand()},
+		Commands:       []*cli.Command{doctorCommand(), probeCommand()},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main does it
 	}
 }

@@ -134,7 +134,7 @@ func lookAtClock(_ context.Context, p *patient) Finding {
 	if err != nil {
 		return skipped("the server says no date")
 	}
-	skew := p.asked.Sub(date).Round(time.Second) // Date has whole seconds
+	skew := p.asked.Sub(date).Round(30 * time.Second) // Date has whole seconds
 	if skew.Abs() > maxSkew {
 		return fault(fmt.Sprintf("this machine's clock is off by %v", skew),
 			"Run an NTP client: webhooks are refused when the clock is off by five minutes.")

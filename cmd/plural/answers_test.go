@@ -1,0 +1,194 @@
+package main_test
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// turned is an emulator that gives another answer to a question than the one
+// that the package assumes.
+type turned struct {
+	opts   []pluraltest.Option
+	quirks pluraltest.Quirk
+	faults func(r pluraltest.Request) pluraltest.Fault
+	// moves are the answers to other questions that change with it
+	moves map[string]string
+	pace  time.Duration // between two looks; 0: the tests' own
+}
+
+// The other answers, by question: a new row of the program's table is one here.
+// Those of hold.lifetime and the settlements have tests of their own.
+func otherAnswers() map[string]map[string]turned {
+	const notAllowed, invalid, isOver = "OPERATION_NOT_ALLOWED", "INVALID_REQUEST", "the order as it is"
+	const aSecond = "a second one"
+	otherSecret := strings.Repeat("5a", 16)
+	atOnce := turned{
+		opts: []pluraltest.Option{pluraltest.WithCheckLag(700 * time.Millisecond)},
+		pace: time.Second,
+		moves: map[string]string{
+			"order.duplicate":     "a second one, if both come at once",
+			"capture.two-at-once": "both go through",
+			"refund.two-at-once":  "two refunds",
+		},
+	}
+	slow := turned{
+		opts:  []pluraltest.Option{pluraltest.WithReadLag(800 * time.Millisecond)},
+		moves: map[string]string{"order.lag": "later", "refund.listed": "later"},
+	}
+	return map[string]map[string]turned{
+		"token.lifetime": {
+			"expires_in":   with(pluraltest.WithTokenAnswer(pluraltest.TokenExpiresIn)),
+			"in the token": with(pluraltest.WithTokenAnswer(pluraltest.TokenWithoutExpiry)),
+			"not told":     with(pluraltest.WithTokenAnswer(pluraltest.TokenOpaque)),
+		},
+		"token.second": {"is refused": with(pluraltest.WithOneToken())},
+		"token.wrong-secret": {
+			"error, error_description": with(pluraltest.WithTokenErrors(pluraltest.TokenErrorOAuth)),
+			"code, message":            with(pluraltest.WithTokenErrors(pluraltest.TokenErrorCode)),
+		},
+		"order.duplicate": {
+			"refused": with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected)).
+				moving("order.other-amount", "refused"),
+			aSecond: with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted)).
+				moving("order.other-amount", aSecond),
+			"a second one, if both come at once": atOnce,
+		},
+		"order.other-amount": {
+			"refused": with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected)).
+				moving("order.duplicate", "refused"),
+			aSecond: with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted)).
+				moving("order.duplicate", aSecond),
+		},
+		"order.lag": {"later": slow},
+		"order.not-found": {
+			"404 ORDER_NOT_FOUND":              with(pluraltest.WithNotFound(pluraltest.NotFound404)),
+			"400 INVALID_REQUEST by reference": with(pluraltest.WithNotFound(pluraltest.NotFoundInquiry)),
+		},
+		"order.products": {
+			"product is kept":  with(pluraltest.WithProductNames("product")),
+			"products is kept": with(pluraltest.WithProductNames("products")),
+			"neither is kept":  with(pluraltest.WithProductNames()),
+		},
+		"cancel.unpaid": {"CANCELLED": with(pluraltest.WithCancelUnpaid())},
+		"limits": {
+			"takes more": with(pluraltest.WithLooseLimits()),
+			"takes less": {faults: refusedReferencesOf50},
+			"elsewhere":  {opts: []pluraltest.Option{pluraltest.WithLooseLimits()}, faults: refusedReferencesOf50},
+		},
+		"http.answers": {
+			"no Date":           with(pluraltest.WithoutDate()),
+			"the clocks differ": with(pluraltest.WithClock(func() time.Time { return time.Now().Add(time.Hour) })),
+			"a PUT needs a body": {faults: func(r pluraltest.Request) pluraltest.Fault {
+				return refusedIf(r.Op == pluraltest.OpCancelsCreate && strings.HasSuffix(r.OrderID, "PROBE0"),
+					http.StatusLengthRequired, invalid)
+			}},
+		},
+		"callback.key": {
+			"characters":     with(pluraltest.WithCallbackKey(pluraltest.WebhookKeyCharacters)),
+			"base64":         with(pluraltest.WithCallbackKey(pluraltest.WebhookKeyBase64)),
+			"another secret": with(pluraltest.WithCallbackSecret(otherSecret)),
+		},
+		"callback.fields": {
+			"payment_status": with(pluraltest.WithCallbackStatusName("payment_status")),
+			"status, and fields without a value that are signed":     with(pluraltest.WithEmptyCallbackFields()),
+			"status, and fields without a value that are not signed": with(pluraltest.WithUnsignedEmptyCallbackFields()),
+		},
+		"webhook.key": {
+			"hex":            with(pluraltest.WithWebhookKey(pluraltest.WebhookKeyHex)),
+			"base64":         with(pluraltest.WithWebhookKey(pluraltest.WebhookKeyBase64)),
+			"another secret": with(pluraltest.WithWebhookSecret(otherSecret)),
+		},
+		"refund.of-hold": {
+			"400 INVALID_REQUEST": refusing(pluraltest.OpRefundsCreate, "-not-", `"value":100}`, 400, invalid),
+		},
+		"capture.above-hold": {
+			"422 OPERATION_NOT_ALLOWED": refusing(pluraltest.OpCapturesCreate, "-more", "", 422, notAllowed),
+			"400 INVALID_REQUEST":       refusing(pluraltest.OpCapturesCreate, "-more", "", 400, invalid),
+		},
+		"cancel.twice": {
+			"422 OPERATION_NOT_ALLOWED": with(pluraltest.WithDuplicateCancels(pluraltest.DuplicateAccepted)),
+			isOver:                      with(pluraltest.WithDuplicateCancels(pluraltest.DuplicateReturnsExisting)),
+		},
+		"capture.after-cancel": {
+			"422 OPERATION_NOT_ALLOWED": refusing(pluraltest.OpCapturesCreate, "-late", "", 422, notAllowed),
+		},
+		"capture.document": {
+			"PROCESSED, our reference at once":        {quirks: pluraltest.QuirkPartProcessed},
+			"PARTIALLY_CAPTURED, our reference later": {faults: withoutCaptureData(pluraltest.OpCapturesCreate)},
+			"PROCESSED, our reference later": {
+				quirks: pluraltest.QuirkPartProcessed, faults: withoutCaptureData(pluraltest.OpCapturesCreate),
+			},
+			"PARTIALLY_CAPTURED, our reference never": {faults: withoutCaptureData("")},
+			"PROCESSED, our reference never":          {quirks: pluraltest.QuirkPartProcessed, faults: withoutCaptureData("")},
+		},
+		"capture.same-again": {
+			"422 DUPLICATE_REQUEST": with(pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected)),
+			isOver:                  with(pluraltest.WithDuplicateCaptures(pluraltest.DuplicateReturnsExisting)),
+		},
+		"capture.other-again": {
+			"it takes more": with(pluraltest.WithMoreCaptures()).moving("capture.two-at-once", "both go through"),
+		},
+		"capture.two-at-once": {"both go through": atOnce},
+		"refund.duplicate": {
+			"refused": with(pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected)),
+			aSecond: with(pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted)).
+				moving("refund.two-at-once", "two refunds"),
+		},
+		"refund.two-at-once": {"two refunds": atOnce},
+		"refund.listed": {
+			"later":      slow,
+			"not listed": {quirks: pluraltest.QuirkNoRefundList},
+		},
+		"refund.above-rest": {
+			"422 OPERATION_NOT_ALLOWED": refusing(pluraltest.OpRefundsCreate, "-not-", `"value":2000}`, 422, notAllowed),
+			"400 INVALID_REQUEST":       refusing(pluraltest.OpRefundsCreate, "-not-", `"value":2000}`, 400, invalid),
+		},
+		"webhook.again": {
+			"stamped once":           with(pluraltest.WithWebhookStampedOnce()),
+			"under another id":       with(pluraltest.WithWebhookNewIDs()),
+			"it does not come again": with(pluraltest.WithWebhookSchedule()),
+		},
+	}
+}
+
+func with(opts ...pluraltest.Option) turned { return turned{opts: opts} }
+
+// moving has another answer change, too.
+func (t turned) moving(question, answer string) turned {
+	t.moves = map[string]string{question: answer}
+	return t
+}
+
+// refusing refuses the requests under some references, with some text in the
+// body.
+func refusing(op, reference, body string, status int, code string) turned {
+	return turned{faults: func(r pluraltest.Request) pluraltest.Fault {
+		isMeant := r.Op == op && strings.Contains(r.Reference, reference) && strings.Contains(string(r.Body), body)
+		return refusedIf(isMeant, status, code)
+	}}
+}
+
+func refusedIf(isSo bool, status int, code string) pluraltest.Fault {
+	if isSo {
+		return pluraltest.StatusFault(status, code, pluraltest.ApplyNever)
+	}
+	return pluraltest.NoFault
+}
+
+func refusedReferencesOf50(r pluraltest.Request) pluraltest.Fault {
+	return refusedIf(r.Op == pluraltest.OpOrdersCreate && len(r.Reference) == 50, 400, "INVALID_REQUEST")
+}
+
+// withoutCaptureData leaves the entries of captures out of the answers of an
+// operation; of all of them without one.
+func withoutCaptureData(op string) func(pluraltest.Request) pluraltest.Fault {
+	return func(r pluraltest.Request) pluraltest.Fault {
+		if r.Op == op || op == "" && r.Op != pluraltest.OpToken {
+			return pluraltest.CaptureDataAbsent
+		}
+		return pluraltest.NoFault
+	}
+}

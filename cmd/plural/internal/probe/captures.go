@@ -1,0 +1,173 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
+)
+
+// askCaptureDocument captures a part, and looks for our reference in what the
+// order says of it.
+func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.taken(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	when := "our reference at once"
+	var facts []fact.Fact
+	if !made.Said.HasReference {
+		when = "our reference later"
+		took, _, err := p.until(ctx, func() (bool, error) {
+			r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
+			return err == nil && hasCapture(r.order(), made.Reference+"-c"), err
+		})
+		switch {
+		case err == nil:
+			facts = append(facts, fact.Took("after", took))
+		case errors.Is(err, errNotSeen):
+			when = "our reference never"
+		default:
+			return Found{}, err
+		}
+	}
+	return Found{Answer: fact.Code(made.Said.Status) + ", " + when, Facts: facts}, nil
+}
+
+// askSameAgain repeats the capture as it was.
+func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.taken(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	if err := p.pause(ctx); err != nil {
+		return Found{}, err
+	}
+	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
+		"merchant_capture_reference": made.Reference + "-c", "capture_amount": sum(partSum),
+	})
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
+	if r.isOK() {
+		found.Answer = "the order as it is"
+	}
+	return found, nil
+}
+
+// askOtherAgain captures some of what was left, under another reference.
+func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.taken(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	r, err := p.capture(ctx, made, p.newReference("cap"), refundSum)
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
+	if r.isOK() {
+		found.Answer = "it takes more"
+	}
+	return found, nil
+}
+
+// askTwoCaptures captures two parts of one hold at one time.
+func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.paid(twoTaken)
+	if err != nil {
+		return Found{}, err
+	}
+	if made.Step != "" {
+		return Found{}, errCarriedOn
+	}
+	if err := p.memory.change(func() { made.Step = stepSent }); err != nil {
+		return Found{}, err
+	}
+	references := [2]string{made.Reference + "-c", made.Reference + "-d"}
+	both, err := atOnce(func(i int) (*reply, error) { return p.capture(ctx, made, references[i], eachOfTwo) })
+	if err != nil {
+		return Found{}, err
+	}
+	read, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
+	if err != nil {
+		return Found{}, err
+	}
+	order := read.order()
+	found := Found{Answer: "one goes through", Facts: []fact.Fact{both[0].fact("one"), both[1].fact("the other")}}
+	switch {
+	case both[0].isOK() && both[1].isOK(), hasCapture(order, references[0]) && hasCapture(order, references[1]):
+		found.Answer = "both go through"
+	case !both[0].isOK() && !both[1].isOK():
+		found.Answer = ""
+	}
+	return found, p.memory.change(func() { made.Step = stepDone })
+}
+
+// askAboveHold captures more than is held.
+func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.paid(heldPayment)
+	if err != nil {
+		return Found{}, err
+	}
+	if made.Step != "" {
+		return Found{}, errCarriedOn
+	}
+	r, err := p.capture(ctx, made, made.Reference+"-more", tooMuchSum)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
+}
+
+// askCancelTwice cancels a hold, and once more.
+func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.cancelled(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	r, err := p.cancel(ctx, made.OrderID)
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
+	if r.order().Status == plural.OrderStatusCancelled {
+		found.Answer = "the order as it is"
+	}
+	return found, nil
+}
+
+// askAfterCancel captures a hold that was cancelled.
+func askAfterCancel(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.cancelled(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	r, err := p.capture(ctx, made, made.Reference+"-late", partSum)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
+}
+
+// askKeptHold reads the hold that an earlier run has kept.
+func askKeptHold(ctx context.Context, p *Probe) (Found, error) {
+	kept := p.memory.Kept
+	r, err := p.wire.send(ctx, http.MethodGet, ordersPath+kept.OrderID, nil)
+	if err != nil {
+		return Found{}, err
+	}
+	if !r.isOK() {
+		return Found{}, failure("it could not be read: " + r.fact("").Text())
+	}
+	status := r.order().Status
+	found := Found{Answer: fact.Code(string(status)), Facts: []fact.Fact{fact.Took("held for", r.at.Sub(kept.HeldAt))}}
+	if status == plural.OrderStatusAuthorized {
+		found.Answer = "still held"
+		return found, nil
+	}
+	return found, p.memory.change(func() { kept.IsOver = true })
+}

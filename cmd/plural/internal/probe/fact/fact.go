@@ -1,0 +1,103 @@
+// Package fact is what a report may say beside its answers. A fact is made by
+// the functions below only, and none of them takes a text of the account as it
+// came: a status, a code, the name of a header or a field, a number, a duration.
+package fact
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Fact is one thing that a report says beside an answer.
+type Fact struct{ name, text string }
+
+// Name is what the fact is about.
+func (f Fact) Name() string { return f.name }
+
+// Text is the fact.
+func (f Fact) Text() string { return f.text }
+
+// Took is a duration.
+func Took(name string, d time.Duration) Fact {
+	unit := time.Millisecond
+	if d >= 10*time.Second {
+		unit = time.Second
+	}
+	return Fact{name, d.Round(unit).String()}
+}
+
+// Count is a number of things.
+func Count(name string, n int) Fact { return Fact{name, strconv.Itoa(n)} }
+
+// Holds is a yes or a no.
+func Holds(name string, isSo bool) Fact {
+	if isSo {
+		return Fact{name, "yes"}
+	}
+	return Fact{name, "no"}
+}
+
+// Answered is the status of an answer and the code in it.
+func Answered(name string, status int, code string) Fact {
+	return Fact{name, strings.TrimSpace(strconv.Itoa(status) + " " + Code(code))}
+}
+
+var (
+	codePattern = regexp.MustCompile(`^[A-Z][A-Z_]{2,39}$`)
+	namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z_-]{0,39}$`)
+)
+
+// Code is a code or a status word of an answer, if it has the form of one.
+func Code(code string) string {
+	if code == "" || codePattern.MatchString(code) {
+		return code
+	}
+	return "(no code)"
+}
+
+// Names are the names of headers or fields. One that does not have the form of
+// a name is counted and not shown: it may hold a value.
+func Names(name string, names []string) Fact {
+	var shown []string
+	hidden := 0
+	for _, each := range slices.Sorted(slices.Values(names)) {
+		if namePattern.MatchString(each) {
+			shown = append(shown, each)
+		} else {
+			hidden++
+		}
+	}
+	if hidden > 0 {
+		shown = append(shown, fmt.Sprintf("(%d of another form)", hidden))
+	}
+	if len(shown) == 0 {
+		shown = []string{"none"}
+	}
+	return Fact{name, strings.Join(shown, ", ")}
+}
+
+// OneOf is a word out of a list of the program's own.
+func OneOf(name, word string, words ...string) Fact {
+	if !slices.Contains(words, word) {
+		word = "(another)"
+	}
+	return Fact{name, word}
+}
+
+// MarshalJSON writes a fact to the state file.
+func (f Fact) MarshalJSON() ([]byte, error) { return json.Marshal([]string{f.name, f.text}) }
+
+// UnmarshalJSON reads a fact from the state file.
+func (f *Fact) UnmarshalJSON(data []byte) error {
+	var pair [2]string
+	if err := json.Unmarshal(data, &pair); err != nil {
+		return err
+	}
+	f.name, f.text = pair[0], pair[1]
+	return nil
+}

@@ -1,0 +1,119 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
+)
+
+// broughtBack waits for the browser's return.
+func (p *Probe) broughtBack(ctx context.Context) (*returned, error) {
+	var seen *returned
+	_, _, err := p.until(ctx, func() (bool, error) {
+		p.memory.look(func() { seen = p.memory.Return })
+		return seen != nil, nil
+	})
+	if errors.Is(err, errNotSeen) {
+		return nil, unmet("the payer's browser has not come back to this machine")
+	}
+	return seen, err
+}
+
+func askCallbackKey(ctx context.Context, p *Probe) (Found, error) {
+	seen, err := p.broughtBack(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Answer: seen.Key}, nil
+}
+
+func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
+	seen, err := p.broughtBack(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Facts: seen.facts()}
+	switch has := func(name string) bool { return slices.Contains(seen.Names, name) }; {
+	case seen.Method != http.MethodPost || has("status") == has("payment_status"):
+	case has("payment_status") && seen.Empty == 0:
+		found.Answer = "payment_status"
+	case has("status") && seen.Empty == 0:
+		found.Answer = "status"
+	case has("status") && seen.Key == keyAnother:
+		found.Answer = "status, and fields without a value"
+	case has("status") && seen.EmptySigned:
+		found.Answer = "status, and fields without a value that are signed"
+	case has("status"):
+		found.Answer = "status, and fields without a value that are not signed"
+	}
+	return found, nil
+}
+
+// delivered waits for a number of deliveries of the first event.
+func (p *Probe) delivered(ctx context.Context, n int) ([]delivery, error) {
+	var list []delivery
+	_, _, err := p.until(ctx, func() (bool, error) {
+		p.memory.look(func() {
+			list = nil
+			for _, d := range p.memory.Webhooks {
+				first := p.memory.Webhooks[0]
+				if d.OrderID == first.OrderID && d.Type == first.Type {
+					list = append(list, d)
+				}
+			}
+		})
+		return len(list) >= n, nil
+	})
+	if len(list) == 0 && errors.Is(err, errNotSeen) {
+		return nil, unmet("no webhook has reached this machine")
+	}
+	return list, err
+}
+
+func askWebhookKey(ctx context.Context, p *Probe) (Found, error) {
+	list, err := p.delivered(ctx, 1)
+	if err != nil {
+		return Found{}, err
+	}
+	var names []string
+	for _, name := range list[0].Headers {
+		if strings.HasPrefix(name, "Webhook-") || strings.HasPrefix(name, "X-") || strings.HasPrefix(name, "Svix-") {
+			names = append(names, name)
+		}
+	}
+	return Found{Answer: list[0].Key, Facts: []fact.Fact{fact.Names("headers", names)}}, nil
+}
+
+// askWebhookAgain looks at an event that was answered with 500 and came again.
+func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
+	list, err := p.delivered(ctx, 2)
+	if len(list) == 1 && errors.Is(err, errNotSeen) {
+		return Found{Answer: "it does not come again"}, nil
+	}
+	if err != nil {
+		return Found{}, err
+	}
+	first, again := list[0], list[1]
+	found := Found{Facts: []fact.Fact{fact.Took("after", again.At.Sub(first.At))}}
+	stampedAt, ok := again.stampOf()
+	switch {
+	case first.ID != again.ID:
+		found.Answer = "under another id"
+	case first.Stamp != again.Stamp:
+		found.Answer = "stamped anew"
+	case ok && again.At.Sub(stampedAt) < sameStamp:
+		return Found{}, failure("it came again within a second, which does not tell")
+	default:
+		found.Answer = "stamped once"
+	}
+	return found, nil
+}
+
+// sameStamp is how long after its stamp a webhook has to come to be surely not
+// stamped on that occasion: stamps have whole seconds.
+const sameStamp = 1500 * time.Millisecond

@@ -1,0 +1,195 @@
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+// The paths that this machine listens on.
+const (
+	returnPath  = "/return"
+	webhookPath = "/webhook"
+)
+
+const maxIncoming = 256 << 10
+
+// listener takes the browser's returns and the webhooks, and notes their form.
+type listener struct {
+	server *http.Server
+	url    string // of the listener, as others reach it
+}
+
+// listen opens the local port; on a run that is taken up again the one that its
+// payments name. publicURL is how the internet reaches it; "" without a tunnel.
+func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
+	if p.memory.Listens != "" {
+		address = p.memory.Listens
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.memory.change(func() { p.memory.Listens = l.Addr().String() }); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc(returnPath, p.takeReturn)
+	mux.HandleFunc("POST "+webhookPath, p.takeWebhook)
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }()
+	at := strings.TrimSuffix(publicURL, "/")
+	if at == "" {
+		at = "http://" + l.Addr().String()
+	}
+	return &listener{server, at}, nil
+}
+
+// close lets the answers out that are under way.
+func (l *listener) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if l.server.Shutdown(ctx) != nil {
+		_ = l.server.Close()
+	}
+}
+
+// keyForm is a way to make a key of the client secret.
+type keyForm struct {
+	name string
+	key  plural.Key
+}
+
+// The names of the forms, and of what none of them is.
+const (
+	keyHex        = "hex"
+	keyCharacters = "characters"
+	keyBase64     = "base64"
+	keyAnother    = "another secret"
+)
+
+// keyForms are the keys that the client secret may stand for.
+func keyForms(secret string) []keyForm {
+	var forms []keyForm
+	for _, form := range []struct {
+		name string
+		make func(string) (plural.Key, error)
+	}{{keyHex, plural.HexKey}, {keyCharacters, plural.RawKey}, {keyBase64, plural.Base64Key}} {
+		if key, err := form.make(secret); err == nil {
+			forms = append(forms, keyForm{form.name, key})
+		}
+	}
+	return forms
+}
+
+// takeReturn notes the form of a browser's return; its values are let go.
+func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxIncoming)
+	err := r.ParseForm()
+	form := r.PostForm
+	if r.Method == http.MethodGet {
+		form = r.Form
+	}
+	if err != nil || !p.isOurs(form.Get("order_id")) {
+		http.Error(w, "This is no return of a payment of this run.", http.StatusBadRequest)
+		return
+	}
+	seen := readReturn(form, keyForms(p.account.ClientSecret))
+	seen.Method = r.Method
+	p.note(func() {
+		if p.memory.Return == nil {
+			p.memory.Return = seen
+		}
+		for _, made := range p.memory.Payments {
+			made.IsBack = made.IsBack || made.OrderID == form.Get("order_id")
+		}
+	})
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "Thank you. plural probe goes on; this window can be closed.\n")
+}
+
+// readReturn finds the key that a return is signed with, and whether fields
+// without a value are signed, too.
+func readReturn(form url.Values, keys []keyForm) *returned {
+	seen := &returned{Key: keyAnother, Names: slices.Collect(maps.Keys(form))}
+	var all, filled []string
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		value := form.Get(name)
+		if name == "signature" {
+			continue
+		}
+		pair := name + "=" + value
+		all = append(all, pair)
+		if value == "" {
+			seen.Empty++
+		} else {
+			filled = append(filled, pair)
+		}
+	}
+	for _, each := range keys {
+		for i, pairs := range [][]string{filled, all} {
+			signature := plural.Sign([]byte(strings.Join(pairs, "&")), each.key)
+			if strings.EqualFold(signature, form.Get("signature")) {
+				seen.Key, seen.EmptySigned = each.name, i == 1 && seen.Empty > 0
+				return seen
+			}
+		}
+	}
+	return seen
+}
+
+// takeWebhook notes the form of a webhook. The first is answered with 500, so
+// that it comes again.
+func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
+	var event struct {
+		Type string       `json:"event_type"`
+		Data plural.Order `json:"data"`
+	}
+	if err != nil || json.Unmarshal(body, &event) != nil || !p.isOurs(event.Data.OrderID) {
+		return // of another order of the account: it is not asked for again
+	}
+	seen := delivery{
+		OrderID: event.Data.OrderID, Type: event.Type, ID: r.Header.Get("Webhook-Id"),
+		Stamp: r.Header.Get("Webhook-Timestamp"), Key: webhookKey(r.Header, body, keyForms(p.account.ClientSecret)),
+		Headers: slices.Collect(maps.Keys(r.Header)), At: time.Now(),
+	}
+	p.note(func() {
+		seen.Refused = len(p.memory.Webhooks) == 0
+		p.memory.Webhooks = append(p.memory.Webhooks, seen)
+	})
+	if seen.Refused {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// oldest is how old a webhook may be that comes for the last time.
+const oldest = 29 * time.Hour
+
+// webhookKey finds the key that a webhook is signed with.
+func webhookKey(header http.Header, body []byte, forms []keyForm) string {
+	for _, form := range forms {
+		verifier, err := plural.NewVerifier("", plural.WithWebhookKeys(form.key), plural.WithTolerance(oldest))
+		if err == nil && verifier.VerifyWebhookSignature(header, body) == nil {
+			return form.name
+		}
+	}
+	return keyAnother
+}
+
+// stampOf is the time of a webhook.
+func (d *delivery) stampOf() (time.Time, bool) {
+	seconds, err := strconv.ParseInt(d.Stamp, 10, 64)
+	return time.Unix(seconds, 0), err == nil
+}

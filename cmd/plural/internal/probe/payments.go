@@ -1,0 +1,324 @@
+package probe
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural"
+)
+
+// The payments that a person makes.
+const (
+	partTaken   = "A" // captured in part, and refunded
+	twoTaken    = "B" // captured twice at once
+	heldPayment = "C" // cancelled
+	keptPayment = "D" // kept, with -keep-hold
+)
+
+// The sums, in paise.
+const (
+	unpaidSum  = 100  // of an order that nobody pays
+	paidSum    = 1000 // of a payment
+	partSum    = 600  // that is captured of A
+	eachOfTwo  = 400  // that is captured of B, twice
+	refundSum  = 100
+	tooMuchSum = 2000
+)
+
+// newReference names something that this run makes.
+func (p *Probe) newReference(kind string) string {
+	return p.memory.Name + "-" + kind + "-" + strings.ToLower(rand.Text()[:6])
+}
+
+// orderRequest is an order of a sum.
+func orderRequest(reference string, paise int64) map[string]any {
+	return map[string]any{
+		"merchant_order_reference": reference,
+		"order_amount":             sum(paise),
+		"allowed_payment_methods":  []string{"CARD"}, // never UPI: on UAT it can move real money
+	}
+}
+
+func sum(paise int64) map[string]any { return map[string]any{"value": paise, "currency": "INR"} }
+
+// create makes an order that nobody pays.
+func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, orderID string, err error) {
+	r, err = p.wire.send(ctx, http.MethodPost, checkoutPath, request)
+	if err != nil {
+		return nil, "", err
+	}
+	if orderID = checkoutID(r); orderID != "" {
+		p.note(func() {
+			if !slices.Contains(p.memory.Unpaid, orderID) {
+				p.memory.Unpaid = append(p.memory.Unpaid, orderID)
+			}
+		})
+	}
+	return r, orderID, nil
+}
+
+// mustCreate is create where an order has to come of it.
+func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID string, err error) {
+	reference = p.newReference(kind)
+	r, orderID, err := p.create(ctx, orderRequest(reference, unpaidSum))
+	if err == nil && orderID == "" {
+		err = failure("an order was refused: " + r.fact("").Text())
+	}
+	return reference, orderID, err
+}
+
+// collect has the person make the payments that the questions need, and waits
+// for them.
+func (p *Probe) collect(ctx context.Context, names []string) error {
+	var open []string
+	for _, name := range names {
+		made, err := p.prepare(ctx, name)
+		if err != nil {
+			return err
+		}
+		if made.HeldAt.IsZero() {
+			open = append(open, name)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	p.show.Ask(open, p.link, p.listener.url+webhookPath, p.takesWebhooks())
+	ctx, cancel := context.WithTimeout(ctx, p.options.PayWithin)
+	defer cancel()
+	for len(open) > 0 {
+		select {
+		case <-p.noted: // a return or a webhook
+		case <-time.After(p.options.Pace):
+		case <-ctx.Done():
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			p.show.Say("Nobody has paid in time: what needs these payments is not asked.")
+			return nil
+		} else if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		open = slices.DeleteFunc(open, func(name string) bool { return p.isHeld(ctx, name) })
+	}
+	return p.browsersBack(ctx, names)
+}
+
+// backWithin is how long a browser takes from the bank to the shop, at most.
+const backWithin = 5 * time.Second
+
+// browsersBack waits for the browsers of payments that are held: the listener
+// must not be gone when they come back.
+func (p *Probe) browsersBack(ctx context.Context, names []string) error {
+	for begun := time.Now(); time.Since(begun) < min(backWithin, p.options.Patience); {
+		areBack := true
+		p.memory.look(func() {
+			for _, name := range names {
+				made := p.memory.Payments[name]
+				areBack = areBack && (made.IsBack || made.StaysAway)
+			}
+		})
+		if areBack {
+			return nil
+		}
+		select {
+		case <-p.noted:
+		case <-time.After(p.options.Pace):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (p *Probe) link(name string) string { return p.memory.Payments[name].Link }
+
+// prepare makes the order of a payment, once.
+func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
+	if made := p.memory.Payments[name]; made != nil {
+		return made, nil
+	}
+	made := &payment{Reference: p.newReference("pay" + strings.ToLower(name))}
+	request := orderRequest(made.Reference, paidSum)
+	request["pre_auth"] = true
+	request["callback_url"] = p.listener.url + returnPath
+	r, err := p.wire.send(ctx, http.MethodPost, checkoutPath, request)
+	if err == nil && r.status == http.StatusForbidden && p.options.PublicURL == "" {
+		p.show.Say("A firewall refuses a callback URL on this machine: give -public-url to ask about callbacks.")
+		delete(request, "callback_url")
+		made.StaysAway = true
+		r, err = p.wire.send(ctx, http.MethodPost, checkoutPath, request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	made.OrderID, made.Link = checkoutID(r), checkoutLink(r)
+	if made.OrderID == "" || made.Link == "" {
+		return nil, failure("the order of payment " + name + " was refused: " + r.fact("").Text())
+	}
+	return made, p.memory.change(func() { p.memory.Payments[name] = made })
+}
+
+// isHeld reads whether a payment has been made.
+func (p *Probe) isHeld(ctx context.Context, name string) bool {
+	made := p.memory.Payments[name]
+	r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
+	if err != nil || r.order().Status != plural.OrderStatusAuthorized {
+		return false
+	}
+	p.note(func() { made.HeldAt = time.Now().UTC().Truncate(time.Second) })
+	p.show.Say("Payment " + name + " is made: the money is held.")
+	return true
+}
+
+// paid is a payment that has been made.
+func (p *Probe) paid(name string) (*payment, error) {
+	made := p.memory.Payments[name]
+	if made == nil || made.HeldAt.IsZero() {
+		return nil, unmet("payment " + name + " was not made")
+	}
+	return made, nil
+}
+
+// errCarriedOn is of a question whose first answer came in a run that was
+// stopped.
+const errCarriedOn failure = "the run was stopped in the middle of it: run -clean, and then again"
+
+// taken is payment A once a part of it has been captured.
+func (p *Probe) taken(ctx context.Context) (*payment, error) {
+	made, err := p.paid(partTaken)
+	if err != nil || made.Step == stepDone {
+		return made, err
+	}
+	if made.Step == stepSent {
+		return nil, errCarriedOn
+	}
+	if err := p.memory.change(func() { made.Step = stepSent }); err != nil {
+		return nil, err
+	}
+	reference := made.Reference + "-c"
+	r, err := p.capture(ctx, made, reference, partSum)
+	if err != nil {
+		return nil, err
+	}
+	if !r.isOK() {
+		return nil, failure("the capture in part was refused: " + r.fact("").Text())
+	}
+	order := r.order()
+	said := &captured{Status: string(order.Status), HasReference: hasCapture(order, reference)}
+	return made, p.memory.change(func() { made.Step, made.Said = stepDone, said })
+}
+
+// capture captures a sum, and counts what was taken.
+func (p *Probe) capture(ctx context.Context, made *payment, reference string, paise int64) (*reply, error) {
+	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
+		"merchant_capture_reference": reference, "capture_amount": sum(paise),
+	})
+	if err == nil && r.isOK() {
+		p.note(func() { made.Taken += paise })
+	}
+	return r, err
+}
+
+// hasCapture reports whether an order shows a capture under a reference.
+func hasCapture(order *plural.Order, reference string) bool {
+	return slices.ContainsFunc(order.Captures(), func(c plural.Capture) bool {
+		return c.MerchantCaptureReference == reference
+	})
+}
+
+// cancelled is payment C once it has been cancelled.
+func (p *Probe) cancelled(ctx context.Context) (*payment, error) {
+	made, err := p.paid(heldPayment)
+	if err != nil || made.Step == stepDone {
+		return made, err
+	}
+	r, err := p.cancel(ctx, made.OrderID)
+	if err != nil {
+		return nil, err
+	}
+	if !r.isOK() && made.Step != stepSent {
+		return nil, failure("the cancel was refused: " + r.fact("").Text())
+	}
+	return made, p.memory.change(func() { made.Step = stepDone })
+}
+
+func (p *Probe) cancel(ctx context.Context, orderID string) (*reply, error) {
+	return p.wire.send(ctx, http.MethodPut, ordersPath+orderID+"/cancel", nil)
+}
+
+// refund gives refundSum back, and notes the refund.
+func (p *Probe) refund(ctx context.Context, made *payment, reference string) (*reply, error) {
+	r, err := p.sendRefund(ctx, made.OrderID, reference, refundSum)
+	if err != nil {
+		return nil, err
+	}
+	if id := r.order().OrderID; id != "" {
+		p.note(func() {
+			if !slices.Contains(made.Refunds, id) {
+				made.Refunds = append(made.Refunds, id)
+			}
+		})
+	}
+	return r, nil
+}
+
+func (p *Probe) sendRefund(ctx context.Context, orderID, reference string, paise int64) (*reply, error) {
+	return p.wire.send(ctx, http.MethodPost, refundsPath+orderID, map[string]any{
+		"merchant_order_reference": reference, "order_amount": sum(paise),
+	})
+}
+
+// giveBack cancels the holds and refunds what was taken, by the SDK, which
+// settles what is unclear.
+func (p *Probe) giveBack(ctx context.Context) (left []string) {
+	for _, name := range []string{partTaken, twoTaken, heldPayment, keptPayment} {
+		made := p.memory.Payments[name]
+		if made == nil || made.IsOver || name == keptPayment && p.options.KeepHold {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		err := p.giveBackOne(ctx, made)
+		cancel()
+		if err != nil {
+			left = append(left, fmt.Sprintf("payment %s (order %s)", name, made.OrderID))
+			continue
+		}
+		p.note(func() { made.IsOver = true })
+	}
+	if kept := p.memory.Kept; kept != nil && !kept.IsOver && !p.options.KeepHold {
+		if err := p.giveBackOne(ctx, kept); err != nil {
+			left = append(left, "the kept hold (order "+kept.OrderID+")")
+		} else {
+			p.note(func() { kept.IsOver = true })
+		}
+	}
+	return left
+}
+
+func (p *Probe) giveBackOne(ctx context.Context, made *payment) error {
+	order, err := p.client.Orders.Get(ctx, made.OrderID)
+	switch {
+	case err != nil:
+		return err
+	case order.CanCancel():
+		_, err := p.client.Cancels.Create(ctx, made.OrderID)
+		return err
+	}
+	rest := plural.INR(made.Taken - refundSum*int64(len(made.Refunds)))
+	if known, ok := order.RefundableAmount(); ok {
+		rest = known
+	}
+	if !order.CanRefund() || rest.Value <= 0 {
+		return nil // nothing was taken, or nothing is left
+	}
+	_, err = p.client.Refunds.Create(ctx, made.OrderID, &plural.RefundRequest{
+		MerchantOrderReference: made.Reference + "-back", OrderAmount: rest,
+	})
+	return err
+}

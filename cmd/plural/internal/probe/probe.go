@@ -1,0 +1,333 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/cmd/plural/internal/account"
+)
+
+// Options are the program's flags.
+type Options struct {
+	Only      []string // ids of questions; all of them without it
+	NoPayer   bool
+	KeepHold  bool
+	PublicURL string
+	Listen    string
+	StateFile string
+	// Patience is how long something may take to show up.
+	Patience time.Duration
+	// Pace is the wait between two looks.
+	Pace      time.Duration
+	PayWithin time.Duration
+}
+
+// Display shows a person how the run goes.
+type Display interface {
+	Say(text string)
+	// Plan says what the run is going to do.
+	Plan(plan Plan)
+	// Ask asks the person to make payments.
+	Ask(payments []string, link func(payment string) string, webhookURL string, takesWebhooks bool)
+	// Answered tells of the n-th result.
+	Answered(n, of int, r Result)
+}
+
+// Probe is one run.
+type Probe struct {
+	account  *account.Account
+	options  Options
+	show     Display
+	wire     *wire
+	client   *plural.Client
+	memory   *memory
+	listener *listener
+	noted    chan struct{} // has an element when a return or a webhook came
+}
+
+// New takes a run up where it was left, or begins one. It sends nothing.
+func New(a *account.Account, options Options, show Display) (*Probe, error) {
+	if err := a.MayBeProbed(); err != nil {
+		return nil, err
+	}
+	client, err := a.Client(plural.WithUserAgent("plural-probe"))
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWire(a)
+	if err != nil {
+		return nil, err
+	}
+	m, err := remember(options.StateFile, a)
+	if err != nil {
+		return nil, err
+	}
+	return &Probe{
+		account: a, options: options, show: show, wire: w, client: client, memory: m, noted: make(chan struct{}, 1),
+	}, nil
+}
+
+// unmet is why a question was not asked.
+type unmet string
+
+func (u unmet) Error() string { return string(u) }
+
+// Run asks the questions and gives back what it has made. An interrupted run
+// can be taken up again. Results beside an error are complete: something could
+// not be given back.
+func (p *Probe) Run(ctx context.Context) ([]Result, error) {
+	questions, err := selected(p.options.Only)
+	if err != nil {
+		return nil, err
+	}
+	p.listener, err = p.listen(ctx, p.options.Listen, p.options.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the payer's return: %w", err)
+	}
+	defer p.listener.close(ctx)
+	p.show.Plan(p.plan(questions))
+
+	hasCollected := false
+	for i, q := range questions {
+		if old, ok := p.memory.Results[q.ID]; ok && old.State != Failed && old.State != NotAsked {
+			continue // by the run that this one goes on with
+		}
+		if names := p.paymentsFor(questions[i:]); !hasCollected && q.Needs&needsPayer != 0 {
+			hasCollected = true
+			if err := p.collect(ctx, names); err != nil {
+				return nil, p.stopped(ctx, err)
+			}
+		}
+		r, err := p.ask(ctx, q)
+		if err != nil {
+			return nil, p.stopped(ctx, err)
+		}
+		if err := p.memory.change(func() { p.memory.Results[q.ID] = r }); err != nil {
+			return nil, err
+		}
+		if q.Ask != nil {
+			p.show.Answered(i+1, len(questions), r)
+		}
+	}
+	if err := p.keepHold(ctx); err != nil {
+		return nil, p.stopped(ctx, err)
+	}
+	results := make([]Result, 0, len(questions))
+	for _, q := range questions {
+		results = append(results, p.memory.Results[q.ID])
+	}
+	return results, p.Clean(ctx)
+}
+
+// keepHold has the person make the payment that stays held.
+func (p *Probe) keepHold(ctx context.Context) error {
+	if !p.options.KeepHold || p.options.NoPayer || p.memory.Kept != nil && !p.memory.Kept.IsOver {
+		return nil
+	}
+	return p.collect(ctx, []string{keptPayment})
+}
+
+// Clean cancels the holds and refunds what was taken; the run is then over.
+func (p *Probe) Clean(ctx context.Context) error {
+	left := p.giveBack(ctx)
+	if err := ctx.Err(); err != nil {
+		return p.stopped(ctx, err)
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("not given back: %s. Run plural probe -clean, or see to it on the dashboard",
+			strings.Join(left, ", "))
+	}
+	return p.memory.change(func() { p.memory.IsOver = true })
+}
+
+// stopped says how to go on.
+func (p *Probe) stopped(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return errors.New("stopped. The same command goes on from here; " +
+		"plural probe -clean gives back what is held and taken")
+}
+
+// ask asks one question. The error is one that ends the run.
+func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
+	if why := p.unmet(q); why != "" {
+		return Result{ID: q.ID, State: NotAsked, Answer: why}, nil
+	}
+	if q.IsOnce {
+		if p.memory.Tried[q.ID] {
+			return Result{ID: q.ID, State: NotAsked, Answer: "it was asked before, and is never asked twice"}, nil
+		}
+		if err := p.memory.change(func() { p.memory.Tried[q.ID] = true }); err != nil {
+			return Result{}, err
+		}
+	}
+	found, err := q.Ask(ctx, p)
+	var why unmet
+	var failed failure
+	switch {
+	case ctx.Err() != nil:
+		return Result{}, ctx.Err()
+	case errors.As(err, &why):
+		return Result{ID: q.ID, State: NotAsked, Answer: why.Error()}, nil
+	case errors.As(err, &failed):
+		return Result{ID: q.ID, State: Failed, Answer: failed.Error()}, nil
+	case err != nil:
+		return Result{}, err
+	}
+	return q.result(found), nil
+}
+
+// unmet is why a question cannot be asked; "" when it can.
+func (p *Probe) unmet(q *Question) string {
+	switch {
+	case q.Ask == nil:
+		return "this program does not ask it"
+	case q.Needs&needsPayer != 0 && p.options.NoPayer:
+		return "nobody pays (-no-payer)"
+	case q.Needs.has(NeedWebhook) && !p.takesWebhooks():
+		return "no webhook can reach this machine: give -public-url"
+	case q.Needs.has(NeedKeptHold) && p.memory.Kept == nil:
+		return "no earlier run has kept a hold (-keep-hold)"
+	}
+	return ""
+}
+
+// takesWebhooks reports whether webhooks can reach this machine.
+func (p *Probe) takesWebhooks() bool { return p.options.PublicURL != "" || p.account.IsEmulator() }
+
+// paymentsFor are the payments that questions need and that can be made.
+func (p *Probe) paymentsFor(questions []*Question) []string {
+	var names []string
+	for _, q := range questions {
+		if p.unmet(q) != "" {
+			continue
+		}
+		for _, one := range []struct {
+			need Need
+			name string
+		}{
+			{NeedPartTaken, partTaken},
+			{NeedTwoTaken, twoTaken},
+			{NeedHeld, heldPayment},
+			{NeedReturn, partTaken},
+			{NeedWebhook, partTaken},
+		} {
+			if q.Needs.has(one.need) && !slices.Contains(names, one.name) {
+				names = append(names, one.name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// note changes the memory on behalf of what came in, and tells whoever waits.
+func (p *Probe) note(change func()) {
+	if err := p.memory.change(change); err != nil {
+		p.show.Say(err.Error())
+	}
+	select {
+	case p.noted <- struct{}{}:
+	default:
+	}
+}
+
+// isOurs reports whether an order is a payment of this run.
+func (p *Probe) isOurs(orderID string) bool {
+	isOurs := false
+	p.memory.look(func() {
+		for _, made := range p.memory.Payments {
+			isOurs = isOurs || made.OrderID == orderID && orderID != ""
+		}
+	})
+	return isOurs
+}
+
+// until looks until something is so, for as long as the patience lasts. It
+// returns how long that took, and how often it has looked.
+func (p *Probe) until(ctx context.Context, isSo func() (bool, error)) (took time.Duration, looks int, err error) {
+	begun := time.Now()
+	for {
+		looks++
+		so, err := isSo()
+		took = time.Since(begun)
+		switch {
+		case err != nil:
+			return took, looks, err
+		case so:
+			return took, looks, nil
+		case took > p.options.Patience:
+			return took, looks, errNotSeen
+		}
+		if err := p.pause(ctx); err != nil {
+			return took, looks, err
+		}
+	}
+}
+
+// pause waits between two looks, and between two requests of which the second
+// is to find the first.
+func (p *Probe) pause(ctx context.Context) error {
+	select {
+	case <-time.After(p.options.Pace):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const errNotSeen failure = "it has not shown up in time (-patience)"
+
+// Plan is what a run is going to do.
+type Plan struct {
+	Questions, Requests, Orders int
+	Payments                    []string
+	KeepsHold                   bool
+	StateFile                   string
+	IsTakenUp                   bool
+}
+
+// Rupees is the test money that the payments hold.
+func (p Plan) Rupees() int { return len(p.Payments) * paidSum / 100 }
+
+func (p *Probe) plan(questions []*Question) Plan {
+	plan := Plan{StateFile: p.options.StateFile, IsTakenUp: len(p.memory.Results) > 0}
+	for _, q := range questions {
+		if _, isKnown := p.memory.Results[q.ID]; !isKnown && p.unmet(q) == "" {
+			plan.Questions++
+			plan.Requests += q.Requests
+			plan.Orders += q.Orders
+		}
+	}
+	plan.Payments = p.paymentsFor(questions)
+	plan.KeepsHold = p.options.KeepHold && !p.options.NoPayer && p.memory.Kept == nil
+	if plan.KeepsHold {
+		plan.Payments = append(plan.Payments, keptPayment)
+	}
+	return plan
+}
+
+// selected are the questions of some ids, in the order of the table; all of
+// them without any.
+func selected(ids []string) ([]*Question, error) {
+	var list []*Question
+	known := map[string]bool{}
+	for _, q := range Questions() {
+		known[q.ID] = true
+		if len(ids) == 0 || slices.Contains(ids, q.ID) {
+			list = append(list, &q)
+		}
+	}
+	for _, id := range ids {
+		if !known[id] {
+			return nil, fmt.Errorf("there is no question %q: plural probe -list shows them", id)
+		}
+	}
+	return list, nil
+}

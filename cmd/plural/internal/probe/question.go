@@ -1,0 +1,100 @@
+// Package probe asks an account what Plural's pages leave open, and writes down
+// what it is told.
+package probe
+
+import (
+	"context"
+	"slices"
+
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
+)
+
+// Question is one row of the table of questions.
+type Question struct {
+	ID   string
+	Asks string // one sentence for people
+	// Needs is what has to be there before it can be asked.
+	Needs Need
+	// Assumed is what the package takes to be so: one of the answers.
+	Assumed string
+	Answers []Answer
+	// Requests and Orders are about what it costs; payments are counted apart.
+	Requests, Orders int
+	// IsOnce keeps it from being asked again, even after it was interrupted.
+	IsOnce bool
+	// Ask finds the answer. It is nil where the program cannot ask.
+	Ask func(ctx context.Context, p *Probe) (Found, error)
+}
+
+// Answer is one of the answers that a question may have.
+type Answer struct {
+	Is string
+	Do string // what to set or do then
+}
+
+// Found is what asking has led to. An answer that the row does not list is
+// reported as "other".
+type Found struct {
+	Answer string
+	Facts  []fact.Fact
+}
+
+// Need is a set of what a question needs beside the account.
+type Need uint
+
+// The needs. A person pays for all but the last two.
+const (
+	NeedPartTaken Need = 1 << iota // payment A, of which a part is captured
+	NeedTwoTaken                   // payment B, captured twice at once
+	NeedHeld                       // payment C, which is cancelled
+	NeedReturn                     // that the payer's browser has come back
+	NeedWebhook                    // that webhooks reach this machine
+	NeedKeptHold                   // a hold that an earlier run has kept
+	NeedSettled                    // that something has been settled
+)
+
+// needsPayer are the needs that a person has to pay for.
+const needsPayer = NeedPartTaken | NeedTwoTaken | NeedHeld | NeedReturn | NeedWebhook
+
+func (n Need) has(one Need) bool { return n&one != 0 }
+
+// do is what to set or do about an answer; "" for one that is not listed.
+func (q *Question) do(answer string) string {
+	i := slices.IndexFunc(q.Answers, func(a Answer) bool { return a.Is == answer })
+	if i < 0 {
+		return ""
+	}
+	return q.Answers[i].Do
+}
+
+// State is how a question has ended.
+type State string
+
+// The states.
+const (
+	AsAssumed State = "as assumed"
+	Differs   State = "differs"
+	Other     State = "other"     // an answer that the table does not list
+	Failed    State = "failed"    // Answer says why
+	NotAsked  State = "not asked" // Answer says why
+)
+
+// Result is what became of a question.
+type Result struct {
+	ID     string      `json:"id"`
+	State  State       `json:"state"`
+	Answer string      `json:"answer"`
+	Facts  []fact.Fact `json:"facts,omitempty"`
+}
+
+// result files what was found under its state.
+func (q *Question) result(found Found) Result {
+	r := Result{ID: q.ID, State: Differs, Answer: found.Answer, Facts: found.Facts}
+	switch {
+	case q.do(found.Answer) == "":
+		r.State, r.Answer = Other, "none of the answers that this program knows"
+	case found.Answer == q.Assumed:
+		r.State = AsAssumed
+	}
+	return r
+}

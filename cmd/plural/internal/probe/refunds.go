@@ -1,0 +1,131 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
+)
+
+func refundID(r *reply) string { return r.order().OrderID }
+
+func askRefundDuplicate(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.taken(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	reference := p.newReference("ref")
+	first, err := p.refund(ctx, made, reference)
+	if err != nil {
+		return Found{}, err
+	}
+	if err := p.pause(ctx); err != nil {
+		return Found{}, err
+	}
+	second, err := p.refund(ctx, made, reference)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Answer: twice(first, second, refundID), Facts: []fact.Fact{
+		first.fact("the first"), second.fact("the second"),
+	}}, nil
+}
+
+func askTwoRefunds(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.taken(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	reference := p.newReference("two")
+	both, err := atOnce(func(int) (*reply, error) { return p.refund(ctx, made, reference) })
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Facts: []fact.Fact{both[0].fact("one"), both[1].fact("the other")}}
+	switch twice(both[0], both[1], refundID) {
+	case theSame, refused:
+		found.Answer = "one refund"
+	case aSecond:
+		found.Answer = "two refunds"
+	}
+	return found, nil
+}
+
+// askRefundListed looks for a new refund in its parent's list and by its
+// reference.
+func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.taken(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	reference := p.newReference("list")
+	r, err := p.refund(ctx, made, reference)
+	if err != nil {
+		return Found{}, err
+	}
+	if refundID(r) == "" {
+		return Found{}, failure("the refund was refused: " + r.fact("").Text())
+	}
+	found := Found{Answer: "at once"}
+	took, looks, err := p.until(ctx, func() (bool, error) {
+		r, err := p.wire.send(ctx, http.MethodGet, byReference+reference, nil)
+		return err == nil && r.order().Type == plural.OrderTypeRefund, err
+	})
+	if err != nil {
+		return Found{}, err
+	}
+	if looks > 1 {
+		found.Answer = "later"
+	}
+	found.Facts = append(found.Facts, fact.Took("by reference", took))
+	took, looks, err = p.until(ctx, func() (bool, error) {
+		r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
+		return err == nil && slices.ContainsFunc(r.order().Refunds, func(o plural.Order) bool {
+			return o.MerchantOrderReference == reference
+		}), err
+	})
+	switch {
+	case errors.Is(err, errNotSeen):
+		found.Answer = "not listed"
+	case err != nil:
+		return Found{}, err
+	default:
+		found.Facts = append(found.Facts, fact.Took("in the parent", took))
+		if looks > 1 {
+			found.Answer = "later"
+		}
+	}
+	return found, nil
+}
+
+// askRefundOfHold refunds a hold of which nothing was taken.
+func askRefundOfHold(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.paid(heldPayment)
+	if err != nil {
+		return Found{}, err
+	}
+	if made.Step != "" {
+		return Found{}, errCarriedOn
+	}
+	return p.askRefund(ctx, made, refundSum)
+}
+
+// askRefundAbove refunds more than was taken.
+func askRefundAbove(ctx context.Context, p *Probe) (Found, error) {
+	made, err := p.taken(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	return p.askRefund(ctx, made, tooMuchSum)
+}
+
+func (p *Probe) askRefund(ctx context.Context, made *payment, paise int64) (Found, error) {
+	r, err := p.sendRefund(ctx, made.OrderID, p.newReference("not"), paise)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
+}

@@ -1,0 +1,177 @@
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
+)
+
+const (
+	settlementList   = "/api/settlements/v1/list"
+	settlementDetail = "/api/settlements/v1/detail/"
+	localTime        = "2006-01-02T15:04:05"
+)
+
+// settlementPage is a page of settlements. The SDK reads these documents whole;
+// here a page is looked at as it comes.
+type settlementPage struct {
+	Rows []struct {
+		UTR       string `json:"utr_number"`
+		Settled   string `json:"settled_date"`
+		Processed string `json:"last_processed_date"`
+	} `json:"data"`
+	Count int `json:"total_settlement_count"`
+}
+
+func (p *settlementPage) has(utr string) bool {
+	for _, row := range p.Rows {
+		if row.UTR == utr {
+			return true
+		}
+	}
+	return false
+}
+
+// settlements reads one page.
+func (p *Probe) settlements(ctx context.Context, first, last time.Time, perPage string) (*settlementPage, error) {
+	query := url.Values{
+		"start_date": {first.Format(localTime)}, "end_date": {last.Format(localTime)},
+		"page": {"1"}, "per_page": {perPage},
+	}
+	r, err := p.wire.send(ctx, http.MethodGet, settlementList+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	page := &settlementPage{}
+	if !r.isOK() || json.Unmarshal(r.body, page) != nil {
+		return nil, unmet("settlements cannot be read: " + r.fact("").Text())
+	}
+	return page, nil
+}
+
+// recent are the settlements of the last weeks.
+func (p *Probe) recent(ctx context.Context, perPage string) (*settlementPage, error) {
+	now := time.Now().UTC()
+	page, err := p.settlements(ctx, now.AddDate(0, 0, -30), now.AddDate(0, 0, 1), perPage)
+	if err == nil && len(page.Rows) == 0 {
+		return nil, unmet("nothing has been settled in the last 30 days")
+	}
+	return page, err
+}
+
+// askSettlementDays asks for single days around a settlement.
+func askSettlementDays(ctx context.Context, p *Probe) (Found, error) {
+	page, err := p.recent(ctx, "10")
+	if err != nil {
+		return Found{}, err
+	}
+	row := page.Rows[0]
+	day := func(text string) time.Time {
+		date, _, _ := strings.Cut(text, "T")
+		at, err := time.Parse(time.DateOnly, date)
+		if err != nil {
+			return time.Time{}
+		}
+		return at
+	}
+	settled, processed := day(row.Settled), day(row.Processed)
+	if settled.IsZero() {
+		return Found{}, nil
+	}
+	for _, one := range []struct {
+		answer      string
+		first, last time.Time
+	}{
+		{"the last day counts, by the settled date", settled, settled},
+		{"the last day counts, by the processed date", processed, processed},
+		{"the last day does not count", settled, settled.AddDate(0, 0, 1)},
+	} {
+		if one.first.IsZero() {
+			continue
+		}
+		page, err := p.settlements(ctx, one.first, one.last, "10")
+		if err != nil {
+			return Found{}, err
+		}
+		if page.has(row.UTR) {
+			isSame := settled.Equal(processed)
+			return Found{Answer: one.answer, Facts: []fact.Fact{fact.Holds("processed on the same day", isSame)}}, nil
+		}
+	}
+	return Found{}, nil
+}
+
+// askSettlementTotals asks for pages of one.
+func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
+	all, err := p.recent(ctx, "10")
+	if err != nil {
+		return Found{}, err
+	}
+	if len(all.Rows) < 2 {
+		return Found{}, unmet("a single settlement does not tell")
+	}
+	one, err := p.recent(ctx, "1")
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Facts: []fact.Fact{
+		fact.Count("rows", len(all.Rows)), fact.Count("rows of a page of one", len(one.Rows)),
+	}}
+	switch {
+	case len(one.Rows) != 1:
+	case one.Count == 1:
+		found.Answer = "of the page"
+	case one.Count >= len(all.Rows):
+		found.Answer = "of all pages"
+	}
+	return found, nil
+}
+
+// An order's id, and a payment's: the order's, two letters and one more.
+var (
+	orderIDPattern   = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+$`)
+	paymentIDPattern = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+-[a-z]{2}-[A-Za-z0-9]+$`)
+)
+
+// askSettlementLines looks at the form of the lines' ids.
+func askSettlementLines(ctx context.Context, p *Probe) (Found, error) {
+	page, err := p.recent(ctx, "10")
+	if err != nil {
+		return Found{}, err
+	}
+	path := settlementDetail + url.PathEscape(page.Rows[0].UTR) + "?page=1&per_page=10"
+	r, err := p.wire.send(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return Found{}, err
+	}
+	var doc struct {
+		Lines []settlementLine `json:"transactions"`
+	}
+	if !r.isOK() || json.Unmarshal(r.body, &doc) != nil || len(doc.Lines) == 0 {
+		return Found{}, unmet("the lines cannot be read: " + r.fact("").Text())
+	}
+	found := Found{Facts: []fact.Fact{fact.Count("lines", len(doc.Lines))}}
+	switch {
+	case areAll(doc.Lines, paymentIDPattern):
+		found.Answer = "ids of payments"
+	case areAll(doc.Lines, orderIDPattern):
+		found.Answer = "ids of orders"
+	}
+	return found, nil
+}
+
+type settlementLine struct {
+	ID string `json:"transaction_id"`
+}
+
+// areAll reports whether the ids of all lines have a form.
+func areAll(lines []settlementLine, form *regexp.Regexp) bool {
+	return !slices.ContainsFunc(lines, func(l settlementLine) bool { return !form.MatchString(l.ID) })
+}

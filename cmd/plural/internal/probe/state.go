@@ -1,0 +1,187 @@
+package probe
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/plural-go/plural/cmd/plural/internal/account"
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
+)
+
+// memory is the state file: what was made and what was answered, so that a run
+// can be taken up again. It holds ids, links and answers; no secret, no token
+// of the API, nothing of a payer.
+type memory struct {
+	Account  string              `json:"account"` // a hash of address and client id
+	Name     string              `json:"name"`    // what the run's references begin with
+	Started  time.Time           `json:"started"`
+	IsOver   bool                `json:"is_over,omitempty"`
+	Listens  string              `json:"listens,omitempty"` // the address that the payments name
+	Unpaid   []string            `json:"unpaid,omitempty"`  // ids of orders that nobody pays
+	Payments map[string]*payment `json:"payments,omitempty"`
+	Kept     *payment            `json:"kept,omitempty"` // the hold that an earlier run has kept
+	Tried    map[string]bool     `json:"tried,omitempty"`
+	Results  map[string]Result   `json:"results,omitempty"`
+	Return   *returned           `json:"return,omitempty"`
+	Webhooks []delivery          `json:"webhooks,omitempty"`
+
+	mu   sync.Mutex
+	path string
+}
+
+// payment is an order that a person pays.
+type payment struct {
+	OrderID   string    `json:"order_id"`
+	Reference string    `json:"reference"`
+	Link      string    `json:"link"`
+	HeldAt    time.Time `json:"held_at,omitzero"`
+	IsBack    bool      `json:"is_back,omitempty"`    // the payer's browser has come back
+	StaysAway bool      `json:"stays_away,omitempty"` // it has no address to come back to
+	IsOver    bool      `json:"is_over,omitempty"`    // nothing of it is left to give back
+	Step      step      `json:"step,omitempty"`
+	Taken     int64     `json:"taken,omitempty"`   // paise
+	Refunds   []string  `json:"refunds,omitempty"` // ids, of refundSum each
+	Said      *captured `json:"said,omitempty"`
+}
+
+// step is how far a payment has been carried.
+type step string
+
+const (
+	stepSent step = "sent" // its capture or its cancel is under way, or has failed
+	stepDone step = "done"
+)
+
+// captured is what the answer to a capture in part has said.
+type captured struct {
+	Status       string `json:"status"`
+	HasReference bool   `json:"has_reference"`
+}
+
+// returned is what the payer's browser has brought back.
+type returned struct {
+	Key         string   `json:"key"`
+	Names       []string `json:"names"`
+	Empty       int      `json:"empty"`
+	EmptySigned bool     `json:"empty_signed,omitempty"`
+	Method      string   `json:"method"`
+}
+
+// delivery is one webhook, as it came.
+type delivery struct {
+	OrderID string    `json:"order_id"`
+	Type    string    `json:"type"`
+	ID      string    `json:"id"`
+	Stamp   string    `json:"stamp"`
+	Key     string    `json:"key"`
+	Headers []string  `json:"headers"`
+	Refused bool      `json:"refused,omitempty"` // answered with 500
+	At      time.Time `json:"at"`
+}
+
+// accountHash names an account without telling it.
+func accountHash(a *account.Account) string {
+	base, err := a.Base()
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(base.String() + "\x00" + a.ClientID))
+	return hex.EncodeToString(sum[:8])
+}
+
+// remember reads the state file. A run that is over leaves nothing to the next
+// but the hold that it has kept.
+func remember(path string, a *account.Account) (*memory, error) {
+	m := &memory{}
+	read, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("read the state file: %w", err)
+	default:
+		if err := json.Unmarshal(read, m); err != nil {
+			return nil, fmt.Errorf("the state file %s cannot be read: move it away, or give -state another name", path)
+		}
+		if m.Account != accountHash(a) {
+			return nil, fmt.Errorf("the state file %s is of another account: give -state another name", path)
+		}
+	}
+	if m.Name == "" || m.IsOver {
+		m = &memory{Kept: m.keptHold()}
+		m.Name = "probe-" + strings.ToLower(rand.Text()[:8])
+		m.Started = time.Now().UTC().Truncate(time.Second)
+	}
+	m.path, m.Account = path, accountHash(a)
+	if m.Payments == nil {
+		m.Payments = map[string]*payment{}
+	}
+	if m.Tried == nil {
+		m.Tried = map[string]bool{}
+	}
+	if m.Results == nil {
+		m.Results = map[string]Result{}
+	}
+	return m, nil
+}
+
+// keptHold is the hold that the run has kept, or one of a run before it.
+func (m *memory) keptHold() *payment {
+	if kept := m.Payments[keptPayment]; kept != nil && !kept.HeldAt.IsZero() {
+		return kept
+	}
+	if m.Kept != nil && m.Kept.IsOver {
+		return nil
+	}
+	return m.Kept
+}
+
+// change changes the memory and writes it down, so that a run that is stopped
+// anywhere can go on.
+func (m *memory) change(change func()) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+	encoded, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the state file: %w", err)
+	}
+	draft, err := os.CreateTemp(filepath.Dir(m.path), ".plural-probe-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write the state file: %w", err)
+	}
+	_, err = draft.Write(encoded)
+	err = errors.Join(err, draft.Close())
+	if err == nil {
+		err = os.Rename(draft.Name(), m.path)
+	}
+	if err != nil {
+		_ = os.Remove(draft.Name())
+		return fmt.Errorf("write the state file: %w", err)
+	}
+	return nil
+}
+
+// look reads the memory.
+func (m *memory) look(look func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	look()
+}
+
+// facts of a browser's return.
+func (r *returned) facts() []fact.Fact {
+	return []fact.Fact{
+		fact.Names("fields", r.Names),
+		fact.Count("fields without a value", r.Empty),
+		fact.OneOf("method", r.Method, "POST", "GET"),
+	}
+}

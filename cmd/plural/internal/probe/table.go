@@ -1,0 +1,337 @@
+package probe
+
+// Actions that several answers share.
+const (
+	nothing  = "Nothing to set."
+	report   = "Please report it: the package does not know this."
+	reads    = "Give captures a context of a minute: the package reads until it is there."
+	unseen   = "Please report it: every capture would end in ErrOutcomeUnknown or ErrNoHold."
+	readBack = "Nothing to set: the package reads the order after every answer."
+)
+
+// Questions is the table of questions, in the order in which they are asked. A
+// new question is one row here, and one in the test.
+func Questions() []Question {
+	return append(asked(), notAsked()...)
+}
+
+func asked() []Question {
+	return append(append(ofTheAccount(), ofPayments()...), ofSettlements()...)
+}
+
+// ofTheAccount need nobody who pays.
+func ofTheAccount() []Question {
+	return []Question{
+		{
+			ID: "token.lifetime", Asks: "How does the token endpoint tell how long a token lives?",
+			Assumed: "expires_at", Requests: 1, Ask: askTokenLifetime,
+			Answers: []Answer{
+				{"expires_at", nothing},
+				{"expires_in", "Nothing to set: the package reads it."},
+				{"in the token", "Nothing to set: the package reads the token's own end."},
+				{"not told", "Nothing to set: the package takes five minutes. Use a token store, so that a fleet fetches one."},
+			},
+		},
+		{
+			ID: "token.second", Asks: "Is an older token good after a new one has been issued?",
+			Assumed: "stays good", Requests: 3, Ask: askTokenSecond,
+			Answers: []Answer{
+				{"stays good", nothing},
+				{"is refused", "Give all processes one token store (contrib/redisstore): each new token ends the others' one."},
+			},
+		},
+		{
+			ID: "token.wrong-secret", Asks: "Which fields does the answer to a wrong secret have?",
+			Assumed: "status, message", Requests: 1, IsOnce: true, Ask: askWrongSecret,
+			Answers: []Answer{
+				{"status, message", nothing},
+				{"error, error_description", "Nothing to set: the package reads this form, too."},
+				{"code, message", "Nothing to set: the package reads this form, too."},
+			},
+		},
+		{
+			ID: "order.duplicate", Asks: "What does an order under a reference that is taken lead to?",
+			Assumed: theSame, Requests: 4, Orders: 2, Ask: askOrderDuplicate,
+			Answers: []Answer{
+				{theSame, nothing},
+				{refused, "Expect DuplicateOrderError from Orders.Create: store each link before you use it."},
+				{aSecond, "Never repeat Orders.Create under one reference: keep WithoutRetry on it. The payer may pay twice."},
+				{secondAtOne, "Make sure that one process creates an order: two at one time make two."},
+			},
+		},
+		{
+			ID: "order.other-amount", Asks: "What does another amount under a reference that is taken lead to?",
+			Assumed: theSame, Requests: 2, Orders: 1, Ask: askOtherAmount,
+			Answers: []Answer{
+				{theSame, "Nothing to set: the package compares, and returns ErrReferenceReused."},
+				{refused, nothing},
+				{aSecond, "Never use a reference again: there are two orders with different amounts then."},
+			},
+		},
+		{
+			ID: "order.lag", Asks: "How long after its creation can an order be read?",
+			Assumed: "at once", Requests: 3, Orders: 1, Ask: askOrderLag,
+			Answers: []Answer{
+				{"at once", nothing},
+				{"later", "Take no \"not found\" for final: ask again for longer than the lag below."},
+			},
+		},
+		{
+			ID: "order.not-found", Asks: "How is an order that does not exist reported?",
+			Assumed: "422 ORDER_NOT_FOUND", Requests: 2, Ask: askNotFound,
+			Answers: []Answer{
+				{"422 ORDER_NOT_FOUND", nothing},
+				{"404 ORDER_NOT_FOUND", "Nothing to set: the package knows it."},
+				{"400 INVALID_REQUEST by reference", "Nothing to set: the package knows it."},
+			},
+		},
+		{
+			ID: "order.products", Asks: "Under which name does an order keep its products?",
+			Assumed: "both are kept", Requests: 4, Orders: 2, Ask: askProducts,
+			Answers: []Answer{
+				{"both are kept", nothing},
+				{"product is kept", "Set PurchaseDetails.Product."},
+				{"products is kept", "Set PurchaseDetails.Products."},
+				{"neither is kept", "Do not rely on products in an order."},
+			},
+		},
+		{
+			ID: "cancel.unpaid", Asks: "Can an order be cancelled that nobody has paid?",
+			Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 2, Orders: 1, Ask: askCancelUnpaid,
+			Answers: []Answer{
+				{"422 OPERATION_NOT_ALLOWED", nothing},
+				{"CANCELLED", "Cancel what is not paid in time: its link ends then."},
+			},
+		},
+		{
+			ID: "limits", Asks: "Do the documented limits of amounts and references hold?",
+			Assumed: "as documented", Requests: 5, Orders: 2, Ask: askLimits,
+			Answers: []Answer{
+				{"as documented", nothing},
+				{"takes more", "Nothing to set. WithoutValidation lets a call go beyond the documented limits."},
+				{"takes less", "Keep to what was taken below."},
+				{"elsewhere", report},
+			},
+		},
+		{
+			ID: "http.answers", Asks: "What do answers have beside their document?",
+			Assumed: "a Date, and a PUT without a body is taken", Requests: 3, Ask: askAnswers,
+			Answers: []Answer{
+				{"a Date, and a PUT without a body is taken", nothing},
+				{"no Date", "Keep this machine's clock right: the package cannot compare it with Plural's."},
+				{"the clocks differ", "Run an NTP client, and WithTolerance for webhooks until the clocks agree."},
+				{"a PUT needs a body", "Please report it: the package sends a cancel without one."},
+			},
+		},
+		{
+			ID: "hold.lifetime", Asks: "What has become of a hold that nobody captured?",
+			Needs: NeedKeptHold, Assumed: "still held", Requests: 1, Ask: askKeptHold,
+			Answers: []Answer{
+				{"still held", "Nothing to set. Ask again later, with -keep-hold."},
+				{"CANCELLED", "Capture within less than the time below. The order says that the hold is gone."},
+				{"FAILED", "Capture within less than the time below. The order says that the hold is gone."},
+			},
+		},
+	}
+}
+
+// ofPayments need a person who pays. What an answer changes stands after what
+// needs it unchanged.
+func ofPayments() []Question {
+	return []Question{
+		{
+			ID: "callback.key", Asks: "Which key is the payer's return signed with?",
+			Needs: NeedReturn, Assumed: keyHex, Ask: askCallbackKey,
+			Answers: []Answer{
+				{keyHex, nothing},
+				{keyCharacters, "WithCallbackKeys(plural.RawKey(secret))."},
+				{keyBase64, "WithCallbackKeys(plural.Base64Key(secret))."},
+				{keyAnother, "Ask Plural for the secret of callbacks, and give it to NewVerifier."},
+			},
+		},
+		{
+			ID: "callback.fields", Asks: "Which fields does the payer's return have, and which are signed?",
+			Needs: NeedReturn, Assumed: "status", Ask: askCallbackFields,
+			Answers: []Answer{
+				{"status", nothing},
+				{"payment_status", "Nothing to set: the package knows both names."},
+				{"status, and fields without a value that are signed", "Nothing to set: the package tries both."},
+				{"status, and fields without a value that are not signed", "Nothing to set: the package tries both."},
+			},
+		},
+		{
+			ID: "webhook.key", Asks: "Which key are webhooks signed with?",
+			Needs: NeedWebhook, Assumed: keyCharacters, Ask: askWebhookKey,
+			Answers: []Answer{
+				{keyCharacters, nothing},
+				{keyHex, "Nothing to set: the package tries both."},
+				{keyBase64, "WithWebhookKeys(plural.Base64Key(secret))."},
+				{keyAnother, "Give NewVerifier the dashboard's webhook secret by WithWebhookKeys."},
+			},
+		},
+		{
+			ID: "refund.of-hold", Asks: "How is a refund refused of which nothing was taken yet?",
+			Needs: NeedHeld, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askRefundOfHold,
+			Answers: []Answer{
+				{"422 OPERATION_NOT_ALLOWED", nothing},
+				{"400 INVALID_REQUEST", readBack},
+			},
+		},
+		{
+			ID: "capture.above-hold", Asks: "How is a capture of more than is held refused?",
+			Needs: NeedHeld, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askAboveHold,
+			Answers: []Answer{
+				{"422 AMOUNT_LIMIT_EXCEEDED", nothing},
+				{"422 OPERATION_NOT_ALLOWED", readBack},
+				{"400 INVALID_REQUEST", readBack},
+			},
+		},
+		{
+			ID: "cancel.twice", Asks: "What does a cancel of a cancelled order lead to?",
+			Needs: NeedHeld, Assumed: "422 ORDER_CANCELLED", Requests: 2, Ask: askCancelTwice,
+			Answers: []Answer{
+				{"422 ORDER_CANCELLED", nothing},
+				{"422 OPERATION_NOT_ALLOWED", readBack},
+				{"the order as it is", nothing},
+			},
+		},
+		{
+			ID: "capture.after-cancel", Asks: "How is a capture of a cancelled order refused?",
+			Needs: NeedHeld, Assumed: "422 ORDER_CANCELLED", Requests: 1, Ask: askAfterCancel,
+			Answers: []Answer{
+				{"422 ORDER_CANCELLED", nothing},
+				{"422 OPERATION_NOT_ALLOWED", readBack},
+			},
+		},
+		{
+			ID: "capture.document", Asks: "What does an order say after a capture in part?",
+			Needs: NeedPartTaken, Assumed: "PARTIALLY_CAPTURED, our reference at once", Requests: 2, Ask: askCaptureDocument,
+			Answers: []Answer{
+				{"PARTIALLY_CAPTURED, our reference at once", nothing},
+				{"PROCESSED, our reference at once", "Nothing to set: the package goes by the entries, not by the status."},
+				{"PARTIALLY_CAPTURED, our reference later", reads},
+				{"PROCESSED, our reference later", reads},
+				{"PARTIALLY_CAPTURED, our reference never", unseen},
+				{"PROCESSED, our reference never", unseen},
+			},
+		},
+		{
+			ID: "capture.same-again", Asks: "What does the same capture once more lead to?",
+			Needs: NeedPartTaken, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askSameAgain,
+			Answers: []Answer{
+				{"422 OPERATION_NOT_ALLOWED", nothing},
+				{"422 DUPLICATE_REQUEST", readBack},
+				{"the order as it is", nothing},
+			},
+		},
+		{
+			ID: "capture.other-again", Asks: "Is a second capture refused while something of the hold is left?",
+			Needs: NeedPartTaken, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askOtherAgain,
+			Answers: []Answer{
+				{"422 OPERATION_NOT_ALLOWED", nothing},
+				{"it takes more", "Capture an order from one place, once: a second reference takes money again. Please report it."},
+			},
+		},
+		{
+			ID: "capture.two-at-once", Asks: "Is one of two captures refused that come at one time?",
+			Needs: NeedTwoTaken, Assumed: "one goes through", Requests: 3, Ask: askTwoCaptures,
+			Answers: []Answer{
+				{"one goes through", nothing},
+				{"both go through", "Capture an order from one place, under one reference: two at once take money twice."},
+			},
+		},
+		{
+			ID: "refund.duplicate", Asks: "What does a refund under a reference that is taken lead to?",
+			Needs: NeedPartTaken, Assumed: theSame, Requests: 2, Ask: askRefundDuplicate,
+			Answers: []Answer{
+				{theSame, nothing},
+				{refused, "Nothing to set: the package finds the first one by its reference."},
+				{aSecond, "Set WithSingleRefundSend: a refund that is sent again pays twice."},
+			},
+		},
+		{
+			ID: "refund.two-at-once", Asks: "Do two refunds under one reference that come at one time make one?",
+			Needs: NeedPartTaken, Assumed: "one refund", Requests: 2, Ask: askTwoRefunds,
+			Answers: []Answer{
+				{"one refund", nothing},
+				{"two refunds", "Set WithSingleRefundSend, and refund an order from one place at a time."},
+			},
+		},
+		{
+			ID: "refund.listed", Asks: "How long after it is made can a refund be found?",
+			Needs: NeedPartTaken, Assumed: "at once", Requests: 3, Ask: askRefundListed,
+			Answers: []Answer{
+				{"at once", nothing},
+				{"later", "Set WithSingleRefundSend if the lag below is above three seconds."},
+				{"not listed", "Look refunds up by their reference; the order does not list them."},
+			},
+		},
+		{
+			ID: "refund.above-rest", Asks: "How is a refund of more than was taken refused?",
+			Needs: NeedPartTaken, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askRefundAbove,
+			Answers: []Answer{
+				{"422 AMOUNT_LIMIT_EXCEEDED", nothing},
+				{"422 OPERATION_NOT_ALLOWED", readBack},
+				{"400 INVALID_REQUEST", readBack},
+			},
+		},
+		{
+			ID: "webhook.again", Asks: "How does a webhook come again that was answered with 500?",
+			Needs: NeedWebhook, Assumed: "stamped anew", Ask: askWebhookAgain,
+			Answers: []Answer{
+				{"stamped anew", nothing},
+				{"stamped once", "WithTolerance(29*time.Hour) and a durable Deduper: late redeliveries carry the first stamp."},
+				{"under another id", "Keep what you have done by order and event type: the id does not tell a repeat."},
+				{"it does not come again", "Read orders that stay open by a job: a webhook that is missed is lost."},
+			},
+		},
+	}
+}
+
+// ofSettlements need that something has been settled.
+func ofSettlements() []Question {
+	return []Question{
+		{
+			ID: "settlement.days", Asks: "Which day selects a settlement, and does the last day count?",
+			Needs: NeedSettled, Assumed: "the last day counts, by the settled date", Requests: 4, Ask: askSettlementDays,
+			Answers: []Answer{
+				{"the last day counts, by the settled date", nothing},
+				{"the last day counts, by the processed date", "Ask for a few days more than you need, and select by SettledDate."},
+				{"the last day does not count", "Nothing to set: the package asks for a day more."},
+			},
+		},
+		{
+			ID: "settlement.totals", Asks: "Do the totals of a list count one page or all pages?",
+			Needs: NeedSettled, Assumed: "of all pages", Requests: 2, Ask: askSettlementTotals,
+			Answers: []Answer{
+				{"of all pages", nothing},
+				{"of the page", "Please report it: the package holds all rows against that total."},
+			},
+		},
+		{
+			ID: "settlement.lines", Asks: "What are the ids of a settlement's lines?",
+			Needs: NeedSettled, Assumed: "ids of payments", Requests: 2, Ask: askSettlementLines,
+			Answers: []Answer{
+				{"ids of payments", nothing},
+				{"ids of orders", "Look lines up by the order's id, not by a payment's."},
+			},
+		},
+	}
+}
+
+// notAsked are the open questions that this program cannot put to an account.
+func notAsked() []Question {
+	return []Question{
+		{ID: "refund.window", Asks: "For how long can an order be refunded?"},
+		{ID: "refund.bank", Asks: "How long does a refund stay PENDING, and can it end CANCELLED?"},
+		{ID: "settlement.refunds", Asks: "Which sign and id do lines of refunds and chargebacks have?"},
+		{ID: "link.duplicate", Asks: "What does a payment link under a reference that is taken lead to?"},
+		{ID: "link.status", Asks: "Which status does a payment link have after a hold, a capture, a refund?"},
+		{ID: "fees.sum", Asks: "Which amount carries a convenience fee after the payment?"},
+		{ID: "offers.settled", Asks: "Who pays for an offer's discount in a settlement?"},
+		{ID: "customer.duplicate", Asks: "What does a second customer under one reference lead to?"},
+		{ID: "payment.upi", Asks: "Does all of this hold for UPI? (On UAT it can move real money.)"},
+		{ID: "subscription.charge", Asks: "Which charge does SUBSCRIPTION_CHARGED speak of?"},
+		{ID: "payout.lost", Asks: "Can a payout be found whose answer was lost?"},
+	}
+}

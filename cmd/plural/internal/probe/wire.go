@@ -1,0 +1,229 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/cmd/plural/internal/account"
+	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
+)
+
+// The paths of the API.
+const (
+	tokenPath    = "/api/auth/v1/token" //nolint:gosec // a path
+	checkoutPath = "/api/checkout/v1/orders"
+	ordersPath   = "/api/pay/v1/orders/"
+	byReference  = "/api/pay/v1/orders/reference/"
+	refundsPath  = "/api/pay/v1/refunds/"
+)
+
+const (
+	sendTimeout = 20 * time.Second
+	maxAnswer   = 4 << 20
+)
+
+// wire sends requests as they are, once each. The SDK would settle what is
+// asked here; it is what gives the money back at the end.
+type wire struct {
+	base    string
+	account *account.Account
+	client  *http.Client
+
+	mu    sync.Mutex
+	token string
+}
+
+func newWire(a *account.Account) (*wire, error) {
+	base, err := a.Base()
+	if err != nil {
+		return nil, err
+	}
+	return &wire{
+		base:    base.String(),
+		account: a,
+		client: &http.Client{
+			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Timeout:       sendTimeout,
+		},
+	}, nil
+}
+
+// reply is an answer.
+type reply struct {
+	status int
+	code   string
+	proto  string
+	header http.Header
+	body   []byte
+	isGzip bool
+	at     time.Time // when half of its time was over, by this machine's clock
+	took   time.Duration
+}
+
+func (r *reply) isOK() bool { return r.status/100 == 2 }
+
+// fact says how the request was answered.
+func (r *reply) fact(name string) fact.Fact { return fact.Answered(name, r.status, r.code) }
+
+// fields are the names of the answer's outermost fields.
+func (r *reply) fields() []string {
+	var doc map[string]json.RawMessage
+	_ = json.Unmarshal(r.body, &doc) // what is no object has none
+	return slices.Collect(maps.Keys(doc))
+}
+
+// order is the order of the answer; an empty one where there is none.
+func (r *reply) order() *plural.Order {
+	var doc struct {
+		Data *plural.Order `json:"data"`
+	}
+	if r.isOK() && json.Unmarshal(r.body, &doc) == nil && doc.Data != nil {
+		return doc.Data
+	}
+	return &plural.Order{}
+}
+
+// failure is why a question could not be answered. It holds nothing of an
+// answer, so that the report may show it.
+type failure string
+
+func (f failure) Error() string { return string(f) }
+
+// The failures of a request.
+const (
+	errNoConnection failure = "no connection"
+	errNoAnswer     failure = "no answer in time"
+	errNoToken      failure = "no access token"
+)
+
+// send sends a request with the access token. One that is refused for its token
+// is sent once more, with a new one.
+func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, error) {
+	token, err := w.bearer(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	r, err := w.sendWith(ctx, token, method, path, in)
+	if err != nil || r.status != http.StatusUnauthorized {
+		return r, err
+	}
+	if token, err = w.bearer(ctx, token); err != nil {
+		return nil, err
+	}
+	return w.sendWith(ctx, token, method, path, in)
+}
+
+// bearer is the access token; a new one if it is the one that was refused.
+func (w *wire) bearer(ctx context.Context, refused string) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.token != refused {
+		return w.token, nil
+	}
+	r, err := w.fetchToken(ctx, w.account.ClientSecret)
+	if err != nil {
+		return "", err
+	}
+	w.token = accessToken(r)
+	if w.token == "" {
+		return "", errNoToken
+	}
+	return w.token, nil
+}
+
+// fetchToken asks for an access token.
+func (w *wire) fetchToken(ctx context.Context, secret string) (*reply, error) {
+	return w.sendWith(ctx, "", http.MethodPost, tokenPath, map[string]string{
+		"client_id": w.account.ClientID, "client_secret": secret, "grant_type": "client_credentials",
+	})
+}
+
+func accessToken(r *reply) string {
+	var doc struct {
+		AccessToken string `json:"access_token"`
+	}
+	if !r.isOK() || json.Unmarshal(r.body, &doc) != nil {
+		return ""
+	}
+	return doc.AccessToken
+}
+
+// sendWith sends a request once. net/http cannot repeat it: it cannot read the
+// body again.
+func (w *wire) sendWith(ctx context.Context, token, method, path string, in any) (*reply, error) {
+	var body io.Reader
+	if in != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = io.NopCloser(bytes.NewReader(encoded))
+	}
+	req, err := http.NewRequestWithContext(ctx, method, w.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "plural-probe")
+	req.Header.Set("Request-ID", rand.Text())
+	req.Header.Set("Request-Timestamp", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"))
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	before := time.Now()
+	resp, err := w.client.Do(req)
+	if err != nil {
+		return nil, failureOf(ctx, err)
+	}
+	defer resp.Body.Close()
+	read, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, failureOf(ctx, err)
+	}
+	took := time.Since(before)
+	return &reply{
+		status: resp.StatusCode, code: codeOf(read), proto: resp.Proto, header: resp.Header, body: read,
+		isGzip: resp.Uncompressed, at: before.Add(took / 2), took: took,
+	}, nil
+}
+
+// failureOf is an error without addresses; that of a context that has ended is
+// itself.
+func failureOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var network net.Error
+	if errors.As(err, &network) && network.Timeout() {
+		return errNoAnswer
+	}
+	return errNoConnection
+}
+
+// codeOf finds the code of an error in the shapes that are known.
+func codeOf(body []byte) string {
+	var doc struct {
+		Code  string          `json:"code"`
+		Error json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(body, &doc) != nil {
+		return ""
+	}
+	return strings.ToUpper(doc.Code)
+}

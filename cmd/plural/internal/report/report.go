@@ -1,0 +1,97 @@
+// Package report writes what a run of the probe has found. It shows answers out
+// of the program's own table and facts (package fact), and so nothing of what
+// the account has answered.
+package report
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+
+	"github.com/plural-go/plural/cmd/plural/internal/probe"
+)
+
+//go:embed *.tmpl
+var files embed.FS
+
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
+	"quoted": quoted,
+	"cell":   func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
+}).ParseFS(files, "*.tmpl"))
+
+// quoted is a text as JSON.
+func quoted(text string) (string, error) {
+	encoded, err := json.Marshal(text)
+	return string(encoded), err
+}
+
+// Report is what a template shows.
+type Report struct {
+	Program string // version
+	SDK     string // version
+	Where   string // "UAT" or "emulator"
+	Rows    []Row
+}
+
+// Row is one question and what became of it.
+type Row struct {
+	probe.Result
+	Asks    string
+	Do      string // about an answer of the table
+	Assumed string
+}
+
+// New puts results beside their questions.
+func New(program, sdk string, isEmulator bool, results []probe.Result) *Report {
+	r := &Report{Program: program, SDK: sdk, Where: "UAT"}
+	if isEmulator {
+		r.Where = "emulator"
+	}
+	byID := map[string]probe.Result{}
+	for _, result := range results {
+		byID[result.ID] = result
+	}
+	for _, q := range probe.Questions() {
+		result, ok := byID[q.ID]
+		if !ok {
+			continue
+		}
+		row := Row{Result: result, Asks: q.Asks, Assumed: q.Assumed}
+		for _, answer := range q.Answers {
+			if answer.Is == result.Answer {
+				row.Do = answer.Do
+			}
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	return r
+}
+
+// Count counts the rows that have ended in a state.
+func (r *Report) Count(state probe.State) int {
+	n := 0
+	for _, row := range r.Rows {
+		if row.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// Facts are a row's facts in a line.
+func (r Row) FactsLine() string {
+	facts := make([]string, 0, len(r.Facts))
+	for _, f := range r.Facts {
+		facts = append(facts, fmt.Sprintf("%s: %s", f.Name(), f.Text()))
+	}
+	return strings.Join(facts, "; ")
+}
+
+// Markdown writes the report for an issue.
+func (r *Report) Markdown(w io.Writer) error { return pages.ExecuteTemplate(w, "report.md.tmpl", r) }
+
+// JSON writes the report for programs.
+func (r *Report) JSON(w io.Writer) error { return pages.ExecuteTemplate(w, "report.json.tmpl", r) }

@@ -1,0 +1,230 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// until waits for the terminal to show a text.
+func (r *terminal) until(t *testing.T, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(r.shown(), text) }, 20*time.Second, 10*time.Millisecond,
+		"the terminal has not shown %q", text)
+}
+
+// A run that is stopped while it waits for payments goes on from there: it asks
+// nothing twice, and the links are the same.
+func TestProbeIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, turned{}.options()...)
+	dir := t.TempDir()
+	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms")
+	first.until(t, "It goes on by itself.")
+	orders := len(srv.Orders())
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
+	exitCode, shown := first.wait()
+	require.Equal(t, 1, exitCode)
+	require.Contains(t, shown, "The same command goes on from here")
+
+	report, second := probedIn(t, dir, srv, variablesOf(srv), "--pace", "100ms")
+	require.Contains(t, second.shown(), "This goes on with the run")
+	require.Equal(t, linkPattern.FindAllString(shown, -1), linkPattern.FindAllString(second.shown(), -1))
+	require.Equal(t, assumed(), report.answers())
+	charges := 0
+	for _, order := range srv.Orders() {
+		if order.Type == "CHARGE" {
+			charges++
+		}
+	}
+	require.Equal(t, orders, charges, "no order is made twice")
+	wrong := 0
+	for _, request := range srv.Requests() {
+		if request.Op == pluraltest.OpToken && request.Status == http.StatusUnauthorized {
+			wrong++
+		}
+	}
+	require.Equal(t, 1, wrong, "a wrong secret is never tried twice")
+	requireGivenBack(t, srv, 0)
+}
+
+// What a stopped run has left is given back by -clean.
+func TestProbeCleans(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, turned{}.options()...)
+	dir := t.TempDir()
+	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms", "--patience", "60s")
+	startPayer(t, first, nil) // and no webhook, so that it waits for one
+	first.until(t, "callback.fields")
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
+	exitCode, _ := first.wait()
+	require.Equal(t, 1, exitCode)
+
+	exitCode, shown := startIn(t, dir, variablesOf(srv), "probe", "-clean").wait()
+	require.Zero(t, exitCode, shown)
+	requireGivenBack(t, srv, 0)
+
+	other := append(variablesOf(srv), "PLURAL_CLIENT_ID=another")
+	exitCode, shown = startIn(t, dir, other, "probe", "-clean").wait()
+	require.Equal(t, 1, exitCode)
+	require.Contains(t, shown, "is of another account")
+}
+
+// The next run reads what became of the hold that one has kept.
+func TestKeptHold(t *testing.T) {
+	t.Parallel()
+	for answer, end := range map[string]func(*pluraltest.Server, string) error{
+		"still held": func(*pluraltest.Server, string) error { return nil },
+		"CANCELLED":  func(srv *pluraltest.Server, id string) error { return srv.LapseHold(id, pluraltest.LapseEverywhere) },
+		"FAILED": func(srv *pluraltest.Server, id string) error {
+			srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.FailedResult)
+			body := strings.NewReader(`{"merchant_capture_reference":"by-hand"}`)
+			req, err := http.NewRequest(http.MethodPut, srv.URL+"/api/pay/v1/orders/"+id+"/capture", body)
+			if err != nil {
+				return err
+			}
+			req.Header.Set("Authorization", "Bearer "+srv.IssueToken())
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := srv.Client().Do(req)
+			if err != nil {
+				return err
+			}
+			return resp.Body.Close()
+		},
+	} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t, turned{}.options()...)
+			dir := t.TempDir()
+			_, run := probedIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
+			require.Contains(t, run.shown(), "Payment D stays held")
+			requireGivenBack(t, srv, 1)
+			require.NoError(t, end(srv, srv.Orders()[0].ID))
+
+			report, _ := probedIn(t, dir, srv, variablesOf(srv), "-only", "hold.lifetime", "-pace", "50ms")
+			require.Equal(t, map[string]string{"hold.lifetime": answer}, report.answers())
+			require.Equal(t, "held for", report.Questions[0].Facts[0].Name)
+			requireGivenBack(t, srv, 0)
+		})
+	}
+}
+
+// A firewall that takes no callback URL of this machine costs the questions
+// about callbacks, and no other.
+func TestProbeBehindAFirewall(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, append(turned{}.options(), pluraltest.WithWAF())...)
+	report, run := probed(t, srv, 0)
+	require.Contains(t, run.shown(), "give -public-url")
+	want := assumed()
+	delete(want, "callback.key")
+	delete(want, "callback.fields")
+	require.Equal(t, want, report.answers())
+	requireGivenBack(t, srv, 0)
+}
+
+// settlements stands in for Plural's, before an emulator that has none.
+type settlements struct {
+	byProcessed, lastDayIsOut bool // how days select
+	ofThePage                 bool // what totals count
+	lineID                    string
+}
+
+func (s settlements) list(w http.ResponseWriter, r *http.Request) {
+	day := func(name string) string { return r.URL.Query().Get(name)[:len(time.DateOnly)] }
+	var rows []map[string]string
+	for i := range 3 {
+		settled := time.Now().UTC().AddDate(0, 0, -3*i-3)
+		row := map[string]string{
+			"utr_number": fmt.Sprintf("41000000000%d", i), "settled_date": settled.Format("2006-01-02T15:04:05"),
+			"last_processed_date": settled.AddDate(0, 0, -1).Format("2006-01-02T15:04:05"), "bank_acc_number": "50100000001",
+		}
+		at := row["settled_date"][:len(time.DateOnly)]
+		if s.byProcessed {
+			at = row["last_processed_date"][:len(time.DateOnly)]
+		}
+		if at >= day("start_date") && (at < day("end_date") || at == day("end_date") && !s.lastDayIsOut) {
+			rows = append(rows, row)
+		}
+	}
+	count := len(rows)
+	if r.URL.Query().Get("per_page") == "1" && count > 1 {
+		rows = rows[:1]
+	}
+	if s.ofThePage {
+		count = len(rows)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": rows, "total_settlement_count": count})
+}
+
+func (s settlements) detail(w http.ResponseWriter, _ *http.Request) {
+	_ = json.NewEncoder(w).Encode(map[string]any{"transactions": []map[string]string{{"transaction_id": s.lineID}}})
+}
+
+func TestSettlements(t *testing.T) {
+	t.Parallel()
+	const paymentID, orderID = "v1-241008182747-aa-8JwMy9-up-k", "v1-241008182747-aa-8JwMy9"
+	base := map[string]string{
+		"settlement.days":   "the last day counts, by the settled date",
+		"settlement.totals": "of all pages", "settlement.lines": "ids of payments",
+	}
+	for _, tt := range []struct {
+		name     string
+		plural   settlements
+		question string
+		answer   string
+	}{
+		{"assumed", settlements{lineID: paymentID}, "settlement.days", base["settlement.days"]},
+		{
+			"by the processed date",
+			settlements{lineID: paymentID, byProcessed: true},
+			"settlement.days", "the last day counts, by the processed date",
+		},
+		{
+			"the last day is out",
+			settlements{lineID: paymentID, lastDayIsOut: true},
+			"settlement.days", "the last day does not count",
+		},
+		{"totals of a page", settlements{lineID: paymentID, ofThePage: true}, "settlement.totals", "of the page"},
+		{"ids of orders", settlements{lineID: orderID}, "settlement.lines", "ids of orders"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := pluraltest.NewServer(t)
+			behind, err := url.Parse(srv.URL)
+			require.NoError(t, err)
+			mux := http.NewServeMux()
+			mux.HandleFunc("GET /api/settlements/v1/list", tt.plural.list)
+			mux.HandleFunc("GET /api/settlements/v1/detail/{utr}", tt.plural.detail)
+			mux.Handle("/", httputil.NewSingleHostReverseProxy(behind))
+			front := httptest.NewServer(mux)
+			t.Cleanup(front.Close)
+
+			dir := t.TempDir()
+			variables := append(variablesOf(srv), "PLURAL_BASE_URL="+front.URL)
+			report, _ := probedIn(t, dir, srv, variables, "-only", "settlement.days,settlement.totals,settlement.lines")
+			want := map[string]string{}
+			maps.Copy(want, base)
+			want[tt.question] = tt.answer
+			require.Equal(t, want, report.answers())
+			text, err := os.ReadFile(dir + "/report.json")
+			require.NoError(t, err)
+			for _, value := range []string{"41000000000", "50100000001", orderID} {
+				require.NotContains(t, string(text), value)
+			}
+		})
+	}
+}

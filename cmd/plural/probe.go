@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/plural-go/plural/cmd/plural/internal/account"
+	"github.com/plural-go/plural/cmd/plural/internal/probe"
+	"github.com/plural-go/plural/cmd/plural/internal/report"
+	"github.com/plural-go/plural/cmd/plural/internal/screen"
+)
+
+func probeCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "probe",
+		Usage: "ask a UAT account what Plural's pages leave open",
+		Description: "Reads the variables that doctor reads. It runs on UAT, and on an emulator of this machine, and\n" +
+			"refuses everything else: it makes orders, and asks a person for card payments of test money. It\n" +
+			"cancels and refunds what it has made. The report names answers, codes and durations, and holds\n" +
+			"nothing of the account or of a payer: it is for an issue of the package.",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "only", Usage: "ask these `questions` only (see -list)"},
+			&cli.BoolFlag{Name: "no-payer", Usage: "leave out what a person has to pay for"},
+			&cli.BoolFlag{Name: "keep-hold", Usage: "leave one hold; the next run reads what became of it"},
+			&cli.StringFlag{Name: "public-url", Usage: "`URL` at which the internet reaches -listen, such as that of a tunnel"},
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "`address` for the payer's return and for webhooks"},
+			&cli.StringFlag{Name: "state", Value: "plural-probe.json", Usage: "`file` of the run's ids and answers"},
+			&cli.StringFlag{Name: "markdown", Value: "plural-probe.md", Usage: "`file` for the report, for an issue"},
+			&cli.StringFlag{Name: "json", Usage: "`file` for the report, for programs"},
+			&cli.DurationFlag{Name: "patience", Value: 30 * time.Second, Usage: "how long something may take to show up"},
+			&cli.DurationFlag{Name: "pace", Value: 500 * time.Millisecond, Usage: "the wait between two looks"},
+			&cli.DurationFlag{Name: "pay-within", Value: 30 * time.Minute, Usage: "how long to wait for payments"},
+			&cli.BoolFlag{Name: "list", Usage: "list the questions, and ask none"},
+			&cli.BoolFlag{Name: "clean", Usage: "give back what a run that was stopped has left, and ask nothing"},
+		},
+		Action: runProbe,
+	}
+}
+
+func runProbe(ctx context.Context, cmd *cli.Command) error {
+	out := cmd.Root().Writer
+	if cmd.Bool("list") {
+		screen.Questions(out)
+		return nil
+	}
+	a := account.FromEnv()
+	run, err := probe.New(a, probe.Options{
+		Only:      cmd.StringSlice("only"),
+		NoPayer:   cmd.Bool("no-payer"),
+		KeepHold:  cmd.Bool("keep-hold"),
+		PublicURL: cmd.String("public-url"),
+		Listen:    cmd.String("listen"),
+		StateFile: cmd.String("state"),
+		Patience:  cmd.Duration("patience"),
+		Pace:      cmd.Duration("pace"),
+		PayWithin: cmd.Duration("pay-within"),
+	}, screen.Progress{Out: out})
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("clean") {
+		if err := run.Clean(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "What was held is cancelled, and what was captured is refunded.")
+		return nil
+	}
+	results, err := run.Run(ctx)
+	if len(results) == 0 {
+		return err
+	}
+	r := report.New(version(), sdkVersion(), a.IsEmulator(), results)
+	screen.Report(out, r)
+	if err := writeFile(cmd.String("markdown"), r.Markdown); err != nil {
+		return err
+	}
+	if err := writeFile(cmd.String("json"), r.JSON); err != nil {
+		return err
+	}
+	if name := cmd.String("markdown"); name != "" {
+		fmt.Fprintf(out, "The report is in %s. Please paste it into an issue: %s\n", name, issueURL)
+	}
+	return err
+}
+
+const issueURL = "https://github.com/plural-go/plural/issues/new?template=live-report.yml"
+
+// writeFile writes a report, unless it has no name.
+func writeFile(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if err := write(file); err != nil {
+		_ = file.Close()
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return file.Close()
+}
+
+// sdkVersion is the version of the SDK that the program is built with.
+func sdkVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == "github.com/plural-go/plural" && module.Replace == nil {
+				return module.Version
+			}
+		}
+	}
+	return "(devel)"
+}

@@ -1,0 +1,318 @@
+package main_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/cmd/plural/internal/probe"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// options are the emulator's options of a test.
+func (t turned) options() []pluraltest.Option {
+	opts := []pluraltest.Option{
+		pluraltest.WithWebhookTimeScale(0.4), // a redelivery comes after two seconds
+		pluraltest.WithAnswerHeader("X-Request-Id", "req-1234567"),
+		pluraltest.WithQuirks(t.quirks),
+	}
+	if t.faults != nil {
+		opts = append(opts, pluraltest.WithFaultPlan(t.faults))
+	}
+	return append(opts, t.opts...)
+}
+
+// reported is what a report says.
+type reported struct {
+	Questions []struct {
+		ID     string      `json:"id"`
+		State  probe.State `json:"state"`
+		Answer string      `json:"answer"`
+		Do     string      `json:"do"`
+		Facts  []struct {
+			Name string `json:"name"`
+			Text string `json:"text"`
+		} `json:"facts"`
+	} `json:"questions"`
+}
+
+// answers are those of the questions that were asked.
+func (r reported) answers() map[string]string {
+	answers := map[string]string{}
+	for _, q := range r.Questions {
+		switch q.State {
+		case probe.AsAssumed, probe.Differs:
+			answers[q.ID] = q.Answer
+		case probe.NotAsked:
+		default:
+			answers[q.ID] = string(q.State) + ": " + q.Answer
+		}
+	}
+	return answers
+}
+
+// probed runs the probe to its end with a person who pays, and reads its
+// report.
+func probed(t *testing.T, srv *pluraltest.Server, pace time.Duration, args ...string) (reported, *terminal) {
+	t.Helper()
+	if pace == 0 {
+		pace = 100 * time.Millisecond
+	}
+	return probedIn(t, t.TempDir(), srv, variablesOf(srv), append([]string{"--pace", pace.String()}, args...)...)
+}
+
+func probedIn(
+	t *testing.T,
+	dir string,
+	srv *pluraltest.Server,
+	variables []string,
+	args ...string,
+) (reported, *terminal) {
+	t.Helper()
+	run := startIn(t, dir, variables, append([]string{"probe", "--json", "report.json", "--patience", "5s", "--pay-within", "60s"}, args...)...)
+	startPayer(t, run, srv.SetWebhookURL)
+	exitCode, shown := run.wait()
+	require.Zero(t, exitCode, shown)
+	return readReport(t, srv, run), run
+}
+
+// readReport reads a report, and fails t when it, or what else the run leaves,
+// holds what it must not.
+func readReport(t *testing.T, srv *pluraltest.Server, run *terminal) reported {
+	t.Helper()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(run.cmd.Dir, name))
+		require.NoError(t, err)
+		return string(text)
+	}
+	encoded := read("report.json")
+	requireNoSecrets(t, srv, run.shown())
+	requireNoSecrets(t, srv, read("plural-probe.json"))
+	for _, text := range []string{encoded, read("plural-probe.md")} {
+		requireNoSecrets(t, srv, text)
+		for _, value := range valuesOf(t, srv) {
+			require.NotContains(t, text, value, "a value of an answer")
+		}
+	}
+	var r reported
+	require.NoError(t, json.Unmarshal([]byte(encoded), &r), encoded)
+	return r
+}
+
+var hasDigit = regexp.MustCompile(`[0-9]`)
+
+// valuesOf are the values of everything that the emulator has said: ids,
+// references, what it knows of the payer, signatures, times.
+func valuesOf(t *testing.T, srv *pluraltest.Server) []string {
+	t.Helper()
+	values := []string{"req-1234567"}
+	var collect func(v any)
+	collect = func(v any) {
+		switch v := v.(type) {
+		case string:
+			if len(v) >= 4 && hasDigit.MatchString(v) {
+				values = append(values, v)
+			}
+		case []any:
+			for _, each := range v {
+				collect(each)
+			}
+		case map[string]any:
+			for _, each := range v {
+				collect(each)
+			}
+		}
+	}
+	for _, order := range srv.Orders() {
+		values = append(values, order.ID, order.Reference)
+		if form := srv.CallbackForm(order.ID); form != nil {
+			values = append(values, form.Get("signature"))
+		}
+	}
+	for _, delivery := range srv.Deliveries() {
+		var event any
+		require.NoError(t, json.Unmarshal(delivery.Body, &event))
+		collect(event)
+		for _, attempt := range delivery.Attempts {
+			values = append(values, attempt.Header.Get("Webhook-Id"), attempt.Header.Get("Webhook-Signature"))
+		}
+	}
+	return values
+}
+
+// requireGivenBack fails t when the run has left money somewhere.
+func requireGivenBack(t *testing.T, srv *pluraltest.Server, kept int) {
+	t.Helper()
+	held := 0
+	for _, order := range srv.Orders() {
+		if order.Status == pluraltest.StatusAuthorized {
+			held++
+		}
+		if order.Type == "CHARGE" {
+			require.Equal(t, order.Captured, order.Refunded, order.Reference)
+		}
+	}
+	require.Equal(t, kept, held, "holds")
+}
+
+// assumed are the answers that the package assumes.
+func assumed() map[string]string {
+	answers := map[string]string{}
+	for _, q := range probe.Questions() {
+		if q.Ask != nil && q.Needs&(probe.NeedKeptHold|probe.NeedSettled) == 0 {
+			answers[q.ID] = q.Assumed
+		}
+	}
+	return answers
+}
+
+func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, turned{}.options()...)
+	report, run := probed(t, srv, 0)
+	require.Equal(t, assumed(), report.answers())
+	requireGivenBack(t, srv, 0)
+	require.Contains(t, run.shown(), "card payments, A, B and C: 30 rupees")
+	for _, request := range srv.Requests() {
+		if request.Op == pluraltest.OpOrdersCreate {
+			require.Contains(t, string(request.Body), `"allowed_payment_methods":["CARD"]`, "never UPI")
+		}
+	}
+	for _, q := range report.Questions {
+		require.Equal(t, q.State == probe.AsAssumed, q.Do != "", q.ID)
+		if q.ID == "http.answers" {
+			require.Contains(t, q.Facts[2].Text, "X-Request-Id")
+		}
+	}
+}
+
+// Each other answer changes the report by itself and by what goes with it, and
+// by nothing else.
+func TestOtherAnswers(t *testing.T) {
+	t.Parallel()
+	for question, answers := range otherAnswers() {
+		for answer, emulator := range answers {
+			t.Run(question+"/"+answer, func(t *testing.T) {
+				t.Parallel()
+				srv := pluraltest.NewServer(t, emulator.options()...)
+				report, _ := probed(t, srv, emulator.pace)
+				want := assumed()
+				maps.Copy(want, emulator.moves)
+				want[question] = answer
+				require.Equal(t, want, report.answers())
+				requireGivenBack(t, srv, 0)
+			})
+		}
+	}
+}
+
+// Every answer that the table lists is found by a test.
+func TestEveryAnswerHasATest(t *testing.T) {
+	t.Parallel()
+	others := otherAnswers()
+	maps.Copy(others, map[string]map[string]turned{
+		"hold.lifetime":     {"CANCELLED": {}, "FAILED": {}}, // TestKeptHold
+		"settlement.days":   {"the last day counts, by the processed date": {}, "the last day does not count": {}},
+		"settlement.totals": {"of the page": {}},
+		"settlement.lines":  {"ids of orders": {}}, // TestSettlements
+	})
+	ids := map[string]bool{}
+	for _, q := range probe.Questions() {
+		require.False(t, ids[q.ID], "%s stands in the table twice", q.ID)
+		ids[q.ID] = true
+		if q.Ask == nil {
+			continue
+		}
+		listed := slices.ContainsFunc(q.Answers, func(a probe.Answer) bool { return a.Is == q.Assumed })
+		require.True(t, listed, "%s: what is assumed is no answer", q.ID)
+		for _, a := range q.Answers {
+			require.NotEmpty(t, a.Do, "%s: %s", q.ID, a.Is)
+			if a.Is != q.Assumed {
+				require.Contains(t, others[q.ID], a.Is, q.ID)
+			}
+		}
+		require.Len(t, others[q.ID], len(q.Answers)-1, q.ID)
+		delete(others, q.ID)
+	}
+	require.Empty(t, others, "questions that are not in the table")
+}
+
+func TestProbeRefusesProduction(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{
+		"PLURAL_ENVIRONMENT=production", "PLURAL_BASE_URL=https://api.pluralpay.in",
+		"PLURAL_BASE_URL=https://payments.example.com",
+	} {
+		run := start(t, []string{"PLURAL_CLIENT_ID=shop", "PLURAL_CLIENT_SECRET=" + strings.Repeat("ab", 16), where}, "probe")
+		exitCode, shown := run.wait()
+		require.Equal(t, 1, exitCode, shown)
+		require.Contains(t, shown, "UAT")
+		require.NoFileExists(t, filepath.Join(run.cmd.Dir, "plural-probe.json"))
+	}
+}
+
+func TestProbeWithoutAPayer(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, turned{}.options()...)
+	report, run := probed(t, srv, 0, "-no-payer")
+	require.NotContains(t, run.shown(), "Please make these payments")
+	want := assumed()
+	for _, q := range probe.Questions() {
+		if q.Needs != 0 {
+			delete(want, q.ID)
+		}
+	}
+	require.Equal(t, want, report.answers())
+	for _, order := range srv.Orders() {
+		require.Equal(t, pluraltest.StatusCreated, order.Status)
+	}
+}
+
+func TestProbeOnly(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.NewServer(t, turned{}.options()...)
+	report, run := probed(t, srv, 0, "-only", "order.not-found,capture.after-cancel")
+	require.Equal(t, map[string]string{
+		"order.not-found": "422 ORDER_NOT_FOUND", "capture.after-cancel": "422 ORDER_CANCELLED",
+	}, report.answers())
+	require.Contains(t, run.shown(), "card payments, C: 10 rupees")
+	requireGivenBack(t, srv, 0)
+
+	exitCode, shown := start(t, variablesOf(srv), "probe", "-only", "no.such").wait()
+	require.Equal(t, 1, exitCode)
+	require.Contains(t, shown, `there is no question "no.such"`)
+}
+
+// An account that puts its secrets where the report has names and codes does
+// not get them into it.
+func TestReportHidesValuesInNames(t *testing.T) {
+	t.Parallel()
+	const secret, token = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"
+	emulator := with(pluraltest.WithCredentials("shop", secret),
+		pluraltest.WithAnswerHeader("X-"+secret, "1"), pluraltest.WithAnswerHeader(token, "1"))
+	emulator.faults = func(r pluraltest.Request) pluraltest.Fault {
+		return refusedIf(r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpCancelsCreate, 422, secret)
+	}
+	srv := pluraltest.NewServer(t, emulator.options()...)
+	report, run := probed(t, srv, 0, "-only", "http.answers,order.not-found,cancel.unpaid")
+	require.Equal(t, map[string]string{
+		"http.answers":    "a Date, and a PUT without a body is taken",
+		"order.not-found": "other: none of the answers that this program knows",
+		"cancel.unpaid":   "other: none of the answers that this program knows",
+	}, report.answers())
+	text, err := os.ReadFile(filepath.Join(run.cmd.Dir, "plural-probe.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "422 (no code)")
+	require.Contains(t, string(text), "(2 of another form)")
+	for _, value := range []string{secret, strings.ToUpper(secret), token} {
+		require.NotContains(t, strings.ToLower(string(text)), strings.ToLower(value))
+	}
+}

@@ -1,0 +1,156 @@
+package main_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// switchesVariable has this test binary be an emulator, with the switches that
+// it names.
+const switchesVariable = "EMULATOR_SWITCHES"
+
+// everySwitch turns a switch for each question that a run of a new account
+// asks. Some answers exclude one another, or move with another one.
+func everySwitch() map[string]string {
+	return map[string]string{
+		"token.lifetime":       "expires_in",
+		"token.second":         "is refused",
+		"token.wrong-secret":   "error, error_description",
+		"order.duplicate":      "refused",
+		"order.other-amount":   "refused",
+		"order.lag":            "later",
+		"order.not-found":      "404 ORDER_NOT_FOUND",
+		"order.products":       "products is kept",
+		"cancel.unpaid":        "CANCELLED",
+		"limits":               "elsewhere",
+		"http.answers":         "no Date",
+		"callback.key":         "characters",
+		"callback.fields":      "payment_status",
+		"webhook.key":          "hex",
+		"refund.of-hold":       "400 INVALID_REQUEST",
+		"capture.above-hold":   "422 OPERATION_NOT_ALLOWED",
+		"cancel.twice":         "the order as it is",
+		"capture.after-cancel": "422 OPERATION_NOT_ALLOWED",
+		"capture.document":     "PROCESSED, our reference later",
+		"capture.same-again":   "422 DUPLICATE_REQUEST",
+		"capture.other-again":  "it takes more",
+		"capture.two-at-once":  "both go through",
+		"refund.duplicate":     "a second one",
+		"refund.two-at-once":   "two refunds",
+		"refund.listed":        "later",
+		"refund.above-rest":    "422 OPERATION_NOT_ALLOWED",
+		"webhook.again":        "stamped once",
+	}
+}
+
+// movers are those whose switch is another question's.
+var movers = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
+
+// all turns the switches of several answers.
+func all(answers map[string]string) turned {
+	var sum turned
+	var faults []func(pluraltest.Request) pluraltest.Fault
+	others := otherAnswers()
+	for _, mover := range movers {
+		delete(others, mover)
+	}
+	for question, byAnswer := range others {
+		one := byAnswer[answers[question]]
+		sum.opts = append(sum.opts, one.opts...)
+		sum.quirks |= one.quirks
+		if one.faults != nil {
+			faults = append(faults, one.faults)
+		}
+	}
+	sum.faults = func(r pluraltest.Request) pluraltest.Fault {
+		met := pluraltest.NoFault
+		for _, fault := range faults {
+			// A refusal comes first: it has no document to leave anything out of.
+			if f := fault(r); f != pluraltest.NoFault && met.Status == 0 {
+				met = f
+			}
+		}
+		return met
+	}
+	return sum
+}
+
+// found is where an emulator is.
+type found struct{ URL, ClientID, ClientSecret string }
+
+// emulate is the second process: an emulator until its input ends.
+func emulate() {
+	var wanted struct {
+		Answers    map[string]string
+		WebhookURL string
+	}
+	if err := json.Unmarshal([]byte(os.Getenv(switchesVariable)), &wanted); err != nil {
+		panic(err)
+	}
+	emulator := all(wanted.Answers)
+	srv, err := pluraltest.Start(append(emulator.options(), pluraltest.WithWebhookURL(wanted.WebhookURL))...)
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	if err := json.NewEncoder(os.Stdout).Encode(found{srv.URL, srv.ClientID, srv.ClientSecret}); err != nil {
+		panic(err)
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// TestEverySwitchInAnotherProcess has the probe find the answers of an emulator
+// of which it shares nothing but the wire.
+func TestEverySwitchInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := free.Addr().String()
+	require.NoError(t, free.Close())
+
+	switches, err := json.Marshal(map[string]any{
+		"Answers": everySwitch(), "WebhookURL": "http://" + address + "/webhook",
+	})
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	emulator := exec.Command(self)
+	emulator.Env = append(os.Environ(), switchesVariable+"="+string(switches))
+	emulator.Stderr = os.Stderr
+	input, err := emulator.StdinPipe()
+	require.NoError(t, err)
+	output, err := emulator.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, emulator.Start())
+	t.Cleanup(func() { _ = input.Close(); _ = emulator.Wait() })
+	line, err := bufio.NewReader(output).ReadBytes('\n')
+	require.NoError(t, err)
+	var at found
+	require.NoError(t, json.Unmarshal(line, &at))
+
+	run := start(t, []string{
+		"PLURAL_BASE_URL=" + at.URL, "PLURAL_CLIENT_ID=" + at.ClientID, "PLURAL_CLIENT_SECRET=" + at.ClientSecret,
+	}, "probe", "--json", "report.json", "--listen", address, "--pace", "100ms", "--patience", "5s")
+	startPayer(t, run, nil)
+	exitCode, shown := run.wait()
+	require.Zero(t, exitCode, shown)
+	encoded, err := os.ReadFile(filepath.Join(run.cmd.Dir, "report.json"))
+	require.NoError(t, err)
+	require.NotContains(t, string(encoded), at.ClientSecret)
+	var r reported
+	require.NoError(t, json.Unmarshal(encoded, &r))
+	require.Equal(t, everySwitch(), r.answers())
+	require.Len(t, everySwitch(), len(assumed()), "a question without a switch")
+	require.Contains(t, shown, fmt.Sprintf("0 as assumed, %d differ", len(everySwitch())))
+}
