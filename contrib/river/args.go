@@ -25,9 +25,9 @@ type MoneyArgs interface {
 	river.JobArgs
 	check() error
 	subject() (orderID, reference string)
-	// found looks for the call's effect in the books; nil if it is not found. An
-	// error means that the call must not be sent now. Again: an earlier run of the
-	// job may have sent it.
+	// findExisting looks for the call's effect in the books; nil if it is not
+	// there. An error means that the call must not be sent now. again means that
+	// an earlier run of the job may have sent the call.
 	findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
 	send(ctx context.Context, client *plural.Client) (*plural.Order, error)
 }
@@ -56,8 +56,8 @@ func (a CaptureArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// findExisting leaves a full capture to the call itself: what is the whole can
-// only be told there, and an order is captured once.
+// findExisting leaves a full capture to the call itself: only the call knows
+// the whole amount, and an order is captured once.
 func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if !again || a.Full {
 		return nil, nil //nolint:nilnil // not found, which is not an error

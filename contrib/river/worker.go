@@ -238,7 +238,7 @@ func isFinal(err error) bool {
 	return isInvalid && !errors.Is(err, plural.ErrOutcomeUnknown)
 }
 
-// reviewReason is why a person has to look; "" where nobody has to.
+// reviewReason is why a person has to look; "" if nobody has to.
 func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause error) Why {
 	isOften := job.Attempt >= w.cfg.UnsettledAfter && recordOf(job.JobRow).State == ""
 	switch {

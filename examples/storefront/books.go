@@ -101,8 +101,8 @@ func (s *books) keep(ctx context.Context, number string, booked *plural.Order) e
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
 }
 
-// record keeps what Plural's books say of an order, or of its twin. A document
-// that cannot be one of this shop's is for a person: reading it again changes
+// record stores what Plural's books say of an order, or of its twin. A document
+// that cannot belong to this shop needs a person: reading it again changes
 // nothing.
 func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
 	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
@@ -173,9 +173,9 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 	return s.db.note(ctx, tx, o.Number, what)
 }
 
-// bookedAt is when a document was changed last; zero where it does not say. A
-// time in the future does not count: every true document after it would count
-// as older.
+// bookedAt is when a document was changed last; zero if the document does not
+// say. A time in the future does not count: every true document after it would
+// count as older.
 func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	const clocksApart = 5 * time.Minute
 	at := booked.UpdatedAt.Time

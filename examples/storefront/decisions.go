@@ -14,9 +14,9 @@ type decision struct {
 	Number    string // of the order
 	Kind      string
 	Amount    plural.Amount
-	Whole     bool // all there was, which needed no amount
+	Whole     bool // the whole amount, so none was needed
 	State     string
-	Reason    string // why it was refused; while it waits, why a person has to look
+	Reason    string // why it was refused or, while it waits, why a person has to look
 	JobID     int64
 	DecidedAt time.Time
 	EndedAt   time.Time
@@ -40,7 +40,7 @@ func (d *decision) Troubled() bool {
 	return d.State == stateReview || d.State == stateWaiting && d.Reason != ""
 }
 
-// Text is a decision for people.
+// Text is a decision in words.
 func (d *decision) Text() string {
 	about := map[string]string{
 		kindCapture: "Capture of " + d.Amount.Display(),

@@ -12,11 +12,11 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// queueBooks is for reads, so they never keep a capture waiting.
+// queueBooks is for reads, so they never delay a capture.
 const queueBooks = "books"
 
-// startJobs begins to work jobs: money calls as contrib/river has them, and
-// looks into Plural's books.
+// startJobs starts the workers: money calls with contrib/river, and reads of
+// Plural's books.
 func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Middleware) error {
 	workers := river.NewWorkers()
 	err := errors.Join(
@@ -51,7 +51,8 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
 		JobTimeout:           p.Timeout,
 		RescueStuckJobsAfter: p.Rescue,
-		// a decision whose job was given up waits for a person, however long
+		// a decision whose job was given up waits for a person, for any length of
+		// time
 		DiscardedJobRetentionPeriod: -1,
 		RetryPolicy:                 p.Retry,
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(p.Sweep)},

@@ -30,7 +30,7 @@ func (s *staff) showOrders(w http.ResponseWriter, r *http.Request) {
 	}
 	s.show(w, http.StatusOK, "staff_orders.html", view{Title: "Orders", Data: struct {
 		Orders  []*order
-		Waiting map[string]string // by order: what is under way
+		Waiting map[string]string // what is under way, by order
 		Listed  int
 	}{orders, waiting, listed}})
 }
@@ -44,15 +44,15 @@ type staffOrderView struct {
 	History    []entry
 	Others     []*order      // under the same number
 	CanCapture bool          // the hold can be captured
-	CanCancel  bool          // the hold can be let go
-	Refundable plural.Amount // what can still be decided to be given back
-	CanRefund  bool          // that is enough for a refund
-	Differs    bool          // Plural's books say something else than was decided here
-	Moves      bool          // it may soon be another: the page is loaded again, and takes no decision
+	CanCancel  bool          // the hold can be released
+	Refundable plural.Amount // what can still be refunded
+	CanRefund  bool          // enough is left for a refund
+	Differs    bool          // Plural's books differ from what was decided here
+	Moves      bool          // it may change soon: the page is loaded again, and takes no decision
 	Refused    refusedAmount
 }
 
-// refusedAmount is what was typed into a field and cannot be.
+// refusedAmount is the rejected text of an amount field.
 type refusedAmount struct{ Kind, Text string }
 
 type decisionView struct {
@@ -192,7 +192,7 @@ type sureView struct {
 	Number    string
 	Version   int64
 	Kind      string
-	Reference string // of the decision to write off
+	Reference string // reference of the decision to write off
 	Ask       string
 	About     string
 	Do        string // on the button

@@ -78,10 +78,11 @@ func openStore(ctx context.Context, where string) (*store, error) {
 	return s, nil
 }
 
-// makeTables makes those of River, and runs each file of the folder schema once,
-// in their order. Several processes may do so at once: one waits for the other.
-// PostgreSQL locks a table to see whether it has an index. At each start that
-// would hold up the processes at work, or end in a deadlock with one of them.
+// makeTables makes River's tables, and runs each file of the folder schema
+// once, in their order. Several processes may do so at once; they wait for each
+// other. PostgreSQL locks a table to see whether it has an index. Doing that at
+// each start would delay the processes at work, or end in a deadlock with one
+// of them.
 func (s *store) makeTables(ctx context.Context) error {
 	if err := pluralriver.Migrate(ctx, s.river); err != nil {
 		return err
@@ -502,7 +503,7 @@ func bit(b bool) int {
 	return 0
 }
 
-// micro gives 0 for the zero time, and for what is older than 1970.
+// micro gives 0 for the zero time, and for times before 1970.
 func micro(t time.Time) int64 { return max(t.UnixMicro(), 0) }
 
 // fromMicro gives the zero time for 0.

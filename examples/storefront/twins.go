@@ -10,11 +10,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Plural may have two orders under one number: two requests were sent at the
-// same time, or one whose answer was lost, and Plural did not notice. Both can
-// be paid. The shop keeps the second as an order of its own, a twin, so it
-// knows of all that is on hold or taken. The one that was paid first stands
-// under the number; it is not replaced by the other.
+// Plural may have two orders under one number. This happens when two requests
+// were sent at the same time, or the answer to one was lost, and Plural did not
+// notice. Both can be paid. The shop stores the second as an order of its own,
+// a twin, so it knows of all money that is on hold or taken. The order that was
+// paid first keeps the number; the other one does not replace it.
 
 // otherOrders are the orders under the number of o, without o.
 func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {

@@ -42,7 +42,7 @@ func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 		return err
 	}
 	if o.PluralID == id && o.isOver() {
-		return nil // it never changes again
+		return nil // the order never changes again
 	}
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: id})
 }

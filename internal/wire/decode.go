@@ -315,7 +315,7 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.isEmptyValue() ||
-		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place is in the raw document
+		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place stays in the raw document
 		s.skip()
 		return nil
 	}
@@ -411,7 +411,7 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	s.open()
 	n := 0
 	for ; s.nextElement(n == 0, ']'); n++ {
-		if err := s.grow(2 * size); err != nil { // a list that grows is copied
+		if err := s.grow(2 * size); err != nil { // growing copies the list
 			return err
 		}
 		out.Grow(1)

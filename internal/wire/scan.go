@@ -50,7 +50,7 @@ type mark struct{ pos, level, total int }
 
 func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
 
-// rewind goes to where the mark was made. A document that is not JSON stays so.
+// rewind returns to the mark. A document that is not JSON stays failed.
 func (s *scanner) rewind(m mark) {
 	if !s.failed {
 		s.pos, s.level, s.total = m.pos, m.level, m.total
@@ -126,8 +126,8 @@ func (s *scanner) count() {
 	}
 }
 
-// nextElement goes to the next element of the current list, or the next member;
-// false at its end, which it skips.
+// nextElement goes to the next element of the current list, or the next member.
+// At the end it skips the bracket and returns false.
 func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 	switch c := s.peek(); {
 	case s.failed:
@@ -209,7 +209,7 @@ func (s *scanner) passString() {
 	s.fail()
 }
 
-// plainPrefix counts the bytes at the start of a text that need no look in a
+// plainPrefix counts the bytes at the start of a text that need no check in a
 // string: ASCII without quotes, backslashes and control characters. It takes
 // eight at a time.
 func plainPrefix(text string) int {

@@ -1,6 +1,6 @@
-// Command redactgen writes the methods by which types print nothing personal. A
-// type that has a LogValue of its own prints what that says. Nothing is printed
-// of the others.
+// Command redactgen writes the methods that keep personal data out of printed
+// values. A type with a LogValue of its own prints that value. Other types
+// print nothing.
 //
 //	redactgen -hide Customer,Address -summarise Order,*Client redact_methods.go
 package main
