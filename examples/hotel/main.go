@@ -63,7 +63,7 @@ func fromEnv() (s settings, err error) {
 	if s.Redis, err = redis.ParseURL(os.Getenv("HOTEL_REDIS")); err != nil {
 		return s, err
 	}
-	// Plural does not say how long a hold lasts. Ask it, and take a day less.
+	// Plural does not say how long a hold lasts. Ask Plural, and subtract a day.
 	s.HoldFor, err = time.ParseDuration(cmp.Or(os.Getenv("HOTEL_HOLD_FOR"), "96h"))
 	return s, err
 }

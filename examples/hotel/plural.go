@@ -58,7 +58,7 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		return nil, err
 	}
 	err := errors.Join(
-		// Each process migrates at its start: they wait for each other.
+		// Each process migrates at its start; the processes wait for each other.
 		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(h.pool)),
 		pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
 			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.ended, Unsettled: m.unsettled, Timeout: set.Try,

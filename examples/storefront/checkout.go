@@ -79,7 +79,7 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// unreachable is the query of an order's page that says why the customer is
+// unreachable is the query of an order's page that explains why the customer is
 // there and not at the payment.
 const unreachable = "unreachable=1"
 
@@ -115,7 +115,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+firstNumber(o.Number), http.StatusSeeOther)
 }
 
-// orderView is the customer's page of an order. Who has its number may see it.
+// orderView is the customer's page of an order. Anybody who knows its number
+// may see it.
 type orderView struct {
 	*order
 

@@ -80,7 +80,7 @@ func (t teller) HandlePanic(
 	return nil
 }
 
-// stopJobs lets the jobs that are being worked end, for a while.
+// stopJobs gives running jobs some time to end.
 func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
@@ -89,7 +89,7 @@ func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	}
 }
 
-// levelled passes on records of a level or more.
+// levelled passes on records of at least one level.
 type levelled struct {
 	slog.Handler
 

@@ -61,7 +61,7 @@ type decisionView struct {
 	Job *jobView // nil once it has ended
 }
 
-// showOrder shows one order, with its decisions and what it can come to.
+// showOrder shows one order, with its decisions and the possible ones.
 func (s *staff) showOrder(w http.ResponseWriter, r *http.Request) {
 	s.showOrderWith(w, r, http.StatusOK, "")
 }
@@ -153,7 +153,7 @@ func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "decide", s.desk.decide(r.Context(), d, version))
 }
 
-// answer leads back to the order's page, or says there what is wrong.
+// answer leads back to the order's page, or shows there what is wrong.
 func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if p, ok := errors.AsType[problem](err); ok {
 		s.showOrderWith(w, r, http.StatusConflict, p)
@@ -166,7 +166,7 @@ func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err 
 	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
 }
 
-// retry has a job tried now instead of later.
+// retry runs a job now instead of later.
 func (s *staff) retry(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {

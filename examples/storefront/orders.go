@@ -68,7 +68,7 @@ func (o *order) StatusText() string {
 	return statusText(o.Status)
 }
 
-// statusText is a status in words, or as it is where there are none.
+// statusText is a status in words, or the status itself if there are none.
 func statusText(status plural.OrderStatus) string {
 	return cmp.Or(status.Text(), string(status), "not at Plural yet")
 }

@@ -53,7 +53,7 @@ type pace struct {
 	Timeout time.Duration // time limit of one try of a job
 	Rescue  time.Duration // how long until a job counts as left behind by a dead process
 	Sweep   time.Duration // between looks for orders that should be read again
-	Look    time.Duration // after which an order that is not settled is read again
+	Look    time.Duration // how long until an order that is not settled is read again
 	Hold    time.Duration // how long a hold is safe to capture
 	Retry   river.ClientRetryPolicy
 }
