@@ -10,58 +10,58 @@ import (
 	"time"
 )
 
-// What a [Deduper] fails with.
+// The errors of a [Deduper].
 var (
-	// ErrClaimLost says that a claim is not the caller's (any more): its lease ran
-	// out and another worker took over, or it was settled before.
+	// ErrClaimLost means that a claim does not belong to the caller (any more):
+	// its lease ran out and another worker took over, or it was settled before.
 	ErrClaimLost = sentinel("plural: the claim on the webhook is lost")
-	// ErrDeduperFull says that a [MemoryDeduper] holds as many events as it may.
+	// ErrDeduperFull means that a [MemoryDeduper] holds as many events as it may.
 	ErrDeduperFull = sentinel("plural: the memory for webhooks is full")
 )
 
-// ClaimState says what became of a claim.
+// ClaimState is the result of a claim.
 type ClaimState int
 
 // The states of a claim. The zero ClaimState is not one of them, and is not a
 // claim.
 const (
-	Claimed    ClaimState = iota + 1 // the event is the caller's, for the lease
+	Claimed    ClaimState = iota + 1 // the caller has the event, for the lease
 	InProgress                       // another worker has it
 	Done                             // it was handled
 )
 
-// Claim is the answer to [Deduper.Claim]. The Token of a Claimed event goes
-// with its Commit or Release; it fences off a worker whose lease ran out.
+// Claim is the answer to [Deduper.Claim]. Commit and Release need the Token of
+// a Claimed event. The Token shuts out a worker whose lease ran out.
 type Claim struct {
 	State ClaimState
-	Token string // of the claim, for Commit and Release; "" unless Claimed
+	Token string // for Commit and Release; "" unless Claimed
 }
 
 // Deduper remembers webhook events by name, so each is handled once: claim,
-// handle, commit. It is used concurrently. A fleet of processes needs one that
-// they share and that lasts; [MemoryDeduper] is for one process.
+// handle, commit. It must be safe for concurrent use. A fleet of processes
+// needs one that they share and that lasts; [MemoryDeduper] is for one process.
 //
-// A name is the webhook-id, with the merchant's name and a "/" before it where
-// [WithMerchant] gives one: up to 257 of A-Z a-z 0-9 - _ / and what the
-// merchant's name is made of.
+// A name is the webhook-id. If [WithMerchant] gives a merchant's name, that and
+// a "/" come before it. A name has up to 257 characters: A-Z a-z 0-9 - _ / and
+// those of the merchant's name.
 type Deduper interface {
-	// Claim takes the event for the lease, if it is neither handled nor claimed by
-	// a worker whose lease runs.
+	// Claim takes the event for the lease, unless it was handled already or a
+	// worker holds an unexpired claim.
 	Claim(ctx context.Context, id string, lease time.Duration) (Claim, error)
-	// Commit records that the event was handled, and keeps that for the given
-	// time. It fails with [ErrClaimLost] unless the token is that of the event's
-	// last claim.
+	// Commit records that the event was handled, and keeps the record for the
+	// given time. It fails with [ErrClaimLost] unless the token is that of the
+	// event's last claim.
 	Commit(ctx context.Context, id, token string, keep time.Duration) error
-	// Release gives the event up for the next worker. It fails with [ErrClaimLost]
-	// unless the token is that of the event's last claim.
+	// Release gives the event back for the next worker. It fails with
+	// [ErrClaimLost] unless the token is that of the event's last claim.
 	Release(ctx context.Context, id, token string) error
 }
 
 const defaultMemoryEvents = 1 << 18 // about one event a second for the 72 hours that they are kept
 
 // MemoryDeduper is a [Deduper] in memory. When it is full it refuses further
-// events, which Plural then delivers again later; it forgets nothing that it
-// still has to know.
+// events, which Plural then delivers again later. It never forgets an event
+// that it still has to know.
 //
 // The zero MemoryDeduper is ready for use and has the default size.
 type MemoryDeduper struct {
@@ -70,20 +70,20 @@ type MemoryDeduper struct {
 	mu     sync.Mutex
 	events map[string]*memoryEvent
 	byEnd  memoryEvents
-	claims uint64 // how many there were: the next token
+	claims uint64 // the number of claims so far: the next token
 }
 
 type memoryEvent struct {
 	id    string
 	token string    // "" when done
-	end   time.Time // of the lease, or of being kept
+	end   time.Time // end of the lease, or of the time to remember
 	index int       // in byEnd
 }
 
 var _ Deduper = (*MemoryDeduper)(nil)
 
-// NewMemoryDeduper makes a MemoryDeduper for at most so many events; not
-// positive means 262,144, about 65 MB when full.
+// NewMemoryDeduper makes a MemoryDeduper for at most that many events; zero or
+// less means 262,144, about 65 MB when full.
 func NewMemoryDeduper(most int) *MemoryDeduper {
 	return &MemoryDeduper{most: max(most, 0)}
 }
@@ -119,8 +119,8 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 }
 
 // Commit keeps the event as handled. A worker whose lease ran out may still
-// commit for an hour, if nobody else has claimed the event and its room was not
-// needed. The error is [ErrClaimLost].
+// commit for an hour, if nobody else has claimed the event and the memory has
+// not dropped its claim to make room. The error is [ErrClaimLost].
 func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Duration) error {
 	if keep <= 0 {
 		return errors.New("plural: commit webhook: a positive time to keep it is needed")
@@ -136,8 +136,8 @@ func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Du
 	return nil
 }
 
-// Release gives the event up. The error is [ErrClaimLost] where another worker
-// has claimed it.
+// Release gives the event back. The error is [ErrClaimLost] if another worker
+// has claimed the event.
 func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -149,11 +149,11 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	return nil
 }
 
-// lapsedGrace is how long a claim whose lease ran out is remembered, for its
-// worker to commit after all.
+// lapsedGrace is how long a claim whose lease ran out is remembered, so its
+// worker can still commit.
 const lapsedGrace = time.Hour
 
-// forget drops what ended long enough ago.
+// forget drops entries that ended long enough ago.
 func (d *MemoryDeduper) forget(now time.Time) {
 	for len(d.byEnd) > 0 {
 		event := d.byEnd[0]
@@ -168,8 +168,8 @@ func (d *MemoryDeduper) forget(now time.Time) {
 	}
 }
 
-// makeRoom reports whether there is room for one more, after dropping one that
-// ended if need be.
+// makeRoom reports whether there is room for one more. If needed it drops an
+// entry that has ended.
 func (d *MemoryDeduper) makeRoom(now time.Time) bool {
 	most := d.most
 	if most == 0 {
@@ -187,7 +187,7 @@ func (d *MemoryDeduper) makeRoom(now time.Time) bool {
 }
 
 func (d *MemoryDeduper) add(id string) *memoryEvent {
-	id = strings.Clone(id) // it may be part of a request, whose memory a server uses again
+	id = strings.Clone(id) // the id may be part of a request, whose memory a server uses again
 	event := &memoryEvent{id: id}
 	if d.events == nil {
 		d.events = make(map[string]*memoryEvent)
@@ -207,7 +207,7 @@ func (d *MemoryDeduper) remove(event *memoryEvent) {
 	delete(d.events, event.id)
 }
 
-// memoryEvents is a heap, the first to end on top.
+// memoryEvents is a heap; the first to end is on top.
 type memoryEvents []*memoryEvent
 
 func (s memoryEvents) Len() int           { return len(s) }

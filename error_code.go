@@ -2,7 +2,7 @@ package plural
 
 import "encoding/json"
 
-// ErrorCode is Plural's code for what went wrong. It is an open enum.
+// ErrorCode is Plural's code for an error. It is an open enum.
 type ErrorCode string
 
 // Plural's error codes, from its error catalogue and its callbacks.
@@ -54,24 +54,24 @@ func (c ErrorCode) Text() string { return c.meaning().text }
 func (c ErrorCode) NeedsAnotherMethod() bool { return c.meaning().remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
-// succeed later without anything being changed.
+// succeed later without a change.
 func (c ErrorCode) MayPassLater() bool { return c.meaning().remedy == later }
 
 // IsRequestFault reports whether the merchant's program or its configuration
 // must be corrected first.
 func (c ErrorCode) IsRequestFault() bool { return c.meaning().remedy == mendRequest }
 
-// remedy is what helps against an error.
+// remedy is how to solve an error.
 type remedy int
 
 const (
-	noRemedy remedy = iota // the state of the order is the answer
+	noRemedy remedy = iota // the order's state explains it
 	anotherMethod
 	later
 	mendRequest
 )
 
-// meaning is what a code says for people.
+// meaning explains a code to people.
 type meaning struct {
 	text   string
 	remedy remedy
@@ -141,8 +141,8 @@ func (c ErrorCode) meaning() meaning {
 	return meaning{}
 }
 
-// isDefinitive reports whether the code is a decision about the request, which
-// was then not carried out.
+// isDefinitive reports whether the code means that the request was decided on
+// and not carried out.
 func (c ErrorCode) isDefinitive() bool {
 	switch c {
 	case CodeInvalidRequest,

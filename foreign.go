@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// Errors that are not this package's come from everywhere: the cause of a
-// context, a transport, middleware, a body. They may be anything, also what
-// this package answered of another order. So what is known of one order is
-// never looked for in them, and what they say is shown with care.
+// An error that is not this package's can come from anywhere: the cause of a
+// context, a transport, middleware, a body. It can be anything, even this
+// package's answer about another order. So such an error never decides anything
+// about an order, and its text is shown with care.
 
-// sentinel makes one of this package's exported errors. By its type they are
-// told from everybody else's.
+// sentinel makes an exported error of this package. Its type distinguishes it
+// from all other errors.
 func sentinel(text string) error { return &sentinelError{text} }
 
 type sentinelError struct{ text string }
@@ -31,15 +31,16 @@ type sentinelError struct{ text string }
 func (s *sentinelError) Error() string { return s.text }
 
 // foreign wraps an error that is not this package's. [errors.Is] and
-// [errors.As] find through it what they find in err, except for this package's
-// errors. Its text is described, and it has no Unwrap, since those who walk the
-// chain print what they meet. The secrets are blanked wherever err shows them.
+// [errors.As] find the same errors through it as in err, except this package's
+// errors. Its text is a description, and it has no Unwrap, because code that
+// walks the chain prints each error. The secrets are blanked wherever err shows
+// them.
 func foreign(err error, secrets ...string) error {
 	return foreignAround(err, nil, secrets...)
 }
 
-// foreignAround is foreign, where err may have been wrapped around an error
-// that this package gave out for the same try. That one still counts.
+// foreignAround is like foreign, for an err that may wrap an error which this
+// package returned for the same try. That error still counts.
 func foreignAround(err, ours error, secrets ...string) error {
 	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // is it one already?
 		return err
@@ -47,7 +48,7 @@ func foreignAround(err, ours error, secrets ...string) error {
 	return &foreignError{text: describedText(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
-// notTheCallers keeps a time limit of the transport's, or of ours, from being
+// notTheCallers prevents a time limit of the transport's, or ours, from being
 // taken for the end of the caller's context.
 func notTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
@@ -60,16 +61,16 @@ func notTheCallers(err error) error {
 
 type foreignError struct {
 	text    string
-	isLimit bool // of time, and not the caller's
+	isLimit bool // a time limit, and not the caller's
 
-	// What is behind it, and what of that is this package's. A function, because
-	// those who print by reflection print its address.
+	// The wrapped error, and the part of it that is this package's. They are in a
+	// function, because code that prints by reflection prints only its address.
 	behind func() (err, ours error)
 }
 
 func (f *foreignError) Error() string { return f.text }
 
-// ignorePanic is for defer: the methods of somebody's error may panic.
+// ignorePanic is for use with defer: the methods of a foreign error may panic.
 func ignorePanic() { _ = recover() }
 
 // Is looks for errors that are not this package's.
@@ -82,9 +83,10 @@ func (f *foreignError) Is(target error) (is bool) {
 	return ours != nil && errors.Is(ours, target) || !isOurs(reflect.TypeOf(target)) && errors.Is(err, target)
 }
 
-// As looks for types that are not this package's. What shows nothing that a
-// description would leave out is given as it is, and so are types of the
-// caller's own. Those of the standard library are given with that blanked.
+// As looks for types that are not this package's. It returns an error as it is
+// if the error shows no more than its description, or if its type is the
+// caller's own. A type of the standard library is returned with the sensitive
+// parts blanked.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -95,7 +97,7 @@ func (f *foreignError) As(target any) (found bool) {
 	return !isOurs(into.Type()) && walk(err, func(err error) bool { return assign(into, err) })
 }
 
-// assign puts err where [errors.As] is to put it, if it fits there.
+// assign stores err in the target of [errors.As], if it fits.
 func assign(into reflect.Value, err error) bool {
 	if isOurs(reflect.TypeOf(err)) {
 		return false
@@ -123,7 +125,7 @@ func assign(into reflect.Value, err error) bool {
 	return true
 }
 
-// noVerdictError keeps a cause from matching the sentinels.
+// noVerdictError prevents a cause from matching the sentinels.
 type noVerdictError struct{ cause error }
 
 func (n noVerdictError) Error() string { return n.cause.Error() }
@@ -137,8 +139,8 @@ func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) 
 
 const maxChain = 100
 
-// walk visits err and what it wraps, as [errors.As] does, until visit says
-// true. It ends, too, where an error wraps itself.
+// walk visits err and the errors that it wraps, as [errors.As] does, until
+// visit returns true. It also ends if an error wraps itself.
 func walk(err error, visit func(error) bool) bool {
 	left := maxChain
 	var step func(error) bool
@@ -165,8 +167,8 @@ func walk(err error, visit func(error) bool) bool {
 	return step(err)
 }
 
-// isOurs reports whether a type is of this package, or of those that it alone
-// imports.
+// isOurs reports whether a type is from this package, or from a package that
+// only this one imports.
 func isOurs(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -175,7 +177,7 @@ func isOurs(t reflect.Type) bool {
 	return t.PkgPath() == own || strings.HasPrefix(t.PkgPath(), own+"/internal/")
 }
 
-// describedText is an error's text without what it quotes: a malformed answer
+// describedText is an error's text without its quotations: a malformed answer
 // may hold anything, such as the payer's data or the secret.
 func describedText(err error, secrets ...string) (text string) {
 	defer func() {
@@ -201,10 +203,10 @@ func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"
 
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
-// blankSecret blanks a secret out of a text, also where its bytes stand as
+// blankSecret blanks a secret in a text, even if its bytes are written as
 // numbers.
 func blankSecret(text, secret string) string {
-	const least = 6 // what is shorter is not a secret, and part of ordinary words
+	const least = 6 // shorter texts are not secrets, and occur in ordinary words
 	if len(secret) < least {
 		return text
 	}
@@ -215,8 +217,8 @@ func blankSecret(text, secret string) string {
 	return text
 }
 
-// cleanText is the text of one link of a chain, where that shows what it should
-// not, and is not in quotes.
+// cleanText is the text of one error of a chain, without the parts that it
+// should not show and that are not in quotes.
 func cleanText(err error) (string, bool) {
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:
@@ -231,8 +233,8 @@ func cleanText(err error) (string, bool) {
 
 const malformedHeader = "the header of the answer is malformed"
 
-// blanked is an error of the standard library's without what it quotes, and
-// without the text of what it wraps; nil for all others.
+// blanked is an error of the standard library without its quotations, and
+// without the text of the error that it wraps; nil for all others.
 func blanked(err error) error {
 	const blank = "..."
 	switch err := err.(type) { //nolint:errorlint // one link
@@ -262,8 +264,8 @@ func blanked(err error) error {
 	return nil
 }
 
-// harmless stands for an error that shows too much, where a [net.Error] is
-// asked for.
+// harmless replaces an error that shows too much, if a [net.Error] is asked
+// for.
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {
@@ -273,7 +275,7 @@ func newHarmless(err error) error {
 	return nil
 }
 
-// Timeout and Temporary are those of what it stands for.
+// Timeout and Temporary are those of the error that it replaces.
 func (h harmless) Timeout() bool {
 	err, _ := h.behind()
 	var timed interface{ Timeout() bool }

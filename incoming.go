@@ -11,11 +11,11 @@ import (
 
 var errBodyTooLarge = errors.New("plural: the body is too large")
 
-const firstRead = 512 // bytes that a sender of nothing holds
+const firstRead = 512 // bytes that are held for a sender who sends nothing
 
-// readBody reads at most so many bytes. What is announced as more is refused
-// unread. Otherwise memory is taken for what has arrived, whatever was
-// announced: up to twice as much.
+// readBody reads a body of up to most bytes. A body whose announced length is
+// more is refused unread. Otherwise memory grows with the bytes that have
+// arrived, up to twice as much, and not with the announced length.
 func readBody(r *http.Request, most int64) ([]byte, error) {
 	if r.ContentLength > most {
 		return nil, errBodyTooLarge
@@ -54,8 +54,8 @@ func isForm(h http.Header) bool {
 		mediaType == "application/x-www-form-urlencoded" && !contentType.differs
 }
 
-// isUncompressed reports whether the body is what it seems: signatures are over
-// the body as sent, and inflating it is a way to exhaust memory.
+// isUncompressed reports whether the body is not compressed. Signatures are
+// over the body as sent, and a compressed body could exhaust memory.
 func isUncompressed(h http.Header) bool {
 	encoding := header{name: "Content-Encoding"}
 	findHeaders(h, &encoding)
@@ -63,20 +63,20 @@ func isUncompressed(h http.Header) bool {
 	return (value == "" || strings.EqualFold(value, "identity")) && !encoding.differs
 }
 
-// header is what a map has under a name, in any spelling of it. A header that
-// is signed has to be there once. In other headers, equal values count as one:
-// CGI and FastCGI bring the content type twice.
+// header is the content of a map under a name, in any spelling of that name. A
+// header that is signed has to be there once. In other headers, equal values
+// count as one: CGI and FastCGI bring the content type twice.
 type header struct {
 	name    string   // as net/http spells it
 	values  []string // under the first spelling that was found
-	count   int      // of the values under all spellings
-	differs bool     // one of them from another
+	count   int      // how many values there are, under all spellings
+	differs bool     // the values differ
 }
 
-// findHeaders is the one way to a header. It finds names in any spelling, since
-// some gateways build the map by hand. It walks the map once for all that is
-// wanted, whose names begin with the same letter: most others then differ in
-// their first byte.
+// findHeaders is used for every header that is read. It finds names in any
+// spelling, since some gateways build the map by hand. It walks the map once
+// for all names. They begin with the same letter, so most other headers differ
+// in their first byte.
 func findHeaders(h http.Header, wanted ...*header) {
 	initial := wanted[0].name[0] | 0x20
 	for key, values := range h {
@@ -102,7 +102,7 @@ func (w *header) add(values []string) {
 	}
 }
 
-// value is the value of a header whose values do not differ; "" for none.
+// value is the value of a header whose values are equal; "" if there is none.
 func (w *header) value() string {
 	if w.count == 0 {
 		return ""
@@ -113,10 +113,10 @@ func (w *header) value() string {
 // single is the value of a header that was sent exactly once.
 func (w *header) single() (value string, ok bool) { return w.value(), w.count == 1 }
 
-// rejoined is the value of a header that was sent once, and that an adaptor may
-// have split at its commas, as one for AWS Lambda does. None of the parts has a
-// comma then. If a header was sent twice, each value has one, if every genuine
-// value has.
+// rejoined is the value of a header that was sent once. An adaptor, such as one
+// for AWS Lambda, may have split it at its commas. Then no part has a comma. If
+// a header was sent twice, each value has a comma, because every genuine value
+// has one.
 func (w *header) rejoined(most int) (value string, ok bool) {
 	if w.count <= 1 {
 		return w.value(), true

@@ -17,14 +17,14 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// peer is the base transport, and what is known of its connections.
+// peer is the base transport, with the state of its connections.
 type peer struct {
 	base       http.RoundTripper
-	distrusted atomic.Bool // those that are idle before the next request
+	distrusted atomic.Bool // the connections that are idle before the next request
 }
 
-// RoundTrip holds a transport that is not net/http's to the contract: an answer
-// with a body, or an error.
+// RoundTrip makes sure that a transport other than net/http's keeps the
+// contract: an answer with a body, or an error.
 func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.distrusted.CompareAndSwap(true, false) {
 		retry.Wait(req.Context(), letGo)
@@ -46,14 +46,14 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// letGo is the time that net/http has for taking an HTTP/2 connection whose
-// request was given up for idle.
+// letGo is how long net/http may take to mark an HTTP/2 connection as idle
+// after its request was given up.
 const letGo = 10 * time.Millisecond
 
-// distrust has the next request take none of the idle connections. One that
-// gave no answer may be one of many that a failover, or a NAT on the way, has
-// forgotten: each of them would cost a whole try. One of HTTP/2 is not idle
-// before net/http has let go of the request.
+// distrust makes the next request use none of the idle connections. If one
+// connection gave no answer, a failover, or a NAT on the way, may have
+// forgotten all of them, and each would cost a whole try. An HTTP/2 connection
+// is not idle until net/http has released the request.
 func (p *peer) distrust(conn net.Conn) {
 	if isHTTP2(conn) {
 		p.distrusted.Store(true)
@@ -68,8 +68,8 @@ func (p *peer) closeIdle() {
 	}
 }
 
-// isHTTP1 and isHTTP2 report whether a connection is sure to be of that
-// version. TLS tells; without it neither is.
+// isHTTP1 and isHTTP2 report whether a connection surely has that version. TLS
+// negotiates the version; without TLS both are false.
 func isHTTP1(conn net.Conn) bool {
 	protocol, ok := negotiated(conn)
 	return ok && protocol != "h2"
@@ -90,9 +90,9 @@ func negotiated(conn net.Conn) (protocol string, ok bool) {
 
 var errNoTunnel = errors.New("the proxy does not connect")
 
-// isOfProxy reports whether err is no more than the words of a proxy that
-// refuses to connect, such as "Unauthorized". They are not Plural's, and would
-// be taken for that.
+// isOfProxy reports whether err is only the text of a proxy that refuses to
+// connect, such as "Unauthorized". The text is not Plural's, but would be taken
+// for it.
 func isOfProxy(base http.RoundTripper, req *http.Request, err error) bool {
 	t, ok := base.(*http.Transport)
 	if !ok || t.Proxy == nil || t.OnProxyConnectResponse != nil || req.URL.Scheme != "https" ||
@@ -108,7 +108,7 @@ func isOfProxy(base http.RoundTripper, req *http.Request, err error) bool {
 	return proxy != nil && failed == nil
 }
 
-// checkTunnel tells what a proxy answered.
+// checkTunnel reports a proxy's refusal.
 func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -116,8 +116,9 @@ func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return fmt.Errorf("%w: it answered %d", errNoTunnel, resp.StatusCode)
 }
 
-// newTransport is made for one host and many parallel calls. net/http keeps two
-// idle connections per host, so parallel callers keep opening new ones.
+// newTransport makes a transport for one host and many parallel calls.
+// net/http's default keeps two idle connections per host, so parallel callers
+// keep opening new ones.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

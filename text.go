@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// clip keeps hostile input from filling an error text, or breaking its line.
+// clip limits hostile input in an error text to a short piece on one line.
 func clip(s string) string {
 	const most = 40
 	return shorten(s, most)
@@ -26,7 +26,7 @@ func allDigits(s string) bool {
 }
 
 // isWord reports whether s is made of A-Z a-z 0-9 _ and -, and is not empty. It
-// looks at every byte: that is faster than a test after each.
+// looks at every byte, which is faster than stopping at the first wrong one.
 func isWord(s string) bool {
 	var kinds byte
 	for i := range len(s) {
@@ -40,7 +40,7 @@ func isNameByte(c byte) bool { return byteKinds[c] == nameByte }
 
 // The kinds of bytes.
 const (
-	nameByte  = 1 << iota // A-Z a-z 0-9 _, which names and words have
+	nameByte  = 1 << iota // A-Z a-z 0-9 _, for names and words
 	dashByte              // -, which words have
 	otherByte             // any other
 )
@@ -60,21 +60,22 @@ var byteKinds = func() (kinds [256]byte) {
 	return kinds
 }()
 
-// printable keeps a server's message on one line and of a sane length.
+// printable limits a server's message to one line and a reasonable length.
 func printable(s string) string {
 	const most = 200
 	return shorten(s, most)
 }
 
-// oneLine is the text of an error within another one: joined errors on one
-// line, and of a sane length.
+// oneLine is the text of an error inside another one: joined errors on one
+// line, and of a reasonable length.
 func oneLine(text string) string {
 	const most = 800
 	return shorten(strings.ReplaceAll(text, "\n", "; "), most)
 }
 
-// shorten cuts s to most bytes, and replaces what is not text on one line:
-// control, format and separator characters, and what is not UTF-8.
+// shorten cuts s to a length of most bytes, and replaces everything that does
+// not belong in a line of text: control, format and separator characters, and
+// bytes that are not UTF-8.
 func shorten(s string, most int) string {
 	cut := len(s) > most
 	if cut {
@@ -97,8 +98,8 @@ func shorten(s string, most int) string {
 
 const redacted = "[redacted]"
 
-// writeText is the fmt form of a value that is a text, with flags where the
-// verb is one for texts.
+// writeText is the fmt form of a value that is a text. Verbs for texts keep
+// their flags.
 func writeText(f fmt.State, verb rune, text string) {
 	switch verb {
 	case 's', 'q', 'x', 'X':
@@ -108,7 +109,7 @@ func writeText(f fmt.State, verb rune, text string) {
 	}
 }
 
-// summary is a value that has a LogValue as text: its type and its safe
+// summary is the text of a value that has a LogValue: its type and its safe
 // attributes.
 func summary(name string, v slog.LogValuer) string {
 	var b strings.Builder
@@ -123,7 +124,7 @@ func summary(name string, v slog.LogValuer) string {
 	return b.String()
 }
 
-// isNil reports whether v is nil, or an interface around something nil.
+// isNil reports whether v is nil, or an interface with a nil value.
 func isNil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:
