@@ -60,7 +60,7 @@ type RefundRequest struct {
 // for three seconds. A new call sends at once. Neither has a second effect as
 // long as Plural keeps references unique, as it documents. With
 // [WithSingleRefundSend] a call sends only once. After a refund was carried
-// out, Create looks at the order once more, for a second refund under the same
+// out, Create looks at the order again, for a second refund under the same
 // reference. Without a deadline a call asks the books for up to 60 seconds.
 //
 // Do not pass an HTTP request's context.
