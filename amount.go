@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR]; other
-// codes occur as the payer's currency in international ones.
+// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR];
+// international payments may have the payer's currency.
 type Currency string
 
 // CurrencyINR is the Indian rupee, the currency of every domestic payment.
@@ -21,7 +21,7 @@ type Amount struct {
 	Currency Currency `json:"currency"`
 }
 
-// INR is an amount of so many paise: INR(149950) is 1499.50 rupees.
+// INR is an amount in paise: INR(149950) is 1499.50 rupees.
 func INR(paise int64) Amount {
 	return Amount{Value: paise, Currency: CurrencyINR}
 }
@@ -29,8 +29,8 @@ func INR(paise int64) Amount {
 // ParseAmount reads a decimal number in the major unit, as shops and
 // spreadsheets write it: "1499.5", "1,499.50" and "10,00,000" (Western or
 // Indian grouping). It takes no sign, no exponent, no currency symbol, no
-// space, and no more decimals than the currency has; nothing is rounded. The
-// result is exact: no float is involved.
+// space, and no more decimals than the currency has. It does not round. The
+// result is exact, because no float is used.
 func ParseAmount(decimal string, c Currency) (Amount, error) {
 	exponent, ok := c.exponent()
 	if !ok {
@@ -109,8 +109,8 @@ func grouped(digits string, size int) string {
 	return head + "," + tail
 }
 
-// Add is the sum of two amounts of one currency. It fails for two currencies,
-// and for a sum that is too large.
+// Add is the sum of two amounts in one currency. It fails for two different
+// currencies, and for a sum that is too large.
 func (a Amount) Add(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
@@ -122,8 +122,7 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	return Amount{Value: sum, Currency: a.Currency}, nil
 }
 
-// Sub is what is left of a without b, which may be less than nothing. It fails
-// as [Amount.Add] does.
+// Sub is a minus b, and may be negative. It fails as [Amount.Add] does.
 func (a Amount) Sub(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
@@ -135,8 +134,8 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 	return Amount{Value: rest, Currency: a.Currency}, nil
 }
 
-// Cmp is -1 if a is less than b, 0 if they are the same, and 1 if it is more.
-// It fails for two currencies.
+// Cmp is -1 if a is less than b, 0 if they are equal, and 1 if a is more. It
+// fails for two different currencies.
 func (a Amount) Cmp(b Amount) (int, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return 0, err
@@ -144,7 +143,7 @@ func (a Amount) Cmp(b Amount) (int, error) {
 	return cmp.Compare(a.Value, b.Value), nil
 }
 
-// clone is an Amount that does not share the text of its currency.
+// clone is a copy of the Amount that does not share the text of its currency.
 func (a Amount) clone() Amount { return Amount{a.Value, Currency(strings.Clone(string(a.Currency)))} }
 
 func (a Amount) sameCurrency(b Amount) error {
@@ -154,8 +153,8 @@ func (a Amount) sameCurrency(b Amount) error {
 	return nil
 }
 
-// exponent is the number of decimals of a currency (ISO 4217); false for what
-// is not a code of three capital letters.
+// exponent is the number of decimals of a currency (ISO 4217); false if it is
+// not a code of three capital letters.
 func (c Currency) exponent() (int, bool) {
 	const capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	if len(c) != 3 || strings.Trim(string(c), capitals) != "" {

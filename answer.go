@@ -25,17 +25,17 @@ const (
 	maxUnescaped = 64 << 10 // up to here escapes in an error's answer are undone, to look for the secret
 )
 
-// answer is what one try brought: a status and a body, or an error.
+// answer is the result of one try: a status and a body, or an error.
 type answer struct {
 	status  int
 	header  http.Header
 	body    string
-	err     error // why no answer came, or not the whole one
+	err     error // why no answer came, or not all of it
 	notSent bool  // it is certain that no byte of the request went out
 
-	secret string // what the request was authorised by, which errors must not show if the answer repeats it
+	secret string // the secret in the request's authorisation, which errors must not show if the answer repeats it
 
-	brokeOff bool // the body ended, or was cut off, before its end
+	brokeOff bool // the body ended, or was cut off, too early
 
 	parsed *document
 }
@@ -46,13 +46,14 @@ type answerClass int
 const (
 	classAmbiguous answerClass = iota // the request may or may not have been carried out
 	classNotSent                      // nothing was sent
-	classOK                           // a 2xx with a JSON document; whether it is the right one is for the caller to judge
+	classOK                           // a 2xx with a JSON document; the caller judges whether it is the right one
 	classThrottled                    // refused for now, not carried out
 	classRejected                     // refused, not carried out
 )
 
-// class goes by the code first and then by the status: one code has several
-// statuses, and the statuses 429 and 504 have codes with opposite meanings.
+// class looks at the code first and then at the status, because one code has
+// several statuses, and the statuses 429 and 504 have codes with opposite
+// meanings.
 func (a *answer) class() answerClass {
 	if a.notSent {
 		return classNotSent
@@ -83,8 +84,8 @@ func (a *answer) class() answerClass {
 	return classRejected
 }
 
-// class2xx sorts out successes that carry an error document. Where one carries
-// both, its data is judged first.
+// class2xx finds successes that carry an error document. If an answer has both
+// data and an error, its data is judged first.
 func (a *answer) class2xx(code ErrorCode) answerClass {
 	if a.document().hasData() {
 		return classOK
@@ -100,8 +101,8 @@ func (a *answer) class2xx(code ErrorCode) answerClass {
 	return classOK
 }
 
-// failure turns an answer that is not the one asked for into the error for it.
-// Unfit is why a whole answer is not the one.
+// failure makes an error of an answer that is not the one asked for. unfit is
+// why a complete answer is not the right one.
 func (a *answer) failure(op operation, subject, requestID string, attempts int, unfit error) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
@@ -169,10 +170,10 @@ func (a *answer) repeatsSecret() bool {
 	return false
 }
 
-// decodeInto decodes a document into a struct of this package as all answers
-// are decoded, and into a type of the caller's as encoding/json does, once it
-// is known to be within the limits: what an empty element becomes in memory is
-// for that type to say.
+// decodeInto decodes a document. A struct of this package is decoded as all
+// answers are. A type of the caller's is decoded by encoding/json, after a
+// check of the limits: how much memory an empty element takes depends on that
+// type.
 func decodeInto(document string, out any) error {
 	if isOwnStruct(out) {
 		return wire.Unmarshal(document, out)
@@ -185,7 +186,7 @@ func decodeInto(document string, out any) error {
 		return nil
 	}
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		kind, _, _ := strings.Cut(mismatch.Value, " ") // "number 12" has the number
+		kind, _, _ := strings.Cut(mismatch.Value, " ") // "number 12" contains the number
 		return &json.UnmarshalTypeError{
 			Value: kind, Type: mismatch.Type, Offset: mismatch.Offset, Struct: mismatch.Struct, Field: mismatch.Field,
 		}
@@ -208,8 +209,9 @@ func isOwnStruct(out any) bool {
 		v.Elem().Type().PkgPath() == reflect.TypeFor[Order]().PkgPath()
 }
 
-// undecodedError is for the error of a type of the caller's, which may quote
-// the payer's data. It can be asked for its cause, and does not show it.
+// undecodedError is for an error of the caller's own type, which may quote the
+// payer's data. errors.Is and errors.As find its cause, and its text does not
+// show it.
 type undecodedError struct {
 	text  string
 	cause error
@@ -231,9 +233,9 @@ func inJSON(text string, encoder func(any) ([]byte, error)) string {
 }
 
 // excerpt describes an answer that is not JSON, such as a firewall's page. It
-// quotes nothing that holds what JSON is made of, anywhere: behind a warning or
-// a guard against scripts there may be personal data, or the link to the
-// checkout.
+// quotes nothing if the answer has any of the characters that JSON is made of:
+// personal data, or the link to the checkout, may follow a warning or a guard
+// against scripts.
 func (a *answer) excerpt(quote bool) string {
 	body := strings.TrimSpace(a.body)
 	if len(body) == 0 {
@@ -273,10 +275,10 @@ func withoutTags(page string) string {
 	return b.String()
 }
 
-// document is the union of the error shapes that Plural's parts answer
-// with: the pay API's, the gateway's, the token endpoint's, the checkout's.
+// document has the fields of all error shapes that Plural answers with: the pay
+// API's, the gateway's, the token endpoint's and the checkout's.
 type document struct {
-	Data                   wire.Part[Order] `json:"data"` // the pay API has orders there, and nothing else
+	Data                   wire.Part[Order] `json:"data"` // the pay API has only orders there
 	Code                   ErrorCode        `json:"code" alias:"error_code"`
 	Message                string           `json:"message"`
 	ErrorMessage           string           `json:"error_message"`
@@ -287,9 +289,9 @@ type document struct {
 	AdditionalErrorDetails wire.Raw         `json:"additional_error_details" alias:"additional_error_payload"`
 
 	isJSON bool
-	err    error     // why the body is not one
-	oauth  string    // error, when it is a string: the token endpoint's
-	nested *document // error, when it is an object
+	err    error     // why the body is not a document
+	oauth  string    // error, if it is a string: the token endpoint's
+	nested *document // error, if it is an object
 }
 
 func (a *answer) document() *document {
@@ -322,14 +324,14 @@ func parseDocument(body string) *document {
 	return d
 }
 
-// isBeyondLimits reports whether the body may be JSON, and is more of it than
-// is read.
+// isBeyondLimits reports whether the body may be JSON, but is larger than the
+// limit for reading.
 func (d *document) isBeyondLimits() bool {
 	limit, ok := errors.AsType[*wire.DecodeError](d.err)
 	return ok && limit.Limit
 }
 
-// hasData reports whether there is data, and something in it.
+// hasData reports whether data is there and not empty.
 func (d *document) hasData() bool {
 	inner, isObject := strings.CutPrefix(string(d.Data.Raw), "{")
 	return isObject && !strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), "}")
@@ -363,16 +365,16 @@ func (d *document) details() *ErrorDetails {
 		return nil
 	}
 	var details ErrorDetails
-	_ = wire.Unmarshal(string(d.AdditionalErrorDetails), &details) // no object is refused: what does not fit is left out
+	_ = wire.Unmarshal(string(d.AdditionalErrorDetails), &details) // it only leaves out fields that do not fit
 	return &details
 }
 
 // readAnswer reads a response to its end, within bounds, so its connection can
-// be used again. Secret is what the request was authorised by.
+// be used again. secret is the secret in the request's authorisation.
 func readAnswer(resp *http.Response, secret string) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, secret: secret}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the bare connection, which ends with no context
+	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, which has no context
 		a.err = errors.New("the server switches protocols")
 		return a
 	}
@@ -383,14 +385,15 @@ func readAnswer(resp *http.Response, secret string) *answer {
 
 var errTooLarge = errors.New("the answer is larger than 4 MiB")
 
-// chunkSize is how much of an answer is read at a time. Most fit in one.
+// chunkSize is how much of an answer is read at a time. Most answers fit into
+// one chunk.
 const chunkSize = 16 << 10
 
 //nolint:gochecknoglobals // cleared before another answer gets them
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// readBounded reads to the end. It returns what it has of an answer that breaks
-// off, and the beginning of one that is too large.
+// readBounded reads to the end. If an answer breaks off, it returns the part
+// that came. If one is too large, it returns the beginning.
 func readBounded(r io.Reader, announced int64, secret string) (string, error) {
 	if announced > maxAnswer {
 		return "", errTooLarge
@@ -426,7 +429,7 @@ func joined(full []string, last []byte) string {
 	return strings.Join(append(full, string(last)), "")
 }
 
-// discard drains and closes a body that nobody reads.
+// discard reads and closes a body that nobody needs.
 func discard(body io.ReadCloser) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxErrorBody))
 	_ = body.Close()

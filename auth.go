@@ -43,7 +43,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source
 	}
 	var source *token.Source
 	source = token.NewSource(func(ctx context.Context, old *token.Token, refused bool) (*token.Token, error) {
-		// A store that has handed out a refused token may hold more of them.
+		// A store that has returned a refused token may hold more of them.
 		skip := func(t *token.Token) bool {
 			return refused || old != nil && t.Value == old.Value || source.Dead(t.Value)
 		}
@@ -64,7 +64,7 @@ type tokenFetcher struct {
 	peer      *peer.Peer
 	url       string
 	userAgent string
-	creds     *Credentials // behind a pointer, so printing the client prints an address
+	creds     *Credentials // behind a pointer, so a printed client shows only an address
 	log       logger
 	observer  observer
 }
@@ -82,7 +82,7 @@ type tokenAnswer struct {
 }
 
 // fetch gets a token from Plural, in one request (Plural's pre-authorisation
-// guide, section 1). The answers seen carry expires_at or expires_in.
+// guide, section 1). Observed answers have expires_at or expires_in.
 func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	request := tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"}
 	body, err := json.Marshal(request) //nolint:gosec // the request for a token has to carry the secret

@@ -15,17 +15,18 @@ import (
 )
 
 // authTransport adds the access token to requests for the base URL's host, and
-// to no other. It fetches the token, keeps it fresh, and heals a refused token:
-// it gets another and sends the request again, and, where that one came from a
-// store, which may keep old ones, a last time with one that did not.
+// to no other. It fetches the token and keeps it fresh. If a token is refused,
+// it gets another one and sends the request again. If the second token came
+// from a store, which may keep old tokens, it sends a last time with a token
+// that did not.
 type authTransport struct {
 	peer   *peer.Peer
 	origin *url.URL
 	source *token.Source
 }
 
-// RoundTrip sends req with a token. The answer's Request is req: where there is
-// middleware that sees it, it is without the token.
+// RoundTrip sends req with a token. The answer's Request is req. If there is
+// middleware that could see it, that request has no token.
 func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
 		closeBody(req)
@@ -54,7 +55,8 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, try.noToken(err)
 		}
 		resp, err := t.send(try, req, resendBody(try, req), tok)
-		// A store may have handed out another old one. After two it is not asked.
+		// A store may have returned another old token. After two refused tokens the
+		// store is not asked.
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || !tok.Stored || tries > 0 {
 			return resp, err
 		}
@@ -67,7 +69,7 @@ func (t *authTransport) send(
 ) (*http.Response, error) {
 	authorized := req
 	if try.isOwn {
-		try.isOwn = false // a second one is a copy: net/http may still be reading the first
+		try.isOwn = false // the second request is a copy, because net/http may still be reading the first
 	} else {
 		authorized = req.WithContext(withoutTokenInTraces(req.Context(), try))
 		authorized.Header = maps.Clone(req.Header)
@@ -76,20 +78,20 @@ func (t *authTransport) send(
 		}
 	}
 	authorized.Body = body
-	values := [...]string{tok.Authorization, timestamp()} // of now: the token may have been waited for
+	values := [...]string{tok.Authorization, timestamp()} // now: the wait for the token may have been long
 	authorized.Header["Authorization"] = values[0:1:1]
 	authorized.Header["Request-Timestamp"] = values[1:2:2]
-	// whatever middleware has added, net/http must not repeat a write
+	// net/http must not repeat a write, whatever middleware has added
 	if req.Method != http.MethodGet {
 		authorized.GetBody = nil
 		delete(authorized.Header, "Idempotency-Key")
 		delete(authorized.Header, "X-Idempotency-Key")
-		if len(try.body) == 0 { // a wrapped one would go out without a length
+		if len(try.body) == 0 { // a wrapped body would be sent without a length
 			closeBody(authorized)
 			authorized.Body, authorized.ContentLength = http.NoBody, 0
 		}
 	}
-	if err := req.Context().Err(); err != nil { // the base transport would say the same, and not whether it had begun
+	if err := req.Context().Err(); err != nil { // the base transport would hide whether it had begun
 		closeBody(authorized)
 		return nil, err
 	}
@@ -107,14 +109,15 @@ func (t *authTransport) send(
 	return resp, nil
 }
 
-// tracedContext hands out its own trace in place of the one under it.
+// tracedContext returns its own trace in place of the trace of the context that
+// it wraps.
 type tracedContext struct {
 	context.Context //nolint:containedctx // a wrapper of a context has to embed it
 
 	trace *httptrace.ClientTrace
 }
 
-// Value is the context's, but for the trace.
+// Value is the value of the wrapped context, except for the trace.
 func (c tracedContext) Value(key any) any {
 	v := c.Context.Value(key)
 	if _, isTrace := v.(*httptrace.ClientTrace); isTrace {
@@ -123,7 +126,7 @@ func (c tracedContext) Value(key any) any {
 	return v
 }
 
-// withoutTokenInTraces keeps the token from those who follow the request by
+// withoutTokenInTraces hides the token from code that follows the request by
 // httptrace, as middleware does.
 func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	trace := httptrace.ContextClientTrace(ctx)
@@ -140,8 +143,9 @@ func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	return tracedContext{ctx, &quiet}
 }
 
-// resendBody is the request's body again. Writes carry no GetBody, because
-// net/http would repeat them by itself; the call's own bytes serve instead.
+// resendBody is another copy of the request's body. Writes carry no GetBody,
+// because net/http would repeat them by itself; the call's own bytes are used
+// instead.
 func resendBody(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body

@@ -22,8 +22,8 @@ type pipeline struct {
 	tokens *token.Source // of the authTransport
 }
 
-// call is one logical call: its request, encoded once, and how often that was
-// sent.
+// call is one logical call: its request, encoded once, and the number of times
+// it was sent.
 type call struct {
 	p              *pipeline
 	op             operation
@@ -32,15 +32,15 @@ type call struct {
 	cfg            *callConfig
 	requestID      string
 	subject        string // the order or reference, for errors
-	orderID        string // what it is about, for middleware and the observer
+	orderID        string // the order that it is about, for middleware and the observer
 	reference      string
 	attempts       int
-	isSettlingRead bool // it asks what became of another call
-	askedBooks     bool // the books were asked what became of it
+	isSettlingRead bool // it asks what happened to another call
+	askedBooks     bool // the books were asked what happened to it
 	ambiguous      bool // a try of it may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another
 
-	clock *serverClock // of a write, which its settling reads share; nil of other calls
+	clock *serverClock // for a write and its settling reads; nil for other calls
 }
 
 // newCall makes a call of a request that passes its checks.
@@ -68,7 +68,7 @@ func (p *pipeline) newCall(
 	return k, nil
 }
 
-// callWith makes a call that shares another's options, such as the settling
+// callWith makes a call with the options of another call, such as the settling
 // read of a write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []byte) (*call, error) {
 	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID, body: body}
@@ -83,8 +83,8 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []b
 	return k, nil
 }
 
-// errAttemptTimeout ends one try. Unlike the end of the caller's context it is
-// followed by another.
+// errAttemptTimeout ends one try. Unlike after the end of the caller's context,
+// another try follows.
 var errAttemptTimeout = errors.New("no answer within the attempt timeout")
 
 // errWouldRepeat ends a try that net/http was about to send a second time.
@@ -109,7 +109,7 @@ func (k *call) try(ctx context.Context) *answer {
 	return a
 }
 
-// exchange is the try itself.
+// exchange is the try without its time limit.
 func (k *call) exchange(ctx context.Context) *answer {
 	if err := endOf(ctx); err != nil {
 		return &answer{err: err, notSent: true}
@@ -169,7 +169,7 @@ func (k *call) exchange(ctx context.Context) *answer {
 	return a
 }
 
-// fetchToken is a try of which nothing is sent but the request for a token.
+// fetchToken is a try that sends only the request for a token.
 func (k *call) fetchToken(ctx context.Context) *answer {
 	_, err := k.p.tokens.Get(ctx)
 	switch {
@@ -181,7 +181,7 @@ func (k *call) fetchToken(ctx context.Context) *answer {
 	return &answer{err: err, notSent: true}
 }
 
-// endOf is how the context ended: its error and, where the caller gave one, the
+// endOf is how the context ended: its error and, if the caller gave one, its
 // cause.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
@@ -191,8 +191,8 @@ func endOf(ctx context.Context) error {
 	return err
 }
 
-// settlingCopy is a call that asks for what k did, after k has ended. It shares
-// nothing with k that changes.
+// settlingCopy is a call that asks what k did, after k has ended. It shares no
+// changing data with k.
 func (k *call) settlingCopy() *call {
 	cfg, clock := *k.cfg, *k.clock
 	cfg.into = nil
@@ -205,8 +205,8 @@ func (k *call) failure(a *answer, unfit error) *Error {
 	return a.failure(k.op, k.subject, k.requestID, k.attempts, unfit)
 }
 
-// observe tells of the call once it has ended; for defer. A settling read is a
-// part of its write.
+// observe reports the call once it has ended; for use with defer. A settling
+// read counts as part of its write.
 func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return

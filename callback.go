@@ -23,12 +23,12 @@ const (
 	maxCallbackFields = 64
 )
 
-// Callback is what a payer's browser brings back from the checkout, verified.
-// Only a [Verifier] makes one that [OrderService.Confirm] accepts.
+// Callback is the data that a payer's browser brings back from the checkout,
+// verified. Only a [Verifier] makes one that [OrderService.Confirm] accepts.
 //
-// The signature covers no amount and no time: a callback can be replayed, and
-// says nothing about how much was paid. Neither is Status alone proof of
-// success; Plural's own failure sample says AUTHORIZED, beside an error code.
+// The signature covers no amount and no time. A callback can be replayed, and
+// does not show how much was paid. Status alone does not prove success either:
+// Plural's own sample of a failure says AUTHORIZED, beside an error code.
 // Confirm it against the server's order before shipping anything.
 //
 // A Callback prints and logs without ErrorMessage and Fields; [json.Marshal]
@@ -37,18 +37,18 @@ type Callback struct {
 	OrderID      string      `json:"order_id"`
 	Status       OrderStatus `json:"status"` // from status or payment_status, whichever Plural sent
 	ErrorCode    ErrorCode   `json:"error_code,omitzero"`
-	ErrorMessage string      `json:"error_message,omitzero"` // for people; may be about a person
-	// all fields with a value, by wire name, without the signature
+	ErrorMessage string      `json:"error_message,omitzero"` // for people; may contain personal data
+	// all fields that have a value, by wire name, without the signature
 	Fields map[string]string `json:"fields,omitzero"`
-	// KeyIndex is the place of the key that the signature is by, in the list given
+	// KeyIndex is the index of the key that made the signature, in the list given
 	// to WithCallbackKeys.
 	KeyIndex int `json:"-"`
 
 	verified verifiedCallback
 }
 
-// verifiedCallback is what the signature vouched for, so a Callback made or
-// changed by hand is told from a verified one.
+// verifiedCallback is a copy of what was signed, so a Callback that was made or
+// changed by hand is recognised.
 type verifiedCallback struct {
 	ok           bool
 	orderID      string
@@ -64,14 +64,14 @@ func (c *Callback) isVerified() bool {
 }
 
 // VerifyCallback verifies the form that the payer's browser posts to the
-// callback URL. Pass the fields of the body alone: what the query string of the
-// callback URL says was not signed. [Verifier.VerifyCallbackRequest] does that.
+// callback URL. Pass only the fields of the body: the query string of the
+// callback URL is not signed. [Verifier.VerifyCallbackRequest] does that.
 //
 // The rule is that of Plural's pre-authorisation guide, section 3.2: the fields
 // other than signature, as key=value with decoded values, sorted by key and
 // joined with "&", signed with HMAC-SHA256. Fields without a value are left out
 // of that text or kept in it, since the guide does not say which. The text is
-// not escaped, so whatever could be read in two ways is refused: repeated
+// not escaped, so anything that could be read in two ways is refused: repeated
 // fields, names with characters outside A-Z, a-z, 0-9 and _, and values that
 // could hold further fields.
 //
@@ -92,18 +92,18 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 
 // VerifyCallbackRequest verifies the request that the payer's browser makes to
 // the callback URL: a POST of an HTML form, of at most 64 KiB, not compressed.
-// It reads the body, once; the query string changes nothing. A form that a
-// framework has parsed into r.PostForm before is used instead.
+// It reads the body once, and ignores the query string. If a framework has
+// parsed the form into r.PostForm before, that form is used instead.
 //
 // The request comes from Plural's page, so it is cross-site. Protection against
-// request forgery, [http.CrossOriginProtection] included, answers it with 403:
-// exempt the path, for the signature is what vouches for this request. A
-// session cookie with SameSite=Lax is not sent along: find the order by the
-// callback's OrderID, and answer with 303 (See Other) to a page of your own,
-// which gets the cookie again.
+// request forgery, such as [http.CrossOriginProtection], answers it with 403.
+// Exempt the path: the signature protects this request. The browser does not
+// send a session cookie with SameSite=Lax. Find the order by the callback's
+// OrderID, and answer with 303 (See Other) to a page of your own, which gets
+// the cookie again.
 //
-// The error is [ErrInvalidSignature] or [ErrMalformedCallback]. A sender that
-// stalls is the server's business: set its ReadTimeout.
+// The error is [ErrInvalidSignature] or [ErrMalformedCallback]. This package
+// does not end a sender that stalls: set the server's ReadTimeout.
 func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 	if r == nil || r.Method != http.MethodPost {
 		return nil, malformedCallback(ReasonMethod)
@@ -134,11 +134,11 @@ func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 	return v.VerifyCallback(form)
 }
 
-// VerifyCallbackJSON verifies the object that the checkout's JavaScript hands
+// VerifyCallbackJSON verifies the object that the checkout's JavaScript passes
 // to the page's success and failure handlers, in the IFRAME and SDK
-// integrations, when the page passes it on to the server. It must be one flat
-// JSON object of at most 64 KiB with unique names and string values; names are
-// case-sensitive, and a null is as good as absent.
+// integrations. The page sends it on to the server. It must be one flat JSON
+// object of at most 64 KiB with unique names and string values. Names are
+// case-sensitive, and a null counts as absent.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallbackJSON(body []byte) (*Callback, error) {
@@ -154,7 +154,7 @@ func (v *Verifier) VerifyCallbackJSON(body []byte) (*Callback, error) {
 
 type callbackField struct{ name, value string }
 
-// verifyCallback verifies the fields, and changes their order.
+// verifyCallback verifies the fields, and sorts them.
 func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 	if v == nil || v.config == nil || len(v.config.callbackKeys) == 0 {
 		return nil, errNoKeys
@@ -176,7 +176,7 @@ func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 	return c, nil
 }
 
-// splitSignature takes the signature, decoded, out of the fields.
+// splitSignature removes the signature from the fields and decodes it.
 func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed []callbackField, err error) {
 	given, count := "", 0
 	signed = fields[:0]
@@ -206,8 +206,8 @@ func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed
 	return signature, signed, nil
 }
 
-// checkCallbackFields refuses what makes the signed text readable in two ways,
-// and what is not a callback.
+// checkCallbackFields refuses fields that make the signed text ambiguous, and
+// forms that are not a callback.
 func checkCallbackFields(fields []callbackField) error {
 	var hasOrderID, hasStatus bool
 	size, statuses := 0, 0
@@ -242,8 +242,8 @@ func checkCallbackFields(fields []callbackField) error {
 	return nil
 }
 
-// isFieldName keeps "&" and "=" out of names, which could smuggle a field as
-// well as a value can.
+// isFieldName refuses "&" and "=" in names, because a name can smuggle in a
+// field just as a value can.
 func isFieldName(name string) bool {
 	for i := range len(name) {
 		if !isNameByte(name[i]) {
@@ -253,9 +253,9 @@ func isFieldName(name string) bool {
 	return name != ""
 }
 
-// isFieldValue allows "&" in the error message alone, which is free text, and
-// there only where no field name and "=" follow: the signed text can then be
-// cut into fields in one way only.
+// isFieldValue allows "&" only in the error message, which is free text, and
+// there only if no field name and "=" follow. So the signed text can be cut
+// into fields in one way only.
 func isFieldValue(name, value string) bool {
 	if !utf8.ValidString(value) {
 		return false
@@ -279,9 +279,9 @@ func isFieldValue(name, value string) bool {
 	}
 }
 
-// callbackKeyOf finds the key under which one of the forms has the signature;
-// -1 when there is none. Each comparison takes constant time; which key matches
-// is not a secret.
+// callbackKeyOf finds the index of the key whose signature of one of the forms
+// matches; -1 if there is none. Each comparison takes constant time; which key
+// matches is not a secret.
 func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
 	hasEmpty := slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" })
 	for i, key := range v.config.callbackKeys {
@@ -292,8 +292,8 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 	return -1
 }
 
-// signedFields reports whether the signature is that of the fields, those
-// without a value left out or kept.
+// signedFields reports whether the signature is that of the fields, with the
+// empty ones left out or kept.
 func (k Key) signedFields(fields []callbackField, keepEmpty bool, signature [sha256.Size]byte) bool {
 	secret := k.secret()
 	m := secret.borrowMAC()
@@ -322,8 +322,8 @@ func appendSigned(text []byte, fields []callbackField, keepEmpty bool) []byte {
 	return text
 }
 
-// newCallback copies what it keeps: a server may use the memory of the request
-// again.
+// newCallback copies the texts that it keeps, because a server may use the
+// memory of the request again.
 func newCallback(fields []callbackField) *Callback {
 	c := &Callback{Fields: make(map[string]string, len(fields))}
 	for _, f := range fields {
@@ -351,8 +351,8 @@ func newCallback(fields []callbackField) *Callback {
 	return c
 }
 
-// flatObject reads one JSON object of strings and nulls. Repeated names stay
-// repeated, for the caller to find.
+// flatObject reads one JSON object of strings and nulls. It keeps repeated
+// names, for the caller to find.
 func flatObject(body []byte) ([]callbackField, error) {
 	if !utf8.Valid(body) {
 		return nil, malformedCallback(ReasonJSON)
@@ -384,7 +384,7 @@ func flatObject(body []byte) ([]callbackField, error) {
 	return fields, nil
 }
 
-// String gives the fields that are about no person.
+// String has the fields without personal data.
 func (c Callback) String() string {
 	return fmt.Sprintf("plural.Callback{OrderID: %q, Status: %q, ErrorCode: %q}", c.OrderID, c.Status, c.ErrorCode)
 }
@@ -392,7 +392,7 @@ func (c Callback) String() string {
 // Format writes String under every verb.
 func (c Callback) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String()) }
 
-// LogValue has the fields that are about no person.
+// LogValue has the fields without personal data.
 func (c Callback) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("order_id", c.OrderID),

@@ -13,8 +13,8 @@ type CancelService struct{ p *pipeline }
 //
 //	PUT /api/pay/v1/orders/{order_id}/cancel
 //
-// The answers are those of [CaptureService.Create], and a lost or unclear one is
-// settled in the same way:
+// The answers are those of [CaptureService.Create], and a lost or unclear
+// answer is settled in the same way:
 //
 //   - nil: carried out. The books show the order CANCELLED, no matter who
 //     cancelled it.
@@ -25,8 +25,8 @@ type CancelService struct{ p *pipeline }
 //     part of it was captured.
 //   - any other error: not known yet. Calling again is safe.
 //
-// A [ValidationError] means that nothing was sent: the text cannot be an
-// order's id.
+// A [ValidationError] means that nothing was sent, because the text cannot be
+// an order's id. An earlier call may have had an effect.
 //
 // Do not pass an HTTP request's context. Without a deadline the books are asked
 // for up to 60 seconds.
@@ -45,7 +45,7 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 	return settle.run(ctx)
 }
 
-// ValidateCancel checks what [CancelService.Create] checks before it sends
-// anything: for a shop that writes the cancel down now and sends it later. The
-// error is a [ValidationError].
+// ValidateCancel makes the checks that [CancelService.Create] makes before it
+// sends anything. It is for a shop that stores the cancel now and sends it
+// later. The error is a [ValidationError].
 func ValidateCancel(orderID string) error { return errOf(requestCheck{}, opCancel, orderID, nil) }

@@ -8,20 +8,21 @@ import (
 // CaptureService takes money that is on hold.
 type CaptureService struct{ p *pipeline }
 
-// Find asks the books for a capture, and sends nothing that moves money: for
-// the night's reconciliation. It reads the order, GET
+// Find asks the books for a capture, and sends nothing that moves money. It is
+// for the nightly reconciliation. It reads the order, GET
 // /api/pay/v1/orders/{order_id}, until several looks agree.
 //
-//   - nil: the capture is in the books, and settled. [Order.Captures] has it.
-//   - [ErrNotApplied]: it is not, and cannot be any more: the order is
-//     cancelled, failed or captured under another reference.
-//   - [ErrConflict], here [ErrNoHold]: the money was taken, and the books do not
-//     say under which reference.
-//   - [ErrNotFound]: it is not in the books. A call that is under way elsewhere
-//     may still bring it there.
+//   - nil: the capture is in the books, and settled. It is one of
+//     [Order.Captures].
+//   - [ErrNotApplied]: it is not in the books, and cannot come any more: the
+//     order is cancelled, failed or captured under another reference.
+//   - [ErrConflict], here [ErrNoHold]: the money was taken, and the books do
+//     not show under which reference.
+//   - [ErrNotFound]: it is not in the books. A call that is still under way
+//     elsewhere may add it.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
-//   - [ValidationError]: the id or the reference cannot be one, nothing was
-//     sent.
+//   - [ValidationError]: nothing was sent, because the id or the reference
+//     cannot be one.
 func (s *CaptureService) Find(
 	ctx context.Context, orderID, merchantCaptureReference string, opts ...CallOption,
 ) (*Order, error) {
@@ -34,7 +35,7 @@ func (s *CaptureService) Find(
 		return nil, err
 	}
 	judge := func(o *Order) finding {
-		// Whatever stands there is what was asked for.
+		// Any amount in the books is accepted.
 		return judgeCapture(o, merchantCaptureReference, capturesUnder(o, merchantCaptureReference).total.Amount)
 	}
 	settle := settlement{
@@ -44,7 +45,7 @@ func (s *CaptureService) Find(
 	return settle.run(ctx)
 }
 
-// CaptureRequest says how much to take. Exactly one of CaptureAmount and
+// CaptureRequest says how much to capture. Exactly one of CaptureAmount and
 // FullAmount must be given, so a forgotten amount does not take the whole hold.
 type CaptureRequest struct {
 	// yours, unique; 1 to MaxReference of A-Z a-z 0-9 - _, see Reference
@@ -61,37 +62,38 @@ type CaptureRequest struct {
 //
 //	PUT /api/pay/v1/orders/{order_id}/capture
 //
-// The answers, each of which takes one line to tell:
+// The answers, and how to test for each:
 //
 //   - nil: carried out. The server's books show this capture, with this
 //     reference and amount.
 //   - [ErrNotApplied]: final. Nothing was or will be carried out under this
-//     reference, by this call or another one, and the books show why: the order
-//     is cancelled, failed or captured under another reference, or less is on
+//     reference, by this call or any other. The books show why: the order is
+//     cancelled, failed or captured under another reference, or less is on
 //     hold. It is a [StateError].
 //   - [ErrConflict]: final, and a person has to look. The books show something
-//     else than was asked for: another amount under this reference
-//     ([ErrReferenceReused] where it was there before this call), or that the
-//     money was taken and not by what ([ErrNoHold]). It is a [StateError], too.
-//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
-//     capture and the books do not show why (an [Error]), or they were read and
-//     do not tell (an [OutcomeUnknownError]).
+//     other than what was asked for. Either there is another amount under this
+//     reference ([ErrReferenceReused] if it was there before this call), or the
+//     money was taken and the books do not show by which capture ([ErrNoHold]).
+//     It is also a [StateError].
+//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//     rejected the capture and the books do not show why (an [Error]), or the
+//     books were read and are unclear (an [OutcomeUnknownError]).
 //   - any other error: not known yet. Call again with the same reference.
 //
 // A [ValidationError] means that nothing was sent, because the request is
-// wrong. It says nothing of an earlier call.
+// wrong. An earlier call may have had an effect.
 //
 // When an answer is lost or unclear, or Plural rejects the capture, Create asks
-// the books, and sends again where they show that nothing happened. It is
-// idempotent by reference, across calls, clients and restarts. What rests on
-// several entries of the books counts only when looks over three seconds agree,
-// since replicas lag: give the call five seconds or more. docs/finals.md lists
-// what makes an answer final.
+// the books, and sends again if they show that nothing happened. It is
+// idempotent by reference, across calls, clients and restarts. An answer that
+// depends on several entries of the books counts only when looks over three
+// seconds agree, because replicas lag. So give the call five seconds or more.
+// docs/finals.md lists what makes an answer final.
 //
-// Do not pass an HTTP request's context: the payer closing the browser is not a
-// reason to leave a capture unsettled. A deadline bounds the call, settling
-// included; a part of the time left is kept for that. Without a deadline the
-// books are asked for up to 60 seconds.
+// Do not pass an HTTP request's context: a payer who closes the browser must
+// not leave a capture unsettled. A deadline limits the whole call. Part of the
+// time is kept for asking the books. Without a deadline the books are asked for
+// up to 60 seconds.
 func (s *CaptureService) Create(
 	ctx context.Context, orderID string, req *CaptureRequest, opts ...CallOption,
 ) (*Order, error) {
@@ -111,9 +113,9 @@ func (s *CaptureService) Create(
 	return settle.run(ctx)
 }
 
-// Validate checks the request as [CaptureService.Create] does before it sends
-// anything: for a shop that writes the request down now and sends it later. The
-// error is a [ValidationError].
+// Validate makes the checks that [CaptureService.Create] makes before it sends
+// anything. It is for a shop that stores the request now and sends it later.
+// The error is a [ValidationError].
 func (r *CaptureRequest) Validate(orderID string) error {
 	return errOf(r.check(), opCapture, orderID, r)
 }

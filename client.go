@@ -15,9 +15,9 @@ import (
 )
 
 // Client talks to Plural. Its services hold the operations. It does not change
-// after construction and is safe for concurrent use; make one per merchant and
-// keep it, so its token and its connections are reused. There is nothing to
-// close.
+// after construction and is safe for concurrent use. Make one for each merchant
+// and keep it, so its token and its connections are reused. It needs no
+// closing.
 type Client struct {
 	Orders   *OrderService
 	Captures *CaptureService
@@ -29,10 +29,10 @@ type Client struct {
 	p *pipeline
 }
 
-// NewClient makes a client. It sends nothing; the first call fetches the access
-// token, or [Client.Warm] before it. It fails when the credentials are empty or
-// hold spaces or control characters (the error does not show them), and when an
-// option is invalid.
+// NewClient makes a client. It sends nothing. The first call fetches the access
+// token, or a call of [Client.Warm] before it. It fails when the credentials
+// are empty or hold spaces or control characters (the error does not show
+// them), and when an option is invalid.
 func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	if err := creds.validate(); err != nil {
 		return nil, err
@@ -57,8 +57,8 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	}, nil
 }
 
-// assemble makes the chain that each try of a request goes through, from the
-// network up.
+// assemble makes the chain that each try of a request goes through, beginning
+// at the network.
 func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 	hc := cfg.httpClient()
 	// The base transport, the user's or the SDK's own, and what is known of its connections.
@@ -76,9 +76,10 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
 		}
 	}
-	// The http.Client, for the jar. Redirects are answers like others.
+	// The http.Client, for the jar. It returns redirects as answers.
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	// The call gives each try its time, and sends again: see call.go and repeat.go.
+	// The call limits the time of each try, and sends again: see call.go and
+	// repeat.go.
 	if hc.Timeout > 0 {
 		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
 	}
@@ -88,8 +89,8 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 
 // NewClientFromEnv makes a client from the environment variables
 // PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT
-// ("uat" or "production") and PLURAL_BASE_URL. Options given here add to what
-// the variables say; one that contradicts them is an error.
+// ("uat" or "production") and PLURAL_BASE_URL. Options given here are added to
+// the variables. It is an error if they contradict a variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	creds := Credentials{ClientID: os.Getenv("PLURAL_CLIENT_ID"), ClientSecret: os.Getenv("PLURAL_CLIENT_SECRET")}
 	environment, baseURL := os.Getenv("PLURAL_ENVIRONMENT"), os.Getenv("PLURAL_BASE_URL")
@@ -119,8 +120,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
 // Warm fetches the access token, so the first sale does not wait for it. It
-// does nothing while the client has one. It is repeated on failures. The error
-// is an [Error], [ErrUnauthorized] for wrong credentials.
+// does nothing while the client has one. A request that fails is repeated. The
+// error is an [Error], and [ErrUnauthorized] for wrong credentials.
 func (c *Client) Warm(ctx context.Context) error {
 	call, err := c.p.newCall(ctx, opToken, "", "", nil, requestCheck{}, nil)
 	if err != nil {
@@ -134,22 +135,23 @@ func (c *Client) Warm(ctx context.Context) error {
 func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 
 // Do calls an endpoint that this package has no method for. The path starts
-// with a slash and may have a query; the body is in as JSON, none when in is
-// nil; the answer's whole JSON document, envelope included, is decoded into out
-// unless that is nil. It may nest 32 levels deep and have 2,000 elements in
-// each list or object, and 100,000 in all. A struct of this package is decoded
-// in all the forms that Plural sends; types of yours are decoded by
-// encoding/json.
+// with a slash and may have a query. The body is in as JSON; there is none if
+// in is nil. The answer's whole JSON document, envelope included, is decoded
+// into out, unless out is nil. The document may nest 32 levels deep and have
+// 2,000 elements in each list or object, and 100,000 in all. A struct of this
+// package is decoded in all the forms that Plural sends; your own types are
+// decoded by encoding/json.
 //
 // The method is GET, POST, PUT, PATCH or DELETE; a GET has no body. Only GET is
-// repeated. Anything else is sent once. It is sent again only if nothing of it
-// went out, or if Plural refused the token (twice at most).
+// repeated. Other methods are sent once. They are sent again only if nothing of
+// the request went out, or if Plural refused the token (twice at most).
 //
-// A refusal is an [Error]. If another method's answer is lost, or its status is
-// 408, 409, 425 or 500 and above, the error is [ErrOutcomeUnknown]: Do cannot
-// settle it, so find out what became of the request before you send it again.
-// An [Error] with a status of 200 to 299 and a cause may mean that the request
-// was carried out, and that its answer did not fit out.
+// A refusal is an [Error]. For a method other than GET, the error is
+// [ErrOutcomeUnknown] if the answer is lost, or if its status is 408, 409, 425
+// or 500 and above. Do cannot settle that, so find out what happened to the
+// request before you send it again. An [Error] with a status of 200 to 299 and
+// a cause may mean that the request was carried out but its answer did not fit
+// into out.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
 	if err := validatePath(op, path); err != nil {
@@ -184,7 +186,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 
 var errRefusalInOK = errors.New("a refusal with the status of a success")
 
-// validatePath keeps Do on the base URL's host.
+// validatePath makes sure that Do stays on the base URL's host.
 func validatePath(op operation, path string) error {
 	invalid := func(field, rule string) error {
 		return &ValidationError{Op: op.phrase, Fields: []FieldError{{Field: field, Rule: rule}}}

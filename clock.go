@@ -5,22 +5,24 @@ import (
 	"time"
 )
 
-// serverClock tells when a write was sent by the clock of the server, as far as
-// the Date of answers bounds it. It reads our own clock for time that passed
-// only, so a clock that is set while the call runs changes nothing.
+// serverClock knows when a write was sent by the server's clock, within the
+// bounds that the Date headers of answers give. It uses our own clock only to
+// measure time that has passed, so changes of our clock during the call have no
+// effect.
 type serverClock struct {
-	began            time.Time // when the write was first sent, by ours
-	earliest, latest time.Time // the same by the server's; zero where no answer had a Date
+	began            time.Time // when the write was first sent, by our clock
+	earliest, latest time.Time // the same by the server's clock; zero if no answer had a Date
 }
 
-// dateSpan is how much time a Date leaves open: it has whole seconds.
+// dateSpan is the uncertainty of a Date, which has whole seconds.
 const dateSpan = time.Second
 
-// clockSlack is how far apart the clocks may be that stamp documents and
-// answers.
+// clockSlack is the largest difference between the clocks that stamp documents
+// and answers.
 const clockSlack = 2 * time.Second
 
-// note takes an answer to a request that was sent and answered at these times.
+// note records the Date of an answer, with the times of the request and of the
+// answer.
 func (c *serverClock) note(sent, answered time.Time, header http.Header) {
 	if c == nil {
 		return
@@ -38,23 +40,22 @@ func (c *serverClock) note(sent, answered time.Time, header http.Header) {
 	}
 }
 
-// now is the time by the server's clock, or a little before it.
+// now is the time by the server's clock, or slightly earlier.
 func (c *serverClock) now() (time.Time, bool) {
 	return c.earliest.Add(time.Since(c.began)), !c.earliest.IsZero()
 }
 
-// isOlder reports whether something of time t was there before the write was
-// sent, beyond doubt.
+// isOlder reports whether t is surely before the write was sent.
 func (c *serverClock) isOlder(t time.Time) bool {
 	return !t.IsZero() && !c.earliest.IsZero() && t.Add(clockSlack).Before(c.earliest)
 }
 
-// isNewer reports whether it came after the write was sent, beyond doubt.
+// isNewer reports whether t is surely after the write was sent.
 func (c *serverClock) isNewer(t time.Time) bool {
 	return !t.IsZero() && !c.latest.IsZero() && t.After(c.latest)
 }
 
-// mayBeNewer reports whether nothing shows that it came before the write.
+// mayBeNewer reports whether t may be after the write was sent.
 func (c *serverClock) mayBeNewer(t time.Time) bool {
 	return !t.IsZero() && !c.earliest.IsZero() && !t.Before(c.earliest)
 }

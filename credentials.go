@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Credentials are what Plural's onboarding team gives to a merchant. They print
-// as a placeholder under every fmt verb, in slog and in JSON. fmt shows them in
-// two cases: in an unexported field of another struct, and under %p or a
-// misplaced %w, which go vet refuses. So give them to [NewClient] and keep no
-// copy.
+// Credentials are the id and the secret that Plural's onboarding team gives to
+// a merchant. They print as a placeholder under every fmt verb, in slog and in
+// JSON. fmt shows them in two cases: in an unexported field of another struct,
+// and under %p or a misplaced %w, which go vet refuses. So give them to
+// [NewClient] and keep no copy.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string
@@ -22,18 +22,18 @@ type Credentials struct {
 // and the client id, and the key names are hashes. The store need not be
 // trusted to keep secrets.
 //
-// No call fails because of its store: one that fails, hangs, panics or returns
-// nonsense is left out after two seconds, and the token is fetched directly.
+// No call fails because of its store. If the store fails, hangs, panics or
+// returns nonsense, the token is fetched without it after two seconds.
 type TokenStore interface {
 	// Load returns what was last saved under key, and nil, nil when there is
-	// nothing. It is called ten times a second while Lock waits, and a token that
-	// is found ends the waiting.
+	// nothing. It is called ten times a second while Lock waits; a token that it
+	// finds ends the wait.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
 	// Save keeps sealed under key, for ttl.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
 	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock
-	// frees itself after ttl. The context is for the waiting alone: it is
-	// cancelled once the lock is held or not needed any more.
+	// frees itself after ttl. ctx is only for the wait: it is cancelled once the
+	// lock is held or not needed any more.
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/plural-go/plural/internal/foreign"
 )
 
-// What a [Deduper] fails with.
+// The errors of a [Deduper].
 var (
 	// ErrClaimLost says that a claim is not the caller's (any more): its lease ran
 	// out and another worker took over, or it was settled before.
@@ -21,49 +21,49 @@ var (
 	ErrDeduperFull = foreign.Sentinel("plural: the memory for webhooks is full")
 )
 
-// ClaimState says what became of a claim.
+// ClaimState is the result of a claim.
 type ClaimState int
 
 // The states of a claim. The zero ClaimState is not one of them, and is not a
 // claim.
 const (
-	Claimed    ClaimState = iota + 1 // the event is the caller's, for the lease
+	Claimed    ClaimState = iota + 1 // the caller has the event, for the lease
 	InProgress                       // another worker has it
 	Done                             // it was handled
 )
 
-// Claim is the answer to [Deduper.Claim]. The Token of a Claimed event goes
-// with its Commit or Release; it fences off a worker whose lease ran out.
+// Claim is the answer to [Deduper.Claim]. Commit and Release need the Token of
+// a Claimed event. The Token shuts out a worker whose lease ran out.
 type Claim struct {
 	State ClaimState
-	Token string // of the claim, for Commit and Release; "" unless Claimed
+	Token string // for Commit and Release; "" unless Claimed
 }
 
 // Deduper remembers webhook events by name, so each is handled once: claim,
-// handle, commit. It is used concurrently. A fleet of processes needs one that
-// they share and that lasts; [MemoryDeduper] is for one process.
+// handle, commit. It must be safe for concurrent use. A fleet of processes
+// needs one that they share and that lasts; [MemoryDeduper] is for one process.
 //
-// A name is the webhook-id, with the merchant's name and a "/" before it where
-// [WithMerchant] gives one: up to 257 of A-Z a-z 0-9 - _ / and what the
-// merchant's name is made of.
+// A name is the webhook-id. If [WithMerchant] gives a merchant's name, that and
+// a "/" come before it. A name has up to 257 characters: A-Z a-z 0-9 - _ / and
+// those of the merchant's name.
 type Deduper interface {
-	// Claim takes the event for the lease, if it is neither handled nor claimed by
-	// a worker whose lease runs.
+	// Claim takes the event for the lease, unless it was handled already or a
+	// worker holds an unexpired claim.
 	Claim(ctx context.Context, id string, lease time.Duration) (Claim, error)
-	// Commit records that the event was handled, and keeps that for the given
-	// time. It fails with [ErrClaimLost] unless the token is that of the event's
-	// last claim.
+	// Commit records that the event was handled, and keeps the record for the
+	// given time. It fails with [ErrClaimLost] unless the token is that of the
+	// event's last claim.
 	Commit(ctx context.Context, id, token string, keep time.Duration) error
-	// Release gives the event up for the next worker. It fails with [ErrClaimLost]
-	// unless the token is that of the event's last claim.
+	// Release gives the event back for the next worker. It fails with
+	// [ErrClaimLost] unless the token is that of the event's last claim.
 	Release(ctx context.Context, id, token string) error
 }
 
 const defaultMemoryEvents = 1 << 18 // about one event a second for the 72 hours that they are kept
 
 // MemoryDeduper is a [Deduper] in memory. When it is full it refuses further
-// events, which Plural then delivers again later; it forgets nothing that it
-// still has to know.
+// events, which Plural then delivers again later. It never forgets an event
+// that it still has to know.
 //
 // The zero MemoryDeduper is ready for use and has the default size.
 type MemoryDeduper struct {
@@ -83,8 +83,8 @@ type memoryEvent struct {
 
 var _ Deduper = (*MemoryDeduper)(nil)
 
-// NewMemoryDeduper makes a MemoryDeduper for at most so many events; not
-// positive means 262,144, about 65 MB when full.
+// NewMemoryDeduper makes a MemoryDeduper for at most that many events; zero or
+// less means 262,144, about 65 MB when full.
 func NewMemoryDeduper(most int) *MemoryDeduper {
 	return &MemoryDeduper{most: max(most, 0)}
 }
@@ -115,8 +115,8 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 }
 
 // Commit keeps the event as handled. A worker whose lease ran out may still
-// commit for an hour, if nobody else has claimed the event and its room was not
-// needed. The error is [ErrClaimLost].
+// commit for an hour, if nobody else has claimed the event and the memory has
+// not dropped its claim to make room. The error is [ErrClaimLost].
 func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Duration) error {
 	if keep <= 0 {
 		return errors.New("plural: commit webhook: a positive time to keep it is needed")
@@ -131,8 +131,8 @@ func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Du
 	return nil
 }
 
-// Release gives the event up. The error is [ErrClaimLost] where another worker
-// has claimed it.
+// Release gives the event back. The error is [ErrClaimLost] if another worker
+// has claimed the event.
 func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -9,13 +9,13 @@ import (
 	"sync"
 )
 
-// extendable is a request that takes fields which it has no name for. The
-// pointer that it gives is to its own fields, without its methods.
+// extendable is a request that can have fields without a name in this package.
+// It returns a pointer to its own fields, without its methods.
 type extendable interface {
 	parts() (fields any, extra map[string]any)
 }
 
-// encode is JSON without the escapes that are for HTML.
+// encode writes JSON without the escapes that are for HTML.
 func encode(in any) ([]byte, error) {
 	if request, ok := in.(extendable); ok { // encoding/json would check what its MarshalJSON writes again
 		return encodeParts(request)
@@ -29,7 +29,7 @@ func encode(in any) ([]byte, error) {
 	return bytes.Clone(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// encodeParts encodes a request together with fields that it has no name for.
+// encodeParts encodes a request together with the fields of its Extra.
 func encodeParts(request extendable) ([]byte, error) {
 	fields, extra := request.parts()
 	body, err := encode(fields)
@@ -46,8 +46,8 @@ func encodeParts(request extendable) ([]byte, error) {
 	return append(append(body[:len(body)-1], ','), more[1:]...), nil
 }
 
-// collision finds an extra field that the request, behind a pointer, has a name
-// for.
+// collision finds an extra field that is also a field of the request, which is
+// behind a pointer.
 func collision(request any, extra map[string]any) (string, bool) {
 	if len(extra) == 0 {
 		return "", false
@@ -62,7 +62,7 @@ func collision(request any, extra map[string]any) (string, bool) {
 	return "", false
 }
 
-// encodeBuffer is an encoder and what it writes to.
+// encodeBuffer is an encoder and its output.
 type encodeBuffer struct {
 	bytes.Buffer
 
@@ -78,7 +78,7 @@ var buffers = sync.Pool{New: func() any {
 	return b
 }}
 
-// giveBack leaves nothing of a request in memory that is used again.
+// giveBack clears the buffer before its memory is used again.
 func (b *encodeBuffer) giveBack() {
 	const most = 64 << 10
 	if b.broken || b.Cap() > most {

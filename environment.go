@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Environment is one of Plural's two installations, or neither, for a base URL
-// of one's own. There is no fallback from one to another.
+// Environment is one of Plural's two installations, or "custom" for a base URL
+// of your own. The client never falls back from one to another.
 type Environment string
 
-// The environments. A client that is not told otherwise talks to [UAT], which
-// cannot move real money.
+// The environments. By default a client talks to [UAT], which cannot move real
+// money.
 const (
 	UAT        Environment = "uat"        // https://pluraluat.v2.pinepg.in
 	Production Environment = "production" // https://api.pluralpay.in
@@ -25,14 +25,14 @@ func (e Environment) baseURL() string {
 	return "https://pluraluat.v2.pinepg.in"
 }
 
-// isSecure is the rule for the base URL, and for what a payer is sent to:
-// https, and http on a loopback host only.
+// isSecure is the rule for the base URL, and for addresses that a payer is sent
+// to: https, and http only on a loopback host.
 func isSecure(u *url.URL) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
 }
 
-// isPayersURL reports whether a payer can be sent to an address that an answer
-// brought: it is absolute and secure, and no user info hides the host.
+// isPayersURL reports whether a payer can be sent to an address from an answer:
+// it is absolute and secure, and no user info hides the host.
 func isPayersURL(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && isSecure(u) && u.Hostname() != "" && u.User == nil

@@ -2,7 +2,7 @@ package plural
 
 import "encoding/json"
 
-// ErrorCode is Plural's code for what went wrong. It is an open enum.
+// ErrorCode is Plural's code for an error. It is an open enum.
 type ErrorCode string
 
 // Plural's error codes, from its error catalogue and its callbacks.
@@ -69,11 +69,11 @@ const (
 	serverFault                   // it may have been carried out
 )
 
-// remedy is what helps against an error.
+// remedy is how to solve an error.
 type remedy int
 
 const (
-	noRemedy remedy = iota // the state of the order is the answer
+	noRemedy remedy = iota // the order's state explains it
 	anotherMethod
 	later
 	correctRequest
@@ -120,8 +120,8 @@ var codes = map[ErrorCode]struct {
 	CodeTimedOut:                   {"Plural, or the bank, took too long", serverFault, later},
 }
 
-// isDefinitive reports whether the code is a decision about the request, which
-// was then not carried out.
+// isDefinitive reports whether the code means that the request was decided on
+// and not carried out.
 func (c ErrorCode) isDefinitive() bool {
 	return codes[c].nature == decision || codes[c].nature == ofState
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/plural-go/plural/internal/foreign"
 )
 
-// What errors of this package are, for [errors.Is]. ErrNotApplied, ErrConflict
-// and ErrOutcomeUnknown report what became of a write, the others why.
+// The kinds of this package's errors, for [errors.Is]. ErrNotApplied,
+// ErrConflict and ErrOutcomeUnknown report what happened to a write; the others
+// report why.
 var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
@@ -63,17 +64,18 @@ var (
 	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 
-// Error is an answer that is not the one asked for, or no answer at all.
+// Error is an answer other than the one asked for, or no answer at all.
 //
 // It is [ErrUnauthorized], [ErrNotFound], [ErrDuplicateRequest],
-// [ErrOperationNotAllowed], [ErrInvalidRequest] or [ErrRateLimited] where that
-// is what the answer says. Unwrap gives the cause when no usable answer came:
-// the network's or context's error, or what was wrong with the answer. What of
-// that is not this package's, such as the cause of a context or an error of
-// middleware, matches none of its errors: it may be about another order.
+// [ErrOperationNotAllowed], [ErrInvalidRequest] or [ErrRateLimited] if the
+// answer says so. Unwrap gives the cause if no usable answer came: the
+// network's or context's error, or what was wrong with the answer. The cause
+// may not be an error of this package, such as the cause of a context or an
+// error of middleware. Then it matches none of this package's errors, because
+// it may be about another order.
 type Error struct {
-	Op         string        // the operation, such as "captures.create"; of Client.Do method and path
-	OrderID    string        // the order it was about, or else the reference or UTR, if any
+	Op         string        // the operation, such as "captures.create"; for Client.Do the method and the path
+	OrderID    string        // the order that it was about, or else the reference or UTR, if any
 	StatusCode int           // HTTP status; 0 when no answer came
 	Code       ErrorCode     // Plural's code; "" when the answer has none
 	Message    string        // Plural's message, for people
@@ -81,7 +83,7 @@ type Error struct {
 	RequestID  string        // the Request-ID that was sent
 	TraceID    string        // the gateway's own id, if the answer has one
 	Attempts   int           // tries; one whose token was refused counts once
-	RetryAfter time.Duration // how long the answer asks to wait; 0 if it does not
+	RetryAfter time.Duration // how long the answer asks to wait; 0 if it does not say
 	Header     http.Header   // of the answer
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
@@ -91,12 +93,12 @@ type Error struct {
 	NeedsReview bool
 
 	// a read or a token request whose answer broke off or was not JSON: another
-	// try may bring a whole one
+	// try may bring a complete one
 	broken bool
 }
 
-// Error says what was done, to which order, what came back, and under which
-// request id, on one line.
+// Error says on one line what was done, to which order, what the answer was,
+// and under which request id.
 func (e *Error) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -127,21 +129,22 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// isOfToken reports whether the request was never sent, because the token
-// endpoint refused: the request id in its error is the one that Plural knows.
+// isOfToken reports whether the request was never sent because the token
+// endpoint refused. Then the request id in its error is the one that Plural
+// knows.
 func (e *Error) isOfToken() bool {
 	var refused *tokenError
 	return e.StatusCode == 0 && errors.As(e.Err, &refused) && tokenAnswerError(refused) != nil
 }
 
-// Unwrap gives the cause when no usable answer came.
+// Unwrap gives the cause if no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Is makes [ErrUnauthorized] match a status of 401, [ErrRateLimited] a status
 // of 429 or the code API_RATE_LIMIT, and [ErrNotFound] the code
 // ORDER_NOT_FOUND, a 404 without a code, and a look-up's "no matching records".
-// The others match by code alone. What the token endpoint refuses says nothing
-// of an order or of a request.
+// The others match by code alone. A refusal by the token endpoint says nothing
+// about an order or a request.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -165,9 +168,9 @@ func (e *Error) Is(target error) bool {
 
 // Retryable reports whether the same request may succeed later: no answer came
 // (unless the caller's context ended), the status is 408, 409, 425, 429 or 500
-// and above, or the code is one of a busy or broken server. It says nothing of
-// what became of the request; for that, money-moving calls answer with
-// [OutcomeUnknownError].
+// and above, or the code is one of a busy or broken server. It does not say
+// what happened to the request; calls that move money return an
+// [OutcomeUnknownError] for that.
 func (e *Error) Retryable() bool {
 	switch {
 	case e.Code.isDefinitive():
@@ -192,7 +195,7 @@ func retryableCause(err error) bool {
 }
 
 // isUntrusted reports whether a connection was refused because of the peer's
-// certificate: it will be the same one a moment later.
+// certificate, which will not have changed a moment later.
 func isUntrusted(err error) bool {
 	return isA[*tls.CertificateVerificationError](err) || isA[x509.UnknownAuthorityError](err) ||
 		isA[x509.HostnameError](err) || isA[x509.CertificateInvalidError](err)
@@ -211,13 +214,13 @@ func (e *Error) isNoMatchingRecords() bool {
 		strings.Contains(strings.ToLower(e.Message), "no matching records")
 }
 
-// FieldError is one thing wrong with a request.
+// FieldError is one fault of a request.
 type FieldError struct {
 	Field string // JSON path, such as "purchase_details.customer.email_id"
 	Rule  string // what the field must be
 }
 
-// ValidationError says what is wrong with a request, all of it. Nothing was
+// ValidationError lists everything that is wrong with a request. Nothing was
 // sent. It is [ErrInvalidRequest].
 type ValidationError struct {
 	Op     string // the operation, for people
@@ -243,21 +246,21 @@ func (e *ValidationError) Error() string {
 // Is makes a ValidationError an [ErrInvalidRequest].
 func (e *ValidationError) Is(target error) bool { return target == ErrInvalidRequest }
 
-// OutcomeUnknownError says that a request may or may not have been carried out,
-// and that asking the server did not settle it in the attempts and time given.
-// For a capture, cancel, refund or new order, calling again with the same
-// reference settles it, without a second effect; where that may not be enough,
-// NeedsReview says so. After [Client.Do], which
-// cannot ask, it is for the caller to find out first. It is [ErrOutcomeUnknown]
-// and no other sentinel; Unwrap gives the last cause.
+// OutcomeUnknownError means that a request may or may not have been carried
+// out, and that asking the server did not settle it within the attempts and
+// time. For a capture, cancel, refund or new order, calling again with the same
+// reference settles it, without a second effect. If that may not be enough,
+// NeedsReview is set. [Client.Do] cannot ask, so after it the caller has to
+// find out first. It is [ErrOutcomeUnknown] and no other sentinel; Unwrap gives
+// the last cause.
 type OutcomeUnknownError struct {
 	Op        string // the operation, such as "captures.create"
-	OrderID   string // the order; of a new order, and of Do: ""
-	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
+	OrderID   string // the order; "" for a new order, and for Do
+	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
 	Last      *Order // the last document that was read, if any
 	Err       error  // why it could not be settled
 
-	// The books were read and do not tell: the order may be in a status that this
+	// The books were read and are unclear: the order may be in a status that this
 	// package does not know. Calling again settles it only if they change. A
 	// person must compare Last with Plural's dashboard.
 	NeedsReview bool
@@ -265,11 +268,12 @@ type OutcomeUnknownError struct {
 	settle func(context.Context) (*Order, error)
 }
 
-// Settle asks the books again what became of the request, and sends nothing:
-// for a reconciliation that must not move money. It asks for up to 60 seconds
-// if ctx has no deadline. Its answers are those of the call: the document and
-// nil, [ErrNotApplied], or an unknown outcome. A new order, [Client.Do] and an
-// error made by hand cannot be asked; they stay unknown.
+// Settle asks the books again what happened to the request, and sends nothing.
+// It is for a reconciliation that must not move money. It asks for up to 60
+// seconds if ctx has no deadline. Its answers are those of the call: the
+// document and nil, [ErrNotApplied], or an unknown outcome. A new order,
+// [Client.Do] and an error made by hand cannot be asked about; they stay
+// unknown.
 func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	if e.settle == nil || ctx == nil {
 		return nil, e
@@ -277,8 +281,7 @@ func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	return e.settle(ctx)
 }
 
-// Error says what was done, to which order, and how to find out what became of
-// it.
+// Error says what was done, to which order, and how to find out what happened.
 func (e *OutcomeUnknownError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -308,10 +311,10 @@ func (e *OutcomeUnknownError) Error() string {
 // Is makes an OutcomeUnknownError an [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
-// Unwrap gives the last cause: the context's error, or what the server said
-// last. That is not a verdict on the request, so it matches none of this
-// package's sentinels: a switch that looks for [ErrOperationNotAllowed] first
-// does not take it for a failure. [errors.As] finds its [Error].
+// Unwrap gives the last cause: the context's error, or the server's last
+// answer. That cause is not a verdict on the request, so it matches none of
+// this package's sentinels: a switch that tests for [ErrOperationNotAllowed]
+// first does not take it for a failure. [errors.As] finds its [Error].
 func (e *OutcomeUnknownError) Unwrap() error {
 	if e.Err == nil {
 		return nil
@@ -319,17 +322,18 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	return foreign.NoVerdict(e.Err)
 }
 
-// NeedsReview reports whether err is of a capture, cancel or refund that has no
-// final answer, and for which trying again alone may never bring one: Plural
-// rejected it and its books do not show why; the books were read and do not
-// tell; or they have shown it under way for more than five minutes. Somebody
-// should look, once. Calling again stays safe, daily rather than every minute,
-// and settles it as soon as the books do.
+// NeedsReview reports whether err is from a capture, cancel or refund that has
+// no final answer, and that may never get one by trying again. There are three
+// cases: Plural rejected it and its books do not show why; the books were read
+// and are unclear; or the books have shown it under way for more than five
+// minutes. Somebody should look, once. Calling again stays safe. Do it daily
+// rather than every minute; it settles the matter as soon as the books do.
 //
-// It is false for nil, for everything final, for errors that are not of this
-// package, and wherever the books were not read: the context ended before, or
-// the credentials are refused ([ErrUnauthorized]), which concerns every call and
-// passes when they are right again.
+// It is false for nil, for every final answer, and for errors that are not of
+// this package. It is also false if the books were not read, because the
+// context ended before, or because the credentials are refused
+// ([ErrUnauthorized]). Refused credentials affect every call, until they are
+// corrected.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false
@@ -344,28 +348,28 @@ func NeedsReview(err error) bool {
 // StateError is a final answer: the server's books rule the write out. It is
 // either [ErrNotApplied] or [ErrConflict], never both:
 //
-//   - Conflict is not set: [ErrNotApplied], and [ErrOperationNotAllowed].
+//   - Without Conflict it is [ErrNotApplied], and [ErrOperationNotAllowed].
 //     Nothing was or will be carried out under the reference.
-//   - Conflict is set: [ErrConflict]. The books show something else than was
-//     asked for, such as another amount under the reference. With Reused it is
-//     [ErrReferenceReused], too: that was there before this call. With NoHold
-//     it is [ErrNoHold], too: the money was taken, outright or by an earlier
-//     call, and the books do not say which.
+//   - With Conflict it is [ErrConflict]. The books show something other than
+//     what was asked for, such as another amount under the reference. With
+//     Reused it is also [ErrReferenceReused]: the entry was there before this
+//     call. With NoHold it is also [ErrNoHold]: the money was taken, outright
+//     or by an earlier call, and the books do not show which.
 //
 // docs/finals.md lists what the books have to show for each.
 type StateError struct {
 	Op        string // the operation, such as "captures.create"
-	OrderID   string // the order that the call was about; of a new order: ""
-	Reference string // the merchant's reference of the capture, refund or order; of a cancel: ""
-	Order     *Order // what the books have: that order, or what stands under the reference
+	OrderID   string // the order that the call was about; "" for a new order
+	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
+	Order     *Order // the order in the books, or what has the reference there
 	Reason    string // for people
 	Conflict  bool   // it is ErrConflict, and not ErrNotApplied
-	Reused    bool   // of a conflict: it is ErrReferenceReused
-	NoHold    bool   // of a conflict: it is ErrNoHold
+	Reused    bool   // with Conflict: it is ErrReferenceReused
+	NoHold    bool   // with Conflict: it is ErrNoHold
 	Err       error  // Plural's rejection, if there was one and it is not ErrConflict
 }
 
-// Error says what was to be done, to which order, and what rules it out.
+// Error says what was asked for, for which order, and what rules it out.
 func (e *StateError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -383,7 +387,7 @@ func (e *StateError) Error() string {
 	return b.String()
 }
 
-// Is makes a StateError the sentinels that its fields say.
+// Is makes a StateError match the sentinels for its fields.
 func (e *StateError) Is(target error) bool {
 	if e.isConflict() {
 		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
@@ -393,9 +397,9 @@ func (e *StateError) Is(target error) bool {
 
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
-// Unwrap gives the answer that led to the look at the books, if it was a
-// rejection. In a conflict it matches none of the sentinels: what was wrong
-// with the request does not say what is wrong with the books.
+// Unwrap gives Plural's rejection, if there was one: it led to the look at the
+// books. In a conflict it matches none of the sentinels: what was wrong with
+// the request does not say what is wrong with the books.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
 		return foreign.NoVerdict(e.Err)
@@ -403,13 +407,13 @@ func (e *StateError) Unwrap() error {
 	return e.Err
 }
 
-// DoubleRefundError says that Plural carried one refund out twice, although it
-// documents its reference as unique. The payer has the money of all of Refunds.
-// It is an [ErrConflict]: a person has to settle it with Plural. Do not call
+// DoubleRefundError means that Plural carried out one refund twice, although it
+// documents the reference as unique. The payer has the money of all Refunds. It
+// is an [ErrConflict]: a person has to settle it with Plural. Do not call
 // again.
 type DoubleRefundError struct {
 	OrderID   string // the order that was refunded
-	Reference string // the reference of all of Refunds
+	Reference string // the reference of all Refunds
 	Refunds   []*Order
 }
 
@@ -429,14 +433,14 @@ func (e *DoubleRefundError) Error() string {
 // Is makes a DoubleRefundError an [ErrConflict].
 func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict }
 
-// DuplicateOrderError says that an order with this reference exists already, as
-// asked for, and that its checkout link cannot be had again. Look at
-// Order.Status before making another under a new reference: it may be paid by
-// now, and a payer who was given its link can still pay it. It is
-// [ErrDuplicateRequest].
+// DuplicateOrderError means that the order with this reference exists already,
+// as asked for, and that its checkout link cannot be had again. Look at
+// Order.Status before you make another order under a new reference: the
+// existing one may be paid by now, and a payer who has its link can still pay
+// it. It is [ErrDuplicateRequest].
 //
-// Plural may also answer with the order that exists, which is not an error. The
-// emulator does so; a test of this error makes it with option
+// Plural may also answer with the existing order, which is not an error. The
+// emulator does so. To test this error, use option
 // WithDuplicateOrders(DuplicateRejected) of package pluraltest.
 type DuplicateOrderError struct {
 	Order *Order
@@ -452,29 +456,29 @@ func (e *DuplicateOrderError) Error() string {
 // Is makes a DuplicateOrderError an [ErrDuplicateRequest].
 func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplicateRequest }
 
-// NotPaidError says that the server's order is not the one expected, or is
-// neither held nor paid in full. The latter includes orders that were paid and
-// have moved on, to a partial capture or a refund: see [NotPaidError.WasPaid]
-// before taking anything back. It is [ErrNotPaid].
+// NotPaidError means that the server's order is not the one expected, or is
+// neither held nor paid in full. An order may have been paid and changed since,
+// by a partial capture or a refund: see [NotPaidError.WasPaid] before you take
+// anything back. It is [ErrNotPaid].
 type NotPaidError struct {
-	Order    *Order // as the server has it
+	Order    *Order // the order from the server
 	Reason   string // for people
 	Mismatch bool   // it is not the order that was expected
 }
 
 // WasPaid reports whether the order is the one expected and money was held or
-// paid for it, though not as expected: it has moved on since, to
+// paid for it, though not as expected. Either it has changed since, to
 // PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED; or it is AUTHORIZED
-// or PROCESSED, and does not show the whole amount. While it is true, do not
-// treat the payer as one who has not paid.
+// or PROCESSED, and does not show the whole amount. If it is true, do not treat
+// the payer as one who has not paid.
 func (e *NotPaidError) WasPaid() bool {
 	return e.isExpectedIn(OrderStatusAuthorized, OrderStatusProcessed,
 		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
 }
 
 // MayStillBePaid reports whether the order is the one expected and the payer's
-// link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. While
-// it is true, do not make the payer another order: wait for the webhook, or
+// link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. If it
+// is true, do not make another order for the payer: wait for the webhook, or
 // read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
 	return e.isExpectedIn(OrderStatusCreated, OrderStatusPending, OrderStatusAttempted)
@@ -484,7 +488,7 @@ func (e *NotPaidError) isExpectedIn(statuses ...OrderStatus) bool {
 	return e.Order != nil && !e.Mismatch && slices.Contains(statuses, e.Order.Status)
 }
 
-// Error says which order it is about, and why that is not confirmed.
+// Error says which order it is about, and why it is not confirmed.
 func (e *NotPaidError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, opConfirm.name, orEmpty(e.Order).OrderID)
@@ -495,7 +499,7 @@ func (e *NotPaidError) Error() string {
 // Is makes a NotPaidError an [ErrNotPaid].
 func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
 
-// Format, LogValue and MarshalJSON leave the body and the header out: they may
+// Format, LogValue and MarshalJSON leave out the body and the header, which may
 // hold personal data.
 
 // Format writes the error's text, under every verb.
@@ -536,7 +540,8 @@ func (e Error) MarshalJSON() ([]byte, error) {
 	}{e.Op, e.StatusCode, e.Code, e.RequestID, e.TraceID, e.Attempts, e.Error()})
 }
 
-// jsonError is how the errors that carry an order are encoded: without it.
+// jsonError is the JSON form of the errors that carry an order; it leaves out
+// the order.
 type jsonError struct {
 	Op        string      `json:"op,omitzero"`
 	OrderID   string      `json:"order_id,omitzero"`
@@ -589,7 +594,7 @@ func writeSubject(b *strings.Builder, op, id string) {
 	}
 }
 
-// tokenError says that no token could be had, so the request was not sent.
+// tokenError means that there was no token, so the request was not sent.
 type tokenError struct{ err error }
 
 func (e *tokenError) Error() string {

@@ -8,11 +8,11 @@ package plural
 // missing entry is not evidence either, because replicas lag and documents
 // leave things out.
 type evidence struct {
-	of      string // the operations that it is about
+	of      string // the operation that it is about
 	shows   string // what the books show
-	because string // why that rules the write out
-	is      error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is one
-	twice   bool   // looks over lookSpan have to agree; else one is enough
+	because string // why this rules out the write
+	is      error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is an ErrConflict
+	twice   bool   // looks over lookSpan have to agree; otherwise one is enough
 }
 
 // The rows.

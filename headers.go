@@ -10,16 +10,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// version is the SDK's.
+// version is the version of the SDK.
 const version = "0.1.0"
 
-// defaultUserAgent is what WithUserAgent adds to.
+// defaultUserAgent is the User-Agent, which WithUserAgent extends.
 const defaultUserAgent = "plural-go/" + version
 
-// newHeader is what every request carries, beside the merchant's own headers.
-// The token and the time are added when it is sent. The values share one array.
+// newHeader is the header of every request, without the merchant's own headers.
+// The token and the time are added when the request is sent. The values share
+// one array.
 func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.Header {
-	h := make(http.Header, len(own)+7) // with the token and the time
+	h := make(http.Header, len(own)+7) // with room for the token and the time
 	maps.Copy(h, own)
 	values := [...]string{"application/json", userAgent, requestID}
 	h["Accept"] = values[0:1:1]
@@ -31,7 +32,7 @@ func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.
 	return h
 }
 
-// timestamp is the Request-Timestamp of now.
+// timestamp is the current time as a Request-Timestamp.
 func timestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func newRequestID() string {
@@ -42,8 +43,8 @@ func newRequestID() string {
 	return id.String()
 }
 
-// ownHeader reports whether a header, by its canonical name, is not for callers
-// to set.
+// ownHeader reports whether callers must not set a header, given by its
+// canonical name.
 func ownHeader(name string) bool {
 	switch name {
 	case "Authorization", "Content-Type", "Content-Length", "Accept", "User-Agent", "Request-Id", "Request-Timestamp",
@@ -63,7 +64,7 @@ func validHeaderValue(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
-// isVisible reports whether a text is of visible ASCII characters only.
+// isVisible reports whether a text has only visible ASCII characters.
 func isVisible(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

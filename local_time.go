@@ -8,12 +8,12 @@ import (
 )
 
 // LocalTime is a time without a zone, as Plural sends it in settlements:
-// "2026-11-27T10:59:46". No source names the zone; it is surely India's (see
-// [India]). A [Timestamp] would read it as UTC, and be 5½ hours off.
+// "2026-11-27T10:59:46". No source names the zone, but it is surely India's
+// (see [India]). A [Timestamp] would read it as UTC, and be 5½ hours off.
 type LocalTime string
 
-// In is the time in a place, such as that of [India]. A text that has a zone
-// after all is the time that it says. It fails for what is not a time.
+// In is the time in a location, such as [India]. If the text does have a zone,
+// that zone counts. It fails if the text is not a time.
 func (t LocalTime) In(place *time.Location) (time.Time, error) {
 	if place == nil {
 		return time.Time{}, fmt.Errorf("plural: local time %q: the location is nil", clip(string(t)))
@@ -35,12 +35,12 @@ func India() *time.Location { return india }
 //nolint:gochecknoglobals // a constant in all but name
 var india = time.FixedZone("IST", int((5*time.Hour + 30*time.Minute).Seconds()))
 
-// Days are whole calendar days, both included, each as it shows in its time's
-// own Location: the hour does not matter.
+// Days are whole calendar days, both included. Each is the date of its time in
+// the time's own Location; the hour does not matter.
 type Days struct{ First, Last time.Time }
 
-// dateOf is the day that a time shows, as a midnight of UTC, where every day has
-// 24 hours.
+// dateOf is the date of a time as a midnight in UTC, where every day has 24
+// hours.
 func dateOf(t time.Time) time.Time {
 	year, month, day := t.Date()
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)

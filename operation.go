@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// operation is what a call does.
+// operation describes what a call does.
 type operation struct {
-	name    string // of low cardinality, for errors and metrics
+	name    string // a small set of values, for errors and metrics
 	phrase  string // for people
 	method  string
-	settles bool // some of its time is kept for asking what became of it
+	settles bool // part of its time is kept for asking what happened to it
 
-	byReference bool // it is about the order of a reference, not of an id
+	byReference bool // it is about an order by its reference, not by its id
 }
 
-// The operations, one a line. The last five are names for errors only: four of
-// them read by orders.get or orders.get_by_reference, orders.check sends
-// nothing.
+// The operations, one on each line. The last five are only names for errors:
+// four of them read by orders.get or orders.get_by_reference, and orders.check
+// sends nothing.
 //
 //nolint:gochecknoglobals // constants in all but name
 var (
@@ -49,13 +49,13 @@ var (
 	}
 )
 
-// opDo is the operation of [Client.Do], whose phrase is all that tells one
+// opDo is the operation of [Client.Do]. Only its phrase distinguishes one
 // endpoint from another.
 func opDo(method, path string) operation {
 	return operation{name: "do", phrase: method + " " + path, method: method}
 }
 
-// op is what errors carry.
+// op is the operation in errors.
 func (o operation) op() string {
 	if o.name == "do" {
 		return o.phrase
@@ -63,7 +63,7 @@ func (o operation) op() string {
 	return o.name
 }
 
-// phraseOf says for people what the operation of an error does.
+// phraseOf describes the operation of an error to people.
 func phraseOf(op string) string {
 	for _, known := range operations {
 		if op == known.name {

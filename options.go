@@ -58,13 +58,13 @@ func WithBaseURL(base string) Option {
 	}
 }
 
-// WithHTTPClient sends through a client of yours: its Transport, Timeout and
-// Jar are used, redirects are never followed. It is copied and not changed. Its
+// WithHTTPClient sends through your HTTP client. Its Transport, Timeout and Jar
+// are used; redirects are never followed. It is copied and not changed. Its
 // Timeout bounds one try, if it is shorter than that of [WithAttemptTimeout].
 // Its Transport must not repeat requests by itself. After a try without an
-// answer its idle connections are closed, so one that wraps another should
-// pass CloseIdleConnections on. A nil Transport stands for the SDK's own, not
-// for [http.DefaultTransport].
+// answer the SDK closes its idle connections, so a transport that wraps another
+// one should pass on CloseIdleConnections. A nil Transport means the SDK's own,
+// not [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -78,11 +78,12 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithMiddleware wraps the transport, the first one outermost: for tracing and
-// metrics. Middleware sees each try of each call, and learns the operation from
-// [OperationFromContext]. It sees neither the access token, nor the requests
-// for it, nor the repetition of a try whose token was refused. It must not
-// repeat requests by itself, and must leave their bodies as they are.
+// WithMiddleware wraps the transport, for tracing and metrics. The first
+// middleware is the outermost. Middleware sees each try of each call, and
+// learns the operation from [OperationFromContext]. It sees neither the access
+// token, nor the requests for it, nor the repetition of a try whose token was
+// refused. It must not repeat requests by itself, and must leave their bodies
+// as they are.
 func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		for _, m := range mw {
@@ -96,9 +97,9 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 }
 
 // RetryPolicy says how often and how fast to repeat. A field that is zero has
-// its default: 4 attempts, 250 ms, 8 s. A longer Retry-After is waited for, up
-// to 60 seconds; above that the call ends. The reads that settle a write are
-// tried 4 times at least.
+// its default: 4 attempts, 250 ms, 8 s. A longer Retry-After replaces the
+// delay, up to 60 seconds; if it asks for more, the call ends. The reads that
+// settle a write are tried at least 4 times.
 type RetryPolicy struct {
 	// tries of one request; 1 turns repeating off, settling reads still happen
 	MaxAttempts int
@@ -120,8 +121,8 @@ func WithRetry(p RetryPolicy) Option {
 	}
 }
 
-// policyOf fills in the defaults. One delay that is given shifts the other's
-// default where they would cross.
+// policyOf fills in the defaults. If one given delay crosses the other's
+// default, the default is moved.
 func policyOf(p RetryPolicy) retry.Policy {
 	filled := retry.Policy{MaxAttempts: p.MaxAttempts, MinDelay: p.MinDelay, MaxDelay: p.MaxDelay}
 	if filled.MaxAttempts == 0 {
@@ -136,12 +137,12 @@ func policyOf(p RetryPolicy) retry.Policy {
 	return filled
 }
 
-// WithSingleRefundSend has a call send a refund at most once. Without it a call
-// sends a refund again whose answer was lost and which the books have not shown
-// for three seconds: that makes one refund as long as Plural carries out one
+// WithSingleRefundSend makes a call send a refund at most once. Without it, a
+// call sends a refund again if its answer was lost and the books have not shown
+// it for three seconds. That makes one refund as long as Plural carries out one
 // for each reference, as it documents. With it such a call ends with
-// [ErrOutcomeUnknown], and only a new call sends again. Only a request that was
-// not sent, or refused for its access token, is sent again.
+// [ErrOutcomeUnknown], and only a new call sends again. The call sends again
+// only if the request was not sent, or was refused for its access token.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true
@@ -150,8 +151,8 @@ func WithSingleRefundSend() Option {
 }
 
 // WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer
-// is repeated where that is safe; the context bounds the whole call. The SDK's
-// own transport waits for an answer's header for 60 s at most.
+// is repeated if that is safe; the context limits the whole call. The SDK's own
+// transport waits at most 60 s for an answer's header.
 func WithAttemptTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
@@ -173,7 +174,7 @@ func WithTokenStore(s TokenStore) Option {
 	}
 }
 
-// WithLogger logs each try (debug) and troubles with the token store (warn). It
+// WithLogger logs each try (debug) and problems with the token store (warn). It
 // logs no body, token, secret, signature or query string.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
@@ -185,12 +186,12 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithObserver has a function told of each call when it has ended, and of each
-// request for an access token: for metrics of attempts, of outcomes that remain
-// unknown and of tokens. Middleware, by contrast, sees the single tries. It is
-// called before the call returns, so it should be quick; what it panics with is
-// dropped. A call that validation refuses is not told. Confirm, ConfirmEvent
-// and Wait are told as the reads that they make.
+// WithObserver calls a function when a call or a request for an access token
+// has ended. It is for metrics of attempts, of unknown outcomes and of tokens.
+// Middleware, in contrast, sees each try. The function is called before the
+// call returns, so it should be quick; its panics are ignored. It is not called
+// for a call that validation refuses. Confirm, ConfirmEvent and Wait are
+// reported as the reads that they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -230,8 +231,8 @@ func WithRequestID(id string) CallOption {
 
 // WithHeader sets a header on each try of the call. If two have the same name,
 // the last counts. It refuses the headers that the SDK sets, those that
-// net/http and proxies act on, and idempotency keys: Plural does not read them,
-// and net/http repeats writes that carry one.
+// net/http and proxies act on, and idempotency keys, because Plural does not
+// read them and net/http repeats writes that carry one.
 func WithHeader(name, value string) CallOption {
 	return func(c *callConfig) {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
@@ -251,14 +252,14 @@ func WithHeader(name, value string) CallOption {
 	}
 }
 
-// Response is what came back last, for [WithResponseInto]. Its fmt and slog
-// forms leave the header and the body out.
+// Response is the last answer, for [WithResponseInto]. Its fmt and slog forms
+// leave out the header and the body.
 type Response struct {
 	StatusCode int         // 0 when no answer came
 	Header     http.Header // of the answer
 	RequestID  string      // that was sent
-	Attempts   int         // tries, settling reads not counted; one whose token was refused counts once
-	Body       []byte      // as it came, up to 4 MiB; may hold personal data
+	Attempts   int         // tries, without settling reads; one whose token was refused counts once
+	Body       []byte      // as sent, up to 4 MiB; may hold personal data
 }
 
 // WithResponseInto fills r with the call's last answer, also when the call
@@ -273,17 +274,17 @@ func WithResponseInto(r *Response) CallOption {
 	}
 }
 
-// WithoutRetry makes one try. A capture, cancel or refund whose answer is lost
-// is still settled by reading. A try whose token is refused is sent again with
-// a new token, and counts once.
+// WithoutRetry makes one try. If the answer to a capture, cancel or refund is
+// lost, it is still settled by reading. A try whose token was refused is sent
+// again with a new token, and counts once.
 func WithoutRetry() CallOption {
 	return func(c *callConfig) { c.withoutRetry = true }
 }
 
-// WithoutValidation leaves the documented lengths and limits to the server, for
-// when they are out of date here. What can never be right is still refused: a
-// nil request, an id or reference that does not fit a path, an amount that is
-// not positive, a field given twice.
+// WithoutValidation leaves the check of the documented lengths and limits to
+// the server, in case they are out of date here. Requests that can never be
+// right are still refused: a nil request, an id or reference that does not fit
+// a path, an amount that is not positive, a field given twice.
 func WithoutValidation() CallOption {
 	return func(c *callConfig) { c.withoutValidation = true }
 }
@@ -340,7 +341,7 @@ func newConfig(opts []Option) (*config, error) {
 
 // address is the URL of a path, which may have a query.
 func (c *config) address(path string) (url.URL, error) {
-	if isPlainPath(path) { // as nearly all are
+	if isPlainPath(path) { // nearly all are plain
 		u := *c.baseURL
 		u.Path += path
 		return u, nil
@@ -355,8 +356,8 @@ func (c *config) address(path string) (url.URL, error) {
 	return *u, nil
 }
 
-// isPlainPath reports whether path needs no parsing: it has no query, and
-// nothing that is escaped.
+// isPlainPath reports whether path needs no parsing: it has no query and no
+// escapes.
 func isPlainPath(path string) bool {
 	for i := range len(path) {
 		if c := path[i]; !isNameByte(c) && c != '-' && c != '/' {
@@ -384,7 +385,7 @@ type callConfig struct {
 	header            http.Header
 	into              *Response
 	withoutRetry      bool
-	tries             int // instead of what the policy says, if it is not 0
+	tries             int // replaces the policy's number if it is not 0
 	withoutValidation bool
 	invalid           []FieldError
 }

@@ -26,18 +26,18 @@ type CreateOrderRequest struct {
 	PreAuth               bool            `json:"pre_auth"`
 	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
 	Notes                 string          `json:"notes,omitzero"`
-	// where the payer's browser comes back to, by a cross-site POST: see
+	// the payer's browser comes back here, by a cross-site POST: see
 	// Verifier.VerifyCallbackRequest
 	CallbackURL string `json:"callback_url,omitzero"`
-	// where it comes back to after a failure, if elsewhere
+	// the browser comes back here after a failure; "" if it is the same address
 	FailureCallbackURL string           `json:"failure_callback_url,omitzero"`
 	PurchaseDetails    *PurchaseDetails `json:"purchase_details,omitzero"`
 	PartPayment        bool             `json:"part_payment,omitzero"` // the payer may pay in parts
 	PluginData         *PluginData      `json:"plugin_data,omitzero"`  // which shop plugin sends the request
-	Extra              map[string]any   `json:"-"`                     // further fields of the request; none of the above
+	Extra              map[string]any   `json:"-"`                     // further fields of the request, but none of the above
 }
 
-// MarshalJSON writes the request as Plural takes it, Extra included.
+// MarshalJSON writes the request in Plural's form, Extra included.
 func (r CreateOrderRequest) MarshalJSON() ([]byte, error) {
 	return encode(&r)
 }
@@ -50,7 +50,7 @@ func (r *CreateOrderRequest) parts() (fields any, extra map[string]any) {
 
 // CheckoutOrder is a new order with its checkout link.
 type CheckoutOrder struct {
-	Token           string `json:"token"` // of the link, for Plural's script in a page
+	Token           string `json:"token"` // token of the link, for Plural's script in a page
 	OrderID         string `json:"order_id"`
 	RedirectURL     string `json:"redirect_url"`  // send the payer here: an https URL, percent-encoded already
 	ResponseCode    int    `json:"response_code"` // Plural's own, 200
@@ -62,22 +62,22 @@ type CheckoutOrder struct {
 //
 //	POST /api/checkout/v1/orders
 //
-// Where Plural answers a reference that was used before with the existing order
-// and its link, whatever the amount, a first answer cannot be told from that:
-// use a reference once. [OrderService.Confirm] compares the amount all the
-// same.
+// Plural may answer a used reference with the existing order and its link,
+// whatever the amount. A first answer cannot be told from that, so use a
+// reference once. [OrderService.Confirm] compares the amount all the same.
 //
-// A lost answer is followed by another try under the same reference. The link
-// comes only with the answer to a create, so creating is not idempotent for it.
+// After a lost answer Create tries again under the same reference. The link
+// comes only with the answer to a create, so a repeated create may not get it.
 // The errors:
 //
-//   - [ValidationError]: the request is wrong, nothing was sent.
+//   - [ValidationError]: nothing was sent, because the request is wrong.
 //   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as asked
 //     for, and its link cannot be had again.
 //   - [StateError] ([ErrReferenceReused], which is an [ErrConflict]): the
 //     reference belongs to another order, or to one of another amount.
 //   - [OutcomeUnknownError]: attempts or time ran out and the order could not
-//     be looked up. Nothing is paid by it: call again with the same reference.
+//     be looked up. Nobody has paid because of it: call again with the same
+//     reference.
 //   - [Error]: Plural rejected it, or nothing could be sent.
 func (s *OrderService) Create(
 	ctx context.Context, req *CreateOrderRequest, opts ...CallOption,
@@ -97,7 +97,7 @@ func (s *OrderService) Create(
 		return err
 	}
 	class, failure := write.send(ctx, accept, repeatCreate)
-	isInDoubt := write.ambiguous || class == classRejected && failure.Err != nil // of an answer with data
+	isInDoubt := write.ambiguous || class == classRejected && failure.Err != nil // the answer has data
 	switch {
 	case !isInDoubt && failure == nil:
 		return created, nil
@@ -107,8 +107,8 @@ func (s *OrderService) Create(
 	return s.reconcile(ctx, write, req, created, failure)
 }
 
-// reconcile compares the order that stands under the reference with the one
-// asked for. The link is nil when none came.
+// reconcile compares the order that has the reference with the one asked for.
+// link is nil if no link came.
 func (s *OrderService) reconcile(
 	ctx context.Context, write *call, req *CreateOrderRequest, link *CheckoutOrder, failure *Error,
 ) (*CheckoutOrder, error) {
@@ -139,30 +139,31 @@ func (s *OrderService) reconcile(
 	return nil, &OutcomeUnknownError{Op: write.op.op(), Reference: reference, Last: o, Err: err}
 }
 
-// Get reads an order or a refund by its id. It is repeated on failures.
+// Get reads an order or a refund by its id. A request that fails is repeated.
 //
 //	GET /api/pay/v1/orders/{order_id}
 //
 // The errors:
 //
-//   - [Error], which is [ErrNotFound] when there is no such order, whatever the
-//     status: Plural's pages and payloads have 404, 422 and 400 for it. The
-//     emulator answers 422, or what its option WithNotFound selects.
-//   - [ValidationError]: the id cannot be one, nothing was sent.
+//   - [Error], which is [ErrNotFound] if there is no such order. Its status
+//     varies: Plural's pages and payloads have 404, 422 and 400 for it. The
+//     emulator answers 422, or the answer that its option WithNotFound selects.
+//   - [ValidationError]: nothing was sent, because the id cannot be one.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	return s.p.getOrder(ctx, orderID, opts)
 }
 
 // GetByReference reads an order or a refund by the merchant's reference. Orders
-// and refunds share one namespace. It is repeated on failures.
+// and refunds share one namespace. A request that fails is repeated.
 //
 //	GET /api/pay/v1/orders/reference/{merchant_order_reference}
 //
 // The errors:
 //
-//   - [Error], which is [ErrNotFound] when the reference is unknown, whatever
-//     the status, as for [OrderService.Get].
-//   - [ValidationError]: it cannot be a reference, nothing was sent.
+//   - [Error], which is [ErrNotFound] if the reference is unknown, with any
+//     status, as for [OrderService.Get].
+//   - [ValidationError]: nothing was sent, because the text cannot be a
+//     reference.
 func (s *OrderService) GetByReference(
 	ctx context.Context, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
@@ -173,20 +174,20 @@ func (s *OrderService) GetByReference(
 // the amount.
 type Expected struct {
 	MerchantOrderReference string
-	// Plural's id of the order, as it came with the link to the checkout and was
-	// stored. Never take it from the callback or event that is being checked.
+	// Plural's id of the order, as it came with the checkout link and was stored.
+	// Never take it from the callback or event that is being checked.
 	OrderID     string
-	OrderAmount Amount // what the order was created with
+	OrderAmount Amount // the amount that the order was created with
 }
 
-// Check checks that o, read from the server, is the order expected, and held or
-// paid: AUTHORIZED after a pre-authorisation, or PROCESSED and, where it lists
-// captures, captured in full. What is held or paid has to add up to the order's
-// amount less its coupon; where an offer or a fee is why it does not, Plural's
-// status is believed. It is what [OrderService.Confirm] does after reading the
-// order, for where no callback came, as after a webhook. The error is a
-// [NotPaidError], or a [ValidationError] when a field of e or the order is
-// missing.
+// Check checks that o, read from the server, is the order expected, and is held
+// or paid: AUTHORIZED after a pre-authorisation, or PROCESSED and, if it lists
+// captures, captured in full. The held or paid amounts have to add up to the
+// order's amount less its coupon. If an offer or a fee explains a difference,
+// Plural's status is believed. [OrderService.Confirm] does the same after it
+// has read the order. Use Check if no callback came, as after a webhook. The
+// error is a [NotPaidError], or a [ValidationError] if a field of e or the
+// order is missing.
 func (e Expected) Check(o *Order) error {
 	check := e.check()
 	check.must(o != nil, "order", "is required")
@@ -217,7 +218,7 @@ func (e Expected) mismatch(o *Order) string {
 	return ""
 }
 
-// notPaid is why the order is neither held nor paid, whole.
+// notPaid is why the order is neither held nor paid in full.
 func (o *Order) notPaid() string {
 	t := tallyOf(o)
 	switch {
@@ -262,19 +263,19 @@ func (e Expected) check() requestCheck {
 	return c
 }
 
-// Confirm is what to do when the payer comes back: it takes the verified
-// callback and what the order was for, reads the order from Plural, and returns
-// it only if it is that order and paid: AUTHORIZED after a pre-authorisation,
-// or PROCESSED.
+// Confirm is for the moment when the payer comes back. It takes the verified
+// callback and the expected order, and reads the order from Plural. It returns
+// the order only if it is the expected one and paid: AUTHORIZED after a
+// pre-authorisation, or PROCESSED.
 //
-// A callback alone is not a proof of payment: its signature covers neither the
-// amount nor a time. Reads may lag behind the payment: the order is looked for
-// for two seconds before it counts as not found, or as not paid where the
-// callback says that it is. The errors:
+// A callback alone does not prove a payment: its signature covers neither the
+// amount nor a time. Reads may lag behind the payment. So Confirm looks for two
+// seconds before an order counts as not found, or as not paid if the callback
+// says that it is. The errors:
 //
 //   - [NotPaidError], with the order: it is another order, or not paid.
-//   - [ErrInvalidSignature]: no [Verifier] made the Callback, or it was stored
-//     or sent as JSON since.
+//   - [ErrInvalidSignature]: no [Verifier] made the Callback, or it was since
+//     stored or sent as JSON.
 //   - those of [OrderService.Get].
 //
 // A payer who closes the browser sends no callback: see
@@ -298,7 +299,7 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	return o, nil
 }
 
-// isBehind says of an order that it is not paid yet, although somebody says
+// isBehind reports whether an order is not paid yet although the caller heard
 // that it is: reads may lag behind the payment.
 func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	return func(o *Order) bool {
@@ -307,19 +308,19 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	}
 }
 
-// ConfirmEvent is what to do when a webhook comes: it reads the order that the
-// event is about from Plural, of a refund's event the order that was refunded,
-// and returns it only if it is the order expected and paid, as
-// [OrderService.Confirm] does. What the event says counts for nothing but which
-// order to read, so the event may be old, and come from a queue.
+// ConfirmEvent is for a webhook. It reads the order that the event is about
+// from Plural; for a refund's event that is the refunded order. It returns the
+// order only if it is the expected one and paid, as [OrderService.Confirm]
+// does. Only the order's id or reference is taken from the event, so the event
+// may be old, and may come from a queue.
 //
-// Where an event says that the order is paid (ORDER_AUTHORIZED,
-// ORDER_PROCESSED) and the books do not show that for two seconds, they lag
-// behind it: the error is [ErrOutcomeUnknown], and not [ErrNotPaid], so the
-// event is delivered again. Otherwise the error is a [NotPaidError] with the
-// order (it is [NotPaidError.WasPaid] after a capture in part or a refund),
-// [ErrNoOrder] for an event that is not about an order, [ErrMalformedWebhook]
-// for one whose order cannot be read, or that of [OrderService.Get].
+// If an event says that the order is paid (ORDER_AUTHORIZED, ORDER_PROCESSED)
+// and the books do not show that for two seconds, the books lag. Then the error
+// is [ErrOutcomeUnknown], and not [ErrNotPaid], so the event is delivered
+// again. Otherwise the error is a [NotPaidError] with the order (with
+// [NotPaidError.WasPaid] after a partial capture or a refund), [ErrNoOrder] for
+// an event that is not about an order, [ErrMalformedWebhook] for an event whose
+// order cannot be read, or an error of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
 	check := want.check()
 	check.must(e != nil, "event", "is required")
@@ -333,7 +334,7 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	isBehind := want.isBehind(e.Type == EventOrderAuthorized || e.Type == EventOrderProcessed)
 	o, err := s.getReal(ctx, id, isBehind, opts)
 	if err == nil && o.Type == OrderTypeRefund && o.ParentOrderID != "" && o.ParentOrderID != id {
-		o, err = s.getReal(ctx, o.ParentOrderID, isBehind, opts) // the event did not say whose refund it is
+		o, err = s.getReal(ctx, o.ParentOrderID, isBehind, opts) // the event did not say which order was refunded
 	}
 	if err != nil {
 		return nil, err
@@ -350,22 +351,22 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	return o, nil
 }
 
-// The waits between two looks of Wait.
+// The waits between two reads of Wait.
 const (
 	minPoll = time.Second
 	maxPoll = 10 * time.Second
 )
 
-// Wait reads the order until the function says that it is as awaited, and
-// returns it. A nil function waits until the order is no longer CREATED,
-// PENDING or ATTEMPTED, that is until the payer has paid, given up or failed.
-// Looks are one to ten seconds apart.
+// Wait reads the order until the function returns true for it, and returns the
+// order. A nil function waits until the order is no longer CREATED, PENDING or
+// ATTEMPTED, that is, until the payer has paid, given up or failed. The reads
+// are one to ten seconds apart.
 //
-// It ends with ctx, which should have a deadline: the error then is the
-// context's, in an [Error], and the order is what was seen last, nil if nothing
-// was. Other errors are those of [OrderService.Get]; an order that is not found
+// Wait ends with ctx, which should have a deadline. Then the error is the
+// context's, in an [Error], and the order is the last one read, nil if none
+// was. Other errors are those of [OrderService.Get]. An order that is not found
 // is looked for again for two seconds, since reads may lag behind its creation.
-// A webhook is the better way to learn of a payment; Wait is for programs that
+// A webhook is the better way to learn of a payment. Wait is for programs that
 // have no server.
 func (s *OrderService) Wait(
 	ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption,
@@ -395,16 +396,17 @@ func (s *OrderService) Wait(
 	}
 }
 
-// The looks at an order that is real but not found: replicas lag.
+// The waits between looks for an order that is real but not found: replicas
+// lag.
 const (
 	missingSpan = 2 * time.Second
 	missingWait = missingSpan / minLooks
 )
 
-// getReal reads an order that the caller knows to exist. That there is none, or
-// that it is behind what the caller knows of it, is believed when several looks
-// over missingSpan agree. A 404 that does not come from the orders API, such as
-// a gateway's page, is not evidence.
+// getReal reads an order that the caller knows to exist. It believes that the
+// order does not exist, or is behind what the caller knows, only when several
+// looks over missingSpan agree. A 404 that does not come from the orders API,
+// such as a gateway's page, is not evidence.
 func (s *OrderService) getReal(
 	ctx context.Context, orderID string, isBehind func(*Order) bool, opts []CallOption,
 ) (*Order, error) {
@@ -464,8 +466,8 @@ func holdable(methods []PaymentMethod) bool {
 	return true
 }
 
-// judgeOrder judges whether the order that stands under our reference is the
-// one that req asks for. A pre_auth that the document lacks says nothing.
+// judgeOrder judges whether the order that has our reference is the one that
+// req asks for. If the document has no pre_auth, that says nothing.
 func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 	switch {
 	case o.Type != "" && o.Type != OrderTypeCharge:
@@ -476,14 +478,14 @@ func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 		return unclear("the order does not say its amount")
 	case o.OrderAmount != req.OrderAmount:
 		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
-	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have it wrong
+	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have wrong values
 		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
 	}
 	return applied()
 }
 
 // decodeCheckoutOrder reads an answer of the checkout API. Its documents are
-// flat; some integrators report a wrapped one.
+// flat; some integrators report an envelope.
 func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
 	var o CheckoutOrder
 	if err := wire.Unmarshal(a.body, &o); err != nil {

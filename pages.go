@@ -10,19 +10,19 @@ import (
 	"github.com/plural-go/plural/internal/clean"
 )
 
-// IncompleteError says that not everything could be read, and what. It speaks
-// of the reading, and never of money: what came before it, or beside it, is as
-// Plural sent it. Read again later. It is [ErrIncomplete].
+// IncompleteError means that not everything could be read, and says what is
+// missing. It is about the reading, and never about money: the rows that were
+// read are as Plural sent them. Read again later. It is [ErrIncomplete].
 type IncompleteError struct {
-	UTR  string // of a settlement's lines
-	Days Days   // of a list: the days that could not be read whole; those before them were
-	Page int    // the page that could not be read; 0 where each could
-	Want int    // rows that there are, as the answers say
-	Got  int    // rows that came, each counted once
+	UTR  string // for a settlement's lines
+	Days Days   // for a list: the days that could not be read completely; earlier days were
+	Page int    // the page that could not be read; 0 if each could
+	Want int    // the number of rows, as the answers say
+	Got  int    // the number of rows that came, each counted once
 	Err  error  // why, if a request failed or a limit was reached
 }
 
-// Error says what could not be read whole, and how much of it came.
+// Error says what could not be read completely, and how much of it came.
 func (e *IncompleteError) Error() string {
 	var b strings.Builder
 	if e.UTR != "" {
@@ -60,30 +60,30 @@ func (e IncompleteError) MarshalJSON() ([]byte, error) {
 	}{e.UTR, e.Page, e.Want, e.Got, e.Error()})
 }
 
-// errLeft ends a reading whose caller wants no more.
+// errLeft ends a reading whose caller needs no more rows.
 var errLeft = errors.New("the caller left the loop")
 
 // sheet is one page of a list.
 type sheet[R any] struct {
 	rows  []R
-	total int // rows of all pages, as it says, or of this one: that is not known
+	total int // rows of all pages, or only of this one: that is not documented
 	pages int // 0 if it does not say
 
 	mark fingerprint // of the whole page
 }
 
-// sighting is what a row is to those who collect rows.
+// sighting is what the collector of rows says about a row.
 type sighting int
 
 const (
 	rowIsNew   sighting = iota
 	rowIsKnown          // it was read before, and does not count again
-	rowIsOdd            // like that, and what is read is not all there is
-	rowIsLast           // the caller wants no more
+	rowIsOdd            // as rowIsKnown, and the reading is incomplete
+	rowIsLast           // the caller needs no more rows
 )
 
-// readPages reads a list page by page, and hands each row over. The error is
-// that of the first page, or an [IncompleteError], or errLeft.
+// readPages reads a list page by page, and passes each row on. The error is
+// that of the first page, an [IncompleteError], or errLeft.
 func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
 	var first fingerprint
 	want, got, isOdd := 0, 0, false
@@ -92,7 +92,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 		switch {
 		case err != nil && page == 1:
 			return err
-		case err != nil && got >= want && errors.Is(err, ErrNotFound): // all had come, and nothing is behind it
+		case err != nil && got >= want && errors.Is(err, ErrNotFound): // all rows had come, and this page is past the end
 			s = &sheet[R]{total: want}
 		case err != nil:
 			return &IncompleteError{Page: page, Want: want, Got: got, Err: err}
@@ -112,12 +112,12 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 			case rowIsKnown:
 			}
 		}
-		// A total may be of one page only. Then it is not above that page's rows.
+		// A total may count only one page. Then it is not above that page's rows.
 		mayGoOn := s.pages == 0 && len(s.rows) >= perPage && want <= len(s.rows)
 		if got > had && (page < s.pages || got < want || mayGoOn) {
 			continue
 		}
-		if page > 1 { // one page alone was read in one piece
+		if page > 1 { // a single page was read at once, so nothing can have moved
 			again, err := read(1)
 			if err != nil {
 				return &IncompleteError{Page: 1, Want: want, Got: got, Err: err}
@@ -131,13 +131,13 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 	}
 }
 
-// fingerprint tells rows and pages apart without keeping them.
+// fingerprint identifies rows and pages without storing them.
 type fingerprint [16]byte
 
 // fingerprintOf is the fingerprint of a document.
 func fingerprintOf(document any) (f fingerprint) {
 	text, err := json.Marshal(document)
-	if err != nil { // no document of this package has what cannot be encoded
+	if err != nil { // a document of this package can always be encoded
 		text = fmt.Append(nil, document)
 	}
 	sum := sha256.Sum256(text)
@@ -151,7 +151,7 @@ type recent struct{ now, before map[fingerprint]struct{} }
 
 const maxRecent = 10_000
 
-// add reports whether the fingerprint is a new one.
+// add reports whether the fingerprint is new.
 func (r *recent) add(f fingerprint) bool {
 	_, isNow := r.now[f]
 	_, isBefore := r.before[f]

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// perPage is the most rows that a page of settlements has (Plural's settlement
-// API, overview).
+// perPage is the largest number of rows in a page of settlements (Plural's
+// settlement API, overview).
 const perPage = 10
 
 // The paths of the API.
@@ -32,7 +32,7 @@ func pathByReference(reference string) string {
 }
 
 // pathOfSettlements asks for a page of the settlements from one midnight to
-// another. All values are texts, and the times have no zone.
+// another. All values are strings, and the times have no zone.
 func pathOfSettlements(first, end time.Time, page int) string {
 	const layout = "2006-01-02T15:04:05"
 	return settlementsAt + "list?" + url.Values{

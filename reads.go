@@ -31,7 +31,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	return k.readOrder(ctx, decodeOrderWith(reference))
 }
 
-// readOrder reads one order, repeating on failures.
+// readOrder reads one order, and repeats on failures.
 func (k *call) readOrder(ctx context.Context, decode decoder) (*Order, error) {
 	var o *Order
 	err := k.read(ctx, func(a *answer) (err error) {
@@ -44,8 +44,8 @@ func (k *call) readOrder(ctx context.Context, decode decoder) (*Order, error) {
 	return o, nil
 }
 
-// ask makes a settling read: it asks what became of a write, under the write's
-// own options, and is repeated on failures even if the write is not to be.
+// ask makes a settling read, which asks what happened to a write. It has the
+// write's options, and is repeated on failures even if the write is not.
 func (k *call) ask(ctx context.Context, op operation, path, subject string, decode decoder) (*Order, error) {
 	ask, err := k.p.callWith(k.cfg, op, path, nil)
 	if err != nil {
@@ -61,12 +61,12 @@ func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
 	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(id))
 }
 
-// askReference asks for what stands under a reference.
+// askReference asks for the order that has a reference.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
 	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
 }
 
-// decoder makes an order of an answer.
+// decoder makes an order from an answer.
 type decoder func(*answer) (*Order, error)
 
 // decodeOrder reads an answer of the pay API. Its documents are wrapped in
@@ -89,7 +89,7 @@ func decodeOrder(a *answer) (*Order, error) {
 	return o, nil
 }
 
-// decodeOrderOf insists on the order that was asked about.
+// decodeOrderOf returns an error if the answer is about another order.
 func decodeOrderOf(orderID string) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
@@ -100,7 +100,7 @@ func decodeOrderOf(orderID string) decoder {
 	}
 }
 
-// decodeOrderWith insists on the reference that was asked about.
+// decodeOrderWith returns an error if the answer is about another reference.
 func decodeOrderWith(reference string) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)

@@ -4,16 +4,16 @@ import (
 	"log/slog"
 )
 
-// What prints of secrets, and of documents that hold personal data. Those who
-// print ask for String, Format or LogValue. Those who encode, such as
-// encoding/json and encoding/xml, get personal data and never a secret. The
-// methods in redact_methods.go are made by `make generate` from these lists:
+// The printed forms of secrets, and of documents that hold personal data.
+// Printers ask for String, Format or LogValue. Encoders, such as encoding/json
+// and encoding/xml, get personal data but never a secret. The methods in
+// redact_methods.go are made by `make generate` from these lists:
 //go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,Response,ErrorDetails,ErrorDetail ../redact_methods.go"
 
-// MarshalText writes a placeholder: encoding/json and encoding/xml ask for it.
+// MarshalText writes a placeholder; encoding/json and encoding/xml call it.
 func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue is the environment, and nothing of the credentials.
+// LogValue has the environment, and not the credentials.
 func (c *Client) LogValue() slog.Value {
 	if c == nil || c.p == nil {
 		return slog.GroupValue()
@@ -21,10 +21,10 @@ func (c *Client) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("environment", string(c.p.cfg.environment)))
 }
 
-// MarshalText writes a placeholder: encoding/json and encoding/xml ask for it.
+// MarshalText writes a placeholder; encoding/json and encoding/xml call it.
 func (*Client) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue is ids, status and amounts, and no personal data.
+// LogValue has ids, status and amounts, and no personal data.
 func (o Order) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("order_id", o.OrderID),
@@ -39,7 +39,7 @@ func (o Order) LogValue() slog.Value {
 	return slog.GroupValue(append(attrs, slog.Int("payments", len(o.Payments)), slog.Int("refunds", len(o.Refunds)))...)
 }
 
-// LogValue is id, status, method and amount, and no personal data.
+// LogValue has id, status, method and amount, and no personal data.
 func (p Payment) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", p.ID),
@@ -50,7 +50,7 @@ func (p Payment) LogValue() slog.Value {
 	)
 }
 
-// LogValue is reference and amount, and no personal data.
+// LogValue has reference and amount, and no personal data.
 func (r CreateOrderRequest) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("merchant_order_reference", r.MerchantOrderReference),
@@ -59,7 +59,7 @@ func (r CreateOrderRequest) LogValue() slog.Value {
 	)
 }
 
-// LogValue is reference and amount, and no metadata.
+// LogValue has reference and amount, and no metadata.
 func (r RefundRequest) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("merchant_order_reference", r.MerchantOrderReference),
@@ -67,19 +67,19 @@ func (r RefundRequest) LogValue() slog.Value {
 	)
 }
 
-// LogValue is the order id, and not the link.
+// LogValue has the order id, and not the link.
 func (o CheckoutOrder) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("order_id", o.OrderID), slog.Int("response_code", o.ResponseCode))
 }
 
-// LogValue is status and ids, and neither header nor body.
+// LogValue has status and ids, and neither header nor body.
 func (r Response) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Int("status", r.StatusCode), slog.String("request_id", r.RequestID), slog.Int("attempts", r.Attempts),
 	)
 }
 
-// LogValue is where and why, and no metadata.
+// LogValue has the place and the reason, and no metadata.
 func (d ErrorDetails) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("source", d.Source),
@@ -89,7 +89,7 @@ func (d ErrorDetails) LogValue() slog.Value {
 	)
 }
 
-// LogValue is why, and no metadata.
+// LogValue has the reason, and no metadata.
 func (d ErrorDetail) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("code", string(d.Code)), slog.String("message", d.Message)}
 	if d.AdditionalErrorDetails != nil {
@@ -98,7 +98,7 @@ func (d ErrorDetail) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// LogValue is UTR, day and figures, and of the account the last four digits.
+// LogValue has UTR, day and figures, and the last four digits of the account.
 func (s Settlement) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", s.UTRNumber),
@@ -109,7 +109,7 @@ func (s Settlement) LogValue() slog.Value {
 	)
 }
 
-// LogValue is UTR and figures, and of the account the last four digits.
+// LogValue has UTR and figures, and the last four digits of the account.
 func (d SettlementDetail) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", d.UTRNumber),
@@ -120,7 +120,7 @@ func (d SettlementDetail) LogValue() slog.Value {
 	)
 }
 
-// LogValue is ids, status and amounts, and not the store's address.
+// LogValue has ids, status and amounts, and not the store's address.
 func (l SettlementLine) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("transaction_id", l.TransactionID),
@@ -131,7 +131,8 @@ func (l SettlementLine) LogValue() slog.Value {
 	)
 }
 
-// lastFour is what prints of a bank account. A short one would be given away.
+// lastFour is the printed form of a bank account. A short number is hidden
+// whole, because four digits would show most of it.
 func lastFour(account string) string {
 	if len(account) < 8 {
 		return redacted

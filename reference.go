@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// MaxReference is how many characters a reference may have, of an order, a
-// capture or a refund (Plural's pre-authorisation guide, sections 2 and 4).
+// MaxReference is the largest number of characters in the reference of an
+// order, a capture or a refund (Plural's pre-authorisation guide, sections 2
+// and 4).
 const MaxReference = 50
 
 // Reference makes a reference from parts, such as Reference("refund", orderNo,
@@ -18,13 +19,13 @@ const MaxReference = 50
 //
 // If every part is made of A-Z a-z 0-9 and -, and the whole has at most
 // [MaxReference] characters, the parts are joined with "_". Otherwise the
-// result is the first part, "_" and a digest of all parts; "ref" stands in for
-// a first part that does not fit. A part with a "_" in it also leads to a
-// digest, so "a_b" and "a", "b" are two references. Parts count as [fmt.Sprint]
-// writes them: 1 and "1" are the same. Give no pointers.
+// result is the first part, "_" and a digest of all parts; "ref" replaces a
+// first part that does not fit. A part with a "_" in it also leads to a digest,
+// so "a_b" and "a", "b" are two references. Parts count as [fmt.Sprint] writes
+// them: 1 and "1" are the same. Do not pass pointers.
 //
-// Orders and refunds share one namespace: begin a refund's reference with
-// something that no order's begins with.
+// Orders and refunds share one namespace, so begin a refund's reference with a
+// word that no order's reference begins with.
 func Reference(parts ...any) string {
 	texts := make([]string, 0, len(parts))
 	plain := true

@@ -14,7 +14,7 @@ type RefundService struct{ p *pipeline }
 
 // RefundRequest says how much to give back.
 type RefundRequest struct {
-	// yours, unique among orders and refunds, so it is not the order's own; 1 to
+	// yours, unique among orders and refunds, so it differs from the order's; 1 to
 	// MaxReference of A-Z a-z 0-9 - _, see Reference
 	MerchantOrderReference string `json:"merchant_order_reference"`
 	// always required; at least 100 paise, all refunds together up to what was
@@ -23,42 +23,44 @@ type RefundRequest struct {
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	Products         []Product         `json:"products,omitzero"`          // EMI purchases only
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`        // split orders only
-	// further fields of the request; none of the above
+	// further fields of the request, but none of the above
 	Extra map[string]any `json:"-"`
 }
 
 // Create refunds an order in full or in part (Plural's refund documentation).
 // Partial refunds may follow one another up to the captured amount. The result
-// is the refund: its ParentOrderID is the order, its Status shows whether the
-// bank has carried it out; PENDING can last for days and ends with a webhook.
+// is the refund. Its ParentOrderID is the order, and its Status shows whether
+// the bank has carried it out. PENDING can last for days and ends with a
+// webhook.
 //
 //	POST /api/pay/v1/refunds/{order_id}
 //
-// The answers are those of [CaptureService.Create], and a lost or unclear one is
-// settled in the same way:
+// The answers are those of [CaptureService.Create], and a lost or unclear
+// answer is settled in the same way:
 //
 //   - nil: carried out. The books show this refund, with this reference, parent
 //     and amount, PROCESSED or on its way: it may still be PENDING.
 //   - [ErrNotApplied]: final. Nothing was or will be given back under this
-//     reference. The refund has FAILED or was CANCELLED, and a new one needs a
-//     new reference; less is left than was asked for; or the order never took
-//     anything. It is a [StateError].
-//   - [ErrConflict]: final, and a person has to look. The reference stands for
-//     another amount, order or refund (a [StateError], [ErrReferenceReused]
-//     where that was there before this call), or the money went out more than
-//     once (a [DoubleRefundError]).
-//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
-//     refund and the books do not show why, or they were read and do not tell.
+//     reference. There are three cases: the refund has FAILED or was CANCELLED,
+//     and a new one needs a new reference; less is left than was asked for; or
+//     the order never took anything. It is a [StateError].
+//   - [ErrConflict]: final, and a person has to look. Either the reference
+//     belongs to another amount, order or refund (a [StateError], and
+//     [ErrReferenceReused] if that was there before this call), or the money
+//     was given back more than once (a [DoubleRefundError]).
+//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//     rejected the refund and the books do not show why, or the books were read
+//     and are unclear.
 //   - any other error: not known yet. Call again with the same reference.
 //
 // A [ValidationError] means that nothing was sent, because the request is
-// wrong.
+// wrong. An earlier call may have had an effect.
 //
 // Within one call a refund is sent again only when the books have not shown it
-// for three seconds. A new call sends at once. That neither has a second effect
-// rests on Plural keeping references unique, as it documents;
-// [WithSingleRefundSend] has a call send once. A refund that was carried out is
-// followed by one more look at the order, for a second refund under the same
+// for three seconds. A new call sends at once. Neither has a second effect as
+// long as Plural keeps references unique, as it documents. With
+// [WithSingleRefundSend] a call sends only once. After a refund was carried
+// out, Create looks at the order again, for a second refund under the same
 // reference. Without a deadline a call asks the books for up to 60 seconds.
 //
 // Do not pass an HTTP request's context.
@@ -89,18 +91,20 @@ func (s *RefundService) Create(
 }
 
 // Find asks the books for a refund of an order, and sends nothing that moves
-// money: for the night's reconciliation. It reads the refund by its reference
-// and, where that leaves anything open, the order, until several looks agree.
+// money. It is for the nightly reconciliation. It reads the refund by its
+// reference and, if that leaves anything open, the order, until several looks
+// agree.
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
-//   - [ErrNotApplied]: it is not, and cannot be: the order never took anything.
-//   - [ErrConflict]: the reference stands for something else, or the refund is
+//   - [ErrNotApplied]: it is not in the books, and cannot come, because the
+//     order never took anything.
+//   - [ErrConflict]: the reference belongs to something else, or the refund is
 //     there more than once (a [DoubleRefundError]).
 //   - [ErrNotFound]: it is not in the books, or only as one that FAILED or was
-//     CANCELLED. A call that is under way elsewhere may still bring it there.
+//     CANCELLED. A call that is still under way elsewhere may add it.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
-//   - [ValidationError]: the id or the reference cannot be one, nothing was
-//     sent.
+//   - [ValidationError]: nothing was sent, because the id or the reference
+//     cannot be one.
 func (s *RefundService) Find(
 	ctx context.Context, orderID, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
@@ -113,7 +117,7 @@ func (s *RefundService) Find(
 		return nil, err
 	}
 	judge := func(r *Order) finding {
-		// Whatever amount stands there is what was asked for.
+		// Any amount in the books is accepted.
 		return judgeRefund(r, orderID, merchantOrderReference, r.OrderAmount)
 	}
 	settle := settlement{
@@ -124,24 +128,24 @@ func (s *RefundService) Find(
 	return settle.run(ctx)
 }
 
-// Get reads a refund by its own order id. It is repeated on failures.
+// Get reads a refund by its own order id. A request that fails is repeated.
 //
 //	GET /api/pay/v1/orders/{order_id}
 //
 // The errors are those of [OrderService.Get], and a [StateError]
-// ([ErrReferenceReused]) when it is not a refund.
+// ([ErrReferenceReused]) if the order is not a refund.
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	o, err := s.p.getOrder(ctx, orderID, opts)
 	return insistOnRefund(opGetOrder, o, err)
 }
 
-// GetByReference reads a refund by the reference that it was created with. It
-// is repeated on failures.
+// GetByReference reads a refund by the reference that it was created with. A
+// request that fails is repeated.
 //
 //	GET /api/pay/v1/orders/reference/{merchant_order_reference}
 //
 // The errors are those of [OrderService.GetByReference], and a [StateError]
-// ([ErrReferenceReused]) when it is not a refund.
+// ([ErrReferenceReused]) if the order is not a refund.
 func (s *RefundService) GetByReference(
 	ctx context.Context, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
@@ -162,8 +166,8 @@ func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 	return o, nil
 }
 
-// lookAtRefund reads a refund by its reference, and from its parent what that
-// leaves open: whether it is there at all, and whose it is.
+// lookAtRefund reads a refund by its reference. It reads the parent if it is
+// still open whether the refund exists, or which order it belongs to.
 func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		r, err := write.askReference(ctx, reference)
@@ -172,7 +176,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		}
 		isParents := r != nil && r.OrderID == parentID
 		if isParents {
-			r = nil // the order itself has the reference, which hides a refund, if there is one
+			r = nil // the order itself has the reference, and hides a refund under it, if there is one
 		}
 		if r != nil && r.ParentOrderID != "" {
 			if f := judge(r); f.verdict == verdictApplied {
@@ -201,9 +205,9 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 	}
 }
 
-// choose takes the refund that tells most of those under one reference: one
+// choose takes the most significant of several refunds under one reference: one
 // that is carried out, then one that stands for something else, then one that
-// is unclear, and the newest of those that failed.
+// is unclear, and then the newest of those that failed.
 func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
 	rank := func(f finding) int {
 		switch {
@@ -230,8 +234,8 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 	return found, f
 }
 
-// lookForDouble looks once for refunds under the reference beside those that
-// are known. A parent that cannot be read tells of none.
+// lookForDouble looks once for refunds under the reference besides the known
+// ones. If the parent cannot be read, it finds none.
 func lookForDouble(parentID, reference string) func(context.Context, *call, []*Order) error {
 	return func(ctx context.Context, write *call, alive []*Order) error {
 		ask := write.settlingCopy()
@@ -254,8 +258,8 @@ func lookForDouble(parentID, reference string) func(context.Context, *call, []*O
 	}
 }
 
-// attributed is the refund with its parent, which its own document may lack and
-// the parent's list has.
+// attributed is the refund with its parent, which may be missing in its own
+// document and follows from the parent's list.
 func attributed(r *Order, listed []*Order) *Order {
 	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || len(listed) == 0 {
 		return r
@@ -265,7 +269,7 @@ func attributed(r *Order, listed []*Order) *Order {
 	return &own
 }
 
-// MarshalJSON writes the request as Plural takes it, Extra included.
+// MarshalJSON writes the request in Plural's form, Extra included.
 func (r RefundRequest) MarshalJSON() ([]byte, error) {
 	return encode(&r)
 }
@@ -276,9 +280,9 @@ func (r *RefundRequest) parts() (fields any, extra map[string]any) {
 	return (*refundFields)(r), r.Extra
 }
 
-// Validate checks the request as [RefundService.Create] does before it sends
-// anything: for a shop that writes the request down now and sends it later. The
-// error is a [ValidationError].
+// Validate makes the checks that [RefundService.Create] makes before it sends
+// anything. It is for a shop that stores the request now and sends it later.
+// The error is a [ValidationError].
 func (r *RefundRequest) Validate(orderID string) error { return errOf(r.check(), opRefund, orderID, r) }
 
 func (r *RefundRequest) check() requestCheck {
@@ -313,8 +317,8 @@ func decodeRefund(reference string) decoder {
 	}
 }
 
-// refundIn is the refund with our reference among a parent's refunds, one that
-// did not fail before others.
+// refundIn is the refund with our reference among a parent's refunds. A refund
+// that did not fail comes before others.
 func refundIn(parent *Order, reference string) *Order {
 	var found *Order
 	for _, r := range refundsIn(parent, reference) {
@@ -326,7 +330,7 @@ func refundIn(parent *Order, reference string) *Order {
 }
 
 // refundsIn are the refunds with our reference among a parent's refunds.
-// Entries there may leave out what the parent implies.
+// Entries there may leave out fields that the parent implies.
 func refundsIn(parent *Order, reference string) []*Order {
 	var found []*Order
 	for _, r := range parent.Refunds {

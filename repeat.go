@@ -10,10 +10,10 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// send is the loop that sends: until accept takes an answer that is OK by its
-// status, or until an answer must not be followed by another try, or cannot be.
-// It returns what the last answer means for the request, and, unless that was
-// taken, the error for it.
+// send is the loop that sends. It ends when accept takes an answer with a good
+// status, or when no other try may or can follow. It returns what the last
+// answer means for the request, and the error for it unless the answer was
+// accepted.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
@@ -39,30 +39,31 @@ func (k *call) send(ctx context.Context, accept func(*answer) error, repeats pol
 	}
 }
 
-// policy reports whether a request may be sent again after such an answer.
+// policy reports whether a request may be sent again after an answer of that
+// class.
 type policy func(class answerClass, failure *Error) bool
 
-// repeatRead is for requests that have no effect.
+// repeatRead is for requests without an effect.
 func repeatRead(_ answerClass, failure *Error) bool { return failure.Retryable() }
 
-// repeatUnsent is for requests that reach Plural once at most.
+// repeatUnsent is for requests that must reach Plural at most once.
 func repeatUnsent(class answerClass, failure *Error) bool {
 	return class == classNotSent && failure.Retryable()
 }
 
-// repeatNotTaken is for writes. One that may have been carried out is sent
+// repeatNotTaken is for writes. A write that may have been carried out is sent
 // again only after a look at the books, see [settlement].
 func repeatNotTaken(class answerClass, failure *Error) bool {
 	return (class == classNotSent || class == classThrottled) && failure.Retryable()
 }
 
-// repeatCreate is for new orders: two of one reference cannot be.
+// repeatCreate is for new orders: there cannot be two with one reference.
 func repeatCreate(class answerClass, failure *Error) bool {
 	return class == classAmbiguous || repeatNotTaken(class, failure)
 }
 
 // waitToRepeat waits for the next try, as long as the policy says and as the
-// answer asked for; false when there is none, or no time for it.
+// answer asked for. It returns false if no try is left, or no time for one.
 func (k *call) waitToRepeat(ctx context.Context, failure *Error) bool {
 	asked := failure.RetryAfter
 	if refused := tokenAnswerError(failure.Err); refused != nil {
@@ -93,7 +94,8 @@ func (k *call) maxAttempts() int {
 }
 
 // orEnded adds the context's error to a failure that was not repeated because
-// of it, also where the context has not ended yet but left no time.
+// of the context. That includes a context that has not ended yet but left no
+// time.
 func (k *call) orEnded(ctx context.Context, err *Error) *Error {
 	ended, is := endOf(ctx), ctx.Err()
 	if ended == nil && k.cut {
@@ -105,7 +107,8 @@ func (k *call) orEnded(ctx context.Context, err *Error) *Error {
 	return err
 }
 
-// read sends until decode accepts an answer. For requests that have no effect.
+// read sends until decode accepts an answer. It is for requests without an
+// effect.
 func (k *call) read(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
 	if _, failure := k.send(ctx, decode, repeatRead); failure != nil {
@@ -114,11 +117,10 @@ func (k *call) read(ctx context.Context, decode func(*answer) error) (err error)
 	return nil
 }
 
-// sendOnce sends at most once; only a try of which nothing was sent is followed
-// by another.
+// sendOnce sends at most once; another try follows only if nothing was sent.
 func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
-	isWhole := false // the answer is, and does not fit
+	isWhole := false // the answer is complete, and does not fit
 	class, failure := k.send(ctx, func(a *answer) error {
 		err := decode(a)
 		d := a.document()
@@ -136,7 +138,7 @@ func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err er
 	return failure
 }
 
-// warm has the token fetched, like a call of which nothing is sent.
+// warm fetches the token, like a call that sends no request.
 func (k *call) warm(ctx context.Context) error {
 	_, failure := k.send(ctx, func(*answer) error { return nil }, repeatUnsent)
 	if failure == nil {
@@ -150,16 +152,16 @@ func (k *call) warm(ctx context.Context) error {
 	return failure
 }
 
-// settleWindow is how long an unsettled write is read again when the caller's
+// settleWindow is how long an unsettled write is read again if the caller's
 // context has no deadline.
 const settleWindow = 60 * time.Second
 
-// lookSpan is over what time looks at the books have to agree, at the least:
-// replicas lag.
+// lookSpan is the shortest time over which looks at the books have to agree,
+// because replicas lag.
 const lookSpan = 3 * time.Second
 
-// minLooks is how often books that do not settle a matter are looked at, at the
-// least, however few the attempts.
+// minLooks is the smallest number of looks before an unsettled matter is given
+// up, even with fewer attempts.
 const minLooks = 4
 
 // streak counts looks in a row.
@@ -175,7 +177,7 @@ func (s *streak) count() {
 	s.looks++
 }
 
-// countIf counts, or begins again.
+// countIf counts if the condition holds, and otherwise begins again.
 func (s *streak) countIf(same bool) {
 	if !same {
 		*s = streak{}
@@ -188,9 +190,9 @@ func (s *streak) lasted(span time.Duration) bool {
 	return s.looks >= minLooks && time.Since(s.since) >= span
 }
 
-// waitToLook waits before look number n+1: as long as the policy says, but no
-// less than spreads the looks over lookSpan, and no longer than half of the
-// time left, so the last look is near the end of it.
+// waitToLook waits before look number n+1: as long as the policy says, at least
+// as long as spreads the looks over lookSpan, and at most half of the time
+// left, so the last look is near the end of the time.
 func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	policy := k.p.cfg.retry
 	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))
@@ -204,8 +206,8 @@ func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	return retry.Wait(window, wait)
 }
 
-// isExhausted reports whether a look failed in a way that it has repeated by
-// itself as often as allowed.
+// isExhausted reports whether a failed look has already been repeated as often
+// as allowed.
 func isExhausted(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Retryable()

@@ -12,21 +12,21 @@ import (
 )
 
 // Rupees is a figure of a settlement in rupees, with the digits that Plural
-// sent: "978.02", "-1999.99", "1e2". It is "" where there is none, which is not
-// zero. It is never a float: with one, 19.99 rupees are 1998 paise.
+// sent: "978.02", "-1999.99", "1e2". It is "" if there is none, which is not
+// zero. It is never a float: with a float, 19.99 rupees would be 1998 paise.
 //
-// A figure that is computed with is a decimal number of at most 40 digits, and
-// an exponent from -40 to 40; MDR and GST may have more than two decimals.
-// Anything else is kept as it came, and refused.
+// Computing works with decimal numbers of at most 40 digits, and with an
+// exponent from -40 to 40. MDR and GST may have more than two decimals. Any
+// other figure is kept as sent, and refused for computing.
 type Rupees string
 
-// maxRupeeDigits is how many digits a figure may have, and how far its exponent
-// may move the point.
+// maxRupeeDigits is the largest number of digits in a figure, and the largest
+// exponent.
 const maxRupeeDigits = 40
 
-// Paise is the figure in paise: 97802 for "978.02". It is false for what is not
-// a number, for a fraction of a paisa, and for what does not fit: nothing is
-// rounded.
+// Paise is the figure in paise: 97802 for "978.02". It is false for a text that
+// is not a number, for a fraction of a paisa, and for a number that does not
+// fit: nothing is rounded.
 func (r Rupees) Paise() (int64, bool) {
 	n, scale, err := r.parse()
 	if err != nil {
@@ -46,15 +46,15 @@ func (r Rupees) Paise() (int64, bool) {
 	return n.Int64(), true
 }
 
-// Add is the exact sum of two figures. It fails where one is not a number, and
-// where the sum has more than 40 digits.
+// Add is the exact sum of two figures. It fails if one is not a number, or if
+// the sum has more than 40 digits.
 func (r Rupees) Add(other Rupees) (Rupees, error) { return r.combine(other, (*big.Int).Add) }
 
 // Sub is the exact difference of two figures. It fails as [Rupees.Add] does.
 func (r Rupees) Sub(other Rupees) (Rupees, error) { return r.combine(other, (*big.Int).Sub) }
 
 // Cmp is -1 if r is less than other, 0 if they are the same ("1.50" and "1.5"
-// are), and 1 if it is more. It fails where one is not a number.
+// are), and 1 if it is more. It fails if one is not a number.
 func (r Rupees) Cmp(other Rupees) (int, error) {
 	a, b, _, err := r.align(other)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 	return Rupees(text), nil
 }
 
-// align gives two figures with the same number of decimals.
+// align returns two figures with the same number of decimals.
 func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
 	a, scaleA, err := r.parse()
 	if err != nil {
@@ -100,7 +100,8 @@ func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
 	return a.Mul(a, tenTo(scale-scaleA)), b.Mul(b, tenTo(scale-scaleB)), scale, nil
 }
 
-// parse gives the figure as n with so many decimals, none at the least.
+// parse returns the figure as an integer n and its number of decimals, which is
+// at least zero.
 func (r Rupees) parse() (n *big.Int, scale int, err error) {
 	mantissa, power, hasPower := strings.Cut(strings.ToLower(string(r[:min(len(r), 3*maxRupeeDigits)])), "e")
 	unsigned, isNegative := strings.CutPrefix(mantissa, "-")

@@ -9,50 +9,50 @@ import (
 	"time"
 )
 
-// settlement carries a write through: it sends, and when the answer leaves
-// anything open it asks the books, until they tell what became of the write or
-// attempts and time run out. It returns nil only for a write that the books
-// show as carried out.
+// settlement carries out a write. It sends, and if the answer leaves anything
+// open it asks the books, until they show what happened to the write or until
+// attempts and time run out. It returns nil only if the books show the write as
+// carried out.
 type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
-	asks       bool // nothing is written: it asks for what others did
-	resendable bool // what may have been received may be sent again, without a second effect
-	slowly     bool // but only after the books have not shown the first for lookSpan
+	asks       bool // writes nothing, and only asks what other calls did
+	resendable bool // can be sent again after it may have been received, without a second effect
+	slowly     bool // but only if the books have not shown the first send for lookSpan
 
 	decode decoder                                                      // the write's own answer
 	judge  func(*Order) finding                                         // that answer's document
 	look   look                                                         // one look at the books
-	twice  func(ctx context.Context, write *call, alive []*Order) error // whether there are more than one; may be nil
+	twice  func(ctx context.Context, write *call, alive []*Order) error // checks for more than one; may be nil
 
-	rejected bool      // the last answer to the write refused it
-	refused  ErrorCode // why an answer refused it, if it says
+	rejected bool      // the last answer to the write was a refusal
+	refused  ErrorCode // the code of the refusal, if it has one
 
-	failed string // the refund that the write itself was answered with, FAILED
+	failed string // id of the FAILED refund that answered the write itself
 
-	alive []*Order // the refunds of the reference that have been seen, and did not fail
+	alive []*Order // the refunds of the reference that were seen and did not fail
 }
 
 // look is one look at the books, for a write. The Order may be nil.
 type look func(ctx context.Context, write *call) (*Order, finding, error)
 
-// books is what the last looks said.
+// books is the result of the last looks.
 type books struct {
 	order *Order
 	finding
 	err   error // why the last look failed, if it did
-	whole bool  // they were looked at for as long as it takes
-	drags bool  // or for as long as there was time, and showed something under way
+	whole bool  // the looks went on long enough to agree
+	drags bool  // or they went on until the time was over, and showed something under way
 }
 
-// isStuck reports whether the books were read and do not tell, though nothing
-// that they show is under way.
+// isStuck reports whether the books were read and are unclear, and show nothing
+// under way.
 func (b books) isStuck() bool {
 	return b.whole && b.err == nil && b.order != nil && b.verdict == verdictUnclear && !b.pending
 }
 
-// run carries the write through, or, of one that asks, looks at the books only.
+// run carries out the write. If it only asks, run only looks at the books.
 func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
@@ -89,8 +89,8 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	}
 }
 
-// judgeAnswer judges the document that the write itself was answered with. The
-// error is why that does not settle the matter.
+// judgeAnswer judges the document in the write's own answer. The error is why
+// that does not settle the matter.
 func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	o, err := s.decode(a)
 	if err != nil {
@@ -107,8 +107,8 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 }
 
 // needsNoLook reports whether the first answer to a write is the answer to the
-// call: nothing was sent or taken, or the credentials are refused, without
-// which the books cannot be read either.
+// call. Either nothing was sent or taken, or the credentials are refused, and
+// without them the books cannot be read.
 func needsNoLook(class answerClass, failure *Error) bool {
 	switch class {
 	case classNotSent, classThrottled:
@@ -120,8 +120,8 @@ func needsNoLook(class answerClass, failure *Error) bool {
 	return false
 }
 
-// conclude makes the call's answer of what the books say. The failure is nil
-// when the write's own answer said it.
+// conclude turns the state of the books into the call's answer. failure is nil
+// if the write's own answer decided.
 func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
@@ -143,8 +143,8 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 	return nil, s.unknown(ctx, b, failure)
 }
 
-// settle asks the books again what became of a write that may have been carried
-// out, without sending anything. It shares nothing with the call that ended.
+// settle asks the books again what happened to a write that may have been
+// carried out. It sends nothing. It shares nothing with the call that ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
 	again.write, again.alive = s.write.settlingCopy(), slices.Clone(s.alive)
@@ -152,7 +152,8 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	return again.conclude(ctx, again.read(ctx), nil)
 }
 
-// onlyOnce is what the books show as carried out, unless that was done twice.
+// onlyOnce is the carried-out effect in the books, or an error if it was
+// carried out twice.
 func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 	if s.twice != nil {
 		if err := s.twice(ctx, s.write, withRefund(s.alive, b.order)); err != nil {
@@ -162,11 +163,11 @@ func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 	return b.order, nil
 }
 
-// weigh turns findings that do not hold for this write into others. A refund
-// that FAILED before the write was sent tells nothing of the write. Nor does an
-// order without capture entries, where the write may have been what took the
-// money. An amount that is too large is not why a write was refused for the
-// order's state: then there is more in the books than they show.
+// weigh replaces findings that do not hold for this write. A refund that FAILED
+// before the write was sent says nothing about the write. An order without
+// capture entries says nothing either, because this write may be what took the
+// money. If a write was refused for the order's state, an amount that is too
+// large is not the reason: something is missing in the books.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.asks:
@@ -183,15 +184,15 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 
 // read looks at the books until they settle the matter.
 //
-// Books that show the write as carried out count at once, and so does a row of
-// evidence that one look is enough for. Everything else counts only when
-// several looks agree over lookSpan, since replicas lag; except that a capture
-// or a cancel that may have been carried out is sent again at once, which can
-// have no second effect. What is under way is looked at until time runs out,
-// what is otherwise unclear for as long as what has to agree, and so is an
-// answer that cannot be used; a server that does not answer has been asked
-// often enough by one look. With less time than lookSpan only what counts at
-// once does.
+// If the books show the write as carried out, that counts at once. So does a
+// row of evidence for which one look is enough. Anything else counts only when
+// several looks agree over lookSpan, because replicas lag. There is one
+// exception: a capture or a cancel that may have been carried out is sent again
+// at once, because that cannot have a second effect. If something is under way,
+// read looks until the time is over. If the books are otherwise unclear, or an
+// answer cannot be used, it looks for as long as looks have to agree. If the
+// server does not answer, one look has asked often enough. If there is less
+// time than lookSpan, only findings that count at once count.
 func (s *settlement) read(ctx context.Context) books {
 	s.write.askedBooks = true
 	window := ctx
@@ -258,11 +259,12 @@ func (s *settlement) resendsAtOnce() bool {
 	return s.write.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
 }
 
-// patience is how long something may be under way before a person should look.
+// patience is how long something may be under way before a person should look
+// at it.
 const patience = 5 * time.Minute
 
-// hasStalled reports whether nothing has changed about an order for longer than
-// that, or whether its times do not tell.
+// hasStalled reports whether an order has not changed for longer than patience,
+// or has no usable times.
 func (s *settlement) hasStalled(o *Order) bool {
 	changed := o.UpdatedAt.Time
 	if changed.IsZero() {
@@ -283,7 +285,7 @@ func (s *settlement) ruledOut(b books, rejection *Error) error {
 		NoHold:    b.row == rowNoHold,
 	}
 	state.Reused = state.Conflict && !state.NoHold && s.write.clock.isOlder(b.since)
-	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) { // else it is not what is wrong
+	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) { // otherwise the rejection is not the problem
 		state.Err = rejection
 	}
 	return state

@@ -2,13 +2,13 @@ package plural
 
 import "strings"
 
-// Settlement is one transfer to the merchant's bank, as [SettlementService.List]
-// has it. Every figure is as Plural sent it, in rupees. Nothing is judged: in
-// Plural's own published sample the amount is not what was paid less the
-// deductions, in any row. A difference is a [Rupees.Sub].
+// Settlement is one transfer to the merchant's bank, in the form of
+// [SettlementService.List]. Every figure is as Plural sent it, in rupees. This
+// package does not judge them: in Plural's own published sample no row's amount
+// equals the payments less the deductions. Use [Rupees.Sub] for a difference.
 //
-// The texts are parts of the page that they came in and keep all of it in
-// memory: take a [strings.Clone] of what is kept for longer.
+// The texts are parts of the page that they came in, and keep all of it in
+// memory. Take a [strings.Clone] of a text that you keep for longer.
 type Settlement struct {
 	TotalAmount             Rupees    `json:"total_amount"`              // what was settled
 	ActualTransactionAmount Rupees    `json:"actual_transaction_amount"` // before the deductions
@@ -23,9 +23,10 @@ type Settlement struct {
 	BankAccNumber           string    `json:"bank_acc_number,omitzero"`
 }
 
-// SettlementDetail is one transfer to the merchant's bank with its lines, as
-// [SettlementService.Get] has it. On the wire it has names of its own. Every
-// figure is as Plural sent it, in rupees, and nothing is judged.
+// SettlementDetail is one transfer to the merchant's bank with its lines, in
+// the form of [SettlementService.Get]. Its fields have other names on the wire
+// than those of [Settlement]. Every figure is as Plural sent it, in rupees, and
+// this package does not judge it.
 type SettlementDetail struct {
 	UTRNumber                     string   `json:"utr_number"`
 	BankName                      string   `json:"bank_name,omitzero"`
@@ -55,15 +56,15 @@ type SettlementDetail struct {
 	Transactions []SettlementLine `json:"transactions"`
 }
 
-// SettlementLine is what one payment, or what else Plural counted, adds to a
-// settlement. A line of a refund or a chargeback may be there, and then its
-// figures may be negative: that is not documented. The figures are as Plural
-// sent them, in rupees.
+// SettlementLine is one payment, or another thing that Plural counts, in a
+// settlement. There may be a line for a refund or a chargeback, with negative
+// figures; that is not documented. The figures are as Plural sent them, in
+// rupees.
 //
-// The texts are parts of the page that they came in and keep all of it in
-// memory: take a [strings.Clone] of what is kept for longer.
+// The texts are parts of the page that they came in, and keep all of it in
+// memory. Take a [strings.Clone] of a text that you keep for longer.
 type SettlementLine struct {
-	// the ID of a [Payment], not of an order: keep those of [Order.Captures] to
+	// the ID of a [Payment], not of an order: store the IDs of [Order.Captures] to
 	// find an order again
 	TransactionID           string       `json:"transaction_id"`
 	System                  string       `json:"system,omitzero"` // PG
@@ -72,7 +73,7 @@ type SettlementLine struct {
 	TransactionAmount       Rupees       `json:"transaction_amount,omitzero"`
 	ActualTransactionAmount Rupees       `json:"actual_transaction_amount,omitzero"` // before the deductions
 	TotalDeductionAmount    Rupees       `json:"total_deduction_amount,omitzero"`
-	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // may stand on one line for several
+	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // may be on one line for several
 	StoreAddress            string       `json:"store_address,omitzero"`
 	AcquirerName            string       `json:"acquirer_name,omitzero"`
 	TID                     string       `json:"tid,omitzero"`
@@ -82,16 +83,16 @@ type SettlementLine struct {
 	PayoutStatus            PayoutStatus `json:"payout_status,omitzero"`
 }
 
-// PayoutStatus is what became of the payout of a line. It is an open enum, and
-// only one value is published.
+// PayoutStatus is the result of a line's payout. It is an open enum, and only
+// one value is published.
 type PayoutStatus string
 
-// PayoutStatusSuccess is the one published value. It is in mixed case there;
-// see [PayoutStatus.IsSuccess].
+// PayoutStatusSuccess is the only published value. It is published in mixed
+// case; see [PayoutStatus.IsSuccess].
 const PayoutStatusSuccess PayoutStatus = "Success"
 
-// IsSuccess reports whether the status is Success, in any case of letters. Any
-// other, and none, is not known to be one.
+// IsSuccess reports whether the status is Success, in upper or lower case. It
+// is not known whether other values, or an absent one, can mean success.
 func (s PayoutStatus) IsSuccess() bool {
 	return strings.EqualFold(string(s), string(PayoutStatusSuccess))
 }

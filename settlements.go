@@ -11,9 +11,10 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// SettlementService reads what has reached the merchant's bank. It reports what
-// Plural sends and judges none of it. Usually a settlement is there at once; in
-// rare cases it takes up to three hours (Plural's settlement API, overview).
+// SettlementService reads the settlements that have reached the merchant's
+// bank. It reports what Plural sends and does not judge it. Usually a
+// settlement is there at once; in rare cases it takes up to three hours
+// (Plural's settlement API, overview).
 type SettlementService struct{ p *pipeline }
 
 // Limits of the settlement API (Plural's settlement API, overview).
@@ -26,28 +27,29 @@ const (
 // maxLines is how many lines [SettlementService.Get] keeps.
 const maxLines = 10_000
 
-// List lists the settlements of whole calendar days, as d's times show them,
-// each UTR once.
+// List lists the settlements of whole calendar days, each UTR once. A day is
+// the date in d's times.
 //
 //	GET /api/settlements/v1/list
 //
 // It asks for windows of at most 60 days that overlap by a day, in pages of at
-// most 10, and keeps one page in memory. Whether Plural counts the last day of
-// a window in is not known: one more is asked for, so a settlement of the day
-// after d.Last may come, too. Nor is it known whether the day is the one of
-// processing or of settling.
+// most 10 rows, and keeps one page in memory. It is not known whether Plural
+// includes the last day of a window. So List asks for one more day, and a
+// settlement of the day after d.Last may come, too. It is not known either
+// whether the day is that of processing or of settling.
 //
-// Each page is a request with a Request-ID of its own, repeated on failures;
-// a 429 is waited out for a minute and more. Leaving the loop ends the reading.
-// The errors, which end the list:
+// Each page is a request with its own Request-ID, repeated on failures. After a
+// 429 List waits for a minute and more. Leaving the loop ends the reading.
+// These errors end the list:
 //
 //   - [ValidationError]: d is empty, ends before it begins, or begins more than
-//     six months ago, which Plural does not keep; or there is a
-//     [WithRequestID]. Nothing was sent.
+//     six months ago, which Plural does not keep; or a [WithRequestID] was
+//     given. Nothing was sent.
 //   - [Error]: the first page was refused, or did not come.
-//   - [IncompleteError] ([ErrIncomplete]): not everything could be read. A
-//     window with fewer rows than its total, or whose first page is another one
-//     when it is read again at the end, is read three times before.
+//   - [IncompleteError] ([ErrIncomplete]): not everything could be read. List
+//     reads a window three times before it gives up. A window is incomplete if
+//     it has fewer rows than its total, or if its first page has changed when
+//     it is read again at the end.
 func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption) iter.Seq2[*Settlement, error] {
 	return func(yield func(*Settlement, error) bool) {
 		l := settlementList{
@@ -62,21 +64,19 @@ func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption
 	}
 }
 
-// Lines reads the lines of one settlement, however many there are: it keeps one
-// page in memory.
+// Lines reads all lines of one settlement, and keeps one page in memory.
 //
 //	GET /api/settlements/v1/detail/{utr}
 //
-// Requests are made as those of [SettlementService.List] are. Two lines that
-// are alike in every field count as one, and make the reading incomplete: a
-// second one cannot be told from a line that moved to the next page while the
-// lines were read. It is looked for among the last 10,000 at the least. The
-// errors, which end the lines:
+// Requests are made as in [SettlementService.List]. Two lines that are equal in
+// every field count as one, and make the reading incomplete: the second cannot
+// be told from a line that moved to the next page during the reading. Lines
+// compares a line with at least the last 10,000. These errors end the lines:
 //
-//   - [ValidationError]: the UTR does not fit a path; or there is a
-//     [WithRequestID]. Nothing was sent.
+//   - [ValidationError]: the UTR does not fit a path; or a [WithRequestID] was
+//     given. Nothing was sent.
 //   - [Error]: the first page was refused, or did not come. It is [ErrNotFound]
-//     where Plural has no such settlement.
+//     if Plural has no such settlement.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read.
 func (s *SettlementService) Lines(
 	ctx context.Context,
@@ -91,14 +91,14 @@ func (s *SettlementService) Lines(
 	}
 }
 
-// Get reads one settlement with all of its lines, 10,000 at most.
+// Get reads one settlement with all of its lines, at most 10,000.
 //
 //	GET /api/settlements/v1/detail/{utr}
 //
-// It reads as [SettlementService.Lines] does, and has its errors. Beside an
-// [IncompleteError] the document is not nil, as a reader's bytes beside
-// [io.ErrUnexpectedEOF]: it has what could be read. So is that of a settlement
-// with more than 10,000 lines, which Lines can read.
+// It reads as [SettlementService.Lines] does, and has the same errors. With an
+// [IncompleteError] it also returns the document, with the lines that could be
+// read. It does the same for a settlement with more than 10,000 lines, which
+// Lines can read.
 func (s *SettlementService) Get(ctx context.Context, utr string, opts ...CallOption) (*SettlementDetail, error) {
 	var kept []SettlementLine
 	head, err := s.lines(ctx, opGetSettlement, utr, opts, func(line *SettlementLine) bool {
@@ -132,8 +132,8 @@ type settlementList struct {
 	yield func(*Settlement) bool
 }
 
-// seenSettlement is how a settlement was handed out, and the pass that read it
-// last.
+// seenSettlement is a settlement that was passed on, and the number of the pass
+// that read it last.
 type seenSettlement struct {
 	mark fingerprint
 	pass int
@@ -142,7 +142,8 @@ type seenSettlement struct {
 func (l *settlementList) read(ctx context.Context) error {
 	first, last := dateOf(l.days.First), dateOf(l.days.Last)
 	for {
-		// It asks up to the midnight after the last day, whether that counts or not.
+		// It asks up to the midnight after the last day, in case that day is not
+		// included.
 		end := last.AddDate(0, 0, 1)
 		if most := first.AddDate(0, 0, maxWindow-1); end.After(most) {
 			end = most
@@ -154,7 +155,7 @@ func (l *settlementList) read(ctx context.Context) error {
 	}
 }
 
-// window reads some days, and again where they moved meanwhile.
+// window reads some days, and reads them again if they changed in the meantime.
 func (l *settlementList) window(ctx context.Context, first, end time.Time) error {
 	const passes = 3
 	for n := 1; ; n++ {
@@ -184,8 +185,9 @@ func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) err
 	}, l.see)
 }
 
-// see hands a settlement out that was not read before. One that comes again
-// with other figures is not what was handed out.
+// see passes on a settlement that was not read before. If a settlement comes
+// again with other figures, the reading is incomplete, because the first one is
+// passed on already.
 func (l *settlementList) see(row *Settlement) sighting {
 	now := fingerprintOf(row)
 	key := strings.Clone(row.UTRNumber)
@@ -224,8 +226,8 @@ func decodeSettlements(a *answer) (*sheet[Settlement], error) {
 	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, mark: fingerprintOf(list)}, nil
 }
 
-// lines hands out the lines of one settlement. The document is that of the
-// first page, without its lines; nil if that did not come.
+// lines passes on the lines of one settlement. The document is that of the
+// first page, without its lines; nil if that page did not come.
 func (s *SettlementService) lines(
 	ctx context.Context,
 	op operation,
@@ -263,8 +265,8 @@ func (s *SettlementService) lines(
 	return head, err
 }
 
-// decodeSettlement reads a page of a settlement, and insists on the one that
-// was asked about.
+// decodeSettlement reads a page of a settlement, and returns an error if it is
+// about another one.
 func decodeSettlement(a *answer, utr string) (*SettlementDetail, *sheet[SettlementLine], error) {
 	d := new(SettlementDetail)
 	var whole struct {
@@ -287,7 +289,7 @@ func decodeSettlement(a *answer, utr string) (*SettlementDetail, *sheet[Settleme
 	}, nil
 }
 
-// pager makes the requests of one reading, each a call of its own.
+// pager makes the requests of one reading; each is a call of its own.
 type pager struct {
 	p     *pipeline
 	op    operation
@@ -295,8 +297,8 @@ type pager struct {
 	check requestCheck
 }
 
-// fetch reads one page. Readings of many pages run into limits of the rate that
-// the few tries of a call do not outlast.
+// fetch reads one page. Readings of many pages reach rate limits that last
+// longer than the few tries of a call.
 func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*answer) error) error {
 	const rounds = 10
 	for n := 1; ; n++ {
@@ -307,7 +309,7 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 		if err != nil {
 			return err
 		}
-		k.orderID = "" // it is about no order
+		k.orderID = "" // it is not about an order
 		err = k.read(ctx, decode)
 		failure, ok := errors.AsType[*Error](err)
 		if !ok || n == rounds || k.cfg.withoutRetry || !failure.Is(ErrRateLimited) ||
@@ -317,7 +319,7 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 	}
 }
 
-// check holds the days to what Plural keeps.
+// check makes sure that Plural still keeps the days.
 func (d Days) check() (c requestCheck) {
 	first, last := dateOf(d.First), dateOf(d.Last)
 	switch {

@@ -23,12 +23,12 @@ const (
 	defaultTolerance = 5 * time.Minute
 )
 
-// Key is a secret that messages are signed with. Make one with [HexKey],
-// [RawKey] or [Base64Key]; the zero Key is refused everywhere. A Key prints,
-// logs and encodes as a placeholder.
+// Key is a secret for signing messages. Make one with [HexKey], [RawKey] or
+// [Base64Key]; the zero Key is refused everywhere. A Key prints, logs and
+// encodes as a placeholder.
 type Key struct {
-	// A function, because fmt prints what a pointer in somebody's unexported field
-	// leads to. For a function it prints an address at most.
+	// It is a function, because fmt prints the target of a pointer in somebody's
+	// unexported field. For a function it prints at most an address.
 	secret func() *keySecret
 }
 
@@ -37,20 +37,20 @@ type keySecret struct {
 	macs sync.Pool // of *macState
 }
 
-// macState is an HMAC that is used again and again, and the memory that has to
-// live on the heap because it is passed to an interface.
+// macState is an HMAC that is reused, and the memory that has to be on the heap
+// because it is passed to an interface.
 type macState struct {
 	mac  hash.Hash
-	head []byte // of a webhook: public
-	text []byte // of a callback; blank between two uses
+	head []byte // of a webhook, and public
+	text []byte // of a callback; cleared after each use
 	sum  [sha256.Size]byte
 }
 
 // HexKey is the key whose bytes the secret spells in hex digits of either case,
 // which is how Plural signs callbacks (pre-authorisation guide, section 3.2).
-// Every character must be a hex digit, and they have to spell at least 8
-// bytes. As in the guide's own code, the last digit of an odd number of them is
-// ignored.
+// Every character must be a hex digit, and the digits must give at least 8
+// bytes. If the number of digits is odd, the last digit is ignored, as in the
+// guide's own code.
 func HexKey(secret string) (Key, error) {
 	for i := range len(secret) {
 		if !isHexDigit(secret[i]) {
@@ -82,11 +82,10 @@ func Base64Key(secret string) (Key, error) {
 	return newKey(raw)
 }
 
-// RawKey is the key whose bytes are the characters of the secret, which is how
-// the published webhook example uses it (Plural's webhook documentation,
-// signature verification). White space and unprintable characters are refused:
-// they come from a file or a clipboard, not from Plural. It needs at least 7
-// bytes.
+// RawKey is the key whose bytes are the characters of the secret. The published
+// webhook example uses this form (Plural's webhook documentation, signature
+// verification). White space and unprintable characters are refused: they come
+// from a file or a clipboard, not from Plural. It needs at least 7 bytes.
 func RawKey(secret string) (Key, error) {
 	for _, r := range secret {
 		if r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -104,9 +103,8 @@ var strictBase64 = base64.StdEncoding.Strict()
 
 // Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of
 // Plural's pre-authorisation guide, section 3.2. It is for programs that sign,
-// such as a test of one's own; to check what comes in there is [Verifier]. It
-// is "" for the zero Key, so never compare its result with anything that may be
-// empty.
+// such as your own tests. Use a [Verifier] to check incoming messages. It is ""
+// for the zero Key, so never compare its result with a text that may be empty.
 func Sign(message []byte, key Key) string {
 	if key.isZero() {
 		return ""
@@ -117,10 +115,10 @@ func Sign(message []byte, key Key) string {
 
 // Verifier checks the signatures of callbacks and webhooks. It needs no
 // [Client], does not change after construction and is safe for concurrent use.
-// Make one for each merchant: what a Verifier accepts may be about any order,
-// so one with the keys of two merchants would let one speak for the other. A
-// nil or zero Verifier refuses everything. A Verifier prints, logs and encodes
-// without its keys.
+// Make one for each merchant. A Verifier accepts a message about any order, so
+// with the keys of two merchants one of them could send messages for the other.
+// A nil or zero Verifier refuses everything. A Verifier prints, logs and
+// encodes without its keys.
 type Verifier struct {
 	config *verifierConfig
 }
@@ -135,17 +133,18 @@ type verifierConfig struct {
 // VerifierOption changes how a [Verifier] checks.
 type VerifierOption func(*verifierConfig) error
 
-// NewVerifier makes a Verifier for the secret that Plural gave the merchant.
-// Callbacks are checked with its hex form ([HexKey]). Webhooks are checked with
-// its hex form, if it has one, and with its characters ([RawKey]): Plural's
-// documents leave open which of the two signs them.
+// NewVerifier makes a Verifier for the secret that Plural gave the merchant. It
+// checks callbacks with the secret's hex form ([HexKey]). It checks webhooks
+// with the hex form, if the secret has one, and with the secret's characters
+// ([RawKey]), because Plural's documents do not say clearly which one signs
+// them.
 //
-// A secret that is not hex is an error, unless [WithCallbackKeys] says what
-// checks callbacks instead: a Verifier that silently refused every callback
-// would be found out in production. The secret may be "" when
-// [WithCallbackKeys] or [WithWebhookKeys] is given; the family without keys
-// then refuses everything, so NewVerifier("", WithWebhookKeys(key)) is a
-// Verifier for webhooks alone.
+// A secret that is not hex is an error, unless [WithCallbackKeys] gives other
+// keys for callbacks: otherwise the Verifier would refuse every callback, and
+// nobody would notice before production. The secret may be "" if
+// [WithCallbackKeys] or [WithWebhookKeys] is given. Then messages without keys
+// are all refused, so NewVerifier("", WithWebhookKeys(key)) is a Verifier only
+// for webhooks.
 func NewVerifier(secret string, opts ...VerifierOption) (*Verifier, error) {
 	config := &verifierConfig{tolerance: defaultTolerance, now: time.Now}
 	for _, opt := range opts {
@@ -168,7 +167,7 @@ func NewVerifier(secret string, opts ...VerifierOption) (*Verifier, error) {
 	return &Verifier{config}, nil
 }
 
-// deriveKeys fills the families for which no keys were given.
+// deriveKeys makes the keys of callbacks or webhooks if none were given.
 func (c *verifierConfig) deriveKeys(secret string) error {
 	hexKey, hexErr := HexKey(secret)
 	if len(c.callbackKeys) == 0 {
@@ -190,8 +189,8 @@ func (c *verifierConfig) deriveKeys(secret string) error {
 	return nil
 }
 
-// WithCallbackKeys replaces the keys that callbacks are checked with, for
-// secrets in another form and for rotation: any of them may match.
+// WithCallbackKeys replaces the keys for callbacks, for secrets in another form
+// and for rotation: any of them may match.
 func WithCallbackKeys(keys ...Key) VerifierOption {
 	return func(c *verifierConfig) (err error) {
 		c.callbackKeys, err = checkKeys("callback", keys)
@@ -199,8 +198,8 @@ func WithCallbackKeys(keys ...Key) VerifierOption {
 	}
 }
 
-// WithWebhookKeys replaces the keys that webhooks are checked with, for secrets
-// in another form and for rotation: any of them may match.
+// WithWebhookKeys replaces the keys for webhooks, for secrets in another form
+// and for rotation: any of them may match.
 func WithWebhookKeys(keys ...Key) VerifierOption {
 	return func(c *verifierConfig) (err error) {
 		c.webhookKeys, err = checkKeys("webhook", keys)
@@ -209,11 +208,11 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 }
 
 // WithTolerance sets how far a webhook's timestamp may be from the clock, in
-// the past and in the future: 5 minutes by default. It must be positive.
+// the past and in the future. The default is 5 minutes. It must be positive.
 //
 // It is not known whether Plural gives redeliveries a new time. If it does not,
-// the last one arrives about 28 hours after its timestamp: then use 29 hours
-// together with a durable [Deduper], which is what keeps a replay out.
+// the last one arrives about 28 hours after its timestamp. Then use 29 hours
+// together with a durable [Deduper], which prevents replays.
 func WithTolerance(tolerance time.Duration) VerifierOption {
 	return func(c *verifierConfig) error {
 		if tolerance <= 0 {
@@ -224,7 +223,7 @@ func WithTolerance(tolerance time.Duration) VerifierOption {
 	}
 }
 
-// WithClock sets the clock that webhook timestamps are compared with.
+// WithClock sets the clock for the check of webhook timestamps.
 func WithClock(now func() time.Time) VerifierOption {
 	return func(c *verifierConfig) error {
 		if now == nil {
@@ -266,7 +265,8 @@ func (s *keySecret) newMAC() *macState {
 
 func (k Key) isZero() bool { return k.secret == nil }
 
-// mac is the HMAC-SHA256 of body, behind "id.timestamp." where there is an id.
+// mac is the HMAC-SHA256 of body, or of "id.timestamp." and body if there is an
+// id.
 func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
 	m := secret.borrowMAC()
@@ -281,7 +281,7 @@ func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// borrowMAC is an HMAC that nobody else uses; Put gives it back.
+// borrowMAC returns an HMAC that nobody else uses; Put gives it back.
 func (s *keySecret) borrowMAC() *macState {
 	if m, ok := s.macs.Get().(*macState); ok {
 		return m
@@ -289,7 +289,7 @@ func (s *keySecret) borrowMAC() *macState {
 	return s.newMAC()
 }
 
-// maxKeptText is how much of such memory is kept for the next one.
+// maxKeptText is how much of this memory is kept for reuse.
 const maxKeptText = 4 << 10
 
 // digest is the HMAC of head and body, which have to be on the heap.
@@ -307,7 +307,7 @@ func isHexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// String says that there is a key, and nothing of it.
+// String says that there is a key, and shows no part of it.
 func (k Key) String() string {
 	if k.isZero() {
 		return "plural.Key{}"

@@ -1,7 +1,7 @@
 package plural
 
-// OrderType tells orders from refunds: in this API a refund is an order of type
-// REFUND.
+// OrderType distinguishes orders from refunds: in this API a refund is an order
+// of type REFUND.
 type OrderType string
 
 // The types of an order.
@@ -10,8 +10,8 @@ const (
 	OrderTypeRefund OrderType = "REFUND"
 )
 
-// OrderStatus is where an order stands. It is an open enum: a status that this
-// package does not know is kept as it came.
+// OrderStatus is the state of an order. It is an open enum: a status that this
+// package does not know is kept as sent.
 type OrderStatus string
 
 // The statuses of an order. A refund, which is an order too, is CREATED,
@@ -20,7 +20,7 @@ const (
 	OrderStatusCreated           OrderStatus = "CREATED"            // no payment yet
 	OrderStatusPending           OrderStatus = "PENDING"            // a payment is under way
 	OrderStatusAttempted         OrderStatus = "ATTEMPTED"          // a payment failed, the payer may try again
-	OrderStatusAuthorized        OrderStatus = "AUTHORIZED"         // the hold stands: capture or cancel it
+	OrderStatusAuthorized        OrderStatus = "AUTHORIZED"         // money is on hold: capture or cancel it
 	OrderStatusProcessed         OrderStatus = "PROCESSED"          // paid, or captured in full
 	OrderStatusPartiallyCaptured OrderStatus = "PARTIALLY_CAPTURED" // captured in part, the rest of the hold was released
 	OrderStatusCancelled         OrderStatus = "CANCELLED"          // voided or abandoned
@@ -50,18 +50,19 @@ var orderStatuses = map[OrderStatus]string{
 func (s OrderStatus) IsKnown() bool { return orderStatuses[s] != "" }
 
 // IsTerminal reports whether an order in this status never changes again:
-// CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, it can be
-// refunded; a refund that is PROCESSED is at its end all the same. An unknown
-// status is not terminal.
+// CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, because it
+// can be refunded. A PROCESSED refund does not change any more, but this
+// function does not know that it is a refund. An unknown status is not
+// terminal.
 func (s OrderStatus) IsTerminal() bool {
 	return s == OrderStatusCancelled || s == OrderStatusFailed || s == OrderStatusFullyRefunded
 }
 
-// Text says in a few English words where an order stands, for pages of the
+// Text describes an order's state in a few English words, for pages of the
 // merchant's staff; "" for a status that this package does not know.
 func (s OrderStatus) Text() string { return orderStatuses[s] }
 
-// PaymentStatus is where one payment of an order stands. It is an open enum.
+// PaymentStatus is the state of one payment of an order. It is an open enum.
 type PaymentStatus string
 
 // The statuses of a payment. There is no status CAPTURED: a captured payment is
@@ -74,8 +75,9 @@ const (
 	PaymentStatusFailed     PaymentStatus = "FAILED"
 )
 
-// Which payments count is decided here, for all who add captures up. Payments
-// that were refunded since keep counting. Any other status is unclear.
+// These functions decide which payments count, for all code that adds up
+// captures. Payments that were refunded later still count. Any other status is
+// unclear.
 
 // isSettled reports whether the payment's money was taken.
 func (s PaymentStatus) isSettled() bool {
@@ -88,7 +90,7 @@ func (s PaymentStatus) isUnderWay() bool {
 	return s == PaymentStatusPending || s == PaymentStatusAuthorized
 }
 
-// hasEnded reports whether the payment came to nothing.
+// hasEnded reports whether the payment ended without success.
 func (s PaymentStatus) hasEnded() bool {
 	return s == PaymentStatusFailed || s == PaymentStatusCancelled
 }
@@ -96,8 +98,8 @@ func (s PaymentStatus) hasEnded() bool {
 // PaymentMethod is how the payer pays. It is an open enum.
 type PaymentMethod string
 
-// The payment methods. Only cards can be held (pre-authorisation) on the hosted
-// checkout, and points elsewhere.
+// The payment methods. On the hosted checkout, only cards can be held
+// (pre-authorisation); elsewhere points can be held, too.
 const (
 	PaymentMethodCard        PaymentMethod = "CARD"
 	PaymentMethodUPI         PaymentMethod = "UPI"
@@ -128,8 +130,8 @@ func (m PaymentMethod) mayBeHeld() bool {
 	return m != PaymentMethodUPI && m != PaymentMethodNetbanking && m != PaymentMethodWallet
 }
 
-// EventType is what a webhook is about. It is an open enum: a type that this
-// package does not know is kept as it came.
+// EventType is the kind of event that a webhook reports. It is an open enum: a
+// type that this package does not know is kept as sent.
 type EventType string
 
 // The event types of Plural's webhook documentation, available events. Order,
@@ -147,8 +149,8 @@ const (
 	EventRefundProcessed EventType = "REFUND_PROCESSED"
 	EventRefundFailed    EventType = "REFUND_FAILED"
 
-	// Only others than Plural name these two, and nobody publishes what they
-	// carry.
+	// Plural does not name these two; others do, and nobody publishes their
+	// contents.
 	EventOrderSettled            EventType = "ORDER_SETTLED"
 	EventOrderSettlementRejected EventType = "ORDER_SETTLEMENT_REJECTED"
 

@@ -7,26 +7,25 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// tally is what the payments of an order add up to. Verdicts, amounts and
-// predicates all count here, so they cannot disagree. An amount that cannot be
-// read, and one in another currency than the order's, adds up to nothing that
-// is known.
+// tally adds up the payments of an order. Verdicts, amounts and predicates all
+// use it, so they cannot disagree. If an amount cannot be read, or is in
+// another currency than the order's, the sum is not known.
 type tally struct {
 	price sum // what the payer owes: the order's amount less the coupon
 
-	authorized, pending, settled, ended, strange int // payments by where they stand
+	authorized, pending, settled, ended, strange int // payments by their state
 
 	held  sum // the AUTHORIZED payments
-	taken sum // the settled payments, whole
+	taken sum // the whole amount of the settled payments
 
 	entries     int           // capture entries, on any payment
 	liveEntries int           // on payments that have not ended
 	captured    sum           // entries on settled payments
-	first       []CaptureData // of the first settled payment
-	repeated    bool          // another one has the same, and they are not the whole of both: it may be one list
+	first       []CaptureData // entries of the first settled payment
+	repeated    bool          // another payment has the same entries, not the whole of both: maybe one list
 	without     bool          // a settled payment has no entry
-	over        bool          // the entries on a settled payment are more than it
-	otherwise   bool          // a settled payment has an offer or a fee, which explains another amount
+	over        bool          // the entries on a settled payment are more than its amount
+	otherwise   bool          // a settled payment has an offer or a fee, which explains a different amount
 }
 
 func tallyOf(o *Order) tally {
@@ -77,8 +76,8 @@ func (t *tally) add(p *Payment, currency Currency) {
 	}
 }
 
-// isRepeated reports whether the reference of entry i has one before it. An
-// order is captured once, so it may be listed twice.
+// isRepeated reports whether an earlier entry has the reference of entry i. An
+// order is captured once, so one capture may be listed twice.
 func isRepeated(entries []CaptureData, i int) bool {
 	return slices.ContainsFunc(entries[:i], func(earlier CaptureData) bool {
 		return earlier.MerchantCaptureReference == entries[i].MerchantCaptureReference
@@ -93,12 +92,12 @@ func isSameEntry(a, b CaptureData) bool {
 // isUnderWay reports whether a payment's money may still be taken.
 func (t *tally) isUnderWay() bool { return t.authorized+t.pending > 0 }
 
-// hasMovedOn reports whether payments of an order that is said to be on hold
-// are past that.
+// hasMovedOn reports whether the payments of an order that is said to be on
+// hold are beyond that.
 func (t *tally) hasMovedOn() bool { return t.liveEntries > 0 || t.settled > 0 || t.pending > 0 }
 
-// sum is an amount that was added up. It is not known once something was added
-// that cannot be.
+// sum is the result of an addition. It is not known once an unusable amount was
+// added.
 type sum struct {
 	Amount
 
@@ -113,10 +112,10 @@ func (s *sum) add(a Amount) {
 	s.Amount = total
 }
 
-// equals reports whether both are known, and the same.
+// equals reports whether both are known and equal.
 func (s *sum) equals(other sum) bool { return !s.unknown && !other.unknown && s.Amount == other.Amount }
 
-// priceOf is what the payer of an order owes.
+// priceOf is what the payer of an order has to pay.
 func priceOf(o *Order) sum {
 	price, coupon := sum{Amount: o.OrderAmount}, o.CartCouponDiscountAmount
 	price.unknown = price.Value <= 0 || price.Currency == ""
@@ -140,7 +139,7 @@ func (o *Order) hidesCoupon() bool {
 	return wire.Unmarshal(o.raw, &said) != nil
 }
 
-// holdsData reports whether a raw part of a document has anything in it.
+// holdsData reports whether a raw part of a document is not empty.
 func holdsData(raw []byte) bool {
 	switch string(raw) {
 	case "", "null", "{}", "[]", `""`, "false", "0":
@@ -149,13 +148,13 @@ func holdsData(raw []byte) bool {
 	return true
 }
 
-// CapturedAmount is what was taken from the payer, which is what to credit:
-// after a partial capture it is less than OrderAmount. It adds up the capture
-// entries of the payments that are settled. Where the order was paid outright,
-// by methods that know no hold (UPI, NETBANKING, WALLET), it is the sum of the
-// settled payments.
+// CapturedAmount is what was taken from the payer, and so the amount to credit.
+// After a partial capture it is less than OrderAmount. It adds up the capture
+// entries of the settled payments. If the order was paid outright, by methods
+// that have no holds (UPI, NETBANKING, WALLET), it is the sum of the settled
+// payments.
 //
-// It is false when the document does not say, which is often:
+// It is often false, because the document does not say:
 //
 //   - the order is a refund, PENDING or in an unknown status;
 //   - a payment is under way or in an unknown status;
@@ -164,12 +163,13 @@ func holdsData(raw []byte) bool {
 //     more than its payment or the order;
 //   - a payment has two entries of one reference, or several payments have the
 //     same entries;
-//   - there is no entry, and a payment was by another method, such as CARD;
+//   - there is no entry, and a payment used another method, such as CARD;
 //   - the order was paid outright, and the payments do not add up to
 //     OrderAmount less CartCouponDiscountAmount. Fees and offers are never
-//     counted in.
+//     included.
 //
-// Payments that failed or were cancelled do not count, nor do captures on them.
+// Payments that failed or were cancelled do not count, and captures on them do
+// not count.
 func (o *Order) CapturedAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false
@@ -185,14 +185,13 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 	}
 }
 
-// tookNothing reports whether the payments of an unpaid order are as they have
-// to be for that.
+// tookNothing reports whether the payments of an unpaid order fit that state.
 func (t *tally) tookNothing(s OrderStatus) bool {
 	mayBeHeld := s == OrderStatusAuthorized || s == OrderStatusCancelled
 	return t.settled+t.pending+t.strange+t.liveEntries == 0 && (mayBeHeld || t.authorized == 0)
 }
 
-// takenAmount is what was taken by an order that has been paid.
+// takenAmount is what a paid order has taken.
 func (o *Order) takenAmount(t *tally) (Amount, bool) {
 	switch {
 	case t.settled == 0 || t.isUnderWay() || t.strange > 0:
@@ -218,12 +217,12 @@ func (o *Order) mayHaveBeenHeld() bool {
 	return false
 }
 
-// refunds is what the refunds of an order add up to, each counted once however
-// often it is listed.
+// refunds adds up the refunds of an order. Each counts once, even if it is
+// listed several times.
 type refunds struct {
 	processed, underWay sum
-	listed              bool // at least one of them is alive
-	strange             bool // one is in an unknown status, or in two
+	listed              bool // at least one refund is alive
+	strange             bool // a refund is in an unknown status, or in two
 }
 
 func refundsOf(o *Order) refunds {
@@ -258,7 +257,7 @@ func isRefundAlive(s OrderStatus) bool {
 	return s == OrderStatusProcessed || s == OrderStatusPending || s == OrderStatusCreated
 }
 
-// withRefund adds a refund to a list that does not have it yet.
+// withRefund adds a refund to a list, unless the list has it already.
 func withRefund(list []*Order, r *Order) []*Order {
 	isListed := func(one *Order) bool { return one.OrderID == r.OrderID }
 	if r.OrderID == "" || slices.ContainsFunc(list, isListed) {
@@ -277,8 +276,8 @@ func (r *refunds) total() sum {
 	return total
 }
 
-// refundedAmount is what the list of refunds says, where it agrees with the
-// order's status. A list that does not may leave out any refund.
+// refundedAmount is the sum of the list of refunds, if it agrees with the
+// order's status. If it does not agree, the list may leave out any refund.
 func (o *Order) refundedAmount() (refunds, sum) {
 	r := refundsOf(o)
 	total := r.total()
@@ -303,8 +302,8 @@ func (o *Order) refundedAmount() (refunds, sum) {
 
 // RefundedAmount is what was given back or is on its way: the sum of the
 // order's refunds that are PROCESSED, PENDING or CREATED. What can still be
-// refunded is [Order.RefundableAmount]; [Order.RefundingAmount] tells what is
-// on its way.
+// refunded is [Order.RefundableAmount], and what is on its way is
+// [Order.RefundingAmount].
 //
 // It is false when the document does not say: the list of refunds does not add
 // up to the order's status, one of them is in an unknown status or in two, or
@@ -333,10 +332,9 @@ func amountIfKnown(s sum) (Amount, bool) {
 // [Order.RefundedAmount], which counts refunds that are under way. It is false
 // when the document does not say one of the two.
 //
-// To refund the rest, decide on the reference and keep it before reading the
-// order, and ask with that reference until the answer is final. A call that is
-// repeated under it finds the refund that was made, though less is left by
-// then.
+// To refund the rest, choose the reference and store it before you read the
+// order. Then ask with that reference until the answer is final. A repeated
+// call finds the refund that was made, although less is left by then.
 func (o *Order) RefundableAmount() (Amount, bool) {
 	captured, isKnown := o.CapturedAmount()
 	refunded, isSaid := o.RefundedAmount()
@@ -351,10 +349,10 @@ func (o *Order) RefundableAmount() (Amount, bool) {
 }
 
 // CapturableAmount is what can be captured now: the whole hold while the order
-// is AUTHORIZED and nothing was captured, else nothing. It is false when the
-// document does not say: the order is a refund, PENDING or in an unknown
-// status; its payments have moved on; or what is held does not add up to
-// OrderAmount less CartCouponDiscountAmount.
+// is AUTHORIZED and nothing was captured, and otherwise nothing. It is false
+// when the document does not say: the order is a refund, PENDING or in an
+// unknown status; its payments are beyond AUTHORIZED; or the held amounts do
+// not add up to OrderAmount less CartCouponDiscountAmount.
 func (o *Order) CapturableAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false
@@ -377,9 +375,9 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 	}
 }
 
-// CanCapture reports whether the order is a hold that can be captured:
-// AUTHORIZED, nothing captured yet, and of the payments, if any are listed, one
-// is held. There is one capture per order.
+// CanCapture reports whether the order is a hold that can be captured: it is
+// AUTHORIZED, nothing is captured yet, and if payments are listed, one is held.
+// There is one capture per order.
 func (o *Order) CanCapture() bool {
 	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
 		return false
@@ -388,16 +386,16 @@ func (o *Order) CanCapture() bool {
 	return t.strange == 0 && !t.hasMovedOn() && (t.authorized > 0 || t.ended == 0)
 }
 
-// CanCancel reports whether the order is a hold that can be released:
-// AUTHORIZED, and nothing captured yet.
+// CanCancel reports whether the order is a hold that can be released: it is
+// AUTHORIZED, and nothing is captured yet.
 func (o *Order) CanCancel() bool {
 	return o.CanCapture()
 }
 
 // CanRefund reports whether money was taken that can be given back: the order
 // is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED,
-// [Order.RefundableAmount] is more than nothing or not known, and of the
-// payments, if any are listed, one has succeeded.
+// [Order.RefundableAmount] is positive or not known, and if payments are
+// listed, one has succeeded.
 func (o *Order) CanRefund() bool {
 	if o.Type == OrderTypeRefund {
 		return false

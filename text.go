@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural/internal/clean"
 )
 
-// clip keeps hostile input from filling an error text, or breaking its line.
+// clip limits hostile input in an error text to a short piece on one line.
 func clip(s string) string {
 	const most = 40
 	return clean.Shorten(s, most)
@@ -26,7 +26,7 @@ func allDigits(s string) bool {
 }
 
 // isWord reports whether s is made of A-Z a-z 0-9 _ and -, and is not empty. It
-// looks at every byte: that is faster than a test after each.
+// looks at every byte, which is faster than stopping at the first wrong one.
 func isWord(s string) bool {
 	for i := range len(s) {
 		if !isNameByte(s[i]) && s[i] != '-' {
@@ -41,7 +41,7 @@ func isNameByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
 }
 
-// printable keeps a server's message on one line and of a sane length.
+// printable limits a server's message to one line and a reasonable length.
 func printable(s string) string {
 	const most = 200
 	return clean.Shorten(s, most)
@@ -49,8 +49,8 @@ func printable(s string) string {
 
 const redacted = clean.Redacted
 
-// writeText is the fmt form of a value that is a text, with flags where the
-// verb is one for texts.
+// writeText is the fmt form of a value that is a text. Verbs for texts keep
+// their flags.
 func writeText(f fmt.State, verb rune, text string) {
 	switch verb {
 	case 's', 'q', 'x', 'X':
@@ -60,7 +60,7 @@ func writeText(f fmt.State, verb rune, text string) {
 	}
 }
 
-// summary is a value that has a LogValue as text: its type and its safe
+// summary is the text of a value that has a LogValue: its type and its safe
 // attributes.
 func summary(name string, v slog.LogValuer) string {
 	var b strings.Builder
@@ -75,7 +75,7 @@ func summary(name string, v slog.LogValuer) string {
 	return b.String()
 }
 
-// isNil reports whether v is nil, or an interface around something nil.
+// isNil reports whether v is nil, or an interface with a nil value.
 func isNil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:

@@ -16,7 +16,7 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// tryState travels with a request's context: to tell middleware the operation,
+// tryState travels with a request's context. It tells middleware the operation,
 // the auth transport the body, and the call whether a byte was sent.
 type tryState struct {
 	context.Context //nolint:containedctx // the state is found in the context that it wraps
@@ -24,23 +24,23 @@ type tryState struct {
 	op                 string
 	orderID, reference string
 	attempt            int
-	isSettling         bool // it asks what became of another call
+	isSettling         bool // it asks what happened to another call
 	url                url.URL
 	body               []byte
 	stop               context.CancelFunc // ends the try; set for a write without a body
 
-	trace    httptrace.ClientTrace // of this package's own
-	isTraced bool                  // the caller has one, too
-	isOwn    bool                  // no one else sees the request: the token can be put into it
+	trace    httptrace.ClientTrace // this package's own trace
+	isTraced bool                  // the caller has a trace, too
+	isOwn    bool                  // nobody else sees the request, so the token can be put into it
 
-	token                      atomic.Pointer[token.Token] // the last that was sent
-	tokenless                  atomic.Pointer[tokenError]  // why there was none
+	token                      atomic.Pointer[token.Token] // the last token that was sent
+	tokenless                  atomic.Pointer[tokenError]  // why there was no token
 	conn                       atomic.Pointer[net.Conn]
 	stopped                    atomic.Bool
-	over                       atomic.Bool // the call has moved on
+	over                       atomic.Bool // the call no longer waits for the try
 	stage                      atomic.Int32
 	wantedConn, gotConn, wrote atomic.Bool
-	earlier                    atomic.Bool // middleware has sent the request before, and it may have gone out
+	earlier                    atomic.Bool // middleware has sent the request before, so it may have gone out
 }
 
 // The stages of a try. Middleware may return before the transport under it
@@ -51,8 +51,8 @@ const (
 	tryReturned              // and returned
 )
 
-// enter says that the request is being handed to the base transport; false when
-// the call has moved on, so it must not be.
+// enter says that the request is being passed to the base transport. It returns
+// false if the call no longer waits, and then the request must not be sent.
 func (s *tryState) enter() bool {
 	before := s.stage.Swap(tryInside)
 	if s.over.Load() {
@@ -64,9 +64,9 @@ func (s *tryState) enter() bool {
 
 func (s *tryState) leave() { s.stage.Store(tryReturned) }
 
-// begin says that the request comes from the middleware. It comes once, unless
-// middleware repeats it, which it must not. What went out once is remembered
-// even so, whatever becomes of the repetition.
+// begin says that the request comes from the middleware. It is called once,
+// unless middleware repeats the request, which it must not. If the request went
+// out once, that is remembered, whatever happens to the repetition.
 func (s *tryState) begin() {
 	if s.stage.Load() != tryOutside && !s.notSent(false) {
 		s.earlier.Store(true)
@@ -74,8 +74,8 @@ func (s *tryState) begin() {
 	s.refused()
 }
 
-// refused says that the server has refused the token, and so has done nothing:
-// the try starts over.
+// refused says that the server has refused the token and so has done nothing:
+// the try starts again.
 func (s *tryState) refused() {
 	s.wantedConn.Store(false)
 	s.gotConn.Store(false)
@@ -98,8 +98,8 @@ func (s *tryState) secret() string {
 	return ""
 }
 
-// failed is the error that came out of the middleware. Only that of the token
-// is this package's, and only this try's.
+// failed is the error that the middleware returned. The only error of this
+// package in it is the token's, and only that of this try.
 func (s *tryState) failed(err error) error {
 	if sent, ok := err.(*url.Error); ok { //nolint:errorlint // the HTTP client's own, around what came out
 		err = sent.Err
@@ -129,7 +129,7 @@ func (s *tryState) trackedContext(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(s, &s.trace)
 }
 
-// Value finds the state itself, and whatever the context that it wraps has.
+// Value finds the state itself, and every value of the context that it wraps.
 func (s *tryState) Value(key any) any {
 	if key == (tryKey{}) {
 		return s
@@ -137,12 +137,12 @@ func (s *tryState) Value(key any) any {
 	return s.Context.Value(key)
 }
 
-// connected ends a write without a body that gets a second connection after a
-// part of it went out: net/http is about to repeat it. Over HTTP/2 it does so
-// when the peer resets the stream or says GOAWAY, with no more than the peer's
-// word that nothing was done. Over HTTP/1 it repeats a write only if no byte of
-// it left; it knows that better than the trace does, which reports bytes that
-// are in a buffer.
+// connected ends a write without a body that gets a second connection after
+// part of it was sent: net/http is about to repeat it. Over HTTP/2, net/http
+// does so when the peer resets the stream or sends GOAWAY. Then only the peer
+// says that nothing was done. Over HTTP/1 it repeats a write only if no byte of
+// it was sent. It knows that better than the trace, which reports bytes that
+// are still in a buffer.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
 	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {
@@ -152,7 +152,7 @@ func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.conn.Store(&conn.Conn)
 }
 
-// lastConn is the connection that the request was given; nil if there is none.
+// lastConn is the request's connection; nil if there is none.
 func (s *tryState) lastConn() net.Conn {
 	if conn := s.conn.Load(); conn != nil {
 		return *conn
@@ -165,7 +165,7 @@ func tryFrom(ctx context.Context) *tryState {
 	return s
 }
 
-// newBody returns no GetBody along with it, so net/http cannot repeat the
+// newBody returns a body without a GetBody, so net/http cannot repeat the
 // request.
 func (s *tryState) newBody() io.ReadCloser {
 	if len(s.body) == 0 {
@@ -174,9 +174,9 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent reports whether it is certain that no byte of the request went out or
-// will. A transport that does not report through httptrace leaves it uncertain,
-// and so do one that is still at it and a try that was cut off after it had its
+// notSent reports whether surely no byte of the request was or will be sent. It
+// is not sure for a transport that does not report through httptrace, for one
+// that is still working, and for a try that was cut off after it had its
 // connection.
 func (s *tryState) notSent(cutOff bool) bool {
 	switch stage := s.stage.Load(); {
@@ -192,7 +192,7 @@ func (s *tryState) notSent(cutOff bool) bool {
 	return s.wantedConn.Load()
 }
 
-// isTimeout reports whether err is of a time limit: the call's, the HTTP
+// isTimeout reports whether err is from a time limit: the call's, the HTTP
 // client's or a middleware's.
 func isTimeout(err error) bool {
 	timed, ok := errors.AsType[interface {

@@ -8,16 +8,17 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// The struct tags alias and wire are for this package's own decoder: further
-// names that a field has on the wire, and numbers that must not be guessed at.
+// The struct tags alias and wire are for this package's own decoder. alias has
+// further names of a field on the wire, and wire marks numbers that must not be
+// guessed.
 
 // Order is an order or, with type REFUND, a refund, as the pay API and the
-// webhooks send it. Fields carry the wire names. Amounts are in paise, times in
-// UTC; a field that the document lacks is zero. What this package has no field
-// for is in [Order.RawJSON].
+// webhooks send it. Fields have the wire names. Amounts are in paise, times in
+// UTC. A field that is missing in the document is zero. [Order.RawJSON] also
+// has the fields that this package does not know.
 type Order struct {
 	OrderID string `json:"order_id" alias:"refund_id"`
-	// of a refund: the order that is refunded
+	// for a refund: the order that is refunded
 	ParentOrderID          string      `json:"parent_order_id,omitzero"`
 	MerchantOrderReference string      `json:"merchant_order_reference" alias:"merchant_refund_reference"`
 	Type                   OrderType   `json:"type,omitzero"`
@@ -25,12 +26,13 @@ type Order struct {
 	// for the payer's app or browser, as sent: https or upi. A page must refuse
 	// every other scheme, above all javascript and data, before it links to it.
 	ChallengeURL string `json:"challenge_url,omitzero"`
-	// of a UPI QR code, as sent. A page must refuse whatever is not https.
+	// the image of a UPI QR code, as sent. A page must refuse every scheme except
+	// https.
 	ImageURL   string `json:"image_url,omitzero"`
 	MerchantID string `json:"merchant_id,omitzero"`
 	// what was ordered; see [Order.CapturedAmount] for what was taken
 	OrderAmount Amount `json:"order_amount" alias:"refund_amount"`
-	// not to be relied on: published documents have it wrong after a capture
+	// do not rely on it: published documents have wrong values after a capture
 	PreAuth                     bool             `json:"pre_auth"`
 	PartPayment                 bool             `json:"part_payment,omitzero"`
 	AllowedPaymentMethods       []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
@@ -38,7 +40,7 @@ type Order struct {
 	CallbackURL                 string           `json:"callback_url,omitzero"`
 	FailureCallbackURL          string           `json:"failure_callback_url,omitzero"`
 	PurchaseDetails             *PurchaseDetails `json:"purchase_details,omitzero"`
-	Payments                    []Payment        `json:"payments,omitzero"` // every attempt, failed ones included
+	Payments                    []Payment        `json:"payments,omitzero"` // every attempt, including failed ones
 	Refunds                     []Order          `json:"refunds,omitzero"`
 	CreatedAt                   Timestamp        `json:"created_at,omitzero"`
 	UpdatedAt                   Timestamp        `json:"updated_at,omitzero"`
@@ -76,14 +78,14 @@ func parseOrder(document string) (*Order, error) {
 	return o, nil
 }
 
-// An order inside of another one keeps its own document, too.
+// An order inside another one also keeps its own document.
 var _ = wire.Keep(func(o *Order, raw string) { o.raw = raw })
 
-// RawJSON is the document that the order was decoded from, as it came; nil for
-// an Order made by hand. It holds the payer's personal data.
+// RawJSON is the document that the order was decoded from, as sent; nil for an
+// Order made by hand. It holds the payer's personal data.
 //
-// The texts of an Order are parts of this document and keep all of it in
-// memory: take a [strings.Clone] of an id that is kept for longer than the
+// The texts of an Order are parts of this document, and keep all of it in
+// memory. Take a [strings.Clone] of an id that you keep for longer than the
 // Order. Those of an [Event] and a [Callback], [Event.OrderID] among them, are
 // copies.
 func (o *Order) RawJSON() json.RawMessage {
@@ -93,8 +95,8 @@ func (o *Order) RawJSON() json.RawMessage {
 	return json.RawMessage(o.raw)
 }
 
-// saysPreAuth reports whether the document has a pre_auth at all. An Order made
-// by hand has.
+// saysPreAuth reports whether the document has a pre_auth. For an Order made by
+// hand it is true.
 func (o *Order) saysPreAuth() bool {
 	if o.raw == "" {
 		return true
@@ -148,13 +150,13 @@ type Payment struct {
 	ParentPaymentID          string        `json:"parent_payment_id,omitzero"` // of a refund
 	Status                   PaymentStatus `json:"status"`
 	PaymentAmount            Amount        `json:"payment_amount" wire:"optional"`
-	// in the order's currency, when the payer paid in another
+	// in the order's currency, if the payer paid in another
 	BaseAmount              Amount          `json:"base_amount,omitzero" wire:"optional"`
 	ConversionRate          json.Number     `json:"conversion_rate,omitzero"`
 	PaymentMethod           PaymentMethod   `json:"payment_method,omitzero"`
 	PaymentOption           *PaymentOption  `json:"payment_option,omitzero"`
 	AcquirerData            *AcquirerData   `json:"acquirer_data,omitzero"`
-	ErrorDetail             *ErrorDetail    `json:"error_detail,omitzero"` // of a FAILED payment
+	ErrorDetail             *ErrorDetail    `json:"error_detail,omitzero"` // for a FAILED payment
 	CaptureData             []CaptureData   `json:"capture_data,omitzero"`
 	OfferData               json.RawMessage `json:"offer_data,omitzero"`
 	AdditionalDetail        json.RawMessage `json:"additional_detail,omitzero"`
@@ -164,15 +166,15 @@ type Payment struct {
 	UpdatedAt               Timestamp       `json:"updated_at,omitzero"`
 }
 
-// CaptureData is a capture, as a payment shows it. An order paid from points
-// and a card has an entry on each of its payments, under one reference.
+// CaptureData is the capture of one payment. An order paid from points and a
+// card has an entry on each of its payments, under one reference.
 type CaptureData struct {
 	MerchantCaptureReference string    `json:"merchant_capture_reference"`
 	CaptureAmount            Amount    `json:"capture_amount" wire:"optional"` // zero where it cannot be read
 	CreatedAt                Timestamp `json:"created_at,omitzero"`
 }
 
-// AcquirerData is what the acquiring bank said. Empty strings are common.
+// AcquirerData is data from the acquiring bank. Empty strings are common.
 type AcquirerData struct {
 	ApprovalCode      string `json:"approval_code,omitzero"`
 	AcquirerReference string `json:"acquirer_reference,omitzero"`
@@ -183,8 +185,8 @@ type AcquirerData struct {
 
 // ErrorDetail says why a payment failed. Code UNAUTHORIZED means here that the
 // payment was refused; it has nothing to do with the access token. Do not show
-// its [ErrorCode.Text] or ask [ErrorCode.IsRequestFault] of it: they speak of
-// the token.
+// its [ErrorCode.Text] or use [ErrorCode.IsRequestFault] on it, because both
+// are about the token.
 type ErrorDetail struct {
 	Code                   ErrorCode     `json:"code,omitzero"`
 	Message                string        `json:"message,omitzero"`
@@ -221,7 +223,7 @@ type UPIData struct {
 	Payer   *UPIPayer `json:"payer,omitzero"`
 }
 
-// UPIPayee is who a UPI payment went to.
+// UPIPayee is the receiver of a UPI payment.
 type UPIPayee struct {
 	ReferenceID   string `json:"reference_id,omitzero"`
 	ReferenceType string `json:"reference_type,omitzero"`
@@ -229,7 +231,7 @@ type UPIPayee struct {
 	AcquirerName  string `json:"acquirer_name,omitzero"`
 }
 
-// UPIPayer is who paid by UPI.
+// UPIPayer is the sender of a UPI payment.
 type UPIPayer struct {
 	VPA         string `json:"vpa,omitzero"`
 	PhoneNumber string `json:"phone_number,omitzero"`
@@ -242,10 +244,10 @@ type NetbankingData struct {
 	TxnMode string `json:"txn_mode,omitzero"` // REDIRECT, QR or INTENT
 }
 
-// PurchaseDetails says who buys and what, in requests and in orders.
+// PurchaseDetails describes the buyer and the goods, in requests and in orders.
 type PurchaseDetails struct {
-	BankDetails      *BankDetails      `json:"bank_details,omitzero"`    // for merchants with third-party validation only
-	AccountDetails   *AccountDetails   `json:"account_details,omitzero"` // the other placement of bank_details in use
+	BankDetails      *BankDetails      `json:"bank_details,omitzero"`    // only for merchants with third-party validation
+	AccountDetails   *AccountDetails   `json:"account_details,omitzero"` // the other place that is in use for bank_details
 	Customer         *Customer         `json:"customer,omitzero"`
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	CartDetails      *CartDetails      `json:"cart_details,omitzero"`
@@ -254,13 +256,13 @@ type PurchaseDetails struct {
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`
 }
 
-// AccountDetails holds bank details one level deeper than [PurchaseDetails]
-// does.
+// AccountDetails holds bank details, one level deeper than
+// [PurchaseDetails.BankDetails].
 type AccountDetails struct {
 	BankDetails *BankDetails `json:"bank_details,omitzero"`
 }
 
-// BankDetails is the bank account that must be the payer's own.
+// BankDetails is the bank account from which the payer has to pay.
 type BankDetails struct {
 	AccountNumber string `json:"account_number"`
 	IFSCCode      string `json:"ifsc_code,omitzero"`
@@ -291,7 +293,7 @@ type Address struct {
 	Country         string `json:"country,omitzero"` // free text
 	FullName        string `json:"full_name,omitzero"`
 	AddressCategory string `json:"address_category,omitzero"` // billing or shipping
-	// three d: the published schema's own spelling
+	// with three d, as the published schema spells it
 	AddressType string `json:"adddress_type,omitzero" alias:"address_type"`
 }
 
@@ -300,8 +302,8 @@ type CartDetails struct {
 	CartItems []CartItem `json:"cart_items,omitzero"`
 }
 
-// CartItem is a line of the cart. Prices are in paise; nil where the document
-// has none, or one that is not a whole number.
+// CartItem is a line of the cart. Prices are in paise; nil if the document has
+// none, or one that is not a whole number.
 type CartItem struct {
 	ItemID                  string   `json:"item_id,omitzero"`
 	ItemName                string   `json:"item_name,omitzero"`
@@ -319,16 +321,16 @@ type Product struct {
 	ProductCode   string `json:"product_code"`
 	ProductAmount Amount `json:"product_amount,omitzero" wire:"optional"`
 	ProductIMEI   string `json:"product_imei,omitzero"`
-	IMEINumber    string `json:"imei_number,omitzero"` // the other name in use for product_imei
+	IMEINumber    string `json:"imei_number,omitzero"` // the other name that is in use for product_imei
 }
 
-// SplitInfo divides the money among several merchants.
+// SplitInfo divides the money between several merchants.
 type SplitInfo struct {
 	SplitType    string        `json:"split_type,omitzero"` // AMOUNT
 	SplitDetails []SplitDetail `json:"split_details,omitzero"`
 }
 
-// SplitDetail is one merchant's part.
+// SplitDetail is the part of one merchant.
 type SplitDetail struct {
 	ParentOrderSplitSettlementID string    `json:"parent_order_split_settlement_id,omitzero"` // refunds
 	SplitMerchantID              string    `json:"split_merchant_id,omitzero"`
@@ -347,17 +349,17 @@ type PluginData struct {
 	PluginVersion string `json:"plugin_version,omitzero"`
 }
 
-// Timestamp is a time in UTC. It is the zero time when the wire's value is not
-// a time, which happens in published documents.
+// Timestamp is a time in UTC. It is the zero time if the wire's value is not a
+// time, which happens in published documents.
 type Timestamp struct {
 	time.Time
 
 	text string // the wire's value, when it is not a time
 }
 
-// UnmarshalJSON never fails. It takes RFC 3339 and its relatives: no colon in
-// the zone, no zone (UTC), no seconds, a space for the "T". What is not a time
-// leaves the zero time.
+// UnmarshalJSON never fails. It takes RFC 3339 and similar forms: no colon in
+// the zone, no zone (UTC), no seconds, a space for the "T". Other values leave
+// the zero time.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -379,7 +381,8 @@ func timestampOf(text string) Timestamp {
 	return Timestamp{text: text}
 }
 
-// MarshalJSON writes the time in RFC 3339, or what came in its place.
+// MarshalJSON writes the time in RFC 3339, or the original value if that was
+// not a time.
 func (t Timestamp) MarshalJSON() ([]byte, error) {
 	if t.text != "" {
 		return json.Marshal(t.text)
@@ -387,8 +390,8 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 	return t.Time.MarshalJSON()
 }
 
-// IsZero reports whether there is neither a time nor anything in its place; see
-// [time.Time.IsZero] for the time alone.
+// IsZero reports whether there is neither a time nor another value.
+// [time.Time.IsZero] looks only at the time.
 func (t Timestamp) IsZero() bool {
 	return t.Time.IsZero() && t.text == ""
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // The documented limits (Plural's pre-authorisation guide, sections 2 and 4,
-// and its published schema). WithoutValidation leaves them to the server.
+// and its published schema). WithoutValidation leaves the check to the server.
 const (
 	minAmount       = 100         // paise: one rupee
 	maxAmount       = 100_000_000 // paise: ten lakh rupees
@@ -25,8 +25,8 @@ const (
 
 const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// requestCheck is what is wrong with a request: what it must never be sent
-// with, and what is beyond the documented limits only.
+// requestCheck collects what is wrong with a request: faults that must never be
+// sent, and values that are only beyond the documented limits.
 type requestCheck struct {
 	always, limits []FieldError
 }
@@ -43,8 +43,8 @@ func (c *requestCheck) limit(ok bool, field, rule string) {
 	}
 }
 
-// addPart checks a part of the request. Its fields get their whole names where
-// something is wrong with them, and only there.
+// addPart checks a part of the request. It builds the full names of fields only
+// if something is wrong with them.
 func (c *requestCheck) addPart(name string, check func(*requestCheck)) {
 	var part requestCheck
 	check(&part)
@@ -56,8 +56,8 @@ func (c *requestCheck) addPart(name string, check func(*requestCheck)) {
 	}
 }
 
-// applyOptions adds what is wrong with a call's options, and leaves the limits
-// to the server where they say so.
+// applyOptions adds what is wrong with a call's options. If they ask for it,
+// the limits are left to the server.
 func (c *requestCheck) applyOptions(cfg *callConfig) {
 	c.always = append(slices.Clone(cfg.invalid), c.always...)
 	if cfg.withoutValidation {
@@ -65,9 +65,9 @@ func (c *requestCheck) applyOptions(cfg *callConfig) {
 	}
 }
 
-// encode makes the body of a request, and holds its texts to UTF-8, which the
-// encoder would change where they are not. What a nil request, or one that
-// breaks a rule, cannot be encoded for has been said.
+// encode makes the body of a request, and refuses texts that are not UTF-8,
+// because the encoder would change them. If a nil request, or one that breaks a
+// rule, cannot be encoded, that was reported before.
 func (c *requestCheck) encode(request any) []byte {
 	if len(c.always) > 0 && isNil(request) {
 		return nil
@@ -82,7 +82,7 @@ func (c *requestCheck) encode(request any) []byte {
 	return body
 }
 
-// utf8 names the first text of a request that is not UTF-8.
+// utf8 finds the first text of a request that is not UTF-8.
 func (c *requestCheck) utf8(request any) {
 	parts := []any{request}
 	if r, ok := request.(extendable); ok {
@@ -101,7 +101,7 @@ func (c *requestCheck) utf8(request any) {
 	}
 }
 
-// err is the ValidationError for all of it, or nil.
+// err is the ValidationError for all faults, or nil.
 func (c *requestCheck) err(op operation) error {
 	if fields := slices.Concat(c.always, c.limits); len(fields) > 0 {
 		return &ValidationError{Op: op.op(), Fields: fields}
@@ -109,7 +109,7 @@ func (c *requestCheck) err(op operation) error {
 	return nil
 }
 
-// errOf is err of a request that is about an order.
+// errOf is err for a request that is about an order.
 func errOf(c requestCheck, op operation, orderID string, in any) error {
 	c.orderID(orderID)
 	if in != nil {
@@ -118,18 +118,17 @@ func errOf(c requestCheck, op operation, orderID string, in any) error {
 	return c.err(op)
 }
 
-// orderID keeps ids that would change the path from being sent.
+// orderID refuses ids that would change the path.
 func (c *requestCheck) orderID(id string) {
 	c.must(isPathSegment(id), "order_id", segmentRule)
 }
 
-// lookup is a reference that stands in a path.
+// lookup is a reference that becomes part of a path.
 func (c *requestCheck) lookup(field, reference string) {
 	c.must(isPathSegment(reference), field, segmentRule)
 }
 
-// reference is a reference of the merchant's, which settling a write depends
-// on.
+// reference is a merchant's reference; settling a write depends on it.
 func (c *requestCheck) reference(field, reference string) {
 	const rule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one that is)"
 	if !isPathSegment(reference) {
@@ -140,7 +139,7 @@ func (c *requestCheck) reference(field, reference string) {
 }
 
 func (c *requestCheck) amount(field string, a Amount) {
-	if a.Value <= 0 { // the names are made where they are needed
+	if a.Value <= 0 { // the names are built only if they are needed
 		c.must(false, field+".value", "must be positive, in paise: 10000 is 100 rupees")
 	} else if a.Value < minAmount || a.Value > maxAmount {
 		c.limit(false, field+".value", "must be 100 to 100000000, in paise: 10000 is 100 rupees")
@@ -245,18 +244,18 @@ func (s *SplitInfo) check(c *requestCheck) {
 	}
 }
 
-// missing is a nil request.
+// missing is the fault of a nil request.
 func missing() requestCheck {
 	return requestCheck{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
-// isPathSegment reports whether s can stand in a path as one segment that no
-// server or proxy takes for something else.
+// isPathSegment reports whether s can be one segment of a path that no server
+// or proxy takes for something else.
 func isPathSegment(s string) bool {
 	switch {
 	case len(s) > 200:
 		return false
-	case isWord(s): // as nearly all are
+	case isWord(s): // nearly all ids are words
 		return true
 	case s == "" || s == "." || s == ".." || !utf8.ValidString(s):
 		return false

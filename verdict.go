@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// verdictKind is what an order document says about a write.
+// verdictKind is what an order document shows about a write.
 type verdictKind int
 
 const (
-	verdictUnclear verdictKind = iota // the document does not tell: read again
-	verdictNotYet                     // not carried out, and it cannot be now; it may be later
+	verdictUnclear verdictKind = iota // the document does not show it: read again
+	verdictNotYet                     // not carried out, and it cannot be now, but it may be later
 	verdictOpen                       // not carried out, and it can be
 	verdictApplied                    // carried out
 	verdictFinal                      // a row of evidence rules it out
@@ -23,9 +23,9 @@ type finding struct {
 	reason  string    // for people
 	row     *evidence // of a final
 
-	pending bool      // unclear now, and reading on will tell
-	since   time.Time // of a final: when the books made the entry that it rests on, if they say
-	alive   []*Order  // of a refund: those of its reference that have reached the payer, or may
+	pending bool      // unclear now, and later reads will show
+	since   time.Time // for a final verdict: the time of the entry in the books, if they have it
+	alive   []*Order  // for a refund: those with its reference that have reached the payer, or may do so
 }
 
 func unclear(reason string) finding { return finding{verdict: verdictUnclear, reason: reason} }
@@ -42,17 +42,17 @@ func final(row *evidence, format string, args ...any) finding {
 	return finding{verdict: verdictFinal, row: row, reason: fmt.Sprintf(format, args...)}
 }
 
-// isConflict reports whether the row is one of [ErrConflict].
+// isConflict reports whether the row's error is an [ErrConflict].
 func (e *evidence) isConflict() bool { return !errors.Is(e.is, ErrNotApplied) }
 
-// judgeCapture judges what o tells about a capture under reference: of amount,
-// or of the whole hold when amount is zero.
+// judgeCapture judges what o shows about a capture under reference: of amount,
+// or of the whole hold if amount is zero.
 //
-// Neither the status nor pre_auth tells a partial capture from a full one, and
-// captured == ordered does not tell a full one where the payer paid from points
-// and a card: published documents have all three otherwise. What counts are the
-// capture entries under our reference, on payments that are settled. While a
-// payment is PENDING or AUTHORIZED, more entries may come: nothing is final.
+// Neither the status nor pre_auth shows whether a capture was partial or full.
+// captured == ordered does not show a full capture if the payer paid with
+// points and a card. Published documents contradict all three. The capture
+// entries under our reference count, on payments that are settled. While a
+// payment is PENDING or AUTHORIZED, more entries may come, so nothing is final.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -80,8 +80,8 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeUnpaid judges an order that nobody is said to have paid, for a capture
-// or a cancel.
+// judgeUnpaid judges an order that is not paid by its status, for a capture or
+// a cancel.
 func (t *tally) judgeUnpaid(o *Order) finding {
 	switch {
 	case t.isUnderWay():
@@ -92,8 +92,8 @@ func (t *tally) judgeUnpaid(o *Order) finding {
 	return notYet("the order is not paid")
 }
 
-// judgeHold judges an order that is said to be on hold. What is to be done with
-// it is captured, or cancelled.
+// judgeHold judges an order that is on hold by its status. The hold is to be
+// captured, or cancelled.
 func (t *tally) judgeHold(done string) finding {
 	switch {
 	case t.strange > 0:
@@ -107,18 +107,18 @@ func (t *tally) judgeHold(done string) finding {
 // captures are the capture entries of an order under one reference.
 type captures struct {
 	ours     int
-	payments int       // settled payments with an entry of ours
-	total    sum       // of ours, on settled payments
-	since    time.Time // when the last of ours was made
+	payments int       // settled payments with an entry of our reference
+	total    sum       // sum of our entries on settled payments
+	since    time.Time // time of our last entry
 
-	others   int  // entries under other references, but for earlier attempts that ended
+	others   int  // entries under other references, except on earlier attempts that ended
 	nameless bool // an entry has no reference, so it may be ours
 
-	lost        bool // one of ours is on a payment that came to nothing
-	without     bool // a settled payment has none of ours
-	short, over bool // ours are below, or above, their own payment's amount
-	unsized     bool // ours are on a payment whose amount in their currency the document does not say
-	repeated    bool // each payment's entries of ours have the same amount: it may be one capture, listed on each
+	lost        bool // one of our entries is on a payment that ended without success
+	without     bool // a settled payment has no entry of ours
+	short, over bool // our entries are below, or above, their own payment's amount
+	unsized     bool // our entries are on a payment whose amount in their currency is not known
+	repeated    bool // each payment has our entries with the same amount: it may be one capture, listed on each
 }
 
 func capturesUnder(o *Order, reference string) captures {
@@ -141,15 +141,14 @@ func capturesUnder(o *Order, reference string) captures {
 	return c
 }
 
-// add gives the sum of the entries of ours on a settled payment, and how many
-// they are.
+// add returns the sum of our entries on a settled payment, and their number.
 func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 	isTwice := false
 	for i, entry := range p.CaptureData {
 		if entry.MerchantCaptureReference != reference {
 			isNameless := entry.MerchantCaptureReference == ""
 			c.nameless = c.nameless || isNameless
-			if isNameless || !p.Status.hasEnded() { // else it is an earlier attempt of somebody's
+			if isNameless || !p.Status.hasEnded() { // otherwise it is an earlier attempt
 				c.others++
 			}
 			continue
@@ -180,7 +179,7 @@ func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 	return own, count
 }
 
-// judge judges the captures of an order that has been paid.
+// judge judges the captures of an order that was paid.
 func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
 	switch {
 	case t.strange > 0:
@@ -234,8 +233,8 @@ func (c *captures) judgeFull(o *Order, t *tally) finding {
 }
 
 // otherAmount judges entries of ours that do not add up to what was asked for;
-// asked is 0 for the whole hold. An entry that is still missing, or listed once
-// for each payment, would explain that.
+// asked is 0 for the whole hold. An entry that is still missing, or is listed
+// once for each payment, would explain the difference.
 func (c *captures) otherAmount(asked int64) finding {
 	switch {
 	case c.without && (asked == 0 || c.total.Value < asked):
@@ -282,11 +281,11 @@ func judgeCancel(o *Order) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeRefund judges what the refund r, found under our reference, tells about
+// judgeRefund judges what the refund r, found under our reference, shows about
 // a refund of amount on the order parentID.
 //
-// A bank can keep a refund PENDING for days. Accepted is applied; its status
-// tells the rest.
+// A bank can keep a refund PENDING for days. So an accepted refund counts as
+// applied, and its status shows the rest.
 func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	f := unclear("the refund is " + clip(string(r.Status)))
 	switch {
@@ -313,8 +312,8 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	return f
 }
 
-// judgeAbsence judges what the parent tells about a refund of amount that is
-// not there.
+// judgeAbsence judges what the parent shows about a refund of amount that was
+// not found.
 func judgeAbsence(parent *Order, amount Amount) finding {
 	t := tallyOf(parent)
 	taken, isKnown := parent.CapturedAmount()

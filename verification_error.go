@@ -17,8 +17,8 @@ var (
 
 // VerificationError says why a callback or a webhook was refused. It is
 // [ErrInvalidSignature], [ErrStaleTimestamp], [ErrMalformedCallback] or
-// [ErrMalformedWebhook]. Its text has a reason code and nothing of what was
-// refused, so it may be logged; it never has the signature that was expected.
+// [ErrMalformedWebhook]. Its text has a reason code and nothing of the refused
+// message, so it may be logged. It never has the expected signature.
 type VerificationError struct {
 	kind   error
 	reason VerificationReason
@@ -31,11 +31,11 @@ type VerificationReason string
 // The reasons. More may come.
 const (
 	ReasonNoKeys             VerificationReason = "no_keys"             // the Verifier has no keys for this family
-	ReasonSignatureMissing   VerificationReason = "signature_missing"   // none, or an empty one
+	ReasonSignatureMissing   VerificationReason = "signature_missing"   // there is none, or an empty one
 	ReasonSignatureRepeated  VerificationReason = "signature_repeated"  // a second signature field or header
 	ReasonSignatureMalformed VerificationReason = "signature_malformed" // not 32 bytes in strict hex or base64
 	ReasonSignatureVersion   VerificationReason = "signature_version"   // no signature of version v1
-	ReasonSignatureMismatch  VerificationReason = "signature_mismatch"  // well formed, and wrong
+	ReasonSignatureMismatch  VerificationReason = "signature_mismatch"  // well formed, but wrong
 	ReasonTimestampPast      VerificationReason = "timestamp_past"      // older than the tolerance
 	ReasonTimestampFuture    VerificationReason = "timestamp_future"    // further ahead than the tolerance
 	// the webhook-id header is absent, repeated or malformed.
@@ -45,9 +45,9 @@ const (
 	ReasonMethod           VerificationReason = "method"           // not POST
 	ReasonContentType      VerificationReason = "content_type"     // not application/x-www-form-urlencoded
 	ReasonContentEncoding  VerificationReason = "content_encoding" // compressed
-	ReasonBodyEmpty        VerificationReason = "body_empty"       // or somebody has read it before
+	ReasonBodyEmpty        VerificationReason = "body_empty"       // empty, or somebody has read it before
 	ReasonBodyTooLarge     VerificationReason = "body_too_large"
-	ReasonBodyUnreadable   VerificationReason = "body_unreadable" // reading it failed; the error wraps the cause
+	ReasonBodyUnreadable   VerificationReason = "body_unreadable" // reading failed; the error wraps the cause
 	ReasonFormEncoding     VerificationReason = "form_encoding"   // invalid percent-encoding, or a semicolon
 	ReasonJSON             VerificationReason = "json"            // not one JSON document of the right shape
 	ReasonTooManyFields    VerificationReason = "too_many_fields"
@@ -74,11 +74,11 @@ func (e *VerificationError) Error() string {
 // Is makes a VerificationError one of the four sentinels.
 func (e *VerificationError) Is(target error) bool { return e.kind != nil && target == e.kind }
 
-// Unwrap gives the cause: what reading the body, or decoding the event's order,
-// failed with; nil otherwise.
+// Unwrap gives the error of reading the body, or of decoding the event's order;
+// nil otherwise.
 func (e *VerificationError) Unwrap() error { return e.cause }
 
-// These are made once, so refusing a flood of forgeries costs no memory.
+// These are made once, so refusing many forgeries allocates no memory.
 var (
 	errNoKeys             = &VerificationError{kind: ErrInvalidSignature, reason: ReasonNoKeys}
 	errSignatureMissing   = &VerificationError{kind: ErrInvalidSignature, reason: ReasonSignatureMissing}

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	defaultMaxWebhookBody = 256 << 10 // what Plural sends is a few KiB
+	defaultMaxWebhookBody = 256 << 10 // Plural's webhooks have a few KiB
 
 	maxWebhookID             = 128
 	maxWebhookTimestamp      = 11
@@ -26,31 +26,31 @@ const (
 	encodedSignatureBytes    = 44
 )
 
-// ErrNoOrder is what [Event.Order] and [Event.OrderID] fail with for an event
+// ErrNoOrder is the error of [Event.Order] and [Event.OrderID] for an event
 // that is not about an order.
 var ErrNoOrder = foreign.Sentinel("plural: the event carries no order")
 
-// Event is a webhook, verified.
+// Event is a verified webhook.
 //
-// Plural delivers an event at least once, in no particular order: tell
+// Plural delivers an event at least once, in no particular order: recognise
 // repetitions by ID, and read the order again before acting on it. An Event
-// prints and logs without its data, which may be about a person; [json.Marshal]
-// keeps it.
+// prints and logs without its data, which may be personal; [json.Marshal] keeps
+// it.
 type Event struct {
 	ID        string          `json:"id"`        // the webhook-id header, the same on every redelivery
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
 	Type      EventType       `json:"event_type"`
 	Data      json.RawMessage `json:"data,omitzero"` // as it came
-	// KeyIndex is the place, in the list given to WithWebhookKeys, of the key that
-	// the signature is by. Without such a list, 0 is the hex form and 1 the
-	// characters; for a secret that is not hex, 0 is the characters.
+	// KeyIndex is the index of the key that made the signature, in the list given
+	// to WithWebhookKeys. Without such a list, 0 is the hex form and 1 the
+	// characters; if the secret is not hex, 0 is the characters.
 	KeyIndex int `json:"-"`
 
 	raw string
 }
 
-// RawJSON is the whole body, as it came. It has what the envelope adds to type
-// and data, such as the event_id and merchant_id of subscription events.
+// RawJSON is the whole body, as sent. It also has fields of the envelope beside
+// type and data, such as the event_id and merchant_id of subscription events.
 func (e *Event) RawJSON() json.RawMessage {
 	if e.raw == "" {
 		return nil
@@ -61,10 +61,10 @@ func (e *Event) RawJSON() json.RawMessage {
 // Order is the order, or the refund, that an order, payment or refund event is
 // about. For another event the error is [ErrNoOrder].
 //
-// The error is [ErrMalformedWebhook] for an order that cannot be read.
+// The error is [ErrMalformedWebhook] if the order cannot be read.
 //
-// A REFUND_PROCESSED event may carry the refunded order, with the refund among
-// its Refunds, instead of the refund: look at its Type.
+// A REFUND_PROCESSED event may carry the refunded order, with the refund in its
+// Refunds, instead of the refund: look at its Type.
 func (e *Event) Order() (*Order, error) {
 	if len(e.Data) == 0 || e.Data[0] != '{' {
 		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, clip(string(e.Type)))
@@ -79,17 +79,17 @@ func (e *Event) Order() (*Order, error) {
 	return order, nil
 }
 
-// OrderID says which order the event is about: the order, and of a refund's
-// event the order that was refunded, where the event names it, or else the
-// refund. The error is [ErrNoOrder] for another event, and
-// [ErrMalformedWebhook] for an order that cannot be read.
+// OrderID is the id of the order that the event is about. For a refund's event
+// it is the refunded order, if the event names it, and otherwise the refund.
+// The error is [ErrNoOrder] for an event that is not about an order, and
+// [ErrMalformedWebhook] if the order cannot be read.
 func (e *Event) OrderID() (string, error) {
 	o, err := e.Order()
 	switch {
 	case err != nil:
 		return "", err
 	case o.Type == OrderTypeRefund && o.ParentOrderID != "":
-		return strings.Clone(o.ParentOrderID), nil // it may be kept longer than the event
+		return strings.Clone(o.ParentOrderID), nil // the id may be kept longer than the event
 	}
 	return strings.Clone(o.OrderID), nil
 }
@@ -101,11 +101,11 @@ func (e *Event) OrderID() (string, error) {
 // The rule is that of Plural's webhook documentation, signature verification:
 // HMAC-SHA256 over webhook-id, webhook-timestamp and body, joined with ".", in
 // base64 behind "v1," in the webhook-signature header, which may hold up to
-// eight signatures separated by spaces. Versions other than v1 are passed over.
+// eight signatures separated by spaces. Versions other than v1 are skipped.
 //
 // Each of the three headers must be there exactly once, in any spelling of its
-// name. A webhook-signature that an adaptor has split at its commas, as those
-// for AWS Lambda do, is put together again.
+// name. If an adaptor has split a webhook-signature at its commas, as those for
+// AWS Lambda do, its parts are joined again.
 //
 // The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
 // right; see [WithTolerance]) or [ErrMalformedWebhook].
@@ -116,11 +116,11 @@ func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 
 // VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and
 // parses its envelope. Event types and fields that this package does not know
-// are not an error, and neither is an envelope without a type. The errors are
-// those of [Verifier.VerifyWebhookSignature].
+// are not errors, and an envelope without a type is not an error either. The
+// errors are those of [Verifier.VerifyWebhookSignature].
 //
-// An Event has nothing of h and body in it: a server may use their memory
-// again.
+// An Event shares no memory with h and body, because a server may use their
+// memory again.
 func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 	var head webhookHead
 	if err := v.verifyWebhook(&head, h, body); err != nil {
@@ -129,11 +129,11 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 	return newEvent(&head, body)
 }
 
-// newEvent copies what it keeps. ID and Type do not hold on to the whole body:
-// they may be kept for long.
+// newEvent copies the texts that it keeps. ID and Type do not keep the whole
+// body in memory, because they may be kept for long.
 func newEvent(head *webhookHead, body []byte) (*Event, error) {
 	var envelope struct {
-		Type EventType `json:"event_type"` // eventType in some events
+		Type EventType `json:"event_type"` // some events have the type here
 		Data wire.Raw  `json:"data"`
 	}
 	text := string(body)
@@ -155,14 +155,14 @@ func newEvent(head *webhookHead, body []byte) (*Event, error) {
 }
 
 // VerifyWebhookRequest verifies a webhook's request: a POST of at most 256 KiB,
-// not compressed, whose body nobody has read before. It reads the body, once.
-// [NewWebhookHandler] does this and the rest. The errors are those of
+// not compressed, whose body nobody has read before. It reads the body once.
+// [NewWebhookHandler] also does this. The errors are those of
 // [Verifier.VerifyWebhookSignature].
 //
-// It asks the headers before it reads the body: a timestamp out of tolerance is
-// [ErrStaleTimestamp] at once, and then says nothing of the signature.
+// It checks the headers before it reads the body: a timestamp out of tolerance
+// is [ErrStaleTimestamp] at once, whether the signature is right or not.
 //
-// A sender that stalls is the server's business: set its ReadTimeout.
+// This package does not end a sender that stalls: set the server's ReadTimeout.
 func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {
 	if r == nil || r.Method != http.MethodPost {
 		return nil, malformedWebhook(ReasonMethod)
@@ -200,8 +200,8 @@ func (v *Verifier) verifyWebhook(head *webhookHead, h http.Header, body []byte) 
 	return v.verifyBody(head, body)
 }
 
-// webhookHead is what the three headers say. Its texts are theirs: they are
-// copied where they are kept.
+// webhookHead is the content of the three headers. Its texts share the headers'
+// memory, so copy what is kept.
 type webhookHead struct {
 	id        string
 	digits    string // of the timestamp
@@ -246,7 +246,7 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 	if len(body) == 0 {
 		return errWebhookBodyEmpty
 	}
-	now := v.config.now() // before the calculation: after it, this would take longer
+	now := v.config.now() // read before the calculation: after it, this would take longer
 	if head.key = v.webhookKeyOf(head, body); head.key < 0 {
 		return errSignatureMismatch
 	}
@@ -275,11 +275,12 @@ func (v *Verifier) checkFreshness(timestamp, now time.Time) error {
 	return nil
 }
 
-// isWebhookID allows what Plural's ids are made of. Without "=" in it, nothing
-// that was signed as a callback can be read as a webhook.
+// isWebhookID allows the characters of Plural's ids. "=" is not among them, so
+// no text that was signed as a callback can be read as a webhook.
 func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID }
 
-// parseTimestamp reads seconds since 1970, in too few digits to overflow.
+// parseTimestamp reads seconds since 1970. It allows too few digits for an
+// overflow.
 func parseTimestamp(digits string) (seconds int64, ok bool) {
 	if len(digits) == 0 || len(digits) > maxWebhookTimestamp {
 		return 0, false
@@ -293,14 +294,14 @@ func parseTimestamp(digits string) (seconds int64, ok bool) {
 	return seconds, true
 }
 
-// webhookSignatures are those of version v1.
+// webhookSignatures are the signatures of version v1.
 type webhookSignatures struct {
 	sums  [maxWebhookSignatures][sha256.Size]byte
 	count int
 }
 
 // parse reads "v1,<base64>" elements separated by single spaces. One malformed
-// element spoils the list: nothing that Plural sends has any.
+// element makes the whole list invalid: Plural sends no malformed ones.
 func (s *webhookSignatures) parse(list string) error {
 	if len(list) > maxWebhookSignatureBytes {
 		return errSignatureMalformed
@@ -329,10 +330,10 @@ func (s *webhookSignatures) parse(list string) error {
 }
 
 // decodeSignature takes canonical base64 of 32 bytes and nothing else. The
-// decoder skips line ends, which the length rules out.
+// decoder ignores line ends, so the check of the length refuses them.
 func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
-	var decoded [encodedSignatureBytes / 4 * 3]byte // longer than sum: text may lack the padding
+	var decoded [encodedSignatureBytes / 4 * 3]byte // longer than sum, because text may lack the padding
 	if len(encoded) != len(text) {
 		return false
 	}

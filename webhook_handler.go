@@ -14,8 +14,8 @@ import (
 const (
 	defaultLease = time.Minute
 	minLease     = 2 * leaseReserve
-	leaseReserve = 5 * time.Second // of the lease, for the commit
-	keepHandled  = 72 * time.Hour  // at the least: Plural redelivers for 28 hours
+	leaseReserve = 5 * time.Second // time kept back from the lease, for the commit
+	keepHandled  = 72 * time.Hour  // the least: Plural redelivers for 28 hours
 
 	deduperTimeout = leaseReserve
 )
@@ -23,22 +23,22 @@ const (
 // HandlerOption changes how a handler of [NewWebhookHandler] works.
 type HandlerOption func(*webhookHandler)
 
-// NewWebhookHandler is an [http.Handler] for the webhook URL. It looks at the
-// headers, reads the body under a limit, verifies it, skips events that were
-// handled before, and calls handle. What handle returns decides what Plural is
-// told: nil, and the event is done; an error, and Plural delivers it again.
-// Event types that handle does not know are best answered with nil.
+// NewWebhookHandler is an [http.Handler] for the webhook URL. It checks the
+// headers, reads the body up to a limit, verifies it, skips events that were
+// handled before, and calls handle. The result of handle decides the answer:
+// after nil the event is done, and after an error Plural delivers it again.
+// Return nil for event types that handle does not know.
 //
 // Plural waits 5 seconds for the answer (Plural's webhook documentation,
-// delivery). When it hangs up, handle goes on: its context has the values of
-// the request's, is not cancelled with it, and ends 5 seconds before the lease
-// does ([WithLease]). A handle function that outlasts its lease may be
-// overtaken by a redelivery, and its late success is then not recorded. A panic
-// in handle counts as an error and goes no further.
+// delivery). When Plural hangs up, handle goes on. Its context has the values
+// of the request's context, but is not cancelled with it, and ends 5 seconds
+// before the lease ([WithLease]). If handle outlasts its lease, a redelivery
+// may overtake it, and its late success is then not recorded. A panic in handle
+// counts as an error and goes no further.
 //
-// Delivery to handle is at least once: a process that dies between handle's
-// success and the record of it leaves the event to be delivered again. Have the
-// record and the work in one database transaction where that matters.
+// An event is delivered to handle at least once: if a process dies between the
+// success of handle and the record of it, the event is delivered again. If that
+// matters, write the record and do the work in one database transaction.
 //
 // It answers 200 for an event that was handled now or before, 400 for a
 // malformed request, 401 for one that is not verified, 405 if it is not a POST,
@@ -46,13 +46,13 @@ type HandlerOption func(*webhookHandler)
 // or the record of its success failed, and 503 if the [Deduper] failed or is
 // full.
 //
-// A nil Verifier or function, and a nil option, Deduper or logger, is a mistake
-// in the wiring: nothing takes its place. It is logged when the handler is
-// made, by the handler's logger or, without one, by [slog.Default]. The handler
-// then answers 503 if it is the [Deduper] that is missing, and 500 otherwise.
-// So is a merchant's name that is empty, longer than 128 bytes or has a "/".
+// A nil Verifier, function, option, Deduper or logger is a programming mistake,
+// and is not replaced by a default. It is logged when the handler is made, by
+// the handler's logger or, without one, by [slog.Default]. The handler then
+// answers 503 if the [Deduper] is missing, and 500 otherwise. A merchant's name
+// that is empty, longer than 128 bytes or has a "/" is also such a mistake.
 //
-// A sender that stalls is the server's business: set its ReadTimeout.
+// This package does not end a sender that stalls: set the server's ReadTimeout.
 func NewWebhookHandler(
 	v *Verifier, handle func(ctx context.Context, e *Event) error, opts ...HandlerOption,
 ) http.Handler {
@@ -83,8 +83,8 @@ func NewWebhookHandler(
 	return h
 }
 
-// WithDeduper sets what remembers the events that were handled: by default a
-// [MemoryDeduper], which one process has to itself and forgets when it ends.
+// WithDeduper sets the [Deduper] that remembers handled events. The default is
+// a [MemoryDeduper], which belongs to one process and is lost when that ends.
 func WithDeduper(d Deduper) HandlerOption {
 	return func(h *webhookHandler) {
 		if isNil(d) {
@@ -95,12 +95,13 @@ func WithDeduper(d Deduper) HandlerOption {
 	}
 }
 
-// WithMerchant names the merchant whose events these are, such as by the
+// WithMerchant names the merchant whose events these are, for example by the
 // merchant id: the claims of its events are named "merchant/webhook-id".
 // Handlers of several merchants that share one [Deduper] each need it. A
-// webhook-id is signed by the merchant's own key alone, so without it one
-// merchant could have another's event taken for handled. It must be the same in
-// all processes, and stay the same when keys are rotated; it is not a secret.
+// webhook-id is only signed by the merchant's own key. Without the name, one
+// merchant could make another's event count as handled. The name must be the
+// same in all processes, and must not change when keys are rotated. It is not a
+// secret.
 func WithMerchant(name string) HandlerOption {
 	return func(h *webhookHandler) {
 		if name == "" || len(name) > maxWebhookID || strings.Contains(name, "/") {
@@ -111,10 +112,10 @@ func WithMerchant(name string) HandlerOption {
 	}
 }
 
-// WithLease sets how long a worker has an event to itself, 60 seconds by
-// default: longer than handle ever takes, as after it a redelivery is handled
-// though the first worker may still be at it. The handle function has 5 seconds
-// less. A lease below 10 seconds counts as 10 seconds; one that is not
+// WithLease sets how long a worker has an event to itself; the default is 60
+// seconds. Make it longer than handle ever takes: after the lease a redelivery
+// is handled, even if the first worker is still busy. The handle function has 5
+// seconds less. A lease below 10 seconds counts as 10 seconds; one that is not
 // positive, as the default.
 func WithLease(lease time.Duration) HandlerOption {
 	return func(h *webhookHandler) {
@@ -125,8 +126,8 @@ func WithLease(lease time.Duration) HandlerOption {
 	}
 }
 
-// WithMaxBody sets how many bytes of body are read at most, 256 KiB by
-// default; what is not positive counts as the default.
+// WithMaxBody sets the largest size of a body in bytes. The default is 256 KiB;
+// zero or less means the default.
 func WithMaxBody(most int64) HandlerOption {
 	return func(h *webhookHandler) {
 		if most <= 0 {
@@ -136,10 +137,10 @@ func WithMaxBody(most int64) HandlerOption {
 	}
 }
 
-// WithHandlerLogger logs refused webhooks, with the reason, and failures, among
-// them the errors and panics of the handle function. Without it only mistakes
-// in the wiring are logged, by [slog.Default]. It never logs bodies, signatures
-// or the data of an event.
+// WithHandlerLogger logs refused webhooks, with the reason, and failures,
+// including the errors and panics of the handle function. Without it only
+// programming mistakes are logged, by [slog.Default]. It never logs bodies,
+// signatures or the data of an event.
 func WithHandlerLogger(log *slog.Logger) HandlerOption {
 	return func(h *webhookHandler) {
 		if log == nil {
@@ -155,13 +156,13 @@ type webhookHandler struct {
 	handle   func(ctx context.Context, e *Event) error
 	deduper  Deduper
 	lease    time.Duration
-	merchant string // before each claim's name
+	merchant string // comes before each claim's name
 	maxBody  int64
 	log      *slog.Logger
-	logs     bool // log is the merchant's
+	logs     bool // log is the merchant's logger
 
 	mistakes []string // in the wiring
-	broken   int      // the status that they are answered with; 0: none
+	broken   int      // the status of every answer after a mistake; 0: no mistake
 }
 
 // miswired notes a mistake in how the handler was made.
@@ -195,8 +196,8 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve recovers panics of the body's reader and of Commit and Release. The
-// handle function and Claim have recovers of their own: after one the claim is
-// released, after the other the answer is 503.
+// handle function and Claim have recovers of their own: after a panic of handle
+// the claim is released, and after one of Claim the answer is 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer func() {
@@ -231,8 +232,8 @@ func refusalStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// process has the event handled once. The deadline is counted from before the
-// claim, so the lease outlasts it by the reserve at least.
+// process handles the event once. The deadline counts from before the claim, so
+// the lease lasts longer than it, at least by the reserve.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, h.nameOf(event))
@@ -312,13 +313,14 @@ func (h *webhookHandler) commit(ctx context.Context, id, token string) error {
 }
 
 // keep is how long a handled event is remembered: longer than any copy of it is
-// accepted. Its timestamp may lie in the future by the tolerance.
+// accepted. The event's timestamp may lie in the future, up to the tolerance.
 func (h *webhookHandler) keep() time.Duration {
 	const most = 10 * 365 * 24 * time.Hour
 	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)
 }
 
-// release lets a redelivery in at once. If it fails, the end of the lease does.
+// release allows a redelivery at once. If it fails, a redelivery is allowed
+// when the lease ends.
 func (h *webhookHandler) release(ctx context.Context, event *Event, token string) {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()

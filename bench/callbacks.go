@@ -19,9 +19,10 @@ import (
 
 const callbackTitle = "Callback"
 
-// callbackSuite checks what the payer's browser brings back. By hand that is a
-// form in, its fields sorted, joined and compared with the signature, and a map
-// of them out, without any of the checks of the fields.
+// callbackSuite verifies the form that the payer's browser brings back. The
+// code by hand takes a form, sorts and joins its fields, compares the
+// signature, and returns a map of the fields. It does not check the fields
+// themselves.
 func callbackSuite() suite {
 	s := suite{
 		Title: callbackTitle,
@@ -40,7 +41,7 @@ func callbackSuite() suite {
 
 const callbackSecret = "30313233343536373839616263646566303132333435363738396162636465660a"
 
-// callbackForm is a failed payment's, signed.
+// callbackForm is the signed form of a failed payment.
 func callbackForm(forge bool) (url.Values, plural.Key) {
 	key := must(plural.HexKey(callbackSecret))
 	text := "error_code=USER_AUTHENTICATION_REQUIRED&error_message=Authentication is required&order_id=" + orderID
@@ -62,7 +63,7 @@ func callbackByHand(forge bool) func() error {
 		text  []byte
 		sum   [sha256.Size]byte
 
-		fields map[string]string // given out, as a Callback's are
+		fields map[string]string // returned, as a Callback's fields are
 	}
 	form, _ := callbackForm(forge)
 	secret := must(hex.DecodeString(callbackSecret))

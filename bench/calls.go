@@ -16,7 +16,7 @@ import (
 const (
 	orderID          = "v1-3131313131-aa-eXamPl"
 	orderReference   = "6b1f0f6e-52a7-4f0e-9c1e-2a7f0c9d4e11"
-	captureReference = "2f1b7f0e-9f7d-4ad3-8a51-04b6b0f3e9c2" // the one that testdata/order.json shows as captured
+	captureReference = "2f1b7f0e-9f7d-4ad3-8a51-04b6b0f3e9c2" // the reference that testdata/order.json has a capture for
 	captureValue     = 4300
 
 	accessToken = "an-access-token-of-about-the-usual-length-" +
@@ -42,13 +42,13 @@ var checkoutAnswer = []byte(`{"token":"V3_example","order_id":"` + orderID + `",
 	`"redirect_url":"https://checkout.example.test/checkout?token=V3_example",` +
 	`"response_code":200,"response_message":"Order Creation Successful."}`)
 
-// target is what a client is pointed at.
+// target is the address and the transport for a client.
 type target struct {
 	baseURL   string
-	transport http.RoundTripper // nil: the one that the client ships with
+	transport http.RoundTripper // nil: the transport that the client ships with
 }
 
-// caller is a client and one call of it.
+// caller is a client and one of its calls.
 type caller struct {
 	name   string
 	answer []byte // in the client's own shape
@@ -89,7 +89,7 @@ const (
 	overH2   = "over HTTP/2 with TLS"
 )
 
-// callTitle names the suite of one call.
+// callTitle is the name of a call's suite.
 func callTitle(call, way string, goroutines int) string {
 	if goroutines == 0 {
 		return call + ", " + way
@@ -172,8 +172,8 @@ func pluralCreate(to target) func(context.Context) error {
 	}
 }
 
-// newPlural makes a client that has its token already: the servers here have no
-// token endpoint.
+// newPlural makes a client that already has its token, because the servers here
+// have no token endpoint.
 func newPlural(to target) (*plural.Client, error) {
 	credentials := plural.Credentials{ClientID: "id", ClientSecret: "a-secret-of-the-merchant"}
 	store := &memoryStore{sealed: map[string][]byte{}, saved: make(chan struct{}, 1)}
@@ -197,7 +197,7 @@ func newPlural(to target) (*plural.Client, error) {
 	return plural.NewClient(credentials, options...)
 }
 
-// memoryStore hands a token from one client to another.
+// memoryStore passes a token from one client to another.
 type memoryStore struct {
 	mu     sync.Mutex
 	sealed map[string][]byte
@@ -246,8 +246,8 @@ func pluralCreateRequest() *plural.CreateOrderRequest {
 
 const connectionsTitle = "Connections, as shipped, 64 goroutines"
 
-// connectionSuite has each client on the transport that it ships with. The
-// first case is by hand on a pool with room for all.
+// connectionSuite runs each client on the transport that it ships with. The
+// first case is written by hand, on a pool with room for all.
 func connectionSuite() suite {
 	s := suite{
 		Title: connectionsTitle,

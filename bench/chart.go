@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// drawChart draws what a capture costs, by SDK and by way to the server, from
+// drawChart draws the cost of a capture, by SDK and by way to the server, from
 // the first run.
 func drawChart(name string, runs []*run) error {
 	p := plot.New()

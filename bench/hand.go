@@ -14,9 +14,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// What a careful engineer writes without an SDK: typed structs, encoding/json,
-// the API's headers, a bounded read, a look at the status. It caches its token,
-// verifies what it must, and repeats nothing.
+// The code that a careful engineer writes without an SDK: typed structs,
+// encoding/json, the API's headers, a bounded read, a check of the status. It
+// caches its token, verifies what it must, and repeats no request.
 type handClient struct {
 	http *http.Client
 	base string

@@ -1,5 +1,5 @@
-// Command bench measures package plural beside code written by hand and beside
-// other SDKs, and writes docs/performance.md. See README.md.
+// Command bench measures package plural, compares it with code written by hand
+// and with other SDKs, and writes docs/performance.md. See README.md.
 package main
 
 import (

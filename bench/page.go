@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// run is all that one Go version measured.
+// run has all measurements of one Go version.
 type run struct {
 	Go      string         `json:"go"`
 	Machine string         `json:"machine"`
@@ -39,7 +39,7 @@ func (r *run) suite(title string) *suiteResult {
 }
 
 // writePage writes docs/performance.md, and the chart, from the files of one or
-// more runs. All but the last are only in the summary.
+// more runs. Runs other than the last are only in the summary.
 func writePage(page, chart string, files []string) error {
 	if len(files) == 0 {
 		return errors.New("-page needs the files of the runs")

@@ -12,9 +12,9 @@ import (
 	"github.com/stripe/stripe-go/v85"
 )
 
-// The other SDKs, each used as its own README does, and each with an answer of
-// its own shape of about 2.4 KB. Only the address is replaced and, where the
-// case says so, the transport.
+// The other SDKs, each used as its own README shows, and each with an answer in
+// its own shape of about 2.4 KB. Only the address is replaced and, if the case
+// says so, the transport.
 
 var errEmpty = errors.New("an answer without its payment")
 
@@ -85,7 +85,7 @@ func paypalCapture(to target) func(context.Context) error {
 	}
 }
 
-// paddleGet reads: its API has no capture.
+// paddleGet is a read, because its API has no capture.
 func paddleGet(to target) func(context.Context) error {
 	options := []paddle.Option{paddle.WithBaseURL(to.baseURL)}
 	if to.transport != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// canned answers from memory, so what is measured is the client alone.
+// canned answers from memory, so only the client is measured.
 type canned struct {
 	body   []byte
 	chunks sync.Pool
@@ -75,7 +75,7 @@ func newServer(body []byte, http2 bool) *server {
 }
 
 // transport has room for every connection, and is the same for every client, so
-// the clients are compared and not their pools.
+// the pools make no difference.
 func (s *server) transport() *http.Transport {
 	t := &http.Transport{
 		MaxIdleConns: 256, MaxIdleConnsPerHost: 128, IdleConnTimeout: time.Minute, DisableCompression: true,

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// suite is a set of cases that do the same work. The first is what the others
-// are compared with.
+// suite is a set of cases that do the same work. The others are compared with
+// the first.
 type suite struct {
 	Title string
 	Note  string
@@ -22,17 +22,17 @@ type suite struct {
 type benchCase struct {
 	Name       string
 	Goroutines int // 0: one
-	// Setup prepares everything that a program does once, and returns the work;
-	// and what to call after it, which may be nil.
+	// Setup prepares what a program does once, and returns the work, and a
+	// function to call afterwards, which may be nil.
 	Setup func() (work func() error, done func())
-	// Extra is one more figure of the work that was done n times; may be nil.
+	// Extra is one more figure for n repetitions of the work; may be nil.
 	Extra func(n int) float64
-	// Unit of that figure.
+	// Unit is the unit of that figure.
 	Unit string
 }
 
-// repeatedCase is the first case under another name: what they differ by is
-// noise.
+// repeatedCase is the first case under another name: the difference between the
+// two is noise.
 func repeatedCase(c benchCase) benchCase {
 	c.Name += " (again)"
 	return c
@@ -51,7 +51,7 @@ func (c *benchCase) sample() (sample, error) {
 	if done != nil {
 		defer done()
 	}
-	for range 8 { // pools, connections, what is built at first use
+	for range 8 { // fills pools and connections, and builds what is built at first use
 		if err := work(); err != nil {
 			return sample{}, fmt.Errorf("%s: %w", c.Name, err)
 		}
@@ -96,9 +96,9 @@ func (c *benchCase) sample() (sample, error) {
 	}, nil
 }
 
-// measure runs the cases round by round. The order rotates, and is turned round
-// in every second round, so no case always comes first or behind the same other
-// one.
+// measure runs the cases round by round. The order rotates, and every second
+// round runs it backwards, so no case always comes first or behind the same
+// other one.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {
@@ -127,7 +127,7 @@ func orderOf(round, n int) []int {
 	return order
 }
 
-// suiteResult is what a suite's rounds gave.
+// suiteResult has the results of a suite's rounds.
 type suiteResult struct {
 	Title string       `json:"title"`
 	Note  string       `json:"note,omitzero"`
@@ -149,8 +149,8 @@ func (c *caseResult) median(of func(sample) float64) float64 {
 	return median(values)
 }
 
-// ratios are a case's times by those of the first case, each taken within one
-// round.
+// ratios are a case's times divided by those of the first case, each taken
+// within one round.
 func (s *suiteResult) ratios(c *caseResult) []float64 {
 	out := make([]float64, len(c.Samples))
 	for i, one := range c.Samples {
@@ -223,8 +223,8 @@ func quantile(values []float64, at float64) float64 {
 	return sorted[low] + (x-float64(low))*(sorted[high]-sorted[low])
 }
 
-// interval is where the median lies with 95 % confidence, by drawing again from
-// the rounds.
+// interval is the 95 % confidence interval of the median, by resampling the
+// rounds.
 func interval(values []float64) (low, high float64) {
 	draw := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
 	medians := make([]float64, 1000)

@@ -49,7 +49,7 @@ func tokenCase(name string, goroutines int, read func() (string, error)) benchCa
 	}}
 }
 
-// atomicRead is the least that a cache which looks at the clock can cost.
+// atomicRead is the smallest possible cost of a cache that looks at the clock.
 func atomicRead() func() (string, error) {
 	type cached struct {
 		value   string
@@ -69,8 +69,8 @@ func pluralRead() func() (string, error) {
 	return pluralSource(0, time.Hour)
 }
 
-// pluralSource is the client's own token source, over a fetch that takes a
-// while.
+// pluralSource is the client's own token source, over a fetch that takes some
+// time.
 func pluralSource(takes, lifetime time.Duration) func() (string, error) {
 	source := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 		started := time.Now()
@@ -89,7 +89,7 @@ func pluralSource(takes, lifetime time.Duration) func() (string, error) {
 func oauth2Read() func() (string, error) { return oauth2Source(0, time.Hour) }
 
 func oauth2Source(takes, lifetime time.Duration) func() (string, error) {
-	// x/oauth2 takes a token to have expired ten seconds before it does
+	// x/oauth2 treats a token as expired ten seconds before its end
 	const early = 10 * time.Second
 	source := oauth2.ReuseTokenSource(nil, tokenSourceFunc(func() (*oauth2.Token, error) {
 		started := time.Now()
@@ -111,7 +111,7 @@ func (f tokenSourceFunc) Token() (*oauth2.Token, error) { return f() }
 
 const refreshTitle = "Refresh under load"
 
-// refreshResult is how callers fare while tokens are replaced.
+// refreshResult has the waits of callers while tokens are replaced.
 type refreshResult struct {
 	Rows []refreshRow `json:"rows"`
 }
@@ -124,8 +124,8 @@ type refreshRow struct {
 	Worst   time.Duration `json:"worst"`
 }
 
-// measureRefresh has 64 goroutines read a token that lives for a second and
-// takes 50 ms to fetch, for some lifetimes.
+// measureRefresh runs 64 goroutines that read a token, for some lifetimes. The
+// token lives for a second and takes 50 ms to fetch.
 func measureRefresh() *refreshResult {
 	const (
 		takes     = 50 * time.Millisecond
@@ -140,7 +140,7 @@ func measureRefresh() *refreshResult {
 		{"plural", pluralSource(takes, lifetime)},
 		{"x/oauth2", oauth2Source(takes, lifetime)},
 	} {
-		_, _ = c.read() // the first is waited for, by anyone
+		_, _ = c.read() // any client has to wait for the first token
 		var mu sync.Mutex
 		var waits []time.Duration
 		var callers sync.WaitGroup

@@ -32,7 +32,7 @@ type delivery struct {
 	id    string
 	sent  time.Time
 	body  []byte
-	forge bool // the signature is of another body
+	forge bool // the signature belongs to another body
 }
 
 func newDelivery(body []byte) delivery {
@@ -61,7 +61,7 @@ func (d delivery) mac(parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// header is that of the Standard Webhooks, which Plural's are.
+// header is the header of the Standard Webhooks, which Plural uses.
 func (d delivery) header(prefix string) http.Header {
 	sum := d.mac(d.id, ".", d.timestamp(), ".", string(d.signed()))
 	h := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"webhooks/1.0"}}
@@ -71,8 +71,8 @@ func (d delivery) header(prefix string) http.Header {
 	return h
 }
 
-// event is a body of n bytes whose data is an order. It is an event of
-// stripe-go's, too, so the same bytes serve everyone.
+// event is a body of n bytes whose data is an order. It is also a valid event
+// for stripe-go, so all cases use the same bytes.
 func event(n int) []byte {
 	order := compactOrder()
 	head := `{"id":"evt_example","object":"event","api_version":"` + stripe.APIVersion +
@@ -108,8 +108,8 @@ type verifier struct {
 	setup func(delivery) func() error
 }
 
-// pooledHMAC is the least that checking can cost with crypto/hmac: the text is
-// put together, and the header is read, beforehand.
+// pooledHMAC is the smallest possible cost of a check with crypto/hmac: the
+// text is joined, and the header is parsed, beforehand.
 func pooledHMAC(d delivery) func() error {
 	type state struct {
 		mac hash.Hash
@@ -136,7 +136,7 @@ func pluralVerifier(d delivery) *plural.Verifier {
 	return must(plural.NewVerifier("", plural.WithWebhookKeys(key)))
 }
 
-// must is what a constructor made: the cases give it what it takes.
+// must is the result of a constructor whose arguments are known to be right.
 func must[T any](made T, err error) T {
 	if err != nil {
 		panic(err)
@@ -191,7 +191,7 @@ func (d delivery) stripeHeader() string {
 	return "t=" + d.timestamp() + ",v1=" + hex.EncodeToString(d.mac(d.timestamp(), ".", string(d.signed())))
 }
 
-// events verify, and read the envelope.
+// events verifies a webhook and reads its envelope.
 func events() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal", func(d delivery) func() error { return eventByHand(d, false) }},
@@ -213,7 +213,7 @@ func events() []verifier {
 	}
 }
 
-// eventsWithOrder read the order in it, too.
+// eventsWithOrder also reads the order in it.
 func eventsWithOrder() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal, twice", func(d delivery) func() error { return eventByHand(d, true) }},
@@ -248,7 +248,7 @@ func eventByHand(d delivery, withOrder bool) func() error {
 	}
 }
 
-// The sizes of a body that are measured; Plural's events have about 2.5 KB.
+// The measured sizes of a body; Plural's events have about 2.5 KB.
 var sizes = []int{256, 2560, 65536}
 
 func sizeName(n int) string {

@@ -1,4 +1,4 @@
-// Package printtest shows what loggers, encoders and dumpers make of the SDK's
-// types. It is a module of its own, because those are not to be dependencies
-// of the SDK. It has tests only.
+// Package printtest shows what loggers, encoders and dumpers print of the SDK's
+// types. It is a module of its own, because these libraries must not become
+// dependencies of the SDK. It has only tests.
 package printtest

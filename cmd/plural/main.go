@@ -1,5 +1,5 @@
-// Command plural looks at a Plural (Pine Labs Online) account before and after
-// it takes payments.
+// Command plural checks a Plural (Pine Labs Online) account before and after it
+// takes payments.
 //
 //	plural doctor   looks at the settings, the network and the token; production too
 //	plural probe    asks a UAT account what Plural's pages leave open
@@ -38,7 +38,7 @@ func main() {
 	os.Exit(1)
 }
 
-// errShown is an error that the screen has shown already.
+// errShown is an error that was printed already.
 var errShown = errors.New("see above")
 
 func program() *cli.Command {
@@ -51,7 +51,7 @@ func program() *cli.Command {
 	}
 }
 
-// version is the one that go install has fetched.
+// version is the version that go install has fetched.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

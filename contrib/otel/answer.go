@@ -14,7 +14,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// mostSeen is how much of an answer is looked at. Plural's error documents are
+// mostSeen is how much of an answer is read here. Plural's error documents are
 // much shorter.
 const mostSeen = 8 << 10
 
@@ -56,8 +56,8 @@ type broken struct{ err error }
 // Read fails as the answer's body did.
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// saysNothingIsThere reports whether an answer is Plural's own "not found": a
-// bare 404 may come from anything on the way.
+// saysNothingIsThere reports whether an answer is Plural's own "not found". A
+// bare 404 may come from a proxy on the way.
 func saysNothingIsThere(answer []byte) bool {
 	return codeIn(answer) == plural.CodeOrderNotFound ||
 		bytes.Contains(bytes.ToLower(answer), []byte("no matching records"))
@@ -73,7 +73,7 @@ func codeIn(document []byte) plural.ErrorCode {
 			Code plural.ErrorCode `json:"code"`
 		} `json:"error"`
 	}
-	// A member of another kind is left out, and the rest is decoded all the same.
+	// A member of another kind is left out, and the rest is decoded.
 	wrong := (*json.UnmarshalTypeError)(nil)
 	if err := json.Unmarshal(document, &found); err != nil && !errors.As(err, &wrong) {
 		return ""
@@ -86,8 +86,8 @@ func codeIn(document []byte) plural.ErrorCode {
 	return ""
 }
 
-// seenBody is the body of a 2xx. At its end, when the span has not ended yet,
-// it records the code of an error's document. It does not record a code that
+// seenBody is the body of a 2xx. At its end, if the span has not ended yet, it
+// records the code of an error's document. It does not record a code that
 // package plural does not know, because a span's error.type has few values.
 type seenBody struct {
 	io.ReadCloser

@@ -1,15 +1,15 @@
-// Package pluralotel tells OpenTelemetry what a client of package plural does:
-// a span for each try, and metrics of each call.
+// Package pluralotel reports to OpenTelemetry what a client of package plural
+// does: a span for each try, and metrics of each call.
 //
 //	client, err := plural.NewClient(credentials, pluralotel.Instrument()...)
 //
 // A try is a client span that is named by its operation, "captures.create". It
 // has the attributes of OpenTelemetry's conventions for HTTP, and
 // plural.order_id, plural.reference and plural.request_id. All tries of a call
-// have the same plural.request_id, which Plural's support can look up; those
-// after the first carry http.request.resend_count. A read that settles a write
-// and finds nothing in Plural's books is not an error; a 2xx with an error's
-// document is.
+// have the same plural.request_id, which Plural's support can look up. The
+// tries after the first also have http.request.resend_count. A read that
+// settles a write and finds nothing in Plural's books is not an error; a 2xx
+// with an error's document is.
 //
 // A call is counted once, when it has ended, and so is each request for an
 // access token, as the operation "token":
@@ -19,19 +19,19 @@
 //   - plural.client.operation.outcomes, a counter by the same;
 //   - plural.client.operation.attempts, a counter of tries by operation;
 //   - plural.client.operation.settlements, a counter by operation of the calls
-//     for which Plural's books were asked what became of them.
+//     that asked Plural's books what had happened.
 //
 // The attribute plural.outcome is one of the Outcome constants.
 //
-// # What is not told
+// # What is not reported
 //
 // No attribute holds personal data, a token, a secret, a signature, a body, a
-// header or the text of an error. Ids and references are in spans alone, never
+// header or the text of an error. Ids and references are only in spans, never
 // in metrics. The url.full of a span is a template, such as
-// https://api.pluralpay.in/api/pay/v1/orders/{order_id}: what stood in the path
-// and the query of the request is left out, and of [plural.Client.Do] the whole
-// path.
+// https://api.pluralpay.in/api/pay/v1/orders/{order_id}. It leaves out the ids
+// in the path and the whole query. For [plural.Client.Do] it leaves out the
+// whole path.
 //
-// No header tells Plural of the trace, unless [WithPropagators] has it so.
-// Baggage is never sent.
+// Plural does not learn of the trace: no header is sent, unless
+// [WithPropagators] sends it. Baggage is never sent.
 package pluralotel

@@ -20,7 +20,7 @@ const ScopeName = "github.com/plural-go/plural/contrib/otel"
 // Option changes what [Instrument] does.
 type Option func(*config) error
 
-// WithTracerProvider has spans go to a provider other than the global one.
+// WithTracerProvider sends spans to a provider other than the global one.
 func WithTracerProvider(p trace.TracerProvider) Option {
 	return func(c *config) error {
 		if isNil(p) {
@@ -31,7 +31,7 @@ func WithTracerProvider(p trace.TracerProvider) Option {
 	}
 }
 
-// WithMeterProvider has metrics go to a provider other than the global one.
+// WithMeterProvider sends metrics to a provider other than the global one.
 func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(c *config) error {
 		if isNil(p) {
@@ -43,9 +43,10 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 }
 
 // WithPropagators sends headers that name the trace, such as
-// [propagation.TraceContext], along with each try. Without it none is sent:
-// Plural is a stranger to the shop's traces. Meant for a proxy of the shop's
-// own on the way. Baggage is not sent, not even by [propagation.Baggage].
+// [propagation.TraceContext], with each try. Without it no such header is sent,
+// because Plural should not see the shop's traces. It is meant for a proxy of
+// the shop's own in front of Plural. Baggage is not sent, not even by
+// [propagation.Baggage].
 func WithPropagators(p propagation.TextMapPropagator) Option {
 	return func(c *config) error {
 		if isNil(p) {
@@ -56,9 +57,9 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 	}
 }
 
-// WithObserver has a function told of calls as [plural.WithObserver] would,
-// once they are counted. A client has one observer, which is this package's.
-// Given more than once, all are told, in turn.
+// WithObserver calls a function as [plural.WithObserver] would, after the call
+// was counted. A client has one observer, and this package uses it. If the
+// option is given more than once, all functions are called, in their order.
 func WithObserver(observe func(ctx context.Context, o plural.Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -69,13 +70,14 @@ func WithObserver(observe func(ctx context.Context, o plural.Observation)) Optio
 	}
 }
 
-// Instrument makes the options that have a client told of: one for its tries,
-// one for its calls. Without options of its own it uses OpenTelemetry's global
-// providers, also those that are set later.
+// Instrument makes two options for a client: one reports its tries, the other
+// its calls. Without options of its own it uses OpenTelemetry's global
+// providers, even if they are set later.
 //
-// Append others to it. A [plural.WithMiddleware] after these is inside of the
-// span, one before them outside. A [plural.WithObserver] after them would take
-// the place of the metrics: give that function to [WithObserver] instead.
+// You can append other options. A [plural.WithMiddleware] after these runs
+// inside of the span, one before them outside. A [plural.WithObserver] after
+// them would replace this package's observer, and the metrics would stop: give
+// that function to [WithObserver] instead.
 //
 // An invalid option, such as a nil, makes [plural.NewClient] return an error.
 func Instrument(opts ...Option) []plural.Option {
@@ -114,14 +116,15 @@ type config struct {
 	observers  []func(context.Context, plural.Observation)
 }
 
-// refused is what makes NewClient fail.
+// refused makes options that let NewClient fail.
 func refused(err error) []plural.Option {
 	var like plural.Option
 	return []plural.Option{failing(like, fmt.Errorf("pluralotel: %w", err))}
 }
 
-// failing makes an option of package plural that fails. What such an option
-// changes has no exported name: C is taken from the type of another.
+// failing makes an option of package plural that returns an error. The type
+// that such an option changes is not exported: C is inferred from another
+// option.
 func failing[O ~func(C) error, C any](_ O, err error) O {
 	return func(C) error { return err }
 }

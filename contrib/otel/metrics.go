@@ -50,7 +50,7 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 }
 
 // observe counts a call that has ended. A call that was not settled counts as
-// zero settlements, so there is a series before the first one.
+// zero settlements, so the series exists before the first settlement.
 func (i *instruments) observe(ctx context.Context, o plural.Observation) {
 	operation := operationKey.String(o.Operation)
 	ended := []attribute.KeyValue{operation, outcomeKey.String(outcomeOf(o.Err))}

@@ -11,14 +11,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The values of plural.outcome. Those of a money call say what became of the
-// money; NeedsReview, NoHold, Conflict and DoubleRefund are for a person, and
-// more than a few Unknown an hour are worth an alert.
+// The values of plural.outcome. For a money call they say what became of the
+// money. NeedsReview, NoHold, Conflict and DoubleRefund need a person; more
+// than a few Unknown an hour should raise an alert.
 const (
 	OutcomeOK           = "ok"            // carried out, or read
 	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
 	OutcomeConflict     = "conflict"      // ErrConflict: final, and a person has to look
-	OutcomeNoHold       = "no_hold"       // ErrNoHold: the conflict that the money was taken
+	OutcomeNoHold       = "no_hold"       // ErrNoHold: the conflict in which the money was taken already
 	OutcomeUnknown      = "unknown"       // ErrOutcomeUnknown: calling again settles it
 	OutcomeNeedsReview  = "needs_review"  // NeedsReview: not final, and a person has to look
 	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to settle it with Plural
@@ -28,7 +28,8 @@ const (
 	OutcomeUnavailable  = "unavailable"   // no usable answer, a busy server or no time left; this call had no effect
 )
 
-// outcomeOf says what became of a call. What may have moved money comes first.
+// outcomeOf says what became of a call. Outcomes in which money may have moved
+// come first.
 func outcomeOf(err error) string {
 	var twice *plural.DoubleRefundError
 	switch {
@@ -60,8 +61,8 @@ func outcomeOf(err error) string {
 	return OutcomeUnavailable
 }
 
-// isUnread reports whether it is a request of [plural.Client.Do] that was
-// accepted, and whose answer could not be read: it may have had its effect.
+// isUnread reports whether a request of [plural.Client.Do] was accepted but its
+// answer could not be read: the request may have had its effect.
 func isUnread(err error) bool {
 	answer, ok := errors.AsType[*plural.Error](err)
 	if !ok || answer.StatusCode/100 != 2 || answer.Err == nil || answer.Code.IsKnown() {
@@ -78,12 +79,12 @@ func isRejection(err error) bool {
 	return errors.Is(err, plural.ErrInvalidRequest)
 }
 
-// errorTypeOf is the error.type of a failed call: Plural's code if it is one
-// that package plural knows, or else the status, or a word. There are few of
-// them, and none is made of what a server or a payer wrote.
+// errorTypeOf is the error.type of a failed call: Plural's code if package
+// plural knows it, and otherwise the status, or a word. There are only a few
+// values, and none contains text from a server or a payer.
 func errorTypeOf(err error) string {
 	if errors.Is(err, plural.ErrReferenceReused) {
-		return "reference_reused" // what it was rejected for is not what is wrong
+		return "reference_reused" // the code of the rejection is not the reason for this error
 	}
 	for answer, rest := (*plural.Error)(nil), err; errors.As(rest, &answer); rest = answer.Err {
 		switch {
@@ -98,7 +99,7 @@ func errorTypeOf(err error) string {
 	return wordFor(err)
 }
 
-// wordFor is for errors that have no answer of Plural's in them.
+// wordFor is for errors without an answer from Plural.
 func wordFor(err error) string {
 	var (
 		timed  net.Error

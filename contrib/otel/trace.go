@@ -44,8 +44,8 @@ const (
 	requestIDKey = attribute.Key("plural.request_id")
 )
 
-// templates are the paths of operations, without what they are about. They have
-// no path of a merchant's own base URL in front.
+// templates are the paths of operations, with placeholders for the ids. They
+// leave out the path of a merchant's own base URL.
 //
 //nolint:gochecknoglobals // a constant in all but name
 var templates = map[string]string{
@@ -69,21 +69,21 @@ func template(operation string) string {
 	return "/REDACTED"
 }
 
-// discreetProvider stands between otelhttp and the provider of spans, and holds
-// back what must not leave the program: otelhttp records whole URLs and the
-// texts of errors. Neither the context nor the request that is sent knows of
-// it.
+// discreetProvider stands between otelhttp and the provider of spans. It holds
+// back what must not leave the program, because otelhttp records whole URLs and
+// the texts of errors. It does not appear in the context or in the request that
+// is sent.
 type discreetProvider struct{ trace.TracerProvider }
 
-// Tracer makes a tracer whose spans keep that to themselves.
+// Tracer makes a tracer whose spans hold this back.
 func (p discreetProvider) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
 	return discreetTracer{p.TracerProvider.Tracer(name, opts...)}
 }
 
 type discreetTracer struct{ trace.Tracer }
 
-// Start begins a span that knows from the start what it is about, so samplers
-// do, too.
+// Start begins a span that has its attributes from the start, so samplers can
+// see them.
 func (t discreetTracer) Start(
 	ctx context.Context, name string, opts ...trace.SpanStartOption,
 ) (context.Context, trace.Span) {
@@ -113,7 +113,8 @@ type discreetSpan struct {
 	showsNothing bool // it is a settling read, and Plural's books show nothing
 }
 
-// SetAttributes passes on what says nothing of the address but its host.
+// SetAttributes passes on only attributes that say no more of the address than
+// its host.
 func (s *discreetSpan) SetAttributes(attributes ...attribute.KeyValue) {
 	told := make([]attribute.KeyValue, 0, len(attributes))
 	for _, a := range attributes {
@@ -136,8 +137,8 @@ func isStatus(errorType string) bool {
 	return err == nil
 }
 
-// SetStatus passes the text of no error on. A status without a text is for what
-// Plural answered.
+// SetStatus does not pass on the text of an error. A status without a text is
+// for what Plural answered.
 func (s *discreetSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return
@@ -159,10 +160,10 @@ func redactedURL(full, operation string) string {
 	return u.Scheme + "://" + u.Host + template(operation)
 }
 
-// withoutBaggage is a propagator that is shown none.
+// withoutBaggage is a propagator that never sees baggage.
 type withoutBaggage struct{ propagation.TextMapPropagator }
 
-// Inject writes the headers of ctx, but for baggage.
+// Inject writes the headers of ctx, without baggage.
 func (p withoutBaggage) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
 	p.TextMapPropagator.Inject(baggage.ContextWithoutBaggage(ctx), carrier)
 }

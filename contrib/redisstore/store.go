@@ -1,5 +1,6 @@
-// Package redisstore keeps in Redis what a fleet of processes has to share: the
-// access token of package plural, and which webhooks were handled.
+// Package redisstore keeps in Redis what the processes of a fleet have to
+// share: the access token of package plural, and the record of which webhooks
+// were handled.
 //
 //	store := redisstore.New(redisClient)
 //	client, err := plural.NewClient(credentials, plural.WithTokenStore(store))
@@ -12,9 +13,9 @@
 // go-redis repeats, as it does three times by default when an answer is lost,
 // takes effect once.
 //
-// What Redis forgets is forgotten. A token that is gone is fetched again. A
-// webhook that is gone may be handled again when Plural delivers it again: have
-// Redis write its log to disk (appendonly yes) and never evict
+// If Redis loses a token, the token is fetched again. If Redis loses the record
+// of a webhook, the webhook may be handled again when Plural delivers it again.
+// So make Redis write its log to disk (appendonly yes) and never evict
 // (maxmemory-policy noeviction), or keep handled webhooks in the shop's own
 // database, with package sqlstore.
 package redisstore
@@ -31,9 +32,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Store is a [plural.TokenStore] and a [plural.Deduper] on Redis. It is used
-// concurrently; all processes that share a Redis and a prefix share what it
-// keeps.
+// Store is a [plural.TokenStore] and a [plural.Deduper] on Redis. It is safe
+// for concurrent use. All processes that share a Redis and a prefix share its
+// contents.
 type Store struct {
 	redis  redis.UniversalClient
 	prefix string
@@ -47,12 +48,12 @@ var (
 // Option changes how a [Store] works.
 type Option func(*Store)
 
-// WithPrefix sets what the names of all keys begin with, "plural:" by default.
-// Shops that share a Redis each need their own.
+// WithPrefix sets the beginning of all keys' names; the default is "plural:".
+// Each shop that shares a Redis with others needs a prefix of its own.
 func WithPrefix(prefix string) Option { return func(s *Store) { s.prefix = prefix } }
 
-// New makes a Store. The client's timeouts are the merchant's to set: package
-// plural waits for a token store for two seconds, and for a deduper for five.
+// New makes a Store. The merchant sets the client's timeouts: package plural
+// waits for two seconds for a token store, and for five seconds for a deduper.
 func New(client redis.UniversalClient, opts ...Option) *Store {
 	s := &Store{redis: client, prefix: "plural:"}
 	for _, opt := range opts {
@@ -72,8 +73,8 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 	return sealed, err
 }
 
-// Save keeps sealed under key for ttl, which has to be positive: Redis takes a
-// time of zero for no end at all.
+// Save keeps sealed under key for ttl, which has to be positive, because Redis
+// takes a time of zero as no expiry at all.
 func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
 		return errors.New("redisstore: save token: a positive time to keep it is needed")
@@ -82,18 +83,18 @@ func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Du
 }
 
 const (
-	// The waits between two tries for a lock.
+	// The waits between two tries to take a lock.
 	minPoll = 10 * time.Millisecond
 	maxPoll = 100 * time.Millisecond
 
-	// unlockTimeout is for giving back a lock that may have been taken by a
-	// command whose answer did not come.
+	// unlockTimeout is the time for giving back a lock that a command may have
+	// taken although its answer did not come.
 	unlockTimeout = time.Second
 )
 
 // Lock blocks until the caller holds the lock, or ctx ends. The lock frees
-// itself after ttl, which has to be positive; what unlock frees is the caller's
-// own lock and no later one.
+// itself after ttl, which has to be positive. unlock frees only the caller's
+// own lock, and never a later one.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
 	if ttl < time.Millisecond {
 		return nil, errors.New("redisstore: lock: a positive time to hold it is needed")
@@ -123,8 +124,8 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 
 // The scripts. They are sent as text, not by their digest: go-redis would make
 // it with SHA-1, which a program in FIPS 140-only mode must not use. ARGV[1] is
-// a mark that one call makes and no other: go-redis sends a command again whose
-// answer was lost, and the script then knows what it has done already.
+// a mark that is unique to one call: go-redis sends a command again if its
+// answer was lost, and the script then recognises its own earlier work.
 const (
 	lock = `
 		local holder = redis.call('GET', KEYS[1])
@@ -141,7 +142,7 @@ const (
 		return 0`
 
 	// claim answers 1 for claimed, 2 for in progress, 3 for done. A lapsed claim
-	// stays for a while, so its worker may commit after all.
+	// stays for a while, so its worker may still commit.
 	claim = `
 		local time = redis.call('TIME')
 		local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -194,12 +195,12 @@ func (s *Store) run(ctx context.Context, script, key string, args ...any) *redis
 const (
 	// lapsedGrace is how long a claim whose lease ran out is remembered.
 	lapsedGrace = time.Hour
-	// releasedGrace is how long a release is remembered, for its own repetition.
+	// releasedGrace is how long a release is remembered, in case it is repeated.
 	releasedGrace = time.Minute
 )
 
-// Claim takes the event for the lease, if it is neither handled nor claimed by
-// a worker whose lease runs.
+// Claim takes the event for the lease, unless it was handled already or a
+// worker holds an unexpired claim.
 func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plural.Claim, error) {
 	if id == "" || lease < time.Millisecond {
 		return plural.Claim{}, errors.New("redisstore: claim webhook: an id and a positive lease are needed")
@@ -217,9 +218,9 @@ func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plur
 	return plural.Claim{State: plural.Done}, nil
 }
 
-// Commit records that the event was handled, and keeps that for the given time.
-// It fails with [plural.ErrClaimLost] unless the token is that of the event's
-// last claim.
+// Commit records that the event was handled, and keeps the record for the given
+// time. It fails with [plural.ErrClaimLost] unless the token is that of the
+// event's last claim.
 func (s *Store) Commit(ctx context.Context, id, token string, keep time.Duration) error {
 	if keep < time.Millisecond {
 		return errors.New("redisstore: commit webhook: a positive time to keep it is needed")
@@ -227,7 +228,7 @@ func (s *Store) Commit(ctx context.Context, id, token string, keep time.Duration
 	return settle(s.run(ctx, commit, s.event(id), uuid.NewString(), token, keep.Milliseconds()))
 }
 
-// Release gives the event up for the next worker. It fails with
+// Release gives the event back for the next worker. It fails with
 // [plural.ErrClaimLost] unless the token is that of the event's last claim.
 func (s *Store) Release(ctx context.Context, id, token string) error {
 	return settle(s.run(ctx, release, s.event(id), uuid.NewString(), token, releasedGrace.Milliseconds()))

@@ -25,18 +25,18 @@ type MoneyArgs interface {
 	river.JobArgs
 	check() error
 	subject() (orderID, reference string)
-	// found looks for the call's effect in the books; nil if it is not found. An
-	// error means that the call must not be sent now. Again: an earlier run of the
-	// job may have sent it.
+	// findExisting looks for the call's effect in the books; nil if it is not
+	// there. An error means that the call must not be sent now. again means that
+	// an earlier run of the job may have sent the call.
 	findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
 	send(ctx context.Context, client *plural.Client) (*plural.Order, error)
 }
 
-// CaptureArgs is a job that captures an order. At any time there is one job for
-// each reference that has not ended. Exactly one of Amount and Full is given.
+// CaptureArgs is a job that captures an order. At any time at most one job of
+// each reference has not ended. Exactly one of Amount and Full is given.
 type CaptureArgs struct {
 	OrderID   string        `json:"order_id"`
-	Reference string        `json:"reference" river:"unique"` // the merchant's, of this capture
+	Reference string        `json:"reference" river:"unique"` // the merchant's reference of this capture
 	Amount    plural.Amount `json:"amount,omitzero"`
 	Full      bool          `json:"full,omitzero"` // the whole hold, in place of Amount
 }
@@ -44,7 +44,7 @@ type CaptureArgs struct {
 // Kind is [KindCapture].
 func (CaptureArgs) Kind() string { return KindCapture }
 
-// InsertOpts keeps a second job from being inserted while the first has not
+// InsertOpts prevents a second job from being inserted while the first has not
 // ended.
 func (CaptureArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
@@ -56,8 +56,8 @@ func (a CaptureArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// findExisting leaves a full capture to the call itself: what is the whole can
-// only be told there, and an order is captured once.
+// findExisting leaves a full capture to the call itself: only the call knows
+// the whole amount, and an order is captured once.
 func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if !again || a.Full {
 		return nil, nil //nolint:nilnil // not found, which is not an error
@@ -90,9 +90,9 @@ func (a CaptureArgs) send(ctx context.Context, client *plural.Client) (*plural.O
 	return client.Captures.Create(ctx, a.OrderID, a.request())
 }
 
-// CancelArgs is a job that cancels an order. At any time there is one job for
-// each order that has not ended: a cancel that was refused can be decided
-// again.
+// CancelArgs is a job that cancels an order. At any time at most one job of
+// each order has not ended. After a cancel was refused, the shop can decide on
+// it again.
 type CancelArgs struct {
 	OrderID string `json:"order_id" river:"unique"`
 }
@@ -100,7 +100,7 @@ type CancelArgs struct {
 // Kind is [KindCancel].
 func (CancelArgs) Kind() string { return KindCancel }
 
-// InsertOpts keeps a second job from being inserted while the first has not
+// InsertOpts prevents a second job from being inserted while the first has not
 // ended.
 func (CancelArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
@@ -125,12 +125,12 @@ func (a CancelArgs) send(ctx context.Context, client *plural.Client) (*plural.Or
 	return client.Cancels.Create(ctx, a.OrderID)
 }
 
-// RefundArgs is a job that refunds an order. At any time there is one job for
-// each reference that has not ended. What the fields mean says
+// RefundArgs is a job that refunds an order. At any time at most one job of
+// each reference has not ended. The fields mean what they mean in
 // [plural.RefundRequest].
 type RefundArgs struct {
-	OrderID   string            `json:"order_id"`                 // the one to refund
-	Reference string            `json:"reference" river:"unique"` // the merchant's, of this refund
+	OrderID   string            `json:"order_id"`                 // the order to refund
+	Reference string            `json:"reference" river:"unique"` // the merchant's reference of this refund
 	Amount    plural.Amount     `json:"amount"`
 	Metadata  map[string]string `json:"metadata,omitzero"`
 	Products  []plural.Product  `json:"products,omitzero"`   // EMI purchases only
@@ -140,7 +140,7 @@ type RefundArgs struct {
 // Kind is [KindRefund].
 func (RefundArgs) Kind() string { return KindRefund }
 
-// InsertOpts keeps a second job from being inserted while the first has not
+// InsertOpts prevents a second job from being inserted while the first has not
 // ended.
 func (RefundArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
@@ -159,9 +159,9 @@ func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*plural.Or
 	return client.Refunds.Create(ctx, a.OrderID, a.request())
 }
 
-// sameAmount is what was found, where that is the refund of this job, and else
-// why it rules the job out: sending would make a second refund of this
-// reference, if Plural let it.
+// sameAmount returns the refund that was found if it is the refund of this job.
+// Otherwise it says why the refund rules the job out: sending would make a
+// second refund of this reference, if Plural allowed it.
 func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 	if found.OrderAmount == a.Amount {
 		return found, nil
@@ -172,8 +172,8 @@ func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 	}
 }
 
-// oneThatHasNotEnded counts no job that has ended: a person may have to decide
-// the same again, whatever became of it then.
+// oneThatHasNotEnded does not count jobs that have ended: a person may decide
+// on the same call again, whatever the earlier result was.
 func oneThatHasNotEnded() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,

@@ -13,8 +13,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// record is the output of a job: where it stands, for people and for this
-// package.
+// record is the output of a job: its state, for people and for this package.
 type record struct {
 	State   string `json:"plural"`  // how it ended, or a Why
 	Attempt int    `json:"attempt"` // when that was
@@ -37,7 +36,8 @@ func (r record) hasEnded() bool {
 	return false
 }
 
-// wasGivenUp reports whether that is known of the row's last attempt.
+// wasGivenUp reports whether the record says that the row's last attempt was
+// given up.
 func (r record) wasGivenUp(row *rivertype.JobRow) bool {
 	return r.Attempt == row.Attempt && (r.State == string(Cancelled) || r.State == string(GivenUp))
 }
@@ -45,7 +45,7 @@ func (r record) wasGivenUp(row *rivertype.JobRow) bool {
 func recordOf(row *rivertype.JobRow) record {
 	var r record
 	if err := json.Unmarshal(row.Output(), &r); err != nil {
-		return record{} // none, or not this package's
+		return record{} // there is none, or it is not this package's
 	}
 	return r
 }
@@ -65,16 +65,16 @@ func endOf(attempt int, err error) record {
 	return r
 }
 
-// isOurs reports whether no other worker has begun with the job since. River
-// counts attempts down at times, so the time of the attempt tells.
+// isOurs reports whether no other worker has begun the job since. River
+// sometimes counts attempts down, so the time of the attempt decides.
 func isOurs(row, job *rivertype.JobRow) bool {
 	return row.AttemptedAt != nil && job.AttemptedAt != nil && row.AttemptedAt.Equal(*job.AttemptedAt)
 }
 
-// errOther says that another worker has the job.
+// errOther means that another worker has the job.
 var errOther = errors.New("another worker has the job")
 
-// end completes the job and tells of it, once. After a rescue two workers may
+// end completes the job and calls Ended, once. After a rescue two workers may
 // have the job: then the one that began last does so; the lock on the row makes
 // the other wait for it, and the record tells it and any later worker.
 func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
@@ -89,7 +89,7 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 		case !isOurs(row, job.JobRow):
 			return errOther
 		}
-		if row.State == rivertype.JobStateRunning { // else it was rescued, and its next life finds the record
+		if row.State == rivertype.JobStateRunning { // otherwise the job was rescued, and its next run finds the record
 			row, err := river.JobCompleteTx[riverdriver.Driver[TTx]](ctx, tx, job)
 			if err != nil {
 				return err
@@ -118,8 +118,8 @@ func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, 
 	return w.cfg.Unsettled(ctx, tx, o, Attempt{ended.Attempt, Contradicted, errors.Join(err, o.Err)})
 }
 
-// unsettled tells of a try that did not end the job, if it has to be told, and
-// returns what was in the way.
+// unsettled calls Unsettled for a try that did not end the job, if that is
+// needed, and returns the error of the try.
 func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs], o Outcome, a Attempt) error {
 	if a.Why == "" {
 		return a.Err
@@ -148,7 +148,7 @@ func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs
 	return errors.Join(a.Err, err)
 }
 
-// write records where a job stands.
+// write records the state of a job.
 func write[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, id int64, r record,
 ) (*rivertype.JobRow, error) {

@@ -11,20 +11,20 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// ErrOtherWaiting says that a job of the same reference, or of the same order
-// for a cancel, has not ended, and asks for something else. Nothing was
-// inserted: let that job end, or cancel it and settle what became of it.
+// ErrOtherWaiting means that a job of the same reference (for a cancel: of the
+// same order) has not ended, and asks for something else. Nothing was inserted:
+// let that job end, or cancel it and find out what became of its call.
 var ErrOtherWaiting = errors.New("pluralriver: a job with other content has not ended")
 
-// InsertTx writes a money call down in the shop's transaction. It checks the
-// request first, as the call does (a plural.ValidationError), since a job that
-// Plural's rules forbid only ends later.
+// InsertTx stores a money call in the shop's transaction. It checks the request
+// first, as the call does (a plural.ValidationError), because a job that breaks
+// Plural's rules would only fail later.
 //
-// While a job of the same reference has not ended nothing is inserted. If that
-// asks for the same, the result's UniqueSkippedAsDuplicate is set and its Job
-// is the one that waits; else the error is [ErrOtherWaiting]. After a job has
-// ended the same can be inserted again: it finds in Plural's books what was
-// done.
+// While a job of the same reference has not ended, nothing is inserted. If that
+// job asks for the same, the result's UniqueSkippedAsDuplicate is set and its
+// Job is the waiting job. Otherwise the error is [ErrOtherWaiting]. After a job
+// has ended, the same call can be inserted again: it finds in Plural's books
+// what was done.
 func InsertTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args MoneyArgs, opts *river.InsertOpts,
 ) (*rivertype.JobInsertResult, error) {
@@ -50,7 +50,7 @@ func InsertTx[TTx any](
 	return inserted, nil
 }
 
-// isSame compares args as JSON, of which the database may have changed the
+// isSame compares args as JSON, because the database may have changed the
 // spelling.
 func isSame(encoded []byte, args MoneyArgs) (bool, error) {
 	ours, err := json.Marshal(args)

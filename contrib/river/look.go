@@ -16,54 +16,55 @@ import (
 // LookArgs is a job that reads an order from Plural and hands it to
 // [Looks.Seen]. It moves no money. Insert it with [LookTx] whenever something
 // may have happened to an order: after a callback, a webhook, or an answer.
-// Exactly one of the two is given.
+// Exactly one of OrderID and Reference is given.
 type LookArgs struct {
 	OrderID string `json:"order_id,omitzero"`
-	// Reference is the merchant's, of an order whose id the shop does not know: the
-	// answer to its creation was lost. Where Plural has no such order Seen is not
-	// called.
+	// Reference is the merchant's reference of an order. It is for an order whose
+	// id the shop does not know, because the answer to its creation was lost. If
+	// Plural has no such order, Seen is not called.
 	Reference string `json:"reference,omitzero"`
 }
 
 // Kind is [KindLook].
 func (LookArgs) Kind() string { return KindLook }
 
-// InsertOpts lets the sweep come again rather than try for long.
+// InsertOpts limits the tries, because the next sweep looks again.
 func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
 
-// Looks says how orders are looked at. TTx is the transaction of River's
+// Looks configures how orders are read. TTx is the transaction of River's
 // driver: pgx.Tx, or *sql.Tx.
 type Looks[TTx any] struct {
 	// Client reads the orders.
 	Client *plural.Client
-	// Transact is that of [Config].
+	// Transact runs work in a transaction, like that of [Config].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
-	// Seen is called with what Plural's books show, in a transaction. Two looks at
-	// one order may overlap, and books lag, so an older document may come after a
-	// newer one: compare UpdatedAt in the row that the shop keeps of the order. A
-	// document whose UpdatedAt is zero has no time; take it.
+	// Seen is called with the order from Plural's books, in a transaction. Two
+	// looks at one order may overlap, and books lag, so an older document may come
+	// after a newer one. Compare UpdatedAt with the row that the shop keeps of the
+	// order. A document whose UpdatedAt is zero has no time; accept it.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Quiet finds the orders that nothing was heard of for a while and that may
-	// still change: see [MayChange]. [Sweep] has them looked at. Return as many as a sweep should read, and write down in tx that
-	// they were looked at, or they come first again. It may be nil.
+	// Quiet finds the orders that the shop has heard nothing of for a while and
+	// that may still change: see [MayChange]. [Sweep] looks at them. Return as
+	// many as a sweep should read, and record in tx that they were looked at, or
+	// the next sweep gets the same ones. It may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
-	// Prune is called with each sweep, in no transaction. It is for an inbox, which
-	// has to forget events one day. It may be nil.
+	// Prune is called with each sweep, outside of a transaction. It is for an
+	// inbox, which has to delete old events at some time. It may be nil.
 	Prune func(ctx context.Context) error
 
-	// HoldFor is how long after its payment was authorized an order is still safe
-	// to capture. Plural does not document how long a hold lasts; ask it, and take
-	// a day less. From then on Lapsing is called after Seen, in its transaction,
-	// each time that the order is seen AUTHORIZED. Both or none.
+	// HoldFor is how long an order is safe to capture after its payment was
+	// authorized. Plural does not document how long a hold lasts. Ask Plural, and
+	// subtract a day. After that time Lapsing is called after each Seen of an
+	// AUTHORIZED order, in the same transaction. Set both or neither.
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Queue is the queue of the looks that a sweep finds; River's default one if it
-	// is "".
+	// Queue is the queue of the looks that a sweep inserts; "" is River's default
+	// queue.
 	Queue string
-	// Timeout ends one look, a minute by default.
+	// Timeout ends one look; the default is a minute.
 	Timeout time.Duration
 }
 
@@ -84,12 +85,12 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 	)
 }
 
-// LookTx has an order looked at once the transaction is committed. The opts may
-// be nil; their UniqueOpts do not count.
+// LookTx inserts a look at an order, which runs once the transaction is
+// committed. The opts may be nil; their UniqueOpts do not count.
 //
-// However many things happen to an order, one look waits for it: where one is
-// there already, due by then, nothing is inserted. One that is running is not
-// enough, since it may have read the order before.
+// However much happens to an order, one look waits for it: if one is waiting
+// already and is due by then, nothing is inserted. A look that is running does
+// not count, since it may have read the order before.
 func LookTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args LookArgs, opts *river.InsertOpts,
 ) error {
@@ -128,14 +129,14 @@ func LookTx[TTx any](
 	return nil
 }
 
-// aMoment is what a look that waits may be late.
+// aMoment is how late a waiting look may be.
 const aMoment = time.Second
 
-// maxLanes is how many looks at one order can be running, or wait for longer,
-// before the next one waits for one of them.
+// maxLanes is how many looks at one order can run, or wait for longer, before
+// the next one waits for one of them.
 const maxLanes = 8
 
-// lookInLane is a [LookArgs] of which there is one in each lane.
+// lookInLane is a [LookArgs]; each lane has at most one.
 type lookInLane struct {
 	OrderID   string `json:"order_id,omitzero"  river:"unique"`
 	Reference string `json:"reference,omitzero" river:"unique"`
@@ -150,14 +151,14 @@ var errNotOne = errors.New("pluralriver: look: an order's id or its reference is
 
 func (a LookArgs) isOne() bool { return (a.OrderID == "") != (a.Reference == "") }
 
-// LookOnEvent is a function for the inbox of contrib/sqlstore: it has the order
-// looked at that a webhook is about. The opts may be nil.
+// LookOnEvent is a function for the inbox of contrib/sqlstore: it inserts a
+// look at the order of the webhook. The opts may be nil.
 //
 //	look := pluralriver.LookOnEvent(riverClient, nil)
 //	http.Handle("/plural/webhook", inbox.Handler(verifier, look))
 //
-// An event is a hint that something happened; what the books show counts. An
-// event that is about no order is passed over.
+// An event only hints that something happened; Plural's books decide. An event
+// without an order is ignored.
 func LookOnEvent[TTx any](
 	client *river.Client[TTx], opts *river.InsertOpts,
 ) func(ctx context.Context, tx TTx, e *plural.Event) error {
@@ -173,12 +174,12 @@ func LookOnEvent[TTx any](
 	}
 }
 
-// MayChange reports whether an order may still become something else by itself,
-// so [Looks.Quiet] should go on finding it: it is unpaid or on hold, money is on
-// its way, a refund is under way, or the document leaves out how much was taken
-// or given back. A refund that somebody decides on later changes an order all the
-// same. Books lag, so look also at what the shop has decided and its row does not
-// show yet.
+// MayChange reports whether an order may still change by itself, so
+// [Looks.Quiet] should go on finding it. It may if it is unpaid or on hold, if
+// money is on its way, if a refund is under way, or if the document does not
+// say how much was taken or given back. A later decision to refund can change
+// any order. Books lag, so also look at orders with a decision that the shop
+// has made and its row does not show yet.
 func MayChange(o *plural.Order) bool {
 	taken, saysTaken := o.CapturedAmount()
 	_, saysRefunded := o.RefundedAmount()
@@ -195,9 +196,9 @@ func MayChange(o *plural.Order) bool {
 	}
 }
 
-// Sweep is a periodic job for river.Config.PeriodicJobs that has the orders
-// looked at which [Looks.Quiet] finds. Payers close their browsers, and
-// webhooks come late or not at all.
+// Sweep is a periodic job for river.Config.PeriodicJobs that looks at the
+// orders that [Looks.Quiet] finds. Payers close their browsers, and webhooks
+// come late or not at all.
 func Sweep(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),
@@ -230,7 +231,7 @@ func (l *looker[TTx]) Work(ctx context.Context, job *river.Job[LookArgs]) error 
 	})
 }
 
-// read reads the order; nil where there is none of the reference.
+// read reads the order; nil if Plural has none with the reference.
 func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order, err error) {
 	switch {
 	case !args.isOne():
@@ -249,7 +250,7 @@ func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order,
 	return o, err
 }
 
-// heldSince is when the first of the payments that are on hold was made.
+// heldSince is when the first payment that is on hold was made.
 func heldSince(o *plural.Order) time.Time {
 	var first time.Time
 	for i := range o.Payments {
@@ -269,7 +270,7 @@ type sweepArgs struct{}
 
 func (sweepArgs) Kind() string { return KindSweep }
 
-// InsertOpts has it tried once: the next one does the same.
+// InsertOpts allows one try, because the next sweep does the same.
 func (sweepArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
 type sweeper[TTx any] struct {
@@ -278,8 +279,8 @@ type sweeper[TTx any] struct {
 	looks *Looks[TTx]
 }
 
-// Work inserts a look for each order. Those are not tried for long, so they do
-// not pile up while Plural is down.
+// Work inserts a look for each order. The looks are not tried for long, so they
+// do not pile up while Plural is down.
 func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
 	var pruned error
 	if s.looks.Prune != nil {

@@ -100,8 +100,8 @@ func TestLooks(t *testing.T) {
 	seen(id, "FULLY_REFUNDED")
 	require.Equal(t, 2, e.count(t, `seen`))
 
-	// What cannot be an order is not asked for twice. An order that is not there
-	// ends the look.
+	// An id that cannot be an order's is not asked for twice. An order that Plural
+	// does not have ends the look.
 	for args, want := range map[pluralriver.LookArgs]rivertype.JobState{
 		{OrderID: "a/b"}:                 rivertype.JobStateCancelled,
 		{}:                               rivertype.JobStateCancelled,

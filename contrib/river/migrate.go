@@ -9,13 +9,13 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// migrating is the advisory lock of those who migrate.
+// migrating is the advisory lock of the migrations.
 const migrating = 5390217447
 
 // Migrate makes River's tables, or brings them up to date. On PostgreSQL it is
-// safe to run in every process at its start, which River's own migrator is not:
-// they wait for each other. It takes two connections. On SQLite one process at a
-// time may run it.
+// safe to run in every process at its start, because the processes wait for
+// each other. River's own migrator is not safe in that case. It takes two
+// connections. On SQLite one process at a time may run it.
 //
 //	err := pluralriver.Migrate(ctx, riverpgxv5.New(pool))
 func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) error {

@@ -9,13 +9,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// findExisting looks for the refund before it is sent. That a refund is not
-// made twice then rests on more than Plural keeping references unique.
+// findExisting looks for the refund before it is sent. So a refund is not made
+// twice even if Plural does not keep references unique.
 //
-// The first life of a job looks once: an earlier job may have had the same
-// reference. A later one asks the books for as long as it takes, and looks
+// The first run of a job looks once, because an earlier job may have had the
+// same reference. A later run asks the books for as long as it takes, and looks
 // again after a while: an earlier run may have sent the refund a moment ago,
-// and books lag. It sends only where the books said that they do not have it.
+// and books lag. It sends the refund only if the books said that they do not
+// have it.
 func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
 	if again {
 		if o, err := a.look(ctx, client); o != nil || err != nil {
@@ -33,7 +34,7 @@ func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, aga
 	return a.look(ctx, client)
 }
 
-// isInSight looks once. Only a hit counts.
+// isInSight looks once. Only a found refund counts.
 func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -46,8 +47,8 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	})
 }
 
-// look asks the books. They rule sending out where they show the refund,
-// twice or of another amount, and where they cannot be read.
+// look asks the books. Sending is ruled out if they show the refund, show it
+// twice or with another amount, or cannot be read.
 func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -64,7 +65,7 @@ func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Or
 	return nil, err
 }
 
-// withLookTimeout leaves the larger part of the time to the call.
+// withLookTimeout limits the look, and leaves most of the time to the call.
 func withLookTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, remaining(ctx)*2/5)
 }

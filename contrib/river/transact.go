@@ -8,14 +8,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Pgx has transactions on a pgx pool, for River's driver riverpgxv5.
+// Pgx runs transactions on a pgx pool, for River's driver riverpgxv5.
 func Pgx(pool *pgxpool.Pool) func(ctx context.Context, work func(tx pgx.Tx) error) error {
 	return func(ctx context.Context, work func(tx pgx.Tx) error) error {
 		return pgx.BeginFunc(ctx, pool, work)
 	}
 }
 
-// SQL has transactions on database/sql, for River's drivers riversqlite and
+// SQL runs transactions on database/sql, for River's drivers riversqlite and
 // riverdatabasesql.
 func SQL(db *sql.DB) func(ctx context.Context, work func(tx *sql.Tx) error) error {
 	return func(ctx context.Context, work func(tx *sql.Tx) error) error {

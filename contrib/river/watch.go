@@ -13,7 +13,7 @@ import (
 
 // Watch is a periodic job for river.Config.PeriodicJobs. Every minute it finds
 // the money jobs that were cancelled or given up while no worker had them, and
-// tells [Config.Unsettled]: a person pressed Cancel, or a worker was killed in
+// calls [Config.Unsettled]: a person pressed Cancel, or a worker was killed in
 // a job's last try.
 func Watch() *river.PeriodicJob {
 	return river.NewPeriodicJob(
@@ -27,7 +27,7 @@ type watchArgs struct{}
 
 func (watchArgs) Kind() string { return KindWatch }
 
-// InsertOpts has it tried once: the next one does the same.
+// InsertOpts allows one try, because the next one does the same.
 func (watchArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
 type watcher[TTx any] struct {

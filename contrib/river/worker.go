@@ -1,8 +1,7 @@
 // Package pluralriver makes money calls durable jobs of River
-// (github.com/riverqueue/river): a capture, cancel or refund that the shop
-// decides on is written down in the same transaction as the decision, and
-// carried out from there, by whichever process is alive, for as long as it
-// takes.
+// (github.com/riverqueue/river). The shop stores a capture, cancel or refund in
+// the transaction of its decision. Then any process that is alive carries it
+// out, for as long as it takes.
 //
 //	workers := river.NewWorkers()
 //	err := pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
@@ -19,17 +18,17 @@
 //	}, nil)
 //
 // A job whose answer is final is completed, whatever the answer, and
-// [Config.Ended] is told of it once. Any other answer is not known yet, and
-// River tries again under the same reference, after longer and longer waits,
-// for about three weeks (river.Config.MaxAttempts); where a person has to look,
-// [Config.Unsettled] is told, and [plural.NeedsReview] has the job ask daily. A
-// worker that is killed at any point leaves a job that is tried again; what it
-// had done by then is found in Plural's books and not done twice.
+// [Config.Ended] is called once. Any other answer is not known yet, and River
+// tries again under the same reference, after longer and longer waits, for
+// about three weeks (river.Config.MaxAttempts). If a person has to look,
+// [Config.Unsettled] is called; if [plural.NeedsReview] reports the error, the
+// job asks daily. If a worker is killed at any point, its job is tried again.
+// The next run finds in Plural's books what was done, and does not do it twice.
 //
-// The output that River keeps with each job ([rivertype.JobRow.Output]) is this
-// package's: it records where the job stands, and keeps Ended from being told
-// twice. Do not record another one for these jobs, and do not delete them while
-// they may be retried.
+// This package writes the output that River keeps with each job
+// ([rivertype.JobRow.Output]): it records the job's state, and prevents a
+// second call of Ended. Do not record another one for these jobs, and do not
+// delete them while they may be retried.
 package pluralriver
 
 import (
@@ -44,76 +43,78 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Outcome is how a job ended, or where it stands.
+// Outcome is how a job ended, or its state.
 type Outcome struct {
-	Kind      string // the job's, such as [KindCapture]
+	Kind      string // the kind of the job, such as [KindCapture]
 	OrderID   string
-	Reference string // "" of a cancel
+	Reference string // "" for a cancel
 	// What the call returned; nil where Err is not. A refund's job gets the
 	// refund. Its Status may be PENDING for days: Plural has accepted it, and the
-	// bank may still refuse it. A webhook tells, or a look at the order.
+	// bank may still refuse it. A webhook or a look at the order shows the end.
 	Order *plural.Order
-	// nil: carried out. Where the job has ended it is else plural.ErrNotApplied,
-	// plural.ErrConflict, or a plural.ValidationError: nothing was sent, which says
-	// nothing of an earlier job with the same reference.
+	// nil: carried out. If the job has ended, it is otherwise
+	// plural.ErrNotApplied, plural.ErrConflict, or a plural.ValidationError. A
+	// ValidationError means that nothing was sent, but an earlier job with the
+	// same reference may have had an effect.
 	Err error
 }
 
 // Attempt is a try that did not end a job.
 type Attempt struct {
-	Number int // 1 is the first; 0: the job was not tried
+	Number int // 1 for the first try; 0: the job was not tried
 	Why    Why
-	Err    error // what is in the way; of EndedFails it is the error of Ended
+	Err    error // why the job has not ended; for EndedFails the error of Ended
 }
 
-// Why is why [Config.Unsettled] is told.
+// Why is why [Config.Unsettled] is called.
 type Why string
 
 // The reasons.
 const (
-	// NeedsReview: [plural.NeedsReview] reports that trying again alone may never
-	// settle it. The job asks again daily, and each such try is told.
+	// NeedsReview: trying again may never settle the call; see
+	// [plural.NeedsReview]. The job asks again daily, and Unsettled is called for
+	// each such try.
 	NeedsReview Why = "needs review"
-	// StillUnknown: it has been tried for [Config.UnsettledAfter] times.
+	// StillUnknown: the call has been tried [Config.UnsettledAfter] times.
 	StillUnknown Why = "still unknown"
-	// EndedFails: the call has a final answer, which is the Outcome, and Ended
-	// failed to take it in as many tries.
+	// EndedFails: the call has a final answer, which is the Outcome, and Ended has
+	// failed that many times.
 	EndedFails Why = "ended fails"
-	// Cancelled: somebody cancelled the job before it had an answer. What became of
-	// the call is not known.
+	// Cancelled: somebody cancelled the job before it had an answer. It is not
+	// known what became of the call.
 	Cancelled Why = "cancelled"
-	// GivenUp: it was the last try. What became of the call is not known.
+	// GivenUp: it was the last try. It is not known what became of the call.
 	GivenUp Why = "given up"
 	// Contradicted: another run of the job has already called Ended, and now the
 	// answer is a different one, such as a second refund.
 	Contradicted Why = "contradicted"
 )
 
-// Config says how money jobs are worked. TTx is the transaction of River's
-// driver: pgx.Tx, or *sql.Tx.
+// Config configures how money jobs are worked. TTx is the transaction of
+// River's driver: pgx.Tx, or *sql.Tx.
 type Config[TTx any] struct {
 	// Client makes the calls.
 	Client *plural.Client
-	// Transact runs work in a transaction of the database that River is in, and
-	// commits it if work returns nil: [Pgx], [SQL].
+	// Transact runs work in a transaction of River's database, and commits it if
+	// work returns nil: [Pgx], [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
 	// Ended is called once a job has a final answer, in the transaction that
-	// completes it: what it writes there is written at most once, though two
-	// workers have the job or somebody has it retried after its end. Where it
-	// fails the job is tried again. It may be nil.
+	// completes it. So its writes are made at most once, even if two workers have
+	// the job or somebody retries it after its end. If Ended fails, the job is
+	// tried again. It may be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
-	// Unsettled is called for a job that has no final answer, where a person has to
+	// Unsettled is called for a job that has no final answer if a person has to
 	// look: see [Why]. It may be called more than once for one job, never after
 	// Ended except for [Contradicted]. Ended may still be called later. With
-	// [Watch] among River's periodic jobs it is also told of jobs that nobody was
-	// working when they were cancelled or given up. It may be nil.
+	// [Watch] among River's periodic jobs, it is also called for jobs that were
+	// cancelled or given up while nobody worked on them. It may be nil.
 	Unsettled func(ctx context.Context, tx TTx, o Outcome, a Attempt) error
-	// UnsettledAfter is after how many tries Unsettled is told of a job that
-	// nothing else is wrong with; 8 by default, which is 80 minutes with River's
-	// waits.
+	// UnsettledAfter is the number of tries after which Unsettled is called for a
+	// job without any other problem. The default is 8, which is 80 minutes with
+	// River's waits.
 	UnsettledAfter int
-	// Timeout ends one try of a call: ten seconds or more, two minutes by default.
-	// It has to be less than River's RescueStuckJobsAfter.
+	// Timeout ends one try of a call. It is ten seconds or more; the default is
+	// two minutes. It has to be less than River's RescueStuckJobsAfter.
 	Timeout time.Duration
 
 	step  func(name string) // of the tests
@@ -123,11 +124,11 @@ type Config[TTx any] struct {
 const (
 	minTimeout     = 10 * time.Second
 	defaultTimeout = 2 * time.Minute
-	endTimeout     = 10 * time.Second // of the transaction after a call, though the try's time is up
+	endTimeout     = 10 * time.Second // for the transaction after a call, even if the try's time is up
 )
 
-// AddWorkers adds the workers for captures, cancels and refunds, and the one
-// that works [Watch].
+// AddWorkers adds the workers for captures, cancels and refunds, and the worker
+// of [Watch].
 func AddWorkers[TTx any](workers *river.Workers, cfg Config[TTx]) error {
 	switch {
 	case cfg.Client == nil || cfg.Transact == nil:
@@ -170,7 +171,7 @@ type worker[TTx any, TArgs MoneyArgs] struct {
 // Timeout is River's limit for one try.
 func (w *worker[TTx, TArgs]) Timeout(*river.Job[TArgs]) time.Duration { return w.cfg.Timeout }
 
-// NextRetry is a day later where a person has to look, and else up to River.
+// NextRetry is a day later if a person has to look. Otherwise River decides.
 func (w *worker[TTx, TArgs]) NextRetry(job *river.Job[TArgs]) time.Time {
 	if r := recordOf(job.JobRow); r.State == string(NeedsReview) && r.Attempt == job.Attempt {
 		return time.Now().Add(w.cfg.daily)
@@ -195,7 +196,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	o.Order, o.Err = w.call(ctx, job)
 	w.cfg.step("answered")
 
-	// What is known by now is written down though the try's time is up.
+	// What is known by now is recorded even if the try's time is up.
 	var cancel context.CancelFunc
 	cause := context.Cause(ctx)
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
@@ -218,7 +219,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	return nil
 }
 
-// call makes the call, unless the books show already what it is for.
+// call makes the call, unless the books already show its effect.
 func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*plural.Order, error) {
 	again := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
 	if o, err := job.Args.findExisting(ctx, w.cfg.Client, again); o != nil || err != nil {
@@ -228,7 +229,7 @@ func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*
 	return job.Args.send(ctx, w.cfg.Client)
 }
 
-// isFinal reports whether trying again could change nothing, or would do harm.
+// isFinal reports whether trying again would change nothing, or would do harm.
 func isFinal(err error) bool {
 	if err == nil || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict) {
 		return true
@@ -237,7 +238,7 @@ func isFinal(err error) bool {
 	return isInvalid && !errors.Is(err, plural.ErrOutcomeUnknown)
 }
 
-// reviewReason is why a person has to look; "" where nobody has to.
+// reviewReason is why a person has to look; "" if nobody has to.
 func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause error) Why {
 	isOften := job.Attempt >= w.cfg.UnsettledAfter && recordOf(job.JobRow).State == ""
 	switch {
@@ -257,7 +258,7 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 	return StillUnknown
 }
 
-// leave is the answer of a worker whose job another one has. Nil or an error
-// would end the other's try; so does this, but the job is certain to be tried
-// again. River has no answer that leaves the row alone.
+// leave is the answer of a worker whose job another worker has. Nil or an error
+// would end the other worker's try. This answer ends it too, but makes sure
+// that the job is tried again. River has no answer that leaves the row alone.
 func (w *worker[TTx, TArgs]) leave() error { return river.JobSnooze(w.cfg.Timeout) }

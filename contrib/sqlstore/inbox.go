@@ -1,7 +1,7 @@
 // Package sqlstore handles Plural's webhooks in the merchant's own database:
-// the record that an event was handled and whatever the merchant writes because
-// of it are one transaction. An event is handled exactly once, or, if that
-// failed or the process died, when Plural delivers it again.
+// the record that an event was handled and the merchant's writes because of it
+// are one transaction. An event is handled exactly once. If the handling failed
+// or the process died, the event is handled when Plural delivers it again.
 //
 //	inbox, err := sqlstore.NewInbox(db, sqlstore.Postgres)
 //	err = inbox.Migrate(ctx)
@@ -17,11 +17,11 @@
 //			return writeJob(ctx, tx, id) // the shop's own: look at the order, later
 //		}))
 //
-// The function writes in the transaction what is to be done, and calls nobody.
-// A call of another service, Plural's among them, is not taken back when the
-// transaction fails, and while it lasts the transaction holds one of the shop's
-// connections: twenty webhooks at once would empty a pool of twenty. A job does
-// the rest (package [github.com/plural-go/plural/contrib/river] has them).
+// The function stores in the transaction what is to be done, and calls no other
+// service. A rollback does not undo a call of another service, such as Plural.
+// And while the call lasts, the transaction holds one of the shop's
+// connections: twenty webhooks at once would use up a pool of twenty. A job
+// does the rest (package [github.com/plural-go/plural/contrib/river] has them).
 package sqlstore
 
 import (
@@ -42,11 +42,11 @@ type Dialect struct{ dialect *dialect }
 
 type dialect struct {
 	name   string
-	try    string // takes the lock on an event for the transaction, or answers false; "" where there is none
+	try    string // tries to lock the event for the transaction, and returns false if it is locked; "" if there is no such lock
 	find   string
 	record string
 	prune  string
-	lock   string // serialises migrations within their transaction; "" where that needs nothing
+	lock   string // serialises migrations within their transaction; "" if that needs no lock
 	time   func(time.Time) any
 }
 
@@ -58,8 +58,8 @@ var (
 	// parameters, such as pgx.
 	Postgres = Dialect{&postgres}
 	// SQLite is SQLite 3.24 or later. Open it with a busy timeout, and with
-	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so
-	// two of them wait for each other instead of failing.
+	// immediate transactions (_txlock=immediate with modernc.org/sqlite), so two
+	// transactions wait for each other instead of failing.
 	SQLite = Dialect{&sqlite}
 )
 
@@ -91,7 +91,7 @@ type Inbox struct {
 	dialect  *dialect
 	merchant string
 	busy     sync.Map      // the ids of the events that this process is handling
-	time     time.Duration // that a delivery has
+	time     time.Duration // the time that a delivery has
 
 	step func(name string) // of the tests
 }
@@ -99,9 +99,9 @@ type Inbox struct {
 // Option changes how an [Inbox] works.
 type Option func(*Inbox)
 
-// WithMerchant keeps the events of several merchants apart that share a
-// database, each with a verifier and a handler of its own: a webhook-id is
-// signed by one merchant's key alone.
+// WithMerchant separates the events of several merchants that share a database.
+// Each has a verifier and a handler of its own, because only one merchant's key
+// signs a webhook-id.
 func WithMerchant(name string) Option { return func(in *Inbox) { in.merchant = name } }
 
 // NewInbox makes an Inbox on a database. [Inbox.Migrate] makes its table.
@@ -120,24 +120,24 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 }
 
 // Handler is an [http.Handler] for the webhook URL. It verifies each request as
-// [plural.NewWebhookHandler] does, whose options and answers it shares, and
-// calls handle within a transaction that it commits if handle returns nil.
+// [plural.NewWebhookHandler] does, and has the same options and answers. It
+// calls handle within a transaction, and commits it if handle returns nil.
 //
 // An event that was handled before is answered with 200 without calling handle.
 // If two deliveries of one event come at the same time, one is handled. The
-// other does not wait for it, and is answered with 409. Where handle fails,
-// nothing of it remains and the answer is 500; where the database does, it is
-// 503, or 500 after handle. Plural then delivers the event again. So it does
-// when the process dies, and when a commit went through whose answer was lost:
-// then the record says so.
+// other does not wait for it, and is answered with 409. If handle fails, its
+// transaction is rolled back and the answer is 500. If the database fails, the
+// answer is 503, or 500 after handle. Plural then delivers the event again. It
+// also does so when the process dies, and when a commit succeeded but its
+// answer was lost: then the record shows that the event was handled.
 //
 // Plural waits 5 seconds for the answer. The transaction, with the wait for a
-// connection, has 4 of them: then handle's context ends, and nothing of what it
-// did remains.
+// connection, has 4 of them. Then handle's context ends, and its transaction is
+// rolled back.
 //
-// Handle must use tx and no other connection for what is to be exact, and must
-// neither commit nor roll back. It should write what is to be done and call
-// nobody: see the package's documentation.
+// Handle must use tx and no other connection for writes that must happen
+// exactly once, and must neither commit nor roll back. It should store what is
+// to be done and call no other service: see the package's documentation.
 //
 // The options [plural.WithDeduper], [plural.WithMerchant] and
 // [plural.WithLease] have no effect: the database remembers, the merchant is
@@ -148,13 +148,13 @@ func (in *Inbox) Handler(
 	opts ...plural.HandlerOption,
 ) http.Handler {
 	var each func(context.Context, *plural.Event) error
-	if handle != nil { // otherwise the handler says what is missing
+	if handle != nil { // otherwise the handler reports what is missing
 		each = func(ctx context.Context, e *plural.Event) error { return in.handle(ctx, e, handle) }
 	}
 	verified := plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(transactions{in}))...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := &delivery{}
-		defer in.end(d) // whatever became of it
+		defer in.end(d) // whatever the result
 		verified.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), deliveryKey{}, d)))
 	})
 }
@@ -174,7 +174,7 @@ func (in *Inbox) handle(
 	if err != nil {
 		return fmt.Errorf("sqlstore: record webhook: %w", err)
 	}
-	if rows == 0 { // recorded meanwhile, by an earlier version of this package, which has no lock
+	if rows == 0 { // recorded in the meantime, by an earlier version of this package, which has no lock
 		return nil
 	}
 	in.step("claimed")
@@ -185,8 +185,8 @@ func (in *Inbox) handle(
 	return nil
 }
 
-// textOf is an event's type as a database can keep it: a sender decides what is
-// in it, and PostgreSQL refuses a zero byte.
+// textOf is an event's type in a form that a database can keep: the sender
+// decides what is in it, and PostgreSQL refuses a zero byte.
 func textOf(t plural.EventType) string {
 	const most = 128
 	text := string(t)
@@ -196,14 +196,14 @@ func textOf(t plural.EventType) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "\uFFFD")
 }
 
-// minKeep is what package plural keeps events for, too: Plural delivers for 28
+// minKeep is also how long package plural keeps events: Plural delivers for 28
 // hours, and a replay may come later.
 const minKeep = 72 * time.Hour
 
-// Prune forgets events that were handled longer ago than keep, and returns how
-// many. Keep them for 72 hours at least; less is an error. If the verifier's
-// tolerance is above 35 hours, keep them for twice the tolerance and an hour:
-// an event may be replayed until then. Prune cannot check that.
+// Prune deletes the records of events that were handled longer ago than keep,
+// and returns how many. Keep them for at least 72 hours; less is an error. If
+// the verifier's tolerance is above 35 hours, keep them for twice the tolerance
+// and an hour: an event may be replayed until then. Prune cannot check that.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: at least %v have to be kept", minKeep)

@@ -11,11 +11,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// transactionTime is what a delivery has for its transaction, with the wait for
-// a connection: Plural hangs up after 5 seconds.
+// transactionTime is the time of a delivery's transaction, with the wait for a
+// connection: Plural hangs up after 5 seconds.
 const transactionTime = 4 * time.Second
 
-// delivery is one request and its transaction. The request's context has it.
+// delivery is one request and its transaction. The request's context holds it.
 type delivery struct {
 	id       string
 	tx       *sql.Tx
@@ -26,12 +26,12 @@ type delivery struct {
 type deliveryKey struct{}
 
 // transactions is the Deduper of a handler: a claim is a transaction that has
-// the lock on the event.
+// locked the event.
 type transactions struct{ inbox *Inbox }
 
-// Claim begins a transaction and takes the lock, or reports that somebody has
-// it: a copy of an event waits for nothing, and in the process that is handling
-// the event it does not even take a connection.
+// Claim begins a transaction and takes the lock, or reports that another
+// delivery has it. A copy of an event does not wait; in the process that is
+// handling the event, it does not even take a connection.
 func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
 	in := t.inbox
 	in.step("received")
@@ -51,7 +51,7 @@ func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (
 	return plural.Claim{State: state, Token: "transaction"}, err
 }
 
-// begin begins the delivery's transaction, takes the lock in it, and looks
+// begin begins the delivery's transaction, takes the lock in it, and checks
 // whether the event is recorded.
 func (in *Inbox) begin(ctx context.Context, d *delivery) (plural.ClaimState, error) {
 	d.deadline = time.Now().Add(in.time)
@@ -99,7 +99,7 @@ func (t transactions) Release(ctx context.Context, _, _ string) error {
 	return nil
 }
 
-// end is the end of a delivery. What was not committed is rolled back.
+// end is the end of a delivery. It rolls back whatever was not committed.
 func (in *Inbox) end(d *delivery) {
 	if d.id == "" {
 		return

@@ -13,13 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// hotel believes nothing but its own database and Plural's books.
+// hotel trusts only its own database and Plural's books.
 type hotel struct {
 	pool  *pgxpool.Pool
 	money *money
 	log   *slog.Logger
 
-	quietFor time.Duration // after which a booking is looked at
+	quietFor time.Duration // how long to wait before a booking is looked at
 }
 
 // booking is a room for some nights, and the deposit for it.
@@ -46,7 +46,7 @@ const decisionColumns = `reference, number, kind, amount, state, note, job_id`
 
 // The kinds of decisions, and their states.
 const (
-	kindCheckOut = "check-out" // take what the guest owes, which releases the rest
+	kindCheckOut = "check-out" // take what the guest owes and release the rest
 	kindNoShow   = "no-show"   // take the fee
 	kindCancel   = "cancel"    // release all
 	kindRefund   = "refund"
@@ -68,10 +68,10 @@ var (
 
 const perNight = 6_000_00
 
-// book writes a booking down. The deposit is the price and 5,000 rupees for
-// what the guest may order; the fee is one night.
+// book stores a booking. The deposit is the price and 5,000 rupees for what the
+// guest may order; the fee is one night.
 func (h *hotel) book(ctx context.Context, room string, nights int) (number string, err error) {
-	number = "booking-" + strings.ToLower(rand.Text()) // who knows it may see the booking
+	number = "booking-" + strings.ToLower(rand.Text()) // who knows the number may see the booking
 	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, room, nights, deposit, fee)
 		VALUES ($1, $1, $2, $3, $4, $5)`, number, room, nights, int64(nights)*perNight+5_000_00, perNight)
 	return number, err
@@ -94,9 +94,9 @@ func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, erro
 		WHERE number = $1 ORDER BY made_at`, number))
 }
 
-// wayToPay makes the order that holds the deposit, once, and gives the way to
-// its page; "" where nothing is left to pay. Where that got lost with an answer
-// nobody was sent there: the next try is another order.
+// wayToPay makes the order that holds the deposit, once, and returns the way to
+// its page; "" if nothing is left to pay. If the way was lost with an answer,
+// nobody was sent there, so the next try makes another order.
 func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
 	const tries = 3
 	for range tries {
@@ -128,8 +128,9 @@ func (b *booking) payable() string {
 	return b.Link
 }
 
-// decide writes a decision down, together with the job that carries it out. Of
-// two clicks on one page, which knows how many decisions there were, one counts.
+// decide stores a decision, together with the job that carries it out. A page
+// knows how many decisions there were when it was shown. If it is clicked
+// twice, only the first click counts.
 func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
@@ -144,7 +145,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 		if err != nil {
 			return err
 		}
-		const least = 100 // is what Plural moves at least
+		const least = 100 // Plural moves no less
 		switch {
 		case n != before:
 			return errChanged
@@ -172,8 +173,9 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	})
 }
 
-// giveUp ends a decision for a person who has looked at Plural's dashboard. What
-// its job did, or does at this moment, is seen in the books all the same.
+// giveUp ends a decision for a person who has looked at Plural's dashboard. The
+// effect of its job, even of one that runs at this moment, is still read from
+// the books.
 func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		d, err := one[decision](tx.Query(ctx, `SELECT `+decisionColumns+` FROM decisions
@@ -189,7 +191,7 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	})
 }
 
-// decided is told what became of a decision. A cancel has no reference.
+// decided receives the result of a decision. A cancel has no reference.
 func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
 		SELECT decisions.reference FROM decisions JOIN bookings USING (number) WHERE plural_id = $1 AND kind = 'cancel'
@@ -197,7 +199,8 @@ func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, sta
 	return err
 }
 
-// inDoubt is told that a decision has no answer, and why a person has to look.
+// inDoubt is called when a decision has no answer, with the reason why a person
+// has to look.
 func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = 'look', note = $3 WHERE state IN ('under way', 'look')
 		AND (reference = $2 OR $2 = '' AND kind = 'cancel'
@@ -210,18 +213,18 @@ type sight struct {
 	Reference, PluralID, Status string
 	Deposit                     int64
 	IsHeld, MayChange           bool
-	At                          int64  // when that was, in microseconds; 0: the document does not say
-	Taken, Refunded             *int64 // nil: it does not say
+	At                          int64  // the document's time, in microseconds; 0: the document has none
+	Taken, Refunded             *int64 // nil: the document does not say
 	BankRefused                 []string
 }
 
-// seen writes down what the books show. They lag, so an older document than the
-// last one changes nothing; one that is not of this booking is for a person.
+// seen stores what the books show. The books lag, so a document older than the
+// last one changes nothing. A document of another booking needs a person.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE reference = $1 FOR UPDATE`, s.Reference))
 	if errors.Is(err, errUnknown) {
-		return nil // not the hotel's, or one that nobody was sent to
+		return nil // not the hotel's, or an order that nobody was sent to
 	}
 	if err != nil {
 		return err
@@ -246,14 +249,14 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	return err
 }
 
-// lapsing is told that a hold may end any day.
+// lapsing is called when a hold may end any day.
 func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, reference string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE reference = $1`, reference)
 	return err
 }
 
-// quiet are the references of deposits to look at: those that may change, and
-// those whose row does not show yet what was decided and done.
+// quiet returns the references of deposits to look at: those that may change,
+// and those whose row does not show yet what was decided and done.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'

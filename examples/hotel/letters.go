@@ -7,7 +7,7 @@ import (
 	"github.com/riverqueue/river"
 )
 
-// letterArgs is a job of the hotel's own: a letter to a guest.
+// letterArgs is a job that has nothing to do with Plural: a letter to a guest.
 type letterArgs struct {
 	Number string `json:"number"`
 	Text   string `json:"text"`
@@ -16,13 +16,13 @@ type letterArgs struct {
 // Kind is the job's name in River's tables.
 func (letterArgs) Kind() string { return "letter" }
 
-// write has a letter sent once the transaction is committed.
+// write inserts a letter, which is sent once the transaction is committed.
 func (h *hotel) write(ctx context.Context, tx pgx.Tx, number, text string) error {
 	_, err := h.money.river.InsertTx(ctx, tx, letterArgs{number, text}, nil)
 	return err
 }
 
-// postman works letters. This one only writes down that they were sent.
+// postman works letters. This one only records that they were sent.
 type postman struct {
 	river.WorkerDefaults[letterArgs]
 

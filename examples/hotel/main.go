@@ -1,11 +1,12 @@
-// Command hotel takes deposits: a guest's card is held at booking, a part of it
-// is taken at check-out, or a fee of a guest who does not come; a booking is
-// cancelled, and money given back. It runs as one process or as many, on
-// PostgreSQL and Redis, and uses every module of this repository.
+// Command hotel takes deposits. It holds an amount on a guest's card at
+// booking, and takes a part of it at check-out, or a fee from a guest who does
+// not come. A booking can be cancelled, and money given back. It runs as one
+// process or as many, on PostgreSQL and Redis, and uses every module of this
+// repository.
 //
-// plural.go is all of it that knows of Plural, hotel.go the hotel, web.go its
-// pages, letters.go a job that has nothing to do with Plural. README.md has the
-// settings.
+// Everything about Plural is in plural.go. hotel.go is the hotel, web.go has
+// its pages, and letters.go has a job that has nothing to do with Plural.
+// README.md has the settings.
 package main
 
 import (
@@ -34,17 +35,17 @@ import (
 //go:embed schema.sql
 var schema string
 
-// settings are what the program is told at its start; the SDK reads the
-// variables PLURAL_... itself.
+// settings are read when the program starts; the SDK reads the variables
+// PLURAL_... itself.
 type settings struct {
 	Addr, URL, Database, Password string
 	Redis                         *redis.Options
 
 	HoldFor time.Duration // how long a hold is safe to capture
-	Quiet   time.Duration // after which a booking that may change is looked at
-	Sweep   time.Duration // between two looks for those
-	Try     time.Duration // of a money call
-	Rescue  time.Duration // after which a job is taken from a process that died
+	Quiet   time.Duration // how long until a booking that may change is looked at
+	Sweep   time.Duration // between two searches for those
+	Try     time.Duration // time limit of a money call
+	Rescue  time.Duration // how long until a job of a dead process is given to another
 	Retry   river.ClientRetryPolicy
 	opened  func()
 }
@@ -62,7 +63,7 @@ func fromEnv() (s settings, err error) {
 	if s.Redis, err = redis.ParseURL(os.Getenv("HOTEL_REDIS")); err != nil {
 		return s, err
 	}
-	// Plural does not say how long a hold lasts. Ask it, and take a day less.
+	// Plural does not say how long a hold lasts. Ask Plural, and subtract a day.
 	s.HoldFor, err = time.ParseDuration(cmp.Or(os.Getenv("HOTEL_HOLD_FOR"), "96h"))
 	return s, err
 }
@@ -81,7 +82,7 @@ func main() {
 	}
 }
 
-// run is the hotel, until ctx ends.
+// run runs the hotel until ctx ends.
 func run(ctx context.Context, s settings, log *slog.Logger) error {
 	stopTraces, err := startTraces(ctx)
 	if err != nil {
@@ -131,7 +132,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// stopJobs lets the jobs end that are being worked. What does not is found and
+// stopJobs lets running jobs end. A job that does not end in time is found and
 // tried again.
 func (h *hotel) stopJobs() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -24,23 +24,24 @@ import (
 	"github.com/plural-go/plural/contrib/sqlstore"
 )
 
-// The queues of what waits for Plural. The hotel's other jobs have River's
-// default queue, so an outage of Plural keeps none of them waiting.
+// The queues of jobs that call Plural. The hotel's other jobs use River's
+// default queue, so an outage of Plural does not delay them.
 const (
 	queueMoney = "plural_money"
 	queueLooks = "plural_looks"
 )
 
-// money is all that the hotel has to do with Plural. It knows nothing of rooms:
-// what it learns it hands to the hotel, in the transaction that it learned it in.
+// money is the hotel's only contact with Plural. It knows nothing of rooms: it
+// hands each news to the hotel, in the transaction in which it received the
+// news.
 type money struct {
 	hotel    *hotel
 	client   *plural.Client
 	verifier *plural.Verifier
 	inbox    *sqlstore.Inbox
-	river    *river.Client[pgx.Tx] // works the jobs, the hotel's own too
+	river    *river.Client[pgx.Tx] // works the jobs, including the hotel's own
 	webhook  http.Handler
-	back     string // where payers come back to
+	back     string // the address that payers come back to
 	close    func()
 }
 
@@ -57,7 +58,7 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		return nil, err
 	}
 	err := errors.Join(
-		// Each process migrates at its start: they wait for each other.
+		// Each process migrates at its start; the processes wait for each other.
 		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(h.pool)),
 		pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
 			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.ended, Unsettled: m.unsettled, Timeout: set.Try,
@@ -81,16 +82,16 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		Workers:                     workers,
 		Logger:                      h.log,
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(set.Sweep)},
-		FetchPollInterval:           5 * time.Second, // a job is announced; polling finds what was not heard
-		JobTimeout:                  set.Try,         // of the hotel's own jobs
+		FetchPollInterval:           5 * time.Second, // new jobs are announced; polling finds those that were missed
+		JobTimeout:                  set.Try,         // for the hotel's own jobs
 		RescueStuckJobsAfter:        set.Rescue,      // takes jobs from a process that died; more than set.Try
 		RetryPolicy:                 set.Retry,
-		DiscardedJobRetentionPeriod: -1, // what was given up waits for a person
+		DiscardedJobRetentionPeriod: -1, // jobs that were given up wait for a person
 	})
 	if err != nil {
 		return nil, err
 	}
-	// The inbox has *sql.Tx, so it has a client of its own, which only inserts.
+	// The inbox has *sql.Tx, so it needs a client of its own, which only inserts.
 	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{Logger: h.log})
 	if err != nil {
 		return nil, err
@@ -100,9 +101,9 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 	return m, nil
 }
 
-// deposit makes the order that holds a booking's deposit, and gives the way to
-// its page. A deposit by telephone, by a link that is sent to the guest, will
-// stand here beside it.
+// deposit makes the order that holds a booking's deposit, and returns the way
+// to its page. A deposit by telephone, through a link that is sent to the
+// guest, can be added beside it.
 func (m *money) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -120,8 +121,8 @@ func (m *money) deposit(ctx context.Context, reference string, paise int64) (id,
 	return o.OrderID, o.RedirectURL, nil
 }
 
-// returned takes a payer's return, and gives the booking that it is about.
-// What Plural's books say of it counts, not what the browser brings.
+// returned takes a payer's return, and returns the booking that it is about. It
+// trusts Plural's books, and not the data from the browser.
 func (m *money) returned(r *http.Request) (*booking, error) {
 	callback, err := m.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -131,7 +132,7 @@ func (m *money) returned(r *http.Request) (*booking, error) {
 	defer cancel()
 	b, err := m.hotel.byPluralID(ctx, callback.OrderID)
 	if err != nil || b.Status == string(plural.OrderStatusAuthorized) || b.Taken > 0 {
-		return b, err // a return that comes again brings no news
+		return b, err // a repeated return brings no news
 	}
 	o, err := m.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: b.Reference, OrderAmount: plural.INR(b.Deposit),
@@ -147,7 +148,7 @@ func (m *money) returned(r *http.Request) (*booking, error) {
 	})
 }
 
-// carryOut writes down the call that a decision asks for. A job makes it.
+// carryOut stores the call that a decision asks for. A job makes it.
 func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision) (jobID int64, err error) {
 	var args pluralriver.MoneyArgs
 	switch d.Kind {
@@ -165,9 +166,9 @@ func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision
 	return inserted.Job.ID, nil
 }
 
-// ended is told once what became of a call.
+// ended is called once with the result of a call.
 func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
-	state, note := stateDone, "" // a refund that is done may still be PENDING: the looks tell
+	state, note := stateDone, "" // the refund is accepted but may be PENDING: later looks show its end
 	if o.Err != nil {            // ErrConflict, or a ValidationError: a person has to look
 		state, note = stateLook, o.Err.Error()
 	}
@@ -180,8 +181,8 @@ func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) err
 	return m.look(ctx, tx, o.OrderID)
 }
 
-// unsettled is told where a person has to look. The job goes on trying, but for
-// Cancelled and GivenUp.
+// unsettled is called when a person has to look. The job goes on trying, except
+// after Cancelled and GivenUp.
 func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	if a.Why == pluralriver.Contradicted {
 		return m.hotel.decided(ctx, tx, o.OrderID, o.Reference, stateLook, "Plural says two things: "+a.Err.Error())
@@ -189,7 +190,7 @@ func (m *money) unsettled(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome,
 	return m.hotel.inDoubt(ctx, tx, o.OrderID, o.Reference, string(a.Why)+": "+a.Err.Error())
 }
 
-// seen is told what Plural's books show of an order.
+// seen is called with an order from Plural's books.
 func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	s := sight{
 		Reference: o.MerchantOrderReference, PluralID: o.OrderID, Deposit: o.OrderAmount.Value, Status: string(o.Status),
@@ -204,7 +205,7 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	return m.hotel.seen(ctx, tx, s)
 }
 
-// known is nil where the document does not say how much.
+// known is nil if the document does not say how much.
 func known(a plural.Amount, ok bool) *int64 {
 	if !ok {
 		return nil

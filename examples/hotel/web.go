@@ -19,9 +19,9 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"rupees": rupe
 
 func rupees(paise int64) string { return fmt.Sprintf("₹%d.%02d", paise/100, paise%100) }
 
-// routes are protected against requests from other sites, but for the payer's
-// return and the webhooks: those come from there, and their signatures vouch for
-// them.
+// routes are protected against requests from other sites, except for the
+// payer's return and the webhooks. Those come from other sites, and their
+// signatures protect them.
 func (h *hotel) routes(s settings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { h.show(w, http.StatusOK, "home", nil) })
@@ -48,8 +48,8 @@ func (h *hotel) routes(s settings) http.Handler {
 	return http.MaxBytesHandler(protection.Handler(mux), 1<<20)
 }
 
-// staffOnly asks for the password of the user desk. Behind a proxy limit there
-// how often somebody may try.
+// staffOnly asks for the password of the user desk. Behind a proxy, limit the
+// number of tries there.
 func staffOnly(password string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -80,7 +80,7 @@ func (h *hotel) postBooking(w http.ResponseWriter, r *http.Request) {
 
 func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
 
-// toPayment sends the guest to the payment or, where that is not to be had, to
+// toPayment sends the guest to the payment or, if there is none to go to, to
 // the booking's page.
 func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
 	link, err := h.wayToPay(r.Context(), number)
@@ -103,7 +103,7 @@ func (h *hotel) comeBack(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, err)
 		return
 	}
-	if err != nil { // the looks find it
+	if err != nil { // a later look finds it
 		h.log.WarnContext(r.Context(), "return not confirmed", "booking", b.Number, "error", err)
 	}
 	http.Redirect(w, r, "/bookings/"+b.Number, http.StatusSeeOther)

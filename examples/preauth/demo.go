@@ -12,8 +12,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// runDemo walks four orders through the emulator: a partial capture, a cancel,
-// a capture whose answer is lost, and a refund.
+// runDemo runs four orders against the emulator: a partial capture, a cancel, a
+// capture whose answer is lost, and a refund.
 func runDemo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -54,8 +54,8 @@ type walk struct {
 	emulator *pluraltest.Server
 	shop     *shop
 	client   *plural.Client
-	captured *plural.Order // by lostAnswer, for refund
-	effects  []effect      // that the emulator's books have to show
+	captured *plural.Order // by lostAnswer, for the refund
+	effects  []effect      // what the emulator's books have to show
 }
 
 // effect is something done to an order, and how often the books show it.
@@ -68,8 +68,8 @@ func (w *walk) expect(what string, count func() int) {
 	w.effects = append(w.effects, effect{what, count})
 }
 
-// checkBooks holds the emulator's books to what the walk has done: all of it is
-// there, once, and nothing has been done twice.
+// checkBooks compares the emulator's books with what demo has done: each effect
+// is there, once.
 func (w *walk) checkBooks() error {
 	for _, e := range w.effects {
 		if n := e.count(); n != 1 {
@@ -132,8 +132,8 @@ func (w *walk) cancel(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventOrderCancelled)
 }
 
-// lostAnswer captures while the connection breaks after Plural has done its
-// work: the case in which a naive client charges twice, or not at all.
+// lostAnswer captures over a connection that breaks after Plural has done its
+// work. In this case a naive client charges twice, or not at all.
 func (w *walk) lostAnswer(ctx context.Context) error {
 	w.title("4. An order, held, and a capture whose answer is lost")
 	order, err := w.hold(ctx, "order-1003", plural.INR(75000))
@@ -177,8 +177,8 @@ func (w *walk) refund(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventRefundProcessed)
 }
 
-// hold takes an order from its creation to the hold on the payer's card, as the
-// shop sees it: link, callback, confirmation, webhook.
+// hold takes an order from its creation to the hold on the payer's card, in the
+// shop's steps: link, callback, confirmation, webhook.
 func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount) (*plural.Order, error) {
 	order, err := w.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,

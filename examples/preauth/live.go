@@ -58,8 +58,8 @@ func runLive(ctx context.Context, out io.Writer) error {
 		return nil
 	}
 
-	// A deadline of its own, that an interrupt does not cut short: the hold is
-	// somebody's money.
+	// It has a deadline of its own, which an interrupt does not cut short: the
+	// payer's money is on hold.
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	cancelled, err := client.Cancels.Create(releasing, order.OrderID)

@@ -1,12 +1,13 @@
-// Command preauth walks Plural's pre-authorisation flow and prints each step.
+// Command preauth goes through Plural's pre-authorisation flow and prints each
+// step.
 //
 //	go run ./examples/preauth
 //
 // starts the emulator and a small shop in this process, plays the payer too,
-// and needs nothing else. With PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
+// and needs no other program. With PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
 // PLURAL_ENVIRONMENT (uat or production) set it creates a real order instead,
 // prints the link to open, and waits for the payer. With PLURAL_BASE_URL in
-// place of PLURAL_ENVIRONMENT that order is one of the sandbox.
+// place of PLURAL_ENVIRONMENT it creates the order at the sandbox.
 package main
 
 import (
@@ -36,8 +37,8 @@ func run(ctx context.Context, out io.Writer) error {
 	return runDemo(ctx, out)
 }
 
-// configured reports whether any of the SDK's variables is set. A half of what
-// is needed is then an error, and no reason to use the emulator.
+// configured reports whether any of the SDK's variables is set. If only some of
+// the needed variables are set, that is an error, and the emulator is not used.
 func configured() bool {
 	return slices.ContainsFunc(variables(), func(name string) bool { return os.Getenv(name) != "" })
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// shop is the merchant's server: where the payer's browser comes back to, and
-// where webhooks arrive. It trusts neither before it has verified them.
+// shop is the merchant's server. The payer's browser comes back to it, and
+// webhooks arrive at it. It trusts nothing before it has verified it.
 type shop struct {
 	verifier *plural.Verifier
 	url      string
@@ -47,7 +47,7 @@ func openShop(secret string) (*shop, error) {
 	return s, nil
 }
 
-// withHeaders has browsers take an answer for the plain text that it is.
+// withHeaders makes browsers treat an answer as plain text.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -71,8 +71,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "Thank you. We are checking your payment.")
 }
 
-// callback is what the payer's browser brought back for an order; nil before it
-// did.
+// callback is what the payer's browser brought back for an order; nil before
+// that.
 func (s *shop) callback(orderID string) *plural.Callback {
 	s.mu.Lock()
 	defer s.mu.Unlock()

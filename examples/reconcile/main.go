@@ -1,14 +1,14 @@
-// Command reconcile holds a shop's list of orders and refunds against Plural's
-// books, and says where the two differ. It reads only, so it can run every
+// Command reconcile compares a shop's list of orders and refunds with Plural's
+// books, and says where the two differ. It only reads, so it can run every
 // night.
 //
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
 //	go run ./examples/reconcile < list.csv
 //
 // The list has a header and the columns reference, amount (in rupees), captured
-// and refunded, as the shop has them; see [testdata/list.csv]. A line of the
-// answer is one reference: what Plural says, and what differs. The program ends
-// with 1 if anything does, and with 2 if it could not look.
+// and refunded, as the shop has them; see [testdata/list.csv]. The output has a
+// line for each reference: what Plural says, and what differs. The program
+// exits with 1 if anything differs, and with 2 if it could not check.
 package main
 
 import (
@@ -76,7 +76,7 @@ func reconcile(ctx context.Context, client *plural.Client, list io.Reader, repor
 }
 
 // compare says what Plural's books have of one order, and whether that differs
-// from the shop's.
+// from the shop's list.
 func compare(ctx context.Context, client *plural.Client, row []string) (says string, differs bool, err error) {
 	var shop [3]plural.Amount
 	for i := range shop {

@@ -13,11 +13,11 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// maxForm bounds a posted form.
+// maxForm is the size limit of a posted form.
 const maxForm = 64 << 10
 
 // formHandler carries out a posted form and shows the page again: by a
-// redirect, or with what was wrong.
+// redirect, or with the error.
 func (d *dashboard) formHandler(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -37,8 +37,8 @@ func (d *dashboard) formHandler(action func(r *http.Request) error) http.Handler
 	}
 }
 
-// readable is an error for the page. That of an emulated operation ends in the
-// API's answer.
+// readable makes an error readable for the page. The error of an emulated
+// operation ends with the API's answer.
 func readable(err error) string {
 	text := strings.TrimPrefix(err.Error(), "pluraltest: ")
 	status, body, found := strings.Cut(text, " {")
@@ -89,7 +89,7 @@ func (d *dashboard) pay(r *http.Request) error {
 	return err
 }
 
-// capture takes the amount of the form or, without one, all that is held.
+// capture takes the form's amount or, if there is none, all that is held.
 func (d *dashboard) capture(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {

@@ -18,7 +18,7 @@ var files embed.FS
 
 var pages = template.Must(template.ParseFS(files, "page/*.html"))
 
-// dashboard is the page that lists orders and plays payer and merchant.
+// dashboard is the page that lists orders and acts as payer and merchant.
 type dashboard struct {
 	srv    *pluraltest.Server
 	style  template.CSS
@@ -28,7 +28,7 @@ type dashboard struct {
 	mu         sync.Mutex
 	webhookURL string
 	faultRate  float64           // share of the requests, 0 to 1
-	callbacks  map[string]string // what the shop answered, by order id
+	callbacks  map[string]string // the shop's answers to callbacks, by order id
 }
 
 func newDashboard(srv *pluraltest.Server, s *settings) *dashboard {
@@ -76,8 +76,8 @@ func (d *dashboard) mount() {
 	d.srv.Handle("/sandbox/", guarded)
 }
 
-// loopbackOnly refuses requests for another host: a web site that points a name
-// of its own at 127.0.0.1 must not read the page.
+// loopbackOnly refuses requests for another host name: a web site could point a
+// name of its own at 127.0.0.1, and must not read the page.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -92,8 +92,7 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withHeaders has browsers do nothing with an answer that the page does not
-// need.
+// withHeaders forbids browsers everything that the page does not need.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -107,7 +106,7 @@ func withHeaders(next http.Handler) http.Handler {
 
 func (d *dashboard) index(w http.ResponseWriter, _ *http.Request) { d.show(w, http.StatusOK, "") }
 
-// show writes the whole page. problem is what was wrong with the last request.
+// show writes the whole page. problem is the error of the last request.
 func (d *dashboard) show(w http.ResponseWriter, status int, problem string) {
 	view := d.view()
 	view.Problem, view.Nonce = problem, rand.Text()

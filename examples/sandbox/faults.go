@@ -11,7 +11,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// operations lists what faults can be queued for.
+// operations lists the operations that faults can be queued for.
 func operations() []string {
 	return []string{
 		pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate,
@@ -23,8 +23,8 @@ func operations() []string {
 // faultsFor lists the faults that can be queued for an operation.
 func faultsFor(op string) []pluraltest.Fault { return meetableByClients(pluraltest.FaultsFor(op)) }
 
-// meetableByClients leaves out what a client on a socket cannot meet: Refuse
-// needs a client of the same process.
+// meetableByClients leaves out the faults that a client on a socket cannot
+// meet: Refuse needs a client of the same process.
 func meetableByClients(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
@@ -87,7 +87,7 @@ type faultGroup struct {
 // faultChoice is one fault, with a sentence about it.
 type faultChoice struct {
 	Name, Text string
-	Ops        string // that can meet it; "" for all
+	Ops        string // the operations that can meet it; "" for all
 }
 
 // faultGroups lists each fault once.
@@ -134,7 +134,8 @@ func opsOf(f pluraltest.Fault) string {
 	return strings.Join(ops, ", ")
 }
 
-// textOf is a sentence about a fault: what happens, and what the client hears.
+// textOf is a sentence about a fault: what happens, and what the client
+// receives.
 func textOf(f pluraltest.Fault) string {
 	after := f.Delay.String()
 	effect := map[pluraltest.Effect]string{

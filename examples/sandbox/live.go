@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// lookEvery is how often an open page's view of the books is brought up to
-// date.
+// lookEvery is how often an open page is updated.
 const lookEvery = 300 * time.Millisecond
 
 // streamChanges sends the parts of the page that have changed, as server-sent
@@ -35,7 +34,7 @@ func (d *dashboard) streamChanges(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sendChanges sends each part that is not as it was sent last.
+// sendChanges sends each part that has changed since it was last sent.
 func (d *dashboard) sendChanges(w http.ResponseWriter, sent map[string]string) error {
 	v := d.view()
 	for _, part := range []string{"orders", "settled", "queued", "log"} {

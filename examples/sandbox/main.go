@@ -3,10 +3,10 @@
 //
 //	go run ./examples/sandbox -addr 127.0.0.1:8080
 //
-// It prints credentials and the base URL. The page there lists the orders,
-// plays payer and merchant, switches faults on, and shows requests and webhooks
-// as they happen. Nothing is kept after the program ends, and no money moves.
-// See -help for more.
+// It prints credentials and the base URL. The page there lists the orders, acts
+// as payer and merchant, switches faults on, and shows requests and webhooks as
+// they happen. Nothing is kept after the program ends, and no money moves. See
+// -help for more.
 package main
 
 import (
@@ -55,8 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// announce prints what a shop must be told, in the form of the SDK's
-// environment variables.
+// announce prints the settings of a shop, as the SDK's environment variables.
 func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
 	fmt.Fprintf(out, `Plural sandbox: a test emulator, no real money moves.
 
@@ -78,7 +77,7 @@ its cURL commands work with only the host changed.
 		srv.WebhookSecret, srv.MerchantID, replayHint(s), warning(srv))
 }
 
-// shellQuoted is a value for a shell.
+// shellQuoted quotes a value for a shell.
 func shellQuoted(value string) string {
 	if regexp.MustCompile(`^[A-Za-z0-9:/._-]+$`).MatchString(value) {
 		return value
@@ -86,7 +85,7 @@ func shellQuoted(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// replayHint tells how to meet the same random faults again.
+// replayHint says how to meet the same random faults again.
 func replayHint(s *settings) string {
 	if s.FaultRate == 0 {
 		return ""

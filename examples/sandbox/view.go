@@ -50,10 +50,10 @@ type orderView struct {
 	Captured string
 	Refunded string
 	Refunds  []refundView
-	Answer   string // of the shop to the last callback that was posted here
+	Answer   string // the shop's answer to the last callback that was posted here
 	Held     bool   // it can be captured or cancelled
 	Taken    bool   // it can be refunded
-	Document string // as GET answers it
+	Document string // as GET returns it
 }
 
 // settlementView is what reached the bank under one UTR.
@@ -82,8 +82,8 @@ type entry struct {
 	Event   bool
 	Title   string
 	Outcome string
-	Class   string // "good", "bad" or, while nobody can tell, ""
-	Fault   string // that the request met
+	Class   string // "good", "bad" or, while it is not known, ""
+	Fault   string // the fault that the request met
 	Detail  string
 	Body    string
 	ID      string // webhook-id
@@ -232,8 +232,8 @@ func eventEntry(d pluraltest.Delivery) entry {
 	return e
 }
 
-// refusedWebhooks is what the shop answers again and again to webhooks; "" where
-// the last of them was taken, or too few were tried to tell.
+// refusedWebhooks is the shop's repeated answer to webhooks; "" if it accepted
+// the last one, or if there were too few attempts.
 func refusedWebhooks(deliveries []pluraltest.Delivery) string {
 	const telling = 3
 	var attempts []pluraltest.DeliveryAttempt
@@ -276,7 +276,7 @@ func sum(a pluraltest.Amount) string {
 	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.Display()
 }
 
-// indented is a body for reading, cut where it is long.
+// indented is a body in readable form, cut if it is long.
 func indented(body []byte) string {
 	var out bytes.Buffer
 	if json.Indent(&out, body, "", "  ") != nil {

@@ -23,8 +23,8 @@ type books struct {
 	log   *slog.Logger
 }
 
-// place writes an order down, unless its number is there: then it gives that
-// one.
+// place stores an order, unless its number exists: then it returns the existing
+// order.
 func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	err := s.db.transact(ctx, func(tx *sql.Tx) error {
 		isNew, err := s.db.insertOrder(ctx, tx, o)
@@ -39,8 +39,8 @@ func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	return s.db.order(ctx, s.db, o.Number)
 }
 
-// seen takes what Plural's books show of an order, whichever job or event led to
-// the look.
+// seen stores what Plural's books show of an order, no matter which job or
+// event led to the look.
 func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	number := booked.MerchantOrderReference
 	if !orderNumber.MatchString(number) || firstNumber(number) != number {
@@ -91,18 +91,18 @@ func lookAt(o *order) pluralriver.LookArgs {
 	return pluralriver.LookArgs{OrderID: o.PluralID}
 }
 
-// lookSoon has an order read from Plural once the transaction is committed.
+// lookSoon reads an order from Plural once the transaction is committed.
 func (s *books) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookArgs) error {
 	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
 }
 
-// keep is record in a transaction of its own.
+// keep calls record in a transaction of its own.
 func (s *books) keep(ctx context.Context, number string, booked *plural.Order) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
 }
 
-// record keeps what Plural's books say of an order, or of its twin. A document
-// that cannot be one of this shop's is for a person: reading it again changes
+// record stores what Plural's books say of an order, or of its twin. A document
+// that cannot belong to this shop needs a person: reading it again changes
 // nothing.
 func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
 	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
@@ -124,9 +124,9 @@ func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	return s.settleTwins(ctx, tx, o.Number)
 }
 
-// recordOrder keeps a document of the order. Reads may lag, and arrive out of
-// order: an older document than the last one changes nothing. A document without
-// a time is taken: the next one puts right what it has wrong.
+// recordOrder stores a document of the order. Reads may lag, and arrive out of
+// order, so a document older than the last one changes nothing. A document
+// without a time is accepted; the next one corrects it.
 func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
 	at := bookedAt(booked, time.Now())
 	if !at.IsZero() && at.Before(o.BookedAt) {
@@ -173,9 +173,9 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 	return s.db.note(ctx, tx, o.Number, what)
 }
 
-// bookedAt is when a document was changed last; zero where it does not say. A
-// time in the future does not count: every true document after it would count
-// as older.
+// bookedAt is when a document was changed last; zero if the document does not
+// say. A time in the future does not count: every true document after it would
+// count as older.
 func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	const clocksApart = 5 * time.Minute
 	at := booked.UpdatedAt.Time
@@ -186,8 +186,8 @@ func bookedAt(booked *plural.Order, now time.Time) time.Time {
 }
 
 // refuseRefunds takes back the decisions of refunds that have failed since they
-// were accepted: the bank refused them. A refund of which the books list a
-// second try under the same reference may still come.
+// were accepted, because the bank refused them. If the books list a second try
+// of a refund under the same reference, it may still succeed.
 func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
 	hasFailed := func(r plural.Order) bool {
 		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled
@@ -213,7 +213,8 @@ func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, re
 	return nil
 }
 
-// settle writes down how a decision stands. It is told in the order's history.
+// settle stores the state of a decision. It also adds it to the order's
+// history.
 func (s *books) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reason string) error {
 	if d.State == state && d.Reason == reason {
 		return nil

@@ -9,10 +9,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// cart is how many of which product a customer wants, and the number of the
-// order that will be made of it: however often the customer goes to the
-// checkout, and back, it is one order. It lives in the browser, and says
-// nothing of prices.
+// cart has the number of each product that a customer wants, and the number of
+// the order that will be made of it. However often the customer goes to the
+// checkout and back, it becomes one order. The browser keeps it, and it
+// contains no prices.
 type cart struct {
 	number string
 	counts map[string]int64
@@ -23,7 +23,7 @@ const (
 	maxOfOne   = 9
 )
 
-// readCart takes what makes sense of the browser's cookie.
+// readCart reads the browser's cookie, and ignores what makes no sense in it.
 func readCart(r *http.Request) *cart {
 	c := &cart{counts: map[string]int64{}}
 	cookie, err := r.Cookie(cartCookie)
@@ -44,8 +44,8 @@ func readCart(r *http.Request) *cart {
 	return c
 }
 
-// cartOf is the customer's cart. What it became an order for is no longer in it
-// once that is paid; where the payment has failed, it is to be another order.
+// cartOf is the customer's cart. Once its order is paid, the cart is empty. If
+// the payment has failed, the cart will become another order.
 func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 	c := readCart(r)
 	if c.number == "" {
@@ -62,7 +62,7 @@ func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 	return c
 }
 
-// writeCart keeps a cart under a new number: it is to be another order.
+// writeCart stores a cart under a new number, so it will become another order.
 func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
 	c.number = newNumber()
 	parts := []string{c.number}
@@ -84,7 +84,7 @@ func (c *cart) count() (n int64) {
 	return n
 }
 
-// lines are the cart at today's prices.
+// lines are the cart's products at today's prices.
 func (c *cart) lines() (lines []line, total plural.Amount) {
 	total = plural.INR(0)
 	for _, p := range products {
@@ -96,11 +96,11 @@ func (c *cart) lines() (lines []line, total plural.Amount) {
 	return lines, total
 }
 
-// Sum is the price of all of a line.
+// Sum is the price of the whole line.
 func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value) }
 
-// cartView is the cart's page. It has the cart's number too, so an old page
-// orders nothing.
+// cartView is the cart's page. It also has the cart's number, so an old page
+// cannot place an order.
 type cartView struct {
 	Number string
 	Lines  []line
@@ -114,7 +114,7 @@ func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
 	s.show(w, http.StatusOK, "cart.html", view{Title: "Your cart", InCart: c.count(), Data: v})
 }
 
-// changeCart adds a product, or sets how many of it there are.
+// changeCart adds a product, or sets its number.
 func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
 	id := r.PostFormValue("product")
@@ -139,6 +139,6 @@ func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/cart", http.StatusSeeOther)
 }
 
-// newNumber is an order's number that nobody can guess: who knows it may see
-// the order.
+// newNumber is an order's number that nobody can guess, because anybody who
+// knows it may see the order.
 func newNumber() string { return "order-" + strings.ToLower(rand.Text()) }

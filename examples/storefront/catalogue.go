@@ -7,10 +7,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// product is something that the shop sells. A shop of size keeps them in its
+// product is something that the shop sells. A larger shop keeps them in its
 // database.
 type product struct {
-	ID    string // of its picture too
+	ID    string // also the name of its picture
 	Name  string
 	About string
 	Price plural.Amount

@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// checkout makes an order of the cart, and sends the customer to pay it.
+// checkout makes an order from the cart, and sends the customer to pay it.
 func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
 	lines, total := c.lines()
@@ -41,7 +41,7 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 	s.pay(w, r, o)
 }
 
-// orderOf is the order that a path names; for customers that is never a twin.
+// orderOf is the order that a path names; customers never get a twin.
 func (s *shop) orderOf(r *http.Request) (*order, error) {
 	number := r.PathValue("number")
 	if !orderNumber.MatchString(number) {
@@ -58,16 +58,16 @@ func (s *shop) customersOrder(r *http.Request) (*order, error) {
 }
 
 // pay makes the order at Plural, once, and sends the customer to its page. The
-// browser may leave in between: what was begun is finished.
+// browser may leave in the meantime: the work goes on to its end.
 func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
 	defer cancel()
-	to := "/orders/" + o.Number // which says how it stands
+	to := "/orders/" + o.Number // the page shows its state
 	if o.payable() {
 		link, err := s.till.wayToPay(ctx, o)
 		switch {
 		case errors.Is(err, errLinkLost) && readCart(r).number == o.Number:
-			s.writeCart(w, readCart(r)) // nobody was given the link: the next order is another
+			s.writeCart(w, readCart(r)) // nobody has the link: the next order is another one
 			to = "/cart"
 		case err != nil:
 			s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
@@ -79,13 +79,14 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// unreachable is the query of an order's page that says why the customer is
+// unreachable is the query of an order's page that explains why the customer is
 // there and not at the payment.
 const unreachable = "unreachable=1"
 
-// comeBack takes the payer's return from the checkout: verified, then confirmed
-// against Plural's books. It answers with 303, so the page after it is one of
-// the shop's own, gets the shop's cookies, and can be loaded again.
+// comeBack takes the payer's return from the checkout. It verifies the return,
+// and then confirms it against Plural's books. It answers with 303, so the page
+// after it is one of the shop's own, gets the shop's cookies, and can be loaded
+// again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -114,7 +115,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+firstNumber(o.Number), http.StatusSeeOther)
 }
 
-// orderView is the customer's page of an order. Who has its number may see it.
+// orderView is the customer's page of an order. Anybody who knows its number
+// may see it.
 type orderView struct {
 	*order
 
@@ -142,7 +144,7 @@ func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	}
 	isRecent := time.Since(o.CreatedAt) < time.Hour
 	if isRecent && o.Unsettled && o.Status != plural.OrderStatusAuthorized {
-		page.reload(r, 5) // it may be paid at this moment
+		page.reload(r, 5) // the customer may be paying it now
 	}
 	s.show(w, http.StatusOK, "order.html", page)
 }
@@ -163,9 +165,9 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 	return v, nil
 }
 
-// describe says to the customer how an order stands: what Plural's books said,
-// and never what the browser did. It promises nothing about a hold that the
-// shop could not take.
+// describe tells the customer the state of an order: what Plural's books said,
+// and not what the browser sent. It promises nothing about a hold that the shop
+// could not take.
 func describe(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.payable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)

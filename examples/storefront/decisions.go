@@ -14,9 +14,9 @@ type decision struct {
 	Number    string // of the order
 	Kind      string
 	Amount    plural.Amount
-	Whole     bool // all there was, which needed no amount
+	Whole     bool // the whole amount, so none was needed
 	State     string
-	Reason    string // why it was refused; while it waits, why a person has to look
+	Reason    string // why it was refused or, while it waits, why a person has to look
 	JobID     int64
 	DecidedAt time.Time
 	EndedAt   time.Time
@@ -40,7 +40,7 @@ func (d *decision) Troubled() bool {
 	return d.State == stateReview || d.State == stateWaiting && d.Reason != ""
 }
 
-// Text is a decision for people.
+// Text is a decision in words.
 func (d *decision) Text() string {
 	about := map[string]string{
 		kindCapture: "Capture of " + d.Amount.Display(),
@@ -63,7 +63,7 @@ func (d *decision) Text() string {
 	return about + " decided"
 }
 
-// args is the job that carries a decision out.
+// args is the job that carries out a decision.
 func (d *decision) args(o *order) pluralriver.MoneyArgs {
 	switch d.Kind {
 	case kindCapture:
@@ -77,14 +77,14 @@ func (d *decision) args(o *order) pluralriver.MoneyArgs {
 	return pluralriver.RefundArgs{OrderID: o.PluralID, Reference: d.Reference, Amount: d.Amount}
 }
 
-// sums is what the decisions about an order come to, without those refused.
+// sums adds up the decisions about an order, except the refused ones.
 type sums struct {
 	ends      int           // captures and cancels
 	cancels   int           // that wait or are carried out
-	isInDoubt bool          // a person has to look at one of the ends, or has done so
+	isInDoubt bool          // a person has to look at a decision's end, or has done so
 	captured  plural.Amount // carried out
 	refunded  plural.Amount // carried out
-	refunding plural.Amount // decided, those carried out included
+	refunding plural.Amount // decided, including carried out
 	waiting   int           // decisions that are not carried out yet
 }
 
@@ -113,7 +113,7 @@ func add(decisions []*decision) sums {
 	return sum
 }
 
-// addRefund counts a refund that may still come, whatever was said of it.
+// addRefund counts a refund that may still succeed.
 func (s *sums) addRefund(d *decision) {
 	if d.State != stateWrittenOff {
 		s.refunding.Value += d.Amount.Value
@@ -123,25 +123,26 @@ func (s *sums) addRefund(d *decision) {
 	}
 }
 
-// canCapture leaves out a second order under a number: the customer owes once.
+// canCapture leaves out a second order under a number, because the customer
+// owes the money once.
 func (s *sums) canCapture(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
 }
 
-// canCancel has a hold let go that a capture did not get: a cancel is carried
-// out or the capture, and Plural's books show which.
+// canCancel allows the release of a hold that a capture did not get. Either the
+// cancel or the capture is carried out, and Plural's books show which.
 func (s *sums) canCancel(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
 }
 
-// refundable is what Plural's books have as captured, less what was given back
-// and what is decided to be, be it here or on Plural's dashboard.
+// refundable is the captured amount in Plural's books, less what was given back
+// and what is decided to be, here or on Plural's dashboard.
 func (s *sums) refundable(o *order) plural.Amount {
 	waiting := s.refunding.Value - s.refunded.Value
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
 }
 
-// problem is why a decision cannot be made, for the operator.
+// problem tells the operator why a decision cannot be made.
 type problem string
 
 func (p problem) Error() string { return string(p) }
@@ -156,6 +157,6 @@ const (
 	errNotInDoubt  = problem("Plural will say what became of this. There is nothing to write off.")
 )
 
-// least is what Plural takes or gives back at least, in paise. It is checked
+// least is the least that Plural takes or gives back, in paise. It is checked
 // here, because a job that the SDK refuses to send would be tried for weeks.
 const least = 100

@@ -97,8 +97,8 @@ func (s *desk) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: o.OrderID})
 }
 
-// unsettled is called for a decision that has no final answer, where a person
-// has to look: its order's page says so, and what can be done.
+// unsettled is called for a decision that has no final answer, if a person has
+// to look: the order's page then says so, and what can be done.
 func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard",
 		"order", o.OrderID, "reference", o.Reference, "why", a.Why, "error", a.Err)
@@ -143,8 +143,9 @@ func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome
 	return s.db.decision(ctx, tx, d.Number, d.Reference) // as it is under the lock
 }
 
-// endOf is what a final answer makes of a decision. Only where nothing was or
-// will be carried out is it refused, which invites another one.
+// endOf turns a final answer into the decision's state. The state is "refused"
+// only if nothing was or will be carried out, because it invites another
+// decision.
 func endOf(err error) (state, reason string) {
 	if twice, ok := errors.AsType[*plural.DoubleRefundError](err); ok {
 		return stateDone, fmt.Sprintf("%d times: settle it with Plural", len(twice.Refunds))
@@ -175,11 +176,11 @@ func refusal(err error) string {
 	return "look at Plural's dashboard"
 }
 
-// retry has a job tried now instead of later. River would also try one again
-// that has ended: it has to be that of a decision which still waits.
+// retry runs a job now instead of later. River would also run a job again that
+// has ended, so retry checks that its decision still waits.
 func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
-		// the job's row is locked before the order's, as where a job ends
+		// the job's row is locked before the order's, as at the end of a job
 		if _, err := s.river.JobRetryTx(ctx, tx, job); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
 			return err
 		}
@@ -199,8 +200,9 @@ func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	})
 }
 
-// writeOff ends a decision that a person has looked at: nothing more is tried.
-// What its job did, or does at this moment, is written down all the same.
+// writeOff ends a decision that a person has looked at: the job is not tried
+// again. The effect of the job, even of one that runs at this moment, is still
+// recorded.
 func (s *desk) writeOff(ctx context.Context, number, reference string, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.writeOffTx(ctx, tx, number, reference, version) })
 }
@@ -231,14 +233,14 @@ func (s *desk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference str
 	return s.settle(ctx, tx, d, stateWrittenOff, "")
 }
 
-// jobView is where the job of a decision stands.
+// jobView is the state of a decision's job.
 type jobView struct {
 	ID      int64
 	State   string
 	Attempt int
 	NextTry time.Time
 	Problem string // why the last try did not settle it
-	Retry   bool   // an operator can have it tried now
+	Retry   bool   // an operator can run it now
 	GivenUp bool   // by River, after its last try
 }
 

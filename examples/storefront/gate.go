@@ -48,8 +48,9 @@ func (s *staff) only(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// gate makes guesses of the password slow: after a few wrong ones from an
-// address, the next is not even looked at for a while, which doubles.
+// gate makes it slow to guess the password: after a few wrong ones from an
+// address, the next is refused for a while without a check. The while doubles
+// each time.
 type gate struct {
 	mu    sync.Mutex
 	tries map[string]tries
@@ -67,7 +68,7 @@ const (
 	maxSenders = 10_000
 )
 
-// wait is how long nothing that comes from there is looked at.
+// wait is how long passwords from there are refused.
 func (g *gate) wait(from string, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -105,9 +106,9 @@ func (g *gate) forget(now time.Time) {
 	}
 }
 
-// sender is where a request comes from: an address, or a network of IPv6.
-// Behind a proxy that is the proxy's, for all; what a proxy adds cannot be
-// believed without knowing it.
+// sender is where a request comes from: an address, or an IPv6 network. Behind
+// a proxy it is the proxy's address for all. A header of the proxy cannot be
+// trusted without knowing the proxy.
 func sender(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -124,9 +125,9 @@ func sender(r *http.Request) string {
 	return network.String()
 }
 
-// A browser that has given the right password is known for a while: the wrong
-// ones of others, behind one proxy, do not keep it out. It still has to give
-// the password.
+// A browser that has given the right password is known for a while, so wrong
+// passwords of others behind the same proxy do not keep it out. It still has to
+// give the password.
 const (
 	knownCookie = "known"
 	knownFor    = 90 * 24 * time.Hour

@@ -12,11 +12,11 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// queueBooks is for reads, so they never keep a capture waiting.
+// queueBooks is for reads, so they never delay a capture.
 const queueBooks = "books"
 
-// startJobs begins to work jobs: money calls as contrib/river has them, and
-// looks into Plural's books.
+// startJobs starts the workers: money calls with contrib/river, and reads of
+// Plural's books.
 func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Middleware) error {
 	workers := river.NewWorkers()
 	err := errors.Join(
@@ -51,7 +51,8 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
 		JobTimeout:           p.Timeout,
 		RescueStuckJobsAfter: p.Rescue,
-		// a decision whose job was given up waits for a person, however long
+		// a decision whose job was given up waits for a person, for any length of
+		// time
 		DiscardedJobRetentionPeriod: -1,
 		RetryPolicy:                 p.Retry,
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(p.Sweep)},
@@ -76,7 +77,7 @@ func (t teller) HandlePanic(
 	return nil
 }
 
-// stopJobs lets the jobs that are being worked end, for a while.
+// stopJobs gives running jobs some time to end.
 func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
@@ -85,7 +86,7 @@ func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	}
 }
 
-// levelled passes on records of a level or more.
+// levelled passes on records of at least one level.
 type levelled struct {
 	slog.Handler
 

@@ -1,6 +1,6 @@
-// Command storefront is a small shop on package plural that a merchant could
-// start from: catalogue, cart, checkout that holds the money, a page for the
-// operator who ships and captures, cancels or refunds.
+// Command storefront is a small shop on package plural, as a starting point for
+// a merchant: catalogue, cart, a checkout that holds the money, and pages for
+// the operator who ships and captures, cancels or refunds.
 //
 //	go run -C examples/storefront .
 //
@@ -52,7 +52,7 @@ func main() {
 	}
 }
 
-// run is the shop, until ctx ends.
+// run runs the shop until ctx ends.
 func run(ctx context.Context, s settings, log *slog.Logger) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
@@ -141,6 +141,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// grace is how long requests and jobs may take that were begun before the end.
-// A customer who goes to the payment may wait half a minute for Plural.
+// grace is how long running requests and jobs may take after the program was
+// told to stop. A customer who goes to the payment may wait half a minute for
+// Plural.
 const grace = 35 * time.Second

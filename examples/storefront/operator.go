@@ -30,7 +30,7 @@ func (s *staff) showOrders(w http.ResponseWriter, r *http.Request) {
 	}
 	s.show(w, http.StatusOK, "staff_orders.html", view{Title: "Orders", Data: struct {
 		Orders  []*order
-		Waiting map[string]string // by order: what is under way
+		Waiting map[string]string // what is under way, by order
 		Listed  int
 	}{orders, waiting, listed}})
 }
@@ -44,15 +44,15 @@ type staffOrderView struct {
 	History    []entry
 	Others     []*order      // under the same number
 	CanCapture bool          // the hold can be captured
-	CanCancel  bool          // the hold can be let go
-	Refundable plural.Amount // what can still be decided to be given back
-	CanRefund  bool          // that is enough for a refund
-	Differs    bool          // Plural's books say something else than was decided here
-	Moves      bool          // it may soon be another: the page is loaded again, and takes no decision
+	CanCancel  bool          // the hold can be released
+	Refundable plural.Amount // what can still be refunded
+	CanRefund  bool          // enough is left for a refund
+	Differs    bool          // Plural's books differ from what was decided here
+	Moves      bool          // it may change soon: the page is loaded again, and takes no decision
 	Refused    refusedAmount
 }
 
-// refusedAmount is what was typed into a field and cannot be.
+// refusedAmount is the rejected text of an amount field.
 type refusedAmount struct{ Kind, Text string }
 
 type decisionView struct {
@@ -61,7 +61,7 @@ type decisionView struct {
 	Job *jobView // nil once it has ended
 }
 
-// showOrder shows one order, with its decisions and what it can come to.
+// showOrder shows one order, with its decisions and the possible ones.
 func (s *staff) showOrder(w http.ResponseWriter, r *http.Request) {
 	s.showOrderWith(w, r, http.StatusOK, "")
 }
@@ -153,7 +153,7 @@ func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "decide", s.desk.decide(r.Context(), d, version))
 }
 
-// answer leads back to the order's page, or says there what is wrong.
+// answer leads back to the order's page, or shows there what is wrong.
 func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if p, ok := errors.AsType[problem](err); ok {
 		s.showOrderWith(w, r, http.StatusConflict, p)
@@ -166,7 +166,7 @@ func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err 
 	http.Redirect(w, r, "/operator/orders/"+r.PathValue("number"), http.StatusSeeOther)
 }
 
-// retry has a job tried now instead of later.
+// retry runs a job now instead of later.
 func (s *staff) retry(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
@@ -192,7 +192,7 @@ type sureView struct {
 	Number    string
 	Version   int64
 	Kind      string
-	Reference string // of the decision to write off
+	Reference string // reference of the decision to write off
 	Ask       string
 	About     string
 	Do        string // on the button

@@ -14,7 +14,7 @@ import (
 // they were last read.
 type order struct {
 	Number    string
-	TwinOf    string // the order whose number stands for this one, too; see twins.go
+	TwinOf    string // the order that has the number in place of this one; see twins.go
 	PluralID  string
 	Link      string
 	Lines     []line
@@ -55,7 +55,7 @@ func (o *order) isPaid() bool {
 	}, o.Status)
 }
 
-// isOver reports whether nothing was taken and nothing can be any more.
+// isOver reports whether nothing was taken and nothing can be taken any more.
 func (o *order) isOver() bool {
 	return (o.Status == plural.OrderStatusFailed || o.Status == plural.OrderStatusCancelled) && o.Captured.Value == 0
 }
@@ -68,16 +68,16 @@ func (o *order) StatusText() string {
 	return statusText(o.Status)
 }
 
-// statusText is a status in words, or as it is where there are none.
+// statusText is a status in words, or the status itself if there are none.
 func statusText(status plural.OrderStatus) string {
 	return cmp.Or(status.Text(), string(status), "not at Plural yet")
 }
 
-// orderNumber matches an order's number, and that of a twin behind it.
+// orderNumber matches an order's number, with the suffix of a twin if it has
+// one.
 var orderNumber = regexp.MustCompile(`^(order-[a-z2-7]{26})(-[1-9][0-9]?)?$`)
 
-// firstNumber is the number of the order that a number is a twin of, or that
-// number itself.
+// firstNumber is a number without the suffix of a twin.
 func firstNumber(number string) string {
 	if found := orderNumber.FindStringSubmatch(number); found != nil {
 		return found[1]

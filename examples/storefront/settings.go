@@ -20,22 +20,23 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// settings are what the program is told at its start.
+// settings are read when the program starts.
 type settings struct {
 	Addr     string // to listen on
-	URL      string // where browsers and Plural reach the shop; that of Addr by default
+	URL      string // the address at which browsers and Plural reach the shop; by default that of Addr
 	Database string // postgres://..., or a file for SQLite
 	Redis    string // redis://..., or "": the access token stays in the process
 	Password string // of the operator
-	made     bool   // the password was made up at the start
+	made     bool   // the password was made at the start
 
 	pace    pace
 	connect connect
 	opened  func(url string) // for tests; may be nil
 }
 
-// connect makes a client of Plural that is given more options, for a shop whose
-// webhooks go to a URL. It also gives the secret that signs what comes back.
+// connect makes a client of Plural with additional options, for a shop whose
+// webhooks go to a URL. It also returns the secret that signs callbacks and
+// webhooks.
 type connect func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error)
 
 // gateway is a client of Plural.
@@ -45,14 +46,14 @@ type gateway struct {
 	close  func()
 }
 
-// pace is how fast the shop's jobs are worked. What a test of a fleet needs is
-// other than what a shop needs.
+// pace is how fast the shop's jobs run. A test of a fleet needs another pace
+// than a shop.
 type pace struct {
 	Poll    time.Duration // between looks for jobs
-	Timeout time.Duration // of one try of a job
-	Rescue  time.Duration // after which a job counts as left behind by a process that died
+	Timeout time.Duration // time limit of one try of a job
+	Rescue  time.Duration // how long until a job counts as left behind by a dead process
 	Sweep   time.Duration // between looks for orders that should be read again
-	Look    time.Duration // after which an order that is not settled is read again
+	Look    time.Duration // how long until an order that is not settled is read again
 	Hold    time.Duration // how long a hold is safe to capture
 	Retry   river.ClientRetryPolicy
 }
@@ -82,7 +83,7 @@ func parseSettings(args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
 	}
-	// not a flag: others on this machine can read those
+	// not a flag, because others on this machine can read flags
 	s.Password = os.Getenv("STOREFRONT_PASSWORD")
 	if s.Password == "" {
 		s.Password, s.made = rand.Text(), true
@@ -103,8 +104,8 @@ func parseSettings(args []string) (settings, error) {
 	return s, nil
 }
 
-// configured reports whether any of the SDK's variables is set. A half of what
-// is needed is then an error, and no reason to use the emulator.
+// configured reports whether any of the SDK's variables is set. If only some of
+// the needed variables are set, that is an error, and the emulator is not used.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
@@ -112,8 +113,8 @@ func configured() bool {
 	)
 }
 
-// fromEnv makes a client from the environment or, when that says nothing, for
-// an emulator that delivers events to the URL.
+// fromEnv makes a client from the environment or, if no variable is set, for an
+// emulator that delivers events to the URL.
 func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
 	if configured() {
 		client, err := plural.NewClientFromEnv(opts...)
@@ -133,7 +134,8 @@ func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gatew
 	return &gateway{client, emulator.ClientSecret, emulator.Close}, nil
 }
 
-// temporary gives a shop without a database one that is removed at the end.
+// temporary gives a shop without a database a temporary one, which is removed
+// at the end.
 func (s *settings) temporary() (remove func(), err error) {
 	if s.Database != "" {
 		return func() {}, nil

@@ -41,8 +41,8 @@ type shop struct {
 }
 
 // routes are the shop's. Everything is protected against requests from other
-// sites but the payer's return and the webhooks: those come from another site,
-// and their signatures vouch for them.
+// sites, except the payer's return and the webhooks: those come from other
+// sites, and their signatures protect them.
 func (s *shop) routes() http.Handler {
 	static, err := fs.Sub(files, "static")
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *shop) routes() http.Handler {
 	return withHeaders(http.MaxBytesHandler(protection.Handler(mux), maxRequest))
 }
 
-// withHeaders has browsers do nothing with an answer that the shop does not
-// need: no scripts, no frames, no guessing of types.
+// withHeaders forbids browsers everything that the shop does not need: scripts,
+// frames, guessing of types.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -93,10 +93,10 @@ func withHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// maxRequest is that of webhooks, too; forms are far smaller.
+// maxRequest also limits webhooks; forms are far smaller.
 const maxRequest = 1 << 20
 
-// health is for a load balancer.
+// health answers a load balancer.
 func (s *shop) health(w http.ResponseWriter, r *http.Request) {
 	if err := s.db.PingContext(r.Context()); err != nil {
 		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
@@ -106,14 +106,14 @@ func (s *shop) health(w http.ResponseWriter, r *http.Request) {
 // view is what every page shows.
 type view struct {
 	Title   string
-	Problem string // with what the customer or operator asked for
-	Reload  int    // seconds until the page is loaded again by itself; 0: never
+	Problem string // with the customer's or operator's request
+	Reload  int    // seconds until the page loads itself again; 0: never
 	Still   bool   // somebody has stopped that
 	InCart  int64
 	Data    any
 }
 
-// reload has the page loaded again by itself, unless somebody has stopped that.
+// reload makes the page load itself again, unless somebody has stopped that.
 func (v *view) reload(r *http.Request, seconds int) {
 	v.Still = r.URL.Query().Has("still")
 	if !v.Still {
@@ -134,7 +134,7 @@ func (s *shop) show(w http.ResponseWriter, status int, name string, v view) {
 	_, _ = w.Write(body.Bytes())
 }
 
-// message is a page that says one thing.
+// message is a page with one message.
 func (s *shop) message(w http.ResponseWriter, status int, title, text string) {
 	s.show(w, status, "message.html", view{Title: title, Data: text})
 }

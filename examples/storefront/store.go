@@ -78,10 +78,11 @@ func openStore(ctx context.Context, where string) (*store, error) {
 	return s, nil
 }
 
-// makeTables makes those of River, and runs each file of the folder schema once,
-// in their order. Several processes may do so at once: one waits for the other.
-// PostgreSQL locks a table to see whether it has an index. At each start that
-// would hold up the processes at work, or end in a deadlock with one of them.
+// makeTables makes River's tables, and runs each file of the folder schema
+// once, in their order. Several processes may do so at once; they wait for each
+// other. PostgreSQL locks a table to see whether it has an index. Doing that at
+// each start would delay the processes at work, or end in a deadlock with one
+// of them.
 func (s *store) makeTables(ctx context.Context) error {
 	if err := pluralriver.Migrate(ctx, s.river); err != nil {
 		return err
@@ -162,8 +163,8 @@ func (orderRows) orderByPluralID(ctx context.Context, q querier, id string) (*or
 	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE plural_id = $1`, id))
 }
 
-// locked is the order, which nobody else changes until the transaction ends,
-// nor its twins: the first of them is locked for all.
+// locked returns the order and locks it until the transaction ends, with its
+// twins: it locks the first of them.
 func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
 	if err != nil {
@@ -172,8 +173,8 @@ func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order,
 	return orderRows{}.order(ctx, tx, number)
 }
 
-// orders lists those first that somebody has to decide on, then those that were
-// paid, each the newest first.
+// orders lists first the orders that need a decision, then the paid ones, each
+// the newest first.
 func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
 		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC, number
@@ -181,11 +182,11 @@ func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, err
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
-// Plural may have two orders under one number: two requests were sent at the
-// same time, or one whose answer was lost, and Plural did not notice. Both can
-// be paid. The shop keeps the second as an order of its own, a twin, so it knows
-// of all that is on hold or taken. The one that was paid
-// first stands under the number; it is not replaced by the other.
+// Plural may have two orders under one number. This happens when two requests
+// were sent at the same time, or the answer to one was lost, and Plural did not
+// notice. Both can be paid. The shop stores the second as an order of its own,
+// a twin, so it knows of all money that is on hold or taken. The order that was
+// paid first keeps the number; the other one does not replace it.
 
 // twins are the other orders under the number of the first, the oldest first.
 func (orderRows) twins(ctx context.Context, q querier, number string) ([]*order, error) {
@@ -206,7 +207,8 @@ func (orderRows) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew b
 	return changed(result, err)
 }
 
-// moveOn makes pages that show the order as it was decide nothing any more.
+// moveOn changes the order's version, so pages that show an older state can
+// decide nothing.
 func (orderRows) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version + 1 WHERE number = $1`, number)
 	return err
@@ -241,7 +243,7 @@ func (orderRows) setLink(ctx context.Context, tx *sql.Tx, number, link string) e
 }
 
 // linkOf is the way to pay an order. If two orders have the number, it is that
-// of the first, so two tabs lead to one page. It is "" where there is none.
+// of the first, so two tabs lead to one page. It is "" if there is none.
 func (orderRows) linkOf(ctx context.Context, q querier, number string) (link string, err error) {
 	err = q.QueryRowContext(ctx, `SELECT link FROM orders WHERE (number = $1 OR twin_of = $1) AND link <> ''
 		AND status IN ('', 'CREATED', 'ATTEMPTED') ORDER BY number LIMIT 1`, number).Scan(&link)
@@ -251,15 +253,15 @@ func (orderRows) linkOf(ctx context.Context, q querier, number string) (link str
 	return link, err
 }
 
-// A process that makes an order at Plural has this long, and then another one
+// A process has this long to make an order at Plural. After that another one
 // may try.
 const (
 	createTimeout = 30 * time.Second
 	createLease   = createTimeout + 5*time.Second
 )
 
-// mayCreate reports whether this process is the one to make the order at Plural:
-// another one may be about to. Done ends that.
+// mayCreate reports whether this process may make the order at Plural: another
+// one may be doing so. Done ends that.
 func (orderRows) mayCreate(
 	ctx context.Context, q querier, number string,
 ) (done func(), ok bool, err error) {
@@ -329,14 +331,14 @@ func scanDecision(row interface{ Scan(dest ...any) error }) (*decision, error) {
 	return &d, err
 }
 
-// decisions lists those about an order, the oldest first.
+// decisions lists the decisions about an order, the oldest first.
 func (decisionRows) decisions(ctx context.Context, q querier, number string) ([]*decision, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 ORDER BY decided_at`, number)
 	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
 }
 
-// decision is that of a reference, about the order.
+// decision is the decision with a reference, about the order.
 func (decisionRows) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
 	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND reference = $2`, number, reference))
@@ -346,8 +348,8 @@ func (decisionRows) decision(ctx context.Context, q querier, number, reference s
 	return d, err
 }
 
-// decisionOfJob is the decision that a job carries out: that of its reference; a
-// cancel has none, and is the last one about the order.
+// decisionOfJob is the decision that a job carries out. It has the job's
+// reference. A cancel has none, so it is the last cancel of the order.
 func (decisionRows) decisionOfJob(
 	ctx context.Context, tx *sql.Tx, kind, pluralID, reference string,
 ) (*decision, error) {
@@ -485,7 +487,7 @@ func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) 
 	return list, rows.Err()
 }
 
-// changed reports whether a statement changed anything.
+// changed reports whether a statement changed any row.
 func changed(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err
@@ -494,7 +496,7 @@ func changed(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// bit is a truth that both databases can keep.
+// bit is a boolean in a form that both databases can store.
 func bit(b bool) int {
 	if b {
 		return 1
@@ -502,7 +504,7 @@ func bit(b bool) int {
 	return 0
 }
 
-// micro gives 0 for the zero time, and for what is older than 1970.
+// micro gives 0 for the zero time, and for times before 1970.
 func micro(t time.Time) int64 { return max(t.UnixMicro(), 0) }
 
 // fromMicro gives the zero time for 0.

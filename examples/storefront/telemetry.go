@@ -55,7 +55,7 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 	return t, nil
 }
 
-// client is what package plural's client is given: spans named by operation,
+// client has the options for package plural's client: spans named by operation,
 // and metrics of calls.
 func (t *telemetry) client() []plural.Option {
 	return pluralotel.Instrument(pluralotel.WithTracerProvider(t.tracers), pluralotel.WithMeterProvider(t.meters))
@@ -68,9 +68,9 @@ func (t *telemetry) jobs() []rivertype.Middleware {
 	})}
 }
 
-// stop sends what has not been sent yet.
+// stop sends the remaining data.
 func (t *telemetry) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	_ = errors.Join(t.tracers.Shutdown(ctx), t.meters.Shutdown(ctx)) // there is nowhere left to say so
+	_ = errors.Join(t.tracers.Shutdown(ctx), t.meters.Shutdown(ctx)) // there is no place left to report the error
 }

@@ -22,8 +22,8 @@ type till struct {
 	strangers strangers // at Plural
 }
 
-// wayToPay is the link to the order's page at Plural, where the order is made
-// unless it is there. It is "" where the books show that nothing is left to pay.
+// wayToPay is the link to the order's page at Plural. It makes the order there
+// unless it exists. It is "" if the books show that nothing is left to pay.
 func (s *till) wayToPay(ctx context.Context, o *order) (string, error) {
 	for waited := time.Duration(0); ; waited += createPoll {
 		link, err := s.db.linkOf(ctx, s.db, o.Number)
@@ -54,9 +54,9 @@ const (
 	createPoll = 100 * time.Millisecond
 )
 
-// create makes the order at Plural and gives the way to its page. Where the
-// answer was lost calling again settles it: the number is the same. Nobody is
-// sent to a page that the shop has not written down.
+// create makes the order at Plural and returns the way to its page. If the
+// answer was lost, calling again settles it, because the number is the same. No
+// payer is sent to a page that the shop has not stored.
 func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: o.Number,
@@ -84,16 +84,16 @@ func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 }
 
 var (
-	// errLinkLost says that Plural has the order, and that the way to its page was
-	// in an answer that got lost.
+	// errLinkLost means that Plural has the order, and that the link to its page
+	// was in an answer that got lost.
 	errLinkLost     = errors.New("the link to the payment is lost")
 	errBeingCreated = errors.New("the order is still being made at Plural")
 )
 
-// isNews reports whether a return may say something that the books did not say
-// yet, so they have to be read. A genuine return can be sent again as often as
-// somebody likes: once the order is paid, or has ended without, there is nothing
-// left in it, and before that the same one is looked at once in a while.
+// isNews reports whether a return may bring something that the books did not
+// show yet, so they have to be read. Anybody who has a genuine return can send
+// it again at any time. Once the order is paid, or has ended unpaid, it is
+// ignored. Before that, the shop looks only once in a while.
 func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
 	if o.isPaid() || o.isOver() {
 		return false, nil
@@ -101,12 +101,12 @@ func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) 
 	return s.db.isNews(ctx, s.db, o, status)
 }
 
-// confirm holds a return against Plural's books, and keeps what they say.
+// confirm compares a return with Plural's books, and stores what they say.
 func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
-	isBehind := confirmed == nil // or what it says may be old
+	isBehind := confirmed == nil // or its content may be old
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
 	}
@@ -121,12 +121,12 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	return err
 }
 
-// aMoment is how long what was read counts as just read.
+// aMoment is how long a read counts as recent.
 const aMoment = 10 * time.Second
 
-// orderAtPlural finds the shop's order by Plural's id. Where the process died
-// before it had written that id down, or the order is a second one under the
-// number, Plural knows the number.
+// orderAtPlural finds the shop's order by Plural's id. If the process died
+// before it had stored the id, or the order is a second one under the number,
+// the number from Plural finds it.
 func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	o, err := s.db.orderByPluralID(ctx, s.db, id)
 	if !errors.Is(err, errUnknownOrder) {
@@ -151,8 +151,8 @@ func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	return s.db.orderByPluralID(ctx, s.db, id)
 }
 
-// strangers are ids at Plural that returns name and no order of the shop has.
-// Each is asked for once in a while.
+// strangers are ids at Plural that returns contain and that no order of the
+// shop has. The shop asks for each of them only once in a while.
 type strangers struct {
 	mu    sync.Mutex
 	asked map[string]time.Time

@@ -10,11 +10,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Plural may have two orders under one number: two requests were sent at the
-// same time, or one whose answer was lost, and Plural did not notice. Both can
-// be paid. The shop keeps the second as an order of its own, a twin, so it
-// knows of all that is on hold or taken. The one that was paid first stands
-// under the number; it is not replaced by the other.
+// Plural may have two orders under one number. This happens when two requests
+// were sent at the same time, or the answer to one was lost, and Plural did not
+// notice. Both can be paid. The shop stores the second as an order of its own,
+// a twin, so it knows of all money that is on hold or taken. The order that was
+// paid first keeps the number; the other one does not replace it.
 
 // otherOrders are the orders under the number of o, without o.
 func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {
@@ -70,8 +70,8 @@ func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amo
 	return s.db.order(ctx, tx, twin.Number)
 }
 
-// settleTwins has the number stand for the order that was paid, where the one
-// it stands for was not, and nobody has decided anything about either.
+// settleTwins gives the number to the order that was paid, if the present one
+// was not paid and nobody has decided anything about either.
 func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) error {
 	twins, err := s.db.twins(ctx, tx, firstNumber(number))
 	if err != nil || len(twins) == 0 {
@@ -96,7 +96,7 @@ func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) erro
 	return nil
 }
 
-// trade has each of two orders stand for what the other one is at Plural.
+// trade exchanges the orders at Plural of two of the shop's orders.
 func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error {
 	return errors.Join(
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
@@ -106,8 +106,8 @@ func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error
 	)
 }
 
-// link keeps what Plural gave an order. Of two orders under the number it is
-// the one that has this id.
+// link stores what Plural returned for an order. Of two orders under the number
+// it is the one that has this id.
 func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		o, err := s.orderFor(ctx, tx, o.Number, pluralID, o.Amount)

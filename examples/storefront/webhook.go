@@ -11,9 +11,9 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// event takes a webhook, in the transaction that also records it as handled. It
-// is a hint that something happened: the order is read again, and what that
-// says counts.
+// event handles a webhook, in the transaction that also records it as handled.
+// A webhook only hints that something happened: the order is read again, and
+// that answer counts.
 //
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once. Here a
 // job does so: while this function runs its transaction holds one of the shop's
@@ -42,14 +42,14 @@ func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 		return err
 	}
 	if o.PluralID == id && o.isOver() {
-		return nil // it never changes again
+		return nil // the order never changes again
 	}
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: id})
 }
 
 // orderOfEvent finds the shop's order by the number in the event; nil if the
-// order is not this shop's. It is for orders whose id the shop has not written
-// down yet, and for a second one under the number.
+// order is not this shop's. It is for orders whose id the shop has not stored
+// yet, and for a second order under the number.
 func (s *till) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
 	if err != nil || hasZero(booked.MerchantOrderReference) {

@@ -1,5 +1,5 @@
-// Command webhook is a small server with the two endpoints that Plural talks
-// to: where the payer's browser comes back to, and where events are delivered.
+// Command webhook is a small server with the two endpoints that Plural needs:
+// one for the payer's return, and one for events.
 //
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
 //	go run ./examples/webhook -addr 127.0.0.1:8081
@@ -77,9 +77,9 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 	return nil
 }
 
-// connect makes a client from the environment or, when that says nothing, for
-// an emulator that delivers events to a URL. It also gives the secret that
-// signs what comes back.
+// connect makes a client from the environment or, if no variable is set, for an
+// emulator that delivers events to a URL. It also returns the secret that signs
+// callbacks and webhooks.
 func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret string, done func(), err error) {
 	if configured() {
 		client, err = plural.NewClientFromEnv()
@@ -95,8 +95,8 @@ func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret
 	return client, emulator.ClientSecret, emulator.Close, err
 }
 
-// configured reports whether any of the SDK's variables is set. A half of what
-// is needed is then an error, and no reason to use the emulator.
+// configured reports whether any of the SDK's variables is set. If only some of
+// the needed variables are set, that is an error, and the emulator is not used.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},

@@ -23,7 +23,7 @@ var pageText string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-// shop sells one thing, and believes nothing but the gateway's books.
+// shop sells one thing, and trusts only the gateway's books.
 type shop struct {
 	client   *plural.Client
 	verifier *plural.Verifier
@@ -37,18 +37,18 @@ type shop struct {
 // order is what the shop knows of an order.
 type order struct {
 	id    string
-	want  plural.Expected // what it was for
+	want  plural.Expected // what was ordered
 	state string          // for the payer
 	body  string
 
-	isOver bool               // paid, or over without: a return can tell nothing more
-	asked  time.Time          // when the books were last read for a return
-	saying plural.OrderStatus // what that return said
+	isOver bool               // paid, or over without a payment: a return brings nothing new
+	asked  time.Time          // when the books were last read because of a return
+	saying plural.OrderStatus // the status in that return
 }
 
 // routes are the shop's. Everything is protected against requests from other
-// sites but the payer's return and the webhooks: those come from another site,
-// and their signatures vouch for them.
+// sites, except the payer's return and the webhooks: those come from other
+// sites, and their signatures protect them.
 func (s *shop) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
@@ -62,8 +62,8 @@ func (s *shop) routes() http.Handler {
 	return withHeaders(protection.Handler(mux))
 }
 
-// withHeaders has browsers do nothing with an answer that the shop does not
-// need: no scripts, no frames, no styles but the page's own.
+// withHeaders forbids browsers everything that the shop does not need: scripts,
+// frames, styles other than the page's own.
 func withHeaders(next http.Handler) http.Handler {
 	_, style, _ := strings.Cut(pageText, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
@@ -118,9 +118,10 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, created.RedirectURL, http.StatusSeeOther)
 }
 
-// comeBack takes the payer's return from the checkout: verified, then confirmed
-// against the server's order. It answers with 303, so the page after it is one
-// of the shop's own, gets the shop's cookies, and can be loaded again.
+// comeBack takes the payer's return from the checkout. It verifies the return,
+// and then confirms it against the server's order. It answers with 303, so the
+// page after it is one of the shop's own, gets the shop's cookies, and can be
+// loaded again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -145,12 +146,13 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
 }
 
-// aMoment is how long what was read counts as just read.
+// aMoment is how long a read counts as recent.
 const aMoment = 10 * time.Second
 
-// isNews reports whether a return may say something that the books did not say
-// yet. A genuine one can be sent again as often as somebody likes: once the
-// order is paid, or over, it costs nothing, and before that one look in a while.
+// isNews reports whether a return may bring something that the books did not
+// show yet. Anybody who has a genuine return can send it again at any time.
+// Once the order is paid, or over, it is ignored. Before that, the shop looks
+// only once in a while.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,8 +164,8 @@ func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	return true
 }
 
-// event takes a webhook. It is a hint that something happened: the order is
-// read again, and what that says counts.
+// event handles a webhook. A webhook only hints that something happened: the
+// order is read again, and that answer counts.
 func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	id, err := e.OrderID()
 	if errors.Is(err, plural.ErrNoOrder) {
@@ -187,7 +189,7 @@ func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	return nil
 }
 
-// note keeps what the books said of an order, for its page.
+// note stores what the books said of an order, for its page.
 func (s *shop) note(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +199,7 @@ func (s *shop) note(id string, err error) {
 	case err == nil:
 		o.state, o.body, o.isOver = "Thank you", "Your payment is on hold. We take it when your lamp ships.", true
 	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
-		// not with a new order: the payer can still pay this one
+		// not with a new order, because the payer can still pay this one
 	case errors.As(err, &notPaid) && notPaid.WasPaid():
 		o.state, o.body, o.isOver = "Paid", "This order is paid.", true
 	case errors.As(err, &notPaid):
@@ -217,7 +219,7 @@ func (s *shop) find(id string) (order, bool) {
 	return *o, true
 }
 
-// show is the page of an order. A real shop asks here who is looking.
+// show is the page of an order. A real shop checks here who is looking.
 func (s *shop) show(w http.ResponseWriter, r *http.Request) {
 	o, ok := s.find(r.PathValue("id"))
 	if !ok {

@@ -63,16 +63,16 @@ func NotTheCallers(err error) error {
 
 type foreignError struct {
 	text    string
-	isLimit bool // of time, and not the caller's
+	isLimit bool // a time limit, and not the caller's
 
-	// What is behind it, and what of that is this package's. A function, because
-	// those who print by reflection print its address.
+	// The wrapped error, and the part of it that is this package's. They are in a
+	// function, because code that prints by reflection prints only its address.
 	behind func() (err, ours error)
 }
 
 func (f *foreignError) Error() string { return f.text }
 
-// ignorePanic is for defer: the methods of somebody's error may panic.
+// ignorePanic is for use with defer: the methods of a foreign error may panic.
 func ignorePanic() { _ = recover() }
 
 // Is looks for errors that are not this package's.
@@ -85,9 +85,10 @@ func (f *foreignError) Is(target error) (is bool) {
 	return ours != nil && errors.Is(ours, target) || !isOurs(reflect.TypeOf(target)) && errors.Is(err, target)
 }
 
-// As looks for types that are not this package's. What shows nothing that a
-// description would leave out is given as it is, and so are types of the
-// caller's own. Those of the standard library are given with that blanked.
+// As looks for types that are not this package's. It returns an error as it is
+// if the error shows no more than its description, or if its type is the
+// caller's own. A type of the standard library is returned with the sensitive
+// parts blanked.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -98,7 +99,7 @@ func (f *foreignError) As(target any) (found bool) {
 	return !isOurs(into.Type()) && walk(err, func(err error) bool { return assign(into, err) })
 }
 
-// assign puts err where [errors.As] is to put it, if it fits there.
+// assign stores err in the target of [errors.As], if it fits.
 func assign(into reflect.Value, err error) bool {
 	if isOurs(reflect.TypeOf(err)) {
 		return false
@@ -142,8 +143,8 @@ func (n noVerdictError) As(target any) bool { return errors.As(n.cause, target) 
 
 const maxChain = 100
 
-// walk visits err and what it wraps, as [errors.As] does, until visit says
-// true. It ends, too, where an error wraps itself.
+// walk visits err and the errors that it wraps, as [errors.As] does, until
+// visit returns true. It also ends if an error wraps itself.
 func walk(err error, visit func(error) bool) bool {
 	left := maxChain
 	var step func(error) bool
@@ -170,8 +171,8 @@ func walk(err error, visit func(error) bool) bool {
 	return step(err)
 }
 
-// isOurs reports whether a type is of this package, or of those that it alone
-// imports.
+// isOurs reports whether a type is from this package, or from a package that
+// only this one imports.
 func isOurs(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -206,10 +207,10 @@ func withoutQuotes(text string) string { return quoted.ReplaceAllString(text, `"
 
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
-// blankSecret blanks a secret out of a text, also where its bytes stand as
+// blankSecret blanks a secret in a text, even if its bytes are written as
 // numbers.
 func blankSecret(text, secret string) string {
-	const least = 6 // what is shorter is not a secret, and part of ordinary words
+	const least = 6 // shorter texts are not secrets, and occur in ordinary words
 	if len(secret) < least {
 		return text
 	}
@@ -220,8 +221,8 @@ func blankSecret(text, secret string) string {
 	return text
 }
 
-// cleanText is the text of one link of a chain, where that shows what it should
-// not, and is not in quotes.
+// cleanText is the text of one error of a chain, without the parts that it
+// should not show and that are not in quotes.
 func cleanText(err error) (string, bool) {
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:
@@ -236,8 +237,8 @@ func cleanText(err error) (string, bool) {
 
 const malformedHeader = "the header of the answer is malformed"
 
-// blanked is an error of the standard library's without what it quotes, and
-// without the text of what it wraps; nil for all others.
+// blanked is an error of the standard library without its quotations, and
+// without the text of the error that it wraps; nil for all others.
 func blanked(err error) error {
 	const blank = "..."
 	switch err := err.(type) { //nolint:errorlint // one link
@@ -267,8 +268,8 @@ func blanked(err error) error {
 	return nil
 }
 
-// harmless stands for an error that shows too much, where a [net.Error] is
-// asked for.
+// harmless replaces an error that shows too much, if a [net.Error] is asked
+// for.
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {
@@ -278,7 +279,7 @@ func newHarmless(err error) error {
 	return nil
 }
 
-// Timeout and Temporary are those of what it stands for.
+// Timeout and Temporary are those of the error that it replaces.
 func (h harmless) Timeout() bool {
 	err, _ := h.behind()
 	var timed interface{ Timeout() bool }

@@ -22,7 +22,7 @@ import (
 // Peer sends through a transport, and forgets connections that gave no answer.
 type Peer struct {
 	base       http.RoundTripper
-	distrusted atomic.Bool // those that are idle before the next request
+	distrusted atomic.Bool // the connections that are idle before the next request
 }
 
 // New makes a Peer of the base transport.
@@ -51,8 +51,8 @@ func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// letGo is the time that net/http has for taking an HTTP/2 connection whose
-// request was given up for idle.
+// letGo is how long net/http may take to mark an HTTP/2 connection as idle
+// after its request was given up.
 const letGo = 10 * time.Millisecond
 
 // Distrust has the next request take none of the idle connections. One that
@@ -96,9 +96,9 @@ func negotiated(conn net.Conn) (protocol string, ok bool) {
 
 var errNoTunnel = errors.New("the proxy does not connect")
 
-// isOfProxy reports whether err is no more than the words of a proxy that
-// refuses to connect, such as "Unauthorized". They are not Plural's, and would
-// be taken for that.
+// isOfProxy reports whether err is only the text of a proxy that refuses to
+// connect, such as "Unauthorized". The text is not Plural's, but would be taken
+// for it.
 func isOfProxy(base http.RoundTripper, req *http.Request, err error) bool {
 	t, ok := base.(*http.Transport)
 	if !ok || t.Proxy == nil || t.OnProxyConnectResponse != nil || req.URL.Scheme != "https" ||
@@ -114,7 +114,7 @@ func isOfProxy(base http.RoundTripper, req *http.Request, err error) bool {
 	return proxy != nil && failed == nil
 }
 
-// checkTunnel tells what a proxy answered.
+// checkTunnel reports a proxy's refusal.
 func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil

@@ -1,5 +1,5 @@
-// Package retry holds the arithmetic of repeating: how long to wait, how long
-// one try may take, and whether either fits into what is left.
+// Package retry has the arithmetic of repeating: how long to wait, how long one
+// try may take, and whether either fits into the time that is left.
 package retry
 
 import (
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// MaxRetryAfter is the longest Retry-After that is waited for; a longer one
-// ends the repeating.
+// MaxRetryAfter is the longest Retry-After that is waited for; after a longer
+// one the request is not repeated.
 const MaxRetryAfter = 60 * time.Second
 
 // Policy says how often and how fast to repeat.
@@ -41,8 +41,8 @@ func Fits(ctx context.Context, d time.Duration) bool {
 	return !ok || d < time.Until(deadline)
 }
 
-// Wait waits for d, or says false at once when d does not fit into ctx's
-// deadline, or as soon as ctx ends.
+// Wait waits for d and returns true. It returns false at once when d does not
+// fit into ctx's deadline, or as soon as ctx ends.
 func Wait(ctx context.Context, d time.Duration) bool {
 	if ctx.Err() != nil || !Fits(ctx, d) {
 		return false
@@ -57,10 +57,11 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// AttemptTimeout is how long one try may take from now, within ctx: most. With
-// reserve, a part of what ctx has left is kept for asking what became of the
-// try: a quarter, or two seconds if that is more, but never above one half.
-// Without it ctx ends the try by itself, so the two ends cannot be confused.
+// AttemptTimeout is how long one try may take from now, within ctx and no
+// longer than most. With reserve, part of ctx's remaining time is kept for
+// asking what became of the try: a quarter, or two seconds if that is more, but
+// never above one half. Without it ctx ends the try by itself, so the two ends
+// cannot be confused.
 func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {
@@ -71,16 +72,15 @@ func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, rese
 }
 
 // After reads a Retry-After header, in seconds, with or without a fraction, or
-// as a date. A date is taken
-// relative to the answer's own Date, or to now if it has none. Nonsense and the
-// past are 0.
+// as a date. A date is taken relative to the answer's own Date, or to now if it
+// has none. An invalid value or a date in the past gives 0.
 func After(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
 		return 0
 	}
-	const most = 365 * 24 * time.Hour             // what is further away is capped
-	whole, fraction, _ := strings.Cut(value, ".") // a fraction is not in HTTP, and is sent
+	const most = 365 * 24 * time.Hour             // a date further away is capped
+	whole, fraction, _ := strings.Cut(value, ".") // HTTP has no fractions here, but servers send them
 	seconds, err := strconv.ParseUint(whole, 10, 64)
 	if (err == nil || errors.Is(err, strconv.ErrRange)) && strings.Trim(fraction, "0123456789") == "" {
 		rest, _ := time.ParseDuration("0." + fraction + "s") // digits

@@ -18,18 +18,18 @@ import (
 type Postgres struct {
 	server
 
-	URL string // of the database, for its owner
+	URL string // of the database, as its owner
 }
 
-// StartPostgres starts one for the test. PostgreSQL refuses to run as root, so
-// a test that does has it run as Debian's user postgres.
+// StartPostgres starts a server for the test. PostgreSQL refuses to run as
+// root, so a test that runs as root starts it as Debian's user postgres.
 func StartPostgres(tb testing.TB) *Postgres {
 	tb.Helper()
 	programs := postgresPrograms()
 	if programs == "" {
 		missing(tb, "PostgreSQL")
 	}
-	dir, err := os.MkdirTemp("", "plural-postgres-") // that of the testing package is closed to other users
+	dir, err := os.MkdirTemp("", "plural-postgres-") // the folder of the testing package is closed to other users
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func StartPostgres(tb testing.TB) *Postgres {
 	}
 	p := &Postgres{URL: fmt.Sprintf("postgres://shop@%s:%s/postgres?sslmode=disable", host, port)}
 	p.server = server{
-		tb: tb, quick: syscall.SIGQUIT, // what was committed is on disk; SIGKILL would leave its children
+		tb: tb, quick: syscall.SIGQUIT, // committed data is on disk; SIGKILL would leave its children running
 		command: func() *exec.Cmd {
 			return run(filepath.Join(programs, "postgres"), "-D", data, "-h", host, "-p", port, "-k", dir,
 				"-c", "max_connections=200", "-c", "fsync=off", "-c", "shared_buffers=32MB")
@@ -58,7 +58,7 @@ func StartPostgres(tb testing.TB) *Postgres {
 }
 
 // postgresPrograms is the folder of initdb and the other programs; "" if there
-// is none. Debian keeps it out of the PATH.
+// is none. Debian does not put them into the PATH.
 func postgresPrograms() string {
 	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(found) > 0 {
 		return filepath.Dir(slices.Max(found))
@@ -67,7 +67,7 @@ func postgresPrograms() string {
 	if err != nil {
 		return ""
 	}
-	if target, err := filepath.EvalSymlinks(path); err == nil { // its fellows are beside it
+	if target, err := filepath.EvalSymlinks(path); err == nil { // the other programs are beside it
 		path = target
 	}
 	return filepath.Dir(path)

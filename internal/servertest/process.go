@@ -13,14 +13,14 @@ import (
 	"testing"
 )
 
-// roleVariable tells a child process what it is.
+// roleVariable tells a child process its role.
 const roleVariable = "PLURAL_TEST_ROLE"
 
-// Role is what this process is to be: "" for the tests themselves. A TestMain
+// Role is the role of this process: "" for the tests themselves. A TestMain
 // that knows roles asks for it first.
 func Role() string { return os.Getenv(roleVariable) }
 
-// Process is another process of the test's own binary.
+// Process is another process with the test's own binary.
 type Process struct {
 	tb  testing.TB
 	cmd *exec.Cmd
@@ -28,8 +28,8 @@ type Process struct {
 	in  io.Writer
 }
 
-// StartProcess starts the test's binary again, in a role, with more variables
-// in its environment. It is killed when the test ends.
+// StartProcess starts the test's binary again, in a role, with additional
+// environment variables. It is killed when the test ends.
 func StartProcess(tb testing.TB, role string, env ...string) *Process {
 	tb.Helper()
 	binary, err := os.Executable()
@@ -61,7 +61,7 @@ func StartProgram(tb testing.TB, binary, role string, env ...string) *Process {
 	return p
 }
 
-// Line is the next that it prints; "" if it ends first.
+// Line is the next line that it prints; "" if it ends first.
 func (p *Process) Line() string {
 	line, _ := p.out.ReadString('\n')
 	return strings.TrimSpace(line)
@@ -70,7 +70,7 @@ func (p *Process) Line() string {
 // Tell writes a line to it.
 func (p *Process) Tell(line string) { _, _ = fmt.Fprintln(p.in, line) }
 
-// Kill ends it at once.
+// Kill kills it at once.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	p.Wait()

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Redis is a redis-server that writes down every change before it answers: what
-// it knew outlives a kill of the process.
+// Redis is a redis-server that writes every change to disk before it answers,
+// so its data survives a kill of the process.
 type Redis struct {
 	server
 
 	Addr string
 }
 
-// StartRedis starts one for the test.
+// StartRedis starts a server for the test.
 func StartRedis(tb testing.TB) *Redis {
 	tb.Helper()
 	binary, err := exec.LookPath("redis-server")

@@ -1,10 +1,10 @@
 //go:build unix
 
 // Package servertest starts real servers for the tests of the modules around
-// package plural: each test its own, on a free loopback port, in a folder that
+// package plural: one for each test, on a free loopback port, in a folder that
 // is removed afterwards.
 //
-// It uses the standard library only. The SDK's module has it, so the modules
+// It uses only the standard library. It is in the SDK's module, so the modules
 // under contrib/ can import it wherever they are built; nothing that a merchant
 // imports uses it.
 package servertest
@@ -24,10 +24,10 @@ type server struct {
 	cmd     *exec.Cmd
 	command func() *exec.Cmd
 	ready   func() bool
-	quick   syscall.Signal // ends it without tidying up
+	quick   syscall.Signal // ends it without cleaning up
 }
 
-// Start starts it, or starts it again on what it had written to disk.
+// Start starts it, or starts it again on its data on disk.
 func (s *server) Start() {
 	s.tb.Helper()
 	s.cmd = s.command()
@@ -42,7 +42,7 @@ func (s *server) Start() {
 	}
 }
 
-// Stop ends it at once, as a machine that fails does.
+// Stop ends it at once, as a crash of the machine would.
 func (s *server) Stop() {
 	if s.cmd == nil {
 		return
@@ -59,7 +59,7 @@ func (s *server) Hang() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
 // Resume ends Hang.
 func (s *server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 
-// freeAddr is a loopback address that nobody listened on a moment ago.
+// freeAddr is a loopback address that was free a moment ago.
 func freeAddr(tb testing.TB) (host, port string) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -74,8 +74,8 @@ func freeAddr(tb testing.TB) (host, port string) {
 	return host, port
 }
 
-// missing skips a test whose server is not installed; on a machine for CI it
-// fails.
+// missing skips a test whose server is not installed; in CI the test fails
+// instead.
 func missing(tb testing.TB, what string) {
 	tb.Helper()
 	if os.Getenv("CI") != "" {

@@ -11,17 +11,16 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// DefaultLifetime is for a token whose answer does not say how long it lives.
+// DefaultLifetime is for a token whose answer does not state its lifetime.
 const DefaultLifetime = 5 * time.Minute
 
 // Lifetime says how long a token lives, counted from the start of the request
-// for it. It takes expiresAt first, then expiresIn (seconds), then
-// the exp claim if the token is a JWT; a source that gives nothing positive is
-// skipped.
+// for it. It takes expiresAt first, then expiresIn (seconds), then the exp
+// claim if the token is a JWT. A source without a positive value is skipped.
 //
 // Times of the server are compared with serverDate, its Date header, so a wrong
-// clock here does not matter. That header has whole seconds and is counted as
-// the next one. Where it is zero, started stands in.
+// clock here does not matter. That header has whole seconds, so it is rounded
+// up to the next one. If it is zero, started is used instead.
 func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time) time.Duration {
 	now := started
 	if !serverDate.IsZero() {

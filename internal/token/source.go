@@ -13,8 +13,8 @@ import (
 // Token is an access token.
 type Token struct {
 	Value         string
-	Authorization string    // the header with it: made once, as a token may be long
-	Expires       time.Time // when the server stops taking it; carries a monotonic reading unless it came from a store
+	Authorization string    // the whole header, made once, because a token may be long
+	Expires       time.Time // when the server stops accepting it; carries a monotonic reading unless it came from a store
 	Refresh       time.Time // when to start fetching the next one
 	Stored        bool      // it came from a store
 }
@@ -29,16 +29,16 @@ func New(value string, start time.Time, lifetime time.Duration) *Token {
 
 func authorization(value string) string { return "Bearer " + value }
 
-// FetchTimeout bounds one fetch, which runs detached from the callers that wait
-// for it.
+// FetchTimeout is the limit for one fetch, which runs independently of the
+// callers that wait for it.
 const FetchTimeout = 30 * time.Second
 
-// The waits after failed fetches, doubled from one failure to the next. They
-// are kept by looking at the clock in later calls, never by a timer.
+// The waits after failed fetches, doubled from one failure to the next. Later
+// calls look at the clock to keep them; there is no timer.
 const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 8 * time.Second
-	maxAsked   = 60 * time.Second // an answer can ask for more time, up to here
+	maxAsked   = 60 * time.Second // an answer can ask for a longer wait, up to this
 )
 
 // maxDead is how many refused tokens are remembered.
@@ -52,7 +52,7 @@ const refusedSoon = time.Minute
 // same one.
 type FetchError struct {
 	Err   error
-	Until time.Time // no new fetch starts before; until then callers are answered with this failure
+	Until time.Time // no fetch starts before it; until then callers get this failure
 }
 
 func (f *FetchError) Error() string { return f.Err.Error() }
@@ -60,7 +60,7 @@ func (f *FetchError) Error() string { return f.Err.Error() }
 // Unwrap gives the cause.
 func (f *FetchError) Unwrap() error { return f.Err }
 
-// ErrPanicked replaces a panic in fetch, which runs caller's code: the
+// ErrPanicked replaces a panic in fetch, which runs the caller's code: the
 // transport and the store.
 var ErrPanicked = errors.New("fetching the access token panicked")
 
@@ -77,11 +77,11 @@ type Source struct {
 	flight   *flight
 	failed   *FetchError
 	failures int
-	// the last tokens that were refused; functions, because printers show what a
-	// pointer leads to
+	// the last tokens that were refused; functions, because printers show the
+	// target of a pointer
 	dead     []func(value string) bool
-	landed   time.Time // when the last token came
-	refusals int       // in a row, each soon after its token came
+	landed   time.Time // when the last token arrived
+	refusals int       // how many in a row, each soon after its token arrived
 }
 
 type flight struct {
@@ -90,12 +90,12 @@ type flight struct {
 	err   error
 }
 
-// NewSource makes a Source. fetch fetches a token; it is never run twice at
-// once. It is told the token that it replaces, if any, and whether the server
-// has just refused two in a row: then a store is not to be asked. Beside an
-// error it may return a token that is near its end but lives: that serves until
-// a later fetch succeeds. asked says how long a failed fetch's answer asks to
-// wait before the next.
+// NewSource makes a Source. fetch fetches a token; it never runs twice at once.
+// It gets the token that it replaces, if any, and whether the server has just
+// refused two in a row: then a store must not be asked. Together with an error
+// it may return a token that is near its end but still valid: that token is
+// used until a later fetch succeeds. asked is how long the answer of a failed
+// fetch asks to wait.
 func NewSource(
 	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
 	asked func(error) time.Duration,
@@ -104,8 +104,8 @@ func NewSource(
 }
 
 // Get returns a token that has not expired. It waits for a fetch only when
-// there is no such token, and leaves when ctx ends. Reading a fresh token takes
-// no lock.
+// there is no such token, and returns when ctx ends. Reading a fresh token
+// takes no lock.
 func (s *Source) Get(ctx context.Context) (*Token, error) {
 	for {
 		now := time.Now()
@@ -154,7 +154,7 @@ func (s *Source) Invalidate(t *Token) {
 	}
 }
 
-// Dead reports whether value is a token that was refused lately.
+// Dead reports whether value is a token that was refused recently.
 func (s *Source) Dead(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,8 +162,8 @@ func (s *Source) Dead(value string) bool {
 }
 
 // join returns the fetch under way, or starts one. It returns neither a fetch
-// nor a failure when another caller has replaced the token already, and only a
-// failure while the last one's backoff lasts.
+// nor a failure when another caller has replaced the token already. During the
+// backoff after a failure it returns only that failure.
 func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	return f, nil
 }
 
-// run is the one fetch. It ends by FetchTimeout, so no goroutine outlives its
+// run does one fetch. It ends within FetchTimeout, so no goroutine outlives its
 // work.
 func (s *Source) run(f *flight, old *Token, refused bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout)
@@ -222,7 +222,7 @@ func (s *Source) land(f *flight, t *Token, err error) {
 	close(f.done)
 }
 
-// lastToExpire is the token that lives longest; nil when none does.
+// lastToExpire is the token that is valid for longest; nil when none is.
 func lastToExpire(tokens ...*Token) *Token {
 	var last *Token
 	for _, t := range tokens {

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// StoreTimeout is how long a store may keep a fetch waiting, all its calls
-// together, before the token is fetched without it. Saving a token may take as
-// long afterwards, and unlocking too.
+// StoreTimeout is how long all calls of a store together may delay a fetch,
+// before the token is fetched without the store. Saving a token may take as
+// long afterwards, and so may unlocking.
 const StoreTimeout = 2 * time.Second
 
-// fetchTime is what that leaves of FetchTimeout for the request.
+// fetchTime is the part of FetchTimeout that is left for the request.
 const fetchTime = FetchTimeout - 3*StoreTimeout
 
 // Store keeps sealed tokens for a fleet.
@@ -29,21 +29,21 @@ type Store interface {
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 
-// Vault shares a token through a store that need not be trusted: it can lose,
-// refuse and delay, but not read or forge. A store that fails, hangs, lies or
-// panics costs time, and never a call.
+// Vault shares a token through a store that need not be trusted: the store can
+// lose, refuse and delay tokens, but not read or forge them. A store that
+// fails, hangs, lies or panics costs time, and never makes a call fail.
 type Vault struct {
 	store  Store
 	key    string
 	aead   cipher.AEAD
 	bound  []byte
 	report func(step string, err error)
-	stuck  atomic.Int64 // calls of the store that have not returned though they were given up
+	stuck  atomic.Int64 // calls of the store that were given up and have not returned
 }
 
-// NewVault makes a Vault. Its key is derived from secret; what it seals is
+// NewVault makes a Vault. Its key is derived from secret. A sealed token is
 // bound to the identity (base URL and client id), and the name under which it
-// is stored is a hash of that.
+// is stored is a hash of the identity.
 func NewVault(store Store, secret, identity string, report func(step string, err error)) (*Vault, error) {
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "plural access token v1", 32)
 	if err != nil {
@@ -53,7 +53,7 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block) // its nonce stands first; no other GCM may seal under FIPS 140
+	aead, err := cipher.NewGCMWithRandomNonce(block) // the nonce comes first; FIPS 140 allows no other GCM to seal
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
@@ -67,11 +67,11 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	}, nil
 }
 
-// Fetch returns the stored token, unless it was refused or is near its end, or
-// else fetches one under the store's lock and stores it. It does not wait for
-// the storing, after which the lock is given back. When the fetch fails it
-// returns a stored token that is near its end, if there is one, beside the
-// error.
+// Fetch returns the stored token, unless it was refused or is near its end.
+// Otherwise it fetches one under the store's lock and stores it. It does not
+// wait until the token is stored; the lock is given back after that. When the
+// fetch fails, it returns the error together with a stored token that is near
+// its end, if there is one.
 func (v *Vault) Fetch(
 	ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error),
 ) (*Token, error) {
@@ -101,7 +101,7 @@ func (v *Vault) Fetch(
 
 func isFresh(t *Token) bool { return t != nil && time.Now().Before(t.Refresh) }
 
-// stored looks for a token, takes the lock unless there is a fresh one, and
+// stored looks for a token, takes the lock unless there is a fresh token, and
 // looks again. It takes no longer than StoreTimeout.
 func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token, unlock func()) {
 	unlock = func() {}
@@ -109,7 +109,7 @@ func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token
 		v.report("load", errStuck)
 		return nil, unlock
 	}
-	ctx, cancel := context.WithTimeout(ctx, StoreTimeout) // also ends the waiting for a lock that is held
+	ctx, cancel := context.WithTimeout(ctx, StoreTimeout) // also ends the wait for a lock that another process holds
 	defer cancel()
 	if t = v.load(ctx, refused); isFresh(t) || ctx.Err() != nil {
 		return t, unlock
@@ -117,17 +117,17 @@ func (v *Vault) stored(ctx context.Context, refused func(*Token) bool) (t *Token
 	return v.locked(ctx, t, refused)
 }
 
-// lookEvery is the time between two looks for a token while the lock is waited
-// for.
+// lookEvery is the time between two looks for a token during the wait for the
+// lock.
 const lookEvery = 100 * time.Millisecond
 
-// errNotNeeded ends the waiting for a lock.
+// errNotNeeded ends the wait for a lock.
 var errNotNeeded = errors.New("there is a token in the store")
 
 // locked waits for the lock, looks for a token once it has it, and returns t if
-// there is none. It looks while it waits, too: a fleet that waits for one
-// process's token has it as soon as that process, and need not take the lock
-// one after the other.
+// there is none. It also looks while it waits: when one process has stored a
+// token, all others have it at once, and need not take the lock one after the
+// other.
 func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
 		unlock func()
@@ -159,7 +159,7 @@ func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool)
 	}
 }
 
-// load returns the stored token if it lives and was not refused.
+// load returns the stored token if it is valid and was not refused.
 func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 	t, step, err := v.look(ctx, refused)
 	if err != nil {
@@ -168,7 +168,7 @@ func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 	return t
 }
 
-// look is load without a report: it says which step failed.
+// look is load without a report; it returns the step that failed.
 func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
 	sealed, err := guarded(
 		ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil,
@@ -263,7 +263,7 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 	}, nil
 }
 
-// afterwards is a context for what is left to do when the token is there.
+// afterwards is a context for the work that is left when the token is there.
 func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), StoreTimeout)
 }
@@ -272,8 +272,7 @@ var errStuck = errors.New("an earlier call of the token store has not returned y
 
 // guarded runs one call of a store, which is not trusted to return, to obey its
 // context, or not to panic. It gives up when ctx ends, and counts the call
-// among the stuck ones until it returns; late is then given what it returns
-// after all.
+// among the stuck ones until it returns; then late gets the result.
 func guarded[T any](
 	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T),
 ) (T, error) {

@@ -16,22 +16,23 @@ import (
 )
 
 // MaxDepth is how deep a document may nest. The deepest published one has eight
-// levels. Orders inside of orders are kept as they came, each on its own, so
-// this also bounds the copies.
+// levels. Orders inside of orders are kept as JSON, each one separately, so
+// this limit also bounds the copies.
 const MaxDepth = 32
 
-// MaxItems is how many elements a list, or members an object, may have, and
-// MaxItemsInAll how many the document. An order of a thousand payments passes;
-// what a document becomes in memory stays below 64 MiB.
+// MaxItems is the limit for the elements of a list and for the members of an
+// object; MaxItemsInAll is the limit for the whole document. An order of a
+// thousand payments passes, and the decoded document stays below 64 MiB.
 const (
 	MaxItems      = 2_000
 	MaxItemsInAll = 100_000
 )
 
 // MaxGrowth is how many times its own size the lists and objects of a document
-// may become in memory, beyond minGrowth and up to maxGrowth. An empty object
-// of two bytes can become a struct of half a kilobyte; no published document
-// grows tenfold, and an order of a thousand payments takes a megabyte.
+// may take in memory. Up to minGrowth bytes are always allowed, and maxGrowth
+// bytes are the most. An empty object of two bytes can become a struct of half
+// a kilobyte. No published document grows tenfold, and an order of a thousand
+// payments takes a megabyte.
 const (
 	MaxGrowth = 32
 	minGrowth = 64 << 10
@@ -45,8 +46,8 @@ const (
 
 // DecodeError says which value of a document could not be used.
 type DecodeError struct {
-	Path string // of the value, such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
-	Rule string // what the value would have to be
+	Path string // the path of the value, such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
+	Rule string // what the value must be
 
 	Limit bool // the document is beyond one of the limits
 }
@@ -68,52 +69,52 @@ type Raw string
 // Text is the text of a string that Unmarshal has read.
 func (r Raw) Text() string { return unquote(string(r)) }
 
-// Part is an object that is of use on its own: where it cannot be decoded, the
+// Part is an object that is useful on its own: if it cannot be decoded, the
 // document around it still can.
 type Part[T any] struct {
-	Raw   Raw // its JSON; "" where there is none, or null
-	Value *T  // nil where it cannot be decoded
+	Raw   Raw // its JSON; "" if there is none, or null
+	Value *T  // nil if it cannot be decoded
 	Err   error
 }
 
 func (Part[T]) isPart() {}
 
-// Keep has structs of a type keep the JSON that they were decoded from. It is
-// for the initialisation of a package.
+// Keep makes structs of a type keep the JSON that they were decoded from. Call
+// it while a package is initialised.
 func Keep[T any](keep func(v *T, raw string)) struct{} {
 	keepers.Store(reflect.TypeFor[T](), func(v reflect.Value, raw string) { keep(v.Addr().Interface().(*T), raw) })
 	return struct{}{}
 }
 
-// FromText has values of a type decoded from the text of a string, a number or
-// a boolean, or from the JSON of anything else but null. It is for the
-// initialisation of a package.
+// FromText makes values of a type decode themselves from the text of a string,
+// a number or a boolean, or from the JSON of anything else except null. Call it
+// while a package is initialised.
 func FromText[T any](decode func(v *T, text string)) struct{} {
 	decoders.Store(reflect.TypeFor[T](), func(v reflect.Value, text string) { decode(v.Addr().Interface().(*T), text) })
 	return struct{}{}
 }
 
-// What packages say of their types: by reflect.Type a func(reflect.Value,
-// string).
+// The functions that packages register for their types: reflect.Type to
+// func(reflect.Value, string).
 //
 //nolint:gochecknoglobals // said once, when a package is initialised
 var keepers, decoders sync.Map
 
 // Unmarshal decodes a JSON object into dst, a pointer to a struct whose fields
-// carry json tags, and optionally alias tags: `alias:"a,b"` lists further
-// names for the same field, which count where its own brought nothing. Keys are
+// carry json tags, and optionally alias tags: `alias:"a,b"` lists further names
+// for the same field. They count if the field's own name had no value. Keys are
 // matched in snake_case or camelCase.
 //
-// A scalar of another kind is converted if nothing is lost by it. Else it is
-// left out, but in a field tagged `wire:"exact"` it is an error. A scalar where
-// a struct is wanted is an error, too; where a pointer to a struct is wanted it
-// is left out. A field tagged `wire:"optional"` is left out when it has such an
-// error inside. Unknown fields are passed over, and so are nulls, except in
-// exact fields. Types of [FromText], and values that implement
+// A scalar of another kind is converted if nothing is lost. Otherwise it is
+// left out, except in a field tagged `wire:"exact"`, where it is an error. A
+// scalar in place of a struct is an error, too. In place of a pointer to a
+// struct it is left out. A field tagged `wire:"optional"` is left out when
+// there is such an error inside it. Unknown fields are skipped, and so are
+// nulls, except in exact fields. Types of [FromText], and values that implement
 // [json.Unmarshaler], decode themselves.
 //
-// It reads the document once and checks it on the way. Strings, and [Raw] JSON,
-// are parts of the document: nothing of it is copied.
+// It reads the document once and checks it on the way. Strings and [Raw] JSON
+// are parts of the document and not copies.
 func Unmarshal(document string, dst any) error {
 	v := reflect.ValueOf(dst)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
@@ -147,8 +148,8 @@ func Document(text string) string { return strings.TrimPrefix(text, byteOrderMar
 func Check(text string) error { return check(Document(text), false) }
 
 // CheckLimits reports whether a document that another decoder will read is
-// within the limits. It allocates nothing, and leaves to that decoder whether
-// it is JSON.
+// within the limits. It allocates nothing, and leaves it to that decoder to
+// check for JSON.
 func CheckLimits(document string) error {
 	limit, ok := check(document, true).(*DecodeError) //nolint:errorlint // errors of this package come unwrapped
 	if ok && limit.Limit {
@@ -247,7 +248,7 @@ func decodeText(s *scanner, v reflect.Value, t *typePlan) {
 	t.tell(v, text)
 }
 
-// decodePart decodes to where it fails, and skips the value then.
+// decodePart decodes a value. If that fails, it skips the value.
 func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 	at := s.mark()
 	value := reflect.New(v.Field(1).Type().Elem())
@@ -270,14 +271,14 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.isEmptyValue() ||
-		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place is in the raw document
+		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place stays in the raw document
 		s.skip()
 		return nil
 	}
 	if t.elem.kind == kindInt {
 		at := s.mark()
 		if _, ok := s.integer(); !ok {
-			return nil // it can be told from 0
+			return nil // nil differs from 0
 		}
 		s.rewind(at)
 	}
@@ -334,8 +335,8 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	return nil
 }
 
-// isEmpty reports whether a field still holds nothing, behind its pointer if it
-// has one.
+// isEmpty reports whether a field still holds nothing; it looks behind a
+// pointer.
 func isEmpty(v reflect.Value) bool {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
@@ -343,7 +344,7 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
 }
 
-// decodeSlice takes an array, or one lone element. A later, empty spelling of
+// decodeSlice takes an array, or a single element. A later, empty spelling of
 // the same field does not erase an earlier one.
 func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() != '[' {
@@ -366,7 +367,7 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	s.open()
 	n := 0
 	for ; s.nextElement(n == 0, ']'); n++ {
-		if err := s.grow(2 * size); err != nil { // a list that grows is copied
+		if err := s.grow(2 * size); err != nil { // growing copies the list
 			return err
 		}
 		out.Grow(1)

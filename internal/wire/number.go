@@ -16,8 +16,8 @@ func parseBool(text string) (value, ok bool) {
 }
 
 // parseInt reads a JSON number that is whole, in any of its spellings: 1200,
-// 1200.00, 12E+2. One with a fraction is not, and neither is one that does not
-// fit.
+// 1200.00, 12E+2. A number with a fraction is refused, and so is one that does
+// not fit.
 func parseInt(text string) (int64, bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
@@ -35,7 +35,8 @@ func parseInt(text string) (int64, bool) {
 		}
 		shift = n
 	}
-	// The number is all of the digits, with the point shift places further.
+	// The number is all of the digits, with the point moved shift places to the
+	// right.
 	all, point := whole+fraction, len(whole)+shift
 	switch {
 	case point > len(all):
@@ -54,7 +55,7 @@ func parseInt(text string) (int64, bool) {
 	return n, err == nil
 }
 
-// maxExponent is more than any number that fits needs.
+// maxExponent is more than any number that fits can need.
 const maxExponent = 64
 
 // parseIntText reads a number that came as a text. A fraction is refused, even

@@ -17,8 +17,8 @@ const (
 	kindInt
 	kindRawBytes
 	kindRawText
-	kindSelf // it decodes itself, from its JSON
-	kindText // from a scalar's text
+	kindSelf // decodes itself, from its JSON
+	kindText // decodes itself, from a scalar's text
 	kindPart
 	kindPointer
 	kindStruct
@@ -26,12 +26,12 @@ const (
 	kindStringMap
 )
 
-// typePlan says how values of one Go type are decoded.
+// typePlan describes how values of one Go type are decoded.
 type typePlan struct {
 	kind   kind
 	exact  bool
-	tell   func(v reflect.Value, text string) // a struct what it was decoded from, or a value its text
-	elem   *typePlan                          // of a pointer, slice or part
+	tell   func(v reflect.Value, text string) // gives a struct its JSON, or a value its text
+	elem   *typePlan                          // the element of a pointer, slice or part
 	fields *structPlan                        // of a struct
 }
 
@@ -39,21 +39,21 @@ type typePlan struct {
 type fieldPlan struct {
 	name  string
 	index int
-	alias bool // another name for the field, which yields to its own
-	loose bool // a value that cannot be used is left out
+	alias bool // another name for the field; the field's own name wins
+	loose bool // an unusable value is left out
 	plan  typePlan
-	next  atomic.Pointer[fieldPlan] // the field that once came after it, and is likely to again; set once
+	next  atomic.Pointer[fieldPlan] // the field that came after it once, and probably will again; set once
 }
 
 // structPlan finds a struct's fields by their wire names.
 type structPlan struct {
 	byName map[string]*fieldPlan
-	start  fieldPlan // stands before the first field; only its next is used
+	start  fieldPlan // comes before the first field; only its next is used
 }
 
 // field skips the name of a member and finds the field for it; nil if there is
-// none. Documents mostly have the same order, so it first tries the field that
-// once came after last, which is that of the member before.
+// none. Documents mostly have the same order. So it first tries the field that
+// once came after the previous member.
 func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	usual := last.next.Load()
 	if usual != nil && s.passName(usual.name) {
@@ -67,10 +67,9 @@ func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	return f
 }
 
-// lookup takes a key as it stands in the document, quotes included, and whether
-// it is plain.
+// lookup takes a key in the document, quotes included, and whether it is plain.
 func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
-	const most = 512 // no field has a name that is so long, be it all escapes
+	const most = 512 // no field has such a long name, even if all of it is escapes
 	if len(quoted) > most {
 		return nil
 	}

@@ -10,15 +10,15 @@ import (
 )
 
 // scanner walks a document once, and checks that it is JSON as it goes. Once
-// failed is set nothing that it returns means anything.
+// failed is set, its results mean nothing.
 type scanner struct {
 	text   string
 	pos    int
 	level  int               // of nesting
-	items  [MaxDepth + 1]int // of the current list, on each level
+	items  [MaxDepth + 1]int // elements of the current list, on each level
 	total  int               // of all lists
-	room   int               // what the lists may still take, in bytes
-	plain  bool              // the last string is its text: it has no escapes, and ASCII only
+	room   int               // how many bytes the lists may still take
+	plain  bool              // the last string has no escapes, and is ASCII only
 	failed bool
 	limit  *DecodeError // why, where it is a limit
 
@@ -47,13 +47,14 @@ func (s *scanner) pastSpace() byte {
 	return 0
 }
 
-// mark is where a value begins, for walking it again. The counts of the lists
-// around it do not change while it is walked. What was allocated stays so.
+// mark is the position where a value begins, for a second walk over it. The
+// counts of the lists around the value do not change during that walk. Memory
+// that was counted stays counted.
 type mark struct{ pos, level, total int }
 
 func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
 
-// rewind goes to where the mark was made. A document that is not JSON stays so.
+// rewind returns to the mark. A document that is not JSON stays failed.
 func (s *scanner) rewind(m mark) {
 	if !s.failed {
 		s.pos, s.level, s.total = m.pos, m.level, m.total
@@ -141,8 +142,8 @@ func (s *scanner) count() {
 	}
 }
 
-// nextElement goes to the next element of the current list, or the next member;
-// false at its end, which it skips.
+// nextElement goes to the next element of the current list, or the next member.
+// At the end it skips the bracket and returns false.
 func (s *scanner) nextElement(isFirst bool, closing byte) bool {
 	switch c := s.peek(); {
 	case s.failed:
@@ -182,8 +183,8 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
-// passName skips the name of a member, and its colon, if it is name without
-// escapes and without a space before the colon.
+// passName skips the name of a member, and its colon, if the name equals name,
+// has no escapes and no space before the colon.
 func (s *scanner) passName(name string) bool {
 	rest := s.text[s.pos:]
 	end := len(name) + len(`"":`)
@@ -224,7 +225,7 @@ func (s *scanner) passString() {
 	s.fail()
 }
 
-// plainPrefix counts the bytes at the start of a text that need no look in a
+// plainPrefix counts the bytes at the start of a text that need no check in a
 // string: ASCII without quotes, backslashes and control characters. It takes
 // eight at a time.
 func plainPrefix(text string) int {
@@ -233,8 +234,8 @@ func plainPrefix(text string) int {
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// The lowest byte that needs a look gets its highest bit set. Those above
-		// it may get it, too, but only the lowest counts.
+		// The lowest byte that needs a check gets its highest bit set. Those above it
+		// may get it, too, but only the lowest counts.
 		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
 		if others &= ones << 7; others != 0 {
 			return n + bits.TrailingZeros64(others)/8
@@ -311,7 +312,7 @@ func (s *scanner) passNumber() {
 	s.pos = i
 }
 
-// digits is where the digits that begin at i end.
+// digits is the end of the digits that begin at i.
 func digits(text string, i int) int {
 	for i < len(text) && isDigit(text[i]) {
 		i++
@@ -372,8 +373,8 @@ func (s *scanner) closesAt(c byte) bool {
 	return ahead.peek() == c
 }
 
-// unquote is the text of a valid string, as encoding/json reads it. Without
-// escapes, and in UTF-8, it is a part of the document.
+// unquote is the text of a valid string, as encoding/json reads it. If it has
+// no escapes and is valid UTF-8, it is a part of the document.
 func unquote(raw string) string {
 	text := raw[1 : len(raw)-1]
 	at := strings.IndexByte(text, '\\')

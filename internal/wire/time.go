@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// ParseTime reads a time in any of the forms that Plural sends, to UTC: with or
-// without fractions and seconds, "T", "t" or a space between date and time, and
-// a zone with or without a colon. It is false for anything else, and for years
-// that cannot be written again.
+// ParseTime reads a time, in UTC, from any of the forms that Plural sends: with
+// or without fractions and seconds, "T", "t" or a space between date and time,
+// and a zone with or without a colon. It returns false for anything else, and
+// for years that cannot be written in that form.
 func ParseTime(text string) (time.Time, bool) {
 	text = strings.TrimSpace(text)
 	const date = len("2006-01-02")
 	if len(text) <= date || len(text) > 64 {
 		return time.Time{}, false
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil { // as nearly all are
+	if t, err := time.Parse(time.RFC3339, text); err == nil { // nearly all times have this form
 		return inUTC(t)
 	}
 	if c := text[date]; c == ' ' || c == 't' {
@@ -40,9 +40,9 @@ func inUTC(t time.Time) (time.Time, bool) {
 	return t, year >= 0 && year <= 9999
 }
 
-// layoutOf is the layout for a time of day and its zone: RFC 3339, and what
-// Java's libraries make of it. One without a zone is in UTC. Fractions of a
-// second need no layout of their own.
+// layoutOf is the layout for a time of day and its zone: RFC 3339, and the
+// forms that Java's libraries write. One without a zone is in UTC. Fractions of
+// a second need no layout of their own.
 func layoutOf(clock string) string {
 	at := strings.IndexAny(clock, "Z+-")
 	if at < 0 {

@@ -12,16 +12,16 @@ import (
 )
 
 // MayNotBeUTF8 reports whether a document that encoding/json has written may
-// have been given text that is not UTF-8: it has that text, or the character
-// that encoding/json writes in its place (an escape, from Go 1.27 on the
-// character itself).
+// contain text that was not UTF-8. It may if it has such text, or the character
+// that encoding/json writes in its place (as an escape, and from Go 1.27 on as
+// the character itself).
 func MayNotBeUTF8(document []byte) bool {
 	return bytes.Contains(document, []byte(`\ufffd`)) || bytes.ContainsRune(document, utf8.RuneError)
 }
 
-// FindNotUTF8 looks for text that is not UTF-8 in what encoding/json is to
-// write, and gives its path, or that of the object whose member has such a
-// name; "" for the whole.
+// FindNotUTF8 looks for text that is not UTF-8 in a value that encoding/json is
+// to write, and returns its path. For a name of a member that is the path of
+// its object; "" is the whole value.
 func FindNotUTF8(v any) (path string, found bool) {
 	return findNotUTF8(reflect.ValueOf(v))
 }
@@ -56,7 +56,7 @@ func findNotUTF8(v reflect.Value) (path string, found bool) {
 	return "", false
 }
 
-// marshaled is what a value writes that writes itself.
+// marshaled is the JSON of a value that writes itself.
 func marshaled(v reflect.Value) (text []byte, ok bool) {
 	if !v.CanInterface() {
 		return nil, false

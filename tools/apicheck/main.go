@@ -1,5 +1,5 @@
 // Command apicheck compares the exported API of a module's importable packages
-// with the golden files kept for it, one file per package.
+// with golden files, one file per package.
 //
 //	apicheck -golden api .            # fails and prints what was added and removed
 //	apicheck -golden api -update .    # rewrites the golden files

@@ -56,8 +56,8 @@ func (p *printer) typeName(obj *types.TypeName) {
 	p.methods(obj.Name(), named)
 }
 
-// comparable is noted because a struct that loses == breaks callers without any
-// field or method changing.
+// comparable is recorded because a struct that loses == breaks callers even if
+// no field or method changes.
 func (p *printer) comparable(named *types.Named) string {
 	if types.Comparable(named) {
 		return " // comparable"
@@ -87,7 +87,7 @@ func (p *printer) fields(owner string, s *types.Struct) {
 			continue
 		}
 		if inner, ok := structOf(field.Type()); ok && field.Embedded() {
-			p.fields(owner, inner) // an unexported embedded struct lends its exported fields
+			p.fields(owner, inner) // an embedded unexported struct adds its exported fields
 		}
 	}
 }
@@ -118,8 +118,8 @@ func (p *printer) interfaceType(name string, i *types.Interface) {
 	}
 }
 
-// methods lists what a caller can call, except what an exported embedded field
-// already announces.
+// methods lists what a caller can call, except methods of an embedded exported
+// field.
 func (p *printer) methods(owner string, named *types.Named) {
 	if types.IsInterface(named) {
 		return

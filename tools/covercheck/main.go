@@ -1,5 +1,5 @@
-// Command covercheck prints the statement coverage of a profile by file and
-// holds the areas named in a list to their minimum.
+// Command covercheck prints the statement coverage of a profile by file, and
+// checks the minimum of each area in a list.
 //
 //	covercheck -profile coverage.out -areas tools/coverage.txt
 package main

@@ -1,6 +1,6 @@
-// Command housecheck holds the files of the root package to one direction: a
-// file may use what stands above it in the drawing of CONTRIBUTING.md, and
-// never what stands below.
+// Command housecheck checks that the files of the root package depend on each
+// other in one direction: a file may use what stands above it in the drawing of
+// CONTRIBUTING.md, and never what stands below.
 //
 //	housecheck -drawing CONTRIBUTING.md .
 package main
@@ -65,8 +65,8 @@ func run(drawing, pattern string) error {
 	return errors.Join(found...)
 }
 
-// house says on which floor each file stands. Files of one line share a floor
-// only in the drawing: they may use what stands to the left of them.
+// house has the floor of each file. Files on one line of the drawing stand on
+// different floors: each may use what stands to the left of it.
 type house map[string]int
 
 func (h house) has(file string) bool {
@@ -113,7 +113,7 @@ func readDrawing(text string) (house, error) {
 // arrow is a file's use of something that another file declares.
 type arrow struct{ from, to, what, at string }
 
-// arrows lists each use once a file and thing.
+// arrows lists each use of a thing by a file once.
 func arrows(fset *token.FileSet, p *types.Package, info *types.Info) []arrow {
 	seen := map[[3]string]bool{}
 	var out []arrow

@@ -1,6 +1,6 @@
-// Command redactgen writes the methods by which types print nothing personal. A
-// type that has a LogValue of its own prints what that says. Nothing is printed
-// of the others.
+// Command redactgen writes the methods that keep personal data out of printed
+// values. A type with a LogValue of its own prints that value. Other types
+// print nothing.
 //
 //	redactgen -hide Customer,Address -summarise Order,*Client redact_methods.go
 package main
@@ -27,15 +27,15 @@ import (
 `
 
 const hiding = `
-// String is a placeholder: this is personal data, or a secret.
+// String is a placeholder, because the value is personal data or a secret.
 func (TYPE) String() string { return "plural.NAME{" + redacted + "}" }
 
-// LogValue is a placeholder: this is personal data, or a secret.
+// LogValue is a placeholder, because the value is personal data or a secret.
 func (TYPE) LogValue() slog.Value { return slog.StringValue(redacted) }
 `
 
 const summarising = `
-// String is what LogValue has, and nothing personal or secret.
+// String has the fields of LogValue, and nothing personal or secret.
 func (v TYPE) String() string { return summary("plural.NAME", v) }
 `
 
@@ -45,7 +45,7 @@ func (v TYPE) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String())
 `
 
 func main() {
-	hide := flag.String("hide", "", "the `types` of which nothing is printed")
+	hide := flag.String("hide", "", "the `types` that print nothing")
 	summarise := flag.String("summarise", "", "the `types` that print what their LogValue has")
 	flag.Parse()
 	var b bytes.Buffer

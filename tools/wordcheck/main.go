@@ -60,7 +60,7 @@ func run(table string, files []string) ([]string, error) {
 	return found, nil
 }
 
-// A phrase is found in any case of letters, and across the end of a line.
+// A phrase is found in upper or lower case, and across the end of a line.
 type phrase struct {
 	text, better string
 	pattern      *regexp.Regexp

@@ -1,4 +1,4 @@
-// Package account is the account that the environment variables name.
+// Package account reads the account from the environment variables.
 package account
 
 import (
@@ -18,7 +18,7 @@ const (
 	ProductionHost = "api.pluralpay.in"
 )
 
-// Account is what the environment variables say, right or wrong.
+// Account has the values of the environment variables, right or wrong.
 type Account struct {
 	ClientID     string
 	ClientSecret string
@@ -36,7 +36,7 @@ func FromEnv() *Account {
 	}
 }
 
-// Client is the SDK's client of the account. An error names what is wrong with
+// Client is the SDK's client of the account. An error says what is wrong with
 // the variables.
 func (a *Account) Client(opts ...plural.Option) (*plural.Client, error) {
 	client, err := plural.NewClientFromEnv(opts...)
@@ -62,8 +62,8 @@ func (a *Account) Base() (*url.URL, error) {
 	}
 }
 
-// MayBeProbed is an error unless nothing but test money can move: on UAT, or on
-// an emulator of this machine. Whatever else there is might be production.
+// MayBeProbed returns an error unless only test money can move: on UAT, or on
+// an emulator on this machine. Any other address might be production.
 func (a *Account) MayBeProbed() error {
 	base, err := a.Base()
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package doctor looks at what a client of Plural needs, and changes nothing.
+// Package doctor checks what a client of Plural needs, and changes nothing.
 package doctor
 
 import (
@@ -11,23 +11,24 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/account"
 )
 
-// Result is how a check has ended.
+// Result is the result of a check.
 type Result string
 
 // The results.
 const (
 	Well    Result = "ok"
 	Fault   Result = "FAULT"
-	Note    Result = "note" // may be meant so
-	Skipped Result = "-"    // it does not apply, or rests on what is at fault
+	Note    Result = "note" // may be intended
+	Skipped Result = "-"    // it does not apply, or needs something that is at fault
 )
 
-// Finding is what one check has found. It holds no secret and no token.
+// Finding is the result of one check, for people. It holds no secret and no
+// token.
 type Finding struct {
 	Check  string
 	Result Result
 	Says   string
-	Do     string // about a fault or a note
+	Do     string // what to do about a fault or a note
 }
 
 // HasFault reports whether something is wrong.
@@ -40,22 +41,22 @@ func HasFault(findings []Finding) bool {
 	return false
 }
 
-// check is one thing to look at.
+// check is one check.
 type check struct {
 	name string
-	// needs is the check that has to be well for this one to make sense
+	// needs is the check that must have passed for this one to make sense
 	needs string
 	look  func(ctx context.Context, p *patient) Finding
 }
 
-// The names of the checks that others rest on.
+// The names of the checks that other checks need.
 const (
 	variables = "variables"
 	network   = "network"
 	token     = "token"
 )
 
-// checks are looked at in this order.
+// checks are made in this order.
 func checks() []check {
 	return []check{
 		{variables, "", lookAtVariables},
@@ -71,17 +72,17 @@ func checks() []check {
 	}
 }
 
-// patient is what the checks share.
+// patient is the state that the checks share.
 type patient struct {
 	account *account.Account
 	client  *plural.Client
 	base    *url.URL
 	proxy   *url.URL       // nil without one
-	answer  *http.Response // of the first request; its body is closed
-	asked   time.Time      // the middle of that request, by this machine's clock
+	answer  *http.Response // answer to the first request; its body is closed
+	asked   time.Time      // the middle of the first request, by this machine's clock
 }
 
-// patience bounds one check.
+// patience is the time limit of one check.
 const patience = 15 * time.Second
 
 // Examine makes every check.

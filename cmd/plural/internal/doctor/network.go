@@ -28,7 +28,7 @@ func lookAtDNS(ctx context.Context, p *patient) Finding {
 	return well(fmt.Sprintf("%s is known (addresses: %d)", host, len(addresses)))
 }
 
-// lookAtTLS shakes hands and reports what both sides have agreed on.
+// lookAtTLS makes a TLS handshake and reports what both sides have agreed on.
 func lookAtTLS(ctx context.Context, p *patient) Finding {
 	if p.base.Scheme != "https" {
 		return skipped("no TLS on this machine")
@@ -81,7 +81,7 @@ func tlsFault(err error) Finding {
 	}
 }
 
-// reason is an error without the addresses that it is about.
+// reason is an error without its addresses.
 func reason(err error) string {
 	var operation *net.OpError
 	var request *url.Error
@@ -126,7 +126,8 @@ func lookAtNetwork(ctx context.Context, p *patient) Finding {
 	return well(fmt.Sprintf("%s, answered in %d ms", resp.Proto, time.Since(before).Milliseconds()))
 }
 
-// maxSkew is less than the five minutes that a webhook's time may be off by.
+// maxSkew is less than five minutes, which is how far a webhook's time may be
+// off.
 const maxSkew = time.Minute
 
 func lookAtClock(_ context.Context, p *patient) Finding {
@@ -168,7 +169,8 @@ func lookAtRead(ctx context.Context, p *patient) Finding {
 	}
 }
 
-// refusal is the status and the code of an answer, or that there was none.
+// refusal is the status and the code of an answer, or says that there was no
+// answer.
 func refusal(err error) string {
 	var answered *plural.Error
 	if errors.As(err, &answered) && answered.StatusCode != 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/account"
 )
 
-// lookAtVariables makes the client that a shop would make.
+// lookAtVariables makes the client as a shop would make it.
 func lookAtVariables(_ context.Context, p *patient) Finding {
 	const do = "Set PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET as the dashboard shows them, without white space, " +
 		"and PLURAL_ENVIRONMENT to uat or production."

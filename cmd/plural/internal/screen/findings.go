@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/doctor"
 )
 
-// Findings writes what the doctor has found.
+// Findings writes the doctor's findings.
 func Findings(w io.Writer, findings []doctor.Finding) {
 	t := newTable(w, 44, 52)
 	t.AppendHeader(table.Row{"Check", "", "Found", "What to do"})
