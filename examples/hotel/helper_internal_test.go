@@ -40,7 +40,12 @@ func TestMain(m *testing.M) {
 func runHotel() {
 	s, err := fromEnv()
 	if err == nil {
-		s.Quiet, s.Sweep, s.Try, s.Rescue, s.Retry = time.Second, time.Second, 10*time.Second, 10*time.Second, soon{}
+		s.Quiet, s.Sweep, s.Retry = time.Second, time.Second, soon{}
+		s.Try = 10 * time.Second
+		if os.Getenv("HOTEL_TEST_PATIENT") != "" {
+			s.Try = time.Minute
+		}
+		s.Rescue = s.Try
 		s.opened = func() { fmt.Println("open") }
 		err = run(context.Background(), s, slog.New(slog.DiscardHandler))
 	}
