@@ -133,7 +133,7 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
 	c := open(t, gateway, 1, "HOTEL_TEST_PATIENT=1") // a call does not end while the test looks
-	const guests = 14 // more than there are workers
+	const guests = 14                                // more than there are workers
 	numbers := make([]string, guests)
 	var wg sync.WaitGroup
 	for i := range guests {
