@@ -415,7 +415,8 @@ func readBounded(r io.Reader, announced int64, secret string) (string, error) {
 		case errors.Is(err, io.EOF):
 			return joined(full, chunk[:n]), nil
 		case err != nil:
-			return joined(full, chunk[:n]), fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign.Wrap(err, secret))
+			err = fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign.Wrap(err, secret))
+			return joined(full, chunk[:n]), err
 		case n == chunkSize:
 			full, n = append(full, string(chunk[:])), 0
 		}

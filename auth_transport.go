@@ -67,20 +67,14 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *authTransport) send(
 	try *tryState, req *http.Request, body io.ReadCloser, tok *token.Token,
 ) (*http.Response, error) {
-	authorized := req
-	if try.isOwn {
-		try.isOwn = false // the second request is a copy, because net/http may still be reading the first
-	} else {
-		authorized = req.WithContext(withoutTokenInTraces(req.Context(), try))
-		authorized.Header = maps.Clone(req.Header)
-		if authorized.Header == nil {
-			authorized.Header = http.Header{}
-		}
+	authorized := req.WithContext(withoutTokenInTraces(req.Context(), try))
+	authorized.Header = maps.Clone(req.Header)
+	if authorized.Header == nil {
+		authorized.Header = http.Header{}
 	}
 	authorized.Body = body
-	values := [...]string{tok.Authorization, timestamp()} // now: the wait for the token may have been long
-	authorized.Header["Authorization"] = values[0:1:1]
-	authorized.Header["Request-Timestamp"] = values[1:2:2]
+	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
+	authorized.Header.Set("Request-Timestamp", timestamp()) // now: the wait for the token may have been long
 	// net/http must not repeat a write, whatever middleware has added
 	if req.Method != http.MethodGet {
 		authorized.GetBody = nil

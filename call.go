@@ -124,8 +124,7 @@ func (k *call) exchange(ctx context.Context) *answer {
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
 		attempt: k.attempts, isSettling: k.isSettlingRead,
-		url:   k.url, // a copy: middleware may change it
-		isOwn: len(k.p.cfg.middleware) == 0,
+		url: k.url, // a copy: middleware may change it
 	}
 	if k.op.method != http.MethodGet && len(k.body) == 0 {
 		state.stop = cancel

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 )
 
 // extendable is a request that can have fields without a name in this package.
@@ -20,13 +19,13 @@ func encode(in any) ([]byte, error) {
 	if request, ok := in.(extendable); ok { // encoding/json would check what its MarshalJSON writes again
 		return encodeParts(request)
 	}
-	b := buffers.Get().(*encodeBuffer)
-	defer b.giveBack()
-	if err := b.json.Encode(in); err != nil {
-		b.broken = true
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(in); err != nil {
 		return nil, err
 	}
-	return bytes.Clone(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // encodeParts encodes a request together with the fields of its Extra.
@@ -60,31 +59,4 @@ func collision(request any, extra map[string]any) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// encodeBuffer is an encoder and its output.
-type encodeBuffer struct {
-	bytes.Buffer
-
-	json   *json.Encoder
-	broken bool // an encoder that failed once fails each time
-}
-
-//nolint:gochecknoglobals // memory that is used again
-var buffers = sync.Pool{New: func() any {
-	b := &encodeBuffer{}
-	b.json = json.NewEncoder(b)
-	b.json.SetEscapeHTML(false)
-	return b
-}}
-
-// giveBack clears the buffer before its memory is used again.
-func (b *encodeBuffer) giveBack() {
-	const most = 64 << 10
-	if b.broken || b.Cap() > most {
-		return
-	}
-	clear(b.Bytes())
-	b.Reset()
-	buffers.Put(b)
 }

@@ -17,17 +17,15 @@ const version = "0.1.0"
 const defaultUserAgent = "plural-go/" + version
 
 // newHeader is the header of every request, without the merchant's own headers.
-// The token and the time are added when the request is sent. The values share
-// one array.
+// The token and the time are added when the request is sent.
 func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.Header {
 	h := make(http.Header, len(own)+7) // with room for the token and the time
 	maps.Copy(h, own)
-	values := [...]string{"application/json", userAgent, requestID}
-	h["Accept"] = values[0:1:1]
-	h["User-Agent"] = values[1:2:2]
-	h["Request-Id"] = values[2:3:3]
+	h.Set("Accept", "application/json")
+	h.Set("User-Agent", userAgent)
+	h.Set("Request-Id", requestID)
 	if hasBody {
-		h["Content-Type"] = values[0:1:1]
+		h.Set("Content-Type", "application/json")
 	}
 	return h
 }

@@ -341,11 +341,6 @@ func newConfig(opts []Option) (*config, error) {
 
 // address is the URL of a path, which may have a query.
 func (c *config) address(path string) (url.URL, error) {
-	if isPlainPath(path) { // nearly all are plain
-		u := *c.baseURL
-		u.Path += path
-		return u, nil
-	}
 	u, err := url.Parse(c.baseText + path)
 	switch {
 	case err != nil:
@@ -354,17 +349,6 @@ func (c *config) address(path string) (url.URL, error) {
 		return url.URL{}, errors.New("another host")
 	}
 	return *u, nil
-}
-
-// isPlainPath reports whether path needs no parsing: it has no query and no
-// escapes.
-func isPlainPath(path string) bool {
-	for i := range len(path) {
-		if c := path[i]; !isNameByte(c) && c != '-' && c != '/' {
-			return false
-		}
-	}
-	return true
 }
 
 // httpClient is a copy of the user's client, or a new one. Its Transport is

@@ -31,7 +31,6 @@ type tryState struct {
 
 	trace    httptrace.ClientTrace // this package's own trace
 	isTraced bool                  // the caller has a trace, too
-	isOwn    bool                  // nobody else sees the request, so the token can be put into it
 
 	token                      atomic.Pointer[token.Token] // the last token that was sent
 	tokenless                  atomic.Pointer[tokenError]  // why there was no token
@@ -125,7 +124,6 @@ func (s *tryState) trackedContext(ctx context.Context) context.Context {
 		WroteHeaders:     func() { s.wrote.Store(true) },
 	}
 	s.isTraced = httptrace.ContextClientTrace(ctx) != nil
-	s.isOwn = s.isOwn && !s.isTraced
 	return httptrace.WithClientTrace(s, &s.trace)
 }
 

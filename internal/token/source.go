@@ -12,22 +12,17 @@ import (
 
 // Token is an access token.
 type Token struct {
-	Value         string
-	Authorization string    // the whole header, made once, because a token may be long
-	Expires       time.Time // when the server stops accepting it; carries a monotonic reading unless it came from a store
-	Refresh       time.Time // when to start fetching the next one
-	Stored        bool      // it came from a store
+	Value   string
+	Expires time.Time // when the server stops accepting it; carries a monotonic reading unless it came from a store
+	Refresh time.Time // when to start fetching the next one
+	Stored  bool      // it came from a store
 }
 
 // New is a token that lives for lifetime, counted from start.
 func New(value string, start time.Time, lifetime time.Duration) *Token {
 	expires := start.Add(lifetime)
-	return &Token{
-		Value: value, Authorization: authorization(value), Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime)),
-	}
+	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime))}
 }
-
-func authorization(value string) string { return "Bearer " + value }
 
 // FetchTimeout is the limit for one fetch, which runs independently of the
 // callers that wait for it.

@@ -255,11 +255,10 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 		return nil, errors.New("stored token has another form")
 	}
 	return &Token{
-		Value:         st.Value,
-		Authorization: authorization(st.Value),
-		Expires:       time.UnixMilli(st.Expires),
-		Refresh:       time.UnixMilli(st.Refresh),
-		Stored:        true,
+		Value:   st.Value,
+		Expires: time.UnixMilli(st.Expires),
+		Refresh: time.UnixMilli(st.Refresh),
+		Stored:  true,
 	}, nil
 }
 
