@@ -92,7 +92,9 @@ func hostileCalls() []hostileCall {
 			_, err := c.Refunds.GetByReference(ctx, hostileReference, o...)
 			return err
 		}},
-		{op: "settlements.list", pages: true, call: func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+		{op: "settlements.list", pages: true, call: func(
+			ctx context.Context, c *plural.Client, o ...plural.CallOption,
+		) error {
 			_, err := all(c.Settlements.List(ctx, lastDays(1), o...))
 			return err
 		}},

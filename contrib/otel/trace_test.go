@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
@@ -222,18 +223,31 @@ func TestTemplates(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.client.Cancels.Create(ctx, s.held("order-3"))
 	require.NoError(t, err)
+	utr := s.gateway.Settle()
+	today := time.Now().In(plural.India())
+	for _, err := range s.client.Settlements.List(ctx, plural.Days{First: today, Last: today}) {
+		require.NoError(t, err)
+	}
+	for _, err := range s.client.Settlements.Lines(ctx, utr) {
+		require.NoError(t, err)
+	}
+	_, err = s.client.Settlements.Get(ctx, utr)
+	require.NoError(t, err)
 
 	require.Equal(t, []string{
 		"orders.create", "orders.get", "orders.get_by_reference", "captures.create", "refunds.create",
 		"orders.get", "cancels.create", // the refund's parent is looked at, too
+		"settlements.list", "settlements.lines", "settlements.get",
 	}, s.names())
 	sent := s.wire.sent[1:] // the first was for the token
 	for i, span := range s.spans.GetSpans() {
 		got := attributes(&span)
 		filled := strings.NewReplacer(
-			"{order_id}", got["plural.order_id"], "{reference}", got["plural.reference"],
+			"{order_id}", got["plural.order_id"], "{reference}", got["plural.reference"], "{utr}", utr,
 		).Replace(got["url.full"])
-		require.Equal(t, sent[i].URL.String(), filled, span.Name)
+		address := *sent[i].URL
+		address.RawQuery = "" // it is in no span
+		require.Equal(t, address.String(), filled, span.Name)
 	}
 }
 
