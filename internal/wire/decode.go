@@ -46,7 +46,7 @@ const (
 
 // DecodeError says which value of a document could not be used.
 type DecodeError struct {
-	Path string // the path of the value, such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
+	Path string // such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
 	Rule string // what the value must be
 
 	Limit bool // the document is beyond one of the limits
