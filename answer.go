@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	maxAnswer    = 4 << 20  // an answer is read up to here; no published one is larger than a few KiB
-	maxErrorBody = 8 << 10  // so much of it is kept in an Error
-	maxUnescaped = 64 << 10 // up to here escapes in an error's answer are undone, to look for the secret
+	maxAnswer    = 4 << 20  // an answer is read up to this size; no published one is larger than a few KiB
+	maxErrorBody = 8 << 10  // this much of it is kept in an Error
+	maxUnescaped = 64 << 10 // up to this size, escapes in an error's answer are undone to look for the secret
 )
 
 // answer is the result of one try: a status and a body, or an error.
@@ -223,7 +223,7 @@ func (e undecodedError) Is(target error) bool { return errors.Is(e.cause, target
 
 func (e undecodedError) As(target any) bool { return errors.As(e.cause, target) }
 
-// inJSON is a text as an encoder writes it between the quotes.
+// inJSON is a text as an encoder writes it between quotes.
 func inJSON(text string, encoder func(any) ([]byte, error)) string {
 	quoted, err := encoder(text)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// newTokenSource makes the source of tokens for a client. Fetches go to the
-// peer directly: middleware never sees the client secret.
+// newTokenSource makes the source of tokens for a client. Fetches go directly
+// to the peer, so middleware never sees the client secret.
 func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source, error) {
 	f := &tokenFetcher{
 		peer:      p,

@@ -61,16 +61,19 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 // at the network.
 func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 	hc := cfg.httpClient()
-	// The base transport, the user's or the SDK's own, and what is known of its connections.
+	// The base transport, the user's or the SDK's own, and the state of its
+	// connections.
 	base := peer.New(hc.Transport)
-	// The access tokens. They are fetched from the peer: no middleware sees the client secret.
+	// The access tokens. They are fetched directly from the peer, so no middleware
+	// sees the client secret.
 	tokens, err := newTokenSource(cfg, creds, base)
 	if err != nil {
 		return nil, err
 	}
-	// A token on each request, and the request again after a 401.
+	// The auth transport adds a token to each request, and sends the request again
+	// after a 401.
 	hc.Transport = &authTransport{peer: base, origin: cfg.baseURL, source: tokens}
-	// The middleware, the first one outermost. It sees no token.
+	// The first middleware is the outermost. It sees no token.
 	for _, wrap := range slices.Backward(cfg.middleware) {
 		if hc.Transport = wrap(hc.Transport); isNil(hc.Transport) {
 			return nil, errors.New("plural: new client: a middleware returned no transport")

@@ -14,10 +14,10 @@ import (
 
 // The errors of a [Deduper].
 var (
-	// ErrClaimLost says that a claim is not the caller's (any more): its lease ran
-	// out and another worker took over, or it was settled before.
+	// ErrClaimLost means that a claim does not belong to the caller (any more):
+	// its lease ran out and another worker took over, or it was settled before.
 	ErrClaimLost = foreign.Sentinel("plural: the claim on the webhook is lost")
-	// ErrDeduperFull says that a [MemoryDeduper] holds as many events as it may.
+	// ErrDeduperFull means that a [MemoryDeduper] holds as many events as it may.
 	ErrDeduperFull = foreign.Sentinel("plural: the memory for webhooks is full")
 )
 
@@ -71,14 +71,14 @@ type MemoryDeduper struct {
 
 	mu      sync.Mutex
 	events  map[string]memoryEvent
-	claims  uint64    // how many there were: the next token
+	claims  uint64    // the number of claims so far: the next token
 	sweepAt int       // so many events are swept next
 	rested  time.Time // and not before
 }
 
 type memoryEvent struct {
 	token string    // "" when done
-	end   time.Time // of the lease, or of being kept
+	end   time.Time // end of the lease, or of the time to remember
 }
 
 var _ Deduper = (*MemoryDeduper)(nil)
@@ -143,8 +143,8 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	return nil
 }
 
-// set copies the id: it may be part of a request, whose memory a server uses
-// again. Go replaces the key of an element that it sets once more, too.
+// set copies the id: the id may be part of a request, whose memory a server
+// uses again. Go replaces the key of an element that it sets again, too.
 func (d *MemoryDeduper) set(id string, event memoryEvent) {
 	if d.events == nil {
 		d.events = make(map[string]memoryEvent)
@@ -152,8 +152,8 @@ func (d *MemoryDeduper) set(id string, event memoryEvent) {
 	d.events[strings.Clone(id)] = event
 }
 
-// lapsedGrace is how long a claim whose lease ran out is remembered, for its
-// worker to commit after all.
+// lapsedGrace is how long a claim whose lease ran out is remembered, so its
+// worker can still commit.
 const lapsedGrace = time.Hour
 
 // hasRoom reports whether there is room for one more. It drops what ended long

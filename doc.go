@@ -96,10 +96,10 @@
 // field, and is not sent. An answer other than the one asked for, or no answer
 // at all, is an [Error], with the operation, the status, Plural's code, the
 // request id and the number of attempts. [StateError], [DuplicateOrderError]
-// and [NotPaidError] carry the order as the server has it. [errors.Is] matches
-// each with the sentinels that its documentation names. An unknown outcome
-// matches [ErrOutcomeUnknown] and none of the other sentinels. It also matches
-// the context's error if that ended the call, so test for [ErrOutcomeUnknown]
+// and [NotPaidError] carry the server's order. [errors.Is] matches each with
+// the sentinels that its documentation names. An unknown outcome matches
+// [ErrOutcomeUnknown] and none of the other sentinels. It also matches the
+// context's error if that ended the call, so test for [ErrOutcomeUnknown]
 // first.
 //
 // # Money and times

@@ -52,7 +52,7 @@ func (c ErrorCode) Text() string { return codes[c].text }
 func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
-// succeed later without anything being changed.
+// succeed later without a change.
 func (c ErrorCode) MayPassLater() bool { return codes[c].remedy == later }
 
 // IsRequestFault reports whether the merchant's program or its configuration

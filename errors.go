@@ -25,42 +25,43 @@ var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
 	ErrUnauthorized = foreign.Sentinel("plural: credentials or access token refused")
-	// ErrIncomplete is what [IncompleteError] is: not everything could be read. It
-	// speaks of reading, and never of money.
+	// ErrIncomplete matches [IncompleteError]: not everything could be read. It is
+	// about reading, and never about money.
 	ErrIncomplete = foreign.Sentinel("plural: not everything could be read")
 	// ErrNotFound: Plural has no order, or refund, of that id or reference, and no
 	// settlement of that UTR.
 	ErrNotFound = foreign.Sentinel("plural: no such order")
-	// ErrDuplicateRequest: see [DuplicateOrderError] for what stands there.
+	// ErrDuplicateRequest: see [DuplicateOrderError] for the order that has the
+	// reference.
 	ErrDuplicateRequest = foreign.Sentinel("plural: the reference was used before")
 	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
 	// not paid.
 	ErrOperationNotAllowed = foreign.Sentinel("plural: the order's state does not allow it")
-	// ErrReferenceReused is an [ErrConflict]: the reference stood for another
-	// order, capture or refund before this call, or for another amount.
+	// ErrReferenceReused is an [ErrConflict]: the reference belonged to another
+	// order, capture or refund before this call, or had another amount.
 	ErrReferenceReused = foreign.Sentinel("plural: the reference belongs to something else")
 	// ErrInvalidRequest: correct the request; a [ValidationError] says where.
 	ErrInvalidRequest = foreign.Sentinel("plural: invalid request")
 	// ErrRateLimited: call again later, and with fewer workers.
 	ErrRateLimited = foreign.Sentinel("plural: too many requests")
-	// ErrNotPaid is what [NotPaidError] is.
+	// ErrNotPaid matches [NotPaidError].
 	ErrNotPaid = foreign.Sentinel("plural: the order is not paid, or not the one expected")
-	// ErrOutcomeUnknown is what [OutcomeUnknownError] is: the request may or may
-	// not have been carried out; or, from [OrderService.ConfirmEvent], the books
-	// do not show yet what the event tells.
+	// ErrOutcomeUnknown matches [OutcomeUnknownError]: the request may or may not
+	// have been carried out. From [OrderService.ConfirmEvent] it means that the
+	// books do not show yet what the event reports.
 	ErrOutcomeUnknown = foreign.Sentinel("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by
-	// this call or another one, and nothing will be. Plural's books show why.
+	// this call or any other, and nothing will be. Plural's books show why.
 	ErrNotApplied = foreign.Sentinel("plural: not carried out")
 
-	// ErrConflict is final, too: Plural's books show something else than was asked
-	// for, and money may have moved for it. A person has to look. It is never
+	// ErrConflict is final, too: Plural's books show something other than what was
+	// asked for, and money may have moved. A person has to look. It is never
 	// ErrNotApplied.
 	ErrConflict = foreign.Sentinel("plural: the books show something else than was asked for")
 
 	// ErrNoHold is an [ErrConflict]: the money is not on hold any more. It was
-	// taken, outright or by an earlier call; the books do not say which.
+	// taken, outright or by an earlier call; the books do not show which.
 	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 

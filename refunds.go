@@ -23,7 +23,7 @@ type RefundRequest struct {
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	Products         []Product         `json:"products,omitzero"`          // EMI purchases only
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`        // split orders only
-	// further fields of the request, but none of the above
+	// further fields, but none of the above
 	Extra map[string]any `json:"-"`
 }
 

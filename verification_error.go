@@ -7,7 +7,7 @@ import (
 	"github.com/plural-go/plural/internal/incoming"
 )
 
-// What a refused callback or webhook is, for [errors.Is].
+// The kinds of refused callbacks and webhooks, for [errors.Is].
 var (
 	ErrInvalidSignature  = foreign.Sentinel("plural: invalid signature")
 	ErrStaleTimestamp    = foreign.Sentinel("plural: timestamp out of tolerance")

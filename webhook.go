@@ -253,9 +253,9 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 	return v.checkFreshness(head.timestamp, now)
 }
 
-// webhookKeyOf finds the key that one of the signatures is by; -1 when there is
-// none. Each comparison takes constant time. Which key matches, and how many
-// there are, is not a secret.
+// webhookKeyOf finds the index of the key that made one of the signatures; -1
+// if there is none. Each comparison takes constant time. Which key matches, and
+// how many there are, is not a secret.
 func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	for i, key := range v.config.webhookKeys {
 		if head.given.contains(key.mac(head.id, head.digits, body)) {

@@ -72,7 +72,7 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 	return nil
 }
 
-// mayCaptureMore tells whether an order that was captured is captured again:
+// mayCaptureMore reports whether an order that was captured is captured again:
 // with WithMoreCaptures, or because the check does not see the first capture
 // yet.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {

@@ -65,7 +65,7 @@ type EffectState string
 // The states of an effect.
 const (
 	EffectApplied     EffectState = "applied"
-	EffectNotApplied  EffectState = "not applied"  // because of the fault, or because there was nothing to apply: a read, a repeat
+	EffectNotApplied  EffectState = "not applied"  // the fault prevents it, or there is nothing to apply: a read, a repeat
 	EffectRejected    EffectState = "rejected"     // the service refused the request
 	EffectWaiting     EffectState = "waiting"      // it is still to come
 	EffectAppliedLate EffectState = "applied late" // it was applied after the answer

@@ -67,7 +67,7 @@ func TestProbeCleans(t *testing.T) {
 	srv := pluraltest.NewServer(t, turned{}.options()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms", "--patience", "60s")
-	startPayer(t, first, nil) // and no webhook, so that it waits for one
+	startPayer(t, first, nil) // and no webhook, so it waits for one
 	first.until(t, "callback.fields")
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, _ := first.wait()

@@ -42,7 +42,7 @@ type Dialect struct{ dialect *dialect }
 
 type dialect struct {
 	name   string
-	try    string // tries to lock the event for the transaction, and returns false if it is locked; "" if there is no such lock
+	try    string // locks the event for the transaction, or returns false; "" if there is no such lock
 	find   string
 	record string
 	prune  string

@@ -41,7 +41,7 @@ type view struct {
 	Settlements     []settlementView
 	MoreSettlements int
 
-	Refused string // what the shop keeps answering to webhooks, where it takes none
+	Refused string // the shop's repeated answer to webhooks, if it accepts none
 }
 
 type orderView struct {

@@ -106,7 +106,7 @@ func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error
 	)
 }
 
-// link stores what Plural returned for an order. Of two orders under the number
+// link stores what Plural returned for an order. If two orders have the number,
 // it is the one that has this id.
 func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {

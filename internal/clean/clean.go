@@ -7,15 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// OneLine is the text of an error within another one: joined errors on one
-// line, and of a sane length.
+// OneLine is the text of an error inside another one: joined errors on one
+// line, and of a reasonable length.
 func OneLine(text string) string {
 	const most = 800
 	return Shorten(strings.ReplaceAll(text, "\n", "; "), most)
 }
 
-// Shorten cuts s to most bytes, and replaces what is not text on one line:
-// control, format and separator characters, and what is not UTF-8.
+// Shorten cuts s to a length of most bytes, and replaces everything that does
+// not belong in a line of text: control, format and separator characters, and
+// bytes that are not UTF-8.
 func Shorten(s string, most int) string {
 	cut := len(s) > most
 	if cut {

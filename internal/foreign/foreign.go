@@ -2,8 +2,8 @@
 //
 // They come from everywhere: the cause of a context, a transport, middleware, a
 // body. They may be anything, also what package plural answered of another
-// order. So what is known of one order is never looked for in them, and what
-// they say is shown with care.
+// order. So such an error never decides anything about an order, and its text
+// is shown with care.
 package foreign
 
 import (
@@ -25,18 +25,18 @@ import (
 	"github.com/plural-go/plural/internal/clean"
 )
 
-// Sentinel makes one of the module's exported errors. By its type they are
-// told from everybody else's.
+// Sentinel makes one of the module's exported errors. Its type distinguishes it
+// from all other errors.
 func Sentinel(text string) error { return &sentinelError{text} }
 
 type sentinelError struct{ text string }
 
 func (s *sentinelError) Error() string { return s.text }
 
-// Wrap wraps an error that is not this package's. [errors.Is] and
-// [errors.As] find through it what they find in err, except for this package's
-// errors. Its text is described, and it has no Unwrap, since those who walk the
-// chain print what they meet. The secrets are blanked wherever err shows them.
+// Wrap wraps an error that is not this package's. [errors.Is] and [errors.As]
+// find the same errors through it as in err, except this package's errors. Its
+// text is a description, and it has no Unwrap, because code that walks the
+// chain prints each error. The secrets are blanked wherever err shows them.
 func Wrap(err error, secrets ...string) error {
 	return Around(err, nil, secrets...)
 }
@@ -50,7 +50,7 @@ func Around(err, ours error, secrets ...string) error {
 	return &foreignError{text: Describe(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
-// NotTheCallers keeps a time limit of the transport's, or of ours, from being
+// NotTheCallers prevents a time limit of the transport's, or ours, from being
 // taken for the end of the caller's context.
 func NotTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
@@ -127,7 +127,7 @@ func assign(into reflect.Value, err error) bool {
 	return true
 }
 
-// NoVerdict keeps a cause from matching the sentinels.
+// NoVerdict prevents a cause from matching the sentinels.
 func NoVerdict(cause error) error { return noVerdictError{cause} }
 
 type noVerdictError struct{ cause error }
@@ -181,7 +181,7 @@ func isOurs(t reflect.Type) bool {
 	return t.PkgPath() == root || strings.HasPrefix(t.PkgPath(), root+"/internal/")
 }
 
-// Describe is an error's text without what it quotes: a malformed answer may
+// Describe is an error's text without its quotations: a malformed answer may
 // hold anything, such as the payer's data or the secret.
 func Describe(err error, secrets ...string) (text string) {
 	defer func() {

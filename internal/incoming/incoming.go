@@ -14,10 +14,10 @@ import (
 // ErrBodyTooLarge is what ReadBody fails with at its limit.
 var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
-const firstRead = 512 // bytes that a sender of nothing holds
+const firstRead = 512 // bytes that are held for a sender who sends nothing
 
-// ReadBody reads at most so many bytes. What is announced as more is refused
-// unread. Otherwise memory is taken for what has arrived, whatever was
+// ReadBody reads at most most bytes. A body whose announced length is more is
+// refused unread. Otherwise memory is taken for what has arrived, whatever was
 // announced: up to twice as much, and no more than is read. [io.ReadAll] takes
 // more.
 func ReadBody(r *http.Request, most int64) ([]byte, error) {
@@ -57,14 +57,14 @@ func IsForm(h http.Header) bool {
 		mediaType == "application/x-www-form-urlencoded"
 }
 
-// IsUncompressed reports whether the body is what it seems: signatures are over
-// the body as sent, and inflating it is a way to exhaust memory.
+// IsUncompressed reports whether the body is not compressed. Signatures are
+// over the body as sent, and a compressed body could exhaust memory.
 func IsUncompressed(h http.Header) bool {
 	encoding, isOne := only(h, "Content-Encoding")
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }
 
-// Header is what a map has under a name, in any spelling of it.
+// Header is the content of a map under a name, in any spelling of that name.
 type Header struct {
 	Name   string
 	Values []string // under all spellings
@@ -88,10 +88,10 @@ func Find(h http.Header, wanted ...*Header) {
 	}
 }
 
-// Rejoined is the value of a header that was sent once, and that an adaptor may
-// have split at its commas, as one for AWS Lambda does. None of the parts has a
-// comma then. Of a header that was sent twice each value has one, if every
-// genuine value has. It is "" for none.
+// Rejoined is the value of a header that was sent once. An adaptor, such as one
+// for AWS Lambda, may have split it at its commas. Then no part has a comma. If
+// a header was sent twice, each value has one, if every genuine value has. It
+// is "" for none.
 func (w *Header) Rejoined(most int) (value string, ok bool) {
 	if len(w.Values) == 1 {
 		return w.Values[0], true

@@ -28,8 +28,8 @@ type Peer struct {
 // New makes a Peer of the base transport.
 func New(base http.RoundTripper) *Peer { return &Peer{base: base} }
 
-// RoundTrip holds a transport that is not net/http's to the contract: an answer
-// with a body, or an error.
+// RoundTrip makes sure that a transport other than net/http's keeps the
+// contract: an answer with a body, or an error.
 func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.distrusted.CompareAndSwap(true, false) {
 		retry.Wait(req.Context(), letGo)
@@ -55,10 +55,10 @@ func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 // after its request was given up.
 const letGo = 10 * time.Millisecond
 
-// Distrust has the next request take none of the idle connections. One that
-// gave no answer may be one of many that a failover, or a NAT on the way, has
-// forgotten: each of them would cost a whole try. One of HTTP/2 is not idle
-// before net/http has let go of the request.
+// Distrust makes the next request use none of the idle connections. If one
+// connection gave no answer, a failover, or a NAT on the way, may have
+// forgotten all of them, and each would cost a whole try. An HTTP/2 connection
+// is not idle until net/http has released the request.
 func (p *Peer) Distrust(conn net.Conn) {
 	if isHTTP2(conn) {
 		p.distrusted.Store(true)
@@ -122,8 +122,9 @@ func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return fmt.Errorf("%w: it answered %d", errNoTunnel, resp.StatusCode)
 }
 
-// NewTransport is made for one host and many parallel calls. net/http keeps two
-// idle connections per host, so parallel callers keep opening new ones.
+// NewTransport makes a transport for one host and many parallel calls.
+// net/http's default keeps two idle connections per host, so parallel callers
+// keep opening new ones.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

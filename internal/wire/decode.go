@@ -46,7 +46,7 @@ const (
 
 // DecodeError says which value of a document could not be used.
 type DecodeError struct {
-	Path string // the path of the value, such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
+	Path string // such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
 	Rule string // what the value must be
 
 	Limit bool // the document is beyond one of the limits
@@ -129,7 +129,7 @@ func Unmarshal(document string, dst any) error {
 	if err == nil && !s.failed {
 		return nil
 	}
-	for _, isCounted := range []bool{false, true} { // what is wrong with the document comes first
+	for _, isCounted := range []bool{false, true} { // a fault of the whole document is reported first
 		if wrong := check(text, isCounted); wrong != nil {
 			return wrong
 		}
@@ -143,8 +143,8 @@ const byteOrderMark = "\ufeff"
 // Document is text without the byte-order mark.
 func Document(text string) string { return strings.TrimPrefix(text, byteOrderMark) }
 
-// Check reports whether text is exactly one valid JSON document of a sane
-// depth.
+// Check reports whether text is exactly one valid JSON document that does not
+// nest too deep.
 func Check(text string) error { return check(Document(text), false) }
 
 // CheckLimits reports whether a document that another decoder will read is
@@ -175,7 +175,7 @@ func check(text string, isCounted bool) error {
 
 var errNotJSON = &DecodeError{Rule: "is not valid JSON"}
 
-// decode reads one value. Where the document is not JSON what it returns means
+// decode reads one value. If the document is not JSON, the result means
 // nothing: see [scanner.failed].
 func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() == 'n' {

@@ -123,7 +123,7 @@ func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
 }
 
-// askCancelTwice cancels a hold, and once more.
+// askCancelTwice cancels a hold, and again.
 func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.cancelled(ctx)
 	if err != nil {

@@ -150,7 +150,7 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 }
 
 // takeWebhook notes the form of a webhook. The first is answered with 500, so
-// that it comes again.
+// it comes again.
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
 	var event struct {

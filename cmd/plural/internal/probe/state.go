@@ -17,9 +17,9 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// memory is the state file: what was made and what was answered, so that a run
-// can be taken up again. It holds ids, links and answers; no secret, no token
-// of the API, nothing of a payer.
+// memory is the state file: what was made and what was answered, so a run can
+// be taken up again. It holds ids, links and answers; no secret, no token of
+// the API, nothing of a payer.
 type memory struct {
 	Account  string              `json:"account"` // a hash of address and client id
 	Name     string              `json:"name"`    // what the run's references begin with
@@ -144,7 +144,7 @@ func (m *memory) keptHold() *payment {
 	return m.Kept
 }
 
-// change changes the memory and writes it down, so that a run that is stopped
+// change changes the memory and writes it down, so a run that is stopped
 // anywhere can go on.
 func (m *memory) change(change func()) error {
 	m.mu.Lock()

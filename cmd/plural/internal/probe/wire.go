@@ -81,7 +81,7 @@ func (r *reply) fact(name string) fact.Fact { return fact.Answered(name, r.statu
 // fields are the names of the answer's outermost fields.
 func (r *reply) fields() []string {
 	var doc map[string]json.RawMessage
-	_ = json.Unmarshal(r.body, &doc) // what is no object has none
+	_ = json.Unmarshal(r.body, &doc) // what is not an object has none
 	return slices.Collect(maps.Keys(doc))
 }
 
@@ -97,7 +97,7 @@ func (r *reply) order() *plural.Order {
 }
 
 // failure is why a question could not be answered. It holds nothing of an
-// answer, so that the report may show it.
+// answer, so the report may show it.
 type failure string
 
 func (f failure) Error() string { return string(f) }
@@ -110,7 +110,7 @@ const (
 )
 
 // send sends a request with the access token. One that is refused for its token
-// is sent once more, with a new one.
+// is sent again, with a new one.
 func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, error) {
 	token, err := w.bearer(ctx, "")
 	if err != nil {
