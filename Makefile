@@ -90,10 +90,10 @@ benchmarks: ## Run the package's own benchmarks that BENCH matches, COUNT times;
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
 
 .PHONY: bench
-bench: ## Measure the package beside other SDKs on two versions of Go, and write docs/performance.md (half an hour).
+bench: ## Measure the package beside other SDKs on two versions of Go, and write docs/performance.md and its tables (half an hour).
 	cd bench && for go in $(GO_BENCH) $(GO_NEWEST); do \
 		GOTOOLCHAIN=go$$go $(GO) run . -rounds $(ROUNDS) -out $(CURDIR)/bin/bench-$$go.json; done
-	cd bench && $(NEWER_GO) run . -page ../docs/performance.md -chart ../docs/performance.svg \
+	cd bench && $(NEWER_GO) run . -page ../docs/performance.md -results ../docs/performance-results.md -chart ../docs/performance.svg \
 		$(CURDIR)/bin/bench-$(GO_BENCH).json $(CURDIR)/bin/bench-$(GO_NEWEST).json
 
 .PHONY: examples

@@ -60,13 +60,19 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 func TestPageAndChart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	results, page, chart := filepath.Join(dir, "run.json"), filepath.Join(dir, "page.md"), filepath.Join(dir, "chart.svg")
+	file := func(name string) string { return filepath.Join(dir, name) }
+	results, page, chart := file("run.json"), file("page.md"), file("chart.svg")
 	require.NoError(t, os.WriteFile(results, []byte(`{"go":"go1.26.8","suites":[{"title":"Capture, in memory","cases":[
 		{"name":"by hand","samples":[{"ns":100}]},{"name":"plural","samples":[{"ns":45}]}]}]}`), 0o600))
-	require.NoError(t, writePage(page, chart, []string{results}))
+	require.NoError(t, writePage(page, file("tables.md"), chart, []string{results}))
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
-	require.Contains(t, string(text), "| Capture, in memory | 0.45 | 0.45 |")
+	require.Contains(t, string(text), "| Capture, in memory | 0.50 | 0.45 |")
+	require.Contains(t, string(text), "### Captures\n\n| | by hand | plural |\n|---|---:|---:|\n"+
+		"| Capture, in memory | 1.00 | 0.45 |\n")
+	tables, err := os.ReadFile(file("tables.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(tables), "| **plural** | 0.45 | 0.45–0.45 |")
 	require.Contains(t, string(text), "chart.svg")
 	drawing, err := os.ReadFile(chart)
 	require.NoError(t, err)

@@ -1,5 +1,6 @@
-// Command bench measures package plural, compares it with code written by hand
-// and with other SDKs, and writes docs/performance.md. See README.md.
+// Command bench measures package plural, compares it with code written by hand and
+// with other SDKs, and writes docs/performance.md and docs/performance-results.md.
+// See README.md.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 )
@@ -23,11 +25,12 @@ func main() {
 	page := flag.String(
 		"page", "", "measure nothing: write the page from the files that are named as arguments, the newest Go last",
 	)
+	results := flag.String("results", "", "with -page: write every table to this file, which the page links to")
 	chart := flag.String("chart", "", "with -page: write the chart to this file")
 	flag.Parse()
 	var err error
 	if *page != "" {
-		err = writePage(*page, *chart, flag.Args())
+		err = writePage(*page, *results, *chart, flag.Args())
 	} else {
 		err = measure(*rounds, *each, *only, *out)
 	}
@@ -43,6 +46,11 @@ func measure(rounds int, each, only, out string) error {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return err
+	}
+	if out != "" { // ten minutes of work must find the folder at their end
+		if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
+			return err
+		}
 	}
 	run := newRun(rounds)
 	for _, s := range suites() {

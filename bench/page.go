@@ -38,11 +38,11 @@ func (r *run) suite(title string) *suiteResult {
 	return r.Suites[at]
 }
 
-// writePage writes docs/performance.md, and the chart, from the files of one or
-// more runs. Runs other than the last are only in the summary.
-func writePage(page, chart string, files []string) error {
-	if len(files) == 0 {
-		return errors.New("-page needs the files of the runs")
+// writePage writes docs/performance.md, the tables that it links to and the
+// chart, from the files of one or more runs, the oldest Go first.
+func writePage(page, results, chart string, files []string) error {
+	if len(files) == 0 || page == "" || results == "" || chart == "" {
+		return errors.New("-page needs -results, -chart and the files of the runs")
 	}
 	runs := make([]*run, 0, len(files))
 	for _, name := range files {
@@ -56,16 +56,17 @@ func writePage(page, chart string, files []string) error {
 		}
 		runs = append(runs, one)
 	}
-	if chart != "" {
-		if err := drawChart(chart, runs); err != nil {
+	if err := drawChart(chart, runs); err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		page: pageOf(runs, filepath.Base(results), filepath.Base(chart)), results: resultsOf(runs, filepath.Base(page)),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil { //nolint:gosec // a page of the repository
 			return err
 		}
 	}
-	relative, err := filepath.Rel(filepath.Dir(page), chart)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(page, []byte(pageOf(runs, relative)), 0o644) //nolint:gosec // a page of the repository
+	return nil
 }
 
 // goal is a line of the summary.
@@ -76,8 +77,9 @@ type goal struct {
 
 func goals() []goal {
 	return []goal{
-		{"Capture, in memory", callTitle("Capture", inMemory, 0), "plural", 0.45},
-		{"Capture, over HTTP/1.1", callTitle("Capture", overH1, 0), "plural", 0.75},
+		{"Capture, in memory", callTitle("Capture", inMemory, 0), "plural", 0.5},
+		{"Capture, over HTTP/1.1", callTitle("Capture", overH1, 0), "plural", 0.8},
+		{"Create, over HTTP/1.1", callTitle("Create", overH1, 0), "plural", 1},
 		{"Capture, over HTTP/2 with TLS", callTitle("Capture", overH2, 0), "plural", 0.85},
 		{"An order decoded", decodeTitle, "plural, Order.UnmarshalJSON", 0.4},
 		{"Webhook signature, 2.5 KB", signatureTitle(2560), "plural", 1.15},
@@ -89,16 +91,37 @@ func goals() []goal {
 	}
 }
 
-func pageOf(runs []*run, chart string) string {
-	last := runs[len(runs)-1]
+// kind is a table of the page: one row a suite, one column a case.
+type kind struct {
+	title  string
+	suites []string // by the beginnings of their titles
+}
+
+func kinds() []kind {
+	return []kind{
+		{"Captures", []string{"Capture, "}},
+		{"Reads and new orders", []string{"Get, ", "Create, "}},
+		{"Connections", []string{connectionsTitle}},
+		{"Signatures of webhooks", []string{"Webhook signature, "}},
+		{"Events", []string{"Webhook event, "}},
+		{"Events and their orders", []string{"Webhook event and its order, "}},
+		{"Callbacks", []string{callbackTitle}},
+		{"Decoding", []string{decodeTitle}},
+		{"Encoding", []string{encodeTitle}},
+		{"Tokens", []string{"Token read, "}},
+	}
+}
+
+func pageOf(runs []*run, results, chart string) string {
+	first, last := runs[0], runs[len(runs)-1]
 	var b strings.Builder
 	b.WriteString("# Performance\n\n" +
 		"What a call, a signature and a token cost, beside the same work written by hand and beside other SDKs.\n" +
 		"`make bench` measures it and writes this page; `bench/` has the code, and its README says how it measures.\n\n" +
-		"Every figure is a ratio: the time of a case divided by that of the first one named, taken within one round, and\n" +
-		"the median of all rounds. Less is faster. Rows that end in \"(again)\" are the same code measured twice: what\n" +
-		"they differ by is noise, and so is any smaller difference.\n\n")
-	fmt.Fprintf(&b, "Measured on %s (%s), %d rounds.\n\n", last.Date, last.Machine, last.Rounds)
+		"Every figure is a ratio: the time of a case divided by that of the case that it is compared with, taken within\n" +
+		"one round, and the median of all rounds. Less is faster.\n\n")
+	fmt.Fprintf(&b, "Measured on %s (%s), %d rounds. [All tables](%s), with intervals, memory and noise.\n\n",
+		last.Date, last.Machine, last.Rounds, results)
 	b.WriteString("## In short\n\n| plural, by what it is compared with | aim |")
 	for _, r := range runs {
 		fmt.Fprintf(&b, " %s |", shortVersion(r.Go))
@@ -111,8 +134,63 @@ func pageOf(runs []*run, chart string) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe newer Go's `encoding/json` is faster, and with it what is written by hand.\n\n" +
+	b.WriteString("\nThe newer Go's `encoding/json` is faster, and with it what is written by hand. \"In memory\" is\n" +
+		"without a network: the transport answers at once.\n\n" +
 		"![A capture by SDK and by way to the server](" + chart + ")\n\n")
+	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))
+	for _, k := range kinds() {
+		b.WriteString(k.table(first))
+	}
+	b.WriteString(first.Refresh.table())
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+// table has the ratios of the kind's suites. It leaves out what was measured
+// again.
+func (k kind) table(r *run) string {
+	var found []*suiteResult
+	var names []string
+	for _, s := range r.Suites {
+		if !slices.ContainsFunc(k.suites, func(title string) bool { return strings.HasPrefix(s.Title, title) }) {
+			continue
+		}
+		found = append(found, s)
+		for _, c := range s.Cases {
+			if !slices.Contains(names, c.Name) && !strings.HasSuffix(c.Name, "(again)") {
+				names = append(names, c.Name)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("### " + k.title + "\n\n| |")
+	for _, name := range names {
+		b.WriteString(" " + name + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---:|", len(names)) + "\n")
+	for _, s := range found {
+		b.WriteString("| " + s.Title + " |")
+		for _, name := range names {
+			ratio := ""
+			if r := s.ratio(name); r > 0 {
+				ratio = fmt.Sprintf(" %.2f", r)
+			}
+			b.WriteString(ratio + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String() + "\n"
+}
+
+// resultsOf has every table of every run, the newest Go first.
+func resultsOf(runs []*run, page string) string {
+	var b strings.Builder
+	b.WriteString("# Performance: all tables\n\n" +
+		"`make bench` writes this file beside [" + page + "](" + page + "), which has the summary.\n\n" +
+		"The case at 1.00–1.00 is what the others of its table are compared with. Rows that end in \"(again)\" are the\n" +
+		"same code measured twice: what they differ by is noise, and so is any smaller difference.\n\n")
 	for _, r := range slices.Backward(runs) {
 		fmt.Fprintf(&b, "## %s\n\n", shortVersion(r.Go))
 		for _, s := range r.Suites {
