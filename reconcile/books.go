@@ -93,8 +93,8 @@ const none = int32(-1)
 // older ones for as long as they are not settled. The errors:
 //
 //   - the one that payments hands over;
-//   - a payment has no name, or an amount that cannot be held against rupees:
-//     below zero, or in another currency than INR;
+//   - a payment has no name, or an amount below zero, or one in another currency
+//     than INR, which cannot be compared with rupees;
 //   - two payments have the same PaymentID; or one of several of the same order
 //     has none, so they cannot be told apart.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {

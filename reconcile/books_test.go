@@ -75,20 +75,26 @@ func TestOutcomes(t *testing.T) {
 			b.Line(lineA("59.995"))
 			b.Line(lineA("40.005"))
 		}},
-		{name: "a paisa less", give: func(b *reconcile.Books) { b.Line(lineA("99.99")) }, want: reconcile.Differs,
-			reason: "the lines add up to 99.99 rupees, the shop has captured INR 100.00"},
-		{name: "less than a paisa", give: func(b *reconcile.Books) { b.Line(lineA("99.999")) }, want: reconcile.Differs,
-			reason: "the lines add up to 99.999 rupees"},
-		{name: "refund netted", give: func(b *reconcile.Books) { b.Line(lineA("60")) }, want: reconcile.Differs,
-			reason: "it is that less what was refunded, INR 40.00"},
+		{
+			name: "a paisa less", give: func(b *reconcile.Books) { b.Line(lineA("99.99")) }, want: reconcile.Differs,
+			reason: "the lines add up to 99.99 rupees, the shop has captured INR 100.00",
+		},
+		{
+			name: "less than a paisa", give: func(b *reconcile.Books) { b.Line(lineA("99.999")) }, want: reconcile.Differs,
+			reason: "the lines add up to 99.999 rupees",
+		},
+		{
+			name: "refund netted", give: func(b *reconcile.Books) { b.Line(lineA("60")) }, want: reconcile.Differs,
+			reason: "it is that less what was refunded, INR 40.00",
+		},
 		{name: "paid twice", want: reconcile.Differs, reason: "200", give: func(b *reconcile.Books) {
 			b.Line(lineA("100"))
 			b.Line(lineA("100"))
 		}},
 		{name: "nothing", give: func(*reconcile.Books) {}, want: reconcile.NotSeen},
 		{name: "nothing was listed", give: func(*reconcile.Books) {}, want: reconcile.Unknown, noDays: true, reason: "no settlement was read"},
-		{name: "no number", give: func(b *reconcile.Books) { b.Line(lineA("soon")) }, want: reconcile.Unknown, reason: "no number"},
-		{name: "no figure", give: func(b *reconcile.Books) { b.Line(lineA("")) }, want: reconcile.Unknown, reason: "no number"},
+		{name: "no number", give: func(b *reconcile.Books) { b.Line(lineA("soon")) }, want: reconcile.Unknown, reason: "not a number"},
+		{name: "no figure", give: func(b *reconcile.Books) { b.Line(lineA("")) }, want: reconcile.Unknown, reason: "not a number"},
 		{name: "another status", want: reconcile.Unknown, reason: `is "Failed"`, give: func(b *reconcile.Books) {
 			l := lineA("100")
 			l.PayoutStatus = "Failed"
@@ -203,7 +209,8 @@ func TestJoinIsExact(t *testing.T) {
 	got := one(t, b, seen())
 	require.Equal(t, reconcile.Settled, got.Outcome)
 	require.Equal(t, plural.Rupees("100"), got.Settled())
-	require.Equal(t, []string{payA, refund.TransactionID}, []string{got.Lines[0].TransactionID, got.Lines[1].TransactionID})
+	require.Equal(t, payA, got.Lines[0].TransactionID)
+	require.Equal(t, refund.TransactionID, got.Lines[1].TransactionID)
 	require.Equal(t, []string{"633300000101"}, got.UTRs())
 }
 
@@ -231,7 +238,7 @@ func TestOrdersGiveIDs(t *testing.T) {
 	}
 }
 
-// An order with two payments is held against the sum of both.
+// An order with two payments is compared with the sum of both.
 func TestTwoPaymentsOfAnOrder(t *testing.T) {
 	t.Parallel()
 	card, points := paymentA(), paymentA()

@@ -2,8 +2,8 @@ package reconcile
 
 import (
 	"encoding/csv"
-	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +64,7 @@ func (r *csvReport) Unexplained(l *plural.SettlementLine) error {
 func (r *csvReport) Transfer(t *Transfer) error {
 	r.last = t
 	cells := map[string]string{
-		"row": "settlement", "outcome": "read", "utrs": t.Listed.UTRNumber, "lines": fmt.Sprint(t.Lines),
+		"row": "settlement", "outcome": "read", "utrs": t.Listed.UTRNumber, "lines": strconv.Itoa(t.Lines),
 		"settled_date": string(t.Listed.SettledDate), "processed_date": string(t.Listed.LastProcessedDate),
 		"gross": string(t.Listed.ActualTransactionAmount), "deductions": string(t.Listed.TotalDeductionAmount),
 		"net": string(t.Listed.TotalAmount), "bank": string(t.Bank.Arrival), "bank_day": t.Bank.Day,

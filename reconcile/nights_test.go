@@ -45,7 +45,7 @@ func firstSeed(t *testing.T) uint64 {
 func TestNights(t *testing.T) {
 	t.Parallel()
 	var tried, unknown [2]int
-	for i := range worldsToTry(t, 1500) {
+	for i := range worldsToTry(t, 300) {
 		seed := firstSeed(t) + uint64(i)
 		rng := rand.New(rand.NewPCG(seed, 1))
 		kind := int(seed % 4)
@@ -121,7 +121,8 @@ func (o *oracle) run(faults int) (all, unknown int) {
 
 func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 	say := func(r *row, res reconcile.Result) string {
-		return fmt.Sprintf("%s, night %d: %+v of %+v\n%s %q\nlines %v", o.name, night, r.Payment, *r.order, res.Outcome, res.Reasons, res.Lines)
+		return fmt.Sprintf("%s, night %d: %+v of %+v\n%s %q\nlines %v",
+			o.name, night, r.Payment, *r.order, res.Outcome, res.Reasons, res.Lines)
 	}
 	var rows []*row
 	sumCaptured, sumRefunded := map[*order]int64{}, map[*order]int64{}
@@ -188,7 +189,8 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 		if !rd.whole[key.utr] {
 			continue
 		}
-		require.True(o, counted[key] || o.explained[key] || o.unexplained[key], "%s, night %d: lost: %+v", o.name, night, visible[key])
+		isCounted := counted[key] || o.explained[key] || o.unexplained[key]
+		require.True(o, isCounted, "%s, night %d: lost: %+v", o.name, night, visible[key])
 	}
 	for key := range counted {
 		if !o.unexplained[key] {
@@ -233,7 +235,8 @@ func (o *oracle) judgeOne(
 	case reconcile.Unknown:
 		isRefundOdd := false
 		for _, l := range res.Lines {
-			isRefundOdd = isRefundOdd || !l.PayoutStatus.IsSuccess()
+			_, isRefund := o.ofOrder(l.TransactionID)
+			isRefundOdd = isRefundOdd || isRefund && !l.PayoutStatus.IsSuccess()
 		}
 		mayBe := !calm || truth == reconcile.Unknown || isRefundOdd ||
 			rd.orders[r.order] && r.order.silent && truth != reconcile.Settled
@@ -254,8 +257,8 @@ func (o *oracle) judgeOne(
 		require.True(o, truth == reconcile.Settled || !calm, "truth %s: %s", truth, says)
 	case reconcile.NotSeen:
 		require.True(o, hasIDs && !orderSays, says)
-		require.True(o, res.Seen.First.Equal(rd.listed.First) && res.Seen.Last.Equal(rd.listed.Last), "covered %s: %s", rd.listed, says)
-		require.False(o, res.Seen.Last.Before(res.Seen.First))
+		require.Equal(o, rd.listed.String(), res.Seen.String(), says)
+		require.False(o, res.Seen.Last.Before(res.Seen.First), says)
 		require.False(o, hasLineIn(res.Seen), says)
 	default:
 		require.Fail(o, "no outcome", says)

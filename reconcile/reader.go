@@ -21,7 +21,9 @@ type Reader interface {
 	// the document without the lines. An error of give ends it. After any error
 	// the settlement counts as not read whole; the document may be there all the
 	// same, and may be nil.
-	Lines(ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error) (*plural.SettlementDetail, error)
+	Lines(
+		ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error,
+	) (*plural.SettlementDetail, error)
 	// Order reads an order or a refund by its id, or by its reference where the
 	// id is "". The error is [plural.ErrNotFound] where there is none.
 	Order(ctx context.Context, orderID, reference string) (*plural.Order, error)
@@ -78,7 +80,7 @@ func (r fromClient) manyLines(
 	}
 	head := new(plural.SettlementDetail)
 	if err := r.c.Do(ctx, http.MethodGet, "/api/settlements/v1/detail/"+url.PathEscape(utr), nil, head); err != nil {
-		return nil, nil //nolint:nilerr,nilnil // the lines were read; the figures beside them are not there
+		return nil, nil //nolint:nilnil // the lines were read; the figures beside them are not there
 	}
 	head.Transactions = nil
 	return head, nil

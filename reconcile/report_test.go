@@ -25,7 +25,8 @@ func write(t *testing.T, r reconcile.Report) {
 	t.Helper()
 	p := paymentA()
 	p.Reference = "=HYPERLINK(\"http://evil\")"
-	b, err := reconcile.New(list(p, reconcile.Payment{Reference: "-2", OrderID: "@x", PaymentID: "+y", Captured: plural.INR(149950)}))
+	odd := reconcile.Payment{Reference: "-2", OrderID: "@x", PaymentID: "+y", Captured: plural.INR(149950)}
+	b, err := reconcile.New(list(p, odd))
 	require.NoError(t, err)
 	b.Line(lineA("60"))
 	require.NoError(t, r.Transfer(&reconcile.Transfer{
@@ -82,7 +83,8 @@ func FuzzCells(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var out bytes.Buffer
 		r := reconcile.NewCSV(&out)
-		require.NoError(t, r.Unexplained(&plural.SettlementLine{TransactionID: text, TransactionAmount: plural.Rupees(text), Program: text}))
+		l := &plural.SettlementLine{TransactionID: text, TransactionAmount: plural.Rupees(text), Program: text}
+		require.NoError(t, r.Unexplained(l))
 		require.NoError(t, r.Close())
 		rows, err := csv.NewReader(&out).ReadAll()
 		require.NoError(t, err)

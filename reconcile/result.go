@@ -27,7 +27,7 @@ const (
 	NotSeen Outcome = "not seen"
 	// Unknown: it could not be found out. A settlement that may hold a line of
 	// the payment was not read whole, or the order could not be read or does not
-	// say; or a line has another payout status, or an amount that is no number.
+	// say; or a line has another payout status, or an amount that is not a number.
 	Unknown Outcome = "unknown"
 )
 
@@ -58,7 +58,7 @@ func (r *Result) UTRs() []string {
 }
 
 // Settled is what the lines of the payment add up to, in rupees, without those
-// of refunds; "" where there is none, or one that has no number.
+// of refunds; "" where there is none, or where one is not a number.
 func (r *Result) Settled() plural.Rupees {
 	if r.owned == 0 {
 		return ""
@@ -132,7 +132,7 @@ func (j *judgement) doubt(format string, a ...any) {
 	j.unknown = append(j.unknown, fmt.Sprintf(format, a...))
 }
 
-// judgeOrder holds the shop's figures against those of Plural's order. Where an
+// judgeOrder compares the shop's figures with those of Plural's order. Where an
 // order has several payments, theirs are added up.
 func (b *Books) judgeOrder(j *judgement, p *entry) {
 	if p.order == none {
@@ -172,7 +172,7 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	}
 }
 
-// judgeLines holds the lines against what was captured.
+// judgeLines compares the lines with what was captured.
 func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	for i := range j.Lines {
 		l := &j.Lines[i]
@@ -186,7 +186,7 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	sum, paise, isWhole, err := total(j.Lines[:j.owned])
 	switch {
 	case err != nil:
-		j.doubt("the amount of a line is no number: %s", oneLine(err))
+		j.doubt("the amount of a line is not a number: %s", oneLine(err))
 		return
 	case j.owned > 0 && isWhole && paise == p.Captured.Value:
 		return

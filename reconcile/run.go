@@ -22,21 +22,20 @@ type settings struct {
 	progress   func(Progress)
 }
 
-// WithParallel has orders and settlements be read n at a time. Without it one
-// request is made at a time. The order in which settlements are reported may
-// then be another one each night.
+// WithParallel reads orders and settlements n at a time. Without it one
+// request is made at a time. The report is the same for any n.
 func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
 
-// WithEveryOrder has every order of the list be read and held against the shop's
-// figures. Without it those are read whose payment id the shop does not have,
-// and those that a line asks for.
+// WithEveryOrder reads every order of the list and compares it with the shop's
+// figures. Without it an order is read only if the shop does not have its payment
+// id, or if a line asks for it.
 func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } }
 
-// WithStatement has each settlement be looked for on the bank's statement.
+// WithStatement looks for each settlement on the bank's statement.
 func WithStatement(statement *Statement) Option { return func(s *settings) { s.statement = statement } }
 
-// WithProgress has a function be told how far the run is. It is never called
-// from two places at once.
+// WithProgress calls a function each time that something was read, with how far
+// the run is. The calls come one after the other.
 func WithProgress(told func(Progress)) Option { return func(s *settings) { s.progress = told } }
 
 // Progress is how far a run is.
@@ -54,7 +53,7 @@ const maxStrangers = 1000
 // those that are new or have changed, and reports each settlement, each line
 // that no payment explains, and each payment.
 //
-// What could not be read makes results [Unknown], and is no error. The errors,
+// What could not be read makes results [Unknown], and Run returns no error for it. The errors,
 // with which the state is the last one:
 //
 //   - the context's, where it has ended;
@@ -139,7 +138,7 @@ func (r *run) readOrders(ctx context.Context) error {
 	var names [][2]string // id, reference
 	for i := range r.b.payments {
 		p := &r.b.payments[i]
-		if (r.everyOrder || p.PaymentID == "") && r.b.firstOf(p) == int32(i) { //nolint:gosec // an index of a list
+		if (r.everyOrder || p.PaymentID == "") && r.b.firstOf(p) == int32(i) {
 			name := [2]string{p.OrderID, p.Reference}
 			if p.OrderID != "" {
 				name[1] = ""
@@ -239,7 +238,7 @@ type reading struct {
 // readSettlements reads the settlements that are new or have changed, and adds
 // what is known of those that are not listed tonight.
 func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([]reading, error) {
-	list := make([]reading, len(rows))
+	list := make([]reading, len(rows), len(rows)+len(r.last.UTRs))
 	listed := make(map[string]bool, len(rows))
 	for _, row := range rows {
 		listed[row.UTRNumber] = true
@@ -253,7 +252,8 @@ func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([
 	}
 	for _, utr := range slices.Sorted(maps.Keys(r.last.UTRs)) {
 		if before := r.last.UTRs[utr]; !listed[utr] {
-			list = append(list, reading{utr: utr, now: copyOfUTR(before), before: before, isOld: true})
+			one := reading{utr: utr, now: copyOfUTR(before), before: before, isOld: true}
+			list = append(list, one)
 		}
 	}
 	return list, nil
@@ -384,7 +384,7 @@ func (r *run) settle(one *reading) error {
 	return nil
 }
 
-// hint is the id of an order that is cut out of a line's, which is no proof: one
+// hint is the id of an order that is cut out of a line's, which is only a hint: one
 // on the list, or what stands before the last two parts.
 func (r *run) hint(transactionID string) string {
 	parts := strings.Split(transactionID, "-")

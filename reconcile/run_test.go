@@ -204,7 +204,8 @@ func TestRunCoversGaps(t *testing.T) {
 	rd := newReader(settledWorld(), 0, 0)
 	from := listNoting{rd, &asked}
 	last := reconcile.State{Seen: plural.Days{First: nightOf(-40), Last: nightOf(-20)}}
-	state, err := reconcile.Run(t.Context(), from, books(t), plural.Days{First: nightOf(0), Last: nightOf(0)}, last, &recorder{})
+	today := plural.Days{First: nightOf(0), Last: nightOf(0)}
+	state, err := reconcile.Run(t.Context(), from, books(t), today, last, &recorder{})
 	require.NoError(t, err)
 	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(), "nothing between the nights is left out, and ten days are read again")
 	require.Equal(t, asked, state.Seen)
@@ -219,4 +220,48 @@ type listNoting struct {
 func (l listNoting) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
 	*l.asked = d
 	return l.reader.List(ctx, d)
+}
+
+// A refund's order that could not be read is asked for again on the next night.
+func TestFailedHintIsReadAgain(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	w.orders[0].refunds[0].amount = 5000
+	back := *w.settlements[0].lines[0]
+	back.TransactionID, back.TransactionAmount, back.TID = "v1-261127010000-aa-Rf0Und-cc-N", "-50", "1"
+	w.settlements[0].lines = append(w.settlements[0].lines, &back)
+	rep := &recorder{}
+	state, err := reconcile.Run(t.Context(), orderFailing{newReader(w, 0, 0)}, books(t), seen(), reconcile.State{}, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
+	require.Len(t, rep.unexplained, 1)
+
+	rep = &recorder{}
+	_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), books(t), seen(), state, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
+	require.Empty(t, rep.unexplained)
+}
+
+type orderFailing struct{ *reader }
+
+func (orderFailing) Order(context.Context, string, string) (*plural.Order, error) {
+	return nil, errFault
+}
+
+// What was read in part on an earlier night, and is not listed any more, may
+// have more of a payment's lines.
+func TestPartOfAnEarlierNight(t *testing.T) {
+	t.Parallel()
+	state := reconcile.State{
+		Seen: seen(),
+		UTRs: map[string]reconcile.UTR{"633300000200": {IsPart: true, Lines: []reconcile.Line{{SettlementLine: *lineA("60")}}}},
+	}
+	rep := &recorder{}
+	w := settledWorld()
+	w.settlements = nil
+	next, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), seen(), state, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Unknown, rep.results[0].Outcome)
+	require.Equal(t, state.UTRs, next.UTRs, "it is kept for as long as the payment is on the list")
 }

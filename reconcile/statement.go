@@ -70,7 +70,7 @@ type BankSide struct {
 	Day     string        // of the first credit, as the bank writes it
 }
 
-// Match is what the statement has of a UTR, held against the net amount as
+// Match is what the statement has of a UTR, compared with the net amount as
 // Plural sent it. A net amount that is not whole paise never agrees: nothing is
 // rounded.
 func (s *Statement) Match(utr string, net plural.Rupees) BankSide {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -203,26 +204,26 @@ func (w *world) addOrder(i int, chance func(int) bool) {
 // settle has a payment reach the bank, in one way or another, or not yet.
 func (w *world) settle(o *order, i int, chance func(int) bool) {
 	p, day := o.paid[i], o.day.AddDate(0, 0, 1+w.IntN(3))
-	switch {
-	case w.IntN(8) == 0: // not yet
-	case chance(8): // in two parts
+	switch kind := w.IntN(100); {
+	case kind < 12: // not yet
+	case !chance(100) || kind > 40:
+		w.add(day, p.id, rupees(p.captured), chance)
+	case kind < 20: // in two parts
 		first := 1 + w.Int64N(p.captured-1)
 		w.add(day, p.id, rupees(first), chance)
 		w.add(day.AddDate(0, 0, w.IntN(3)), p.id, rupees(p.captured-first), chance)
-	case chance(4): // the refunds are netted
+	case kind < 24: // the refunds are netted
 		w.add(day, p.id, rupees(p.captured-o.returned()), chance)
-	case chance(4):
+	case kind < 28: // a paisa off
 		w.add(day, p.id, rupees(p.captured+w.Int64N(3)-1), chance)
-	case chance(3): // paid twice
+	case kind < 32: // paid twice
 		w.add(day, p.id, rupees(p.captured), chance)
 		w.add(day.AddDate(0, 0, 1+w.IntN(2)), p.id, rupees(p.captured), chance)
-	case chance(3):
+	case kind < 36: // another form, or not a number
 		w.add(day, p.id, []string{"1e2", "12.345", "", "soon", "1e99"}[w.IntN(5)], chance)
-	case chance(3): // halves of a paisa that add up
+	default: // halves of a paisa that add up
 		w.add(day, p.id, rupees(p.captured-1)+"5", chance)
 		w.add(day, p.id, "0.005", chance)
-	default:
-		w.add(day, p.id, rupees(p.captured), chance)
 	}
 }
 
@@ -240,7 +241,7 @@ func (w *world) add(day time.Time, id, amount string, chance func(int) bool) {
 	l := &line{SettlementLine: plural.SettlementLine{
 		TransactionID: id, UTRNumber: s.utr, TransactionAmount: plural.Rupees(amount), Program: "CARD",
 		ProcessedDate: plural.LocalTime(day.Format("2006-01-02T15:04:05")), SettledAmount: "0",
-		TID: fmt.Sprint(len(s.lines)), // no two are alike
+		TID: strconv.Itoa(len(s.lines)), // no two are alike
 	}}
 	if chance(5) {
 		l.from = w.IntN(nights)
@@ -443,7 +444,9 @@ func (r refunded) document(of *order) *plural.Order {
 	d := &plural.Order{
 		OrderID: r.order, ParentOrderID: of.id, MerchantOrderReference: r.order + "-ref", Type: plural.OrderTypeRefund,
 		Status: plural.OrderStatusProcessed, OrderAmount: plural.INR(r.amount),
-		Payments: []plural.Payment{{ID: r.payment, Status: plural.PaymentStatusProcessed, PaymentAmount: plural.INR(r.amount)}},
+		Payments: []plural.Payment{
+			{ID: r.payment, Status: plural.PaymentStatusProcessed, PaymentAmount: plural.INR(r.amount)},
+		},
 	}
 	if of.orphans {
 		d.ParentOrderID = ""
