@@ -207,7 +207,7 @@ compat: ## Run the tests, but for the long searches, with the oldest and the new
 .PHONY: cross
 cross: ## Build for the other platforms that merchants and their tools run on.
 	@for platform in linux/arm64 windows/amd64 darwin/arm64 js/wasm; do echo "== $$platform"; \
-		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build . ./internal/... ./pluraltest || exit 1; done
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build . ./internal/... ./pluraltest ./reconcile || exit 1; done
 	@for platform in linux/arm64 windows/amd64 darwin/arm64; do echo "== $$platform, programs"; for dir in $(filter cmd/%,$(MODULES)); do \
 		($(ENTER) && GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(NEWER_GO) build -o /dev/null .) || exit 1; done; done
 

@@ -26,9 +26,11 @@ foreign=$(grep -vE "^($module|github\.com/google/uuid)(/|\$)" <<<"$compiled" || 
 [[ -z $foreign ]] || fail "compiled, and neither the standard library nor uuid:"$'\n'"$foreign"
 
 # A merchant's program must not link what only tests need.
-linked=$(deps .)
-for package in testing net/http/httptest $module/pluraltest; do
-	! grep -qx "$package" <<<"$linked" || fail "$module links $package"
+for library in $module $module/reconcile; do
+	linked=$(deps "$library")
+	for package in testing net/http/httptest $module/pluraltest; do
+		! grep -qx "$package" <<<"$linked" || fail "$library links $package"
+	done
 done
 
 for package in $("$go" list ./internal/...); do

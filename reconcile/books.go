@@ -1,0 +1,345 @@
+package reconcile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/plural-go/plural"
+)
+
+// Payment is a payment that the shop has captured, as the shop has it. An order
+// that was paid from points and a card has two, each with its PaymentID; or one
+// without, for the whole of the order.
+type Payment struct {
+	// Reference is the merchant_order_reference.
+	Reference string
+	// OrderID is Plural's id of the order. Where it is "", the order is read by
+	// its Reference.
+	OrderID string
+	// PaymentID is that of [plural.Order.Captures]; keep it when you capture.
+	// Where it is "", the order is read, and all of its payments count.
+	PaymentID string
+	// Captured and Refunded are in paise. Refunds that are under way count, as in
+	// [plural.Order.RefundedAmount]; the zero Amount is none.
+	Captured, Refunded plural.Amount
+}
+
+// Books are the shop's payments, and what was read about them. They are not safe
+// for concurrent use.
+//
+// Give them the orders first, then the lines, and ask for the results. They keep
+// copies: what is given may change afterwards.
+type Books struct {
+	payments []entry
+	owners   map[string]owner // by the id of a payment, of a refund, and of a refund's payment
+	byOrder  map[string]int32 // by order id: the first of its payments
+	byRef    map[string]int32 // by reference: the first payment whose order has no id
+	orders   []orderBook
+	lines    pile[kept]
+	last     plural.SettlementLine // the last line that was kept
+
+	unread   map[string]error // by UTR
+	unlisted error            // settlements of some days could not be listed
+}
+
+// entry is a payment and what belongs to it. Indexes are -1 where there is
+// nothing.
+type entry struct {
+	Payment
+
+	first, last int32 // its lines
+	next        int32 // the next payment of the same order
+	order       int32 // what was read of its order
+}
+
+type owner struct {
+	payment  int32
+	isRefund bool
+}
+
+// orderBook is what is known of an order, or why it is not.
+type orderBook struct {
+	err        error
+	isRead     bool
+	reference  string
+	captured   amount
+	refunded   amount
+	status     plural.OrderStatus
+	lacksOne   string // the id of a payment of the shop's that it does not have
+	isOfOthers bool
+}
+
+type amount struct {
+	plural.Amount
+
+	isKnown bool
+}
+
+// kept is a line of a payment, and the place of the next one.
+type kept struct {
+	plural.SettlementLine
+
+	next     int32
+	isRefund bool
+}
+
+const none = int32(-1)
+
+// New takes the shop's payments: all of the last ten days, settled or not, and
+// older ones for as long as they are not settled. The errors:
+//
+//   - the one that payments hands over;
+//   - a payment has no name, or an amount below zero, or one in another currency
+//     than INR, which cannot be compared with rupees;
+//   - two payments have the same PaymentID; or one of several of the same order
+//     has none, so they cannot be told apart.
+func New(payments iter.Seq2[Payment, error]) (*Books, error) {
+	b := &Books{
+		owners: map[string]owner{}, byOrder: map[string]int32{}, byRef: map[string]int32{}, unread: map[string]error{},
+	}
+	for p, err := range payments {
+		if err == nil {
+			err = p.check()
+		}
+		if err == nil {
+			err = b.add(p)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reconcile: payment %d of the list: %w", len(b.payments)+1, err)
+		}
+	}
+	return b, nil
+}
+
+func (p *Payment) check() error {
+	switch {
+	case p.Reference == "" && p.OrderID == "":
+		return errors.New("it has neither a reference nor an order id")
+	case p.Captured.Currency != plural.CurrencyINR:
+		return fmt.Errorf("captured is in %q: settlements are in INR", p.Captured.Currency)
+	case p.Refunded != plural.Amount{} && p.Refunded.Currency != plural.CurrencyINR:
+		return fmt.Errorf("refunded is in %q: settlements are in INR", p.Refunded.Currency)
+	case p.Captured.Value < 0 || p.Refunded.Value < 0:
+		return errors.New("an amount is below zero")
+	}
+	return nil
+}
+
+func (b *Books) add(p Payment) error {
+	n := int32(len(b.payments)) //nolint:gosec // two billion payments do not fit into memory
+	name, index := p.OrderID, b.byOrder
+	if name == "" {
+		name, index = p.Reference, b.byRef
+	}
+	before, hasOthers := index[name]
+	if hasOthers && (p.PaymentID == "" || b.payments[before].PaymentID == "") {
+		return fmt.Errorf("order %s is on the list before, and one of the two has no payment id", name)
+	}
+	if _, isTaken := b.owners[p.PaymentID]; isTaken {
+		return fmt.Errorf("payment %s is on the list before", p.PaymentID)
+	}
+	p.Reference, p.OrderID, p.PaymentID = compactNames(p)
+	p.Refunded.Currency = plural.CurrencyINR
+	e := entry{Payment: p, first: none, last: none, next: none, order: none}
+	if hasOthers {
+		e.next, b.payments[before].next = b.payments[before].next, n
+	} else {
+		index[cmp.Or(p.OrderID, p.Reference)] = n
+	}
+	if p.PaymentID != "" {
+		b.owners[p.PaymentID] = owner{payment: n}
+	}
+	b.payments = append(b.payments, e)
+	return nil
+}
+
+// compactNames copies the names of a payment into one piece of memory. The id
+// of a payment usually begins with that of its order.
+func compactNames(p Payment) (reference, orderID, paymentID string) {
+	text := p.Reference + p.PaymentID
+	if !strings.HasPrefix(p.PaymentID, p.OrderID) {
+		text += p.OrderID
+	}
+	reference, paymentID = text[:len(p.Reference)], text[len(p.Reference):len(p.Reference)+len(p.PaymentID)]
+	orderID = text[len(reference)+len(paymentID):]
+	if orderID == "" {
+		orderID = paymentID[:len(p.OrderID)]
+	}
+	return reference, orderID, paymentID
+}
+
+// Line takes a line of a settlement, each once. It is false where no payment
+// explains it: then it is not kept.
+func (b *Books) Line(l *plural.SettlementLine) bool {
+	of, isKnown := b.owners[l.TransactionID]
+	if l.TransactionID == "" || !isKnown {
+		return false
+	}
+	p := &b.payments[of.payment]
+	n := b.lines.add(kept{b.compact(l, p.PaymentID), none, of.isRefund})
+	if p.last == none {
+		p.first = n
+	} else {
+		b.lines.at(p.last).next = n
+	}
+	p.last = n
+	return true
+}
+
+// owns reports whether a payment explains a line.
+func (b *Books) owns(transactionID string) bool {
+	_, ok := b.owners[transactionID]
+	return ok && transactionID != ""
+}
+
+// compact copies a line, whose texts are parts of a page. Many are those of the
+// line before, and its id is that of its payment.
+func (b *Books) compact(l *plural.SettlementLine, id string) plural.SettlementLine {
+	c := *l
+	b.last.TransactionID = id
+	copyTexts(&c, &b.last)
+	b.last = c
+	return c
+}
+
+// Order takes an order that was read: the ids of its payments and of its
+// refunds, and what it says was taken. A refund gives its ids, and nothing else.
+// An order that is given again replaces what was known of it.
+//
+// It fails where the order is that of no payment, and where an id of it is
+// another payment's.
+func (b *Books) Order(o *plural.Order) error {
+	if o == nil {
+		return errors.New("reconcile: there is no order")
+	}
+	if o.Type == plural.OrderTypeRefund {
+		first, ok := b.byOrder[o.ParentOrderID]
+		if o.ParentOrderID == "" || !ok {
+			return fmt.Errorf("reconcile: refund %s is of no order on the list", o.OrderID)
+		}
+		return b.addRefund(o, first)
+	}
+	first, ok := b.find(o.OrderID)
+	if !ok {
+		if first, ok = b.byRef[o.MerchantOrderReference]; !ok {
+			return fmt.Errorf("reconcile: order %s is not on the list", o.OrderID)
+		}
+		b.byOrder[strings.Clone(o.OrderID)] = first
+	}
+	book := b.bookOf(first)
+	*book = orderBook{isRead: true, reference: strings.Clone(o.MerchantOrderReference), status: o.Status}
+	book.captured.Amount, book.captured.isKnown = o.CapturedAmount()
+	book.refunded.Amount, book.refunded.isKnown = o.RefundedAmount()
+	hasPayment := func(id string) bool {
+		return slices.ContainsFunc(o.Payments, func(p plural.Payment) bool { return p.ID == id })
+	}
+	for n := first; n != none; n = b.payments[n].next {
+		if id := b.payments[n].PaymentID; id != "" && !hasPayment(id) {
+			book.lacksOne = id
+		}
+	}
+	if b.payments[first].PaymentID == "" {
+		for i := range o.Payments {
+			if err := b.own(o.Payments[i].ID, owner{payment: first}); err != nil {
+				book.isOfOthers = true
+				return err
+			}
+		}
+	}
+	for i := range o.Refunds {
+		if err := b.addRefund(&o.Refunds[i], first); err != nil {
+			book.isOfOthers = true
+			return err
+		}
+	}
+	return nil
+}
+
+// addRefund takes the ids of a refund.
+func (b *Books) addRefund(refund *plural.Order, first int32) error {
+	to := owner{payment: first, isRefund: true}
+	for i := range refund.Payments {
+		if of, ok := b.owners[refund.Payments[i].ParentPaymentID]; ok && !of.isRefund && b.areOfOne(of.payment, first) {
+			to.payment = of.payment
+		}
+	}
+	err := b.own(refund.OrderID, to)
+	for i := range refund.Payments {
+		err = errors.Join(err, b.own(refund.Payments[i].ID, to))
+	}
+	return err
+}
+
+// areOfOne reports whether two payments are of one order.
+func (b *Books) areOfOne(n, first int32) bool {
+	for ; first != none; first = b.payments[first].next {
+		if n == first {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Books) own(id string, to owner) error {
+	if id == "" {
+		return nil
+	}
+	of, isTaken := b.owners[id]
+	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, b.firstOf(&b.payments[to.payment]))) {
+		return fmt.Errorf("reconcile: id %s belongs to two payments of the list", id)
+	}
+	if !isTaken {
+		b.owners[strings.Clone(id)] = to
+	}
+	return nil
+}
+
+// firstOf is the first payment of the order of a payment.
+func (b *Books) firstOf(p *entry) int32 {
+	if p.OrderID != "" {
+		return b.byOrder[p.OrderID]
+	}
+	return b.byRef[p.Reference]
+}
+
+// bookOf is what is known of the order of some payments.
+func (b *Books) bookOf(first int32) *orderBook {
+	if b.payments[first].order == none {
+		b.orders = append(b.orders, orderBook{})
+		for n := first; n != none; n = b.payments[n].next {
+			b.payments[n].order = int32(len(b.orders) - 1) //nolint:gosec // no more than payments
+		}
+	}
+	return &b.orders[b.payments[first].order]
+}
+
+// find finds the first payment of an order.
+func (b *Books) find(orderID string) (first int32, ok bool) {
+	first, ok = b.byOrder[orderID]
+	return first, ok && orderID != ""
+}
+
+// Unread says what could not be read: a settlement by its UTR; an order by its
+// id, or by its reference where the shop has no id; or, with neither, the list
+// of settlements. What it touches becomes [Unknown].
+func (b *Books) Unread(utr, orderID string, err error) {
+	if err == nil {
+		err = errors.New("it was not read")
+	}
+	first, ok := b.find(orderID)
+	if !ok {
+		first, ok = b.byRef[orderID]
+	}
+	switch {
+	case utr != "":
+		b.unread[strings.Clone(utr)] = err
+	case orderID == "":
+		b.unlisted = err
+	case ok:
+		*b.bookOf(first) = orderBook{err: err}
+	}
+}

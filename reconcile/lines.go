@@ -1,0 +1,90 @@
+package reconcile
+
+import (
+	"strings"
+
+	"github.com/plural-go/plural"
+)
+
+// pile is a list that grows without being copied.
+type pile[T any] struct {
+	chunks [][]T
+	n      int32
+}
+
+const chunk = 1024
+
+func (p *pile[T]) add(item T) int32 {
+	if p.n%chunk == 0 {
+		p.chunks = append(p.chunks, make([]T, 0, chunk))
+	}
+	last := &p.chunks[len(p.chunks)-1]
+	*last = append(*last, item)
+	p.n++
+	return p.n - 1
+}
+
+func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
+
+// copyTexts gives a line texts of its own, or those of the line before where
+// they are the same, so it keeps no page in memory.
+func copyTexts(l, before *plural.SettlementLine) {
+	var fresh [15]*string
+	n, size := 0, 0
+	keep := func(text *string, same string) {
+		switch {
+		case *text == same:
+			*text = same
+		case *text != "":
+			fresh[n] = text
+			n, size = n+1, size+len(*text)
+		}
+	}
+	keep(&l.TransactionID, before.TransactionID)
+	keep(&l.System, before.System)
+	keep((*string)(&l.ProcessedDate), string(before.ProcessedDate))
+	keep((*string)(&l.TransactionDate), string(before.TransactionDate))
+	keep((*string)(&l.TransactionAmount), string(before.TransactionAmount))
+	isActual := l.ActualTransactionAmount == l.TransactionAmount
+	if !isActual {
+		keep((*string)(&l.ActualTransactionAmount), string(before.ActualTransactionAmount))
+	}
+	keep((*string)(&l.TotalDeductionAmount), string(before.TotalDeductionAmount))
+	keep((*string)(&l.SettledAmount), string(before.SettledAmount))
+	keep(&l.StoreAddress, before.StoreAddress)
+	keep(&l.AcquirerName, before.AcquirerName)
+	keep(&l.TID, before.TID)
+	keep(&l.UTRNumber, before.UTRNumber)
+	keep(&l.Program, before.Program)
+	keep((*string)(&l.PayoutStatus), string(before.PayoutStatus))
+	var b strings.Builder
+	b.Grow(size)
+	for _, text := range fresh[:n] {
+		b.WriteString(*text)
+	}
+	all := b.String()
+	for _, text := range fresh[:n] {
+		*text, all = all[:len(*text)], all[len(*text):]
+	}
+	if isActual {
+		l.ActualTransactionAmount = l.TransactionAmount
+	}
+}
+
+// total is what lines add up to, exactly; paise is it where that is whole.
+func total(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWhole bool, err error) {
+	sum = "0"
+	for i := range lines {
+		figure := lines[i].TransactionAmount
+		if len(lines) == 1 {
+			if paise, isWhole = figure.Paise(); isWhole {
+				return figure, paise, true, nil
+			}
+		}
+		if sum, err = sum.Add(figure); err != nil {
+			return "", 0, false, err
+		}
+	}
+	paise, isWhole = sum.Paise()
+	return sum, paise, isWhole, nil
+}

@@ -1,0 +1,94 @@
+package reconcile
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+
+	"github.com/plural-go/plural"
+)
+
+// Reader is where [Run] reads. [FromClient] makes one; a test brings its own.
+// With [WithParallel] its methods are called at the same time.
+type Reader interface {
+	// List lists the settlements of whole days, as
+	// [plural.SettlementService.List] does. An [plural.IncompleteError] says from
+	// which day on they could not be read; after any other error none count as
+	// listed.
+	List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error]
+	// Lines reads a settlement that was listed, gives each line once, and returns
+	// the document without the lines. An error of give ends it. After any error
+	// the settlement counts as not read whole; the document may be there all the
+	// same, and may be nil.
+	Lines(
+		ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error,
+	) (*plural.SettlementDetail, error)
+	// Order reads an order or a refund by its id, or by its reference where the
+	// id is "". The error is [plural.ErrNotFound] where there is none.
+	Order(ctx context.Context, orderID, reference string) (*plural.Order, error)
+}
+
+// FromClient reads from Plural.
+func FromClient(c *plural.Client) Reader { return fromClient{c} }
+
+type fromClient struct{ c *plural.Client }
+
+func (r fromClient) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
+	return r.c.Settlements.List(ctx, d)
+}
+
+// mostLines is how many lines Settlements.Get keeps.
+const mostLines = 10_000
+
+func (r fromClient) Lines(
+	ctx context.Context,
+	of *plural.Settlement,
+	give func(*plural.SettlementLine) error,
+) (*plural.SettlementDetail, error) {
+	if of.TotalTransactionsCount > mostLines {
+		return r.manyLines(ctx, of.UTRNumber, give)
+	}
+	head, err := r.c.Settlements.Get(ctx, of.UTRNumber)
+	if head == nil {
+		return nil, err
+	}
+	lines := head.Transactions
+	head.Transactions = nil
+	for i := range lines {
+		if stop := give(&lines[i]); stop != nil {
+			return head, stop
+		}
+	}
+	return head, err
+}
+
+// manyLines reads lines page by page, and the figures of the settlement in a
+// request of their own.
+func (r fromClient) manyLines(
+	ctx context.Context,
+	utr string,
+	give func(*plural.SettlementLine) error,
+) (*plural.SettlementDetail, error) {
+	for l, err := range r.c.Settlements.Lines(ctx, utr) {
+		if err == nil {
+			err = give(l)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	head := new(plural.SettlementDetail)
+	if err := r.c.Do(ctx, http.MethodGet, "/api/settlements/v1/detail/"+url.PathEscape(utr), nil, head); err != nil {
+		return nil, nil //nolint:nilnil // the lines were read; the figures beside them are not there
+	}
+	head.Transactions = nil
+	return head, nil
+}
+
+func (r fromClient) Order(ctx context.Context, orderID, reference string) (*plural.Order, error) {
+	if orderID == "" {
+		return r.c.Orders.GetByReference(ctx, reference)
+	}
+	return r.c.Orders.Get(ctx, orderID)
+}

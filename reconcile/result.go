@@ -1,0 +1,235 @@
+package reconcile
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/plural-go/plural"
+)
+
+// Outcome is what the books say of a payment.
+type Outcome string
+
+// The outcomes.
+const (
+	// Settled: the lines that were read have the payout status Success, and their
+	// amounts are what was captured, to the paisa. There may be several lines.
+	Settled Outcome = "settled"
+	// Differs: the amounts of the lines are not what was captured, though all
+	// were read; or Plural's order says otherwise than the shop. The reasons say
+	// which, and what was read.
+	Differs Outcome = "differs"
+	// NotSeen: no line of the payment is in the settlements of the days of
+	// [Result.Seen]. It is never "not settled": money comes days later.
+	NotSeen Outcome = "not seen"
+	// Unknown: it could not be found out. A settlement that may hold a line of
+	// the payment was not read whole, or the order could not be read or does not
+	// say; or a line has another payout status, or an amount that is not a number.
+	Unknown Outcome = "unknown"
+)
+
+// Result is what the books say of a payment.
+type Result struct {
+	Payment Payment
+	Outcome Outcome
+	// Lines are those of the payment, and then those of its refunds, as Plural
+	// sent them.
+	Lines []plural.SettlementLine
+	// Reasons say why it differs or is unknown, in words for people.
+	Reasons []string
+	// Seen are the days whose settlements were listed; zero where none were.
+	Seen plural.Days
+
+	owned int // lines of the payment, which stand before those of refunds
+}
+
+// UTRs are the settlements that its lines are in, each once.
+func (r *Result) UTRs() []string {
+	var list []string
+	for i := range r.Lines {
+		if utr := r.Lines[i].UTRNumber; !slices.Contains(list, utr) {
+			list = append(list, utr)
+		}
+	}
+	return list
+}
+
+// Settled is what the lines of the payment add up to, in rupees, without those
+// of refunds; "" where there is none, or where one is not a number.
+func (r *Result) Settled() plural.Rupees {
+	if r.owned == 0 {
+		return ""
+	}
+	sum, _, _, err := total(r.Lines[:r.owned])
+	if err != nil {
+		return ""
+	}
+	return sum
+}
+
+// Results judges each payment, in the shop's order. The days are those whose
+// settlements were given to the books; zero where there are none.
+func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
+	return func(yield func(Result) bool) {
+		missing := b.missing()
+		for n := range b.payments {
+			if !yield(b.result(&b.payments[n], seen, missing)) {
+				return
+			}
+		}
+	}
+}
+
+func (b *Books) result(p *entry, seen plural.Days, missing string) Result {
+	j := judgement{Result: Result{Payment: p.Payment, Seen: seen}}
+	count := 0
+	for at := p.first; at != none; at = b.lines.at(at).next {
+		count++
+	}
+	j.Lines = make([]plural.SettlementLine, 0, count)
+	for at := p.first; at != none; at = b.lines.at(at).next {
+		if l := b.lines.at(at); !l.isRefund {
+			j.Lines = append(j.Lines, l.SettlementLine)
+		}
+	}
+	j.owned = len(j.Lines)
+	for at := p.first; at != none; at = b.lines.at(at).next {
+		if l := b.lines.at(at); l.isRefund {
+			j.Lines = append(j.Lines, l.SettlementLine)
+		}
+	}
+	b.judgeOrder(&j, p)
+	b.judgeLines(&j, p, missing)
+	switch {
+	case j.differs != nil:
+		j.Outcome, j.Reasons = Differs, slices.Concat(j.differs, j.unknown)
+	case j.unknown != nil:
+		j.Outcome, j.Reasons = Unknown, j.unknown
+	case j.owned > 0:
+		j.Outcome = Settled
+	default:
+		j.Outcome = NotSeen
+	}
+	return j.Result
+}
+
+// judgement is a result that is being found, and its reasons for an outcome.
+type judgement struct {
+	Result
+
+	differs, unknown []string
+	silence          string // why its order says nothing
+}
+
+func (j *judgement) differ(format string, a ...any) {
+	j.differs = append(j.differs, fmt.Sprintf(format, a...))
+}
+
+func (j *judgement) doubt(format string, a ...any) {
+	j.unknown = append(j.unknown, fmt.Sprintf(format, a...))
+}
+
+// judgeOrder compares the shop's figures with those of Plural's order. Where an
+// order has several payments, theirs are added up.
+func (b *Books) judgeOrder(j *judgement, p *entry) {
+	if p.order == none {
+		if p.PaymentID == "" {
+			j.doubt("the order was not read, and the shop has no payment id")
+		}
+		return
+	}
+	book := &b.orders[p.order]
+	if book.err != nil {
+		j.doubt("the order could not be read: %s", oneLine(book.err))
+		return
+	}
+	captured, refunded := plural.INR(0), plural.INR(0)
+	for n := b.firstOf(p); n != none; n = b.payments[n].next {
+		captured.Value += b.payments[n].Captured.Value
+		refunded.Value += b.payments[n].Refunded.Value
+	}
+	if p.Reference != "" && book.reference != "" && book.reference != p.Reference {
+		j.differ("Plural's order has the reference %q", book.reference)
+	}
+	if book.captured.isKnown && book.captured.Amount != captured {
+		j.differ("Plural's order says that %s was captured, the shop has %s", book.captured, captured)
+	}
+	if book.refunded.isKnown && book.refunded.Amount != refunded {
+		j.differ("Plural's order says that %s was refunded, the shop has %s", book.refunded, refunded)
+	}
+	switch {
+	case book.isOfOthers:
+		j.doubt("an id of Plural's order belongs to another payment of the list, too")
+	case book.lacksOne != "":
+		j.doubt("Plural's order does not list payment %s", book.lacksOne)
+	case !book.captured.isKnown:
+		j.silence = fmt.Sprintf("Plural's order is %s and does not say how much was captured", book.status)
+	case !book.refunded.isKnown:
+		j.silence = fmt.Sprintf("Plural's order is %s and does not say how much was refunded", book.status)
+	}
+}
+
+// judgeLines compares the lines with what was captured.
+func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
+	for i := range j.Lines {
+		l := &j.Lines[i]
+		if !l.PayoutStatus.IsSuccess() {
+			j.doubt("the payout status of a line of UTR %s is %q", l.UTRNumber, l.PayoutStatus)
+		}
+		if err, isUnread := b.unread[l.UTRNumber]; isUnread {
+			j.doubt("UTR %s has a line of it, and was not read whole: %s", l.UTRNumber, oneLine(err))
+		}
+	}
+	sum, paise, isWhole, err := total(j.Lines[:j.owned])
+	switch {
+	case err != nil:
+		j.doubt("the amount of a line is not a number: %s", oneLine(err))
+		return
+	case j.owned > 0 && isWhole && paise == p.Captured.Value:
+		return
+	}
+	if j.silence != "" {
+		j.doubt("%s", j.silence)
+	}
+	if missing != "" && (j.owned > 0 || len(b.unread) > 0 || j.Seen.First.IsZero()) {
+		j.doubt("%s", missing)
+	} else if j.owned == 0 && j.Seen.First.IsZero() {
+		j.doubt("no settlement was read")
+	}
+	if j.owned == 0 || j.unknown != nil {
+		return
+	}
+	reason := fmt.Sprintf("the lines add up to %s rupees, the shop has captured %s", sum, p.Captured)
+	if left := p.Captured.Value - p.Refunded.Value; isWhole && p.Refunded.Value > 0 && paise == left {
+		reason += fmt.Sprintf(": it is that less what was refunded, %s", p.Refunded)
+	}
+	j.differ("%s", reason)
+}
+
+// missing says what could not be read of the settlements, if anything.
+func (b *Books) missing() string {
+	const most = 3
+	utrs := slices.Sorted(maps.Keys(b.unread))
+	switch {
+	case len(utrs) > most:
+		return fmt.Sprintf("%d settlements were not read whole, such as UTR %s", len(utrs), utrs[0])
+	case len(utrs) > 0:
+		return fmt.Sprintf("UTR %s was not read whole: %s", strings.Join(utrs, ", "), oneLine(b.unread[utrs[0]]))
+	case b.unlisted != nil:
+		return "not all settlements could be listed: " + oneLine(b.unlisted)
+	}
+	return ""
+}
+
+// oneLine is the text of an error on one line, and not too long for a cell.
+func oneLine(err error) string {
+	const most = 300
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}

@@ -1,0 +1,472 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/plural-go/plural"
+)
+
+// Option changes a [Run].
+type Option func(*settings)
+
+type settings struct {
+	parallel   int
+	everyOrder bool
+	statement  *Statement
+	progress   func(Progress)
+}
+
+// WithParallel reads orders and settlements n at a time. Without it one
+// request is made at a time. The report is the same for any n.
+func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
+
+// WithEveryOrder reads every order of the list and compares it with the shop's
+// figures. Without it an order is read only if the shop does not have its payment
+// id, or if a line asks for it.
+func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } }
+
+// WithStatement looks for each settlement on the bank's statement.
+func WithStatement(statement *Statement) Option { return func(s *settings) { s.statement = statement } }
+
+// WithProgress calls a function each time that something was read, with how far
+// the run is. The calls come one after the other.
+func WithProgress(told func(Progress)) Option { return func(s *settings) { s.progress = told } }
+
+// Progress is how far a run is.
+type Progress struct {
+	Stage       string // "orders" or "settlements"
+	Done, Total int
+}
+
+// maxStrangers is how many orders that are not on the list a night reads, to see
+// whether a line is that of a refund.
+const maxStrangers = 1000
+
+// Run is one night. It reads the orders that have to be read, lists the
+// settlements of d and of the last ten days that were seen, reads the lines of
+// those that are new or have changed, and reports each settlement, each line
+// that no payment explains, and each payment.
+//
+// What could not be read makes results [Unknown], and Run returns no error for it. The errors,
+// with which the state is the last one:
+//
+//   - the context's, where it has ended;
+//   - the report's;
+//   - a [plural.ValidationError] of the list: the days are none, or begin more
+//     than six months ago. After such a long pause begin with a new state.
+//
+// Keep the new state when Run has returned: whatever it has in it was reported.
+func Run(
+	ctx context.Context, from Reader, b *Books, d plural.Days, last State, to Report, opts ...Option,
+) (State, error) {
+	r := &run{
+		settings: settings{parallel: 1}, from: from, b: b, last: last, to: to,
+		next: State{UTRs: map[string]UTR{}}, orders: map[string]bool{}, explains: map[string]bool{},
+	}
+	for _, option := range opts {
+		option(&r.settings)
+	}
+	err := errors.Join(r.run(ctx, d), to.Close())
+	if err != nil {
+		return last, fmt.Errorf("reconcile: run: %w", err)
+	}
+	return r.next, nil
+}
+
+// run is one night.
+type run struct {
+	settings
+
+	from       Reader
+	b          *Books
+	last, next State
+	to         Report
+
+	mu       sync.Mutex
+	orders   map[string]bool // that were asked for, by id; true where the reading failed
+	explains map[string]bool // orders that lines hinted at, and that are on the list
+}
+
+func (r *run) run(ctx context.Context, d plural.Days) error {
+	if !isValid(d) {
+		return fmt.Errorf("the days %s are none", d)
+	}
+	d = r.last.span(d)
+	if err := r.readOrders(ctx); err != nil {
+		return err
+	}
+	rows, seen, err := r.list(ctx, d)
+	if err != nil {
+		return err
+	}
+	list, err := r.readSettlements(ctx, rows)
+	if err != nil {
+		return err
+	}
+	if err := r.readHints(ctx, list); err != nil {
+		return err
+	}
+	for i := range list {
+		if err := r.settle(&list[i]); err != nil {
+			return err
+		}
+	}
+	for result := range r.b.Results(seen) {
+		if err := r.to.Result(result); err != nil {
+			return err
+		}
+	}
+	r.next.Seen = r.last.Seen
+	if isValid(seen) {
+		r.next.Seen.First = seen.First
+		if seen.Last.After(r.last.Seen.Last) {
+			r.next.Seen.Last = seen.Last
+		}
+	}
+	return ctx.Err()
+}
+
+// readOrders reads the orders of payments without an id, or every one, once
+// each.
+func (r *run) readOrders(ctx context.Context) error {
+	var names [][2]string // id, reference
+	for i := range r.b.payments {
+		p := &r.b.payments[i]
+		if (r.everyOrder || p.PaymentID == "") && r.b.firstOf(p) == int32(i) {
+			name := [2]string{p.OrderID, p.Reference}
+			if p.OrderID != "" {
+				name[1] = ""
+			}
+			names = append(names, name)
+		}
+	}
+	return r.each(ctx, "orders", len(names), func(i int) error {
+		id, reference := names[i][0], names[i][1]
+		o, err := r.from.Order(ctx, id, reference)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err == nil {
+			r.orders[o.OrderID] = false
+			if id != "" && o.OrderID != id || id == "" && o.MerchantOrderReference != reference {
+				err = errors.New("the answer is about another order")
+			} else {
+				err = r.b.Order(o)
+			}
+		}
+		if id != "" {
+			r.orders[id] = err != nil
+		}
+		if err != nil {
+			r.b.Unread("", id+reference, err)
+		}
+		return nil
+	})
+}
+
+// list lists the settlements of days, and says which days it has listed whole.
+func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlement, seen plural.Days, err error) {
+	known := map[string]bool{}
+	for row, failure := range r.from.List(ctx, d) {
+		if failure != nil {
+			err = failure
+			break
+		}
+		if !known[row.UTRNumber] {
+			known[strings.Clone(row.UTRNumber)] = true
+			rows = append(rows, copyOf(row))
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, seen, ctx.Err()
+	}
+	if err == nil {
+		return rows, d, nil
+	}
+	if refused, ok := errors.AsType[*plural.ValidationError](err); ok {
+		return nil, seen, refused
+	}
+	r.b.Unread("", "", err)
+	incomplete, ok := errors.AsType[*plural.IncompleteError](err)
+	if ok && isValid(incomplete.Days) {
+		year, month, day := incomplete.Days.First.Date()
+		end := d.First.AddDate(0, 0, -1)
+		for next := end.AddDate(0, 0, 1); ; next = next.AddDate(0, 0, 1) {
+			y, m, n := next.Date()
+			if y == year && m == month && n == day || next.After(d.Last) {
+				break
+			}
+			end = next
+		}
+		if whole := (plural.Days{First: d.First, Last: end}); isValid(whole) {
+			return rows, whole, nil
+		}
+	}
+	return rows, plural.Days{}, nil
+}
+
+// copyOf copies a row, whose texts are parts of a page.
+func copyOf(row *plural.Settlement) *plural.Settlement {
+	c := *row
+	c.Programs = slices.Clone(c.Programs)
+	for i := range c.Programs {
+		c.Programs[i] = strings.Clone(c.Programs[i])
+	}
+	for _, text := range []*string{
+		(*string)(&c.TotalAmount), (*string)(&c.ActualTransactionAmount), (*string)(&c.TotalDeductionAmount),
+		(*string)(&c.LastProcessedDate), (*string)(&c.SettledDate), &c.UTRNumber, &c.System, &c.BankName, &c.BankAccNumber,
+	} {
+		*text = strings.Clone(*text)
+	}
+	return &c
+}
+
+// reading is a settlement, as it was read tonight or on an earlier night.
+type reading struct {
+	utr    string
+	now    UTR
+	before UTR
+	isOld  bool      // now is before: it was not read tonight
+	about  *Transfer // nil where it is not listed tonight
+}
+
+// readSettlements reads the settlements that are new or have changed, and adds
+// what is known of those that are not listed tonight.
+func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([]reading, error) {
+	list := make([]reading, len(rows), len(rows)+len(r.last.UTRs))
+	listed := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		listed[row.UTRNumber] = true
+	}
+	err := r.each(ctx, "settlements", len(rows), func(i int) (err error) {
+		list[i], err = r.readSettlement(ctx, rows[i])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, utr := range slices.Sorted(maps.Keys(r.last.UTRs)) {
+		if before := r.last.UTRs[utr]; !listed[utr] {
+			one := reading{utr: utr, now: copyOfUTR(before), before: before, isOld: true}
+			list = append(list, one)
+		}
+	}
+	return list, nil
+}
+
+func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (reading, error) {
+	digest, err := digestOf(row)
+	if err != nil {
+		return reading{}, err
+	}
+	one := reading{utr: row.UTRNumber, before: r.last.UTRs[row.UTRNumber], about: &Transfer{Listed: row}}
+	if r.statement != nil {
+		one.about.Bank = r.statement.Match(row.UTRNumber, row.TotalAmount)
+	}
+	if one.isOld = one.before.Digest == digest; one.isOld {
+		one.now = copyOfUTR(one.before)
+		return one, nil
+	}
+	one.now.Digest = digest
+	var last plural.SettlementLine
+	one.about.Detail, err = r.from.Lines(ctx, row, func(l *plural.SettlementLine) error {
+		line := lineOf(l, &last, row.UTRNumber)
+		last = line.SettlementLine
+		if line.UTRNumber != row.UTRNumber {
+			return fmt.Errorf("a line says that it is of UTR %s", line.UTRNumber)
+		}
+		one.now.Lines = append(one.now.Lines, line)
+		return ctx.Err()
+	})
+	if err == nil && len(one.now.Lines) < row.TotalTransactionsCount {
+		err = fmt.Errorf("%d of %d lines came", len(one.now.Lines), row.TotalTransactionsCount)
+	}
+	one.now.IsPart, one.about.Err = err != nil, err
+	return one, ctx.Err()
+}
+
+func copyOfUTR(u UTR) UTR {
+	u.Lines = slices.Clone(u.Lines)
+	return u
+}
+
+// readHints reads the orders that lines hint at which no payment explains, each
+// once. Lines of an earlier night have had that: they ask again for what
+// explained them, and for orders on the list.
+func (r *run) readHints(ctx context.Context, list []reading) error {
+	var ids []string
+	asked := map[string]bool{}
+	strangers := 0
+	for _, one := range list {
+		for i := range one.now.Lines {
+			l := &one.now.Lines[i]
+			id := l.Order
+			if id == "" && !r.b.owns(l.TransactionID) {
+				id = r.hint(l.TransactionID)
+			}
+			l.hint = id
+			_, isOurs := r.b.find(id)
+			if id == "" || asked[id] || !isOurs && l.Order == "" && (one.isOld || strangers == maxStrangers) {
+				continue
+			}
+			if !isOurs {
+				strangers++
+			}
+			asked[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return r.each(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
+}
+
+// settle gives the lines of a settlement to the books, and reports it.
+func (r *run) settle(one *reading) error {
+	isOurs := false
+	var unexplained []*Line
+	known := map[plural.SettlementLine]bool{}
+	for i := range one.before.Lines {
+		known[one.before.Lines[i].name()] = true
+	}
+	for i := range one.now.Lines {
+		l := &one.now.Lines[i]
+		isKnown := known[l.name()]
+		delete(known, l.name())
+		switch {
+		case r.b.Line(&l.SettlementLine):
+			isOurs = true
+			if r.explains[l.hint] {
+				l.Order = l.hint
+			}
+		case !isKnown:
+			unexplained = append(unexplained, l)
+		}
+		if r.orders[l.hint] || !l.PayoutStatus.IsSuccess() {
+			one.now.Digest = ""
+		}
+	}
+	if one.about == nil {
+		if isOurs && one.now.IsPart {
+			r.b.Unread(one.utr, "", errors.New("it was not read whole on an earlier night, and is not listed tonight"))
+		}
+		if isOurs || r.b.unlisted != nil {
+			r.next.UTRs[one.utr] = one.now
+		}
+		return nil
+	}
+	t := one.about
+	if t.Lines = len(one.now.Lines); t.Err != nil {
+		r.b.Unread(one.utr, "", t.Err)
+	}
+	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
+		one.now.Digest = ""
+	}
+	if one.now.IsPart { // what was read before and did not come tonight was reported, too
+		for i := range one.before.Lines {
+			if known[one.before.Lines[i].name()] {
+				one.now.Lines = append(one.now.Lines, one.before.Lines[i])
+			}
+		}
+	}
+	r.next.UTRs[one.utr] = one.now
+	if err := r.to.Transfer(t); err != nil {
+		return err
+	}
+	for _, l := range unexplained {
+		if err := r.to.Unexplained(&l.SettlementLine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hint is the id of an order that is cut out of a line's, which is only a hint: one
+// on the list, or what stands before the last two parts.
+func (r *run) hint(transactionID string) string {
+	parts := strings.Split(transactionID, "-")
+	for n := len(parts) - 1; n > 0; n-- {
+		id := strings.Join(parts[:n], "-")
+		if _, ok := r.b.find(id); ok {
+			return id
+		}
+	}
+	if n := len(parts) - 2; n > 0 { //nolint:mnd // a method and a letter: -cc-k
+		return strings.Join(parts[:n], "-")
+	}
+	return ""
+}
+
+// readHint reads an order, and that of a refund.
+func (r *run) readHint(ctx context.Context, id string) error {
+	r.mu.Lock()
+	_, isRead := r.orders[id]
+	r.mu.Unlock()
+	if isRead {
+		return nil
+	}
+	o, err := r.from.Order(ctx, id, "")
+	r.mu.Lock()
+	_, isRefused := errors.AsType[*plural.ValidationError](err)
+	r.orders[id] = err != nil && !isRefused && !errors.Is(err, plural.ErrNotFound)
+	parent := ""
+	switch {
+	case err != nil:
+		r.b.Unread("", id, err)
+	case o.OrderID == id && r.b.Order(o) == nil:
+		r.explains[id] = true
+		if o.Type == plural.OrderTypeRefund {
+			parent = o.ParentOrderID
+		}
+	}
+	r.mu.Unlock()
+	if parent == "" || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return r.readHint(ctx, parent)
+}
+
+// each does n things, so many at a time as are wanted, and ends with the first
+// error.
+func (r *run) each(ctx context.Context, stage string, n int, do func(i int) error) error {
+	var (
+		all    sync.WaitGroup
+		mu     sync.Mutex
+		failed error
+		next   int
+		done   int
+	)
+	take := func() (i int, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed == nil {
+			failed = ctx.Err()
+		}
+		next++
+		return next - 1, failed == nil && next <= n
+	}
+	for range min(r.parallel, n) {
+		all.Go(func() {
+			for {
+				i, ok := take()
+				if !ok {
+					return
+				}
+				err := do(i)
+				mu.Lock()
+				if done++; failed == nil {
+					failed = err
+				}
+				if r.progress != nil && err == nil {
+					r.progress(Progress{Stage: stage, Done: done, Total: n})
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return failed
+}

@@ -1,0 +1,267 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/reconcile"
+)
+
+// books are a shop's list of one payment.
+func books(t *testing.T) *reconcile.Books {
+	t.Helper()
+	b, err := reconcile.New(list(paymentA()))
+	require.NoError(t, err)
+	return b
+}
+
+// settledWorld has one payment, which is settled on the first night.
+func settledWorld() *world {
+	s := &settlement{utr: "633300000101", day: nightOf(0)}
+	l := &line{SettlementLine: *lineA("100")}
+	for i := range l.statuses {
+		l.statuses[i] = plural.PayoutStatusSuccess
+	}
+	s.lines = append(s.lines, l)
+	return &world{
+		Rand: rand.New(rand.NewPCG(1, 1)), settlements: []*settlement{s},
+		orders: []*order{{
+			id: orderA, reference: "order-1", paid: []paid{{payA, 10000}},
+			refunds: []refunded{{"v1-261127010000-aa-Rf0Und", "v1-261127010000-aa-Rf0Und-cc-N", 4000}},
+		}},
+	}
+}
+
+// What was read whole is not read again, and is in the results all the same.
+func TestStateSparesReading(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	var state reconcile.State
+	for night := range nights {
+		rd, rep := newReader(w, night, 0), &recorder{}
+		var stages []reconcile.Progress
+		var err error
+		state, err = reconcile.Run(t.Context(), rd, books(t), seen(), state, rep,
+			reconcile.WithProgress(func(p reconcile.Progress) { stages = append(stages, p) }))
+		require.NoError(t, err)
+		require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
+		require.Empty(t, rep.unexplained)
+		require.Len(t, rep.transfers, 1)
+		require.Equal(t, 1, rep.transfers[0].Lines)
+		require.Equal(t, night == 0, rep.transfers[0].Detail != nil)
+		require.Equal(t, night == 0, rd.requests == 2, "the list, and the lines once: %d", rd.requests)
+		require.Equal(t, []reconcile.Progress{{Stage: "settlements", Done: 1, Total: 1}}, stages)
+		require.NotEmpty(t, state.UTRs["633300000101"].Digest)
+		require.Empty(t, state.UTRs["633300000101"].Lines[0].StoreAddress)
+	}
+}
+
+func TestRunMatchesTheBank(t *testing.T) {
+	t.Parallel()
+	statement, err := reconcile.NewStatement(credits(reconcile.Credit{UTR: "633300000101", Amount: plural.INR(1234)}))
+	require.NoError(t, err)
+	rep := &recorder{}
+	_, err = reconcile.Run(t.Context(), newReader(settledWorld(), 0, 0), books(t), seen(), reconcile.State{}, rep,
+		reconcile.WithStatement(statement))
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Arrived, rep.transfers[0].Bank.Arrival)
+}
+
+// A refund that the shop does not know of shows by its line.
+func TestLineOfARefundAsksForItsOrder(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	w.orders[0].refunds[0].amount = 5000
+	back := *w.settlements[0].lines[0]
+	back.TransactionID, back.TransactionAmount, back.TID = "v1-261127010000-aa-Rf0Und-cc-N", "-50", "1"
+	w.settlements[0].lines = append(w.settlements[0].lines, &back)
+	var state reconcile.State
+	for night := range 2 {
+		rep := &recorder{}
+		var err error
+		state, err = reconcile.Run(t.Context(), newReader(w, night, 0), books(t), seen(), state, rep)
+		require.NoError(t, err)
+		require.Empty(t, rep.unexplained)
+		require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
+		require.Contains(t, rep.results[0].Reasons[0], "INR 50.00 was refunded, the shop has INR 40.00")
+		require.Len(t, rep.results[0].Lines, 2)
+	}
+}
+
+// failing is a reader whose list or lines are made up.
+type failing struct {
+	*reader
+
+	list  func(yield func(*plural.Settlement, error) bool)
+	lines func(give func(*plural.SettlementLine) error) error
+}
+
+func (f failing) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
+	if f.list != nil {
+		return f.list
+	}
+	return f.reader.List(ctx, d)
+}
+
+func (f failing) Lines(
+	_ context.Context, _ *plural.Settlement, give func(*plural.SettlementLine) error,
+) (*plural.SettlementDetail, error) {
+	return nil, f.lines(give)
+}
+
+func TestRunFails(t *testing.T) {
+	t.Parallel()
+	last := reconcile.State{Seen: plural.Days{First: nightOf(-8), Last: nightOf(-1)}}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	broken := errors.New("the disk is full")
+	for name, test := range map[string]struct {
+		ctx    context.Context
+		days   plural.Days
+		list   func(yield func(*plural.Settlement, error) bool)
+		report *failingReport
+		want   string
+	}{
+		"no days":        {days: plural.Days{}, want: "are none"},
+		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are none"},
+		"cancelled":      {ctx: cancelled, days: seen(), want: "canceled"},
+		"refused": {days: seen(), want: "days", list: func(yield func(*plural.Settlement, error) bool) {
+			yield(nil, &plural.ValidationError{Op: "list settlements", Fields: []plural.FieldError{{Field: "days", Rule: "x"}}})
+		}},
+		"a result":     {days: seen(), report: &failingReport{result: broken}, want: "disk"},
+		"a settlement": {days: seen(), report: &failingReport{transfer: broken}, want: "disk"},
+		"the end":      {days: seen(), report: &failingReport{end: broken}, want: "disk"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, rep := test.ctx, test.report
+			if ctx == nil {
+				ctx = t.Context()
+			}
+			if rep == nil {
+				rep = &failingReport{}
+			}
+			rd := newReader(settledWorld(), 0, 0)
+			var from reconcile.Reader = rd
+			if test.list != nil {
+				from = failing{reader: rd, list: test.list}
+			}
+			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep)
+			require.ErrorContains(t, err, test.want)
+			require.Equal(t, last, got, "the state is the last one")
+			require.Equal(t, 1, rep.closed)
+		})
+	}
+}
+
+type failingReport struct {
+	recorder
+
+	result, transfer, end error
+}
+
+func (f *failingReport) Result(r reconcile.Result) error {
+	return errors.Join(f.result, f.recorder.Result(r))
+}
+
+func (f *failingReport) Transfer(t *reconcile.Transfer) error {
+	return errors.Join(f.transfer, f.recorder.Transfer(t))
+}
+
+func (f *failingReport) Close() error { return errors.Join(f.end, f.recorder.Close()) }
+
+// A reading that does not hold what it says is not whole.
+func TestOddReadingsAreUnknown(t *testing.T) {
+	t.Parallel()
+	for name, lines := range map[string]func(give func(*plural.SettlementLine) error) error{
+		"fewer lines than the list says": func(func(*plural.SettlementLine) error) error { return nil },
+		"a line of another settlement": func(give func(*plural.SettlementLine) error) error {
+			l := lineA("100")
+			l.UTRNumber = "633300000999"
+			return give(l)
+		},
+	} {
+		rep := &recorder{}
+		from := failing{reader: newReader(settledWorld(), 0, 0), lines: lines}
+		state, err := reconcile.Run(t.Context(), from, books(t), seen(), reconcile.State{}, rep)
+		require.NoError(t, err, name)
+		require.Equal(t, reconcile.Unknown, rep.results[0].Outcome, name)
+		require.Error(t, rep.transfers[0].Err, name)
+		require.Empty(t, state.UTRs["633300000101"].Digest, name)
+	}
+}
+
+// The list ends where it says that it does, and the next night begins there.
+func TestRunCoversGaps(t *testing.T) {
+	t.Parallel()
+	var asked plural.Days
+	rd := newReader(settledWorld(), 0, 0)
+	from := listNoting{rd, &asked}
+	last := reconcile.State{Seen: plural.Days{First: nightOf(-40), Last: nightOf(-20)}}
+	today := plural.Days{First: nightOf(0), Last: nightOf(0)}
+	state, err := reconcile.Run(t.Context(), from, books(t), today, last, &recorder{})
+	require.NoError(t, err)
+	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(), "nothing between the nights is left out, and ten days are read again")
+	require.Equal(t, asked, state.Seen)
+}
+
+type listNoting struct {
+	*reader
+
+	asked *plural.Days
+}
+
+func (l listNoting) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
+	*l.asked = d
+	return l.reader.List(ctx, d)
+}
+
+// A refund's order that could not be read is asked for again on the next night.
+func TestFailedHintIsReadAgain(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	w.orders[0].refunds[0].amount = 5000
+	back := *w.settlements[0].lines[0]
+	back.TransactionID, back.TransactionAmount, back.TID = "v1-261127010000-aa-Rf0Und-cc-N", "-50", "1"
+	w.settlements[0].lines = append(w.settlements[0].lines, &back)
+	rep := &recorder{}
+	state, err := reconcile.Run(t.Context(), orderFailing{newReader(w, 0, 0)}, books(t), seen(), reconcile.State{}, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
+	require.Len(t, rep.unexplained, 1)
+
+	rep = &recorder{}
+	_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), books(t), seen(), state, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
+	require.Empty(t, rep.unexplained)
+}
+
+type orderFailing struct{ *reader }
+
+func (orderFailing) Order(context.Context, string, string) (*plural.Order, error) {
+	return nil, errFault
+}
+
+// What was read in part on an earlier night, and is not listed any more, may
+// have more of a payment's lines.
+func TestPartOfAnEarlierNight(t *testing.T) {
+	t.Parallel()
+	state := reconcile.State{
+		Seen: seen(),
+		UTRs: map[string]reconcile.UTR{"633300000200": {IsPart: true, Lines: []reconcile.Line{{SettlementLine: *lineA("60")}}}},
+	}
+	rep := &recorder{}
+	w := settledWorld()
+	w.settlements = nil
+	next, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), seen(), state, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Unknown, rep.results[0].Outcome)
+	require.Equal(t, state.UTRs, next.UTRs, "it is kept for as long as the payment is on the list")
+}
