@@ -382,14 +382,14 @@ func unquote(raw string) string {
 		return toValidUTF8(text)
 	}
 	var b strings.Builder
-	b.Grow(len(text)) // escapes are longer than what they stand for
+	b.Grow(validSize(text)) // escapes are longer than what they stand for
 	for ; at >= 0; at = strings.IndexByte(text, '\\') {
-		b.WriteString(toValidUTF8(text[:at]))
+		writeValid(&b, text[:at])
 		r, size := unescape(text[at:])
 		b.WriteRune(r)
 		text = text[at+size:]
 	}
-	b.WriteString(toValidUTF8(text))
+	writeValid(&b, text)
 	return b.String()
 }
 
@@ -399,7 +399,25 @@ func toValidUTF8(text string) string {
 	if utf8.ValidString(text) {
 		return text
 	}
-	return strings.Map(func(r rune) rune { return r }, text)
+	var b strings.Builder
+	b.Grow(validSize(text))
+	writeValid(&b, text)
+	return b.String()
+}
+
+// validSize is the length of what writeValid writes.
+func validSize(text string) int {
+	size := 0
+	for _, r := range text {
+		size += utf8.RuneLen(r)
+	}
+	return size
+}
+
+func writeValid(b *strings.Builder, text string) {
+	for _, r := range text {
+		b.WriteRune(r)
+	}
 }
 
 // unescape reads the valid escape at the start of a text: the character, and
