@@ -248,7 +248,8 @@ func TestCallbackAttackNameResplitting(t *testing.T) {
 		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 	}
 
-	// Signed as a failure, presented as a success with the failure inside a name.
+	// The form was signed as a failure, and is presented as a success with the
+	// failure inside a name.
 	signed := url.Values{"error_message": {"x"}, "order_id": {"v1-1"}, "status": {"FAILED"}}
 	forged := url.Values{"error_message=x&order_id": {"v1-1"}, "status": {"FAILED"}, "order_id": {"v1-2"}}
 	forged.Set("signature", naiveSignature(t, signatureSecret, naiveCallbackText(signed, false)))
