@@ -1,6 +1,6 @@
 # Everything CI runs is a target here, so a local run and CI cannot differ.
-# `make test`, `make race` and `make examples` need Go and nothing else; the
-# linter and the other tools are built from tools/go.mod.
+# `make test`, `make race` and `make examples` need only Go. The linter and the
+# other tools are built from tools/go.mod.
 
 GO       ?= go
 FUZZTIME ?= 6s
@@ -8,11 +8,12 @@ BENCH    ?= .
 COUNT    ?= 1
 TESTFLAGS ?=
 
-# The oldest Go this module promises to build with, and the newest there is. Both are fetched as modules by the go command.
+# The oldest Go that this module promises to build with, and the newest one. The
+# go command fetches both as modules.
 GO_OLDEST := 1.26.0
 GO_NEWEST := 1.27.4
 
-# What make bench measures with, beside the newest.
+# make bench also measures with this one, besides the newest.
 GO_BENCH := 1.26.8
 ROUNDS   ?= 8
 
@@ -22,17 +23,20 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
-# A go.work further up, or a proxy for -mod, must not change what is tested.
+# A go.work in a parent folder, or a proxy for -mod, must not change what is
+# tested.
 export GOWORK := off
 export GO
 
-# Every module of the repository; those that a merchant can import; and those that are published.
+# Every module of the repository; the modules that a merchant can import; and
+# the published modules.
 MODULES   := $(sort $(patsubst ./%,%,$(shell find . -name go.mod -not -path '*/vendor/*' -not -path '*/node_modules/*' -exec dirname {} \;)))
 NESTED    := $(filter-out . testdata/consumer browsertest,$(MODULES))
 IMPORTABLE := . $(filter contrib/%,$(MODULES))
 PUBLISHED := $(IMPORTABLE) $(filter cmd/%,$(MODULES))
 
-# Goes to a module. A program's module has a go.work in place of a replace line, which go install refuses: CONTRIBUTING.md, "Modules".
+# Changes to a module's folder. A program's module has a go.work in place of a
+# replace line, which go install refuses: CONTRIBUTING.md, "Modules".
 ENTER = cd $$dir && { [[ ! -f go.work ]] || export GOWORK=$$PWD/go.work; }
 
 # Nested modules may ask for a newer Go than the SDK does; auto lets the go command fetch it.
@@ -44,7 +48,7 @@ LIMIT    := $(if $(shell command -v timeout),timeout 120,)
 help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# The tests come last: their verdict is what a reader looks for at the end.
+# The tests come last, because a reader looks for their result at the end.
 CHECKS := build vet fmt-check tidy-check generate-check lint house words depcheck licences apicheck 386 cross consumer release compat modules fips examples browser fuzz cover race test
 
 .PHONY: check
@@ -110,13 +114,13 @@ browser: ## Walk the emulator's pages in Chromium; where there is none only CI m
 modules: ## Vet and test the other modules of the repository.
 	@for dir in $(NESTED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...) || exit 1; done
 
-# GOFIPS140: the module that is certified takes its entropy from the system;
-# newer ones measure time, which stands still in testing/synctest. Left out are
-# the tests of keys shorter than 112 bits, which FIPS 140 refuses: the published
+# GOFIPS140: the certified module takes its entropy from the system; newer ones
+# measure time, which stands still in testing/synctest. This leaves out the
+# tests of keys shorter than 112 bits, which FIPS 140 refuses: the published
 # example and the vectors have such keys. tools, bench and browsertest are not
-# part of a merchant's program. So are the examples, whose tests have short
-# keys, and the long searches, which no key has a part in. contrib/river does no
-# cryptography of its own.
+# part of a merchant's program. It also leaves out the examples, whose tests
+# have short keys, and the long searches, which do not depend on keys.
+# contrib/river has no cryptography of its own.
 FIPS       := GOFIPS140=v1.0.0 GODEBUG=fips140=only
 SHORT_KEYS := ^(TestKeys|TestCallbackVectors|TestWebhookPublishedVector|TestNewVerifierRefuses|TestWebhookSignatureVector)$$
 
@@ -215,7 +219,8 @@ cross: ## Build for the other platforms that merchants and their tools run on.
 depcheck: ## Fail if merchants would compile more than the standard library and uuid.
 	@tools/depcheck.sh $(GO_OLDEST)
 
-# Of the SDK; a module under contrib/ may use what is under the MPL, as River is.
+# Licences for the SDK. A module under contrib/ may also use code under the MPL,
+# such as River.
 LICENCES := MIT,BSD-2-Clause,BSD-3-Clause,Apache-2.0,ISC
 
 .PHONY: licences
@@ -242,7 +247,8 @@ vuln: tool-govulncheck ## Look for known vulnerabilities in what is published (n
 clean: ## Remove what the targets above leave behind.
 	rm -rf bin coverage.out coverage.html browsertest/screenshots
 
-# The go command knows when a tool is up to date: asking again costs half a second.
+# The go command knows whether a tool is up to date, and asking it costs half a
+# second.
 .PHONY: tools
 tools: tool-golangci-lint tool-benchstat tool-govulncheck tool-apicheck tool-covercheck tool-housecheck tool-wordcheck ## Build all tools into bin/.
 

@@ -42,7 +42,7 @@ func TestParseAmount(t *testing.T) {
 		{"1.2", "BHD", 1200},
 		{"1.2345", "CLF", 12345},
 		{"1.99", "USD", 199},
-		{"1.99", "ZZZ", 199}, // a code this package has never heard of
+		{"1.99", "ZZZ", 199}, // a code that this package does not know
 	}
 	for _, tc := range cases {
 		t.Run(tc.text+" "+string(tc.currency), func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestParseAmount(t *testing.T) {
 	}
 }
 
-// requireReadsBack has ParseAmount read what String wrote.
+// requireReadsBack checks that ParseAmount reads what String wrote.
 func requireReadsBack(tb testing.TB, a plural.Amount) {
 	tb.Helper()
 	code, number, ok := strings.Cut(a.String(), " ")

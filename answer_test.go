@@ -19,7 +19,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// An error text quotes no JSON, whatever stands before it.
+// An error text quotes no JSON, whatever comes before it.
 func TestAnswersWithJSONBehindSomethingAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	const personal = `{"email_id":"payer@example.test","mobile_number":"9000000001","token":"checkout-link"}`
@@ -50,7 +50,7 @@ func TestAnswersWithJSONBehindSomethingAreNotQuoted(t *testing.T) {
 	require.ErrorContains(t, err, "not JSON (text/html): 403 Forbidden")
 }
 
-// Compression that nobody asked for is named.
+// If an answer is compressed although nobody asked for that, the error says so.
 func TestUnaskedCompressionIsNamed(t *testing.T) {
 	t.Parallel()
 	packed := func(*http.Request) (*http.Response, error) {
@@ -62,7 +62,7 @@ func TestUnaskedCompressionIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, "Content-Encoding: gzip")
 }
 
-// Every 429 is a rate limit; which one, its code tells.
+// Every 429 is a rate limit; its code shows which one.
 func TestEvery429IsARateLimit(t *testing.T) {
 	t.Parallel()
 	for _, code := range []plural.ErrorCode{"", plural.CodeAPIRateLimit, plural.CodePaymentRateLimit, "NEVER_HEARD_OF"} {
@@ -72,7 +72,7 @@ func TestEvery429IsARateLimit(t *testing.T) {
 	}
 }
 
-// answering is the error of a Get that is answered so.
+// answering is the error of a Get with that answer.
 func answering(tb testing.TB, status int, header http.Header, body string) *plural.Error {
 	tb.Helper()
 	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {
@@ -92,7 +92,7 @@ func answering(tb testing.TB, status int, header http.Header, body string) *plur
 	return e
 }
 
-// The ten shapes of errors, each with what there is to be read from it.
+// The ten shapes of errors, each with what can be read from it.
 func TestErrorShapes(t *testing.T) {
 	t.Parallel()
 	html := http.Header{"Content-Type": {"text/html; charset=utf-8"}}
@@ -414,7 +414,7 @@ func TestErrorShapes(t *testing.T) {
 	require.Empty(t, unused, "payloads that no case reads")
 }
 
-// A body of a token answer never shows, whatever became of it.
+// The body of a token answer never shows in an error.
 func TestTokenAnswersAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -445,8 +445,8 @@ func TestTokenAnswersAreNotQuoted(t *testing.T) {
 	}
 }
 
-// An error document in a 2xx is that error. Where it has data too, that is
-// judged by those who know what it is to say, which Do is not.
+// An error document in a 2xx is an error. If it also has data, the caller
+// judges the data. Do cannot judge it.
 func TestErrorInATwoHundred(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -501,8 +501,8 @@ func TestNoClientPrints(t *testing.T) {
 	require.Equal(t, "plural.Client{}", fmt.Sprint(&plural.Client{}))
 }
 
-// What an answer says of a write that is sent once: not carried out, or who
-// knows. The code counts before the status.
+// What an answer to a write that is sent once means: not carried out, or not
+// known. The code counts before the status.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -539,12 +539,12 @@ func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	}
 }
 
-// mostGrowth is how many times its own size an answer may cost in memory, all
-// that is thrown away again included.
+// mostGrowth is how many times its own size an answer may take in memory,
+// including memory that is freed again.
 const mostGrowth = 100
 
 // lists are the paths of all lists and maps of a type, each with an object
-// around each place.
+// around the place.
 func lists(
 	t reflect.Type,
 	around func(inner string) string,
@@ -593,8 +593,8 @@ func lists(
 	}
 }
 
-// An answer costs no more than so many times its size, whichever list or map of
-// the order has so many elements that are as small as can be; nested ones too.
+// An answer takes at most that many times its size in memory, even if a list or
+// map of the order, or a nested one, is full of the smallest elements.
 //
 //nolint:paralleltest // it measures memory
 func TestDocumentsGrowWithinBounds(t *testing.T) {
@@ -646,8 +646,8 @@ func TestDocumentsGrowWithinBounds(t *testing.T) {
 	}
 }
 
-// Whatever 4 MiB a peer sends, it becomes less than 64 MiB in memory, all that
-// is thrown away again included. The race detector allocates more.
+// Any answer of 4 MiB takes less than 64 MiB in memory, including memory that
+// is freed again. The race detector allocates more.
 //
 //nolint:paralleltest // it measures memory
 func TestNothingBecomesMoreThan64MiB(t *testing.T) {

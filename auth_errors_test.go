@@ -116,8 +116,8 @@ func TestTokenErrors(t *testing.T) {
 	}
 }
 
-// What the token endpoint refuses says nothing of the order or the request that
-// the token was for.
+// A refusal by the token endpoint says nothing about the order or the request
+// that needed the token.
 func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 	t.Parallel()
 	answers := map[string]struct {
@@ -158,7 +158,7 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 	}
 }
 
-// A fetch that takes too long is repeated, and is not taken for the end of the
+// A fetch that takes too long is repeated, and does not count as the end of the
 // caller's context.
 func TestTokenFetchThatTimesOutIsRepeated(t *testing.T) {
 	t.Parallel()
@@ -277,7 +277,7 @@ func TestErrorsDoNotRepeatTheSecret(t *testing.T) {
 	}
 }
 
-// Nor does any answer's error repeat the access token.
+// The error of an answer does not repeat the access token either.
 func TestErrorsDoNotRepeatTheToken(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -20,8 +20,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// memoryStore is a [plural.TokenStore] that works. Tests embed it and spoil a
-// method.
+// memoryStore is a [plural.TokenStore] that works. Tests embed it and replace a
+// method by a broken one.
 type memoryStore struct {
 	mu    sync.Mutex
 	data  map[string][]byte
@@ -62,7 +62,7 @@ func (s *memoryStore) saved() int {
 	return s.saves
 }
 
-// sealed is the one thing stored.
+// sealed is the one stored value.
 func (s *memoryStore) sealed(t *testing.T) (key string, sealed []byte) {
 	t.Helper()
 	s.mu.Lock()
@@ -151,7 +151,7 @@ func TestStoredTokenOpensForItsOwnersOnly(t *testing.T) {
 				lying := &spoiledStore{
 					TokenStore: s,
 					load:       func(context.Context) ([]byte, error) { return sealed, nil },
-				} // whatever it is asked for
+				} // for any key
 				opts := append(
 					[]plural.Option{plural.WithTokenStore(lying), plural.WithHTTPClient(&http.Client{Transport: g})},
 					test.opts...)
@@ -434,8 +434,9 @@ func TestStoreFailuresInTheLogNameTheStep(t *testing.T) {
 	})
 }
 
-// A store that keeps handing out old tokens, sealed by this very client and
-// revoked since, fails no call: after two of them the next is fetched.
+// A store may keep returning old tokens, sealed by this client and revoked
+// since. No call fails because of that: after two of them the next token is
+// fetched.
 func TestStoreOfOldTokens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -461,7 +462,7 @@ func TestStoreOfOldTokens(t *testing.T) {
 	})
 }
 
-// rotatingStore hands out one old token after the other.
+// rotatingStore returns one old token after the other.
 type rotatingStore struct {
 	*memoryStore
 
@@ -477,8 +478,8 @@ func (s *rotatingStore) Load(context.Context, string) ([]byte, error) {
 	return s.old[s.next%len(s.old)], nil
 }
 
-// A store that ends the goroutine that calls it fails no call, and does not
-// leave the next ones waiting.
+// If a store ends the goroutine that calls it, no call fails, and the next
+// calls do not wait forever.
 func TestStoreThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -527,7 +528,7 @@ func TestTokenStoreConformance(t *testing.T) {
 	})
 }
 
-// busyStore does one thing at a time, and waiting for a lock is one.
+// busyStore does one thing at a time, and waiting for a lock counts as one.
 type busyStore struct {
 	*leasedStore
 

@@ -230,7 +230,7 @@ func TestTokenLifetimeIsWhatTheAnswerSays(t *testing.T) {
 				g := &gateway{}
 				g.token = func(s sent) (*http.Response, error) {
 					body, date := test.answer()
-					if err := s.wait(3 * time.Second); err != nil { // the life counts from the start of the request
+					if err := s.wait(3 * time.Second); err != nil { // the lifetime counts from the start of the request
 						return nil, err
 					}
 					resp := g.issue("," + body)
@@ -348,8 +348,8 @@ func TestTokenOfTheLargestSize(t *testing.T) {
 	require.NoError(t, getSomething(t.Context(), g.client(t)))
 }
 
-// The client secret is in the request for the token, which a redirect must not
-// carry elsewhere.
+// The request for the token has the client secret in it, so a redirect must not
+// send it elsewhere.
 func TestTokenRequestFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -401,7 +401,7 @@ func TestRefusedTokenIsReplacedAndTheRequestReplayed(t *testing.T) {
 	}
 }
 
-// net/http may still be reading a request when its answer is there.
+// net/http may still be reading a request when its answer has come.
 func TestRequestThatWasSentIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -506,8 +506,8 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	}
 }
 
-// A connection that still carries the refusal must not keep the next token from
-// being fetched.
+// A connection that still carries the refusal must not prevent the fetch of the
+// next token.
 func TestRefusalFreesItsConnection(t *testing.T) {
 	t.Parallel()
 	var tokens, connections atomic.Int64

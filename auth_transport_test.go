@@ -136,8 +136,9 @@ func TestMiddlewareThatLosesTheContext(t *testing.T) {
 	require.Equal(t, []int{0, 0, 0}, []int{tokens, calls, refused})
 }
 
-// Circuit breakers return at their own time limit and leave the transport at
-// work. What they leave behind must not be sent later, nor count as not sent.
+// Circuit breakers return at their own time limit, and leave the transport
+// working. A request that they leave behind must not be sent later, and must
+// not count as not sent.
 func TestMiddlewareThatReturnsEarly(t *testing.T) {
 	t.Parallel()
 	errBreaker := errors.New("breaker: took too long")

@@ -19,7 +19,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// What docs/performance.md promises of memory. The race detector allocates
+// The promises of docs/performance.md about memory. The race detector allocates
 // more.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
@@ -118,8 +118,9 @@ func capturing(tb testing.TB) func() error {
 	}
 }
 
-// What a call was given may be a server's memory, or a request that the caller
-// uses again. What is left of the call when it has ended stays as it was.
+// The arguments of a call may be in a server's memory, or in a request that the
+// caller uses again. What is left of a call after its end does not change with
+// them.
 func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 	t.Parallel()
 	const id, reference = "v1-1-aa-b", "own-ref"
@@ -218,7 +219,7 @@ func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 	}
 }
 
-// Settle judges what the call asked for, whatever the request has become since.
+// Settle judges what the call asked for, even if the request has changed since.
 func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -245,9 +246,9 @@ func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 	})
 }
 
-// Whatever the caller's deadline cut short matches it, also where a try ended
-// by a limit that was derived from it, or no time was left for another; and so
-// does the cause that the caller gave.
+// If the caller's deadline cut a call short, the error matches it. That
+// includes a try that a derived limit ended, and a call that had no time for
+// another try. The error also matches the caller's own cause.
 func TestDeadlineIsInTheError(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the shop is closing")
@@ -342,7 +343,7 @@ func TestRealOrdersThatAreNotFoundYet(t *testing.T) {
 	for name, test := range map[string]struct {
 		lag    time.Duration
 		faults []pluraltest.Fault
-		err    string // "": it is found; "not found": that is the verdict
+		err    string // "": it is found; "not found": the result is final
 	}{
 		"there":                 {},
 		"a second behind":       {lag: time.Second},

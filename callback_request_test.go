@@ -43,8 +43,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 		require.NoError(t, err, query)
 		require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
 
-		// A framework that has parsed the request, query and all, changes nothing
-		// either.
+		// If a framework has parsed the request, with its query, the result is the
+		// same.
 		r = formRequest(goodForm(t).Encode())
 		r.URL.RawQuery = query
 		_ = r.ParseForm()
@@ -59,8 +59,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 	_, err := v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// Nor is a Form without a PostForm, which a framework could have filled from
-	// the query.
+	// A Form without a PostForm is not one either, because a framework could have
+	// filled it from the query.
 	r = formRequest("")
 	r.Form = goodForm(t)
 	_, err = v.VerifyCallbackRequest(r)
@@ -83,8 +83,8 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// Parsed to nothing, because somebody had read the body: what is left in the
-	// body afterwards is not looked at.
+	// The form is parsed and empty, because somebody had read the body: what is
+	// left in the body is not used.
 	r = formRequest("")
 	require.NoError(t, r.ParseForm())
 	r.Body = io.NopCloser(strings.NewReader(goodForm(t).Encode()))
@@ -145,8 +145,8 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 	}
 }
 
-// A multipart form is not what Plural sends; net/http copies its fields into
-// PostForm all the same.
+// Plural sends no multipart forms; net/http copies their fields into PostForm
+// all the same.
 func TestCallbackRequestAttackMultipart(t *testing.T) {
 	t.Parallel()
 	var body bytes.Buffer
@@ -234,8 +234,7 @@ func TestCallbackRequestAttackOversizedBody(t *testing.T) {
 		size     int
 		accepted bool
 	}{{callbackMaxBytes, true}, {callbackMaxBytes + 1, false}} {
-		// Percent-encoding makes a body of any size out of a form that is small
-		// enough.
+		// Percent-encoding turns a small form into a large body.
 		fits.Set("error_message", strings.Repeat("x", 1000))
 		body := signedForm(t, signatureSecret, fits).Encode()
 		body = strings.Replace(body, "x", strings.Repeat("%78", (tc.size-len(body))/3), 1)

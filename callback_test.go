@@ -23,7 +23,7 @@ const (
 )
 
 // naiveCallbackText joins the fields of a form as the guide says, without a
-// thought about what they hold.
+// check of their contents.
 func naiveCallbackText(form url.Values, keepEmpty bool) string {
 	var pairs []string
 	for name, values := range form {
@@ -182,8 +182,8 @@ func TestCallbackTamperedWith(t *testing.T) {
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 }
 
-// The signed text is not escaped: what was signed as a failure must not be cut
-// into fields that spell a success.
+// The signed text is not escaped: a text that was signed as a failure must not
+// be cut into the fields of a success.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -221,9 +221,9 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 			_, err := v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback, "texts:\n%s\n%s", signed, forged)
 
-			// The form that Plural would have signed to make that possible is refused
-			// too, where it is ambiguous itself; and no forgery is refused only because
-			// its signature happens to be of another text.
+			// The form that Plural would have signed to make that possible is also
+			// refused, if it is ambiguous itself. No forgery is refused only because its
+			// signature happens to be another text's.
 			tc.forged.Set("signature", naiveSignature(t, signatureSecret, forged))
 			_, err = v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback)
@@ -231,7 +231,7 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 	}
 }
 
-// A field's name can smuggle fields as well as a value can.
+// The name of a field can smuggle in fields just as a value can.
 func TestCallbackAttackNameResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -243,12 +243,13 @@ func TestCallbackAttackNameResplitting(t *testing.T) {
 		_, err := v.VerifyCallback(signedForm(t, signatureSecret, form))
 		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 
-		form[name] = []string{""} // an empty value is left out of the text, its name is looked at all the same
+		form[name] = []string{""} // an empty value is left out of the text, but its name is still checked
 		_, err = v.VerifyCallback(signedForm(t, signatureSecret, form))
 		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 	}
 
-	// Signed as a failure, presented as a success with the failure inside a name.
+	// The form was signed as a failure, and is presented as a success with the
+	// failure inside a name.
 	signed := url.Values{"error_message": {"x"}, "order_id": {"v1-1"}, "status": {"FAILED"}}
 	forged := url.Values{"error_message=x&order_id": {"v1-1"}, "status": {"FAILED"}, "order_id": {"v1-2"}}
 	forged.Set("signature", naiveSignature(t, signatureSecret, naiveCallbackText(signed, false)))
@@ -483,7 +484,8 @@ func TestCallbackKeyRotation(t *testing.T) {
 	}
 }
 
-// Some of the empty values kept and some left out is neither of the two forms.
+// A form that keeps some of the empty values and leaves out others has neither
+// of the two forms.
 func TestCallbackEmptyValuesAllOrNone(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -534,7 +536,7 @@ func TestCallbackAttackOversized(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + strings.Repeat("&", 62)))
 	requireRefused(
 		t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields,
-	) // before they are parsed, which costs more than to count them
+	) // before they are parsed, which costs more than counting them
 	_, err = v.VerifyCallback(url.Values{"order_id": make([]string, 100_000)})
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 }
@@ -557,8 +559,8 @@ func TestCallbackAttackInvalidUTF8(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
 }
 
-// Only what a Verifier made, and nobody changed, is good enough for Confirm;
-// nothing is sent otherwise.
+// Confirm only accepts a Callback that a Verifier made and nobody changed;
+// otherwise nothing is sent.
 func TestCallbackAttackMadeByHand(t *testing.T) {
 	t.Parallel()
 	transport, sent := httpmock.NewMockTransport(), 0

@@ -14,7 +14,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// What the books say of a capture, asked without sending anything.
+// What the books say of a capture when nothing is sent.
 func TestFindCapture(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -56,8 +56,8 @@ func TestFindCapture(t *testing.T) {
 	require.Len(t, fieldsOf(err), 2)
 }
 
-// An order that was paid outright, or whose capture the books do not name, ends
-// in an answer: the money is not on hold any more.
+// If an order was paid outright, or the books do not name its capture, the
+// answer is final: the money is not on hold any more.
 func TestCaptureWithoutAHold(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -70,8 +70,8 @@ func TestCaptureWithoutAHold(t *testing.T) {
 		require.NotErrorIs(t, state, plural.ErrOperationNotAllowed)
 		require.Equal(t, id, state.Order.OrderID)
 
-		// After a try that may have been carried out the books cannot tell. Calling
-		// again ends it.
+		// After a try that may have been carried out, the books do not show which it
+		// was. Calling again settles it.
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 		requireUnknown(t, d.agrees(t.Context(), w, c).err)
 		require.ErrorIs(t, d.agrees(t.Context(), w, c).err, plural.ErrNoHold)
@@ -98,7 +98,7 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		unknown := unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 		_, err := unknown.Settle(t.Context())
-		requireUnknown(t, err) // it may still come
+		requireUnknown(t, err) // it may still happen
 		d.srv.Flush()
 		_, err = unknown.Settle(t.Context())
 		require.NoError(t, err)
@@ -108,8 +108,8 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 	require.Same(t, byHand, err)
 }
 
-// A rejection is not believed while the books may be behind: a replica that
-// lags for two and a half seconds, a process that died a second ago.
+// A rejection is not believed while the books may lag: a replica that lags for
+// two and a half seconds, a process that died a second ago.
 func TestRejectionOverBooksThatLag(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -148,9 +148,10 @@ func TestCaptureDataAbsent(t *testing.T) {
 	})
 }
 
-// A wait that the server asks for and that is too long ends the repeating, not
-// the asking. A capture entry without a reference may be ours, so it neither
-// closes the books nor makes a conflict: the order is read until time runs out.
+// If the server asks for a wait that is too long, the request is not repeated,
+// but the books are still asked. A capture entry without a reference may be
+// ours, so it neither closes the books nor makes a conflict: the order is read
+// until time runs out.
 func TestCaptureDataWithoutAReference(t *testing.T) {
 	t.Parallel()
 	entries := func(data map[string]any, change func(payment map[string]any)) any {
@@ -235,15 +236,16 @@ func TestReferenceUsedForAnotherAmount(t *testing.T) {
 		require.ErrorAs(t, err, &state)
 		require.Equal(t, o.OrderID, state.Order.OrderID)
 
-		// Without a sign that the entry is older, it may be this very call's, with an
-		// amount that was rounded or discounted. A person has to look all the same.
+		// If nothing shows that the entry is older, this call may have made it, with
+		// an amount that was rounded or discounted. A person has to look in that
+		// case, too.
 		dated = false
 		requireIsOnly(t, capture(), "conflict")
 	})
 }
 
-// An order that is held on two payments is captured one after the other: the
-// answer waits for both, in whatever order they come.
+// An order that two payments hold is captured one payment after the other. The
+// answer waits for both, in any order.
 func TestCaptureOfTwoPayments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -291,7 +293,7 @@ func TestCaptureOfTwoPayments(t *testing.T) {
 	}
 }
 
-// Where the books do not tell and nothing is under way, a person must look.
+// If the books are unclear and nothing is under way, a person must look.
 func TestCaptureThatNeedsReview(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {

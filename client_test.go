@@ -319,7 +319,7 @@ func TestOwnHeadersAreNotForCallersToSet(t *testing.T) {
 	}
 }
 
-// A nil where an option is expected is told before anything is sent.
+// A nil option is reported before anything is sent.
 func TestNilCallOptions(t *testing.T) {
 	t.Parallel()
 	for _, opt := range []plural.CallOption{nil, plural.WithResponseInto(nil)} {
@@ -402,7 +402,7 @@ func TestCloseIdleConnections(t *testing.T) {
 	require.NoError(t, getSomething(t.Context(), c))
 	require.EqualValues(t, 2, connections.Load())
 	c.CloseIdleConnections()
-	(&gateway{}).client(t).CloseIdleConnections() // a transport without such connections
+	(&gateway{}).client(t).CloseIdleConnections() // its transport has no such connections
 }
 
 func TestWarmHoldsItsDeadline(t *testing.T) {
@@ -415,7 +415,7 @@ func TestWarmHoldsItsDeadline(t *testing.T) {
 		began := time.Now()
 		require.ErrorIs(t, c.Warm(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
-		pass(29 * time.Second) // the fetch itself is given 30 s, and then leaves nothing behind
+		pass(29 * time.Second) // the fetch has 30 s, and leaves nothing behind after that
 	})
 }
 
@@ -609,7 +609,7 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Greater(t, len(got.Body), 64<<10)
 }
 
-// What a few bytes become is bounded before they are decoded.
+// Memory is limited before a few bytes are decoded into much.
 func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	t.Parallel()
 	list := func(element string, n int) string {
@@ -668,7 +668,8 @@ func (*card) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("%w: no card number: %s", errCard, data)
 }
 
-// What does not fit is named by its field and its type, not by its value.
+// A value that does not fit is named by its field and its type, and is not
+// quoted.
 func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

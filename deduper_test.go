@@ -103,14 +103,14 @@ func TestMemoryDeduperLeaseEnds(t *testing.T) {
 	})
 }
 
-// Nobody took over: the work is done, and doing it again would help nobody.
+// Nobody took over: the work is done, and doing it again would not help.
 func TestMemoryDeduperLateCommitWithoutRival(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := plural.NewMemoryDeduper(0)
 		token := mustClaim(t, d, "a")
 		<-time.After(2 * testLease)
-		mustClaim(t, d, "b") // does not make it forget
+		mustClaim(t, d, "b") // does not make the memory forget
 		require.NoError(t, d.Commit(t.Context(), "a", token, testKeep))
 		requireState(t, d, "a", plural.Done)
 
@@ -171,7 +171,7 @@ func TestMemoryDeduperReleaseMakesRoom(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrDeduperFull)
 }
 
-// The order in which entries end is not that in which they came.
+// Entries do not end in the order in which they came.
 func TestMemoryDeduperEvictsOnlyWhatEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestMemoryDeduperConcurrently(t *testing.T) {
 	}
 }
 
-// The conformance tests that merchants hold their own implementations to.
+// The conformance tests that merchants run on their own implementations.
 func TestMemoryDeduperConforms(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -294,7 +294,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
-// A Deduper that breaks one rule is found out.
+// The tests find a Deduper that breaks one rule.
 func TestDeduperConformanceFindsFaults(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(plural.Deduper) plural.Deduper{
@@ -361,7 +361,7 @@ func TestMemoryDeduperDefaultIsBounded(t *testing.T) {
 	}
 }
 
-// scriptedDeduper does as it is told and notes what it was asked.
+// scriptedDeduper does what the test says and records its calls.
 type scriptedDeduper struct {
 	claim                             plural.Claim // zero: claimed
 	claimErr, commitErr, releaseErr   error
@@ -513,8 +513,8 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 	}
 }
 
-// The deduper's calls are bounded, are not the function's context, and do not
-// end with the sender.
+// The deduper's calls have a time limit. Their context is not the function's,
+// and does not end with the sender.
 func TestWebhookHandlerDeduperHangs(t *testing.T) {
 	t.Parallel()
 	for call, want := range map[string]struct {
@@ -543,8 +543,8 @@ func TestWebhookHandlerDeduperHangs(t *testing.T) {
 	}
 }
 
-// The lease has to outlast the function and the commit, also when the claim was
-// slow.
+// The lease has to last longer than the function and the commit, even if the
+// claim was slow.
 func TestWebhookHandlerCountsTheClaimsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -593,8 +593,7 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 	})
 }
 
-// What is remembered of a handled event outlasts any replay that the tolerance
-// lets in.
+// A handled event is remembered for longer than the tolerance accepts a replay.
 func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
 	t.Parallel()
 	for tolerance, least := range map[time.Duration]time.Duration{

@@ -263,7 +263,8 @@ var (
 	uuidV4      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 )
 
-// textOf writes a request down, with what differs from run to run replaced.
+// textOf writes down a request, with placeholders for what differs from run to
+// run.
 func textOf(t *testing.T, r *http.Request) string {
 	t.Helper()
 	var b strings.Builder

@@ -44,7 +44,7 @@ func TestErrorFields(t *testing.T) {
 
 var untidy = regexp.MustCompile(`[^\pL\pM\pN\pP\pS ]`)
 
-// Whatever the peer writes, an error's text remains one line.
+// An error's text is one line, whatever the peer writes.
 func TestErrorTextIsOneLine(t *testing.T) {
 	t.Parallel()
 	nasty := "a\nb\r\x00\x1b[31m\u0085\u2028\u202e\u200b" + strings.Repeat("é", 5000)
@@ -188,7 +188,7 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	) // not on a look-up
 	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
 
-	// What was said last about an unknown outcome is not a verdict on it.
+	// The last answer before an unknown outcome is not a verdict on it.
 	last := &plural.Error{
 		StatusCode: http.StatusUnprocessableEntity,
 		Code:       plural.CodeOperationNotAllowed,
@@ -332,8 +332,8 @@ func TestWasPaid(t *testing.T) {
 	}
 }
 
-// What net/http says of an answer that it cannot read quotes that answer. An
-// error says what is wrong with it, and nothing of what it says.
+// If net/http cannot read an answer, its error quotes that answer. Our error
+// says what is wrong with the answer, and does not quote it.
 func TestCausesAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	const personal = "payer@example.test"
@@ -376,7 +376,7 @@ func TestCausesAreNotQuoted(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "what is behind a description can be asked for")
 }
 
-// A secret that the answer repeats is blanked out of its headers too, and where
+// A secret that the answer repeats is blanked in its headers, too, and also if
 // the answer breaks off in the middle of it.
 func TestSecretsThatBreakOffAreBlanked(t *testing.T) {
 	t.Parallel()
@@ -418,7 +418,8 @@ type errorReader struct{}
 
 func (errorReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// Refused credentials show one request id, the one that Plural's support knows.
+// An error for refused credentials has one request id, the one that Plural's
+// support knows.
 func TestRefusedCredentialsShowOneRequestID(t *testing.T) {
 	t.Parallel()
 	client := newClientOver(
@@ -431,7 +432,7 @@ func TestRefusedCredentialsShowOneRequestID(t *testing.T) {
 	require.NotContains(t, err.Error(), "never-sent")
 }
 
-// An answer that is too large says so, and nothing else.
+// An answer that is too large gives an error that says so, and no more.
 func TestLimitsAreNamed(t *testing.T) {
 	t.Parallel()
 	for want, body := range map[string]string{
@@ -446,7 +447,7 @@ func TestLimitsAreNamed(t *testing.T) {
 	}
 }
 
-// An exported error means what its exported fields say.
+// An error with exported fields set by hand has the meaning of those fields.
 func TestErrorsMadeByHand(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

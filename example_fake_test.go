@@ -16,8 +16,8 @@ type capturer interface {
 	) (*plural.Order, error)
 }
 
-// fakeCaptures answers with errors made by hand: they mean what the SDK's own
-// do.
+// fakeCaptures returns errors made by hand, which mean the same as the SDK's
+// own.
 type fakeCaptures map[string]error
 
 func (f fakeCaptures) Create(

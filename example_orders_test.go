@@ -103,8 +103,8 @@ func ExampleOrderService_Get() {
 	// INR 500.00 true
 }
 
-// The reference is made of what the shop knows, so every process and every
-// repetition makes the same.
+// The reference is made from what the shop knows, so every process and every
+// repetition makes the same one.
 func ExampleReference() {
 	fmt.Println(plural.Reference("capture", 1001))
 	fmt.Println(plural.Reference("refund", "1001", 2))
@@ -116,7 +116,7 @@ func ExampleReference() {
 	// true refund_
 }
 
-// An error code of a callback, a payment or an Error says what to do next.
+// The error code of a callback, a payment or an Error shows what to do next.
 func ExampleErrorCode() {
 	for _, code := range []plural.ErrorCode{
 		plural.CodeCardExpired,
@@ -207,7 +207,7 @@ func ExampleOrderService_Confirm() {
 	// another order or amount: true
 }
 
-// The payer did not pay: may the link still lead to a payment?
+// The payer did not pay. Can the link still lead to a payment?
 func ExampleNotPaidError() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -234,9 +234,10 @@ func ExampleNotPaidError() {
 	// Output: ATTEMPTED true false
 }
 
-// A handler for the callback URL: verify, find the order, confirm, and answer
-// with 303 to a page of one's own. The request comes from another site, so
-// protection against request forgery has to let it through.
+// A handler for the callback URL verifies the callback, finds the order,
+// confirms it, and answers with 303 to another page of the shop. The request
+// comes from another site, so protection against request forgery has to let it
+// through.
 func ExampleVerifier_VerifyCallbackRequest() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -265,7 +266,7 @@ func ExampleVerifier_VerifyCallbackRequest() {
 		http.Redirect(w, r, page, http.StatusSeeOther)
 	})
 	protection := http.NewCrossOriginProtection()
-	protection.AddInsecureBypassPattern("POST /plural/return") // its signature vouches for it
+	protection.AddInsecureBypassPattern("POST /plural/return") // its signature protects it
 	handler := protection.Handler(mux)
 
 	r, err := srv.CallbackRequest(ctx, orderID) // what the browser sends
@@ -279,7 +280,7 @@ func ExampleVerifier_VerifyCallbackRequest() {
 	// Output: 303 /thanks
 }
 
-// The checkout's JavaScript hands an object to the page, which passes it on.
+// The checkout's JavaScript passes an object to the page, which sends it on.
 func ExampleVerifier_VerifyCallbackJSON() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -306,8 +307,8 @@ func ExampleVerifier_VerifyCallbackJSON() {
 	// signature_missing true
 }
 
-// While a secret is being rotated, both are accepted. KeyIndex tells when the
-// old one is not used any more.
+// While a secret is being rotated, both secrets are accepted. KeyIndex shows
+// when the old one is not used any more.
 func ExampleWithCallbackKeys() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -332,8 +333,8 @@ func ExampleWithCallbackKeys() {
 	// Output: the old secret
 }
 
-// bothKeys are the two forms of a secret: a callback is signed with the first,
-// a webhook with either.
+// bothKeys are the two forms of a secret: callbacks are signed with the first,
+// webhooks with either.
 func bothKeys(secret string) (hex, raw plural.Key) {
 	hex, err := plural.HexKey(secret)
 	if err != nil {
@@ -346,8 +347,8 @@ func bothKeys(secret string) (hex, raw plural.Key) {
 	return hex, raw
 }
 
-// A payer who closes the browser comes back by webhook alone. The event is a
-// hint, what counts is the order.
+// If a payer closes the browser, only the webhook reports the payment. The
+// event is only a hint; the order in Plural's books counts.
 func ExampleOrderService_ConfirmEvent() {
 	srv, client := emulator()
 	defer srv.Close()

@@ -12,8 +12,8 @@ import (
 
 var errLater = errors.New("not known yet: the queue delivers the message again")
 
-// lampShop takes the money when the lamp ships. The orders are a table of its
-// database.
+// lampShop takes the money when the lamp is shipped. The orders are a table of
+// its database.
 type lampShop struct {
 	client   *plural.Client
 	verifier *plural.Verifier

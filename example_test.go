@@ -12,7 +12,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// One client a merchant: make it at the start, and keep it.
+// Each merchant has one client: make it at the start, and keep it.
 func ExampleNewClient() {
 	clientID, clientSecret := "4a1f7c1e-0d5b-4f0e-9a55-5f3f7d1f0a11", "00112233445566778899AABBCCDDEEFF"
 
@@ -108,7 +108,7 @@ func Example() {
 	// REFUND PROCESSED INR 200.00
 }
 
-// The connection breaks after Plural has captured. The call still tells what
+// The connection breaks after Plural has captured. The call still reports what
 // happened.
 func ExampleCaptureService_Create() {
 	srv, client := emulator()
@@ -152,7 +152,7 @@ func ExampleCancelService_Create() {
 	}
 	fmt.Println(cancelled.Status)
 
-	// What is cancelled cannot be captured. The error has the order.
+	// An order that is cancelled cannot be captured. The error has the order.
 	_, err = client.Captures.Create(
 		ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
 	)
@@ -164,7 +164,7 @@ func ExampleCancelService_Create() {
 	// the order is CANCELLED true
 }
 
-// A handler for webhooks verifies them, tells repetitions apart, and calls the
+// A handler for webhooks verifies them, recognises repetitions, and calls the
 // function, which reads the order from the server.
 func ExampleNewWebhookHandler() {
 	srv, client := emulator()
@@ -186,16 +186,16 @@ func ExampleNewWebhookHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(verifier,
 		func(ctx context.Context, e *plural.Event) error {
-			id, err := e.OrderID() // of a refund's event, the order that was refunded
+			id, err := e.OrderID() // for a refund's event, the order that was refunded
 			if errors.Is(err, plural.ErrNoOrder) {
 				return nil // about a customer, a token, a subscription
 			}
 			if err != nil {
 				return err // delivered again
 			}
-			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // an event is a hint
+			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // an event is only a hint
 			if errors.Is(err, plural.ErrNotPaid) {
-				return nil // or paid and moved on, or another order: see NotPaidError
+				return nil // or paid and changed since, or another order: see NotPaidError
 			}
 			if err != nil {
 				return err
@@ -204,7 +204,7 @@ func ExampleNewWebhookHandler() {
 		},
 	))
 
-	// The emulator makes a delivery, signed; the second time it is a repetition.
+	// The emulator makes a signed delivery. The second one is a repetition.
 	for range 2 {
 		r, err := srv.WebhookRequest("ORDER_AUTHORIZED", orderID, pluraltest.WebhookID("msg_1"))
 		if err != nil {
@@ -288,7 +288,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Middleware sees each try, and learns what it is about.
+// Middleware sees each try, and learns what the request is about.
 func ExampleWithMiddleware() {
 	trace := func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -311,7 +311,7 @@ func ExampleWithMiddleware() {
 	// captures.create capture-5001 true
 }
 
-// An observer is told of each call that has ended, for metrics.
+// An observer is called when a call has ended, for metrics.
 func ExampleWithObserver() {
 	srv, client := emulator(plural.WithObserver(func(_ context.Context, o plural.Observation) {
 		fmt.Println(o.Operation, o.Attempts, o.Settled, o.Err)
@@ -355,7 +355,8 @@ func ExampleClient_Warm() {
 	// true
 }
 
-// The answer as it came, for support: also when the call fails.
+// The answer as Plural sent it, for support. It is there even if the call
+// fails.
 func ExampleWithResponseInto() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -374,7 +375,7 @@ func ExampleWithResponseInto() {
 	// 0d9e4c1e-6a37-4a39-9d0c-6d0b3f3f5003
 }
 
-// Plural's answer, where it refuses: what to write into a log, and to tell its
+// Plural's answer when it refuses: what to log, and what to tell Plural's
 // support.
 func ExampleError() {
 	srv, client := emulator()
@@ -445,8 +446,8 @@ func ExampleCaptureRequest_fullAmount() {
 }
 
 // Call again with the same reference, after a restart or from another process:
-// the capture is found, and not made again. With another amount somebody has to
-// look.
+// the call finds the capture, and does not make it again. With another amount a
+// person has to look.
 func ExampleCaptureService_Create_again() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -476,7 +477,7 @@ func ExampleCaptureService_Create_again() {
 	// captures in Plural's books: 1
 }
 
-// For the night's reconciliation: is this capture in Plural's books? Nothing is
+// For the nightly reconciliation: is this capture in Plural's books? Nothing is
 // sent that moves money.
 func ExampleCaptureService_Find() {
 	srv, client := emulator()
@@ -505,7 +506,7 @@ func ExampleCaptureService_Find() {
 }
 
 // Plural captures, but its answer is lost and the books cannot be read. Settle
-// asks them again when Plural is well again, and sends nothing.
+// asks them again when Plural works again, and sends nothing.
 func ExampleOutcomeUnknownError_Settle() {
 	srv, client := emulator(plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MaxDelay: time.Millisecond}))
 	defer srv.Close()
@@ -569,7 +570,8 @@ func ExampleRefundService_Create() {
 	// PARTIALLY_REFUNDED INR 380.00 true
 }
 
-// Refund what is left. The reference is decided on before the order is read.
+// Refund what is left. The shop chooses the reference before it reads the
+// order.
 func ExampleOrder_RefundableAmount() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -600,7 +602,7 @@ func ExampleOrder_RefundableAmount() {
 	// Output: refund_3008_rest INR 380.00
 }
 
-// For the night's reconciliation: is this refund in Plural's books?
+// For the nightly reconciliation: is this refund in Plural's books?
 func ExampleRefundService_Find() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -619,8 +621,8 @@ func ExampleRefundService_Find() {
 	// Output: PROCESSED INR 120.00
 }
 
-// What a job on a queue does with its message, for every answer of a write.
-// StateError says what rules the write out.
+// What a job on a queue does with its message, for every answer of a write. The
+// text of a StateError says what rules out the write.
 func ExampleStateError() {
 	srv, client := emulator()
 	defer srv.Close()

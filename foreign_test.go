@@ -56,8 +56,8 @@ func ownSentinels() map[string]error {
 	}
 }
 
-// ownErrors are an error of each of this package's types, as it is about some
-// order, and how one of its type is found.
+// ownErrors has an error of each of this package's types, about some order, and
+// a function that finds an error of its type.
 func ownErrors(t *testing.T) map[string]ownError {
 	t.Helper()
 	_, refused := (&plural.Verifier{}).VerifyWebhook(nil, nil)
@@ -88,7 +88,7 @@ func finds[E error](err error) bool {
 	return found
 }
 
-// Both lists are complete: what is exported and is an error is in them.
+// Both lists are complete: they have every exported error.
 func TestEveryErrorIsInTheTestsOfForeignErrors(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("*.go")
@@ -126,8 +126,8 @@ func TestEveryErrorIsInTheTestsOfForeignErrors(t *testing.T) {
 	require.ElementsMatch(t, types, slices.Collect(maps.Keys(ownErrors(t))))
 }
 
-// meaning is what a program can learn from an error: which of this package's
-// errors and types it is.
+// meaning is what a program can learn from an error: which errors and types of
+// this package it matches.
 func meaning(t *testing.T, err error) map[string]bool {
 	t.Helper()
 	is := map[string]bool{"NeedsReview": plural.NeedsReview(err)}
@@ -203,7 +203,7 @@ func methods(t *testing.T) map[string]func(context.Context, *plural.Client) erro
 	}
 }
 
-// places are where an error can come in that is not this package's.
+// places are where an error that is not this package's can come in.
 func places() map[string]func(t *testing.T, err error, method func(context.Context, *plural.Client) error) error {
 	type method = func(context.Context, *plural.Client) error
 	over := func(peer transportFunc, opts ...plural.Option) func(*testing.T, method) error {
@@ -299,9 +299,10 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 	return nil, s.err
 }
 
-// What this package said of another order comes back as somebody else's error:
-// by a cause of a context, as errgroup has it, by middleware, by anything. It
-// says nothing of this order. What is not this package's is found.
+// This package's error about another order comes back as a foreign error: as a
+// cause of a context, as errgroup does it, from middleware, or from elsewhere.
+// It must say nothing about this order. Errors that are not this package's are
+// found.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	for place, in := range places() {
@@ -392,8 +393,8 @@ func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 	})
 }
 
-// The token's refusal counts, also inside of what middleware makes of it, and
-// only that of the same try.
+// A refusal of the token counts, even inside an error of middleware, but only
+// that of the same try.
 func TestMiddlewareWrapsTheTokensRefusal(t *testing.T) {
 	t.Parallel()
 	var kept error
@@ -425,8 +426,8 @@ func TestMiddlewareWrapsTheTokensRefusal(t *testing.T) {
 	require.ErrorContains(t, err, "traced: no access token")
 }
 
-// What a body, a deduper or the function answers does not change what a webhook
-// is answered with, whatever of this package's it looks like.
+// Errors from a body, a deduper or the function do not change the answer to a
+// webhook, even if they look like this package's.
 func TestForeignErrorsOfAWebhook(t *testing.T) {
 	t.Parallel()
 	withBody := func(err error) *http.Request {
@@ -481,7 +482,7 @@ const (
 	chainPayer  = "payer@example.test"
 )
 
-// chainTexts is what somebody prints who walks a chain of errors.
+// chainTexts is everything that is printed by walking a chain of errors.
 func chainTexts(err error) string {
 	var b strings.Builder
 	var walk func(error)
@@ -515,8 +516,8 @@ func requireCleanChain(t *testing.T, err error) {
 	requireTidy(t, err.Error())
 }
 
-// chainClient is a client of which every request is answered by peer, but for
-// that of the token where the test is not about it.
+// chainClient is a client whose every request peer answers. The request for the
+// token is answered normally unless the test is about it.
 func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	opts = append([]plural.Option{
@@ -533,8 +534,7 @@ func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plura
 	return client
 }
 
-// dumps are errors that show what they should not, as somebody's transport may
-// make them.
+// dumps are errors that show too much, as a transport may make them.
 func dumps() map[string]func(*http.Request) error {
 	fixed := func(err error) func(*http.Request) error { return func(*http.Request) error { return err } }
 	return map[string]func(*http.Request) error{
@@ -624,7 +624,7 @@ type unmarshaler struct{ err error }
 
 func (u *unmarshaler) UnmarshalJSON([]byte) error { return u.err }
 
-// The standard library's types are found, with what they quote left out.
+// The standard library's types are found, without what they quote.
 func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	t.Parallel()
 	through := func(t *testing.T, cause error) error {
@@ -708,7 +708,7 @@ func (slowError) Timeout() bool { return true }
 
 func (slowError) Temporary() bool { return true }
 
-// An error of somebody's whose methods panic is an error like others.
+// A foreign error whose methods panic is treated like any other.
 func TestErrorsThatPanic(t *testing.T) {
 	t.Parallel()
 	client := chainClient(t, false, func(*http.Request) (*http.Response, error) { return nil, (*panickingError)(nil) })
@@ -727,7 +727,7 @@ func (p *panickingError) Is(error) bool { return p.text != "" }
 
 func (p *panickingError) As(any) bool { return p.text != "" }
 
-// A proxy's own words are not taken for Plural's, and not repeated.
+// A proxy's text is not taken for Plural's, and not repeated.
 func TestProxyThatRefuses(t *testing.T) {
 	t.Parallel()
 	proxy := rawServer(t, "HTTP/1.1 401 Unauthorized for "+chainPayer+"\r\nContent-Length: 0\r\n\r\n")
@@ -745,7 +745,7 @@ func TestProxyThatRefuses(t *testing.T) {
 	}
 }
 
-// A header that cannot be read is blamed on the answer that had it.
+// If a header cannot be read, the error is about the answer that had it.
 func TestMalformedHeaderOfTheTokensAnswer(t *testing.T) {
 	t.Parallel()
 	peer := rawServer(t, "HTTP/1.1 200 OK\r\n"+chainPayer+"\r\n\r\n")

@@ -21,8 +21,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// What decodes is written and decoded again without a change, and the
-// judgements about it do not fail.
+// A decoded order can be written and decoded again without a change, and the
+// functions that judge it do not fail.
 func FuzzDecodeOrder(f *testing.F) {
 	for _, name := range payloadsLike(f, "order_*", "capture_*", "event_order_*", "event_refund_*", "refund_*") {
 		f.Add([]byte(dataOf(f, payload(f, name))))
@@ -53,7 +53,7 @@ func FuzzDecodeOrder(f *testing.F) {
 	})
 }
 
-// Whatever a peer answers, there is an error or an order, and the error's text
+// For any answer of a peer there is an error or an order, and the error's text
 // is one line.
 func FuzzErrorBody(f *testing.F) {
 	for _, name := range payloadsLike(f, "error_*") {
@@ -91,8 +91,8 @@ func FuzzErrorBody(f *testing.F) {
 	})
 }
 
-// Whatever the token endpoint answers, there is a token that can stand in a
-// header, or an error that shows neither what came in its place nor the secret.
+// For any answer of the token endpoint there is a token that can stand in a
+// header, or an error that shows neither the answer nor the secret.
 func FuzzTokenAnswer(f *testing.F) {
 	for _, name := range payloadsLike(f, "token_*", "error_token_*") {
 		f.Add(200, payload(f, name))
@@ -167,7 +167,7 @@ func FuzzParseAmount(f *testing.F) {
 	})
 }
 
-// A Timestamp takes anything, and reads back what it wrote.
+// A Timestamp takes any value, and reads back what it wrote.
 func FuzzTimestamp(f *testing.F) {
 	for _, text := range []string{
 		`"2027-07-09T07:57:08.523516426Z"`, `"2027-07-09 07:57:08Z"`, `"2027-07-09T07:57:08"`, `"2027-04-30T08:01:321Z"`,
@@ -234,9 +234,8 @@ func FuzzDo(f *testing.F) {
 	})
 }
 
-// Whatever a peer answers to any method, it ends with an order or with an
-// error that is one line. What is said to have happened is about what was asked
-// for.
+// For any answer to any method, the call ends with an order or with an error of
+// one line. The result is about the order and amount that were asked for.
 func FuzzServices(f *testing.F) {
 	for _, name := range payloadsLike(f, "order_*", "capture_*", "refund_*", "cancel_*", "error_*") {
 		for method := range uint8(6) {
@@ -291,8 +290,8 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
-// No constructor panics or shows what it was given, and a client that it makes
-// sends its token over https, or to loopback, only.
+// No constructor panics or shows its arguments, and a client that it makes
+// sends its token only over https, or to loopback.
 func FuzzConstructors(f *testing.F) {
 	f.Add("client-id", "s3cr3t-4f9c2b7e", "https://api.example.in/base", "shop/1.0")
 	f.Add("a", "4f9c2b7e4f9c2b7e", "http://localhost:80", "")
@@ -342,9 +341,9 @@ func FuzzConstructors(f *testing.F) {
 	})
 }
 
-// requireHonest holds an accepted callback to what was given: its fields are
-// the non-empty ones of the form, and the signature is that of an independent
-// implementation over one of the two texts.
+// requireHonest compares an accepted callback with the form: its fields are the
+// non-empty ones, and an independent implementation gives the same signature
+// for one of the two texts.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
 	given, err := hex.DecodeString(form.Get("signature"))
@@ -375,9 +374,9 @@ func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	require.Equal(t, fields["error_message"], cb.ErrorMessage)
 }
 
-// requireUnambiguous cuts the signed text into fields in every way there is,
-// and presents each under the same signature: whatever is accepted has to say
-// the same as the original.
+// requireUnambiguous cuts the signed text into fields in every possible way,
+// and presents each under the same signature. Any form that is accepted has to
+// say the same as the original.
 func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, text, signature string) {
 	t.Helper()
 	pieces := strings.Split(text, "&")
@@ -393,8 +392,7 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 				pairs[len(pairs)-1] += "&" + piece
 			}
 		}
-		// Within a pair, any "=" may be what ends the name: try the first and the
-		// last.
+		// Within a pair, any "=" may end the name: try the first and the last.
 		for _, index := range []func(string, string) int{strings.Index, strings.LastIndex} {
 			form := url.Values{"signature": {signature}}
 			for _, pair := range pairs {
@@ -412,8 +410,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 	}
 }
 
-// signNaively gives the form its first signature, if it lacks one, over the
-// text with or without its empty values.
+// signNaively adds a signature to a form without one, over the text with or
+// without its empty values.
 func signNaively(t *testing.T, form url.Values, keepEmpty bool) string {
 	t.Helper()
 	text := naiveCallbackText(form, keepEmpty)
@@ -436,7 +434,7 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 	v := mustVerifier(f, signatureSecret)
 
 	f.Fuzz(func(t *testing.T, body, rival string, keepEmpty bool) {
-		// As it came: nobody but Plural can sign, so only the seeds' own signatures
+		// Unchanged: nobody but Plural can sign, so only the seeds' own signatures
 		// may pass.
 		raw, err := v.VerifyCallbackRequest(formRequest(body))
 		requireCallbackResult(t, raw, err)
@@ -449,7 +447,7 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 			return
 		}
 
-		// Signed by Plural, whatever it is.
+		// Any content, signed by Plural.
 		text := signNaively(t, form, keepEmpty)
 		cb, err := v.VerifyCallback(form)
 		requireCallbackResult(t, cb, err)
@@ -510,8 +508,8 @@ func FuzzVerifyCallbackJSON(f *testing.F) {
 		cb, err := v.VerifyCallbackJSON(body)
 		requireCallbackResult(t, cb, err)
 
-		// What an ordinary decoder makes of it. It is less strict, so it may only
-		// know more, and never something else.
+		// The result of an ordinary decoder. It is less strict, so it may find more
+		// fields, but no other values.
 		var loose map[string]any
 		if json.Unmarshal(body, &loose) != nil {
 			require.Error(t, err)
@@ -627,8 +625,8 @@ func FuzzVerifyWebhook(f *testing.F) {
 		require.Equal(t, first, second)
 		require.Nil(t, check(naiveWebhookSignature([]byte("another key"), id, timestamp, string(body))))
 
-		// The signature of a webhook never passes for a callback's, nor the other way
-		// round.
+		// The signature of a webhook is never accepted for a callback, or the other
+		// way round.
 		sum := naiveHMAC(keys[0], []byte(id+"."+timestamp+"."+string(body)))
 		asForm, err := url.ParseQuery(string(body))
 		if err == nil {
@@ -643,8 +641,8 @@ func FuzzVerifyWebhook(f *testing.F) {
 	})
 }
 
-// requireSignedByUs says that one of the signatures is that of an independent
-// implementation under one of the keys, and that the time is right.
+// requireSignedByUs checks that an independent implementation gives one of the
+// signatures under one of the keys, and that the time is right.
 func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []byte) {
 	t.Helper()
 	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")

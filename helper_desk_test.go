@@ -60,7 +60,7 @@ func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOpt
 	panic("no such write: " + w.op)
 }
 
-// effects counts how often the books hold what w asked for.
+// effects counts how often the books have the effect of w.
 func (w write) effects(srv *pluraltest.Server) int {
 	n := 0
 	switch w.op {
@@ -92,7 +92,7 @@ func isAlive(r pluraltest.Refund) bool {
 	)
 }
 
-// touches counts the requests that asked for w, refused ones included.
+// touches counts the requests for w, including refused ones.
 func (w write) touches(srv *pluraltest.Server) int {
 	n := 0
 	for _, r := range srv.RequestsTo(w.op) {
@@ -103,7 +103,7 @@ func (w write) touches(srv *pluraltest.Server) int {
 	return n
 }
 
-// outcome is what a call told its caller.
+// outcome is what a call returned to its caller.
 type outcome struct {
 	write
 	order *plural.Order
@@ -116,7 +116,7 @@ func (o outcome) unknown() bool {
 }
 
 // contradicts says how the answer of a call that has just returned contradicts
-// the books; "" when it does not.
+// the books; "" if it does not.
 func (o outcome) contradicts(srv *pluraltest.Server) string {
 	return o.contradictsWith(o.effects(srv), srv)
 }
@@ -127,8 +127,8 @@ func (o outcome) contradictsLater(srv *pluraltest.Server) string {
 }
 
 // contradictsLaterWith is contradictsLater with n effects in the books. They
-// are counted once for all that is asked about them: over a socket a refund may
-// fail between two looks.
+// are counted once for all questions about them, because over a socket a refund
+// may fail between two looks.
 func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending && n == 0 {
 		return "" // it was accepted, as the document said, and has failed since
@@ -198,22 +198,22 @@ func (o outcome) misdocumented(srv *pluraltest.Server) string {
 	return ""
 }
 
-// startingState brings a new order of 100 rupees to where a test begins. It is
-// about w, the write that the test will make.
+// startingState brings a new order of 100 rupees to the state in which a test
+// begins. It is about w, the write that the test will make.
 type startingState struct {
 	name string
 	prep func(d *desk, w write)
 	sale bool // the order is not a hold
 
-	telling bool // most can happen from here
+	telling bool // most things can happen from here
 }
 
-// desk is the merchant's dashboard and the payer, by hand and without faults.
+// desk is the merchant's dashboard and the payer, without faults.
 type desk struct {
 	t   testing.TB
 	srv *pluraltest.Server
 
-	doubles int // that a test is about
+	doubles int // doubles that a test makes on purpose
 }
 
 // order makes an order that nobody has paid yet.
@@ -247,8 +247,8 @@ func (d *desk) refund(id, reference string, amount int64) {
 	require.NoError(d.t, err)
 }
 
-// startingStates are the states that matter to a write, other than those that
-// only its faults make.
+// startingStates are the states that matter to a write, except those that only
+// its faults make.
 func startingStates(op string) []startingState {
 	paid := func(name string, decisions ...pluraltest.Decision) startingState {
 		return startingState{name: name, prep: func(d *desk, w write) { d.pay(w.orderID, decisions...) }}
@@ -366,7 +366,7 @@ func forEachWrite(t *testing.T, test func(t *testing.T, d *desk, w write), opts 
 	}
 }
 
-// agrees makes the call and holds its answer against the books.
+// agrees makes the call and compares its answer with the books.
 func (d *desk) agrees(ctx context.Context, w write, c *plural.Client, opts ...plural.CallOption) outcome {
 	d.t.Helper()
 	o := outcome{write: w}

@@ -28,8 +28,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// Most tests that run in parallel wait for a peer: more of them can run than
-// there are cores.
+// Most parallel tests wait for a peer, so more of them can run than there are
+// cores.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
@@ -80,13 +80,13 @@ func mustURL(t *testing.T, text string) *url.URL {
 // quietLog is for servers whose complaints are expected.
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// pass lets time pass, on the bubble's clock.
+// pass advances the bubble's clock.
 func pass(d time.Duration) { <-time.After(d) }
 
 var update = flag.Bool("update", false, "rewrite the golden files of the requests")
 
-// skipUnderRace skips a test that measures memory, or that the race detector
-// makes too slow: the detector allocates more, and slows all down.
+// skipUnderRace skips a test that measures memory, or that is too slow under
+// the race detector, which allocates more and slows everything down.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
 	if racetest.Enabled {
@@ -96,8 +96,8 @@ func skipUnderRace(t *testing.T) {
 
 func isTokenRequest(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/api/auth/v1/token") }
 
-// newClientOver makes a client whose requests, those for tokens included, are
-// answered by peer. It does not repeat.
+// newClientOver makes a client whose requests, including those for tokens, peer
+// answers. It does not repeat.
 func newClientOver(tb testing.TB, peer transportFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	all := append([]plural.Option{
@@ -174,8 +174,8 @@ func rejection(t *testing.T, err error, code plural.ErrorCode) {
 	require.NotErrorAs(t, err, &state)
 }
 
-// requireLastCause checks what an unknown outcome's cause is. It matches no
-// sentinel: what the server said last is not a verdict.
+// requireLastCause checks the cause of an unknown outcome. The cause matches no
+// sentinel, because the server's last answer is not a verdict.
 func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	t.Helper()
 	var last *plural.Error
@@ -185,7 +185,7 @@ func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	require.NotErrorIs(t, err, plural.ErrOperationNotAllowed)
 }
 
-// sentinels are what an error of a call can be.
+// sentinels are the sentinels that an error of a call can match.
 func sentinels() map[string]error {
 	return map[string]error{
 		"unauthorized": plural.ErrUnauthorized,
@@ -204,7 +204,7 @@ func sentinels() map[string]error {
 	}
 }
 
-// requireIsOnly shows which of the sentinels an error is.
+// requireIsOnly checks which of the sentinels an error matches.
 func requireIsOnly(tb testing.TB, err error, want ...string) {
 	tb.Helper()
 	var got []string
@@ -218,7 +218,7 @@ func requireIsOnly(tb testing.TB, err error, want ...string) {
 	require.Equal(tb, want, got)
 }
 
-// requireTidy shows that an error's text is one line of text, of a sane length.
+// requireTidy checks that an error's text is one line of a reasonable length.
 func requireTidy(tb testing.TB, text string) {
 	tb.Helper()
 	require.NotEmpty(tb, text)
@@ -274,8 +274,8 @@ const (
 	gatewayClientSecret = "s3cr3t-4f9c2b7e"
 )
 
-// gateway is Plural's token endpoint with an API of the test's behind it, as a
-// transport in memory: it runs in synctest's bubbles. Its fields are set before
+// gateway is Plural's token endpoint with the test's API behind it, as a
+// transport in memory, so it runs in synctest's bubbles. Set its fields before
 // it is used, or through change.
 type gateway struct {
 	mu       sync.Mutex
@@ -288,14 +288,14 @@ type gateway struct {
 	valid    string // set by issue
 }
 
-// sent is a request as it reached the transport.
+// sent is a request that reached the transport.
 type sent struct {
 	*http.Request
 	body string
 	at   time.Time
 }
 
-// wait is the server's thinking time. It ends with the request.
+// wait is how long the server takes. It ends with the request.
 func (s sent) wait(d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -354,8 +354,7 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(http.StatusOK, `{}`), nil
 }
 
-// issue makes a token and the answer that brings it, and forgets the one
-// before.
+// issue makes a token and its answer, and makes the earlier token invalid.
 func (g *gateway) issue(more string) *http.Response {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -392,7 +391,7 @@ func gatewayCredentials() plural.Credentials {
 	return plural.Credentials{ClientID: gatewayClientID, ClientSecret: gatewayClientSecret}
 }
 
-// client is one that sends through the gateway.
+// client makes a client that sends through the gateway.
 func (g *gateway) client(t *testing.T, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	c, err := plural.NewClient(

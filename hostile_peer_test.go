@@ -25,8 +25,7 @@ const (
 	hostileReference = "own-ref"
 )
 
-// hostileCall is one method of the SDK, as it is called on a peer that
-// misbehaves.
+// hostileCall is one method of the SDK, called on a peer that misbehaves.
 type hostileCall struct {
 	op     string
 	writes bool // a lost answer leaves the outcome unknown
@@ -123,14 +122,14 @@ func hostileCalls() []hostileCall {
 type fault struct {
 	name   string
 	answer http.HandlerFunc
-	status int  // that errors carry; 0 when no answer came
+	status int  // the status in errors; 0 if no answer came
 	slow   bool // it never ends by itself
-	typed  bool // the answer is fine as JSON, so Do takes it or says itself what is wrong
+	typed  bool // the answer is fine as JSON, so Do accepts it or says itself what is wrong
 	heavy  bool // it costs much processor time
 	http2  bool
 }
 
-// cut resets the connection after it has written so much.
+// cut resets the connection after that many bytes were written.
 func cut(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -298,7 +297,7 @@ func faults() []fault {
 }
 
 // hostilePeer is a server that answers the calls of one method with a fault,
-// until it is healed.
+// until it is repaired.
 type hostilePeer struct {
 	*httptest.Server
 

@@ -23,8 +23,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Each fault, on each method: a typed error that says what was asked, in
-// bounded time; and the next call works. By default each fault meets
+// Each fault on each method gives a typed error that says what was asked,
+// within a bounded time; and the next call works. By default each fault meets
 // the reads and one of the writes, and a heavy one a single read; with
 // PLURAL_HOSTILE=full all: `make hostile`.
 func TestHostilePeers(t *testing.T) {
@@ -49,7 +49,7 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	t.Helper()
 	isToken := c.op == "token"
 	if strings.HasPrefix(f.name, "another order") && (isToken || c.do) {
-		return // it is fine for these
+		return // it is fine for these calls
 	}
 	p := newHostilePeer(t, f, isToken)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -61,19 +61,19 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	}
 	if f.slow {
 		opts = append(opts, plural.WithAttemptTimeout(250*time.Millisecond))
-		if isToken { // a fetch serves all callers and ends by itself; each caller leaves by its own context
+		if isToken { // a fetch serves all callers and ends by itself; each caller ends with its own context
 			var leave context.CancelFunc
 			callCtx, leave = context.WithTimeout(ctx, 50*time.Millisecond)
 			defer leave()
 		}
 	}
-	if c.writes && !f.slow { // settling takes half of the time there is
+	if c.writes && !f.slow { // settling takes half of the remaining time
 		var leave context.CancelFunc
 		callCtx, leave = context.WithTimeout(callCtx, 2*time.Second)
 		defer leave()
 	}
 	client := p.client(t, opts...)
-	if f.slow && c.writes { // a handshake can outlast a short try, of which nothing is sent then
+	if f.slow && c.writes { // a handshake can take longer than a short try; then nothing was sent
 		p.healed.Store(true)
 		requireReached(ctx, t, client)
 		p.healed.Store(false)
@@ -104,10 +104,10 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	require.Equal(t, plural.INR(100), o.OrderAmount)
 }
 
-// requireReached calls until it is answered. A failed fetch of a token is
-// followed by a short wait, in which calls are told of it; and the short tries
-// of slow peers can be too short for a slow machine, which has a handshake to
-// make.
+// requireReached calls until there is an answer. After a failed fetch of a
+// token there is a short wait, in which calls return that failure. And the
+// short tries for slow peers can be too short for a handshake on a slow
+// machine.
 func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	t.Helper()
 	_, err := client.Orders.Get(ctx, hostileOrder)
@@ -132,7 +132,7 @@ func requireFromDo(t *testing.T, c hostileCall, err error) {
 	requireTidy(t, err.Error())
 }
 
-// requireTyped shows that an error says which call failed, how, and how often
+// requireTyped checks that an error says which call failed, how, and how often
 // it was tried.
 func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	t.Helper()
@@ -198,7 +198,7 @@ func requireNoGoroutines(t *testing.T) {
 		leaked := ""
 		for stack := range strings.SplitSeq(string(stacks), "\n\n") {
 			if strings.Contains(stack, "testing.(*T).Parallel(") {
-				continue // a test that has not begun
+				continue // a test that has not started
 			}
 			if strings.Contains(stack, "github.com/plural-go/plural.") ||
 				strings.Contains(stack, "github.com/plural-go/plural/internal") {
@@ -216,8 +216,7 @@ func requireNoGoroutines(t *testing.T) {
 	}
 }
 
-// Nothing is sent where there is no connection to send it over: the outcome is
-// known.
+// Nothing is sent without a connection, so the outcome is known.
 func TestPeersThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	healthy := newHostilePeer(t, fault{}, false)
@@ -307,7 +306,7 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// Answers are bounded in memory, however long they are or say to be.
+// Answers are bounded in memory, whatever their real or announced length.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
 	for _, f := range faults() {
 		switch f.name {
@@ -330,8 +329,8 @@ func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest 
 }
 
 // A document of the largest size and the deepest nesting is decoded in bounded
-// memory. The body of a 101 is the bare connection, which no context ends. It
-// is not read, by the API's calls or by the fetch of a token.
+// memory. The body of a 101 is the bare connection, which no context ends.
+// Neither the API's calls nor the fetch of a token read it.
 func TestServerThatSwitchesProtocols(t *testing.T) {
 	t.Parallel()
 	for name, onToken := range map[string]bool{"API": false, "token": true} {
@@ -432,7 +431,7 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 			p.healed.Store(true)
 			_, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
-			// net/http gives a connection up whose write it has not heard of in 50 ms,
+			// net/http closes a connection if it has not heard of its write for 50 ms,
 			// which happens on a busy machine.
 			require.LessOrEqual(t, p.connections.Load(), int64(4), "of 11 calls")
 		})
@@ -460,7 +459,7 @@ func TestServerThatClosesAfterEachAnswer(t *testing.T) {
 	}
 }
 
-// What is odd but readable is read.
+// Unusual but readable answers are read.
 func TestOddAnswersThatAreFine(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -497,7 +496,7 @@ func TestBrokenReadsAreRepeated(t *testing.T) {
 	} {
 		for _, faultyToken := range []bool{false, true} {
 			if faultyToken && name == "slow body" {
-				continue // bounded by the fetch's own 30 s
+				continue // limited by the fetch's own 30 s
 			}
 			t.Run(fmt.Sprintf("%s/token %t", name, faultyToken), func(t *testing.T) {
 				t.Parallel()

@@ -24,8 +24,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// arena is the memory of a server that uses it for one request after the other,
-// as fasthttp does. What somebody keeps of a request changes with the next.
+// arena is memory that a server uses for one request after the other, as
+// fasthttp does. Data of a request that somebody keeps changes with the next
+// request.
 type arena struct {
 	memory []byte
 	used   int
@@ -33,7 +34,7 @@ type arena struct {
 
 func newArena() *arena { return &arena{memory: make([]byte, 16<<10)} }
 
-// bytes are the text, in memory that is the arena's.
+// bytes are the text, in the arena's memory.
 func (a *arena) bytes(text string) []byte {
 	start := a.used
 	a.used += copy(a.memory[start:], text)
@@ -94,14 +95,14 @@ func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	return webhookHeader(id, timestamp, signature), id, orderID, body
 }
 
-// Each delivery is handled once, and what was kept of it stays as it was.
+// Each delivery is handled once, and the kept data does not change.
 func TestWebhookHandlerKeepsNothingOfTheRequestsMemory(t *testing.T) {
 	t.Parallel()
 	const deliveries = 20
 	memory := newArena()
 	var kept []*plural.Event
 	var records []slog.Record
-	failing := true // at first, which is logged
+	failing := true // at first, and the failure is logged
 	h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
 		if failing {
 			return errors.New("no")
@@ -219,7 +220,7 @@ func TestMemoryDeduperKeepsNothingOfTheCallersMemory(t *testing.T) {
 	}
 }
 
-// splitAtCommas is what the adaptors for AWS HTTP APIs do to most headers.
+// splitAtCommas does what the adaptors for AWS HTTP APIs do to most headers.
 func splitAtCommas(header http.Header) http.Header {
 	split := http.Header{}
 	for name, values := range header {
@@ -290,7 +291,7 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 	}
 }
 
-// CGI and FastCGI hand the content type on twice.
+// CGI and FastCGI pass on the content type twice.
 func TestRequestsOfCGI(t *testing.T) {
 	t.Parallel()
 	fromCGI := func(contentType, body string, header http.Header) *http.Request {
@@ -327,8 +328,8 @@ func unreadBody(t *testing.T) io.ReadCloser {
 	}))
 }
 
-// What the headers alone give away costs no body, and says nothing of the
-// signature.
+// If the headers alone show a fault, the body is not read, and the error says
+// nothing about the signature.
 func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	at := func(seconds int64) http.Header {
@@ -399,8 +400,8 @@ func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 	})
 }
 
-// A body that takes long may outlast the tolerance. The signature comes first
-// then.
+// A slow body may take longer than the tolerance. Then the signature is checked
+// first.
 func TestFreshnessIsAskedAgainAfterTheBody(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -458,7 +459,7 @@ func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
 	})
 }
 
-// heapAfter is how many bytes more are in use after work than before.
+// heapAfter is how many more bytes are in use after work than before.
 func heapAfter(work func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -469,7 +470,7 @@ func heapAfter(work func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// A shop that keeps an id does not keep the document that it was in.
+// A shop that keeps an id does not keep the whole document in memory.
 //
 //nolint:paralleltest // it measures memory
 func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
@@ -505,8 +506,8 @@ func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// strangers send to h all at once, and stall after so many bytes of body. It
-// returns how much memory each of them holds then.
+// strangers send to h all at once, and stall after that many bytes of body. It
+// returns how much memory each of them holds.
 func strangers(t *testing.T, h http.Handler, header http.Header, announced int64, sent int) int64 {
 	t.Helper()
 	const count = 200

@@ -19,7 +19,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// observations are what an observer was told.
+// observations are what an observer received.
 type observations struct {
 	mu  sync.Mutex
 	all []plural.Observation
@@ -108,8 +108,8 @@ func TestObserverThatPanics(t *testing.T) {
 	require.Empty(t, id+reference)
 }
 
-// Middleware is told which send of its call a request is, and whether it only
-// asks what became of another.
+// Middleware learns which send of its call a request is, and whether it only
+// asks what happened to another call.
 func TestAttemptFromContext(t *testing.T) {
 	t.Parallel()
 	type seen struct {

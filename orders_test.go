@@ -63,7 +63,7 @@ func TestConfirm(t *testing.T) {
 		decisions []pluraltest.Decision
 		want      plural.Expected
 		then      func(d *desk, id string)
-		notPaid   string // the reason; "" when it is paid
+		notPaid   string // the reason; "" if it is paid
 	}{
 		"held": {decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
 		"paid": {sale: true, decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
@@ -142,7 +142,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A genuine callback says what Plural's page said, not what its books say.
+// A genuine callback shows what Plural's page said, and not what its books say.
 func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -163,7 +163,7 @@ func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 	})
 }
 
-// What is expected must be said, all of it, or nothing is read.
+// The expected order must be given completely, or nothing is read.
 func TestExpectedIsRequired(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()
@@ -193,8 +193,8 @@ func TestExpectedIsRequired(t *testing.T) {
 	requireChecked(t, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(100)}.Check(nil), "order")
 }
 
-// A refund and an AUTHORIZED order that was not a hold are not payments,
-// whatever the callback says.
+// A refund, or an AUTHORIZED order that was not a hold, is not a payment, even
+// if the callback says so.
 func TestConfirmOddDocuments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -365,7 +365,7 @@ func TestOrderCreateIsRepeatedAndCompared(t *testing.T) {
 					o, err := newClient(t, d.srv).Orders.Create(t.Context(), checkout(wholeAmount, true))
 					want.check(t, d, o, err)
 					require.Len(t, d.srv.OrdersByReference("order-1"), want.orders)
-					d.doubles = want.orders - 1 // two links, of which one reached the caller
+					d.doubles = want.orders - 1 // two links, and one of them reached the caller
 				}, pluraltest.WithDuplicateOrders(mode))
 			})
 		}
@@ -521,7 +521,7 @@ func TestOrderCreateRunsOut(t *testing.T) {
 	}
 }
 
-// A link that does not lead to the order under the reference is not handed out.
+// A link that does not lead to the order under the reference is not returned.
 func TestOrderCreateLinkToAnotherOrder(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -563,7 +563,7 @@ func TestOrderCreateContextEnds(t *testing.T) {
 	})
 }
 
-// A 2xx of the checkout that is not a link is not a link, and the order may
+// A 2xx of the checkout without a link is not a success, and the order may
 // exist all the same.
 func TestCheckoutAnswersWithoutALink(t *testing.T) {
 	t.Parallel()
@@ -630,8 +630,8 @@ func TestCheckoutLinksThatAPayerCanBeSentTo(t *testing.T) {
 	}
 }
 
-// Where a page links to is for the page to check: an order is read all the
-// same.
+// A page has to check the links that it shows: an order with a bad link is
+// still read.
 func TestOrdersWithAnyURLDecode(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"upi://pay?pa=x", "javascript:alert(1)", "//evil", "%zz"} {
@@ -643,7 +643,7 @@ func TestOrdersWithAnyURLDecode(t *testing.T) {
 	}
 }
 
-// Neither does the link to the checkout.
+// The link to the checkout is not checked either.
 func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -677,7 +677,8 @@ func TestConfirmEvent(t *testing.T) {
 		require.ErrorAs(t, err, &notPaid)
 		require.True(t, notPaid.MayStillBePaid(), "what the event says of the order counts for nothing")
 
-		// The event comes before the books show the payment: it has to come again.
+		// The event comes before the books show the payment: it has to be delivered
+		// again.
 		_, err = c.Orders.ConfirmEvent(ctx, about, want)
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.NotErrorIs(t, err, plural.ErrNotPaid)
@@ -720,8 +721,8 @@ func TestConfirmEvent(t *testing.T) {
 	})
 }
 
-// A document without pre_auth says nothing of it. The field counts only while
-// the order is unpaid.
+// A document without pre_auth says nothing about it. The field counts only
+// while the order is unpaid.
 func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -41,7 +41,7 @@ func TestOwnTransportVerifiesCertificates(t *testing.T) {
 	}
 }
 
-// What a proxy answers is not Plural's answer. The own transport tells its
+// A proxy's answer is not Plural's answer. The SDK's own transport reports its
 // status.
 func TestOwnTransportTellsWhatAProxyAnswered(t *testing.T) {
 	t.Parallel()

@@ -42,8 +42,8 @@ const (
 	codeCancel        = 0x8
 )
 
-// resetServer is an HTTP/2 server that takes a request in full, counts it, and
-// then answers it with a frame of the test's, or with 200 {}.
+// resetServer is an HTTP/2 server that reads a request completely, counts it,
+// and then answers with the test's frame, or with 200 {}.
 type resetServer struct {
 	deliveries atomic.Int64
 	answers    func(n int64) func(w io.Writer, stream uint32) // of delivery n; nil: 200 {}
@@ -54,7 +54,7 @@ type resetServer struct {
 	inner, listener net.Listener
 }
 
-// withoutTLS has a resetServer speak HTTP/2 in the clear.
+// withoutTLS makes a resetServer speak HTTP/2 without TLS.
 func withoutTLS(s *resetServer) {
 	s.url = strings.Replace(s.url, "https:", "http:", 1)
 	s.listener = s.inner
@@ -94,7 +94,7 @@ func newResetServer(
 			s.wg.Go(func() { s.serve(conn) })
 			s.wg.Go(func() {
 				<-end
-				_ = conn.Close() // also where the client does not take it for idle yet
+				_ = conn.Close() // even if the client does not regard it as idle yet
 			})
 		}
 	})
@@ -150,7 +150,7 @@ func resetWith(code uint32) func(io.Writer, uint32) {
 	}
 }
 
-// goAway says that no stream was processed, which is a lie.
+// goAway says that no stream was processed, which is not true.
 func goAway(w io.Writer, _ uint32) { writeFrame(w, frameGoAway, 0, 0, make([]byte, 8)) }
 
 // client sends writes and reads of somePath to the server, and the rest through
@@ -258,7 +258,7 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 	}
 }
 
-// Without TLS, nothing tells HTTP/2 before the answer.
+// Without TLS, nothing shows before the answer that it is HTTP/2.
 func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	t.Parallel()
 	s := newResetServer(t, func(int64) func(io.Writer, uint32) { return resetWith(codeProtocolError) }, withoutTLS)
@@ -327,8 +327,8 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 	}
 }
 
-// A GET has no effect and no body. Go 1.26 and older repeat it by themselves,
-// newer ones leave it to the SDK.
+// A GET has no effect and no body. Go 1.26 and older repeat it by themselves;
+// newer versions leave that to the SDK.
 func TestReadsAreRepeatedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	s := newResetServer(t, func(n int64) func(io.Writer, uint32) {
@@ -353,9 +353,8 @@ func TestWritesSucceedOverHTTP2(t *testing.T) {
 	require.EqualValues(t, 3, s.deliveries.Load())
 }
 
-// The server takes the request from a connection that was used before, and
-// hangs up: net/http takes that for an idle connection that has just been
-// closed.
+// The server reads the request from a used connection, and hangs up. net/http
+// takes that for an idle connection that was just closed.
 func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	t.Parallel()
 	for name, secure := range map[string]bool{"http": false, "https": true} {
@@ -408,9 +407,9 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	}
 }
 
-// forgetfulNetwork leads to a real server over connections in memory, which run
-// in a bubble. Once it forgets, those that exist swallow what is sent, and
-// answer nothing: so does a NAT after a failover.
+// forgetfulNetwork connects to a real server over connections in memory, which
+// run in a bubble. Once it forgets, the existing connections swallow everything
+// that is sent, and answer nothing. A NAT does the same after a failover.
 type forgetfulNetwork struct {
 	transport *http.Transport
 	dials     atomic.Int64
@@ -481,7 +480,7 @@ func (c *forgettableConn) Write(p []byte) (int, error) {
 }
 
 // shopServer knows one order, which can be cancelled. Reads of somePath wait
-// until as many have come as are wanted.
+// until the wanted number of them has come.
 type shopServer struct {
 	wanted    int
 	mu        sync.Mutex
@@ -522,7 +521,7 @@ func (s *shopServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const pooled = 8
 
-// withPool has a client with connections that are idle, in a bubble.
+// withPool makes a client with idle connections, in a bubble.
 func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *forgetfulNetwork, *shopServer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -623,7 +622,7 @@ func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	}
 }
 
-// brokenOnce fails one write of a connection, before a byte of it left.
+// brokenOnce fails one write of a connection, before any byte of it was sent.
 type brokenOnce struct {
 	net.Conn
 
@@ -637,8 +636,8 @@ func (c brokenOnce) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Over HTTP/1, net/http repeats a write only if no byte of it left. That is not
-// a reason to end the try.
+// Over HTTP/1, net/http repeats a write only if no byte of it was sent. That is
+// not a reason to end the try.
 func TestWriteThatNeverLeftItsConnection(t *testing.T) {
 	t.Parallel()
 	var writes atomic.Int64
@@ -666,8 +665,8 @@ func TestWriteThatNeverLeftItsConnection(t *testing.T) {
 	require.EqualValues(t, 1, writes.Load())
 }
 
-// A write without a body says so, by a length of 0: gateways answer 411 to one
-// that says nothing, and to one in chunks.
+// A write without a body announces a length of 0: gateways answer 411 to a
+// write without a length, and to one in chunks.
 func TestWriteWithoutABodyHasALength(t *testing.T) {
 	t.Parallel()
 	type seen struct {

@@ -19,11 +19,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The Go code of README.md and docs/ stands in an Example whose output is
-// checked, or in the tests of testdata/consumer. Compared are the tokens, so
-// layout and comments are free. A comment that begins with "// ..." stands for
-// the reader's own code; the looks at an error that an Example or a test has
-// between two steps may be left out.
+// The Go code of README.md and docs/ must also be in an Example whose output is
+// checked, or in the tests of testdata/consumer. Tokens are compared, so layout
+// and comments may differ. A comment that begins with "// ..." stands for the
+// reader's own code. A snippet may leave out the checks of errors that an
+// Example or a test has between two steps.
 func TestSnippetsAreExamples(t *testing.T) {
 	t.Parallel()
 	examples := exampleBodies(t)
@@ -36,7 +36,7 @@ func TestSnippetsAreExamples(t *testing.T) {
 	}
 }
 
-// A snippet in which one name differs is found nowhere.
+// A snippet in which one name differs is not found.
 func TestSnippetsThatDriftAreFound(t *testing.T) {
 	t.Parallel()
 	examples := exampleBodies(t)
@@ -57,8 +57,8 @@ func TestSnippetsThatDriftAreFound(t *testing.T) {
 	require.False(t, standsIn(examples, swapped), "pieces in another order")
 }
 
-// The cookbook's table has each ErrorCode once, and what it says of it is what
-// ErrorCode.Text says.
+// The cookbook's table has each ErrorCode once, with the meaning that
+// ErrorCode.Text gives.
 func TestCookbookHasEachErrorCode(t *testing.T) {
 	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "error_code.go", nil, 0)
@@ -106,7 +106,7 @@ func snippets(t *testing.T, page string) []string {
 	return found
 }
 
-// exampleBodies are the tokens of every body that a snippet may stand in.
+// exampleBodies are the tokens of every body that may contain a snippet.
 func exampleBodies(t *testing.T) [][]string {
 	t.Helper()
 	var bodies [][]string
@@ -186,8 +186,8 @@ func goPieces(code string) [][]string {
 	}
 }
 
-// withoutErrorChecks leaves out what an Example, or a test, does with each
-// error.
+// withoutErrorChecks leaves out the code with which an Example, or a test,
+// checks each error.
 func withoutErrorChecks(words []string) []string {
 	for _, check := range []string{
 		"if err != nil { fmt . Println ( err ) ; return } ;",

@@ -24,8 +24,9 @@ import (
 )
 
 // printable are the fields that fmt, slog and error texts may show: ids,
-// references, states, amounts, and what failed. Every other field may hold a
-// secret or personal data. A new field is not printable until it is added here.
+// references, states, amounts, and reasons of failures. Every other field may
+// hold a secret or personal data. A new field is not printable until it is
+// added here.
 func printable() []string {
 	return []string{
 		"Amount.Currency",
@@ -162,8 +163,8 @@ func filled() map[string]any {
 	return values
 }
 
-// dataless are the exported types that hold no text, or a single one that says
-// what it is. Those with hidden fields have tests of their own, below.
+// dataless are the exported types without a text, or with a single one that
+// only names a kind. Those with hidden fields have tests of their own, below.
 func dataless() []string {
 	return []string{
 		"CallOption",
@@ -271,8 +272,7 @@ func TestEveryExportedTypeIsInTheRedactionTest(t *testing.T) {
 	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(filled())), dataless()...))
 }
 
-// The text of an Error that came with an answer says more than that of one
-// without.
+// The text of an Error with an answer says more than that of one without.
 func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 	t.Parallel()
 	e := &plural.Error{}
@@ -283,7 +283,7 @@ func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 	require.Empty(t, markersIn(e.Error(), hidden))
 }
 
-// Every way to print a value that leaves something out leaves it out.
+// If a printed form leaves something out, every way to print it leaves it out.
 func TestNothingPersonalIsPrinted(t *testing.T) {
 	t.Parallel()
 	allowed := printable()
@@ -302,7 +302,7 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	}
 }
 
-// Every printable field is one: the list holds no leftovers.
+// Every field in the list is printable: the list has no outdated entries.
 func TestPrintableFieldsAreFields(t *testing.T) {
 	t.Parallel()
 	values := filled()
@@ -314,12 +314,11 @@ func TestPrintableFieldsAreFields(t *testing.T) {
 	}
 }
 
-// verbs are all that fmt has, but for %p: it never asks a value, and go vet
-// reports it.
+// verbs are all verbs of fmt except %p, which never calls a value's methods,
+// and which go vet reports.
 const verbs = "vtTbcdoOqxXUeEfFgGs"
 
-// printed writes v and *v in every way there is, alone and inside of other
-// values.
+// printed writes v and *v in every possible way, alone and inside other values.
 func printed(t *testing.T, pointer any) map[string]string {
 	t.Helper()
 	value := reflect.ValueOf(pointer).Elem().Interface()
@@ -337,7 +336,7 @@ func printed(t *testing.T, pointer any) map[string]string {
 		}
 		out[form+" Errorf"] = fmt.Errorf("%w %v", errors.New("x"), v).Error()
 		if form != "pointer" && (form != "value" || isError) {
-			continue // slog hands what is nested, and errors by value, to json.Marshal, which keeps personal data
+			continue // slog passes nested values, and errors by value, to json.Marshal, which keeps personal data
 		}
 		var text, document strings.Builder
 		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "k", v)
@@ -353,7 +352,7 @@ func printed(t *testing.T, pointer any) map[string]string {
 	return out
 }
 
-// markersOf are all the markers that are somewhere in v.
+// markersOf are all the markers that are anywhere in v.
 func markersOf(t *testing.T, v any) []string {
 	t.Helper()
 	var found []string
@@ -394,8 +393,8 @@ func markersOf(t *testing.T, v any) []string {
 	return slices.DeleteFunc(found, func(s string) bool { return !strings.Contains(s, ".") })
 }
 
-// markersIn finds markers in a text, also as the numbers and spaced characters
-// that fmt makes of bytes.
+// markersIn finds markers in a text, also in the form of numbers and spaced
+// characters that fmt gives to bytes.
 func markersIn(text string, markers []string) []string {
 	var found []string
 	lower := strings.ToLower(text)
@@ -452,7 +451,7 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 	require.Contains(t, string(again.RawJSON()), "Customer.EmailID")
 }
 
-// What holds a secret behind its fields.
+// Values that hold a secret behind their fields.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}

@@ -32,7 +32,7 @@ func TestFindRefundThatIsThereTwice(t *testing.T) {
 	}, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
 }
 
-// What the books say of a refund, asked without sending anything.
+// What the books say of a refund when nothing is sent.
 func TestFindRefund(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -54,8 +54,8 @@ func TestFindRefund(t *testing.T) {
 	})
 }
 
-// refundServer is a parent order and its refunds, for what no emulator does by
-// itself.
+// refundServer is a parent order and its refunds, for behaviour that no
+// emulator has by itself.
 type refundServer struct {
 	posts   int
 	refunds []string // documents, in the order of their arrival
@@ -93,8 +93,8 @@ func (s *refundServer) create(t *testing.T) (*plural.Order, error) {
 		&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(400)})
 }
 
-// Only statuses that are known to be alive are carried out, and only those that
-// are known to be dead are final.
+// Only statuses that are known to be alive count as carried out, and only those
+// that are known to be dead are final.
 func TestRefundStatuses(t *testing.T) {
 	t.Parallel()
 	for status, is := range map[string]error{
@@ -122,9 +122,9 @@ func TestRefundStatuses(t *testing.T) {
 	}
 }
 
-// A server that checks and then inserts, and whose books lag: the refund is
-// sent again only after three seconds without a sight of it, and where that was
-// too soon all the same, the caller is told.
+// A server checks and then inserts, and its books lag. The refund is sent again
+// only after three seconds in which no look found it. If that was too soon all
+// the same, the caller gets an error.
 func TestRefundCarriedOutTwice(t *testing.T) {
 	t.Parallel()
 	for lag, posts := range map[time.Duration]int{2500 * time.Millisecond: 1, time.Minute: 2} {
@@ -155,7 +155,7 @@ func TestRefundCarriedOutTwice(t *testing.T) {
 	}
 }
 
-// A refund that the bank has yet to carry out is accepted, which is what was
+// A refund that the bank has not carried out yet is accepted, which is what was
 // asked for.
 func TestPendingRefundIsAccepted(t *testing.T) {
 	t.Parallel()
@@ -275,8 +275,8 @@ func TestLegacyRefundShape(t *testing.T) {
 	})
 }
 
-// What stands under the reference may be an order, or an earlier refund that
-// FAILED. The parent knows of a refund that was carried out.
+// The reference may belong to an order, or to an earlier refund that FAILED.
+// The parent has a refund that was carried out.
 func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	t.Parallel()
 	refund := func(id, reference, status string) string {
@@ -388,8 +388,8 @@ func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 }
 
 // A server that checks a reference and inserts the refund later would make two
-// of a repeat that comes sooner. A caller with little time is told that the
-// outcome is unknown instead.
+// refunds if a repeat comes in between. A caller with little time gets an
+// unknown outcome instead.
 func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	t.Parallel()
 	for patience, sent := range map[time.Duration]int{2 * time.Second: 1, 5 * time.Second: 1, 20 * time.Second: 1} {
@@ -410,9 +410,9 @@ func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	})
 }
 
-// Two refunds under one reference are two ids that went well, wherever they
-// are seen. One refund that is listed again, or one that came to nothing
-// beside it, is one.
+// Two refunds under one reference are two ids that succeeded, wherever they are
+// listed. A refund that is listed twice, or that stands beside a failed one,
+// counts once.
 func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	t.Parallel()
 	list := func(refunds ...string) []string { return refunds }
@@ -423,7 +423,7 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	one, two := r("v1-r1", "PROCESSED"), r("v1-r2", "PROCESSED")
 	for name, tc := range map[string]struct {
 		answered    string   // by the POST; "" is a 504
-		byReference string   // what stands under the reference
+		byReference string   // what has the reference
 		listed      []string // by the order
 		twice       bool
 	}{
@@ -463,7 +463,7 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 				})
 				_, found := c.Refunds.Find(t.Context(), "v1-agreed", "refund-1")
 				if name == "one listed, another in hand" {
-					found = err // Find has nothing in hand but what is listed
+					found = err // Find knows only what is listed
 				}
 				for call, err := range map[string]error{"create": err, "find": found} {
 					if !tc.twice {

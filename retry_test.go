@@ -253,7 +253,7 @@ func TestRetryAfter(t *testing.T) {
 		headers  func() []string
 		deadline time.Duration // 0: none
 		repeated bool
-		wait     time.Duration // 0: what the policy says
+		wait     time.Duration // 0: as the policy says
 	}{
 		"seconds":            {func() []string { return []string{"Retry-After", "7"} }, 0, true, 7 * time.Second},
 		"a fraction":         {func() []string { return []string{"Retry-After", "1.5"} }, 0, true, 1500 * time.Millisecond},

@@ -58,7 +58,7 @@ func TestRejections(t *testing.T) {
 						d.srv.Inject(pluraltest.On(op), pluraltest.NoFault, pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-						// The books are behind at first.
+						// The books lag at first.
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.StaleRead, 3)...)
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.StaleRead, 3)...)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
@@ -108,8 +108,8 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// The looks that let a rejection stand have to be in a row: one stale look
-// among others that tell of a capture under way is not enough.
+// The looks that confirm a rejection have to be in a row: one stale look among
+// others that show a capture under way is not enough.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -119,8 +119,8 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 		defer cancel()
 		requireUnknown(t, d.agrees(short, w, newClient(t, d.srv)).err)
 
-		// Called again: rejected, and seen PENDING for so long that no look is left,
-		// then once as it was before.
+		// The second call is rejected, sees PENDING for so long that no look is left,
+		// and then once the earlier state.
 		d.srv.Inject(
 			pluraltest.On(pluraltest.OpOrdersGet),
 			append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
@@ -128,8 +128,8 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 	})
 }
 
-// The rejection that led to the look comes with the finding; after an ambiguous
-// try there is none that counts.
+// The finding carries the rejection that led to the look; after an ambiguous
+// try no rejection counts.
 func TestRuledOutAndRejected(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -147,8 +147,8 @@ func TestRuledOutAndRejected(t *testing.T) {
 	})
 }
 
-// Nothing is authorised, so nothing can have been carried out; but what was
-// lost may still arrive after the payer has paid.
+// Nothing is authorised, so nothing can have been carried out. But a lost
+// request may still arrive after the payer has paid.
 func TestUnpaidOrders(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate} {
@@ -201,7 +201,8 @@ func TestFailedResults(t *testing.T) {
 	})
 }
 
-// What says that a refund is not there, and what does not.
+// The answers that show that a refund does not exist, and those that do not
+// show it.
 func TestEvidenceOfAbsence(t *testing.T) {
 	t.Parallel()
 	for _, form := range []pluraltest.NotFoundShape{
@@ -240,8 +241,8 @@ func TestEvidenceOfAbsence(t *testing.T) {
 	}
 }
 
-// A success that carries a definitive code is that error, unless its data shows
-// the write as carried out.
+// A success with a definitive code is that error, unless its data shows the
+// write as carried out.
 func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	t.Parallel()
 	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`

@@ -68,7 +68,7 @@ func TestLostRequestIsSentAgain(t *testing.T) {
 	}
 }
 
-// Four tries are lost; whether they arrive later is not known.
+// Four tries are lost; it is not known whether they arrive later.
 func TestAttemptsRunOut(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -122,8 +122,7 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 	}
 }
 
-// A request that did not go out, or was turned away for now, is an error like
-// any other.
+// A request that was not sent, or was refused for now, gives an ordinary error.
 func TestNothingReachedIsNotUnknown(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -160,8 +159,8 @@ func TestNothingReachedIsNotUnknown(t *testing.T) {
 	})
 }
 
-// After a try that may have arrived, a request that did not go out says nothing
-// about the one before.
+// After a try that may have arrived, a request that was not sent says nothing
+// about the earlier one.
 func TestNotSentAfterAmbiguous(t *testing.T) {
 	t.Parallel()
 	for name, then := range map[string]pluraltest.Fault{
@@ -179,8 +178,8 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
 			})
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
-				// It arrives while the repeats do not get through: the look after the last
-				// of them finds it.
+				// The lost request arrives while the repeats do not get through: the look
+				// after the last of them finds it.
 				d.srv.Inject(
 					pluraltest.On(w.op),
 					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Nanosecond)}, repeated(then, 3)...)...)
@@ -316,8 +315,7 @@ func cancelled(after time.Duration) func(context.Context) (context.Context, cont
 	}
 }
 
-// deadlines leave time to ask what became of the one try that there is time
-// for.
+// deadlines leave time to ask what happened to the one possible try.
 func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []time.Duration{400 * time.Millisecond, 3 * time.Second, 8 * time.Second, 12 * time.Second} {
@@ -375,8 +373,8 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 	})
 }
 
-// An answer of the books that cannot be used is an unclear look, and there is
-// another one.
+// If an answer of the books cannot be used, the look is unclear, and another
+// one follows.
 func TestUnusableLooksAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -414,7 +412,8 @@ func TestUnusableLooksAreRepeated(t *testing.T) {
 	})
 }
 
-// The vendor's own rejections, as a repeated call meets them, are looked into.
+// The vendor's own rejections, as a repeated call gets them, lead to a look at
+// the books.
 func TestIdempotentByReference(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{
@@ -523,7 +522,7 @@ func rewriting(t *testing.T, op string, change func(data map[string]any) any) pl
 	})
 }
 
-// Answers with data that is not what was asked for are not answers.
+// An answer whose data is not what was asked for does not count.
 func TestUnusableDocuments(t *testing.T) {
 	t.Parallel()
 	without := func(field string) func(map[string]any) any {
@@ -552,8 +551,8 @@ func TestUnusableDocuments(t *testing.T) {
 	}
 }
 
-// One attempt is one send of the write. The reads that settle it are repeated
-// all the same.
+// One attempt is one send of the write. The reads that settle it are still
+// repeated.
 func TestOneAttemptStillSettles(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -629,8 +628,8 @@ func TestUnknownSaysWhatToDo(t *testing.T) {
 	})
 }
 
-// What is under way is waited for. Only what has not changed for minutes needs
-// a person, and not because a caller gave up.
+// Read on while something is under way. Only something that has not changed for
+// minutes needs a person. A caller who gave up is not a reason.
 func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

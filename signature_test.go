@@ -74,8 +74,8 @@ func readGolden(tb testing.TB, name string, into any) {
 	require.NoError(tb, json.Unmarshal(data, into))
 }
 
-// requireRefused says that err is of the kind, for the reason, and of no other
-// kind.
+// requireRefused checks that err is of the kind and has the reason, and is of
+// no other kind.
 func requireRefused(tb testing.TB, err, kind error, reason plural.VerificationReason) {
 	tb.Helper()
 	require.ErrorIs(tb, err, kind)
@@ -222,7 +222,7 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 }
 
 // In FIPS 140-only mode the standard library panics on keys of less than 14
-// bytes. That mode is set for a process as a whole.
+// bytes. That mode is set for the whole process.
 func TestShortKeysInFIPSOnlyMode(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PLURAL_TEST_FIPS_ONLY") == "" {
@@ -382,7 +382,7 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-// formattings are ways in which a value ends up in a log.
+// formattings are the ways in which a value can get into a log.
 func formattings(t *testing.T, value any) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -536,7 +536,7 @@ func webhookRequest(header http.Header, body []byte) *http.Request {
 	return r
 }
 
-// The race detector makes sync.Pool forget things at random, so this cannot be
+// The race detector makes sync.Pool forget items at random, so this cannot be
 // measured under it.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too

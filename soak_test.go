@@ -24,8 +24,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// soakSeed is PLURAL_SEED, or one of today's. The seed decides what is done in
-// which order and which fault each request meets.
+// soakSeed is PLURAL_SEED, or the seed of the day. The seed decides the order
+// of the actions and the fault of each request.
 func soakSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -57,8 +57,8 @@ const (
 	soakRate    = 0.45 // of the requests are faulted
 )
 
-// soak is a crowd of merchants' workers, each of them capturing, cancelling and
-// refunding, some of them twice or against each other.
+// soak is a group of merchants' workers. They capture, cancel and refund, some
+// of them twice or against each other.
 type soak struct {
 	srv      *pluraltest.Server
 	client   *plural.Client
@@ -78,7 +78,7 @@ type soaked struct {
 // writes.
 func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
-	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not what this is about
+	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not tested here
 	d := &desk{t: t, srv: s.srv}
 	var all []*soaked
 	for i := 0; len(all) < n; i++ {
@@ -121,7 +121,7 @@ func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	return all
 }
 
-// run makes the writes, by all workers at once.
+// run makes the writes, with all workers at once.
 func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	var (
 		workers sync.WaitGroup
@@ -155,7 +155,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	return wrong
 }
 
-// call makes a write, in the time there is for one.
+// call makes a write, within the time for one.
 func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	if s.patience > 0 {
 		var cancel context.CancelFunc
@@ -165,9 +165,9 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	return w.run(ctx, s.client, s.opts...)
 }
 
-// complaint says how a call's answer contradicts the books. It lets a call of
-// several that are the same say that it did not get through, though another
-// did: the server was busy, or refused the token twice.
+// complaint says how a call's answer contradicts the books. If several calls
+// are the same, it allows one to say that it did not get through although
+// another did: the server was busy, or refused the token twice.
 func (s *soak) complaint(w *soaked) string {
 	n := w.effects(s.srv)
 	var failed *plural.Error
@@ -178,8 +178,8 @@ func (s *soak) complaint(w *soaked) string {
 	return w.contradictsLaterWith(n, s.srv)
 }
 
-// soakResult counts answers. What reaches a person counts as such, and not as
-// unknown.
+// soakResult counts answers. Answers that reach a person are counted as such,
+// and not as unknown.
 type soakResult struct{ applied, ruledOut, review, rejected, notSent, unknown int }
 
 func count(writes []*soaked) (r soakResult) {
@@ -293,8 +293,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// The same over sockets, where time costs something: shorter delays, and no
-// promise of how much is settled on a busy machine.
+// The same over sockets, in real time: the delays are shorter, and it is not
+// promised how much is settled on a busy machine.
 func TestSoakOverTCP(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{"HTTP/1.1": nil, "HTTP/2 with TLS": {pluraltest.WithHTTP2()}} {
@@ -306,7 +306,7 @@ func TestSoakOverTCP(t *testing.T) {
 				switch f.Answer {
 				case pluraltest.AnswerReset, pluraltest.AnswerClose, pluraltest.AnswerThenClose, pluraltest.AnswerRefused:
 					if opts != nil {
-						continue // each would take the other workers' streams on the connection along, so nearly nothing got through
+						continue // each would close the other workers' streams on the connection, so nearly nothing would get through
 					}
 				default:
 				}
@@ -330,8 +330,8 @@ func TestSoakOverTCP(t *testing.T) {
 
 // TestChaos runs one client and one webhook handler against emulators that
 // misbehave in every way, over sockets, and come and go at one address. After
-// each of them the books have to show no double effect, and in the end the
-// client must be as small as it was: nothing of what it has met may pile up.
+// each emulator the books have to show no double effect. At the end the client
+// must be as small as at the start: nothing may pile up.
 //
 // It takes a few seconds. PLURAL_CHAOS=10m makes it ten minutes: `make chaos`.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and counts goroutines
@@ -347,7 +347,7 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	until := time.Now().Add(duration)
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
 		c.epoch(t, epoch, 16, duration/8)
-		c.epoch(t, 0, 0, 0) // whatever still refers to an emulator now refers to this one, in which nothing happened
+		c.epoch(t, 0, 0, 0) // code that still refers to an earlier emulator now refers to this one, in which nothing happened
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)
 	}
@@ -403,7 +403,7 @@ func newChaos(t *testing.T) *chaos {
 	return c
 }
 
-// epoch is the life of one emulator, with so many workers.
+// epoch is the time of one emulator, with that many workers.
 func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration) {
 	shop := httptest.NewServer(plural.NewWebhookHandler(c.verifier, func(_ context.Context, e *plural.Event) error {
 		if c.events.Add(1)%3 == 0 {
@@ -437,7 +437,7 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 	srv.Close()
 }
 
-// sale is one order and what becomes of it.
+// sale is one order and what happens to it.
 func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
@@ -486,14 +486,14 @@ func (c *chaos) count(err error) {
 	}
 }
 
-// atRest is the size of the heap and the number of goroutines when nothing is
-// going on.
+// atRest is the size of the heap and the number of goroutines when nothing
+// runs.
 func atRest(client *plural.Client) (heap uint64, goroutines int) {
 	client.CloseIdleConnections()
 	if idle, ok := http.DefaultTransport.(*http.Transport); ok {
 		idle.CloseIdleConnections()
 	}
-	for range 50 { // what has been told to end takes a moment
+	for range 50 { // ending goroutines need a moment
 		runtime.GC()
 		runtime.GC()
 		before := runtime.NumGoroutine()

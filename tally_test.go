@@ -135,7 +135,7 @@ func TestCapturedAmount(t *testing.T) {
 				Payments: orders{payment("FAILED", plural.INR(2000)), payment(processed, plural.INR(2000))},
 			},
 			0,
-			false, // a capture in part reads the same
+			false, // a partial capture reads the same
 		},
 		"a purchase from points and card": {
 			plural.Order{
@@ -419,7 +419,7 @@ func TestAmountsOfPayloads(t *testing.T) {
 	}
 }
 
-// What is left to capture and to refund, over the life of an order.
+// What is left to capture and to refund, from the start to the end of an order.
 func TestWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -478,8 +478,7 @@ func TestWhatIsLeft(t *testing.T) {
 	require.False(t, ok, "more was refunded than captured")
 }
 
-// One amount of an attempt that failed does not spoil the order, whatever
-// stands there.
+// An unreadable amount of a failed attempt does not make the order unclear.
 func TestUnreadableAmountOfAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	for _, amount := range []string{
@@ -514,7 +513,7 @@ func TestUnreadableAmountOfAFailedAttempt(t *testing.T) {
 	}
 }
 
-// Expected.Check does not take an absent pre_auth for no.
+// Expected.Check does not treat an absent pre_auth as false.
 func TestCheckOfAHoldWithoutPreAuth(t *testing.T) {
 	t.Parallel()
 	for field, paid := range map[string]bool{

@@ -37,8 +37,8 @@ func (m sendsTwice) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.next.RoundTrip(r)
 }
 
-// What went out once is remembered: a repetition whose token cannot be had does
-// not make it a request that was never sent.
+// A request that went out is remembered as such: a repetition that gets no
+// token does not make it a request that was never sent.
 func TestMiddlewareThatRepeatsIsNotBelievedNotToHaveSent(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -56,7 +56,7 @@ func TestMiddlewareThatRepeatsIsNotBelievedNotToHaveSent(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 }
 
-// No request but a GET carries what net/http could repeat it with.
+// Only a GET carries what net/http needs to repeat it.
 func TestTokenRequestCannotBeRepeated(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -64,7 +64,7 @@ func TestTokenRequestCannotBeRepeated(t *testing.T) {
 	require.Nil(t, g.tokens[0].GetBody)
 }
 
-// What was certainly not sent may be sent again, be it a write.
+// A request that was certainly not sent may be sent again, even a write.
 func TestWriteThatWasNotSentIsRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
 }
 
 // A handshake that breaks off may succeed the next time. A certificate that is
-// not trusted stays so.
+// not trusted stays untrusted.
 func TestTLSFailures(t *testing.T) {
 	t.Parallel()
 	refusedBy := func(err error) func(*tls.Config) {
@@ -204,8 +204,8 @@ func TestTransportWithoutTraceIsNotTrusted(t *testing.T) {
 	})
 }
 
-// The peer accepts the connection and then nothing more: the request sits in a
-// buffer somewhere.
+// The peer accepts the connection and nothing more: the request is in a buffer
+// somewhere.
 func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -233,8 +233,8 @@ func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	})
 }
 
-// The same by what the transport has reported alone: it had a connection, and
-// whether a byte went out on it nobody knows.
+// The same, known only from the transport's reports: it had a connection, and
+// nobody knows whether a byte was sent on it.
 func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -305,8 +305,8 @@ func TestTransportThatGivesNothing(t *testing.T) {
 	}
 }
 
-// The context ends in middleware that does not look at it: what never reached
-// the transport was not sent, and net/http is not asked to say so.
+// The context ends in middleware that ignores it: a request that never reached
+// the transport was not sent, and net/http is not asked.
 func TestContextThatEndsBeforeTheTransport(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// verifiedEvent signs a webhook body and has it verified.
+// verifiedEvent signs a webhook body and verifies it.
 func verifiedEvent(tb testing.TB, body []byte) *plural.Event {
 	tb.Helper()
 	const secret = "own-webhook-secret-of-the-payloads"
@@ -45,8 +45,8 @@ func verifiedEvent(tb testing.TB, body []byte) *plural.Event {
 	return event
 }
 
-// notInStruct are the leaves of the payloads that no field is for. They have to
-// be in RawJSON.
+// notInStruct are the leaves of the payloads that no struct field holds. They
+// have to be in RawJSON.
 func notInStruct() map[string][]string {
 	return map[string][]string{"order_with_every_quirk.json": {"loyalty_tier", "settlement.bank", "settlement.cycle"}}
 }
@@ -77,7 +77,7 @@ func TestOrderPayloadsLoseNothing(t *testing.T) {
 	}
 }
 
-// readThroughClient has a client read the document as the answer to a Get.
+// readThroughClient reads the document with a client, as the answer to a Get.
 func readThroughClient(t *testing.T, document []byte) *plural.Order {
 	t.Helper()
 	var ids struct {
@@ -95,7 +95,7 @@ func readThroughClient(t *testing.T, document []byte) *plural.Order {
 	return order
 }
 
-// requireStable shows that what json.Marshal writes decodes to the same order.
+// requireStable checks that what json.Marshal writes decodes to the same order.
 func requireStable(tb testing.TB, order *plural.Order) {
 	tb.Helper()
 	once, err := json.Marshal(order)
@@ -449,7 +449,7 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// What was decoded does not change with the buffer that it came from.
+// A decoded order does not change with the buffer that it came from.
 func TestOrderKeepsNothingOfTheBuffer(t *testing.T) {
 	t.Parallel()
 	document := `{"order_id":"v1-a","status":"CREATED","merchant_metadata":{"key":"value"},"payments":[{"id":"v1-p"}]}`
@@ -488,8 +488,8 @@ func BenchmarkOrderEncodingJSON(b *testing.B) {
 
 var propertySeed = flag.Uint64("property.seed", 0, "repeat the property test that failed with this seed")
 
-// Any order, written in any of the forms that have been seen, decodes to that
-// order; and what json.Marshal writes loses nothing.
+// Any order, written in any of the observed forms, decodes to that order; and
+// json.Marshal loses nothing of it.
 func TestAnyFormOfAnyOrderDecodesToTheSame(t *testing.T) {
 	t.Parallel()
 	seed := *propertySeed
@@ -523,7 +523,7 @@ func randomOrder(r *rand.Rand) *plural.Order {
 	return &o
 }
 
-// fill sets every exported field below v to something, or leaves it out.
+// fill sets every exported field below v to a value, or leaves it out.
 func fill(r *rand.Rand, v reflect.Value, depth int) {
 	switch x := v.Addr().Interface().(type) {
 	case *plural.Timestamp:
@@ -586,7 +586,7 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// otherForm writes the same document as another of Plural's parts would.
+// otherForm writes the same document as another part of Plural would.
 func otherForm(r *rand.Rand, document []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.UseNumber()
@@ -637,7 +637,8 @@ func (f *former) number(name string, v json.Number) {
 	f.out.WriteString(pick(f.r, text, text+".0", text+".00", text+"E+0", text+".0e+0", `"`+text+`"`))
 }
 
-// text writes a string, or the scalar that other documents have in its place.
+// text writes a string, or the number or boolean that other documents have in
+// its place.
 func (f *former) text(name, v string) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil && strings.HasSuffix(name, "_at") {
 		zone := time.FixedZone("", 19800)
@@ -671,8 +672,8 @@ func (f *former) quoted(v string) {
 	f.out.Truncate(f.out.Len() - 1)
 }
 
-// object writes the members in any order, with keys in either case, and others
-// that nobody knows.
+// object writes the members in any order, with keys in either case, and adds
+// unknown members.
 func (f *former) object(name string, v map[string]any) {
 	names := slices.Sorted(maps.Keys(v))
 	f.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -735,10 +736,10 @@ func (f *former) key(object, name string) string {
 	return strings.Join(words, "")
 }
 
-// array writes a lone object without its array, at times.
+// array sometimes writes a lone object without its array.
 func (f *former) array(name string, v []any) {
 	if len(v) == 1 && f.r.IntN(2) == 0 {
-		if o, ok := v[0].(map[string]any); v[0] != "" && (!ok || len(o) > 0) { // empty ones stand for none at all
+		if o, ok := v[0].(map[string]any); v[0] != "" && (!ok || len(o) > 0) { // empty objects mean that there is none
 			f.write(name, v[0])
 			return
 		}
@@ -753,7 +754,7 @@ func (f *former) array(name string, v []any) {
 	f.out.WriteByte(']')
 }
 
-// isOpaque names what is kept as it came.
+// isOpaque names the fields that are kept as sent.
 func isOpaque(name string) bool {
 	switch name {
 	case "offer_data", "additional_detail", "convenience_fee_breakdown", "wallet_data", "metadata":

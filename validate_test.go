@@ -39,8 +39,8 @@ func fieldsOf(err error) []string {
 	return fields
 }
 
-// reached reports whether the request passed the checks: the client of refusing
-// answers with an Error then.
+// reached reports whether the request passed the checks: then the client of
+// refusing gets an Error.
 func requireChecked(t *testing.T, err error, fields ...string) {
 	t.Helper()
 	if len(fields) > 0 {
@@ -54,7 +54,7 @@ func requireChecked(t *testing.T, err error, fields ...string) {
 	require.Equal(t, http.StatusUnauthorized, e.StatusCode)
 }
 
-// refusing is a client whose every request is refused, once it is sent.
+// refusing is a client whose every request is refused, after it was sent.
 func refusing(t *testing.T) *plural.Client {
 	t.Helper()
 	return newPeerClient(t, func(*http.Request) (*http.Response, error) {
@@ -209,8 +209,8 @@ func TestCreateOrderLimits(t *testing.T) {
 	}
 }
 
-// What is wrong whatever the documented limits may be. A context that nobody
-// has set is found before anything is sent, and is not a panic.
+// Faults that do not depend on the documented limits. A nil context is found
+// before anything is sent, and does not panic.
 func TestNilContext(t *testing.T) {
 	t.Parallel()
 	var none context.Context
@@ -602,8 +602,8 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 	}
 }
 
-// What is not UTF-8 would be changed on its way: a reference into another one,
-// a signed field into one that does not verify.
+// A text that is not UTF-8 would be changed on its way: a reference into
+// another one, a signed field into one that does not verify.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	t.Parallel()
 	const bad = "a\xffb"
@@ -678,7 +678,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	requireChecked(t, err, "notes", "order_amount.value")
 }
 
-// What is checked without a call is what the call checks.
+// Validate makes the same checks as the call.
 func TestValidateIsWhatTheCallChecks(t *testing.T) {
 	t.Parallel()
 	client := unsent(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the documents of these tests are about.
+// The order and references of these tests.
 const (
 	ours   = "capture-1"
 	theirs = "capture-2"
@@ -45,7 +45,7 @@ func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 	t.Logf("%d documents judged: %v", judged, rulings)
 }
 
-// checkCaptureInvariants are the sentences that hold for every document.
+// checkCaptureInvariants checks what holds for every document.
 func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	t.Helper()
 	present, sum := false, int64(0)
@@ -84,8 +84,8 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	}
 }
 
-// Neither pre_auth nor the order's type nor anything beside status, payments
-// and the order's amount has a part in the verdict.
+// The verdict depends only on the status, the payments and the order's amount.
+// pre_auth and the order's type do not matter.
 func TestJudgeCaptureIgnoresTheRest(t *testing.T) {
 	t.Parallel()
 	forEachCapturable(func(o *Order) {
@@ -455,8 +455,8 @@ func TestJudgeRefund(t *testing.T) {
 	require.Len(t, rulings, 5)
 }
 
-// What the parent tells about a refund that is not there: never more than its
-// list of refunds adds up to.
+// What the parent shows about a refund that is not found: never more than the
+// sum of its list of refunds.
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {
@@ -585,7 +585,7 @@ func TestJudgeOrder(t *testing.T) {
 	}
 }
 
-// A document that does not have pre_auth does not deny it.
+// A document without pre_auth does not deny it.
 func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()
 	req := &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: true}
@@ -650,7 +650,7 @@ func finalsTable() string {
 	return b.String()
 }
 
-// Each row is of one kind, and says all that the page needs.
+// Each row is of one kind, and has everything that the page needs.
 func TestEvidenceIsWhole(t *testing.T) {
 	t.Parallel()
 	for _, row := range allEvidence {

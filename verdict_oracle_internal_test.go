@@ -34,7 +34,7 @@ func allPaymentStatuses() []PaymentStatus {
 	}
 }
 
-// allEntries are the capture data that a payment of held can carry.
+// allEntries are the possible capture data of a payment in held.
 func allEntries(held int64) [][]CaptureData {
 	entry := func(reference string, value int64, currency Currency) CaptureData {
 		return CaptureData{MerchantCaptureReference: reference, CaptureAmount: Amount{Value: value, Currency: currency}}
@@ -81,8 +81,8 @@ func allPayments(held int64) []Payment {
 }
 
 // forEachCapturable calls visit with orders of every status, of none, one and
-// two payments: 300 from points and 700 from a card. Beside a card that has all
-// of allEntries, points have those that are well formed.
+// two payments: 300 from points and 700 from a card. If a card has all of
+// allEntries, the points beside it have only the well-formed ones.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
 	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
@@ -96,7 +96,7 @@ func forEachCapturable(visit func(o *Order)) {
 		for _, card := range cards {
 			o.OrderAmount, o.Payments = INR(700), []Payment{card}
 			visit(o)
-			o.OrderAmount = INR(1000) // the documents have orders of more than their payments
+			o.OrderAmount = INR(1000) // in these documents the order's amount is more than its payments
 			visit(o)
 			for _, p := range points {
 				o.Payments = []Payment{p, card}
@@ -106,7 +106,7 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// ruling is a verdict, and of a final its row.
+// ruling is a verdict, with its row if it is final.
 type ruling struct {
 	verdict verdictKind
 	row     *evidence
@@ -121,8 +121,8 @@ func (r ruling) String() string {
 	return r.verdict.String()
 }
 
-// oracleCapture says the same as judgeCapture, in the words of the contract: a
-// list of what is true of a document, the first sentence that fits.
+// oracleCapture gives the same result as judgeCapture, in the words of the
+// contract: a list of conditions, of which the first one that fits decides.
 func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
 	kind := func(p Payment) string {
@@ -179,7 +179,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		}
 		return ruling{verdict: verdictNotYet}
 	case "AUTHORIZED":
-		// The hold, untouched: payments are AUTHORIZED or came to nothing.
+		// The hold is untouched: payments are AUTHORIZED or ended without success.
 		if anyPayment(hasLive) || anyPayment(func(p Payment) bool { return p.Status != "AUTHORIZED" && kind(p) != ended }) {
 			return unclear
 		}
@@ -203,7 +203,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	}
 	switch {
 	case anyPayment(isStrange), anyPayment(isUnderWay):
-		return unclear // it may still change, or nobody knows what it means
+		return unclear // it may still change, or its meaning is not known
 	case anyPayment(func(p Payment) bool { return kind(p) == ended && hasOurs(p) }):
 		return unclear
 	case !anyPayment(isSettled):
@@ -213,7 +213,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case !anyPayment(hasOurs) && !anyPayment(countsForOthers):
 		return ruling{verdictFinal, rowNoHold}
 	case !anyPayment(hasOurs) && anyPayment(func(p Payment) bool { return isSettled(p) && !hasAny(p) }):
-		return unclear // what is missing may be ours
+		return unclear // the missing entry may be ours
 	case !anyPayment(hasOurs):
 		return ruling{verdictFinal, rowCaptureByOther}
 	case anyPayment(countsForOthers):
@@ -285,7 +285,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
 		return unclear
 	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
-		return unclear // it is not plainly an earlier attempt
+		return unclear // it is not clearly an earlier attempt
 	}
 	return ruling{verdict: verdictApplied}
 }
@@ -324,7 +324,7 @@ func oracleRefund(r Order) ruling {
 	case r.Type != "REFUND":
 		return ruling{verdictFinal, rowRefundIsOther}
 	case r.ParentOrderID == "":
-		return unclear // to be looked for in the parent
+		return unclear // look for it in the parent
 	case r.ParentOrderID != parent:
 		return ruling{verdictFinal, rowRefundIsOther}
 	case r.OrderAmount != INR(500):
@@ -340,7 +340,7 @@ func oracleRefund(r Order) ruling {
 	}
 }
 
-// isUnderWay reports whether reading on may tell more.
+// isUnderWay reports whether a later read may show more.
 func isUnderWay(o *Order) bool {
 	return o.Status == OrderStatusPending || o.Status == OrderStatusAuthorized ||
 		slices.ContainsFunc(o.Payments, func(p Payment) bool {
@@ -360,8 +360,8 @@ func describe(o *Order) string {
 	return b.String()
 }
 
-// contradictsCapturedAmount reports whether the document of a success tells
-// another amount than was asked for. It may be unable to tell.
+// contradictsCapturedAmount reports whether the document of a success shows
+// another amount than was asked for. A document may not show the amount.
 func contradictsCapturedAmount(o *Order, amount Amount) bool {
 	captured, ok := o.CapturedAmount()
 	if !ok {

@@ -47,7 +47,7 @@ func TestEventEnvelope(t *testing.T) {
 			require.Equal(t, tc.kind, event.Type)
 			require.Equal(t, tc.data, string(event.Data))
 
-			for i := range body { // the event keeps nothing of the caller's memory
+			for i := range body { // the event shares no memory with the caller
 				body[i] = 'x'
 			}
 			require.Equal(t, tc.data, string(event.Data))

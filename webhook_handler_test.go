@@ -23,7 +23,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// deliver hands a delivery to the handler and returns the status.
+// deliver passes a delivery to the handler and returns the status.
 func deliver(h http.Handler, header http.Header, body []byte) int {
 	return serve(h, webhookRequest(header, body)).Code
 }
@@ -60,8 +60,8 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v1-2511220915-aa-Zq7Lm2", order.OrderID)
 
-	// Told apart by webhook-id, not by what is in the body, nor by a new stamp on
-	// a redelivery.
+	// Events are distinguished by webhook-id, and not by their body or by the new
+	// time of a redelivery.
 	other := webhookHeader(
 		"msg_other", "1763802000", naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody),
 	)
@@ -318,8 +318,8 @@ func TestWebhookHandlerConcurrentDuplicates(t *testing.T) {
 
 type contextKey struct{}
 
-// Plural hangs up after five seconds. That must not roll the merchant's work
-// back.
+// Plural hangs up after five seconds. That must not roll back the merchant's
+// work.
 func TestWebhookHandlerSenderHangsUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -424,8 +424,9 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 	}
 }
 
-// A function that ignores its context outlasts the lease, and a redelivery
-// overtakes it. Its late success must not pass for the second worker's.
+// A function that ignores its context runs longer than the lease, and a
+// redelivery overtakes it. Its late success must not count as the second
+// worker's.
 func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -433,7 +434,7 @@ func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
 		var log bytes.Buffer
 		h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
 			if calls.Add(1) == 1 {
-				<-time.After(90 * time.Second) // done while the second worker is at it
+				<-time.After(90 * time.Second) // ends while the second worker is busy
 			} else {
 				<-time.After(50 * time.Second)
 			}

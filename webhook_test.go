@@ -164,7 +164,7 @@ func TestWebhookTamperedWith(t *testing.T) {
 	}
 }
 
-// The separator is what keeps id, timestamp and body apart.
+// The separator distinguishes id, timestamp and body.
 func TestWebhookAttackResplitting(t *testing.T) {
 	t.Parallel()
 	v := webhookVerifier(t)
@@ -180,8 +180,8 @@ func TestWebhookAttackResplitting(t *testing.T) {
 	}
 }
 
-// One secret may sign both families: what was signed as a callback must not
-// pass as a webhook, nor the other way round.
+// One secret may sign callbacks and webhooks: a signed callback must not pass
+// as a webhook, or the other way round.
 func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	t.Parallel()
 	key := mustKey(t, plural.HexKey, signatureSecret)
@@ -364,8 +364,8 @@ func TestWebhookAttackSignatureEncoding(t *testing.T) {
 	sum, err := base64.StdEncoding.DecodeString(right)
 	require.NoError(t, err)
 
-	// The last digit has two bits that stand for nothing: three more spellings
-	// decode to the same bytes with a decoder that is not strict.
+	// The last digit has two unused bits: a decoder that is not strict decodes
+	// three more spellings to the same bytes.
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	last := strings.IndexByte(alphabet, right[42])
 	for spare := 1; spare < 4; spare++ {
@@ -515,8 +515,8 @@ func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
 			_, err = v.VerifyWebhook(header, body)
 			requireRefused(t, err, plural.ErrStaleTimestamp, tc.reason)
 
-			// The signature comes first: somebody without the key learns nothing of the
-			// clock.
+			// The signature is checked first: somebody without the key learns nothing
+			// about the clock.
 			header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 		})
@@ -565,7 +565,7 @@ func TestWebhookBodies(t *testing.T) {
 	header, _ := goodWebhook("")
 	requireRefused(t, v.VerifyWebhookSignature(header, nil), plural.ErrMalformedWebhook, plural.ReasonBodyEmpty)
 
-	// The signature comes before the parser.
+	// The signature is checked before the body is parsed.
 	header, _ = goodWebhook(`{}`)
 	_, err := v.VerifyWebhook(header, []byte(`{`))
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)

@@ -1,12 +1,12 @@
-// Package adversary_test has the package plural meet a gateway that lags, loses
-// answers, answers with wrong codes and leaves things out of its documents, and
+// Package adversary_test runs package plural against a gateway that lags, loses
+// answers, answers with wrong codes and leaves things out of its documents. It
 // judges each answer by what was really carried out.
 //
-// The gateway is written from the published API alone. It uses nothing of the
-// package's emulator, so an error in one cannot hide an error in the other.
+// The gateway follows only the published API. It uses nothing of the package's
+// emulator, so an error in one cannot hide an error in the other.
 //
 // Each scenario runs in a bubble of testing/synctest. All sleeping in this
-// package is of the bubble's clock: no test waits for the wall clock.
+// package uses the bubble's clock: no test waits for the wall clock.
 //
 //	PLURAL_SEED=7        the first seed (1 by default)
 //	PLURAL_ADVERSARY=n   so many scenarios; "full" is 150,000
@@ -41,12 +41,12 @@ const (
 
 // tally is what a run counts.
 type tally struct {
-	verdicts  map[string]int // of calls before the gateway is well
+	verdicts  map[string]int // by calls, before the gateway is healthy
 	wellEnds  map[string]int
 	settled   map[string]int // unknown outcomes that were settled by reading
 	minutes   int            // calls with a deadline of a minute
 	unknown   int            // of these, without NeedsReview
-	unknownOf map[string]int // the same, by what was before
+	unknownOf map[string]int // the same, by the state before
 	later     int            // see oracle
 	kinds     map[string]int
 	shortest  map[string]string // the shortest trace of each kind
@@ -165,7 +165,7 @@ func play(t *testing.T, sc *scenario) *oracle {
 		})
 	}
 	wg.Wait()
-	g.wg.Wait() // what is late has happened
+	g.wg.Wait() // late effects have happened
 	g.mu.Lock()
 	g.well = true
 	g.record("-", "the gateway is well")
@@ -181,7 +181,8 @@ func play(t *testing.T, sc *scenario) *oracle {
 	return o
 }
 
-// settle: once the gateway is well, ten more calls end the matter.
+// settle checks that ten more calls end the matter, once the gateway is
+// healthy.
 func (o *oracle) settle(client *plural.Client, p plan) {
 	p.deadline = time.Minute
 	for _, c := range slices.Backward(o.calls) {
@@ -212,8 +213,8 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 	o.report(c, kind, "%v", c.err)
 }
 
-// ask has an unknown outcome settled by reading alone, now and then. It reports
-// whether that ended the matter.
+// ask sometimes settles an unknown outcome by reading alone. It reports whether
+// that ended the matter.
 func (o *oracle) ask(c *call) bool {
 	unknown, ok := errors.AsType[*plural.OutcomeUnknownError](c.err)
 	if !ok || !chance(o.rng("settle "+c.id, 0), 0.3) {
@@ -228,7 +229,7 @@ func (o *oracle) ask(c *call) bool {
 	return again.ended()
 }
 
-// look has Find say what the books of a gateway that is well have.
+// look asks Find what the books of a healthy gateway show.
 func (o *oracle) look(client *plural.Client, p plan) {
 	if p.op == "cancel" {
 		return
@@ -316,11 +317,11 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// isBeyondACall reports whether a kind is one that docs/finals.md names. What
-// another process does under the same reference is beyond any one call: where
-// Plural does not keep references unique, or frees them by a failure, a final
-// holds for the requests that had been made. It is about what was asked for:
-// this order, and this amount.
+// isBeyondACall reports whether a kind is one that docs/finals.md names. Other
+// processes may use the same reference, which no single call can control. If
+// Plural does not keep references unique, or frees them after a failure, a
+// final answer holds for the requests that were made before it. A final answer
+// is about the order and the amount that were asked for.
 func isBeyondACall(kind string) bool {
 	return strings.HasPrefix(kind, "question: ") && (strings.Contains(kind, "rival") ||
 		strings.Contains(kind, "later request") || strings.Contains(kind, "for another order"))

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// docFault is what a document leaves out or lists again.
+// docFault is what a document leaves out or lists twice.
 type docFault struct {
 	noCaptures, noPayments  bool
-	emptyRefunds, noRefunds bool // only where the order's status tells that there are some
+	emptyRefunds, noRefunds bool // only if the order's status shows that there are some
 	noEntryReference        bool
 	noParent                bool
 	noPreAuth               bool
 	entriesTwice            bool // each leg lists its entry twice
 	entriesOnEveryLeg       bool // each leg lists the entries of all
-	refundsTwice            bool // a refund is listed once a leg
+	refundsTwice            bool // a refund is listed once for each leg
 }
 
 func (f docFault) String() string {
@@ -155,7 +155,7 @@ func (g *gateway) refundDoc(o order, r refund, f docFault) map[string]any {
 	return doc
 }
 
-// summary is a document in a line, for traces.
+// summary is a document in one line, for traces.
 func summary(doc map[string]any) string {
 	data, err := json.Marshal(doc)
 	if err != nil {

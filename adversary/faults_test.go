@@ -20,18 +20,18 @@ type writeFault struct {
 	latency      time.Duration
 	effect       effectWhen
 	late         time.Duration
-	hang         time.Duration // then the connection breaks
-	answer       *answer       // instead of the honest one
-	delta        int64         // another amount than was asked for
-	legFails     bool          // the last of two legs
+	hang         time.Duration // how long until the connection breaks
+	answer       *answer       // replaces the honest answer
+	delta        int64         // difference from the amount that was asked for
+	legFails     bool          // the last of two legs fails
 	legGap       time.Duration
 	midStatus    string
-	pendingFor   time.Duration // a capture or cancel is PENDING for so long
+	pendingFor   time.Duration // how long a capture or cancel is PENDING
 	pendingEnd   string        // PROCESSED, FAILED, or AUTHORIZED again
-	pendingEntry bool          // and the capture is listed meanwhile
+	pendingEntry bool          // the capture is listed in the meantime
 	fate         []string      // the statuses of a refund, one after the other
 	fateGap      time.Duration
-	answerLag    time.Duration // the answer's document is that much out of date
+	answerLag    time.Duration // how old the answer's document is
 	docFault
 	words []string
 }
@@ -50,7 +50,7 @@ type readFault struct {
 	docFault
 }
 
-// replies are the gateway's codes with their statuses, and what is not a reply.
+// replies are the gateway's codes with their statuses, and other answers.
 func codes() []answer {
 	var all []answer
 	add := func(status int, codes ...string) {
@@ -102,8 +102,8 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(rng.Int64N(int64(to-from)+1))
 }
 
-// chooseEffect decides whether and when a write whose answer is a lie has its
-// effect.
+// chooseEffect decides whether and when a write has its effect if its answer is
+// a lie.
 func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	switch rng.IntN(3) {
 	case 0:
@@ -172,7 +172,7 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 	}
 }
 
-// readEvent changes what all looks at the books are like.
+// readEvent changes something about all looks at the books.
 func (sc *scenario) readEvent(rng *rand.Rand) string {
 	switch rng.IntN(6) {
 	case 0, 1, 2:

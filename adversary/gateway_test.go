@@ -24,18 +24,18 @@ const (
 	rejected          = "REJECTED"
 )
 
-// order is the truth about one order. Each change of it becomes a version, and
+// order is the true state of one order. Each change makes a new version, and
 // replicas serve old versions.
 type order struct {
 	id, reference string
 	amount        int64 // what was ordered
 	coupon        int64
-	offer, fee    int64 // a bank's offer or a fee, in the amounts of the payments
+	offer, fee    int64 // a bank's offer or a fee, which changes the amounts of the payments
 	status        string
-	paidStatus    string // before refunds changed it
+	paidStatus    string // the status before refunds changed it
 	preAuth       bool
-	lapsed        bool // the bank let the hold go, and the order does not show it
-	busy          bool // with a capture or a cancel that is PENDING
+	lapsed        bool // the bank released the hold, and the order does not show it
+	busy          bool // a capture or a cancel is PENDING
 	legs          []leg
 	refunds       []refund
 	created       time.Time
@@ -73,16 +73,16 @@ type version struct {
 	order order
 }
 
-// effect is something that was really carried out: what the oracle judges by.
+// effect is something that was really carried out; the oracle judges by it.
 type effect struct {
-	op, order, reference, by string // by: the call, or who else
+	op, order, reference, by string // by: the call, or somebody else
 	refund                   string
 	amount                   int64
 	arrived, at              time.Time
 }
 
-// gateway is Plural in memory. All its decisions follow from the scenario's
-// seed and from the order in which requests arrive.
+// gateway is Plural in memory. All its decisions depend on the scenario's seed
+// and on the order in which requests arrive.
 type gateway struct {
 	sc    *scenario
 	start time.Time
@@ -102,7 +102,7 @@ type gateway struct {
 	background
 }
 
-// background counts what the gateway still has to do.
+// background counts the effects that are still to come.
 type background struct{ wg sync.WaitGroup }
 
 func (b *background) after(d time.Duration, f func()) {
@@ -124,7 +124,7 @@ func (g *gateway) rng(class string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15))
 }
 
-// record adds a line to the trace; one like the line before is only counted.
+// record adds a line to the trace; repeated lines are only counted.
 func (g *gateway) record(who, format string, args ...any) {
 	line := fmt.Sprintf("%-9s ", who) + fmt.Sprintf(format, args...)
 	if line == g.last {
@@ -145,13 +145,13 @@ func (g *gateway) find(id string) *order {
 	return nil
 }
 
-// commit makes what o is now a version of it.
+// commit makes a version of the present o.
 func (g *gateway) commit(o *order, at time.Time) {
 	o.changed = at
 	g.versions[o.id] = append(g.versions[o.id], version{at: at, order: o.clone()})
 }
 
-// asOf is the order as a replica that lags so far behind has it.
+// asOf is the order on a replica that lags that far behind.
 func (g *gateway) asOf(id string, at time.Time) (order, bool) {
 	for _, v := range slices.Backward(g.versions[id]) {
 		if !v.at.After(at) {
@@ -204,7 +204,7 @@ func (o *order) open() bool {
 		o.status == authorized && !o.capturing()
 }
 
-// refusal is an honest rejection; nil means carried out.
+// refusal is an honest rejection; nil means that the write is carried out.
 type refusal struct {
 	status int
 	code   string
@@ -295,8 +295,8 @@ func (g *gateway) capture(
 	return nil
 }
 
-// hang has an order PENDING for a while. Then the write is carried out, or the
-// order has failed, or all is as it was.
+// hang makes an order PENDING for a while. Then the write is carried out, the
+// order fails, or everything is as before.
 func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
 	o.busy, o.status = true, pending
 	left := amount
@@ -368,7 +368,7 @@ func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Ti
 	return nil
 }
 
-// refund gives money back. The second result is the refund that answers it.
+// refund gives money back. The second result is the refund in the answer.
 func (g *gateway) refund(
 	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) (*refusal, string) {
@@ -445,7 +445,7 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 	g.commit(o, now)
 }
 
-// pay is what the payer does while the order is open.
+// pay is what the payer does while the order can be paid.
 func (g *gateway) pay(o *order, now time.Time) {
 	if o.status != created && o.status != attempted && o.status != pending || o.busy {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// An oracle that finds nothing is only worth something if it can find.
+// An oracle that finds nothing is only useful if it can find something.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	notApplied := &plural.StateError{Op: "x", Reason: "x"}
@@ -29,9 +29,9 @@ func TestOracle(t *testing.T) {
 		setup string
 		plan  plan
 		fault writeFault
-		sent  bool // the gateway carries the plan out
+		sent  bool // the gateway carries out the plan
 		err   error
-		kind  string // "" where the answer is right
+		kind  string // "" if the answer is right
 	}{
 		{
 			"nothing was captured",

@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// call is one call of the package, and all that it was shown.
+// call is one call of the package, with all documents that it saw.
 type call struct {
 	plan
 	id         string
@@ -24,7 +24,7 @@ type call struct {
 	reads      bool   // it sends nothing: Settle and Find
 }
 
-// served is a document that a call was given, as the truth had it.
+// served is a document that a call got, in its true state.
 type served struct {
 	at     time.Time
 	order  order
@@ -62,11 +62,11 @@ func (c *call) verdict() string {
 	return "unknown"
 }
 
-// oracle judges the calls of a scenario when all is over.
+// oracle judges the calls of a scenario at its end.
 type oracle struct {
 	*gateway
 	calls       []*call
-	otherAmount int // of ErrNotApplied followed by another write under the reference, for another amount
+	otherAmount int // another write under the reference, for another amount, followed ErrNotApplied
 }
 
 func (o *oracle) report(c *call, kind, format string, args ...any) {
@@ -90,7 +90,7 @@ func (o *oracle) judge() {
 	}
 }
 
-// sentinels: an answer is one thing, and says so by one type.
+// sentinels checks that an answer is of one kind, and has one type for it.
 func (o *oracle) sentinels(c *call) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	if is(plural.ErrNotApplied) && is(plural.ErrConflict) {
@@ -148,7 +148,8 @@ func (o *oracle) askedAmount(c *call) int64 {
 	return -1
 }
 
-// success: exactly what was asked for was carried out, once, when it was said.
+// success checks that exactly what was asked for was carried out, once, when
+// the call said so.
 func (o *oracle) success(c *call) {
 	if c.got == nil {
 		o.report(c, "wrong success: nil without a document", "")
@@ -189,7 +190,7 @@ func (o *oracle) refunded(c *call) {
 			if r.reference != c.reference {
 				continue
 			}
-			// What a replica may still show counts as good.
+			// A state that a replica may still show counts as good.
 			if o.wasGood(c.order, r.id, c.end) {
 				good++
 				if r.amount == c.amount {
@@ -234,12 +235,12 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 	return false
 }
 
-// sawTwo reports whether the call was given a list with two good refunds of its
+// sawTwo reports whether the call saw a list with two good refunds of its
 // reference.
 func (c *call) sawTwo() bool { return c.sawRefunds(2) }
 
-// sawRefunds reports whether a list showed the call so many good refunds of its
-// reference.
+// sawRefunds reports whether a list showed the call that many good refunds of
+// its reference.
 func (c *call) sawRefunds(least int) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
@@ -256,7 +257,7 @@ func (c *call) sawRefunds(least int) bool {
 	})
 }
 
-// notApplied: nothing was carried out, and nothing can be.
+// notApplied checks that nothing was carried out, and that nothing can be.
 func (o *oracle) notApplied(c *call) {
 	of := o.find(c.order)
 	switch c.op {
@@ -270,7 +271,7 @@ func (o *oracle) notApplied(c *call) {
 		effects, sum := o.effectsUnder(c)
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
-			o.otherAmount++ // another write, that only has the reference in common
+			o.otherAmount++ // another write that only has the same reference
 		case len(effects) > 0 && c.amount > of.amount-of.coupon && effects[0].by != c.id:
 			o.report(
 				c,
@@ -327,7 +328,8 @@ func (o *oracle) notRefunded(c *call, of *order) {
 	}
 }
 
-// conflict: the books really show something else than was asked for.
+// conflict checks that the books really show something other than what was
+// asked for.
 func (o *oracle) conflict(c *call) {
 	effects, sum := o.effectsUnder(c)
 	of := o.find(c.order)
@@ -372,7 +374,7 @@ func (o *oracle) conflict(c *call) {
 	}
 }
 
-// repeats says that documents listed things twice.
+// repeats says which things the documents listed twice.
 func (o *oracle) repeats() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
 		return ", where lists repeat what they have"
@@ -380,7 +382,7 @@ func (o *oracle) repeats() string {
 	return ""
 }
 
-// sawExact reports whether the call was given a document with its capture.
+// sawExact reports whether the call saw a document with its capture.
 func (c *call) sawExact(want int64) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.fault.noCaptures || s.fault.noPayments || s.fault.noEntryReference {
@@ -398,7 +400,8 @@ func (c *call) sawExact(want int64) bool {
 	})
 }
 
-// noDoubles: where references are unique, one reference has one refund.
+// noDoubles checks that each reference has one refund, if references are
+// unique.
 func (o *oracle) noDoubles() {
 	for _, of := range o.orders {
 		count := map[string]int{}
@@ -415,7 +418,7 @@ func (o *oracle) noDoubles() {
 	}
 }
 
-// found: what Find says of a gateway that is well. It knows no amount.
+// found checks what Find says of a healthy gateway. It knows no amount.
 func (o *oracle) found(c *call) {
 	effects, sum := o.effectsUnder(c)
 	if c.op == "refund" {

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// uniqueness is what the gateway makes of a refund reference that was used.
+// uniqueness is how the gateway treats a refund reference that was used.
 type uniqueness int
 
 const (
-	unique      uniqueness = iota // used once is used for good
-	failedFrees                   // a refund that failed leaves its reference free
+	unique      uniqueness = iota // a used reference stays used
+	failedFrees                   // a refund that failed frees its reference
 	notUnique
 )
 
@@ -42,7 +42,7 @@ func (p plan) String() string {
 	return fmt.Sprintf("%s of %s, %s under %q", p.op, p.order, amount, p.reference)
 }
 
-// scenario is all that a seed decides before it runs.
+// scenario has everything that a seed decides before it runs.
 type scenario struct {
 	seed  uint64
 	words []string
@@ -70,11 +70,11 @@ type scenario struct {
 	leavesAlways bool
 	readErrors   float64
 
-	updates bool          // documents say when they were changed
-	faster  time.Duration // how many times, where the clock is the real one; 0: not
+	updates bool          // documents have the time of their change
+	faster  time.Duration // factor for the real clock; 0: the bubble's clock
 }
 
-// scale makes times shorter, where the clock is the real one.
+// scale makes times shorter on the real clock.
 func (sc *scenario) scale(times ...*time.Duration) {
 	for _, d := range times {
 		*d /= max(sc.faster, 1)

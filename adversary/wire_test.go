@@ -20,8 +20,8 @@ type answer struct {
 	err    error
 }
 
-// RoundTrip hands the request to the gateway, which carries on with it whether
-// or not the client is still there.
+// RoundTrip passes the request to the gateway, which finishes it even if the
+// client has gone.
 func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
@@ -151,8 +151,8 @@ func (g *gateway) look(c *call, id, reference string, f readFault) (answer, stri
 	return g.document(c, h.o, h.r, doc, f.docFault), lagging + f.String() + summary(doc)
 }
 
-// document is the answer that carries doc. What the package claims of it is
-// compared with what it was rendered from.
+// document is the answer with doc. It compares what the package says of doc
+// with the state that doc was made from.
 func (g *gateway) document(c *call, o order, r *refund, doc map[string]any, f docFault) answer {
 	data, err := json.Marshal(map[string]any{"data": doc})
 	if err != nil {
@@ -176,7 +176,7 @@ type writeBody struct {
 	} `json:"order_amount"`
 }
 
-// write carries a capture, cancel or refund out, as the faults for it say.
+// write carries out a capture, cancel or refund, with its faults.
 func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answers chan<- answer) {
 	var in writeBody
 	if len(body) > 0 {

@@ -1,6 +1,6 @@
-// Package agreement_test holds all that the package says of a document about
-// money, amounts, predicates and verdicts, against an oracle that is written
-// from the contract alone.
+// Package agreement_test compares everything that the package says of a
+// document (money, amounts, predicates, verdicts) with an oracle that follows
+// only the contract.
 package agreement_test
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The documents of the agreement: their parts, and how they are put together.
+// The documents of the tests: their parts, and how they are combined.
 
 func orderStatuses() []string {
 	return []string{
@@ -145,7 +145,8 @@ func pairs(yield func([]leg) bool) {
 	}
 }
 
-// fewLegs are payments that stand for the others, beside lists of refunds.
+// fewLegs are payments that represent the others, for use with lists of
+// refunds.
 func fewLegs() [][]leg {
 	paid := func(method string, paise int64, entries ...bookEntry) leg {
 		return leg{method: method, status: "PROCESSED", amount: rupees(paise), entries: entries}
@@ -204,13 +205,13 @@ func refundLists() [][]bookRefund {
 
 func coupons() []money { return []money{{}, rupees(500)} }
 
-// takings are documents about what is held and taken.
+// takings are documents about held and taken money.
 func takings(yield func(books) bool) {
 	n := 0
 	for _, legs := range []func(func([]leg) bool){singles, pairs} {
 		for list := range legs {
 			for _, status := range orderStatuses() {
-				n++ // what depends on these two is shown in full by expectations
+				n++ // expectations show fully what depends on these two
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {
 					return
@@ -220,7 +221,7 @@ func takings(yield func(books) bool) {
 	}
 }
 
-// givings are documents about what is given back.
+// givings are documents about money given back.
 func givings(yield func(books) bool) {
 	for _, legs := range fewLegs() {
 		for _, refunds := range refundLists() {
@@ -235,7 +236,7 @@ func givings(yield func(books) bool) {
 	}
 }
 
-// expectations are documents that differ in what an order was created with.
+// expectations are documents that differ in how their order was created.
 func expectations(yield func(books) bool) {
 	unread := money{paise: 500, currency: "USD"}
 	garbled := money{currency: "INR", garbled: true}
@@ -255,8 +256,8 @@ func expectations(yield func(books) bool) {
 	}
 }
 
-// findings are what documents got wrong, by rule, and by what is unusual about
-// the document.
+// findings are the wrong claims about documents, by rule and by what is unusual
+// about the document.
 type findings struct {
 	seen  int
 	count map[string]int
@@ -277,7 +278,7 @@ func (f *findings) note(d books, rule, got, want string) {
 	}
 }
 
-// report shows the plainest documents of each rule.
+// report shows the simplest documents of each rule.
 func (f *findings) report() string {
 	var b strings.Builder
 	for _, rule := range slices.Sorted(maps.Keys(f.count)) {
@@ -299,8 +300,8 @@ func toldOf(a plural.Amount, known bool) told {
 	return told{a.Value, known}
 }
 
-// Every amount that a document is said to tell is the truth about it, and all
-// of them agree.
+// Every amount that the package reads from a document is true, and all amounts
+// agree.
 func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 	t.Parallel()
 	for name, documents := range map[string]func(func(books) bool){

@@ -9,14 +9,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// goodBooks is a document that plainly tells, and what it tells.
+// goodBooks is a clear document, with what it shows.
 type goodBooks struct {
 	name  string
 	books books
-	// captured, capturable, refunded, on its way, refundable: each has to be
-	// known, or not to be, where it is not nil
+	// captured, capturable, refunded, on its way, refundable: each must be known,
+	// or not known, if it is not nil
 	captured, held, refunded, refunding, left *told
-	paid                                      bool // Check has no error
+	paid                                      bool // Check returns no error
 	canCapture, canRefund                     bool
 }
 
@@ -177,8 +177,8 @@ func plainlyGood() []goodBooks {
 	}
 }
 
-// What plainly tells is told exactly, and what is known to contradict itself
-// is not.
+// What a document shows clearly is reported exactly, and a contradiction is
+// reported as not known.
 func TestAmountsOfPlainDocuments(t *testing.T) {
 	t.Parallel()
 	for _, d := range plainlyGood() {

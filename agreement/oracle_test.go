@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// The oracle of what a document tells about money. It is written from the
-// contract alone, over a model of its own, and shares no code with the package.
+// The oracle of what a document shows about money. It follows only the
+// contract, has a model of its own, and shares no code with the package.
 
 // wholePrice is the order's amount in every document, in paise.
 const wholePrice = 2000
 
-// money is an amount of a document. The zero money is absent.
+// money is an amount of a document. The zero money means that there is no
+// amount.
 type money struct {
 	paise    int64
 	currency string
-	garbled  bool // "19.995" stands where paise belong
+	garbled  bool // "19.995" is in place of paise
 }
 
 func rupees(paise int64) money { return money{paise: paise, currency: "INR"} }
@@ -44,7 +45,7 @@ type leg struct {
 	method, status string
 	amount, base   money
 	extra          string // further fields
-	explains       bool   // an offer or a fee may be why the amount is another
+	explains       bool   // an offer or a fee may explain another amount
 	entries        []bookEntry
 }
 
@@ -139,7 +140,7 @@ func (l leg) write(b *strings.Builder, n int) {
 	b.WriteByte('}')
 }
 
-// told is what a document tells: an amount, or nothing.
+// told is an amount that a document shows, or nothing.
 type told struct {
 	paise int64
 	known bool
@@ -154,7 +155,7 @@ func (v told) String() string {
 	return "false"
 }
 
-// truth is what a document tells about money.
+// truth is what a document shows about money.
 type truth struct {
 	price                                             told // the order's amount less its coupon
 	captured, held, refunded, refunding, refundable   told
@@ -182,8 +183,8 @@ func truthOf(d books) truth {
 	return v
 }
 
-// "It adds up the capture entries of the payments that are settled." The
-// sentences of CapturedAmount and of "Exactly once" say where it cannot.
+// "It adds up the capture entries of the settled payments." The sentences of
+// CapturedAmount and of "Exactly once" say when it cannot.
 func capturedTruth(d books, v truth) told {
 	if v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED" {
 		return told{}
@@ -205,7 +206,7 @@ func capturedTruth(d books, v truth) told {
 	}
 	switch {
 	case !v.isPaid && entries > 0:
-		return told{} // taken, says the payment; not taken, says the order
+		return told{} // the payment says taken, the order says not taken
 	case d.status == "CANCELLED":
 		return knownToBe(0) // "a payment may still read PROCESSED"
 	case !v.isPaid && len(settled) > 0:
@@ -345,12 +346,12 @@ func refundedTruth(d books, v truth) (refunded, refunding told) {
 		return told{}, told{}
 	}
 	if moving {
-		return knownToBe(sum), told{} // on its way, says one line; done, says the other
+		return knownToBe(sum), told{} // one line says on its way, the other says done
 	}
 	return knownToBe(sum), knownToBe(underWay)
 }
 
-// oddities name what is unusual about a document.
+// oddities names what is unusual about a document.
 func oddities(d books) string {
 	odd := map[string]bool{
 		"coupon unreadable": d.coupon.garbled, "coupon foreign": d.coupon.currency == "USD", "no payments": len(d.legs) == 0,
@@ -392,8 +393,8 @@ func oddities(d books) string {
 	return strings.Join(names, ", ")
 }
 
-// fallsShort reports that what is held or paid is surely less than the price,
-// and that no offer or fee explains it.
+// fallsShort reports whether the held or paid amount is surely less than the
+// price, and no offer or fee explains it.
 func fallsShort(d books, v truth) bool {
 	var sum int64
 	for _, l := range d.legs {

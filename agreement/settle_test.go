@@ -15,9 +15,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Settle is asked by two at once, while a third looks at the Response of the
-// call that has ended. Both get the answer of the books, and the Response
-// stays.
+// Two callers use Settle at once, while a third looks at the Response of the
+// call that has ended. Both get the answer of the books, and the Response does
+// not change.
 func TestSettleByTwoGoroutines(t *testing.T) {
 	t.Parallel()
 	taken := books{status: "PARTIALLY_CAPTURED", legs: []leg{{

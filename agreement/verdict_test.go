@@ -19,7 +19,7 @@ import (
 	"github.com/plural-go/plural/internal/racetest"
 )
 
-// shelf is a gateway that always shows the same books.
+// shelf is a gateway whose books never change.
 type shelf struct {
 	books books
 	write func(r *http.Request) *http.Response // the answer to a capture, cancel or refund
@@ -41,8 +41,8 @@ func (s *shelf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(404, `{"code":"ORDER_NOT_FOUND","message":"no such order"}`), nil
 }
 
-// answerRejected answers a write with a rejection, answerLost with nothing that
-// can be used, and answerShown with what the books show.
+// answerRejected answers a write with a rejection, answerLost without a usable
+// answer, and answerShown with the document in the books.
 func (s *shelf) answerRejected(*http.Request) *http.Response {
 	return answer(422, `{"code":"OPERATION_NOT_ALLOWED","message":"not allowed"}`)
 }
@@ -93,8 +93,8 @@ func questions() []question {
 	}
 }
 
-// sampleEvery is how much fewer documents are enough: fewer still under the
-// race detector, and none left out with PLURAL_EXHAUSTIVE=full.
+// sampleEvery is the size of the step between tested documents. It is larger
+// under the race detector, and 1 with PLURAL_EXHAUSTIVE=full.
 func sampleEvery() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":
@@ -117,7 +117,7 @@ func sampled(n int, documents func(func(books) bool)) []books {
 	return list
 }
 
-// What the calls say of a document agrees with what it tells of money.
+// What the calls say of a document agrees with the money that it shows.
 func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	t.Parallel()
 	sample := sampled(127*sampleEvery(), takings)
@@ -148,7 +148,7 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 // ofCapture is what a document shows of a capture.
 type ofCapture struct {
 	ours, others   int  // entries on payments that have not ended
-	sum, once      told // of ours: each line counts; lines of one payment that are alike count once
+	sum, once      told // of our entries: each line counts; equal lines of one payment count once
 	without        bool // a payment that has not ended has no entry
 	underWay, odd  bool
 	settled, named bool // named: each entry has a reference
@@ -189,7 +189,7 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	v := truthOf(d)
 	parent := new(plural.Order)
 	if json.Unmarshal([]byte(d.json()), parent) != nil || d.status == "" {
-		return // told by the other test; the calls cannot use an order without a status
+		return // the other test covers it; the calls cannot use an order without a status
 	}
 	notApplied, conflict := errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrConflict)
 	noHold := errors.Is(err, plural.ErrNoHold)
@@ -250,8 +250,8 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	}
 }
 
-// wholeHold is what a full capture takes: what its payments held; where others
-// came to nothing, the order's price.
+// wholeHold is the amount of a full capture: the sum of the held payments, or
+// the order's price if others ended without success.
 func wholeHold(d books, price told) told {
 	hold, failed := knownToBe(0), false
 	for _, l := range d.legs {

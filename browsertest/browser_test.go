@@ -166,7 +166,7 @@ func get[T any](b *tab, action chromedp.Action[T]) T {
 	return value
 }
 
-// where tells what the tab shows, for a test that has failed.
+// where says what the tab shows, for a test that has failed.
 func (b *tab) where() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
@@ -210,7 +210,7 @@ func (b *tab) fill(selector, value string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// sets gives a control a value, as choosing from a list does.
+// sets gives a control a value, as a choice from a list does.
 func (b *tab) sets(selector, value string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS(selector), value))
@@ -227,8 +227,7 @@ func (b *tab) text(script string) string {
 	return get(b, chromedp.Evaluate[string](script))
 }
 
-// picture keeps the whole page as a PNG and holds it to what every page must
-// be.
+// picture saves the whole page as a PNG and checks it with wellMade.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	b.wellMade(name)

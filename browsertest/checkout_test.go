@@ -178,7 +178,7 @@ func TestPayerWithoutShop(t *testing.T) {
 }
 
 // TestPayerLeavesSecurePage pays on a page over TLS and returns to a shop
-// without: a mixed form, which browsers allow to loopback only.
+// without TLS: a mixed form, which browsers allow only to loopback.
 func TestPayerLeavesSecurePage(t *testing.T) {
 	t.Parallel()
 	shop := openShop(t, pluraltest.WithTLS())

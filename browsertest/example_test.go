@@ -13,8 +13,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestReturnWithoutExemption shows what the shops here exempt their return
-// from: it comes from another site, and net/http's protection refuses it.
+// TestReturnWithoutExemption shows why the shops here exempt their return: it
+// comes from another site, and net/http's protection refuses it.
 func TestReturnWithoutExemption(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)

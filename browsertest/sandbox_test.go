@@ -13,8 +13,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// startSandbox starts the program, and returns what it prints to be told to a
-// shop.
+// startSandbox starts the program, and returns the settings that it prints for
+// a shop.
 func startSandbox(t *testing.T) map[string]string {
 	t.Helper()
 	cmd := exec.Command(buildExample(t, "sandbox"), "-addr", "127.0.0.1:0")
@@ -107,7 +107,7 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.do(chromedp.Click(withText("POST /api/checkout/v1/orders", "summary")))
 	b.picture("sandbox-log")
 
-	// The way to the checkout, and back to a page that has seen the payment.
+	// The way to the checkout, and back to a page that shows the payment.
 	require.Equal(b.t, order.RedirectURL, b.text(`document.querySelector("article a.button").href`))
 	b.open(order.RedirectURL)
 	b.press("Authorise", "Confirm your payment")

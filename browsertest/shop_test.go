@@ -14,8 +14,8 @@ import (
 )
 
 // shop is a merchant on the SDK, behind net/http's protection against requests
-// from other sites: it sells, verifies what the browser brings
-// back, and believes nothing but the gateway's books.
+// from other sites. It sells, verifies what the browser brings back, and trusts
+// only the gateway's books.
 type shop struct {
 	t        *testing.T
 	srv      *pluraltest.Server
@@ -92,8 +92,8 @@ func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (
 	return order.OrderID, order.RedirectURL
 }
 
-// comeBack is the merchant's callback handler. It ends, as a good one does,
-// with a redirect, so a reload posts nothing again.
+// comeBack is the merchant's callback handler. It ends with a redirect, as it
+// should, so a reload posts nothing again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	one := back{path: r.URL.Path}
 	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)

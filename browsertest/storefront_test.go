@@ -115,7 +115,7 @@ func TestStorefront(t *testing.T) {
 		staff.fill("#refund-amount", "500.25")
 		staff.press("Refund part", "Refund of ₹500.25 carried out")
 		staff.sees("refunded ₹500.25")
-		staff.sees("Give back") // the page is at rest
+		staff.sees("Give back") // the page is final
 		staff.picture("storefront-refunded")
 
 		b.open(page)
@@ -139,8 +139,9 @@ func TestStorefrontDeclines(t *testing.T) {
 	b.picture("storefront-failed")
 }
 
-// The payer goes back from the hosted page, and to it again: it is one order.
-// Then the browser is closed there, and the webhook tells.
+// The payer goes back from the hosted page, and to it again: it stays one
+// order. Then the payer closes the browser on that page, and the webhook
+// reports the payment.
 func TestStorefrontGoesBack(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
@@ -185,7 +186,7 @@ func TestStorefrontTwoOperators(t *testing.T) {
 }
 
 // A hold lapses at the bank, a second order at Plural is paid under one number,
-// and Plural is down: what the staff and the customer see.
+// and Plural is down: this is what the staff and the customer see.
 func TestStorefrontInDoubt(t *testing.T) {
 	t.Parallel()
 	onEachScreen(t, func(b *tab, _ func(string)) {

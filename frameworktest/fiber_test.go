@@ -39,7 +39,7 @@ func numberedWebhook(n int) (r request, id, orderID string) {
 }
 
 // Fiber uses the memory of a request for the next one. Each of many events is
-// handled once all the same, also when all of them are delivered again.
+// handled once all the same, even when all of them are delivered again.
 func TestFiberHandlesEachEventOnce(t *testing.T) {
 	t.Parallel()
 	const deliveries, senders = 3000, 16
@@ -102,7 +102,7 @@ func inParallel(workers, count int, work func(n int)) {
 	ended.Wait()
 }
 
-// A shop without the adaptor hands over what Fiber gives it, which is the
+// A shop without the adaptor passes on what Fiber gives it, which is the
 // request's own memory.
 func TestFiberFormsAreCopied(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := "/thanks"
-	// fasthttp's Shutdown and the Done of its requests' contexts race.
+	// fasthttp has a data race between Shutdown and the Done of its requests'
+	// contexts.
 	ctx := context.WithoutCancel(r.Context())
 	if _, err := s.client.Orders.Confirm(ctx, callback, s.want[callback.OrderID]); err != nil {
 		page = "/not-paid"

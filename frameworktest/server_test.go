@@ -1,7 +1,7 @@
-// Package frameworktest_test has the package's handlers run behind the
-// frameworks that merchants use, over sockets or through the adaptors of AWS
-// Lambda. It is a module of its own, and tests only: nobody else needs the
-// frameworks, and nobody can import it.
+// Package frameworktest_test runs the package's handlers behind the frameworks
+// that merchants use, over sockets or through the adaptors of AWS Lambda. It is
+// a module of its own with only tests, so nobody else needs the frameworks, and
+// nobody can import it.
 package frameworktest_test
 
 import (
@@ -42,7 +42,7 @@ type response struct {
 	location string
 }
 
-// sender sends a request to what a framework serves.
+// sender sends a request to a framework's server.
 type sender func(t *testing.T, r request) response
 
 // framework serves the handlers, by path.
@@ -112,8 +112,8 @@ func overTCP(t *testing.T, h http.Handler) sender {
 	return senderTo(t, server.URL)
 }
 
-// senderTo keeps connections, so servers use their memory again. It closes them
-// in the end: Fiber's Shutdown waits for that.
+// senderTo keeps connections open, so servers reuse their memory. It closes
+// them in the end: Fiber's Shutdown waits for that.
 func senderTo(t *testing.T, base string) sender {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -160,7 +160,7 @@ func servedV3(t *testing.T, app *fiber3.App) sender {
 	return served(t, serve, app.Shutdown)
 }
 
-// served has an app of Fiber serve on loopback until the test ends.
+// served runs a Fiber app on loopback until the test ends.
 func served(t *testing.T, serve func(net.Listener) error, shutdown func() error) sender {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -174,8 +174,8 @@ func served(t *testing.T, serve func(net.Listener) error, shutdown func() error)
 	return senderTo(t, "http://"+listener.Addr().String())
 }
 
-// joined are the headers as AWS hands them on in one map: in lower case, and a
-// header that was sent twice joined with a comma.
+// joined are the headers in the form of AWS, in one map: in lower case, with
+// the values of a repeated header joined by commas.
 func joined(h http.Header) map[string]string {
 	headers := map[string]string{"host": "shop.example.com"}
 	for name, values := range h {
@@ -197,7 +197,7 @@ func lambdaV1(t *testing.T, handlers map[string]http.Handler) sender {
 	}
 }
 
-// eventV2 is what HTTP APIs and function URLs send.
+// eventV2 is the event of HTTP APIs and function URLs.
 func eventV2(r request) events.APIGatewayV2HTTPRequest {
 	event := events.APIGatewayV2HTTPRequest{
 		Version: "2.0", RawPath: r.path, Headers: joined(r.header), Body: string(r.body),
@@ -228,8 +228,8 @@ func lambdaV2(t *testing.T, handlers map[string]http.Handler) sender {
 	}
 }
 
-// lambdaV2Base64 is for bodies whose content type AWS takes for binary, such as
-// that of a form.
+// lambdaV2Base64 is for bodies whose content type AWS treats as binary, such as
+// a form's.
 func lambdaV2Base64(t *testing.T, handlers map[string]http.Handler) sender {
 	t.Helper()
 	adapter := httpadapter.NewV2(muxOf(handlers))
@@ -242,7 +242,7 @@ func lambdaV2Base64(t *testing.T, handlers map[string]http.Handler) sender {
 }
 
 // lambdaALB is a load balancer's target, with the setting for several values of
-// a header or without. Without it, the last of them is all there is.
+// a header or without. Without that setting, only the last value is there.
 func lambdaALB(severalValues bool) framework {
 	return func(t *testing.T, handlers map[string]http.Handler) sender {
 		t.Helper()
@@ -273,7 +273,7 @@ func lambdaALB(severalValues bool) framework {
 	}
 }
 
-// sentBy is what a request of the emulator's sends.
+// sentBy is the request that the emulator sends.
 func sentBy(t *testing.T, r *http.Request) request {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
@@ -281,7 +281,7 @@ func sentBy(t *testing.T, r *http.Request) request {
 	return request{method: r.Method, header: r.Header, body: body}
 }
 
-// with is the request to a path, changed.
+// with is the request to a path, with a change.
 func (r request) with(path string, change func(*request)) request {
 	r.path, r.header = path, maps.Clone(r.header)
 	if change != nil {
@@ -290,7 +290,7 @@ func (r request) with(path string, change func(*request)) request {
 	return r
 }
 
-// formOf has one field changed.
+// formOf is the form with one field changed.
 func formOf(t *testing.T, body []byte, name, value string) []byte {
 	t.Helper()
 	form, err := url.ParseQuery(string(body))

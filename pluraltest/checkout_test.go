@@ -47,7 +47,7 @@ type sheet struct {
 	html   string
 }
 
-// text is the page as read, without markup.
+// text is the page as a reader sees it, without markup.
 func (s sheet) text() string {
 	plain := regexp.MustCompile(`(?s)<style.*?</style>|<script.*?</script>|<[^>]*>`).ReplaceAllString(s.html, " ")
 	return strings.Join(strings.Fields(html.UnescapeString(plain)), " ")
@@ -88,7 +88,7 @@ func (p *payer) send(method, link string, form url.Values, header ...string) she
 
 func (p *payer) open() sheet { p.t.Helper(); return p.send("GET", p.link, nil) }
 
-// press posts a form and follows to the page that it leads to.
+// press posts a form and follows to the next page.
 func (p *payer) press(fields ...string) sheet {
 	p.t.Helper()
 	posted := p.send("POST", p.link, values(fields...))
@@ -533,7 +533,7 @@ func TestCheckoutDecidesOnce(t *testing.T) {
 	require.Contains(t, p.open().text(), "The shop has given money back")
 }
 
-// TestCheckoutDecidesOnceAtATime has several tabs decide at the same moment.
+// In TestCheckoutDecidesOnceAtATime several tabs decide at the same moment.
 func TestCheckoutDecidesOnceAtATime(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)

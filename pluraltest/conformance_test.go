@@ -48,8 +48,8 @@ func TestConformanceTableNamesRealTests(t *testing.T) {
 	require.Greater(t, rows, 40)
 }
 
-// requireNoTest checks a line that names no test: it may be prose, a headline
-// or a rule, but no row about a behaviour.
+// requireNoTest checks a line that names no test. It may be prose, a headline
+// or a separator, but not a row about a behaviour.
 func requireNoTest(t *testing.T, line string, cells []string) {
 	t.Helper()
 	conformance := len(cells) == 5 && !strings.HasPrefix(line, "|---")

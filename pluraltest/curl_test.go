@@ -17,9 +17,9 @@ import (
 )
 
 // The integration guide's commands are in testdata/curl, one file for each,
-// with the guide's hosts, sample credentials and sample token, which a blank
-// follows in the capture command. For cancellation the guide names the endpoint
-// only. Where it says order_id, it means to be filled in.
+// with the guide's hosts, sample credentials and sample token. In the capture
+// command a blank follows the token. For a cancellation the guide names only
+// the endpoint. Fill in the order's id in place of order_id.
 const guideReference = "112345171" // a JSON number in the command
 
 // TestCurlCommands runs the guide's commands with curl, changing nothing in
@@ -79,8 +79,8 @@ func TestCurlCommands(t *testing.T) {
 	}
 }
 
-// TestCurlRefusals shows what the guide's commands meet in a state that rules
-// them out.
+// TestCurlRefusals shows the answers to the guide's commands in a state that
+// rules them out.
 func TestCurlRefusals(t *testing.T) {
 	t.Parallel()
 	needCurl(t)
@@ -110,9 +110,9 @@ func needCurl(t *testing.T) {
 	}
 }
 
-// curl runs one of the guide's commands in a shell, as somebody who pastes it
-// does. What the test needs beside it, the status and no proxy, comes from a
-// configuration file.
+// curl runs one of the guide's commands in a shell, as a person who pastes it
+// does. A configuration file adds what the test needs: the status, and no
+// proxy.
 func curl(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", "curl", command+".sh"))

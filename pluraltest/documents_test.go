@@ -96,8 +96,7 @@ func golden(t *testing.T, name string, got []byte) {
 	require.Equal(t, string(want), pretty.String())
 }
 
-// TestNothingIsEscaped sees that what merchants write comes back as they wrote
-// it.
+// TestNothingIsEscaped checks that the merchant's texts come back unchanged.
 func TestNothingIsEscaped(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()

@@ -10,8 +10,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// ship is a merchant's own code: it takes the money of a hold when the goods
-// leave.
+// ship is a merchant's own code: it takes the held money when the goods leave.
 func ship(ctx context.Context, client *plural.Client, orderID string) error {
 	_, err := client.Captures.Create(ctx, orderID, &plural.CaptureRequest{
 		MerchantCaptureReference: "ship-" + orderID[len(orderID)-6:],
@@ -45,8 +44,8 @@ func emulator() (srv *pluraltest.Server, client *plural.Client, orderID string) 
 	return srv, client, orderID
 }
 
-// A merchant tests code of their own against an answer that is lost: the
-// capture reaches the gateway and is carried out, and the connection breaks.
+// A merchant tests their own code against a lost answer: the capture reaches
+// the gateway and is carried out, and the connection breaks.
 func Example_lostAnswer() {
 	srv, client, orderID := emulator()
 	defer srv.Close()
@@ -70,8 +69,8 @@ func Example_lostAnswer() {
 	// twice: 0
 }
 
-// The capture is made, its answer is lost, and nobody can be asked about it:
-// the outcome stays unknown until the gateway answers again.
+// The capture is made, its answer is lost, and the books cannot be read: the
+// outcome stays unknown until the gateway answers again.
 func ExampleServer_SetFaultPlan() {
 	srv, client, orderID := emulator()
 	defer srv.Close()

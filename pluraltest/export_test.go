@@ -2,14 +2,15 @@ package pluraltest
 
 import "net"
 
-// MemPair is a connection of the network in memory, and how to reset it from
-// one end.
+// MemPair is a connection of the network in memory, with a way to reset one
+// end.
 func MemPair() (client, server net.Conn, reset func()) {
 	c, s := memPair()
 	return c, s, s.abort
 }
 
-// EditFrames runs bytes through the HTTP/2 frame editor, in pieces of a size.
+// EditFrames passes bytes through the HTTP/2 frame editor, in pieces of a given
+// size.
 func EditFrames(p []byte, size int) []byte {
 	var e frameEditor
 	out := append([]byte(nil), p...)

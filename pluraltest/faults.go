@@ -123,8 +123,8 @@ var (
 	// Refuse refuses the connection: nothing is written and nothing is applied. It
 	// needs a client of Server.Transport or Server.Client, whose dial then fails.
 	// A client with a transport of its own has sent the request by the time its
-	// fault is known. For it Refuse is ResetBeforeApply. Server.Down refuses every
-	// client.
+	// fault is known. For such a client Refuse acts as ResetBeforeApply.
+	// Server.Down refuses every client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}

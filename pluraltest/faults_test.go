@@ -79,9 +79,9 @@ func isRead(op string) bool {
 		op == pluraltest.OpSettlementsList || op == pluraltest.OpSettlementsGet
 }
 
-// TestEveryFaultKeepsItsWord holds the log against the books: for each
-// operation and each fault, what the log says of the effect is what happened,
-// at once and later.
+// TestEveryFaultKeepsItsWord compares the log with the books: for each
+// operation and each fault, the effect in the log is what happened, at once and
+// later.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
 	for name, opts := range protocols() {
@@ -117,7 +117,7 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	}
 	srv.Inject(pluraltest.On(op), fault)
 	if fault.Answer == pluraltest.AnswerStale && fault.Delay > 0 {
-		pass(fault.Delay + time.Second) // it is there by then
+		pass(fault.Delay + time.Second) // it has come by then
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -153,7 +153,7 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	srv.AssertExactlyOnce(t)
 }
 
-// promised is what the log has to say of a fault in the end.
+// promised is the final state of a fault in the log.
 func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	switch fault.Effect {
 	case pluraltest.ApplyLater, pluraltest.ApplyPending, pluraltest.InsertLater,
@@ -173,8 +173,8 @@ func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	return pluraltest.EffectNotApplied
 }
 
-// TestFaultThatDoesNotFit has operations meet faults that mean nothing to them:
-// they are carried out, and the log says so.
+// TestFaultThatDoesNotFit sends operations with faults that mean nothing for
+// them: they are carried out, and the log says so.
 func TestFaultThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	unfit := []pluraltest.Fault{pluraltest.FailedResult, pluraltest.PendingResult, pluraltest.PendingThenFailed}
@@ -284,8 +284,8 @@ func TestPendingUntilRead(t *testing.T) {
 	require.Len(t, srv.Captures(id), 1)
 }
 
-// TestPendingRefundUntilRead has reads of the parent count as reads of its
-// refund.
+// TestPendingRefundUntilRead checks that reads of the parent count as reads of
+// its refund.
 func TestPendingRefundUntilRead(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)
@@ -331,7 +331,7 @@ func TestLateEffectMeetsAClosedOrder(t *testing.T) {
 	require.Equal(t, pluraltest.EffectRejected, srv.FaultLog()[0].Effect)
 }
 
-// TestLateEffectIsAdmittedOnArrival has requests that no effect can come of
+// TestLateEffectIsAdmittedOnArrival sends requests that cannot have an effect
 // later.
 func TestLateEffectIsAdmittedOnArrival(t *testing.T) {
 	t.Parallel()
@@ -424,7 +424,7 @@ func TestFaultPlan(t *testing.T) {
 }
 
 // TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet:
-// they ask no plan and take nothing from a queue.
+// they do not call the plan and take nothing from a queue.
 func TestPlanIsAskedAboutOperationsOnly(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
@@ -490,7 +490,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 	require.Empty(t, srv.QueuedFaults())
 }
 
-// panicOf is what a function says when it panics; "" when it does not.
+// panicOf is the text of a function's panic; "" if it does not panic.
 func panicOf(f func()) (said string) {
 	defer func() { said, _ = recover().(string) }()
 	f()
@@ -503,7 +503,7 @@ func quickFaults() []pluraltest.Fault {
 }
 
 // TestRandomFaultsReplay runs the same requests twice, in another order: each
-// meets the same fate.
+// meets the same faults.
 func TestRandomFaultsReplay(t *testing.T) {
 	t.Parallel()
 	fates := func(reverse bool) map[string][]string {
@@ -522,7 +522,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					_, _ = operate(ctx, a, pluraltest.OpCapturesCreate, id)
 					cancel()
-					synctest.Wait() // a connection that is being closed is closed
+					synctest.Wait() // a connection that is closing has closed by then
 				}
 				for _, record := range srv.FaultLog() {
 					if record.OrderID == id {

@@ -57,7 +57,8 @@ func (a *api) request(ctx context.Context, method, path, body string) *http.Requ
 	a.t.Helper()
 	var reader io.Reader
 	if method != "GET" {
-		// Not nil even when empty: what net/http can rewind, it repeats by itself.
+		// It is not nil even when empty: net/http repeats by itself what it can
+		// rewind.
 		reader = io.NopCloser(bytes.NewReader([]byte(body)))
 	}
 	req, err := http.NewRequestWithContext(ctx, method, a.srv.URL+path, reader)
@@ -125,7 +126,7 @@ func inr(paise int64) pluraltest.Amount { return pluraltest.Amount{Value: paise,
 
 func reader(body string) io.Reader { return bytes.NewReader([]byte(body)) }
 
-// pass lets time go by in a bubble.
+// pass lets time pass in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
 // protocols are what a server is tried with.

@@ -90,7 +90,7 @@ func TestHoldLifetime(t *testing.T) {
 	require.Equal(t, "CANCELLED", status(second))
 }
 
-// Time goes by without Advance, and nobody asks: the webhook tells.
+// Time passes without Advance, and nobody asks: the webhook reports it.
 func TestHoldsLapseByThemselves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -103,7 +103,7 @@ func TestCaptureLegByLeg(t *testing.T) {
 	}
 }
 
-// A replica that is behind shows the books as they were.
+// A replica that lags shows an earlier state of the books.
 func TestReadLag(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestReadLag(t *testing.T) {
 	})
 }
 
-// A refund that was checked before another came is made beside it.
+// If another refund came after the check of a refund, both are made.
 func TestInsertAfterTheCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestInsertAfterTheCheck(t *testing.T) {
 	})
 }
 
-// A refund ends in whatever status a test wants, and gives nothing back.
+// A refund ends in any status that a test wants, and gives nothing back.
 func TestRefundEnds(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{pluraltest.StatusCancelled, "REVERSED"} {

@@ -8,8 +8,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A sum that the server does not read is refused: to take another in silence
-// would be wrong, whatever the live service does.
+// A refund with a sum that the server does not read is refused: it would be
+// wrong to use another sum silently, whatever the live service does.
 func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)
@@ -38,7 +38,8 @@ func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 	require.Len(t, srv.Orders(), 1)
 }
 
-// The shop plugins name a refund's sum otherwise. A switch has it read.
+// The shop plugins have another name for a refund's sum. An option makes the
+// server read it.
 func TestRefundsOfTheShopPlugins(t *testing.T) {
 	t.Parallel()
 	const body = `{"merchant_order_reference":"r","refund_amount":{"value":1000,"currency":"INR"}}`
@@ -59,8 +60,8 @@ func TestRefundsOfTheShopPlugins(t *testing.T) {
 	}
 }
 
-// Plural's older guide names a refund in other words. Two sums that are not the
-// same are refused, whichever forms are read.
+// Plural's older guide has other names for a refund's fields. Two different
+// sums are refused, with each of the options.
 func TestOldRefunds(t *testing.T) {
 	t.Parallel()
 	const (

@@ -217,7 +217,7 @@ func TestMethodFollowsTheOrder(t *testing.T) {
 	require.Contains(t, string(srv.Document(id)), `"netbanking_data"`)
 }
 
-// TestPayerPaysAsTheOrderAllows has payers try methods that orders do not take.
+// TestPayerPaysAsTheOrderAllows tries payment methods that orders do not take.
 func TestPayerPaysAsTheOrderAllows(t *testing.T) {
 	t.Parallel()
 	upi, hold := []string{"UPI"}, true

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestSDKReadsWhatQuirksMake has the SDK verify and read events in the vendor's
-// odd shapes: it finds in them what it finds in the usual ones.
+// TestSDKReadsWhatQuirksMake verifies and reads events in the vendor's unusual
+// shapes with the SDK: it finds the same in them as in the usual ones.
 func TestSDKReadsWhatQuirksMake(t *testing.T) {
 	t.Parallel()
 	for name, quirk := range map[string]pluraltest.Quirk{

@@ -206,8 +206,8 @@ func TestCloseTwiceAndUseAfter(t *testing.T) {
 	require.ErrorContains(t, srv.Up(), "server closed")
 }
 
-// TestCloseWaits has two goroutines close the server while a page and the
-// merchant's handler are at work.
+// TestCloseWaits has two goroutines that close the server while a page and the
+// merchant's handler are busy.
 func TestCloseWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -239,7 +239,7 @@ func TestCloseWaits(t *testing.T) {
 }
 
 // TestPanicsAreReported has pages, plans and handlers that panic: the
-// connection is cut, and the test told.
+// connection is cut, and the test gets a report.
 func TestPanicsAreReported(t *testing.T) {
 	t.Parallel()
 	get := func(_ *testing.T, a *api) error {

@@ -114,8 +114,8 @@ func TestCallbackForms(t *testing.T) {
 	require.NotEqual(t, kept, dropped.SignForm(form).Get("signature"), "empty values are signed")
 }
 
-// A callback is signed under the form of the secret that is asked for, which
-// the SDK takes with the same form and no other.
+// A callback is signed with the chosen form of the secret. The SDK accepts it
+// with the same form and no other.
 func TestCallbackKeys(t *testing.T) {
 	t.Parallel()
 	const secret = "MDEyMzQ1Njc4OWFiY2RlZg=="

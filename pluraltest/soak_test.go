@@ -14,9 +14,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestSoakKeepsTheBooks has many clients repeat captures, voids and refunds
-// without sense, nearly half of their requests faulted: nothing is applied
-// twice, and the log agrees with the books.
+// TestSoakKeepsTheBooks has many clients that repeat captures, voids and
+// refunds at random, with faults on nearly half of their requests: nothing is
+// applied twice, and the log agrees with the books.
 func TestSoakKeepsTheBooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

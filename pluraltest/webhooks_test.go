@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// merchant notes the webhooks that arrive and answers what it is told.
+// merchant records the webhooks that arrive and answers as it is told.
 type merchant struct {
 	mu     sync.Mutex
 	seen   []seenHook
@@ -50,7 +50,7 @@ func (m *merchant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// body is what a request that has been noted carried.
+// body is the body of a recorded request.
 func (m *merchant) body(r *http.Request) string {
 	for _, hook := range m.hooks() {
 		if hook.id == r.Header.Get("webhook-id") {
@@ -210,7 +210,7 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 }
 
 // TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long for the first
-// event: the later ones of that order wait, those of others do not.
+// event: the later events of that order wait, those of other orders do not.
 func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	for name, duplicates := range map[string]int{"once": 1, "with a copy": 2} {
@@ -253,8 +253,8 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait: a
-// queue does not add to it.
+// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait: time
+// in the queue does not add to it.
 func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -273,8 +273,9 @@ func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	})
 }
 
-// TestReleasedEventsWaitForOneAnother has a merchant at work on an event when
-// others are released, and more happen meanwhile: none overtakes another.
+// TestReleasedEventsWaitForOneAnother has a merchant who works on an event when
+// others are released, and more events happen in the meantime: none overtakes
+// another.
 func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -331,8 +332,8 @@ func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 	})
 }
 
-// TestCopyInProgress has a merchant at work on the copy when the first attempt
-// comes: it is answered 409, and so repeated.
+// TestCopyInProgress has a merchant who works on the copy when the first
+// attempt comes: that is answered 409, and so repeated.
 func TestCopyInProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -397,7 +398,7 @@ func TestScheduleWithoutWaits(t *testing.T) {
 }
 
 // TestRedeliverDelivers redelivers an event that waits to be tried again, and
-// one that is held: a good answer is the end of them.
+// one that is held back: a good answer ends their delivery.
 func TestRedeliverDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

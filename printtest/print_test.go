@@ -31,12 +31,12 @@ import (
 
 // The kinds of printers.
 const (
-	logs    = iota + 1 // show ids, states and amounts, nothing personal and no secret
-	encodes            // keep personal data, and show no secret
-	dumps              // show every exported field, of Credentials the secret, too
+	logs    = iota + 1 // show ids, states and amounts, but nothing personal and no secret
+	encodes            // show personal data, but no secret
+	dumps              // show every exported field, even the secret of Credentials
 )
 
-// printers are everything that SECURITY.md speaks of, and what it is.
+// printers are all printers that SECURITY.md names, with their kind.
 func printers() map[string]printer {
 	return map[string]printer{
 		"fmt":                          {logs, func(v any) string { return fmt.Sprintf("%v %+v %#v %s %d", v, v, v, v, v) }},
@@ -82,7 +82,7 @@ func TestWhatPrintersShow(t *testing.T) {
 	t.Parallel()
 	for name, v := range values() {
 		all := markers(spewAll(v))
-		// what fmt and slog show is held to a list of fields by a test of the SDK
+		// a test of the SDK compares what fmt and slog show with a list of fields
 		shownByFmt := markers(fmt.Sprintf("%v %#v", v, v) + printers()["slog JSON"].print(v))
 		for way, p := range printers() {
 			t.Run(name+"/"+way, func(t *testing.T) {
@@ -114,8 +114,8 @@ func TestWhatPrintersShow(t *testing.T) {
 	}
 }
 
-// What holds a secret behind its fields shows it to nobody, also not to those
-// who follow every pointer.
+// A value that holds a secret behind its fields shows it to nobody, not even to
+// code that follows every pointer.
 func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	t.Parallel()
 	const secret, access, keyed = "hidden-s3cret-1", "hidden-t0ken-2", "hidden-k3y-0003"
@@ -176,7 +176,7 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	}
 }
 
-// chain is every error along a chain.
+// chain is every error of a chain.
 func chain(err error) func(yield func(error) bool) {
 	return func(yield func(error) bool) {
 		var walk func(error) bool
@@ -203,7 +203,7 @@ func chain(err error) func(yield func(error) bool) {
 	}
 }
 
-// values are the SDK's exported structs, with a marker in each field of theirs.
+// values are the SDK's exported structs, with a marker in each of their fields.
 func values() map[string]any {
 	values := map[string]any{}
 	for _, v := range []any{
@@ -251,7 +251,7 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 			return true
 		})
 	}
-	// These hold other types, numbers or a word.
+	// These hold other types, numbers or a single word.
 	without := []string{"Client", "RetryPolicy", "Claim", "Capture"}
 	for name := range values() {
 		without = append(without, name)
@@ -259,7 +259,7 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 	require.ElementsMatch(t, without, structs)
 }
 
-// mark puts the name of each field into it.
+// mark writes the name of each field into it.
 func mark(v reflect.Value, name string, depth int) {
 	marker := "<" + name + ">"
 	switch x := v.Addr().Interface().(type) {
@@ -326,7 +326,7 @@ func zappedBy(log func(*zap.Logger)) string {
 
 func spewAll(v any) string { return (&spew.ConfigState{DisableMethods: true}).Sdump(v) }
 
-// diff is what testify prints of two that are not equal.
+// diff is what testify prints of two values that are not equal.
 func diff(v any) string {
 	of := reflect.TypeOf(v)
 	other := reflect.Zero(of).Interface()

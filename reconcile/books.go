@@ -11,28 +11,28 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Payment is a payment that the shop has captured, as the shop has it. An order
-// that was paid from points and a card has two, each with its PaymentID; or one
-// without, for the whole of the order.
+// Payment is a payment that the shop has captured, with the shop's figures. An
+// order that was paid with points and a card has two payments, each with its
+// PaymentID; or one without a PaymentID, for the whole order.
 type Payment struct {
 	// Reference is the merchant_order_reference.
 	Reference string
-	// OrderID is Plural's id of the order. Where it is "", the order is read by
-	// its Reference.
+	// OrderID is Plural's id of the order. If it is "", the order is read by its
+	// Reference.
 	OrderID string
-	// PaymentID is that of [plural.Order.Captures]; keep it when you capture.
-	// Where it is "", the order is read, and all of its payments count.
+	// PaymentID is the ID from [plural.Order.Captures]; store it when you capture.
+	// If it is "", the order is read, and all of its payments count.
 	PaymentID string
-	// Captured and Refunded are in paise. Refunds that are under way count, as in
-	// [plural.Order.RefundedAmount]; the zero Amount is none.
+	// Captured and Refunded are in paise. Refunds under way count, as in
+	// [plural.Order.RefundedAmount]. The zero Amount means none.
 	Captured, Refunded plural.Amount
 }
 
-// Books are the shop's payments, and what was read about them. They are not safe
-// for concurrent use.
+// Books are the shop's payments, with what was read about them. They are not
+// safe for concurrent use.
 //
-// Give them the orders first, then the lines, and ask for the results. They keep
-// copies: what is given may change afterwards.
+// Give them the orders first, then the lines, and ask for the results. They
+// keep copies, so the arguments may change afterwards.
 type Books struct {
 	payments []entry
 	owners   map[string]owner // by the id of a payment, of a refund, and of a refund's payment
@@ -43,11 +43,10 @@ type Books struct {
 	last     plural.SettlementLine // the last line that was kept
 
 	unread   map[string]error // by UTR
-	unlisted error            // settlements of some days could not be listed
+	unlisted error            // why the settlements of some days could not be listed
 }
 
-// entry is a payment and what belongs to it. Indexes are -1 where there is
-// nothing.
+// entry is a payment with its data. An index is -1 if there is nothing.
 type entry struct {
 	Payment
 
@@ -61,7 +60,7 @@ type owner struct {
 	isRefund bool
 }
 
-// orderBook is what is known of an order, or why it is not.
+// orderBook is what is known of an order, or why nothing is known.
 type orderBook struct {
 	err        error
 	isRead     bool
@@ -69,7 +68,7 @@ type orderBook struct {
 	captured   amount
 	refunded   amount
 	status     plural.OrderStatus
-	lacksOne   string // the id of a payment of the shop's that it does not have
+	lacksOne   string // the id of a payment of the shop that the order does not have
 	isOfOthers bool
 }
 
@@ -79,7 +78,7 @@ type amount struct {
 	isKnown bool
 }
 
-// kept is a line of a payment, and the place of the next one.
+// kept is a line of a payment, and the index of the next one.
 type kept struct {
 	plural.SettlementLine
 
@@ -90,13 +89,13 @@ type kept struct {
 const none = int32(-1)
 
 // New takes the shop's payments: all of the last ten days, settled or not, and
-// older ones for as long as they are not settled. The errors:
+// older ones until they are settled. The errors:
 //
-//   - the one that payments hands over;
+//   - an error that payments returns;
 //   - a payment has no name, or an amount below zero, or one in another currency
 //     than INR, which cannot be compared with rupees;
-//   - two payments have the same PaymentID; or one of several of the same order
-//     has none, so they cannot be told apart.
+//   - two payments have the same PaymentID; or an order has several payments
+//     and one of them has no PaymentID, so they cannot be told apart.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {
 	b := &Books{
 		owners: map[string]owner{}, byOrder: map[string]int32{}, byRef: map[string]int32{}, unread: map[string]error{},
@@ -172,8 +171,8 @@ func compactNames(p Payment) (reference, orderID, paymentID string) {
 	return reference, orderID, paymentID
 }
 
-// Line takes a line of a settlement, each once. It is false where no payment
-// explains it: then it is not kept.
+// Line takes a line of a settlement. Call it once for each line. It returns
+// false if no payment explains the line; then the line is not kept.
 func (b *Books) Line(l *plural.SettlementLine) bool {
 	of, isKnown := b.owners[l.TransactionID]
 	if l.TransactionID == "" || !isKnown {
@@ -196,8 +195,8 @@ func (b *Books) owns(transactionID string) bool {
 	return ok && transactionID != ""
 }
 
-// compact copies a line, whose texts are parts of a page. Many are those of the
-// line before, and its id is that of its payment.
+// compact copies a line, because its texts are parts of a page. Many texts are
+// the same as in the line before, and the line's id is often its payment's.
 func (b *Books) compact(l *plural.SettlementLine, id string) plural.SettlementLine {
 	c := *l
 	b.last.TransactionID = id
@@ -206,11 +205,11 @@ func (b *Books) compact(l *plural.SettlementLine, id string) plural.SettlementLi
 	return c
 }
 
-// Order takes an order that was read: the ids of its payments and of its
-// refunds, and what it says was taken. A refund gives its ids, and nothing else.
-// An order that is given again replaces what was known of it.
+// Order takes an order that was read: the ids of its payments and refunds, and
+// the amount that it says was taken. A refund only adds its ids. If an order is
+// given again, it replaces the earlier one.
 //
-// It fails where the order is that of no payment, and where an id of it is
+// It fails if the order does not belong to any payment, or if one of its ids is
 // another payment's.
 func (b *Books) Order(o *plural.Order) error {
 	if o == nil {
@@ -274,7 +273,7 @@ func (b *Books) addRefund(refund *plural.Order, first int32) error {
 	return err
 }
 
-// areOfOne reports whether two payments are of one order.
+// areOfOne reports whether two payments belong to one order.
 func (b *Books) areOfOne(n, first int32) bool {
 	for ; first != none; first = b.payments[first].next {
 		if n == first {
@@ -298,7 +297,7 @@ func (b *Books) own(id string, to owner) error {
 	return nil
 }
 
-// firstOf is the first payment of the order of a payment.
+// firstOf is the first payment of the order that a payment belongs to.
 func (b *Books) firstOf(p *entry) int32 {
 	if p.OrderID != "" {
 		return b.byOrder[p.OrderID]
@@ -323,9 +322,9 @@ func (b *Books) find(orderID string) (first int32, ok bool) {
 	return first, ok && orderID != ""
 }
 
-// Unread says what could not be read: a settlement by its UTR; an order by its
-// id, or by its reference where the shop has no id; or, with neither, the list
-// of settlements. What it touches becomes [Unknown].
+// Unread records what could not be read: a settlement by its UTR; an order by
+// its id, or by its reference if the shop has no id; or, with neither, the list
+// of settlements. The results that depend on it become [Unknown].
 func (b *Books) Unread(utr, orderID string, err error) {
 	if err == nil {
 		err = errors.New("it was not read")

@@ -41,10 +41,10 @@ func lineA(amount plural.Rupees) *plural.SettlementLine {
 	}
 }
 
-// seen are the days that all is read of.
+// seen are the days for which everything is read.
 func seen() plural.Days { return plural.Days{First: nightOf(-9), Last: nightOf(0)} }
 
-// orderOf is a captured order, as Plural has it.
+// orderOf is a captured order from Plural.
 func orderOf(captured, returned int64) *plural.Order {
 	return (&order{
 		id: orderA, reference: "order-1", paid: []paid{{payA, captured}},
@@ -214,8 +214,8 @@ func TestJoinIsExact(t *testing.T) {
 	require.Equal(t, []string{"633300000101"}, got.UTRs())
 }
 
-// A payment without an id stands for all payments of its order, which is read
-// by its reference where the shop has no order id.
+// A payment without an id stands for all payments of its order. The order is
+// read by its reference if the shop has no order id.
 func TestOrdersGiveIDs(t *testing.T) {
 	t.Parallel()
 	for _, orderID := range []string{"", orderA} {

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// csvColumns are those of a report. A row is a settlement, a line that no
-// payment explains, or a payment, and leaves the others' columns empty.
+// csvColumns are the columns of a report. A row is a settlement, an unexplained
+// line, or a payment, and leaves the other columns empty.
 //
 //nolint:gochecknoglobals // a constant in all but name
 var csvColumns = []string{
@@ -22,9 +22,9 @@ var csvColumns = []string{
 }
 
 // NewCSV writes a report as one table with a header, for a spreadsheet. Amounts
-// are plain decimals of rupees; those of Plural stand as it has sent them. A
+// are plain decimals of rupees; amounts from Plural are as Plural sent them. A
 // cell that a spreadsheet would take for a formula gets an apostrophe in front,
-// but for plain numbers.
+// unless it is a plain number.
 func NewCSV(w io.Writer) Report {
 	r := &csvReport{w: csv.NewWriter(w)}
 	r.err = r.w.Write(csvColumns)
@@ -103,8 +103,9 @@ func (r *csvReport) write(cells map[string]string) error {
 	return r.err
 }
 
-// defuse has a spreadsheet take a cell for text: one that begins with =, +, - or
-// @, and with the white space that some of them skip. A number is left alone.
+// defuse makes a spreadsheet treat a cell as text if it begins with =, +, - or
+// @, after white space that some spreadsheets skip. It does not change a
+// number.
 func defuse(cell string) string {
 	text := strings.TrimSpace(cell)
 	if text == "" || !strings.ContainsRune("=+-@", rune(text[0])) {

@@ -6,7 +6,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// pile is a list that grows without being copied.
+// pile is a list that grows without copying.
 type pile[T any] struct {
 	chunks [][]T
 	n      int32
@@ -26,8 +26,8 @@ func (p *pile[T]) add(item T) int32 {
 
 func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
 
-// copyTexts gives a line texts of its own, or those of the line before where
-// they are the same, so it keeps no page in memory.
+// copyTexts gives a line its own texts, or shares those of the line before if
+// they are equal, so the line keeps no page in memory.
 func copyTexts(l, before *plural.SettlementLine) {
 	var fresh [15]*string
 	n, size := 0, 0
@@ -71,7 +71,7 @@ func copyTexts(l, before *plural.SettlementLine) {
 	}
 }
 
-// total is what lines add up to, exactly; paise is it where that is whole.
+// total is the exact sum of lines; paise is the sum if it is whole.
 func total(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWhole bool, err error) {
 	sum = "0"
 	for i := range lines {

@@ -39,9 +39,9 @@ func firstSeed(t *testing.T) uint64 {
 	return rand.Uint64N(1e12)
 }
 
-// Each result is right, or Unknown; no payment and no line is lost or counted
-// twice; over three nights with state. The generator knows the truth, and the
-// oracle here knows nothing of the package.
+// Over three nights with state, each result is right, or Unknown, and no
+// payment and no line is lost or counted twice. The generator knows the truth,
+// and the oracle here shares nothing with the package.
 func TestNights(t *testing.T) {
 	t.Parallel()
 	var tried, unknown [2]int
@@ -202,7 +202,7 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 
 func (o *order) isOrphan() bool { return o == nil || o.orphans }
 
-// judgeOne holds a result against the truth.
+// judgeOne compares a result with the truth.
 func (o *oracle) judgeOne(
 	night int, rd *reader, r *row, res reconcile.Result, calm bool, captured, returned int64, says string,
 ) {
@@ -268,8 +268,8 @@ func (o *oracle) judgeOne(
 	}
 }
 
-// verdictOf is what lines say of a payment, by the words of the package's
-// promise, in fractions.
+// verdictOf is what lines say of a payment, in the words of the package's
+// promise, calculated with fractions.
 func verdictOf(lines []plural.SettlementLine, captured int64) reconcile.Outcome {
 	total := new(big.Rat)
 	for _, l := range lines {

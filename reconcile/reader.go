@@ -9,23 +9,22 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Reader is where [Run] reads. [FromClient] makes one; a test brings its own.
-// With [WithParallel] its methods are called at the same time.
+// Reader is the source of [Run]. [FromClient] makes one; a test can use its
+// own. With [WithParallel] its methods are called at the same time.
 type Reader interface {
-	// List lists the settlements of whole days, as
-	// [plural.SettlementService.List] does. An [plural.IncompleteError] says from
-	// which day on they could not be read; after any other error none count as
-	// listed.
+	// List lists the settlements of whole days, as [plural.SettlementService.List]
+	// does. An [plural.IncompleteError] says from which day on they could not be
+	// read. After any other error no day counts as listed.
 	List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error]
-	// Lines reads a settlement that was listed, gives each line once, and returns
-	// the document without the lines. An error of give ends it. After any error
-	// the settlement counts as not read whole; the document may be there all the
-	// same, and may be nil.
+	// Lines reads a settlement that was listed, calls give once for each line, and
+	// returns the document without the lines. If give returns an error, Lines
+	// ends. After any error the settlement counts as incomplete. The document may
+	// still be there, or may be nil.
 	Lines(
 		ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error,
 	) (*plural.SettlementDetail, error)
-	// Order reads an order or a refund by its id, or by its reference where the
-	// id is "". The error is [plural.ErrNotFound] where there is none.
+	// Order reads an order or a refund by its id, or by its reference if the id is
+	// "". The error is [plural.ErrNotFound] if there is none.
 	Order(ctx context.Context, orderID, reference string) (*plural.Order, error)
 }
 
@@ -63,8 +62,8 @@ func (r fromClient) Lines(
 	return head, err
 }
 
-// manyLines reads lines page by page, and the figures of the settlement in a
-// request of their own.
+// manyLines reads lines page by page, and the settlement's figures in a
+// separate request.
 func (r fromClient) manyLines(
 	ctx context.Context,
 	utr string,

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// write gives a report one of everything.
+// write gives a report one value of each kind.
 func write(t *testing.T, r reconcile.Report) {
 	t.Helper()
 	p := paymentA()
@@ -75,7 +75,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// No cell is a formula, whatever is in it.
+// No cell is a formula, whatever its text.
 func FuzzCells(f *testing.F) {
 	for _, text := range []string{"=1+1", "+1", "-1", "@x", " =x", "\t-x", "-1999.99", "1e2", "-1+cmd|' /C calc'!A0", "order-1", "\r=x"} {
 		f.Add(text)

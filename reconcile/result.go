@@ -16,18 +16,20 @@ type Outcome string
 // The outcomes.
 const (
 	// Settled: the lines that were read have the payout status Success, and their
-	// amounts are what was captured, to the paisa. There may be several lines.
+	// amounts add up to the captured amount, to the paisa. There may be several
+	// lines.
 	Settled Outcome = "settled"
-	// Differs: the amounts of the lines are not what was captured, though all
-	// were read; or Plural's order says otherwise than the shop. The reasons say
+	// Differs: either all lines were read and their amounts are not the captured
+	// amount, or Plural's order differs from the shop's figures. The reasons say
 	// which, and what was read.
 	Differs Outcome = "differs"
 	// NotSeen: no line of the payment is in the settlements of the days of
 	// [Result.Seen]. It is never "not settled": money comes days later.
 	NotSeen Outcome = "not seen"
-	// Unknown: it could not be found out. A settlement that may hold a line of
-	// the payment was not read whole, or the order could not be read or does not
-	// say; or a line has another payout status, or an amount that is not a number.
+	// Unknown: it could not be found out. Either a settlement that may hold a line
+	// of the payment was not read completely; or the order could not be read, or
+	// does not show it; or a line has another payout status, or an amount that is
+	// not a number.
 	Unknown Outcome = "unknown"
 )
 
@@ -35,15 +37,15 @@ const (
 type Result struct {
 	Payment Payment
 	Outcome Outcome
-	// Lines are those of the payment, and then those of its refunds, as Plural
+	// Lines are the lines of the payment, and then those of its refunds, as Plural
 	// sent them.
 	Lines []plural.SettlementLine
 	// Reasons say why it differs or is unknown, in words for people.
 	Reasons []string
-	// Seen are the days whose settlements were listed; zero where none were.
+	// Seen are the days whose settlements were listed; zero if none were.
 	Seen plural.Days
 
-	owned int // lines of the payment, which stand before those of refunds
+	owned int // how many lines are the payment's; they come before those of refunds
 }
 
 // UTRs are the settlements that its lines are in, each once.
@@ -57,8 +59,8 @@ func (r *Result) UTRs() []string {
 	return list
 }
 
-// Settled is what the lines of the payment add up to, in rupees, without those
-// of refunds; "" where there is none, or where one is not a number.
+// Settled is the sum of the payment's lines, in rupees, without those of
+// refunds. It is "" if there is no line, or if an amount is not a number.
 func (r *Result) Settled() plural.Rupees {
 	if r.owned == 0 {
 		return ""
@@ -71,7 +73,7 @@ func (r *Result) Settled() plural.Rupees {
 }
 
 // Results judges each payment, in the shop's order. The days are those whose
-// settlements were given to the books; zero where there are none.
+// settlements were given to the books; zero if there are none.
 func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		missing := b.missing()
@@ -116,12 +118,12 @@ func (b *Books) result(p *entry, seen plural.Days, missing string) Result {
 	return j.Result
 }
 
-// judgement is a result that is being found, and its reasons for an outcome.
+// judgement is a result under construction, with its reasons for an outcome.
 type judgement struct {
 	Result
 
 	differs, unknown []string
-	silence          string // why its order says nothing
+	silence          string // why its order shows nothing
 }
 
 func (j *judgement) differ(format string, a ...any) {
@@ -132,8 +134,8 @@ func (j *judgement) doubt(format string, a ...any) {
 	j.unknown = append(j.unknown, fmt.Sprintf(format, a...))
 }
 
-// judgeOrder compares the shop's figures with those of Plural's order. Where an
-// order has several payments, theirs are added up.
+// judgeOrder compares the shop's figures with those of Plural's order. If an
+// order has several payments, they are added up.
 func (b *Books) judgeOrder(j *judgement, p *entry) {
 	if p.order == none {
 		if p.PaymentID == "" {
@@ -172,7 +174,7 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	}
 }
 
-// judgeLines compares the lines with what was captured.
+// judgeLines compares the lines with the captured amount.
 func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	for i := range j.Lines {
 		l := &j.Lines[i]

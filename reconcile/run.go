@@ -34,34 +34,35 @@ func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } 
 // WithStatement looks for each settlement on the bank's statement.
 func WithStatement(statement *Statement) Option { return func(s *settings) { s.statement = statement } }
 
-// WithProgress calls a function each time that something was read, with how far
-// the run is. The calls come one after the other.
+// WithProgress calls a function after each read, with the progress of the run.
+// The calls do not overlap.
 func WithProgress(told func(Progress)) Option { return func(s *settings) { s.progress = told } }
 
-// Progress is how far a run is.
+// Progress is the progress of a run.
 type Progress struct {
 	Stage       string // "orders" or "settlements"
 	Done, Total int
 }
 
-// maxStrangers is how many orders that are not on the list a night reads, to see
-// whether a line is that of a refund.
+// maxStrangers is how many orders that are not on the list a night reads, to
+// find out whether a line belongs to a refund.
 const maxStrangers = 1000
 
-// Run is one night. It reads the orders that have to be read, lists the
-// settlements of d and of the last ten days that were seen, reads the lines of
-// those that are new or have changed, and reports each settlement, each line
-// that no payment explains, and each payment.
+// Run is one night. It reads the orders that are needed, and lists the
+// settlements of d and of the last ten days that were seen. It reads the lines
+// of the settlements that are new or have changed. It reports each settlement,
+// each line that no payment explains, and each payment.
 //
-// What could not be read makes results [Unknown], and Run returns no error for it. The errors,
-// with which the state is the last one:
+// If something could not be read, results become [Unknown], and Run returns no
+// error for it. With one of these errors, Run returns the state that it was
+// given:
 //
-//   - the context's, where it has ended;
+//   - the context's error, if it has ended;
 //   - the report's;
-//   - a [plural.ValidationError] of the list: the days are none, or begin more
-//     than six months ago. After such a long pause begin with a new state.
+//   - a [plural.ValidationError] of the list: there are no days, or they begin
+//     more than six months ago. After such a long pause begin with a new state.
 //
-// Keep the new state when Run has returned: whatever it has in it was reported.
+// Store the new state when Run has returned: everything in it was reported.
 func Run(
 	ctx context.Context, from Reader, b *Books, d plural.Days, last State, to Report, opts ...Option,
 ) (State, error) {
@@ -89,7 +90,7 @@ type run struct {
 	to         Report
 
 	mu       sync.Mutex
-	orders   map[string]bool // that were asked for, by id; true where the reading failed
+	orders   map[string]bool // orders that were asked for, by id; true if the read failed
 	explains map[string]bool // orders that lines hinted at, and that are on the list
 }
 
@@ -132,7 +133,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	return ctx.Err()
 }
 
-// readOrders reads the orders of payments without an id, or every one, once
+// readOrders reads the orders of payments without an id, or every order, once
 // each.
 func (r *run) readOrders(ctx context.Context) error {
 	var names [][2]string // id, reference
@@ -169,7 +170,8 @@ func (r *run) readOrders(ctx context.Context) error {
 	})
 }
 
-// list lists the settlements of days, and says which days it has listed whole.
+// list lists the settlements of days, and says which days it has listed
+// completely.
 func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlement, seen plural.Days, err error) {
 	known := map[string]bool{}
 	for row, failure := range r.from.List(ctx, d) {
@@ -210,7 +212,7 @@ func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlemen
 	return rows, plural.Days{}, nil
 }
 
-// copyOf copies a row, whose texts are parts of a page.
+// copyOf copies a row, because its texts are parts of a page.
 func copyOf(row *plural.Settlement) *plural.Settlement {
 	c := *row
 	c.Programs = slices.Clone(c.Programs)
@@ -226,17 +228,17 @@ func copyOf(row *plural.Settlement) *plural.Settlement {
 	return &c
 }
 
-// reading is a settlement, as it was read tonight or on an earlier night.
+// reading is a settlement that was read tonight or on an earlier night.
 type reading struct {
 	utr    string
 	now    UTR
 	before UTR
-	isOld  bool      // now is before: it was not read tonight
-	about  *Transfer // nil where it is not listed tonight
+	isOld  bool      // it was not read tonight, so now is before
+	about  *Transfer // nil if it is not listed tonight
 }
 
 // readSettlements reads the settlements that are new or have changed, and adds
-// what is known of those that are not listed tonight.
+// earlier readings of those that are not listed tonight.
 func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([]reading, error) {
 	list := make([]reading, len(rows), len(rows)+len(r.last.UTRs))
 	listed := make(map[string]bool, len(rows))
@@ -295,9 +297,9 @@ func copyOfUTR(u UTR) UTR {
 	return u
 }
 
-// readHints reads the orders that lines hint at which no payment explains, each
-// once. Lines of an earlier night have had that: they ask again for what
-// explained them, and for orders on the list.
+// readHints reads the orders that unexplained lines hint at, each once. That
+// was done on the earlier night for its lines. They only need the orders that
+// explained them, and orders on the list.
 func (r *run) readHints(ctx context.Context, list []reading) error {
 	var ids []string
 	asked := map[string]bool{}
@@ -365,7 +367,7 @@ func (r *run) settle(one *reading) error {
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
 		one.now.Digest = ""
 	}
-	if one.now.IsPart { // what was read before and did not come tonight was reported, too
+	if one.now.IsPart { // an earlier reading that did not come tonight was reported, too
 		for i := range one.before.Lines {
 			if known[one.before.Lines[i].name()] {
 				one.now.Lines = append(one.now.Lines, one.before.Lines[i])
@@ -384,8 +386,8 @@ func (r *run) settle(one *reading) error {
 	return nil
 }
 
-// hint is the id of an order that is cut out of a line's, which is only a hint: one
-// on the list, or what stands before the last two parts.
+// hint is an order's id that is cut out of a line's id, and is only a hint: an
+// id on the list, or the text before the last two parts.
 func (r *run) hint(transactionID string) string {
 	parts := strings.Split(transactionID, "-")
 	for n := len(parts) - 1; n > 0; n-- {
@@ -400,7 +402,7 @@ func (r *run) hint(transactionID string) string {
 	return ""
 }
 
-// readHint reads an order, and that of a refund.
+// readHint reads an order, and the refunded order if it is a refund.
 func (r *run) readHint(ctx context.Context, id string) error {
 	r.mu.Lock()
 	_, isRead := r.orders[id]
@@ -429,8 +431,8 @@ func (r *run) readHint(ctx context.Context, id string) error {
 	return r.readHint(ctx, parent)
 }
 
-// each does n things, so many at a time as are wanted, and ends with the first
-// error.
+// each does n things, with the given number at the same time, and stops at the
+// first error.
 func (r *run) each(ctx context.Context, stage string, n int, do func(i int) error) error {
 	var (
 		all    sync.WaitGroup

@@ -38,7 +38,8 @@ func settledWorld() *world {
 	}
 }
 
-// What was read whole is not read again, and is in the results all the same.
+// A settlement that was read completely is not read again, and is in the
+// results all the same.
 func TestStateSparesReading(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -73,7 +74,7 @@ func TestRunMatchesTheBank(t *testing.T) {
 	require.Equal(t, reconcile.Arrived, rep.transfers[0].Bank.Arrival)
 }
 
-// A refund that the shop does not know of shows by its line.
+// A line shows a refund that the shop does not know.
 func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -176,7 +177,7 @@ func (f *failingReport) Transfer(t *reconcile.Transfer) error {
 
 func (f *failingReport) Close() error { return errors.Join(f.end, f.recorder.Close()) }
 
-// A reading that does not hold what it says is not whole.
+// A reading with fewer lines than it says is not complete.
 func TestOddReadingsAreUnknown(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string]func(give func(*plural.SettlementLine) error) error{
@@ -197,7 +198,7 @@ func TestOddReadingsAreUnknown(t *testing.T) {
 	}
 }
 
-// The list ends where it says that it does, and the next night begins there.
+// The list ends where it says that it ends, and the next night begins there.
 func TestRunCoversGaps(t *testing.T) {
 	t.Parallel()
 	var asked plural.Days
@@ -249,8 +250,8 @@ func (orderFailing) Order(context.Context, string, string) (*plural.Order, error
 	return nil, errFault
 }
 
-// What was read in part on an earlier night, and is not listed any more, may
-// have more of a payment's lines.
+// A settlement that was read in part on an earlier night, and is not listed any
+// more, may have more lines of a payment.
 func TestPartOfAnEarlierNight(t *testing.T) {
 	t.Parallel()
 	state := reconcile.State{

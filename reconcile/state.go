@@ -10,32 +10,32 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// lookBack is how many days before the last one are looked at again: late lines
-// come into settlements that are there already.
+// lookBack is how many days before the last one are listed again, because late
+// lines come into existing settlements.
 const lookBack = 9
 
-// State is what one night hands to the next. It is safe as JSON: it holds ids
-// and figures, and no account. The zero State is that of the first night.
+// State is what one night passes to the next. It can be stored as JSON: it
+// holds ids and figures, and no account. The first night has the zero State.
 type State struct {
 	// Seen are the days whose settlements were listed.
 	Seen plural.Days
-	// UTRs are the settlements of these days, by UTR, and older ones that have a
-	// line of a payment which is still on the shop's list.
+	// UTRs are the settlements of these days, by UTR. Older ones are there if they
+	// have a line of a payment that is still on the shop's list.
 	UTRs map[string]UTR
 }
 
-// UTR is a settlement that was read. Its lines are kept: a payment that is on
-// the list for ten nights has them on each, and a second part that comes later is
-// added to the first.
+// UTR is a settlement that was read. Its lines are kept. A payment that is on
+// the list for ten nights has its lines on each of them, and a second part that
+// comes later is added to the first.
 type UTR struct {
-	// Digest is that of its row in the list. A settlement whose row has the same
-	// one is not read again. It is "" where it has to be: not everything could be
-	// read, the row and the lines disagree on how many there are, or a line is
-	// not paid out yet.
+	// Digest is the digest of its row in the list. A settlement whose row has the
+	// same digest is not read again. It is "" if the settlement has to be read
+	// again: not everything could be read, the row and the lines disagree on the
+	// number of lines, or a line is not paid out yet.
 	Digest string `json:"digest,omitzero"`
 	// IsPart reports whether lines may be missing.
 	IsPart bool `json:"is_part,omitzero"`
-	// Lines are those that were read, without address and acquirer.
+	// Lines are the lines that were read, without address and acquirer.
 	Lines []Line `json:"lines,omitzero"`
 }
 
@@ -43,15 +43,15 @@ type UTR struct {
 type Line struct {
 	plural.SettlementLine
 
-	// Order is the id of the order, or the refund, that had to be read to explain
-	// it; "" where none had to, or where nothing explains it.
+	// Order is the id of the order, or the refund, that was read to explain the
+	// line; "" if none was needed, or if nothing explains it.
 	Order string `json:"order,omitzero"`
 
-	hint string // the id of an order that was cut out of the line's
+	hint string // the order's id that was cut out of the line's id
 }
 
-// span is the days to list tonight: those asked for, and at least the last ten
-// that were seen, so there is never a gap.
+// span is the days to list tonight: the days asked for, and at least the last
+// ten that were seen, so there is never a gap.
 func (s State) span(d plural.Days) plural.Days {
 	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && again.Before(d.First) {
 		d.First = again
@@ -59,7 +59,7 @@ func (s State) span(d plural.Days) plural.Days {
 	return d
 }
 
-// lineOf is a line as the state keeps it, with texts of its own.
+// lineOf is a line in the state's form, with texts of its own.
 func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	c := *l
 	c.StoreAddress, c.AcquirerName = "", ""
@@ -70,14 +70,15 @@ func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	return Line{SettlementLine: c}
 }
 
-// name is the line, whatever its status: that may change until it is paid out.
+// name identifies the line without its status, because the status may change
+// until the line is paid out.
 func (l *Line) name() plural.SettlementLine {
 	c := l.SettlementLine
 	c.PayoutStatus = ""
 	return c
 }
 
-// digestOf tells rows of the list of settlements apart.
+// digestOf identifies a row of the list of settlements.
 func digestOf(row *plural.Settlement) (string, error) {
 	text, err := json.Marshal(row)
 	if err != nil {
@@ -87,7 +88,7 @@ func digestOf(row *plural.Settlement) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
-// isValid reports whether days begin, and do not end before that.
+// isValid reports whether days have a beginning, and do not end before it.
 func isValid(d plural.Days) bool {
 	return !d.First.IsZero() && !d.Last.IsZero() && d.First.Format(time.DateOnly) <= d.Last.Format(time.DateOnly)
 }

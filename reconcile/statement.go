@@ -19,10 +19,10 @@ type Credit struct {
 // Statement is the bank's side: what has arrived, by UTR.
 type Statement struct{ credits map[string]BankSide }
 
-// NewStatement takes the credits of a statement. Those with other UTRs than
-// Plural's do no harm. Several with one UTR are added up. It fails where a
-// credit has no UTR, or an amount that is not one of INR above zero, and with
-// the error that credits hands over.
+// NewStatement takes the credits of a bank statement. Credits with UTRs that
+// are not Plural's are ignored. Several credits with one UTR are added up. It
+// fails if a credit has no UTR, or an amount that is not in INR or not above
+// zero. It also returns the error of credits.
 func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 	s := &Statement{credits: map[string]BankSide{}}
 	n := 0
@@ -50,16 +50,16 @@ func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 	return s, nil
 }
 
-// Arrival is what a bank's statement says of a settlement.
+// Arrival is what a bank's statement shows of a settlement.
 type Arrival string
 
-// The arrivals. It is "" where there is no statement.
+// The arrivals. It is "" if there is no statement.
 const (
 	// Arrived: the statement has the UTR, with the net amount to the paisa.
 	Arrived Arrival = "arrived"
-	// ArrivedOtherwise: it has the UTR with another amount.
+	// ArrivedOtherwise: the statement has the UTR with another amount.
 	ArrivedOtherwise Arrival = "differs"
-	// NotThereYet: it does not have the UTR.
+	// NotThereYet: the statement does not have the UTR.
 	NotThereYet Arrival = "not there yet"
 )
 
@@ -70,9 +70,9 @@ type BankSide struct {
 	Day     string        // of the first credit, as the bank writes it
 }
 
-// Match is what the statement has of a UTR, compared with the net amount as
-// Plural sent it. A net amount that is not whole paise never agrees: nothing is
-// rounded.
+// Match is the statement's entry with a UTR, compared with the net amount as
+// Plural sent it. A net amount that is not whole paise never matches: nothing
+// is rounded.
 func (s *Statement) Match(utr string, net plural.Rupees) BankSide {
 	side, ok := s.credits[utr]
 	if !ok {

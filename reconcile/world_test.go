@@ -34,14 +34,14 @@ type refunded struct {
 	amount         int64
 }
 
-// order is an order as Plural has it.
+// order is an order at Plural.
 type order struct {
 	id, reference string
 	day           time.Time // of the capture
 	paid          []paid
 	refunds       []refunded
-	silent        bool // the document does not say what was captured
-	orphans       bool // its refunds do not say whose they are
+	silent        bool // the document does not show what was captured
+	orphans       bool // its refunds do not name their order
 }
 
 func (o *order) captured() (sum int64) {
@@ -58,7 +58,7 @@ func (o *order) returned() (sum int64) {
 	return sum
 }
 
-// row is a payment as the shop has it, on the nights from..till.
+// row is a payment in the shop's list, on the nights from..till.
 type row struct {
 	reconcile.Payment
 
@@ -66,7 +66,7 @@ type row struct {
 	from, till int
 }
 
-// line is a line of a settlement, there from a night on.
+// line is a line of a settlement that exists from a night on.
 type line struct {
 	plural.SettlementLine
 
@@ -84,7 +84,7 @@ type settlement struct {
 	utr    string
 	day    time.Time
 	lines  []*line
-	more   int  // lines that it says and does not have
+	more   int  // lines that it announces and does not have
 	double bool // a line of it came twice
 }
 
@@ -97,7 +97,7 @@ func (s *settlement) on(night int) (list []plural.SettlementLine) {
 	return list
 }
 
-// isOdd reports whether nobody can read it whole.
+// isOdd reports whether nobody can read it completely.
 func (s *settlement) isOdd() bool { return s.more > 0 || s.double }
 
 type world struct {
@@ -201,7 +201,7 @@ func (w *world) addOrder(i int, chance func(int) bool) {
 	}
 }
 
-// settle has a payment reach the bank, in one way or another, or not yet.
+// settle makes a payment reach the bank, in one way or another, or not yet.
 func (w *world) settle(o *order, i int, chance func(int) bool) {
 	p, day := o.paid[i], o.day.AddDate(0, 0, 1+w.IntN(3))
 	switch kind := w.IntN(100); {
@@ -277,19 +277,19 @@ func (w *world) payments(night int) iter.Seq2[reconcile.Payment, error] {
 	}
 }
 
-// reader is what can be read on a night, in a hundred of which so many reads
-// fail. It notes what it has handed out.
+// reader is what can be read on a night; a share of the reads, in per cent,
+// fails. It records what it has returned.
 type reader struct {
 	*world
 
 	night, faults int
 
 	mu          sync.Mutex
-	listed      plural.Days // of what List has handed out whole
+	listed      plural.Days // days that List has returned completely
 	listFailed  bool
 	whole       map[string]bool // by UTR
 	vain        map[string]bool // by UTR: reads that failed
-	orders      map[*order]bool // that were handed out
+	orders      map[*order]bool // orders that were returned
 	failed      map[*order]bool
 	failedHints bool
 	requests    int
@@ -454,7 +454,8 @@ func (r refunded) document(of *order) *plural.Order {
 	return d
 }
 
-// ofOrder finds whose a line is, by the payments and the refunds of its order.
+// ofOrder finds the payment of a line, by the payments and the refunds of its
+// order.
 func (w *world) ofOrder(id string) (o *order, isRefund bool) {
 	for _, o := range w.orders {
 		for _, p := range o.paid {

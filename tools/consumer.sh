@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Does what a merchant does: requires the package, vendors it, builds and tests
-# with it under each Go version named. It works on a copy of testdata/consumer
-# outside the repository, and with a go.mod that begins empty, so all that ends
-# up there was brought by the package.
+# Does what a merchant does: requires the package, vendors it, and builds and
+# tests with it under each given Go version. It works on a copy of
+# testdata/consumer outside of the repository, with a go.mod that begins empty,
+# so everything in it at the end came with the package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

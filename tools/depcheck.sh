@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Holds the SDK to its promise: merchants compile the standard library, github.com/google/uuid and nothing else.
+# Checks that merchants compile only the standard library and
+# github.com/google/uuid.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,12 +21,13 @@ if grep -nE '^[[:space:]]*(toolchain|tool|replace|exclude)\b' go.mod; then
 	fail "these lines do not belong in this go.mod; tools go into tools/go.mod"
 fi
 
-# Everything here but the tests: the SDK, pluraltest, and the programs in examples/.
+# All packages without their tests: the SDK, pluraltest, and the programs in
+# examples/.
 compiled=$(deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' ./...)
 foreign=$(grep -vE "^($module|github\.com/google/uuid)(/|\$)" <<<"$compiled" || true)
 [[ -z $foreign ]] || fail "compiled, and neither the standard library nor uuid:"$'\n'"$foreign"
 
-# A merchant's program must not link what only tests need.
+# A merchant's program must not link libraries that only tests need.
 for library in $module $module/reconcile; do
 	linked=$(deps "$library")
 	for package in testing net/http/httptest $module/pluraltest; do

@@ -24,7 +24,8 @@ for module in "$@"; do
 		ok)
 			for target in ${targets[@]+"${targets[@]}"}; do
 				echo "== $package $target"
-				# The fuzzer now and then reports its own deadline as a failure; a finding always comes with an input.
+				# The fuzzer sometimes reports its own deadline as a failure; a real finding
+				# always comes with an input.
 				if ! fuzz "$package" "$target"; then
 					grep -q 'context deadline exceeded' "$log" || exit 1
 					! grep -q 'Failing input written to' "$log" || exit 1

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Publishes the given modules (tools/release.sh . contrib/redisstore cmd/plural ...) as CONTRIBUTING.md's "Releasing" says: tags in a repository on
-# disk, from which the go command makes a file:// proxy. A stranger's shop (testdata/release) then gets the libraries from there with an empty module
-# cache and without any replace line, tidies, vendors, builds and tests. The programs (cmd/) are installed with go install, and run.
+# Publishes the given modules (tools/release.sh . contrib/redisstore cmd/plural
+# ...) as "Releasing" in CONTRIBUTING.md says: with tags in a repository on
+# disk, from which the go command makes a file:// proxy. Then a stranger's shop
+# (testdata/release) gets the libraries from there, with an empty module cache
+# and without any replace line. It tidies, vendors, builds and tests. The
+# programs (cmd/) are installed with go install, and run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +23,8 @@ fail() {
 
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2 && fail "$*"; }; }
 
-# The files as they are here, committed or not, but nothing that git ignores.
+# The files as they are now, committed or not, but without those that git
+# ignores.
 mkdir "$work/repo"
 git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard --deduplicate |
 	while IFS= read -r -d '' file; do [[ ! -f $file ]] || printf '%s\0' "$file"; done |
@@ -43,7 +47,7 @@ git add -A
 git -c user.name=release -c user.email=release@localhost commit -q -m "$version"
 for tag in "${tags[@]}"; do git tag "$tag"; done
 
-# The proxy: what "go mod download" keeps in its cache has the form of one.
+# The proxy: the cache of "go mod download" has the form of a proxy.
 published=$work/published/cache/download
 cat >"$work/gitconfig" <<-END
 	[url "file://$work/repo"]
@@ -60,10 +64,11 @@ for dir in "$@"; do
 	echo "published $name $version"
 done
 
-# What others have published comes from where it always does, or from where that was kept.
+# Other people's modules come from the usual proxy, or from the cache.
 export GOMODCACHE=$work/cache GOPROXY=file://$published,file://$cache/cache/download,$proxy
 
-# The programs, as a stranger installs them, and the emulator for them to talk to.
+# The programs, installed as a stranger does, and the emulator for them to talk
+# to.
 for program in ${programs[@]+"${programs[@]}"} $module/examples/sandbox; do
 	(cd "$work" && GOBIN=$work/bin quietly "$go" install "$program@latest")
 done
@@ -98,8 +103,8 @@ done
 "$go" list -test -deps "${names[@]/%//...}" >/dev/null # the modules' own tests, too, find what they import
 "$go" mod vendor
 
-# Vendored, without the network. -trimpath, so the next run, which has other
-# folders, finds it built.
+# This builds from the vendor folder, without the network. With -trimpath the
+# next run, which has other folders, finds the build in the cache.
 export GOPROXY=off GOFLAGS='-mod=vendor -trimpath'
 "$go" build -o shop .
 "$go" vet .

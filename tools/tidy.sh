@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tidies one module: tools/tidy.sh DIR, or tools/tidy.sh DIR -diff to see what that would change. go mod tidy looks at no go.work, so a module that
-# has one in place of replace lines is tidied as a copy that has the lines.
+# Tidies one module: tools/tidy.sh DIR, or tools/tidy.sh DIR -diff to see the
+# changes only. go mod tidy ignores go.work, so a module with a go.work in place
+# of replace lines is tidied as a copy with those lines.
 set -euo pipefail
 cd "$(dirname "$0")/../$1"
 shift

@@ -19,8 +19,8 @@ type turned struct {
 	pace  time.Duration // between two looks; 0: the tests' own
 }
 
-// The other answers, by question: a new row of the program's table is one here.
-// Those of hold.lifetime and the settlements have tests of their own.
+// The other answers, by question: each new row of the program's table needs one
+// here. Those of hold.lifetime and the settlements have tests of their own.
 func otherAnswers() map[string]map[string]turned {
 	const notAllowed, invalid, isOver = "OPERATION_NOT_ALLOWED", "INVALID_REQUEST", "the order as it is"
 	const aSecond = "a second one"
@@ -156,14 +156,13 @@ func otherAnswers() map[string]map[string]turned {
 
 func with(opts ...pluraltest.Option) turned { return turned{opts: opts} }
 
-// moving has another answer change, too.
+// moving changes another answer, too.
 func (t turned) moving(question, answer string) turned {
 	t.moves = map[string]string{question: answer}
 	return t
 }
 
-// refusing refuses the requests under some references, with some text in the
-// body.
+// refusing refuses the requests under some references, with a text in the body.
 func refusing(op, reference, body string, status int, code string) turned {
 	return turned{faults: func(r pluraltest.Request) pluraltest.Fault {
 		isMeant := r.Op == op && strings.Contains(r.Reference, reference) && strings.Contains(string(r.Body), body)
@@ -182,8 +181,8 @@ func refusedReferencesOf50(r pluraltest.Request) pluraltest.Fault {
 	return refusedIf(r.Op == pluraltest.OpOrdersCreate && len(r.Reference) == 50, 400, "INVALID_REQUEST")
 }
 
-// withoutCaptureData leaves the entries of captures out of the answers of an
-// operation; of all of them without one.
+// withoutCaptureData leaves out the capture entries in the answers of an
+// operation; without an operation, in all answers.
 func withoutCaptureData(op string) func(pluraltest.Request) pluraltest.Fault {
 	return func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == op || op == "" && r.Op != pluraltest.OpToken {

@@ -36,7 +36,7 @@ func examined(t *testing.T, variables ...string) (exitCode int, rows map[string]
 			rows[name] = row{cells[2], cells[3]}
 			continue
 		}
-		rows[name] = row{rows[name].result, rows[name].says + " " + cells[3]} // a line that goes on
+		rows[name] = row{rows[name].result, rows[name].says + " " + cells[3]} // a line that continues the row above
 	}
 	delete(rows, "CHECK")
 	return exitCode, rows, shown
@@ -138,7 +138,7 @@ func TestDoctorNotesAProxyThatIsNotUsed(t *testing.T) {
 	require.Equal(t, "note", rows["proxy"].result, shown)
 }
 
-// requireNoSecrets fails t when a text holds what nobody is to see.
+// requireNoSecrets fails t if a text has something that nobody may see.
 func requireNoSecrets(t *testing.T, srv *pluraltest.Server, text string) {
 	t.Helper()
 	secrets := []string{srv.ClientSecret, srv.WebhookSecret}

@@ -26,8 +26,8 @@ func (r *terminal) until(t *testing.T, text string) {
 		"the terminal has not shown %q", text)
 }
 
-// A run that is stopped while it waits for payments goes on from there: it asks
-// nothing twice, and the links are the same.
+// A run that is stopped while it waits for payments continues from there: it
+// asks nothing twice, and the links are the same.
 func TestProbeIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, turned{}.options()...)
@@ -61,7 +61,7 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	requireGivenBack(t, srv, 0)
 }
 
-// What a stopped run has left is given back by -clean.
+// -clean gives back what a stopped run has left.
 func TestProbeCleans(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, turned{}.options()...)
@@ -83,7 +83,7 @@ func TestProbeCleans(t *testing.T) {
 	require.Contains(t, shown, "is of another account")
 }
 
-// The next run reads what became of the hold that one has kept.
+// The next run reads what happened to the hold that an earlier one has kept.
 func TestKeptHold(t *testing.T) {
 	t.Parallel()
 	for answer, end := range map[string]func(*pluraltest.Server, string) error{
@@ -122,8 +122,8 @@ func TestKeptHold(t *testing.T) {
 	}
 }
 
-// A firewall that takes no callback URL of this machine costs the questions
-// about callbacks, and no other.
+// If a firewall refuses every callback URL of this machine, only the questions
+// about callbacks stay open.
 func TestProbeBehindAFirewall(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, append(turned{}.options(), pluraltest.WithWAF())...)

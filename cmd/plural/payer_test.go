@@ -24,7 +24,7 @@ var (
 type payer struct {
 	run    *terminal
 	client *http.Client
-	tell   func(webhookURL string) // the dashboard; nil if it knows
+	tell   func(webhookURL string) // sets the webhook address on the dashboard; nil if it knows the address
 	paid   map[string]bool
 }
 
@@ -55,7 +55,7 @@ func (p *payer) pay(t *testing.T) {
 	}
 }
 
-// payOne walks the checkout's pages, and goes back to the shop.
+// payOne goes through the checkout's pages, and back to the shop.
 func (p *payer) payOne(link string) error {
 	card := url.Values{
 		"action": {"pay"}, "method": {"CARD"}, "card_number": {"4012001037141112"}, "card_cvv": {"212"}, "card_expiry": {"12/30"},
@@ -92,7 +92,7 @@ func (p *payer) post(to string, form url.Values) (page string, err error) {
 	return string(read), err
 }
 
-// startPayer has a person pay what a run asks for, until the run ends.
+// startPayer pays as a person does whenever a run asks, until the run ends.
 func startPayer(t *testing.T, run *terminal, tell func(webhookURL string)) {
 	t.Helper()
 	transport := &http.Transport{}

@@ -91,7 +91,7 @@ func runProbe(ctx context.Context, cmd *cli.Command) error {
 
 const issueURL = "https://github.com/plural-go/plural/issues/new?template=live-report.yml"
 
-// writeFile writes a report, unless it has no name.
+// writeFile writes a report, if it has a name.
 func writeFile(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return nil

@@ -30,7 +30,7 @@ func (t turned) options() []pluraltest.Option {
 	return append(opts, t.opts...)
 }
 
-// reported is what a report says.
+// reported is the content of a report.
 type reported struct {
 	Questions []struct {
 		ID     string      `json:"id"`
@@ -44,7 +44,7 @@ type reported struct {
 	} `json:"questions"`
 }
 
-// answers are those of the questions that were asked.
+// answers are the answers to the asked questions.
 func (r reported) answers() map[string]string {
 	answers := map[string]string{}
 	for _, q := range r.Questions {
@@ -84,8 +84,8 @@ func probedIn(
 	return readReport(t, srv, run), run
 }
 
-// readReport reads a report, and fails t when it, or what else the run leaves,
-// holds what it must not.
+// readReport reads a report. It fails t if the report, or another file of the
+// run, has something that it must not have.
 func readReport(t *testing.T, srv *pluraltest.Server, run *terminal) reported {
 	t.Helper()
 	read := func(name string) string {
@@ -109,8 +109,8 @@ func readReport(t *testing.T, srv *pluraltest.Server, run *terminal) reported {
 
 var hasDigit = regexp.MustCompile(`[0-9]`)
 
-// valuesOf are the values of everything that the emulator has said: ids,
-// references, what it knows of the payer, signatures, times.
+// valuesOf are all values that the emulator has sent: ids, references, what it
+// knows of the payer, signatures, times.
 func valuesOf(t *testing.T, srv *pluraltest.Server) []string {
 	t.Helper()
 	values := []string{"req-1234567"}
@@ -148,7 +148,7 @@ func valuesOf(t *testing.T, srv *pluraltest.Server) []string {
 	return values
 }
 
-// requireGivenBack fails t when the run has left money somewhere.
+// requireGivenBack fails t if the run has left money somewhere.
 func requireGivenBack(t *testing.T, srv *pluraltest.Server, kept int) {
 	t.Helper()
 	held := 0
@@ -194,8 +194,8 @@ func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
 	}
 }
 
-// Each other answer changes the report by itself and by what goes with it, and
-// by nothing else.
+// Each other answer changes the report in its own row and in the rows that
+// depend on it, and nowhere else.
 func TestOtherAnswers(t *testing.T) {
 	t.Parallel()
 	for question, answers := range otherAnswers() {
@@ -291,8 +291,8 @@ func TestProbeOnly(t *testing.T) {
 	require.Contains(t, shown, `there is no question "no.such"`)
 }
 
-// An account that puts its secrets where the report has names and codes does
-// not get them into it.
+// If an account puts its secrets where the report has names and codes, they do
+// not get into the report.
 func TestReportHidesValuesInNames(t *testing.T) {
 	t.Parallel()
 	const secret, token = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"

@@ -16,12 +16,12 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// switchesVariable has this test binary be an emulator, with the switches that
+// switchesVariable makes this test binary an emulator, with the switches that
 // it names.
 const switchesVariable = "EMULATOR_SWITCHES"
 
-// everySwitch turns a switch for each question that a run of a new account
-// asks. Some answers exclude one another, or move with another one.
+// everySwitch has a switch for each question that a run of a new account asks.
+// Some answers exclude one another, or change with another one.
 func everySwitch() map[string]string {
 	return map[string]string{
 		"token.lifetime":       "expires_in",
@@ -54,7 +54,7 @@ func everySwitch() map[string]string {
 	}
 }
 
-// movers are those whose switch is another question's.
+// movers are questions whose switch belongs to another question.
 var movers = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
 
 // all turns the switches of several answers.
@@ -76,7 +76,8 @@ func all(answers map[string]string) turned {
 	sum.faults = func(r pluraltest.Request) pluraltest.Fault {
 		met := pluraltest.NoFault
 		for _, fault := range faults {
-			// A refusal comes first: it has no document to leave anything out of.
+			// A refusal comes first, because it has no document that could leave
+			// anything out.
 			if f := fault(r); f != pluraltest.NoFault && met.Status == 0 {
 				met = f
 			}
@@ -86,7 +87,7 @@ func all(answers map[string]string) turned {
 	return sum
 }
 
-// found is where an emulator is.
+// found is the address of an emulator.
 type found struct{ URL, ClientID, ClientSecret string }
 
 // emulate is the second process: an emulator until its input ends.
@@ -110,8 +111,8 @@ func emulate() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// TestEverySwitchInAnotherProcess has the probe find the answers of an emulator
-// of which it shares nothing but the wire.
+// TestEverySwitchInAnotherProcess lets the probe find the answers of an
+// emulator in another process, with which it shares only the wire.
 func TestEverySwitchInAnotherProcess(t *testing.T) {
 	t.Parallel()
 	free, err := net.Listen("tcp", "127.0.0.1:0")

@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// One line, with OpenTelemetry's global providers.
+// One line is enough with OpenTelemetry's global providers.
 func Example() {
 	credentials := plural.Credentials{ClientID: "from-Plural", ClientSecret: "from-Plural"}
 
@@ -50,7 +50,7 @@ func ExampleInstrument() {
 		return
 	}
 
-	// A span around a whole call is the shop's to make; the tries are inside of it.
+	// The shop starts a span around a whole call; the tries are inside of it.
 	ctx, span := tracers.Tracer("shop").Start(ctx, "ship")
 	_, err = client.Orders.GetByReference(ctx, "order-1001")
 	span.End()

@@ -31,7 +31,7 @@ const (
 	phone = "9876543210"
 )
 
-// shop is a client, what it talks to, and what OpenTelemetry was told.
+// shop is a client, its gateway, and what OpenTelemetry received.
 type shop struct {
 	t       *testing.T
 	gateway *pluraltest.Server
@@ -155,7 +155,7 @@ func (s *shop) counts() map[string]int64 {
 	return counts
 }
 
-// exported is all that left for OpenTelemetry.
+// exported is everything that was exported to OpenTelemetry.
 func (s *shop) exported() (spans, metrics string) {
 	s.t.Helper()
 	traced, err := json.Marshal(s.spans.GetSpans())
@@ -180,8 +180,8 @@ func (s *shop) exported() (spans, metrics string) {
 	return told.String(), string(measured)
 }
 
-// keepsSecrets fails when something was told that is nobody's business, or, by
-// a metric, an id. The ids are those that spans have.
+// keepsSecrets fails if something secret was reported or, in a metric, an id.
+// Spans may have the ids.
 func (s *shop) keepsSecrets(ids ...string) {
 	s.t.Helper()
 	spans, metrics := s.exported()
@@ -315,8 +315,8 @@ func (b brokenMeter) Int64Counter(string, ...metric.Int64CounterOption) (metric.
 	return nil, b.err
 }
 
-// Without providers the global ones serve, which do nothing here; observers
-// beside the metrics are told as well.
+// Without providers the global ones are used, which do nothing here. Observers
+// beside the metrics are called as well.
 func TestDefaultsAndObservers(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -334,7 +334,8 @@ func TestDefaultsAndObservers(t *testing.T) {
 	require.Equal(t, []string{"first token", "second token", "first orders.get", "second orders.get"}, told)
 }
 
-// One set of options may serve several clients, whose calls count together.
+// Several clients may share one set of options; their calls are counted
+// together.
 func TestSeveralClients(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
@@ -357,7 +358,7 @@ func TestSeveralClients(t *testing.T) {
 	require.Equal(t, int64(4), s.counts()["outcomes token ok"])
 }
 
-// Middleware that is appended finds itself inside of the span.
+// Appended middleware runs inside of the span.
 func TestMiddlewareInside(t *testing.T) {
 	t.Parallel()
 	var inside trace.SpanContext

@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// An outcome stays unknown because the caller's time is up: that it is unknown
-// comes first, and it counts although the context has ended.
+// An outcome stays unknown because the caller's time is up. It counts as
+// unknown, and it counts although the context has ended.
 func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -76,7 +76,7 @@ func TestRefusedCredentials(t *testing.T) {
 	require.Equal(t, "captures.create: no usable answer", s.spans.GetSpans()[0].Status.Description)
 }
 
-// What the emulator's answers count as.
+// How the emulator's answers are counted.
 func TestOutcomesOfCalls(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -119,7 +119,7 @@ func TestOutcomesOfCalls(t *testing.T) {
 	}
 }
 
-// Each error counts as one outcome and one type, whatever else it is.
+// Each error counts as one outcome and one type.
 func TestOutcomesOfErrors(t *testing.T) {
 	t.Parallel()
 	answer := func(status int, code plural.ErrorCode) *plural.Error {

@@ -121,9 +121,9 @@ func TestSpansOfALostAnswer(t *testing.T) {
 	s.keepsSecrets(id)
 }
 
-// A refund whose answer was lost, and that never reached Plural: that the books
-// show nothing of it yet is what was asked, and no failure. The one red span is
-// that of the lost answer.
+// The answer to a refund was lost, and the refund never reached Plural. A read
+// that finds nothing of it in the books is not a failure. Only the span of the
+// lost answer is marked as an error.
 func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]pluraltest.NotFoundShape{
@@ -168,8 +168,8 @@ func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
 	}
 }
 
-// An answer with status 200 can hold an error. Its code is told if it is a known
-// one.
+// An answer with status 200 can hold an error. Its code is recorded if it is a
+// known one.
 func TestErrorInA200LeavesASign(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -251,7 +251,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// A new order is about a person, and so may be what is done by Do.
+// A new order is about a person, and calls of Do may be, too.
 func TestPersonalDataStaysInside(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
@@ -292,7 +292,7 @@ func TestPersonalDataStaysInside(t *testing.T) {
 	require.NotContains(t, spans, "order-7")
 }
 
-// The client sees errors and bodies as they were; the spans, that they broke.
+// The client sees errors and bodies unchanged; the spans show that they broke.
 func TestAnswersPassUnchanged(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("a secret of the text: " + email)
@@ -344,7 +344,7 @@ type failing struct{ err error }
 // Read fails.
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// A sampler decides by what it is told at the start.
+// A sampler decides by the attributes at the start.
 func TestSamplersSeeTheOrder(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)

@@ -19,8 +19,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// One store for the token and for webhooks. In this example Redis is out of order:
-// calls go on, with a token of the process's own, and webhooks are refused with
+// One store for the token and for webhooks. In this example Redis is down.
+// Calls go on, with a token of the process's own. Webhooks are refused with
 // 503, so Plural delivers them again.
 func Example() {
 	gateway, err := pluraltest.Start()

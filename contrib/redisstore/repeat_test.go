@@ -21,8 +21,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// go-redis sends a command again whose answer was lost, three times by default.
-// What the command did the first time is then its own, and nobody else's.
+// go-redis sends a command again if its answer was lost, three times by
+// default. The repeated command recognises its own earlier effect, and only
+// that.
 func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // one line loses their answers in turn
 	t.Parallel()
 	srv := servertest.StartRedis(t)
@@ -108,9 +109,9 @@ func state(t *testing.T, s *redisstore.Store, id string) plural.ClaimState {
 	return got.State
 }
 
-// lossyLine passes on what clients and a Redis say to each other. An answer
-// that is to be lost is taken from Redis, so the command was carried out, and
-// the client's connection is closed instead.
+// lossyLine passes on the data between clients and a Redis. To lose an answer,
+// it reads the answer from Redis, so the command was carried out, and closes
+// the client's connection instead.
 type lossyLine struct {
 	addr string
 
@@ -140,7 +141,7 @@ func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
 	return l
 }
 
-// loseNext has the answer to one more command of the store lost.
+// loseNext loses the answer to one more command of the store.
 func (l *lossyLine) loseNext(t *testing.T, meanwhile ...func()) {
 	t.Helper()
 	l.mu.Lock()
@@ -221,7 +222,7 @@ func (l *lossyLine) takeLoss() func() {
 	return first
 }
 
-// Nothing stays without an end.
+// Everything in the store expires.
 func TestNothingIsKeptWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	srv := servertest.StartRedis(t)
@@ -249,7 +250,7 @@ func TestNothingIsKeptWithoutAnEnd(t *testing.T) {
 	}
 }
 
-// A user that may do what the README lists, and nothing else, is enough.
+// A user with only the rights that the README lists is enough.
 func TestUserOfTheReadme(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")

@@ -85,8 +85,8 @@ func second(_ plural.Claim, err error) error { return err }
 // Twenty processes that start at once, with nothing in the store, fetch one
 // token between them.
 //
-// A process that has waited for the store for two seconds fetches its own. On a
-// machine that is too busy for that several do, so there are a few rounds.
+// A process that has waited for the store for two seconds fetches its own
+// token. On a busy machine several do so, so there are a few rounds.
 func TestColdFleetFetchesOneToken(t *testing.T) {
 	t.Parallel()
 	var issued []int
@@ -235,7 +235,7 @@ func TestCallsGoOnWithoutRedis(t *testing.T) {
 	require.ErrorIs(t, call(), plural.ErrNotFound, "started again")
 }
 
-// A webhook handler without its Redis refuses, and Plural comes again.
+// Without its Redis a webhook handler refuses, and Plural delivers again.
 func TestWebhooksWaitForRedis(t *testing.T) {
 	t.Parallel()
 	srv, gateway := servertest.StartRedis(t), pluraltest.NewServer(t)

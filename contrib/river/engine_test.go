@@ -150,10 +150,10 @@ func (e *engine[TTx]) config(client *plural.Client) pluralriver.Config[TTx] {
 	}
 }
 
-// timeout is as short as one may be.
+// timeout is the shortest allowed timeout.
 const timeout = 10 * time.Second
 
-// start has a River client work, with a policy that tries again at once.
+// start starts a River client that tries again at once.
 func (e *engine[TTx]) start(
 	ctx context.Context, cfg pluralriver.Config[TTx], change ...func(*river.Config),
 ) (*river.Client[TTx], error) {
@@ -176,7 +176,7 @@ func (e *engine[TTx]) start(
 	return client, client.Start(ctx)
 }
 
-// oneWorker has a client work one job at a time.
+// oneWorker lets a client work one job at a time.
 func oneWorker(c *river.Config) {
 	c.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}}
 }
@@ -207,7 +207,7 @@ func (e *engine[TTx]) open(
 	return s
 }
 
-// startAnother is one more process, nearly.
+// startAnother starts something like a second process.
 func (s *shop[TTx]) startAnother(
 	t *testing.T, change func(pluralriver.Config[TTx]) pluralriver.Config[TTx], opts ...func(*river.Config),
 ) *river.Client[TTx] {
@@ -264,7 +264,7 @@ func (s *shop[TTx]) insert(t *testing.T, args pluralriver.MoneyArgs) int64 {
 	return job.Job.ID
 }
 
-// waitFor waits for a job to be as it should.
+// waitFor waits for a job to reach a state.
 func (s *shop[TTx]) waitFor(t *testing.T, id int64, is func(*rivertype.JobRow) bool) *rivertype.JobRow {
 	t.Helper()
 	var row *rivertype.JobRow
@@ -290,15 +290,15 @@ func (s *shop[TTx]) eventually(t *testing.T, n int, format string, args ...any) 
 	require.Equal(t, n, s.count(t, format, args...))
 }
 
-// rescue does what River's rescuer does, which is to give the job to another
-// worker, without the wait.
+// rescue does the work of River's rescuer without the wait: it gives the job to
+// another worker.
 func (s *shop[TTx]) rescue(t *testing.T, id int64, state rivertype.JobState) {
 	t.Helper()
 	s.execute(t, `UPDATE river_job SET state = '%s' WHERE id = %d AND state = 'running'`, state, id)
 	require.Equal(t, 1, s.count(t, `river_job WHERE id = %d AND state = '%s'`, id, state))
 }
 
-// gate holds the first worker that comes to a step.
+// gate stops the first worker that comes to a step.
 type gate struct {
 	at      string
 	arrived chan struct{}

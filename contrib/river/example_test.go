@@ -22,8 +22,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A capture is decided in a transaction of the shop, and carried out from
-// there. The example runs on SQLite and the emulator.
+// The shop decides on a capture in a transaction, and a job carries it out. The
+// example runs on SQLite and the emulator.
 func Example() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()
@@ -38,7 +38,7 @@ func Example() {
 			state = "refused"
 		case errors.Is(o.Err, plural.ErrConflict): // final: the books show something else
 			state = "look at Plural's dashboard"
-		default: // a plural.ValidationError, nothing else comes here: nothing was sent
+		default: // a plural.ValidationError, the only other case: nothing was sent
 			state = "program it right"
 		}
 		_, err := tx.ExecContext(ctx,
@@ -107,8 +107,8 @@ func Example() {
 	// Output: done
 }
 
-// Webhooks, and a sweep every five minutes, lead to a look at the order, whose
-// document seen takes.
+// A webhook, or a sweep every five minutes, leads to a look at the order, and
+// seen stores its document.
 func ExampleAddLooks() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()
@@ -137,7 +137,7 @@ func ExampleAddLooks() {
 		isGood := plural.Expected{ // held or paid as it was asked for
 			MerchantOrderReference: o.MerchantOrderReference, OrderAmount: plural.INR(paise),
 		}.Check(o) == nil
-		at := max(o.UpdatedAt.UnixMicro(), 0) // 0: the document has no time, and is taken
+		at := max(o.UpdatedAt.UnixMicro(), 0) // 0: the document has no time, and is accepted
 		_, err = tx.ExecContext(ctx, `UPDATE orders SET status = $2, good = $3, seen_at = max(seen_at, $4)
 			WHERE number = $1 AND (seen_at <= $4 OR $4 = 0)`, o.MerchantOrderReference, o.Status, isGood, at)
 		return err

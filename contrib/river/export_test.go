@@ -11,7 +11,7 @@ func OnStep[TTx any](cfg Config[TTx], step func(name string)) Config[TTx] {
 	return cfg
 }
 
-// Daily changes how long a job waits that a person has to look at.
+// Daily changes how long a job waits if a person has to look at it.
 func Daily[TTx any](cfg Config[TTx], wait time.Duration) Config[TTx] {
 	cfg.daily = wait
 	return cfg

@@ -21,7 +21,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// testLife goes through the life of jobs.
+// testLife follows jobs from start to end.
 func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	broken := true
 	s := e.open(t, func(cfg pluralriver.Config[TTx]) pluralriver.Config[TTx] {
@@ -62,7 +62,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Contains(t, string(row.Output()), `not carried out`)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'late' AND good = 0`))
 
-	// Not known, until it is.
+	// The answer is not known at first, and known later.
 	id = authorized(t, s.gateway, "order-2")
 	s.gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
 		pluraltest.ResetAfterApply, pluraltest.ResetBeforeApply, pluraltest.ResetBeforeApply)
@@ -70,14 +70,14 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Len(t, s.gateway.Captures(id), 1)
 
-	// The hook fails: nothing of it stays, and the job is tried again.
+	// The hook fails: its writes are rolled back, and the job is tried again.
 	id = authorized(t, s.gateway, "order-3")
 	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "hook", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'hook'`))
 	require.Len(t, s.gateway.Captures(id), 1)
 
-	// Decided in a transaction that is rolled back: no job.
+	// Decided in a transaction that is rolled back: there is no job.
 	id = authorized(t, s.gateway, "order-4")
 	require.Error(t, s.transact(t.Context(), func(tx TTx) error {
 		_, err := pluralriver.InsertTx(t.Context(), s.river, tx, pluralriver.CancelArgs{OrderID: id}, nil)
@@ -88,12 +88,13 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Zero(t, s.count(t, `unsettled`))
 }
 
-// testInserted inserts the same, something else and what cannot be.
+// testInserted inserts the same call again, a different one and an impossible
+// one.
 func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	g := newGate("begun")
 	s := e.open(t, gated[TTx](g))
 
-	// While a job has not ended there is no other of its reference.
+	// While a job has not ended, no other job has its reference.
 	id := authorized(t, s.gateway, "order-1")
 	args := pluralriver.CaptureArgs{OrderID: id, Reference: "capture-1", Amount: plural.INR(4000)}
 	first := s.insert(t, args)
@@ -108,8 +109,8 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	close(g.open)
 	s.waitFor(t, first, isFinalized)
 
-	// Once it has ended there may be: the corrected one is told what the books
-	// show.
+	// After it has ended there may be another: the corrected one gets the result
+	// that the books show.
 	row := s.waitFor(t, s.insert(t, args), isFinalized)
 	require.Contains(t, string(row.Output()), "conflict")
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 1`))
@@ -124,7 +125,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 		require.Equal(t, n+1, s.count(t, `ended WHERE order_id = '%s' AND good = 0`, id))
 	}
 
-	// What the call would refuse is refused where it is decided.
+	// A request that the call would refuse is refused when it is inserted.
 	bad := map[string]string{"why": "a\xffb"}
 	for name, args := range map[string]pluralriver.MoneyArgs{
 		"no amount":      pluralriver.CaptureArgs{OrderID: id, Reference: "r"},
@@ -146,7 +147,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 		return err
 	}))
 
-	// Where it was inserted all the same, the job ends at once and tells.
+	// If it was inserted all the same, the job ends at once and calls Ended.
 	var job *rivertype.JobInsertResult
 	require.NoError(t, s.transact(t.Context(), func(tx TTx) (err error) {
 		job, err = s.river.InsertTx(t.Context(), tx, pluralriver.RefundArgs{OrderID: id, Reference: "bad word"}, nil)
@@ -158,7 +159,7 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Contains(t, string(row.Output()), "invalid, not sent")
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'bad word' AND good = 0`))
 
-	// What a refund is made of arrives.
+	// Every field of a refund reaches Plural.
 	refund := pluralriver.RefundArgs{
 		OrderID: id, Reference: "refund-2", Amount: plural.INR(1000), Metadata: map[string]string{"why": "torn"},
 		Products: []plural.Product{{ProductCode: "shoe", ProductAmount: plural.INR(1000)}}, SplitInfo: split(1000),
@@ -186,8 +187,8 @@ func split(value int64) *plural.SplitInfo {
 	}}
 }
 
-// testKilled kills a process between any two steps: another one carries on,
-// once River's rescuer has found the job.
+// testKilled kills a process between every two steps. Another process carries
+// on, once River's rescuer has found the job.
 func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
 	require.NoError(t, s.river.Stop(t.Context()))
@@ -210,8 +211,9 @@ func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 	s.gateway.AssertExactlyOnce(t)
 }
 
-// testSuspended stops a process between two steps, as a machine that is
-// suspended. The job is given to another one, and then the first goes on.
+// testSuspended stops a process between two steps, as if its machine was
+// suspended. The job is given to another process, and then the first one goes
+// on.
 func testSuspended[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
 	require.NoError(t, s.river.Stop(t.Context()))
@@ -244,7 +246,7 @@ func (s *shop[TTx]) process(t *testing.T, step, how string) *servertest.Process 
 }
 
 // workUntilAStep is a process that works jobs, and dies or stops at a step of
-// the first.
+// the first job.
 func workUntilAStep() {
 	client, err := pluralClient(os.Getenv("PLURAL"), os.Getenv("ID"), os.Getenv("SECRET"))
 	if err == nil {
@@ -264,7 +266,7 @@ func workUntilAStep() {
 		fmt.Println(err)
 		return
 	}
-	time.Sleep(time.Minute) // it is killed long before
+	time.Sleep(time.Minute) // the kill comes long before
 }
 
 func workIn[TTx any](e *engine[TTx], err error, client *plural.Client) error {

@@ -34,7 +34,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 		s.river = s.startAnother(t, gated[TTx](first), oneWorker)
 	}
 
-	// The second has ended it when the first goes on.
+	// The first worker goes on after the second has ended the job.
 	id, order := begin("after")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	other := s.startAnother(t, nil)
@@ -44,7 +44,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	renew("answered")
 	check(id, order, "after")
 
-	// The first goes on while the second has it.
+	// The first worker goes on while the second has the job.
 	id, order = begin("while")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	second := newGate("answered")
@@ -59,7 +59,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, other.StopAndCancel(t.Context()))
 	renew("answered")
 
-	// Both go on at once.
+	// Both workers go on at once.
 	id, order = begin("at-once")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	second = newGate("answered")
@@ -72,8 +72,8 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, other.StopAndCancel(t.Context()))
 	renew("answered")
 
-	// The first goes on before a second has begun: it ends the job, and the second
-	// finds that.
+	// The first worker goes on before a second has begun. It ends the job, and the
+	// second finds that.
 	id, order = begin("before")
 	s.rescue(t, id, rivertype.JobStateRetryable)
 	close(first.open)
@@ -83,7 +83,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, err)
 	check(id, order, "before")
 
-	// The first gets no answer, and River marks the second's try with that.
+	// The first worker gets no answer, and River marks the second's try with that.
 	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpCapturesCreate && r.Attempt == 1 {
 			return pluraltest.UnavailableBeforeApply
@@ -105,7 +105,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Zero(t, s.count(t, `unsettled`))
 }
 
-// testRetriedAfterTheEnd presses Retry on jobs that have ended.
+// testRetriedAfterTheEnd retries jobs that have ended.
 func testRetriedAfterTheEnd[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
 	order := authorized(t, s.gateway, "order-1")

@@ -47,7 +47,7 @@ func TestLooks(t *testing.T) {
 	pruned := make(chan bool, 1)
 	require.NoError(t, pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
 		Client: client, Transact: e.transact, Queue: "books",
-		Prune: func(ctx context.Context) error { // on the one connection that there is
+		Prune: func(ctx context.Context) error { // on the only connection
 			_, err := inbox.Prune(ctx, 72*time.Hour)
 			pruned <- true
 			return err
@@ -118,8 +118,8 @@ func TestLooks(t *testing.T) {
 	}
 }
 
-// However many things happen to an order, one look waits; and one more where
-// the others are running, or wait for longer.
+// However much happens to an order, one look waits. There is one more if the
+// others are running, or wait for longer.
 func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "shop.db")
@@ -153,14 +153,14 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	require.Equal(t, 6, look(a))
 	e.execute(t, `DELETE FROM river_job`)
 
-	// A look next week is not one now.
+	// A look next week does not replace one now.
 	next := &river.InsertOpts{ScheduledAt: time.Now().Add(7 * 24 * time.Hour)}
 	require.NoError(t, tryLook(a, next))
 	require.NoError(t, tryLook(a, next))
 	require.Equal(t, 1, e.count(t, `river_job`))
 	require.Equal(t, 2, look(a))
 
-	// In an outage they do not pile up; and none is lost behind many that run.
+	// In an outage looks do not pile up, and none is lost behind many that run.
 	for n := range 12 {
 		set("retryable", ", scheduled_at = datetime('now', '+1 hour')")
 		require.Equal(t, min(3+n, 8), look(a))

@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// refunds is a shop whose gateway makes a refund as often as it is asked.
+// refunds is a shop whose gateway makes a refund each time it is asked.
 type refunds struct {
 	*shop[*sql.Tx]
 
@@ -76,8 +76,8 @@ func isRead(r pluraltest.Request) bool {
 	return r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpOrdersGetByReference
 }
 
-// A refund that Plural carried out twice is for a person: another try would
-// send it again.
+// A refund that Plural carried out twice needs a person: another try would send
+// it again.
 func TestRefundsAreNotSentTwice(t *testing.T) {
 	t.Parallel()
 	type plan func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault
@@ -87,7 +87,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 		refunds int
 		double  bool
 	}{{
-		// One call sent twice, and finds both.
+		// One call sent the refund twice, and finds both.
 		"twice in one call", func(r pluraltest.Request, refunds int, _ *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
@@ -98,7 +98,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 2, true,
 	}, {
-		// Nobody could be asked in the first try. The second asks before it sends.
+		// Nothing could be read in the first try. The second asks before it sends.
 		"the second life asks", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
@@ -110,7 +110,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
-		// Nor could anybody be asked in the second, which then does not send.
+		// Nothing could be read in the second try either, so it does not send.
 		"it does not send in the dark", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
@@ -124,7 +124,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
-		// The books lag behind for longer than a call looks at them.
+		// The books lag for longer than a call looks at them.
 		"the books lag", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
@@ -138,7 +138,8 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
-		// The worker of the first try died after Plural had carried it out twice.
+		// The worker of the first try died after Plural had carried out the refund
+		// twice.
 		"twice, and died", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds < 2:
@@ -177,7 +178,8 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 	}
 }
 
-// A reference that is decided on again finds its refund, and sends nothing.
+// If a reference is inserted again, its job finds the refund, and sends
+// nothing.
 func TestARefundDecidedAgain(t *testing.T) {
 	t.Parallel()
 	s := openRefunds(t, asItIs)
@@ -198,8 +200,8 @@ func TestARefundDecidedAgain(t *testing.T) {
 	require.Len(t, s.gateway.Refunds(args.OrderID), 1)
 }
 
-// A worker stands still between its look and its call. Meanwhile another one
-// has refunded, and ended the job. The second refund reaches a person.
+// A worker stops between its look and its call. Meanwhile another one has
+// refunded, and ended the job. The second refund reaches a person.
 func TestASecondRefundContradicts(t *testing.T) {
 	t.Parallel()
 	g := newGate("looked")
@@ -219,8 +221,8 @@ func TestASecondRefundContradicts(t *testing.T) {
 	require.Len(t, s.gateway.Refunds(args.OrderID), 2)
 }
 
-// Retry may be pressed while a job waits for its day, and a day is a day also
-// where a process died in between.
+// Retry can be pressed while a job waits for its day. A day is also a day if a
+// process died in between.
 func TestDailyOnlyWhileInReview(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
@@ -233,7 +235,7 @@ func TestDailyOnlyWhileInReview(t *testing.T) {
 		}
 		return pluraltest.NoFault
 	})
-	id := authorized(t, s.gateway, "order") // on hold, not captured: nothing says that a refund is ruled out
+	id := authorized(t, s.gateway, "order") // on hold, not captured: nothing rules out a refund
 	job := s.insert(t, pluralriver.RefundArgs{OrderID: id, Reference: "early", Amount: plural.INR(1000)})
 	o := <-s.told
 	require.Equal(t, pluralriver.NeedsReview, o.Why)

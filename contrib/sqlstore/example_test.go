@@ -35,7 +35,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	for range 2 { // Plural delivers an event until it is told that it was handled
+	for range 2 { // Plural delivers an event until it is acknowledged
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, signed(gateway, `{"event_type":"ORDER_PROCESSED","data":{"order_id":"v1-1-aa-b"}}`))
 		var jobs int
@@ -86,7 +86,8 @@ func handleWebhooks(ctx context.Context, db *sql.DB, mux *http.ServeMux, verifie
 			if err != nil {
 				return err
 			}
-			// What is to be done, not the doing of it: a worker reads the order later.
+			// It stores what is to be done, and does not do it: a worker reads the order
+			// later.
 			_, err = tx.ExecContext(ctx, `INSERT INTO jobs (kind, order_id) VALUES ('look', $1)`, id)
 			return err
 		}))
@@ -98,7 +99,7 @@ func shopDatabase() *sql.DB {
 	if err != nil {
 		panic(err)
 	}
-	db.SetMaxOpenConns(1) // each connection has a memory of its own
+	db.SetMaxOpenConns(1) // each connection has its own database in memory
 	if _, err := db.ExecContext(context.Background(), `CREATE TABLE jobs (kind text, order_id text)`); err != nil {
 		panic(err)
 	}

@@ -5,5 +5,5 @@ import "time"
 // OnStep has a function called between the steps of handling an event.
 func (in *Inbox) OnStep(step func(name string)) { in.step = step }
 
-// GiveTime sets what a delivery has for its transaction.
+// GiveTime sets the time of a delivery's transaction.
 func (in *Inbox) GiveTime(d time.Duration) { in.time = d }

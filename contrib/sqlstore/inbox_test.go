@@ -100,7 +100,7 @@ func (s *shop) deliver(h http.Handler, id string) int {
 	return w.Code
 }
 
-// worked says how often an event took effect.
+// worked is how often an event took effect.
 func (s *shop) worked(id string) (n int) {
 	s.t.Helper()
 	query := fmt.Sprintf(`SELECT count(*) FROM work WHERE webhook_id = '%s'`, id)
@@ -196,7 +196,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 				all.Go(func() { s.deliver(h, "msg_crowd") })
 			}
 			all.Wait()
-			s.deliver(h, "msg_crowd") // again, in case that the one that fails was the only one not answered with 409
+			s.deliver(h, "msg_crowd") // again, because the one that fails may be the only one that was not answered with 409
 			require.Equal(t, 1, s.worked("msg_crowd"))
 		})
 	}
@@ -269,8 +269,8 @@ func TestNewInboxRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "dialect")
 }
 
-// The process dies between every two steps, and Plural delivers again: the
-// event takes effect once, and none is lost.
+// The process dies between every two steps, and Plural delivers again. The
+// event takes effect once, and is never lost.
 func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -281,7 +281,7 @@ func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 				id := "msg_killed_" + step
 				first := s.deliverToProcess(d, id, step)
 				require.Equal(t, step == "", first == "200", "it dies at %q", step)
-				s.deliverToProcess(d, id, step) // and the next at the same place, if it gets there
+				s.deliverToProcess(d, id, step) // and the next process at the same step, if it gets there
 				require.LessOrEqual(t, s.worked(id), 1, step)
 				require.Equal(t, "200", s.deliverToProcess(d, id, ""), step)
 				require.Equal(t, 1, s.worked(id), step)
@@ -290,8 +290,8 @@ func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 	}
 }
 
-// deliverToProcess has another process take the event, and die at a step. It
-// returns what that answered, if it lived to.
+// deliverToProcess delivers the event to another process, which dies at a step.
+// It returns the answer, if there was one.
 func (s *shop) deliverToProcess(d database, id, dieAt string) string {
 	s.t.Helper()
 	p := servertest.StartProcess(s.t, "receiver", "DRIVER="+d.driver, "URL="+d.url,

@@ -57,8 +57,8 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 	}
 }
 
-// Plural hangs up after five seconds. A function that has no end holds no
-// connection after that, and what it wrote is gone.
+// Plural hangs up after five seconds. A function that never ends holds no
+// connection after that, and its writes are rolled back.
 func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -91,8 +91,8 @@ func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 	}
 }
 
-// A sender decides what an event's type is; whatever it is, the event is
-// recorded, and Plural does not deliver it again and again.
+// The sender chooses an event's type. The event is recorded with any type, and
+// Plural does not deliver it again and again.
 func TestOddTypesAreRecorded(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -120,7 +120,7 @@ func TestOddTypesAreRecorded(t *testing.T) {
 	}
 }
 
-// A database that is gone is not a fault of the function: Plural comes again.
+// A database that is down is not the function's fault: Plural delivers again.
 func TestDatabaseThatIsGone(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runHotel is a process of the hotel, until it is killed. It is configured as
-// the program is, and tries again sooner.
+// runHotel is a process of the hotel, until it is killed. It is configured like
+// the program, and tries again sooner.
 func runHotel() {
 	s, err := fromEnv()
 	if err == nil {
@@ -179,7 +179,7 @@ func (c *chain) atPlural(link string) (id string, ok bool) {
 	return c.text(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
 }
 
-// pay has the guest pay at Plural, and come back or not.
+// pay lets the guest pay at Plural, and come back or not.
 func (c *chain) pay(id string, comesBack bool) {
 	back, err := c.gateway.Pay(id, pluraltest.Approve)
 	if err != nil {
@@ -191,7 +191,7 @@ func (c *chain) pay(id string, comesBack bool) {
 	}
 }
 
-// held books a room and has the deposit held.
+// held books a room and holds the deposit.
 func (c *chain) held(comesBack bool) (number, id string) {
 	number, id = c.book()
 	c.pay(id, comesBack)

@@ -19,10 +19,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A season at a hotel of two processes: guests come, do not come, cancel, and get
-// money back. Plural's answers get lost, its books lag, its webhooks come three
-// times, and both processes are killed in the middle of a capture. Afterwards the
-// hotel's rows and Plural's books agree to the paisa.
+// A season at a hotel with two processes: guests come, do not come, cancel, and
+// get money back. Plural's answers get lost, its books lag, its webhooks come
+// three times, and both processes are killed in the middle of a capture.
+// Afterwards the hotel's rows and Plural's books agree to the paisa.
 func TestSeason(t *testing.T) {
 	t.Parallel()
 	const seed = 22
@@ -41,7 +41,7 @@ func TestSeason(t *testing.T) {
 		pluraltest.WithFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 			if r.Op == pluraltest.OpCapturesCreate && isKilled.CompareAndSwap(false, true) {
 				close(captured)
-				return pluraltest.HangAfterApply // and nobody is there any more when it ends
+				return pluraltest.HangAfterApply // the process is killed before the answer comes
 			}
 			return usual(r)
 		}),
@@ -60,12 +60,12 @@ func TestSeason(t *testing.T) {
 				c.decide(number, kindNoShow, "")
 			case 2:
 				c.decide(number, kindCancel, "")
-			case 3: // two at the desk, with two ideas
+			case 3: // two people at the desk decide differently
 				var desk sync.WaitGroup
 				desk.Go(func() { c.decide(number, kindCheckOut, "17000") })
 				desk.Go(func() { c.decide(number, kindCancel, "") })
 				desk.Wait()
-			case 4: // and somebody who has not gone yet
+			case 4: // and a process that has not died yet
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestSeason(t *testing.T) {
 	require.LessOrEqual(t, gateway.TokensIssued(), 5, "processes share a token")
 }
 
-// agree waits until the hotel's rows are what Plural's books are.
+// agree waits until the hotel's rows agree with Plural's books.
 func (c *chain) agree() {
 	c.t.Helper()
 	differ := c.differ()
@@ -128,7 +128,7 @@ func (c *chain) differ() string {
 	return differ.String()
 }
 
-// While Plural answers nothing the hotel's other jobs go on.
+// While Plural does not answer, the hotel's other jobs go on.
 func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -151,8 +151,9 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
-// The bank lets go of a hold before the guest leaves. The desk is told in time,
-// and else that a person has to look; nobody is told of money that is not there.
+// The bank releases a hold before the guest leaves. The desk is warned in time;
+// otherwise it is told that a person has to look. Nobody is told of money that
+// is not there.
 func TestLapsedHolds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -170,8 +171,8 @@ func TestLapsedHolds(t *testing.T) {
 	number, _ := c.held(true)
 	c.shows(number, "may end any day")
 
-	// At the bank alone: Plural refuses the capture, and its books still show the
-	// hold. A person looks, and releases it.
+	// The hold ends only at the bank: Plural refuses the capture, and its books
+	// still show the hold. A person looks, and releases it.
 	number, id := c.held(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseAtBank))
 	c.decide(number, kindCheckOut, "13250.50")
@@ -183,7 +184,7 @@ func TestLapsedHolds(t *testing.T) {
 	c.shows(number, "cancel ₹0.00: done")
 	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 
-	// In the books, too.
+	// The hold also ends in the books.
 	number, id = c.held(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
 	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
@@ -192,7 +193,8 @@ func TestLapsedHolds(t *testing.T) {
 	require.Equal(t, http.StatusConflict, c.ask(http.MethodPost, "/desk/"+number+"/check-out",
 		url.Values{"before": {"0"}, "amount": {"100"}}).status)
 
-	// In the books while the desk decides: final, and nothing was taken.
+	// It ends in the books while the desk decides: the answer is final, and
+	// nothing was taken.
 	number, id = c.held(true)
 	gateway.HoldWebhooks()
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
@@ -202,7 +204,7 @@ func TestLapsedHolds(t *testing.T) {
 	require.NotEqual(t, "done", c.text(`SELECT COALESCE(max(state), 'none') FROM decisions WHERE number = $1`, number))
 	gateway.AssertExactlyOnce(t)
 
-	// Spans of the calls stand within those of their jobs.
+	// Spans of the calls are inside those of their jobs.
 	require.Eventually(t, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -217,12 +219,13 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	gateway := pluraltest.NewServer(t, pluraltest.WithWebhookDuplicates(2))
 	c := open(t, gateway, 1)
 
-	// The order is there, its answer is lost, and so is each look: a new one is made.
+	// The order exists, its answer is lost, and each look is lost, too: a new
+	// order is made.
 	gateway.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
 	number, id := c.book()
 	require.NotEmpty(t, id)
 
-	// The event comes before the hotel has written the order's id down.
+	// The event comes before the hotel has stored the order's id.
 	_, err := c.db.ExecContext(t.Context(), `UPDATE bookings SET plural_id = '' WHERE number = $1`, number)
 	require.NoError(t, err)
 	back, err := gateway.Pay(id, pluraltest.Approve)
@@ -230,7 +233,7 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	c.becomes(id, `SELECT plural_id FROM bookings WHERE number = $1 AND held
 		UNION ALL SELECT '' LIMIT 1`, number)
 
-	// A genuine return, sent again, costs nothing.
+	// A repeated genuine return costs nothing.
 	require.Equal(t, "/bookings/"+number, c.ask(http.MethodPost, "/plural/return", back.Form).location)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
 	c.becomes("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
@@ -250,7 +253,7 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	forged := url.Values{"order_id": {id}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("A", 64)}}
 	require.Equal(t, http.StatusNotFound, c.ask(http.MethodPost, "/plural/return", forged).status)
 
-	// Two clicks on one page, and an amount that is not there.
+	// Two clicks on one page, and an amount that is not on hold.
 	for _, want := range []int{http.StatusSeeOther, http.StatusConflict} {
 		p := c.ask(http.MethodPost, "/desk/"+number+"/no-show", url.Values{"before": {"0"}})
 		require.Equal(t, want, p.status, p.body)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// All that knows of Plural stands in one file, which is short.
+// Everything about Plural is in one file, which is short.
 func TestOneFileKnowsOfPlural(t *testing.T) {
 	t.Parallel()
 	const most = 200

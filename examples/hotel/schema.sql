@@ -1,4 +1,5 @@
--- The hotel's tables. Amounts are in paise, times of Plural's in microseconds.
+-- The hotel's tables. Amounts are in paise; times from Plural are in
+-- microseconds.
 
 CREATE TABLE IF NOT EXISTS bookings (
 	number    text        NOT NULL PRIMARY KEY,
@@ -24,7 +25,7 @@ CREATE TABLE IF NOT EXISTS bookings (
 );
 CREATE INDEX IF NOT EXISTS bookings_by_plural_id ON bookings (plural_id);
 
--- What the desk has decided. Each is carried out by a job.
+-- Decisions of the desk. A job carries out each of them.
 CREATE TABLE IF NOT EXISTS decisions (
 	reference text        NOT NULL PRIMARY KEY, -- the merchant's, of the capture or refund
 	number    text        NOT NULL REFERENCES bookings,

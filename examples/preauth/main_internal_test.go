@@ -19,8 +19,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.Contains(t, out.String(), "every effect exactly once")
 }
 
-// TestHalfAnEnvironmentIsAnError has one variable after the other set alone:
-// none of them leads to the emulator.
+// TestHalfAnEnvironmentIsAnError sets each variable alone: none of them leads
+// to the emulator.
 func TestHalfAnEnvironmentIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for alone, value := range map[string]string{
 		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat",
@@ -45,7 +45,7 @@ func TestBooksAreChecked(t *testing.T) {
 	require.ErrorContains(t, w.checkBooks(), "show the capture 0 times")
 }
 
-// hearing is an output that calls a function when it has heard a word.
+// hearing is an output that calls a function when a word is written to it.
 type hearing struct {
 	strings.Builder
 

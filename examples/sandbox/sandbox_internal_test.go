@@ -144,8 +144,8 @@ func TestPayerOfThePage(t *testing.T) {
 	require.Contains(t, v.refused("/sandbox/orders/none/refund"), "no such order")
 }
 
-// TestPendingWritesOfThePage has captures and voids under way: the payer has
-// nothing to decide then.
+// TestPendingWritesOfThePage has captures and voids under way: the payer can
+// decide nothing then.
 func TestPendingWritesOfThePage(t *testing.T) {
 	t.Parallel()
 	for op, path := range map[string]string{
@@ -569,7 +569,7 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, uint64(math.MaxUint64), s.Seed)
 }
 
-// Somebody has a hold lapse: at the bank alone the books still have it.
+// A hold lapses at the bank alone: the books still have it.
 func TestLapsesFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)
@@ -625,7 +625,7 @@ func TestFaultsAreExplained(t *testing.T) {
 	require.Len(t, seen, len(meetableByClients(pluraltest.AllFaults())))
 }
 
-// A shop that takes no webhook is told so, with what to look at.
+// If a shop accepts no webhooks, the page says so, with what to check.
 func TestRefusedWebhooks(t *testing.T) {
 	t.Parallel()
 	attempts := func(statuses ...int) []pluraltest.Delivery {
@@ -648,7 +648,7 @@ func TestRefusedWebhooks(t *testing.T) {
 	require.Contains(t, refusedWebhooks(attempts(404, 404, 404)), "Compare the address")
 }
 
-// What is printed can be pasted into a shell.
+// Printed settings can be pasted into a shell.
 func TestExportLines(t *testing.T) {
 	t.Parallel()
 	p := start(t, "-client-id", "my shop", "-client-secret", "it's", "-callback-key", "characters")

@@ -26,8 +26,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// second makes another order at Plural under a number, as a request does that
-// Plural did not notice to be a repeat.
+// second makes another order at Plural under a number, as if Plural did not
+// notice that a request is a repeat.
 func second(t *testing.T, gateway *pluraltest.Server, shop *site, number string) string {
 	t.Helper()
 	id, err := gateway.AddOrder(pluraltest.OrderSpec{
@@ -46,8 +46,8 @@ func approve(t *testing.T, gateway *pluraltest.Server, id string) url.Values {
 }
 
 // Two orders at Plural have one number, and both are paid. The first that was
-// paid stands under the number, the other one is on a page of its own, and
-// nothing is captured twice.
+// paid keeps the number, the other one has a page of its own, and nothing is
+// captured twice.
 func TestTwoOrdersUnderOneNumber(t *testing.T) {
 	t.Parallel()
 	postgres := func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL }
@@ -132,8 +132,8 @@ func TestOldDatabases(t *testing.T) {
 	}
 }
 
-// What was decided about one order is carried out there and ends, whatever
-// becomes of another one under the number in between.
+// What was decided about one order is carried out for that order, even if
+// another order gets the number in between.
 func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -164,7 +164,7 @@ func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	require.Empty(t, gateway.Refunds(own))
 }
 
-// A second order of another amount never stands under the number.
+// A second order with another amount never gets the number.
 func TestSecondOrderOfAnotherAmount(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -181,7 +181,7 @@ func TestSecondOrderOfAnotherAmount(t *testing.T) {
 }
 
 // Two tabs go to the payment at once, and Plural is slow and does not notice
-// that it is one order: it is made once.
+// that it is one order: the order is made once.
 func TestTwoTabsMakeOneOrder(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -280,8 +280,8 @@ func TestDocumentsWithoutATime(t *testing.T) {
 	}
 }
 
-// A refund whose books show another amount may have moved money: it is for a
-// person, and what it was for is not offered again until one has looked.
+// A refund whose books show another amount may have moved money. It needs a
+// person, and its amount is not offered again until somebody has looked.
 func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	t.Parallel()
 	emulator := pluraltest.NewServer(t)
@@ -309,7 +309,7 @@ func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 }
 
 // The books list a refund that failed and another try of it that may still
-// come: it is not taken back.
+// succeed: it is not taken back.
 func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))
@@ -345,8 +345,8 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	}
 }
 
-// The bank has let go of a hold that still reads AUTHORIZED. The staff are told
-// after one call, and can cancel; the customer is promised nothing.
+// The bank has released a hold that still reads AUTHORIZED. The staff see this
+// after one call, and can cancel. The customer is promised nothing.
 func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -404,8 +404,8 @@ func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	customer.eventually(orderPage(number), "Nothing was taken")
 }
 
-// A decision is written off at the moment in which Plural carries it out: what
-// was done is written down all the same.
+// A decision is written off at the moment in which Plural carries it out: the
+// effect is still recorded.
 func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))
@@ -428,8 +428,8 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	require.Equal(t, stateDone, d.State)
 }
 
-// A genuine return that somebody sends again and again costs nothing at Plural
-// and no job, and one that names an order of nobody's little.
+// A genuine return that somebody sends again and again causes no request to
+// Plural and no job. One that names an unknown order causes few.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -480,7 +480,7 @@ func TestReplayedReturns(t *testing.T) {
 	require.LessOrEqual(t, reads(nobodys), looks(begun))
 }
 
-// The staff are told of a hold that the bank may let go of, once.
+// The staff are warned once of a hold that the bank may release.
 func TestHoldsThatMayLapse(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -576,7 +576,7 @@ func TestAskedOnceMore(t *testing.T) {
 	staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out", "Refund ₹1,499.50")
 	require.Contains(t, sure("refund", staff.get(operatePage(number)).field(t, "version")).body, "Refund ₹1,499.50?")
 
-	// An amount that cannot be stays in its field, which is marked.
+	// An amount that is not allowed stays in its field, which is marked.
 	wrong := staff.decides(number, "refund", "amount", "2,000.00")
 	require.Contains(t, wrong.body, `value="2,000.00" aria-invalid="true" aria-describedby="problem"`)
 	require.Equal(t, 1, strings.Count(wrong.body, "aria-invalid"))

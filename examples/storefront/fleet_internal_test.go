@@ -143,7 +143,7 @@ func (f *fleet) kill(i int) {
 	f.mu.Unlock()
 }
 
-// havoc kills and restarts processes, and has Plural fail for longer than one
+// havoc kills and restarts processes, and makes Plural fail for longer than one
 // call tries, until ctx ends.
 func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluraltest.Request) pluraltest.Fault) {
 	for n := 0; ; n++ {
@@ -166,7 +166,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 	}
 }
 
-// outage carries out half of what is asked, and says nothing.
+// outage carries out half of the requests, and answers none.
 func outage(r pluraltest.Request) pluraltest.Fault {
 	switch r.Op {
 	case pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate:
@@ -178,8 +178,8 @@ func outage(r pluraltest.Request) pluraltest.Fault {
 	return pluraltest.UnavailableBeforeApply
 }
 
-// TestFleet is a sale: customers buy, pay or do not, come back or do not; two
-// operators capture, cancel and refund, now and then against each other.
+// TestFleet is a sale: customers buy, pay or do not pay, come back or do not.
+// Two operators capture, cancel and refund, sometimes against each other.
 // Plural's answers get lost, and the shop's processes are killed. Afterwards
 // the shop's database and Plural's books agree to the paisa.
 //
@@ -233,7 +233,7 @@ func TestFleet(t *testing.T) {
 	trouble.Wait()
 	gateway.ClearFaults()
 	gateway.Flush()
-	for i := range fleetSize { // what a killed process had begun is found at a start
+	for i := range fleetSize { // a start finds what a killed process had begun
 		f.kill(i)
 		f.start(i)
 	}
@@ -286,7 +286,7 @@ func (v *visit) run() {
 	}
 }
 
-// browser is somebody who loads a page again where the shop does not answer.
+// browser is a person who loads a page again if the shop does not answer.
 func (v *visit) browser(user string) *http.Client {
 	shop := (&site{t: v.f.t, url: v.f.balancer.URL, gateway: v.f.gateway}).customer()
 	c := shop.http
@@ -309,8 +309,7 @@ func (a asUser) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(r)
 }
 
-// do makes a request until it is answered with something else than "the shop is
-// not there".
+// do repeats a request until the answer is not "the shop is not there".
 func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
 	for range 200 {
 		p, err := request(v.f.t.Context(), c, method, v.f.balancer.URL+path, form)
@@ -360,7 +359,7 @@ func (v *visit) order(c *http.Client) bool {
 	return v.random.IntN(10) > 0 // or closes the browser
 }
 
-// pay decides on the hosted page, and comes back or does not.
+// pay decides on the hosted page, and then comes back or does not.
 func (v *visit) pay(c *http.Client) bool {
 	if v.random.IntN(5) == 0 {
 		back, err := v.f.gateway.Pay(v.id, pluraltest.Decline("insufficient funds"))
@@ -398,7 +397,7 @@ func (v *visit) version(c *http.Client, offer string) string {
 	return ""
 }
 
-// decide ends the hold. Now and then a second operator has another idea at the
+// decide ends the hold. Sometimes a second operator decides differently at the
 // same time.
 func (v *visit) decide() (captured bool) {
 	staff := v.browser("operator")
@@ -452,14 +451,14 @@ func (v *visit) refund() {
 	}
 }
 
-// ledger holds the shop's database against Plural's.
+// ledger compares the shop's database with Plural's.
 type ledger struct {
 	t       *testing.T
 	db      *sql.DB
 	gateway *pluraltest.Server
 }
 
-// compare says where they differ.
+// compare lists the differences.
 func (b *ledger) compare() string {
 	b.t.Helper()
 	var differ strings.Builder
@@ -489,7 +488,7 @@ func (b *ledger) compare() string {
 	return differ.String()
 }
 
-// compareDecisions holds what was decided about an order against what was done.
+// compareDecisions compares the decisions about an order with what was done.
 func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, args ...any)) {
 	done := map[string]int64{}
 	for _, c := range b.gateway.Captures(o.ID) {

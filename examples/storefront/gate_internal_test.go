@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Passwords can only be guessed slowly, and a person who knows the password is
-// not kept out by others behind the same proxy.
+// Passwords can only be guessed slowly, and a person who knows the password
+// is not kept out by others behind the same proxy.
 func TestWrongPasswordsAreSlow(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)

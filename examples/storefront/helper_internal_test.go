@@ -272,7 +272,7 @@ func (s *site) eventually(t *testing.T, want, statement string) {
 	require.Eventually(t, func() bool { return s.query(t, statement) == want }, 30*time.Second, 50*time.Millisecond)
 }
 
-// outcomeOf is what contrib/river tells of a decision.
+// outcomeOf is the outcome that contrib/river passes for a decision.
 func outcomeOf(d *decision, err error) pluralriver.Outcome {
 	kinds := map[string]string{
 		kindCapture: pluralriver.KindCapture, kindCancel: pluralriver.KindCancel, kindRefund: pluralriver.KindRefund,

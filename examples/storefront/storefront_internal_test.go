@@ -15,7 +15,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// On each database: from the cart to the last rupee given back.
+// On each database: from the cart until the last rupee is given back.
 func TestFromCartToRefund(t *testing.T) {
 	t.Parallel()
 	databases := map[string]func(*testing.T) string{
@@ -97,7 +97,7 @@ func TestReturnsThatProveNothing(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, customer.comeBack(forged).status)
 	require.Contains(t, customer.get(orderPage(number)).body, "Not paid yet")
 
-	// Signed, and of another time: the books say what holds.
+	// It is signed, but old: the books decide.
 	signed := gateway.SignForm(url.Values{"order_id": {id}, "status": {"AUTHORIZED"}})
 	require.Contains(t, customer.comeBack(signed).body, "Not paid yet")
 	unknown := gateway.SignForm(url.Values{"order_id": {"v1-000000000000-aa-aaaaaa"}, "status": {"AUTHORIZED"}})
@@ -129,7 +129,8 @@ func TestOneDecisionOfTwo(t *testing.T) {
 	require.NotContains(t, body, `name="version"`, "nothing is left to decide")
 }
 
-// A shop that ends between a decision and its answer finds out after its start.
+// A shop that ends between a decision and its answer finds the answer after its
+// start.
 func TestDecidedThenStopped(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -182,7 +183,7 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// later is a policy that leaves a job for an hour.
+// later is a policy that delays a job by an hour.
 type later struct{}
 
 func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }
@@ -198,7 +199,7 @@ func (b *browser) decidesAgain(number string) {
 }
 
 // The answer to the order's creation is lost, and so is the process, before it
-// has written down what Plural calls the order.
+// has stored Plural's id of the order.
 func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
@@ -276,7 +277,8 @@ func TestSettings(t *testing.T) {
 	require.ErrorContains(t, err, "STOREFRONT_PASSWORD is needed")
 }
 
-// What has ended is not tried again, whatever page is still open.
+// A decision that has ended is not tried again, even from a page that is still
+// open.
 func TestTryNowIsForWhatWaits(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -307,7 +309,7 @@ func TestRefundsThatFailLater(t *testing.T) {
 	number, _ := customer.pays("lamp")
 	staff.decides(number, "capture", "whole", "1")
 	staff.eventually(operatePage(number), "Refund ₹1,499.50")
-	gateway.HoldWebhooks() // nobody tells: the sweep finds out
+	gateway.HoldWebhooks() // no webhook comes: the sweep finds out
 	fails := pluraltest.PendingThenFailed.After(time.Hour)
 	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), fails, fails)
 	staff.decides(number, "refund", "amount", "100")
@@ -324,7 +326,7 @@ func TestRefundsThatFailLater(t *testing.T) {
 	customer.eventually(orderPage(number), "You have all of your money back")
 }
 
-// What is paid is no longer in the cart, though the browser never came back.
+// A paid order is no longer in the cart, even if the browser never came back.
 func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
@@ -340,7 +342,7 @@ func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 	require.Contains(t, cart, "₹575.25")
 	require.NotContains(t, cart, "Brass table lamp")
 
-	// The answer with the link is lost: the next order is another.
+	// The answer with the link is lost: the next order is another one.
 	customer = shop.customer()
 	customer.post("/cart", "product", "bowl")
 	first := customer.get("/cart").field(t, "number")
@@ -358,8 +360,8 @@ func TestLargeFormsAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, shop.customer().post("/cart", "product", strings.Repeat("x", 2<<20)).status)
 }
 
-// A process that starts does not wait for those at work on the tables, nor they
-// for it: PostgreSQL would end one of the two.
+// A process that starts does not wait for others that use the tables, and they
+// do not wait for it: PostgreSQL would end one of the two.
 func TestStartBesideOthersAtWork(t *testing.T) {
 	t.Parallel()
 	where := servertest.StartPostgres(t).URL

@@ -1,4 +1,4 @@
-// Package incoming reads what comes in over HTTP, within bounds.
+// Package incoming reads HTTP requests, within bounds.
 package incoming
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// ErrBodyTooLarge is what ReadBody fails with at its limit.
+// ErrBodyTooLarge is the error of ReadBody at its limit.
 var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
 const firstRead = 512 // bytes that are held for a sender who sends nothing
@@ -73,7 +73,7 @@ type Header struct {
 }
 
 // Find fills in headers, in one walk over the map. It finds names in any
-// spelling, since some gateways build the map by hand.
+// spelling, because some gateways build the map by hand.
 func Find(h http.Header, wanted ...*Header) {
 	for key, values := range h {
 		for _, w := range wanted {
@@ -105,8 +105,8 @@ func (w *Header) Rejoined(most int) (value string, ok bool) {
 	return strings.Join(w.Values, ","), !w.isMixed
 }
 
-// only is the value of a header whose values are equal: CGI and FastCGI bring
-// the content type twice. It is "" for none.
+// only is the value of a header whose values are equal, because CGI and FastCGI
+// bring the content type twice. It is "" for none.
 func only(h http.Header, name string) (value string, ok bool) {
 	w := Header{Name: name}
 	Find(h, &w)

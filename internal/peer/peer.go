@@ -1,5 +1,5 @@
-// Package peer is the base transport: what sends to Plural, and what is known of
-// its connections.
+// Package peer is the base transport: it sends to Plural, and knows the state
+// of its connections.
 package peer
 
 import (
@@ -74,7 +74,7 @@ func (p *Peer) CloseIdle() {
 	}
 }
 
-// IsHTTP1 reports whether a connection is sure to be of that version. TLS tells;
+// IsHTTP1 reports whether a connection surely has that version. TLS tells;
 // without it neither version is sure.
 func IsHTTP1(conn net.Conn) bool {
 	protocol, ok := negotiated(conn)
@@ -143,7 +143,7 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// NewDialer makes what the transport dials with.
+// NewDialer makes the dialer of the transport.
 func NewDialer() *net.Dialer {
 	return &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/internal/peer"
 )
 
-// What the SDK's own transport is set to shows from outside only in years, or
-// in attacks.
+// The settings of the SDK's own transport show from outside only after years,
+// or in attacks.
 func TestOwnTransport(t *testing.T) {
 	t.Parallel()
 	own := peer.NewTransport()

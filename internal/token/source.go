@@ -28,8 +28,8 @@ func New(value string, start time.Time, lifetime time.Duration) *Token {
 // callers that wait for it.
 const FetchTimeout = 30 * time.Second
 
-// The waits after failed fetches, doubled from one failure to the next. Later
-// calls look at the clock to keep them; there is no timer.
+// The waits after failed fetches, doubled from one failure to the next. There
+// is no timer: later calls look at the clock to see whether a wait is over.
 const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 8 * time.Second

@@ -29,7 +29,7 @@ type issuer struct {
 	old []*token.Token
 }
 
-// pass lets time pass, on the bubble's clock.
+// pass advances the bubble's clock.
 func pass(d time.Duration) { <-time.After(d) }
 
 func newIssuer() *issuer { return &issuer{took: 100 * time.Millisecond, lifetime: time.Hour} }
@@ -316,12 +316,12 @@ func TestFetchIsBoundedAndDetached(t *testing.T) {
 
 func noWait(error) time.Duration { return 0 }
 
-// Beside its error a fetch may bring a token that is near its end. It serves
-// only if it lives, and longer than the one that serves already.
+// Together with its error a fetch may return a token that is near its end. It
+// is used only if it is valid, and valid for longer than the current one.
 func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		current, spare time.Duration // that they live from the failing fetch on; 0: there is none
+		current, spare time.Duration // how long they are valid after the failing fetch; 0: there is none
 		takes          time.Duration // the fetch
 		want           string        // "": the error
 	}{
@@ -360,7 +360,7 @@ func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no other
 				pass(test.takes)
 				synctest.Wait()
-				defer pass(time.Minute) // for what the last one starts
+				defer pass(time.Minute) // for the last work that is started
 				got, err := s.Get(t.Context())
 				if test.want == "" {
 					require.ErrorIs(t, err, down)

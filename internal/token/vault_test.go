@@ -63,7 +63,7 @@ func (s *store) Lock(ctx context.Context, _ string, _ time.Duration) (func(conte
 		}
 	}
 	select {
-	case s.locked <- struct{}{}: // also when the context has ended
+	case s.locked <- struct{}{}: // even when the context has ended
 	default:
 		select {
 		case s.locked <- struct{}{}:
@@ -106,7 +106,7 @@ func (r *reports) all() []string {
 	return slices.Clone(r.steps)
 }
 
-// vaultSecret is as long as FIPS 140 asks for.
+// vaultSecret has the length that FIPS 140 asks for.
 const (
 	vaultSecret   = "secret of the client"
 	vaultIdentity = "https://example.com\x00client"
@@ -184,9 +184,9 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 	}
 }
 
-// Processes of an earlier version, which made the nonce themselves, share a
-// token with those of this one. What they did is not allowed where FIPS 140 is
-// enforced.
+// An earlier version of this package made the nonce itself. Processes of that
+// version share a token with processes of this one. The earlier way is not
+// allowed where FIPS 140 is enforced.
 func TestVaultSharesWithEarlierVersions(t *testing.T) {
 	t.Parallel()
 	key, err := hkdf.Key(sha256.New, []byte(vaultSecret), nil, "plural access token v1", 32)
@@ -331,7 +331,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 				test.spoil(t, s)
 				began := time.Now()
 				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
-					pass(time.Millisecond) // as a request does; what was given up has ended by then, if it ends at all
+					pass(time.Millisecond) // as a request does; calls that were given up have ended by then, if they end at all
 					return hourToken(ctx)
 				})
 				require.NoError(t, err)
@@ -386,7 +386,7 @@ func TestLockWithoutUnlock(t *testing.T) {
 	})
 }
 
-// What is sealed under the right key and is not a token is not one.
+// A sealed value under the right key that is not a token does not count as one.
 func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -433,8 +433,8 @@ func TestUnusableStoredTokenIsReplaced(t *testing.T) {
 	})
 }
 
-// A token that is near its end is not a reason not to fetch, and better than
-// none when that fails.
+// A token that is near its end does not prevent a fetch, and is better than
+// none if the fetch fails.
 func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
@@ -483,7 +483,7 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	}
 }
 
-// A store that never answers again costs one goroutine, not one a fetch.
+// A store that never answers costs one goroutine, and not one for each fetch.
 func TestStuckStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -512,8 +512,8 @@ func TestStuckStoreIsLeftAlone(t *testing.T) {
 	})
 }
 
-// What is left to do with the store when the token is there ends within the
-// time of the fetch.
+// The work with the store after the token is there ends within the time of the
+// fetch.
 func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -576,7 +576,7 @@ func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 	})
 }
 
-// A lock that is slow to change hands does not keep a fleet from its token.
+// A lock that changes hands slowly does not delay a fleet's token.
 func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -605,7 +605,7 @@ func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	})
 }
 
-// Looks are not reported while the lock is waited for: each would be a line of
+// Looks during the wait for the lock are not reported: each would be a line in
 // the log.
 func TestFailingLooksAreNotReported(t *testing.T) {
 	t.Parallel()

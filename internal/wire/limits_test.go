@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Whole numbers are read in every spelling that JSON has, and nothing else is.
+// Whole numbers are read in every spelling that JSON allows, and nothing else
+// is.
 func TestWholeNumbers(t *testing.T) {
 	t.Parallel()
 	type document struct {
@@ -39,7 +40,7 @@ func TestWholeNumbers(t *testing.T) {
 	}
 }
 
-// What nobody needs does not make a document unreadable.
+// Fields that nobody needs do not make a document unreadable.
 func TestOptionalFieldsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	type amount struct {
@@ -67,7 +68,7 @@ func TestByteOrderMarkIsPassedOver(t *testing.T) {
 	require.Error(t, wire.Check("\ufeff\ufeff{}"))
 }
 
-// heavy is a type whose empty values are large, as orders are.
+// heavy is a type whose empty values are large, like orders.
 type heavy struct {
 	Filler [2048]byte        `json:"-"`
 	Inner  []heavy           `json:"inner"`
@@ -75,7 +76,7 @@ type heavy struct {
 	Raw    json.RawMessage   `json:"raw"`
 }
 
-// Few bytes may not become much memory, and the error says which limit it was.
+// A few bytes must not take much memory, and the error names the limit.
 func TestDocumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	many := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
@@ -102,7 +103,7 @@ func TestDocumentsAreBounded(t *testing.T) {
 	}
 }
 
-// A limit is told as one, however deep in the document it was met.
+// A limit is reported as a limit, however deep in the document it was reached.
 func TestLimitsAreToldFromAnyDepth(t *testing.T) {
 	t.Parallel()
 	var dst struct {

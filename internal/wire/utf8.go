@@ -12,9 +12,9 @@ import (
 )
 
 // MayNotBeUTF8 reports whether a document that encoding/json has written may
-// contain text that was not UTF-8. It may if it has such text, or the character
-// that encoding/json writes in its place (as an escape, and from Go 1.27 on as
-// the character itself).
+// contain text that was not UTF-8. It may if it has such text. It also may if
+// it has the replacement character, which encoding/json writes in place of such
+// text: up to Go 1.26 as an escape, from Go 1.27 on as the character itself.
 func MayNotBeUTF8(document []byte) bool {
 	return bytes.Contains(document, []byte(`\ufffd`)) || bytes.ContainsRune(document, utf8.RuneError)
 }

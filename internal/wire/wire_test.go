@@ -19,7 +19,7 @@ type inner struct {
 	Name  string `json:"name,omitzero"`
 }
 
-// stubborn takes strings only.
+// stubborn takes only strings.
 type stubborn struct{ text string }
 
 func (s *stubborn) UnmarshalJSON(data []byte) error {
@@ -182,10 +182,10 @@ func TestEachByteAtEachPlaceOfAString(t *testing.T) {
 	}
 }
 
-// Which field came after which in an earlier document is a guess, no more.
+// The guess of the next field from an earlier document is only a guess.
 func TestMembersComeInAnyOrder(t *testing.T) {
 	t.Parallel()
-	type other struct { // of this test alone: nothing has been decoded into it
+	type other struct { // for this test alone: nothing has been decoded into it
 		A int    `json:"a" alias:"aa"`
 		B string `json:"b"`
 		C inner  `json:"c"`

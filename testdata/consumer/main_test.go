@@ -37,7 +37,7 @@ func TestCapture(t *testing.T) {
 		t.Errorf("the browser brings %v", back.Form)
 	}
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
-	for range 2 { // the second finds that it is done
+	for range 2 { // the second run finds that it is done
 		if got := capture(t.Context(), client, orderID, "capture-1"); got != "captured INR 1499.50" {
 			t.Errorf("got %q", got)
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A shop's own test, against Plural on localhost. There is neither a Redis nor a
-// database: the call works all the same, and an unsigned webhook is refused
-// before either is asked.
+// A shop's own test, against Plural on localhost. There is neither a Redis nor
+// a database: the call works all the same, and an unsigned webhook is refused
+// before either is needed.
 func TestShop(t *testing.T) {
 	t.Setenv("REDIS_ADDR", "127.0.0.1:1")
 	const secret = "00112233445566778899aabbccddeeff"

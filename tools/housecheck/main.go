@@ -65,8 +65,8 @@ func run(drawing, pattern string) error {
 	return errors.Join(found...)
 }
 
-// house has the floor of each file. Files on one line of the drawing stand on
-// different floors: each may use what stands to the left of it.
+// house has the floor of each file. Each file of a line in the drawing has a
+// floor of its own, because it may use the files to the left of it.
 type house map[string]int
 
 func (h house) has(file string) bool {

@@ -1,6 +1,6 @@
-// Package adversary_test has River workers meet the gateway of the root
-// module's folder adversary, which lags, loses answers and lies, with two lives
-// of one job. Each telling of Ended is judged by what was really carried out.
+// Package adversary_test runs River workers against the gateway of the root
+// module's folder adversary, which lags, loses answers and lies. Two runs may
+// work on one job. Each call of Ended is judged by what was really carried out.
 // The gateway's files are links to that folder.
 //
 // River runs on SQLite in a bubble of testing/synctest: days pass in seconds.
@@ -73,7 +73,7 @@ func TestRiver(t *testing.T) {
 		}
 		for _, f := range s.findings {
 			if strings.HasPrefix(f.kind, "question: ") || strings.HasPrefix(f.kind, "claim: ") {
-				continue // the root module's, which its own test reports
+				continue // the root module's error, which its own test reports
 			}
 			kinds[f.kind]++
 			if kinds[f.kind] == 1 {
@@ -119,7 +119,7 @@ type shop struct {
 	db      *sql.DB
 	ended   map[int64]int // by job
 	reviews map[pluralriver.Why]int
-	settled map[int64]bool // jobs that have ended, or that a person was told of
+	settled map[int64]bool // jobs that have ended, or that were reported to a person
 	rescues int64
 }
 
@@ -152,7 +152,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 			s.rescue(t)
 		}
 	}
-	g.wg.Wait() // what is late has happened
+	g.wg.Wait() // late effects have happened
 	g.mu.Lock()
 	g.well = true
 	g.record("-", "the gateway is well")
@@ -217,8 +217,8 @@ func (soon) NextRetry(row *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(row.Attempt)*time.Second, 30*time.Second))
 }
 
-// runJob makes a call of each life of a job, which the gateway notes what it
-// saw for.
+// runJob makes a call for each run of a job; the gateway records what each run
+// saw.
 func (s *shop) runJob(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	c := &call{plan: planOf(job), id: fmt.Sprintf("job%d.%d", job.ID, len(job.AttemptedBy)), start: time.Now()}
 	err := work(context.WithValue(ctx, callKey{}, c))
@@ -243,8 +243,8 @@ func planOf(job *rivertype.JobRow) plan {
 	return p
 }
 
-// insert has a plan decided on. One that waits for another of its reference is
-// decided on when that has ended, if it does soon.
+// insert inserts the job of a plan. If it has to wait for another job of its
+// reference, it is inserted when that has ended, if that is soon.
 func (s *shop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int64, bool) {
 	t.Helper()
 	var args pluralriver.MoneyArgs
@@ -277,8 +277,8 @@ func (s *shop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int6
 	return 0, false
 }
 
-// rescue gives every job that is worked to another worker, as River's rescuer
-// does when clocks are apart or a worker stands still.
+// rescue gives every running job to another worker. River's rescuer does so
+// when clocks differ or a worker stops.
 func (s *shop) rescue(t *testing.T) {
 	t.Helper()
 	result, err := s.db.ExecContext(t.Context(), `UPDATE river_job SET state = 'available' WHERE state = 'running'`)
@@ -291,8 +291,8 @@ func (s *shop) rescue(t *testing.T) {
 	s.record("-", "rescued %d", n)
 }
 
-// standStill has a process stand still, now and then. Where references are not
-// unique nobody can know what one that stands still before it sends will do.
+// standStill sometimes stops a process. If references are not unique, nobody
+// can know what a process will do that stops before it sends.
 func (s *shop) standStill(what string) {
 	s.mu.Lock()
 	rng := s.rng("doze "+what, s.writes)
@@ -310,7 +310,7 @@ func (d dozing) RoundTrip(r *http.Request) (*http.Response, error) {
 		rng := d.rng("doze "+callOf(r.Context()).name(), d.writes)
 		d.mu.Unlock()
 		if chance(rng, 0.2) {
-			time.Sleep(between(rng, 0, 50*time.Second)) // also past the deadline, as a machine does that is suspended
+			time.Sleep(between(rng, 0, 50*time.Second)) // even past the deadline, as a suspended machine does
 		}
 	}
 	return d.gateway.RoundTrip(r)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// decision is what the shop says of one.
+// decision is what the shop says of a decision.
 type decision struct {
 	reference, kind, state, reason, job string
 	amount, jobID                       int64
@@ -38,7 +38,7 @@ func (f *fleet) decisions(o *shopOrder) (list []decision) {
 	return list
 }
 
-// watch notes each state that a decision is seen in, until ctx ends.
+// watch records each state of a decision, until ctx ends.
 func (f *fleet) watch(ctx context.Context) {
 	for isPast(ctx, 100*time.Millisecond) {
 		for _, o := range f.orders {
@@ -57,8 +57,8 @@ func (f *fleet) watch(ctx context.Context) {
 	}
 }
 
-// settle has the staff press "Try now" where they can, and waits until every
-// decision has ended or is to be looked at, and the shop's books are the
+// settle has the staff press "Try now" where they can. It waits until every
+// decision has ended or needs a person, and the shop's books agree with the
 // gateway's.
 func (f *fleet) settle() {
 	rng := rand.New(rand.NewPCG(1, 6))
@@ -80,7 +80,7 @@ func (f *fleet) settle() {
 	}
 }
 
-// unsettled is what is not over, or not known to the shop.
+// unsettled is what is not over, or what the shop does not know.
 func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 	for _, d := range decisions {
 		if d.state == "waiting" && (d.reason == "" || d.job == "running" || d.job == "available") && d.job != "discarded" {

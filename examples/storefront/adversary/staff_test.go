@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// post asks any of the processes; "" where it is not there.
+// post sends the form to any of the processes; "" if the page is not there.
 func (f *fleet) post(rng *rand.Rand, method, path string, form url.Values) string {
 	req, err := http.NewRequestWithContext(f.t.Context(), method,
 		"http://"+f.addresses[rng.IntN(fleetSize)]+path, strings.NewReader(form.Encode()))
@@ -49,7 +49,7 @@ var (
 	writtenOff   = regexp.MustCompile(`name="reference" value="([^"]+)"`)
 )
 
-// staff decides whatever the order's page offers, until ctx ends.
+// staff makes the decisions that the order's page offers, until ctx ends.
 func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 	rng := rand.New(rand.NewPCG(o.sc.seed, 3))
 	at := "/operator/orders/" + o.number
@@ -92,7 +92,7 @@ func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 	}
 }
 
-// sendWebhooks sends webhooks of what has changed: late, twice or not at all.
+// sendWebhooks sends webhooks about changes: late, twice or not at all.
 func (f *fleet) sendWebhooks(ctx context.Context, o *shopOrder) {
 	rng := rand.New(rand.NewPCG(o.sc.seed, 5))
 	for told := 0; isPast(ctx, between(rng, 0, time.Second)); {

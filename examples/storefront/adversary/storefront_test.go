@@ -1,7 +1,7 @@
-// Package adversary_test has storefronts meet the gateway of the root module's
-// folder adversary, which lags, loses answers and lies, while their processes
-// are killed. What the shop says of each decision is judged by what was really
-// carried out. The gateway's files are links to that folder.
+// Package adversary_test runs storefronts against the gateway of the root
+// module's folder adversary, which lags, loses answers and lies, while their
+// processes are killed. What the shop says of each decision is compared with
+// what was really carried out. The gateway's files are links to that folder.
 //
 // All scenarios run at the same time, in real time, behind one address; the
 // gateway's times are shorter than in the other tests.
@@ -73,7 +73,7 @@ func TestStorefront(t *testing.T) {
 	watching.Go(func() { f.watch(watched) })
 	work.Wait()
 	for _, o := range f.orders {
-		o.wg.Wait() // what is late has happened
+		o.wg.Wait() // late effects have happened
 		o.mu.Lock()
 		o.well = true
 		o.record("-", "the gateway is well")
@@ -82,7 +82,7 @@ func TestStorefront(t *testing.T) {
 	well := time.Since(began)
 	f.settle()
 	for _, o := range f.orders {
-		o.wg.Wait() // what was done since the gateway is well has come to its end
+		o.wg.Wait() // everything done since the gateway is healthy has ended
 	}
 	f.settle()
 	settled := time.Since(began)
@@ -227,7 +227,7 @@ func (f *fleet) add(seed uint64) {
 	}
 }
 
-// ServeHTTP hands a request to the gateway of its order.
+// ServeHTTP passes a request to the gateway of its order.
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/api/pay/v1/")
 	path = strings.TrimPrefix(strings.TrimPrefix(path, "orders/"), "reference/")

@@ -1,4 +1,4 @@
--- The shop's tables, for SQLite and PostgreSQL alike. Amounts are in paise,
+-- The shop's tables, for both SQLite and PostgreSQL. Amounts are in paise,
 -- times in microseconds since 1970, UTC.
 
 CREATE TABLE IF NOT EXISTS orders (
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS orders (
 CREATE INDEX IF NOT EXISTS orders_by_plural_id ON orders (plural_id);
 CREATE INDEX IF NOT EXISTS orders_by_age ON orders (created_at);
 
--- What operators have decided. Each is carried out by a job.
+-- Decisions of the operators. A job carries out each of them.
 CREATE TABLE IF NOT EXISTS decisions (
 	reference    text   NOT NULL PRIMARY KEY, -- the merchant's, of the capture or refund
 	order_number text   NOT NULL REFERENCES orders (number),

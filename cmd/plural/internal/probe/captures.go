@@ -9,8 +9,7 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// askCaptureDocument captures a part, and looks for our reference in what the
-// order says of it.
+// askCaptureDocument captures a part, and looks for our reference in the order.
 func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {
@@ -58,7 +57,7 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askOtherAgain captures some of what was left, under another reference.
+// askOtherAgain captures part of the rest, under another reference.
 func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {
@@ -75,7 +74,7 @@ func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askTwoCaptures captures two parts of one hold at one time.
+// askTwoCaptures captures two parts of one hold at the same time.
 func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.paid(twoTaken)
 	if err != nil {
@@ -123,7 +122,7 @@ func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
 }
 
-// askCancelTwice cancels a hold, and again.
+// askCancelTwice cancels a hold twice.
 func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.cancelled(ctx)
 	if err != nil {

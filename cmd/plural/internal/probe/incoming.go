@@ -114,6 +114,6 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// sameStamp is how long after its stamp a webhook has to come to be surely not
-// stamped on that occasion: stamps have whole seconds.
+// sameStamp is the shortest delay after which a webhook surely did not get its
+// time on that delivery, because times have whole seconds.
 const sameStamp = 1500 * time.Millisecond

@@ -24,14 +24,15 @@ const (
 
 const maxIncoming = 256 << 10
 
-// listener takes the browser's returns and the webhooks, and notes their form.
+// listener receives the browser's returns and the webhooks, and records their
+// form.
 type listener struct {
 	server *http.Server
-	url    string // of the listener, as others reach it
+	url    string // address of the listener for others
 }
 
-// listen opens the local port; on a run that is taken up again the one that its
-// payments name. publicURL is how the internet reaches it; "" without a tunnel.
+// listen opens the local port. A continued run uses the port that its payments
+// name. publicURL is its address on the internet; "" without a tunnel.
 func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
 	if p.memory.Listens != "" {
 		address = p.memory.Listens
@@ -56,7 +57,7 @@ func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listene
 	return &listener{server, at}, nil
 }
 
-// close lets the answers out that are under way.
+// close lets running answers end.
 func (l *listener) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -71,7 +72,7 @@ type keyForm struct {
 	key  plural.Key
 }
 
-// The names of the forms, and of what none of them is.
+// The names of the forms, and the name for none of them.
 const (
 	keyHex        = "hex"
 	keyCharacters = "characters"
@@ -79,7 +80,7 @@ const (
 	keyAnother    = "another secret"
 )
 
-// keyForms are the keys that the client secret may stand for.
+// keyForms are the possible keys from the client secret.
 func keyForms(secret string) []keyForm {
 	var forms []keyForm
 	for _, form := range []struct {
@@ -93,7 +94,7 @@ func keyForms(secret string) []keyForm {
 	return forms
 }
 
-// takeReturn notes the form of a browser's return; its values are let go.
+// takeReturn records the form of a browser's return, and drops its values.
 func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxIncoming)
 	err := r.ParseForm()
@@ -119,8 +120,8 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "Thank you. plural probe goes on; this window can be closed.\n")
 }
 
-// readReturn finds the key that a return is signed with, and whether fields
-// without a value are signed, too.
+// readReturn finds the key of a return's signature, and whether fields without
+// a value are signed, too.
 func readReturn(form url.Values, keys []keyForm) *returned {
 	seen := &returned{Key: keyAnother, Names: slices.Collect(maps.Keys(form))}
 	var all, filled []string
@@ -149,7 +150,7 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 	return seen
 }
 
-// takeWebhook notes the form of a webhook. The first is answered with 500, so
+// takeWebhook records the form of a webhook. The first is answered with 500, so
 // it comes again.
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
@@ -158,7 +159,7 @@ func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 		Data plural.Order `json:"data"`
 	}
 	if err != nil || json.Unmarshal(body, &event) != nil || !p.isOurs(event.Data.OrderID) {
-		return // of another order of the account: it is not asked for again
+		return // it is about another order of the account, and is not asked for again
 	}
 	seen := delivery{
 		OrderID: event.Data.OrderID, Type: event.Type, ID: r.Header.Get("Webhook-Id"),
@@ -174,10 +175,10 @@ func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// oldest is how old a webhook may be that comes for the last time.
+// oldest is the largest age of a webhook on its last delivery.
 const oldest = 29 * time.Hour
 
-// webhookKey finds the key that a webhook is signed with.
+// webhookKey finds the key of a webhook's signature.
 func webhookKey(header http.Header, body []byte, forms []keyForm) string {
 	for _, form := range forms {
 		verifier, err := plural.NewVerifier("", plural.WithWebhookKeys(form.key), plural.WithTolerance(oldest))

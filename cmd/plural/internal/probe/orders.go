@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// checkoutID is the order of a checkout answer.
+// checkoutID is the order's id in a checkout answer.
 func checkoutID(r *reply) string { id, _ := checkoutAnswer(r); return id }
 
 // checkoutLink is where the payer pays.
@@ -34,7 +34,7 @@ func checkoutAnswer(r *reply) (orderID, link string) {
 	return doc.OrderID, doc.RedirectURL
 }
 
-// The answers to something that is asked for twice.
+// The answers to a request that is sent twice.
 const (
 	theSame     = "the first one again"
 	refused     = "refused"
@@ -42,7 +42,7 @@ const (
 	secondAtOne = "a second one, if both come at once"
 )
 
-// twice compares two answers to one request.
+// twice compares the answers to two equal requests.
 func twice(first, second *reply, idOf func(*reply) string) string {
 	switch {
 	case idOf(first) == "" && idOf(second) == "":
@@ -56,7 +56,7 @@ func twice(first, second *reply, idOf func(*reply) string) string {
 	}
 }
 
-// atOnce sends two requests at one time.
+// atOnce sends two requests at the same time.
 func atOnce(send func(i int) (*reply, error)) (replies [2]*reply, err error) {
 	type outcome struct {
 		i   int
@@ -177,7 +177,8 @@ func askNotFound(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Facts: facts}, nil
 }
 
-// askProducts sends products under both names that the pages have for them.
+// askProducts sends products under both names that Plural's pages have for
+// them.
 func askProducts(ctx context.Context, p *Probe) (Found, error) {
 	kept := map[string]bool{}
 	var facts []fact.Fact
@@ -232,8 +233,7 @@ func askCancelUnpaid(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askLimits sends what is just inside and just outside of the documented
-// limits.
+// askLimits sends values just inside and just outside of the documented limits.
 func askLimits(ctx context.Context, p *Probe) (Found, error) {
 	of := func(length int) string {
 		reference := p.newReference("lim") + "-"
@@ -271,10 +271,11 @@ func askLimits(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: answer[[2]bool{isLoose, isStrict}], Facts: facts}, nil
 }
 
-// maxSkew is how far the two clocks may be apart: a Date has whole seconds.
+// maxSkew is how far the two clocks may differ, because a Date has whole
+// seconds.
 const maxSkew = 5 * time.Second
 
-// askAnswers looks at the form of answers, whatever they say.
+// askAnswers checks the form of answers, whatever they say.
 func askAnswers(ctx context.Context, p *Probe) (Found, error) {
 	read, err := p.wire.send(ctx, http.MethodGet, ordersPath+missingID, nil)
 	if err != nil {

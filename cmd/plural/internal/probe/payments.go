@@ -25,13 +25,13 @@ const (
 const (
 	unpaidSum  = 100  // of an order that nobody pays
 	paidSum    = 1000 // of a payment
-	partSum    = 600  // that is captured of A
-	eachOfTwo  = 400  // that is captured of B, twice
+	partSum    = 600  // captured from A
+	eachOfTwo  = 400  // captured from B, twice
 	refundSum  = 100
 	tooMuchSum = 2000
 )
 
-// newReference names something that this run makes.
+// newReference is a new reference of this run.
 func (p *Probe) newReference(kind string) string {
 	return p.memory.Name + "-" + kind + "-" + strings.ToLower(rand.Text()[:6])
 }
@@ -63,7 +63,7 @@ func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, o
 	return r, orderID, nil
 }
 
-// mustCreate is create where an order has to come of it.
+// mustCreate is create for an order that must exist.
 func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID string, err error) {
 	reference = p.newReference(kind)
 	r, orderID, err := p.create(ctx, orderRequest(reference, unpaidSum))
@@ -73,7 +73,7 @@ func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID
 	return reference, orderID, err
 }
 
-// collect has the person make the payments that the questions need, and waits
+// collect lets the person make the payments that the questions need, and waits
 // for them.
 func (p *Probe) collect(ctx context.Context, names []string) error {
 	var open []string
@@ -109,11 +109,12 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 	return p.browsersBack(ctx, names)
 }
 
-// backWithin is how long a browser takes from the bank to the shop, at most.
+// backWithin is the longest time that a browser takes from the bank to the
+// shop.
 const backWithin = 5 * time.Second
 
-// browsersBack waits for the browsers of payments that are held: the listener
-// must not be gone when they come back.
+// browsersBack waits for the browsers of held payments: the listener must still
+// be there when they come back.
 func (p *Probe) browsersBack(ctx context.Context, names []string) error {
 	for begun := time.Now(); time.Since(begun) < min(backWithin, p.options.Patience); {
 		areBack := true
@@ -164,7 +165,7 @@ func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	return made, p.memory.change(func() { p.memory.Payments[name] = made })
 }
 
-// isHeld reads whether a payment has been made.
+// isHeld reads whether a payment was made.
 func (p *Probe) isHeld(ctx context.Context, name string) bool {
 	made := p.memory.Payments[name]
 	r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
@@ -185,11 +186,11 @@ func (p *Probe) paid(name string) (*payment, error) {
 	return made, nil
 }
 
-// errCarriedOn is of a question whose first answer came in a run that was
+// errCarriedOn is for a question that got its first answer in a run that was
 // stopped.
 const errCarriedOn failure = "the run was stopped in the middle of it: run -clean, and then again"
 
-// taken is payment A once a part of it has been captured.
+// taken is payment A after a part of it was captured.
 func (p *Probe) taken(ctx context.Context) (*payment, error) {
 	made, err := p.paid(partTaken)
 	if err != nil || made.Step == stepDone {
@@ -214,7 +215,7 @@ func (p *Probe) taken(ctx context.Context) (*payment, error) {
 	return made, p.memory.change(func() { made.Step, made.Said = stepDone, said })
 }
 
-// capture captures a sum, and counts what was taken.
+// capture captures a sum, and adds it up.
 func (p *Probe) capture(ctx context.Context, made *payment, reference string, paise int64) (*reply, error) {
 	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
 		"merchant_capture_reference": reference, "capture_amount": sum(paise),
@@ -252,7 +253,7 @@ func (p *Probe) cancel(ctx context.Context, orderID string) (*reply, error) {
 	return p.wire.send(ctx, http.MethodPut, ordersPath+orderID+"/cancel", nil)
 }
 
-// refund gives refundSum back, and notes the refund.
+// refund gives refundSum back, and records the refund.
 func (p *Probe) refund(ctx context.Context, made *payment, reference string) (*reply, error) {
 	r, err := p.sendRefund(ctx, made.OrderID, reference, refundSum)
 	if err != nil {
@@ -274,8 +275,8 @@ func (p *Probe) sendRefund(ctx context.Context, orderID, reference string, paise
 	})
 }
 
-// giveBack cancels the holds and refunds what was taken, by the SDK, which
-// settles what is unclear.
+// giveBack cancels the holds and refunds the taken money. It uses the SDK,
+// which settles unclear outcomes.
 func (p *Probe) giveBack(ctx context.Context) (left []string) {
 	for _, name := range []string{partTaken, twoTaken, heldPayment, keptPayment} {
 		made := p.memory.Payments[name]

@@ -14,27 +14,27 @@ import (
 
 // Options are the program's flags.
 type Options struct {
-	Only      []string // ids of questions; all of them without it
+	Only      []string // ids of questions; empty for all
 	NoPayer   bool
 	KeepHold  bool
 	PublicURL string
 	Listen    string
 	StateFile string
-	// Patience is how long something may take to show up.
+	// Patience is how long to wait for something to show up.
 	Patience time.Duration
 	// Pace is the wait between two looks.
 	Pace      time.Duration
 	PayWithin time.Duration
 }
 
-// Display shows a person how the run goes.
+// Display shows the progress of the run to a person.
 type Display interface {
 	Say(text string)
-	// Plan says what the run is going to do.
+	// Plan describes the run.
 	Plan(plan Plan)
 	// Ask asks the person to make payments.
 	Ask(payments []string, link func(payment string) string, webhookURL string, takesWebhooks bool)
-	// Answered tells of the n-th result.
+	// Answered shows the n-th result.
 	Answered(n, of int, r Result)
 }
 
@@ -50,7 +50,7 @@ type Probe struct {
 	noted    chan struct{} // has an element when a return or a webhook came
 }
 
-// New takes a run up where it was left, or begins one. It sends nothing.
+// New continues an earlier run, or begins one. It sends nothing.
 func New(a *account.Account, options Options, show Display) (*Probe, error) {
 	if err := a.MayBeProbed(); err != nil {
 		return nil, err
@@ -77,9 +77,9 @@ type unmet string
 
 func (u unmet) Error() string { return string(u) }
 
-// Run asks the questions and gives back what it has made. An interrupted run
-// can be taken up again. Results beside an error are complete: something could
-// not be given back.
+// Run asks the questions and gives back the money. An interrupted run can be
+// continued. If there is an error, the results are still complete: something
+// could not be given back.
 func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	questions, err := selected(p.options.Only)
 	if err != nil {
@@ -95,7 +95,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	hasCollected := false
 	for i, q := range questions {
 		if old, ok := p.memory.Results[q.ID]; ok && old.State != Failed && old.State != NotAsked {
-			continue // by the run that this one goes on with
+			continue // the run that this one continues has asked it
 		}
 		if names := p.paymentsFor(questions[i:]); !hasCollected && q.Needs&needsPayer != 0 {
 			hasCollected = true
@@ -124,7 +124,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	return results, p.Clean(ctx)
 }
 
-// keepHold has the person make the payment that stays held.
+// keepHold lets the person make the payment that stays on hold.
 func (p *Probe) keepHold(ctx context.Context) error {
 	if !p.options.KeepHold || p.options.NoPayer || p.memory.Kept != nil && !p.memory.Kept.IsOver {
 		return nil
@@ -132,7 +132,7 @@ func (p *Probe) keepHold(ctx context.Context) error {
 	return p.collect(ctx, []string{keptPayment})
 }
 
-// Clean cancels the holds and refunds what was taken; the run is then over.
+// Clean cancels the holds and refunds the taken money; then the run is over.
 func (p *Probe) Clean(ctx context.Context) error {
 	left := p.giveBack(ctx)
 	if err := ctx.Err(); err != nil {
@@ -145,7 +145,7 @@ func (p *Probe) Clean(ctx context.Context) error {
 	return p.memory.change(func() { p.memory.IsOver = true })
 }
 
-// stopped says how to go on.
+// stopped says how to continue.
 func (p *Probe) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -154,7 +154,7 @@ func (p *Probe) stopped(ctx context.Context, err error) error {
 		"plural probe -clean gives back what is held and taken")
 }
 
-// ask asks one question. The error is one that ends the run.
+// ask asks one question. Its error ends the run.
 func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	if why := p.unmet(q); why != "" {
 		return Result{ID: q.ID, State: NotAsked, Answer: why}, nil
@@ -183,7 +183,7 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	return q.result(found), nil
 }
 
-// unmet is why a question cannot be asked; "" when it can.
+// unmet is why a question cannot be asked; "" if it can.
 func (p *Probe) unmet(q *Question) string {
 	switch {
 	case q.Ask == nil:
@@ -201,7 +201,7 @@ func (p *Probe) unmet(q *Question) string {
 // takesWebhooks reports whether webhooks can reach this machine.
 func (p *Probe) takesWebhooks() bool { return p.options.PublicURL != "" || p.account.IsEmulator() }
 
-// paymentsFor are the payments that questions need and that can be made.
+// paymentsFor are the payments that the questions need and that can be made.
 func (p *Probe) paymentsFor(questions []*Question) []string {
 	var names []string
 	for _, q := range questions {
@@ -250,7 +250,7 @@ func (p *Probe) isOurs(orderID string) bool {
 	return isOurs
 }
 
-// until looks until something is so, for as long as the patience lasts. It
+// until looks until a condition holds, for as long as the patience lasts. It
 // returns how long that took, and how often it has looked.
 func (p *Probe) until(ctx context.Context, isSo func() (bool, error)) (took time.Duration, looks int, err error) {
 	begun := time.Now()
@@ -272,8 +272,8 @@ func (p *Probe) until(ctx context.Context, isSo func() (bool, error)) (took time
 	}
 }
 
-// pause waits between two looks, and between two requests of which the second
-// is to find the first.
+// pause waits between two looks, or between two requests if the second has to
+// find the first.
 func (p *Probe) pause(ctx context.Context) error {
 	select {
 	case <-time.After(p.options.Pace):
@@ -294,7 +294,7 @@ type Plan struct {
 	IsTakenUp                   bool
 }
 
-// Rupees is the test money that the payments hold.
+// Rupees is the test money for the payments.
 func (p Plan) Rupees() int { return len(p.Payments) * paidSum / 100 }
 
 func (p *Probe) plan(questions []*Question) Plan {
@@ -314,8 +314,8 @@ func (p *Probe) plan(questions []*Question) Plan {
 	return plan
 }
 
-// selected are the questions of some ids, in the order of the table; all of
-// them without any.
+// selected are the questions with the given ids, in the order of the table; all
+// questions if none is given.
 func selected(ids []string) ([]*Question, error) {
 	var list []*Question
 	known := map[string]bool{}

@@ -1,5 +1,5 @@
-// Package probe asks an account what Plural's pages leave open, and writes down
-// what it is told.
+// Package probe asks an account the questions that Plural's pages leave open,
+// and records the answers.
 package probe
 
 import (
@@ -13,26 +13,27 @@ import (
 type Question struct {
 	ID   string
 	Asks string // one sentence for people
-	// Needs is what has to be there before it can be asked.
+	// Needs is what has to exist before the question can be asked.
 	Needs Need
-	// Assumed is what the package takes to be so: one of the answers.
+	// Assumed is the answer that the package assumes.
 	Assumed string
 	Answers []Answer
-	// Requests and Orders are about what it costs; payments are counted apart.
+	// Requests and Orders are the costs of the question; payments are counted
+	// separately.
 	Requests, Orders int
-	// IsOnce keeps it from being asked again, even after it was interrupted.
+	// IsOnce prevents it from being asked again, even after an interruption.
 	IsOnce bool
-	// Ask finds the answer. It is nil where the program cannot ask.
+	// Ask finds the answer. It is nil if the program cannot ask.
 	Ask func(ctx context.Context, p *Probe) (Found, error)
 }
 
 // Answer is one of the answers that a question may have.
 type Answer struct {
 	Is string
-	Do string // what to set or do then
+	Do string // what to set or do with this answer
 }
 
-// Found is what asking has led to. An answer that the row does not list is
+// Found is the result of asking. An answer that the row does not list is
 // reported as "other".
 type Found struct {
 	Answer string
@@ -47,10 +48,10 @@ const (
 	NeedPartTaken Need = 1 << iota // payment A, of which a part is captured
 	NeedTwoTaken                   // payment B, captured twice at once
 	NeedHeld                       // payment C, which is cancelled
-	NeedReturn                     // that the payer's browser has come back
-	NeedWebhook                    // that webhooks reach this machine
+	NeedReturn                     // the payer's browser has come back
+	NeedWebhook                    // webhooks reach this machine
 	NeedKeptHold                   // a hold that an earlier run has kept
-	NeedSettled                    // that something has been settled
+	NeedSettled                    // something has been settled
 )
 
 // needsPayer are the needs that a person has to pay for.
@@ -58,7 +59,7 @@ const needsPayer = NeedPartTaken | NeedTwoTaken | NeedHeld | NeedReturn | NeedWe
 
 func (n Need) has(one Need) bool { return n&one != 0 }
 
-// do is what to set or do about an answer; "" for one that is not listed.
+// do is what to set or do with an answer; "" for one that is not listed.
 func (q *Question) do(answer string) string {
 	i := slices.IndexFunc(q.Answers, func(a Answer) bool { return a.Is == answer })
 	if i < 0 {
@@ -67,7 +68,7 @@ func (q *Question) do(answer string) string {
 	return q.Answers[i].Do
 }
 
-// State is how a question has ended.
+// State is how a question ended.
 type State string
 
 // The states.
@@ -79,7 +80,7 @@ const (
 	NotAsked  State = "not asked" // Answer says why
 )
 
-// Result is what became of a question.
+// Result is the result of a question.
 type Result struct {
 	ID     string      `json:"id"`
 	State  State       `json:"state"`
@@ -87,7 +88,7 @@ type Result struct {
 	Facts  []fact.Fact `json:"facts,omitempty"`
 }
 
-// result files what was found under its state.
+// result makes a Result of what was found.
 func (q *Question) result(found Found) Result {
 	r := Result{ID: q.ID, State: Differs, Answer: found.Answer, Facts: found.Facts}
 	switch {

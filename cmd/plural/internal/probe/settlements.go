@@ -19,8 +19,8 @@ const (
 	localTime        = "2006-01-02T15:04:05"
 )
 
-// settlementPage is a page of settlements. The SDK reads these documents whole;
-// here a page is looked at as it comes.
+// settlementPage is a page of settlements. The SDK reads these documents
+// completely; here a page is read as Plural sends it.
 type settlementPage struct {
 	Rows []struct {
 		UTR       string `json:"utr_number"`
@@ -134,7 +134,8 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// An order's id, and a payment's: the order's, two letters and one more.
+// The ids of an order and of a payment. A payment's id is the order's with two
+// letters and one more character.
 var (
 	orderIDPattern   = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+$`)
 	paymentIDPattern = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+-[a-z]{2}-[A-Za-z0-9]+$`)

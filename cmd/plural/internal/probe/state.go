@@ -17,9 +17,9 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// memory is the state file: what was made and what was answered, so a run can
-// be taken up again. It holds ids, links and answers; no secret, no token of
-// the API, nothing of a payer.
+// memory is the state file: what was made and answered, so a run can be
+// continued. It holds ids, links and answers, but no secret, no token of the
+// API, and nothing of a payer.
 type memory struct {
 	Account  string              `json:"account"` // a hash of address and client id
 	Name     string              `json:"name"`    // what the run's references begin with
@@ -53,7 +53,7 @@ type payment struct {
 	Said      *captured `json:"said,omitempty"`
 }
 
-// step is how far a payment has been carried.
+// step is the progress of a payment.
 type step string
 
 const (
@@ -61,7 +61,7 @@ const (
 	stepDone step = "done"
 )
 
-// captured is what the answer to a capture in part has said.
+// captured is the content of the answer to a partial capture.
 type captured struct {
 	Status       string `json:"status"`
 	HasReference bool   `json:"has_reference"`
@@ -88,7 +88,7 @@ type delivery struct {
 	At      time.Time `json:"at"`
 }
 
-// accountHash names an account without telling it.
+// accountHash identifies an account without showing it.
 func accountHash(a *account.Account) string {
 	base, err := a.Base()
 	if err != nil {
@@ -98,8 +98,8 @@ func accountHash(a *account.Account) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// remember reads the state file. A run that is over leaves nothing to the next
-// but the hold that it has kept.
+// remember reads the state file. A finished run leaves only its kept hold to
+// the next run.
 func remember(path string, a *account.Account) (*memory, error) {
 	m := &memory{}
 	read, err := os.ReadFile(path)
@@ -133,7 +133,7 @@ func remember(path string, a *account.Account) (*memory, error) {
 	return m, nil
 }
 
-// keptHold is the hold that the run has kept, or one of a run before it.
+// keptHold is the hold that this run or an earlier one has kept.
 func (m *memory) keptHold() *payment {
 	if kept := m.Payments[keptPayment]; kept != nil && !kept.HeldAt.IsZero() {
 		return kept
@@ -144,8 +144,8 @@ func (m *memory) keptHold() *payment {
 	return m.Kept
 }
 
-// change changes the memory and writes it down, so a run that is stopped
-// anywhere can go on.
+// change changes the memory and saves it, so a run can be continued wherever it
+// was stopped.
 func (m *memory) change(change func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,7 +19,7 @@ func asked() []Question {
 	return append(append(ofTheAccount(), ofPayments()...), ofSettlements()...)
 }
 
-// ofTheAccount need nobody who pays.
+// ofTheAccount are questions that need no payer.
 func ofTheAccount() []Question {
 	return []Question{
 		{
@@ -135,8 +135,8 @@ func ofTheAccount() []Question {
 	}
 }
 
-// ofPayments need a person who pays. What an answer changes stands after what
-// needs it unchanged.
+// ofPayments are questions that need a payer. A question that changes something
+// comes after the questions that need it unchanged.
 func ofPayments() []Question {
 	return []Question{
 		{
@@ -288,7 +288,7 @@ func ofPayments() []Question {
 	}
 }
 
-// ofSettlements need that something has been settled.
+// ofSettlements are questions that need a settlement.
 func ofSettlements() []Question {
 	return []Question{
 		{
@@ -319,7 +319,7 @@ func ofSettlements() []Question {
 	}
 }
 
-// notAsked are the open questions that this program cannot put to an account.
+// notAsked are the open questions that this program cannot ask an account.
 func notAsked() []Question {
 	return []Question{
 		{ID: "refund.window", Asks: "For how long can an order be refunded?"},

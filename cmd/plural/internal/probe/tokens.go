@@ -15,7 +15,7 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// askTokenLifetime reads how the token endpoint tells a lifetime.
+// askTokenLifetime reads how the token endpoint states a lifetime.
 func askTokenLifetime(ctx context.Context, p *Probe) (Found, error) {
 	r, err := p.wire.fetchToken(ctx, p.account.ClientSecret)
 	if err != nil {
@@ -66,7 +66,7 @@ func expiryOf(token string) (time.Time, bool) {
 	return time.Unix(claims.Exp, 0), true
 }
 
-// askTokenSecond uses a token after another one has been issued.
+// askTokenSecond uses a token after a second one was issued.
 func askTokenSecond(ctx context.Context, p *Probe) (Found, error) {
 	older, err := p.wire.fetchToken(ctx, p.account.ClientSecret)
 	if err != nil {
@@ -91,7 +91,7 @@ func askTokenSecond(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askWrongSecret sends one token request with a secret that is wrong.
+// askWrongSecret sends one token request with a wrong secret.
 func askWrongSecret(ctx context.Context, p *Probe) (Found, error) {
 	wrong := make([]byte, 16)
 	_, _ = rand.Read(wrong)

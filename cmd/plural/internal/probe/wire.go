@@ -34,8 +34,8 @@ const (
 	maxAnswer   = 4 << 20
 )
 
-// wire sends requests as they are, once each. The SDK would settle what is
-// asked here; it is what gives the money back at the end.
+// wire sends requests unchanged, once each. The SDK would settle what is asked
+// here. It is used at the end, to give the money back.
 type wire struct {
 	base    string
 	account *account.Account
@@ -69,7 +69,7 @@ type reply struct {
 	header http.Header
 	body   []byte
 	isGzip bool
-	at     time.Time // when half of its time was over, by this machine's clock
+	at     time.Time // the middle of its time, by this machine's clock
 	took   time.Duration
 }
 
@@ -85,7 +85,7 @@ func (r *reply) fields() []string {
 	return slices.Collect(maps.Keys(doc))
 }
 
-// order is the order of the answer; an empty one where there is none.
+// order is the order in the answer; empty if there is none.
 func (r *reply) order() *plural.Order {
 	var doc struct {
 		Data *plural.Order `json:"data"`
@@ -126,7 +126,7 @@ func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, e
 	return w.sendWith(ctx, token, method, path, in)
 }
 
-// bearer is the access token; a new one if it is the one that was refused.
+// bearer is the access token; a new one if the given one was refused.
 func (w *wire) bearer(ctx context.Context, refused string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -203,8 +203,8 @@ func (w *wire) sendWith(ctx context.Context, token, method, path string, in any)
 	}, nil
 }
 
-// failureOf is an error without addresses; that of a context that has ended is
-// itself.
+// failureOf is an error without addresses. The error of a context that has
+// ended stays as it is.
 func failureOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -1,6 +1,6 @@
-// Package report writes what a run of the probe has found. It shows answers out
-// of the program's own table and facts (package fact), and so nothing of what
-// the account has answered.
+// Package report writes the findings of a run of the probe. It shows only
+// answers from the program's own table and facts (package fact), and so nothing
+// that the account has answered.
 package report
 
 import (
@@ -36,7 +36,7 @@ type Report struct {
 	Rows    []Row
 }
 
-// Row is one question and what became of it.
+// Row is one question with its result.
 type Row struct {
 	probe.Result
 	Asks    string
@@ -44,7 +44,7 @@ type Row struct {
 	Assumed string
 }
 
-// New puts results beside their questions.
+// New combines results with their questions.
 func New(program, sdk string, isEmulator bool, results []probe.Result) *Report {
 	r := &Report{Program: program, SDK: sdk, Where: "UAT"}
 	if isEmulator {
@@ -70,7 +70,7 @@ func New(program, sdk string, isEmulator bool, results []probe.Result) *Report {
 	return r
 }
 
-// Count counts the rows that have ended in a state.
+// Count counts the rows with a state.
 func (r *Report) Count(state probe.State) int {
 	n := 0
 	for _, row := range r.Rows {

@@ -12,13 +12,13 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/report"
 )
 
-// Progress shows a run as it goes.
+// Progress shows the progress of a run.
 type Progress struct{ Out io.Writer }
 
 // Say shows a line.
 func (p Progress) Say(line string) { fmt.Fprintln(p.Out, line) }
 
-// Plan says what the run is going to do.
+// Plan describes the run.
 func (p Progress) Plan(plan probe.Plan) {
 	if plan.IsTakenUp {
 		fmt.Fprintf(p.Out, "This goes on with the run in %s.\n", plan.StateFile)
@@ -58,7 +58,7 @@ func (p Progress) Ask(payments []string, link func(string) string, webhookURL st
 	fmt.Fprintln(p.Out, "It goes on by itself.")
 }
 
-// Answered tells of a result.
+// Answered shows a result.
 func (p Progress) Answered(n, of int, r probe.Result) {
 	fmt.Fprintf(p.Out, "%2d/%d  %-22s %-10s  %s\n", n, of, r.ID, r.State, r.Answer)
 }

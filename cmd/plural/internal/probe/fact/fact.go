@@ -1,6 +1,6 @@
-// Package fact is what a report may say beside its answers. A fact is made by
-// the functions below only, and none of them takes a text of the account as it
-// came: a status, a code, the name of a header or a field, a number, a duration.
+// Package fact has what a report may say beside its answers. Only the functions
+// below make a fact, and none of them takes a text from the account: a fact is
+// a status, a code, the name of a header or a field, a number, or a duration.
 package fact
 
 import (
@@ -16,7 +16,7 @@ import (
 // Fact is one thing that a report says beside an answer.
 type Fact struct{ name, text string }
 
-// Name is what the fact is about.
+// Name is the subject of the fact.
 func (f Fact) Name() string { return f.name }
 
 // Text is the fact.
@@ -34,7 +34,7 @@ func Took(name string, d time.Duration) Fact {
 // Count is a number of things.
 func Count(name string, n int) Fact { return Fact{name, strconv.Itoa(n)} }
 
-// Holds is a yes or a no.
+// Holds is yes or no.
 func Holds(name string, isSo bool) Fact {
 	if isSo {
 		return Fact{name, "yes"}
@@ -60,8 +60,8 @@ func Code(code string) string {
 	return "(no code)"
 }
 
-// Names are the names of headers or fields. One that does not have the form of
-// a name is counted and not shown: it may hold a value.
+// Names are the names of headers or fields. A text that does not have the form
+// of a name is counted and not shown, because it may hold a value.
 func Names(name string, names []string) Fact {
 	var shown []string
 	hidden := 0
@@ -81,7 +81,7 @@ func Names(name string, names []string) Fact {
 	return Fact{name, strings.Join(shown, ", ")}
 }
 
-// OneOf is a word out of a list of the program's own.
+// OneOf is a word from a list of the program's own.
 func OneOf(name, word string, words ...string) Fact {
 	if !slices.Contains(words, word) {
 		word = "(another)"
