@@ -136,7 +136,7 @@ func (b *Books) add(p Payment) error {
 	}
 	before, hasOthers := index[name]
 	if hasOthers && (p.PaymentID == "" || b.payments[before].PaymentID == "") {
-		return fmt.Errorf("order %s is on the list twice, and one of the two payments has no payment id", name)
+		return fmt.Errorf("order %s is on the list twice, and one of the two has no payment id", name)
 	}
 	if _, isTaken := b.owners[p.PaymentID]; isTaken {
 		return fmt.Errorf("payment %s is on the list twice", p.PaymentID)
