@@ -342,7 +342,7 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	if isBehind(o) {
 		return nil, &OutcomeUnknownError{
 			Op: opConfirm.name, OrderID: id, Last: o,
-			Err: errors.New("the books do not show the payment yet that the event is about"),
+			Err: errors.New("the books do not show the payment of the event yet"),
 		}
 	}
 	if err := want.Check(o); err != nil {

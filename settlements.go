@@ -120,7 +120,7 @@ func (s *SettlementService) Get(ctx context.Context, utr string, opts ...CallOpt
 	return head, err
 }
 
-var errTooManyLines = errors.New("it has more lines than are kept at once; read it by Lines")
+var errTooManyLines = errors.New("it has more lines than Get keeps; read it with Lines")
 
 // settlementList is one reading of the settlements of some days.
 type settlementList struct {

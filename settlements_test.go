@@ -22,7 +22,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// all reads a list to its end, and the error that ends it.
+// all reads a list to its end, and returns its rows and the error that ends it.
 func all[T any](seq iter.Seq2[*T, error]) (list []*T, err error) {
 	for each, e := range seq {
 		if e != nil {

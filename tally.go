@@ -92,8 +92,8 @@ func isSameEntry(a, b CaptureData) bool {
 // isUnderWay reports whether a payment's money may still be taken.
 func (t *tally) isUnderWay() bool { return t.authorized+t.pending > 0 }
 
-// hasMovedOn reports whether the payments of an order that is said to be on
-// hold are beyond that.
+// hasMovedOn reports whether an order's status says that it is on hold, but its
+// payments are already past that.
 func (t *tally) hasMovedOn() bool { return t.liveEntries > 0 || t.settled > 0 || t.pending > 0 }
 
 // sum is the result of an addition. It is not known once an unusable amount was

@@ -187,8 +187,8 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	key := mustKey(t, plural.HexKey, signatureSecret)
 	v := mustVerifier(t, "", plural.WithCallbackKeys(key), plural.WithWebhookKeys(key), plural.WithClock(webhookClock))
 
-	// error_message=m.1763802000.{...}&order_id=...: the text has id, timestamp
-	// and a body in it, behind a name and "=".
+	// In error_message=m.1763802000.{...}&order_id=... the signed text has an id,
+	// a timestamp and a body, behind a name and "=".
 	const body = `{"event_type":"ORDER_PROCESSED"}&order_id=v1-1&status=FAILED`
 	form := signedForm(
 		t, signatureSecret, failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")),

@@ -120,7 +120,7 @@ func (s *Server) Settlements() []Settlement {
 }
 
 // SettlementLines lists the lines of a settlement that the service shows; nil
-// where there is no such UTR. Those of refunds are netted instead, unless with
+// if the UTR does not exist. Those of refunds are netted instead, unless with
 // SettleRefundLines.
 func (s *Server) SettlementLines(utr string) []SettlementLine {
 	s.mu.Lock()
@@ -267,8 +267,8 @@ func (s *Server) settleDue() {
 	}
 }
 
-// settle makes a settlement of what has moved. Refunds alone make none: they
-// wait for a payment.
+// settle makes a settlement of the money that has moved. Refunds alone make
+// none: they wait for a payment.
 func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) {
 	if !slices.ContainsFunc(moved, func(m movement) bool { return !m.refund }) {
 		return ""

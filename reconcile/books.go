@@ -136,10 +136,10 @@ func (b *Books) add(p Payment) error {
 	}
 	before, hasOthers := index[name]
 	if hasOthers && (p.PaymentID == "" || b.payments[before].PaymentID == "") {
-		return fmt.Errorf("order %s is on the list before, and one of the two has no payment id", name)
+		return fmt.Errorf("order %s is on the list twice, and one of the two has no payment id", name)
 	}
 	if _, isTaken := b.owners[p.PaymentID]; isTaken {
-		return fmt.Errorf("payment %s is on the list before", p.PaymentID)
+		return fmt.Errorf("payment %s is on the list twice", p.PaymentID)
 	}
 	p.Reference, p.OrderID, p.PaymentID = compactNames(p)
 	p.Refunded.Currency = plural.CurrencyINR
@@ -218,7 +218,7 @@ func (b *Books) Order(o *plural.Order) error {
 	if o.Type == plural.OrderTypeRefund {
 		first, ok := b.byOrder[o.ParentOrderID]
 		if o.ParentOrderID == "" || !ok {
-			return fmt.Errorf("reconcile: refund %s is of no order on the list", o.OrderID)
+			return fmt.Errorf("reconcile: refund %s belongs to no order on the list", o.OrderID)
 		}
 		return b.addRefund(o, first)
 	}

@@ -96,7 +96,7 @@ type run struct {
 
 func (r *run) run(ctx context.Context, d plural.Days) error {
 	if !isValid(d) {
-		return fmt.Errorf("the days %s are none", d)
+		return fmt.Errorf("the days %s are not valid", d)
 	}
 	d = r.last.span(d)
 	if err := r.readOrders(ctx); err != nil {
@@ -353,7 +353,7 @@ func (r *run) settle(one *reading) error {
 	}
 	if one.about == nil {
 		if isOurs && one.now.IsPart {
-			r.b.Unread(one.utr, "", errors.New("it was not read whole on an earlier night, and is not listed tonight"))
+			r.b.Unread(one.utr, "", errors.New("it was not read completely on an earlier night, and is not listed tonight"))
 		}
 		if isOurs || r.b.unlisted != nil {
 			r.next.UTRs[one.utr] = one.now

@@ -129,8 +129,8 @@ func TestRunFails(t *testing.T) {
 		report *failingReport
 		want   string
 	}{
-		"no days":        {days: plural.Days{}, want: "are none"},
-		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are none"},
+		"no days":        {days: plural.Days{}, want: "are not valid"},
+		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are not valid"},
 		"cancelled":      {ctx: cancelled, days: seen(), want: "canceled"},
 		"refused": {days: seen(), want: "days", list: func(yield func(*plural.Settlement, error) bool) {
 			yield(nil, &plural.ValidationError{Op: "list settlements", Fields: []plural.FieldError{{Field: "days", Rule: "x"}}})

@@ -38,7 +38,7 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, shown := first.wait()
 	require.Equal(t, 1, exitCode)
-	require.Contains(t, shown, "The same command goes on from here")
+	require.Contains(t, shown, "The same command continues from here")
 
 	report, second := probedIn(t, dir, srv, variablesOf(srv), "--pace", "100ms")
 	require.Contains(t, second.shown(), "This goes on with the run")

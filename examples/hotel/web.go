@@ -41,7 +41,7 @@ func (h *hotel) routes(s settings) http.Handler {
 
 	protection := http.NewCrossOriginProtection()
 	if err := protection.AddTrustedOrigin(s.URL); err != nil { // a proxy may change the Host
-		h.log.Warn("the hotel's own address is no origin", "url", s.URL, "error", err)
+		h.log.Warn("the hotel's own address is not an origin", "url", s.URL, "error", err)
 	}
 	protection.AddInsecureBypassPattern("POST /plural/return")
 	protection.AddInsecureBypassPattern("POST /plural/webhook")

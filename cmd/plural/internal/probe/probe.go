@@ -139,7 +139,7 @@ func (p *Probe) Clean(ctx context.Context) error {
 		return p.stopped(ctx, err)
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("not given back: %s. Run plural probe -clean, or see to it on the dashboard",
+		return fmt.Errorf("not given back: %s. Run plural probe -clean, or do it on the dashboard",
 			strings.Join(left, ", "))
 	}
 	return p.memory.change(func() { p.memory.IsOver = true })
@@ -150,7 +150,7 @@ func (p *Probe) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	return errors.New("stopped. The same command goes on from here; " +
+	return errors.New("stopped. The same command continues from here; " +
 		"plural probe -clean gives back what is held and taken")
 }
 
