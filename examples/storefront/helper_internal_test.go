@@ -30,7 +30,7 @@ const password = "shipping-and-handling"
 func quickPace() pace {
 	return pace{
 		Poll: 50 * time.Millisecond, Timeout: 20 * time.Second, Rescue: 25 * time.Second,
-		Sweep: time.Second, Look: 2 * time.Second, Hold: time.Hour, Retry: soon{},
+		Sweep: time.Second, Look: 2 * time.Second, Hold: time.Hour, Bank: time.Second, Retry: soon{},
 	}
 }
 

@@ -34,6 +34,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 				return err
 			},
 		}),
+		river.AddWorkerSafely(workers, &bankWorker{bank: &bank{s.till.books, s.till.client}}),
 	)
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		// time
 		DiscardedJobRetentionPeriod: -1,
 		RetryPolicy:                 p.Retry,
-		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(p.Sweep)},
+		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(p.Sweep), nightly(p.Bank)},
 	})
 	if err != nil {
 		return err

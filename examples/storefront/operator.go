@@ -41,6 +41,7 @@ type staffOrderView struct {
 
 	Decisions  []decisionView
 	Payments   []payment
+	Arrivals   []arrival // at the bank
 	History    []entry
 	Others     []*order      // under the same number
 	CanCapture bool          // the hold can be captured
@@ -103,6 +104,9 @@ func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error
 		v.Decisions = append(v.Decisions, one)
 	}
 	if v.Payments, err = s.db.payments(ctx, s.db, o.Number); err != nil {
+		return nil, err
+	}
+	if v.Arrivals, err = s.db.arrivals(ctx, s.db, o.Number); err != nil {
 		return nil, err
 	}
 	if v.History, err = s.db.history(ctx, s.db, o.Number); err != nil {

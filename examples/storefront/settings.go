@@ -55,6 +55,7 @@ type pace struct {
 	Sweep   time.Duration // between looks for orders that should be read again
 	Look    time.Duration // how long until an order that is not settled is read again
 	Hold    time.Duration // how long a hold is safe to capture
+	Bank    time.Duration // between looks at what has reached the bank
 	Retry   river.ClientRetryPolicy
 }
 
@@ -66,6 +67,7 @@ func usualPace() pace {
 		Sweep:   time.Minute,
 		Look:    10 * time.Minute,
 		Hold:    4 * 24 * time.Hour, // Plural does not say how long one lasts: ask, and take a day less
+		Bank:    24 * time.Hour,
 		Retry:   &river.DefaultClientRetryPolicy{},
 	}
 }

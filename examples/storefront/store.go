@@ -36,6 +36,7 @@ type store struct {
 	orderRows
 	decisionRows
 	historyRows
+	arrivalRows
 
 	inbox    sqlstore.Dialect
 	river    riverdriver.Driver[*sql.Tx]
@@ -469,6 +470,40 @@ func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string
 	return changed(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
 		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)
 		WHERE NOT EXISTS (SELECT 1 FROM history WHERE order_number = $1 AND what = $3)`, number, micro(time.Now()), what))
+}
+
+// arrivalRows are the statements about what has reached the bank.
+type arrivalRows struct{}
+
+// arrivals are those of an order's payments.
+func (arrivalRows) arrivals(ctx context.Context, q querier, number string) ([]arrival, error) {
+	rows, err := q.QueryContext(ctx, `SELECT a.payment_id, a.utr, a.day, a.status FROM arrivals a
+		JOIN payments p ON p.id = a.payment_id WHERE p.order_number = $1 ORDER BY a.day, a.utr, a.payment_id`, number)
+	return collect(rows, err, func(rows *sql.Rows) (a arrival, err error) {
+		err = rows.Scan(&a.PaymentID, &a.UTR, &a.Day, &a.Status)
+		return a, err
+	})
+}
+
+func (arrivalRows) saveArrival(ctx context.Context, q querier, a *arrival) error {
+	_, err := q.ExecContext(ctx, `INSERT INTO arrivals (payment_id, utr, day, status) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (payment_id, utr) DO UPDATE SET day = excluded.day, status = excluded.status`,
+		a.PaymentID, a.UTR, a.Day, string(a.Status))
+	return err
+}
+
+// isRead reports whether all lines of a settlement were read when it looked as
+// it does now.
+func (arrivalRows) isRead(ctx context.Context, q querier, utr, mark string) (isRead bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM settlements_read WHERE utr = $1 AND mark = $2)`,
+		utr, mark).Scan(&isRead)
+	return isRead, err
+}
+
+func (arrivalRows) markRead(ctx context.Context, q querier, utr, mark string) error {
+	_, err := q.ExecContext(ctx, `INSERT INTO settlements_read (utr, mark) VALUES ($1, $2)
+		ON CONFLICT (utr) DO UPDATE SET mark = excluded.mark`, utr, mark)
+	return err
 }
 
 // collect reads all rows.

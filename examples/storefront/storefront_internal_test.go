@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
+	"github.com/plural-go/plural"
 	"github.com/plural-go/plural/internal/servertest"
 	"github.com/plural-go/plural/pluraltest"
 )
@@ -58,6 +59,61 @@ func TestFromCartToRefund(t *testing.T) {
 			metrics := staff.get("/metrics").body
 			require.Contains(t, metrics, `plural_operation="captures.create"`)
 			require.Contains(t, metrics, "river_")
+		})
+	}
+}
+
+// TestWhatReachedTheBank: the nightly job reads the settlements, and the staff
+// see it on the order's page. A settlement that could not be read whole is read
+// again.
+func TestWhatReachedTheBank(t *testing.T) {
+	t.Parallel()
+	databases := map[string]func(*testing.T) string{
+		"SQLite":     sqliteFile,
+		"PostgreSQL": func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL },
+	}
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gateway := pluraltest.NewServer(t)
+			shop := openSite(t, gateway, open(t), quickPace())
+			db, err := openStore(t.Context(), shop.db)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = db.Close() })
+			readWhole := func(n int) func() bool {
+				return func() bool {
+					var found int
+					row := db.QueryRowContext(t.Context(), `SELECT count(*) FROM settlements_read`)
+					return row.Scan(&found) == nil && found == n
+				}
+			}
+			number, id := shop.customer().pays("lamp")
+			staff := shop.staff()
+			require.NotContains(t, staff.get(operatePage(number)).body, "At the bank", "nothing is captured")
+			staff.eventually(operatePage(number), "Capture ₹1,499.50")
+			require.Equal(t, http.StatusOK, staff.decides(number, "capture", "whole", "1").status)
+			staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out", "not seen yet")
+
+			utr := gateway.Settle()
+			day := time.Now().In(plural.India()).Format("2 Jan 2006")
+			staff.eventually(operatePage(number), "arrived: UTR "+utr+", "+day)
+			require.NotContains(t, shop.customer().get(orderPage(number)).body, utr, "it is not the customer's")
+			require.Eventually(t, readWhole(1), 30*time.Second, 50*time.Millisecond)
+
+			// Another part of the payment, in a settlement that cannot be read whole yet.
+			order, _ := gateway.Order(id)
+			require.NoError(t, gateway.AddSettlement(pluraltest.Settlement{
+				UTR: "520019904418", SettledAt: time.Now(), ProcessedAt: time.Now(), SaidLines: 2,
+				Lines: []pluraltest.SettlementLine{{
+					TransactionID: order.Payments[0].ID, Amount: "-5", Kind: pluraltest.LineChargeback, PayoutStatus: "Failed",
+				}},
+			}))
+			staff.eventually(operatePage(number), "in UTR 520019904418, payout failed", "arrived: UTR "+utr)
+			require.Eventually(t, readWhole(1), 30*time.Second, 50*time.Millisecond)
+			require.NoError(t, gateway.ChangeSettlement("520019904418", func(s *pluraltest.Settlement) { s.SaidLines = 1 }))
+			require.Eventually(t, readWhole(2), 30*time.Second, 50*time.Millisecond)
+			shop.close()
+			require.Contains(t, shop.logged.String(), "settlements were not read whole")
 		})
 	}
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/plural-go/plural"
+)
+
+// bank asks Plural each night what has reached the bank. It only reads, and
+// decides nothing: a payment without an arrival may arrive tomorrow.
+type bank struct {
+	*books
+
+	client *plural.Client
+}
+
+// bankDays is how far back it asks. Plural settles within 45 days.
+const bankDays = 50
+
+// arrival is a payment's part in a transfer to the bank.
+type arrival struct {
+	PaymentID string
+	UTR       string
+	Day       string // "2026-11-27"; "" where Plural does not say
+	Status    plural.PayoutStatus
+}
+
+// Text is the arrival in words.
+func (a *arrival) Text() string {
+	if !a.Status.IsSuccess() {
+		return "in UTR " + a.UTR + ", payout " + strings.ToLower(string(a.Status))
+	}
+	if day, err := time.Parse(time.DateOnly, a.Day); err == nil {
+		return "arrived: UTR " + a.UTR + ", " + day.Format("2 Jan 2006")
+	}
+	return "arrived: UTR " + a.UTR
+}
+
+// read stores the lines of each settlement that was not read whole before, or
+// that looks different since.
+func (b *bank) read(ctx context.Context) error {
+	today := time.Now().In(plural.India())
+	days := plural.Days{First: today.AddDate(0, 0, 1-bankDays), Last: today}
+	for s, err := range b.client.Settlements.List(ctx, days) {
+		if err != nil {
+			return b.later(ctx, err)
+		}
+		mark := fmt.Sprint(s.TotalTransactionsCount, " ", s.TotalAmount)
+		isRead, err := b.db.isRead(ctx, b.db, s.UTRNumber, mark)
+		if err != nil {
+			return err
+		}
+		if isRead {
+			continue
+		}
+		if err := b.readLines(ctx, s); err != nil {
+			if err = b.later(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := b.db.markRead(ctx, b.db, s.UTRNumber, mark); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
+	day := ""
+	if at, err := s.SettledDate.In(plural.India()); err == nil {
+		day = at.Format(time.DateOnly)
+	}
+	for line, err := range b.client.Settlements.Lines(ctx, s.UTRNumber) {
+		if err != nil {
+			return err
+		}
+		one := arrival{PaymentID: line.TransactionID, UTR: s.UTRNumber, Day: day, Status: line.PayoutStatus}
+		if hasZero(fmt.Sprint(one)) {
+			continue // PostgreSQL refuses it, and no payment is called that
+		}
+		if err := b.db.saveArrival(ctx, b.db, &one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// later leaves what could not be read whole to the next night. What came is
+// stored. Any other error is the job's.
+func (b *bank) later(ctx context.Context, err error) error {
+	if !errors.Is(err, plural.ErrIncomplete) || ctx.Err() != nil {
+		return err
+	}
+	b.log.WarnContext(ctx, "settlements were not read whole", "error", err)
+	return nil
+}
+
+// bankArgs is the nightly job.
+type bankArgs struct{}
+
+func (bankArgs) Kind() string { return "storefront_bank" }
+
+// InsertOpts has one of them wait at most, whatever processes there are.
+func (bankArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{
+		ByQueue: true,
+		ByState: []rivertype.JobState{ // but not those that have ended
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+			rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+		},
+	}}
+}
+
+// nightly asks the bank at the start, and then once in a while.
+func nightly(every time.Duration) *river.PeriodicJob {
+	return river.NewPeriodicJob(
+		river.PeriodicInterval(every),
+		func() (river.JobArgs, *river.InsertOpts) { return bankArgs{}, nil },
+		&river.PeriodicJobOpts{RunOnStart: true},
+	)
+}
+
+type bankWorker struct {
+	river.WorkerDefaults[bankArgs]
+
+	bank *bank
+}
+
+// Work reads what has reached the bank.
+func (w *bankWorker) Work(ctx context.Context, _ *river.Job[bankArgs]) error { return w.bank.read(ctx) }
+
+// Timeout is long: a page of ten lines is a request.
+func (w *bankWorker) Timeout(*river.Job[bankArgs]) time.Duration { return time.Hour }
