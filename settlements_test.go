@@ -474,6 +474,13 @@ func TestReadingOfSettlementsFails(t *testing.T) {
 		require.Len(t, rows, 12, "the first window is empty, and the second has two pages")
 		require.Equal(t, 1, incomplete(t, err).Page)
 
+		srv.Inject(list, append([]pluraltest.Fault{pluraltest.NoFault}, broken...)...)
+		rows, err = all(client.Settlements.List(t.Context(), lastDays(90)))
+		require.Empty(t, rows)
+		e = incomplete(t, err) // the first window is read, and empty
+		require.Equal(t, 1, e.Page)
+		require.Equal(t, lastDays(1).Last.Format(time.DateOnly), e.Days.Last.Format(time.DateOnly))
+
 		srv.Inject(lines, broken...)
 		detail, err := client.Settlements.Get(t.Context(), "1003")
 		require.Nil(t, detail)
@@ -611,6 +618,20 @@ func TestListWithTotalsOfOnePage(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestSettlementsWithoutUTR: rows that have none yet are not taken for one.
+func TestSettlementsWithoutUTR(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+			return answer(http.StatusOK, `{"data":[{"utr_number":"","total_amount":1},{"total_amount":2},{"total_amount":2}],
+				"total_settlement_count":2}`), nil
+		})
+		rows, err := all(client.Settlements.List(t.Context(), lastDays(90)))
+		require.NoError(t, err)
+		require.Len(t, rows, 2)
+	})
 }
 
 // TestAnswersThatAreNoSettlement: nothing rests on what an answer lacks.
