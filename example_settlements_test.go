@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// settledOrder is the id of a payment whose money has reached the bank, and of
-// the transfer that brought it.
+// settledOrder returns the id of a payment whose money has reached the bank,
+// and the id of the transfer.
 func settledOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Client) (paymentID, utr string) {
 	id := heldOrder(ctx, srv, client, "order-3001")
 	order, err := client.Captures.Create(ctx, id, &plural.CaptureRequest{
@@ -23,8 +23,8 @@ func settledOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Cl
 	return order.Captures()[0].PaymentID, srv.Settle()
 }
 
-// What reached the bank in the last week, and which orders of the shop's it was
-// for: the ids of payments are stored at the capture.
+// This example lists what reached the bank in the last week, and the shop's
+// orders that it was for. The shop stored the ids of payments when it captured.
 func ExampleSettlementService_List() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -51,8 +51,8 @@ func ExampleSettlementService_List() {
 	// order-3001 500 488.2 true
 }
 
-// The lines of one settlement, and what they add up to. The figures are as
-// Plural sends them: whether they are right is for the shop to say.
+// The lines of one settlement, and their sum. The figures are as Plural sends
+// them: the shop has to check them.
 func ExampleSettlementService_Lines() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -66,7 +66,7 @@ func ExampleSettlementService_Lines() {
 			return
 		}
 		if total, err = total.Add(line.SettledAmount); err != nil {
-			fmt.Println(err) // it is no number
+			fmt.Println(err) // it is not a number
 			return
 		}
 	}
@@ -76,8 +76,8 @@ func ExampleSettlementService_Lines() {
 	// 488.2 48820 true
 }
 
-// One settlement whole. What could not be read whole says so, and has what
-// came.
+// One complete settlement. If it could not be read completely, the error says
+// so, and the result has what was read.
 func ExampleSettlementService_Get() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -125,7 +125,7 @@ func ExampleRupees_Sub() {
 	// 1227.97495 0.00495 false
 }
 
-// The times of settlements have no zone. They are surely those of India.
+// The times of settlements have no zone. They are surely in India's time.
 func ExampleLocalTime_In() {
 	settled := plural.LocalTime("2026-11-27T10:59:46")
 	at, err := settled.In(plural.India())
