@@ -56,7 +56,7 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 // 1499.50". For amounts that are not negative, [ParseAmount] reads the number
 // back to the same Amount.
 func (a Amount) String() string {
-	exponent, _ := a.Currency.exponent() // 0 for what is not a currency
+	exponent, _ := a.Currency.exponent() // 0 if it is not a currency
 	digits, isNegative := strings.CutPrefix(strconv.FormatInt(a.Value, 10), "-")
 	digits = strings.Repeat("0", max(0, exponent+1-len(digits))) + digits
 	var b strings.Builder
@@ -116,7 +116,7 @@ func (a Amount) Add(b Amount) (Amount, error) {
 		return Amount{}, err
 	}
 	sum := a.Value + b.Value
-	if (sum > a.Value) != (b.Value > 0) { // it went past the largest or the smallest number
+	if (sum > a.Value) != (b.Value > 0) { // the sum overflowed
 		return Amount{}, fmt.Errorf("plural: %s and %s add up to more than an amount can be", a, b)
 	}
 	return Amount{Value: sum, Currency: a.Currency}, nil

@@ -135,11 +135,10 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int, 
 	return e
 }
 
-// repeatsSecret reports whether the answer shows what the request was
-// authorised by, whichever of its characters are escaped there, or breaks off
-// in the middle of it.
+// repeatsSecret reports whether the answer shows the secret of its request,
+// with any of its characters escaped, or breaks off in the middle of it.
 func (a *answer) repeatsSecret() bool {
-	const least = 6 // what is shorter is no secret, and part of ordinary words
+	const least = 6 // shorter texts are not secrets, and occur in ordinary words
 	if len(a.secret) < least {
 		return false
 	}
@@ -150,7 +149,7 @@ func (a *answer) repeatsSecret() bool {
 	}
 	hasEscapes := strings.Contains(a.body, `\`)
 	if hasEscapes && len(a.body) > maxUnescaped {
-		return true // it may hide in them, and looking costs too much
+		return true // the secret may hide in the escapes, and looking for it costs too much
 	}
 	text := a.body
 	var value any

@@ -21,8 +21,8 @@ type CancelService struct{ p *pipeline }
 //   - [ErrNotApplied]: final. The order has failed, or all of its money was
 //     taken. It is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look. Plural rejected the
-//     cancel and the books do not show why: the order is not paid yet, or only a
-//     part of it was captured.
+//     cancel and the books do not show why: the order is not paid yet, or only
+//     a part of it was captured.
 //   - any other error: not known yet. Calling again is safe.
 //
 // A [ValidationError] means that nothing was sent, because the text cannot be

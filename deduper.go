@@ -72,7 +72,7 @@ type MemoryDeduper struct {
 	mu      sync.Mutex
 	events  map[string]memoryEvent
 	claims  uint64    // the number of claims so far: the next token
-	sweepAt int       // so many events are swept next
+	sweepAt int       // how many events there may be before the next sweep
 	rested  time.Time // and not before
 }
 
@@ -144,7 +144,7 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 }
 
 // set copies the id: the id may be part of a request, whose memory a server
-// uses again. Go replaces the key of an element that it sets again, too.
+// uses again. Go also replaces the key when an existing element is set.
 func (d *MemoryDeduper) set(id string, event memoryEvent) {
 	if d.events == nil {
 		d.events = make(map[string]memoryEvent)
@@ -156,10 +156,11 @@ func (d *MemoryDeduper) set(id string, event memoryEvent) {
 // worker can still commit.
 const lapsedGrace = time.Hour
 
-// hasRoom reports whether there is room for one more. It drops what ended long
-// enough ago whenever there are twice as many events as the last time left, and
-// when there is no room, of which a claim that lapsed later has to make some,
-// too. That takes 8 ms for 262,144 events, and a hundredth of the time at most.
+// hasRoom reports whether there is room for one more. It drops entries that
+// ended long enough ago in two cases: when there are twice as many events as
+// after the last sweep, and when there is no room. In the second case a lapsed
+// claim is dropped, too. A sweep takes 8 ms for 262,144 events, and sweeping
+// takes at most a hundredth of the time.
 func (d *MemoryDeduper) hasRoom(now time.Time) bool {
 	const fewest = 1024
 	most := cmp.Or(d.most, defaultMemoryEvents)

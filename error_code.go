@@ -59,13 +59,13 @@ func (c ErrorCode) MayPassLater() bool { return codes[c].remedy == later }
 // must be corrected first.
 func (c ErrorCode) IsRequestFault() bool { return codes[c].remedy == correctRequest }
 
-// nature is what a code says of the request.
+// nature is what a code says about the request.
 type nature int
 
 const (
 	decision    nature = iota + 1 // it was not carried out
-	ofState                       // it was not, because of the order's state or an earlier request
-	throttle                      // it was not taken, and may be sent again
+	ofState                       // not carried out, because of the order's state or an earlier request
+	throttle                      // not accepted, and may be sent again
 	serverFault                   // it may have been carried out
 )
 
@@ -79,7 +79,8 @@ const (
 	correctRequest
 )
 
-// codes has what the package knows of each code: a new code is one entry here.
+// codes has everything that the package knows of each code: a new code is one
+// entry here.
 //
 //nolint:gochecknoglobals // a constant in all but name
 var codes = map[ErrorCode]struct {

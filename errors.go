@@ -551,7 +551,7 @@ type jsonError struct {
 	Error     string      `json:"error"`
 }
 
-// orEmpty is o, or an empty order where there is none.
+// orEmpty is o, or an empty order if there is none.
 func orEmpty(o *Order) *Order {
 	if o == nil {
 		return &Order{}

@@ -190,9 +190,9 @@ func (s *streak) lasted(span time.Duration) bool {
 	return s.looks >= minLooks && time.Since(s.since) >= span
 }
 
-// waitToLook waits before look number n+1: as long as the policy says, at least
-// as long as spreads the looks over lookSpan, and at most half of the time
-// left, so the last look is near the end of the time.
+// waitToLook waits before look number n+1: as long as the policy says, but long
+// enough to spread the looks over lookSpan. It waits for at most half of the
+// time that is left, so the last look is near the end of that time.
 func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	policy := k.p.cfg.retry
 	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))

@@ -111,7 +111,8 @@ func TestRupeesInJSON(t *testing.T) {
 	require.Equal(t, v, again)
 }
 
-// What is computed is what exact fractions make of it, and nothing costs much.
+// The result of computing equals that of exact fractions, and nothing costs
+// much.
 func FuzzRupees(f *testing.F) {
 	for _, seed := range []string{"0.1", "-1999.99", "1e2", "1e999999999", "", "1e-40", "99999999999999999999", "0e0"} {
 		f.Add(seed, "19.99")
@@ -149,7 +150,7 @@ func TestLocalTime(t *testing.T) {
 	require.Equal(t, "2024-10-09T01:30:00Z", want.UTC().Format(time.RFC3339))
 	for _, text := range []plural.LocalTime{
 		"2024-10-09T07:00:00", "2024-10-09 07:00:00", "2024-10-09T07:00", "2024-10-09T07:00:00.000",
-		"2024-10-09T01:30:00Z", "2024-10-09T07:00:00+05:30", // what has a zone keeps it
+		"2024-10-09T01:30:00Z", "2024-10-09T07:00:00+05:30", // a text with a zone keeps it
 	} {
 		got, err := text.In(plural.India())
 		require.NoError(t, err, text)

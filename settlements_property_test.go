@@ -20,9 +20,9 @@ import (
 )
 
 // TestWhatWasSettledIsWhatIsRead settles random sales, with refunds and every
-// quirk, and has lines come late, rows move and requests fail while they are
-// read. What is read is what was settled at some moment of the reading, or the
-// reading says that it is not whole.
+// quirk. During the reading, lines come late, rows move and requests fail. The
+// reading has the settlements of some moment during it, or says that it is
+// incomplete.
 func TestWhatWasSettledIsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	seed := soakSeed(t)
@@ -104,7 +104,8 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 	return whole
 }
 
-// shown is a line as it is compared: whose it is, and how much of it arrived.
+// shown is a line in a form for comparison: whose it is, and how much of it
+// arrived.
 func shown(line *plural.SettlementLine) string {
 	return fmt.Sprint(line.TransactionID, " ", line.TransactionAmount, " ", line.SettledAmount)
 }
@@ -133,7 +134,7 @@ func (b *bank) sell(day int) {
 	}
 }
 
-// alter gives settlements what the emulator's own do not have.
+// alter gives settlements oddities that the emulator's own do not have.
 func (b *bank) alter() {
 	for _, s := range b.srv.Settlements() {
 		require.NoError(b.t, b.srv.ChangeSettlement(s.UTR, func(s *pluraltest.Settlement) {
@@ -174,7 +175,7 @@ func (b *bank) begin() {
 	b.before = b.lines()
 }
 
-// meddle changes something, now and then, while the client reads.
+// meddle sometimes changes something while the client reads.
 func (b *bank) meddle() {
 	all := b.srv.Settlements()
 	utr := all[b.r.IntN(len(all))].UTR
@@ -189,7 +190,7 @@ func (b *bank) meddle() {
 	}
 }
 
-// check holds what was read against the books before and after.
+// check compares what was read with the books before and after.
 func (b *bank) check(what string, got []string, err error, before, after []string) int {
 	if err != nil {
 		failure, isCall := errors.AsType[*plural.Error](err)
@@ -203,12 +204,12 @@ func (b *bank) check(what string, got []string, err error, before, after []strin
 	return 1
 }
 
-// TestMillionLines: the memory that a reading takes is that of one page, and
-// of what it remembers of the last lines, however many there are.
+// TestMillionLines: a reading takes the memory of one page, and of what it
+// remembers of the last lines, however many lines there are.
 func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the heap
 	lines := 1_000_000
 	if !isFullSoak() {
-		lines = 60_000 // beyond what is remembered
+		lines = 60_000 // more than is remembered
 	}
 	client := newPeerClient(t, manyLines(lines))
 	heap := func() uint64 {
@@ -224,7 +225,7 @@ func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the h
 		if n++; n%(lines/20) == 0 {
 			peak = max(peak, heap())
 		}
-		if n == 20_000 { // as much is remembered as ever will be
+		if n == 20_000 { // no more will ever be remembered
 			early = heap()
 		}
 		_ = line
@@ -246,7 +247,7 @@ func BenchmarkSettlementLines(b *testing.B) {
 	}
 }
 
-// TestFarRepeat: a page that comes again far behind is found out.
+// TestFarRepeat: a page that is repeated far behind is noticed.
 func TestFarRepeat(t *testing.T) {
 	t.Parallel()
 	pages := manyLines(15_000)

@@ -111,7 +111,7 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, rows)
 		detail, err = client.Settlements.Get(t.Context(), "520019904417")
-		e := incomplete(t, err) // it says three lines and has two
+		e := incomplete(t, err) // it announces three lines and has two
 		require.Equal(t, plural.IncompleteError{UTR: "520019904417", Want: 3, Got: 2}, *e)
 		requireNothingLost(t, payload(t, "settlement_detail_refund_chargeback_precision.json"), detail,
 			[]string{"pagination.total_pages", "pagination.current_page"})
@@ -123,7 +123,7 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestPayoutStatus: only Success is one, in any case of letters.
+// TestPayoutStatus: only Success counts, in upper or lower case.
 func TestPayoutStatus(t *testing.T) {
 	t.Parallel()
 	for _, s := range []plural.PayoutStatus{"Success", "SUCCESS", "success", plural.PayoutStatusSuccess} {
@@ -170,8 +170,8 @@ func utrs(rows []*plural.Settlement) (list []string) {
 	return list
 }
 
-// TestSettlementsOfAnySpan: windows of at most 60 days meet every settlement
-// once, whether or not the last day of a window counts.
+// TestSettlementsOfAnySpan: windows of at most 60 days get every settlement
+// once, whether or not Plural includes the last day of a window.
 func TestSettlementsOfAnySpan(t *testing.T) {
 	t.Parallel()
 	for name, quirks := range map[string]pluraltest.SettlementQuirk{
@@ -194,7 +194,7 @@ func TestSettlementsOfAnySpan(t *testing.T) {
 					last := midnight.AddDate(0, 0, -1)
 					got, err := all(client.Settlements.List(t.Context(), plural.Days{
 						First: last.AddDate(0, 0, 1-span).Add(23 * time.Hour), // the hour does not matter
-						Last:  last.UTC().Add(9 * time.Hour),                  // nor the place, but for the day that it shows
+						Last:  last.UTC().Add(9 * time.Hour),                  // nor does the place, except for its date
 					}))
 					require.NoError(t, err)
 					require.Equal(t, want[2*(days-span):], utrs(got), span)
@@ -308,7 +308,7 @@ func TestSettlementPages(t *testing.T) {
 	})
 }
 
-// TestLinesAreReadWhole: what could not be read whole says so.
+// TestLinesAreReadWhole: an incomplete reading says so.
 func TestLinesAreReadWhole(t *testing.T) {
 	t.Parallel()
 	const utr = "2001"
@@ -354,8 +354,8 @@ func TestLinesAreReadWhole(t *testing.T) {
 	}
 }
 
-// TestLateLine: a line that comes while the others are read is read, or the
-// reading is incomplete.
+// TestLateLine: a line that comes during the reading is read, or the reading is
+// incomplete.
 func TestLateLine(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -385,11 +385,11 @@ func TestLateLine(t *testing.T) {
 	})
 }
 
-// TestListIsReadAgain: a window whose rows moved while they were read is read
-// again, and then is whole; one that goes on moving is incomplete.
+// TestListIsReadAgain: a window whose rows moved during the reading is read
+// again, and is then complete; if they go on moving, it is incomplete.
 func TestListIsReadAgain(t *testing.T) {
 	t.Parallel()
-	// A reading asks for four pages where rows are missing: it meets three moves.
+	// A reading asks for four pages if rows are missing, so it meets three moves.
 	for moves, isWhole := range map[int]bool{0: true, 1: true, 3: true, 4: true, 6: true, 7: false, 8: false, 100: false} {
 		t.Run(strconv.Itoa(moves), func(t *testing.T) {
 			t.Parallel()
@@ -417,7 +417,7 @@ func TestListIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestSettlementThatChanges: figures that are not those that were handed out
+// TestSettlementThatChanges: figures that differ from those that were passed on
 // make the list incomplete.
 func TestSettlementThatChanges(t *testing.T) {
 	t.Parallel()
@@ -442,8 +442,8 @@ func TestSettlementThatChanges(t *testing.T) {
 	})
 }
 
-// TestReadingOfSettlementsFails: the first page's failure is the call's; a later
-// one leaves the reading incomplete, with its cause.
+// TestReadingOfSettlementsFails: a failure of the first page is the call's; a
+// later one makes the reading incomplete, with its cause.
 func TestReadingOfSettlementsFails(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -517,8 +517,8 @@ func TestReadingOfSettlementsFails(t *testing.T) {
 	})
 }
 
-// TestSettlementsWaitForTheRate: a 429 is waited out for longer than a call's
-// tries last, unless the caller wants none or the wait is too long.
+// TestSettlementsWaitForTheRate: after a 429 the reading waits for longer than
+// a call's tries last, unless the caller wants none or the wait is too long.
 func TestSettlementsWaitForTheRate(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -555,7 +555,7 @@ func TestSettlementsWaitForTheRate(t *testing.T) {
 	})
 }
 
-// TestTooManyLinesForGet: Get keeps 10,000 lines, Lines hands out all.
+// TestTooManyLinesForGet: Get keeps 10,000 lines, Lines passes on all.
 func TestTooManyLinesForGet(t *testing.T) {
 	t.Parallel()
 	for n, isWhole := range map[int]bool{10_000: true, 10_001: false} {
@@ -593,8 +593,8 @@ func manyLines(n int) transportFunc {
 	}
 }
 
-// TestListWithTotalsOfOnePage: if the totals are of a page, as may be, the list
-// is read to its end all the same; a page behind the last may be refused.
+// TestListWithTotalsOfOnePage: the totals may count only one page. The list is
+// then still read to its end, and a page past the last may be refused.
 func TestListWithTotalsOfOnePage(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 9, 10, 11, 20, 25, 30} {
@@ -673,7 +673,7 @@ func TestAnswersThatAreNoSettlement(t *testing.T) {
 }
 
 // TestSettlementsShowNoAccount: the account prints as its last four digits, and
-// the store's address not at all.
+// the store's address does not print.
 func TestSettlementsShowNoAccount(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -700,7 +700,8 @@ func TestSettlementsShowNoAccount(t *testing.T) {
 	})
 }
 
-// TestSettlementCallsAreObserved: each page is a call of its own, about no order.
+// TestSettlementCallsAreObserved: each page is a call of its own, and not about
+// an order.
 func TestSettlementCallsAreObserved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -29,7 +29,7 @@ const (
 	OrderStatusFullyRefunded     OrderStatus = "FULLY_REFUNDED"
 )
 
-// orderStatuses has what each status means, for people.
+// orderStatuses has the meaning of each status, for people.
 //
 //nolint:gochecknoglobals // a constant in all but name
 var orderStatuses = map[OrderStatus]string{

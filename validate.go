@@ -56,8 +56,8 @@ func (c *requestCheck) addPart(name string, check func(*requestCheck)) {
 	}
 }
 
-// applyOptions adds what is wrong with a call's options. If they ask for it,
-// the limits are left to the server.
+// applyOptions adds what is wrong with a call's options. If the options ask for
+// it, the limits are left to the server.
 func (c *requestCheck) applyOptions(cfg *callConfig) {
 	c.always = append(slices.Clone(cfg.invalid), c.always...)
 	if cfg.withoutValidation {

@@ -1,6 +1,6 @@
-// Command bench measures package plural, compares it with code written by hand and
-// with other SDKs, and writes docs/performance.md and docs/performance-results.md.
-// See README.md.
+// Command bench measures package plural, compares it with code written by hand
+// and with other SDKs, and writes docs/performance.md and
+// docs/performance-results.md. See README.md.
 package main
 
 import (
@@ -47,7 +47,7 @@ func measure(rounds int, each, only, out string) error {
 	if err != nil {
 		return err
 	}
-	if out != "" { // ten minutes of work must find the folder at their end
+	if out != "" { // the folder must exist when the work of ten minutes ends
 		if err := os.MkdirAll(filepath.Dir(out), 0o750); err != nil {
 			return err
 		}

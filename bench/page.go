@@ -91,10 +91,10 @@ func goals() []goal {
 	}
 }
 
-// kind is a table of the page: one row a suite, one column a case.
+// kind is a table of the page: a row for each suite, a column for each case.
 type kind struct {
 	title  string
-	suites []string // by the beginnings of their titles
+	suites []string // the beginnings of their titles
 }
 
 func kinds() []kind {
@@ -134,7 +134,7 @@ func pageOf(runs []*run, results, chart string) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe newer Go's `encoding/json` is faster, and with it what is written by hand. \"In memory\" is\n" +
+	b.WriteString("\nThe newer Go's `encoding/json` is faster, and so is the code written by hand that uses it. \"In memory\" is\n" +
 		"without a network: the transport answers at once.\n\n" +
 		"![A capture by SDK and by way to the server](" + chart + ")\n\n")
 	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))
@@ -145,8 +145,8 @@ func pageOf(runs []*run, results, chart string) string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// table has the ratios of the kind's suites. It leaves out what was measured
-// again.
+// table has the ratios of the kind's suites. It leaves out the case that was
+// measured again.
 func (k kind) table(r *run) string {
 	var found []*suiteResult
 	var names []string

@@ -38,8 +38,8 @@ func buildExample(t *testing.T, name string) string {
 	return program
 }
 
-// startShop starts a shop whose log, in out, says where it is. It is interrupted
-// when the test ends.
+// startShop starts a shop whose log, in out, says where it is. It is
+// interrupted when the test ends.
 func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
 	t.Helper()
 	require.NoError(t, cmd.Start())

@@ -30,11 +30,11 @@ type hostileCall struct {
 	op     string
 	writes bool // a lost answer leaves the outcome unknown
 	do     bool // the answer is decoded into the caller's own type
-	pages  bool // it makes requests with ids of their own
+	pages  bool // it makes several requests with their own ids
 	call   func(context.Context, *plural.Client, ...plural.CallOption) error
 }
 
-// requestID names the call's request, where one name is enough.
+// requestID names the call's request, if one name is enough.
 func (c hostileCall) requestID() plural.CallOption {
 	if c.pages {
 		return plural.WithHeader("X-Own", "yes")

@@ -22,7 +22,7 @@ const (
 	OpCancelsCreate        = "cancels.create"
 	OpRefundsCreate        = "refunds.create"
 	OpSettlementsList      = "settlements.list"
-	OpSettlementsGet       = "settlements.get" // of lines, too: both read one page after the other
+	OpSettlementsGet       = "settlements.get" // also for lines: both read one page after the other
 )
 
 // Request is a request that the server has received or is about to judge.
@@ -224,7 +224,7 @@ func (s *Server) identify(req *Request) {
 	req.At = s.now()
 	req.identity = req.Op + " " + subject + " " + req.Reference
 	if len(req.query) > 0 {
-		req.identity += " " + req.query.Encode() // a page of its own
+		req.identity += " " + req.query.Encode() // each page is a request of its own
 	}
 }
 
@@ -288,7 +288,7 @@ func (s *Server) writeHead(w http.ResponseWriter, req *Request, a answer, length
 	maps.Copy(h, s.cfg.answerHeader)
 	h.Set("Date", date.UTC().Format(http.TimeFormat))
 	if s.cfg.withoutDate {
-		h["Date"] = nil // else net/http sets it
+		h["Date"] = nil // otherwise net/http sets it
 	}
 	if a.contentType != "" {
 		h.Set("Content-Type", a.contentType)

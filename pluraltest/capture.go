@@ -72,9 +72,9 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 	return nil
 }
 
-// mayCaptureMore reports whether an order that was captured is captured again:
-// with WithMoreCaptures, or because the check does not see the first capture
-// yet.
+// mayCaptureMore reports whether an order that was captured can be captured
+// again: with WithMoreCaptures, or because the check does not see the first
+// capture yet.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
 		amount.Value > o.amount.Value-o.capturedAmount() {
@@ -83,7 +83,7 @@ func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	return s.cfg.moreCaptures || s.cfg.checkLag > 0 && s.now().Sub(o.captures[0].At) < s.cfg.checkLag
 }
 
-// captureMore takes more of a hold that was captured in part.
+// captureMore takes more from a hold after a partial capture.
 func (s *Server) captureMore(o *order, entry Capture) {
 	s.change(o, func(now time.Time) {
 		entry.At = now

@@ -49,7 +49,7 @@ type config struct {
 	statusName     string
 	emptyFields    emptyFields
 	callbackSecret string
-	settlementDays int // after the capture; below 0: never
+	settlementDays int // days after the capture; below 0: never
 
 	settlementQuirks SettlementQuirk
 
@@ -157,7 +157,7 @@ func WithWAF() Option { return func(c *config) { c.waf = true } }
 // hour.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
 
-// WithOneToken has each token that is issued end those before it.
+// WithOneToken makes each new token end the earlier ones.
 func WithOneToken() Option { return func(c *config) { c.oneToken = true } }
 
 // WithAccessToken makes the server accept a bearer token that it did not issue,
@@ -242,40 +242,40 @@ func WithDuplicateCaptures(mode DuplicateMode) Option {
 	return func(c *config) { c.captureDup = mode }
 }
 
-// WithDuplicateCancels selects what a cancel of a CANCELLED order leads to: by
-// default 422 ORDER_CANCELLED, with DuplicateReturnsExisting the order as it
-// is, and with DuplicateAccepted the 422 OPERATION_NOT_ALLOWED that a cancel of
-// any other order without a hold meets.
+// WithDuplicateCancels selects the answer to a cancel of a CANCELLED order. By
+// default it is 422 ORDER_CANCELLED, and with DuplicateReturnsExisting the
+// order as it is. With DuplicateAccepted it is the 422 OPERATION_NOT_ALLOWED
+// that a cancel of any other order without a hold gets.
 func WithDuplicateCancels(mode DuplicateMode) Option {
 	return func(c *config) { c.cancelDup = mode }
 }
 
-// WithCheckLag has every write look for what was done before it in books that
-// are so old. Of two writes within that time the second finds nothing of the
-// first: an order or a refund is made twice under one reference, and a hold is
-// captured again while something of it is left.
+// WithCheckLag makes every write check earlier writes in books that are that
+// old. If two writes come within that time, the second does not see the first:
+// an order or a refund is made twice under one reference, and a hold is
+// captured again while part of it is left.
 func WithCheckLag(d time.Duration) Option { return func(c *config) { c.checkLag = max(d, 0) } }
 
-// WithMoreCaptures lets a hold be captured again while something of it is left.
+// WithMoreCaptures lets a hold be captured again while part of it is left.
 func WithMoreCaptures() Option { return func(c *config) { c.moreCaptures = true } }
 
-// WithCancelUnpaid lets an order be cancelled that nobody has paid.
+// WithCancelUnpaid allows the cancel of an order that nobody has paid.
 func WithCancelUnpaid() Option { return func(c *config) { c.cancelUnpaid = true } }
 
-// WithProductNames has only those of "product" and "products" be kept in
-// purchase_details that are named. Without it both are: the vendor's pages
+// WithProductNames keeps only the given names, of "product" and "products", in
+// purchase_details. Without it both are kept, because the vendor's pages
 // disagree about the name.
 func WithProductNames(names ...string) Option { return func(c *config) { c.productNames = names } }
 
-// WithLooseLimits takes amounts from one paisa and references of 100
-// characters, with dots, too.
+// WithLooseLimits accepts amounts from one paisa, and references of 100
+// characters that may have dots.
 func WithLooseLimits() Option { return func(c *config) { c.limits = looseLimits } }
 
 // WithoutDate answers without a Date header.
 func WithoutDate() Option { return func(c *config) { c.withoutDate = true } }
 
-// WithAnswerHeader adds a header to each answer of the API, such as the
-// request's id that a gateway puts there.
+// WithAnswerHeader adds a header to each answer of the API, such as a gateway's
+// request id.
 func WithAnswerHeader(name, value string) Option {
 	return func(c *config) {
 		if c.answerHeader == nil {
@@ -304,7 +304,7 @@ func WithNotFound(form NotFoundShape) Option { return func(c *config) { c.notFou
 // default is "status"; one of the vendor's guides has "payment_status".
 func WithCallbackStatusName(name string) Option { return func(c *config) { c.statusName = name } }
 
-// emptyFields is what becomes of callback fields without a value.
+// emptyFields says what happens to callback fields without a value.
 type emptyFields int
 
 const (
@@ -317,13 +317,13 @@ const (
 // success too, with empty values.
 func WithEmptyCallbackFields() Option { return func(c *config) { c.emptyFields = emptySigned } }
 
-// WithUnsignedEmptyCallbackFields posts them with empty values, and signs the
-// others only.
+// WithUnsignedEmptyCallbackFields posts them with empty values, and signs only
+// the others.
 func WithUnsignedEmptyCallbackFields() Option {
 	return func(c *config) { c.emptyFields = emptyUnsigned }
 }
 
-// WithCallbackSecret has callbacks signed with another secret than the client
+// WithCallbackSecret signs callbacks with another secret than the client
 // secret.
 func WithCallbackSecret(secret string) Option {
 	return func(c *config) { c.callbackSecret = secret }
@@ -350,7 +350,7 @@ const (
 	// empty refunds and capture_data are [], and an empty payment_option is {},
 	// instead of being left out.
 	QuirkEmptyLists
-	QuirkPartProcessed // an order of which a part was captured reads PROCESSED
+	QuirkPartProcessed // an order reads PROCESSED after a partial capture
 	QuirkNoRefundList  // an order does not list its refunds
 )
 

@@ -39,7 +39,7 @@ var (
 
 const maxAmount = 100_000_000
 
-// limits are those that the service holds requests to.
+// limits are the limits that the service checks in requests.
 type limits struct {
 	maxReference int
 	minAmount    int64

@@ -20,8 +20,8 @@ type Settlement struct {
 	SettledAt   time.Time
 	Lines       []SettlementLine
 
-	// What the service says where that is not what the lines make: how many of
-	// them there are, and the amount of the transfer in rupees.
+	// What the service says if it differs from the lines: their number, and the
+	// amount of the transfer in rupees.
 	SaidLines  int
 	SaidAmount string
 }
@@ -34,42 +34,43 @@ type SettlementLine struct {
 	PaidAt        time.Time
 	Amount        string
 	MDR, GST      string // deductions; "" for none
-	PayoutStatus  string // "Success" where it is ""
+	PayoutStatus  string // "" means "Success"
 	Kind          LineKind
 }
 
-// LineKind is what a line is counted as in the head of its settlement. The
-// lines themselves do not tell: how Plural shows refunds and chargebacks is not
-// published.
+// LineKind is how the head of a settlement counts a line. The lines themselves
+// do not show it: Plural has not published how it shows refunds and
+// chargebacks.
 type LineKind int
 
-// The kinds of lines. The amount of the latter two is below zero.
+// The kinds of lines. The amounts of the last two are below zero.
 const (
 	LinePayment LineKind = iota
 	LineRefund
 	LineChargeback
 )
 
-// SettlementQuirk is a set of what settlements of the real service may look
-// like; nobody has published whether.
+// SettlementQuirk is a set of possible oddities of the real service's
+// settlements; it is not published whether they occur.
 type SettlementQuirk uint
 
 // The oddities.
 const (
-	// refunds have lines of their own; without, they are netted in the head only.
+	// refunds have lines of their own; otherwise they are netted in the head only.
 	SettleRefundLines   SettlementQuirk = 1 << iota
 	SettleThreeDecimals                 // MDR and GST have three decimals
-	SettleSplit                         // each payment has two lines, of three fifths and of the rest
-	SettleTextFigures                   // figures are texts, not numbers
-	// the list's deductions are twice those of the lines, as in Plural's own sample.
+	SettleSplit                         // each payment has two lines, of three fifths and two fifths
+	SettleTextFigures                   // figures are strings, not numbers
+	// the list's deductions are twice those of the lines, as in Plural's own
+	// sample.
 	SettleOddTotals
 	SettleEndExcluded // a list leaves its end_date out
 )
 
 func (q SettlementQuirk) has(one SettlementQuirk) bool { return q&one != 0 }
 
-// The fees of the emulator, in parts of 10,000: MDR is taken of a payment, GST
-// of the MDR.
+// The fees of the emulator, in parts of 10,000: MDR is a share of the payment,
+// and GST a share of the MDR.
 const (
 	mdrShare = 200
 	gstShare = 1800
@@ -77,14 +78,14 @@ const (
 
 // The limits of the settlement API.
 const (
-	settlementWindow = 60 // days, the first and the last included
+	settlementWindow = 60 // days, including the first and the last
 	settlementPage   = 10
 	settlementMonths = 6
 )
 
-// WithSettlementDays sets how many days after a capture its money is settled, by
-// the server's clock: 1 without it. Below zero nothing is settled but by
-// [Server.Settle] and [Server.AddSettlement].
+// WithSettlementDays sets how many days after a capture its money is settled,
+// by the server's clock. The default is 1. Below zero only [Server.Settle] and
+// [Server.AddSettlement] settle money.
 func WithSettlementDays(n int) Option { return func(c *config) { c.settlementDays = n } }
 
 // WithSettlementQuirks switches oddities of settlements on.
@@ -92,20 +93,21 @@ func WithSettlementQuirks(quirks SettlementQuirk) Option {
 	return func(c *config) { c.settlementQuirks |= quirks }
 }
 
-// india is the zone that settlements are stamped in.
+// india is the time zone of settlements.
 var india = time.FixedZone("IST", 5*60*60+30*60)
 
-// settled is a settlement in the books, and the rows that have moved in it.
+// settled has the settlements in the books, and the rows that have moved in
+// them.
 type settled struct{ Settlement }
 
-// settlements are the books of what was settled.
+// settlements are the books of settled money.
 type settlements struct {
 	list  []*settled
 	done  map[string]bool // by id: payments and legs of refunds that are in a settlement
-	moves int             // how many times rows are still to move
+	moves int             // how many times rows still have to move
 }
 
-// Settlements lists what was settled, oldest first.
+// Settlements lists the settlements, oldest first.
 func (s *Server) Settlements() []Settlement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,8 +122,8 @@ func (s *Server) Settlements() []Settlement {
 }
 
 // SettlementLines lists the lines of a settlement that the service shows; nil
-// if the UTR does not exist. Those of refunds are netted instead, unless with
-// SettleRefundLines.
+// if the UTR does not exist. Lines of refunds are netted instead, unless
+// SettleRefundLines is set.
 func (s *Server) SettlementLines(utr string) []SettlementLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,8 +133,8 @@ func (s *Server) SettlementLines(utr string) []SettlementLine {
 	return nil
 }
 
-// Settle settles now whatever was captured and is not settled yet, in one
-// settlement, and returns its UTR; "" where there is nothing.
+// Settle settles all captured money that is not settled yet, in one settlement,
+// and returns its UTR; "" if there is none.
 func (s *Server) Settle() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +143,7 @@ func (s *Server) Settle() string {
 	return s.settle(s.unsettled(), now, now)
 }
 
-// AddSettlement enters a settlement that the test made up.
+// AddSettlement adds a settlement that the test has made.
 func (s *Server) AddSettlement(added Settlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,8 +160,8 @@ func (s *Server) AddSettlement(added Settlement) error {
 	return nil
 }
 
-// AddSettlementLine adds a line to a settlement that is there already, such as
-// a late one, a refund or a chargeback.
+// AddSettlementLine adds a line to an existing settlement, such as a late one,
+// a refund or a chargeback.
 func (s *Server) AddSettlementLine(utr string, line SettlementLine) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,16 +188,16 @@ func (s *Server) ChangeSettlement(utr string, change func(*Settlement)) error {
 	return nil
 }
 
-// MoveSettlementRows has rows move while a client pages, n times in all: before
-// a page after the first is answered, the last row of the list, or line of the
-// settlement, becomes the first.
+// MoveSettlementRows makes rows move while a client pages, n times in all.
+// Before a page after the first is answered, the last row of the list, or the
+// last line of the settlement, becomes the first.
 func (s *Server) MoveSettlementRows(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settled.moves = n
 }
 
-// Settled is what a line adds to its settlement, in rupees.
+// Settled is the amount that a line adds to its settlement, in rupees.
 func (line SettlementLine) Settled() string { return decimal(line.figures().settled) }
 
 func (line SettlementLine) check() error {
@@ -216,7 +218,7 @@ func (s *Server) settlement(utr string) *settled {
 	return nil
 }
 
-// movement is a payment whose money was taken, or the leg of a refund.
+// movement is a payment whose money was taken, or a refund's part of a payment.
 type movement struct {
 	payment *payment
 	amount  int64
@@ -224,7 +226,7 @@ type movement struct {
 	refund  bool
 }
 
-// unsettled lists what has moved and is not in a settlement yet.
+// unsettled lists the movements that are not in a settlement yet.
 func (s *Server) unsettled() (list []movement) {
 	for _, o := range s.inOrder {
 		for _, p := range o.payments {
@@ -241,7 +243,8 @@ func (s *Server) unsettled() (list []movement) {
 	return list
 }
 
-// settleDue settles what is due by the server's clock. s.mu must be held.
+// settleDue settles the money that is due by the server's clock. s.mu must be
+// held.
 func (s *Server) settleDue() {
 	if s.cfg.settlementDays < 0 {
 		return
@@ -267,8 +270,8 @@ func (s *Server) settleDue() {
 	}
 }
 
-// settle makes a settlement of the money that has moved. Refunds alone make
-// none: they wait for a payment.
+// settle makes a settlement of the money that has moved. Refunds alone do not
+// make one: they wait for a payment.
 func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) {
 	if !slices.ContainsFunc(moved, func(m movement) bool { return !m.refund }) {
 		return ""
@@ -314,7 +317,7 @@ func (s *Server) shownLines(of *settled) []SettlementLine {
 		return of.Lines
 	}
 	return slices.DeleteFunc(slices.Clone(of.Lines), func(line SettlementLine) bool {
-		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // and not one that a test has added
+		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // and not a line that a test has added
 	})
 }
 
@@ -493,7 +496,7 @@ func (s *Server) getSettlement(c *call) answer {
 	return jsonAnswer(http.StatusOK, marshal(doc))
 }
 
-// settlementDoc has the published sample's order of fields, and its spelling.
+// settlementDoc has the published sample's order of fields and its spelling.
 type settlementDoc struct {
 	UTR                 string              `json:"utr_number"`
 	Bank                string              `json:"bank_name"`
@@ -574,7 +577,7 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// move has the rows move, where they are to, before a page after the first.
+// move moves the rows, if they have to move, before a page after the first.
 func (s *Server) move(page int, rows func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--
@@ -605,8 +608,8 @@ func parseDay(text string) (time.Time, error) {
 	return t.Truncate(24 * time.Hour), err
 }
 
-// pageOf reads which rows are asked for: pages are counted from 1 and have 10
-// rows at most.
+// pageOf reads which rows are asked for: pages count from 1 and have at most 10
+// rows.
 func pageOf(query url.Values) (page, perPage int, apiErr *apiError) {
 	page, perPage = 1, settlementPage
 	for _, each := range []struct {

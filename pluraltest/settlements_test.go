@@ -76,7 +76,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 			"total_transactions_count": "1", "last_processed_date": `"2000-01-04T07:00:00"`,
 			"settled_date": `"2000-01-04T10:59:46"`, "programs": `["CARD"]`, "system": `"PG"`,
 		})
-		// Refunds alone make no settlement: they wait for the next one.
+		// Refunds alone do not make a settlement: they wait for the next one.
 		_, err := srv.Refund(srv.Orders()[0].ID, "refund", pluraltest.Amount{Value: 1000, Currency: "INR"})
 		require.NoError(t, err)
 		srv.Advance(48 * time.Hour)
@@ -99,7 +99,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 func TestSettleNow(t *testing.T) {
 	t.Parallel()
 	settled(t, func(t *testing.T, srv *pluraltest.Server, _ *api, id string) {
-		held := authorized(t, srv, "held", 5000) // nothing of it is taken
+		held := authorized(t, srv, "held", 5000) // none of it is taken
 		srv.Advance(1000 * time.Hour)
 		require.Empty(t, srv.Settlements(), "nothing by itself")
 		utr := srv.Settle()

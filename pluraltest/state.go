@@ -120,12 +120,12 @@ type payment struct {
 	acquirer  *acquirerDoc
 	failure   *errorDetail
 	captured  *captureEntry
-	more      []captureEntry // of WithMoreCaptures and WithCheckLag
+	more      []captureEntry // by WithMoreCaptures and WithCheckLag
 	createdAt time.Time
 	updatedAt time.Time
 }
 
-// capturedAmount is the money taken of the payment.
+// capturedAmount is the money taken from the payment.
 func (p *payment) capturedAmount() int64 {
 	var sum int64
 	if p.captured != nil {

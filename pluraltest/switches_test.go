@@ -38,7 +38,7 @@ func TestOneToken(t *testing.T) {
 	}
 }
 
-// Of two writes at one time, the second finds nothing of the first.
+// If two writes come at the same time, the second does not see the first.
 func TestCheckLag(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -92,8 +92,8 @@ const none = int32(-1)
 // older ones until they are settled. The errors:
 //
 //   - an error that payments returns;
-//   - a payment has no name, or an amount below zero, or one in another currency
-//     than INR, which cannot be compared with rupees;
+//   - a payment has no name, or an amount below zero, or one in another
+//     currency than INR, which cannot be compared with rupees;
 //   - two payments have the same PaymentID; or an order has several payments
 //     and one of them has no PaymentID, so they cannot be told apart.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {

@@ -1,6 +1,6 @@
-// Package reconcile compares three books, to the paisa: what a shop has captured
-// and refunded, what Plural's orders say, and what has reached the bank in
-// settlements.
+// Package reconcile compares three books, to the paisa: what a shop has
+// captured and refunded, what Plural's orders say, and what has reached the
+// bank in settlements.
 //
 // [Run] is one night: it reads what is needed, and writes a [Report].
 //

@@ -27,8 +27,8 @@ type settings struct {
 func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
 
 // WithEveryOrder reads every order of the list and compares it with the shop's
-// figures. Without it an order is read only if the shop does not have its payment
-// id, or if a line asks for it.
+// figures. Without it an order is read only if the shop does not have its
+// payment id, or if a line asks for it.
 func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } }
 
 // WithStatement looks for each settlement on the bank's statement.

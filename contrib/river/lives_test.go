@@ -83,7 +83,8 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, err)
 	check(id, order, "before")
 
-	// The first worker gets no answer, and River marks the second's try with that.
+	// The first worker gets no answer, and River records that as the result of the
+	// second's try.
 	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpCapturesCreate && r.Attempt == 1 {
 			return pluraltest.UnavailableBeforeApply

@@ -39,8 +39,8 @@ func TestOneFileKnowsOfPlural(t *testing.T) {
 	require.LessOrEqual(t, n, most)
 }
 
-// The page about all modules shows the hotel's own code. Layout and comments are
-// free.
+// The page about all modules shows the hotel's own code. Layout and comments
+// may differ.
 func TestThePageShowsTheHotel(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/together.md")

@@ -100,7 +100,7 @@ func (d *dashboard) capture(r *http.Request) error {
 
 func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
 
-// settle has what was captured reach the bank now.
+// settle makes captured money reach the bank now.
 func (d *dashboard) settle(*http.Request) error {
 	if d.srv.Settle() == "" {
 		return errors.New("nothing was captured that is not settled yet")
@@ -108,7 +108,7 @@ func (d *dashboard) settle(*http.Request) error {
 	return nil
 }
 
-// lapse has the bank, or Plural, let go of a hold.
+// lapse ends a hold at the bank, or at Plural.
 func (d *dashboard) lapse(r *http.Request) error {
 	where, err := parseLapse(r.PostForm.Get("where"))
 	if err != nil {
@@ -117,7 +117,7 @@ func (d *dashboard) lapse(r *http.Request) error {
 	return d.srv.LapseHold(r.PathValue("id"), where)
 }
 
-// refund gives the amount of the form back or, without one, all that is left.
+// refund gives back the form's amount or, if there is none, all that is left.
 func (d *dashboard) refund(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {

@@ -590,7 +590,7 @@ func TestLapsesFromThePage(t *testing.T) {
 	}
 }
 
-// What was captured is settled now, once, and shows with its order.
+// Captured money is settled now, once, and shows with its order.
 func TestSettlementsFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)

@@ -65,7 +65,7 @@ type settlementView struct {
 }
 
 type settlementLineView struct {
-	Order   string // its reference; "" where it is of none
+	Order   string // its reference; "" if it belongs to no order
 	Payment string
 	Amount  string
 	Settled string
@@ -167,8 +167,8 @@ func (d *dashboard) settlements() (list []settlementView, more int) {
 	return list, max(more, 0)
 }
 
-// inRupees is a figure for people, with its digits as they are where it is of
-// no whole paise.
+// inRupees is a figure for people. A figure that is not whole paise keeps its
+// digits.
 func inRupees(r plural.Rupees) string {
 	if paise, ok := r.Paise(); ok {
 		return plural.INR(paise).Display()

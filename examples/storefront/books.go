@@ -15,11 +15,11 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// books is what the shop knows of its orders: its own rows, and what Plural's
-// books said of them. It knows no pages.
+// books is the shop's knowledge of its orders: its own rows, and what Plural's
+// books said about them. It has nothing to do with pages.
 type books struct {
 	db    *store
-	river *river.Client[*sql.Tx] // what is to be done, in the transaction that says so
+	river *river.Client[*sql.Tx] // inserts jobs, in the transaction of the decision
 	log   *slog.Logger
 }
 
@@ -54,8 +54,8 @@ func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) erro
 	return err
 }
 
-// lapsing is told of a hold that the bank may let go of any day. The order's page
-// says so once.
+// lapsing is called for a hold that the bank may release any day. The order's
+// page says so once.
 func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
 	if errors.Is(err, errUnknownOrder) {
@@ -83,7 +83,7 @@ func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]p
 	return looks, err
 }
 
-// lookAt is a look at an order, by its number where its id at Plural got lost.
+// lookAt is a look at an order, by its number if its id at Plural got lost.
 func lookAt(o *order) pluralriver.LookArgs {
 	if o.PluralID == "" {
 		return pluralriver.LookArgs{Reference: o.Reference()}

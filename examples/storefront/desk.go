@@ -15,13 +15,13 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// desk is where the staff's decisions are taken, written down and followed until
-// Plural's books say what became of them. It knows no pages.
+// desk takes the staff's decisions, stores them, and follows them until
+// Plural's books say what happened. It has nothing to do with pages.
 type desk struct{ *books }
 
-// decide takes a decision on the state of the order that the page showed. It is
-// written down together with the job that carries it out, and carried out from
-// there: if two operators decide, or one clicks twice, only the first counts.
+// decide takes a decision on the state of the order that the page showed. The
+// decision is stored together with the job that carries it out. If two
+// operators decide, or one clicks twice, only the first decision counts.
 func (s *desk) decide(ctx context.Context, d *decision, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.decideTx(ctx, tx, d, version) })
 }
@@ -123,8 +123,8 @@ func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome,
 	return s.settle(ctx, tx, d, stateWaiting, cmp.Or(reason, "Plural has not said for long what became of it"))
 }
 
-// decisionOf is the decision that a job carries out, whose order is locked; nil if
-// there is none.
+// decisionOf is the decision that a job carries out, and locks its order; nil
+// if there is none.
 func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) (*decision, error) {
 	kind := map[string]string{
 		pluralriver.KindCapture: kindCapture, pluralriver.KindCancel: kindCancel, pluralriver.KindRefund: kindRefund,
@@ -140,7 +140,7 @@ func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome
 	if _, err := s.db.locked(ctx, tx, d.Number); err != nil {
 		return nil, err
 	}
-	return s.db.decision(ctx, tx, d.Number, d.Reference) // as it is under the lock
+	return s.db.decision(ctx, tx, d.Number, d.Reference) // read again, now that the order is locked
 }
 
 // endOf turns a final answer into the decision's state. The state is "refused"

@@ -8,12 +8,12 @@
 // against the emulator, in the same process. README.md beside this file has the
 // settings.
 //
-// Where to find what. What is decided: desk.go what the staff decide and what
-// becomes of it (decisions.go: what may be decided), till.go the way to Plural and
-// back, webhook.go what Plural tells, books.go and twins.go how Plural's books get
-// into the shop's rows, jobs.go what works in the background. Around it: store.go
-// is all SQL, and shop.go, catalogue.go, cart.go, checkout.go and operator.go are
-// the pages, with gate.go before those of the staff.
+// Where to find things: Decisions: desk.go has the staff's decisions and their
+// results, decisions.go the rules for them, till.go the way to Plural and back,
+// webhook.go Plural's webhooks, books.go and twins.go the use of Plural's
+// books, and jobs.go the background work. Around them: store.go has all SQL.
+// shop.go, catalogue.go, cart.go, checkout.go and operator.go have the pages,
+// and gate.go asks for the staff's password.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// staff is the pages of the staff, on top of the shop's.
+// staff has the staff's pages, besides the shop's.
 type staff struct{ *shop }
 
 const listed = 100
@@ -135,8 +135,8 @@ func (v *staffOrderView) moves(now time.Time) bool {
 	})
 }
 
-// decide takes an operator's decision: to capture, cancel or refund. The page says
-// which state of the order it showed.
+// decide takes an operator's decision: to capture, cancel or refund. The page
+// says which state of the order it showed.
 func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)

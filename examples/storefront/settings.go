@@ -66,7 +66,7 @@ func usualPace() pace {
 		Rescue:  5 * time.Minute,
 		Sweep:   time.Minute,
 		Look:    10 * time.Minute,
-		Hold:    4 * 24 * time.Hour, // Plural does not say how long one lasts: ask, and take a day less
+		Hold:    4 * 24 * time.Hour, // Plural does not say how long one lasts: ask, and subtract a day
 		Bank:    24 * time.Hour,
 		Retry:   &river.DefaultClientRetryPolicy{},
 	}

@@ -25,8 +25,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 
 var india = time.FixedZone("IST", 5*3600+1800)
 
-// shop is the pages. It believes nothing but its own database and Plural's books,
-// which till and desk know.
+// shop has the pages. It trusts only its own database and Plural's books, which
+// till and desk use.
 type shop struct {
 	till     *till
 	desk     *desk
@@ -37,7 +37,7 @@ type shop struct {
 	url      string
 	password string // of the operator
 	metrics  http.Handler
-	gate     gate // of the staff's pages
+	gate     gate // for the staff's pages
 }
 
 // routes are the shop's. Everything is protected against requests from other

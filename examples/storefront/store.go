@@ -28,9 +28,9 @@ import (
 //go:embed schema
 var schema embed.FS
 
-// store is the shop's database, and all SQL that there is. The statements are the
-// same for SQLite and PostgreSQL. They take a database or a transaction, and
-// decide nothing: that is for books and desk.
+// store is the shop's database, with all SQL. The statements are the same for
+// SQLite and PostgreSQL. The statements take a database or a transaction, and
+// decide nothing: books and desk do that.
 type store struct {
 	*sql.DB
 	orderRows
@@ -215,7 +215,7 @@ func (orderRows) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
 	return err
 }
 
-// saveBooks keeps what Plural's books say of an order.
+// saveBooks stores what Plural's books say of an order.
 func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
 		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
@@ -224,7 +224,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// standFor has a number stand for what another order is at Plural.
+// standFor makes a row of the shop stand for the order at Plural that another
+// row stood for.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -262,7 +263,7 @@ const (
 )
 
 // mayCreate reports whether this process may make the order at Plural: another
-// one may be doing so. Done ends that.
+// one may be doing so. done ends its turn.
 func (orderRows) mayCreate(
 	ctx context.Context, q querier, number string,
 ) (done func(), ok bool, err error) {
@@ -275,8 +276,8 @@ func (orderRows) mayCreate(
 	}, ok, err
 }
 
-// isNews writes a payer's return down, and reports whether it differs from the
-// last one or comes a while after it.
+// isNews stores a payer's return, and reports whether it differs from the last
+// one or comes a while after it.
 func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.OrderStatus) (bool, error) {
 	now := time.Now()
 	return changed(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
@@ -284,8 +285,8 @@ func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.
 		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
 }
 
-// quiet finds orders that nothing has been heard of for a while, and counts them
-// as looked at.
+// quiet finds orders that the shop has heard nothing of for a while, and
+// records that they were looked at.
 func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o
@@ -407,14 +408,14 @@ func (decisionRows) saveDecision(ctx context.Context, tx *sql.Tx, d *decision) e
 	return err
 }
 
-// anyDecided reports whether there is a decision about one of two orders.
+// anyDecided reports whether there is a decision about either of two orders.
 func (decisionRows) anyDecided(ctx context.Context, tx *sql.Tx, one, other string) (decided bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM decisions WHERE order_number IN ($1, $2))`,
 		one, other).Scan(&decided)
 	return decided, err
 }
 
-// historyRows are the statements about payments, and what else happened to an
+// historyRows are the statements about payments, and about other events of an
 // order.
 type historyRows struct{}
 
@@ -439,7 +440,7 @@ func (historyRows) savePayment(ctx context.Context, tx *sql.Tx, number string, p
 	return err
 }
 
-// tradePayments gives the payments of each of two orders to the other.
+// tradePayments exchanges the payments of two orders.
 func (historyRows) tradePayments(ctx context.Context, tx *sql.Tx, one, other string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE payments SET order_number = CASE order_number WHEN $1 THEN $2 ELSE $1 END
 		WHERE order_number IN ($1, $2)`, one, other)
@@ -465,7 +466,7 @@ func (historyRows) note(ctx context.Context, q querier, number, what string) err
 	return err
 }
 
-// noteOnce is note, unless the order's history has it already.
+// noteOnce adds a note, unless the order's history has it already.
 func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
 	return changed(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
 		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)

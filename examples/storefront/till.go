@@ -11,8 +11,8 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// till takes customers to Plural and back: it makes orders there, and looks at
-// what became of them. It knows no pages.
+// till takes customers to Plural and back: it makes orders there, and reads
+// what happened to them. It has nothing to do with pages.
 type till struct {
 	*books
 
@@ -41,7 +41,7 @@ func (s *till) wayToPay(ctx context.Context, o *order) (string, error) {
 		if waited >= createWait {
 			return "", errBeingCreated
 		}
-		select { // another tab, or another process, is about to make it
+		select { // another tab or process is making it
 		case <-time.After(createPoll):
 		case <-ctx.Done():
 			return "", ctx.Err()

@@ -15,13 +15,13 @@ import (
 // A webhook only hints that something happened: the order is read again, and
 // that answer counts.
 //
-// The SDK's README shows Orders.ConfirmEvent, which reads the order at once. Here a
-// job does so: while this function runs its transaction holds one of the shop's
-// connections, and it has four seconds; ConfirmEvent may take longer where the
-// books lag, and cannot be taken back with the transaction. A job is also what the
-// sweep and the payer's return lead to, so there is one place that takes what the
-// books show (books.go). A shop that keeps no transaction open, with
-// plural.NewWebhookHandler, calls ConfirmEvent.
+// The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
+// Here a job reads the order. While this function runs, its transaction holds
+// one of the shop's connections, and it has four seconds. ConfirmEvent may take
+// longer if the books lag, and a rollback would not undo it. The sweep and the
+// payer's return also lead to such a job, so one place stores what the books
+// show (books.go). A shop without an open transaction uses
+// plural.NewWebhookHandler, and calls ConfirmEvent.
 func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)
 	id, err := e.OrderID()

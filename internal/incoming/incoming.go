@@ -16,10 +16,10 @@ var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
 const firstRead = 512 // bytes that are held for a sender who sends nothing
 
-// ReadBody reads at most most bytes. A body whose announced length is more is
-// refused unread. Otherwise memory is taken for what has arrived, whatever was
-// announced: up to twice as much, and no more than is read. [io.ReadAll] takes
-// more.
+// ReadBody reads a body of up to most bytes. A body whose announced length is
+// more is refused unread. Otherwise memory grows with the bytes that have
+// arrived, up to twice as much and no more than is read, and not with the
+// announced length. [io.ReadAll] takes more.
 func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	if r.ContentLength > most {
 		return nil, ErrBodyTooLarge
@@ -90,8 +90,8 @@ func Find(h http.Header, wanted ...*Header) {
 
 // Rejoined is the value of a header that was sent once. An adaptor, such as one
 // for AWS Lambda, may have split it at its commas. Then no part has a comma. If
-// a header was sent twice, each value has one, if every genuine value has. It
-// is "" for none.
+// a header was sent twice, each value has a comma, because every genuine value
+// has one. It is "" for none.
 func (w *Header) Rejoined(most int) (value string, ok bool) {
 	if len(w.Values) == 1 {
 		return w.Values[0], true

@@ -42,8 +42,8 @@ func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time)
 	return DefaultLifetime
 }
 
-// refreshMargin is how long before its end a token is replaced: the smaller of a
-// minute and a tenth of its lifetime.
+// refreshMargin is how long before its end a token is replaced: the smaller of
+// a minute and a tenth of its lifetime.
 func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
 
 func seconds(text string) time.Duration {

@@ -20,7 +20,7 @@ type scanner struct {
 	room   int               // how many bytes the lists may still take
 	plain  bool              // the last string has no escapes, and is ASCII only
 	failed bool
-	limit  *DecodeError // why, where it is a limit
+	limit  *DecodeError // why the walk ended, if it was a limit
 
 	uncounted bool // lists may be of any length
 }

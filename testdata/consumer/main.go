@@ -26,7 +26,7 @@ func main() {
 	fmt.Println(capture(ctx, client, os.Args[1], os.Args[2]))
 }
 
-// capture takes the whole hold of an order and says how that ended.
+// capture takes the whole hold of an order and reports the result.
 func capture(ctx context.Context, client *plural.Client, orderID, reference string) string {
 	order, err := client.Captures.Create(ctx, orderID, &plural.CaptureRequest{
 		MerchantCaptureReference: reference,

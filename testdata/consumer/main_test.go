@@ -7,8 +7,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A merchant's own test: the program's capture against Plural on localhost. It is
-// carried out, but its answer is lost: the program finds out, and nothing is
+// A merchant's own test: the program's capture against Plural on localhost. It
+// is carried out, but its answer is lost: the program finds out, and nothing is
 // taken twice.
 func TestCapture(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,6 @@
 // Command shop stands for a merchant's backend that uses every module of this
-// repository. tools/release.sh builds and tests it with the modules as they are
-// published.
+// repository. tools/release.sh builds and tests it with the published form of
+// the modules.
 package main
 
 import (

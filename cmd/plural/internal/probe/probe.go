@@ -227,8 +227,8 @@ func (p *Probe) paymentsFor(questions []*Question) []string {
 	return names
 }
 
-// note changes the memory because of something that came in, and wakes those
-// who wait.
+// note changes the memory because of a return or a webhook, and wakes those who
+// wait.
 func (p *Probe) note(change func()) {
 	if err := p.memory.change(change); err != nil {
 		p.show.Say(err.Error())
