@@ -182,6 +182,48 @@ func (s *soak) complaint(w *soaked) string {
 // and not as unknown.
 type soakResult struct{ applied, ruledOut, review, rejected, notSent, unknown int }
 
+// readSettlements settles all that was captured, and reads it among the same
+// faults: a reading without an error has each line, and each of them once.
+func (s *soak) readSettlements(t *testing.T, seed uint64) {
+	t.Helper()
+	time.Sleep(48 * time.Hour)
+	s.srv.Settle()
+	settled := s.srv.Settlements()
+	require.NotEmpty(t, settled)
+	utr, most := "", -1
+	for _, one := range settled {
+		if n := len(s.srv.SettlementLines(one.UTR)); n > most {
+			utr, most = one.UTR, n
+		}
+	}
+	var want []string
+	for _, line := range s.srv.SettlementLines(utr) {
+		want = append(want, line.TransactionID)
+	}
+	require.Greater(t, len(want), 50)
+	whole := 0
+	for range 40 {
+		rows, err := all(s.client.Settlements.List(t.Context(), lastDays(5)))
+		if err == nil {
+			whole |= 1
+			require.Len(t, rows, len(settled), "seed %d", seed)
+		}
+		lines, err := all(s.client.Settlements.Lines(t.Context(), utr))
+		if err == nil {
+			whole |= 2
+			var got []string
+			for _, line := range lines {
+				got = append(got, line.TransactionID)
+			}
+			require.ElementsMatch(t, want, got, "seed %d", seed)
+		}
+		if whole == 3 {
+			return
+		}
+	}
+	require.Fail(t, "no reading was complete", "seed %d", seed)
+}
+
 func count(writes []*soaked) (r soakResult) {
 	for _, w := range writes {
 		var (
@@ -273,6 +315,7 @@ func TestSoak(t *testing.T) {
 				wrong := s.run(t.Context(), writes)
 				result := count(writes)
 				t.Logf("%v; %d requests, %d faults", result, len(srv.Requests()), len(srv.FaultLog()))
+				s.readSettlements(t, seed)
 				if test.doubles {
 					t.Logf("%d doubles, %d answers that contradict the books", len(srv.Doubles()), len(wrong))
 					for _, double := range srv.Doubles() {
