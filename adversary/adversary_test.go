@@ -74,7 +74,7 @@ func TestAdversary(t *testing.T) {
 		}
 	}
 	got.report(t)
-	if got.minutes > 500 {
+	if got.minutes > 1_000 { // of fewer, chance alone can make more than that
 		require.LessOrEqual(t, got.unknown*20, got.minutes, "more than 5 %% of calls with a minute are unknown")
 	}
 }

@@ -217,6 +217,8 @@ func values() map[string]any {
 		&plural.Product{}, &plural.PurchaseDetails{}, &plural.RefundRequest{}, &plural.Response{},
 		&plural.SplitDetail{}, &plural.SplitInfo{}, &plural.StateError{}, &plural.UPIData{}, &plural.UPIPayee{},
 		&plural.UPIPayer{}, &plural.ValidationError{},
+		&plural.Days{}, &plural.IncompleteError{}, &plural.Settlement{}, &plural.SettlementDetail{},
+		&plural.SettlementLine{},
 	} {
 		name := reflect.TypeOf(v).Elem().Name()
 		mark(reflect.ValueOf(v).Elem(), name, 0)
