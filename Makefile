@@ -111,8 +111,8 @@ browser: ## Walk the emulator's pages in Chromium; where there is none only CI m
 	cd browsertest && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...
 
 .PHONY: modules
-modules: ## Vet and test the other modules of the repository.
-	@for dir in $(NESTED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...) || exit 1; done
+modules: ## Vet and test the other modules of the repository. Their tests wait more than they compute, hence four at once.
+	@for dir in $(NESTED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) vet ./... && $(NEWER_GO) test -parallel 4 $(TESTFLAGS) ./...) || exit 1; done
 
 # GOFIPS140: the certified module takes its entropy from the system; newer ones
 # measure time, which stands still in testing/synctest. This leaves out the
