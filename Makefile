@@ -87,7 +87,7 @@ chaos: ## Run the client for ten minutes among misbehaving emulators; heap and g
 
 .PHONY: hostile
 hostile: ## Have every method meet every misbehaving server.
-	PLURAL_HOSTILE=full $(GO) test -run '^TestHostilePeers$$' -count=1 -timeout 20m .
+	PLURAL_HOSTILE=full $(GO) test -run '^TestHostilePeers$$' -count=1 -timeout 20m ./hostile
 
 .PHONY: benchmarks
 benchmarks: ## Run the package's own benchmarks that BENCH matches, COUNT times; compare two outputs with bin/benchstat.

@@ -232,6 +232,7 @@ func TestThreatModelNamesRealTests(t *testing.T) {
 	exists := map[string]bool{}
 	for _, pattern := range []string{
 		"*_test.go", "internal/*/*_test.go", "contrib/*/*_test.go", "examples/*/*_test.go", "printtest/*_test.go",
+		"adversary/*_test.go", "agreement/*_test.go", "hostile/*_test.go",
 	} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package plural_test
+package hostile_test
 
 import (
 	"bytes"
@@ -94,14 +94,13 @@ func hostileCalls() []hostileCall {
 		{op: "settlements.list", pages: true, call: func(
 			ctx context.Context, c *plural.Client, o ...plural.CallOption,
 		) error {
-			_, err := all(c.Settlements.List(ctx, lastDays(1), o...))
-			return err
+			now := time.Now().In(plural.India())
+			return lastError(c.Settlements.List(ctx, plural.Days{First: now, Last: now}, o...))
 		}},
 		{op: "settlements.lines", pages: true, call: func(
 			ctx context.Context, c *plural.Client, o ...plural.CallOption,
 		) error {
-			_, err := all(c.Settlements.Lines(ctx, hostileReference, o...))
-			return err
+			return lastError(c.Settlements.Lines(ctx, hostileReference, o...))
 		}},
 		{op: "settlements.get", pages: true, call: func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Settlements.Get(ctx, hostileReference, o...)

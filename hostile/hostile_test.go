@@ -1,4 +1,6 @@
-package plural_test
+// Package hostile_test has every method of the package meet servers that break
+// the rules of HTTP, TLS or JSON.
+package hostile_test
 
 import (
 	"context"
@@ -359,7 +361,7 @@ func TestServerThatSwitchesProtocols(t *testing.T) {
 				close(end)
 				s.Close()
 			})
-			c, err := plural.NewClient(gatewayCredentials(), plural.WithBaseURL(s.URL))
+			c, err := plural.NewClient(credentials(), plural.WithBaseURL(s.URL))
 			require.NoError(t, err)
 			err = c.Do(t.Context(), http.MethodPost, somePath, nil, nil)
 			require.Equal(t, !onToken, errors.Is(err, plural.ErrOutcomeUnknown))
@@ -381,7 +383,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	}))
 	defer s.Close()
 	c, err := plural.NewClient(
-		gatewayCredentials(), plural.WithBaseURL(s.URL), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
+		credentials(), plural.WithBaseURL(s.URL), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}),
 	)
 	require.NoError(t, err)
 	err = getSomething(t.Context(), c)
