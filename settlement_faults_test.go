@@ -285,13 +285,14 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 }
 
 // TestEveryFaultSequence sends each write from each starting state of the order
-// through every sequence of faults, each kind on each request, followed by
-// health: the SDK's answer has to agree with the emulator's books, at once and
-// after everything that was under way has ended, and calling again with the
-// same reference has to settle what was left open.
+// through every sequence of faults, each kind on each request, and then without
+// faults. The SDK's answer has to agree with the emulator's books, at once and
+// after everything that was under way has ended. Calling again with the same
+// reference has to settle what was left open.
 //
-// By default that is one fault, and from the telling states two. With
-// PLURAL_EXHAUSTIVE=full it is three of any kind everywhere: `make exhaustive`.
+// By default a sequence has one fault, and two from the starting states in
+// which most can happen. With PLURAL_EXHAUSTIVE=full it is three of any kind
+// everywhere: `make exhaustive`.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -363,9 +364,9 @@ func (y *tally) report(t *testing.T) {
 	t.Logf("%d sequences: %d applied, %d ruled out, %d unknown", y.sequences, y.applied, y.ruledOut, unknown)
 }
 
-// explorer walks the tree of fault sequences depth first. Which request a fault
-// meets, a write or a settling read, is for the code under test to say, so each
-// run tells how the tree goes on.
+// explorer walks the tree of fault sequences depth first. The code under test
+// decides which request a fault meets, a write or a settling read. So each run
+// shows how the tree continues.
 type explorer struct {
 	t     *testing.T
 	write write
@@ -384,7 +385,8 @@ type explorer struct {
 	active bool
 }
 
-// step is a place in a sequence: which of the faults that fit there it takes.
+// step is a place in a sequence: the fault that is chosen there, of those that
+// fit.
 type step struct {
 	op     string
 	faults []pluraltest.Fault
@@ -437,7 +439,7 @@ func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
 	}
 	s := &e.path[depth]
 	if s.op != r.Op {
-		return pluraltest.NoFault // chance, such as a jittered wait, has led elsewhere than before
+		return pluraltest.NoFault // chance, such as a wait with jitter, took another way than before
 	}
 	return s.faults[s.chosen]
 }
@@ -497,7 +499,7 @@ func (e *explorer) run() {
 	e.count(o)
 
 	if !o.unknown() && e.runs%8 != 0 {
-		return // it is known by now, and checked in one run of eight
+		return // it is known by now, and checked in one of eight runs
 	}
 	time.Sleep(repeatAfter)
 	again := outcome{write: w}
@@ -511,13 +513,12 @@ func (e *explorer) run() {
 	}
 }
 
-// repeatAfter is how soon a queue calls again. What was there before is told
-// from what this call made by its time, for which a few seconds have to be in
-// between.
+// repeatAfter is how soon a queue calls again. Entries of an earlier call are
+// recognised by their time, so a few seconds have to lie in between.
 const repeatAfter = 10 * time.Second
 
-// mayStayUnknown reports whether even a healthy server leaves the matter open:
-// the payer is paying, or the error says that a person must look.
+// mayStayUnknown reports whether the outcome stays open even with a healthy
+// server: the payer is paying, or the error says that a person must look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(o.orderID)
 	return order.Status == pluraltest.StatusPending || plural.NeedsReview(o.err)
@@ -564,8 +565,8 @@ func (e *explorer) count(o outcome) {
 	}
 }
 
-// thoroughFaults are all that fit an operation, those with a time of their own
-// in several forms.
+// thoroughFaults are all faults that fit an operation; those with a delay in
+// several forms.
 func thoroughFaults(op string) []pluraltest.Fault {
 	var list []pluraltest.Fault
 	all := pluraltest.FaultsFor(op)
@@ -595,7 +596,7 @@ func thoroughFaults(op string) []pluraltest.Fault {
 	return list
 }
 
-// tellingFaults are one of each class that matters to what the books say: lost
+// tellingFaults are one fault of each class that matters to the books: lost
 // before and after the effect, late, pending, failed, stale.
 func tellingFaults(op string) []pluraltest.Fault {
 	telling := []string{

@@ -357,7 +357,7 @@ func (v Verifier) MarshalText() ([]byte, error) { return []byte(v.String()), nil
 // MarshalJSON is String, quoted.
 func (v Verifier) MarshalJSON() ([]byte, error) { return []byte(`"` + v.String() + `"`), nil }
 
-// What a refused callback or webhook is, for [errors.Is].
+// The kinds of refused callbacks and webhooks, for [errors.Is].
 var (
 	ErrInvalidSignature  = foreign.Sentinel("plural: invalid signature")
 	ErrStaleTimestamp    = foreign.Sentinel("plural: timestamp out of tolerance")
