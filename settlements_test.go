@@ -568,7 +568,7 @@ func TestTooManyLinesForGet(t *testing.T) {
 		}
 		e := incomplete(t, err)
 		require.Equal(t, []int{n, 10_000}, []int{e.Want, e.Got})
-		require.ErrorContains(t, err, "read it by Lines")
+		require.ErrorContains(t, err, "read it with Lines")
 	}
 }
 

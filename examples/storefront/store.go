@@ -224,8 +224,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// standFor makes a row of the shop stand for the order at Plural that another
-// row stood for.
+// standFor gives the row of a number everything that o has about its order at
+// Plural.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
