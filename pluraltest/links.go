@@ -197,8 +197,12 @@ func (s *Server) makeLink(spec LinkSpec, requestID string) *link {
 		details["merchant_metadata"] = spec.Metadata
 	}
 	// The order's own reference is Plural's: a merchant does not know it.
+	reference := uuidFrom(s.digest("order of link", spec.Reference, n))
+	if s.cfg.quirks.has(QuirkLinkReferenceInOrder) && len(s.byRef[spec.Reference]) == 0 {
+		reference = spec.Reference
+	}
 	o, _, _ := s.createOrder(OrderSpec{
-		Reference: uuidFrom(s.digest("order of link", spec.Reference, n)), Amount: spec.Amount, PreAuth: spec.PreAuth,
+		Reference: reference, Amount: spec.Amount, PreAuth: spec.PreAuth,
 		Methods: spec.Methods, CallbackURL: spec.CallbackURL, FailureURL: spec.FailureURL, Notes: spec.Description,
 		PurchaseDetails: marshal(details), PartPayment: spec.PartPayment,
 	}, requestID)

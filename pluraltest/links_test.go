@@ -448,12 +448,13 @@ func TestLinkPartPayment(t *testing.T) {
 func TestLinkQuirks(t *testing.T) {
 	t.Parallel()
 	srv, a := clocked(t, pluraltest.WithQuirks(
-		pluraltest.QuirkWrappedLinks|pluraltest.QuirkLinkWithoutPreAuth|pluraltest.QuirkHeldLinkInitiated))
+		pluraltest.QuirkLinkReferenceInOrder|pluraltest.QuirkWrappedLinks|pluraltest.QuirkLinkWithoutPreAuth|pluraltest.QuirkHeldLinkInitiated))
 	made := a.do("POST", linkPath, linkBody("inv", `"pre_auth":"true"`)).data(t)
 	require.NotContains(t, made, "pre_auth")
 	_, err := srv.Pay(made["order_id"].(string), pluraltest.Approve)
 	require.NoError(t, err)
 	require.Equal(t, "PAYMENT_INITIATED", linkStatus(t, srv, made["payment_link_id"].(string)))
+	require.Equal(t, made["order_id"], srv.OrdersByReference("inv")[0].ID)
 }
 
 func TestAddLink(t *testing.T) {

@@ -352,8 +352,11 @@ const (
 	// empty refunds and capture_data are [], and an empty payment_option is {},
 	// instead of being left out.
 	QuirkEmptyLists
-	QuirkPartProcessed      // an order reads PROCESSED after a partial capture
-	QuirkNoRefundList       // an order does not list its refunds
+	QuirkPartProcessed // an order reads PROCESSED after a partial capture
+	QuirkNoRefundList  // an order does not list its refunds
+	// the order of a payment link has the link's reference; without it, one of
+	// Plural's own.
+	QuirkLinkReferenceInOrder
 	QuirkWrappedLinks       // payment links come wrapped in "data"
 	QuirkLinkWithoutPreAuth // payment links say neither pre_auth nor is_mcc_transaction
 	// the payment link of a hold reads PAYMENT_INITIATED; without it, PROCESSED.
