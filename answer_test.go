@@ -166,6 +166,13 @@ func TestErrorShapes(t *testing.T) {
 			file:   "error_422_duplicate_request.json",
 			want:   want{code: "DUPLICATE_REQUEST", message: "This request was processed before", is: []string{"duplicate"}},
 		},
+		"E1 duplicate link": {
+			status: 422,
+			file:   "error_422_duplicate_link.json",
+			want: want{
+				code: "DUPLICATE_REQUEST", message: "Duplicate Merchant Reference ID received", is: []string{"duplicate"},
+			},
+		},
 		"E1 not allowed": {
 			status: 422,
 			file:   "error_422_operation_not_allowed.json",

@@ -40,7 +40,7 @@ func (s *CaptureService) Find(
 	}
 	settle := settlement{
 		write: ask, asks: true, orderID: orderID, reference: merchantCaptureReference,
-		judge: judge, look: lookAtOrder(orderID, judge),
+		look: lookAtOrder(orderID, judge),
 	}
 	return settle.run(ctx)
 }
@@ -108,7 +108,7 @@ func (s *CaptureService) Create(
 	judge := func(o *Order) finding { return judgeCapture(o, reference, amount) }
 	settle := settlement{
 		write: write, orderID: orderID, reference: reference, resendable: true,
-		decode: decodeOrderOf(orderID), judge: judge, look: lookAtOrder(orderID, judge),
+		own: ownOrder(decodeOrderOf(orderID), judge), look: lookAtOrder(orderID, judge),
 	}
 	return settle.run(ctx)
 }

@@ -24,7 +24,8 @@ type Client struct {
 	Cancels  *CancelService
 	Refunds  *RefundService
 
-	Settlements *SettlementService // what has reached the bank
+	Settlements  *SettlementService // what has reached the bank
+	PaymentLinks *PaymentLinkService
 
 	p *pipeline
 }
@@ -51,7 +52,8 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 		Cancels:  &CancelService{line},
 		Refunds:  &RefundService{line},
 
-		Settlements: &SettlementService{line},
+		Settlements:  &SettlementService{line},
+		PaymentLinks: &PaymentLinkService{line},
 
 		p: line,
 	}, nil

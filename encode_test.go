@@ -138,6 +138,34 @@ func TestRequestsAreGolden(t *testing.T) {
 			_,
 				_ = c.Orders.Get(t.Context(), "v1-1-aa-b", id)
 		},
+		"payment_links_create": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.PaymentLinks.Create(t.Context(), minimalLink(), id)
+		},
+		"payment_links_create_full": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.PaymentLinks.Create(t.Context(), fullLink(), id)
+		},
+		"payment_links_get": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.PaymentLinks.Get(t.Context(), "pl-v1-1-aa-b", id)
+		},
+		"payment_links_get_odd_id": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.PaymentLinks.Get(t.Context(), "अ;=+&é@:", id)
+		},
+		"payment_links_get_reference": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.PaymentLinks.GetByReference(t.Context(), "own-inv-4412", id)
+		},
+		"payment_links_cancel": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.PaymentLinks.Cancel(t.Context(), "pl-v1-1-aa-b", id)
+		},
+		"payment_links_notify": func(t *testing.T, c *plural.Client) {
+			t.Helper()
+			_, _ = c.PaymentLinks.Notify(t.Context(), "pl-v1-1-aa-b", id)
+		},
 		"orders_get_odd_id": func(t *testing.T, c *plural.Client) {
 			t.Helper()
 			_,

@@ -28,8 +28,8 @@ var (
 	// ErrIncomplete matches [IncompleteError]: not everything could be read. It is
 	// about reading, and never about money.
 	ErrIncomplete = foreign.Sentinel("plural: not everything could be read")
-	// ErrNotFound: Plural has no order, or refund, of that id or reference, and no
-	// settlement of that UTR.
+	// ErrNotFound: Plural has no order, refund or payment link of that id or
+	// reference, and no settlement of that UTR.
 	ErrNotFound = foreign.Sentinel("plural: no such order")
 	// ErrDuplicateRequest: see [DuplicateOrderError] for the order that has the
 	// reference.
@@ -296,6 +296,8 @@ func (e *OutcomeUnknownError) Error() string {
 	switch {
 	case e.NeedsReview:
 		b.WriteString("; the order does not tell, and calling again may not change that: look at it in Plural's dashboard")
+	case e.Op == opNotifyLink.name:
+		b.WriteString("; the message may have gone out, and another call may send it a second time")
 	case e.Reference != "":
 		b.WriteString("; call again with the same reference to settle it")
 	case e.OrderID != "":
@@ -433,6 +435,37 @@ func (e *DoubleRefundError) Error() string {
 
 // Is makes a DoubleRefundError an [ErrConflict].
 func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict }
+
+// PaymentLinkError is a final answer about a payment link: the books show
+// something else than was asked for. It is [ErrConflict]; of a create also
+// [ErrReferenceReused].
+type PaymentLinkError struct {
+	Op     string       // "payment_links.create" or "payment_links.cancel"
+	Link   *PaymentLink // what stands under the reference, or was to be cancelled
+	Order  *Order       // of a cancel: the link's order, which the payer has paid or has on hold
+	Reason string       // for people
+}
+
+// Error says which link it is about, and what is in the way.
+func (e *PaymentLinkError) Error() string {
+	var id, reference, order string
+	if e.Link != nil {
+		id, reference, order = e.Link.PaymentLinkID, e.Link.MerchantPaymentLinkReference, e.Link.OrderID
+	}
+	var b strings.Builder
+	writeSubject(&b, e.Op, id)
+	b.WriteString(": " + printable(e.Reason))
+	if e.Link != nil {
+		fmt.Fprintf(&b, " (reference %s, order %s)", printable(reference), clip(order))
+	}
+	return b.String()
+}
+
+// Is makes a PaymentLinkError an [ErrConflict], and one of a create an
+// [ErrReferenceReused].
+func (e *PaymentLinkError) Is(target error) bool {
+	return target == ErrConflict || target == ErrReferenceReused && e.Op == opCreateLink.name
+}
 
 // DuplicateOrderError means that the order with this reference exists already,
 // as asked for, and that its checkout link cannot be had again. Look at
@@ -572,6 +605,15 @@ func (e StateError) MarshalJSON() ([]byte, error) {
 // MarshalJSON writes the parts of the error that are safe to log.
 func (e DoubleRefundError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{opRefund.name, e.OrderID, e.Reference, "", e.Error()})
+}
+
+// MarshalJSON writes the parts of the error that are safe to log.
+func (e PaymentLinkError) MarshalJSON() ([]byte, error) {
+	out := jsonError{Op: e.Op, Status: orEmpty(e.Order).Status, Error: e.Error()}
+	if e.Link != nil {
+		out.OrderID, out.Reference = e.Link.OrderID, e.Link.MerchantPaymentLinkReference
+	}
+	return json.Marshal(out)
 }
 
 // MarshalJSON writes the parts of the error that are safe to log.

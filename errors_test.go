@@ -150,6 +150,18 @@ func TestErrorTexts(t *testing.T) {
 		"plural: POST /x: outcome unknown; find out what became of it before sending it again": &plural.OutcomeUnknownError{
 			Op: "POST /x",
 		},
+		"plural: cancel payment link pl-v1-1: the payer was faster, and the order is PROCESSED " +
+			"(reference own-inv, order v1-1-aa-b)": &plural.PaymentLinkError{
+			Op:     "payment_links.cancel",
+			Link:   &plural.PaymentLink{PaymentLinkID: "pl-v1-1", MerchantPaymentLinkReference: "own-inv", OrderID: "v1-1-aa-b"},
+			Order:  order,
+			Reason: "the payer was faster, and the order is PROCESSED",
+		},
+		"plural: create payment link: gone": &plural.PaymentLinkError{Op: "payment_links.create", Reason: "gone"},
+		"plural: notify customer of payment link pl-v1-1: outcome unknown; the message may have gone out, and " +
+			"another call may send it a second time": &plural.OutcomeUnknownError{
+			Op: "payment_links.notify", OrderID: "pl-v1-1",
+		},
 		"plural: create order: gone": &plural.StateError{Op: "orders.create", Reason: "gone"},
 		"plural: create order: reference own-1 is taken by order v1-1-aa-b (CREATED) and its checkout link cannot " +
 			"be had again": &plural.DuplicateOrderError{
@@ -179,6 +191,8 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	requireIsOnly(t, &plural.StateError{Reused: true}, "reused", "conflict")
 	requireIsOnly(t, &plural.StateError{NoHold: true}, "no hold", "conflict")
 	requireIsOnly(t, &plural.DoubleRefundError{}, "conflict")
+	requireIsOnly(t, &plural.PaymentLinkError{Op: "payment_links.create"}, "reused", "conflict")
+	requireIsOnly(t, &plural.PaymentLinkError{Op: "payment_links.cancel"}, "conflict")
 	requireIsOnly(t, &plural.Error{Code: plural.CodeAmountLimitExceeded, NeedsReview: true})
 	requireIsOnly(t, &plural.DuplicateOrderError{}, "duplicate")
 	requireIsOnly(t, &plural.Error{Code: plural.CodeOrderCancelled}, "not allowed")

@@ -118,10 +118,37 @@ var (
 		is:      ErrConflict,
 	}
 
+	rowLinkDiffers = &evidence{
+		of:      "create payment link",
+		shows:   "the link of this reference has another amount or, where it says so, another pre_auth",
+		because: "the reference belongs to that link",
+		is:      ErrConflict,
+	}
+	rowLinkDouble = &evidence{
+		of:      "create payment link",
+		shows:   "two links have this reference",
+		because: "the customer can pay both",
+		is:      ErrConflict,
+	}
+	rowLinkPaid = &evidence{
+		of:      "cancel payment link",
+		shows:   "the link's order was held or paid, in full or in part",
+		because: "the payer was faster",
+		is:      ErrConflict,
+	}
+	rowLinkExpired = &evidence{
+		of:      "cancel payment link",
+		shows:   "the link is EXPIRED, and its order shows no payment that has come or is under way",
+		because: "a link in this status never changes again; the order is read for who paid before",
+		is:      ErrNotApplied,
+		twice:   true,
+	}
+
 	allEvidence = []*evidence{
 		rowCaptureOfEnded, rowCaptureByOther, rowCaptureTooMuch, rowCaptureDiffers, rowCapturesDiffer, rowNoHold,
 		rowCancelOfFailed, rowCancelOfTaken,
 		rowRefundFailed, rowRefundTooMuch, rowRefundOfNothing, rowRefundDiffers, rowRefundIsOther, rowRefundDouble,
 		rowOrderDiffers,
+		rowLinkDiffers, rowLinkDouble, rowLinkPaid, rowLinkExpired,
 	}
 )

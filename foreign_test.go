@@ -71,6 +71,7 @@ func ownErrors(t *testing.T) map[string]ownError {
 		"OutcomeUnknownError": {&plural.OutcomeUnknownError{NeedsReview: true}, finds[*plural.OutcomeUnknownError]},
 		"StateError":          {&plural.StateError{Order: other}, finds[*plural.StateError]},
 		"DoubleRefundError":   {&plural.DoubleRefundError{OrderID: "v1-other"}, finds[*plural.DoubleRefundError]},
+		"PaymentLinkError":    {&plural.PaymentLinkError{Op: "payment_links.create"}, finds[*plural.PaymentLinkError]},
 		"DuplicateOrderError": {&plural.DuplicateOrderError{Order: other}, finds[*plural.DuplicateOrderError]},
 		"IncompleteError":     {&plural.IncompleteError{UTR: "v1-other"}, finds[*plural.IncompleteError]},
 		"NotPaidError":        {&plural.NotPaidError{Order: other}, finds[*plural.NotPaidError]},
@@ -190,6 +191,26 @@ func methods(t *testing.T) map[string]func(context.Context, *plural.Client) erro
 		"Refunds.Create": func(ctx context.Context, c *plural.Client) error {
 			_, err := c.Refunds.Create(ctx, "v1-1",
 				&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(100)})
+			return err
+		},
+		"PaymentLinks.Create": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.PaymentLinks.Create(ctx, minimalLink())
+			return err
+		},
+		"PaymentLinks.Get": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.PaymentLinks.Get(ctx, "pl-v1-1")
+			return err
+		},
+		"PaymentLinks.GetByReference": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.PaymentLinks.GetByReference(ctx, "own-inv-4412")
+			return err
+		},
+		"PaymentLinks.Cancel": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.PaymentLinks.Cancel(ctx, "pl-v1-1")
+			return err
+		},
+		"PaymentLinks.Notify": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.PaymentLinks.Notify(ctx, "pl-v1-1")
 			return err
 		},
 		"Refunds.Get": func(ctx context.Context, c *plural.Client) error {

@@ -290,6 +290,71 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
+// Whatever is answered about a payment link, it ends with the link that was
+// asked about, which a customer can open, or with an error that is one line. What
+// was decoded is the same once it has been encoded.
+func FuzzPaymentLinks(f *testing.F) {
+	for _, name := range payloadsLike(f, "link_*", "error_422_*") {
+		for method := range uint8(5) {
+			f.Add(method, 200, payload(f, name))
+		}
+		f.Add(uint8(0), 422, payload(f, name))
+	}
+	f.Add(uint8(1), 200, []byte(`{"payment_link_id":"pl-v1-1","order_id":"v1","status":"CREATED","payment_link":"javascript:a"}`))
+	f.Add(uint8(0), 200, []byte(`{"data":{"data":{"payment_link_id":"pl-v1-1"}},"amount":{"value":1e3}}`))
+	f.Fuzz(func(t *testing.T, method uint8, status int, body []byte) {
+		if status < 200 || status > 599 {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) {
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(status, body), nil })
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			const id, reference = "pl-v1-270118060912-aa-Hk3VnD", "own-inv-4412"
+			var link *plural.PaymentLink
+			var err error
+			switch method % 5 {
+			case 0:
+				link, err = client.PaymentLinks.Create(ctx, minimalLink())
+			case 1:
+				link, err = client.PaymentLinks.Get(ctx, id)
+			case 2:
+				link, err = client.PaymentLinks.GetByReference(ctx, reference)
+			case 3:
+				link, err = client.PaymentLinks.Cancel(ctx, id)
+			case 4:
+				link, err = client.PaymentLinks.Notify(ctx, id)
+			}
+			if err != nil {
+				require.Nil(t, link)
+				requireTidy(t, err.Error())
+				return
+			}
+			require.Less(t, status, 300)
+			u := mustURL(t, link.PaymentLink)
+			require.True(t, u.Scheme == "https" || u.Scheme == "http" && u.Hostname() != "", link.PaymentLink)
+			switch method % 5 {
+			case 0:
+				require.Equal(t, reference, link.MerchantPaymentLinkReference)
+				require.Equal(t, plural.INR(319950), link.Amount)
+			case 2:
+				require.Equal(t, reference, link.MerchantPaymentLinkReference)
+			case 3:
+				require.Equal(t, plural.PaymentLinkStatusCancelled, link.Status)
+			default:
+				require.Equal(t, id, link.PaymentLinkID)
+			}
+			once, err := json.Marshal(link)
+			require.NoError(t, err)
+			var again plural.PaymentLink
+			require.NoError(t, json.Unmarshal(once, &again))
+			twice, err := json.Marshal(&again)
+			require.NoError(t, err)
+			require.Equal(t, string(once), string(twice))
+		})
+	})
+}
+
 // No constructor panics or shows its arguments, and a client that it makes
 // sends its token only over https, or to loopback.
 func FuzzConstructors(f *testing.F) {

@@ -57,7 +57,7 @@ func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOpt
 			&plural.RefundRequest{MerchantOrderReference: w.reference, OrderAmount: plural.INR(w.amount)},
 			opts...)
 	}
-	panic("no such write: " + w.op)
+	return w.runLink(ctx, c, opts...)
 }
 
 // effects counts how often the books have the effect of w.
@@ -80,6 +80,8 @@ func (w write) effects(srv *pluraltest.Server) int {
 				n++
 			}
 		}
+	default:
+		n = w.linkEffects(srv)
 	}
 	return n
 }
@@ -147,6 +149,8 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 		return fmt.Sprintf("%v: said to be not applied, and it is in the books: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && !errors.Is(o.err, plural.ErrNoHold) && n == 1:
 		return fmt.Sprintf("%v: said to be a conflict, and it is in the books as asked for: %v", o.write, o.err)
+	case errors.Is(o.err, plural.ErrConflict) && o.isUntrueOfLink(srv):
+		return fmt.Sprintf("%v: a conflict that the books do not show: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict),
 		!o.unknown() && plural.NeedsReview(o.err):
 		return fmt.Sprintf("%v: a final that contradicts itself: %v", o.write, o.err)
@@ -164,6 +168,8 @@ func (o outcome) misdocumented(srv *pluraltest.Server) string {
 	switch {
 	case o.order == nil:
 		return fmt.Sprintf("%v: success without a document", o.write)
+	case isOfLink(o.op):
+		return o.misdocumentedLink(srv)
 	case o.op == pluraltest.OpRefundsCreate:
 		switch {
 		case o.order.Type != plural.OrderTypeRefund:
@@ -250,6 +256,9 @@ func (d *desk) refund(id, reference string, amount int64) {
 // startingStates are the states that matter to a write, except those that only
 // its faults make.
 func startingStates(op string) []startingState {
+	if isOfLink(op) {
+		return linkStates(op)
+	}
 	paid := func(name string, decisions ...pluraltest.Decision) startingState {
 		return startingState{name: name, prep: func(d *desk, w write) { d.pay(w.orderID, decisions...) }}
 	}

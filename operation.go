@@ -39,6 +39,29 @@ var (
 	opSettlementLines = operation{name: "settlements.lines", phrase: "read lines of settlement", method: http.MethodGet}
 	opGetSettlement   = operation{name: "settlements.get", phrase: "get settlement", method: http.MethodGet}
 
+	opCreateLink = operation{
+		name:    "payment_links.create",
+		phrase:  "create payment link",
+		method:  http.MethodPost,
+		settles: true, byReference: true,
+	}
+	opCancelLink = operation{
+		name:    "payment_links.cancel",
+		phrase:  "cancel payment link",
+		method:  http.MethodPut,
+		settles: true,
+	}
+	opNotifyLink = operation{
+		name:   "payment_links.notify",
+		phrase: "notify customer of payment link",
+		method: http.MethodPatch,
+	}
+	opGetLink            = operation{name: "payment_links.get", phrase: "get payment link", method: http.MethodGet}
+	opGetLinkByReference = operation{
+		name:   "payment_links.get_by_reference",
+		phrase: "get payment link by reference",
+		method: http.MethodGet, byReference: true,
+	}
 	opFindCapture = operation{name: "captures.find", phrase: "find capture of order"}
 	opFindRefund  = operation{name: "refunds.find", phrase: "find refund of order"}
 	opConfirm     = operation{name: "orders.confirm", phrase: "confirm order"}
@@ -48,6 +71,7 @@ var (
 	operations = []operation{
 		opToken, opCreateOrder, opGetOrder, opGetByReference, opCapture, opCancel, opRefund,
 		opListSettlements, opSettlementLines, opGetSettlement,
+		opCreateLink, opCancelLink, opNotifyLink, opGetLink, opGetLinkByReference,
 		opFindCapture, opFindRefund, opConfirm, opCheck, opWait,
 	}
 )
@@ -83,7 +107,8 @@ func phraseOf(op string) string {
 // may not be there.
 func isLookup(op string) bool {
 	switch op {
-	case opGetOrder.name, opGetByReference.name, opListSettlements.name, opSettlementLines.name, opGetSettlement.name:
+	case opGetOrder.name, opGetByReference.name, opListSettlements.name, opSettlementLines.name, opGetSettlement.name,
+		opGetLink.name, opGetLinkByReference.name:
 		return true
 	}
 	return strings.HasPrefix(op, http.MethodGet+" ")
@@ -97,6 +122,7 @@ const perPage = 10
 const (
 	pathOfOrders  = "/api/pay/v1/orders/"
 	pathOfRefunds = "/api/pay/v1/refunds/"
+	pathOfLinks   = "/api/pay/v1/paymentlink"
 	settlementsAt = "/api/settlements/v1/"
 	checkoutPath  = "/api/checkout/v1/orders"
 	tokenPath     = "/api/auth/v1/token" //nolint:gosec // a path, and no secret
@@ -112,6 +138,12 @@ func pathOfRefund(orderID string) string { return pathOfRefunds + url.PathEscape
 
 func pathByReference(reference string) string {
 	return pathOfOrders + "reference/" + url.PathEscape(reference)
+}
+
+func pathOfLink(linkID string) string { return pathOfLinks + "/" + url.PathEscape(linkID) }
+
+func pathOfLinkReference(reference string) string {
+	return pathOfLinks + "/ref/" + url.PathEscape(reference)
 }
 
 // pathOfSettlements asks for a page of the settlements from one midnight to

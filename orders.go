@@ -242,7 +242,7 @@ func (o *Order) notPaid() string {
 		case captured != t.price.Amount:
 			return fmt.Sprintf("it is PROCESSED, but %s of %s was captured", captured, t.price)
 		}
-	case !t.taken.equals(t.price) && !t.otherwise:
+	case !t.taken.equals(t.price) && (!t.otherwise || o.PartPayment): // an offer does not explain why a part is missing
 		return fmt.Sprintf("it is PROCESSED, but its payments do not add up to %s", t.price)
 	}
 	return ""
@@ -442,28 +442,12 @@ func (r *CreateOrderRequest) check() requestCheck {
 	c.amount("order_amount", r.OrderAmount)
 	c.url("callback_url", r.CallbackURL)
 	c.url("failure_callback_url", r.FailureCallbackURL)
-	c.limit(
-		!r.PreAuth || holdable(r.AllowedPaymentMethods),
-		"allowed_payment_methods",
-		"must be CARD or POINTS, or empty, when PreAuth is set: other methods cannot hold money",
-	)
-	for i, m := range r.AllowedPaymentMethods {
-		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
-	}
+	c.methods(r.AllowedPaymentMethods, r.PreAuth)
 	if r.PurchaseDetails != nil {
 		c.addPart("purchase_details.", r.PurchaseDetails.check)
 	}
 	c.extra(r, r.Extra)
 	return c
-}
-
-func holdable(methods []PaymentMethod) bool {
-	for _, m := range methods {
-		if m != PaymentMethodCard && m != PaymentMethodPoints {
-			return false
-		}
-	}
-	return true
 }
 
 // judgeOrder judges whether the order that has our reference is the one that

@@ -47,13 +47,21 @@ func (k *call) readOrder(ctx context.Context, decode decoder) (*Order, error) {
 // ask makes a settling read, which asks what happened to a write. It has the
 // write's options, and is repeated on failures even if the write is not.
 func (k *call) ask(ctx context.Context, op operation, path, subject string, decode decoder) (*Order, error) {
+	ask, err := k.settlingRead(op, path, subject)
+	if err != nil {
+		return nil, err
+	}
+	return ask.readOrder(ctx, decode)
+}
+
+func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 	ask, err := k.p.callWith(k.cfg, op, path, nil)
 	if err != nil {
 		return nil, err
 	}
 	ask.subject, ask.isSettlingRead, ask.clock = subject, true, k.clock
 	ask.orderID, ask.reference = k.orderID, k.reference
-	return ask.readOrder(ctx, decode)
+	return ask, nil
 }
 
 // askOrder asks for an order by its id.

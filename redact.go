@@ -8,7 +8,7 @@ import (
 // Printers ask for String, Format or LogValue. Encoders, such as encoding/json
 // and encoding/xml, get personal data but never a secret. The methods in
 // redact_methods.go are made by `make generate` from these lists:
-//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,Response,ErrorDetails,ErrorDetail ../redact_methods.go"
+//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,LinkProduct,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,PaymentLinkRequest,PaymentLink,Response,ErrorDetails,ErrorDetail ../redact_methods.go"
 
 // MarshalText writes a placeholder; encoding/json and encoding/xml call it.
 func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }
@@ -70,6 +70,27 @@ func (r RefundRequest) LogValue() slog.Value {
 // LogValue has the order id, and not the link.
 func (o CheckoutOrder) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("order_id", o.OrderID), slog.Int("response_code", o.ResponseCode))
+}
+
+// LogValue has reference and amount, and nothing about the customer.
+func (r PaymentLinkRequest) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("merchant_payment_link_reference", r.MerchantPaymentLinkReference),
+		slog.String("amount", r.Amount.String()),
+		slog.Bool("pre_auth", r.PreAuth),
+	)
+}
+
+// LogValue has ids, status and amounts, and neither the link nor the customer.
+func (l PaymentLink) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("payment_link_id", l.PaymentLinkID),
+		slog.String("merchant_payment_link_reference", l.MerchantPaymentLinkReference),
+		slog.String("status", string(l.Status)),
+		slog.String("amount", l.Amount.String()),
+		slog.String("amount_due", l.AmountDue.String()),
+		slog.String("order_id", l.OrderID),
+	)
 }
 
 // LogValue has status and ids, and neither header nor body.

@@ -51,6 +51,18 @@ func (v Payment) String() string { return summary("plural.Payment", v) }
 func (v Payment) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String has the fields of LogValue, and nothing personal or secret.
+func (v PaymentLink) String() string { return summary("plural.PaymentLink", v) }
+
+// Format writes String, under every verb.
+func (v PaymentLink) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
+
+// String has the fields of LogValue, and nothing personal or secret.
+func (v PaymentLinkRequest) String() string { return summary("plural.PaymentLinkRequest", v) }
+
+// Format writes String, under every verb.
+func (v PaymentLinkRequest) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
+
+// String has the fields of LogValue, and nothing personal or secret.
 func (v RefundRequest) String() string { return summary("plural.RefundRequest", v) }
 
 // Format writes String, under every verb.
@@ -151,6 +163,15 @@ func (Customer) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Format writes String, under every verb.
 func (v Customer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
+
+// String is a placeholder, because the value is personal data or a secret.
+func (LinkProduct) String() string { return "plural.LinkProduct{" + redacted + "}" }
+
+// LogValue is a placeholder, because the value is personal data or a secret.
+func (LinkProduct) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format writes String, under every verb.
+func (v LinkProduct) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // String is a placeholder, because the value is personal data or a secret.
 func (NetbankingData) String() string { return "plural.NetbankingData{" + redacted + "}" }

@@ -82,8 +82,7 @@ func (s *RefundService) Create(
 		reference:  reference,
 		resendable: !s.p.cfg.singleRefundSend,
 		slowly:     true,
-		decode:     decodeRefund(reference),
-		judge:      judge,
+		own:        ownOrder(decodeRefund(reference), judge),
 		look:       lookAtRefund(orderID, reference, amount, judge),
 		twice:      lookForDouble(orderID, reference),
 	}
@@ -122,7 +121,7 @@ func (s *RefundService) Find(
 	}
 	settle := settlement{
 		write: ask, asks: true, orderID: orderID, reference: merchantOrderReference,
-		judge: judge, look: lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
+		look:  lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
 		twice: lookForDouble(orderID, merchantOrderReference),
 	}
 	return settle.run(ctx)
@@ -236,9 +235,9 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 
 // lookForDouble looks once for refunds under the reference besides the known
 // ones. If the parent cannot be read, it finds none.
-func lookForDouble(parentID, reference string) func(context.Context, *call, []*Order) error {
-	return func(ctx context.Context, write *call, alive []*Order) error {
-		ask := write.settlingCopy()
+func lookForDouble(parentID, reference string) func(context.Context, *settlement, *books) error {
+	return func(ctx context.Context, s *settlement, b *books) error {
+		alive, ask := withRefund(s.alive, b.order), s.write.settlingCopy()
 		ask.cfg.tries = 1
 		parent, err := ask.askOrder(ctx, parentID)
 		if err == nil {

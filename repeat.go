@@ -133,7 +133,7 @@ func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err er
 	case failure == nil:
 		return nil
 	case class == classAmbiguous && !isWhole:
-		return &OutcomeUnknownError{Op: k.op.op(), Err: failure}
+		return &OutcomeUnknownError{Op: k.op.op(), OrderID: k.orderID, Err: failure}
 	}
 	return failure
 }

@@ -21,17 +21,19 @@ type settlement struct {
 	resendable bool // can be sent again after it may have been received, without a second effect
 	slowly     bool // but only if the books have not shown the first send for lookSpan
 
-	decode decoder                                                      // the write's own answer
-	judge  func(*Order) finding                                         // that answer's document
-	look   look                                                         // one look at the books
-	twice  func(ctx context.Context, write *call, alive []*Order) error // checks for more than one; may be nil
+	own   func(*answer) (*Order, finding, error)           // what the write's own answer shows
+	look  look                                             // one look at the books
+	twice func(context.Context, *settlement, *books) error // checks for more than one; may be nil
 
 	rejected bool      // the last answer to the write was a refusal
 	refused  ErrorCode // the code of the refusal, if it has one
+	isOfLink bool      // it makes or cancels a payment link
 
 	failed string // id of the FAILED refund that answered the write itself
 
-	alive []*Order // the refunds of the reference that were seen and did not fail
+	alive []*Order       // the refunds of the reference that were seen and did not fail
+	links []*PaymentLink // the payment links that were seen
+	done  *PaymentLink   // the payment link that the books show as made, or as cancelled
 }
 
 // look is one look at the books, for a write. The Order may be nil.
@@ -49,7 +51,7 @@ type books struct {
 // isStuck reports whether the books were read and are unclear, and show nothing
 // under way.
 func (b books) isStuck() bool {
-	return b.whole && b.err == nil && b.order != nil && b.verdict == verdictUnclear && !b.pending
+	return b.whole && b.err == nil && (b.order != nil || b.link != nil) && b.verdict == verdictUnclear && !b.pending
 }
 
 // run carries out the write. If it only asks, run only looks at the books.
@@ -92,11 +94,11 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 // judgeAnswer judges the document in the write's own answer. The error is why
 // that does not settle the matter.
 func (s *settlement) judgeAnswer(a *answer) (books, error) {
-	o, err := s.decode(a)
+	o, f, err := s.own(a)
+	s.see(f)
 	if err != nil {
 		return books{}, err
 	}
-	f := s.judge(o)
 	switch {
 	case f.verdict == verdictApplied, f.verdict == verdictFinal && !f.row.twice:
 		return books{order: o, finding: f}, nil
@@ -156,11 +158,23 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 // carried out twice.
 func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 	if s.twice != nil {
-		if err := s.twice(ctx, s.write, withRefund(s.alive, b.order)); err != nil {
+		if err := s.twice(ctx, s, &b); err != nil {
 			return nil, err
 		}
 	}
+	s.done = b.link
 	return b.order, nil
+}
+
+// see remembers what a document has shown.
+func (s *settlement) see(f finding) {
+	for _, r := range f.alive {
+		s.alive = withRefund(s.alive, r)
+	}
+	isSeen := func(l *PaymentLink) bool { return l.PaymentLinkID == f.link.PaymentLinkID }
+	if f.link != nil && !slices.ContainsFunc(s.links, isSeen) {
+		s.links = append(s.links, f.link)
+	}
 }
 
 // weigh replaces findings that do not hold for this write. A refund that FAILED
@@ -176,6 +190,8 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 		return unclear(f.reason + ", but may be older than this call")
 	case (f.row == rowCaptureTooMuch || f.row == rowRefundTooMuch) && s.refused.speaksOfState():
 		return notYet(f.reason)
+	case f.verdict == verdictOpen && s.slowly && len(s.links) > 0:
+		return unclear("the payment link was there, and is not shown any more")
 	case f.row == rowNoHold && s.write.ambiguous:
 		return notYet("the order does not say under which reference it was captured")
 	}
@@ -208,9 +224,7 @@ func (s *settlement) read(ctx context.Context) books {
 		before := b.finding
 		var o *Order
 		o, b.finding, b.err = s.look(window, s.write)
-		for _, r := range b.alive {
-			s.alive = withRefund(s.alive, r)
-		}
+		s.see(b.finding)
 		b.finding = s.weigh(o, b.finding)
 		if o != nil {
 			b.order = o
@@ -275,6 +289,9 @@ func (s *settlement) hasStalled(o *Order) bool {
 }
 
 func (s *settlement) ruledOut(b books, rejection *Error) error {
+	if b.link != nil && b.row.isConflict() {
+		return &PaymentLinkError{Op: s.write.op.op(), Link: b.link, Order: b.order, Reason: b.reason}
+	}
 	state := &StateError{
 		Op:        s.write.op.op(),
 		OrderID:   s.orderID,
@@ -304,15 +321,32 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	case b.reason != "" && (failure == nil || failure.Err == nil || failure.Err.Error() != b.reason):
 		causes = append(causes, errors.New(b.reason))
 	}
+	settle := s.settle
+	if s.isOfLink {
+		settle = nil // its answer is an order
+	}
 	return &OutcomeUnknownError{
 		Op:        s.write.op.op(),
 		OrderID:   s.orderID,
 		Reference: s.reference,
 		Last:      b.order,
 		Err:       errors.Join(causes...),
-		settle:    s.settle,
+		settle:    settle,
 
 		NeedsReview: b.isStuck() || b.whole && b.err == nil && s.rejected || b.drags && s.hasStalled(b.order),
+	}
+}
+
+// ownOrder is what an answer says that has an order.
+func ownOrder(
+	decode decoder, judge func(*Order) finding,
+) func(*answer) (*Order, finding, error) {
+	return func(a *answer) (*Order, finding, error) {
+		o, err := decode(a)
+		if err != nil {
+			return nil, finding{}, err
+		}
+		return o, judge(o), nil
 	}
 }
 

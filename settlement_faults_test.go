@@ -292,7 +292,7 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 //
 // By default a sequence has one fault, and two from the starting states in
 // which most can happen. With PLURAL_EXHAUSTIVE=full it is three of any kind
-// everywhere: `make exhaustive`.
+// everywhere, for payment links two at any steps: `make exhaustive`.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -306,9 +306,11 @@ func TestEveryFaultSequence(t *testing.T) {
 		{"duplicates are rejected", []pluraltest.Option{
 			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected),
 			pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),
+			pluraltest.WithDuplicateLinks(pluraltest.DuplicateRejected),
 			pluraltest.WithNotFound(pluraltest.NotFoundInquiry),
 			pluraltest.WithQuirks(pluraltest.QuirkCaptureDataObject |
-				pluraltest.QuirkPreAuthFalse | pluraltest.QuirkCancelledPaymentProcessed),
+				pluraltest.QuirkPreAuthFalse | pluraltest.QuirkCancelledPaymentProcessed |
+				pluraltest.QuirkHeldLinkInitiated | pluraltest.QuirkClickedLinkCancels),
 		}},
 	} {
 		for _, w := range []write{
@@ -317,9 +319,12 @@ func TestEveryFaultSequence(t *testing.T) {
 			{op: pluraltest.OpCancelsCreate},
 			{op: pluraltest.OpRefundsCreate, amount: wholeAmount},
 			{op: pluraltest.OpRefundsCreate, amount: partAmount},
+			{op: pluraltest.OpPaymentLinksCreate, amount: wholeAmount},
+			{op: pluraltest.OpPaymentLinksCancel},
 		} {
 			for _, from := range startingStates(w.op) {
-				if mode.opts != nil && w.op != pluraltest.OpRefundsCreate && !from.telling {
+				hasDuplicates := w.op == pluraltest.OpRefundsCreate || w.op == pluraltest.OpPaymentLinksCreate
+				if mode.opts != nil && !hasDuplicates && !from.telling {
 					continue // they have no duplicates
 				}
 				name := fmt.Sprintf("%s/%s %d/%s", mode.name, w.op, w.amount, from.name)
@@ -380,6 +385,7 @@ type explorer struct {
 	tally  tally
 
 	mu     sync.Mutex
+	about  write // of this run
 	path   []step
 	at     int
 	active bool
@@ -441,12 +447,16 @@ func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
 	if s.op != r.Op {
 		return pluraltest.NoFault // chance, such as a wait with jitter, took another way than before
 	}
+	e.happen(s.faults[s.chosen].Name)
 	return s.faults[s.chosen]
 }
 
 // faults lists the faults at one place of a sequence, none first.
 func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
 	none := []pluraltest.Fault{pluraltest.NoFault}
+	if isOfLink(e.write.op) {
+		return append(none, e.linkFaults(op, depth)...)
+	}
 	switch {
 	case depth == 0 && e.from.telling, e.full && depth < 3:
 		return append(none, thoroughFaults(op)...)
@@ -484,10 +494,8 @@ func (e *explorer) sequence() string {
 func (e *explorer) run() {
 	srv := e.desk.srv
 	w := e.write
-	w.orderID = e.desk.order(fmt.Sprint("order-", e.runs), !e.from.sale)
-	if w.op != pluraltest.OpCancelsCreate {
-		w.reference = fmt.Sprint("write-", e.runs)
-	}
+	w.orderID, w.reference = e.desk.subject(w.op, e.runs, !e.from.sale)
+	e.about = w
 	e.from.prep(e.desk, w)
 	e.begin()
 	o := outcome{write: w}
@@ -520,7 +528,7 @@ const repeatAfter = 10 * time.Second
 // mayStayUnknown reports whether the outcome stays open even with a healthy
 // server: the payer is paying, or the error says that a person must look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
-	order, _ := e.desk.srv.Order(o.orderID)
+	order, _ := e.desk.srv.Order(e.desk.orderOf(o.write))
 	return order.Status == pluraltest.StatusPending || plural.NeedsReview(o.err)
 }
 

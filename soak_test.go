@@ -72,7 +72,12 @@ type soaked struct {
 	outcome
 
 	rivals bool // others are about the same order or reference
+
+	mu    sync.Mutex
+	links map[string]bool // by id, those of its reference that its call was shown
 }
+
+type soakedKey struct{}
 
 // plan makes the orders, in the state that their writes need, and lists the
 // writes.
@@ -115,7 +120,7 @@ func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 			writes = append(writes, writes[0])
 		}
 		for _, w := range writes {
-			all = append(all, &soaked{outcome{write: w}, rivals})
+			all = append(all, &soaked{outcome: outcome{write: w}, rivals: rivals})
 		}
 	}
 	return all
@@ -162,7 +167,7 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 		ctx, cancel = context.WithTimeout(ctx, s.patience)
 		defer cancel()
 	}
-	return w.run(ctx, s.client, s.opts...)
+	return w.run(context.WithValue(ctx, soakedKey{}, w), s.client, s.opts...)
 }
 
 // complaint says how a call's answer contradicts the books. If several calls
@@ -226,10 +231,7 @@ func (s *soak) readSettlements(t *testing.T, seed uint64) {
 
 func count(writes []*soaked) (r soakResult) {
 	for _, w := range writes {
-		var (
-			state  *plural.StateError
-			failed *plural.Error
-		)
+		var failed *plural.Error
 		switch {
 		case w.err == nil:
 			r.applied++
@@ -237,7 +239,7 @@ func count(writes []*soaked) (r soakResult) {
 			r.review++
 		case errors.Is(w.err, plural.ErrOutcomeUnknown):
 			r.unknown++
-		case errors.As(w.err, &state):
+		case errors.Is(w.err, plural.ErrNotApplied) || errors.Is(w.err, plural.ErrConflict):
 			r.ruledOut++
 		case errors.As(w.err, &failed) && !failed.Retryable():
 			r.rejected++

@@ -195,3 +195,43 @@ func (t EventType) IsKnown() bool {
 	}
 	return false
 }
+
+// PaymentLinkStatus is where a payment link stands. It is an open enum, and no
+// value of it says that the money is there: read the order.
+type PaymentLinkStatus string
+
+// The statuses of a payment link. Which one a link has whose payment is on hold
+// is not published.
+const (
+	PaymentLinkStatusCreated          PaymentLinkStatus = "CREATED"           // nobody has opened it
+	PaymentLinkStatusClicked          PaymentLinkStatus = "CLICKED"           // it was opened
+	PaymentLinkStatusPaymentInitiated PaymentLinkStatus = "PAYMENT_INITIATED" // a payment was begun; not paid
+	PaymentLinkStatusProcessed        PaymentLinkStatus = "PROCESSED"         // read the order
+	PaymentLinkStatusPartialProcessed PaymentLinkStatus = "PARTIAL_PROCESSED" // a part; read the order
+	PaymentLinkStatusExpired          PaymentLinkStatus = "EXPIRED"           // its time was up
+	PaymentLinkStatusCancelled        PaymentLinkStatus = "CANCELLED"         // it was withdrawn
+)
+
+// IsKnown reports whether the status is one that this package has a constant
+// for.
+func (s PaymentLinkStatus) IsKnown() bool {
+	switch s {
+	case PaymentLinkStatusCreated, PaymentLinkStatusClicked, PaymentLinkStatusPaymentInitiated,
+		PaymentLinkStatusPartialProcessed, PaymentLinkStatusProcessed, PaymentLinkStatusExpired,
+		PaymentLinkStatusCancelled:
+		return true
+	}
+	return false
+}
+
+// IsTerminal reports whether a link in this status never changes again. It says
+// nothing of the order, which goes on: it can be captured, cancelled and
+// refunded.
+func (s PaymentLinkStatus) IsTerminal() bool {
+	switch s {
+	case PaymentLinkStatusProcessed, PaymentLinkStatusExpired, PaymentLinkStatusCancelled:
+		return true
+	default:
+		return false
+	}
+}

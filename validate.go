@@ -123,6 +123,31 @@ func (c *requestCheck) orderID(id string) {
 	c.must(isPathSegment(id), "order_id", segmentRule)
 }
 
+func (c *requestCheck) linkID(id string) {
+	c.must(isPathSegment(id), "payment_link_id", segmentRule)
+}
+
+// methods keeps money from being asked for on hold by what cannot hold it.
+func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
+	c.limit(
+		!preAuth || holdable(methods),
+		"allowed_payment_methods",
+		"must be CARD or POINTS, or empty, when PreAuth is set: other methods cannot hold money",
+	)
+	for i, m := range methods {
+		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
+	}
+}
+
+func holdable(methods []PaymentMethod) bool {
+	for _, m := range methods {
+		if m != PaymentMethodCard && m != PaymentMethodPoints {
+			return false
+		}
+	}
+	return true
+}
+
 // lookup is a reference that becomes part of a path.
 func (c *requestCheck) lookup(field, reference string) {
 	c.must(isPathSegment(reference), field, segmentRule)

@@ -26,6 +26,8 @@ type finding struct {
 	pending bool      // unclear now, and later reads will show
 	since   time.Time // for a final verdict: the time of the entry in the books, if they have it
 	alive   []*Order  // for a refund: those with its reference that have reached the payer, or may do so
+
+	link *PaymentLink // for a payment link: the document that was read
 }
 
 func unclear(reason string) finding { return finding{verdict: verdictUnclear, reason: reason} }

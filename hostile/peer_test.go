@@ -83,6 +83,12 @@ func hostileCalls() []hostileCall {
 				o...)
 			return err
 		}},
+		{op: "payment_links.create", writes: true, call: createLink},
+		{op: "payment_links.cancel", writes: true, call: cancelLink},
+		{"payment_links.get", false, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+			_, err := c.PaymentLinks.Get(ctx, "pl-v1-1", o...)
+			return err
+		}},
 		{"orders.get", false, false, false, func(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
 			_, err := c.Refunds.Get(ctx, hostileOrder, o...)
 			return err
@@ -115,6 +121,19 @@ func hostileCalls() []hostileCall {
 			return c.Do(ctx, http.MethodPost, "/api/x", map[string]int{"a": 1}, &out, o...)
 		}},
 	}
+}
+
+func createLink(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+	_, err := c.PaymentLinks.Create(ctx, &plural.PaymentLinkRequest{
+		MerchantPaymentLinkReference: hostileReference, Amount: plural.INR(100),
+		Customer: &plural.Customer{EmailID: "payer@example.com"},
+	}, o...)
+	return err
+}
+
+func cancelLink(ctx context.Context, c *plural.Client, o ...plural.CallOption) error {
+	_, err := c.PaymentLinks.Cancel(ctx, "pl-v1-1", o...)
+	return err
 }
 
 // fault is one way to misbehave.

@@ -23,6 +23,12 @@ const (
 	OpRefundsCreate        = "refunds.create"
 	OpSettlementsList      = "settlements.list"
 	OpSettlementsGet       = "settlements.get" // also for lines: both read one page after the other
+
+	OpPaymentLinksCreate         = "payment_links.create"
+	OpPaymentLinksGet            = "payment_links.get"
+	OpPaymentLinksGetByReference = "payment_links.get_by_reference"
+	OpPaymentLinksCancel         = "payment_links.cancel"
+	OpPaymentLinksNotify         = "payment_links.notify"
 )
 
 // Request is a request that the server has received or is about to judge.
@@ -32,8 +38,8 @@ type Request struct {
 	Method    string
 	Path      string // as sent, still escaped
 	Proto     string // "HTTP/1.1", "HTTP/2.0"
-	OrderID   string // from the path
-	Reference string // from the body or the path: merchant_order_reference, merchant_capture_reference, utr_number
+	OrderID   string // from the path; of a payment link its id
+	Reference string // the merchant's, from the body or the path
 	RequestID string // the Request-ID header
 	Attempt   int    // 1 for the first request with this operation, order and reference, 2 for its repeat, ...
 	Reused    bool   // the connection had carried a request before
@@ -93,6 +99,9 @@ func match(path string) (found route, orderID, reference string) {
 	if err != nil || last == "" {
 		return route{}, "", ""
 	}
+	if path, ok := strings.CutPrefix(rest, "pay/v1/paymentlink"); ok {
+		return matchLink(path)
+	}
 	switch {
 	case rest == "auth/v1/token":
 		return route{OpToken, http.MethodPost, (*Server).issueToken}, "", ""
@@ -121,6 +130,31 @@ func match(path string) (found route, orderID, reference string) {
 		case "cancel":
 			return route{OpCancelsCreate, http.MethodPut, (*Server).createCancel}, id, ""
 		}
+	}
+	return route{}, "", ""
+}
+
+// matchLink is match for what follows /api/pay/v1/paymentlink.
+func matchLink(path string) (found route, linkID, reference string) {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		plain, err := url.PathUnescape(part)
+		if err != nil || plain == "" && i > 0 || i == 0 && plain != "" {
+			return route{}, "", ""
+		}
+		parts[i] = plain
+	}
+	switch {
+	case len(parts) == 1:
+		return route{OpPaymentLinksCreate, http.MethodPost, (*Server).createLink}, "", ""
+	case len(parts) == 2:
+		return route{OpPaymentLinksGet, http.MethodGet, (*Server).getLink}, parts[1], ""
+	case len(parts) == 3 && parts[1] == "ref":
+		return route{OpPaymentLinksGetByReference, http.MethodGet, (*Server).getLinkByReference}, "", parts[2]
+	case len(parts) == 3 && parts[2] == "cancel":
+		return route{OpPaymentLinksCancel, http.MethodPut, (*Server).cancelLink}, parts[1], ""
+	case len(parts) == 3 && parts[2] == "notify":
+		return route{OpPaymentLinksNotify, http.MethodPatch, (*Server).notifyLink}, parts[1], ""
 	}
 	return route{}, "", ""
 }
@@ -220,6 +254,8 @@ func (s *Server) identify(req *Request) {
 	subject := req.OrderID
 	if o := s.orders[req.OrderID]; o != nil {
 		subject = o.reference
+	} else if l := s.links[req.OrderID]; l != nil {
+		subject = l.reference
 	}
 	req.At = s.now()
 	req.identity = req.Op + " " + subject + " " + req.Reference
@@ -233,9 +269,10 @@ func bodyReference(body []byte) string {
 		Order   json.RawMessage `json:"merchant_order_reference"`
 		Capture json.RawMessage `json:"merchant_capture_reference"`
 		Refund  json.RawMessage `json:"merchant_refund_reference"`
+		Link    json.RawMessage `json:"merchant_payment_link_reference"`
 	}
 	_ = decode(body, &refs) // what is not an object has none
-	for _, raw := range []json.RawMessage{refs.Order, refs.Capture, refs.Refund} {
+	for _, raw := range []json.RawMessage{refs.Order, refs.Capture, refs.Refund, refs.Link} {
 		if raw != nil {
 			ref, _ := referenceText(raw)
 			return ref
@@ -258,11 +295,16 @@ func (s *Server) refusal(c *call, run route) *apiError {
 	switch {
 	case run.op != OpToken && !s.authorized(c.Header):
 		return &errUnauthorized
-	case len(c.body) > 0 && run.op != OpCancelsCreate && !isJSON(c.Header.Get("Content-Type")):
+	case len(c.body) > 0 && !takesNoBody(run.op) && !isJSON(c.Header.Get("Content-Type")):
 		return &errMalformed
 	default:
 		return nil
 	}
+}
+
+// takesNoBody tells the writes that have no body, and ignore one.
+func takesNoBody(op string) bool {
+	return op == OpCancelsCreate || op == OpPaymentLinksCancel || op == OpPaymentLinksNotify
 }
 
 func isJSON(contentType string) bool {

@@ -200,7 +200,7 @@ func (s *Server) RequestsTo(op string) []Request {
 }
 
 // Doubles lists what was applied twice or beyond its limit: two orders under
-// one merchant_order_reference, two captures of an order, a capture and a void,
+// one merchant_order_reference, two payment links under one reference, two captures of an order, a capture and a void,
 // more captured than held, two refunds under one reference that have not
 // failed, of one order or of several, more refunded than captured. Each has one
 // sentence; an empty list means that all is well.
@@ -209,12 +209,32 @@ func (s *Server) Doubles() []string {
 	defer s.mu.Unlock()
 	var found []string
 	seen := map[string]bool{}
+	found = append(found, s.linksMadeTwice()...)
 	for _, o := range s.inOrder {
 		if !seen[o.reference] {
 			seen[o.reference] = true
 			found = append(found, s.madeTwice(o.reference)...)
 		}
 		found = append(found, o.doubles()...)
+	}
+	return found
+}
+
+// linksMadeTwice reports the references with more than one payment link.
+func (s *Server) linksMadeTwice() (found []string) {
+	seen := map[string]bool{}
+	for _, l := range s.inLinks {
+		if seen[l.reference] {
+			continue
+		}
+		seen[l.reference] = true
+		if n := len(s.linksByRef[l.reference]); n > 1 {
+			ids := make([]string, 0, n)
+			for _, each := range s.linksByRef[l.reference] {
+				ids = append(ids, each.id)
+			}
+			found = append(found, fmt.Sprintf("payment link %s made %d times: %s", l.reference, n, strings.Join(ids, ", ")))
+		}
 	}
 	return found
 }

@@ -90,6 +90,7 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expireDue()
 	o := s.byPage[token]
 	if o == nil || !readable {
 		return o != nil, false, nil
@@ -155,7 +156,7 @@ func bankDecision(o *order, action string, form url.Values) *Decision {
 
 // underway is the payment that waits for the bank.
 func (o *order) underway() *payment {
-	if live := o.held(); len(live) > 0 {
+	if live := o.open(); len(live) > 0 {
 		return live[0]
 	}
 	return &payment{amount: o.amount}

@@ -120,9 +120,13 @@ func messagePage(title, text string) *checkoutPage {
 func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expireDue()
 	o := s.byPage[token]
 	if o == nil {
 		return nil
+	}
+	if ended := endedLinkPage(o.link); ended != nil && o.paid() == 0 && o.heldAt.IsZero() {
+		return ended
 	}
 	page := &checkoutPage{
 		Token: o.token,

@@ -269,6 +269,10 @@ func (s *Server) change(o *order, mutate func(now time.Time)) {
 			each.older = each.older[1:]
 		}
 	}
+	if o.link != nil {
+		s.keepLink(o.link, now)
+		o.link.updated = now
+	}
 	mutate(now)
 	o.updated = now
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,7 +38,17 @@ func canFail(op string) bool {
 	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
 }
 
-func isRead(op string) bool { return op == OpOrdersGet || op == OpOrdersGetByReference }
+func isRead(op string) bool {
+	switch op {
+	case OpOrdersGet, OpOrdersGetByReference, OpPaymentLinksGet, OpPaymentLinksGetByReference:
+		return true
+	}
+	return false
+}
+
+// isOfLinks tells the operations of payment links, whose documents are no
+// orders.
+func isOfLinks(op string) bool { return strings.HasPrefix(op, "payment_links.") }
 
 func isOfSettlements(op string) bool { return op == OpSettlementsList || op == OpSettlementsGet }
 
@@ -397,6 +408,8 @@ func FaultsFor(op string) []Fault {
 		return ReadFaults()
 	case OpSettlementsList, OpSettlementsGet:
 		return append(lostFaults(), Unauthorized)
+	case OpPaymentLinksGet, OpPaymentLinksGetByReference:
+		list = ReadFaults()
 	default:
 		list = WriteFaults()
 	}
@@ -428,9 +441,9 @@ func (f Fault) fits(op string) bool {
 	case AnswerStale:
 		return read
 	case AnswerNoCaptureData:
-		return read || op == OpCapturesCreate
+		return read && !isOfLinks(op) || op == OpCapturesCreate
 	case AnswerNoParent:
-		return read || op == OpRefundsCreate
+		return read && !isOfLinks(op) || op == OpRefundsCreate
 	case AnswerOtherOrder:
 		return op != OpToken && !isOfSettlements(op)
 	case AnswerStatus:

@@ -8,7 +8,7 @@ import (
 // Match selects requests; an empty field matches any.
 type Match struct {
 	Op        string // OpCapturesCreate, ...
-	OrderID   string // of the path
+	OrderID   string // of the path; of a payment link its id
 	Reference string // of the body or the path
 }
 

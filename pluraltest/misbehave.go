@@ -75,6 +75,7 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lapseDue()
+	s.expireDue()
 	if f != NoFault {
 		c.record = s.log(req, f, EffectNotApplied)
 	}
@@ -92,9 +93,9 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	case f.Effect == InsertLater && run.op == OpRefundsCreate:
 		return s.checkNow(c, run, f.Delay)
 	case f.Answer == AnswerStale && isRead(run.op):
-		return s.readStale(c, f.Delay), nil
+		return s.readBehind(c, f.Delay), nil
 	case s.cfg.readLag > 0 && isRead(run.op):
-		return s.readStale(c, s.cfg.readLag), nil
+		return s.readBehind(c, s.cfg.readLag), nil
 	}
 	a = run.run(s, c)
 	switch {
@@ -107,6 +108,14 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 		c.record.settle(EffectWaiting, s.now())
 	}
 	return a, nil
+}
+
+// readBehind is a look-up of a replica that is behind.
+func (s *Server) readBehind(c *call, lag time.Duration) answer {
+	if c.Op == OpPaymentLinksGet || c.Op == OpPaymentLinksGetByReference {
+		return s.readLinkStale(c, lag)
+	}
+	return s.readStale(c, lag)
 }
 
 // checkNow checks a refund on its arrival, and makes it later without another

@@ -39,6 +39,7 @@ type config struct {
 	limits         limits
 	withoutDate    bool
 	answerHeader   http.Header
+	linkDup        DuplicateMode
 	notFound       NotFoundShape
 	readLag        time.Duration
 	holdLifetime   time.Duration // 0: holds do not lapse by themselves
@@ -336,7 +337,8 @@ func WithOutboundClient(client *http.Client) Option { return func(c *config) { c
 // Quirk is a set of oddities of the real service's documents.
 type Quirk uint
 
-// The oddities, all seen in the vendor's own samples.
+// The oddities, seen in the vendor's own samples; of payment links, what its
+// documents leave open.
 const (
 	// webhooks of orders paid with points have camelCase names, and less about
 	// payments.
@@ -352,6 +354,16 @@ const (
 	QuirkEmptyLists
 	QuirkPartProcessed // an order reads PROCESSED after a partial capture
 	QuirkNoRefundList  // an order does not list its refunds
+	// the order of a payment link has the link's reference; without it, one of
+	// Plural's own.
+	QuirkLinkReferenceInOrder
+	QuirkWrappedLinks       // payment links come wrapped in "data"
+	QuirkLinkWithoutPreAuth // payment links say neither pre_auth nor is_mcc_transaction
+	// the payment link of a hold reads PAYMENT_INITIATED; without it, PROCESSED.
+	QuirkHeldLinkInitiated
+	// a payment link that was opened can be cancelled, and its message sent again;
+	// without it, only one that is CREATED.
+	QuirkClickedLinkCancels
 )
 
 func (q Quirk) has(one Quirk) bool { return q&one != 0 }

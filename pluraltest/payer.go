@@ -11,6 +11,7 @@ type Decision struct {
 	kind   decisionKind
 	method string
 	points int64
+	part   int64 // of a part payment
 	code   string
 	reason string
 	final  bool
@@ -65,6 +66,11 @@ func ApproveWithPoints(points int64) Decision {
 	return Decision{kind: payerApproves, points: points}
 }
 
+// ApprovePart pays a part of an order that is to be paid in parts, in minor
+// units. While something is left the order is ATTEMPTED, which nobody has
+// published; the last part makes it PROCESSED.
+func ApprovePart(value int64) Decision { return Decision{kind: payerApproves, part: value} }
+
 // Pay makes the payer decide about an order and returns what the browser then
 // posts to the merchant. It is an error if the order is not open for payment,
 // or does not take the method. An order takes its allowed_payment_methods; a
@@ -75,6 +81,7 @@ func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	if s.closed {
 		return Return{}, errClosed
 	}
+	s.expireDue()
 	o := s.orders[orderID]
 	if o == nil || o.typ != typeCharge {
 		return Return{}, fmt.Errorf("pluraltest: pay: no order %q", orderID)
@@ -89,7 +96,7 @@ func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 func (o *order) payable() bool {
 	switch o.status {
 	case StatusCreated, StatusAttempted:
-		return true
+		return !o.link.isOver()
 	case StatusPending:
 		return o.pending == nil // otherwise a capture or a void is pending
 	default:
@@ -100,9 +107,15 @@ func (o *order) payable() bool {
 // pay carries out the payer's decision. s.mu must be held.
 func (s *Server) pay(o *order, d Decision) error {
 	if !o.payable() {
+		if o.link.isOver() {
+			return fmt.Errorf("pluraltest: pay: payment link %s is %s", o.link.id, o.link.ended)
+		}
 		return fmt.Errorf("pluraltest: pay: order %s is %s", o.id, o.status)
 	}
-	if d.points < 0 || d.points > 0 && d.points >= o.amount.Value {
+	if d.part != 0 && (o.partPayment == nil || !*o.partPayment || o.preAuth || d.part < 0 || d.part > o.outstanding()) {
+		return fmt.Errorf("pluraltest: pay: a part of %d of order %s, of which %d is left", d.part, o.id, o.outstanding())
+	}
+	if d.points < 0 || d.points > 0 && d.points >= o.outstanding() {
 		return fmt.Errorf("pluraltest: pay: %d points for an order of %d", d.points, o.amount.Value)
 	}
 	method, err := o.methodFor(d)
@@ -112,6 +125,9 @@ func (s *Server) pay(o *order, d Decision) error {
 	d.method = method
 	switch d.kind {
 	case payerLeaves:
+		if o.paid() > 0 {
+			return nil // what was paid stays, and so does the rest
+		}
 		s.change(o, func(now time.Time) {
 			o.setPayments(StatusCancelled, now)
 			o.setStatus(StatusCancelled)
@@ -127,9 +143,12 @@ func (s *Server) pay(o *order, d Decision) error {
 			if o.preAuth {
 				status = StatusAuthorized
 			}
-			for _, p := range o.held() {
+			for _, p := range o.open() {
 				p.status, p.updatedAt = status, now
 				p.acquirer = s.newAcquirerData(p.id, "831000")
+			}
+			if o.outstanding() > 0 && !o.preAuth {
+				status = StatusAttempted
 			}
 			o.setStatus(status)
 			if o.preAuth {
@@ -137,12 +156,14 @@ func (s *Server) pay(o *order, d Decision) error {
 			}
 			o.lastError = nil
 		})
-		s.emit("ORDER_"+o.status, o)
+		if o.status != StatusAttempted {
+			s.emit("ORDER_"+o.status, o)
+		}
 	case payerFails:
 		s.change(o, func(now time.Time) {
 			s.attempt(o, d, now)
 			o.lastError = &errorDetail{d.code, d.reason}
-			for _, p := range o.held() {
+			for _, p := range o.open() {
 				p.status, p.updatedAt, p.failure = StatusFailed, now, o.lastError
 				p.acquirer = s.newAcquirerData(p.id, "")
 				p.acquirer.RRN = ""
@@ -206,7 +227,11 @@ func (s *Server) attempt(o *order, d Decision, now time.Time) {
 		return
 	}
 	o.setStatus(StatusPending)
-	s.addPayment(o, d.method, o.amount.Value-d.points, now)
+	due := o.outstanding()
+	if d.part > 0 {
+		due = d.part
+	}
+	s.addPayment(o, d.method, due-d.points, now)
 	if d.points > 0 {
 		s.addPayment(o, "POINTS", d.points, now)
 	}

@@ -67,6 +67,13 @@ type Server struct {
 	inOrder   []*order
 	byRef     map[string][]*order
 	byPage    map[string]*order
+
+	links       map[string]*link
+	inLinks     []*link
+	linksByRef  map[string][]*link
+	linksByCode map[string]*link
+	nextExpiry  time.Time // no link expires before
+
 	tokens    map[string]*Token
 	tokenList []*Token
 	jobs      map[*job]struct{}
@@ -103,6 +110,9 @@ func New(opts ...Option) *Server {
 		orders:        map[string]*order{},
 		byRef:         map[string][]*order{},
 		byPage:        map[string]*order{},
+		links:         map[string]*link{},
+		linksByRef:    map[string][]*link{},
+		linksByCode:   map[string]*link{},
 		tokens:        map[string]*Token{},
 		jobs:          map[*job]struct{}{},
 		attempts:      map[string]int{},
@@ -141,6 +151,7 @@ func New(opts ...Option) *Server {
 	s.http.Protocols.SetUnencryptedHTTP2(cfg.http2) // HTTP/2 without TLS, because serverConn ends the TLS
 	s.pages.HandleFunc("/", s.unknownPath)
 	s.addCheckout()
+	s.addLinkPages()
 	s.acceptTokens(cfg.accessTokens)
 	return s
 }
@@ -333,8 +344,8 @@ func (s *Server) Now() time.Time {
 	return s.now()
 }
 
-// Advance moves the server's clock: tokens expire, holds lapse and documents
-// carry later times. Delays of faults and webhooks are not shortened; see
+// Advance moves the server's clock: tokens and payment links expire, holds lapse
+// and documents carry later times. Delays of faults and webhooks are not shortened; see
 // [Server.Flush].
 // Webhooks are stamped by this clock: give the verifier under test the same one
 // (WithClock(srv.Now)).
@@ -343,6 +354,7 @@ func (s *Server) Advance(d time.Duration) {
 	defer s.mu.Unlock()
 	s.offset += d
 	s.lapseDue()
+	s.expireDue()
 }
 
 // SetClock replaces the server's clock and forgets what Advance added.
@@ -351,6 +363,7 @@ func (s *Server) SetClock(now func() time.Time) {
 	defer s.mu.Unlock()
 	s.cfg.clock, s.offset = now, 0
 	s.lapseDue()
+	s.expireDue()
 }
 
 // Flush makes every effect that is still to come happen now: late writes take

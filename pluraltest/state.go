@@ -86,6 +86,7 @@ type order struct {
 	challengeURL string
 	retries      int
 	lastError    *errorDetail
+	link         *link // of a payment link
 
 	payments []*payment
 	refunds  []*order
@@ -210,6 +211,24 @@ func (o *order) refundedAmount(pending bool) int64 {
 		}
 	}
 	return sum
+}
+
+// paid is what the payer's payments have paid so far; of a hold, nothing.
+func (o *order) paid() (sum int64) {
+	for _, p := range o.payments {
+		if p.status == StatusProcessed && !o.preAuth {
+			sum += p.amount.Value
+		}
+	}
+	return sum
+}
+
+// outstanding is what the payer still has to pay.
+func (o *order) outstanding() int64 { return o.amount.Value - o.paid() }
+
+// open lists the payments that are under way.
+func (o *order) open() []*payment {
+	return slices.DeleteFunc(o.held(), func(p *payment) bool { return p.status != StatusPending })
 }
 
 func (o *order) hasMethod(method string) bool {

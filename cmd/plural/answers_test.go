@@ -72,7 +72,12 @@ func otherAnswers() map[string]map[string]turned {
 			"products is kept": with(pluraltest.WithProductNames("products")),
 			"neither is kept":  with(pluraltest.WithProductNames()),
 		},
-		"cancel.unpaid": {"CANCELLED": with(pluraltest.WithCancelUnpaid())},
+		"link.duplicate": {
+			"refused": with(pluraltest.WithDuplicateLinks(pluraltest.DuplicateRejected)),
+			aSecond:   with(pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted)),
+		},
+		"link.reference-in-order": {"has the link's": {quirks: pluraltest.QuirkLinkReferenceInOrder}},
+		"cancel.unpaid":           {"CANCELLED": with(pluraltest.WithCancelUnpaid())},
 		"limits": {
 			"takes more": with(pluraltest.WithLooseLimits()),
 			"takes less": {faults: refusedReferencesOf50},

@@ -24,15 +24,19 @@ const switchesVariable = "EMULATOR_SWITCHES"
 // Some answers exclude one another, or change with another one.
 func everySwitch() map[string]string {
 	return map[string]string{
-		"token.lifetime":       "expires_in",
-		"token.second":         "is refused",
-		"token.wrong-secret":   "error, error_description",
-		"order.duplicate":      "refused",
-		"order.other-amount":   "refused",
-		"order.lag":            "later",
-		"order.not-found":      "404 ORDER_NOT_FOUND",
-		"order.products":       "products is kept",
-		"cancel.unpaid":        "CANCELLED",
+		"token.lifetime":     "expires_in",
+		"token.second":       "is refused",
+		"token.wrong-secret": "error, error_description",
+		"order.duplicate":    "refused",
+		"order.other-amount": "refused",
+		"order.lag":          "later",
+		"order.not-found":    "404 ORDER_NOT_FOUND",
+		"order.products":     "products is kept",
+		"cancel.unpaid":      "CANCELLED",
+		"link.duplicate":     "refused",
+
+		"link.reference-in-order": "has the link's",
+
 		"limits":               "elsewhere",
 		"http.answers":         "no Date",
 		"callback.key":         "characters",

@@ -40,6 +40,7 @@ func (c *config) traced(next http.RoundTripper) http.RoundTripper {
 
 const (
 	orderIDKey   = attribute.Key("plural.order_id")
+	linkIDKey    = attribute.Key("plural.payment_link_id")
 	referenceKey = attribute.Key("plural.reference")
 	requestIDKey = attribute.Key("plural.request_id")
 )
@@ -58,6 +59,12 @@ var templates = map[string]string{
 	"settlements.list":        "/api/settlements/v1/list",
 	"settlements.lines":       "/api/settlements/v1/detail/{utr}",
 	"settlements.get":         "/api/settlements/v1/detail/{utr}",
+
+	"payment_links.create":           "/api/pay/v1/paymentlink",
+	"payment_links.get":              "/api/pay/v1/paymentlink/{payment_link_id}",
+	"payment_links.get_by_reference": "/api/pay/v1/paymentlink/ref/{reference}",
+	"payment_links.cancel":           "/api/pay/v1/paymentlink/{payment_link_id}/cancel",
+	"payment_links.notify":           "/api/pay/v1/paymentlink/{payment_link_id}/notify",
 }
 
 // template is the path of an operation. No part of the path is safe to record
@@ -90,7 +97,11 @@ func (t discreetTracer) Start(
 	var about []attribute.KeyValue
 	orderID, reference := plural.OrderFromContext(ctx)
 	if orderID != "" {
-		about = append(about, orderIDKey.String(orderID))
+		key := orderIDKey
+		if strings.HasPrefix(orderID, "pl-") {
+			key = linkIDKey
+		}
+		about = append(about, key.String(orderID))
 	}
 	if reference != "" {
 		about = append(about, referenceKey.String(reference))

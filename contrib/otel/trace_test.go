@@ -234,16 +234,32 @@ func TestTemplates(t *testing.T) {
 	_, err = s.client.Settlements.Get(ctx, utr)
 	require.NoError(t, err)
 
+	link, err := s.client.PaymentLinks.Create(ctx, &plural.PaymentLinkRequest{
+		MerchantPaymentLinkReference: "link-1", Amount: plural.INR(10_000), Customer: &plural.Customer{EmailID: email},
+	})
+	require.NoError(t, err)
+	_, err = s.client.PaymentLinks.Get(ctx, link.PaymentLinkID)
+	require.NoError(t, err)
+	_, err = s.client.PaymentLinks.GetByReference(ctx, "link-1")
+	require.NoError(t, err)
+	_, err = s.client.PaymentLinks.Notify(ctx, link.PaymentLinkID)
+	require.NoError(t, err)
+	_, err = s.client.PaymentLinks.Cancel(ctx, link.PaymentLinkID)
+	require.NoError(t, err)
+
 	require.Equal(t, []string{
 		"orders.create", "orders.get", "orders.get_by_reference", "captures.create", "refunds.create",
 		"orders.get", "cancels.create", // the refund's parent is looked at, too
 		"settlements.list", "settlements.lines", "settlements.get",
+		"payment_links.create", "payment_links.get", "payment_links.get_by_reference", "payment_links.notify",
+		"payment_links.cancel",
 	}, s.names())
 	sent := s.wire.sent[1:] // the first was for the token
 	for i, span := range s.spans.GetSpans() {
 		got := attributes(&span)
 		filled := strings.NewReplacer(
 			"{order_id}", got["plural.order_id"], "{reference}", got["plural.reference"], "{utr}", utr,
+			"{payment_link_id}", got["plural.payment_link_id"],
 		).Replace(got["url.full"])
 		address := *sent[i].URL
 		address.RawQuery = "" // it is in no span

@@ -15,12 +15,17 @@ const (
 	KindCapture = "plural_capture"
 	KindCancel  = "plural_cancel"
 	KindRefund  = "plural_refund"
-	KindLook    = "plural_look"  // look at an order: [LookArgs]
-	KindSweep   = "plural_sweep" // find orders to look at: [Sweep]
-	KindWatch   = "plural_watch" // find jobs that were given up: [Watch]
+
+	KindLink       = "plural_payment_link"
+	KindLinkCancel = "plural_payment_link_cancel"
+
+	KindLook  = "plural_look"  // look at an order: [LookArgs]
+	KindSweep = "plural_sweep" // find orders to look at: [Sweep]
+	KindWatch = "plural_watch" // find jobs that were given up: [Watch]
 )
 
-// MoneyArgs is [CaptureArgs], [CancelArgs] or [RefundArgs].
+// MoneyArgs is [CaptureArgs], [CancelArgs], [RefundArgs], [LinkArgs] or
+// [LinkCancelArgs].
 type MoneyArgs interface {
 	river.JobArgs
 	check() error
@@ -28,8 +33,22 @@ type MoneyArgs interface {
 	// findExisting looks for the call's effect in the books; nil if it is not
 	// there. An error means that the call must not be sent now. again means that
 	// an earlier run of the job may have sent the call.
-	findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error)
-	send(ctx context.Context, client *plural.Client) (*plural.Order, error)
+	findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error)
+	send(ctx context.Context, client *plural.Client) (*result, error)
+}
+
+// result is what a call returned, or what was found in its place.
+type result struct {
+	order *plural.Order
+	link  *plural.PaymentLink
+}
+
+// ofOrder is the result of a call about an order; nil without one.
+func ofOrder(o *plural.Order, err error) (*result, error) {
+	if o == nil {
+		return nil, err
+	}
+	return &result{order: o}, err
 }
 
 // CaptureArgs is a job that captures an order. At any time at most one job of
@@ -58,7 +77,7 @@ func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a
 
 // findExisting leaves a full capture to the call itself: only the call knows
 // the whole amount, and an order is captured once.
-func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again || a.Full {
 		return nil, nil //nolint:nilnil // not found, which is not an error
 	}
@@ -83,11 +102,11 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 	if sum != a.Amount {
 		return nil, nil //nolint:nilnil // the call finds the same, and says so
 	}
-	return o, nil
+	return ofOrder(o, nil)
 }
 
-func (a CaptureArgs) send(ctx context.Context, client *plural.Client) (*plural.Order, error) {
-	return client.Captures.Create(ctx, a.OrderID, a.request())
+func (a CaptureArgs) send(ctx context.Context, client *plural.Client) (*result, error) {
+	return ofOrder(client.Captures.Create(ctx, a.OrderID, a.request()))
 }
 
 // CancelArgs is a job that cancels an order. At any time at most one job of
@@ -108,7 +127,7 @@ func (a CancelArgs) check() error { return plural.ValidateCancel(a.OrderID) }
 
 func (a CancelArgs) subject() (orderID, reference string) { return a.OrderID, "" }
 
-func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again {
 		return nil, nil //nolint:nilnil // not found, which is not an error
 	}
@@ -118,11 +137,11 @@ func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, aga
 	if err != nil || o.Status != plural.OrderStatusCancelled {
 		return nil, nil //nolint:nilnil // only a hit counts
 	}
-	return o, nil
+	return ofOrder(o, nil)
 }
 
-func (a CancelArgs) send(ctx context.Context, client *plural.Client) (*plural.Order, error) {
-	return client.Cancels.Create(ctx, a.OrderID)
+func (a CancelArgs) send(ctx context.Context, client *plural.Client) (*result, error) {
+	return ofOrder(client.Cancels.Create(ctx, a.OrderID))
 }
 
 // RefundArgs is a job that refunds an order. At any time at most one job of
@@ -155,8 +174,8 @@ func (a RefundArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a RefundArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
-func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*plural.Order, error) {
-	return client.Refunds.Create(ctx, a.OrderID, a.request())
+func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*result, error) {
+	return ofOrder(client.Refunds.Create(ctx, a.OrderID, a.request()))
 }
 
 // sameAmount returns the refund that was found if it is the refund of this job.

@@ -129,7 +129,11 @@ func (e *engine[TTx]) count(t *testing.T, format string, args ...any) (n int) {
 }
 
 func (e *engine[TTx]) ended(ctx context.Context, tx TTx, o pluralriver.Outcome) error {
-	return e.exec(ctx, tx, fmt.Sprintf(`INSERT INTO ended VALUES ('%s', '%s', %d)`, o.Reference, o.OrderID, goodAsInt(o)))
+	id := o.OrderID
+	if o.Link != nil {
+		id = o.Link.PaymentLinkID
+	}
+	return e.exec(ctx, tx, fmt.Sprintf(`INSERT INTO ended VALUES ('%s', '%s', %d)`, o.Reference, id, goodAsInt(o)))
 }
 
 func (e *engine[TTx]) unsettled(ctx context.Context, tx TTx, o pluralriver.Outcome, a pluralriver.Attempt) error {

@@ -77,6 +77,26 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'hook'`))
 	require.Len(t, s.gateway.Captures(id), 1)
 
+	// Payment links, whose answer is lost, too.
+	s.gateway.Inject(pluraltest.On(pluraltest.OpPaymentLinksCreate), pluraltest.ResetAfterApply)
+	deposit := pluralriver.LinkArgs{
+		Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true,
+		Customer: &plural.Customer{EmailID: "asha@example.com"},
+	}
+	row = s.waitFor(t, s.insert(t, deposit), isFinalized)
+	require.Equal(t, rivertype.JobStateCompleted, row.State)
+	links := s.gateway.LinksByReference("deposit-1")
+	require.Len(t, links, 1)
+	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'deposit-1' AND good = 1 AND order_id = '%s'`, links[0].ID))
+	row = s.waitFor(t, s.insert(t, pluralriver.LinkCancelArgs{PaymentLinkID: links[0].ID}), isFinalized)
+	require.Equal(t, rivertype.JobStateCompleted, row.State)
+	require.Equal(t, pluraltest.StatusCancelled, s.gateway.LinksByReference("deposit-1")[0].Status)
+	deposit.Amount = plural.INR(6000)
+	row = s.waitFor(t, s.insert(t, deposit), isFinalized)
+	require.Contains(t, string(row.Output()), "conflict")
+	_, err := s.tryInsert(t, pluralriver.LinkArgs{Reference: "deposit-2", Amount: plural.INR(5000)})
+	require.ErrorIs(t, err, plural.ErrInvalidRequest, "nobody to send it to")
+
 	// Decided in a transaction that is rolled back: there is no job.
 	id = authorized(t, s.gateway, "order-4")
 	require.Error(t, s.transact(t.Context(), func(tx TTx) error {

@@ -17,10 +17,10 @@ import (
 // again after a while: an earlier run may have sent the refund a moment ago,
 // and books lag. It sends the refund only if the books said that they do not
 // have it.
-func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*plural.Order, error) {
+func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if again {
 		if o, err := a.look(ctx, client); o != nil || err != nil {
-			return o, err
+			return ofOrder(o, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -31,7 +31,7 @@ func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, aga
 	if !a.isInSight(ctx, client) {
 		return nil, nil //nolint:nilnil // which is not an error
 	}
-	return a.look(ctx, client)
+	return ofOrder(a.look(ctx, client))
 }
 
 // isInSight looks once. Only a found refund counts.

@@ -1,6 +1,7 @@
 package pluralriver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +41,8 @@ const watchPage = 500
 
 func (w *watcher[TTx]) Work(ctx context.Context, _ *river.Job[watchArgs]) error {
 	client := river.ClientFromContext[TTx](ctx)
-	params := river.NewJobListParams().First(watchPage).Kinds(KindCapture, KindCancel, KindRefund).
+	params := river.NewJobListParams().First(watchPage).
+		Kinds(KindCapture, KindCancel, KindRefund, KindLink, KindLinkCancel).
 		States(rivertype.JobStateCancelled, rivertype.JobStateDiscarded)
 	var failures []error
 	for {
@@ -99,8 +101,9 @@ func (w *watcher[TTx]) report(ctx context.Context, client *river.Client[TTx], id
 func aboutOf(row *rivertype.JobRow) (orderID, reference string, err error) {
 	var args struct {
 		OrderID   string `json:"order_id"`
+		LinkID    string `json:"payment_link_id"`
 		Reference string `json:"reference"`
 	}
 	err = json.Unmarshal(row.EncodedArgs, &args)
-	return args.OrderID, args.Reference, err
+	return cmp.Or(args.OrderID, args.LinkID), args.Reference, err
 }

@@ -46,12 +46,14 @@ import (
 // Outcome is how a job ended, or its state.
 type Outcome struct {
 	Kind      string // the kind of the job, such as [KindCapture]
-	OrderID   string
+	OrderID   string // for the cancel of a payment link: the link's id; for its creation: ""
 	Reference string // "" for a cancel
 	// What the call returned; nil where Err is not. A refund's job gets the
 	// refund. Its Status may be PENDING for days: Plural has accepted it, and the
 	// bank may still refuse it. A webhook or a look at the order shows the end.
 	Order *plural.Order
+	// The result for a payment link, which has no Order.
+	Link *plural.PaymentLink
 	// nil: carried out. If the job has ended, it is otherwise
 	// plural.ErrNotApplied, plural.ErrConflict, or a plural.ValidationError. A
 	// ValidationError means that nothing was sent, but an earlier job with the
@@ -127,8 +129,8 @@ const (
 	endTimeout     = 10 * time.Second // for the transaction after a call, even if the try's time is up
 )
 
-// AddWorkers adds the workers for captures, cancels and refunds, and the worker
-// of [Watch].
+// AddWorkers adds the workers for captures, cancels, refunds and payment links,
+// and the worker of [Watch].
 func AddWorkers[TTx any](workers *river.Workers, cfg Config[TTx]) error {
 	switch {
 	case cfg.Client == nil || cfg.Transact == nil:
@@ -158,6 +160,8 @@ func AddWorkers[TTx any](workers *river.Workers, cfg Config[TTx]) error {
 		river.AddWorkerSafely(workers, &worker[TTx, CaptureArgs]{cfg: &cfg}),
 		river.AddWorkerSafely(workers, &worker[TTx, CancelArgs]{cfg: &cfg}),
 		river.AddWorkerSafely(workers, &worker[TTx, RefundArgs]{cfg: &cfg}),
+		river.AddWorkerSafely(workers, &worker[TTx, LinkArgs]{cfg: &cfg}),
+		river.AddWorkerSafely(workers, &worker[TTx, LinkCancelArgs]{cfg: &cfg}),
 		river.AddWorkerSafely(workers, &watcher[TTx]{cfg: &cfg}),
 	)
 }
@@ -193,7 +197,10 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	}
 	o := Outcome{Kind: job.Kind}
 	o.OrderID, o.Reference = job.Args.subject()
-	o.Order, o.Err = w.call(ctx, job)
+	got, err := w.call(ctx, job)
+	if o.Err = err; err == nil && got != nil {
+		o.Order, o.Link = got.order, got.link
+	}
 	w.cfg.step("answered")
 
 	// What is known by now is recorded even if the try's time is up.
@@ -203,9 +210,6 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	defer cancel()
 	if !isFinal(o.Err) {
 		return w.unsettled(ctx, job, o, Attempt{job.Attempt, w.reviewReason(job, o.Err, cause), o.Err})
-	}
-	if o.Err != nil {
-		o.Order = nil
 	}
 	err = w.end(ctx, job, o)
 	switch {
@@ -220,10 +224,10 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 }
 
 // call makes the call, unless the books already show its effect.
-func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*plural.Order, error) {
+func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*result, error) {
 	again := job.Attempt > 1 || len(job.AttemptedBy) > 1 || len(job.Errors) > 0
-	if o, err := job.Args.findExisting(ctx, w.cfg.Client, again); o != nil || err != nil {
-		return o, err
+	if got, err := job.Args.findExisting(ctx, w.cfg.Client, again); got != nil || err != nil {
+		return got, err
 	}
 	w.cfg.step("looked")
 	return job.Args.send(ctx, w.cfg.Client)

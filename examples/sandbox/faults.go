@@ -15,7 +15,9 @@ import (
 func operations() []string {
 	return []string{
 		pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate,
-		pluraltest.OpOrdersGet, pluraltest.OpOrdersGetByReference, pluraltest.OpToken,
+		pluraltest.OpOrdersGet, pluraltest.OpOrdersGetByReference,
+		pluraltest.OpPaymentLinksCreate, pluraltest.OpPaymentLinksCancel, pluraltest.OpPaymentLinksNotify,
+		pluraltest.OpPaymentLinksGet, pluraltest.OpPaymentLinksGetByReference, pluraltest.OpToken,
 		pluraltest.OpSettlementsList, pluraltest.OpSettlementsGet,
 	}
 }

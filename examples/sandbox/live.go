@@ -37,7 +37,7 @@ func (d *dashboard) streamChanges(w http.ResponseWriter, r *http.Request) {
 // sendChanges sends each part that has changed since it was last sent.
 func (d *dashboard) sendChanges(w http.ResponseWriter, sent map[string]string) error {
 	v := d.view()
-	for _, part := range []string{"orders", "settled", "queued", "log"} {
+	for _, part := range []string{"orders", "links", "settled", "queued", "log"} {
 		var html bytes.Buffer
 		if err := pages.ExecuteTemplate(&html, part, v); err != nil {
 			return err

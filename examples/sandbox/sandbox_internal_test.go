@@ -672,3 +672,45 @@ func TestHeadersOfEachAnswer(t *testing.T) {
 		require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"), path)
 	}
 }
+
+func TestLinksFromThePage(t *testing.T) {
+	t.Parallel()
+	v := visit(t)
+	require.Contains(t, v.page(), "No payment links yet.")
+	page := v.post("/sandbox/links", "amount", "5,000", "pre_auth", "yes", "reference", "deposit-7",
+		"mobile_number", "9000000001", "first_name", "Asha", "description", "Deposit <7>", "minutes", "90")
+	links := v.srv.Links()
+	require.Len(t, links, 1)
+	link := links[0]
+	require.Equal(t, "deposit-7", link.Reference)
+	require.WithinDuration(t, link.CreatedAt.Add(90*time.Minute), link.ExpireBy, time.Minute)
+	require.Contains(t, page, `data-copy="`+link.URL+`"`)
+	require.Contains(t, page, ">CREATED<")
+	require.Contains(t, page, "Message, sent 1 time<")
+	require.Contains(t, page, "to &#43;91 9000000001")
+	require.Contains(t, page, "Hello Asha, merchant 123456 asks you to pay ₹5,000.00 for Deposit &lt;7&gt;: "+link.URL)
+
+	path := "/sandbox/links/" + link.ID
+	require.Contains(t, v.post(path+"/notify"), "Message, sent 2 times<")
+	require.NoError(t, v.srv.OpenLink(link.ID))
+	require.Contains(t, v.page(), ">CLICKED<")
+	require.Contains(t, v.refused(path+"/cancel"), "OPERATION_NOT_ALLOWED")
+	page = v.post("/sandbox/orders/"+link.OrderID+"/pay", "decision", "approve")
+	require.Contains(t, page, ">PROCESSED<")
+
+	v.post("/sandbox/links", "amount", "1", "email_id", "asha@example.com")
+	link = v.srv.Links()[1]
+	page = v.post("/sandbox/links/" + link.ID + "/cancel")
+	require.Contains(t, page, ">CANCELLED<")
+	require.Contains(t, page, "to asha@example.com")
+	for name, fields := range map[string][]string{
+		"lots":                {"amount", "lots", "email_id", "a@example.com"},
+		"Email or mobile":     {"amount", "5"},
+		"callback URL":        {"amount", "5", "email_id", "a@example.com", "callback_url", "x"},
+		"a number of minutes": {"amount", "5", "email_id", "a@example.com", "minutes", "0"},
+		"is taken":            {"amount", "5", "email_id", "a@example.com", "reference", "deposit-7"},
+	} {
+		require.Contains(t, v.refused("/sandbox/links", fields...), name)
+	}
+	require.Contains(t, v.refused("/sandbox/links/pl-none/notify"), "ORDER_NOT_FOUND")
+}

@@ -187,6 +187,7 @@ func (s *settings) options() []pluraltest.Option {
 		pluraltest.WithPaymentRetries(s.Retries),
 		pluraltest.WithDuplicateOrders(s.Duplicates),
 		pluraltest.WithDuplicateRefunds(s.Duplicates),
+		pluraltest.WithDuplicateLinks(s.Duplicates),
 		pluraltest.WithWebhookURL(s.WebhookURL),
 		pluraltest.WithWebhookKey(s.WebhookKey),
 		pluraltest.WithWebhookTimeScale(s.WebhookScale),

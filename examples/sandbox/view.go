@@ -35,6 +35,7 @@ type view struct {
 	Operations []string
 	Choices    []faultGroup
 	Orders     []orderView
+	Links      []linkView
 	MoreOrders int
 	Entries    []entry
 
@@ -102,6 +103,7 @@ func (d *dashboard) view() view {
 	v.Queued = d.srv.QueuedFaults()
 	v.Orders, v.MoreOrders = d.orders()
 	v.Settlements, v.MoreSettlements = d.settlements()
+	v.Links = d.links()
 	v.Entries, v.Refused = d.entries(), refusedWebhooks(d.srv.Deliveries())
 	return v
 }

@@ -18,10 +18,18 @@ function bringUpToDate() {
 }
 
 const source = new EventSource("/sandbox/live");
-for (const id of ["orders", "settled", "queued", "log"])
+for (const id of ["orders", "links", "settled", "queued", "log"])
   source.addEventListener(id, event => { waiting.set(id, JSON.parse(event.data)); bringUpToDate(); });
 addEventListener("focusout", () => setTimeout(bringUpToDate));
 addEventListener("toggle", bringUpToDate, true);
+
+document.documentElement.classList.add("script");
+addEventListener("click", async event => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.textContent = "Copied";
+});
 
 const state = document.getElementById("live");
 source.onopen = () => { state.textContent = "Live"; };

@@ -104,6 +104,23 @@ func ofTheAccount() []Question {
 			},
 		},
 		{
+			ID: "link.duplicate", Asks: "What does a payment link's reference that is taken lead to?",
+			Assumed: theSame, Requests: 2, Orders: 1, Ask: askLinkDuplicate,
+			Answers: []Answer{
+				{theSame, nothing},
+				{refused, "Nothing to set: the package reads the link that has the reference."},
+				{aSecond, "Set WithSingleRefundSend: a link that is made again could be paid twice."},
+			},
+		},
+		{
+			ID: "link.reference-in-order", Asks: "Which reference does the order of a payment link have?",
+			Assumed: "has one of Plural's", Requests: 2, Orders: 1, Ask: askLinkReference,
+			Answers: []Answer{
+				{"has one of Plural's", nothing},
+				{"has the link's", "Nothing to set: Orders.GetByReference finds the order of a link, too."},
+			},
+		},
+		{
 			ID: "limits", Asks: "Do the documented limits of amounts and references hold?",
 			Assumed: "as documented", Requests: 5, Orders: 2, Ask: askLimits,
 			Answers: []Answer{
@@ -325,7 +342,6 @@ func notAsked() []Question {
 		{ID: "refund.window", Asks: "For how long can an order be refunded?"},
 		{ID: "refund.bank", Asks: "How long does a refund stay PENDING, and can it end CANCELLED?"},
 		{ID: "settlement.refunds", Asks: "Which sign and id do lines of refunds and chargebacks have?"},
-		{ID: "link.duplicate", Asks: "What does a payment link under a reference that is taken lead to?"},
 		{ID: "link.status", Asks: "Which status does a payment link have after a hold, a capture, a refund?"},
 		{ID: "fees.sum", Asks: "Which amount carries a convenience fee after the payment?"},
 		{ID: "offers.settled", Asks: "Who pays for an offer's discount in a settlement?"},

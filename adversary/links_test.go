@@ -1,0 +1,365 @@
+package adversary_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+)
+
+// linkCall is one call about a payment link, and what it was shown.
+type linkCall struct {
+	linkPlan
+
+	id         string
+	well       bool
+	start, end time.Time
+	got        *plural.PaymentLink
+	err        error
+	shown      []link // of documents, as the truth had it
+	sends      int
+	refused    int  // answers of status 401: the token was refused, and the request is sent again
+	again      bool // a create was sent after the call was shown its link
+}
+
+func (c *linkCall) name() string {
+	if c == nil {
+		return "-"
+	}
+	return c.id
+}
+
+func (c *linkCall) ended() bool { return (&call{err: c.err}).ended() }
+
+func (c *linkCall) verdict() string { return (&call{err: c.err}).verdict() }
+
+// TestLinks has payment links made and cancelled at a gateway that lags, loses
+// and lies, while the payer pays: PLURAL_ADVERSARY says how often, as for
+// TestAdversary.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	first, n, replay := settings(t)
+	verdicts, kinds, shortest := map[string]int{}, map[string]int{}, map[string]string{}
+	for i := range n {
+		seed := first + uint64(i)
+		if replay {
+			seed = first
+		}
+		sc := newLinkScenario(seed)
+		var o *linkOracle
+		synctest.Test(t, func(t *testing.T) { o = playLinks(t, sc) })
+		for _, c := range o.calls {
+			verdicts[c.op+" "+c.verdict()]++
+		}
+		for _, f := range o.findings {
+			kinds[f.kind]++
+			text := fmt.Sprintf("seed %d: %s\n%s\n%s\n", seed, f.detail, sc, strings.Join(o.trace, "\n"))
+			if old, ok := shortest[f.kind]; !ok || len(text) < len(old) {
+				shortest[f.kind] = text
+			}
+		}
+	}
+	t.Logf("answers: %v", verdicts)
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		t.Errorf("%d x %s\n%s", kinds[kind], kind, shortest[kind])
+	}
+	for _, each := range []string{"create nil", "create ErrReferenceReused", "cancel nil", "cancel ErrConflict", "cancel ErrNotApplied"} {
+		require.True(t, replay || verdicts[each] > 0, "no call ended as %s", each)
+	}
+}
+
+func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
+	t.Helper()
+	g := &linkGateway{sc: sc, start: time.Now(), versions: map[string][]linkVersion{}}
+	g.setUp()
+	o := &linkOracle{linkGateway: g}
+	for _, e := range sc.events {
+		g.after(e.at, func() { g.happenTo(mainLink, e.what) })
+	}
+	opts := []plural.Option{plural.WithHTTPClient(&http.Client{Transport: g})}
+	if sc.single {
+		opts = append(opts, plural.WithSingleRefundSend())
+	}
+	var wg sync.WaitGroup
+	clients := make([]*plural.Client, len(sc.plans))
+	for i, p := range sc.plans {
+		client, err := plural.NewClient(plural.Credentials{ClientID: "shop", ClientSecret: "secret"}, opts...)
+		require.NoError(t, err)
+		clients[i] = client
+		wg.Go(func() {
+			time.Sleep(p.at)
+			for n := range p.times {
+				if o.call(client, p, n, false).ended() {
+					return
+				}
+				time.Sleep(p.gap)
+			}
+		})
+	}
+	wg.Wait()
+	g.wg.Wait() // what is late has happened
+	g.mu.Lock()
+	g.well = true
+	g.record("-", "the gateway is well")
+	g.mu.Unlock()
+	for i, p := range sc.plans {
+		o.settle(clients[i], p)
+	}
+	g.wg.Wait()
+	for _, c := range o.calls {
+		o.judge(c)
+	}
+	return o
+}
+
+// settle: once the gateway is well, and the payer has gone, few calls end the
+// matter, or it reaches a person.
+func (o *linkOracle) settle(client *plural.Client, p linkPlan) {
+	for _, c := range slices.Backward(o.calls) {
+		if c.process == p.process {
+			if c.ended() {
+				return
+			}
+			break
+		}
+	}
+	p.deadline = time.Minute
+	for n := range 10 {
+		if c := o.call(client, p, n, true); c.ended() || plural.NeedsReview(c.err) {
+			return
+		}
+		time.Sleep(time.Minute)
+	}
+	c := o.calls[len(o.calls)-1]
+	o.bad(c, "not settled by ten calls of a gateway that is well", "%v", c.err)
+}
+
+func (o *linkOracle) call(client *plural.Client, p linkPlan, n int, well bool) *linkCall {
+	c := &linkCall{linkPlan: p, id: fmt.Sprintf("p%d.%d", p.process, n+1), well: well, start: time.Now()}
+	if well {
+		c.id = fmt.Sprintf("p%d.well%d", p.process, n+1)
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), callKey{}, c))
+	if p.deadline > 0 {
+		ctx, cancel = context.WithTimeout(ctx, p.deadline)
+	}
+	defer cancel()
+	o.mu.Lock()
+	o.record(c.id, "%s, pre_auth %t, deadline %s", p.plan, p.preAuth, p.deadline)
+	o.mu.Unlock()
+	if p.op == "create" {
+		c.got, c.err = client.PaymentLinks.Create(ctx, &plural.PaymentLinkRequest{
+			MerchantPaymentLinkReference: p.reference, Amount: plural.INR(p.amount), PreAuth: p.preAuth,
+			Customer: &plural.Customer{EmailID: "payer@example.com"},
+		})
+	} else {
+		c.got, c.err = client.PaymentLinks.Cancel(ctx, p.order)
+	}
+	c.end = time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.calls = append(o.calls, c)
+	o.record(c.id, "=> %s: %v", c.verdict(), c.err)
+	return c
+}
+
+// linkOracle judges the calls of a scenario when all is over: by what the
+// documentation of the service promises, and by what was really carried out.
+type linkOracle struct {
+	*linkGateway
+	calls    []*linkCall
+	findings []finding
+}
+
+func (o *linkOracle) bad(c *linkCall, kind, format string, args ...any) {
+	o.findings = append(o.findings, finding{kind, fmt.Sprintf("%s: %s: ", c.id, c.plan) + fmt.Sprintf(format, args...)})
+}
+
+func (o *linkOracle) judge(c *linkCall) {
+	o.sentinels(c)
+	switch {
+	case c.op == "create":
+		o.created(c)
+	case c.err == nil && c.got == nil:
+		o.bad(c, "nil without a document", "")
+	default:
+		o.cancelled(c)
+	}
+}
+
+// sentinels: an answer is one thing, and says so by one type.
+func (o *linkOracle) sentinels(c *linkCall) {
+	is := func(target error) bool { return errors.Is(c.err, target) }
+	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
+	_, isState := errors.AsType[*plural.StateError](c.err)
+	_, isOfLink := errors.AsType[*plural.PaymentLinkError](c.err)
+	switch {
+	case is(plural.ErrNotApplied) && is(plural.ErrConflict):
+		o.bad(c, "sentinels: ErrNotApplied and ErrConflict", "%v", c.err)
+	case final && (is(plural.ErrOutcomeUnknown) || plural.NeedsReview(c.err)):
+		o.bad(c, "sentinels: final and unknown", "%v", c.err)
+	case is(plural.ErrConflict) != isOfLink, is(plural.ErrNotApplied) != isState:
+		o.bad(c, "sentinels: a final of another type", "%T %v", c.err, c.err)
+	case is(plural.ErrReferenceReused) != (is(plural.ErrConflict) && c.op == "create"):
+		o.bad(c, "sentinels: ErrReferenceReused is the conflict of a create", "%v", c.err)
+	}
+	if _, ok := errors.AsType[*plural.ValidationError](c.err); ok {
+		o.bad(c, "sentinels: ValidationError of a valid request", "%v", c.err)
+	}
+	if took := c.end.Sub(c.start); c.deadline > 0 && took > c.deadline+time.Second {
+		o.bad(c, "a call outlasts its deadline", "%s", took)
+	}
+	if c.op == "create" && o.sc.single && c.sends > 1+min(c.refused, 1) {
+		o.bad(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
+	}
+	if c.again {
+		o.bad(c, "a create is sent again, and the call was shown the link", "")
+	}
+}
+
+// created: one link under the reference, as asked for; a conflict is over
+// another one.
+func (o *linkOracle) created(c *linkCall) {
+	same, others := 0, 0
+	for _, l := range o.links {
+		switch {
+		case l.reference != c.reference || l.made.After(c.end):
+		case l.amount == c.amount && (l.preAuth == c.preAuth || o.sc.saysPreAuth == ""):
+			same++
+		default:
+			others++
+		}
+	}
+	seen := map[string]bool{}
+	for _, l := range c.shown {
+		if l.reference == c.reference {
+			seen[l.id] = true
+		}
+	}
+	switch {
+	case errors.Is(c.err, plural.ErrNotApplied):
+		o.bad(c, "wrong final: ErrNotApplied of a create, for which there is no evidence", "%v", c.err)
+	case errors.Is(c.err, plural.ErrConflict) && others == 0 && same < 2:
+		o.bad(c, "wrong conflict: there is no other link", "%v", c.err)
+	case c.err != nil:
+	case c.got == nil:
+		o.bad(c, "nil without a document", "")
+	case len(seen) > 1:
+		o.bad(c, "wrong success: nil for two links that the call was shown", "%v", slices.Sorted(maps.Keys(seen)))
+	default:
+		l := o.find(c.got.PaymentLinkID)
+		switch {
+		case l == nil || l.made.After(c.end):
+			o.bad(c, "wrong success: there is no such link", "%s", c.got.PaymentLinkID)
+		case l.reference != c.reference || l.amount != c.amount || l.preAuth != c.preAuth && o.sc.saysPreAuth != "":
+			o.bad(c, "wrong success: a link of other figures", "%d", l.amount)
+		case c.got.OrderID != l.orderID || c.got.Amount != plural.INR(c.amount):
+			o.bad(c, "nil with a document of something else", "%s %s", c.got.OrderID, c.got.Amount)
+		}
+	}
+}
+
+// cancelled: nil is of a link that is CANCELLED, a conflict of one that the
+// payer has paid by, ErrNotApplied of one that has expired and never was
+// cancelled.
+func (o *linkOracle) cancelled(c *linkCall) {
+	var now link
+	wasPaid := false
+	for _, v := range o.versions[c.order] {
+		if !v.at.After(c.end) {
+			now = v.link
+			wasPaid = wasPaid || v.link.paid > 0
+		}
+	}
+	conflict, _ := errors.AsType[*plural.PaymentLinkError](c.err)
+	switch {
+	case c.err == nil && now.status != cancelled:
+		o.bad(c, "wrong success: the link is not cancelled", "it is %s", now.status)
+	case c.err == nil && (c.got.PaymentLinkID != c.order || c.got.Status != cancelled):
+		o.bad(c, "nil with a document of something else", "%s %s", c.got.PaymentLinkID, c.got.Status)
+	case errors.Is(c.err, plural.ErrNotApplied) && now.status != expired:
+		o.bad(c, "wrong final: ErrNotApplied of a link that has not expired", "it is %s; %v", now.status, c.err)
+	case conflict != nil && !wasPaid:
+		o.bad(c, "wrong conflict: nobody has paid", "the order is %s; %v", now.orderStatus, c.err)
+	case conflict != nil && (conflict.Order == nil || conflict.Order.OrderID != now.orderID || conflict.Link == nil):
+		o.bad(c, "a conflict without the link and its order", "%v", c.err)
+	}
+}
+
+// An oracle that finds nothing is only worth something if it can find.
+func TestLinkOracle(t *testing.T) {
+	t.Parallel()
+	conflict := func(op string) error {
+		return &plural.PaymentLinkError{Op: "payment_links." + op, Link: &plural.PaymentLink{}, Order: &plural.Order{OrderID: "v1-of-1"}}
+	}
+	notApplied := &plural.StateError{Op: "payment_links.cancel", Reason: "x"}
+	good := &plural.PaymentLink{PaymentLinkID: "pl-v1-1", OrderID: "v1-of-1", Amount: plural.INR(total), Status: cancelled}
+	for name, tc := range map[string]struct {
+		op     string
+		happen func(l *link)
+		got    *plural.PaymentLink
+		err    error
+		with   func(c *linkCall)
+		kind   string
+	}{
+		"made":                     {op: "create", got: good},
+		"nothing came":             {op: "create", kind: "nil without"},
+		"another link":             {op: "create", got: &plural.PaymentLink{PaymentLinkID: "pl-v1-9"}, kind: "wrong success: there is no"},
+		"another amount":           {op: "create", got: good, happen: func(l *link) { l.amount++ }, kind: "wrong success: a link of other"},
+		"another pre_auth":         {op: "create", got: good, happen: func(l *link) { l.preAuth = true }, kind: "wrong success: a link of other"},
+		"made later":               {op: "create", got: good, happen: func(l *link) { l.made = l.made.Add(time.Hour) }, kind: "wrong success: there is no"},
+		"a conflict over nothing":  {op: "create", err: conflict("create"), kind: "wrong conflict"},
+		"a conflict":               {op: "create", err: conflict("create"), happen: func(l *link) { l.amount++ }},
+		"the conflict of a cancel": {op: "create", err: conflict("cancel"), happen: func(l *link) { l.amount++ }, kind: "sentinels: ErrReferenceReused"},
+		"denied":                   {op: "create", err: notApplied, kind: "wrong final"},
+		"two were shown": {
+			op: "create", got: good, kind: "wrong success: nil for two",
+			with: func(c *linkCall) { c.shown = []link{{id: "a", reference: "L-1"}, {id: "b", reference: "L-1"}} },
+		},
+		"sent twice":          {op: "create", got: good, with: func(c *linkCall) { c.sends = 2 }, kind: "WithSingleRefundSend"},
+		"sent though shown":   {op: "create", got: good, with: func(c *linkCall) { c.again = true }, kind: "a create is sent again"},
+		"cancelled":           {op: "cancel", got: good, happen: func(l *link) { l.status = cancelled }},
+		"not cancelled":       {op: "cancel", got: good, kind: "wrong success: the link"},
+		"expired":             {op: "cancel", err: notApplied, happen: func(l *link) { l.status = expired }},
+		"not expired":         {op: "cancel", err: notApplied, kind: "wrong final"},
+		"paid":                {op: "cancel", err: conflict("cancel"), happen: func(l *link) { l.paid = 1 }},
+		"not paid":            {op: "cancel", err: conflict("cancel"), kind: "wrong conflict"},
+		"paid, without order": {op: "cancel", err: &plural.PaymentLinkError{}, happen: func(l *link) { l.paid = 1 }, kind: "a conflict without"},
+		"late":                {op: "cancel", got: good, happen: func(l *link) { l.status = cancelled }, with: func(c *linkCall) { c.end = c.end.Add(time.Hour) }, kind: "a call outlasts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := newLinkScenario(1)
+			sc.saysPreAuth, sc.single = "bool", true
+			o := &linkOracle{linkGateway: &linkGateway{sc: sc, start: time.Now(), versions: map[string][]linkVersion{}}}
+			l := o.make("L-1", total, false, "p0.1")
+			if tc.happen != nil {
+				tc.happen(l)
+				o.commit(l)
+			}
+			c := &linkCall{got: tc.got, err: tc.err, start: time.Now(), end: time.Now(), sends: 1}
+			c.linkPlan = linkPlan{plan: plan{op: tc.op, order: l.id, reference: "L-1", amount: total, deadline: time.Minute}}
+			if tc.with != nil {
+				tc.with(c)
+			}
+			o.judge(c)
+			if tc.kind == "" {
+				require.Empty(t, o.findings)
+				return
+			}
+			require.NotEmpty(t, o.findings)
+			require.Contains(t, o.findings[0].kind, tc.kind)
+		})
+	}
+}

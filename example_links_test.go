@@ -1,0 +1,93 @@
+package plural_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// A deposit by link: the customer gets a message, and pays on Plural's page.
+// What to expect of the order is stored with the link, when that is made.
+func ExamplePaymentLinkService_Create() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx := context.Background()
+
+	link, err := client.PaymentLinks.Create(ctx, &plural.PaymentLinkRequest{
+		MerchantPaymentLinkReference: plural.Reference("deposit", 4411),
+		Amount:                       plural.INR(500000),
+		Customer:                     &plural.Customer{FirstName: "Asha", MobileNumber: "9000000001"},
+		Description:                  "Deposit for booking 4411",
+		ExpireBy:                     time.Now().Add(48 * time.Hour),
+		PreAuth:                      true,
+		AllowedPaymentMethods:        []plural.PaymentMethod{plural.PaymentMethodCard},
+		CallbackURL:                  "https://hotel.example.com/plural/return",
+	})
+	if err != nil {
+		fmt.Println(err) // not known yet, unless it is ErrConflict: call again with the same reference
+		return
+	}
+	want := link.Expected()
+	// ... store link.PaymentLinkID and want with the booking
+	fmt.Println(link.Status, len(srv.Notifications(link.PaymentLinkID)), "message")
+
+	srv.Pay(link.OrderID, pluraltest.Approve) // the customer pays
+	verifier, _ := plural.NewVerifier(srv.ClientSecret)
+	callback, err := verifier.VerifyCallback(srv.CallbackForm(link.OrderID))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	order, err := client.Orders.Confirm(ctx, callback, want) // want as it was stored, by callback.OrderID
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(order.Status, order.CanCapture())
+	// Output:
+	// CREATED 1 message
+	// AUTHORIZED true
+}
+
+// A link is withdrawn. Where the payer was faster, the order is what has to be
+// cancelled or refunded.
+func ExamplePaymentLinkService_Cancel() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx := context.Background()
+
+	for _, paid := range []bool{false, true} {
+		link, err := client.PaymentLinks.Create(ctx, &plural.PaymentLinkRequest{
+			MerchantPaymentLinkReference: plural.Reference("deposit", paid),
+			Amount:                       plural.INR(500000),
+			Customer:                     &plural.Customer{EmailID: "asha@example.com"},
+			PreAuth:                      true,
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if paid {
+			srv.Pay(link.OrderID, pluraltest.Approve)
+		}
+		_, err = client.PaymentLinks.Cancel(ctx, link.PaymentLinkID)
+		switch conflict, _ := errors.AsType[*plural.PaymentLinkError](err); {
+		case err == nil:
+			fmt.Println("withdrawn")
+		case conflict != nil: // the payer was faster
+			order, err := client.Cancels.Create(ctx, conflict.Order.OrderID)
+			fmt.Println("paid before, and now", order.Status, err)
+		case errors.Is(err, plural.ErrNotApplied):
+			fmt.Println("expired")
+		default:
+			fmt.Println(err) // not known yet: call again
+		}
+	}
+	// Output:
+	// withdrawn
+	// paid before, and now CANCELLED <nil>
+}

@@ -1,0 +1,483 @@
+package plural
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/plural-go/plural/internal/wire"
+)
+
+// PaymentLinkService asks for money by message: Plural sends the customer a
+// link to its checkout. A link makes an ordinary order at once, and what is
+// held or paid by it is captured, cancelled and refunded by the order's id as
+// ever.
+//
+// No status of a link says that the money is there. Keep
+// [PaymentLink.Expected] with the link, and give it to [OrderService.Confirm]
+// or [OrderService.ConfirmEvent].
+type PaymentLinkService struct{ p *pipeline }
+
+// PaymentLinkRequest asks for a payment link.
+type PaymentLinkRequest struct {
+	// yours, unique among payment links; 1 to MaxReference of A-Z a-z 0-9 - _, see
+	// Reference
+	MerchantPaymentLinkReference string `json:"merchant_payment_link_reference"`
+	Amount                       Amount `json:"amount"` // 100 to 100 000 000 paise
+	// who gets the link; an EmailID or a MobileNumber is required
+	Customer    *Customer `json:"customer,omitzero"`
+	Description string    `json:"description,omitzero"` // the customer sees it
+	// when it expires: in the future, and within 180 days; Plural says 24 hours
+	// where it is left out. Sent in UTC, in whole seconds
+	ExpireBy time.Time `json:"expire_by,omitzero"`
+	// hold the money, for a capture or a cancel later; cards (and points) only
+	PreAuth               bool            `json:"pre_auth,omitzero,string"`
+	PartPayment           bool            `json:"part_payment,omitzero"` // the customer may pay in parts
+	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
+	// where the payer's browser comes back to, as that of an order; and after a
+	// failure, if elsewhere
+	CallbackURL        string         `json:"callback_url,omitzero"`
+	FailureCallbackURL string         `json:"failure_callback_url,omitzero"`
+	Extra              map[string]any `json:"-"` // further fields of the request; none of the above
+}
+
+// maxLinkLife is how long a link may live (Plural's payment link
+// documentation).
+const maxLinkLife = 180 * 24 * time.Hour
+
+// MarshalJSON writes the request as Plural takes it, Extra included.
+func (r PaymentLinkRequest) MarshalJSON() ([]byte, error) {
+	return encode(&r)
+}
+
+type paymentLinkFields PaymentLinkRequest
+
+func (r *PaymentLinkRequest) parts() (fields any, extra map[string]any) {
+	plain := paymentLinkFields(*r)
+	plain.ExpireBy = r.ExpireBy.UTC().Truncate(time.Second)
+	return &plain, r.Extra
+}
+
+// Expected is what to expect of the link's order: its id, and the whole amount.
+// Store it with the link, when that was made, and check each callback and event
+// against what was stored. One that is made when the callback comes, from the
+// order that the callback names, says nothing: any old callback for the same
+// amount would pass. A part of a part payment never passes.
+func (l *PaymentLink) Expected() Expected {
+	return Expected{OrderID: strings.Clone(l.OrderID), OrderAmount: l.Amount.clone()}
+}
+
+// Create makes a payment link and has Plural send it to the customer (Plural's
+// payment link documentation). The request is validated first.
+//
+//	POST /api/pay/v1/paymentlink
+//
+// It is exactly once by reference, across calls, clients and restarts, as
+// [RefundService.Create] is, and its answers are the same:
+//
+//   - nil: the books have this link, with this reference and amount. It may be
+//     an earlier call's, so look at its Status. What stands under the reference
+//     may have another ExpireBy; that is not compared.
+//   - [ErrConflict], here always [ErrReferenceReused], too: final. The link of
+//     this reference has another amount or pre_auth, or two links of this
+//     reference were seen, both of which can be paid. It is a
+//     [PaymentLinkError].
+//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
+//     request, and there is no such link; or the books do not tell.
+//   - any other error: not known yet. Call again with the same reference, never
+//     with another one: that makes a second link.
+//
+// A [ValidationError] is none of these: the request is wrong, nothing was sent.
+//
+// When an answer is lost, or Plural says that the reference was used, Create
+// reads the link by its reference. It sends again, under the same reference,
+// only when the books have not shown the link for three seconds. That this
+// makes no second link rests on Plural keeping these references unique, as it
+// documents, and a look-up by reference shows one link: a second one cannot be
+// seen. [WithSingleRefundSend] has a call send once, here too. Without a
+// deadline a call asks the books for up to 60 seconds.
+//
+// Do not pass an HTTP request's context.
+func (s *PaymentLinkService) Create(
+	ctx context.Context, req *PaymentLinkRequest, opts ...CallOption,
+) (*PaymentLink, error) {
+	check, reference := req.check(), ""
+	if req != nil {
+		reference = strings.Clone(req.MerchantPaymentLinkReference)
+	}
+	write, err := s.p.newCall(ctx, opCreateLink, pathOfLinks, reference, req, check, opts)
+	if err != nil {
+		return nil, err
+	}
+	amount, preAuth := req.Amount.clone(), req.PreAuth
+	judge := func(l *PaymentLink) finding { return judgeLink(l, amount, preAuth) }
+	settle := settlement{
+		write: write, reference: reference, isOfLink: true, slowly: true,
+		resendable: !s.p.cfg.singleRefundSend,
+		own:        ownLink(decodeLinkWith(reference), judge),
+		look:       lookAtLinkReference(reference, judge),
+		twice:      lookForDoubleLink(reference),
+	}
+	return settle.runLink(ctx)
+}
+
+// Get reads a payment link by its id. It is repeated on failures.
+//
+//	GET /api/pay/v1/paymentlink/{payment_link_id}
+//
+// The errors are those of [OrderService.Get].
+func (s *PaymentLinkService) Get(ctx context.Context, paymentLinkID string, opts ...CallOption) (*PaymentLink, error) {
+	var check requestCheck
+	check.linkID(paymentLinkID)
+	paymentLinkID = strings.Clone(paymentLinkID)
+	k, err := s.p.newCall(ctx, opGetLink, pathOfLink(paymentLinkID), paymentLinkID, nil, check, opts)
+	if err != nil {
+		return nil, err
+	}
+	return k.readLink(ctx, decodeLinkOf(paymentLinkID))
+}
+
+// GetByReference reads a payment link by the merchant's reference. It is
+// repeated on failures.
+//
+//	GET /api/pay/v1/paymentlink/ref/{merchant_payment_link_reference}
+//
+// The errors are those of [OrderService.GetByReference].
+func (s *PaymentLinkService) GetByReference(
+	ctx context.Context, merchantPaymentLinkReference string, opts ...CallOption,
+) (*PaymentLink, error) {
+	var check requestCheck
+	check.lookup("merchant_payment_link_reference", merchantPaymentLinkReference)
+	reference := strings.Clone(merchantPaymentLinkReference)
+	k, err := s.p.newCall(ctx, opGetLinkByReference, pathOfLinkReference(reference), reference, nil, check, opts)
+	if err != nil {
+		return nil, err
+	}
+	return k.readLink(ctx, decodeLinkWith(reference))
+}
+
+// Cancel withdraws a payment link that nobody has paid by.
+//
+//	PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel
+//
+// A lost or unclear answer is settled, and so is a refusal: the link is read,
+// and its order. The answers:
+//
+//   - nil: the link is CANCELLED, no matter who cancelled it.
+//   - [ErrConflict]: final. The payer was faster: the order was held or paid, in
+//     full or in part. It is a [PaymentLinkError], with both; cancel or refund
+//     the order.
+//   - [ErrNotApplied]: final. The link has expired, and its order shows no
+//     payment. It is a [StateError].
+//   - [NeedsReview]: not final, and a person has to look. Plural refused the
+//     cancel, and the books do not show why: a link that was opened (CLICKED,
+//     PAYMENT_INITIATED) may be paid, or expire. Calling again later settles it
+//     then.
+//   - any other error: not known yet. Call again.
+//
+// A [ValidationError] is none of these: the id cannot be one, nothing was sent.
+//
+// A payment that was begun before the link was withdrawn may still come: a
+// webhook tells of it. Do not pass an HTTP request's context. Without a
+// deadline the books are asked for up to 60 seconds.
+func (s *PaymentLinkService) Cancel(
+	ctx context.Context, paymentLinkID string, opts ...CallOption,
+) (*PaymentLink, error) {
+	var check requestCheck
+	check.linkID(paymentLinkID)
+	paymentLinkID = strings.Clone(paymentLinkID)
+	write, err := s.p.newCall(ctx, opCancelLink, pathOfLink(paymentLinkID)+"/cancel", paymentLinkID, nil, check, opts)
+	if err != nil {
+		return nil, err
+	}
+	judge := func(l *PaymentLink) finding { return judgeLinkCancel(l, nil) }
+	settle := settlement{
+		write: write, orderID: paymentLinkID, isOfLink: true, resendable: true,
+		own: ownLink(decodeLinkOf(paymentLinkID), judge), look: lookAtLink(paymentLinkID),
+	}
+	return settle.runLink(ctx)
+}
+
+// Notify has Plural send the customer the link again, by e-mail or text
+// message.
+//
+//	PATCH /api/pay/v1/paymentlink/{payment_link_id}/notify
+//
+// Each call sends a message, so it is sent once. It is sent again only if
+// nothing of it went out, or if Plural refused the token. The errors:
+//
+//   - [Error]: Plural refused it, or nothing could be sent.
+//   - [OutcomeUnknownError]: the answer was lost. The message may have gone out;
+//     another call may send it a second time.
+//   - [ValidationError]: the id cannot be one, nothing was sent.
+func (s *PaymentLinkService) Notify(
+	ctx context.Context, paymentLinkID string, opts ...CallOption,
+) (*PaymentLink, error) {
+	var check requestCheck
+	check.linkID(paymentLinkID)
+	paymentLinkID = strings.Clone(paymentLinkID)
+	k, err := s.p.newCall(ctx, opNotifyLink, pathOfLink(paymentLinkID)+"/notify", paymentLinkID, nil, check, opts)
+	if err != nil {
+		return nil, err
+	}
+	var l *PaymentLink
+	err = k.sendOnce(ctx, func(a *answer) (err error) {
+		l, err = decodeLinkOf(paymentLinkID)(a)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Validate checks the request as [PaymentLinkService.Create] does before it
+// sends anything: for a shop that writes the request down now and sends it
+// later. The error is a [ValidationError].
+func (r *PaymentLinkRequest) Validate() error {
+	check := r.check()
+	check.encode(r)
+	return check.err(opCreateLink)
+}
+
+// ValidatePaymentLinkID checks what [PaymentLinkService.Cancel] checks before it
+// sends anything: for a shop that writes the cancel down now and sends it later.
+// The error is a [ValidationError].
+func ValidatePaymentLinkID(paymentLinkID string) error {
+	var check requestCheck
+	check.linkID(paymentLinkID)
+	return check.err(opCancelLink)
+}
+
+func (r *PaymentLinkRequest) check() requestCheck {
+	if r == nil {
+		return missing()
+	}
+	var c requestCheck
+	c.reference("merchant_payment_link_reference", r.MerchantPaymentLinkReference)
+	c.amount("amount", r.Amount)
+	if r.Customer != nil {
+		c.addPart("customer.", r.Customer.check)
+	}
+	c.limit(
+		r.Customer != nil && (r.Customer.EmailID != "" || r.Customer.MobileNumber != ""),
+		"customer",
+		"must have an email_id or a mobile_number, to send the link to",
+	)
+	if !r.ExpireBy.IsZero() {
+		left := time.Until(r.ExpireBy)
+		c.limit(left > 0, "expire_by", "must be in the future")
+		c.limit(left <= maxLinkLife, "expire_by", "must be within 180 days")
+	}
+	c.methods(r.AllowedPaymentMethods, r.PreAuth)
+	c.url("callback_url", r.CallbackURL)
+	c.url("failure_callback_url", r.FailureCallbackURL)
+	c.extra(r, r.Extra)
+	return c
+}
+
+// judgeLink judges whether the link that stands under our reference is the one
+// that was asked for. A pre_auth that the document lacks says nothing.
+func judgeLink(l *PaymentLink, amount Amount, preAuth bool) finding {
+	switch {
+	case l.Amount.Value == 0 || l.Amount.Currency == "":
+		return unclear("the payment link does not say its amount")
+	case l.Amount != amount:
+		return final(rowLinkDiffers, "the reference belongs to a payment link of %s", l.Amount)
+	case l.PreAuth != nil && *l.PreAuth != preAuth:
+		return final(rowLinkDiffers, "the reference belongs to a payment link with pre_auth %t", *l.PreAuth)
+	}
+	return applied()
+}
+
+// judgeLinkCancel judges what a link and its order tell about a cancel of the
+// link. The order is nil where it was not read. Money comes first: a
+// shop that withdraws a link has to learn that it was paid.
+func judgeLinkCancel(l *PaymentLink, o *Order) finding {
+	isCancelled := l.Status == PaymentLinkStatusCancelled
+	switch {
+	case o == nil && isCancelled:
+		return applied()
+	case o == nil:
+		return unclear("the payment link is " + clip(string(l.Status)))
+	}
+	t := tallyOf(o)
+	isOver := o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed
+	isHeld := o.Status == OrderStatusAuthorized && t.authorized > 0
+	switch {
+	case !isOver && (isHeld || t.settled > 0):
+		return final(rowLinkPaid, "the payer was faster, and the order is %s", clip(string(o.Status)))
+	case isCancelled:
+		return applied()
+	case o.Status == OrderStatusPending || !isOver && t.isUnderWay():
+		return pending("a payment by the link is under way")
+	case !isOver && (t.strange > 0 || o.Status != OrderStatusCreated && o.Status != OrderStatusAttempted):
+		return unclear("the order is " + clip(string(o.Status)) + ", and does not show a payment")
+	}
+	switch l.Status {
+	case PaymentLinkStatusExpired:
+		return final(rowLinkExpired, "the payment link has expired, and the order is %s", o.Status)
+	case PaymentLinkStatusCreated, PaymentLinkStatusClicked:
+		return open("the payment link is not cancelled")
+	case PaymentLinkStatusPaymentInitiated:
+		return notYet("a payment by the link was begun")
+	case PaymentLinkStatusProcessed, PaymentLinkStatusPartialProcessed, PaymentLinkStatusCancelled:
+	}
+	return unclear("the payment link is " + clip(string(l.Status)) + ", and its order is " + string(o.Status))
+}
+
+// runLink is run for a write whose answer is a payment link.
+func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
+	if _, err := s.run(ctx); err != nil {
+		return nil, err
+	}
+	return s.done, nil
+}
+
+// ownLink is what an answer says that has a link.
+func ownLink(
+	decode func(*answer) (*PaymentLink, error), judge func(*PaymentLink) finding,
+) func(*answer) (*Order, finding, error) {
+	return func(a *answer) (*Order, finding, error) {
+		l, err := decode(a)
+		if err != nil {
+			return nil, finding{}, err
+		}
+		f := judge(l)
+		f.link = l
+		return nil, f, nil
+	}
+}
+
+// lookAtLinkReference is the look at the books of a new link.
+func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) look {
+	return func(ctx context.Context, write *call) (*Order, finding, error) {
+		l, err := write.askLink(ctx, reference)
+		switch {
+		case provesAbsence(err):
+			return nil, open("there is no such payment link"), nil
+		case err != nil:
+			return nil, finding{}, err
+		}
+		f := judge(l)
+		f.link = l
+		return nil, f, nil
+	}
+}
+
+// lookForDoubleLink looks once for another link under the reference, where the
+// request went out more than once. It shows the newest, if Plural keeps more.
+func lookForDoubleLink(reference string) func(context.Context, *settlement, *books) error {
+	return func(ctx context.Context, s *settlement, b *books) error {
+		if s.write.attempts > 1 {
+			ask := s.write.settlingCopy()
+			ask.cfg.tries = 1
+			if l, err := ask.askLink(ctx, reference); err == nil { // else it tells of none
+				s.see(finding{link: l})
+			}
+		}
+		if len(s.links) < 2 {
+			return nil
+		}
+		ids := make([]string, 0, len(s.links))
+		for _, l := range s.links {
+			ids = append(ids, clip(l.PaymentLinkID))
+		}
+		return s.ruledOut(books{
+			order:   b.order,
+			finding: withLink(b.link, final(rowLinkDouble, "the reference has two payment links: %s", strings.Join(ids, ", "))),
+		}, nil)
+	}
+}
+
+func withLink(l *PaymentLink, f finding) finding {
+	f.link = l
+	return f
+}
+
+// lookAtLink is the look at the books of a cancelled link: the link and its
+// order.
+func lookAtLink(linkID string) look {
+	return func(ctx context.Context, write *call) (*Order, finding, error) {
+		k, err := write.settlingRead(opGetLink, pathOfLink(linkID), linkID)
+		if err != nil {
+			return nil, finding{}, err
+		}
+		l, err := k.readLink(ctx, decodeLinkOf(linkID))
+		switch {
+		case provesAbsence(err):
+			return nil, notYet("there is no such payment link"), nil
+		case err != nil:
+			return nil, finding{}, err
+		}
+		o, err := write.askOrder(ctx, l.OrderID)
+		switch {
+		case provesAbsence(err):
+			return nil, withLink(l, unclear("the order of the payment link is not found")), nil
+		case err != nil:
+			return nil, finding{link: l}, err
+		}
+		return o, withLink(l, judgeLinkCancel(l, o)), nil
+	}
+}
+
+// askLink asks for the link of a reference.
+func (k *call) askLink(ctx context.Context, reference string) (*PaymentLink, error) {
+	ask, err := k.settlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
+	if err != nil {
+		return nil, err
+	}
+	return ask.readLink(ctx, decodeLinkWith(reference))
+}
+
+// readLink reads one link, repeating on failures.
+func (k *call) readLink(ctx context.Context, decode func(*answer) (*PaymentLink, error)) (*PaymentLink, error) {
+	var l *PaymentLink
+	err := k.read(ctx, func(a *answer) (err error) {
+		l, err = decode(a)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// decodeLink reads an answer of the payment link API.
+func decodeLink(a *answer) (*PaymentLink, error) {
+	l, err := parseLink(wire.Document(a.body))
+	switch {
+	case err != nil:
+		return nil, err
+	case l.PaymentLinkID == "" || l.OrderID == "" || l.Status == "":
+		return nil, errors.New("the answer has no payment_link_id, no order_id or no status")
+	case !isPathSegment(l.PaymentLinkID) || !isPathSegment(l.OrderID):
+		return nil, errors.New("the answer's payment_link_id or order_id cannot be one")
+	case !isPayersURL(l.PaymentLink):
+		return nil, errors.New("the answer's payment_link is no absolute https URL")
+	}
+	return l, nil
+}
+
+// decodeLinkOf insists on the link that was asked about.
+func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
+	return func(a *answer) (*PaymentLink, error) {
+		l, err := decodeLink(a)
+		if err == nil && l.PaymentLinkID != linkID {
+			return nil, errors.New("the answer is about another payment link")
+		}
+		return l, err
+	}
+}
+
+// decodeLinkWith insists on the reference that was asked about.
+func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
+	return func(a *answer) (*PaymentLink, error) {
+		l, err := decodeLink(a)
+		if err == nil && l.MerchantPaymentLinkReference != reference {
+			return nil, errors.New("the answer is about another reference")
+		}
+		return l, err
+	}
+}

@@ -1,0 +1,75 @@
+package pluraltest
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// linkPath is where the short URLs of payment links are, as in UAT.
+const linkPath = "/PLUTUS/"
+
+// addLinkPages puts the payment links among the server's pages. Opening one is
+// what makes it CLICKED.
+func (s *Server) addLinkPages() { s.pages.HandleFunc(linkPath+"{code}", s.followLink) }
+
+// followLink sends the customer to the checkout, or says why not.
+func (s *Server) followLink(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		renderCheckout(w, http.StatusMethodNotAllowed, messagePage(
+			"This link does not take "+r.Method, "Open it in a browser."))
+		return
+	}
+	target, refused := s.destination(r.PathValue("code"), r.Method == http.MethodGet)
+	switch {
+	case refused != nil:
+		renderCheckout(w, http.StatusGone, refused)
+	case target == "":
+		renderCheckout(w, http.StatusNotFound, unknownLinkPage())
+	default:
+		w.Header().Set("Cache-Control", "no-store") // the next one to open it may be too late
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		http.Redirect(w, r, target, http.StatusSeeOther)
+	}
+}
+
+func (s *Server) destination(code string, opens bool) (target string, refused *checkoutPage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expireDue()
+	l := s.linksByCode[code]
+	if l == nil {
+		return "", nil
+	}
+	if page := endedLinkPage(l); page != nil {
+		return "", page
+	}
+	if opens {
+		s.open(l)
+	}
+	return checkoutPath + "?token=" + url.QueryEscape(l.order.token), nil
+}
+
+// endedLinkPage tells the payer that nothing can be paid by the link any more;
+// nil while something can.
+func endedLinkPage(l *link) *checkoutPage {
+	if l == nil {
+		return nil
+	}
+	switch l.ended {
+	case StatusExpired:
+		return messagePage("This payment link has expired",
+			"It could be paid until "+l.expireBy.UTC().Format("2 January 2006, 15:04 UTC")+". Ask the shop for a new one.")
+	case StatusCancelled:
+		return messagePage("This payment link was cancelled", "The shop has withdrawn it. There is nothing to pay.")
+	}
+	return nil
+}
+
+func unknownLinkPage() *checkoutPage {
+	return messagePage(
+		"This payment link is not known",
+		"It may have been cut off on its way, or it belongs to another run of the emulator, "+
+			"which forgets its orders when it ends. Ask the shop for a new link.",
+	)
+}

@@ -1,0 +1,141 @@
+package plural_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/pluraltest"
+)
+
+// planLinks lists creates of links, some of them by two processes at once and
+// some under a reference of another amount, and cancels of links, some of which
+// the payer opens or pays in the meantime.
+func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
+	t.Helper()
+	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not what this is about
+	d := &desk{t: t, srv: s.srv}
+	var all []*soaked
+	add := func(w write, rivals bool) { all = append(all, &soaked{outcome: outcome{write: w}, rivals: rivals}) }
+	for i := 0; len(all) < n; i++ {
+		reference := fmt.Sprint("link-", i)
+		create := write{op: pluraltest.OpPaymentLinksCreate, reference: reference, amount: wholeAmount}
+		switch random.IntN(8) {
+		case 0:
+			d.link(reference, wholeAmount+100)
+			add(create, false)
+		case 1:
+			add(create, true)
+			add(create, true)
+		case 2, 3:
+			id := d.link(reference, wholeAmount)
+			add(write{op: pluraltest.OpPaymentLinksCancel, orderID: id}, true)
+			decision := random.IntN(4)
+			after := time.Duration(random.IntN(int(20 * time.Second)))
+			time.AfterFunc(after, func() {
+				switch decision {
+				case 0:
+					_, _ = s.srv.Pay(d.orderOf(write{orderID: id}), pluraltest.Approve) // unless the cancel was faster
+				case 1:
+					_ = s.srv.OpenLink(id)
+				}
+			})
+		default:
+			add(create, false)
+		}
+	}
+	return all
+}
+
+// Links are made and cancelled by 64 workers while nearly half of all requests
+// are faulted: 1,000 of them, or 10,000 with PLURAL_SOAK=full.
+func TestSoakOfLinks(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]pluraltest.DuplicateMode{
+		"duplicates return the existing": pluraltest.DuplicateReturnsExisting,
+		"duplicates are rejected":        pluraltest.DuplicateRejected,
+		"duplicates are accepted":        pluraltest.DuplicateAccepted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				seed := soakSeed(t)
+				srv := pluraltest.New(
+					pluraltest.WithRandomFaults(seed, soakRate, soakFaults()...), pluraltest.WithDuplicateLinks(mode),
+				)
+				t.Cleanup(srv.Close)
+				s := &soak{srv: srv, client: newClient(t, srv,
+					plural.WithRetry(plural.RetryPolicy{MaxAttempts: 6}), plural.WithMiddleware(seeLinks))}
+				writes := s.planLinks(t, soakSize(10_000), rand.New(rand.NewPCG(seed, 1)))
+				wrong := s.run(t.Context(), writes)
+				result := count(writes)
+				t.Logf("%v; %d links, %d requests, %d faults, %d doubles",
+					result, len(srv.Links()), len(srv.Requests()), len(srv.FaultLog()), len(srv.Doubles()))
+				for _, w := range writes {
+					require.False(t, w.err == nil && len(w.links) > 1, "%v: nil, and two links were seen; seed %d", w.write, seed)
+				}
+				if mode == pluraltest.DuplicateAccepted {
+					for _, what := range wrong { // a link of another amount may hide our own
+						require.Regexp(t, "applied [0-9]+ times|said to be a conflict", what, "seed %d", seed)
+					}
+					return
+				}
+				require.Empty(t, wrong, "seed %d", seed)
+				require.Empty(t, srv.Doubles(), "seed %d", seed)
+				require.GreaterOrEqual(t, result.settled(), 95.0, "seed %d", seed)
+			})
+		})
+	}
+}
+
+// seeLinks notes which links each call was shown, whole and under its own
+// reference.
+func seeLinks(next http.RoundTripper) http.RoundTripper {
+	return transportFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(r)
+		w, isOurs := r.Context().Value(soakedKey{}).(*soaked)
+		if err == nil && isOurs && resp.StatusCode == http.StatusOK {
+			resp.Body = &seenBody{ReadCloser: resp.Body, by: w}
+		}
+		return resp, err
+	})
+}
+
+type seenBody struct {
+	io.ReadCloser
+
+	by   *soaked
+	read []byte
+}
+
+func (b *seenBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if len(b.read) < 64<<10 { // a longer one is not used
+		b.read = append(b.read, p[:n]...)
+	}
+	return n, err
+}
+
+func (b *seenBody) Close() error {
+	var link struct {
+		ID        string `json:"payment_link_id"`
+		Reference string `json:"merchant_payment_link_reference"`
+	}
+	if json.Unmarshal(b.read, &link) == nil && link.ID != "" && link.Reference == b.by.reference {
+		b.by.mu.Lock()
+		defer b.by.mu.Unlock()
+		if b.by.links == nil {
+			b.by.links = map[string]bool{}
+		}
+		b.by.links[link.ID] = true
+	}
+	return b.ReadCloser.Close()
+}
