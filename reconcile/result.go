@@ -20,8 +20,8 @@ const (
 	// lines.
 	Settled Outcome = "settled"
 	// Differs: either all lines were read and their amounts are not the captured
-	// amount, or Plural's order differs from the shop's figures. The reasons say
-	// which, and what was read.
+	// amount, or Plural's order differs from the shop's figures, at two looks.
+	// The reasons say which, and what was read.
 	Differs Outcome = "differs"
 	// NotSeen: no line of the payment is in the settlements of the days of
 	// [Result.Seen]. It is never "not settled": money comes days later.
@@ -148,20 +148,7 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 		j.doubt("the order could not be read: %s", oneLine(book.err))
 		return
 	}
-	captured, refunded := plural.INR(0), plural.INR(0)
-	for n := b.firstOf(p); n != none; n = b.payments[n].next {
-		captured.Value += b.payments[n].Captured.Value
-		refunded.Value += b.payments[n].Refunded.Value
-	}
-	if p.Reference != "" && book.reference != "" && book.reference != p.Reference {
-		j.differ("Plural's order has the reference %q", book.reference)
-	}
-	if book.captured.isKnown && book.captured.Amount != captured {
-		j.differ("Plural's order says that %s was captured, the shop has %s", book.captured, captured)
-	}
-	if book.refunded.isKnown && book.refunded.Amount != refunded {
-		j.differ("Plural's order says that %s was refunded, the shop has %s", book.refunded, refunded)
-	}
+	j.differs = b.contradictions(p, book)
 	switch {
 	case book.isOfOthers:
 		j.doubt("an id of Plural's order belongs to another payment of the list, too")
@@ -172,6 +159,27 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	case !book.refunded.isKnown:
 		j.silence = fmt.Sprintf("Plural's order is %s and does not say how much was refunded", book.status)
 	}
+}
+
+// contradictions are what an order says otherwise than the shop.
+func (b *Books) contradictions(p *entry, book *orderBook) (list []string) {
+	captured, refunded := plural.INR(0), plural.INR(0)
+	for n := b.firstOf(p); n != none; n = b.payments[n].next {
+		captured.Value += b.payments[n].Captured.Value
+		refunded.Value += b.payments[n].Refunded.Value
+	}
+	if p.Reference != "" && book.reference != "" && book.reference != p.Reference {
+		list = append(list, fmt.Sprintf("Plural's order has the reference %q", book.reference))
+	}
+	if book.captured.isKnown && book.captured.Amount != captured {
+		list = append(list,
+			fmt.Sprintf("Plural's order says that %s was captured, the shop has %s", book.captured, captured))
+	}
+	if book.refunded.isKnown && book.refunded.Amount != refunded {
+		list = append(list,
+			fmt.Sprintf("Plural's order says that %s was refunded, the shop has %s", book.refunded, refunded))
+	}
+	return list
 }
 
 // judgeLines compares the lines with the captured amount.
