@@ -36,7 +36,7 @@ func TestNightsOverTheEmulator(t *testing.T) {
 	t.Parallel()
 	seed := firstSeed(t)
 	tried, unknown := 0, 0
-	for i := range max(3, worldsToTry(t, 300)/20) {
+	for i := range max(15, worldsToTry(t, 120)/20) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
 			e := newEmulated(t, rng, fmt.Sprintf("PLURAL_SEED=%d, case %d", seed, i))

@@ -67,7 +67,7 @@ func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	if c.UTRNumber == "" {
 		c.UTRNumber = utr
 	}
-	copyTexts(&c, before)
+	copyTexts(&c, before, "")
 	return Line{SettlementLine: c}
 }
 
