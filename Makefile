@@ -129,6 +129,10 @@ fips: ## Run the tests where only what FIPS 140 approves is allowed.
 	$(FIPS) $(GO) test -skip '$(SHORT_KEYS)|$(SEARCHES)' $(TESTFLAGS) $$($(GO) list ./... | grep -v /examples/)
 	@for dir in $(filter-out contrib/river,$(filter contrib/%,$(MODULES))); do echo "== $$dir"; (cd $$dir && $(FIPS) $(NEWER_GO) test -skip '$(SEARCHES)' $(TESTFLAGS) ./...) || exit 1; done
 
+.PHONY: nights
+nights: ## Have reconcile go through three nights of 20,000 random worlds, and of 1,000 over the emulator (PLURAL_SEED is the first).
+	PLURAL_RECONCILE=20000 $(GO) test -run '^TestNights' -count=1 -timeout 1h -v ./reconcile
+
 .PHONY: sale
 sale: ## Have 2,000 customers buy at two storefronts that are killed at random; shop and books have to agree.
 	cd examples/storefront && STOREFRONT_PURCHASES=2000 $(NEWER_GO) test -run '^TestFleet$$' -count=1 -timeout 30m -v .

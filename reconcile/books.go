@@ -40,7 +40,7 @@ type Books struct {
 	byRef    map[string]int32 // by reference: the first payment whose order has no id
 	orders   []orderBook
 	lines    pile[kept]
-	last     plural.SettlementLine // the last line that was kept
+	last     *plural.SettlementLine // the last line that was kept
 
 	unread   map[string]error // by UTR
 	unlisted error            // why the settlements of some days could not be listed
@@ -98,7 +98,8 @@ const none = int32(-1)
 //     and one of them has no PaymentID, so they cannot be told apart.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {
 	b := &Books{
-		owners: map[string]owner{}, byOrder: map[string]int32{}, byRef: map[string]int32{}, unread: map[string]error{},
+		last: new(plural.SettlementLine), owners: map[string]owner{},
+		byOrder: map[string]int32{}, byRef: map[string]int32{}, unread: map[string]error{},
 	}
 	for p, err := range payments {
 		if err == nil {
@@ -179,7 +180,10 @@ func (b *Books) Line(l *plural.SettlementLine) bool {
 		return false
 	}
 	p := &b.payments[of.payment]
-	n := b.lines.add(kept{b.compact(l, p.PaymentID), none, of.isRefund})
+	n := b.lines.add(kept{*l, none, of.isRefund})
+	own := &b.lines.at(n).SettlementLine
+	copyTexts(own, b.last, p.PaymentID)
+	b.last = own
 	if p.last == none {
 		p.first = n
 	} else {
@@ -193,16 +197,6 @@ func (b *Books) Line(l *plural.SettlementLine) bool {
 func (b *Books) owns(transactionID string) bool {
 	_, ok := b.owners[transactionID]
 	return ok && transactionID != ""
-}
-
-// compact copies a line, because its texts are parts of a page. Many texts are
-// the same as in the line before, and the line's id is often its payment's.
-func (b *Books) compact(l *plural.SettlementLine, id string) plural.SettlementLine {
-	c := *l
-	b.last.TransactionID = id
-	copyTexts(&c, &b.last)
-	b.last = c
-	return c
 }
 
 // Order takes an order that was read: the ids of its payments and refunds, and

@@ -109,3 +109,22 @@ func TestReportsFail(t *testing.T) {
 		require.ErrorIs(t, r.Close(), io.ErrClosedPipe)
 	}
 }
+
+// A line settles a payment if its figure is the captured amount by
+// [plural.Rupees], whatever it looks like.
+func FuzzFigures(f *testing.F) {
+	for _, text := range []string{"1", "1.", ".5", "1.5", "01.50", "1.505", "-1", "1e2", "999999999999999.99", "1.2.3", "", "9999999999999999999"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		figure := plural.Rupees(text)
+		paise, isWhole := figure.Paise()
+		p := paymentA()
+		p.Captured.Value, p.Refunded.Value = max(paise, 0), 0
+		b, err := reconcile.New(list(p))
+		require.NoError(t, err)
+		b.Line(lineA(figure))
+		got := one(t, b, seen())
+		require.Equal(t, isWhole && paise >= 0, got.Outcome == reconcile.Settled, "%q: %s", text, got.Outcome)
+	})
+}

@@ -20,8 +20,8 @@ const (
 	// lines.
 	Settled Outcome = "settled"
 	// Differs: either all lines were read and their amounts are not the captured
-	// amount, or Plural's order differs from the shop's figures. The reasons say
-	// which, and what was read.
+	// amount, or Plural's order differs from the shop's figures, at two looks.
+	// The reasons say which, and what was read.
 	Differs Outcome = "differs"
 	// NotSeen: no line of the payment is in the settlements of the days of
 	// [Result.Seen]. It is never "not settled": money comes days later.
@@ -148,20 +148,7 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 		j.doubt("the order could not be read: %s", oneLine(book.err))
 		return
 	}
-	captured, refunded := plural.INR(0), plural.INR(0)
-	for n := b.firstOf(p); n != none; n = b.payments[n].next {
-		captured.Value += b.payments[n].Captured.Value
-		refunded.Value += b.payments[n].Refunded.Value
-	}
-	if p.Reference != "" && book.reference != "" && book.reference != p.Reference {
-		j.differ("Plural's order has the reference %q", book.reference)
-	}
-	if book.captured.isKnown && book.captured.Amount != captured {
-		j.differ("Plural's order says that %s was captured, the shop has %s", book.captured, captured)
-	}
-	if book.refunded.isKnown && book.refunded.Amount != refunded {
-		j.differ("Plural's order says that %s was refunded, the shop has %s", book.refunded, refunded)
-	}
+	j.differs = b.contradictions(p, book)
 	switch {
 	case book.isOfOthers:
 		j.doubt("an id of Plural's order belongs to another payment of the list, too")
@@ -174,6 +161,27 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	}
 }
 
+// contradictions are what an order says otherwise than the shop.
+func (b *Books) contradictions(p *entry, book *orderBook) (list []string) {
+	captured, refunded := plural.INR(0), plural.INR(0)
+	for n := b.firstOf(p); n != none; n = b.payments[n].next {
+		captured.Value += b.payments[n].Captured.Value
+		refunded.Value += b.payments[n].Refunded.Value
+	}
+	if p.Reference != "" && book.reference != "" && book.reference != p.Reference {
+		list = append(list, fmt.Sprintf("Plural's order has the reference %q", book.reference))
+	}
+	if book.captured.isKnown && book.captured.Amount != captured {
+		list = append(list,
+			fmt.Sprintf("Plural's order says that %s was captured, the shop has %s", book.captured, captured))
+	}
+	if book.refunded.isKnown && book.refunded.Amount != refunded {
+		list = append(list,
+			fmt.Sprintf("Plural's order says that %s was refunded, the shop has %s", book.refunded, refunded))
+	}
+	return list
+}
+
 // judgeLines compares the lines with the captured amount.
 func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	for i := range j.Lines {
@@ -181,8 +189,8 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 		if !l.PayoutStatus.IsSuccess() {
 			j.doubt("the payout status of a line of UTR %s is %q", l.UTRNumber, l.PayoutStatus)
 		}
-		if err, isUnread := b.unread[l.UTRNumber]; isUnread {
-			j.doubt("UTR %s has a line of it, and was not read whole: %s", l.UTRNumber, oneLine(err))
+		if _, isUnread := b.unread[l.UTRNumber]; isUnread {
+			j.doubt("UTR %s has a line of it, and was not read whole", l.UTRNumber)
 		}
 	}
 	sum, paise, isWhole, err := total(j.Lines[:j.owned])
@@ -219,7 +227,7 @@ func (b *Books) missing() string {
 	case len(utrs) > most:
 		return fmt.Sprintf("%d settlements were not read whole, such as UTR %s", len(utrs), utrs[0])
 	case len(utrs) > 0:
-		return fmt.Sprintf("UTR %s was not read whole: %s", strings.Join(utrs, ", "), oneLine(b.unread[utrs[0]]))
+		return fmt.Sprintf("UTR %s was not read whole, and may have lines of it", strings.Join(utrs, ", "))
 	case b.unlisted != nil:
 		return "not all settlements could be listed: " + oneLine(b.unlisted)
 	}

@@ -40,7 +40,7 @@ func WithProgress(told func(Progress)) Option { return func(s *settings) { s.pro
 
 // Progress is the progress of a run.
 type Progress struct {
-	Stage       string // "orders" or "settlements"
+	Stage       string // "orders", "settlements" or "orders again"
 	Done, Total int
 }
 
@@ -113,6 +113,9 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	if err := r.readHints(ctx, list); err != nil {
 		return err
 	}
+	if err := r.lookAgain(ctx); err != nil {
+		return err
+	}
 	for i := range list {
 		if err := r.settle(&list[i]); err != nil {
 			return err
@@ -136,38 +139,62 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 // readOrders reads the orders of payments without an id, or every order, once
 // each.
 func (r *run) readOrders(ctx context.Context) error {
-	var names [][2]string // id, reference
+	var names []orderName
 	for i := range r.b.payments {
 		p := &r.b.payments[i]
 		if (r.everyOrder || p.PaymentID == "") && r.b.firstOf(p) == int32(i) {
-			name := [2]string{p.OrderID, p.Reference}
-			if p.OrderID != "" {
-				name[1] = ""
-			}
-			names = append(names, name)
+			names = append(names, nameOf(p))
 		}
 	}
-	return r.each(ctx, "orders", len(names), func(i int) error {
-		id, reference := names[i][0], names[i][1]
-		o, err := r.from.Order(ctx, id, reference)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if err == nil {
-			r.orders[o.OrderID] = false
-			if id != "" && o.OrderID != id || id == "" && o.MerchantOrderReference != reference {
-				err = errors.New("the answer is about another order")
-			} else {
-				err = r.b.Order(o)
-			}
+	return r.each(ctx, "orders", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
+}
+
+// lookAgain reads the orders again that say otherwise than the shop. A replica
+// may lag, and the shop may have refunded something meanwhile.
+func (r *run) lookAgain(ctx context.Context) error {
+	var names []orderName
+	for i := range r.b.payments {
+		p := &r.b.payments[i]
+		if p.order == none || r.b.firstOf(p) != int32(i) || r.b.orders[p.order].err != nil {
+			continue
 		}
-		if id != "" {
-			r.orders[id] = err != nil
+		if len(r.b.contradictions(p, &r.b.orders[p.order])) > 0 {
+			names = append(names, nameOf(p))
 		}
-		if err != nil {
-			r.b.Unread("", id+reference, err)
+	}
+	return r.each(ctx, "orders again", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
+}
+
+// orderName is one of the two that an order has.
+type orderName struct{ id, reference string }
+
+func nameOf(p *entry) orderName {
+	if p.OrderID != "" {
+		return orderName{id: p.OrderID}
+	}
+	return orderName{reference: p.Reference}
+}
+
+// readOrder reads an order of the list.
+func (r *run) readOrder(ctx context.Context, name orderName) error {
+	o, err := r.from.Order(ctx, name.id, name.reference)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err != nil:
+	case name.id != "" && o.OrderID != name.id, name.id == "" && o.MerchantOrderReference != name.reference:
+		err = errors.New("the answer is about another order")
+	default:
+		r.orders[o.OrderID] = false
+		err = r.b.Order(o)
+	}
+	if err != nil {
+		r.b.Unread("", name.id+name.reference, err)
+		if name.id != "" {
+			r.orders[name.id] = true
 		}
-		return nil
-	})
+	}
+	return ctx.Err()
 }
 
 // list lists the settlements of days, and says which days it has listed

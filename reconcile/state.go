@@ -28,10 +28,11 @@ type State struct {
 // the list for ten nights has its lines on each of them, and a second part that
 // comes later is added to the first.
 type UTR struct {
-	// Digest is the digest of its row in the list. A settlement whose row has the
-	// same digest is not read again. It is "" if the settlement has to be read
-	// again: not everything could be read, the row and the lines disagree on the
-	// number of lines, or a line is not paid out yet.
+	// Digest is the digest of its row in the list: figures, count and times. A
+	// settlement whose row has the same digest is not read again, so a line that
+	// changes while its row does not is not noticed. It is "" if the settlement
+	// has to be read again: not everything could be read, the row and the lines
+	// disagree on the number of lines, or a line is not paid out yet.
 	Digest string `json:"digest,omitzero"`
 	// IsPart reports whether lines may be missing.
 	IsPart bool `json:"is_part,omitzero"`
@@ -66,7 +67,7 @@ func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	if c.UTRNumber == "" {
 		c.UTRNumber = utr
 	}
-	copyTexts(&c, before)
+	copyTexts(&c, before, "")
 	return Line{SettlementLine: c}
 }
 

@@ -1,111 +1,205 @@
-// Command reconcile compares a shop's list of orders and refunds with Plural's
-// books, and says where the two differ. It only reads, so it can run every
-// night.
+// Command reconcile answers, every night, whether the money arrived. It compares
+// a shop's list of payments with Plural's orders, with the settlements, and with
+// the bank's statement. It reads only.
 //
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
-//	go run ./examples/reconcile < list.csv
+//	go run -C examples/reconcile . -list "$PWD/list.csv" -report report.csv -page report.html -state state.json
 //
-// The list has a header and the columns reference, amount (in rupees), captured
-// and refunded, as the shop has them; see [testdata/list.csv]. The output has a
-// line for each reference: what Plural says, and what differs. The program
-// exits with 1 if anything differs, and with 2 if it could not check.
+// The list is CSV with a header. It has the columns reference, captured and
+// refunded, in rupees, and may have order_id and payment_id, which spare reading
+// the order; see [testdata/list.csv]. List every payment of the last ten days,
+// settled or not, and older ones until they are settled. With -orders every
+// order is read and compared, whether the shop has its payment id or not.
+//
+// The exit code is 0 if all agrees, 1 if something differs, and 2 if something
+// could not be found out. A payment that is not seen in the settlements yet
+// counts as agreeing: money comes days later.
 package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
-	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
+
 	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/reconcile"
+)
+
+// The exit codes.
+const (
+	allAgrees     = 0
+	somethingIsUp = 1
+	notFoundOut   = 2
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	client, err := plural.NewClientFromEnv()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	differences, err := reconcile(ctx, client, os.Stdin, os.Stdout)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
-	switch {
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	case differences > 0:
-		os.Exit(1)
-	}
+	os.Exit(code)
 }
 
-// reconcile writes a line for each reference of the list, and counts those that
-// differ.
-func reconcile(ctx context.Context, client *plural.Client, list io.Reader, report io.Writer) (int, error) {
-	rows := csv.NewReader(list)
-	header, err := rows.Read()
+// night is what one run is asked for.
+type night struct {
+	list, statement, report, page, state string
+
+	days       int
+	parallel   int
+	everyOrder bool
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) int {
+	var n night
+	flags := flag.NewFlagSet("reconcile", flag.ContinueOnError)
+	flags.SetOutput(log)
+	flags.StringVar(&n.list, "list", "-", "the shop's list of payments, CSV; - is the standard input")
+	flags.StringVar(&n.statement, "statement", "", "the bank's statement, CSV with the columns utr, amount and day")
+	flags.StringVar(&n.report, "report", "-",
+		"where the report goes: CSV, or JSON lines if the name ends in .jsonl; - is the standard output, as CSV")
+	flags.StringVar(&n.page, "page", "", "where a page of HTML goes")
+	flags.StringVar(&n.state, "state", "", "the file that one night hands to the next")
+	flags.IntVar(&n.days, "days", 10, "how many days of settlements to look at, today included")
+	flags.IntVar(&n.parallel, "parallel", 1, "how many requests are made at a time")
+	flags.BoolVar(&n.everyOrder, "orders", false, "read every order of the list")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return allAgrees
+		}
+		return notFoundOut
+	}
+	if flags.NArg() > 0 || n.days < 1 || n.parallel < 1 {
+		fmt.Fprintln(log, "reconcile: there are arguments without a flag, or -days or -parallel is below 1")
+		return notFoundOut
+	}
+	counts, err := n.run(ctx, in, out, log)
 	if err != nil {
-		return 0, fmt.Errorf("read the list's header: %w", err)
+		fmt.Fprintln(log, "reconcile:", err)
+		return notFoundOut
 	}
-	if !slices.Equal(header, []string{"reference", "amount", "captured", "refunded"}) {
-		return 0, fmt.Errorf("the list's columns are %q", header)
+	return counts.exitCode()
+}
+
+func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summary, error) {
+	start, requests := time.Now(), new(atomic.Int64)
+	client, err := plural.NewClientFromEnv(plural.WithMiddleware(counting(requests)))
+	if err != nil {
+		return nil, err
 	}
-	differences := 0
-	for {
-		row, err := rows.Read()
-		if errors.Is(err, io.EOF) {
-			return differences, nil
-		}
+	books, err := n.readList(in)
+	if err != nil {
+		return nil, err
+	}
+	opts := []reconcile.Option{reconcile.WithParallel(n.parallel), reconcile.WithProgress(bar(log))}
+	if n.everyOrder {
+		opts = append(opts, reconcile.WithEveryOrder())
+	}
+	if n.statement != "" {
+		statement, err := readStatement(n.statement)
 		if err != nil {
-			return differences, fmt.Errorf("read the list: %w", err)
+			return nil, err
 		}
-		says, differs, err := compare(ctx, client, row)
-		if err != nil {
-			return differences, err
-		}
-		if differs {
-			differences++
-			says = "DIFFERS: " + says
-		}
-		fmt.Fprintf(report, "%s: %s\n", row[0], says)
+		opts = append(opts, reconcile.WithStatement(statement))
+	}
+	last, err := loadState(n.state)
+	if err != nil {
+		return nil, err
+	}
+	report, err := n.open(out)
+	if err != nil {
+		return nil, err
+	}
+	today := start.In(plural.India())
+	days := plural.Days{First: today.AddDate(0, 0, 1-n.days), Last: today}
+	next, err := reconcile.Run(ctx, reconcile.FromClient(client), books, days, last, report, opts...)
+	if err != nil {
+		report.discard()
+		return nil, err
+	}
+	counts := report.summary
+	counts.Seen, counts.Requests, counts.Took = next.Seen, requests.Load(), time.Since(start)
+	counts.At = today
+	if err := report.publish(); err != nil {
+		return nil, err
+	}
+	if err := saveState(n.state, next); err != nil { // last: what is in it was reported
+		return nil, err
+	}
+	fmt.Fprintln(log, counts)
+	return counts, nil
+}
+
+// counting counts the requests that are sent.
+func counting(n *atomic.Int64) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			n.Add(1)
+			return next.RoundTrip(r)
+		})
 	}
 }
 
-// compare says what Plural's books have of one order, and whether that differs
-// from the shop's list.
-func compare(ctx context.Context, client *plural.Client, row []string) (says string, differs bool, err error) {
-	var shop [3]plural.Amount
-	for i := range shop {
-		if shop[i], err = plural.ParseAmount(row[i+1], plural.CurrencyINR); err != nil {
-			return "", false, fmt.Errorf("%s: %w", row[0], err)
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// bar shows how far the run is, where somebody is looking.
+func bar(log io.Writer) func(reconcile.Progress) {
+	file, ok := log.(*os.File)
+	if !ok {
+		return func(reconcile.Progress) {}
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return func(reconcile.Progress) {}
+	}
+	var shown *progressbar.ProgressBar
+	stage := ""
+	return func(p reconcile.Progress) {
+		if p.Stage != stage {
+			stage = p.Stage
+			shown = progressbar.NewOptions(p.Total, progressbar.OptionSetWriter(file),
+				progressbar.OptionSetDescription(fmt.Sprintf("%-13s", stage)), progressbar.OptionShowCount(),
+				progressbar.OptionSetPredictTime(true), progressbar.OptionOnCompletion(func() { fmt.Fprintln(file) }))
+		}
+		_ = shown.Set(p.Done)
+	}
+}
+
+// open opens what the run writes.
+func (n night) open(out io.Writer) (*reports, error) {
+	r := &reports{summary: &summary{}}
+	if n.report == "-" {
+		r.each = append(r.each, reconcile.NewCSV(out))
+	} else {
+		f, err := r.create(n.report)
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasSuffix(n.report, ".jsonl") {
+			r.each = append(r.each, reconcile.NewJSONLines(f))
+		} else {
+			r.each = append(r.each, reconcile.NewCSV(f))
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	order, err := client.Orders.GetByReference(ctx, row[0])
-	switch {
-	case errors.Is(err, plural.ErrNotFound):
-		return "Plural has no such order", true, nil
-	case err != nil:
-		return "", false, err
+	if n.page != "" {
+		f, err := r.create(n.page)
+		if err != nil {
+			r.discard()
+			return nil, err
+		}
+		r.page = &page{to: f}
+		r.each = append(r.each, r.page)
 	}
-	captured, captureKnown := order.CapturedAmount()
-	refunded, refundKnown := order.RefundedAmount()
-	switch {
-	case order.OrderAmount != shop[0]:
-		return fmt.Sprintf("ordered %s, the shop has %s", order.OrderAmount.Display(), shop[0].Display()), true, nil
-	case !captureKnown || !refundKnown:
-		return string(
-			order.Status,
-		) + ", and the order does not say how much was taken: look at it in the dashboard", true, nil
-	case captured != shop[1]:
-		return fmt.Sprintf("captured %s, the shop has %s", captured.Display(), shop[1].Display()), true, nil
-	case refunded != shop[2]:
-		return fmt.Sprintf("refunded %s, the shop has %s", refunded.Display(), shop[2].Display()), true, nil
-	}
-	return order.Status.Text(), false, nil
+	r.each = append(r.each, r.summary)
+	return r, nil
 }

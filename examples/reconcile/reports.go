@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/plural-go/plural"
+	"github.com/plural-go/plural/reconcile"
+)
+
+// reports writes everything to each. The files get their names at the end, so
+// nobody reads half a report.
+type reports struct {
+	each    []reconcile.Report
+	summary *summary
+	page    *page
+	files   []file
+}
+
+type file struct {
+	*os.File
+
+	name string
+}
+
+func (r *reports) create(name string) (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return nil, err
+	}
+	r.files = append(r.files, file{f, name})
+	return f, nil
+}
+
+func (r *reports) all(do func(reconcile.Report) error) (err error) {
+	for _, one := range r.each {
+		err = errors.Join(err, do(one))
+	}
+	return err
+}
+
+func (r *reports) Result(res reconcile.Result) error {
+	return r.all(func(one reconcile.Report) error { return one.Result(res) })
+}
+
+func (r *reports) Unexplained(l *plural.SettlementLine) error {
+	return r.all(func(one reconcile.Report) error { return one.Unexplained(l) })
+}
+
+func (r *reports) Transfer(t *reconcile.Transfer) error {
+	return r.all(func(one reconcile.Report) error { return one.Transfer(t) })
+}
+
+func (r *reports) Close() error {
+	return r.all(func(one reconcile.Report) error { return one.Close() })
+}
+
+// publish gives the files their names.
+func (r *reports) publish() (err error) {
+	if r.page != nil {
+		err = r.page.write(r.summary)
+	}
+	for _, f := range r.files {
+		err = errors.Join(err, finish(f.File, f.name, err))
+	}
+	return err
+}
+
+var errDiscarded = errors.New("the run has failed")
+
+// discard removes what was written.
+func (r *reports) discard() {
+	for _, f := range r.files {
+		_ = finish(f.File, f.name, errDiscarded)
+	}
+}
+
+// summary counts.
+type summary struct {
+	Settled, Differs, NotSeen, Unknown     int
+	Lines                                  int // that nothing explains
+	Settlements, Unread                    int
+	Arrived, ArrivedOtherwise, NotThereYet int
+
+	Seen     plural.Days
+	At       time.Time
+	Requests int64
+	Took     time.Duration
+}
+
+func (s *summary) Result(res reconcile.Result) error {
+	switch res.Outcome {
+	case reconcile.Settled:
+		s.Settled++
+	case reconcile.Differs:
+		s.Differs++
+	case reconcile.NotSeen:
+		s.NotSeen++
+	case reconcile.Unknown:
+		s.Unknown++
+	}
+	return nil
+}
+
+func (s *summary) Unexplained(*plural.SettlementLine) error {
+	s.Lines++
+	return nil
+}
+
+func (s *summary) Transfer(t *reconcile.Transfer) error {
+	s.Settlements++
+	if t.Err != nil {
+		s.Unread++
+	}
+	switch t.Bank.Arrival {
+	case reconcile.Arrived:
+		s.Arrived++
+	case reconcile.ArrivedOtherwise:
+		s.ArrivedOtherwise++
+	case reconcile.NotThereYet:
+		s.NotThereYet++
+	}
+	return nil
+}
+
+func (s *summary) Close() error { return nil }
+
+// exitCode is that of the program. A difference is certain, so it counts more
+// than what could not be found out.
+func (s *summary) exitCode() int {
+	switch {
+	case s.Differs+s.Lines+s.ArrivedOtherwise > 0:
+		return somethingIsUp
+	case s.Unknown+s.Unread > 0:
+		return notFoundOut
+	}
+	return allAgrees
+}
+
+// Payments is how many there are.
+func (s *summary) Payments() int { return s.Settled + s.Differs + s.NotSeen + s.Unknown }
+
+// Verdict is the run in a few words.
+func (s *summary) Verdict() string {
+	switch s.exitCode() {
+	case somethingIsUp:
+		return "Something differs"
+	case notFoundOut:
+		return "Not everything could be found out"
+	}
+	return "All agrees"
+}
+
+func (s *summary) String() string {
+	return fmt.Sprintf("%s. %d payments: %d settled, %d not seen yet, %d differ, %d unknown. "+
+		"%d settlements, %d of them not read whole; %d lines that nothing explains. %d requests in %s.",
+		s.Verdict(), s.Payments(), s.Settled, s.NotSeen, s.Differs, s.Unknown,
+		s.Settlements, s.Unread, s.Lines, s.Requests, s.Took.Round(time.Millisecond))
+}

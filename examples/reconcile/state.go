@@ -1,0 +1,63 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/plural-go/plural/reconcile"
+)
+
+// loadState reads what the night before has left. Without a file it is the first
+// night.
+func loadState(name string) (state reconcile.State, err error) {
+	if name == "" {
+		return state, nil
+	}
+	text, err := os.ReadFile(name) //nolint:gosec // the operator names it
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, nil
+	}
+	if err != nil {
+		return state, err
+	}
+	if err := json.Unmarshal(text, &state); err != nil {
+		return reconcile.State{}, fmt.Errorf("%s is not a state; repair it, or move it away to begin again: %w", name, err)
+	}
+	return state, nil
+}
+
+// saveState writes the whole state or nothing.
+func saveState(name string, state reconcile.State) error {
+	if name == "" {
+		return nil
+	}
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return finish(f, name, err)
+}
+
+// finish gives a temporary file its name, if all went well, and else removes it.
+func finish(f *os.File, name string, err error) error {
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
