@@ -182,7 +182,7 @@ generate: ## Write the code that is generated.
 
 .PHONY: generate-check
 generate-check: generate ## Fail if generated code is not what its lists say.
-	@git diff --exit-code -- '*_methods.go'
+	@git diff --exit-code -- '*_generated.go'
 
 .PHONY: tidy
 tidy: ## Tidy every go.mod.

@@ -7,8 +7,8 @@ import (
 // The printed forms of secrets, and of documents that hold personal data.
 // Printers ask for String, Format or LogValue. Encoders, such as encoding/json
 // and encoding/xml, get personal data but never a secret. The methods in
-// redact_methods.go are made by `make generate` from these lists:
-//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,LinkProduct,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,PaymentLinkRequest,PaymentLink,Response,ErrorDetails,ErrorDetail ../redact_methods.go"
+// redact_generated.go are made by `make generate` from these lists:
+//go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,LinkProduct,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,PaymentLinkRequest,PaymentLink,Response,ErrorDetails,ErrorDetail ../redact_generated.go"
 
 // MarshalText writes a placeholder; encoding/json and encoding/xml call it.
 func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }

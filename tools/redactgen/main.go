@@ -2,7 +2,7 @@
 // values. A type with a LogValue of its own prints that value. Other types
 // print nothing.
 //
-//	redactgen -hide Customer,Address -summarise Order,*Client redact_methods.go
+//	redactgen -hide Customer,Address -summarise Order,*Client redact_generated.go
 package main
 
 import (
