@@ -42,10 +42,6 @@ func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time)
 	return DefaultLifetime
 }
 
-// refreshMargin is how long before its end a token is replaced: the smaller of
-// a minute and a tenth of its lifetime.
-func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
-
 func seconds(text string) time.Duration {
 	f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	const most = 10 * 365 * 24 * 3600

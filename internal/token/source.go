@@ -24,6 +24,10 @@ func New(value string, start time.Time, lifetime time.Duration) *Token {
 	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime))}
 }
 
+// refreshMargin is how long before its end a token is replaced: the smaller of
+// a minute and a tenth of its lifetime.
+func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
+
 // FetchTimeout is the limit for one fetch, which runs independently of the
 // callers that wait for it.
 const FetchTimeout = 30 * time.Second
