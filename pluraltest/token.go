@@ -149,13 +149,13 @@ func (s *Server) IssueToken() string {
 	return s.newToken().Value
 }
 
-// forEver is longer than any server lives.
-const forEver = 100 * 365 * 24 * time.Hour
+// manyYears is longer than any server lives.
+const manyYears = 100 * 365 * 24 * time.Hour
 
 // acceptTokens accepts tokens that the caller chose. They are not among Tokens.
 func (s *Server) acceptTokens(values []string) {
 	now := s.cfg.clock()
 	for _, value := range values {
-		s.tokens[value] = &Token{Value: value, IssuedAt: now, ExpiresAt: now.Add(forEver)}
+		s.tokens[value] = &Token{Value: value, IssuedAt: now, ExpiresAt: now.Add(manyYears)}
 	}
 }

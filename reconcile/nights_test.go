@@ -146,7 +146,7 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 			visible[lineKey{s.utr, l.TID}] = l
 		}
 		o.wasWhole[s.utr] = o.wasWhole[s.utr] || rd.whole[s.utr]
-		isUnread := s.isOdd() || !o.wasWhole[s.utr] || rd.triedInVain(s.utr)
+		isUnread := s.isOdd() || !o.wasWhole[s.utr] || rd.failedToRead(s.utr)
 		calm = calm && (len(lines) == 0 || !isUnread)
 	}
 

@@ -288,7 +288,7 @@ type reader struct {
 	listed      plural.Days // days that List has returned completely
 	listFailed  bool
 	whole       map[string]bool // by UTR
-	vain        map[string]bool // by UTR: reads that failed
+	failedReads map[string]bool // by UTR: reads that failed
 	orders      map[*order]bool // orders that were returned
 	failed      map[*order]bool
 	failedHints bool
@@ -298,11 +298,11 @@ type reader struct {
 func newReader(w *world, night, faults int) *reader {
 	return &reader{
 		world: w, night: night, faults: faults,
-		whole: map[string]bool{}, vain: map[string]bool{}, orders: map[*order]bool{}, failed: map[*order]bool{},
+		whole: map[string]bool{}, failedReads: map[string]bool{}, orders: map[*order]bool{}, failed: map[*order]bool{},
 	}
 }
 
-func (r *reader) triedInVain(utr string) bool { return r.vain[utr] }
+func (r *reader) failedToRead(utr string) bool { return r.failedReads[utr] }
 
 var errFault = errors.New("plural: something:\n 500 a fault")
 
@@ -358,7 +358,7 @@ func (r *reader) Lines(
 		}
 		lines, fails := s.on(r.night), r.fails()
 		if fails {
-			r.vain[s.utr] = true
+			r.failedReads[s.utr] = true
 			lines = lines[:r.IntN(len(lines)+1)]
 		}
 		if fails && len(lines) == 0 {

@@ -22,7 +22,7 @@ const mostSeen = 8 << 10
 // find that the books show nothing, which is not an error. A 2xx may hold an
 // error's document.
 func look(ctx context.Context, resp *http.Response) {
-	span, ok := ctx.Value(spanKey{}).(*discreetSpan)
+	span, ok := ctx.Value(spanKey{}).(*redactingSpan)
 	if !ok {
 		return
 	}
@@ -92,7 +92,7 @@ func codeIn(document []byte) plural.ErrorCode {
 type seenBody struct {
 	io.ReadCloser
 
-	span *discreetSpan
+	span *redactingSpan
 	seen []byte
 	long bool
 }

@@ -29,7 +29,7 @@ func (c *config) traced(next http.RoundTripper) http.RoundTripper {
 			}
 			return resp, err
 		}),
-		otelhttp.WithTracerProvider(discreetProvider{c.tracers}),
+		otelhttp.WithTracerProvider(redactingProvider{c.tracers}),
 		otelhttp.WithMeterProvider(c.meters),
 		otelhttp.WithPropagators(withoutBaggage{c.propagator}),
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
@@ -76,22 +76,22 @@ func template(operation string) string {
 	return "/REDACTED"
 }
 
-// discreetProvider stands between otelhttp and the provider of spans. It holds
+// redactingProvider stands between otelhttp and the provider of spans. It holds
 // back what must not leave the program, because otelhttp records whole URLs and
 // the texts of errors. It does not appear in the context or in the request that
 // is sent.
-type discreetProvider struct{ trace.TracerProvider }
+type redactingProvider struct{ trace.TracerProvider }
 
 // Tracer makes a tracer whose spans hold this back.
-func (p discreetProvider) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
-	return discreetTracer{p.TracerProvider.Tracer(name, opts...)}
+func (p redactingProvider) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
+	return redactingTracer{p.TracerProvider.Tracer(name, opts...)}
 }
 
-type discreetTracer struct{ trace.Tracer }
+type redactingTracer struct{ trace.Tracer }
 
 // Start begins a span that has its attributes from the start, so samplers can
 // see them.
-func (t discreetTracer) Start(
+func (t redactingTracer) Start(
 	ctx context.Context, name string, opts ...trace.SpanStartOption,
 ) (context.Context, trace.Span) {
 	var about []attribute.KeyValue
@@ -111,13 +111,13 @@ func (t discreetTracer) Start(
 	}
 	started := append([]trace.SpanStartOption{trace.WithAttributes(about...)}, opts...)
 	ctx, span := t.Tracer.Start(ctx, name, started...)
-	told := &discreetSpan{Span: span, operation: name}
+	told := &redactingSpan{Span: span, operation: name}
 	return context.WithValue(ctx, spanKey{}, told), told
 }
 
 type spanKey struct{}
 
-type discreetSpan struct {
+type redactingSpan struct {
 	trace.Span
 
 	operation    string
@@ -126,7 +126,7 @@ type discreetSpan struct {
 
 // SetAttributes passes on only attributes that say no more of the address than
 // its host.
-func (s *discreetSpan) SetAttributes(attributes ...attribute.KeyValue) {
+func (s *redactingSpan) SetAttributes(attributes ...attribute.KeyValue) {
 	told := make([]attribute.KeyValue, 0, len(attributes))
 	for _, a := range attributes {
 		switch {
@@ -150,7 +150,7 @@ func isStatus(errorType string) bool {
 
 // SetStatus does not pass on the text of an error. A status without a text is
 // for what Plural answered.
-func (s *discreetSpan) SetStatus(code codes.Code, text string) {
+func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return
 	}
@@ -161,7 +161,7 @@ func (s *discreetSpan) SetStatus(code codes.Code, text string) {
 }
 
 // RecordError records nothing: an event would have the error's text.
-func (*discreetSpan) RecordError(error, ...trace.EventOption) {}
+func (*redactingSpan) RecordError(error, ...trace.EventOption) {}
 
 func redactedURL(full, operation string) string {
 	u, err := url.Parse(full)

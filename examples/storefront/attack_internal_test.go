@@ -556,7 +556,7 @@ func TestReloadsCanBeStopped(t *testing.T) {
 }
 
 // Before all the money moves, the amount is shown again.
-func TestAskedOnceMore(t *testing.T) {
+func TestAskedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
 	staff := shop.staff()

@@ -202,7 +202,7 @@ type sureView struct {
 	Do        string // on the button
 }
 
-func (s *staff) askOnceMore(w http.ResponseWriter, r *http.Request) {
+func (s *staff) askAgain(w http.ResponseWriter, r *http.Request) {
 	o, err := s.orderOf(r)
 	if err != nil {
 		s.failed(w, r, "ask once more", err)

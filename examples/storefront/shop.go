@@ -64,7 +64,7 @@ func (s *shop) routes() http.Handler {
 	staff := &staff{s}
 	mux.Handle("GET /operator", staff.only(staff.showOrders))
 	mux.Handle("GET /operator/orders/{number}", staff.only(staff.showOrder))
-	mux.Handle("GET /operator/orders/{number}/sure", staff.only(staff.askOnceMore))
+	mux.Handle("GET /operator/orders/{number}/sure", staff.only(staff.askAgain))
 	mux.Handle("POST /operator/orders/{number}/{kind}", staff.only(staff.decide))
 	mux.Handle("POST /operator/orders/{number}/writeoff", staff.only(staff.writeOff))
 	mux.Handle("POST /operator/orders/{number}/jobs/{id}", staff.only(staff.retry))

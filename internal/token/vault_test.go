@@ -225,7 +225,7 @@ func TestVaultSharesWithEarlierVersions(t *testing.T) {
 	})
 }
 
-func TestVaultSealsAnewEachTime(t *testing.T) {
+func TestVaultSealsDifferentlyEachTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[string]bool{}
