@@ -108,7 +108,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	}
 	req.GetBody = nil // net/http would repeat the request by itself
 	req.Header = newHeader(f.userAgent, requestID, nil, true)
-	req.Header.Set("Request-Timestamp", timestamp())
+	req.Header.Set("Request-Timestamp", requestTimestamp())
 	started := time.Now()
 	resp, err := f.peer.RoundTrip(req) //nolint:bodyclose // readAnswer closes it
 	a := &answer{err: foreign.Wrap(err, f.creds.ClientSecret)}

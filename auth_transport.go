@@ -74,7 +74,7 @@ func (t *authTransport) send(
 	}
 	authorized.Body = body
 	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
-	authorized.Header.Set("Request-Timestamp", timestamp()) // now: the wait for the token may have been long
+	authorized.Header.Set("Request-Timestamp", requestTimestamp()) // now: the wait for the token may have been long
 	// net/http must not repeat a write, whatever middleware has added
 	if req.Method != http.MethodGet {
 		authorized.GetBody = nil

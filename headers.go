@@ -13,8 +13,11 @@ import (
 // version is the version of the SDK.
 const version = "0.1.0"
 
-// defaultUserAgent is the User-Agent, which WithUserAgent extends.
+// defaultUserAgent is the User-Agent, to which WithUserAgent adds.
 const defaultUserAgent = "plural-go/" + version
+
+// joinUserAgent adds the merchant's text to a User-Agent.
+func joinUserAgent(userAgent, own string) string { return userAgent + " " + own }
 
 // newHeader is the header of every request, without the merchant's own headers.
 // The token and the time are added when the request is sent.
@@ -30,8 +33,8 @@ func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.
 	return h
 }
 
-// timestamp is the current time as a Request-Timestamp.
-func timestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
+// requestTimestamp is the current time as a Request-Timestamp.
+func requestTimestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func newRequestID() string {
 	id, err := uuid.NewRandom()

@@ -208,7 +208,7 @@ func WithUserAgent(ua string) Option {
 		if !validHeaderValue(ua) || ua == "" {
 			return errors.New("the user agent is empty or has control characters")
 		}
-		c.userAgent += " " + ua
+		c.userAgent = joinUserAgent(c.userAgent, ua)
 		return nil
 	}
 }

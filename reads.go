@@ -74,51 +74,6 @@ func (k *call) askReference(ctx context.Context, reference string) (*Order, erro
 	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
 }
 
-// decoder makes an order from an answer.
-type decoder func(*answer) (*Order, error)
-
-// decodeOrder reads an answer of the pay API. Its documents are wrapped in
-// "data".
-func decodeOrder(a *answer) (*Order, error) {
-	d := a.document()
-	if d.err != nil {
-		return nil, d.err
-	}
-	if d.Data.Raw == "" {
-		return nil, errors.New("the answer has no data")
-	}
-	if d.Data.Err != nil {
-		return nil, d.Data.Err
-	}
-	o := d.Data.Value
-	if o.OrderID == "" || o.Status == "" {
-		return o, errors.New("the answer has no order_id or no status")
-	}
-	return o, nil
-}
-
-// decodeOrderOf returns an error if the answer is about another order.
-func decodeOrderOf(orderID string) decoder {
-	return func(a *answer) (*Order, error) {
-		o, err := decodeOrder(a)
-		if err == nil && o.OrderID != orderID {
-			return nil, errors.New("the answer is about another order")
-		}
-		return o, err
-	}
-}
-
-// decodeOrderWith returns an error if the answer is about another reference.
-func decodeOrderWith(reference string) decoder {
-	return func(a *answer) (*Order, error) {
-		o, err := decodeOrder(a)
-		if err == nil && o.MerchantOrderReference != reference {
-			return nil, errors.New("the answer is about another reference")
-		}
-		return o, err
-	}
-}
-
 // provesAbsence reports whether a failed look-up is evidence that the reference
 // is unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
 // firewall's page is not evidence.

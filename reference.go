@@ -52,3 +52,8 @@ func Reference(parts ...any) string {
 	}
 	return head + "_" + digest
 }
+
+const referenceRule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one that is)"
+
+// isReference reports whether a text is a reference that Plural documents.
+func isReference(s string) bool { return isWord(s) && len(s) <= MaxReference }

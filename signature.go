@@ -226,6 +226,17 @@ func WithTolerance(tolerance time.Duration) VerifierOption {
 	}
 }
 
+// checkFreshness compares a webhook's timestamp with the tolerance.
+func (v *Verifier) checkFreshness(timestamp, now time.Time) error {
+	switch age := now.Sub(timestamp); {
+	case age > v.config.tolerance:
+		return errTimestampPast
+	case age < -v.config.tolerance:
+		return errTimestampFuture
+	}
+	return nil
+}
+
 // WithClock sets the clock for the check of webhook timestamps.
 func WithClock(now func() time.Time) VerifierOption {
 	return func(c *verifierConfig) error {

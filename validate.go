@@ -155,12 +155,11 @@ func (c *requestCheck) lookup(field, reference string) {
 
 // reference is a merchant's reference; settling a write depends on it.
 func (c *requestCheck) reference(field, reference string) {
-	const rule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one that is)"
 	if !isPathSegment(reference) {
-		c.must(false, field, rule)
+		c.must(false, field, referenceRule)
 		return
 	}
-	c.limit(len(reference) <= MaxReference && isWord(reference), field, rule)
+	c.limit(isReference(reference), field, referenceRule)
 }
 
 func (c *requestCheck) amount(field string, a Amount) {

@@ -265,16 +265,6 @@ func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	return -1
 }
 
-func (v *Verifier) checkFreshness(timestamp, now time.Time) error {
-	switch age := now.Sub(timestamp); {
-	case age > v.config.tolerance:
-		return errTimestampPast
-	case age < -v.config.tolerance:
-		return errTimestampFuture
-	}
-	return nil
-}
-
 // isWebhookID allows the characters of Plural's ids. "=" is not among them, so
 // no text that was signed as a callback can be read as a webhook.
 func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID }

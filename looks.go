@@ -1,0 +1,70 @@
+package plural
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/plural-go/plural/internal/retry"
+)
+
+// settleWindow is how long an unsettled write is read again if the caller's
+// context has no deadline.
+const settleWindow = 60 * time.Second
+
+// lookSpan is the shortest time over which looks at the books have to agree,
+// because replicas lag.
+const lookSpan = 3 * time.Second
+
+// minLooks is the smallest number of looks before an unsettled matter is given
+// up, even with fewer attempts.
+const minLooks = 4
+
+// streak counts looks in a row.
+type streak struct {
+	looks int
+	since time.Time
+}
+
+func (s *streak) count() {
+	if s.looks == 0 {
+		s.since = time.Now()
+	}
+	s.looks++
+}
+
+// countIf counts if the condition holds, and otherwise begins again.
+func (s *streak) countIf(same bool) {
+	if !same {
+		*s = streak{}
+		return
+	}
+	s.count()
+}
+
+func (s *streak) lasted(span time.Duration) bool {
+	return s.looks >= minLooks && time.Since(s.since) >= span
+}
+
+// waitToLook waits before look number n+1: as long as the policy says, but long
+// enough to spread the looks over lookSpan. It waits for at most half of the
+// time that is left, so the last look is near the end of that time.
+func (k *call) waitToLook(ctx, window context.Context, n int) bool {
+	policy := k.p.cfg.retry
+	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))
+	if n <= 2*minLooks {
+		wait = min(wait, lookSpan/2)
+	}
+	if deadline, ok := window.Deadline(); ok {
+		wait = min(wait, max(time.Until(deadline)/2, policy.MinDelay))
+	}
+	k.cut = k.cut || !retry.Fits(ctx, wait)
+	return retry.Wait(window, wait)
+}
+
+// isExhausted reports whether a failed look has already been repeated as often
+// as allowed.
+func isExhausted(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Retryable()
+}
