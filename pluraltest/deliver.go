@@ -11,6 +11,15 @@ import (
 	"time"
 )
 
+// WebhookSchedule is the documented schedule: the waits before each of the
+// eight attempts, counted from the end of the one before.
+func WebhookSchedule() []time.Duration {
+	return []time.Duration{
+		0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute,
+		2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour,
+	}
+}
+
 // delivery is a Delivery under way.
 type delivery struct {
 	Delivery

@@ -30,15 +30,6 @@ type webhookConfig struct {
 	newIDs     bool
 }
 
-// WebhookSchedule is the documented schedule: the waits before each of the
-// eight attempts, counted from the end of the one before.
-func WebhookSchedule() []time.Duration {
-	return []time.Duration{
-		0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute,
-		2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour,
-	}
-}
-
 // WithWebhookURL delivers webhooks to a URL; see also [Server.SetWebhookURL].
 // The first attempts for the events of one order are made one after the other,
 // in the order in which the events happened; [Server.ReleaseWebhooks] can
