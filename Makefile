@@ -70,7 +70,7 @@ race: ## Run the tests in random order under the race detector.
 	CGO_ENABLED=1 PLURAL_ADVERSARY=600 $(GO) test -race -shuffle=on $(TESTFLAGS) ./...
 
 # The long searches try thousands of sequences. They run once plain and once under the race detector; no other target needs them.
-SEARCHES := ^(TestEveryFaultSequence|TestSoak|TestSoakOverTCP|TestAdversary|TestAmountsAgreeOnEveryDocument|TestNothingBecomesMoreThan64MiB|TestRiver)$$
+SEARCHES := ^(TestEveryFaultSequence|TestSoak|TestSoakOfLinks|TestSoakOverTCP|TestAdversary|TestLinks|TestAmountsAgreeOnEveryDocument|TestNothingBecomesMoreThan64MiB|TestRiver)$$
 
 .PHONY: cover
 cover: tool-covercheck ## Measure coverage and hold the areas in tools/coverage.txt to it.
@@ -147,7 +147,7 @@ exhaustive: ## Try every sequence of three faults (an hour or so on two cores).
 
 .PHONY: adversary
 adversary: ## Have the package meet 150,000 scenarios of a gateway that lags, loses and leaves out (PLURAL_SEED is the first).
-	PLURAL_ADVERSARY=full $(GO) test -run '^TestAdversary$$' -v -count 1 -timeout 4h ./adversary
+	PLURAL_ADVERSARY=full $(GO) test -run '^(TestAdversary|TestLinks)$$' -v -count 1 -timeout 4h ./adversary
 
 ## Style
 

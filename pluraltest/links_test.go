@@ -448,7 +448,8 @@ func TestLinkPartPayment(t *testing.T) {
 func TestLinkQuirks(t *testing.T) {
 	t.Parallel()
 	srv, a := clocked(t, pluraltest.WithQuirks(
-		pluraltest.QuirkLinkReferenceInOrder|pluraltest.QuirkWrappedLinks|pluraltest.QuirkLinkWithoutPreAuth|pluraltest.QuirkHeldLinkInitiated))
+		pluraltest.QuirkLinkReferenceInOrder|pluraltest.QuirkWrappedLinks|
+			pluraltest.QuirkLinkWithoutPreAuth|pluraltest.QuirkHeldLinkInitiated))
 	made := a.do("POST", linkPath, linkBody("inv", `"pre_auth":"true"`)).data(t)
 	require.NotContains(t, made, "pre_auth")
 	_, err := srv.Pay(made["order_id"].(string), pluraltest.Approve)
