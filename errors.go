@@ -468,10 +468,14 @@ func (e *PaymentLinkError) Is(target error) bool {
 }
 
 // DuplicateOrderError means that the order with this reference exists already,
-// as asked for, and that its checkout link cannot be had again. Look at
-// Order.Status before you make another order under a new reference: the
-// existing one may be paid by now, and a payer who has its link can still pay
-// it. It is [ErrDuplicateRequest].
+// as asked for, and that its checkout link cannot be had again. It is
+// [ErrDuplicateRequest].
+//
+// A shop that sends payers only to the link in its own row, and finds none
+// there, has given the lost link to nobody: it makes an order under another
+// reference, and the first one is never paid. Otherwise look at Order.Status
+// first: the order may be paid by now, and a payer who has its link can still
+// pay it.
 //
 // Plural may also answer with the existing order, which is not an error. The
 // emulator does so. To test this error, use option

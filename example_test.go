@@ -602,6 +602,72 @@ func ExampleOrder_RefundableAmount() {
 	// Output: refund_3008_rest INR 380.00
 }
 
+// A sale that is paid outright, by card, and refunded in part. The document
+// does not say how much was taken, so the shop keeps its own sum of refunds.
+func ExampleOrder_CanRefund() {
+	srv, client := emulator()
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	price := plural.INR(60000)
+	link, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
+		MerchantOrderReference: "order-3012",
+		OrderAmount:            price, // no PreAuth: the money is taken at once
+		CallbackURL:            "https://shop.example.com/plural/return",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	orderID := link.OrderID
+	if _, err := srv.Pay(orderID, pluraltest.Approve); err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The shop has given 150 rupees back, and wants to give 200 more.
+	_, _ = srv.Refund(orderID, "refund-3012-1", pluraltest.Amount{Value: 15000, Currency: "INR"})
+	refunded, back, reference := plural.INR(15000), plural.INR(20000), "refund-3012-2"
+
+	left, err := price.Sub(refunded)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	order, err := client.Orders.Get(ctx, orderID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if more, err := back.Cmp(left); err != nil || more > 0 || !order.CanRefund() {
+		fmt.Println("that cannot be given back")
+		return
+	}
+	refund, err := client.Refunds.Create(ctx, orderID, &plural.RefundRequest{
+		MerchantOrderReference: reference,
+		OrderAmount:            back,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(refund.Status, refund.OrderAmount)
+
+	order, err = client.Orders.Get(ctx, orderID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	underWay, isKnown := order.RefundingAmount()
+	fmt.Println(order.Status, underWay, isKnown)
+	_, isKnown = order.RefundableAmount()
+	fmt.Println(order.Payments[0].PaymentMethod, isKnown)
+	// Output:
+	// PROCESSED INR 200.00
+	// PARTIALLY_REFUNDED INR 0.00 true
+	// CARD false
+}
+
 // For the nightly reconciliation: is this refund in Plural's books?
 func ExampleRefundService_Find() {
 	srv, client := emulator()

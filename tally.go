@@ -154,6 +154,10 @@ func holdsData(raw []byte) bool {
 // that have no holds (UPI, NETBANKING, WALLET), it is the sum of the settled
 // payments.
 //
+// For a sale that was paid outright by card it is always false: its document
+// looks like that of a hold whose capture is not listed. Take your own order's
+// amount, which [OrderService.Confirm] has compared with the payment.
+//
 // It is often false, because the document does not say:
 //
 //   - the order is a refund, PENDING or in an unknown status;
@@ -331,6 +335,10 @@ func amountIfKnown(s sum) (Amount, bool) {
 // RefundableAmount is what can still be refunded: [Order.CapturedAmount] less
 // [Order.RefundedAmount], which counts refunds that are under way. It is false
 // when the document does not say one of the two.
+//
+// For a sale that was paid outright by card it is always false, because
+// CapturedAmount is. Keep your own sum of its refunds, compare it with the
+// order's amount, and ask [Order.CanRefund].
 //
 // To refund the rest, choose the reference and store it before you read the
 // order. Then ask with that reference until the answer is final. A repeated

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -45,9 +46,10 @@ type Looks[TTx any] struct {
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
 	// Quiet finds the orders that the shop has heard nothing of for a while and
-	// that may still change: see [MayChange]. [Sweep] looks at them. Return as
-	// many as a sweep should read, and record in tx that they were looked at, or
-	// the next sweep gets the same ones. It may be nil.
+	// that may still change: see [MayChange]. [Sweep] looks at them. Leave out
+	// orders that are older than some weeks, because many are never paid. Return
+	// as many as a sweep should read, and record in tx that they were looked at,
+	// or the next sweep gets the same ones. It may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
 	// Prune is called with each sweep, outside of a transaction. It is for an
@@ -176,21 +178,48 @@ func LookOnEvent[TTx any](
 
 // MayChange reports whether an order may still change by itself, so
 // [Looks.Quiet] should go on finding it. It may if it is unpaid or on hold, if
-// money is on its way, if a refund is under way, or if the document does not
-// say how much was taken or given back. A later decision to refund can change
-// any order. Books lag, so also look at orders with a decision that the shop
-// has made and its row does not show yet.
+// one of its payments or refunds is under way, or if one of these is in a
+// status that package plural does not know. It may not if it is CANCELLED,
+// FAILED, FULLY_REFUNDED or paid, and its refunds have ended. Whether the
+// document says how much was taken does not matter: of a sale that was paid
+// outright by card it never does.
+//
+// An order that nobody pays may stay CREATED, so Quiet also needs a limit of
+// age. A later decision to refund can change any order. Books lag, so also look
+// at orders with a decision that the shop has made and its row does not show
+// yet.
 func MayChange(o *plural.Order) bool {
-	taken, saysTaken := o.CapturedAmount()
-	_, saysRefunded := o.RefundedAmount()
-	refunding, saysRefunding := o.RefundingAmount()
 	switch o.Status {
 	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
 		return false
 	case plural.OrderStatusFullyRefunded:
-		return !saysTaken || !saysRefunded
+		return slices.ContainsFunc(o.Refunds, isRefundOpen)
 	case plural.OrderStatusProcessed, plural.OrderStatusPartiallyCaptured, plural.OrderStatusPartiallyRefunded:
-		return !saysTaken || taken.Value == 0 || !saysRefunding || refunding.Value != 0
+		return slices.ContainsFunc(o.Refunds, isRefundOpen) || slices.ContainsFunc(o.Payments, isPaymentOpen)
+	default:
+		return true
+	}
+}
+
+// isRefundOpen reports whether a refund is PENDING or CREATED, or in a status
+// that nobody knows.
+func isRefundOpen(refund plural.Order) bool {
+	switch refund.Status {
+	case plural.OrderStatusProcessed, plural.OrderStatusFailed, plural.OrderStatusCancelled:
+		return false
+	default:
+		return true
+	}
+}
+
+// isPaymentOpen reports whether a payment is PENDING or AUTHORIZED, or in a
+// status that nobody knows. A payment may have the status of an order that was
+// refunded.
+func isPaymentOpen(p plural.Payment) bool {
+	switch p.Status {
+	case plural.PaymentStatusProcessed, plural.PaymentStatusFailed, plural.PaymentStatusCancelled,
+		plural.PaymentStatus(plural.OrderStatusPartiallyRefunded), plural.PaymentStatus(plural.OrderStatusFullyRefunded):
+		return false
 	default:
 		return true
 	}

@@ -209,14 +209,98 @@ func TestMayChange(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, mayChange(id), "a refund is under way")
 
-	for document, want := range map[string]bool{
-		`{"order_id": "v1-1", "status": "PROCESSED", "payments": [{"status": "PENDING"}]}`: true,
-		`{"order_id": "v1-1", "status": "FULLY_REFUNDED", "refunds": []}`:                  true,
-		`{"order_id": "v1-1", "status": "NOBODY_KNOWS"}`:                                   true,
-		`{"order_id": "v1-1", "status": "FAILED"}`:                                         false,
+	// Paid outright by card: no document says how much was taken.
+	id, err = gateway.AddOrder(pluraltest.OrderSpec{Reference: "order-5", Amount: rupees(60)})
+	require.NoError(t, err)
+	_, err = gateway.Pay(id, pluraltest.Approve)
+	require.NoError(t, err)
+	o, err := client.Orders.Get(t.Context(), id)
+	require.NoError(t, err)
+	_, isKnown := o.CapturedAmount()
+	require.Equal(t, plural.PaymentMethodCard, o.Payments[0].PaymentMethod)
+	require.False(t, isKnown)
+	require.False(t, mayChange(id), "paid outright")
+	_, err = gateway.Refund(id, "refund-5-1", rupees(20))
+	require.NoError(t, err)
+	require.False(t, mayChange(id), "refunded in part")
+	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.PendingResult)
+	_, err = client.Refunds.Create(t.Context(), id, &plural.RefundRequest{
+		MerchantOrderReference: "refund-5-2", OrderAmount: plural.INR(1000),
+	})
+	require.NoError(t, err)
+	require.True(t, mayChange(id), "another refund is under way")
+	_, err = gateway.Refund(id, "refund-5-3", rupees(30))
+	require.NoError(t, err)
+	require.True(t, mayChange(id), "and is still under way after a third")
+}
+
+// A sweep goes on with an order only while its document has something open.
+func TestMayChangeOfADocument(t *testing.T) {
+	t.Parallel()
+	card := func(status string) string {
+		return `{"status": "` + status + `", "payment_method": "CARD", "payment_amount": {"value": 100, "currency": "INR"}}`
+	}
+	refund := func(id, status string) string {
+		return `{"order_id": "` + id + `", "type": "REFUND", "status": "` + status + `",
+			"order_amount": {"value": 40, "currency": "INR"}}`
+	}
+	for _, c := range []struct {
+		name, status, payments, refunds string
+		want                            bool
+	}{
+		{"nobody has paid", "CREATED", "", "", true},
+		{"a payment failed", "ATTEMPTED", card("FAILED"), "", true},
+		{"a payment is under way", "PENDING", card("PENDING"), "", true},
+		{"on hold", "AUTHORIZED", card("AUTHORIZED"), "", true},
+		{"a status that nobody knows", "NOBODY_KNOWS", card("PROCESSED"), "", true},
+
+		{"cancelled", "CANCELLED", card("CANCELLED"), "", false},
+		{"cancelled, and the payment lags", "CANCELLED", card("AUTHORIZED"), "", false},
+		{"failed", "FAILED", card("FAILED"), "", false},
+		{"failed without payments", "FAILED", "", "", false},
+
+		{"paid outright by card", "PROCESSED", card("PROCESSED"), "", false},
+		{"paid at the second try", "PROCESSED", card("FAILED") + "," + card("PROCESSED"), "", false},
+		{"paid twice", "PROCESSED", card("PROCESSED") + "," + card("PROCESSED"), "", false},
+		{"paid, no payment listed", "PROCESSED", "", "", false},
+		{"another payment is under way", "PROCESSED", card("PROCESSED") + "," + card("PENDING"), "", true},
+		{"a payment is still held", "PARTIALLY_CAPTURED", card("PROCESSED") + "," + card("AUTHORIZED"), "", true},
+		{"a payment that nobody knows", "PROCESSED", card("NOBODY_KNOWS"), "", true},
+
+		{"a refund is pending", "PROCESSED", card("PROCESSED"), refund("v1-2", "PENDING"), true},
+		{"a refund is created", "PROCESSED", card("PROCESSED"), refund("v1-2", "CREATED"), true},
+		{"a refund that nobody knows", "PROCESSED", card("PROCESSED"), refund("v1-2", "NOBODY_KNOWS"), true},
+		{"the bank refused the refund", "PROCESSED", card("PROCESSED"), refund("v1-2", "FAILED"), false},
+		{"a refund was cancelled", "PROCESSED", card("PROCESSED"), refund("v1-2", "CANCELLED"), false},
+		{"the order's status lags behind its refund", "PROCESSED", card("PROCESSED"), refund("v1-2", "PROCESSED"), false},
+
+		{"refunded in part", "PARTIALLY_REFUNDED", card("PROCESSED"), refund("v1-2", "PROCESSED"), false},
+		{"the payment says so, too", "PARTIALLY_REFUNDED", card("PARTIALLY_REFUNDED"), refund("v1-2", "PROCESSED"), false},
+		{"the refund is not listed", "PARTIALLY_REFUNDED", card("PROCESSED"), "", false},
+		{
+			"a second refund is pending", "PARTIALLY_REFUNDED", card("PROCESSED"),
+			refund("v1-2", "PROCESSED") + "," + refund("v1-3", "PENDING"), true,
+		},
+		{
+			"a refund is listed in two states", "PARTIALLY_REFUNDED", card("PROCESSED"),
+			refund("v1-2", "PROCESSED") + "," + refund("v1-2", "PENDING"), true,
+		},
+
+		{"refunded, and the sum is not known", "FULLY_REFUNDED", card("FULLY_REFUNDED"), refund("v1-2", "PROCESSED"), false},
+		{"refunded, no refund listed", "FULLY_REFUNDED", "", "", false},
+		{"refunded, and the payment lags", "FULLY_REFUNDED", card("AUTHORIZED"), "", false},
+		{
+			"refunded, but a refund may still fail", "FULLY_REFUNDED", card("PROCESSED"),
+			refund("v1-2", "PROCESSED") + "," + refund("v1-3", "PENDING"), true,
+		},
 	} {
-		var o plural.Order
-		require.NoError(t, json.Unmarshal([]byte(document), &o))
-		require.Equal(t, want, pluralriver.MayChange(&o), document)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			document := fmt.Sprintf(`{"order_id": "v1-1", "status": %q, "order_amount": {"value": 100, "currency": "INR"},
+				"payments": [%s], "refunds": [%s]}`, c.status, c.payments, c.refunds)
+			var o plural.Order
+			require.NoError(t, json.Unmarshal([]byte(document), &o))
+			require.Equal(t, c.want, pluralriver.MayChange(&o), document)
+		})
 	}
 }
