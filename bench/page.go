@@ -114,9 +114,10 @@ func kinds() []kind {
 
 // matcher is what reconcile costs. It has nothing to be compared with, so it is
 // not one of the suites.
-const matcher = `A line of a settlement that reconcile matches with its payment, and judges, is to cost less than 2 µs, and an
-open payment less than 1 KB. A line among 1,000,000 may cost five times what one among 10,000 does, since memory is
-then farther away. "go test -bench Matcher ./reconcile" measures it, and fails if it is more.
+const matcher = `A line of a settlement that reconcile matches with its payment, and judges, is to cost less
+than 2 µs, and an open payment less than 1 KB. A line among 1,000,000 may cost five times what one
+among 10,000 does, since memory is then farther away. "go test -bench Matcher ./reconcile" measures
+it, and fails if it is more.
 `
 
 func pageOf(runs []*run, results, chart string) string {

@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 	}
 	counts, err := n.run(ctx, in, out, log)
 	if err != nil {
-		fmt.Fprintln(log, "reconcile:", err)
+		fmt.Fprintln(log, "reconcile:", strings.TrimPrefix(err.Error(), "reconcile: "))
 		return notFoundOut
 	}
 	return counts.exitCode()

@@ -163,7 +163,7 @@ func TestBadInput(t *testing.T) { //nolint:paralleltest // it sets variables
 		header + "order-1,1,-0.5\n":         "line 2, column 11 (refunded)",
 		header + "order-1,1\n":              "wrong number of fields",
 		header + ",1,0\n":                   "payment 1 of the list: it has neither a reference nor an order id",
-		header + "a,1,0\na,1,0\n":           "payment 2 of the list: order a is on the list before",
+		header + "a,1,0\na,1,0\n":           "payment 2 of the list: order a is on the list twice",
 	} {
 		code, _, log := runNight(t, list)
 		require.Equal(t, notFoundOut, code)
