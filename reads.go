@@ -16,7 +16,7 @@ func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOpti
 	if err != nil {
 		return nil, err
 	}
-	return k.readOrder(ctx, decodeOrderOf(orderID))
+	return k.readOrder(ctx, decodeOrderOf(otherOrder(orderID)))
 }
 
 // getByReference reads an order by the merchant's reference.
@@ -28,7 +28,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	if err != nil {
 		return nil, err
 	}
-	return k.readOrder(ctx, decodeOrderWith(reference))
+	return k.readOrder(ctx, decodeOrderOf(otherReference(reference)))
 }
 
 // readOrder reads one order, and repeats on failures.
@@ -66,12 +66,12 @@ func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 
 // askOrder asks for an order by its id.
 func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
-	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(id))
+	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(otherOrder(id)))
 }
 
 // askReference asks for the order that has a reference.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
-	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
+	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderOf(otherReference(reference)))
 }
 
 // decoder makes an order from an answer.
@@ -97,23 +97,12 @@ func decodeOrder(a *answer) (*Order, error) {
 	return o, nil
 }
 
-// decodeOrderOf returns an error if the answer is about another order.
-func decodeOrderOf(orderID string) decoder {
+// decodeOrderOf reads an answer that has to be about what was asked for.
+func decodeOrderOf(isOther func(*Order) error) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
-		if err == nil && o.OrderID != orderID {
-			return nil, errors.New("the answer is about another order")
-		}
-		return o, err
-	}
-}
-
-// decodeOrderWith returns an error if the answer is about another reference.
-func decodeOrderWith(reference string) decoder {
-	return func(a *answer) (*Order, error) {
-		o, err := decodeOrder(a)
-		if err == nil && o.MerchantOrderReference != reference {
-			return nil, errors.New("the answer is about another reference")
+		if err == nil && isOther(o) != nil {
+			return nil, isOther(o)
 		}
 		return o, err
 	}
@@ -123,8 +112,7 @@ func decodeOrderWith(reference string) decoder {
 // is unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
 // firewall's page is not evidence.
 func provesAbsence(err error) bool {
-	var e *Error
-	return errors.As(err, &e) &&
-		(e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||
-			e.isNoMatchingRecords())
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||
+		e.isNoMatchingRecords())
 }

@@ -52,3 +52,19 @@ func Reference(parts ...any) string {
 	}
 	return head + "_" + digest
 }
+
+// isWord reports whether s is made of the letters of references, and is not
+// empty: A-Z a-z 0-9 _ and -. The ids of webhooks have the same ones.
+func isWord(s string) bool {
+	for i := range len(s) {
+		if !isNameByte(s[i]) && s[i] != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isNameByte reports whether c is one of A-Z a-z 0-9 _.
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}
