@@ -458,23 +458,12 @@ func decodeOrder(a *answer) (*Order, error) {
 	return o, nil
 }
 
-// decodeOrderOf returns an error if the answer is about another order.
-func decodeOrderOf(orderID string) decoder {
+// decodeOrderOf reads an answer that has to be about what was asked for.
+func decodeOrderOf(isOther func(*Order) error) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
-		if err == nil && o.OrderID != orderID {
-			return nil, errors.New("the answer is about another order")
-		}
-		return o, err
-	}
-}
-
-// decodeOrderWith returns an error if the answer is about another reference.
-func decodeOrderWith(reference string) decoder {
-	return func(a *answer) (*Order, error) {
-		o, err := decodeOrder(a)
-		if err == nil && o.MerchantOrderReference != reference {
-			return nil, errors.New("the answer is about another reference")
+		if err == nil && isOther(o) != nil {
+			return nil, isOther(o)
 		}
 		return o, err
 	}

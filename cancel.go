@@ -40,7 +40,7 @@ func (s *CancelService) Create(ctx context.Context, orderID string, opts ...Call
 	}
 	settle := settlement{
 		write: write, orderID: orderID, resendable: true,
-		own: ownOrder(decodeOrderOf(orderID), judgeCancel), look: lookAtOrder(orderID, judgeCancel),
+		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judgeCancel), look: lookAtOrder(orderID, judgeCancel),
 	}
 	return settle.run(ctx)
 }

@@ -108,7 +108,7 @@ func (s *CaptureService) Create(
 	judge := func(o *Order) finding { return judgeCapture(o, reference, amount) }
 	settle := settlement{
 		write: write, orderID: orderID, reference: reference, resendable: true,
-		own: ownOrder(decodeOrderOf(orderID), judge), look: lookAtOrder(orderID, judge),
+		own: ownOrder(decodeOrderOf(otherOrder(orderID)), judge), look: lookAtOrder(orderID, judge),
 	}
 	return settle.run(ctx)
 }

@@ -134,8 +134,8 @@ func (e *Error) Error() string {
 // endpoint refused. Then the request id in its error is the one that Plural
 // knows.
 func (e *Error) isOfToken() bool {
-	var refused *tokenError
-	return e.StatusCode == 0 && errors.As(e.Err, &refused) && tokenAnswerError(refused) != nil
+	refused, ok := errors.AsType[*tokenError](e.Err)
+	return ok && e.StatusCode == 0 && tokenAnswerError(refused) != nil
 }
 
 // Unwrap gives the cause if no usable answer came.

@@ -303,8 +303,8 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 // that it is: reads may lag behind the payment.
 func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	return func(o *Order) bool {
-		var notPaid *NotPaidError
-		return saysPaid && errors.As(e.Check(o), &notPaid) && notPaid.MayStillBePaid()
+		notPaid, ok := errors.AsType[*NotPaidError](e.Check(o))
+		return saysPaid && ok && notPaid.MayStillBePaid()
 	}
 }
 

@@ -16,7 +16,7 @@ func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOpti
 	if err != nil {
 		return nil, err
 	}
-	return k.readOrder(ctx, decodeOrderOf(orderID))
+	return k.readOrder(ctx, decodeOrderOf(otherOrder(orderID)))
 }
 
 // getByReference reads an order by the merchant's reference.
@@ -28,7 +28,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	if err != nil {
 		return nil, err
 	}
-	return k.readOrder(ctx, decodeOrderWith(reference))
+	return k.readOrder(ctx, decodeOrderOf(otherReference(reference)))
 }
 
 // readOrder reads one order, and repeats on failures.
@@ -66,20 +66,19 @@ func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 
 // askOrder asks for an order by its id.
 func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
-	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(id))
+	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(otherOrder(id)))
 }
 
 // askReference asks for the order that has a reference.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
-	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderWith(reference))
+	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderOf(otherReference(reference)))
 }
 
 // provesAbsence reports whether a failed look-up is evidence that the reference
 // is unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
 // firewall's page is not evidence.
 func provesAbsence(err error) bool {
-	var e *Error
-	return errors.As(err, &e) &&
-		(e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||
-			e.isNoMatchingRecords())
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||
+		e.isNoMatchingRecords())
 }

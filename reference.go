@@ -57,3 +57,19 @@ const referenceRule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one t
 
 // isReference reports whether a text is a reference that Plural documents.
 func isReference(s string) bool { return isWord(s) && len(s) <= MaxReference }
+
+// isWord reports whether s is made of the letters of references, and is not
+// empty: A-Z a-z 0-9 _ and -. The ids of webhooks have the same ones.
+func isWord(s string) bool {
+	for i := range len(s) {
+		if !isNameByte(s[i]) && s[i] != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isNameByte reports whether c is one of A-Z a-z 0-9 _.
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}

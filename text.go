@@ -25,22 +25,6 @@ func allDigits(s string) bool {
 	return s != ""
 }
 
-// isWord reports whether s is made of A-Z a-z 0-9 _ and -, and is not empty. It
-// looks at every byte, which is faster than stopping at the first wrong one.
-func isWord(s string) bool {
-	for i := range len(s) {
-		if !isNameByte(s[i]) && s[i] != '-' {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isNameByte reports whether c is one of A-Z a-z 0-9 _.
-func isNameByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
-}
-
 // printable limits a server's message to one line and a reasonable length.
 func printable(s string) string {
 	const most = 200

@@ -17,6 +17,26 @@ const (
 	verdictFinal                      // a row of evidence rules it out
 )
 
+// otherOrder gives an error for a document that is about another order.
+func otherOrder(orderID string) func(*Order) error {
+	return func(o *Order) error {
+		if o.OrderID != orderID {
+			return errors.New("the answer is about another order")
+		}
+		return nil
+	}
+}
+
+// otherReference gives an error for one that is about another reference.
+func otherReference(reference string) func(*Order) error {
+	return func(o *Order) error {
+		if o.MerchantOrderReference != reference {
+			return errors.New("the answer is about another reference")
+		}
+		return nil
+	}
+}
+
 // finding is a verdict with its reason.
 type finding struct {
 	verdict verdictKind

@@ -329,11 +329,11 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 		require.NoError(t, err)
 		d := &decision{Reference: "refund_" + number, Number: number, Kind: kindRefund, Amount: plural.INR(100)}
 		var booked plural.Order
-		require.NoError(t, json.Unmarshal([]byte(fmt.Sprintf(`{"order_id":"v1-1","merchant_order_reference":%q,
+		require.NoError(t, json.Unmarshal(fmt.Appendf(nil, `{"order_id":"v1-1","merchant_order_reference":%q,
 			"type":"CHARGE","status":"PROCESSED","order_amount":{"value":50000,"currency":"INR"},"refunds":[
 			{"merchant_order_reference":%q,"type":"REFUND","status":"FAILED","order_amount":{"value":100,"currency":"INR"}},
 			{"merchant_order_reference":%q,"type":"REFUND","status":%q,"order_amount":{"value":100,"currency":"INR"}}]}`,
-			number, d.Reference, d.Reference, test.second)), &booked))
+			number, d.Reference, d.Reference, test.second), &booked))
 		require.NoError(t, db.transact(t.Context(), func(tx *sql.Tx) error {
 			require.NoError(t, db.insertDecision(t.Context(), tx, d))
 			require.NoError(t, b.settle(t.Context(), tx, d, stateDone, ""))
