@@ -142,7 +142,8 @@ func pageOf(runs []*run, results, chart string) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe newer Go's `encoding/json` is faster, and so is the code written by hand that uses it. \"In memory\" is\n" +
+	b.WriteString("\nThe newer Go's `encoding/json` is faster, and so is the code written by hand that uses it. " +
+		"\"In memory\" is\n" +
 		"without a network: the transport answers at once.\n\n" +
 		"![A capture by SDK and by way to the server](" + chart + ")\n\n")
 	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))

@@ -194,15 +194,15 @@ func (s *shop) note(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.orders[id]
-	var notPaid *plural.NotPaidError
+	notPaid, isUnpaid := errors.AsType[*plural.NotPaidError](err)
 	switch {
 	case err == nil:
 		o.state, o.body, o.isOver = "Thank you", "Your payment is on hold. We take it when your lamp ships.", true
-	case errors.As(err, &notPaid) && notPaid.MayStillBePaid():
+	case isUnpaid && notPaid.MayStillBePaid():
 		// not with a new order, because the payer can still pay this one
-	case errors.As(err, &notPaid) && notPaid.WasPaid():
+	case isUnpaid && notPaid.WasPaid():
 		o.state, o.body, o.isOver = "Paid", "This order is paid.", true
-	case errors.As(err, &notPaid):
+	case isUnpaid:
 		o.state, o.body, o.isOver = "Not paid", "Nothing was taken. You can order again.", true
 	default:
 		o.state, o.body = "One moment", "We could not check your payment yet. Load this page again in a minute."
