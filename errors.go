@@ -272,9 +272,9 @@ type OutcomeUnknownError struct {
 // Settle asks the books again what happened to the request, and sends nothing.
 // It is for a reconciliation that must not move money. It asks for up to 60
 // seconds if ctx has no deadline. Its answers are those of the call: the
-// document and nil, [ErrNotApplied], or an unknown outcome. A new order,
-// [Client.Do] and an error made by hand cannot be asked about; they stay
-// unknown.
+// document and nil, [ErrNotApplied], or an unknown outcome. A new order, a
+// payment link, [Client.Do] and an error made by hand cannot be asked about;
+// they stay unknown.
 func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	if e.settle == nil || ctx == nil {
 		return nil, e

@@ -207,7 +207,9 @@ func (s *PaymentLinkService) Cancel(
 // Each call sends a message, so it is sent once. It is sent again only if
 // nothing of it went out, or if Plural refused the token. The errors:
 //
-//   - [Error]: Plural refused it, or nothing could be sent.
+//   - [Error]: Plural refused it, or nothing could be sent. With a StatusCode of
+//     200 to 299 and no Code, Plural accepted it, and its answer does not show
+//     the link: the message went out.
 //   - [OutcomeUnknownError]: the answer was lost. The message may have gone out;
 //     another call may send it a second time.
 //   - [ValidationError]: the id cannot be one, nothing was sent.
@@ -305,14 +307,17 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	t := tallyOf(o)
 	isOver := o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed
 	isHeld := o.Status == OrderStatusAuthorized && t.authorized > 0
+	isUnpaid := o.Status == OrderStatusCreated || o.Status == OrderStatusAttempted
 	switch {
 	case !isOver && (isHeld || t.settled > 0):
 		return final(rowLinkPaid, "the payer was faster, and the order is %s", clip(string(o.Status)))
-	case isCancelled:
+	case isOver && (t.entries > 0 || o.Status == OrderStatusFailed && t.settled > 0):
+		return unclear("the order is " + string(o.Status) + ", but shows a payment that is not")
+	case isCancelled && (isOver || isUnpaid || o.Status == OrderStatusPending):
 		return applied()
 	case o.Status == OrderStatusPending || !isOver && t.isUnderWay():
 		return pending("a payment by the link is under way")
-	case !isOver && (t.strange > 0 || o.Status != OrderStatusCreated && o.Status != OrderStatusAttempted):
+	case !isOver && (t.strange > 0 || !isUnpaid):
 		return unclear("the order is " + clip(string(o.Status)) + ", and does not show a payment")
 	}
 	switch l.Status {
@@ -342,7 +347,7 @@ func ownLink(
 	return func(a *answer) (*Order, finding, error) {
 		l, err := decode(a)
 		if err != nil {
-			return nil, finding{}, err
+			return nil, finding{link: l}, err
 		}
 		f := judge(l)
 		f.link = l
@@ -444,18 +449,24 @@ func (k *call) readLink(ctx context.Context, decode func(*answer) (*PaymentLink,
 	return l, nil
 }
 
-// decodeLink reads an answer of the payment link API.
+// decodeLink reads an answer of the payment link API. Beside an error it
+// returns the link if the answer names one: that link is there, although the
+// answer cannot be used.
 func decodeLink(a *answer) (*PaymentLink, error) {
 	l, err := parseLink(wire.Document(a.body))
 	switch {
 	case err != nil:
 		return nil, err
-	case l.PaymentLinkID == "" || l.OrderID == "" || l.Status == "":
-		return nil, errors.New("the answer has no payment_link_id, no order_id or no status")
-	case !isPathSegment(l.PaymentLinkID) || !isPathSegment(l.OrderID):
-		return nil, errors.New("the answer's payment_link_id or order_id cannot be one")
+	case l.PaymentLinkID == "":
+		return nil, errors.New("the answer has no payment_link_id")
+	case !isPathSegment(l.PaymentLinkID):
+		return nil, errors.New("the answer's payment_link_id cannot be one")
+	case l.OrderID == "" || l.Status == "":
+		return l, errors.New("the answer has no order_id or no status")
+	case !isPathSegment(l.OrderID):
+		return l, errors.New("the answer's order_id cannot be one")
 	case !isPayersURL(l.PaymentLink):
-		return nil, errors.New("the answer's payment_link is no absolute https URL")
+		return l, errors.New("the answer's payment_link is no absolute https URL")
 	}
 	return l, nil
 }
@@ -464,7 +475,7 @@ func decodeLink(a *answer) (*PaymentLink, error) {
 func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)
-		if err == nil && l.PaymentLinkID != linkID {
+		if l != nil && l.PaymentLinkID != linkID {
 			return nil, errors.New("the answer is about another payment link")
 		}
 		return l, err
@@ -475,7 +486,7 @@ func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)
-		if err == nil && l.MerchantPaymentLinkReference != reference {
+		if l != nil && l.MerchantPaymentLinkReference != reference {
 			return nil, errors.New("the answer is about another reference")
 		}
 		return l, err

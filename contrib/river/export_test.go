@@ -1,6 +1,11 @@
 package pluralriver
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/plural-go/plural"
+)
 
 // WatchArgs is the job of Watch.
 type WatchArgs = watchArgs
@@ -15,4 +20,14 @@ func OnStep[TTx any](cfg Config[TTx], step func(name string)) Config[TTx] {
 func Daily[TTx any](cfg Config[TTx], wait time.Duration) Config[TTx] {
 	cfg.daily = wait
 	return cfg
+}
+
+// FindLink is what a later run of a job about a payment link finds before it
+// sends anything.
+func FindLink(ctx context.Context, client *plural.Client, args MoneyArgs) (*plural.PaymentLink, error) {
+	got, err := args.findExisting(ctx, client, true)
+	if got == nil {
+		return nil, err
+	}
+	return got.link, err
 }

@@ -2,6 +2,9 @@ package pluralriver
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -11,8 +14,9 @@ import (
 
 // LinkArgs is a job that makes a payment link, and has Plural send it. At any
 // time there is one job for each reference that has not ended. What the fields
-// mean is with [plural.PaymentLinkRequest]. A job that is first worked after
-// ExpireBy ends with a [plural.ValidationError].
+// mean is with [plural.PaymentLinkRequest]. A job that is worked after ExpireBy,
+// and whose link is not in the books by then, ends with a
+// [plural.ValidationError].
 //
 // Store [plural.PaymentLink.Expected] of Outcome.Link in Config.Ended.
 type LinkArgs struct {
@@ -49,17 +53,57 @@ func (a LinkArgs) check() error { return a.request().Validate() }
 
 func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference }
 
+// findExisting looks for the link before a later run of the job sends it: an
+// earlier run may have made it, and Plural may not keep references unique. It
+// is sent only if the books said for three seconds that they do not have it.
+// Until then the job has not ended, even if ExpireBy has passed since.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again {
 		return nil, nil //nolint:nilnil // not in sight, which is not an error
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
-	l, err := client.PaymentLinks.GetByReference(ctx, a.Reference)
-	if err != nil || l.Amount != a.Amount || l.PreAuth != nil && *l.PreAuth != a.PreAuth {
-		return nil, nil //nolint:nilnil // only a hit counts; the call tells what another link means
+	for began := time.Now(); ; {
+		l, err := client.PaymentLinks.GetByReference(ctx, a.Reference)
+		switch {
+		case err == nil:
+			return a.sameLink(l)
+		case !isAbsent(err):
+			return nil, err
+		case time.Since(began) >= absence:
+			return nil, nil //nolint:nilnil // not there, which is not an error
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(min(absence/3, absence-time.Since(began))):
+		}
 	}
-	return &result{link: l}, nil
+}
+
+// absence is how long the books have to say that they do not have a link.
+const absence = 3 * time.Second
+
+// isAbsent reports whether Plural said that it has no such link. A page of a
+// firewall, a 404 without a code, or a broken server does not say so.
+func isAbsent(err error) bool {
+	said, ok := errors.AsType[*plural.Error](err)
+	return ok && said.Code != "" && said.StatusCode < http.StatusInternalServerError && errors.Is(err, plural.ErrNotFound)
+}
+
+// sameLink returns the link that was found if it is the link of this job.
+// Otherwise it says why that link rules the job out.
+func (a LinkArgs) sameLink(l *plural.PaymentLink) (*result, error) {
+	switch {
+	case l.Amount.Value == 0 || l.Amount.Currency == "":
+		return nil, errors.New("pluralriver: the payment link of this reference does not say its amount")
+	case l.Amount == a.Amount && (l.PreAuth == nil || *l.PreAuth == a.PreAuth):
+		return &result{link: l}, nil
+	}
+	return nil, &plural.PaymentLinkError{
+		Op: "payment_links.create", Link: l,
+		Reason: fmt.Sprintf("the reference belongs to another payment link, of %s", l.Amount),
+	}
 }
 
 func (a LinkArgs) send(ctx context.Context, client *plural.Client) (*result, error) {
@@ -93,6 +137,10 @@ func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client,
 	l, err := client.PaymentLinks.Get(ctx, a.PaymentLinkID)
 	if err != nil || l.Status != plural.PaymentLinkStatusCancelled {
 		return nil, nil //nolint:nilnil // only a hit counts
+	}
+	o, err := client.Orders.Get(ctx, l.OrderID)
+	if err != nil || o.Status != plural.OrderStatusCreated && o.Status != plural.OrderStatusAttempted {
+		return nil, nil //nolint:nilnil // it may be paid: the call tells what that means
 	}
 	return &result{link: l}, nil
 }

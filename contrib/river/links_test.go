@@ -1,0 +1,129 @@
+package pluralriver_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/plural-go/plural"
+	pluralriver "github.com/plural-go/plural/contrib/river"
+)
+
+type linkBooks func(r *http.Request) (status int, body string)
+
+func (b linkBooks) RoundTrip(r *http.Request) (*http.Response, error) {
+	status, body := http.StatusOK, `{"access_token":"token","expires_in":3600}`
+	if !strings.HasSuffix(r.URL.Path, "/token") {
+		status, body = b(r)
+	}
+	return &http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(body)), Request: r,
+	}, nil
+}
+
+func (b linkBooks) client(t *testing.T) *plural.Client {
+	t.Helper()
+	client, err := plural.NewClient(plural.Credentials{ClientID: "shop", ClientSecret: "secret-of-the-shop"},
+		plural.WithHTTPClient(&http.Client{Transport: b}), plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	return client
+}
+
+func linkOf(status string, amount int64) string {
+	return fmt.Sprintf(`{"payment_link":"https://s.example/x","payment_link_id":"pl-1","order_id":"v1-1",`+
+		`"merchant_payment_link_reference":"deposit-1","status":%q,"amount":{"value":%d,"currency":"INR"},"pre_auth":true}`,
+		status, amount)
+}
+
+const noLink = `{"code":"ORDER_NOT_FOUND","message":"no"}`
+
+// A later run of a job does not send until the books have said for three
+// seconds that there is no such link. A link that expires meanwhile does not
+// end the job: it may have been paid.
+func TestLaterRunLooksForItsLink(t *testing.T) {
+	t.Parallel()
+	type say func(since time.Duration) (int, string)
+	always := func(status int, body string) say { return func(time.Duration) (int, string) { return status, body } }
+	for name, tc := range map[string]struct {
+		say   say
+		found bool
+		is    error // of the look
+		fails bool  // the look; the job is tried again
+	}{
+		"there":      {say: always(http.StatusOK, linkOf("CREATED", 5000)), found: true},
+		"not there":  {say: always(http.StatusUnprocessableEntity, noLink)},
+		"other":      {say: always(http.StatusOK, linkOf("CREATED", 6000)), is: plural.ErrReferenceReused, fails: true},
+		"odd":        {say: always(http.StatusOK, linkOf("CREATED", 0)), fails: true},
+		"broken":     {say: always(http.StatusInternalServerError, noLink), fails: true},
+		"a page":     {say: always(http.StatusNotFound, "<html>not found</html>"), fails: true},
+		"a bare 404": {say: always(http.StatusNotFound, "{}"), fails: true},
+		"late": {say: func(since time.Duration) (int, string) {
+			if since < 2500*time.Millisecond {
+				return http.StatusUnprocessableEntity, noLink
+			}
+			return http.StatusOK, linkOf("EXPIRED", 5000)
+		}, found: true},
+		"gone again": {say: func(since time.Duration) (int, string) {
+			if since < time.Second {
+				return http.StatusUnprocessableEntity, noLink
+			}
+			return http.StatusServiceUnavailable, ""
+		}, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				client := linkBooks(func(r *http.Request) (int, string) {
+					require.Equal(t, http.MethodGet, r.Method)
+					return tc.say(time.Since(began))
+				}).client(t)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the shortest allowed
+				defer cancel()
+				link, err := pluralriver.FindLink(ctx, client, pluralriver.LinkArgs{
+					Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true, ExpireBy: began.Add(-time.Hour),
+				})
+				require.Equal(t, tc.found, link != nil)
+				require.Equal(t, tc.fails, err != nil, err)
+				require.NotErrorIs(t, err, plural.ErrNotApplied)
+				require.NotErrorIs(t, err, plural.ErrInvalidRequest)
+				if tc.is != nil {
+					require.ErrorIs(t, err, tc.is)
+				} else {
+					require.NotErrorIs(t, err, plural.ErrConflict)
+				}
+				if link == nil && err == nil {
+					require.GreaterOrEqual(t, time.Since(began), 3*time.Second)
+				}
+			})
+		})
+	}
+}
+
+// A cancelled link whose order may be paid is left to the call, which tells
+// that the payer was faster.
+func TestLaterRunOfACancelLooksAtTheOrder(t *testing.T) {
+	t.Parallel()
+	for status, found := range map[string]bool{
+		"CREATED": true, "ATTEMPTED": true,
+		"PENDING": false, "AUTHORIZED": false, "PROCESSED": false, "FULLY_REFUNDED": false, "OTHER": false,
+	} {
+		client := linkBooks(func(r *http.Request) (int, string) {
+			if strings.Contains(r.URL.Path, "/paymentlink/") {
+				return http.StatusOK, linkOf("CANCELLED", 5000)
+			}
+			return http.StatusOK, fmt.Sprintf(`{"data":{"order_id":"v1-1","status":%q}}`, status)
+		}).client(t)
+		link, err := pluralriver.FindLink(t.Context(), client, pluralriver.LinkCancelArgs{PaymentLinkID: "pl-1"})
+		require.NoError(t, err)
+		require.Equal(t, found, link != nil, status)
+	}
+}
