@@ -70,7 +70,7 @@ race: ## Run the tests in random order under the race detector.
 	CGO_ENABLED=1 PLURAL_ADVERSARY=600 $(GO) test -race -shuffle=on $(TESTFLAGS) ./...
 
 # The long searches try thousands of sequences. They run once plain and once under the race detector; no other target needs them.
-SEARCHES := ^(TestEveryFaultSequence|TestSoak|TestSoakOfLinks|TestSoakOverTCP|TestAdversary|TestLinks|TestAmountsAgreeOnEveryDocument|TestNothingBecomesMoreThan64MiB|TestRiver)$$
+SEARCHES := ^(TestEveryFaultSequence|TestSoak|TestSoakOfLinks|TestSoakOverTCP|TestAdversary|TestLinks|TestAmountsAgreeOnEveryDocument|TestNothingBecomesMoreThan64MiB|TestRiver|TestNights|TestNightsOverTheEmulator)$$
 
 .PHONY: cover
 cover: tool-covercheck ## Measure coverage and hold the areas in tools/coverage.txt to it.
