@@ -39,7 +39,7 @@ func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
 			id := d.link(reference, wholeAmount)
 			add(write{op: pluraltest.OpPaymentLinksCancel, orderID: id}, true)
 			decision := random.IntN(4)
-			after := time.Duration(random.IntN(int(20 * time.Second)))
+			after := time.Duration(random.Int64N(int64(20 * time.Second)))
 			time.AfterFunc(after, func() {
 				switch decision {
 				case 0:
