@@ -358,6 +358,12 @@ func TestPostgres(t *testing.T) {
 			return e
 		})
 	})
+	t.Run("readme", func(t *testing.T) {
+		t.Parallel()
+		e, err := openSQL(database(t))
+		require.NoError(t, err)
+		testReadmeFunctions(t, e)
+	})
 	t.Run("sql", func(t *testing.T) {
 		t.Parallel()
 		eachScenario(t, func(t *testing.T) *engine[*sql.Tx] {

@@ -13,7 +13,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"github.com/plural-go/plural"
@@ -28,30 +31,6 @@ func Example() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()
 	ctx := context.Background()
-
-	ended := func(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
-		var state string
-		switch {
-		case o.Err == nil: // carried out; a refund may still be PENDING: see o.Order.Status
-			state = "done"
-		case errors.Is(o.Err, plural.ErrNotApplied): // final: nothing was or will be carried out
-			state = "refused"
-		case errors.Is(o.Err, plural.ErrConflict): // final: the books show something else
-			state = "look at Plural's dashboard"
-		default: // a plural.ValidationError, the only other case: nothing was sent
-			state = "program it right"
-		}
-		_, err := tx.ExecContext(ctx,
-			`UPDATE decisions SET state = $1 WHERE kind = $2 AND order_id = $3 AND reference = $4`,
-			state, o.Kind, o.OrderID, o.Reference) // a cancel has no reference
-		return err
-	}
-	unsettled := func(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
-		_, err := tx.ExecContext(ctx,
-			`UPDATE decisions SET state = $1 WHERE kind = $2 AND order_id = $3 AND reference = $4`,
-			"not known yet, look at Plural's dashboard: "+string(a.Why), o.Kind, o.OrderID, o.Reference)
-		return err
-	}
 
 	workers := river.NewWorkers()
 	err := pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
@@ -77,7 +56,7 @@ func Example() {
 	orderID := holdOf(gateway, "order-1")
 
 	err = pluralriver.SQL(db)(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO decisions VALUES ($1, $2, 'capture-1', 'decided')`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO decisions (kind, order_id, reference) VALUES ($1, $2, 'capture-1')`,
 			pluralriver.KindCapture, orderID)
 		if err != nil {
 			return err
@@ -125,41 +104,6 @@ func ExampleAddLooks() {
 		log.Fatal(err)
 	}
 
-	seen := func(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
-		var paise int64
-		err := tx.QueryRowContext(ctx, `SELECT amount FROM orders WHERE number = $1`, o.MerchantOrderReference).Scan(&paise)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil // not an order of this shop
-		}
-		if err != nil {
-			return err
-		}
-		isGood := plural.Expected{ // held or paid as it was asked for
-			MerchantOrderReference: o.MerchantOrderReference, OrderAmount: plural.INR(paise),
-		}.Check(o) == nil
-		at := max(o.UpdatedAt.UnixMicro(), 0) // 0: the document has no time, and is accepted
-		_, err = tx.ExecContext(ctx, `UPDATE orders SET status = $2, good = $3, seen_at = max(seen_at, $4)
-			WHERE number = $1 AND (seen_at <= $4 OR $4 = 0)`, o.MerchantOrderReference, o.Status, isGood, at)
-		return err
-	}
-	quiet := func(ctx context.Context, tx *sql.Tx) (looks []pluralriver.LookArgs, err error) {
-		rows, err := tx.QueryContext(ctx, `UPDATE orders SET looked_at = $1 WHERE number IN (SELECT number FROM orders
-			WHERE looked_at < $2 AND status IN ('', 'CREATED', 'ATTEMPTED', 'PENDING', 'AUTHORIZED')
-			ORDER BY looked_at LIMIT 200) RETURNING number`, time.Now().Unix(), time.Now().Add(-10*time.Minute).Unix())
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var number string
-			if err := rows.Scan(&number); err != nil {
-				return nil, err
-			}
-			looks = append(looks, pluralriver.LookArgs{Reference: number})
-		}
-		return looks, rows.Err()
-	}
-
 	workers := river.NewWorkers()
 	err = pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
 		Client: pluralClient, Transact: pluralriver.SQL(db), Seen: seen, Quiet: quiet,
@@ -178,7 +122,7 @@ func ExampleAddLooks() {
 	}
 	http.Handle("/plural/webhook", inbox.Handler(verifier, pluralriver.LookOnEvent(riverClient, nil)))
 
-	if _, err := db.Exec(`INSERT INTO orders (number, amount) VALUES ('order-1', 149950)`); err != nil {
+	if _, err := db.Exec(`INSERT INTO orders (number, amount, made_at) VALUES ('order-1', 149950, 0)`); err != nil {
 		log.Fatal(err)
 	}
 	if err := riverClient.Start(ctx); err != nil {
@@ -202,6 +146,186 @@ func ExampleAddLooks() {
 	// Output: held
 }
 
+// A shop with database/sql on PostgreSQL has one River client for its jobs and
+// the inbox. It needs a database, so it is compiled here and not run.
+func ExampleSQL() {
+	ctx := context.Background()
+	verifier, err := plural.NewVerifier(os.Getenv("PLURAL_CLIENT_SECRET"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	pluralClient, err := plural.NewClientFromEnv()
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	driver := riverdatabasesql.NewWithPgxListener(db, pool)
+	inbox, err := sqlstore.NewInbox(db, sqlstore.Postgres)
+	if err != nil {
+		log.Fatal(err)
+	}
+	workers := river.NewWorkers()
+	err = errors.Join(
+		inbox.Migrate(ctx), pluralriver.Migrate(ctx, driver),
+		pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
+			Client: pluralClient, Transact: pluralriver.SQL(db), Ended: ended, Unsettled: unsettled,
+		}),
+		pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
+			Client: pluralClient, Transact: pluralriver.SQL(db), Seen: seen, Quiet: quiet, Queue: "plural_looks",
+			Prune: func(ctx context.Context) error {
+				_, err := inbox.Prune(ctx, 7*24*time.Hour)
+				return err
+			},
+		}),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	riverClient, err := river.NewClient(driver, &river.Config{
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: 4}, "plural_money": {MaxWorkers: 8}, "plural_looks": {MaxWorkers: 4},
+		},
+		Workers:                     workers,
+		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(5 * time.Minute)},
+		DiscardedJobRetentionPeriod: -1,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	look := pluralriver.LookOnEvent(riverClient, &river.InsertOpts{Queue: "plural_looks"})
+	http.Handle("/plural/webhook", inbox.Handler(verifier, look))
+	if err := riverClient.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// tables are those of the shop in the examples. Amounts are in paise, looked_at
+// and made_at in seconds, and seen_at in microseconds.
+const tables = `
+	CREATE TABLE orders (
+		number     text    NOT NULL PRIMARY KEY, -- Plural's merchant_order_reference
+		amount     bigint  NOT NULL,
+		order_id   text    NOT NULL DEFAULT '',
+		status     text    NOT NULL DEFAULT '',
+		good       boolean NOT NULL DEFAULT false, -- held or paid as it was asked for, and not cancelled since
+		may_change boolean NOT NULL DEFAULT true,
+		seen_at    bigint  NOT NULL DEFAULT 0, -- the document's updated_at
+		looked_at  bigint  NOT NULL DEFAULT 0,
+		made_at    bigint  NOT NULL
+	);
+	CREATE TABLE decisions (
+		kind      text NOT NULL,
+		order_id  text NOT NULL,
+		reference text NOT NULL, -- '' for a cancel
+		state     text NOT NULL DEFAULT 'decided',
+		note      text NOT NULL DEFAULT ''
+	);
+	-- A hold ends once.
+	CREATE UNIQUE INDEX one_end ON decisions (order_id)
+		WHERE kind IN ('plural_capture', 'plural_cancel') AND state NOT IN ('refused', 'given up');`
+
+// ended stores how a decision ended.
+func ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
+	var state string
+	switch {
+	case o.Err == nil && o.Kind == pluralriver.KindRefund && o.Order.Status != plural.OrderStatusProcessed:
+		state = "pending" // accepted, but the bank may still refuse it: seen finds out
+	case o.Err == nil: // carried out
+		state = "done"
+	case errors.Is(o.Err, plural.ErrNotApplied): // final: nothing was or will be carried out
+		state = "refused"
+	case errors.Is(o.Err, plural.ErrConflict): // final: the books show something else
+		state = "look at Plural's dashboard"
+	default: // a plural.ValidationError, the only other case: nothing was sent
+		state = "program it right"
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $1, note = ''
+		WHERE kind = $2 AND order_id = $3 AND reference = $4 AND state = 'decided'`, // only the row that is open
+		state, o.Kind, o.OrderID, o.Reference) // a cancel has no reference
+	return err
+}
+
+// unsettled stores why a person has to look. The decision stays open, except
+// after a contradiction, which comes when it has ended.
+func unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
+	_, err := tx.ExecContext(ctx, `UPDATE decisions SET note = $1
+		WHERE kind = $2 AND order_id = $3 AND reference = $4 AND (state = 'decided' OR $5)`,
+		"look at Plural's dashboard: "+string(a.Why), o.Kind, o.OrderID, o.Reference, a.Why == pluralriver.Contradicted)
+	return err
+}
+
+// seen stores what Plural's books show of an order.
+func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
+	var paise int64
+	err := tx.QueryRowContext(ctx, `SELECT amount FROM orders WHERE number = $1`, o.MerchantOrderReference).Scan(&paise)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // not an order of this shop
+	}
+	if err != nil {
+		return err
+	}
+	err = plural.Expected{ // held or paid as it was asked for
+		MerchantOrderReference: o.MerchantOrderReference, OrderAmount: plural.INR(paise),
+	}.Check(o)
+	notPaid, _ := errors.AsType[*plural.NotPaidError](err)
+	isGood, wasPaid := err == nil, err == nil || notPaid != nil && notPaid.WasPaid()
+	at := max(o.UpdatedAt.UnixMicro(), 0) // 0: the document has no time, and is accepted
+	_, err = tx.ExecContext(ctx, `UPDATE orders SET order_id = $2, status = $3, may_change = $4,
+			good = $5 OR good AND $6, seen_at = CASE WHEN seen_at > $7 THEN seen_at ELSE $7 END
+		WHERE number = $1 AND (seen_at <= $7 OR $7 = 0)`,
+		o.MerchantOrderReference, o.OrderID, o.Status, pluralriver.MayChange(o), isGood, wasPaid, at)
+	if err != nil {
+		return err
+	}
+	for i := range o.Refunds {
+		refund := &o.Refunds[i]
+		var state string
+		switch refund.Status {
+		case plural.OrderStatusProcessed:
+			state = "done"
+		case plural.OrderStatusFailed, plural.OrderStatusCancelled:
+			state = "refused" // by the bank: the payer does not have the money
+		default:
+			continue // still under way
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE decisions SET state = $1
+			WHERE kind = $2 AND order_id = $3 AND reference = $4 AND state = 'pending'`,
+			state, pluralriver.KindRefund, o.OrderID, refund.MerchantOrderReference)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quiet finds orders that may change and that nobody has looked at for ten
+// minutes.
+func quiet(ctx context.Context, tx *sql.Tx) (looks []pluralriver.LookArgs, err error) {
+	now := time.Now()
+	rows, err := tx.QueryContext(ctx, `UPDATE orders SET looked_at = $1 WHERE number IN (SELECT number FROM orders
+		WHERE looked_at < $2 AND (may_change AND made_at > $3
+			OR order_id IN (SELECT order_id FROM decisions WHERE state = 'pending'))
+		ORDER BY looked_at LIMIT 200) RETURNING number`,
+		now.Unix(), now.Add(-10*time.Minute).Unix(), now.AddDate(0, 0, -60).Unix()) // many orders are never paid
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var number string
+		if err := rows.Scan(&number); err != nil {
+			return nil, err
+		}
+		looks = append(looks, pluralriver.LookArgs{Reference: number})
+	}
+	return looks, rows.Err()
+}
+
 func openShop() (db *sql.DB, gateway *pluraltest.Server, client *plural.Client, closeAll func()) {
 	dir, err := os.MkdirTemp("", "shop")
 	if err != nil {
@@ -215,9 +339,7 @@ func openShop() (db *sql.DB, gateway *pluraltest.Server, client *plural.Client, 
 	if err := pluralriver.Migrate(context.Background(), riversqlite.New(db)); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.Exec(`CREATE TABLE decisions (kind text, order_id text, reference text, state text);
-		CREATE TABLE orders (number text, amount int, status text DEFAULT '', good int DEFAULT 0,
-			seen_at int DEFAULT 0, looked_at int DEFAULT 0)`); err != nil {
+	if _, err := db.Exec(tables); err != nil {
 		log.Fatal(err)
 	}
 	gateway, err = pluraltest.Start()
