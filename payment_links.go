@@ -361,13 +361,11 @@ func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) loo
 		l, err := write.askLink(ctx, reference)
 		switch {
 		case provesAbsence(err):
-			return nil, open("there is no such payment link"), nil
+			return nil, withLink(l, open("there is no such payment link")), nil
 		case err != nil:
-			return nil, finding{}, err
+			return nil, finding{link: l}, err
 		}
-		f := judge(l)
-		f.link = l
-		return nil, f, nil
+		return nil, withLink(l, judge(l)), nil
 	}
 }
 
@@ -427,13 +425,18 @@ func lookAtLink(linkID string) look {
 	}
 }
 
-// askLink asks for the link of a reference.
-func (k *call) askLink(ctx context.Context, reference string) (*PaymentLink, error) {
+// askLink asks for the link of a reference. Beside an error it returns a link
+// that an answer named, see decodeLink.
+func (k *call) askLink(ctx context.Context, reference string) (l *PaymentLink, err error) {
 	ask, err := k.settlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
 	if err != nil {
 		return nil, err
 	}
-	return ask.readLink(ctx, decodeLinkWith(reference))
+	err = ask.read(ctx, func(a *answer) (err error) {
+		l, err = decodeLinkWith(reference)(a)
+		return err
+	})
+	return l, err
 }
 
 // readLink reads one link, repeating on failures.

@@ -84,14 +84,15 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 	}
 }
 
-// A link that the answer of the create itself has shown is not made again,
-// even if that answer cannot be used.
-func TestLinkThatTheAnswerShowedIsNotMadeAgain(t *testing.T) {
+// A link that was shown once, by the answer of the create itself or by the
+// books, is not made again, even if that document cannot be used.
+func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
+	const none = `{"code":"INVALID_REQUEST","message":"No matching records found"}`
 	good := string(payload(t, "link_created.json"))
 	for name, tc := range map[string]struct {
-		own   string
-		sends int
+		document string
+		sends    int
 	}{
 		"no link to open": {strings.Replace(good, "https://shortener", "http://shortener", 1), 1},
 		"no amount":       {strings.Replace(good, `"amount":`, `"amount_2":`, 1), 1},
@@ -100,22 +101,27 @@ func TestLinkThatTheAnswerShowedIsNotMadeAgain(t *testing.T) {
 		"another's":       {strings.Replace(good, `"own-inv-4412"`, `"own-inv-4"`, 1), 2},
 		"of nothing":      {`{}`, 2},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				sends := 0
-				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
-					if r.Method == http.MethodPost {
-						sends++
-						return answer(http.StatusOK, tc.own), nil
-					}
-					return answer(http.StatusBadRequest, `{"code":"INVALID_REQUEST","message":"No matching records found"}`), nil
-				}, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
-				_, err := client.PaymentLinks.Create(t.Context(), minimalLink())
-				requireUnknown(t, err)
-				require.Equal(t, tc.sends, sends)
+		for _, by := range []string{http.MethodPost, http.MethodGet} {
+			t.Run(name+" by "+by, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					sent := map[string]int{}
+					client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+						sent[r.Method]++
+						switch {
+						case r.Method == by && sent[by] == 1:
+							return answer(http.StatusOK, tc.document), nil
+						case r.Method == http.MethodPost:
+							return answer(http.StatusBadGateway, ""), nil
+						}
+						return answer(http.StatusBadRequest, none), nil
+					}, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
+					_, err := client.PaymentLinks.Create(t.Context(), minimalLink())
+					requireUnknown(t, err)
+					require.Equal(t, tc.sends, sent[http.MethodPost])
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type settlement struct {
 	failed string // id of the FAILED refund that answered the write itself
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
+	shown bool           // the write's own answer has shown such a refund
 	links []*PaymentLink // the payment links that were seen
 	done  *PaymentLink   // the payment link that the books show as made, or as cancelled
 }
@@ -105,7 +106,15 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
 		s.failed = o.OrderID
 	}
+	s.shown = s.shown || s.isLivingRefund(o)
 	return books{}, errors.New(f.reason)
+}
+
+// isLivingRefund reports whether a document is of a refund of the reference
+// that did not fail.
+func (s *settlement) isLivingRefund(o *Order) bool {
+	return o != nil && o.Type == OrderTypeRefund && o.OrderID != s.orderID && s.slowly &&
+		o.MerchantOrderReference == s.reference && isRefundAlive(o.Status)
 }
 
 // needsNoLook reports whether the first answer to a write is the answer to the
@@ -180,8 +189,9 @@ func (s *settlement) see(f finding) {
 // weigh replaces findings that do not hold for this write. A refund that FAILED
 // before the write was sent says nothing about the write. An order without
 // capture entries says nothing either, because this write may be what took the
-// money. If a write was refused for the order's state, an amount that is too
-// large is not the reason: something is missing in the books.
+// money. Books that do not have what was shown before say nothing. If a write
+// was refused for the order's state, an amount that is too large is not the
+// reason: something is missing in the books.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.asks:
@@ -192,10 +202,17 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 		return notYet(f.reason)
 	case f.verdict == verdictOpen && s.slowly && len(s.links) > 0:
 		return unclear("the payment link was there, and is not shown any more")
+	case (s.shown || len(s.alive) > 0) && f.restsOnAbsence():
+		return unclear("the refund was there, and is not shown any more")
 	case f.row == rowNoHold && s.write.ambiguous:
 		return notYet("the order does not say under which reference it was captured")
 	}
 	return f
+}
+
+// restsOnAbsence reports whether a finding is of books without the refund.
+func (f finding) restsOnAbsence() bool {
+	return f.verdict == verdictOpen || f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
 }
 
 // read looks at the books until they settle the matter.
