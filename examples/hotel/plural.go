@@ -82,9 +82,8 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		Workers:                     workers,
 		Logger:                      h.log,
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(set.Sweep)},
-		FetchPollInterval:           5 * time.Second, // new jobs are announced; polling finds those that were missed
-		JobTimeout:                  set.Try,         // for the hotel's own jobs
-		RescueStuckJobsAfter:        set.Rescue,      // takes jobs from a process that died; more than set.Try
+		JobTimeout:                  set.Try,    // for the hotel's own jobs
+		RescueStuckJobsAfter:        set.Rescue, // takes jobs from a process that died; more than set.Try
 		RetryPolicy:                 set.Retry,
 		DiscardedJobRetentionPeriod: -1, // jobs that were given up wait for a person
 	})
