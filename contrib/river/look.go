@@ -184,8 +184,9 @@ func LookOnEvent[TTx any](
 // document says how much was taken does not matter: of a sale that was paid
 // outright by card it never does.
 //
-// An order that nobody pays may stay CREATED, so Quiet also needs a limit of
-// age. A later decision to refund can change any order. Books lag, so also look
+// A document may leave out refunds. If [plural.Order.RefundedAmount] is not
+// known and the shop needs it, Quiet should find the order all the same. An
+// order that nobody pays may stay CREATED, so Quiet also needs a limit of age. A later decision to refund can change any order. Books lag, so also look
 // at orders with a decision that the shop has made and its row does not show
 // yet.
 func MayChange(o *plural.Order) bool {

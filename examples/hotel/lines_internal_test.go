@@ -39,22 +39,27 @@ func TestOneFileKnowsOfPlural(t *testing.T) {
 	require.LessOrEqual(t, n, most)
 }
 
-// The page about all modules shows the hotel's own code. Layout and comments
-// may differ.
+// The page about all modules shows the hotel's own code and tables. Layout and
+// comments may differ.
 func TestThePageShowsTheHotel(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/together.md")
 	require.NoError(t, err)
-	source, err := os.ReadFile("plural.go")
-	require.NoError(t, err)
+	var sources strings.Builder
+	for _, path := range []string{"plural.go", "hotel.go", "schema.sql"} {
+		source, err := os.ReadFile(path)
+		require.NoError(t, err)
+		sources.Write(source)
+	}
 	comment := regexp.MustCompile(`(?m)//.*$`)
 	words := func(code string) string {
 		return strings.Join(strings.Fields(comment.ReplaceAllString(code, "")), " ")
 	}
-	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	require.Len(t, shown, 5)
+	shown := regexp.MustCompile("(?s)```(?:go|sql)\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	require.Len(t, shown, 11)
+	hotel := words(sources.String())
 	for _, block := range shown {
-		require.Contains(t, words(string(source)), words(block[1]))
+		require.Contains(t, hotel, words(block[1]))
 	}
 }
 

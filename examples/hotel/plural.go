@@ -82,9 +82,8 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		Workers:                     workers,
 		Logger:                      h.log,
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(set.Sweep)},
-		FetchPollInterval:           5 * time.Second, // new jobs are announced; polling finds those that were missed
-		JobTimeout:                  set.Try,         // for the hotel's own jobs
-		RescueStuckJobsAfter:        set.Rescue,      // takes jobs from a process that died; more than set.Try
+		JobTimeout:                  set.Try,    // for the hotel's own jobs
+		RescueStuckJobsAfter:        set.Rescue, // takes jobs from a process that died; more than set.Try
 		RetryPolicy:                 set.Retry,
 		DiscardedJobRetentionPeriod: -1, // jobs that were given up wait for a person
 	})
@@ -197,6 +196,7 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 		IsHeld: o.CanCapture(), MayChange: pluralriver.MayChange(o), At: max(o.UpdatedAt.UnixMicro(), 0),
 		Taken: known(o.CapturedAmount()), Refunded: known(o.RefundedAmount()),
 	}
+	s.MayChange = s.MayChange || s.Refunded == nil // the document may leave out refunds
 	for _, r := range o.Refunds {
 		if r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled {
 			s.BankRefused = append(s.BankRefused, r.MerchantOrderReference)

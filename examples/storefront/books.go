@@ -140,9 +140,11 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 	if captured, ok := booked.CapturedAmount(); ok {
 		now.Captured = captured
 	}
-	if refunded, ok := booked.RefundedAmount(); ok {
+	refunded, ok := booked.RefundedAmount()
+	if ok {
 		now.Refunded = refunded
 	}
+	now.Unsettled = now.Unsettled || !ok // the document may leave out refunds
 	if err := s.db.saveBooks(ctx, tx, &now); err != nil {
 		return err
 	}
