@@ -45,6 +45,10 @@ type engine[TTx any] struct {
 	transact    func(context.Context, func(TTx) error) error
 	exec        func(ctx context.Context, tx TTx, statement string) error
 	query       func(ctx context.Context, query string, into ...any) error
+
+	// hold keeps all transactions of this process out until release. A process
+	// that is suspended in one would keep SQLite's lock.
+	hold func() (release func(), err error)
 }
 
 func openSQLite(path string) (*engine[*sql.Tx], error) {
@@ -74,6 +78,10 @@ func overSQL(kind, where string, db *sql.DB, driver riverdriver.Driver[*sql.Tx])
 		query: func(ctx context.Context, query string, into ...any) error {
 			return db.QueryRowContext(ctx, query).Scan(into...)
 		},
+		hold: func() (func(), error) {
+			conn, err := db.Conn(context.Background()) // of SQLite there is one
+			return func() { _ = conn.Close() }, err
+		},
 	}
 }
 
@@ -91,6 +99,7 @@ func openPgx(url string) (*engine[pgx.Tx], error) {
 		query: func(ctx context.Context, query string, into ...any) error {
 			return pool.QueryRow(ctx, query).Scan(into...)
 		},
+		hold: func() (func(), error) { return func() {}, nil },
 	}, nil
 }
 

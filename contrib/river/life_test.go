@@ -303,9 +303,15 @@ func workIn[TTx any](e *engine[TTx], err error, client *plural.Client) error {
 			select {}
 		case !isNext:
 			isNext = true
+			release, err := e.hold()
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
 			fmt.Println("arrived")
 			fmt.Println(os.Getpid())
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			release()
 			go func() {
 				time.Sleep(2 * time.Second) // for the rest of the work
 				fmt.Println("went on")
