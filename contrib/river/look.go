@@ -186,9 +186,9 @@ func LookOnEvent[TTx any](
 //
 // A document may leave out refunds. If [plural.Order.RefundedAmount] is not
 // known and the shop needs it, Quiet should find the order all the same. An
-// order that nobody pays may stay CREATED, so Quiet also needs a limit of age. A later decision to refund can change any order. Books lag, so also look
-// at orders with a decision that the shop has made and its row does not show
-// yet.
+// order that nobody pays may stay CREATED, so Quiet also needs a limit of age.
+// A later decision to refund can change any order. Books lag, so also look at
+// orders with a decision that the shop has made and its row does not show yet.
 func MayChange(o *plural.Order) bool {
 	switch o.Status {
 	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
