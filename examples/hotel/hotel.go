@@ -22,16 +22,23 @@ type hotel struct {
 	quietFor time.Duration // how long to wait before a booking is looked at
 }
 
+// The queues of jobs that call Plural. The hotel's other jobs use River's
+// default queue, so an outage of Plural does not delay them.
+const (
+	queueMoney = "plural_money"
+	queueLooks = "plural_looks"
+)
+
 // booking is a room for some nights, and the deposit for it.
 type booking struct {
-	Number, Reference, Room, PluralID, Link, Status string
-	Nights                                          int
-	Deposit, Fee                                    int64
-	Held, Lapsing                                   bool
-	Taken, Refunded                                 int64
+	Number, Reference, Mobile, Room, PluralID, Link, Status string
+	Nights                                                  int
+	Deposit, Fee                                            int64
+	Held, Lapsing                                           bool
+	Taken, Refunded                                         int64
 }
 
-const bookingColumns = `number, reference, room, plural_id, link, status, nights, deposit, fee, held, lapsing,
+const bookingColumns = `number, reference, mobile, room, plural_id, link, status, nights, deposit, fee, held, lapsing,
 	taken, refunded`
 
 // decision is what the desk has decided about a booking.
@@ -50,6 +57,7 @@ const (
 	kindNoShow   = "no-show"   // take the fee
 	kindCancel   = "cancel"    // release all
 	kindRefund   = "refund"
+	kindLink     = "link" // send a link for the deposit to a guest who booked by telephone
 
 	stateUnderWay = "under way"
 	stateDone     = "done"
@@ -68,12 +76,13 @@ var (
 
 const perNight = 6_000_00
 
-// book stores a booking. The deposit is the price and 5,000 rupees for what the
-// guest may order; the fee is one night.
-func (h *hotel) book(ctx context.Context, room string, nights int) (number string, err error) {
+// book stores a booking; mobile is "" unless the guest booked by telephone. The
+// deposit is the price and 5,000 rupees for what the guest may order; the fee
+// is one night.
+func (h *hotel) book(ctx context.Context, room string, nights int, mobile string) (number string, err error) {
 	number = "booking-" + strings.ToLower(rand.Text()) // who knows the number may see the booking
-	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, room, nights, deposit, fee)
-		VALUES ($1, $1, $2, $3, $4, $5)`, number, room, nights, int64(nights)*perNight+5_000_00, perNight)
+	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, mobile, room, nights, deposit, fee)
+		VALUES ($1, $1, $2, $3, $4, $5, $6)`, number, mobile, room, nights, int64(nights)*perNight+5_000_00, perNight)
 	return number, err
 }
 
@@ -96,12 +105,13 @@ func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, erro
 
 // wayToPay makes the order that holds the deposit, once, and returns the way to
 // its page; "" if nothing is left to pay. If the way was lost with an answer,
-// nobody was sent there, so the next try makes another order.
+// nobody was sent there, so the next try makes another order. A guest who booked
+// by telephone has a payment link, and gets no order beside it.
 func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
 	const tries = 3
 	for range tries {
 		b, err := h.booking(ctx, number)
-		if err != nil || b.Link != "" || b.Status != "" && b.Status != "CREATED" {
+		if err != nil || b.Mobile != "" || b.Link != "" || b.Status != "" && b.Status != "CREATED" {
 			return b.payable(), err
 		}
 		id, link, err := h.money.deposit(ctx, b.Reference, b.Deposit)
@@ -153,11 +163,13 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 			d.Amount = b.Fee
 		case d.Kind == kindCancel:
 			d.Amount = 0
+		case d.Kind == kindLink && b.Mobile != "" && b.Link == "":
+			d.Amount = b.Deposit
 		case d.Amount < least, d.Kind == kindCheckOut && d.Amount > b.Deposit,
 			d.Kind == kindRefund && d.Amount > b.Taken-max(refunds, b.Refunded):
 			return errAmount
 		}
-		if d.Kind != kindRefund && !b.Held {
+		if d.Kind != kindRefund && d.Kind != kindLink && !b.Held {
 			return errNoHold
 		}
 		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
@@ -191,6 +203,13 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	})
 }
 
+// linked stores the link that a guest was sent, and its order.
+func (h *hotel) linked(ctx context.Context, tx pgx.Tx, reference, pluralID, link string) error {
+	_, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, link = $3
+		WHERE number = (SELECT number FROM decisions WHERE reference = $1) AND link = ''`, reference, pluralID, link)
+	return err
+}
+
 // decided receives the result of a decision. A cancel has no reference.
 func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, state, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = $3, note = $4 WHERE reference = $2 OR $2 = '' AND reference = (
@@ -218,11 +237,13 @@ type sight struct {
 	BankRefused                 []string
 }
 
-// seen stores what the books show. The books lag, so a document older than the
-// last one changes nothing. A document of another booking needs a person.
+// seen stores what the books show. Plural gives the order of a payment link a
+// reference of its own, and this function finds it by its id. The books lag, so
+// a document older than the last one changes nothing. A document of another
+// booking needs a person.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
-		WHERE reference = $1 FOR UPDATE`, s.Reference))
+		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
 	if errors.Is(err, errUnknown) {
 		return nil // not the hotel's, or an order that nobody was sent to
 	}
@@ -236,8 +257,8 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	tag, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, status = $3, held = $4, may_change = $5,
 			taken = COALESCE($6, taken), refunded = COALESCE($7, refunded), lapsing = lapsing AND $4,
 			booked_at = GREATEST(booked_at, $8), looked_at = now()
-		WHERE reference = $1 AND (booked_at <= $8 OR $8 = 0)`,
-		s.Reference, s.PluralID, s.Status, s.IsHeld, s.MayChange, s.Taken, s.Refunded, s.At)
+		WHERE number = $1 AND (booked_at <= $8 OR $8 = 0)`,
+		b.Number, s.PluralID, s.Status, s.IsHeld, s.MayChange, s.Taken, s.Refunded, s.At)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
@@ -250,26 +271,28 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 }
 
 // lapsing is called when a hold may end any day.
-func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, reference string) error {
-	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE reference = $1`, reference)
+func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
+	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE plural_id = $1`, pluralID)
 	return err
 }
 
-// quiet returns the references of deposits to look at: those that may change,
-// and those whose row does not show yet what was decided and done.
-func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]string, error) {
+// orderName is what an order can be looked up by: its id, or the reference if
+// the id got lost.
+type orderName struct{ PluralID, Reference string }
+
+// quiet returns the deposits to look at: those that may change, and those whose
+// row does not show yet what was decided and done.
+func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'
-		AND (may_change
+		AND (mobile = '' OR plural_id <> '') AND (may_change
 			OR taken <> (SELECT COALESCE(sum(amount), 0) FROM decisions d
 				WHERE d.number = b.number AND kind IN ('check-out', 'no-show') AND state = 'done')
 			OR refunded <> (SELECT COALESCE(sum(amount), 0) FROM decisions d
 				WHERE d.number = b.number AND kind = 'refund' AND state = 'done'))
-		ORDER BY looked_at LIMIT 200 FOR UPDATE SKIP LOCKED) RETURNING reference`, h.quietFor)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+		ORDER BY looked_at LIMIT 200 FOR UPDATE SKIP LOCKED)
+		RETURNING plural_id, CASE plural_id WHEN '' THEN reference ELSE '' END`, h.quietFor)
+	return all[orderName](rows, err)
 }
 
 func (h *hotel) transact(ctx context.Context, work func(tx pgx.Tx) error) error {

@@ -108,7 +108,7 @@ func (c *chain) agree() {
 func (c *chain) differ() string {
 	c.t.Helper()
 	rows, err := c.db.QueryContext(c.t.Context(), `SELECT plural_id, status, taken, refunded,
-		(SELECT count(*) FROM decisions d WHERE d.number = b.number AND state = 'done') FROM bookings b`)
+		(SELECT count(*) FROM decisions d WHERE d.number = b.number AND state = 'done' AND kind <> 'link') FROM bookings b`)
 	require.NoError(c.t, err)
 	defer func() { _ = rows.Close() }()
 	var differ strings.Builder
@@ -266,5 +266,49 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	c.shows(number, "refund ₹6000.00: done")
 	c.becomes("600000", `SELECT refunded FROM bookings WHERE number = $1`, number)
 	c.agree()
+	gateway.AssertExactlyOnce(t)
+}
+
+// A guest who books by telephone gets one link, though its answer is lost and
+// the process is killed. What is held by it is a deposit like any other.
+func TestDepositByTelephone(t *testing.T) {
+	t.Parallel()
+	made := make(chan struct{})
+	var isLost atomic.Bool
+	gateway := pluraltest.NewServer(t, pluraltest.WithWebhookDuplicates(2), pluraltest.WithReadLag(200*time.Millisecond),
+		pluraltest.WithFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
+			if r.Op == pluraltest.OpPaymentLinksCreate && isLost.CompareAndSwap(false, true) {
+				close(made)
+				return pluraltest.HangAfterApply // the process is killed before the answer comes
+			}
+			return pluraltest.NoFault
+		}),
+	)
+	c := open(t, gateway, 1)
+	require.Equal(t, http.StatusUnprocessableEntity,
+		c.ask(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"12"}}).status)
+	p := c.ask(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"9876543210"}})
+	number := strings.TrimPrefix(p.location, "/desk/")
+	<-made
+	c.processes[0].Kill()
+
+	// The guest is faster than the hotel: the money is held before the hotel
+	// knows the link.
+	links := gateway.Links()
+	require.Len(t, links, 1)
+	c.pay(links[0].OrderID, false)
+	c.start(0)
+	require.Equal(t, "open", c.processes[0].Line())
+
+	c.shows(number, "check-out")
+	require.Equal(t, links[0].OrderID, c.text(`SELECT plural_id FROM bookings WHERE number = $1`, number))
+	require.Equal(t, http.StatusConflict,
+		c.ask(http.MethodPost, "/desk/"+number+"/link", url.Values{"before": {"1"}}).status, "there is a link")
+	c.decide(number, kindCheckOut, "13250.50")
+	c.shows(number, "check-out ₹13250.50: done")
+	c.becomes("1325050", `SELECT taken FROM bookings WHERE number = $1`, number)
+	c.agree()
+	require.Len(t, gateway.Links(), 1)
+	require.Len(t, gateway.Notifications(links[0].ID), 1, "one message")
 	gateway.AssertExactlyOnce(t)
 }

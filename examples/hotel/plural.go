@@ -24,13 +24,6 @@ import (
 	"github.com/plural-go/plural/contrib/sqlstore"
 )
 
-// The queues of jobs that call Plural. The hotel's other jobs use River's
-// default queue, so an outage of Plural does not delay them.
-const (
-	queueMoney = "plural_money"
-	queueLooks = "plural_looks"
-)
-
 // money is the hotel's only contact with Plural. It knows nothing of rooms: it
 // hands each news to the hotel, in the transaction in which it received the
 // news.
@@ -65,7 +58,8 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		}),
 		pluralriver.AddLooks(workers, pluralriver.Looks[pgx.Tx]{
 			Client: m.client, Transact: pluralriver.Pgx(h.pool), Seen: m.seen, Quiet: m.quiet, Queue: queueLooks,
-			HoldFor: set.HoldFor, Lapsing: m.lapsing, Prune: m.prune,
+			HoldFor: set.HoldFor, Prune: m.prune,
+			Lapsing: func(ctx context.Context, tx pgx.Tx, o *plural.Order) error { return h.lapsing(ctx, tx, o.OrderID) },
 		}),
 	)
 	if err != nil {
@@ -79,8 +73,8 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 
 		Middleware: []rivertype.Middleware{otelriver.NewMiddleware(&spans)},
 
-		Workers:                     workers,
-		Logger:                      h.log,
+		Workers: workers, Logger: h.log,
+
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(set.Sweep)},
 		JobTimeout:                  set.Try,    // for the hotel's own jobs
 		RescueStuckJobsAfter:        set.Rescue, // takes jobs from a process that died; more than set.Try
@@ -101,8 +95,8 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 }
 
 // deposit makes the order that holds a booking's deposit, and returns the way
-// to its page. A deposit by telephone, through a link that is sent to the
-// guest, can be added beside it.
+// to its page. For a guest who booked by telephone, carryOut stores a job that
+// has Plural send a payment link instead.
 func (m *money) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -133,9 +127,8 @@ func (m *money) returned(r *http.Request) (*booking, error) {
 	if err != nil || b.Status == string(plural.OrderStatusAuthorized) || b.Taken > 0 {
 		return b, err // a repeated return brings no news
 	}
-	o, err := m.client.Orders.Confirm(ctx, callback, plural.Expected{
-		MerchantOrderReference: b.Reference, OrderAmount: plural.INR(b.Deposit),
-	})
+	want := plural.Expected{OrderID: b.PluralID, OrderAmount: plural.INR(b.Deposit)}
+	o, err := m.client.Orders.Confirm(ctx, callback, want)
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok {
 		o = notPaid.Order
 	}
@@ -157,6 +150,11 @@ func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision
 		args = pluralriver.CancelArgs{OrderID: b.PluralID}
 	case kindRefund:
 		args = pluralriver.RefundArgs{OrderID: b.PluralID, Reference: d.Reference, Amount: plural.INR(d.Amount)}
+	case kindLink:
+		args = pluralriver.LinkArgs{
+			Reference: d.Reference, Amount: plural.INR(d.Amount), PreAuth: true,
+			CallbackURL: m.back, Customer: &plural.Customer{MobileNumber: b.Mobile},
+		}
 	}
 	inserted, err := pluralriver.InsertTx(ctx, m.river, tx, args, &river.InsertOpts{Queue: queueMoney})
 	if err != nil || inserted.UniqueSkippedAsDuplicate {
@@ -174,7 +172,11 @@ func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) err
 	if errors.Is(o.Err, plural.ErrNotApplied) {
 		state = stateRefused // nothing was or will be carried out
 	}
-	if err := m.hotel.decided(ctx, tx, o.OrderID, o.Reference, state, note); err != nil {
+	err := m.hotel.decided(ctx, tx, o.OrderID, o.Reference, state, note)
+	if o.Link != nil && err == nil {
+		o.OrderID, err = o.Link.OrderID, m.hotel.linked(ctx, tx, o.Reference, o.Link.OrderID, o.Link.PaymentLink)
+	}
+	if err != nil || o.OrderID == "" {
 		return err
 	}
 	return m.look(ctx, tx, o.OrderID)
@@ -215,9 +217,9 @@ func known(a plural.Amount, ok bool) *int64 {
 
 // quiet finds the orders to look at.
 func (m *money) quiet(ctx context.Context, tx pgx.Tx) (looks []pluralriver.LookArgs, err error) {
-	references, err := m.hotel.quiet(ctx, tx)
-	for _, reference := range references {
-		looks = append(looks, pluralriver.LookArgs{Reference: reference})
+	names, err := m.hotel.quiet(ctx, tx)
+	for _, name := range names {
+		looks = append(looks, pluralriver.LookArgs{OrderID: name.PluralID, Reference: name.Reference})
 	}
 	return looks, err
 }
@@ -227,11 +229,7 @@ func (m *money) prune(ctx context.Context) error {
 	return err
 }
 
-func (m *money) lapsing(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
-	return m.hotel.lapsing(ctx, tx, o.MerchantOrderReference)
-}
-
 func (m *money) look(ctx context.Context, tx pgx.Tx, orderID string) error {
-	args := pluralriver.LookArgs{OrderID: orderID}
-	return pluralriver.LookTx(ctx, m.river, tx, args, &river.InsertOpts{Queue: queueLooks})
+	opts := &river.InsertOpts{Queue: queueLooks}
+	return pluralriver.LookTx(ctx, m.river, tx, pluralriver.LookArgs{OrderID: orderID}, opts)
 }

@@ -4,6 +4,7 @@
 CREATE TABLE IF NOT EXISTS bookings (
 	number    text        NOT NULL PRIMARY KEY,
 	reference text        NOT NULL UNIQUE,        -- of the order that holds the deposit: Plural's merchant_order_reference
+	mobile    text        NOT NULL DEFAULT '',    -- of a guest who booked by telephone, and gets a payment link
 	tries     int         NOT NULL DEFAULT 1,     -- orders that were made: the way to an earlier one got lost
 	room      text        NOT NULL,
 	nights    int         NOT NULL,
@@ -29,7 +30,7 @@ CREATE INDEX IF NOT EXISTS bookings_by_plural_id ON bookings (plural_id);
 CREATE TABLE IF NOT EXISTS decisions (
 	reference text        NOT NULL PRIMARY KEY, -- the merchant's, of the capture or refund
 	number    text        NOT NULL REFERENCES bookings,
-	kind      text        NOT NULL, -- check-out, no-show, cancel, refund
+	kind      text        NOT NULL, -- check-out, no-show, cancel, refund, link
 	amount    bigint      NOT NULL,
 	state     text        NOT NULL, -- under way, done, refused, look, given up
 	note      text        NOT NULL DEFAULT '',
@@ -38,6 +39,9 @@ CREATE TABLE IF NOT EXISTS decisions (
 );
 -- A hold ends once.
 CREATE UNIQUE INDEX IF NOT EXISTS one_end_of_a_hold ON decisions (number)
-	WHERE kind <> 'refund' AND state NOT IN ('refused', 'given up');
+	WHERE kind IN ('check-out', 'no-show', 'cancel') AND state NOT IN ('refused', 'given up');
+-- A guest gets one link.
+CREATE UNIQUE INDEX IF NOT EXISTS one_link ON decisions (number)
+	WHERE kind = 'link' AND state NOT IN ('refused', 'given up');
 
 CREATE TABLE IF NOT EXISTS letters (number text NOT NULL, text text NOT NULL, sent_at timestamptz NOT NULL DEFAULT now());

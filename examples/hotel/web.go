@@ -33,6 +33,7 @@ func (h *hotel) routes(s settings) http.Handler {
 
 	desk := http.NewServeMux()
 	desk.HandleFunc("GET /desk", h.showDesk)
+	desk.HandleFunc("POST /desk", h.postPhoneBooking)
 	desk.HandleFunc("GET /desk/{number}", h.showDeskBooking)
 	desk.HandleFunc("POST /desk/{number}/give-up", h.postGiveUp)
 	desk.HandleFunc("POST /desk/{number}/{kind}", h.postDecision)
@@ -65,17 +66,44 @@ func staffOnly(password string, next http.Handler) http.Handler {
 }
 
 func (h *hotel) postBooking(w http.ResponseWriter, r *http.Request) {
+	if number := h.bookFor(w, r, ""); number != "" {
+		h.toPayment(w, r, number)
+	}
+}
+
+var mobileForm = regexp.MustCompile(`^[6-9][0-9]{9}$`)
+
+// postPhoneBooking books for a guest on the telephone, and sends them a link
+// for the deposit.
+func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
+	mobile := r.PostFormValue("mobile")
+	if !mobileForm.MatchString(mobile) {
+		h.show(w, http.StatusUnprocessableEntity, "message", "A mobile number has ten digits.")
+		return
+	}
+	number := h.bookFor(w, r, mobile)
+	if number == "" {
+		return
+	}
+	if err := h.decide(r.Context(), decision{Number: number, Kind: kindLink}, 0); err != nil {
+		h.log.ErrorContext(r.Context(), "no link", "booking", number, "error", err) // the desk's page has a button for it
+	}
+	http.Redirect(w, r, "/desk/"+number, http.StatusSeeOther) //nolint:gosec // a number that the hotel made
+}
+
+// bookFor books the room that a form asks for. It answers itself, and returns
+// "", if that is not possible.
+func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (number string) {
 	nights, err := strconv.Atoi(r.PostFormValue("nights"))
 	if err != nil || nights < 1 || nights > 30 {
 		h.show(w, http.StatusUnprocessableEntity, "message", "A room can be had for 1 to 30 nights.")
-		return
+		return ""
 	}
-	number, err := h.book(r.Context(), r.PostFormValue("room"), nights)
-	if err != nil {
+	if number, err = h.book(r.Context(), r.PostFormValue("room"), nights, mobile); err != nil {
 		h.failed(w, r, err)
-		return
+		return ""
 	}
-	h.toPayment(w, r, number)
+	return number
 }
 
 func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
@@ -129,7 +157,7 @@ func (h *hotel) showBooking(w http.ResponseWriter, r *http.Request) {
 	case b.Status == "CANCELLED" || b.Status == "FAILED":
 		v.Say = "This booking is over, and we have taken nothing."
 	case b.Status == "" || b.Status == "CREATED" || b.Status == "ATTEMPTED":
-		v.Say, v.CanPay = "Your room is yours once you have left a deposit.", true
+		v.Say, v.CanPay = "Your room is yours once you have left a deposit.", b.Mobile == "" || b.Link != ""
 	}
 	h.show(w, http.StatusOK, "booking", v)
 }
@@ -174,7 +202,7 @@ func (h *hotel) postDecision(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		d.Amount, _ = strconv.ParseInt(parts[1]+(parts[2] + "00")[:2], 10, 64) // it is at most nine digits
-	case kindNoShow, kindCancel:
+	case kindNoShow, kindCancel, kindLink:
 	default:
 		err = errUnknown
 	}
