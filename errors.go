@@ -85,7 +85,7 @@ type Error struct {
 	Details    *ErrorDetails // where and why, if the answer says
 	RequestID  string        // the Request-ID that was sent
 	TraceID    string        // the gateway's own id, if the answer has one
-	Attempts   int           // the number of tries; a try that was sent again because its token was refused counts once
+	Attempts   int           // tries; a try repeated because its token was refused counts once
 	RetryAfter time.Duration // how long the answer asks to wait; 0 if it does not say
 	Header     http.Header   // of the answer
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data

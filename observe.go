@@ -12,7 +12,7 @@ type Observation struct {
 	OrderID   string // "" if the call was not about an order yet
 	Reference string // the merchant's reference of the order, capture or refund; "" if the call had none
 	RequestID string // the same for every request of the call
-	Attempts  int    // the number of tries; a try that was sent again because its token was refused counts once
+	Attempts  int    // tries; a try repeated because its token was refused counts once
 	Settled   bool   // the books were asked; the outcome may still be unknown
 	Duration  time.Duration
 	// Err is the error that the call returned. For writes, see [ErrNotApplied],

@@ -263,7 +263,7 @@ type Response struct {
 	StatusCode int         // 0 when no answer came
 	Header     http.Header // of the answer
 	RequestID  string      // the Request-ID that was sent
-	Attempts   int         // the number of tries, without settling reads; a try that was sent again because its token was refused counts once
+	Attempts   int         // tries, without settling reads; a try repeated for a refused token counts once
 	Body       []byte      // as sent, up to 4 MiB; may hold personal data
 }
 

@@ -281,7 +281,7 @@ func (e Expected) check() requestCheck {
 //   - [NotPaidError], with the order that was read: it is another order, or not
 //     paid.
 //   - [ErrInvalidSignature]: no [Verifier] made the Callback, or the Callback
-//     was decoded from JSON.
+//     was changed, or it was decoded from JSON.
 //   - those of [OrderService.Get].
 //
 // A payer who closes the browser sends no callback: see
