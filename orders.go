@@ -34,7 +34,7 @@ type CreateOrderRequest struct {
 	PurchaseDetails    *PurchaseDetails `json:"purchase_details,omitzero"`
 	PartPayment        bool             `json:"part_payment,omitzero"` // the payer may pay in parts
 	PluginData         *PluginData      `json:"plugin_data,omitzero"`  // which shop plugin sends the request
-	Extra              map[string]any   `json:"-"`                     // further fields of the request, but none of the above
+	Extra              map[string]any   `json:"-"`                     // further fields, but none of the above
 }
 
 // MarshalJSON writes the JSON that Plural takes, with the fields of Extra.

@@ -17,7 +17,7 @@ type PaymentLink struct {
 	Status                       PaymentLinkStatus `json:"status"`
 	Amount                       Amount            `json:"amount" wire:"optional"`
 	AmountDue                    Amount            `json:"amount_due,omitzero" wire:"optional"` // what is still to be paid
-	OrderID                      string            `json:"order_id"`                            // for captures, cancels and refunds
+	OrderID                      string            `json:"order_id"`                            // for captures and refunds
 	MerchantPaymentLinkReference string            `json:"merchant_payment_link_reference"`
 	Description                  string            `json:"description,omitzero"`
 	ExpireBy                     Timestamp         `json:"expire_by,omitzero"` // in whole minutes

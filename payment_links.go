@@ -38,7 +38,7 @@ type PaymentLinkRequest struct {
 	// failure it comes back to FailureCallbackURL, if that is given
 	CallbackURL        string         `json:"callback_url,omitzero"`
 	FailureCallbackURL string         `json:"failure_callback_url,omitzero"`
-	Extra              map[string]any `json:"-"` // further fields of the request, but none of the above
+	Extra              map[string]any `json:"-"` // further fields, but none of the above
 }
 
 // maxLinkLife is how long a link may live (Plural's payment link

@@ -23,7 +23,7 @@ type settlement struct {
 
 	own   func(*answer) (*Order, finding, error)           // what the write's own answer shows
 	look  look                                             // one look at the books
-	twice func(context.Context, *settlement, *books) error // checks whether the write was carried out more than once; may be nil
+	twice func(context.Context, *settlement, *books) error // looks for a second effect; may be nil
 
 	rejected bool      // the last answer to the write was a refusal
 	refused  ErrorCode // the code of the refusal, if it has one

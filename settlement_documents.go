@@ -49,7 +49,7 @@ type SettlementDetail struct {
 	OtherDeductions               Rupees   `json:"other_deductions,omitzero"`
 	AdditionalMDRAmount           Rupees   `json:"additional_mdr_amount,omitzero"`
 	TotalConvenienceFee           Rupees   `json:"total_convenience_fee,omitzero"`
-	TotalGSTOnCCF                 Rupees   `json:"total_gst_on_c_c_f,omitzero" alias:"total_gst_on_ccf"` // Plural spells it like this
+	TotalGSTOnCCF                 Rupees   `json:"total_gst_on_c_c_f,omitzero" alias:"total_gst_on_ccf"` // as Plural spells it
 	TotalCashbackAmount           Rupees   `json:"total_cashback_amount,omitzero"`
 	TotalMerchantCashback         Rupees   `json:"total_merchant_cashback,omitzero"`
 	TotalMerchantConvenienceFee   Rupees   `json:"total_merchant_convenience_fee,omitzero"`
@@ -74,7 +74,7 @@ type SettlementLine struct {
 	TransactionAmount       Rupees       `json:"transaction_amount,omitzero"`
 	ActualTransactionAmount Rupees       `json:"actual_transaction_amount,omitzero"` // before the deductions
 	TotalDeductionAmount    Rupees       `json:"total_deduction_amount,omitzero"`
-	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // one line may have the amount for several lines
+	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // one line may have it for several lines
 	StoreAddress            string       `json:"store_address,omitzero"`
 	AcquirerName            string       `json:"acquirer_name,omitzero"`
 	TID                     string       `json:"tid,omitzero"`

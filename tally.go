@@ -22,7 +22,7 @@ type tally struct {
 	liveEntries int           // the number of capture entries on payments that have not ended
 	captured    sum           // the sum of the entries on settled payments
 	first       []CaptureData // entries of the first settled payment
-	repeated    bool          // two payments have the same entries, which are not their whole amounts: maybe one list, shown twice
+	repeated    bool          // two payments have the same entries, below their amounts: maybe one list
 	without     bool          // a settled payment has no entry
 	over        bool          // the entries on a settled payment are more than its amount
 	otherwise   bool          // a settled payment has an offer or a fee, which can explain a different amount
