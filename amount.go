@@ -21,7 +21,7 @@ type Amount struct {
 	Currency Currency `json:"currency"`
 }
 
-// INR is an amount in paise: INR(149950) is 1499.50 rupees.
+// INR makes an amount from paise: INR(149950) is 1499.50 rupees.
 func INR(paise int64) Amount {
 	return Amount{Value: paise, Currency: CurrencyINR}
 }
@@ -52,9 +52,9 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 	return Amount{Value: value, Currency: c}, nil
 }
 
-// String is the currency and the amount in the major unit, such as "INR
-// 1499.50". For amounts that are not negative, [ParseAmount] reads the number
-// back to the same Amount.
+// String writes the currency and the amount in the major unit, such as "INR
+// 1499.50". [ParseAmount] reads the number back to the same Amount, if it is
+// not negative.
 func (a Amount) String() string {
 	exponent, _ := a.Currency.exponent() // 0 if it is not a currency
 	digits, isNegative := strings.CutPrefix(strconv.FormatInt(a.Value, 10), "-")
@@ -75,9 +75,9 @@ func (a Amount) String() string {
 	return b.String()
 }
 
-// Display is the amount as people read it: "₹10,00,000.00" for rupees, with the
-// digits grouped as in India, and "USD 1,234,567.00" for other currencies. It
-// is for pages; [Amount.String] is for logs.
+// Display writes the amount for people to read. For rupees, it groups the
+// digits as in India: "₹10,00,000.00". For other currencies, it writes "USD
+// 1,234,567.00". Use it in pages, and [Amount.String] in logs.
 func (a Amount) Display() string {
 	text := strings.TrimPrefix(a.String(), string(a.Currency)+" ")
 	number, isNegative := strings.CutPrefix(text, "-")
@@ -96,8 +96,8 @@ func (a Amount) Display() string {
 	return out
 }
 
-// grouped sets commas before the last three digits, and before each size digits
-// further left.
+// grouped puts a comma before the last three digits. Further left, it puts one
+// before each group of size digits.
 func grouped(digits string, size int) string {
 	if len(digits) <= 3 {
 		return digits
@@ -109,8 +109,8 @@ func grouped(digits string, size int) string {
 	return head + "," + tail
 }
 
-// Add is the sum of two amounts in one currency. It fails for two different
-// currencies, and for a sum that is too large.
+// Add returns the sum of two amounts in one currency. It fails for two
+// different currencies, and for a sum that is too large.
 func (a Amount) Add(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
@@ -122,7 +122,7 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	return Amount{Value: sum, Currency: a.Currency}, nil
 }
 
-// Sub is a minus b, and may be negative. It fails as [Amount.Add] does.
+// Sub returns a minus b, which may be negative. It fails as [Amount.Add] does.
 func (a Amount) Sub(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
@@ -134,8 +134,8 @@ func (a Amount) Sub(b Amount) (Amount, error) {
 	return Amount{Value: rest, Currency: a.Currency}, nil
 }
 
-// Cmp is -1 if a is less than b, 0 if they are equal, and 1 if a is more. It
-// fails for two different currencies.
+// Cmp returns -1 if a is less than b, 0 if they are equal, and 1 if a is more.
+// It fails for two different currencies.
 func (a Amount) Cmp(b Amount) (int, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return 0, err
@@ -143,7 +143,8 @@ func (a Amount) Cmp(b Amount) (int, error) {
 	return cmp.Compare(a.Value, b.Value), nil
 }
 
-// clone is a copy of the Amount that does not share the text of its currency.
+// clone returns a copy of the Amount. The copy does not share the memory of the
+// currency's text.
 func (a Amount) clone() Amount { return Amount{a.Value, Currency(strings.Clone(string(a.Currency)))} }
 
 func (a Amount) sameCurrency(b Amount) error {
@@ -153,8 +154,8 @@ func (a Amount) sameCurrency(b Amount) error {
 	return nil
 }
 
-// exponent is the number of decimals of a currency (ISO 4217); false if it is
-// not a code of three capital letters.
+// exponent returns the number of decimals of a currency (ISO 4217). It returns
+// false if c is not a code of three capital letters.
 func (c Currency) exponent() (int, bool) {
 	const capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	if len(c) != 3 || strings.Trim(string(c), capitals) != "" {

@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	maxAnswer    = 4 << 20  // an answer is read up to this size; no published one is larger than a few KiB
-	maxErrorBody = 8 << 10  // this much of it is kept in an Error
-	maxUnescaped = 64 << 10 // up to this size, escapes in an error's answer are undone to look for the secret
+	maxAnswer    = 4 << 20  // an answer is read up to this size; published answers have at most a few KiB
+	maxErrorBody = 8 << 10  // this much of the answer is kept in an Error
+	maxUnescaped = 64 << 10 // in an error's answer up to this size, escapes are undone to look for the secret
 )
 
 // answer is the result of one try: a status and a body, or an error.
@@ -33,7 +33,7 @@ type answer struct {
 	err     error // why no answer came, or not all of it
 	notSent bool  // it is certain that no byte of the request went out
 
-	secret string // the secret in the request's authorisation, which errors must not show if the answer repeats it
+	secret string // the secret that authorised the request; errors must not show it if the answer repeats it
 
 	brokeOff bool // the body ended, or was cut off, too early
 
@@ -51,8 +51,8 @@ const (
 	classRejected                     // refused, not carried out
 )
 
-// class looks at the code first and then at the status, because one code has
-// several statuses, and the statuses 429 and 504 have codes with opposite
+// class looks at the code first and then at the status. One code can come with
+// several statuses. The statuses 429 and 504 come with codes of opposite
 // meanings.
 func (a *answer) class() answerClass {
 	if a.notSent {
@@ -84,8 +84,9 @@ func (a *answer) class() answerClass {
 	return classRejected
 }
 
-// class2xx finds successes that carry an error document. If an answer has both
-// data and an error, its data is judged first.
+// class2xx classifies an answer with a status of success. Such an answer may
+// carry an error document. If an answer has both data and an error, its data is
+// judged first.
 func (a *answer) class2xx(code ErrorCode) answerClass {
 	if a.document().hasData() {
 		return classOK
@@ -101,8 +102,8 @@ func (a *answer) class2xx(code ErrorCode) answerClass {
 	return classOK
 }
 
-// failure makes an error of an answer that is not the one asked for. unfit is
-// why a complete answer is not the right one.
+// failure makes an error from an answer that is not the one asked for. unfit
+// explains why a complete answer is not the right one.
 func (a *answer) failure(op operation, subject, requestID string, attempts int, unfit error) *Error {
 	e := &Error{
 		Op: op.op(), OrderID: subject, StatusCode: a.status, RequestID: requestID, Attempts: attempts,
@@ -169,10 +170,10 @@ func (a *answer) repeatsSecret() bool {
 	return false
 }
 
-// decodeInto decodes a document. A struct of this package is decoded as all
-// answers are. A type of the caller's is decoded by encoding/json, after a
-// check of the limits: how much memory an empty element takes depends on that
-// type.
+// decodeInto decodes a document. It decodes a struct of this package in the
+// same way as the service methods do. It decodes the caller's own type with
+// encoding/json, after a check of the limits. The check is needed because even
+// an empty element may take much memory in such a type.
 func decodeInto(document string, out any) error {
 	if isOwnStruct(out) {
 		return wire.Unmarshal(document, out)
@@ -208,9 +209,9 @@ func isOwnStruct(out any) bool {
 		v.Elem().Type().PkgPath() == reflect.TypeFor[Order]().PkgPath()
 }
 
-// undecodedError is for an error of the caller's own type, which may quote the
-// payer's data. errors.Is and errors.As find its cause, and its text does not
-// show it.
+// undecodedError hides the text of an error that the caller's own type
+// returned, because that text may quote the payer's data. errors.Is and
+// errors.As still find the hidden error.
 type undecodedError struct {
 	text  string
 	cause error
@@ -222,7 +223,7 @@ func (e undecodedError) Is(target error) bool { return errors.Is(e.cause, target
 
 func (e undecodedError) As(target any) bool { return errors.As(e.cause, target) }
 
-// inJSON is a text as an encoder writes it between quotes.
+// inJSON returns a text as an encoder writes it between quotes.
 func inJSON(text string, encoder func(any) ([]byte, error)) string {
 	quoted, err := encoder(text)
 	if err != nil {
@@ -232,9 +233,9 @@ func inJSON(text string, encoder func(any) ([]byte, error)) string {
 }
 
 // excerpt describes an answer that is not JSON, such as a firewall's page. It
-// quotes nothing if the answer has any of the characters that JSON is made of:
-// personal data, or the link to the checkout, may follow a warning or a guard
-// against scripts.
+// quotes nothing if the answer has any of the characters that JSON is made of.
+// Some servers write a warning, or a guard against scripts, and then the JSON.
+// That JSON may have personal data or the link to the checkout.
 func (a *answer) excerpt(quote bool) string {
 	body := strings.TrimSpace(a.body)
 	if len(body) == 0 {
@@ -274,8 +275,9 @@ func withoutTags(page string) string {
 	return b.String()
 }
 
-// document has the fields of all error shapes that Plural answers with: the pay
-// API's, the gateway's, the token endpoint's and the checkout's.
+// document has the fields of all error documents that Plural sends. The pay
+// API, the gateway, the token endpoint and the checkout each have their own
+// shape.
 type document struct {
 	Data                   wire.Part[Order] `json:"data"` // the pay API has only orders there
 	Code                   ErrorCode        `json:"code" alias:"error_code"`
@@ -289,8 +291,8 @@ type document struct {
 
 	isJSON bool
 	err    error     // why the body is not a document
-	oauth  string    // error, if it is a string: the token endpoint's
-	nested *document // error, if it is an object
+	oauth  string    // the field error, if it is a string, as the token endpoint sends it
+	nested *document // the field error, if it is an object
 }
 
 func (a *answer) document() *document {
@@ -330,7 +332,7 @@ func (d *document) isBeyondLimits() bool {
 	return ok && limit.Limit
 }
 
-// hasData reports whether data is there and not empty.
+// hasData reports whether the document has data that is not an empty object.
 func (d *document) hasData() bool {
 	inner, isObject := strings.CutPrefix(string(d.Data.Raw), "{")
 	return isObject && !strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), "}")
@@ -364,12 +366,12 @@ func (d *document) details() *ErrorDetails {
 		return nil
 	}
 	var details ErrorDetails
-	_ = wire.Unmarshal(string(d.AdditionalErrorDetails), &details) // it only leaves out fields that do not fit
+	_ = wire.Unmarshal(string(d.AdditionalErrorDetails), &details) // on an error, fields that do not fit stay empty
 	return &details
 }
 
-// readAnswer reads a response to its end, within bounds, so its connection can
-// be used again. secret is the secret in the request's authorisation.
+// readAnswer reads a response to its end, up to a limit, so its connection can
+// be used again. secret is the secret that authorised the request.
 func readAnswer(resp *http.Response, secret string) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, secret: secret}
 	defer func() { _ = resp.Body.Close() }()
@@ -458,7 +460,8 @@ func decodeOrder(a *answer) (*Order, error) {
 	return o, nil
 }
 
-// decodeOrderOf reads an answer that has to be about what was asked for.
+// decodeOrderOf makes a decoder. The decoder refuses an order that isOther
+// finds to be another order than the one asked for.
 func decodeOrderOf(isOther func(*Order) error) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)

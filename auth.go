@@ -52,7 +52,7 @@ func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source
 	return source, nil
 }
 
-// askedWait is how long the token endpoint asked to wait.
+// askedWait returns how long the token endpoint asked to wait.
 func askedWait(err error) time.Duration {
 	if e := tokenAnswerError(err); e != nil {
 		return e.RetryAfter
@@ -82,7 +82,8 @@ type tokenAnswer struct {
 }
 
 // fetch gets a token from Plural, in one request (Plural's pre-authorisation
-// guide, section 1). Observed answers have expires_at or expires_in.
+// guide, section 1). In the answers seen so far, the lifetime is in expires_at
+// or in expires_in.
 func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	request := tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"}
 	body, err := json.Marshal(request) //nolint:gosec // the request for a token has to carry the secret

@@ -16,17 +16,17 @@ import (
 
 // authTransport adds the access token to requests for the base URL's host, and
 // to no other. It fetches the token and keeps it fresh. If a token is refused,
-// it gets another one and sends the request again. If the second token came
-// from a store, which may keep old tokens, it sends a last time with a token
-// that did not.
+// it gets another one and sends the request again. A store may keep old tokens.
+// So if the second token came from a store and is refused too, it sends a last
+// time with a token that is not from the store.
 type authTransport struct {
 	peer   *peer.Peer
 	origin *url.URL
 	source *token.Source
 }
 
-// RoundTrip sends req with a token. The answer's Request is req. If there is
-// middleware that could see it, that request has no token.
+// RoundTrip sends req with a token. The response's Request is req, which has no
+// token, so middleware cannot see one there.
 func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
 		closeBody(req)
@@ -55,8 +55,8 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, try.noToken(err)
 		}
 		resp, err := t.send(try, req, resendBody(try, req), tok)
-		// A store may have returned another old token. After two refused tokens the
-		// store is not asked.
+		// A store may have returned another old token. After two refused
+		// tokens, the store is not asked any more.
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || !tok.Stored || tries > 0 {
 			return resp, err
 		}
@@ -111,7 +111,7 @@ type tracedContext struct {
 	trace *httptrace.ClientTrace
 }
 
-// Value is the value of the wrapped context, except for the trace.
+// Value returns the value of the wrapped context, except for the trace.
 func (c tracedContext) Value(key any) any {
 	v := c.Context.Value(key)
 	if _, isTrace := v.(*httptrace.ClientTrace); isTrace {
@@ -137,9 +137,9 @@ func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	return tracedContext{ctx, &quiet}
 }
 
-// resendBody is another copy of the request's body. Writes carry no GetBody,
-// because net/http would repeat them by itself; the call's own bytes are used
-// instead.
+// resendBody returns another copy of the request's body. It makes the copy from
+// the call's own bytes. Writes have no GetBody, because with one net/http would
+// repeat them by itself.
 func resendBody(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body

@@ -14,12 +14,12 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// pipeline is what all calls of a client share.
+// pipeline holds what all calls of a client share.
 type pipeline struct {
 	cfg    *config
 	http   *http.Client  // middleware, the authTransport with the token, and the base transport
-	peer   *peer.Peer    // that base transport
-	tokens *token.Source // of the authTransport
+	peer   *peer.Peer    // the base transport of http
+	tokens *token.Source // the source of the authTransport's tokens
 }
 
 // call is one logical call: its request, encoded once, and the number of times
@@ -32,18 +32,19 @@ type call struct {
 	cfg            *callConfig
 	requestID      string
 	subject        string // the order or reference, for errors
-	orderID        string // the order that it is about, for middleware and the observer
+	orderID        string // the order that the call is about, for middleware and the observer
 	reference      string
 	attempts       int
-	isSettlingRead bool // it asks what happened to another call
-	askedBooks     bool // the books were asked what happened to it
-	ambiguous      bool // a try of it may have been carried out
+	isSettlingRead bool // the call asks what happened to another call
+	askedBooks     bool // the books were asked what happened to the call
+	ambiguous      bool // a try of the call may have been carried out
 	cut            bool // the caller's deadline cut a try short, or left no time for another
 
 	clock *serverClock // for a write and its settling reads; nil for other calls
 }
 
-// newCall makes a call of a request that passes its checks.
+// newCall makes a call from a request. It fails if the request does not pass
+// its checks.
 func (p *pipeline) newCall(
 	ctx context.Context, op operation, path, subject string, in any, check requestCheck, opts []CallOption,
 ) (*call, error) {
@@ -83,8 +84,8 @@ func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []b
 	return k, nil
 }
 
-// errAttemptTimeout ends one try. Unlike after the end of the caller's context,
-// another try follows.
+// errAttemptTimeout ends one try. Another try may follow, unless the caller's
+// context has ended too.
 var errAttemptTimeout = errors.New("no answer within the attempt timeout")
 
 // errWouldRepeat ends a try that net/http was about to send a second time.
@@ -109,7 +110,7 @@ func (k *call) try(ctx context.Context) *answer {
 	return a
 }
 
-// exchange is the try without its time limit.
+// exchange sends the request once, within the time limit of one try.
 func (k *call) exchange(ctx context.Context) *answer {
 	if err := endOf(ctx); err != nil {
 		return &answer{err: err, notSent: true}
@@ -180,8 +181,8 @@ func (k *call) fetchToken(ctx context.Context) *answer {
 	return &answer{err: err, notSent: true}
 }
 
-// endOf is how the context ended: its error and, if the caller gave one, its
-// cause.
+// endOf returns how the context ended: its error and, if the caller gave one,
+// its cause. It returns nil while the context has not ended.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // it is err itself where none was given
@@ -190,8 +191,8 @@ func endOf(ctx context.Context) error {
 	return err
 }
 
-// settlingCopy is a call that asks what k did, after k has ended. It shares no
-// changing data with k.
+// settlingCopy returns a copy of k, for asking what k did after k has ended.
+// The copy shares no changing data with k.
 func (k *call) settlingCopy() *call {
 	cfg, clock := *k.cfg, *k.clock
 	cfg.into = nil
@@ -204,8 +205,8 @@ func (k *call) failure(a *answer, unfit error) *Error {
 	return a.failure(k.op, k.subject, k.requestID, k.attempts, unfit)
 }
 
-// observe reports the call once it has ended; for use with defer. A settling
-// read counts as part of its write.
+// observe reports a call that has ended; it is for use with defer. It does not
+// report a settling read, which counts as part of its write.
 func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return

@@ -27,9 +27,10 @@ const (
 // verified. Only a [Verifier] makes one that [OrderService.Confirm] accepts.
 //
 // The signature covers no amount and no time. A callback can be replayed, and
-// does not show how much was paid. Status alone does not prove success either:
-// Plural's own sample of a failure says AUTHORIZED, beside an error code.
-// Confirm it against the server's order before shipping anything.
+// does not show how much was paid. The Status alone does not prove success
+// either: Plural's own sample of a failure has the status AUTHORIZED together
+// with an error code. Use [OrderService.Confirm] to check the server's order
+// before you ship anything.
 //
 // A Callback prints and logs without ErrorMessage and Fields; [json.Marshal]
 // keeps them.
@@ -47,8 +48,8 @@ type Callback struct {
 	verified verifiedCallback
 }
 
-// verifiedCallback is a copy of what was signed, so a Callback that was made or
-// changed by hand is recognised.
+// verifiedCallback is a copy of the signed values. With it, the package
+// recognises a Callback that was made or changed by hand.
 type verifiedCallback struct {
 	ok           bool
 	orderID      string
@@ -64,16 +65,17 @@ func (c *Callback) isVerified() bool {
 }
 
 // VerifyCallback verifies the form that the payer's browser posts to the
-// callback URL. Pass only the fields of the body: the query string of the
-// callback URL is not signed. [Verifier.VerifyCallbackRequest] does that.
+// callback URL. Pass only the fields of the body, as
+// [Verifier.VerifyCallbackRequest] does: the query string of the callback URL
+// is not signed.
 //
-// The rule is that of Plural's pre-authorisation guide, section 3.2: the fields
-// other than signature, as key=value with decoded values, sorted by key and
-// joined with "&", signed with HMAC-SHA256. Fields without a value are left out
-// of that text or kept in it, since the guide does not say which. The text is
-// not escaped, so anything that could be read in two ways is refused: repeated
-// fields, names with characters outside A-Z, a-z, 0-9 and _, and values that
-// could hold further fields.
+// The rule is in Plural's pre-authorisation guide, section 3.2. The signature
+// is an HMAC-SHA256 of a text. The text has each field except signature, as
+// key=value with the decoded value. The fields are sorted by key and joined
+// with "&". The guide does not say whether the text has fields without a value,
+// so both texts are accepted. The text is not escaped, so anything that could
+// be read in two ways is refused: repeated fields, names with characters
+// outside A-Z, a-z, 0-9 and _, and values that could hold further fields.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
@@ -93,14 +95,14 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 // VerifyCallbackRequest verifies the request that the payer's browser makes to
 // the callback URL: a POST of an HTML form, of at most 64 KiB, not compressed.
 // It reads the body once, and ignores the query string. If a framework has
-// parsed the form into r.PostForm before, that form is used instead.
+// already parsed the form into r.PostForm, that form is used instead.
 //
 // The request comes from Plural's page, so it is cross-site. Protection against
-// request forgery, such as [http.CrossOriginProtection], answers it with 403.
+// request forgery, such as [http.CrossOriginProtection], refuses it with 403.
 // Exempt the path: the signature protects this request. The browser does not
-// send a session cookie with SameSite=Lax. Find the order by the callback's
-// OrderID, and answer with 303 (See Other) to a page of your own, which gets
-// the cookie again.
+// send a session cookie with SameSite=Lax in this request. So find the order by
+// the callback's OrderID, and redirect with 303 (See Other) to a page of your
+// own. The browser sends the cookie to that page again.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback]. This package
 // does not end a sender that stalls: set the server's ReadTimeout.
@@ -242,8 +244,8 @@ func checkCallbackFields(fields []callbackField) error {
 	return nil
 }
 
-// isFieldName refuses "&" and "=" in names, because a name can smuggle in a
-// field just as a value can.
+// isFieldName reports whether a name has only allowed characters. "&" and "="
+// are not allowed, because a name with them could smuggle in a field.
 func isFieldName(name string) bool {
 	for i := range len(name) {
 		if !isNameByte(name[i]) {
@@ -253,9 +255,10 @@ func isFieldName(name string) bool {
 	return name != ""
 }
 
-// isFieldValue allows "&" only in the error message, which is free text, and
-// there only if no field name and "=" follow. So the signed text can be cut
-// into fields in one way only.
+// isFieldValue reports whether a value cannot hold further fields. So the
+// signed text can be cut into fields in one way only. "&" is allowed only in
+// the error message, which is free text, and only if no field name with "="
+// follows the "&".
 func isFieldValue(name, value string) bool {
 	if !utf8.ValidString(value) {
 		return false
@@ -279,9 +282,9 @@ func isFieldValue(name, value string) bool {
 	}
 }
 
-// callbackKeyOf finds the index of the key whose signature of one of the forms
-// matches; -1 if there is none. Each comparison takes constant time; which key
-// matches is not a secret.
+// callbackKeyOf returns the index of the key that made the signature, or -1 if
+// no key did. It tries the text without empty fields and the text with them.
+// Each comparison takes constant time. Which key matches is not a secret.
 func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
 	hasEmpty := slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" })
 	for i, key := range v.config.callbackKeys {
@@ -292,8 +295,8 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]
 	return -1
 }
 
-// signedFields reports whether the signature is that of the fields, with the
-// empty ones left out or kept.
+// signedFields reports whether the key made this signature of the fields.
+// keepEmpty selects the text that has the empty fields.
 func (k Key) signedFields(fields []callbackField, keepEmpty bool, signature [sha256.Size]byte) bool {
 	secret := k.secret()
 	m := secret.borrowMAC()
@@ -351,8 +354,8 @@ func newCallback(fields []callbackField) *Callback {
 	return c
 }
 
-// flatObject reads one JSON object of strings and nulls. It keeps repeated
-// names, for the caller to find.
+// flatObject reads one JSON object of strings and nulls. It refuses repeated
+// names.
 func flatObject(body []byte) ([]callbackField, error) {
 	if !utf8.Valid(body) {
 		return nil, malformedCallback(ReasonJSON)
@@ -384,15 +387,15 @@ func flatObject(body []byte) ([]callbackField, error) {
 	return fields, nil
 }
 
-// String has the fields without personal data.
+// String writes the fields that have no personal data.
 func (c Callback) String() string {
 	return fmt.Sprintf("plural.Callback{OrderID: %q, Status: %q, ErrorCode: %q}", c.OrderID, c.Status, c.ErrorCode)
 }
 
-// Format writes String under every verb.
+// Format writes the text of String under every verb.
 func (c Callback) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String()) }
 
-// LogValue has the fields without personal data.
+// LogValue returns the fields that have no personal data.
 func (c Callback) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("order_id", c.OrderID),

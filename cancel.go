@@ -13,8 +13,8 @@ type CancelService struct{ p *pipeline }
 //
 //	PUT /api/pay/v1/orders/{order_id}/cancel
 //
-// The answers are those of [CaptureService.Create], and a lost or unclear
-// answer is settled in the same way:
+// The results are those of [CaptureService.Create]. A lost or unclear answer is
+// settled in the same way:
 //
 //   - nil: carried out. The books show the order CANCELLED, no matter who
 //     cancelled it.

@@ -8,21 +8,21 @@ import (
 // CaptureService takes money that is on hold.
 type CaptureService struct{ p *pipeline }
 
-// Find asks the books for a capture, and sends nothing that moves money. It is
-// for the nightly reconciliation. It reads the order, GET
-// /api/pay/v1/orders/{order_id}, until several looks agree.
+// Find looks for a capture in the books. It sends nothing that moves money. It
+// is for the nightly reconciliation. It reads the order with GET
+// /api/pay/v1/orders/{order_id} until several reads agree.
 //
 //   - nil: the capture is in the books, and settled. It is one of
 //     [Order.Captures].
 //   - [ErrNotApplied]: it is not in the books, and cannot come any more: the
 //     order is cancelled, failed or captured under another reference.
-//   - [ErrConflict], here [ErrNoHold]: the money was taken, and the books do
-//     not show under which reference.
+//   - [ErrConflict], which here is also [ErrNoHold]: the money was taken, and
+//     the books do not show under which reference.
 //   - [ErrNotFound]: it is not in the books. A call that is still under way
 //     elsewhere may add it.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
-//   - [ValidationError]: nothing was sent, because the id or the reference
-//     cannot be one.
+//   - [ValidationError]: nothing was sent, because the id or the reference is
+//     not in the right form.
 func (s *CaptureService) Find(
 	ctx context.Context, orderID, merchantCaptureReference string, opts ...CallOption,
 ) (*Order, error) {
@@ -56,25 +56,25 @@ type CaptureRequest struct {
 }
 
 // Create captures an order that is AUTHORIZED, in full or in part (Plural's
-// pre-authorisation guide, section 4). There is one capture per order; after a
-// partial one Plural releases the rest. The result is the order;
-// [Order.CapturedAmount] is what was taken.
+// pre-authorisation guide, section 4). An order can be captured once. After a
+// partial capture Plural releases the rest. Create returns the order;
+// [Order.CapturedAmount] gives the amount that was taken.
 //
 //	PUT /api/pay/v1/orders/{order_id}/capture
 //
-// The answers, and how to test for each:
+// The results, and how to test for each:
 //
 //   - nil: carried out. The server's books show this capture, with this
 //     reference and amount.
 //   - [ErrNotApplied]: final. Nothing was or will be carried out under this
 //     reference, by this call or any other. The books show why: the order is
-//     cancelled, failed or captured under another reference, or less is on
-//     hold. It is a [StateError].
+//     cancelled, failed or captured under another reference, or less money is
+//     on hold. The error is a [StateError].
 //   - [ErrConflict]: final, and a person has to look. The books show something
 //     other than what was asked for. Either there is another amount under this
 //     reference ([ErrReferenceReused] if it was there before this call), or the
 //     money was taken and the books do not show by which capture ([ErrNoHold]).
-//     It is also a [StateError].
+//     The error is also a [StateError].
 //   - [NeedsReview]: not final, and a person has to look. Either Plural
 //     rejected the capture and the books do not show why (an [Error]), or the
 //     books were read and are unclear (an [OutcomeUnknownError]).
@@ -85,10 +85,10 @@ type CaptureRequest struct {
 //
 // When an answer is lost or unclear, or Plural rejects the capture, Create asks
 // the books, and sends again if they show that nothing happened. It is
-// idempotent by reference, across calls, clients and restarts. An answer that
-// depends on several entries of the books counts only when looks over three
-// seconds agree, because replicas lag. So give the call five seconds or more.
-// docs/finals.md lists what makes an answer final.
+// idempotent by reference, across calls, clients and restarts. Plural's
+// replicas lag. So if a result depends on several entries of the books, it
+// counts only when all reads over three seconds agree. So give the call five
+// seconds or more. docs/finals.md lists what makes an answer final.
 //
 // Do not pass an HTTP request's context: a payer who closes the browser must
 // not leave a capture unsettled. A deadline limits the whole call. Part of the

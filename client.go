@@ -16,8 +16,8 @@ import (
 
 // Client talks to Plural. Its services hold the operations. It does not change
 // after construction and is safe for concurrent use. Make one for each merchant
-// and keep it, so its token and its connections are reused. It needs no
-// closing.
+// and keep it, so its token and its connections are reused. A Client need not
+// be closed.
 type Client struct {
 	Orders   *OrderService
 	Captures *CaptureService
@@ -31,9 +31,10 @@ type Client struct {
 }
 
 // NewClient makes a client. It sends nothing. The first call fetches the access
-// token, or a call of [Client.Warm] before it. It fails when the credentials
-// are empty or hold spaces or control characters (the error does not show
-// them), and when an option is invalid.
+// token, unless [Client.Warm] has fetched it before. NewClient fails when an
+// option is invalid, or when the credentials are empty or have spaces, control
+// characters or characters outside ASCII. The error does not show the
+// credentials.
 func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	if err := creds.validate(); err != nil {
 		return nil, err
@@ -94,8 +95,8 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 
 // NewClientFromEnv makes a client from the environment variables
 // PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT
-// ("uat" or "production") and PLURAL_BASE_URL. Options given here are added to
-// the variables. It is an error if they contradict a variable.
+// ("uat" or "production") and PLURAL_BASE_URL. It applies opts in addition. It
+// fails if an option contradicts a variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	creds := Credentials{ClientID: os.Getenv("PLURAL_CLIENT_ID"), ClientSecret: os.Getenv("PLURAL_CLIENT_SECRET")}
 	environment, baseURL := os.Getenv("PLURAL_ENVIRONMENT"), os.Getenv("PLURAL_BASE_URL")
@@ -120,13 +121,13 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return NewClient(creds, append([]Option{where}, opts...)...)
 }
 
-// Environment says which installation the client talks to: [UAT], [Production],
-// or "custom" after [WithBaseURL].
+// Environment returns the installation that the client talks to: [UAT],
+// [Production], or "custom" after [WithBaseURL].
 func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
 // Warm fetches the access token, so the first sale does not wait for it. It
-// does nothing while the client has one. A request that fails is repeated. The
-// error is an [Error], and [ErrUnauthorized] for wrong credentials.
+// does nothing while the client has a token. A request that fails is repeated.
+// The error is an [Error]. For wrong credentials it is also [ErrUnauthorized].
 func (c *Client) Warm(ctx context.Context) error {
 	call, err := c.p.newCall(ctx, opToken, "", "", nil, requestCheck{}, nil)
 	if err != nil {
@@ -140,21 +141,22 @@ func (c *Client) Warm(ctx context.Context) error {
 func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 
 // Do calls an endpoint that this package has no method for. The path starts
-// with a slash and may have a query. The body is in as JSON; there is none if
-// in is nil. The answer's whole JSON document, envelope included, is decoded
+// with a slash and may have a query. Do sends in as a JSON body, or no body if
+// in is nil. It decodes the answer's whole JSON document, with its envelope,
 // into out, unless out is nil. The document may nest 32 levels deep and have
-// 2,000 elements in each list or object, and 100,000 in all. A struct of this
-// package is decoded in all the forms that Plural sends; your own types are
-// decoded by encoding/json.
+// 2,000 elements in each list or object, and 100,000 in all. Do decodes a
+// struct of this package in the same way as the service methods do. It decodes
+// your own types with encoding/json.
 //
-// The method is GET, POST, PUT, PATCH or DELETE; a GET has no body. Only GET is
-// repeated. Other methods are sent once. They are sent again only if nothing of
-// the request went out, or if Plural refused the token (twice at most).
+// The method is GET, POST, PUT, PATCH or DELETE; a GET has no body. Do repeats
+// only a GET that fails. It sends other methods once. It sends them again only
+// if nothing of the request went out, or if Plural refused the token (twice at
+// most).
 //
 // A refusal is an [Error]. For a method other than GET, the error is
 // [ErrOutcomeUnknown] if the answer is lost, or if its status is 408, 409, 425
-// or 500 and above. Do cannot settle that, so find out what happened to the
-// request before you send it again. An [Error] with a status of 200 to 299 and
+// or 500 and above. Do cannot find out what happened to the request. Find out
+// yourself before you send it again. An [Error] with a status of 200 to 299 and
 // a cause may mean that the request was carried out but its answer did not fit
 // into out.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {

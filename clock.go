@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// serverClock knows when a write was sent by the server's clock, within the
-// bounds that the Date headers of answers give. It uses our own clock only to
-// measure time that has passed, so changes of our clock during the call have no
-// effect.
+// serverClock estimates when a write was sent, by the server's clock. The Date
+// headers of answers give it an earliest and a latest time. It uses our own
+// clock only to measure how much time has passed, so a change of our clock
+// during the call has no effect.
 type serverClock struct {
 	began            time.Time // when the write was first sent, by our clock
-	earliest, latest time.Time // the same by the server's clock; zero if no answer had a Date
+	earliest, latest time.Time // bounds of that time by the server's clock; zero if no answer had a Date
 }
 
 // dateSpan is the uncertainty of a Date, which has whole seconds.
@@ -40,7 +40,7 @@ func (c *serverClock) note(sent, answered time.Time, header http.Header) {
 	}
 }
 
-// now is the time by the server's clock, or slightly earlier.
+// now returns the time by the server's clock, or a slightly earlier time.
 func (c *serverClock) now() (time.Time, bool) {
 	return c.earliest.Add(time.Since(c.began)), !c.earliest.IsZero()
 }

@@ -16,18 +16,19 @@ type Credentials struct {
 	ClientSecret string
 }
 
-// TokenStore lets the processes of a fleet share one access token, so all of
-// them together fetch one. It holds opaque bytes: the token is sealed with
-// AES-GCM under a key derived from the client secret and bound to the base URL
-// and the client id, and the key names are hashes. The store need not be
-// trusted to keep secrets.
+// TokenStore lets the processes of a fleet share one access token, so only one
+// of them has to fetch it. The store gets only opaque bytes. The token is
+// encrypted with AES-GCM, under a key that is derived from the client secret.
+// It is bound to the base URL and the client id. The names of the store's keys
+// are hashes. So the store need not be trusted to keep secrets.
 //
 // No call fails because of its store. If the store fails, hangs, panics or
-// returns nonsense, the token is fetched without it after two seconds.
+// returns nonsense, the token is fetched without the store after at most two
+// seconds.
 type TokenStore interface {
-	// Load returns what was last saved under key, and nil, nil when there is
-	// nothing. It is called ten times a second while Lock waits; a token that it
-	// finds ends the wait.
+	// Load returns what was last saved under key. It returns nil, nil when
+	// nothing is saved there. It is called ten times a second while Lock waits;
+	// a token that it finds ends the wait.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
 	// Save keeps sealed under key, for ttl.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error

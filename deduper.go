@@ -32,20 +32,21 @@ const (
 	Done                             // it was handled
 )
 
-// Claim is the answer to [Deduper.Claim]. Commit and Release need the Token of
-// a Claimed event. The Token shuts out a worker whose lease ran out.
+// Claim is the result of [Deduper.Claim]. If its State is Claimed, pass its
+// Token to Commit or Release. The Token shuts out a worker whose lease ran out.
 type Claim struct {
 	State ClaimState
 	Token string // for Commit and Release; "" unless Claimed
 }
 
-// Deduper remembers webhook events by name, so each is handled once: claim,
-// handle, commit. It must be safe for concurrent use. A fleet of processes
-// needs one that they share and that lasts; [MemoryDeduper] is for one process.
+// Deduper remembers webhook events by name, so each event is handled once:
+// claim, handle, commit. It must be safe for concurrent use. A fleet of
+// processes needs a shared Deduper that survives restarts. [MemoryDeduper] is
+// for one process.
 //
-// A name is the webhook-id. If [WithMerchant] gives a merchant's name, that and
-// a "/" come before it. A name has up to 257 characters: A-Z a-z 0-9 - _ / and
-// those of the merchant's name.
+// The name of an event is its webhook-id. With [WithMerchant], the merchant's
+// name and a "/" come first. A name has up to 257 characters: A-Z a-z 0-9 - _ /
+// and the characters of the merchant's name.
 type Deduper interface {
 	// Claim takes the event for the lease, unless it was handled already or a
 	// worker holds an unexpired claim.
@@ -71,9 +72,9 @@ type MemoryDeduper struct {
 
 	mu      sync.Mutex
 	events  map[string]memoryEvent
-	claims  uint64    // the number of claims so far: the next token
+	claims  uint64    // the number of claims so far; the next token is one more
 	sweepAt int       // how many events there may be before the next sweep
-	rested  time.Time // and not before
+	rested  time.Time // no sweep happens before this time
 }
 
 type memoryEvent struct {
@@ -114,9 +115,10 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 	return Claim{State: Claimed, Token: token}, nil
 }
 
-// Commit keeps the event as handled. A worker whose lease ran out may still
-// commit for an hour, if nobody else has claimed the event and the memory has
-// not dropped its claim to make room. The error is [ErrClaimLost].
+// Commit records the event as handled. A worker can still commit in the hour
+// after its lease ran out. It cannot if somebody else has claimed the event, or
+// if the memory has dropped the claim to make room. Then the error is
+// [ErrClaimLost].
 func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Duration) error {
 	if keep <= 0 {
 		return errors.New("plural: commit webhook: a positive time to keep it is needed")
@@ -143,8 +145,9 @@ func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	return nil
 }
 
-// set copies the id: the id may be part of a request, whose memory a server
-// uses again. Go also replaces the key when an existing element is set.
+// set copies the id, because the id may be part of a request and a server may
+// use the request's memory again. Go replaces the key even if the map already
+// has it, so the copy is needed every time.
 func (d *MemoryDeduper) set(id string, event memoryEvent) {
 	if d.events == nil {
 		d.events = make(map[string]memoryEvent)
@@ -156,11 +159,11 @@ func (d *MemoryDeduper) set(id string, event memoryEvent) {
 // worker can still commit.
 const lapsedGrace = time.Hour
 
-// hasRoom reports whether there is room for one more. It drops entries that
-// ended long enough ago in two cases: when there are twice as many events as
-// after the last sweep, and when there is no room. In the second case a lapsed
-// claim is dropped, too. A sweep takes 8 ms for 262,144 events, and sweeping
-// takes at most a hundredth of the time.
+// hasRoom reports whether there is room for one more event. It first drops old
+// entries in two cases: when there are twice as many events as after the last
+// sweep, and when there is no room. In the second case it also drops a claim as
+// soon as its lease has run out. A sweep takes 8 ms for 262,144 events, and
+// sweeping takes at most a hundredth of the time.
 func (d *MemoryDeduper) hasRoom(now time.Time) bool {
 	const fewest = 1024
 	most := cmp.Or(d.most, defaultMemoryEvents)

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// extendable is a request that can have fields without a name in this package.
-// It returns a pointer to its own fields, without its methods.
+// extendable is a request that can carry fields that this package does not
+// name. Its parts are a pointer to its own fields, without the request's
+// methods, and the extra fields.
 type extendable interface {
 	parts() (fields any, extra map[string]any)
 }
@@ -45,8 +46,8 @@ func encodeParts(request extendable) ([]byte, error) {
 	return append(append(body[:len(body)-1], ','), more[1:]...), nil
 }
 
-// collision finds an extra field that is also a field of the request, which is
-// behind a pointer.
+// collision finds an extra field that has the name of a field of the request.
+// The request is a pointer to a struct.
 func collision(request any, extra map[string]any) (string, bool) {
 	if len(extra) == 0 {
 		return "", false

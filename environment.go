@@ -25,8 +25,8 @@ func (e Environment) baseURL() string {
 	return "https://pluraluat.v2.pinepg.in"
 }
 
-// isSecure is the rule for the base URL, and for addresses that a payer is sent
-// to: https, and http only on a loopback host.
+// isSecure reports whether u is https, or http on a loopback host. The rule is
+// for the base URL, and for addresses that a payer is sent to.
 func isSecure(u *url.URL) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
 }

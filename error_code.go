@@ -43,8 +43,8 @@ const (
 // IsKnown reports whether the code is one that this package has a constant for.
 func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
 
-// Text says in a few English words what the code means, for a merchant's own
-// staff; "" for a code that this package does not know.
+// Text describes the code in a few English words, for a merchant's own staff.
+// It returns "" for a code that this package does not know.
 func (c ErrorCode) Text() string { return codes[c].text }
 
 // NeedsAnotherMethod reports whether the payer should be asked to pay in
@@ -79,8 +79,8 @@ const (
 	correctRequest
 )
 
-// codes has everything that the package knows of each code: a new code is one
-// entry here.
+// codes has everything that the package knows about each code. To add a code,
+// add one entry here.
 //
 //nolint:gochecknoglobals // a constant in all but name
 var codes = map[ErrorCode]struct {
@@ -131,12 +131,12 @@ func (c ErrorCode) isDefinitive() bool {
 // an earlier request.
 func (c ErrorCode) speaksOfState() bool { return codes[c].nature == ofState }
 
-// isServerFault reports whether the code leaves open what became of the
+// isServerFault reports whether the code does not show what happened to the
 // request.
 func (c ErrorCode) isServerFault() bool { return codes[c].nature == serverFault }
 
-// ErrorDetails is the part of an error answer that says where and why
-// (additional_error_details).
+// ErrorDetails is the part of an error answer that describes where the error is
+// and why (additional_error_details).
 type ErrorDetails struct {
 	Source   string          `json:"source,omitzero"`
 	Step     string          `json:"step,omitzero"`

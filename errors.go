@@ -25,8 +25,8 @@ var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
 	ErrUnauthorized = foreign.Sentinel("plural: credentials or access token refused")
-	// ErrIncomplete matches [IncompleteError]: not everything could be read. It is
-	// about reading, and never about money.
+	// ErrIncomplete matches [IncompleteError]: not everything could be read. It
+	// never says anything about money.
 	ErrIncomplete = foreign.Sentinel("plural: not everything could be read")
 	// ErrNotFound: Plural has no order, refund or payment link of that id or
 	// reference, and no settlement of that UTR.
@@ -37,8 +37,9 @@ var (
 	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
 	// not paid.
 	ErrOperationNotAllowed = foreign.Sentinel("plural: the order's state does not allow it")
-	// ErrReferenceReused is an [ErrConflict]: the reference belonged to another
-	// order, capture or refund before this call, or had another amount.
+	// ErrReferenceReused is an [ErrConflict]: before this call, the reference
+	// belonged to another order, capture or refund, or to one with another
+	// amount.
 	ErrReferenceReused = foreign.Sentinel("plural: the reference belongs to something else")
 	// ErrInvalidRequest: correct the request; a [ValidationError] says where.
 	ErrInvalidRequest = foreign.Sentinel("plural: invalid request")
@@ -61,19 +62,20 @@ var (
 	ErrConflict = foreign.Sentinel("plural: the books show something else than was asked for")
 
 	// ErrNoHold is an [ErrConflict]: the money is not on hold any more. It was
-	// taken, outright or by an earlier call; the books do not show which.
+	// taken. The books do not show whether it was taken outright or by an
+	// earlier call.
 	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 
 // Error is an answer other than the one asked for, or no answer at all.
 //
-// It is [ErrUnauthorized], [ErrNotFound], [ErrDuplicateRequest],
-// [ErrOperationNotAllowed], [ErrInvalidRequest] or [ErrRateLimited] if the
-// answer says so. Unwrap gives the cause if no usable answer came: the
-// network's or context's error, or what was wrong with the answer. The cause
-// may not be an error of this package, such as the cause of a context or an
-// error of middleware. Then it matches none of this package's errors, because
-// it may be about another order.
+// If the answer says so, it matches [ErrUnauthorized], [ErrNotFound],
+// [ErrDuplicateRequest], [ErrOperationNotAllowed], [ErrInvalidRequest] or
+// [ErrRateLimited]. If no usable answer came, Unwrap returns the cause: the
+// error of the network or of the context, or what was wrong with the answer. A
+// cause that comes from the caller, such as the cause of a context or an error
+// of middleware, matches none of this package's errors, because it may be about
+// another order.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"; for Client.Do the method and the path
 	OrderID    string        // the order that it was about, or else the reference or UTR, if any
@@ -83,14 +85,14 @@ type Error struct {
 	Details    *ErrorDetails // where and why, if the answer says
 	RequestID  string        // the Request-ID that was sent
 	TraceID    string        // the gateway's own id, if the answer has one
-	Attempts   int           // tries; one whose token was refused counts once
+	Attempts   int           // tries; a try repeated because its token was refused counts once
 	RetryAfter time.Duration // how long the answer asks to wait; 0 if it does not say
 	Header     http.Header   // of the answer
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
 
-	// Plural rejected a capture, cancel or refund, and its books do not show why.
-	// It is not final; see the function of the same name.
+	// Plural rejected a capture, cancel or refund, and its books do not show
+	// why. The error is not final; see the function NeedsReview.
 	NeedsReview bool
 
 	// a read or a token request whose answer broke off or was not JSON: another
@@ -98,8 +100,8 @@ type Error struct {
 	broken bool
 }
 
-// Error says on one line what was done, to which order, what the answer was,
-// and under which request id.
+// Error returns one line with the operation, the order, Plural's answer and the
+// request id.
 func (e *Error) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -131,21 +133,22 @@ func (e *Error) Error() string {
 }
 
 // isOfToken reports whether the request was never sent because the token
-// endpoint refused. Then the request id in its error is the one that Plural
-// knows.
+// endpoint refused. Then Plural knows only the request id of the token request,
+// which is in the inner error.
 func (e *Error) isOfToken() bool {
 	refused, ok := errors.AsType[*tokenError](e.Err)
 	return ok && e.StatusCode == 0 && tokenAnswerError(refused) != nil
 }
 
-// Unwrap gives the cause if no usable answer came.
+// Unwrap returns the cause if no usable answer came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes [ErrUnauthorized] match a status of 401, [ErrRateLimited] a status
-// of 429 or the code API_RATE_LIMIT, and [ErrNotFound] the code
-// ORDER_NOT_FOUND, a 404 without a code, and a look-up's "no matching records".
-// The others match by code alone. A refusal by the token endpoint says nothing
-// about an order or a request.
+// Is reports whether the error matches a sentinel. [ErrUnauthorized] matches a
+// status of 401. [ErrRateLimited] matches a status of 429 and the code
+// API_RATE_LIMIT. [ErrNotFound] matches the code ORDER_NOT_FOUND, a 404 without
+// a code, and "no matching records" after a look-up. The other sentinels match
+// by code alone. A refusal by the token endpoint matches only ErrUnauthorized
+// and ErrRateLimited, because it says nothing about an order or a request.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -169,9 +172,9 @@ func (e *Error) Is(target error) bool {
 
 // Retryable reports whether the same request may succeed later: no answer came
 // (unless the caller's context ended), the status is 408, 409, 425, 429 or 500
-// and above, or the code is one of a busy or broken server. It does not say
-// what happened to the request; calls that move money return an
-// [OutcomeUnknownError] for that.
+// and above, or the code is one of a busy or broken server. It does not report
+// what happened to the request. If that is not known, a call that moves money
+// returns an [OutcomeUnknownError].
 func (e *Error) Retryable() bool {
 	switch {
 	case e.Code.isDefinitive():
@@ -196,7 +199,7 @@ func retryableCause(err error) bool {
 }
 
 // isUntrusted reports whether a connection was refused because of the peer's
-// certificate, which will not have changed a moment later.
+// certificate. Another try a moment later would meet the same certificate.
 func isUntrusted(err error) bool {
 	return isA[*tls.CertificateVerificationError](err) || isA[x509.UnknownAuthorityError](err) ||
 		isA[x509.HostnameError](err) || isA[x509.CertificateInvalidError](err)
@@ -228,7 +231,7 @@ type ValidationError struct {
 	Fields []FieldError
 }
 
-// Error names every bad field and what it must be.
+// Error returns a text that names every bad field and what it must be.
 func (e *ValidationError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, "")
@@ -244,16 +247,16 @@ func (e *ValidationError) Error() string {
 	return b.String()
 }
 
-// Is makes a ValidationError an [ErrInvalidRequest].
+// Is reports whether target is [ErrInvalidRequest].
 func (e *ValidationError) Is(target error) bool { return target == ErrInvalidRequest }
 
 // OutcomeUnknownError means that a request may or may not have been carried
-// out, and that asking the server did not settle it within the attempts and
-// time. For a capture, cancel, refund or new order, calling again with the same
-// reference settles it, without a second effect. If that may not be enough,
-// NeedsReview is set. [Client.Do] cannot ask, so after it the caller has to
-// find out first. It is [ErrOutcomeUnknown] and no other sentinel; Unwrap gives
-// the last cause.
+// out. The call could not find out within its attempts and time. For a capture,
+// cancel, refund or new order, call again with the same reference: that settles
+// it, without a second effect. If that may not be enough, NeedsReview is set.
+// [Client.Do] cannot find out what happened, so the caller has to find out
+// before another call. The error matches [ErrOutcomeUnknown] and no other
+// sentinel. Unwrap returns the last cause.
 type OutcomeUnknownError struct {
 	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order; "" for a new order, and for Do
@@ -269,12 +272,12 @@ type OutcomeUnknownError struct {
 	settle func(context.Context) (*Order, error)
 }
 
-// Settle asks the books again what happened to the request, and sends nothing.
-// It is for a reconciliation that must not move money. It asks for up to 60
-// seconds if ctx has no deadline. Its answers are those of the call: the
-// document and nil, [ErrNotApplied], or an unknown outcome. A new order, a
-// payment link, [Client.Do] and an error made by hand cannot be asked about;
-// they stay unknown.
+// Settle reads the books again to find out what happened to the request. It
+// does not send the request. It is for a reconciliation that must not move
+// money. If ctx has no deadline, it reads for up to 60 seconds. Its results are
+// those of the call: the document and nil, [ErrNotApplied], [ErrConflict], or
+// an unknown outcome. It cannot settle a new order, a payment link, a call of
+// [Client.Do], or an error made by hand; for these it returns e.
 func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	if e.settle == nil || ctx == nil {
 		return nil, e
@@ -282,7 +285,8 @@ func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	return e.settle(ctx)
 }
 
-// Error says what was done, to which order, and how to find out what happened.
+// Error returns a text with the operation, the order, and a way to find out
+// what happened.
 func (e *OutcomeUnknownError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -311,13 +315,14 @@ func (e *OutcomeUnknownError) Error() string {
 	return b.String()
 }
 
-// Is makes an OutcomeUnknownError an [ErrOutcomeUnknown].
+// Is reports whether target is [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
-// Unwrap gives the last cause: the context's error, or the server's last
-// answer. That cause is not a verdict on the request, so it matches none of
-// this package's sentinels: a switch that tests for [ErrOperationNotAllowed]
-// first does not take it for a failure. [errors.As] finds its [Error].
+// Unwrap returns the last cause: the context's error, or the server's last
+// answer. That cause does not decide what happened to the request, so it
+// matches none of this package's sentinels. A switch that tests for
+// [ErrOperationNotAllowed] first does not take it for a failure. [errors.As]
+// finds the [Error] in it.
 func (e *OutcomeUnknownError) Unwrap() error {
 	if e.Err == nil {
 		return nil
@@ -325,18 +330,18 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	return foreign.NoVerdict(e.Err)
 }
 
-// NeedsReview reports whether err is from a capture, cancel or refund that has
-// no final answer, and that may never get one by trying again. There are three
-// cases: Plural rejected it and its books do not show why; the books were read
-// and are unclear; or the books have shown it under way for more than five
-// minutes. Somebody should look, once. Calling again stays safe. Do it daily
-// rather than every minute; it settles the matter as soon as the books do.
+// NeedsReview reports whether err is from a capture, cancel or refund without a
+// final answer, and calling again may never give one. There are three cases:
+// Plural rejected the write and its books do not show why; the books were read
+// and are unclear; or the books have shown the write under way for more than
+// five minutes. Somebody should look once. Calling again stays safe. Call daily
+// rather than every minute. The call returns a final answer as soon as the
+// books show one.
 //
-// It is false for nil, for every final answer, and for errors that are not of
-// this package. It is also false if the books were not read, because the
-// context ended before, or because the credentials are refused
-// ([ErrUnauthorized]). Refused credentials affect every call, until they are
-// corrected.
+// NeedsReview is false for nil, for every final answer, and for errors that are
+// not from this package. It is also false if the books were not read, because
+// the context ended first or the credentials are refused ([ErrUnauthorized]).
+// Refused credentials affect every call until somebody corrects them.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false
@@ -356,23 +361,24 @@ func NeedsReview(err error) bool {
 //   - With Conflict it is [ErrConflict]. The books show something other than
 //     what was asked for, such as another amount under the reference. With
 //     Reused it is also [ErrReferenceReused]: the entry was there before this
-//     call. With NoHold it is also [ErrNoHold]: the money was taken, outright
-//     or by an earlier call, and the books do not show which.
+//     call. With NoHold it is also [ErrNoHold]: the money was taken, and the
+//     books do not show whether it was taken outright or by an earlier call.
 //
-// docs/finals.md lists what the books have to show for each.
+// docs/finals.md lists what the books have to show for each of these errors.
 type StateError struct {
 	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order that the call was about; "" for a new order
 	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
-	Order     *Order // the order in the books, or what has the reference there
+	Order     *Order // the order in the books, or the document that has the reference there
 	Reason    string // for people
-	Conflict  bool   // it is ErrConflict, and not ErrNotApplied
-	Reused    bool   // with Conflict: it is ErrReferenceReused
-	NoHold    bool   // with Conflict: it is ErrNoHold
+	Conflict  bool   // the error is ErrConflict, and not ErrNotApplied
+	Reused    bool   // with Conflict: the error is also ErrReferenceReused
+	NoHold    bool   // with Conflict: the error is also ErrNoHold
 	Err       error  // Plural's rejection, if there was one and it is not ErrConflict
 }
 
-// Error says what was asked for, for which order, and what rules it out.
+// Error returns a text with the operation, the order, and what rules the write
+// out.
 func (e *StateError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, e.Op, e.OrderID)
@@ -390,7 +396,8 @@ func (e *StateError) Error() string {
 	return b.String()
 }
 
-// Is makes a StateError match the sentinels for its fields.
+// Is reports whether target is a sentinel that the fields of the error stand
+// for.
 func (e *StateError) Is(target error) bool {
 	if e.isConflict() {
 		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
@@ -400,9 +407,10 @@ func (e *StateError) Is(target error) bool {
 
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
-// Unwrap gives Plural's rejection, if there was one: it led to the look at the
-// books. In a conflict it matches none of the sentinels: what was wrong with
-// the request does not say what is wrong with the books.
+// Unwrap returns Plural's rejection, if there was one: the rejection led to the
+// look at the books. In a conflict the rejection matches none of the sentinels.
+// It says what was wrong with the request, and not what is wrong with the
+// books.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
 		return foreign.NoVerdict(e.Err)
@@ -410,17 +418,17 @@ func (e *StateError) Unwrap() error {
 	return e.Err
 }
 
-// DoubleRefundError means that Plural carried out one refund twice, although it
-// documents the reference as unique. The payer has the money of all Refunds. It
-// is an [ErrConflict]: a person has to settle it with Plural. Do not call
-// again.
+// DoubleRefundError means that Plural carried out one refund more than once,
+// although it documents the reference as unique. The payer gets the money of
+// all Refunds. The error is an [ErrConflict]: a person has to settle it with
+// Plural. Do not call again.
 type DoubleRefundError struct {
 	OrderID   string // the order that was refunded
 	Reference string // the reference of all Refunds
 	Refunds   []*Order
 }
 
-// Error says which refunds have the reference.
+// Error returns a text that lists the refunds that have the reference.
 func (e *DoubleRefundError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, opRefund.name, e.OrderID)
@@ -433,20 +441,20 @@ func (e *DoubleRefundError) Error() string {
 	return b.String()
 }
 
-// Is makes a DoubleRefundError an [ErrConflict].
+// Is reports whether target is [ErrConflict].
 func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict }
 
 // PaymentLinkError is a final answer about a payment link: the books show
-// something else than was asked for. It is [ErrConflict]; of a create also
-// [ErrReferenceReused].
+// something other than what was asked for. It is an [ErrConflict]. After a
+// create it is also an [ErrReferenceReused].
 type PaymentLinkError struct {
 	Op     string       // "payment_links.create" or "payment_links.cancel"
-	Link   *PaymentLink // what stands under the reference, or was to be cancelled
-	Order  *Order       // of a cancel: the link's order, which the payer has paid or has on hold
+	Link   *PaymentLink // the link that has the reference, or that was to be cancelled
+	Order  *Order       // after a cancel: the link's order, for which money is paid or on hold
 	Reason string       // for people
 }
 
-// Error says which link it is about, and what is in the way.
+// Error returns a text that names the link and what is in the way.
 func (e *PaymentLinkError) Error() string {
 	var id, reference, order string
 	if e.Link != nil {
@@ -461,63 +469,65 @@ func (e *PaymentLinkError) Error() string {
 	return b.String()
 }
 
-// Is makes a PaymentLinkError an [ErrConflict], and one of a create an
+// Is reports whether target is [ErrConflict] or, after a create,
 // [ErrReferenceReused].
 func (e *PaymentLinkError) Is(target error) bool {
 	return target == ErrConflict || target == ErrReferenceReused && e.Op == opCreateLink.name
 }
 
-// DuplicateOrderError means that the order with this reference exists already,
-// as asked for, and that its checkout link cannot be had again. It is
-// [ErrDuplicateRequest].
+// DuplicateOrderError means that the order exists already, under this reference
+// and as asked for, and that Plural does not give its checkout link again. It
+// is an [ErrDuplicateRequest].
 //
-// A shop that sends payers only to the link in its own row, and finds none
-// there, has given the lost link to nobody: it makes an order under another
-// reference, and the first one is never paid. Otherwise look at Order.Status
-// first: the order may be paid by now, and a payer who has its link can still
-// pay it.
+// Some shops store each link and send payers only to a stored link. If such a
+// shop has no stored link, no payer has the lost link. Then make an order under
+// another reference; nobody will pay the first order. In any other shop, look
+// at Order.Status first. The order may be paid by now, and a payer who has its
+// link can still pay it.
 //
-// Plural may also answer with the existing order, which is not an error. The
-// emulator does so. To test this error, use option
-// WithDuplicateOrders(DuplicateRejected) of package pluraltest.
+// Plural may also answer a repeated create with the existing order and its
+// link. Then there is no error. The emulator does that. To test this error, use
+// option WithDuplicateOrders(DuplicateRejected) of package pluraltest.
 type DuplicateOrderError struct {
 	Order *Order
 }
 
-// Error says which order has the reference.
+// Error returns a text that names the order that has the reference.
 func (e *DuplicateOrderError) Error() string {
 	o := orEmpty(e.Order)
 	const text = "plural: create order: reference %s is taken by order %s (%s) and its checkout link cannot be had again"
 	return fmt.Sprintf(text, printable(o.MerchantOrderReference), clip(o.OrderID), clip(string(o.Status)))
 }
 
-// Is makes a DuplicateOrderError an [ErrDuplicateRequest].
+// Is reports whether target is [ErrDuplicateRequest].
 func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplicateRequest }
 
-// NotPaidError means that the server's order is not the one expected, or is
-// neither held nor paid in full. An order may have been paid and changed since,
-// by a partial capture or a refund: see [NotPaidError.WasPaid] before you take
-// anything back. It is [ErrNotPaid].
+// NotPaidError means that the server's order is not the one expected, or that
+// its amount is neither held nor paid in full. The order may have been paid and
+// then changed by a partial capture or a refund. So look at
+// [NotPaidError.WasPaid] before you take anything back. The error is an
+// [ErrNotPaid].
 type NotPaidError struct {
 	Order    *Order // the order from the server
 	Reason   string // for people
-	Mismatch bool   // it is not the order that was expected
+	Mismatch bool   // Order is not the order that was expected
 }
 
-// WasPaid reports whether the order is the one expected and money was held or
-// paid for it, though not as expected. Either it has changed since, to
-// PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED; or it is AUTHORIZED
-// or PROCESSED, and does not show the whole amount. If it is true, do not treat
-// the payer as one who has not paid.
+// WasPaid reports whether the order is the one expected, and money was held or
+// paid for it, though not in the expected way. There are two cases. The order
+// has changed since, to PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or
+// FULLY_REFUNDED. Or the order is AUTHORIZED or PROCESSED, and does not show
+// the whole amount. If WasPaid is true, do not treat the payer as somebody who
+// has not paid.
 func (e *NotPaidError) WasPaid() bool {
 	return e.isExpectedIn(OrderStatusAuthorized, OrderStatusProcessed,
 		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
 }
 
 // MayStillBePaid reports whether the order is the one expected and the payer's
-// link can still lead to a payment: it is CREATED, PENDING or ATTEMPTED. If it
-// is true, do not make another order for the payer: wait for the webhook, or
-// read the order again.
+// link can still lead to a payment: the order is CREATED, PENDING or ATTEMPTED.
+// If MayStillBePaid is true, do not make another order for the payer. Wait for
+// the webhook, or read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
 	return e.isExpectedIn(OrderStatusCreated, OrderStatusPending, OrderStatusAttempted)
 }
@@ -526,7 +536,7 @@ func (e *NotPaidError) isExpectedIn(statuses ...OrderStatus) bool {
 	return e.Order != nil && !e.Mismatch && slices.Contains(statuses, e.Order.Status)
 }
 
-// Error says which order it is about, and why it is not confirmed.
+// Error returns a text that names the order, and why it is not confirmed.
 func (e *NotPaidError) Error() string {
 	var b strings.Builder
 	writeSubject(&b, opConfirm.name, orEmpty(e.Order).OrderID)
@@ -534,7 +544,7 @@ func (e *NotPaidError) Error() string {
 	return b.String()
 }
 
-// Is makes a NotPaidError an [ErrNotPaid].
+// Is reports whether target is [ErrNotPaid].
 func (e *NotPaidError) Is(target error) bool { return target == ErrNotPaid }
 
 // Format, LogValue and MarshalJSON leave out the body and the header, which may
@@ -549,10 +559,10 @@ func (e Error) Format(f fmt.State, verb rune) {
 	writeText(f, verb, e.Error())
 }
 
-// GoString is the error's text.
+// GoString returns the error's text.
 func (e Error) GoString() string { return "&plural.Error{" + e.Error() + "}" }
 
-// LogValue gives the parts of the error that are safe to log.
+// LogValue returns the parts of the error that are safe to log.
 func (e Error) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("op", e.Op),
@@ -578,8 +588,8 @@ func (e Error) MarshalJSON() ([]byte, error) {
 	}{e.Op, e.StatusCode, e.Code, e.RequestID, e.TraceID, e.Attempts, e.Error()})
 }
 
-// jsonError is the JSON form of the errors that carry an order; it leaves out
-// the order.
+// jsonError has the JSON fields of the errors that carry an order. It leaves
+// out the order itself.
 type jsonError struct {
 	Op        string      `json:"op,omitzero"`
 	OrderID   string      `json:"order_id,omitzero"`
@@ -588,7 +598,7 @@ type jsonError struct {
 	Error     string      `json:"error"`
 }
 
-// orEmpty is o, or an empty order if there is none.
+// orEmpty returns o, or an empty order if o is nil.
 func orEmpty(o *Order) *Order {
 	if o == nil {
 		return &Order{}
@@ -653,7 +663,8 @@ func (e *tokenError) Error() string {
 
 func (e *tokenError) Unwrap() error { return e.err }
 
-// tokenAnswerError is the token endpoint's answer inside a failure, or nil.
+// tokenAnswerError finds the token endpoint's answer inside a failure. It
+// returns nil if there is none.
 func tokenAnswerError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

@@ -13,14 +13,15 @@ import (
 // version is the version of the SDK.
 const version = "0.1.0"
 
-// defaultUserAgent is the User-Agent, to which WithUserAgent adds.
+// defaultUserAgent is the SDK's User-Agent. WithUserAgent adds to it.
 const defaultUserAgent = "plural-go/" + version
 
 // joinUserAgent adds the merchant's text to a User-Agent.
 func joinUserAgent(userAgent, own string) string { return userAgent + " " + own }
 
-// newHeader is the header of every request, without the merchant's own headers.
-// The token and the time are added when the request is sent.
+// newHeader makes the header of a request from the SDK's headers and from own,
+// the headers that the caller has set. The token and the time are added when
+// the request is sent.
 func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.Header {
 	h := make(http.Header, len(own)+7) // with room for the token and the time
 	maps.Copy(h, own)
@@ -33,7 +34,8 @@ func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.
 	return h
 }
 
-// requestTimestamp is the current time as a Request-Timestamp.
+// requestTimestamp returns the current time in the format of a
+// Request-Timestamp.
 func requestTimestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func newRequestID() string {

@@ -16,8 +16,8 @@ const settleWindow = 60 * time.Second
 // because replicas lag.
 const lookSpan = 3 * time.Second
 
-// minLooks is the smallest number of looks before an unsettled matter is given
-// up, even with fewer attempts.
+// minLooks is the smallest number of looks at the books before a call gives up.
+// It holds even if fewer attempts are configured.
 const minLooks = 4
 
 // streak counts looks in a row.
@@ -33,7 +33,8 @@ func (s *streak) count() {
 	s.looks++
 }
 
-// countIf counts if the condition holds, and otherwise begins again.
+// countIf counts one more look if same is true. Otherwise it starts again from
+// zero.
 func (s *streak) countIf(same bool) {
 	if !same {
 		*s = streak{}
@@ -46,9 +47,10 @@ func (s *streak) lasted(span time.Duration) bool {
 	return s.looks >= minLooks && time.Since(s.since) >= span
 }
 
-// waitToLook waits before look number n+1: as long as the policy says, but long
-// enough to spread the looks over lookSpan. It waits for at most half of the
-// time that is left, so the last look is near the end of that time.
+// waitToLook waits before look number n+1. The wait is as long as the policy
+// says, but long enough to spread the looks over lookSpan. The first waits are
+// at most half of lookSpan. If there is a deadline, the wait is at most half of
+// the time that is left, so the last look is near the deadline.
 func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	policy := k.p.cfg.retry
 	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))
@@ -62,8 +64,8 @@ func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	return retry.Wait(window, wait)
 }
 
-// isExhausted reports whether a failed look has already been repeated as often
-// as allowed.
+// isExhausted reports whether a look failed although its request was repeated
+// as often as allowed.
 func isExhausted(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Retryable()

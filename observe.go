@@ -12,18 +12,18 @@ type Observation struct {
 	OrderID   string // "" if the call was not about an order yet
 	Reference string // the merchant's reference of the order, capture or refund; "" if the call had none
 	RequestID string // the same for every request of the call
-	Attempts  int    // tries; one whose token was refused counts once
+	Attempts  int    // tries; a try repeated because its token was refused counts once
 	Settled   bool   // the books were asked; the outcome may still be unknown
 	Duration  time.Duration
-	// Err is what the call returned; see [ErrNotApplied], [ErrConflict] and
-	// [NeedsReview] for writes.
+	// Err is the error that the call returned. For writes, see [ErrNotApplied],
+	// [ErrConflict] and [NeedsReview].
 	Err error
 }
 
-// OperationFromContext names the operation that a request belongs to, such as
-// "captures.create", or "do"; it is "" for requests that are not this
-// package's. It is for middleware: it suits span names and metric labels,
-// because it has few values.
+// OperationFromContext returns the name of the operation that a request belongs
+// to, such as "captures.create" or "do". It returns "" for a request that this
+// package did not make. It is for middleware. The name has few values, so it
+// suits span names and metric labels.
 func OperationFromContext(ctx context.Context) string {
 	if s := tryFrom(ctx); s != nil {
 		return s.op
@@ -31,11 +31,12 @@ func OperationFromContext(ctx context.Context) string {
 	return ""
 }
 
-// OrderFromContext reports which order a request is about. The first result is
-// Plural's id of the order; it is "" for an order that is being created or
-// looked up by its reference. The second is the merchant's reference of the
-// order, capture or refund, if the call has one. It is for middleware: for
-// attributes of spans, and not for metric labels, because it has many values.
+// OrderFromContext returns which order a request is about. The first result is
+// Plural's id of the order. It is "" for an order that is being created or
+// looked up by its reference. The second result is the merchant's reference of
+// the order, capture or refund, if the call has one. OrderFromContext is for
+// middleware. The results have many values, so use them for attributes of spans
+// and not for metric labels.
 func OrderFromContext(ctx context.Context) (orderID, reference string) {
 	if s := tryFrom(ctx); s != nil {
 		return s.orderID, s.reference
@@ -43,11 +44,12 @@ func OrderFromContext(ctx context.Context) (orderID, reference string) {
 	return "", ""
 }
 
-// AttemptFromContext reports which send of its call a request is, from 1; it is
-// 0 for requests that are not this package's. The second result reports whether
-// the request is a settling read. A settling read asks Plural's books what
-// happened to a write. If they show nothing, that is an answer and not a
-// failure. It is for middleware.
+// AttemptFromContext returns the number of the try that a request belongs to.
+// The first try of a call is 1. The number is 0 for a request that this package
+// did not make. The second result reports whether the request is a settling
+// read, which asks Plural's books what happened to a write. If the books show
+// nothing, that is an answer and not a failure. AttemptFromContext is for
+// middleware.
 func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 	if s := tryFrom(ctx); s != nil {
 		return s.attempt, s.isSettling
@@ -55,7 +57,8 @@ func AttemptFromContext(ctx context.Context) (number int, isSettlingRead bool) {
 	return 0, false
 }
 
-// observer is called when a call has ended; nil if there is none.
+// observer is a function that is called when a call has ended. It is nil if the
+// client has no observer.
 type observer func(ctx context.Context, o Observation)
 
 // notify calls the observer, and recovers its panics.

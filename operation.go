@@ -15,7 +15,7 @@ type operation struct {
 	method  string
 	settles bool // part of its time is kept for asking what happened to it
 
-	byReference bool // it is about an order by its reference, not by its id
+	byReference bool // the call names its subject by a reference, not by an id
 }
 
 // The operations, one on each line. The last five are only names for errors:
@@ -76,13 +76,13 @@ var (
 	}
 )
 
-// opDo is the operation of [Client.Do]. Only its phrase distinguishes one
-// endpoint from another.
+// opDo makes the operation for a call of [Client.Do]. Only the phrase
+// distinguishes one endpoint from another.
 func opDo(method, path string) operation {
 	return operation{name: "do", phrase: method + " " + path, method: method}
 }
 
-// op is the operation in errors.
+// op returns the name of the operation for errors.
 func (o operation) op() string {
 	if o.name == "do" {
 		return o.phrase
@@ -146,8 +146,8 @@ func pathOfLinkReference(reference string) string {
 	return pathOfLinks + "/ref/" + url.PathEscape(reference)
 }
 
-// pathOfSettlements asks for a page of the settlements from one midnight to
-// another. All values are strings, and the times have no zone.
+// pathOfSettlements returns the path that asks for a page of the settlements
+// from one midnight to another. The times have no zone.
 func pathOfSettlements(first, end time.Time, page int) string {
 	const layout = "2006-01-02T15:04:05"
 	return settlementsAt + "list?" + url.Values{

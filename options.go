@@ -19,7 +19,7 @@ import (
 type Option func(*config) error
 
 // WithEnvironment chooses Plural's installation: [UAT], the default, or
-// [Production]. It excludes [WithBaseURL].
+// [Production]. It cannot be combined with [WithBaseURL].
 func WithEnvironment(e Environment) Option {
 	return func(c *config) error {
 		if e != UAT && e != Production {
@@ -33,9 +33,10 @@ func WithEnvironment(e Environment) Option {
 	}
 }
 
-// WithBaseURL talks to another address, such as an emulator's: https, or http
-// on a loopback host; no user info, query or fragment. A path is kept. It
-// excludes [WithEnvironment].
+// WithBaseURL makes the client talk to another address, such as an emulator.
+// The URL must be https, or http on a loopback host. It must have no user info,
+// no query and no fragment. It may have a path. WithBaseURL cannot be combined
+// with [WithEnvironment].
 func WithBaseURL(base string) Option {
 	return func(c *config) error {
 		u, err := url.Parse(base)
@@ -59,12 +60,12 @@ func WithBaseURL(base string) Option {
 }
 
 // WithHTTPClient sends through your HTTP client. Its Transport, Timeout and Jar
-// are used; redirects are never followed. It is copied and not changed. Its
-// Timeout bounds one try, if it is shorter than that of [WithAttemptTimeout].
-// Its Transport must not repeat requests by itself. After a try without an
-// answer the SDK closes its idle connections, so a transport that wraps another
-// one should pass on CloseIdleConnections. A nil Transport means the SDK's own,
-// not [http.DefaultTransport].
+// are used. Redirects are never followed. The HTTP client is copied and not
+// changed. Its Timeout limits one try, if it is shorter than the time of
+// [WithAttemptTimeout]. Its Transport must not repeat requests by itself. After
+// a try without an answer the SDK closes its idle connections, so a transport
+// that wraps another one should pass on CloseIdleConnections. A nil Transport
+// means the SDK's own, not [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {
@@ -96,12 +97,14 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	}
 }
 
-// RetryPolicy says how often and how fast to repeat. A field that is zero has
-// its default: 4 attempts, 250 ms, 8 s. A longer Retry-After replaces the
-// delay, up to 60 seconds; if it asks for more, the call ends. The reads that
-// settle a write are tried at least 4 times.
+// RetryPolicy sets how often and how fast to repeat. A field that is zero gets
+// its default: 4 attempts, a MinDelay of 250 ms and a MaxDelay of 8 s. If
+// Plural asks for a longer wait (Retry-After), the call waits that long, up to
+// 60 seconds. If Plural asks for more than 60 seconds, the call ends. The reads
+// that settle a write are tried at least 4 times.
 type RetryPolicy struct {
-	// tries of one request; 1 turns repeating off, settling reads still happen
+	// the number of tries of one request; with 1 nothing is repeated, but
+	// settling reads still happen
 	MaxAttempts int
 	// the wait is a random part of MinDelay, doubled with each try, up to MaxDelay
 	MinDelay, MaxDelay time.Duration
@@ -121,8 +124,8 @@ func WithRetry(p RetryPolicy) Option {
 	}
 }
 
-// policyOf fills in the defaults. If one given delay crosses the other's
-// default, the default is moved.
+// policyOf fills in the defaults. If only one delay is given and it crosses the
+// default of the other one, the default is changed to the given delay.
 func policyOf(p RetryPolicy) retry.Policy {
 	filled := retry.Policy{MaxAttempts: p.MaxAttempts, MinDelay: p.MinDelay, MaxDelay: p.MaxDelay}
 	if filled.MaxAttempts == 0 {
@@ -139,10 +142,11 @@ func policyOf(p RetryPolicy) retry.Policy {
 
 // WithSingleRefundSend makes a call send a refund at most once. Without it, a
 // call sends a refund again if its answer was lost and the books have not shown
-// it for three seconds. That makes one refund as long as Plural carries out one
-// for each reference, as it documents. With it such a call ends with
-// [ErrOutcomeUnknown], and only a new call sends again. The call sends again
-// only if the request was not sent, or was refused for its access token.
+// it for three seconds. Both together make only one refund, as long as Plural
+// carries out one refund for each reference, as it documents. With
+// WithSingleRefundSend such a call ends with [ErrOutcomeUnknown], and only a
+// new call sends the refund again. A call still sends again if nothing of the
+// request went out, or if Plural refused its access token.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true
@@ -150,9 +154,9 @@ func WithSingleRefundSend() Option {
 	}
 }
 
-// WithAttemptTimeout bounds one try, 10 s by default. A try that takes longer
-// is repeated if that is safe; the context limits the whole call. The SDK's own
-// transport waits at most 60 s for an answer's header.
+// WithAttemptTimeout limits the time of one try. The default is 10 s. A try
+// that takes longer is repeated if that is safe. The context limits the whole
+// call. The SDK's own transport waits at most 60 s for an answer's header.
 func WithAttemptTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
@@ -190,8 +194,8 @@ func WithLogger(l *slog.Logger) Option {
 // has ended. It is for metrics of attempts, of unknown outcomes and of tokens.
 // Middleware, in contrast, sees each try. The function is called before the
 // call returns, so it should be quick; its panics are ignored. It is not called
-// for a call that validation refuses. Confirm, ConfirmEvent and Wait are
-// reported as the reads that they make.
+// for a call that validation refuses. For Confirm, ConfirmEvent and Wait, it is
+// called for each read that they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -218,7 +222,8 @@ func WithUserAgent(ua string) Option {
 type CallOption func(*callConfig)
 
 // WithRequestID sets the call's Request-ID, which Plural's support can look up.
-// It is the same on each attempt. Without it, it is a fresh UUID.
+// All tries of the call have the same id. Without WithRequestID the id is a new
+// UUID.
 func WithRequestID(id string) CallOption {
 	return func(c *callConfig) {
 		if id == "" || len(id) > 128 || !validHeaderValue(id) {
@@ -230,9 +235,9 @@ func WithRequestID(id string) CallOption {
 }
 
 // WithHeader sets a header on each try of the call. If two have the same name,
-// the last counts. It refuses the headers that the SDK sets, those that
-// net/http and proxies act on, and idempotency keys, because Plural does not
-// read them and net/http repeats writes that carry one.
+// the last counts. It refuses the headers that the SDK sets and those that
+// net/http and proxies act on. It also refuses idempotency keys: Plural does
+// not read them, and net/http repeats a write that has one.
 func WithHeader(name, value string) CallOption {
 	return func(c *callConfig) {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
@@ -252,13 +257,13 @@ func WithHeader(name, value string) CallOption {
 	}
 }
 
-// Response is the last answer, for [WithResponseInto]. Its fmt and slog forms
-// leave out the header and the body.
+// Response is the last answer of a call, for [WithResponseInto]. Printed with
+// fmt or slog, it leaves out the header and the body.
 type Response struct {
 	StatusCode int         // 0 when no answer came
 	Header     http.Header // of the answer
-	RequestID  string      // that was sent
-	Attempts   int         // tries, without settling reads; one whose token was refused counts once
+	RequestID  string      // the Request-ID that was sent
+	Attempts   int         // tries, without settling reads; a try repeated for a refused token counts once
 	Body       []byte      // as sent, up to 4 MiB; may hold personal data
 }
 
@@ -282,9 +287,9 @@ func WithoutRetry() CallOption {
 }
 
 // WithoutValidation leaves the check of the documented lengths and limits to
-// the server, in case they are out of date here. Requests that can never be
-// right are still refused: a nil request, an id or reference that does not fit
-// a path, an amount that is not positive, a field given twice.
+// the server, in case this package has old limits. It still refuses requests
+// that can never be right: a nil request, an id or reference that does not fit
+// into a path, an amount that is not positive, or a field given twice.
 func WithoutValidation() CallOption {
 	return func(c *callConfig) { c.withoutValidation = true }
 }
@@ -339,7 +344,7 @@ func newConfig(opts []Option) (*config, error) {
 	return c, nil
 }
 
-// address is the URL of a path, which may have a query.
+// address makes the URL of a path. The path may have a query.
 func (c *config) address(path string) (url.URL, error) {
 	u, err := url.Parse(c.baseText + path)
 	switch {
@@ -351,8 +356,8 @@ func (c *config) address(path string) (url.URL, error) {
 	return *u, nil
 }
 
-// httpClient is a copy of the user's client, or a new one. Its Transport is
-// never nil.
+// httpClient returns a copy of the user's client, or a new client. Its
+// Transport is never nil.
 func (c *config) httpClient() *http.Client {
 	hc := &http.Client{}
 	if c.userClient != nil {

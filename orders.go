@@ -17,8 +17,8 @@ type OrderService struct{ p *pipeline }
 
 // CreateOrderRequest asks for an order with a link to the hosted checkout.
 type CreateOrderRequest struct {
-	// yours, unique among orders and refunds; 1 to MaxReference of A-Z a-z 0-9 -
-	// _, see Reference
+	// your own reference, unique among orders and refunds; 1 to MaxReference
+	// characters of A-Z a-z 0-9 - _, see Reference
 	MerchantOrderReference string          `json:"merchant_order_reference"`
 	OrderAmount            Amount          `json:"order_amount"` // 100 to 100 000 000 paise
 	IntegrationMode        IntegrationMode `json:"integration_mode,omitzero"`
@@ -34,10 +34,10 @@ type CreateOrderRequest struct {
 	PurchaseDetails    *PurchaseDetails `json:"purchase_details,omitzero"`
 	PartPayment        bool             `json:"part_payment,omitzero"` // the payer may pay in parts
 	PluginData         *PluginData      `json:"plugin_data,omitzero"`  // which shop plugin sends the request
-	Extra              map[string]any   `json:"-"`                     // further fields of the request, none of the above
+	Extra              map[string]any   `json:"-"`                     // further fields, but none of the above
 }
 
-// MarshalJSON writes the request in Plural's form, Extra included.
+// MarshalJSON writes the JSON that Plural takes, with the fields of Extra.
 func (r CreateOrderRequest) MarshalJSON() ([]byte, error) {
 	return encode(&r)
 }
@@ -62,22 +62,23 @@ type CheckoutOrder struct {
 //
 //	POST /api/checkout/v1/orders
 //
-// Plural may answer a used reference with the existing order and its link,
-// whatever the amount. A first answer cannot be told from that, so use a
-// reference once. [OrderService.Confirm] compares the amount all the same.
+// If a reference was used before, Plural may answer with the existing order and
+// its link, even if the amount is different. Create cannot tell that answer
+// from the answer to a new order, so use each reference once.
+// [OrderService.Confirm] compares the amount in any case.
 //
-// After a lost answer Create tries again under the same reference. The link
-// comes only with the answer to a create, so a repeated create may not get it.
+// After a lost answer Create tries again under the same reference. Only the
+// answer to a create has the link, so a repeated create may not get the link.
 // The errors:
 //
 //   - [ValidationError]: nothing was sent, because the request is wrong.
 //   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as asked
-//     for, and its link cannot be had again.
+//     for, and Plural does not give its link again.
 //   - [StateError] ([ErrReferenceReused], which is an [ErrConflict]): the
-//     reference belongs to another order, or to one of another amount.
-//   - [OutcomeUnknownError]: attempts or time ran out and the order could not
-//     be looked up. Nobody has paid because of it: call again with the same
-//     reference.
+//     reference belongs to another order, or to an order with another amount.
+//   - [OutcomeUnknownError]: attempts or time ran out, and it is not known
+//     whether the order exists. No payer has the link yet: call again with the
+//     same reference.
 //   - [Error]: Plural rejected it, or nothing could be sent.
 func (s *OrderService) Create(
 	ctx context.Context, req *CreateOrderRequest, opts ...CallOption,
@@ -145,10 +146,11 @@ func (s *OrderService) reconcile(
 //
 // The errors:
 //
-//   - [Error], which is [ErrNotFound] if there is no such order. Its status
-//     varies: Plural's pages and payloads have 404, 422 and 400 for it. The
-//     emulator answers 422, or the answer that its option WithNotFound selects.
-//   - [ValidationError]: nothing was sent, because the id cannot be one.
+//   - [Error], which is [ErrNotFound] if there is no such order. The HTTP
+//     status varies: Plural's pages and payloads show 404, 422 and 400. The
+//     emulator answers with 422, or as its option WithNotFound selects.
+//   - [ValidationError]: nothing was sent, because the text cannot be an
+//     order's id.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	return s.p.getOrder(ctx, orderID, opts)
 }
@@ -170,8 +172,8 @@ func (s *OrderService) GetByReference(
 	return s.p.getByReference(ctx, merchantOrderReference, opts)
 }
 
-// Expected is what the payer was sent to pay: exactly one of the two names, and
-// the amount.
+// Expected describes the order that the payer was sent to pay. It needs the
+// amount, and either the reference or the order id, but not both.
 type Expected struct {
 	MerchantOrderReference string
 	// Plural's id of the order, as it came with the checkout link and was stored.
@@ -180,14 +182,15 @@ type Expected struct {
 	OrderAmount Amount // the amount that the order was created with
 }
 
-// Check checks that o, read from the server, is the order expected, and is held
-// or paid: AUTHORIZED after a pre-authorisation, or PROCESSED and, if it lists
-// captures, captured in full. The held or paid amounts have to add up to the
-// order's amount less its coupon. If an offer or a fee explains a difference,
-// Plural's status is believed. [OrderService.Confirm] does the same after it
-// has read the order. Use Check if no callback came, as after a webhook. The
-// error is a [NotPaidError], or a [ValidationError] if a field of e or the
-// order is missing.
+// Check compares o, an order read from the server, with e. It also requires
+// that the order is held or paid. Held is AUTHORIZED after a pre-authorisation.
+// Paid is PROCESSED; if the order lists captures, they must cover the full
+// amount. The held or paid amounts have to add up to the order's amount less
+// its coupon. If a paid order has an offer or a fee, its amounts may differ,
+// and Check trusts Plural's status. [OrderService.Confirm] makes the same check
+// after it has read the order. Use Check if no callback came, as after a
+// webhook. The error is a [NotPaidError], or a [ValidationError] if a field of
+// e or the order is missing.
 func (e Expected) Check(o *Order) error {
 	check := e.check()
 	check.must(o != nil, "order", "is required")
@@ -203,7 +206,7 @@ func (e Expected) Check(o *Order) error {
 	return nil
 }
 
-// mismatch is why o is not the order expected.
+// mismatch returns the reason why o is not the order expected, or "".
 func (e Expected) mismatch(o *Order) string {
 	switch {
 	case o.Type == OrderTypeRefund:
@@ -218,7 +221,8 @@ func (e Expected) mismatch(o *Order) string {
 	return ""
 }
 
-// notPaid is why the order is neither held nor paid in full.
+// notPaid returns the reason why the order is neither held nor paid in full, or
+// "".
 func (o *Order) notPaid() string {
 	t := tallyOf(o)
 	switch {
@@ -269,13 +273,15 @@ func (e Expected) check() requestCheck {
 // pre-authorisation, or PROCESSED.
 //
 // A callback alone does not prove a payment: its signature covers neither the
-// amount nor a time. Reads may lag behind the payment. So Confirm looks for two
-// seconds before an order counts as not found, or as not paid if the callback
-// says that it is. The errors:
+// amount nor a time. Reads may lag behind the payment. So Confirm reads the
+// order for two seconds before the order counts as not found. If the callback
+// says that the order is paid, Confirm also reads for two seconds before it
+// counts as not paid. The errors:
 //
-//   - [NotPaidError], with the order: it is another order, or not paid.
-//   - [ErrInvalidSignature]: no [Verifier] made the Callback, or it was since
-//     stored or sent as JSON.
+//   - [NotPaidError], with the order that was read: it is another order, or not
+//     paid.
+//   - [ErrInvalidSignature]: no [Verifier] made the Callback, or the Callback
+//     was changed, or it was decoded from JSON.
 //   - those of [OrderService.Get].
 //
 // A payer who closes the browser sends no callback: see
@@ -299,8 +305,8 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	return o, nil
 }
 
-// isBehind reports whether an order is not paid yet although the caller heard
-// that it is: reads may lag behind the payment.
+// isBehind makes a function that reports whether an order is not paid yet
+// although the caller heard that it is. Reads may lag behind the payment.
 func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	return func(o *Order) bool {
 		notPaid, ok := errors.AsType[*NotPaidError](e.Check(o))
@@ -308,19 +314,20 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	}
 }
 
-// ConfirmEvent is for a webhook. It reads the order that the event is about
-// from Plural; for a refund's event that is the refunded order. It returns the
-// order only if it is the expected one and paid, as [OrderService.Confirm]
-// does. Only the order's id or reference is taken from the event, so the event
-// may be old, and may come from a queue.
+// ConfirmEvent is for a webhook. It takes the order's id from the event, and
+// reads that order from Plural. For the event of a refund, it reads the
+// refunded order. It returns the order only if it is the expected one and paid,
+// as [OrderService.Confirm] does. It takes nothing else from the event, so the
+// event may be old, and may come from a queue.
 //
 // If an event says that the order is paid (ORDER_AUTHORIZED, ORDER_PROCESSED)
 // and the books do not show that for two seconds, the books lag. Then the error
 // is [ErrOutcomeUnknown], and not [ErrNotPaid], so the event is delivered
-// again. Otherwise the error is a [NotPaidError] with the order (with
-// [NotPaidError.WasPaid] after a partial capture or a refund), [ErrNoOrder] for
-// an event that is not about an order, [ErrMalformedWebhook] for an event whose
-// order cannot be read, or an error of [OrderService.Get].
+// again. If the order is otherwise not paid, the error is a [NotPaidError] with
+// the order. [NotPaidError.WasPaid] is true after a partial capture or a
+// refund. For an event that is not about an order, the error is [ErrNoOrder].
+// If the order in the event cannot be read, the error is [ErrMalformedWebhook].
+// Other errors are those of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
 	check := want.check()
 	check.must(e != nil, "event", "is required")
@@ -362,12 +369,12 @@ const (
 // ATTEMPTED, that is, until the payer has paid, given up or failed. The reads
 // are one to ten seconds apart.
 //
-// Wait ends with ctx, which should have a deadline. Then the error is the
-// context's, in an [Error], and the order is the last one read, nil if none
-// was. Other errors are those of [OrderService.Get]. An order that is not found
-// is looked for again for two seconds, since reads may lag behind its creation.
-// A webhook is the better way to learn of a payment. Wait is for programs that
-// have no server.
+// Wait ends with ctx, which should have a deadline. Then the error is an
+// [Error] that wraps the context's error. The order is the last one that was
+// read, or nil. Other errors are those of [OrderService.Get]. An order that is
+// not found is looked for again for two seconds, since reads may lag behind its
+// creation. A webhook is the better way to learn of a payment. Wait is for
+// programs that have no server.
 func (s *OrderService) Wait(
 	ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption,
 ) (*Order, error) {
@@ -396,17 +403,17 @@ func (s *OrderService) Wait(
 	}
 }
 
-// The waits between looks for an order that is real but not found: replicas
-// lag.
+// An order that exists may not be found at once, because replicas lag. It is
+// read again for missingSpan, with waits of missingWait.
 const (
 	missingSpan = 2 * time.Second
 	missingWait = missingSpan / minLooks
 )
 
-// getReal reads an order that the caller knows to exist. It believes that the
-// order does not exist, or is behind what the caller knows, only when several
-// looks over missingSpan agree. A 404 that does not come from the orders API,
-// such as a gateway's page, is not evidence.
+// getReal reads an order that should exist. Only when all reads over
+// missingSpan agree does it accept that the order does not exist, or that the
+// order does not show yet what the caller knows. A 404 that does not come from
+// the orders API, such as a gateway's page, is not evidence.
 func (s *OrderService) getReal(
 	ctx context.Context, orderID string, isBehind func(*Order) bool, opts []CallOption,
 ) (*Order, error) {
@@ -451,7 +458,7 @@ func (r *CreateOrderRequest) check() requestCheck {
 }
 
 // judgeOrder judges whether the order that has our reference is the one that
-// req asks for. If the document has no pre_auth, that says nothing.
+// req asks for. A document without pre_auth matches either value.
 func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 	switch {
 	case o.Type != "" && o.Type != OrderTypeCharge:

@@ -10,19 +10,20 @@ import (
 	"github.com/plural-go/plural/internal/clean"
 )
 
-// IncompleteError means that not everything could be read, and says what is
-// missing. It is about the reading, and never about money: the rows that were
-// read are as Plural sent them. Read again later. It is [ErrIncomplete].
+// IncompleteError means that not everything could be read. Its fields show what
+// is missing. It says nothing about money: the rows that were read are as
+// Plural sent them. Read again later. The error is an [ErrIncomplete].
 type IncompleteError struct {
 	UTR  string // for a settlement's lines
-	Days Days   // for a list: the days that could not be read completely; earlier days were
-	Page int    // the page that could not be read; 0 if each could
+	Days Days   // for a list: the days that could not be read completely; earlier days could
+	Page int    // the page that could not be read; 0 if every page could
 	Want int    // the number of rows, as the answers say
 	Got  int    // the number of rows that came, each counted once
 	Err  error  // why, if a request failed or a limit was reached
 }
 
-// Error says what could not be read completely, and how much of it came.
+// Error returns a text that describes what could not be read completely, and
+// how many rows came.
 func (e *IncompleteError) Error() string {
 	var b strings.Builder
 	if e.UTR != "" {
@@ -43,10 +44,10 @@ func (e *IncompleteError) Error() string {
 	return b.String()
 }
 
-// Is makes an IncompleteError an [ErrIncomplete].
+// Is reports whether target is [ErrIncomplete].
 func (e *IncompleteError) Is(target error) bool { return target == ErrIncomplete }
 
-// Unwrap gives the cause, if a request failed.
+// Unwrap returns the cause, if a request failed or a limit was reached.
 func (e *IncompleteError) Unwrap() error { return e.Err }
 
 // MarshalJSON writes the parts of the error that are safe to log.
@@ -66,8 +67,8 @@ var errLeft = errors.New("the caller left the loop")
 // sheet is one page of a list.
 type sheet[R any] struct {
 	rows  []R
-	total int // rows of all pages, or only of this one: that is not documented
-	pages int // 0 if it does not say
+	total int // the number of rows of all pages, or only of this page: that is not documented
+	pages int // 0 if the page does not say
 
 	mark fingerprint // of the whole page
 }
@@ -77,13 +78,14 @@ type sighting int
 
 const (
 	rowIsNew   sighting = iota
-	rowIsKnown          // it was read before, and does not count again
-	rowIsOdd            // as rowIsKnown, and the reading is incomplete
+	rowIsKnown          // the row was read before, and does not count again
+	rowIsOdd            // the row does not count either, and the reading is incomplete
 	rowIsLast           // the caller needs no more rows
 )
 
-// readPages reads a list page by page, and passes each row on. The error is
-// that of the first page, an [IncompleteError], or errLeft.
+// readPages reads a list page by page, and passes each row to see. If the first
+// page cannot be read, it returns the error of that read. Other errors are an
+// [IncompleteError] or errLeft.
 func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
 	var first fingerprint
 	want, got, isOdd := 0, 0, false
@@ -112,7 +114,8 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 			case rowIsKnown:
 			}
 		}
-		// A total may count only one page. Then it is not above that page's rows.
+		// The total may count only one page. Then it is not larger than the
+		// number of rows of that page.
 		mayGoOn := s.pages == 0 && len(s.rows) >= perPage && want <= len(s.rows)
 		if got > had && (page < s.pages || got < want || mayGoOn) {
 			continue
@@ -134,7 +137,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 // fingerprint identifies rows and pages without storing them.
 type fingerprint [16]byte
 
-// fingerprintOf is the fingerprint of a document.
+// fingerprintOf returns the fingerprint of a document.
 func fingerprintOf(document any) (f fingerprint) {
 	text, _ := json.Marshal(document) //nolint:errchkjson // it is of this package's types, which can be encoded
 	sum := sha256.Sum256(text)
@@ -142,13 +145,13 @@ func fingerprintOf(document any) (f fingerprint) {
 	return f
 }
 
-// recent remembers the fingerprints of the last rows, between maxRecent and
-// twice as many.
+// recent remembers the fingerprints of the last rows: at least the last
+// maxRecent, and at most twice as many.
 type recent struct{ now, before map[fingerprint]struct{} }
 
 const maxRecent = 10_000
 
-// add reports whether the fingerprint is new.
+// add remembers a fingerprint, and reports whether it is new.
 func (r *recent) add(f fingerprint) bool {
 	_, isNow := r.now[f]
 	_, isBefore := r.before[f]

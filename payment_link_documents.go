@@ -7,17 +7,17 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// PaymentLink is a payment link, as the gateway sends it. Amounts are in paise,
-// times in UTC; a field that the document lacks is zero. What this package has
-// no field for is in [PaymentLink.RawJSON].
+// PaymentLink is a payment link, as Plural sends it. Amounts are in paise,
+// times in UTC. A field that is missing in the document is zero.
+// [PaymentLink.RawJSON] also has the fields that this package does not know.
 type PaymentLink struct {
 	PaymentLink   string `json:"payment_link"` // what the customer opens: a short https URL
 	PaymentLinkID string `json:"payment_link_id"`
-	// where the link stands, and not where the money is: read the order
+	// the state of the link, and not of the money: read the order
 	Status                       PaymentLinkStatus `json:"status"`
 	Amount                       Amount            `json:"amount" wire:"optional"`
 	AmountDue                    Amount            `json:"amount_due,omitzero" wire:"optional"` // what is still to be paid
-	OrderID                      string            `json:"order_id"`                            // for captures and so on
+	OrderID                      string            `json:"order_id"`                            // for captures and refunds
 	MerchantPaymentLinkReference string            `json:"merchant_payment_link_reference"`
 	Description                  string            `json:"description,omitzero"`
 	ExpireBy                     Timestamp         `json:"expire_by,omitzero"` // in whole minutes
@@ -36,7 +36,7 @@ type PaymentLink struct {
 	CreatedAt                    Timestamp         `json:"created_at,omitzero"`
 	UpdatedAt                    Timestamp         `json:"updated_at,omitzero"`
 
-	raw string // the document that it was decoded from
+	raw string // the document that the link was decoded from
 }
 
 // LinkProduct is a product that a payment link is for.
@@ -46,8 +46,8 @@ type LinkProduct struct {
 	ProductCouponDiscountAmount Amount `json:"product_coupon_discount_amount,omitzero" wire:"optional"`
 }
 
-// UnmarshalJSON decodes a link in any of the forms that are in use: flat or
-// wrapped in "data", with booleans and numbers as strings.
+// UnmarshalJSON decodes a link. It takes a flat document and one that is
+// wrapped in "data". Booleans and numbers may be strings.
 func (l *PaymentLink) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -59,10 +59,10 @@ func (l *PaymentLink) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// RawJSON is the document that the link was decoded from, as it came, without
-// an envelope; nil for a PaymentLink made by hand. It holds the customer's
-// personal data. The texts of a PaymentLink are parts of it and keep all of it
-// in memory.
+// RawJSON returns the document that the link was decoded from, as sent, without
+// an envelope. It returns nil for a PaymentLink made by hand. The document
+// holds the customer's personal data. The texts of a PaymentLink are parts of
+// the document, and keep all of it in memory.
 func (l *PaymentLink) RawJSON() json.RawMessage {
 	if l.raw == "" {
 		return nil

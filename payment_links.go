@@ -10,43 +10,42 @@ import (
 )
 
 // PaymentLinkService asks for money by message: Plural sends the customer a
-// link to its checkout. A link makes an ordinary order at once, and what is
-// held or paid by it is captured, cancelled and refunded by the order's id as
-// ever.
+// link to its checkout. Each link has an ordinary order from the start. Use the
+// order's id to capture, cancel or refund what the customer paid by the link.
 //
-// No status of a link says that the money is there. Keep
-// [PaymentLink.Expected] with the link, and give it to [OrderService.Confirm]
+// No status of a link proves that the money is there. Store
+// [PaymentLink.Expected] with the link, and pass it to [OrderService.Confirm]
 // or [OrderService.ConfirmEvent].
 type PaymentLinkService struct{ p *pipeline }
 
 // PaymentLinkRequest asks for a payment link.
 type PaymentLinkRequest struct {
-	// yours, unique among payment links; 1 to MaxReference of A-Z a-z 0-9 - _, see
-	// Reference
+	// your own reference, unique among payment links; 1 to MaxReference
+	// characters of A-Z a-z 0-9 - _, see Reference
 	MerchantPaymentLinkReference string `json:"merchant_payment_link_reference"`
 	Amount                       Amount `json:"amount"` // 100 to 100 000 000 paise
 	// who gets the link; an EmailID or a MobileNumber is required
 	Customer    *Customer `json:"customer,omitzero"`
 	Description string    `json:"description,omitzero"` // the customer sees it
-	// when it expires: in the future, and within 180 days; Plural says 24 hours
-	// where it is left out. Sent in UTC, in whole seconds
+	// when the link expires: in the future, and within 180 days. Without it
+	// Plural uses 24 hours. It is sent in UTC, in whole seconds
 	ExpireBy time.Time `json:"expire_by,omitzero"`
 	// hold the money, for a capture or a cancel later; cards (and points) only
 	PreAuth               bool            `json:"pre_auth,omitzero,string"`
 	PartPayment           bool            `json:"part_payment,omitzero"` // the customer may pay in parts
 	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
-	// where the payer's browser comes back to, as that of an order; and after a
-	// failure, if elsewhere
+	// the payer's browser comes back to CallbackURL, as for an order; after a
+	// failure it comes back to FailureCallbackURL, if that is given
 	CallbackURL        string         `json:"callback_url,omitzero"`
 	FailureCallbackURL string         `json:"failure_callback_url,omitzero"`
-	Extra              map[string]any `json:"-"` // further fields of the request; none of the above
+	Extra              map[string]any `json:"-"` // further fields, but none of the above
 }
 
 // maxLinkLife is how long a link may live (Plural's payment link
 // documentation).
 const maxLinkLife = 180 * 24 * time.Hour
 
-// MarshalJSON writes the request as Plural takes it, Extra included.
+// MarshalJSON writes the JSON that Plural takes, with the fields of Extra.
 func (r PaymentLinkRequest) MarshalJSON() ([]byte, error) {
 	return encode(&r)
 }
@@ -59,11 +58,11 @@ func (r *PaymentLinkRequest) parts() (fields any, extra map[string]any) {
 	return &plain, r.Extra
 }
 
-// Expected is what to expect of the link's order: its id, and the whole amount.
-// Store it with the link, when that was made, and check each callback and event
-// against what was stored. One that is made when the callback comes, from the
-// order that the callback names, says nothing: any old callback for the same
-// amount would pass. A part of a part payment never passes.
+// Expected returns what to expect of the link's order: its id, and the whole
+// amount. Store it when the link is made, and check each callback and event
+// against the stored value. Do not make it from the order that a callback
+// names: then any old callback for the same amount would pass. A part payment
+// that is not complete never passes.
 func (l *PaymentLink) Expected() Expected {
 	return Expected{OrderID: strings.Clone(l.OrderID), OrderAmount: l.Amount.clone()}
 }
@@ -73,29 +72,30 @@ func (l *PaymentLink) Expected() Expected {
 //
 //	POST /api/pay/v1/paymentlink
 //
-// It is exactly once by reference, across calls, clients and restarts, as
-// [RefundService.Create] is, and its answers are the same:
+// Like [RefundService.Create], it is idempotent by reference, across calls,
+// clients and restarts. The results:
 //
-//   - nil: the books have this link, with this reference and amount. It may be
-//     an earlier call's, so look at its Status. What stands under the reference
-//     may have another ExpireBy; that is not compared.
-//   - [ErrConflict], here always [ErrReferenceReused], too: final. The link of
-//     this reference has another amount or pre_auth, or two links of this
-//     reference were seen, both of which can be paid. It is a
+//   - nil: the books have this link, with this reference and amount. An earlier
+//     call may have made it, so look at its Status. Create does not compare
+//     ExpireBy, so the link may expire at another time.
+//   - [ErrConflict], which here is always [ErrReferenceReused], too: final. The
+//     link of this reference has another amount or pre_auth, or there are two
+//     links with this reference, and both may be paid. The error is a
 //     [PaymentLinkError].
 //   - [NeedsReview]: not final, and a person has to look. Plural rejected the
-//     request, and there is no such link; or the books do not tell.
-//   - any other error: not known yet. Call again with the same reference, never
-//     with another one: that makes a second link.
+//     request, and the books have no such link; or the books are unclear.
+//   - any other error: not known yet. Call again with the same reference.
+//     Another reference would make a second link.
 //
-// A [ValidationError] is none of these: the request is wrong, nothing was sent.
+// A [ValidationError] means that nothing was sent, because the request is
+// wrong.
 //
 // When an answer is lost, or Plural says that the reference was used, Create
 // reads the link by its reference. It sends again, under the same reference,
-// only when the books have not shown the link for three seconds. That this
-// makes no second link rests on Plural keeping these references unique, as it
-// documents, and a look-up by reference shows one link: a second one cannot be
-// seen. [WithSingleRefundSend] has a call send once, here too. Without a
+// only when the books have not shown the link for three seconds. This makes no
+// second link as long as Plural keeps these references unique, as it documents.
+// A look-up by reference shows only one link, so it may not show a second one.
+// With [WithSingleRefundSend] a call sends a new link only once, too. Without a
 // deadline a call asks the books for up to 60 seconds.
 //
 // Do not pass an HTTP request's context.
@@ -122,7 +122,7 @@ func (s *PaymentLinkService) Create(
 	return settle.runLink(ctx)
 }
 
-// Get reads a payment link by its id. It is repeated on failures.
+// Get reads a payment link by its id. A request that fails is repeated.
 //
 //	GET /api/pay/v1/paymentlink/{payment_link_id}
 //
@@ -138,8 +138,8 @@ func (s *PaymentLinkService) Get(ctx context.Context, paymentLinkID string, opts
 	return k.readLink(ctx, decodeLinkOf(paymentLinkID))
 }
 
-// GetByReference reads a payment link by the merchant's reference. It is
-// repeated on failures.
+// GetByReference reads a payment link by the merchant's reference. A request
+// that fails is repeated.
 //
 //	GET /api/pay/v1/paymentlink/ref/{merchant_payment_link_reference}
 //
@@ -157,30 +157,31 @@ func (s *PaymentLinkService) GetByReference(
 	return k.readLink(ctx, decodeLinkWith(reference))
 }
 
-// Cancel withdraws a payment link that nobody has paid by.
+// Cancel withdraws a payment link, if nobody has paid by the link yet.
 //
 //	PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel
 //
-// A lost or unclear answer is settled, and so is a refusal: the link is read,
-// and its order. The answers:
+// After a lost or unclear answer, and after a refusal, Cancel reads the link
+// and its order to find out what happened. The results:
 //
 //   - nil: the link is CANCELLED, no matter who cancelled it.
-//   - [ErrConflict]: final. The payer was faster: the order was held or paid, in
-//     full or in part. It is a [PaymentLinkError], with both; cancel or refund
-//     the order.
+//   - [ErrConflict]: final. The payer was faster: the order was held or paid,
+//     in full or in part. The error is a [PaymentLinkError], with the link and
+//     the order. Cancel or refund the order.
 //   - [ErrNotApplied]: final. The link has expired, and its order shows no
 //     payment. It is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look. Plural refused the
-//     cancel, and the books do not show why: a link that was opened (CLICKED,
-//     PAYMENT_INITIATED) may be paid, or expire. Calling again later settles it
-//     then.
+//     cancel, and the books do not show why. A link that was opened (CLICKED,
+//     PAYMENT_INITIATED) may still be paid, or expire. After that, another call
+//     settles it.
 //   - any other error: not known yet. Call again.
 //
-// A [ValidationError] is none of these: the id cannot be one, nothing was sent.
+// A [ValidationError] means that nothing was sent, because the text cannot be a
+// link's id.
 //
-// A payment that was begun before the link was withdrawn may still come: a
-// webhook tells of it. Do not pass an HTTP request's context. Without a
-// deadline the books are asked for up to 60 seconds.
+// A payment that was begun before the link was withdrawn may still come. Then a
+// webhook reports it. Do not pass an HTTP request's context. Without a deadline
+// the books are asked for up to 60 seconds.
 func (s *PaymentLinkService) Cancel(
 	ctx context.Context, paymentLinkID string, opts ...CallOption,
 ) (*PaymentLink, error) {
@@ -199,20 +200,21 @@ func (s *PaymentLinkService) Cancel(
 	return settle.runLink(ctx)
 }
 
-// Notify has Plural send the customer the link again, by e-mail or text
+// Notify asks Plural to send the link to the customer again, by e-mail or text
 // message.
 //
 //	PATCH /api/pay/v1/paymentlink/{payment_link_id}/notify
 //
-// Each call sends a message, so it is sent once. It is sent again only if
-// nothing of it went out, or if Plural refused the token. The errors:
+// Each request sends a message, so a call sends one request. It sends it again
+// only if nothing of it went out, or if Plural refused the token. The errors:
 //
-//   - [Error]: Plural refused it, or nothing could be sent. With a StatusCode of
-//     200 to 299 and no Code, Plural accepted it, and its answer does not show
-//     the link: the message went out.
+//   - [Error]: Plural refused it, or nothing could be sent. With a StatusCode
+//     of 200 to 299 and no Code, Plural accepted the request, and its answer
+//     does not show the link. Then the message went out.
 //   - [OutcomeUnknownError]: the answer was lost. The message may have gone out;
 //     another call may send it a second time.
-//   - [ValidationError]: the id cannot be one, nothing was sent.
+//   - [ValidationError]: nothing was sent, because the text cannot be a link's
+//     id.
 func (s *PaymentLinkService) Notify(
 	ctx context.Context, paymentLinkID string, opts ...CallOption,
 ) (*PaymentLink, error) {
@@ -234,8 +236,8 @@ func (s *PaymentLinkService) Notify(
 	return l, nil
 }
 
-// Validate checks the request as [PaymentLinkService.Create] does before it
-// sends anything: for a shop that writes the request down now and sends it
+// Validate makes the checks that [PaymentLinkService.Create] makes before it
+// sends anything. It is for a shop that stores the request now and sends it
 // later. The error is a [ValidationError].
 func (r *PaymentLinkRequest) Validate() error {
 	check := r.check()
@@ -243,9 +245,9 @@ func (r *PaymentLinkRequest) Validate() error {
 	return check.err(opCreateLink)
 }
 
-// ValidatePaymentLinkID checks what [PaymentLinkService.Cancel] checks before it
-// sends anything: for a shop that writes the cancel down now and sends it later.
-// The error is a [ValidationError].
+// ValidatePaymentLinkID makes the checks that [PaymentLinkService.Cancel] makes
+// before it sends anything. It is for a shop that stores the cancel now and
+// sends it later. The error is a [ValidationError].
 func ValidatePaymentLinkID(paymentLinkID string) error {
 	var check requestCheck
 	check.linkID(paymentLinkID)
@@ -279,8 +281,8 @@ func (r *PaymentLinkRequest) check() requestCheck {
 	return c
 }
 
-// judgeLink judges whether the link that stands under our reference is the one
-// that was asked for. A pre_auth that the document lacks says nothing.
+// judgeLink judges whether the link that has our reference is the one that was
+// asked for. A document without pre_auth matches either value.
 func judgeLink(l *PaymentLink, amount Amount, preAuth bool) finding {
 	switch {
 	case l.Amount.Value == 0 || l.Amount.Currency == "":
@@ -293,9 +295,10 @@ func judgeLink(l *PaymentLink, amount Amount, preAuth bool) finding {
 	return applied()
 }
 
-// judgeLinkCancel judges what a link and its order tell about a cancel of the
-// link. The order is nil where it was not read. Money comes first: a
-// shop that withdraws a link has to learn that it was paid.
+// judgeLinkCancel judges what a link and its order show about a cancel of the
+// link. The order is nil if it was not read. A payment counts more than the
+// link's status: a shop that withdraws a link has to learn that the link was
+// paid.
 func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	isCancelled := l.Status == PaymentLinkStatusCancelled
 	switch {
@@ -332,7 +335,8 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	return unclear("the payment link is " + clip(string(l.Status)) + ", and its order is " + string(o.Status))
 }
 
-// runLink is run for a write whose answer is a payment link.
+// runLink carries out a write of a payment link, as run does, and returns the
+// link.
 func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	if _, err := s.run(ctx); err != nil {
 		return nil, err
@@ -340,7 +344,8 @@ func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	return s.done, nil
 }
 
-// ownLink is what an answer says that has a link.
+// ownLink makes the function that judges a write's own answer, if the answer
+// has a link.
 func ownLink(
 	decode func(*answer) (*PaymentLink, error), judge func(*PaymentLink) finding,
 ) func(*answer) (*Order, finding, error) {
@@ -355,7 +360,7 @@ func ownLink(
 	}
 }
 
-// lookAtLinkReference is the look at the books of a new link.
+// lookAtLinkReference makes the look at the books for a new link.
 func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		l, err := write.askLink(ctx, reference)
@@ -369,14 +374,15 @@ func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) loo
 	}
 }
 
-// lookForDoubleLink looks once for another link under the reference, where the
-// request went out more than once. It shows the newest, if Plural keeps more.
+// lookForDoubleLink looks once for another link under the reference, if the
+// request was tried more than once. The look-up shows the newest link, if
+// Plural keeps more than one.
 func lookForDoubleLink(reference string) func(context.Context, *settlement, *books) error {
 	return func(ctx context.Context, s *settlement, b *books) error {
 		if s.write.attempts > 1 {
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
-			if l, err := ask.askLink(ctx, reference); err == nil { // else it tells of none
+			if l, err := ask.askLink(ctx, reference); err == nil { // otherwise the read shows no link
 				s.see(finding{link: l})
 			}
 		}
@@ -399,8 +405,8 @@ func withLink(l *PaymentLink, f finding) finding {
 	return f
 }
 
-// lookAtLink is the look at the books of a cancelled link: the link and its
-// order.
+// lookAtLink makes the look at the books for a cancel of a link. It reads the
+// link and its order.
 func lookAtLink(linkID string) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		k, err := write.settlingRead(opGetLink, pathOfLink(linkID), linkID)
@@ -425,8 +431,8 @@ func lookAtLink(linkID string) look {
 	}
 }
 
-// askLink asks for the link of a reference. Beside an error it returns a link
-// that an answer named, see decodeLink.
+// askLink reads the link that has a reference. It may return both an error and
+// a link, as decodeLink does.
 func (k *call) askLink(ctx context.Context, reference string) (l *PaymentLink, err error) {
 	ask, err := k.settlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
 	if err != nil {
@@ -452,9 +458,9 @@ func (k *call) readLink(ctx context.Context, decode func(*answer) (*PaymentLink,
 	return l, nil
 }
 
-// decodeLink reads an answer of the payment link API. Beside an error it
-// returns the link if the answer names one: that link is there, although the
-// answer cannot be used.
+// decodeLink reads an answer of the payment link API. It may return both an
+// error and a link. Then the answer cannot be used, but it names a link, so
+// that link exists.
 func decodeLink(a *answer) (*PaymentLink, error) {
 	l, err := parseLink(wire.Document(a.body))
 	switch {
@@ -474,7 +480,7 @@ func decodeLink(a *answer) (*PaymentLink, error) {
 	return l, nil
 }
 
-// decodeLinkOf insists on the link that was asked about.
+// decodeLinkOf makes a decoder that refuses an answer about another link.
 func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)
@@ -485,7 +491,8 @@ func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 	}
 }
 
-// decodeLinkWith insists on the reference that was asked about.
+// decodeLinkWith makes a decoder that refuses an answer about another
+// reference.
 func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)

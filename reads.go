@@ -31,7 +31,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	return k.readOrder(ctx, decodeOrderOf(otherReference(reference)))
 }
 
-// readOrder reads one order, and repeats on failures.
+// readOrder reads one order. It repeats a read that fails.
 func (k *call) readOrder(ctx context.Context, decode decoder) (*Order, error) {
 	var o *Order
 	err := k.read(ctx, func(a *answer) (err error) {
@@ -45,7 +45,8 @@ func (k *call) readOrder(ctx context.Context, decode decoder) (*Order, error) {
 }
 
 // ask makes a settling read, which asks what happened to a write. It has the
-// write's options, and is repeated on failures even if the write is not.
+// options of the write. It is repeated on failures, even if the write is not
+// repeated.
 func (k *call) ask(ctx context.Context, op operation, path, subject string, decode decoder) (*Order, error) {
 	ask, err := k.settlingRead(op, path, subject)
 	if err != nil {
@@ -64,12 +65,12 @@ func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 	return ask, nil
 }
 
-// askOrder asks for an order by its id.
+// askOrder reads an order by its id, to settle a write.
 func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
 	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(otherOrder(id)))
 }
 
-// askReference asks for the order that has a reference.
+// askReference reads the order that has a reference, to settle a write.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
 	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderOf(otherReference(reference)))
 }

@@ -4,16 +4,17 @@ import (
 	"log/slog"
 )
 
-// The printed forms of secrets, and of documents that hold personal data.
-// Printers ask for String, Format or LogValue. Encoders, such as encoding/json
-// and encoding/xml, get personal data but never a secret. The methods in
-// redact_generated.go are made by `make generate` from these lists:
+// The methods in this file and in redact_generated.go control how secrets, and
+// documents with personal data, are printed. fmt and slog call String, Format
+// or LogValue. Encoders, such as encoding/json and encoding/xml, get personal
+// data but never a secret. `make generate` makes redact_generated.go from these
+// lists:
 //go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,LinkProduct,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,PaymentLinkRequest,PaymentLink,Response,ErrorDetails,ErrorDetail ../redact_generated.go"
 
 // MarshalText writes a placeholder; encoding/json and encoding/xml call it.
 func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue has the environment, and not the credentials.
+// LogValue returns the environment, without the credentials.
 func (c *Client) LogValue() slog.Value {
 	if c == nil || c.p == nil {
 		return slog.GroupValue()
@@ -24,7 +25,7 @@ func (c *Client) LogValue() slog.Value {
 // MarshalText writes a placeholder; encoding/json and encoding/xml call it.
 func (*Client) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue has ids, status and amounts, and no personal data.
+// LogValue returns ids, status and amounts, without personal data.
 func (o Order) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("order_id", o.OrderID),
@@ -39,7 +40,7 @@ func (o Order) LogValue() slog.Value {
 	return slog.GroupValue(append(attrs, slog.Int("payments", len(o.Payments)), slog.Int("refunds", len(o.Refunds)))...)
 }
 
-// LogValue has id, status, method and amount, and no personal data.
+// LogValue returns id, status, method and amount, without personal data.
 func (p Payment) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", p.ID),
@@ -50,7 +51,7 @@ func (p Payment) LogValue() slog.Value {
 	)
 }
 
-// LogValue has reference and amount, and no personal data.
+// LogValue returns reference, amount and pre_auth, without personal data.
 func (r CreateOrderRequest) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("merchant_order_reference", r.MerchantOrderReference),
@@ -59,7 +60,7 @@ func (r CreateOrderRequest) LogValue() slog.Value {
 	)
 }
 
-// LogValue has reference and amount, and no metadata.
+// LogValue returns reference and amount, without metadata.
 func (r RefundRequest) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("merchant_order_reference", r.MerchantOrderReference),
@@ -67,12 +68,12 @@ func (r RefundRequest) LogValue() slog.Value {
 	)
 }
 
-// LogValue has the order id, and not the link.
+// LogValue returns the order id and the response code, without the link.
 func (o CheckoutOrder) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("order_id", o.OrderID), slog.Int("response_code", o.ResponseCode))
 }
 
-// LogValue has reference and amount, and nothing about the customer.
+// LogValue returns reference, amount and pre_auth, without the customer.
 func (r PaymentLinkRequest) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("merchant_payment_link_reference", r.MerchantPaymentLinkReference),
@@ -81,7 +82,7 @@ func (r PaymentLinkRequest) LogValue() slog.Value {
 	)
 }
 
-// LogValue has ids, status and amounts, and neither the link nor the customer.
+// LogValue returns ids, status and amounts, without the link and the customer.
 func (l PaymentLink) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("payment_link_id", l.PaymentLinkID),
@@ -93,14 +94,14 @@ func (l PaymentLink) LogValue() slog.Value {
 	)
 }
 
-// LogValue has status and ids, and neither header nor body.
+// LogValue returns status, request id and attempts, without header and body.
 func (r Response) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Int("status", r.StatusCode), slog.String("request_id", r.RequestID), slog.Int("attempts", r.Attempts),
 	)
 }
 
-// LogValue has the place and the reason, and no metadata.
+// LogValue returns where the error is and why, without metadata.
 func (d ErrorDetails) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("source", d.Source),
@@ -110,7 +111,7 @@ func (d ErrorDetails) LogValue() slog.Value {
 	)
 }
 
-// LogValue has the reason, and no metadata.
+// LogValue returns why the payment failed, without metadata.
 func (d ErrorDetail) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("code", string(d.Code)), slog.String("message", d.Message)}
 	if d.AdditionalErrorDetails != nil {
@@ -119,7 +120,8 @@ func (d ErrorDetail) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// LogValue has UTR, day and figures, and the last four digits of the account.
+// LogValue returns UTR, day and figures. Of the account it shows the last four
+// digits.
 func (s Settlement) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", s.UTRNumber),
@@ -130,7 +132,8 @@ func (s Settlement) LogValue() slog.Value {
 	)
 }
 
-// LogValue has UTR and figures, and the last four digits of the account.
+// LogValue returns UTR and figures. Of the account it shows the last four
+// digits.
 func (d SettlementDetail) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", d.UTRNumber),
@@ -141,7 +144,7 @@ func (d SettlementDetail) LogValue() slog.Value {
 	)
 }
 
-// LogValue has ids, status and amounts, and not the store's address.
+// LogValue returns ids, status and amounts, without the store's address.
 func (l SettlementLine) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("transaction_id", l.TransactionID),
@@ -152,8 +155,8 @@ func (l SettlementLine) LogValue() slog.Value {
 	)
 }
 
-// lastFour is the printed form of a bank account. A short number is hidden
-// whole, because four digits would show most of it.
+// lastFour returns the last four digits of a bank account, for printing. It
+// hides all of a short number, because four digits would show most of it.
 func lastFour(account string) string {
 	if len(account) < 8 {
 		return redacted

@@ -14,15 +14,16 @@ import (
 const MaxReference = 50
 
 // Reference makes a reference from parts, such as Reference("refund", orderNo,
-// line). The same parts give the same reference, in every process; other parts
-// give another one.
+// line). The same parts always make the same reference, in every process.
+// Different parts make different references.
 //
 // If every part is made of A-Z a-z 0-9 and -, and the whole has at most
 // [MaxReference] characters, the parts are joined with "_". Otherwise the
 // result is the first part, "_" and a digest of all parts; "ref" replaces a
-// first part that does not fit. A part with a "_" in it also leads to a digest,
-// so "a_b" and "a", "b" are two references. Parts count as [fmt.Sprint] writes
-// them: 1 and "1" are the same. Do not pass pointers.
+// first part that does not fit. A part that has a "_" in it also leads to a
+// digest, so Reference("a_b") and Reference("a", "b") are different. Parts are
+// compared as [fmt.Sprint] writes them: 1 and "1" are the same. Do not pass
+// pointers.
 //
 // Orders and refunds share one namespace, so begin a refund's reference with a
 // word that no order's reference begins with.
@@ -55,11 +56,12 @@ func Reference(parts ...any) string {
 
 const referenceRule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one that is)"
 
-// isReference reports whether a text is a reference that Plural documents.
+// isReference reports whether a text is a reference as Plural documents them.
 func isReference(s string) bool { return isWord(s) && len(s) <= MaxReference }
 
-// isWord reports whether s is made of the letters of references, and is not
-// empty: A-Z a-z 0-9 _ and -. The ids of webhooks have the same ones.
+// isWord reports whether s is not empty and has only the characters of
+// references: A-Z a-z 0-9 _ and -. The ids of webhooks have the same
+// characters.
 func isWord(s string) bool {
 	for i := range len(s) {
 		if !isNameByte(s[i]) && s[i] != '-' {

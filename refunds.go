@@ -14,11 +14,12 @@ type RefundService struct{ p *pipeline }
 
 // RefundRequest says how much to give back.
 type RefundRequest struct {
-	// yours, unique among orders and refunds, so it differs from the order's; 1 to
-	// MaxReference of A-Z a-z 0-9 - _, see Reference
+	// your own reference, unique among orders and refunds, so it must not be
+	// the reference of the order; 1 to MaxReference characters of A-Z a-z 0-9 -
+	// _, see Reference
 	MerchantOrderReference string `json:"merchant_order_reference"`
-	// always required; at least 100 paise, all refunds together up to what was
-	// captured
+	// always required; at least 100 paise. All refunds together may be up to
+	// the captured amount
 	OrderAmount      Amount            `json:"order_amount"`
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	Products         []Product         `json:"products,omitzero"`          // EMI purchases only
@@ -28,26 +29,28 @@ type RefundRequest struct {
 }
 
 // Create refunds an order in full or in part (Plural's refund documentation).
-// Partial refunds may follow one another up to the captured amount. The result
-// is the refund. Its ParentOrderID is the order, and its Status shows whether
-// the bank has carried it out. PENDING can last for days and ends with a
-// webhook.
+// Partial refunds may follow one another up to the captured amount. Create
+// returns the refund. Its ParentOrderID is the refunded order, and its Status
+// shows whether the bank has carried it out. It can be PENDING for days. Then a
+// webhook reports the end.
 //
 //	POST /api/pay/v1/refunds/{order_id}
 //
-// The answers are those of [CaptureService.Create], and a lost or unclear
-// answer is settled in the same way:
+// The results are those of [CaptureService.Create]. A lost or unclear answer is
+// settled in the same way:
 //
-//   - nil: carried out. The books show this refund, with this reference, parent
-//     and amount, PROCESSED or on its way: it may still be PENDING.
+//   - nil: carried out. The books show this refund, with this reference, order
+//     and amount. It is PROCESSED or on its way: it may still be PENDING.
 //   - [ErrNotApplied]: final. Nothing was or will be given back under this
 //     reference. There are three cases: the refund has FAILED or was CANCELLED,
-//     and a new one needs a new reference; less is left than was asked for; or
-//     the order never took anything. It is a [StateError].
-//   - [ErrConflict]: final, and a person has to look. Either the reference
-//     belongs to another amount, order or refund (a [StateError], and
-//     [ErrReferenceReused] if that was there before this call), or the money
-//     was given back more than once (a [DoubleRefundError]).
+//     and a new one needs a new reference; less money is left to refund than
+//     was asked for; or no money was ever taken for the order. The error is a
+//     [StateError].
+//   - [ErrConflict]: final, and a person has to look. In the first case the
+//     reference belongs to another order, or to a refund of another order or
+//     amount. That is a [StateError], and also [ErrReferenceReused] if the
+//     other entry was there before this call. In the second case the money was
+//     given back more than once. That is a [DoubleRefundError].
 //   - [NeedsReview]: not final, and a person has to look. Either Plural
 //     rejected the refund and the books do not show why, or the books were read
 //     and are unclear.
@@ -56,12 +59,12 @@ type RefundRequest struct {
 // A [ValidationError] means that nothing was sent, because the request is
 // wrong. An earlier call may have had an effect.
 //
-// Within one call a refund is sent again only when the books have not shown it
-// for three seconds. A new call sends at once. Neither has a second effect as
-// long as Plural keeps references unique, as it documents. With
-// [WithSingleRefundSend] a call sends only once. After a refund was carried
-// out, Create looks at the order again, for a second refund under the same
-// reference. Without a deadline a call asks the books for up to 60 seconds.
+// A call sends a refund again only when the books have not shown it for three
+// seconds. A new call sends at once. Neither makes a second refund as long as
+// Plural keeps references unique, as it documents. With [WithSingleRefundSend]
+// a call sends only once. After a refund was carried out, Create reads the
+// order again, to find a second refund under the same reference. Without a
+// deadline a call asks the books for up to 60 seconds.
 //
 // Do not pass an HTTP request's context.
 func (s *RefundService) Create(
@@ -89,21 +92,21 @@ func (s *RefundService) Create(
 	return settle.run(ctx)
 }
 
-// Find asks the books for a refund of an order, and sends nothing that moves
+// Find looks for a refund of an order in the books. It sends nothing that moves
 // money. It is for the nightly reconciliation. It reads the refund by its
-// reference and, if that leaves anything open, the order, until several looks
-// agree.
+// reference. If that does not settle the question, it also reads the order. It
+// repeats this until several reads agree.
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
-//   - [ErrNotApplied]: it is not in the books, and cannot come, because the
-//     order never took anything.
+//   - [ErrNotApplied]: it is not in the books, and cannot come, because no
+//     money was ever taken for the order.
 //   - [ErrConflict]: the reference belongs to something else, or the refund is
 //     there more than once (a [DoubleRefundError]).
-//   - [ErrNotFound]: it is not in the books, or only as one that FAILED or was
-//     CANCELLED. A call that is still under way elsewhere may add it.
+//   - [ErrNotFound]: the books have no such refund, or only one that FAILED or
+//     was CANCELLED. A call that is still under way elsewhere may add it.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
-//   - [ValidationError]: nothing was sent, because the id or the reference
-//     cannot be one.
+//   - [ValidationError]: nothing was sent, because the id or the reference is
+//     not in the right form.
 func (s *RefundService) Find(
 	ctx context.Context, orderID, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
@@ -165,8 +168,9 @@ func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 	return o, nil
 }
 
-// lookAtRefund reads a refund by its reference. It reads the parent if it is
-// still open whether the refund exists, or which order it belongs to.
+// lookAtRefund makes the look at the books for a refund. It reads the refund by
+// its reference. If that does not show whether the refund exists, or which
+// order it belongs to, it also reads the parent order.
 func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		r, err := write.askReference(ctx, reference)
@@ -175,7 +179,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		}
 		isParents := r != nil && r.OrderID == parentID
 		if isParents {
-			r = nil // the order itself has the reference, and hides a refund under it, if there is one
+			r = nil // the order itself has the reference, so a look-up cannot show a refund under it
 		}
 		if r != nil && r.ParentOrderID != "" {
 			if f := judge(r); f.verdict == verdictApplied {
@@ -204,9 +208,10 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 	}
 }
 
-// choose takes the most significant of several refunds under one reference: one
-// that is carried out, then one that stands for something else, then one that
-// is unclear, and then the newest of those that failed.
+// choose returns the refund under one reference that decides. The first choice
+// is a refund that is carried out. The second is an entry for something else.
+// The third is one that is unclear. The last is the newest of those that
+// failed.
 func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
 	rank := func(f finding) int {
 		switch {
@@ -233,8 +238,8 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 	return found, f
 }
 
-// lookForDouble looks once for refunds under the reference besides the known
-// ones. If the parent cannot be read, it finds none.
+// lookForDouble looks once for more refunds under the reference than the known
+// ones. If the parent order cannot be read, it finds no more.
 func lookForDouble(parentID, reference string) func(context.Context, *settlement, *books) error {
 	return func(ctx context.Context, s *settlement, b *books) error {
 		alive, ask := withRefund(s.alive, b.order), s.write.settlingCopy()
@@ -257,8 +262,8 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 	}
 }
 
-// attributed is the refund with its parent, which may be missing in its own
-// document and follows from the parent's list.
+// attributed returns the refund with its ParentOrderID. If that is missing in
+// the refund's own document, it comes from the parent order's list of refunds.
 func attributed(r *Order, listed []*Order) *Order {
 	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || len(listed) == 0 {
 		return r
@@ -268,7 +273,7 @@ func attributed(r *Order, listed []*Order) *Order {
 	return &own
 }
 
-// MarshalJSON writes the request in Plural's form, Extra included.
+// MarshalJSON writes the JSON that Plural takes, with the fields of Extra.
 func (r RefundRequest) MarshalJSON() ([]byte, error) {
 	return encode(&r)
 }
@@ -299,8 +304,8 @@ func (r *RefundRequest) check() requestCheck {
 	return c
 }
 
-// decodeRefund reads the answer to a refund: the refund itself or, in the older
-// shape, its parent with the refund inside.
+// decodeRefund reads the answer to a refund. The answer is the refund itself
+// or, in the older shape, the parent order with the refund inside.
 func decodeRefund(reference string) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)
@@ -316,8 +321,8 @@ func decodeRefund(reference string) decoder {
 	}
 }
 
-// refundIn is the refund with our reference among a parent's refunds. A refund
-// that did not fail comes before others.
+// refundIn finds the refund with our reference in a parent order. It prefers a
+// refund that did not fail. It returns nil if there is no such refund.
 func refundIn(parent *Order, reference string) *Order {
 	var found *Order
 	for _, r := range refundsIn(parent, reference) {
@@ -328,8 +333,8 @@ func refundIn(parent *Order, reference string) *Order {
 	return found
 }
 
-// refundsIn are the refunds with our reference among a parent's refunds.
-// Entries there may leave out fields that the parent implies.
+// refundsIn finds the refunds with our reference in a parent order. Such
+// entries may leave out the type and the parent's id, so it adds them.
 func refundsIn(parent *Order, reference string) []*Order {
 	var found []*Order
 	for _, r := range parent.Refunds {

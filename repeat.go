@@ -10,10 +10,10 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// send is the loop that sends. It ends when accept takes an answer with a good
-// status, or when no other try may or can follow. It returns what the last
-// answer means for the request, and the error for it unless the answer was
-// accepted.
+// send sends the request until accept takes an answer with a good status, or
+// until no other try is allowed or possible. It returns what the last answer
+// means for the request. If the answer was not accepted, it also returns the
+// error.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
@@ -40,30 +40,32 @@ func (k *call) send(ctx context.Context, accept func(*answer) error, repeats pol
 }
 
 // policy reports whether a request may be sent again after an answer of that
-// class. Which failures may end well on another try is in [Error.Retryable].
+// class. [Error.Retryable] reports whether another try may succeed.
 type policy func(class answerClass, failure *Error) bool
 
-// repeatRead is for requests without an effect.
+// repeatRead is the policy for requests without an effect.
 func repeatRead(_ answerClass, failure *Error) bool { return failure.Retryable() }
 
-// repeatUnsent is for requests that must reach Plural at most once.
+// repeatUnsent is the policy for requests that must reach Plural at most once.
 func repeatUnsent(class answerClass, failure *Error) bool {
 	return class == classNotSent && failure.Retryable()
 }
 
-// repeatNotTaken is for writes. A write that may have been carried out is sent
-// again only after a look at the books, see [settlement].
+// repeatNotTaken is the policy for writes. A write that may have been carried
+// out is sent again only after a look at the books, see [settlement].
 func repeatNotTaken(class answerClass, failure *Error) bool {
 	return (class == classNotSent || class == classThrottled) && failure.Retryable()
 }
 
-// repeatCreate is for new orders: there cannot be two with one reference.
+// repeatCreate is the policy for new orders: there cannot be two orders with
+// one reference.
 func repeatCreate(class answerClass, failure *Error) bool {
 	return class == classAmbiguous || repeatNotTaken(class, failure)
 }
 
-// waitToRepeat waits for the next try, as long as the policy says and as the
-// answer asked for. It returns false if no try is left, or no time for one.
+// waitToRepeat waits before the next try. It waits as long as the retry policy
+// says, or longer if the answer asked for it. It returns false if no try is
+// left, or no time for another try.
 func (k *call) waitToRepeat(ctx context.Context, failure *Error) bool {
 	asked := failure.RetryAfter
 	if refused := tokenAnswerError(failure.Err); refused != nil {
@@ -93,9 +95,9 @@ func (k *call) maxAttempts() int {
 	return most
 }
 
-// orEnded adds the context's error to a failure that was not repeated because
-// of the context. That includes a context that has not ended yet but left no
-// time.
+// orEnded adds the context's error to a failure, if the context prevented
+// another try. That is also the case if the context has not ended yet but
+// leaves too little time.
 func (k *call) orEnded(ctx context.Context, err *Error) *Error {
 	ended, is := endOf(ctx), ctx.Err()
 	if ended == nil && k.cut {
@@ -107,8 +109,7 @@ func (k *call) orEnded(ctx context.Context, err *Error) *Error {
 	return err
 }
 
-// read sends until decode accepts an answer. It is for requests without an
-// effect.
+// read sends a request without an effect until decode accepts an answer.
 func (k *call) read(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
 	if _, failure := k.send(ctx, decode, repeatRead); failure != nil {
@@ -117,10 +118,10 @@ func (k *call) read(ctx context.Context, decode func(*answer) error) (err error)
 	return nil
 }
 
-// sendOnce sends at most once; another try follows only if nothing was sent.
+// sendOnce sends a request. It tries again only if nothing was sent.
 func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
-	isWhole := false // the answer is complete, and does not fit
+	isWhole := false // the answer is complete JSON, but decode does not accept it
 	class, failure := k.send(ctx, func(a *answer) error {
 		err := decode(a)
 		d := a.document()
@@ -138,7 +139,7 @@ func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err er
 	return failure
 }
 
-// warm fetches the token, like a call that sends no request.
+// warm fetches the token, and sends no other request.
 func (k *call) warm(ctx context.Context) error {
 	_, failure := k.send(ctx, func(*answer) error { return nil }, repeatUnsent)
 	if failure == nil {

@@ -12,21 +12,23 @@ import (
 )
 
 // Rupees is a figure of a settlement in rupees, with the digits that Plural
-// sent: "978.02", "-1999.99", "1e2". It is "" if there is none, which is not
-// zero. It is never a float: with a float, 19.99 rupees would be 1998 paise.
+// sent: "978.02", "-1999.99", "1e2". It is "" if Plural sent no figure, which
+// does not mean zero. It is never a float: with a float, 19.99 rupees would be
+// 1998 paise.
 //
-// Computing works with decimal numbers of at most 40 digits, and with an
-// exponent from -40 to 40. MDR and GST may have more than two decimals. Any
-// other figure is kept as sent, and refused for computing.
+// The methods compute with decimal numbers of at most 40 digits, and with an
+// exponent from -40 to 40. More than two decimals are allowed, because MDR and
+// GST may have them. Any other figure is kept as sent, and the methods refuse
+// it.
 type Rupees string
 
 // maxRupeeDigits is the largest number of digits in a figure, and the largest
 // exponent.
 const maxRupeeDigits = 40
 
-// Paise is the figure in paise: 97802 for "978.02". It is false for a text that
-// is not a number, for a fraction of a paisa, and for a number that does not
-// fit: nothing is rounded.
+// Paise returns the figure in paise: 97802 for "978.02". It does not round. It
+// returns false for a text that is not a number, for a fraction of a paisa, and
+// for a number that does not fit into an int64.
 func (r Rupees) Paise() (int64, bool) {
 	n, scale, err := r.parse()
 	if err != nil {
@@ -46,15 +48,16 @@ func (r Rupees) Paise() (int64, bool) {
 	return n.Int64(), true
 }
 
-// Add is the exact sum of two figures. It fails if one is not a number, or if
-// the sum has more than 40 digits.
+// Add returns the exact sum of two figures. It fails if one of them is not a
+// number, or if the sum has more than 40 digits.
 func (r Rupees) Add(other Rupees) (Rupees, error) { return r.combine(other, (*big.Int).Add) }
 
-// Sub is the exact difference of two figures. It fails as [Rupees.Add] does.
+// Sub returns the exact difference r minus other. It fails as [Rupees.Add]
+// does.
 func (r Rupees) Sub(other Rupees) (Rupees, error) { return r.combine(other, (*big.Int).Sub) }
 
-// Cmp is -1 if r is less than other, 0 if they are the same ("1.50" and "1.5"
-// are), and 1 if it is more. It fails if one is not a number.
+// Cmp returns -1 if r is less than other, 0 if they are equal, and 1 if r is
+// more. "1.50" and "1.5" are equal. It fails if one of them is not a number.
 func (r Rupees) Cmp(other Rupees) (int, error) {
 	a, b, _, err := r.align(other)
 	if err != nil {

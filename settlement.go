@@ -17,17 +17,17 @@ type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
-	asks       bool // writes nothing, and only asks what other calls did
-	resendable bool // can be sent again after it may have been received, without a second effect
-	slowly     bool // but only if the books have not shown the first send for lookSpan
+	asks       bool // it writes nothing, and only asks what other calls did
+	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
+	slowly     bool // it is sent again only if the books have not shown the first send for lookSpan
 
 	own   func(*answer) (*Order, finding, error)           // what the write's own answer shows
 	look  look                                             // one look at the books
-	twice func(context.Context, *settlement, *books) error // checks for more than one; may be nil
+	twice func(context.Context, *settlement, *books) error // looks for a second effect; may be nil
 
 	rejected bool      // the last answer to the write was a refusal
 	refused  ErrorCode // the code of the refusal, if it has one
-	isOfLink bool      // it makes or cancels a payment link
+	isOfLink bool      // the write makes or cancels a payment link
 
 	failed string // id of the FAILED refund that answered the write itself
 
@@ -46,7 +46,7 @@ type books struct {
 	finding
 	err   error // why the last look failed, if it did
 	whole bool  // the looks went on long enough to agree
-	drags bool  // or they went on until the time was over, and showed something under way
+	drags bool  // the looks went on until the time was over, and showed something under way
 }
 
 // isStuck reports whether the books were read and are unclear, and show nothing
@@ -55,7 +55,8 @@ func (b books) isStuck() bool {
 	return b.whole && b.err == nil && (b.order != nil || b.link != nil) && b.verdict == verdictUnclear && !b.pending
 }
 
-// run carries out the write. If it only asks, run only looks at the books.
+// run carries out the write. If the settlement only asks, run only looks at the
+// books.
 func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	began := time.Now()
 	s.write.clock = &serverClock{began: began}
@@ -92,8 +93,8 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 	}
 }
 
-// judgeAnswer judges the document in the write's own answer. The error is why
-// that does not settle the matter.
+// judgeAnswer judges the document in the write's own answer. The error explains
+// why that document does not settle the matter.
 func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	o, f, err := s.own(a)
 	s.see(f)
@@ -110,16 +111,17 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	return books{}, errors.New(f.reason)
 }
 
-// isLivingRefund reports whether a document is of a refund of the reference
-// that did not fail.
+// isLivingRefund reports whether a document is a refund with the reference that
+// did not fail.
 func (s *settlement) isLivingRefund(o *Order) bool {
 	return o != nil && o.Type == OrderTypeRefund && o.OrderID != s.orderID && s.slowly &&
 		o.MerchantOrderReference == s.reference && isRefundAlive(o.Status)
 }
 
-// needsNoLook reports whether the first answer to a write is the answer to the
-// call. Either nothing was sent or taken, or the credentials are refused, and
-// without them the books cannot be read.
+// needsNoLook reports whether the call can end after the first answer to a
+// write, without a look at the books. Either nothing was sent, or the request
+// was refused for now, or the credentials are refused. Without credentials the
+// books cannot be read.
 func needsNoLook(class answerClass, failure *Error) bool {
 	switch class {
 	case classNotSent, classThrottled:
@@ -131,8 +133,8 @@ func needsNoLook(class answerClass, failure *Error) bool {
 	return false
 }
 
-// conclude turns the state of the books into the call's answer. failure is nil
-// if the write's own answer decided.
+// conclude turns the state of the books into the result of the call. failure is
+// the error of the write's own answer; it is nil if there was no such error.
 func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
@@ -155,7 +157,8 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 }
 
 // settle asks the books again what happened to a write that may have been
-// carried out. It sends nothing. It shares nothing with the call that ended.
+// carried out. It does not send the write again. It shares no changing data
+// with the call that ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
 	again.write, again.alive = s.write.settlingCopy(), slices.Clone(s.alive)
@@ -163,8 +166,8 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	return again.conclude(ctx, again.read(ctx), nil)
 }
 
-// onlyOnce is the carried-out effect in the books, or an error if it was
-// carried out twice.
+// onlyOnce returns the document that shows the write as carried out. It returns
+// an error if the write was carried out twice.
 func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 	if s.twice != nil {
 		if err := s.twice(ctx, s, &b); err != nil {
@@ -186,12 +189,12 @@ func (s *settlement) see(f finding) {
 	}
 }
 
-// weigh replaces findings that do not hold for this write. A refund that FAILED
-// before the write was sent says nothing about the write. An order without
-// capture entries says nothing either, because this write may be what took the
-// money. Books that do not have what was shown before say nothing. If a write
-// was refused for the order's state, an amount that is too large is not the
-// reason: something is missing in the books.
+// weigh replaces findings that prove nothing about this write. A refund that
+// FAILED before the write was sent proves nothing about the write. If the order
+// has no capture entries, this write itself may have taken the money. If
+// something was shown before and is missing now, the books are not complete. If
+// a write was refused for the order's state, an amount that is too large is not
+// the reason: something is missing in the books.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.asks:
@@ -210,22 +213,24 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 	return f
 }
 
-// restsOnAbsence reports whether a finding is of books without the refund.
+// restsOnAbsence reports whether a finding depends on the books not showing the
+// refund.
 func (f finding) restsOnAbsence() bool {
 	return f.verdict == verdictOpen || f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
 }
 
 // read looks at the books until they settle the matter.
 //
-// If the books show the write as carried out, that counts at once. So does a
-// row of evidence for which one look is enough. Anything else counts only when
-// several looks agree over lookSpan, because replicas lag. There is one
-// exception: a capture or a cancel that may have been carried out is sent again
-// at once, because that cannot have a second effect. If something is under way,
+// If the books show the write as carried out, one look is enough. One look is
+// also enough for some rows of evidence. Anything else counts only when several
+// looks agree over lookSpan, because replicas lag. There is one exception: a
+// capture or a cancel that may have been carried out is sent again after one
+// look, because that cannot have a second effect. If something is under way,
 // read looks until the time is over. If the books are otherwise unclear, or an
-// answer cannot be used, it looks for as long as looks have to agree. If the
-// server does not answer, one look has asked often enough. If there is less
-// time than lookSpan, only findings that count at once count.
+// answer cannot be used, it looks for lookSpan. If the server does not answer,
+// read ends after one look, because that look has repeated its request already.
+// If there is less time than lookSpan, only findings that need one look can
+// count.
 func (s *settlement) read(ctx context.Context) books {
 	s.write.askedBooks = true
 	window := ctx
@@ -294,8 +299,8 @@ func (s *settlement) resendsAtOnce() bool {
 // at it.
 const patience = 5 * time.Minute
 
-// hasStalled reports whether an order has not changed for longer than patience,
-// or has no usable times.
+// hasStalled reports whether an order has not changed for longer than patience.
+// It is also true if the order's times or the server's clock are not known.
 func (s *settlement) hasStalled(o *Order) bool {
 	changed := o.UpdatedAt.Time
 	if changed.IsZero() {
@@ -340,7 +345,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	}
 	settle := s.settle
 	if s.isOfLink {
-		settle = nil // its answer is an order
+		settle = nil // settle returns an order, and not a link
 	}
 	return &OutcomeUnknownError{
 		Op:        s.write.op.op(),
@@ -354,7 +359,8 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	}
 }
 
-// ownOrder is what an answer says that has an order.
+// ownOrder makes the function that judges a write's own answer, if the answer
+// has an order.
 func ownOrder(
 	decode decoder, judge func(*Order) finding,
 ) func(*answer) (*Order, finding, error) {
@@ -367,8 +373,8 @@ func ownOrder(
 	}
 }
 
-// lookAtOrder is the look at the books of a capture or a cancel: the order
-// itself.
+// lookAtOrder makes the look at the books for a capture or a cancel. It reads
+// the order.
 func lookAtOrder(orderID string, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		o, err := write.askOrder(ctx, orderID)

@@ -2,10 +2,11 @@ package plural
 
 import "strings"
 
-// Settlement is one transfer to the merchant's bank, in the form of
-// [SettlementService.List]. Every figure is as Plural sent it, in rupees. This
-// package does not judge them: in Plural's own published sample no row's amount
-// equals the payments less the deductions. Use [Rupees.Sub] for a difference.
+// Settlement is one transfer to the merchant's bank, as
+// [SettlementService.List] returns it. Every figure is in rupees, as Plural
+// sent it. This package does not check the figures: in Plural's own published
+// sample, no row has an amount that equals the payments less the deductions.
+// Use [Rupees.Sub] for a difference.
 //
 // The texts are parts of the page that they came in, and keep all of it in
 // memory. Take a [strings.Clone] of a text that you keep for longer.
@@ -19,14 +20,14 @@ type Settlement struct {
 	UTRNumber               string    `json:"utr_number"`         // the bank's reference of the transfer
 	Programs                []string  `json:"programs,omitzero"`  // payment methods, such as UPI
 	System                  string    `json:"system,omitzero"`    // PG
-	BankName                string    `json:"bank_name,omitzero"` // the merchant's
+	BankName                string    `json:"bank_name,omitzero"` // the merchant's bank
 	BankAccNumber           string    `json:"bank_acc_number,omitzero"`
 }
 
-// SettlementDetail is one transfer to the merchant's bank with its lines, in
-// the form of [SettlementService.Get]. Its fields have other names on the wire
-// than those of [Settlement]. Every figure is as Plural sent it, in rupees, and
-// this package does not judge it.
+// SettlementDetail is one transfer to the merchant's bank with its lines, as
+// [SettlementService.Get] returns it. Its fields have other JSON names than the
+// fields of [Settlement]. Every figure is in rupees, as Plural sent it. This
+// package does not check the figures.
 type SettlementDetail struct {
 	UTRNumber                     string   `json:"utr_number"`
 	BankName                      string   `json:"bank_name,omitzero"`
@@ -48,7 +49,7 @@ type SettlementDetail struct {
 	OtherDeductions               Rupees   `json:"other_deductions,omitzero"`
 	AdditionalMDRAmount           Rupees   `json:"additional_mdr_amount,omitzero"`
 	TotalConvenienceFee           Rupees   `json:"total_convenience_fee,omitzero"`
-	TotalGSTOnCCF                 Rupees   `json:"total_gst_on_c_c_f,omitzero" alias:"total_gst_on_ccf"` // sic
+	TotalGSTOnCCF                 Rupees   `json:"total_gst_on_c_c_f,omitzero" alias:"total_gst_on_ccf"` // as Plural spells it
 	TotalCashbackAmount           Rupees   `json:"total_cashback_amount,omitzero"`
 	TotalMerchantCashback         Rupees   `json:"total_merchant_cashback,omitzero"`
 	TotalMerchantConvenienceFee   Rupees   `json:"total_merchant_convenience_fee,omitzero"`
@@ -56,10 +57,10 @@ type SettlementDetail struct {
 	Transactions []SettlementLine `json:"transactions"`
 }
 
-// SettlementLine is one payment, or another thing that Plural counts, in a
-// settlement. There may be a line for a refund or a chargeback, with negative
-// figures; that is not documented. The figures are as Plural sent them, in
-// rupees.
+// SettlementLine is one line of a settlement: a payment, or something else that
+// Plural counts. There may be a line for a refund or a chargeback, with
+// negative figures; that is not documented. The figures are in rupees, as
+// Plural sent them.
 //
 // The texts are parts of the page that they came in, and keep all of it in
 // memory. Take a [strings.Clone] of a text that you keep for longer.
@@ -73,7 +74,7 @@ type SettlementLine struct {
 	TransactionAmount       Rupees       `json:"transaction_amount,omitzero"`
 	ActualTransactionAmount Rupees       `json:"actual_transaction_amount,omitzero"` // before the deductions
 	TotalDeductionAmount    Rupees       `json:"total_deduction_amount,omitzero"`
-	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // may be on one line for several
+	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // one line may have it for several lines
 	StoreAddress            string       `json:"store_address,omitzero"`
 	AcquirerName            string       `json:"acquirer_name,omitzero"`
 	TID                     string       `json:"tid,omitzero"`

@@ -12,8 +12,8 @@ import (
 )
 
 // SettlementService reads the settlements that have reached the merchant's
-// bank. It reports what Plural sends and does not judge it. Usually a
-// settlement is there at once; in rare cases it takes up to three hours
+// bank. It returns what Plural sends and does not check it. Usually Plural
+// shows a settlement at once; in rare cases that takes up to three hours
 // (Plural's settlement API, overview).
 type SettlementService struct{ p *pipeline }
 
@@ -21,30 +21,31 @@ type SettlementService struct{ p *pipeline }
 const (
 	maxWindow     = 60 // days
 	historyMonths = 6
-	maxUTR        = 50 // documented as 16 to 50 characters; the published ones have 12
+	maxUTR        = 50 // documented as 16 to 50 characters; published UTRs have 12
 )
 
 // maxLines is how many lines [SettlementService.Get] keeps.
 const maxLines = 10_000
 
-// List lists the settlements of whole calendar days, each UTR once. A day is
-// the date in d's times.
+// List reads the settlements of whole calendar days. It gives each UTR once.
+// For the days, see [Days].
 //
 //	GET /api/settlements/v1/list
 //
 // It asks for windows of at most 60 days that overlap by a day, in pages of at
-// most 10 rows, and keeps one page in memory. It is not known whether Plural
+// most 10 rows. It keeps one page in memory. It is not known whether Plural
 // includes the last day of a window. So List asks for one more day, and a
 // settlement of the day after d.Last may come, too. It is not known either
-// whether the day is that of processing or of settling.
+// whether Plural goes by the day of processing or by the day of settling.
 //
-// Each page is a request with its own Request-ID, repeated on failures. After a
-// 429 List waits for a minute and more. Leaving the loop ends the reading.
-// These errors end the list:
+// Each page is a request with its own Request-ID. A request that fails is
+// repeated. If Plural refuses a request with 429, List keeps trying for a
+// minute or more. It stops reading when the caller leaves the loop. These
+// errors end the list:
 //
-//   - [ValidationError]: d is empty, ends before it begins, or begins more than
-//     six months ago, which Plural does not keep; or a [WithRequestID] was
-//     given. Nothing was sent.
+//   - [ValidationError]: nothing was sent. Either d is empty, ends before it
+//     begins, is longer than a year, or begins more than six months ago, and
+//     Plural keeps no older settlements; or [WithRequestID] was given.
 //   - [Error]: the first page was refused, or did not come.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read. List
 //     reads a window three times before it gives up. A window is incomplete if
@@ -68,13 +69,14 @@ func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption
 //
 //	GET /api/settlements/v1/detail/{utr}
 //
-// Requests are made as in [SettlementService.List]. Two lines that are equal in
-// every field count as one, and make the reading incomplete: the second cannot
-// be told from a line that moved to the next page during the reading. Lines
-// compares a line with at least the last 10,000. These errors end the lines:
+// It makes requests in the same way as [SettlementService.List]. Two lines that
+// are equal in every field count as one, and make the reading incomplete. The
+// second line may be the first one again, moved to the next page during the
+// reading. Lines compares a line with at least the last 10,000 lines. These
+// errors end the lines:
 //
-//   - [ValidationError]: the UTR does not fit a path; or a [WithRequestID] was
-//     given. Nothing was sent.
+//   - [ValidationError]: nothing was sent. Either the UTR does not fit into a
+//     path or is too long; or [WithRequestID] was given.
 //   - [Error]: the first page was refused, or did not come. It is [ErrNotFound]
 //     if Plural has no such settlement.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read.
@@ -95,10 +97,10 @@ func (s *SettlementService) Lines(
 //
 //	GET /api/settlements/v1/detail/{utr}
 //
-// It reads as [SettlementService.Lines] does, and has the same errors. With an
-// [IncompleteError] it also returns the document, with the lines that could be
-// read. It does the same for a settlement with more than 10,000 lines, which
-// Lines can read.
+// It reads in the same way as [SettlementService.Lines], and has the same
+// errors. With an [IncompleteError] it also returns the document, with the
+// lines that could be read. For a settlement with more than 10,000 lines, it
+// returns the first 10,000 with an IncompleteError. Lines can read all of them.
 func (s *SettlementService) Get(ctx context.Context, utr string, opts ...CallOption) (*SettlementDetail, error) {
 	var kept []SettlementLine
 	head, err := s.lines(ctx, opGetSettlement, utr, opts, func(line *SettlementLine) bool {
@@ -142,8 +144,8 @@ type seenSettlement struct {
 func (l *settlementList) read(ctx context.Context) error {
 	first, last := dateOf(l.days.First), dateOf(l.days.Last)
 	for {
-		// It asks up to the midnight after the last day, in case that day is not
-		// included.
+		// The window ends at midnight after the last day, in case Plural does
+		// not include the last day.
 		end := last.AddDate(0, 0, 1)
 		if most := first.AddDate(0, 0, maxWindow-1); end.After(most) {
 			end = most
@@ -186,8 +188,8 @@ func (l *settlementList) readOnce(ctx context.Context, first, end time.Time) err
 }
 
 // see passes on a settlement that was not read before. If a settlement comes
-// again with other figures, the reading is incomplete, because the first one is
-// passed on already.
+// again with other figures, the reading is incomplete, because the caller
+// already has the first figures.
 func (l *settlementList) see(row *Settlement) sighting {
 	now := fingerprintOf(row)
 	key := strings.Clone(row.UTRNumber)
@@ -226,8 +228,8 @@ func decodeSettlements(a *answer) (*sheet[Settlement], error) {
 	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, mark: fingerprintOf(list)}, nil
 }
 
-// lines passes on the lines of one settlement. The document is that of the
-// first page, without its lines; nil if that page did not come.
+// lines passes on the lines of one settlement. It returns the document of the
+// first page, without its lines, or nil if that page did not come.
 func (s *SettlementService) lines(
 	ctx context.Context,
 	op operation,
@@ -265,8 +267,8 @@ func (s *SettlementService) lines(
 	return head, err
 }
 
-// decodeSettlement reads a page of a settlement, and returns an error if it is
-// about another one.
+// decodeSettlement reads a page of a settlement. It returns an error if the
+// page is about another settlement.
 func decodeSettlement(a *answer, utr string) (*SettlementDetail, *sheet[SettlementLine], error) {
 	d := new(SettlementDetail)
 	var whole struct {
@@ -297,8 +299,9 @@ type pager struct {
 	check requestCheck
 }
 
-// fetch reads one page. Readings of many pages reach rate limits that last
-// longer than the few tries of a call.
+// fetch reads one page. After a 429 it makes up to ten calls, because a reading
+// of many pages may reach a rate limit that lasts longer than the few tries of
+// one call.
 func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*answer) error) error {
 	const rounds = 10
 	for n := 1; ; n++ {
@@ -319,7 +322,7 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 	}
 }
 
-// check makes sure that Plural still keeps the days.
+// check makes sure that the days are valid, and that Plural still keeps them.
 func (d Days) check() (c requestCheck) {
 	first, last := dateOf(d.First), dateOf(d.Last)
 	switch {

@@ -30,8 +30,9 @@ const (
 // [Base64Key]; the zero Key is refused everywhere. A Key prints, logs and
 // encodes as a placeholder.
 type Key struct {
-	// It is a function, because fmt prints the target of a pointer in somebody's
-	// unexported field. For a function it prints at most an address.
+	// It is a function to hide the secret from fmt. If a struct has a Key in an
+	// unexported field, fmt would print what a pointer points to. For a
+	// function it prints at most an address.
 	secret func() *keySecret
 }
 
@@ -40,18 +41,18 @@ type keySecret struct {
 	macs sync.Pool // of *macState
 }
 
-// macState is an HMAC that is reused, and the memory that has to be on the heap
-// because it is passed to an interface.
+// macState is an HMAC that is reused. It also has the memory that is passed to
+// the HMAC's interface, because that memory has to be on the heap.
 type macState struct {
 	mac  hash.Hash
-	head []byte // of a webhook, and public
-	text []byte // of a callback; cleared after each use
+	head []byte // text of a webhook before its body; it is public
+	text []byte // text of a callback; it is cleared after each use
 	sum  [sha256.Size]byte
 }
 
-// HexKey is the key whose bytes the secret spells in hex digits of either case,
-// which is how Plural signs callbacks (pre-authorisation guide, section 3.2).
-// Every character must be a hex digit, and the digits must give at least 8
+// HexKey makes a key from a secret in hex digits, in upper or lower case.
+// Plural signs callbacks with such a key (pre-authorisation guide, section
+// 3.2). Every character must be a hex digit, and the key must have at least 8
 // bytes. If the number of digits is odd, the last digit is ignored, as in the
 // guide's own code.
 func HexKey(secret string) (Key, error) {
@@ -69,10 +70,10 @@ func HexKey(secret string) (Key, error) {
 	return newKey(raw)
 }
 
-// Base64Key is the key whose bytes the secret spells in standard, padded
-// base64, with or without the prefix "whsec_". The dashboard shows webhook
-// secrets in this form too (Plural's webhook documentation, signature
-// verification). It needs at least 7 bytes.
+// Base64Key makes a key from a secret in standard base64 with padding. The
+// secret may begin with "whsec_". The dashboard shows webhook secrets in this
+// form, too (Plural's webhook documentation, signature verification). The key
+// must have at least 7 bytes.
 func Base64Key(secret string) (Key, error) {
 	encoded := strings.TrimPrefix(secret, "whsec_")
 	raw, err := strictBase64.DecodeString(encoded)
@@ -85,10 +86,11 @@ func Base64Key(secret string) (Key, error) {
 	return newKey(raw)
 }
 
-// RawKey is the key whose bytes are the characters of the secret. The published
-// webhook example uses this form (Plural's webhook documentation, signature
-// verification). White space and unprintable characters are refused: they come
-// from a file or a clipboard, not from Plural. It needs at least 7 bytes.
+// RawKey makes a key from the characters of the secret. The published webhook
+// example uses this form (Plural's webhook documentation, signature
+// verification). RawKey refuses white space and unprintable characters: they
+// come from a file or a clipboard, not from Plural. The key must have at least
+// 7 bytes.
 func RawKey(secret string) (Key, error) {
 	for _, r := range secret {
 		if r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -104,10 +106,11 @@ func RawKey(secret string) (Key, error) {
 //nolint:gochecknoglobals // it never changes, and is slow to make
 var strictBase64 = base64.StdEncoding.Strict()
 
-// Sign is the HMAC-SHA256 of the message in upper-case hex: GenerateHash of
-// Plural's pre-authorisation guide, section 3.2. It is for programs that sign,
-// such as your own tests. Use a [Verifier] to check incoming messages. It is ""
-// for the zero Key, so never compare its result with a text that may be empty.
+// Sign returns the HMAC-SHA256 of the message in upper-case hex. It does the
+// same as GenerateHash in Plural's pre-authorisation guide, section 3.2. It is
+// for programs that sign, such as your own tests. Use a [Verifier] to check
+// incoming messages. For the zero Key, Sign returns "", so never compare its
+// result with a text that may be empty.
 func Sign(message []byte, key Key) string {
 	if key.isZero() {
 		return ""
@@ -118,9 +121,9 @@ func Sign(message []byte, key Key) string {
 
 // Verifier checks the signatures of callbacks and webhooks. It needs no
 // [Client], does not change after construction and is safe for concurrent use.
-// Make one for each merchant. A Verifier accepts a message about any order, so
-// with the keys of two merchants one of them could send messages for the other.
-// A nil or zero Verifier refuses everything. A Verifier prints, logs and
+// Make one for each merchant. A Verifier accepts a message about any order. If
+// it had the keys of two merchants, one merchant could send messages for the
+// other. A nil or zero Verifier refuses everything. A Verifier prints, logs and
 // encodes without its keys.
 type Verifier struct {
 	config *verifierConfig
@@ -137,17 +140,17 @@ type verifierConfig struct {
 type VerifierOption func(*verifierConfig) error
 
 // NewVerifier makes a Verifier for the secret that Plural gave the merchant. It
-// checks callbacks with the secret's hex form ([HexKey]). It checks webhooks
-// with the hex form, if the secret has one, and with the secret's characters
-// ([RawKey]), because Plural's documents do not say clearly which one signs
-// them.
+// checks callbacks with the secret's hex form ([HexKey]). Plural's documents do
+// not say clearly whether webhooks are signed with the hex form or with the
+// characters of the secret. So it accepts both for webhooks: [HexKey], if the
+// secret is hex, and [RawKey].
 //
 // A secret that is not hex is an error, unless [WithCallbackKeys] gives other
 // keys for callbacks: otherwise the Verifier would refuse every callback, and
 // nobody would notice before production. The secret may be "" if
-// [WithCallbackKeys] or [WithWebhookKeys] is given. Then messages without keys
-// are all refused, so NewVerifier("", WithWebhookKeys(key)) is a Verifier only
-// for webhooks.
+// [WithCallbackKeys] or [WithWebhookKeys] is given. Then the Verifier refuses
+// all messages that it has no keys for. So NewVerifier("",
+// WithWebhookKeys(key)) makes a Verifier only for webhooks.
 func NewVerifier(secret string, opts ...VerifierOption) (*Verifier, error) {
 	config := &verifierConfig{tolerance: defaultTolerance, now: time.Now}
 	for _, opt := range opts {
@@ -192,8 +195,9 @@ func (c *verifierConfig) deriveKeys(secret string) error {
 	return nil
 }
 
-// WithCallbackKeys replaces the keys for callbacks, for secrets in another form
-// and for rotation: any of them may match.
+// WithCallbackKeys replaces the keys for callbacks. Use it for a secret in
+// another form, or to change to a new secret. A callback is accepted if any of
+// the keys matches.
 func WithCallbackKeys(keys ...Key) VerifierOption {
 	return func(c *verifierConfig) (err error) {
 		c.callbackKeys, err = checkKeys("callback", keys)
@@ -201,8 +205,9 @@ func WithCallbackKeys(keys ...Key) VerifierOption {
 	}
 }
 
-// WithWebhookKeys replaces the keys for webhooks, for secrets in another form
-// and for rotation: any of them may match.
+// WithWebhookKeys replaces the keys for webhooks. Use it for a secret in
+// another form, or to change to a new secret. A webhook is accepted if any of
+// the keys matches.
 func WithWebhookKeys(keys ...Key) VerifierOption {
 	return func(c *verifierConfig) (err error) {
 		c.webhookKeys, err = checkKeys("webhook", keys)
@@ -210,12 +215,14 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 	}
 }
 
-// WithTolerance sets how far a webhook's timestamp may be from the clock, in
-// the past and in the future. The default is 5 minutes. It must be positive.
+// WithTolerance sets how far a webhook's timestamp may be from the current
+// time, in the past or in the future. The default is 5 minutes. It must be
+// positive.
 //
 // It is not known whether Plural gives redeliveries a new time. If it does not,
-// the last one arrives about 28 hours after its timestamp. Then use 29 hours
-// together with a durable [Deduper], which prevents replays.
+// the last redelivery arrives about 28 hours after its timestamp. Then use a
+// tolerance of 29 hours, together with a durable [Deduper], which prevents
+// replays.
 func WithTolerance(tolerance time.Duration) VerifierOption {
 	return func(c *verifierConfig) error {
 		if tolerance <= 0 {
@@ -260,8 +267,9 @@ func checkKeys(family string, keys []Key) ([]Key, error) {
 	return append([]Key(nil), keys...), nil
 }
 
-// newKey also makes the first HMAC, because a build in FIPS 140-only mode
-// panics on keys that are too short for it.
+// newKey makes a Key. It also makes the first HMAC, because in FIPS 140-only
+// mode a key that is too short causes a panic there. newKey turns that into an
+// error.
 func newKey(raw []byte) (key Key, err error) {
 	defer func() {
 		if recover() != nil {
@@ -279,8 +287,8 @@ func (s *keySecret) newMAC() *macState {
 
 func (k Key) isZero() bool { return k.secret == nil }
 
-// mac is the HMAC-SHA256 of body, or of "id.timestamp." and body if there is an
-// id.
+// mac returns the HMAC-SHA256 of body. If there is an id, the signed text is
+// "id.timestamp." and then the body.
 func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
 	m := secret.borrowMAC()
@@ -303,10 +311,10 @@ func (s *keySecret) borrowMAC() *macState {
 	return s.newMAC()
 }
 
-// maxKeptText is how much of this memory is kept for reuse.
+// maxKeptText is how much memory for the text of a callback is kept for reuse.
 const maxKeptText = 4 << 10
 
-// digest is the HMAC of head and body, which have to be on the heap.
+// digest returns the HMAC of head and body. Both have to be on the heap.
 func (m *macState) digest(head, body []byte) (sum [sha256.Size]byte) {
 	m.mac.Reset()
 	if len(head) > 0 {
@@ -321,7 +329,8 @@ func isHexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// String says that there is a key, and shows no part of it.
+// String returns a text that shows whether there is a key, and no part of the
+// key.
 func (k Key) String() string {
 	if k.isZero() {
 		return "plural.Key{}"
@@ -329,22 +338,22 @@ func (k Key) String() string {
 	return "plural.Key{REDACTED}"
 }
 
-// GoString is String, so %#v shows no secret.
+// GoString returns the text of String, so %#v shows no secret.
 func (k Key) GoString() string { return k.String() }
 
-// Format writes String under every verb.
+// Format writes the text of String under every verb.
 func (k Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
 
-// LogValue is String.
+// LogValue returns the text of String.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// MarshalJSON is String, quoted.
+// MarshalJSON returns the text of String, in quotes.
 func (k Key) MarshalJSON() ([]byte, error) { return []byte(`"` + k.String() + `"`), nil }
 
-// String counts the keys, and shows none of them.
+// String returns the number of keys and the tolerance, and shows no key.
 func (v Verifier) String() string {
 	if v.config == nil {
 		return "plural.Verifier{}"
@@ -353,19 +362,19 @@ func (v Verifier) String() string {
 		len(v.config.callbackKeys), len(v.config.webhookKeys), v.config.tolerance)
 }
 
-// GoString is String, so %#v shows no secret.
+// GoString returns the text of String, so %#v shows no secret.
 func (v Verifier) GoString() string { return v.String() }
 
-// Format writes String under every verb.
+// Format writes the text of String under every verb.
 func (v Verifier) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
 
-// LogValue is String.
+// LogValue returns the text of String.
 func (v Verifier) LogValue() slog.Value { return slog.StringValue(v.String()) }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (v Verifier) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// MarshalJSON is String, quoted.
+// MarshalJSON returns the text of String, in quotes.
 func (v Verifier) MarshalJSON() ([]byte, error) { return []byte(`"` + v.String() + `"`), nil }
 
 // The kinds of refused callbacks and webhooks, for [errors.Is].
@@ -376,23 +385,24 @@ var (
 	ErrMalformedWebhook  = foreign.Sentinel("plural: malformed webhook")
 )
 
-// VerificationError says why a callback or a webhook was refused. It is
+// VerificationError reports why a callback or a webhook was refused. It matches
 // [ErrInvalidSignature], [ErrStaleTimestamp], [ErrMalformedCallback] or
-// [ErrMalformedWebhook]. Its text has a reason code and nothing of the refused
-// message, so it may be logged. It never has the expected signature.
+// [ErrMalformedWebhook]. Its text has a reason code, and nothing from the
+// refused message or the expected signature. So it may be logged.
 type VerificationError struct {
 	kind   error
 	reason VerificationReason
 	cause  error
 }
 
-// VerificationReason says, in a code, why a callback or a webhook was refused.
+// VerificationReason is a code for the reason why a callback or a webhook was
+// refused.
 type VerificationReason string
 
 // The reasons. More may come.
 const (
 	ReasonNoKeys             VerificationReason = "no_keys"             // the Verifier has no keys for this family
-	ReasonSignatureMissing   VerificationReason = "signature_missing"   // there is none, or an empty one
+	ReasonSignatureMissing   VerificationReason = "signature_missing"   // there is no signature, or it is empty
 	ReasonSignatureRepeated  VerificationReason = "signature_repeated"  // a second signature field or header
 	ReasonSignatureMalformed VerificationReason = "signature_malformed" // not 32 bytes in strict hex or base64
 	ReasonSignatureVersion   VerificationReason = "signature_version"   // no signature of version v1
@@ -421,10 +431,10 @@ const (
 	ReasonStatusRepeated VerificationReason = "status_repeated" // both status and payment_status
 )
 
-// Reason is why.
+// Reason returns the code for why the message was refused.
 func (e *VerificationError) Reason() VerificationReason { return e.reason }
 
-// Error is the sentinel's text and the reason.
+// Error returns the text of the sentinel and the reason.
 func (e *VerificationError) Error() string {
 	if e.kind == nil {
 		return "plural: not verified"
@@ -432,14 +442,14 @@ func (e *VerificationError) Error() string {
 	return e.kind.Error() + ": " + string(e.reason)
 }
 
-// Is makes a VerificationError one of the four sentinels.
+// Is reports whether target is the sentinel that the error belongs to.
 func (e *VerificationError) Is(target error) bool { return e.kind != nil && target == e.kind }
 
-// Unwrap gives the error of reading the body, or of decoding the event's order;
-// nil otherwise.
+// Unwrap returns the error of reading the body, or of decoding the event's
+// order. Otherwise it returns nil.
 func (e *VerificationError) Unwrap() error { return e.cause }
 
-// These are made once, so refusing many forgeries allocates no memory.
+// These errors are made once, so refusing many forgeries allocates no memory.
 var (
 	errNoKeys             = &VerificationError{kind: ErrInvalidSignature, reason: ReasonNoKeys}
 	errSignatureMissing   = &VerificationError{kind: ErrInvalidSignature, reason: ReasonSignatureMissing}
@@ -462,7 +472,8 @@ func malformedWebhook(reason VerificationReason) error {
 	return &VerificationError{kind: ErrMalformedWebhook, reason: reason}
 }
 
-// bodyError is why a body could not be read, as one of the sentinels.
+// bodyError makes the error for a body that could not be read. The error
+// matches kind, which is one of the sentinels.
 func bodyError(kind, err error) error {
 	if errors.Is(err, incoming.ErrBodyTooLarge) {
 		return &VerificationError{kind: kind, reason: ReasonBodyTooLarge}

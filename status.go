@@ -51,15 +51,15 @@ func (s OrderStatus) IsKnown() bool { return orderStatuses[s] != "" }
 
 // IsTerminal reports whether an order in this status never changes again:
 // CANCELLED, FAILED or FULLY_REFUNDED. A paid order is not terminal, because it
-// can be refunded. A PROCESSED refund does not change any more, but this
-// function does not know that it is a refund. An unknown status is not
-// terminal.
+// can be refunded. A PROCESSED refund does not change any more, but it counts
+// as not terminal, because this function cannot tell a refund from an order. An
+// unknown status is not terminal.
 func (s OrderStatus) IsTerminal() bool {
 	return s == OrderStatusCancelled || s == OrderStatusFailed || s == OrderStatusFullyRefunded
 }
 
 // Text describes an order's state in a few English words, for pages of the
-// merchant's staff; "" for a status that this package does not know.
+// merchant's staff. It returns "" for a status that this package does not know.
 func (s OrderStatus) Text() string { return orderStatuses[s] }
 
 // PaymentStatus is the state of one payment of an order. It is an open enum.
@@ -75,9 +75,9 @@ const (
 	PaymentStatusFailed     PaymentStatus = "FAILED"
 )
 
-// These functions decide which payments count, for all code that adds up
-// captures. Payments that were refunded later still count. Any other status is
-// unclear.
+// All code that adds up captures uses the next three functions to decide which
+// payments count. Payments that were refunded later still count. A status that
+// fits none of the three functions is unclear.
 
 // isSettled reports whether the payment's money was taken.
 func (s PaymentStatus) isSettled() bool {
@@ -112,8 +112,8 @@ const (
 	PaymentMethodBNPL        PaymentMethod = "BNPL"
 )
 
-// IntegrationMode is how the checkout is shown. It is an open enum with other
-// values in requests than in responses.
+// IntegrationMode is how the checkout is shown. It is an open enum. Requests
+// and responses have different values.
 type IntegrationMode string
 
 // The integration modes. Requests take REDIRECT (the default), IFRAME (needed
@@ -136,8 +136,8 @@ type EventType string
 
 // The event types of Plural's webhook documentation, available events. Order,
 // payment and refund events carry an order; see [Event.Order]. There is no
-// event for captures: a capture shows as ORDER_PROCESSED, and a partial one as
-// ORDER_PROCESSED with an order that is PARTIALLY_CAPTURED.
+// event for captures. Plural reports a capture as ORDER_PROCESSED. After a
+// partial capture, the order in that event is PARTIALLY_CAPTURED.
 const (
 	EventOrderAuthorized EventType = "ORDER_AUTHORIZED"
 	EventOrderProcessed  EventType = "ORDER_PROCESSED"
@@ -149,8 +149,8 @@ const (
 	EventRefundProcessed EventType = "REFUND_PROCESSED"
 	EventRefundFailed    EventType = "REFUND_FAILED"
 
-	// Plural does not name these two; others do, and nobody publishes their
-	// contents.
+	// Plural's documentation does not name these two events. Other sources name
+	// them, but nobody publishes their contents.
 	EventOrderSettled            EventType = "ORDER_SETTLED"
 	EventOrderSettlementRejected EventType = "ORDER_SETTLEMENT_REJECTED"
 
@@ -196,12 +196,12 @@ func (t EventType) IsKnown() bool {
 	return false
 }
 
-// PaymentLinkStatus is where a payment link stands. It is an open enum, and no
-// value of it says that the money is there: read the order.
+// PaymentLinkStatus is the state of a payment link. It is an open enum. No
+// value proves that the money is there: read the order.
 type PaymentLinkStatus string
 
-// The statuses of a payment link. Which one a link has whose payment is on hold
-// is not published.
+// The statuses of a payment link. Plural does not publish which status a link
+// has while its payment is on hold.
 const (
 	PaymentLinkStatusCreated          PaymentLinkStatus = "CREATED"           // nobody has opened it
 	PaymentLinkStatusClicked          PaymentLinkStatus = "CLICKED"           // it was opened
@@ -224,9 +224,8 @@ func (s PaymentLinkStatus) IsKnown() bool {
 	return false
 }
 
-// IsTerminal reports whether a link in this status never changes again. It says
-// nothing of the order, which goes on: it can be captured, cancelled and
-// refunded.
+// IsTerminal reports whether a link in this status never changes again. The
+// link's order may still change: it can be captured, cancelled and refunded.
 func (s PaymentLinkStatus) IsTerminal() bool {
 	switch s {
 	case PaymentLinkStatusProcessed, PaymentLinkStatusExpired, PaymentLinkStatusCancelled:

@@ -9,7 +9,7 @@ import (
 
 // tally adds up the payments of an order. Verdicts, amounts and predicates all
 // use it, so they cannot disagree. If an amount cannot be read, or is in
-// another currency than the order's, the sum is not known.
+// another currency than the order, the sum is not known.
 type tally struct {
 	price sum // what the payer owes: the order's amount less the coupon
 
@@ -18,14 +18,14 @@ type tally struct {
 	held  sum // the AUTHORIZED payments
 	taken sum // the whole amount of the settled payments
 
-	entries     int           // capture entries, on any payment
-	liveEntries int           // on payments that have not ended
-	captured    sum           // entries on settled payments
+	entries     int           // the number of capture entries, on any payment
+	liveEntries int           // the number of capture entries on payments that have not ended
+	captured    sum           // the sum of the entries on settled payments
 	first       []CaptureData // entries of the first settled payment
-	repeated    bool          // another payment has the same entries, not the whole of both: maybe one list
+	repeated    bool          // two payments have the same entries, below their amounts: maybe one list
 	without     bool          // a settled payment has no entry
 	over        bool          // the entries on a settled payment are more than its amount
-	otherwise   bool          // a settled payment has an offer or a fee, which explains a different amount
+	otherwise   bool          // a settled payment has an offer or a fee, which can explain a different amount
 }
 
 func tallyOf(o *Order) tally {
@@ -77,7 +77,8 @@ func (t *tally) add(p *Payment, currency Currency) {
 }
 
 // isRepeated reports whether an earlier entry has the reference of entry i. An
-// order is captured once, so one capture may be listed twice.
+// order is captured only once, so the two entries may be one capture that is
+// listed twice.
 func isRepeated(entries []CaptureData, i int) bool {
 	return slices.ContainsFunc(entries[:i], func(earlier CaptureData) bool {
 		return earlier.MerchantCaptureReference == entries[i].MerchantCaptureReference
@@ -92,12 +93,12 @@ func isSameEntry(a, b CaptureData) bool {
 // isUnderWay reports whether a payment's money may still be taken.
 func (t *tally) isUnderWay() bool { return t.authorized+t.pending > 0 }
 
-// hasMovedOn reports whether an order's status says that it is on hold, but its
-// payments are already past that.
+// hasMovedOn reports whether some payment is more than just on hold: captured,
+// settled or pending. It is for an order with the status of a hold.
 func (t *tally) hasMovedOn() bool { return t.liveEntries > 0 || t.settled > 0 || t.pending > 0 }
 
-// sum is the result of an addition. It is not known once an unusable amount was
-// added.
+// sum is the result of an addition. Once an unusable amount was added, it is
+// not known.
 type sum struct {
 	Amount
 
@@ -112,10 +113,10 @@ func (s *sum) add(a Amount) {
 	s.Amount = total
 }
 
-// equals reports whether both are known and equal.
+// equals reports whether both sums are known and equal.
 func (s *sum) equals(other sum) bool { return !s.unknown && !other.unknown && s.Amount == other.Amount }
 
-// priceOf is what the payer of an order has to pay.
+// priceOf returns what the payer of an order has to pay.
 func priceOf(o *Order) sum {
 	price, coupon := sum{Amount: o.OrderAmount}, o.CartCouponDiscountAmount
 	price.unknown = price.Value <= 0 || price.Currency == ""
@@ -148,32 +149,34 @@ func holdsData(raw []byte) bool {
 	return true
 }
 
-// CapturedAmount is what was taken from the payer, and so the amount to credit.
-// After a partial capture it is less than OrderAmount. It adds up the capture
-// entries of the settled payments. If the order was paid outright, by methods
-// that have no holds (UPI, NETBANKING, WALLET), it is the sum of the settled
-// payments.
+// CapturedAmount returns the amount that was taken from the payer. That is the
+// amount to credit. After a partial capture it is less than OrderAmount. It is
+// the sum of the capture entries of the settled payments. If the order was paid
+// outright, by methods that have no holds (UPI, NETBANKING, WALLET), it is the
+// sum of the settled payments.
 //
-// For a sale that was paid outright by card it is always false: its document
-// looks like that of a hold whose capture is not listed. Take your own order's
-// amount, which [OrderService.Confirm] has compared with the payment.
+// The second result is false if the document does not show the amount. For a
+// sale that was paid outright by card it is always false: the document looks
+// the same as after a hold with a capture that is not listed. Use the amount of
+// your own order, which [OrderService.Confirm] has compared with the payment.
 //
-// It is often false, because the document does not say:
+// The second result is false in these cases:
 //
 //   - the order is a refund, PENDING or in an unknown status;
 //   - a payment is under way or in an unknown status;
 //   - one settled payment has a capture entry and another has none;
-//   - an amount cannot be read, is in another currency than the order's, or is
+//   - an amount cannot be read, is in another currency than the order, or is
 //     more than its payment or the order;
-//   - a payment has two entries of one reference, or several payments have the
-//     same entries;
-//   - there is no entry, and a payment used another method, such as CARD;
+//   - a payment has two entries with one reference, or several payments have
+//     the same entries;
+//   - there is no capture entry, and a payment used a method that can hold
+//     money, such as CARD;
 //   - the order was paid outright, and the payments do not add up to
 //     OrderAmount less CartCouponDiscountAmount. Fees and offers are never
 //     included.
 //
-// Payments that failed or were cancelled do not count, and captures on them do
-// not count.
+// Payments that failed or were cancelled do not count, and neither do captures
+// on them.
 func (o *Order) CapturedAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false
@@ -189,13 +192,14 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 	}
 }
 
-// tookNothing reports whether the payments of an unpaid order fit that state.
+// tookNothing reports whether the payments of an order confirm that no money
+// was taken. s is a status in which no money is taken.
 func (t *tally) tookNothing(s OrderStatus) bool {
 	mayBeHeld := s == OrderStatusAuthorized || s == OrderStatusCancelled
 	return t.settled+t.pending+t.strange+t.liveEntries == 0 && (mayBeHeld || t.authorized == 0)
 }
 
-// takenAmount is what a paid order has taken.
+// takenAmount returns the amount that was taken for a paid order.
 func (o *Order) takenAmount(t *tally) (Amount, bool) {
 	switch {
 	case t.settled == 0 || t.isUnderWay() || t.strange > 0:
@@ -221,12 +225,12 @@ func (o *Order) mayHaveBeenHeld() bool {
 	return false
 }
 
-// refunds adds up the refunds of an order. Each counts once, even if it is
-// listed several times.
+// refunds adds up the refunds of an order. Each refund counts once, even if it
+// is listed several times.
 type refunds struct {
 	processed, underWay sum
 	listed              bool // at least one refund is alive
-	strange             bool // a refund is in an unknown status, or in two
+	strange             bool // a refund has an unknown status, or two statuses
 }
 
 func refundsOf(o *Order) refunds {
@@ -270,7 +274,7 @@ func withRefund(list []*Order, r *Order) []*Order {
 	return append(list, r)
 }
 
-// total is what was given back or is on its way.
+// total returns the sum of what was given back and what is on its way.
 func (r *refunds) total() sum {
 	total := r.processed
 	if r.underWay.Value > 0 {
@@ -280,8 +284,9 @@ func (r *refunds) total() sum {
 	return total
 }
 
-// refundedAmount is the sum of the list of refunds, if it agrees with the
-// order's status. If it does not agree, the list may leave out any refund.
+// refundedAmount returns the sum of the list of refunds. The sum counts as
+// known only if it agrees with the order's status. If it does not agree, any
+// refund may be missing in the list.
 func (o *Order) refundedAmount() (refunds, sum) {
 	r := refundsOf(o)
 	total := r.total()
@@ -304,21 +309,22 @@ func (o *Order) refundedAmount() (refunds, sum) {
 	return r, total
 }
 
-// RefundedAmount is what was given back or is on its way: the sum of the
-// order's refunds that are PROCESSED, PENDING or CREATED. What can still be
-// refunded is [Order.RefundableAmount], and what is on its way is
-// [Order.RefundingAmount].
+// RefundedAmount returns the sum of the order's refunds that are PROCESSED,
+// PENDING or CREATED. That is the money that was given back or is on its way.
+// [Order.RefundingAmount] returns only what is on its way.
+// [Order.RefundableAmount] returns what can still be refunded.
 //
-// It is false when the document does not say: the list of refunds does not add
-// up to the order's status, one of them is in an unknown status or in two, or
-// an amount cannot be added up.
+// The second result is false when the document does not show the amount: the
+// list of refunds does not fit the order's status, a refund has an unknown
+// status or two statuses, or an amount cannot be added up.
 func (o *Order) RefundedAmount() (Amount, bool) {
 	_, total := o.refundedAmount()
 	return amountIfKnown(total)
 }
 
-// RefundingAmount is the part of [Order.RefundedAmount] that is on its way: the
-// refunds that are PENDING or CREATED, which the bank may still refuse.
+// RefundingAmount returns the part of [Order.RefundedAmount] that is on its
+// way: the sum of the refunds that are PENDING or CREATED. The bank may still
+// refuse them.
 func (o *Order) RefundingAmount() (Amount, bool) {
 	r, total := o.refundedAmount()
 	r.underWay.unknown = r.underWay.unknown || total.unknown
@@ -332,17 +338,19 @@ func amountIfKnown(s sum) (Amount, bool) {
 	return s.Amount, true
 }
 
-// RefundableAmount is what can still be refunded: [Order.CapturedAmount] less
-// [Order.RefundedAmount], which counts refunds that are under way. It is false
-// when the document does not say one of the two.
+// RefundableAmount returns what can still be refunded: [Order.CapturedAmount]
+// less [Order.RefundedAmount], which includes refunds that are on their way.
+// The second result is false when the document does not show one of the two
+// amounts.
 //
-// For a sale that was paid outright by card it is always false, because
-// CapturedAmount is. Keep your own sum of its refunds, compare it with the
-// order's amount, and ask [Order.CanRefund].
+// For a sale that was paid outright by card, it is always false, because the
+// captured amount is not known. Keep your own sum of the refunds of such a
+// sale, compare it with the order's amount, and ask [Order.CanRefund].
 //
-// To refund the rest, choose the reference and store it before you read the
-// order. Then ask with that reference until the answer is final. A repeated
-// call finds the refund that was made, although less is left by then.
+// To refund the rest, choose a reference and store it before you read the
+// order. Then call [RefundService.Create] with that reference until the answer
+// is final. A repeated call finds the refund that was made, although less is
+// left by then.
 func (o *Order) RefundableAmount() (Amount, bool) {
 	captured, isKnown := o.CapturedAmount()
 	refunded, isSaid := o.RefundedAmount()
@@ -356,11 +364,12 @@ func (o *Order) RefundableAmount() (Amount, bool) {
 	return left, true
 }
 
-// CapturableAmount is what can be captured now: the whole hold while the order
-// is AUTHORIZED and nothing was captured, and otherwise nothing. It is false
-// when the document does not say: the order is a refund, PENDING or in an
-// unknown status; its payments are beyond AUTHORIZED; or the held amounts do
-// not add up to OrderAmount less CartCouponDiscountAmount.
+// CapturableAmount returns what can be captured now. While the order is
+// AUTHORIZED and nothing was captured, that is the whole hold. Otherwise it is
+// zero. The second result is false when the document does not show the amount:
+// the order is a refund, PENDING or in an unknown status; its payments do not
+// fit its status; or the held amounts do not add up to OrderAmount less
+// CartCouponDiscountAmount.
 func (o *Order) CapturableAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false
@@ -383,9 +392,9 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 	}
 }
 
-// CanCapture reports whether the order is a hold that can be captured: it is
-// AUTHORIZED, nothing is captured yet, and if payments are listed, one is held.
-// There is one capture per order.
+// CanCapture reports whether the order is a hold that can be captured: the
+// order is AUTHORIZED, nothing is captured yet, and if payments are listed, one
+// of them is held. An order can be captured once.
 func (o *Order) CanCapture() bool {
 	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
 		return false
@@ -394,16 +403,16 @@ func (o *Order) CanCapture() bool {
 	return t.strange == 0 && !t.hasMovedOn() && (t.authorized > 0 || t.ended == 0)
 }
 
-// CanCancel reports whether the order is a hold that can be released: it is
-// AUTHORIZED, and nothing is captured yet.
+// CanCancel reports whether the order is a hold that can be released: the same
+// orders as for [Order.CanCapture].
 func (o *Order) CanCancel() bool {
 	return o.CanCapture()
 }
 
-// CanRefund reports whether money was taken that can be given back: the order
-// is PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED,
-// [Order.RefundableAmount] is positive or not known, and if payments are
-// listed, one has succeeded.
+// CanRefund reports whether money was taken that can be given back. The order
+// must be PROCESSED, PARTIALLY_CAPTURED or PARTIALLY_REFUNDED.
+// [Order.RefundableAmount] must be positive or not known. If payments are
+// listed, one of them must have succeeded.
 func (o *Order) CanRefund() bool {
 	if o.Type == OrderTypeRefund {
 		return false
@@ -428,8 +437,8 @@ func (o *Order) isUnpaid() bool {
 	return t.authorized+t.settled+t.strange == 0
 }
 
-// amountIn is the payment's amount in a currency; 0 when the document does not
-// say.
+// amountIn returns the payment's amount in a currency. It returns 0 when the
+// document does not show that amount.
 func (p *Payment) amountIn(c Currency) int64 {
 	switch c {
 	case p.PaymentAmount.Currency:

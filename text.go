@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural/internal/clean"
 )
 
-// clip limits hostile input in an error text to a short piece on one line.
+// clip shortens input for an error text to a short piece on one line. The input
+// may be hostile.
 func clip(s string) string {
 	const most = 40
 	return clean.Shorten(s, most)
@@ -33,8 +34,8 @@ func printable(s string) string {
 
 const redacted = clean.Redacted
 
-// writeText is the fmt form of a value that is a text. Verbs for texts keep
-// their flags.
+// writeText writes a text for a Format method. The verbs for texts keep their
+// flags.
 func writeText(f fmt.State, verb rune, text string) {
 	switch verb {
 	case 's', 'q', 'x', 'X':
@@ -44,7 +45,7 @@ func writeText(f fmt.State, verb rune, text string) {
 	}
 }
 
-// summary is the text of a value that has a LogValue: its type and its safe
+// summary returns a text for a value that has a LogValue: its type and its safe
 // attributes.
 func summary(name string, v slog.LogValuer) string {
 	var b strings.Builder

@@ -8,12 +8,12 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Timestamp is a time in UTC. It is the zero time if the wire's value is not a
-// time, which happens in published documents.
+// Timestamp is a time in UTC. If the document's value is not a time, as in some
+// published documents, it is the zero time.
 type Timestamp struct {
 	time.Time
 
-	text string // the wire's value, when it is not a time
+	text string // the document's value, when it is not a time
 }
 
 // UnmarshalJSON never fails. It takes RFC 3339 and similar forms: no colon in

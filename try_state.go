@@ -16,15 +16,16 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// tryState travels with a request's context. It tells middleware the operation,
-// the auth transport the body, and the call whether a byte was sent.
+// tryState travels with a request's context. Middleware gets the operation from
+// it. The auth transport gets the body. The call learns whether a byte was
+// sent.
 type tryState struct {
 	context.Context //nolint:containedctx // the state is found in the context that it wraps
 
 	op                 string
 	orderID, reference string
 	attempt            int
-	isSettling         bool // it asks what happened to another call
+	isSettling         bool // the request asks what happened to another call
 	url                url.URL
 	body               []byte
 	stop               context.CancelFunc // ends the try; set for a write without a body
@@ -46,12 +47,12 @@ type tryState struct {
 // does.
 const (
 	tryOutside  int32 = iota // not handed to the base transport
-	tryInside                // handed to it
-	tryReturned              // and returned
+	tryInside                // handed to the base transport
+	tryReturned              // the base transport has returned
 )
 
-// enter says that the request is being passed to the base transport. It returns
-// false if the call no longer waits, and then the request must not be sent.
+// enter records that the request is being passed to the base transport. It
+// returns false if the call no longer waits. Then the request must not be sent.
 func (s *tryState) enter() bool {
 	before := s.stage.Swap(tryInside)
 	if s.over.Load() {
@@ -63,9 +64,9 @@ func (s *tryState) enter() bool {
 
 func (s *tryState) leave() { s.stage.Store(tryReturned) }
 
-// begin says that the request comes from the middleware. It is called once,
-// unless middleware repeats the request, which it must not. If the request went
-// out once, that is remembered, whatever happens to the repetition.
+// begin records that the request has come out of the middleware. Middleware
+// must not repeat a request. If it does, begin is called again, and remembers
+// that the request may have gone out before.
 func (s *tryState) begin() {
 	if s.stage.Load() != tryOutside && !s.notSent(false) {
 		s.earlier.Store(true)
@@ -73,8 +74,8 @@ func (s *tryState) begin() {
 	s.refused()
 }
 
-// refused says that the server has refused the token and so has done nothing:
-// the try starts again.
+// refused records that the server has refused the token, and so has done
+// nothing. The try starts again.
 func (s *tryState) refused() {
 	s.wantedConn.Store(false)
 	s.gotConn.Store(false)
@@ -82,14 +83,15 @@ func (s *tryState) refused() {
 	s.stage.Store(tryOutside)
 }
 
-// noToken says why the request cannot be sent.
+// noToken records why there is no token. It returns the error for the request,
+// which cannot be sent.
 func (s *tryState) noToken(err error) error {
 	why := &tokenError{err}
 	s.tokenless.Store(why)
 	return why
 }
 
-// secret is the token that was sent.
+// secret returns the token that was sent, or "".
 func (s *tryState) secret() string {
 	if t := s.token.Load(); t != nil {
 		return t.Value
@@ -97,8 +99,8 @@ func (s *tryState) secret() string {
 	return ""
 }
 
-// failed is the error that the middleware returned. The only error of this
-// package in it is the token's, and only that of this try.
+// failed returns the error that came out of the middleware, without errors of
+// this package from other calls. It keeps the error of this try's own token.
 func (s *tryState) failed(err error) error {
 	if sent, ok := err.(*url.Error); ok { //nolint:errorlint // the HTTP client's own, around what came out
 		err = sent.Err
@@ -127,7 +129,8 @@ func (s *tryState) trackedContext(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(s, &s.trace)
 }
 
-// Value finds the state itself, and every value of the context that it wraps.
+// Value returns the state itself, or a value of the context that the state
+// wraps.
 func (s *tryState) Value(key any) any {
 	if key == (tryKey{}) {
 		return s
@@ -137,10 +140,10 @@ func (s *tryState) Value(key any) any {
 
 // connected ends a write without a body that gets a second connection after
 // part of it was sent: net/http is about to repeat it. Over HTTP/2, net/http
-// does so when the peer resets the stream or sends GOAWAY. Then only the peer
-// says that nothing was done. Over HTTP/1 it repeats a write only if no byte of
-// it was sent. It knows that better than the trace, which reports bytes that
-// are still in a buffer.
+// does so when the peer resets the stream or sends GOAWAY. Then only the peer's
+// word shows that nothing was done. Over HTTP/1, net/http repeats a write only
+// if no byte of it was sent. net/http knows that better than the trace, because
+// the trace also reports bytes that are still in a buffer.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
 	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {
@@ -150,7 +153,7 @@ func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.conn.Store(&conn.Conn)
 }
 
-// lastConn is the request's connection; nil if there is none.
+// lastConn returns the request's last connection, or nil if it had none.
 func (s *tryState) lastConn() net.Conn {
 	if conn := s.conn.Load(); conn != nil {
 		return *conn
@@ -172,9 +175,9 @@ func (s *tryState) newBody() io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(s.body))
 }
 
-// notSent reports whether surely no byte of the request was or will be sent. It
-// is not sure for a transport that does not report through httptrace, for one
-// that is still working, and for a try that was cut off after it had its
+// notSent reports whether it is certain that no byte of the request was or will
+// be sent. It returns false if the transport does not report through httptrace,
+// if the transport is still working, or if the try was cut off after it had its
 // connection.
 func (s *tryState) notSent(cutOff bool) bool {
 	switch stage := s.stage.Load(); {
@@ -190,8 +193,8 @@ func (s *tryState) notSent(cutOff bool) bool {
 	return s.wantedConn.Load()
 }
 
-// isTimeout reports whether err is from a time limit: the call's, the HTTP
-// client's or a middleware's.
+// isTimeout reports whether err comes from a time limit or a cancelled context.
+// The call, the HTTP client or middleware may have set it.
 func isTimeout(err error) bool {
 	timed, ok := errors.AsType[interface {
 		error

@@ -6,14 +6,14 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// The struct tags alias and wire are for this package's own decoder. alias has
-// further names of a field on the wire, and wire marks numbers that must not be
-// guessed.
+// The struct tags alias and wire are for this package's own decoder. alias
+// gives a field another JSON name. wire tells the decoder how to treat a number
+// that cannot be read.
 
-// Order is an order or, with type REFUND, a refund, as the pay API and the
-// webhooks send it. Fields have the wire names. Amounts are in paise, times in
-// UTC. A field that is missing in the document is zero. [Order.RawJSON] also
-// has the fields that this package does not know.
+// Order is an order, as the pay API and the webhooks send it. With type REFUND
+// it is a refund. The fields are named as in the JSON. Amounts are in paise,
+// times in UTC. A field that is missing in the document is zero.
+// [Order.RawJSON] also has the fields that this package does not know.
 type Order struct {
 	OrderID string `json:"order_id" alias:"refund_id"`
 	// for a refund: the order that is refunded
@@ -28,7 +28,8 @@ type Order struct {
 	// https.
 	ImageURL   string `json:"image_url,omitzero"`
 	MerchantID string `json:"merchant_id,omitzero"`
-	// what was ordered; see [Order.CapturedAmount] for what was taken
+	// the amount that was ordered; see [Order.CapturedAmount] for the amount
+	// that was taken
 	OrderAmount Amount `json:"order_amount" alias:"refund_amount"`
 	// do not rely on it: published documents have wrong values after a capture
 	PreAuth                     bool             `json:"pre_auth"`
@@ -49,12 +50,12 @@ type Order struct {
 	OrderToken                  string           `json:"order_token,omitzero"`
 	CartCouponDiscountAmount    Amount           `json:"cart_coupon_discount_amount,omitzero" wire:"optional"`
 
-	raw string // the document that it was decoded from
+	raw string // the document that the order was decoded from
 }
 
-// UnmarshalJSON decodes an order in any of the forms that Plural sends:
-// snake_case or camelCase keys, booleans and numbers as strings, single objects
-// for arrays, the older refund shape.
+// UnmarshalJSON decodes an order in any of the forms that Plural sends. Keys
+// may be in snake_case or camelCase. Booleans and numbers may be strings. A
+// single object may replace an array. A refund may have the older shape.
 func (o *Order) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
@@ -79,13 +80,14 @@ func parseOrder(document string) (*Order, error) {
 // An order inside another one also keeps its own document.
 var _ = wire.Keep(func(o *Order, raw string) { o.raw = raw })
 
-// RawJSON is the document that the order was decoded from, as sent; nil for an
-// Order made by hand. It holds the payer's personal data.
+// RawJSON returns the document that the order was decoded from, as sent. It
+// returns nil for an Order made by hand. The document holds the payer's
+// personal data.
 //
 // The texts of an Order are parts of this document, and keep all of it in
 // memory. Take a [strings.Clone] of an id that you keep for longer than the
-// Order. Those of an [Event] and a [Callback], [Event.OrderID] among them, are
-// copies.
+// Order. The ids and types of an [Event], the result of [Event.OrderID], and
+// the texts of a [Callback] are copies.
 func (o *Order) RawJSON() json.RawMessage {
 	if o.raw == "" {
 		return nil
@@ -93,8 +95,8 @@ func (o *Order) RawJSON() json.RawMessage {
 	return json.RawMessage(o.raw)
 }
 
-// saysPreAuth reports whether the document has a pre_auth. For an Order made by
-// hand it is true.
+// saysPreAuth reports whether the document has a pre_auth. It is true for an
+// Order made by hand.
 func (o *Order) saysPreAuth() bool {
 	if o.raw == "" {
 		return true
@@ -105,9 +107,9 @@ func (o *Order) saysPreAuth() bool {
 	return wire.Unmarshal(o.raw, &said) == nil && said.PreAuth != ""
 }
 
-// Captures lists the captures of the order, in the order of its payments. An
-// order that was paid from points and a card has an entry for each, under one
-// reference.
+// Captures lists the captures of all payments, from the first payment to the
+// last. An order that was paid with points and a card has one entry for each of
+// the two payments, under one reference.
 func (o *Order) Captures() []Capture {
 	var list []Capture
 	for i := range o.Payments {
@@ -145,10 +147,10 @@ func (c Capture) IsUnderWay() bool { return c.PaymentStatus.isUnderWay() }
 type Payment struct {
 	ID                       string        `json:"id"`
 	MerchantPaymentReference string        `json:"merchant_payment_reference,omitzero"`
-	ParentPaymentID          string        `json:"parent_payment_id,omitzero"` // of a refund
+	ParentPaymentID          string        `json:"parent_payment_id,omitzero"` // only for a refund
 	Status                   PaymentStatus `json:"status"`
 	PaymentAmount            Amount        `json:"payment_amount" wire:"optional"`
-	// in the order's currency, if the payer paid in another
+	// the amount in the order's currency, if the payer paid in another currency
 	BaseAmount              Amount          `json:"base_amount,omitzero" wire:"optional"`
 	ConversionRate          json.Number     `json:"conversion_rate,omitzero"`
 	PaymentMethod           PaymentMethod   `json:"payment_method,omitzero"`
@@ -164,11 +166,11 @@ type Payment struct {
 	UpdatedAt               Timestamp       `json:"updated_at,omitzero"`
 }
 
-// CaptureData is the capture of one payment. An order paid from points and a
-// card has an entry on each of its payments, under one reference.
+// CaptureData is the capture of one payment. If an order was paid with points
+// and a card, each of the two payments has an entry, under one reference.
 type CaptureData struct {
 	MerchantCaptureReference string    `json:"merchant_capture_reference"`
-	CaptureAmount            Amount    `json:"capture_amount" wire:"optional"` // zero where it cannot be read
+	CaptureAmount            Amount    `json:"capture_amount" wire:"optional"` // zero if it cannot be read
 	CreatedAt                Timestamp `json:"created_at,omitzero"`
 }
 
@@ -181,10 +183,10 @@ type AcquirerData struct {
 	AcquirerName      string `json:"acquirer_name,omitzero"`
 }
 
-// ErrorDetail says why a payment failed. Code UNAUTHORIZED means here that the
-// payment was refused; it has nothing to do with the access token. Do not show
-// its [ErrorCode.Text] or use [ErrorCode.IsRequestFault] on it, because both
-// are about the token.
+// ErrorDetail describes why a payment failed. Here the code UNAUTHORIZED means
+// that the payment was refused; it has nothing to do with the access token. For
+// that code, do not use [ErrorCode.Text] or [ErrorCode.IsRequestFault], because
+// both are about the token.
 type ErrorDetail struct {
 	Code                   ErrorCode     `json:"code,omitzero"`
 	Message                string        `json:"message,omitzero"`
@@ -245,7 +247,7 @@ type NetbankingData struct {
 // PurchaseDetails describes the buyer and the goods, in requests and in orders.
 type PurchaseDetails struct {
 	BankDetails      *BankDetails      `json:"bank_details,omitzero"`    // only for merchants with third-party validation
-	AccountDetails   *AccountDetails   `json:"account_details,omitzero"` // the other place that is in use for bank_details
+	AccountDetails   *AccountDetails   `json:"account_details,omitzero"` // another place where bank_details are sent
 	Customer         *Customer         `json:"customer,omitzero"`
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	CartDetails      *CartDetails      `json:"cart_details,omitzero"`
@@ -300,8 +302,8 @@ type CartDetails struct {
 	CartItems []CartItem `json:"cart_items,omitzero"`
 }
 
-// CartItem is a line of the cart. Prices are in paise; nil if the document has
-// none, or one that is not a whole number.
+// CartItem is a line of the cart. Prices are in paise. A price is nil if the
+// document has no price, or a price that is not a whole number.
 type CartItem struct {
 	ItemID                  string   `json:"item_id,omitzero"`
 	ItemName                string   `json:"item_name,omitzero"`
@@ -314,12 +316,13 @@ type CartItem struct {
 	ItemCurrency            Currency `json:"item_currency,omitzero"`
 }
 
-// Product is a product of an EMI purchase or refund; one entry per unit.
+// Product is a product of an EMI purchase or refund. There is one entry for
+// each unit.
 type Product struct {
 	ProductCode   string `json:"product_code"`
 	ProductAmount Amount `json:"product_amount,omitzero" wire:"optional"`
 	ProductIMEI   string `json:"product_imei,omitzero"`
-	IMEINumber    string `json:"imei_number,omitzero"` // the other name that is in use for product_imei
+	IMEINumber    string `json:"imei_number,omitzero"` // another name that is in use for product_imei
 }
 
 // SplitInfo divides the money between several merchants.

@@ -25,8 +25,9 @@ const (
 
 const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// requestCheck collects what is wrong with a request: faults that must never be
-// sent, and values that are only beyond the documented limits.
+// requestCheck collects what is wrong with a request. always has the faults
+// that must never be sent. limits has the values that only break a documented
+// limit.
 type requestCheck struct {
 	always, limits []FieldError
 }
@@ -56,8 +57,8 @@ func (c *requestCheck) addPart(name string, check func(*requestCheck)) {
 	}
 }
 
-// applyOptions adds what is wrong with a call's options. If the options ask for
-// it, the limits are left to the server.
+// applyOptions adds what is wrong with a call's options. With
+// [WithoutValidation], it leaves the limits to the server.
 func (c *requestCheck) applyOptions(cfg *callConfig) {
 	c.always = append(slices.Clone(cfg.invalid), c.always...)
 	if cfg.withoutValidation {
@@ -65,9 +66,9 @@ func (c *requestCheck) applyOptions(cfg *callConfig) {
 	}
 }
 
-// encode makes the body of a request, and refuses texts that are not UTF-8,
-// because the encoder would change them. If a nil request, or one that breaks a
-// rule, cannot be encoded, that was reported before.
+// encode makes the body of a request. It refuses texts that are not UTF-8,
+// because the encoder would change them. If a request already has faults, it
+// does not report in addition that the request cannot be encoded.
 func (c *requestCheck) encode(request any) []byte {
 	if len(c.always) > 0 && isNil(request) {
 		return nil
@@ -101,7 +102,7 @@ func (c *requestCheck) utf8(request any) {
 	}
 }
 
-// err is the ValidationError for all faults, or nil.
+// err returns the ValidationError for all faults, or nil.
 func (c *requestCheck) err(op operation) error {
 	if fields := slices.Concat(c.always, c.limits); len(fields) > 0 {
 		return &ValidationError{Op: op.op(), Fields: fields}
@@ -109,7 +110,8 @@ func (c *requestCheck) err(op operation) error {
 	return nil
 }
 
-// errOf is err for a request that is about an order.
+// errOf checks the order id and the encoding, too, and returns the
+// ValidationError for all faults, or nil.
 func errOf(c requestCheck, op operation, orderID string, in any) error {
 	c.orderID(orderID)
 	if in != nil {
@@ -127,7 +129,7 @@ func (c *requestCheck) linkID(id string) {
 	c.must(isPathSegment(id), "payment_link_id", segmentRule)
 }
 
-// methods keeps money from being asked for on hold by what cannot hold it.
+// methods refuses PreAuth with payment methods that cannot hold money.
 func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
 	c.limit(
 		!preAuth || holdable(methods),
@@ -148,12 +150,13 @@ func holdable(methods []PaymentMethod) bool {
 	return true
 }
 
-// lookup is a reference that becomes part of a path.
+// lookup checks a reference that becomes part of a path.
 func (c *requestCheck) lookup(field, reference string) {
 	c.must(isPathSegment(reference), field, segmentRule)
 }
 
-// reference is a merchant's reference; settling a write depends on it.
+// reference checks a merchant's reference. Settling a write depends on the
+// reference.
 func (c *requestCheck) reference(field, reference string) {
 	if !isPathSegment(reference) {
 		c.must(false, field, referenceRule)
@@ -268,13 +271,13 @@ func (s *SplitInfo) check(c *requestCheck) {
 	}
 }
 
-// missing is the fault of a nil request.
+// missing returns the fault of a nil request.
 func missing() requestCheck {
 	return requestCheck{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
-// isPathSegment reports whether s can be one segment of a path that no server
-// or proxy takes for something else.
+// isPathSegment reports whether s can be one segment of a path, so no server or
+// proxy reads the path in another way.
 func isPathSegment(s string) bool {
 	switch {
 	case len(s) > 200:

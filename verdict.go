@@ -10,14 +10,15 @@ import (
 type verdictKind int
 
 const (
-	verdictUnclear verdictKind = iota // the document does not show it: read again
-	verdictNotYet                     // not carried out, and it cannot be now, but it may be later
-	verdictOpen                       // not carried out, and it can be
+	verdictUnclear verdictKind = iota // the document does not show what happened: read again
+	verdictNotYet                     // not carried out, and not possible now, but perhaps later
+	verdictOpen                       // not carried out, and still possible
 	verdictApplied                    // carried out
 	verdictFinal                      // a row of evidence rules it out
 )
 
-// otherOrder gives an error for a document that is about another order.
+// otherOrder makes a check that returns an error for a document about another
+// order.
 func otherOrder(orderID string) func(*Order) error {
 	return func(o *Order) error {
 		if o.OrderID != orderID {
@@ -27,7 +28,8 @@ func otherOrder(orderID string) func(*Order) error {
 	}
 }
 
-// otherReference gives an error for one that is about another reference.
+// otherReference makes a check that returns an error for a document about
+// another reference.
 func otherReference(reference string) func(*Order) error {
 	return func(o *Order) error {
 		if o.MerchantOrderReference != reference {
@@ -41,11 +43,11 @@ func otherReference(reference string) func(*Order) error {
 type finding struct {
 	verdict verdictKind
 	reason  string    // for people
-	row     *evidence // of a final
+	row     *evidence // for a final verdict: the evidence
 
-	pending bool      // unclear now, and later reads will show
+	pending bool      // unclear now, but later reads will show what happened
 	since   time.Time // for a final verdict: the time of the entry in the books, if they have it
-	alive   []*Order  // for a refund: those with its reference that have reached the payer, or may do so
+	alive   []*Order  // for a refund: the refunds with its reference that have reached the payer, or still may
 
 	link *PaymentLink // for a payment link: the document that was read
 }
@@ -67,14 +69,15 @@ func final(row *evidence, format string, args ...any) finding {
 // isConflict reports whether the row's error is an [ErrConflict].
 func (e *evidence) isConflict() bool { return !errors.Is(e.is, ErrNotApplied) }
 
-// judgeCapture judges what o shows about a capture under reference: of amount,
-// or of the whole hold if amount is zero.
+// judgeCapture judges what o shows about a capture of amount under reference.
+// If amount is zero, the capture is of the whole hold.
 //
 // Neither the status nor pre_auth shows whether a capture was partial or full.
-// captured == ordered does not show a full capture if the payer paid with
-// points and a card. Published documents contradict all three. The capture
-// entries under our reference count, on payments that are settled. While a
-// payment is PENDING or AUTHORIZED, more entries may come, so nothing is final.
+// If the payer paid with points and a card, a captured amount that equals the
+// ordered amount does not show a full capture. Published documents contradict
+// all three. So judgeCapture counts the capture entries under our reference, on
+// payments that are settled. While a payment is PENDING or AUTHORIZED, more
+// entries may come, so nothing is final.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -102,8 +105,8 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeUnpaid judges an order that is not paid by its status, for a capture or
-// a cancel.
+// judgeUnpaid judges an order for a capture or a cancel. By its status, the
+// order is not paid.
 func (t *tally) judgeUnpaid(o *Order) finding {
 	switch {
 	case t.isUnderWay():
@@ -114,8 +117,8 @@ func (t *tally) judgeUnpaid(o *Order) finding {
 	return notYet("the order is not paid")
 }
 
-// judgeHold judges an order that is on hold by its status. The hold is to be
-// captured, or cancelled.
+// judgeHold judges an order for a capture or a cancel. By its status, the order
+// is on hold. done names what was asked for.
 func (t *tally) judgeHold(done string) finding {
 	switch {
 	case t.strange > 0:
@@ -140,7 +143,7 @@ type captures struct {
 	without     bool // a settled payment has no entry of ours
 	short, over bool // our entries are below, or above, their own payment's amount
 	unsized     bool // our entries are on a payment whose amount in their currency is not known
-	repeated    bool // each payment has our entries with the same amount: it may be one capture, listed on each
+	repeated    bool // our entries on each payment have the same sum: it may be one capture, listed with each payment
 }
 
 func capturesUnder(o *Order, reference string) captures {
@@ -170,7 +173,7 @@ func (c *captures) add(p *Payment, reference string) (own sum, count int) {
 		if entry.MerchantCaptureReference != reference {
 			isNameless := entry.MerchantCaptureReference == ""
 			c.nameless = c.nameless || isNameless
-			if isNameless || !p.Status.hasEnded() { // otherwise it is an earlier attempt
+			if isNameless || !p.Status.hasEnded() { // otherwise the entry is from an earlier attempt
 				c.others++
 			}
 			continue
@@ -254,9 +257,9 @@ func (c *captures) judgeFull(o *Order, t *tally) finding {
 	return applied()
 }
 
-// otherAmount judges entries of ours that do not add up to what was asked for;
-// asked is 0 for the whole hold. An entry that is still missing, or is listed
-// once for each payment, would explain the difference.
+// otherAmount judges entries of ours that do not add up to the amount that was
+// asked for. asked is 0 for the whole hold. If an entry is still missing, or
+// one capture is listed with each payment, that would explain the difference.
 func (c *captures) otherAmount(asked int64) finding {
 	switch {
 	case c.without && (asked == 0 || c.total.Value < asked):
@@ -273,8 +276,8 @@ func (c *captures) otherAmount(asked int64) finding {
 	return f
 }
 
-// judgeCancel judges what o says about a cancellation: CANCELLED is CANCELLED,
-// no matter who did it and what its payments say.
+// judgeCancel judges what o shows about a cancel. The status CANCELLED means
+// that it was carried out, no matter who did it and what the payments show.
 func judgeCancel(o *Order) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -307,7 +310,7 @@ func judgeCancel(o *Order) finding {
 // a refund of amount on the order parentID.
 //
 // A bank can keep a refund PENDING for days. So an accepted refund counts as
-// applied, and its status shows the rest.
+// carried out, and its status shows how far it is.
 func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	f := unclear("the refund is " + clip(string(r.Status)))
 	switch {
@@ -334,8 +337,8 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	return f
 }
 
-// judgeAbsence judges what the parent shows about a refund of amount that was
-// not found.
+// judgeAbsence judges what the parent order shows about a refund of amount that
+// was not found.
 func judgeAbsence(parent *Order, amount Amount) finding {
 	t := tallyOf(parent)
 	taken, isKnown := parent.CapturedAmount()

@@ -32,24 +32,25 @@ var ErrNoOrder = foreign.Sentinel("plural: the event carries no order")
 
 // Event is a verified webhook.
 //
-// Plural delivers an event at least once, in no particular order: recognise
-// repetitions by ID, and read the order again before acting on it. An Event
-// prints and logs without its data, which may be personal; [json.Marshal] keeps
-// it.
+// Plural may deliver an event more than once, and events may come in any
+// sequence. Recognise repetitions by ID, and read the order again before you
+// act on it. An Event prints and logs without its data, which may be personal;
+// [json.Marshal] keeps it.
 type Event struct {
 	ID        string          `json:"id"`        // the webhook-id header, the same on every redelivery
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
 	Type      EventType       `json:"event_type"`
 	Data      json.RawMessage `json:"data,omitzero"` // as it came
-	// KeyIndex is the index of the key that made the signature, in the list given
-	// to WithWebhookKeys. Without such a list, 0 is the hex form and 1 the
-	// characters; if the secret is not hex, 0 is the characters.
+	// KeyIndex is the index of the key that made the signature, in the list
+	// given to WithWebhookKeys. Without such a list, 0 is the hex form of the
+	// secret and 1 its characters. If the secret is not hex, 0 is its
+	// characters.
 	KeyIndex int `json:"-"`
 
 	raw string
 }
 
-// RawJSON is the whole body, as sent. It also has fields of the envelope beside
+// RawJSON returns the whole body, as sent. The body may have more fields than
 // type and data, such as the event_id and merchant_id of subscription events.
 func (e *Event) RawJSON() json.RawMessage {
 	if e.raw == "" {
@@ -58,13 +59,13 @@ func (e *Event) RawJSON() json.RawMessage {
 	return json.RawMessage(e.raw)
 }
 
-// Order is the order, or the refund, that an order, payment or refund event is
-// about. For another event the error is [ErrNoOrder].
+// Order returns the order or the refund that the event is about. If the event
+// is not about an order, the error is [ErrNoOrder].
 //
 // The error is [ErrMalformedWebhook] if the order cannot be read.
 //
-// A REFUND_PROCESSED event may carry the refunded order, with the refund in its
-// Refunds, instead of the refund: look at its Type.
+// A REFUND_PROCESSED event may carry the refund, or the refunded order with the
+// refund in its Refunds. Look at the Type of the result.
 func (e *Event) Order() (*Order, error) {
 	if len(e.Data) == 0 || e.Data[0] != '{' {
 		return nil, fmt.Errorf("%w (%q)", ErrNoOrder, clip(string(e.Type)))
@@ -79,10 +80,11 @@ func (e *Event) Order() (*Order, error) {
 	return order, nil
 }
 
-// OrderID is the id of the order that the event is about. For a refund's event
-// it is the refunded order, if the event names it, and otherwise the refund.
-// The error is [ErrNoOrder] for an event that is not about an order, and
-// [ErrMalformedWebhook] if the order cannot be read.
+// OrderID returns the id of the order that the event is about. For the event of
+// a refund, it returns the id of the refunded order or, if the event does not
+// name that order, the id of the refund. The error is [ErrNoOrder] for an event
+// that is not about an order, and [ErrMalformedWebhook] if the order cannot be
+// read.
 func (e *Event) OrderID() (string, error) {
 	o, err := e.Order()
 	switch {
@@ -94,18 +96,20 @@ func (e *Event) OrderID() (string, error) {
 	return strings.Clone(o.OrderID), nil
 }
 
-// VerifyWebhookSignature verifies a webhook's signature and freshness from its
-// headers and its body as received, without parsing the body and without
-// allocating memory.
+// VerifyWebhookSignature verifies a webhook's signature and timestamp. It takes
+// the headers, and the body as received. It does not parse the body and
+// allocates no memory.
 //
-// The rule is that of Plural's webhook documentation, signature verification:
-// HMAC-SHA256 over webhook-id, webhook-timestamp and body, joined with ".", in
-// base64 behind "v1," in the webhook-signature header, which may hold up to
-// eight signatures separated by spaces. Versions other than v1 are skipped.
+// The rule is in Plural's webhook documentation, signature verification. The
+// signed text is the webhook-id, the webhook-timestamp and the body, joined
+// with ".". The signature is the HMAC-SHA256 of that text, in base64, after
+// "v1,". The header webhook-signature may have up to eight signatures,
+// separated by spaces. Signatures of other versions than v1 are skipped.
 //
-// Each of the three headers must be there exactly once, in any spelling of its
-// name. If an adaptor has split a webhook-signature at its commas, as those for
-// AWS Lambda do, its parts are joined again.
+// Each of the three headers must be there exactly once. Its name may be in
+// upper or lower case. Some adaptors, such as those for AWS Lambda, split the
+// webhook-signature at its commas. VerifyWebhookSignature joins the parts
+// again.
 //
 // The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
 // right; see [WithTolerance]) or [ErrMalformedWebhook].
@@ -114,10 +118,11 @@ func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 	return v.verifyWebhook(&head, h, body)
 }
 
-// VerifyWebhook verifies a webhook like [Verifier.VerifyWebhookSignature] and
-// parses its envelope. Event types and fields that this package does not know
-// are not errors, and an envelope without a type is not an error either. The
-// errors are those of [Verifier.VerifyWebhookSignature].
+// VerifyWebhook verifies a webhook in the same way as
+// [Verifier.VerifyWebhookSignature], and parses its envelope. Event types and
+// fields that this package does not know are not errors, and an envelope
+// without a type is not an error either. The errors are those of
+// [Verifier.VerifyWebhookSignature].
 //
 // An Event shares no memory with h and body, because a server may use their
 // memory again.
@@ -129,8 +134,8 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 	return newEvent(&head, body)
 }
 
-// newEvent copies the texts that it keeps. ID and Type do not keep the whole
-// body in memory, because they may be kept for long.
+// newEvent makes an Event. It copies the texts that it keeps. ID and Type are
+// copies of their own, so a caller can keep them without the whole body.
 func newEvent(head *webhookHead, body []byte) (*Event, error) {
 	var envelope struct {
 		Type EventType `json:"event_type"` // some events have the type here
@@ -159,8 +164,8 @@ func newEvent(head *webhookHead, body []byte) (*Event, error) {
 // [NewWebhookHandler] also does this. The errors are those of
 // [Verifier.VerifyWebhookSignature].
 //
-// It checks the headers before it reads the body: a timestamp out of tolerance
-// is [ErrStaleTimestamp] at once, whether the signature is right or not.
+// It checks the headers before it reads the body. So a timestamp out of
+// tolerance leads to [ErrStaleTimestamp], even if the signature is wrong.
 //
 // This package does not end a sender that stalls: set the server's ReadTimeout.
 func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {
@@ -192,7 +197,7 @@ func (v *Verifier) verifyWebhookRequest(r *http.Request, maxBody int64) (*Event,
 }
 
 // verifyWebhook checks the form of the headers, then the signature, then the
-// freshness.
+// timestamp.
 func (v *Verifier) verifyWebhook(head *webhookHead, h http.Header, body []byte) error {
 	if err := v.readHead(head, h); err != nil {
 		return err
@@ -207,7 +212,7 @@ type webhookHead struct {
 	digits    string // of the timestamp
 	timestamp time.Time
 	given     webhookSignatures
-	key       int // which key made one of them; set by verifyBody
+	key       int // the index of the key that made one of the signatures; set by verifyBody
 }
 
 // readHead checks the form of the headers.
@@ -241,21 +246,21 @@ func (v *Verifier) readHead(head *webhookHead, h http.Header) error {
 	return head.given.parse(list)
 }
 
-// verifyBody checks the signature, then the freshness.
+// verifyBody checks the signature, then the timestamp.
 func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 	if len(body) == 0 {
 		return errWebhookBodyEmpty
 	}
-	now := v.config.now() // read before the calculation: after it, this would take longer
+	now := v.config.now() // read before the HMAC is calculated: afterwards it would take longer
 	if head.key = v.webhookKeyOf(head, body); head.key < 0 {
 		return errSignatureMismatch
 	}
 	return v.checkFreshness(head.timestamp, now)
 }
 
-// webhookKeyOf finds the index of the key that made one of the signatures; -1
-// if there is none. Each comparison takes constant time. Which key matches, and
-// how many there are, is not a secret.
+// webhookKeyOf returns the index of the key that made one of the signatures, or
+// -1 if no key did. Each comparison takes constant time. Which key matches, and
+// how many keys there are, is not a secret.
 func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	for i, key := range v.config.webhookKeys {
 		if head.given.contains(key.mac(head.id, head.digits, body)) {
@@ -265,8 +270,9 @@ func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	return -1
 }
 
-// isWebhookID allows the characters of Plural's ids. "=" is not among them, so
-// no text that was signed as a callback can be read as a webhook.
+// isWebhookID reports whether id has only the characters that Plural's ids
+// have. "=" is not allowed, so no text that was signed as a callback can pass
+// as a webhook.
 func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID }
 
 // parseTimestamp reads seconds since 1970. It allows too few digits for an
@@ -291,7 +297,8 @@ type webhookSignatures struct {
 }
 
 // parse reads "v1,<base64>" elements separated by single spaces. One malformed
-// element makes the whole list invalid: Plural sends no malformed ones.
+// element makes the whole list invalid, because Plural sends no malformed
+// elements.
 func (s *webhookSignatures) parse(list string) error {
 	if len(list) > maxWebhookSignatureBytes {
 		return errSignatureMalformed
@@ -319,8 +326,9 @@ func (s *webhookSignatures) parse(list string) error {
 	return nil
 }
 
-// decodeSignature takes canonical base64 of 32 bytes and nothing else. The
-// decoder ignores line ends, so the check of the length refuses them.
+// decodeSignature decodes a signature. It accepts only canonical base64 of 32
+// bytes. The decoder ignores line ends, so the check of the length has to
+// refuse them.
 func decodeSignature(sum *[sha256.Size]byte, encoded string) bool {
 	var text [encodedSignatureBytes]byte
 	var decoded [encodedSignatureBytes / 4 * 3]byte // longer than sum, because text may lack the padding
@@ -342,16 +350,16 @@ func (s *webhookSignatures) contains(sum [sha256.Size]byte) bool {
 	return match == 1
 }
 
-// String gives id, time and type. A long type is cut short.
+// String returns id, time and type. It shortens a long type.
 func (e Event) String() string {
 	return fmt.Sprintf("plural.Event{ID: %q, Timestamp: %s, Type: %q}",
 		e.ID, e.Timestamp.Format(time.RFC3339), clip(string(e.Type)))
 }
 
-// Format writes String under every verb.
+// Format writes the text of String under every verb.
 func (e Event) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.String()) }
 
-// LogValue has id, time and type. A long type is cut short.
+// LogValue returns id, time and type. It shortens a long type.
 func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", e.ID), slog.Time("timestamp", e.Timestamp), slog.String("event_type", clip(string(e.Type))),

@@ -15,7 +15,7 @@ const (
 	defaultLease = time.Minute
 	minLease     = 2 * leaseReserve
 	leaseReserve = 5 * time.Second // time kept back from the lease, for the commit
-	keepHandled  = 72 * time.Hour  // the least: Plural redelivers for 28 hours
+	keepHandled  = 72 * time.Hour  // handled events are kept at least this long: Plural redelivers for 28 hours
 
 	deduperTimeout = leaseReserve
 )
@@ -23,34 +23,36 @@ const (
 // HandlerOption changes how a handler of [NewWebhookHandler] works.
 type HandlerOption func(*webhookHandler)
 
-// NewWebhookHandler is an [http.Handler] for the webhook URL. It checks the
-// headers, reads the body up to a limit, verifies it, skips events that were
-// handled before, and calls handle. The result of handle decides the answer:
-// after nil the event is done, and after an error Plural delivers it again.
-// Return nil for event types that handle does not know.
+// NewWebhookHandler makes an [http.Handler] for the webhook URL. The handler
+// checks the headers, reads the body up to a limit, and verifies it. It skips
+// events that were handled before, and calls handle for the others. If handle
+// returns nil, the event is done. If handle returns an error, Plural delivers
+// the event again. Return nil for event types that handle does not know.
 //
 // Plural waits 5 seconds for the answer (Plural's webhook documentation,
-// delivery). When Plural hangs up, handle goes on. Its context has the values
-// of the request's context, but is not cancelled with it, and ends 5 seconds
-// before the lease ([WithLease]). If handle outlasts its lease, a redelivery
-// may overtake it, and its late success is then not recorded. A panic in handle
-// counts as an error and goes no further.
+// delivery). When Plural hangs up, handle goes on. The context of handle has
+// the values of the request's context, but is not cancelled with it. It ends 5
+// seconds before the lease ([WithLease]). If handle takes longer than its
+// lease, another worker may handle a redelivery. Then the late success of the
+// first worker is not recorded. A panic in handle counts as an error; the
+// handler recovers it.
 //
 // An event is delivered to handle at least once: if a process dies between the
 // success of handle and the record of it, the event is delivered again. If that
 // matters, write the record and do the work in one database transaction.
 //
-// It answers 200 for an event that was handled now or before, 400 for a
-// malformed request, 401 for one that is not verified, 405 if it is not a POST,
-// 409 while another worker has the event, 413 if it is too large, 500 if handle
-// or the record of its success failed, and 503 if the [Deduper] failed or is
-// full.
+// The handler answers with these statuses: 200 for an event that was handled
+// now or before, 400 for a malformed request, 401 for a request that is not
+// verified, 405 for a request that is not a POST, 409 while another worker has
+// the event, 413 for a body that is too large, 500 if handle failed or its
+// success could not be recorded, and 503 if the [Deduper] failed or is full.
 //
 // A nil Verifier, function, option, Deduper or logger is a programming mistake,
-// and is not replaced by a default. It is logged when the handler is made, by
-// the handler's logger or, without one, by [slog.Default]. The handler then
-// answers 503 if the [Deduper] is missing, and 500 otherwise. A merchant's name
-// that is empty, longer than 128 bytes or has a "/" is also such a mistake.
+// and is not replaced by a default. So is a merchant's name that is empty,
+// longer than 128 bytes or has a "/". NewWebhookHandler logs the mistake to the
+// handler's logger or, without one, to [slog.Default]. The handler then answers
+// every request with 503 if the first mistake is a nil [Deduper], and otherwise
+// with 500.
 //
 // This package does not end a sender that stalls: set the server's ReadTimeout.
 func NewWebhookHandler(
@@ -95,13 +97,13 @@ func WithDeduper(d Deduper) HandlerOption {
 	}
 }
 
-// WithMerchant names the merchant whose events these are, for example by the
-// merchant id: the claims of its events are named "merchant/webhook-id".
-// Handlers of several merchants that share one [Deduper] each need it. A
-// webhook-id is only signed by the merchant's own key. Without the name, one
-// merchant could make another's event count as handled. The name must be the
-// same in all processes, and must not change when keys are rotated. It is not a
-// secret.
+// WithMerchant sets the name of the merchant that the handler is for, such as
+// the merchant id. The claims of events are then named "merchant/webhook-id".
+// If several merchants share one [Deduper], each of their handlers needs a
+// name. Each merchant's key signs only that merchant's webhook-ids. Without
+// names, one merchant could send an id that makes another merchant's event
+// count as handled. The name must be the same in all processes, and must not
+// change when keys change. It is not a secret.
 func WithMerchant(name string) HandlerOption {
 	return func(h *webhookHandler) {
 		if name == "" || len(name) > maxWebhookID || strings.Contains(name, "/") {
@@ -115,8 +117,8 @@ func WithMerchant(name string) HandlerOption {
 // WithLease sets how long a worker has an event to itself; the default is 60
 // seconds. Make it longer than handle ever takes: after the lease a redelivery
 // is handled, even if the first worker is still busy. The handle function has 5
-// seconds less. A lease below 10 seconds counts as 10 seconds; one that is not
-// positive, as the default.
+// seconds less. A lease below 10 seconds counts as 10 seconds. Zero or less
+// means the default.
 func WithLease(lease time.Duration) HandlerOption {
 	return func(h *webhookHandler) {
 		if lease <= 0 {
@@ -137,10 +139,10 @@ func WithMaxBody(most int64) HandlerOption {
 	}
 }
 
-// WithHandlerLogger logs refused webhooks, with the reason, and failures,
-// including the errors and panics of the handle function. Without it only
-// programming mistakes are logged, by [slog.Default]. It never logs bodies,
-// signatures or the data of an event.
+// WithHandlerLogger sets the logger. The handler logs refused webhooks, with
+// the reason. It also logs failures, with the errors and panics of the handle
+// function. Without it only programming mistakes are logged, by [slog.Default].
+// It never logs bodies, signatures or the data of an event.
 func WithHandlerLogger(log *slog.Logger) HandlerOption {
 	return func(h *webhookHandler) {
 		if log == nil {
@@ -156,12 +158,12 @@ type webhookHandler struct {
 	handle   func(ctx context.Context, e *Event) error
 	deduper  Deduper
 	lease    time.Duration
-	merchant string // comes before each claim's name
+	merchant string // put before the name of each claim
 	maxBody  int64
 	log      *slog.Logger
 	logs     bool // log is the merchant's logger
 
-	mistakes []string // in the wiring
+	mistakes []string // mistakes in how the handler was made
 	broken   int      // the status of every answer after a mistake; 0: no mistake
 }
 
@@ -195,9 +197,10 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// serve recovers panics of the body's reader and of Commit and Release. The
-// handle function and Claim have recovers of their own: after a panic of handle
-// the claim is released, and after one of Claim the answer is 503.
+// serve handles a request and returns the status. It recovers panics of the
+// body's reader and of Commit and Release. Panics of handle and of Claim are
+// recovered closer to their calls: after a panic of handle the claim is
+// released, and after a panic of Claim the status is 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
 	defer func() {
@@ -232,8 +235,8 @@ func refusalStatus(err error) int {
 	return http.StatusBadRequest
 }
 
-// process handles the event once. The deadline counts from before the claim, so
-// the lease lasts longer than it, at least by the reserve.
+// process handles the event once. The time limit for handle starts before the
+// claim, so the lease ends later than the limit, at least by leaseReserve.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, h.nameOf(event))
@@ -253,7 +256,7 @@ func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	}
 
 	failed := true
-	defer func() { // also when the function ends its goroutine
+	defer func() { // this also runs if the function ends its goroutine
 		if failed {
 			h.release(ctx, event, claim.Token)
 		}
@@ -270,7 +273,7 @@ func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	return http.StatusOK
 }
 
-// nameOf is the name of the event's claim.
+// nameOf returns the name of the event's claim.
 func (h *webhookHandler) nameOf(event *Event) string {
 	if h.merchant == "" {
 		return event.ID
@@ -312,15 +315,16 @@ func (h *webhookHandler) commit(ctx context.Context, id, token string) error {
 	return h.deduper.Commit(ctx, id, token, h.keep())
 }
 
-// keep is how long a handled event is remembered: longer than any copy of it is
-// accepted. The event's timestamp may lie in the future, up to the tolerance.
+// keep returns how long a handled event is remembered. That is longer than any
+// copy of the event is accepted. The event's timestamp may be in the future, up
+// to the tolerance.
 func (h *webhookHandler) keep() time.Duration {
 	const most = 10 * 365 * 24 * time.Hour
 	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)
 }
 
-// release allows a redelivery at once. If it fails, a redelivery is allowed
-// when the lease ends.
+// release gives up the claim, so a redelivery is handled at once. If that
+// fails, a redelivery is handled when the lease ends.
 func (h *webhookHandler) release(ctx context.Context, event *Event, token string) {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
