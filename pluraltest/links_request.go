@@ -179,9 +179,9 @@ func parseCoupon(raw json.RawMessage, amount Amount) (Amount, *apiError) {
 
 var phonePattern = regexp.MustCompile(`^[0-9]{10,20}$`)
 
-// checkCustomer refuses a link without an address to send it to. The
-// documentation calls the address optional, but the vendor's own tools require
-// it.
+// checkCustomer requires an email address or a mobile number for the link's
+// message. The documentation calls both optional, but the vendor's own tools
+// require one.
 func checkCustomer(raw json.RawMessage) *apiError {
 	var customer struct {
 		Email  string `json:"email_id"`
