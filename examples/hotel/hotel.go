@@ -19,7 +19,7 @@ type hotel struct {
 	money *money
 	log   *slog.Logger
 
-	quietFor time.Duration // how long to wait before a booking is looked at
+	quietFor time.Duration // how long the hotel waits before it looks at a booking
 }
 
 // The queues of jobs that call Plural. The hotel's other jobs use River's
@@ -41,7 +41,7 @@ type booking struct {
 const bookingColumns = `number, reference, mobile, room, plural_id, link, status, nights, deposit, fee, held, lapsing,
 	taken, refunded`
 
-// decision is what the desk has decided about a booking.
+// decision is a decision of the desk about a booking.
 type decision struct {
 	Reference, Number, Kind string
 	Amount                  int64
@@ -51,7 +51,7 @@ type decision struct {
 
 const decisionColumns = `reference, number, kind, amount, state, note, job_id`
 
-// The kinds of decisions, and their states.
+// The kinds and the states of decisions.
 const (
 	kindCheckOut = "check-out" // take what the guest owes and release the rest
 	kindNoShow   = "no-show"   // take the fee
@@ -61,7 +61,7 @@ const (
 
 	stateUnderWay = "under way"
 	stateDone     = "done"
-	stateRefused  = "refused" // nothing was or will be carried out
+	stateRefused  = "refused" // nothing was carried out, and nothing will be
 	stateLook     = "look"    // a person has to look at Plural's dashboard
 	stateGivenUp  = "given up"
 )
@@ -139,8 +139,8 @@ func (b *booking) payable() string {
 }
 
 // decide stores a decision, together with the job that carries it out. A page
-// knows how many decisions there were when it was shown. If it is clicked
-// twice, only the first click counts.
+// has the number of decisions from the time when it was shown. If its button is
+// clicked twice, only the first click counts.
 func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
@@ -155,7 +155,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 		if err != nil {
 			return err
 		}
-		const least = 100 // Plural moves no less
+		const least = 100 // Plural moves no smaller sum
 		switch {
 		case n != before:
 			return errChanged
@@ -185,9 +185,9 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	})
 }
 
-// giveUp ends a decision for a person who has looked at Plural's dashboard. The
-// effect of its job, even of one that runs at this moment, is still read from
-// the books.
+// giveUp closes an unsettled decision. A person calls it after a look at
+// Plural's dashboard. The decision's job may be running at this moment. Its
+// effect is still read from the books.
 func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		d, err := one[decision](tx.Query(ctx, `SELECT `+decisionColumns+` FROM decisions
@@ -218,8 +218,8 @@ func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, sta
 	return err
 }
 
-// inDoubt is called when a decision has no answer, with the reason why a person
-// has to look.
+// inDoubt is called when it is not known what happened to a decision. It gets
+// the reason why a person has to look.
 func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = 'look', note = $3 WHERE state IN ('under way', 'look')
 		AND (reference = $2 OR $2 = '' AND kind = 'cancel'
@@ -227,13 +227,13 @@ func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, not
 	return err
 }
 
-// sight is what Plural's books show of a deposit.
+// sight has what Plural's books show about a deposit.
 type sight struct {
 	Reference, PluralID, Status string
 	Deposit                     int64
 	IsHeld, MayChange           bool
-	At                          int64  // the document's time, in microseconds; 0: the document has none
-	Taken, Refunded             *int64 // nil: the document does not say
+	At                          int64  // the document's time, in microseconds; 0 if the document has no time
+	Taken, Refunded             *int64 // nil if the document does not say
 	BankRefused                 []string
 }
 
@@ -245,7 +245,7 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
 	if errors.Is(err, errUnknown) {
-		return nil // not the hotel's, or an order that nobody was sent to
+		return nil // the order is not the hotel's, or no guest was sent to it
 	}
 	if err != nil {
 		return err

@@ -53,8 +53,8 @@ var (
 	namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z_-]{0,39}$`)
 )
 
-// Code makes a fact from a code or a status word of an answer. A text that does
-// not look like a code is not shown.
+// Code returns a code or a status word of an answer. If the text does not look
+// like one, Code returns "(no code)".
 func Code(code string) string {
 	if code == "" || codePattern.MatchString(code) {
 		return code
@@ -83,7 +83,8 @@ func Names(name string, names []string) Fact {
 	return Fact{name, strings.Join(shown, ", ")}
 }
 
-// OneOf makes a fact from a word, if the word is in the program's own list.
+// OneOf makes a fact from a word. If the word is not in the program's own list,
+// the fact does not show it.
 func OneOf(name, word string, words ...string) Fact {
 	if !slices.Contains(words, word) {
 		word = "(another)"
