@@ -234,9 +234,9 @@ func eventEntry(d pluraltest.Delivery) entry {
 	return e
 }
 
-// refusedWebhooks returns the answer that the shop gives to every webhook. It
-// returns "" if the shop accepted the last webhook, or if there were too few
-// attempts.
+// refusedWebhooks returns a sentence about the answer that the shop gives to
+// every webhook. It returns "" if the shop accepted the last webhook, or if
+// there were too few attempts.
 func refusedWebhooks(deliveries []pluraltest.Delivery) string {
 	const telling = 3
 	var attempts []pluraltest.DeliveryAttempt
