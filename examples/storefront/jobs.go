@@ -65,7 +65,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 	return s.till.river.Start(context.WithoutCancel(ctx)) // stopJobs ends it
 }
 
-// teller tells somebody about a bug.
+// teller logs a job that panicked.
 type teller struct{ log *slog.Logger }
 
 func (t teller) HandleError(context.Context, *rivertype.JobRow, error) *river.ErrorHandlerResult {

@@ -109,7 +109,7 @@ type view struct {
 	Title   string
 	Problem string // what is wrong with the request of the customer or operator
 	Reload  int    // seconds until the page loads itself again; 0: never
-	Still   bool   // somebody has stopped that
+	Still   bool   // somebody has stopped the reloads
 	InCart  int64
 	Data    any
 }

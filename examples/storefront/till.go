@@ -17,9 +17,9 @@ type till struct {
 	*books
 
 	client *plural.Client
-	url    string // of the shop
+	url    string // the shop's URL
 
-	strangers strangers // at Plural
+	strangers strangers // ids that the shop does not know
 }
 
 // wayToPay returns the link to the order's page at Plural. It makes the order
@@ -107,7 +107,7 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
-	isBehind := confirmed == nil // if confirmed is not nil, it may still be old
+	isBehind := confirmed == nil // also set below, if the document may be old
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
 	}
