@@ -136,7 +136,7 @@ func TestCustomersWhoDoNotPay(t *testing.T) {
 	require.Contains(t, customer.comeBack(back.Form).body, "nothing was taken")
 	_, err = gateway.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)
-	customer.eventually(orderPage(number), "Thank you") // the browser was closed after the payment, and the webhook reports it
+	customer.eventually(orderPage(number), "Thank you") // the webhook reports the payment
 
 	back, err = gateway.Callback(id)
 	require.NoError(t, err)
