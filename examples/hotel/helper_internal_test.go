@@ -63,7 +63,7 @@ type chain struct {
 	t         *testing.T
 	gateway   *pluraltest.Server
 	db        *sql.DB
-	url       string // of the load balancer
+	url       string // URL of the load balancer
 	addresses []string
 	env       []string
 	processes []*servertest.Process

@@ -57,7 +57,7 @@ const (
 	kindNoShow   = "no-show"   // take the fee
 	kindCancel   = "cancel"    // release all
 	kindRefund   = "refund"
-	kindLink     = "link" // send a link for the deposit to a guest who booked by telephone
+	kindLink     = "link" // send a link to a guest who booked by telephone
 
 	stateUnderWay = "under way"
 	stateDone     = "done"
@@ -76,11 +76,11 @@ var (
 
 const perNight = 6_000_00
 
-// book stores a booking; mobile is "" unless the guest booked by telephone. The
-// deposit is the price and 5,000 rupees for what the guest may order; the fee
-// is one night.
+// book stores a booking. mobile is "" unless the guest booked by telephone. The
+// deposit is the price, and 5,000 rupees for what the guest may order. The fee
+// for a guest who does not come is one night.
 func (h *hotel) book(ctx context.Context, room string, nights int, mobile string) (number string, err error) {
-	number = "booking-" + strings.ToLower(rand.Text()) // who knows the number may see the booking
+	number = "booking-" + strings.ToLower(rand.Text()) // anybody who knows the number may see the booking
 	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, mobile, room, nights, deposit, fee)
 		VALUES ($1, $1, $2, $3, $4, $5, $6)`, number, mobile, room, nights, int64(nights)*perNight+5_000_00, perNight)
 	return number, err
@@ -103,10 +103,11 @@ func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, erro
 		WHERE number = $1 ORDER BY made_at`, number))
 }
 
-// wayToPay makes the order that holds the deposit, once, and returns the way to
-// its page; "" if nothing is left to pay. If the way was lost with an answer,
-// nobody was sent there, so the next try makes another order. A guest who booked
-// by telephone has a payment link, and gets no order beside it.
+// wayToPay makes the order that holds the deposit, once, and returns the link
+// to its page. It returns "" if nothing is left to pay. If the link was lost
+// with an answer, no guest was sent to that page, so the next try makes another
+// order. A guest who booked by telephone has a payment link. wayToPay makes no
+// order for such a guest.
 func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
 	const tries = 3
 	for range tries {
@@ -237,10 +238,10 @@ type sight struct {
 	BankRefused                 []string
 }
 
-// seen stores what the books show. Plural gives the order of a payment link a
-// reference of its own, and this function finds it by its id. The books lag, so
-// a document older than the last one changes nothing. A document of another
-// booking needs a person.
+// seen stores what the books show. Plural chooses the reference for the order
+// of a payment link, so seen finds such an order by its id. The books lag, so a
+// document that is older than the last one changes nothing. If a document
+// belongs to another booking, a person has to look.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
@@ -270,18 +271,18 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	return err
 }
 
-// lapsing is called when a hold may end any day.
+// lapsing is called when a hold may end on any day.
 func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE plural_id = $1`, pluralID)
 	return err
 }
 
-// orderName is what an order can be looked up by: its id, or the reference if
+// orderName has what is needed to look up an order: its id, or its reference if
 // the id got lost.
 type orderName struct{ PluralID, Reference string }
 
-// quiet returns the deposits to look at: those that may change, and those whose
-// row does not show yet what was decided and done.
+// quiet returns the deposits to look at. These are deposits that may change,
+// and deposits whose row does not show yet what was decided and done.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'

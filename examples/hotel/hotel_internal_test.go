@@ -269,8 +269,9 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// A guest who books by telephone gets one link, though its answer is lost and
-// the process is killed. What is held by it is a deposit like any other.
+// A guest who books by telephone gets one link, even if the answer to its
+// creation is lost and the process is killed. A hold through that link is a
+// deposit like any other.
 func TestDepositByTelephone(t *testing.T) {
 	t.Parallel()
 	made := make(chan struct{})

@@ -73,8 +73,8 @@ func (h *hotel) postBooking(w http.ResponseWriter, r *http.Request) {
 
 var mobileForm = regexp.MustCompile(`^[6-9][0-9]{9}$`)
 
-// postPhoneBooking books for a guest on the telephone, and sends them a link
-// for the deposit.
+// postPhoneBooking makes a booking for a guest on the telephone, and sends the
+// guest a link for the deposit.
 func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 	mobile := r.PostFormValue("mobile")
 	if !mobileForm.MatchString(mobile) {
@@ -91,8 +91,8 @@ func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/desk/"+number, http.StatusSeeOther) //nolint:gosec // a number that the hotel made
 }
 
-// bookFor books the room that a form asks for. It answers itself, and returns
-// "", if that is not possible.
+// bookFor books the room that a form asks for. If that is not possible, it
+// answers the request itself and returns "".
 func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (number string) {
 	nights, err := strconv.Atoi(r.PostFormValue("nights"))
 	if err != nil || nights < 1 || nights > 30 {
@@ -201,7 +201,7 @@ func (h *hotel) postDecision(w http.ResponseWriter, r *http.Request) {
 			h.failed(w, r, errAmount)
 			return
 		}
-		d.Amount, _ = strconv.ParseInt(parts[1]+(parts[2] + "00")[:2], 10, 64) // it is at most nine digits
+		d.Amount, _ = strconv.ParseInt(parts[1]+(parts[2] + "00")[:2], 10, 64) // the text has at most nine digits
 	case kindNoShow, kindCancel, kindLink:
 	default:
 		err = errUnknown

@@ -467,7 +467,8 @@ func TestReplayedReturns(t *testing.T) {
 		}
 		return n
 	}
-	// Two looks are at least a moment apart.
+	// Two looks are at least a moment apart. The return makes one of them, and the
+	// documents behind it may lead to others.
 	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
 	n, begun := reads(id), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")
