@@ -2,8 +2,8 @@
 // answers, answers with wrong codes and leaves things out of its documents. It
 // judges each answer by what was really carried out.
 //
-// The gateway follows only the published API. It uses nothing of the package's
-// emulator, so an error in one cannot hide an error in the other.
+// The gateway follows only the published API. It shares no code with the
+// package's emulator, so an error in one cannot hide an error in the other.
 //
 // Each scenario runs in a bubble of testing/synctest. All sleeping in this
 // package uses the bubble's clock: no test waits for the wall clock.
@@ -39,14 +39,14 @@ const (
 	replays          = 300
 )
 
-// tally is what a run counts.
+// tally has what a run counts.
 type tally struct {
-	verdicts  map[string]int // by calls, before the gateway is healthy
+	verdicts  map[string]int // answers of calls made before the gateway is healthy
 	wellEnds  map[string]int
 	settled   map[string]int // unknown outcomes that were settled by reading
 	minutes   int            // calls with a deadline of a minute
-	unknown   int            // of these, without NeedsReview
-	unknownOf map[string]int // the same, by the state before
+	unknown   int            // calls with such a deadline whose outcome is unknown, without NeedsReview
+	unknownOf map[string]int // the count in unknown, by the order's state before the call
 	later     int            // see oracle
 	kinds     map[string]int
 	shortest  map[string]string // the shortest trace of each kind
@@ -74,7 +74,7 @@ func TestAdversary(t *testing.T) {
 		}
 	}
 	got.report(t)
-	if got.minutes > 1_000 { // of fewer, chance alone can make more than that
+	if got.minutes > 1_000 { // in a smaller run, chance alone can exceed the limit
 		require.LessOrEqual(t, got.unknown*20, got.minutes, "more than 5 %% of calls with a minute are unknown")
 	}
 }
@@ -181,7 +181,7 @@ func play(t *testing.T, sc *scenario) *oracle {
 	return o
 }
 
-// settle checks that ten more calls end the matter, once the gateway is
+// settle checks that ten more calls give a final answer, once the gateway is
 // healthy.
 func (o *oracle) settle(client *plural.Client, p plan) {
 	p.deadline = time.Minute
@@ -213,8 +213,8 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 	o.report(c, kind, "%v", c.err)
 }
 
-// ask sometimes settles an unknown outcome by reading alone. It reports whether
-// that ended the matter.
+// ask sometimes settles an unknown outcome only with reads. It reports whether
+// that gave a final answer.
 func (o *oracle) ask(c *call) bool {
 	unknown, ok := errors.AsType[*plural.OutcomeUnknownError](c.err)
 	if !ok || !chance(o.rng("settle "+c.id, 0), 0.3) {
@@ -317,11 +317,11 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// isBeyondACall reports whether a kind is one that docs/finals.md names. Other
-// processes may use the same reference, which no single call can control. If
-// Plural does not keep references unique, or frees them after a failure, a
-// final answer holds for the requests that were made before it. A final answer
-// is about the order and the amount that were asked for.
+// isBeyondACall reports whether docs/finals.md names a kind of wrong answer.
+// Other processes may use the same reference, and no single call can control
+// that. Plural may not keep references unique, or may free them after a
+// failure. Then a final answer holds for the requests that were made before it.
+// A final answer is about the order and the amount in the call.
 func isBeyondACall(kind string) bool {
 	return strings.HasPrefix(kind, "question: ") && (strings.Contains(kind, "rival") ||
 		strings.Contains(kind, "later request") || strings.Contains(kind, "for another order"))

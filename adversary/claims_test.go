@@ -7,13 +7,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// finding is something that the package got wrong.
+// finding is a mistake of the package.
 type finding struct {
 	kind, detail string
 }
 
-// checkClaims compares what the package says of a document with the state that
-// the document was made from. "Does not say" and false are always right.
+// checkClaims compares what the package says about a document with the state
+// that the document was made from. "Does not say" and false always count as
+// right.
 func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f docFault) {
 	var o plural.Order
 	bad := func(kind, format string, args ...any) {
@@ -51,7 +52,8 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 		truth.refunded(func(r refund) bool { return r.status == pending || r.status == created }),
 	)
 	amount("RefundableAmount", o.RefundableAmount, taken-given)
-	// It may be true while RefundableAmount is not known; that is documented.
+	// The claim may be true while RefundableAmount is not known. That is
+	// documented.
 	if _, known := o.RefundableAmount(); o.CanRefund() && (known && taken-given <= 0 || taken == 0) {
 		bad("CanRefund", "taken %d, given back %d", taken, given)
 	}
@@ -60,8 +62,8 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	if holds {
 		hold = truth.held()
 	}
-	// No document shows a hold that lapsed at the bank. A document without
-	// payments does not show a capture that is under way either.
+	// No document shows that a hold lapsed at the bank. A document without
+	// payments also does not show that a capture is under way.
 	if !truth.lapsed && (holds || !f.noPayments) {
 		amount("CapturableAmount", o.CapturableAmount, hold)
 		if o.CanCapture() && !holds {
@@ -74,14 +76,15 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	g.checkPaid(&o, truth, f, bad)
 }
 
-// checkPaid checks that an order that is as expected was held or taken in full.
+// checkPaid checks an order that Check accepts. The order must have been held
+// or taken in full.
 func (g *gateway) checkPaid(o *plural.Order, truth order, f docFault, bad func(kind, format string, args ...any)) {
 	want := plural.Expected{MerchantOrderReference: truth.reference, OrderAmount: plural.INR(truth.amount)}
 	if want.Check(o) != nil || truth.lapsed {
 		return
 	}
 	if g.sc.partialReadsProcessed && (f.noCaptures || f.noPayments) {
-		return // the document does not distinguish it from a whole capture
+		return // in the document this looks like a whole capture
 	}
 	got := truth.held() + truth.takenSum()
 	switch {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// docFault is what a document leaves out or lists twice.
+// docFault says what a document leaves out or lists twice.
 type docFault struct {
 	noCaptures, noPayments  bool
 	emptyRefunds, noRefunds bool // only if the order's status shows that there are some
@@ -155,7 +155,7 @@ func (g *gateway) refundDoc(o order, r refund, f docFault) map[string]any {
 	return doc
 }
 
-// summary is a document in one line, for traces.
+// summary describes a document in one line, for traces.
 func summary(doc map[string]any) string {
 	data, err := json.Marshal(doc)
 	if err != nil {

@@ -15,19 +15,19 @@ const (
 	effectLate
 )
 
-// writeFault is what happens to one capture, cancel or refund.
+// writeFault says what goes wrong with one capture, cancel or refund.
 type writeFault struct {
 	latency      time.Duration
 	effect       effectWhen
 	late         time.Duration
 	hang         time.Duration // how long until the connection breaks
 	answer       *answer       // replaces the honest answer
-	delta        int64         // difference from the amount that was asked for
+	delta        int64         // difference from the amount in the request
 	legFails     bool          // the last of two legs fails
 	legGap       time.Duration
 	midStatus    string
 	pendingFor   time.Duration // how long a capture or cancel is PENDING
-	pendingEnd   string        // PROCESSED, FAILED, or AUTHORIZED again
+	pendingEnd   string        // the status after that: PROCESSED, FAILED, or AUTHORIZED again
 	pendingEntry bool          // the capture is listed in the meantime
 	fate         []string      // the statuses of a refund, one after the other
 	fateGap      time.Duration
@@ -43,7 +43,7 @@ func (f writeFault) String() string {
 	return " {" + strings.Join(f.words, "; ") + "}"
 }
 
-// readFault is what happens to one look at the books.
+// readFault says what goes wrong with one look at the books.
 type readFault struct {
 	latency, lag time.Duration
 	answer       *answer
@@ -102,8 +102,8 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(rng.Int64N(int64(to-from)+1))
 }
 
-// chooseEffect decides whether and when a write has its effect if its answer is
-// a lie.
+// chooseEffect is for writes with a false answer. It decides whether and when
+// such a write has its effect.
 func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	switch rng.IntN(3) {
 	case 0:
@@ -172,7 +172,7 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 	}
 }
 
-// readEvent changes something about all looks at the books.
+// readEvent makes one adverse thing happen to all looks at the books.
 func (sc *scenario) readEvent(rng *rand.Rand) string {
 	switch rng.IntN(6) {
 	case 0, 1, 2:

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The statuses that the gateway uses, spelled independently of the package.
+// The statuses that the gateway uses. They are not taken from the package.
 const (
 	created           = "CREATED"
 	attempted         = "ATTEMPTED"
@@ -28,7 +28,7 @@ const (
 // replicas serve old versions.
 type order struct {
 	id, reference string
-	amount        int64 // what was ordered
+	amount        int64 // the amount that was ordered
 	coupon        int64
 	offer, fee    int64 // a bank's offer or a fee, which changes the amounts of the payments
 	status        string
@@ -73,7 +73,8 @@ type version struct {
 	order order
 }
 
-// effect is something that was really carried out; the oracle judges by it.
+// effect is something that was really carried out. The oracle judges by the
+// effects.
 type effect struct {
 	op, order, reference, by string // by: the call, or somebody else
 	refund                   string
@@ -81,8 +82,8 @@ type effect struct {
 	arrived, at              time.Time
 }
 
-// gateway is Plural in memory. All its decisions depend on the scenario's seed
-// and on the order in which requests arrive.
+// gateway is Plural in memory. All its decisions depend only on the scenario's
+// seed, and on which request arrives first.
 type gateway struct {
 	sc    *scenario
 	start time.Time
@@ -124,7 +125,7 @@ func (g *gateway) rng(class string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15))
 }
 
-// record adds a line to the trace; repeated lines are only counted.
+// record adds a line to the trace. If the line is repeated, it only counts it.
 func (g *gateway) record(who, format string, args ...any) {
 	line := fmt.Sprintf("%-9s ", who) + fmt.Sprintf(format, args...)
 	if line == g.last {
@@ -145,13 +146,13 @@ func (g *gateway) find(id string) *order {
 	return nil
 }
 
-// commit makes a version of the present o.
+// commit saves a copy of o, as it is now, as a new version.
 func (g *gateway) commit(o *order, at time.Time) {
 	o.changed = at
 	g.versions[o.id] = append(g.versions[o.id], version{at: at, order: o.clone()})
 }
 
-// asOf is the order on a replica that lags that far behind.
+// asOf returns the order on a replica with this lag.
 func (g *gateway) asOf(id string, at time.Time) (order, bool) {
 	for _, v := range slices.Backward(g.versions[id]) {
 		if !v.at.After(at) {
@@ -204,7 +205,8 @@ func (o *order) open() bool {
 		o.status == authorized && !o.capturing()
 }
 
-// refusal is an honest rejection; nil means that the write is carried out.
+// refusal returns an honest rejection. It returns nil if the write is to be
+// carried out.
 type refusal struct {
 	status int
 	code   string
@@ -295,8 +297,8 @@ func (g *gateway) capture(
 	return nil
 }
 
-// hang makes an order PENDING for a while. Then the write is carried out, the
-// order fails, or everything is as before.
+// hang makes an order PENDING for some time. Then the write is carried out, the
+// order fails, or the order gets its old state back.
 func (g *gateway) hang(o *order, reference string, amount int64, f writeFault, now time.Time, carryOut func()) {
 	o.busy, o.status = true, pending
 	left := amount
@@ -368,7 +370,8 @@ func (g *gateway) cancel(o *order, f writeFault, by string, arrived, now time.Ti
 	return nil
 }
 
-// refund gives money back. The second result is the refund in the answer.
+// refund gives money back. The second result is the refund that the answer
+// shows.
 func (g *gateway) refund(
 	o *order, reference string, amount int64, f writeFault, by string, arrived, now time.Time,
 ) (*refusal, string) {
@@ -445,7 +448,7 @@ func (g *gateway) setRefund(o *order, r refund, by string, now time.Time) {
 	g.commit(o, now)
 }
 
-// pay is what the payer does while the order can be paid.
+// pay does what the payer does while the order can be paid.
 func (g *gateway) pay(o *order, now time.Time) {
 	if o.status != created && o.status != attempted && o.status != pending || o.busy {
 		return

@@ -21,17 +21,17 @@ const (
 	expired          = "EXPIRED"
 )
 
-// link is the truth about one payment link and its order. Each change of it
-// becomes a version, and replicas serve old versions: the link and the order
-// each from one of its own.
+// link is the true state of one payment link and its order. Each change makes a
+// new version, and replicas serve old versions. The link and the order come
+// from different replicas.
 type link struct {
 	id, reference, status string
 	amount                int64
 	preAuth               bool
-	by                    string // which call made it, or who else
+	by                    string // the call, or the other person, that made it
 
 	orderID, orderStatus string
-	paid                 int64  // held or taken, now or before
+	paid                 int64  // the amount that was ever held or taken
 	withPayment          string // the status of the order's payment; "" without one
 	made                 time.Time
 }
@@ -41,7 +41,7 @@ type linkVersion struct {
 	link link
 }
 
-// linkScenario is all that a seed decides before it runs.
+// linkScenario has everything that a seed decides before it runs.
 type linkScenario struct {
 	*scenario
 
@@ -52,14 +52,14 @@ type linkScenario struct {
 	voidsOrder    bool     // the order of a cancelled link is CANCELLED
 	saysPreAuth   string   // how documents say pre_auth: "", "bool", "text"
 	wraps         bool
-	withoutAmount float64 // of the links' documents
-	withoutList   float64 // of payments, of the orders' documents
+	withoutAmount float64 // the share of the links' documents without an amount
+	withoutList   float64 // the share of the orders' documents without a list of payments
 	lifetime      time.Duration
 	plans         []linkPlan
 	events        []outside
 }
 
-// linkPlan is what one process asks for: a link, or to cancel one.
+// linkPlan is the plan of one process: to make a link, or to cancel one.
 type linkPlan struct {
 	plan
 
@@ -139,7 +139,7 @@ func newLinkScenario(seed uint64) *linkScenario {
 	return sc
 }
 
-// linkGateway is Plural's payment links in memory.
+// linkGateway serves payment links as Plural does, from memory.
 type linkGateway struct {
 	sc    *linkScenario
 	start time.Time
@@ -247,8 +247,9 @@ func (g *linkGateway) happenTo(id, what string) {
 	}
 }
 
-// happen is what the payer does, or the clock, or somebody at the dashboard.
-// A payment that was begun before the link ended may still come.
+// happen makes something happen to a link: the payer, the clock or somebody at
+// the dashboard does it. If a payment was begun before the link ended, it may
+// still come.
 func (g *linkGateway) happen(l *link, what string) bool {
 	isOver := l.status == cancelled || l.status == expired
 	isOpen := l.orderStatus == created || l.orderStatus == attempted
@@ -277,7 +278,7 @@ func (g *linkGateway) happen(l *link, what string) bool {
 	return true
 }
 
-// cancel is what Plural makes of a request to cancel a link.
+// cancel handles a request to cancel a link as Plural does.
 func (g *linkGateway) cancel(l *link) *refusal {
 	if l.paid > 0 || !slices.Contains(g.sc.cancels, l.status) {
 		return &refusal{422, "OPERATION_NOT_ALLOWED"}
@@ -292,7 +293,7 @@ func (g *linkGateway) cancel(l *link) *refusal {
 func (g *linkGateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
-		body, _ = io.ReadAll(r.Body) // it is in memory
+		body, _ = io.ReadAll(r.Body) // the body is in memory
 		_ = r.Body.Close()
 	}
 	c, _ := r.Context().Value(callKey{}).(*linkCall)
@@ -312,7 +313,7 @@ func (g *linkGateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// linkAnswer is an answer, and the link that it shows.
+// linkAnswer has an answer, and the link that the answer shows.
 type linkAnswer struct {
 	answer
 
@@ -337,7 +338,7 @@ func (g *linkGateway) serve(r *http.Request, body []byte, c *linkCall, answers c
 	}
 }
 
-// read serves one look at the books, from a replica of its own.
+// read serves one look at the books. Each look has a replica of its own.
 func (g *linkGateway) read(c *linkCall, path string, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	rng := g.rng("read", g.reads)
@@ -435,7 +436,7 @@ func jsonDoc(doc map[string]any, wraps bool) answer {
 	return answer{status: 200, body: string(data)}
 }
 
-// write makes or cancels a link, as the faults for it say.
+// write makes or cancels a link, with the faults for that request.
 func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	n := g.writes

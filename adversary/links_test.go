@@ -18,7 +18,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// linkCall is one call about a payment link, and what it was shown.
+// linkCall is one call about a payment link, with the documents that it got.
 type linkCall struct {
 	linkPlan
 
@@ -27,9 +27,9 @@ type linkCall struct {
 	start, end time.Time
 	got        *plural.PaymentLink
 	err        error
-	shown      []link // of documents, as the truth had it
+	shown      []link // the true states behind the documents that the call got
 	sends      int
-	refused    int  // answers of status 401: the token was refused, and the request is sent again
+	refused    int  // answers with status 401, after which the request is sent again with a new token
 	again      bool // a create was sent after the call was shown its link
 }
 
@@ -44,9 +44,9 @@ func (c *linkCall) ended() bool { return (&call{err: c.err}).ended() }
 
 func (c *linkCall) verdict() string { return (&call{err: c.err}).verdict() }
 
-// TestLinks has payment links made and cancelled at a gateway that lags, loses
-// and lies, while the payer pays: PLURAL_ADVERSARY says how often, as for
-// TestAdversary.
+// TestLinks makes and cancels payment links while the payer pays. The gateway
+// lags, loses answers and gives false ones. PLURAL_ADVERSARY has the number of
+// scenarios, as for TestAdversary.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	first, n, replay := settings(t)
@@ -108,7 +108,7 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 		})
 	}
 	wg.Wait()
-	g.wg.Wait() // what is late has happened
+	g.wg.Wait() // late effects have happened
 	g.mu.Lock()
 	g.well = true
 	g.record("-", "the gateway is well")
@@ -123,8 +123,9 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 	return o
 }
 
-// settle: once the gateway is well, and the payer has gone, few calls end the
-// matter, or it reaches a person.
+// settle checks that a few more calls give a final answer, or that the error
+// asks for a person. At that time the gateway is healthy and the payer has
+// gone.
 func (o *linkOracle) settle(client *plural.Client, p linkPlan) {
 	for _, c := range slices.Backward(o.calls) {
 		if c.process == p.process {
@@ -174,8 +175,9 @@ func (o *linkOracle) call(client *plural.Client, p linkPlan, n int, well bool) *
 	return c
 }
 
-// linkOracle judges the calls of a scenario when all is over: by what the
-// documentation of the service promises, and by what was really carried out.
+// linkOracle judges the calls of a scenario at its end. It judges by the
+// promises in the documentation of the service, and by what was really carried
+// out.
 type linkOracle struct {
 	*linkGateway
 	calls    []*linkCall
@@ -198,7 +200,7 @@ func (o *linkOracle) judge(c *linkCall) {
 	}
 }
 
-// sentinels: an answer is one thing, and says so by one type.
+// sentinels checks that an answer is of one kind, and has one type for it.
 func (o *linkOracle) sentinels(c *linkCall) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
@@ -228,8 +230,9 @@ func (o *linkOracle) sentinels(c *linkCall) {
 	}
 }
 
-// created: one link under the reference, as asked for; a conflict is over
-// another one.
+// created checks a call that made a link. After success there is one link under
+// the reference, with the values of the call. After a conflict there is a
+// second link.
 func (o *linkOracle) created(c *linkCall) {
 	same, others := 0, 0
 	for _, l := range o.links {
@@ -270,9 +273,9 @@ func (o *linkOracle) created(c *linkCall) {
 	}
 }
 
-// cancelled: nil is of a link that is CANCELLED, a conflict of one that the
-// payer has paid by, ErrNotApplied of one that has expired and never was
-// cancelled.
+// cancelled checks a call that cancels a link. After nil the link is CANCELLED.
+// After a conflict the payer has paid through it. After ErrNotApplied the link
+// has expired, and was never cancelled.
 func (o *linkOracle) cancelled(c *linkCall) {
 	var now link
 	wasPaid := false
@@ -297,7 +300,7 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	}
 }
 
-// An oracle that finds nothing is only worth something if it can find.
+// An oracle that finds nothing is only useful if it can find something.
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {

@@ -20,11 +20,11 @@ type call struct {
 	err        error
 	served     []served
 	sends      int
-	answers    string // to its writes
-	reads      bool   // it sends nothing: Settle and Find
+	answers    string // the answers to the call's writes
+	reads      bool   // the call only reads, as Settle and Find do
 }
 
-// served is a document that a call got, in its true state.
+// served is the true state behind a document that a call got.
 type served struct {
 	at     time.Time
 	order  order
@@ -123,7 +123,7 @@ func (o *oracle) sentinels(c *call) {
 	}
 }
 
-// effectsUnder is what was really carried out for the call's reference.
+// effectsUnder returns what was really carried out under the call's reference.
 func (o *oracle) effectsUnder(c *call) (effects []effect, sum int64) {
 	for _, e := range o.effects {
 		if e.op == c.op && e.reference == c.reference && (e.op == "refund" || e.order == c.order) {
@@ -134,7 +134,7 @@ func (o *oracle) effectsUnder(c *call) (effects []effect, sum int64) {
 	return effects, sum
 }
 
-// askedAmount is what the call asked for, in paise.
+// askedAmount returns the amount in the call, in paise.
 func (o *oracle) askedAmount(c *call) int64 {
 	if c.op != "capture" || c.amount > 0 {
 		return c.amount
@@ -148,8 +148,8 @@ func (o *oracle) askedAmount(c *call) int64 {
 	return -1
 }
 
-// success checks that exactly what was asked for was carried out, once, when
-// the call said so.
+// success checks a call that reported success. What it asked for must have been
+// carried out exactly, and once.
 func (o *oracle) success(c *call) {
 	if c.got == nil {
 		o.report(c, "wrong success: nil without a document", "")
@@ -235,12 +235,12 @@ func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 	return false
 }
 
-// sawTwo reports whether the call saw a list with two good refunds of its
+// sawTwo reports whether the call saw a list with two good refunds under its
 // reference.
 func (c *call) sawTwo() bool { return c.sawRefunds(2) }
 
-// sawRefunds reports whether a list showed the call that many good refunds of
-// its reference.
+// sawRefunds reports whether the call saw a list with this many good refunds
+// under its reference.
 func (c *call) sawRefunds(least int) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.order.id != c.order || (s.fault.noRefunds || s.fault.emptyRefunds) &&
@@ -257,7 +257,8 @@ func (c *call) sawRefunds(least int) bool {
 	})
 }
 
-// notApplied checks that nothing was carried out, and that nothing can be.
+// notApplied checks that nothing was carried out, and that nothing can be
+// carried out later.
 func (o *oracle) notApplied(c *call) {
 	of := o.find(c.order)
 	switch c.op {
@@ -328,8 +329,8 @@ func (o *oracle) notRefunded(c *call, of *order) {
 	}
 }
 
-// conflict checks that the books really show something other than what was
-// asked for.
+// conflict checks that the books really show something else than the call asked
+// for.
 func (o *oracle) conflict(c *call) {
 	effects, sum := o.effectsUnder(c)
 	of := o.find(c.order)
@@ -374,7 +375,7 @@ func (o *oracle) conflict(c *call) {
 	}
 }
 
-// repeats says which things the documents listed twice.
+// repeats lists what the documents listed twice.
 func (o *oracle) repeats() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
 		return ", where lists repeat what they have"
@@ -382,7 +383,7 @@ func (o *oracle) repeats() string {
 	return ""
 }
 
-// sawExact reports whether the call saw a document with its capture.
+// sawExact reports whether the call saw a document that shows its capture.
 func (c *call) sawExact(want int64) bool {
 	return slices.ContainsFunc(c.served, func(s served) bool {
 		if s.refund != nil || s.fault.noCaptures || s.fault.noPayments || s.fault.noEntryReference {
@@ -418,7 +419,8 @@ func (o *oracle) noDoubles() {
 	}
 }
 
-// found checks what Find says of a healthy gateway. It knows no amount.
+// found checks what Find says about a healthy gateway. Find does not know the
+// amount of the call.
 func (o *oracle) found(c *call) {
 	effects, sum := o.effectsUnder(c)
 	if c.op == "refund" {

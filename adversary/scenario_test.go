@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// uniqueness is how the gateway treats a refund reference that was used.
+// uniqueness says how the gateway treats a refund reference that was used.
 type uniqueness int
 
 const (
@@ -21,7 +21,7 @@ func (u uniqueness) String() string {
 	return [...]string{"unique", "unique but for refunds that failed", "not unique"}[u]
 }
 
-// plan is what one process asks for.
+// plan is the call that one process makes.
 type plan struct {
 	process   int
 	op        string
@@ -58,7 +58,7 @@ type scenario struct {
 	noStamps, noDate      bool
 
 	setup       string
-	age         time.Duration // of what an earlier run did
+	age         time.Duration // the time since an earlier run made its calls
 	legs        int
 	plans       []plan
 	writeEvents map[int][]func(*writeFault)
@@ -81,7 +81,8 @@ func (sc *scenario) scale(times ...*time.Duration) {
 	}
 }
 
-// outside is what somebody else does: the payer, the bank, the dashboard.
+// outside is something that somebody else does: the payer, the bank, or a
+// person at the dashboard.
 type outside struct {
 	at   time.Duration
 	what string

@@ -7,7 +7,7 @@ import (
 // total is the amount of the main order.
 const total = int64(20000)
 
-// setUp makes the orders in their state before the first call.
+// setUp makes the orders, in the state that they have before the first call.
 func (g *gateway) setUp() {
 	sc := g.sc
 	day := g.start.Add(-24 * time.Hour)
@@ -113,8 +113,8 @@ func (g *gateway) setUp() {
 	}
 }
 
-// payOutright makes an order that was paid without a hold, perhaps with an
-// offer or a fee, perhaps with points and another method.
+// payOutright makes an order that was paid without a hold. The order may have
+// an offer or a fee. It may be paid with points and another method.
 func (g *gateway) payOutright(o *order, at time.Time) {
 	rng := g.rng("outright", 0)
 	method := pick(rng, "CARD", "UPI", "NETBANKING", "WALLET")
@@ -140,7 +140,7 @@ func (g *gateway) payOutright(o *order, at time.Time) {
 	g.commit(o, at)
 }
 
-// actAsSomebody lets somebody else do something.
+// actAsSomebody does something that somebody else would do.
 func (g *gateway) actAsSomebody(what string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

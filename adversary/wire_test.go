@@ -83,7 +83,7 @@ func (g *gateway) serve(r *http.Request, body []byte, c *call, answers chan<- an
 	}
 }
 
-// read serves one look at the books, from a replica of its own.
+// read serves one look at the books. Each look has a replica of its own.
 func (g *gateway) read(c *call, r *http.Request, id, reference string, answers chan<- answer) {
 	g.mu.Lock()
 	n := g.reads
@@ -151,8 +151,8 @@ func (g *gateway) look(c *call, id, reference string, f readFault) (answer, stri
 	return g.document(c, h.o, h.r, doc, f.docFault), lagging + f.String() + summary(doc)
 }
 
-// document is the answer with doc. It compares what the package says of doc
-// with the state that doc was made from.
+// document makes the answer with doc. It compares what the package says about
+// doc with the state that doc was made from.
 func (g *gateway) document(c *call, o order, r *refund, doc map[string]any, f docFault) answer {
 	data, err := json.Marshal(map[string]any{"data": doc})
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package agreement_test compares everything that the package says of a
-// document (money, amounts, predicates, verdicts) with an oracle that follows
-// only the contract.
+// Package agreement_test compares everything that the package says about a
+// document with an oracle: money, amounts, predicates and verdicts. The oracle
+// follows only the contract.
 package agreement_test
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The documents of the tests: their parts, and how they are combined.
+// The parts of the tests' documents, and the functions that combine them.
 
 func orderStatuses() []string {
 	return []string{
@@ -39,7 +39,8 @@ const (
 	ourRefund = "refund-1"
 )
 
-// worths are amounts of a payment of the whole price, in both forms.
+// worths are amounts of a payment over the whole price, in both forms of an
+// amount.
 func worths() []leg {
 	return []leg{
 		{amount: rupees(2000)},
@@ -72,7 +73,7 @@ func entryLists() [][]bookEntry {
 	}
 }
 
-// singles are the payments of orders with one attempt.
+// singles are the payments of orders with one attempt to pay.
 func singles(yield func([]leg) bool) {
 	extras := []leg{{}, {extra: noOffer}, {extra: offered, explains: true}, {extra: charged, explains: true}}
 	for _, method := range []string{"CARD", "UPI", "POINTS"} {
@@ -96,8 +97,8 @@ func singles(yield func([]leg) bool) {
 	}
 }
 
-// pairs are the payments of orders with two: points beside a card, and an
-// attempt before another one.
+// pairs are the payments of orders with two payments. These are points together
+// with a card, and one attempt after another.
 func pairs(yield func([]leg) bool) {
 	garbled, dollars := money{currency: "INR", garbled: true}, money{paise: 18, currency: "USD"}
 	worths := [][2]leg{
@@ -145,8 +146,8 @@ func pairs(yield func([]leg) bool) {
 	}
 }
 
-// fewLegs are payments that represent the others, for use with lists of
-// refunds.
+// fewLegs are a few payments that represent all others. They are combined with
+// lists of refunds.
 func fewLegs() [][]leg {
 	paid := func(method string, paise int64, entries ...bookEntry) leg {
 		return leg{method: method, status: "PROCESSED", amount: rupees(paise), entries: entries}
@@ -205,13 +206,13 @@ func refundLists() [][]bookRefund {
 
 func coupons() []money { return []money{{}, rupees(500)} }
 
-// takings are documents about held and taken money.
+// takings are documents of orders with held or taken money.
 func takings(yield func(books) bool) {
 	n := 0
 	for _, legs := range []func(func([]leg) bool){singles, pairs} {
 		for list := range legs {
 			for _, status := range orderStatuses() {
-				n++ // expectations show fully what depends on these two
+				n++ // expectations cover all that depends on these two
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {
 					return
@@ -221,7 +222,7 @@ func takings(yield func(books) bool) {
 	}
 }
 
-// givings are documents about money given back.
+// givings are documents of orders with refunds.
 func givings(yield func(books) bool) {
 	for _, legs := range fewLegs() {
 		for _, refunds := range refundLists() {
@@ -236,7 +237,7 @@ func givings(yield func(books) bool) {
 	}
 }
 
-// expectations are documents that differ in how their order was created.
+// expectations are documents whose orders were created in different ways.
 func expectations(yield func(books) bool) {
 	unread := money{paise: 500, currency: "USD"}
 	garbled := money{currency: "INR", garbled: true}
@@ -256,8 +257,8 @@ func expectations(yield func(books) bool) {
 	}
 }
 
-// findings are the wrong claims about documents, by rule and by what is unusual
-// about the document.
+// findings has the wrong claims about documents. It sorts them by the broken
+// rule, and by what is unusual about the document.
 type findings struct {
 	seen  int
 	count map[string]int
@@ -300,8 +301,8 @@ func toldOf(a plural.Amount, known bool) told {
 	return told{a.Value, known}
 }
 
-// Every amount that the package reads from a document is true, and all amounts
-// agree.
+// Every amount that the package reads from a document is right, and all amounts
+// agree with each other.
 func TestAmountsAgreeOnEveryDocument(t *testing.T) {
 	t.Parallel()
 	for name, documents := range map[string]func(func(books) bool){

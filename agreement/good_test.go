@@ -9,12 +9,13 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// goodBooks is a clear document, with what it shows.
+// goodBooks is a clear document, together with what it shows.
 type goodBooks struct {
 	name  string
 	books books
-	// captured, capturable, refunded, on its way, refundable: each must be known,
-	// or not known, if it is not nil
+	// The amounts that are captured, capturable, refunded, on their way and
+	// refundable. If one is not nil, the package must know it, or must report it
+	// as not known.
 	captured, held, refunded, refunding, left *told
 	paid                                      bool // Check returns no error
 	canCapture, canRefund                     bool
@@ -177,8 +178,9 @@ func plainlyGood() []goodBooks {
 	}
 }
 
-// What a document shows clearly is reported exactly, and a contradiction is
-// reported as not known.
+// If a document shows an amount clearly, the package reports exactly that
+// amount. If a document contradicts itself, the package reports the amount as
+// not known.
 func TestAmountsOfPlainDocuments(t *testing.T) {
 	t.Parallel()
 	for _, d := range plainlyGood() {

@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// The oracle of what a document shows about money. It follows only the
-// contract, has a model of its own, and shares no code with the package.
+// This file has the oracle, which knows what a document shows about money. It
+// follows only the contract, has a model of its own, and shares no code with
+// the package.
 
 // wholePrice is the order's amount in every document, in paise.
 const wholePrice = 2000
 
-// money is an amount of a document. The zero money means that there is no
-// amount.
+// money is an amount in a document. The zero money means that the document has
+// no amount.
 type money struct {
 	paise    int64
 	currency string
-	garbled  bool // "19.995" is in place of paise
+	garbled  bool // the document has "19.995" instead of paise
 }
 
 func rupees(paise int64) money { return money{paise: paise, currency: "INR"} }
@@ -34,7 +35,7 @@ func (m money) write(b *strings.Builder, name string) {
 	}
 }
 
-// bookEntry is a capture as a payment lists it.
+// bookEntry is a capture in a payment's list.
 type bookEntry struct {
 	reference string
 	amount    money
@@ -52,7 +53,7 @@ type leg struct {
 func (l leg) is(statuses ...string) bool { return slices.Contains(statuses, l.status) }
 func (l leg) hasEnded() bool             { return l.is("FAILED", "CANCELLED") }
 
-// worth is the payment's amount in the order's currency.
+// worth returns the payment's amount in the order's currency.
 func (l leg) worth() money {
 	if l.amount.currency == "INR" || l.amount.garbled {
 		return l.amount
@@ -60,7 +61,7 @@ func (l leg) worth() money {
 	return l.base
 }
 
-// bookRefund is a refund as the order lists it.
+// bookRefund is a refund in the order's list.
 type bookRefund struct {
 	id, reference, status string
 	amount                money
@@ -140,7 +141,8 @@ func (l leg) write(b *strings.Builder, n int) {
 	b.WriteByte('}')
 }
 
-// told is an amount that a document shows, or nothing.
+// told is an amount that a document shows. The zero told means that the
+// document shows no amount.
 type told struct {
 	paise int64
 	known bool
@@ -155,14 +157,14 @@ func (v told) String() string {
 	return "false"
 }
 
-// truth is what a document shows about money.
+// truth has what a document shows about money.
 type truth struct {
 	price                                             told // the order's amount less its coupon
 	captured, held, refunded, refunding, refundable   told
 	isPaid, hasEntries, noneAlive, isShort, undecided bool
 }
 
-// truthOf is the oracle.
+// truthOf is the oracle: it returns what a document shows about money.
 func truthOf(d books) truth {
 	var v truth
 	if d.coupon.currency == "" || d.coupon.isTold() {
@@ -351,7 +353,7 @@ func refundedTruth(d books, v truth) (refunded, refunding told) {
 	return knownToBe(sum), knownToBe(underWay)
 }
 
-// oddities names what is unusual about a document.
+// oddities lists what is unusual about a document.
 func oddities(d books) string {
 	odd := map[string]bool{
 		"coupon unreadable": d.coupon.garbled, "coupon foreign": d.coupon.currency == "USD", "no payments": len(d.legs) == 0,

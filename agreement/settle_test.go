@@ -15,9 +15,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Two callers use Settle at once, while a third looks at the Response of the
-// call that has ended. Both get the answer of the books, and the Response does
-// not change.
+// Two callers call Settle at the same time. A third looks at the Response of
+// the call that has ended. Both callers get what the books show, and the
+// Response does not change.
 func TestSettleByTwoGoroutines(t *testing.T) {
 	t.Parallel()
 	taken := books{status: "PARTIALLY_CAPTURED", legs: []leg{{

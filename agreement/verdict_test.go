@@ -41,8 +41,8 @@ func (s *shelf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(404, `{"code":"ORDER_NOT_FOUND","message":"no such order"}`), nil
 }
 
-// answerRejected answers a write with a rejection, answerLost without a usable
-// answer, and answerShown with the document in the books.
+// answerRejected answers a write with a rejection. answerLost gives no usable
+// answer. answerShown answers with the document in the books.
 func (s *shelf) answerRejected(*http.Request) *http.Response {
 	return answer(422, `{"code":"OPERATION_NOT_ALLOWED","message":"not allowed"}`)
 }
@@ -93,8 +93,8 @@ func questions() []question {
 	}
 }
 
-// sampleEvery is the size of the step between tested documents. It is larger
-// under the race detector, and 1 with PLURAL_EXHAUSTIVE=full.
+// sampleEvery is the step from one tested document to the next. It is larger
+// under the race detector. With PLURAL_EXHAUSTIVE=full it is 1.
 func sampleEvery() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":
@@ -105,7 +105,7 @@ func sampleEvery() int {
 	return 4
 }
 
-// sampled takes each n-th document.
+// sampled returns every n-th document.
 func sampled(n int, documents func(func(books) bool)) []books {
 	var list []books
 	i := 0
@@ -117,7 +117,7 @@ func sampled(n int, documents func(func(books) bool)) []books {
 	return list
 }
 
-// What the calls say of a document agrees with the money that it shows.
+// The calls' answers about a document agree with the money that it shows.
 func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	t.Parallel()
 	sample := sampled(127*sampleEvery(), takings)
@@ -145,10 +145,10 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	})
 }
 
-// ofCapture is what a document shows of a capture.
+// ofCapture has what a document shows about a capture.
 type ofCapture struct {
 	ours, others   int  // entries on payments that have not ended
-	sum, once      told // of our entries: each line counts; equal lines of one payment count once
+	sum, once      told // sums of our entries: sum counts each line, once counts equal lines of a payment once
 	without        bool // a payment that has not ended has no entry
 	underWay, odd  bool
 	settled, named bool // named: each entry has a reference
@@ -189,7 +189,7 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	v := truthOf(d)
 	parent := new(plural.Order)
 	if json.Unmarshal([]byte(d.json()), parent) != nil || d.status == "" {
-		return // the other test covers it; the calls cannot use an order without a status
+		return // the other test covers this case; the calls cannot use an order without a status
 	}
 	notApplied, conflict := errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrConflict)
 	noHold := errors.Is(err, plural.ErrNoHold)
@@ -250,8 +250,8 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	}
 }
 
-// wholeHold is the amount of a full capture: the sum of the held payments, or
-// the order's price if others ended without success.
+// wholeHold returns the amount of a full capture. It is the sum of the held
+// payments. If other payments ended without success, it is the order's price.
 func wholeHold(d books, price told) told {
 	hold, failed := knownToBe(0), false
 	for _, l := range d.legs {

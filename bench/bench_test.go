@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every case does its work: the measured code gives the right answers.
+// Every case does its work: the measured code returns the right results.
 func TestEveryCaseWorks(t *testing.T) { //nolint:paralleltest // one of the SDKs is configured by globals
 	for _, s := range suites() {
 		for _, c := range s.Cases {

@@ -41,7 +41,7 @@ func callbackSuite() suite {
 
 const callbackSecret = "30313233343536373839616263646566303132333435363738396162636465660a"
 
-// callbackForm is the signed form of a failed payment.
+// callbackForm makes the signed form of a failed payment.
 func callbackForm(forge bool) (url.Values, plural.Key) {
 	key := must(plural.HexKey(callbackSecret))
 	text := "error_code=USER_AUTHENTICATION_REQUIRED&error_message=Authentication is required&order_id=" + orderID
@@ -63,7 +63,7 @@ func callbackByHand(forge bool) func() error {
 		text  []byte
 		sum   [sha256.Size]byte
 
-		fields map[string]string // returned, as a Callback's fields are
+		fields map[string]string // returned to the caller, like the fields of a Callback
 	}
 	form, _ := callbackForm(forge)
 	secret := must(hex.DecodeString(callbackSecret))

@@ -42,16 +42,16 @@ var checkoutAnswer = []byte(`{"token":"V3_example","order_id":"` + orderID + `",
 	`"redirect_url":"https://checkout.example.test/checkout?token=V3_example",` +
 	`"response_code":200,"response_message":"Order Creation Successful."}`)
 
-// target is the address and the transport for a client.
+// target has the address and the transport for a client.
 type target struct {
 	baseURL   string
 	transport http.RoundTripper // nil: the transport that the client ships with
 }
 
-// caller is a client and one of its calls.
+// caller has a client and one of its calls.
 type caller struct {
 	name   string
-	answer []byte // in the client's own shape
+	answer []byte // in the shape that the client reads
 	make   func(target) func(context.Context) error
 }
 
@@ -89,7 +89,7 @@ const (
 	overH2   = "over HTTP/2 with TLS"
 )
 
-// callTitle is the name of a call's suite.
+// callTitle returns the name of the suite for a call.
 func callTitle(call, way string, goroutines int) string {
 	if goroutines == 0 {
 		return call + ", " + way
@@ -247,7 +247,7 @@ func pluralCreateRequest() *plural.CreateOrderRequest {
 const connectionsTitle = "Connections, as shipped, 64 goroutines"
 
 // connectionSuite runs each client on the transport that it ships with. The
-// first case is written by hand, on a pool with room for all.
+// first case is code by hand. Its pool has room for all connections.
 func connectionSuite() suite {
 	s := suite{
 		Title: connectionsTitle,

@@ -9,8 +9,8 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// drawChart draws the cost of a capture, by SDK and by way to the server, from
-// the first run.
+// drawChart draws the cost of a capture from the first run: a bar for each SDK
+// and each way to the server.
 func drawChart(name string, runs []*run) error {
 	p := plot.New()
 	p.Title.Text = "One capture call, by what it costs written by hand (" + shortVersion(runs[0].Go) + ")"

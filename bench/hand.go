@@ -14,9 +14,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// The code that a careful engineer writes without an SDK: typed structs,
-// encoding/json, the API's headers, a bounded read, a check of the status. It
-// caches its token, verifies what it must, and repeats no request.
+// This file has the code that a careful engineer writes without an SDK. It uses
+// typed structs, encoding/json and the API's headers. It limits how much it
+// reads, and checks the status. It caches its token, verifies signatures, and
+// repeats no request.
 type handClient struct {
 	http *http.Client
 	base string

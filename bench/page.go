@@ -39,14 +39,15 @@ func (r *run) suite(title string) *suiteResult {
 }
 
 // writePage writes docs/performance.md, the tables that it links to and the
-// chart, from the files of one or more runs, the oldest Go first.
+// chart. It reads the files of one or more runs. The run with the oldest Go
+// comes first.
 func writePage(page, results, chart string, files []string) error {
 	if len(files) == 0 || page == "" || results == "" || chart == "" {
 		return errors.New("-page needs -results, -chart and the files of the runs")
 	}
 	runs := make([]*run, 0, len(files))
 	for _, name := range files {
-		text, err := os.ReadFile(name) //nolint:gosec // named by who runs the command
+		text, err := os.ReadFile(name) //nolint:gosec // the user of the command chooses the file
 		if err != nil {
 			return err
 		}
@@ -91,10 +92,11 @@ func goals() []goal {
 	}
 }
 
-// kind is a table of the page: a row for each suite, a column for each case.
+// kind describes a table of the page. It has a row for each suite and a column
+// for each case.
 type kind struct {
 	title  string
-	suites []string // the beginnings of their titles
+	suites []string // the beginnings of the suites' titles
 }
 
 func kinds() []kind {
@@ -112,8 +114,8 @@ func kinds() []kind {
 	}
 }
 
-// matcher is what reconcile costs. It has nothing to be compared with, so it is
-// not one of the suites.
+// matcher has the cost of reconcile. There is no other code to compare it with,
+// so it is not one of the suites.
 const matcher = `A line of a settlement that reconcile matches with its payment, and judges, is to cost less
 than 2 µs, and an open payment less than 1 KB. A line among 1,000,000 may cost five times what one
 among 10,000 does, since memory is then farther away. "go test -bench Matcher ./reconcile" measures
@@ -155,7 +157,7 @@ func pageOf(runs []*run, results, chart string) string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// table has the ratios of the kind's suites. It leaves out the case that was
+// table writes the ratios of the kind's suites. It leaves out the case that was
 // measured again.
 func (k kind) table(r *run) string {
 	var found []*suiteResult
@@ -194,7 +196,8 @@ func (k kind) table(r *run) string {
 	return b.String() + "\n"
 }
 
-// resultsOf has every table of every run, the newest Go first.
+// resultsOf writes every table of every run. The run with the newest Go comes
+// first.
 func resultsOf(runs []*run, page string) string {
 	var b strings.Builder
 	b.WriteString("# Performance: all tables\n\n" +

@@ -12,9 +12,9 @@ import (
 	"github.com/stripe/stripe-go/v85"
 )
 
-// The other SDKs, each used as its own README shows, and each with an answer in
-// its own shape of about 2.4 KB. Only the address is replaced and, if the case
-// says so, the transport.
+// The other SDKs. Each of them is used as its own README shows. Each gets an
+// answer of about 2.4 KB in the shape that it reads. Only the address is
+// changed. In some cases the transport is changed too.
 
 var errEmpty = errors.New("an answer without its payment")
 
@@ -51,7 +51,7 @@ func razorpayCapture(to target) func(context.Context) error {
 	if to.transport != nil {
 		razorpay.Request.HTTPClient = to.httpClient(10 * time.Second)
 	}
-	return func(context.Context) error { // it takes no context
+	return func(context.Context) error { // this client takes no context
 		payment, err := client.Payment.Capture("pay_Example0000001", captureValue, map[string]any{"currency": "INR"}, nil)
 		if err == nil && payment["id"] == nil {
 			return errEmpty
@@ -66,7 +66,7 @@ func paypalCapture(to target) func(context.Context) error {
 		return failing(err)
 	}
 	if to.transport != nil {
-		client.SetHTTPClient(to.httpClient(0)) // it ships without a timeout
+		client.SetHTTPClient(to.httpClient(0)) // this client ships without a timeout
 	}
 	client.SetAccessToken(accessToken)
 	return func(ctx context.Context) error {

@@ -49,7 +49,7 @@ func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
 type server struct {
 	*httptest.Server
 
-	connections atomic.Int64 // that were opened
+	connections atomic.Int64 // connections opened so far
 }
 
 func newServer(body []byte, http2 bool) *server {
@@ -74,8 +74,8 @@ func newServer(body []byte, http2 bool) *server {
 	return s
 }
 
-// transport has room for every connection, and is the same for every client, so
-// the pools make no difference.
+// transport makes a transport with room for every connection. Every client gets
+// the same, so the pools make no difference.
 func (s *server) transport() *http.Transport {
 	t := &http.Transport{
 		MaxIdleConns: 256, MaxIdleConnsPerHost: 128, IdleConnTimeout: time.Minute, DisableCompression: true,

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// suite is a set of cases that do the same work. The others are compared with
+// suite is a set of cases that do the same work. All cases are compared with
 // the first.
 type suite struct {
 	Title string
@@ -22,23 +22,23 @@ type suite struct {
 type benchCase struct {
 	Name       string
 	Goroutines int // 0: one
-	// Setup prepares what a program does once, and returns the work, and a
-	// function to call afterwards, which may be nil.
+	// Setup does what a program does once. It returns the work, and a function to
+	// call afterwards. That function may be nil.
 	Setup func() (work func() error, done func())
-	// Extra is one more figure for n repetitions of the work; may be nil.
+	// Extra returns one more figure for n repetitions of the work. It may be nil.
 	Extra func(n int) float64
 	// Unit is the unit of that figure.
 	Unit string
 }
 
-// repeatedCase is the first case under another name: the difference between the
-// two is noise.
+// repeatedCase is the name under which the first case is measured again. The
+// difference between the two is noise.
 func repeatedCase(c benchCase) benchCase {
 	c.Name += " (again)"
 	return c
 }
 
-// sample is one case in one round.
+// sample has the figures of one case in one round.
 type sample struct {
 	Ns     float64 `json:"ns"`
 	Bytes  float64 `json:"bytes"`
@@ -51,14 +51,14 @@ func (c *benchCase) sample() (sample, error) {
 	if done != nil {
 		defer done()
 	}
-	for range 8 { // fills pools and connections, and builds what is built at first use
+	for range 8 { // fills the pools, opens connections, and does the work of a first use
 		if err := work(); err != nil {
 			return sample{}, fmt.Errorf("%s: %w", c.Name, err)
 		}
 	}
 	var failed error
 	extra := 0.0
-	r := testing.Benchmark(func(b *testing.B) { //nolint:thelper // it is not a helper, but the benchmark
+	r := testing.Benchmark(func(b *testing.B) { //nolint:thelper // this function is the benchmark, and not a helper
 		b.ReportAllocs()
 		if c.Extra != nil {
 			c.Extra(0) // starts the count
@@ -96,9 +96,9 @@ func (c *benchCase) sample() (sample, error) {
 	}, nil
 }
 
-// measure runs the cases round by round. The order rotates, and every second
-// round runs it backwards, so no case always comes first or behind the same
-// other one.
+// measure runs all cases in every round. Each round begins with another case,
+// and every second round runs backwards. So no case always comes first, or
+// always after the same case.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {
@@ -149,8 +149,7 @@ func (c *caseResult) median(of func(sample) float64) float64 {
 	return median(values)
 }
 
-// ratios are a case's times divided by those of the first case, each taken
-// within one round.
+// ratios divides a case's times by the times of the first case, round by round.
 func (s *suiteResult) ratios(c *caseResult) []float64 {
 	out := make([]float64, len(c.Samples))
 	for i, one := range c.Samples {
@@ -159,7 +158,8 @@ func (s *suiteResult) ratios(c *caseResult) []float64 {
 	return out
 }
 
-// ratio is the median of a case's ratios; 0 if there is no such case.
+// ratio returns the median of a case's ratios. It returns 0 if there is no such
+// case.
 func (s *suiteResult) ratio(name string) float64 {
 	for i := range s.Cases {
 		if s.Cases[i].Name == name {
@@ -169,7 +169,7 @@ func (s *suiteResult) ratio(name string) float64 {
 	return 0
 }
 
-// table is in Markdown, the fastest case first.
+// table writes a table in Markdown, with the fastest case first.
 func (s *suiteResult) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", s.Title)
@@ -223,8 +223,8 @@ func quantile(values []float64, at float64) float64 {
 	return sorted[low] + (x-float64(low))*(sorted[high]-sorted[low])
 }
 
-// interval is the 95 % confidence interval of the median, by resampling the
-// rounds.
+// interval returns the 95 % confidence interval of the median. It resamples the
+// rounds to find it.
 func interval(values []float64) (low, high float64) {
 	draw := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
 	medians := make([]float64, 1000)

@@ -49,7 +49,7 @@ func tokenCase(name string, goroutines int, read func() (string, error)) benchCa
 	}}
 }
 
-// atomicRead is the smallest possible cost of a cache that looks at the clock.
+// atomicRead has the smallest possible cost of a cache that looks at the clock.
 func atomicRead() func() (string, error) {
 	type cached struct {
 		value   string
@@ -69,8 +69,7 @@ func pluralRead() func() (string, error) {
 	return pluralSource(0, time.Hour)
 }
 
-// pluralSource is the client's own token source, over a fetch that takes some
-// time.
+// pluralSource makes the client's own token source. Its fetch takes some time.
 func pluralSource(takes, lifetime time.Duration) func() (string, error) {
 	source := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 		started := time.Now()
@@ -111,7 +110,7 @@ func (f tokenSourceFunc) Token() (*oauth2.Token, error) { return f() }
 
 const refreshTitle = "Refresh under load"
 
-// refreshResult has the waits of callers while tokens are replaced.
+// refreshResult has the times that callers wait while tokens are replaced.
 type refreshResult struct {
 	Rows []refreshRow `json:"rows"`
 }
@@ -124,8 +123,8 @@ type refreshRow struct {
 	Worst   time.Duration `json:"worst"`
 }
 
-// measureRefresh runs 64 goroutines that read a token, for some lifetimes. The
-// token lives for a second and takes 50 ms to fetch.
+// measureRefresh runs 64 goroutines that read a token, for several lifetimes of
+// the token. A token lives for a second, and fetching it takes 50 ms.
 func measureRefresh() *refreshResult {
 	const (
 		takes     = 50 * time.Millisecond

@@ -61,7 +61,7 @@ func (d delivery) mac(parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// header is the header of the Standard Webhooks, which Plural uses.
+// header makes the headers of the Standard Webhooks, which Plural uses.
 func (d delivery) header(prefix string) http.Header {
 	sum := d.mac(d.id, ".", d.timestamp(), ".", string(d.signed()))
 	h := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"webhooks/1.0"}}
@@ -71,8 +71,8 @@ func (d delivery) header(prefix string) http.Header {
 	return h
 }
 
-// event is a body of n bytes whose data is an order. It is also a valid event
-// for stripe-go, so all cases use the same bytes.
+// event makes a body of n bytes with an order as its data. It is also a valid
+// event for stripe-go, so all cases use the same bytes.
 func event(n int) []byte {
 	order := compactOrder()
 	head := `{"id":"evt_example","object":"event","api_version":"` + stripe.APIVersion +
@@ -108,8 +108,8 @@ type verifier struct {
 	setup func(delivery) func() error
 }
 
-// pooledHMAC is the smallest possible cost of a check with crypto/hmac: the
-// text is joined, and the header is parsed, beforehand.
+// pooledHMAC has the smallest possible cost of a check with crypto/hmac. The
+// text is joined before the measurement, and the header is parsed before it.
 func pooledHMAC(d delivery) func() error {
 	type state struct {
 		mac hash.Hash
@@ -136,7 +136,8 @@ func pluralVerifier(d delivery) *plural.Verifier {
 	return must(plural.NewVerifier("", plural.WithWebhookKeys(key)))
 }
 
-// must is the result of a constructor whose arguments are known to be right.
+// must returns the result of a constructor. It is for arguments that are known
+// to be right.
 func must[T any](made T, err error) T {
 	if err != nil {
 		panic(err)

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// chromium is the browser that all tests share; each has a profile of its own
-// in it.
+// chromium is the browser that all tests share. Each test has a profile of its
+// own in it.
 var chromium context.Context
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -47,7 +47,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(programs) }()
-	// Nothing here may reach beyond this machine; every page is on loopback.
+	// No request may leave this machine. Every page is on loopback.
 	options := append(
 		slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path),
@@ -81,7 +81,7 @@ func findChromium() string {
 	return ""
 }
 
-// screen is what a test looks at the pages with.
+// screen is the kind of device on which a test looks at the pages.
 type screen struct {
 	name       string
 	width      int64
@@ -104,7 +104,7 @@ type tab struct {
 	screen screen
 
 	mu       sync.Mutex
-	messages []string // of the console: errors, and what a policy has blocked
+	messages []string // messages on the console: errors, and what a policy has blocked
 }
 
 const patience = 30 * time.Second
@@ -166,7 +166,7 @@ func get[T any](b *tab, action chromedp.Action[T]) T {
 	return value
 }
 
-// where says what the tab shows, for a test that has failed.
+// where describes what the tab shows, for the message of a failed test.
 func (b *tab) where() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
@@ -183,7 +183,7 @@ func (b *tab) click(words string) {
 	b.do(chromedp.Click(withText(words, "button", "a")))
 }
 
-// press clicks and waits for the page that shows the text.
+// press clicks, and waits until a page shows the text.
 func (b *tab) press(words, next string) {
 	b.t.Helper()
 	b.click(words)
@@ -210,7 +210,7 @@ func (b *tab) fill(selector, value string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// sets gives a control a value, as a choice from a list does.
+// sets gives a control a value, as a user does who chooses from a list.
 func (b *tab) sets(selector, value string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS(selector), value))
@@ -232,7 +232,7 @@ func (b *tab) picture(name string) {
 	b.t.Helper()
 	b.wellMade(name)
 	if !b.screen.javaScript {
-		return // it looks the same
+		return // the page looks the same
 	}
 	png := get(b, chromedp.FullScreenshot(100))
 	require.NoError(b.t, os.MkdirAll("screenshots", 0o755))

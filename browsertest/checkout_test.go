@@ -25,8 +25,8 @@ func onEachScreen(t *testing.T, test func(b *tab, leave func(next string))) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			b := openTab(t, s)
-			// leave waits for the shop's page; without JavaScript a press of the button
-			// leads there.
+			// leave waits for the shop's page. Without JavaScript the payer has to press
+			// a button to get there.
 			test(b, func(next string) {
 				t.Helper()
 				if s.javaScript {
@@ -177,8 +177,8 @@ func TestPayerWithoutShop(t *testing.T) {
 	})
 }
 
-// TestPayerLeavesSecurePage pays on a page over TLS and returns to a shop
-// without TLS: a mixed form, which browsers allow only to loopback.
+// TestPayerLeavesSecurePage pays on a page with TLS and returns to a shop
+// without TLS. Browsers allow such a mixed form only to loopback.
 func TestPayerLeavesSecurePage(t *testing.T) {
 	t.Parallel()
 	shop := openShop(t, pluraltest.WithTLS())
@@ -215,7 +215,7 @@ func TestPayerWithKeyboard(t *testing.T) {
 	require.Equal(t, []string{"method-CARD", "card-number", "card-expiry", "card-cvv", "Authorise ₹1,499.50"}, stops)
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.sees("Confirm your payment")
-	b.do(chromedp.KeyEvent(kb.Enter)) // the field is filled in and has the focus
+	b.do(chromedp.KeyEvent(kb.Enter)) // the field has its value and the focus already
 	b.sees(thanks)
 	shop.paid(id, plural.OrderStatusAuthorized)
 }

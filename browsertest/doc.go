@@ -1,7 +1,7 @@
-// Package browsertest opens the emulator's pages in a real Chromium, as a payer
-// and as the sandbox's user would, with and without JavaScript, on a desktop
-// and on a phone. It is a module of its own, so nobody else needs a browser's
-// driver.
+// Package browsertest opens the emulator's pages in a real Chromium. It does
+// what a payer would do, and what a user of the sandbox would do. It tests with
+// and without JavaScript, on a desktop and on a phone. It is a module of its
+// own, so nobody else needs the driver of a browser.
 //
 //	make browser
 //

@@ -13,8 +13,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestReturnWithoutExemption shows why the shops here exempt their return: it
-// comes from another site, and net/http's protection refuses it.
+// TestReturnWithoutExemption shows why the shops here do not protect the
+// payer's return. The return comes from another site, so net/http's protection
+// would refuse it.
 func TestReturnWithoutExemption(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
@@ -36,8 +37,8 @@ func TestReturnWithoutExemption(t *testing.T) {
 	b.do(chromedp.WaitVisible(withText("cross-origin request detected", "pre")))
 }
 
-// TestWebhookExample buys at examples/webhook, which is protected against
-// requests from other sites, and comes back to a page of the shop's own.
+// TestWebhookExample buys at examples/webhook, and comes back to a page of that
+// shop. The shop is protected against requests from other sites.
 func TestWebhookExample(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(buildExample(t, "webhook"), "-addr", "127.0.0.1:0")
@@ -46,7 +47,7 @@ func TestWebhookExample(t *testing.T) {
 	address := startShop(t, cmd, out)
 	for _, s := range screens() {
 		if !s.javaScript {
-			continue // the checkout then wants one more click, which other tests make
+			continue // the checkout then needs one more click, which other tests make
 		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

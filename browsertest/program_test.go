@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// programs is where the examples are built; it is removed at the end.
+// programs is the folder for the built examples. It is removed at the end.
 var programs string
 
-// builds has a function for each example, which builds it once for all tests.
+// builds has a function for each example. The function builds the example once
+// for all tests.
 var builds sync.Map
 
-// buildExample builds a program as a person would.
+// buildExample builds an example with go build.
 func buildExample(t *testing.T, name string) string {
 	t.Helper()
 	build, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
@@ -38,8 +39,8 @@ func buildExample(t *testing.T, name string) string {
 	return program
 }
 
-// startShop starts a shop whose log, in out, says where it is. It is
-// interrupted when the test ends.
+// startShop starts a shop, and reads the shop's address from its log in out. It
+// interrupts the shop when the test ends.
 func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
 	t.Helper()
 	require.NoError(t, cmd.Start())
@@ -54,7 +55,7 @@ func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
 			address = found[1]
 		}
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }() // it must not block on a full pipe
+	go func() { _, _ = io.Copy(io.Discard, out) }() // a full pipe would block the shop
 	require.NotEmpty(t, address)
 	return address
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// shop is a merchant on the SDK, behind net/http's protection against requests
+// shop is a merchant with the SDK. net/http protects its pages against requests
 // from other sites. It sells, verifies what the browser brings back, and trusts
 // only the gateway's books.
 type shop struct {
@@ -61,7 +61,8 @@ func openShop(t *testing.T, opts ...pluraltest.Option) *shop {
 			}[r.URL.Query().Get("outcome")],
 		)
 	})
-	// The payer's return is a cross-site POST, which the protection would refuse.
+	// The payer's return is a POST from another site, which the protection would
+	// refuse.
 	protection := http.NewCrossOriginProtection()
 	protection.AddInsecureBypassPattern("POST /return")
 	protection.AddInsecureBypassPattern("POST /failed")
@@ -92,8 +93,8 @@ func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (
 	return order.OrderID, order.RedirectURL
 }
 
-// comeBack is the merchant's callback handler. It ends with a redirect, as it
-// should, so a reload posts nothing again.
+// comeBack is the merchant's callback handler. It ends with a redirect, so a
+// reload of the next page posts nothing.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	one := back{path: r.URL.Path}
 	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)
@@ -113,7 +114,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/thanks?outcome="+outcome, http.StatusSeeOther)
 }
 
-// last is the latest return, verified.
+// last returns the payer's latest return to the shop. It fails the test if the
+// return did not verify.
 func (s *shop) last() back {
 	s.t.Helper()
 	s.mu.Lock()
@@ -136,7 +138,7 @@ func (s *shop) paid(id string, status plural.OrderStatus) {
 }
 
 // unpaid requires that the latest return was not a payment, and that Confirm
-// says so.
+// reports that.
 func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
 	s.t.Helper()
 	one := s.last()

@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// storefront is the program, on an emulator of the test's.
+// storefront runs the program, on an emulator that the test has made.
 type storefront struct {
 	srv *pluraltest.Server
 	url string
@@ -40,12 +40,12 @@ func openStorefront(t *testing.T, opts ...pluraltest.Option) *storefront {
 	return s
 }
 
-// staff is the address of a page for the staff.
+// staff returns the address of a page for the staff.
 func (s *storefront) staff(path string) string {
 	return strings.Replace(s.url, "http://", "http://operator:"+staffPassword+"@", 1) + path
 }
 
-// order is the only order at Plural.
+// order returns the only order at Plural.
 func (s *storefront) order(t *testing.T) pluraltest.Order {
 	t.Helper()
 	orders := s.srv.Orders()
@@ -68,7 +68,7 @@ func (s *storefront) pays(b *tab) {
 	s.approves(b)
 }
 
-// approves does so at the hosted page.
+// approves pays on the hosted page.
 func (s *storefront) approves(b *tab) {
 	b.t.Helper()
 	b.press("Authorise", "Confirm your payment")
@@ -115,13 +115,13 @@ func TestStorefront(t *testing.T) {
 		staff.fill("#refund-amount", "500.25")
 		staff.press("Refund part", "Refund of ₹500.25 carried out")
 		staff.sees("refunded ₹500.25")
-		staff.sees("Give back") // the page is final
+		staff.sees("Give back") // the page changes no more
 		staff.picture("storefront-refunded")
 
 		b.open(page)
 		b.sees("We gave back ₹500.25 and keep ₹1,500.25.")
 		b.picture("storefront-order-refunded")
-		order := shop.srv.Orders()[0] // its refund comes after it
+		order := shop.srv.Orders()[0] // the order is first in the list, and its refund comes after it
 		require.Equal(b.t, int64(200050), order.Captured)
 		require.Equal(b.t, int64(50025), order.Refunded)
 	})
@@ -139,9 +139,9 @@ func TestStorefrontDeclines(t *testing.T) {
 	b.picture("storefront-failed")
 }
 
-// The payer goes back from the hosted page, and to it again: it stays one
-// order. Then the payer closes the browser on that page, and the webhook
-// reports the payment.
+// The payer goes back from the hosted page, and then to that page again. There
+// is still one order. Then the payer closes the browser on that page, and the
+// webhook reports the payment.
 func TestStorefrontGoesBack(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
@@ -231,7 +231,7 @@ func TestStorefrontInDoubt(t *testing.T) {
 	})
 }
 
-// Returns that prove nothing, and one that comes twice.
+// Some returns prove nothing. One return comes twice.
 func TestStorefrontReturns(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])

@@ -10,9 +10,9 @@ import (
 //go:embed wellmade.js
 var wellMade string
 
-// wellMade checks what every page must have: nothing wider than the screen, a
-// label for each control, one main landmark and one h1, text that stands out
-// from its background, and controls that are large enough to touch.
+// wellMade checks the rules for every page. Nothing is wider than the screen.
+// Each control has a label and is large enough to touch. There is one main
+// landmark and one h1. Text differs enough from its background.
 func (b *tab) wellMade(name string) {
 	b.t.Helper()
 	require.Empty(b.t, get(b, chromedp.Evaluate[[]string](wellMade)), "%s, %s", name, b.screen.name)

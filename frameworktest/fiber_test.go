@@ -22,7 +22,7 @@ import (
 
 const webhookSecret = "a-secret-of-the-shop"
 
-// numberedWebhook is delivery number n.
+// numberedWebhook makes delivery number n.
 func numberedWebhook(n int) (r request, id, orderID string) {
 	id, orderID = fmt.Sprintf("msg_%06d", n), fmt.Sprintf("v1-order-%06d", n)
 	body := fmt.Sprintf(`{"event_type":"ORDER_AUTHORIZED","data":{"order_id":%q,"status":"AUTHORIZED"}}`, orderID)
@@ -38,8 +38,8 @@ func numberedWebhook(n int) (r request, id, orderID string) {
 	}, id, orderID
 }
 
-// Fiber uses the memory of a request for the next one. Each of many events is
-// handled once all the same, even when all of them are delivered again.
+// Fiber uses the memory of a request again for the next request. Even so, each
+// of many events is handled once, even when all of them are delivered again.
 func TestFiberHandlesEachEventOnce(t *testing.T) {
 	t.Parallel()
 	const deliveries, senders = 3000, 16
@@ -102,8 +102,8 @@ func inParallel(workers, count int, work func(n int)) {
 	ended.Wait()
 }
 
-// A shop without the adaptor passes on what Fiber gives it, which is the
-// request's own memory.
+// A shop without the adaptor passes on what Fiber gives it. That is the memory
+// of the request itself.
 func TestFiberFormsAreCopied(t *testing.T) {
 	t.Parallel()
 	const returns, senders, secret = 500, 8, "00112233445566778899AABBCCDDEEFF"

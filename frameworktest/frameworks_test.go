@@ -64,7 +64,7 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, page, http.StatusSeeOther)
 }
 
-// openShop is a shop with one order that the payer has approved.
+// openShop makes a shop with one order that the payer has approved.
 func openShop(t *testing.T) (s *shop, srv *pluraltest.Server, orderID string) {
 	t.Helper()
 	srv = pluraltest.NewServer(t)
@@ -123,7 +123,8 @@ func TestWebhooks(t *testing.T) {
 			}
 			require.Empty(t, s.events)
 
-			// As a list with a signature by a key that the shop does not have.
+			// The signature is in a list with another one, by a key that the shop does
+			// not have.
 			rotated := set("Webhook-Signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= "+signature)
 			for range 3 {
 				require.Equal(t, http.StatusOK, send(t, good.with(webhookPath, nil)).status)

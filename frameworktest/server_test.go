@@ -1,7 +1,7 @@
 // Package frameworktest_test runs the package's handlers behind the frameworks
-// that merchants use, over sockets or through the adaptors of AWS Lambda. It is
-// a module of its own with only tests, so nobody else needs the frameworks, and
-// nobody can import it.
+// that merchants use. It does so over sockets, or through the adaptors of AWS
+// Lambda. It is a module of its own, so nobody else needs the frameworks. It
+// has only tests, so nobody can import it.
 package frameworktest_test
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// request is what Plural or a browser sends.
+// request is a request from Plural or from a browser.
 type request struct {
 	method, path string
 	header       http.Header
@@ -112,8 +112,9 @@ func overTCP(t *testing.T, h http.Handler) sender {
 	return senderTo(t, server.URL)
 }
 
-// senderTo keeps connections open, so servers reuse their memory. It closes
-// them in the end: Fiber's Shutdown waits for that.
+// senderTo makes a sender that keeps connections open, so servers reuse their
+// memory. It closes them at the end of the test, because Fiber's Shutdown waits
+// for that.
 func senderTo(t *testing.T, base string) sender {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -174,8 +175,8 @@ func served(t *testing.T, serve func(net.Listener) error, shutdown func() error)
 	return senderTo(t, "http://"+listener.Addr().String())
 }
 
-// joined are the headers in the form of AWS, in one map: in lower case, with
-// the values of a repeated header joined by commas.
+// joined returns the headers in one map, as AWS sends them. The names are in
+// lower case. Commas join the values of a repeated header.
 func joined(h http.Header) map[string]string {
 	headers := map[string]string{"host": "shop.example.com"}
 	for name, values := range h {
@@ -197,7 +198,7 @@ func lambdaV1(t *testing.T, handlers map[string]http.Handler) sender {
 	}
 }
 
-// eventV2 is the event of HTTP APIs and function URLs.
+// eventV2 makes the event that HTTP APIs and function URLs send.
 func eventV2(r request) events.APIGatewayV2HTTPRequest {
 	event := events.APIGatewayV2HTTPRequest{
 		Version: "2.0", RawPath: r.path, Headers: joined(r.header), Body: string(r.body),
@@ -228,8 +229,8 @@ func lambdaV2(t *testing.T, handlers map[string]http.Handler) sender {
 	}
 }
 
-// lambdaV2Base64 is for bodies whose content type AWS treats as binary, such as
-// a form's.
+// lambdaV2Base64 is for bodies with a content type that AWS treats as binary. A
+// form has such a type.
 func lambdaV2Base64(t *testing.T, handlers map[string]http.Handler) sender {
 	t.Helper()
 	adapter := httpadapter.NewV2(muxOf(handlers))
@@ -241,8 +242,9 @@ func lambdaV2Base64(t *testing.T, handlers map[string]http.Handler) sender {
 	}
 }
 
-// lambdaALB is a load balancer's target, with the setting for several values of
-// a header or without. Without that setting, only the last value is there.
+// lambdaALB is the target of a load balancer, with or without the setting for
+// several values of a header. Without that setting, only the last value
+// arrives.
 func lambdaALB(severalValues bool) framework {
 	return func(t *testing.T, handlers map[string]http.Handler) sender {
 		t.Helper()
@@ -273,7 +275,7 @@ func lambdaALB(severalValues bool) framework {
 	}
 }
 
-// sentBy is the request that the emulator sends.
+// sentBy returns the request that the emulator sends.
 func sentBy(t *testing.T, r *http.Request) request {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
@@ -281,7 +283,7 @@ func sentBy(t *testing.T, r *http.Request) request {
 	return request{method: r.Method, header: r.Header, body: body}
 }
 
-// with is the request to a path, with a change.
+// with returns the request to a path, with a change.
 func (r request) with(path string, change func(*request)) request {
 	r.path, r.header = path, maps.Clone(r.header)
 	if change != nil {
@@ -290,7 +292,7 @@ func (r request) with(path string, change func(*request)) request {
 	return r
 }
 
-// formOf is the form with one field changed.
+// formOf returns the form with one field changed.
 func formOf(t *testing.T, body []byte, name, value string) []byte {
 	t.Helper()
 	form, err := url.ParseQuery(string(body))

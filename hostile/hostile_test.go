@@ -1,4 +1,4 @@
-// Package hostile_test has every method of the package meet servers that break
+// Package hostile_test calls every method of the package on servers that break
 // the rules of HTTP, TLS or JSON.
 package hostile_test
 
@@ -25,10 +25,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Each fault on each method gives a typed error that says what was asked,
-// within a bounded time; and the next call works. By default each fault meets
-// the reads and one of the writes, and a heavy one a single read; with
-// PLURAL_HOSTILE=full all: `make hostile`.
+// Each fault on each method gives a typed error within a bounded time. The
+// error names the call. The next call works. By default each fault is tried on
+// the reads and on one of the writes, and a heavy fault on a single read. With
+// PLURAL_HOSTILE=full each fault is tried on all methods: `make hostile`.
 func TestHostilePeers(t *testing.T) {
 	full := os.Getenv("PLURAL_HOSTILE") == "full"
 	t.Run("all", func(t *testing.T) {
@@ -59,11 +59,11 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	callCtx := ctx
 	var opts []plural.Option
 	if isToken {
-		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})) // failed fetches have waits of their own
+		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})) // a failed fetch has waits of its own
 	}
 	if f.slow {
 		opts = append(opts, plural.WithAttemptTimeout(250*time.Millisecond))
-		if isToken { // a fetch serves all callers and ends by itself; each caller ends with its own context
+		if isToken { // one fetch serves all callers and ends by itself; each call ends with its own context
 			var leave context.CancelFunc
 			callCtx, leave = context.WithTimeout(ctx, 50*time.Millisecond)
 			defer leave()
@@ -106,10 +106,9 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	require.Equal(t, plural.INR(100), o.OrderAmount)
 }
 
-// requireReached calls until there is an answer. After a failed fetch of a
-// token there is a short wait, in which calls return that failure. And the
-// short tries for slow peers can be too short for a handshake on a slow
-// machine.
+// requireReached calls until there is an answer. For a short time after a
+// failed fetch of a token, calls return that failure. Also, the short tries for
+// slow peers can be too short for a handshake on a slow machine.
 func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	t.Helper()
 	_, err := client.Orders.Get(ctx, hostileOrder)
@@ -120,8 +119,8 @@ func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	require.NoError(t, err, "the peer is well")
 }
 
-// requireFromDo is for answers that are fine as JSON: Do succeeds, or says what
-// does not fit the caller's type.
+// requireFromDo is for answers that are good JSON. Do succeeds, or returns an
+// error that says what does not fit the caller's type.
 func requireFromDo(t *testing.T, c hostileCall, err error) {
 	t.Helper()
 	if err == nil {
@@ -134,8 +133,8 @@ func requireFromDo(t *testing.T, c hostileCall, err error) {
 	requireTidy(t, err.Error())
 }
 
-// requireTyped checks that an error says which call failed, how, and how often
-// it was tried.
+// requireTyped checks that an error says which call failed, how it failed, and
+// how often it was tried.
 func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	t.Helper()
 	require.Error(t, err)
@@ -174,7 +173,8 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	}
 }
 
-// hasStatus reports whether e, or the token's error within it, has the status.
+// hasStatus reports whether e has the status. It also looks at the error of the
+// token inside e.
 func hasStatus(e *plural.Error, status int) bool {
 	for e != nil && e.StatusCode != status {
 		var inner *plural.Error
@@ -218,7 +218,7 @@ func requireNoGoroutines(t *testing.T) {
 	}
 }
 
-// Nothing is sent without a connection, so the outcome is known.
+// Without a connection nothing is sent, so the outcome is known.
 func TestPeersThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	healthy := newHostilePeer(t, fault{}, false)
@@ -308,7 +308,8 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// Answers are bounded in memory, whatever their real or announced length.
+// The memory for an answer is bounded, whatever its real or announced length
+// is.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
 	for _, f := range faults() {
 		switch f.name {
@@ -412,7 +413,7 @@ func TestLargestNestedDocument(t *testing.T) { //nolint:paralleltest // it measu
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(96<<20))
 }
 
-// Answers that are errors do not cost a connection each.
+// Several error answers can share one connection.
 func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults() {
@@ -440,8 +441,8 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 	}
 }
 
-// A server that says goodbye after each answer (GOAWAY over HTTP/2) costs
-// connections, and no calls.
+// A server closes the connection after each answer (GOAWAY over HTTP/2). That
+// costs connections, but no call fails.
 func TestServerThatClosesAfterEachAnswer(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
@@ -461,7 +462,7 @@ func TestServerThatClosesAfterEachAnswer(t *testing.T) {
 	}
 }
 
-// Unusual but readable answers are read.
+// The client reads answers that are unusual but readable.
 func TestOddAnswersThatAreFine(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -484,7 +485,8 @@ func TestOddAnswersThatAreFine(t *testing.T) {
 	}
 }
 
-// A read whose answer breaks off is tried again, as one that got no answer is.
+// If the answer to a read breaks off, the read is tried again. So is a read
+// without an answer.
 func TestBrokenReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]http.HandlerFunc{

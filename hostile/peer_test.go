@@ -25,16 +25,16 @@ const (
 	hostileReference = "own-ref"
 )
 
-// hostileCall is one method of the SDK, called on a peer that misbehaves.
+// hostileCall is a call of one method of the SDK, on a peer that misbehaves.
 type hostileCall struct {
 	op     string
 	writes bool // a lost answer leaves the outcome unknown
 	do     bool // the answer is decoded into the caller's own type
-	pages  bool // it makes several requests with their own ids
+	pages  bool // the call makes several requests, each with an id of its own
 	call   func(context.Context, *plural.Client, ...plural.CallOption) error
 }
 
-// requestID names the call's request, if one name is enough.
+// requestID returns the id of the call's request, if the call makes only one.
 func (c hostileCall) requestID() plural.CallOption {
 	if c.pages {
 		return plural.WithHeader("X-Own", "yes")
@@ -141,13 +141,13 @@ type fault struct {
 	name   string
 	answer http.HandlerFunc
 	status int  // the status in errors; 0 if no answer came
-	slow   bool // it never ends by itself
-	typed  bool // the answer is fine as JSON, so Do accepts it or says itself what is wrong
-	heavy  bool // it costs much processor time
+	slow   bool // the fault never ends by itself
+	typed  bool // the answer is good JSON, so Do accepts it or reports what is wrong
+	heavy  bool // the fault costs much processor time
 	http2  bool
 }
 
-// cut resets the connection after that many bytes were written.
+// cut resets the connection once a number of bytes was written.
 func cut(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -186,7 +186,7 @@ func amounting(value string) string {
 // gzipBomb is 16 MiB in a few KiB, four times as much as an answer may have.
 func gzipBomb() []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // a level that there is
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // this level exists
 	_, _ = z.Write(make([]byte, 16<<20))
 	_ = z.Close()
 	return b.Bytes()
@@ -314,8 +314,8 @@ func faults() []fault {
 	return all
 }
 
-// hostilePeer is a server that answers the calls of one method with a fault,
-// until it is repaired.
+// hostilePeer is a server. It answers the calls of one method with a fault,
+// until the test repairs it.
 type hostilePeer struct {
 	*httptest.Server
 

@@ -34,8 +34,8 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// newPeerClient makes a client whose requests are answered by peer, but for
-// those for tokens. It does not repeat.
+// newPeerClient makes a client that repeats no request. peer answers all its
+// requests, except requests for tokens.
 func newPeerClient(tb testing.TB, peer transportFunc) *plural.Client {
 	tb.Helper()
 	transport := transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -57,7 +57,7 @@ func answer(status int, body string) *http.Response {
 	}
 }
 
-// lastError reads all that there is.
+// lastError reads all pages or lines, and returns the error.
 func lastError[T any](seq iter.Seq2[T, error]) (err error) {
 	for _, e := range seq {
 		err = e
@@ -67,7 +67,7 @@ func lastError[T any](seq iter.Seq2[T, error]) (err error) {
 
 var untidy = regexp.MustCompile(`[^\pL\pM\pN\pP\pS ]`)
 
-// requireTidy shows that an error's text is one line of text, of a sane length.
+// requireTidy checks that an error's text is one line of a reasonable length.
 func requireTidy(tb testing.TB, text string) {
 	tb.Helper()
 	require.NotEmpty(tb, text)

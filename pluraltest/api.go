@@ -34,11 +34,11 @@ const (
 // Request is a request that the server has received or is about to judge.
 type Request struct {
 	Seq       int    // 1 for the first request of the server
-	Op        string // OpToken, OpOrdersCreate, ...; "" when the path is not the API's
+	Op        string // OpToken, OpOrdersCreate, ...; "" when the path is not one of the API
 	Method    string
 	Path      string // as sent, still escaped
 	Proto     string // "HTTP/1.1", "HTTP/2.0"
-	OrderID   string // from the path; of a payment link its id
+	OrderID   string // from the path; the link's id in a request about a payment link
 	Reference string // the merchant's, from the body or the path
 	RequestID string // the Request-ID header
 	Attempt   int    // 1 for the first request with this operation, order and reference, 2 for its repeat, ...
@@ -52,7 +52,7 @@ type Request struct {
 	query    url.Values
 }
 
-// call is a request during its operation. s.mu is held.
+// call describes a request while its operation runs. s.mu must be held.
 type call struct {
 	*Request
 	body     []byte
@@ -68,7 +68,7 @@ type call struct {
 	record   *FaultRecord  // of the fault, if any
 }
 
-// resultMode is how a write ends.
+// resultMode says how a write ends.
 type resultMode int
 
 const (
@@ -88,7 +88,8 @@ type route struct {
 	run    operation
 }
 
-// match finds the operation of a path; its run is nil when there is none.
+// match finds the operation of a path. If there is none, the route's run is
+// nil.
 func match(path string) (found route, orderID, reference string) {
 	rest, ok := strings.CutPrefix(path, "/api/")
 	if !ok {
@@ -134,7 +135,7 @@ func match(path string) (found route, orderID, reference string) {
 	return route{}, "", ""
 }
 
-// matchLink is match for what follows /api/pay/v1/paymentlink.
+// matchLink does the work of match for a path below /api/pay/v1/paymentlink.
 func matchLink(path string) (found route, linkID, reference string) {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -211,7 +212,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.carryOut(w, r, conn, req, run, s.decide(req, decision))
 }
 
-// isPage tells the browser's paths from the API's.
+// isPage reports whether a path is a page for the browser, and not a path of
+// the API.
 func isPage(path string) bool { return strings.HasPrefix(path, "/api/v3/") }
 
 func (s *Server) notAPI() answer {
@@ -247,9 +249,9 @@ func (s *Server) newRequest(r *http.Request, run route, orderID, reference strin
 	return req
 }
 
-// identify names what a request is about in words that do not depend on time or
-// on the order of events: its operation, the order's reference and its own
-// reference.
+// identify gives a request a name from its operation, the order's reference and
+// its own reference. The name depends neither on the time nor on which event
+// came first.
 func (s *Server) identify(req *Request) {
 	subject := req.OrderID
 	if o := s.orders[req.OrderID]; o != nil {
@@ -289,7 +291,7 @@ func (s *Server) note(req *Request) {
 	s.requests = append(s.requests, req)
 }
 
-// refusal is the answer of the checks that all operations share; nil if they
+// refusal makes the checks that all operations share. It returns nil if they
 // pass. s.mu must be held.
 func (s *Server) refusal(c *call, run route) *apiError {
 	switch {
@@ -302,7 +304,8 @@ func (s *Server) refusal(c *call, run route) *apiError {
 	}
 }
 
-// takesNoBody tells the writes that have no body, and ignore one.
+// takesNoBody reports whether an operation writes without a body, and ignores a
+// body that is sent.
 func takesNoBody(op string) bool {
 	return op == OpCancelsCreate || op == OpPaymentLinksCancel || op == OpPaymentLinksNotify
 }

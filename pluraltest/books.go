@@ -13,7 +13,7 @@ type Capture struct {
 	OrderID   string
 	Reference string // merchant_capture_reference
 	Amount    Amount
-	Full      bool   // none of the hold was left over
+	Full      bool   // the capture took the whole hold
 	RequestID string // the Request-ID header; "" if no request made it
 	At        time.Time
 }
@@ -28,7 +28,7 @@ type Cancel struct {
 // Refund is one refund of an order, in any status.
 type Refund struct {
 	ID        string // its own order id
-	OrderID   string // of the order it refunds
+	OrderID   string // the order that the refund belongs to
 	Reference string // merchant_order_reference
 	Amount    Amount
 	Status    string // StatusPending, StatusProcessed, StatusFailed, or the status that a fault chose
@@ -105,7 +105,7 @@ func (s *Server) Orders() []Order {
 	return list
 }
 
-// Order is one order or refund, by its order id.
+// Order returns the order or the refund with this order id.
 func (s *Server) Order(id string) (Order, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,8 +129,9 @@ func (s *Server) OrdersByReference(reference string) []Order {
 	return list
 }
 
-// Document is the JSON that GET answers for an order or refund, with its
-// envelope; nil when there is none. It does not count as a read.
+// Document returns the JSON that GET answers for an order or a refund, with its
+// envelope. It returns nil if neither has this id. The call does not count as a
+// read.
 func (s *Server) Document(id string) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,11 +200,13 @@ func (s *Server) RequestsTo(op string) []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool { return r.Op != op })
 }
 
-// Doubles lists what was applied twice or beyond its limit: two orders under
-// one merchant_order_reference, two payment links under one reference, two captures of an order, a capture and a void,
-// more captured than held, two refunds under one reference that have not
-// failed, of one order or of several, more refunded than captured. Each has one
-// sentence; an empty list means that all is well.
+// Doubles lists what was applied twice or beyond its limit. Two orders under
+// one merchant_order_reference are a double, and so are two payment links under
+// one reference. An order must not have two captures, or both a capture and a
+// void. It must not capture more than was held, or refund more than was
+// captured. Two refunds under one reference are a double unless one has failed,
+// even if they belong to different orders. Doubles describes each fault in one
+// sentence. An empty list means that it found nothing.
 func (s *Server) Doubles() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -239,7 +242,7 @@ func (s *Server) linksMadeTwice() (found []string) {
 	return found
 }
 
-// madeTwice reports the orders and the refunds of one reference.
+// madeTwice reports the orders, and the refunds, that share one reference.
 func (s *Server) madeTwice(reference string) (found []string) {
 	var orders, refunds []string
 	for _, o := range s.byRef[reference] {
@@ -262,7 +265,7 @@ func (s *Server) madeTwice(reference string) (found []string) {
 	return found
 }
 
-// doubles reports what happened too often to one order.
+// doubles reports what was applied twice, or beyond its limit, to one order.
 func (o *order) doubles() (found []string) {
 	if o.typ != typeCharge {
 		return nil
@@ -293,8 +296,8 @@ func (o *order) doubles() (found []string) {
 }
 
 // AssertExactlyOnce reports to t what Doubles finds. It shows that nothing was
-// applied twice, not that anything was applied at all: look at Captures or
-// Refunds for that.
+// applied twice. It does not show that anything was applied: check that with
+// Captures or Refunds.
 func (s *Server) AssertExactlyOnce(t TB) {
 	t.Helper()
 	for _, double := range s.Doubles() {

@@ -8,15 +8,17 @@ import (
 	"strings"
 )
 
-// Return is how the payer's browser comes back to the merchant: a form, signed,
-// posted to the order's callback_url or failure_callback_url.
+// Return is the signed form with which the payer's browser comes back to the
+// merchant. The browser posts it to the order's callback_url or
+// failure_callback_url.
 type Return struct {
 	OrderID string
 	URL     string // "" when the order has none
 	Form    url.Values
 }
 
-// Request is the browser's request, with the headers of a cross-site form post.
+// Request makes the browser's request, with the headers of a form that another
+// site posts.
 func (r Return) Request(ctx context.Context) (*http.Request, error) {
 	target := r.URL
 	if target == "" {
@@ -34,7 +36,7 @@ func (r Return) Request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// Callback is the return of the order's payer as the order stands now.
+// Callback makes the payer's return for the present state of the order.
 func (s *Server) Callback(orderID string) (Return, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,8 +47,8 @@ func (s *Server) Callback(orderID string) (Return, error) {
 	return s.returnOf(o), nil
 }
 
-// CallbackForm is the signed form of [Server.Callback]; nil when the order does
-// not exist.
+// CallbackForm returns the signed form of [Server.Callback]. It returns nil if
+// the order does not exist.
 func (s *Server) CallbackForm(orderID string) url.Values {
 	r, err := s.Callback(orderID)
 	if err != nil {
@@ -55,8 +57,8 @@ func (s *Server) CallbackForm(orderID string) url.Values {
 	return r.Form
 }
 
-// CallbackJSON is the same as the JSON object that the IFRAME and SDK handlers
-// get; nil when there is no such order.
+// CallbackJSON returns the fields of CallbackForm as the JSON object that the
+// IFRAME and SDK handlers get. It returns nil if the order does not exist.
 func (s *Server) CallbackJSON(orderID string) []byte {
 	form := s.CallbackForm(orderID)
 	if form == nil {
@@ -69,10 +71,10 @@ func (s *Server) CallbackJSON(orderID string) []byte {
 	return marshal(fields)
 }
 
-// CallbackRequest is the browser's request to the order's callback URL, ready
-// for a handler under test. If an order has no callback URL, the request is for
-// the path "/", which a mux with a pattern for the shop's own path does not
-// match.
+// CallbackRequest makes the browser's request to the order's callback URL,
+// ready for a handler under test. If the order has no callback URL, the request
+// goes to the path "/". A mux that has a pattern for the shop's own path only
+// does not match "/".
 func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Request, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {

@@ -26,7 +26,7 @@ func (s *Server) createCancel(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// void gives back a hold in full.
+// void gives a hold back in full.
 func (s *Server) void(o *order, requestID string) {
 	s.change(o, func(now time.Time) {
 		o.setStatus(StatusCancelled)

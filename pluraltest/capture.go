@@ -56,8 +56,9 @@ func (s *Server) createCapture(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// repeatedCapture answers a second capture under a reference, if
-// WithDuplicateCaptures asks for another answer than OPERATION_NOT_ALLOWED.
+// repeatedCapture returns the answer to a second capture under one reference.
+// It returns nil unless WithDuplicateCaptures asks for another answer than
+// OPERATION_NOT_ALLOWED.
 func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
 	if len(o.captures) == 0 || o.captures[0].Reference != reference {
 		return nil
@@ -73,8 +74,8 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 }
 
 // mayCaptureMore reports whether an order that was captured can be captured
-// again: with WithMoreCaptures, or because the check does not see the first
-// capture yet.
+// again. It can with WithMoreCaptures, or while the check does not see the
+// first capture yet.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
 		amount.Value > o.amount.Value-o.capturedAmount() {
@@ -113,8 +114,8 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 	s.finish(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
 }
 
-// finish carries out a capture or a void, and ends it as the call says. If it
-// is PENDING first, begin runs at once; begin may be nil.
+// finish carries out a capture or a void, and ends it as the call says. If the
+// write is PENDING first, begin runs at once. begin may be nil.
 func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete func()) {
 	switch c.result {
 	case resultFailed:
@@ -164,7 +165,8 @@ func (s *Server) completeCapture(o *order, entry Capture) {
 	s.emit("ORDER_PROCESSED", o)
 }
 
-// allocate spreads a capture over the order's payments, in their order.
+// allocate spreads a capture over the order's payments, from the first to the
+// last.
 func allocate(o *order, entry Capture, now time.Time) {
 	left := entry.Amount.Value
 	for _, p := range o.held() {
@@ -197,8 +199,8 @@ func declinedByAcquirer() *errorDetail {
 	return &errorDetail{"PAYMENT_DECLINED", "Transaction declined by Acquirer due to unknown reason"}
 }
 
-// Capture captures an order as the merchant's dashboard would; a zero amount
-// captures it whole.
+// Capture captures an order as the merchant's dashboard would. A zero amount
+// captures the whole order.
 func (s *Server) Capture(orderID, reference string, amount Amount) error {
 	body := map[string]any{"merchant_capture_reference": reference}
 	if amount != (Amount{}) {
@@ -209,7 +211,7 @@ func (s *Server) Capture(orderID, reference string, amount Amount) error {
 }
 
 // byHand runs an operation without a request, as the merchant's dashboard
-// would. The error is the service's answer.
+// would. If the service refuses, the error holds its answer.
 func (s *Server) byHand(orderID string, body any, run operation) (json.RawMessage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

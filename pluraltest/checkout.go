@@ -40,8 +40,8 @@ func (s *Server) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// showCheckout shows the order as it stands. form is a refused payment form,
-// whose faults the page lists.
+// showCheckout shows the present state of the order. form is a refused payment
+// form or nil. The page lists the faults of the form.
 func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payForm) {
 	query := r.URL.Query()
 	page := s.checkoutPage(query.Get("token"), form)
@@ -63,9 +63,9 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payF
 	renderCheckout(w, status, page)
 }
 
-// decideCheckout carries out what the payer has decided and sends the browser
-// to the page that shows the outcome. A decision that comes too late, such as
-// that of a second click, changes nothing.
+// decideCheckout carries out the payer's decision and sends the browser to the
+// page that shows the outcome. A decision that comes too late changes nothing.
+// A second click makes such a decision.
 func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxCheckoutForm)
 	formErr := r.ParseForm()
@@ -85,8 +85,9 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// payFromPage carries out a posted decision, if it is readable. over means that
-// the payer is to go back to the shop; refused is a payment form with faults.
+// payFromPage carries out a posted decision, if it is readable. over reports
+// whether the payer should go back to the shop. refused is a payment form with
+// faults.
 func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,12 +98,12 @@ func (s *Server) payFromPage(token string, posted url.Values, readable bool) (kn
 	}
 	d, refused := o.decision(posted)
 	if d != nil {
-		_ = s.pay(o, *d) // an order that is not open any more is shown as it is
+		_ = s.pay(o, *d) // if the order is no longer open, the page shows its state
 	}
 	return true, !o.payable() && s.returnOf(o).URL != "", refused
 }
 
-// refuseForm answers a form that cannot be read.
+// refuseForm answers the request when its form cannot be read.
 func refuseForm(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
@@ -111,8 +112,8 @@ func refuseForm(w http.ResponseWriter, err error) {
 	renderCheckout(w, status, messagePage("This form cannot be read", "Go back and try again."))
 }
 
-// decision reads what the payer has decided. It is nil when there is nothing to
-// decide, and comes with a form when the form has faults.
+// decision reads the payer's decision from a form. It returns nil if there is
+// nothing to decide. It also returns the payment form if that has faults.
 func (o *order) decision(form url.Values) (*Decision, *payForm) {
 	if !o.payable() {
 		return nil, nil
@@ -134,8 +135,8 @@ func (o *order) decision(form url.Values) (*Decision, *payForm) {
 	return bankDecision(o, action, form), nil
 }
 
-// bankDecision is the decision on the bank's page, while a payment is under
-// way.
+// bankDecision reads the decision from the bank's page, while a payment is
+// under way.
 func bankDecision(o *order, action string, form url.Values) *Decision {
 	switch action {
 	case "approve":
@@ -154,7 +155,7 @@ func bankDecision(o *order, action string, form url.Values) *Decision {
 	}
 }
 
-// underway is the payment that waits for the bank.
+// underway returns the payment that waits for the bank.
 func (o *order) underway() *payment {
 	if live := o.open(); len(live) > 0 {
 		return live[0]

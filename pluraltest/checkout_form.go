@@ -10,7 +10,7 @@ import (
 )
 
 // The documented test data, and the one-time password that the emulated bank
-// takes.
+// accepts.
 const (
 	testCardNumber = "4012001037141112"
 	testCardCVV    = "212"
@@ -65,7 +65,7 @@ type payForm struct {
 	Faults []fieldFault
 }
 
-// Fault is what is wrong with a field; "" when the field is right.
+// Fault returns what is wrong with a field, or "" if the field is right.
 func (f *payForm) Fault(field string) string {
 	if f != nil {
 		for _, fault := range f.Faults {
@@ -139,14 +139,14 @@ func validExpiry(expiry string) bool {
 	return year > 25 || year == 25 && month == 12
 }
 
-// bankReason is why a bank declines.
+// bankReason is a reason why a bank declines.
 type bankReason struct {
 	Code    string
 	Message string
 }
 
-// bankReasons lists documented codes of declined payments; the first is the
-// usual.
+// bankReasons lists documented codes of declined payments, the usual code
+// first.
 func bankReasons() []bankReason {
 	return []bankReason{
 		{"PAYMENT_DECLINED", "Transaction declined by Acquirer due to unknown reason"},
@@ -160,7 +160,8 @@ func bankReasons() []bankReason {
 	}
 }
 
-// declineReason is the chosen code with its message or one of the payer's own.
+// declineReason returns the chosen code, with its own message or with the
+// message that the payer typed.
 func declineReason(code, message string) (string, string) {
 	chosen := bankReasons()[0]
 	for _, reason := range bankReasons() {
@@ -174,8 +175,8 @@ func declineReason(code, message string) (string, string) {
 	return chosen.Code, chosen.Message
 }
 
-// printable is a line of text without control characters, cut after n
-// characters.
+// printable removes the control characters from a line of text, and cuts it
+// after n characters.
 func printable(text string, n int) string {
 	line := strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// money prints an amount as the payer reads it: "₹1,10,000.00" with Indian
-// grouping, other currencies by their code.
+// money prints an amount as the payer reads it. Rupees have Indian grouping:
+// "₹1,10,000.00". Other currencies have their code.
 func money(a Amount) string {
 	digits := strconv.FormatInt(a.Value, 10)
 	if n := 3 - len(digits); n > 0 {
@@ -19,8 +19,8 @@ func money(a Amount) string {
 	return a.Currency + " " + grouped(whole, 3) + "." + decimals
 }
 
-// grouped sets commas before the last three digits and before each size digits
-// further left.
+// grouped puts a comma before the last three digits. To the left of them it
+// puts one before each group of size digits.
 func grouped(digits string, size int) string {
 	if len(digits) <= 3 {
 		return digits

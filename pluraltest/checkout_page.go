@@ -70,7 +70,7 @@ type checkoutOrder struct {
 
 // checkoutBank is the bank's page about the payment under way.
 type checkoutBank struct {
-	Method string // its name
+	Method string // the name of the method
 	Detail string // "card ending in 1112"
 	OTP    bool
 }
@@ -87,8 +87,8 @@ type checkoutField struct{ Name, Value string }
 
 type checkoutTestData struct{ Number, CVV, Expiry, VPA, OTP string }
 
-// Heading is the title. On a refused form it also says that there is something
-// to correct.
+// Heading returns the title. On a refused form it also says that there is
+// something to correct.
 func (p *checkoutPage) Heading() string {
 	if p.Form != nil {
 		return "Error: " + p.Title
@@ -96,7 +96,7 @@ func (p *checkoutPage) Heading() string {
 	return p.Title
 }
 
-// Expiry is the expiry date to fill in.
+// Expiry returns the expiry date to fill in.
 func (p *checkoutPage) Expiry() string {
 	if p.Form != nil && p.Form.Expiry != "" {
 		return p.Form.Expiry
@@ -104,19 +104,21 @@ func (p *checkoutPage) Expiry() string {
 	return p.Test.Expiry
 }
 
-// Self is the page's own address. Without it a form would keep the fragment of
-// a skip link, and the next page would not focus its first field.
+// Self returns the page's own address. Without that address a form would keep
+// the fragment of a skip link, and the next page would not focus its first
+// field.
 func (p *checkoutPage) Self() string { return "?token=" + url.QueryEscape(p.Token) }
 
-// ReturnLink is the page that takes the payer back to the shop.
+// ReturnLink returns the link to the page that takes the payer back to the
+// shop.
 func (p *checkoutPage) ReturnLink() string { return p.Self() + "&return=1" }
 
 func messagePage(title, text string) *checkoutPage {
 	return &checkoutPage{Name: "message", Title: title, Text: text}
 }
 
-// checkoutPage describes the page of the order with a token as it stands; nil
-// when there is none.
+// checkoutPage describes the page of the order that has a token, in its present
+// state. It returns nil if no order has the token.
 func (s *Server) checkoutPage(token string, form *payForm) *checkoutPage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,8 +240,8 @@ func customerName(purchaseDetails json.RawMessage) string {
 	return strings.TrimSpace(details.Customer.First + " " + details.Customer.Last)
 }
 
-// renderCheckout writes a page. It may not be stored or framed, and it loads
-// nothing from anywhere.
+// renderCheckout writes a page. Its headers forbid a browser to store the page,
+// to show it in a frame, or to load anything for it.
 func renderCheckout(w http.ResponseWriter, status int, page *checkoutPage) {
 	page.Nonce, page.Style = rand.Text(), checkoutStyle
 	var body bytes.Buffer
@@ -257,9 +259,9 @@ func renderCheckout(w http.ResponseWriter, status int, page *checkoutPage) {
 	_, _ = w.Write(body.Bytes())
 }
 
-// policy is the page's content security policy. Only the page that returns to
-// the shop has a script. It may post to the shop and follow redirects from
-// there.
+// policy returns the page's content security policy. Only the page that returns
+// to the shop has a script. That page may post to the shop and follow redirects
+// from there.
 func (p *checkoutPage) policy() string {
 	forms, scripts := "'self'", "'none'"
 	if p.Name == "return" {

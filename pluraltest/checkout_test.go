@@ -47,7 +47,7 @@ type sheet struct {
 	html   string
 }
 
-// text is the page as a reader sees it, without markup.
+// text returns the text of the page, without markup.
 func (s sheet) text() string {
 	plain := regexp.MustCompile(`(?s)<style.*?</style>|<script.*?</script>|<[^>]*>`).ReplaceAllString(s.html, " ")
 	return strings.Join(strings.Fields(html.UnescapeString(plain)), " ")
@@ -88,7 +88,7 @@ func (p *payer) send(method, link string, form url.Values, header ...string) she
 
 func (p *payer) open() sheet { p.t.Helper(); return p.send("GET", p.link, nil) }
 
-// press posts a form and follows to the next page.
+// press posts a form and goes to the next page.
 func (p *payer) press(fields ...string) sheet {
 	p.t.Helper()
 	posted := p.send("POST", p.link, values(fields...))
@@ -108,7 +108,7 @@ func (p *payer) status() string {
 	return order.Status
 }
 
-// card is the payment form filled in as it comes.
+// card returns the payment form with the values that the page fills in.
 func card(changes ...string) []string {
 	form := values(
 		"action", "pay", "method", "CARD", "card_number", "4012 0010 3714 1112", "card_expiry", "12/30", "card_cvv", "212",
@@ -123,7 +123,7 @@ func card(changes ...string) []string {
 	return fields
 }
 
-// numberFor is the card number of a form that asks for one.
+// numberFor returns the card number for a form that asks for one.
 func numberFor(method string) string {
 	if method == "CARD" {
 		return "4012-0010-3714-1112"

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConformanceTableNamesRealTests checks that every test that
-// docs/pluraltest.md names exists, and that every row names one.
+// TestConformanceTableNamesRealTests checks that every test in the table of
+// docs/pluraltest.md exists, and that every row names a test.
 func TestConformanceTableNamesRealTests(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{} // the file of each test, by its name
@@ -48,8 +48,8 @@ func TestConformanceTableNamesRealTests(t *testing.T) {
 	require.Greater(t, rows, 40)
 }
 
-// requireNoTest checks a line that names no test. It may be prose, a headline
-// or a separator, but not a row about a behaviour.
+// requireNoTest checks a line without the name of a test. The line may be
+// prose, a headline or a separator. It must not be a row about a behaviour.
 func requireNoTest(t *testing.T, line string, cells []string) {
 	t.Helper()
 	conformance := len(cells) == 5 && !strings.HasPrefix(line, "|---")

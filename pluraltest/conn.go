@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// serverConn is the server's end of a connection, in the clear: it ends TLS
-// itself, so faults can reach the connection below HTTP.
+// serverConn is the server's end of a connection. It decrypts TLS itself, so
+// faults can reach the connection below HTTP.
 type serverConn struct {
 	net.Conn               // in the clear
 	raw           net.Conn // TCP or memory
@@ -101,9 +101,9 @@ func (c *serverConn) forget() {
 	delete(c.server.conns, c)
 }
 
-// Write implements net.Conn. net/http resets the stream of a handler that gives
-// up with INTERNAL_ERROR; on HTTP/2 connections that becomes PROTOCOL_ERROR,
-// the code on which net/http's client sends a request again by itself.
+// Write implements net.Conn. When a handler gives up, net/http resets its
+// HTTP/2 stream with INTERNAL_ERROR. Write changes that code to PROTOCOL_ERROR.
+// On PROTOCOL_ERROR the client of net/http sends a request again by itself.
 func (c *serverConn) Write(p []byte) (int, error) {
 	if !c.isHTTP2() {
 		return c.Conn.Write(p)

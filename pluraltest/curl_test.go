@@ -19,11 +19,11 @@ import (
 // The integration guide's commands are in testdata/curl, one file for each,
 // with the guide's hosts, sample credentials and sample token. In the capture
 // command a blank follows the token. For a cancellation the guide names only
-// the endpoint. Fill in the order's id in place of order_id.
+// the endpoint. Replace order_id by the order's id.
 const guideReference = "112345171" // a JSON number in the command
 
-// TestCurlCommands runs the guide's commands with curl, changing nothing in
-// them but the host and the order's id.
+// TestCurlCommands runs the guide's commands with curl. It changes only the
+// host and the order's id in them.
 func TestCurlCommands(t *testing.T) {
 	t.Parallel()
 	needCurl(t)
@@ -79,8 +79,8 @@ func TestCurlCommands(t *testing.T) {
 	}
 }
 
-// TestCurlRefusals shows the answers to the guide's commands in a state that
-// rules them out.
+// TestCurlRefusals shows the answers to the guide's commands in states that do
+// not allow them.
 func TestCurlRefusals(t *testing.T) {
 	t.Parallel()
 	needCurl(t)
@@ -110,9 +110,8 @@ func needCurl(t *testing.T) {
 	}
 }
 
-// curl runs one of the guide's commands in a shell, as a person who pastes it
-// does. A configuration file adds what the test needs: the status, and no
-// proxy.
+// curl runs one of the guide's commands in a shell, as a person does who pastes
+// it. A configuration file makes curl print the status, and use no proxy.
 func curl(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", "curl", command+".sh"))

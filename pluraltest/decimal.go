@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// rupees is a decimal text as an exact number; false if the text is not one.
+// rupees reads a decimal text as an exact number. It returns false if the text
+// is not a decimal number.
 func rupees(text string) (*big.Rat, bool) {
 	if text == "" || strings.Trim(text, "0123456789.-") != "" {
 		return nil, false
@@ -16,7 +17,7 @@ func rupees(text string) (*big.Rat, bool) {
 // paise converts paise to rupees.
 func paise(n int64) *big.Rat { return big.NewRat(n, 100) }
 
-// share is a number of parts of 10,000, rounded to a number of decimals.
+// share returns r times parts/10,000, rounded to a number of decimals.
 func share(r *big.Rat, parts int64, decimals int) *big.Rat {
 	exact := new(big.Rat).Mul(r, big.NewRat(parts, 10_000))
 	rounded, _ := new(big.Rat).SetString(exact.FloatString(decimals))

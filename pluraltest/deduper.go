@@ -10,15 +10,16 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// conformanceLease is the lease of the tests that wait for its end.
+// conformanceLease is the length of the lease in the tests that wait for its
+// end.
 const conformanceLease = time.Second
 
 // TestDeduper checks that an implementation of [plural.Deduper] keeps the rules
-// of the interface, and reports each broken rule. newDeduper makes an empty one
-// for each rule, or one on a store that other rules may have used: names
-// differ. If the implementation keeps its state outside of itself, two that are
-// made one after the other share it, as two processes do. Set isShared for such
-// an implementation.
+// of the interface, and reports each broken rule. newDeduper makes an empty
+// Deduper for each rule. It may also make one on a store that other rules have
+// used, because each rule uses other names. If the implementation keeps its
+// state in such a store, two Dedupers share that state, as two processes do.
+// Set isShared for such an implementation.
 //
 // Some rules wait for a lease to end. That takes a few seconds, or no time in a
 // testing/synctest bubble.
@@ -187,7 +188,7 @@ func (c *deduperCheck) endedContext() {
 	cancel()
 	if claim, err := d.Claim(ended, id, time.Hour); err == nil && claim.State == plural.Claimed {
 		c.noError(d.Release(context.Background(), id, claim.Token), rule)
-	} // one that failed may be claimed, until its lease ends
+	} // a claim that returned an error may still hold the name, until its lease ends
 }
 
 func (c *deduperCheck) restart() {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// WebhookSchedule is the documented schedule: the waits before each of the
-// eight attempts, counted from the end of the one before.
+// WebhookSchedule returns the documented schedule: the wait before each of the
+// eight attempts. Each wait starts at the end of the attempt before.
 func WebhookSchedule() []time.Duration {
 	return []time.Duration{
 		0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute,
@@ -51,8 +51,8 @@ func (s *Server) hasTarget() bool {
 	return !s.closed && (s.cfg.webhook.url != "" || s.cfg.webhook.handler != nil)
 }
 
-// emit records an event about an order in its present state, and sends it. s.mu
-// must be held.
+// emit records an event about the present state of an order, and sends the
+// event. s.mu must be held.
 func (s *Server) emit(event string, o *order) {
 	q := &s.webhooks
 	d := &delivery{
@@ -77,9 +77,9 @@ func (s *Server) emit(event string, o *order) {
 	q.notify()
 }
 
-// dispatch sends an event after the first attempts of the order's earlier
-// events have ended, so no event overtakes another. It also waits for one more
-// event, unless that is nil. s.mu must be held.
+// dispatch sends an event once the first attempts of the order's earlier events
+// have ended, so no event overtakes another. It also waits for the channel
+// before, unless that is nil. s.mu must be held.
 func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	d.tried = make(chan struct{})
 	if !s.hasTarget() {
@@ -156,7 +156,7 @@ func (s *Server) isPending(d *delivery) bool {
 }
 
 // conclude records the result of an attempt, and reports whether to make
-// another.
+// another attempt.
 func (s *Server) conclude(d *delivery, status int, err error, last bool) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,7 +258,7 @@ func (s *Server) webhookClient() (client *http.Client, target string) {
 	return q.client, "http://merchant.localhost/webhook"
 }
 
-// outboundClient is the client that callbacks and webhooks are posted with.
+// outboundClient returns the client that posts callbacks and webhooks.
 func (s *Server) outboundClient() *http.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// orderDoc is an order as the service prints it, in the published samples'
-// order of fields.
+// orderDoc is the JSON of an order. Its fields have the same sequence as in the
+// published samples.
 type orderDoc struct {
 	OrderID                 string          `json:"order_id"`
 	ParentOrderID           string          `json:"parent_order_id,omitempty"`
@@ -64,7 +64,7 @@ type captureDoc struct {
 // view says how a document is to be shown.
 type view struct {
 	webhook       bool
-	points        bool // as in the vendor's camelCase samples, which have less about payments
+	points        bool // as in the vendor's camelCase samples, which say less about payments
 	noCaptureData bool
 	noParent      bool
 	otherOrder    bool
@@ -124,7 +124,7 @@ func (s *Server) preAuthValue(o *order, v view) any {
 	if o.typ == typeRefund {
 		switch {
 		case !v.webhook:
-			return nil // the refund answers leave it out
+			return nil // answers about refunds leave it out
 		case s.cfg.quirks.has(QuirkStringPreAuth):
 			return "false"
 		}
@@ -179,7 +179,8 @@ func (s *Server) paymentDocument(o *order, p *payment, v view) paymentDoc {
 	return doc
 }
 
-// captureData is the capture_data of a payment; nil when it has none.
+// captureData returns the capture_data of a payment. It returns nil if the
+// payment has none.
 func (s *Server) captureData(p *payment, v view) any {
 	if p.captured == nil {
 		if v.points || s.cfg.quirks.has(QuirkEmptyLists) {
@@ -202,7 +203,8 @@ func (s *Server) captureData(p *payment, v view) any {
 	return list
 }
 
-// emptyCard is the payment option of points in the vendor's camelCase samples.
+// emptyCard makes the payment option that the vendor's camelCase samples show
+// for points.
 func emptyCard() map[string]any {
 	return map[string]any{"card_data": map[string]any{
 		"card_type": "", "network_name": "", "issuer_name": "", "product_name": "", "card_category": "", "country_code": "",
@@ -230,6 +232,7 @@ func paymentOption(o *order, p *payment) map[string]any {
 }
 
 // stamp prints a time with milliseconds, as nearly every sample does.
+// QuirkNanoseconds changes that.
 func (s *Server) stamp(t time.Time) string {
 	if s.cfg.quirks.has(QuirkNanoseconds) {
 		return t.UTC().Format("2006-01-02T15:04:05.000000000Z")
@@ -253,7 +256,8 @@ func marshal(v any) []byte {
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
 
-// maxOlder is how many earlier versions of a document a stale read can show.
+// maxOlder is the number of earlier versions of a document that stale reads can
+// show.
 const maxOlder = 8
 
 // change keeps the present document for stale reads and then changes the order.
@@ -277,8 +281,8 @@ func (s *Server) change(o *order, mutate func(now time.Time)) {
 	o.updated = now
 }
 
-// asOf is the document at an earlier time; false when the order did not exist
-// yet.
+// asOf returns the document as it was at an earlier time. It returns false if
+// the order did not exist then.
 func (s *Server) asOf(o *order, at time.Time, v view) ([]byte, bool) {
 	if o.created.After(at) {
 		return nil, false

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// answer is one HTTP answer before a fault changes it.
+// answer is an HTTP answer before a fault changes it.
 type answer struct {
 	status      int
 	contentType string
@@ -133,7 +133,8 @@ var (
 	}
 )
 
-// gatewayError is the shape of the gateway in front of the services.
+// gatewayError makes an error of the gateway in front of the services, in the
+// gateway's own shape.
 func gatewayError(status int, traceID string) answer {
 	return jsonAnswer(status, marshal(struct {
 		Status  int    `json:"status"`
@@ -158,7 +159,7 @@ func (s *Server) checkoutAnswer(e *apiError) answer {
 	}
 }
 
-// htmlGateway is the page of the proxy in front of the services.
+// htmlGateway makes the error page of the proxy in front of the services.
 func htmlGateway(status int) string {
 	title := itoa(status) + " " + http.StatusText(status)
 	return "<html>\r\n<head><title>" + title + "</title></head>\r\n" +
@@ -168,11 +169,11 @@ func htmlGateway(status int) string {
 const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD>" +
 	"<BODY><H1>403 ERROR</H1></BODY></HTML>\n"
 
-// unreadMoney finds a field of a request that names money and that the server
-// does not read. If it were ignored, the server would silently use another sum.
+// unreadMoney looks for a money field in a request that the server does not
+// read. If the server ignored the field, it would silently use another sum.
 func unreadMoney(body []byte, read ...string) *apiError {
 	var sent map[string]json.RawMessage
-	_ = json.Unmarshal(body, &sent) // what is not an object has been refused
+	_ = json.Unmarshal(body, &sent) // a body that is not an object has been refused before
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		if strings.Contains(strings.ToLower(name), "amount") && !slices.Contains(read, name) {
 			return invalid("Unknown field " + name)
@@ -182,8 +183,8 @@ func unreadMoney(body []byte, read ...string) *apiError {
 }
 
 // decode reads a JSON object into the fields of a struct. Names are
-// case-sensitive: encoding/json would take a name in any case, and hide a
-// client's mistake.
+// case-sensitive. encoding/json alone would accept capital and small letters
+// alike, and hide a client's mistake.
 func decode(body []byte, into any) bool {
 	var sent map[string]json.RawMessage
 	if json.Unmarshal(body, &sent) != nil {

@@ -28,14 +28,14 @@ func WebhookID(id string) WebhookOption { return func(p *webhookParts) { p.id = 
 // WebhookTime sets the time in webhook-timestamp.
 func WebhookTime(at time.Time) WebhookOption { return func(p *webhookParts) { p.at = at } }
 
-// WebhookBody replaces the body; it is signed as it is.
+// WebhookBody replaces the body. The signature covers exactly these bytes.
 func WebhookBody(body []byte) WebhookOption { return func(p *webhookParts) { p.body = body } }
 
 // WebhookTarget sets the URL of the request.
 func WebhookTarget(url string) WebhookOption { return func(p *webhookParts) { p.target = url } }
 
-// WebhookRequest builds one signed webhook about an order or refund in its
-// present state, ready for a handler under test. [Server.Deliveries] does not
+// WebhookRequest builds one signed webhook about the present state of an order
+// or refund. It is ready for a handler under test. [Server.Deliveries] does not
 // list it.
 func (s *Server) WebhookRequest(eventType, orderID string, opts ...WebhookOption) (*http.Request, error) {
 	s.mu.Lock()
@@ -70,7 +70,7 @@ func (s *Server) signedWebhook(ctx context.Context, target, id, stamp string, bo
 	return req, nil
 }
 
-// eventBody is the payload of an event. s.mu must be held.
+// eventBody makes the payload of an event. s.mu must be held.
 func (s *Server) eventBody(event string, o *order) []byte {
 	subject := o
 	if o.parent != nil && s.cfg.quirks.has(QuirkRefundInParent) {
@@ -87,12 +87,12 @@ func (s *Server) eventBody(event string, o *order) []byte {
 	return body
 }
 
-// snakeKeys are the names that the vendor's camelCase samples leave as they
-// are.
+// snakeKeys are the names that stay in snake_case in the vendor's camelCase
+// samples.
 var snakeKeys = []string{"callback_url", "failure_callback_url", "merchant_payment_reference", "integration_mode"}
 
 // camelCase renames the fields of an event as the vendor does for orders with
-// points. Names that the merchant chose stay.
+// points. Names that the merchant chose do not change.
 func camelCase(body []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()

@@ -14,26 +14,27 @@ type Effect string
 
 // The effects of a [Fault].
 const (
-	ApplyNow   Effect = ""      // as without a fault
+	ApplyNow   Effect = ""      // the request takes effect as usual
 	ApplyNever Effect = "never" // nothing happens
-	ApplyLater Effect = "later" // it happens Delay after the client has its answer or has given up
-	// it is accepted as PENDING. It becomes final after Reads reads or, if Reads
-	// is 0, after Delay.
+	ApplyLater Effect = "later" // the effect comes Delay after the client has its answer or has given up
+	// The write is accepted as PENDING. It becomes final after Reads reads. If
+	// Reads is 0, it becomes final after Delay.
 	ApplyPending     Effect = "pending"
-	ApplyPendingFail Effect = "pending, failed" // it is accepted as PENDING and then fails
-	ApplyFail        Effect = "failed"          // it is accepted and fails: status FAILED
-	// a capture takes the money of one payment at once, and of the next after
-	// Reads reads or, if Reads is 0, after Delay; other operations treat it as
-	// ApplyNow.
+	ApplyPendingFail Effect = "pending, failed" // the write is accepted as PENDING and then fails
+	ApplyFail        Effect = "failed"          // the write is accepted and fails: status FAILED
+	// A capture takes the money of one payment at once. It takes the money of the
+	// next payment after Reads reads. If Reads is 0, it does so after Delay. Other
+	// operations treat this effect as ApplyNow.
 	ApplyByLegs     Effect = "leg by leg"
-	ApplyByLegsFail Effect = "leg by leg, the last fails" // the same, and the last payment fails
-	// a refund is checked now and made Delay later, without checking whether its
-	// reference has been used in between; other operations treat it as ApplyNow.
+	ApplyByLegsFail Effect = "leg by leg, the last fails" // like ApplyByLegs, but the last payment fails
+	// A refund is checked now and made Delay later. Nothing checks whether its
+	// reference has been used in between. Other operations treat this effect as
+	// ApplyNow.
 	InsertLater Effect = "checked, then inserted"
 )
 
-// canFail reports whether PENDING and FAILED results fit an operation. For any
-// other operation such an effect is ApplyNow.
+// canFail reports whether an operation can end PENDING or FAILED. Any other
+// operation treats such an effect as ApplyNow.
 func canFail(op string) bool {
 	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
 }
@@ -46,8 +47,8 @@ func isRead(op string) bool {
 	return false
 }
 
-// isOfLinks tells the operations of payment links, whose documents are no
-// orders.
+// isOfLinks reports whether an operation belongs to payment links. Their
+// documents are not orders.
 func isOfLinks(op string) bool { return strings.HasPrefix(op, "payment_links.") }
 
 func isOfSettlements(op string) bool { return op == OpSettlementsList || op == OpSettlementsGet }
@@ -70,21 +71,22 @@ const (
 	AnswerEmpty       Answer = "empty"              // 200 without a body
 	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Code,...}
 	AnswerRedirect    Answer = "redirect"           // 307 to another path
-	// a read gets the document before its last change or, with a Delay, as it was
-	// that long ago. It may be "not found". Other requests get the normal answer.
+	// A read gets the document before its last change. With a Delay it gets the
+	// document as it was that long ago. The answer may be "not found". Other
+	// requests get the normal answer.
 	AnswerStale         Answer = "stale"
 	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
-	AnswerOtherOrder    Answer = "other order"     // the normal document under another order's id and reference
+	AnswerOtherOrder    Answer = "other order"     // the normal document with another order's id and reference
 	AnswerSlowHeaders   Answer = "slow headers"    // the normal answer, Delay later
 	AnswerSlowBody      Answer = "slow body"       // the normal headers at once, the body over Delay
 	AnswerHuge          Answer = "huge"            // Size spaces, then the normal answer: valid JSON
 )
 
-// Fault is one thing that goes wrong with one request: what happens to the
-// books and what the client receives. The zero Fault changes nothing. The
-// package's faults (ResetAfterApply, ApplyLate, ...) are values to use as they
-// are or to adapt with After, AfterReads and so on; do not assign to them.
+// Fault is one thing that goes wrong with one request. It says what happens to
+// the books and what the client receives. The zero Fault changes nothing. Use
+// the package's faults (ResetAfterApply, ApplyLate, ...) unchanged, or adapt a
+// copy with After, AfterReads and so on. Do not assign to them.
 type Fault struct {
 	Name   string // in logs
 	Effect Effect
@@ -92,23 +94,24 @@ type Fault struct {
 	// for ApplyLater, InsertLater, ApplyPending, ApplyByLegs, AnswerStale,
 	// AnswerSlowHeaders and AnswerSlowBody
 	Delay       time.Duration
-	Reads       int    // for ApplyPending: how many reads of the order, or of a refund or its parent, see PENDING
+	Reads       int    // for ApplyPending: how many reads see PENDING; for a refund, reads of its parent count too
 	Status      int    // for AnswerStatus and AnswerHTML, 200 to 599
 	Code        string // for AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
-	RetryAfter  string // the Retry-After header, in seconds or as a date; none when empty
-	Size        int    // of AnswerHuge, bytes
+	RetryAfter  string // the Retry-After header, in seconds or as a date; if empty, there is no such header
+	Size        int    // for AnswerHuge: how many spaces
 	PointsFirst bool   // for ApplyByLegs: the points are captured before the card
 	Ends        string // the final status of a refund, instead of PROCESSED; see RefundEnds
 }
 
-// After is the fault with another delay.
+// After returns the fault with another delay.
 func (f Fault) After(d time.Duration) Fault { f.Delay = d; return f }
 
-// AfterReads is a PENDING fault that becomes final once n reads have seen
-// PENDING. A read of the parent also shows the refund, and counts.
+// AfterReads returns the fault with another number of reads. A PENDING result
+// becomes final once n reads have seen PENDING. A read of a refund's parent
+// also shows the refund, so it counts.
 func (f Fault) AfterReads(n int) Fault { f.Reads = n; return f }
 
-// String is the fault's name.
+// String returns the fault's name.
 func (f Fault) String() string {
 	switch {
 	case f.Name != "":
@@ -125,17 +128,17 @@ const (
 	defaultHuge  = 8 << 20 // bytes
 )
 
-// The faults. "Before" means that the request has no effect, "After" that it
-// has its effect.
+// The faults. "Before" in a name means that the request has no effect. "After"
+// means that it has its effect.
 var (
 	// NoFault lets a request through. Use it in a sequence of faults.
 	NoFault = Fault{}
 
 	// Refuse refuses the connection: nothing is written and nothing is applied. It
-	// needs a client of Server.Transport or Server.Client, whose dial then fails.
-	// A client with a transport of its own has sent the request by the time its
-	// fault is known. For such a client Refuse acts as ResetBeforeApply.
-	// Server.Down refuses every client.
+	// needs a client with Server.Transport, or the client of Server.Client. The
+	// dial of such a client fails. A client with another transport has already
+	// sent the request when the server chooses the fault. For such a client Refuse
+	// acts as ResetBeforeApply. Server.Down refuses every client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
@@ -146,19 +149,19 @@ var (
 	CloseBeforeApply = Fault{Name: "CloseBeforeApply", Effect: ApplyNever, Answer: AnswerClose}
 	CloseAfterApply  = Fault{Name: "CloseAfterApply", Answer: AnswerClose}
 
-	// CloseAfterAnswer answers in full and closes the connection a moment later:
-	// the next request that is sent on it fails.
+	// CloseAfterAnswer answers in full and closes the connection a moment later.
+	// The next request on that connection fails.
 	CloseAfterAnswer = Fault{Name: "CloseAfterAnswer", Answer: AnswerThenClose}
 
 	StreamResetBeforeApply = Fault{Name: "StreamResetBeforeApply", Effect: ApplyNever, Answer: AnswerStreamReset}
 	StreamResetAfterApply  = Fault{Name: "StreamResetAfterApply", Answer: AnswerStreamReset}
 
-	// ApplyLate never answers; the effect comes Delay after the client has given
+	// ApplyLate never answers. The effect comes Delay after the client has given
 	// up.
 	ApplyLate = Fault{Name: "ApplyLate", Effect: ApplyLater, Answer: AnswerHang, Delay: defaultDelay}
-	// ApplyLateReset resets the connection; the effect comes Delay after that.
+	// ApplyLateReset resets the connection. The effect comes Delay after that.
 	ApplyLateReset = Fault{Name: "ApplyLateReset", Effect: ApplyLater, Answer: AnswerReset, Delay: defaultDelay}
-	// ApplyLateTimedOut answers 504 TIMED_OUT; the effect comes Delay after that.
+	// ApplyLateTimedOut answers 504 TIMED_OUT. The effect comes Delay after that.
 	ApplyLateTimedOut = Fault{
 		Name:   "ApplyLateTimedOut",
 		Effect: ApplyLater,
@@ -168,10 +171,10 @@ var (
 		Delay:  defaultDelay,
 	}
 
-	// InsertLate answers 504 TIMED_OUT to a refund and makes it 2 seconds later,
-	// whatever has happened to its reference by then. It is not among
-	// [WriteFaults]: a repeat during these 2 seconds makes the refund twice, which
-	// is not the client's fault.
+	// InsertLate answers 504 TIMED_OUT to a refund and makes the refund 2 seconds
+	// later, even if its reference has been used by then. A repeat during these 2
+	// seconds makes the refund twice. The client could not prevent that, so
+	// InsertLate is not among [WriteFaults].
 	InsertLate = Fault{
 		Name:   "InsertLate",
 		Effect: InsertLater,
@@ -181,12 +184,13 @@ var (
 		Delay:  2 * time.Second,
 	}
 
-	// CardThenPoints captures an order's payments one after the other: the card at
-	// once, and the points, if there are any, Delay later. The order has left
-	// AUTHORIZED by then.
+	// CardThenPoints captures an order's payments one after the other. It captures
+	// the card at once. If the order has points, it captures them Delay later. By
+	// then the order has left AUTHORIZED.
 	CardThenPoints = Fault{Name: "CardThenPoints", Effect: ApplyByLegs, Delay: defaultDelay}
 	PointsThenCard = Fault{Name: "PointsThenCard", Effect: ApplyByLegs, Delay: defaultDelay, PointsFirst: true}
-	// CardThenPointsFails captures a part: the last payment fails.
+	// CardThenPointsFails captures only a part of the order, because the last
+	// payment fails.
 	CardThenPointsFails = Fault{Name: "CardThenPointsFails", Effect: ApplyByLegsFail, Delay: defaultDelay}
 	PointsThenCardFails = Fault{
 		Name:        "PointsThenCardFails",
@@ -194,15 +198,15 @@ var (
 		Delay:       defaultDelay,
 		PointsFirst: true,
 	}
-	// RefundCancelled answers 200 with status CANCELLED: a refund that moves no
+	// RefundCancelled answers 200 with status CANCELLED. The refund moves no
 	// money.
 	RefundCancelled = RefundEnds(StatusCancelled)
 
-	// LaggingRead shows the books as they were 3 seconds ago.
+	// LaggingRead shows the books in their state of 3 seconds ago.
 	LaggingRead = Fault{Name: "LaggingRead", Answer: AnswerStale, Delay: defaultDelay}
 
-	// StaleRead shows the document as it was before its last change; an order or
-	// refund that has not changed since it was made is not found.
+	// StaleRead shows the document as it was before its last change. It does not
+	// find an order or refund that has not changed since it was made.
 	StaleRead = Fault{Name: "StaleRead", Answer: AnswerStale}
 
 	Truncate = Fault{Name: "Truncate", Answer: AnswerTruncated}
@@ -244,11 +248,11 @@ var (
 	Redirect            = Fault{Name: "Redirect", Effect: ApplyNever, Answer: AnswerRedirect}
 	OtherOrder          = Fault{Name: "OtherOrder", Answer: AnswerOtherOrder}
 
-	// PendingResult answers PENDING; the write succeeds Delay later, or after
+	// PendingResult answers PENDING. The write succeeds Delay later, or after
 	// Reads reads of the order. Reads of a refund's parent count as reads of the
 	// refund.
 	PendingResult = Fault{Name: "PendingResult", Effect: ApplyPending, Delay: defaultDelay}
-	// PendingThenFailed answers PENDING; the write fails Delay later.
+	// PendingThenFailed answers PENDING. The write fails Delay later.
 	PendingThenFailed = Fault{Name: "PendingThenFailed", Effect: ApplyPendingFail, Delay: defaultDelay}
 	// FailedResult answers 200 with status FAILED. A refund then moves no money,
 	// and an order loses its hold.
@@ -277,13 +281,14 @@ var (
 
 	SlowHeaders = Fault{Name: "SlowHeaders", Answer: AnswerSlowHeaders, Delay: defaultDelay}
 	SlowBody    = Fault{Name: "SlowBody", Answer: AnswerSlowBody, Delay: defaultDelay}
-	// HugeBody is the normal answer after 8 MiB of blanks.
+	// HugeBody sends 8 MiB of blanks and then the normal answer.
 	HugeBody = Fault{Name: "HugeBody", Answer: AnswerHuge, Size: defaultHuge}
 )
 
-// StatusFault answers a status, such as 408, 409, 425 or 503, with a code of
-// your own, before or after the request is applied. It panics when the status
-// is not the status of an answer, 200 to 599, or the effect is unknown.
+// StatusFault makes a fault that answers with a status, such as 408, 409, 425
+// or 503, and with a code of your own. The effect says whether the request is
+// applied. StatusFault panics if the status is not between 200 and 599, or if
+// the effect is unknown.
 func StatusFault(status int, code string, effect Effect) Fault {
 	f := Fault{
 		Name: "Status " + itoa(status) + " " + code, Effect: effect, Answer: AnswerStatus,
@@ -297,7 +302,8 @@ func StatusFault(status int, code string, effect Effect) Fault {
 // Plural has not published. Only PROCESSED gives money back.
 func RefundEnds(status string) Fault { return Fault{Name: "RefundEnds " + status, Ends: status} }
 
-// problem is what makes no sense about a fault; "" when the fault is valid.
+// problem returns what makes no sense about a fault. It returns "" if the fault
+// is valid.
 func (f Fault) problem() string {
 	switch {
 	case !slices.Contains(effects(), f.Effect):
@@ -368,7 +374,7 @@ func AllFaults() []Fault {
 	return all
 }
 
-// lostFaults are the faults that any request can meet.
+// lostFaults lists the faults that any request can meet.
 func lostFaults() []Fault {
 	return []Fault{
 		Refuse, HangAfterApply, ResetAfterApply, CloseAfterApply, CloseAfterAnswer, StreamResetAfterApply, Truncate,
@@ -378,8 +384,8 @@ func lostFaults() []Fault {
 	}
 }
 
-// WriteFaults lists the faults of captures, cancels and refunds; some fit only
-// one of them, see [FaultsFor].
+// WriteFaults lists the faults of captures, cancels and refunds. Some of them
+// fit only one of these operations: see [FaultsFor].
 func WriteFaults() []Fault {
 	return append(lostFaults(),
 		HangBeforeApply, ResetBeforeApply, CloseBeforeApply, StreamResetBeforeApply,
@@ -453,13 +459,13 @@ func (f Fault) fits(op string) bool {
 	}
 }
 
-// RandomFaults is a plan for [Server.SetFaultPlan] that faults the given share
-// (0 to 1) of the requests. Each gets one of the given faults that fit its
-// operation; without any given, one of [FaultsFor]. The fault of a request
-// depends on the seed, its operation, its references and how often it has been
-// sent. It does not depend on other goroutines, so a seed can be replayed. It
-// panics when the share is not between 0 and 1, or a fault makes no sense; see
-// [Server.Inject].
+// RandomFaults makes a plan for [Server.SetFaultPlan]. The plan gives a fault
+// to the given share (0 to 1) of the requests. It chooses from the given faults
+// those that fit the operation. Without given faults it chooses from
+// [FaultsFor]. The fault of a request depends on the seed, its operation, its
+// references and how often it has been sent. It does not depend on other
+// goroutines, so a seed can be replayed. RandomFaults panics if the share is
+// not between 0 and 1, or if a fault makes no sense: see [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
 		panic(fmt.Sprintf("pluraltest: RandomFaults: the rate %v is not between 0 and 1", rate))

@@ -16,7 +16,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// effects is what the books hold of one operation; nothing for a read.
+// effects counts what the books have from one operation. For a read it is 0.
 func effects(srv *pluraltest.Server, op, id string) int {
 	switch op {
 	case pluraltest.OpCapturesCreate:
@@ -34,7 +34,7 @@ func effects(srv *pluraltest.Server, op, id string) int {
 	case pluraltest.OpOrdersCreate:
 		return len(srv.OrdersByReference("ref"))
 	case pluraltest.OpToken:
-		return srv.TokensIssued() - 1 // the helper has one
+		return srv.TokensIssued() - 1 // the helper has used one token
 	default:
 		return 0
 	}
@@ -79,9 +79,9 @@ func isRead(op string) bool {
 		op == pluraltest.OpSettlementsList || op == pluraltest.OpSettlementsGet
 }
 
-// TestEveryFaultKeepsItsWord compares the log with the books: for each
-// operation and each fault, the effect in the log is what happened, at once and
-// later.
+// TestEveryFaultKeepsItsWord compares the log with the books, for each
+// operation and each fault. The effect in the log must be what happened, at
+// once and later.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
 	for name, opts := range protocols() {
@@ -117,7 +117,7 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	}
 	srv.Inject(pluraltest.On(op), fault)
 	if fault.Answer == pluraltest.AnswerStale && fault.Delay > 0 {
-		pass(fault.Delay + time.Second) // it has come by then
+		pass(fault.Delay + time.Second) // a late effect has come by then
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -153,7 +153,7 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	srv.AssertExactlyOnce(t)
 }
 
-// promised is the final state of a fault in the log.
+// promised returns the final state that the log must have for a fault.
 func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	switch fault.Effect {
 	case pluraltest.ApplyLater, pluraltest.ApplyPending, pluraltest.InsertLater,
@@ -173,8 +173,8 @@ func promised(op string, fault pluraltest.Fault) pluraltest.EffectState {
 	return pluraltest.EffectNotApplied
 }
 
-// TestFaultThatDoesNotFit sends operations with faults that mean nothing for
-// them: they are carried out, and the log says so.
+// TestFaultThatDoesNotFit sends requests with faults that have no meaning for
+// their operation. The requests are carried out, and the log says so.
 func TestFaultThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	unfit := []pluraltest.Fault{pluraltest.FailedResult, pluraltest.PendingResult, pluraltest.PendingThenFailed}
@@ -331,8 +331,8 @@ func TestLateEffectMeetsAClosedOrder(t *testing.T) {
 	require.Equal(t, pluraltest.EffectRejected, srv.FaultLog()[0].Effect)
 }
 
-// TestLateEffectIsAdmittedOnArrival sends requests that cannot have an effect
-// later.
+// TestLateEffectIsAdmittedOnArrival sends requests that the server refuses at
+// once, so no effect can come later.
 func TestLateEffectIsAdmittedOnArrival(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*http.Request){
@@ -423,8 +423,8 @@ func TestFaultPlan(t *testing.T) {
 	require.Len(t, asked, 3)
 }
 
-// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet:
-// they do not call the plan and take nothing from a queue.
+// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet.
+// They do not call the plan, and take no fault from a queue.
 func TestPlanIsAskedAboutOperationsOnly(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
@@ -490,20 +490,21 @@ func TestNonsenseIsRefused(t *testing.T) {
 	require.Empty(t, srv.QueuedFaults())
 }
 
-// panicOf is the text of a function's panic; "" if it does not panic.
+// panicOf returns the text of a function's panic. It returns "" if the function
+// does not panic.
 func panicOf(f func()) (said string) {
 	defer func() { said, _ = recover().(string) }()
 	f()
 	return ""
 }
 
-// quickFaults is every fault but HugeBody.
+// quickFaults returns every fault except HugeBody.
 func quickFaults() []pluraltest.Fault {
 	return slices.DeleteFunc(pluraltest.AllFaults(), func(f pluraltest.Fault) bool { return f == pluraltest.HugeBody })
 }
 
-// TestRandomFaultsReplay runs the same requests twice, in another order: each
-// meets the same faults.
+// TestRandomFaultsReplay runs the same requests twice, the second time in
+// another sequence. Each request meets the same faults both times.
 func TestRandomFaultsReplay(t *testing.T) {
 	t.Parallel()
 	fates := func(reverse bool) map[string][]string {

@@ -23,7 +23,7 @@ func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 			if cause == nil {
 				return
 			}
-			if cause != any(http.ErrAbortHandler) { // this panic is how faults cut a connection
+			if cause != any(http.ErrAbortHandler) { // with this panic a fault cuts a connection
 				report("pluraltest: %s %s: panic: %v\n%s", r.Method, r.URL.Path, cause, debug.Stack())
 			}
 			panic(http.ErrAbortHandler)
@@ -32,8 +32,9 @@ func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 	})
 }
 
-// reportTo reports to a test: a bug of the emulator fails it. A panic of the
-// merchant's handler is only logged, because the test may be about that.
+// reportTo reports to a test. A bug of the emulator fails the test. A panic of
+// the merchant's handler is only logged, because the test may be about that
+// panic.
 func reportTo(t TB) Option {
 	return func(c *config) { c.report, c.mention = t.Errorf, t.Logf }
 }

@@ -1,7 +1,7 @@
 package pluraltest
 
-// The credentials and the access token that the integration guide prints in its
-// commands. They work only on an emulator.
+// The credentials and the access token from the commands in the integration
+// guide. They work only on an emulator.
 const (
 	guideClientID     = "a17ce30e-f88e-4f81-ada1-c3b4909ed232"
 	guideClientSecret = "fgwei7egyhuggwp39w8rh" //nolint:gosec // a published sample, and not even hex
@@ -10,10 +10,10 @@ const (
 		"SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"
 )
 
-// WithGuideSamples accepts the sample credentials and the sample access token
-// of Plural's integration guide besides the server's own, so the guide's
-// commands work as they are printed. Everybody knows them, so do not use this
-// on a server that others can reach.
+// WithGuideSamples also accepts the sample credentials and the sample access
+// token of Plural's integration guide, so the guide's commands work as they are
+// printed. The samples are public, so do not use this option on a server that
+// others can reach.
 func WithGuideSamples() Option {
 	return func(c *config) {
 		c.guide = true

@@ -57,8 +57,8 @@ func (a *api) request(ctx context.Context, method, path, body string) *http.Requ
 	a.t.Helper()
 	var reader io.Reader
 	if method != "GET" {
-		// It is not nil even when empty: net/http repeats by itself what it can
-		// rewind.
+		// The body is not nil even if it is empty. Otherwise net/http could rewind
+		// it, and would repeat the request by itself.
 		reader = io.NopCloser(bytes.NewReader([]byte(body)))
 	}
 	req, err := http.NewRequestWithContext(ctx, method, a.srv.URL+path, reader)
@@ -103,7 +103,7 @@ func (a *api) refund(id, body string) reply {
 	return a.do("POST", "/api/pay/v1/refunds/"+id, body)
 }
 
-// authorized makes an order that waits for a capture.
+// authorized makes an order with a hold.
 func authorized(t *testing.T, srv *pluraltest.Server, reference string, paise int64) string {
 	t.Helper()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: inr(paise), PreAuth: true})
@@ -113,7 +113,7 @@ func authorized(t *testing.T, srv *pluraltest.Server, reference string, paise in
 	return id
 }
 
-// withHold is a server, in memory, with one order of 50 rupees that is
+// withHold makes a server in memory. It has one order of 50 rupees that is
 // AUTHORIZED.
 func withHold(t *testing.T) (srv *pluraltest.Server, a *api, id string) {
 	t.Helper()
@@ -129,7 +129,7 @@ func reader(body string) io.Reader { return bytes.NewReader([]byte(body)) }
 // pass lets time pass in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
-// protocols are what a server is tried with.
+// protocols are the ways in which tests reach a server.
 func protocols() map[string][]pluraltest.Option {
 	return map[string][]pluraltest.Option{"http1": nil, "http2": {pluraltest.WithHTTP2()}}
 }

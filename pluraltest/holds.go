@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Lapse says where a hold that nobody captured has ended. Plural documents
-// neither how long a hold lasts nor what becomes of the order.
+// Lapse says where a hold that nobody captured has ended: at the bank, in the
+// books of Plural, or at both. Plural does not document how long a hold lasts,
+// or what becomes of the order.
 type Lapse int
 
 // The places.
@@ -19,8 +20,8 @@ const (
 	LapseInBooks // the order is CANCELLED, and the bank still holds the money
 )
 
-// WithHoldLifetime makes each hold lapse that is not captured or cancelled
-// within this time. The server's clock counts: [Server.Advance] moves it.
+// WithHoldLifetime makes a hold lapse if it is not captured or cancelled within
+// this time. The time runs on the server's clock, which [Server.Advance] moves.
 // Without this option a hold lasts until [Server.LapseHold].
 func WithHoldLifetime(d time.Duration, where Lapse) Option {
 	return func(c *config) { c.holdLifetime, c.holdLapse = max(d, 0), where }
@@ -67,7 +68,7 @@ func (s *Server) startHold(o *order, now time.Time) {
 	}
 }
 
-// lapseDue makes the holds lapse whose time is up. s.mu must be held.
+// lapseDue makes every hold lapse whose time is over. s.mu must be held.
 func (s *Server) lapseDue() {
 	if s.cfg.holdLifetime == 0 {
 		return

@@ -90,7 +90,8 @@ func TestHoldLifetime(t *testing.T) {
 	require.Equal(t, "CANCELLED", status(second))
 }
 
-// Time passes without Advance, and nobody asks: the webhook reports it.
+// Time passes without Advance, and no request comes. The webhook still reports
+// that the hold has lapsed.
 func TestHoldsLapseByThemselves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

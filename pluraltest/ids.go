@@ -23,9 +23,9 @@ func randomSeed() []byte {
 	return id[:]
 }
 
-// digest is the one source of ids, secrets and chances. It is a function of the
-// seed and of names, so the values of a request do not depend on other
-// requests.
+// digest makes the bytes for all ids, secrets and random choices. They depend
+// only on the seed and the names, so the values of a request do not depend on
+// other requests.
 func digest(seed []byte, names ...string) []byte {
 	mac := hmac.New(sha256.New, seed)
 	for _, name := range names {

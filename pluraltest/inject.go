@@ -8,8 +8,8 @@ import (
 // Match selects requests; an empty field matches any.
 type Match struct {
 	Op        string // OpCapturesCreate, ...
-	OrderID   string // of the path; of a payment link its id
-	Reference string // of the body or the path
+	OrderID   string // the order's id in the path, or the id of a payment link
+	Reference string // the merchant's reference in the body or the path
 }
 
 // On matches every request of one operation.
@@ -27,12 +27,13 @@ type rule struct {
 	faults []Fault
 }
 
-// Inject queues faults for the requests that match: the first request takes the
-// first fault, the second the second, and later ones are served as usual.
-// Queues are tried in the order they were made, before the fault plan. Inject
-// panics if a fault makes no sense: an Answer or an Effect that does not exist,
-// a Status that is not one of HTTP's where the answer has one, a negative
-// Delay, Reads or Size.
+// Inject queues faults for the requests that match. The first such request
+// takes the first fault, and the second takes the second fault. Requests after
+// the last fault are served as usual. If two queues match, the older queue goes
+// first. The fault plan is asked only if no queue has a fault. Inject panics if
+// a fault makes no sense: if its Answer or its Effect does not exist, if its
+// Delay, Reads or Size is negative, or if its answer needs a Status and the
+// Status is not an HTTP status.
 func (s *Server) Inject(match Match, faults ...Fault) {
 	mustMakeSense("Inject", faults...)
 	s.mu.Lock()
@@ -59,16 +60,16 @@ func (s *Server) ClearFaults() {
 	clear(s.decided)
 }
 
-// EffectState is what became of the effect of a faulted request.
+// EffectState says what became of the effect of a request that met a fault.
 type EffectState string
 
 // The states of an effect.
 const (
 	EffectApplied     EffectState = "applied"
-	EffectNotApplied  EffectState = "not applied"  // the fault prevents it, or there is nothing to apply: a read, a repeat
+	EffectNotApplied  EffectState = "not applied"  // the fault prevents it, or nothing can be applied: a read, a repeat
 	EffectRejected    EffectState = "rejected"     // the service refused the request
-	EffectWaiting     EffectState = "waiting"      // it is still to come
-	EffectAppliedLate EffectState = "applied late" // it was applied after the answer
+	EffectWaiting     EffectState = "waiting"      // the effect is still to come
+	EffectAppliedLate EffectState = "applied late" // the effect came after the answer
 	EffectFailed      EffectState = "failed"       // the books say FAILED
 	EffectDropped     EffectState = "dropped"      // the server was closed before the effect came
 )
@@ -109,8 +110,8 @@ func (s *Server) FaultLog() []FaultRecord {
 	return list
 }
 
-// decide chooses the fault of a request that has arrived. name refers to a
-// choice that a Transport made before the request was sent.
+// decide chooses the fault of a request that has arrived. name points to a
+// choice that a Transport made before it sent the request.
 func (s *Server) decide(req *Request, name string) Fault {
 	s.mu.Lock()
 	early, decided := s.decided[name]
@@ -136,8 +137,9 @@ type decision struct {
 	attempt int
 }
 
-// decideEarly lets a Transport know whether to refuse a request before any byte
-// of it is sent. It keeps any other fault under the returned name, for decide.
+// decideEarly lets a Transport know whether to refuse a request, before any
+// byte is sent. If it chooses another fault, it keeps that fault under the
+// returned name, for decide.
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {
@@ -146,7 +148,7 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 		}
 		if r.faults[0].Answer != AnswerRefused {
 			s.mu.Unlock()
-			return false, "" // decide takes it
+			return false, "" // leave this fault to decide
 		}
 		s.count(req)
 		fault, _ := s.takeQueued(req)

@@ -2,12 +2,12 @@ package pluraltest
 
 import "time"
 
-// job is something that happens later: at a time or, if it has no timer, when
+// job is something that happens later. A timer runs it. If it has no timer,
 // other code runs it.
 type job struct {
 	timer   *time.Timer
-	run     func(dropped bool) // with Server.mu held
-	isClock bool               // not an effect that is still to come: Flush leaves it alone
+	run     func(dropped bool) // the caller holds Server.mu
+	isClock bool               // the job is not an effect that is still to come, so Flush leaves it alone
 }
 
 func (j *job) stop() {
@@ -16,8 +16,9 @@ func (j *job) stop() {
 	}
 }
 
-// schedule runs the function after a delay, with s.mu held. Close drops it, and
-// Flush runs it at once. s.mu must be held.
+// schedule runs the function after a delay. Close drops the function, and Flush
+// runs it at once. The function runs while s.mu is held. The caller of schedule
+// must hold s.mu too.
 func (s *Server) schedule(d time.Duration, run func(dropped bool)) *job {
 	j := s.addJob(run)
 	if s.closed {
@@ -31,7 +32,7 @@ func (s *Server) schedule(d time.Duration, run func(dropped bool)) *job {
 	return j
 }
 
-// addJob adds a job that has no time of its own.
+// addJob adds a job without a timer.
 func (s *Server) addJob(run func(dropped bool)) *job {
 	j := &job{run: run}
 	if s.closed {
@@ -58,8 +59,8 @@ type pendingResult struct {
 	reads   int // how many reads still see PENDING
 }
 
-// hold leaves a write of the order open until c.reads reads have seen PENDING
-// or, if c.reads is zero, for c.delay.
+// hold leaves a write of the order open until c.reads reads have seen PENDING.
+// If c.reads is zero, the write stays open for c.delay.
 func (s *Server) hold(o *order, c *call, finish func()) {
 	p := &pendingResult{byReads: c.reads > 0, reads: c.reads}
 	o.pending = p
@@ -79,8 +80,9 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 	}
 }
 
-// countRead records that a client is about to read the order, and its refunds
-// with it. After c.reads such reads, the next read sees the final state.
+// countRead records that a client is about to read the order. Such a read also
+// shows the order's refunds, so it counts for them too. After c.reads such
+// reads, the next read sees the final state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

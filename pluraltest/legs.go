@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// captureByLegs captures an order that several payments hold, one payment after
-// the other. The order leaves AUTHORIZED at once, while the later payments
-// still read AUTHORIZED. The books get the capture when the last payment has
-// succeeded or failed, with the sum that was taken by then.
+// captureByLegs captures an order with several payments, one payment after the
+// other. The order leaves AUTHORIZED at once, while the later payments still
+// read AUTHORIZED. The capture enters the books when the last payment has
+// succeeded or failed. It has the sum that was taken by then.
 func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	whole := map[*payment]*captureEntry{}
 	s.change(o, func(now time.Time) {
@@ -31,8 +31,8 @@ func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	s.captureLegs(o, c, entry, legs, whole)
 }
 
-// captureLegs takes the money of the first payment, and later that of the
-// others.
+// captureLegs takes the money of the first payment now, and the money of the
+// others later.
 func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, whole map[*payment]*captureEntry) {
 	leg, rest := legs[0], legs[1:]
 	fails := len(rest) == 0 && c.legs > 1 && c.result == resultByLegsFails

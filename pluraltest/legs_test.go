@@ -21,8 +21,8 @@ func captured(t *testing.T, srv *pluraltest.Server, id string) (status string, s
 	return o.Status, sums, statuses
 }
 
-// Two payments of one order are captured one after the other, in either order,
-// and the last may fail.
+// Two payments of one order are captured one after the other. Either may be the
+// first, and the last may fail.
 func TestCaptureLegByLeg(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -130,7 +130,7 @@ func TestReadLag(t *testing.T) {
 	})
 }
 
-// If another refund came after the check of a refund, both are made.
+// If another refund comes after the check of a refund, both are made.
 func TestInsertAfterTheCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +152,8 @@ func TestInsertAfterTheCheck(t *testing.T) {
 	})
 }
 
-// A refund ends in any status that a test wants, and gives nothing back.
+// A refund can end in any status that a test chooses. It then gives no money
+// back.
 func TestRefundEnds(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{pluraltest.StatusCancelled, "REVERSED"} {

@@ -18,7 +18,7 @@ const (
 )
 
 const (
-	linkLifetime    = 24 * time.Hour // of a link that names no expire_by: the dashboard's
+	linkLifetime    = 24 * time.Hour // for a link without expire_by, as in the dashboard
 	maxLinkLifetime = 180 * 24 * time.Hour
 )
 
@@ -40,7 +40,7 @@ type link struct {
 	updated     time.Time
 }
 
-// linkSpec is what the request for a link said that is only echoed.
+// linkSpec has the fields of a link's request that the server only echoes.
 type linkSpec struct {
 	customer, products, metadata, split, account json.RawMessage
 
@@ -49,14 +49,15 @@ type linkSpec struct {
 	failed *string // failure_callback_url
 }
 
-// WithDuplicateLinks selects what a repeated merchant_payment_link_reference
-// leads to: by default the existing link, whatever else the request says; with
-// [DuplicateRejected] 422 DUPLICATE_REQUEST. With [DuplicateAccepted] a second
-// link is made, and a look-up by reference finds the newest.
+// WithDuplicateLinks selects the answer to a repeated
+// merchant_payment_link_reference. By default it is the existing link, even if
+// the rest of the request differs. With [DuplicateRejected] it is 422
+// DUPLICATE_REQUEST. With [DuplicateAccepted] a second link is made, and a
+// look-up by reference finds the newest link.
 func WithDuplicateLinks(mode DuplicateMode) Option { return func(c *config) { c.linkDup = mode } }
 
-// linkStatus is where a link stands: what its payer has done, unless it was
-// cancelled or has expired before.
+// linkStatus returns the status of a link. The payer's actions decide it,
+// unless the link was cancelled or has expired.
 func (s *Server) linkStatus(l *link) string {
 	o, settled := l.order, l.settled()
 	switch {
@@ -78,8 +79,8 @@ func (s *Server) linkStatus(l *link) string {
 	return StatusCreated
 }
 
-// isOver reports whether the link was cancelled or has expired; an order
-// without a link has none.
+// isOver reports whether the link was cancelled or has expired. A nil link is
+// not over.
 func (l *link) isOver() bool { return l != nil && l.ended != "" }
 
 type linkDoc struct {
@@ -106,7 +107,8 @@ type linkDoc struct {
 	UpdatedAt          string          `json:"updated_at"`
 }
 
-// linkDocument shows a link, flat as its endpoints do.
+// linkDocument makes the JSON of a link. Its fields have no "data" around them,
+// unless QuirkWrappedLinks is set.
 func (s *Server) linkDocument(l *link, v view) []byte {
 	o := l.order
 	preAuth := o.preAuth
@@ -147,7 +149,7 @@ func (s *Server) linkDocument(l *link, v view) []byte {
 	return marshal(doc)
 }
 
-// settled is what has ever been held or paid by the link.
+// settled returns the amount that was ever held or paid through the link.
 func (l *link) settled() int64 {
 	if !l.order.heldAt.IsZero() {
 		return l.order.amount.Value
@@ -196,7 +198,8 @@ func (s *Server) makeLink(spec LinkSpec, requestID string) *link {
 	if len(spec.Metadata) > 0 {
 		details["merchant_metadata"] = spec.Metadata
 	}
-	// The order's own reference is Plural's: a merchant does not know it.
+	// Plural chooses the reference of the link's order. The merchant does not know
+	// it.
 	reference := uuidFrom(s.digest("order of link", spec.Reference, n))
 	if s.cfg.quirks.has(QuirkLinkReferenceInOrder) && len(s.byRef[spec.Reference]) == 0 {
 		reference = spec.Reference
@@ -240,8 +243,8 @@ func (s *Server) getLink(c *call) answer {
 }
 
 // getLinkByReference serves GET
-// /api/pay/v1/paymentlink/ref/{merchant_payment_link_reference}. Of several
-// under one reference it shows the newest.
+// /api/pay/v1/paymentlink/ref/{merchant_payment_link_reference}. If several
+// links have the reference, it shows the newest.
 func (s *Server) getLinkByReference(c *call) answer {
 	found := s.linksByRef[c.Reference]
 	if len(found) == 0 {
@@ -250,8 +253,8 @@ func (s *Server) getLinkByReference(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(found[len(found)-1], c.view))
 }
 
-// readLinkStale shows a link as it was before its last change or, with a lag, a
-// while ago.
+// readLinkStale shows a link as it was before its last change. With a lag it
+// shows the link as it was that long ago.
 func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 	l := s.links[c.OrderID]
 	if c.Op == OpPaymentLinksGetByReference {
@@ -277,8 +280,8 @@ func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view))
 }
 
-// noLink is the answer to a link that is not there. What Plural answers is not
-// published.
+// noLink returns the answer when a link does not exist. Plural has not
+// published its own answer.
 func (s *Server) noLink() answer { return s.noRecords() }
 
 // cancelLink serves PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel.
@@ -294,8 +297,9 @@ func (s *Server) cancelLink(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view)).done()
 }
 
-// takesCalls reports whether a link can be cancelled, and its message sent
-// again: the vendor's own tools say that this takes a link that is CREATED.
+// takesCalls reports whether a link can be cancelled, and whether its message
+// can be sent again. The vendor's own tools say that the link must be CREATED
+// for both.
 func (s *Server) takesCalls(l *link) bool {
 	status := s.linkStatus(l)
 	return status == StatusCreated || status == StatusClicked && s.cfg.quirks.has(QuirkClickedLinkCancels)
@@ -337,8 +341,9 @@ func (s *Server) endLink(l *link, status string) {
 	s.changeLink(l, at, func() { l.ended = status })
 }
 
-// expireDue has the links expire whose time is up, but for those by which
-// somebody is paying or has paid. s.mu must be held.
+// expireDue makes every link expire whose time is over. It leaves a link alone
+// while a payment is under way, and once the link is paid in full. s.mu must be
+// held.
 func (s *Server) expireDue() {
 	if len(s.inLinks) == 0 {
 		return
@@ -362,10 +367,10 @@ func (s *Server) expireDue() {
 // Notification is a message to a link's customer.
 type Notification struct {
 	LinkID string
-	Email  string // where it went to; one of the two may be empty
+	Email  string // where the message went; Email or Mobile may be empty
 	Mobile string // with its country code
-	Text   string // as the customer gets it
-	Resent bool   // by a call of notify, and not by the link's creation
+	Text   string // the text that the customer gets
+	Resent bool   // a notify sent it, and not the link's creation
 	At     time.Time
 }
 
@@ -377,7 +382,7 @@ func (s *Server) message(l *link, resent bool) {
 		Mobile  string `json:"mobile_number"`
 		Country string `json:"country_code"`
 	}
-	_ = json.Unmarshal(l.spec.customer, &customer) // it was checked on arrival
+	_ = json.Unmarshal(l.spec.customer, &customer) // the request was checked on arrival
 	n := Notification{LinkID: l.id, Email: customer.Email, Resent: resent, At: s.now()}
 	if customer.Mobile != "" {
 		country := strings.TrimPrefix(customer.Country, "+")
@@ -435,7 +440,7 @@ func (s *Server) Links() []Link {
 	return s.showLinks(s.inLinks)
 }
 
-// Link is one payment link, by its id.
+// Link returns the payment link with this id.
 func (s *Server) Link(id string) (Link, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -469,8 +474,8 @@ func (s *Server) showLinks(links []*link) []Link {
 	return list
 }
 
-// LinkDocument is the JSON that GET answers for a payment link; nil when there
-// is none.
+// LinkDocument returns the JSON that GET answers for a payment link. It returns
+// nil if no link has this id.
 func (s *Server) LinkDocument(id string) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -482,7 +487,7 @@ func (s *Server) LinkDocument(id string) json.RawMessage {
 	return s.linkDocument(l, view{})
 }
 
-// OpenLink is the customer opening the link: CREATED becomes CLICKED.
+// OpenLink opens the link as the customer would: CREATED becomes CLICKED.
 func (s *Server) OpenLink(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,14 +5,15 @@ import (
 	"net/url"
 )
 
-// linkPath is where the short URLs of payment links are, as in UAT.
+// linkPath is the start of the path in a link's short URL, as in UAT.
 const linkPath = "/PLUTUS/"
 
-// addLinkPages puts the payment links among the server's pages. Opening one is
-// what makes it CLICKED.
+// addLinkPages adds the pages of payment links to the server's pages. When a
+// customer opens such a page, the link becomes CLICKED.
 func (s *Server) addLinkPages() { s.pages.HandleFunc(linkPath+"{code}", s.followLink) }
 
-// followLink sends the customer to the checkout, or says why not.
+// followLink sends the customer to the checkout, or shows why the link cannot
+// be paid.
 func (s *Server) followLink(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -27,7 +28,7 @@ func (s *Server) followLink(w http.ResponseWriter, r *http.Request) {
 	case target == "":
 		renderCheckout(w, http.StatusNotFound, unknownLinkPage())
 	default:
-		w.Header().Set("Cache-Control", "no-store") // the next one to open it may be too late
+		w.Header().Set("Cache-Control", "no-store") // the next customer to open the link may be too late
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		http.Redirect(w, r, target, http.StatusSeeOther)
 	}
@@ -50,8 +51,8 @@ func (s *Server) destination(code string, opens bool) (target string, refused *c
 	return checkoutPath + "?token=" + url.QueryEscape(l.order.token), nil
 }
 
-// endedLinkPage tells the payer that nothing can be paid by the link any more;
-// nil while something can.
+// endedLinkPage makes a page which says that the link can no longer be paid. It
+// returns nil while the link can be paid.
 func endedLinkPage(l *link) *checkoutPage {
 	if l == nil {
 		return nil

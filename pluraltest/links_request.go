@@ -16,7 +16,7 @@ var errDuplicateLink = apiError{
 	message: "Duplicate Merchant Reference ID received",
 }
 
-// linkRequest is the body of POST /api/pay/v1/paymentlink; unknown fields are
+// linkRequest is the body of POST /api/pay/v1/paymentlink. Unknown fields are
 // ignored, unless they name money.
 type linkRequest struct {
 	Reference   json.RawMessage `json:"merchant_payment_link_reference"`
@@ -55,8 +55,8 @@ type LinkSpec struct {
 }
 
 // AddLink makes a payment link as POST /api/pay/v1/paymentlink does and returns
-// its id: the short way to a starting state. A reference that is taken is an
-// error.
+// its id. It is the short way to a starting state. It returns an error if
+// another link has the reference.
 func (s *Server) AddLink(spec LinkSpec) (string, error) {
 	refused := func(e *apiError) (string, error) { return "", errors.New("pluraltest: " + e.message) }
 	if e := s.cfg.limits.checkReference("Merchant Payment Link Reference", spec.Reference); e != nil {
@@ -82,8 +82,8 @@ func (s *Server) AddLink(spec LinkSpec) (string, error) {
 	return s.makeLink(spec, "").id, nil
 }
 
-// parseLink reads and checks a request for a link; the first fault found is the
-// answer.
+// parseLink reads and checks a request for a link. It returns the first fault
+// that it finds.
 func (s *Server) parseLink(body []byte) (LinkSpec, *apiError) {
 	var req linkRequest
 	if !decode(body, &req) {
@@ -128,7 +128,7 @@ func checkURLs(links ...string) *apiError {
 	return nil
 }
 
-// parseTextBool reads a boolean that is a string on the wire.
+// parseTextBool reads a boolean that the request has as a string.
 func parseTextBool(name string, raw json.RawMessage) (*bool, *apiError) {
 	yes, no := true, false
 	switch string(raw) {
@@ -142,8 +142,8 @@ func parseTextBool(name string, raw json.RawMessage) (*bool, *apiError) {
 	return nil, invalid(name + ` must be "true" or "false"`)
 }
 
-// parseMethods takes a list, or one text with commas, as one of the vendor's
-// own clients sends.
+// parseMethods reads a list of methods. It also reads one text with commas,
+// because one of the vendor's own clients sends that.
 func parseMethods(raw json.RawMessage) ([]string, *apiError) {
 	var methods []string
 	if len(raw) == 0 || string(raw) == "null" {
@@ -179,8 +179,9 @@ func parseCoupon(raw json.RawMessage, amount Amount) (Amount, *apiError) {
 
 var phonePattern = regexp.MustCompile(`^[0-9]{10,20}$`)
 
-// checkCustomer insists on somebody to send the link to: documented as
-// optional, and refused without by the vendor's own tools.
+// checkCustomer requires an email address or a mobile number for the link's
+// message. The documentation calls both optional, but the vendor's own tools
+// require one.
 func checkCustomer(raw json.RawMessage) *apiError {
 	var customer struct {
 		Email  string `json:"email_id"`
@@ -199,7 +200,7 @@ func checkCustomer(raw json.RawMessage) *apiError {
 	return nil
 }
 
-// parseExpiry takes ISO 8601 in UTC, seconds or not.
+// parseExpiry reads an ISO 8601 time in UTC, with or without seconds.
 func (s *Server) parseExpiry(text string) (time.Time, *apiError) {
 	if text == "" {
 		return time.Time{}, nil
@@ -224,7 +225,7 @@ func (s *Server) checkExpiry(t time.Time) *apiError {
 	return nil
 }
 
-// object is a JSON object as it came; nil for anything else.
+// object returns a JSON object unchanged. It returns nil for any other value.
 func object(raw json.RawMessage) json.RawMessage { return startingWith('{', raw) }
 
 func list(raw json.RawMessage) json.RawMessage { return startingWith('[', raw) }

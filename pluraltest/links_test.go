@@ -16,7 +16,7 @@ import (
 
 const linkPath = "/api/pay/v1/paymentlink"
 
-// linkBody is a request for a link, with more fields of the caller's.
+// linkBody makes a request for a link, with further fields from the caller.
 func linkBody(reference string, more ...string) string {
 	fields := append([]string{
 		`"amount":{"value":50000,"currency":"INR"}`,
@@ -33,7 +33,7 @@ func (a *api) link(reference string, more ...string) map[string]any {
 	return r.doc(a.t)
 }
 
-// clocked is a server whose clock stands still unless it is moved.
+// clocked makes a server whose clock stands still until a test moves it.
 func clocked(t *testing.T, opts ...pluraltest.Option) (*pluraltest.Server, *api) {
 	t.Helper()
 	start := time.Date(2026, 11, 29, 8, 15, 0, 0, time.UTC)
@@ -288,12 +288,12 @@ func TestLinkRequestsRefused(t *testing.T) {
 	require.Equal(t, 405, a.do("PUT", linkPath+"/pl-1/notify", "").status)
 }
 
-// TestLinkRequestsOfTheVendorsClients sends what the vendor's MCP server and
-// its n8n node send, whose address alone is changed.
+// TestLinkRequestsOfTheVendorsClients sends the requests of the vendor's MCP
+// server and n8n node. Only the base URL is different.
 func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	t.Parallel()
 	srv, a := clocked(t)
-	// create_payment_link of the MCP server, with all that it has arguments for.
+	// create_payment_link of the MCP server, with all its arguments.
 	r := a.do("POST", linkPath, `{
 		"amount": {"value": 50000, "currency": "INR"},
 		"merchant_payment_link_reference": "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
@@ -333,8 +333,9 @@ func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	}
 	require.Equal(t, "CANCELLED", linkStatus(t, srv, id))
 
-	// It repeats on time-outs under one Request-ID: its notify is no more
-	// idempotent for that, its create is by the reference.
+	// The MCP server repeats a request after a time-out, with the same Request-ID.
+	// That does not make its notify idempotent. Its create is idempotent because
+	// of the reference.
 	other := a.link("again")["payment_link_id"].(string)
 	notify := pluraltest.On(pluraltest.OpPaymentLinksNotify)
 	srv.Inject(notify, pluraltest.TimedOutAfterApply, pluraltest.TimedOutAfterApply)
@@ -364,7 +365,7 @@ func TestLinkPage(t *testing.T) {
 	t.Parallel()
 	srv, a := clocked(t)
 	browser := *a.client
-	browser.CheckRedirect = nil // it follows
+	browser.CheckRedirect = nil // this client follows redirects
 	get := func(method, address string) (int, string, string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, address, http.NoBody)

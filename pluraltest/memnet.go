@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// A network in memory that behaves as loopback TCP does, as far as HTTP can
-// see: writes are buffered, a close is an end of file, a reset is ECONNRESET
-// and loses the bytes on the way, and deadlines work. Everything waits on
-// channels, so testing/synctest sees it wait.
+// This file has a network in memory. HTTP sees no difference between it and
+// loopback TCP. Writes are buffered. After a close, the peer reads to the end
+// of file. After a reset, the peer gets ECONNRESET, and the bytes on the way
+// are lost. Deadlines work. All code here waits on channels, so
+// testing/synctest can see it wait.
 
 // memListener accepts the connections that dial makes.
 type memListener struct {
@@ -71,7 +72,7 @@ func memError(op string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Addr: memAddr{}, Err: os.NewSyscallError(op, errno)}
 }
 
-// memWindow is how many unread bytes a connection holds.
+// memWindow is the number of unread bytes that a connection can hold.
 const memWindow = 64 << 10
 
 // memStream is one direction of a connection.
@@ -86,7 +87,7 @@ type memStream struct {
 
 func newMemStream() *memStream { return &memStream{changed: make(chan struct{})} }
 
-// update changes the stream and wakes those who wait for it.
+// update changes the stream and wakes the goroutines that wait for a change.
 func (s *memStream) update(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +200,7 @@ func (c *memConn) writeSome(p []byte) (n int, changed chan struct{}, err error) 
 	case c.out.reset:
 		return 0, nil, memError("write", syscall.EPIPE)
 	case c.out.gone:
-		c.out.reset = true // from the next write on: the kernel takes these bytes
+		c.out.reset = true // the kernel accepts these bytes; the next write fails
 		return len(p), nil, nil
 	}
 	if n = min(len(p), memWindow-len(c.out.buf)); n <= 0 && len(p) > 0 {
@@ -224,7 +225,8 @@ func (c *memConn) isClosed() bool {
 	}
 }
 
-// Close implements net.Conn: the peer reads the bytes on the way, then the end.
+// Close implements net.Conn. The peer still reads the bytes on the way, and
+// then the end of file.
 func (c *memConn) Close() error {
 	c.once.Do(func() {
 		close(c.closed)
@@ -262,11 +264,11 @@ func (c *memConn) SetReadDeadline(t time.Time) error { c.readDeadline.set(t); re
 // SetWriteDeadline implements net.Conn.
 func (c *memConn) SetWriteDeadline(t time.Time) error { c.writeDeadline.set(t); return nil }
 
-// deadline is a time after which done is closed; it can be moved.
+// deadline is a time that can be moved. When it has passed, done is closed.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer
-	sets  int // how often it has been set
+	sets  int // how often the deadline has been set
 	over  chan struct{}
 }
 

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// knownErrors gives the catalogue's message for the code of a fault.
+// knownErrors maps the code of a fault to the message in the published
+// catalogue.
 var knownErrors = []apiError{
 	errMalformed, errUnauthorized, errOrderNotFound, errDuplicate, errNotAllowed, errOrderCancelled,
 	errAmountLimit, errRateLimit, errPaymentRateLimit, errInternal, errTimedOut,
@@ -26,7 +27,7 @@ func faultError(f Fault) answer {
 	return a
 }
 
-// carryOut runs an operation and answers it, as the fault says.
+// carryOut runs an operation and sends its answer. The fault may change both.
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, run route, f Fault) {
 	a, late := s.apply(req, run, f)
 	if late != nil && f.Answer == AnswerHang {
@@ -40,7 +41,7 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverCo
 	s.reply(w, r, conn, req, a, f)
 }
 
-// resultOf is how an operation ends under an effect.
+// resultOf returns how an operation ends under an effect.
 func resultOf(op string, e Effect) resultMode {
 	switch {
 	case !canFail(op):
@@ -60,8 +61,8 @@ func resultOf(op string, e Effect) resultMode {
 	}
 }
 
-// apply runs the operation under the fault's effect. late is nil or schedules
-// the effect of ApplyLater.
+// apply runs the operation with the fault's effect. If the effect is to come
+// later, late schedules it. Otherwise late is nil.
 func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func()) {
 	c := &call{Request: req, body: req.Body, reads: f.Reads, delay: f.Delay, reversed: f.PointsFirst}
 	if run.op == OpRefundsCreate {
@@ -110,7 +111,7 @@ func (s *Server) apply(req *Request, run route, f Fault) (a answer, late func())
 	return a, nil
 }
 
-// readBehind is a look-up of a replica that is behind.
+// readBehind answers a look-up from old documents, as a replica that lags does.
 func (s *Server) readBehind(c *call, lag time.Duration) answer {
 	if c.Op == OpPaymentLinksGet || c.Op == OpPaymentLinksGetByReference {
 		return s.readLinkStale(c, lag)
@@ -119,7 +120,7 @@ func (s *Server) readBehind(c *call, lag time.Duration) answer {
 }
 
 // checkNow checks a refund on its arrival, and makes it later without another
-// check. A repeat in between is then made twice.
+// check. If the client repeats the refund in between, it is made twice.
 func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func()) {
 	c.checking = true
 	if a := run.run(s, c); !a.applied {
@@ -147,12 +148,12 @@ func (s *Server) applyLater(c *call, run route, delay time.Duration) {
 		case a.status >= http.StatusBadRequest:
 			c.record.settle(EffectRejected, s.now())
 		default:
-			c.record.settle(EffectNotApplied, s.now()) // a repeat was faster
+			c.record.settle(EffectNotApplied, s.now()) // a repeat was applied first
 		}
 	})
 }
 
-// reply sends the answer, or what the fault makes of it.
+// reply sends the answer, after the changes that the fault makes to it.
 func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, a answer, f Fault) {
 	switch f.Answer {
 	case AnswerRefused, AnswerReset:
@@ -162,7 +163,7 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn,
 		_ = conn.Close()
 		panic(http.ErrAbortHandler)
 	case AnswerStreamReset:
-		panic(http.ErrAbortHandler) // serverConn makes it a PROTOCOL_ERROR
+		panic(http.ErrAbortHandler) // serverConn turns the reset into a PROTOCOL_ERROR
 	case AnswerHang:
 		s.wait(r, -1)
 		panic(http.ErrAbortHandler)
@@ -194,7 +195,7 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn,
 		s.drip(w, r, req, a, f.Delay)
 	case AnswerHuge:
 		s.writeHead(w, req, a, f.Size+len(a.body))
-		_, _ = io.CopyN(w, blanks{}, int64(f.Size)) // JSON allows them
+		_, _ = io.CopyN(w, blanks{}, int64(f.Size)) // JSON allows blanks before a value
 		_, _ = w.Write(a.body)
 	case AnswerNormal, AnswerStale, AnswerNoCaptureData, AnswerNoParent, AnswerOtherOrder:
 		s.write(w, req, a)
@@ -231,8 +232,8 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a an
 	}
 }
 
-// wait returns true after the delay, false once the client has left or the
-// server is closed. A negative delay never ends.
+// wait returns true after the delay. It returns false once the client has left
+// or the server is closed. A negative delay never ends.
 func (s *Server) wait(r *http.Request, d time.Duration) bool {
 	var over <-chan time.Time
 	if d >= 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A refund with a sum that the server does not read is refused: it would be
-// wrong to use another sum silently, whatever the live service does.
+// A refund is refused if it has a sum that the server does not read. It would
+// be wrong to use another sum silently, whatever the live service does.
 func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)

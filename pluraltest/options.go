@@ -96,69 +96,73 @@ func newConfig(opts []Option) config {
 // Only [Start] and [NewServer] listen.
 func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 
-// WithSeed makes credentials repeatable. Together with [WithClock] it also
-// makes ids and tokens repeatable, which contain the time. Without it each
+// WithSeed makes credentials repeatable. Ids and tokens contain the time, so
+// they are repeatable only together with [WithClock]. Without this option each
 // server has a seed of its own.
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seedBytes(seed) } }
 
-// WithClock sets the clock for the times in documents, tokens and webhooks and
-// for the expiry of tokens. Delays always run on real time. Inside a
-// testing/synctest bubble that is the bubble's time.
+// WithClock sets the clock for the times in documents, tokens and webhooks, and
+// for the expiry of tokens. Delays always run on real time, which inside a
+// testing/synctest bubble is the bubble's time.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.clock = now } }
 
 // WithTLS serves HTTPS (HTTP/1.1) with a certificate for localhost, 127.0.0.1
-// and ::1; see [Server.Client] and [Server.Certificate].
+// and ::1. See [Server.Client] and [Server.Certificate].
 func WithTLS() Option { return func(c *config) { c.tls = true } }
 
 // WithHTTP2 serves HTTPS and offers HTTP/2 besides HTTP/1.1.
 func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
 
-// WithCredentials sets the client id and the client secret. The secret signs
-// callbacks by its hex digits; a secret without hex digits cannot sign.
+// WithCredentials sets the client id and the client secret. Callbacks are
+// signed with the bytes that the secret's hex digits give. A secret without hex
+// digits cannot sign.
 func WithCredentials(clientID, clientSecret string) Option {
 	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
 }
 
-// WithWebhookSecret sets the secret that signs webhooks; without it that is the
-// client secret.
+// WithWebhookSecret sets the secret that signs webhooks. Without this option
+// the client secret signs them.
 func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
 
-// WithReadLag makes each look-up show the books as they were that long ago, as
-// a replica that lags does.
+// WithReadLag makes each look-up show the books as they were d ago, as a
+// replica that lags does.
 func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = max(d, 0) } }
 
 // WithPluginRefunds makes the server also read the sum of a refund from
-// refund_amount, which the WooCommerce and Magento plugins send. It is not
-// known whether the live service reads that field. Without this option a refund
-// with that field is refused, as is any request with a field of money that the
-// emulator does not read.
+// refund_amount, which the WooCommerce and Magento plugins send. Nobody knows
+// whether the live service reads that field. Without this option the server
+// refuses a refund with that field. It refuses every request with a money field
+// that it does not read.
 func WithPluginRefunds() Option { return func(c *config) { c.pluginRefunds = true } }
 
-// WithOldRefunds also reads refunds in the form of Plural's older guide: named
-// by merchant_refund_reference, with their sum in refund_amount.
+// WithOldRefunds makes the server also read refunds in the form of Plural's
+// older guide. There merchant_refund_reference has the reference, and
+// refund_amount has the sum.
 func WithOldRefunds() Option { return func(c *config) { c.oldRefunds = true } }
 
-// WithCallbackKey signs callbacks with another form of the client secret than
-// its hex digits, as merchants report of some accounts. The client under test
-// then needs the same form (plural.WithCallbackKeys).
+// WithCallbackKey chooses how the client secret becomes the key that signs
+// callbacks. The default is WebhookKeyHex. Merchants report that some accounts
+// use another form. The client under test then needs the same form
+// (plural.WithCallbackKeys).
 func WithCallbackKey(form WebhookKeyForm) Option { return func(c *config) { c.callbackKey = form } }
 
-// WithMerchantID sets the merchant_id of the documents.
+// WithMerchantID sets the merchant_id in all documents.
 func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = id } }
 
 // WithPaymentRetries sets how many more times a payer may try after a failed
 // payment; the default is 10. With 0 or less, the first failure is final.
 func WithPaymentRetries(n int) Option { return func(c *config) { c.retries = max(n, 0) } }
 
-// WithWAF answers orders whose callback URL is on a local host with the HTML
-// 403 of the firewall that guards the real service.
+// WithWAF makes the server refuse an order whose callback URL is on a local
+// host. The answer is the HTML page with status 403 of the firewall in front of
+// the real service.
 func WithWAF() Option { return func(c *config) { c.waf = true } }
 
-// WithTokenLifetime sets how long an access token lives; the default is an
+// WithTokenLifetime sets how long an access token is valid. The default is an
 // hour.
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLifetime = d } }
 
-// WithOneToken makes each new token end the earlier ones.
+// WithOneToken makes the earlier tokens invalid when a new token is issued.
 func WithOneToken() Option { return func(c *config) { c.oneToken = true } }
 
 // WithAccessToken makes the server accept a bearer token that it did not issue,
@@ -177,8 +181,8 @@ const (
 	TokenExpiresAtMillis                    // "expires_at" with milliseconds
 	TokenExpiresIn                          // "expires_in": seconds, the tutorial's form
 	TokenExpiresInString                    // "expires_in" as a string
-	TokenWithoutExpiry                      // no lifetime beside the token; only its exp claim has it
-	TokenOpaque                             // no lifetime and a token that is not a JWT
+	TokenWithoutExpiry                      // only the token's exp claim has the lifetime
+	TokenOpaque                             // no lifetime, and the token is not a JWT
 )
 
 // WithTokenAnswer selects how the token endpoint states a token's lifetime.
@@ -187,12 +191,13 @@ func WithTokenAnswer(form TokenAnswer) Option { return func(c *config) { c.token
 // TokenErrorShape is the shape in which the token endpoint refuses credentials.
 type TokenErrorShape int
 
-// The shapes of a token error. In the first, only a 401 is the gateway's own:
-// an unsupported grant gets a 422 in the API's shape, {"code","message"}.
+// The shapes of a token error. With TokenErrorGateway, only a 401 has the shape
+// of the gateway. An unsupported grant gets a 422 in the API's shape,
+// {"code","message"}.
 const (
 	TokenErrorGateway TokenErrorShape = iota // {"status":401,"type":"","message":...,"traceId":...}
 	TokenErrorOAuth                          // {"error":...,"error_description":...}
-	TokenErrorCode                           // {"code":...,"message":...}, the API's
+	TokenErrorCode                           // {"code":...,"message":...}, the shape of the API
 )
 
 // WithTokenErrors selects the shape in which credentials are refused.
@@ -215,21 +220,22 @@ func WithCheckoutErrors(shape CheckoutErrorShape) Option {
 	return func(c *config) { c.checkoutErrors = shape }
 }
 
-// DuplicateMode is what happens to a request whose reference is taken. The
-// vendor documents the first two, and it is not known which one is true.
+// DuplicateMode says what happens to a request whose reference is taken. The
+// vendor documents both DuplicateReturnsExisting and DuplicateRejected. It is
+// not known which of these two the live service does.
 type DuplicateMode int
 
 // The treatments of a reference that is used again.
 const (
 	DuplicateReturnsExisting DuplicateMode = iota // the existing resource, even if the request differs
 	DuplicateRejected                             // 422 DUPLICATE_REQUEST
-	DuplicateAccepted                             // not noticed: a second order or refund is made
+	DuplicateAccepted                             // the server does not notice, and makes a second order or refund
 )
 
 // WithDuplicateOrders selects the answer to a repeated merchant_order_reference
 // of an order. With DuplicateRejected the SDK's Orders.Create returns a
-// DuplicateOrderError. By default it gets the existing order and its link, and
-// returns those.
+// DuplicateOrderError. By default Orders.Create gets the existing order with
+// its link, and returns that order.
 func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c.orderDup = mode } }
 
 // WithDuplicateRefunds selects the answer to a repeated
@@ -237,24 +243,24 @@ func WithDuplicateOrders(mode DuplicateMode) Option { return func(c *config) { c
 func WithDuplicateRefunds(mode DuplicateMode) Option { return func(c *config) { c.refundDup = mode } }
 
 // WithDuplicateCaptures selects the answer to a repeated
-// merchant_capture_reference. By default, and with DuplicateAccepted, it is the
-// 422 OPERATION_NOT_ALLOWED that any second capture gets.
+// merchant_capture_reference. By default, and with DuplicateAccepted, the
+// answer is the 422 OPERATION_NOT_ALLOWED that any second capture gets.
 func WithDuplicateCaptures(mode DuplicateMode) Option {
 	return func(c *config) { c.captureDup = mode }
 }
 
-// WithDuplicateCancels selects the answer to a cancel of a CANCELLED order. By
-// default it is 422 ORDER_CANCELLED, and with DuplicateReturnsExisting the
-// order as it is. With DuplicateAccepted it is the 422 OPERATION_NOT_ALLOWED
-// that a cancel of any other order without a hold gets.
+// WithDuplicateCancels selects the answer to a cancel of a CANCELLED order. The
+// default answer is 422 ORDER_CANCELLED. With DuplicateReturnsExisting it is
+// the order in its present state. With DuplicateAccepted it is 422
+// OPERATION_NOT_ALLOWED, which every other order without a hold also gets.
 func WithDuplicateCancels(mode DuplicateMode) Option {
 	return func(c *config) { c.cancelDup = mode }
 }
 
-// WithCheckLag makes every write check earlier writes in books that are that
-// old. If two writes come within that time, the second does not see the first:
-// an order or a refund is made twice under one reference, and a hold is
-// captured again while part of it is left.
+// WithCheckLag makes every write look for earlier writes in books that are d
+// old. If two writes come within that time, the second does not see the first.
+// An order or a refund can then be made twice under one reference. A hold can
+// be captured again while part of it is left.
 func WithCheckLag(d time.Duration) Option { return func(c *config) { c.checkLag = max(d, 0) } }
 
 // WithMoreCaptures lets a hold be captured again while part of it is left.
@@ -263,9 +269,9 @@ func WithMoreCaptures() Option { return func(c *config) { c.moreCaptures = true 
 // WithCancelUnpaid allows the cancel of an order that nobody has paid.
 func WithCancelUnpaid() Option { return func(c *config) { c.cancelUnpaid = true } }
 
-// WithProductNames keeps only the given names, of "product" and "products", in
-// purchase_details. Without it both are kept, because the vendor's pages
-// disagree about the name.
+// WithProductNames sets which of the fields "product" and "products" the server
+// keeps in purchase_details. Without this option it keeps both, because the
+// vendor's pages disagree about the name.
 func WithProductNames(names ...string) Option { return func(c *config) { c.productNames = names } }
 
 // WithLooseLimits accepts amounts from one paisa, and references of 100
@@ -293,8 +299,8 @@ type NotFoundShape int
 const (
 	NotFound422 NotFoundShape = iota // 422 ORDER_NOT_FOUND, the published sample
 	NotFound404                      // 404 ORDER_NOT_FOUND, the published table
-	// by reference 400 INVALID_REQUEST "No matching records found for the
-	// inquiry", else 422.
+	// A look-up by reference gets 400 INVALID_REQUEST "No matching records found
+	// for the inquiry". Other look-ups get 422.
 	NotFoundInquiry
 )
 
@@ -302,7 +308,7 @@ const (
 func WithNotFound(form NotFoundShape) Option { return func(c *config) { c.notFound = form } }
 
 // WithCallbackStatusName names the status field of the browser's return. The
-// default is "status"; one of the vendor's guides has "payment_status".
+// default is "status". One of the vendor's guides has "payment_status".
 func WithCallbackStatusName(name string) Option { return func(c *config) { c.statusName = name } }
 
 // emptyFields says what happens to callback fields without a value.
@@ -314,33 +320,33 @@ const (
 	emptyUnsigned
 )
 
-// WithEmptyCallbackFields posts, and signs, error_code and error_message on
-// success too, with empty values.
+// WithEmptyCallbackFields makes a callback about a success have error_code and
+// error_message too, with empty values. The signature covers them.
 func WithEmptyCallbackFields() Option { return func(c *config) { c.emptyFields = emptySigned } }
 
-// WithUnsignedEmptyCallbackFields posts them with empty values, and signs only
-// the others.
+// WithUnsignedEmptyCallbackFields adds the same empty fields as
+// WithEmptyCallbackFields. The signature does not cover them.
 func WithUnsignedEmptyCallbackFields() Option {
 	return func(c *config) { c.emptyFields = emptyUnsigned }
 }
 
-// WithCallbackSecret signs callbacks with another secret than the client
+// WithCallbackSecret signs callbacks with this secret instead of the client
 // secret.
 func WithCallbackSecret(secret string) Option {
 	return func(c *config) { c.callbackSecret = secret }
 }
 
-// WithOutboundClient sets the client that webhooks and callbacks are posted
-// with. Its Timeout is ignored for webhooks, which have the documented 5 s.
+// WithOutboundClient sets the client that posts webhooks and callbacks. For
+// webhooks its Timeout is ignored: they have the documented 5 s.
 func WithOutboundClient(client *http.Client) Option { return func(c *config) { c.outbound = client } }
 
 // Quirk is a set of oddities of the real service's documents.
 type Quirk uint
 
-// The oddities, seen in the vendor's own samples; of payment links, what its
-// documents leave open.
+// The oddities. The vendor's own samples show those of orders and webhooks. The
+// vendor's documents leave open whether those of payment links exist.
 const (
-	// webhooks of orders paid with points have camelCase names, and less about
+	// Webhooks of orders paid with points have camelCase names, and say less about
 	// payments.
 	QuirkCamelCasePoints           Quirk = 1 << iota
 	QuirkStringPreAuth                   // pre_auth is a string: "true", "false"
@@ -349,20 +355,21 @@ const (
 	QuirkRefundInParent                  // refund webhooks carry the parent order with the refund inside
 	QuirkCaptureDataObject               // capture_data is an object, not an array
 	QuirkCancelledPaymentProcessed       // payments of a cancelled order read PROCESSED
-	// empty refunds and capture_data are [], and an empty payment_option is {},
-	// instead of being left out.
+	// Empty refunds and capture_data are [], and an empty payment_option is {}.
+	// Otherwise empty fields are left out.
 	QuirkEmptyLists
 	QuirkPartProcessed // an order reads PROCESSED after a partial capture
 	QuirkNoRefundList  // an order does not list its refunds
-	// the order of a payment link has the link's reference; without it, one of
-	// Plural's own.
+	// The order of a payment link has the link's reference. Otherwise it has a
+	// reference that Plural makes.
 	QuirkLinkReferenceInOrder
 	QuirkWrappedLinks       // payment links come wrapped in "data"
 	QuirkLinkWithoutPreAuth // payment links say neither pre_auth nor is_mcc_transaction
-	// the payment link of a hold reads PAYMENT_INITIATED; without it, PROCESSED.
+	// The payment link of a hold reads PAYMENT_INITIATED. Otherwise it reads
+	// PROCESSED.
 	QuirkHeldLinkInitiated
-	// a payment link that was opened can be cancelled, and its message sent again;
-	// without it, only one that is CREATED.
+	// A payment link that was opened can be cancelled, and its message can be sent
+	// again. Otherwise both need a link that is CREATED.
 	QuirkClickedLinkCancels
 )
 
@@ -372,11 +379,12 @@ func (q Quirk) has(one Quirk) bool { return q&one != 0 }
 // QuirkStringPreAuth).
 func WithQuirks(quirks Quirk) Option { return func(c *config) { c.quirks |= quirks } }
 
-// WithFaultPlan sets the server's first fault plan; see [Server.SetFaultPlan].
+// WithFaultPlan sets the fault plan with which the server starts. See
+// [Server.SetFaultPlan].
 func WithFaultPlan(plan func(Request) Fault) Option { return func(c *config) { c.plan = plan } }
 
-// WithRandomFaults sets the plan of [RandomFaults] and, without [WithSeed], the
-// server's seed. It panics as RandomFaults does.
+// WithRandomFaults sets the plan of [RandomFaults]. Without [WithSeed], seed is
+// also the server's seed. WithRandomFaults panics when RandomFaults does.
 func WithRandomFaults(seed uint64, rate float64, faults ...Fault) Option {
 	plan := RandomFaults(seed, rate, faults...)
 	return func(c *config) {

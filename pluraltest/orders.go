@@ -14,7 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// orderRequest is the body of both order endpoints; unknown fields are ignored.
+// orderRequest is the body of requests to both order endpoints. Unknown fields
+// are ignored.
 type orderRequest struct {
 	Reference       json.RawMessage `json:"merchant_order_reference"`
 	Amount          json.RawMessage `json:"order_amount"`
@@ -47,7 +48,7 @@ type limits struct {
 }
 
 var (
-	// As in the guide's tables; the published message says 1.
+	// The guide's tables have this limit. The published error message says 1.
 	documentedLimits = limits{50, 100, referencePattern}
 	looseLimits      = limits{100, 1, regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)}
 )
@@ -113,7 +114,7 @@ type OrderSpec struct {
 }
 
 // AddOrder creates an order as POST /api/checkout/v1/orders does and returns
-// its id. It is the short way to a starting state.
+// the order's id. It is the short way to a starting state.
 func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 	if err := s.cfg.limits.checkReference("Merchant Order Reference", spec.Reference); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
@@ -171,7 +172,8 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 	return o, true, nil
 }
 
-// seen lists what a check for a reference finds in the books, which may lag.
+// seen lists the orders and refunds that a check for a reference finds. With
+// WithCheckLag the check reads older books.
 func (s *Server) seen(reference string) []*order {
 	if s.cfg.checkLag == 0 {
 		return s.byRef[reference]
@@ -180,11 +182,12 @@ func (s *Server) seen(reference string) []*order {
 	return slices.DeleteFunc(slices.Clone(s.byRef[reference]), func(o *order) bool { return o.created.After(since) })
 }
 
-// withoutProducts takes out the products that WithProductNames does not name.
+// withoutProducts removes the fields "product" and "products", except those
+// that WithProductNames names.
 func (s *Server) withoutProducts(details json.RawMessage) json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(details, &fields) != nil {
-		return details // there are none
+		return details // details are not an object, so there is nothing to remove
 	}
 	kept := len(fields)
 	for _, name := range []string{"product", "products"} {
@@ -220,8 +223,9 @@ func (s *Server) getOrder(c *call) answer {
 }
 
 // getByReference serves GET
-// /api/pay/v1/orders/reference/{merchant_order_reference}, one namespace for
-// orders and refunds. If several have the reference, it shows the newest.
+// /api/pay/v1/orders/reference/{merchant_order_reference}. Orders and refunds
+// share one namespace. If several have the reference, the answer shows the
+// newest.
 func (s *Server) getByReference(c *call) answer {
 	found := s.byRef[c.Reference]
 	if len(found) == 0 {
@@ -235,8 +239,9 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an order as it was before its last change or, with a lag,
-// that long ago. An order that did not exist then is not found.
+// readStale shows an order as it was before its last change. With a lag it
+// shows the order as it was that long ago. If the order did not exist then, it
+// is not found.
 func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound
@@ -321,8 +326,8 @@ func (l limits) parseOrder(body []byte) (OrderSpec, *apiError) {
 	}, nil
 }
 
-// referenceText reads a reference: a string or, as the vendor's cURL sends it,
-// a number.
+// referenceText reads a reference. It accepts a string, and a number because
+// the vendor's cURL sample sends one.
 func referenceText(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", true

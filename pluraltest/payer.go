@@ -11,7 +11,7 @@ type Decision struct {
 	kind   decisionKind
 	method string
 	points int64
-	part   int64 // of a part payment
+	part   int64 // the amount of a part payment
 	code   string
 	reason string
 	final  bool
@@ -28,53 +28,57 @@ const (
 
 // The payer's decisions.
 var (
-	// Approve pays: the order is AUTHORIZED for a pre-authorisation, else
-	// PROCESSED. It pays by card, or by the first method that the order takes.
+	// Approve pays by card, or by the first method that the order takes. A
+	// pre-authorised order becomes AUTHORIZED, and any other order PROCESSED.
 	Approve = Decision{kind: payerApproves}
 	// FailOTP enters a wrong one-time password: USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
-	// LetExpire does not pay in time: PAYMENT_EXPIRED.
+	// LetExpire lets the time for the payment pass: PAYMENT_EXPIRED.
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
 	// CancelPayment leaves the page by its cancel link: the order is CANCELLED.
 	CancelPayment = Decision{kind: payerLeaves}
-	// LeavePending pays in a way whose result takes time: the order is PENDING
-	// until the next decision.
+	// LeavePending starts a payment that takes time. The order is PENDING until
+	// the next decision.
 	LeavePending = Decision{kind: payerWaits}
 )
 
-// Decline makes the issuer refuse the payment: PAYMENT_DECLINED with the reason
-// as its message. The order is ATTEMPTED, or FAILED when no retry is left.
+// Decline makes the issuer refuse the payment. The code is PAYMENT_DECLINED,
+// and reason is the message. The order is ATTEMPTED, or FAILED when no retry is
+// left.
 func Decline(reason string) Decision {
 	return Decision{kind: payerFails, code: "PAYMENT_DECLINED", reason: reason}
 }
 
-// DeclineFor is Decline under another code, such as INSUFFICIENT_FUNDS.
+// DeclineFor does the same as [Decline] with another code, such as
+// INSUFFICIENT_FUNDS.
 func DeclineFor(code, reason string) Decision {
 	return Decision{kind: payerFails, code: code, reason: reason}
 }
 
-// Final is the decision without another try: the order is FAILED at once.
+// Final returns the decision without another try for the payer: the order is
+// FAILED at once.
 func (d Decision) Final() Decision { d.final = true; return d }
 
-// ApproveBy pays by one method: "CARD", "UPI", "NETBANKING", "WALLET",
+// ApproveBy pays by this method: "CARD", "UPI", "NETBANKING", "WALLET" or
 // "POINTS".
 func ApproveBy(method string) Decision { return Decision{kind: payerApproves, method: method} }
 
-// ApproveWithPoints pays part of the order, in minor units, with points and the
-// rest by card: two payments on one order.
+// ApproveWithPoints makes two payments on one order. It pays this many minor
+// units with points, and the rest by card.
 func ApproveWithPoints(points int64) Decision {
 	return Decision{kind: payerApproves, points: points}
 }
 
-// ApprovePart pays a part of an order that is to be paid in parts, in minor
-// units. While something is left the order is ATTEMPTED, which nobody has
-// published; the last part makes it PROCESSED.
+// ApprovePart pays a part, in minor units, of an order that allows part
+// payment. The order is ATTEMPTED until the last part is paid. Plural has not
+// published that status for such orders. After the last part the order is
+// PROCESSED.
 func ApprovePart(value int64) Decision { return Decision{kind: payerApproves, part: value} }
 
-// Pay makes the payer decide about an order and returns what the browser then
-// posts to the merchant. It is an error if the order is not open for payment,
-// or does not take the method. An order takes its allowed_payment_methods; a
-// hold only takes CARD and POINTS.
+// Pay carries out the payer's decision about an order. It returns the form that
+// the browser then posts to the merchant. It returns an error if the order is
+// not open for payment, or does not take the method. An order takes its
+// allowed_payment_methods. A hold takes only CARD and POINTS.
 func (s *Server) Pay(orderID string, d Decision) (Return, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +102,7 @@ func (o *order) payable() bool {
 	case StatusCreated, StatusAttempted:
 		return !o.link.isOver()
 	case StatusPending:
-		return o.pending == nil // otherwise a capture or a void is pending
+		return o.pending == nil // if not nil, a capture or a void is pending
 	default:
 		return false
 	}
@@ -126,7 +130,7 @@ func (s *Server) pay(o *order, d Decision) error {
 	switch d.kind {
 	case payerLeaves:
 		if o.paid() > 0 {
-			return nil // what was paid stays, and so does the rest
+			return nil // the paid parts stay paid, and the rest stays due
 		}
 		s.change(o, func(now time.Time) {
 			o.setPayments(StatusCancelled, now)
@@ -184,7 +188,7 @@ func (s *Server) pay(o *order, d Decision) error {
 	return nil
 }
 
-// methodFor is the method that the payer pays by, or tries to.
+// methodFor returns the method by which the payer pays, or tries to pay.
 func (o *order) methodFor(d Decision) (string, error) {
 	wanted := []string{d.method}
 	switch {
@@ -220,8 +224,8 @@ func (o *order) canBePaidBy(method string) bool {
 		(!o.preAuth || method == "CARD" || method == "POINTS")
 }
 
-// attempt adds the payer's payments to the order, unless they are there already
-// and PENDING.
+// attempt adds the payer's payments to the order. If the order has PENDING
+// payments already, it adds nothing.
 func (s *Server) attempt(o *order, d Decision, now time.Time) {
 	if o.status == StatusPending {
 		return
@@ -250,7 +254,7 @@ func (s *Server) addPayment(o *order, method string, value int64, now time.Time)
 	})
 }
 
-// suffix is the end of a payment's id, before its last letter.
+// suffix returns the part of a payment's id before its last letter.
 func suffix(method string) string {
 	switch method {
 	case "UPI":

@@ -21,7 +21,7 @@ func TestPayerDecisions(t *testing.T) {
 		decision pluraltest.Decision
 		status   string
 		form     url.Values
-		failed   bool // back to failure_callback_url
+		failed   bool // the browser goes back to failure_callback_url
 		events   []string
 	}{
 		{
@@ -226,7 +226,7 @@ func TestPayerPaysAsTheOrderAllows(t *testing.T) {
 		preAuth  bool
 		before   *pluraltest.Decision
 		decision pluraltest.Decision
-		want     string // of the payment, or of the error
+		want     string // the method of the payment, or text of the error
 	}{
 		{nil, false, nil, pluraltest.ApproveBy("WALLET"), "WALLET"},
 		{upi, false, nil, pluraltest.Approve, "UPI"},
@@ -272,8 +272,8 @@ func TestPayerPaysAsTheOrderAllows(t *testing.T) {
 	}
 }
 
-// TestPayable follows an order through the states in which the payer can
-// decide.
+// TestPayable follows an order through its states. It checks in which of them
+// the payer can decide.
 func TestPayable(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()

@@ -1,13 +1,13 @@
 package pluraltest
 
-// QueuedFault is a fault that waits for its request.
+// QueuedFault is a fault that waits for a request that matches.
 type QueuedFault struct {
 	Match Match
 	Fault Fault
 }
 
-// QueuedFaults lists the faults from Inject that no request has met yet, in the
-// order in which they will be taken.
+// QueuedFaults lists the faults from Inject that no request has met yet. The
+// next one to be taken is the first.
 func (s *Server) QueuedFaults() []QueuedFault {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -71,7 +71,7 @@ func (s *Server) createRefund(c *call) answer {
 		return invalid("Refund amount currency must be the currency of the order").answer()
 	case amount.Value > left || left <= 0:
 		return errAmountLimit.answer()
-	case amount.Value < s.cfg.limits.minAmount: // the rest of an order may be less
+	case amount.Value < s.cfg.limits.minAmount: // a smaller sum is allowed if it is all that is left
 		return tooSmall(s.cfg.limits.minAmount).answer()
 	}
 	if c.checking {
@@ -81,8 +81,8 @@ func (s *Server) createRefund(c *call) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view))).done()
 }
 
-// sameAmount refuses a refund that names two different sums: the server would
-// have to guess.
+// sameAmount refuses a refund that names two different sums, because the server
+// would have to guess which is meant.
 func (l limits) sameAmount(amount, old json.RawMessage) *apiError {
 	if len(old) == 0 {
 		return nil
@@ -156,8 +156,8 @@ func (s *Server) settleRefund(o *order, record *FaultRecord) {
 	s.emit("REFUND_"+o.status, o)
 }
 
-// endRefund gives a refund its final status, and its parent the status that
-// follows from it.
+// endRefund gives a refund its final status. It also gives the parent order the
+// status that follows.
 func (s *Server) endRefund(o *order, status string, now time.Time) {
 	o.setStatus(status)
 	o.updated = now
@@ -175,7 +175,8 @@ func (s *Server) endRefund(o *order, status string, now time.Time) {
 	parent.updated = now
 }
 
-// refundLegs takes the refund from the parent's payments, in their order.
+// refundLegs takes the refund from the parent's payments, from the first to the
+// last.
 func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*payment {
 	given := map[string]int64{}
 	for _, r := range parent.refunds {
@@ -207,7 +208,7 @@ func (s *Server) refundLegs(o, parent *order, left int64, now time.Time) []*paym
 	return legs
 }
 
-// refundDetails is the parent's purchase_details with the refund's own
+// refundDetails returns the parent's purchase_details with the refund's own
 // metadata.
 func refundDetails(parent json.RawMessage, metadata map[string]string) json.RawMessage {
 	details := map[string]json.RawMessage{}
@@ -221,7 +222,7 @@ func refundDetails(parent json.RawMessage, metadata map[string]string) json.RawM
 }
 
 // Refund refunds an order as the merchant's dashboard would and returns the
-// refund's order id; a zero amount refunds all that is left.
+// refund's order id. A zero amount refunds all that is left.
 func (s *Server) Refund(orderID, reference string, amount Amount) (string, error) {
 	body := map[string]any{"merchant_order_reference": reference}
 	if amount != (Amount{}) {

@@ -10,8 +10,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestSDKReadsWhatQuirksMake verifies and reads events in the vendor's unusual
-// shapes with the SDK: it finds the same in them as in the usual ones.
+// TestSDKReadsWhatQuirksMake verifies and reads events with the SDK. Some
+// events have the vendor's unusual shapes. The SDK finds the same values in
+// them as in the usual shapes.
 func TestSDKReadsWhatQuirksMake(t *testing.T) {
 	t.Parallel()
 	for name, quirk := range map[string]pluraltest.Quirk{

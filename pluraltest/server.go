@@ -23,7 +23,7 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Server is an emulated Plural: orders and their states, tokens, webhooks. Its
+// Server emulates Plural: orders and their states, tokens and webhooks. Its
 // methods are safe for concurrent use.
 type Server struct {
 	// URL is the base URL to give to the client under test:
@@ -35,14 +35,14 @@ type Server struct {
 	// 32 hex digits, also signs callbacks.
 	ClientID     string
 	ClientSecret string
-	// WebhookSecret signs webhooks; it is the client secret unless
-	// WithWebhookSecret sets it.
+	// WebhookSecret signs webhooks. It is the client secret, unless
+	// WithWebhookSecret sets another secret.
 	WebhookSecret string
 	// MerchantID is the merchant_id of every document.
 	MerchantID string
 
 	cfg   config
-	addr  string // where it listens; "" without a listener. Start sets it
+	addr  string // the address of the listener, set by Start; "" without a listener
 	http  *http.Server
 	mem   *memListener
 	cert  *certificate
@@ -51,7 +51,7 @@ type Server struct {
 	ctx    context.Context //nolint:containedctx // the life of the server, ended by Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // all goroutines that this package starts
-	done   chan struct{}  // closed when Close has ended
+	done   chan struct{}  // closed at the end of Close
 
 	mu        sync.Mutex // guards the fields below and every order; never held across I/O
 	closed    bool
@@ -72,7 +72,7 @@ type Server struct {
 	inLinks     []*link
 	linksByRef  map[string][]*link
 	linksByCode map[string]*link
-	nextExpiry  time.Time // no link expires before
+	nextExpiry  time.Time // no link expires before this time
 
 	tokens    map[string]*Token
 	tokenList []*Token
@@ -90,8 +90,9 @@ type Server struct {
 	settled   settlements
 }
 
-// New makes a server without a listener: use [Server.Transport] to reach it.
-// Inside a testing/synctest bubble call New, and Close, in the bubble.
+// New makes a server that does not listen. Use [Server.Transport] to reach it.
+// If you use it in a testing/synctest bubble, call both New and Close inside
+// the bubble.
 func New(opts ...Option) *Server {
 	cfg := newConfig(opts)
 	if cfg.seed == nil {
@@ -148,7 +149,7 @@ func New(opts ...Option) *Server {
 		Protocols:         new(http.Protocols),
 	}
 	s.http.Protocols.SetHTTP1(true)
-	s.http.Protocols.SetUnencryptedHTTP2(cfg.http2) // HTTP/2 without TLS, because serverConn ends the TLS
+	s.http.Protocols.SetUnencryptedHTTP2(cfg.http2) // HTTP/2 without TLS, because serverConn decrypts the TLS
 	s.pages.HandleFunc("/", s.unknownPath)
 	s.addCheckout()
 	s.addLinkPages()
@@ -173,10 +174,10 @@ func Start(opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// NewServer is [Start] for a test: it fails t when it cannot listen and closes
-// the server when t ends. A panic of a handler fails t too. The handler may be
-// the emulator's, a page of [Server.Handle], or a fault plan. Without NewServer
-// panics go to the standard error.
+// NewServer does the work of [Start] for a test. It fails t if it cannot
+// listen, and closes the server when t ends. A panic in the emulator, in a page
+// of [Server.Handle] or in a fault plan fails t too. If a server was made
+// without NewServer, such panics are written to standard error.
 func NewServer(t TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := Start(append(slices.Clone(opts), reportTo(t))...)
@@ -187,11 +188,12 @@ func NewServer(t TB, opts ...Option) *Server {
 	return s
 }
 
-// Handle adds a page of the caller's own beside the API. It must be called
-// before the first request. Faults do not affect such pages.
+// Handle adds a page of your own to the server. Call it before the first
+// request. Faults do not affect such pages.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
 
-// context is the parent of the requests' contexts: they end with the server.
+// context returns the parent of the requests' contexts. They end with the
+// server.
 func (s *Server) context(net.Listener) context.Context { return s.ctx }
 
 func (s *Server) scheme() string {
@@ -209,8 +211,8 @@ func (s *Server) listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// reachable is an address to connect to: an address that means every interface
-// becomes the loopback's.
+// reachable returns an address to connect to. If addr means every interface, it
+// returns the loopback address.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
@@ -224,10 +226,11 @@ func (s *Server) goServe(l net.Listener) {
 	s.wg.Go(func() { _ = s.http.Serve(&wrappingListener{Listener: l, server: s}) })
 }
 
-// Close ends the server: it closes connections, ends hung requests, drops
-// effects that are still to come, and sends no more webhooks. It returns once
-// every handler has returned, the handler of WithWebhookHandler included, whose
-// request's context ends. A second Close waits for the first.
+// Close ends the server. It closes connections and ends hung requests. It drops
+// effects that are still to come, and sends no more webhooks. It ends the
+// context of a request to the handler of WithWebhookHandler. It returns once
+// every handler has returned, that one included. A second Close waits for the
+// first.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -266,8 +269,8 @@ func (s *Server) Close() {
 	}
 }
 
-// Down takes the server off the network: its connections are cut, new ones are
-// refused. The server keeps its state. Up brings it back.
+// Down takes the server off the network. Its connections are cut, and new
+// connections are refused. The server keeps its state. Up brings it back.
 func (s *Server) Down() {
 	s.mu.Lock()
 	s.down = true
@@ -288,7 +291,7 @@ func (s *Server) Up() error {
 		return errClosed
 	}
 	if s.down && s.addr != "" {
-		l, err := s.listen(s.addr) // an address, not a name: there is no lookup to wait for
+		l, err := s.listen(s.addr) // addr has an IP address, so no name lookup has to be waited for
 		if err != nil {
 			return err
 		}
@@ -313,7 +316,8 @@ func (s *Server) closeConns() {
 
 var errClosed = errors.New("pluraltest: server closed")
 
-// begin and end enclose a request that is served; begin is false after Close.
+// begin and end are called at the start and the end of each request. begin
+// returns false after Close.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -334,21 +338,21 @@ func (s *Server) end() {
 	}
 }
 
-// now is the server's clock, moved by Advance. s.mu must be held.
+// now returns the time on the server's clock, which Advance moves. s.mu must be
+// held.
 func (s *Server) now() time.Time { return s.cfg.clock().Add(s.offset) }
 
-// Now is the server's clock.
+// Now returns the time on the server's clock.
 func (s *Server) Now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now()
 }
 
-// Advance moves the server's clock: tokens and payment links expire, holds lapse
-// and documents carry later times. Delays of faults and webhooks are not shortened; see
-// [Server.Flush].
-// Webhooks are stamped by this clock: give the verifier under test the same one
-// (WithClock(srv.Now)).
+// Advance moves the server's clock: tokens and payment links expire, holds
+// lapse and documents carry later times. It does not shorten the delays of
+// faults and webhooks: see [Server.Flush]. The timestamps of webhooks come from
+// this clock, so give it to the verifier under test (WithClock(srv.Now)).
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -357,7 +361,7 @@ func (s *Server) Advance(d time.Duration) {
 	s.expireDue()
 }
 
-// SetClock replaces the server's clock and forgets what Advance added.
+// SetClock replaces the server's clock and forgets the time that Advance added.
 func (s *Server) SetClock(now func() time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -366,8 +370,9 @@ func (s *Server) SetClock(now func() time.Time) {
 	s.expireDue()
 }
 
-// Flush makes every effect that is still to come happen now: late writes take
-// effect, pending results become final. Webhook retries keep their schedule.
+// Flush makes every effect that is still to come happen now. Late writes take
+// effect, and pending results become final. Webhook retries keep their
+// schedule.
 func (s *Server) Flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

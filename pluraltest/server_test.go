@@ -18,7 +18,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// recordingTB is a test that can fail without failing this one.
+// recordingTB takes the place of a test. It can fail without failing the real
+// test.
 type recordingTB struct {
 	*testing.T
 
@@ -82,7 +83,7 @@ func TestDoublesOfOneReference(t *testing.T) {
 	require.NoError(t, err)
 	srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.FailedResult)
 	require.Equal(t, 200, a.refund(two, `{"merchant_order_reference":"back"}`).status)
-	srv.AssertExactlyOnce(t) // the other one has failed
+	srv.AssertExactlyOnce(t) // the recorded test has failed
 
 	_, err = srv.Refund(two, "back", inr(100))
 	require.NoError(t, err)
@@ -238,7 +239,7 @@ func TestCloseWaits(t *testing.T) {
 	})
 }
 
-// TestPanicsAreReported has pages, plans and handlers that panic: the
+// TestPanicsAreReported has pages, plans and handlers that panic. The
 // connection is cut, and the test gets a report.
 func TestPanicsAreReported(t *testing.T) {
 	t.Parallel()
@@ -365,7 +366,7 @@ func TestBigBodyIsRefused(t *testing.T) {
 	require.Equal(t, "http://"+addr, plural.URL)
 	a := newAPI(t, plural)
 	r, err := a.try(t.Context(), http.MethodPost, "/api/checkout/v1/orders", `{"notes":"`+string(make([]byte, 2<<20))+`"}`)
-	if err == nil { // the server may hang up before the client has sent it all
+	if err == nil { // the server may close the connection before the client has sent the whole body
 		require.Equal(t, http.StatusBadRequest, r.status)
 	}
 	require.Empty(t, plural.Orders())

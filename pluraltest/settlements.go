@@ -20,51 +20,52 @@ type Settlement struct {
 	SettledAt   time.Time
 	Lines       []SettlementLine
 
-	// What the service says if it differs from the lines: their number, and the
-	// amount of the transfer in rupees.
+	// The number of lines and the amount of the transfer in rupees, if the service
+	// says other figures than the lines do.
 	SaidLines  int
 	SaidAmount string
 }
 
-// SettlementLine is what one payment adds to a settlement. Its figures are in
-// rupees, as decimal texts: "488.22", "-100", "1875.0015".
+// SettlementLine is the part of a settlement that comes from one payment. Its
+// figures are in rupees, as decimal texts: "488.22", "-100", "1875.0015".
 type SettlementLine struct {
 	TransactionID string // the id of a payment
 	Program       string // "CARD", "UPI", ...
 	PaidAt        time.Time
 	Amount        string
-	MDR, GST      string // deductions; "" for none
+	MDR, GST      string // deductions; "" means no deduction
 	PayoutStatus  string // "" means "Success"
 	Kind          LineKind
 }
 
-// LineKind is how the head of a settlement counts a line. The lines themselves
-// do not show it: Plural has not published how it shows refunds and
-// chargebacks.
+// LineKind says how the head of a settlement counts a line. The lines
+// themselves do not show their kind, because Plural has not published how it
+// shows refunds and chargebacks.
 type LineKind int
 
-// The kinds of lines. The amounts of the last two are below zero.
+// The kinds of lines. The amounts of refunds and chargebacks are below zero.
 const (
 	LinePayment LineKind = iota
 	LineRefund
 	LineChargeback
 )
 
-// SettlementQuirk is a set of possible oddities of the real service's
-// settlements; it is not published whether they occur.
+// SettlementQuirk is a set of possible oddities of settlements. Plural has not
+// published whether the real service has them.
 type SettlementQuirk uint
 
 // The oddities.
 const (
-	// refunds have lines of their own; otherwise they are netted in the head only.
+	// Refunds have lines of their own. Otherwise only the sums in the head include
+	// them.
 	SettleRefundLines   SettlementQuirk = 1 << iota
 	SettleThreeDecimals                 // MDR and GST have three decimals
 	SettleSplit                         // each payment has two lines, of three fifths and two fifths
 	SettleTextFigures                   // figures are strings, not numbers
-	// the list's deductions are twice those of the lines, as in Plural's own
-	// sample.
+	// The deductions in the list are twice the deductions in the lines, as in
+	// Plural's own sample.
 	SettleOddTotals
-	SettleEndExcluded // a list leaves its end_date out
+	SettleEndExcluded // a list does not include its end_date
 )
 
 func (q SettlementQuirk) has(one SettlementQuirk) bool { return q&one != 0 }
@@ -84,11 +85,11 @@ const (
 )
 
 // WithSettlementDays sets how many days after a capture its money is settled,
-// by the server's clock. The default is 1. Below zero only [Server.Settle] and
-// [Server.AddSettlement] settle money.
+// by the server's clock. The default is 1. If n is below zero, only
+// [Server.Settle] and [Server.AddSettlement] settle money.
 func WithSettlementDays(n int) Option { return func(c *config) { c.settlementDays = n } }
 
-// WithSettlementQuirks switches oddities of settlements on.
+// WithSettlementQuirks switches on oddities of settlements.
 func WithSettlementQuirks(quirks SettlementQuirk) Option {
 	return func(c *config) { c.settlementQuirks |= quirks }
 }
@@ -103,7 +104,7 @@ type settled struct{ Settlement }
 // settlements are the books of settled money.
 type settlements struct {
 	list  []*settled
-	done  map[string]bool // by id: payments and legs of refunds that are in a settlement
+	done  map[string]bool // the ids of the payments and refund legs that a settlement contains
 	moves int             // how many times rows still have to move
 }
 
@@ -121,9 +122,9 @@ func (s *Server) Settlements() []Settlement {
 	return list
 }
 
-// SettlementLines lists the lines of a settlement that the service shows; nil
-// if the UTR does not exist. Lines of refunds are netted instead, unless
-// SettleRefundLines is set.
+// SettlementLines lists the lines of a settlement that the service shows. It
+// returns nil if the UTR does not exist. Without SettleRefundLines the service
+// shows no lines of refunds: only the sums in the head include them.
 func (s *Server) SettlementLines(utr string) []SettlementLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,8 +134,8 @@ func (s *Server) SettlementLines(utr string) []SettlementLine {
 	return nil
 }
 
-// Settle settles all captured money that is not settled yet, in one settlement,
-// and returns its UTR; "" if there is none.
+// Settle settles all captured money that is not settled yet, in one settlement.
+// It returns the UTR, or "" if there was no such money.
 func (s *Server) Settle() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +144,7 @@ func (s *Server) Settle() string {
 	return s.settle(s.unsettled(), now, now)
 }
 
-// AddSettlement adds a settlement that the test has made.
+// AddSettlement adds a settlement of your own.
 func (s *Server) AddSettlement(added Settlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,8 +161,8 @@ func (s *Server) AddSettlement(added Settlement) error {
 	return nil
 }
 
-// AddSettlementLine adds a line to an existing settlement, such as a late one,
-// a refund or a chargeback.
+// AddSettlementLine adds a line to an existing settlement, such as a late
+// payment, a refund or a chargeback.
 func (s *Server) AddSettlementLine(utr string, line SettlementLine) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +177,8 @@ func (s *Server) AddSettlementLine(utr string, line SettlementLine) error {
 	return nil
 }
 
-// ChangeSettlement lets a test change a settlement: its figures, its lines.
+// ChangeSettlement lets a test change the figures and the lines of a
+// settlement.
 func (s *Server) ChangeSettlement(utr string, change func(*Settlement)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,16 +190,17 @@ func (s *Server) ChangeSettlement(utr string, change func(*Settlement)) error {
 	return nil
 }
 
-// MoveSettlementRows makes rows move while a client pages, n times in all.
-// Before a page after the first is answered, the last row of the list, or the
-// last line of the settlement, becomes the first.
+// MoveSettlementRows makes rows move while a client reads page after page, n
+// times in all. A move happens before the server answers a page after the
+// first. The last row of the list, or the last line of the settlement, then
+// becomes the first.
 func (s *Server) MoveSettlementRows(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settled.moves = n
 }
 
-// Settled is the amount that a line adds to its settlement, in rupees.
+// Settled returns the amount that a line adds to its settlement, in rupees.
 func (line SettlementLine) Settled() string { return decimal(line.figures().settled) }
 
 func (line SettlementLine) check() error {
@@ -243,8 +246,8 @@ func (s *Server) unsettled() (list []movement) {
 	return list
 }
 
-// settleDue settles the money that is due by the server's clock. s.mu must be
-// held.
+// settleDue settles the money that is now due by the server's clock. s.mu must
+// be held.
 func (s *Server) settleDue() {
 	if s.cfg.settlementDays < 0 {
 		return
@@ -260,7 +263,7 @@ func (s *Server) settleDue() {
 			days[due] = append(days[due], m)
 		}
 	}
-	var waiting []movement // refunds, for a payment
+	var waiting []movement // refunds, which wait for a payment
 	for _, due := range slices.SortedFunc(maps.Keys(days), time.Time.Compare) {
 		y, month, d := due.Date()
 		waiting = append(waiting, days[due]...)
@@ -270,8 +273,8 @@ func (s *Server) settleDue() {
 	}
 }
 
-// settle makes a settlement of the money that has moved. Refunds alone do not
-// make one: they wait for a payment.
+// settle makes a settlement of the money that has moved. If there are only
+// refunds, it makes no settlement: refunds wait for a payment.
 func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) {
 	if !slices.ContainsFunc(moved, func(m movement) bool { return !m.refund }) {
 		return ""
@@ -317,7 +320,7 @@ func (s *Server) shownLines(of *settled) []SettlementLine {
 		return of.Lines
 	}
 	return slices.DeleteFunc(slices.Clone(of.Lines), func(line SettlementLine) bool {
-		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // and not a line that a test has added
+		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // a line that a test has added stays
 	})
 }
 
@@ -496,7 +499,8 @@ func (s *Server) getSettlement(c *call) answer {
 	return jsonAnswer(http.StatusOK, marshal(doc))
 }
 
-// settlementDoc has the published sample's order of fields and its spelling.
+// settlementDoc has its fields in the same sequence and with the same spelling
+// as the published sample.
 type settlementDoc struct {
 	UTR                 string              `json:"utr_number"`
 	Bank                string              `json:"bank_name"`
@@ -565,7 +569,7 @@ func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLine
 	return doc
 }
 
-// local writes a time without its zone, as settlements have it.
+// local prints a time as settlements do: in Indian time, without the zone.
 func local(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
 
 func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(decimal(r)) }
@@ -577,7 +581,7 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// move moves the rows, if they have to move, before a page after the first.
+// move moves the rows if a move is left and page is not the first.
 func (s *Server) move(page int, rows func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--
@@ -585,7 +589,7 @@ func (s *Server) move(page int, rows func()) {
 	}
 }
 
-// rotate makes the last of the list the first.
+// rotate makes the last element of the list the first.
 func rotate[T any](list []T) {
 	if n := len(list); n > 0 {
 		last := list[n-1]
@@ -608,8 +612,8 @@ func parseDay(text string) (time.Time, error) {
 	return t.Truncate(24 * time.Hour), err
 }
 
-// pageOf reads which rows are asked for: pages count from 1 and have at most 10
-// rows.
+// pageOf reads the page and its size from the query. Pages count from 1 and
+// have at most 10 rows.
 func pageOf(query url.Values) (page, perPage int, apiErr *apiError) {
 	page, perPage = 1, settlementPage
 	for _, each := range []struct {

@@ -14,8 +14,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// settled runs a test on a server whose clock shows the evening of 3 January
-// 2000 in India, and a captured order of 50 rupees.
+// settled runs a test on a server with a captured order of 50 rupees. The
+// server's clock shows the evening of 3 January 2000 in India.
 func settled(
 	t *testing.T,
 	test func(t *testing.T, srv *pluraltest.Server, a *api, id string),
@@ -76,7 +76,8 @@ func TestSettledOnTheNextDay(t *testing.T) {
 			"total_transactions_count": "1", "last_processed_date": `"2000-01-04T07:00:00"`,
 			"settled_date": `"2000-01-04T10:59:46"`, "programs": `["CARD"]`, "system": `"PG"`,
 		})
-		// Refunds alone do not make a settlement: they wait for the next one.
+		// If there are only refunds, no settlement is made. The refunds wait for the
+		// next one.
 		_, err := srv.Refund(srv.Orders()[0].ID, "refund", pluraltest.Amount{Value: 1000, Currency: "INR"})
 		require.NoError(t, err)
 		srv.Advance(48 * time.Hour)
@@ -99,7 +100,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 func TestSettleNow(t *testing.T) {
 	t.Parallel()
 	settled(t, func(t *testing.T, srv *pluraltest.Server, _ *api, id string) {
-		held := authorized(t, srv, "held", 5000) // none of it is taken
+		held := authorized(t, srv, "held", 5000) // no money of this order is taken
 		srv.Advance(1000 * time.Hour)
 		require.Empty(t, srv.Settlements(), "nothing by itself")
 		utr := srv.Settle()

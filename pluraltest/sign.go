@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// SignForm returns the fields of a browser's return with the signature that the
-// service would add; a signature among the fields is replaced. It signs any
-// fields, so tests can offer nonsense with a good signature.
+// SignForm returns the fields of a callback with the signature that the service
+// would add. It replaces a signature among the fields. It signs any fields, so
+// a test can send nonsense with a good signature.
 func (s *Server) SignForm(fields url.Values) url.Values {
 	form := url.Values{}
 	var pairs []string
@@ -40,8 +40,8 @@ func (s *Server) SignForm(fields url.Values) url.Values {
 	return form
 }
 
-// signCallback signs as the vendor's sample code does; the signature is "" if
-// the secret is not a key.
+// signCallback signs as the vendor's sample code does. It returns "" if there
+// is no key.
 func signCallback(text string, key []byte) string {
 	if len(key) == 0 || strings.TrimSpace(text) == "" {
 		return ""
@@ -51,8 +51,9 @@ func signCallback(text string, key []byte) string {
 	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil)))
 }
 
-// keyOf is a secret as bytes; nil if it does not have that form. In hex, two
-// characters are one byte, and an odd last one is ignored.
+// keyOf makes a key from a secret. It returns nil if the secret does not have
+// that form. In hex, two characters make one byte. If the number of characters
+// is odd, the last one is ignored.
 func keyOf(secret string, form WebhookKeyForm) []byte {
 	var key []byte
 	var err error
@@ -70,8 +71,8 @@ func keyOf(secret string, form WebhookKeyForm) []byte {
 	return key
 }
 
-// SignWebhook is the webhook-signature header for a webhook-id, a
-// webhook-timestamp and a body: "v1," and base64.
+// SignWebhook returns the webhook-signature header for a webhook-id, a
+// webhook-timestamp and a body. It is "v1," and the signature in base64.
 func (s *Server) SignWebhook(id, timestamp string, body []byte) string {
 	return signWebhook(s.webhookKey(), id, timestamp, body)
 }

@@ -114,8 +114,8 @@ func TestCallbackForms(t *testing.T) {
 	require.NotEqual(t, kept, dropped.SignForm(form).Get("signature"), "empty values are signed")
 }
 
-// A callback is signed with the chosen form of the secret. The SDK accepts it
-// with the same form and no other.
+// A callback is signed with the chosen form of the secret. The SDK accepts the
+// callback with the same form, and with no other form.
 func TestCallbackKeys(t *testing.T) {
 	t.Parallel()
 	const secret = "MDEyMzQ1Njc4OWFiY2RlZg=="
@@ -137,7 +137,7 @@ func TestCallbackKeys(t *testing.T) {
 	}
 }
 
-// A client that sends a body slowly, and never all of it, does not keep its
+// A client sends a body slowly, and never sends the end. The server closes its
 // connection.
 func TestSlowBodiesAreCutOff(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,8 @@ import (
 )
 
 // TestSoakKeepsTheBooks has many clients that repeat captures, voids and
-// refunds at random, with faults on nearly half of their requests: nothing is
-// applied twice, and the log agrees with the books.
+// refunds at random. Nearly half of their requests meet a fault. Nothing may be
+// applied twice, and the log must agree with the books.
 func TestSoakKeepsTheBooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ type Amount struct {
 }
 
 // The order, refund and payment statuses that Plural documents. Refunds are
-// orders too and use CREATED, PENDING, PROCESSED and FAILED; payments use
+// orders too. They use CREATED, PENDING, PROCESSED and FAILED. Payments use
 // PENDING, AUTHORIZED, CANCELLED, PROCESSED and FAILED.
 const (
 	StatusCreated           = "CREATED"
@@ -86,7 +86,7 @@ type order struct {
 	challengeURL string
 	retries      int
 	lastError    *errorDetail
-	link         *link // of a payment link
+	link         *link // the payment link of the order, or nil
 
 	payments []*payment
 	refunds  []*order
@@ -121,12 +121,12 @@ type payment struct {
 	acquirer  *acquirerDoc
 	failure   *errorDetail
 	captured  *captureEntry
-	more      []captureEntry // by WithMoreCaptures and WithCheckLag
+	more      []captureEntry // further captures, with WithMoreCaptures or WithCheckLag
 	createdAt time.Time
 	updatedAt time.Time
 }
 
-// capturedAmount is the money taken from the payment.
+// capturedAmount returns the money taken from the payment.
 func (p *payment) capturedAmount() int64 {
 	var sum int64
 	if p.captured != nil {
@@ -149,8 +149,9 @@ type errorDetail struct {
 	Message string `json:"message"`
 }
 
-// setStatus moves the order to another status. An illegal move is a bug of
-// this package, and not of its user: every operation checks the state first.
+// setStatus moves the order to another status. It panics on an illegal move.
+// Every operation checks the state first, so an illegal move is a bug of this
+// package.
 func (o *order) setStatus(status string) {
 	moves := chargeMoves
 	if o.typ == typeRefund {
@@ -183,8 +184,9 @@ func (o *order) held() []*payment {
 	return live
 }
 
-// capturedAmount is the money taken: the captured sum of a pre-authorised
-// order, or the whole amount of a processed one.
+// capturedAmount returns the money taken from the order. For a pre-authorised
+// order it is the captured sum. For any other order that is paid it is the
+// whole amount.
 func (o *order) capturedAmount() int64 {
 	switch o.status {
 	case StatusProcessed, StatusPartiallyCaptured, StatusPartiallyRefunded, StatusFullyRefunded:
@@ -201,8 +203,8 @@ func (o *order) capturedAmount() int64 {
 	return sum
 }
 
-// refundedAmount is what refunds have given back; with pending true, also what
-// they have reserved.
+// refundedAmount returns the sum that refunds have given back. If pending is
+// true, it includes the sums of refunds that may still give money back.
 func (o *order) refundedAmount(pending bool) int64 {
 	var sum int64
 	for _, r := range o.refunds {
@@ -213,7 +215,8 @@ func (o *order) refundedAmount(pending bool) int64 {
 	return sum
 }
 
-// paid is what the payer's payments have paid so far; of a hold, nothing.
+// paid returns the sum that the payer's payments have paid so far. A hold does
+// not count.
 func (o *order) paid() (sum int64) {
 	for _, p := range o.payments {
 		if p.status == StatusProcessed && !o.preAuth {
@@ -223,7 +226,7 @@ func (o *order) paid() (sum int64) {
 	return sum
 }
 
-// outstanding is what the payer still has to pay.
+// outstanding returns the sum that the payer still has to pay.
 func (o *order) outstanding() int64 { return o.amount.Value - o.paid() }
 
 // open lists the payments that are under way.

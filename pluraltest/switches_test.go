@@ -27,7 +27,7 @@ func TestOneToken(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		opts []pluraltest.Option
-		want int // of the older token
+		want int // status of a request with the older token
 	}{{nil, 422}, {[]pluraltest.Option{pluraltest.WithOneToken()}, 401}} {
 		srv, a := apiWith(t, tt.opts...)
 		r := a.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret, "client_credentials"))

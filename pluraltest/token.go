@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Token is one access token the server has issued.
+// Token is one access token that the server has issued.
 type Token struct {
 	Value     string
 	IssuedAt  time.Time
@@ -54,13 +54,13 @@ func (s *Server) issueToken(c *call) answer {
 	return jsonAnswer(http.StatusOK, marshal(doc)).done()
 }
 
-// isClient reports whether a client's credentials are good.
+// isClient reports whether a client's credentials are right.
 func (s *Server) isClient(id, secret string) bool {
 	return id == s.ClientID && secret == s.ClientSecret ||
 		s.cfg.guide && id == guideClientID && secret == guideClientSecret
 }
 
-// tokenError refuses a token in the selected shape.
+// tokenError makes the answer that refuses a token, in the selected shape.
 func (s *Server) tokenError(e apiError, oauthCode string) answer {
 	switch {
 	case s.cfg.tokenErrors == TokenErrorOAuth:
@@ -152,7 +152,8 @@ func (s *Server) IssueToken() string {
 // manyYears is longer than any server lives.
 const manyYears = 100 * 365 * 24 * time.Hour
 
-// acceptTokens accepts tokens that the caller chose. They are not among Tokens.
+// acceptTokens makes the server accept tokens that the caller chose.
+// [Server.Tokens] does not list them.
 func (s *Server) acceptTokens(values []string) {
 	now := s.cfg.clock()
 	for _, value := range values {

@@ -12,11 +12,12 @@ import (
 )
 
 // TestTokenStore checks that an implementation of [plural.TokenStore] keeps the
-// rules of the interface, and reports each broken rule. newStore makes one; all
-// that it makes share their state, as the processes of a fleet do.
+// rules of the interface, and reports each broken rule. newStore makes a
+// TokenStore. All stores that it makes share their state, as those of a fleet's
+// processes do.
 //
-// In one of the rules a lock frees itself. That takes a few seconds, or no time
-// in a testing/synctest bubble.
+// For one of the rules a lock has to run out. That takes a few seconds, or no
+// time in a testing/synctest bubble.
 func TestTokenStore(t TB, newStore func() plural.TokenStore) {
 	t.Helper()
 	c := &tokenStoreCheck{t: t, make: newStore, prefix: fmt.Sprintf("plural-token-%d-", time.Now().UnixNano())}
@@ -57,8 +58,8 @@ func (c *tokenStoreCheck) loads(s plural.TokenStore, key string, want []byte, ru
 	}
 }
 
-// lockWithinTenSeconds waits up to ten seconds for a lock. A store that never
-// gives it is reported, and does not stop the test.
+// lockWithinTenSeconds waits up to ten seconds for a lock. If a store never
+// gives the lock, the test reports that and goes on.
 func lockWithinTenSeconds(s plural.TokenStore, key string, ttl time.Duration) (func(context.Context), error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -17,18 +17,20 @@ import (
 	"time"
 )
 
-// Transport reaches the server without sockets. It is a real *http.Transport on
-// connections in memory, so httptrace hooks, truncation, resets and timeouts
-// are what they are on a network. Each call makes a transport with connections
-// of its own; Close closes them.
+// Transport makes a transport that reaches the server without sockets. It is a
+// real *http.Transport on connections in memory, so httptrace hooks,
+// truncation, resets and timeouts work as on a network. Each call makes a
+// transport with connections of its own. Close closes them.
 //
-// A request with any host reaches this server; use [Server.URL].
+// The transport sends every request to this server, whatever its host. Use
+// [Server.URL].
 func (s *Server) Transport() http.RoundTripper {
 	return s.newTransport(s.dialMemory)
 }
 
-// Client is an HTTP client for the server that trusts its certificate. It uses
-// TCP if the server listens, and Transport otherwise. It follows no redirects.
+// Client makes an HTTP client for the server. The client trusts the server's
+// certificate and follows no redirects. It uses TCP if the server listens.
+// Otherwise it uses [Server.Transport].
 func (s *Server) Client() *http.Client {
 	transport := s.Transport()
 	if s.addr != "" {
@@ -40,8 +42,8 @@ func (s *Server) Client() *http.Client {
 	}
 }
 
-// Certificate is the server's certificate, which is its own authority; nil
-// without TLS.
+// Certificate returns the server's certificate, which signs itself. It returns
+// nil without TLS.
 func (s *Server) Certificate() *x509.Certificate {
 	if s.cert == nil {
 		return nil
@@ -101,8 +103,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(r)
 }
 
-// readBody returns a copy of the request whose body has been read and can be
-// read again. Whether net/http can rewind the body stays the same.
+// readBody reads a request's body. It returns a copy of the request with that
+// body, which can be read again, and the bytes. net/http can rewind the copy's
+// body only if it could rewind the first.
 func readBody(r *http.Request) (*http.Request, []byte, error) {
 	clone := r.Clone(r.Context())
 	if r.Body == nil || r.Body == http.NoBody {
@@ -122,7 +125,8 @@ func (t *transport) CloseIdleConnections() {
 	t.refuse.CloseIdleConnections()
 }
 
-// dialMemory connects to the server in memory; the first call makes it serve.
+// dialMemory connects to the server in memory. The first call starts the
+// serving of such connections.
 func (s *Server) dialMemory(ctx context.Context, network, addr string) (net.Conn, error) {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.ConnectStart != nil {

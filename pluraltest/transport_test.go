@@ -124,8 +124,8 @@ func TestCloseDropsLateEffects(t *testing.T) {
 	})
 }
 
-// net/http repeats a request that it can rewind after such a reset; from Go
-// 1.27 on it no longer does.
+// After such a reset net/http repeats a request if it can rewind it. From Go
+// 1.27 on it no longer does so.
 func TestStreamResetIsRetriedByNetHTTP(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, pluraltest.WithHTTP2())

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// WebhookKeyForm is how the webhook secret becomes the bytes of the key.
+// WebhookKeyForm says how the webhook secret becomes the bytes of the key.
 type WebhookKeyForm int
 
 // The forms of the webhook key.
@@ -30,17 +30,16 @@ type webhookConfig struct {
 	newIDs     bool
 }
 
-// WithWebhookURL delivers webhooks to a URL; see also [Server.SetWebhookURL].
+// WithWebhookURL delivers webhooks to a URL. See also [Server.SetWebhookURL].
 // The first attempts for the events of one order are made one after the other,
-// in the order in which the events happened; [Server.ReleaseWebhooks] can
-// reverse that.
+// oldest event first. [Server.ReleaseWebhooks] can reverse that.
 func WithWebhookURL(url string) Option { return func(c *config) { c.webhook.url = url } }
 
 // WithWebhookHandler delivers webhooks to a handler that is served in memory.
 // It uses HTTP as on a network, but no sockets.
 func WithWebhookHandler(h http.Handler) Option { return func(c *config) { c.webhook.handler = h } }
 
-// WithWebhookSchedule replaces the waits before each attempt; see
+// WithWebhookSchedule replaces the waits before each attempt. See
 // [WebhookSchedule]. An empty list means one attempt, at once.
 func WithWebhookSchedule(waits ...time.Duration) Option {
 	if len(waits) == 0 {
@@ -50,13 +49,13 @@ func WithWebhookSchedule(waits ...time.Duration) Option {
 }
 
 // WithWebhookTimeScale multiplies the waits between attempts: 0.001 turns an
-// hour into 3.6 seconds. The time allowed for an answer does not change; see
-// WithWebhookTimeout.
+// hour into 3.6 seconds. The time that the merchant has for an answer does not
+// change: see [WithWebhookTimeout].
 func WithWebhookTimeScale(factor float64) Option {
 	return func(c *config) { c.webhook.scale = factor }
 }
 
-// WithWebhookTimeout sets how long the merchant may take to answer; the default
+// WithWebhookTimeout sets how long the merchant may take to answer. The default
 // is the documented 5 s.
 func WithWebhookTimeout(d time.Duration) Option { return func(c *config) { c.webhook.timeout = d } }
 
@@ -65,16 +64,16 @@ func WithWebhookKey(form WebhookKeyForm) Option { return func(c *config) { c.web
 
 // WithWebhookStampedOnce sends redeliveries with the timestamp and signature of
 // the first attempt. Without it each attempt gets a new time. The vendor does
-// not document which of the two the real service does.
+// not document which timestamp the real service sends.
 func WithWebhookStampedOnce() Option { return func(c *config) { c.webhook.stampOnce = true } }
 
 // WithWebhookNewIDs sends each redelivery under a webhook-id of its own.
 func WithWebhookNewIDs() Option { return func(c *config) { c.webhook.newIDs = true } }
 
-// WithWebhookDuplicates delivers each event n times more, at the same time as
-// its first attempt and under the same webhook-id. The schedule follows only
-// the first attempt. If that comes while a handler works on a copy, and is
-// answered 409, it is repeated although the copy has been answered with a 2xx.
+// WithWebhookDuplicates delivers n more copies of each event, at the same time
+// as its first attempt and with the same webhook-id. The schedule follows only
+// the first attempt. That attempt may arrive while a handler works on a copy,
+// and get a 409. The server then repeats it, even if the copy gets a 2xx.
 func WithWebhookDuplicates(n int) Option { return func(c *config) { c.webhook.duplicates = n } }
 
 // DeliveryState is the state of an event's delivery.
@@ -83,8 +82,8 @@ type DeliveryState string
 // The states of a delivery.
 const (
 	DeliveryNotSent   DeliveryState = "not sent" // there is no address to send it to
-	DeliveryHeld      DeliveryState = "held"     // by HoldWebhooks
-	DeliveryPending   DeliveryState = "pending"  // on its way, or waiting to be tried again
+	DeliveryHeld      DeliveryState = "held"     // HoldWebhooks keeps it back
+	DeliveryPending   DeliveryState = "pending"  // an attempt is on its way, or the next attempt waits
 	DeliveryDelivered DeliveryState = "delivered"
 	DeliveryExhausted DeliveryState = "exhausted" // every attempt has failed
 )
@@ -93,7 +92,7 @@ const (
 type Delivery struct {
 	ID        string // webhook-id, the same on each attempt
 	EventType string // "ORDER_AUTHORIZED", ...
-	OrderID   string // of the order or refund it is about
+	OrderID   string // the order or refund that the event is about
 	Body      []byte
 	CreatedAt time.Time
 	State     DeliveryState
@@ -104,12 +103,12 @@ type Delivery struct {
 type DeliveryAttempt struct {
 	At     time.Time
 	Header http.Header // of the request
-	Status int         // of the answer; 0 when there was no answer
+	Status int         // status of the answer; 0 when there was no answer
 	Err    string      // why there was no answer
 }
 
-// SetWebhookURL delivers events from now on to a URL, also events that are
-// being retried. "" stops the delivery of all of them.
+// SetWebhookURL changes the URL that events are delivered to. Events that are
+// being retried go there too. With "" no more events are delivered.
 func (s *Server) SetWebhookURL(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,17 +128,18 @@ func (s *Server) Deliveries() []Delivery {
 	return list
 }
 
-// HoldWebhooks keeps back the events from now on, until ReleaseWebhooks.
+// HoldWebhooks keeps back all events from now on, until
+// [Server.ReleaseWebhooks] is called.
 func (s *Server) HoldWebhooks() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.webhooks.holding = true
 }
 
-// ReleaseWebhooks sends the events that HoldWebhooks has kept back, one after
-// the other. With reversed, the last one goes first. A first attempt ends
-// before the next event's begins. It returns when each event has been attempted
-// once.
+// ReleaseWebhooks sends the events that [Server.HoldWebhooks] has kept back,
+// one after the other. If reversed is true, the last event goes first. The
+// first attempt for an event ends before the first attempt for the next event
+// begins. ReleaseWebhooks returns when each event has been attempted once.
 func (s *Server) ReleaseWebhooks(reversed bool) {
 	s.mu.Lock()
 	s.webhooks.holding = false
@@ -164,9 +164,9 @@ func (s *Server) ReleaseWebhooks(reversed bool) {
 	}
 }
 
-// Redeliver sends an event again, under its webhook-id and in any state, and
-// returns the status of the answer. A 2xx makes it delivered, and the schedule
-// ends.
+// Redeliver sends an event again with the same webhook-id, in any state of the
+// delivery. It returns the status of the answer. After a 2xx the event counts
+// as delivered, and its schedule ends.
 func (s *Server) Redeliver(webhookID string) (int, error) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.webhooks.all, func(d *delivery) bool { return d.ID == webhookID })
@@ -189,8 +189,8 @@ func (s *Server) Redeliver(webhookID string) (int, error) {
 	return status, nil
 }
 
-// WaitWebhooks waits until no event, copy or redelivery is on its way or
-// waiting to be retried.
+// WaitWebhooks waits until no event, copy or redelivery is on its way, and no
+// event waits to be retried.
 func (s *Server) WaitWebhooks(ctx context.Context) error {
 	for {
 		s.mu.Lock()

@@ -50,7 +50,7 @@ func (m *merchant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// body is the body of a recorded request.
+// body returns the body of a recorded request.
 func (m *merchant) body(r *http.Request) string {
 	for _, hook := range m.hooks() {
 		if hook.id == r.Header.Get("webhook-id") {
@@ -73,7 +73,7 @@ func (m *merchant) events(t *testing.T) (list []string) {
 	return list
 }
 
-// repeated is a list with each of its words n times.
+// repeated returns a list with each of the words n times.
 func repeated(n int, words ...string) (list []string) {
 	for _, word := range words {
 		list = append(list, slices.Repeat([]string{word}, n)...)
@@ -210,7 +210,8 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 }
 
 // TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long for the first
-// event: the later events of that order wait, those of other orders do not.
+// event. The later events of that order wait. The events of other orders do not
+// wait.
 func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	for name, duplicates := range map[string]int{"once": 1, "with a copy": 2} {
@@ -253,8 +254,8 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait: time
-// in the queue does not add to it.
+// TestFirstWaitCountsFromTheEvent has a schedule that begins with a wait. Time
+// in the queue does not make that wait longer.
 func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -273,9 +274,9 @@ func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 	})
 }
 
-// TestReleasedEventsWaitForOneAnother has a merchant who works on an event when
-// others are released, and more events happen in the meantime: none overtakes
-// another.
+// TestReleasedEventsWaitForOneAnother has a merchant who still works on an
+// event when others are released. Meanwhile more events happen. No event may
+// overtake another.
 func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -333,7 +334,7 @@ func TestWaitWebhooksWaitsForCopies(t *testing.T) {
 }
 
 // TestCopyInProgress has a merchant who works on the copy when the first
-// attempt comes: that is answered 409, and so repeated.
+// attempt comes. The first attempt gets a 409, so it is repeated.
 func TestCopyInProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -379,7 +380,7 @@ func TestNowhereToSendAnyMore(t *testing.T) {
 	})
 }
 
-// roundTripper is a network of a test's own.
+// roundTripper is a network that a test makes itself.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -398,7 +399,7 @@ func TestScheduleWithoutWaits(t *testing.T) {
 }
 
 // TestRedeliverDelivers redelivers an event that waits to be tried again, and
-// one that is held back: a good answer ends their delivery.
+// an event that is held back. A good answer ends their delivery.
 func TestRedeliverDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

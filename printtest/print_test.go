@@ -36,7 +36,7 @@ const (
 	dumps              // show every exported field, even the secret of Credentials
 )
 
-// printers are all printers that SECURITY.md names, with their kind.
+// printers has every printer that SECURITY.md names, with its kind.
 func printers() map[string]printer {
 	return map[string]printer{
 		"fmt":                          {logs, func(v any) string { return fmt.Sprintf("%v %+v %#v %s %d", v, v, v, v, v) }},
@@ -77,7 +77,7 @@ type printer struct {
 	print func(any) string
 }
 
-// What each printer shows of each type is what SECURITY.md says.
+// Each printer shows of each type what SECURITY.md promises.
 func TestWhatPrintersShow(t *testing.T) {
 	t.Parallel()
 	for name, v := range values() {
@@ -114,8 +114,8 @@ func TestWhatPrintersShow(t *testing.T) {
 	}
 }
 
-// A value that holds a secret behind its fields shows it to nobody, not even to
-// code that follows every pointer.
+// Some values hold a secret outside their fields. They show it to nobody, not
+// even to code that follows every pointer.
 func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	t.Parallel()
 	const secret, access, keyed = "hidden-s3cret-1", "hidden-t0ken-2", "hidden-k3y-0003"
@@ -176,7 +176,7 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	}
 }
 
-// chain is every error of a chain.
+// chain returns every error of a chain.
 func chain(err error) func(yield func(error) bool) {
 	return func(yield func(error) bool) {
 		var walk func(error) bool
@@ -203,7 +203,8 @@ func chain(err error) func(yield func(error) bool) {
 	}
 }
 
-// values are the SDK's exported structs, with a marker in each of their fields.
+// values returns the SDK's exported structs, with a marker in each of their
+// fields.
 func values() map[string]any {
 	values := map[string]any{}
 	for _, v := range []any{
@@ -297,7 +298,7 @@ func mark(v reflect.Value, name string, depth int) {
 
 var marker = regexp.MustCompile(`(?:<|&lt;|\\+u003c)(\w+\.\w+)(?:>|&gt;|\\+u003e)`)
 
-// markers are the fields that a text shows.
+// markers returns the fields that a text shows.
 func markers(text string) []string {
 	found := []string{}
 	for _, m := range marker.FindAllStringSubmatch(text, -1) {
@@ -328,7 +329,7 @@ func zappedBy(log func(*zap.Logger)) string {
 
 func spewAll(v any) string { return (&spew.ConfigState{DisableMethods: true}).Sdump(v) }
 
-// diff is what testify prints of two values that are not equal.
+// diff returns what testify prints about two values that are not equal.
 func diff(v any) string {
 	of := reflect.TypeOf(v)
 	other := reflect.Zero(of).Interface()

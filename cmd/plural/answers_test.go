@@ -8,19 +8,20 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// turned is an emulator that gives another answer to a question than the one
+// turned describes an emulator whose answer to a question is not the answer
 // that the package assumes.
 type turned struct {
 	opts   []pluraltest.Option
 	quirks pluraltest.Quirk
 	faults func(r pluraltest.Request) pluraltest.Fault
-	// moves are the answers to other questions that change with it
+	// moves are other questions whose answers change too, with those answers
 	moves map[string]string
-	pace  time.Duration // between two looks; 0: the tests' own
+	pace  time.Duration // the wait between two looks; 0 means the tests' usual pace
 }
 
-// The other answers, by question: each new row of the program's table needs one
-// here. Those of hold.lifetime and the settlements have tests of their own.
+// The other answers, by question. Each new row of the program's table needs an
+// entry here. The other answers to hold.lifetime and to the questions about
+// settlements have tests of their own.
 func otherAnswers() map[string]map[string]turned {
 	const notAllowed, invalid, isOver = "OPERATION_NOT_ALLOWED", "INVALID_REQUEST", "the order as it is"
 	const aSecond = "a second one"
@@ -161,7 +162,7 @@ func otherAnswers() map[string]map[string]turned {
 
 func with(opts ...pluraltest.Option) turned { return turned{opts: opts} }
 
-// moving changes another answer, too.
+// moving adds an answer to another question, which changes too.
 func (t turned) moving(question, answer string) turned {
 	t.moves = map[string]string{question: answer}
 	return t
@@ -187,7 +188,7 @@ func refusedReferencesOf50(r pluraltest.Request) pluraltest.Fault {
 }
 
 // withoutCaptureData leaves out the capture entries in the answers of an
-// operation; without an operation, in all answers.
+// operation. Without an operation it does so in all answers.
 func withoutCaptureData(op string) func(pluraltest.Request) pluraltest.Fault {
 	return func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == op || op == "" && r.Op != pluraltest.OpToken {

@@ -14,10 +14,10 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// row is what the doctor says of one check.
+// row has what the doctor says about one check.
 type row struct{ result, says string }
 
-// examined runs the doctor and returns what it says of each check.
+// examined runs the doctor and returns what it says about each check.
 func examined(t *testing.T, variables ...string) (exitCode int, rows map[string]row, shown string) {
 	t.Helper()
 	exitCode, shown = start(t, variables, "doctor").wait()
@@ -98,7 +98,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		variables []string
-		check     string // that finds it
+		check     string // the check that finds the fault
 		says      string
 	}{
 		{"nothing is set", nil, "variables", "must be set"},

@@ -18,7 +18,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// binary is the program as it is built.
+// binary is the path of the program that was built.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	flag.Parse()
-	_ = flag.Set("test.parallel", "12") // the runs wait more than they work
+	_ = flag.Set("test.parallel", "12") // the runs spend most of their time waiting
 	binary = filepath.Join(dir, "plural")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stderr = os.Stderr
@@ -46,17 +46,17 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// terminal is a run of the program on a terminal.
+// terminal runs the program on a terminal.
 type terminal struct {
 	cmd  *exec.Cmd
 	tty  *os.File
-	done chan struct{} // closed when all of its output is here
+	done chan struct{} // closed when all output was read
 
 	mu     sync.Mutex
 	output bytes.Buffer
 }
 
-// variablesOf are the environment variables of an emulator's account.
+// variablesOf returns the environment variables for an emulator's account.
 func variablesOf(srv *pluraltest.Server) []string {
 	return []string{
 		"PLURAL_CLIENT_ID=" + srv.ClientID,
@@ -65,13 +65,14 @@ func variablesOf(srv *pluraltest.Server) []string {
 	}
 }
 
-// start runs the program with the given variables and no others of its own.
+// start runs the program with the given variables. It has no other PLURAL_
+// variables.
 func start(t *testing.T, variables []string, args ...string) *terminal {
 	t.Helper()
 	return startIn(t, t.TempDir(), variables, args...)
 }
 
-// startIn is start in a folder.
+// startIn does the same as start, in a folder.
 func startIn(t *testing.T, dir string, variables []string, args ...string) *terminal {
 	t.Helper()
 	run := &terminal{cmd: exec.Command(binary, args...), done: make(chan struct{})}
@@ -88,7 +89,7 @@ func startIn(t *testing.T, dir string, variables []string, args ...string) *term
 	run.tty = tty
 	go func() {
 		defer close(run.done)
-		_, _ = io.Copy(run, tty) // a terminal whose program has ended reads as an error
+		_, _ = io.Copy(run, tty) // when the program has ended, a read from its terminal is an error
 	}()
 	t.Cleanup(func() {
 		_ = run.cmd.Process.Kill()
@@ -98,21 +99,21 @@ func startIn(t *testing.T, dir string, variables []string, args ...string) *term
 	return run
 }
 
-// Write takes what the program shows.
+// Write receives what the program shows.
 func (r *terminal) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.output.Write(p)
 }
 
-// shown is what the terminal has shown so far.
+// shown returns what the terminal has shown so far.
 func (r *terminal) shown() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.ReplaceAll(r.output.String(), "\r\n", "\n")
 }
 
-// wait waits for the program to end.
+// wait waits until the program has ended.
 func (r *terminal) wait() (exitCode int, shown string) {
 	_ = r.cmd.Wait()
 	<-r.done

@@ -19,15 +19,15 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// until waits for the terminal to show a text.
+// until waits until the terminal shows a text.
 func (r *terminal) until(t *testing.T, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(r.shown(), text) }, 20*time.Second, 10*time.Millisecond,
 		"the terminal has not shown %q", text)
 }
 
-// A run that is stopped while it waits for payments continues from there: it
-// asks nothing twice, and the links are the same.
+// A run is stopped while it waits for payments. The next run continues at that
+// point. It asks nothing twice, and the links are the same.
 func TestProbeIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, turned{}.options()...)
@@ -61,13 +61,13 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	requireGivenBack(t, srv, 0)
 }
 
-// -clean gives back what a stopped run has left.
+// -clean gives back the money that a stopped run has left.
 func TestProbeCleans(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, turned{}.options()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms", "--patience", "60s")
-	startPayer(t, first, nil) // and no webhook, so it waits for one
+	startPayer(t, first, nil) // no webhook comes, so the run waits for one
 	first.until(t, "callback.fields")
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, _ := first.wait()
@@ -122,7 +122,7 @@ func TestKeptHold(t *testing.T) {
 	}
 }
 
-// If a firewall refuses every callback URL of this machine, only the questions
+// A firewall refuses every callback URL of this machine. Only the questions
 // about callbacks stay open.
 func TestProbeBehindAFirewall(t *testing.T) {
 	t.Parallel()
@@ -136,10 +136,11 @@ func TestProbeBehindAFirewall(t *testing.T) {
 	requireGivenBack(t, srv, 0)
 }
 
-// settlements stands in for Plural's, before an emulator that has none.
+// settlements serves Plural's settlement endpoints in a test. It answers in
+// place of the emulator, in the ways that the test chooses.
 type settlements struct {
-	byProcessed, lastDayIsOut bool // how days select
-	ofThePage                 bool // what totals count
+	byProcessed, lastDayIsOut bool // how a day selects settlements
+	ofThePage                 bool // totals count only the rows of the page
 	lineID                    string
 }
 

@@ -47,11 +47,11 @@ func program() *cli.Command {
 		Usage:          "look at a Plural (Pine Labs Online) account",
 		Version:        version(),
 		Commands:       []*cli.Command{doctorCommand(), probeCommand()},
-		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main does it
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main prints errors and sets the exit code
 	}
 }
 
-// version is the version that go install has fetched.
+// version returns the version that go install has fetched.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

@@ -19,12 +19,12 @@ var (
 	shopPattern    = regexp.MustCompile(`<form method="post" action="([^"]+)" id="return"`)
 )
 
-// payer is the person at the terminal, who opens each link in a browser and
+// payer plays the person at the terminal. It opens each link in a browser and
 // pays by card.
 type payer struct {
 	run    *terminal
 	client *http.Client
-	tell   func(webhookURL string) // sets the webhook address on the dashboard; nil if it knows the address
+	tell   func(webhookURL string) // sets the webhook address on the dashboard; nil if the dashboard knows the address
 	paid   map[string]bool
 }
 

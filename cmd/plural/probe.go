@@ -91,7 +91,7 @@ func runProbe(ctx context.Context, cmd *cli.Command) error {
 
 const issueURL = "https://github.com/plural-go/plural/issues/new?template=live-report.yml"
 
-// writeFile writes a report, if it has a name.
+// writeFile writes a report to a file. If name is "", it writes nothing.
 func writeFile(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return nil
@@ -107,7 +107,7 @@ func writeFile(name string, write func(io.Writer) error) error {
 	return file.Close()
 }
 
-// sdkVersion is the version of the SDK that the program is built with.
+// sdkVersion returns the version of the SDK in this program.
 func sdkVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {

@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// options are the emulator's options of a test.
+// options returns the emulator's options for a test.
 func (t turned) options() []pluraltest.Option {
 	opts := []pluraltest.Option{
 		pluraltest.WithWebhookTimeScale(0.4), // a redelivery comes after two seconds
@@ -30,7 +30,7 @@ func (t turned) options() []pluraltest.Option {
 	return append(opts, t.opts...)
 }
 
-// reported is the content of a report.
+// reported has the content of a report.
 type reported struct {
 	Questions []struct {
 		ID     string      `json:"id"`
@@ -44,7 +44,7 @@ type reported struct {
 	} `json:"questions"`
 }
 
-// answers are the answers to the asked questions.
+// answers returns the answers to the questions that were asked.
 func (r reported) answers() map[string]string {
 	answers := map[string]string{}
 	for _, q := range r.Questions {
@@ -85,7 +85,7 @@ func probedIn(
 }
 
 // readReport reads a report. It fails t if the report, or another file of the
-// run, has something that it must not have.
+// run, has a value that must not be there.
 func readReport(t *testing.T, srv *pluraltest.Server, run *terminal) reported {
 	t.Helper()
 	read := func(name string) string {
@@ -109,8 +109,8 @@ func readReport(t *testing.T, srv *pluraltest.Server, run *terminal) reported {
 
 var hasDigit = regexp.MustCompile(`[0-9]`)
 
-// valuesOf are all values that the emulator has sent: ids, references, what it
-// knows of the payer, signatures, times.
+// valuesOf returns all values that the emulator has sent: ids, references, data
+// of the payer, signatures and times.
 func valuesOf(t *testing.T, srv *pluraltest.Server) []string {
 	t.Helper()
 	values := []string{"req-1234567"}
@@ -163,7 +163,7 @@ func requireGivenBack(t *testing.T, srv *pluraltest.Server, kept int) {
 	require.Equal(t, kept, held, "holds")
 }
 
-// assumed are the answers that the package assumes.
+// assumed returns the answers that the package assumes.
 func assumed() map[string]string {
 	answers := map[string]string{}
 	for _, q := range probe.Questions() {
@@ -194,8 +194,8 @@ func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
 	}
 }
 
-// Each other answer changes the report in its own row and in the rows that
-// depend on it, and nowhere else.
+// If the account gives another answer, the report changes in the row of that
+// question and in the rows that depend on it. No other row changes.
 func TestOtherAnswers(t *testing.T) {
 	t.Parallel()
 	for question, answers := range otherAnswers() {
@@ -214,7 +214,7 @@ func TestOtherAnswers(t *testing.T) {
 	}
 }
 
-// Every answer that the table lists is found by a test.
+// For every answer that the table lists, a test makes the probe find it.
 func TestEveryAnswerHasATest(t *testing.T) {
 	t.Parallel()
 	others := otherAnswers()
@@ -291,8 +291,8 @@ func TestProbeOnly(t *testing.T) {
 	require.Contains(t, shown, `there is no question "no.such"`)
 }
 
-// If an account puts its secrets where the report has names and codes, they do
-// not get into the report.
+// An account puts its secrets where the report has names and codes. They do not
+// get into the report.
 func TestReportHidesValuesInNames(t *testing.T) {
 	t.Parallel()
 	const secret, token = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"

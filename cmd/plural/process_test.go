@@ -16,12 +16,12 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// switchesVariable makes this test binary an emulator, with the switches that
-// it names.
+// switchesVariable is an environment variable. If it is set, this test binary
+// runs as an emulator, with the switches that the variable names.
 const switchesVariable = "EMULATOR_SWITCHES"
 
-// everySwitch has a switch for each question that a run of a new account asks.
-// Some answers exclude one another, or change with another one.
+// everySwitch has a switch for each question that the first run on an account
+// asks. Some answers exclude each other, or change with another answer.
 func everySwitch() map[string]string {
 	return map[string]string{
 		"token.lifetime":     "expires_in",
@@ -58,10 +58,10 @@ func everySwitch() map[string]string {
 	}
 }
 
-// movers are questions whose switch belongs to another question.
+// movers are questions that change with the switch of another question.
 var movers = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
 
-// all turns the switches of several answers.
+// all applies the switches of several answers.
 func all(answers map[string]string) turned {
 	var sum turned
 	var faults []func(pluraltest.Request) pluraltest.Fault
@@ -91,10 +91,11 @@ func all(answers map[string]string) turned {
 	return sum
 }
 
-// found is the address of an emulator.
+// found has the address of an emulator.
 type found struct{ URL, ClientID, ClientSecret string }
 
-// emulate is the second process: an emulator until its input ends.
+// emulate is the work of the second process. It runs an emulator until its
+// input ends.
 func emulate() {
 	var wanted struct {
 		Answers    map[string]string
@@ -115,8 +116,9 @@ func emulate() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// TestEverySwitchInAnotherProcess lets the probe find the answers of an
-// emulator in another process, with which it shares only the wire.
+// TestEverySwitchInAnotherProcess runs the probe against an emulator in another
+// process. The two share only the network. The probe finds the emulator's
+// answers.
 func TestEverySwitchInAnotherProcess(t *testing.T) {
 	t.Parallel()
 	free, err := net.Listen("tcp", "127.0.0.1:0")

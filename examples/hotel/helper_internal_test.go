@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runHotel is a process of the hotel, until it is killed. It is configured like
-// the program, and tries again sooner.
+// runHotel runs a process of the hotel until it is killed. The process has the
+// settings of the program, but tries again sooner.
 func runHotel() {
 	s, err := fromEnv()
 	if err == nil {
@@ -58,12 +58,12 @@ func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
 }
 
-// chain is a hotel that runs as several processes.
+// chain has the several processes of one hotel.
 type chain struct {
 	t         *testing.T
 	gateway   *pluraltest.Server
 	db        *sql.DB
-	url       string // of the load balancer
+	url       string // URL of the load balancer
 	addresses []string
 	env       []string
 	processes []*servertest.Process
@@ -127,7 +127,7 @@ type page struct {
 	body     string
 }
 
-// ask makes a request until a process answers it.
+// ask repeats a request until a process answers it.
 func (c *chain) ask(method, path string, form url.Values) page {
 	client := &http.Client{
 		Timeout:       30 * time.Second,
@@ -158,14 +158,15 @@ func (c *chain) ask(method, path string, form url.Values) page {
 	return page{}
 }
 
-// book makes a booking, and gives its number and Plural's id.
+// book makes a booking. It returns the booking's number and Plural's id of its
+// order.
 func (c *chain) book() (number, id string) {
 	p := c.ask(http.MethodPost, "/bookings", url.Values{"room": {"Lake"}, "nights": {"2"}})
 	for range 50 {
 		if orderID, ok := c.atPlural(p.location); ok {
 			return c.text(`SELECT number FROM bookings WHERE plural_id = $1`, orderID), orderID
 		}
-		number := strings.TrimPrefix(p.location, "/bookings/") // an outage: the guest tries again
+		number := strings.TrimPrefix(p.location, "/bookings/") // during an outage the guest tries again
 		p = c.ask(http.MethodPost, "/bookings/"+number+"/pay", nil)
 	}
 	c.t.Errorf("no way to pay: %v", p)
@@ -179,7 +180,7 @@ func (c *chain) atPlural(link string) (id string, ok bool) {
 	return c.text(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
 }
 
-// pay lets the guest pay at Plural, and come back or not.
+// pay makes the guest pay at Plural, and then come back or not.
 func (c *chain) pay(id string, comesBack bool) {
 	back, err := c.gateway.Pay(id, pluraltest.Approve)
 	if err != nil {
@@ -199,7 +200,8 @@ func (c *chain) held(comesBack bool) (number, id string) {
 	return number, id
 }
 
-// shows waits until the desk's page of a booking has a text, and gives it.
+// shows waits until the desk's page of a booking has a text, and returns the
+// page.
 func (c *chain) shows(number, text string) string {
 	var body string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -213,7 +215,7 @@ func (c *chain) shows(number, text string) string {
 
 var beforeField = regexp.MustCompile(`name="before" value="([0-9]+)"`)
 
-// decide presses a button on the desk's page, once it is there.
+// decide waits until a button is on the desk's page, and presses it.
 func (c *chain) decide(number, kind, amount string) page {
 	body := c.shows(number, "/desk/"+number+"/"+kind+`"`)
 	found := beforeField.FindStringSubmatch(body)
@@ -223,7 +225,7 @@ func (c *chain) decide(number, kind, amount string) page {
 	return c.ask(http.MethodPost, "/desk/"+number+"/"+kind, url.Values{"before": found[1:], "amount": {amount}})
 }
 
-// text is the one value that a statement finds.
+// text returns the only value that a statement finds.
 func (c *chain) text(statement string, args ...any) (value string) {
 	if err := c.db.QueryRowContext(c.t.Context(), statement, args...).Scan(&value); err != nil {
 		c.t.Errorf("%s: %v", statement, err)

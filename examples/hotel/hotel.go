@@ -19,7 +19,7 @@ type hotel struct {
 	money *money
 	log   *slog.Logger
 
-	quietFor time.Duration // how long to wait before a booking is looked at
+	quietFor time.Duration // how long the hotel waits before it looks at a booking
 }
 
 // The queues of jobs that call Plural. The hotel's other jobs use River's
@@ -41,7 +41,7 @@ type booking struct {
 const bookingColumns = `number, reference, mobile, room, plural_id, link, status, nights, deposit, fee, held, lapsing,
 	taken, refunded`
 
-// decision is what the desk has decided about a booking.
+// decision is a decision of the desk about a booking.
 type decision struct {
 	Reference, Number, Kind string
 	Amount                  int64
@@ -51,17 +51,17 @@ type decision struct {
 
 const decisionColumns = `reference, number, kind, amount, state, note, job_id`
 
-// The kinds of decisions, and their states.
+// The kinds and the states of decisions.
 const (
 	kindCheckOut = "check-out" // take what the guest owes and release the rest
 	kindNoShow   = "no-show"   // take the fee
 	kindCancel   = "cancel"    // release all
 	kindRefund   = "refund"
-	kindLink     = "link" // send a link for the deposit to a guest who booked by telephone
+	kindLink     = "link" // send a link to a guest who booked by telephone
 
 	stateUnderWay = "under way"
 	stateDone     = "done"
-	stateRefused  = "refused" // nothing was or will be carried out
+	stateRefused  = "refused" // nothing was carried out, and nothing will be
 	stateLook     = "look"    // a person has to look at Plural's dashboard
 	stateGivenUp  = "given up"
 )
@@ -76,11 +76,11 @@ var (
 
 const perNight = 6_000_00
 
-// book stores a booking; mobile is "" unless the guest booked by telephone. The
-// deposit is the price and 5,000 rupees for what the guest may order; the fee
-// is one night.
+// book stores a booking. mobile is "" unless the guest booked by telephone. The
+// deposit is the price, and 5,000 rupees for what the guest may order. The fee
+// for a guest who does not come is one night.
 func (h *hotel) book(ctx context.Context, room string, nights int, mobile string) (number string, err error) {
-	number = "booking-" + strings.ToLower(rand.Text()) // who knows the number may see the booking
+	number = "booking-" + strings.ToLower(rand.Text()) // anybody who knows the number may see the booking
 	_, err = h.pool.Exec(ctx, `INSERT INTO bookings (number, reference, mobile, room, nights, deposit, fee)
 		VALUES ($1, $1, $2, $3, $4, $5, $6)`, number, mobile, room, nights, int64(nights)*perNight+5_000_00, perNight)
 	return number, err
@@ -103,10 +103,11 @@ func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, erro
 		WHERE number = $1 ORDER BY made_at`, number))
 }
 
-// wayToPay makes the order that holds the deposit, once, and returns the way to
-// its page; "" if nothing is left to pay. If the way was lost with an answer,
-// nobody was sent there, so the next try makes another order. A guest who booked
-// by telephone has a payment link, and gets no order beside it.
+// wayToPay makes the order that holds the deposit, once, and returns the link
+// to its page. It returns "" if nothing is left to pay. If the link was lost
+// with an answer, no guest was sent to that page, so the next try makes another
+// order. A guest who booked by telephone has a payment link. wayToPay makes no
+// order for such a guest.
 func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
 	const tries = 3
 	for range tries {
@@ -139,8 +140,8 @@ func (b *booking) payable() string {
 }
 
 // decide stores a decision, together with the job that carries it out. A page
-// knows how many decisions there were when it was shown. If it is clicked
-// twice, only the first click counts.
+// has the number of decisions from the time when it was shown. If its button is
+// clicked twice, only the first click counts.
 func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
@@ -155,7 +156,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 		if err != nil {
 			return err
 		}
-		const least = 100 // Plural moves no less
+		const least = 100 // Plural moves no smaller sum
 		switch {
 		case n != before:
 			return errChanged
@@ -185,9 +186,9 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	})
 }
 
-// giveUp ends a decision for a person who has looked at Plural's dashboard. The
-// effect of its job, even of one that runs at this moment, is still read from
-// the books.
+// giveUp closes an unsettled decision. A person calls it after a look at
+// Plural's dashboard. The decision's job may be running at this moment. Its
+// effect is still read from the books.
 func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		d, err := one[decision](tx.Query(ctx, `SELECT `+decisionColumns+` FROM decisions
@@ -218,8 +219,8 @@ func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, sta
 	return err
 }
 
-// inDoubt is called when a decision has no answer, with the reason why a person
-// has to look.
+// inDoubt is called when it is not known what happened to a decision. It gets
+// the reason why a person has to look.
 func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = 'look', note = $3 WHERE state IN ('under way', 'look')
 		AND (reference = $2 OR $2 = '' AND kind = 'cancel'
@@ -227,25 +228,25 @@ func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, not
 	return err
 }
 
-// sight is what Plural's books show of a deposit.
+// sight has what Plural's books show about a deposit.
 type sight struct {
 	Reference, PluralID, Status string
 	Deposit                     int64
 	IsHeld, MayChange           bool
-	At                          int64  // the document's time, in microseconds; 0: the document has none
-	Taken, Refunded             *int64 // nil: the document does not say
+	At                          int64  // the document's time, in microseconds; 0 if the document has no time
+	Taken, Refunded             *int64 // nil if the document does not say
 	BankRefused                 []string
 }
 
-// seen stores what the books show. Plural gives the order of a payment link a
-// reference of its own, and this function finds it by its id. The books lag, so
-// a document older than the last one changes nothing. A document of another
-// booking needs a person.
+// seen stores what the books show. Plural chooses the reference for the order
+// of a payment link, so seen finds such an order by its id. The books lag, so a
+// document that is older than the last one changes nothing. If a document
+// belongs to another booking, a person has to look.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
 	if errors.Is(err, errUnknown) {
-		return nil // not the hotel's, or an order that nobody was sent to
+		return nil // the order is not the hotel's, or no guest was sent to it
 	}
 	if err != nil {
 		return err
@@ -270,18 +271,18 @@ func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	return err
 }
 
-// lapsing is called when a hold may end any day.
+// lapsing is called when a hold may end on any day.
 func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET lapsing = true WHERE plural_id = $1`, pluralID)
 	return err
 }
 
-// orderName is what an order can be looked up by: its id, or the reference if
+// orderName has what is needed to look up an order: its id, or its reference if
 // the id got lost.
 type orderName struct{ PluralID, Reference string }
 
-// quiet returns the deposits to look at: those that may change, and those whose
-// row does not show yet what was decided and done.
+// quiet returns the deposits to look at. These are deposits that may change,
+// and deposits whose row does not show yet what was decided and done.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'

@@ -19,9 +19,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A season at a hotel with two processes: guests come, do not come, cancel, and
-// get money back. Plural's answers get lost, its books lag, its webhooks come
-// three times, and both processes are killed in the middle of a capture.
+// A season at a hotel with two processes. Guests come, do not come, cancel, and
+// get money back. Plural's answers get lost, its books lag, and each webhook
+// comes three times. Both processes are killed in the middle of a capture.
 // Afterwards the hotel's rows and Plural's books agree to the paisa.
 func TestSeason(t *testing.T) {
 	t.Parallel()
@@ -65,7 +65,7 @@ func TestSeason(t *testing.T) {
 				desk.Go(func() { c.decide(number, kindCheckOut, "17000") })
 				desk.Go(func() { c.decide(number, kindCancel, "") })
 				desk.Wait()
-			case 4: // and a process that has not died yet
+			case 4: // a process that has not been killed yet does it again
 			}
 		})
 	}
@@ -132,8 +132,8 @@ func (c *chain) differ() string {
 func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1, "HOTEL_TEST_PATIENT=1") // a call does not end while the test looks
-	const guests = 14                                // more than there are workers
+	c := open(t, gateway, 1, "HOTEL_TEST_PATIENT=1") // so no call ends while the test looks
+	const guests = 14                                // more guests than workers
 	numbers := make([]string, guests)
 	var wg sync.WaitGroup
 	for i := range guests {
@@ -151,8 +151,8 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
-// The bank releases a hold before the guest leaves. The desk is warned in time;
-// otherwise it is told that a person has to look. Nobody is told of money that
+// The bank releases a hold before the guest leaves. Either the desk is warned
+// in time, or its page says that a person has to look. No page shows money that
 // is not there.
 func TestLapsedHolds(t *testing.T) {
 	t.Parallel()
@@ -167,7 +167,7 @@ func TestLapsedHolds(t *testing.T) {
 	gateway := pluraltest.NewServer(t)
 	c := open(t, gateway, 1, "HOTEL_HOLD_FOR=1ms", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
 
-	// Seen in time.
+	// The desk sees the warning in time.
 	number, _ := c.held(true)
 	c.shows(number, "may end any day")
 
@@ -193,7 +193,7 @@ func TestLapsedHolds(t *testing.T) {
 	require.Equal(t, http.StatusConflict, c.ask(http.MethodPost, "/desk/"+number+"/check-out",
 		url.Values{"before": {"0"}, "amount": {"100"}}).status)
 
-	// It ends in the books while the desk decides: the answer is final, and
+	// The hold ends in the books while the desk decides. The answer is final, and
 	// nothing was taken.
 	number, id = c.held(true)
 	gateway.HoldWebhooks()
@@ -204,7 +204,7 @@ func TestLapsedHolds(t *testing.T) {
 	require.NotEqual(t, "done", c.text(`SELECT COALESCE(max(state), 'none') FROM decisions WHERE number = $1`, number))
 	gateway.AssertExactlyOnce(t)
 
-	// Spans of the calls are inside those of their jobs.
+	// Spans of the calls are inside the spans of their jobs.
 	require.Eventually(t, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -219,8 +219,8 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	gateway := pluraltest.NewServer(t, pluraltest.WithWebhookDuplicates(2))
 	c := open(t, gateway, 1)
 
-	// The order exists, its answer is lost, and each look is lost, too: a new
-	// order is made.
+	// The order exists, but its answer is lost, and so is the answer to each look.
+	// The hotel then makes a new order.
 	gateway.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
 	number, id := c.book()
 	require.NotEmpty(t, id)
@@ -269,8 +269,9 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// A guest who books by telephone gets one link, though its answer is lost and
-// the process is killed. What is held by it is a deposit like any other.
+// A guest who books by telephone gets one link, even if the answer to its
+// creation is lost and the process is killed. A hold through that link is a
+// deposit like any other.
 func TestDepositByTelephone(t *testing.T) {
 	t.Parallel()
 	made := make(chan struct{})

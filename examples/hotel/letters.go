@@ -16,13 +16,13 @@ type letterArgs struct {
 // Kind is the job's name in River's tables.
 func (letterArgs) Kind() string { return "letter" }
 
-// write inserts a letter, which is sent once the transaction is committed.
+// write inserts a letter. It is sent once the transaction is committed.
 func (h *hotel) write(ctx context.Context, tx pgx.Tx, number, text string) error {
 	_, err := h.money.river.InsertTx(ctx, tx, letterArgs{number, text}, nil)
 	return err
 }
 
-// postman works letters. This one only records that they were sent.
+// postman sends letters. This one only records that it sent them.
 type postman struct {
 	river.WorkerDefaults[letterArgs]
 

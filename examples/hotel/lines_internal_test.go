@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Everything about Plural is in one file, which is short.
+// Everything about Plural is in one file, and that file is short.
 func TestOneFileKnowsOfPlural(t *testing.T) {
 	t.Parallel()
 	const most = 200
@@ -63,7 +63,7 @@ func TestThePageShowsTheHotel(t *testing.T) {
 	}
 }
 
-// codeLines counts the lines that have more than a comment.
+// codeLines counts the lines that have more than a comment on them.
 func codeLines(t *testing.T, path string) int {
 	t.Helper()
 	source, err := os.ReadFile(path)
@@ -82,7 +82,7 @@ func codeLines(t *testing.T, path string) int {
 			continue
 		}
 		first := file.Line(at)
-		for n := range strings.Count(text, "\n") + 1 { // of a raw string
+		for n := range strings.Count(text, "\n") + 1 { // a raw string can have several lines
 			lines[first+n] = true
 		}
 	}

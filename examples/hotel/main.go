@@ -1,8 +1,8 @@
 // Command hotel takes deposits. It holds an amount on a guest's card at
-// booking, and takes a part of it at check-out, or a fee from a guest who does
-// not come. A booking can be cancelled, and money given back. It runs as one
-// process or as many, on PostgreSQL and Redis, and uses every module of this
-// repository.
+// booking, and takes a part of it at check-out. From a guest who does not come
+// it takes a fee. A booking can be cancelled, and money can be given back. The
+// hotel runs as one process or as many, on PostgreSQL and Redis. It uses every
+// module of this repository.
 //
 // Everything about Plural is in plural.go. hotel.go is the hotel, web.go has
 // its pages, and letters.go has a job that has nothing to do with Plural.
@@ -35,15 +35,15 @@ import (
 //go:embed schema.sql
 var schema string
 
-// settings are read when the program starts; the SDK reads the variables
-// PLURAL_... itself.
+// settings are read when the program starts. The SDK itself reads the variables
+// PLURAL_...
 type settings struct {
 	Addr, URL, Database, Password string
 	Redis                         *redis.Options
 
 	HoldFor time.Duration // how long a hold is safe to capture
 	Quiet   time.Duration // how long until a booking that may change is looked at
-	Sweep   time.Duration // between two searches for those
+	Sweep   time.Duration // the time between two searches for such bookings
 	Try     time.Duration // time limit of a money call
 	Rescue  time.Duration // how long until a job of a dead process is given to another
 	Retry   river.ClientRetryPolicy
@@ -78,11 +78,11 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+		os.Exit(1) //nolint:gocritic // nothing is left for stop to do
 	}
 }
 
-// run runs the hotel until ctx ends.
+// run serves the hotel until ctx ends.
 func run(ctx context.Context, s settings, log *slog.Logger) error {
 	stopTraces, err := startTraces(ctx)
 	if err != nil {
@@ -132,8 +132,8 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// stopJobs lets running jobs end. A job that does not end in time is found and
-// tried again.
+// stopJobs waits until running jobs have ended. If a job does not end in time,
+// another process finds it and tries it again.
 func (h *hotel) stopJobs() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -142,7 +142,7 @@ func (h *hotel) stopJobs() {
 	}
 }
 
-// makeTables may run in several processes at once.
+// makeTables makes the tables. Several processes may call it at once.
 func (h *hotel) makeTables(ctx context.Context) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(2718281828)`); err != nil {

@@ -19,9 +19,9 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"rupees": rupe
 
 func rupees(paise int64) string { return fmt.Sprintf("₹%d.%02d", paise/100, paise%100) }
 
-// routes are protected against requests from other sites, except for the
-// payer's return and the webhooks. Those come from other sites, and their
-// signatures protect them.
+// routes makes the handler. It protects all pages against requests from other
+// sites, except the payer's return and the webhooks. Those two come from other
+// sites, and their signatures protect them.
 func (h *hotel) routes(s settings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { h.show(w, http.StatusOK, "home", nil) })
@@ -49,8 +49,8 @@ func (h *hotel) routes(s settings) http.Handler {
 	return http.MaxBytesHandler(protection.Handler(mux), 1<<20)
 }
 
-// staffOnly asks for the password of the user desk. Behind a proxy, limit the
-// number of tries there.
+// staffOnly asks for the password of the user "desk". If the hotel runs behind
+// a proxy, limit the number of tries at the proxy.
 func staffOnly(password string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,8 +73,8 @@ func (h *hotel) postBooking(w http.ResponseWriter, r *http.Request) {
 
 var mobileForm = regexp.MustCompile(`^[6-9][0-9]{9}$`)
 
-// postPhoneBooking books for a guest on the telephone, and sends them a link
-// for the deposit.
+// postPhoneBooking makes a booking for a guest on the telephone, and sends the
+// guest a link for the deposit.
 func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 	mobile := r.PostFormValue("mobile")
 	if !mobileForm.MatchString(mobile) {
@@ -91,8 +91,8 @@ func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/desk/"+number, http.StatusSeeOther) //nolint:gosec // a number that the hotel made
 }
 
-// bookFor books the room that a form asks for. It answers itself, and returns
-// "", if that is not possible.
+// bookFor books the room that a form asks for. If that is not possible, it
+// answers the request itself and returns "".
 func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (number string) {
 	nights, err := strconv.Atoi(r.PostFormValue("nights"))
 	if err != nil || nights < 1 || nights > 30 {
@@ -108,8 +108,8 @@ func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (
 
 func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
 
-// toPayment sends the guest to the payment or, if there is none to go to, to
-// the booking's page.
+// toPayment sends the guest to the payment. If there is no payment to make, it
+// sends the guest to the booking's page.
 func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
 	link, err := h.wayToPay(r.Context(), number)
 	if errors.Is(err, errUnknown) {
@@ -122,7 +122,7 @@ func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string)
 	if link == "" {
 		link = "/bookings/" + number
 	}
-	http.Redirect(w, r, link, http.StatusSeeOther) //nolint:gosec // Plural's link, or a booking's number that is known
+	http.Redirect(w, r, link, http.StatusSeeOther) //nolint:gosec // Plural's link, or the number of a known booking
 }
 
 func (h *hotel) comeBack(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +131,7 @@ func (h *hotel) comeBack(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, err)
 		return
 	}
-	if err != nil { // a later look finds it
+	if err != nil { // a later look finds the payment
 		h.log.WarnContext(r.Context(), "return not confirmed", "booking", b.Number, "error", err)
 	}
 	http.Redirect(w, r, "/bookings/"+b.Number, http.StatusSeeOther)
@@ -201,7 +201,7 @@ func (h *hotel) postDecision(w http.ResponseWriter, r *http.Request) {
 			h.failed(w, r, errAmount)
 			return
 		}
-		d.Amount, _ = strconv.ParseInt(parts[1]+(parts[2] + "00")[:2], 10, 64) // it is at most nine digits
+		d.Amount, _ = strconv.ParseInt(parts[1]+(parts[2] + "00")[:2], 10, 64) // the text has at most nine digits
 	case kindNoShow, kindCancel, kindLink:
 	default:
 		err = errUnknown

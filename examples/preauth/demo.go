@@ -54,11 +54,12 @@ type walk struct {
 	emulator *pluraltest.Server
 	shop     *shop
 	client   *plural.Client
-	captured *plural.Order // by lostAnswer, for the refund
-	effects  []effect      // what the emulator's books have to show
+	captured *plural.Order // lostAnswer sets it for the refund
+	effects  []effect      // the effects that the emulator's books must show
 }
 
-// effect is something done to an order, and how often the books show it.
+// effect is something that was done to an order. It counts how often the books
+// show it.
 type effect struct {
 	what  string
 	count func() int
@@ -68,8 +69,8 @@ func (w *walk) expect(what string, count func() int) {
 	w.effects = append(w.effects, effect{what, count})
 }
 
-// checkBooks compares the emulator's books with what demo has done: each effect
-// is there, once.
+// checkBooks compares the emulator's books with what demo has done. The books
+// must show each effect once.
 func (w *walk) checkBooks() error {
 	for _, e := range w.effects {
 		if n := e.count(); n != 1 {
@@ -177,8 +178,8 @@ func (w *walk) refund(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventRefundProcessed)
 }
 
-// hold takes an order from its creation to the hold on the payer's card, in the
-// shop's steps: link, callback, confirmation, webhook.
+// hold creates an order and goes on until the payer's card has a hold. The
+// shop's steps are the link, the callback, the confirmation and the webhook.
 func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount) (*plural.Order, error) {
 	order, err := w.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,

@@ -58,8 +58,8 @@ func runLive(ctx context.Context, out io.Writer) error {
 		return nil
 	}
 
-	// It has a deadline of its own, which an interrupt does not cut short: the
-	// payer's money is on hold.
+	// The release has a deadline of its own. An interrupt does not end it, because
+	// the payer's money is on hold.
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	cancelled, err := client.Cancels.Create(releasing, order.OrderID)

@@ -3,11 +3,12 @@
 //
 //	go run ./examples/preauth
 //
-// starts the emulator and a small shop in this process, plays the payer too,
-// and needs no other program. With PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
-// PLURAL_ENVIRONMENT (uat or production) set it creates a real order instead,
-// prints the link to open, and waits for the payer. With PLURAL_BASE_URL in
-// place of PLURAL_ENVIRONMENT it creates the order at the sandbox.
+// starts the emulator and a small shop in this process, and plays the payer. It
+// needs no other program. Set PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
+// PLURAL_ENVIRONMENT (uat or production) for a real order. The program then
+// creates the order, prints the link to open, and waits for the payer. With
+// PLURAL_BASE_URL in place of PLURAL_ENVIRONMENT it creates the order at the
+// sandbox.
 package main
 
 import (

@@ -19,8 +19,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.Contains(t, out.String(), "every effect exactly once")
 }
 
-// TestHalfAnEnvironmentIsAnError sets each variable alone: none of them leads
-// to the emulator.
+// TestHalfAnEnvironmentIsAnError sets each variable alone. With none of them
+// does the program use the emulator.
 func TestHalfAnEnvironmentIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for alone, value := range map[string]string{
 		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat",

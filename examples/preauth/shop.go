@@ -12,7 +12,7 @@ import (
 )
 
 // shop is the merchant's server. The payer's browser comes back to it, and
-// webhooks arrive at it. It trusts nothing before it has verified it.
+// webhooks arrive at it. It verifies everything before it trusts it.
 type shop struct {
 	verifier *plural.Verifier
 	url      string
@@ -71,8 +71,8 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "Thank you. We are checking your payment.")
 }
 
-// callback is what the payer's browser brought back for an order; nil before
-// that.
+// callback returns what the payer's browser brought back for an order. It
+// returns nil if the browser has not come back.
 func (s *shop) callback(orderID string) *plural.Callback {
 	s.mu.Lock()
 	defer s.mu.Unlock()

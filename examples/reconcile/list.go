@@ -41,7 +41,7 @@ func payments(in io.Reader) iter.Seq2[reconcile.Payment, error] {
 
 // readStatement reads the bank's statement.
 func readStatement(name string) (*reconcile.Statement, error) {
-	f, err := os.Open(name) //nolint:gosec // the operator names it
+	f, err := os.Open(name) //nolint:gosec // the operator chooses the file
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func readStatement(name string) (*reconcile.Statement, error) {
 		}))
 }
 
-// rows reads CSV with a header. An error says in which line and column it is.
+// rows reads CSV with a header. An error names the line and the column.
 func rows[T any](in io.Reader, what string, must, may []string, parse func(row) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -94,7 +94,7 @@ func rows[T any](in io.Reader, what string, must, may []string, parse func(row) 
 func columnsOf(header, must, may []string) (map[string]int, error) {
 	columns := map[string]int{}
 	for i, name := range header {
-		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff") // a spreadsheet's mark
+		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff") // spreadsheets write this mark first
 		if !slices.Contains(must, name) && !slices.Contains(may, name) {
 			all := strings.Join(slices.Concat(must, may), ", ")
 			return nil, fmt.Errorf("column %d is %q; the columns are %s", i+1, name, all)

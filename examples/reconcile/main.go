@@ -1,19 +1,21 @@
-// Command reconcile answers, every night, whether the money arrived. It compares
-// a shop's list of payments with Plural's orders, with the settlements, and with
-// the bank's statement. It reads only.
+// Command reconcile finds out, every night, whether the money arrived. It
+// compares a shop's list of payments with Plural's orders, with the
+// settlements, and with the bank's statement. It only reads, and changes
+// nothing at Plural.
 //
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
 //	go run -C examples/reconcile . -list "$PWD/list.csv" -report report.csv -page report.html -state state.json
 //
-// The list is CSV with a header. It has the columns reference, captured and
-// refunded, in rupees, and may have order_id and payment_id, which spare reading
-// the order; see [testdata/list.csv]. List every payment of the last ten days,
-// settled or not, and older ones until they are settled. With -orders every
-// order is read and compared, whether the shop has its payment id or not.
+// The list is CSV with a header: see [testdata/list.csv]. It has the column
+// reference, and the columns captured and refunded in rupees. It may have the
+// columns order_id and payment_id. If a line has both, the program need not
+// read its order. List every payment of the last ten days, settled or not. List
+// an older payment until it is settled. With -orders the program reads and
+// compares every order, even if the list has the payment's id.
 //
-// The exit code is 0 if all agrees, 1 if something differs, and 2 if something
-// could not be found out. A payment that is not seen in the settlements yet
-// counts as agreeing: money comes days later.
+// The exit code is 0 if all figures agree, 1 if something differs, and 2 if
+// something could not be found out. A payment that is not in the settlements
+// yet is no difference, because its money comes days later.
 package main
 
 import (
@@ -50,7 +52,7 @@ func main() {
 	os.Exit(code)
 }
 
-// night is what one run is asked for.
+// night has the settings of one run.
 type night struct {
 	list, statement, report, page, state string
 
@@ -132,7 +134,7 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	if err := report.publish(); err != nil {
 		return nil, err
 	}
-	if err := saveState(n.state, next); err != nil { // last: what is in it was reported
+	if err := saveState(n.state, next); err != nil { // this is the last step, so all that the state has was reported
 		return nil, err
 	}
 	fmt.Fprintln(log, counts)
@@ -153,7 +155,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// bar shows how far the run is, where somebody is looking.
+// bar shows the progress of the run, if a person is looking at a terminal.
 func bar(log io.Writer) func(reconcile.Progress) {
 	file, ok := log.(*os.File)
 	if !ok {
@@ -175,7 +177,7 @@ func bar(log io.Writer) func(reconcile.Progress) {
 	}
 }
 
-// open opens what the run writes.
+// open opens the files that the run writes.
 func (n night) open(out io.Writer) (*reports, error) {
 	r := &reports{summary: &summary{}}
 	if n.report == "-" {

@@ -21,10 +21,11 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 }).Parse(pageText))
 
-// mostRows is how many rows a part of the page has: it is for people.
+// mostRows limits the rows in each part of the page, because people read it.
 const mostRows = 500
 
-// page is the report as one page, without anything from elsewhere.
+// page is the report as one HTML page. The page loads nothing from other
+// addresses.
 type page struct {
 	to io.Writer
 
@@ -34,7 +35,7 @@ type page struct {
 	last                               *reconcile.Transfer
 }
 
-// part is a part of the page, with as many rows as are shown.
+// part is a part of the page, with the rows that the page shows.
 type part[T any] struct {
 	Rows []T
 	More int
@@ -48,7 +49,7 @@ func (p *part[T]) add(one T) {
 	p.Rows = append(p.Rows, one)
 }
 
-// unexplained is a line beside the settlement that it is in.
+// unexplained is a line, together with the settlement that contains it.
 type unexplained struct {
 	plural.SettlementLine
 

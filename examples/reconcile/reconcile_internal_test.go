@@ -18,7 +18,8 @@ import (
 
 func rupees(paise int64) pluraltest.Amount { return pluraltest.Amount{Value: paise, Currency: "INR"} }
 
-// emulator is Plural for the program, by the variables that a shop sets.
+// emulator starts an emulator, and sets the variables that make the program use
+// it.
 func emulator(t *testing.T, opts ...pluraltest.Option) *pluraltest.Server {
 	t.Helper()
 	srv := pluraltest.NewServer(t, opts...)
@@ -29,7 +30,8 @@ func emulator(t *testing.T, opts ...pluraltest.Option) *pluraltest.Server {
 	return srv
 }
 
-// sell makes a captured order; nothing is captured of 0.
+// sell makes an order and captures it. If the captured amount is 0, it captures
+// nothing.
 func sell(t *testing.T, srv *pluraltest.Server, reference string, captured int64) (orderID, paymentID string) {
 	t.Helper()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: rupees(149950), PreAuth: true})
@@ -43,7 +45,7 @@ func sell(t *testing.T, srv *pluraltest.Server, reference string, captured int64
 	return id, o.Payments[0].ID
 }
 
-// night runs the program, and gives what it writes.
+// night runs the program, and returns what it writes.
 func runNight(t *testing.T, list string, args ...string) (code int, table []map[string]string, log string) {
 	t.Helper()
 	var out, said bytes.Buffer
@@ -63,7 +65,7 @@ func runNight(t *testing.T, list string, args ...string) (code int, table []map[
 	return code, table, said.String()
 }
 
-// What Plural's orders say otherwise than the shop, without any settlement.
+// Plural's orders differ from the shop's list. There is no settlement.
 func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1))
 	first, _ := sell(t, srv, "order-1", 100000)
@@ -93,7 +95,7 @@ func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets var
 	}
 }
 
-// Two nights: the money arrives, by the bank's statement, too.
+// After two nights the money has arrived. The bank's statement shows it too.
 func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1))
 	order, payment := sell(t, srv, "order-1", 100000)
@@ -192,7 +194,8 @@ func TestBadInput(t *testing.T) { //nolint:paralleltest // it sets variables
 	require.Len(t, left, 1, "no half report is left")
 }
 
-// A page of every part, as a file to look at: PAGE=x.html go test -run Page .
+// The page has every part. To look at it, write it to a file: PAGE=x.html go
+// test -run Page .
 func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1), pluraltest.WithSettlementQuirks(pluraltest.SettleRefundLines))
 	var list strings.Builder

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// reports writes everything to each. The files get their names at the end, so
-// nobody reads half a report.
+// reports is a list of reports. It writes everything to each of them. The files
+// get their names at the end, so nobody reads half a report.
 type reports struct {
 	each    []reconcile.Report
 	summary *summary
@@ -71,17 +71,17 @@ func (r *reports) publish() (err error) {
 
 var errDiscarded = errors.New("the run has failed")
 
-// discard removes what was written.
+// discard removes the files that were written.
 func (r *reports) discard() {
 	for _, f := range r.files {
 		_ = finish(f.File, f.name, errDiscarded)
 	}
 }
 
-// summary counts.
+// summary counts the results of the run.
 type summary struct {
 	Settled, Differs, NotSeen, Unknown     int
-	Lines                                  int // that nothing explains
+	Lines                                  int // lines that nothing explains
 	Settlements, Unread                    int
 	Arrived, ArrivedOtherwise, NotThereYet int
 
@@ -128,8 +128,8 @@ func (s *summary) Transfer(t *reconcile.Transfer) error {
 
 func (s *summary) Close() error { return nil }
 
-// exitCode is that of the program. A difference is certain, so it counts more
-// than what could not be found out.
+// exitCode returns the exit code of the program. A difference is certain. So it
+// counts more than something that could not be found out.
 func (s *summary) exitCode() int {
 	switch {
 	case s.Differs+s.Lines+s.ArrivedOtherwise > 0:
@@ -140,10 +140,10 @@ func (s *summary) exitCode() int {
 	return allAgrees
 }
 
-// Payments is how many there are.
+// Payments returns the number of payments.
 func (s *summary) Payments() int { return s.Settled + s.Differs + s.NotSeen + s.Unknown }
 
-// Verdict is the run in a few words.
+// Verdict describes the result of the run in a few words.
 func (s *summary) Verdict() string {
 	switch s.exitCode() {
 	case somethingIsUp:

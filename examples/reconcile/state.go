@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// loadState reads what the night before has left. Without a file it is the first
-// night.
+// loadState reads the state that the last run has saved. If there is no file,
+// this is the first run.
 func loadState(name string) (state reconcile.State, err error) {
 	if name == "" {
 		return state, nil
@@ -30,7 +30,8 @@ func loadState(name string) (state reconcile.State, err error) {
 	return state, nil
 }
 
-// saveState writes the whole state or nothing.
+// saveState writes the whole state. If that fails, the old file does not
+// change.
 func saveState(name string, state reconcile.State) error {
 	if name == "" {
 		return nil
@@ -47,7 +48,8 @@ func saveState(name string, state reconcile.State) error {
 	return finish(f, name, err)
 }
 
-// finish gives a temporary file its name, if all went well, and else removes it.
+// finish gives a temporary file its final name if all went well. Otherwise it
+// removes the file.
 func finish(f *os.File, name string, err error) error {
 	if err == nil {
 		err = f.Sync()

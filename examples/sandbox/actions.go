@@ -16,8 +16,8 @@ import (
 // maxForm is the size limit of a posted form.
 const maxForm = 64 << 10
 
-// formHandler carries out a posted form and shows the page again: by a
-// redirect, or with the error.
+// formHandler carries out a posted form. If that succeeds, it redirects the
+// browser to the page. If not, it shows the page with the error.
 func (d *dashboard) formHandler(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -37,8 +37,8 @@ func (d *dashboard) formHandler(action func(r *http.Request) error) http.Handler
 	}
 }
 
-// readable makes an error readable for the page. The error of an emulated
-// operation ends with the API's answer.
+// readable shortens an error for the page. The error of an emulated operation
+// ends with the API's answer.
 func readable(err error) string {
 	text := strings.TrimPrefix(err.Error(), "pluraltest: ")
 	status, body, found := strings.Cut(text, " {")
@@ -74,7 +74,7 @@ func (d *dashboard) createOrder(r *http.Request) error {
 	return err
 }
 
-// pay plays the payer.
+// pay does what the payer would do.
 func (d *dashboard) pay(r *http.Request) error {
 	decisions := map[string]pluraltest.Decision{
 		"approve": pluraltest.Approve,
@@ -89,7 +89,8 @@ func (d *dashboard) pay(r *http.Request) error {
 	return err
 }
 
-// capture takes the form's amount or, if there is none, all that is held.
+// capture captures the form's amount. If the form has no amount, it captures
+// all that is held.
 func (d *dashboard) capture(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {
@@ -100,7 +101,7 @@ func (d *dashboard) capture(r *http.Request) error {
 
 func (d *dashboard) cancel(r *http.Request) error { return d.srv.Cancel(r.PathValue("id")) }
 
-// settle makes captured money reach the bank now.
+// settle puts all captured money into a settlement now.
 func (d *dashboard) settle(*http.Request) error {
 	if d.srv.Settle() == "" {
 		return errors.New("nothing was captured that is not settled yet")
@@ -108,7 +109,7 @@ func (d *dashboard) settle(*http.Request) error {
 	return nil
 }
 
-// lapse ends a hold at the bank, or at Plural.
+// lapse makes a hold end at the bank or at Plural.
 func (d *dashboard) lapse(r *http.Request) error {
 	where, err := parseLapse(r.PostForm.Get("where"))
 	if err != nil {
@@ -117,7 +118,8 @@ func (d *dashboard) lapse(r *http.Request) error {
 	return d.srv.LapseHold(r.PathValue("id"), where)
 }
 
-// refund gives back the form's amount or, if there is none, all that is left.
+// refund refunds the form's amount. If the form has no amount, it refunds all
+// that is left.
 func (d *dashboard) refund(r *http.Request) error {
 	amount, err := d.amount(r)
 	if err != nil {
@@ -127,8 +129,8 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// callback posts the payer's return to the shop again, as a reload in the
-// browser would.
+// callback posts the payer's return to the shop once more, as a browser does
+// when its user reloads the page.
 func (d *dashboard) callback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
 	if err != nil {
@@ -165,8 +167,8 @@ func (d *dashboard) redeliver(r *http.Request) error {
 	return err
 }
 
-// amount reads the form's amount in the order's currency; zero when the field
-// is empty.
+// amount reads the form's amount in the order's currency. It returns zero if
+// the field is empty.
 func (d *dashboard) amount(r *http.Request) (pluraltest.Amount, error) {
 	text := strings.TrimSpace(r.PostForm.Get("amount"))
 	order, ok := d.srv.Order(r.PathValue("id"))

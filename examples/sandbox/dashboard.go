@@ -23,7 +23,7 @@ type dashboard struct {
 	srv    *pluraltest.Server
 	style  template.CSS
 	script template.JS
-	seed   uint64 // of random faults
+	seed   uint64 // seed of the random faults
 
 	mu         sync.Mutex
 	webhookURL string
@@ -47,12 +47,12 @@ func newDashboard(srv *pluraltest.Server, s *settings) *dashboard {
 func read(name string) string {
 	text, err := files.ReadFile(name)
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // the file is embedded
 	}
 	return string(text)
 }
 
-// mount puts the page beside the emulated API.
+// mount adds the page to the server of the emulated API.
 func (d *dashboard) mount() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", d.index)
@@ -79,8 +79,9 @@ func (d *dashboard) mount() {
 	d.srv.Handle("/sandbox/", guarded)
 }
 
-// loopbackOnly refuses requests for another host name: a web site could point a
-// name of its own at 127.0.0.1, and must not read the page.
+// loopbackOnly refuses requests for a host name that is not a loopback name. A
+// web site could make its own name point to 127.0.0.1. It must not be able to
+// read the page.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -95,7 +96,8 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withHeaders forbids browsers everything that the page does not need.
+// withHeaders sets headers that forbid browsers everything that the page does
+// not need.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

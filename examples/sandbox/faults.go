@@ -26,13 +26,13 @@ func operations() []string {
 func faultsFor(op string) []pluraltest.Fault { return meetableByClients(pluraltest.FaultsFor(op)) }
 
 // meetableByClients leaves out the faults that a client on a socket cannot
-// meet: Refuse needs a client of the same process.
+// meet. Refuse needs a client in the same process.
 func meetableByClients(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
 
-// queueFault queues one fault for the next request of its operation. The form
-// names both: "captures.create ResetAfterApply".
+// queueFault queues one fault for the next request of an operation. The form
+// names the operation and the fault: "captures.create ResetAfterApply".
 func (d *dashboard) queueFault(r *http.Request) error {
 	op, name := r.PostForm.Get("op"), strings.TrimSpace(r.PostForm.Get("fault"))
 	if !slices.Contains(operations(), op) {
@@ -52,8 +52,8 @@ func (d *dashboard) queueFault(r *http.Request) error {
 	return fmt.Errorf("there is no fault %q: the list is below", name)
 }
 
-// changeFaultRate faults a share of all requests at random. The form gives it
-// in per cent.
+// changeFaultRate sets the share of requests that get a random fault. The form
+// has the share in per cent.
 func (d *dashboard) changeFaultRate(r *http.Request) error {
 	percent, err := strconv.ParseFloat(strings.TrimSpace(r.PostForm.Get("percent")), 64)
 	if err != nil || !(percent >= 0 && percent <= 100) {
@@ -80,7 +80,7 @@ func (d *dashboard) setFaultRate(rate float64) {
 	d.srv.SetFaultPlan(pluraltest.RandomFaults(d.seed, rate, meetableByClients(pluraltest.AllFaults())...))
 }
 
-// faultGroup is faults of one kind.
+// faultGroup is a group of faults of one kind.
 type faultGroup struct {
 	Name   string
 	Faults []faultChoice
@@ -136,8 +136,8 @@ func opsOf(f pluraltest.Fault) string {
 	return strings.Join(ops, ", ")
 }
 
-// textOf is a sentence about a fault: what happens, and what the client
-// receives.
+// textOf returns a sentence about a fault. It says what happens, and what the
+// client receives.
 func textOf(f pluraltest.Fault) string {
 	after := f.Delay.String()
 	effect := map[pluraltest.Effect]string{

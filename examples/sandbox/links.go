@@ -19,9 +19,9 @@ type linkView struct {
 
 	Sum      string
 	Due      string
-	Open     bool // the customer can still pay by it
+	Open     bool // the customer can still pay through the link
 	Messages []pluraltest.Notification
-	Document string // as GET answers it
+	Document string // the JSON that GET answers
 }
 
 // links lists the newest payment links first.

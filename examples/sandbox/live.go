@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// lookEvery is how often an open page is updated.
+// lookEvery is the time between two updates of an open page.
 const lookEvery = 300 * time.Millisecond
 
 // streamChanges sends the parts of the page that have changed, as server-sent
@@ -34,7 +34,8 @@ func (d *dashboard) streamChanges(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sendChanges sends each part that has changed since it was last sent.
+// sendChanges sends each part of the page that has changed since it was last
+// sent.
 func (d *dashboard) sendChanges(w http.ResponseWriter, sent map[string]string) error {
 	v := d.view()
 	for _, part := range []string{"orders", "links", "settled", "queued", "log"} {

@@ -1,12 +1,12 @@
-// Command sandbox runs the emulator as a program that stands in for Plural's
-// UAT while a shop is built, in any language.
+// Command sandbox runs the emulator as a program. While you build a shop, in
+// any language, the sandbox takes the place of Plural's UAT.
 //
 //	go run ./examples/sandbox -addr 127.0.0.1:8080
 //
-// It prints credentials and the base URL. The page there lists the orders, acts
-// as payer and merchant, switches faults on, and shows requests and webhooks as
-// they happen. Nothing is kept after the program ends, and no money moves. See
-// -help for more.
+// It prints credentials and the base URL. The page at that URL lists the
+// orders, and shows requests and webhooks as they happen. On the page you can
+// act as payer and merchant, and switch faults on. The program keeps nothing
+// after it ends, and no money moves. See -help for more.
 package main
 
 import (
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// announce prints the settings of a shop, as the SDK's environment variables.
+// announce prints the settings for a shop, as the SDK's environment variables.
 func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
 	fmt.Fprintf(out, `Plural sandbox: a test emulator, no real money moves.
 
@@ -85,7 +85,7 @@ func shellQuoted(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// replayHint says how to meet the same random faults again.
+// replayHint returns a hint that says how to get the same random faults again.
 func replayHint(s *settings) string {
 	if s.FaultRate == 0 {
 		return ""
@@ -95,7 +95,8 @@ func replayHint(s *settings) string {
 	)
 }
 
-// warning reports a secret that is not a key, such as the documentation's own.
+// warning warns about a secret that is not a key, such as the sample secret in
+// Plural's documentation.
 func warning(srv *pluraltest.Server) string {
 	if srv.SignForm(url.Values{"order_id": {"any"}}).Get("signature") != "" {
 		return ""

@@ -83,7 +83,7 @@ func (v visitor) page() string {
 	return body
 }
 
-// order is the newest order.
+// order returns the newest order.
 func (v visitor) order() pluraltest.Order {
 	v.t.Helper()
 	orders := v.srv.Orders()
@@ -144,8 +144,8 @@ func TestPayerOfThePage(t *testing.T) {
 	require.Contains(t, v.refused("/sandbox/orders/none/refund"), "no such order")
 }
 
-// TestPendingWritesOfThePage has captures and voids under way: the payer can
-// decide nothing then.
+// TestPendingWritesOfThePage has captures and voids under way. At that time the
+// payer can decide nothing.
 func TestPendingWritesOfThePage(t *testing.T) {
 	t.Parallel()
 	for op, path := range map[string]string{
@@ -257,8 +257,8 @@ func TestFaultsFromThePage(t *testing.T) {
 	require.Contains(t, v.post("/sandbox/faults/clear"), `id="percent" name="percent" inputmode="decimal" value="0"`)
 }
 
-// TestRandomFaultsReplay makes the same requests of sandboxes with one seed,
-// and of one with another.
+// TestRandomFaultsReplay sends the same requests to two sandboxes with one
+// seed, and to one with another seed.
 func TestRandomFaultsReplay(t *testing.T) {
 	t.Parallel()
 	fates := func(seed uint64) (list []string) {
@@ -275,7 +275,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 				)
 				require.NoError(t, err)
 				req.Header.Set("Authorization", "Bearer "+token)
-				req.Close = true // net/http repeats a GET on a connection that it had used before
+				req.Close = true // net/http may repeat a GET on a connection that was used before
 				if resp, err := client.Do(req); err == nil {
 					_ = resp.Body.Close()
 				}
@@ -393,11 +393,12 @@ func TestLive(t *testing.T) {
 type program struct {
 	t    *testing.T
 	base string
-	said string        // until it was ready
-	end  func() string // stops it and tells what it still says
+	said string        // the output until the sandbox was ready
+	end  func() string // stops the sandbox and returns the rest of its output
 }
 
-// start runs the program as main does, until its announcement has ended.
+// start starts the program as main does, and waits until it has printed its
+// settings.
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -450,8 +451,8 @@ func TestRun(t *testing.T) {
 	require.Contains(t, p.end(), "stopped")
 }
 
-// curl runs commands in a shell as somebody does who pastes them, and returns
-// what they print; on a machine without curl it skips the test.
+// curl runs commands in a shell, as somebody does who pastes them, and returns
+// what they print. On a machine without curl it skips the test.
 func (p *program) curl(text string) map[string]any {
 	p.t.Helper()
 	for _, name := range []string{"curl", "sh"} {
@@ -473,8 +474,8 @@ func (p *program) curl(text string) map[string]any {
 	return doc
 }
 
-// TestCurlCommandsOfTheGuide runs the guide's commands against the program,
-// changing nothing in them but the host and the order's id.
+// TestCurlCommandsOfTheGuide runs the guide's commands against the program. It
+// changes only the host and the order's id in them.
 func TestCurlCommandsOfTheGuide(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -504,7 +505,7 @@ func TestCurlCommandsOfTheGuide(t *testing.T) {
 	}
 }
 
-// TestCurlCommandsOfTheDocumentation runs those of docs/pluraltest.md.
+// TestCurlCommandsOfTheDocumentation runs the commands in docs/pluraltest.md.
 func TestCurlCommandsOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "pluraltest.md"))
@@ -569,7 +570,7 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, uint64(math.MaxUint64), s.Seed)
 }
 
-// A hold lapses at the bank alone: the books still have it.
+// A hold lapses only at the bank. The books still show the hold.
 func TestLapsesFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)
@@ -590,7 +591,8 @@ func TestLapsesFromThePage(t *testing.T) {
 	}
 }
 
-// Captured money is settled now, once, and shows with its order.
+// Captured money is settled now, and only once. The page shows it with its
+// order.
 func TestSettlementsFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)

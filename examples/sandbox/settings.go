@@ -34,7 +34,7 @@ type settings struct {
 	PluginRefunds bool
 	OldRefunds    bool
 	FaultRate     float64
-	Seed          uint64 // of random faults
+	Seed          uint64 // seed of the random faults
 }
 
 // parseSettings reads the flags.
@@ -107,7 +107,7 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 		return nil, err
 	}
 	if s.Seed == 0 {
-		s.Seed = uint64(rand.Uint32()) //nolint:gosec // chance, not secrecy
+		s.Seed = uint64(rand.Uint32()) //nolint:gosec // the seed is no secret
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -122,7 +122,7 @@ func (s *settings) check() error {
 		return fmt.Errorf("-addr: %w", err)
 	case !isLoopback(host):
 		return errors.New("-addr: the page has no password, so the sandbox listens on loopback only, such as 127.0.0.1:8080")
-	case !(s.FaultRate >= 0 && s.FaultRate <= 1): // not a number is neither
+	case !(s.FaultRate >= 0 && s.FaultRate <= 1): // also refuses NaN
 		return errors.New("-fault-rate: from 0 to 1")
 	case !(s.WebhookScale >= 0 && s.WebhookScale <= math.MaxFloat64):
 		return errors.New("-webhook-scale: a number, not below 0")
@@ -181,7 +181,7 @@ func parseLapse(v string) (pluraltest.Lapse, error) {
 func (s *settings) options() []pluraltest.Option {
 	options := []pluraltest.Option{
 		pluraltest.WithAddr(s.Addr),
-		pluraltest.WithGuideSamples(), // on loopback only: see check
+		pluraltest.WithGuideSamples(), // allowed on loopback only: see check
 		pluraltest.WithMerchantID(s.MerchantID),
 		pluraltest.WithTokenLifetime(s.TokenLifetime),
 		pluraltest.WithPaymentRetries(s.Retries),

@@ -20,7 +20,7 @@ const (
 	maxShown   = 4 << 10 // of a body
 )
 
-// view is what the page shows.
+// view has the values that the page shows.
 type view struct {
 	Problem string
 	Nonce   string
@@ -29,7 +29,7 @@ type view struct {
 
 	Server     *pluraltest.Server
 	WebhookURL string
-	Percent    string // of requests that meet a random fault
+	Percent    string // share of requests that meet a random fault
 	Seed       uint64 // of random faults
 	Queued     []pluraltest.QueuedFault
 	Operations []string
@@ -42,7 +42,7 @@ type view struct {
 	Settlements     []settlementView
 	MoreSettlements int
 
-	Refused string // the shop's repeated answer to webhooks, if it accepts none
+	Refused string // the answer that the shop gives to every webhook, if it accepts none
 }
 
 type orderView struct {
@@ -52,12 +52,12 @@ type orderView struct {
 	Refunded string
 	Refunds  []refundView
 	Answer   string // the shop's answer to the last callback that was posted here
-	Held     bool   // it can be captured or cancelled
-	Taken    bool   // it can be refunded
+	Held     bool   // the order can be captured or cancelled
+	Taken    bool   // the order can be refunded
 	Document string // as GET returns it
 }
 
-// settlementView is what reached the bank under one UTR.
+// settlementView is a transfer to the bank, with its UTR.
 type settlementView struct {
 	UTR   string
 	At    time.Time // in India
@@ -66,7 +66,7 @@ type settlementView struct {
 }
 
 type settlementLineView struct {
-	Order   string // its reference; "" if it belongs to no order
+	Order   string // the order's reference; "" if the line belongs to no order
 	Payment string
 	Amount  string
 	Settled string
@@ -83,7 +83,7 @@ type entry struct {
 	Event   bool
 	Title   string
 	Outcome string
-	Class   string // "good", "bad" or, while it is not known, ""
+	Class   string // "good" or "bad"; "" while it is not known
 	Fault   string // the fault that the request met
 	Detail  string
 	Body    string
@@ -169,8 +169,8 @@ func (d *dashboard) settlements() (list []settlementView, more int) {
 	return list, max(more, 0)
 }
 
-// inRupees is a figure for people. A figure that is not whole paise keeps its
-// digits.
+// inRupees prints a figure for people. If the figure is not whole paise, it
+// keeps all its digits.
 func inRupees(r plural.Rupees) string {
 	if paise, ok := r.Paise(); ok {
 		return plural.INR(paise).Display()
@@ -234,8 +234,9 @@ func eventEntry(d pluraltest.Delivery) entry {
 	return e
 }
 
-// refusedWebhooks is the shop's repeated answer to webhooks; "" if it accepted
-// the last one, or if there were too few attempts.
+// refusedWebhooks returns a sentence about the answer that the shop gives to
+// every webhook. It returns "" if the shop accepted the last webhook, or if
+// there were too few attempts.
 func refusedWebhooks(deliveries []pluraltest.Delivery) string {
 	const telling = 3
 	var attempts []pluraltest.DeliveryAttempt
@@ -278,7 +279,7 @@ func sum(a pluraltest.Amount) string {
 	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.Display()
 }
 
-// indented is a body in readable form, cut if it is long.
+// indented returns a body with line breaks and indents. It cuts a long body.
 func indented(body []byte) string {
 	var out bytes.Buffer
 	if json.Indent(&out, body, "", "  ") != nil {

@@ -45,9 +45,9 @@ func approve(t *testing.T, gateway *pluraltest.Server, id string) url.Values {
 	return back.Form
 }
 
-// Two orders at Plural have one number, and both are paid. The first that was
-// paid keeps the number, the other one has a page of its own, and nothing is
-// captured twice.
+// Two orders at Plural have one number, and both are paid. The order that was
+// paid first keeps the number. The other order gets a page of its own. Nothing
+// is captured twice.
 func TestTwoOrdersUnderOneNumber(t *testing.T) {
 	t.Parallel()
 	postgres := func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL }
@@ -76,7 +76,7 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 			staff.eventually(operatePage(number), paid, "Capture ₹1,499.50")
 			require.NotContains(t, customer.get(orderPage(number)).body, "second payment")
 
-			approve(t, gateway, late) // and closes the browser: the webhook tells
+			approve(t, gateway, late) // then the browser closes, and the webhook reports the payment
 			twin := number + "-1"
 			staff.eventually(operatePage(twin), late, "the money is on hold", "Plural under one number")
 			staff.eventually(operatePage(number), paid, "Plural has another order under this number")
@@ -132,8 +132,8 @@ func TestOldDatabases(t *testing.T) {
 	}
 }
 
-// What was decided about one order is carried out for that order, even if
-// another order gets the number in between.
+// A decision about one order is carried out for that order, even if another
+// order gets the number in between.
 func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -147,7 +147,7 @@ func TestDecisionsStayWithTheirOrder(t *testing.T) {
 		return pluraltest.NoFault
 	})
 	staff.decides(number, "capture", "amount", "1000")
-	gateway.Advance(time.Minute) // its documents are the newer ones
+	gateway.Advance(time.Minute) // the documents of this order are newer
 	customer.comeBack(approve(t, gateway, other))
 	staff.eventually(operatePage(number+"-1"), other, "the money is on hold")
 	gateway.SetFaultPlan(nil)
@@ -155,7 +155,7 @@ func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	require.Len(t, gateway.Captures(own), 1)
 	require.Empty(t, gateway.Captures(other))
 
-	// Captured on the dashboard: the shop knows.
+	// The order was captured on the dashboard. The shop knows it.
 	require.NoError(t, gateway.Capture(other, "by-hand", pluraltest.Amount{}))
 	staff.eventually(operatePage(number+"-1"), "captured ₹1,499.50", "Refund ₹1,499.50")
 	staff.decides(number+"-1", "refund", "whole", "1")
@@ -180,8 +180,8 @@ func TestSecondOrderOfAnotherAmount(t *testing.T) {
 	require.NotContains(t, staff.get(operatePage(number)).body, "Ship or let go")
 }
 
-// Two tabs go to the payment at once, and Plural is slow and does not notice
-// that it is one order: the order is made once.
+// Two tabs go to the payment at once. Plural is slow, and does not notice that
+// it is one order. Still the order is made once.
 func TestTwoTabsMakeOneOrder(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -215,8 +215,8 @@ func TestPayersAreToldThatPluralIsDown(t *testing.T) {
 	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "it is, and has an id")
 }
 
-// rewritten connects a shop to the emulator through something that changes what
-// Plural answers.
+// rewritten connects a shop to the emulator, and changes the answers on the
+// way.
 func rewritten(emulator *pluraltest.Server, rewrite func(body []byte) []byte) connect {
 	return func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
 		return connectTo(emulator)(log, webhookURL, append(opts, plural.WithMiddleware(
@@ -247,8 +247,9 @@ func (rw rewriter) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var updatedAt = regexp.MustCompile(`"updated_at":"[^"]*"`)
 
-// The time of change in Plural's documents is not a time, or lies in the
-// future. They are kept all the same, and so is what comes after them.
+// In some of Plural's documents the time of the last change is not a time, or
+// lies in the future. The shop still stores these documents, and the documents
+// after them.
 func TestDocumentsWithoutATime(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
@@ -308,8 +309,8 @@ func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	require.Len(t, emulator.Refunds(emulator.OrdersByReference(number)[0].ID), 1)
 }
 
-// The books list a refund that failed and another try of it that may still
-// succeed: it is not taken back.
+// The books list a refund that failed, and a second try of it that may still
+// succeed. The shop does not mark the decision as refused.
 func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))
@@ -373,7 +374,7 @@ func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out: ")
 }
 
-// Plural refuses the cancel, too. It can be written off, and decided again.
+// Plural refuses the cancel too. The staff can write it off, and decide again.
 func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -404,8 +405,8 @@ func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	customer.eventually(orderPage(number), "Nothing was taken")
 }
 
-// A decision is written off at the moment in which Plural carries it out: the
-// effect is still recorded.
+// A decision is written off while Plural carries it out. The shop still records
+// the effect.
 func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))
@@ -434,7 +435,7 @@ func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
 	p := quickPace()
-	p.Sweep, p.Look = time.Hour, time.Hour // it reads by itself
+	p.Sweep, p.Look = time.Hour, time.Hour // so the shop reads nothing by itself
 	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer := shop.customer()
 	_, id := customer.order("lamp")
@@ -466,7 +467,8 @@ func TestReplayedReturns(t *testing.T) {
 		}
 		return n
 	}
-	// Looks are a moment apart. One is the return's and what may be behind it.
+	// Two looks are at least a moment apart. The return makes one of them, and the
+	// documents behind it may lead to others.
 	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
 	n, begun := reads(id), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")
@@ -542,7 +544,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// A page that loads itself again can be stopped from doing so, and says so.
+// The reader can stop a page that reloads itself. The page shows how.
 func TestReloadsCanBeStopped(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
@@ -555,7 +557,7 @@ func TestReloadsCanBeStopped(t *testing.T) {
 	require.Contains(t, still, "Have it load itself again")
 }
 
-// Before all the money moves, the amount is shown again.
+// Before the whole amount moves, a page shows the amount once more.
 func TestAskedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -576,7 +578,7 @@ func TestAskedAgain(t *testing.T) {
 	staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out", "Refund ₹1,499.50")
 	require.Contains(t, sure("refund", staff.get(operatePage(number)).field(t, "version")).body, "Refund ₹1,499.50?")
 
-	// An amount that is not allowed stays in its field, which is marked.
+	// An amount that is not allowed stays in its field. The field is marked.
 	wrong := staff.decides(number, "refund", "amount", "2,000.00")
 	require.Contains(t, wrong.body, `value="2,000.00" aria-invalid="true" aria-describedby="problem"`)
 	require.Equal(t, 1, strings.Count(wrong.body, "aria-invalid"))

@@ -13,26 +13,28 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// bank asks Plural each night what has reached the bank. It only reads, and
-// decides nothing: a payment without an arrival may arrive tomorrow.
+// bank asks Plural each night which payments have reached the bank. It only
+// reads, and decides nothing. A payment that has not arrived may arrive
+// tomorrow.
 type bank struct {
 	*books
 
 	client *plural.Client
 }
 
-// bankDays is how far back it asks. Plural settles within 45 days.
+// bankDays is the number of days for which the bank asks. Plural settles within
+// 45 days.
 const bankDays = 50
 
-// arrival is a payment's part in a transfer to the bank.
+// arrival is the part of a transfer to the bank that comes from one payment.
 type arrival struct {
 	PaymentID string
 	UTR       string
-	Day       string // "2026-11-27"; "" where Plural does not say
+	Day       string // "2026-11-27"; "" if Plural does not name the day
 	Status    plural.PayoutStatus
 }
 
-// Text is the arrival in words.
+// Text describes the arrival in words.
 func (a *arrival) Text() string {
 	if !a.Status.IsSuccess() {
 		return "in UTR " + a.UTR + ", payout " + strings.ToLower(string(a.Status))
@@ -43,8 +45,8 @@ func (a *arrival) Text() string {
 	return "arrived: UTR " + a.UTR
 }
 
-// read stores the lines of each settlement that was not read whole before, or
-// that looks different since.
+// read stores the lines of settlements. It leaves out a settlement that it has
+// read whole before, unless the settlement looks different now.
 func (b *bank) read(ctx context.Context) error {
 	today := time.Now().In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, 1-bankDays), Last: today}
@@ -84,7 +86,7 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
 		}
 		one := arrival{PaymentID: line.TransactionID, UTR: s.UTRNumber, Day: day, Status: line.PayoutStatus}
 		if hasZero(fmt.Sprint(one)) {
-			continue // PostgreSQL refuses it, and no payment is called that
+			continue // PostgreSQL refuses such an id, and no payment has one
 		}
 		if err := b.db.saveArrival(ctx, b.db, &one); err != nil {
 			return err
@@ -93,8 +95,9 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
 	return nil
 }
 
-// later leaves what could not be read whole to the next night. What came is
-// stored. Any other error is the job's.
+// later drops the error of a settlement that could not be read whole, because
+// the next night reads it again. The lines that came are stored. It returns any
+// other error, and the job fails with it.
 func (b *bank) later(ctx context.Context, err error) error {
 	if !errors.Is(err, plural.ErrIncomplete) || ctx.Err() != nil {
 		return err
@@ -108,18 +111,18 @@ type bankArgs struct{}
 
 func (bankArgs) Kind() string { return "storefront_bank" }
 
-// InsertOpts has one of them wait at most, whatever processes there are.
+// InsertOpts lets at most one such job wait, for all processes together.
 func (bankArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: queueBooks, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{
 		ByQueue: true,
-		ByState: []rivertype.JobState{ // but not those that have ended
+		ByState: []rivertype.JobState{ // all states except those of jobs that have ended
 			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
 			rivertype.JobStateRetryable, rivertype.JobStateScheduled,
 		},
 	}}
 }
 
-// nightly asks the bank at the start, and then once in a while.
+// nightly makes the job at the start of the program, and then once in a while.
 func nightly(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),
@@ -134,8 +137,8 @@ type bankWorker struct {
 	bank *bank
 }
 
-// Work reads what has reached the bank.
+// Work finds out which payments have reached the bank.
 func (w *bankWorker) Work(ctx context.Context, _ *river.Job[bankArgs]) error { return w.bank.read(ctx) }
 
-// Timeout is long: a page of ten lines is a request.
+// Timeout is long, because each page of ten lines takes a request.
 func (w *bankWorker) Timeout(*river.Job[bankArgs]) time.Duration { return time.Hour }

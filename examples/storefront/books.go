@@ -15,15 +15,16 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// books is the shop's knowledge of its orders: its own rows, and what Plural's
-// books said about them. It has nothing to do with pages.
+// books is the shop's knowledge about its orders. It has the shop's own rows,
+// and what Plural's books said about the orders. It has nothing to do with
+// pages.
 type books struct {
 	db    *store
 	river *river.Client[*sql.Tx] // inserts jobs, in the transaction of the decision
 	log   *slog.Logger
 }
 
-// place stores an order, unless its number exists: then it returns the existing
+// place stores an order. If an order with this number exists, it returns that
 // order.
 func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	err := s.db.transact(ctx, func(tx *sql.Tx) error {
@@ -39,8 +40,8 @@ func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	return s.db.order(ctx, s.db, o.Number)
 }
 
-// seen stores what Plural's books show of an order, no matter which job or
-// event led to the look.
+// seen stores what Plural's books show about an order. Every job and every
+// event that reads an order ends here.
 func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	number := booked.MerchantOrderReference
 	if !orderNumber.MatchString(number) || firstNumber(number) != number {
@@ -49,13 +50,13 @@ func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) erro
 	}
 	err := s.record(ctx, tx, number, booked)
 	if errors.Is(err, errUnknownOrder) {
-		return nil // another shop's
+		return nil // the order belongs to another shop
 	}
 	return err
 }
 
-// lapsing is called for a hold that the bank may release any day. The order's
-// page says so once.
+// lapsing is called for a hold that the bank may release on any day. It adds a
+// note to the order's page, once.
 func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
 	if errors.Is(err, errUnknownOrder) {
@@ -83,7 +84,8 @@ func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]p
 	return looks, err
 }
 
-// lookAt is a look at an order, by its number if its id at Plural got lost.
+// lookAt makes a look at an order. If the order's id at Plural got lost, it
+// looks by the order's number.
 func lookAt(o *order) pluralriver.LookArgs {
 	if o.PluralID == "" {
 		return pluralriver.LookArgs{Reference: o.Reference()}
@@ -96,14 +98,14 @@ func (s *books) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookA
 	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
 }
 
-// keep calls record in a transaction of its own.
+// keep calls record in a new transaction.
 func (s *books) keep(ctx context.Context, number string, booked *plural.Order) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.record(ctx, tx, number, booked) })
 }
 
-// record stores what Plural's books say of an order, or of its twin. A document
-// that cannot belong to this shop needs a person: reading it again changes
-// nothing.
+// record stores what Plural's books say about an order, or about its twin. If a
+// document cannot belong to this shop, a person has to look, because reading it
+// again would not help.
 func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
 	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
 		booked.OrderAmount.Currency != plural.CurrencyINR || booked.OrderAmount.Value <= 0 {
@@ -124,9 +126,10 @@ func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 	return s.settleTwins(ctx, tx, o.Number)
 }
 
-// recordOrder stores a document of the order. Reads may lag, and arrive out of
-// order, so a document older than the last one changes nothing. A document
-// without a time is accepted; the next one corrects it.
+// recordOrder stores a document of the order. Reads may lag, and an older
+// document may come after a newer one. So a document that is older than the
+// stored one changes nothing. A document without a time is accepted. The next
+// document corrects it.
 func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
 	at := bookedAt(booked, time.Now())
 	if !at.IsZero() && at.Before(o.BookedAt) {
@@ -175,9 +178,9 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 	return s.db.note(ctx, tx, o.Number, what)
 }
 
-// bookedAt is when a document was changed last; zero if the document does not
-// say. A time in the future does not count: every true document after it would
-// count as older.
+// bookedAt returns the time of a document's last change. It returns zero if the
+// document has no such time. It also returns zero for a time in the future.
+// Otherwise every right document after it would seem older.
 func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	const clocksApart = 5 * time.Minute
 	at := booked.UpdatedAt.Time
@@ -187,9 +190,9 @@ func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	return at
 }
 
-// refuseRefunds takes back the decisions of refunds that have failed since they
-// were accepted, because the bank refused them. If the books list a second try
-// of a refund under the same reference, it may still succeed.
+// refuseRefunds marks decisions as refused if their refunds were accepted and
+// failed later, because the bank refused them. If the books list a second try
+// under the same reference, the refund may still succeed.
 func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
 	hasFailed := func(r plural.Order) bool {
 		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// A document that leaves out the refunds of an order is not the last one that
-// is read: the money was given back, and the shop does not know how much.
+// A document leaves out the refunds of an order. Money was given back, and the
+// shop does not know how much, so it reads the order again.
 func TestRefundsLeftOutAreReadAgain(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))

@@ -9,10 +9,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// cart has the number of each product that a customer wants, and the number of
-// the order that will be made of it. However often the customer goes to the
-// checkout and back, it becomes one order. The browser keeps it, and it
-// contains no prices.
+// cart has the quantity of each product that a customer wants, and the number
+// of the order that the cart will become. It becomes one order, however often
+// the customer goes to the checkout and back. The browser keeps the cart in a
+// cookie. The cart has no prices.
 type cart struct {
 	number string
 	counts map[string]int64
@@ -23,7 +23,8 @@ const (
 	maxOfOne   = 9
 )
 
-// readCart reads the browser's cookie, and ignores what makes no sense in it.
+// readCart reads the cart from the browser's cookie. It ignores values that
+// make no sense.
 func readCart(r *http.Request) *cart {
 	c := &cart{counts: map[string]int64{}}
 	cookie, err := r.Cookie(cartCookie)
@@ -44,8 +45,8 @@ func readCart(r *http.Request) *cart {
 	return c
 }
 
-// cartOf is the customer's cart. Once its order is paid, the cart is empty. If
-// the payment has failed, the cart will become another order.
+// cartOf returns the customer's cart. Once its order is paid, the cart is
+// empty. If the payment has failed, the cart gets the number of another order.
 func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 	c := readCart(r)
 	if c.number == "" {
@@ -62,7 +63,8 @@ func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 	return c
 }
 
-// writeCart stores a cart under a new number, so it will become another order.
+// writeCart gives a cart a new number, so it will become another order, and
+// writes the cookie.
 func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
 	c.number = newNumber()
 	parts := []string{c.number}
@@ -71,7 +73,7 @@ func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
 			parts = append(parts, p.ID+"-"+strconv.FormatInt(n, 10))
 		}
 	}
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the shop has https
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure if the shop has https
 		Name: cartCookie, Value: strings.Join(parts, "."), Path: "/", MaxAge: 7 * 24 * 3600,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.url, "https:"),
 	})
@@ -84,7 +86,7 @@ func (c *cart) count() (n int64) {
 	return n
 }
 
-// lines are the cart's products at today's prices.
+// lines returns the cart's products with today's prices.
 func (c *cart) lines() (lines []line, total plural.Amount) {
 	total = plural.INR(0)
 	for _, p := range products {
@@ -96,7 +98,7 @@ func (c *cart) lines() (lines []line, total plural.Amount) {
 	return lines, total
 }
 
-// Sum is the price of the whole line.
+// Sum returns the price of the whole line.
 func (l line) Sum() plural.Amount { return plural.INR(l.Quantity * l.Price.Value) }
 
 // cartView is the cart's page. It also has the cart's number, so an old page
@@ -114,7 +116,7 @@ func (s *shop) showCart(w http.ResponseWriter, r *http.Request) {
 	s.show(w, http.StatusOK, "cart.html", view{Title: "Your cart", InCart: c.count(), Data: v})
 }
 
-// changeCart adds a product, or sets its number.
+// changeCart adds a product, or sets its quantity.
 func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
 	id := r.PostFormValue("product")
@@ -139,6 +141,6 @@ func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/cart", http.StatusSeeOther)
 }
 
-// newNumber is an order's number that nobody can guess, because anybody who
-// knows it may see the order.
+// newNumber makes a number for an order. Nobody can guess it, because anybody
+// who knows the number may see the order.
 func newNumber() string { return "order-" + strings.ToLower(rand.Text()) }

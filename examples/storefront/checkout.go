@@ -41,7 +41,8 @@ func (s *shop) payOrder(w http.ResponseWriter, r *http.Request) {
 	s.pay(w, r, o)
 }
 
-// orderOf is the order that a path names; customers never get a twin.
+// orderOf returns the order that a path names. It never returns a twin, because
+// customers do not see twins.
 func (s *shop) orderOf(r *http.Request) (*order, error) {
 	number := r.PathValue("number")
 	if !orderNumber.MatchString(number) {
@@ -62,12 +63,12 @@ func (s *shop) customersOrder(r *http.Request) (*order, error) {
 func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
 	defer cancel()
-	to := "/orders/" + o.Number // the page shows its state
+	to := "/orders/" + o.Number // the order's page shows its state
 	if o.payable() {
 		link, err := s.till.wayToPay(ctx, o)
 		switch {
 		case errors.Is(err, errLinkLost) && readCart(r).number == o.Number:
-			s.writeCart(w, readCart(r)) // nobody has the link: the next order is another one
+			s.writeCart(w, readCart(r)) // no customer has the link, so the cart becomes another order
 			to = "/cart"
 		case err != nil:
 			s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
@@ -79,14 +80,14 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// unreachable is the query of an order's page that explains why the customer is
-// there and not at the payment.
+// unreachable is a query for an order's page. With it the page explains why the
+// customer did not get to the payment.
 const unreachable = "unreachable=1"
 
-// comeBack takes the payer's return from the checkout. It verifies the return,
-// and then confirms it against Plural's books. It answers with 303, so the page
-// after it is one of the shop's own, gets the shop's cookies, and can be loaded
-// again.
+// comeBack handles the payer's return from the checkout. It verifies the
+// return, and then confirms it against Plural's books. It answers with 303, so
+// the next page comes from the shop itself. The browser sends the shop's
+// cookies to that page, and can load it again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -165,9 +166,9 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 	return v, nil
 }
 
-// describe tells the customer the state of an order: what Plural's books said,
-// and not what the browser sent. It promises nothing about a hold that the shop
-// could not take.
+// describe tells the customer the state of an order. It uses what Plural's
+// books said, and not what the browser sent. It promises nothing about a hold
+// that the shop could not capture.
 func describe(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.payable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)

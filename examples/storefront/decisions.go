@@ -8,15 +8,15 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// decision is what an operator decided.
+// decision is a decision of an operator.
 type decision struct {
 	Reference string
 	Number    string // of the order
 	Kind      string
 	Amount    plural.Amount
-	Whole     bool // the whole amount, so none was needed
+	Whole     bool // the operator chose the whole amount, and gave no other
 	State     string
-	Reason    string // why it was refused or, while it waits, why a person has to look
+	Reason    string // why it was refused; while it waits, why a person has to look
 	JobID     int64
 	DecidedAt time.Time
 	EndedAt   time.Time
@@ -30,9 +30,9 @@ const (
 
 	stateWaiting    = "waiting"
 	stateDone       = "done"
-	stateRefused    = "refused"     // nothing was or will be carried out
+	stateRefused    = "refused"     // nothing was carried out, and nothing will be
 	stateReview     = "to be seen"  // it was not carried out as decided, and money may have moved: a person has to look
-	stateWrittenOff = "written off" // by a person who has looked
+	stateWrittenOff = "written off" // a person has looked, and closed it
 )
 
 // Troubled reports whether a person has to look.
@@ -40,7 +40,7 @@ func (d *decision) Troubled() bool {
 	return d.State == stateReview || d.State == stateWaiting && d.Reason != ""
 }
 
-// Text is a decision in words.
+// Text describes a decision in words.
 func (d *decision) Text() string {
 	about := map[string]string{
 		kindCapture: "Capture of " + d.Amount.Display(),
@@ -63,7 +63,7 @@ func (d *decision) Text() string {
 	return about + " decided"
 }
 
-// args is the job that carries out a decision.
+// args returns the arguments of the job that carries out a decision.
 func (d *decision) args(o *order) pluralriver.MoneyArgs {
 	switch d.Kind {
 	case kindCapture:
@@ -80,11 +80,11 @@ func (d *decision) args(o *order) pluralriver.MoneyArgs {
 // sums adds up the decisions about an order, except the refused ones.
 type sums struct {
 	ends      int           // captures and cancels
-	cancels   int           // that wait or are carried out
-	isInDoubt bool          // a person has to look at a decision's end, or has done so
+	cancels   int           // cancels that wait or were carried out
+	isInDoubt bool          // a person has to look at a capture or cancel, or has done so
 	captured  plural.Amount // carried out
 	refunded  plural.Amount // carried out
-	refunding plural.Amount // decided, including carried out
+	refunding plural.Amount // decided, carried out or not
 	waiting   int           // decisions that are not carried out yet
 }
 
@@ -123,20 +123,22 @@ func (s *sums) addRefund(d *decision) {
 	}
 }
 
-// canCapture leaves out a second order under a number, because the customer
-// owes the money once.
+// canCapture reports whether the hold of an order can be captured. It is false
+// for a second order under a number, because the customer owes the money once.
 func (s *sums) canCapture(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
 }
 
-// canCancel allows the release of a hold that a capture did not get. Either the
-// cancel or the capture is carried out, and Plural's books show which.
+// canCancel reports whether the hold of an order can be released. It can even
+// if it is in doubt what happened to a capture. Either the cancel or the
+// capture is carried out, and Plural's books show which of them.
 func (s *sums) canCancel(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
 }
 
-// refundable is the captured amount in Plural's books, less what was given back
-// and what is decided to be, here or on Plural's dashboard.
+// refundable returns the amount that can still be refunded. That is the
+// captured amount in Plural's books, minus the refunds made here or on Plural's
+// dashboard, and minus the refunds that are only decided.
 func (s *sums) refundable(o *order) plural.Amount {
 	waiting := s.refunding.Value - s.refunded.Value
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
@@ -157,6 +159,7 @@ const (
 	errNotInDoubt  = problem("Plural will say what became of this. There is nothing to write off.")
 )
 
-// least is the least that Plural takes or gives back, in paise. It is checked
-// here, because a job that the SDK refuses to send would be tried for weeks.
+// least is the smallest sum that Plural captures or refunds, in paise. The shop
+// checks it, because a job that the SDK refuses to send would be tried for
+// weeks.
 const least = 100

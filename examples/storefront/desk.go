@@ -19,9 +19,10 @@ import (
 // Plural's books say what happened. It has nothing to do with pages.
 type desk struct{ *books }
 
-// decide takes a decision on the state of the order that the page showed. The
-// decision is stored together with the job that carries it out. If two
-// operators decide, or one clicks twice, only the first decision counts.
+// decide stores an operator's decision, together with the job that carries it
+// out. It refuses the decision if the order has changed since the page was
+// shown. If two operators decide, or if one of them clicks twice, only the
+// first decision counts.
 func (s *desk) decide(ctx context.Context, d *decision, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.decideTx(ctx, tx, d, version) })
 }
@@ -97,8 +98,8 @@ func (s *desk) ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) err
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: o.OrderID})
 }
 
-// unsettled is called for a decision that has no final answer, if a person has
-// to look: the order's page then says so, and what can be done.
+// unsettled is called if a decision has no final answer, and a person has to
+// look. The order's page then says so, and shows what can be done.
 func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	s.log.ErrorContext(ctx, "a person has to look at Plural's dashboard",
 		"order", o.OrderID, "reference", o.Reference, "why", a.Why, "error", a.Err)
@@ -123,8 +124,8 @@ func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome,
 	return s.settle(ctx, tx, d, stateWaiting, cmp.Or(reason, "Plural has not said for long what became of it"))
 }
 
-// decisionOf is the decision that a job carries out, and locks its order; nil
-// if there is none.
+// decisionOf finds the decision that a job carries out, and locks its order. It
+// returns nil if there is no such decision.
 func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) (*decision, error) {
 	kind := map[string]string{
 		pluralriver.KindCapture: kindCapture, pluralriver.KindCancel: kindCancel, pluralriver.KindRefund: kindRefund,
@@ -144,8 +145,8 @@ func (s *desk) decisionOf(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome
 }
 
 // endOf turns a final answer into the decision's state. The state is "refused"
-// only if nothing was or will be carried out, because it invites another
-// decision.
+// only if nothing was carried out and nothing will be. An operator who sees
+// "refused" may decide again.
 func endOf(err error) (state, reason string) {
 	if twice, ok := errors.AsType[*plural.DoubleRefundError](err); ok {
 		return stateDone, fmt.Sprintf("%d times: settle it with Plural", len(twice.Refunds))
@@ -159,7 +160,7 @@ func endOf(err error) (state, reason string) {
 	return stateReview, refusal(err)
 }
 
-// refusal is why a money call was not carried out, for the operator.
+// refusal tells the operator why a money call was not carried out.
 func refusal(err error) string {
 	if errors.Is(err, plural.ErrNoHold) {
 		return "the money was taken already, and Plural does not say for what: look at its dashboard"
@@ -176,8 +177,8 @@ func refusal(err error) string {
 	return "look at Plural's dashboard"
 }
 
-// retry runs a job now instead of later. River would also run a job again that
-// has ended, so retry checks that its decision still waits.
+// retry runs a job now instead of later. River would also run a job that has
+// ended. So retry checks that the job's decision still waits.
 func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		// the job's row is locked before the order's, as at the end of a job
@@ -200,9 +201,9 @@ func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	})
 }
 
-// writeOff ends a decision that a person has looked at: the job is not tried
-// again. The effect of the job, even of one that runs at this moment, is still
-// recorded.
+// writeOff closes a decision after a person has looked at it. The job is not
+// tried again. It may be running at this moment. The shop still records the
+// effect of such a job.
 func (s *desk) writeOff(ctx context.Context, number, reference string, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.writeOffTx(ctx, tx, number, reference, version) })
 }
@@ -233,7 +234,7 @@ func (s *desk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference str
 	return s.settle(ctx, tx, d, stateWrittenOff, "")
 }
 
-// jobView is the state of a decision's job.
+// jobView shows the state of a decision's job.
 type jobView struct {
 	ID      int64
 	State   string
@@ -241,7 +242,7 @@ type jobView struct {
 	NextTry time.Time
 	Problem string // why the last try did not settle it
 	Retry   bool   // an operator can run it now
-	GivenUp bool   // by River, after its last try
+	GivenUp bool   // River gave the job up after its last try
 }
 
 func (s *desk) job(ctx context.Context, id int64) (*jobView, error) {
@@ -266,7 +267,7 @@ func (s *desk) job(ctx context.Context, id int64) (*jobView, error) {
 	case rivertype.JobStateRunning:
 		v.State = "being tried"
 	case rivertype.JobStateCompleted, rivertype.JobStateCancelled:
-		// it has ended since the decision was read
+		// the job has ended since the decision was read
 	}
 	return v, nil
 }

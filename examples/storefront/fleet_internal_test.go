@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runShop is a process of the fleet. It is configured as the program is, says
-// where it listens, and runs until it is killed.
+// runShop runs a process of the fleet until it is killed. It has the settings
+// of the program, and prints its address.
 func runShop() {
 	s, err := parseSettings(nil)
 	if err == nil {
@@ -51,7 +51,8 @@ func runShop() {
 	}
 }
 
-// fleet is storefronts behind a load balancer, one database and one Redis.
+// fleet has storefronts behind a load balancer, with one database and one
+// Redis.
 type fleet struct {
 	t        *testing.T
 	gateway  *pluraltest.Server
@@ -108,7 +109,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// pick is the next process that is up, or any.
+// pick returns the next process that runs. If none runs, it returns any
+// process.
 func (f *fleet) pick() *url.URL {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -137,7 +139,7 @@ func (f *fleet) kill(i int) {
 	f.kills++
 	f.mu.Unlock()
 	p.Kill()
-	time.Sleep(50 * time.Millisecond) // what the balancer takes to notice
+	time.Sleep(50 * time.Millisecond) // the time that the balancer needs to notice
 	f.mu.Lock()
 	f.up[i] = false
 	f.mu.Unlock()
@@ -166,7 +168,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 	}
 }
 
-// outage carries out half of the requests, and answers none.
+// outage carries out half of the requests, and answers none of them.
 func outage(r pluraltest.Request) pluraltest.Fault {
 	switch r.Op {
 	case pluraltest.OpCapturesCreate, pluraltest.OpCancelsCreate, pluraltest.OpRefundsCreate, pluraltest.OpOrdersCreate:
@@ -178,12 +180,12 @@ func outage(r pluraltest.Request) pluraltest.Fault {
 	return pluraltest.UnavailableBeforeApply
 }
 
-// TestFleet is a sale: customers buy, pay or do not pay, come back or do not.
-// Two operators capture, cancel and refund, sometimes against each other.
-// Plural's answers get lost, and the shop's processes are killed. Afterwards
-// the shop's database and Plural's books agree to the paisa.
+// TestFleet is a sale. Customers buy. Some pay, and some of them come back. Two
+// operators capture, cancel and refund, sometimes against each other. Plural's
+// answers get lost, and the shop's processes are killed. Afterwards the shop's
+// database and Plural's books agree to the paisa.
 //
-// STOREFRONT_PURCHASES says how many customers there are (`make sale`).
+// STOREFRONT_PURCHASES has the number of customers (`make sale`).
 func TestFleet(t *testing.T) {
 	t.Parallel()
 	purchases := 100
@@ -233,7 +235,7 @@ func TestFleet(t *testing.T) {
 	trouble.Wait()
 	gateway.ClearFaults()
 	gateway.Flush()
-	for i := range fleetSize { // a start finds what a killed process had begun
+	for i := range fleetSize { // a process that starts finds the work of a killed one
 		f.kill(i)
 		f.start(i)
 	}
@@ -277,7 +279,7 @@ func (v *visit) run() {
 	if !v.order(customer) {
 		return
 	}
-	if !v.pay(customer) || v.random.IntN(10) == 0 { // or nobody decides
+	if !v.pay(customer) || v.random.IntN(10) == 0 { // sometimes nobody decides
 		return
 	}
 	captured := v.decide()
@@ -383,8 +385,8 @@ func (v *visit) pay(c *http.Client) bool {
 	return true
 }
 
-// version waits until the operator's page offers something, and gives the state
-// that it shows; "" if it never does.
+// version waits until the operator's page offers a decision. It returns the
+// version of the order on that page, or "" if the page never offers one.
 func (v *visit) version(c *http.Client, offer string) string {
 	for range 1200 {
 		p := v.do(c, http.MethodGet, operatePage(v.number), nil)
@@ -431,7 +433,7 @@ func (v *visit) decide() (captured bool) {
 	return len(v.f.gateway.Cancels(v.id)) == 0 && kind == "capture" && v.random.IntN(2) == 0
 }
 
-// refund gives money back once something was captured.
+// refund gives money back, once money was captured.
 func (v *visit) refund() {
 	staff := v.browser("operator")
 	for range 1200 {
@@ -488,7 +490,8 @@ func (b *ledger) compare() string {
 	return differ.String()
 }
 
-// compareDecisions compares the decisions about an order with what was done.
+// compareDecisions compares the decisions about an order with what was carried
+// out.
 func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, args ...any)) {
 	done := map[string]int64{}
 	for _, c := range b.gateway.Captures(o.ID) {

@@ -48,9 +48,9 @@ func (s *staff) only(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// gate makes it slow to guess the password: after a few wrong ones from an
-// address, the next is refused for a while without a check. The while doubles
-// each time.
+// gate makes it slow to guess the password. After a few wrong passwords from an
+// address, it refuses the next ones for some time without a check. That time
+// doubles after each wrong password.
 type gate struct {
 	mu    sync.Mutex
 	tries map[string]tries
@@ -68,7 +68,7 @@ const (
 	maxSenders = 10_000
 )
 
-// wait is how long passwords from there are refused.
+// wait returns how long passwords from an address are still refused.
 func (g *gate) wait(from string, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -88,7 +88,7 @@ func (g *gate) countWrong(from string, now time.Time) {
 	if _, there := g.tries[from]; !there && len(g.tries) >= maxSenders {
 		g.forget(now)
 		if len(g.tries) >= maxSenders {
-			return // as many as this need an answer from those who run the network
+			return // against so many senders, only the people who run the network can help
 		}
 	}
 	t := g.tries[from]
@@ -106,9 +106,9 @@ func (g *gate) forget(now time.Time) {
 	}
 }
 
-// sender is where a request comes from: an address, or an IPv6 network. Behind
-// a proxy it is the proxy's address for all. A header of the proxy cannot be
-// trusted without knowing the proxy.
+// sender returns the address that a request comes from. For IPv6 it returns the
+// network. Behind a proxy all requests have the proxy's address. The shop does
+// not know the proxy, so it cannot trust a header from it.
 func sender(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -125,9 +125,9 @@ func sender(r *http.Request) string {
 	return network.String()
 }
 
-// A browser that has given the right password is known for a while, so wrong
-// passwords of others behind the same proxy do not keep it out. It still has to
-// give the password.
+// A browser that has given the right password is known for some time. So wrong
+// passwords from other browsers behind the same proxy do not keep it out. It
+// still has to give the password.
 const (
 	knownCookie = "known"
 	knownFor    = 90 * 24 * time.Hour
@@ -145,7 +145,7 @@ func (s *staff) isKnown(r *http.Request) bool {
 
 func (s *staff) rememberBrowser(w http.ResponseWriter) {
 	until := strconv.FormatInt(time.Now().Add(knownFor).Unix(), 10)
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the shop has https
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure if the shop has https
 		Name: knownCookie, Value: until + "." + s.browserMark(until), Path: "/operator", MaxAge: int(knownFor / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: strings.HasPrefix(s.url, "https:"),
 	})
@@ -157,7 +157,7 @@ func (s *staff) browserMark(until string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// isPlain reports whether passwords cross a network that others can read.
+// isPlain reports whether passwords cross a network without encryption.
 func isPlain(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Passwords can only be guessed slowly, and a person who knows the password
-// is not kept out by others behind the same proxy.
+// Passwords can be guessed only slowly. Others behind the same proxy cannot
+// keep out a person who knows the password.
 func TestWrongPasswordsAreSlow(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)

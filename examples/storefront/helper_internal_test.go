@@ -40,14 +40,15 @@ func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
 }
 
-// site is a storefront that runs in this process, on an emulator of the test's.
+// site is a storefront that runs in this process, on an emulator that the test
+// has made.
 type site struct {
 	t       *testing.T
 	gateway *pluraltest.Server
 	db      string
 	url     string
-	logged  *bytes.Buffer // what it logged, once it is closed
-	close   func()        // ends it as SIGTERM does
+	logged  *bytes.Buffer // the log, complete once the site is closed
+	close   func()        // ends the site as SIGTERM does
 }
 
 // connectTo connects a shop to the test's emulator.
@@ -65,7 +66,8 @@ func openSite(t *testing.T, gateway *pluraltest.Server, database string, p pace)
 	return openWith(t, gateway, settings{Database: database, pace: p, connect: connectTo(gateway)})
 }
 
-// openWith starts one on SQLite, unless the settings say otherwise.
+// openWith starts a storefront. It uses SQLite, unless the settings name
+// another database.
 func openWith(t *testing.T, gateway *pluraltest.Server, set settings) *site {
 	t.Helper()
 	if set.Database == "" {
@@ -100,7 +102,7 @@ func openWith(t *testing.T, gateway *pluraltest.Server, set settings) *site {
 	return s
 }
 
-// openUsual starts one on SQLite and an emulator of its own.
+// openUsual starts a storefront on SQLite, with an emulator of its own.
 func openUsual(t *testing.T, opts ...pluraltest.Option) (*pluraltest.Server, *site) {
 	t.Helper()
 	gateway := pluraltest.NewServer(t, opts...)
@@ -179,7 +181,7 @@ func (b *browser) post(path string, pairs ...string) page {
 	return b.do(http.MethodPost, path, form)
 }
 
-// field is the value of a hidden field of a page.
+// field returns the value of a hidden field of a page.
 func (p page) field(t *testing.T, name string) string {
 	t.Helper()
 	found := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(p.body)
@@ -187,8 +189,8 @@ func (p page) field(t *testing.T, name string) string {
 	return found[1]
 }
 
-// order puts a lamp into the cart and goes to the checkout. It gives the shop's
-// number of the order and Plural's id.
+// order puts a lamp into the cart and goes to the checkout. It returns the
+// order's number and Plural's id of the order.
 func (b *browser) order(product string) (number, id string) {
 	b.t.Helper()
 	require.Equal(b.t, http.StatusOK, b.post("/cart", "product", product).status)
@@ -201,7 +203,8 @@ func (b *browser) order(product string) (number, id string) {
 	return number, orders[0].ID
 }
 
-// comeBack posts what Plural has the browser post, and gives the page after it.
+// comeBack posts the form that Plural gives to the browser. It returns the next
+// page.
 func (b *browser) comeBack(form url.Values) page {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(
@@ -256,7 +259,8 @@ func (b *browser) eventually(path string, texts ...string) {
 	}
 }
 
-// query is the one value that a statement finds in the shop's SQLite database.
+// query returns the only value that a statement finds in the shop's SQLite
+// database.
 func (s *site) query(t *testing.T, statement string) (value string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+s.db+"?_pragma=busy_timeout(20000)")
@@ -272,7 +276,7 @@ func (s *site) eventually(t *testing.T, want, statement string) {
 	require.Eventually(t, func() bool { return s.query(t, statement) == want }, 30*time.Second, 50*time.Millisecond)
 }
 
-// outcomeOf is the outcome that contrib/river passes for a decision.
+// outcomeOf returns the outcome that contrib/river passes for a decision.
 func outcomeOf(d *decision, err error) pluralriver.Outcome {
 	kinds := map[string]string{
 		kindCapture: pluralriver.KindCapture, kindCancel: pluralriver.KindCancel, kindRefund: pluralriver.KindRefund,

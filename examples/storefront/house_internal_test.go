@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The shop has three parts: SQL is in store.go alone, decisions know neither
-// SQL nor pages, and no type does everything.
+// The parts of the shop stay apart. Only store.go has SQL. The code for
+// decisions has no SQL and no pages. No type does everything.
 func TestTheHouse(t *testing.T) {
 	t.Parallel()
 	const most = 20

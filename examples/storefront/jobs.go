@@ -12,11 +12,12 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// queueBooks is for reads, so they never delay a capture.
+// queueBooks is the queue for reads of Plural's books, so they never delay a
+// capture.
 const queueBooks = "books"
 
-// startJobs starts the workers: money calls with contrib/river, and reads of
-// Plural's books.
+// startJobs starts the workers. They make money calls with contrib/river, and
+// read Plural's books.
 func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Middleware) error {
 	workers := river.NewWorkers()
 	err := errors.Join(
@@ -52,7 +53,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
 		JobTimeout:           p.Timeout,
 		RescueStuckJobsAfter: p.Rescue,
-		// a decision whose job was given up waits for a person, for any length of
+		// if a job was given up, its decision waits for a person, for any length of
 		// time
 		DiscardedJobRetentionPeriod: -1,
 		RetryPolicy:                 p.Retry,
@@ -64,7 +65,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 	return s.till.river.Start(context.WithoutCancel(ctx)) // stopJobs ends it
 }
 
-// teller has somebody told of a bug.
+// teller logs a job that panicked.
 type teller struct{ log *slog.Logger }
 
 func (t teller) HandleError(context.Context, *rivertype.JobRow, error) *river.ErrorHandlerResult {
@@ -83,11 +84,11 @@ func stopJobs(ctx context.Context, jobs *river.Client[*sql.Tx]) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := jobs.Stop(ctx); err != nil {
-		_ = jobs.StopAndCancel(context.WithoutCancel(ctx)) // those jobs are found and tried again
+		_ = jobs.StopAndCancel(context.WithoutCancel(ctx)) // another process finds these jobs and tries them again
 	}
 }
 
-// levelled passes on records of at least one level.
+// levelled passes on the records that have at least a given level.
 type levelled struct {
 	slog.Handler
 

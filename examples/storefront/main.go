@@ -1,19 +1,19 @@
 // Command storefront is a small shop on package plural, as a starting point for
-// a merchant: catalogue, cart, a checkout that holds the money, and pages for
-// the operator who ships and captures, cancels or refunds.
+// a merchant. It has a catalogue, a cart, and a checkout that holds the money.
+// An operator has pages to ship and capture, to cancel, and to refund.
 //
 //	go run -C examples/storefront .
 //
 // Without any of the SDK's variables (PLURAL_CLIENT_ID and so on) it runs
-// against the emulator, in the same process. README.md beside this file has the
+// against the emulator, in the same process. README.md in this folder has the
 // settings.
 //
-// Where to find things: Decisions: desk.go has the staff's decisions and their
-// results, decisions.go the rules for them, till.go the way to Plural and back,
-// webhook.go Plural's webhooks, books.go and twins.go the use of Plural's
-// books, and jobs.go the background work. Around them: store.go has all SQL.
-// shop.go, catalogue.go, cart.go, checkout.go and operator.go have the pages,
-// and gate.go asks for the staff's password.
+// Where to find things: desk.go has the staff's decisions and their results.
+// decisions.go has the rules for them. till.go takes customers to Plural and
+// back. webhook.go handles Plural's webhooks. books.go and twins.go use
+// Plural's books. jobs.go has the background work. store.go has all SQL.
+// shop.go, catalogue.go, cart.go, checkout.go and operator.go have the pages.
+// gate.go asks for the staff's password.
 package main
 
 import (
@@ -48,11 +48,11 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+		os.Exit(1) //nolint:gocritic // nothing is left for stop to do
 	}
 }
 
-// run runs the shop until ctx ends.
+// run serves the shop until ctx ends.
 func run(ctx context.Context, s settings, log *slog.Logger) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Addr)
 	if err != nil {
@@ -141,7 +141,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	return nil
 }
 
-// grace is how long running requests and jobs may take after the program was
-// told to stop. A customer who goes to the payment may wait half a minute for
+// grace is the time that running requests and jobs have after the program was
+// told to stop. A customer on the way to the payment may wait half a minute for
 // Plural.
 const grace = 35 * time.Second

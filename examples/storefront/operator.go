@@ -11,7 +11,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// staff has the staff's pages, besides the shop's.
+// staff has the staff's pages in addition to the shop's pages.
 type staff struct{ *shop }
 
 const listed = 100
@@ -30,7 +30,7 @@ func (s *staff) showOrders(w http.ResponseWriter, r *http.Request) {
 	}
 	s.show(w, http.StatusOK, "staff_orders.html", view{Title: "Orders", Data: struct {
 		Orders  []*order
-		Waiting map[string]string // what is under way, by order
+		Waiting map[string]string // for each order, the decisions under way
 		Listed  int
 	}{orders, waiting, listed}})
 }
@@ -43,13 +43,13 @@ type staffOrderView struct {
 	Payments   []payment
 	Arrivals   []arrival // at the bank
 	History    []entry
-	Others     []*order      // under the same number
+	Others     []*order      // other orders with the same number
 	CanCapture bool          // the hold can be captured
 	CanCancel  bool          // the hold can be released
 	Refundable plural.Amount // what can still be refunded
 	CanRefund  bool          // enough is left for a refund
 	Differs    bool          // Plural's books differ from what was decided here
-	Moves      bool          // it may change soon: the page is loaded again, and takes no decision
+	Moves      bool          // the order may change soon: the page reloads itself, and offers no decision
 	Refused    refusedAmount
 }
 
@@ -59,10 +59,11 @@ type refusedAmount struct{ Kind, Text string }
 type decisionView struct {
 	*decision
 
-	Job *jobView // nil once it has ended
+	Job *jobView // nil once the job has ended
 }
 
-// showOrder shows one order, with its decisions and the possible ones.
+// showOrder shows one order, with its decisions and with the decisions that are
+// possible.
 func (s *staff) showOrder(w http.ResponseWriter, r *http.Request) {
 	s.showOrderWith(w, r, http.StatusOK, "")
 }
@@ -124,8 +125,9 @@ func (s *staff) viewOrder(ctx context.Context, o *order) (*staffOrderView, error
 	return v, nil
 }
 
-// moves reports whether the page may soon show something else: a decision that
-// is being carried out, or one that Plural's books do not show yet.
+// moves reports whether the page may soon show something else. That is so while
+// a decision is being carried out, and while Plural's books do not show its
+// effect yet.
 func (v *staffOrderView) moves(now time.Time) bool {
 	return slices.ContainsFunc(v.Decisions, func(d decisionView) bool {
 		if d.State == stateWaiting {
@@ -135,8 +137,8 @@ func (v *staffOrderView) moves(now time.Time) bool {
 	})
 }
 
-// decide takes an operator's decision: to capture, cancel or refund. The page
-// says which state of the order it showed.
+// decide handles an operator's decision to capture, cancel or refund. The
+// request names the state of the order that the page showed.
 func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
@@ -157,7 +159,8 @@ func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "decide", s.desk.decide(r.Context(), d, version))
 }
 
-// answer leads back to the order's page, or shows there what is wrong.
+// answer sends the operator back to the order's page. After an error it shows
+// that page with what is wrong.
 func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if p, ok := errors.AsType[problem](err); ok {
 		s.showOrderWith(w, r, http.StatusConflict, p)
@@ -180,7 +183,7 @@ func (s *staff) retry(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "try a job again", s.desk.retry(r.Context(), r.PathValue("number"), id))
 }
 
-// writeOff ends a decision that a person has looked at.
+// writeOff closes a decision after a person has looked at it.
 func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
 	if err != nil {
@@ -191,7 +194,7 @@ func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "write off", err)
 }
 
-// sureView is the page that asks again before all the money moves.
+// sureView is the page that asks once more before the whole amount moves.
 type sureView struct {
 	Number    string
 	Version   int64
@@ -199,7 +202,7 @@ type sureView struct {
 	Reference string // reference of the decision to write off
 	Ask       string
 	About     string
-	Do        string // on the button
+	Do        string // the text on the button
 }
 
 func (s *staff) askAgain(w http.ResponseWriter, r *http.Request) {

@@ -10,11 +10,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// order is what a customer ordered, and what Plural's books said of it when
-// they were last read.
+// order has what a customer ordered, and what Plural's books said about the
+// order at the last read.
 type order struct {
 	Number    string
-	TwinOf    string // the order that has the number in place of this one; see twins.go
+	TwinOf    string // number of the order whose twin this is; see twins.go
 	PluralID  string
 	Link      string
 	Lines     []line
@@ -31,18 +31,19 @@ type order struct {
 
 // line is one product of an order.
 type line struct {
-	ID       string        `json:"id"` // of the product
+	ID       string        `json:"id"` // id of the product
 	Name     string        `json:"name"`
 	Quantity int64         `json:"quantity"`
-	Price    plural.Amount `json:"price"` // of one
+	Price    plural.Amount `json:"price"` // price of one piece
 }
 
 var errUnknownOrder = errors.New("there is no such order")
 
-// Reference is Plural's merchant_order_reference of the order.
+// Reference returns the order's merchant_order_reference at Plural.
 func (o *order) Reference() string { return cmp.Or(o.TwinOf, o.Number) }
 
-// payable reports whether the customer can still pay, as far as the shop knows.
+// payable reports whether the customer can still pay. The shop answers from
+// what it knows.
 func (o *order) payable() bool {
 	return o.Status == "" || o.Status == plural.OrderStatusCreated || o.Status == plural.OrderStatusAttempted
 }
@@ -55,12 +56,12 @@ func (o *order) isPaid() bool {
 	}, o.Status)
 }
 
-// isOver reports whether nothing was taken and nothing can be taken any more.
+// isOver reports whether no money was taken and none can be taken any more.
 func (o *order) isOver() bool {
 	return (o.Status == plural.OrderStatusFailed || o.Status == plural.OrderStatusCancelled) && o.Captured.Value == 0
 }
 
-// StatusText is what Plural's books say of the order, in words.
+// StatusText describes in words what Plural's books say about the order.
 func (o *order) StatusText() string {
 	if o.Status == "" && o.PluralID != "" {
 		return "at Plural, not read yet"
@@ -68,7 +69,8 @@ func (o *order) StatusText() string {
 	return statusText(o.Status)
 }
 
-// statusText is a status in words, or the status itself if there are none.
+// statusText describes a status in words. It returns the status itself if it
+// has no words for it.
 func statusText(status plural.OrderStatus) string {
 	return cmp.Or(status.Text(), string(status), "not at Plural yet")
 }
@@ -77,7 +79,7 @@ func statusText(status plural.OrderStatus) string {
 // one.
 var orderNumber = regexp.MustCompile(`^(order-[a-z2-7]{26})(-[1-9][0-9]?)?$`)
 
-// firstNumber is a number without the suffix of a twin.
+// firstNumber returns a number without the suffix of a twin.
 func firstNumber(number string) string {
 	if found := orderNumber.FindStringSubmatch(number); found != nil {
 		return found[1]
@@ -85,13 +87,13 @@ func firstNumber(number string) string {
 	return number
 }
 
-// payment is an attempt to pay, from Plural's books.
+// payment is a payer's attempt to pay, from Plural's books.
 type payment struct {
 	ID       string
 	Method   plural.PaymentMethod
 	Status   plural.PaymentStatus
 	Amount   plural.Amount
-	Captured plural.Amount // of Amount
+	Captured plural.Amount // the part of Amount that was captured
 	Reason   string
 	PaidAt   time.Time
 }

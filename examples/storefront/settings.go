@@ -22,21 +22,21 @@ import (
 
 // settings are read when the program starts.
 type settings struct {
-	Addr     string // to listen on
-	URL      string // the address at which browsers and Plural reach the shop; by default that of Addr
+	Addr     string // the address to listen on
+	URL      string // the address at which browsers and Plural reach the shop; the default is made from Addr
 	Database string // postgres://..., or a file for SQLite
 	Redis    string // redis://..., or "": the access token stays in the process
-	Password string // of the operator
-	made     bool   // the password was made at the start
+	Password string // the operator's password
+	made     bool   // the program made the password at its start
 
 	pace    pace
 	connect connect
 	opened  func(url string) // for tests; may be nil
 }
 
-// connect makes a client of Plural with additional options, for a shop whose
-// webhooks go to a URL. It also returns the secret that signs callbacks and
-// webhooks.
+// connect makes a client of Plural, with additional options. The shop's
+// webhooks go to the URL. connect also returns the secret that signs callbacks
+// and webhooks.
 type connect func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error)
 
 // gateway is a client of Plural.
@@ -46,16 +46,16 @@ type gateway struct {
 	close  func()
 }
 
-// pace is how fast the shop's jobs run. A test of a fleet needs another pace
+// pace says how fast the shop's jobs run. A test of a fleet needs another pace
 // than a shop.
 type pace struct {
-	Poll    time.Duration // between looks for jobs
+	Poll    time.Duration // the time between two looks for jobs
 	Timeout time.Duration // time limit of one try of a job
 	Rescue  time.Duration // how long until a job counts as left behind by a dead process
-	Sweep   time.Duration // between looks for orders that should be read again
+	Sweep   time.Duration // the time between two looks for orders that should be read again
 	Look    time.Duration // how long until an order that is not settled is read again
 	Hold    time.Duration // how long a hold is safe to capture
-	Bank    time.Duration // between looks at what has reached the bank
+	Bank    time.Duration // the time between two looks for payments that have reached the bank
 	Retry   river.ClientRetryPolicy
 }
 
@@ -66,7 +66,7 @@ func usualPace() pace {
 		Rescue:  5 * time.Minute,
 		Sweep:   time.Minute,
 		Look:    10 * time.Minute,
-		Hold:    4 * 24 * time.Hour, // Plural does not say how long one lasts: ask, and subtract a day
+		Hold:    4 * 24 * time.Hour, // Plural does not say how long a hold lasts: ask, and subtract a day
 		Bank:    24 * time.Hour,
 		Retry:   &river.DefaultClientRetryPolicy{},
 	}
@@ -85,7 +85,7 @@ func parseSettings(args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
 	}
-	// not a flag, because others on this machine can read flags
+	// The password is not a flag, because others on this machine can read flags.
 	s.Password = os.Getenv("STOREFRONT_PASSWORD")
 	if s.Password == "" {
 		s.Password, s.made = rand.Text(), true
@@ -136,7 +136,7 @@ func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gatew
 	return &gateway{client, emulator.ClientSecret, emulator.Close}, nil
 }
 
-// temporary gives a shop without a database a temporary one, which is removed
+// temporary gives a shop without a database a temporary database. It is removed
 // at the end.
 func (s *settings) temporary() (remove func(), err error) {
 	if s.Database != "" {

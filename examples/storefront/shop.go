@@ -25,8 +25,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 
 var india = time.FixedZone("IST", 5*3600+1800)
 
-// shop has the pages. It trusts only its own database and Plural's books, which
-// till and desk use.
+// shop has the pages. It trusts only its own database and Plural's books. It
+// reaches them through till and desk.
 type shop struct {
 	till     *till
 	desk     *desk
@@ -35,18 +35,18 @@ type shop struct {
 	inbox    *sqlstore.Inbox
 	log      *slog.Logger
 	url      string
-	password string // of the operator
+	password string // the operator's password
 	metrics  http.Handler
-	gate     gate // for the staff's pages
+	gate     gate // protects the staff's pages
 }
 
-// routes are the shop's. Everything is protected against requests from other
-// sites, except the payer's return and the webhooks: those come from other
-// sites, and their signatures protect them.
+// routes makes the shop's handler. It protects all pages against requests from
+// other sites, except the payer's return and the webhooks. Those two come from
+// other sites, and their signatures protect them.
 func (s *shop) routes() http.Handler {
 	static, err := fs.Sub(files, "static")
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // the file is embedded
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.catalogue)
@@ -80,8 +80,8 @@ func (s *shop) routes() http.Handler {
 	return withHeaders(http.MaxBytesHandler(protection.Handler(mux), maxRequest))
 }
 
-// withHeaders forbids browsers everything that the shop does not need: scripts,
-// frames, guessing of types.
+// withHeaders sets headers that forbid browsers what the shop does not need:
+// scripts, frames, and guessing the type of a file.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -93,7 +93,8 @@ func withHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// maxRequest also limits webhooks; forms are far smaller.
+// maxRequest limits the size of a request, webhooks included. Forms are far
+// smaller.
 const maxRequest = 1 << 20
 
 // health answers a load balancer.
@@ -103,12 +104,12 @@ func (s *shop) health(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// view is what every page shows.
+// view has the values that every page shows.
 type view struct {
 	Title   string
-	Problem string // with the customer's or operator's request
+	Problem string // what is wrong with the request of the customer or operator
 	Reload  int    // seconds until the page loads itself again; 0: never
-	Still   bool   // somebody has stopped that
+	Still   bool   // somebody has stopped the reloads
 	InCart  int64
 	Data    any
 }
@@ -143,7 +144,7 @@ func (s *shop) notFound(w http.ResponseWriter) {
 	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or does not any more.")
 }
 
-// failed answers a request that met an error.
+// failed answers a request that ended with an error.
 func (s *shop) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if errors.Is(err, errUnknownOrder) {
 		s.notFound(w)

@@ -29,8 +29,8 @@ import (
 var schema embed.FS
 
 // store is the shop's database, with all SQL. The statements are the same for
-// SQLite and PostgreSQL. The statements take a database or a transaction, and
-// decide nothing: books and desk do that.
+// SQLite and PostgreSQL. They run on a database or in a transaction. They
+// decide nothing: books and desk make the decisions.
 type store struct {
 	*sql.DB
 	orderRows
@@ -79,10 +79,10 @@ func openStore(ctx context.Context, where string) (*store, error) {
 	return s, nil
 }
 
-// makeTables makes River's tables, and runs each file of the folder schema
-// once, in their order. Several processes may do so at once; they wait for each
-// other. PostgreSQL locks a table to see whether it has an index. Doing that at
-// each start would delay the processes at work, or end in a deadlock with one
+// makeTables makes River's tables. Then it runs each file of the folder schema
+// once, sorted by name. If several processes do so at once, they wait for each
+// other. PostgreSQL locks a table to see whether it has an index. If each start
+// did that, it would delay the processes at work, or end in a deadlock with one
 // of them.
 func (s *store) makeTables(ctx context.Context) error {
 	if err := pluralriver.Migrate(ctx, s.river); err != nil {
@@ -164,8 +164,9 @@ func (orderRows) orderByPluralID(ctx context.Context, q querier, id string) (*or
 	return scanOrder(q.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE plural_id = $1`, id))
 }
 
-// locked returns the order and locks it until the transaction ends, with its
-// twins: it locks the first of them.
+// locked returns the order, and locks it with its twins until the transaction
+// ends. One lock is enough for all of them: the lock on the order without a
+// suffix.
 func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
 	if err != nil {
@@ -174,8 +175,8 @@ func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order,
 	return orderRows{}.order(ctx, tx, number)
 }
 
-// orders lists first the orders that need a decision, then the paid ones, each
-// the newest first.
+// orders lists the orders that need a decision, then the paid orders, and then
+// all others. Each of the three groups begins with its newest order.
 func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders
 		ORDER BY CASE WHEN status = 'AUTHORIZED' THEN 0 WHEN captured > 0 THEN 1 ELSE 2 END, created_at DESC, number
@@ -183,13 +184,15 @@ func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, err
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
-// Plural may have two orders under one number. This happens when two requests
-// were sent at the same time, or the answer to one was lost, and Plural did not
-// notice. Both can be paid. The shop stores the second as an order of its own,
-// a twin, so it knows of all money that is on hold or taken. The order that was
-// paid first keeps the number; the other one does not replace it.
+// Plural may have two orders under one number. This happens if two requests are
+// sent at the same time, or if the answer to a request is lost, and Plural does
+// not notice. A payer can pay both orders. The shop stores the second order as
+// an order of its own, a twin. So it knows all money that is on hold or taken.
+// The order that was paid first keeps the number, and the other order does not
+// replace it.
 
-// twins are the other orders under the number of the first, the oldest first.
+// twins returns the other orders under the number of the first one. The list
+// begins with the oldest.
 func (orderRows) twins(ctx context.Context, q querier, number string) ([]*order, error) {
 	rows, err := q.QueryContext(ctx, `SELECT `+orderColumns+` FROM orders WHERE twin_of = $1
 		ORDER BY created_at, number`, number)
@@ -215,7 +218,7 @@ func (orderRows) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
 	return err
 }
 
-// saveBooks stores what Plural's books say of an order.
+// saveBooks stores what Plural's books say about an order.
 func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET status = $2, unsettled = $3, captured = $4,
 		refunded = $5, booked_at = $6, looked_at = $7 WHERE number = $1`,
@@ -224,8 +227,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// standFor gives the row of a number everything that o has about its order at
-// Plural.
+// standFor copies into the row of a number everything that o has about its
+// order at Plural.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -244,8 +247,9 @@ func (orderRows) setLink(ctx context.Context, tx *sql.Tx, number, link string) e
 	return err
 }
 
-// linkOf is the way to pay an order. If two orders have the number, it is that
-// of the first, so two tabs lead to one page. It is "" if there is none.
+// linkOf returns the link at which an order can be paid. If two orders have the
+// number, it returns the link of the first, so two tabs lead to one page. It
+// returns "" if there is no link.
 func (orderRows) linkOf(ctx context.Context, q querier, number string) (link string, err error) {
 	err = q.QueryRowContext(ctx, `SELECT link FROM orders WHERE (number = $1 OR twin_of = $1) AND link <> ''
 		AND status IN ('', 'CREATED', 'ATTEMPTED') ORDER BY number LIMIT 1`, number).Scan(&link)
@@ -255,15 +259,15 @@ func (orderRows) linkOf(ctx context.Context, q querier, number string) (link str
 	return link, err
 }
 
-// A process has this long to make an order at Plural. After that another one
-// may try.
+// A process has this much time to make an order at Plural. After that another
+// process may try.
 const (
 	createTimeout = 30 * time.Second
 	createLease   = createTimeout + 5*time.Second
 )
 
-// mayCreate reports whether this process may make the order at Plural: another
-// one may be doing so. done ends its turn.
+// mayCreate reports whether this process may make the order at Plural. It may
+// not while another process does so. Call done when the work has ended.
 func (orderRows) mayCreate(
 	ctx context.Context, q querier, number string,
 ) (done func(), ok bool, err error) {
@@ -276,8 +280,8 @@ func (orderRows) mayCreate(
 	}, ok, err
 }
 
-// isNews stores a payer's return, and reports whether it differs from the last
-// one or comes a while after it.
+// isNews stores a payer's return. It reports whether the return differs from
+// the last one, or comes some time after it.
 func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.OrderStatus) (bool, error) {
 	now := time.Now()
 	return changed(q.ExecContext(ctx, `UPDATE orders SET returned_at = $2, returned_as = $3
@@ -285,8 +289,8 @@ func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.
 		o.Number, micro(now), string(status), micro(now.Add(-aMoment))))
 }
 
-// quiet finds orders that the shop has heard nothing of for a while, and
-// records that they were looked at.
+// quiet finds orders about which the shop has heard nothing for some time. It
+// records that the shop looks at them now.
 func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o
@@ -312,7 +316,7 @@ func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]
 	return found, nil
 }
 
-// sweepAge is how long the sweep looks at an order that is never paid.
+// sweepAge is the time for which the sweep looks at an order that nobody pays.
 const sweepAge = 30 * 24 * time.Hour
 
 // decisionRows are the statements about decisions.
@@ -340,7 +344,7 @@ func (decisionRows) decisions(ctx context.Context, q querier, number string) ([]
 	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
 }
 
-// decision is the decision with a reference, about the order.
+// decision returns the decision about the order that has this reference.
 func (decisionRows) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
 	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND reference = $2`, number, reference))
@@ -350,8 +354,9 @@ func (decisionRows) decision(ctx context.Context, q querier, number, reference s
 	return d, err
 }
 
-// decisionOfJob is the decision that a job carries out. It has the job's
-// reference. A cancel has none, so it is the last cancel of the order.
+// decisionOfJob returns the decision that a job carries out. The decision and
+// the job have the same reference. A cancel has no reference, so the job
+// belongs to the last cancel of the order.
 func (decisionRows) decisionOfJob(
 	ctx context.Context, tx *sql.Tx, kind, pluralID, reference string,
 ) (*decision, error) {
@@ -364,7 +369,8 @@ func (decisionRows) decisionOfJob(
 		ORDER BY decided_at DESC LIMIT 1`, pluralID, kind))
 }
 
-// refundDone is a refund that was carried out; nil if there is none.
+// refundDone returns a refund that was carried out. It returns nil if there is
+// no such refund.
 func (decisionRows) refundDone(ctx context.Context, tx *sql.Tx, number, reference string) (*decision, error) {
 	d, err := scanDecision(tx.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND kind = 'refund' AND reference = $2 AND state = 'done'`, number, reference))
@@ -374,7 +380,8 @@ func (decisionRows) refundDone(ctx context.Context, tx *sql.Tx, number, referenc
 	return d, err
 }
 
-// waiting says what is still to be carried out, by order.
+// waiting returns, for each order, the decisions that are still to be carried
+// out.
 func (decisionRows) waiting(ctx context.Context, q querier) (map[string]string, error) {
 	kinds := map[string]string{}
 	rows, err := q.QueryContext(ctx, `SELECT d.order_number, d.kind,
@@ -458,15 +465,16 @@ func (historyRows) history(ctx context.Context, q querier, number string) ([]ent
 	})
 }
 
-// note adds to an order's history. PostgreSQL refuses a zero byte, which an
-// event's type can have.
+// note adds an entry to an order's history. An event's type can have a zero
+// byte, which PostgreSQL refuses.
 func (historyRows) note(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
 		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))
 	return err
 }
 
-// noteOnce adds a note, unless the order's history has it already.
+// noteOnce adds an entry to an order's history, unless the history has it
+// already.
 func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string) (isNew bool, err error) {
 	return changed(tx.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what)
 		SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS text)
@@ -476,7 +484,7 @@ func (historyRows) noteOnce(ctx context.Context, tx *sql.Tx, number, what string
 // arrivalRows are the statements about what has reached the bank.
 type arrivalRows struct{}
 
-// arrivals are those of an order's payments.
+// arrivals returns the arrivals of an order's payments.
 func (arrivalRows) arrivals(ctx context.Context, q querier, number string) ([]arrival, error) {
 	rows, err := q.QueryContext(ctx, `SELECT a.payment_id, a.utr, a.day, a.status FROM arrivals a
 		JOIN payments p ON p.id = a.payment_id WHERE p.order_number = $1 ORDER BY a.day, a.utr, a.payment_id`, number)
@@ -493,8 +501,8 @@ func (arrivalRows) saveArrival(ctx context.Context, q querier, a *arrival) error
 	return err
 }
 
-// isRead reports whether all lines of a settlement were read when it looked as
-// it does now.
+// isRead reports whether all lines of a settlement were read before, and the
+// settlement has not changed since then.
 func (arrivalRows) isRead(ctx context.Context, q querier, utr, mark string) (isRead bool, err error) {
 	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM settlements_read WHERE utr = $1 AND mark = $2)`,
 		utr, mark).Scan(&isRead)
@@ -532,7 +540,7 @@ func changed(result sql.Result, err error) (bool, error) {
 	return n > 0, err
 }
 
-// bit is a boolean in a form that both databases can store.
+// bit turns a boolean into a number that both databases can store.
 func bit(b bool) int {
 	if b {
 		return 1
@@ -540,10 +548,11 @@ func bit(b bool) int {
 	return 0
 }
 
-// micro gives 0 for the zero time, and for times before 1970.
+// micro returns a time in microseconds. It returns 0 for the zero time, and for
+// times before 1970.
 func micro(t time.Time) int64 { return max(t.UnixMicro(), 0) }
 
-// fromMicro gives the zero time for 0.
+// fromMicro turns microseconds into a time. It returns the zero time for 0.
 func fromMicro(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}

@@ -16,7 +16,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// On each database: from the cart until the last rupee is given back.
+// On each database, an order goes from the cart until the last rupee is given
+// back.
 func TestFromCartToRefund(t *testing.T) {
 	t.Parallel()
 	databases := map[string]func(*testing.T) string{
@@ -63,9 +64,9 @@ func TestFromCartToRefund(t *testing.T) {
 	}
 }
 
-// TestWhatReachedTheBank: the nightly job reads the settlements, and the staff
-// see it on the order's page. A settlement that could not be read whole is read
-// again.
+// TestWhatReachedTheBank runs the nightly job, which reads the settlements. The
+// staff see the arrival on the order's page. If a settlement could not be read
+// whole, it is read again.
 func TestWhatReachedTheBank(t *testing.T) {
 	t.Parallel()
 	databases := map[string]func(*testing.T) string{
@@ -135,7 +136,7 @@ func TestCustomersWhoDoNotPay(t *testing.T) {
 	require.Contains(t, customer.comeBack(back.Form).body, "nothing was taken")
 	_, err = gateway.Pay(id, pluraltest.Approve)
 	require.NoError(t, err)
-	customer.eventually(orderPage(number), "Thank you") // closed the browser after that: the webhook tells
+	customer.eventually(orderPage(number), "Thank you") // the webhook reports the payment
 
 	back, err = gateway.Callback(id)
 	require.NoError(t, err)
@@ -153,7 +154,7 @@ func TestReturnsThatProveNothing(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, customer.comeBack(forged).status)
 	require.Contains(t, customer.get(orderPage(number)).body, "Not paid yet")
 
-	// It is signed, but old: the books decide.
+	// The return is signed, but old. The books decide.
 	signed := gateway.SignForm(url.Values{"order_id": {id}, "status": {"AUTHORIZED"}})
 	require.Contains(t, customer.comeBack(signed).body, "Not paid yet")
 	unknown := gateway.SignForm(url.Values{"order_id": {"v1-000000000000-aa-aaaaaa"}, "status": {"AUTHORIZED"}})
@@ -185,8 +186,8 @@ func TestOneDecisionOfTwo(t *testing.T) {
 	require.NotContains(t, body, `name="version"`, "nothing is left to decide")
 }
 
-// A shop that ends between a decision and its answer finds the answer after its
-// start.
+// A shop ends between a decision and its answer. It finds the answer after its
+// next start.
 func TestDecidedThenStopped(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -212,7 +213,7 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer, staff := shop.customer(), shop.staff()
 
-	// Plural cannot be reached: the page says when the next try is.
+	// Plural cannot be reached. The page shows the time of the next try.
 	number, id := customer.pays("lamp")
 	gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpCapturesCreate {
@@ -227,7 +228,8 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out")
 	require.Len(t, gateway.Captures(id), 1)
 
-	// Cancelled on Plural's dashboard: the capture is not carried out.
+	// The order was cancelled on Plural's dashboard. The capture is not carried
+	// out.
 	number, id = customer.pays("lamp")
 	gateway.HoldWebhooks()
 	version := staff.get(operatePage(number)).field(t, "version")
@@ -254,7 +256,7 @@ func (b *browser) decidesAgain(number string) {
 	require.Equal(b.t, http.StatusOK, b.post(operatePage(number)+"/jobs/"+id).status)
 }
 
-// The answer to the order's creation is lost, and so is the process, before it
+// The answer to the order's creation is lost. Then the process ends, before it
 // has stored Plural's id of the order.
 func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 	t.Parallel()
@@ -398,7 +400,7 @@ func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 	require.Contains(t, cart, "₹575.25")
 	require.NotContains(t, cart, "Brass table lamp")
 
-	// The answer with the link is lost: the next order is another one.
+	// The answer with the link is lost, so the cart becomes another order.
 	customer = shop.customer()
 	customer.post("/cart", "product", "bowl")
 	first := customer.get("/cart").field(t, "number")
@@ -417,7 +419,7 @@ func TestLargeFormsAreRefused(t *testing.T) {
 }
 
 // A process that starts does not wait for others that use the tables, and they
-// do not wait for it: PostgreSQL would end one of the two.
+// do not wait for it. If they did, PostgreSQL would end one of the two.
 func TestStartBesideOthersAtWork(t *testing.T) {
 	t.Parallel()
 	where := servertest.StartPostgres(t).URL

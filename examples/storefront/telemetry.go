@@ -35,7 +35,7 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := semconv.ServiceName("storefront") // OTEL_SERVICE_NAME, if set, comes after it
+	name := semconv.ServiceName("storefront") // if OTEL_SERVICE_NAME is set, it replaces this name
 	service, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(name), resource.WithFromEnv())
 	if err != nil {
 		return nil, err
@@ -55,20 +55,20 @@ func startTelemetry(ctx context.Context) (*telemetry, error) {
 	return t, nil
 }
 
-// client has the options for package plural's client: spans named by operation,
-// and metrics of calls.
+// client returns options for the client of package plural. They make spans
+// named after the operation, and metrics of calls.
 func (t *telemetry) client() []plural.Option {
 	return pluralotel.Instrument(pluralotel.WithTracerProvider(t.tracers), pluralotel.WithMeterProvider(t.meters))
 }
 
-// jobs is the same for River.
+// jobs makes the same for River.
 func (t *telemetry) jobs() []rivertype.Middleware {
 	return []rivertype.Middleware{otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
 		DurationUnit: "s", MeterProvider: t.meters, TracerProvider: t.tracers,
 	})}
 }
 
-// stop sends the remaining data.
+// stop sends the data that was not sent yet.
 func (t *telemetry) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Traces and metrics have the service's name, because a collector gets those of
-// many services.
+// Traces and metrics have the service's name, because a collector gets data
+// from many services.
 func TestTelemetryNamesItsService(t *testing.T) {
 	told, err := startTelemetry(t.Context())
 	require.NoError(t, err)

@@ -11,19 +11,20 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// till takes customers to Plural and back: it makes orders there, and reads
+// till takes customers to Plural and back. It makes orders at Plural, and reads
 // what happened to them. It has nothing to do with pages.
 type till struct {
 	*books
 
 	client *plural.Client
-	url    string // of the shop
+	url    string // the shop's URL
 
-	strangers strangers // at Plural
+	strangers strangers // ids that the shop does not know
 }
 
-// wayToPay is the link to the order's page at Plural. It makes the order there
-// unless it exists. It is "" if the books show that nothing is left to pay.
+// wayToPay returns the link to the order's page at Plural. It makes the order
+// at Plural unless it exists. It returns "" if the books show that nothing is
+// left to pay.
 func (s *till) wayToPay(ctx context.Context, o *order) (string, error) {
 	for waited := time.Duration(0); ; waited += createPoll {
 		link, err := s.db.linkOf(ctx, s.db, o.Number)
@@ -54,9 +55,9 @@ const (
 	createPoll = 100 * time.Millisecond
 )
 
-// create makes the order at Plural and returns the way to its page. If the
-// answer was lost, calling again settles it, because the number is the same. No
-// payer is sent to a page that the shop has not stored.
+// create makes the order at Plural and returns the link to its page. If the
+// answer was lost, call create again: the number is the same, so Plural makes
+// no second order. No payer is sent to a page that the shop has not stored.
 func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: o.Number,
@@ -92,8 +93,8 @@ var (
 
 // isNews reports whether a return may bring something that the books did not
 // show yet, so they have to be read. Anybody who has a genuine return can send
-// it again at any time. Once the order is paid, or has ended unpaid, it is
-// ignored. Before that, the shop looks only once in a while.
+// it again at any time. Once the order is paid, or has ended unpaid, the shop
+// ignores it. Before that, the shop reads the books only once in a while.
 func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
 	if o.isPaid() || o.isOver() {
 		return false, nil
@@ -106,7 +107,7 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
 	})
-	isBehind := confirmed == nil // or its content may be old
+	isBehind := confirmed == nil // also set below, if the document may be old
 	if notPaid, ok := errors.AsType[*plural.NotPaidError](err); ok && !notPaid.Mismatch {
 		confirmed, isBehind = notPaid.Order, notPaid.MayStillBePaid()
 	}
@@ -121,12 +122,13 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 	return err
 }
 
-// aMoment is how long a read counts as recent.
+// aMoment is the time for which a read counts as recent.
 const aMoment = 10 * time.Second
 
-// orderAtPlural finds the shop's order by Plural's id. If the process died
-// before it had stored the id, or the order is a second one under the number,
-// the number from Plural finds it.
+// orderAtPlural finds the shop's order by Plural's id. If the shop has no order
+// with that id, it looks for the number that Plural gives. That is so if a
+// process died before it had stored the id, or if Plural has a second order
+// under the number.
 func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	o, err := s.db.orderByPluralID(ctx, s.db, id)
 	if !errors.Is(err, errUnknownOrder) {
@@ -151,8 +153,8 @@ func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	return s.db.orderByPluralID(ctx, s.db, id)
 }
 
-// strangers are ids at Plural that returns contain and that no order of the
-// shop has. The shop asks for each of them only once in a while.
+// strangers has ids from payers' returns that belong to no order of the shop.
+// The shop asks Plural about each of them only once in a while.
 type strangers struct {
 	mu    sync.Mutex
 	asked map[string]time.Time

@@ -10,13 +10,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Plural may have two orders under one number. This happens when two requests
-// were sent at the same time, or the answer to one was lost, and Plural did not
-// notice. Both can be paid. The shop stores the second as an order of its own,
-// a twin, so it knows of all money that is on hold or taken. The order that was
-// paid first keeps the number; the other one does not replace it.
+// Plural may have two orders under one number. This happens if two requests are
+// sent at the same time, or if the answer to a request is lost, and Plural does
+// not notice. A payer can pay both orders. The shop stores the second order as
+// an order of its own, a twin. So it knows all money that is on hold or taken.
+// The order that was paid first keeps the number, and the other order does not
+// replace it.
 
-// otherOrders are the orders under the number of o, without o.
+// otherOrders returns the orders under the number of o, without o.
 func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {
 	list, err := s.db.twins(ctx, s.db, o.Reference())
 	if err != nil || o.TwinOf == "" {
@@ -34,8 +35,8 @@ const maxTwins = 99
 
 var errManyTwins = errors.New("too many orders at Plural under one number")
 
-// orderFor is the shop's order that Plural has under this id, locked. A second
-// one under the number becomes a twin.
+// orderFor returns the shop's order that has this id at Plural, and locks it. A
+// second order under the number becomes a twin.
 func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amount plural.Amount) (*order, error) {
 	first, err := s.db.locked(ctx, tx, firstNumber(number))
 	if err != nil || first.PluralID == id {
@@ -70,8 +71,9 @@ func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amo
 	return s.db.order(ctx, tx, twin.Number)
 }
 
-// settleTwins gives the number to the order that was paid, if the present one
-// was not paid and nobody has decided anything about either.
+// settleTwins gives the number to a twin that was paid. It does so only if the
+// order that has the number was not paid, and if nobody has decided anything
+// about the two.
 func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) error {
 	twins, err := s.db.twins(ctx, tx, firstNumber(number))
 	if err != nil || len(twins) == 0 {
@@ -96,7 +98,8 @@ func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) erro
 	return nil
 }
 
-// trade exchanges the orders at Plural of two of the shop's orders.
+// trade swaps two of the shop's orders: each gets the order at Plural that the
+// other had.
 func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error {
 	return errors.Join(
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
@@ -107,7 +110,7 @@ func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error
 }
 
 // link stores what Plural returned for an order. If two orders have the number,
-// it is the one that has this id.
+// the answer belongs to the one with this id.
 func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		o, err := s.orderFor(ctx, tx, o.Number, pluralID, o.Amount)

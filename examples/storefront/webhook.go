@@ -11,17 +11,17 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// event handles a webhook, in the transaction that also records it as handled.
-// A webhook only hints that something happened: the order is read again, and
-// that answer counts.
+// event handles a webhook, in the transaction that also records the webhook as
+// handled. A webhook is only a hint that something happened. The shop then
+// reads the order again, and trusts only that read.
 //
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
 // Here a job reads the order. While this function runs, its transaction holds
 // one of the shop's connections, and it has four seconds. ConfirmEvent may take
-// longer if the books lag, and a rollback would not undo it. The sweep and the
-// payer's return also lead to such a job, so one place stores what the books
-// show (books.go). A shop without an open transaction uses
-// plural.NewWebhookHandler, and calls ConfirmEvent.
+// longer if the books lag, and a rollback would not undo its calls. The sweep
+// and the payer's return also make such a job, so one place stores what the
+// books show (books.go). If a shop has no open transaction, it uses
+// plural.NewWebhookHandler and calls ConfirmEvent.
 func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)
 	id, err := e.OrderID()
@@ -47,21 +47,21 @@ func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: id})
 }
 
-// orderOfEvent finds the shop's order by the number in the event; nil if the
-// order is not this shop's. It is for orders whose id the shop has not stored
-// yet, and for a second order under the number.
+// orderOfEvent finds the shop's order by the number in the event. It returns
+// nil if the order belongs to another shop. It is needed if the shop has not
+// stored the order's id yet, and for a second order under the number.
 func (s *till) orderOfEvent(ctx context.Context, tx *sql.Tx, e *plural.Event) (*order, error) {
 	booked, err := e.Order()
 	if err != nil || hasZero(booked.MerchantOrderReference) {
-		return nil, nil //nolint:nilerr,nilnil // without a readable order; the sweep finds whatever it was about
+		return nil, nil //nolint:nilerr,nilnil // the event has no readable order; the sweep finds the order later
 	}
 	o, err := s.db.order(ctx, tx, booked.MerchantOrderReference)
 	if errors.Is(err, errUnknownOrder) {
-		return nil, nil //nolint:nilnil // another shop's, which is not an error
+		return nil, nil //nolint:nilnil // an order of another shop is not an error
 	}
 	return o, err
 }
 
-// hasZero reports whether a text has a zero byte. No order's name has one, and
-// PostgreSQL refuses to look for it.
+// hasZero reports whether a text has a zero byte. No id or number of an order
+// has a zero byte, and PostgreSQL refuses to look for such a text.
 func hasZero(text string) bool { return strings.Contains(text, "\x00") }

@@ -39,7 +39,7 @@ func main() {
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	if err := run(ctx, *addr, log); err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+		os.Exit(1) //nolint:gocritic // nothing is left for stop to do
 	}
 }
 

@@ -34,21 +34,21 @@ type shop struct {
 	orders map[string]*order // by order id
 }
 
-// order is what the shop knows of an order.
+// order has what the shop knows about an order.
 type order struct {
 	id    string
 	want  plural.Expected // what was ordered
-	state string          // for the payer
+	state string          // text for the payer
 	body  string
 
-	isOver bool               // paid, or over without a payment: a return brings nothing new
+	isOver bool               // paid, or ended without a payment: a return brings no news
 	asked  time.Time          // when the books were last read because of a return
 	saying plural.OrderStatus // the status in that return
 }
 
-// routes are the shop's. Everything is protected against requests from other
-// sites, except the payer's return and the webhooks: those come from other
-// sites, and their signatures protect them.
+// routes makes the shop's handler. It protects all pages against requests from
+// other sites, except the payer's return and the webhooks. Those two come from
+// other sites, and their signatures protect them.
 func (s *shop) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
@@ -62,8 +62,8 @@ func (s *shop) routes() http.Handler {
 	return withHeaders(protection.Handler(mux))
 }
 
-// withHeaders forbids browsers everything that the shop does not need: scripts,
-// frames, styles other than the page's own.
+// withHeaders sets headers that forbid browsers what the shop does not need:
+// scripts, frames, and styles from outside the page.
 func withHeaders(next http.Handler) http.Handler {
 	_, style, _ := strings.Cut(pageText, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
@@ -118,10 +118,10 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, created.RedirectURL, http.StatusSeeOther)
 }
 
-// comeBack takes the payer's return from the checkout. It verifies the return,
-// and then confirms it against the server's order. It answers with 303, so the
-// page after it is one of the shop's own, gets the shop's cookies, and can be
-// loaded again.
+// comeBack handles the payer's return from the checkout. It verifies the
+// return, and then confirms it against the server's order. It answers with 303,
+// so the next page comes from the shop itself. The browser sends the shop's
+// cookies to that page, and can load it again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	callback, err := s.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -146,13 +146,13 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+known.id, http.StatusSeeOther)
 }
 
-// aMoment is how long a read counts as recent.
+// aMoment is the time for which a read counts as recent.
 const aMoment = 10 * time.Second
 
 // isNews reports whether a return may bring something that the books did not
 // show yet. Anybody who has a genuine return can send it again at any time.
-// Once the order is paid, or over, it is ignored. Before that, the shop looks
-// only once in a while.
+// Once the order is paid, or over, the shop ignores the return. Before that,
+// the shop reads the books only once in a while.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,8 +164,8 @@ func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	return true
 }
 
-// event handles a webhook. A webhook only hints that something happened: the
-// order is read again, and that answer counts.
+// event handles a webhook. A webhook is only a hint that something happened.
+// The shop then reads the order again, and trusts only that read.
 func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	id, err := e.OrderID()
 	if errors.Is(err, plural.ErrNoOrder) {
@@ -189,7 +189,7 @@ func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	return nil
 }
 
-// note stores what the books said of an order, for its page.
+// note stores what the books said about an order, for the order's page.
 func (s *shop) note(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +199,7 @@ func (s *shop) note(id string, err error) {
 	case err == nil:
 		o.state, o.body, o.isOver = "Thank you", "Your payment is on hold. We take it when your lamp ships.", true
 	case isUnpaid && notPaid.MayStillBePaid():
-		// not with a new order, because the payer can still pay this one
+		// The shop makes no new order, because the payer can still pay this one.
 	case isUnpaid && notPaid.WasPaid():
 		o.state, o.body, o.isOver = "Paid", "This order is paid.", true
 	case isUnpaid:
@@ -219,7 +219,7 @@ func (s *shop) find(id string) (order, bool) {
 	return *o, true
 }
 
-// show is the page of an order. A real shop checks here who is looking.
+// show shows the page of an order. A real shop checks here who is looking.
 func (s *shop) show(w http.ResponseWriter, r *http.Request) {
 	o, ok := s.find(r.PathValue("id"))
 	if !ok {

@@ -31,8 +31,8 @@ func open(t *testing.T) (*pluraltest.Server, *httptest.Server) {
 	return emulator, server
 }
 
-// send makes a request, follows no redirect, and gives the answer without its
-// body.
+// send makes a request and follows no redirect. It returns the answer without
+// its body.
 func send(t *testing.T, method, link string, form url.Values) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, link, strings.NewReader(form.Encode()))
@@ -45,7 +45,8 @@ func send(t *testing.T, method, link string, form url.Values) *http.Response {
 	return res
 }
 
-// A genuine return that somebody sends again and again is looked at once.
+// Somebody sends a genuine return again and again. The shop looks at its order
+// once.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	decisions := map[string][]pluraltest.Decision{

@@ -4,8 +4,8 @@
 //	apicheck -golden api .            # fails and prints what was added and removed
 //	apicheck -golden api -update .    # rewrites the golden files
 //
-// Each argument is the directory of a module. Internal packages and programs
-// are left out.
+// Each argument is the directory of a module. apicheck leaves out internal
+// packages and programs.
 package main
 
 import (
@@ -63,7 +63,7 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 }
 
 // load type-checks the importable packages of the module in dir, always for the
-// same platform. A package that holds only tests does not count.
+// same platform. It leaves out packages that hold only tests.
 func load(dir string) ([]*packages.Package, error) {
 	cfg := &packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedModule | packages.NeedImports | packages.NeedDeps |
@@ -188,7 +188,7 @@ func compare(out io.Writer, golden string, apis map[string][]byte) error {
 	return nil
 }
 
-// difference gives the lines of a that b does not have.
+// difference returns the lines of a that b does not have.
 func difference(a, b []byte) []string {
 	have := make(map[string]bool)
 	for line := range strings.Lines(string(b)) {

@@ -56,8 +56,9 @@ func (p *printer) typeName(obj *types.TypeName) {
 	p.methods(obj.Name(), named)
 }
 
-// comparable is recorded because a struct that loses == breaks callers even if
-// no field or method changes.
+// comparable reports whether values of a struct can be compared with ==. The
+// golden file records it. A struct that loses == breaks callers, even if no
+// field or method changes.
 func (p *printer) comparable(named *types.Named) string {
 	if types.Comparable(named) {
 		return " // comparable"

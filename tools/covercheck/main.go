@@ -67,8 +67,8 @@ func (t tally) percent() float64 {
 	return 100 * float64(t.covered) / float64(t.total)
 }
 
-// parseProfile counts each block once, as covered if any of the test binaries
-// ran it.
+// parseProfile counts each block once. The block is covered if any of the test
+// binaries ran it.
 func parseProfile(r io.Reader) (map[string]tally, error) {
 	profiles, err := cover.ParseProfilesFromReader(r)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Command housecheck checks that the files of the root package depend on each
-// other in one direction: a file may use what stands above it in the drawing of
-// CONTRIBUTING.md, and never what stands below.
+// other in one direction. A file may use the files above it in the drawing in
+// CONTRIBUTING.md, and never the files below it.
 //
 //	housecheck -drawing CONTRIBUTING.md .
 package main
@@ -65,8 +65,8 @@ func run(drawing, pattern string) error {
 	return errors.Join(found...)
 }
 
-// house has the floor of each file. Each file of a line in the drawing has a
-// floor of its own, because it may use the files to the left of it.
+// house has the floor of each file. Even files on one line of the drawing have
+// different floors, because a file may use the files to the left of it.
 type house map[string]int
 
 func (h house) has(file string) bool {
@@ -74,8 +74,8 @@ func (h house) has(file string) bool {
 	return ok
 }
 
-// readDrawing reads the code block after the opening line: the words that end
-// in .go, up to the first other word of a line.
+// readDrawing reads the code block after the opening line. From each line it
+// takes the words that end in .go, up to the first other word.
 func readDrawing(text string) (house, error) {
 	_, after, found := strings.Cut(text, opening)
 	if !found {
@@ -110,10 +110,11 @@ func readDrawing(text string) (house, error) {
 	return floors, nil
 }
 
-// arrow is a file's use of something that another file declares.
+// arrow says that one file uses something that another file declares.
 type arrow struct{ from, to, what, at string }
 
-// arrows lists each use of a thing by a file once.
+// arrows lists what each file uses from other files. It lists each thing once
+// for each file.
 func arrows(fset *token.FileSet, p *types.Package, info *types.Info) []arrow {
 	seen := map[[3]string]bool{}
 	var out []arrow

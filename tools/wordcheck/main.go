@@ -3,8 +3,8 @@
 //
 //	wordcheck -table CONTRIBUTING.md FILE...
 //
-// The phrases are in the table under the heading "Words": its first column has
-// them in backticks, its second column says what to write instead.
+// The phrases are in the table under the heading "Words". The first column has
+// the phrases in backticks. The second column says what to write instead.
 package main
 
 import (
@@ -60,7 +60,8 @@ func run(table string, files []string) ([]string, error) {
 	return found, nil
 }
 
-// A phrase is found in upper or lower case, and across the end of a line.
+// A phrase is found in upper and lower case, even if a line ends in the middle
+// of it.
 type phrase struct {
 	text, better string
 	pattern      *regexp.Regexp
@@ -92,7 +93,8 @@ func readTable(text string) []phrase {
 	return phrases
 }
 
-// check looks for the phrases in prose, whose lines are those of the file.
+// check looks for the phrases in prose. Line n of the prose is line n of the
+// file.
 func check(name, prose string, phrases []phrase) []string {
 	var found []string
 	for _, p := range phrases {
@@ -104,7 +106,8 @@ func check(name, prose string, phrases []phrase) []string {
 	return found
 }
 
-// comments are the comments of a Go file, each on its own lines.
+// comments returns the comments of a Go file, each at the lines that it has in
+// the file.
 func comments(name string, text []byte) (string, error) {
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, name, text, parser.ParseComments)
@@ -123,7 +126,7 @@ func comments(name string, text []byte) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// markdown is the text of a Markdown file without its code.
+// markdown returns the text of a Markdown file without its code.
 func markdown(text string) string {
 	lines := strings.Split(text, "\n")
 	isCode := false

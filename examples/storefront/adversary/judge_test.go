@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// decision is what the shop says of a decision.
+// decision has what the shop says about a decision.
 type decision struct {
 	reference, kind, state, reason, job string
 	amount, jobID                       int64
 	whole                               bool
 }
 
-// decisions are what the shop says at this moment.
+// decisions returns what the shop says about its decisions at this moment.
 func (f *fleet) decisions(o *shopOrder) (list []decision) {
 	rows, err := f.db.QueryContext(context.WithoutCancel(f.t.Context()), `SELECT d.reference, d.kind, d.state, d.reason,
 			COALESCE(j.state::text, ''), d.amount, d.job_id, d.whole = 1
@@ -80,7 +80,7 @@ func (f *fleet) settle() {
 	}
 }
 
-// unsettled is what is not over, or what the shop does not know.
+// unsettled lists what has not ended, and what the shop does not know.
 func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 	for _, d := range decisions {
 		if d.state == "waiting" && (d.reason == "" || d.job == "running" || d.job == "available") && d.job != "discarded" {
@@ -101,7 +101,7 @@ func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 	return left
 }
 
-// judge says what the shop got wrong.
+// judge lists what the shop got wrong.
 func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
 	wrong = f.unsettled(o, decisions)
 	o.mu.Lock()

@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// post sends the form to any of the processes; "" if the page is not there.
+// post sends a form to any of the processes. It returns "" if the page is not
+// there.
 func (f *fleet) post(rng *rand.Rand, method, path string, form url.Values) string {
 	req, err := http.NewRequestWithContext(f.t.Context(), method,
 		"http://"+f.addresses[rng.IntN(fleetSize)]+path, strings.NewReader(form.Encode()))

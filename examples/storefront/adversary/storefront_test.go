@@ -1,7 +1,8 @@
-// Package adversary_test runs storefronts against the gateway of the root
-// module's folder adversary, which lags, loses answers and lies, while their
-// processes are killed. What the shop says of each decision is compared with
-// what was really carried out. The gateway's files are links to that folder.
+// Package adversary_test runs storefronts against the gateway in the folder
+// adversary of the root module. That gateway lags, loses answers and lies.
+// Meanwhile the storefronts' processes are killed. The test compares what the
+// shop says about each decision with what was really carried out. The gateway's
+// files are links to that folder.
 //
 // All scenarios run at the same time, in real time, behind one address; the
 // gateway's times are shorter than in the other tests.
@@ -38,12 +39,12 @@ import (
 const (
 	defaultScenarios = 36
 	fleetSize        = 2
-	faster           = 2 // than the gateway's usual times
+	faster           = 2 // twice as fast as the gateway's usual times
 	trouble          = 15 * time.Second
-	patience         = 2 * time.Minute // for what is left, once the gateway is well
+	patience         = 2 * time.Minute // time to finish, once the gateway is healthy
 	password         = "shipping-and-handling"
 	secret           = "5c0f9a3de1b2476688aa1f0b7c3d9e24"
-	maxVersions      = 300 // of an order in the shop
+	maxVersions      = 300 // versions of an order in the shop
 )
 
 func TestStorefront(t *testing.T) {
@@ -105,7 +106,7 @@ func TestStorefront(t *testing.T) {
 	require.NotZero(t, f.kills)
 }
 
-// fleet is storefronts with one database, and the gateways of all scenarios.
+// fleet has storefronts with one database, and the gateways of all scenarios.
 type fleet struct {
 	t      *testing.T
 	db     *sql.DB
@@ -120,7 +121,7 @@ type fleet struct {
 	kills     int
 }
 
-// shopOrder is an order of the shop's, at a gateway of its own.
+// shopOrder is an order of the shop. It has a gateway of its own.
 type shopOrder struct {
 	*gateway
 
@@ -161,14 +162,14 @@ func open(t *testing.T, first, n int) *fleet {
 	return f
 }
 
-// add has the shop know an order, as after its checkout.
+// add makes an order known to the shop, as its checkout does.
 func (f *fleet) add(seed uint64) {
 	f.t.Helper()
 	sc := newScenario(seed)
 	rng := rand.New(rand.NewPCG(seed, 2))
 	sc.setup = pick(rng, "authorized", "authorized", "authorized", "authorized", "after failed attempt", "lapsed",
 		"created", "attempted", "pending", "captured", "partial", "refunded in part", "refund pending elsewhere")
-	sc.plans = []plan{{order: mainOrder}} // the staff decides
+	sc.plans = []plan{{order: mainOrder}} // the staff decide
 	sc.leavesAlways = false
 	sc.faster = faster
 	sc.updates = chance(rng, 0.7)
@@ -209,7 +210,7 @@ func (f *fleet) add(seed uint64) {
 		f.by[plural.Reference("refund", o.number, i)] = o
 	}
 	for _, reference := range []string{"R-other", "R-desk"} {
-		f.by[reference] = o // nobody asks for these
+		f.by[reference] = o // no call of the staff uses these references
 	}
 	for i := range 1000 {
 		f.by[fmt.Sprintf("v1-r%d", int(seed)*1000+i)] = o

@@ -12,7 +12,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The hosts of Plural's two installations.
+// The hosts of UAT and production.
 const (
 	UATHost        = "pluraluat.v2.pinepg.in"
 	ProductionHost = "api.pluralpay.in"
@@ -26,7 +26,7 @@ type Account struct {
 	BaseURL      string // PLURAL_BASE_URL
 }
 
-// FromEnv reads the variables.
+// FromEnv reads the environment variables.
 func FromEnv() *Account {
 	return &Account{
 		ClientID:     os.Getenv("PLURAL_CLIENT_ID"),
@@ -36,8 +36,8 @@ func FromEnv() *Account {
 	}
 }
 
-// Client is the SDK's client of the account. An error says what is wrong with
-// the variables.
+// Client makes the SDK's client for the account. An error says what is wrong
+// with the environment variables.
 func (a *Account) Client(opts ...plural.Option) (*plural.Client, error) {
 	client, err := plural.NewClientFromEnv(opts...)
 	if err != nil {
@@ -46,7 +46,7 @@ func (a *Account) Client(opts ...plural.Option) (*plural.Client, error) {
 	return client, nil
 }
 
-// Base is the address that requests go to.
+// Base returns the address that requests go to.
 func (a *Account) Base() (*url.URL, error) {
 	switch {
 	case a.BaseURL != "":
@@ -62,8 +62,9 @@ func (a *Account) Base() (*url.URL, error) {
 	}
 }
 
-// MayBeProbed returns an error unless only test money can move: on UAT, or on
-// an emulator on this machine. Any other address might be production.
+// MayBeProbed returns an error unless only test money can move. That is so on
+// UAT, and on an emulator on this machine. Any other address might be
+// production.
 func (a *Account) MayBeProbed() error {
 	base, err := a.Base()
 	if err != nil {

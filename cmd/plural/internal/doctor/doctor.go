@@ -11,19 +11,19 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/account"
 )
 
-// Result is the result of a check.
+// Result says how a check ended.
 type Result string
 
-// The results.
+// The results of a check.
 const (
 	Well    Result = "ok"
 	Fault   Result = "FAULT"
-	Note    Result = "note" // may be intended
-	Skipped Result = "-"    // it does not apply, or needs something that is at fault
+	Note    Result = "note" // something unusual that may be intended
+	Skipped Result = "-"    // the check does not apply, or another check that it needs has failed
 )
 
-// Finding is the result of one check, for people. It holds no secret and no
-// token.
+// Finding describes the result of one check to a person. It holds no secret and
+// no token.
 type Finding struct {
 	Check  string
 	Result Result
@@ -44,7 +44,8 @@ func HasFault(findings []Finding) bool {
 // check is one check.
 type check struct {
 	name string
-	// needs is the check that must have passed for this one to make sense
+	// needs names another check: this one makes sense only if that check has
+	// passed
 	needs string
 	look  func(ctx context.Context, p *patient) Finding
 }
@@ -56,7 +57,7 @@ const (
 	token     = "token"
 )
 
-// checks are made in this order.
+// checks lists all checks, the first one first.
 func checks() []check {
 	return []check{
 		{variables, "", lookAtVariables},
@@ -72,12 +73,12 @@ func checks() []check {
 	}
 }
 
-// patient is the state that the checks share.
+// patient has the state that the checks share.
 type patient struct {
 	account *account.Account
 	client  *plural.Client
 	base    *url.URL
-	proxy   *url.URL       // nil without one
+	proxy   *url.URL       // nil if there is no proxy
 	answer  *http.Response // answer to the first request; its body is closed
 	asked   time.Time      // the middle of the first request, by this machine's clock
 }
@@ -85,7 +86,7 @@ type patient struct {
 // patience is the time limit of one check.
 const patience = 15 * time.Second
 
-// Examine makes every check.
+// Examine makes every check and returns the findings.
 func Examine(ctx context.Context, a *account.Account) []Finding {
 	p := &patient{account: a}
 	well := map[string]bool{"": true}

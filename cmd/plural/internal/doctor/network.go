@@ -81,7 +81,7 @@ func tlsFault(err error) Finding {
 	}
 }
 
-// reason is an error without its addresses.
+// reason returns the text of an error without the addresses in it.
 func reason(err error) string {
 	var operation *net.OpError
 	var request *url.Error
@@ -126,8 +126,8 @@ func lookAtNetwork(ctx context.Context, p *patient) Finding {
 	return well(fmt.Sprintf("%s, answered in %d ms", resp.Proto, time.Since(before).Milliseconds()))
 }
 
-// maxSkew is less than five minutes, which is how far a webhook's time may be
-// off.
+// maxSkew is the largest difference between the clocks that is no fault. It is
+// below the five minutes by which a webhook's time may be wrong.
 const maxSkew = time.Minute
 
 func lookAtClock(_ context.Context, p *patient) Finding {
@@ -169,8 +169,8 @@ func lookAtRead(ctx context.Context, p *patient) Finding {
 	}
 }
 
-// refusal is the status and the code of an answer, or says that there was no
-// answer.
+// refusal returns the status and the code of an answer as text, or says that
+// there was no answer.
 func refusal(err error) string {
 	var answered *plural.Error
 	if errors.As(err, &answered) && answered.StatusCode != 0 {

@@ -35,7 +35,7 @@ func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: fact.Code(made.Said.Status) + ", " + when, Facts: facts}, nil
 }
 
-// askSameAgain repeats the capture as it was.
+// askSameAgain sends the same capture again.
 func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askOtherAgain captures part of the rest, under another reference.
+// askOtherAgain captures a part of what is left, under another reference.
 func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {
@@ -152,7 +152,7 @@ func askAfterCancel(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}, nil
 }
 
-// askKeptHold reads the hold that an earlier run has kept.
+// askKeptHold reads the order of the hold that an earlier run has kept.
 func askKeptHold(ctx context.Context, p *Probe) (Found, error) {
 	kept := p.memory.Kept
 	r, err := p.wire.send(ctx, http.MethodGet, ordersPath+kept.OrderID, nil)

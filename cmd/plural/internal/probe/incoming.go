@@ -54,7 +54,7 @@ func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// delivered waits for a number of deliveries of the first event.
+// delivered waits until the first event has been delivered this many times.
 func (p *Probe) delivered(ctx context.Context, n int) ([]delivery, error) {
 	var list []delivery
 	_, _, err := p.until(ctx, func() (bool, error) {
@@ -114,6 +114,7 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// sameStamp is the shortest delay after which a webhook surely did not get its
-// time on that delivery, because times have whole seconds.
+// sameStamp is a delay between a webhook's timestamp and its arrival. After a
+// longer delay the timestamp surely is not from this delivery. It is not
+// shorter because timestamps have whole seconds.
 const sameStamp = 1500 * time.Millisecond

@@ -24,15 +24,16 @@ const (
 
 const maxIncoming = 256 << 10
 
-// listener receives the browser's returns and the webhooks, and records their
-// form.
+// listener receives the browser's returns and the webhooks. It records their
+// form, and not their values.
 type listener struct {
 	server *http.Server
-	url    string // address of the listener for others
+	url    string // the address at which browsers and Plural reach the listener
 }
 
 // listen opens the local port. A continued run uses the port that its payments
-// name. publicURL is its address on the internet; "" without a tunnel.
+// name. publicURL is the listener's address on the internet. It is "" without a
+// tunnel.
 func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
 	if p.memory.Listens != "" {
 		address = p.memory.Listens
@@ -57,7 +58,7 @@ func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listene
 	return &listener{server, at}, nil
 }
 
-// close lets running answers end.
+// close waits for requests that are being answered, and closes the listener.
 func (l *listener) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -66,13 +67,13 @@ func (l *listener) close(ctx context.Context) {
 	}
 }
 
-// keyForm is a way to make a key of the client secret.
+// keyForm is a way to make a key from the client secret.
 type keyForm struct {
 	name string
 	key  plural.Key
 }
 
-// The names of the forms, and the name for none of them.
+// The names of the forms, and the name that is used when no form fits.
 const (
 	keyHex        = "hex"
 	keyCharacters = "characters"
@@ -120,8 +121,8 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "Thank you. plural probe goes on; this window can be closed.\n")
 }
 
-// readReturn finds the key of a return's signature, and whether fields without
-// a value are signed, too.
+// readReturn finds out which key has signed a return, and whether the signature
+// covers fields without a value.
 func readReturn(form url.Values, keys []keyForm) *returned {
 	seen := &returned{Key: keyAnother, Names: slices.Collect(maps.Keys(form))}
 	var all, filled []string
@@ -150,8 +151,8 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 	return seen
 }
 
-// takeWebhook records the form of a webhook. The first is answered with 500, so
-// it comes again.
+// takeWebhook records the form of a webhook. It answers the first webhook with
+// 500, so that webhook comes again.
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
 	var event struct {
@@ -159,7 +160,7 @@ func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 		Data plural.Order `json:"data"`
 	}
 	if err != nil || json.Unmarshal(body, &event) != nil || !p.isOurs(event.Data.OrderID) {
-		return // it is about another order of the account, and is not asked for again
+		return // the webhook is about another order of the account, and need not come again
 	}
 	seen := delivery{
 		OrderID: event.Data.OrderID, Type: event.Type, ID: r.Header.Get("Webhook-Id"),
@@ -175,10 +176,10 @@ func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// oldest is the largest age of a webhook on its last delivery.
+// oldest is the largest age that a webhook can have on its last delivery.
 const oldest = 29 * time.Hour
 
-// webhookKey finds the key of a webhook's signature.
+// webhookKey finds out which key has signed a webhook.
 func webhookKey(header http.Header, body []byte, forms []keyForm) string {
 	for _, form := range forms {
 		verifier, err := plural.NewVerifier("", plural.WithWebhookKeys(form.key), plural.WithTolerance(oldest))
@@ -189,7 +190,7 @@ func webhookKey(header http.Header, body []byte, forms []keyForm) string {
 	return keyAnother
 }
 
-// stampOf is the time of a webhook.
+// stampOf reads the time of a webhook.
 func (d *delivery) stampOf() (time.Time, bool) {
 	seconds, err := strconv.ParseInt(d.Stamp, 10, 64)
 	return time.Unix(seconds, 0), err == nil

@@ -10,10 +10,10 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// checkoutID is the order's id in a checkout answer.
+// checkoutID reads the order's id from a checkout answer.
 func checkoutID(r *reply) string { id, _ := checkoutAnswer(r); return id }
 
-// checkoutLink is where the payer pays.
+// checkoutLink reads the link to the payment page from a checkout answer.
 func checkoutLink(r *reply) string { _, link := checkoutAnswer(r); return link }
 
 func checkoutAnswer(r *reply) (orderID, link string) {
@@ -129,7 +129,7 @@ func askOtherAmount(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: twice(first, second, checkoutID), Facts: []fact.Fact{second.fact("the second")}}, nil
 }
 
-// askOrderLag reads a new order until it is there.
+// askOrderLag reads a new order until the API finds it.
 func askOrderLag(ctx context.Context, p *Probe) (Found, error) {
 	reference, id, err := p.mustCreate(ctx, "lag")
 	if err != nil {
@@ -155,7 +155,7 @@ func askOrderLag(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// missingID has the form of an order's id.
+// missingID looks like an order's id, but no order has it.
 const missingID = "v1-200101000000-aa-PROBE0"
 
 func askNotFound(ctx context.Context, p *Probe) (Found, error) {
@@ -275,7 +275,7 @@ func askLimits(ctx context.Context, p *Probe) (Found, error) {
 // seconds.
 const maxSkew = 5 * time.Second
 
-// askAnswers checks the form of answers, whatever they say.
+// askAnswers checks the form of answers. Their content does not matter.
 func askAnswers(ctx context.Context, p *Probe) (Found, error) {
 	read, err := p.wire.send(ctx, http.MethodGet, ordersPath+missingID, nil)
 	if err != nil {

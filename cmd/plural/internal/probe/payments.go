@@ -31,12 +31,12 @@ const (
 	tooMuchSum = 2000
 )
 
-// newReference is a new reference of this run.
+// newReference makes a new reference for this run.
 func (p *Probe) newReference(kind string) string {
 	return p.memory.Name + "-" + kind + "-" + strings.ToLower(rand.Text()[:6])
 }
 
-// orderRequest is an order of a sum.
+// orderRequest makes the request for an order over a sum.
 func orderRequest(reference string, paise int64) map[string]any {
 	return map[string]any{
 		"merchant_order_reference": reference,
@@ -63,7 +63,8 @@ func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, o
 	return r, orderID, nil
 }
 
-// mustCreate is create for an order that must exist.
+// mustCreate makes an order like create, and returns an error if there is no
+// order.
 func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID string, err error) {
 	reference = p.newReference(kind)
 	r, orderID, err := p.create(ctx, orderRequest(reference, unpaidSum))
@@ -73,8 +74,8 @@ func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID
 	return reference, orderID, err
 }
 
-// collect lets the person make the payments that the questions need, and waits
-// for them.
+// collect asks the person to make the payments that the questions need, and
+// waits for the payments.
 func (p *Probe) collect(ctx context.Context, names []string) error {
 	var open []string
 	for _, name := range names {
@@ -94,7 +95,7 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 	defer cancel()
 	for len(open) > 0 {
 		select {
-		case <-p.noted: // a return or a webhook
+		case <-p.noted: // a return or a webhook has come
 		case <-time.After(p.options.Pace):
 		case <-ctx.Done():
 		}
@@ -109,12 +110,12 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 	return p.browsersBack(ctx, names)
 }
 
-// backWithin is the longest time that a browser takes from the bank to the
+// backWithin is the longest time that a browser may take from the bank to the
 // shop.
 const backWithin = 5 * time.Second
 
-// browsersBack waits for the browsers of held payments: the listener must still
-// be there when they come back.
+// browsersBack waits until the browsers of held payments have come back. The
+// listener must be open until then.
 func (p *Probe) browsersBack(ctx context.Context, names []string) error {
 	for begun := time.Now(); time.Since(begun) < min(backWithin, p.options.Patience); {
 		areBack := true
@@ -165,7 +166,7 @@ func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	return made, p.memory.change(func() { p.memory.Payments[name] = made })
 }
 
-// isHeld reads whether a payment was made.
+// isHeld reads the order, and reports whether its payment was made.
 func (p *Probe) isHeld(ctx context.Context, name string) bool {
 	made := p.memory.Payments[name]
 	r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
@@ -177,7 +178,7 @@ func (p *Probe) isHeld(ctx context.Context, name string) bool {
 	return true
 }
 
-// paid is a payment that has been made.
+// paid returns a payment that has been made.
 func (p *Probe) paid(name string) (*payment, error) {
 	made := p.memory.Payments[name]
 	if made == nil || made.HeldAt.IsZero() {
@@ -186,11 +187,12 @@ func (p *Probe) paid(name string) (*payment, error) {
 	return made, nil
 }
 
-// errCarriedOn is for a question that got its first answer in a run that was
-// stopped.
+// errCarriedOn is the error of a question whose first answer came in a run that
+// was stopped.
 const errCarriedOn failure = "the run was stopped in the middle of it: run -clean, and then again"
 
-// taken is payment A after a part of it was captured.
+// taken returns payment A. It first captures a part of it, if that was not done
+// yet.
 func (p *Probe) taken(ctx context.Context) (*payment, error) {
 	made, err := p.paid(partTaken)
 	if err != nil || made.Step == stepDone {
@@ -215,7 +217,7 @@ func (p *Probe) taken(ctx context.Context) (*payment, error) {
 	return made, p.memory.change(func() { made.Step, made.Said = stepDone, said })
 }
 
-// capture captures a sum, and adds it up.
+// capture captures a sum, and adds it to the sum taken from the payment.
 func (p *Probe) capture(ctx context.Context, made *payment, reference string, paise int64) (*reply, error) {
 	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
 		"merchant_capture_reference": reference, "capture_amount": sum(paise),
@@ -226,14 +228,15 @@ func (p *Probe) capture(ctx context.Context, made *payment, reference string, pa
 	return r, err
 }
 
-// hasCapture reports whether an order shows a capture under a reference.
+// hasCapture reports whether the document of an order shows a capture with this
+// reference.
 func hasCapture(order *plural.Order, reference string) bool {
 	return slices.ContainsFunc(order.Captures(), func(c plural.Capture) bool {
 		return c.MerchantCaptureReference == reference
 	})
 }
 
-// cancelled is payment C once it has been cancelled.
+// cancelled returns payment C. It first cancels it, if that was not done yet.
 func (p *Probe) cancelled(ctx context.Context) (*payment, error) {
 	made, err := p.paid(heldPayment)
 	if err != nil || made.Step == stepDone {
@@ -316,7 +319,7 @@ func (p *Probe) giveBackOne(ctx context.Context, made *payment) error {
 		rest = known
 	}
 	if !order.CanRefund() || rest.Value <= 0 {
-		return nil // nothing was taken, or nothing is left
+		return nil // nothing was taken, or nothing is left to refund
 	}
 	_, err = p.client.Refunds.Create(ctx, made.OrderID, &plural.RefundRequest{
 		MerchantOrderReference: made.Reference + "-back", OrderAmount: rest,

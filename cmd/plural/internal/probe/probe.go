@@ -20,7 +20,7 @@ type Options struct {
 	PublicURL string
 	Listen    string
 	StateFile string
-	// Patience is how long to wait for something to show up.
+	// Patience is how long the probe waits for something to show up.
 	Patience time.Duration
 	// Pace is the wait between two looks.
 	Pace      time.Duration
@@ -34,7 +34,7 @@ type Display interface {
 	Plan(plan Plan)
 	// Ask asks the person to make payments.
 	Ask(payments []string, link func(payment string) string, webhookURL string, takesWebhooks bool)
-	// Answered shows the n-th result.
+	// Answered shows a result. n is its number.
 	Answered(n, of int, r Result)
 }
 
@@ -47,10 +47,10 @@ type Probe struct {
 	client   *plural.Client
 	memory   *memory
 	listener *listener
-	noted    chan struct{} // has an element when a return or a webhook came
+	noted    chan struct{} // gets an element when a return or a webhook comes
 }
 
-// New continues an earlier run, or begins one. It sends nothing.
+// New continues an earlier run, or begins a new run. It sends no request.
 func New(a *account.Account, options Options, show Display) (*Probe, error) {
 	if err := a.MayBeProbed(); err != nil {
 		return nil, err
@@ -72,14 +72,14 @@ func New(a *account.Account, options Options, show Display) (*Probe, error) {
 	}, nil
 }
 
-// unmet is why a question was not asked.
+// unmet is the error of a question that was not asked. It says why.
 type unmet string
 
 func (u unmet) Error() string { return string(u) }
 
-// Run asks the questions and gives back the money. An interrupted run can be
-// continued. If there is an error, the results are still complete: something
-// could not be given back.
+// Run asks the questions and gives the money back. An interrupted run can be
+// continued. Run may return an error because some money could not be given
+// back. The results are complete even then.
 func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	questions, err := selected(p.options.Only)
 	if err != nil {
@@ -95,7 +95,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	hasCollected := false
 	for i, q := range questions {
 		if old, ok := p.memory.Results[q.ID]; ok && old.State != Failed && old.State != NotAsked {
-			continue // the run that this one continues has asked it
+			continue // the question was asked before the run was stopped
 		}
 		if names := p.paymentsFor(questions[i:]); !hasCollected && q.Needs&needsPayer != 0 {
 			hasCollected = true
@@ -132,7 +132,8 @@ func (p *Probe) keepHold(ctx context.Context) error {
 	return p.collect(ctx, []string{keptPayment})
 }
 
-// Clean cancels the holds and refunds the taken money; then the run is over.
+// Clean cancels the holds and refunds the taken money. After that the run is
+// over.
 func (p *Probe) Clean(ctx context.Context) error {
 	left := p.giveBack(ctx)
 	if err := ctx.Err(); err != nil {
@@ -145,7 +146,7 @@ func (p *Probe) Clean(ctx context.Context) error {
 	return p.memory.change(func() { p.memory.IsOver = true })
 }
 
-// stopped says how to continue.
+// stopped makes an error that says how to continue the run.
 func (p *Probe) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -183,7 +184,7 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	return q.result(found), nil
 }
 
-// unmet is why a question cannot be asked; "" if it can.
+// unmet returns why a question cannot be asked, or "" if it can be asked.
 func (p *Probe) unmet(q *Question) string {
 	switch {
 	case q.Ask == nil:
@@ -201,7 +202,7 @@ func (p *Probe) unmet(q *Question) string {
 // takesWebhooks reports whether webhooks can reach this machine.
 func (p *Probe) takesWebhooks() bool { return p.options.PublicURL != "" || p.account.IsEmulator() }
 
-// paymentsFor are the payments that the questions need and that can be made.
+// paymentsFor lists the payments that the questions need and that can be made.
 func (p *Probe) paymentsFor(questions []*Question) []string {
 	var names []string
 	for _, q := range questions {
@@ -227,8 +228,8 @@ func (p *Probe) paymentsFor(questions []*Question) []string {
 	return names
 }
 
-// note changes the memory because of a return or a webhook, and wakes those who
-// wait.
+// note changes the memory after a return or a webhook, and wakes the code that
+// waits for one.
 func (p *Probe) note(change func()) {
 	if err := p.memory.change(change); err != nil {
 		p.show.Say(err.Error())
@@ -250,8 +251,8 @@ func (p *Probe) isOurs(orderID string) bool {
 	return isOurs
 }
 
-// until looks until a condition holds, for as long as the patience lasts. It
-// returns how long that took, and how often it has looked.
+// until looks again and again until a condition holds, but not longer than the
+// patience allows. It returns how long that took, and how often it has looked.
 func (p *Probe) until(ctx context.Context, isSo func() (bool, error)) (took time.Duration, looks int, err error) {
 	begun := time.Now()
 	for {
@@ -272,8 +273,8 @@ func (p *Probe) until(ctx context.Context, isSo func() (bool, error)) (took time
 	}
 }
 
-// pause waits between two looks, or between two requests if the second has to
-// find the first.
+// pause waits between two looks. It also waits between two requests, if the
+// second must see the effect of the first.
 func (p *Probe) pause(ctx context.Context) error {
 	select {
 	case <-time.After(p.options.Pace):
@@ -285,7 +286,7 @@ func (p *Probe) pause(ctx context.Context) error {
 
 const errNotSeen failure = "it has not shown up in time (-patience)"
 
-// Plan is what a run is going to do.
+// Plan describes what a run is going to do.
 type Plan struct {
 	Questions, Requests, Orders int
 	Payments                    []string
@@ -294,7 +295,7 @@ type Plan struct {
 	IsTakenUp                   bool
 }
 
-// Rupees is the test money for the payments.
+// Rupees returns the sum of the payments, in rupees of test money.
 func (p Plan) Rupees() int { return len(p.Payments) * paidSum / 100 }
 
 func (p *Probe) plan(questions []*Question) Plan {
@@ -314,8 +315,8 @@ func (p *Probe) plan(questions []*Question) Plan {
 	return plan
 }
 
-// selected are the questions with the given ids, in the order of the table; all
-// questions if none is given.
+// selected returns the questions with the given ids, sorted as in the table.
+// Without ids it returns all questions.
 func selected(ids []string) ([]*Question, error) {
 	var list []*Question
 	known := map[string]bool{}

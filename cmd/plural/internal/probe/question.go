@@ -1,5 +1,5 @@
-// Package probe asks an account the questions that Plural's pages leave open,
-// and records the answers.
+// Package probe asks an account the questions that Plural's documentation
+// leaves open, and records the answers.
 package probe
 
 import (
@@ -12,7 +12,7 @@ import (
 // Question is one row of the table of questions.
 type Question struct {
 	ID   string
-	Asks string // one sentence for people
+	Asks string // the question as a sentence for people
 	// Needs is what has to exist before the question can be asked.
 	Needs Need
 	// Assumed is the answer that the package assumes.
@@ -21,7 +21,8 @@ type Question struct {
 	// Requests and Orders are the costs of the question; payments are counted
 	// separately.
 	Requests, Orders int
-	// IsOnce prevents it from being asked again, even after an interruption.
+	// IsOnce means that the question is asked once only, even if the run is
+	// interrupted.
 	IsOnce bool
 	// Ask finds the answer. It is nil if the program cannot ask.
 	Ask func(ctx context.Context, p *Probe) (Found, error)
@@ -30,20 +31,21 @@ type Question struct {
 // Answer is one of the answers that a question may have.
 type Answer struct {
 	Is string
-	Do string // what to set or do with this answer
+	Do string // what to set or to do if this is the answer
 }
 
-// Found is the result of asking. An answer that the row does not list is
-// reported as "other".
+// Found is an answer from the account, with its facts. If the question does not
+// list the answer, the report says "other".
 type Found struct {
 	Answer string
 	Facts  []fact.Fact
 }
 
-// Need is a set of what a question needs beside the account.
+// Need is a set of things, besides the account, that a question needs.
 type Need uint
 
-// The needs. A person pays for all but the last two.
+// The needs. A person has to pay for each of them, except NeedKeptHold and
+// NeedSettled.
 const (
 	NeedPartTaken Need = 1 << iota // payment A, of which a part is captured
 	NeedTwoTaken                   // payment B, captured twice at once
@@ -54,12 +56,13 @@ const (
 	NeedSettled                    // something has been settled
 )
 
-// needsPayer are the needs that a person has to pay for.
+// needsPayer has each need for which a person has to pay.
 const needsPayer = NeedPartTaken | NeedTwoTaken | NeedHeld | NeedReturn | NeedWebhook
 
 func (n Need) has(one Need) bool { return n&one != 0 }
 
-// do is what to set or do with an answer; "" for one that is not listed.
+// do returns what to set or to do after an answer. It returns "" if the answer
+// is not listed.
 func (q *Question) do(answer string) string {
 	i := slices.IndexFunc(q.Answers, func(a Answer) bool { return a.Is == answer })
 	if i < 0 {
@@ -68,10 +71,10 @@ func (q *Question) do(answer string) string {
 	return q.Answers[i].Do
 }
 
-// State is how a question ended.
+// State says how a question ended.
 type State string
 
-// The states.
+// The states of a question.
 const (
 	AsAssumed State = "as assumed"
 	Differs   State = "differs"
@@ -88,7 +91,7 @@ type Result struct {
 	Facts  []fact.Fact `json:"facts,omitempty"`
 }
 
-// result makes a Result of what was found.
+// result makes a Result from the answer that was found.
 func (q *Question) result(found Found) Result {
 	r := Result{ID: q.ID, State: Differs, Answer: found.Answer, Facts: found.Facts}
 	switch {

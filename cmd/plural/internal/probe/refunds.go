@@ -54,8 +54,8 @@ func askTwoRefunds(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askRefundListed looks for a new refund in its parent's list and by its
-// reference.
+// askRefundListed looks for a new refund in its parent's list, and also by the
+// refund's reference.
 func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askRefundOfHold refunds a hold of which nothing was taken.
+// askRefundOfHold tries to refund a hold before anything was captured.
 func askRefundOfHold(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.paid(heldPayment)
 	if err != nil {
@@ -113,7 +113,7 @@ func askRefundOfHold(ctx context.Context, p *Probe) (Found, error) {
 	return p.askRefund(ctx, made, refundSum)
 }
 
-// askRefundAbove refunds more than was taken.
+// askRefundAbove tries to refund more than was captured.
 func askRefundAbove(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {

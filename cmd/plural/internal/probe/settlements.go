@@ -19,8 +19,8 @@ const (
 	localTime        = "2006-01-02T15:04:05"
 )
 
-// settlementPage is a page of settlements. The SDK reads these documents
-// completely; here a page is read as Plural sends it.
+// settlementPage is one page of settlements. The SDK reads all pages of a
+// document together. The probe reads single pages.
 type settlementPage struct {
 	Rows []struct {
 		UTR       string `json:"utr_number"`
@@ -56,7 +56,7 @@ func (p *Probe) settlements(ctx context.Context, first, last time.Time, perPage 
 	return page, nil
 }
 
-// recent are the settlements of the last weeks.
+// recent reads the settlements of the last weeks.
 func (p *Probe) recent(ctx context.Context, perPage string) (*settlementPage, error) {
 	now := time.Now().UTC()
 	page, err := p.settlements(ctx, now.AddDate(0, 0, -30), now.AddDate(0, 0, 1), perPage)
@@ -108,7 +108,7 @@ func askSettlementDays(ctx context.Context, p *Probe) (Found, error) {
 	return Found{}, nil
 }
 
-// askSettlementTotals asks for pages of one.
+// askSettlementTotals asks for pages with one row each.
 func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 	all, err := p.recent(ctx, "10")
 	if err != nil {
@@ -134,8 +134,8 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// The ids of an order and of a payment. A payment's id is the order's with two
-// letters and one more character.
+// The forms of the ids of an order and of a payment. A payment's id is the
+// order's id with two letters and one more character at its end.
 var (
 	orderIDPattern   = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+$`)
 	paymentIDPattern = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+-[a-z]{2}-[A-Za-z0-9]+$`)
@@ -172,7 +172,7 @@ type settlementLine struct {
 	ID string `json:"transaction_id"`
 }
 
-// areAll reports whether the ids of all lines have a form.
+// areAll reports whether every line's id matches form.
 func areAll(lines []settlementLine, form *regexp.Regexp) bool {
 	return !slices.ContainsFunc(lines, func(l settlementLine) bool { return !form.MatchString(l.ID) })
 }

@@ -17,12 +17,12 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// memory is the state file: what was made and answered, so a run can be
-// continued. It holds ids, links and answers, but no secret, no token of the
-// API, and nothing of a payer.
+// memory is the content of the state file. It says what was made and answered,
+// so a run can be continued. It holds ids, links and answers. It holds no
+// secret, no token of the API, and no data of a payer.
 type memory struct {
-	Account  string              `json:"account"` // a hash of address and client id
-	Name     string              `json:"name"`    // what the run's references begin with
+	Account  string              `json:"account"` // a hash of the address and the client id
+	Name     string              `json:"name"`    // the beginning of the run's references
 	Started  time.Time           `json:"started"`
 	IsOver   bool                `json:"is_over,omitempty"`
 	Listens  string              `json:"listens,omitempty"` // the address that the payments name
@@ -45,8 +45,8 @@ type payment struct {
 	Link      string    `json:"link"`
 	HeldAt    time.Time `json:"held_at,omitzero"`
 	IsBack    bool      `json:"is_back,omitempty"`    // the payer's browser has come back
-	StaysAway bool      `json:"stays_away,omitempty"` // it has no address to come back to
-	IsOver    bool      `json:"is_over,omitempty"`    // nothing of it is left to give back
+	StaysAway bool      `json:"stays_away,omitempty"` // the payment has no address to come back to
+	IsOver    bool      `json:"is_over,omitempty"`    // nothing of the payment is left to give back
 	Step      step      `json:"step,omitempty"`
 	Taken     int64     `json:"taken,omitempty"`   // paise
 	Refunds   []string  `json:"refunds,omitempty"` // ids, of refundSum each
@@ -57,17 +57,17 @@ type payment struct {
 type step string
 
 const (
-	stepSent step = "sent" // its capture or its cancel is under way, or has failed
+	stepSent step = "sent" // the capture or the cancel is under way, or has failed
 	stepDone step = "done"
 )
 
-// captured is the content of the answer to a partial capture.
+// captured has the fields of the answer to a partial capture.
 type captured struct {
 	Status       string `json:"status"`
 	HasReference bool   `json:"has_reference"`
 }
 
-// returned is what the payer's browser has brought back.
+// returned describes the form with which the payer's browser came back.
 type returned struct {
 	Key         string   `json:"key"`
 	Names       []string `json:"names"`
@@ -76,7 +76,7 @@ type returned struct {
 	Method      string   `json:"method"`
 }
 
-// delivery is one webhook, as it came.
+// delivery describes one webhook that came.
 type delivery struct {
 	OrderID string    `json:"order_id"`
 	Type    string    `json:"type"`
@@ -84,7 +84,7 @@ type delivery struct {
 	Stamp   string    `json:"stamp"`
 	Key     string    `json:"key"`
 	Headers []string  `json:"headers"`
-	Refused bool      `json:"refused,omitempty"` // answered with 500
+	Refused bool      `json:"refused,omitempty"` // the listener answered with 500
 	At      time.Time `json:"at"`
 }
 
@@ -98,8 +98,8 @@ func accountHash(a *account.Account) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// remember reads the state file. A finished run leaves only its kept hold to
-// the next run.
+// remember reads the state file. From a finished run it keeps only the hold
+// that the run has kept.
 func remember(path string, a *account.Account) (*memory, error) {
 	m := &memory{}
 	read, err := os.ReadFile(path)
@@ -133,7 +133,7 @@ func remember(path string, a *account.Account) (*memory, error) {
 	return m, nil
 }
 
-// keptHold is the hold that this run or an earlier one has kept.
+// keptHold returns the hold that this run or an earlier run has kept.
 func (m *memory) keptHold() *payment {
 	if kept := m.Payments[keptPayment]; kept != nil && !kept.HeldAt.IsZero() {
 		return kept
@@ -144,8 +144,8 @@ func (m *memory) keptHold() *payment {
 	return m.Kept
 }
 
-// change changes the memory and saves it, so a run can be continued wherever it
-// was stopped.
+// change changes the memory and saves it, so a run can be continued after it
+// was stopped at any point.
 func (m *memory) change(change func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -170,14 +170,14 @@ func (m *memory) change(change func()) error {
 	return nil
 }
 
-// look reads the memory.
+// look lets read look at the memory.
 func (m *memory) look(look func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	look()
 }
 
-// facts of a browser's return.
+// facts makes the facts of a browser's return.
 func (r *returned) facts() []fact.Fact {
 	return []fact.Fact{
 		fact.Names("fields", r.Names),

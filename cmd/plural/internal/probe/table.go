@@ -1,6 +1,6 @@
 package probe
 
-// Actions that several answers share.
+// What to do after an answer, where several answers ask for the same.
 const (
 	nothing  = "Nothing to set."
 	report   = "Please report it: the package does not know this."
@@ -9,8 +9,8 @@ const (
 	readBack = "Nothing to set: the package reads the order after every answer."
 )
 
-// Questions is the table of questions, in the order in which they are asked. A
-// new question is one row here, and one in the test.
+// Questions returns the table of questions. They are asked from the first row
+// to the last. For a new question, add one row here and one row in the test.
 func Questions() []Question {
 	return append(asked(), notAsked()...)
 }
@@ -19,7 +19,7 @@ func asked() []Question {
 	return append(append(ofTheAccount(), ofPayments()...), ofSettlements()...)
 }
 
-// ofTheAccount are questions that need no payer.
+// ofTheAccount lists the questions that need no payer.
 func ofTheAccount() []Question {
 	return []Question{
 		{
@@ -152,8 +152,8 @@ func ofTheAccount() []Question {
 	}
 }
 
-// ofPayments are questions that need a payer. A question that changes something
-// comes after the questions that need it unchanged.
+// ofPayments lists the questions that need a payer. A question that changes a
+// payment comes after the questions that need that payment unchanged.
 func ofPayments() []Question {
 	return []Question{
 		{
@@ -305,7 +305,7 @@ func ofPayments() []Question {
 	}
 }
 
-// ofSettlements are questions that need a settlement.
+// ofSettlements lists the questions that need a settlement.
 func ofSettlements() []Question {
 	return []Question{
 		{
@@ -336,7 +336,7 @@ func ofSettlements() []Question {
 	}
 }
 
-// notAsked are the open questions that this program cannot ask an account.
+// notAsked lists the open questions that this program cannot ask an account.
 func notAsked() []Question {
 	return []Question{
 		{ID: "refund.window", Asks: "For how long can an order be refunded?"},

@@ -34,8 +34,9 @@ const (
 	maxAnswer   = 4 << 20
 )
 
-// wire sends requests unchanged, once each. The SDK would settle what is asked
-// here. It is used at the end, to give the money back.
+// wire sends each request once and unchanged. The probe does not ask its
+// questions with the SDK, because the SDK would settle by itself what a
+// question wants to see. The SDK gives the money back at the end.
 type wire struct {
 	base    string
 	account *account.Account
@@ -61,7 +62,7 @@ func newWire(a *account.Account) (*wire, error) {
 	}, nil
 }
 
-// reply is an answer.
+// reply is an answer from Plural.
 type reply struct {
 	status int
 	code   string
@@ -69,23 +70,24 @@ type reply struct {
 	header http.Header
 	body   []byte
 	isGzip bool
-	at     time.Time // the middle of its time, by this machine's clock
+	at     time.Time // the middle between request and answer, by this machine's clock
 	took   time.Duration
 }
 
 func (r *reply) isOK() bool { return r.status/100 == 2 }
 
-// fact says how the request was answered.
+// fact makes a fact that says how the request was answered.
 func (r *reply) fact(name string) fact.Fact { return fact.Answered(name, r.status, r.code) }
 
-// fields are the names of the answer's outermost fields.
+// fields returns the names of the answer's outermost fields.
 func (r *reply) fields() []string {
 	var doc map[string]json.RawMessage
-	_ = json.Unmarshal(r.body, &doc) // what is not an object has none
+	_ = json.Unmarshal(r.body, &doc) // a body that is not an object has no fields
 	return slices.Collect(maps.Keys(doc))
 }
 
-// order is the order in the answer; empty if there is none.
+// order reads the order from the answer. The order is empty if the answer has
+// none.
 func (r *reply) order() *plural.Order {
 	var doc struct {
 		Data *plural.Order `json:"data"`
@@ -96,21 +98,21 @@ func (r *reply) order() *plural.Order {
 	return &plural.Order{}
 }
 
-// failure is why a question could not be answered. It holds nothing of an
-// answer, so the report may show it.
+// failure is the reason why a question could not be answered. It holds no text
+// from Plural's answers, so the report may show it.
 type failure string
 
 func (f failure) Error() string { return string(f) }
 
-// The failures of a request.
+// The reasons why a request can fail.
 const (
 	errNoConnection failure = "no connection"
 	errNoAnswer     failure = "no answer in time"
 	errNoToken      failure = "no access token"
 )
 
-// send sends a request with the access token. One that is refused for its token
-// is sent again, with a new one.
+// send sends a request with the access token. If Plural refuses the token, it
+// sends the request again with a new token.
 func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, error) {
 	token, err := w.bearer(ctx, "")
 	if err != nil {
@@ -126,7 +128,8 @@ func (w *wire) send(ctx context.Context, method, path string, in any) (*reply, e
 	return w.sendWith(ctx, token, method, path, in)
 }
 
-// bearer is the access token; a new one if the given one was refused.
+// bearer returns the access token. It fetches a new token if the given token
+// was refused.
 func (w *wire) bearer(ctx context.Context, refused string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,7 +147,7 @@ func (w *wire) bearer(ctx context.Context, refused string) (string, error) {
 	return w.token, nil
 }
 
-// fetchToken asks for an access token.
+// fetchToken fetches an access token.
 func (w *wire) fetchToken(ctx context.Context, secret string) (*reply, error) {
 	return w.sendWith(ctx, "", http.MethodPost, tokenPath, map[string]string{
 		"client_id": w.account.ClientID, "client_secret": secret, "grant_type": "client_credentials",
@@ -161,8 +164,8 @@ func accessToken(r *reply) string {
 	return doc.AccessToken
 }
 
-// sendWith sends a request once. net/http cannot repeat it: it cannot read the
-// body again.
+// sendWith sends a request once. net/http cannot repeat the request, because it
+// cannot read the body again.
 func (w *wire) sendWith(ctx context.Context, token, method, path string, in any) (*reply, error) {
 	var body io.Reader
 	if in != nil {
@@ -203,8 +206,8 @@ func (w *wire) sendWith(ctx context.Context, token, method, path string, in any)
 	}, nil
 }
 
-// failureOf is an error without addresses. The error of a context that has
-// ended stays as it is.
+// failureOf makes an error without addresses. It returns the error of an ended
+// context unchanged.
 func failureOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -216,7 +219,7 @@ func failureOf(ctx context.Context, err error) error {
 	return errNoConnection
 }
 
-// codeOf finds the code of an error in the shapes that are known.
+// codeOf finds the code of an error. It knows the shapes that Plural documents.
 func codeOf(body []byte) string {
 	var doc struct {
 		Code  string          `json:"code"`

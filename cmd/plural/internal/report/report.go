@@ -1,6 +1,6 @@
-// Package report writes the findings of a run of the probe. It shows only
-// answers from the program's own table and facts (package fact), and so nothing
-// that the account has answered.
+// Package report writes the results of a run of the probe. It shows only
+// answers from the program's own table, and facts (package fact). So it shows
+// no value from Plural's answers.
 package report
 
 import (
@@ -22,13 +22,13 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"cell":   func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
 }).ParseFS(files, "*.tmpl"))
 
-// quoted is a text as JSON.
+// quoted returns a text as JSON.
 func quoted(text string) (string, error) {
 	encoded, err := json.Marshal(text)
 	return string(encoded), err
 }
 
-// Report is what a template shows.
+// Report has the values that a template shows.
 type Report struct {
 	Program string // version
 	SDK     string // version
@@ -40,11 +40,11 @@ type Report struct {
 type Row struct {
 	probe.Result
 	Asks    string
-	Do      string // about an answer of the table
+	Do      string // what to do after the answer, if the table lists it
 	Assumed string
 }
 
-// New combines results with their questions.
+// New makes a report from the results and their questions.
 func New(program, sdk string, isEmulator bool, results []probe.Result) *Report {
 	r := &Report{Program: program, SDK: sdk, Where: "UAT"}
 	if isEmulator {
@@ -81,7 +81,7 @@ func (r *Report) Count(state probe.State) int {
 	return n
 }
 
-// Facts are a row's facts in a line.
+// Facts returns a row's facts in one line.
 func (r Row) FactsLine() string {
 	facts := make([]string, 0, len(r.Facts))
 	for _, f := range r.Facts {

@@ -20,7 +20,7 @@ func Findings(w io.Writer, findings []doctor.Finding) {
 	t.Render()
 }
 
-// newTable is a table whose last two columns are wrapped at these widths.
+// newTable makes a table. It wraps the last two columns at these widths.
 func newTable(w io.Writer, third, fourth int) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)

@@ -36,7 +36,7 @@ func (p Progress) Plan(plan probe.Plan) {
 	fmt.Fprintf(p.Out, "Ids and answers are kept in %s: a run can be stopped and taken up again.\n\n", plan.StateFile)
 }
 
-// listed is a list for people: "A, B and C".
+// listed joins words to a list for people: "A, B and C".
 func listed(names []string) string {
 	last := len(names) - 1
 	if last < 1 {
@@ -84,7 +84,7 @@ func Report(w io.Writer, r *report.Report) {
 		r.Count(probe.Differs), r.Count(probe.Other), r.Count(probe.Failed), r.Count(probe.NotAsked))
 }
 
-// Questions lists what can be asked.
+// Questions lists the questions that can be asked.
 func Questions(w io.Writer) {
 	t := newTable(w, 70, 40)
 	t.AppendHeader(table.Row{"Question", "", "Asks", "Assumed"})

@@ -1,6 +1,7 @@
-// Package fact has what a report may say beside its answers. Only the functions
-// below make a fact, and none of them takes a text from the account: a fact is
-// a status, a code, the name of a header or a field, a number, or a duration.
+// Package fact has the facts that a report may add to an answer. A fact is a
+// status, a code, the name of a header or a field, a number, or a duration.
+// Only the functions below make a fact. They let through no other text from the
+// account.
 package fact
 
 import (
@@ -13,16 +14,16 @@ import (
 	"time"
 )
 
-// Fact is one thing that a report says beside an answer.
+// Fact is one thing that a report adds to an answer.
 type Fact struct{ name, text string }
 
-// Name is the subject of the fact.
+// Name returns the subject of the fact.
 func (f Fact) Name() string { return f.name }
 
-// Text is the fact.
+// Text returns the fact in words.
 func (f Fact) Text() string { return f.text }
 
-// Took is a duration.
+// Took makes a fact from a duration.
 func Took(name string, d time.Duration) Fact {
 	unit := time.Millisecond
 	if d >= 10*time.Second {
@@ -31,10 +32,10 @@ func Took(name string, d time.Duration) Fact {
 	return Fact{name, d.Round(unit).String()}
 }
 
-// Count is a number of things.
+// Count makes a fact from a number of things.
 func Count(name string, n int) Fact { return Fact{name, strconv.Itoa(n)} }
 
-// Holds is yes or no.
+// Holds makes a fact that is yes or no.
 func Holds(name string, isSo bool) Fact {
 	if isSo {
 		return Fact{name, "yes"}
@@ -42,7 +43,7 @@ func Holds(name string, isSo bool) Fact {
 	return Fact{name, "no"}
 }
 
-// Answered is the status of an answer and the code in it.
+// Answered makes a fact from the status of an answer and the code in its body.
 func Answered(name string, status int, code string) Fact {
 	return Fact{name, strings.TrimSpace(strconv.Itoa(status) + " " + Code(code))}
 }
@@ -52,7 +53,8 @@ var (
 	namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z_-]{0,39}$`)
 )
 
-// Code is a code or a status word of an answer, if it has the form of one.
+// Code returns a code or a status word of an answer. If the text does not look
+// like one, Code returns "(no code)".
 func Code(code string) string {
 	if code == "" || codePattern.MatchString(code) {
 		return code
@@ -60,8 +62,8 @@ func Code(code string) string {
 	return "(no code)"
 }
 
-// Names are the names of headers or fields. A text that does not have the form
-// of a name is counted and not shown, because it may hold a value.
+// Names makes a fact from the names of headers or fields. A text that does not
+// look like a name may hold a value, so it is counted and not shown.
 func Names(name string, names []string) Fact {
 	var shown []string
 	hidden := 0
@@ -81,7 +83,8 @@ func Names(name string, names []string) Fact {
 	return Fact{name, strings.Join(shown, ", ")}
 }
 
-// OneOf is a word from a list of the program's own.
+// OneOf makes a fact from a word. If the word is not in the program's own list,
+// the fact does not show it.
 func OneOf(name, word string, words ...string) Fact {
 	if !slices.Contains(words, word) {
 		word = "(another)"
