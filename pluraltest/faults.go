@@ -286,8 +286,8 @@ var (
 )
 
 // StatusFault makes a fault that answers with a status, such as 408, 409, 425
-// or 503, and with a code of your own. The effect says whether the request is
-// applied. StatusFault panics if the status is not between 200 and 599, or if
+// or 503, and with a code of your own. With the effect you choose if the request
+// is applied. StatusFault panics if the status is not between 200 and 599, or if
 // the effect is unknown.
 func StatusFault(status int, code string, effect Effect) Fault {
 	f := Fault{
