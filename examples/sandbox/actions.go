@@ -129,8 +129,8 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// callback posts the payer's return to the shop once more, as a browser does
-// when its user reloads the page.
+// callback posts the payer's return to the shop again, as a browser does when
+// its user reloads the page.
 func (d *dashboard) callback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
 	if err != nil {

@@ -557,7 +557,7 @@ func TestReloadsCanBeStopped(t *testing.T) {
 	require.Contains(t, still, "Have it load itself again")
 }
 
-// Before the whole amount moves, a page shows the amount once more.
+// Before the whole amount moves, a page shows the amount again.
 func TestAskedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)

@@ -194,7 +194,7 @@ func (s *staff) writeOff(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "write off", err)
 }
 
-// sureView is the page that asks once more before the whole amount moves.
+// sureView is the page that asks again before the whole amount moves.
 type sureView struct {
 	Number    string
 	Version   int64

@@ -152,7 +152,7 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 }
 
 // takeWebhook records the form of a webhook. It answers the first webhook with
-// 500, so that webhook comes again.
+// 500. Plural then sends it again.
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
 	var event struct {
