@@ -50,7 +50,7 @@ type readFault struct {
 	docFault
 }
 
-// replies are the gateway's codes with their statuses, and other answers.
+// codes returns the gateway's codes with their statuses, and other answers.
 func codes() []answer {
 	var all []answer
 	add := func(status int, codes ...string) {

@@ -39,7 +39,7 @@ const (
 	ourRefund = "refund-1"
 )
 
-// worths are amounts of a payment over the whole price, in both forms of an
+// worths returns amounts of a payment over the whole price, in both forms of an
 // amount.
 func worths() []leg {
 	return []leg{
@@ -73,7 +73,7 @@ func entryLists() [][]bookEntry {
 	}
 }
 
-// singles are the payments of orders with one attempt to pay.
+// singles returns the payments of orders with one attempt to pay.
 func singles(yield func([]leg) bool) {
 	extras := []leg{{}, {extra: noOffer}, {extra: offered, explains: true}, {extra: charged, explains: true}}
 	for _, method := range []string{"CARD", "UPI", "POINTS"} {
@@ -97,8 +97,8 @@ func singles(yield func([]leg) bool) {
 	}
 }
 
-// pairs are the payments of orders with two payments. These are points together
-// with a card, and one attempt after another.
+// pairs returns the payments of orders with two payments. These are points
+// together with a card, and one attempt after another.
 func pairs(yield func([]leg) bool) {
 	garbled, dollars := money{currency: "INR", garbled: true}, money{paise: 18, currency: "USD"}
 	worths := [][2]leg{
@@ -146,8 +146,8 @@ func pairs(yield func([]leg) bool) {
 	}
 }
 
-// fewLegs are a few payments that represent all others. They are combined with
-// lists of refunds.
+// fewLegs returns a few payments that represent all others. They are combined
+// with lists of refunds.
 func fewLegs() [][]leg {
 	paid := func(method string, paise int64, entries ...bookEntry) leg {
 		return leg{method: method, status: "PROCESSED", amount: rupees(paise), entries: entries}
@@ -206,7 +206,7 @@ func refundLists() [][]bookRefund {
 
 func coupons() []money { return []money{{}, rupees(500)} }
 
-// takings are documents of orders with held or taken money.
+// takings returns documents of orders with held or taken money.
 func takings(yield func(books) bool) {
 	n := 0
 	for _, legs := range []func(func([]leg) bool){singles, pairs} {
@@ -222,7 +222,7 @@ func takings(yield func(books) bool) {
 	}
 }
 
-// givings are documents of orders with refunds.
+// givings returns documents of orders with refunds.
 func givings(yield func(books) bool) {
 	for _, legs := range fewLegs() {
 		for _, refunds := range refundLists() {
@@ -237,7 +237,7 @@ func givings(yield func(books) bool) {
 	}
 }
 
-// expectations are documents whose orders were created in different ways.
+// expectations returns documents whose orders were created in different ways.
 func expectations(yield func(books) bool) {
 	unread := money{paise: 500, currency: "USD"}
 	garbled := money{currency: "INR", garbled: true}

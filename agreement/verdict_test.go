@@ -93,8 +93,8 @@ func questions() []question {
 	}
 }
 
-// sampleEvery is the step from one tested document to the next. It is larger
-// under the race detector. With PLURAL_EXHAUSTIVE=full it is 1.
+// sampleEvery returns the step from one tested document to the next. It is
+// larger under the race detector. With PLURAL_EXHAUSTIVE=full it is 1.
 func sampleEvery() int {
 	switch {
 	case os.Getenv("PLURAL_EXHAUSTIVE") == "full":

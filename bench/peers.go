@@ -85,7 +85,7 @@ func paypalCapture(to target) func(context.Context) error {
 	}
 }
 
-// paddleGet is a read, because its API has no capture.
+// paddleGet makes a read, because Paddle's API has no capture.
 func paddleGet(to target) func(context.Context) error {
 	options := []paddle.Option{paddle.WithBaseURL(to.baseURL)}
 	if to.transport != nil {

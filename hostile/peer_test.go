@@ -183,7 +183,8 @@ func amounting(value string) string {
 	return strings.Replace(healthyOrder, `"value":100`, `"value":`+value, 1)
 }
 
-// gzipBomb is 16 MiB in a few KiB, four times as much as an answer may have.
+// gzipBomb returns a few KiB that decompress to 16 MiB. That is four times the
+// size that an answer may have.
 func gzipBomb() []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // this level exists

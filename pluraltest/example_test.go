@@ -10,7 +10,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// ship is a merchant's own code: it takes the held money when the goods leave.
+// ship is the merchant's own code. It captures the held money when the goods
+// leave.
 func ship(ctx context.Context, client *plural.Client, orderID string) error {
 	_, err := client.Captures.Create(ctx, orderID, &plural.CaptureRequest{
 		MerchantCaptureReference: "ship-" + orderID[len(orderID)-6:],

@@ -129,7 +129,7 @@ func reader(body string) io.Reader { return bytes.NewReader([]byte(body)) }
 // pass lets time pass in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
-// protocols are the ways in which tests reach a server.
+// protocols returns the ways in which tests reach a server.
 func protocols() map[string][]pluraltest.Option {
 	return map[string][]pluraltest.Option{"http1": nil, "http2": {pluraltest.WithHTTP2()}}
 }

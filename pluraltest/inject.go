@@ -44,7 +44,7 @@ func (s *Server) Inject(match Match, faults ...Fault) {
 // SetFaultPlan calls plan for each request that has no injected fault. A nil
 // plan injects no faults. The plan may be called from several goroutines at
 // once. If the plan returns a fault that makes no sense, or panics, the
-// connection is cut and the mistake is reported; see [NewServer].
+// connection is cut, and the mistake is reported: see [NewServer].
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -208,7 +208,7 @@ func (s *Server) enter(o *order) {
 	s.byRef[o.reference] = append(s.byRef[o.reference], o)
 }
 
-// redirectURL is where the payer's browser is sent to pay.
+// redirectURL returns the address of the page on which the payer pays.
 func (s *Server) redirectURL(o *order) string {
 	return s.URL + checkoutPath + "?token=" + url.QueryEscape(o.token)
 }

@@ -13,7 +13,7 @@ type letterArgs struct {
 	Text   string `json:"text"`
 }
 
-// Kind is the job's name in River's tables.
+// Kind returns the job's name in River's tables.
 func (letterArgs) Kind() string { return "letter" }
 
 // write inserts a letter. It is sent once the transaction is committed.

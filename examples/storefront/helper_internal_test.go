@@ -26,7 +26,7 @@ import (
 
 const password = "shipping-and-handling"
 
-// quickPace is a pace for tests: jobs are tried again after a moment.
+// quickPace returns a pace for tests: jobs are tried again after a moment.
 func quickPace() pace {
 	return pace{
 		Poll: 50 * time.Millisecond, Timeout: 20 * time.Second, Rescue: 25 * time.Second,
@@ -122,7 +122,7 @@ type browser struct {
 	user string // of the staff, or ""
 }
 
-// customer is a browser that follows no redirect out of the shop.
+// customer makes a browser that follows no redirect out of the shop.
 func (s *site) customer() *browser {
 	jar, err := cookiejar.New(nil)
 	require.NoError(s.t, err)

@@ -135,7 +135,7 @@ func (s *shop) show(w http.ResponseWriter, status int, name string, v view) {
 	_, _ = w.Write(body.Bytes())
 }
 
-// message is a page with one message.
+// message shows a page with one message.
 func (s *shop) message(w http.ResponseWriter, status int, title, text string) {
 	s.show(w, status, "message.html", view{Title: title, Data: text})
 }

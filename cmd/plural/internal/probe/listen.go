@@ -81,7 +81,7 @@ const (
 	keyAnother    = "another secret"
 )
 
-// keyForms are the possible keys from the client secret.
+// keyForms returns the keys that the client secret may stand for.
 func keyForms(secret string) []keyForm {
 	var forms []keyForm
 	for _, form := range []struct {
