@@ -94,9 +94,9 @@ const none = int32(-1)
 // days, settled or not. Pass older payments until they are settled. The errors:
 //
 //   - an error that payments returns;
-//   - a payment has no reference and no id, or an amount below zero, or an
-//     amount in another currency than INR, which cannot be compared with
-//     rupees;
+//   - a payment has neither a reference nor an order id, or it has an amount
+//     below zero, or an amount in another currency than INR, which cannot be
+//     compared with rupees;
 //   - two payments have the same PaymentID; or an order has several payments
 //     and one of them has no PaymentID, so they cannot be told apart.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {
