@@ -72,7 +72,7 @@ func TestEvery429IsARateLimit(t *testing.T) {
 	}
 }
 
-// answering is the error of a Get with that answer.
+// answering makes a Get that gets the answer, and returns the error of the Get.
 func answering(tb testing.TB, status int, header http.Header, body string) *plural.Error {
 	tb.Helper()
 	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {

@@ -62,7 +62,7 @@ func (s *memoryStore) saved() int {
 	return s.saves
 }
 
-// sealed is the one stored value.
+// sealed returns the value in the store, of which there is only one.
 func (s *memoryStore) sealed(t *testing.T) (key string, sealed []byte) {
 	t.Helper()
 	s.mu.Lock()

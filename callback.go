@@ -72,10 +72,10 @@ func (c *Callback) isVerified() bool {
 // The rule is in Plural's pre-authorisation guide, section 3.2. The signature
 // is an HMAC-SHA256 of a text. The text has each field except signature, as
 // key=value with the decoded value. The fields are sorted by key and joined
-// with "&". The guide does not say whether the text has fields without a value,
-// so both texts are accepted. The text is not escaped, so anything that could
-// be read in two ways is refused: repeated fields, names with characters
-// outside A-Z, a-z, 0-9 and _, and values that could hold further fields.
+// with "&". The guide leaves open if the text has fields without a value, so
+// both texts are accepted. The text is not escaped, so anything that could be
+// read in two ways is refused: repeated fields, names with characters outside
+// A-Z, a-z, 0-9 and _, and values that could hold further fields.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {

@@ -47,7 +47,7 @@ func naiveSignature(tb testing.TB, secret, text string) string {
 	return strings.ToUpper(hex.EncodeToString(naiveHMAC(unhex(tb, secret[:len(secret)&^1]), []byte(text))))
 }
 
-// signedForm is the form with the signature that Plural would give it.
+// signedForm returns the form with the signature that Plural would make for it.
 func signedForm(tb testing.TB, secret string, form url.Values) url.Values {
 	tb.Helper()
 	form.Set("signature", naiveSignature(tb, secret, naiveCallbackText(form, false)))

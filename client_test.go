@@ -722,7 +722,8 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// A struct of this package takes what Plural sends, with Do as with a method.
+// Do decodes an answer into a type of this package in the same way as the
+// service methods do.
 func TestDoDecodesOwnTypesAsMethodsDo(t *testing.T) {
 	t.Parallel()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {

@@ -294,7 +294,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
-// The tests find a Deduper that breaks one rule.
+// The conformance tests find each Deduper that breaks one rule.
 func TestDeduperConformanceFindsFaults(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(plural.Deduper) plural.Deduper{

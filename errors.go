@@ -486,8 +486,9 @@ func (e *PaymentLinkError) Is(target error) bool {
 // link can still pay it.
 //
 // Plural may also answer a repeated create with the existing order and its
-// link. Then there is no error. The emulator does that. To test this error, use
-// option WithDuplicateOrders(DuplicateRejected) of package pluraltest.
+// link. Then Create returns that link. The emulator does that. To test this
+// error, use option WithDuplicateOrders(DuplicateRejected) of package
+// pluraltest.
 type DuplicateOrderError struct {
 	Order *Order
 }

@@ -30,7 +30,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// ownSentinels are all of this package's exported errors.
+// ownSentinels has all errors that this package exports.
 func ownSentinels() map[string]error {
 	return map[string]error{
 		"ErrUnauthorized":        plural.ErrUnauthorized,
@@ -537,8 +537,8 @@ func requireCleanChain(t *testing.T, err error) {
 	requireTidy(t, err.Error())
 }
 
-// chainClient is a client whose every request peer answers. The request for the
-// token is answered normally unless the test is about it.
+// chainClient makes a client. peer answers every request of that client. The
+// request for the token is answered normally unless the test is about it.
 func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	opts = append([]plural.Option{
@@ -645,7 +645,8 @@ type unmarshaler struct{ err error }
 
 func (u *unmarshaler) UnmarshalJSON([]byte) error { return u.err }
 
-// The standard library's types are found, without what they quote.
+// Errors with types of the standard library are found, but their quotations are
+// blanked.
 func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	t.Parallel()
 	through := func(t *testing.T, cause error) error {
@@ -720,7 +721,7 @@ func asType[E error](err error) error {
 	return nil
 }
 
-// slowError is of a transport of the caller's own.
+// slowError is an error of a transport that belongs to the caller.
 type slowError struct{}
 
 func (slowError) Error() string { return `too slow for "` + chainPayer + `"` }
@@ -748,7 +749,7 @@ func (p *panickingError) Is(error) bool { return p.text != "" }
 
 func (p *panickingError) As(any) bool { return p.text != "" }
 
-// A proxy's text is not taken for Plural's, and not repeated.
+// A proxy's text is not taken for an answer from Plural, and is not repeated.
 func TestProxyThatRefuses(t *testing.T) {
 	t.Parallel()
 	proxy := rawServer(t, "HTTP/1.1 401 Unauthorized for "+chainPayer+"\r\nContent-Length: 0\r\n\r\n")

@@ -459,8 +459,8 @@ func (k *call) readLink(ctx context.Context, decode func(*answer) (*PaymentLink,
 }
 
 // decodeLink reads an answer of the payment link API. It may return both an
-// error and a link. Then the answer cannot be used, but it names a link:
-// one that exists.
+// error and a link. Then the answer cannot be used, but it names a link. So the
+// link exists.
 func decodeLink(a *answer) (*PaymentLink, error) {
 	l, err := parseLink(wire.Document(a.body))
 	switch {

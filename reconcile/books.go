@@ -11,9 +11,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Payment is a payment that the shop has captured, with the shop's figures. An
-// order that was paid with points and a card has two payments, each with its
-// PaymentID; or one without a PaymentID, for the whole order.
+// Payment is a payment that the shop has captured, with the shop's figures. For
+// an order that was paid with points and a card, give two payments, each with
+// its PaymentID. Or give one payment without a PaymentID, for the whole order.
 type Payment struct {
 	// Reference is the merchant_order_reference.
 	Reference string
@@ -23,16 +23,17 @@ type Payment struct {
 	// PaymentID is the ID from [plural.Order.Captures]; store it when you capture.
 	// If it is "", the order is read, and all of its payments count.
 	PaymentID string
-	// Captured and Refunded are in paise. Refunds under way count, as in
-	// [plural.Order.RefundedAmount]. The zero Amount means none.
+	// Captured and Refunded are in paise. Refunded includes refunds that are
+	// under way, as [plural.Order.RefundedAmount] does. The zero Amount means
+	// that nothing was captured or refunded.
 	Captured, Refunded plural.Amount
 }
 
 // Books are the shop's payments, with what was read about them. They are not
 // safe for concurrent use.
 //
-// Give them the orders first, then the lines, and ask for the results. They
-// keep copies, so the arguments may change afterwards.
+// Pass the orders first, then the lines. Then call Results. Books keeps copies,
+// so you may change the arguments afterwards.
 type Books struct {
 	payments []entry
 	owners   map[string]owner // by the id of a payment, of a refund, and of a refund's payment
@@ -50,9 +51,9 @@ type Books struct {
 type entry struct {
 	Payment
 
-	first, last int32 // its lines
+	first, last int32 // the first and the last of the payment's lines
 	next        int32 // the next payment of the same order
-	order       int32 // what was read of its order
+	order       int32 // what was read about the payment's order
 }
 
 type owner struct {
@@ -60,7 +61,8 @@ type owner struct {
 	isRefund bool
 }
 
-// orderBook is what is known of an order, or why nothing is known.
+// orderBook is what is known about an order, or the reason why nothing is
+// known.
 type orderBook struct {
 	err        error
 	isRead     bool
@@ -88,12 +90,13 @@ type kept struct {
 
 const none = int32(-1)
 
-// New takes the shop's payments: all of the last ten days, settled or not, and
-// older ones until they are settled. The errors:
+// New makes Books from the shop's payments. Pass all payments of the last ten
+// days, settled or not. Pass older payments until they are settled. The errors:
 //
 //   - an error that payments returns;
-//   - a payment has no name, or an amount below zero, or one in another
-//     currency than INR, which cannot be compared with rupees;
+//   - a payment has neither a reference nor an order id, or it has an amount
+//     below zero, or an amount in another currency than INR, which cannot be
+//     compared with rupees;
 //   - two payments have the same PaymentID; or an order has several payments
 //     and one of them has no PaymentID, so they cannot be told apart.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {
@@ -158,7 +161,7 @@ func (b *Books) add(p Payment) error {
 }
 
 // compactNames copies the names of a payment into one piece of memory. The id
-// of a payment usually begins with that of its order.
+// of a payment usually begins with the id of its order.
 func compactNames(p Payment) (reference, orderID, paymentID string) {
 	text := p.Reference + p.PaymentID
 	if !strings.HasPrefix(p.PaymentID, p.OrderID) {
@@ -199,12 +202,13 @@ func (b *Books) owns(transactionID string) bool {
 	return ok && transactionID != ""
 }
 
-// Order takes an order that was read: the ids of its payments and refunds, and
-// the amount that it says was taken. A refund only adds its ids. If an order is
-// given again, it replaces the earlier one.
+// Order takes an order that was read. It keeps the ids of the order's payments
+// and refunds, and the amount that was taken. If o is a refund, it only keeps
+// the refund's ids. If an order is given again, it replaces the earlier
+// document.
 //
-// It fails if the order does not belong to any payment, or if one of its ids is
-// another payment's.
+// It fails if the order does not belong to any payment, or if one of its ids
+// belongs to another payment.
 func (b *Books) Order(o *plural.Order) error {
 	if o == nil {
 		return errors.New("reconcile: there is no order")
@@ -291,7 +295,7 @@ func (b *Books) own(id string, to owner) error {
 	return nil
 }
 
-// firstOf is the first payment of the order that a payment belongs to.
+// firstOf returns the first payment of the order that a payment belongs to.
 func (b *Books) firstOf(p *entry) int32 {
 	if p.OrderID != "" {
 		return b.byOrder[p.OrderID]
@@ -299,7 +303,7 @@ func (b *Books) firstOf(p *entry) int32 {
 	return b.byRef[p.Reference]
 }
 
-// bookOf is what is known of the order of some payments.
+// bookOf returns what is known about the order of some payments.
 func (b *Books) bookOf(first int32) *orderBook {
 	if b.payments[first].order == none {
 		b.orders = append(b.orders, orderBook{})
@@ -316,9 +320,10 @@ func (b *Books) find(orderID string) (first int32, ok bool) {
 	return first, ok && orderID != ""
 }
 
-// Unread records what could not be read: a settlement by its UTR; an order by
-// its id, or by its reference if the shop has no id; or, with neither, the list
-// of settlements. The results that depend on it become [Unknown].
+// Unread records something that could not be read. For a settlement, pass its
+// UTR. For an order, pass its id, or its reference if the shop has no id.
+// Without either, it is the list of settlements. The results that depend on it
+// become [Unknown].
 func (b *Books) Unread(utr, orderID string, err error) {
 	if err == nil {
 		err = errors.New("it was not read")

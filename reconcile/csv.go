@@ -21,10 +21,10 @@ var csvColumns = []string{
 	"total_refund", "total_chargeback_recovery_amount", "net", "bank", "bank_amount", "bank_day",
 }
 
-// NewCSV writes a report as one table with a header, for a spreadsheet. Amounts
-// are plain decimals of rupees; amounts from Plural are as Plural sent them. A
-// cell that a spreadsheet would take for a formula gets an apostrophe in front,
-// unless it is a plain number.
+// NewCSV makes a Report that writes one table with a header, for a spreadsheet.
+// Amounts are decimal rupees; amounts from Plural are as Plural sent them. If a
+// spreadsheet would read a cell as a formula, the cell gets an apostrophe in
+// front, unless it is a plain number.
 func NewCSV(w io.Writer) Report {
 	r := &csvReport{w: csv.NewWriter(w)}
 	r.err = r.w.Write(csvColumns)
@@ -117,7 +117,7 @@ func defuse(cell string) string {
 	return "'" + cell
 }
 
-// decimal is an amount as a plain decimal of rupees: "1499.50".
+// decimal writes an amount in decimal rupees: "1499.50".
 func decimal(a plural.Amount) string { return strings.TrimPrefix(a.String(), string(a.Currency)+" ") }
 
 func day(t time.Time) string {

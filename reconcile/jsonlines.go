@@ -8,9 +8,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// NewJSONLines writes a report as JSON, one object on each line: {"settlement":
-// ...}, {"unexplained": ...} or {"payment": ...}. Amounts are decimal texts of
-// rupees. Bank account and address are left out.
+// NewJSONLines makes a Report that writes JSON, one object on each line:
+// {"settlement": ...}, {"unexplained": ...} or {"payment": ...}. Amounts are
+// texts with decimal rupees. Bank account and address are left out.
 func NewJSONLines(w io.Writer) Report {
 	buffered := bufio.NewWriter(w)
 	return &jsonReport{w: buffered, to: json.NewEncoder(buffered)}

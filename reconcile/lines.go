@@ -26,8 +26,9 @@ func (p *pile[T]) add(item T) int32 {
 
 func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
 
-// copyTexts gives a line its own texts, so the line keeps no page in memory. It
-// shares the texts of the line before, and the id, if they are equal.
+// copyTexts gives a line its own texts, so the line keeps no page in memory. If
+// a text is equal to that of the previous line, or to the id, the two share
+// memory.
 func copyTexts(l, before *plural.SettlementLine, id string) {
 	var fresh [15]*string
 	n, size := 0, 0
@@ -71,7 +72,8 @@ func copyTexts(l, before *plural.SettlementLine, id string) {
 	}
 }
 
-// total is the exact sum of lines; paise is the sum if it is whole.
+// total returns the exact sum of lines. If the sum is whole paise, it also
+// returns the sum in paise.
 func total(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWhole bool, err error) {
 	sum = "0"
 	for i := range lines {
@@ -89,8 +91,8 @@ func total(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWho
 	return sum, paise, isWhole, nil
 }
 
-// paiseOf is figure.Paise, and quicker for what nearly all figures look like:
-// some digits, and two decimals at most.
+// paiseOf returns the same as figure.Paise. It is quicker for most figures:
+// some digits, and at most two decimals.
 func paiseOf(figure plural.Rupees) (paise int64, isWhole bool) {
 	const mostDigits = 15
 	whole, fraction, _ := strings.Cut(string(figure), ".")

@@ -9,26 +9,28 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Reader is the source of [Run]. [FromClient] makes one; a test can use its
-// own. With [WithParallel] its methods are called at the same time.
+// Reader reads orders and settlements for [Run]. [FromClient] makes a Reader; a
+// test can use its own Reader. With [WithParallel] several methods may be
+// called at the same time.
 type Reader interface {
-	// List lists the settlements of whole days, as [plural.SettlementService.List]
-	// does. An [plural.IncompleteError] says from which day on they could not be
-	// read. After any other error no day counts as listed.
+	// List lists the settlements of whole days, as
+	// [plural.SettlementService.List] does. An [plural.IncompleteError] shows
+	// from which day on settlements could not be read. After any other error no
+	// day counts as listed.
 	List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error]
-	// Lines reads a settlement that was listed, calls give once for each line, and
-	// returns the document without the lines. If give returns an error, Lines
-	// ends. After any error the settlement counts as incomplete. The document may
-	// still be there, or may be nil.
+	// Lines reads a settlement that was listed. It calls give once for each
+	// line, and returns the document without the lines. If give returns an
+	// error, Lines ends. After any error the settlement counts as incomplete.
+	// With an error, the document may be nil.
 	Lines(
 		ctx context.Context, of *plural.Settlement, give func(*plural.SettlementLine) error,
 	) (*plural.SettlementDetail, error)
-	// Order reads an order or a refund by its id, or by its reference if the id is
-	// "". The error is [plural.ErrNotFound] if there is none.
+	// Order reads an order or a refund by its id, or by its reference if the id
+	// is "". If there is no such order, the error is [plural.ErrNotFound].
 	Order(ctx context.Context, orderID, reference string) (*plural.Order, error)
 }
 
-// FromClient reads from Plural.
+// FromClient makes a Reader that reads from Plural.
 func FromClient(c *plural.Client) Reader { return fromClient{c} }
 
 type fromClient struct{ c *plural.Client }
@@ -79,7 +81,7 @@ func (r fromClient) manyLines(
 	}
 	head := new(plural.SettlementDetail)
 	if err := r.c.Do(ctx, http.MethodGet, "/api/settlements/v1/detail/"+url.PathEscape(utr), nil, head); err != nil {
-		return nil, nil //nolint:nilnil // the lines were read; the figures beside them are not there
+		return nil, nil //nolint:nilnil // the lines were read, but the settlement's figures were not
 	}
 	head.Transactions = nil
 	return head, nil

@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Outcome is what the books say of a payment.
+// Outcome is what the books show about a payment.
 type Outcome string
 
 // The outcomes.
@@ -23,32 +23,34 @@ const (
 	// amount, or Plural's order differs from the shop's figures, at two looks.
 	// The reasons say which, and what was read.
 	Differs Outcome = "differs"
-	// NotSeen: no line of the payment is in the settlements of the days of
-	// [Result.Seen]. It is never "not settled": money comes days later.
+	// NotSeen: the settlements of the days in [Result.Seen] have no line of the
+	// payment. That does not mean that the payment is not settled, because
+	// money comes days later.
 	NotSeen Outcome = "not seen"
-	// Unknown: it could not be found out. Either a settlement that may hold a line
-	// of the payment was not read completely; or the order could not be read, or
-	// does not show it; or a line has another payout status, or an amount that is
-	// not a number.
+	// Unknown: Run could not find out. There are several cases. A settlement
+	// that may have a line of the payment was not read completely. The order
+	// could not be read, or does not show the figures. A line has a payout
+	// status other than Success, or an amount that is not a number.
 	Unknown Outcome = "unknown"
 )
 
-// Result is what the books say of a payment.
+// Result is what the books show about a payment.
 type Result struct {
 	Payment Payment
 	Outcome Outcome
 	// Lines are the lines of the payment, and then those of its refunds, as Plural
 	// sent them.
 	Lines []plural.SettlementLine
-	// Reasons say why it differs or is unknown, in words for people.
+	// Reasons explain to people why the payment differs or is unknown.
 	Reasons []string
-	// Seen are the days whose settlements were listed; zero if none were.
+	// Seen are the days whose settlements were listed. It is zero if none were
+	// listed.
 	Seen plural.Days
 
-	owned int // how many lines are the payment's; they come before those of refunds
+	owned int // the number of lines of the payment itself; they come before the lines of refunds
 }
 
-// UTRs are the settlements that its lines are in, each once.
+// UTRs returns the UTRs of the settlements that have the lines, each UTR once.
 func (r *Result) UTRs() []string {
 	var list []string
 	for i := range r.Lines {
@@ -59,8 +61,9 @@ func (r *Result) UTRs() []string {
 	return list
 }
 
-// Settled is the sum of the payment's lines, in rupees, without those of
-// refunds. It is "" if there is no line, or if an amount is not a number.
+// Settled returns the sum of the payment's lines, in rupees, without the lines
+// of refunds. It returns "" if there is no line, or if an amount is not a
+// number.
 func (r *Result) Settled() plural.Rupees {
 	if r.owned == 0 {
 		return ""
@@ -72,8 +75,8 @@ func (r *Result) Settled() plural.Rupees {
 	return sum
 }
 
-// Results judges each payment, in the shop's order. The days are those whose
-// settlements were given to the books; zero if there are none.
+// Results judges each payment, in the sequence of the shop's list. seen are the
+// days whose settlements were given to the books, or zero if none were given.
 func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		missing := b.missing()
@@ -123,7 +126,7 @@ type judgement struct {
 	Result
 
 	differs, unknown []string
-	silence          string // why its order shows nothing
+	silence          string // why the payment's order shows nothing
 }
 
 func (j *judgement) differ(format string, a ...any) {
@@ -161,7 +164,7 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	}
 }
 
-// contradictions are what an order says otherwise than the shop.
+// contradictions lists the differences between an order and the shop's figures.
 func (b *Books) contradictions(p *entry, book *orderBook) (list []string) {
 	captured, refunded := plural.INR(0), plural.INR(0)
 	for n := b.firstOf(p); n != none; n = b.payments[n].next {
@@ -219,7 +222,8 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	j.differ("%s", reason)
 }
 
-// missing says what could not be read of the settlements, if anything.
+// missing describes which settlements could not be read. It returns "" if all
+// were read.
 func (b *Books) missing() string {
 	const most = 3
 	utrs := slices.Sorted(maps.Keys(b.unread))
@@ -234,7 +238,8 @@ func (b *Books) missing() string {
 	return ""
 }
 
-// oneLine is the text of an error on one line, and not too long for a cell.
+// oneLine returns the text of an error on one line. It shortens the text for a
+// cell.
 func oneLine(err error) string {
 	const most = 300
 	text := strings.Join(strings.Fields(err.Error()), " ")

@@ -22,8 +22,8 @@ type settings struct {
 	progress   func(Progress)
 }
 
-// WithParallel reads orders and settlements n at a time. Without it one
-// request is made at a time. The report is the same for any n.
+// WithParallel reads n orders or settlements at a time. The default is one at a
+// time. The report is the same for any n.
 func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
 
 // WithEveryOrder reads every order of the list and compares it with the shop's
@@ -31,7 +31,7 @@ func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n,
 // payment id, or if a line asks for it.
 func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } }
 
-// WithStatement looks for each settlement on the bank's statement.
+// WithStatement makes the run look for each settlement on the bank's statement.
 func WithStatement(statement *Statement) Option { return func(s *settings) { s.statement = statement } }
 
 // WithProgress calls a function after each read, with the progress of the run.
@@ -44,23 +44,25 @@ type Progress struct {
 	Done, Total int
 }
 
-// maxStrangers is how many orders that are not on the list a night reads, to
-// find out whether a line belongs to a refund.
+// maxStrangers limits the orders that a night reads although they are not on
+// the list. Such orders are read to find out whether a line belongs to a
+// refund.
 const maxStrangers = 1000
 
-// Run is one night. It reads the orders that are needed, and lists the
-// settlements of d and of the last ten days that were seen. It reads the lines
-// of the settlements that are new or have changed. It reports each settlement,
-// each line that no payment explains, and each payment.
+// Run does the work of one night. It reads the orders that are needed. It lists
+// the settlements of d, and at least of the last ten days that were seen. It
+// reads the lines of the settlements that are new or have changed. It reports
+// each settlement, each line that no payment explains, and each payment.
 //
-// If something could not be read, results become [Unknown], and Run returns no
-// error for it. With one of these errors, Run returns the state that it was
-// given:
+// If something cannot be read, the results that depend on it become [Unknown],
+// and Run does not return an error. Run stops with one of these errors, and
+// returns the state that it was given:
 //
 //   - the context's error, if it has ended;
-//   - the report's;
-//   - a [plural.ValidationError] of the list: there are no days, or they begin
-//     more than six months ago. After such a long pause begin with a new state.
+//   - an error of the report;
+//   - a [plural.ValidationError] from listing the settlements: d is empty, or
+//     the days begin more than six months ago. After such a long pause begin
+//     with a new state.
 //
 // Store the new state when Run has returned: everything in it was reported.
 func Run(
@@ -149,8 +151,8 @@ func (r *run) readOrders(ctx context.Context) error {
 	return r.each(ctx, "orders", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
 }
 
-// lookAgain reads the orders again that say otherwise than the shop. A replica
-// may lag, and the shop may have refunded something meanwhile.
+// lookAgain reads an order again if its figures differ from the shop's figures.
+// A replica may lag, and the shop may have made a refund in the meantime.
 func (r *run) lookAgain(ctx context.Context) error {
 	var names []orderName
 	for i := range r.b.payments {
@@ -165,7 +167,7 @@ func (r *run) lookAgain(ctx context.Context) error {
 	return r.each(ctx, "orders again", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
 }
 
-// orderName is one of the two that an order has.
+// orderName is the id or the reference of an order.
 type orderName struct{ id, reference string }
 
 func nameOf(p *entry) orderName {
@@ -197,8 +199,8 @@ func (r *run) readOrder(ctx context.Context, name orderName) error {
 	return ctx.Err()
 }
 
-// list lists the settlements of days, and says which days it has listed
-// completely.
+// list lists the settlements of days. It also returns the days that it has
+// listed completely.
 func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlement, seen plural.Days, err error) {
 	known := map[string]bool{}
 	for row, failure := range r.from.List(ctx, d) {
@@ -324,9 +326,9 @@ func copyOfUTR(u UTR) UTR {
 	return u
 }
 
-// readHints reads the orders that unexplained lines hint at, each once. That
-// was done on the earlier night for its lines. They only need the orders that
-// explained them, and orders on the list.
+// readHints reads the orders that unexplained lines hint at, each order once.
+// For lines of an earlier night that was done on that night. For those lines it
+// reads only the orders that explained them, and orders on the list.
 func (r *run) readHints(ctx context.Context, list []reading) error {
 	var ids []string
 	asked := map[string]bool{}
@@ -413,8 +415,8 @@ func (r *run) settle(one *reading) error {
 	return nil
 }
 
-// hint is an order's id that is cut out of a line's id, and is only a hint: an
-// id on the list, or the text before the last two parts.
+// hint guesses an order's id from a line's id. It returns an id on the list, or
+// the text before the last two parts.
 func (r *run) hint(transactionID string) string {
 	parts := strings.Split(transactionID, "-")
 	for n := len(parts) - 1; n > 0; n-- {
@@ -458,8 +460,8 @@ func (r *run) readHint(ctx context.Context, id string) error {
 	return r.readHint(ctx, parent)
 }
 
-// each does n things, with the given number at the same time, and stops at the
-// first error.
+// each calls do for each of n items, several at the same time if the run is
+// parallel. It stops at the first error.
 func (r *run) each(ctx context.Context, stage string, n int, do func(i int) error) error {
 	var (
 		all    sync.WaitGroup

@@ -177,7 +177,7 @@ func (f *failingReport) Transfer(t *reconcile.Transfer) error {
 
 func (f *failingReport) Close() error { return errors.Join(f.end, f.recorder.Close()) }
 
-// A reading with fewer lines than it says is not complete.
+// A reading that gives fewer lines than the list announces is not complete.
 func TestOddReadingsAreUnknown(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string]func(give func(*plural.SettlementLine) error) error{

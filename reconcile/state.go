@@ -10,29 +10,32 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// lookBack is how many days before the last one are listed again, because late
-// lines come into existing settlements.
+// lookBack is how many days before the last listed day are listed again. Late
+// lines may be added to existing settlements.
 const lookBack = 9
 
-// State is what one night passes to the next. It can be stored as JSON: it
-// holds ids and figures, and no account. The first night has the zero State.
+// State is the data that one night passes to the next night. It can be stored
+// as JSON. It has ids and figures, and no bank account. The first night starts
+// with the zero State.
 type State struct {
 	// Seen are the days whose settlements were listed.
 	Seen plural.Days
-	// UTRs are the settlements of these days, by UTR. Older ones are there if they
-	// have a line of a payment that is still on the shop's list.
+	// UTRs has the settlements of these days, by UTR. It also has an older
+	// settlement if the settlement has a line of a payment that is still on the
+	// shop's list.
 	UTRs map[string]UTR
 }
 
-// UTR is a settlement that was read. Its lines are kept. A payment that is on
-// the list for ten nights has its lines on each of them, and a second part that
-// comes later is added to the first.
+// UTR is a settlement that was read. Its lines are kept. So a payment that is
+// on the list for ten nights has its lines on each night. If a second line
+// comes later, it is added to the first line.
 type UTR struct {
-	// Digest is the digest of its row in the list: figures, count and times. A
-	// settlement whose row has the same digest is not read again, so a line that
-	// changes while its row does not is not noticed. It is "" if the settlement
-	// has to be read again: not everything could be read, the row and the lines
-	// disagree on the number of lines, or a line is not paid out yet.
+	// Digest is the digest of the settlement's row in the list: figures, count
+	// and times. If the row has the same digest on the next night, the
+	// settlement is not read again. So a changed line is not noticed if the row
+	// has not changed. Digest is "" if the settlement has to be read again.
+	// That is so if not everything could be read, if the row and the lines
+	// disagree on the number of lines, or if a line is not paid out yet.
 	Digest string `json:"digest,omitzero"`
 	// IsPart reports whether lines may be missing.
 	IsPart bool `json:"is_part,omitzero"`
@@ -44,15 +47,15 @@ type UTR struct {
 type Line struct {
 	plural.SettlementLine
 
-	// Order is the id of the order, or the refund, that was read to explain the
-	// line; "" if none was needed, or if nothing explains it.
+	// Order is the id of the order or refund that was read to explain the line.
+	// It is "" if no order was needed, or if nothing explains the line.
 	Order string `json:"order,omitzero"`
 
-	hint string // the order's id that was cut out of the line's id
+	hint string // the order's id, guessed from the line's id
 }
 
-// span is the days to list tonight: the days asked for, and at least the last
-// ten that were seen, so there is never a gap.
+// span returns the days to list tonight: the days asked for, and at least the
+// last ten days that were seen. So there is never a gap.
 func (s State) span(d plural.Days) plural.Days {
 	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && again.Before(d.First) {
 		d.First = again
@@ -60,7 +63,7 @@ func (s State) span(d plural.Days) plural.Days {
 	return d
 }
 
-// lineOf is a line in the state's form, with texts of its own.
+// lineOf makes a line for the state from l, with its own copies of the texts.
 func lineOf(l, before *plural.SettlementLine, utr string) Line {
 	c := *l
 	c.StoreAddress, c.AcquirerName = "", ""

@@ -16,13 +16,14 @@ type Credit struct {
 	Day    string        // as the bank writes it
 }
 
-// Statement is the bank's side: what has arrived, by UTR.
+// Statement has the transfers that have arrived at the bank, by UTR.
 type Statement struct{ credits map[string]BankSide }
 
-// NewStatement takes the credits of a bank statement. Credits with UTRs that
-// are not Plural's are ignored. Several credits with one UTR are added up. It
-// fails if a credit has no UTR, or an amount that is not in INR or not above
-// zero. It also returns the error of credits.
+// NewStatement makes a Statement from the credits of a bank statement. A credit
+// whose UTR belongs to no settlement of Plural has no effect. Several credits
+// with one UTR are added up. NewStatement fails if a credit has no UTR, or an
+// amount that is not in INR or not above zero. It also returns an error that
+// credits returns.
 func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 	s := &Statement{credits: map[string]BankSide{}}
 	n := 0
@@ -50,10 +51,10 @@ func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 	return s, nil
 }
 
-// Arrival is what a bank's statement shows of a settlement.
+// Arrival is what a bank's statement shows about a settlement.
 type Arrival string
 
-// The arrivals. It is "" if there is no statement.
+// The values of Arrival. Without a statement it is "".
 const (
 	// Arrived: the statement has the UTR, with the net amount to the paisa.
 	Arrived Arrival = "arrived"
@@ -67,12 +68,12 @@ const (
 type BankSide struct {
 	Arrival Arrival
 	Amount  plural.Amount // what arrived
-	Day     string        // of the first credit, as the bank writes it
+	Day     string        // the day of the first credit, as the bank writes it
 }
 
-// Match is the statement's entry with a UTR, compared with the net amount as
-// Plural sent it. A net amount that is not whole paise never matches: nothing
-// is rounded.
+// Match finds the statement's entry with a UTR, and compares it with the net
+// amount as Plural sent it. It does not round: a net amount that is not whole
+// paise never matches.
 func (s *Statement) Match(utr string, net plural.Rupees) BankSide {
 	side, ok := s.credits[utr]
 	if !ok {

@@ -454,8 +454,8 @@ func (r refunded) document(of *order) *plural.Order {
 	return d
 }
 
-// ofOrder finds the payment of a line, by the payments and the refunds of its
-// order.
+// ofOrder finds the order that a line belongs to, and whether the line is a
+// refund. It searches the payments and refunds of all orders.
 func (w *world) ofOrder(id string) (o *order, isRefund bool) {
 	for _, o := range w.orders {
 		for _, p := range o.paid {

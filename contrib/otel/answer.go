@@ -18,9 +18,9 @@ import (
 // much shorter.
 const mostSeen = 8 << 10
 
-// look finds what the status of an answer does not say. A settling read may
-// find that the books show nothing, which is not an error. A 2xx may hold an
-// error's document.
+// look finds out what the status of an answer does not show. A settling read
+// may find that the books show nothing, which is not an error. An answer with a
+// 2xx may have an error's document.
 func look(ctx context.Context, resp *http.Response) {
 	span, ok := ctx.Value(spanKey{}).(*redactingSpan)
 	if !ok {
@@ -35,7 +35,8 @@ func look(ctx context.Context, resp *http.Response) {
 	}
 }
 
-// peek reads the beginning of an answer, and puts it back.
+// peek returns the beginning of an answer. The body can still be read from its
+// start.
 func peek(resp *http.Response) []byte {
 	start, err := io.ReadAll(io.LimitReader(resp.Body, mostSeen)) //nolint:forbidigo // it is limited
 	again := io.Reader(bytes.NewReader(start))
@@ -53,7 +54,7 @@ func peek(resp *http.Response) []byte {
 
 type broken struct{ err error }
 
-// Read fails as the answer's body did.
+// Read returns the error that reading the body returned.
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 // saysNothingIsThere reports whether an answer is Plural's own "not found". A
@@ -63,8 +64,8 @@ func saysNothingIsThere(answer []byte) bool {
 		bytes.Contains(bytes.ToLower(answer), []byte("no matching records"))
 }
 
-// codeIn is the code of an error's document; "" if the document is not an
-// error's.
+// codeIn returns the code of an error's document. It returns "" if the document
+// is not about an error.
 func codeIn(document []byte) plural.ErrorCode {
 	var found struct {
 		Code      plural.ErrorCode `json:"code"`
@@ -73,7 +74,7 @@ func codeIn(document []byte) plural.ErrorCode {
 			Code plural.ErrorCode `json:"code"`
 		} `json:"error"`
 	}
-	// A member of another kind is left out, and the rest is decoded.
+	// A member of the wrong type is left out, and the rest is decoded.
 	wrong := (*json.UnmarshalTypeError)(nil)
 	if err := json.Unmarshal(document, &found); err != nil && !errors.As(err, &wrong) {
 		return ""
@@ -86,9 +87,10 @@ func codeIn(document []byte) plural.ErrorCode {
 	return ""
 }
 
-// seenBody is the body of a 2xx. At its end, if the span has not ended yet, it
-// records the code of an error's document. It does not record a code that
-// package plural does not know, because a span's error.type has few values.
+// seenBody is the body of an answer with a 2xx. When the body has been read to
+// its end, it records the code of an error's document, if the span has not
+// ended yet. It does not record a code that package plural does not know,
+// because a span's error.type has few values.
 type seenBody struct {
 	io.ReadCloser
 
@@ -97,7 +99,7 @@ type seenBody struct {
 	long bool
 }
 
-// Read passes the body on.
+// Read reads from the body.
 func (b *seenBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.long = b.long || len(b.seen)+n > mostSeen; !b.long {

@@ -8,18 +8,18 @@
 // plural.order_id, plural.reference and plural.request_id. All tries of a call
 // have the same plural.request_id, which Plural's support can look up. The
 // tries after the first also have http.request.resend_count. A read that
-// settles a write and finds nothing in Plural's books is not an error; a 2xx
-// with an error's document is.
+// settles a write and finds nothing in Plural's books is not an error. A 2xx
+// with an error's document is an error.
 //
-// A call is counted once, when it has ended, and so is each request for an
-// access token, as the operation "token":
+// Each call is counted once, when it has ended. Each request for an access
+// token is counted, too, as the operation "token":
 //
 //   - plural.client.operation.duration, a histogram in seconds, by operation,
 //     outcome and error.type;
-//   - plural.client.operation.outcomes, a counter by the same;
+//   - plural.client.operation.outcomes, a counter with the same attributes;
 //   - plural.client.operation.attempts, a counter of tries by operation;
-//   - plural.client.operation.settlements, a counter by operation of the calls
-//     that asked Plural's books what had happened.
+//   - plural.client.operation.settlements, a counter of the calls that asked
+//     Plural's books what had happened, by operation.
 //
 // The attribute plural.outcome is one of the Outcome constants.
 //
@@ -32,6 +32,6 @@
 // in the path and the whole query. For [plural.Client.Do] it leaves out the
 // whole path.
 //
-// Plural does not learn of the trace: no header is sent, unless
-// [WithPropagators] sends it. Baggage is never sent.
+// Plural does not see the trace: a header that names it is sent only with
+// [WithPropagators]. Baggage is never sent.
 package pluralotel

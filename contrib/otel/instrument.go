@@ -42,11 +42,11 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	}
 }
 
-// WithPropagators sends headers that name the trace, such as
-// [propagation.TraceContext], with each try. Without it no such header is sent,
-// because Plural should not see the shop's traces. It is meant for a proxy of
-// the shop's own in front of Plural. Baggage is not sent, not even by
-// [propagation.Baggage].
+// WithPropagators sends headers that name the trace with each try, such as
+// those of [propagation.TraceContext]. By default no such header is sent,
+// because Plural should not see the shop's traces. The option is for a shop
+// that has its own proxy between itself and Plural. Baggage is never sent, not
+// even with [propagation.Baggage].
 func WithPropagators(p propagation.TextMapPropagator) Option {
 	return func(c *config) error {
 		if isNil(p) {
@@ -57,9 +57,10 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 	}
 }
 
-// WithObserver calls a function as [plural.WithObserver] would, after the call
-// was counted. A client has one observer, and this package uses it. If the
-// option is given more than once, all functions are called, in their order.
+// WithObserver calls a function as [plural.WithObserver] does, after the call
+// was counted. A client can have only one observer, and this package uses it.
+// If the option is given more than once, all functions are called, the first
+// one first.
 func WithObserver(observe func(ctx context.Context, o plural.Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -70,14 +71,15 @@ func WithObserver(observe func(ctx context.Context, o plural.Observation)) Optio
 	}
 }
 
-// Instrument makes two options for a client: one reports its tries, the other
-// its calls. Without options of its own it uses OpenTelemetry's global
-// providers, even if they are set later.
+// Instrument makes two options for a client. One reports the client's tries,
+// the other reports its calls. By default they use OpenTelemetry's global
+// providers, even if these are set later.
 //
-// You can append other options. A [plural.WithMiddleware] after these runs
-// inside of the span, one before them outside. A [plural.WithObserver] after
-// them would replace this package's observer, and the metrics would stop: give
-// that function to [WithObserver] instead.
+// You can give the client other options, too. Middleware of a
+// [plural.WithMiddleware] after these options runs inside the span, and
+// middleware before them runs outside. Do not give a [plural.WithObserver]
+// after these options: it would replace this package's observer, and the
+// metrics would stop. Use [WithObserver] instead.
 //
 // An invalid option, such as a nil, makes [plural.NewClient] return an error.
 func Instrument(opts ...Option) []plural.Option {
@@ -116,14 +118,14 @@ type config struct {
 	observers  []func(context.Context, plural.Observation)
 }
 
-// refused makes options that let NewClient fail.
+// refused makes options with which NewClient fails.
 func refused(err error) []plural.Option {
 	var like plural.Option
 	return []plural.Option{failing(like, fmt.Errorf("pluralotel: %w", err))}
 }
 
-// failing makes an option of package plural that returns an error. The type
-// that such an option changes is not exported: C is inferred from another
+// failing makes an option of package plural that returns an error. The type C
+// that such an option changes is not exported, so it is inferred from another
 // option.
 func failing[O ~func(C) error, C any](_ O, err error) O {
 	return func(C) error { return err }

@@ -11,9 +11,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The values of plural.outcome. For a money call they say what became of the
-// money. NeedsReview, NoHold, Conflict and DoubleRefund need a person; more
-// than a few Unknown an hour should raise an alert.
+// The values of plural.outcome. For a money call they show what happened to the
+// money. After NeedsReview, NoHold, Conflict and DoubleRefund a person has to
+// look. More than a few Unknown in an hour should raise an alert.
 const (
 	OutcomeOK           = "ok"            // carried out, or read
 	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
@@ -28,8 +28,8 @@ const (
 	OutcomeUnavailable  = "unavailable"   // no usable answer, a busy server or no time left; this call had no effect
 )
 
-// outcomeOf says what became of a call. Outcomes in which money may have moved
-// come first.
+// outcomeOf returns the outcome of a call. It looks first for the outcomes in
+// which money may have moved.
 func outcomeOf(err error) string {
 	var twice *plural.DoubleRefundError
 	switch {
@@ -79,9 +79,9 @@ func isRejection(err error) bool {
 	return errors.Is(err, plural.ErrInvalidRequest)
 }
 
-// errorTypeOf is the error.type of a failed call: Plural's code if package
-// plural knows it, and otherwise the status, or a word. There are only a few
-// values, and none contains text from a server or a payer.
+// errorTypeOf returns the error.type of a failed call. It is Plural's code if
+// package plural knows the code. Otherwise it is the status, or a word. There
+// are only a few values. No value has text from a server or a payer.
 func errorTypeOf(err error) string {
 	if errors.Is(err, plural.ErrReferenceReused) {
 		return "reference_reused" // the code of the rejection is not the reason for this error
@@ -99,7 +99,7 @@ func errorTypeOf(err error) string {
 	return wordFor(err)
 }
 
-// wordFor is for errors without an answer from Plural.
+// wordFor returns the error.type of an error without an answer from Plural.
 func wordFor(err error) string {
 	var (
 		timed  net.Error

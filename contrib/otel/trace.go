@@ -18,7 +18,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// traced is middleware of package plural: one span for each try.
+// traced is middleware for package plural. It makes one span for each try.
 func (c *config) traced(next http.RoundTripper) http.RoundTripper {
 	return otelhttp.NewTransport(
 		transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -67,8 +67,8 @@ var templates = map[string]string{
 	"payment_links.notify":           "/api/pay/v1/paymentlink/{payment_link_id}/notify",
 }
 
-// template is the path of an operation. No part of the path is safe to record
-// for an operation that is not known, such as "do".
+// template returns the path of an operation, with placeholders for ids. If the
+// operation is not known, such as "do", no part of its path is safe to record.
 func template(operation string) string {
 	if known, ok := templates[operation]; ok {
 		return known
@@ -76,13 +76,13 @@ func template(operation string) string {
 	return "/REDACTED"
 }
 
-// redactingProvider stands between otelhttp and the provider of spans. It holds
-// back what must not leave the program, because otelhttp records whole URLs and
-// the texts of errors. It does not appear in the context or in the request that
-// is sent.
+// redactingProvider sits between otelhttp and the provider of spans. otelhttp
+// records whole URLs and the texts of errors, which must not leave the program.
+// redactingProvider removes them. It is not in the context or in the request
+// that is sent.
 type redactingProvider struct{ trace.TracerProvider }
 
-// Tracer makes a tracer whose spans hold this back.
+// Tracer makes a tracer whose spans leave out URLs and the texts of errors.
 func (p redactingProvider) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
 	return redactingTracer{p.TracerProvider.Tracer(name, opts...)}
 }
@@ -121,11 +121,11 @@ type redactingSpan struct {
 	trace.Span
 
 	operation    string
-	showsNothing bool // it is a settling read, and Plural's books show nothing
+	showsNothing bool // the request is a settling read, and Plural's books show nothing
 }
 
-// SetAttributes passes on only attributes that say no more of the address than
-// its host.
+// SetAttributes passes on attributes, except those that show more of the
+// address than its host.
 func (s *redactingSpan) SetAttributes(attributes ...attribute.KeyValue) {
 	told := make([]attribute.KeyValue, 0, len(attributes))
 	for _, a := range attributes {
@@ -148,8 +148,8 @@ func isStatus(errorType string) bool {
 	return err == nil
 }
 
-// SetStatus does not pass on the text of an error. A status without a text is
-// for what Plural answered.
+// SetStatus passes on a status without the text of an error. A status that had
+// no text comes from Plural's answer.
 func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return
@@ -160,7 +160,7 @@ func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	s.Span.SetStatus(code, text)
 }
 
-// RecordError records nothing: an event would have the error's text.
+// RecordError records nothing, because an event would show the error's text.
 func (*redactingSpan) RecordError(error, ...trace.EventOption) {}
 
 func redactedURL(full, operation string) string {

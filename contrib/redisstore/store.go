@@ -1,22 +1,22 @@
-// Package redisstore keeps in Redis what the processes of a fleet have to
-// share: the access token of package plural, and the record of which webhooks
-// were handled.
+// Package redisstore lets the processes of a fleet share data in Redis: the
+// access token of package plural, and the record of which webhooks were
+// handled.
 //
 //	store := redisstore.New(redisClient)
 //	client, err := plural.NewClient(credentials, plural.WithTokenStore(store))
 //	remember := plural.WithDeduper(store)
 //	handler := plural.NewWebhookHandler(verifier, handle, remember)
 //
-// It works with a single Redis, a replicated one and a cluster, from Redis 6:
-// every operation is one command or script on one key, and takes the time from
-// the server, so the clocks of the processes do not matter. A command that
-// go-redis repeats, as it does three times by default when an answer is lost,
-// takes effect once.
+// It works with a single Redis, with a replicated Redis and with a cluster,
+// from version 6. Every operation is one command or script on one key. The time
+// comes from the server, so the clocks of the processes do not matter. If an
+// answer is lost, go-redis repeats the command, by default up to three times.
+// The command still takes effect once.
 //
 // If Redis loses a token, the token is fetched again. If Redis loses the record
 // of a webhook, the webhook may be handled again when Plural delivers it again.
-// So make Redis write its log to disk (appendonly yes) and never evict
-// (maxmemory-policy noeviction), or keep handled webhooks in the shop's own
+// So set Redis to write its log to disk (appendonly yes) and never to evict
+// (maxmemory-policy noeviction). Or keep handled webhooks in the shop's own
 // database, with package sqlstore.
 package redisstore
 
@@ -48,12 +48,14 @@ var (
 // Option changes how a [Store] works.
 type Option func(*Store)
 
-// WithPrefix sets the beginning of all keys' names; the default is "plural:".
-// Each shop that shares a Redis with others needs a prefix of its own.
+// WithPrefix sets the beginning of the names of all keys. The default is
+// "plural:". If several shops share a Redis, each shop needs a different
+// prefix.
 func WithPrefix(prefix string) Option { return func(s *Store) { s.prefix = prefix } }
 
-// New makes a Store. The merchant sets the client's timeouts: package plural
-// waits for two seconds for a token store, and for five seconds for a deduper.
+// New makes a Store. The merchant sets the timeouts of the Redis client.
+// Package plural waits two seconds for a token store, and five seconds for a
+// deduper.
 func New(client redis.UniversalClient, opts ...Option) *Store {
 	s := &Store{redis: client, prefix: "plural:"}
 	for _, opt := range opts {
@@ -64,7 +66,8 @@ func New(client redis.UniversalClient, opts ...Option) *Store {
 	return s
 }
 
-// Load returns what was last saved under key, and nil if there is nothing.
+// Load returns what was last saved under key. It returns nil if nothing is
+// saved there.
 func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 	sealed, err := s.redis.Get(ctx, s.prefix+"token:"+key).Bytes()
 	if errors.Is(err, redis.Nil) {
@@ -73,8 +76,8 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 	return sealed, err
 }
 
-// Save keeps sealed under key for ttl, which has to be positive, because Redis
-// takes a time of zero as no expiry at all.
+// Save keeps sealed under key for ttl. The ttl has to be positive, because for
+// Redis a time of zero means that the key never expires.
 func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
 		return errors.New("redisstore: save token: a positive time to keep it is needed")
@@ -87,8 +90,8 @@ const (
 	minPoll = 10 * time.Millisecond
 	maxPoll = 100 * time.Millisecond
 
-	// unlockTimeout is the time for giving back a lock that a command may have
-	// taken although its answer did not come.
+	// A command may have taken a lock although its answer did not come.
+	// unlockTimeout is the time for releasing that lock.
 	unlockTimeout = time.Second
 )
 
@@ -122,10 +125,11 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 	}
 }
 
-// The scripts. They are sent as text, not by their digest: go-redis would make
-// it with SHA-1, which a program in FIPS 140-only mode must not use. ARGV[1] is
-// a mark that is unique to one call: go-redis sends a command again if its
-// answer was lost, and the script then recognises its own earlier work.
+// The scripts. They are sent as text and not by their digest. go-redis would
+// make the digest with SHA-1, which a program in FIPS 140-only mode must not
+// use. ARGV[1] is a mark that is unique to one call. go-redis sends a command
+// again if its answer was lost. By the mark the script then recognises its own
+// earlier work.
 const (
 	lock = `
 		local holder = redis.call('GET', KEYS[1])
@@ -141,8 +145,8 @@ const (
 		end
 		return 0`
 
-	// claim answers 1 for claimed, 2 for in progress, 3 for done. A lapsed claim
-	// stays for a while, so its worker may still commit.
+	// claim returns 1 for claimed, 2 for in progress, 3 for done. A claim whose
+	// lease ran out stays for a while, so its worker may still commit.
 	claim = `
 		local time = redis.call('TIME')
 		local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -160,7 +164,8 @@ const (
 		redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
 		return 1`
 
-	// commit and release answer 0 unless ARGV[2] is the token of the last claim.
+	// commit and release return 0 unless ARGV[2] is the token of the last
+	// claim.
 	commit = `
 		local event = redis.call('HMGET', KEYS[1], 'token', 'done')
 		if event[2] == ARGV[1] then

@@ -30,20 +30,23 @@ type MoneyArgs interface {
 	river.JobArgs
 	check() error
 	subject() (orderID, reference string)
-	// findExisting looks for the call's effect in the books; nil if it is not
-	// there. An error means that the call must not be sent now. again means that
-	// an earlier run of the job may have sent the call.
+	// findExisting looks for the call's effect in the books. It returns nil if
+	// the books do not show the effect. An error means that the call must not
+	// be sent now. again means that an earlier run of the job may have sent the
+	// call.
 	findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error)
 	send(ctx context.Context, client *plural.Client) (*result, error)
 }
 
-// result is what a call returned, or what was found in its place.
+// result is the document that a call returned, or that was found in the books
+// instead.
 type result struct {
 	order *plural.Order
 	link  *plural.PaymentLink
 }
 
-// ofOrder is the result of a call about an order; nil without one.
+// ofOrder makes the result of a call about an order. It returns nil if o is
+// nil.
 func ofOrder(o *plural.Order, err error) (*result, error) {
 	if o == nil {
 		return nil, err
@@ -51,16 +54,16 @@ func ofOrder(o *plural.Order, err error) (*result, error) {
 	return &result{order: o}, err
 }
 
-// CaptureArgs is a job that captures an order. At any time at most one job of
-// each reference has not ended. Exactly one of Amount and Full is given.
+// CaptureArgs is a job that captures an order. For each reference, at most one
+// job can be waiting or running. Give exactly one of Amount and Full.
 type CaptureArgs struct {
 	OrderID   string        `json:"order_id"`
 	Reference string        `json:"reference" river:"unique"` // the merchant's reference of this capture
 	Amount    plural.Amount `json:"amount,omitzero"`
-	Full      bool          `json:"full,omitzero"` // the whole hold, in place of Amount
+	Full      bool          `json:"full,omitzero"` // capture the whole hold, instead of Amount
 }
 
-// Kind is [KindCapture].
+// Kind returns [KindCapture].
 func (CaptureArgs) Kind() string { return KindCapture }
 
 // InsertOpts prevents a second job from being inserted while the first has not
@@ -75,8 +78,8 @@ func (a CaptureArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// findExisting leaves a full capture to the call itself: only the call knows
-// the whole amount, and an order is captured once.
+// findExisting returns nil for a full capture, so the call itself looks. Only
+// the call knows the whole amount, and an order can be captured only once.
 func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again || a.Full {
 		return nil, nil //nolint:nilnil // not found, which is not an error
@@ -100,7 +103,7 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 		}
 	}
 	if sum != a.Amount {
-		return nil, nil //nolint:nilnil // the call finds the same, and says so
+		return nil, nil //nolint:nilnil // the call finds the same, and reports it
 	}
 	return ofOrder(o, nil)
 }
@@ -109,14 +112,14 @@ func (a CaptureArgs) send(ctx context.Context, client *plural.Client) (*result, 
 	return ofOrder(client.Captures.Create(ctx, a.OrderID, a.request()))
 }
 
-// CancelArgs is a job that cancels an order. At any time at most one job of
-// each order has not ended. After a cancel was refused, the shop can decide on
-// it again.
+// CancelArgs is a job that cancels an order. For each order, at most one job
+// can be waiting or running. After Plural refused a cancel, the shop can insert
+// another job.
 type CancelArgs struct {
 	OrderID string `json:"order_id" river:"unique"`
 }
 
-// Kind is [KindCancel].
+// Kind returns [KindCancel].
 func (CancelArgs) Kind() string { return KindCancel }
 
 // InsertOpts prevents a second job from being inserted while the first has not
@@ -144,8 +147,8 @@ func (a CancelArgs) send(ctx context.Context, client *plural.Client) (*result, e
 	return ofOrder(client.Cancels.Create(ctx, a.OrderID))
 }
 
-// RefundArgs is a job that refunds an order. At any time at most one job of
-// each reference has not ended. The fields mean what they mean in
+// RefundArgs is a job that refunds an order. For each reference, at most one
+// job can be waiting or running. The fields have the same meaning as in
 // [plural.RefundRequest].
 type RefundArgs struct {
 	OrderID   string            `json:"order_id"`                 // the order to refund
@@ -156,7 +159,7 @@ type RefundArgs struct {
 	SplitInfo *plural.SplitInfo `json:"split_info,omitzero"` // split orders only
 }
 
-// Kind is [KindRefund].
+// Kind returns [KindRefund].
 func (RefundArgs) Kind() string { return KindRefund }
 
 // InsertOpts prevents a second job from being inserted while the first has not
@@ -178,9 +181,10 @@ func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*result, e
 	return ofOrder(client.Refunds.Create(ctx, a.OrderID, a.request()))
 }
 
-// sameAmount returns the refund that was found if it is the refund of this job.
-// Otherwise it says why the refund rules the job out: sending would make a
-// second refund of this reference, if Plural allowed it.
+// sameAmount returns the refund that was found, if it is the refund of this
+// job. Otherwise it returns the error why the refund rules the job out. Sending
+// the job's refund would make a second refund under this reference, if Plural
+// allowed that.
 func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 	if found.OrderAmount == a.Amount {
 		return found, nil
@@ -191,8 +195,8 @@ func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 	}
 }
 
-// oneThatHasNotEnded does not count jobs that have ended: a person may decide
-// on the same call again, whatever the earlier result was.
+// oneThatHasNotEnded allows one job at a time. It does not count jobs that have
+// ended, because a person may decide on the same call again after any result.
 func oneThatHasNotEnded() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,

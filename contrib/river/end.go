@@ -13,10 +13,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// record is the output of a job: its state, for people and for this package.
+// record is the output of a job. It shows the job's state to people and to this
+// package.
 type record struct {
-	State   string `json:"plural"`  // how it ended, or a Why
-	Attempt int    `json:"attempt"` // when that was
+	State   string `json:"plural"`  // how the job ended, or a Why
+	Attempt int    `json:"attempt"` // the number of the attempt in which that happened
 	Error   string `json:"error,omitzero"`
 }
 
@@ -36,8 +37,8 @@ func (r record) hasEnded() bool {
 	return false
 }
 
-// wasGivenUp reports whether the record says that the row's last attempt was
-// given up.
+// wasGivenUp reports whether, by the record, the job was given up after the
+// last attempt of the row.
 func (r record) wasGivenUp(row *rivertype.JobRow) bool {
 	return r.Attempt == row.Attempt && (r.State == string(Cancelled) || r.State == string(GivenUp))
 }
@@ -45,7 +46,7 @@ func (r record) wasGivenUp(row *rivertype.JobRow) bool {
 func recordOf(row *rivertype.JobRow) record {
 	var r record
 	if err := json.Unmarshal(row.Output(), &r); err != nil {
-		return record{} // there is none, or it is not this package's
+		return record{} // the job has no output, or not one of this package
 	}
 	return r
 }
@@ -74,9 +75,10 @@ func isOurs(row, job *rivertype.JobRow) bool {
 // errOther means that another worker has the job.
 var errOther = errors.New("another worker has the job")
 
-// end completes the job and calls Ended, once. After a rescue two workers may
-// have the job: then the one that began last does so; the lock on the row makes
-// the other wait for it, and the record tells it and any later worker.
+// end completes the job and calls Ended once. After a rescue two workers may
+// have the job. Then only the worker that began last may complete it. A lock on
+// the job's row makes the other worker wait. The record shows the other worker,
+// and any later worker, that the job has ended.
 func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
 	client := river.ClientFromContext[TTx](ctx)
 	return w.cfg.Transact(ctx, func(tx TTx) error {
@@ -89,7 +91,7 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 		case !isOurs(row, job.JobRow):
 			return errOther
 		}
-		if row.State == rivertype.JobStateRunning { // otherwise the job was rescued, and its next run finds the record
+		if row.State == rivertype.JobStateRunning { // otherwise River has rescued the job, and its next run finds the record
 			row, err := river.JobCompleteTx[riverdriver.Driver[TTx]](ctx, tx, job)
 			if err != nil {
 				return err

@@ -11,20 +11,21 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// ErrOtherWaiting means that a job of the same reference (for a cancel: of the
-// same order) has not ended, and asks for something else. Nothing was inserted:
-// let that job end, or cancel it and find out what became of its call.
+// ErrOtherWaiting means that another job with the same reference has not ended,
+// and asks for something else. For a cancel, it is another job for the same
+// order. Nothing was inserted. Let that job end, or cancel it and find out what
+// happened to its call.
 var ErrOtherWaiting = errors.New("pluralriver: a job with other content has not ended")
 
 // InsertTx stores a money call in the shop's transaction. It checks the request
-// first, as the call does (a plural.ValidationError), because a job that breaks
-// Plural's rules would only fail later.
+// first, as the call does, because a job that breaks Plural's rules would only
+// fail later. The error of that check is a plural.ValidationError.
 //
-// While a job of the same reference has not ended, nothing is inserted. If that
-// job asks for the same, the result's UniqueSkippedAsDuplicate is set and its
-// Job is the waiting job. Otherwise the error is [ErrOtherWaiting]. After a job
-// has ended, the same call can be inserted again: it finds in Plural's books
-// what was done.
+// While another job with the same reference has not ended, nothing is inserted.
+// If that job asks for the same, UniqueSkippedAsDuplicate is set in the result,
+// and Job in the result is that job. Otherwise the error is [ErrOtherWaiting].
+// After a job has ended, the same call can be inserted again. The new job finds
+// in Plural's books what was done.
 func InsertTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args MoneyArgs, opts *river.InsertOpts,
 ) (*rivertype.JobInsertResult, error) {
@@ -50,8 +51,8 @@ func InsertTx[TTx any](
 	return inserted, nil
 }
 
-// isSame compares args as JSON, because the database may have changed the
-// spelling.
+// isSame compares args as JSON, because the database may have formatted the
+// JSON differently.
 func isSame(encoded []byte, args MoneyArgs) (bool, error) {
 	ours, err := json.Marshal(args)
 	if err != nil {

@@ -12,15 +12,16 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// LinkArgs is a job that makes a payment link, and has Plural send it. At any
-// time there is one job for each reference that has not ended. What the fields
-// mean is with [plural.PaymentLinkRequest]. A job that is worked after ExpireBy,
-// and whose link is not in the books by then, ends with a
+// LinkArgs is a job that makes a payment link; Plural sends the link to the
+// customer. For each reference, at most one job can be waiting or running. The
+// fields have the same meaning as in [plural.PaymentLinkRequest]. If a job runs
+// after ExpireBy, and the books do not have its link, the job ends with a
 // [plural.ValidationError].
 //
-// Store [plural.PaymentLink.Expected] of Outcome.Link in Config.Ended.
+// In Config.Ended, call Expected of Outcome.Link
+// ([plural.PaymentLink.Expected]), and store the result.
 type LinkArgs struct {
-	Reference   string           `json:"reference" river:"unique"` // the merchant's, of this link
+	Reference   string           `json:"reference" river:"unique"` // the merchant's reference of this link
 	Amount      plural.Amount    `json:"amount"`
 	Customer    *plural.Customer `json:"customer,omitzero"` // personal data: River keeps it with the job
 	Description string           `json:"description,omitzero"`
@@ -33,7 +34,7 @@ type LinkArgs struct {
 	FailureCallbackURL    string                 `json:"failure_callback_url,omitzero"`
 }
 
-// Kind is [KindLink].
+// Kind returns [KindLink].
 func (LinkArgs) Kind() string { return KindLink }
 
 // InsertOpts keeps a second job from being inserted while the first has not
@@ -54,9 +55,9 @@ func (a LinkArgs) check() error { return a.request().Validate() }
 func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference }
 
 // findExisting looks for the link before a later run of the job sends it: an
-// earlier run may have made it, and Plural may not keep references unique. It
-// is sent only if the books said for three seconds that they do not have it.
-// Until then the job has not ended, even if ExpireBy has passed since.
+// earlier run may have made it, and Plural may not keep references unique. The
+// job sends the link only if the books did not have the link for three seconds.
+// Until then the job has not ended, even if ExpireBy has passed.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again {
 		return nil, nil //nolint:nilnil // not in sight, which is not an error
@@ -81,18 +82,18 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 	}
 }
 
-// absence is how long the books have to say that they do not have a link.
+// absence is how long the books have to show that they do not have a link.
 const absence = 3 * time.Second
 
-// isAbsent reports whether Plural said that it has no such link. A page of a
-// firewall, a 404 without a code, or a broken server does not say so.
+// isAbsent reports whether Plural said that it has no such link. A firewall's
+// page, a 404 without a code, or a broken server does not count.
 func isAbsent(err error) bool {
 	said, ok := errors.AsType[*plural.Error](err)
 	return ok && said.Code != "" && said.StatusCode < http.StatusInternalServerError && errors.Is(err, plural.ErrNotFound)
 }
 
-// sameLink returns the link that was found if it is the link of this job.
-// Otherwise it says why that link rules the job out.
+// sameLink returns the link that was found, if it is the link of this job.
+// Otherwise it returns the error why that link rules the job out.
 func (a LinkArgs) sameLink(l *plural.PaymentLink) (*result, error) {
 	switch {
 	case l.Amount.Value == 0 || l.Amount.Currency == "":
@@ -110,14 +111,14 @@ func (a LinkArgs) send(ctx context.Context, client *plural.Client) (*result, err
 	return ofLink(client.PaymentLinks.Create(ctx, a.request()))
 }
 
-// LinkCancelArgs is a job that cancels a payment link. At any time there is one
-// job for each link that has not ended. Where the payer was faster it ends with
-// plural.ErrConflict.
+// LinkCancelArgs is a job that cancels a payment link. For each link, at most
+// one job can be waiting or running. If the payer has already paid, the job
+// ends with plural.ErrConflict.
 type LinkCancelArgs struct {
 	PaymentLinkID string `json:"payment_link_id" river:"unique"`
 }
 
-// Kind is [KindLinkCancel].
+// Kind returns [KindLinkCancel].
 func (LinkCancelArgs) Kind() string { return KindLinkCancel }
 
 // InsertOpts keeps a second job from being inserted while the first has not
@@ -140,7 +141,7 @@ func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client,
 	}
 	o, err := client.Orders.Get(ctx, l.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCreated && o.Status != plural.OrderStatusAttempted {
-		return nil, nil //nolint:nilnil // it may be paid: the call tells what that means
+		return nil, nil //nolint:nilnil // the link may be paid: the call finds out
 	}
 	return &result{link: l}, nil
 }
@@ -149,7 +150,8 @@ func (a LinkCancelArgs) send(ctx context.Context, client *plural.Client) (*resul
 	return ofLink(client.PaymentLinks.Cancel(ctx, a.PaymentLinkID))
 }
 
-// ofLink is the result of a call about a payment link; nil without one.
+// ofLink makes the result of a call about a payment link. It returns nil if l
+// is nil.
 func ofLink(l *plural.PaymentLink, err error) (*result, error) {
 	if l == nil {
 		return nil, err

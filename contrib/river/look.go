@@ -26,10 +26,10 @@ type LookArgs struct {
 	Reference string `json:"reference,omitzero"`
 }
 
-// Kind is [KindLook].
+// Kind returns [KindLook].
 func (LookArgs) Kind() string { return KindLook }
 
-// InsertOpts limits the tries, because the next sweep looks again.
+// InsertOpts limits the number of tries: the next sweep looks again.
 func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
 
 // Looks configures how orders are read. TTx is the transaction of River's
@@ -45,21 +45,23 @@ type Looks[TTx any] struct {
 	// order. A document whose UpdatedAt is zero has no time; accept it.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Quiet finds the orders that the shop has heard nothing of for a while and
-	// that may still change: see [MayChange]. [Sweep] looks at them. Leave out
-	// orders that are older than some weeks, because many are never paid. Return
-	// as many as a sweep should read, and record in tx that they were looked at,
-	// or the next sweep gets the same ones. It may be nil.
+	// Quiet returns orders that may still change, and of which the shop has had
+	// no news for a while: see [MayChange]. [Sweep] looks at these orders.
+	// Leave out orders that are older than some weeks, because many orders are
+	// never paid. Return as many as one sweep should read. Record in tx that
+	// they were looked at; otherwise the next sweep gets the same orders. It
+	// may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
-	// Prune is called with each sweep, outside of a transaction. It is for an
-	// inbox, which has to delete old events at some time. It may be nil.
+	// Prune is called with each sweep, outside of a transaction. Use it to
+	// delete old events of an inbox. It may be nil.
 	Prune func(ctx context.Context) error
 
-	// HoldFor is how long an order is safe to capture after its payment was
-	// authorized. Plural does not document how long a hold lasts. Ask Plural, and
-	// subtract a day. After that time Lapsing is called after each Seen of an
-	// AUTHORIZED order, in the same transaction. Set both or neither.
+	// HoldFor is how long after the payment's authorisation an order can safely
+	// be captured. Plural does not document how long a hold lasts. Ask Plural,
+	// and subtract a day. If an order is still AUTHORIZED after that time, each
+	// look calls Lapsing after Seen, in the same transaction. Set both HoldFor
+	// and Lapsing, or neither.
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
@@ -90,9 +92,10 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 // LookTx inserts a look at an order, which runs once the transaction is
 // committed. The opts may be nil; their UniqueOpts do not count.
 //
-// However much happens to an order, one look waits for it: if one is waiting
-// already and is due by then, nothing is inserted. A look that is running does
-// not count, since it may have read the order before.
+// Normally only one look waits for an order, even if much happens to the order.
+// If a look is waiting already and is due early enough, nothing is inserted. A
+// look that is running does not count, because it may have read the order
+// before the latest news.
 func LookTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args LookArgs, opts *river.InsertOpts,
 ) error {
@@ -121,7 +124,7 @@ func LookTx[TTx any](
 		}
 		oneWaits = oneWaits || !isRunning
 	}
-	if oneWaits { // for longer than was asked for, as all the others do
+	if oneWaits { // it waits for longer than was asked for, and so do all the others
 		return nil
 	}
 	with.UniqueOpts = river.UniqueOpts{}
@@ -131,11 +134,11 @@ func LookTx[TTx any](
 	return nil
 }
 
-// aMoment is how late a waiting look may be.
+// aMoment is how much later than asked for a waiting look may run.
 const aMoment = time.Second
 
-// maxLanes is how many looks at one order can run, or wait for longer, before
-// the next one waits for one of them.
+// maxLanes limits the looks at one order that run, or wait for longer. After
+// that many, the next look waits for one of them.
 const maxLanes = 8
 
 // lookInLane is a [LookArgs]; each lane has at most one.
@@ -153,8 +156,8 @@ var errNotOne = errors.New("pluralriver: look: an order's id or its reference is
 
 func (a LookArgs) isOne() bool { return (a.OrderID == "") != (a.Reference == "") }
 
-// LookOnEvent is a function for the inbox of contrib/sqlstore: it inserts a
-// look at the order of the webhook. The opts may be nil.
+// LookOnEvent makes a function for the inbox of contrib/sqlstore. The function
+// inserts a look at the order of the webhook. The opts may be nil.
 //
 //	look := pluralriver.LookOnEvent(riverClient, nil)
 //	http.Handle("/plural/webhook", inbox.Handler(verifier, look))
@@ -176,19 +179,20 @@ func LookOnEvent[TTx any](
 	}
 }
 
-// MayChange reports whether an order may still change by itself, so
-// [Looks.Quiet] should go on finding it. It may if it is unpaid or on hold, if
-// one of its payments or refunds is under way, or if one of these is in a
-// status that package plural does not know. It may not if it is CANCELLED,
-// FAILED, FULLY_REFUNDED or paid, and its refunds have ended. Whether the
-// document says how much was taken does not matter: of a sale that was paid
-// outright by card it never does.
+// MayChange reports whether an order may still change by itself. Then
+// [Looks.Quiet] should go on returning it. The order may change if it is unpaid
+// or on hold, or if one of its payments or refunds is under way. It may also
+// change if the order, a payment or a refund is in a status that package plural
+// does not know. The order does not change by itself if it is CANCELLED,
+// FAILED, FULLY_REFUNDED or paid, and its refunds have ended. It does not
+// matter whether the document shows how much was taken. After a sale that was
+// paid outright by card the document never shows that.
 //
 // A document may leave out refunds. If [plural.Order.RefundedAmount] is not
-// known and the shop needs it, Quiet should find the order all the same. An
-// order that nobody pays may stay CREATED, so Quiet also needs a limit of age.
-// A later decision to refund can change any order. Books lag, so also look at
-// orders with a decision that the shop has made and its row does not show yet.
+// known and the shop needs it, Quiet should return the order as well. An order
+// that nobody pays may stay CREATED, so Quiet also needs a limit of age. A
+// later decision to refund can change any order. Books lag. So also look at an
+// order if the shop has made a decision that the order's row does not show yet.
 func MayChange(o *plural.Order) bool {
 	switch o.Status {
 	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
@@ -202,8 +206,8 @@ func MayChange(o *plural.Order) bool {
 	}
 }
 
-// isRefundOpen reports whether a refund is PENDING or CREATED, or in a status
-// that nobody knows.
+// isRefundOpen reports whether a refund is PENDING or CREATED, or in an unknown
+// status.
 func isRefundOpen(refund plural.Order) bool {
 	switch refund.Status {
 	case plural.OrderStatusProcessed, plural.OrderStatusFailed, plural.OrderStatusCancelled:
@@ -213,9 +217,9 @@ func isRefundOpen(refund plural.Order) bool {
 	}
 }
 
-// isPaymentOpen reports whether a payment is PENDING or AUTHORIZED, or in a
-// status that nobody knows. A payment may have the status of an order that was
-// refunded.
+// isPaymentOpen reports whether a payment is PENDING or AUTHORIZED, or in an
+// unknown status. A payment may also have one of the statuses of a refunded
+// order.
 func isPaymentOpen(p plural.Payment) bool {
 	switch p.Status {
 	case plural.PaymentStatusProcessed, plural.PaymentStatusFailed, plural.PaymentStatusCancelled,
@@ -226,9 +230,9 @@ func isPaymentOpen(p plural.Payment) bool {
 	}
 }
 
-// Sweep is a periodic job for river.Config.PeriodicJobs that looks at the
-// orders that [Looks.Quiet] finds. Payers close their browsers, and webhooks
-// come late or not at all.
+// Sweep makes a periodic job for river.Config.PeriodicJobs. The job looks at
+// the orders that [Looks.Quiet] returns. Payers close their browsers, and
+// webhooks come late or not at all.
 func Sweep(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),
@@ -261,7 +265,8 @@ func (l *looker[TTx]) Work(ctx context.Context, job *river.Job[LookArgs]) error 
 	})
 }
 
-// read reads the order; nil if Plural has none with the reference.
+// read reads the order. It returns nil if Plural has no order with the
+// reference.
 func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order, err error) {
 	switch {
 	case !args.isOne():
@@ -271,7 +276,7 @@ func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order,
 	default:
 		o, err = l.looks.Client.Orders.GetByReference(ctx, args.Reference)
 		if errors.Is(err, plural.ErrNotFound) {
-			return nil, nil //nolint:nilnil // the payer has not got to the checkout
+			return nil, nil //nolint:nilnil // the payer has not reached the checkout
 		}
 	}
 	if _, isInvalid := errors.AsType[*plural.ValidationError](err); isInvalid {
@@ -280,7 +285,7 @@ func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order,
 	return o, err
 }
 
-// heldSince is when the first payment that is on hold was made.
+// heldSince returns when the first payment that is on hold was made.
 func heldSince(o *plural.Order) time.Time {
 	var first time.Time
 	for i := range o.Payments {
@@ -291,7 +296,7 @@ func heldSince(o *plural.Order) time.Time {
 		}
 	}
 	if first.IsZero() {
-		return cmp.Or(o.CreatedAt.Time, time.Now()) // without a time there is no age
+		return cmp.Or(o.CreatedAt.Time, time.Now()) // without a time the age is not known
 	}
 	return first
 }
@@ -300,7 +305,7 @@ type sweepArgs struct{}
 
 func (sweepArgs) Kind() string { return KindSweep }
 
-// InsertOpts allows one try, because the next sweep does the same.
+// InsertOpts allows one try only: the next sweep does the same work.
 func (sweepArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
 type sweeper[TTx any] struct {
@@ -309,7 +314,7 @@ type sweeper[TTx any] struct {
 	looks *Looks[TTx]
 }
 
-// Work inserts a look for each order. The looks are not tried for long, so they
+// Work inserts a look for each order. Each look has only a few tries, so looks
 // do not pile up while Plural is down.
 func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
 	var pruned error

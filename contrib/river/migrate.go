@@ -9,13 +9,13 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// migrating is the advisory lock of the migrations.
+// migrating is the number of the advisory lock for migrations.
 const migrating = 5390217447
 
-// Migrate makes River's tables, or brings them up to date. On PostgreSQL it is
-// safe to run in every process at its start, because the processes wait for
-// each other. River's own migrator is not safe in that case. It takes two
-// connections. On SQLite one process at a time may run it.
+// Migrate creates River's tables, or brings them up to date. On PostgreSQL
+// every process can run it at its start, because the processes wait for each
+// other. River's own migrator does not wait. Migrate takes two connections. On
+// SQLite only one process at a time may run it.
 //
 //	err := pluralriver.Migrate(ctx, riverpgxv5.New(pool))
 func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) error {
@@ -28,7 +28,7 @@ func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) error
 		if err != nil {
 			return fmt.Errorf("pluralriver: migrate: %w", err)
 		}
-		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it holds the lock, and nothing else
+		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // the transaction holds the lock, and has no other purpose
 		if _, err := tx.PGAdvisoryXactLock(ctx, migrating); err != nil {
 			return fmt.Errorf("pluralriver: migrate: lock: %w", err)
 		}

@@ -12,10 +12,10 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// Watch is a periodic job for river.Config.PeriodicJobs. Every minute it finds
-// the money jobs that were cancelled or given up while no worker had them, and
-// calls [Config.Unsettled]: a person pressed Cancel, or a worker was killed in
-// a job's last try.
+// Watch makes a periodic job for river.Config.PeriodicJobs. Every minute the
+// job finds the money jobs that were cancelled or given up while no worker had
+// them, and calls [Config.Unsettled]. Such a job was cancelled by a person, or
+// its worker was killed in the job's last try.
 func Watch() *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(time.Minute),
@@ -28,7 +28,8 @@ type watchArgs struct{}
 
 func (watchArgs) Kind() string { return KindWatch }
 
-// InsertOpts allows one try, because the next one does the same.
+// InsertOpts allows one try only: a minute later the next job does the same
+// work.
 func (watchArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
 type watcher[TTx any] struct {

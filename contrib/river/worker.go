@@ -1,7 +1,7 @@
 // Package pluralriver makes money calls durable jobs of River
 // (github.com/riverqueue/river). The shop stores a capture, cancel or refund in
-// the transaction of its decision. Then any process that is alive carries it
-// out, for as long as it takes.
+// the transaction of its decision. Then any running process carries it out, and
+// repeats it until the answer is final.
 //
 //	workers := river.NewWorkers()
 //	err := pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
@@ -11,24 +11,25 @@
 //		Unsettled: shop.unsettled, // the shop's own
 //	})
 //
-// And where the shop decides:
+// The code in which the shop decides has this call:
 //
 //	_, err = pluralriver.InsertTx(ctx, riverClient, tx, pluralriver.CaptureArgs{
 //		OrderID: id, Reference: reference, Amount: plural.INR(149950),
 //	}, nil)
 //
-// A job whose answer is final is completed, whatever the answer, and
-// [Config.Ended] is called once. Any other answer is not known yet, and River
-// tries again under the same reference, after longer and longer waits, for
-// about three weeks (river.Config.MaxAttempts). If a person has to look,
-// [Config.Unsettled] is called; if [plural.NeedsReview] reports the error, the
-// job asks daily. If a worker is killed at any point, its job is tried again.
-// The next run finds in Plural's books what was done, and does not do it twice.
+// A job ends when its answer is final, even if the answer is a refusal. Then
+// [Config.Ended] is called once. As long as the answer is not final, River
+// tries again under the same reference, with longer and longer waits, for about
+// three weeks (river.Config.MaxAttempts). If a person has to look,
+// [Config.Unsettled] is called. If [plural.NeedsReview] reports the error, the
+// job tries again daily. If a worker is killed at any point, its job is tried
+// again. The next run finds in Plural's books what was done, and does not do it
+// twice.
 //
 // This package writes the output that River keeps with each job
-// ([rivertype.JobRow.Output]): it records the job's state, and prevents a
-// second call of Ended. Do not record another one for these jobs, and do not
-// delete them while they may be retried.
+// ([rivertype.JobRow.Output]): the output records the job's state, and prevents
+// a second call of Ended. Do not record another output for these jobs, and do
+// not delete these jobs while they may be retried.
 package pluralriver
 
 import (
@@ -43,44 +44,46 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Outcome is how a job ended, or its state.
+// Outcome is the result of a job that has ended, or the state of a job that has
+// not ended.
 type Outcome struct {
 	Kind      string // the kind of the job, such as [KindCapture]
-	OrderID   string // for the cancel of a payment link: the link's id; for its creation: ""
+	OrderID   string // for a job that cancels a payment link, the link's id; "" for a job that makes a link
 	Reference string // "" for a cancel
-	// What the call returned; nil where Err is not. A refund's job gets the
-	// refund. Its Status may be PENDING for days: Plural has accepted it, and the
-	// bank may still refuse it. A webhook or a look at the order shows the end.
+	// The order that the call returned. It is nil if Err is not nil. For a
+	// refund it is the refund. Its Status may be PENDING for days: Plural has
+	// accepted it, and the bank may still refuse it. A webhook or a look at the
+	// order shows the end.
 	Order *plural.Order
 	// The result for a payment link, which has no Order.
 	Link *plural.PaymentLink
-	// nil: carried out. If the job has ended, it is otherwise
+	// nil if the call was carried out. Otherwise, if the job has ended, Err is
 	// plural.ErrNotApplied, plural.ErrConflict, or a plural.ValidationError. A
 	// ValidationError means that nothing was sent, but an earlier job with the
 	// same reference may have had an effect.
 	Err error
 }
 
-// Attempt is a try that did not end a job.
+// Attempt describes a try that did not end its job.
 type Attempt struct {
-	Number int // 1 for the first try; 0: the job was not tried
+	Number int // 1 for the first try; 0 if the job was not tried
 	Why    Why
-	Err    error // why the job has not ended; for EndedFails the error of Ended
+	Err    error // why the job has not ended; for EndedFails, the error that Ended returned
 }
 
-// Why is why [Config.Unsettled] is called.
+// Why is the reason why [Config.Unsettled] is called.
 type Why string
 
 // The reasons.
 const (
 	// NeedsReview: trying again may never settle the call; see
-	// [plural.NeedsReview]. The job asks again daily, and Unsettled is called for
-	// each such try.
+	// [plural.NeedsReview]. The job tries again daily, and Unsettled is called
+	// after each such try.
 	NeedsReview Why = "needs review"
 	// StillUnknown: the call has been tried [Config.UnsettledAfter] times.
 	StillUnknown Why = "still unknown"
-	// EndedFails: the call has a final answer, which is the Outcome, and Ended has
-	// failed that many times.
+	// EndedFails: the call has a final answer, which is in the Outcome, but
+	// Ended has failed as many times.
 	EndedFails Why = "ended fails"
 	// Cancelled: somebody cancelled the job before it had an answer. It is not
 	// known what became of the call.
@@ -106,20 +109,21 @@ type Config[TTx any] struct {
 	// tried again. It may be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
 	// Unsettled is called for a job that has no final answer if a person has to
-	// look: see [Why]. It may be called more than once for one job, never after
-	// Ended except for [Contradicted]. Ended may still be called later. With
-	// [Watch] among River's periodic jobs, it is also called for jobs that were
-	// cancelled or given up while nobody worked on them. It may be nil.
+	// look: see [Why]. It may be called more than once for one job. After Ended
+	// it is called only for [Contradicted]. Ended may still be called after
+	// Unsettled. If [Watch] is one of River's periodic jobs, Unsettled is also
+	// called for jobs that were cancelled or given up while no worker had them.
+	// It may be nil.
 	Unsettled func(ctx context.Context, tx TTx, o Outcome, a Attempt) error
-	// UnsettledAfter is the number of tries after which Unsettled is called for a
-	// job without any other problem. The default is 8, which is 80 minutes with
-	// River's waits.
+	// UnsettledAfter is the number of tries after which Unsettled is called, if
+	// there is no other reason to call it. The default is 8, which takes 80
+	// minutes with River's waits.
 	UnsettledAfter int
-	// Timeout ends one try of a call. It is ten seconds or more; the default is
-	// two minutes. It has to be less than River's RescueStuckJobsAfter.
+	// Timeout limits one try of a call. It must be ten seconds or more, and
+	// less than River's RescueStuckJobsAfter. The default is two minutes.
 	Timeout time.Duration
 
-	step  func(name string) // of the tests
+	step  func(name string) // for tests
 	daily time.Duration
 }
 
@@ -172,10 +176,11 @@ type worker[TTx any, TArgs MoneyArgs] struct {
 	cfg *Config[TTx]
 }
 
-// Timeout is River's limit for one try.
+// Timeout returns the limit for one try, for River.
 func (w *worker[TTx, TArgs]) Timeout(*river.Job[TArgs]) time.Duration { return w.cfg.Timeout }
 
-// NextRetry is a day later if a person has to look. Otherwise River decides.
+// NextRetry returns a time a day later if a person has to look. Otherwise River
+// decides when to try again.
 func (w *worker[TTx, TArgs]) NextRetry(job *river.Job[TArgs]) time.Time {
 	if r := recordOf(job.JobRow); r.State == string(NeedsReview) && r.Attempt == job.Attempt {
 		return time.Now().Add(w.cfg.daily)
@@ -191,7 +196,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	case err != nil:
 		return fmt.Errorf("pluralriver: read job %d: %w", job.ID, err)
 	case recordOf(row).hasEnded():
-		return nil // and was retried, or another run has ended it
+		return nil // the job was retried, or another run has ended it
 	case !isOurs(row, job.JobRow):
 		return w.leave()
 	}
@@ -203,7 +208,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	}
 	w.cfg.step("answered")
 
-	// What is known by now is recorded even if the try's time is up.
+	// The result of the call is recorded even if the time of the try is over.
 	var cancel context.CancelFunc
 	cause := context.Cause(ctx)
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
@@ -242,7 +247,7 @@ func isFinal(err error) bool {
 	return isInvalid && !errors.Is(err, plural.ErrOutcomeUnknown)
 }
 
-// reviewReason is why a person has to look; "" if nobody has to.
+// reviewReason returns why a person has to look, or "" if nobody has to.
 func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause error) Why {
 	isOften := job.Attempt >= w.cfg.UnsettledAfter && recordOf(job.JobRow).State == ""
 	switch {
@@ -262,7 +267,8 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 	return StillUnknown
 }
 
-// leave is the answer of a worker whose job another worker has. Nil or an error
-// would end the other worker's try. This answer ends it too, but makes sure
-// that the job is tried again. River has no answer that leaves the row alone.
+// leave returns the result for a worker that has lost its job to another
+// worker. Every result changes the job's row, so it also ends the other
+// worker's try. Nil or an error could end the job for good. With this result
+// the job is tried again.
 func (w *worker[TTx, TArgs]) leave() error { return river.JobSnooze(w.cfg.Timeout) }

@@ -1,7 +1,8 @@
-// Package sqlstore handles Plural's webhooks in the merchant's own database:
-// the record that an event was handled and the merchant's writes because of it
-// are one transaction. An event is handled exactly once. If the handling failed
-// or the process died, the event is handled when Plural delivers it again.
+// Package sqlstore handles Plural's webhooks in the merchant's own database.
+// One transaction has the record that an event was handled, and the merchant's
+// own writes for the event. So an event is handled exactly once. If the
+// handling failed or the process died, the event is handled when Plural
+// delivers it again.
 //
 //	inbox, err := sqlstore.NewInbox(db, sqlstore.Postgres)
 //	err = inbox.Migrate(ctx)
@@ -17,11 +18,12 @@
 //			return writeJob(ctx, tx, id) // the shop's own: look at the order, later
 //		}))
 //
-// The function stores in the transaction what is to be done, and calls no other
-// service. A rollback does not undo a call of another service, such as Plural.
-// And while the call lasts, the transaction holds one of the shop's
-// connections: twenty webhooks at once would use up a pool of twenty. A job
-// does the rest (package [github.com/plural-go/plural/contrib/river] has them).
+// In the transaction, the function stores what has to be done, and calls no
+// other service. A rollback does not undo a call of another service, such as
+// Plural. Also, the transaction keeps one of the shop's connections while the
+// call lasts, so twenty webhooks at once would use up a pool of twenty. Let a
+// job do the rest, such as a job of package
+// [github.com/plural-go/plural/contrib/river].
 package sqlstore
 
 import (
@@ -46,7 +48,7 @@ type dialect struct {
 	find   string
 	record string
 	prune  string
-	lock   string // serialises migrations within their transaction; "" if that needs no lock
+	lock   string // lets only one migration run at a time; "" if the database needs no lock for that
 	time   func(time.Time) any
 }
 
@@ -93,18 +95,18 @@ type Inbox struct {
 	busy     sync.Map      // the ids of the events that this process is handling
 	time     time.Duration // the time that a delivery has
 
-	step func(name string) // of the tests
+	step func(name string) // for tests
 }
 
 // Option changes how an [Inbox] works.
 type Option func(*Inbox)
 
 // WithMerchant separates the events of several merchants that share a database.
-// Each has a verifier and a handler of its own, because only one merchant's key
-// signs a webhook-id.
+// Each merchant needs a separate verifier and handler, because each merchant's
+// key signs only that merchant's webhook-ids.
 func WithMerchant(name string) Option { return func(in *Inbox) { in.merchant = name } }
 
-// NewInbox makes an Inbox on a database. [Inbox.Migrate] makes its table.
+// NewInbox makes an Inbox on a database. [Inbox.Migrate] creates its table.
 func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 	if db == nil || d.dialect == nil {
 		return nil, errors.New("sqlstore: new inbox: a database and its dialect are needed")
@@ -119,29 +121,32 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 	return in, nil
 }
 
-// Handler is an [http.Handler] for the webhook URL. It verifies each request as
-// [plural.NewWebhookHandler] does, and has the same options and answers. It
-// calls handle within a transaction, and commits it if handle returns nil.
+// Handler makes an [http.Handler] for the webhook URL. The handler verifies
+// each request as [plural.NewWebhookHandler] does, and has the same options and
+// answers. It calls handle in a transaction, and commits the transaction if
+// handle returns nil.
 //
 // An event that was handled before is answered with 200 without calling handle.
-// If two deliveries of one event come at the same time, one is handled. The
-// other does not wait for it, and is answered with 409. If handle fails, its
-// transaction is rolled back and the answer is 500. If the database fails, the
-// answer is 503, or 500 after handle. Plural then delivers the event again. It
-// also does so when the process dies, and when a commit succeeded but its
-// answer was lost: then the record shows that the event was handled.
+// If two deliveries of one event come at the same time, one of them is handled.
+// The other delivery does not wait, and is answered with 409. If handle fails,
+// its transaction is rolled back and the answer is 500. If the database fails,
+// the answer is 503, or 500 after handle. Plural then delivers the event again.
+// It also does so after the process died. If a commit succeeded but its answer
+// was lost, Plural also delivers again, and the record shows that the event was
+// handled.
 //
-// Plural waits 5 seconds for the answer. The transaction, with the wait for a
-// connection, has 4 of them. Then handle's context ends, and its transaction is
-// rolled back.
+// Plural waits 5 seconds for the answer. The transaction and the wait for a
+// connection may take 4 seconds together. After that, handle's context ends,
+// and its transaction is rolled back.
 //
 // Handle must use tx and no other connection for writes that must happen
-// exactly once, and must neither commit nor roll back. It should store what is
+// exactly once, and must neither commit nor roll back. It should store what has
 // to be done and call no other service: see the package's documentation.
 //
 // The options [plural.WithDeduper], [plural.WithMerchant] and
-// [plural.WithLease] have no effect: the database remembers, the merchant is
-// named by this package's [WithMerchant], and the lease is the transaction.
+// [plural.WithLease] have no effect: the database remembers events, this
+// package's [WithMerchant] names the merchant, and the transaction takes the
+// place of the lease.
 func (in *Inbox) Handler(
 	v *plural.Verifier,
 	handle func(ctx context.Context, tx *sql.Tx, e *plural.Event) error,
@@ -174,7 +179,7 @@ func (in *Inbox) handle(
 	if err != nil {
 		return fmt.Errorf("sqlstore: record webhook: %w", err)
 	}
-	if rows == 0 { // recorded in the meantime, by an earlier version of this package, which has no lock
+	if rows == 0 { // an earlier version of this package, which has no lock, has recorded it in the meantime
 		return nil
 	}
 	in.step("claimed")
@@ -185,8 +190,8 @@ func (in *Inbox) handle(
 	return nil
 }
 
-// textOf is an event's type in a form that a database can keep: the sender
-// decides what is in it, and PostgreSQL refuses a zero byte.
+// textOf returns an event's type as a text that a database accepts. The sender
+// chooses the type, and PostgreSQL refuses a zero byte.
 func textOf(t plural.EventType) string {
 	const most = 128
 	text := string(t)
@@ -196,14 +201,16 @@ func textOf(t plural.EventType) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "\uFFFD")
 }
 
-// minKeep is also how long package plural keeps events: Plural delivers for 28
-// hours, and a replay may come later.
+// minKeep is the shortest time to keep the record of an event. Package plural
+// keeps events for the same time. Plural delivers for 28 hours, and a replay
+// may come later.
 const minKeep = 72 * time.Hour
 
 // Prune deletes the records of events that were handled longer ago than keep,
-// and returns how many. Keep them for at least 72 hours; less is an error. If
-// the verifier's tolerance is above 35 hours, keep them for twice the tolerance
-// and an hour: an event may be replayed until then. Prune cannot check that.
+// and returns how many it deleted. Keep records for at least 72 hours; a
+// shorter time is an error. If the verifier's tolerance is above 35 hours, keep
+// records for twice the tolerance plus an hour, because an event may be
+// replayed until then. Prune cannot check that.
 func (in *Inbox) Prune(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep < minKeep {
 		return 0, fmt.Errorf("sqlstore: prune: at least %v have to be kept", minKeep)

@@ -55,7 +55,7 @@ func (in *Inbox) Migrate(ctx context.Context) error {
 		if err := run(string(statements)); err != nil {
 			return fmt.Errorf("sqlstore: migrate %s: %w", name, err)
 		}
-		// the name is a file of this package's
+		// the name is that of a file in this package
 		if err := run(`INSERT INTO plural_inbox_migrations (name) VALUES ('` + name + `')`); err != nil {
 			return fmt.Errorf("sqlstore: migrate %s: %w", name, err)
 		}

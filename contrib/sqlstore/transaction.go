@@ -11,15 +11,15 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// transactionTime is the time of a delivery's transaction, with the wait for a
-// connection: Plural hangs up after 5 seconds.
+// transactionTime limits the transaction of a delivery, with the wait for a
+// connection. Plural hangs up after 5 seconds.
 const transactionTime = 4 * time.Second
 
 // delivery is one request and its transaction. The request's context holds it.
 type delivery struct {
 	id       string
 	tx       *sql.Tx
-	deadline time.Time // of the transaction
+	deadline time.Time // when the transaction has to end
 	cancel   context.CancelFunc
 }
 
@@ -29,9 +29,9 @@ type deliveryKey struct{}
 // locked the event.
 type transactions struct{ inbox *Inbox }
 
-// Claim begins a transaction and takes the lock, or reports that another
-// delivery has it. A copy of an event does not wait; in the process that is
-// handling the event, it does not even take a connection.
+// Claim begins a transaction and locks the event, or reports that another
+// delivery has the lock. A copy of an event does not wait for the lock. In the
+// process that is handling the event, a copy does not even take a connection.
 func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
 	in := t.inbox
 	in.step("received")
@@ -39,7 +39,7 @@ func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (
 	if !ok {
 		return plural.Claim{}, errors.New("sqlstore: the request lost its context's values")
 	}
-	id := name[strings.LastIndexByte(name, '/')+1:] // without the name of plural.WithMerchant
+	id := name[strings.LastIndexByte(name, '/')+1:] // without the merchant's name that plural.WithMerchant adds
 	if _, others := in.busy.LoadOrStore(id, true); others {
 		return plural.Claim{State: plural.InProgress}, nil
 	}
@@ -55,7 +55,7 @@ func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (
 // whether the event is recorded.
 func (in *Inbox) begin(ctx context.Context, d *delivery) (plural.ClaimState, error) {
 	d.deadline = time.Now().Add(in.time)
-	ctx, d.cancel = context.WithDeadline(context.WithoutCancel(ctx), d.deadline) // it outlasts the claim
+	ctx, d.cancel = context.WithDeadline(context.WithoutCancel(ctx), d.deadline) // the transaction lives longer than Claim
 	tx, err := in.db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: begin: %w", err)
@@ -99,7 +99,7 @@ func (t transactions) Release(ctx context.Context, _, _ string) error {
 	return nil
 }
 
-// end is the end of a delivery. It rolls back whatever was not committed.
+// end ends a delivery. It rolls back a transaction that was not committed.
 func (in *Inbox) end(d *delivery) {
 	if d.id == "" {
 		return

@@ -1,4 +1,4 @@
-// Package clean makes texts fit for people and logs.
+// Package clean makes texts safe to show to people and to write into logs.
 package clean
 
 import (
@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// OneLine is the text of an error inside another one: joined errors on one
-// line, and of a reasonable length.
+// OneLine returns the text of an error for use inside another error's text. It
+// puts joined errors on one line, and limits the length.
 func OneLine(text string) string {
 	const most = 800
 	return Shorten(strings.ReplaceAll(text, "\n", "; "), most)
@@ -37,5 +37,5 @@ func Shorten(s string, most int) string {
 	return s
 }
 
-// Redacted stands where something is not shown.
+// Redacted is shown in place of a value that must not be shown.
 const Redacted = "[redacted]"

@@ -1,7 +1,7 @@
-// Package foreign wraps errors that are not this module's.
+// Package foreign wraps errors that do not come from this module.
 //
-// They come from everywhere: the cause of a context, a transport, middleware, a
-// body. They may be anything, also what package plural answered of another
+// Such errors are the cause of a context, or come from a transport, middleware
+// or a body. They may even be errors that package plural returned for another
 // order. So such an error never decides anything about an order, and its text
 // is shown with care.
 package foreign
@@ -25,7 +25,7 @@ import (
 	"github.com/plural-go/plural/internal/clean"
 )
 
-// Sentinel makes one of the module's exported errors. Its type distinguishes it
+// Sentinel makes an error that the module exports. Its type distinguishes it
 // from all other errors.
 func Sentinel(text string) error { return &sentinelError{text} }
 
@@ -33,25 +33,26 @@ type sentinelError struct{ text string }
 
 func (s *sentinelError) Error() string { return s.text }
 
-// Wrap wraps an error that is not this package's. [errors.Is] and [errors.As]
-// find the same errors through it as in err, except this package's errors. Its
-// text is a description, and it has no Unwrap, because code that walks the
-// chain prints each error. The secrets are blanked wherever err shows them.
+// Wrap wraps an error that does not come from this module. Through it,
+// [errors.Is] and [errors.As] find the errors in err, except this module's
+// errors. Its text only describes err. It has no Unwrap, because code that
+// walks the chain would print each error. If the text of err has one of the
+// secrets, the secret is blanked.
 func Wrap(err error, secrets ...string) error {
 	return Around(err, nil, secrets...)
 }
 
-// Around is Wrap, where err may have been wrapped around an error
-// that this package gave out for the same try. That one still counts.
+// Around does the same as Wrap. Here err may contain ours, an error that this
+// module returned for the same try. That error is still found.
 func Around(err, ours error, secrets ...string) error {
-	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // is it one already?
+	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // whether err is wrapped already
 		return err
 	}
 	return &foreignError{text: Describe(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
-// NotTheCallers prevents a time limit of the transport's, or ours, from being
-// taken for the end of the caller's context.
+// NotTheCallers prevents a time limit of the transport or of this module from
+// being taken for the end of the caller's context.
 func NotTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
@@ -63,10 +64,11 @@ func NotTheCallers(err error) error {
 
 type foreignError struct {
 	text    string
-	isLimit bool // a time limit, and not the caller's
+	isLimit bool // the error is a time limit, but not the caller's time limit
 
-	// The wrapped error, and the part of it that is this package's. They are in a
-	// function, because code that prints by reflection prints only its address.
+	// The wrapped error, and the part of it that comes from this module. They
+	// are in a function, because code that prints by reflection prints only the
+	// address of a function.
 	behind func() (err, ours error)
 }
 
@@ -75,7 +77,7 @@ func (f *foreignError) Error() string { return f.text }
 // ignorePanic is for use with defer: the methods of a foreign error may panic.
 func ignorePanic() { _ = recover() }
 
-// Is looks for errors that are not this package's.
+// Is looks for target in the wrapped error. It skips this module's errors.
 func (f *foreignError) Is(target error) (is bool) {
 	defer ignorePanic()
 	if f.isLimit && (target == context.DeadlineExceeded || target == context.Canceled) {
@@ -85,10 +87,10 @@ func (f *foreignError) Is(target error) (is bool) {
 	return ours != nil && errors.Is(ours, target) || !isOurs(reflect.TypeOf(target)) && errors.Is(err, target)
 }
 
-// As looks for types that are not this package's. It returns an error as it is
-// if the error shows no more than its description, or if its type is the
-// caller's own. A type of the standard library is returned with the sensitive
-// parts blanked.
+// As looks for the type of target in the wrapped error. It skips this module's
+// errors. If the error that it finds shows no more than its description, or has
+// a type of the caller, As returns it unchanged. If the error has a type of the
+// standard library, As blanks the sensitive parts.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -127,7 +129,7 @@ func assign(into reflect.Value, err error) bool {
 	return true
 }
 
-// NoVerdict prevents a cause from matching the sentinels.
+// NoVerdict wraps a cause so it no longer matches the sentinels.
 func NoVerdict(cause error) error { return noVerdictError{cause} }
 
 type noVerdictError struct{ cause error }
@@ -171,8 +173,8 @@ func walk(err error, visit func(error) bool) bool {
 	return step(err)
 }
 
-// isOurs reports whether a type is from this package, or from a package that
-// only this one imports.
+// isOurs reports whether a type is from package plural or from one of its
+// internal packages.
 func isOurs(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -181,8 +183,8 @@ func isOurs(t reflect.Type) bool {
 	return t.PkgPath() == root || strings.HasPrefix(t.PkgPath(), root+"/internal/")
 }
 
-// Describe is an error's text without its quotations: a malformed answer may
-// hold anything, such as the payer's data or the secret.
+// Describe returns an error's text without its quotations. The quoted text may
+// come from a malformed answer, and may have the payer's data or the secret.
 func Describe(err error, secrets ...string) (text string) {
 	defer func() {
 		if recover() != nil {
@@ -221,8 +223,8 @@ func blankSecret(text, secret string) string {
 	return text
 }
 
-// cleanText is the text of one error of a chain, without the parts that it
-// should not show and that are not in quotes.
+// cleanText returns the text of one error of a chain, without sensitive parts
+// that are not in quotes.
 func cleanText(err error) (string, bool) {
 	switch err := err.(type) { //nolint:errorlint // one link
 	case *url.Error:
@@ -237,8 +239,9 @@ func cleanText(err error) (string, bool) {
 
 const malformedHeader = "the header of the answer is malformed"
 
-// blanked is an error of the standard library without its quotations, and
-// without the text of the error that it wraps; nil for all others.
+// blanked returns a copy of an error of the standard library, without its
+// quotations and without the text of the error that it wraps. For any other
+// error it returns nil.
 func blanked(err error) error {
 	const blank = "..."
 	switch err := err.(type) { //nolint:errorlint // one link
@@ -268,8 +271,8 @@ func blanked(err error) error {
 	return nil
 }
 
-// harmless replaces an error that shows too much, if a [net.Error] is asked
-// for.
+// harmless replaces an error that shows too much, if the caller looks for a
+// [net.Error].
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {
@@ -279,7 +282,7 @@ func newHarmless(err error) error {
 	return nil
 }
 
-// Timeout and Temporary are those of the error that it replaces.
+// Timeout reports what the replaced error reports, and so does Temporary.
 func (h harmless) Timeout() bool {
 	err, _ := h.behind()
 	var timed interface{ Timeout() bool }

@@ -1,4 +1,4 @@
-// Package incoming reads HTTP requests, within bounds.
+// Package incoming reads HTTP requests, up to a limit.
 package incoming
 
 import (
@@ -11,15 +11,17 @@ import (
 	"strings"
 )
 
-// ErrBodyTooLarge is the error of ReadBody at its limit.
+// ErrBodyTooLarge is the error of ReadBody for a body that is larger than the
+// limit.
 var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
-const firstRead = 512 // bytes that are held for a sender who sends nothing
+const firstRead = 512 // the size of the buffer for a sender who sends nothing
 
-// ReadBody reads a body of up to most bytes. A body whose announced length is
-// more is refused unread. Otherwise memory grows with the bytes that have
-// arrived, up to twice as much and no more than is read, and not with the
-// announced length. [io.ReadAll] takes more.
+// ReadBody reads a body of up to most bytes. If the announced length is more,
+// it refuses the body without reading it. Otherwise it takes memory as bytes
+// arrive, and not by the announced length. The memory is at most twice the
+// bytes that have arrived, and no more than the limit needs. [io.ReadAll] takes
+// more.
 func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	if r.ContentLength > most {
 		return nil, ErrBodyTooLarge
@@ -48,8 +50,8 @@ func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	}
 }
 
-// IsForm reports whether there is one content type and it is that of an HTML
-// form.
+// IsForm reports whether the headers have one content type, and it is the type
+// of an HTML form.
 func IsForm(h http.Header) bool {
 	contentType, isOne := only(h, "Content-Type")
 	mediaType, _, err := mime.ParseMediaType(contentType)
@@ -57,23 +59,24 @@ func IsForm(h http.Header) bool {
 		mediaType == "application/x-www-form-urlencoded"
 }
 
-// IsUncompressed reports whether the body is not compressed. Signatures are
-// over the body as sent, and a compressed body could exhaust memory.
+// IsUncompressed reports whether the body is not compressed. A signature is
+// made for the body as sent, and a compressed body could exhaust memory.
 func IsUncompressed(h http.Header) bool {
 	encoding, isOne := only(h, "Content-Encoding")
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }
 
-// Header is the content of a map under a name, in any spelling of that name.
+// Header is one header of a map: its name, and its values under any spelling of
+// the name.
 type Header struct {
 	Name   string
 	Values []string // under all spellings
 
-	isMixed bool // there are more than one
+	isMixed bool // the map has several spellings of the name
 }
 
-// Find fills in headers, in one walk over the map. It finds names in any
-// spelling, because some gateways build the map by hand.
+// Find fills in the wanted headers, in one walk over the map. It finds a name
+// in any spelling, because some gateways build the map by hand.
 func Find(h http.Header, wanted ...*Header) {
 	for key, values := range h {
 		for _, w := range wanted {
@@ -88,10 +91,11 @@ func Find(h http.Header, wanted ...*Header) {
 	}
 }
 
-// Rejoined is the value of a header that was sent once. An adaptor, such as one
-// for AWS Lambda, may have split it at its commas. Then no part has a comma. If
-// a header was sent twice, each value has a comma, because every genuine value
-// has one. It is "" for none.
+// Rejoined returns the value of a header that was sent once, or "" if the
+// header was not sent. An adaptor, such as one for AWS Lambda, may have split
+// the value at its commas. Then no part has a comma, and Rejoined joins the
+// parts again. If a header was sent twice, each value has a comma, because
+// every genuine value has a comma. Then Rejoined returns false.
 func (w *Header) Rejoined(most int) (value string, ok bool) {
 	if len(w.Values) == 1 {
 		return w.Values[0], true
@@ -105,8 +109,9 @@ func (w *Header) Rejoined(most int) (value string, ok bool) {
 	return strings.Join(w.Values, ","), !w.isMixed
 }
 
-// only is the value of a header whose values are equal, because CGI and FastCGI
-// bring the content type twice. It is "" for none.
+// only returns the value of a header. Several values count as one if they are
+// equal, because CGI and FastCGI send the content type twice. It returns "" if
+// the header was not sent.
 func only(h http.Header, name string) (value string, ok bool) {
 	w := Header{Name: name}
 	Find(h, &w)

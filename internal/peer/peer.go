@@ -28,8 +28,8 @@ type Peer struct {
 // New makes a Peer of the base transport.
 func New(base http.RoundTripper) *Peer { return &Peer{base: base} }
 
-// RoundTrip makes sure that a transport other than net/http's keeps the
-// contract: an answer with a body, or an error.
+// RoundTrip sends a request. It makes sure that there is an answer with a body,
+// or an error, even if a transport other than net/http's returns neither.
 func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.distrusted.CompareAndSwap(true, false) {
 		retry.Wait(req.Context(), letGo)
@@ -56,9 +56,10 @@ func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 const letGo = 10 * time.Millisecond
 
 // Distrust makes the next request use none of the idle connections. If one
-// connection gave no answer, a failover, or a NAT on the way, may have
-// forgotten all of them, and each would cost a whole try. An HTTP/2 connection
-// is not idle until net/http has released the request.
+// connection gave no answer, the other ones may be dead, too, after a failover
+// or because a NAT has forgotten them. Then each of them would cost a whole
+// try. An HTTP/2 connection is not idle until net/http has released the
+// request.
 func (p *Peer) Distrust(conn net.Conn) {
 	if isHTTP2(conn) {
 		p.distrusted.Store(true)
@@ -74,8 +75,8 @@ func (p *Peer) CloseIdle() {
 	}
 }
 
-// IsHTTP1 reports whether a connection surely has that version. TLS tells;
-// without it neither version is sure.
+// IsHTTP1 reports whether a connection certainly uses HTTP/1. TLS shows the
+// version. Without TLS the version is not certain, so the result is false.
 func IsHTTP1(conn net.Conn) bool {
 	protocol, ok := negotiated(conn)
 	return ok && protocol != "h2"
@@ -96,9 +97,9 @@ func negotiated(conn net.Conn) (protocol string, ok bool) {
 
 var errNoTunnel = errors.New("the proxy does not connect")
 
-// isOfProxy reports whether err is only the text of a proxy that refuses to
-// connect, such as "Unauthorized". The text is not Plural's, but would be taken
-// for it.
+// isOfProxy reports whether err only has the text of a proxy that refuses to
+// connect, such as "Unauthorized". A reader would take that text for an answer
+// from Plural.
 func isOfProxy(base http.RoundTripper, req *http.Request, err error) bool {
 	t, ok := base.(*http.Transport)
 	if !ok || t.Proxy == nil || t.OnProxyConnectResponse != nil || req.URL.Scheme != "https" ||
@@ -122,9 +123,9 @@ func checkTunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return fmt.Errorf("%w: it answered %d", errNoTunnel, resp.StatusCode)
 }
 
-// NewTransport makes a transport for one host and many parallel calls.
-// net/http's default keeps two idle connections per host, so parallel callers
-// keep opening new ones.
+// NewTransport makes a transport for one host and many parallel calls. By
+// default net/http keeps only two idle connections for each host, so parallel
+// callers would open new connections again and again.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

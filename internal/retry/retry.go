@@ -1,5 +1,6 @@
-// Package retry has the arithmetic of repeating: how long to wait, how long one
-// try may take, and whether either fits into the time that is left.
+// Package retry calculates times for repeating a request: how long to wait, and
+// how long one try may take. It also reports whether a wait fits into the time
+// that is left.
 package retry
 
 import (
@@ -12,18 +13,19 @@ import (
 	"time"
 )
 
-// MaxRetryAfter is the longest Retry-After that is waited for; after a longer
-// one the request is not repeated.
+// MaxRetryAfter is the longest Retry-After that a call waits for. If a server
+// asks for a longer wait, the request is not repeated.
 const MaxRetryAfter = 60 * time.Second
 
-// Policy says how often and how fast to repeat.
+// Policy sets how often and how fast to repeat.
 type Policy struct {
 	MaxAttempts        int
 	MinDelay, MaxDelay time.Duration
 }
 
-// Backoff is the wait after try number n, counted from 1: a random part of
-// MinDelay doubled n-1 times and capped at MaxDelay.
+// Backoff returns the wait after try number n. The first try is number 1. The
+// longest wait is MinDelay, doubled n-1 times, but at most MaxDelay. The wait
+// is a random part of that.
 func (p Policy) Backoff(n int) time.Duration {
 	most := min(p.MinDelay, p.MaxDelay)
 	for i := 1; i < n && most < p.MaxDelay; i++ {
@@ -35,7 +37,7 @@ func (p Policy) Backoff(n int) time.Duration {
 	return rand.N(most) + 1 //nolint:gosec // jitter is not a secret
 }
 
-// Fits reports whether d fits into what ctx's deadline leaves.
+// Fits reports whether d fits into the time that is left until ctx's deadline.
 func Fits(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || d < time.Until(deadline)
@@ -57,11 +59,11 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// AttemptTimeout is how long one try may take from now, within ctx and no
-// longer than most. With reserve, part of ctx's remaining time is kept for
-// asking what became of the try: a quarter, or two seconds if that is more, but
-// never above one half. Without it ctx ends the try by itself, so the two ends
-// cannot be confused.
+// AttemptTimeout returns how long one try may take from now. It is at most
+// most. With reserve, the try also ends before ctx, so time is left to find out
+// what happened to the try: a quarter of ctx's remaining time, or two seconds
+// if that is more, but at most one half. Without reserve, ctx itself ends the
+// try. So the end of ctx is not mistaken for the time limit of one try.
 func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {
@@ -71,9 +73,10 @@ func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, rese
 	return min(most, left-max(left/4, min(2*time.Second, left/2)))
 }
 
-// After reads a Retry-After header, in seconds, with or without a fraction, or
-// as a date. A date is taken relative to the answer's own Date, or to now if it
-// has none. An invalid value or a date in the past gives 0.
+// After reads a Retry-After header. The value is a number of seconds, with or
+// without a fraction, or a date. For a date, the wait is counted from the
+// answer's own Date, or from now if the answer has no Date. An invalid value or
+// a date in the past gives 0.
 func After(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {

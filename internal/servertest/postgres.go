@@ -18,7 +18,7 @@ import (
 type Postgres struct {
 	server
 
-	URL string // of the database, as its owner
+	URL string // the address of the database, for its owner
 }
 
 // StartPostgres starts a server for the test. PostgreSQL refuses to run as
@@ -57,8 +57,8 @@ func StartPostgres(tb testing.TB) *Postgres {
 	return p
 }
 
-// postgresPrograms is the folder of initdb and the other programs; "" if there
-// is none. Debian does not put them into the PATH.
+// postgresPrograms returns the folder of initdb and the other programs, or ""
+// if they are not installed. Debian does not put them into the PATH.
 func postgresPrograms() string {
 	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(found) > 0 {
 		return filepath.Dir(slices.Max(found))
@@ -67,7 +67,7 @@ func postgresPrograms() string {
 	if err != nil {
 		return ""
 	}
-	if target, err := filepath.EvalSymlinks(path); err == nil { // the other programs are beside it
+	if target, err := filepath.EvalSymlinks(path); err == nil { // the other programs are in the same folder
 		path = target
 	}
 	return filepath.Dir(path)

@@ -16,11 +16,11 @@ import (
 // roleVariable tells a child process its role.
 const roleVariable = "PLURAL_TEST_ROLE"
 
-// Role is the role of this process: "" for the tests themselves. A TestMain
-// that knows roles asks for it first.
+// Role returns the role of this process. It is "" for the process that runs the
+// tests. A TestMain that has roles calls Role first.
 func Role() string { return os.Getenv(roleVariable) }
 
-// Process is another process with the test's own binary.
+// Process is another process that runs the binary of a test.
 type Process struct {
 	tb  testing.TB
 	cmd *exec.Cmd
@@ -29,7 +29,7 @@ type Process struct {
 }
 
 // StartProcess starts the test's binary again, in a role, with additional
-// environment variables. It is killed when the test ends.
+// environment variables. The process is killed when the test ends.
 func StartProcess(tb testing.TB, role string, env ...string) *Process {
 	tb.Helper()
 	binary, err := os.Executable()
@@ -39,7 +39,7 @@ func StartProcess(tb testing.TB, role string, env ...string) *Process {
 	return StartProgram(tb, binary, role, env...)
 }
 
-// StartProgram is StartProcess with another test's binary.
+// StartProgram does the same as StartProcess, with the binary of another test.
 func StartProgram(tb testing.TB, binary, role string, env ...string) *Process {
 	tb.Helper()
 	cmd := exec.Command(filepath.Clean(binary))
@@ -61,20 +61,21 @@ func StartProgram(tb testing.TB, binary, role string, env ...string) *Process {
 	return p
 }
 
-// Line is the next line that it prints; "" if it ends first.
+// Line returns the next line that the process prints. It returns "" if the
+// process ends first.
 func (p *Process) Line() string {
 	line, _ := p.out.ReadString('\n')
 	return strings.TrimSpace(line)
 }
 
-// Tell writes a line to it.
+// Tell writes a line to the process.
 func (p *Process) Tell(line string) { _, _ = fmt.Fprintln(p.in, line) }
 
-// Kill kills it at once.
+// Kill kills the process at once.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	p.Wait()
 }
 
-// Wait waits for its end.
+// Wait waits until the process has ended.
 func (p *Process) Wait() { _ = p.cmd.Wait() }

@@ -5,8 +5,8 @@
 // is removed afterwards.
 //
 // It uses only the standard library. It is in the SDK's module, so the modules
-// under contrib/ can import it wherever they are built; nothing that a merchant
-// imports uses it.
+// under contrib/ can import it wherever they are built. No package for
+// merchants imports it.
 package servertest
 
 import (
@@ -24,10 +24,11 @@ type server struct {
 	cmd     *exec.Cmd
 	command func() *exec.Cmd
 	ready   func() bool
-	quick   syscall.Signal // ends it without cleaning up
+	quick   syscall.Signal // the signal that ends the program without cleaning up
 }
 
-// Start starts it, or starts it again on its data on disk.
+// Start starts the server. If the server ran before, it has its earlier data on
+// disk.
 func (s *server) Start() {
 	s.tb.Helper()
 	s.cmd = s.command()
@@ -42,7 +43,7 @@ func (s *server) Start() {
 	}
 }
 
-// Stop ends it at once, as a crash of the machine would.
+// Stop ends the server at once, as a crash of the machine would.
 func (s *server) Stop() {
 	if s.cmd == nil {
 		return
@@ -53,13 +54,13 @@ func (s *server) Stop() {
 	s.cmd = nil
 }
 
-// Hang leaves it running without answering, until Resume.
+// Hang suspends the server, so it does not answer until Resume.
 func (s *server) Hang() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
 
-// Resume ends Hang.
+// Resume lets the server run again after Hang.
 func (s *server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 
-// freeAddr is a loopback address that was free a moment ago.
+// freeAddr returns a loopback address that was free a moment ago.
 func freeAddr(tb testing.TB) (host, port string) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -74,8 +75,8 @@ func freeAddr(tb testing.TB) (host, port string) {
 	return host, port
 }
 
-// missing skips a test whose server is not installed; in CI the test fails
-// instead.
+// missing skips a test because its server is not installed. In CI the test
+// fails instead.
 func missing(tb testing.TB, what string) {
 	tb.Helper()
 	if os.Getenv("CI") != "" {

@@ -11,16 +11,19 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// DefaultLifetime is for a token whose answer does not state its lifetime.
+// DefaultLifetime is the lifetime of a token if the answer does not state a
+// lifetime.
 const DefaultLifetime = 5 * time.Minute
 
-// Lifetime says how long a token lives, counted from the start of the request
-// for it. It takes expiresAt first, then expiresIn (seconds), then the exp
-// claim if the token is a JWT. A source without a positive value is skipped.
+// Lifetime returns how long a token lives, counted from the start of the
+// request for the token. It tries expiresAt first, then expiresIn (seconds),
+// then the exp claim if the token is a JWT. It uses the first that gives a
+// positive value.
 //
-// Times of the server are compared with serverDate, its Date header, so a wrong
-// clock here does not matter. That header has whole seconds, so it is rounded
-// up to the next one. If it is zero, started is used instead.
+// It compares times of the server with serverDate, the server's Date header. So
+// a wrong clock on this machine does not matter. The header has whole seconds,
+// so the date is rounded up to the next second. If serverDate is zero, started
+// is used instead.
 func Lifetime(token, expiresAt, expiresIn string, serverDate, started time.Time) time.Duration {
 	now := started
 	if !serverDate.IsZero() {

@@ -13,27 +13,28 @@ import (
 // Token is an access token.
 type Token struct {
 	Value   string
-	Expires time.Time // when the server stops accepting it; carries a monotonic reading unless it came from a store
+	Expires time.Time // when the server stops accepting the token; it has a monotonic reading unless the token came from a store
 	Refresh time.Time // when to start fetching the next one
-	Stored  bool      // it came from a store
+	Stored  bool      // the token came from a store
 }
 
-// New is a token that lives for lifetime, counted from start.
+// New makes a token that lives for lifetime, counted from start.
 func New(value string, start time.Time, lifetime time.Duration) *Token {
 	expires := start.Add(lifetime)
 	return &Token{Value: value, Expires: expires, Refresh: expires.Add(-refreshMargin(lifetime))}
 }
 
-// refreshMargin is how long before its end a token is replaced: the smaller of
-// a minute and a tenth of its lifetime.
+// refreshMargin returns how long before its end a token is replaced. It is a
+// minute or a tenth of the lifetime, whichever is shorter.
 func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
 
 // FetchTimeout is the limit for one fetch, which runs independently of the
 // callers that wait for it.
 const FetchTimeout = 30 * time.Second
 
-// The waits after failed fetches, doubled from one failure to the next. There
-// is no timer: later calls look at the clock to see whether a wait is over.
+// The limits for the waits after failed fetches. Each failure doubles the wait.
+// There is no timer: later calls look at the clock to see whether the wait is
+// over.
 const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 8 * time.Second
@@ -43,24 +44,24 @@ const (
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// A token that is refused within refusedSoon of its arrival was probably never
-// good.
+// refusedSoon is a time after the arrival of a token. A token that is refused
+// within that time was probably never good.
 const refusedSoon = time.Minute
 
 // FetchError is a fetch that failed. All callers that waited for it get the
 // same one.
 type FetchError struct {
 	Err   error
-	Until time.Time // no fetch starts before it; until then callers get this failure
+	Until time.Time // no fetch starts before this time; until then callers get this failure
 }
 
 func (f *FetchError) Error() string { return f.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (f *FetchError) Unwrap() error { return f.Err }
 
-// ErrPanicked replaces a panic in fetch, which runs the caller's code: the
-// transport and the store.
+// ErrPanicked replaces a panic in fetch. Such a panic can come from code of the
+// caller: the transport or the store.
 var ErrPanicked = errors.New("fetching the access token panicked")
 
 var errNothing = errors.New("fetching the access token brought nothing")
@@ -76,8 +77,8 @@ type Source struct {
 	flight   *flight
 	failed   *FetchError
 	failures int
-	// the last tokens that were refused; functions, because printers show the
-	// target of a pointer
+	// the last tokens that were refused. They are in functions, because code
+	// that prints shows what a pointer points to
 	dead     []func(value string) bool
 	landed   time.Time // when the last token arrived
 	refusals int       // how many in a row, each soon after its token arrived
@@ -90,11 +91,11 @@ type flight struct {
 }
 
 // NewSource makes a Source. fetch fetches a token; it never runs twice at once.
-// It gets the token that it replaces, if any, and whether the server has just
-// refused two in a row: then a store must not be asked. Together with an error
-// it may return a token that is near its end but still valid: that token is
-// used until a later fetch succeeds. asked is how long the answer of a failed
-// fetch asks to wait.
+// Its arguments are the token that is replaced, if any, and whether the server
+// has just refused two tokens in a row. After two refused tokens, fetch must
+// not ask a store. fetch may return an error together with a token that is near
+// its end but still valid. That token is used until a later fetch succeeds.
+// asked returns how long a failed fetch's answer asks to wait.
 func NewSource(
 	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
 	asked func(error) time.Duration,
@@ -103,7 +104,7 @@ func NewSource(
 }
 
 // Get returns a token that has not expired. It waits for a fetch only when
-// there is no such token, and returns when ctx ends. Reading a fresh token
+// there is no such token. It stops waiting when ctx ends. Reading a fresh token
 // takes no lock.
 func (s *Source) Get(ctx context.Context) (*Token, error) {
 	for {
@@ -124,7 +125,7 @@ func (s *Source) Get(ctx context.Context) (*Token, error) {
 			return nil, failed
 		}
 		if f == nil {
-			continue // replaced in the meantime
+			continue // another caller has replaced the token in the meantime
 		}
 		select {
 		case <-f.done:
@@ -135,8 +136,8 @@ func (s *Source) Get(ctx context.Context) (*Token, error) {
 	}
 }
 
-// Invalidate says that the server refused t. If t is still the current token,
-// the next Get fetches another.
+// Invalidate records that the server refused t. If t is still the current
+// token, the next Get fetches another token.
 func (s *Source) Invalidate(t *Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,9 +161,9 @@ func (s *Source) Dead(value string) bool {
 	return slices.ContainsFunc(s.dead, func(is func(string) bool) bool { return is(value) })
 }
 
-// join returns the fetch under way, or starts one. It returns neither a fetch
-// nor a failure when another caller has replaced the token already. During the
-// backoff after a failure it returns only that failure.
+// join returns the fetch that is under way, or starts a fetch. If another
+// caller has already replaced the token, it returns neither a fetch nor a
+// failure. During the wait after a failed fetch, it returns only that failure.
 func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,7 +222,8 @@ func (s *Source) land(f *flight, t *Token, err error) {
 	close(f.done)
 }
 
-// lastToExpire is the token that is valid for longest; nil when none is.
+// lastToExpire returns the token that is valid for longest. It returns nil if
+// no token is valid.
 func lastToExpire(tokens ...*Token) *Token {
 	var last *Token
 	for _, t := range tokens {

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// StoreTimeout is how long all calls of a store together may delay a fetch,
-// before the token is fetched without the store. Saving a token may take as
-// long afterwards, and so may unlocking.
+// StoreTimeout limits how long all calls of a store together may delay a fetch.
+// After that time, the token is fetched without the store. Saving the token
+// afterwards, and unlocking, may each take as long again.
 const StoreTimeout = 2 * time.Second
 
 // fetchTime is the part of FetchTimeout that is left for the request.
@@ -29,16 +29,16 @@ type Store interface {
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 
-// Vault shares a token through a store that need not be trusted: the store can
-// lose, refuse and delay tokens, but not read or forge them. A store that
-// fails, hangs, lies or panics costs time, and never makes a call fail.
+// Vault shares a token through a store that need not be trusted. The store can
+// lose, refuse and delay tokens, but cannot read or forge them. A store that
+// fails, hangs, lies or panics costs time, but never makes a call fail.
 type Vault struct {
 	store  Store
 	key    string
 	aead   cipher.AEAD
 	bound  []byte
 	report func(step string, err error)
-	stuck  atomic.Int64 // calls of the store that were given up and have not returned
+	stuck  atomic.Int64 // the number of calls of the store that were given up and have not returned
 }
 
 // NewVault makes a Vault. Its key is derived from secret. A sealed token is
@@ -53,7 +53,7 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block) // the nonce comes first; FIPS 140 allows no other GCM to seal
+	aead, err := cipher.NewGCMWithRandomNonce(block) // the nonce comes first; FIPS 140 allows sealing only with this GCM
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
@@ -68,10 +68,10 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 }
 
 // Fetch returns the stored token, unless it was refused or is near its end.
-// Otherwise it fetches one under the store's lock and stores it. It does not
-// wait until the token is stored; the lock is given back after that. When the
-// fetch fails, it returns the error together with a stored token that is near
-// its end, if there is one.
+// Otherwise it takes the store's lock, fetches a new token and stores it. It
+// does not wait until the token is stored; the lock is released after that. If
+// the fetch fails, it returns the error. If there is a stored token that is
+// near its end, it returns that token, too.
 func (v *Vault) Fetch(
 	ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error),
 ) (*Token, error) {
@@ -124,10 +124,10 @@ const lookEvery = 100 * time.Millisecond
 // errNotNeeded ends the wait for a lock.
 var errNotNeeded = errors.New("there is a token in the store")
 
-// locked waits for the lock, looks for a token once it has it, and returns t if
-// there is none. It also looks while it waits: when one process has stored a
-// token, all others have it at once, and need not take the lock one after the
-// other.
+// locked waits for the lock, and then looks for a token. If the store has no
+// token, it returns t. It also looks while it waits. When one process has
+// stored a token, all other processes find it at once, and need not take the
+// lock one after the other.
 func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
 		unlock func()
@@ -168,7 +168,8 @@ func (v *Vault) load(ctx context.Context, refused func(*Token) bool) *Token {
 	return t
 }
 
-// look is load without a report; it returns the step that failed.
+// look does the same as load, but does not report a failure. It returns the
+// step that failed.
 func (v *Vault) look(ctx context.Context, refused func(*Token) bool) (t *Token, step string, err error) {
 	sealed, err := guarded(
 		ctx, &v.stuck, func(ctx context.Context) ([]byte, error) { return v.store.Load(ctx, v.key) }, nil,
@@ -204,8 +205,8 @@ func (v *Vault) save(ctx context.Context, t *Token) {
 	}
 }
 
-// lock takes the store's lock. Without it the token is fetched all the same;
-// the lock only saves requests.
+// lock takes the store's lock. If that fails, the token is fetched without the
+// lock, which only saves requests.
 func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 	release := func(unlock func(context.Context)) {
 		if unlock == nil {
@@ -262,16 +263,17 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 	}, nil
 }
 
-// afterwards is a context for the work that is left when the token is there.
+// afterwards makes a context for the work that remains after the token was
+// fetched.
 func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), StoreTimeout)
 }
 
 var errStuck = errors.New("an earlier call of the token store has not returned yet")
 
-// guarded runs one call of a store, which is not trusted to return, to obey its
-// context, or not to panic. It gives up when ctx ends, and counts the call
-// among the stuck ones until it returns; then late gets the result.
+// guarded runs one call of a store. The store may hang, ignore its context or
+// panic. When ctx ends, guarded gives up. The call counts as stuck until it
+// returns; then late gets the result.
 func guarded[T any](
 	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T),
 ) (T, error) {
@@ -283,7 +285,7 @@ func guarded[T any](
 	abandoned := make(chan struct{})
 	go func() {
 		r := result{err: errors.New("token store panicked")}
-		defer func() { // also when the store ends its goroutine
+		defer func() { // this also runs if the store ends its goroutine
 			_ = recover()
 			select {
 			case done <- r:

@@ -1,10 +1,10 @@
 // Package wire reads the JSON that Plural really sends.
 //
-// The documented shapes are snake_case objects with fixed scalar types. The
-// real ones also have camelCase keys, "false" for false, numbers for strings,
-// strings for numbers, one object where an array is documented, and empty
-// strings or arrays where an object is documented. [Unmarshal] accepts all of
-// these and decodes them to the same Go value.
+// The documented documents are snake_case objects with fixed scalar types. The
+// real documents also have camelCase keys, "false" for false, numbers for
+// strings, strings for numbers, one object where an array is documented, and
+// empty strings or arrays where an object is documented. [Unmarshal] accepts
+// all of these and decodes them to the same Go value.
 package wire
 
 import (
@@ -15,23 +15,24 @@ import (
 	"sync"
 )
 
-// MaxDepth is how deep a document may nest. The deepest published one has eight
-// levels. Orders inside of orders are kept as JSON, each one separately, so
-// this limit also bounds the copies.
+// MaxDepth is how deep a document may nest. The deepest published document has
+// eight levels. Each order inside another order also keeps its own JSON, so
+// this limit also limits the memory for that.
 const MaxDepth = 32
 
-// MaxItems is the limit for the elements of a list and for the members of an
-// object; MaxItemsInAll is the limit for the whole document. An order of a
-// thousand payments passes, and the decoded document stays below 64 MiB.
+// MaxItems limits the elements of a list and the members of an object.
+// MaxItemsInAll limits them for the whole document. An order with a thousand
+// payments passes, and the decoded document stays below 64 MiB.
 const (
 	MaxItems      = 2_000
 	MaxItemsInAll = 100_000
 )
 
-// MaxGrowth is how many times its own size the lists and objects of a document
-// may take in memory. Up to minGrowth bytes are always allowed, and maxGrowth
-// bytes are the most. An empty object of two bytes can become a struct of half
-// a kilobyte. No published document grows tenfold, and an order of a thousand
+// MaxGrowth limits the memory for the lists and objects of a document. It is a
+// multiple of the document's size. Up to minGrowth bytes are always allowed,
+// and more than maxGrowth bytes are never allowed. The limit is needed because
+// an empty object of two bytes can become a struct of half a kilobyte.
+// Published documents grow less than tenfold, and an order with a thousand
 // payments takes a megabyte.
 const (
 	MaxGrowth = 32
@@ -44,12 +45,12 @@ const (
 	ruleObject = "must be an object"
 )
 
-// DecodeError says which value of a document could not be used.
+// DecodeError names the value of a document that could not be used.
 type DecodeError struct {
 	Path string // such as "payments[0].capture_data[1].capture_amount.value"; "" for the whole document
 	Rule string // what the value must be
 
-	Limit bool // the document is beyond one of the limits
+	Limit bool // the document exceeds one of the limits
 }
 
 func (e *DecodeError) Error() string {
@@ -63,32 +64,33 @@ func (e *DecodeError) inField(name string) *DecodeError {
 	return &DecodeError{Path: joinPath(name, e.Path), Rule: e.Rule, Limit: e.Limit}
 }
 
-// Raw is the JSON of a value, as a part of the document.
+// Raw is the JSON of a value. It is a part of the document's text.
 type Raw string
 
-// Text is the text of a string that Unmarshal has read.
+// Text returns the text of a JSON string that Unmarshal has read.
 func (r Raw) Text() string { return unquote(string(r)) }
 
 // Part is an object that is useful on its own: if it cannot be decoded, the
 // document around it still can.
 type Part[T any] struct {
-	Raw   Raw // its JSON; "" if there is none, or null
+	Raw   Raw // the JSON of the object; "" if it is missing or null
 	Value *T  // nil if it cannot be decoded
 	Err   error
 }
 
 func (Part[T]) isPart() {}
 
-// Keep makes structs of a type keep the JSON that they were decoded from. Call
-// it while a package is initialised.
+// Keep registers a function for a struct type. The function gets the JSON that
+// the struct was decoded from, to keep it. Call it while a package is
+// initialised.
 func Keep[T any](keep func(v *T, raw string)) struct{} {
 	keepers.Store(reflect.TypeFor[T](), func(v reflect.Value, raw string) { keep(v.Addr().Interface().(*T), raw) })
 	return struct{}{}
 }
 
-// FromText makes values of a type decode themselves from the text of a string,
-// a number or a boolean, or from the JSON of anything else except null. Call it
-// while a package is initialised.
+// FromText registers a function that decodes values of a type. The function
+// gets the text of a string, a number or a boolean, or the JSON of any other
+// value except null. Call it while a package is initialised.
 func FromText[T any](decode func(v *T, text string)) struct{} {
 	decoders.Store(reflect.TypeFor[T](), func(v reflect.Value, text string) { decode(v.Addr().Interface().(*T), text) })
 	return struct{}{}
@@ -97,21 +99,21 @@ func FromText[T any](decode func(v *T, text string)) struct{} {
 // The functions that packages register for their types: reflect.Type to
 // func(reflect.Value, string).
 //
-//nolint:gochecknoglobals // said once, when a package is initialised
+//nolint:gochecknoglobals // filled when packages are initialised
 var keepers, decoders sync.Map
 
-// Unmarshal decodes a JSON object into dst, a pointer to a struct whose fields
-// carry json tags, and optionally alias tags: `alias:"a,b"` lists further names
-// for the same field. They count if the field's own name had no value. Keys are
-// matched in snake_case or camelCase.
+// Unmarshal decodes a JSON object into dst, a pointer to a struct. The struct's
+// fields have json tags. They may also have alias tags: `alias:"a,b"` lists
+// more names for the field, which are used if the field's own name had no
+// value. Keys may be in snake_case or camelCase.
 //
 // A scalar of another kind is converted if nothing is lost. Otherwise it is
-// left out, except in a field tagged `wire:"exact"`, where it is an error. A
-// scalar in place of a struct is an error, too. In place of a pointer to a
-// struct it is left out. A field tagged `wire:"optional"` is left out when
-// there is such an error inside it. Unknown fields are skipped, and so are
-// nulls, except in exact fields. Types of [FromText], and values that implement
-// [json.Unmarshaler], decode themselves.
+// left out. In a field tagged `wire:"exact"` it is an error instead. A scalar
+// in place of a struct is also an error. In place of a pointer to a struct it
+// is left out. If there is such an error inside a field tagged
+// `wire:"optional"`, the field is left out. Unknown fields are skipped. Nulls
+// are skipped, too, except in exact fields. Types of [FromText], and values
+// that implement [json.Unmarshaler], decode themselves.
 //
 // It reads the document once and checks it on the way. Strings and [Raw] JSON
 // are parts of the document and not copies.
@@ -137,19 +139,19 @@ func Unmarshal(document string, dst any) error {
 	return err
 }
 
-// byteOrderMark is what some servers put before a document.
+// byteOrderMark is a mark that some servers write before a document.
 const byteOrderMark = "\ufeff"
 
-// Document is text without the byte-order mark.
+// Document returns text without the byte-order mark.
 func Document(text string) string { return strings.TrimPrefix(text, byteOrderMark) }
 
 // Check reports whether text is exactly one valid JSON document that does not
 // nest too deep.
 func Check(text string) error { return check(Document(text), false) }
 
-// CheckLimits reports whether a document that another decoder will read is
-// within the limits. It allocates nothing, and leaves it to that decoder to
-// check for JSON.
+// CheckLimits checks the limits for a document that another decoder will read.
+// It allocates nothing. It does not check whether the document is valid JSON;
+// that decoder does.
 func CheckLimits(document string) error {
 	limit, ok := check(document, true).(*DecodeError) //nolint:errorlint // errors of this package come unwrapped
 	if ok && limit.Limit {
@@ -335,8 +337,8 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	return nil
 }
 
-// isEmpty reports whether a field still holds nothing; it looks behind a
-// pointer.
+// isEmpty reports whether a field still has no value. For a pointer it looks at
+// the value behind it.
 func isEmpty(v reflect.Value) bool {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
@@ -344,8 +346,8 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
 }
 
-// decodeSlice takes an array, or a single element. A later, empty spelling of
-// the same field does not erase an earlier one.
+// decodeSlice decodes an array, or a single element. If the same field comes
+// again under another spelling and is empty, the earlier value stays.
 func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() != '[' {
 		if s.isEmptyValue() || s.emptyObject() {
@@ -385,8 +387,8 @@ func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	return nil
 }
 
-// decodeStringMap keeps the merchant's own keys as they are, and the JSON text
-// of values that are not scalars.
+// decodeStringMap decodes an object with the merchant's own keys, and does not
+// change the keys. For a value that is not a scalar, it keeps the JSON text.
 func decodeStringMap(s *scanner, v reflect.Value) {
 	if s.peek() != '{' {
 		s.skip()

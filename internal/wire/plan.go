@@ -30,9 +30,9 @@ const (
 type typePlan struct {
 	kind   kind
 	exact  bool
-	tell   func(v reflect.Value, text string) // gives a struct its JSON, or a value its text
+	tell   func(v reflect.Value, text string) // passes the JSON to a struct, or the text to a value
 	elem   *typePlan                          // the element of a pointer, slice or part
-	fields *structPlan                        // of a struct
+	fields *structPlan                        // the fields of a struct
 }
 
 // fieldPlan is a field under one of its names.
@@ -42,7 +42,7 @@ type fieldPlan struct {
 	alias bool // another name for the field; the field's own name wins
 	loose bool // an unusable value is left out
 	plan  typePlan
-	next  atomic.Pointer[fieldPlan] // the field that came after it once, and probably will again; set once
+	next  atomic.Pointer[fieldPlan] // the field that came after this field once, and probably will again; set once
 }
 
 // structPlan finds a struct's fields by their wire names.
@@ -51,9 +51,10 @@ type structPlan struct {
 	start  fieldPlan // comes before the first field; only its next is used
 }
 
-// field skips the name of a member and finds the field for it; nil if there is
-// none. Documents mostly have the same order. So it first tries the field that
-// once came after the previous member.
+// field skips the name of a member and returns its field, or nil if the struct
+// has no such field. Documents mostly have their members in the same sequence.
+// So field first tries the field that came after the previous member in an
+// earlier document.
 func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	usual := last.next.Load()
 	if usual != nil && s.passName(usual.name) {
@@ -67,9 +68,10 @@ func (p *structPlan) field(s *scanner, last *fieldPlan) *fieldPlan {
 	return f
 }
 
-// lookup takes a key in the document, quotes included, and whether it is plain.
+// lookup finds the field for a key. The key is in quotes, as in the document.
+// plain reports that the key has no escapes and is ASCII.
 func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
-	const most = 512 // no field has such a long name, even if all of it is escapes
+	const most = 512 // no field has a longer name, even if every character is an escape
 	if len(quoted) > most {
 		return nil
 	}
@@ -87,7 +89,7 @@ func (p *structPlan) lookup(quoted string, plain bool) *fieldPlan {
 	return nil
 }
 
-//nolint:gochecknoglobals // what reflection says of types never changes
+//nolint:gochecknoglobals // the plan of a type never changes
 var plans sync.Map // reflect.Type to *structPlan
 
 func planFor(t reflect.Type) *structPlan {

@@ -15,9 +15,9 @@ func parseBool(text string) (value, ok bool) {
 	return false, false
 }
 
-// parseInt reads a JSON number that is whole, in any of its spellings: 1200,
-// 1200.00, 12E+2. A number with a fraction is refused, and so is one that does
-// not fit.
+// parseInt reads a whole JSON number, in any spelling: 1200, 1200.00, 12E+2. It
+// refuses a number with a fraction, and a number that does not fit into an
+// int64.
 func parseInt(text string) (int64, bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
@@ -29,13 +29,13 @@ func parseInt(text string) (int64, bool) {
 		n, err := strconv.Atoi(exponent)
 		if err != nil || n > maxExponent || n < -maxExponent {
 			if strings.Trim(whole+fraction, "-0") == "" {
-				return 0, whole != "" // nothing, however often
+				return 0, whole != "" // zero, with any exponent
 			}
 			return 0, false
 		}
 		shift = n
 	}
-	// The number is all of the digits, with the point moved shift places to the
+	// The number has all digits, with the point moved shift places to the
 	// right.
 	all, point := whole+fraction, len(whole)+shift
 	switch {
@@ -55,11 +55,12 @@ func parseInt(text string) (int64, bool) {
 	return n, err == nil
 }
 
-// maxExponent is more than any number that fits can need.
+// maxExponent is larger than any exponent that a number needs if it fits into
+// an int64.
 const maxExponent = 64
 
-// parseIntText reads a number that came as a text. A fraction is refused, even
-// of zeros: "100.00" could be paise or rupees.
+// parseIntText reads a number that came as a text. It refuses a fraction, even
+// ".00": "100.00" could be paise or rupees.
 func parseIntText(text string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	return n, err == nil

@@ -14,13 +14,13 @@ import (
 type scanner struct {
 	text   string
 	pos    int
-	level  int               // of nesting
+	level  int               // how deep the current value is nested
 	items  [MaxDepth + 1]int // elements of the current list, on each level
-	total  int               // of all lists
-	room   int               // how many bytes the lists may still take
+	total  int               // the number of elements of all lists
+	room   int               // how many more bytes of memory the values may take
 	plain  bool              // the last string has no escapes, and is ASCII only
 	failed bool
-	limit  *DecodeError // why the walk ended, if it was a limit
+	limit  *DecodeError // the limit that ended the walk, if a limit ended it
 
 	uncounted bool // lists may be of any length
 }
@@ -116,7 +116,7 @@ func (s *scanner) skip() string {
 	return s.text[start:s.pos]
 }
 
-// open enters an object or an array.
+// open goes into an object or an array.
 func (s *scanner) open() {
 	s.pos++
 	if s.level == MaxDepth {
@@ -128,8 +128,8 @@ func (s *scanner) open() {
 	s.count()
 }
 
-// count counts an element of the current list, or a member. An empty list has
-// one.
+// count counts an element of the current list, or a member of the current
+// object. An empty list counts as one element.
 func (s *scanner) count() {
 	s.items[s.level]++
 	s.total++
@@ -183,8 +183,9 @@ func (s *scanner) name() string {
 	return s.text[start:end]
 }
 
-// passName skips the name of a member, and its colon, if the name equals name,
-// has no escapes and no space before the colon.
+// passName skips the name of a member and the colon, if the member's name
+// equals name. The name must have no escapes, and there must be no space before
+// the colon.
 func (s *scanner) passName(name string) bool {
 	rest := s.text[s.pos:]
 	end := len(name) + len(`"":`)
@@ -225,17 +226,17 @@ func (s *scanner) passString() {
 	s.fail()
 }
 
-// plainPrefix counts the bytes at the start of a text that need no check in a
-// string: ASCII without quotes, backslashes and control characters. It takes
-// eight at a time.
+// plainPrefix counts the bytes at the start of a text that need no further
+// check inside a string. These are ASCII without quotes, backslashes and
+// control characters. It looks at eight bytes at a time.
 func plainPrefix(text string) int {
 	const ones = 0x0101010101010101
 	n := 0
 	for ; len(text) >= 8; text, n = text[8:], n+8 {
 		w := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// The lowest byte that needs a check gets its highest bit set. Those above it
-		// may get it, too, but only the lowest counts.
+		// The lowest byte that needs a check gets its highest bit set. Higher
+		// bytes may get the bit, too, but only the lowest such byte counts.
 		others := ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w
 		if others &= ones << 7; others != 0 {
 			return n + bits.TrailingZeros64(others)/8
@@ -247,8 +248,8 @@ func plainPrefix(text string) int {
 	return n
 }
 
-// escapeLength is the length of the escape at the start of text; 0 if it does
-// not start with a valid one.
+// escapeLength returns the length of the escape at the start of text. It
+// returns 0 if text does not start with a valid escape.
 func escapeLength(text string) int {
 	if len(text) < 2 {
 		return 0
@@ -312,7 +313,7 @@ func (s *scanner) passNumber() {
 	s.pos = i
 }
 
-// digits is the end of the digits that begin at i.
+// digits returns where the digits that begin at i end.
 func digits(text string, i int) int {
 	for i < len(text) && isDigit(text[i]) {
 		i++
@@ -320,8 +321,8 @@ func digits(text string, i int) int {
 	return i
 }
 
-// scalar skips one value and returns the text of a string, number or boolean;
-// false for anything else.
+// scalar skips one value and returns the text of a string, number or boolean.
+// It returns false for any other value.
 func (s *scanner) scalar() (string, bool) {
 	raw := s.skip()
 	if raw == "" {
@@ -373,8 +374,9 @@ func (s *scanner) closesAt(c byte) bool {
 	return ahead.peek() == c
 }
 
-// unquote is the text of a valid string, as encoding/json reads it. If it has
-// no escapes and is valid UTF-8, it is a part of the document.
+// unquote returns the text of a valid JSON string, as encoding/json reads it.
+// If the string has no escapes and is valid UTF-8, the text is a part of the
+// document.
 func unquote(raw string) string {
 	text := raw[1 : len(raw)-1]
 	at := strings.IndexByte(text, '\\')
@@ -382,7 +384,7 @@ func unquote(raw string) string {
 		return toValidUTF8(text)
 	}
 	var b strings.Builder
-	b.Grow(validSize(text)) // escapes are longer than what they stand for
+	b.Grow(validSize(text)) // an escape is longer than its character
 	for ; at >= 0; at = strings.IndexByte(text, '\\') {
 		writeValid(&b, text[:at])
 		r, size := unescape(text[at:])
@@ -393,8 +395,9 @@ func unquote(raw string) string {
 	return b.String()
 }
 
-// toValidUTF8 replaces each byte that is not UTF-8. [strings.ToValidUTF8]
-// replaces several in a row by one character.
+// toValidUTF8 replaces each byte that is not UTF-8 by one character.
+// [strings.ToValidUTF8] is different: it replaces several such bytes in a row
+// by one character.
 func toValidUTF8(text string) string {
 	if utf8.ValidString(text) {
 		return text
@@ -405,7 +408,7 @@ func toValidUTF8(text string) string {
 	return b.String()
 }
 
-// validSize is the length of what writeValid writes.
+// validSize returns the length of the text that writeValid writes.
 func validSize(text string) int {
 	size := 0
 	for _, r := range text {
@@ -420,8 +423,8 @@ func writeValid(b *strings.Builder, text string) {
 	}
 }
 
-// unescape reads the valid escape at the start of a text: the character, and
-// how long the escape is.
+// unescape reads the valid escape at the start of a text. It returns the
+// character and the length of the escape.
 func unescape(text string) (r rune, size int) {
 	switch text[1] {
 	case 'b':

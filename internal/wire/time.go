@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// ParseTime reads a time, in UTC, from any of the forms that Plural sends: with
-// or without fractions and seconds, "T", "t" or a space between date and time,
-// and a zone with or without a colon. It returns false for anything else, and
-// for years that cannot be written in that form.
+// ParseTime reads a time in any of the forms that Plural sends, and returns it
+// in UTC. Seconds and fractions may be missing. Between date and time there may
+// be "T", "t" or a space. The zone may have a colon or not. It returns false
+// for any other text, and for years that RFC 3339 cannot write.
 func ParseTime(text string) (time.Time, bool) {
 	text = strings.TrimSpace(text)
 	const date = len("2006-01-02")
@@ -40,9 +40,9 @@ func inUTC(t time.Time) (time.Time, bool) {
 	return t, year >= 0 && year <= 9999
 }
 
-// layoutOf is the layout for a time of day and its zone: RFC 3339, and the
-// forms that Java's libraries write. One without a zone is in UTC. Fractions of
-// a second need no layout of their own.
+// layoutOf returns the layout for a time of day and its zone. It knows RFC 3339
+// and the forms that Java's libraries write. A time without a zone is in UTC.
+// Fractions of a second do not need a separate layout.
 func layoutOf(clock string) string {
 	at := strings.IndexAny(clock, "Z+-")
 	if at < 0 {

@@ -12,16 +12,17 @@ import (
 )
 
 // MayNotBeUTF8 reports whether a document that encoding/json has written may
-// contain text that was not UTF-8. It may if it has such text. It also may if
-// it has the replacement character, which encoding/json writes in place of such
-// text: up to Go 1.26 as an escape, from Go 1.27 on as the character itself.
+// contain text that was not UTF-8. It returns true if the document has such
+// text. It also returns true if the document has the replacement character,
+// which encoding/json writes in place of such text. Up to Go 1.26 encoding/json
+// writes it as an escape, from Go 1.27 on as the character itself.
 func MayNotBeUTF8(document []byte) bool {
 	return bytes.Contains(document, []byte(`\ufffd`)) || bytes.ContainsRune(document, utf8.RuneError)
 }
 
-// FindNotUTF8 looks for text that is not UTF-8 in a value that encoding/json is
-// to write, and returns its path. For a name of a member that is the path of
-// its object; "" is the whole value.
+// FindNotUTF8 looks for text that is not UTF-8 in a value that encoding/json
+// will write. It returns the path of the text. For the name of a member, it
+// returns the path of the object. The path "" is the whole value.
 func FindNotUTF8(v any) (path string, found bool) {
 	return findNotUTF8(reflect.ValueOf(v))
 }
@@ -56,7 +57,7 @@ func findNotUTF8(v reflect.Value) (path string, found bool) {
 	return "", false
 }
 
-// marshaled is the JSON of a value that writes itself.
+// marshaled returns the JSON of a value that encodes itself.
 func marshaled(v reflect.Value) (text []byte, ok bool) {
 	if !v.CanInterface() {
 		return nil, false
