@@ -53,7 +53,7 @@ func ExamplePaymentLinkService_Create() {
 	// AUTHORIZED true
 }
 
-// A link is withdrawn. Where the payer was faster, the order is what has to be
+// A link is withdrawn. If the payer has already paid, the order has to be
 // cancelled or refunded.
 func ExamplePaymentLinkService_Cancel() {
 	srv, client := emulator()
