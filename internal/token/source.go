@@ -13,7 +13,7 @@ import (
 // Token is an access token.
 type Token struct {
 	Value   string
-	Expires time.Time // when the server stops accepting the token; it has a monotonic reading unless the token came from a store
+	Expires time.Time // when the server stops accepting the token; monotonic, unless the token came from a store
 	Refresh time.Time // when to start fetching the next one
 	Stored  bool      // the token came from a store
 }
