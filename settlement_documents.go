@@ -49,7 +49,7 @@ type SettlementDetail struct {
 	OtherDeductions               Rupees   `json:"other_deductions,omitzero"`
 	AdditionalMDRAmount           Rupees   `json:"additional_mdr_amount,omitzero"`
 	TotalConvenienceFee           Rupees   `json:"total_convenience_fee,omitzero"`
-	TotalGSTOnCCF                 Rupees   `json:"total_gst_on_c_c_f,omitzero" alias:"total_gst_on_ccf"` // Plural's spelling
+	TotalGSTOnCCF                 Rupees   `json:"total_gst_on_c_c_f,omitzero" alias:"total_gst_on_ccf"` // sic
 	TotalCashbackAmount           Rupees   `json:"total_cashback_amount,omitzero"`
 	TotalMerchantCashback         Rupees   `json:"total_merchant_cashback,omitzero"`
 	TotalMerchantConvenienceFee   Rupees   `json:"total_merchant_convenience_fee,omitzero"`
