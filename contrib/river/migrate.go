@@ -28,7 +28,7 @@ func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) error
 		if err != nil {
 			return fmt.Errorf("pluralriver: migrate: %w", err)
 		}
-		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // the transaction holds the lock, and has no other purpose
+		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // the transaction only holds the lock
 		if _, err := tx.PGAdvisoryXactLock(ctx, migrating); err != nil {
 			return fmt.Errorf("pluralriver: migrate: lock: %w", err)
 		}
