@@ -37,8 +37,8 @@ var (
 	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
 	// not paid.
 	ErrOperationNotAllowed = foreign.Sentinel("plural: the order's state does not allow it")
-	// ErrReferenceReused is an [ErrConflict]: before this call, the reference
-	// belonged to another order, capture or refund, or to one with another
+	// ErrReferenceReused is an [ErrConflict]: the reference was already used before
+	// this call, for a different order, capture or refund, or with a different
 	// amount.
 	ErrReferenceReused = foreign.Sentinel("plural: the reference belongs to something else")
 	// ErrInvalidRequest: correct the request; a [ValidationError] says where.

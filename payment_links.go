@@ -360,7 +360,7 @@ func ownLink(
 	}
 }
 
-// lookAtLinkReference makes the look at the books for a new link.
+// lookAtLinkReference returns a function that looks in the books for a new link.
 func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		l, err := write.askLink(ctx, reference)
@@ -405,8 +405,8 @@ func withLink(l *PaymentLink, f finding) finding {
 	return f
 }
 
-// lookAtLink makes the look at the books for a cancel of a link. It reads the
-// link and its order.
+// lookAtLink returns a function that looks in the books for the cancel of a
+// link. The function reads the link and its order.
 func lookAtLink(linkID string) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		k, err := write.settlingRead(opGetLink, pathOfLink(linkID), linkID)

@@ -143,8 +143,8 @@ func exampleBodies(t *testing.T) [][]string {
 	return bodies
 }
 
-// goPieces are the tokens of Go code, cut where a comment stands for other
-// code. Semicolons and commas before a closing bracket are dropped: they depend
+// goPieces returns the tokens of Go code. A "// ..." comment means that code was
+// left out, and a new piece begins after it. Semicolons and commas before a closing bracket are dropped: they depend
 // on where lines end.
 func goPieces(code string) [][]string {
 	var pieces [][]string

@@ -168,9 +168,9 @@ func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
 	return o, nil
 }
 
-// lookAtRefund makes the look at the books for a refund. It reads the refund by
-// its reference. If that does not show whether the refund exists, or which
-// order it belongs to, it also reads the parent order.
+// lookAtRefund returns a function that looks in the books for a refund. The
+// function reads the refund by its reference. If that does not show whether the
+// refund exists, or which order it belongs to, it also reads the parent order.
 func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		r, err := write.askReference(ctx, reference)

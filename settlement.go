@@ -373,8 +373,8 @@ func ownOrder(
 	}
 }
 
-// lookAtOrder makes the look at the books for a capture or a cancel. It reads
-// the order.
+// lookAtOrder returns a function that looks in the books for a capture or a
+// cancel. The function reads the order.
 func lookAtOrder(orderID string, judge func(*Order) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		o, err := write.askOrder(ctx, orderID)

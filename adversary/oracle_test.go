@@ -90,7 +90,8 @@ func (o *oracle) judge() {
 	}
 }
 
-// sentinels checks that an answer is of one kind, and has one type for it.
+// sentinels checks that an error does not match sentinels that exclude each
+// other, and that a final error has the type of its kind.
 func (o *oracle) sentinels(c *call) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	if is(plural.ErrNotApplied) && is(plural.ErrConflict) {

@@ -581,7 +581,8 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// move moves the rows if a move is left and page is not the first.
+// move calls rows to reorder the list, if the page is not the first one and
+// s.settled.moves is not used up.
 func (s *Server) move(page int, rows func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--

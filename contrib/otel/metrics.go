@@ -49,8 +49,9 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	return &instruments{duration, outcomes, attempts, settlements}, cmp.Or(err1, err2, err3, err4)
 }
 
-// observe counts a call that has ended. A call that did not ask the books
-// counts as zero settlements, so the series exists before the first settlement.
+// observe counts a call that has ended. For a call that did not ask the books it
+// adds 0 to the counter of settlements, so the metric exists before the first
+// call that asks them.
 func (i *instruments) observe(ctx context.Context, o plural.Observation) {
 	operation := operationKey.String(o.Operation)
 	ended := []attribute.KeyValue{operation, outcomeKey.String(outcomeOf(o.Err))}

@@ -16,8 +16,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Copies of an event that is being handled are answered at once, and leave the
-// pool's other connection to the shop and to other events.
+// The pool has two connections, and an event that is being handled holds one of
+// them. Copies of that event are answered at once and do not take the second, so
+// the shop and other events can use it.
 func TestCopiesDoNotHoldThePool(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

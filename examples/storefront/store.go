@@ -81,9 +81,9 @@ func openStore(ctx context.Context, where string) (*store, error) {
 
 // makeTables makes River's tables. Then it runs each file of the folder schema
 // once, sorted by name. If several processes do so at once, they wait for each
-// other. PostgreSQL locks a table to see whether it has an index. If each start
-// did that, it would delay the processes at work, or end in a deadlock with one
-// of them.
+// other. CREATE INDEX IF NOT EXISTS locks the table, even if the index exists.
+// So the files do not run at every start: the lock would delay the processes at
+// work, or end in a deadlock with one of them.
 func (s *store) makeTables(ctx context.Context) error {
 	if err := pluralriver.Migrate(ctx, s.river); err != nil {
 		return err

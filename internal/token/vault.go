@@ -16,7 +16,7 @@ import (
 
 // StoreTimeout limits how long all calls of a store together may delay a fetch.
 // After that time, the token is fetched without the store. Saving the token
-// afterwards, and unlocking, may each take as long again.
+// afterwards may take up to StoreTimeout more, and so may unlocking.
 const StoreTimeout = 2 * time.Second
 
 // fetchTime is the part of FetchTimeout that is left for the request.
