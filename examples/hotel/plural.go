@@ -198,7 +198,7 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 		IsHeld: o.CanCapture(), MayChange: pluralriver.MayChange(o), At: max(o.UpdatedAt.UnixMicro(), 0),
 		Taken: known(o.CapturedAmount()), Refunded: known(o.RefundedAmount()),
 	}
-	s.MayChange = s.MayChange || s.Refunded == nil // the document may leave out refunds
+	s.MayChange = s.MayChange || s.Taken == nil || s.Refunded == nil // the document may leave out entries
 	for _, r := range o.Refunds {
 		if r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled {
 			s.BankRefused = append(s.BankRefused, r.MerchantOrderReference)

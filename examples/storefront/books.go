@@ -140,14 +140,16 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 	if !at.IsZero() {
 		now.BookedAt = at
 	}
-	if captured, ok := booked.CapturedAmount(); ok {
+	captured, isCapturedKnown := booked.CapturedAmount()
+	if isCapturedKnown {
 		now.Captured = captured
 	}
-	refunded, ok := booked.RefundedAmount()
-	if ok {
+	refunded, isRefundedKnown := booked.RefundedAmount()
+	if isRefundedKnown {
 		now.Refunded = refunded
 	}
-	now.Unsettled = now.Unsettled || !ok // the document may leave out refunds
+	// A document may leave out captures or refunds, and a later one may show them.
+	now.Unsettled = now.Unsettled || !isCapturedKnown || !isRefundedKnown
 	if err := s.db.saveBooks(ctx, tx, &now); err != nil {
 		return err
 	}

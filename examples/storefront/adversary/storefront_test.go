@@ -230,6 +230,11 @@ func (f *fleet) add(seed uint64) {
 
 // ServeHTTP passes a request to the gateway of its order.
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/api/settlements/") { // the nightly job asks; nothing is settled yet
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"data":[],"total_settlement_count":0}`))
+		return
+	}
 	path := strings.TrimPrefix(r.URL.Path, "/api/pay/v1/")
 	path = strings.TrimPrefix(strings.TrimPrefix(path, "orders/"), "reference/")
 	path = strings.TrimPrefix(path, "refunds/")
