@@ -219,7 +219,8 @@ func values() map[string]any {
 		&plural.SplitDetail{}, &plural.SplitInfo{}, &plural.StateError{}, &plural.UPIData{}, &plural.UPIPayee{},
 		&plural.UPIPayer{}, &plural.ValidationError{},
 		&plural.Days{}, &plural.IncompleteError{}, &plural.Settlement{}, &plural.SettlementDetail{},
-		&plural.SettlementLine{},
+		&plural.SettlementLine{}, &plural.LinkProduct{}, &plural.PaymentLink{}, &plural.PaymentLinkError{},
+		&plural.PaymentLinkRequest{},
 	} {
 		name := reflect.TypeOf(v).Elem().Name()
 		mark(reflect.ValueOf(v).Elem(), name, 0)
