@@ -673,12 +673,14 @@ func TestNothingBecomesMoreThan64MiB(t *testing.T) {
 		fmt.Fprintf(&pairs, `"%d":1,`, i)
 	}
 	metadata := strings.TrimSuffix(pairs.String(), ",")
+	wrongList := `"purchase_details":{"products":[` + many(`{}`, 1_900) + `],"customer":7}`
+	const payment = `{"payment_option":{"card_data":{}},"acquirer_data":{}}`
 	documents := map[string]string{
 		"refunds of refunds":    padded(refunds(many(`{"refunds":[`+many(`{}`, 1_900)+`]}`, 49))),
 		"payments of refunds":   padded(refunds(many(`{"payments":[`+many(`{}`, 1_900)+`]}`, 49))),
 		"payments, in turn":     padded(`{"order_id":"v1",` + many(`"payments":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
-		"lists that are wrong":  padded(`{"order_id":"v1",` + many(`"purchase_details":{"products":[`+many(`{}`, 1_900)+`],"customer":7}`, 25) + `}`),
-		"objects":               padded(refunds(many(`{"payments":[`+many(`{"payment_option":{"card_data":{}},"acquirer_data":{}}`, 230)+`]}`, 49))),
+		"lists that are wrong":  padded(`{"order_id":"v1",` + many(wrongList, 25) + `}`),
+		"objects":               padded(refunds(many(`{"payments":[`+many(payment, 230)+`]}`, 49))),
 		"metadata":              padded(refunds(many(`{"purchase_details":{"merchant_metadata":{`+metadata+`}}}`, 49))),
 		"escapes":               filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, `\u0041`, `"}`),
 		"no UTF-8":              filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, "\xff", `"}`),

@@ -478,7 +478,9 @@ func ExampleSettlementService_Get() {
 
 // Differences are exact.
 func ExampleRupees_Sub() {
-	line := plural.SettlementLine{ActualTransactionAmount: "1250.1", TotalDeductionAmount: "22.12505", SettledAmount: "1227.97"}
+	line := plural.SettlementLine{
+		ActualTransactionAmount: "1250.1", TotalDeductionAmount: "22.12505", SettledAmount: "1227.97",
+	}
 	net, err := line.ActualTransactionAmount.Sub(line.TotalDeductionAmount)
 	if err != nil {
 		fmt.Println(err)

@@ -300,7 +300,8 @@ func FuzzPaymentLinks(f *testing.F) {
 		}
 		f.Add(uint8(0), 422, payload(f, name))
 	}
-	f.Add(uint8(1), 200, []byte(`{"payment_link_id":"pl-v1-1","order_id":"v1","status":"CREATED","payment_link":"javascript:a"}`))
+	f.Add(uint8(1), 200, []byte(
+		`{"payment_link_id":"pl-v1-1","order_id":"v1","status":"CREATED","payment_link":"javascript:a"}`))
 	f.Add(uint8(0), 200, []byte(`{"data":{"data":{"payment_link_id":"pl-v1-1"}},"amount":{"value":1e3}}`))
 	f.Fuzz(func(t *testing.T, method uint8, status int, body []byte) {
 		if status < 200 || status > 599 {

@@ -36,22 +36,36 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 		is                    error // nil and not review: cancelled
 		review                bool
 	}{
-		"cancelled":                           {link: "CANCELLED", order: "CREATED"},
-		"cancelled after a try":               {link: "CANCELLED", order: "ATTEMPTED", payments: payment("FAILED", "")},
-		"cancelled, and so is the order":      {link: "CANCELLED", order: "CANCELLED"},
-		"cancelled and paid":                  {link: "CANCELLED", order: "PROCESSED", payments: payment("PROCESSED", ""), is: plural.ErrConflict},
-		"cancelled and held":                  {link: "CANCELLED", order: "AUTHORIZED", payments: payment("AUTHORIZED", ""), is: plural.ErrConflict},
-		"cancelled, paid without payments":    {link: "CANCELLED", order: "PROCESSED", review: true},
-		"cancelled, held without payments":    {link: "CANCELLED", order: "AUTHORIZED", review: true},
-		"cancelled, refunded, no payments":    {link: "CANCELLED", order: "FULLY_REFUNDED", review: true},
-		"cancelled, paid in an unknown way":   {link: "CANCELLED", order: "PROCESSED", payments: payment("SETTLED", ""), review: true},
+		"cancelled":                      {link: "CANCELLED", order: "CREATED"},
+		"cancelled after a try":          {link: "CANCELLED", order: "ATTEMPTED", payments: payment("FAILED", "")},
+		"cancelled, and so is the order": {link: "CANCELLED", order: "CANCELLED"},
+		"cancelled and paid": {
+			link: "CANCELLED", order: "PROCESSED", payments: payment("PROCESSED", ""), is: plural.ErrConflict,
+		},
+		"cancelled and held": {
+			link: "CANCELLED", order: "AUTHORIZED", payments: payment("AUTHORIZED", ""), is: plural.ErrConflict,
+		},
+		"cancelled, paid without payments": {link: "CANCELLED", order: "PROCESSED", review: true},
+		"cancelled, held without payments": {link: "CANCELLED", order: "AUTHORIZED", review: true},
+		"cancelled, refunded, no payments": {link: "CANCELLED", order: "FULLY_REFUNDED", review: true},
+		"cancelled, paid in an unknown way": {
+			link: "CANCELLED", order: "PROCESSED", payments: payment("SETTLED", ""), review: true,
+		},
 		"cancelled, and the order is strange": {link: "CANCELLED", order: "PARTIALLY_PROCESSED", review: true},
 		"expired":                             {link: "EXPIRED", order: "CREATED", is: plural.ErrNotApplied},
-		"expired, and the order failed":       {link: "EXPIRED", order: "FAILED", payments: payment("FAILED", ""), is: plural.ErrNotApplied},
-		"expired, FAILED but captured":        {link: "EXPIRED", order: "FAILED", payments: payment("PROCESSED", entry), review: true},
-		"expired, FAILED but paid":            {link: "EXPIRED", order: "FAILED", payments: payment("PROCESSED", ""), review: true},
-		"expired, CANCELLED but captured":     {link: "EXPIRED", order: "CANCELLED", payments: payment("PROCESSED", entry), review: true},
-		"expired, paid without payments":      {link: "EXPIRED", order: "PROCESSED", review: true},
+		"expired, and the order failed": {
+			link: "EXPIRED", order: "FAILED", payments: payment("FAILED", ""), is: plural.ErrNotApplied,
+		},
+		"expired, FAILED but captured": {
+			link: "EXPIRED", order: "FAILED", payments: payment("PROCESSED", entry), review: true,
+		},
+		"expired, FAILED but paid": {
+			link: "EXPIRED", order: "FAILED", payments: payment("PROCESSED", ""), review: true,
+		},
+		"expired, CANCELLED but captured": {
+			link: "EXPIRED", order: "CANCELLED", payments: payment("PROCESSED", entry), review: true,
+		},
+		"expired, paid without payments": {link: "EXPIRED", order: "PROCESSED", review: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +74,7 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 					switch {
 					case r.Method == http.MethodPut:
-						return answer(http.StatusUnprocessableEntity, `{"code":"OPERATION_NOT_ALLOWED","message":"no"}`), nil
+						return answer(422, `{"code":"OPERATION_NOT_ALLOWED","message":"no"}`), nil
 					case strings.Contains(r.URL.Path, "/paymentlink/"):
 						return answer(http.StatusOK, document), nil
 					}
@@ -177,9 +191,11 @@ func TestLinkConflictsAreThoseOfTheBooks(t *testing.T) {
 		"the same":         {good, nil},
 		"another amount":   {strings.Replace(good, "319950", "319951", 1), plural.ErrReferenceReused},
 		"another currency": {strings.Replace(good, `"INR"`, `"USD"`, 1), plural.ErrReferenceReused},
-		"another pre_auth": {strings.Replace(good, `"pre_auth": false`, `"pre_auth": "true"`, 1), plural.ErrReferenceReused},
-		"no pre_auth":      {strings.Replace(good, `"pre_auth": false,`, ``, 1), nil},
-		"no amount":        {strings.Replace(good, `"amount":`, `"amount_2":`, 1), plural.ErrOutcomeUnknown},
+		"another pre_auth": {
+			strings.Replace(good, `"pre_auth": false`, `"pre_auth": "true"`, 1), plural.ErrReferenceReused,
+		},
+		"no pre_auth": {strings.Replace(good, `"pre_auth": false,`, ``, 1), nil},
+		"no amount":   {strings.Replace(good, `"amount":`, `"amount_2":`, 1), plural.ErrOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -180,7 +180,9 @@ func TestLinkCancel(t *testing.T) {
 	}{
 		"created":   {},
 		"cancelled": {prep: func(d *desk, id string) { require.NoError(d.t, d.srv.CancelLink(id)) }},
-		"held":      {prep: pay(pluraltest.Approve), is: plural.ErrConflict, reason: "the payer was faster, and the order is AUTHORIZED"},
+		"held": {
+			prep: pay(pluraltest.Approve), is: plural.ErrConflict, reason: "the payer was faster, and the order is AUTHORIZED",
+		},
 		"captured": {
 			prep: func(d *desk, id string) {
 				pay(pluraltest.Approve)(d, id)
@@ -232,7 +234,8 @@ func TestLinkCancel(t *testing.T) {
 // The payer who is at the bank is waited for.
 func TestLinkCancelWaitsForThePayer(t *testing.T) {
 	t.Parallel()
-	for name, decision := range map[string]pluraltest.Decision{"pays": pluraltest.Approve, "does not": pluraltest.Decline("no")} {
+	decisions := map[string]pluraltest.Decision{"pays": pluraltest.Approve, "does not": pluraltest.Decline("no")}
+	for name, decision := range decisions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, d *desk) {

@@ -74,7 +74,8 @@ func TestLinkPayloadsLoseNothing(t *testing.T) {
 
 			require.Equal(t, plural.INR(319950), link.Amount)
 			require.Equal(t, "own-inv-4412", link.MerchantPaymentLinkReference)
-			require.Equal(t, time.Date(2027, 2, 3, 11, 45, 0, 0, time.UTC), link.ExpireBy.Time, "without seconds on the wire")
+			end := time.Date(2027, 2, 3, 11, 45, 0, 0, time.UTC)
+			require.Equal(t, end, link.ExpireBy.Time, "without seconds on the wire")
 			want := plural.Expected{OrderID: "v1-270118060912-aa-Bt8Rw5", OrderAmount: plural.INR(319950)}
 			require.Equal(t, want, link.Expected())
 			require.True(t, link.Status.IsKnown())
@@ -127,35 +128,37 @@ func TestLinkAnswersThatCannotBeUsed(t *testing.T) {
 
 func TestLinkRequestsAreChecked(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", 51)
+	type linkRequest = plural.PaymentLinkRequest
+	long, reference := strings.Repeat("x", 51), []string{"merchant_payment_link_reference"}
 	for name, tc := range map[string]struct {
-		change func(*plural.PaymentLinkRequest)
+		change func(*linkRequest)
 		fields []string
 	}{
-		"good":              {func(*plural.PaymentLinkRequest) {}, nil},
-		"by mobile":         {func(r *plural.PaymentLinkRequest) { r.Customer = &plural.Customer{MobileNumber: "9811012399"} }, nil},
-		"no customer":       {func(r *plural.PaymentLinkRequest) { r.Customer = nil }, []string{"customer"}},
-		"nobody to send to": {func(r *plural.PaymentLinkRequest) { r.Customer = &plural.Customer{FirstName: "M"} }, []string{"customer"}},
+		"good":              {func(*linkRequest) {}, nil},
+		"by mobile":         {func(r *linkRequest) { r.Customer = &plural.Customer{MobileNumber: "9811012399"} }, nil},
+		"no customer":       {func(r *linkRequest) { r.Customer = nil }, []string{"customer"}},
+		"nobody to send to": {func(r *linkRequest) { r.Customer = &plural.Customer{FirstName: "M"} }, []string{"customer"}},
 		"a customer's field": {
-			func(r *plural.PaymentLinkRequest) { r.Customer.EmailID = long },
+			func(r *linkRequest) { r.Customer.EmailID = long },
 			[]string{"customer.email_id"},
 		},
-		"reference":        {func(r *plural.PaymentLinkRequest) { r.MerchantPaymentLinkReference = "a b" }, []string{"merchant_payment_link_reference"}},
-		"a long reference": {func(r *plural.PaymentLinkRequest) { r.MerchantPaymentLinkReference = long }, []string{"merchant_payment_link_reference"}},
-		"in an hour":       {func(r *plural.PaymentLinkRequest) { r.ExpireBy = time.Now().Add(time.Hour) }, nil},
-		"expired":          {func(r *plural.PaymentLinkRequest) { r.ExpireBy = time.Now().Add(-time.Second) }, []string{"expire_by"}},
-		"in half a year":   {func(r *plural.PaymentLinkRequest) { r.ExpireBy = time.Now().Add(181 * 24 * time.Hour) }, []string{"expire_by"}},
+		"reference":        {func(r *linkRequest) { r.MerchantPaymentLinkReference = "a b" }, reference},
+		"a long reference": {func(r *linkRequest) { r.MerchantPaymentLinkReference = long }, reference},
+		"in an hour":       {func(r *linkRequest) { r.ExpireBy = time.Now().Add(time.Hour) }, nil},
+		"expired":          {func(r *linkRequest) { r.ExpireBy = time.Now().Add(-time.Second) }, []string{"expire_by"}},
+		"in half a year":   {func(r *linkRequest) { r.ExpireBy = time.Now().Add(181 * 24 * time.Hour) }, []string{"expire_by"}},
 		"UPI holds nothing": {
-			func(r *plural.PaymentLinkRequest) {
+			func(r *linkRequest) {
 				r.PreAuth, r.AllowedPaymentMethods = true, []plural.PaymentMethod{plural.PaymentMethodUPI}
 			},
 			[]string{"allowed_payment_methods"},
 		},
-		"extra": {func(r *plural.PaymentLinkRequest) { r.Extra = map[string]any{"pre_auth": "true"} }, []string{"extra.pre_auth"}},
+		"extra": {func(r *linkRequest) { r.Extra = map[string]any{"pre_auth": "true"} }, []string{"extra.pre_auth"}},
 		"all at once": {
-			func(r *plural.PaymentLinkRequest) {
-				*r = plural.PaymentLinkRequest{
-					CallbackURL: "x", FailureCallbackURL: "y", ExpireBy: time.Unix(1, 0), AllowedPaymentMethods: []plural.PaymentMethod{""},
+			func(r *linkRequest) {
+				*r = linkRequest{
+					CallbackURL: "x", FailureCallbackURL: "y", ExpireBy: time.Unix(1, 0),
+					AllowedPaymentMethods: []plural.PaymentMethod{""},
 				}
 			},
 			[]string{

@@ -113,6 +113,7 @@ func TestReadmeShowsTheExample(t *testing.T) {
 	require.NoError(t, err)
 	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
 	require.Len(t, shown, 1)
-	code := strings.NewReplacer("\n\t", "\n", ", baseURL)", ")", "Addr: redisAddr", `Addr: "redis:6379"`).Replace(string(example))
+	asInReadme := strings.NewReplacer("\n\t", "\n", ", baseURL)", ")", "Addr: redisAddr", `Addr: "redis:6379"`)
+	code := asInReadme.Replace(string(example))
 	require.Contains(t, code, shown[0][1])
 }

@@ -134,7 +134,8 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	if err := report.publish(); err != nil {
 		return nil, err
 	}
-	if err := saveState(n.state, next); err != nil { // this is the last step, so all that the state has was reported
+	// This is the last step, so all that the state has was reported.
+	if err := saveState(n.state, next); err != nil {
 		return nil, err
 	}
 	fmt.Fprintln(log, counts)

@@ -157,8 +157,9 @@ func TestBadInput(t *testing.T) { //nolint:paralleltest // it sets variables
 	require.NoError(t, os.WriteFile(broken, []byte("{"), 0o600))
 	const header = "reference,captured,refunded\n"
 	for list, want := range map[string]string{
-		"":                                  "read the header of the list",
-		"reference,amount\n":                `column 2 is "amount"; the columns are reference, captured, refunded, order_id, payment_id`,
+		"": "read the header of the list",
+		"reference,amount\n": `column 2 is "amount"; ` +
+			`the columns are reference, captured, refunded, order_id, payment_id`,
 		"reference,captured\n":              `there is no column "refunded"`,
 		"reference,reference\n":             `there are two columns "reference"`,
 		header + "order-1,1,0\norder-2,x,0": "payment 2 of the list: read the list: line 3, column 9 (captured)",
