@@ -383,7 +383,7 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
 			if l, err := ask.askLink(ctx, reference); err == nil { // otherwise the read shows no link
-				s.see(finding{link: l})
+				s.see(nil, finding{link: l})
 			}
 		}
 		if len(s.links) < 2 {

@@ -28,12 +28,15 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		own, first string // the answer of the refund, and of the first look
 		sends      int
 	}{
-		"nothing was shown":      {own: `{}`, first: none, sends: 2},
-		"by its own answer":      {own: refund("PENDING", "own-refund-1"), first: none, sends: 1},
-		"by the books":           {own: `{}`, first: refund("PROCESSED", "own-refund-1"), sends: 1},
-		"one that had failed":    {own: `{}`, first: refund("FAILED", "own-refund-1"), sends: 2},
-		"of another reference":   {own: refund("PENDING", "own-refund-2"), first: none, sends: 2},
-		"in a status of no kind": {own: refund("ODD", "own-refund-1"), first: none, sends: 2},
+		"nothing was shown":       {own: `{}`, first: none, sends: 2},
+		"by its own answer":       {own: refund("PENDING", "own-refund-1"), first: none, sends: 1},
+		"by the books":            {own: `{}`, first: refund("PROCESSED", "own-refund-1"), sends: 1},
+		"one that had failed":     {own: `{}`, first: refund("FAILED", "own-refund-1"), sends: 2},
+		"of another reference":    {own: refund("PENDING", "own-refund-2"), first: none, sends: 2},
+		"in an unknown status":    {own: refund("ODD", "own-refund-1"), first: none, sends: 1},
+		"so by the books":         {own: `{}`, first: refund("ODD", "own-refund-1"), sends: 1},
+		"without a status":        {own: refund("", "own-refund-1"), first: none, sends: 1},
+		"cancelled, by the books": {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,7 @@ type settlement struct {
 	failed string // id of the FAILED refund that answered the write itself
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
-	shown bool           // the write's own answer has shown such a refund
+	shown bool           // a refund of the reference was seen that has not surely failed
 	links []*PaymentLink // the payment links that were seen
 	done  *PaymentLink   // the payment link that the books show as made, or as cancelled
 }
@@ -97,7 +97,7 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 // why that document does not settle the matter.
 func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	o, f, err := s.own(a)
-	s.see(f)
+	s.see(o, f)
 	if err != nil {
 		return books{}, err
 	}
@@ -107,15 +107,14 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
 		s.failed = o.OrderID
 	}
-	s.shown = s.shown || s.isLivingRefund(o)
 	return books{}, errors.New(f.reason)
 }
 
-// isLivingRefund reports whether a document is a refund with the reference that
-// did not fail.
-func (s *settlement) isLivingRefund(o *Order) bool {
-	return o != nil && o.Type == OrderTypeRefund && o.OrderID != s.orderID && s.slowly &&
-		o.MerchantOrderReference == s.reference && isRefundAlive(o.Status)
+// showsRefund reports whether a document is a refund with the reference that
+// did not fail. A refund in an unknown status may have reached the payer.
+func (s *settlement) showsRefund(o *Order) bool {
+	return o != nil && o.Type == OrderTypeRefund && o.OrderID != s.orderID && o.MerchantOrderReference == s.reference &&
+		o.Status != OrderStatusFailed && o.Status != OrderStatusCancelled
 }
 
 // needsNoLook reports whether the call can end after the first answer to a
@@ -179,7 +178,8 @@ func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
 }
 
 // see remembers what a document has shown.
-func (s *settlement) see(f finding) {
+func (s *settlement) see(o *Order, f finding) {
+	s.shown = s.shown || s.showsRefund(o)
 	for _, r := range f.alive {
 		s.alive = withRefund(s.alive, r)
 	}
@@ -246,7 +246,7 @@ func (s *settlement) read(ctx context.Context) books {
 		before := b.finding
 		var o *Order
 		o, b.finding, b.err = s.look(window, s.write)
-		s.see(b.finding)
+		s.see(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
 		if o != nil {
 			b.order = o
@@ -360,14 +360,15 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 }
 
 // ownOrder makes the function that judges a write's own answer, if the answer
-// has an order.
+// has an order. The function may return both an error and an order, as decode
+// does.
 func ownOrder(
 	decode decoder, judge func(*Order) finding,
 ) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decode(a)
 		if err != nil {
-			return nil, finding{}, err
+			return o, finding{}, err
 		}
 		return o, judge(o), nil
 	}
