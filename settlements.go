@@ -39,9 +39,10 @@ const maxLines = 10_000
 // whether Plural goes by the day of processing or by the day of settling.
 //
 // Each page is a request with its own Request-ID. A request that fails is
-// repeated. If Plural refuses a request with 429, List keeps trying for a
-// minute or more. It stops reading when the caller leaves the loop. These
-// errors end the list:
+// repeated. If Plural refuses a request with 429, List keeps trying for about
+// ten times MaxDelay of [RetryPolicy], or longer if Plural asks for longer
+// waits. It stops reading when the caller leaves the loop. These errors end the
+// list:
 //
 //   - [ValidationError]: nothing was sent. Either d is empty, ends before it
 //     begins, is longer than a year, or begins more than six months ago, and
@@ -301,7 +302,8 @@ type pager struct {
 
 // fetch reads one page. After a 429 it makes up to ten calls, because a reading
 // of many pages may reach a rate limit that lasts longer than the few tries of
-// one call.
+// one call. Between two calls it waits for MaxDelay, or for as long as the
+// answer asked.
 func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*answer) error) error {
 	const rounds = 10
 	for n := 1; ; n++ {
@@ -316,7 +318,7 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 		err = k.read(ctx, decode)
 		failure, ok := errors.AsType[*Error](err)
 		if !ok || n == rounds || k.cfg.withoutRetry || !failure.Is(ErrRateLimited) ||
-			failure.RetryAfter > retry.MaxRetryAfter || !retry.Wait(ctx, r.p.cfg.retry.MaxDelay) {
+			failure.RetryAfter > retry.MaxRetryAfter || !retry.Wait(ctx, max(r.p.cfg.retry.MaxDelay, failure.RetryAfter)) {
 			return err
 		}
 	}

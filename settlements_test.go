@@ -555,6 +555,31 @@ func TestSettlementsWaitForTheRate(t *testing.T) {
 	})
 }
 
+// TestSettlementsWaitAsLongAsAsked: the next request after a 429 is never
+// earlier than its Retry-After asks, also where one call's tries end and the
+// next call's begin.
+func TestSettlementsWaitAsLongAsAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var last time.Time
+		requests := 0
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+			if requests++; requests > 1 {
+				require.GreaterOrEqual(t, time.Since(last), 30*time.Second, "before request %d", requests)
+			}
+			last = time.Now()
+			if requests <= 9 {
+				return answer(http.StatusTooManyRequests, `{"code":"API_RATE_LIMIT"}`, "Retry-After", "30"), nil
+			}
+			return answer(http.StatusOK, `{"data":[],"total_settlement_count":0}`), nil
+		})
+		rows, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+		require.NoError(t, err)
+		require.Empty(t, rows)
+		require.Equal(t, 10, requests)
+	})
+}
+
 // TestTooManyLinesForGet: Get keeps 10,000 lines, Lines passes on all.
 func TestTooManyLinesForGet(t *testing.T) {
 	t.Parallel()
