@@ -15,7 +15,7 @@ import (
 // Plural sent them. Read again later. The error is an [ErrIncomplete].
 type IncompleteError struct {
 	UTR  string // for a settlement's lines
-	Days Days   // for a list: the days that could not be read completely; earlier days could
+	Days Days   // for a list: the days that were not read completely, up to the last one; earlier days were
 	Page int    // the page that could not be read; 0 if every page could
 	Want int    // the number of rows, as the answers say
 	Got  int    // the number of rows that came, each counted once

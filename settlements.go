@@ -172,7 +172,7 @@ func (l *settlementList) window(ctx context.Context, first, end time.Time) error
 		case incomplete.Err == nil && n < passes:
 			continue
 		}
-		incomplete.Days = Days{First: first, Last: end.AddDate(0, 0, -1)}
+		incomplete.Days = Days{First: first, Last: dateOf(l.days.Last)} // the later windows are not read
 		return incomplete
 	}
 }

@@ -580,6 +580,21 @@ func TestSettlementsWaitAsLongAsAsked(t *testing.T) {
 	})
 }
 
+// TestIncompleteListNamesTheLaterDays: a list that ends in its first window has
+// not read the windows after it, either.
+func TestIncompleteListNamesTheLaterDays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+			return answer(http.StatusOK, `{"data":[{"utr_number":"1001"}],"total_settlement_count":2}`), nil
+		})
+		d := lastDays(90)
+		rows, err := all(client.Settlements.List(t.Context(), d))
+		require.Len(t, rows, 1)
+		require.Equal(t, d.String(), incomplete(t, err).Days.String())
+	})
+}
+
 // TestTooManyLinesForGet: Get keeps 10,000 lines, Lines passes on all.
 func TestTooManyLinesForGet(t *testing.T) {
 	t.Parallel()
