@@ -117,7 +117,7 @@ func (s *PaymentLinkService) Create(
 		resendable: !s.p.cfg.singleRefundSend,
 		own:        ownLink(decodeLinkWith(reference), judge),
 		look:       lookAtLinkReference(reference, judge),
-		twice:      lookForDoubleLink(reference),
+		lastLook:   lookForDoubleLink(reference),
 	}
 	return settle.runLink(ctx)
 }
@@ -162,9 +162,11 @@ func (s *PaymentLinkService) GetByReference(
 //	PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel
 //
 // After a lost or unclear answer, and after a refusal, Cancel reads the link
-// and its order to find out what happened. The results:
+// and its order to find out what happened. Before it returns nil, it has always
+// read the order. The results:
 //
-//   - nil: the link is CANCELLED, no matter who cancelled it.
+//   - nil: the link is CANCELLED, no matter who cancelled it, and its order
+//     shows no money that is held or paid.
 //   - [ErrConflict]: final. The payer was faster: the order was held or paid,
 //     in full or in part. The error is a [PaymentLinkError], with the link and
 //     the order. Cancel or refund the order.
@@ -196,6 +198,7 @@ func (s *PaymentLinkService) Cancel(
 	settle := settlement{
 		write: write, orderID: paymentLinkID, isOfLink: true, resendable: true,
 		own: ownLink(decodeLinkOf(paymentLinkID), judge), look: lookAtLink(paymentLinkID),
+		lastLook: lookForPayer,
 	}
 	return settle.runLink(ctx)
 }
@@ -398,6 +401,29 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 			finding: withLink(b.link, final(rowLinkDouble, "the reference has two payment links: %s", strings.Join(ids, ", "))),
 		}, nil)
 	}
+}
+
+// lookForPayer reads the order of a link that the cancel's own answer shows as
+// CANCELLED. The payer may have been faster all the same, with a part of the
+// amount, for example.
+func lookForPayer(ctx context.Context, s *settlement, b *books) error {
+	if b.order != nil {
+		return nil
+	}
+	o, err := s.write.settlingCopy().askOrder(ctx, b.link.OrderID)
+	seen := books{order: o, finding: withLink(b.link, unclear("the link is CANCELLED, and its order cannot be read")), err: err}
+	if err == nil {
+		seen.finding = withLink(b.link, judgeLinkCancel(b.link, o))
+	}
+	switch seen.verdict {
+	case verdictApplied:
+		b.order = o
+		return nil
+	case verdictFinal:
+		return s.ruledOut(seen, nil)
+	case verdictUnclear, verdictNotYet, verdictOpen:
+	}
+	return s.unknown(ctx, seen, nil)
 }
 
 func withLink(l *PaymentLink, f finding) finding {

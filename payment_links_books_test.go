@@ -98,6 +98,48 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 	}
 }
 
+// The cancel's own answer shows the link as CANCELLED. Only its order shows
+// whether somebody has paid before.
+func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
+	t.Parallel()
+	const paid = `{"id":"p-1","status":"PROCESSED","payment_amount":{"value":100000,"currency":"INR"}}`
+	cancelled := strings.Replace(string(payload(t, "link_created.json")), `"CREATED"`, `"CANCELLED"`, 1)
+	another := strings.Replace(orderDocument("CREATED", ""), bookedOrder, "v1-else", 1)
+	for name, tc := range map[string]struct {
+		status int
+		order  string
+		is     error // nil: cancelled
+	}{
+		"unpaid":             {http.StatusOK, orderDocument("CREATED", ""), nil},
+		"paid in part":       {http.StatusOK, orderDocument("ATTEMPTED", paid), plural.ErrConflict},
+		"paid":               {http.StatusOK, orderDocument("PROCESSED", paid), plural.ErrConflict},
+		"in no known status": {http.StatusOK, orderDocument("ODD", ""), plural.ErrOutcomeUnknown},
+		"it cannot be read":  {http.StatusBadGateway, "", plural.ErrOutcomeUnknown},
+		"it is not found":    {http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND"}`, plural.ErrOutcomeUnknown},
+		"another's is shown": {http.StatusOK, another, plural.ErrOutcomeUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if r.Method == http.MethodPut {
+						return answer(http.StatusOK, cancelled), nil
+					}
+					return answer(tc.status, tc.order), nil
+				})
+				link, err := client.PaymentLinks.Cancel(t.Context(), bookedLink)
+				if tc.is == nil {
+					require.NoError(t, err)
+					require.Equal(t, plural.PaymentLinkStatusCancelled, link.Status)
+					return
+				}
+				require.ErrorIs(t, err, tc.is)
+				requireTidy(t, err.Error())
+			})
+		})
+	}
+}
+
 // A link that was shown once, by the answer of the create itself or by the
 // books, is not made again, even if that document cannot be used.
 func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {

@@ -87,7 +87,7 @@ func (s *RefundService) Create(
 		slowly:     true,
 		own:        ownOrder(decodeRefund(reference), judge),
 		look:       lookAtRefund(orderID, reference, amount, judge),
-		twice:      lookForDouble(orderID, reference),
+		lastLook:   lookForDouble(orderID, reference),
 	}
 	return settle.run(ctx)
 }
@@ -124,8 +124,8 @@ func (s *RefundService) Find(
 	}
 	settle := settlement{
 		write: ask, asks: true, orderID: orderID, reference: merchantOrderReference,
-		look:  lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
-		twice: lookForDouble(orderID, merchantOrderReference),
+		look:     lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
+		lastLook: lookForDouble(orderID, merchantOrderReference),
 	}
 	return settle.run(ctx)
 }

@@ -21,9 +21,12 @@ type settlement struct {
 	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
 	slowly     bool // it is sent again only if the books have not shown the first send for lookSpan
 
-	own   func(*answer) (*Order, finding, error)           // what the write's own answer shows
-	look  look                                             // one look at the books
-	twice func(context.Context, *settlement, *books) error // looks for a second effect; may be nil
+	own  func(*answer) (*Order, finding, error) // what the write's own answer shows
+	look look                                   // one look at the books
+
+	// looks once more before nil, for a second effect or for a payer who was
+	// faster than the cancel of a link; may be nil
+	lastLook func(context.Context, *settlement, *books) error
 
 	rejected bool      // the last answer to the write was a refusal
 	refused  ErrorCode // the code of the refusal, if it has one
@@ -137,7 +140,7 @@ func needsNoLook(class answerClass, failure *Error) bool {
 func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Order, error) {
 	switch b.verdict {
 	case verdictApplied:
-		return s.onlyOnce(ctx, b)
+		return s.lookedAgain(ctx, b)
 	case verdictFinal:
 		return nil, s.ruledOut(b, failure)
 	case verdictOpen, verdictNotYet:
@@ -166,10 +169,10 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 }
 
 // onlyOnce returns the document that shows the write as carried out. It returns
-// an error if the write was carried out twice.
-func (s *settlement) onlyOnce(ctx context.Context, b books) (*Order, error) {
-	if s.twice != nil {
-		if err := s.twice(ctx, s, &b); err != nil {
+// an error if the last look shows otherwise, such as a second refund.
+func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
+	if s.lastLook != nil {
+		if err := s.lastLook(ctx, s, &b); err != nil {
 			return nil, err
 		}
 	}
