@@ -91,8 +91,9 @@ type Error struct {
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
 
-	// Plural rejected a capture, cancel or refund, and its books do not show
-	// why. The error is not final; see the function NeedsReview.
+	// Plural rejected a capture, cancel or refund, or the making or cancelling of
+	// a payment link, and its books do not show why. The error is not final; see
+	// the function NeedsReview.
 	NeedsReview bool
 
 	// a read or a token request whose answer broke off or was not JSON: another
@@ -252,14 +253,14 @@ func (e *ValidationError) Is(target error) bool { return target == ErrInvalidReq
 
 // OutcomeUnknownError means that a request may or may not have been carried
 // out. The call could not find out within its attempts and time. For a capture,
-// cancel, refund or new order, call again with the same reference: that settles
-// it, without a second effect. If that may not be enough, NeedsReview is set.
-// [Client.Do] cannot find out what happened, so the caller has to find out
-// before another call. The error matches [ErrOutcomeUnknown] and no other
-// sentinel. Unwrap returns the last cause.
+// cancel, refund, new order or new payment link, call again with the same
+// reference: that settles it, without a second effect. If that may not be
+// enough, NeedsReview is set. [Client.Do] cannot find out what happened, so the
+// caller has to find out before another call. The error matches
+// [ErrOutcomeUnknown] and no other sentinel. Unwrap returns the last cause.
 type OutcomeUnknownError struct {
 	Op        string // the operation, such as "captures.create"
-	OrderID   string // the order; "" for a new order, and for Do
+	OrderID   string // the order, or the payment link; "" for a new order or link, and for Do
 	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
 	Last      *Order // the last document that was read, if any
 	Err       error  // why it could not be settled
@@ -330,13 +331,13 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	return foreign.NoVerdict(e.Err)
 }
 
-// NeedsReview reports whether err is from a capture, cancel or refund without a
-// final answer, and calling again may never give one. There are three cases:
-// Plural rejected the write and its books do not show why; the books were read
-// and are unclear; or the books have shown the write under way for more than
-// five minutes. Somebody should look once. Calling again stays safe. Call daily
-// rather than every minute. The call returns a final answer as soon as the
-// books show one.
+// NeedsReview reports whether err is from a capture, cancel or refund, or from
+// the making or cancelling of a payment link, without a final answer, and
+// calling again may never give one. There are three cases: Plural rejected the
+// write and its books do not show why; the books were read and are unclear; or
+// the books have shown the write under way for more than five minutes. Somebody
+// should look once. Calling again stays safe. Call daily rather than every
+// minute. The call returns a final answer as soon as the books show one.
 //
 // NeedsReview is false for nil, for every final answer, and for errors that are
 // not from this package. It is also false if the books were not read, because
@@ -367,7 +368,7 @@ func NeedsReview(err error) bool {
 // docs/finals.md lists what the books have to show for each of these errors.
 type StateError struct {
 	Op        string // the operation, such as "captures.create"
-	OrderID   string // the order that the call was about; "" for a new order
+	OrderID   string // the order or payment link that the call was about; "" for a new order
 	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
 	Order     *Order // the order in the books, or the document that has the reference there
 	Reason    string // for people

@@ -9,8 +9,8 @@ import (
 // access token. It holds no personal data and no secret.
 type Observation struct {
 	Operation string // a small set of values: "captures.create", "token", or "do"
-	OrderID   string // "" if the call was not about an order yet
-	Reference string // the merchant's reference of the order, capture or refund; "" if the call had none
+	OrderID   string // or the id of a payment link; "" if the call was not about an order yet
+	Reference string // the merchant's reference of the order, capture, refund or link; "" if the call had none
 	RequestID string // the same for every request of the call
 	Attempts  int    // tries; a try repeated because its token was refused counts once
 	Settled   bool   // the books were asked; the outcome may still be unknown
@@ -32,9 +32,10 @@ func OperationFromContext(ctx context.Context) string {
 }
 
 // OrderFromContext returns which order a request is about. The first result is
-// Plural's id of the order. It is "" for an order that is being created or
-// looked up by its reference. The second result is the merchant's reference of
-// the order, capture or refund, if the call has one. OrderFromContext is for
+// Plural's id of the order or, for a call that names a payment link, of the
+// link. It is "" for an order or link that is being created or looked up by its
+// reference. The second result is the merchant's reference of the order,
+// capture, refund or link, if the call has one. OrderFromContext is for
 // middleware. The results have many values, so use them for attributes of spans
 // and not for metric labels.
 func OrderFromContext(ctx context.Context) (orderID, reference string) {

@@ -140,13 +140,14 @@ func policyOf(p RetryPolicy) retry.Policy {
 	return filled
 }
 
-// WithSingleRefundSend makes a call send a refund at most once. Without it, a
-// call sends a refund again if its answer was lost and the books have not shown
-// it for three seconds. Both together make only one refund, as long as Plural
-// carries out one refund for each reference, as it documents. With
-// WithSingleRefundSend such a call ends with [ErrOutcomeUnknown], and only a
-// new call sends the refund again. A call still sends again if nothing of the
-// request went out, or if Plural refused its access token.
+// WithSingleRefundSend makes a call send a refund, or a new payment link, at
+// most once. Without it, a call sends a refund again if its answer was lost and
+// the books have not shown it for three seconds. Both together make only one
+// refund, as long as Plural carries out one refund for each reference, as it
+// documents. With WithSingleRefundSend such a call ends with
+// [ErrOutcomeUnknown], and only a new call sends the refund again. A call still
+// sends again if nothing of the request went out, or if Plural refused its
+// access token.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true

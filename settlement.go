@@ -24,7 +24,7 @@ type settlement struct {
 	own  func(*answer) (*Order, finding, error) // what the write's own answer shows
 	look look                                   // one look at the books
 
-	// looks once more before nil, for a second effect or for a payer who was
+	// looks again before nil, for a second effect or for a payer who was
 	// faster than the cancel of a link; may be nil
 	lastLook func(context.Context, *settlement, *books) error
 
