@@ -168,8 +168,9 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	return again.conclude(ctx, again.read(ctx), nil)
 }
 
-// onlyOnce returns the document that shows the write as carried out. It returns
-// an error if the last look shows otherwise, such as a second refund.
+// lookedAgain returns the document that shows the write as carried out, after
+// the last look. It returns an error if that look shows otherwise, such as a
+// second refund.
 func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 	if s.lastLook != nil {
 		if err := s.lastLook(ctx, s, &b); err != nil {
