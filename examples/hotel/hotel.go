@@ -176,7 +176,8 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
 		if d.Kind == kindLink { // always the same, so a link that was given up and sent is found, and no second one is made
 			d.Reference = d.Number + "-link"
-			_, err := tx.Exec(ctx, `DELETE FROM decisions WHERE reference = $1 AND state IN ('refused', 'given up')`, d.Reference)
+			_, err := tx.Exec(ctx, `DELETE FROM decisions
+				WHERE reference = $1 AND state IN ('refused', 'given up')`, d.Reference)
 			if err != nil {
 				return err
 			}
