@@ -22,10 +22,12 @@ func Daily[TTx any](cfg Config[TTx], wait time.Duration) Config[TTx] {
 	return cfg
 }
 
-// FindLink is what a later run of a job about a payment link finds before it
-// sends anything.
-func FindLink(ctx context.Context, client *plural.Client, args MoneyArgs) (*plural.PaymentLink, error) {
-	got, err := args.findExisting(ctx, client, true)
+// FindLink is what a job about a payment link finds before it sends anything.
+// again is true for a later run of the job.
+func FindLink(
+	ctx context.Context, client *plural.Client, args MoneyArgs, again bool,
+) (*plural.PaymentLink, error) {
+	got, err := args.findExisting(ctx, client, again)
 	if got == nil {
 		return nil, err
 	}

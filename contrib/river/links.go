@@ -18,12 +18,19 @@ import (
 // after ExpireBy, and the books do not have its link, the job ends with a
 // [plural.ValidationError].
 //
+// River stores the job with Customer, so the customer's personal data is in
+// River's tables. A job that has its final answer is deleted after
+// river.Config.CompletedJobRetentionPeriod, a day by default. With a
+// DiscardedJobRetentionPeriod of -1, a job that was given up stays until
+// somebody deletes it. This package logs no arguments of jobs. Package fmt
+// prints the Description of a LinkArgs, and nothing of its Customer.
+//
 // In Config.Ended, call Expected of Outcome.Link
 // ([plural.PaymentLink.Expected]), and store the result.
 type LinkArgs struct {
 	Reference   string           `json:"reference" river:"unique"` // the merchant's reference of this link
 	Amount      plural.Amount    `json:"amount"`
-	Customer    *plural.Customer `json:"customer,omitzero"` // personal data: River keeps it with the job
+	Customer    *plural.Customer `json:"customer,omitzero"` // personal data: see above
 	Description string           `json:"description,omitzero"`
 	ExpireBy    time.Time        `json:"expire_by,omitzero"`
 	PreAuth     bool             `json:"pre_auth,omitzero"`
@@ -54,14 +61,14 @@ func (a LinkArgs) check() error { return a.request().Validate() }
 
 func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference }
 
-// findExisting looks for the link before a later run of the job sends it: an
-// earlier run may have made it, and Plural may not keep references unique. The
-// job sends the link only if the books did not have the link for three seconds.
-// Until then the job has not ended, even if ExpireBy has passed.
+// findExisting looks for the link before the job sends it, because Plural may
+// not keep references unique.
+//
+// The first run of a job looks once, because an earlier job may have had the
+// same reference. An earlier run may have made the link a moment ago. So a
+// later run sends the link only if the books did not have the link for three
+// seconds. Until then the job has not ended, even if ExpireBy has passed.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
-	if !again {
-		return nil, nil //nolint:nilnil // not in sight, which is not an error
-	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	for began := time.Now(); ; {
@@ -69,6 +76,8 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 		switch {
 		case err == nil:
 			return a.sameLink(l)
+		case !again:
+			return nil, nil //nolint:nilnil // only a hit counts
 		case !isAbsent(err):
 			return nil, err
 		case time.Since(began) >= absence:

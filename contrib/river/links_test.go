@@ -90,7 +90,7 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 				defer cancel()
 				link, err := pluralriver.FindLink(ctx, client, pluralriver.LinkArgs{
 					Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true, ExpireBy: began.Add(-time.Hour),
-				})
+				}, true)
 				require.Equal(t, tc.found, link != nil)
 				require.Equal(t, tc.fails, err != nil, err)
 				require.NotErrorIs(t, err, plural.ErrNotApplied)
@@ -108,6 +108,50 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 	}
 }
 
+// A new job may have the reference of a job that has ended. Plural may not keep
+// references unique, so the first run looks, too, and makes no second link.
+func TestFirstRunLooksForItsLink(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		found  bool
+		is     error
+	}{
+		"there":     {status: http.StatusOK, body: linkOf("CREATED", 5000), found: true},
+		"other":     {status: http.StatusOK, body: linkOf("CREATED", 6000), is: plural.ErrReferenceReused},
+		"not there": {status: http.StatusUnprocessableEntity, body: noLink},
+		"broken":    {status: http.StatusInternalServerError, body: noLink},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			looks := 0
+			client := linkBooks(func(r *http.Request) (int, string) {
+				require.Equal(t, http.MethodGet, r.Method)
+				looks++
+				return tc.status, tc.body
+			}).client(t)
+			args := pluralriver.LinkArgs{Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true}
+			link, err := pluralriver.FindLink(t.Context(), client, args, false)
+			require.Equal(t, tc.found, link != nil)
+			require.ErrorIs(t, err, tc.is)
+			require.Equal(t, 1, looks)
+		})
+	}
+}
+
+// Printing the arguments of a job shows nothing of the customer.
+func TestLinkArgsPrintNoCustomer(t *testing.T) {
+	t.Parallel()
+	args := pluralriver.LinkArgs{
+		Reference: "deposit-1", Customer: &plural.Customer{FirstName: "Asha", MobileNumber: "9000000001"},
+	}
+	text := fmt.Sprintf("%v %+v %#v %v", args, args, args, &args)
+	require.Contains(t, text, "deposit-1")
+	require.NotContains(t, text, "Asha")
+	require.NotContains(t, text, "9000000001")
+}
+
 // A cancelled link whose order may be paid is left to the call, which tells
 // that the payer was faster.
 func TestLaterRunOfACancelLooksAtTheOrder(t *testing.T) {
@@ -122,7 +166,7 @@ func TestLaterRunOfACancelLooksAtTheOrder(t *testing.T) {
 			}
 			return http.StatusOK, fmt.Sprintf(`{"data":{"order_id":"v1-1","status":%q}}`, status)
 		}).client(t)
-		link, err := pluralriver.FindLink(t.Context(), client, pluralriver.LinkCancelArgs{PaymentLinkID: "pl-1"})
+		link, err := pluralriver.FindLink(t.Context(), client, pluralriver.LinkCancelArgs{PaymentLinkID: "pl-1"}, true)
 		require.NoError(t, err)
 		require.Equal(t, found, link != nil, status)
 	}

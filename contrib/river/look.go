@@ -188,11 +188,13 @@ func LookOnEvent[TTx any](
 // matter whether the document shows how much was taken. After a sale that was
 // paid outright by card the document never shows that.
 //
-// A document may leave out refunds. If [plural.Order.RefundedAmount] is not
-// known and the shop needs it, Quiet should return the order as well. An order
-// that nobody pays may stay CREATED, so Quiet also needs a limit of age. A
-// later decision to refund can change any order. Books lag. So also look at an
-// order if the shop has made a decision that the order's row does not show yet.
+// A document may leave out captures or refunds. If the shop needs a sum that is
+// not known, Quiet should return the order as well. That is
+// [plural.Order.RefundedAmount], and for a hold that was captured also
+// [plural.Order.CapturedAmount]. An order that nobody pays may stay CREATED, so
+// Quiet also needs a limit of age. A later decision to refund can change any
+// order. Books lag. So also look at an order if the shop has made a decision
+// that the order's row does not show yet.
 func MayChange(o *plural.Order) bool {
 	switch o.Status {
 	case plural.OrderStatusCancelled, plural.OrderStatusFailed:

@@ -47,9 +47,18 @@ func runHotel() {
 		}
 		s.Rescue = s.Try
 		s.opened = func() { fmt.Println("open") }
-		err = run(context.Background(), s, slog.New(slog.DiscardHandler))
+		err = run(context.Background(), s, slog.New(testLog()))
 	}
 	fmt.Println(err)
+}
+
+// testLog writes everything to the file HOTEL_TEST_LOG, if that is set.
+func testLog() slog.Handler {
+	f, err := os.OpenFile(os.Getenv("HOTEL_TEST_LOG"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return slog.DiscardHandler
+	}
+	return slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug})
 }
 
 type soon struct{}

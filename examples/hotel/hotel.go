@@ -174,6 +174,14 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 			return errNoHold
 		}
 		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
+		if d.Kind == kindLink { // always the same, so a link that was given up and sent is found, and no second one is made
+			d.Reference = d.Number + "-link"
+			_, err := tx.Exec(ctx, `DELETE FROM decisions
+				WHERE reference = $1 AND state IN ('refused', 'given up')`, d.Reference)
+			if err != nil {
+				return err
+			}
+		}
 		if d.JobID, err = h.money.carryOut(ctx, tx, b, &d); err != nil {
 			return err
 		}
@@ -188,7 +196,8 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 
 // giveUp closes an unsettled decision. A person calls it after a look at
 // Plural's dashboard. The decision's job may be running at this moment. Its
-// effect is still read from the books.
+// effect is still read from the books. The hotel learns of a link that was sent
+// after all only if the desk asks for the link again.
 func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		d, err := one[decision](tx.Query(ctx, `SELECT `+decisionColumns+` FROM decisions

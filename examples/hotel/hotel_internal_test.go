@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -312,4 +314,37 @@ func TestDepositByTelephone(t *testing.T) {
 	require.Len(t, gateway.Links(), 1)
 	require.Len(t, gateway.Notifications(links[0].ID), 1, "one message")
 	gateway.AssertExactlyOnce(t)
+}
+
+// The desk gives up a link that was sent after all. If it asks for the link
+// again, the guest gets no second one, even if Plural would make it. Only the
+// desk sees the guest's mobile number.
+func TestLinkThatWasGivenUp(t *testing.T) {
+	t.Parallel()
+	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
+	logged := filepath.Join(t.TempDir(), "log")
+	c := open(t, gateway, 1, "HOTEL_TEST_LOG="+logged)
+	p := c.ask(http.MethodPost, "/desk", url.Values{"room": {"Lake"}, "nights": {"2"}, "mobile": {"9876543210"}})
+	number := strings.TrimPrefix(p.location, "/desk/")
+	c.becomes("done", `SELECT state FROM decisions WHERE number = $1`, number)
+	link := c.text(`SELECT link FROM bookings WHERE number = $1`, number)
+	for _, statement := range []string{
+		`UPDATE decisions SET state = 'given up'`, `UPDATE bookings SET link = '', plural_id = '', status = ''`,
+	} {
+		_, err := c.db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+
+	require.Equal(t, http.StatusSeeOther, c.decide(number, kindLink, "").status)
+	c.becomes(link, `SELECT link FROM bookings WHERE number = $1`, number)
+	require.Equal(t, "1", c.text(`SELECT count(*) FROM decisions WHERE state = 'done'`))
+	require.Len(t, gateway.Links(), 1)
+	c.pay(gateway.Links()[0].OrderID, true)
+	c.shows(number, "check-out")
+
+	require.NotContains(t, c.ask(http.MethodGet, "/bookings/"+number, nil).body, "9876543210")
+	text, err := os.ReadFile(logged)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "payment_links.create", "the calls are logged")
+	require.NotContains(t, string(text), "9876543210", "the log has the mobile number")
 }
