@@ -21,7 +21,9 @@ type Payment struct {
 	// Reference.
 	OrderID string
 	// PaymentID is the ID from [plural.Order.Captures]; store it when you capture.
-	// If it is "", the order is read, and all of its payments count.
+	// A sale that was paid outright may list no captures: then it is the ID from
+	// [plural.Order.Payments]. If it is "", the order is read, and all of its
+	// payments count.
 	PaymentID string
 	// Captured and Refunded are in paise. Refunded includes refunds that are
 	// under way, as [plural.Order.RefundedAmount] does. The zero Amount means

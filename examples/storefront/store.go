@@ -294,7 +294,9 @@ func (orderRows) isNews(ctx context.Context, q querier, o *order, status plural.
 func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]order, error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `SELECT number, plural_id FROM orders o
-		WHERE looked_at < $1 AND created_at < $1 AND ((unsettled = 1 AND created_at > $2)
+		WHERE looked_at < $1 AND created_at < $1 AND (created_at > $2 OR booked_at > $2
+				OR EXISTS (SELECT 1 FROM decisions WHERE order_number = o.number AND decided_at > $2))
+			AND ((unsettled = 1 AND created_at > $2)
 			OR captured <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
 				WHERE order_number = o.number AND kind = 'capture' AND state = 'done')
 			OR refunded <> (SELECT COALESCE(SUM(amount), 0) FROM decisions
@@ -316,7 +318,10 @@ func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]
 	return found, nil
 }
 
-// sweepAge is the time for which the sweep looks at an order that nobody pays.
+// sweepAge is the time for which the sweep looks at an order that nobody pays,
+// or whose sums differ from the decisions: somebody may have captured or refunded
+// it on Plural's dashboard. An order without a change in this time is not read
+// again.
 const sweepAge = 30 * 24 * time.Hour
 
 // decisionRows are the statements about decisions.
