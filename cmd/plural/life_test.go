@@ -88,7 +88,9 @@ func TestKeptHold(t *testing.T) {
 	t.Parallel()
 	for answer, end := range map[string]func(*pluraltest.Server, string) error{
 		"still held": func(*pluraltest.Server, string) error { return nil },
-		"CANCELLED":  func(srv *pluraltest.Server, id string) error { return srv.LapseHold(id, pluraltest.LapseEverywhere) },
+		"CANCELLED": func(srv *pluraltest.Server, id string) error {
+			return srv.LapseHold(id, pluraltest.LapseEverywhere)
+		},
 		"FAILED": func(srv *pluraltest.Server, id string) error {
 			srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.FailedResult)
 			body := strings.NewReader(`{"merchant_capture_reference":"by-hand"}`)
