@@ -250,7 +250,8 @@ func copyOf(row *plural.Settlement) *plural.Settlement {
 	}
 	for _, text := range []*string{
 		(*string)(&c.TotalAmount), (*string)(&c.ActualTransactionAmount), (*string)(&c.TotalDeductionAmount),
-		(*string)(&c.LastProcessedDate), (*string)(&c.SettledDate), &c.UTRNumber, &c.System, &c.BankName, &c.BankAccNumber,
+		(*string)(&c.LastProcessedDate), (*string)(&c.SettledDate), &c.UTRNumber,
+		&c.System, &c.BankName, &c.BankAccNumber,
 	} {
 		*text = strings.Clone(*text)
 	}
@@ -382,7 +383,8 @@ func (r *run) settle(one *reading) error {
 	}
 	if one.about == nil {
 		if isOurs && one.now.IsPart {
-			r.b.Unread(one.utr, "", errors.New("it was not read completely on an earlier night, and is not listed tonight"))
+			r.b.Unread(one.utr, "",
+				errors.New("it was not read completely on an earlier night, and is not listed tonight"))
 		}
 		if isOurs || r.b.unlisted != nil {
 			r.next.UTRs[one.utr] = one.now
