@@ -231,23 +231,38 @@ func TestFailedHintIsReadAgain(t *testing.T) {
 	back := *w.settlements[0].lines[0]
 	back.TransactionID, back.TransactionAmount, back.TID = "v1-261127010000-aa-Rf0Und-cc-N", "-50", "1"
 	w.settlements[0].lines = append(w.settlements[0].lines, &back)
-	rep := &recorder{}
-	state, err := reconcile.Run(t.Context(), orderFailing{newReader(w, 0, 0)}, books(t), seen(), reconcile.State{}, rep)
-	require.NoError(t, err)
-	require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
-	require.Len(t, rep.unexplained, 1)
+	for name, first := range map[string]reconcile.Reader{
+		"a fault":       ordersAs{newReader(w, 0, 0), nil, errFault},
+		"another order": ordersAs{newReader(w, 0, 0), &plural.Order{OrderID: "v1-other"}, nil},
+		"nothing":       ordersAs{newReader(w, 0, 0), nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rep := &recorder{}
+			state, err := reconcile.Run(t.Context(), first, books(t), seen(), reconcile.State{}, rep)
+			require.NoError(t, err)
+			require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
+			require.Len(t, rep.unexplained, 1)
 
-	rep = &recorder{}
-	_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), books(t), seen(), state, rep)
-	require.NoError(t, err)
-	require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
-	require.Empty(t, rep.unexplained)
+			rep = &recorder{}
+			_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), books(t), seen(), state, rep)
+			require.NoError(t, err)
+			require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
+			require.Empty(t, rep.unexplained)
+		})
+	}
 }
 
-type orderFailing struct{ *reader }
+// ordersAs answers each question about an order in one way.
+type ordersAs struct {
+	*reader
 
-func (orderFailing) Order(context.Context, string, string) (*plural.Order, error) {
-	return nil, errFault
+	order *plural.Order
+	err   error
+}
+
+func (r ordersAs) Order(context.Context, string, string) (*plural.Order, error) {
+	return r.order, r.err
 }
 
 // A settlement that was read in part on an earlier night, and is not listed any
