@@ -137,7 +137,7 @@ func TestLinkExpiresBeforeItIsChangedByHand(t *testing.T) {
 					Reference: "inv", Amount: inr(500), Customer: json.RawMessage(`{"email_id":"a@example.com"}`),
 				})
 				require.NoError(t, err)
-				time.Sleep(25 * time.Hour) // a link lives for a day
+				time.Sleep(25 * time.Hour)                  // a link lives for a day
 				if err := change(srv, id); name != "open" { // a customer may open an old link
 					require.ErrorContains(t, err, "422")
 				}
@@ -165,9 +165,13 @@ func TestLinkCancel(t *testing.T) {
 		status int
 		ends   string
 	}{
-		"created":   {status: 200, ends: "CANCELLED"},
-		"cancelled": {do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.CancelLink(l.ID) }, status: 422, ends: "CANCELLED"},
-		"clicked":   {do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.OpenLink(l.ID) }, status: 422, ends: "CLICKED"},
+		"created": {status: 200, ends: "CANCELLED"},
+		"cancelled": {
+			do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.CancelLink(l.ID) }, status: 422, ends: "CANCELLED",
+		},
+		"clicked": {
+			do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.OpenLink(l.ID) }, status: 422, ends: "CLICKED",
+		},
 		"clicked, quirk": {
 			opts: []pluraltest.Option{pluraltest.WithQuirks(pluraltest.QuirkClickedLinkCancels)},
 			do:   func(s *pluraltest.Server, l pluraltest.Link) { _ = s.OpenLink(l.ID) }, status: 200, ends: "CANCELLED",
@@ -218,7 +222,9 @@ func TestLinkDuplicates(t *testing.T) {
 	again = a.do("POST", linkPath, other)
 	require.Equal(t, 422, again.status)
 	require.JSONEq(t, `{"code":"DUPLICATE_REQUEST","message":"Duplicate Merchant Reference ID received"}`, string(again.body))
-	_, err := srv.AddLink(pluraltest.LinkSpec{Reference: "inv", Amount: inr(500), Customer: json.RawMessage(`{"email_id":"a@b"}`)})
+	_, err := srv.AddLink(pluraltest.LinkSpec{
+		Reference: "inv", Amount: inr(500), Customer: json.RawMessage(`{"email_id":"a@b"}`),
+	})
 	require.Error(t, err)
 	require.Empty(t, srv.Doubles())
 

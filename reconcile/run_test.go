@@ -133,7 +133,9 @@ func TestRunFails(t *testing.T) {
 		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are not valid"},
 		"cancelled":      {ctx: cancelled, days: seen(), want: "canceled"},
 		"refused": {days: seen(), want: "days", list: func(yield func(*plural.Settlement, error) bool) {
-			yield(nil, &plural.ValidationError{Op: "list settlements", Fields: []plural.FieldError{{Field: "days", Rule: "x"}}})
+			yield(nil, &plural.ValidationError{
+				Op: "list settlements", Fields: []plural.FieldError{{Field: "days", Rule: "x"}},
+			})
 		}},
 		"a result":     {days: seen(), report: &failingReport{result: broken}, want: "disk"},
 		"a settlement": {days: seen(), report: &failingReport{transfer: broken}, want: "disk"},
@@ -208,7 +210,8 @@ func TestRunCoversGaps(t *testing.T) {
 	today := plural.Days{First: nightOf(0), Last: nightOf(0)}
 	state, err := reconcile.Run(t.Context(), from, books(t), today, last, &recorder{})
 	require.NoError(t, err)
-	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(), "nothing between the nights is left out, and ten days are read again")
+	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(),
+		"nothing between the nights is left out, and ten days are read again")
 	require.Equal(t, asked, state.Seen)
 }
 
@@ -271,7 +274,9 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	t.Parallel()
 	state := reconcile.State{
 		Seen: seen(),
-		UTRs: map[string]reconcile.UTR{"633300000200": {IsPart: true, Lines: []reconcile.Line{{SettlementLine: *lineA("60")}}}},
+		UTRs: map[string]reconcile.UTR{"633300000200": {
+			IsPart: true, Lines: []reconcile.Line{{SettlementLine: *lineA("60")}},
+		}},
 	}
 	rep := &recorder{}
 	w := settledWorld()

@@ -348,7 +348,7 @@ func ofSettlements() []Question {
 // refusals returns the answers of a question about a refusal. The package reads
 // the order after each refusal that it does not expect.
 func refusals(assumed string, others ...string) []Answer {
-	answers := []Answer{{assumed, nothing}}
+	answers := append(make([]Answer, 0, 1+len(others)), Answer{assumed, nothing})
 	for _, other := range others {
 		answers = append(answers, Answer{other, readBack})
 	}
