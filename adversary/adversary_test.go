@@ -154,14 +154,10 @@ func play(t *testing.T, sc *scenario) *oracle {
 	for i, p := range sc.plans {
 		clients[i] = newClient(t, g, sc)
 		wg.Go(func() {
-			time.Sleep(p.at)
-			for n := range p.times {
+			p.follow(func(n int) bool {
 				c := o.call(clients[i], p, n, false)
-				if o.ask(c) || c.ended() {
-					return
-				}
-				time.Sleep(p.gap)
-			}
+				return o.ask(c) || c.ended()
+			})
 		})
 	}
 	wg.Wait()
@@ -181,6 +177,23 @@ func play(t *testing.T, sc *scenario) *oracle {
 	return o
 }
 
+// follow makes the calls of a plan at their times, until one of them ends it. It
+// reports whether one did. Its sleeps, as all sleeps here, move the bubble's
+// clock and take no real time.
+func (p plan) follow(call func(n int) bool) bool {
+	time.Sleep(p.at) // until the plan begins
+	for n := range p.times {
+		if call(n) {
+			return true
+		}
+		time.Sleep(p.gap) // until the shop calls again
+	}
+	return false
+}
+
+// tenMore is a shop that calls once a minute after the gateway is healthy.
+var tenMore = plan{times: 10, gap: time.Minute}
+
 // settle checks that ten more calls give a final answer, once the gateway is
 // healthy.
 func (o *oracle) settle(client *plural.Client, p plan) {
@@ -193,12 +206,11 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 			break
 		}
 	}
-	for n := range 10 {
+	if tenMore.follow(func(n int) bool {
 		c := o.call(client, p, n, true)
-		if c.ended() || plural.NeedsReview(c.err) {
-			return
-		}
-		time.Sleep(time.Minute)
+		return c.ended() || plural.NeedsReview(c.err)
+	}) {
+		return
 	}
 	c := o.calls[len(o.calls)-1]
 	kind := "not settled by ten calls of a gateway that is well"

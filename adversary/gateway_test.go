@@ -106,9 +106,10 @@ type gateway struct {
 // background counts the effects that are still to come.
 type background struct{ wg sync.WaitGroup }
 
+// after calls f when d has passed, by the clock that the test runs on.
 func (b *background) after(d time.Duration, f func()) {
 	b.wg.Go(func() {
-		time.Sleep(d)
+		time.Sleep(d) // the delay of a late effect, or of somebody else's action
 		f()
 	})
 }

@@ -328,7 +328,7 @@ func (g *linkGateway) serve(r *http.Request, body []byte, c *linkCall, answers c
 	path := strings.TrimPrefix(r.URL.Path, "/api/pay/v1/")
 	switch {
 	case r.URL.Path == "/api/auth/v1/token":
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // the way to the token endpoint and back
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
 		answers <- plain(200, fmt.Sprintf(`{"access_token":"t","expires_at":%q}`, expires))
 	case r.Method == http.MethodGet:
@@ -345,7 +345,7 @@ func (g *linkGateway) read(c *linkCall, path string, answers chan<- linkAnswer) 
 	g.reads++
 	f := g.sc.readFault(rng, g.well)
 	g.mu.Unlock()
-	time.Sleep(f.latency)
+	time.Sleep(f.latency) // the way to the gateway and back
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.look(path, f, rng)
@@ -456,7 +456,7 @@ func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answe
 		defer g.mu.Unlock()
 		honest <- g.apply(c, path, body, f)
 	}
-	time.Sleep(f.latency / 2)
+	time.Sleep(f.latency / 2) // the way there
 	switch f.effect {
 	case effectNone:
 		honest <- plain(503, errorBody("INTERNAL_ERROR"))
@@ -465,11 +465,11 @@ func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answe
 	case effectNow:
 		carryOut()
 	}
-	time.Sleep(f.latency / 2)
+	time.Sleep(f.latency / 2) // the way back
 	var a linkAnswer
 	switch {
 	case f.hang > 0:
-		time.Sleep(f.hang)
+		time.Sleep(f.hang) // no answer comes, until the connection breaks
 		a.err = errReset
 	case f.answer != nil:
 		a.answer = *f.answer

@@ -74,7 +74,9 @@ func TestLinks(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		t.Errorf("%d x %s\n%s", kinds[kind], kind, shortest[kind])
 	}
-	for _, each := range []string{"create nil", "create ErrReferenceReused", "cancel nil", "cancel ErrConflict", "cancel ErrNotApplied"} {
+	for _, each := range []string{
+		"create nil", "create ErrReferenceReused", "cancel nil", "cancel ErrConflict", "cancel ErrNotApplied",
+	} {
 		require.True(t, replay || verdicts[each] > 0, "no call ended as %s", each)
 	}
 }
@@ -98,13 +100,7 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 		require.NoError(t, err)
 		clients[i] = client
 		wg.Go(func() {
-			time.Sleep(p.at)
-			for n := range p.times {
-				if o.call(client, p, n, false).ended() {
-					return
-				}
-				time.Sleep(p.gap)
-			}
+			p.follow(func(n int) bool { return o.call(client, p, n, false).ended() })
 		})
 	}
 	wg.Wait()
@@ -136,11 +132,11 @@ func (o *linkOracle) settle(client *plural.Client, p linkPlan) {
 		}
 	}
 	p.deadline = time.Minute
-	for n := range 10 {
-		if c := o.call(client, p, n, true); c.ended() || plural.NeedsReview(c.err) {
-			return
-		}
-		time.Sleep(time.Minute)
+	if tenMore.follow(func(n int) bool {
+		c := o.call(client, p, n, true)
+		return c.ended() || plural.NeedsReview(c.err)
+	}) {
+		return
 	}
 	c := o.calls[len(o.calls)-1]
 	o.bad(c, "not settled by ten calls of a gateway that is well", "%v", c.err)
@@ -304,10 +300,14 @@ func (o *linkOracle) cancelled(c *linkCall) {
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {
-		return &plural.PaymentLinkError{Op: "payment_links." + op, Link: &plural.PaymentLink{}, Order: &plural.Order{OrderID: "v1-of-1"}}
+		return &plural.PaymentLinkError{
+			Op: "payment_links." + op, Link: &plural.PaymentLink{}, Order: &plural.Order{OrderID: "v1-of-1"},
+		}
 	}
 	notApplied := &plural.StateError{Op: "payment_links.cancel", Reason: "x"}
-	good := &plural.PaymentLink{PaymentLinkID: "pl-v1-1", OrderID: "v1-of-1", Amount: plural.INR(total), Status: cancelled}
+	good := &plural.PaymentLink{
+		PaymentLinkID: "pl-v1-1", OrderID: "v1-of-1", Amount: plural.INR(total), Status: cancelled,
+	}
 	for name, tc := range map[string]struct {
 		op     string
 		happen func(l *link)
@@ -316,30 +316,62 @@ func TestLinkOracle(t *testing.T) {
 		with   func(c *linkCall)
 		kind   string
 	}{
-		"made":                     {op: "create", got: good},
-		"nothing came":             {op: "create", kind: "nil without"},
-		"another link":             {op: "create", got: &plural.PaymentLink{PaymentLinkID: "pl-v1-9"}, kind: "wrong success: there is no"},
-		"another amount":           {op: "create", got: good, happen: func(l *link) { l.amount++ }, kind: "wrong success: a link of other"},
-		"another pre_auth":         {op: "create", got: good, happen: func(l *link) { l.preAuth = true }, kind: "wrong success: a link of other"},
-		"made later":               {op: "create", got: good, happen: func(l *link) { l.made = l.made.Add(time.Hour) }, kind: "wrong success: there is no"},
-		"a conflict over nothing":  {op: "create", err: conflict("create"), kind: "wrong conflict"},
-		"a conflict":               {op: "create", err: conflict("create"), happen: func(l *link) { l.amount++ }},
-		"the conflict of a cancel": {op: "create", err: conflict("cancel"), happen: func(l *link) { l.amount++ }, kind: "sentinels: ErrReferenceReused"},
-		"denied":                   {op: "create", err: notApplied, kind: "wrong final"},
+		"made":         {op: "create", got: good},
+		"nothing came": {op: "create", kind: "nil without"},
+		"another link": {
+			op: "create", got: &plural.PaymentLink{PaymentLinkID: "pl-v1-9"},
+			kind: "wrong success: there is no",
+		},
+		"another amount": {
+			op: "create", got: good, happen: func(l *link) { l.amount++ },
+			kind: "wrong success: a link of other",
+		},
+		"another pre_auth": {
+			op: "create", got: good, happen: func(l *link) { l.preAuth = true },
+			kind: "wrong success: a link of other",
+		},
+		"made later": {
+			op: "create", got: good, happen: func(l *link) { l.made = l.made.Add(time.Hour) },
+			kind: "wrong success: there is no",
+		},
+		"a conflict over nothing": {op: "create", err: conflict("create"), kind: "wrong conflict"},
+		"a conflict": {
+			op: "create", err: conflict("create"), happen: func(l *link) { l.amount++ },
+		},
+		"the conflict of a cancel": {
+			op: "create", err: conflict("cancel"), happen: func(l *link) { l.amount++ },
+			kind: "sentinels: ErrReferenceReused",
+		},
+		"denied": {op: "create", err: notApplied, kind: "wrong final"},
 		"two were shown": {
 			op: "create", got: good, kind: "wrong success: nil for two",
 			with: func(c *linkCall) { c.shown = []link{{id: "a", reference: "L-1"}, {id: "b", reference: "L-1"}} },
 		},
-		"sent twice":          {op: "create", got: good, with: func(c *linkCall) { c.sends = 2 }, kind: "WithSingleRefundSend"},
-		"sent though shown":   {op: "create", got: good, with: func(c *linkCall) { c.again = true }, kind: "a create is sent again"},
-		"cancelled":           {op: "cancel", got: good, happen: func(l *link) { l.status = cancelled }},
-		"not cancelled":       {op: "cancel", got: good, kind: "wrong success: the link"},
-		"expired":             {op: "cancel", err: notApplied, happen: func(l *link) { l.status = expired }},
-		"not expired":         {op: "cancel", err: notApplied, kind: "wrong final"},
-		"paid":                {op: "cancel", err: conflict("cancel"), happen: func(l *link) { l.paid = 1 }},
-		"not paid":            {op: "cancel", err: conflict("cancel"), kind: "wrong conflict"},
-		"paid, without order": {op: "cancel", err: &plural.PaymentLinkError{}, happen: func(l *link) { l.paid = 1 }, kind: "a conflict without"},
-		"late":                {op: "cancel", got: good, happen: func(l *link) { l.status = cancelled }, with: func(c *linkCall) { c.end = c.end.Add(time.Hour) }, kind: "a call outlasts"},
+		"sent twice": {
+			op: "create", got: good,
+			with: func(c *linkCall) { c.sends = 2 },
+			kind: "WithSingleRefundSend",
+		},
+		"sent though shown": {
+			op: "create", got: good,
+			with: func(c *linkCall) { c.again = true },
+			kind: "a create is sent again",
+		},
+		"cancelled":     {op: "cancel", got: good, happen: func(l *link) { l.status = cancelled }},
+		"not cancelled": {op: "cancel", got: good, kind: "wrong success: the link"},
+		"expired":       {op: "cancel", err: notApplied, happen: func(l *link) { l.status = expired }},
+		"not expired":   {op: "cancel", err: notApplied, kind: "wrong final"},
+		"paid":          {op: "cancel", err: conflict("cancel"), happen: func(l *link) { l.paid = 1 }},
+		"not paid":      {op: "cancel", err: conflict("cancel"), kind: "wrong conflict"},
+		"paid, without order": {
+			op: "cancel", err: &plural.PaymentLinkError{}, happen: func(l *link) { l.paid = 1 },
+			kind: "a conflict without",
+		},
+		"late": {
+			op: "cancel", got: good, happen: func(l *link) { l.status = cancelled },
+			with: func(c *linkCall) { c.end = c.end.Add(time.Hour) },
+			kind: "a call outlasts",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -352,7 +384,9 @@ func TestLinkOracle(t *testing.T) {
 				o.commit(l)
 			}
 			c := &linkCall{got: tc.got, err: tc.err, start: time.Now(), end: time.Now(), sends: 1}
-			c.linkPlan = linkPlan{plan: plan{op: tc.op, order: l.id, reference: "L-1", amount: total, deadline: time.Minute}}
+			c.linkPlan = linkPlan{plan: plan{
+				op: tc.op, order: l.id, reference: "L-1", amount: total, deadline: time.Minute,
+			}}
 			if tc.with != nil {
 				tc.with(c)
 			}

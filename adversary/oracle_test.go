@@ -277,7 +277,8 @@ func (o *oracle) notApplied(c *call) {
 		case len(effects) > 0 && c.amount > of.amount-of.coupon && effects[0].by != c.id:
 			o.report(
 				c,
-				"question: wrong final: ErrNotApplied of a capture above the hold, and a rival took another amount under the reference",
+				"question: wrong final: ErrNotApplied of a capture above the hold, "+
+					"and a rival took another amount under the reference",
 				"%d; %v",
 				sum,
 				c.err,

@@ -68,7 +68,7 @@ func (g *gateway) respond(r *http.Request, a answer) *http.Response {
 func (g *gateway) serve(r *http.Request, body []byte, c *call, answers chan<- answer) {
 	path := strings.TrimPrefix(r.URL.Path, "/api/pay/v1/")
 	if r.URL.Path == "/api/auth/v1/token" {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // the way to the token endpoint and back
 		expires := time.Now().Add(g.sc.clock + time.Hour).UTC().Format(time.RFC3339Nano)
 		answers <- answer{status: 200, body: fmt.Sprintf(`{"access_token":"t","expires_at":%q}`, expires)}
 		return
@@ -92,11 +92,11 @@ func (g *gateway) read(c *call, r *http.Request, id, reference string, answers c
 	f := g.sc.readFault(rng, g.well)
 	g.mu.Unlock()
 
-	time.Sleep(f.latency / 2)
+	time.Sleep(f.latency / 2) // the way there
 	g.mu.Lock()
 	a, what := g.look(c, id, reference, f)
 	g.mu.Unlock()
-	time.Sleep(f.latency / 2)
+	time.Sleep(f.latency / 2) // the way back
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -204,7 +204,7 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 		defer g.mu.Unlock()
 		honest <- g.apply(c, path, in, f, arrived)
 	}
-	time.Sleep(f.latency / 2)
+	time.Sleep(f.latency / 2) // the way there
 	switch f.effect {
 	case effectNone:
 		g.mu.Lock()
@@ -215,11 +215,11 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 	case effectNow:
 		carryOut()
 	}
-	time.Sleep(f.latency / 2)
+	time.Sleep(f.latency / 2) // the way back
 	var a answer
 	switch {
 	case f.hang > 0:
-		time.Sleep(f.hang)
+		time.Sleep(f.hang) // no answer comes, until the connection breaks
 		a = answer{err: errReset}
 	case f.answer != nil:
 		a = *f.answer

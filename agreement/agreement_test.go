@@ -371,7 +371,8 @@ func (f *findings) cross(d books, o *plural.Order, captured, held, refunded, ref
 		{"on its way is not part of refunded", refunding.known && (!refunded.known || refunding.paise > refunded.paise)},
 	} {
 		if x.broken {
-			f.note(d, x.rule, fmt.Sprintf("captured %v, capturable %v, refunded %v, refunding %v, refundable %v; can %t %t %t",
+			f.note(d, x.rule, fmt.Sprintf(
+				"captured %v, capturable %v, refunded %v, refunding %v, refundable %v; can %t %t %t",
 				captured, held, refunded, refunding, refundable, o.CanCapture(), o.CanCancel(), o.CanRefund()), "the rule")
 		}
 	}

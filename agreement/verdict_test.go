@@ -244,7 +244,8 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	}
 	for rule, is := range broken {
 		if is {
-			f.note(d, name+": "+rule, fmt.Sprintf("%v after %s", err, []string{"a rejection", "504", "this in the answer"}[mode]),
+			f.note(d, name+": "+rule,
+				fmt.Sprintf("%v after %s", err, []string{"a rejection", "504", "this in the answer"}[mode]),
 				fmt.Sprintf("captured %v, refunded %v", v.captured, v.refunded))
 		}
 	}

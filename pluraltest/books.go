@@ -72,8 +72,9 @@ type Order struct {
 func (s *Server) publicOrder(o *order) Order {
 	shown := Order{
 		ID: o.id, Reference: o.reference, Type: o.typ, Status: o.status, Amount: o.amount, PreAuth: o.preAuth,
-		HoldLapsed: o.lapsed, Captured: o.capturedAmount(), Refunded: o.refundedAmount(false), RetriesRemaining: o.retries,
-		CallbackURL: o.callbackURL, FailureURL: o.failureURL, RequestID: o.requestID,
+		HoldLapsed: o.lapsed, Captured: o.capturedAmount(), Refunded: o.refundedAmount(false),
+		RetriesRemaining: o.retries,
+		CallbackURL:      o.callbackURL, FailureURL: o.failureURL, RequestID: o.requestID,
 		CreatedAt: o.created, UpdatedAt: o.updated,
 	}
 	if o.parent != nil {
@@ -236,7 +237,8 @@ func (s *Server) linksMadeTwice() (found []string) {
 			for _, each := range s.linksByRef[l.reference] {
 				ids = append(ids, each.id)
 			}
-			found = append(found, fmt.Sprintf("payment link %s made %d times: %s", l.reference, n, strings.Join(ids, ", ")))
+			text := fmt.Sprintf("payment link %s made %d times: %s", l.reference, n, strings.Join(ids, ", "))
+			found = append(found, text)
 		}
 	}
 	return found
@@ -254,7 +256,8 @@ func (s *Server) madeTwice(reference string) (found []string) {
 		}
 	}
 	if len(orders) > 1 {
-		found = append(found, fmt.Sprintf("order %s made %d times: %s", reference, len(orders), strings.Join(orders, ", ")))
+		text := fmt.Sprintf("order %s made %d times: %s", reference, len(orders), strings.Join(orders, ", "))
+		found = append(found, text)
 	}
 	if len(refunds) > 1 {
 		found = append(

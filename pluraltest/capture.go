@@ -215,6 +215,7 @@ func (s *Server) Capture(orderID, reference string, amount Amount) error {
 func (s *Server) byHand(orderID string, body any, run operation) (json.RawMessage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expireDue()
 	a := run(s, &call{Request: &Request{OrderID: orderID}, body: marshal(body)})
 	if a.status != http.StatusOK {
 		return nil, errors.New("pluraltest: " + itoa(a.status) + " " + string(a.body))

@@ -25,7 +25,10 @@ const conformanceLease = time.Second
 // testing/synctest bubble.
 func TestDeduper(t TB, newDeduper func() plural.Deduper, isShared bool) {
 	t.Helper()
-	c := &deduperCheck{t: t, make: newDeduper, isShared: isShared, prefix: fmt.Sprintf("msg_%d_", time.Now().UnixNano())}
+	c := &deduperCheck{
+		t: t, make: newDeduper, isShared: isShared,
+		prefix: fmt.Sprintf("msg_%d_", time.Now().UnixNano()),
+	}
 	c.claimIsExclusive()
 	c.handledStaysHandled()
 	c.releaseLetsTheNextIn()

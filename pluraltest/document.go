@@ -207,7 +207,8 @@ func (s *Server) captureData(p *payment, v view) any {
 // for points.
 func emptyCard() map[string]any {
 	return map[string]any{"card_data": map[string]any{
-		"card_type": "", "network_name": "", "issuer_name": "", "product_name": "", "card_category": "", "country_code": "",
+		"card_type": "", "network_name": "", "issuer_name": "", "product_name": "",
+		"card_category": "", "country_code": "",
 	}}
 }
 

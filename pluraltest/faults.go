@@ -277,7 +277,9 @@ var (
 		RetryAfter: "1",
 	}
 	// Unauthorized answers one 401 although the token is good.
-	Unauthorized = Fault{Name: "Unauthorized", Effect: ApplyNever, Answer: AnswerStatus, Status: 401, Code: "UNAUTHORIZED"}
+	Unauthorized = Fault{
+		Name: "Unauthorized", Effect: ApplyNever, Answer: AnswerStatus, Status: 401, Code: "UNAUTHORIZED",
+	}
 
 	SlowHeaders = Fault{Name: "SlowHeaders", Answer: AnswerSlowHeaders, Delay: defaultDelay}
 	SlowBody    = Fault{Name: "SlowBody", Answer: AnswerSlowBody, Delay: defaultDelay}

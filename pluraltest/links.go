@@ -491,6 +491,7 @@ func (s *Server) LinkDocument(id string) json.RawMessage {
 func (s *Server) OpenLink(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expireDue()
 	l := s.links[id]
 	if l == nil {
 		return fmt.Errorf("pluraltest: open: there is no payment link %q", id)

@@ -60,7 +60,8 @@ func endedLinkPage(l *link) *checkoutPage {
 	switch l.ended {
 	case StatusExpired:
 		return messagePage("This payment link has expired",
-			"It could be paid until "+l.expireBy.UTC().Format("2 January 2006, 15:04 UTC")+". Ask the shop for a new one.")
+			"It could be paid until "+l.expireBy.UTC().Format("2 January 2006, 15:04 UTC")+
+				". Ask the shop for a new one.")
 	case StatusCancelled:
 		return messagePage("This payment link was cancelled", "The shop has withdrawn it. There is nothing to pay.")
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -118,6 +119,37 @@ func TestLinkExpires(t *testing.T) {
 	require.Equal(t, "EXPIRED", linkStatus(t, srv, paying["payment_link_id"].(string)))
 }
 
+// Time passes without a request. What is done to a link by hand then finds it
+// expired.
+func TestLinkExpiresBeforeItIsChangedByHand(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*pluraltest.Server, string) error{
+		"open":   (*pluraltest.Server).OpenLink,
+		"cancel": (*pluraltest.Server).CancelLink,
+		"notify": (*pluraltest.Server).NotifyLink,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := pluraltest.New(pluraltest.WithReadLag(30 * time.Minute))
+				defer srv.Close()
+				id, err := srv.AddLink(pluraltest.LinkSpec{
+					Reference: "inv", Amount: inr(500), Customer: json.RawMessage(`{"email_id":"a@example.com"}`),
+				})
+				require.NoError(t, err)
+				time.Sleep(25 * time.Hour)                  // a link lives for a day
+				if err := change(srv, id); name != "open" { // a customer may open an old link
+					require.ErrorContains(t, err, "422")
+				}
+				require.Equal(t, "EXPIRED", linkStatus(t, srv, id))
+				require.Len(t, srv.Notifications(id), 1, "what its creation sent")
+				late := newAPI(t, srv).do("GET", linkPath+"/"+id, "")
+				require.Equal(t, "EXPIRED", late.doc(t)["status"], "also half an hour ago")
+			})
+		})
+	}
+}
+
 func linkStatus(t *testing.T, srv *pluraltest.Server, id string) string {
 	t.Helper()
 	l, ok := srv.Link(id)
@@ -133,9 +165,13 @@ func TestLinkCancel(t *testing.T) {
 		status int
 		ends   string
 	}{
-		"created":   {status: 200, ends: "CANCELLED"},
-		"cancelled": {do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.CancelLink(l.ID) }, status: 422, ends: "CANCELLED"},
-		"clicked":   {do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.OpenLink(l.ID) }, status: 422, ends: "CLICKED"},
+		"created": {status: 200, ends: "CANCELLED"},
+		"cancelled": {
+			do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.CancelLink(l.ID) }, status: 422, ends: "CANCELLED",
+		},
+		"clicked": {
+			do: func(s *pluraltest.Server, l pluraltest.Link) { _ = s.OpenLink(l.ID) }, status: 422, ends: "CLICKED",
+		},
 		"clicked, quirk": {
 			opts: []pluraltest.Option{pluraltest.WithQuirks(pluraltest.QuirkClickedLinkCancels)},
 			do:   func(s *pluraltest.Server, l pluraltest.Link) { _ = s.OpenLink(l.ID) }, status: 200, ends: "CANCELLED",
@@ -186,7 +222,9 @@ func TestLinkDuplicates(t *testing.T) {
 	again = a.do("POST", linkPath, other)
 	require.Equal(t, 422, again.status)
 	require.JSONEq(t, `{"code":"DUPLICATE_REQUEST","message":"Duplicate Merchant Reference ID received"}`, string(again.body))
-	_, err := srv.AddLink(pluraltest.LinkSpec{Reference: "inv", Amount: inr(500), Customer: json.RawMessage(`{"email_id":"a@b"}`)})
+	_, err := srv.AddLink(pluraltest.LinkSpec{
+		Reference: "inv", Amount: inr(500), Customer: json.RawMessage(`{"email_id":"a@b"}`),
+	})
 	require.Error(t, err)
 	require.Empty(t, srv.Doubles())
 

@@ -65,7 +65,8 @@ func (l *memListener) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func errRefused() error {
-	return &net.OpError{Op: "dial", Net: "tcp", Addr: memAddr{}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	refused := os.NewSyscallError("connect", syscall.ECONNREFUSED)
+	return &net.OpError{Op: "dial", Net: "tcp", Addr: memAddr{}, Err: refused}
 }
 
 func memError(op string, errno syscall.Errno) error {

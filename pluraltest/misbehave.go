@@ -185,7 +185,8 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, conn *serverConn,
 		f.Status = http.StatusOK
 		s.write(w, req, faultError(f))
 	case AnswerRedirect:
-		s.write(w, req, answer{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {s.URL + "/elsewhere"}}})
+		elsewhere := http.Header{"Location": {s.URL + "/elsewhere"}}
+		s.write(w, req, answer{status: http.StatusTemporaryRedirect, header: elsewhere})
 	case AnswerSlowHeaders:
 		if !s.wait(r, f.Delay) {
 			panic(http.ErrAbortHandler)

@@ -73,11 +73,20 @@ func TestOldRefunds(t *testing.T) {
 		body   string
 		status int
 	}{
-		"old":          {[]pluraltest.Option{pluraltest.WithOldRefunds()}, names + `,"refund_amount":` + hundred, 200},
-		"old, not on":  {nil, names + `,"refund_amount":` + hundred, 400},
-		"new":          {[]pluraltest.Option{pluraltest.WithOldRefunds()}, `"merchant_order_reference":"r-1","order_amount":` + hundred, 200},
-		"both, same":   {[]pluraltest.Option{pluraltest.WithOldRefunds()}, names + `,"order_amount":` + hundred + `,"refund_amount":` + hundred, 200},
-		"both, differ": {[]pluraltest.Option{pluraltest.WithOldRefunds()}, names + `,"order_amount":` + hundred + `,"refund_amount":{"value":20000,"currency":"INR"}`, 400},
+		"old":         {[]pluraltest.Option{pluraltest.WithOldRefunds()}, names + `,"refund_amount":` + hundred, 200},
+		"old, not on": {nil, names + `,"refund_amount":` + hundred, 400},
+		"new": {
+			[]pluraltest.Option{pluraltest.WithOldRefunds()},
+			`"merchant_order_reference":"r-1","order_amount":` + hundred, 200,
+		},
+		"both, same": {
+			[]pluraltest.Option{pluraltest.WithOldRefunds()},
+			names + `,"order_amount":` + hundred + `,"refund_amount":` + hundred, 200,
+		},
+		"both, differ": {
+			[]pluraltest.Option{pluraltest.WithOldRefunds()},
+			names + `,"order_amount":` + hundred + `,"refund_amount":{"value":20000,"currency":"INR"}`, 400,
+		},
 		"plugin's, differ": {
 			[]pluraltest.Option{pluraltest.WithPluginRefunds()},
 			`"merchant_order_reference":"r-1","order_amount":` + hundred + `,"refund_amount":{"value":20000,"currency":"INR"}`, 400,

@@ -177,7 +177,7 @@ type TokenAnswer int
 // The forms of a token's lifetime. Every token is a JWT with an exp claim,
 // except those of TokenOpaque.
 const (
-	TokenExpiresAt       TokenAnswer = iota // "expires_at": RFC 3339 in UTC with microseconds, what the live service sends
+	TokenExpiresAt       TokenAnswer = iota // "expires_at": RFC 3339 in UTC, with microseconds: the live service's form
 	TokenExpiresAtMillis                    // "expires_at" with milliseconds
 	TokenExpiresIn                          // "expires_in": seconds, the tutorial's form
 	TokenExpiresInString                    // "expires_in" as a string

@@ -117,7 +117,8 @@ func (s *Server) pay(o *order, d Decision) error {
 		return fmt.Errorf("pluraltest: pay: order %s is %s", o.id, o.status)
 	}
 	if d.part != 0 && (o.partPayment == nil || !*o.partPayment || o.preAuth || d.part < 0 || d.part > o.outstanding()) {
-		return fmt.Errorf("pluraltest: pay: a part of %d of order %s, of which %d is left", d.part, o.id, o.outstanding())
+		return fmt.Errorf("pluraltest: pay: a part of %d of order %s, of which %d is left",
+			d.part, o.id, o.outstanding())
 	}
 	if d.points < 0 || d.points > 0 && d.points >= o.outstanding() {
 		return fmt.Errorf("pluraltest: pay: %d points for an order of %d", d.points, o.amount.Value)
@@ -203,7 +204,8 @@ func (o *order) methodFor(d Decision) (string, error) {
 	case d.points > 0:
 		wanted = []string{"CARD", "POINTS"}
 	case d.method == "":
-		usual := slices.DeleteFunc(append([]string{"CARD"}, o.methods...), func(m string) bool { return !o.canBePaidBy(m) })
+		usual := append([]string{"CARD"}, o.methods...)
+		usual = slices.DeleteFunc(usual, func(m string) bool { return !o.canBePaidBy(m) })
 		if len(usual) == 0 {
 			return "", fmt.Errorf("pluraltest: pay: there is no method that order %s takes", o.id)
 		}

@@ -66,6 +66,8 @@ const (
 	// Plural's own sample.
 	SettleOddTotals
 	SettleEndExcluded // a list does not include its end_date
+	SettleByProcessed // the days of a list select by the processed date, not by the settled date
+	SettlePageTotals  // the totals of a list count only the rows of the page
 )
 
 func (q SettlementQuirk) has(one SettlementQuirk) bool { return q&one != 0 }
@@ -394,28 +396,40 @@ func (s *Server) listSettlements(c *call) answer {
 	}
 	oldest := s.now().AddDate(0, -settlementMonths, 0)
 	s.move(page, func() { rotate(s.settled.list) })
+	byProcessed := s.cfg.settlementQuirks.has(SettleByProcessed)
 	var found []*settled
-	count, amount := 0, new(big.Rat)
 	for _, each := range slices.Backward(s.settled.list) { // the newest first
-		y, month, d := each.SettledAt.In(india).Date()
+		at := each.SettledAt
+		if byProcessed {
+			at = each.ProcessedAt
+		}
+		y, month, d := at.In(india).Date()
 		day := time.Date(y, month, d, 0, 0, 0, 0, time.UTC)
 		if day.Before(first) || day.After(last) || each.SettledAt.Before(oldest) {
 			continue
 		}
 		found = append(found, each)
-		count += s.saidLines(each)
-		amount.Add(amount, each.figures().settled)
 	}
 	rows := []settlementRow{}
-	for _, each := range onPage(found, page, perPage) {
+	shown := onPage(found, page, perPage)
+	for _, each := range shown {
 		rows = append(rows, s.settlementRow(each))
+	}
+	counted := found
+	if s.cfg.settlementQuirks.has(SettlePageTotals) {
+		counted = shown
+	}
+	count, amount := 0, new(big.Rat)
+	for _, each := range counted {
+		count += s.saidLines(each)
+		amount.Add(amount, each.figures().settled)
 	}
 	return jsonAnswer(http.StatusOK, marshal(struct {
 		Data   []settlementRow `json:"data"`
 		Total  int             `json:"total_settlement_count"`
 		Lines  int             `json:"total_transactions_count"`
 		Amount json.RawMessage `json:"total_settlement_amount"`
-	}{rows, len(found), count, s.figure(amount)}))
+	}{rows, len(counted), count, s.figure(amount)}))
 }
 
 type settlementRow struct {

@@ -181,7 +181,8 @@ func TestSettlementQuirks(t *testing.T) {
 			t.Helper()
 			require.Len(t, lines, 2)
 			require.Equal(t, lines[0]["transaction_id"], lines[1]["transaction_id"])
-			require.Equal(t, "30.02 20.01", fmt.Sprintf("%s %s", lines[0]["transaction_amount"], lines[1]["transaction_amount"]))
+			require.Equal(t, "30.02", string(lines[0]["transaction_amount"]))
+			require.Equal(t, "20.01", string(lines[1]["transaction_amount"]))
 		}},
 		"texts": {pluraltest.SettleTextFigures, func(t *testing.T, row, _ object, lines []object) {
 			t.Helper()
@@ -219,6 +220,56 @@ func TestSettlementQuirks(t *testing.T) {
 	}
 }
 
+// Two settlements, each processed on the day before it was settled. The page has
+// one row.
+func TestSettlementListQuirks(t *testing.T) {
+	t.Parallel()
+	const first, second = "11", "22"
+	days := func(from, to int) string { return fmt.Sprintf("start_date=1999-12-%d&end_date=1999-12-%d", from, to) }
+	for name, c := range map[string]struct {
+		quirks     pluraltest.SettlementQuirk
+		query, utr string // "": no row
+		count      string
+		amount     string
+		lines      string
+	}{
+		"the settled date":               {0, days(21, 21), second, "1", "2", "1"},
+		"no settled date":                {0, days(19, 19), "", "0", "0", "0"},
+		"the processed date":             {pluraltest.SettleByProcessed, days(20, 20), second, "1", "2", "1"},
+		"not by the settled date":        {pluraltest.SettleByProcessed, days(21, 21), "", "0", "0", "0"},
+		"totals of all pages":            {0, days(20, 21), second, "2", "3", "2"},
+		"totals of one page":             {pluraltest.SettlePageTotals, days(20, 21), second, "1", "2", "1"},
+		"totals of a page that is empty": {pluraltest.SettlePageTotals, days(22, 22), "", "0", "0", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := pluraltest.New(pluraltest.WithSettlementQuirks(c.quirks))
+				defer srv.Close()
+				for i, utr := range []string{first, second} {
+					at := time.Date(1999, 12, 20+i, 6, 0, 0, 0, time.UTC)
+					require.NoError(t, srv.AddSettlement(pluraltest.Settlement{
+						UTR: utr, SettledAt: at, ProcessedAt: at.AddDate(0, 0, -1),
+						Lines: []pluraltest.SettlementLine{{TransactionID: utr, Amount: strconv.Itoa(i + 1)}},
+					}))
+				}
+				doc := get(t, newAPI(t, srv), 200, "list?page=1&per_page=1&"+c.query)
+				rows := list(t, doc, "data")
+				if c.utr == "" {
+					require.Empty(t, rows)
+				} else {
+					require.Len(t, rows, 1)
+					require.Equal(t, `"`+c.utr+`"`, string(rows[0]["utr_number"]))
+				}
+				requireFields(t, doc, map[string]string{
+					"total_settlement_count": c.count, "total_settlement_amount": c.amount,
+					"total_transactions_count": c.lines,
+				})
+			})
+		})
+	}
+}
+
 func TestSettlementsOnRequest(t *testing.T) {
 	t.Parallel()
 	settled(t, func(t *testing.T, srv *pluraltest.Server, a *api, _ string) {
@@ -238,7 +289,9 @@ func TestSettlementsOnRequest(t *testing.T) {
 		require.Error(t, srv.AddSettlementLine("79", chargeback))
 		require.Error(t, srv.AddSettlementLine("77", pluraltest.SettlementLine{}))
 		require.Error(t, srv.ChangeSettlement("79", func(*pluraltest.Settlement) {}))
-		require.NoError(t, srv.ChangeSettlement("77", func(s *pluraltest.Settlement) { s.SaidLines, s.SaidAmount = 20, "9.99" }))
+		require.NoError(t, srv.ChangeSettlement("77", func(s *pluraltest.Settlement) {
+			s.SaidLines, s.SaidAmount = 20, "9.99"
+		}))
 		require.Len(t, srv.SettlementLines("77"), 13)
 		require.Nil(t, srv.SettlementLines("79"))
 

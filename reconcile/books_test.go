@@ -80,7 +80,8 @@ func TestOutcomes(t *testing.T) {
 			reason: "the lines add up to 99.99 rupees, the shop has captured INR 100.00",
 		},
 		{
-			name: "less than a paisa", give: func(b *reconcile.Books) { b.Line(lineA("99.999")) }, want: reconcile.Differs,
+			name: "less than a paisa", give: func(b *reconcile.Books) { b.Line(lineA("99.999")) },
+			want:   reconcile.Differs,
 			reason: "the lines add up to 99.999 rupees",
 		},
 		{
@@ -92,38 +93,62 @@ func TestOutcomes(t *testing.T) {
 			b.Line(lineA("100"))
 		}},
 		{name: "nothing", give: func(*reconcile.Books) {}, want: reconcile.NotSeen},
-		{name: "nothing was listed", give: func(*reconcile.Books) {}, want: reconcile.Unknown, noDays: true, reason: "no settlement was read"},
-		{name: "no number", give: func(b *reconcile.Books) { b.Line(lineA("soon")) }, want: reconcile.Unknown, reason: "not a number"},
-		{name: "no figure", give: func(b *reconcile.Books) { b.Line(lineA("")) }, want: reconcile.Unknown, reason: "not a number"},
+		{
+			name: "nothing was listed", give: func(*reconcile.Books) {},
+			want: reconcile.Unknown, noDays: true, reason: "no settlement was read",
+		},
+		{
+			name: "no number", give: func(b *reconcile.Books) { b.Line(lineA("soon")) },
+			want: reconcile.Unknown, reason: "not a number",
+		},
+		{
+			name: "no figure", give: func(b *reconcile.Books) { b.Line(lineA("")) },
+			want: reconcile.Unknown, reason: "not a number",
+		},
 		{name: "another status", want: reconcile.Unknown, reason: `is "Failed"`, give: func(b *reconcile.Books) {
 			l := lineA("100")
 			l.PayoutStatus = "Failed"
 			b.Line(l)
 		}},
-		{name: "its settlement was not read whole", want: reconcile.Unknown, reason: "has a line of it", give: func(b *reconcile.Books) {
-			b.Line(lineA("100"))
-			b.Unread("633300000101", "", lost)
-		}},
+		{
+			name: "its settlement was not read whole", want: reconcile.Unknown, reason: "has a line of it",
+			give: func(b *reconcile.Books) {
+				b.Line(lineA("100"))
+				b.Unread("633300000101", "", lost)
+			},
+		},
 		{name: "another settlement was not read whole", want: reconcile.Settled, give: func(b *reconcile.Books) {
 			b.Line(lineA("100"))
 			b.Unread("633300000102", "", lost)
 		}},
-		{name: "the rest may be in one that was not read", want: reconcile.Unknown, reason: "633300000102", give: func(b *reconcile.Books) {
-			b.Line(lineA("60"))
-			b.Unread("633300000102", "", nil)
-		}},
-		{name: "all may be in one that was not read", want: reconcile.Unknown, reason: "633300000102", give: func(b *reconcile.Books) {
-			b.Unread("633300000102", "", lost)
-		}},
-		{name: "many were not read", want: reconcile.Unknown, reason: "4 settlements were not read whole", give: func(b *reconcile.Books) {
-			for _, utr := range []string{"1", "2", "3", "4"} {
-				b.Unread(utr, "", lost)
-			}
-		}},
-		{name: "the rest may be of a day that was not listed", want: reconcile.Unknown, reason: "a fault", give: func(b *reconcile.Books) {
-			b.Line(lineA("60"))
-			b.Unread("", "", lost)
-		}},
+		{
+			name: "the rest may be in one that was not read", want: reconcile.Unknown, reason: "633300000102",
+			give: func(b *reconcile.Books) {
+				b.Line(lineA("60"))
+				b.Unread("633300000102", "", nil)
+			},
+		},
+		{
+			name: "all may be in one that was not read", want: reconcile.Unknown, reason: "633300000102",
+			give: func(b *reconcile.Books) {
+				b.Unread("633300000102", "", lost)
+			},
+		},
+		{
+			name: "many were not read", want: reconcile.Unknown, reason: "4 settlements were not read whole",
+			give: func(b *reconcile.Books) {
+				for _, utr := range []string{"1", "2", "3", "4"} {
+					b.Unread(utr, "", lost)
+				}
+			},
+		},
+		{
+			name: "the rest may be of a day that was not listed", want: reconcile.Unknown, reason: "a fault",
+			give: func(b *reconcile.Books) {
+				b.Line(lineA("60"))
+				b.Unread("", "", lost)
+			},
+		},
 		{name: "nothing of the days that were listed", want: reconcile.NotSeen, give: func(b *reconcile.Books) {
 			b.Unread("", "", lost)
 		}},
@@ -131,40 +156,59 @@ func TestOutcomes(t *testing.T) {
 			_ = b.Order(orderOf(10000, 4000))
 			b.Line(lineA("100"))
 		}},
-		{name: "the order says otherwise", want: reconcile.Differs, reason: "INR 90.00 was captured, the shop has INR 100.00", give: func(b *reconcile.Books) {
-			_ = b.Order(orderOf(9000, 4000))
-			b.Line(lineA("100"))
-		}},
-		{name: "the order says otherwise of refunds", want: reconcile.Differs, reason: "INR 30.00 was refunded", give: func(b *reconcile.Books) {
-			_ = b.Order(orderOf(10000, 3000))
-			b.Unread("633300000102", "", lost)
-		}},
-		{name: "the order has another reference", want: reconcile.Differs, reason: `"order-2"`, give: func(b *reconcile.Books) {
-			o := orderOf(10000, 4000)
-			o.MerchantOrderReference = "order-2"
-			_ = b.Order(o)
-		}},
-		{name: "the order does not list the payment", want: reconcile.Unknown, reason: "does not list payment " + payA, give: func(b *reconcile.Books) {
-			o := orderOf(10000, 4000)
-			o.Payments[0].ID = "v1-other"
-			_ = b.Order(o)
-			b.Line(lineA("100"))
-		}},
-		{name: "the order does not say", want: reconcile.Unknown, reason: "does not say how much was captured", give: func(b *reconcile.Books) {
-			o := orderOf(10000, 4000)
-			o.Status = plural.OrderStatusPending
-			_ = b.Order(o)
-		}},
+		{
+			name: "the order says otherwise", want: reconcile.Differs,
+			reason: "INR 90.00 was captured, the shop has INR 100.00",
+			give: func(b *reconcile.Books) {
+				_ = b.Order(orderOf(9000, 4000))
+				b.Line(lineA("100"))
+			},
+		},
+		{
+			name: "the order says otherwise of refunds", want: reconcile.Differs, reason: "INR 30.00 was refunded",
+			give: func(b *reconcile.Books) {
+				_ = b.Order(orderOf(10000, 3000))
+				b.Unread("633300000102", "", lost)
+			},
+		},
+		{
+			name: "the order has another reference", want: reconcile.Differs, reason: `"order-2"`,
+			give: func(b *reconcile.Books) {
+				o := orderOf(10000, 4000)
+				o.MerchantOrderReference = "order-2"
+				_ = b.Order(o)
+			},
+		},
+		{
+			name: "the order does not list the payment", want: reconcile.Unknown, reason: "does not list payment " + payA,
+			give: func(b *reconcile.Books) {
+				o := orderOf(10000, 4000)
+				o.Payments[0].ID = "v1-other"
+				_ = b.Order(o)
+				b.Line(lineA("100"))
+			},
+		},
+		{
+			name: "the order does not say", want: reconcile.Unknown, reason: "does not say how much was captured",
+			give: func(b *reconcile.Books) {
+				o := orderOf(10000, 4000)
+				o.Status = plural.OrderStatusPending
+				_ = b.Order(o)
+			},
+		},
 		{name: "the order does not say, the lines do", want: reconcile.Settled, give: func(b *reconcile.Books) {
 			o := orderOf(10000, 4000)
 			o.Status = plural.OrderStatusPending
 			_ = b.Order(o)
 			b.Line(lineA("100"))
 		}},
-		{name: "the order was not read", want: reconcile.Unknown, reason: "the order could not be read: a fault", give: func(b *reconcile.Books) {
-			b.Line(lineA("100"))
-			b.Unread("", orderA, lost)
-		}},
+		{
+			name: "the order was not read", want: reconcile.Unknown, reason: "the order could not be read: a fault",
+			give: func(b *reconcile.Books) {
+				b.Line(lineA("100"))
+				b.Unread("", orderA, lost)
+			},
+		},
 		{name: "the order was read after all", want: reconcile.Settled, give: func(b *reconcile.Books) {
 			b.Unread("", orderA, lost)
 			_ = b.Order(orderOf(10000, 4000))

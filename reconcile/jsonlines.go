@@ -64,7 +64,8 @@ type jsonSettlement struct {
 func (r *jsonReport) Result(res Result) error {
 	p := jsonPayment{
 		Outcome: res.Outcome, Reference: res.Payment.Reference, OrderID: res.Payment.OrderID,
-		PaymentID: res.Payment.PaymentID, Captured: decimal(res.Payment.Captured), Refunded: decimal(res.Payment.Refunded),
+		PaymentID: res.Payment.PaymentID,
+		Captured:  decimal(res.Payment.Captured), Refunded: decimal(res.Payment.Refunded),
 		Reasons: res.Reasons, SeenFirst: day(res.Seen.First), SeenLast: day(res.Seen.Last),
 	}
 	for i := range res.Lines {
@@ -105,7 +106,8 @@ func (r *jsonReport) write(name string, what any) error {
 
 func jsonLineOf(l *plural.SettlementLine) jsonLine {
 	return jsonLine{
-		UTR: l.UTRNumber, TransactionID: l.TransactionID, Amount: l.TransactionAmount, Deduction: l.TotalDeductionAmount,
+		UTR: l.UTRNumber, TransactionID: l.TransactionID,
+		Amount: l.TransactionAmount, Deduction: l.TotalDeductionAmount,
 		Settled: l.SettledAmount, PayoutStatus: l.PayoutStatus, Program: l.Program, ProcessedDate: l.ProcessedDate,
 	}
 }

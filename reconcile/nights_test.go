@@ -180,9 +180,11 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 		of, isRefund := o.ofOrder(l.TransactionID)
 		for _, r := range rows {
 			isKnown := r.PaymentID == l.TransactionID || r.PaymentID == "" && rd.orders[of]
-			require.False(o, r.order == of && !isRefund && isKnown, "%s, night %d: a payment explains it: %+v", o.name, night, l)
+			require.False(o, r.order == of && !isRefund && isKnown,
+				"%s, night %d: a payment explains it: %+v", o.name, night, l)
 			isKnown = !of.isOrphan() && calm
-			require.False(o, r.order == of && isRefund && isKnown, "%s, night %d: a refund explains it: %+v", o.name, night, l)
+			require.False(o, r.order == of && isRefund && isKnown,
+				"%s, night %d: a refund explains it: %+v", o.name, night, l)
 		}
 	}
 	for key := range visible { // nothing is lost
@@ -274,7 +276,8 @@ func verdictOf(lines []plural.SettlementLine, captured int64) reconcile.Outcome 
 	total := new(big.Rat)
 	for _, l := range lines {
 		figure, ok := new(big.Rat).SetString(string(l.TransactionAmount))
-		if !ok || strings.Contains(string(l.TransactionAmount), "e99") || !strings.EqualFold(string(l.PayoutStatus), "success") {
+		if !ok || strings.Contains(string(l.TransactionAmount), "e99") ||
+			!strings.EqualFold(string(l.PayoutStatus), "success") {
 			return reconcile.Unknown
 		}
 		total.Add(total, figure)

@@ -77,7 +77,9 @@ func TestReports(t *testing.T) {
 
 // No cell is a formula, whatever its text.
 func FuzzCells(f *testing.F) {
-	for _, text := range []string{"=1+1", "+1", "-1", "@x", " =x", "\t-x", "-1999.99", "1e2", "-1+cmd|' /C calc'!A0", "order-1", "\r=x"} {
+	for _, text := range []string{
+		"=1+1", "+1", "-1", "@x", " =x", "\t-x", "-1999.99", "1e2", "-1+cmd|' /C calc'!A0", "order-1", "\r=x",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -113,7 +115,9 @@ func TestReportsFail(t *testing.T) {
 // A line settles a payment if its figure is the captured amount by
 // [plural.Rupees], whatever it looks like.
 func FuzzFigures(f *testing.F) {
-	for _, text := range []string{"1", "1.", ".5", "1.5", "01.50", "1.505", "-1", "1e2", "999999999999999.99", "1.2.3", "", "9999999999999999999"} {
+	for _, text := range []string{
+		"1", "1.", ".5", "1.5", "01.50", "1.505", "-1", "1e2", "999999999999999.99", "1.2.3", "", "9999999999999999999",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

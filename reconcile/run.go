@@ -179,14 +179,10 @@ func nameOf(p *entry) orderName {
 
 // readOrder reads an order of the list.
 func (r *run) readOrder(ctx context.Context, name orderName) error {
-	o, err := r.from.Order(ctx, name.id, name.reference)
+	o, err := r.ask(ctx, name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case err != nil:
-	case name.id != "" && o.OrderID != name.id, name.id == "" && o.MerchantOrderReference != name.reference:
-		err = errors.New("the answer is about another order")
-	default:
+	if err == nil {
 		r.orders[o.OrderID] = false
 		err = r.b.Order(o)
 	}
@@ -197,6 +193,18 @@ func (r *run) readOrder(ctx context.Context, name orderName) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// ask reads an order. An answer about another order is an error.
+func (r *run) ask(ctx context.Context, name orderName) (*plural.Order, error) {
+	o, err := r.from.Order(ctx, name.id, name.reference)
+	switch {
+	case err != nil:
+		return nil, err
+	case o == nil, name.id != "" && o.OrderID != name.id, name.id == "" && o.MerchantOrderReference != name.reference:
+		return nil, errors.New("the answer is about another order")
+	}
+	return o, nil
 }
 
 // list lists the settlements of days. It also returns the days that it has
@@ -250,7 +258,8 @@ func copyOf(row *plural.Settlement) *plural.Settlement {
 	}
 	for _, text := range []*string{
 		(*string)(&c.TotalAmount), (*string)(&c.ActualTransactionAmount), (*string)(&c.TotalDeductionAmount),
-		(*string)(&c.LastProcessedDate), (*string)(&c.SettledDate), &c.UTRNumber, &c.System, &c.BankName, &c.BankAccNumber,
+		(*string)(&c.LastProcessedDate), (*string)(&c.SettledDate), &c.UTRNumber,
+		&c.System, &c.BankName, &c.BankAccNumber,
 	} {
 		*text = strings.Clone(*text)
 	}
@@ -382,7 +391,8 @@ func (r *run) settle(one *reading) error {
 	}
 	if one.about == nil {
 		if isOurs && one.now.IsPart {
-			r.b.Unread(one.utr, "", errors.New("it was not read completely on an earlier night, and is not listed tonight"))
+			r.b.Unread(one.utr, "",
+				errors.New("it was not read completely on an earlier night, and is not listed tonight"))
 		}
 		if isOurs || r.b.unlisted != nil {
 			r.next.UTRs[one.utr] = one.now
@@ -439,7 +449,7 @@ func (r *run) readHint(ctx context.Context, id string) error {
 	if isRead {
 		return nil
 	}
-	o, err := r.from.Order(ctx, id, "")
+	o, err := r.ask(ctx, orderName{id: id})
 	r.mu.Lock()
 	_, isRefused := errors.AsType[*plural.ValidationError](err)
 	r.orders[id] = err != nil && !isRefused && !errors.Is(err, plural.ErrNotFound)
@@ -447,7 +457,7 @@ func (r *run) readHint(ctx context.Context, id string) error {
 	switch {
 	case err != nil:
 		r.b.Unread("", id, err)
-	case o.OrderID == id && r.b.Order(o) == nil:
+	case r.b.Order(o) == nil:
 		r.explains[id] = true
 		if o.Type == plural.OrderTypeRefund {
 			parent = o.ParentOrderID

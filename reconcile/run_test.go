@@ -133,7 +133,9 @@ func TestRunFails(t *testing.T) {
 		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are not valid"},
 		"cancelled":      {ctx: cancelled, days: seen(), want: "canceled"},
 		"refused": {days: seen(), want: "days", list: func(yield func(*plural.Settlement, error) bool) {
-			yield(nil, &plural.ValidationError{Op: "list settlements", Fields: []plural.FieldError{{Field: "days", Rule: "x"}}})
+			yield(nil, &plural.ValidationError{
+				Op: "list settlements", Fields: []plural.FieldError{{Field: "days", Rule: "x"}},
+			})
 		}},
 		"a result":     {days: seen(), report: &failingReport{result: broken}, want: "disk"},
 		"a settlement": {days: seen(), report: &failingReport{transfer: broken}, want: "disk"},
@@ -208,7 +210,8 @@ func TestRunCoversGaps(t *testing.T) {
 	today := plural.Days{First: nightOf(0), Last: nightOf(0)}
 	state, err := reconcile.Run(t.Context(), from, books(t), today, last, &recorder{})
 	require.NoError(t, err)
-	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(), "nothing between the nights is left out, and ten days are read again")
+	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(),
+		"nothing between the nights is left out, and ten days are read again")
 	require.Equal(t, asked, state.Seen)
 }
 
@@ -231,23 +234,38 @@ func TestFailedHintIsReadAgain(t *testing.T) {
 	back := *w.settlements[0].lines[0]
 	back.TransactionID, back.TransactionAmount, back.TID = "v1-261127010000-aa-Rf0Und-cc-N", "-50", "1"
 	w.settlements[0].lines = append(w.settlements[0].lines, &back)
-	rep := &recorder{}
-	state, err := reconcile.Run(t.Context(), orderFailing{newReader(w, 0, 0)}, books(t), seen(), reconcile.State{}, rep)
-	require.NoError(t, err)
-	require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
-	require.Len(t, rep.unexplained, 1)
+	for name, first := range map[string]reconcile.Reader{
+		"a fault":       ordersAs{newReader(w, 0, 0), nil, errFault},
+		"another order": ordersAs{newReader(w, 0, 0), &plural.Order{OrderID: "v1-other"}, nil},
+		"nothing":       ordersAs{newReader(w, 0, 0), nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rep := &recorder{}
+			state, err := reconcile.Run(t.Context(), first, books(t), seen(), reconcile.State{}, rep)
+			require.NoError(t, err)
+			require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
+			require.Len(t, rep.unexplained, 1)
 
-	rep = &recorder{}
-	_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), books(t), seen(), state, rep)
-	require.NoError(t, err)
-	require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
-	require.Empty(t, rep.unexplained)
+			rep = &recorder{}
+			_, err = reconcile.Run(t.Context(), newReader(w, 1, 0), books(t), seen(), state, rep)
+			require.NoError(t, err)
+			require.Equal(t, reconcile.Differs, rep.results[0].Outcome)
+			require.Empty(t, rep.unexplained)
+		})
+	}
 }
 
-type orderFailing struct{ *reader }
+// ordersAs answers each question about an order in one way.
+type ordersAs struct {
+	*reader
 
-func (orderFailing) Order(context.Context, string, string) (*plural.Order, error) {
-	return nil, errFault
+	order *plural.Order
+	err   error
+}
+
+func (r ordersAs) Order(context.Context, string, string) (*plural.Order, error) {
+	return r.order, r.err
 }
 
 // A settlement that was read in part on an earlier night, and is not listed any
@@ -256,7 +274,9 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	t.Parallel()
 	state := reconcile.State{
 		Seen: seen(),
-		UTRs: map[string]reconcile.UTR{"633300000200": {IsPart: true, Lines: []reconcile.Line{{SettlementLine: *lineA("60")}}}},
+		UTRs: map[string]reconcile.UTR{"633300000200": {
+			IsPart: true, Lines: []reconcile.Line{{SettlementLine: *lineA("60")}},
+		}},
 	}
 	rep := &recorder{}
 	w := settledWorld()

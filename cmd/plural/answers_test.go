@@ -153,7 +153,7 @@ func otherAnswers() map[string]map[string]turned {
 			"400 INVALID_REQUEST":       refusing(pluraltest.OpRefundsCreate, "-not-", `"value":2000}`, 400, invalid),
 		},
 		"webhook.again": {
-			"stamped once":           with(pluraltest.WithWebhookStampedOnce()),
+			"with the first stamp":   with(pluraltest.WithWebhookStampedOnce()),
 			"under another id":       with(pluraltest.WithWebhookNewIDs()),
 			"it does not come again": with(pluraltest.WithWebhookSchedule()),
 		},

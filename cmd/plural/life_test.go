@@ -1,13 +1,9 @@
 package main_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -88,7 +84,9 @@ func TestKeptHold(t *testing.T) {
 	t.Parallel()
 	for answer, end := range map[string]func(*pluraltest.Server, string) error{
 		"still held": func(*pluraltest.Server, string) error { return nil },
-		"CANCELLED":  func(srv *pluraltest.Server, id string) error { return srv.LapseHold(id, pluraltest.LapseEverywhere) },
+		"CANCELLED": func(srv *pluraltest.Server, id string) error {
+			return srv.LapseHold(id, pluraltest.LapseEverywhere)
+		},
 		"FAILED": func(srv *pluraltest.Server, id string) error {
 			srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.FailedResult)
 			body := strings.NewReader(`{"merchant_capture_reference":"by-hand"}`)
@@ -136,45 +134,6 @@ func TestProbeBehindAFirewall(t *testing.T) {
 	requireGivenBack(t, srv, 0)
 }
 
-// settlements serves Plural's settlement endpoints in a test. It answers in
-// place of the emulator, in the ways that the test chooses.
-type settlements struct {
-	byProcessed, lastDayIsOut bool // how a day selects settlements
-	ofThePage                 bool // totals count only the rows of the page
-	lineID                    string
-}
-
-func (s settlements) list(w http.ResponseWriter, r *http.Request) {
-	day := func(name string) string { return r.URL.Query().Get(name)[:len(time.DateOnly)] }
-	var rows []map[string]string
-	for i := range 3 {
-		settled := time.Now().UTC().AddDate(0, 0, -3*i-3)
-		row := map[string]string{
-			"utr_number": fmt.Sprintf("41000000000%d", i), "settled_date": settled.Format("2006-01-02T15:04:05"),
-			"last_processed_date": settled.AddDate(0, 0, -1).Format("2006-01-02T15:04:05"), "bank_acc_number": "50100000001",
-		}
-		at := row["settled_date"][:len(time.DateOnly)]
-		if s.byProcessed {
-			at = row["last_processed_date"][:len(time.DateOnly)]
-		}
-		if at >= day("start_date") && (at < day("end_date") || at == day("end_date") && !s.lastDayIsOut) {
-			rows = append(rows, row)
-		}
-	}
-	count := len(rows)
-	if r.URL.Query().Get("per_page") == "1" && count > 1 {
-		rows = rows[:1]
-	}
-	if s.ofThePage {
-		count = len(rows)
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"data": rows, "total_settlement_count": count})
-}
-
-func (s settlements) detail(w http.ResponseWriter, _ *http.Request) {
-	_ = json.NewEncoder(w).Encode(map[string]any{"transactions": []map[string]string{{"transaction_id": s.lineID}}})
-}
-
 func TestSettlements(t *testing.T) {
 	t.Parallel()
 	const paymentID, orderID = "v1-241008182747-aa-8JwMy9-up-k", "v1-241008182747-aa-8JwMy9"
@@ -184,46 +143,44 @@ func TestSettlements(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name     string
-		plural   settlements
+		quirks   pluraltest.SettlementQuirk
+		lineID   string
 		question string
 		answer   string
 	}{
-		{"assumed", settlements{lineID: paymentID}, "settlement.days", base["settlement.days"]},
+		{"assumed", 0, paymentID, "settlement.days", base["settlement.days"]},
 		{
-			"by the processed date",
-			settlements{lineID: paymentID, byProcessed: true},
+			"by the processed date", pluraltest.SettleByProcessed, paymentID,
 			"settlement.days", "the last day counts, by the processed date",
 		},
 		{
-			"the last day is out",
-			settlements{lineID: paymentID, lastDayIsOut: true},
+			"the last day is out", pluraltest.SettleEndExcluded, paymentID,
 			"settlement.days", "the last day does not count",
 		},
-		{"totals of a page", settlements{lineID: paymentID, ofThePage: true}, "settlement.totals", "of the page"},
-		{"ids of orders", settlements{lineID: orderID}, "settlement.lines", "ids of orders"},
+		{"totals of a page", pluraltest.SettlePageTotals, paymentID, "settlement.totals", "of the page"},
+		{"ids of orders", 0, orderID, "settlement.lines", "ids of orders"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			srv := pluraltest.NewServer(t)
-			behind, err := url.Parse(srv.URL)
-			require.NoError(t, err)
-			mux := http.NewServeMux()
-			mux.HandleFunc("GET /api/settlements/v1/list", tt.plural.list)
-			mux.HandleFunc("GET /api/settlements/v1/detail/{utr}", tt.plural.detail)
-			mux.Handle("/", httputil.NewSingleHostReverseProxy(behind))
-			front := httptest.NewServer(mux)
-			t.Cleanup(front.Close)
+			srv := pluraltest.NewServer(t, pluraltest.WithSettlementQuirks(tt.quirks))
+			now := time.Now()
+			for i := range 3 {
+				settled := now.AddDate(0, 0, 3*i-9)
+				require.NoError(t, srv.AddSettlement(pluraltest.Settlement{
+					UTR: fmt.Sprintf("41000000000%d", i), ProcessedAt: settled.AddDate(0, 0, -1), SettledAt: settled,
+					Lines: []pluraltest.SettlementLine{{TransactionID: tt.lineID, PaidAt: now, Amount: "10"}},
+				}))
+			}
 
 			dir := t.TempDir()
-			variables := append(variablesOf(srv), "PLURAL_BASE_URL="+front.URL)
-			report, _ := probedIn(t, dir, srv, variables, "-only", "settlement.days,settlement.totals,settlement.lines")
-			want := map[string]string{}
-			maps.Copy(want, base)
+			report, _ := probedIn(t, dir, srv, variablesOf(srv),
+				"-only", "settlement.days,settlement.totals,settlement.lines")
+			want := maps.Clone(base)
 			want[tt.question] = tt.answer
 			require.Equal(t, want, report.answers())
 			text, err := os.ReadFile(dir + "/report.json")
 			require.NoError(t, err)
-			for _, value := range []string{"41000000000", "50100000001", orderID} {
+			for _, value := range []string{"41000000000", "00011122233344", orderID} {
 				require.NotContains(t, string(text), value)
 			}
 		})

@@ -58,7 +58,8 @@ func (p *payer) pay(t *testing.T) {
 // payOne goes through the checkout's pages, and back to the shop.
 func (p *payer) payOne(link string) error {
 	card := url.Values{
-		"action": {"pay"}, "method": {"CARD"}, "card_number": {"4012001037141112"}, "card_cvv": {"212"}, "card_expiry": {"12/30"},
+		"action": {"pay"}, "method": {"CARD"}, "card_number": {"4012001037141112"},
+		"card_cvv": {"212"}, "card_expiry": {"12/30"},
 	}
 	if _, err := p.post(link, card); err != nil {
 		return err

@@ -20,20 +20,29 @@ func probeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "probe",
 		Usage: "ask a UAT account what Plural's pages leave open",
-		Description: "Reads the variables that doctor reads. It runs on UAT, and on an emulator of this machine, and\n" +
-			"refuses everything else: it makes orders, and asks a person for card payments of test money. It\n" +
-			"cancels and refunds what it has made. The report names answers, codes and durations, and holds\n" +
-			"nothing of the account or of a payer: it is for an issue of the package.",
+		Description: "Reads the variables that doctor reads. It runs on UAT, and on an emulator of this machine,\n" +
+			"and refuses everything else: it makes orders, and asks a person for card payments of test\n" +
+			"money. It cancels and refunds what it has made. The report names answers, codes and durations,\n" +
+			"and holds nothing of the account or of a payer: it is for an issue of the package.",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "only", Usage: "ask these `questions` only (see -list)"},
 			&cli.BoolFlag{Name: "no-payer", Usage: "leave out what a person has to pay for"},
 			&cli.BoolFlag{Name: "keep-hold", Usage: "leave one hold; the next run reads what became of it"},
-			&cli.StringFlag{Name: "public-url", Usage: "`URL` at which the internet reaches -listen, such as that of a tunnel"},
-			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "`address` for the payer's return and for webhooks"},
+			&cli.StringFlag{
+				Name:  "public-url",
+				Usage: "`URL` at which the internet reaches -listen, such as that of a tunnel",
+			},
+			&cli.StringFlag{
+				Name: "listen", Value: "127.0.0.1:0",
+				Usage: "`address` for the payer's return and for webhooks",
+			},
 			&cli.StringFlag{Name: "state", Value: "plural-probe.json", Usage: "`file` of the run's ids and answers"},
 			&cli.StringFlag{Name: "markdown", Value: "plural-probe.md", Usage: "`file` for the report, for an issue"},
 			&cli.StringFlag{Name: "json", Usage: "`file` for the report, for programs"},
-			&cli.DurationFlag{Name: "patience", Value: 30 * time.Second, Usage: "how long something may take to show up"},
+			&cli.DurationFlag{
+				Name: "patience", Value: 30 * time.Second,
+				Usage: "how long something may take to show up",
+			},
 			&cli.DurationFlag{Name: "pace", Value: 500 * time.Millisecond, Usage: "the wait between two looks"},
 			&cli.DurationFlag{Name: "pay-within", Value: 30 * time.Minute, Usage: "how long to wait for payments"},
 			&cli.BoolFlag{Name: "list", Usage: "list the questions, and ask none"},

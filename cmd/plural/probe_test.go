@@ -77,7 +77,8 @@ func probedIn(
 	args ...string,
 ) (reported, *terminal) {
 	t.Helper()
-	run := startIn(t, dir, variables, append([]string{"probe", "--json", "report.json", "--patience", "5s", "--pay-within", "60s"}, args...)...)
+	always := []string{"probe", "--json", "report.json", "--patience", "5s", "--pay-within", "60s"}
+	run := startIn(t, dir, variables, append(always, args...)...)
 	startPayer(t, run, srv.SetWebhookURL)
 	exitCode, shown := run.wait()
 	require.Zero(t, exitCode, shown)
@@ -251,7 +252,8 @@ func TestProbeRefusesProduction(t *testing.T) {
 		"PLURAL_ENVIRONMENT=production", "PLURAL_BASE_URL=https://api.pluralpay.in",
 		"PLURAL_BASE_URL=https://payments.example.com",
 	} {
-		run := start(t, []string{"PLURAL_CLIENT_ID=shop", "PLURAL_CLIENT_SECRET=" + strings.Repeat("ab", 16), where}, "probe")
+		secret := "PLURAL_CLIENT_SECRET=" + strings.Repeat("ab", 16)
+		run := start(t, []string{"PLURAL_CLIENT_ID=shop", secret, where}, "probe")
 		exitCode, shown := run.wait()
 		require.Equal(t, 1, exitCode, shown)
 		require.Contains(t, shown, "UAT")

@@ -54,7 +54,7 @@ func everySwitch() map[string]string {
 		"refund.two-at-once":   "two refunds",
 		"refund.listed":        "later",
 		"refund.above-rest":    "422 OPERATION_NOT_ALLOWED",
-		"webhook.again":        "stamped once",
+		"webhook.again":        "with the first stamp",
 	}
 }
 

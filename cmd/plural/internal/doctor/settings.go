@@ -30,7 +30,7 @@ func lookAtInstallation(_ context.Context, p *patient) Finding {
 	switch {
 	case host == account.ProductionHost && p.account.Environment != string(plural.Production):
 		return fault("PLURAL_BASE_URL is production, where real money moves",
-			"Set PLURAL_ENVIRONMENT=production in place of PLURAL_BASE_URL, so that it can be seen.")
+			"Set PLURAL_ENVIRONMENT=production in place of PLURAL_BASE_URL: it shows that real money moves.")
 	case host == account.ProductionHost:
 		return well("production: real money moves")
 	case host == account.UATHost:

@@ -105,11 +105,11 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	case first.ID != again.ID:
 		found.Answer = "under another id"
 	case first.Stamp != again.Stamp:
-		found.Answer = "stamped anew"
+		found.Answer = "with a new stamp"
 	case ok && again.At.Sub(stampedAt) < sameStamp:
 		return Found{}, failure("it came again within a second, which does not tell")
 	default:
-		found.Answer = "stamped once"
+		found.Answer = "with the first stamp"
 	}
 	return found, nil
 }

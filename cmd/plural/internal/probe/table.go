@@ -29,7 +29,7 @@ func ofTheAccount() []Question {
 				{"expires_at", nothing},
 				{"expires_in", "Nothing to set: the package reads it."},
 				{"in the token", "Nothing to set: the package reads the token's own end."},
-				{"not told", "Nothing to set: the package takes five minutes. Use a token store, so that a fleet fetches one."},
+				{"not told", "Nothing to set: the package takes five minutes. Several processes: use one token store."},
 			},
 		},
 		{
@@ -37,7 +37,10 @@ func ofTheAccount() []Question {
 			Assumed: "stays good", Requests: 3, Ask: askTokenSecond,
 			Answers: []Answer{
 				{"stays good", nothing},
-				{"is refused", "Give all processes one token store (contrib/redisstore): each new token ends the others' one."},
+				{
+					"is refused",
+					"Give all processes one token store (contrib/redisstore): a new token ends the old one.",
+				},
 			},
 		},
 		{
@@ -55,7 +58,10 @@ func ofTheAccount() []Question {
 			Answers: []Answer{
 				{theSame, nothing},
 				{refused, "Expect DuplicateOrderError from Orders.Create: store each link before you use it."},
-				{aSecond, "Never repeat Orders.Create under one reference: keep WithoutRetry on it. The payer may pay twice."},
+				{
+					aSecond,
+					"Never repeat Orders.Create under one reference: keep WithoutRetry. The payer may pay twice.",
+				},
 				{secondAtOne, "Make sure that one process creates an order: two at one time make two."},
 			},
 		},
@@ -189,19 +195,12 @@ func ofPayments() []Question {
 		{
 			ID: "refund.of-hold", Asks: "How is a refund refused of which nothing was taken yet?",
 			Needs: NeedHeld, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askRefundOfHold,
-			Answers: []Answer{
-				{"422 OPERATION_NOT_ALLOWED", nothing},
-				{"400 INVALID_REQUEST", readBack},
-			},
+			Answers: refusals("422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
 			ID: "capture.above-hold", Asks: "How is a capture of more than is held refused?",
 			Needs: NeedHeld, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askAboveHold,
-			Answers: []Answer{
-				{"422 AMOUNT_LIMIT_EXCEEDED", nothing},
-				{"422 OPERATION_NOT_ALLOWED", readBack},
-				{"400 INVALID_REQUEST", readBack},
-			},
+			Answers: refusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
 			ID: "cancel.twice", Asks: "What does a cancel of a cancelled order lead to?",
@@ -215,17 +214,18 @@ func ofPayments() []Question {
 		{
 			ID: "capture.after-cancel", Asks: "How is a capture of a cancelled order refused?",
 			Needs: NeedHeld, Assumed: "422 ORDER_CANCELLED", Requests: 1, Ask: askAfterCancel,
-			Answers: []Answer{
-				{"422 ORDER_CANCELLED", nothing},
-				{"422 OPERATION_NOT_ALLOWED", readBack},
-			},
+			Answers: refusals("422 ORDER_CANCELLED", "422 OPERATION_NOT_ALLOWED"),
 		},
 		{
 			ID: "capture.document", Asks: "What does an order say after a capture in part?",
-			Needs: NeedPartTaken, Assumed: "PARTIALLY_CAPTURED, our reference at once", Requests: 2, Ask: askCaptureDocument,
+			Needs: NeedPartTaken, Assumed: "PARTIALLY_CAPTURED, our reference at once",
+			Requests: 2, Ask: askCaptureDocument,
 			Answers: []Answer{
 				{"PARTIALLY_CAPTURED, our reference at once", nothing},
-				{"PROCESSED, our reference at once", "Nothing to set: the package goes by the entries, not by the status."},
+				{
+					"PROCESSED, our reference at once",
+					"Nothing to set: the package goes by the entries, not by the status.",
+				},
 				{"PARTIALLY_CAPTURED, our reference later", reads},
 				{"PROCESSED, our reference later", reads},
 				{"PARTIALLY_CAPTURED, our reference never", unseen},
@@ -246,7 +246,10 @@ func ofPayments() []Question {
 			Needs: NeedPartTaken, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askOtherAgain,
 			Answers: []Answer{
 				{"422 OPERATION_NOT_ALLOWED", nothing},
-				{"it takes more", "Capture an order from one place, once: a second reference takes money again. Please report it."},
+				{
+					"it takes more",
+					"Capture an order from one place, once: a second reference takes money again. Please report it.",
+				},
 			},
 		},
 		{
@@ -254,7 +257,10 @@ func ofPayments() []Question {
 			Needs: NeedTwoTaken, Assumed: "one goes through", Requests: 3, Ask: askTwoCaptures,
 			Answers: []Answer{
 				{"one goes through", nothing},
-				{"both go through", "Capture an order from one place, under one reference: two at once take money twice."},
+				{
+					"both go through",
+					"Capture an order from one place, under one reference: two at once take money twice.",
+				},
 			},
 		},
 		{
@@ -286,18 +292,17 @@ func ofPayments() []Question {
 		{
 			ID: "refund.above-rest", Asks: "How is a refund of more than was taken refused?",
 			Needs: NeedPartTaken, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askRefundAbove,
-			Answers: []Answer{
-				{"422 AMOUNT_LIMIT_EXCEEDED", nothing},
-				{"422 OPERATION_NOT_ALLOWED", readBack},
-				{"400 INVALID_REQUEST", readBack},
-			},
+			Answers: refusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
 			ID: "webhook.again", Asks: "How does a webhook come again that was answered with 500?",
-			Needs: NeedWebhook, Assumed: "stamped anew", Ask: askWebhookAgain,
+			Needs: NeedWebhook, Assumed: "with a new stamp", Ask: askWebhookAgain,
 			Answers: []Answer{
-				{"stamped anew", nothing},
-				{"stamped once", "WithTolerance(29*time.Hour) and a durable Deduper: late redeliveries carry the first stamp."},
+				{"with a new stamp", nothing},
+				{
+					"with the first stamp",
+					"WithTolerance(29*time.Hour) and a durable Deduper: late redeliveries carry the first stamp.",
+				},
 				{"under another id", "Keep what you have done by order and event type: the id does not tell a repeat."},
 				{"it does not come again", "Read orders that stay open by a job: a webhook that is missed is lost."},
 			},
@@ -310,10 +315,14 @@ func ofSettlements() []Question {
 	return []Question{
 		{
 			ID: "settlement.days", Asks: "Which day selects a settlement, and does the last day count?",
-			Needs: NeedSettled, Assumed: "the last day counts, by the settled date", Requests: 4, Ask: askSettlementDays,
+			Needs: NeedSettled, Assumed: "the last day counts, by the settled date",
+			Requests: 4, Ask: askSettlementDays,
 			Answers: []Answer{
 				{"the last day counts, by the settled date", nothing},
-				{"the last day counts, by the processed date", "Ask for a few days more than you need, and select by SettledDate."},
+				{
+					"the last day counts, by the processed date",
+					"Ask for a few days more than you need, and select by SettledDate.",
+				},
 				{"the last day does not count", "Nothing to set: the package asks for a day more."},
 			},
 		},
@@ -334,6 +343,16 @@ func ofSettlements() []Question {
 			},
 		},
 	}
+}
+
+// refusals returns the answers of a question about a refusal. The package reads
+// the order after each refusal that it does not expect.
+func refusals(assumed string, others ...string) []Answer {
+	answers := append(make([]Answer, 0, 1+len(others)), Answer{assumed, nothing})
+	for _, other := range others {
+		answers = append(answers, Answer{other, readBack})
+	}
+	return answers
 }
 
 // notAsked lists the open questions that this program cannot ask an account.

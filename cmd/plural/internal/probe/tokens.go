@@ -84,7 +84,9 @@ func askTokenSecond(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	isSame := accessToken(older) == accessToken(newer)
-	found := Found{Answer: "stays good", Facts: []fact.Fact{r.fact("read with it"), fact.Holds("the same token", isSame)}}
+	found := Found{Answer: "stays good", Facts: []fact.Fact{
+		r.fact("read with it"), fact.Holds("the same token", isSame),
+	}}
 	if r.status == http.StatusUnauthorized {
 		found.Answer = "is refused"
 	}
