@@ -411,7 +411,8 @@ func lookForPayer(ctx context.Context, s *settlement, b *books) error {
 		return nil
 	}
 	o, err := s.write.settlingCopy().askOrder(ctx, b.link.OrderID)
-	seen := books{order: o, finding: withLink(b.link, unclear("the link is CANCELLED, and its order cannot be read")), err: err}
+	unread := unclear("the link is CANCELLED, and its order cannot be read")
+	seen := books{order: o, finding: withLink(b.link, unread), err: err}
 	if err == nil {
 		seen.finding = withLink(b.link, judgeLinkCancel(b.link, o))
 	}
