@@ -116,7 +116,9 @@ func (s *OrderService) reconcile(
 	write.askedBooks = true
 	reference := write.reference
 	o, err := write.askReference(ctx, reference)
-	if err == nil {
+	if err != nil {
+		o = nil
+	} else {
 		switch f := judgeOrder(o, req); f.verdict {
 		case verdictFinal:
 			return nil, &StateError{

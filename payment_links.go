@@ -135,7 +135,7 @@ func (s *PaymentLinkService) Get(ctx context.Context, paymentLinkID string, opts
 	if err != nil {
 		return nil, err
 	}
-	return k.readLink(ctx, decodeLinkOf(paymentLinkID))
+	return readUsable(ctx, k, decodeLinkOf(paymentLinkID))
 }
 
 // GetByReference reads a payment link by the merchant's reference. A request
@@ -154,7 +154,7 @@ func (s *PaymentLinkService) GetByReference(
 	if err != nil {
 		return nil, err
 	}
-	return k.readLink(ctx, decodeLinkWith(reference))
+	return readUsable(ctx, k, decodeLinkWith(reference))
 }
 
 // Cancel withdraws a payment link, if nobody has paid by the link yet.
@@ -440,7 +440,7 @@ func lookAtLink(linkID string) look {
 		if err != nil {
 			return nil, finding{}, err
 		}
-		l, err := k.readLink(ctx, decodeLinkOf(linkID))
+		l, err := readUsable(ctx, k, decodeLinkOf(linkID))
 		switch {
 		case provesAbsence(err):
 			return nil, notYet("there is no such payment link"), nil
@@ -460,29 +460,12 @@ func lookAtLink(linkID string) look {
 
 // askLink reads the link that has a reference. It may return both an error and
 // a link, as decodeLink does.
-func (k *call) askLink(ctx context.Context, reference string) (l *PaymentLink, err error) {
+func (k *call) askLink(ctx context.Context, reference string) (*PaymentLink, error) {
 	ask, err := k.settlingRead(opGetLinkByReference, pathOfLinkReference(reference), reference)
 	if err != nil {
 		return nil, err
 	}
-	err = ask.read(ctx, func(a *answer) (err error) {
-		l, err = decodeLinkWith(reference)(a)
-		return err
-	})
-	return l, err
-}
-
-// readLink reads one link, repeating on failures.
-func (k *call) readLink(ctx context.Context, decode func(*answer) (*PaymentLink, error)) (*PaymentLink, error) {
-	var l *PaymentLink
-	err := k.read(ctx, func(a *answer) (err error) {
-		l, err = decode(a)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return readDocument(ctx, ask, decodeLinkWith(reference))
 }
 
 // decodeLink reads an answer of the payment link API. It may return both an

@@ -16,7 +16,7 @@ func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOpti
 	if err != nil {
 		return nil, err
 	}
-	return k.readOrder(ctx, decodeOrderOf(otherOrder(orderID)))
+	return readUsable(ctx, k, decodeOrderOf(otherOrder(orderID)))
 }
 
 // getByReference reads an order by the merchant's reference.
@@ -28,33 +28,35 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	if err != nil {
 		return nil, err
 	}
-	return k.readOrder(ctx, decodeOrderOf(otherReference(reference)))
+	return readUsable(ctx, k, decodeOrderOf(otherReference(reference)))
 }
 
-// readOrder reads one order. It repeats a read that fails.
-func (k *call) readOrder(ctx context.Context, decode decoder) (*Order, error) {
-	var o *Order
-	err := k.read(ctx, func(a *answer) (err error) {
-		o, err = decode(a)
+// readDocument sends a read until decode accepts an answer. Like decode, it may
+// return both a document and an error: a document that cannot be used, but
+// shows that the order or link exists.
+func readDocument[T any](ctx context.Context, k *call, decode func(*answer) (*T, error)) (document *T, err error) {
+	err = k.read(ctx, func(a *answer) error {
+		read, err := decode(a)
+		if read != nil {
+			document = read
+		}
 		return err
 	})
+	return document, err
+}
+
+// readUsable is readDocument for callers that need a document without faults.
+func readUsable[T any](ctx context.Context, k *call, decode func(*answer) (*T, error)) (*T, error) {
+	document, err := readDocument(ctx, k, decode)
 	if err != nil {
 		return nil, err
 	}
-	return o, nil
+	return document, nil
 }
 
-// ask makes a settling read, which asks what happened to a write. It has the
+// settlingRead makes a read that asks what happened to a write. It has the
 // options of the write. It is repeated on failures, even if the write is not
 // repeated.
-func (k *call) ask(ctx context.Context, op operation, path, subject string, decode decoder) (*Order, error) {
-	ask, err := k.settlingRead(op, path, subject)
-	if err != nil {
-		return nil, err
-	}
-	return ask.readOrder(ctx, decode)
-}
-
 func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 	ask, err := k.p.callWith(k.cfg, op, path, nil)
 	if err != nil {
@@ -67,12 +69,22 @@ func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 
 // askOrder reads an order by its id, to settle a write.
 func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
-	return k.ask(ctx, opGetOrder, pathOfOrder(id), id, decodeOrderOf(otherOrder(id)))
+	ask, err := k.settlingRead(opGetOrder, pathOfOrder(id), id)
+	if err != nil {
+		return nil, err
+	}
+	ask.orderID = id // the write may be about a payment link
+	return readUsable(ctx, ask, decodeOrderOf(otherOrder(id)))
 }
 
-// askReference reads the order that has a reference, to settle a write.
+// askReference reads the order or refund that has a reference, to settle a
+// write. It may return both an error and a document, as readDocument does.
 func (k *call) askReference(ctx context.Context, reference string) (*Order, error) {
-	return k.ask(ctx, opGetByReference, pathByReference(reference), reference, decodeOrderOf(otherReference(reference)))
+	ask, err := k.settlingRead(opGetByReference, pathByReference(reference), reference)
+	if err != nil {
+		return nil, err
+	}
+	return readDocument(ctx, ask, decodeOrderOf(otherReference(reference)))
 }
 
 // provesAbsence reports whether a failed look-up is evidence that the reference

@@ -175,7 +175,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		r, err := write.askReference(ctx, reference)
 		if err != nil && !provesAbsence(err) {
-			return nil, finding{}, err
+			return r, finding{}, err
 		}
 		isParents := r != nil && r.OrderID == parentID
 		if isParents {

@@ -36,6 +36,7 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		"in an unknown status":    {own: refund("ODD", "own-refund-1"), first: none, sends: 1},
 		"so by the books":         {own: `{}`, first: refund("ODD", "own-refund-1"), sends: 1},
 		"without a status":        {own: refund("", "own-refund-1"), first: none, sends: 1},
+		"so in one look":          {own: `{}`, first: refund("", "own-refund-1"), sends: 1},
 		"cancelled, by the books": {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -252,7 +252,7 @@ func (s *settlement) read(ctx context.Context) books {
 		o, b.finding, b.err = s.look(window, s.write)
 		s.see(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
-		if o != nil {
+		if o != nil && o.Status != "" { // a document without one is evidence that the order exists, and no more
 			b.order = o
 			underWay.countIf(b.pending)
 		}

@@ -252,7 +252,7 @@ func TestTemplates(t *testing.T) {
 		"orders.get", "cancels.create", // the refund's parent is looked at, too
 		"settlements.list", "settlements.lines", "settlements.get",
 		"payment_links.create", "payment_links.get", "payment_links.get_by_reference", "payment_links.notify",
-		"payment_links.cancel",
+		"payment_links.cancel", "orders.get", // has the payer paid by the cancelled link?
 	}, s.names())
 	sent := s.wire.sent[1:] // the first was for the token
 	for i, span := range s.spans.GetSpans() {
