@@ -8,11 +8,11 @@ package plural
 // missing entry is not evidence either, because replicas lag and documents
 // leave things out.
 type evidence struct {
-	of      string // the operation that it is about
-	shows   string // what the books show
-	because string // why this rules out the write
+	of      string // the operation that the row is about
 	is      error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is an ErrConflict
 	twice   bool   // looks over lookSpan have to agree; otherwise one is enough
+	shows   string // what the books show
+	because string // why this rules out the write
 }
 
 // The rows.
@@ -20,128 +20,100 @@ type evidence struct {
 //nolint:gochecknoglobals // constants in all but name
 var (
 	rowCaptureOfEnded = &evidence{
-		of:      "capture",
+		of: "capture", is: ErrNotApplied,
 		shows:   "the order is CANCELLED or FAILED, and no payment has a capture entry",
 		because: "an order in these statuses never changes again",
-		is:      ErrNotApplied,
 	}
 	rowCaptureByOther = &evidence{
-		of:      "capture",
+		of: "capture", is: ErrNotApplied, twice: true,
 		shows:   "every settled payment is captured, all under other references, and no payment is AUTHORIZED or PENDING",
 		because: "an order is captured once",
-		is:      ErrNotApplied,
-		twice:   true,
 	}
 	rowCaptureTooMuch = &evidence{
-		of:      "capture",
+		of: "capture", is: ErrNotApplied, twice: true,
 		shows:   "the amount is more than the AUTHORIZED payments add up to, and more than order_amount",
 		because: "Plural captures no more than is on hold; this does not count if its refusal was about the order's state",
-		is:      ErrNotApplied,
-		twice:   true,
 	}
 	rowCaptureDiffers = &evidence{
-		of:      "capture",
+		of: "capture", is: ErrConflict,
 		shows:   "the one payment that is captured has an entry of this reference with another amount",
 		because: "an order is captured once, and this was the capture",
-		is:      ErrConflict,
 	}
 	rowCapturesDiffer = &evidence{
-		of:      "capture",
+		of: "capture", is: ErrConflict, twice: true,
 		shows:   "the entries of this reference, on every settled payment, add up to another amount",
 		because: "an order is captured once, and this was the capture",
-		is:      ErrConflict,
-		twice:   true,
 	}
 	rowNoHold = &evidence{
-		of:      "capture",
+		of: "capture", is: ErrNoHold, twice: true,
 		shows:   "the order is paid by payments that succeeded, none has a capture entry, and Plural rejected the capture",
 		because: "the money was taken, and the books do not show by which capture",
-		is:      ErrNoHold,
-		twice:   true,
 	}
 	rowCancelOfFailed = &evidence{
-		of:      "cancel",
+		of: "cancel", is: ErrNotApplied,
 		shows:   "the order is FAILED, and no payment has a capture entry",
 		because: "an order in this status never changes again",
-		is:      ErrNotApplied,
 	}
 	rowCancelOfTaken = &evidence{
-		of:      "cancel",
+		of: "cancel", is: ErrNotApplied, twice: true,
 		shows:   "what was taken adds up to the order's whole amount",
 		because: "nothing is left that could be released",
-		is:      ErrNotApplied,
-		twice:   true,
 	}
 	rowRefundFailed = &evidence{
-		of:      "refund",
+		of: "refund", is: ErrNotApplied, twice: true,
 		shows:   "the refund of this reference is FAILED or CANCELLED, surely newer than the request, and no other is listed",
 		because: "a refund in these statuses never changes again, and a new one needs a new reference",
-		is:      ErrNotApplied,
-		twice:   true,
 	}
 	rowRefundTooMuch = &evidence{
-		of:      "refund",
+		of: "refund", is: ErrNotApplied, twice: true,
 		shows:   "the list of refunds adds up to the order's status, and its PROCESSED ones leave less than the amount",
 		because: "Plural refunds no more than was captured; this does not count if its refusal was about the order's state",
-		is:      ErrNotApplied,
-		twice:   true,
 	}
 	rowRefundOfNothing = &evidence{
-		of:      "refund",
+		of: "refund", is: ErrNotApplied, twice: true,
 		shows:   "the order is CANCELLED or FAILED, and nothing was taken by it",
 		because: "such an order never changes again, so there is nothing to give back",
-		is:      ErrNotApplied,
-		twice:   true,
 	}
 	rowRefundDiffers = &evidence{
-		of:      "refund",
+		of: "refund", is: ErrConflict,
 		shows:   "the refund of this reference has another amount",
 		because: "Plural documents one refund for each reference, and this was the refund",
-		is:      ErrConflict,
 	}
 	rowRefundIsOther = &evidence{
-		of:      "refund",
+		of: "refund", is: ErrConflict,
 		shows:   "the reference is that of another order, or of a refund of another order",
 		because: "orders and refunds share their references",
-		is:      ErrConflict,
 	}
 	rowRefundDouble = &evidence{
-		of:      "refund",
+		of: "refund", is: ErrConflict,
 		shows:   "two refunds of this reference are PROCESSED, PENDING or CREATED",
 		because: "the payer has the money twice",
-		is:      ErrConflict,
 	}
 	rowOrderDiffers = &evidence{
-		of:      "create order",
+		of: "create order", is: ErrConflict,
 		shows:   "the order of this reference has another amount, type or, while it is unpaid, pre_auth",
 		because: "the reference belongs to that order",
-		is:      ErrConflict,
 	}
 
 	rowLinkDiffers = &evidence{
-		of:      "create payment link",
+		of: "create payment link", is: ErrConflict,
 		shows:   "the link of this reference has another amount or, where it says so, another pre_auth",
 		because: "the reference belongs to that link",
-		is:      ErrConflict,
 	}
 	rowLinkDouble = &evidence{
-		of:      "create payment link",
+		of: "create payment link", is: ErrConflict,
 		shows:   "two links have this reference",
 		because: "the customer can pay both",
-		is:      ErrConflict,
 	}
 	rowLinkPaid = &evidence{
-		of:      "cancel payment link",
+		of: "cancel payment link", is: ErrConflict,
 		shows:   "the link's order was held or paid, in full or in part",
 		because: "the payer was faster",
-		is:      ErrConflict,
 	}
 	rowLinkExpired = &evidence{
-		of:      "cancel payment link",
+		of: "cancel payment link", is: ErrNotApplied, twice: true,
 		shows:   "the link is EXPIRED, and its order shows no payment that has come or is under way",
 		because: "a link in this status never changes again; the order is read for who paid before",
-		is:      ErrNotApplied,
-		twice:   true,
 	}
 
 	allEvidence = []*evidence{

@@ -40,27 +40,18 @@ var (
 	opGetSettlement   = operation{name: "settlements.get", phrase: "get settlement", method: http.MethodGet}
 
 	opCreateLink = operation{
-		name:    "payment_links.create",
-		phrase:  "create payment link",
-		method:  http.MethodPost,
-		settles: true, byReference: true,
+		name: "payment_links.create", phrase: "create payment link", method: http.MethodPost, settles: true, byReference: true,
 	}
 	opCancelLink = operation{
-		name:    "payment_links.cancel",
-		phrase:  "cancel payment link",
-		method:  http.MethodPut,
-		settles: true,
+		name: "payment_links.cancel", phrase: "cancel payment link", method: http.MethodPut, settles: true,
 	}
 	opNotifyLink = operation{
-		name:   "payment_links.notify",
-		phrase: "notify customer of payment link",
-		method: http.MethodPatch,
+		name: "payment_links.notify", phrase: "notify customer of payment link", method: http.MethodPatch,
 	}
 	opGetLink            = operation{name: "payment_links.get", phrase: "get payment link", method: http.MethodGet}
 	opGetLinkByReference = operation{
-		name:   "payment_links.get_by_reference",
-		phrase: "get payment link by reference",
-		method: http.MethodGet, byReference: true,
+		name: "payment_links.get_by_reference", phrase: "get payment link by reference", method: http.MethodGet,
+		byReference: true,
 	}
 	opFindCapture = operation{name: "captures.find", phrase: "find capture of order"}
 	opFindRefund  = operation{name: "refunds.find", phrase: "find refund of order"}

@@ -227,10 +227,5 @@ func (s PaymentLinkStatus) IsKnown() bool {
 // IsTerminal reports whether a link in this status never changes again. The
 // link's order may still change: it can be captured, cancelled and refunded.
 func (s PaymentLinkStatus) IsTerminal() bool {
-	switch s {
-	case PaymentLinkStatusProcessed, PaymentLinkStatusExpired, PaymentLinkStatusCancelled:
-		return true
-	default:
-		return false
-	}
+	return s == PaymentLinkStatusProcessed || s == PaymentLinkStatusExpired || s == PaymentLinkStatusCancelled
 }
