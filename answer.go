@@ -9,12 +9,13 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/plural-go/plural/internal/clean"
 	"github.com/plural-go/plural/internal/foreign"
+	"github.com/plural-go/plural/internal/incoming"
 	"github.com/plural-go/plural/internal/retry"
 	"github.com/plural-go/plural/internal/wire"
 )
@@ -186,18 +187,15 @@ func decodeInto(document string, out any) error {
 		return nil
 	}
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		kind, _, _ := strings.Cut(mismatch.Value, " ") // "number 12" contains the number
-		return &json.UnmarshalTypeError{
-			Value: kind, Type: mismatch.Type, Offset: mismatch.Offset, Struct: mismatch.Struct, Field: mismatch.Field,
-		}
+		own := *mismatch
+		own.Value, _, _ = strings.Cut(mismatch.Value, " ") // "number 12" contains the number
+		return &own
 	}
-	_, isSyntax := errors.AsType[*json.SyntaxError](err)
-	_, isOurs := errors.AsType[*wire.DecodeError](err)
-	_, isInvalid := errors.AsType[*json.InvalidUnmarshalError](err)
-	if isSyntax || isOurs || isInvalid {
+	if isA[*json.SyntaxError](err) || isA[*wire.DecodeError](err) || isA[*json.InvalidUnmarshalError](err) {
 		return err
 	}
-	return undecodedError{fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), foreign.Wrap(err)}
+	// The text of an error of the caller's own type may quote the payer's data.
+	return foreign.Under(fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), err)
 }
 
 // isOwnStruct reports whether out points to a struct of this package that does
@@ -208,20 +206,6 @@ func isOwnStruct(out any) bool {
 	return !decodesItself && v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().Kind() == reflect.Struct &&
 		v.Elem().Type().PkgPath() == reflect.TypeFor[Order]().PkgPath()
 }
-
-// undecodedError hides the text of an error that the caller's own type
-// returned, because that text may quote the payer's data. errors.Is and
-// errors.As still find the hidden error.
-type undecodedError struct {
-	text  string
-	cause error
-}
-
-func (e undecodedError) Error() string { return e.text }
-
-func (e undecodedError) Is(target error) bool { return errors.Is(e.cause, target) }
-
-func (e undecodedError) As(target any) bool { return errors.As(e.cause, target) }
 
 // inJSON returns a text as an encoder writes it between quotes.
 func inJSON(text string, encoder func(any) ([]byte, error)) string {
@@ -250,7 +234,7 @@ func (a *answer) excerpt(quote bool) string {
 		kind += ", Content-Encoding: " + clip(encoding)
 	}
 	const most = 80
-	text := strings.Join(strings.Fields(withoutTags(body[:min(len(body), 1<<10)])), " ")
+	text := strings.Join(strings.Fields(tags.ReplaceAllString(body[:min(len(body), 1<<10)], " ")), " ")
 	isPage := body[0] == '<' || strings.HasPrefix(mediaType, "text/")
 	if !quote || !isPage || strings.ContainsAny(body, "{[") || strings.Contains(text, `"`) {
 		return fmt.Sprintf("not JSON (%s)", kind)
@@ -258,22 +242,8 @@ func (a *answer) excerpt(quote bool) string {
 	return fmt.Sprintf("not JSON (%s): %s", kind, clean.Shorten(text, most))
 }
 
-func withoutTags(page string) string {
-	var b strings.Builder
-	inTag := false
-	for _, r := range strings.ToValidUTF8(page, "?") {
-		switch {
-		case r == '<':
-			inTag = true
-			b.WriteByte(' ')
-		case r == '>':
-			inTag = false
-		case !inTag:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+// tags matches the tags of a page, the last of which may be cut off.
+var tags = regexp.MustCompile(`<[^>]*>?`)
 
 // document has the fields of all error documents that Plural sends. The pay
 // API, the gateway, the token endpoint and the checkout each have their own
@@ -290,9 +260,13 @@ type document struct {
 	AdditionalErrorDetails wire.Raw         `json:"additional_error_details" alias:"additional_error_payload"`
 
 	isJSON bool
-	err    error     // why the body is not a document
-	oauth  string    // the field error, if it is a string, as the token endpoint sends it
-	nested *document // the field error, if it is an object
+	err    error    // why the body is not a document
+	oauth  string   // the field error, if it is a string, as the token endpoint sends it
+	nested struct { // the field error, if it is an object
+		Code        ErrorCode `json:"code"`
+		Message     string    `json:"message"`
+		Description string    `json:"description"`
+	}
 }
 
 func (a *answer) document() *document {
@@ -312,14 +286,8 @@ func parseDocument(body string) *document {
 	case strings.HasPrefix(string(d.Error), `"`):
 		d.oauth = d.Error.Text()
 	case strings.HasPrefix(string(d.Error), "{"):
-		d.nested = &document{}
-		var inner struct {
-			Code        ErrorCode `json:"code"`
-			Message     string    `json:"message"`
-			Description string    `json:"description"`
-		}
-		if err := wire.Unmarshal(string(d.Error), &inner); err == nil {
-			d.nested.Code, d.nested.Message, d.nested.ErrorDescription = inner.Code, inner.Message, inner.Description
+		if nested := d.nested; wire.Unmarshal(string(d.Error), &nested) == nil {
+			d.nested = nested
 		}
 	}
 	return d
@@ -338,27 +306,11 @@ func (d *document) hasData() bool {
 	return isObject && !strings.HasPrefix(strings.TrimLeft(inner, " \t\r\n"), "}")
 }
 
-func (d *document) code() ErrorCode {
-	switch {
-	case d.Code != "":
-		return d.Code
-	case d.nested != nil:
-		return d.nested.Code
-	}
-	return ErrorCode(d.oauth)
-}
+func (d *document) code() ErrorCode { return cmp.Or(d.Code, d.nested.Code, ErrorCode(d.oauth)) }
 
 func (d *document) message() string {
-	candidates := []string{d.Message, d.ErrorMessage, d.ErrorDescription, d.ResponseMessage}
-	if d.nested != nil {
-		candidates = append(candidates, d.nested.Message, d.nested.ErrorDescription)
-	}
-	for _, m := range append(candidates, d.oauth) {
-		if m != "" {
-			return m
-		}
-	}
-	return ""
+	return cmp.Or(d.Message, d.ErrorMessage, d.ErrorDescription, d.ResponseMessage,
+		d.nested.Message, d.nested.Description, d.oauth)
 }
 
 func (d *document) details() *ErrorDetails {
@@ -379,57 +331,20 @@ func readAnswer(resp *http.Response, secret string) *answer {
 		a.err = errors.New("the server switches protocols")
 		return a
 	}
-	a.body, a.err = readBounded(resp.Body, resp.ContentLength, secret)
-	a.brokeOff = a.err != nil && !errors.Is(a.err, errTooLarge)
+	const usual = 4 << 10 // most answers are smaller
+	body, err := incoming.ReadAll(resp.Body, resp.ContentLength, usual, maxAnswer)
+	switch {
+	case errors.Is(err, incoming.ErrBodyTooLarge):
+		body, a.err = body[:min(len(body), maxErrorBody)], errTooLarge
+	case err != nil:
+		a.err = fmt.Errorf("the answer broke off after %d bytes: %w", len(body), foreign.Wrap(err, secret))
+		a.brokeOff = true
+	}
+	a.body = string(body)
 	return a
 }
 
 var errTooLarge = errors.New("the answer is larger than 4 MiB")
-
-// chunkSize is how much of an answer is read at a time. Most answers fit into
-// one chunk.
-const chunkSize = 16 << 10
-
-//nolint:gochecknoglobals // cleared before another answer gets them
-var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
-
-// readBounded reads to the end. If an answer breaks off, it returns the part
-// that came. If one is too large, it returns the beginning.
-func readBounded(r io.Reader, announced int64, secret string) (string, error) {
-	if announced > maxAnswer {
-		return "", errTooLarge
-	}
-	chunk, used := chunks.Get().(*[chunkSize]byte), 0
-	defer func() {
-		clear(chunk[:used])
-		chunks.Put(chunk)
-	}()
-	var full []string
-	for n := 0; ; {
-		read, err := r.Read(chunk[n:])
-		n += read
-		used = max(used, n)
-		size := len(full)*chunkSize + n
-		switch {
-		case size > maxAnswer:
-			return full[0][:maxErrorBody], errTooLarge
-		case errors.Is(err, io.EOF):
-			return joined(full, chunk[:n]), nil
-		case err != nil:
-			err = fmt.Errorf("the answer broke off after %d bytes: %w", size, foreign.Wrap(err, secret))
-			return joined(full, chunk[:n]), err
-		case n == chunkSize:
-			full, n = append(full, string(chunk[:])), 0
-		}
-	}
-}
-
-func joined(full []string, last []byte) string {
-	if len(full) == 0 {
-		return string(last)
-	}
-	return strings.Join(append(full, string(last)), "")
-}
 
 // discard reads and closes a body that nobody needs.
 func discard(body io.ReadCloser) {

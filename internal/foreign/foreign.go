@@ -51,6 +51,11 @@ func Around(err, ours error, secrets ...string) error {
 	return &foreignError{text: Describe(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
+// Under does the same as Wrap, with a text of the caller's.
+func Under(text string, err error) error {
+	return &foreignError{text: text, behind: func() (error, error) { return err, nil }}
+}
+
 // NotTheCallers prevents a time limit of the transport or of this module from
 // being taken for the end of the caller's context.
 func NotTheCallers(err error) error {

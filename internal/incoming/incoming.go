@@ -1,4 +1,4 @@
-// Package incoming reads HTTP requests, up to a limit.
+// Package incoming reads HTTP bodies up to a limit, and the headers of requests.
 package incoming
 
 import (
@@ -11,41 +11,48 @@ import (
 	"strings"
 )
 
-// ErrBodyTooLarge is the error of ReadBody for a body that is larger than the
-// limit.
+// ErrBodyTooLarge is the error for a body that is larger than the limit.
 var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
-const firstRead = 512 // the size of the buffer for a sender who sends nothing
-
-// ReadBody reads a body of up to most bytes. If the announced length is more,
-// it refuses the body without reading it. Otherwise it takes memory as bytes
-// arrive, and not by the announced length. The memory is at most twice the
-// bytes that have arrived, and no more than the limit needs. [io.ReadAll] takes
-// more.
+// ReadBody reads the body of a request, of up to most bytes.
 func ReadBody(r *http.Request, most int64) ([]byte, error) {
-	if r.ContentLength > most {
-		return nil, ErrBodyTooLarge
-	}
 	if r.Body == nil {
 		return nil, nil
+	}
+	const first = 512 // the size of the buffer for a sender who sends nothing
+	body, err := ReadAll(r.Body, r.ContentLength, first, most)
+	if err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// ReadAll reads a body of up to most bytes. If the announced length is more, it
+// reads nothing. Otherwise it begins with a buffer of first bytes, and takes
+// memory as bytes arrive, and not by the announced length. The memory is at
+// most twice the bytes that have arrived, and no more than the limit needs.
+// [io.ReadAll] takes more. Beside an error it returns the bytes that came.
+func ReadAll(r io.Reader, announced, first, most int64) ([]byte, error) {
+	if announced > most {
+		return nil, ErrBodyTooLarge
 	}
 	most = min(most, math.MaxInt64-1)
 	var body []byte
 	for {
 		if len(body) == cap(body) {
-			size := min(max(2*int64(len(body)), firstRead), most+1)
+			size := min(max(2*int64(len(body)), first), most+1)
 			body = append(make([]byte, 0, size), body...)
 		}
-		n, err := r.Body.Read(body[len(body):cap(body)])
+		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		_, isTooLarge := errors.AsType[*http.MaxBytesError](err)
 		switch {
 		case int64(len(body)) > most || isTooLarge:
-			return nil, ErrBodyTooLarge
+			return body, ErrBodyTooLarge
 		case err == io.EOF:
 			return body, nil
 		case err != nil:
-			return nil, err
+			return body, err
 		}
 	}
 }
