@@ -179,7 +179,7 @@ func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 }
 
 // splitSignature removes the signature from the fields and decodes it.
-func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed []callbackField, err error) {
+func splitSignature(fields []callbackField) (signature []byte, signed []callbackField, err error) {
 	given, count := "", 0
 	signed = fields[:0]
 	for _, f := range fields {
@@ -192,18 +192,14 @@ func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed
 	}
 	switch {
 	case count > 1:
-		return signature, nil, errSignatureRepeated
+		return nil, nil, errSignatureRepeated
 	case given == "":
-		return signature, nil, errSignatureMissing
+		return nil, nil, errSignatureMissing
+	case len(given) != hex.EncodedLen(sha256.Size):
+		return nil, nil, errSignatureMalformed
 	}
-
-	var digits [2 * sha256.Size]byte
-	if len(given) != len(digits) {
-		return signature, nil, errSignatureMalformed
-	}
-	copy(digits[:], given)
-	if _, err := hex.Decode(signature[:], digits[:]); err != nil {
-		return signature, nil, errSignatureMalformed
+	if signature, err = hex.DecodeString(given); err != nil {
+		return nil, nil, errSignatureMalformed
 	}
 	return signature, signed, nil
 }
@@ -285,32 +281,23 @@ func isFieldValue(name, value string) bool {
 // callbackKeyOf returns the index of the key that made the signature, or -1 if
 // no key did. It tries the text without empty fields and the text with them.
 // Each comparison takes constant time. Which key matches is not a secret.
-func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
-	hasEmpty := slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" })
-	for i, key := range v.config.callbackKeys {
-		if key.signedFields(fields, false, signature) || hasEmpty && key.signedFields(fields, true, signature) {
-			return i
-		}
+func (v *Verifier) callbackKeyOf(fields []callbackField, signature []byte) int {
+	texts := [][]byte{signedText(fields, false)}
+	if slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" }) {
+		texts = append(texts, signedText(fields, true))
 	}
-	return -1
+	return slices.IndexFunc(v.config.callbackKeys, func(key Key) bool {
+		return slices.ContainsFunc(texts, func(text []byte) bool {
+			sum := key.mac("", "", text)
+			return subtle.ConstantTimeCompare(sum[:], signature) == 1
+		})
+	})
 }
 
-// signedFields reports whether the key made this signature of the fields.
-// keepEmpty selects the text that has the empty fields.
-func (k Key) signedFields(fields []callbackField, keepEmpty bool, signature [sha256.Size]byte) bool {
-	secret := k.secret()
-	m := secret.borrowMAC()
-	m.text = appendSigned(m.text[:0], fields, keepEmpty)
-	sum := m.digest(nil, m.text)
-	clear(m.text)
-	if cap(m.text) > maxKeptText {
-		m.text = nil
-	}
-	secret.macs.Put(m)
-	return subtle.ConstantTimeCompare(sum[:], signature[:]) == 1
-}
-
-func appendSigned(text []byte, fields []callbackField, keepEmpty bool) []byte {
+// signedText makes the text that is signed. keepEmpty selects the text that has
+// the empty fields.
+func signedText(fields []callbackField, keepEmpty bool) []byte {
+	text := make([]byte, 0, 256) // longer than the usual text
 	for _, f := range fields {
 		if f.value == "" && !keepEmpty {
 			continue
@@ -333,22 +320,18 @@ func newCallback(fields []callbackField) *Callback {
 		if f.value == "" {
 			continue
 		}
-		name, value := f.name, strings.Clone(f.value)
+		value := strings.Clone(f.value)
+		c.Fields[strings.Clone(f.name)] = value
 		switch f.name {
 		case "order_id":
-			name, c.OrderID = "order_id", value
-		case "status":
-			name, c.Status = "status", OrderStatus(value)
-		case "payment_status":
-			name, c.Status = "payment_status", OrderStatus(value)
+			c.OrderID = value
+		case "status", "payment_status":
+			c.Status = OrderStatus(value)
 		case "error_code":
-			name, c.ErrorCode = "error_code", ErrorCode(value)
+			c.ErrorCode = ErrorCode(value)
 		case "error_message":
-			name, c.ErrorMessage = "error_message", value
-		default:
-			name = strings.Clone(name)
+			c.ErrorMessage = value
 		}
-		c.Fields[name] = value
 	}
 	c.verified = verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 	return c

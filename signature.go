@@ -46,7 +46,6 @@ type keySecret struct {
 type macState struct {
 	mac  hash.Hash
 	head []byte // text of a webhook before its body; it is public
-	text []byte // text of a callback; it is cleared after each use
 	sum  [sha256.Size]byte
 }
 
@@ -56,10 +55,8 @@ type macState struct {
 // bytes. If the number of digits is odd, the last digit is ignored, as in the
 // guide's own code.
 func HexKey(secret string) (Key, error) {
-	for i := range len(secret) {
-		if !isHexDigit(secret[i]) {
-			return Key{}, errors.New("plural: hex key: every character must be a hex digit, without white space")
-		}
+	if strings.Trim(secret, "0123456789abcdefABCDEF") != "" {
+		return Key{}, errors.New("plural: hex key: every character must be a hex digit, without white space")
 	}
 	raw, err := hex.DecodeString(secret[:len(secret)&^1])
 	if err != nil || len(raw) < minHexKeyBytes {
@@ -161,14 +158,13 @@ func NewVerifier(secret string, opts ...VerifierOption) (*Verifier, error) {
 			return nil, fmt.Errorf("plural: new verifier: %w", err)
 		}
 	}
-	if secret == "" {
-		if len(config.callbackKeys)+len(config.webhookKeys) == 0 {
-			return nil, errors.New("plural: new verifier: no secret and no keys")
+	switch {
+	case secret != "":
+		if err := config.deriveKeys(secret); err != nil {
+			return nil, err
 		}
-		return &Verifier{config}, nil
-	}
-	if err := config.deriveKeys(secret); err != nil {
-		return nil, err
+	case len(config.callbackKeys)+len(config.webhookKeys) == 0:
+		return nil, errors.New("plural: new verifier: no secret and no keys")
 	}
 	return &Verifier{config}, nil
 }
@@ -291,42 +287,22 @@ func (k Key) isZero() bool { return k.secret == nil }
 // "id.timestamp." and then the body.
 func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
 	secret := k.secret()
-	m := secret.borrowMAC()
+	m, isKept := secret.macs.Get().(*macState)
+	if !isKept {
+		m = secret.newMAC()
+	}
 	if m.head = m.head[:0]; id != "" {
 		m.head = append(m.head, id...)
 		m.head = append(m.head, '.')
 		m.head = append(m.head, timestamp...)
 		m.head = append(m.head, '.')
 	}
-	sum = m.digest(m.head, body)
-	secret.macs.Put(m)
-	return sum
-}
-
-// borrowMAC returns an HMAC that nobody else uses; Put gives it back.
-func (s *keySecret) borrowMAC() *macState {
-	if m, ok := s.macs.Get().(*macState); ok {
-		return m
-	}
-	return s.newMAC()
-}
-
-// maxKeptText is how much memory for the text of a callback is kept for reuse.
-const maxKeptText = 4 << 10
-
-// digest returns the HMAC of head and body. Both have to be on the heap.
-func (m *macState) digest(head, body []byte) (sum [sha256.Size]byte) {
 	m.mac.Reset()
-	if len(head) > 0 {
-		m.mac.Write(head)
-	}
+	m.mac.Write(m.head)
 	m.mac.Write(body)
 	copy(sum[:], m.mac.Sum(m.sum[:0]))
+	secret.macs.Put(m)
 	return sum
-}
-
-func isHexDigit(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // String returns a text that shows whether there is a key, and no part of the

@@ -17,14 +17,7 @@ func clip(s string) string {
 	return clean.Shorten(s, most)
 }
 
-func allDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
+func allDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // printable limits a server's message to one line and a reasonable length.
 func printable(s string) string {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -278,16 +279,11 @@ func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID 
 // parseTimestamp reads seconds since 1970. It allows too few digits for an
 // overflow.
 func parseTimestamp(digits string) (seconds int64, ok bool) {
-	if len(digits) == 0 || len(digits) > maxWebhookTimestamp {
+	if len(digits) > maxWebhookTimestamp || !allDigits(digits) {
 		return 0, false
 	}
-	for i := range len(digits) {
-		if digits[i] < '0' || digits[i] > '9' {
-			return 0, false
-		}
-		seconds = 10*seconds + int64(digits[i]-'0')
-	}
-	return seconds, true
+	seconds, err := strconv.ParseInt(digits, 10, 64)
+	return seconds, err == nil
 }
 
 // webhookSignatures are the signatures of version v1.
