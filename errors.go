@@ -104,33 +104,27 @@ type Error struct {
 // Error returns one line with the operation, the order, Plural's answer and the
 // request id.
 func (e *Error) Error() string {
-	var b strings.Builder
-	writeSubject(&b, e.Op, e.OrderID)
-	switch {
-	case e.StatusCode != 0:
-		fmt.Fprintf(&b, ": %d", e.StatusCode)
+	text := subject(e.Op, e.OrderID)
+	if e.StatusCode != 0 {
+		text += fmt.Sprintf(": %d", e.StatusCode)
 		if e.Code != "" {
-			fmt.Fprintf(&b, " %s", clip(string(e.Code)))
+			text += " " + clip(string(e.Code))
 		}
 		if e.Message != "" {
-			fmt.Fprintf(&b, ": %s", printable(e.Message))
+			text += ": " + printable(e.Message)
 		}
-		if e.Err != nil {
-			b.WriteString(": " + clean.OneLine(e.Err.Error()))
-		}
-	case e.Err != nil:
-		b.WriteString(": " + clean.OneLine(e.Err.Error()))
-	default:
-		b.WriteString(": no answer")
+	} else if e.Err == nil {
+		text += ": no answer"
 	}
+	text += because(e.Err)
 	if e.RequestID != "" && !e.isOfToken() {
-		fmt.Fprintf(&b, " (request id %s", clip(e.RequestID))
+		text += " (request id " + clip(e.RequestID)
 		if e.Attempts > 1 {
-			fmt.Fprintf(&b, ", %d attempts", e.Attempts)
+			text += fmt.Sprintf(", %d attempts", e.Attempts)
 		}
-		b.WriteByte(')')
+		text += ")"
 	}
-	return b.String()
+	return text
 }
 
 // isOfToken reports whether the request was never sent because the token
@@ -234,18 +228,15 @@ type ValidationError struct {
 
 // Error returns a text that names every bad field and what it must be.
 func (e *ValidationError) Error() string {
-	var b strings.Builder
-	writeSubject(&b, e.Op, "")
-	b.WriteString(": invalid request, nothing was sent")
+	text := subject(e.Op, "") + ": invalid request, nothing was sent"
 	for i, f := range e.Fields {
+		separator := "; "
 		if i == 0 {
-			b.WriteString(": ")
-		} else {
-			b.WriteString("; ")
+			separator = ": "
 		}
-		b.WriteString(printable(f.Field) + " " + printable(f.Rule))
+		text += separator + printable(f.Field) + " " + printable(f.Rule)
 	}
-	return b.String()
+	return text
 }
 
 // Is reports whether target is [ErrInvalidRequest].
@@ -289,31 +280,26 @@ func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 // Error returns a text with the operation, the order, and a way to find out
 // what happened.
 func (e *OutcomeUnknownError) Error() string {
-	var b strings.Builder
-	writeSubject(&b, e.Op, e.OrderID)
-	b.WriteString(": outcome unknown")
+	text := subject(e.Op, e.OrderID) + ": outcome unknown"
 	if e.Reference != "" {
-		fmt.Fprintf(&b, " (reference %s)", printable(e.Reference))
+		text += " (reference " + printable(e.Reference) + ")"
 	}
 	if e.Last != nil {
-		fmt.Fprintf(&b, ", last seen %s", clip(string(e.Last.Status)))
+		text += ", last seen " + clip(string(e.Last.Status))
 	}
 	switch {
 	case e.NeedsReview:
-		b.WriteString("; the order does not tell, and calling again may not change that: look at it in Plural's dashboard")
+		text += "; the order does not tell, and calling again may not change that: look at it in Plural's dashboard"
 	case e.Op == opNotifyLink.name:
-		b.WriteString("; the message may have gone out, and another call may send it a second time")
+		text += "; the message may have gone out, and another call may send it a second time"
 	case e.Reference != "":
-		b.WriteString("; call again with the same reference to settle it")
+		text += "; call again with the same reference to settle it"
 	case e.OrderID != "":
-		b.WriteString("; call again to settle it")
+		text += "; call again to settle it"
 	default:
-		b.WriteString("; find out what became of it before sending it again")
+		text += "; find out what became of it before sending it again"
 	}
-	if e.Err != nil {
-		b.WriteString(": " + clean.OneLine(e.Err.Error()))
-	}
-	return b.String()
+	return text + because(e.Err)
 }
 
 // Is reports whether target is [ErrOutcomeUnknown].
@@ -381,20 +367,18 @@ type StateError struct {
 // Error returns a text with the operation, the order, and what rules the write
 // out.
 func (e *StateError) Error() string {
-	var b strings.Builder
-	writeSubject(&b, e.Op, e.OrderID)
-	b.WriteString(": " + printable(e.Reason))
+	text := subject(e.Op, e.OrderID) + ": " + printable(e.Reason)
 	var about []string
 	if e.Reference != "" {
 		about = append(about, "reference "+printable(e.Reference))
 	}
-	if e.Order != nil && e.Order.OrderID != "" && e.Order.OrderID != e.OrderID {
-		about = append(about, "order "+clip(e.Order.OrderID))
+	if id := orEmpty(e.Order).OrderID; id != "" && id != e.OrderID {
+		about = append(about, "order "+clip(id))
 	}
 	if len(about) > 0 {
-		b.WriteString(" (" + strings.Join(about, ", ") + ")")
+		text += " (" + strings.Join(about, ", ") + ")"
 	}
-	return b.String()
+	return text
 }
 
 // Is reports whether target is a sentinel that the fields of the error stand
@@ -431,15 +415,14 @@ type DoubleRefundError struct {
 
 // Error returns a text that lists the refunds that have the reference.
 func (e *DoubleRefundError) Error() string {
-	var b strings.Builder
-	writeSubject(&b, opRefund.name, e.OrderID)
-	fmt.Fprintf(&b, ": reference %s was refunded %d times:", printable(e.Reference), len(e.Refunds))
+	text := subject(opRefund.name, e.OrderID)
+	text += fmt.Sprintf(": reference %s was refunded %d times:", printable(e.Reference), len(e.Refunds))
 	for _, r := range e.Refunds {
 		if r != nil {
-			fmt.Fprintf(&b, " %s of %s", clip(r.OrderID), r.OrderAmount)
+			text += fmt.Sprintf(" %s of %s", clip(r.OrderID), r.OrderAmount)
 		}
 	}
-	return b.String()
+	return text
 }
 
 // Is reports whether target is [ErrConflict].
@@ -457,17 +440,11 @@ type PaymentLinkError struct {
 
 // Error returns a text that names the link and what is in the way.
 func (e *PaymentLinkError) Error() string {
-	var id, reference, order string
-	if e.Link != nil {
-		id, reference, order = e.Link.PaymentLinkID, e.Link.MerchantPaymentLinkReference, e.Link.OrderID
+	if e.Link == nil {
+		return subject(e.Op, "") + ": " + printable(e.Reason)
 	}
-	var b strings.Builder
-	writeSubject(&b, e.Op, id)
-	b.WriteString(": " + printable(e.Reason))
-	if e.Link != nil {
-		fmt.Fprintf(&b, " (reference %s, order %s)", printable(reference), clip(order))
-	}
-	return b.String()
+	return fmt.Sprintf("%s: %s (reference %s, order %s)", subject(e.Op, e.Link.PaymentLinkID), printable(e.Reason),
+		printable(e.Link.MerchantPaymentLinkReference), clip(e.Link.OrderID))
 }
 
 // Is reports whether target is [ErrConflict] or, after a create,
@@ -540,10 +517,7 @@ func (e *NotPaidError) isExpectedIn(statuses ...OrderStatus) bool {
 
 // Error returns a text that names the order, and why it is not confirmed.
 func (e *NotPaidError) Error() string {
-	var b strings.Builder
-	writeSubject(&b, opConfirm.name, orEmpty(e.Order).OrderID)
-	b.WriteString(": not confirmed: " + printable(e.Reason))
-	return b.String()
+	return subject(opConfirm.name, orEmpty(e.Order).OrderID) + ": not confirmed: " + printable(e.Reason)
 }
 
 // Is reports whether target is [ErrNotPaid].
@@ -644,13 +618,20 @@ func (e NotPaidError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{opConfirm.name, o.OrderID, o.MerchantOrderReference, o.Status, e.Error()})
 }
 
-func writeSubject(b *strings.Builder, op, id string) {
-	b.WriteString("plural: ")
-	b.WriteString(phraseOf(op))
-	if id != "" {
-		b.WriteByte(' ')
-		b.WriteString(clip(id))
+// subject begins the text of an error.
+func subject(op, id string) string {
+	if id == "" {
+		return "plural: " + phraseOf(op)
 	}
+	return "plural: " + phraseOf(op) + " " + clip(id)
+}
+
+// because ends the text of an error with its cause, if there is one.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + clean.OneLine(err.Error())
 }
 
 // tokenError means that there was no token, so the request was not sent.
@@ -668,8 +649,6 @@ func (e *tokenError) Unwrap() error { return e.err }
 // tokenAnswerError finds the token endpoint's answer inside a failure. It
 // returns nil if there is none.
 func tokenAnswerError(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	return nil
+	e, _ := errors.AsType[*Error](err)
+	return e
 }

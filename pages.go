@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/plural-go/plural/internal/clean"
 )
 
 // IncompleteError means that not everything could be read. Its fields show what
@@ -25,23 +22,18 @@ type IncompleteError struct {
 // Error returns a text that describes what could not be read completely, and
 // how many rows came.
 func (e *IncompleteError) Error() string {
-	var b strings.Builder
-	if e.UTR != "" {
-		writeSubject(&b, opGetSettlement.name, e.UTR)
-	} else {
-		writeSubject(&b, opListSettlements.name, "")
-		b.WriteString(" of " + e.Days.String())
+	text := subject(opGetSettlement.name, e.UTR)
+	if e.UTR == "" {
+		text = subject(opListSettlements.name, "") + " of " + e.Days.String()
 	}
-	fmt.Fprintf(&b, ": not read whole: %d of %d came", e.Got, e.Want)
+	text += fmt.Sprintf(": not read whole: %d of %d came", e.Got, e.Want)
 	if e.Page > 0 {
-		fmt.Fprintf(&b, ", and page %d did not", e.Page)
+		text += fmt.Sprintf(", and page %d did not", e.Page)
 	}
-	if e.Err != nil {
-		b.WriteString(": " + clean.OneLine(e.Err.Error()))
-	} else {
-		b.WriteString("; rows are missing, moved or came twice: read them again later")
+	if e.Err == nil {
+		text += "; rows are missing, moved or came twice: read them again later"
 	}
-	return b.String()
+	return text + because(e.Err)
 }
 
 // Is reports whether target is [ErrIncomplete].
