@@ -203,12 +203,7 @@ func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // released, and after a panic of Claim the status is 503.
 func (h *webhookHandler) serve(r *http.Request) (status int) {
 	ctx := context.WithoutCancel(r.Context())
-	defer func() {
-		if p := recover(); p != nil {
-			status = http.StatusInternalServerError
-			h.log.LogAttrs(ctx, slog.LevelError, "webhook handler panicked", panicAttrs(p)...)
-		}
-	}()
+	defer h.recovered(ctx, "webhook handler panicked", func() { status = http.StatusInternalServerError })
 	if h.broken != 0 {
 		return h.broken
 	}
@@ -284,28 +279,14 @@ func (h *webhookHandler) nameOf(event *Event) string {
 func (h *webhookHandler) claim(ctx context.Context, id string) (claim Claim, err error) {
 	ctx, cancel := context.WithTimeout(ctx, deduperTimeout)
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.LogAttrs(ctx, slog.LevelError, "webhook deduper panicked", panicAttrs(p)...)
-			err = errDeduperPanicked
-		}
-	}()
+	defer h.recovered(ctx, "webhook deduper panicked", func() { err = errDeduperPanicked })
 	return h.deduper.Claim(ctx, id, h.lease)
 }
 
 func (h *webhookHandler) call(ctx context.Context, deadline time.Time, event *Event) (err error) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.LogAttrs(
-				ctx,
-				slog.LevelError,
-				"webhook function panicked",
-				append(panicAttrs(p), slog.String("event_id", event.ID))...)
-			err = errPanicked
-		}
-	}()
+	defer h.recovered(ctx, "webhook function panicked", func() { err = errPanicked }, slog.String("event_id", event.ID))
 	return h.handle(ctx, event)
 }
 
@@ -343,6 +324,11 @@ func (h *webhookHandler) logFailure(ctx context.Context, message string, event *
 		slog.String("event_id", event.ID), slog.String("event_type", clip(string(event.Type))), slog.Any("error", err))
 }
 
-func panicAttrs(p any) []slog.Attr {
-	return []slog.Attr{slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack()))}
+// recovered is for use with defer. It recovers a panic, logs it and calls then.
+func (h *webhookHandler) recovered(ctx context.Context, message string, then func(), about ...slog.Attr) {
+	if p := recover(); p != nil {
+		then()
+		h.log.LogAttrs(ctx, slog.LevelError, message, //nolint:sloglint // static where it is called
+			append(about, slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
+	}
 }
