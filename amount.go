@@ -56,31 +56,32 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 // 1499.50". [ParseAmount] reads the number back to the same Amount, if it is
 // not negative.
 func (a Amount) String() string {
+	if a.Currency == "" {
+		return a.decimal()
+	}
+	return clip(string(a.Currency)) + " " + a.decimal()
+}
+
+// decimal returns the amount in the major unit, as a decimal number.
+func (a Amount) decimal() string {
 	exponent, _ := a.Currency.exponent() // 0 if it is not a currency
 	digits, isNegative := strings.CutPrefix(strconv.FormatInt(a.Value, 10), "-")
 	digits = strings.Repeat("0", max(0, exponent+1-len(digits))) + digits
-	var b strings.Builder
-	if a.Currency != "" {
-		b.WriteString(clip(string(a.Currency)))
-		b.WriteByte(' ')
+	number := digits[:len(digits)-exponent]
+	if exponent > 0 {
+		number += "." + digits[len(digits)-exponent:]
 	}
 	if isNegative {
-		b.WriteByte('-')
+		number = "-" + number
 	}
-	b.WriteString(digits[:len(digits)-exponent])
-	if exponent > 0 {
-		b.WriteByte('.')
-		b.WriteString(digits[len(digits)-exponent:])
-	}
-	return b.String()
+	return number
 }
 
 // Display writes the amount for people to read. For rupees, it groups the
 // digits as in India: "₹10,00,000.00". For other currencies, it writes "USD
 // 1,234,567.00". Use it in pages, and [Amount.String] in logs.
 func (a Amount) Display() string {
-	text := strings.TrimPrefix(a.String(), string(a.Currency)+" ")
-	number, isNegative := strings.CutPrefix(text, "-")
+	number, isNegative := strings.CutPrefix(a.decimal(), "-")
 	whole, fraction, hasPoint := strings.Cut(number, ".")
 	symbol, size := clip(string(a.Currency))+" ", 3
 	if a.Currency == CurrencyINR {

@@ -111,10 +111,7 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	case baseURL != "":
 		where = WithBaseURL(baseURL)
 	case environment != string(UAT) && environment != string(Production):
-		return nil, fmt.Errorf(
-			"plural: new client: PLURAL_ENVIRONMENT is %q; it must be uat or production",
-			clip(environment),
-		)
+		return nil, fmt.Errorf("plural: new client: PLURAL_ENVIRONMENT is %q; it must be uat or production", clip(environment))
 	default:
 		where = WithEnvironment(Environment(environment))
 	}
@@ -161,16 +158,10 @@ func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 // into out.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
-	if err := validatePath(op, path); err != nil {
-		return err
-	}
-	if method == http.MethodGet && in != nil {
-		return &ValidationError{
-			Op:     op.phrase,
-			Fields: []FieldError{{Field: "request", Rule: "must be nil: a GET carries no body"}},
-		}
-	}
-	call, err := c.p.newCall(ctx, op, path, "", in, requestCheck{}, opts)
+	var check requestCheck
+	check.must(method != http.MethodGet || in == nil, "request", "must be nil: a GET carries no body")
+	check.endpoint(method, path)
+	call, err := c.p.newCall(ctx, op, path, "", in, check, opts)
 	if err != nil {
 		return err
 	}
@@ -193,29 +184,23 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 
 var errRefusalInOK = errors.New("a refusal with the status of a success")
 
-// validatePath makes sure that Do stays on the base URL's host.
-func validatePath(op operation, path string) error {
-	invalid := func(field, rule string) error {
-		return &ValidationError{Op: op.phrase, Fields: []FieldError{{Field: field, Rule: rule}}}
-	}
-	switch op.method {
+// endpoint checks the method and the path of Do. The path must not lead to
+// another host than that of the base URL.
+func (c *requestCheck) endpoint(method, path string) {
+	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
-		return invalid("method", "must be GET, POST, PUT, PATCH or DELETE")
-	}
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\#") {
-		return invalid("path", "must start with one slash and have no backslash and no fragment")
+		c.must(false, "method", "must be GET, POST, PUT, PATCH or DELETE")
 	}
 	u, err := url.ParseRequestURI(path)
-	if err != nil {
-		return invalid("path", "is not a URL path")
+	switch {
+	case !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\#"):
+		c.must(false, "path", "must start with one slash and have no backslash and no fragment")
+	case err != nil:
+		c.must(false, "path", "is not a URL path")
+	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(s string) bool { return s == "." || s == ".." }):
+		c.must(false, "path", "must be free of . and .. segments")
 	}
-	for segment := range strings.SplitSeq(u.Path, "/") {
-		if segment == "." || segment == ".." {
-			return invalid("path", "must be free of . and .. segments")
-		}
-	}
-	return nil
 }
 
 func pathOnly(path string) string {

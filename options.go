@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,17 +128,12 @@ func WithRetry(p RetryPolicy) Option {
 // policyOf fills in the defaults. If only one delay is given and it crosses the
 // default of the other one, the default is changed to the given delay.
 func policyOf(p RetryPolicy) retry.Policy {
-	filled := retry.Policy{MaxAttempts: p.MaxAttempts, MinDelay: p.MinDelay, MaxDelay: p.MaxDelay}
-	if filled.MaxAttempts == 0 {
-		filled.MaxAttempts = 4
+	longest := cmp.Or(p.MaxDelay, max(8*time.Second, p.MinDelay))
+	return retry.Policy{
+		MaxAttempts: cmp.Or(p.MaxAttempts, 4),
+		MinDelay:    cmp.Or(p.MinDelay, min(250*time.Millisecond, longest)),
+		MaxDelay:    longest,
 	}
-	if filled.MaxDelay == 0 {
-		filled.MaxDelay = max(8*time.Second, filled.MinDelay)
-	}
-	if filled.MinDelay == 0 {
-		filled.MinDelay = min(250*time.Millisecond, filled.MaxDelay)
-	}
-	return filled
 }
 
 // WithSingleRefundSend makes a call send a refund, or a new payment link, at

@@ -301,7 +301,12 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	if err != nil {
 		return nil, err
 	}
-	if err := want.Check(o); err != nil {
+	return want.accept(o)
+}
+
+// accept returns the order if it is the expected one and paid.
+func (e Expected) accept(o *Order) (*Order, error) {
+	if err := e.Check(o); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -354,10 +359,7 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 			Err: errors.New("the books do not show the payment of the event yet"),
 		}
 	}
-	if err := want.Check(o); err != nil {
-		return nil, err
-	}
-	return o, nil
+	return want.accept(o)
 }
 
 // The waits between two reads of Wait.

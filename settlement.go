@@ -366,9 +366,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 // ownOrder makes the function that judges a write's own answer, if the answer
 // has an order. The function may return both an error and an order, as decode
 // does.
-func ownOrder(
-	decode decoder, judge func(*Order) finding,
-) func(*answer) (*Order, finding, error) {
+func ownOrder(decode decoder, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decode(a)
 		if err != nil {

@@ -131,23 +131,12 @@ func (c *requestCheck) linkID(id string) {
 
 // methods refuses PreAuth with payment methods that cannot hold money.
 func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
-	c.limit(
-		!preAuth || holdable(methods),
-		"allowed_payment_methods",
-		"must be CARD or POINTS, or empty, when PreAuth is set: other methods cannot hold money",
-	)
+	holdsNothing := func(m PaymentMethod) bool { return m != PaymentMethodCard && m != PaymentMethodPoints }
+	c.limit(!preAuth || !slices.ContainsFunc(methods, holdsNothing), "allowed_payment_methods",
+		"must be CARD or POINTS, or empty, when PreAuth is set: other methods cannot hold money")
 	for i, m := range methods {
 		c.limit(m != "", fmt.Sprintf("allowed_payment_methods[%d]", i), "must be a payment method, such as CARD")
 	}
-}
-
-func holdable(methods []PaymentMethod) bool {
-	for _, m := range methods {
-		if m != PaymentMethodCard && m != PaymentMethodPoints {
-			return false
-		}
-	}
-	return true
 }
 
 // lookup checks a reference that becomes part of a path.
@@ -202,11 +191,8 @@ func (c *requestCheck) url(field, value string) {
 		return
 	}
 	u, err := url.Parse(value)
-	c.limit(
-		err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "",
-		field,
-		"must be an absolute http or https URL, such as https://shop.example.com/return",
-	)
+	c.limit(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "", field,
+		"must be an absolute http or https URL, such as https://shop.example.com/return")
 }
 
 func (c *requestCheck) extra(request any, extra map[string]any) {
@@ -220,9 +206,7 @@ func (d *PurchaseDetails) check(c *requestCheck) {
 		c.limit(d.BankDetails.AccountNumber != "", "bank_details.account_number", "is required")
 	}
 	if d.AccountDetails != nil && d.AccountDetails.BankDetails != nil {
-		c.limit(
-			d.AccountDetails.BankDetails.AccountNumber != "", "account_details.bank_details.account_number", "is required",
-		)
+		c.limit(d.AccountDetails.BankDetails.AccountNumber != "", "account_details.bank_details.account_number", "is required")
 	}
 	if d.Customer != nil {
 		c.addPart("customer.", d.Customer.check)
@@ -238,11 +222,8 @@ func (p *Customer) check(c *requestCheck) {
 	c.length("first_name", p.FirstName, 1, 50)
 	c.length("last_name", p.LastName, 1, 50)
 	c.length("mobile_number", p.MobileNumber, 9, 20)
-	c.limit(
-		p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")),
-		"mobile_number",
-		"must be digits, with or without a + before them",
-	)
+	c.limit(p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")), "mobile_number",
+		"must be digits, with or without a + before them")
 	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), "country_code", "must be digits without +, such as 91")
 	if p.BillingAddress != nil {
 		c.addPart("billing_address.", p.BillingAddress.check)
