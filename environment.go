@@ -18,11 +18,12 @@ const (
 	custom     Environment = "custom"     // set by WithBaseURL
 )
 
-func (e Environment) baseURL() string {
+func (e Environment) baseURL() *url.URL {
+	host := "pluraluat.v2.pinepg.in"
 	if e == Production {
-		return "https://api.pluralpay.in"
+		host = "api.pluralpay.in"
 	}
-	return "https://pluraluat.v2.pinepg.in"
+	return &url.URL{Scheme: "https", Host: host}
 }
 
 // isSecure reports whether u is https, or http on a loopback host. The rule is

@@ -499,8 +499,8 @@ type NotPaidError struct {
 // the whole amount. If WasPaid is true, do not treat the payer as somebody who
 // has not paid.
 func (e *NotPaidError) WasPaid() bool {
-	return e.isExpectedIn(OrderStatusAuthorized, OrderStatusProcessed,
-		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded)
+	return e.isExpected() && slices.Contains([]OrderStatus{OrderStatusAuthorized, OrderStatusProcessed,
+		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded}, e.Order.Status)
 }
 
 // MayStillBePaid reports whether the order is the one expected and the payer's
@@ -508,12 +508,10 @@ func (e *NotPaidError) WasPaid() bool {
 // If MayStillBePaid is true, do not make another order for the payer. Wait for
 // the webhook, or read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
-	return e.isExpectedIn(OrderStatusCreated, OrderStatusPending, OrderStatusAttempted)
+	return e.isExpected() && e.Order.Status.isUnpaid()
 }
 
-func (e *NotPaidError) isExpectedIn(statuses ...OrderStatus) bool {
-	return e.Order != nil && !e.Mismatch && slices.Contains(statuses, e.Order.Status)
-}
+func (e *NotPaidError) isExpected() bool { return e.Order != nil && !e.Mismatch }
 
 // Error returns a text that names the order, and why it is not confirmed.
 func (e *NotPaidError) Error() string {

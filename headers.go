@@ -16,9 +16,6 @@ const version = "0.1.0"
 // defaultUserAgent is the SDK's User-Agent. WithUserAgent adds to it.
 const defaultUserAgent = "plural-go/" + version
 
-// joinUserAgent adds the merchant's text to a User-Agent.
-func joinUserAgent(userAgent, own string) string { return userAgent + " " + own }
-
 // newHeader makes the header of a request from the SDK's headers and from own,
 // the headers that the caller has set. The token and the time are added when
 // the request is sent.

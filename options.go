@@ -209,7 +209,7 @@ func WithUserAgent(ua string) Option {
 		if !validHeaderValue(ua) || ua == "" {
 			return errors.New("the user agent is empty or has control characters")
 		}
-		c.userAgent = joinUserAgent(c.userAgent, ua)
+		c.userAgent += " " + ua
 		return nil
 	}
 }
@@ -328,14 +328,8 @@ func newConfig(opts []Option) (*config, error) {
 	case c.customURL != nil:
 		c.baseURL, c.environment = c.customURL, custom
 	default:
-		if c.environment == "" {
-			c.environment = UAT
-		}
-		u, err := url.Parse(c.environment.baseURL())
-		if err != nil {
-			return nil, fmt.Errorf("plural: new client: %w", err)
-		}
-		c.baseURL = u
+		c.environment = cmp.Or(c.environment, UAT)
+		c.baseURL = c.environment.baseURL()
 	}
 	c.baseText = c.baseURL.String()
 	return c, nil

@@ -262,7 +262,7 @@ func (e Expected) check() requestCheck {
 	case e.OrderID != "":
 		c.orderID(e.OrderID)
 	default:
-		c.lookup("merchant_order_reference", e.MerchantOrderReference)
+		c.segment("merchant_order_reference", e.MerchantOrderReference)
 	}
 	c.must(e.OrderAmount.Value > 0, "order_amount.value", "must be what the order was created with, in paise")
 	c.must(e.OrderAmount.Currency != "", "order_amount.currency", "must be what the order was created with, such as INR")
@@ -383,9 +383,7 @@ func (s *OrderService) Wait(
 	ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption,
 ) (*Order, error) {
 	if until == nil {
-		until = func(o *Order) bool {
-			return o.Status != OrderStatusCreated && o.Status != OrderStatusPending && o.Status != OrderStatusAttempted
-		}
+		until = func(o *Order) bool { return !o.Status.isUnpaid() }
 	}
 	orderID = strings.Clone(orderID)
 	var last *Order
@@ -454,9 +452,7 @@ func (r *CreateOrderRequest) check() requestCheck {
 	c.url("callback_url", r.CallbackURL)
 	c.url("failure_callback_url", r.FailureCallbackURL)
 	c.methods(r.AllowedPaymentMethods, r.PreAuth)
-	if r.PurchaseDetails != nil {
-		c.addPart("purchase_details.", r.PurchaseDetails.check)
-	}
+	addPart(&c, "purchase_details.", r.PurchaseDetails, (*PurchaseDetails).check)
 	c.extra(r, r.Extra)
 	return c
 }

@@ -129,7 +129,7 @@ func (s *PaymentLinkService) Create(
 // The errors are those of [OrderService.Get].
 func (s *PaymentLinkService) Get(ctx context.Context, paymentLinkID string, opts ...CallOption) (*PaymentLink, error) {
 	var check requestCheck
-	check.linkID(paymentLinkID)
+	check.segment("payment_link_id", paymentLinkID)
 	paymentLinkID = strings.Clone(paymentLinkID)
 	k, err := s.p.newCall(ctx, opGetLink, pathOfLink(paymentLinkID), paymentLinkID, nil, check, opts)
 	if err != nil {
@@ -148,7 +148,7 @@ func (s *PaymentLinkService) GetByReference(
 	ctx context.Context, merchantPaymentLinkReference string, opts ...CallOption,
 ) (*PaymentLink, error) {
 	var check requestCheck
-	check.lookup("merchant_payment_link_reference", merchantPaymentLinkReference)
+	check.segment("merchant_payment_link_reference", merchantPaymentLinkReference)
 	reference := strings.Clone(merchantPaymentLinkReference)
 	k, err := s.p.newCall(ctx, opGetLinkByReference, pathOfLinkReference(reference), reference, nil, check, opts)
 	if err != nil {
@@ -188,7 +188,7 @@ func (s *PaymentLinkService) Cancel(
 	ctx context.Context, paymentLinkID string, opts ...CallOption,
 ) (*PaymentLink, error) {
 	var check requestCheck
-	check.linkID(paymentLinkID)
+	check.segment("payment_link_id", paymentLinkID)
 	paymentLinkID = strings.Clone(paymentLinkID)
 	write, err := s.p.newCall(ctx, opCancelLink, pathOfLink(paymentLinkID)+"/cancel", paymentLinkID, nil, check, opts)
 	if err != nil {
@@ -222,7 +222,7 @@ func (s *PaymentLinkService) Notify(
 	ctx context.Context, paymentLinkID string, opts ...CallOption,
 ) (*PaymentLink, error) {
 	var check requestCheck
-	check.linkID(paymentLinkID)
+	check.segment("payment_link_id", paymentLinkID)
 	paymentLinkID = strings.Clone(paymentLinkID)
 	k, err := s.p.newCall(ctx, opNotifyLink, pathOfLink(paymentLinkID)+"/notify", paymentLinkID, nil, check, opts)
 	if err != nil {
@@ -253,7 +253,7 @@ func (r *PaymentLinkRequest) Validate() error {
 // sends it later. The error is a [ValidationError].
 func ValidatePaymentLinkID(paymentLinkID string) error {
 	var check requestCheck
-	check.linkID(paymentLinkID)
+	check.segment("payment_link_id", paymentLinkID)
 	return check.err(opCancelLink)
 }
 
@@ -264,9 +264,7 @@ func (r *PaymentLinkRequest) check() requestCheck {
 	var c requestCheck
 	c.reference("merchant_payment_link_reference", r.MerchantPaymentLinkReference)
 	c.amount("amount", r.Amount)
-	if r.Customer != nil {
-		c.addPart("customer.", r.Customer.check)
-	}
+	addPart(&c, "customer.", r.Customer, (*Customer).check)
 	c.limit(
 		r.Customer != nil && (r.Customer.EmailID != "" || r.Customer.MobileNumber != ""),
 		"customer",

@@ -22,7 +22,7 @@ func (p *pipeline) getOrder(ctx context.Context, orderID string, opts []CallOpti
 // getByReference reads an order by the merchant's reference.
 func (p *pipeline) getByReference(ctx context.Context, reference string, opts []CallOption) (*Order, error) {
 	var check requestCheck
-	check.lookup("merchant_order_reference", reference)
+	check.segment("merchant_order_reference", reference)
 	reference = strings.Clone(reference)
 	k, err := p.newCall(ctx, opGetByReference, pathByReference(reference), reference, nil, check, opts)
 	if err != nil {

@@ -297,9 +297,7 @@ func (r *RefundRequest) check() requestCheck {
 	c.reference("merchant_order_reference", r.MerchantOrderReference)
 	c.amount("order_amount", r.OrderAmount)
 	c.metadata("merchant_metadata", r.MerchantMetadata)
-	if r.SplitInfo != nil {
-		c.addPart("split_info.", r.SplitInfo.check)
-	}
+	addPart(&c, "split_info.", r.SplitInfo, (*SplitInfo).check)
 	c.extra(r, r.Extra)
 	return c
 }

@@ -239,7 +239,7 @@ func (s *SettlementService) lines(
 	yield func(*SettlementLine) bool,
 ) (head *SettlementDetail, err error) {
 	p := pager{p: s.p, op: op, opts: opts}
-	p.check.lookup("utr_number", utr)
+	p.check.segment("utr_number", utr)
 	p.check.length("utr_number", utr, 1, maxUTR)
 	utr = strings.Clone(utr)
 	var seen recent

@@ -58,6 +58,12 @@ func (s OrderStatus) IsTerminal() bool {
 	return s == OrderStatusCancelled || s == OrderStatusFailed || s == OrderStatusFullyRefunded
 }
 
+// isUnpaid reports whether nobody has paid an order in this status, and the
+// payer may still pay it.
+func (s OrderStatus) isUnpaid() bool {
+	return s == OrderStatusCreated || s == OrderStatusPending || s == OrderStatusAttempted
+}
+
 // Text describes an order's state in a few English words, for pages of the
 // merchant's staff. It returns "" for a status that this package does not know.
 func (s OrderStatus) Text() string { return orderStatuses[s] }

@@ -430,11 +430,8 @@ func (o *Order) CanRefund() bool {
 
 // isUnpaid reports whether nobody has paid the order, in whole or in part.
 func (o *Order) isUnpaid() bool {
-	if o.Status != OrderStatusCreated && o.Status != OrderStatusAttempted && o.Status != OrderStatusPending {
-		return false
-	}
 	t := tallyOf(o)
-	return t.authorized+t.settled+t.strange == 0
+	return o.Status.isUnpaid() && t.authorized+t.settled+t.strange == 0
 }
 
 // amountIn returns the payment's amount in a currency. It returns 0 when the

@@ -44,15 +44,18 @@ func (c *requestCheck) limit(ok bool, field, rule string) {
 	}
 }
 
-// addPart checks a part of the request. It builds the full names of fields only
+// addPart checks a part of the request, unless it is nil. It builds the full names of fields only
 // if something is wrong with them.
-func (c *requestCheck) addPart(name string, check func(*requestCheck)) {
-	var part requestCheck
-	check(&part)
-	for _, f := range part.always {
+func addPart[T any](c *requestCheck, name string, part *T, check func(*T, *requestCheck)) {
+	if part == nil {
+		return
+	}
+	var found requestCheck
+	check(part, &found)
+	for _, f := range found.always {
 		c.must(false, name+f.Field, f.Rule)
 	}
-	for _, f := range part.limits {
+	for _, f := range found.limits {
 		c.limit(false, name+f.Field, f.Rule)
 	}
 }
@@ -121,13 +124,7 @@ func errOf(c requestCheck, op operation, orderID string, in any) error {
 }
 
 // orderID refuses ids that would change the path.
-func (c *requestCheck) orderID(id string) {
-	c.must(isPathSegment(id), "order_id", segmentRule)
-}
-
-func (c *requestCheck) linkID(id string) {
-	c.must(isPathSegment(id), "payment_link_id", segmentRule)
-}
+func (c *requestCheck) orderID(id string) { c.segment("order_id", id) }
 
 // methods refuses PreAuth with payment methods that cannot hold money.
 func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
@@ -139,10 +136,8 @@ func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
 	}
 }
 
-// lookup checks a reference that becomes part of a path.
-func (c *requestCheck) lookup(field, reference string) {
-	c.must(isPathSegment(reference), field, segmentRule)
-}
+// segment checks an id or a reference that becomes part of a path.
+func (c *requestCheck) segment(field, value string) { c.must(isPathSegment(value), field, segmentRule) }
 
 // reference checks a merchant's reference. Settling a write depends on the
 // reference.
@@ -202,19 +197,19 @@ func (c *requestCheck) extra(request any, extra map[string]any) {
 }
 
 func (d *PurchaseDetails) check(c *requestCheck) {
-	if d.BankDetails != nil {
-		c.limit(d.BankDetails.AccountNumber != "", "bank_details.account_number", "is required")
-	}
-	if d.AccountDetails != nil && d.AccountDetails.BankDetails != nil {
-		c.limit(d.AccountDetails.BankDetails.AccountNumber != "", "account_details.bank_details.account_number", "is required")
-	}
-	if d.Customer != nil {
-		c.addPart("customer.", d.Customer.check)
-	}
+	addPart(c, "bank_details.", d.BankDetails, (*BankDetails).check)
+	addPart(c, "account_details.", d.AccountDetails, (*AccountDetails).check)
+	addPart(c, "customer.", d.Customer, (*Customer).check)
 	c.metadata("merchant_metadata", d.MerchantMetadata)
-	if d.SplitInfo != nil {
-		c.addPart("split_info.", d.SplitInfo.check)
-	}
+	addPart(c, "split_info.", d.SplitInfo, (*SplitInfo).check)
+}
+
+func (d *AccountDetails) check(c *requestCheck) {
+	addPart(c, "bank_details.", d.BankDetails, (*BankDetails).check)
+}
+
+func (d *BankDetails) check(c *requestCheck) {
+	c.limit(d.AccountNumber != "", "account_number", "is required")
 }
 
 func (p *Customer) check(c *requestCheck) {
@@ -225,12 +220,8 @@ func (p *Customer) check(c *requestCheck) {
 	c.limit(p.MobileNumber == "" || allDigits(strings.TrimPrefix(p.MobileNumber, "+")), "mobile_number",
 		"must be digits, with or without a + before them")
 	c.limit(p.CountryCode == "" || allDigits(p.CountryCode), "country_code", "must be digits without +, such as 91")
-	if p.BillingAddress != nil {
-		c.addPart("billing_address.", p.BillingAddress.check)
-	}
-	if p.ShippingAddress != nil {
-		c.addPart("shipping_address.", p.ShippingAddress.check)
-	}
+	addPart(c, "billing_address.", p.BillingAddress, (*Address).check)
+	addPart(c, "shipping_address.", p.ShippingAddress, (*Address).check)
 }
 
 func (a *Address) check(c *requestCheck) {
