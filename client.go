@@ -111,7 +111,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	case baseURL != "":
 		where = WithBaseURL(baseURL)
 	case environment != string(UAT) && environment != string(Production):
-		return nil, fmt.Errorf("plural: new client: PLURAL_ENVIRONMENT is %q; it must be uat or production", clip(environment))
+		const problem = "plural: new client: PLURAL_ENVIRONMENT is %q; it must be uat or production"
+		return nil, fmt.Errorf(problem, clip(environment))
 	default:
 		where = WithEnvironment(Environment(environment))
 	}

@@ -228,13 +228,13 @@ type ValidationError struct {
 
 // Error returns a text that names every bad field and what it must be.
 func (e *ValidationError) Error() string {
+	faults := make([]string, 0, len(e.Fields))
+	for _, f := range e.Fields {
+		faults = append(faults, printable(f.Field)+" "+printable(f.Rule))
+	}
 	text := subject(e.Op, "") + ": invalid request, nothing was sent"
-	for i, f := range e.Fields {
-		separator := "; "
-		if i == 0 {
-			separator = ": "
-		}
-		text += separator + printable(f.Field) + " " + printable(f.Rule)
+	if len(faults) > 0 {
+		text += ": " + strings.Join(faults, "; ")
 	}
 	return text
 }
@@ -415,14 +415,14 @@ type DoubleRefundError struct {
 
 // Error returns a text that lists the refunds that have the reference.
 func (e *DoubleRefundError) Error() string {
-	text := subject(opRefund.name, e.OrderID)
-	text += fmt.Sprintf(": reference %s was refunded %d times:", printable(e.Reference), len(e.Refunds))
+	var listed []string
 	for _, r := range e.Refunds {
 		if r != nil {
-			text += fmt.Sprintf(" %s of %s", clip(r.OrderID), r.OrderAmount)
+			listed = append(listed, clip(r.OrderID)+" of "+r.OrderAmount.String())
 		}
 	}
-	return text
+	return fmt.Sprintf("%s: reference %s was refunded %d times: %s",
+		subject(opRefund.name, e.OrderID), printable(e.Reference), len(e.Refunds), strings.Join(listed, " "))
 }
 
 // Is reports whether target is [ErrConflict].
@@ -499,8 +499,10 @@ type NotPaidError struct {
 // the whole amount. If WasPaid is true, do not treat the payer as somebody who
 // has not paid.
 func (e *NotPaidError) WasPaid() bool {
-	return e.isExpected() && slices.Contains([]OrderStatus{OrderStatusAuthorized, OrderStatusProcessed,
-		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded}, e.Order.Status)
+	return e.isExpected() && slices.Contains([]OrderStatus{
+		OrderStatusAuthorized, OrderStatusProcessed,
+		OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded,
+	}, e.Order.Status)
 }
 
 // MayStillBePaid reports whether the order is the one expected and the payer's

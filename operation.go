@@ -40,7 +40,8 @@ var (
 	opGetSettlement   = operation{name: "settlements.get", phrase: "get settlement", method: http.MethodGet}
 
 	opCreateLink = operation{
-		name: "payment_links.create", phrase: "create payment link", method: http.MethodPost, settles: true, byReference: true,
+		name: "payment_links.create", phrase: "create payment link", method: http.MethodPost,
+		settles: true, byReference: true,
 	}
 	opCancelLink = operation{
 		name: "payment_links.cancel", phrase: "cancel payment link", method: http.MethodPut, settles: true,
