@@ -19,7 +19,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// An error text quotes no JSON, whatever comes before it.
+// An error text quotes no JSON, even if the body has other text before the
+// JSON.
 func TestAnswersWithJSONBehindSomethingAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	const personal = `{"email_id":"payer@example.test","mobile_number":"9000000001","token":"checkout-link"}`
@@ -50,7 +51,8 @@ func TestAnswersWithJSONBehindSomethingAreNotQuoted(t *testing.T) {
 	require.ErrorContains(t, err, "not JSON (text/html): 403 Forbidden")
 }
 
-// If an answer is compressed although nobody asked for that, the error says so.
+// If an answer is compressed although the request did not ask for compression,
+// the error says so.
 func TestUnaskedCompressionIsNamed(t *testing.T) {
 	t.Parallel()
 	packed := func(*http.Request) (*http.Response, error) {
@@ -62,7 +64,8 @@ func TestUnaskedCompressionIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, "Content-Encoding: gzip")
 }
 
-// Every 429 is a rate limit; its code shows which one.
+// Every answer with status 429 is a rate limit. Its code shows which rate
+// limit.
 func TestEvery429IsARateLimit(t *testing.T) {
 	t.Parallel()
 	for _, code := range []plural.ErrorCode{"", plural.CodeAPIRateLimit, plural.CodePaymentRateLimit, "NEVER_HEARD_OF"} {
@@ -72,7 +75,8 @@ func TestEvery429IsARateLimit(t *testing.T) {
 	}
 }
 
-// answering makes a Get that gets the answer, and returns the error of the Get.
+// answering calls Get, lets the server send the given answer, and returns the
+// error of Get.
 func answering(tb testing.TB, status int, header http.Header, body string) *plural.Error {
 	tb.Helper()
 	client := newPeerClient(tb, func(*http.Request) (*http.Response, error) {
@@ -92,7 +96,8 @@ func answering(tb testing.TB, status int, header http.Header, body string) *plur
 	return e
 }
 
-// The ten shapes of errors, each with what can be read from it.
+// The API sends errors in ten shapes. Each shape is tested with what the SDK
+// reads from it.
 func TestErrorShapes(t *testing.T) {
 	t.Parallel()
 	html := http.Header{"Content-Type": {"text/html; charset=utf-8"}}
@@ -254,7 +259,7 @@ func TestErrorShapes(t *testing.T) {
 			file:   "error_504_invalid_user_account.json",
 			want:   want{code: "INVALID_USER_ACCOUNT", message: "The account cannot be used"},
 		},
-		"E1 a code unheard of": {
+		"E1 an unknown code": {
 			status: 422,
 			body:   `{"code":"NEW_CODE","message":"m"}`,
 			want:   want{code: "NEW_CODE", message: "m"},
@@ -389,7 +394,7 @@ func TestErrorShapes(t *testing.T) {
 			want:   want{message: "not JSON (application/json)", retryable: true},
 		},
 		"E10 a list": {status: 400, body: `[1]`, want: want{}},
-		"E10 in a mess of a type": {
+		"E10 with a broken content type": {
 			status: 502,
 			header: http.Header{"Content-Type": {"\x00;;"}},
 			body:   "<b>gone</b>",
@@ -418,10 +423,10 @@ func TestErrorShapes(t *testing.T) {
 			requireIsOnly(t, e, tc.want.is...)
 		})
 	}
-	require.Empty(t, unused, "payloads that no case reads")
+	require.Empty(t, unused, "payload files that no test case reads")
 }
 
-// The body of a token answer never shows in an error.
+// No error quotes the body of the token endpoint's answer.
 func TestTokenAnswersAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -452,8 +457,8 @@ func TestTokenAnswersAreNotQuoted(t *testing.T) {
 	}
 }
 
-// An error document in a 2xx is an error. If it also has data, the caller
-// judges the data. Do cannot judge it.
+// An error document in an answer with a 2xx status is an error. If the document
+// also has data, the service method judges the data. Do cannot judge it.
 func TestErrorInATwoHundred(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -477,7 +482,7 @@ func TestErrorInATwoHundred(t *testing.T) {
 			})
 			err := client.Do(t.Context(), http.MethodPost, "/api/x", nil, new(struct{ Data *plural.Order }))
 			switch want {
-			case "decoded": // Do decodes what has no known code into the caller's type
+			case "decoded": // Do decodes a document whose code it does not know into the caller's type
 				require.NoError(t, err)
 			case "unknown":
 				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
@@ -508,8 +513,9 @@ func TestNoClientPrints(t *testing.T) {
 	require.Equal(t, "plural.Client{}", fmt.Sprint(&plural.Client{}))
 }
 
-// What an answer to a write that is sent once means: not carried out, or not
-// known. The code counts before the status.
+// After a write that is sent once, an answer means either that the write was
+// not carried out, or that its outcome is not known. The code of the answer
+// counts before its status.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -546,12 +552,12 @@ func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	}
 }
 
-// mostGrowth is how many times its own size an answer may take in memory,
-// including memory that is freed again.
+// mostGrowth is the largest factor by which an answer may grow in memory.
+// Memory that is freed again counts, too.
 const mostGrowth = 100
 
-// lists are the paths of all lists and maps of a type, each with an object
-// around the place.
+// lists calls visit for each list and each map inside a type. visit gets a
+// function that writes a whole document with n elements in that place.
 func lists(
 	t reflect.Type,
 	around func(inner string) string,
@@ -600,8 +606,9 @@ func lists(
 	}
 }
 
-// An answer takes at most that many times its size in memory, even if a list or
-// map of the order, or a nested one, is full of the smallest elements.
+// In memory an answer takes at most mostGrowth times its size. This also holds
+// if any list or map of the order, nested or not, is full of the smallest
+// elements.
 //
 //nolint:paralleltest // it measures memory
 func TestDocumentsGrowWithinBounds(t *testing.T) {
@@ -676,27 +683,27 @@ func TestNothingBecomesMoreThan64MiB(t *testing.T) {
 	wrongList := `"purchase_details":{"products":[` + many(`{}`, 1_900) + `],"customer":7}`
 	const payment = `{"payment_option":{"card_data":{}},"acquirer_data":{}}`
 	documents := map[string]string{
-		"refunds of refunds":    padded(refunds(many(`{"refunds":[`+many(`{}`, 1_900)+`]}`, 49))),
-		"payments of refunds":   padded(refunds(many(`{"payments":[`+many(`{}`, 1_900)+`]}`, 49))),
-		"payments, in turn":     padded(`{"order_id":"v1",` + many(`"payments":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
-		"lists that are wrong":  padded(`{"order_id":"v1",` + many(wrongList, 25) + `}`),
-		"objects":               padded(refunds(many(`{"payments":[`+many(payment, 230)+`]}`, 49))),
-		"metadata":              padded(refunds(many(`{"purchase_details":{"merchant_metadata":{`+metadata+`}}}`, 49))),
-		"escapes":               filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, `\u0041`, `"}`),
-		"no UTF-8":              filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, "\xff", `"}`),
-		"no UTF-8 in metadata":  filled(`{"order_id":"v1","purchase_details":{"merchant_metadata":{"a":["`, "\xffa", `"]}}}`),
-		"no UTF-8 in a time":    filled(`{"order_id":"v1","created_at":["`, "\xffa", `"]}`),
-		"no UTF-8 in a name":    filled(`{"`, "\xff", `":1}`),
-		"an escape in that":     filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"\n`, "\xff", `"}`),
-		"a message":             filled(`{"code":"X","message":"`, "\xff", `"}`),
-		"an error's text":       filled(`{"error":"`, "\xff", `"}`),
-		"nesting":               strings.Repeat("[", size-100),
-		"a list of nothing":     filled(`{"order_id":"v1","payments":[{}`, `,{}`, `]}`),
-		"a number that is none": filled(`{"id":"v1","conversion_rate":"`, "\xff", `"}`),
-		"captures, in turn":     padded(`{"id":"v1",` + many(`"capture_data":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
-		"products, in turn":     padded(`{"a":1,` + many(`"products":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
-		"metadata, in turn":     padded(`{"a":1,` + many(`"merchant_metadata":{`+metadata+`}`, 49) + `}`),
-		"a link":                filled(`{"order_id":"v1","redirect_url":"https://`, "\xff", `"}`),
+		"refunds of refunds":   padded(refunds(many(`{"refunds":[`+many(`{}`, 1_900)+`]}`, 49))),
+		"payments of refunds":  padded(refunds(many(`{"payments":[`+many(`{}`, 1_900)+`]}`, 49))),
+		"payments, in turn":    padded(`{"order_id":"v1",` + many(`"payments":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
+		"lists that are wrong": padded(`{"order_id":"v1",` + many(wrongList, 25) + `}`),
+		"objects":              padded(refunds(many(`{"payments":[`+many(payment, 230)+`]}`, 49))),
+		"metadata":             padded(refunds(many(`{"purchase_details":{"merchant_metadata":{`+metadata+`}}}`, 49))),
+		"escapes":              filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, `\u0041`, `"}`),
+		"no UTF-8":             filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"`, "\xff", `"}`),
+		"no UTF-8 in metadata": filled(`{"order_id":"v1","purchase_details":{"merchant_metadata":{"a":["`, "\xffa", `"]}}}`),
+		"no UTF-8 in a time":   filled(`{"order_id":"v1","created_at":["`, "\xffa", `"]}`),
+		"no UTF-8 in a name":   filled(`{"`, "\xff", `":1}`),
+		"an escape in that":    filled(`{"order_id":"v1-1-aa-b","status":"PROCESSED","notes":"\n`, "\xff", `"}`),
+		"a message":            filled(`{"code":"X","message":"`, "\xff", `"}`),
+		"an error's text":      filled(`{"error":"`, "\xff", `"}`),
+		"nesting":              strings.Repeat("[", size-100),
+		"a list of nothing":    filled(`{"order_id":"v1","payments":[{}`, `,{}`, `]}`),
+		"a text for a number":  filled(`{"id":"v1","conversion_rate":"`, "\xff", `"}`),
+		"captures, in turn":    padded(`{"id":"v1",` + many(`"capture_data":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
+		"products, in turn":    padded(`{"a":1,` + many(`"products":[`+many(`{}`, 1_900)+`]`, 49) + `}`),
+		"metadata, in turn":    padded(`{"a":1,` + many(`"merchant_metadata":{`+metadata+`}`, 49) + `}`),
+		"a link":               filled(`{"order_id":"v1","redirect_url":"https://`, "\xff", `"}`),
 	}
 	verifier := webhookVerifier(t)
 	for name, document := range documents {

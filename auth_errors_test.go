@@ -26,7 +26,7 @@ func TestTokenErrors(t *testing.T) {
 		status       int
 		body         string
 		headers      []string
-		want         plural.Error // of the token endpoint's answer
+		want         plural.Error // what the error says of the token endpoint's answer
 		unauthorized bool
 		text         string
 	}{
@@ -110,7 +110,7 @@ func TestTokenErrors(t *testing.T) {
 				require.Contains(
 					t, called.Error(), "plural: get order v1-1: no access token"+hint+": plural: get access token: "+test.text,
 				)
-				require.Equal(t, 1, g.tokenRequests(), "not repeated, and answered from the failure")
+				require.Equal(t, 1, g.tokenRequests(), "no second token request: the second call gets the error of the first")
 			})
 		})
 	}
@@ -158,8 +158,8 @@ func TestTokenErrorsAreNoVerdictOnTheCall(t *testing.T) {
 	}
 }
 
-// A fetch that takes too long is repeated, and does not count as the end of the
-// caller's context.
+// A fetch that takes too long is repeated, and is not reported as the end of
+// the caller's context.
 func TestTokenFetchThatTimesOutIsRepeated(t *testing.T) {
 	t.Parallel()
 	timeouts := map[string]func(s sent) error{
@@ -231,7 +231,7 @@ func TestUnusableTokenAnswers(t *testing.T) {
 
 func TestErrorsDoNotRepeatTheSecret(t *testing.T) {
 	t.Parallel()
-	const secret = `a"<&>\b/+-zq1x` // escaped in more than one way
+	const secret = `a"<&>\b/+-zq1x` // some of these characters can be escaped in more than one way
 	tests := map[string]func(sent) (*http.Response, error){
 		"message": func(sent) (*http.Response, error) {
 			return answer(400, `{"message":"bad secret a\"<&>\\b/+-zq1x"}`), nil
@@ -277,7 +277,7 @@ func TestErrorsDoNotRepeatTheSecret(t *testing.T) {
 	}
 }
 
-// The error of an answer does not repeat the access token either.
+// If an answer repeats the access token, the error does not show it.
 func TestErrorsDoNotRepeatTheToken(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -385,7 +385,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 				}
 				c := g.client(t)
 				require.NoError(
-					t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "also for a write: nothing of it was sent",
+					t, c.Do(t.Context(), http.MethodPost, somePath, nil, nil), "for a write, too: the write was not sent",
 				)
 				tokens, calls, refused := g.counts()
 				require.Equal(t, []int{3, 1, 0}, []int{tokens, calls, refused})

@@ -20,8 +20,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// memoryStore is a [plural.TokenStore] that works. Tests embed it and replace a
-// method by a broken one.
+// memoryStore is a [plural.TokenStore] that works. Tests embed it and replace
+// one of its methods with a broken method.
 type memoryStore struct {
 	mu    sync.Mutex
 	data  map[string][]byte
@@ -62,7 +62,7 @@ func (s *memoryStore) saved() int {
 	return s.saves
 }
 
-// sealed returns the value in the store, of which there is only one.
+// sealed returns the only value in the store, with its key.
 func (s *memoryStore) sealed(t *testing.T) (key string, sealed []byte) {
 	t.Helper()
 	s.mu.Lock()
@@ -118,7 +118,7 @@ func TestFleetSharesOneToken(t *testing.T) {
 		all()
 		pass(2 * time.Second)
 		all()
-		require.Equal(t, 2, g.tokenRequests(), "refreshed early, in the background")
+		require.Equal(t, 2, g.tokenRequests(), "the token is refreshed early, in the background")
 
 		g.revoke()
 		all()
@@ -169,7 +169,8 @@ func TestStoredTokenOpensForItsOwnersOnly(t *testing.T) {
 	}
 }
 
-// spoiledStore misbehaves in the methods that have a replacement.
+// spoiledStore is a store in which a test replaces some methods with broken
+// ones.
 type spoiledStore struct {
 	plural.TokenStore
 	load func(context.Context) ([]byte, error)
@@ -265,7 +266,7 @@ func TestNoCallFailsBecauseOfItsStore(t *testing.T) {
 			}
 			s.lock = func(context.Context) (func(context.Context), error) {
 				hang()
-				return nil, nil //nolint:nilnil // what a store that hangs returns does not matter
+				return nil, nil //nolint:nilnil // the result of a store that hangs does not matter
 			}
 			s.save = func(context.Context) error {
 				hang()
@@ -282,7 +283,7 @@ func TestNoCallFailsBecauseOfItsStore(t *testing.T) {
 				var log bytes.Buffer
 				logger := slog.New(slog.NewTextHandler(&lockedWriter{w: &log}, nil))
 				g, s := &gateway{}, &spoiledStore{TokenStore: newMemoryStore()}
-				test.spoil(s, func() { <-end }) // ignores its context
+				test.spoil(s, func() { <-end }) // this store ignores its context
 				c := g.client(t, plural.WithTokenStore(s), plural.WithLogger(logger))
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 				defer cancel()
@@ -338,7 +339,7 @@ func TestStoredTokensThatCannotBeUsed(t *testing.T) {
 				require.Equal(t, 2, g.tokenRequests())
 				synctest.Wait()
 				require.NoError(t, getSomething(t.Context(), g.client(t, plural.WithTokenStore(s))))
-				require.Equal(t, 2, g.tokenRequests(), "and it is overwritten")
+				require.Equal(t, 2, g.tokenRequests(), "the changed entry is overwritten")
 				synctest.Wait()
 			})
 		})
@@ -354,7 +355,7 @@ func TestExpiredStoredTokenIsReplaced(t *testing.T) {
 		require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()))
 		require.Equal(t, 1, g.tokenRequests())
 		pass(1)
-		require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()), "one about to expire is not taken either")
+		require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()), "a token that is about to expire is not used either")
 		require.Equal(t, 2, g.tokenRequests())
 		synctest.Wait()
 	})
@@ -434,9 +435,9 @@ func TestStoreFailuresInTheLogNameTheStep(t *testing.T) {
 	})
 }
 
-// A store may keep returning old tokens, sealed by this client and revoked
-// since. No call fails because of that: after two of them the next token is
-// fetched.
+// A store may keep returning old tokens that this client sealed and that were
+// revoked later. No call fails because of that: after two such tokens the
+// client fetches a new one.
 func TestStoreOfOldTokens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -462,7 +463,7 @@ func TestStoreOfOldTokens(t *testing.T) {
 	})
 }
 
-// rotatingStore returns one old token after the other.
+// rotatingStore returns a different old token at each Load.
 type rotatingStore struct {
 	*memoryStore
 
@@ -517,7 +518,7 @@ func TestTokenStoreConformance(t *testing.T) {
 		shared := newLeasedStore()
 		pluraltest.TestTokenStore(t, func() plural.TokenStore { return shared })
 		r := &recorder{TB: t}
-		forever := newMemoryStore() // its locks never free themselves, and it forgets nothing
+		forever := newMemoryStore() // its locks never expire, and its entries never expire
 		pluraltest.TestTokenStore(r, func() plural.TokenStore { return forever })
 		require.GreaterOrEqual(t, len(r.problems), 2)
 		r = &recorder{TB: t}
@@ -528,7 +529,8 @@ func TestTokenStoreConformance(t *testing.T) {
 	})
 }
 
-// busyStore does one thing at a time, and waiting for a lock counts as one.
+// busyStore runs one method at a time. A Lock that waits also keeps Load from
+// running.
 type busyStore struct {
 	*leasedStore
 

@@ -230,7 +230,8 @@ func TestTokenLifetimeIsWhatTheAnswerSays(t *testing.T) {
 				g := &gateway{}
 				g.token = func(s sent) (*http.Response, error) {
 					body, date := test.answer()
-					if err := s.wait(3 * time.Second); err != nil { // the lifetime counts from the start of the request
+					// A token's lifetime counts from the start of the request.
+					if err := s.wait(3 * time.Second); err != nil {
 						return nil, err
 					}
 					resp := g.issue("," + body)
@@ -434,8 +435,8 @@ func TestTokenThatIsRefusedAgain(t *testing.T) {
 					require.ErrorAs(t, err, &e)
 					require.Equal(t, "tr-1", e.TraceID)
 					tokens, calls, _ := g.counts()
-					require.Equal(t, 2*n, calls, "two sends a call, never a loop")
-					require.Equal(t, n+1, tokens, "one fetch a call")
+					require.Equal(t, 2*n, calls, "each call is sent twice, and not more often")
+					require.Equal(t, n+1, tokens, "one token request for each call")
 				}
 			})
 		})
@@ -461,7 +462,7 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		token   func(sent) (*http.Response, error)
-		healsAt int // token request; 0: never
+		healsAt int // number of the token request from which the endpoint works; 0: never
 		check   func(*testing.T, error)
 	}{
 		"the endpoint is down for a moment": {answers(503), 4, func(t *testing.T, err error) {
@@ -497,7 +498,7 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 					}
 				})
 				err := c.Do(t.Context(), http.MethodPost, somePath, map[string]int{"a": 1}, nil)
-				require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "a refused token is a request not carried out")
+				require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "a request with a refused token was not carried out")
 				test.check(t, err)
 				_, _, refused := g.counts()
 				require.Equal(t, 1, refused)
@@ -506,7 +507,7 @@ func TestRefusedTokenWithoutASuccessor(t *testing.T) {
 	}
 }
 
-// A connection that still carries the refusal must not prevent the fetch of the
+// The connection on which the refusal came must be free for the fetch of the
 // next token.
 func TestRefusalFreesItsConnection(t *testing.T) {
 	t.Parallel()
@@ -533,7 +534,7 @@ func TestRefusalFreesItsConnection(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, getSomething(t.Context(), c, plural.WithoutRetry()))
 	require.EqualValues(t, 2, tokens.Load())
-	require.EqualValues(t, 1, connections.Load(), "the refusal is read to its end")
+	require.EqualValues(t, 1, connections.Load(), "the refusal is read to its end, so its connection is used again")
 }
 
 func TestRedirectsAreNotFollowed(t *testing.T) {

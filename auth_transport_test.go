@@ -57,7 +57,7 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 		t,
 		[]string{"outer do " + somePath, "middle do " + somePath, "inner do " + somePath},
 		seen,
-		"one try, its replay and the fetches unseen",
+		"middleware sees one try; it does not see the second send or the token requests",
 	)
 	require.Empty(t, plural.OperationFromContext(t.Context()))
 
@@ -69,8 +69,8 @@ func TestMiddlewareNeverSeesTheToken(t *testing.T) {
 	require.Equal(t, "outer orders.get_by_reference /api/pay/v1/orders/reference/ref", seen[3])
 }
 
-// Nor does a hook of httptrace see it, in middleware or from the caller's
-// context.
+// A hook of httptrace never sees the token, whether middleware or the caller's
+// context set the hook.
 func TestTracesNeverSeeTheToken(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -136,9 +136,9 @@ func TestMiddlewareThatLosesTheContext(t *testing.T) {
 	require.Equal(t, []int{0, 0, 0}, []int{tokens, calls, refused})
 }
 
-// Circuit breakers return at their own time limit, and leave the transport
-// working. A request that they leave behind must not be sent later, and must
-// not count as not sent.
+// A circuit breaker returns at its own time limit, and the transport may still
+// be at work then. The request that was left behind must not be sent later. If
+// it may still be sent, the error must not call it unsent.
 func TestMiddlewareThatReturnsEarly(t *testing.T) {
 	t.Parallel()
 	errBreaker := errors.New("breaker: took too long")
@@ -184,7 +184,7 @@ func TestMiddlewareThatReturnsEarly(t *testing.T) {
 			require.NotErrorIs(t, err, plural.ErrOutcomeUnknown)
 			pass(time.Minute)
 			require.Equal(t, 1, g.tokenRequests())
-			require.Empty(t, g.apiCalls(), "said to be not sent, and not sent later either")
+			require.Empty(t, g.apiCalls(), "the error says that nothing was sent, so nothing may be sent later")
 		})
 	})
 	t.Run("while a refused token is replaced", func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestMiddlewareThatReturnsEarly(t *testing.T) {
 			}))
 			require.NoError(t, err)
 			err = post(t, c)
-			require.ErrorIs(t, err, plural.ErrOutcomeUnknown, "it may yet be sent")
+			require.ErrorIs(t, err, plural.ErrOutcomeUnknown, "the request may still be sent")
 			require.ErrorIs(t, err, errBreaker)
 			pass(time.Minute)
 			require.True(t, dialed.Load())

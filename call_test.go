@@ -19,8 +19,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The promises of docs/performance.md about memory. The race detector allocates
-// more.
+// TestCallsAllocateLittle checks what docs/performance.md promises about
+// memory. The race detector allocates more.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestCallsAllocateLittle(t *testing.T) {
@@ -28,7 +28,7 @@ func TestCallsAllocateLittle(t *testing.T) {
 	capture := capturing(t)
 	require.NoError(t, capture())
 	require.LessOrEqual(
-		t, testing.AllocsPerRun(200, func() { _ = capture() }), 80.0, "a capture, its transport's part included",
+		t, testing.AllocsPerRun(200, func() { _ = capture() }), 80.0, "allocations of a capture, with those of its transport",
 	)
 
 	document := dataOf(t, payload(t, "capture_response_partially_captured.json"))
@@ -56,7 +56,7 @@ func TestCostGrowsWithTheDocumentAndNoFaster(t *testing.T) {
 	fewAllocs, fewBytes := perPayment(10)
 	manyAllocs, manyBytes := perPayment(1000)
 	require.LessOrEqual(t, manyAllocs, fewAllocs)
-	require.LessOrEqual(t, manyBytes, 1.5*fewBytes, "a list that grows is copied a few times")
+	require.LessOrEqual(t, manyBytes, 1.5*fewBytes, "a list may be copied a few times while it grows")
 }
 
 //nolint:paralleltest // it measures memory
@@ -83,7 +83,7 @@ func TestEndlessAnswerTakesLittleMemory(t *testing.T) {
 	require.Less(t, peak, before.HeapAlloc+most)
 }
 
-// One capture call over a transport that answers at once.
+// BenchmarkCapture measures one capture call. Its transport answers at once.
 func BenchmarkCapture(b *testing.B) {
 	capture := capturing(b)
 	b.ReportAllocs()
@@ -94,7 +94,8 @@ func BenchmarkCapture(b *testing.B) {
 	}
 }
 
-// capturing makes such a call.
+// capturing returns a function that makes one capture call. Its transport
+// answers at once.
 func capturing(tb testing.TB) func() error {
 	tb.Helper()
 	document := payload(tb, "capture_response_partially_captured.json")
@@ -118,9 +119,8 @@ func capturing(tb testing.TB) func() error {
 	}
 }
 
-// The arguments of a call may be in a server's memory, or in a request that the
-// caller uses again. What is left of a call after its end does not change with
-// them.
+// A caller may reuse the memory of a call's arguments. Errors and observations
+// that outlive the call do not change when that memory changes.
 func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 	t.Parallel()
 	const id, reference = "v1-1-aa-b", "own-ref"
@@ -199,7 +199,7 @@ func TestCallsKeepNothingOfTheCallersMemory(t *testing.T) {
 				require.Equal(t, observed, seen.OrderID+" "+seen.Reference+" "+seen.RequestID)
 				require.Equal(t, "own-id", response.RequestID)
 
-				unknown, ok := err.(*plural.OutcomeUnknownError) //nolint:errorlint // not one inside
+				unknown, ok := err.(*plural.OutcomeUnknownError) //nolint:errorlint // a wrapped one does not count
 				if !ok || unknown.OrderID == "" {
 					return
 				}
@@ -246,9 +246,10 @@ func TestSettleJudgesWhatWasAskedFor(t *testing.T) {
 	})
 }
 
-// If the caller's deadline cut a call short, the error matches it. That
-// includes a try that a derived limit ended, and a call that had no time for
-// another try. The error also matches the caller's own cause.
+// If the caller's deadline cut a call short, the error matches
+// context.DeadlineExceeded. It also does so if a limit derived from that
+// deadline ended a try, or if no time was left for another try. Once the
+// deadline has passed, the error also matches the cause that the caller set.
 func TestDeadlineIsInTheError(t *testing.T) {
 	t.Parallel()
 	why := errors.New("the shop is closing")
@@ -299,7 +300,7 @@ func TestDeadlineIsInTheError(t *testing.T) {
 			"is not there":  pluraltest.Refuse,
 		} {
 			if name == "do" && peer == "is busy" {
-				continue // that is its answer: it is not repeated
+				continue // for Do, 503 is the answer: Do does not repeat a POST
 			}
 			t.Run(name+" of one that "+peer, func(t *testing.T) {
 				t.Parallel()
@@ -335,15 +336,15 @@ func verifiedCallbackOf(t *testing.T, orderID string) *plural.Callback {
 	return callback
 }
 
-// An order that is known to be real is looked for again for two seconds: reads
-// lag. A page that says 404 is not evidence.
+// If an order is known to exist, a read that does not find it is repeated for
+// two seconds, because reads lag. An HTML page with status 404 is not evidence.
 func TestRealOrdersThatAreNotFoundYet(t *testing.T) {
 	t.Parallel()
 	page := pluraltest.Fault{Answer: pluraltest.AnswerHTML, Status: http.StatusNotFound, Effect: pluraltest.ApplyNever}
 	for name, test := range map[string]struct {
 		lag    time.Duration
 		faults []pluraltest.Fault
-		err    string // "": it is found; "not found": the result is final
+		err    string // "": the order is found; "not found": the result is final
 	}{
 		"there":                 {},
 		"a second behind":       {lag: time.Second},

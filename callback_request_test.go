@@ -43,8 +43,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 		require.NoError(t, err, query)
 		require.Equal(t, map[string]string{"order_id": callbackOrderID, "status": "AUTHORIZED"}, cb.Fields)
 
-		// If a framework has parsed the request, with its query, the result is the
-		// same.
+		// The result is the same if a framework has already parsed the request
+		// with its query.
 		r = formRequest(goodForm(t).Encode())
 		r.URL.RawQuery = query
 		_ = r.ParseForm()
@@ -59,8 +59,8 @@ func TestCallbackRequestAttackHostileQuery(t *testing.T) {
 	_, err := v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// A Form without a PostForm is not one either, because a framework could have
-	// filled it from the query.
+	// A request with a Form but no PostForm is not a callback either, because a
+	// framework could have filled Form from the query.
 	r = formRequest("")
 	r.Form = goodForm(t)
 	_, err = v.VerifyCallbackRequest(r)
@@ -83,8 +83,8 @@ func TestCallbackRequestBodyReadBefore(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(r)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyEmpty)
 
-	// The form is parsed and empty, because somebody had read the body: what is
-	// left in the body is not used.
+	// If the form was parsed and is empty, somebody had read the body before.
+	// The rest of the body is not used then.
 	r = formRequest("")
 	require.NoError(t, r.ParseForm())
 	r.Body = io.NopCloser(strings.NewReader(goodForm(t).Encode()))
@@ -133,8 +133,8 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 		{"Content-Type": {formContentType + "; charset=UTF-8"}},
 		{"Content-Type": {formContentType + "; charset"}}, // a parameter without a value
 		{"Content-Type": {"Application/X-WWW-Form-Urlencoded;charset=utf-8"}},
-		{"content-type": {formContentType}},                  // as some gateways hand it on
-		{"Content-Type": {formContentType, formContentType}}, // as CGI does
+		{"content-type": {formContentType}},                  // some gateways hand the header on like this
+		{"Content-Type": {formContentType, formContentType}}, // CGI does this
 		{"Content-Type": {formContentType}, "content-type": {formContentType}},
 		{"CONTENT-TYPE": {formContentType}, "content-type": {formContentType}, "Content-Type": nil},
 	} {
@@ -145,8 +145,8 @@ func TestCallbackRequestAttackWrongContentType(t *testing.T) {
 	}
 }
 
-// Plural sends no multipart forms; net/http copies their fields into PostForm
-// all the same.
+// Plural sends no multipart forms, but net/http would copy the fields of a
+// multipart form into PostForm.
 func TestCallbackRequestAttackMultipart(t *testing.T) {
 	t.Parallel()
 	var body bytes.Buffer
@@ -210,18 +210,18 @@ func TestCallbackRequestAttackOversizedBody(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
 	good := goodForm(t).Encode()
-	padded := good + strings.Repeat("&", callbackMaxBytes-len(good)) // empty pairs are passed over by every form parser
+	padded := good + strings.Repeat("&", callbackMaxBytes-len(good)) // every form parser ignores empty pairs
 
 	announced := formRequest(padded + "&")
 	_, err := v.VerifyCallbackRequest(announced)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
-	require.Equal(t, callbackMaxBytes+1, remaining(t, announced.Body), "what is announced as too large is not read")
+	require.Equal(t, callbackMaxBytes+1, remaining(t, announced.Body), "a body whose Content-Length is too large is not read")
 
 	chunked := formRequest(padded + "&" + strings.Repeat("x", 1<<20))
 	chunked.ContentLength = -1
 	_, err = v.VerifyCallbackRequest(chunked)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
-	require.Equal(t, 1<<20, remaining(t, chunked.Body), "no more is read than it takes to see that it is too large")
+	require.Equal(t, 1<<20, remaining(t, chunked.Body), "reading stops as soon as the body is too large")
 
 	limited := formRequest(good)
 	limited.ContentLength = -1
@@ -350,8 +350,8 @@ func TestCallbackJSONAttackDuplicateNames(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A decoder that ignores case would take "STATUS" for the status; here it is
-// another field, which the signature has to cover.
+// A decoder that ignores case would take "STATUS" for the status. This decoder
+// takes it for another field, which the signature has to cover.
 func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -371,7 +371,7 @@ func TestCallbackJSONAttackDifferentlyCasedNames(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 }
 
-// An array of pairs is not an object, though its strings are the same.
+// An array of pairs is not an object, although it has the same strings.
 func TestCallbackJSONAttackArrayOfPairs(t *testing.T) {
 	t.Parallel()
 	pairs, err := json.Marshal(

@@ -22,8 +22,8 @@ const (
 	callbackMaxBytes = 64 << 10
 )
 
-// naiveCallbackText joins the fields of a form as the guide says, without a
-// check of their contents.
+// naiveCallbackText joins the fields of a form as the guide says, and does not
+// check their contents.
 func naiveCallbackText(form url.Values, keepEmpty bool) string {
 	var pairs []string
 	for name, values := range form {
@@ -47,7 +47,7 @@ func naiveSignature(tb testing.TB, secret, text string) string {
 	return strings.ToUpper(hex.EncodeToString(naiveHMAC(unhex(tb, secret[:len(secret)&^1]), []byte(text))))
 }
 
-// signedForm returns the form with the signature that Plural would make for it.
+// signedForm returns the form, signed as Plural would sign it.
 func signedForm(tb testing.TB, secret string, form url.Values) url.Values {
 	tb.Helper()
 	form.Set("signature", naiveSignature(tb, secret, naiveCallbackText(form, false)))
@@ -113,7 +113,7 @@ func TestCallbackVectors(t *testing.T) {
 	}
 }
 
-// requireSameCallback compares what is exported.
+// requireSameCallback compares the exported fields of two callbacks.
 func requireSameCallback(tb testing.TB, want, got *plural.Callback) {
 	tb.Helper()
 	wanted, err := json.Marshal(want)
@@ -182,8 +182,8 @@ func TestCallbackTamperedWith(t *testing.T) {
 	requireRefused(t, err, plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 }
 
-// The signed text is not escaped: a text that was signed as a failure must not
-// be cut into the fields of a success.
+// The text that is signed is not escaped. If Plural signed a text for a failed
+// payment, nobody may cut that text into the fields of a success.
 func TestCallbackAttackFieldResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -221,9 +221,9 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 			_, err := v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback, "texts:\n%s\n%s", signed, forged)
 
-			// The form that Plural would have signed to make that possible is also
-			// refused, if it is ambiguous itself. No forgery is refused only because its
-			// signature happens to be another text's.
+			// The original form, from which the forged text comes, is refused
+			// too if its own text is ambiguous. A forgery must not be refused
+			// only because its signature belongs to another text.
 			tc.forged.Set("signature", naiveSignature(t, signatureSecret, forged))
 			_, err = v.VerifyCallback(tc.forged)
 			require.ErrorIs(t, err, plural.ErrMalformedCallback)
@@ -248,8 +248,8 @@ func TestCallbackAttackNameResplitting(t *testing.T) {
 		requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 	}
 
-	// The form was signed as a failure, and is presented as a success with the
-	// failure inside a name.
+	// Plural signed the form of a failed payment. The forged form claims a
+	// success, and hides the failed status inside the name of a field.
 	signed := url.Values{"error_message": {"x"}, "order_id": {"v1-1"}, "status": {"FAILED"}}
 	forged := url.Values{"error_message=x&order_id": {"v1-1"}, "status": {"FAILED"}, "order_id": {"v1-2"}}
 	forged.Set("signature", naiveSignature(t, signatureSecret, naiveCallbackText(signed, false)))
@@ -434,8 +434,8 @@ func TestCallbackAttackTruncatedOrOverlongSignature(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A secret of hex digits is valid base64 too. Only its documented reading may
-// verify a callback.
+// A secret of hex digits is valid base64, too. A callback may only be verified
+// with the secret read as documented.
 func TestCallbackAttackKeyConfusion(t *testing.T) {
 	t.Parallel()
 	const text = "order_id=" + callbackOrderID + "&status=AUTHORIZED"
@@ -461,7 +461,7 @@ func TestCallbackAttackKeyConfusion(t *testing.T) {
 		for pinned := range readings {
 			v := mustVerifier(t, signatureSecret, plural.WithCallbackKeys(mustKey(t, readings[pinned].make, signatureSecret)))
 			_, err := v.VerifyCallback(form)
-			require.Equal(t, pinned == signedWith, err == nil, "signed with %s, checked with %s", signedWith, pinned)
+			require.Equal(t, pinned == signedWith, err == nil, "secret read as %s to sign, as %s to verify", signedWith, pinned)
 		}
 	}
 }
@@ -484,8 +484,8 @@ func TestCallbackKeyRotation(t *testing.T) {
 	}
 }
 
-// A form that keeps some of the empty values and leaves out others has neither
-// of the two forms.
+// The signed text has either all of a form's empty values or none of them. A
+// text with only some of them is refused.
 func TestCallbackEmptyValuesAllOrNone(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -559,8 +559,8 @@ func TestCallbackAttackInvalidUTF8(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonJSON)
 }
 
-// Confirm only accepts a Callback that a Verifier made and nobody changed;
-// otherwise nothing is sent.
+// Confirm only accepts a Callback that a Verifier made and that nobody has
+// changed. For any other Callback it sends nothing.
 func TestCallbackAttackMadeByHand(t *testing.T) {
 	t.Parallel()
 	transport, sent := httpmock.NewMockTransport(), 0
@@ -604,7 +604,7 @@ func TestCallbackAttackMadeByHand(t *testing.T) {
 
 	same := *verified
 	_, err = client.Orders.Confirm(t.Context(), &same, want)
-	require.ErrorIs(t, err, plural.ErrUnauthorized, "a verified one is looked up")
+	require.ErrorIs(t, err, plural.ErrUnauthorized, "Confirm looks up the order of a verified callback")
 	require.NotErrorIs(t, err, plural.ErrInvalidSignature)
 	require.Positive(t, sent)
 }
@@ -634,7 +634,7 @@ func TestCallbackKeepsPersonalDataOutOfLogs(t *testing.T) {
 	for _, value := range []any{cb, *cb, []*plural.Callback{cb}, map[string]plural.Callback{"cb": *cb}} {
 		for how, text := range formattings(t, value) {
 			if how == "slog JSON" &&
-				value != any(cb) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
+				value != any(cb) { // JSON handlers encode values inside a slice or a map as json.Marshal does
 				continue
 			}
 			require.NotContains(t, text, "Asha", how)

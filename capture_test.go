@@ -14,7 +14,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// What the books say of a capture when nothing is sent.
+// Find reports what the books say about a capture, and sends no capture.
 func TestFindCapture(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -41,7 +41,7 @@ func TestFindCapture(t *testing.T) {
 					d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 40)...)
 				}
 				o, err := newClient(t, d.srv).Captures.Find(t.Context(), w.orderID, w.reference)
-				require.Empty(t, d.srv.RequestsTo(pluraltest.OpCapturesCreate), "nothing may be sent")
+				require.Empty(t, d.srv.RequestsTo(pluraltest.OpCapturesCreate), "no capture may be sent")
 				if test.is != nil {
 					require.ErrorIs(t, err, test.is)
 					return
@@ -56,8 +56,8 @@ func TestFindCapture(t *testing.T) {
 	require.Len(t, fieldsOf(err), 2)
 }
 
-// If an order was paid outright, or the books do not name its capture, the
-// answer is final: the money is not on hold any more.
+// If an order was paid outright, the money is not on hold any more. So a
+// capture of it fails for good, also if the books name no capture.
 func TestCaptureWithoutAHold(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -70,8 +70,8 @@ func TestCaptureWithoutAHold(t *testing.T) {
 		require.NotErrorIs(t, state, plural.ErrOperationNotAllowed)
 		require.Equal(t, id, state.Order.OrderID)
 
-		// After a try that may have been carried out, the books do not show which it
-		// was. Calling again settles it.
+		// The next capture may have been carried out, and the books do not show
+		// whether it was. A second call settles it.
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 		requireUnknown(t, d.agrees(t.Context(), w, c).err)
 		require.ErrorIs(t, d.agrees(t.Context(), w, c).err, plural.ErrNoHold)
@@ -90,7 +90,7 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 		o, err := unknown.Settle(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, plural.INR(partAmount), o.Captures()[0].CaptureAmount)
-		require.Equal(t, sent, w.touches(d.srv), "nothing may be sent")
+		require.Equal(t, sent, w.touches(d.srv), "Settle may send no capture")
 	})
 	inBubble(t, func(t *testing.T, d *desk) {
 		w := d.readyWrite(pluraltest.OpCapturesCreate, partAmount)
@@ -98,7 +98,7 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 		d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
 		unknown := unknownError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
 		_, err := unknown.Settle(t.Context())
-		requireUnknown(t, err) // it may still happen
+		requireUnknown(t, err) // the capture may still happen
 		d.srv.Flush()
 		_, err = unknown.Settle(t.Context())
 		require.NoError(t, err)
@@ -108,8 +108,8 @@ func TestSettleAnUnknownOutcome(t *testing.T) {
 	require.Same(t, byHand, err)
 }
 
-// A rejection is not believed while the books may lag: a replica that lags for
-// two and a half seconds, a process that died a second ago.
+// A rejection is not believed while the books may lag. Here a replica lags for
+// two and a half seconds, so it does not show the capture of an earlier call.
 func TestRejectionOverBooksThatLag(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -149,9 +149,9 @@ func TestCaptureDataAbsent(t *testing.T) {
 }
 
 // If the server asks for a wait that is too long, the request is not repeated,
-// but the books are still asked. A capture entry without a reference may be
-// ours, so it neither closes the books nor makes a conflict: the order is read
-// until time runs out.
+// but the books are still read. An entry for a capture without a reference may
+// belong to this call. So such an entry does not settle the call, and it is not
+// a conflict: the order is read until time runs out.
 func TestCaptureDataWithoutAReference(t *testing.T) {
 	t.Parallel()
 	entries := func(data map[string]any, change func(payment map[string]any)) any {
@@ -204,7 +204,8 @@ func TestCaptureDataWithoutAReference(t *testing.T) {
 	})
 }
 
-// The same reference with another amount is a conflict, and the error says so.
+// A capture with the same reference and another amount is a conflict, and the
+// error says so.
 func TestReferenceUsedForAnotherAmount(t *testing.T) {
 	t.Parallel()
 	captured := strings.Replace(
@@ -236,21 +237,21 @@ func TestReferenceUsedForAnotherAmount(t *testing.T) {
 		require.ErrorAs(t, err, &state)
 		require.Equal(t, o.OrderID, state.Order.OrderID)
 
-		// If nothing shows that the entry is older, this call may have made it, with
-		// an amount that was rounded or discounted. A person has to look in that
-		// case, too.
+		// If nothing shows that the entry is older than this call, this call
+		// may have made it, with an amount that was rounded or discounted. A
+		// person has to check that case, too.
 		dated = false
 		requireIsOnly(t, capture(), "conflict")
 	})
 }
 
-// An order that two payments hold is captured one payment after the other. The
-// answer waits for both, in any order.
+// If an order is paid with two payments, they are captured one after the other.
+// The call waits until both are captured, no matter which is first.
 func TestCaptureOfTwoPayments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		fault  pluraltest.Fault
-		amount int64 // 0: the whole
+		amount int64 // 0: the whole order
 		is     error // nil: carried out
 	}{
 		"whole, the card first":    {pluraltest.CardThenPoints, 0, nil},
@@ -284,7 +285,7 @@ func TestCaptureOfTwoPayments(t *testing.T) {
 					return
 				}
 				d.srv.Flush()
-				if !errors.Is(o.err, test.is) { // a second look, when all has settled
+				if !errors.Is(o.err, test.is) { // ask again, now that all has settled
 					o = d.agrees(t.Context(), w, c)
 				}
 				require.ErrorIs(t, o.err, test.is)
