@@ -294,7 +294,8 @@ func TestCaptureOfTwoPayments(t *testing.T) {
 	}
 }
 
-// If the books are unclear and nothing is under way, a person must look.
+// If the books are unclear and nothing is under way, a person must check the
+// order.
 func TestCaptureThatNeedsReview(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {

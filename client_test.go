@@ -29,7 +29,7 @@ func TestCredentialsAreChecked(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		creds plural.Credentials
-		want  string // "": accepted
+		want  string // "": the credentials are accepted
 	}{
 		"good":      {plural.Credentials{ClientID: "a-b-c", ClientSecret: "0123~!\"<>"}, ""},
 		"nothing":   {plural.Credentials{}, "the client id is empty"},
@@ -157,25 +157,25 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"port is not a number": "https://example.com:leak",
 	}
 	tests := map[string][]plural.Option{
-		"nil option":              {nil},
-		"unknown environment":     {plural.WithEnvironment("staging")},
-		"no environment":          {plural.WithEnvironment("")},
-		"both environments":       {plural.WithEnvironment(plural.UAT), plural.WithEnvironment(plural.Production)},
-		"and the other way round": {plural.WithEnvironment(plural.Production), plural.WithEnvironment(plural.UAT)},
-		"both":                    {plural.WithEnvironment(plural.UAT), plural.WithBaseURL("https://example.com")},
-		"nil client":              {plural.WithHTTPClient(nil)},
-		"nil middleware":          {plural.WithMiddleware(nil)},
-		"middleware brings none":  {plural.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return nil })},
-		"negative attempts":       {plural.WithRetry(plural.RetryPolicy{MaxAttempts: -1})},
-		"negative delay":          {plural.WithRetry(plural.RetryPolicy{MinDelay: -1})},
-		"negative maximum":        {plural.WithRetry(plural.RetryPolicy{MaxDelay: -1})},
-		"minimum above maximum":   {plural.WithRetry(plural.RetryPolicy{MinDelay: 2, MaxDelay: 1})},
-		"attempt timeout of zero": {plural.WithAttemptTimeout(0)},
-		"two base URLs":           {plural.WithBaseURL("https://a.example"), plural.WithBaseURL("https://b.example")},
-		"nil store":               {plural.WithTokenStore(nil)},
-		"nil logger":              {plural.WithLogger(nil)},
-		"empty user agent":        {plural.WithUserAgent("")},
-		"user agent of two lines": {plural.WithUserAgent("a\r\nX: leak")},
+		"nil option":                   {nil},
+		"unknown environment":          {plural.WithEnvironment("staging")},
+		"no environment":               {plural.WithEnvironment("")},
+		"both environments":            {plural.WithEnvironment(plural.UAT), plural.WithEnvironment(plural.Production)},
+		"and the other way round":      {plural.WithEnvironment(plural.Production), plural.WithEnvironment(plural.UAT)},
+		"both":                         {plural.WithEnvironment(plural.UAT), plural.WithBaseURL("https://example.com")},
+		"nil client":                   {plural.WithHTTPClient(nil)},
+		"nil middleware":               {plural.WithMiddleware(nil)},
+		"middleware brings none":       {plural.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return nil })},
+		"negative attempts":            {plural.WithRetry(plural.RetryPolicy{MaxAttempts: -1})},
+		"negative delay":               {plural.WithRetry(plural.RetryPolicy{MinDelay: -1})},
+		"negative maximum":             {plural.WithRetry(plural.RetryPolicy{MaxDelay: -1})},
+		"minimum above maximum":        {plural.WithRetry(plural.RetryPolicy{MinDelay: 2, MaxDelay: 1})},
+		"attempt timeout of zero":      {plural.WithAttemptTimeout(0)},
+		"two base URLs":                {plural.WithBaseURL("https://a.example"), plural.WithBaseURL("https://b.example")},
+		"nil store":                    {plural.WithTokenStore(nil)},
+		"nil logger":                   {plural.WithLogger(nil)},
+		"empty user agent":             {plural.WithUserAgent("")},
+		"user agent with a line break": {plural.WithUserAgent("a\r\nX: leak")},
 	}
 	for name, base := range bases {
 		tests["base URL: "+name] = []plural.Option{plural.WithBaseURL(base)}
@@ -194,7 +194,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 func TestNewClientFromEnv(t *testing.T) {
 	tests := map[string]struct {
 		id, secret, environment, base string
-		want                          plural.Environment // "": refused
+		want                          plural.Environment // "": the variable's value is refused
 	}{
 		"uat":                 {"id", "leak", "uat", "", plural.UAT},
 		"production":          {"id", "leak", "production", "", plural.Production},
@@ -265,13 +265,13 @@ func TestUsersClientIsCopied(t *testing.T) {
 	require.Same(t, g, user.Transport)
 	require.Equal(t, time.Minute, user.Timeout)
 	require.Nil(t, user.CheckRedirect)
-	require.Equal(t, "lb=7", g.calls[1].Header.Get("Cookie"), "its jar is used")
+	require.Equal(t, "lb=7", g.calls[1].Header.Get("Cookie"), "the client's cookie jar is used")
 
 	user.Transport = transportFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("changed later") })
 	require.NoError(t, getSomething(t.Context(), c))
 }
 
-func TestNetHTTPsGlobalsAreLeftAlone(t *testing.T) { //nolint:paralleltest // it replaces them
+func TestNetHTTPsGlobalsAreLeftAlone(t *testing.T) { //nolint:paralleltest // it replaces the globals of net/http
 	transport, client := http.DefaultTransport, *http.DefaultClient
 	defer func() { http.DefaultTransport, *http.DefaultClient = transport, client }()
 	touched := func(*http.Request) (*http.Response, error) { return nil, errors.New("touched") }
@@ -358,7 +358,7 @@ func TestRequestIDsThatAreRefused(t *testing.T) {
 		err := getSomething(t.Context(), g.client(t), plural.WithRequestID(id), plural.WithHeader("Host", "x"))
 		var invalid *plural.ValidationError
 		require.ErrorAs(t, err, &invalid)
-		require.Len(t, invalid.Fields, 2, "all of it at once")
+		require.Len(t, invalid.Fields, 2, "one error names both fields")
 	}
 	g := &gateway{}
 	require.NoError(t, getSomething(t.Context(), g.client(t), plural.WithRequestID(strings.Repeat("x", 128))))
@@ -397,12 +397,12 @@ func TestCloseIdleConnections(t *testing.T) {
 	for range 3 {
 		require.NoError(t, getSomething(t.Context(), c))
 	}
-	require.EqualValues(t, 1, connections.Load(), "the answers are read to their ends, so the connection serves again")
+	require.EqualValues(t, 1, connections.Load(), "the answers are read to their ends, so the connection is used again")
 	c.CloseIdleConnections()
 	require.NoError(t, getSomething(t.Context(), c))
 	require.EqualValues(t, 2, connections.Load())
 	c.CloseIdleConnections()
-	(&gateway{}).client(t).CloseIdleConnections() // its transport has no such connections
+	(&gateway{}).client(t).CloseIdleConnections() // this transport has no method to close idle connections
 }
 
 func TestWarmHoldsItsDeadline(t *testing.T) {
@@ -415,7 +415,7 @@ func TestWarmHoldsItsDeadline(t *testing.T) {
 		began := time.Now()
 		require.ErrorIs(t, c.Warm(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
-		pass(29 * time.Second) // the fetch has 30 s, and leaves nothing behind after that
+		pass(29 * time.Second) // the token request may take 30 s in all, and then ends without a trace
 	})
 }
 
@@ -481,7 +481,7 @@ func TestDoSendsAndDecodesDocuments(t *testing.T) {
 		t,
 		c.Do(t.Context(), http.MethodGet, somePath, map[string]int{}, nil),
 		plural.ErrInvalidRequest,
-		"it would not be sent",
+		"a GET would not send its body",
 	)
 	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, somePath, func() {}, nil), plural.ErrInvalidRequest)
 	require.Len(t, g.calls, 2)
@@ -494,16 +494,16 @@ func TestDoJudgesSuccesses(t *testing.T) {
 		status int
 		body   string
 		out    any
-		want   error // of a write
+		want   error // the error of a write
 	}{
-		"document":                     {200, `{"A":1}`, &document{}, nil},
-		"document nobody wants":        {200, `{"A":1}`, nil, nil},
-		"no content":                   {204, ``, &document{}, nil},
-		"nothing, and nobody wants it": {200, ``, nil, nil},
-		"nothing":                      {200, ``, &document{}, plural.ErrOutcomeUnknown},
-		"page":                         {200, `<html>`, &document{}, plural.ErrOutcomeUnknown},
-		"page nobody wants":            {200, `<html>`, nil, plural.ErrOutcomeUnknown},
-		"half":                         {200, `{"A":`, nil, plural.ErrOutcomeUnknown},
+		"document":                        {200, `{"A":1}`, &document{}, nil},
+		"document nobody wants":           {200, `{"A":1}`, nil, nil},
+		"no content":                      {204, ``, &document{}, nil},
+		"nothing, and no document wanted": {200, ``, nil, nil},
+		"nothing":                         {200, ``, &document{}, plural.ErrOutcomeUnknown},
+		"page":                            {200, `<html>`, &document{}, plural.ErrOutcomeUnknown},
+		"page nobody wants":               {200, `<html>`, nil, plural.ErrOutcomeUnknown},
+		"half":                            {200, `{"A":`, nil, plural.ErrOutcomeUnknown},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -527,11 +527,11 @@ func TestDoJudgesSuccesses(t *testing.T) {
 		require.ErrorContains(t, err, "200 INVALID_REQUEST: no: a refusal with the status of a success")
 		require.NotContains(t, err.Error(), "accepted")
 	})
-	t.Run("of another form than asked for", func(t *testing.T) {
+	t.Run("an answer of another type than asked for", func(t *testing.T) {
 		t.Parallel()
 		g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, `{"A":"text"}`), nil }}
 		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, &document{})
-		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "it was carried out")
+		require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "the write was carried out")
 		var mismatch *json.UnmarshalTypeError
 		require.ErrorAs(t, err, &mismatch)
 	})
@@ -597,7 +597,7 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 		err := c.Do(t.Context(), http.MethodGet, path, nil, nil, plural.WithResponseInto(&got))
 		require.ErrorContains(t, err, "larger than 4 MiB", path)
 		require.LessOrEqual(t, len(got.Body), limit)
-		require.EqualValues(t, 1, served.Load()-before, "it would not get smaller")
+		require.EqualValues(t, 1, served.Load()-before, "not repeated: the next answer would be as large")
 	}
 	require.ErrorIs(t, c.Do(t.Context(), http.MethodPost, "/bomb", nil, nil), plural.ErrOutcomeUnknown)
 	err = c.Do(t.Context(), http.MethodGet, "/error", nil, nil, plural.WithResponseInto(&got))
@@ -609,7 +609,8 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Greater(t, len(got.Body), 64<<10)
 }
 
-// Memory is limited before a few bytes are decoded into much.
+// A short body can take much memory when it is decoded. Do checks its lists,
+// objects and depth first.
 func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	t.Parallel()
 	list := func(element string, n int) string {
@@ -617,7 +618,7 @@ func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		body string
-		want string // "" when it is decoded
+		want string // "": the body is decoded
 	}{
 		"a long list":          {list("{}", 2_000), ""},
 		"too long a list":      {list("{}", 2_001), "more than 2000 elements"},
@@ -645,11 +646,11 @@ func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 			err := g.client(t).Do(t.Context(), http.MethodGet, somePath, nil, &orders, plural.WithoutRetry())
 			if test.want != "" {
 				require.Error(t, err)
-				require.Empty(t, orders, "nothing of it was decoded")
+				require.Empty(t, orders, "no part of the body may be decoded")
 			}
 		})
 	}
-	t.Run("of a write that was carried out", func(t *testing.T) {
+	t.Run("the write was carried out", func(t *testing.T) {
 		t.Parallel()
 		g := &gateway{api: func(sent) (*http.Response, error) { return answer(200, list("{}", 5_000)), nil }}
 		var out any
@@ -659,7 +660,7 @@ func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	})
 }
 
-// card is a type of the caller's whose errors quote what it was given.
+// card is a type of the caller. Its errors quote the data that it was given.
 type card struct{}
 
 var errCard = errors.New("of a card")
@@ -668,8 +669,8 @@ func (*card) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("%w: no card number: %s", errCard, data)
 }
 
-// A value that does not fit is named by its field and its type, and is not
-// quoted.
+// If a value does not fit, the error names its field and its type, but does not
+// quote the value.
 func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -708,7 +709,7 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 				requireTidy(t, err.Error())
 				for walk := []error{err}; len(walk) > 0; walk = walk[1:] {
 					require.NotContains(t, walk[0].Error(), "98765")
-					switch wrapper := walk[0].(type) { //nolint:errorlint // it walks as reporters of errors do
+					switch wrapper := walk[0].(type) { //nolint:errorlint // it walks the tree of errors as error reporters do
 					case interface{ Unwrap() error }:
 						if inner := wrapper.Unwrap(); inner != nil {
 							walk = append(walk, inner)
@@ -722,8 +723,7 @@ func TestDoDoesNotQuoteWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// Do decodes an answer into a type of this package in the same way as the
-// service methods do.
+// Do decodes an answer into a type of this package as the service methods do.
 func TestDoDecodesOwnTypesAsMethodsDo(t *testing.T) {
 	t.Parallel()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {

@@ -70,11 +70,11 @@ func TestMemoryDeduperRelease(t *testing.T) {
 
 	next := mustClaim(t, d, "a")
 	require.NotEqual(t, token, next)
-	require.ErrorIs(t, d.Release(t.Context(), "a", token), plural.ErrClaimLost, "the token is that of the claim before")
+	require.ErrorIs(t, d.Release(t.Context(), "a", token), plural.ErrClaimLost, "the token belongs to an earlier claim")
 	requireState(t, d, "a", plural.InProgress)
 
 	require.NoError(t, d.Commit(t.Context(), "a", next, testKeep))
-	require.ErrorIs(t, d.Release(t.Context(), "a", next), plural.ErrClaimLost, "what is done stays done")
+	require.ErrorIs(t, d.Release(t.Context(), "a", next), plural.ErrClaimLost, "an event that is done stays done")
 	require.ErrorIs(t, d.Commit(t.Context(), "a", next, testKeep), plural.ErrClaimLost)
 	require.ErrorIs(t, d.Release(t.Context(), "a", ""), plural.ErrClaimLost)
 	require.ErrorIs(t, d.Commit(t.Context(), "a", "", testKeep), plural.ErrClaimLost)
@@ -103,14 +103,15 @@ func TestMemoryDeduperLeaseEnds(t *testing.T) {
 	})
 }
 
-// Nobody took over: the work is done, and doing it again would not help.
+// A late Commit is accepted if nobody else has claimed the event. The work is
+// done, and doing it again would not help.
 func TestMemoryDeduperLateCommitWithoutRival(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := plural.NewMemoryDeduper(0)
 		token := mustClaim(t, d, "a")
 		<-time.After(2 * testLease)
-		mustClaim(t, d, "b") // does not make the memory forget
+		mustClaim(t, d, "b") // this claim does not make the memory forget "a"
 		require.NoError(t, d.Commit(t.Context(), "a", token, testKeep))
 		requireState(t, d, "a", plural.Done)
 
@@ -147,7 +148,7 @@ func TestMemoryDeduperFull(t *testing.T) {
 		<-time.After(testLease - time.Nanosecond)
 		refused("c")
 		<-time.After(time.Nanosecond)
-		mustClaim(t, d, "c") // in the place of a, whose lease ran out
+		mustClaim(t, d, "c") // "c" takes the place of "a", whose lease ran out
 		require.ErrorIs(t, d.Commit(t.Context(), "a", claimed, testKeep), plural.ErrClaimLost)
 		refused("a")
 		requireState(t, d, "b", plural.Done)
@@ -171,7 +172,7 @@ func TestMemoryDeduperReleaseMakesRoom(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrDeduperFull)
 }
 
-// Entries do not end in the order in which they came.
+// Entries may end in another order than the one in which they came.
 func TestMemoryDeduperEvictsOnlyWhatEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -268,7 +269,8 @@ func TestMemoryDeduperConcurrently(t *testing.T) {
 	}
 }
 
-// The conformance tests that merchants run on their own implementations.
+// The memory passes the conformance tests that merchants run on their own
+// Dedupers.
 func TestMemoryDeduperConforms(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -278,7 +280,7 @@ func TestMemoryDeduperConforms(t *testing.T) {
 	})
 }
 
-// recorder is a test that notes what is reported to it.
+// recorder stands in for a testing.TB and records the reported problems.
 type recorder struct {
 	testing.TB
 
@@ -294,7 +296,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
-// The conformance tests find each Deduper that breaks one rule.
+// Each Deduper here breaks one rule. The conformance tests find each of them.
 func TestDeduperConformanceFindsFaults(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(plural.Deduper) plural.Deduper{
@@ -346,7 +348,7 @@ func (d silent) Commit(ctx context.Context, id, token string, keep time.Duration
 	return nil
 }
 
-// One goroutine makes a full memory's worth of claims.
+// One goroutine claims events until the memory is full.
 func TestMemoryDeduperDefaultIsBounded(t *testing.T) {
 	skipUnderRace(t)
 	t.Parallel()
@@ -363,7 +365,7 @@ func TestMemoryDeduperDefaultIsBounded(t *testing.T) {
 
 // scriptedDeduper does what the test says and records its calls.
 type scriptedDeduper struct {
-	claim                             plural.Claim // zero: claimed
+	claim                             plural.Claim // zero value: the event is claimed
 	claimErr, commitErr, releaseErr   error
 	panicIn                           string
 	hangIn                            string
@@ -513,8 +515,8 @@ func TestWebhookHandlerDeduper(t *testing.T) {
 	}
 }
 
-// The deduper's calls have a time limit. Their context is not the function's,
-// and does not end with the sender.
+// The deduper's calls have a time limit. They do not use the function's
+// context, and their own context does not end when the sender hangs up.
 func TestWebhookHandlerDeduperHangs(t *testing.T) {
 	t.Parallel()
 	for call, want := range map[string]struct {
@@ -585,7 +587,7 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 		}
 		require.Equal(t, http.StatusOK, delivery("a"))
 		require.Equal(t, http.StatusServiceUnavailable, delivery("b"))
-		require.Equal(t, http.StatusOK, delivery("a"), "what was handled is still known")
+		require.Equal(t, http.StatusOK, delivery("a"), "the full memory still knows a handled event")
 		require.Equal(t, int32(1), calls.Load())
 		<-time.After(72 * time.Hour)
 		require.Equal(t, http.StatusOK, delivery("b"))
@@ -593,7 +595,8 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 	})
 }
 
-// A handled event is remembered for longer than the tolerance accepts a replay.
+// A handled event is remembered for longer than a replay of it could pass the
+// check of the timestamp.
 func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
 	t.Parallel()
 	for tolerance, least := range map[time.Duration]time.Duration{

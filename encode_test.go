@@ -86,7 +86,8 @@ func fullOrder() *plural.CreateOrderRequest {
 	}
 }
 
-// Every request that the SDK sends, to the byte.
+// Every kind of request that the SDK sends is compared with a golden file, byte
+// by byte.
 func TestRequestsAreGolden(t *testing.T) {
 	t.Parallel()
 	withExtra := minimalOrder()
@@ -232,7 +233,7 @@ func TestRequestsAreGolden(t *testing.T) {
 		},
 		"settlements_list": func(t *testing.T, c *plural.Client) {
 			t.Helper()
-			_, _ = all(c.Settlements.List(t.Context(), lastDays(90))) // in the bubble it is January 2000
+			_, _ = all(c.Settlements.List(t.Context(), lastDays(90))) // the clock of the test starts in January 2000
 		},
 		"settlements_lines": func(t *testing.T, c *plural.Client) {
 			t.Helper()
@@ -291,8 +292,8 @@ var (
 	uuidV4      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 )
 
-// textOf writes down a request, with placeholders for what differs from run to
-// run.
+// textOf writes down a request, with placeholders for the parts that differ
+// from run to run.
 func textOf(t *testing.T, r *http.Request) string {
 	t.Helper()
 	var b strings.Builder

@@ -44,7 +44,7 @@ func TestErrorFields(t *testing.T) {
 
 var untidy = regexp.MustCompile(`[^\pL\pM\pN\pP\pS ]`)
 
-// An error's text is one line, whatever the peer writes.
+// An error's text is one line, whatever text the peer sends.
 func TestErrorTextIsOneLine(t *testing.T) {
 	t.Parallel()
 	nasty := "a\nb\r\x00\x1b[31m\u0085\u2028\u202e\u200b" + strings.Repeat("é", 5000)
@@ -199,10 +199,11 @@ func TestErrorsMatchAndUnwrap(t *testing.T) {
 	requireIsOnly(t, &plural.Error{StatusCode: 404, Code: "NEW_CODE"})
 	requireIsOnly(
 		t, &plural.Error{StatusCode: 400, Code: plural.CodeInvalidRequest, Message: "No matching records"}, "invalid",
-	) // not on a look-up
+	) // not on a read, so the message does not count
 	requireIsOnly(t, &plural.NotPaidError{}, "not paid")
 
-	// The last answer before an unknown outcome is not a verdict on it.
+	// An unknown outcome does not take its meaning from the last answer before
+	// it.
 	last := &plural.Error{
 		StatusCode: http.StatusUnprocessableEntity,
 		Code:       plural.CodeOperationNotAllowed,
@@ -242,14 +243,14 @@ func TestRetryable(t *testing.T) {
 		"a conflict":             {&plural.Error{StatusCode: 409}, true},
 		"definitive despite 504": {&plural.Error{StatusCode: 504, Code: plural.CodeInvalidUserAccount}, false},
 		"timed out despite 400":  {&plural.Error{StatusCode: 400, Code: plural.CodeTimedOut}, true},
-		"an answer of no use":    {&plural.Error{StatusCode: 200, Err: errors.New("no data")}, false},
+		"an answer without data": {&plural.Error{StatusCode: 200, Err: errors.New("no data")}, false},
 	}
 	for name, tc := range cases {
 		require.Equal(t, tc.want, tc.err.Retryable(), name)
 	}
 }
 
-// The codes of Plural's error catalogue and of its callbacks.
+// Each code of Plural's error catalogue and of its callbacks has a text.
 func TestErrorCodes(t *testing.T) {
 	t.Parallel()
 	for _, code := range []plural.ErrorCode{
@@ -329,8 +330,8 @@ func TestWasPaid(t *testing.T) {
 		plural.OrderStatusPartiallyCaptured: true, plural.OrderStatusPartiallyRefunded: true,
 		plural.OrderStatusFullyRefunded: true,
 		plural.OrderStatusCreated:       false, plural.OrderStatusPending: false, plural.OrderStatusAttempted: false,
-		plural.OrderStatusAuthorized: true, // and does not show its hold
-		plural.OrderStatusProcessed:  true, // and does not show its payments
+		plural.OrderStatusAuthorized: true, // paid, but the order does not show its hold
+		plural.OrderStatusProcessed:  true, // paid, but the order does not show its payments
 		plural.OrderStatusFailed:     false, plural.OrderStatusCancelled: false, "SETTLED": false,
 	} {
 		order.Status = status
@@ -342,7 +343,7 @@ func TestWasPaid(t *testing.T) {
 		require.ErrorAs(
 			t, plural.Expected{MerchantOrderReference: "own-1", OrderAmount: plural.INR(501)}.Check(order), &notPaid,
 		)
-		require.False(t, notPaid.WasPaid(), "another order than the one expected")
+		require.False(t, notPaid.WasPaid(), "this is not the order that was expected")
 	}
 }
 
@@ -387,11 +388,12 @@ func TestCausesAreNotQuoted(t *testing.T) {
 		func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial: %w", io.ErrUnexpectedEOF) },
 	)
 	_, err := broken.Orders.Get(t.Context(), "v1-1-aa-b")
-	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "what is behind a description can be asked for")
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "errors.Is finds the cause although the text does not show it")
 }
 
-// A secret that the answer repeats is blanked in its headers, too, and also if
-// the answer breaks off in the middle of it.
+// If an answer repeats a secret, the error blanks it out. This includes a
+// secret in a header, and a secret in the middle of which the answer breaks
+// off.
 func TestSecretsThatBreakOffAreBlanked(t *testing.T) {
 	t.Parallel()
 	const secret = "0123456789abcdef0123456789abcdef"
@@ -432,8 +434,8 @@ type errorReader struct{}
 
 func (errorReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// An error for refused credentials has one request id, the one that Plural's
-// support knows.
+// An error for refused credentials shows one request id: that of the token
+// request. No other request was sent.
 func TestRefusedCredentialsShowOneRequestID(t *testing.T) {
 	t.Parallel()
 	client := newClientOver(
@@ -446,7 +448,8 @@ func TestRefusedCredentialsShowOneRequestID(t *testing.T) {
 	require.NotContains(t, err.Error(), "never-sent")
 }
 
-// An answer that is too large gives an error that says so, and no more.
+// If an answer is larger or deeper than allowed, the error names that limit. It
+// does not call the answer invalid JSON.
 func TestLimitsAreNamed(t *testing.T) {
 	t.Parallel()
 	for want, body := range map[string]string{
@@ -461,7 +464,8 @@ func TestLimitsAreNamed(t *testing.T) {
 	}
 }
 
-// An error with exported fields set by hand has the meaning of those fields.
+// An error that a test builds from exported fields matches the same sentinels
+// as an error of the SDK.
 func TestErrorsMadeByHand(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -475,7 +479,7 @@ func TestErrorsMadeByHand(t *testing.T) {
 			},
 			[]string{"not found"},
 		},
-		"the same of a write": {
+		"no matching records, after a write": {
 			&plural.Error{
 				Op: "refunds.create", StatusCode: 400, Code: plural.CodeInvalidRequest,
 				Message: "No matching records",

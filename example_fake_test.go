@@ -8,16 +8,16 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// capturer is the one method of the SDK that a merchant's code uses, so its
-// unit tests need no server.
+// capturer has the one method of the SDK that the merchant's code uses. A fake
+// of it lets unit tests run without a server.
 type capturer interface {
 	Create(
 		ctx context.Context, orderID string, req *plural.CaptureRequest, opts ...plural.CallOption,
 	) (*plural.Order, error)
 }
 
-// fakeCaptures returns errors made by hand, which mean the same as the SDK's
-// own.
+// fakeCaptures returns errors built from exported fields. They match the same
+// sentinels as the SDK's own errors.
 type fakeCaptures map[string]error
 
 func (f fakeCaptures) Create(
@@ -46,8 +46,8 @@ func next(ctx context.Context, captures capturer, orderID string) string {
 	}
 }
 
-// A merchant's unit test, without a server: the SDK behind a small interface of
-// their own.
+// A merchant's unit test needs no server if the code uses the SDK through a
+// small interface.
 func Example_fake() {
 	captures := fakeCaptures{
 		"v1-cancelled": &plural.StateError{OrderID: "v1-cancelled", Reason: "the order is CANCELLED"},

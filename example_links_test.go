@@ -10,8 +10,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A deposit by link: the customer gets a message, and pays on Plural's page.
-// What to expect of the order is stored with the link, when that is made.
+// A hotel takes a deposit by link: the customer gets a message, and pays on
+// Plural's page. When the link is made, store with it what its order must look
+// like. Confirm compares the order with that.
 func ExamplePaymentLinkService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -42,7 +43,7 @@ func ExamplePaymentLinkService_Create() {
 		fmt.Println(err)
 		return
 	}
-	order, err := client.Orders.Confirm(ctx, callback, want) // want as it was stored, by callback.OrderID
+	order, err := client.Orders.Confirm(ctx, callback, want) // want comes from the store, found by callback.OrderID
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -53,8 +54,8 @@ func ExamplePaymentLinkService_Create() {
 	// AUTHORIZED true
 }
 
-// A link is withdrawn. If the payer has already paid, the order has to be
-// cancelled or refunded.
+// A merchant withdraws a link. If the payer has already paid, the order has to
+// be cancelled or refunded.
 func ExamplePaymentLinkService_Cancel() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -78,7 +79,7 @@ func ExamplePaymentLinkService_Cancel() {
 		switch conflict, _ := errors.AsType[*plural.PaymentLinkError](err); {
 		case err == nil:
 			fmt.Println("withdrawn")
-		case conflict != nil: // the payer was faster
+		case conflict != nil: // the payer paid before the link was withdrawn
 			order, err := client.Cancels.Create(ctx, conflict.Order.OrderID)
 			fmt.Println("paid before, and now", order.Status, err)
 		case errors.Is(err, plural.ErrNotApplied):

@@ -12,15 +12,15 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// An order, and the link to send the payer to. A wrong request is refused
-// before anything is sent.
+// Create an order and send the payer to its link. If a field of the request is
+// invalid, nothing is sent.
 func ExampleOrderService_Create() {
 	srv, client := emulator()
 	defer srv.Close()
 	ctx := context.Background()
 
 	req := &plural.CreateOrderRequest{
-		MerchantOrderReference: "order 2001", // a space
+		MerchantOrderReference: "order 2001", // a reference must not have a space
 		OrderAmount:            plural.INR(149950),
 		CallbackURL:            "https://shop.example.com/plural/return",
 	}
@@ -82,7 +82,7 @@ func ExampleOrderService_Wait() {
 	// Output: AUTHORIZED true true false
 }
 
-// Read an order: its payments, and what of it can still be captured.
+// Read an order, its payments, and the amount that can still be captured.
 func ExampleOrderService_Get() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -103,8 +103,8 @@ func ExampleOrderService_Get() {
 	// INR 500.00 true
 }
 
-// The reference is made from what the shop knows, so every process and every
-// repetition makes the same one.
+// The reference is made from data that the shop has. So every process, and
+// every repetition, makes the same reference.
 func ExampleReference() {
 	fmt.Println(plural.Reference("capture", 1001))
 	fmt.Println(plural.Reference("refund", "1001", 2))
@@ -172,7 +172,7 @@ func ExampleErrorDetail() {
 }
 
 // The payer's browser comes back: the callback is verified, and compared with
-// the order as Plural has it.
+// the order in Plural's books.
 func ExampleOrderService_Confirm() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -235,9 +235,9 @@ func ExampleNotPaidError() {
 }
 
 // A handler for the callback URL verifies the callback, finds the order,
-// confirms it, and answers with 303 to another page of the shop. The request
-// comes from another site, so protection against request forgery has to let it
-// through.
+// confirms it, and answers with 303 to another page of the shop. The browser
+// sends the form from Plural's site, so protection against cross-site request
+// forgery has to let it through.
 func ExampleVerifier_VerifyCallbackRequest() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -266,7 +266,7 @@ func ExampleVerifier_VerifyCallbackRequest() {
 		http.Redirect(w, r, page, http.StatusSeeOther)
 	})
 	protection := http.NewCrossOriginProtection()
-	protection.AddInsecureBypassPattern("POST /plural/return") // its signature protects it
+	protection.AddInsecureBypassPattern("POST /plural/return") // the callback's signature protects this path
 	handler := protection.Handler(mux)
 
 	r, err := srv.CallbackRequest(ctx, orderID) // what the browser sends
@@ -280,7 +280,8 @@ func ExampleVerifier_VerifyCallbackRequest() {
 	// Output: 303 /thanks
 }
 
-// The checkout's JavaScript passes an object to the page, which sends it on.
+// The checkout's JavaScript passes an object to the shop's page. The page sends
+// that object to the shop's server.
 func ExampleVerifier_VerifyCallbackJSON() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -308,7 +309,7 @@ func ExampleVerifier_VerifyCallbackJSON() {
 }
 
 // While a secret is being rotated, both secrets are accepted. KeyIndex shows
-// when the old one is not used any more.
+// when callbacks are no longer signed with the old secret.
 func ExampleWithCallbackKeys() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -333,8 +334,8 @@ func ExampleWithCallbackKeys() {
 	// Output: the old secret
 }
 
-// bothKeys are the two forms of a secret: callbacks are signed with the first,
-// webhooks with either.
+// bothKeys makes both keys of a secret. Callbacks are signed with the hex key,
+// webhooks with either key.
 func bothKeys(secret string) (hex, raw plural.Key) {
 	hex, err := plural.HexKey(secret)
 	if err != nil {
@@ -348,7 +349,7 @@ func bothKeys(secret string) (hex, raw plural.Key) {
 }
 
 // If a payer closes the browser, only the webhook reports the payment. The
-// event is only a hint; the order in Plural's books counts.
+// event is only a hint, because the order in Plural's books counts.
 func ExampleOrderService_ConfirmEvent() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -380,8 +381,8 @@ func ExampleOrderService_ConfirmEvent() {
 	// Output: ORDER_AUTHORIZED AUTHORIZED ₹500.00
 }
 
-// settledOrder is the id of a payment whose money has reached the bank, and of
-// the transfer that brought it.
+// settledOrder returns the id of a payment whose money has reached the bank,
+// and the id of the bank transfer.
 func settledOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Client) (paymentID, utr string) {
 	id := heldOrder(ctx, srv, client, "order-3001")
 	order, err := client.Captures.Create(ctx, id, &plural.CaptureRequest{
@@ -393,8 +394,9 @@ func settledOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Cl
 	return order.Captures()[0].PaymentID, srv.Settle()
 }
 
-// What reached the bank in the last week, and which orders of the shop's it was
-// for: the ids of payments are stored at the capture.
+// List the money that reached the bank in the last week, with the order of the
+// shop that each payment belongs to. The shop stored the id of each payment
+// when it captured the payment.
 func ExampleSettlementService_List() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -421,8 +423,8 @@ func ExampleSettlementService_List() {
 	// order-3001 500 488.2 true
 }
 
-// The lines of one settlement, and what they add up to. The figures are as
-// Plural sends them: whether they are right is for the shop to say.
+// Add up the lines of one settlement. The figures are as Plural sends them, so
+// the shop has to check that they are right.
 func ExampleSettlementService_Lines() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -436,7 +438,7 @@ func ExampleSettlementService_Lines() {
 			return
 		}
 		if total, err = total.Add(line.SettledAmount); err != nil {
-			fmt.Println(err) // it is no number
+			fmt.Println(err) // the amount is not a number
 			return
 		}
 	}
@@ -446,8 +448,8 @@ func ExampleSettlementService_Lines() {
 	// 488.2 48820 true
 }
 
-// One settlement whole. What could not be read whole says so, and has what
-// came.
+// Read a whole settlement. If only some of its lines could be read, the error
+// says so, and the settlement has those lines.
 func ExampleSettlementService_Get() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -476,7 +478,7 @@ func ExampleSettlementService_Get() {
 	// 1 of 3 lines; read it again later
 }
 
-// Differences are exact.
+// Rupees subtracts exactly, with every digit after the point.
 func ExampleRupees_Sub() {
 	line := plural.SettlementLine{
 		ActualTransactionAmount: "1250.1", TotalDeductionAmount: "22.12505", SettledAmount: "1227.97",
@@ -497,7 +499,8 @@ func ExampleRupees_Sub() {
 	// 1227.97495 0.00495 false
 }
 
-// The times of settlements have no zone. They are surely those of India.
+// The times of a settlement come without a zone. They are very likely in Indian
+// time.
 func ExampleLocalTime_In() {
 	settled := plural.LocalTime("2026-11-27T10:59:46")
 	at, err := settled.In(plural.India())

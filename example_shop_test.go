@@ -12,8 +12,8 @@ import (
 
 var errLater = errors.New("not known yet: the queue delivers the message again")
 
-// lampShop takes the money when the lamp is shipped. The orders are a table of
-// its database.
+// lampShop takes the money when the lamp is shipped. Its orders stand for a
+// table in a database.
 type lampShop struct {
 	client   *plural.Client
 	verifier *plural.Verifier
@@ -96,8 +96,8 @@ func settled(what string, err error) error {
 	return errLater
 }
 
-// A whole shop: checkout, return, webhook, capture at shipment, cancel, refund
-// of the rest.
+// This example is a whole shop: checkout, the payer's return, webhook, capture
+// at shipment, cancel, and refund of the rest.
 func Example_shop() {
 	srv, client := emulator()
 	defer srv.Close()

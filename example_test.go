@@ -28,15 +28,16 @@ func ExampleNewClient() {
 	// Output: uat
 }
 
-// The whole flow: an order is held, its callback verified, the order confirmed,
-// captured in part, and refunded in part.
+// This example follows an order from start to end: the money is put on hold,
+// the callback is verified, and the order is confirmed. Then it is captured in
+// part, and refunded in part.
 func Example() {
 	srv, client := emulator()
 	defer srv.Close()
 	clientSecret := srv.ClientSecret
 	ctx := context.Background()
 
-	// An order that holds the money.
+	// PreAuth puts the money on hold.
 	link, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: "order-1001",
 		OrderAmount:            plural.INR(149950), // paise: 1499.50 rupees
@@ -80,7 +81,8 @@ func Example() {
 	}
 	fmt.Println(held.Status, held.OrderAmount)
 
-	// The browser may hang up now: what moves money has a deadline of its own.
+	// The browser may hang up now, so the calls that move money get a deadline
+	// of their own.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	captured, err := client.Captures.Create(ctx, held.OrderID, &plural.CaptureRequest{
