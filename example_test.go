@@ -154,7 +154,7 @@ func ExampleCancelService_Create() {
 	}
 	fmt.Println(cancelled.Status)
 
-	// An order that is cancelled cannot be captured. The error has the order.
+	// An order that is cancelled cannot be captured. The error shows the order.
 	_, err = client.Captures.Create(
 		ctx, orderID, &plural.CaptureRequest{MerchantCaptureReference: "capture-1003", FullAmount: true},
 	)
@@ -166,8 +166,8 @@ func ExampleCancelService_Create() {
 	// the order is CANCELLED true
 }
 
-// A handler for webhooks verifies them, recognises repetitions, and calls the
-// function, which reads the order from the server.
+// A webhook handler verifies each delivery, recognises a repeated one, and
+// calls the shop's function. That function reads the order from Plural.
 func ExampleNewWebhookHandler() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -188,16 +188,16 @@ func ExampleNewWebhookHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("POST /plural/webhook", plural.NewWebhookHandler(verifier,
 		func(ctx context.Context, e *plural.Event) error {
-			id, err := e.OrderID() // for a refund's event, the order that was refunded
+			id, err := e.OrderID() // for a refund's event, this is the order that was refunded
 			if errors.Is(err, plural.ErrNoOrder) {
 				return nil // about a customer, a token, a subscription
 			}
 			if err != nil {
-				return err // delivered again
+				return err // Plural delivers the event again
 			}
 			order, err := client.Orders.ConfirmEvent(ctx, e, expected(id)) // an event is only a hint
 			if errors.Is(err, plural.ErrNotPaid) {
-				return nil // or paid and changed since, or another order: see NotPaidError
+				return nil // not paid, changed since, or another order: see NotPaidError
 			}
 			if err != nil {
 				return err
@@ -235,7 +235,7 @@ func ExampleParseAmount() {
 	// 0 plural: parse amount: "0.999": INR takes up to 2 decimals
 }
 
-// An endpoint that this package has no method for.
+// Call an endpoint for which this package has no method.
 func ExampleClient_Do() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -252,7 +252,8 @@ func ExampleClient_Do() {
 	// Output: AUTHORIZED <nil>
 }
 
-// emulator starts Plural on localhost, and a client for it.
+// emulator starts an emulator of Plural on localhost, and makes a client for
+// it.
 func emulator(opts ...plural.Option) (*pluraltest.Server, *plural.Client) {
 	srv, err := pluraltest.Start()
 	if err != nil {
@@ -268,7 +269,7 @@ func emulator(opts ...plural.Option) (*pluraltest.Server, *plural.Client) {
 	return srv, client
 }
 
-// heldOrder is the id of an order that the payer has approved.
+// heldOrder makes an order, lets the payer approve it, and returns its id.
 func heldOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Client, reference string) string {
 	order, err := client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -285,12 +286,13 @@ func heldOrder(ctx context.Context, srv *pluraltest.Server, client *plural.Clien
 	return order.OrderID
 }
 
-// roundTripper is a function that is an http.RoundTripper.
+// roundTripper makes an http.RoundTripper of a function.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Middleware sees each try, and learns what the request is about.
+// Middleware sees each try of a request, and can ask for its operation and its
+// reference.
 func ExampleWithMiddleware() {
 	trace := func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -313,7 +315,7 @@ func ExampleWithMiddleware() {
 	// captures.create capture-5001 true
 }
 
-// An observer is called when a call has ended, for metrics.
+// For metrics, the client calls an observer at the end of each call.
 func ExampleWithObserver() {
 	srv, client := emulator(plural.WithObserver(func(_ context.Context, o plural.Observation) {
 		fmt.Println(o.Operation, o.Attempts, o.Settled, o.Err)
@@ -333,8 +335,8 @@ func ExampleWithObserver() {
 	// captures.create 1 true <nil>
 }
 
-// At the start of a program: fetch the token, so the first sale does not wait
-// for it, and find out whether the credentials are right.
+// Fetch the token at the start of a program. Then the first sale does not wait
+// for it, and the program knows that the credentials are right.
 func ExampleClient_Warm() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -357,8 +359,8 @@ func ExampleClient_Warm() {
 	// true
 }
 
-// The answer as Plural sent it, for support. It is there even if the call
-// fails.
+// Keep the answer as Plural sent it, to show it to Plural's support. The answer
+// is there even if the call fails.
 func ExampleWithResponseInto() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -377,8 +379,8 @@ func ExampleWithResponseInto() {
 	// 0d9e4c1e-6a37-4a39-9d0c-6d0b3f3f5003
 }
 
-// Plural's answer when it refuses: what to log, and what to tell Plural's
-// support.
+// If Plural refuses a call, its answer has what to log and what to tell
+// Plural's support.
 func ExampleError() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -400,8 +402,8 @@ func ExampleError() {
 	// true 1 false
 }
 
-// Take a part of what is on hold. Plural releases the rest: there is one
-// capture for each order.
+// Take a part of the money that is on hold. Plural then releases the rest,
+// because an order can be captured only once.
 func ExampleCaptureRequest() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -426,7 +428,7 @@ func ExampleCaptureRequest() {
 	// still to be had: 0 true
 }
 
-// Take all that is on hold.
+// Take all the money that is on hold.
 func ExampleCaptureRequest_fullAmount() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -447,9 +449,9 @@ func ExampleCaptureRequest_fullAmount() {
 	// Output: PROCESSED INR 500.00 true
 }
 
-// Call again with the same reference, after a restart or from another process:
-// the call finds the capture, and does not make it again. With another amount a
-// person has to look.
+// Call again with the same reference, after a restart or from another process.
+// The call finds the first capture, and does not capture again. If the amount
+// is another one, the error is a conflict, and a person has to look.
 func ExampleCaptureService_Create_again() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -479,8 +481,8 @@ func ExampleCaptureService_Create_again() {
 	// captures in Plural's books: 1
 }
 
-// For the nightly reconciliation: is this capture in Plural's books? Nothing is
-// sent that moves money.
+// For the nightly reconciliation, find out whether a capture is in Plural's
+// books. Find only reads, and moves no money.
 func ExampleCaptureService_Find() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -507,8 +509,8 @@ func ExampleCaptureService_Find() {
 	// capture-3005 took nothing, and cannot any more
 }
 
-// Plural captures, but its answer is lost and the books cannot be read. Settle
-// asks them again when Plural works again, and sends nothing.
+// Plural captures, but its answer is lost and the books cannot be read. When
+// Plural works again, Settle reads the books again. It captures nothing.
 func ExampleOutcomeUnknownError_Settle() {
 	srv, client := emulator(plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2, MaxDelay: time.Millisecond}))
 	defer srv.Close()
@@ -604,8 +606,8 @@ func ExampleOrder_RefundableAmount() {
 	// Output: refund_3008_rest INR 380.00
 }
 
-// A sale that is paid outright, by card, and refunded in part. The document
-// does not say how much was taken, so the shop keeps its own sum of refunds.
+// A sale is paid outright, by card, and refunded in part. The order does not
+// show how much was taken, so the shop keeps its own sum of refunds.
 func ExampleOrder_CanRefund() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -627,7 +629,7 @@ func ExampleOrder_CanRefund() {
 		fmt.Println(err)
 		return
 	}
-	// The shop has given 150 rupees back, and wants to give 200 more.
+	// The shop has given 150 rupees back, and wants to give back 200 more.
 	_, _ = srv.Refund(orderID, "refund-3012-1", pluraltest.Amount{Value: 15000, Currency: "INR"})
 	refunded, back, reference := plural.INR(15000), plural.INR(20000), "refund-3012-2"
 
@@ -670,7 +672,8 @@ func ExampleOrder_CanRefund() {
 	// CARD false
 }
 
-// For the nightly reconciliation: is this refund in Plural's books?
+// For the nightly reconciliation, find out whether a refund is in Plural's
+// books.
 func ExampleRefundService_Find() {
 	srv, client := emulator()
 	defer srv.Close()
@@ -689,8 +692,8 @@ func ExampleRefundService_Find() {
 	// Output: PROCESSED INR 120.00
 }
 
-// What a job on a queue does with its message, for every answer of a write. The
-// text of a StateError says what rules out the write.
+// A job takes writes from a queue. After each answer it decides what to do with
+// the message. The text of a StateError says why the write cannot be made.
 func ExampleStateError() {
 	srv, client := emulator()
 	defer srv.Close()

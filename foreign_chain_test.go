@@ -29,7 +29,8 @@ const (
 	chainPayer  = "payer@example.test"
 )
 
-// chainTexts is everything that is printed by walking a chain of errors.
+// chainTexts returns all that a program prints if it walks a chain of errors
+// and prints each error in every way.
 func chainTexts(err error) string {
 	var b strings.Builder
 	var walk func(error)
@@ -63,8 +64,9 @@ func requireCleanChain(t *testing.T, err error) {
 	requireTidy(t, err.Error())
 }
 
-// chainClient makes a client. peer answers every request of that client. The
-// request for the token is answered normally unless the test is about it.
+// chainClient makes a client. peer answers every request of that client. If the
+// test is not about the token, the token request gets a good answer, and not
+// that of peer.
 func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plural.Option) *plural.Client {
 	t.Helper()
 	opts = append([]plural.Option{
@@ -81,7 +83,7 @@ func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plura
 	return client
 }
 
-// dumps are errors that show too much, as a transport may make them.
+// dumps are errors that a transport might return, and that show too much.
 func dumps() map[string]func(*http.Request) error {
 	fixed := func(err error) func(*http.Request) error { return func(*http.Request) error { return err } }
 	return map[string]func(*http.Request) error{
@@ -113,7 +115,7 @@ func dumps() map[string]func(*http.Request) error {
 }
 
 // A program that walks a chain and prints every step sees neither the secret
-// nor the token, nor what an answer says of the payer.
+// nor the token, nor what an answer says about the payer.
 func TestChainsAreClean(t *testing.T) {
 	t.Parallel()
 	for name, dump := range dumps() {
@@ -153,7 +155,7 @@ func TestChainsAreClean(t *testing.T) {
 				cancel(dump(r))
 				return getSomething(ctx, chainClient(t, true, nil))
 			},
-			"what somebody's type makes of an answer": func(t *testing.T) error {
+			"an error of the caller's own JSON type": func(t *testing.T) error {
 				client := chainClient(t, false, func(*http.Request) (*http.Response, error) { return answer(200, `{"a":1}`), nil })
 				r := httptest.NewRequest(http.MethodPost, "/", http.NoBody)
 				return client.Do(t.Context(), http.MethodGet, somePath, nil, &unmarshaler{dump(r)})
@@ -171,8 +173,8 @@ type unmarshaler struct{ err error }
 
 func (u *unmarshaler) UnmarshalJSON([]byte) error { return u.err }
 
-// Errors with types of the standard library are found, but their quotations are
-// blanked.
+// An error of a standard library type can be found with errors.As. The
+// quotations in its text are blanked.
 func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 	t.Parallel()
 	through := func(t *testing.T, cause error) error {
@@ -183,7 +185,7 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 		return err
 	}
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	t.Run("what shows nothing is given as it is", func(t *testing.T) {
+	t.Run("an error that shows no secret is passed on unchanged", func(t *testing.T) {
 		t.Parallel()
 		found, ok := errors.AsType[*net.OpError](through(t, fmt.Errorf("x: %w", refused)))
 		require.True(t, ok)
@@ -215,7 +217,7 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 			require.True(t, found.Timeout())
 			require.True(t, found.Temporary()) //nolint:staticcheck // it has the method
 			var own slowError
-			require.ErrorAs(t, through(t, cause), &own, "a type of the caller's own, as it is")
+			require.ErrorAs(t, through(t, cause), &own, "an error of the caller's own type is passed on unchanged")
 		}
 	})
 	for name, of := range map[string]func(error) error{
@@ -293,7 +295,8 @@ func TestProxyThatRefuses(t *testing.T) {
 	}
 }
 
-// If a header cannot be read, the error is about the answer that had it.
+// If the header of the token's answer cannot be read, the error is about the
+// token request.
 func TestMalformedHeaderOfTheTokensAnswer(t *testing.T) {
 	t.Parallel()
 	peer := rawServer(t, "HTTP/1.1 200 OK\r\n"+chainPayer+"\r\n\r\n")

@@ -24,7 +24,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// ownSentinels has all errors that this package exports.
+// ownSentinels has all error variables that this package exports.
 func ownSentinels() map[string]error {
 	return map[string]error{
 		"ErrUnauthorized":        plural.ErrUnauthorized,
@@ -50,8 +50,8 @@ func ownSentinels() map[string]error {
 	}
 }
 
-// ownErrors has an error of each of this package's types, about some order, and
-// a function that finds an error of its type.
+// ownErrors has one error for each error type of this package. Each error is
+// about some order, and comes with a function that finds errors of that type.
 func ownErrors(t *testing.T) map[string]ownError {
 	t.Helper()
 	_, refused := (&plural.Verifier{}).VerifyWebhook(nil, nil)
@@ -83,7 +83,8 @@ func finds[E error](err error) bool {
 	return found
 }
 
-// Both lists are complete: they have every exported error.
+// ownSentinels and ownErrors together have every error that this package
+// exports.
 func TestEveryErrorIsInTheTestsOfForeignErrors(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("*.go")
@@ -121,8 +122,8 @@ func TestEveryErrorIsInTheTestsOfForeignErrors(t *testing.T) {
 	require.ElementsMatch(t, types, slices.Collect(maps.Keys(ownErrors(t))))
 }
 
-// meaning is what a program can learn from an error: which errors and types of
-// this package it matches.
+// meaning is what a program can learn from an error: which error variables and
+// types of this package match that error.
 func meaning(t *testing.T, err error) map[string]bool {
 	t.Helper()
 	is := map[string]bool{"NeedsReview": plural.NeedsReview(err)}
@@ -218,7 +219,7 @@ func methods(t *testing.T) map[string]func(context.Context, *plural.Client) erro
 	}
 }
 
-// places are where an error that is not this package's can come in.
+// places are the places where an error from outside this package can come in.
 func places() map[string]func(t *testing.T, err error, method func(context.Context, *plural.Client) error) error {
 	type method = func(context.Context, *plural.Client) error
 	over := func(peer transportFunc, opts ...plural.Option) func(*testing.T, method) error {
@@ -314,10 +315,10 @@ func (s brokenStore) Lock(context.Context, string, time.Duration) (func(context.
 	return nil, s.err
 }
 
-// This package's error about another order comes back as a foreign error: as a
-// cause of a context, as errgroup does it, from middleware, or from elsewhere.
-// It must say nothing about this order. Errors that are not this package's are
-// found.
+// An error of this package about another order may come back from outside. It
+// can be the cause of a context, as with errgroup, or come from middleware or
+// elsewhere. Such an error must say nothing about this order. Errors of other
+// packages can still be found.
 func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	t.Parallel()
 	for place, in := range places() {
@@ -339,7 +340,7 @@ func TestForeignErrorsAreNoVerdict(t *testing.T) {
 						connection := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 						err := in(t, fmt.Errorf("other: %w", errors.Join(foreign, mine, connection)), call)
 						require.Equal(t, is, meaning(t, err), "%s: %v", name, err)
-						require.Equal(t, errors.Is(plain, mine), errors.Is(err, mine), "the caller's own are found")
+						require.Equal(t, errors.Is(plain, mine), errors.Is(err, mine), "the caller's own error is found")
 						if !errors.Is(plain, mine) {
 							continue
 						}
@@ -360,7 +361,8 @@ func TestForeignErrorsAreNoVerdict(t *testing.T) {
 	}
 }
 
-// The scenario of errgroup: the first order's verdict ends the context of all.
+// As with errgroup, the error about the first order ends the context of the
+// calls for all orders.
 func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -403,13 +405,13 @@ func TestOneOrdersVerdictIsNotTheOthers(t *testing.T) {
 			require.NotErrorAs(t, err, &state)
 			require.False(t, plural.NeedsReview(err))
 			require.ErrorIs(t, err, context.Canceled)
-			require.ErrorContains(t, err, "it was cancelled", "a person is told")
+			require.ErrorContains(t, err, "it was cancelled", "the text shows the cause")
 		}
 	})
 }
 
-// A refusal of the token counts, even inside an error of middleware, but only
-// that of the same try.
+// If the token is refused, middleware may wrap that error, and it still counts.
+// An error kept from an earlier try does not count.
 func TestMiddlewareWrapsTheTokensRefusal(t *testing.T) {
 	t.Parallel()
 	var kept error
@@ -437,12 +439,12 @@ func TestMiddlewareWrapsTheTokensRefusal(t *testing.T) {
 
 	replay = true
 	err = getSomething(t.Context(), client)
-	require.NotErrorIs(t, err, plural.ErrUnauthorized, "an answer of an earlier call")
+	require.NotErrorIs(t, err, plural.ErrUnauthorized, "the error is about an earlier call")
 	require.ErrorContains(t, err, "traced: no access token")
 }
 
-// Errors from a body, a deduper or the function do not change the answer to a
-// webhook, even if they look like this package's.
+// Errors from a body, a Deduper or the handler's function do not change the
+// answer to a webhook, even if they look like errors of this package.
 func TestForeignErrorsOfAWebhook(t *testing.T) {
 	t.Parallel()
 	withBody := func(err error) *http.Request {

@@ -22,7 +22,7 @@ import (
 )
 
 // A decoded order can be written and decoded again without a change, and the
-// functions that judge it do not fail.
+// methods that judge the order do not panic.
 func FuzzDecodeOrder(f *testing.F) {
 	for _, name := range payloadsLike(f, "order_*", "capture_*", "event_order_*", "event_refund_*", "refund_*") {
 		f.Add([]byte(dataOf(f, payload(f, name))))
@@ -53,7 +53,7 @@ func FuzzDecodeOrder(f *testing.F) {
 	})
 }
 
-// For any answer of a peer there is an error or an order, and the error's text
+// Any answer of a peer gives either an error or an order, and the error's text
 // is one line.
 func FuzzErrorBody(f *testing.F) {
 	for _, name := range payloadsLike(f, "error_*") {
@@ -85,14 +85,14 @@ func FuzzErrorBody(f *testing.F) {
 		require.NoError(t, err)
 		require.True(t, json.Valid(logged))
 		if e.Retryable() {
-			require.NotErrorIs(t, e, plural.ErrNotFound, "not there, for good")
+			require.NotErrorIs(t, e, plural.ErrNotFound, "an order that does not exist is not worth a retry")
 			require.NotErrorIs(t, e, plural.ErrInvalidRequest)
 		}
 	})
 }
 
-// For any answer of the token endpoint there is a token that can stand in a
-// header, or an error that shows neither the answer nor the secret.
+// Any answer of the token endpoint gives either a token that can stand in a
+// header, or an error. The error shows neither the answer nor the secret.
 func FuzzTokenAnswer(f *testing.F) {
 	for _, name := range payloadsLike(f, "token_*", "error_token_*") {
 		f.Add(200, payload(f, name))
@@ -141,7 +141,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	})
 }
 
-// What ParseAmount accepts, String prints back.
+// If ParseAmount accepts a number, String prints the same number.
 func FuzzParseAmount(f *testing.F) {
 	for _, text := range []string{
 		"1499.50", "1,499.5", "10,00,000", "0.01", "", "-1", "1e3", "92233720368547758.07",
@@ -167,7 +167,8 @@ func FuzzParseAmount(f *testing.F) {
 	})
 }
 
-// A Timestamp takes any value, and reads back what it wrote.
+// A Timestamp accepts any JSON value. When it is encoded and decoded again, it
+// is the same.
 func FuzzTimestamp(f *testing.F) {
 	for _, text := range []string{
 		`"2027-07-09T07:57:08.523516426Z"`, `"2027-07-09 07:57:08Z"`, `"2027-07-09T07:57:08"`, `"2027-04-30T08:01:321Z"`,
@@ -199,8 +200,8 @@ func FuzzTimestamp(f *testing.F) {
 	})
 }
 
-// Do decodes what encoding/json does, within the limits, and its errors are one
-// line and quote no number.
+// Within its limits, Do decodes as encoding/json does. Its errors are one line
+// and quote no number.
 func FuzzDo(f *testing.F) {
 	for _, document := range []string{
 		`{"a":9876501234}`, `{"a":"98765"}`, `[1,{"a":null}]`, `"\ud800"`, `nul`, `]]]`, `{"a":1}{}`, "\ufeff{}", ``,
@@ -227,7 +228,7 @@ func FuzzDo(f *testing.F) {
 		}
 		if err := client.Do(t.Context(), http.MethodPost, "/x", nil, &typed); err != nil {
 			requireTidy(t, err.Error())
-			if mismatch, ok := err.(*plural.Error); ok && mismatch.Code == "" { //nolint:errorlint // no unknown outcome
+			if mismatch, ok := err.(*plural.Error); ok && mismatch.Code == "" { //nolint:errorlint // an unknown outcome is not meant here
 				require.NotContains(t, err.Error(), "98765")
 			}
 		}
@@ -290,9 +291,9 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
-// Whatever is answered about a payment link, it ends with the link that was
-// asked about, which a customer can open, or with an error that is one line. What
-// was decoded is the same once it has been encoded.
+// A call about a payment link may get any answer. It ends with the link that
+// the call asked about, which a customer can open, or with an error of one
+// line. A decoded link is the same after it was encoded and decoded again.
 func FuzzPaymentLinks(f *testing.F) {
 	for _, name := range payloadsLike(f, "link_*", "error_422_*") {
 		for method := range uint8(5) {
@@ -378,7 +379,7 @@ func FuzzConstructors(f *testing.F) {
 		for _, key := range []func(string) (plural.Key, error){plural.HexKey, plural.Base64Key, plural.RawKey} {
 			k, err := key(secret)
 			silent(err)
-			require.Equal(t, err != nil, plural.Sign([]byte("x"), k) == "", "what is refused signs nothing")
+			require.Equal(t, err != nil, plural.Sign([]byte("x"), k) == "", "a refused key signs nothing")
 		}
 		_, err := plural.NewVerifier(secret)
 		silent(err)
@@ -407,9 +408,10 @@ func FuzzConstructors(f *testing.F) {
 	})
 }
 
-// requireHonest compares an accepted callback with the form: its fields are the
-// non-empty ones, and an independent implementation gives the same signature
-// for one of the two texts.
+// requireHonest compares an accepted callback with its form. The callback has
+// the fields of the form that are not empty. The form's text has empty values
+// or leaves them out. For one of these two texts an independent implementation
+// makes the same signature.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
 	given, err := hex.DecodeString(form.Get("signature"))
@@ -418,7 +420,7 @@ func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	dropped := naiveHMAC(key, []byte(naiveCallbackText(form, false)))
 	kept := naiveHMAC(key, []byte(naiveCallbackText(form, true)))
 	require.True(
-		t, string(given) == string(dropped) || string(given) == string(kept), "accepted without a right signature",
+		t, string(given) == string(dropped) || string(given) == string(kept), "accepted with a wrong signature",
 	)
 
 	fields := map[string]string{}
@@ -441,8 +443,8 @@ func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 }
 
 // requireUnambiguous cuts the signed text into fields in every possible way,
-// and presents each under the same signature. Any form that is accepted has to
-// say the same as the original.
+// and verifies each of these forms with the same signature. Any form that is
+// accepted has to mean the same as the original.
 func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, text, signature string) {
 	t.Helper()
 	pieces := strings.Split(text, "&")
@@ -458,7 +460,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 				pairs[len(pairs)-1] += "&" + piece
 			}
 		}
-		// Within a pair, any "=" may end the name: try the first and the last.
+		// In a pair any "=" may end the name, so both the first and the last
+		// are tried.
 		for _, index := range []func(string, string) int{strings.Index, strings.LastIndex} {
 			form := url.Values{"signature": {signature}}
 			for _, pair := range pairs {
@@ -476,8 +479,8 @@ func requireUnambiguous(t *testing.T, v *plural.Verifier, cb *plural.Callback, t
 	}
 }
 
-// signNaively adds a signature to a form without one, over the text with or
-// without its empty values.
+// signNaively signs a form that has no signature. The signed text keeps the
+// empty values or leaves them out.
 func signNaively(t *testing.T, form url.Values, keepEmpty bool) string {
 	t.Helper()
 	text := naiveCallbackText(form, keepEmpty)
@@ -500,8 +503,8 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 	v := mustVerifier(f, signatureSecret)
 
 	f.Fuzz(func(t *testing.T, body, rival string, keepEmpty bool) {
-		// Unchanged: nobody but Plural can sign, so only the seeds' own signatures
-		// may pass.
+		// The body as it is: only Plural can sign, so it may pass only with a
+		// signature from the seeds.
 		raw, err := v.VerifyCallbackRequest(formRequest(body))
 		requireCallbackResult(t, raw, err)
 		form, parseErr := url.ParseQuery(body)
@@ -513,7 +516,7 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 			return
 		}
 
-		// Any content, signed by Plural.
+		// The same form, signed as Plural would sign it.
 		text := signNaively(t, form, keepEmpty)
 		cb, err := v.VerifyCallback(form)
 		requireCallbackResult(t, cb, err)
@@ -525,7 +528,7 @@ func FuzzVerifyCallbackForm(f *testing.F) {
 			requireSameCallback(t, cb, fromRequest)
 		}
 
-		// Another form under that signature.
+		// Another form with the same signature.
 		other, parseErr := url.ParseQuery(rival)
 		if parseErr != nil {
 			return
@@ -574,8 +577,8 @@ func FuzzVerifyCallbackJSON(f *testing.F) {
 		cb, err := v.VerifyCallbackJSON(body)
 		requireCallbackResult(t, cb, err)
 
-		// The result of an ordinary decoder. It is less strict, so it may find more
-		// fields, but no other values.
+		// Compare with an ordinary decoder. It is less strict, so it may find
+		// more fields. The fields that both find must have the same values.
 		var loose map[string]any
 		if json.Unmarshal(body, &loose) != nil {
 			require.Error(t, err)
@@ -665,7 +668,7 @@ func FuzzVerifyWebhook(f *testing.F) {
 			split := header.Clone()
 			split["Webhook-Signature"] = strings.Split(signatures, ",")
 			splitErr := v.VerifyWebhookSignature(split, body)
-			require.Equal(t, signatureErr == nil, splitErr == nil, "an adaptor that splits at commas changes nothing")
+			require.Equal(t, signatureErr == nil, splitErr == nil, "the result is the same if an adaptor splits the header at commas")
 			if signatureErr != nil {
 				require.Equal(t, signatureErr, err)
 				return nil
@@ -685,14 +688,14 @@ func FuzzVerifyWebhook(f *testing.F) {
 		first := check(naiveWebhookSignature(keys[0], id, timestamp, string(body)))
 		second := check(naiveWebhookSignature(keys[1], id, timestamp, string(body)) + " v9,later")
 		if first != nil && second != nil {
-			require.Equal(t, 1, first.KeyIndex+second.KeyIndex, "each key has its place")
+			require.Equal(t, 1, first.KeyIndex+second.KeyIndex, "one index is 0 and the other is 1")
 			second.KeyIndex = first.KeyIndex
 		}
 		require.Equal(t, first, second)
 		require.Nil(t, check(naiveWebhookSignature([]byte("another key"), id, timestamp, string(body))))
 
-		// The signature of a webhook is never accepted for a callback, or the other
-		// way round.
+		// A webhook's signature is never accepted for a callback, and a
+		// callback's never for a webhook.
 		sum := naiveHMAC(keys[0], []byte(id+"."+timestamp+"."+string(body)))
 		asForm, err := url.ParseQuery(string(body))
 		if err == nil {
@@ -708,7 +711,8 @@ func FuzzVerifyWebhook(f *testing.F) {
 }
 
 // requireSignedByUs checks that an independent implementation gives one of the
-// signatures under one of the keys, and that the time is right.
+// header's signatures with one of the keys. It also checks that the timestamp
+// is right.
 func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []byte) {
 	t.Helper()
 	id, timestamp := header.Get("Webhook-Id"), header.Get("Webhook-Timestamp")
@@ -722,5 +726,5 @@ func requireSignedByUs(t *testing.T, keys [][]byte, header http.Header, body []b
 			}
 		}
 	}
-	t.Fatal("accepted without a right signature")
+	t.Fatal("accepted with a wrong signature")
 }

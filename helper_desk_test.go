@@ -15,8 +15,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// The orders of these tests are of 100 rupees; those paid with points are 30
-// from points and 70 from a card.
+// The orders of these tests are for 100 rupees. If an order is paid with
+// points, 30 rupees are points and 70 are from a card.
 const (
 	wholeAmount  = 10_000
 	pointsAmount = 3_000
@@ -28,12 +28,12 @@ func paise(value int64) pluraltest.Amount {
 	return pluraltest.Amount{Value: value, Currency: "INR"}
 }
 
-// write is a call that moves money.
+// write is a call that moves money or changes a payment link.
 type write struct {
-	op        string // pluraltest.OpCapturesCreate, ...
+	op        string // pluraltest.OpCapturesCreate and so on
 	orderID   string
 	reference string
-	amount    int64 // 0: a full capture, or a cancel
+	amount    int64 // 0 for a full capture or a cancel
 }
 
 func (w write) String() string {
@@ -60,7 +60,7 @@ func (w write) run(ctx context.Context, c *plural.Client, opts ...plural.CallOpt
 	return w.runLink(ctx, c, opts...)
 }
 
-// effects counts how often the books have the effect of w.
+// effects counts how often w was carried out according to the books.
 func (w write) effects(srv *pluraltest.Server) int {
 	n := 0
 	switch w.op {
@@ -112,48 +112,50 @@ type outcome struct {
 	err   error
 }
 
-// unknown reports whether the answer is not final: call again.
+// unknown reports whether the outcome is still open, so the caller has to call
+// again.
 func (o outcome) unknown() bool {
 	return o.err != nil && !errors.Is(o.err, plural.ErrNotApplied) && !errors.Is(o.err, plural.ErrConflict)
 }
 
-// contradicts says how the answer of a call that has just returned contradicts
-// the books; "" if it does not.
+// contradicts compares the answer of a call that has just returned with the
+// books. It returns a text if they disagree, and "" if not.
 func (o outcome) contradicts(srv *pluraltest.Server) string {
 	return o.contradictsWith(o.effects(srv), srv)
 }
 
-// contradictsLater is contradicts once everything that was under way has ended.
+// contradictsLater does what contradicts does, after all that was under way has
+// ended.
 func (o outcome) contradictsLater(srv *pluraltest.Server) string {
 	return o.contradictsLaterWith(o.effects(srv), srv)
 }
 
-// contradictsLaterWith is contradictsLater with n effects in the books. They
-// are counted once for all questions about them, because over a socket a refund
-// may fail between two looks.
+// contradictsLaterWith does what contradictsLater does, for n effects in the
+// books. The caller counts them once for all checks, because with a real socket
+// a refund may fail between two counts.
 func (o outcome) contradictsLaterWith(n int, srv *pluraltest.Server) string {
 	if o.err == nil && o.op == pluraltest.OpRefundsCreate && o.order.Status == plural.OrderStatusPending && n == 0 {
-		return "" // it was accepted, as the document said, and has failed since
+		return "" // the refund was accepted, as the document said, and has failed since
 	}
 	return o.contradictsWith(n, srv)
 }
 
-// contradictsWith is contradicts with n effects in the books.
+// contradictsWith does what contradicts does, for n effects in the books.
 func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	switch {
 	case n > 1:
 		return fmt.Sprintf("%v was applied %d times", o.write, n)
 	case o.err == nil && n != 1:
-		return fmt.Sprintf("%v: success (%v), and it is not in the books", o.write, o.order)
+		return fmt.Sprintf("%v: the call succeeded (%v), but the books do not have the write", o.write, o.order)
 	case errors.Is(o.err, plural.ErrNotApplied) && n != 0:
-		return fmt.Sprintf("%v: said to be not applied, and it is in the books: %v", o.write, o.err)
+		return fmt.Sprintf("%v: the error says not applied, but the books have the write: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && !errors.Is(o.err, plural.ErrNoHold) && n == 1:
-		return fmt.Sprintf("%v: said to be a conflict, and it is in the books as asked for: %v", o.write, o.err)
+		return fmt.Sprintf("%v: the error says conflict, but the books have the write as it was asked for: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && o.isUntrueOfLink(srv):
-		return fmt.Sprintf("%v: a conflict that the books do not show: %v", o.write, o.err)
+		return fmt.Sprintf("%v: the error says conflict, but the books show none: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict),
 		!o.unknown() && plural.NeedsReview(o.err):
-		return fmt.Sprintf("%v: a final that contradicts itself: %v", o.write, o.err)
+		return fmt.Sprintf("%v: a final error that contradicts itself: %v", o.write, o.err)
 	case o.err == nil:
 		return o.misdocumented(srv)
 	}
@@ -163,11 +165,11 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 // misdocumented says what is wrong with the document that came with a success.
 func (o outcome) misdocumented(srv *pluraltest.Server) string {
 	wrong := func(what string) string {
-		return fmt.Sprintf("%v: the document has another %s: %s", o.write, what, o.order.RawJSON())
+		return fmt.Sprintf("%v: the document of the answer has a wrong %s: %s", o.write, what, o.order.RawJSON())
 	}
 	switch {
 	case o.order == nil:
-		return fmt.Sprintf("%v: success without a document", o.write)
+		return fmt.Sprintf("%v: the call succeeded without a document", o.write)
 	case isOfLink(o.op):
 		return o.misdocumentedLink(srv)
 	case o.op == pluraltest.OpRefundsCreate:
@@ -205,21 +207,21 @@ func (o outcome) misdocumented(srv *pluraltest.Server) string {
 }
 
 // startingState brings a new order of 100 rupees to the state in which a test
-// begins. It is about w, the write that the test will make.
+// begins. w is the write that the test will make.
 type startingState struct {
 	name string
 	prep func(d *desk, w write)
 	sale bool // the order is not a hold
 
-	telling bool // most things can happen from here
+	telling bool // most outcomes can be reached from this state
 }
 
-// desk is the merchant's dashboard and the payer, without faults.
+// desk is the merchant's dashboard and the payer, and never has faults.
 type desk struct {
 	t   testing.TB
 	srv *pluraltest.Server
 
-	doubles int // doubles that a test makes on purpose
+	doubles int // double effects that a test makes on purpose
 }
 
 // order makes an order that nobody has paid yet.
@@ -253,8 +255,8 @@ func (d *desk) refund(id, reference string, amount int64) {
 	require.NoError(d.t, err)
 }
 
-// startingStates are the states that matter to a write, except those that only
-// its faults make.
+// startingStates returns the states that matter to a write. States that only a
+// fault of the write can make are left out.
 func startingStates(op string) []startingState {
 	if isOfLink(op) {
 		return linkStates(op)
@@ -331,7 +333,7 @@ func startingStates(op string) []startingState {
 	return states
 }
 
-// inBubble runs a test on a server of its own, on a clock of its own.
+// inBubble runs a test with its own server and its own clock.
 func inBubble(t *testing.T, test func(t *testing.T, d *desk), opts ...pluraltest.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
