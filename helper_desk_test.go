@@ -346,7 +346,7 @@ func inBubble(t *testing.T, test func(t *testing.T, d *desk), opts ...pluraltest
 	})
 }
 
-// readyWrite makes the write that moves money from an order that allows it.
+// readyWrite makes an order that allows the operation, and returns the write.
 func (d *desk) readyWrite(op string, amount int64) write {
 	d.t.Helper()
 	w := write{op: op, orderID: d.order("order-"+strconv.Itoa(len(d.srv.Orders())), true), amount: amount}
@@ -361,7 +361,8 @@ func (d *desk) readyWrite(op string, amount int64) write {
 	return w
 }
 
-// forEachWrite runs a test for each of the writes.
+// forEachWrite runs a test for captures, cancels and refunds, in whole and in
+// part.
 func forEachWrite(t *testing.T, test func(t *testing.T, d *desk, w write), opts ...pluraltest.Option) {
 	t.Helper()
 	for _, w := range []write{

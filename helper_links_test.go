@@ -15,14 +15,14 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// isOfLink reports whether an operation makes or cancels a payment link. The
-// orderID of such a write is the link's id, that of a create is "".
+// isOfLink reports whether an operation makes or cancels a payment link. For a
+// cancel, the orderID of the write is the link's id. For a create it is "".
 func isOfLink(op string) bool { return strings.HasPrefix(op, "payment_links.") }
 
 var linkCustomer = json.RawMessage(`{"email_id":"meera.iyer@example.in"}`)
 
-// runLink is run for a payment link. The order that it gives has the link's id,
-// reference, amount and status: what a test compares.
+// runLink makes a write of a payment link. It returns an order with the id,
+// reference, amount and status of the link, because tests compare these fields.
 func (w write) runLink(ctx context.Context, c *plural.Client, opts ...plural.CallOption) (*plural.Order, error) {
 	var link *plural.PaymentLink
 	var err error
@@ -61,9 +61,9 @@ func (w write) linkEffects(srv *pluraltest.Server) (n int) {
 	return n
 }
 
-// isUntrueOfLink reports whether a conflict is one that the books do not show.
-// That of a create shows in its effects; after a cancel the payer has to have
-// paid.
+// isUntrueOfLink reports whether the error names a conflict that the books do
+// not show. After a create the books must have a link with the reference. After
+// a cancel they must have a payment.
 func (o outcome) isUntrueOfLink(srv *pluraltest.Server) bool {
 	var conflict *plural.PaymentLinkError
 	switch {
@@ -83,7 +83,7 @@ func (o outcome) misdocumentedLink(srv *pluraltest.Server) string {
 	l, ok := srv.Link(o.order.OrderID)
 	switch {
 	case !ok || o.orderID != "" && o.orderID != l.ID:
-		return fmt.Sprintf("%v: the document is of another link: %v", o.write, o.order)
+		return fmt.Sprintf("%v: the document is about another link: %v", o.write, o.order)
 	case o.order.MerchantOrderReference != l.Reference || o.order.ParentOrderID != l.OrderID:
 		return fmt.Sprintf("%v: the document has another reference or order: %v", o.write, o.order)
 	case o.op == pluraltest.OpPaymentLinksCreate && o.order.OrderAmount != plural.INR(o.amount):
@@ -104,7 +104,8 @@ func (d *desk) link(reference string, value int64) string {
 	return id
 }
 
-// subject makes what a write is about: an order, a payment link, or nothing yet.
+// subject makes the order or the payment link that a write is about. For a
+// create of a link it makes nothing.
 func (d *desk) subject(op string, n int, preAuth bool) (id, reference string) {
 	d.t.Helper()
 	switch op {
@@ -118,7 +119,8 @@ func (d *desk) subject(op string, n int, preAuth bool) (id, reference string) {
 	return d.order(fmt.Sprint("order-", n), preAuth), fmt.Sprint("write-", n)
 }
 
-// orderOf is the order that a write is about in the end.
+// orderOf returns the id of the order that a write is about, also if the write
+// is about the order's link.
 func (d *desk) orderOf(w write) string {
 	if l, ok := d.srv.Link(w.orderID); ok {
 		return l.OrderID
@@ -126,11 +128,12 @@ func (d *desk) orderOf(w write) string {
 	return w.orderID
 }
 
-// What others do between two requests. They are faults without an effect, so
-// they are a part of a sequence.
+// These are things that others do between two requests. They are written as
+// faults that do nothing to the request, so a sequence of faults can contain
+// them.
 const (
 	rivalMakesSame  = "another process makes the link"
-	rivalMakesOther = "another process makes a link of another amount"
+	rivalMakesOther = "another process makes a link with another amount"
 	payerOpens      = "the payer opens the link"
 	payerBegins     = "the payer is at the bank"
 	payerPays       = "the payer pays"
@@ -148,8 +151,8 @@ func linkEvents(op string) (list []pluraltest.Fault) {
 	return list
 }
 
-// happen has others do something before a request arrives. What comes too late
-// changes nothing.
+// happen lets others do something before a request arrives. If it comes too
+// late, it changes nothing.
 func (e *explorer) happen(what string) {
 	srv, w := e.desk.srv, e.about
 	spec := pluraltest.LinkSpec{Reference: w.reference, Amount: paise(w.amount), PreAuth: true, Customer: linkCustomer}
@@ -170,8 +173,8 @@ func (e *explorer) happen(what string) {
 	}
 }
 
-// linkFaults lists the faults at one place of a sequence that is about a
-// payment link, of which there may be two in one.
+// linkFaults lists the faults that may come next in a sequence about a payment
+// link. A sequence may have two such faults.
 func (e *explorer) linkFaults(op string, depth int) []pluraltest.Fault {
 	used := 0
 	for _, s := range e.path {
@@ -191,7 +194,7 @@ func (e *explorer) linkFaults(op string, depth int) []pluraltest.Fault {
 	return nil
 }
 
-// linkStates are the states that matter to a write of a payment link.
+// linkStates returns the states that matter to a write of a payment link.
 func linkStates(op string) []startingState {
 	state := func(name string, prep func(d *desk, w write)) startingState {
 		return startingState{name: name, prep: prep}

@@ -33,12 +33,12 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set(parallel.Name, strconv.Itoa(4*runtime.GOMAXPROCS(0))) // a number
+		_ = flag.Set(parallel.Name, strconv.Itoa(4*runtime.GOMAXPROCS(0))) // such a number can be set
 	}
 	m.Run()
 }
 
-// transportFunc is a transport.
+// transportFunc makes an http.RoundTripper of a function.
 type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -55,8 +55,8 @@ func answer[T string | []byte](status int, body T, headers ...string) *http.Resp
 	}
 }
 
-// answers answers with each status in turn, and then with the last; the bodies
-// are empty objects.
+// answers answers the requests with the statuses, one after the other, and
+// repeats the last one. Each body is an empty object.
 func answers(statuses ...int) func(sent) (*http.Response, error) {
 	var mu sync.Mutex
 	return func(sent) (*http.Response, error) {
@@ -77,7 +77,8 @@ func mustURL(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// quietLog is for servers whose complaints are expected.
+// quietLog is a log for servers. It drops their complaints, which the tests
+// expect.
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // pass advances the bubble's clock.
@@ -86,7 +87,8 @@ func pass(d time.Duration) { <-time.After(d) }
 var update = flag.Bool("update", false, "rewrite the golden files of the requests")
 
 // skipUnderRace skips a test that measures memory, or that is too slow under
-// the race detector, which allocates more and slows everything down.
+// the race detector, because that detector allocates memory and slows
+// everything down.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
 	if racetest.Enabled {
@@ -96,8 +98,8 @@ func skipUnderRace(t *testing.T) {
 
 func isTokenRequest(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/api/auth/v1/token") }
 
-// newClientOver makes a client whose requests, including those for tokens, peer
-// answers. It does not repeat.
+// newClientOver makes a client that repeats no request. peer answers all its
+// requests, including those for tokens.
 func newClientOver(tb testing.TB, peer transportFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	all := append([]plural.Option{
@@ -109,7 +111,8 @@ func newClientOver(tb testing.TB, peer transportFunc, opts ...plural.Option) *pl
 	return client
 }
 
-// newPeerClient is newClientOver with a token for all.
+// newPeerClient is like newClientOver, but each token request gets a token, so
+// peer answers only the other requests.
 func newPeerClient(tb testing.TB, peer transportFunc, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	return newClientOver(tb, func(r *http.Request) (*http.Response, error) {
@@ -174,8 +177,9 @@ func rejection(t *testing.T, err error, code plural.ErrorCode) {
 	require.NotErrorAs(t, err, &state)
 }
 
-// requireLastCause checks the cause of an unknown outcome. The cause matches no
-// sentinel, because the server's last answer is not a verdict.
+// requireLastCause checks the cause of an unknown outcome. The cause is the
+// server's last answer. It matches no sentinel, because it does not show
+// whether the write was carried out.
 func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	t.Helper()
 	var last *plural.Error
@@ -185,7 +189,8 @@ func requireLastCause(t *testing.T, err error, code plural.ErrorCode) {
 	require.NotErrorIs(t, err, plural.ErrOperationNotAllowed)
 }
 
-// sentinels are the sentinels that an error of a call can match.
+// sentinels returns the error variables that an error of a call can match, by
+// name.
 func sentinels() map[string]error {
 	return map[string]error{
 		"unauthorized": plural.ErrUnauthorized,
@@ -204,7 +209,8 @@ func sentinels() map[string]error {
 	}
 }
 
-// requireIsOnly checks which of the sentinels an error matches.
+// requireIsOnly checks that an error matches the wanted sentinels, and no
+// others.
 func requireIsOnly(tb testing.TB, err error, want ...string) {
 	tb.Helper()
 	var got []string
@@ -250,7 +256,7 @@ func payloadsLike(tb testing.TB, patterns ...string) []string {
 	return names
 }
 
-// dataOf is the text of a document's "data".
+// dataOf returns the "data" of a document, as JSON.
 func dataOf(tb testing.TB, document []byte) json.RawMessage {
 	tb.Helper()
 	var envelope struct{ Data json.RawMessage }
@@ -258,7 +264,7 @@ func dataOf(tb testing.TB, document []byte) json.RawMessage {
 	return envelope.Data
 }
 
-// newClient makes a client of srv, in memory.
+// newClient makes a client that calls srv in memory, without a socket.
 func newClient(tb testing.TB, srv *pluraltest.Server, opts ...plural.Option) *plural.Client {
 	tb.Helper()
 	opts = append([]plural.Option{
@@ -274,18 +280,18 @@ const (
 	gatewayClientSecret = "s3cr3t-4f9c2b7e"
 )
 
-// gateway is Plural's token endpoint with the test's API behind it, as a
-// transport in memory, so it runs in synctest's bubbles. Set its fields before
-// it is used, or through change.
+// gateway is a transport in memory, so it runs in synctest's bubbles. It plays
+// Plural's token endpoint, and passes other requests to the test's API. Set its
+// fields before it is used, or through change.
 type gateway struct {
 	mu       sync.Mutex
-	token    func(sent) (*http.Response, error) // nil: a new token each time, for an hour
-	api      func(sent) (*http.Response, error) // nil: 200 {}
-	untraced bool                               // does not report through httptrace
+	token    func(sent) (*http.Response, error) // nil: each request gets a new token, which is valid for an hour
+	api      func(sent) (*http.Response, error) // nil: the answer is 200 {}
+	untraced bool                               // true: the gateway reports nothing through httptrace
 	tokens   []sent
-	calls    []sent // with the valid token
-	refused  []sent // with another one
-	valid    string // set by issue
+	calls    []sent // requests with the valid token
+	refused  []sent // requests with another token
+	valid    string // the valid token, set by issue
 }
 
 // sent is a request that reached the transport.
@@ -295,7 +301,8 @@ type sent struct {
 	at   time.Time
 }
 
-// wait is how long the server takes. It ends with the request.
+// wait waits as long as the server takes, but not longer than the request's
+// context.
 func (s sent) wait(d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -354,7 +361,8 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(http.StatusOK, `{}`), nil
 }
 
-// issue makes a token and its answer, and makes the earlier token invalid.
+// issue makes a new token, and returns the answer with it. The earlier token
+// becomes invalid.
 func (g *gateway) issue(more string) *http.Response {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -25,8 +25,8 @@ import (
 )
 
 // arena is memory that a server uses for one request after the other, as
-// fasthttp does. Data of a request that somebody keeps changes with the next
-// request.
+// fasthttp does. If somebody keeps data of a request, that data changes at the
+// next request.
 type arena struct {
 	memory []byte
 	used   int
@@ -34,7 +34,7 @@ type arena struct {
 
 func newArena() *arena { return &arena{memory: make([]byte, 16<<10)} }
 
-// bytes are the text, in the arena's memory.
+// bytes copies the text into the arena's memory, and returns that memory.
 func (a *arena) bytes(text string) []byte {
 	start := a.used
 	a.used += copy(a.memory[start:], text)
@@ -64,7 +64,7 @@ func (a *arena) form(form url.Values) url.Values {
 	return borrowed
 }
 
-// overwrite is what a server does between two requests.
+// overwrite changes all of the memory, as a server does between two requests.
 func (a *arena) overwrite() {
 	for i := range a.memory {
 		a.memory[i] = '!'
@@ -72,7 +72,7 @@ func (a *arena) overwrite() {
 	a.used = 0
 }
 
-// keepingHandler keeps what is logged, as a handler that writes later does.
+// keepingHandler keeps log records, as a handler does that writes them later.
 type keepingHandler struct {
 	slog.Handler
 
@@ -86,7 +86,7 @@ func (h keepingHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// numberedWebhook is delivery number n, which webhookVerifier accepts.
+// numberedWebhook makes delivery number n. webhookVerifier accepts it.
 func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	id, orderID = fmt.Sprintf("msg_%04d", n), fmt.Sprintf("v1-order-%04d", n)
 	body = fmt.Sprintf(`{"event_type":"TYPE_%04d","data":{"order_id":%q,"status":"AUTHORIZED"}}`, n, orderID)
@@ -95,14 +95,15 @@ func numberedWebhook(n int) (header http.Header, id, orderID, body string) {
 	return webhookHeader(id, timestamp, signature), id, orderID, body
 }
 
-// Each delivery is handled once, and the kept data does not change.
+// Each delivery is handled once, and the data that the function keeps does not
+// change.
 func TestWebhookHandlerKeepsNothingOfTheRequestsMemory(t *testing.T) {
 	t.Parallel()
 	const deliveries = 20
 	memory := newArena()
 	var kept []*plural.Event
 	var records []slog.Record
-	failing := true // at first, and the failure is logged
+	failing := true // the first deliveries fail, and the failures are logged
 	h := plural.NewWebhookHandler(webhookVerifier(t), func(_ context.Context, e *plural.Event) error {
 		if failing {
 			return errors.New("no")
@@ -120,7 +121,7 @@ func TestWebhookHandlerKeepsNothingOfTheRequestsMemory(t *testing.T) {
 	deliverAll(http.StatusInternalServerError)
 	failing = false
 	deliverAll(http.StatusOK)
-	deliverAll(http.StatusOK) // again
+	deliverAll(http.StatusOK) // repeated deliveries
 	require.Len(t, kept, deliveries, "each once")
 	require.Len(t, records, deliveries)
 	for n, event := range kept {
@@ -240,23 +241,23 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 	eight := strings.Repeat(wrong+" ", 7) + right
 	for name, tc := range map[string]struct {
 		values []string
-		reason plural.VerificationReason // "": accepted
+		reason plural.VerificationReason // "": the signature is accepted
 	}{
-		"one":                           {strings.Split(right, ","), ""},
-		"two":                           {strings.Split(wrong+" "+right, ","), ""},
-		"eight":                         {strings.Split(eight, ","), ""},
-		"nine":                          {strings.Split(eight+" "+right, ","), plural.ReasonSignatureMalformed},
-		"another version":               {strings.Split("v2,x "+right, ","), ""},
-		"wrong":                         {strings.Split(wrong, ","), plural.ReasonSignatureMismatch},
-		"sent twice":                    {[]string{right, right}, plural.ReasonSignatureRepeated},
-		"sent twice, then split":        {strings.Split(right+","+right, ","), plural.ReasonSignatureMalformed},
-		"a whole one beside a part":     {[]string{right, "v1"}, plural.ReasonSignatureRepeated},
-		"a part beside a whole one":     {[]string{"v2", right}, plural.ReasonSignatureRepeated},
-		"in another order":              {[]string{strings.TrimPrefix(right, "v1,"), "v1"}, plural.ReasonSignatureVersion},
-		"an empty part":                 {[]string{"v1", "", right[3:]}, plural.ReasonSignatureMalformed},
-		"nothing but parts":             {[]string{"", ""}, plural.ReasonSignatureMalformed},
-		"more than such a list can be":  {slices.Repeat([]string{"v"}, 1000), plural.ReasonSignatureRepeated},
-		"a part that is much too large": {[]string{"v1", strings.Repeat("A", 2000)}, plural.ReasonSignatureRepeated},
+		"one":                          {strings.Split(right, ","), ""},
+		"two":                          {strings.Split(wrong+" "+right, ","), ""},
+		"eight":                        {strings.Split(eight, ","), ""},
+		"nine":                         {strings.Split(eight+" "+right, ","), plural.ReasonSignatureMalformed},
+		"another version":              {strings.Split("v2,x "+right, ","), ""},
+		"wrong":                        {strings.Split(wrong, ","), plural.ReasonSignatureMismatch},
+		"sent twice":                   {[]string{right, right}, plural.ReasonSignatureRepeated},
+		"sent twice, then split":       {strings.Split(right+","+right, ","), plural.ReasonSignatureMalformed},
+		"a whole value, then a part":   {[]string{right, "v1"}, plural.ReasonSignatureRepeated},
+		"a part, then a whole value":   {[]string{"v2", right}, plural.ReasonSignatureRepeated},
+		"in another order":             {[]string{strings.TrimPrefix(right, "v1,"), "v1"}, plural.ReasonSignatureVersion},
+		"an empty part":                {[]string{"v1", "", right[3:]}, plural.ReasonSignatureMalformed},
+		"nothing but parts":            {[]string{"", ""}, plural.ReasonSignatureMalformed},
+		"more parts than a list has":   {slices.Repeat([]string{"v"}, 1000), plural.ReasonSignatureRepeated},
+		"a part that is much too long": {[]string{"v1", strings.Repeat("A", 2000)}, plural.ReasonSignatureRepeated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -274,7 +275,8 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 		})
 	}
 
-	// Parts under two spellings have no order.
+	// If the header's name comes in two spellings, the parts cannot be put in
+	// order.
 	header := good.Clone()
 	header.Del("Webhook-Signature")
 	header["webhook-signature"], header["WEBHOOK-SIGNATURE"] = []string{"v1"}, []string{strings.TrimPrefix(right, "v1,")}
@@ -285,7 +287,7 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp"} {
 		twice[name] = []string{good.Get(name), good.Get(name)}
 		require.ErrorIs(
-			t, v.VerifyWebhookSignature(twice, body), plural.ErrMalformedWebhook, "only the signature is put together",
+			t, v.VerifyWebhookSignature(twice, body), plural.ErrMalformedWebhook, "only the parts of the signature header are joined",
 		)
 		twice[name] = good[name]
 	}
@@ -328,7 +330,7 @@ func unreadBody(t *testing.T) io.ReadCloser {
 	}))
 }
 
-// If the headers alone show a fault, the body is not read, and the error says
+// If the headers alone have a fault, the body is not read, and the error says
 // nothing about the signature.
 func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 	t.Parallel()
@@ -400,8 +402,8 @@ func TestHeadersAreAskedBeforeTheBody(t *testing.T) {
 	})
 }
 
-// A slow body may take longer than the tolerance. Then the signature is checked
-// first.
+// If a slow body takes longer than the tolerance, the timestamp is too old in
+// the end. Even then a wrong signature is reported first.
 func TestFreshnessIsAskedAgainAfterTheBody(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -446,7 +448,7 @@ func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
 		return errors.New("no")
 	}, plural.WithHandlerLogger(slog.New(keepingHandler{slog.DiscardHandler, &records})))
 	require.Equal(t, http.StatusInternalServerError, deliver(h, header, body))
-	require.Len(t, event.Type, len(long), "the event itself has all of it")
+	require.Len(t, event.Type, len(long), "the event itself has the whole type")
 	_, err := event.OrderID()
 	require.ErrorIs(t, err, plural.ErrNoOrder)
 	for _, text := range []string{fmt.Sprint(event), event.LogValue().String(), err.Error()} {
@@ -459,7 +461,7 @@ func TestLongEventTypesAreCutShortInTexts(t *testing.T) {
 	})
 }
 
-// heapAfter is how many more bytes are in use after work than before.
+// heapAfter returns how many more bytes are in use after work than before it.
 func heapAfter(work func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -470,7 +472,8 @@ func heapAfter(work func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// A shop that keeps an id does not keep the whole document in memory.
+// A shop may keep an id from a document. That does not keep the whole document
+// in memory.
 //
 //nolint:paralleltest // it measures memory
 func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
@@ -506,8 +509,9 @@ func TestKeptIDsDoNotKeepDocuments(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// strangers send to h all at once, and stall after that many bytes of body. It
-// returns how much memory each of them holds.
+// strangers sends many requests to h at once. Each stalls after the given
+// number of bytes of its body. The result is how much memory each request
+// holds.
 func strangers(t *testing.T, h http.Handler, header http.Header, announced int64, sent int) int64 {
 	t.Helper()
 	const count = 200
@@ -554,13 +558,13 @@ func TestStrangersHoldLittleMemory(t *testing.T) {
 		sent      int
 		holds     int64
 	}{
-		"no headers":                   {http.Header{}, -1, 1 << 20, 8 << 10},
-		"an old timestamp":             {stale, -1, 1 << 20, 8 << 10},
-		"plausible, announces only":    {plausible, most, 0, 8 << 10},
-		"plausible, sends a little":    {plausible, most, 10 << 10, 32 << 10},
-		"plausible, sends what it may": {plausible, -1, most, most + 32<<10},
-		"plausible, sends more":        {plausible, -1, most + 1, 8 << 10},
-		"plausible, announces more":    {plausible, most + 1, 0, 8 << 10},
+		"no headers":                  {http.Header{}, -1, 1 << 20, 8 << 10},
+		"an old timestamp":            {stale, -1, 1 << 20, 8 << 10},
+		"plausible, announces only":   {plausible, most, 0, 8 << 10},
+		"plausible, sends a little":   {plausible, most, 10 << 10, 32 << 10},
+		"plausible, sends all it may": {plausible, -1, most, most + 32<<10},
+		"plausible, sends more":       {plausible, -1, most + 1, 8 << 10},
+		"plausible, announces more":   {plausible, most + 1, 0, 8 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Less(t, strangers(t, h, tc.header, tc.announced, tc.sent), tc.holds)

@@ -19,7 +19,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// observations are what an observer received.
+// observations keeps what an observer received.
 type observations struct {
 	mu  sync.Mutex
 	all []plural.Observation
@@ -74,7 +74,7 @@ func TestObserver(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []plural.Observation{
 		{Operation: "captures.create", OrderID: id, Reference: "capture-1", Attempts: 1, Settled: true},
-	}, told.take(), "its settling reads are a part of it")
+	}, told.take(), "the settling reads of the capture are a part of this observation")
 	require.Equal(t, []string{
 		"orders.create  order-1", "captures.create " + id + " capture-1", "orders.get " + id + " capture-1",
 	}, spans)
@@ -108,8 +108,8 @@ func TestObserverThatPanics(t *testing.T) {
 	require.Empty(t, id+reference)
 }
 
-// Middleware learns which send of its call a request is, and whether it only
-// asks what happened to another call.
+// Middleware learns how often its call has sent the request, and whether the
+// request only asks what happened to an earlier one.
 func TestAttemptFromContext(t *testing.T) {
 	t.Parallel()
 	type seen struct {
@@ -159,7 +159,7 @@ func TestAttemptFromContext(t *testing.T) {
 	require.False(t, settling)
 }
 
-// The request for the token has the secret in its body.
+// The body of a token request has the client secret, which must not be logged.
 func TestLogOfAFailedTokenRequestHasNoSecret(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -63,7 +63,7 @@ func TestConfirm(t *testing.T) {
 		decisions []pluraltest.Decision
 		want      plural.Expected
 		then      func(d *desk, id string)
-		notPaid   string // the reason; "" if it is paid
+		notPaid   string // why the order is not paid; "": it is paid
 	}{
 		"held": {decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
 		"paid": {sale: true, decisions: []pluraltest.Decision{pluraltest.Approve}, want: want},
@@ -142,7 +142,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A genuine callback shows what Plural's page said, and not what its books say.
+// A genuine callback has the status that Plural's page reported. The books may
+// have another status.
 func TestConfirmDoesNotTrustTheCallbacksStatus(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -193,8 +194,8 @@ func TestExpectedIsRequired(t *testing.T) {
 	requireChecked(t, plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(100)}.Check(nil), "order")
 }
 
-// A refund, or an AUTHORIZED order that was not a hold, is not a payment, even
-// if the callback says so.
+// A refund is not a payment. An AUTHORIZED order that was not pre-authorised is
+// not a payment either. This holds even if the callback reports a payment.
 func TestConfirmOddDocuments(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -223,7 +224,7 @@ func TestConfirmOddDocuments(t *testing.T) {
 				require.Contains(t, notPaid.Reason, test.reason)
 
 				_, err = c.Orders.Confirm(t.Context(), cb, plural.Expected{})
-				require.ErrorIs(t, err, plural.ErrInvalidRequest, "what is expected must be said")
+				require.ErrorIs(t, err, plural.ErrInvalidRequest, "the call needs an expected order")
 				_, err = c.Orders.Confirm(t.Context(), &plural.Callback{OrderID: id}, plural.Expected{})
 				require.ErrorIs(t, err, plural.ErrInvalidSignature)
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.ServerErrorBeforeApply, 4)...)
@@ -260,7 +261,7 @@ func TestWait(t *testing.T) {
 			require.Less(t, looks, 30, "looks are up to ten seconds apart")
 		})
 	})
-	t.Run("until what the caller says", func(t *testing.T) {
+	t.Run("until the caller's condition is met", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			id := d.order("order-1", true)
@@ -282,7 +283,7 @@ func TestWait(t *testing.T) {
 			o, err := newClient(t, d.srv).Orders.Wait(ctx, id, nil)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Equal(t, 25*time.Second, time.Since(start))
-			require.Equal(t, plural.OrderStatusCreated, o.Status, "what was seen last")
+			require.Equal(t, plural.OrderStatusCreated, o.Status, "the order as it was read last")
 		})
 	})
 	t.Run("until a look fails", func(t *testing.T) {
@@ -298,7 +299,7 @@ func TestWait(t *testing.T) {
 				append(repeated(pluraltest.NoFault, 2), repeated(pluraltest.ServerErrorBeforeApply, 4)...)...)
 			o, err = c.Orders.Wait(t.Context(), id, nil)
 			require.Error(t, err)
-			require.Equal(t, plural.OrderStatusCreated, o.Status, "what was seen last")
+			require.Equal(t, plural.OrderStatusCreated, o.Status, "the order as it was read last")
 		})
 	})
 	t.Run("without leaving anything behind", func(t *testing.T) {
@@ -365,7 +366,7 @@ func TestOrderCreateIsRepeatedAndCompared(t *testing.T) {
 					o, err := newClient(t, d.srv).Orders.Create(t.Context(), checkout(wholeAmount, true))
 					want.check(t, d, o, err)
 					require.Len(t, d.srv.OrdersByReference("order-1"), want.orders)
-					d.doubles = want.orders - 1 // two links, and one of them reached the caller
+					d.doubles = want.orders - 1 // two orders may exist, and one link reached the caller
 				}, pluraltest.WithDuplicateOrders(mode))
 			})
 		}
@@ -421,7 +422,7 @@ func TestOrderCreateUnderAReferenceInUse(t *testing.T) {
 			})
 		}
 	}
-	t.Run("and cannot be looked up", func(t *testing.T) {
+	t.Run("duplicate that cannot be looked up", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			d.order("order-1", true)
@@ -459,7 +460,7 @@ func TestOrderCreateRunsOut(t *testing.T) {
 			check: func(t *testing.T, err error) {
 				t.Helper()
 				requireUnknown(t, err)
-				require.ErrorContains(t, err, "ORDER_NOT_FOUND", "what the look-up said")
+				require.ErrorContains(t, err, "ORDER_NOT_FOUND", "the answer of the look-up")
 			},
 		},
 		"arrives without an answer": {
@@ -521,7 +522,8 @@ func TestOrderCreateRunsOut(t *testing.T) {
 	}
 }
 
-// A link that does not lead to the order under the reference is not returned.
+// If a link does not lead to the order with the reference, Create does not
+// return that link.
 func TestOrderCreateLinkToAnotherOrder(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -563,8 +565,8 @@ func TestOrderCreateContextEnds(t *testing.T) {
 	})
 }
 
-// A 2xx of the checkout without a link is not a success, and the order may
-// exist all the same.
+// If the checkout answers 2xx without a link, the call has not succeeded, but
+// the order may exist.
 func TestCheckoutAnswersWithoutALink(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -630,8 +632,8 @@ func TestCheckoutLinksThatAPayerCanBeSentTo(t *testing.T) {
 	}
 }
 
-// A page has to check the links that it shows: an order with a bad link is
-// still read.
+// An order with a bad link is still read, because the page that shows the link
+// has to check it.
 func TestOrdersWithAnyURLDecode(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"upi://pay?pa=x", "javascript:alert(1)", "//evil", "%zz"} {
@@ -643,7 +645,7 @@ func TestOrdersWithAnyURLDecode(t *testing.T) {
 	}
 }
 
-// The link to the checkout is not checked either.
+// If the checkout's answer breaks off, the error does not quote it.
 func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -659,8 +661,8 @@ func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 	})
 }
 
-// A webhook is confirmed from the books, whatever it says. A refund's webhook
-// is about the order that was refunded.
+// A webhook's event is confirmed from the books, no matter which status it has.
+// The event of a refund is about the order that was refunded.
 func TestConfirmEvent(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)}
@@ -675,10 +677,10 @@ func TestConfirmEvent(t *testing.T) {
 		failed := &plural.Event{Type: plural.EventPaymentFailed, Data: about.Data}
 		_, err := c.Orders.ConfirmEvent(ctx, failed, want)
 		require.ErrorAs(t, err, &notPaid)
-		require.True(t, notPaid.MayStillBePaid(), "what the event says of the order counts for nothing")
+		require.True(t, notPaid.MayStillBePaid(), "the status in the event does not count")
 
-		// The event comes before the books show the payment: it has to be delivered
-		// again.
+		// If the event comes before the books show the payment, it has to be
+		// delivered again.
 		_, err = c.Orders.ConfirmEvent(ctx, about, want)
 		require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 		require.NotErrorIs(t, err, plural.ErrNotPaid)
@@ -721,8 +723,8 @@ func TestConfirmEvent(t *testing.T) {
 	})
 }
 
-// A document without pre_auth says nothing about it. The field counts only
-// while the order is unpaid.
+// A document without pre_auth does not say that the order is no hold. The field
+// is compared only while the order is unpaid.
 func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -23,8 +23,8 @@ func orderDocument(status, payments string) string {
 		`"order_amount":{"value":319950,"currency":"INR"},"payments":[%s]}}`, bookedOrder, status, payments)
 }
 
-// What the books show of a link and its order, after a cancel was refused. A
-// nil and a final need documents that fit together.
+// After a cancel was refused, the books show a link and its order. The call
+// returns nil or a final error only if these two documents fit together.
 func TestLinkCancelByTheBooks(t *testing.T) {
 	t.Parallel()
 	payment := func(status, more string) string {
@@ -33,7 +33,7 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 	const entry = `,"capture_data":[{"merchant_capture_reference":"c","capture_amount":{"value":319950,"currency":"INR"}}]`
 	for name, tc := range map[string]struct {
 		link, order, payments string
-		is                    error // nil and not review: cancelled
+		is                    error // nil, without review: the link is cancelled
 		review                bool
 	}{
 		"cancelled":                      {link: "CANCELLED", order: "CREATED"},
@@ -98,8 +98,8 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 	}
 }
 
-// The cancel's own answer shows the link as CANCELLED. Only its order shows
-// whether somebody has paid before.
+// The answer to the cancel shows the link as CANCELLED. Only the link's order
+// shows whether somebody paid before the cancel.
 func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	t.Parallel()
 	const paid = `{"id":"p-1","status":"PROCESSED","payment_amount":{"value":100000,"currency":"INR"}}`
@@ -108,7 +108,7 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status int
 		order  string
-		is     error // nil: cancelled
+		is     error // nil: the link is cancelled
 	}{
 		"unpaid":             {http.StatusOK, orderDocument("CREATED", ""), nil},
 		"paid in part":       {http.StatusOK, orderDocument("ATTEMPTED", paid), plural.ErrConflict},
@@ -140,8 +140,8 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	}
 }
 
-// A link that was shown once, by the answer of the create itself or by the
-// books, is not made again, even if that document cannot be used.
+// If the answer to the create or the books have shown a link once, the link is
+// not made again. This holds even if the document with the link cannot be used.
 func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	const none = `{"code":"INVALID_REQUEST","message":"No matching records found"}`
@@ -181,7 +181,8 @@ func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 	}
 }
 
-// What does not prove that a link is absent does not have it made again.
+// If an answer does not prove that the link is absent, the link is not made
+// again.
 func TestLinkIsNotMadeAgainWithoutAbsence(t *testing.T) {
 	t.Parallel()
 	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
@@ -221,8 +222,8 @@ func TestLinkIsNotMadeAgainWithoutAbsence(t *testing.T) {
 	}
 }
 
-// A link that stands under the reference decides, whatever the code of the
-// refusal says.
+// If the create is refused and the books have a link with the reference, that
+// link decides. The code of the refusal does not count.
 func TestLinkConflictsAreThoseOfTheBooks(t *testing.T) {
 	t.Parallel()
 	good := string(payload(t, "link_created.json"))

@@ -27,7 +27,8 @@ func linkError(t *testing.T, err error) *plural.PaymentLinkError {
 	return conflict
 }
 
-// A lost answer is settled by the reference, and leads to no second link.
+// After a lost answer the link is found by its reference, and no second link is
+// made.
 func TestLinkCreateIsSettledByReference(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]pluraltest.DuplicateMode{
@@ -48,7 +49,7 @@ func TestLinkCreateIsSettledByReference(t *testing.T) {
 					return
 				}
 				again, err := c.PaymentLinks.Create(t.Context(), minimalLink())
-				require.NoError(t, err, "another process, after a restart")
+				require.NoError(t, err, "this call could come from another process, after a restart")
 				require.Equal(t, link.PaymentLinkID, again.PaymentLinkID)
 
 				other := minimalLink()
@@ -71,7 +72,8 @@ func TestLinkCreateIsSettledByReference(t *testing.T) {
 	}
 }
 
-// expire_by is not compared, nor a pre_auth that the document does not have.
+// A repeated create does not compare expire_by. It does not compare pre_auth
+// either if the document has no such field.
 func TestLinkCreateComparesWhatCounts(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -87,8 +89,8 @@ func TestLinkCreateComparesWhatCounts(t *testing.T) {
 	}, pluraltest.WithQuirks(pluraltest.QuirkLinkWithoutPreAuth))
 }
 
-// A request that may be lost is sent again after three seconds of absence, and
-// not at all where the option says so.
+// A create that may be lost is sent again once its link has been absent from
+// the books for three seconds. With WithSingleRefundSend it is not sent again.
 func TestLinkCreateIsSentAgain(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -98,7 +100,7 @@ func TestLinkCreateIsSentAgain(t *testing.T) {
 		sent := d.srv.RequestsTo(pluraltest.OpPaymentLinksCreate)
 		require.Len(t, sent, 2)
 		require.GreaterOrEqual(t, sent[1].At.Sub(sent[0].At), 3*time.Second)
-		require.Equal(t, sent[0].Body, sent[1].Body, "never under another reference")
+		require.Equal(t, sent[0].Body, sent[1].Body, "the same reference is sent again")
 		require.Equal(t, sent[0].RequestID, sent[1].RequestID)
 	})
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -112,11 +114,11 @@ func TestLinkCreateIsSentAgain(t *testing.T) {
 		require.Empty(t, d.srv.Links())
 		o, again := unknown.Settle(t.Context())
 		require.Nil(t, o)
-		require.Equal(t, err, again, "a link cannot be asked for in this way")
+		require.Equal(t, err, again, "Settle cannot return a link, so the error stays the same")
 	})
 }
 
-// Two links under one reference are told where both were seen.
+// If two links with one reference were seen, the error names both.
 func TestTwoLinksThatAreSeenAreAConflict(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -134,7 +136,8 @@ func TestTwoLinksThatAreSeenAreAConflict(t *testing.T) {
 	}, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
 }
 
-// A refusal that the books do not explain is not final, and reaches a person.
+// If the books do not explain a refusal, it is not final, and a person has to
+// look.
 func TestLinkCreateRefused(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -155,7 +158,7 @@ func TestLinkCreateRefused(t *testing.T) {
 	})
 }
 
-// A link that a replica does not have yet is not made twice.
+// A link is not made twice only because a replica does not show it yet.
 func TestLinkCreateWaitsForReplicas(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -174,7 +177,7 @@ func TestLinkCancel(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		prep   func(d *desk, id string)
-		is     error // nil: cancelled
+		is     error // nil: the link is cancelled
 		review bool
 		reason string
 	}{
@@ -231,7 +234,7 @@ func TestLinkCancel(t *testing.T) {
 	}
 }
 
-// The payer who is at the bank is waited for.
+// If the payer is at the bank, a cancel waits for the payer.
 func TestLinkCancelWaitsForThePayer(t *testing.T) {
 	t.Parallel()
 	decisions := map[string]pluraltest.Decision{"pays": pluraltest.Approve, "does not": pluraltest.Decline("no")}
@@ -267,7 +270,7 @@ func TestLinkCancelWaitsForThePayer(t *testing.T) {
 	})
 }
 
-// A message is sent once, whatever becomes of its answer.
+// The request to send a message is sent once, even if its answer is lost.
 func TestNotifyIsNeverRepeated(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -300,7 +303,7 @@ func TestNotifyIsNeverRepeated(t *testing.T) {
 		c := newClient(t, d.srv)
 		d.srv.Inject(pluraltest.On(pluraltest.OpPaymentLinksNotify), pluraltest.Refuse, pluraltest.Unauthorized)
 		link, err := c.PaymentLinks.Notify(t.Context(), id)
-		require.NoError(t, err, "nothing went out, and then the token was refused")
+		require.NoError(t, err, "the first request did not go out, and the second was refused because of its token")
 		require.Equal(t, id, link.PaymentLinkID)
 		require.Len(t, d.srv.Notifications(id), 2)
 		d.pay(link.OrderID, pluraltest.Approve)
@@ -310,8 +313,9 @@ func TestNotifyIsNeverRepeated(t *testing.T) {
 	})
 }
 
-// What is held by a link is an ordinary order: the payer's return is confirmed
-// by what was stored with the link, and by nothing else.
+// The money of a link is held by an ordinary order. When the payer returns,
+// that order is compared with the data that was stored with the link, and with
+// nothing else.
 func TestLinkIsConfirmedByItsOwnOrder(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -336,7 +340,7 @@ func TestLinkIsConfirmedByItsOwnOrder(t *testing.T) {
 		d.pay(other.OrderID, pluraltest.Approve)
 		var notPaid *plural.NotPaidError
 		require.ErrorAs(t, confirm(other.OrderID), &notPaid)
-		require.True(t, notPaid.Mismatch, "another link's callback, of the same amount")
+		require.True(t, notPaid.Mismatch, "the callback is about another link with the same amount")
 		d.pay(link.OrderID, pluraltest.Approve)
 		require.NoError(t, confirm(link.OrderID))
 		order, err := c.Captures.Create(t.Context(), link.OrderID,
@@ -369,7 +373,8 @@ func TestLinkIsConfirmedByItsOwnOrder(t *testing.T) {
 	})
 }
 
-// Two processes create and cancel under one reference at once.
+// Two processes create and cancel a link with the same reference at the same
+// time.
 func TestLinksOfTwoProcesses(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {

@@ -21,8 +21,8 @@ func minimalLink() *plural.PaymentLinkRequest {
 	}
 }
 
-// fullLink has every field, and expires within 180 days of the golden
-// request's time.
+// fullLink has every field, and expires within 180 days of the time in the
+// golden file.
 func fullLink() *plural.PaymentLinkRequest {
 	return &plural.PaymentLinkRequest{
 		MerchantPaymentLinkReference: "own-inv-4413",
@@ -43,7 +43,7 @@ func fullLink() *plural.PaymentLinkRequest {
 	}
 }
 
-// linkThroughClient has a client read the document as the answer to a Get.
+// linkThroughClient lets a client read the document as the answer to a Get.
 func linkThroughClient(t *testing.T, document []byte) (*plural.PaymentLink, error) {
 	t.Helper()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, document), nil })
@@ -75,7 +75,7 @@ func TestLinkPayloadsLoseNothing(t *testing.T) {
 			require.Equal(t, plural.INR(319950), link.Amount)
 			require.Equal(t, "own-inv-4412", link.MerchantPaymentLinkReference)
 			end := time.Date(2027, 2, 3, 11, 45, 0, 0, time.UTC)
-			require.Equal(t, end, link.ExpireBy.Time, "without seconds on the wire")
+			require.Equal(t, end, link.ExpireBy.Time, "the document has no seconds")
 			want := plural.Expected{OrderID: "v1-270118060912-aa-Bt8Rw5", OrderAmount: plural.INR(319950)}
 			require.Equal(t, want, link.Expected())
 			require.True(t, link.Status.IsKnown())
@@ -93,7 +93,7 @@ func TestLinkBooleans(t *testing.T) {
 	}
 }
 
-// An answer that has no link that a customer could open is not used.
+// If an answer has no link that a customer could open, it is not used.
 func TestLinkAnswersThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	good := string(payload(t, "link_created.json"))
@@ -220,7 +220,8 @@ func TestLinkStatuses(t *testing.T) {
 	require.False(t, plural.PaymentLinkStatus("PAID").IsTerminal())
 }
 
-// A part of a part payment is never the whole, whatever explains it.
+// One part of a part payment never counts as the whole amount, even if an offer
+// could explain the difference.
 func TestNoPartPasses(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{OrderID: "v1-1-aa-b", OrderAmount: plural.INR(50000)}
@@ -241,7 +242,7 @@ func TestNoPartPasses(t *testing.T) {
 	}
 	smaller := order(plural.OrderStatusProcessed, part)
 	smaller.OrderAmount = plural.INR(20000)
-	require.ErrorIs(t, want.Check(smaller), plural.ErrNotPaid, "the order of one part")
+	require.ErrorIs(t, want.Check(smaller), plural.ErrNotPaid, "an order for one part only")
 	rest := part
 	rest.PaymentAmount = plural.INR(30000)
 	require.NoError(t, want.Check(order(plural.OrderStatusProcessed, part, rest)))
