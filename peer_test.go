@@ -22,7 +22,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// HTTP/2 frame types, flags and error codes, as far as this server knows them
+// These are the HTTP/2 frame types, flags and error codes that this server uses
 // (RFC 9113).
 const (
 	frameData     = 0x0
@@ -43,10 +43,10 @@ const (
 )
 
 // resetServer is an HTTP/2 server that reads a request completely, counts it,
-// and then answers with the test's frame, or with 200 {}.
+// and then answers with a frame of the test or with 200 {}.
 type resetServer struct {
 	deliveries atomic.Int64
-	answers    func(n int64) func(w io.Writer, stream uint32) // of delivery n; nil: 200 {}
+	answers    func(n int64) func(w io.Writer, stream uint32) // the answer to delivery n; nil: 200 {}
 	transport  *http.Transport
 	url        string
 	wg         sync.WaitGroup
@@ -66,7 +66,7 @@ func newResetServer(
 	t *testing.T, answers func(n int64) func(io.Writer, uint32), opts ...func(*resetServer),
 ) *resetServer {
 	t.Helper()
-	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // only its certificate is used
 	t.Cleanup(certified.Close)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -150,11 +150,12 @@ func resetWith(code uint32) func(io.Writer, uint32) {
 	}
 }
 
-// goAway says that no stream was processed, which is not true.
+// goAway tells the client that no stream was processed, although the server has
+// read one.
 func goAway(w io.Writer, _ uint32) { writeFrame(w, frameGoAway, 0, 0, make([]byte, 8)) }
 
-// client sends writes and reads of somePath to the server, and the rest through
-// the gateway.
+// client makes a client. Its writes, and its reads of somePath, go to the
+// server. The rest goes through the gateway.
 func (s *resetServer) client(t *testing.T, g *gateway, attempts int) *plural.Client {
 	t.Helper()
 	split := transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -222,7 +223,7 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 				)
 				require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 				require.Equal(t, 3, got.Attempts)
-				require.EqualValues(t, 3, s.deliveries.Load(), "one delivery an attempt")
+				require.EqualValues(t, 3, s.deliveries.Load(), "one delivery for each attempt")
 			})
 			t.Run("capture that was applied", func(t *testing.T) {
 				t.Parallel()
@@ -258,7 +259,8 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2(t *testing.T) {
 	}
 }
 
-// Without TLS, nothing shows before the answer that it is HTTP/2.
+// Without TLS, a request looks the same for HTTP/1 and HTTP/2. Only the answer
+// shows that the connection is HTTP/2.
 func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	t.Parallel()
 	s := newResetServer(t, func(int64) func(io.Writer, uint32) { return resetWith(codeProtocolError) }, withoutTLS)
@@ -270,8 +272,9 @@ func TestNetHTTPDoesNotRepeatWritesOverHTTP2WithoutTLS(t *testing.T) {
 	require.EqualValues(t, 1, s.deliveries.Load())
 }
 
-// The same against the emulator: a refund, and a cancel without a body, each
-// applied before its stream is reset or its connection, used before, is closed.
+// The same test runs against the emulator, with a refund, a cancel without a
+// body, and a capture. Plural carries the write out or not, and then resets the
+// stream or closes a connection that was used before.
 func TestOneDeliveryAnAttempt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -310,7 +313,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				require.NoError(t, err)
 				d := &desk{t: t, srv: srv}
 				w := d.readyWrite(op, amountFor(op))
-				_, err = c.Orders.Get(t.Context(), w.orderID) // the connection has been used
+				_, err = c.Orders.Get(t.Context(), w.orderID) // after this call the connection is a used one
 				require.NoError(t, err)
 				srv.Inject(pluraltest.On(op), test.before, test.after)
 				var got plural.Response
@@ -319,7 +322,7 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 				_, err = w.run(ctx, c, plural.WithResponseInto(&got))
 				require.NoError(t, err)
 				require.Equal(t, 2, got.Attempts)
-				require.Equal(t, 2, w.touches(srv), "one delivery an attempt")
+				require.Equal(t, 2, w.touches(srv), "one delivery for each attempt")
 				require.Equal(t, 1, w.effects(srv))
 				srv.AssertExactlyOnce(t)
 			})
@@ -327,8 +330,8 @@ func TestOneDeliveryAnAttempt(t *testing.T) {
 	}
 }
 
-// A GET has no effect and no body. Go 1.26 and older repeat it by themselves;
-// newer versions leave that to the SDK.
+// A GET changes nothing and has no body. Go 1.26 and older repeat a GET by
+// themselves. Newer versions leave that to the SDK.
 func TestReadsAreRepeatedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	s := newResetServer(t, func(n int64) func(io.Writer, uint32) {
@@ -353,8 +356,8 @@ func TestWritesSucceedOverHTTP2(t *testing.T) {
 	require.EqualValues(t, 3, s.deliveries.Load())
 }
 
-// The server reads the request from a used connection, and hangs up. net/http
-// takes that for an idle connection that was just closed.
+// The server reads the request from a used connection, and hangs up. To
+// net/http this looks as if an idle connection had just been closed.
 func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 	t.Parallel()
 	for name, secure := range map[string]bool{"http": false, "https": true} {
@@ -408,8 +411,9 @@ func TestNetHTTPDoesNotRepeatWritesOnReusedConnections(t *testing.T) {
 }
 
 // forgetfulNetwork connects to a real server over connections in memory, which
-// run in a bubble. Once it forgets, the existing connections swallow everything
-// that is sent, and answer nothing. A NAT does the same after a failover.
+// run in a bubble of synctest. After a call of forget, the existing connections
+// drop all that is sent, and nothing is answered. A NAT does the same after a
+// failover.
 type forgetfulNetwork struct {
 	transport *http.Transport
 	dials     atomic.Int64
@@ -480,7 +484,7 @@ func (c *forgettableConn) Write(p []byte) (int, error) {
 }
 
 // shopServer knows one order, which can be cancelled. Reads of somePath wait
-// until the wanted number of them has come.
+// until as many of them have come as are wanted.
 type shopServer struct {
 	wanted    int
 	mu        sync.Mutex
@@ -521,7 +525,7 @@ func (s *shopServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const pooled = 8
 
-// withPool makes a client with idle connections, in a bubble.
+// withPool runs a test in a bubble, with a client that has idle connections.
 func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *forgetfulNetwork, *shopServer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -549,8 +553,8 @@ func withPool(t *testing.T, http2 bool, test func(*testing.T, *plural.Client, *f
 	})
 }
 
-// When nobody knows the connections of a pool any more, one of them costs a
-// try, and not each.
+// If the network has forgotten all connections of a pool, that costs one try in
+// all, and not one try for each connection.
 func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
@@ -600,14 +604,14 @@ func TestForgottenConnectionsCostOneTry(t *testing.T) {
 					require.NoError(t, err)
 					began := time.Now()
 					require.NoError(t, another.Warm(t.Context()))
-					require.Less(t, time.Since(began), 45*time.Second, "a fetch may take 30 s")
+					require.Less(t, time.Since(began), 45*time.Second, "a token request may take 30 s")
 				})
 			})
-			t.Run("not where the caller leaves", func(t *testing.T) {
+			t.Run("a caller that leaves ends no connections", func(t *testing.T) {
 				t.Parallel()
 				withPool(t, http2, func(t *testing.T, c *plural.Client, n *forgetfulNetwork, shop *shopServer) {
 					shop.mu.Lock()
-					shop.all = make(chan struct{}) // the next one waits
+					shop.all = make(chan struct{}) // the next read waits
 					shop.mu.Unlock()
 					ctx, cancel := context.WithCancel(t.Context())
 					time.AfterFunc(time.Second, cancel)
@@ -622,7 +626,8 @@ func TestForgottenConnectionsCostOneTry(t *testing.T) {
 	}
 }
 
-// brokenOnce fails one write of a connection, before any byte of it was sent.
+// brokenOnce fails one write of a connection, before any byte of that write was
+// sent.
 type brokenOnce struct {
 	net.Conn
 
@@ -636,8 +641,8 @@ func (c brokenOnce) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Over HTTP/1, net/http repeats a write only if no byte of it was sent. That is
-// not a reason to end the try.
+// Over HTTP/1, net/http repeats a write only if no byte of it was sent. Such a
+// repeat must not end the try.
 func TestWriteThatNeverLeftItsConnection(t *testing.T) {
 	t.Parallel()
 	var writes atomic.Int64
@@ -665,8 +670,8 @@ func TestWriteThatNeverLeftItsConnection(t *testing.T) {
 	require.EqualValues(t, 1, writes.Load())
 }
 
-// A write without a body announces a length of 0: gateways answer 411 to a
-// write without a length, and to one in chunks.
+// A write without a body announces a length of 0. Some gateways answer 411 to a
+// write without a length, or to a write in chunks.
 func TestWriteWithoutABodyHasALength(t *testing.T) {
 	t.Parallel()
 	type seen struct {
@@ -721,7 +726,7 @@ func TestWriteWithoutABodyHasALength(t *testing.T) {
 				}
 				c, err := plural.NewClient(gatewayCredentials(), opts...)
 				require.NoError(t, err)
-				_, err = c.Cancels.Create(t.Context(), "v1-1") // its token is refused once
+				_, err = c.Cancels.Create(t.Context(), "v1-1") // the first token of this call is refused
 				require.NoError(t, err)
 				var want []seen
 				protocol := map[bool]string{true: "HTTP/2.0", false: "HTTP/1.1"}[name == "http2"]

@@ -19,24 +19,24 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The Go code of README.md and docs/ must also be in an Example whose output is
-// checked, or in the tests of testdata/consumer. Tokens are compared, so layout
-// and comments may differ. A comment that begins with "// ..." stands for the
-// reader's own code. A snippet may leave out the checks of errors that an
-// Example or a test has between two steps.
+// The Go code of README.md and docs/ must also be in an Example with checked
+// output, or in the tests of testdata/consumer. Only tokens are compared, so
+// layout and comments may differ. A comment that begins with "// ..." stands
+// for the reader's own code. An Example or a test may check errors between two
+// steps, and a snippet may leave such checks out.
 func TestSnippetsAreExamples(t *testing.T) {
 	t.Parallel()
 	examples := exampleBodies(t)
 	for _, page := range []string{"README.md", "docs/cookbook.md", "docs/pluraltest.md"} {
 		for _, snippet := range snippets(t, page) {
 			pieces := goPieces(snippet)
-			require.NotEmpty(t, pieces, "%s has an empty snippet", page)
-			require.True(t, standsIn(examples, pieces), "%s: this is in no Example:\n%s", page, snippet)
+			require.NotEmpty(t, pieces, "%s has an empty code block", page)
+			require.True(t, standsIn(examples, pieces), "%s: no Example has this code:\n%s", page, snippet)
 		}
 	}
 }
 
-// A snippet in which one name differs is not found.
+// If one name of a snippet is changed, no Example has the snippet.
 func TestSnippetsThatDriftAreFound(t *testing.T) {
 	t.Parallel()
 	examples := exampleBodies(t)
@@ -106,7 +106,8 @@ func snippets(t *testing.T, page string) []string {
 	return found
 }
 
-// exampleBodies are the tokens of every body that may contain a snippet.
+// exampleBodies returns the tokens of each function body that may contain a
+// snippet.
 func exampleBodies(t *testing.T) [][]string {
 	t.Helper()
 	var bodies [][]string
@@ -126,7 +127,7 @@ func exampleBodies(t *testing.T) [][]string {
 	for _, path := range paths {
 		add(path, func(file *ast.File) (found []ast.Node) {
 			for _, example := range doc.Examples(file) {
-				require.NotEmpty(t, example.Output, "%s: %s is not run", path, example.Name)
+				require.NotEmpty(t, example.Output, "%s: %s has no output, so it is not run", path, example.Name)
 				found = append(found, example.Code)
 			}
 			return found
@@ -143,9 +144,9 @@ func exampleBodies(t *testing.T) [][]string {
 	return bodies
 }
 
-// goPieces returns the tokens of Go code. A "// ..." comment means that code was
-// left out, and a new piece begins after it. Semicolons and commas before a closing bracket are dropped: they depend
-// on where lines end.
+// goPieces returns the tokens of Go code. A "// ..." comment means that code
+// was left out, and a new piece begins after it. Semicolons and commas before a
+// closing bracket are dropped, because they depend on the line breaks.
 func goPieces(code string) [][]string {
 	var pieces [][]string
 	var piece []string
@@ -225,8 +226,8 @@ func index(words, of []string) int {
 	return -1
 }
 
-// TestThreatModelNamesRealTests keeps SECURITY.md honest: each line of its
-// tables names a test, and the tests exist.
+// TestThreatModelNamesRealTests checks that each line of the tables in
+// SECURITY.md names a test, and that these tests exist.
 func TestThreatModelNamesRealTests(t *testing.T) {
 	t.Parallel()
 	exists := map[string]bool{}

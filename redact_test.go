@@ -24,7 +24,7 @@ import (
 )
 
 // printable are the fields that fmt, slog and error texts may show: ids,
-// references, states, amounts, and reasons of failures. Every other field may
+// references, states, amounts, and reasons for failures. Every other field may
 // hold a secret or personal data. A new field is not printable until it is
 // added here.
 func printable() []string {
@@ -113,8 +113,8 @@ func printable() []string {
 	}
 }
 
-// filled are values of the exported types that hold data, with a marker in each
-// of their fields.
+// filled returns a value of each exported type that holds data. Each field of
+// these values has a marker.
 func filled() map[string]any {
 	values := map[string]any{
 		"AccountDetails":      &plural.AccountDetails{},
@@ -174,8 +174,8 @@ func filled() map[string]any {
 	return values
 }
 
-// dataless are the exported types without a text, or with a single one that
-// only names a kind. Those with hidden fields have tests of their own, below.
+// dataless names the exported types that hold no text, or only a text that
+// names a kind. Types with hidden fields have their own tests below.
 func dataless() []string {
 	return []string{
 		"CallOption",
@@ -218,7 +218,7 @@ func dataless() []string {
 	}
 }
 
-// mark puts the name of each field, as Type.Field, into it.
+// mark fills each field with its own name, as Type.Field.
 func mark(v reflect.Value, name string, depth int) {
 	marker := "<" + name + ">"
 	switch x := v.Addr().Interface().(type) {
@@ -285,7 +285,8 @@ func TestEveryExportedTypeIsInTheRedactionTest(t *testing.T) {
 	require.ElementsMatch(t, exported, append(slices.Collect(maps.Keys(filled())), dataless()...))
 }
 
-// The text of an Error with an answer says more than that of one without.
+// The text of an Error that has an answer is longer than the text of an Error
+// without one.
 func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 	t.Parallel()
 	e := &plural.Error{}
@@ -296,7 +297,7 @@ func TestErrorOfAnAnswerShowsNothingPersonal(t *testing.T) {
 	require.Empty(t, markersIn(e.Error(), hidden))
 }
 
-// If a printed form leaves something out, every way to print it leaves it out.
+// Every way to print a value leaves out the fields that are not printable.
 func TestNothingPersonalIsPrinted(t *testing.T) {
 	t.Parallel()
 	allowed := printable()
@@ -315,7 +316,8 @@ func TestNothingPersonalIsPrinted(t *testing.T) {
 	}
 }
 
-// Every field in the list is printable: the list has no outdated entries.
+// Every entry of the list is a field that exists, so the list has no outdated
+// entries.
 func TestPrintableFieldsAreFields(t *testing.T) {
 	t.Parallel()
 	values := filled()
@@ -349,7 +351,7 @@ func printed(t *testing.T, pointer any) map[string]string {
 		}
 		out[form+" Errorf"] = fmt.Errorf("%w %v", errors.New("x"), v).Error()
 		if form != "pointer" && (form != "value" || isError) {
-			continue // slog passes nested values, and errors by value, to json.Marshal, which keeps personal data
+			continue // for these slog uses json.Marshal, which keeps personal data
 		}
 		var text, document strings.Builder
 		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "k", v)
@@ -365,7 +367,7 @@ func printed(t *testing.T, pointer any) map[string]string {
 	return out
 }
 
-// markersOf are all the markers that are anywhere in v.
+// markersOf returns all markers anywhere in v.
 func markersOf(t *testing.T, v any) []string {
 	t.Helper()
 	var found []string
@@ -406,13 +408,13 @@ func markersOf(t *testing.T, v any) []string {
 	return slices.DeleteFunc(found, func(s string) bool { return !strings.Contains(s, ".") })
 }
 
-// markersIn finds markers in a text, also in the form of numbers and spaced
-// characters that fmt gives to bytes.
+// markersIn finds markers in a text. It also finds them in the number and
+// spaced forms in which fmt prints bytes.
 func markersIn(text string, markers []string) []string {
 	var found []string
 	lower := strings.ToLower(text)
 	for _, m := range markers {
-		whole := m + ">" // one field's name may begin with another's
+		whole := m + ">" // a field's name may begin with the name of another field
 		decimal := strings.Trim(fmt.Sprintf("%d", []byte(whole)), "[]")
 		spaced := strings.Join(strings.Split(whole, ""), " ")
 		quoted := strings.Trim(fmt.Sprintf("%q", []rune(whole)), "[]")
@@ -428,7 +430,7 @@ func markersIn(text string, markers []string) []string {
 	return found
 }
 
-// json.Marshal keeps personal data, and shows no secret.
+// json.Marshal keeps personal data, but shows no secret.
 func TestJSONKeepsPersonalData(t *testing.T) {
 	t.Parallel()
 	for name, v := range filled() {
@@ -446,10 +448,10 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 				}
 				return
 			case "OutcomeUnknownError", "StateError", "DuplicateOrderError", "NotPaidError", "DoubleRefundError", "PaymentLinkError":
-				require.NotContains(t, string(document), "email", "an error carries its order for the program, not for the log")
+				require.NotContains(t, string(document), "email", "the order in an error is for the program, not for the log")
 				require.NotContains(t, string(document), "payments")
 				return
-			case "Response", "Callback", "Event": // these have bytes, or rules of their own
+			case "Response", "Callback", "Event": // these have bytes, or their own rules
 				return
 			}
 			for _, field := range markersOf(t, v) {
@@ -465,7 +467,7 @@ func TestJSONKeepsPersonalData(t *testing.T) {
 	require.Contains(t, string(again.RawJSON()), "Customer.EmailID")
 }
 
-// Values that hold a secret behind their fields.
+// No form of printing shows a secret that a value keeps in a hidden field.
 func TestNoSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	creds := plural.Credentials{ClientID: "<s.3cret1>", ClientSecret: "<s.3cret2>"}
@@ -492,7 +494,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		"CancelService":  client.Cancels, "RefundService": client.Refunds,
 	} {
 		ways := map[string]string{}
-		if name == "Client" || name == "Verifier" { // not to be copied
+		if name == "Client" || name == "Verifier" { // these must not be copied
 			for _, verb := range verbs {
 				for _, flags := range []string{"", "+", "#"} {
 					ways[flags+string(verb)] = fmt.Sprintf("%"+flags+string(verb)+" %"+flags+string(verb), v, struct{ V, v any }{v, v})

@@ -54,7 +54,7 @@ func TestReference(t *testing.T) {
 	require.True(
 		t,
 		strings.HasPrefix(plural.Reference("refund", strings.Repeat("9", 60)), "refund_"),
-		"nothing is lost from the head",
+		"the first part is kept",
 	)
 }
 

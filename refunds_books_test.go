@@ -12,8 +12,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// A refund that was shown once, by its own answer or by the books, is not sent
-// again when a replica does not have it.
+// If the answer to a refund or the books have shown the refund once, it is not
+// sent again, even if a replica does not have it.
 func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	refund := func(status, reference string) string {
@@ -25,19 +25,19 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		`{"value":319950,"currency":"INR"}}]}}`
 	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
 	for name, tc := range map[string]struct {
-		own, first string // the answer of the refund, and of the first look
+		own, first string // the answer to the refund, and to the first look
 		sends      int
 	}{
-		"nothing was shown":       {own: `{}`, first: none, sends: 2},
-		"by its own answer":       {own: refund("PENDING", "own-refund-1"), first: none, sends: 1},
-		"by the books":            {own: `{}`, first: refund("PROCESSED", "own-refund-1"), sends: 1},
-		"one that had failed":     {own: `{}`, first: refund("FAILED", "own-refund-1"), sends: 2},
-		"of another reference":    {own: refund("PENDING", "own-refund-2"), first: none, sends: 2},
-		"in an unknown status":    {own: refund("ODD", "own-refund-1"), first: none, sends: 1},
-		"so by the books":         {own: `{}`, first: refund("ODD", "own-refund-1"), sends: 1},
-		"without a status":        {own: refund("", "own-refund-1"), first: none, sends: 1},
-		"so in one look":          {own: `{}`, first: refund("", "own-refund-1"), sends: 1},
-		"cancelled, by the books": {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
+		"nothing was shown":                  {own: `{}`, first: none, sends: 2},
+		"by its own answer":                  {own: refund("PENDING", "own-refund-1"), first: none, sends: 1},
+		"by the books":                       {own: `{}`, first: refund("PROCESSED", "own-refund-1"), sends: 1},
+		"a failed one, by the books":         {own: `{}`, first: refund("FAILED", "own-refund-1"), sends: 2},
+		"of another reference":               {own: refund("PENDING", "own-refund-2"), first: none, sends: 2},
+		"in an unknown status":               {own: refund("ODD", "own-refund-1"), first: none, sends: 1},
+		"in an unknown status, by the books": {own: `{}`, first: refund("ODD", "own-refund-1"), sends: 1},
+		"without a status":                   {own: refund("", "own-refund-1"), first: none, sends: 1},
+		"without a status, by the books":     {own: `{}`, first: refund("", "own-refund-1"), sends: 1},
+		"cancelled, by the books":            {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A refund that Plural carried out twice is found by each later call.
+// A refund that Plural carried out twice is reported by each later Find.
 func TestFindRefundThatIsThereTwice(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -32,7 +32,7 @@ func TestFindRefundThatIsThereTwice(t *testing.T) {
 	}, pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted))
 }
 
-// What the books say of a refund when nothing is sent.
+// Find reports what the books say about a refund, and sends no refund.
 func TestFindRefund(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -50,12 +50,12 @@ func TestFindRefund(t *testing.T) {
 		_, err = c.Refunds.Find(t.Context(), other.orderID, w.reference)
 		require.ErrorIs(t, err, plural.ErrConflict)
 		require.NotErrorIs(t, err, plural.ErrNotApplied)
-		require.Empty(t, d.srv.RequestsTo(pluraltest.OpRefundsCreate), "nothing may be sent")
+		require.Empty(t, d.srv.RequestsTo(pluraltest.OpRefundsCreate), "Find may send no refund")
 	})
 }
 
-// refundServer is a parent order and its refunds, for behaviour that no
-// emulator has by itself.
+// refundServer has a parent order and its refunds. It behaves in ways that the
+// emulator does not offer.
 type refundServer struct {
 	posts   int
 	refunds []string // documents, in the order of their arrival
@@ -93,8 +93,8 @@ func (s *refundServer) create(t *testing.T) (*plural.Order, error) {
 		&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(400)})
 }
 
-// Only statuses that are known to be alive count as carried out, and only those
-// that are known to be dead are final.
+// A refund counts as carried out only in a status that is known for that. Only
+// FAILED and CANCELLED are a final failure.
 func TestRefundStatuses(t *testing.T) {
 	t.Parallel()
 	for status, is := range map[string]error{
@@ -122,9 +122,9 @@ func TestRefundStatuses(t *testing.T) {
 	}
 }
 
-// A server checks and then inserts, and its books lag. The refund is sent again
-// only after three seconds in which no look found it. If that was too soon all
-// the same, the caller gets an error.
+// The server checks the reference first and inserts the refund later, and its
+// books lag. The refund is sent again only after three seconds in which no look
+// found it. If that was still too soon, the caller gets an error.
 func TestRefundCarriedOutTwice(t *testing.T) {
 	t.Parallel()
 	for lag, posts := range map[time.Duration]int{2500 * time.Millisecond: 1, time.Minute: 2} {
@@ -155,8 +155,8 @@ func TestRefundCarriedOutTwice(t *testing.T) {
 	}
 }
 
-// A refund that the bank has not carried out yet is accepted, which is what was
-// asked for.
+// A refund that the bank has not carried out yet counts as a success, because
+// Plural has accepted it.
 func TestPendingRefundIsAccepted(t *testing.T) {
 	t.Parallel()
 	for name, faults := range map[string][]pluraltest.Fault{
@@ -195,7 +195,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 			require.Equal(t, 1, w.touches(d.srv))
 		})
 	})
-	t.Run("everywhere but in the parent", func(t *testing.T) {
+	t.Run("parent_order_id is absent everywhere but in the parent", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
@@ -204,10 +204,13 @@ func TestParentOrderIDAbsent(t *testing.T) {
 			o := d.agrees(t.Context(), w, newClient(t, d.srv))
 			require.NoError(t, o.err)
 			require.NotEmpty(t, o.order.RawJSON())
-			require.Equal(t, 2, d.reads()-len(d.srv.RequestsTo(pluraltest.OpOrdersGetByReference)), "once for a double")
+			require.Equal(
+				t, 2, d.reads()-len(d.srv.RequestsTo(pluraltest.OpOrdersGetByReference)),
+				"one read of the parent settles, the other looks for a double refund",
+			)
 		})
 	})
-	t.Run("of another order's refund", func(t *testing.T) {
+	t.Run("the refund belongs to another order", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			c := newClient(t, d.srv)
@@ -220,7 +223,7 @@ func TestParentOrderIDAbsent(t *testing.T) {
 			requireRuledOut(t, d.agrees(t.Context(), other, c).err, plural.ErrConflict)
 		})
 	})
-	t.Run("by reference not found, in the parent", func(t *testing.T) {
+	t.Run("not found by reference, but in the parent", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, d *desk) {
 			w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
@@ -235,8 +238,8 @@ func TestParentOrderIDAbsent(t *testing.T) {
 	})
 }
 
-// The older answer to a refund is the parent with the refund inside, under
-// other names.
+// In the older shape, the answer to a refund is the parent order, which
+// contains the refund. Its fields have other names there.
 func TestLegacyRefundShape(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -253,7 +256,7 @@ func TestLegacyRefundShape(t *testing.T) {
 		})
 		o := d.agrees(t.Context(), w, newClient(t, d.srv, legacy))
 		require.NoError(t, o.err)
-		require.Equal(t, 1, d.reads(), "the answer tells it all but whether there is another one")
+		require.Equal(t, 1, d.reads(), "one read is enough: it shows whether there is another refund")
 	})
 	t.Run("without the order's own fields", func(t *testing.T) {
 		t.Parallel()
@@ -276,7 +279,7 @@ func TestLegacyRefundShape(t *testing.T) {
 }
 
 // The reference may belong to an order, or to an earlier refund that FAILED.
-// The parent has a refund that was carried out.
+// The parent shows whether a refund was carried out.
 func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	t.Parallel()
 	refund := func(id, reference, status string) string {
@@ -295,7 +298,7 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 	tests := map[string]struct {
 		reference           string
 		byReference, parent string
-		want                string // the refund's id; "": ruled out
+		want                string // the id of the refund; "": no refund is returned
 		is                  error
 	}{
 		"an earlier one FAILED": {
@@ -311,7 +314,7 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 			refund("v1-r1", "refund-1", "FAILED"),
 			order(refund("v1-r1", "refund-1", "FAILED")),
 			"",
-			plural.ErrOutcomeUnknown, // it may be older than the answer that was lost
+			plural.ErrOutcomeUnknown, // this refund may be older than the lost answer
 		},
 		"the parent has none": {
 			"refund-1",
@@ -320,7 +323,7 @@ func TestRefundThatOnlyItsParentShows(t *testing.T) {
 			"",
 			plural.ErrOutcomeUnknown,
 		},
-		"an order's, and no refund": {"order-1", order(), order(), "", plural.ErrOutcomeUnknown},
+		"an order's reference, and no refund": {"order-1", order(), order(), "", plural.ErrOutcomeUnknown},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -371,8 +374,8 @@ func TestRefundLookups(t *testing.T) {
 	})
 }
 
-// A refund that is answered in the older shape, inside of its order, is the
-// refund.
+// If the answer has the older shape, with the refund inside its order, Create
+// returns the refund.
 func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 	t.Parallel()
 	client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
@@ -387,9 +390,9 @@ func TestRefundAnsweredInTheOlderShape(t *testing.T) {
 	require.Equal(t, plural.INR(8800), refund.OrderAmount)
 }
 
-// A server that checks a reference and inserts the refund later would make two
-// refunds if a repeat comes in between. A caller with little time gets an
-// unknown outcome instead.
+// A server may check a reference first and insert the refund later. If a repeat
+// came in between, there would be two refunds. So a caller with little time
+// gets an unknown outcome, and the refund is not repeated.
 func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 	t.Parallel()
 	for patience, sent := range map[time.Duration]int{2 * time.Second: 1, 5 * time.Second: 1, 20 * time.Second: 1} {
@@ -406,13 +409,13 @@ func TestRefundIsNotSentAgainTooSoon(t *testing.T) {
 		w := d.readyWrite(pluraltest.OpRefundsCreate, partAmount)
 		d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
 		require.NoError(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
-		require.Equal(t, 2, w.touches(d.srv), "nothing came of the first in three seconds")
+		require.Equal(t, 2, w.touches(d.srv), "sent again: the first refund was not in the books for three seconds")
 	})
 }
 
-// Two refunds under one reference are two ids that succeeded, wherever they are
-// listed. A refund that is listed twice, or that stands beside a failed one,
-// counts once.
+// Two refunds with one reference count as two only if they have two ids and
+// both succeeded, no matter where they are listed. A refund that is listed
+// twice, or next to a failed one, counts once.
 func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	t.Parallel()
 	list := func(refunds ...string) []string { return refunds }
@@ -422,9 +425,9 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	}
 	one, two := r("v1-r1", "PROCESSED"), r("v1-r2", "PROCESSED")
 	for name, tc := range map[string]struct {
-		answered    string   // by the POST; "" is a 504
-		byReference string   // what has the reference
-		listed      []string // by the order
+		answered    string   // the answer to the POST; "" is a 504
+		byReference string   // the order that is found by the reference
+		listed      []string // the refunds in the parent order
 		twice       bool
 	}{
 		"once":                                    {one, one, list(one), false},
@@ -463,7 +466,7 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 				})
 				_, found := c.Refunds.Find(t.Context(), "v1-agreed", "refund-1")
 				if name == "one listed, another in hand" {
-					found = err // Find knows only what is listed
+					found = err // Find sees only listed refunds
 				}
 				for call, err := range map[string]error{"create": err, "find": found} {
 					if !tc.twice {

@@ -24,8 +24,8 @@ func TestWhatIsRepeated(t *testing.T) {
 	const yes, no = true, false
 	tests := map[string]struct {
 		answer    func(sent) (*http.Response, error)
-		get       bool // a GET is repeated
-		ambiguous bool // a write is [plural.ErrOutcomeUnknown]; otherwise it is an [plural.Error]
+		get       bool // whether a GET is repeated
+		ambiguous bool // whether a write gives [plural.ErrOutcomeUnknown]; if not, an [plural.Error]
 	}{
 		"reset":                      {func(sent) (*http.Response, error) { return nil, syscall.ECONNRESET }, yes, yes},
 		"408":                        {answers(408), yes, yes},
@@ -240,7 +240,7 @@ func TestDelaysBetweenAttempts(t *testing.T) {
 				})
 			}
 			for i, most := range test.most {
-				require.Greater(t, longest[i], most/2, "the jitter is a full one")
+				require.Greater(t, longest[i], most/2, "the jitter uses its whole range")
 			}
 		})
 	}
@@ -251,9 +251,9 @@ func TestRetryAfter(t *testing.T) {
 	date := func(d time.Duration) string { return time.Now().UTC().Add(d).Format(http.TimeFormat) }
 	tests := map[string]struct {
 		headers  func() []string
-		deadline time.Duration // 0: none
+		deadline time.Duration // 0: no deadline
 		repeated bool
-		wait     time.Duration // 0: as the policy says
+		wait     time.Duration // 0: the wait of the retry policy
 	}{
 		"seconds":            {func() []string { return []string{"Retry-After", "7"} }, 0, true, 7 * time.Second},
 		"a fraction":         {func() []string { return []string{"Retry-After", "1.5"} }, 0, true, 1500 * time.Millisecond},
@@ -273,7 +273,7 @@ func TestRetryAfter(t *testing.T) {
 		"nonsense":           {func() []string { return []string{"Retry-After", "soon"} }, 0, true, 0},
 		"outlasts the ctx":   {func() []string { return []string{"Retry-After", "10"} }, 9 * time.Second, false, 0},
 		"as long as the ctx": {func() []string { return []string{"Retry-After", "10"} }, 10 * time.Second, false, 0},
-		"fits into the ctx": {
+		"shorter than the ctx": {
 			func() []string { return []string{"Retry-After", "10"} },
 			11 * time.Second,
 			true,
@@ -308,7 +308,7 @@ func TestRetryAfter(t *testing.T) {
 						var e *plural.Error
 						require.ErrorAs(t, err, &e)
 						require.Equal(t, status, e.StatusCode)
-						require.Zero(t, took, "it does not begin a wait that it cannot end")
+						require.Zero(t, took, "a wait that would outlast the deadline is not begun")
 						return
 					}
 					require.NoError(t, err)
@@ -344,7 +344,7 @@ func TestAttemptTimeoutIsRepeatedAndTheContextsEndIsNot(t *testing.T) {
 				began := time.Now()
 				err := getSomething(t.Context(), c)
 				require.ErrorContains(t, err, "no answer within the attempt timeout")
-				require.NotErrorIs(t, err, context.DeadlineExceeded, "that is the caller's")
+				require.NotErrorIs(t, err, context.DeadlineExceeded, "that error is for the caller's deadline")
 				require.Len(t, g.apiCalls(), 4)
 				require.GreaterOrEqual(t, time.Since(began), 8*time.Second)
 				require.Less(t, time.Since(began), 10*time.Second)

@@ -17,7 +17,7 @@ func TestRupeesInPaise(t *testing.T) {
 	for text, want := range map[plural.Rupees]int64{
 		"978.02":                             97802,
 		"19.99":                              1999, // int(19.99*100) is 1998
-		"8.2":                                820,  // and this one 819
+		"8.2":                                820,  // int(8.2*100) is 819
 		"1.15":                               115,
 		"-1999.99":                           -199999,
 		"0":                                  0,
@@ -48,7 +48,7 @@ func TestRupeesInPaise(t *testing.T) {
 		require.False(t, ok, "%.60s", text)
 	}
 	price := 19.99
-	require.Equal(t, 1998, int(price*100), "what a float makes of it")
+	require.Equal(t, 1998, int(price*100), "a float gives another result")
 }
 
 func TestRupeesAreAddedExactly(t *testing.T) {
@@ -111,8 +111,8 @@ func TestRupeesInJSON(t *testing.T) {
 	require.Equal(t, v, again)
 }
 
-// The result of computing equals that of exact fractions, and nothing costs
-// much.
+// Computing with Rupees gives the same result as exact fractions, and no text
+// costs much time.
 func FuzzRupees(f *testing.F) {
 	for _, seed := range []string{"0.1", "-1999.99", "1e2", "1e999999999", "", "1e-40", "99999999999999999999", "0e0"} {
 		f.Add(seed, "19.99")
@@ -130,7 +130,7 @@ func FuzzRupees(f *testing.F) {
 		got, ok := new(big.Rat).SetString(string(sum))
 		require.True(t, ok)
 		require.Zero(t, new(big.Rat).Add(p, q).Cmp(got))
-		if back, err := sum.Sub(y); err == nil { // it may have too many digits
+		if back, err := sum.Sub(y); err == nil { // the sum may have too many digits for Sub
 			same, err := back.Cmp(x)
 			require.NoError(t, err)
 			require.Zero(t, same)

@@ -47,7 +47,7 @@ func TestRejections(t *testing.T) {
 						require.GreaterOrEqual(t, time.Since(began), 3*time.Second, "replicas lag")
 					})
 				})
-				t.Run("after an ambiguous try", func(t *testing.T) {
+				t.Run("after a try whose outcome is not known", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
 						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Hour)},
@@ -59,13 +59,13 @@ func TestRejections(t *testing.T) {
 						require.Equal(t, 1, w.effects(d.srv))
 					})
 				})
-				t.Run("caused by an earlier life", func(t *testing.T) {
+				t.Run("caused by an earlier call", func(t *testing.T) {
 					inBubble(t, func(t *testing.T, d *desk) {
 						w := d.readyWrite(op, amountFor(op))
 						d.srv.Inject(pluraltest.On(op), pluraltest.NoFault, pluraltest.StatusFault(422, code, pluraltest.ApplyNever))
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-						// The books lag at first.
+						// At first the books lag.
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGet), repeated(pluraltest.StaleRead, 3)...)
 						d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(pluraltest.StaleRead, 3)...)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
@@ -106,7 +106,7 @@ func TestRejections(t *testing.T) {
 						)
 						err := d.agrees(ctx, w, newClient(t, d.srv)).err
 						requireUnknown(t, err)
-						require.False(t, plural.NeedsReview(err), "the books were not read for as long as it takes")
+						require.False(t, plural.NeedsReview(err), "the books were not read for long enough")
 						d.srv.ClearFaults()
 					})
 				})
@@ -115,8 +115,8 @@ func TestRejections(t *testing.T) {
 	}
 }
 
-// The looks that confirm a rejection have to be in a row: one stale look among
-// others that show a capture under way is not enough.
+// Only several looks in a row confirm a rejection. A single stale look is not
+// enough if the other looks show a capture under way.
 func TestRejectionAfterPendingAndStale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -126,8 +126,8 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 		defer cancel()
 		requireUnknown(t, d.agrees(short, w, newClient(t, d.srv)).err)
 
-		// The second call is rejected, sees PENDING for so long that no look is left,
-		// and then once the earlier state.
+		// The second call is rejected. Its looks show PENDING for almost all of
+		// its time, and then the stale earlier state.
 		d.srv.Inject(
 			pluraltest.On(pluraltest.OpOrdersGet),
 			append(repeated(pluraltest.NoFault, 5), repeated(pluraltest.StaleRead, 3)...)...)
@@ -135,8 +135,8 @@ func TestRejectionAfterPendingAndStale(t *testing.T) {
 	})
 }
 
-// The finding carries the rejection that led to the look; after an ambiguous
-// try no rejection counts.
+// The StateError has the rejection that led to the look. If an earlier try may
+// have arrived, the error has no rejection.
 func TestRuledOutAndRejected(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -154,7 +154,7 @@ func TestRuledOutAndRejected(t *testing.T) {
 	})
 }
 
-// Nothing is authorised, so nothing can have been carried out. But a lost
+// No money is authorised, so no write can have been carried out. But a lost
 // request may still arrive after the payer has paid.
 func TestUnpaidOrders(t *testing.T) {
 	t.Parallel()
@@ -174,7 +174,7 @@ func TestUnpaidOrders(t *testing.T) {
 					rejection(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err, plural.CodeOperationNotAllowed)
 					d.srv.Inject(pluraltest.On(op), pluraltest.ApplyLateReset.After(time.Hour))
 					requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
-					require.Equal(t, 2, w.touches(d.srv), "an order that is not paid is not sent another capture")
+					require.Equal(t, 2, w.touches(d.srv), "the write is not repeated for an order that is not paid")
 					d.pay(w.orderID, pluraltest.Approve)
 					d.srv.Flush()
 					require.Equal(t, 1, w.effects(d.srv))
@@ -196,20 +196,20 @@ func TestFailedResults(t *testing.T) {
 		require.NoError(t, first.Unwrap(), "the answer was not a rejection")
 		require.NotErrorIs(t, first, plural.ErrReferenceReused)
 		if w.op != pluraltest.OpRefundsCreate {
-			require.Zero(t, d.reads(), "the answer says it all")
+			require.Zero(t, d.reads(), "the answer alone shows the result")
 			requireRuledOut(t, d.agrees(t.Context(), w, c).err, plural.ErrOperationNotAllowed)
 			return
 		}
-		require.Positive(t, d.reads(), "another refund of the reference may stand beside it")
+		require.Positive(t, d.reads(), "there may be another refund with the reference")
 		time.Sleep(time.Minute)
 		again := d.agrees(t.Context(), w, c).err
-		require.NotErrorIs(t, again, plural.ErrNotApplied, "it is older than this call")
+		require.NotErrorIs(t, again, plural.ErrNotApplied, "the failed refund is older than this call")
 		require.True(t, plural.NeedsReview(again))
 	})
 }
 
-// The answers that show that a refund does not exist, and those that do not
-// show it.
+// Some answers show that a refund does not exist. Others do not show it,
+// although they look similar.
 func TestEvidenceOfAbsence(t *testing.T) {
 	t.Parallel()
 	for _, form := range []pluraltest.NotFoundShape{
@@ -241,15 +241,16 @@ func TestEvidenceOfAbsence(t *testing.T) {
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ApplyLateReset.After(time.Hour))
 				d.srv.Inject(pluraltest.On(pluraltest.OpOrdersGetByReference), repeated(fault, 40)...)
 				requireUnknown(t, d.agrees(t.Context(), w, newClient(t, d.srv)).err)
-				require.Equal(t, 1, w.touches(d.srv), "it was sent again without evidence")
+				require.Equal(t, 1, w.touches(d.srv), "not sent again without evidence that it is absent")
 				d.srv.ClearFaults()
 			})
 		})
 	}
 }
 
-// A success with a definitive code is that error, unless its data shows the
-// write as carried out.
+// If a write is answered with 2xx and an error code, the code makes it a
+// rejection. Only if the data shows that the write was carried out, the call
+// succeeds.
 func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	t.Parallel()
 	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`
@@ -284,15 +285,16 @@ func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	}
 }
 
-// TestEveryFaultSequence sends each write from each starting state of the order
-// through every sequence of faults, each kind on each request, and then without
-// faults. The SDK's answer has to agree with the emulator's books, at once and
-// after everything that was under way has ended. Calling again with the same
-// reference has to settle what was left open.
+// TestEveryFaultSequence tests each write from each starting state of the
+// order, with every sequence of faults: any fault may meet any request. After
+// the sequence there are no more faults. The SDK's answer has to agree with the
+// emulator's books, both at once and after all that was under way has ended. If
+// the outcome is open, a second call with the same reference has to settle it.
 //
-// By default a sequence has one fault, and two from the starting states in
-// which most can happen. With PLURAL_EXHAUSTIVE=full it is three of any kind
-// everywhere, for payment links two at any steps: `make exhaustive`.
+// By default a sequence has one fault. From the starting states in which most
+// can happen, it has two. With PLURAL_EXHAUSTIVE=full (`make exhaustive`) it
+// has three faults of any kind from every state. For payment links it has two,
+// at any requests.
 func TestEveryFaultSequence(t *testing.T) {
 	t.Parallel()
 	full := os.Getenv("PLURAL_EXHAUSTIVE") == "full"
@@ -302,7 +304,7 @@ func TestEveryFaultSequence(t *testing.T) {
 		name string
 		opts []pluraltest.Option
 	}{
-		{"duplicates return the existing", nil},
+		{"duplicates return the existing one", nil},
 		{"duplicates are rejected", []pluraltest.Option{
 			pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected),
 			pluraltest.WithDuplicateCaptures(pluraltest.DuplicateRejected),
@@ -325,7 +327,7 @@ func TestEveryFaultSequence(t *testing.T) {
 			for _, from := range startingStates(w.op) {
 				hasDuplicates := w.op == pluraltest.OpRefundsCreate || w.op == pluraltest.OpPaymentLinksCreate
 				if mode.opts != nil && !hasDuplicates && !from.telling {
-					continue // they have no duplicates
+					continue // these writes have no duplicates
 				}
 				name := fmt.Sprintf("%s/%s %d/%s", mode.name, w.op, w.amount, from.name)
 				t.Run(name, func(t *testing.T) {
@@ -344,10 +346,10 @@ func TestEveryFaultSequence(t *testing.T) {
 	}
 }
 
-// tally counts what exploring found.
+// tally counts the outcomes of the sequences.
 type tally struct {
 	sequences, applied, ruledOut int
-	unknown                      map[string]int // by cause
+	unknown                      map[string]int // counted by cause
 }
 
 func (y *tally) add(other tally, about string) {
@@ -370,8 +372,8 @@ func (y *tally) report(t *testing.T) {
 }
 
 // explorer walks the tree of fault sequences depth first. The code under test
-// decides which request a fault meets, a write or a settling read. So each run
-// shows how the tree continues.
+// decides whether a fault meets a write or a settling read, so each run shows
+// how the tree continues.
 type explorer struct {
 	t     *testing.T
 	write write
@@ -385,21 +387,21 @@ type explorer struct {
 	tally  tally
 
 	mu     sync.Mutex
-	about  write // of this run
+	about  write // the write of this run
 	path   []step
 	at     int
 	active bool
 }
 
-// step is a place in a sequence: the fault that is chosen there, of those that
-// fit.
+// step is a place in a sequence. It lists the faults that fit there, and which
+// of them was chosen.
 type step struct {
 	op     string
 	faults []pluraltest.Fault
 	chosen int
 }
 
-// restart is how many runs share a server.
+// restart is the number of runs that share one server.
 const restart = 200
 
 func (e *explorer) explore() {
@@ -445,13 +447,14 @@ func (e *explorer) plan(r pluraltest.Request) pluraltest.Fault {
 	}
 	s := &e.path[depth]
 	if s.op != r.Op {
-		return pluraltest.NoFault // chance, such as a wait with jitter, took another way than before
+		return pluraltest.NoFault // by chance, such as jitter, this run went another way
 	}
 	e.happen(s.faults[s.chosen].Name)
 	return s.faults[s.chosen]
 }
 
-// faults lists the faults at one place of a sequence, none first.
+// faults lists the faults that fit at one place of a sequence. The first entry
+// is no fault.
 func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
 	none := []pluraltest.Fault{pluraltest.NoFault}
 	if isOfLink(e.write.op) {
@@ -470,7 +473,7 @@ func (e *explorer) faults(op string, depth int) []pluraltest.Fault {
 	return none
 }
 
-// advance goes to the next sequence; false after the last.
+// advance goes to the next sequence. After the last one it returns false.
 func (e *explorer) advance() bool {
 	e.path = e.path[:min(e.at, len(e.path))]
 	for len(e.path) > 0 {
@@ -507,7 +510,7 @@ func (e *explorer) run() {
 	e.count(o)
 
 	if !o.unknown() && e.runs%8 != 0 {
-		return // it is known by now, and checked in one of eight runs
+		return // the outcome is final; only one of eight runs checks it with a second call
 	}
 	time.Sleep(repeatAfter)
 	again := outcome{write: w}
@@ -515,18 +518,20 @@ func (e *explorer) run() {
 	e.must(again.contradictsLater(srv))
 	switch {
 	case o.err == nil && o.effects(srv) == 1 && again.err != nil:
-		e.must(fmt.Sprintf("%v: a success that turned into %v", w, again.err))
+		e.must(fmt.Sprintf("%v: a success, but the second call returned %v", w, again.err))
 	case o.unknown() && again.unknown() && !e.mayStayUnknown(again):
 		e.must(fmt.Sprintf("%v: calling again does not settle it: %v", w, again.err))
 	}
 }
 
-// repeatAfter is how soon a queue calls again. Entries of an earlier call are
-// recognised by their time, so a few seconds have to lie in between.
+// repeatAfter is how long a queue waits before it calls again. The SDK
+// recognises the entries of an earlier call by their time, so a few seconds
+// have to pass.
 const repeatAfter = 10 * time.Second
 
 // mayStayUnknown reports whether the outcome stays open even with a healthy
-// server: the payer is paying, or the error says that a person must look.
+// server, because the payer is still paying, or because the error says that a
+// person must look.
 func (e *explorer) mayStayUnknown(o outcome) bool {
 	order, _ := e.desk.srv.Order(e.desk.orderOf(o.write))
 	return order.Status == pluraltest.StatusPending || plural.NeedsReview(o.err)
@@ -573,8 +578,8 @@ func (e *explorer) count(o outcome) {
 	}
 }
 
-// thoroughFaults are all faults that fit an operation; those with a delay in
-// several forms.
+// thoroughFaults returns all faults that fit an operation. A fault with a delay
+// is there in several forms.
 func thoroughFaults(op string) []pluraltest.Fault {
 	var list []pluraltest.Fault
 	all := pluraltest.FaultsFor(op)
@@ -583,7 +588,7 @@ func thoroughFaults(op string) []pluraltest.Fault {
 	}
 	for _, f := range all {
 		if f.Answer == pluraltest.AnswerStreamReset {
-			continue // that is a closed connection here, where HTTP is 1.1
+			continue // with HTTP/1.1, as here, a stream reset is a closed connection
 		}
 		switch f.Effect {
 		case pluraltest.ApplyLater:
@@ -604,8 +609,9 @@ func thoroughFaults(op string) []pluraltest.Fault {
 	return list
 }
 
-// tellingFaults are one fault of each class that matters to the books: lost
-// before and after the effect, late, pending, failed, stale.
+// tellingFaults returns one fault of each class that matters to the books:
+// answers lost before and after the effect, and results that are late, pending,
+// failed or stale.
 func tellingFaults(op string) []pluraltest.Fault {
 	telling := []string{
 		pluraltest.ResetBeforeApply.Name,

@@ -38,7 +38,7 @@ func TestLostAnswerIsSettledByReading(t *testing.T) {
 				d.srv.Inject(pluraltest.On(w.op), fault)
 				o := d.agrees(t.Context(), w, newClient(t, d.srv))
 				require.NoError(t, o.err)
-				require.Equal(t, 1, w.touches(d.srv), "it was sent again")
+				require.Equal(t, 1, w.touches(d.srv), "the write must not be sent again")
 			})
 		})
 	}
@@ -68,7 +68,7 @@ func TestLostRequestIsSentAgain(t *testing.T) {
 	}
 }
 
-// Four tries are lost; it is not known whether they arrive later.
+// If four tries are lost, it is not known whether one of them arrives later.
 func TestAttemptsRunOut(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -122,7 +122,8 @@ func TestWithoutRetryStillSettles(t *testing.T) {
 	}
 }
 
-// A request that was not sent, or was refused for now, gives an ordinary error.
+// If a request was not sent, or was refused only for the moment, the call
+// returns an ordinary error.
 func TestNothingReachedIsNotUnknown(t *testing.T) {
 	t.Parallel()
 	forEachWrite(t, func(t *testing.T, d *desk, w write) {
@@ -159,8 +160,8 @@ func TestNothingReachedIsNotUnknown(t *testing.T) {
 	})
 }
 
-// After a try that may have arrived, a request that was not sent says nothing
-// about the earlier one.
+// If a first try may have arrived and the next was not sent, the outcome of the
+// first stays unknown.
 func TestNotSentAfterAmbiguous(t *testing.T) {
 	t.Parallel()
 	for name, then := range map[string]pluraltest.Fault{
@@ -178,8 +179,9 @@ func TestNotSentAfterAmbiguous(t *testing.T) {
 				require.Equal(t, 1, w.effects(d.srv), "it did arrive")
 			})
 			forEachWrite(t, func(t *testing.T, d *desk, w write) {
-				// The lost request arrives while the repeats do not get through: the look
-				// after the last of them finds it.
+				// The lost request arrives, but the repeats do not get through.
+				// The look after the last repeat finds that the write was
+				// carried out.
 				d.srv.Inject(
 					pluraltest.On(w.op),
 					append([]pluraltest.Fault{pluraltest.ApplyLateReset.After(time.Nanosecond)}, repeated(then, 3)...)...)
@@ -263,11 +265,11 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 					case test.unknown:
 						unknown := unknownError(t, o.err)
 						require.Equal(t, plural.OrderStatusPending, unknown.Last.Status)
-						require.Greater(t, took, test.most/2, "it gave up early")
+						require.Greater(t, took, test.most/2, "the call gave up early")
 						switch {
 						case test.cause != nil:
 							require.ErrorIs(t, o.err, test.cause)
-							require.Equal(t, test.most, took, "it went on after the context's end")
+							require.Equal(t, test.most, took, "the call went on after the context's end")
 						case test.bound == nil:
 							require.ErrorContains(t, o.err, "not settled within 1m0s")
 							require.NotErrorIs(t, o.err, context.DeadlineExceeded, "the caller's context has no deadline")
@@ -283,7 +285,7 @@ func TestPendingResultIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A look that is under way when the minute is over is cut off, although the
+// If a look is under way when the minute is over, it is cut off, although the
 // caller's context has not ended.
 func TestSettlingWindowEndsWithinALook(t *testing.T) {
 	t.Parallel()
@@ -315,7 +317,8 @@ func cancelled(after time.Duration) func(context.Context) (context.Context, cont
 	}
 }
 
-// deadlines leave time to ask what happened to the one possible try.
+// Even if a deadline allows only one try, time is left to ask what happened to
+// that try.
 func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []time.Duration{400 * time.Millisecond, 3 * time.Second, 8 * time.Second, 12 * time.Second} {
@@ -332,7 +335,7 @@ func TestDeadlineLeavesTimeForSettling(t *testing.T) {
 			})
 		})
 	}
-	t.Run("nor for more", func(t *testing.T) {
+	t.Run("not longer than the deadline", func(t *testing.T) {
 		t.Parallel()
 		forEachWrite(t, func(t *testing.T, d *desk, w write) {
 			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
@@ -365,16 +368,16 @@ func TestServerGoesAwayAfterTheWrite(t *testing.T) {
 		o := d.agrees(t.Context(), w, c)
 		unknown := unknownError(t, o.err)
 		require.Nil(t, unknown.Last)
-		require.ErrorContains(t, o.err, "INTERNAL_ERROR", "why the books could not be read")
-		require.Equal(t, 4, d.reads(), "one look, which repeats by itself")
+		require.ErrorContains(t, o.err, "INTERNAL_ERROR", "the error shows why the books could not be read")
+		require.Equal(t, 4, d.reads(), "one look repeats its own read")
 		d.srv.ClearFaults()
 		require.NoError(t, d.agrees(t.Context(), w, c).err, "calling again settles it")
 		require.LessOrEqual(t, w.touches(d.srv), 2)
 	})
 }
 
-// If an answer of the books cannot be used, the look is unclear, and another
-// one follows.
+// If an answer of the books cannot be used, that look decides nothing, and
+// another look follows.
 func TestUnusableLooksAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []pluraltest.Fault{
@@ -412,8 +415,8 @@ func TestUnusableLooksAreRepeated(t *testing.T) {
 	})
 }
 
-// The vendor's own rejections, as a repeated call gets them, lead to a look at
-// the books.
+// If Plural rejects a repeated call because of its reference, the SDK looks at
+// the books and returns the first result.
 func TestIdempotentByReference(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{
@@ -433,7 +436,7 @@ func TestIdempotentByReference(t *testing.T) {
 					again := d.agrees(t.Context(), w, c)
 					require.NoError(t, again.err)
 					require.Equal(t, first.order.OrderID, again.order.OrderID)
-					c = newClient(t, d.srv) // as after a restart
+					c = newClient(t, d.srv) // a new client, as after a restart
 				}
 				restarted := newClient(t, d.srv)
 				d.srv.Inject(pluraltest.On(w.op), pluraltest.ResetBeforeApply)
@@ -446,7 +449,7 @@ func TestIdempotentByReference(t *testing.T) {
 						w := d.readyWrite(op, partAmount)
 						c := newClient(t, d.srv)
 						require.NoError(t, d.agrees(t.Context(), w, c).err)
-						time.Sleep(time.Minute) // an entry of this second may be the call's own
+						time.Sleep(time.Minute) // a younger entry could be this call's own
 						other := w
 						other.amount = partAmount - 100
 						reused := stateError(t, d.agrees(t.Context(), other, c).err, plural.ErrReferenceReused)
@@ -499,7 +502,7 @@ func TestConcurrentCallsOfOneReference(t *testing.T) {
 	})
 }
 
-// rewriting changes the documents that one operation's answers carry.
+// rewriting changes the documents in the answers of one operation.
 func rewriting(t *testing.T, op string, change func(data map[string]any) any) plural.Option {
 	t.Helper()
 	return plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
@@ -522,7 +525,7 @@ func rewriting(t *testing.T, op string, change func(data map[string]any) any) pl
 	})
 }
 
-// An answer whose data is not what was asked for does not count.
+// An answer does not count if its data is not the order that was asked for.
 func TestUnusableDocuments(t *testing.T) {
 	t.Parallel()
 	without := func(field string) func(map[string]any) any {
