@@ -355,7 +355,7 @@ func TestExpiredStoredTokenIsReplaced(t *testing.T) {
 		require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()))
 		require.Equal(t, 1, g.tokenRequests())
 		pass(1)
-		require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()), "a token that is about to expire is not used either")
+		require.NoError(t, g.client(t, plural.WithTokenStore(s)).Warm(t.Context()), "a token about to expire is not used")
 		require.Equal(t, 2, g.tokenRequests())
 		synctest.Wait()
 	})

@@ -215,7 +215,7 @@ func TestCallbackRequestAttackOversizedBody(t *testing.T) {
 	announced := formRequest(padded + "&")
 	_, err := v.VerifyCallbackRequest(announced)
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonBodyTooLarge)
-	require.Equal(t, callbackMaxBytes+1, remaining(t, announced.Body), "a body whose Content-Length is too large is not read")
+	require.Equal(t, callbackMaxBytes+1, remaining(t, announced.Body), "a body announced as too large is not read")
 
 	chunked := formRequest(padded + "&" + strings.Repeat("x", 1<<20))
 	chunked.ContentLength = -1

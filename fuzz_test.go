@@ -228,7 +228,7 @@ func FuzzDo(f *testing.F) {
 		}
 		if err := client.Do(t.Context(), http.MethodPost, "/x", nil, &typed); err != nil {
 			requireTidy(t, err.Error())
-			if mismatch, ok := err.(*plural.Error); ok && mismatch.Code == "" { //nolint:errorlint // an unknown outcome is not meant here
+			if mismatch, ok := err.(*plural.Error); ok && mismatch.Code == "" { //nolint:errorlint // not in an unknown outcome
 				require.NotContains(t, err.Error(), "98765")
 			}
 		}
@@ -668,7 +668,7 @@ func FuzzVerifyWebhook(f *testing.F) {
 			split := header.Clone()
 			split["Webhook-Signature"] = strings.Split(signatures, ",")
 			splitErr := v.VerifyWebhookSignature(split, body)
-			require.Equal(t, signatureErr == nil, splitErr == nil, "the result is the same if an adaptor splits the header at commas")
+			require.Equal(t, signatureErr == nil, splitErr == nil, "a header split at commas gives the same result")
 			if signatureErr != nil {
 				require.Equal(t, signatureErr, err)
 				return nil

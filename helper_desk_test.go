@@ -150,7 +150,7 @@ func (o outcome) contradictsWith(n int, srv *pluraltest.Server) string {
 	case errors.Is(o.err, plural.ErrNotApplied) && n != 0:
 		return fmt.Sprintf("%v: the error says not applied, but the books have the write: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && !errors.Is(o.err, plural.ErrNoHold) && n == 1:
-		return fmt.Sprintf("%v: the error says conflict, but the books have the write as it was asked for: %v", o.write, o.err)
+		return fmt.Sprintf("%v: the error says conflict, but the books have the very write: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrConflict) && o.isUntrueOfLink(srv):
 		return fmt.Sprintf("%v: the error says conflict, but the books show none: %v", o.write, o.err)
 	case errors.Is(o.err, plural.ErrNotApplied) && errors.Is(o.err, plural.ErrConflict),

@@ -287,7 +287,7 @@ func TestWebhookSignatureSplitAtItsCommas(t *testing.T) {
 	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp"} {
 		twice[name] = []string{good.Get(name), good.Get(name)}
 		require.ErrorIs(
-			t, v.VerifyWebhookSignature(twice, body), plural.ErrMalformedWebhook, "only the parts of the signature header are joined",
+			t, v.VerifyWebhookSignature(twice, body), plural.ErrMalformedWebhook, "only parts of the signature are joined",
 		)
 		twice[name] = good[name]
 	}

@@ -554,7 +554,7 @@ func TestUnusableDocuments(t *testing.T) {
 	}
 }
 
-// One attempt is one send of the write. The reads that settle it are still
+// With MaxAttempts 1 a write is sent once. The reads that settle it are still
 // repeated.
 func TestOneAttemptStillSettles(t *testing.T) {
 	t.Parallel()
@@ -596,18 +596,18 @@ func TestInvalidWritesAreNotSent(t *testing.T) {
 		c, ctx := newClient(t, d.srv), t.Context()
 		for name, call := range map[string]func() (*plural.Order, error){
 			"capture of nothing": func() (*plural.Order, error) { return c.Captures.Create(ctx, "v1-1", nil) },
-			"capture of no amount": func() (*plural.Order, error) {
+			"capture without an amount": func() (*plural.Order, error) {
 				return c.Captures.Create(ctx, "v1-1", &plural.CaptureRequest{MerchantCaptureReference: "a"})
 			},
-			"capture of everything and an amount": func() (*plural.Order, error) {
+			"capture of the full amount and of an amount": func() (*plural.Order, error) {
 				return c.Captures.Create(ctx, "v1-1", &plural.CaptureRequest{
 					MerchantCaptureReference: "a",
 					CaptureAmount:            plural.INR(100), FullAmount: true,
 				})
 			},
-			"cancel of no order": func() (*plural.Order, error) { return c.Cancels.Create(ctx, "..") },
-			"refund of nothing":  func() (*plural.Order, error) { return c.Refunds.Create(ctx, "v1-1", nil) },
-			"refund of no amount": func() (*plural.Order, error) {
+			"cancel without an order": func() (*plural.Order, error) { return c.Cancels.Create(ctx, "..") },
+			"refund of nothing":       func() (*plural.Order, error) { return c.Refunds.Create(ctx, "v1-1", nil) },
+			"refund without an amount": func() (*plural.Order, error) {
 				return c.Refunds.Create(ctx, "v1-1", &plural.RefundRequest{MerchantOrderReference: "a"}, plural.WithoutValidation())
 			},
 		} {
@@ -631,8 +631,8 @@ func TestUnknownSaysWhatToDo(t *testing.T) {
 	})
 }
 
-// Read on while something is under way. Only something that has not changed for
-// minutes needs a person. A caller who gave up is not a reason.
+// While a write is under way, the call reads on. The error asks for a person
+// only if nothing has changed for minutes, and not because the caller gave up.
 func TestWhatStaysUnderWayNeedsReview(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -21,8 +21,8 @@ import (
 
 // TestWhatWasSettledIsWhatIsRead settles random sales, with refunds and every
 // quirk. During the reading, lines come late, rows move and requests fail. The
-// reading has the settlements of some moment during it, or says that it is
-// incomplete.
+// reading either has the settlements as they were at some moment of the
+// reading, or says that it is incomplete.
 func TestWhatWasSettledIsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	seed := soakSeed(t)
@@ -39,8 +39,8 @@ func TestWhatWasSettledIsWhatIsRead(t *testing.T) {
 	require.Greater(t, whole, cases, "most readings are whole")
 }
 
-// bank is an emulator with money in the bank, and somebody who changes it while
-// it is read.
+// bank is an emulator with settlements. They are changed while a client reads
+// them.
 type bank struct {
 	t      *testing.T
 	srv    *pluraltest.Server
@@ -104,8 +104,8 @@ func settledAndRead(t *testing.T, r *rand.Rand) (whole int) {
 	return whole
 }
 
-// shown is a line in a form for comparison: whose it is, and how much of it
-// arrived.
+// shown writes a line as a text to compare: the payment's id, its amount, and
+// the amount that was settled.
 func shown(line *plural.SettlementLine) string {
 	return fmt.Sprint(line.TransactionID, " ", line.TransactionAmount, " ", line.SettledAmount)
 }
@@ -134,11 +134,12 @@ func (b *bank) sell(day int) {
 	}
 }
 
-// alter gives settlements oddities that the emulator's own do not have.
+// alter gives the settlements oddities that the emulator does not make by
+// itself.
 func (b *bank) alter() {
 	for _, s := range b.srv.Settlements() {
 		require.NoError(b.t, b.srv.ChangeSettlement(s.UTR, func(s *pluraltest.Settlement) {
-			for range b.r.IntN(20) * b.r.IntN(2) { // more than a page
+			for range b.r.IntN(20) * b.r.IntN(2) { // this can be more than a page
 				line := s.Lines[b.r.IntN(len(s.Lines))]
 				line.TransactionID += fmt.Sprint("-", b.r.IntN(100))
 				s.Lines = append(s.Lines, line)
@@ -147,7 +148,7 @@ func (b *bank) alter() {
 			case 0:
 				s.SaidLines = len(s.Lines) + 1 + b.r.IntN(3)
 			case 1:
-				s.Lines = append(s.Lines, s.Lines[0]) // two lines that are alike
+				s.Lines = append(s.Lines, s.Lines[0]) // two equal lines
 			case 2:
 				s.Lines[0].PayoutStatus = "Failed"
 			case 3:
@@ -157,7 +158,7 @@ func (b *bank) alter() {
 	}
 }
 
-// lines are the lines of each UTR in the books, as they are shown.
+// lines returns the lines of each UTR in the books, in the form of shown.
 func (b *bank) lines() map[string][]string {
 	all := map[string][]string{}
 	for _, s := range b.srv.Settlements() {
@@ -190,7 +191,8 @@ func (b *bank) meddle() {
 	}
 }
 
-// check compares what was read with the books before and after.
+// check compares the lines that were read with the books before and after the
+// reading.
 func (b *bank) check(what string, got []string, err error, before, after []string) int {
 	if err != nil {
 		failure, isCall := errors.AsType[*plural.Error](err)
@@ -199,17 +201,17 @@ func (b *bank) check(what string, got []string, err error, before, after []strin
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, before) && !slices.Equal(got, after) {
-		require.Equal(b.t, before, got, "%s: it was neither this, nor what it became: %v", what, after)
+		require.Equal(b.t, before, got, "%s: the reading is not this, nor the later state: %v", what, after)
 	}
 	return 1
 }
 
-// TestMillionLines: a reading takes the memory of one page, and of what it
-// remembers of the last lines, however many lines there are.
+// TestMillionLines reads very many lines. The memory of the reading does not
+// grow with them: it holds one page, and what it remembers of the last lines.
 func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the heap
 	lines := 1_000_000
 	if !isFullSoak() {
-		lines = 60_000 // more than is remembered
+		lines = 60_000 // the reading remembers fewer lines than this
 	}
 	client := newPeerClient(t, manyLines(lines))
 	heap := func() uint64 {
@@ -225,7 +227,7 @@ func TestMillionLines(t *testing.T) { //nolint:paralleltest // it measures the h
 		if n++; n%(lines/20) == 0 {
 			peak = max(peak, heap())
 		}
-		if n == 20_000 { // no more will ever be remembered
+		if n == 20_000 { // from here on, the reading does not remember more
 			early = heap()
 		}
 		_ = line
@@ -247,7 +249,8 @@ func BenchmarkSettlementLines(b *testing.B) {
 	}
 }
 
-// TestFarRepeat: a page that is repeated far behind is noticed.
+// TestFarRepeat checks that a repeated page is noticed even if many pages lie
+// in between.
 func TestFarRepeat(t *testing.T) {
 	t.Parallel()
 	pages := manyLines(15_000)

@@ -27,7 +27,7 @@ func all[T any](seq iter.Seq2[*T, error]) (list []*T, err error) {
 	for each, e := range seq {
 		if e != nil {
 			if err != nil || each != nil {
-				panic("the error is not the last")
+				panic("the list goes on after an error")
 			}
 			err = e
 			continue
@@ -37,7 +37,7 @@ func all[T any](seq iter.Seq2[*T, error]) (list []*T, err error) {
 	return list, err
 }
 
-// lastDays are the last n days of the clock, today among them.
+// lastDays returns the last n days. Today is the last of them.
 func lastDays(n int) plural.Days {
 	now := time.Now().In(plural.India())
 	return plural.Days{First: now.AddDate(0, 0, 1-n), Last: now}
@@ -58,7 +58,8 @@ func requireIncomplete(t *testing.T, err error) {
 	require.NotNil(t, incomplete(t, err))
 }
 
-// settlementPages serves published payloads.
+// settlementPages answers requests for a list or a settlement with published
+// payloads.
 func settlementPages(t *testing.T, list string, pages ...string) transportFunc {
 	t.Helper()
 	return func(r *http.Request) (*http.Response, error) {
@@ -84,7 +85,7 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal(payload(t, "settlement_list_response.json"), &list))
 		requireNothingLost(t, list.Data, rows, nil)
-		for _, row := range rows { // in none of the published rows is the amount what was paid less the deductions
+		for _, row := range rows { // in these rows the amount is not the amount paid less the deductions
 			net, err := row.ActualTransactionAmount.Sub(row.TotalDeductionAmount)
 			require.NoError(t, err)
 			differ, err := net.Cmp(row.TotalAmount)
@@ -111,7 +112,7 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, rows)
 		detail, err = client.Settlements.Get(t.Context(), "520019904417")
-		e := incomplete(t, err) // it announces three lines and has two
+		e := incomplete(t, err) // the answer announces three lines, but has two
 		require.Equal(t, plural.IncompleteError{UTR: "520019904417", Want: 3, Got: 2}, *e)
 		requireNothingLost(t, payload(t, "settlement_detail_refund_chargeback_precision.json"), detail,
 			[]string{"pagination.total_pages", "pagination.current_page"})
@@ -123,7 +124,7 @@ func TestSettlementPayloadsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestPayoutStatus: only Success counts, in upper or lower case.
+// TestPayoutStatus checks that only Success counts, in upper or lower case.
 func TestPayoutStatus(t *testing.T) {
 	t.Parallel()
 	for _, s := range []plural.PayoutStatus{"Success", "SUCCESS", "success", plural.PayoutStatusSuccess} {
@@ -134,7 +135,7 @@ func TestPayoutStatus(t *testing.T) {
 	}
 }
 
-// madeUp is a settlement of n lines.
+// madeUp makes a settlement with n lines.
 func madeUp(utr string, at time.Time, n int) pluraltest.Settlement {
 	s := pluraltest.Settlement{UTR: utr, ProcessedAt: at.Add(-time.Hour), SettledAt: at}
 	for i := range n {
@@ -146,8 +147,7 @@ func madeUp(utr string, at time.Time, n int) pluraltest.Settlement {
 	return s
 }
 
-// inBank runs a test on a server whose money is in the bank, on a clock of its
-// own.
+// inBank runs a test in a bubble of synctest, with an emulator and a client.
 func inBank(
 	t *testing.T,
 	test func(t *testing.T, srv *pluraltest.Server, client *plural.Client),
@@ -170,12 +170,13 @@ func utrs(rows []*plural.Settlement) (list []string) {
 	return list
 }
 
-// TestSettlementsOfAnySpan: windows of at most 60 days get every settlement
-// once, whether or not Plural includes the last day of a window.
+// TestSettlementsOfAnySpan checks that List reads each settlement once, however
+// many days it asks for. It does so in windows of at most 60 days. Plural may
+// include the last day of a window or leave it out.
 func TestSettlementsOfAnySpan(t *testing.T) {
 	t.Parallel()
 	for name, quirks := range map[string]pluraltest.SettlementQuirk{
-		"the last day counts": 0, "it does not": pluraltest.SettleEndExcluded,
+		"the last day counts": 0, "the last day does not count": pluraltest.SettleEndExcluded,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -183,7 +184,7 @@ func TestSettlementsOfAnySpan(t *testing.T) {
 				var want []string
 				const days = 150
 				midnight := time.Date(2001, 2, 1, 0, 0, 0, 0, plural.India())
-				for d := range days { // at both ends of each day
+				for d := range days { // two settlements a day, one at each end of it
 					for i, at := range []time.Time{midnight, midnight.Add(24*time.Hour - time.Second)} {
 						utr := fmt.Sprintf("%03d%d", d, i)
 						want = append(want, utr)
@@ -193,8 +194,8 @@ func TestSettlementsOfAnySpan(t *testing.T) {
 				for _, span := range []int{1, 2, 10, 57, 58, 59, 60, 61, 116, 117, 118, 119, 149} {
 					last := midnight.AddDate(0, 0, -1)
 					got, err := all(client.Settlements.List(t.Context(), plural.Days{
-						First: last.AddDate(0, 0, 1-span).Add(23 * time.Hour), // the hour does not matter
-						Last:  last.UTC().Add(9 * time.Hour),                  // nor does the place, except for its date
+						First: last.AddDate(0, 0, 1-span).Add(23 * time.Hour), // the time of day does not matter
+						Last:  last.UTC().Add(9 * time.Hour),                  // the zone matters only for the date
 					}))
 					require.NoError(t, err)
 					require.Equal(t, want[2*(days-span):], utrs(got), span)
@@ -207,8 +208,8 @@ func TestSettlementsOfAnySpan(t *testing.T) {
 	}
 }
 
-// TestSettlementDaysAreChecked: bad days, texts and options are errors before
-// anything is sent.
+// TestSettlementDaysAreChecked checks that bad days, texts and options give an
+// error before anything is sent.
 func TestSettlementDaysAreChecked(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -253,15 +254,16 @@ func TestSettlementDaysAreChecked(t *testing.T) {
 
 		_, err = all(client.Settlements.List(t.Context(), plural.Days{First: now.AddDate(0, -7, 0), Last: now},
 			plural.WithoutValidation()))
-		require.NoError(t, err, "the six months may be out of date here")
+		require.NoError(t, err, "with WithoutValidation older days are not an error")
 		today, err := all(client.Settlements.List(t.Context(), plural.Days{First: now.AddDate(0, -6, 0), Last: now}))
 		require.NoError(t, err)
 		require.Empty(t, today)
 	})
 }
 
-// TestSettlementPages: ten rows a page, one request each with a request id of
-// its own; the loop can be left, and gone through again.
+// TestSettlementPages reads ten rows a page. Each page is one request with its
+// own request id. A loop over the list can be left, and the list can be read
+// again.
 func TestSettlementPages(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -275,7 +277,7 @@ func TestSettlementPages(t *testing.T) {
 			require.Len(t, rows, 23)
 		}
 		requests := srv.RequestsTo(pluraltest.OpSettlementsList)
-		require.Len(t, requests, 2*(3+1), "three pages, and the first again")
+		require.Len(t, requests, 2*(3+1), "three pages and the first page again, twice")
 		ids := map[string]bool{}
 		for _, r := range requests {
 			ids[r.RequestID] = true
@@ -308,7 +310,7 @@ func TestSettlementPages(t *testing.T) {
 	})
 }
 
-// TestLinesAreReadWhole: an incomplete reading says so.
+// TestLinesAreReadWhole checks that an incomplete reading says so.
 func TestLinesAreReadWhole(t *testing.T) {
 	t.Parallel()
 	const utr = "2001"
@@ -318,13 +320,13 @@ func TestLinesAreReadWhole(t *testing.T) {
 		moves     int
 		want, got int
 	}{
-		"says more lines than it has": {
+		"announces more lines than it has": {
 			change: func(s *pluraltest.Settlement) { s.SaidLines = 25 }, want: 25, got: 24,
 		},
 		"a line came twice": {
 			change: func(s *pluraltest.Settlement) { s.Lines[20] = s.Lines[0] }, want: 24, got: 23,
 		},
-		"a line came twice, and it says so": {
+		"a line came twice, and the count fits": {
 			change: func(s *pluraltest.Settlement) { s.Lines[20], s.SaidLines = s.Lines[0], 23 }, want: 23, got: 23,
 		},
 		"rows moved": {moves: 1, want: 24, got: 23},
@@ -354,8 +356,8 @@ func TestLinesAreReadWhole(t *testing.T) {
 	}
 }
 
-// TestLateLine: a line that comes during the reading is read, or the reading is
-// incomplete.
+// TestLateLine adds a line during the reading. The line is read, or the reading
+// says that it is incomplete.
 func TestLateLine(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -376,7 +378,7 @@ func TestLateLine(t *testing.T) {
 			ids = append(ids, line.TransactionID)
 		}
 		require.Contains(t, ids, "late")
-		requireIncomplete(t, last) // the head has changed
+		requireIncomplete(t, last) // the totals of the settlement have changed
 
 		detail, err := client.Settlements.Get(t.Context(), "3001")
 		require.NoError(t, err)
@@ -385,11 +387,12 @@ func TestLateLine(t *testing.T) {
 	})
 }
 
-// TestListIsReadAgain: a window whose rows moved during the reading is read
-// again, and is then complete; if they go on moving, it is incomplete.
+// TestListIsReadAgain moves rows during the reading of a window. The window is
+// then read again, and is complete. If the rows go on moving, it is incomplete.
 func TestListIsReadAgain(t *testing.T) {
 	t.Parallel()
-	// A reading asks for four pages if rows are missing, so it meets three moves.
+	// If rows are missing, one reading asks for four pages, so rows move three
+	// times during that reading.
 	for moves, isWhole := range map[int]bool{0: true, 1: true, 3: true, 4: true, 6: true, 7: false, 8: false, 100: false} {
 		t.Run(strconv.Itoa(moves), func(t *testing.T) {
 			t.Parallel()
@@ -417,8 +420,8 @@ func TestListIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestSettlementThatChanges: figures that differ from those that were passed on
-// make the list incomplete.
+// TestSettlementThatChanges changes the figures of a settlement after the list
+// has passed them on. That makes the list incomplete.
 func TestSettlementThatChanges(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -442,8 +445,9 @@ func TestSettlementThatChanges(t *testing.T) {
 	})
 }
 
-// TestReadingOfSettlementsFails: a failure of the first page is the call's; a
-// later one makes the reading incomplete, with its cause.
+// TestReadingOfSettlementsFails lets single pages fail. If the first page
+// fails, the call returns that error. If a later page fails, the reading is
+// incomplete, and that error is its cause.
 func TestReadingOfSettlementsFails(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -477,7 +481,7 @@ func TestReadingOfSettlementsFails(t *testing.T) {
 		srv.Inject(list, append([]pluraltest.Fault{pluraltest.NoFault}, broken...)...)
 		rows, err = all(client.Settlements.List(t.Context(), lastDays(90)))
 		require.Empty(t, rows)
-		e = incomplete(t, err) // the first window is read, and empty
+		e = incomplete(t, err) // the first window was read, and is empty
 		require.Equal(t, 1, e.Page)
 		require.Equal(t, lastDays(1).Last.Format(time.DateOnly), e.Days.Last.Format(time.DateOnly))
 
@@ -517,8 +521,9 @@ func TestReadingOfSettlementsFails(t *testing.T) {
 	})
 }
 
-// TestSettlementsWaitForTheRate: after a 429 the reading waits for longer than
-// a call's tries last, unless the caller wants none or the wait is too long.
+// TestSettlementsWaitForTheRate checks that after a 429 a reading waits longer
+// than the tries of one call do. It does not wait if the caller wants no retry,
+// or if the wait is too long.
 func TestSettlementsWaitForTheRate(t *testing.T) {
 	t.Parallel()
 	inBank(t, func(t *testing.T, srv *pluraltest.Server, client *plural.Client) {
@@ -555,9 +560,9 @@ func TestSettlementsWaitForTheRate(t *testing.T) {
 	})
 }
 
-// TestSettlementsWaitAsLongAsAsked: the next request after a 429 is never
-// earlier than its Retry-After asks, also where one call's tries end and the
-// next call's begin.
+// TestSettlementsWaitAsLongAsAsked checks that after a 429 the next request is
+// never earlier than its Retry-After allows. This also holds if the tries of
+// one call have ended and the next call begins.
 func TestSettlementsWaitAsLongAsAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -580,8 +585,8 @@ func TestSettlementsWaitAsLongAsAsked(t *testing.T) {
 	})
 }
 
-// TestIncompleteListNamesTheLaterDays: a list that ends in its first window has
-// not read the windows after it, either.
+// TestIncompleteListNamesTheLaterDays lets a list end in its first window. The
+// later windows were not read either, so the error names their days, too.
 func TestIncompleteListNamesTheLaterDays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -595,7 +600,8 @@ func TestIncompleteListNamesTheLaterDays(t *testing.T) {
 	})
 }
 
-// TestTooManyLinesForGet: Get keeps 10,000 lines, Lines passes on all.
+// TestTooManyLinesForGet checks that Get keeps 10,000 lines, and says so if
+// there are more.
 func TestTooManyLinesForGet(t *testing.T) {
 	t.Parallel()
 	for n, isWhole := range map[int]bool{10_000: true, 10_001: false} {
@@ -612,7 +618,7 @@ func TestTooManyLinesForGet(t *testing.T) {
 	}
 }
 
-// manyLines serves a settlement of n lines.
+// manyLines serves a settlement with n lines.
 func manyLines(n int) transportFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		page, err := strconv.Atoi(r.URL.Query().Get("page"))
@@ -633,8 +639,8 @@ func manyLines(n int) transportFunc {
 	}
 }
 
-// TestListWithTotalsOfOnePage: the totals may count only one page. The list is
-// then still read to its end, and a page past the last may be refused.
+// TestListWithTotalsOfOnePage answers with totals that count only one page. The
+// list is still read to its end. A page after the last one may be refused.
 func TestListWithTotalsOfOnePage(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 9, 10, 11, 20, 25, 30} {
@@ -660,7 +666,8 @@ func TestListWithTotalsOfOnePage(t *testing.T) {
 	}
 }
 
-// TestSettlementsWithoutUTR: rows that have none yet are not taken for one.
+// TestSettlementsWithoutUTR lists rows that have no UTR yet. Two different rows
+// without a UTR are not taken for the same settlement.
 func TestSettlementsWithoutUTR(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -674,7 +681,8 @@ func TestSettlementsWithoutUTR(t *testing.T) {
 	})
 }
 
-// TestAnswersThatAreNoSettlement: nothing rests on what an answer lacks.
+// TestAnswersThatAreNoSettlement sends answers in which a field is missing. The
+// SDK does not rely on such an answer.
 func TestAnswersThatAreNoSettlement(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -712,8 +720,8 @@ func TestAnswersThatAreNoSettlement(t *testing.T) {
 	})
 }
 
-// TestSettlementsShowNoAccount: the account prints as its last four digits, and
-// the store's address does not print.
+// TestSettlementsShowNoAccount checks that of the account only the last four
+// digits are printed, and of the store's address nothing.
 func TestSettlementsShowNoAccount(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -740,8 +748,8 @@ func TestSettlementsShowNoAccount(t *testing.T) {
 	})
 }
 
-// TestSettlementCallsAreObserved: each page is a call of its own, and not about
-// an order.
+// TestSettlementCallsAreObserved checks that an observer sees each page as one
+// call, which is not about an order.
 func TestSettlementCallsAreObserved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

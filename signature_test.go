@@ -28,8 +28,8 @@ import (
 
 const signatureSecret = "5eC0de00a1b2c3d4e5f60718293a4b5c"
 
-// naiveHMAC is HMAC-SHA256 as RFC 2104 spells it, so the tests do not share an
-// implementation with the code.
+// naiveHMAC is HMAC-SHA256, written as RFC 2104 describes it. So the tests do
+// not use the implementation of the code under test.
 func naiveHMAC(key, message []byte) []byte {
 	if len(key) > sha256.BlockSize {
 		sum := sha256.Sum256(key)
@@ -74,8 +74,8 @@ func readGolden(tb testing.TB, name string, into any) {
 	require.NoError(tb, json.Unmarshal(data, into))
 }
 
-// requireRefused checks that err is of the kind and has the reason, and is of
-// no other kind.
+// requireRefused checks that err has the given kind and reason, and no other
+// kind.
 func requireRefused(tb testing.TB, err, kind error, reason plural.VerificationReason) {
 	tb.Helper()
 	require.ErrorIs(tb, err, kind)
@@ -91,7 +91,7 @@ func requireRefused(tb testing.TB, err, kind error, reason plural.VerificationRe
 	}
 }
 
-// RFC 4231, test cases 1, 3, 4, 6 and 7.
+// The cases are the test cases 1, 3, 4, 6 and 7 of RFC 4231.
 func TestSignAgreesWithRFC4231(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ key, message, want string }{
@@ -121,7 +121,7 @@ func TestSignAgreesWithRFC4231(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := mustKey(t, plural.HexKey, tc.key)
-			for range 3 { // the HMAC is used again
+			for range 3 { // the key's HMAC is used several times
 				require.Equal(t, strings.ToUpper(tc.want), plural.Sign(unhex(t, tc.message), key))
 			}
 		})
@@ -184,7 +184,7 @@ func TestWeakOrDirtySecretsAreRefused(t *testing.T) {
 		"hex: space in front":      {plural.HexKey, " " + hexDigits},
 		"hex: space within":        {plural.HexKey, "00112233 44556677"},
 		"hex: prefix":              {plural.HexKey, "0x" + hexDigits},
-		"hex: sign":                {plural.HexKey, "+1" + hexDigits}, // the guide's own code parses it
+		"hex: sign":                {plural.HexKey, "+1" + hexDigits}, // the guide's own code accepts a sign
 		"hex: no hex":              {plural.HexKey, "fgwei7egyhuggwp39w8rh"},
 		"hex: last odd digit":      {plural.HexKey, hexDigits + "g"},
 		"hex: NUL":                 {plural.HexKey, hexDigits + "\x00"},
@@ -267,9 +267,9 @@ func TestNewVerifierRefuses(t *testing.T) {
 			signatureSecret,
 			[]plural.VerifierOption{plural.WithWebhookKeys(plural.Key{})},
 		},
-		"no callback keys, which would disable checks": {signatureSecret, []plural.VerifierOption{plural.WithCallbackKeys()}},
-		"no webhook keys": {signatureSecret, []plural.VerifierOption{plural.WithWebhookKeys()}},
-		"no tolerance":    {signatureSecret, []plural.VerifierOption{plural.WithTolerance(0)}},
+		"an empty list of callback keys": {signatureSecret, []plural.VerifierOption{plural.WithCallbackKeys()}},
+		"no webhook keys":                {signatureSecret, []plural.VerifierOption{plural.WithWebhookKeys()}},
+		"no tolerance":                   {signatureSecret, []plural.VerifierOption{plural.WithTolerance(0)}},
 		"negative tolerance": {
 			signatureSecret,
 			[]plural.VerifierOption{plural.WithTolerance(-time.Second)},
@@ -382,7 +382,7 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-// formattings are the ways in which a value can get into a log.
+// formattings returns the texts under which a value can get into a log.
 func formattings(t *testing.T, value any) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -466,8 +466,8 @@ func TestSecretsAreRedacted(t *testing.T) {
 	require.Equal(t, rawKey.String(), rawKey.GoString())
 }
 
-// secretSpellings are the forms in which fmt would show the bytes of a raw and
-// of a hex secret.
+// secretSpellings returns the forms in which fmt would show the bytes of a raw
+// secret and of a hex secret.
 func secretSpellings(t *testing.T, raw, hexSecret string) []string {
 	t.Helper()
 	var all []string
@@ -536,8 +536,8 @@ func webhookRequest(header http.Header, body []byte) *http.Request {
 	return r
 }
 
-// The race detector makes sync.Pool forget items at random, so this cannot be
-// measured under it.
+// The race detector makes sync.Pool forget items at random, so allocations
+// cannot be measured with it.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestVerifyWebhookSignatureDoesNotAllocate(t *testing.T) {
@@ -573,7 +573,7 @@ func TestVerifyCallbackAllocatesLittle(t *testing.T) {
 		t,
 		testing.AllocsPerRun(500, func() { _, _ = v.VerifyCallback(form) }),
 		9.0,
-		"the signature, the signed text, the callback, its map (two), and the four names and values that are kept",
+		"two for the signature and its text, three for the callback and its map, four for the names and values",
 	)
 }
 
@@ -598,7 +598,7 @@ func TestMemoryIsFlatOverVerifications(t *testing.T) {
 		return m.HeapAlloc
 	}
 	early, late := heap(), uint64(0)
-	for range 9 { // a million signatures in all
+	for range 9 { // a million webhook signatures in ten rounds
 		late = heap()
 	}
 	require.Less(t, late, early+256<<10)
@@ -637,8 +637,8 @@ func BenchmarkVerifyCallback(b *testing.B) {
 	}
 }
 
-// The result names which of several keys made the signature, in any order of
-// earlier use.
+// The result says which of several keys made the signature, no matter in which
+// order the keys were used before.
 func TestKeyIndex(t *testing.T) {
 	t.Parallel()
 	secrets := []string{signatureSecret, "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"}

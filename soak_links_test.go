@@ -16,12 +16,12 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// planLinks lists creates of links, some of them by two processes at once and
-// some under a reference of another amount, and cancels of links, some of which
-// the payer opens or pays in the meantime.
+// planLinks lists creates and cancels of links. Some creates are made by two
+// processes at once, and some have a reference that a link with another amount
+// has. Some payers open or pay a link while it is cancelled.
 func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
-	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not what this is about
+	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
 	d := &desk{t: t, srv: s.srv}
 	var all []*soaked
 	add := func(w write, rivals bool) { all = append(all, &soaked{outcome: outcome{write: w}, rivals: rivals}) }
@@ -43,7 +43,7 @@ func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
 			time.AfterFunc(after, func() {
 				switch decision {
 				case 0:
-					_, _ = s.srv.Pay(d.orderOf(write{orderID: id}), pluraltest.Approve) // unless the cancel was faster
+					_, _ = s.srv.Pay(d.orderOf(write{orderID: id}), pluraltest.Approve) // fails if the cancel was faster
 				case 1:
 					_ = s.srv.OpenLink(id)
 				}
@@ -55,8 +55,8 @@ func (s *soak) planLinks(t *testing.T, n int, random *rand.Rand) []*soaked {
 	return all
 }
 
-// Links are made and cancelled by 64 workers while nearly half of all requests
-// are faulted: 1,000 of them, or 10,000 with PLURAL_SOAK=full.
+// 64 workers make and cancel links: 1,000 links, or 10,000 with
+// PLURAL_SOAK=full. Nearly half of all requests get a fault.
 func TestSoakOfLinks(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]pluraltest.DuplicateMode{
@@ -80,10 +80,10 @@ func TestSoakOfLinks(t *testing.T) {
 				t.Logf("%v; %d links, %d requests, %d faults, %d doubles",
 					result, len(srv.Links()), len(srv.Requests()), len(srv.FaultLog()), len(srv.Doubles()))
 				for _, w := range writes {
-					require.False(t, w.err == nil && len(w.links) > 1, "%v: nil, and two links were seen; seed %d", w.write, seed)
+					require.False(t, w.err == nil && len(w.links) > 1, "%v: the error is nil, but the call saw two links; seed %d", w.write, seed)
 				}
 				if mode == pluraltest.DuplicateAccepted {
-					for _, what := range wrong { // a link of another amount may hide our own
+					for _, what := range wrong { // another link with the reference may hide our own
 						require.Regexp(t, "applied [0-9]+ times|said to be a conflict", what, "seed %d", seed)
 					}
 					return
@@ -96,8 +96,8 @@ func TestSoakOfLinks(t *testing.T) {
 	}
 }
 
-// seeLinks notes which links each call was shown, whole and under its own
-// reference.
+// seeLinks notes which links with its own reference each call has seen in a
+// whole answer.
 func seeLinks(next http.RoundTripper) http.RoundTripper {
 	return transportFunc(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
@@ -118,7 +118,7 @@ type seenBody struct {
 
 func (b *seenBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if len(b.read) < 64<<10 { // a longer one is not used
+	if len(b.read) < 64<<10 { // a longer body is not used
 		b.read = append(b.read, p[:n]...)
 	}
 	return n, err

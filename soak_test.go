@@ -24,8 +24,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// soakSeed is PLURAL_SEED, or the seed of the day. The seed decides the order
-// of the actions and the fault of each request.
+// soakSeed returns PLURAL_SEED, or a random seed. The seed decides the order of
+// the actions and the fault of each request.
 func soakSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -38,8 +38,8 @@ func soakSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// soakSize is how many writes a soak makes; a tenth of them without
-// PLURAL_SOAK=full (`make soak`), a twentieth under the race detector.
+// soakSize returns how many writes a soak makes. Without PLURAL_SOAK=full
+// (`make soak`) it is a tenth of full, under the race detector a twentieth.
 func soakSize(full int) int {
 	switch {
 	case isFullSoak():
@@ -54,27 +54,27 @@ func isFullSoak() bool { return os.Getenv("PLURAL_SOAK") == "full" }
 
 const (
 	soakWorkers = 64
-	soakRate    = 0.45 // of the requests are faulted
+	soakRate    = 0.45 // part of the requests that get a fault
 )
 
-// soak is a group of merchants' workers. They capture, cancel and refund, some
-// of them twice or against each other.
+// soak is a group of merchants' workers. They capture, cancel and refund,
+// sometimes twice at once, and sometimes against each other.
 type soak struct {
 	srv      *pluraltest.Server
 	client   *plural.Client
 	opts     []plural.CallOption
-	patience time.Duration // that a call has; 0 is without end
-	rivalry  bool          // some calls are made twice at once, some orders are captured and cancelled at once
+	patience time.Duration // time limit of a call; 0 is no limit
+	rivalry  bool          // makes some calls twice at once, and captures and cancels some orders at once
 }
 
-// soaked is a write of a soak.
+// soaked is one write of a soak, with its outcome.
 type soaked struct {
 	outcome
 
-	rivals bool // others are about the same order or reference
+	rivals bool // other calls are about the same order or reference
 
 	mu    sync.Mutex
-	links map[string]bool // by id, those of its reference that its call was shown
+	links map[string]bool // ids of the links with its reference that the call has seen
 }
 
 type soakedKey struct{}
@@ -83,7 +83,7 @@ type soakedKey struct{}
 // writes.
 func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	t.Helper()
-	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // tokens are not tested here
+	s.srv.Inject(pluraltest.On(pluraltest.OpToken), make([]pluraltest.Fault, 10*n)...) // token requests get no faults
 	d := &desk{t: t, srv: s.srv}
 	var all []*soaked
 	for i := 0; len(all) < n; i++ {
@@ -126,7 +126,7 @@ func (s *soak) plan(t *testing.T, n int, random *rand.Rand) []*soaked {
 	return all
 }
 
-// run makes the writes, with all workers at once.
+// run makes the writes with all workers at once, and returns what was wrong.
 func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	var (
 		workers sync.WaitGroup
@@ -160,7 +160,7 @@ func (s *soak) run(ctx context.Context, writes []*soaked) (wrong []string) {
 	return wrong
 }
 
-// call makes a write, within the time for one.
+// call makes a write, within the time limit of a call.
 func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	if s.patience > 0 {
 		var cancel context.CancelFunc
@@ -170,9 +170,9 @@ func (s *soak) call(ctx context.Context, w *soaked) (*plural.Order, error) {
 	return w.run(context.WithValue(ctx, soakedKey{}, w), s.client, s.opts...)
 }
 
-// complaint says how a call's answer contradicts the books. If several calls
-// are the same, it allows one to say that it did not get through although
-// another did: the server was busy, or refused the token twice.
+// complaint says how the answer of a call contradicts the books. If several
+// calls make the same write, one of them may say that it did not get through
+// although another did. Then the server was busy, or refused the token twice.
 func (s *soak) complaint(w *soaked) string {
 	n := w.effects(s.srv)
 	var failed *plural.Error
@@ -183,12 +183,12 @@ func (s *soak) complaint(w *soaked) string {
 	return w.contradictsLaterWith(n, s.srv)
 }
 
-// soakResult counts answers. Answers that reach a person are counted as such,
-// and not as unknown.
+// soakResult counts answers. Answers that a person has to check are counted
+// under review, and not under unknown.
 type soakResult struct{ applied, ruledOut, review, rejected, notSent, unknown int }
 
-// readSettlements settles all that was captured, and reads it among the same
-// faults: a reading without an error has each line, and each of them once.
+// readSettlements settles all captures, and reads the settlements with the same
+// faults. If a reading has no error, it has each line exactly once.
 func (s *soak) readSettlements(t *testing.T, seed uint64) {
 	t.Helper()
 	time.Sleep(48 * time.Hour)
@@ -262,8 +262,8 @@ func (r soakResult) String() string {
 		r.total(), r.settled(), r.applied, r.ruledOut, r.review, r.rejected, r.notSent, r.unknown)
 }
 
-// soakFaults are all faults; late effects and pending results of several
-// lengths.
+// soakFaults returns all faults. Late effects and pending results are there
+// with several delays.
 func soakFaults() []pluraltest.Fault {
 	list := []pluraltest.Fault{
 		pluraltest.ApplyLate.After(100 * time.Millisecond),
@@ -338,8 +338,9 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// The same over sockets, in real time: the delays are shorter, and it is not
-// promised how much is settled on a busy machine.
+// TestSoakOverTCP runs the soak over sockets, in real time. Its delays are
+// shorter. It does not check how many calls are settled, because that depends
+// on the machine.
 func TestSoakOverTCP(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]pluraltest.Option{"HTTP/1.1": nil, "HTTP/2 with TLS": {pluraltest.WithHTTP2()}} {
@@ -351,7 +352,7 @@ func TestSoakOverTCP(t *testing.T) {
 				switch f.Answer {
 				case pluraltest.AnswerReset, pluraltest.AnswerClose, pluraltest.AnswerThenClose, pluraltest.AnswerRefused:
 					if opts != nil {
-						continue // each would close the other workers' streams on the connection, so nearly nothing would get through
+						continue // such a fault closes the streams of all workers, so little would get through
 					}
 				default:
 				}
@@ -373,12 +374,13 @@ func TestSoakOverTCP(t *testing.T) {
 	}
 }
 
-// TestChaos runs one client and one webhook handler against emulators that
-// misbehave in every way, over sockets, and come and go at one address. After
-// each emulator the books have to show no double effect. At the end the client
-// must be as small as at the start: nothing may pile up.
+// TestChaos runs one client and one webhook handler over sockets. Their
+// emulators come and go at one address, and misbehave in every way. After each
+// emulator the books must show no double effect. At the end the client must use
+// as little memory and as few goroutines as at the start.
 //
-// It takes a few seconds. PLURAL_CHAOS=10m makes it ten minutes: `make chaos`.
+// The test takes a few seconds. With PLURAL_CHAOS=10m (`make chaos`) it takes
+// ten minutes.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and counts goroutines
 	duration := time.Second
 	if text := os.Getenv("PLURAL_CHAOS"); text != "" {
@@ -392,7 +394,7 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it measures the heap and
 	until := time.Now().Add(duration)
 	for epoch := uint64(1); epoch <= 4 || time.Now().Before(until); epoch++ {
 		c.epoch(t, epoch, 16, duration/8)
-		c.epoch(t, 0, 0, 0) // code that still refers to an earlier emulator now refers to this one, in which nothing happened
+		c.epoch(t, 0, 0, 0) // nothing happens in this emulator; it replaces the last one for code that still refers to that
 		h, g := atRest(c.client)
 		heap, goroutines = append(heap, h), append(goroutines, g)
 	}
@@ -448,7 +450,7 @@ func newChaos(t *testing.T) *chaos {
 	return c
 }
 
-// epoch is the time of one emulator, with that many workers.
+// epoch starts one emulator, lets count workers make sales, and closes it.
 func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration) {
 	shop := httptest.NewServer(plural.NewWebhookHandler(c.verifier, func(_ context.Context, e *plural.Event) error {
 		if c.events.Add(1)%3 == 0 {
@@ -482,7 +484,7 @@ func (c *chaos) epoch(t *testing.T, number uint64, count int, most time.Duration
 	srv.Close()
 }
 
-// sale is one order and what happens to it.
+// sale makes one order, and cancels, captures or refunds it.
 func (c *chaos) sale(srv *pluraltest.Server, reference string, n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
@@ -527,18 +529,18 @@ func (c *chaos) count(err error) {
 		c.unknown.Add(1)
 	default:
 		c.failed.Add(1)
-		<-time.After(5 * time.Millisecond) // as long as there is no token, calls fail at once
+		<-time.After(5 * time.Millisecond) // without a token, calls fail at once
 	}
 }
 
-// atRest is the size of the heap and the number of goroutines when nothing
-// runs.
+// atRest waits until nothing runs. It returns the size of the heap and the
+// number of goroutines.
 func atRest(client *plural.Client) (heap uint64, goroutines int) {
 	client.CloseIdleConnections()
 	if idle, ok := http.DefaultTransport.(*http.Transport); ok {
 		idle.CloseIdleConnections()
 	}
-	for range 50 { // ending goroutines need a moment
+	for range 50 { // goroutines need a moment to end
 		runtime.GC()
 		runtime.GC()
 		before := runtime.NumGoroutine()

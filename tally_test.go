@@ -13,7 +13,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// payment is a payment of a card, or of points, with what was captured of it.
+// payment makes a payment from a card or from points, with its captures.
 func payment(status plural.PaymentStatus, paid plural.Amount, captured ...plural.Amount) plural.Payment {
 	p := plural.Payment{Status: status, PaymentAmount: paid}
 	for _, amount := range captured {
@@ -59,7 +59,7 @@ func TestCapturedAmount(t *testing.T) {
 			1200,
 			true,
 		},
-		"partial capture that reads PROCESSED": {
+		"partial capture with status PROCESSED": {
 			plural.Order{Status: "PROCESSED", Payments: orders{payment(processed, plural.INR(2000), plural.INR(1200))}},
 			1200,
 			true,
@@ -95,7 +95,7 @@ func TestCapturedAmount(t *testing.T) {
 			1200,
 			true,
 		},
-		"captured, still reading AUTHORIZED": {
+		"captured, with status AUTHORIZED": {
 			plural.Order{
 				Status:   "AUTHORIZED",
 				PreAuth:  true,
@@ -135,7 +135,7 @@ func TestCapturedAmount(t *testing.T) {
 				Payments: orders{payment("FAILED", plural.INR(2000)), payment(processed, plural.INR(2000))},
 			},
 			0,
-			false, // a partial capture reads the same
+			false, // a partial capture has the same status
 		},
 		"a purchase from points and card": {
 			plural.Order{
@@ -162,7 +162,7 @@ func TestCapturedAmount(t *testing.T) {
 			2000,
 			true,
 		},
-		"a payment beside it in a status of the future": {
+		"another payment in an unknown status": {
 			plural.Order{
 				Status:   "PROCESSED",
 				Payments: orders{payment(processed, plural.INR(300), plural.INR(300)), payment("ON_HOLD", plural.INR(1700))},
@@ -219,7 +219,7 @@ func TestCapturedAmount(t *testing.T) {
 			0,
 			false,
 		},
-		"cancelled with payments that are not": {
+		"cancelled, but its payments are not": {
 			plural.Order{
 				Status:   "CANCELLED",
 				PreAuth:  true,
@@ -237,7 +237,7 @@ func TestCapturedAmount(t *testing.T) {
 			0,
 			false,
 		},
-		"a status of the future": {
+		"an unknown status": {
 			plural.Order{Status: "SETTLED", Payments: orders{payment(processed, plural.INR(2000))}},
 			0,
 			false,
@@ -270,7 +270,7 @@ func TestCapturedAmount(t *testing.T) {
 			0,
 			false,
 		},
-		"more than there is money": {
+		"more than an int64 can hold": {
 			plural.Order{
 				Status:   "PROCESSED",
 				PreAuth:  true,
@@ -321,7 +321,7 @@ func TestRefundedAmount(t *testing.T) {
 			350,
 			true,
 		},
-		"those on their way as well": {
+		"with refunds under way": {
 			"PARTIALLY_REFUNDED",
 			[]plural.Order{
 				refund("PENDING", plural.INR(100)),
@@ -333,7 +333,7 @@ func TestRefundedAmount(t *testing.T) {
 			true,
 		},
 		"all under way":              {"PROCESSED", []plural.Order{refund("PENDING", plural.INR(100))}, 100, true},
-		"a status of the future":     {"PROCESSED", []plural.Order{refund("ON_HOLD", plural.INR(100))}, 0, false},
+		"an unknown status":          {"PROCESSED", []plural.Order{refund("ON_HOLD", plural.INR(100))}, 0, false},
 		"cancelled":                  {"PROCESSED", []plural.Order{refund("CANCELLED", plural.INR(100))}, 0, true},
 		"refunded, refunds left out": {"FULLY_REFUNDED", nil, 0, false},
 		"refunded, none carried out": {"PARTIALLY_REFUNDED", []plural.Order{refund("FAILED", plural.INR(100))}, 0, false},
@@ -372,7 +372,7 @@ func TestWhatCanBeDoneToAnOrder(t *testing.T) {
 		"refunded in full":           {plural.Order{Status: "FULLY_REFUNDED"}, false, false, false},
 		"created":                    {plural.Order{Status: "CREATED"}, false, false, false},
 		"cancelled":                  {plural.Order{Status: "CANCELLED", Payments: captured}, false, false, false},
-		"a status of the future":     {plural.Order{Status: "SETTLED"}, false, false, false},
+		"an unknown status":          {plural.Order{Status: "SETTLED"}, false, false, false},
 		"a refund that is processed": {plural.Order{Type: plural.OrderTypeRefund, Status: "PROCESSED"}, false, false, false},
 		"a refund on hold":           {plural.Order{Type: plural.OrderTypeRefund, Status: "AUTHORIZED"}, false, false, false},
 	}
@@ -383,7 +383,7 @@ func TestWhatCanBeDoneToAnOrder(t *testing.T) {
 	}
 }
 
-// The published documents that are easy to credit wrongly.
+// In these published documents it is easy to read a wrong amount.
 func TestAmountsOfPayloads(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -400,7 +400,7 @@ func TestAmountsOfPayloads(t *testing.T) {
 		"event_order_processed_card_preauth_captured.json": {200 * 37, true, 0, true},
 		"event_order_processed_card_purchase.json":         {0, false, 0, true},
 		"event_refund_processed_parent_order.json":         {61000, true, 61000, true},
-		"event_refund_processed_card.json":                 {0, false, 0, false}, // a refund itself
+		"event_refund_processed_card.json":                 {0, false, 0, false}, // this document is a refund itself
 		"refund_response_older_shape.json":                 {0, false, 8800, true},
 		"capture_response_capture_data_object.json":        {1100 * 37, true, 0, true},
 	}
@@ -419,7 +419,8 @@ func TestAmountsOfPayloads(t *testing.T) {
 	}
 }
 
-// What is left to capture and to refund, from the start to the end of an order.
+// TestWhatIsLeft checks the amounts that are left to capture and to refund,
+// from the start to the end of an order.
 func TestWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {
@@ -475,10 +476,11 @@ func TestWhatIsLeft(t *testing.T) {
 		Refunds: []plural.Order{{Status: plural.OrderStatusProcessed, OrderAmount: plural.INR(200)}},
 	}
 	_, ok := over.RefundableAmount()
-	require.False(t, ok, "more was refunded than captured")
+	require.False(t, ok, "unknown: more was refunded than captured")
 }
 
-// An unreadable amount of a failed attempt does not make the order unclear.
+// If a failed attempt has an unreadable amount, the amounts of the order are
+// still clear.
 func TestUnreadableAmountOfAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	for _, amount := range []string{
