@@ -21,7 +21,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// sendsTwice is middleware that repeats requests, which it must not.
+// sendsTwice is middleware that repeats requests, although middleware must not
+// do so.
 type sendsTwice struct {
 	next    http.RoundTripper
 	between func()
@@ -37,8 +38,8 @@ func (m sendsTwice) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.next.RoundTrip(r)
 }
 
-// A request that went out is remembered as such: a repetition that gets no
-// token does not make it a request that was never sent.
+// If a request went out once, the try counts as sent. It still does if
+// middleware repeats the request and the repetition gets no token.
 func TestMiddlewareThatRepeatsIsNotBelievedNotToHaveSent(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -56,7 +57,8 @@ func TestMiddlewareThatRepeatsIsNotBelievedNotToHaveSent(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrOutcomeUnknown)
 }
 
-// Only a GET carries what net/http needs to repeat it.
+// net/http can repeat a request only if it has GetBody. Only a GET may have
+// that, and a token request has none.
 func TestTokenRequestCannotBeRepeated(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}
@@ -103,7 +105,7 @@ func TestDialThatTakesTooLongIsRepeated(t *testing.T) {
 		end := make(chan struct{})
 		defer close(end)
 		hanging := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			<-end // net/http dials on when the request has ended
+			<-end // net/http still dials when the request has ended
 			return nil, syscall.ETIMEDOUT
 		}}
 		tries := 0
@@ -144,10 +146,10 @@ func TestTLSFailures(t *testing.T) {
 		"expired": {func(c *tls.Config) {
 			c.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) }
 		}, 1},
-		"the caller's own check":    {refusedBy(x509.UnknownAuthorityError{}), 1},
-		"the caller's, of the host": {refusedBy(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), 1},
-		"the caller's, of the time": {refusedBy(x509.CertificateInvalidError{Reason: x509.Expired}), 1},
-		"breaks off":                {refusedBy(errors.New("the line broke off")), retries},
+		"the caller's own check":  {refusedBy(x509.UnknownAuthorityError{}), 1},
+		"the caller's host check": {refusedBy(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), 1},
+		"the caller's time check": {refusedBy(x509.CertificateInvalidError{Reason: x509.Expired}), 1},
+		"breaks off":              {refusedBy(errors.New("the line broke off")), retries},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -198,14 +200,14 @@ func TestTransportWithoutTraceIsNotTrusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gateway{untraced: true, api: func(sent) (*http.Response, error) { return nil, syscall.ECONNREFUSED }}
 		err := g.client(t).Do(t.Context(), http.MethodPost, somePath, nil, nil)
-		require.ErrorIs(t, err, plural.ErrOutcomeUnknown, "it may have been sent for all we know")
+		require.ErrorIs(t, err, plural.ErrOutcomeUnknown, "the request may have been sent")
 		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		require.Len(t, g.apiCalls(), 1)
 	})
 }
 
-// The peer accepts the connection and nothing more: the request is in a buffer
-// somewhere.
+// The peer accepts the connection but reads nothing, so the request may be in a
+// buffer.
 func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -233,8 +235,8 @@ func TestWriteCutOffAfterItsConnectionWasThere(t *testing.T) {
 	})
 }
 
-// The same, known only from the transport's reports: it had a connection, and
-// nobody knows whether a byte was sent on it.
+// Here the SDK knows only what the transport reports: there was a connection.
+// Nobody knows whether a byte was sent on that connection.
 func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -258,7 +260,8 @@ func TestTryCutOffWithAConnectionIsUnknown(t *testing.T) {
 	})
 }
 
-// A header that is longer than net/http's buffer goes out in parts.
+// A header that is longer than net/http's buffer goes out in parts, so a part
+// of it may have been sent.
 func TestWriteWhoseHeaderWentOutInPart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -305,8 +308,8 @@ func TestTransportThatGivesNothing(t *testing.T) {
 	}
 }
 
-// The context ends in middleware that ignores it: a request that never reached
-// the transport was not sent, and net/http is not asked.
+// The context ends inside middleware that ignores the context. The request then
+// does not reach the transport, so it was not sent.
 func TestContextThatEndsBeforeTheTransport(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -45,8 +45,8 @@ func verifiedEvent(tb testing.TB, body []byte) *plural.Event {
 	return event
 }
 
-// notInStruct are the leaves of the payloads that no struct field holds. They
-// have to be in RawJSON.
+// notInStruct returns the leaves of the payloads for which no struct has a
+// field. RawJSON has to contain these leaves.
 func notInStruct() map[string][]string {
 	return map[string][]string{"order_with_every_quirk.json": {"loyalty_tier", "settlement.bank", "settlement.cycle"}}
 }
@@ -95,7 +95,8 @@ func readThroughClient(t *testing.T, document []byte) *plural.Order {
 	return order
 }
 
-// requireStable checks that what json.Marshal writes decodes to the same order.
+// requireStable checks that an order is the same after it was encoded and
+// decoded again.
 func requireStable(tb testing.TB, order *plural.Order) {
 	tb.Helper()
 	once, err := json.Marshal(order)
@@ -116,7 +117,7 @@ func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []s
 	want, got := leavesOf(tb, document), leavesOf(tb, written)
 	for path, values := range want {
 		if slices.Contains(unknown, path) {
-			require.Empty(tb, got[path], "there is a field for %s now", path)
+			require.Empty(tb, got[path], "a struct has a field for %s now", path)
 			continue
 		}
 		for i, value := range values {
@@ -132,9 +133,9 @@ func requireNothingLost(tb testing.TB, document []byte, decoded any, unknown []s
 	}
 }
 
-// leavesOf collects a document's scalars by the names on the way to them.
-// Positions in arrays are left out, because an array of one and its lone
-// element mean the same.
+// leavesOf collects the scalars of a document by their paths. A path has no
+// positions in arrays, because an array with one element means the same as that
+// element.
 func leavesOf(tb testing.TB, document []byte) map[string][]any {
 	tb.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(document))
@@ -269,7 +270,8 @@ func TestTokenPayloads(t *testing.T) {
 	}
 }
 
-// The quirks of the payload that has them all, one by one.
+// The payload has every quirk that was observed. The test checks them one by
+// one.
 func TestOrderWithEveryQuirk(t *testing.T) {
 	t.Parallel()
 	o := readThroughClient(t, payload(t, "order_with_every_quirk.json"))
@@ -283,8 +285,8 @@ func TestOrderWithEveryQuirk(t *testing.T) {
 	require.False(t, o.IsDomesticTxnForRiskEnabled)
 	require.Equal(t, []plural.PaymentMethod{plural.PaymentMethodCard}, o.AllowedPaymentMethods)
 	require.Equal(t, 9, *o.PaymentRetriesRemaining)
-	require.True(t, o.CreatedAt.Time.IsZero(), "an impossible time is the zero time")
-	require.False(t, o.CreatedAt.IsZero(), "but not lost")
+	require.True(t, o.CreatedAt.Time.IsZero(), "Time is zero if the text is not a possible time")
+	require.False(t, o.CreatedAt.IsZero(), "but the text is not lost")
 	require.Equal(t, "2027-04-30T08:01:32.5Z", o.UpdatedAt.Format(time.RFC3339Nano))
 
 	d := o.PurchaseDetails
@@ -316,7 +318,7 @@ func TestOrderWithEveryQuirk(t *testing.T) {
 
 func TestEnumsAreOpen(t *testing.T) {
 	t.Parallel()
-	known := map[plural.OrderStatus]bool{ // terminal or not
+	known := map[plural.OrderStatus]bool{ // true: the status is terminal
 		plural.OrderStatusCreated:           false,
 		plural.OrderStatusPending:           false,
 		plural.OrderStatusAttempted:         false,
@@ -345,7 +347,7 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 		want     plural.Order
 		err      string
 	}{
-		"null leaves it alone": {document: `null`, want: plural.Order{OrderID: "before"}},
+		"null changes nothing": {document: `null`, want: plural.Order{OrderID: "before"}},
 		"own names win over aliases, before": {
 			document: `{"order_id":"own","refund_id":"alias","order_amount":{"value":7,"currency":"INR"},` +
 				`"refund_amount":{"value":9,"currency":"INR"}}`,
@@ -357,7 +359,7 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 			want: plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
 		},
 		"duplicate keys: the last one": {document: `{"order_id":"a","orderId":"b"}`, want: plural.Order{OrderID: "b"}},
-		"an empty list erases no earlier one": {
+		"an empty list does not erase an earlier one": {
 			document: `{"refunds":[{"order_id":"r"}],"Refunds":[]}`,
 			want:     plural.Order{Refunds: []plural.Order{{OrderID: "r"}}},
 		},
@@ -449,7 +451,7 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// A decoded order does not change with the buffer that it came from.
+// A decoded order does not change if the buffer that it came from changes.
 func TestOrderKeepsNothingOfTheBuffer(t *testing.T) {
 	t.Parallel()
 	document := `{"order_id":"v1-a","status":"CREATED","merchant_metadata":{"key":"value"},"payments":[{"id":"v1-p"}]}`
@@ -488,8 +490,8 @@ func BenchmarkOrderEncodingJSON(b *testing.B) {
 
 var propertySeed = flag.Uint64("property.seed", 0, "repeat the property test that failed with this seed")
 
-// Any order, written in any of the observed forms, decodes to that order; and
-// json.Marshal loses nothing of it.
+// Any order decodes to the same order, in whichever of the observed forms it is
+// written. json.Marshal loses no part of it.
 func TestAnyFormOfAnyOrderDecodesToTheSame(t *testing.T) {
 	t.Parallel()
 	seed := *propertySeed
@@ -512,7 +514,7 @@ func TestAnyFormOfAnyOrderDecodesToTheSame(t *testing.T) {
 			written, err := json.Marshal(&got)
 			require.NoError(t, err)
 			require.Equal(t, string(want), string(written), "go test -run AnyForm -property.seed=%d\n%s", seed, document)
-			require.True(t, bytes.Equal(bytes.TrimSpace(document), got.RawJSON()), "RawJSON is not what came")
+			require.True(t, bytes.Equal(bytes.TrimSpace(document), got.RawJSON()), "RawJSON is not the document that was decoded")
 		}
 	}
 }
@@ -580,13 +582,14 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 			}
 		}
 	default:
-		panic(fmt.Sprintf("a field of kind %s: teach fill about it", v.Kind()))
+		panic(fmt.Sprintf("a field of kind %s: add that kind to fill", v.Kind()))
 	}
 }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// otherForm writes the same document as another part of Plural would.
+// otherForm writes the same document in a form that another part of Plural
+// uses.
 func otherForm(r *rand.Rand, document []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.UseNumber()
@@ -602,7 +605,7 @@ func otherForm(r *rand.Rand, document []byte) []byte {
 type former struct {
 	r     *rand.Rand
 	out   bytes.Buffer
-	camel int // 0 never, 1 always, 2 at times
+	camel int // 0: never, 1: always, 2: sometimes
 }
 
 func (f *former) space() { f.out.WriteString(pick(f.r, "", "", "", " ", "\n\t", "\r\n")) }
@@ -637,8 +640,7 @@ func (f *former) number(name string, v json.Number) {
 	f.out.WriteString(pick(f.r, text, text+".0", text+".00", text+"E+0", text+".0e+0", `"`+text+`"`))
 }
 
-// text writes a string, or the number or boolean that other documents have in
-// its place.
+// text writes a string, or a number or boolean, as other documents do.
 func (f *former) text(name, v string) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil && strings.HasSuffix(name, "_at") {
 		zone := time.FixedZone("", 19800)
@@ -672,8 +674,8 @@ func (f *former) quoted(v string) {
 	f.out.Truncate(f.out.Len() - 1)
 }
 
-// object writes the members in any order, with keys in either case, and adds
-// unknown members.
+// object writes the members in any order, with keys in snake_case or camelCase,
+// and adds unknown members.
 func (f *former) object(name string, v map[string]any) {
 	names := slices.Sorted(maps.Keys(v))
 	f.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -736,10 +738,11 @@ func (f *former) key(object, name string) string {
 	return strings.Join(words, "")
 }
 
-// array sometimes writes a lone object without its array.
+// If an array has only one object, array sometimes writes the object without
+// the array.
 func (f *former) array(name string, v []any) {
 	if len(v) == 1 && f.r.IntN(2) == 0 {
-		if o, ok := v[0].(map[string]any); v[0] != "" && (!ok || len(o) > 0) { // empty objects mean that there is none
+		if o, ok := v[0].(map[string]any); v[0] != "" && (!ok || len(o) > 0) { // an empty object means that there is none
 			f.write(name, v[0])
 			return
 		}

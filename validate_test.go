@@ -27,8 +27,8 @@ func unsent(t *testing.T) *plural.Client {
 	})
 }
 
-// fieldsOf are the fields that a ValidationError names; none for an error of
-// another kind, or for nil.
+// fieldsOf returns the fields that a ValidationError names. For any other
+// error, and for nil, it returns none.
 func fieldsOf(err error) []string {
 	var fields []string
 	if invalid, ok := errors.AsType[*plural.ValidationError](err); ok {
@@ -39,8 +39,9 @@ func fieldsOf(err error) []string {
 	return fields
 }
 
-// reached reports whether the request passed the checks: then the client of
-// refusing gets an Error.
+// requireChecked checks that the error names exactly these fields. Without
+// fields, the request must have passed the checks and reached the server of
+// refusing.
 func requireChecked(t *testing.T, err error, fields ...string) {
 	t.Helper()
 	if len(fields) > 0 {
@@ -50,11 +51,11 @@ func requireChecked(t *testing.T, err error, fields ...string) {
 		return
 	}
 	var e *plural.Error
-	require.ErrorAs(t, err, &e, "it was not sent")
+	require.ErrorAs(t, err, &e, "the request was not sent")
 	require.Equal(t, http.StatusUnauthorized, e.StatusCode)
 }
 
-// refusing is a client whose every request is refused, after it was sent.
+// refusing makes a client whose server refuses every request.
 func refusing(t *testing.T) *plural.Client {
 	t.Helper()
 	return newPeerClient(t, func(*http.Request) (*http.Response, error) {
@@ -65,7 +66,8 @@ func refusing(t *testing.T) *plural.Client {
 func letters(n int) string { return strings.Repeat("a", n) }
 func digits(n int) string  { return strings.Repeat("7", n) }
 
-// Each documented limit, at its edges.
+// Each documented limit is tested with the last valid and the first invalid
+// value.
 func TestCreateOrderLimits(t *testing.T) {
 	t.Parallel()
 	customer := func(set func(*plural.Customer)) func(*plural.CreateOrderRequest) {
@@ -98,7 +100,7 @@ func TestCreateOrderLimits(t *testing.T) {
 	)
 	cases := map[string]struct {
 		set   func(*request)
-		field string // "" when it is fine
+		field string // "": the request is valid
 	}{
 		"amount 99":          {func(r *request) { r.OrderAmount = plural.INR(99) }, value},
 		"amount 100":         {func(r *request) { r.OrderAmount = plural.INR(100) }, ""},
@@ -209,8 +211,8 @@ func TestCreateOrderLimits(t *testing.T) {
 	}
 }
 
-// Faults that do not depend on the documented limits. A nil context is found
-// before anything is sent, and does not panic.
+// A call with a nil context sends nothing and does not panic. It returns an
+// error.
 func TestNilContext(t *testing.T) {
 	t.Parallel()
 	var none context.Context
@@ -306,7 +308,7 @@ func TestChecksThatStay(t *testing.T) {
 			order(func(r *plural.CreateOrderRequest) { r.OrderAmount.Currency = "inr" }),
 			[]string{"order_amount.currency"},
 		},
-		"order: reference a path": {
+		"order: reference is a path": {
 			order(func(r *plural.CreateOrderRequest) { r.MerchantOrderReference = "a/../b" }),
 			[]string{"merchant_order_reference"},
 		},
@@ -322,7 +324,7 @@ func TestChecksThatStay(t *testing.T) {
 			order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"-": 1, "Extra": 2} }),
 			nil,
 		},
-		"order: extra no JSON": {
+		"order: extra is not JSON": {
 			order(func(r *plural.CreateOrderRequest) { r.Extra = map[string]any{"own": func() {}} }),
 			[]string{"request"},
 		},
@@ -377,7 +379,7 @@ func TestChecksThatStay(t *testing.T) {
 			),
 			[]string{"split_info.split_details[1].amount.value"},
 		},
-		"refund: reference a path": {
+		"refund: reference is a path": {
 			refund("v1-1-aa-b", &plural.RefundRequest{MerchantOrderReference: "..", OrderAmount: plural.INR(100)}),
 			[]string{"merchant_order_reference"},
 		},
@@ -434,7 +436,7 @@ func TestCaptureAndRefundLimits(t *testing.T) {
 	requireChecked(t, err, "merchant_order_reference", "order_amount.value", "merchant_metadata")
 }
 
-// One error names them all, and shows none of the values.
+// One error names all invalid fields, and shows none of their values.
 func TestOneErrorNamesAllFields(t *testing.T) {
 	t.Parallel()
 	req := fullOrder()
@@ -473,8 +475,8 @@ func TestOneErrorNamesAllFields(t *testing.T) {
 	require.Equal(t, "orders.create", invalid.Op)
 }
 
-// Ids and references that would change the path are not sent, by any method,
-// with or without validation.
+// No method sends an id or a reference that would change the path of the URL,
+// not even without validation.
 func TestPathSegments(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(*plural.Client, string, ...plural.CallOption) error{
@@ -602,8 +604,9 @@ func TestExtraCollidesWithEveryField(t *testing.T) {
 	}
 }
 
-// A text that is not UTF-8 would be changed on its way: a reference into
-// another one, a signed field into one that does not verify.
+// A text that is not UTF-8 would be changed on its way. So a reference would
+// become another reference, and the signature of a field would not fit any
+// more.
 func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	t.Parallel()
 	const bad = "a\xffb"
@@ -616,7 +619,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 	type request = plural.CreateOrderRequest
 	for name, test := range map[string]struct {
 		in    any
-		field string // "" when it is fine
+		field string // "": the request is valid
 	}{
 		"notes":    {create(func(r *request) { r.Notes = bad }), "notes"},
 		"a method": {create(func(r *request) { r.AllowedPaymentMethods = []plural.PaymentMethod{"UPI", bad} }), "allowed_payment_methods[1]"},
@@ -641,11 +644,11 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		"refund": {&plural.RefundRequest{
 			MerchantOrderReference: "r", OrderAmount: plural.INR(100), MerchantMetadata: map[string]string{"k": bad},
 		}, "merchant_metadata.k"},
-		"do":                  {map[string]string{"k": bad}, "k"},
-		"do, after much else": {map[string]any{"k": make([]int, 5_000), "l": bad}, "l"},
-		"do, a struct":        {struct{ Name string }{bad}, "Name"},
-		"do, bytes":           {map[string]any{"k": []byte{0xff}, "l": "\uFFFD"}, ""},
-		"text that says so":   {create(func(r *request) { r.Notes = "\uFFFD and \\ufffd and \\\\ufffd é" }), ""},
+		"do":                     {map[string]string{"k": bad}, "k"},
+		"do, after much else":    {map[string]any{"k": make([]int, 5_000), "l": bad}, "l"},
+		"do, a struct":           {struct{ Name string }{bad}, "Name"},
+		"do, bytes":              {map[string]any{"k": []byte{0xff}, "l": "\uFFFD"}, ""},
+		"text with U+FFFD in it": {create(func(r *request) { r.Notes = "\uFFFD and \\ufffd and \\\\ufffd é" }), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

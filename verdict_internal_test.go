@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The order and references of these tests.
+// These tests use one order and two references.
 const (
 	ours   = "capture-1"
 	theirs = "capture-2"
@@ -45,7 +45,7 @@ func TestJudgeCaptureAgreesWithTheContract(t *testing.T) {
 	t.Logf("%d documents judged: %v", judged, rulings)
 }
 
-// checkCaptureInvariants checks what holds for every document.
+// checkCaptureInvariants checks rules that hold for every document.
 func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	t.Helper()
 	present, sum := false, int64(0)
@@ -62,23 +62,23 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 	}
 	switch {
 	case (f.verdict == verdictApplied || f.row == rowCaptureDiffers || f.row == rowCapturesDiffer) && !present:
-		fail("our reference is not there")
+		fail("the order does not have our reference")
 	case (f.verdict == verdictFinal && !f.row.isConflict() || f.verdict == verdictOpen) && present &&
 		o.Status != OrderStatusAuthorized:
-		fail("our reference is there")
+		fail("the order has our reference")
 	case (f.verdict == verdictFinal) != (f.row != nil):
-		fail("finals, and only finals, have a row")
+		fail("a verdict must have a row if, and only if, it is final")
 	case f.verdict == verdictApplied && amount.Value != 0 && sum != amount.Value:
 		fail("another amount is captured")
 	case f.verdict == verdictApplied && (o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed ||
 		o.Status == OrderStatusPending || !o.Status.IsKnown()):
 		fail("the status rules it out")
 	case f.verdict != verdictApplied && f.reason == "":
-		fail("there is no reason")
+		fail("the verdict has no reason")
 	case f.pending && f.verdict != verdictUnclear:
-		fail("only what is unclear is pending")
+		fail("only an unclear verdict can be pending")
 	case f.verdict == verdictApplied && contradictsCapturedAmount(o, amount):
-		fail("CapturedAmount says something else")
+		fail("CapturedAmount disagrees")
 	case f.pending && !isUnderWay(o):
 		fail("nothing is under way")
 	}
@@ -113,7 +113,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 	usd := func(cents int64) Amount { return Amount{Value: cents, Currency: "USD"} }
 	tests := map[string]struct {
 		order   Order
-		amount  Amount // zero: in full
+		amount  Amount // zero: the full amount
 		want    verdictKind
 		row     *evidence
 		pending bool
@@ -135,7 +135,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			amount: INR(1200),
 			want:   verdictApplied,
 		},
-		"partial capture in an order that says PROCESSED": {
+		"partial capture in an order with status PROCESSED": {
 			order: Order{
 				Status:      "PROCESSED",
 				OrderAmount: INR(2000),
@@ -144,7 +144,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			amount: INR(1200),
 			want:   verdictApplied,
 		},
-		"full capture asked, the reference took a part, the order says PROCESSED": {
+		"full capture asked, captured in part, the order is PROCESSED": {
 			order: Order{
 				Status:      "PROCESSED",
 				OrderAmount: INR(2000),
@@ -152,7 +152,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			},
 			want: verdictFinal, row: rowCaptureDiffers,
 		},
-		"full capture asked, the reference took a part, since refunded": {
+		"full capture asked, captured in part, then refunded": {
 			order: Order{
 				Status:      "FULLY_REFUNDED",
 				OrderAmount: INR(2000),
@@ -182,7 +182,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			}},
 			amount: INR(200), want: verdictApplied,
 		},
-		"points and card, the order's amount is the card's alone": {
+		"points and card, the order's amount is only that of the card": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(100), Payments: []Payment{
 				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("PROCESSED", INR(60), entry(ours, INR(60))),
 			}},
@@ -194,13 +194,13 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			}},
 			want: verdictUnclear, pending: true,
 		},
-		"points captured, card released, the order says so": {
+		"points captured, card released, the order is PARTIALLY_CAPTURED": {
 			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(200), Payments: []Payment{
 				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("CANCELLED", INR(100), nil),
 			}},
 			want: verdictFinal, row: rowCaptureDiffers,
 		},
-		"points captured, card released, since refunded": {
+		"points captured, card released, then refunded": {
 			order: Order{Status: "PARTIALLY_REFUNDED", OrderAmount: INR(200), Payments: []Payment{
 				paid("PROCESSED", INR(100), entry(ours, INR(100))), paid("CANCELLED", INR(100), nil),
 			}},
@@ -250,7 +250,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			}},
 			want: verdictUnclear,
 		},
-		"amounts beyond all bounds": {
+		"amounts beyond an int64": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(1000), Payments: []Payment{
 				paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))),
 				paid("PROCESSED", INR(1000), entry(ours, INR(math.MaxInt64))),
@@ -274,19 +274,19 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			want:  verdictFinal,
 			row:   rowNoHold,
 		},
-		"captured under another one": {
+		"captured under another reference": {
 			order: Order{Status: "PROCESSED", Payments: []Payment{paid("PROCESSED", INR(100), entry(theirs, INR(100)))}},
 			want:  verdictFinal,
 			row:   rowCaptureByOther,
 		},
-		"another one's capture failed": {
+		"another reference's capture failed": {
 			order: Order{
 				Status:   "AUTHORIZED",
 				Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100))), paid("AUTHORIZED", INR(100), nil)},
 			},
 			want: verdictOpen,
 		},
-		"another one's capture under way": {
+		"another reference's capture under way": {
 			order:   Order{Status: "AUTHORIZED", Payments: []Payment{paid("PENDING", INR(100), entry(theirs, INR(100)))}},
 			want:    verdictUnclear,
 			pending: true,
@@ -323,7 +323,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			order: Order{Status: "FAILED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
 			want:  verdictUnclear,
 		},
-		"failed, with another's capture": {
+		"failed, with another reference's capture": {
 			order: Order{Status: "FAILED", Payments: []Payment{paid("FAILED", INR(100), entry(theirs, INR(100)))}},
 			want:  verdictUnclear,
 		},
@@ -332,7 +332,7 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			order: Order{Status: "ATTEMPTED", Payments: []Payment{paid("FAILED", INR(100), nil)}},
 			want:  verdictNotYet,
 		},
-		"status of tomorrow": {
+		"unknown status": {
 			order: Order{Status: "CAPTURED", Payments: []Payment{paid("PROCESSED", INR(100), entry(ours, INR(100)))}},
 			want:  verdictUnclear,
 		},
@@ -354,19 +354,19 @@ func TestJudgeCaptureNamedCases(t *testing.T) {
 			}},
 			want: verdictUnclear,
 		},
-		"points captured, card in a status of tomorrow": {
+		"points captured, card in an unknown status": {
 			order: Order{Status: "PROCESSED", OrderAmount: INR(2000), Payments: []Payment{
 				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("ON_HOLD", INR(1700), nil),
 			}},
 			want: verdictUnclear,
 		},
-		"a part over two legs, half-way, card AUTHORIZED": {
+		"a part from two payments, half captured, card AUTHORIZED": {
 			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(2000), Payments: []Payment{
 				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("AUTHORIZED", INR(1700), nil),
 			}},
 			amount: INR(1000), want: verdictUnclear, pending: true,
 		},
-		"a part over two legs, half-way, card PENDING": {
+		"a part from two payments, half captured, card PENDING": {
 			order: Order{Status: "PARTIALLY_CAPTURED", OrderAmount: INR(2000), Payments: []Payment{
 				paid("PROCESSED", INR(300), entry(ours, INR(300))), paid("PENDING", INR(1700), entry(ours, INR(700))),
 			}},
@@ -415,7 +415,7 @@ func TestJudgeCancel(t *testing.T) {
 			return
 		}
 		f := judgeCancel(o)
-		expected := want[o.Status] // the rest is unclear
+		expected := want[o.Status] // any other status is unclear
 		for _, p := range o.Payments {
 			hasEnded := p.Status == PaymentStatusFailed || p.Status == PaymentStatusCancelled
 			isHeld := p.Status == PaymentStatusAuthorized && len(p.CaptureData) == 0
@@ -450,13 +450,13 @@ func TestJudgeRefund(t *testing.T) {
 		rulings[rulingOf(f)]++
 		require.Equal(t, oracleRefund(r), rulingOf(f), "%+v: %s", r, f.reason)
 		require.Equal(t, f.verdict == verdictApplied, f.reason == "")
-		require.False(t, f.pending, "a PENDING refund is accepted")
+		require.False(t, f.pending, "a PENDING refund counts as accepted")
 	}
 	require.Len(t, rulings, 5)
 }
 
-// What the parent shows about a refund that is not found: never more than the
-// sum of its list of refunds.
+// If a refund is not found, the parent's list of refunds can only show whether
+// enough money is left for that refund.
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {
@@ -473,25 +473,25 @@ func TestJudgeAbsence(t *testing.T) {
 		asked    int64
 		want     ruling
 	}{
-		"paid":                        {"PROCESSED", paid, nil, 2000, ruling{verdict: verdictOpen}},
-		"more than was captured":      {"PROCESSED", paid, nil, 2001, ruling{verdictFinal, rowRefundTooMuch}},
-		"less is left than asked":     {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 501, ruling{verdictFinal, rowRefundTooMuch}},
-		"as much is left":             {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 500, ruling{verdict: verdictOpen}},
-		"a PENDING one may fail":      {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PENDING", 1500)}, 501, ruling{verdict: verdictOpen}},
-		"one listed twice is one":     {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1000), refund("v1-a", "PROCESSED", 1000)}, 1000, ruling{verdict: verdictOpen}},
-		"a list that leaves it out":   {"PARTIALLY_REFUNDED", paid, nil, 100, ruling{verdict: verdictUnclear}},
-		"all refunded":                {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 2000)}, 100, ruling{verdictFinal, rowRefundTooMuch}},
-		"all refunded, but a part":    {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 500)}, 2000, ruling{verdict: verdictUnclear}},
-		"all refunded, list absent":   {"FULLY_REFUNDED", paid, nil, 2000, ruling{verdict: verdictUnclear}},
-		"a status of tomorrow":        {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "REVERSED", 2000)}, 100, ruling{verdict: verdictUnclear}},
-		"captures are absent":         {"PROCESSED", []Payment{{Status: "PROCESSED", PaymentAmount: INR(2000), PaymentMethod: "CARD"}}, nil, 9000, ruling{verdict: verdictOpen}},
-		"not paid":                    {"CREATED", nil, nil, 100, ruling{verdict: verdictNotYet}},
-		"on hold":                     {"AUTHORIZED", []Payment{{Status: "AUTHORIZED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdict: verdictNotYet}},
-		"cancelled":                   {"CANCELLED", []Payment{{Status: "CANCELLED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
-		"cancelled, and paid":         {"CANCELLED", paid, nil, 100, ruling{verdict: verdictUnclear}},
-		"failed":                      {"FAILED", []Payment{{Status: "FAILED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
-		"under way":                   {"PENDING", nil, nil, 100, ruling{verdict: verdictUnclear}},
-		"an order status of tomorrow": {"ON_HOLD", paid, nil, 100, ruling{verdict: verdictUnclear}},
+		"paid":                           {"PROCESSED", paid, nil, 2000, ruling{verdict: verdictOpen}},
+		"more than was captured":         {"PROCESSED", paid, nil, 2001, ruling{verdictFinal, rowRefundTooMuch}},
+		"less is left than asked":        {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 501, ruling{verdictFinal, rowRefundTooMuch}},
+		"as much is left as asked":       {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 500, ruling{verdict: verdictOpen}},
+		"a PENDING one may fail":         {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PENDING", 1500)}, 501, ruling{verdict: verdictOpen}},
+		"one listed twice is one":        {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1000), refund("v1-a", "PROCESSED", 1000)}, 1000, ruling{verdict: verdictOpen}},
+		"a list that leaves it out":      {"PARTIALLY_REFUNDED", paid, nil, 100, ruling{verdict: verdictUnclear}},
+		"all refunded":                   {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 2000)}, 100, ruling{verdictFinal, rowRefundTooMuch}},
+		"all refunded, a part is listed": {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 500)}, 2000, ruling{verdict: verdictUnclear}},
+		"all refunded, list absent":      {"FULLY_REFUNDED", paid, nil, 2000, ruling{verdict: verdictUnclear}},
+		"an unknown refund status":       {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "REVERSED", 2000)}, 100, ruling{verdict: verdictUnclear}},
+		"captures are absent":            {"PROCESSED", []Payment{{Status: "PROCESSED", PaymentAmount: INR(2000), PaymentMethod: "CARD"}}, nil, 9000, ruling{verdict: verdictOpen}},
+		"not paid":                       {"CREATED", nil, nil, 100, ruling{verdict: verdictNotYet}},
+		"on hold":                        {"AUTHORIZED", []Payment{{Status: "AUTHORIZED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdict: verdictNotYet}},
+		"cancelled":                      {"CANCELLED", []Payment{{Status: "CANCELLED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
+		"cancelled, and paid":            {"CANCELLED", paid, nil, 100, ruling{verdict: verdictUnclear}},
+		"failed":                         {"FAILED", []Payment{{Status: "FAILED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdictFinal, rowRefundOfNothing}},
+		"under way":                      {"PENDING", nil, nil, 100, ruling{verdict: verdictUnclear}},
+		"an unknown order status":        {"ON_HOLD", paid, nil, 100, ruling{verdict: verdictUnclear}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -524,14 +524,14 @@ func TestRefundIn(t *testing.T) {
 
 	found := find(refund("v1-q", "refund-2", "PROCESSED"), refund("v1-r", "refund-1", "PENDING"))
 	require.Equal(t, "v1-r", found.OrderID)
-	require.Equal(t, OrderTypeRefund, found.Type, "the parent implies it")
-	require.Equal(t, parent, found.ParentOrderID, "the parent implies it")
+	require.Equal(t, OrderTypeRefund, found.Type, "set, because the refund is listed in its parent")
+	require.Equal(t, parent, found.ParentOrderID, "set, because the refund is listed in its parent")
 
 	said := refund("v1-r", "refund-1", "PENDING")
 	said.Type, said.ParentOrderID = OrderTypeCharge, "v1-other"
 	kept := find(said)
-	require.Equal(t, OrderTypeCharge, kept.Type, "what the entry says stands")
-	require.Equal(t, "v1-other", kept.ParentOrderID, "what the entry says stands")
+	require.Equal(t, OrderTypeCharge, kept.Type, "the entry's own type is kept")
+	require.Equal(t, "v1-other", kept.ParentOrderID, "the entry's own parent is kept")
 
 	for _, order := range [][]OrderStatus{
 		{"FAILED", "PROCESSED"},
@@ -550,7 +550,7 @@ func TestRefundIn(t *testing.T) {
 
 	given := &Order{OrderID: parent, Refunds: []Order{refund("v1-r", "refund-1", "PENDING")}}
 	refundIn(given, "refund-1")
-	require.Empty(t, given.Refunds[0].ParentOrderID, "the document is left as it came")
+	require.Empty(t, given.Refunds[0].ParentOrderID, "refundIn must not change its argument")
 }
 
 func TestJudgeOrder(t *testing.T) {
@@ -585,7 +585,7 @@ func TestJudgeOrder(t *testing.T) {
 	}
 }
 
-// A document without pre_auth does not deny it.
+// A document without pre_auth does not say that the order is no hold.
 func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	t.Parallel()
 	req := &CreateOrderRequest{MerchantOrderReference: "order-1", OrderAmount: INR(1000), PreAuth: true}
@@ -602,7 +602,7 @@ func TestAbsentPreAuthIsNotNo(t *testing.T) {
 	}
 }
 
-// String is for the messages of these tests.
+// String names a verdict in the messages of these tests.
 func (v verdictKind) String() string {
 	switch v {
 	case verdictNotYet:
@@ -650,7 +650,7 @@ func finalsTable() string {
 	return b.String()
 }
 
-// Each row is of one kind, and has everything that the page needs.
+// Each row has one kind of error, and all the texts that the page needs.
 func TestEvidenceIsWhole(t *testing.T) {
 	t.Parallel()
 	for _, row := range allEvidence {

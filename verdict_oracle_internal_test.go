@@ -34,7 +34,7 @@ func allPaymentStatuses() []PaymentStatus {
 	}
 }
 
-// allEntries are the possible capture data of a payment in held.
+// allEntries returns the possible capture data of a payment of that amount.
 func allEntries(held int64) [][]CaptureData {
 	entry := func(reference string, value int64, currency Currency) CaptureData {
 		return CaptureData{MerchantCaptureReference: reference, CaptureAmount: Amount{Value: value, Currency: currency}}
@@ -58,8 +58,8 @@ func allEntries(held int64) [][]CaptureData {
 	}
 }
 
-// allPayments are the payments of held, one for each of their statuses and
-// capture data, paid in rupees or by a foreign card.
+// allPayments returns payments of that amount, in every status and with all
+// capture data, paid in rupees or with a foreign card.
 func allPayments(held int64) []Payment {
 	var all []Payment
 	for _, status := range allPaymentStatuses() {
@@ -80,9 +80,10 @@ func allPayments(held int64) []Payment {
 	return all
 }
 
-// forEachCapturable calls visit with orders of every status, of none, one and
-// two payments: 300 from points and 700 from a card. If a card has all of
-// allEntries, the points beside it have only the well-formed ones.
+// forEachCapturable calls visit with orders in every status. They have no
+// payment, a card payment of 700, or that and a points payment of 300. The card
+// payment has all of allEntries, the points payment only the well-formed
+// entries.
 func forEachCapturable(visit func(o *Order)) {
 	cards := allPayments(700)
 	points := slices.DeleteFunc(allPayments(300), func(p Payment) bool {
@@ -96,7 +97,7 @@ func forEachCapturable(visit func(o *Order)) {
 		for _, card := range cards {
 			o.OrderAmount, o.Payments = INR(700), []Payment{card}
 			visit(o)
-			o.OrderAmount = INR(1000) // in these documents the order's amount is more than its payments
+			o.OrderAmount = INR(1000) // now the order's amount is more than its payments
 			visit(o)
 			for _, p := range points {
 				o.Payments = []Payment{p, card}
@@ -106,7 +107,7 @@ func forEachCapturable(visit func(o *Order)) {
 	}
 }
 
-// ruling is a verdict, with its row if it is final.
+// ruling is a verdict. If the verdict is final, the ruling has its row, too.
 type ruling struct {
 	verdict verdictKind
 	row     *evidence
@@ -121,8 +122,8 @@ func (r ruling) String() string {
 	return r.verdict.String()
 }
 
-// oracleCapture gives the same result as judgeCapture, in the words of the
-// contract: a list of conditions, of which the first one that fits decides.
+// oracleCapture must give the same result as judgeCapture. It is written as the
+// contract is: the first condition that fits decides.
 func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	const settled, underWay, ended, strange = "settled", "under way", "ended", "strange"
 	kind := func(p Payment) string {
@@ -179,7 +180,8 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		}
 		return ruling{verdict: verdictNotYet}
 	case "AUTHORIZED":
-		// The hold is untouched: payments are AUTHORIZED or ended without success.
+		// The hold is untouched if each payment is AUTHORIZED or has ended
+		// without success.
 		if anyPayment(hasLive) || anyPayment(func(p Payment) bool { return p.Status != "AUTHORIZED" && kind(p) != ended }) {
 			return unclear
 		}
@@ -203,13 +205,13 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	}
 	switch {
 	case anyPayment(isStrange), anyPayment(isUnderWay):
-		return unclear // it may still change, or its meaning is not known
+		return unclear // the payment may still change, or its status is not known
 	case anyPayment(func(p Payment) bool { return kind(p) == ended && hasOurs(p) }):
 		return unclear
 	case !anyPayment(isSettled):
-		return unclear // paid by what?
+		return unclear // no payment shows who paid
 	case anyPayment(hasNameless):
-		return unclear // it may be ours
+		return unclear // the nameless entry may be ours
 	case !anyPayment(hasOurs) && !anyPayment(countsForOthers):
 		return ruling{verdictFinal, rowNoHold}
 	case !anyPayment(hasOurs) && anyPayment(func(p Payment) bool { return isSettled(p) && !hasAny(p) }):
@@ -217,7 +219,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case !anyPayment(hasOurs):
 		return ruling{verdictFinal, rowCaptureByOther}
 	case anyPayment(countsForOthers):
-		return unclear // there is one capture per order
+		return unclear // an order has only one capture
 	}
 	sum, currency := int64(0), Currency("none yet")
 	var with []Payment
@@ -225,7 +227,7 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	for _, p := range o.Payments {
 		part := int64(0)
 		if isSettled(p) && len(entriesOf(p, isOurs)) > 1 {
-			return unclear // there is one capture per order: it is listed twice
+			return unclear // an order has one capture, and here it is listed twice
 		}
 		for _, c := range entriesOf(p, isOurs) {
 			if c.CaptureAmount.Value <= 0 || c.CaptureAmount.Currency == "" ||
@@ -245,7 +247,8 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		}
 		return part
 	}
-	// What was held on a payment is its amount in the capture's currency.
+	// The amount that was held on a payment is its amount in the capture's
+	// currency.
 	held := func(p Payment) int64 { return amountOf(p, currency) }
 	isAbove := func(p Payment) bool { return hasOurs(p) && held(p) > 0 && partOf(p) > held(p) }
 	differs := ruling{verdictFinal, rowCaptureDiffers}
@@ -258,15 +261,15 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 	case amount != Amount{} && sum != amount.Value:
 		switch {
 		case isMissing && sum < amount.Value:
-			return unclear // it may be on the payment that shows nothing
+			return unclear // the rest may be on the payment that shows no entry
 		case len(with) > 1 && (anyPayment(isAbove) || len(parts) == 1):
-			return unclear // it may be one, listed with each payment
+			return unclear // this may be one capture, listed with each payment
 		}
 		return differs
 	case amount != Amount{}:
 		return ruling{verdict: verdictApplied}
 	}
-	// In full.
+	// The call asked for the full amount.
 	isWhole := o.OrderAmount == Amount{Value: sum, Currency: currency}
 	isPart := o.OrderAmount.Currency == currency && sum < o.OrderAmount.Value
 	switch {
@@ -279,18 +282,18 @@ func oracleCapture(o *Order, reference string, amount Amount) ruling {
 		}
 		return differs
 	case o.Status == "PARTIALLY_CAPTURED":
-		return unclear // it contradicts itself
+		return unclear // the document contradicts itself
 	case isWhole:
 		return ruling{verdict: verdictApplied}
 	case anyPayment(func(p Payment) bool { return hasOurs(p) && held(p) == 0 }):
 		return unclear
 	case anyPayment(func(p Payment) bool { return !hasOurs(p) }):
-		return unclear // it is not clearly an earlier attempt
+		return unclear // this payment is not clearly an earlier attempt
 	}
 	return ruling{verdict: verdictApplied}
 }
 
-// refundDocuments are refunds of every kind.
+// refundDocuments returns refunds of every kind.
 func refundDocuments() []Order {
 	var all []Order
 	for _, typ := range []OrderType{OrderTypeRefund, OrderTypeCharge, "OTHER", ""} {
@@ -324,7 +327,7 @@ func oracleRefund(r Order) ruling {
 	case r.Type != "REFUND":
 		return ruling{verdictFinal, rowRefundIsOther}
 	case r.ParentOrderID == "":
-		return unclear // look for it in the parent
+		return unclear // the parent has to show the refund
 	case r.ParentOrderID != parent:
 		return ruling{verdictFinal, rowRefundIsOther}
 	case r.OrderAmount != INR(500):
@@ -361,7 +364,8 @@ func describe(o *Order) string {
 }
 
 // contradictsCapturedAmount reports whether the document of a success shows
-// another amount than was asked for. A document may not show the amount.
+// another amount than the call asked for. If the document shows no amount, it
+// does not contradict.
 func contradictsCapturedAmount(o *Order, amount Amount) bool {
 	captured, ok := o.CapturedAmount()
 	if !ok {

@@ -47,7 +47,7 @@ func TestEventEnvelope(t *testing.T) {
 			require.Equal(t, tc.kind, event.Type)
 			require.Equal(t, tc.data, string(event.Data))
 
-			for i := range body { // the event shares no memory with the caller
+			for i := range body { // the event must not share this memory
 				body[i] = 'x'
 			}
 			require.Equal(t, tc.data, string(event.Data))
@@ -151,7 +151,7 @@ func TestEventKeepsPersonalDataOutOfLogs(t *testing.T) {
 	for _, value := range []any{event, *event, []*plural.Event{event}, map[string]plural.Event{"e": *event}} {
 		for how, text := range formattings(t, value) {
 			if how == "slog JSON" &&
-				value != any(event) { // a JSON handler encodes what is inside a slice or a map, as json.Marshal does
+				value != any(event) { // JSON handlers encode values inside a slice or a map as json.Marshal does
 				continue
 			}
 			for _, private := range []string{"Asha", "9876543210", "customer", "65, 115, 104, 97", "65 115 104 97"} {

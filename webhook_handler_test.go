@@ -34,7 +34,7 @@ func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// counting is a function that counts its calls and does nothing else.
+// counting returns a handler function that only counts its calls.
 func counting(calls *atomic.Int32) func(context.Context, *plural.Event) error {
 	return func(context.Context, *plural.Event) error {
 		calls.Add(1)
@@ -60,8 +60,8 @@ func TestWebhookHandlerHandlesAnEventOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v1-2511220915-aa-Zq7Lm2", order.OrderID)
 
-	// Events are distinguished by webhook-id, and not by their body or by the new
-	// time of a redelivery.
+	// Only webhook-id tells events apart. The body and the new time of a
+	// redelivery do not.
 	other := webhookHeader(
 		"msg_other", "1763802000", naiveWebhookSignature([]byte(signatureSecret), "msg_other", "1763802000", webhookBody),
 	)
@@ -148,7 +148,7 @@ func TestWebhookHandlerRefuses(t *testing.T) {
 			with(func(r *http.Request) { setBody(r, "{}", 4<<30) }), http.StatusRequestEntityTooLarge,
 			plural.ReasonBodyTooLarge,
 		},
-		"more than it said": {
+		"more than announced": {
 			with(func(r *http.Request) { setBody(r, big, 2) }), http.StatusRequestEntityTooLarge,
 			plural.ReasonBodyTooLarge,
 		},
@@ -175,7 +175,7 @@ func TestWebhookHandlerRefuses(t *testing.T) {
 			w := serve(h, tc.request)
 			require.Equal(t, tc.status, w.Code)
 			require.Zero(t, calls.Load())
-			require.Empty(t, deduper.calls, "nothing unverified reaches the deduper")
+			require.Empty(t, deduper.calls, "no unverified delivery reaches the Deduper")
 			require.Equal(t, http.StatusText(tc.status)+"\n", w.Body.String())
 			if tc.status == http.StatusMethodNotAllowed {
 				require.Equal(t, http.MethodPost, w.Header().Get("Allow"))
@@ -258,7 +258,7 @@ func TestWebhookHandlerPanic(t *testing.T) {
 			require.Contains(t, log.String(), "webhook function panicked")
 			require.Contains(t, log.String(), "webhook_handler_test.go", "the stack")
 			require.Contains(t, log.String(), webhookID)
-			require.NotContains(t, log.String(), "v1-2511220915-aa-Zq7Lm2", "nothing of the event's data")
+			require.NotContains(t, log.String(), "v1-2511220915-aa-Zq7Lm2", "the log has no data of the event")
 
 			require.Equal(t, http.StatusOK, deliver(h, header, body), "the claim was released")
 			require.Equal(t, 2, calls)
@@ -305,7 +305,7 @@ func TestWebhookHandlerConcurrentDuplicates(t *testing.T) {
 			go func() { statuses <- deliver(h, header, body) }()
 		}
 		synctest.Wait()
-		require.Len(t, statuses, deliveries-1, "all but the one that is at it are answered")
+		require.Len(t, statuses, deliveries-1, "all deliveries are answered except the one that runs")
 		for range deliveries - 1 {
 			require.Equal(t, http.StatusConflict, <-statuses)
 		}
@@ -344,8 +344,8 @@ func TestWebhookHandlerSenderHangsUp(t *testing.T) {
 	})
 }
 
-// The same over sockets, where the server cancels the request's context when it
-// sees the connection close.
+// This test does the same over sockets. There the server cancels the request's
+// context when the connection closes.
 func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -393,7 +393,7 @@ func TestWebhookHandlerSenderHangsUpOverHTTP(t *testing.T) {
 
 	status, err := post(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, status, "the work was recorded, though nobody was there to be told")
+	require.Equal(t, http.StatusOK, status, "the work was recorded, although the sender had hung up")
 	require.Equal(t, int32(1), calls.Load())
 }
 
@@ -402,7 +402,7 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 	for lease, want := range map[time.Duration]time.Duration{
 		-1:               55 * time.Second, // the default
 		0:                55 * time.Second,
-		time.Nanosecond:  5 * time.Second, // too short to leave the function any time: ten seconds instead
+		time.Nanosecond:  5 * time.Second, // too short for the function, so the lease is ten seconds
 		5 * time.Second:  5 * time.Second,
 		10 * time.Second: 5 * time.Second,
 		11 * time.Second: 6 * time.Second,
@@ -424,9 +424,9 @@ func TestWebhookHandlerContextEndsBeforeTheLease(t *testing.T) {
 	}
 }
 
-// A function that ignores its context runs longer than the lease, and a
-// redelivery overtakes it. Its late success must not count as the second
-// worker's.
+// A function ignores its context and runs longer than the lease, so a second
+// worker gets the redelivery. The late success of the first function must not
+// count as a success of the second worker.
 func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -434,7 +434,7 @@ func TestWebhookHandlerAttackOutlastsItsLease(t *testing.T) {
 		var log bytes.Buffer
 		h := plural.NewWebhookHandler(webhookVerifier(t), func(context.Context, *plural.Event) error {
 			if calls.Add(1) == 1 {
-				<-time.After(90 * time.Second) // ends while the second worker is busy
+				<-time.After(90 * time.Second) // ends while the second worker is still busy
 			} else {
 				<-time.After(50 * time.Second)
 			}
@@ -481,7 +481,7 @@ func TestWebhookHandlerMadeWrongly(t *testing.T) {
 	} {
 		log.Reset()
 		h := plural.NewWebhookHandler(webhookVerifier(t), counting(&calls), logger, tc.opt)
-		require.Contains(t, log.String(), name, "it is said when the handler is made")
+		require.Contains(t, log.String(), name, "the fault is logged when the handler is made")
 		require.Equal(t, tc.want, deliver(h, header, body), name)
 	}
 	log.Reset()
@@ -506,7 +506,7 @@ type panickingReader struct{}
 
 func (panickingReader) Read([]byte) (int, error) { panic("broken middleware") }
 
-// Chunked and slow, over sockets: the body arrives in pieces.
+// Over a socket, a chunked body arrives slowly and in pieces.
 func TestWebhookHandlerOverHTTP(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -525,12 +525,12 @@ func TestWebhookHandlerOverHTTP(t *testing.T) {
 	require.Equal(
 		t, http.StatusOK, post(struct{ io.Reader }{iotest.OneByteReader(bytes.NewReader(body))}, header), "chunked",
 	)
-	require.Equal(t, http.StatusOK, post(bytes.NewReader(body), header), "again, with a length")
+	require.Equal(t, http.StatusOK, post(bytes.NewReader(body), header), "a repeated delivery, with a length")
 	require.Equal(t, int32(1), calls.Load())
 
 	repeated := header.Clone()
 	repeated.Add("Webhook-Signature", repeated.Get("Webhook-Signature"))
-	require.Equal(t, http.StatusUnauthorized, post(bytes.NewReader(body), repeated), "the header twice, on the wire")
+	require.Equal(t, http.StatusUnauthorized, post(bytes.NewReader(body), repeated), "the header comes twice")
 	require.Equal(
 		t,
 		http.StatusRequestEntityTooLarge,

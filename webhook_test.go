@@ -32,13 +32,13 @@ func webhookHeader(id, timestamp, signatures string) http.Header {
 	return http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {timestamp}, "Webhook-Signature": {signatures}}
 }
 
-// signedWebhook is a delivery as Plural makes it.
+// signedWebhook makes a delivery, signed as Plural signs it.
 func signedWebhook(key []byte, seconds int64, body string) (http.Header, []byte) {
 	timestamp := strconv.FormatInt(seconds, 10)
 	return webhookHeader(webhookID, timestamp, naiveWebhookSignature(key, webhookID, timestamp, body)), []byte(body)
 }
 
-// goodWebhook is a delivery that webhookVerifier accepts.
+// goodWebhook makes a delivery that webhookVerifier accepts.
 func goodWebhook(body string) (http.Header, []byte) {
 	return signedWebhook([]byte(signatureSecret), webhookClock().Unix(), body)
 }
@@ -96,7 +96,8 @@ func TestWebhookVectors(t *testing.T) {
 	}
 }
 
-// The vector of Plural's webhook documentation, signature verification.
+// Plural's webhook documentation has a vector to test the signature
+// verification.
 func TestWebhookPublishedVector(t *testing.T) {
 	t.Parallel()
 	var vector struct {
@@ -119,15 +120,15 @@ func TestWebhookPublishedVector(t *testing.T) {
 		v := mustVerifier(t, "", plural.WithWebhookKeys(key), clock)
 		require.NoError(t, v.VerifyWebhookSignature(header, []byte(vector.Body)))
 		event, err := v.VerifyWebhook(header, []byte(vector.Body))
-		require.NoError(t, err, "an envelope without a type is data too")
+		require.NoError(t, err, "an envelope without a type is valid, too")
 		require.Empty(t, event.Type)
 		require.Empty(t, event.Data)
 		require.JSONEq(t, `{"payload":"payload"}`, string(event.RawJSON()))
 	}
 }
 
-// Every change of one bit of what is signed, or of the signature, must be
-// noticed.
+// Every change of one bit must be noticed, in the signed text and in the
+// signature.
 func TestWebhookTamperedWith(t *testing.T) {
 	t.Parallel()
 	v := webhookVerifier(t)
@@ -164,7 +165,8 @@ func TestWebhookTamperedWith(t *testing.T) {
 	}
 }
 
-// The separator distinguishes id, timestamp and body.
+// No id or timestamp may contain the separator, so the signed text has only one
+// reading.
 func TestWebhookAttackResplitting(t *testing.T) {
 	t.Parallel()
 	v := webhookVerifier(t)
@@ -180,15 +182,16 @@ func TestWebhookAttackResplitting(t *testing.T) {
 	}
 }
 
-// One secret may sign callbacks and webhooks: a signed callback must not pass
-// as a webhook, or the other way round.
+// One secret may sign callbacks and webhooks. A signed callback must not pass
+// as a webhook, nor a webhook as a callback.
 func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	t.Parallel()
 	key := mustKey(t, plural.HexKey, signatureSecret)
 	v := mustVerifier(t, "", plural.WithCallbackKeys(key), plural.WithWebhookKeys(key), plural.WithClock(webhookClock))
 
-	// In error_message=m.1763802000.{...}&order_id=... the signed text has an id,
-	// a timestamp and a body, behind a name and "=".
+	// The signed text of this callback is
+	// error_message=m.1763802000.{...}&order_id=... It can also be read as an
+	// id ("error_message=m"), a timestamp and a body.
 	const body = `{"event_type":"ORDER_PROCESSED"}&order_id=v1-1&status=FAILED`
 	form := signedForm(
 		t, signatureSecret, failedForm("m.1763802000."+strings.TrimSuffix(body, "&order_id=v1-1&status=FAILED")),
@@ -201,7 +204,7 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 		require.Error(t, err)
 		if id == "error_message=m" {
 			require.Equal(
-				t, naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body), signature, "the signature does fit",
+				t, naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body), signature, "the signature fits this id",
 			)
 			requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonWebhookID)
 		}
@@ -218,7 +221,8 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonFieldName)
 }
 
-// failedForm is a failure with a message.
+// failedForm returns a callback's form for a failed payment with an error
+// message.
 func failedForm(message string) url.Values {
 	return url.Values{"order_id": {"v1-1"}, "status": {"FAILED"}, "error_message": {message}}
 }
@@ -250,7 +254,7 @@ func TestWebhookAttackKeyConfusion(t *testing.T) {
 				t,
 				pinned == signedWith,
 				v.VerifyWebhookSignature(header, body) == nil,
-				"signed with %s, checked with %s",
+				"secret read as %s to sign, as %s to verify",
 				signedWith,
 				pinned,
 			)
@@ -286,7 +290,7 @@ func TestWebhookSeveralSignatures(t *testing.T) {
 	list := func(elements ...string) string { return strings.Join(elements, " ") }
 	for name, tc := range map[string]struct {
 		list   string
-		reason plural.VerificationReason // "": accepted
+		reason plural.VerificationReason // "": the signature is accepted
 	}{
 		"right last":             {list(wrong, right), ""},
 		"right first":            {list(right, wrong), ""},
@@ -364,8 +368,8 @@ func TestWebhookAttackSignatureEncoding(t *testing.T) {
 	sum, err := base64.StdEncoding.DecodeString(right)
 	require.NoError(t, err)
 
-	// The last digit has two unused bits: a decoder that is not strict decodes
-	// three more spellings to the same bytes.
+	// The last digit has two unused bits. So a decoder that is not strict
+	// decodes three other spellings to the same bytes.
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	last := strings.IndexByte(alphabet, right[42])
 	for spare := 1; spare < 4; spare++ {
@@ -456,8 +460,8 @@ func TestWebhookAttackTimestampSpelling(t *testing.T) {
 		"１７６３８０２０００":                   false,
 		"٣":                            false,
 		"2025-11-22T09:00:00Z":         false,
-		"9223372036854775807":          false, // would overflow when it is subtracted from
-		"18446744075473353616":         false, // 2^64 + 1763802000: would overflow to the right time
+		"9223372036854775807":          false, // would overflow in a subtraction
+		"18446744075473353616":         false, // 2^64 + 1763802000, which would overflow to the right time
 		strings.Repeat("9", 400):       false,
 		strings.Repeat("0", 30) + "17": false,
 	} {
@@ -477,26 +481,26 @@ func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
 	t.Parallel()
 	now := webhookClock()
 	for name, tc := range map[string]struct {
-		tolerance time.Duration // 0: the default
+		tolerance time.Duration // 0: the default tolerance
 		clock     time.Time
 		seconds   int64
 		reason    plural.VerificationReason
 	}{
-		"now":                            {0, now, now.Unix(), ""},
-		"as old as allowed":              {0, now, now.Unix() - 300, ""},
-		"a nanosecond too old":           {0, now.Add(1), now.Unix() - 300, plural.ReasonTimestampPast},
-		"a second too old":               {0, now, now.Unix() - 301, plural.ReasonTimestampPast},
-		"as far ahead as allowed":        {0, now, now.Unix() + 300, ""},
-		"a nanosecond too far ahead":     {0, now.Add(-1), now.Unix() + 300, plural.ReasonTimestampFuture},
-		"a second too far ahead":         {0, now, now.Unix() + 301, plural.ReasonTimestampFuture},
-		"1970":                           {0, now, 0, plural.ReasonTimestampPast},
-		"the last there is":              {0, now, 99999999999, plural.ReasonTimestampFuture},
-		"wide tolerance, redelivery":     {29 * time.Hour, now, now.Unix() - 28*3600, ""},
-		"wide tolerance, too old":        {29 * time.Hour, now, now.Unix() - 29*3600 - 1, plural.ReasonTimestampPast},
-		"narrow tolerance":               {time.Second, now, now.Unix() - 2, plural.ReasonTimestampPast},
-		"no limit, to the last":          {math.MaxInt64, now, 0, ""},
-		"a clock that was never set":     {math.MaxInt64, time.Time{}, 99999999999, plural.ReasonTimestampFuture},
-		"a clock beyond what it can say": {math.MaxInt64 - 1, time.Unix(1<<60, 0), 0, plural.ReasonTimestampPast},
+		"now":                           {0, now, now.Unix(), ""},
+		"as old as allowed":             {0, now, now.Unix() - 300, ""},
+		"a nanosecond too old":          {0, now.Add(1), now.Unix() - 300, plural.ReasonTimestampPast},
+		"a second too old":              {0, now, now.Unix() - 301, plural.ReasonTimestampPast},
+		"as far ahead as allowed":       {0, now, now.Unix() + 300, ""},
+		"a nanosecond too far ahead":    {0, now.Add(-1), now.Unix() + 300, plural.ReasonTimestampFuture},
+		"a second too far ahead":        {0, now, now.Unix() + 301, plural.ReasonTimestampFuture},
+		"1970":                          {0, now, 0, plural.ReasonTimestampPast},
+		"the last timestamp":            {0, now, 99999999999, plural.ReasonTimestampFuture},
+		"wide tolerance, redelivery":    {29 * time.Hour, now, now.Unix() - 28*3600, ""},
+		"wide tolerance, too old":       {29 * time.Hour, now, now.Unix() - 29*3600 - 1, plural.ReasonTimestampPast},
+		"narrow tolerance":              {time.Second, now, now.Unix() - 2, plural.ReasonTimestampPast},
+		"no limit, the first timestamp": {math.MaxInt64, now, 0, ""},
+		"a clock that was never set":    {math.MaxInt64, time.Time{}, 99999999999, plural.ReasonTimestampFuture},
+		"a clock far in the future":     {math.MaxInt64 - 1, time.Unix(1<<60, 0), 0, plural.ReasonTimestampPast},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -515,8 +519,8 @@ func TestWebhookAttackStaleAndFutureTimestamps(t *testing.T) {
 			_, err = v.VerifyWebhook(header, body)
 			requireRefused(t, err, plural.ErrStaleTimestamp, tc.reason)
 
-			// The signature is checked first: somebody without the key learns nothing
-			// about the clock.
+			// The signature is checked before the timestamp, so somebody
+			// without the key learns nothing about the clock.
 			header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 			requireRefused(t, v.VerifyWebhookSignature(header, body), plural.ErrInvalidSignature, plural.ReasonSignatureMismatch)
 		})
@@ -589,7 +593,8 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 			header[name] = values
 			requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 		}
-		// A map that was built by hand can have a name in several spellings.
+		// A header map that was not made by net/http can have a name in several
+		// spellings.
 		for _, first := range []string{name, strings.ToLower(name)} {
 			delete(header, name)
 			for _, second := range []string{strings.ToUpper(name), strings.Replace(name, "Webhook", "webhook", 1)} {
@@ -600,7 +605,7 @@ func TestWebhookAttackHeaderRepetition(t *testing.T) {
 					requireRefused(t, v.VerifyWebhookSignature(header, body), want.kind, want.reason)
 				}
 				header[first], header[second] = []string{right}, nil
-				require.NoError(t, v.VerifyWebhookSignature(header, body), "a name without a value is not a header")
+				require.NoError(t, v.VerifyWebhookSignature(header, body), "a header name without a value is ignored")
 				delete(header, second)
 			}
 			delete(header, first)
@@ -622,7 +627,7 @@ func TestWebhookHeadersInAnySpelling(t *testing.T) {
 	header["Webhook_Id"] = []string{"x"}
 	header["Xebhook-Id"] = []string{"x"}
 	header["Webhook-Zignature"] = []string{"x"}
-	require.NoError(t, webhookVerifier(t).VerifyWebhookSignature(header, body), "these are other headers")
+	require.NoError(t, webhookVerifier(t).VerifyWebhookSignature(header, body), "headers with similar names are ignored")
 }
 
 func TestWebhookHeadersMissing(t *testing.T) {
