@@ -1,15 +1,15 @@
 // Package adversary_test runs package plural against a gateway that lags, loses
-// answers, answers with wrong codes and leaves things out of its documents. It
-// judges each answer by what was really carried out.
+// answers, answers with wrong codes, and leaves things out of its documents.
+// Each answer of the package is compared with what was really carried out.
 //
 // The gateway follows only the published API. It shares no code with the
 // package's emulator, so an error in one cannot hide an error in the other.
 //
-// Each scenario runs in a bubble of testing/synctest. All sleeping in this
-// package uses the bubble's clock: no test waits for the wall clock.
+// Each scenario runs in a bubble of testing/synctest. All sleeps in this
+// package use the bubble's clock, so they take no real time.
 //
 //	PLURAL_SEED=7        the first seed (1 by default)
-//	PLURAL_ADVERSARY=n   so many scenarios; "full" is 150,000
+//	PLURAL_ADVERSARY=n   n scenarios; "full" is 150,000
 //	PLURAL_ADVERSARY=replay  runs the one seed, up to 300 times, until it fails
 package adversary_test
 
@@ -39,15 +39,15 @@ const (
 	replays          = 300
 )
 
-// tally has what a run counts.
+// tally has the counts of a run.
 type tally struct {
 	verdicts  map[string]int // answers of calls made before the gateway is healthy
 	wellEnds  map[string]int
 	settled   map[string]int // unknown outcomes that were settled by reading
 	minutes   int            // calls with a deadline of a minute
 	unknown   int            // calls with such a deadline whose outcome is unknown, without NeedsReview
-	unknownOf map[string]int // the count in unknown, by the order's state before the call
-	later     int            // see oracle
+	unknownOf map[string]int // counts the calls of unknown, by the order's state before the call
+	later     int            // otherAmount of all oracles
 	kinds     map[string]int
 	shortest  map[string]string // the shortest trace of each kind
 }
@@ -75,7 +75,7 @@ func TestAdversary(t *testing.T) {
 	}
 	got.report(t)
 	if got.minutes > 1_000 { // in a smaller run, chance alone can exceed the limit
-		require.LessOrEqual(t, got.unknown*20, got.minutes, "more than 5 %% of calls with a minute are unknown")
+		require.LessOrEqual(t, got.unknown*20, got.minutes, "more than 5 %% of calls with a deadline of a minute are unknown")
 	}
 }
 
@@ -161,10 +161,10 @@ func play(t *testing.T, sc *scenario) *oracle {
 		})
 	}
 	wg.Wait()
-	g.wg.Wait() // late effects have happened
+	g.wg.Wait() // now late effects have happened
 	g.mu.Lock()
 	g.well = true
-	g.record("-", "the gateway is well")
+	g.record("-", "the gateway is healthy")
 	g.mu.Unlock()
 	for i, p := range sc.plans {
 		o.settle(clients[i], p)
@@ -177,9 +177,8 @@ func play(t *testing.T, sc *scenario) *oracle {
 	return o
 }
 
-// follow makes the calls of a plan at their times, until one of them ends it. It
-// reports whether one did. Its sleeps, as all sleeps here, move the bubble's
-// clock and take no real time.
+// follow makes the calls of a plan at their times, until call reports that the
+// plan has ended. It returns whether the plan has ended.
 func (p plan) follow(call func(n int) bool) bool {
 	time.Sleep(p.at) // until the plan begins
 	for n := range p.times {
@@ -191,11 +190,12 @@ func (p plan) follow(call func(n int) bool) bool {
 	return false
 }
 
-// tenMore is a shop that calls once a minute after the gateway is healthy.
+// tenMore is the plan of a shop that calls ten times, once a minute, after the
+// gateway is healthy.
 var tenMore = plan{times: 10, gap: time.Minute}
 
-// settle checks that ten more calls give a final answer, once the gateway is
-// healthy.
+// settle checks that at most ten more calls give a final answer or ask for a
+// person. By then the gateway is healthy.
 func (o *oracle) settle(client *plural.Client, p plan) {
 	p.deadline = time.Minute
 	for _, c := range slices.Backward(o.calls) {
@@ -213,12 +213,12 @@ func (o *oracle) settle(client *plural.Client, p plan) {
 		return
 	}
 	c := o.calls[len(o.calls)-1]
-	kind := "not settled by ten calls of a gateway that is well"
+	kind := "not settled by ten calls to a healthy gateway"
 	switch {
 	case o.find(p.order).status == pending:
-		kind += ", over an order that stays PENDING"
+		kind += ", with an order that stays PENDING"
 	case strings.Contains(c.err.Error(), "a new one needs a new reference"):
-		kind += ", over an old refund that failed"
+		kind += ", with an old refund that failed"
 	default:
 		kind += ", " + p.op + ", the order is " + o.find(p.order).status
 	}
@@ -241,7 +241,7 @@ func (o *oracle) ask(c *call) bool {
 	return again.ended()
 }
 
-// look asks Find what the books of a healthy gateway show.
+// look calls Find when the gateway is healthy, and checks its answer.
 func (o *oracle) look(client *plural.Client, p plan) {
 	if p.op == "cancel" {
 		return
@@ -314,11 +314,11 @@ func (o *oracle) answered(c *call) {
 
 func (y *tally) report(t *testing.T) {
 	t.Helper()
-	t.Logf("before the gateway is well: %v", y.verdicts)
+	t.Logf("before the gateway is healthy: %v", y.verdicts)
 	t.Logf("after: %v", y.wellEnds)
 	t.Logf("unknown outcomes, settled by reading: %v", y.settled)
-	t.Logf("calls with a minute: %d, unknown without NeedsReview: %d", y.minutes, y.unknown)
-	t.Logf("these, by what was before: %v", y.unknownOf)
+	t.Logf("calls with a deadline of a minute: %d, unknown without NeedsReview: %d", y.minutes, y.unknown)
+	t.Logf("the unknown ones, by the order's earlier state: %v", y.unknownOf)
 	t.Logf("ErrNotApplied, and later another amount under the same reference: %d", y.later)
 	for _, kind := range slices.Sorted(maps.Keys(y.kinds)) {
 		if isBeyondACall(kind) {
@@ -329,11 +329,12 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// isBeyondACall reports whether docs/finals.md names a kind of wrong answer.
-// Other processes may use the same reference, and no single call can control
-// that. Plural may not keep references unique, or may free them after a
-// failure. Then a final answer holds for the requests that were made before it.
-// A final answer is about the order and the amount in the call.
+// isBeyondACall reports whether docs/finals.md says that a call cannot prevent
+// this kind of wrong answer. One reason is that another process may use the
+// same reference. Another is that Plural may not keep references unique, or may
+// free a reference after a failure. Then a final answer holds only for requests
+// that were made before it. And a final answer is only about the order and the
+// amount of its call.
 func isBeyondACall(kind string) bool {
 	return strings.HasPrefix(kind, "question: ") && (strings.Contains(kind, "rival") ||
 		strings.Contains(kind, "later request") || strings.Contains(kind, "for another order"))

@@ -7,20 +7,20 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// finding is a mistake of the package.
+// finding is a mistake of the package that a test has found.
 type finding struct {
 	kind, detail string
 }
 
 // checkClaims compares what the package says about a document with the state
-// that the document was made from. "Does not say" and false always count as
-// right.
+// that the document was made from. A false, or an amount that is not known,
+// always counts as right.
 func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f docFault) {
 	var o plural.Order
 	bad := func(kind, format string, args ...any) {
 		detail := fmt.Sprintf(format, args...) + ": " + f.String() + brief(string(data))
 		if f.entriesTwice || f.entriesOnEveryLeg || f.refundsTwice {
-			kind += ", where lists repeat what they have"
+			kind += ", with lists that repeat entries"
 		}
 		g.findings = append(g.findings, finding{"claim: " + kind, detail})
 		g.record(c.name(), "   !! %s: %s", kind, detail)
@@ -40,7 +40,7 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	}
 	amount := func(name string, of func() (plural.Amount, bool), want int64) {
 		if got, ok := of(); ok && got.Value != want {
-			bad(name, "says %d, true is %d", got.Value, want)
+			bad(name, "says %d, but the true amount is %d", got.Value, want)
 		}
 	}
 	taken, given := truth.takenSum(), truth.refunded(refund.isGood)
@@ -52,8 +52,8 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 		truth.refunded(func(r refund) bool { return r.status == pending || r.status == created }),
 	)
 	amount("RefundableAmount", o.RefundableAmount, taken-given)
-	// The claim may be true while RefundableAmount is not known. That is
-	// documented.
+	// As documented, CanRefund may be true although RefundableAmount is not
+	// known.
 	if _, known := o.RefundableAmount(); o.CanRefund() && (known && taken-given <= 0 || taken == 0) {
 		bad("CanRefund", "taken %d, given back %d", taken, given)
 	}
@@ -76,7 +76,7 @@ func (g *gateway) checkClaims(c *call, truth order, r *refund, data []byte, f do
 	g.checkPaid(&o, truth, f, bad)
 }
 
-// checkPaid checks an order that Check accepts. The order must have been held
+// checkPaid checks that an order which Expected.Check accepts was really held
 // or taken in full.
 func (g *gateway) checkPaid(o *plural.Order, truth order, f docFault, bad func(kind, format string, args ...any)) {
 	want := plural.Expected{MerchantOrderReference: truth.reference, OrderAmount: plural.INR(truth.amount)}
@@ -89,8 +89,8 @@ func (g *gateway) checkPaid(o *plural.Order, truth order, f docFault, bad func(k
 	got := truth.held() + truth.takenSum()
 	switch {
 	case got == 0:
-		bad("Expected.Check", "nil, and nothing is held or taken")
+		bad("Expected.Check", "nil, but nothing is held or taken")
 	case truth.offer == 0 && truth.fee == 0 && got != truth.amount-truth.coupon:
-		bad("Expected.Check", "nil, and %d of %d are held or taken", got, truth.amount-truth.coupon)
+		bad("Expected.Check", "nil, but %d of %d are held or taken", got, truth.amount-truth.coupon)
 	}
 }

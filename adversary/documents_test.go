@@ -10,12 +10,12 @@ import (
 // docFault says what a document leaves out or lists twice.
 type docFault struct {
 	noCaptures, noPayments  bool
-	emptyRefunds, noRefunds bool // only if the order's status shows that there are some
+	emptyRefunds, noRefunds bool // only if the order's status shows that there are refunds
 	noEntryReference        bool
 	noParent                bool
 	noPreAuth               bool
 	entriesTwice            bool // each leg lists its entry twice
-	entriesOnEveryLeg       bool // each leg lists the entries of all
+	entriesOnEveryLeg       bool // each leg lists the entries of all legs
 	refundsTwice            bool // a refund is listed once for each leg
 }
 

@@ -20,18 +20,18 @@ type writeFault struct {
 	latency      time.Duration
 	effect       effectWhen
 	late         time.Duration
-	hang         time.Duration // how long until the connection breaks
+	hang         time.Duration // after this time the connection breaks
 	answer       *answer       // replaces the honest answer
 	delta        int64         // difference from the amount in the request
 	legFails     bool          // the last of two legs fails
 	legGap       time.Duration
 	midStatus    string
 	pendingFor   time.Duration // how long a capture or cancel is PENDING
-	pendingEnd   string        // the status after that: PROCESSED, FAILED, or AUTHORIZED again
-	pendingEntry bool          // the capture is listed in the meantime
+	pendingEnd   string        // the status after PENDING: PROCESSED, FAILED, or AUTHORIZED again
+	pendingEntry bool          // while it is PENDING, the capture is listed
 	fate         []string      // the statuses of a refund, one after the other
 	fateGap      time.Duration
-	answerLag    time.Duration // how old the answer's document is
+	answerLag    time.Duration // the age of the document in the answer
 	docFault
 	words []string
 }
@@ -102,8 +102,8 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(rng.Int64N(int64(to-from)+1))
 }
 
-// chooseEffect is for writes with a false answer. It decides whether and when
-// such a write has its effect.
+// chooseEffect decides whether and when a write with a false answer is carried
+// out.
 func (f *writeFault) chooseEffect(rng *rand.Rand) {
 	switch rng.IntN(3) {
 	case 0:
@@ -150,7 +150,7 @@ func writeEvent(rng *rand.Rand) func(*writeFault) {
 			f.legGap = pick(rng, 0, between(rng, 200*time.Millisecond, 5*time.Second))
 			f.midStatus = pick(rng, authorized, pending, processed)
 			say(
-				"legs %.1f s apart, the order reads %s meanwhile, last one fails: %t",
+				"legs %.1f s apart, the order is %s meanwhile, the last leg fails: %t",
 				f.legGap.Seconds(),
 				f.midStatus,
 				f.legFails,
@@ -183,17 +183,17 @@ func (sc *scenario) readEvent(rng *rand.Rand) string {
 		if chance(rng, 0.5) {
 			sc.lags = sc.lags[1:]
 		}
-		return fmt.Sprintf("each read from a replica that is one of %v behind", sc.lags)
+		return fmt.Sprintf("each read comes from a replica that lags by one of %v", sc.lags)
 	case 3:
 		sc.leaves = leftOut(rng)
 		sc.leavesP = pick(rng, 0.3, 0.7, 1)
 		sc.leavesAlways = chance(rng, 0.3)
-		return fmt.Sprintf("%.0f %% of documents: %s(for good: %t)", sc.leavesP*100, sc.leaves, sc.leavesAlways)
+		return fmt.Sprintf("%.0f %% of documents: %s(even when healthy: %t)", sc.leavesP*100, sc.leaves, sc.leavesAlways)
 	case 4:
 		sc.leaves = pick(rng, docFault{entriesTwice: true}, docFault{entriesOnEveryLeg: true}, docFault{refundsTwice: true})
 		sc.leavesP = pick(rng, 0.5, 1)
 		sc.leavesAlways = chance(rng, 0.3)
-		return fmt.Sprintf("%.0f %% of documents: %s(for good: %t)", sc.leavesP*100, sc.leaves, sc.leavesAlways)
+		return fmt.Sprintf("%.0f %% of documents: %s(even when healthy: %t)", sc.leavesP*100, sc.leaves, sc.leavesAlways)
 	default:
 		sc.readErrors = pick(rng, 0.2, 0.5)
 		return fmt.Sprintf("%.0f %% of reads fail", sc.readErrors*100)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// The statuses that the gateway uses. They are not taken from the package.
+// The statuses that the gateway uses. They are written here again, and not
+// taken from the package.
 const (
 	created           = "CREATED"
 	attempted         = "ATTEMPTED"
@@ -28,7 +29,7 @@ const (
 // replicas serve old versions.
 type order struct {
 	id, reference string
-	amount        int64 // the amount that was ordered
+	amount        int64 // the amount of the request
 	coupon        int64
 	offer, fee    int64 // a bank's offer or a fee, which changes the amounts of the payments
 	status        string
@@ -63,7 +64,7 @@ type refund struct {
 	at                    time.Time
 }
 
-// isGood reports whether the money is on its way or has arrived.
+// isGood reports whether the refund's money is on its way or has arrived.
 func (r refund) isGood() bool {
 	return r.status == processed || r.status == pending || r.status == created
 }
@@ -73,17 +74,17 @@ type version struct {
 	order order
 }
 
-// effect is something that was really carried out. The oracle judges by the
-// effects.
+// effect is something that was really carried out. The oracle compares the
+// calls with the effects.
 type effect struct {
-	op, order, reference, by string // by: the call, or somebody else
+	op, order, reference, by string // by: the id of the call, or a name for somebody else
 	refund                   string
 	amount                   int64
 	arrived, at              time.Time
 }
 
-// gateway is Plural in memory. All its decisions depend only on the scenario's
-// seed, and on which request arrives first.
+// gateway is Plural in memory. All its decisions depend only on the seed of the
+// scenario and on the order in which requests arrive.
 type gateway struct {
 	sc    *scenario
 	start time.Time
@@ -106,7 +107,7 @@ type gateway struct {
 // background counts the effects that are still to come.
 type background struct{ wg sync.WaitGroup }
 
-// after calls f when d has passed, by the clock that the test runs on.
+// after calls f when d has passed on the clock of the test.
 func (b *background) after(d time.Duration, f func()) {
 	b.wg.Go(func() {
 		time.Sleep(d) // the delay of a late effect, or of somebody else's action
@@ -126,7 +127,8 @@ func (g *gateway) rng(class string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(g.sc.seed, h+uint64(n)*0x9e3779b97f4a7c15))
 }
 
-// record adds a line to the trace. If the line is repeated, it only counts it.
+// record adds a line to the trace. If the line is the same as the last one,
+// record only counts it.
 func (g *gateway) record(who, format string, args ...any) {
 	line := fmt.Sprintf("%-9s ", who) + fmt.Sprintf(format, args...)
 	if line == g.last {
@@ -153,7 +155,7 @@ func (g *gateway) commit(o *order, at time.Time) {
 	g.versions[o.id] = append(g.versions[o.id], version{at: at, order: o.clone()})
 }
 
-// asOf returns the order on a replica with this lag.
+// asOf returns the order as it was at that time.
 func (g *gateway) asOf(id string, at time.Time) (order, bool) {
 	for _, v := range slices.Backward(g.versions[id]) {
 		if !v.at.After(at) {
@@ -206,8 +208,7 @@ func (o *order) open() bool {
 		o.status == authorized && !o.capturing()
 }
 
-// refusal returns an honest rejection. It returns nil if the write is to be
-// carried out.
+// refusal is an honest rejection of a write.
 type refusal struct {
 	status int
 	code   string

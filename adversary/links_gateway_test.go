@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The statuses of a payment link that an order does not have.
+// These statuses exist only for payment links, and not for orders.
 const (
 	clicked          = "CLICKED"
 	paymentInitiated = "PAYMENT_INITIATED"
@@ -28,11 +28,11 @@ type link struct {
 	id, reference, status string
 	amount                int64
 	preAuth               bool
-	by                    string // the call, or the other person, that made it
+	by                    string // the call or the person that made the link
 
 	orderID, orderStatus string
 	paid                 int64  // the amount that was ever held or taken
-	withPayment          string // the status of the order's payment; "" without one
+	withPayment          string // the status of the order's payment; "": there is no payment
 	made                 time.Time
 }
 
@@ -50,7 +50,7 @@ type linkScenario struct {
 	heldReads     string   // the link's status once its order is held
 	cancels       []string // the statuses from which a link can be cancelled
 	voidsOrder    bool     // the order of a cancelled link is CANCELLED
-	saysPreAuth   string   // how documents say pre_auth: "", "bool", "text"
+	saysPreAuth   string   // the form of pre_auth in documents: "", "bool", "text"
 	wraps         bool
 	withoutAmount float64 // the share of the links' documents without an amount
 	withoutList   float64 // the share of the orders' documents without a list of payments
@@ -59,7 +59,7 @@ type linkScenario struct {
 	events        []outside
 }
 
-// linkPlan is the plan of one process: to make a link, or to cancel one.
+// linkPlan is the plan of a process that makes or cancels a link.
 type linkPlan struct {
 	plan
 
@@ -247,9 +247,9 @@ func (g *linkGateway) happenTo(id, what string) {
 	}
 }
 
-// happen makes something happen to a link: the payer, the clock or somebody at
-// the dashboard does it. If a payment was begun before the link ended, it may
-// still come.
+// happen does to a link what the payer, the clock or a person at the dashboard
+// would do. If a payment was begun before the link ended, that payment may
+// still arrive.
 func (g *linkGateway) happen(l *link, what string) bool {
 	isOver := l.status == cancelled || l.status == expired
 	isOpen := l.orderStatus == created || l.orderStatus == attempted
@@ -313,7 +313,7 @@ func (g *linkGateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// linkAnswer has an answer, and the link that the answer shows.
+// linkAnswer has an answer of the gateway, and the link that this answer shows.
 type linkAnswer struct {
 	answer
 
@@ -338,7 +338,7 @@ func (g *linkGateway) serve(r *http.Request, body []byte, c *linkCall, answers c
 	}
 }
 
-// read serves one look at the books. Each look has a replica of its own.
+// read serves one look at the books. Each look comes from its own replica.
 func (g *linkGateway) read(c *linkCall, path string, answers chan<- linkAnswer) {
 	g.mu.Lock()
 	rng := g.rng("read", g.reads)
@@ -469,7 +469,7 @@ func (g *linkGateway) write(c *linkCall, method, path string, body []byte, answe
 	var a linkAnswer
 	switch {
 	case f.hang > 0:
-		time.Sleep(f.hang) // no answer comes, until the connection breaks
+		time.Sleep(f.hang) // no answer comes before the connection breaks
 		a.err = errReset
 	case f.answer != nil:
 		a.answer = *f.answer

@@ -27,10 +27,10 @@ type linkCall struct {
 	start, end time.Time
 	got        *plural.PaymentLink
 	err        error
-	shown      []link // the true states behind the documents that the call got
+	shown      []link // the true states behind the documents that the call has seen
 	sends      int
 	refused    int  // answers with status 401, after which the request is sent again with a new token
-	again      bool // a create was sent after the call was shown its link
+	again      bool // a create was sent again although the call had seen its link
 }
 
 func (c *linkCall) name() string {
@@ -45,8 +45,8 @@ func (c *linkCall) ended() bool { return (&call{err: c.err}).ended() }
 func (c *linkCall) verdict() string { return (&call{err: c.err}).verdict() }
 
 // TestLinks makes and cancels payment links while the payer pays. The gateway
-// lags, loses answers and gives false ones. PLURAL_ADVERSARY has the number of
-// scenarios, as for TestAdversary.
+// lags, loses answers and gives false answers. PLURAL_ADVERSARY sets the number
+// of scenarios, as for TestAdversary.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	first, n, replay := settings(t)
@@ -104,10 +104,10 @@ func playLinks(t *testing.T, sc *linkScenario) *linkOracle {
 		})
 	}
 	wg.Wait()
-	g.wg.Wait() // late effects have happened
+	g.wg.Wait() // now late effects have happened
 	g.mu.Lock()
 	g.well = true
-	g.record("-", "the gateway is well")
+	g.record("-", "the gateway is healthy")
 	g.mu.Unlock()
 	for i, p := range sc.plans {
 		o.settle(clients[i], p)
@@ -139,7 +139,7 @@ func (o *linkOracle) settle(client *plural.Client, p linkPlan) {
 		return
 	}
 	c := o.calls[len(o.calls)-1]
-	o.bad(c, "not settled by ten calls of a gateway that is well", "%v", c.err)
+	o.bad(c, "not settled by ten calls to a healthy gateway", "%v", c.err)
 }
 
 func (o *linkOracle) call(client *plural.Client, p linkPlan, n int, well bool) *linkCall {
@@ -171,9 +171,9 @@ func (o *linkOracle) call(client *plural.Client, p linkPlan, n int, well bool) *
 	return c
 }
 
-// linkOracle judges the calls of a scenario at its end. It judges by the
-// promises in the documentation of the service, and by what was really carried
-// out.
+// linkOracle judges the calls of a scenario at its end. It compares each answer
+// with the promises in the service's documentation and with what was really
+// carried out.
 type linkOracle struct {
 	*linkGateway
 	calls    []*linkCall
@@ -196,7 +196,8 @@ func (o *linkOracle) judge(c *linkCall) {
 	}
 }
 
-// sentinels checks that an answer is of one kind, and has one type for it.
+// sentinels checks that an answer has one kind, and the right type for that
+// kind.
 func (o *linkOracle) sentinels(c *linkCall) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
@@ -206,14 +207,14 @@ func (o *linkOracle) sentinels(c *linkCall) {
 	case is(plural.ErrNotApplied) && is(plural.ErrConflict):
 		o.bad(c, "sentinels: ErrNotApplied and ErrConflict", "%v", c.err)
 	case final && (is(plural.ErrOutcomeUnknown) || plural.NeedsReview(c.err)):
-		o.bad(c, "sentinels: final and unknown", "%v", c.err)
+		o.bad(c, "sentinels: both final and unknown", "%v", c.err)
 	case is(plural.ErrConflict) != isOfLink, is(plural.ErrNotApplied) != isState:
-		o.bad(c, "sentinels: a final of another type", "%T %v", c.err, c.err)
+		o.bad(c, "sentinels: a final error of another type", "%T %v", c.err, c.err)
 	case is(plural.ErrReferenceReused) != (is(plural.ErrConflict) && c.op == "create"):
-		o.bad(c, "sentinels: ErrReferenceReused is the conflict of a create", "%v", c.err)
+		o.bad(c, "sentinels: ErrReferenceReused and conflict of a create must go together", "%v", c.err)
 	}
 	if _, ok := errors.AsType[*plural.ValidationError](c.err); ok {
-		o.bad(c, "sentinels: ValidationError of a valid request", "%v", c.err)
+		o.bad(c, "sentinels: ValidationError for a valid request", "%v", c.err)
 	}
 	if took := c.end.Sub(c.start); c.deadline > 0 && took > c.deadline+time.Second {
 		o.bad(c, "a call outlasts its deadline", "%s", took)
@@ -222,13 +223,13 @@ func (o *linkOracle) sentinels(c *linkCall) {
 		o.bad(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
 	}
 	if c.again {
-		o.bad(c, "a create is sent again, and the call was shown the link", "")
+		o.bad(c, "a create is sent again, but the call has seen the link", "")
 	}
 }
 
-// created checks a call that made a link. After success there is one link under
-// the reference, with the values of the call. After a conflict there is a
-// second link.
+// created checks a call that made a link. After a success there must be one
+// link with the reference, and it must have the values of the call. After a
+// conflict there must be a second link, or a link with other values.
 func (o *linkOracle) created(c *linkCall) {
 	same, others := 0, 0
 	for _, l := range o.links {
@@ -248,30 +249,30 @@ func (o *linkOracle) created(c *linkCall) {
 	}
 	switch {
 	case errors.Is(c.err, plural.ErrNotApplied):
-		o.bad(c, "wrong final: ErrNotApplied of a create, for which there is no evidence", "%v", c.err)
+		o.bad(c, "wrong final: ErrNotApplied for a create, which no evidence can show", "%v", c.err)
 	case errors.Is(c.err, plural.ErrConflict) && others == 0 && same < 2:
 		o.bad(c, "wrong conflict: there is no other link", "%v", c.err)
 	case c.err != nil:
 	case c.got == nil:
 		o.bad(c, "nil without a document", "")
 	case len(seen) > 1:
-		o.bad(c, "wrong success: nil for two links that the call was shown", "%v", slices.Sorted(maps.Keys(seen)))
+		o.bad(c, "wrong success: nil for two links that the call has seen", "%v", slices.Sorted(maps.Keys(seen)))
 	default:
 		l := o.find(c.got.PaymentLinkID)
 		switch {
 		case l == nil || l.made.After(c.end):
 			o.bad(c, "wrong success: there is no such link", "%s", c.got.PaymentLinkID)
 		case l.reference != c.reference || l.amount != c.amount || l.preAuth != c.preAuth && o.sc.saysPreAuth != "":
-			o.bad(c, "wrong success: a link of other figures", "%d", l.amount)
+			o.bad(c, "wrong success: a link with other values", "%d", l.amount)
 		case c.got.OrderID != l.orderID || c.got.Amount != plural.INR(c.amount):
-			o.bad(c, "nil with a document of something else", "%s %s", c.got.OrderID, c.got.Amount)
+			o.bad(c, "nil with a document about something else", "%s %s", c.got.OrderID, c.got.Amount)
 		}
 	}
 }
 
-// cancelled checks a call that cancels a link. After nil the link is CANCELLED.
-// After a conflict the payer has paid through it. After ErrNotApplied the link
-// has expired, and was never cancelled.
+// cancelled checks a call that cancels a link. After nil the link must be
+// CANCELLED. After a conflict the payer must have paid through the link. After
+// ErrNotApplied the link must have expired.
 func (o *linkOracle) cancelled(c *linkCall) {
 	var now link
 	wasPaid := false
@@ -286,9 +287,9 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	case c.err == nil && now.status != cancelled:
 		o.bad(c, "wrong success: the link is not cancelled", "it is %s", now.status)
 	case c.err == nil && (c.got.PaymentLinkID != c.order || c.got.Status != cancelled):
-		o.bad(c, "nil with a document of something else", "%s %s", c.got.PaymentLinkID, c.got.Status)
+		o.bad(c, "nil with a document about something else", "%s %s", c.got.PaymentLinkID, c.got.Status)
 	case errors.Is(c.err, plural.ErrNotApplied) && now.status != expired:
-		o.bad(c, "wrong final: ErrNotApplied of a link that has not expired", "it is %s; %v", now.status, c.err)
+		o.bad(c, "wrong final: ErrNotApplied for a link that has not expired", "it is %s; %v", now.status, c.err)
 	case conflict != nil && !wasPaid:
 		o.bad(c, "wrong conflict: nobody has paid", "the order is %s; %v", now.orderStatus, c.err)
 	case conflict != nil && (conflict.Order == nil || conflict.Order.OrderID != now.orderID || conflict.Link == nil):
@@ -296,7 +297,8 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	}
 }
 
-// An oracle that finds nothing is only useful if it can find something.
+// If the oracle finds nothing, that shows something only if the oracle can find
+// mistakes. Here it must find each of them.
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {
@@ -324,11 +326,11 @@ func TestLinkOracle(t *testing.T) {
 		},
 		"another amount": {
 			op: "create", got: good, happen: func(l *link) { l.amount++ },
-			kind: "wrong success: a link of other",
+			kind: "wrong success: a link with other",
 		},
 		"another pre_auth": {
 			op: "create", got: good, happen: func(l *link) { l.preAuth = true },
-			kind: "wrong success: a link of other",
+			kind: "wrong success: a link with other",
 		},
 		"made later": {
 			op: "create", got: good, happen: func(l *link) { l.made = l.made.Add(time.Hour) },

@@ -11,7 +11,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// An oracle that finds nothing is only useful if it can find something.
+// If the oracle finds nothing, that shows something only if the oracle can find
+// mistakes. Here it must find each of them.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	notApplied := &plural.StateError{Op: "x", Reason: "x"}
@@ -31,7 +32,7 @@ func TestOracle(t *testing.T) {
 		fault writeFault
 		sent  bool // the gateway carries out the plan
 		err   error
-		kind  string // "" if the answer is right
+		kind  string // the mistake; "": the answer is right
 	}{
 		{
 			"nothing was captured",
@@ -43,17 +44,17 @@ func TestOracle(t *testing.T) {
 			"wrong success: capture, nothing was captured",
 		},
 		{"captured", "authorized", whole, writeFault{}, true, nil, ""},
-		{"a paisa less", "authorized", whole, writeFault{delta: -1}, true, nil, "wrong success: capture, other figures"},
-		{"a paisa less, and said so", "authorized", whole, writeFault{delta: -1}, true, conflict, ""},
-		{"a leg failed", "authorized", whole, writeFault{legFails: true}, true, nil, "wrong success: capture, other figures"},
+		{"a paisa less", "authorized", whole, writeFault{delta: -1}, true, nil, "wrong success: capture, another amount"},
+		{"a paisa less, and a conflict", "authorized", whole, writeFault{delta: -1}, true, conflict, ""},
+		{"a leg failed", "authorized", whole, writeFault{legFails: true}, true, nil, "wrong success: capture, another amount"},
 		{
-			"captured later than said",
+			"captured after the success",
 			"authorized",
 			part,
 			writeFault{late: time.Second},
 			true,
 			nil,
-			"wrong success: capture, said before",
+			"wrong success: capture, reported before",
 		},
 		{
 			"captured, and denied",
@@ -62,7 +63,7 @@ func TestOracle(t *testing.T) {
 			writeFault{},
 			true,
 			notApplied,
-			"wrong final: ErrNotApplied of a capture, and money",
+			"wrong final: ErrNotApplied for a capture, but money",
 		},
 		{
 			"captured late, and denied",
@@ -71,28 +72,28 @@ func TestOracle(t *testing.T) {
 			writeFault{late: time.Second},
 			true,
 			notApplied,
-			"wrong final: ErrNotApplied of a capture, and money",
+			"wrong final: ErrNotApplied for a capture, but money",
 		},
 		{
-			"denied of an open order",
+			"denied for an open order",
 			"authorized",
 			part,
 			writeFault{},
 			false,
 			notApplied,
-			"wrong final: ErrNotApplied of a capture, and the order is open",
+			"wrong final: ErrNotApplied for a capture, but the order is open",
 		},
 		{
-			"denied of an unpaid order",
+			"denied for an unpaid order",
 			"created",
 			part,
 			writeFault{},
 			false,
 			notApplied,
-			"wrong final: ErrNotApplied of a capture, and the order is open",
+			"wrong final: ErrNotApplied for a capture, but the order is open",
 		},
-		{"denied of a cancelled order", "cancelled", part, writeFault{}, false, notApplied, ""},
-		{"conflict over what is right", "authorized", part, writeFault{}, true, conflict, "wrong conflict: of a capture"},
+		{"denied for a cancelled order", "cancelled", part, writeFault{}, false, notApplied, ""},
+		{"conflict, but the capture is right", "authorized", part, writeFault{}, true, conflict, "wrong conflict: capture"},
 		{
 			"reused, by this very call",
 			"authorized",
@@ -103,8 +104,8 @@ func TestOracle(t *testing.T) {
 			"wrong conflict: ErrReferenceReused",
 		},
 		{"reused", "captured by us, other figures", part, writeFault{}, false, reused, ""},
-		{"no hold where none was taken", "cancelled", part, writeFault{}, false, noHold, "wrong conflict: ErrNoHold"},
-		{"no hold of an order paid outright", "outright", part, writeFault{}, false, noHold, ""},
+		{"no hold, but no money was taken", "cancelled", part, writeFault{}, false, noHold, "wrong conflict: ErrNoHold"},
+		{"no hold for an order paid outright", "outright", part, writeFault{}, false, noHold, ""},
 		{"not cancelled", "authorized", void, writeFault{}, false, nil, "wrong success: cancel"},
 		{"cancelled", "authorized", void, writeFault{}, true, nil, ""},
 		{
@@ -114,16 +115,16 @@ func TestOracle(t *testing.T) {
 			writeFault{},
 			true,
 			notApplied,
-			"wrong final: ErrNotApplied of a cancel, and the order is cancelled",
+			"wrong final: ErrNotApplied for a cancel, but the order is cancelled",
 		},
 		{
-			"cancel denied of an unpaid order",
+			"cancel denied for an unpaid order",
 			"created",
 			void,
 			writeFault{},
 			false,
 			notApplied,
-			"wrong final: ErrNotApplied of a cancel, and the order is open",
+			"wrong final: ErrNotApplied for a cancel, but the order is open",
 		},
 		{"no refund", "captured", back, writeFault{}, false, nil, "wrong success: refund, none was made"},
 		{"a refund", "captured", back, writeFault{}, true, nil, ""},
@@ -144,7 +145,7 @@ func TestOracle(t *testing.T) {
 			writeFault{delta: -5},
 			true,
 			nil,
-			"wrong success: refund, other figures",
+			"wrong success: refund, another amount",
 		},
 		{
 			"a refund denied",
@@ -153,7 +154,7 @@ func TestOracle(t *testing.T) {
 			writeFault{},
 			true,
 			notApplied,
-			"wrong final: ErrNotApplied of a refund, and money went out",
+			"wrong final: ErrNotApplied for a refund, but money went out",
 		},
 		{
 			"a late refund denied",
@@ -162,19 +163,19 @@ func TestOracle(t *testing.T) {
 			writeFault{late: time.Second},
 			true,
 			notApplied,
-			"wrong final: ErrNotApplied of a refund, and money went out",
+			"wrong final: ErrNotApplied for a refund, but money went out",
 		},
 		{
-			"denied of what can be refunded",
+			"denied, but it can be refunded",
 			"captured",
 			back,
 			writeFault{},
 			false,
 			notApplied,
-			"wrong final: ErrNotApplied of a refund that can still be made",
+			"wrong final: ErrNotApplied for a refund that can still be made",
 		},
-		{"two refunds where there is one", "captured", back, writeFault{}, true, double, "wrong conflict: DoubleRefundError"},
-		{"conflict over a right refund", "captured", back, writeFault{}, true, conflict, "wrong conflict: of a refund"},
+		{"two refunds reported, but there is one", "captured", back, writeFault{}, true, double, "wrong conflict: DoubleRefundError"},
+		{"conflict, but the refund is right", "captured", back, writeFault{}, true, conflict, "wrong conflict: refund"},
 		{
 			"both",
 			"cancelled",
@@ -185,13 +186,13 @@ func TestOracle(t *testing.T) {
 			"sentinels: ErrNotApplied and ErrConflict",
 		},
 		{
-			"a final of no type",
+			"a final error of no type",
 			"cancelled",
 			part,
 			writeFault{},
 			false,
 			plural.ErrNotApplied,
-			"sentinels: a final that is neither",
+			"sentinels: a final error that is neither",
 		},
 	}
 	for _, tt := range tests {

@@ -66,7 +66,7 @@ func (c *call) verdict() string {
 type oracle struct {
 	*gateway
 	calls       []*call
-	otherAmount int // another write under the reference, for another amount, followed ErrNotApplied
+	otherAmount int // counts ErrNotApplied with a later write, under the same reference and for another amount
 }
 
 func (o *oracle) report(c *call, kind, format string, args ...any) {
@@ -90,8 +90,8 @@ func (o *oracle) judge() {
 	}
 }
 
-// sentinels checks that an error does not match sentinels that exclude each
-// other, and that a final error has the type of its kind.
+// sentinels checks that an error does not match two sentinels that exclude each
+// other. It also checks that a final error has the right type for its kind.
 func (o *oracle) sentinels(c *call) {
 	is := func(target error) bool { return errors.Is(c.err, target) }
 	if is(plural.ErrNotApplied) && is(plural.ErrConflict) {
@@ -102,20 +102,21 @@ func (o *oracle) sentinels(c *call) {
 	}
 	final := is(plural.ErrNotApplied) || is(plural.ErrConflict)
 	if final && (is(plural.ErrOutcomeUnknown) || plural.NeedsReview(c.err)) {
-		o.report(c, "sentinels: final and unknown", "%v", c.err)
+		o.report(c, "sentinels: both final and unknown", "%v", c.err)
 	}
 	_, state := errors.AsType[*plural.StateError](c.err)
 	_, double := errors.AsType[*plural.DoubleRefundError](c.err)
 	if final && !state && !double {
-		o.report(c, "sentinels: a final that is neither StateError nor DoubleRefundError", "%T %v", c.err, c.err)
+		o.report(c, "sentinels: a final error that is neither StateError nor DoubleRefundError", "%T %v", c.err, c.err)
 	}
 	if _, ok := errors.AsType[*plural.ValidationError](c.err); ok {
-		o.report(c, "sentinels: ValidationError of a valid request", "%v", c.err)
+		o.report(c, "sentinels: ValidationError for a valid request", "%v", c.err)
 	}
 	if c.reads && c.sends > 0 {
 		o.report(c, "Settle or Find sent a write", "%d", c.sends)
 	}
-	// An answer of status 401 refuses the token, and the request is sent again.
+	// After an answer with status 401 the request is sent again with a new
+	// token.
 	if again := strings.Count(c.answers, "401 "); c.op == "refund" && o.sc.single && c.sends > 1+min(again, 1) {
 		o.report(c, "WithSingleRefundSend sent twice", "%d sends", c.sends)
 	}
@@ -149,8 +150,8 @@ func (o *oracle) askedAmount(c *call) int64 {
 	return -1
 }
 
-// success checks a call that reported success. What it asked for must have been
-// carried out exactly, and once.
+// success checks a call that reported success. Its write must have been carried
+// out exactly as it was asked for, and once.
 func (o *oracle) success(c *call) {
 	if c.got == nil {
 		o.report(c, "wrong success: nil without a document", "")
@@ -167,12 +168,12 @@ func (o *oracle) success(c *call) {
 		case len(effects) == 0:
 			o.report(c, "wrong success: capture, nothing was captured", "")
 		case sum != want:
-			o.report(c, "wrong success: capture, other figures", "captured %d, asked for %d", sum, want)
+			o.report(c, "wrong success: capture, another amount", "captured %d, asked for %d", sum, want)
 		case effects[len(effects)-1].at.After(c.end):
-			o.report(c, "wrong success: capture, said before it was carried out", "")
+			o.report(c, "wrong success: capture, reported before it was carried out", "")
 		default:
 			if got, ok := c.got.CapturedAmount(); ok && got.Value != want {
-				o.report(c, "nil beside another CapturedAmount", "%d, asked for %d", got.Value, want)
+				o.report(c, "nil, but CapturedAmount is another amount", "%d, asked for %d", got.Value, want)
 			}
 		}
 	default:
@@ -191,7 +192,8 @@ func (o *oracle) refunded(c *call) {
 			if r.reference != c.reference {
 				continue
 			}
-			// A state that a replica may still show counts as good.
+			// A refund counts as good while a replica may still show it in a
+			// good status.
 			if o.wasGood(c.order, r.id, c.end) {
 				good++
 				if r.amount == c.amount {
@@ -204,16 +206,16 @@ func (o *oracle) refunded(c *call) {
 	}
 	switch {
 	case exact == 0 && others > 0:
-		o.report(c, "wrong success: refund, other figures", "")
+		o.report(c, "wrong success: refund, another amount", "")
 	case exact == 0:
 		o.report(c, "wrong success: refund, none was made", "")
 	case good > 1 && c.sawTwo():
-		o.report(c, "wrong success: refund, nil for two that the list showed", "%d refunds under one reference", good)
+		o.report(c, "wrong success: refund, nil, but the list showed two", "%d refunds under one reference", good)
 	}
 	if c.got.MerchantOrderReference != c.reference || c.got.OrderAmount != plural.INR(c.amount) || c.got.Type != "REFUND" {
 		o.report(
 			c,
-			"nil with a document of something else",
+			"nil with a document about something else",
 			"%s %s %s",
 			c.got.Type,
 			c.got.MerchantOrderReference,
@@ -265,28 +267,28 @@ func (o *oracle) notApplied(c *call) {
 	switch c.op {
 	case "cancel":
 		if of.status == cancelled {
-			o.report(c, "wrong final: ErrNotApplied of a cancel, and the order is cancelled", "%v", c.err)
+			o.report(c, "wrong final: ErrNotApplied for a cancel, but the order is cancelled", "%v", c.err)
 		} else if of.open() {
-			o.report(c, "wrong final: ErrNotApplied of a cancel, and the order is open", "it is %s; %v", of.status, c.err)
+			o.report(c, "wrong final: ErrNotApplied for a cancel, but the order is open", "it is %s; %v", of.status, c.err)
 		}
 	case "capture":
 		effects, sum := o.effectsUnder(c)
 		switch {
 		case len(effects) > 0 && effects[0].arrived.After(c.end) && sum != c.amount:
-			o.otherAmount++ // another write that only has the same reference
+			o.otherAmount++ // another write that has only the reference in common
 		case len(effects) > 0 && c.amount > of.amount-of.coupon && effects[0].by != c.id:
 			o.report(
 				c,
-				"question: wrong final: ErrNotApplied of a capture above the hold, "+
+				"question: wrong final: ErrNotApplied for a capture above the hold, "+
 					"and a rival took another amount under the reference",
 				"%d; %v",
 				sum,
 				c.err,
 			)
 		case len(effects) > 0:
-			o.report(c, "wrong final: ErrNotApplied of a capture, and money was taken", "%d; %v", sum, c.err)
+			o.report(c, "wrong final: ErrNotApplied for a capture, but money was taken", "%d; %v", sum, c.err)
 		case of.open() && !of.lapsed && c.amount <= total:
-			o.report(c, "wrong final: ErrNotApplied of a capture, and the order is open", "it is %s; %v", of.status, c.err)
+			o.report(c, "wrong final: ErrNotApplied for a capture, but the order is open", "it is %s; %v", of.status, c.err)
 		}
 	default:
 		o.notRefunded(c, of)
@@ -304,10 +306,10 @@ func (o *oracle) notRefunded(c *call, of *order) {
 			o.otherAmount++
 			continue
 		}
-		kind := "wrong final: ErrNotApplied of a refund, and money went out"
+		kind := "wrong final: ErrNotApplied for a refund, but money went out"
 		switch {
 		case e.order != c.order && of.takenSum() < c.amount:
-			kind = "question: " + kind + ", for another order, and this one could never give so much back"
+			kind = "question: " + kind + ", for another order, and this order never had so much to give back"
 		case e.order != c.order:
 			kind += ", for another order"
 		case e.arrived.After(c.end):
@@ -319,7 +321,7 @@ func (o *oracle) notRefunded(c *call, of *order) {
 		case e.amount != c.amount && e.by != c.id:
 			kind = "question: " + kind + ", of another amount, by a rival under the same reference"
 		case o.sc.unique == failedFrees && e.by != c.id:
-			kind = "question: " + kind + ", by a rival request after a failed one, where that leaves the reference free"
+			kind = "question: " + kind + ", by a rival request, after a failure that freed the reference"
 		case o.sc.unique == notUnique && e.by != c.id:
 			kind = "question: " + kind + ", by a rival request where references are not unique"
 		}
@@ -327,34 +329,33 @@ func (o *oracle) notRefunded(c *call, of *order) {
 		return
 	}
 	if len(effects) == 0 && (of.takenSum()-of.refunded(refund.isGood) >= c.amount || of.open()) {
-		o.report(c, "wrong final: ErrNotApplied of a refund that can still be made", "the order is %s; %v", of.status, c.err)
+		o.report(c, "wrong final: ErrNotApplied for a refund that can still be made", "the order is %s; %v", of.status, c.err)
 	}
 }
 
-// conflict checks that the books really show something else than the call asked
-// for.
+// conflict checks that the books really differ from what the call asked for.
 func (o *oracle) conflict(c *call) {
 	effects, sum := o.effectsUnder(c)
 	of := o.find(c.order)
 	if errors.Is(c.err, plural.ErrReferenceReused) &&
 		!slices.ContainsFunc(effects, func(e effect) bool { return e.at.Before(c.start) }) {
-		o.report(c, "wrong conflict: ErrReferenceReused, and nothing was there before this call", "%v", c.err)
+		o.report(c, "wrong conflict: ErrReferenceReused, but nobody used the reference before this call", "%v", c.err)
 	}
 	if errors.Is(c.err, plural.ErrNoHold) {
 		switch {
 		case of.takenSum() == 0:
-			o.report(c, "wrong conflict: ErrNoHold, and no money was taken", "the order is %s; %v", of.status, c.err)
+			o.report(c, "wrong conflict: ErrNoHold, but no money was taken", "the order is %s; %v", of.status, c.err)
 		case c.op == "capture" && sum == o.askedAmount(c) && c.sawExact(sum):
-			o.report(c, "wrong conflict: ErrNoHold, and the books show the capture", "%v", c.err)
+			o.report(c, "wrong conflict: ErrNoHold, but the books show the capture", "%v", c.err)
 		}
 		return
 	}
 	switch c.op {
 	case "cancel":
-		o.report(c, "wrong conflict: of a cancel", "the order is %s; %v", of.status, c.err)
+		o.report(c, "wrong conflict: cancel", "the order is %s; %v", of.status, c.err)
 	case "capture":
 		if sum == o.askedAmount(c) || len(effects) == 0 {
-			o.report(c, "wrong conflict: of a capture"+o.repeats(), "captured %d in %d, asked for %d; %v",
+			o.report(c, "wrong conflict: capture"+o.repeats(), "captured %d in %d, asked for %d; %v",
 				sum, len(effects), o.askedAmount(c), c.err)
 		}
 	default:
@@ -366,21 +367,22 @@ func (o *oracle) conflict(c *call) {
 		}
 		if _, ok := errors.AsType[*plural.DoubleRefundError](c.err); ok {
 			if good < 2 {
-				o.report(c, "wrong conflict: DoubleRefundError, and there are not two", "%d; %v", good, c.err)
+				o.report(c, "wrong conflict: DoubleRefundError, but there are not two refunds", "%d; %v", good, c.err)
 			}
 			return
 		}
 		other := slices.ContainsFunc(effects, func(e effect) bool { return e.amount != c.amount || e.order != c.order })
 		if !other && good < 2 {
-			o.report(c, "wrong conflict: of a refund"+o.repeats(), "%d refunds; %v", len(effects), c.err)
+			o.report(c, "wrong conflict: refund"+o.repeats(), "%d refunds; %v", len(effects), c.err)
 		}
 	}
 }
 
-// repeats lists what the documents listed twice.
+// repeats returns an addition to a kind of finding, if documents list entries
+// twice.
 func (o *oracle) repeats() string {
 	if o.sc.leaves.entriesTwice || o.sc.leaves.entriesOnEveryLeg || o.sc.leaves.refundsTwice {
-		return ", where lists repeat what they have"
+		return ", with lists that repeat entries"
 	}
 	return ""
 }
@@ -437,18 +439,18 @@ func (o *oracle) found(c *call) {
 	case c.sends > 0:
 		o.report(c, "Settle or Find sent a write", "%d", c.sends)
 	case c.err == nil && !here:
-		o.report(c, "Find: nil, and it is not there", "")
+		o.report(c, "Find: nil, but the write is not in the books", "")
 	case c.err == nil && c.op == "refund" && len(effects) > 1 && c.sawTwo():
-		o.report(c, "Find: nil for two refunds that the list showed", "")
+		o.report(c, "Find: nil, but the list showed two refunds", "")
 	case double && len(effects) < 2:
-		o.report(c, "Find: DoubleRefundError, and there are not two", "%d", len(effects))
+		o.report(c, "Find: DoubleRefundError, but there are not two refunds", "%d", len(effects))
 	case errors.Is(c.err, plural.ErrNotApplied) && len(effects) > 0:
-		o.report(c, "Find: ErrNotApplied, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+		o.report(c, "Find: ErrNotApplied, but the write is in the books", "%d in %d; %v", sum, len(effects), c.err)
 	case errors.Is(c.err, plural.ErrNotFound) && c.op == "refund" && c.sawRefunds(1):
-		o.report(c, "Find: ErrNotFound of a refund that the list showed", "%d in %d; %v", sum, len(effects), c.err)
+		o.report(c, "Find: ErrNotFound, but the list showed the refund", "%d in %d; %v", sum, len(effects), c.err)
 	case errors.Is(c.err, plural.ErrNotFound) && here && !o.sc.leavesAlways:
-		o.report(c, "Find: ErrNotFound, and it is there", "%d in %d; %v", sum, len(effects), c.err)
+		o.report(c, "Find: ErrNotFound, but the write is in the books", "%d in %d; %v", sum, len(effects), c.err)
 	case errors.Is(c.err, plural.ErrNoHold) && o.find(c.order).takenSum() == 0:
-		o.report(c, "Find: ErrNoHold, and no money was taken", "%v", c.err)
+		o.report(c, "Find: ErrNoHold, but no money was taken", "%v", c.err)
 	}
 }

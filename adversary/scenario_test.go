@@ -27,9 +27,9 @@ type plan struct {
 	op        string
 	order     string
 	reference string
-	amount    int64 // 0: the whole hold
+	amount    int64 // 0: the whole amount on hold
 	at        time.Duration
-	deadline  time.Duration // 0: none
+	deadline  time.Duration // 0: no deadline
 	times     int
 	gap       time.Duration
 }
@@ -70,11 +70,11 @@ type scenario struct {
 	leavesAlways bool
 	readErrors   float64
 
-	updates bool          // documents have the time of their change
-	faster  time.Duration // factor for the real clock; 0: the bubble's clock
+	updates bool          // documents have the time of their last change
+	faster  time.Duration // divides all times, for tests on the real clock; 0: not used
 }
 
-// scale makes times shorter on the real clock.
+// scale makes times shorter for tests that run on the real clock.
 func (sc *scenario) scale(times ...*time.Duration) {
 	for _, d := range times {
 		*d /= max(sc.faster, 1)

@@ -114,7 +114,7 @@ func (g *gateway) setUp() {
 }
 
 // payOutright makes an order that was paid without a hold. The order may have
-// an offer or a fee. It may be paid with points and another method.
+// an offer or a fee. It may be paid with points and a second method.
 func (g *gateway) payOutright(o *order, at time.Time) {
 	rng := g.rng("outright", 0)
 	method := pick(rng, "CARD", "UPI", "NETBANKING", "WALLET")
@@ -158,7 +158,7 @@ func (g *gateway) actAsSomebody(what string) {
 	case "lapse":
 		if o.status == authorized && !o.capturing() {
 			o.lapsed = true
-			g.record("[truth]", "the bank let the hold of %s go", o.id)
+			g.record("[truth]", "the bank released the hold of %s", o.id)
 			g.commit(o, now)
 		}
 	}

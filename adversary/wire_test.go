@@ -20,8 +20,8 @@ type answer struct {
 	err    error
 }
 
-// RoundTrip passes the request to the gateway, which finishes it even if the
-// client has gone.
+// RoundTrip passes the request to the gateway, which finishes the request even
+// if the client has gone.
 func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
@@ -83,7 +83,7 @@ func (g *gateway) serve(r *http.Request, body []byte, c *call, answers chan<- an
 	}
 }
 
-// read serves one look at the books. Each look has a replica of its own.
+// read serves one look at the books. Each look comes from its own replica.
 func (g *gateway) read(c *call, r *http.Request, id, reference string, answers chan<- answer) {
 	g.mu.Lock()
 	n := g.reads
@@ -151,8 +151,8 @@ func (g *gateway) look(c *call, id, reference string, f readFault) (answer, stri
 	return g.document(c, h.o, h.r, doc, f.docFault), lagging + f.String() + summary(doc)
 }
 
-// document makes the answer with doc. It compares what the package says about
-// doc with the state that doc was made from.
+// document makes an answer that contains doc. It also compares what the package
+// says about doc with the state from which doc was made.
 func (g *gateway) document(c *call, o order, r *refund, doc map[string]any, f docFault) answer {
 	data, err := json.Marshal(map[string]any{"data": doc})
 	if err != nil {
@@ -192,7 +192,7 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 	if c != nil {
 		c.sends++
 		if c.op == "refund" && c.sawRefunds(1) {
-			g.findings = append(g.findings, finding{"a refund is sent again, and the call was shown it", c.id})
+			g.findings = append(g.findings, finding{"a refund is sent again, but the call has seen it", c.id})
 		}
 	}
 	g.record(c.name(), "   %s %s %s arrives as write %d%s", r.Method, path, bytes.TrimSpace(body), n, f)
@@ -219,7 +219,7 @@ func (g *gateway) write(c *call, r *http.Request, path string, body []byte, answ
 	var a answer
 	switch {
 	case f.hang > 0:
-		time.Sleep(f.hang) // no answer comes, until the connection breaks
+		time.Sleep(f.hang) // no answer comes before the connection breaks
 		a = answer{err: errReset}
 	case f.answer != nil:
 		a = *f.answer
