@@ -1,5 +1,5 @@
-// Package agreement_test compares everything that the package says about a
-// document with an oracle: money, amounts, predicates and verdicts. The oracle
+// Package agreement_test compares what the package says about a document with
+// an oracle. It compares money, amounts, predicates and verdicts. The oracle
 // follows only the contract.
 package agreement_test
 
@@ -17,7 +17,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The parts of the tests' documents, and the functions that combine them.
+// The tests build their documents from these parts, with the functions that
+// combine the parts.
 
 func orderStatuses() []string {
 	return []string{
@@ -39,8 +40,8 @@ const (
 	ourRefund = "refund-1"
 )
 
-// worths returns amounts of a payment over the whole price, in both forms of an
-// amount.
+// worths returns payments that have different amounts and nothing else. Some
+// amounts are in a foreign currency, with or without a base amount.
 func worths() []leg {
 	return []leg{
 		{amount: rupees(2000)},
@@ -97,8 +98,8 @@ func singles(yield func([]leg) bool) {
 	}
 }
 
-// pairs returns the payments of orders with two payments. These are points
-// together with a card, and one attempt after another.
+// pairs returns the payments of orders with two payments. The two are points
+// together with a card, or one attempt after another.
 func pairs(yield func([]leg) bool) {
 	garbled, dollars := money{currency: "INR", garbled: true}, money{paise: 18, currency: "USD"}
 	worths := [][2]leg{
@@ -146,8 +147,8 @@ func pairs(yield func([]leg) bool) {
 	}
 }
 
-// fewLegs returns a few payments that represent all others. They are combined
-// with lists of refunds.
+// fewLegs returns a few payments that represent all others. The tests combine
+// them with lists of refunds.
 func fewLegs() [][]leg {
 	paid := func(method string, paise int64, entries ...bookEntry) leg {
 		return leg{method: method, status: "PROCESSED", amount: rupees(paise), entries: entries}
@@ -212,7 +213,7 @@ func takings(yield func(books) bool) {
 	for _, legs := range []func(func([]leg) bool){singles, pairs} {
 		for list := range legs {
 			for _, status := range orderStatuses() {
-				n++ // expectations cover all that depends on these two
+				n++ // n picks coupon and preAuth; expectations tries all their values
 				d := books{status: status, legs: list, coupon: coupons()[n/3%2], preAuth: []string{"true", "false", ""}[n%3]}
 				if !yield(d) {
 					return
@@ -237,7 +238,8 @@ func givings(yield func(books) bool) {
 	}
 }
 
-// expectations returns documents whose orders were created in different ways.
+// expectations returns documents of orders that differ in their coupon and in
+// pre_auth.
 func expectations(yield func(books) bool) {
 	unread := money{paise: 500, currency: "USD"}
 	garbled := money{currency: "INR", garbled: true}
@@ -257,8 +259,8 @@ func expectations(yield func(books) bool) {
 	}
 }
 
-// findings has the wrong claims about documents. It sorts them by the broken
-// rule, and by what is unusual about the document.
+// findings collects the wrong claims of the package about documents. They are
+// sorted by the broken rule and by what is unusual about the document.
 type findings struct {
 	seen  int
 	count map[string]int
@@ -296,7 +298,7 @@ func (f *findings) report() string {
 
 func toldOf(a plural.Amount, known bool) told {
 	if known && a.Currency != plural.CurrencyINR {
-		return told{-1, true} // never the truth
+		return told{-1, true} // such an amount is never right
 	}
 	return told{a.Value, known}
 }
@@ -360,19 +362,19 @@ func (f *findings) cross(d books, o *plural.Order, captured, held, refunded, ref
 		rule   string
 		broken bool
 	}{
-		{"capturable and cannot be captured", held.known && held.paise > 0 && (!o.CanCapture() || !o.CanCancel())},
-		{"nothing capturable and can be captured", held == knownToBe(0) && o.CanCapture()},
-		{"can be captured, cannot be cancelled", o.CanCapture() != o.CanCancel()},
-		{"can be captured without a hold", o.CanCapture() && d.status != "AUTHORIZED"},
+		{"an amount is capturable, but CanCapture is false", held.known && held.paise > 0 && (!o.CanCapture() || !o.CanCancel())},
+		{"nothing is capturable, but CanCapture is true", held == knownToBe(0) && o.CanCapture()},
+		{"CanCapture and CanCancel differ", o.CanCapture() != o.CanCancel()},
+		{"CanCapture without a hold", o.CanCapture() && d.status != "AUTHORIZED"},
 		{"CanRefund", o.CanRefund() != canRefund},
 		{"refundable is not captured less refunded", refundable.known &&
 			(!captured.known || !refunded.known || refundable.paise != captured.paise-refunded.paise)},
-		{"captured less refunded, not refundable", !refundable.known && captured.known && refunded.known},
-		{"on its way is not part of refunded", refunding.known && (!refunded.known || refunding.paise > refunded.paise)},
+		{"captured and refunded are known, but refundable is not", !refundable.known && captured.known && refunded.known},
+		{"refunding is not part of refunded", refunding.known && (!refunded.known || refunding.paise > refunded.paise)},
 	} {
 		if x.broken {
 			f.note(d, x.rule, fmt.Sprintf(
-				"captured %v, capturable %v, refunded %v, refunding %v, refundable %v; can %t %t %t",
+				"captured %v, capturable %v, refunded %v, refunding %v, refundable %v; can capture %t, cancel %t, refund %t",
 				captured, held, refunded, refunding, refundable, o.CanCapture(), o.CanCancel(), o.CanRefund()), "the rule")
 		}
 	}
@@ -395,7 +397,7 @@ func (f *findings) check(d books, v truth, o *plural.Order, captured, held told)
 		{"Check nil: no payment succeeded", v.noneAlive},
 		{"Check nil: captured another amount", d.status == "PROCESSED" && less(captured) && !explained},
 		{"Check nil: captured another amount, with an offer", d.status == "PROCESSED" && less(captured) && explained},
-		{"Check nil: in truth captured another amount", d.status == "PROCESSED" && less(v.captured) && !explained},
+		{"Check nil: really captured another amount", d.status == "PROCESSED" && less(v.captured) && !explained},
 		{"Check nil: holds another amount", d.status == "AUTHORIZED" && less(held)},
 	} {
 		if x.broken {

@@ -9,15 +9,15 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// goodBooks is a clear document, together with what it shows.
+// goodBooks is a clear document, with the amounts that the document shows.
 type goodBooks struct {
 	name  string
 	books books
-	// The amounts that are captured, capturable, refunded, on their way and
-	// refundable. If one is not nil, the package must know it, or must report it
-	// as not known.
+	// These are the amounts that are captured, capturable, refunded, on their
+	// way and refundable. An amount that is nil is not checked. If its known is
+	// false, the package must report the amount as not known.
 	captured, held, refunded, refunding, left *told
-	paid                                      bool // Check returns no error
+	paid                                      bool // Expected.Check returns no error
 	canCapture, canRefund                     bool
 }
 
@@ -106,7 +106,7 @@ func plainlyGood() []goodBooks {
 			books:    books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: []bookRefund{done}},
 			captured: is(2000), held: is(0), refunded: is(500), refunding: is(0), left: is(1500), canRefund: true,
 		},
-		{name: "refunded in part, one line a leg", books: books{
+		{name: "refunded in part, one line for each leg", books: books{
 			status: "PARTIALLY_REFUNDED", legs: card(entry(2000)),
 			refunds: []bookRefund{done, done},
 		}, captured: is(2000), refunded: is(500), refunding: is(0), left: is(1500), canRefund: true},
@@ -153,12 +153,12 @@ func plainlyGood() []goodBooks {
 		{name: "a leg without its entry", books: books{status: "PROCESSED", legs: []leg{
 			pay("POINTS", "PROCESSED", 500, entry(300)), pay("CARD", "PROCESSED", 1500),
 		}}, captured: no, left: no, canRefund: true},
-		{name: "refunded in whole, and 15.00 is missing", books: books{
+		{name: "refunded in whole, but 15.00 is missing in the list", books: books{
 			status: "FULLY_REFUNDED", legs: card(entry(2000)),
 			refunds: []bookRefund{done},
 		}, captured: is(2000), refunded: no, refunding: no, left: no},
 		{
-			name:     "refunded, and no list",
+			name:     "refunded, but the list is empty",
 			books:    books{status: "PARTIALLY_REFUNDED", legs: card(entry(2000)), refunds: none},
 			captured: is(2000), refunded: no, refunding: no, left: no, canRefund: true,
 		},
@@ -171,7 +171,7 @@ func plainlyGood() []goodBooks {
 			captured: no, left: no, paid: true, canRefund: true,
 		},
 		{
-			name:       "a hold that is none",
+			name:       "a hold without pre_auth",
 			books:      books{status: "AUTHORIZED", preAuth: "false", legs: []leg{pay("CARD", "AUTHORIZED", 2000)}},
 			canCapture: true,
 		},

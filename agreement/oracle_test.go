@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// This file has the oracle, which knows what a document shows about money. It
-// follows only the contract, has a model of its own, and shares no code with
-// the package.
+// This file has the oracle, which knows what a document shows about money. The
+// oracle follows only the contract. It has its own model, and shares no code
+// with the package.
 
 // wholePrice is the order's amount in every document, in paise.
 const wholePrice = 2000
@@ -45,7 +45,7 @@ type bookEntry struct {
 type leg struct {
 	method, status string
 	amount, base   money
-	extra          string // further fields
+	extra          string // further JSON fields
 	explains       bool   // an offer or a fee may explain another amount
 	entries        []bookEntry
 }
@@ -81,10 +81,10 @@ func (r bookRefund) json() string {
 // books is a document about an order.
 type books struct {
 	status  string
-	preAuth string // "" is absent
+	preAuth string // "": the field is absent
 	coupon  money
-	legs    []leg        // nil: absent
-	refunds []bookRefund // nil: absent
+	legs    []leg        // nil: the list is absent
+	refunds []bookRefund // nil: the list is absent
 }
 
 func (d books) json() string {
@@ -157,14 +157,14 @@ func (v told) String() string {
 	return "false"
 }
 
-// truth has what a document shows about money.
+// truth has the amounts and facts that a document shows.
 type truth struct {
 	price                                             told // the order's amount less its coupon
 	captured, held, refunded, refunding, refundable   told
 	isPaid, hasEntries, noneAlive, isShort, undecided bool
 }
 
-// truthOf is the oracle: it returns what a document shows about money.
+// truthOf is the oracle. It returns what a document shows.
 func truthOf(d books) truth {
 	var v truth
 	if d.coupon.currency == "" || d.coupon.isTold() {
@@ -185,8 +185,8 @@ func truthOf(d books) truth {
 	return v
 }
 
-// "It adds up the capture entries of the settled payments." The sentences of
-// CapturedAmount and of "Exactly once" say when it cannot.
+// capturedTruth adds up the capture entries of the settled payments. The
+// documentation of CapturedAmount says when the amount is not known.
 func capturedTruth(d books, v truth) told {
 	if v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED" {
 		return told{}
@@ -196,27 +196,27 @@ func capturedTruth(d books, v truth) told {
 	for _, l := range d.legs {
 		switch {
 		case l.hasEnded():
-			continue // "Payments that failed or were cancelled do not count, nor do captures on them."
+			continue // captures on such a payment do not count either
 		case l.is("PROCESSED"):
 			settled = append(settled, l)
 		case l.is("PENDING", "AUTHORIZED"):
 			underWay = append(underWay, l)
 		default:
-			return told{} // "in an unknown status"
+			return told{} // the payment has an unknown status
 		}
 		entries += len(l.entries)
 	}
 	switch {
 	case !v.isPaid && entries > 0:
-		return told{} // the payment says taken, the order says not taken
+		return told{} // a payment has captures, but the order says that nothing was taken
 	case d.status == "CANCELLED":
-		return knownToBe(0) // "a payment may still read PROCESSED"
+		return knownToBe(0) // a payment may still have the status PROCESSED
 	case !v.isPaid && len(settled) > 0:
 		return told{}
 	case d.status == "FAILED":
 		return knownToBe(0)
 	case !v.isPaid && slices.ContainsFunc(underWay, func(l leg) bool { return l.is("PENDING") }):
-		return told{} // "a payment is under way"
+		return told{} // a payment is under way
 	case !v.isPaid:
 		return knownToBe(0)
 	case len(underWay) > 0 || len(settled) == 0:
@@ -231,30 +231,30 @@ func entriesTruth(settled []leg) told {
 	var sum int64
 	for _, l := range settled {
 		if len(l.entries) == 0 {
-			return told{} // "one settled payment has a capture entry and another has none"
+			return told{} // this settled payment has no entry, but another one has
 		}
 		var own int64
 		for i, e := range l.entries {
 			again := slices.ContainsFunc(l.entries[:i], func(x bookEntry) bool { return x.reference == e.reference })
 			if !e.amount.isTold() || again {
-				return told{} // "exactly one capture per order": listed again, or in parts
+				return told{} // an order has one capture: this is a repeated entry, or a part
 			}
 			own += e.amount.paise
 		}
 		if worth := l.worth(); worth.isTold() && own > worth.paise {
-			return told{} // "is more than its payment"
+			return told{} // the entry is more than its payment
 		}
 		sum += own
 	}
 	if sum > wholePrice {
-		return told{} // no over-capture; a fee must not "raise the refundable amount silently"
+		return told{} // more than the order; a fee must not raise the refundable amount
 	}
 	return knownToBe(sum)
 }
 
 func outrightTruth(d books, v truth, settled []leg) told {
 	if d.status == "PARTIALLY_CAPTURED" {
-		return told{} // a capture was made, and is not listed
+		return told{} // there was a capture, but it is not listed
 	}
 	var sum int64
 	for _, l := range settled {
@@ -264,13 +264,13 @@ func outrightTruth(d books, v truth, settled []leg) told {
 		sum += l.worth().paise
 	}
 	if !v.price.known || sum != v.price.paise {
-		return told{} // "known only if the payments add up to order_amount less the coupon"
+		return told{} // the payments do not add up to OrderAmount less the coupon
 	}
 	return knownToBe(sum)
 }
 
-// "The whole hold while the order is AUTHORIZED and nothing was captured, else
-// nothing.".
+// heldTruth returns the whole hold if the order is AUTHORIZED and nothing was
+// captured. For any other order it is zero or not known.
 func heldTruth(d books, v truth) told {
 	switch {
 	case v.undecided && d.status != "CREATED" && d.status != "ATTEMPTED":
@@ -287,7 +287,7 @@ func heldTruth(d books, v truth) told {
 			continue
 		}
 		if !l.is("AUTHORIZED") || !l.worth().isTold() {
-			return told{} // "its payments have moved on"
+			return told{} // this payment does not fit an AUTHORIZED order
 		}
 		captured = captured || len(l.entries) > 0
 		sum += l.worth().paise
@@ -301,8 +301,9 @@ func heldTruth(d books, v truth) told {
 	return knownToBe(sum)
 }
 
-// "The sum of the order's refunds that are PROCESSED, PENDING or CREATED",
-// where the list adds up to the order's status. A refund is one per id.
+// refundedTruth adds up the refunds that are PROCESSED, PENDING or CREATED. The
+// sum is known only if it fits the order's status. A refund that is listed
+// twice under one id counts once.
 func refundedTruth(d books, v truth) (refunded, refunding told) {
 	if v.undecided && !slices.Contains([]string{"CREATED", "ATTEMPTED", "PENDING"}, d.status) {
 		return told{}, told{}
@@ -314,7 +315,7 @@ func refundedTruth(d books, v truth) (refunded, refunding told) {
 		seen[r.id] = r
 		switch {
 		case again && (before.amount != r.amount || before.isGood() != r.isGood()):
-			return told{}, told{} // one refund cannot be two things
+			return told{}, told{} // the two entries of this refund contradict each other
 		case again && before.isUnderWay() != r.isUnderWay():
 			moving = true
 		case again || r.status == "FAILED" || r.status == "CANCELLED":
@@ -348,7 +349,7 @@ func refundedTruth(d books, v truth) (refunded, refunding told) {
 		return told{}, told{}
 	}
 	if moving {
-		return knownToBe(sum), told{} // one line says on its way, the other says done
+		return knownToBe(sum), told{} // one entry says that the refund is on its way, the other that it is done
 	}
 	return knownToBe(sum), knownToBe(underWay)
 }
@@ -380,7 +381,7 @@ func oddities(d books) string {
 	seen := map[string]string{}
 	for _, r := range d.refunds {
 		before, again := seen[r.id]
-		odd["refund listed again as another"] = odd["refund listed again as another"] || again && before != r.status
+		odd["refund listed again with another status"] = odd["refund listed again with another status"] || again && before != r.status
 		odd["refund "+r.status] = r.status == "REJECTED" || r.status == ""
 		odd["refund foreign"] = odd["refund foreign"] || !r.amount.isTold()
 		seen[r.id] = r.status
@@ -396,7 +397,7 @@ func oddities(d books) string {
 }
 
 // fallsShort reports whether the held or paid amount is surely less than the
-// price, and no offer or fee explains it.
+// price, and no offer or fee explains the difference.
 func fallsShort(d books, v truth) bool {
 	var sum int64
 	for _, l := range d.legs {

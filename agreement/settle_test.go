@@ -15,9 +15,9 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Two callers call Settle at the same time. A third looks at the Response of
-// the call that has ended. Both callers get what the books show, and the
-// Response does not change.
+// Two goroutines call Settle at the same time. A third goroutine reads the
+// Response of the call that has ended. Settle returns what the books show, and
+// the Response does not change.
 func TestSettleByTwoGoroutines(t *testing.T) {
 	t.Parallel()
 	taken := books{status: "PARTIALLY_CAPTURED", legs: []leg{{
@@ -84,7 +84,7 @@ func TestSettleByTwoGoroutines(t *testing.T) {
 						answers <- settled{o, err}
 					}()
 				}
-				for range 1000 { // the race detector sees a write in the meantime
+				for range 1000 { // if Settle writes to resp, the race detector sees that
 					require.Equal(t, before.StatusCode, resp.StatusCode)
 					_ = strings.Clone(string(resp.Body)) + unknown.Error()
 				}

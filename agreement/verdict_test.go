@@ -41,8 +41,9 @@ func (s *shelf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(404, `{"code":"ORDER_NOT_FOUND","message":"no such order"}`), nil
 }
 
-// answerRejected answers a write with a rejection. answerLost gives no usable
-// answer. answerShown answers with the document in the books.
+// The answers to a write come from these three methods. answerRejected answers
+// with a rejection, and answerLost gives no usable answer. answerShown answers
+// with the document in the books.
 func (s *shelf) answerRejected(*http.Request) *http.Response {
 	return answer(422, `{"code":"OPERATION_NOT_ALLOWED","message":"not allowed"}`)
 }
@@ -61,7 +62,7 @@ func (s *shelf) answerShown(r *http.Request) *http.Response {
 	return s.answerLost(r)
 }
 
-// question is one call about the order.
+// question is a call whose answer depends on the books.
 type question struct {
 	name string
 	ask  func(context.Context, *plural.Client) (*plural.Order, error)
@@ -117,7 +118,8 @@ func sampled(n int, documents func(func(books) bool)) []books {
 	return list
 }
 
-// The calls' answers about a document agree with the money that it shows.
+// The answer of each call agrees with the money that the document in the books
+// shows.
 func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	t.Parallel()
 	sample := sampled(127*sampleEvery(), takings)
@@ -145,11 +147,11 @@ func TestVerdictsAgreeWithAmounts(t *testing.T) {
 	})
 }
 
-// ofCapture has what a document shows about a capture.
+// ofCapture has what a document shows about the captures of an order.
 type ofCapture struct {
 	ours, others   int  // entries on payments that have not ended
-	sum, once      told // sums of our entries: sum counts each line, once counts equal lines of a payment once
-	without        bool // a payment that has not ended has no entry
+	sum, once      told // amounts of our entries; once counts equal entries of a payment once
+	without        bool // some payment has not ended and has no entry
 	underWay, odd  bool
 	settled, named bool // named: each entry has a reference
 }
@@ -189,21 +191,21 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	v := truthOf(d)
 	parent := new(plural.Order)
 	if json.Unmarshal([]byte(d.json()), parent) != nil || d.status == "" {
-		return // the other test covers this case; the calls cannot use an order without a status
+		return // calls cannot use an order without a status; the test of amounts covers it
 	}
 	notApplied, conflict := errors.Is(err, plural.ErrNotApplied), errors.Is(err, plural.ErrConflict)
 	noHold := errors.Is(err, plural.ErrNoHold)
 	var twice *plural.DoubleRefundError
 	doubled := errors.As(err, &twice)
 	broken := map[string]bool{
-		"two finals":              notApplied && conflict,
-		"no hold is a conflict":   noHold && !conflict,
-		"a final is for review":   (notApplied || conflict) && plural.NeedsReview(err),
-		"final and unknown":       (notApplied || conflict) && errors.Is(err, plural.ErrOutcomeUnknown),
-		"no document beside nil":  err == nil && o == nil,
-		"a double is a conflict":  doubled && !conflict,
-		"no hold of no money":     noHold && (v.noneAlive || !v.isPaid || v.hasEntries),
-		"no hold, not after a no": noHold && mode != 0 && name != "find capture",
+		"two finals":                            notApplied && conflict,
+		"ErrNoHold without ErrConflict":         noHold && !conflict,
+		"final, but NeedsReview":                (notApplied || conflict) && plural.NeedsReview(err),
+		"both final and unknown":                (notApplied || conflict) && errors.Is(err, plural.ErrOutcomeUnknown),
+		"nil without a document":                err == nil && o == nil,
+		"DoubleRefundError without ErrConflict": doubled && !conflict,
+		"ErrNoHold, but no money was taken":     noHold && (v.noneAlive || !v.isPaid || v.hasEntries),
+		"ErrNoHold without a rejection":         noHold && mode != 0 && name != "find capture",
 	}
 	c := captureOf(d)
 	closed := (d.status == "CANCELLED" || d.status == "FAILED") && !v.hasEntries
@@ -225,12 +227,12 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 		broken["nil, not in the books"] = err == nil && (c.ours == 0 || !c.settled || !v.isPaid)
 		broken["nil, captured another amount"] = err == nil && (other(toldOf(parent.CapturedAmount())) || other(v.captured))
 		broken["nil, entries of another amount"] = err == nil && name != "find capture" && other(c.sum)
-		broken["not applied, without a row"] = notApplied && !closed && !byAnother
+		broken["not applied without evidence"] = notApplied && !closed && !byAnother
 		broken["conflict without our entry"] = conflict && !noHold && c.ours == 0
 		isSole := conflict && !noHold && c.others == 0
-		broken["conflict over what was asked for"] = isSole && name == "capture part" && c.sum == asked
-		broken["conflict over one entry that is listed twice"] = conflict && !noHold && !c.sum.known && c.once == asked
-		broken["conflict over the whole price"] = isSole && name == "capture all" && c.sum == v.price
+		broken["conflict, but the capture is as asked for"] = isSole && name == "capture part" && c.sum == asked
+		broken["conflict, but one entry is only listed twice"] = conflict && !noHold && !c.sum.known && c.once == asked
+		broken["conflict, but the whole price was captured"] = isSole && name == "capture all" && c.sum == v.price
 		broken["conflict while a payment is under way"] = conflict && (c.underWay || c.odd)
 	case "cancel":
 		taken := toldOf(parent.CapturedAmount())
@@ -245,14 +247,14 @@ func (f *findings) verdict(d books, name string, mode int, o *plural.Order, err 
 	for rule, is := range broken {
 		if is {
 			f.note(d, name+": "+rule,
-				fmt.Sprintf("%v after %s", err, []string{"a rejection", "504", "this in the answer"}[mode]),
+				fmt.Sprintf("%v after %s", err, []string{"a rejection", "504", "an answer with this document"}[mode]),
 				fmt.Sprintf("captured %v, refunded %v", v.captured, v.refunded))
 		}
 	}
 }
 
-// wholeHold returns the amount of a full capture. It is the sum of the held
-// payments. If other payments ended without success, it is the order's price.
+// wholeHold returns the amount of a full capture. That is the sum of the held
+// payments. But if a payment ended without success, it is the order's price.
 func wholeHold(d books, price told) told {
 	hold, failed := knownToBe(0), false
 	for _, l := range d.legs {
@@ -299,13 +301,13 @@ func (f *findings) refundVerdict(d books, name string, v truth, left told, err e
 		return r.reference == ourRefund && r.id == d.refunds[0].id && r.isGood() != d.refunds[0].isGood()
 	})
 	broken["nil, not in the books"] = err == nil && len(good) == 0
-	broken["nil for two"] = err == nil && len(good) > 1
-	broken["nil over other figures"] = err == nil && !finding && !figures
-	broken["not nil over the one refund"] = err != nil && one && !conflicting
-	broken["double of one"] = doubled && len(good) < 2
-	broken["two, and not a double"] = len(good) > 1 && first.isGood() && (figures || finding) && !doubled
-	broken["not applied, without a row"] = notApplied && !nothing && !less
-	broken["not applied beside a refund"] = notApplied && len(good) > 0
-	broken["conflict over nothing else"] = errors.Is(err, plural.ErrConflict) && !doubled &&
+	broken["nil, but there are two refunds"] = err == nil && len(good) > 1
+	broken["nil, but the amount is another one"] = err == nil && !finding && !figures
+	broken["not nil, but there is one good refund"] = err != nil && one && !conflicting
+	broken["DoubleRefundError for one refund"] = doubled && len(good) < 2
+	broken["two refunds without DoubleRefundError"] = len(good) > 1 && first.isGood() && (figures || finding) && !doubled
+	broken["not applied without evidence"] = notApplied && !nothing && !less
+	broken["not applied, but there is a refund"] = notApplied && len(good) > 0
+	broken["conflict, but the books have nothing else"] = errors.Is(err, plural.ErrConflict) && !doubled &&
 		(first == nil || figures || finding)
 }

@@ -25,10 +25,10 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Each fault on each method gives a typed error within a bounded time. The
-// error names the call. The next call works. By default each fault is tried on
-// the reads and on one of the writes, and a heavy fault on a single read. With
-// PLURAL_HOSTILE=full each fault is tried on all methods: `make hostile`.
+// Each fault makes each method return a typed error within a bounded time. The
+// error names the call, and the next call works. By default each fault is tried
+// on the reads and on some writes, and a heavy fault only on orders.get. With
+// PLURAL_HOSTILE=full (`make hostile`) each fault is tried on all methods.
 func TestHostilePeers(t *testing.T) {
 	full := os.Getenv("PLURAL_HOSTILE") == "full"
 	t.Run("all", func(t *testing.T) {
@@ -51,7 +51,7 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	t.Helper()
 	isToken := c.op == "token"
 	if strings.HasPrefix(f.name, "another order") && (isToken || c.do) {
-		return // it is fine for these calls
+		return // these calls may accept another order
 	}
 	p := newHostilePeer(t, f, isToken)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -59,11 +59,11 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	callCtx := ctx
 	var opts []plural.Option
 	if isToken {
-		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})) // a failed fetch has waits of its own
+		opts = append(opts, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 1})) // a failed token request has its own waits
 	}
 	if f.slow {
 		opts = append(opts, plural.WithAttemptTimeout(250*time.Millisecond))
-		if isToken { // one fetch serves all callers and ends by itself; each call ends with its own context
+		if isToken { // all callers share one token request; only the call ends with its own context
 			var leave context.CancelFunc
 			callCtx, leave = context.WithTimeout(ctx, 50*time.Millisecond)
 			defer leave()
@@ -75,15 +75,15 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 		defer leave()
 	}
 	client := p.client(t, opts...)
-	if f.slow && c.writes { // a handshake can take longer than a short try; then nothing was sent
+	if f.slow && c.writes { // connect first: a short try that ends in the handshake sends nothing
 		p.healed.Store(true)
 		requireReached(ctx, t, client)
 		p.healed.Store(false)
 	}
 	var response plural.Response
 	err := c.call(callCtx, client, c.requestID(), plural.WithResponseInto(&response))
-	require.NoError(t, ctx.Err(), "it took too long")
-	require.False(t, p.redirected.Load(), "the redirect was followed")
+	require.NoError(t, ctx.Err(), "the call took too long")
+	require.False(t, p.redirected.Load(), "a redirect must not be followed")
 	if c.do && f.typed {
 		requireFromDo(t, c, err)
 	} else {
@@ -96,7 +96,7 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 
 	p.healed.Store(true)
 	if isToken && f.slow {
-		p.CloseClientConnections() // ends the fetch that still hangs
+		p.CloseClientConnections() // ends the token request that still hangs
 	}
 	if isToken || f.slow {
 		requireReached(ctx, t, client)
@@ -106,9 +106,10 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	require.Equal(t, plural.INR(100), o.OrderAmount)
 }
 
-// requireReached calls until there is an answer. For a short time after a
-// failed fetch of a token, calls return that failure. Also, the short tries for
-// slow peers can be too short for a handshake on a slow machine.
+// requireReached calls until there is an answer. One reason for earlier
+// failures is that calls return a failed token request for a short time.
+// Another is that the short tries for slow peers can be too short for a
+// handshake on a slow machine.
 func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	t.Helper()
 	_, err := client.Orders.Get(ctx, hostileOrder)
@@ -116,11 +117,11 @@ func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 		<-time.After(20 * time.Millisecond)
 		_, err = client.Orders.Get(ctx, hostileOrder)
 	}
-	require.NoError(t, err, "the peer is well")
+	require.NoError(t, err, "the peer is healthy again")
 }
 
-// requireFromDo is for answers that are good JSON. Do succeeds, or returns an
-// error that says what does not fit the caller's type.
+// requireFromDo checks a Do whose answer was good JSON. Do succeeds, or its
+// error says what does not fit the caller's type.
 func requireFromDo(t *testing.T, c hostileCall, err error) {
 	t.Helper()
 	if err == nil {
@@ -157,7 +158,7 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 	require.NotEmpty(t, e.RequestID)
 	if c.op != "token" {
 		require.True(t, c.pages || e.RequestID == "own-request")
-		// the time may have run out before the header came
+		// The status is 0 if the time ran out before the header came.
 		if e.StatusCode != 0 || !f.slow && !errors.Is(e, context.DeadlineExceeded) {
 			require.Equal(t, f.status, e.StatusCode)
 		}
@@ -174,7 +175,7 @@ func requireTyped(t *testing.T, f fault, c hostileCall, err error) {
 }
 
 // hasStatus reports whether e has the status. It also looks at the error of the
-// token inside e.
+// token request inside e.
 func hasStatus(e *plural.Error, status int) bool {
 	for e != nil && e.StatusCode != status {
 		var inner *plural.Error
@@ -200,7 +201,7 @@ func requireNoGoroutines(t *testing.T) {
 		leaked := ""
 		for stack := range strings.SplitSeq(string(stacks), "\n\n") {
 			if strings.Contains(stack, "testing.(*T).Parallel(") {
-				continue // a test that has not started
+				continue // this test has not started
 			}
 			if strings.Contains(stack, "github.com/plural-go/plural.") ||
 				strings.Contains(stack, "github.com/plural-go/plural/internal") {
@@ -293,7 +294,7 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 				defer cancel()
 				err := c.call(ctx, hostileClient(t, url, token), c.requestID())
-				require.NoError(t, ctx.Err(), "it took too long")
+				require.NoError(t, ctx.Err(), "the call took too long")
 				require.NotErrorIs(t, err, plural.ErrOutcomeUnknown, "nothing was sent")
 				var e *plural.Error
 				require.ErrorAs(t, err, &e)
@@ -308,8 +309,8 @@ func TestPeersThatCannotBeReached(t *testing.T) {
 	}
 }
 
-// The memory for an answer is bounded, whatever its real or announced length
-// is.
+// The memory for an answer is bounded, however long the answer is or claims to
+// be.
 func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest // it measures memory
 	for _, f := range faults() {
 		switch f.name {
@@ -331,9 +332,8 @@ func TestHostileAnswersAreBoundedInMemory(t *testing.T) { //nolint:paralleltest 
 	}
 }
 
-// A document of the largest size and the deepest nesting is decoded in bounded
-// memory. The body of a 101 is the bare connection, which no context ends.
-// Neither the API's calls nor the fetch of a token read it.
+// The body of an answer with status 101 is the bare connection, which no
+// context ends. Neither API calls nor token requests read that body.
 func TestServerThatSwitchesProtocols(t *testing.T) {
 	t.Parallel()
 	for name, onToken := range map[string]bool{"API": false, "token": true} {
@@ -394,6 +394,8 @@ func TestHeadersAreBounded(t *testing.T) {
 	require.ErrorContains(t, err, "header")
 }
 
+// A document of the largest size, with deep nesting, is decoded in bounded
+// memory.
 func TestLargestNestedDocument(t *testing.T) { //nolint:paralleltest // it measures memory
 	const levels = 15
 	padding := strings.Repeat("x", (4<<20)-levels*80)
@@ -434,15 +436,15 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 			p.healed.Store(true)
 			_, err := client.Orders.Get(t.Context(), hostileOrder)
 			require.NoError(t, err)
-			// net/http closes a connection if it has not heard of its write for 50 ms,
-			// which happens on a busy machine.
+			// net/http closes a connection if a write on it is not confirmed
+			// within 50 ms. That happens on a busy machine.
 			require.LessOrEqual(t, p.connections.Load(), int64(4), "of 11 calls")
 		})
 	}
 }
 
 // A server closes the connection after each answer (GOAWAY over HTTP/2). That
-// costs connections, but no call fails.
+// costs more connections, but no call fails.
 func TestServerThatClosesAfterEachAnswer(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
@@ -462,7 +464,7 @@ func TestServerThatClosesAfterEachAnswer(t *testing.T) {
 	}
 }
 
-// The client reads answers that are unusual but readable.
+// The client accepts answers that are unusual but readable.
 func TestOddAnswersThatAreFine(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -500,7 +502,7 @@ func TestBrokenReadsAreRepeated(t *testing.T) {
 	} {
 		for _, faultyToken := range []bool{false, true} {
 			if faultyToken && name == "slow body" {
-				continue // limited by the fetch's own 30 s
+				continue // only the 30 s of the token request limit this
 			}
 			t.Run(fmt.Sprintf("%s/token %t", name, faultyToken), func(t *testing.T) {
 				t.Parallel()
@@ -516,7 +518,7 @@ func TestBrokenReadsAreRepeated(t *testing.T) {
 					}
 				}}, faultyToken)
 				var opts []plural.Option
-				if name == "slow body" { // the others need no timeout, and a busy machine is slow
+				if name == "slow body" { // a short timeout for the other faults could fail on a busy machine
 					opts = append(opts, plural.WithAttemptTimeout(2*time.Second))
 				}
 				_, err := p.client(t, opts...).Orders.Get(t.Context(), hostileOrder)

@@ -30,11 +30,11 @@ type hostileCall struct {
 	op     string
 	writes bool // a lost answer leaves the outcome unknown
 	do     bool // the answer is decoded into the caller's own type
-	pages  bool // the call makes several requests, each with an id of its own
+	pages  bool // the call makes several requests, and each has its own id
 	call   func(context.Context, *plural.Client, ...plural.CallOption) error
 }
 
-// requestID returns the id of the call's request, if the call makes only one.
+// requestID sets the id of the request, if the call makes only one request.
 func (c hostileCall) requestID() plural.CallOption {
 	if c.pages {
 		return plural.WithHeader("X-Own", "yes")
@@ -140,14 +140,14 @@ func cancelLink(ctx context.Context, c *plural.Client, o ...plural.CallOption) e
 type fault struct {
 	name   string
 	answer http.HandlerFunc
-	status int  // the status in errors; 0 if no answer came
+	status int  // the status in errors; 0: no answer came
 	slow   bool // the fault never ends by itself
-	typed  bool // the answer is good JSON, so Do accepts it or reports what is wrong
+	typed  bool // the answer is good JSON, so Do accepts it or reports what does not fit
 	heavy  bool // the fault costs much processor time
 	http2  bool
 }
 
-// cut resets the connection once a number of bytes was written.
+// cut writes the text and then resets the connection.
 func cut(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -163,7 +163,7 @@ func cut(text string) http.HandlerFunc {
 	}
 }
 
-// answersWith answers with a body.
+// answersWith answers with the given status, content type and body.
 func answersWith(status int, contentType string, body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -187,7 +187,7 @@ func amounting(value string) string {
 // size that an answer may have.
 func gzipBomb() []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // this level exists
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // this level is valid, so there is no error
 	_, _ = z.Write(make([]byte, 16<<20))
 	_ = z.Close()
 	return b.Bytes()
