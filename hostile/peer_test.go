@@ -187,7 +187,7 @@ func amounting(value string) string {
 // size that an answer may have.
 func gzipBomb() []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // this level is valid, so there is no error
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // this level is valid, so the error is nil
 	_, _ = z.Write(make([]byte, 16<<20))
 	_ = z.Close()
 	return b.Bytes()
