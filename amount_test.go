@@ -23,8 +23,8 @@ func TestParseAmount(t *testing.T) {
 		{"007", "INR", 700},
 		{"1499.5", "INR", 149950},
 		{"1499.50", "INR", 149950},
-		{"0.29", "INR", 29},  // 28.999999999999996 as a float
-		{"1.15", "INR", 115}, // 114.99999999999999 as a float
+		{"0.29", "INR", 29},  // 0.29*100 is 28.999999999999996 as a float
+		{"1.15", "INR", 115}, // 1.15*100 is 114.99999999999999 as a float
 		{"4503599627370497.5", "INR", 450359962737049750},
 		{"92233720368547758.07", "INR", math.MaxInt64},
 
@@ -122,7 +122,8 @@ func TestAmountString(t *testing.T) {
 	}
 }
 
-// Every currency of ISO 4217 whose minor unit is not a hundredth.
+// The test has every currency of ISO 4217 whose minor unit is not a hundredth,
+// and some others.
 func TestCurrencyExponents(t *testing.T) {
 	t.Parallel()
 	exponents := map[int]string{

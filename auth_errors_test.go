@@ -26,7 +26,7 @@ func TestTokenErrors(t *testing.T) {
 		status       int
 		body         string
 		headers      []string
-		want         plural.Error // what the error says of the token endpoint's answer
+		want         plural.Error // the error of the token endpoint's answer
 		unauthorized bool
 		text         string
 	}{
@@ -355,7 +355,7 @@ func TestTokenFetchFailuresAreRepeated(t *testing.T) {
 	tests := map[string]func() (*http.Response, error){
 		"no connection":      func() (*http.Response, error) { return nil, errors.New("connection refused") },
 		"server error":       func() (*http.Response, error) { return answer(500, `{}`), nil },
-		"neither of the two": func() (*http.Response, error) { return nil, nil }, //nolint:nilnil // the case in question
+		"neither of the two": func() (*http.Response, error) { return nil, nil }, //nolint:nilnil // this is the case to test
 		"answer without body": func() (*http.Response,
 			error,
 		) {

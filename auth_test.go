@@ -55,7 +55,7 @@ func TestTokenRequestIsTheDocumentedOne(t *testing.T) {
 	g := &gateway{}
 	c := g.client(t, plural.WithUserAgent("shop/1"))
 	require.NoError(t, c.Warm(t.Context()))
-	require.NoError(t, c.Warm(t.Context()), "with a token at hand there is nothing to do")
+	require.NoError(t, c.Warm(t.Context()), "the client already has a token")
 	require.Len(t, g.tokens, 1)
 	r := g.tokens[0]
 	require.Equal(t, "POST https://pluraluat.v2.pinepg.in/api/auth/v1/token", r.Method+" "+r.URL.String())
@@ -402,7 +402,8 @@ func TestRefusedTokenIsReplacedAndTheRequestReplayed(t *testing.T) {
 	}
 }
 
-// net/http may still be reading a request when its answer has come.
+// net/http may still be reading a request when its answer has come. So the SDK
+// must not change a request that was sent.
 func TestRequestThatWasSentIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	g := &gateway{}

@@ -231,7 +231,7 @@ func TestCallbackAttackFieldResplitting(t *testing.T) {
 	}
 }
 
-// The name of a field can smuggle in fields just as a value can.
+// The name of a field can hide other fields, just as a value can.
 func TestCallbackAttackNameResplitting(t *testing.T) {
 	t.Parallel()
 	v := mustVerifier(t, signatureSecret)
@@ -536,7 +536,7 @@ func TestCallbackAttackOversized(t *testing.T) {
 	_, err = v.VerifyCallbackRequest(formRequest(goodForm(t).Encode() + strings.Repeat("&", 62)))
 	requireRefused(
 		t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields,
-	) // before they are parsed, which costs more than counting them
+	) // counted before they are parsed, because parsing costs more
 	_, err = v.VerifyCallback(url.Values{"order_id": make([]string, 100_000)})
 	requireRefused(t, err, plural.ErrMalformedCallback, plural.ReasonTooManyFields)
 }

@@ -57,7 +57,7 @@ func TestFindCapture(t *testing.T) {
 }
 
 // If an order was paid outright, the money is not on hold any more. So a
-// capture of it fails for good, also if the books name no capture.
+// capture of it fails for good, even if the books name no capture.
 func TestCaptureWithoutAHold(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, d *desk) {

@@ -415,7 +415,7 @@ func TestWarmHoldsItsDeadline(t *testing.T) {
 		began := time.Now()
 		require.ErrorIs(t, c.Warm(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
-		pass(29 * time.Second) // the token request may take 30 s in all, and then ends without a trace
+		pass(29 * time.Second) // the token request may take 30 s in all, and then leaves nothing behind
 	})
 }
 
@@ -609,8 +609,8 @@ func TestAnswersAreReadWithinBounds(t *testing.T) {
 	require.Greater(t, len(got.Body), 64<<10)
 }
 
-// A short body can take much memory when it is decoded. Do checks its lists,
-// objects and depth first.
+// A short body can take much memory when it is decoded. Do first checks the
+// body's lists, objects and depth.
 func TestDoBoundsWhatAnAnswerBecomes(t *testing.T) {
 	t.Parallel()
 	list := func(element string, n int) string {

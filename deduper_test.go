@@ -595,8 +595,8 @@ func TestWebhookHandlerMemoryDeduperFull(t *testing.T) {
 	})
 }
 
-// A handled event is remembered for longer than a replay of it could pass the
-// check of the timestamp.
+// A handled event is remembered at least as long as a replay of the event could
+// pass the timestamp check.
 func TestWebhookHandlerKeepsLongerThanTheTolerance(t *testing.T) {
 	t.Parallel()
 	for tolerance, least := range map[time.Duration]time.Duration{

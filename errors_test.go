@@ -392,7 +392,7 @@ func TestCausesAreNotQuoted(t *testing.T) {
 }
 
 // If an answer repeats a secret, the error blanks it out. This includes a
-// secret in a header, and a secret in the middle of which the answer breaks
+// secret in a header, and a secret that is cut off because the answer breaks
 // off.
 func TestSecretsThatBreakOffAreBlanked(t *testing.T) {
 	t.Parallel()

@@ -12,8 +12,8 @@ import (
 
 var errLater = errors.New("not known yet: the queue delivers the message again")
 
-// lampShop takes the money when the lamp is shipped. Its orders stand for a
-// table in a database.
+// lampShop takes the money when the lamp is shipped. The map of its orders
+// stands for a table in a database.
 type lampShop struct {
 	client   *plural.Client
 	verifier *plural.Verifier

@@ -83,7 +83,7 @@ func chainClient(t *testing.T, isOfToken bool, peer transportFunc, opts ...plura
 	return client
 }
 
-// dumps are errors that a transport might return, and that show too much.
+// dumps returns errors that a transport might return, and that show too much.
 func dumps() map[string]func(*http.Request) error {
 	fixed := func(err error) func(*http.Request) error { return func(*http.Request) error { return err } }
 	return map[string]func(*http.Request) error{
@@ -215,7 +215,7 @@ func TestStandardErrorsAreFoundBlanked(t *testing.T) {
 			require.ErrorAs(t, through(t, fmt.Errorf("x: %w", cause)), &found)
 			requireCleanChain(t, found)
 			require.True(t, found.Timeout())
-			require.True(t, found.Temporary()) //nolint:staticcheck // it has the method
+			require.True(t, found.Temporary()) //nolint:staticcheck // the error has this method
 			var own slowError
 			require.ErrorAs(t, through(t, cause), &own, "an error of the caller's own type is passed on unchanged")
 		}

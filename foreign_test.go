@@ -122,8 +122,8 @@ func TestEveryErrorIsInTheTestsOfForeignErrors(t *testing.T) {
 	require.ElementsMatch(t, types, slices.Collect(maps.Keys(ownErrors(t))))
 }
 
-// meaning is what a program can learn from an error: which error variables and
-// types of this package match that error.
+// meaning returns what a program can learn from an error: which error variables
+// and types of this package match that error.
 func meaning(t *testing.T, err error) map[string]bool {
 	t.Helper()
 	is := map[string]bool{"NeedsReview": plural.NeedsReview(err)}
@@ -136,7 +136,7 @@ func meaning(t *testing.T, err error) map[string]bool {
 	return is
 }
 
-// methods call each method that sends something.
+// methods returns a call of each method that sends something.
 func methods(t *testing.T) map[string]func(context.Context, *plural.Client) error {
 	t.Helper()
 	callback := verifiedCallbackOf(t, "v1-1")
@@ -219,7 +219,8 @@ func methods(t *testing.T) map[string]func(context.Context, *plural.Client) erro
 	}
 }
 
-// places are the places where an error from outside this package can come in.
+// places returns the places where an error from outside this package can come
+// in.
 func places() map[string]func(t *testing.T, err error, method func(context.Context, *plural.Client) error) error {
 	type method = func(context.Context, *plural.Client) error
 	over := func(peer transportFunc, opts ...plural.Option) func(*testing.T, method) error {

@@ -409,9 +409,9 @@ func FuzzConstructors(f *testing.F) {
 }
 
 // requireHonest compares an accepted callback with its form. The callback has
-// the fields of the form that are not empty. The form's text has empty values
-// or leaves them out. For one of these two texts an independent implementation
-// makes the same signature.
+// the fields of the form that are not empty. The signed text keeps the form's
+// empty values or leaves them out. For one of these two texts an independent
+// implementation must make the same signature.
 func requireHonest(t *testing.T, cb *plural.Callback, form url.Values) {
 	t.Helper()
 	given, err := hex.DecodeString(form.Get("signature"))

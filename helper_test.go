@@ -43,7 +43,7 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answer makes a response; headers are pairs of name and value.
+// answer makes a response. headers has names and values, in pairs.
 func answer[T string | []byte](status int, body T, headers ...string) *http.Response {
 	h := http.Header{"Content-Type": {"application/json"}}
 	for i := 0; i < len(headers); i += 2 {
@@ -134,7 +134,7 @@ func requireGolden(t *testing.T, path, got string) {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
 	}
 	want, err := os.ReadFile(path)
-	require.NoError(t, err, "go test -run Golden -update writes it")
+	require.NoError(t, err, "go test -run Golden -update writes the file")
 	require.Equal(t, string(want), got)
 }
 
@@ -282,7 +282,7 @@ const (
 
 // gateway is a transport in memory, so it runs in synctest's bubbles. It plays
 // Plural's token endpoint, and passes other requests to the test's API. Set its
-// fields before it is used, or through change.
+// fields before the first request, or later through change.
 type gateway struct {
 	mu       sync.Mutex
 	token    func(sent) (*http.Response, error) // nil: each request gets a new token, which is valid for an hour

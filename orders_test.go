@@ -661,8 +661,8 @@ func TestCheckoutAnswersThatBreakOffAreNotQuoted(t *testing.T) {
 	})
 }
 
-// A webhook's event is confirmed from the books, no matter which status it has.
-// The event of a refund is about the order that was refunded.
+// A webhook's event is confirmed from the books, no matter which status the
+// event has. The event of a refund is about the order that was refunded.
 func TestConfirmEvent(t *testing.T) {
 	t.Parallel()
 	want := plural.Expected{MerchantOrderReference: "order-1", OrderAmount: plural.INR(wholeAmount)}

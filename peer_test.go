@@ -94,7 +94,7 @@ func newResetServer(
 			s.wg.Go(func() { s.serve(conn) })
 			s.wg.Go(func() {
 				<-end
-				_ = conn.Close() // even if the client does not regard it as idle yet
+				_ = conn.Close() // even if the client does not yet regard the connection as idle
 			})
 		}
 	})
@@ -483,8 +483,8 @@ func (c *forgettableConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// shopServer knows one order, which can be cancelled. Reads of somePath wait
-// until as many of them have come as are wanted.
+// shopServer knows one order, which can be cancelled. A read of somePath waits
+// until the wanted number of reads has come.
 type shopServer struct {
 	wanted    int
 	mu        sync.Mutex

@@ -329,8 +329,8 @@ func TestPrintableFieldsAreFields(t *testing.T) {
 	}
 }
 
-// verbs are all verbs of fmt except %p, which never calls a value's methods,
-// and which go vet reports.
+// verbs has all verbs of fmt except %p. That verb never calls a value's
+// methods, and go vet reports its use.
 const verbs = "vtTbcdoOqxXUeEfFgGs"
 
 // printed writes v and *v in every possible way, alone and inside other values.

@@ -93,7 +93,7 @@ func (s *refundServer) create(t *testing.T) (*plural.Order, error) {
 		&plural.RefundRequest{MerchantOrderReference: "refund-1", OrderAmount: plural.INR(400)})
 }
 
-// A refund counts as carried out only in a status that is known for that. Only
+// A refund counts as carried out only if its status is known to mean that. Only
 // FAILED and CANCELLED are a final failure.
 func TestRefundStatuses(t *testing.T) {
 	t.Parallel()
@@ -432,16 +432,16 @@ func TestDoubleRefundsAreDistinctIDs(t *testing.T) {
 	}{
 		"once":                                    {one, one, list(one), false},
 		"not listed yet":                          {one, one, list(), false},
-		"once a leg":                              {one, one, list(one, one), false},
-		"once a leg, settled by reading":          {"", one, list(one, one), false},
-		"once a leg, one behind":                  {"", one, list(r("v1-r1", "PENDING"), one), false},
+		"once per payment":                        {one, one, list(one, one), false},
+		"once per payment, settled by reading":    {"", one, list(one, one), false},
+		"once per payment, one PENDING":           {"", one, list(r("v1-r1", "PENDING"), one), false},
 		"beside a REJECTED one":                   {"", one, list(one, r("v1-r2", "REJECTED")), false},
 		"after a REJECTED one":                    {"", one, list(r("v1-r2", "REJECTED"), one), false},
 		"beside a FAILED one":                     {"", one, list(one, r("v1-r2", "FAILED")), false},
 		"beside a CANCELLED one":                  {"", one, list(one, r("v1-r2", "CANCELLED")), false},
 		"two":                                     {one, one, list(one, two), true},
-		"two, one on its way":                     {"", one, list(one, r("v1-r2", "PENDING")), true},
-		"two, once a leg each":                    {"", one, list(one, one, two, two), true},
+		"two, one PENDING":                        {"", one, list(one, r("v1-r2", "PENDING")), true},
+		"two, each once per payment":              {"", one, list(one, one, two, two), true},
 		"one listed, another in hand":             {one, two, list(two), true},
 		"one listed, another under its reference": {"", one, list(two), true},
 	} {

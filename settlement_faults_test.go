@@ -249,8 +249,8 @@ func TestEvidenceOfAbsence(t *testing.T) {
 }
 
 // If a write is answered with 2xx and an error code, the code makes it a
-// rejection. Only if the data shows that the write was carried out, the call
-// succeeds.
+// rejection. The call succeeds only if the data shows that the write was
+// carried out.
 func TestCodeInATwoHundredOfAWrite(t *testing.T) {
 	t.Parallel()
 	open := `{"order_id":"v1-1","status":"AUTHORIZED","order_amount":{"value":1000,"currency":"INR"}}`

@@ -54,7 +54,7 @@ func isFullSoak() bool { return os.Getenv("PLURAL_SOAK") == "full" }
 
 const (
 	soakWorkers = 64
-	soakRate    = 0.45 // part of the requests that get a fault
+	soakRate    = 0.45 // the share of requests that get a fault
 )
 
 // soak is a group of merchants' workers. They capture, cancel and refund,

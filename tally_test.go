@@ -383,7 +383,7 @@ func TestWhatCanBeDoneToAnOrder(t *testing.T) {
 	}
 }
 
-// In these published documents it is easy to read a wrong amount.
+// It is easy to read a wrong amount from these published documents.
 func TestAmountsOfPayloads(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

@@ -348,12 +348,12 @@ func TestOrderUnmarshalJSON(t *testing.T) {
 		err      string
 	}{
 		"null changes nothing": {document: `null`, want: plural.Order{OrderID: "before"}},
-		"own names win over aliases, before": {
+		"own name wins, before its alias": {
 			document: `{"order_id":"own","refund_id":"alias","order_amount":{"value":7,"currency":"INR"},` +
 				`"refund_amount":{"value":9,"currency":"INR"}}`,
 			want: plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},
 		},
-		"own names win over aliases, after": {
+		"own name wins, after its alias": {
 			document: `{"refund_id":"alias","order_id":"own","refund_amount":{"value":9,"currency":"INR"},` +
 				`"order_amount":{"value":7,"currency":"INR"}}`,
 			want: plural.Order{OrderID: "own", OrderAmount: plural.INR(7)},

@@ -72,7 +72,7 @@ func checkCaptureInvariants(t *testing.T, o *Order, amount Amount, f finding) {
 		fail("another amount is captured")
 	case f.verdict == verdictApplied && (o.Status == OrderStatusCancelled || o.Status == OrderStatusFailed ||
 		o.Status == OrderStatusPending || !o.Status.IsKnown()):
-		fail("the status rules it out")
+		fail("the status rules out a capture")
 	case f.verdict != verdictApplied && f.reason == "":
 		fail("the verdict has no reason")
 	case f.pending && f.verdict != verdictUnclear:
@@ -477,9 +477,9 @@ func TestJudgeAbsence(t *testing.T) {
 		"more than was captured":         {"PROCESSED", paid, nil, 2001, ruling{verdictFinal, rowRefundTooMuch}},
 		"less is left than asked":        {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 501, ruling{verdictFinal, rowRefundTooMuch}},
 		"as much is left as asked":       {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1500)}, 500, ruling{verdict: verdictOpen}},
-		"a PENDING one may fail":         {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PENDING", 1500)}, 501, ruling{verdict: verdictOpen}},
-		"one listed twice is one":        {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1000), refund("v1-a", "PROCESSED", 1000)}, 1000, ruling{verdict: verdictOpen}},
-		"a list that leaves it out":      {"PARTIALLY_REFUNDED", paid, nil, 100, ruling{verdict: verdictUnclear}},
+		"a PENDING refund may fail":      {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PENDING", 1500)}, 501, ruling{verdict: verdictOpen}},
+		"listed twice, counted once":     {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 1000), refund("v1-a", "PROCESSED", 1000)}, 1000, ruling{verdict: verdictOpen}},
+		"the list leaves refunds out":    {"PARTIALLY_REFUNDED", paid, nil, 100, ruling{verdict: verdictUnclear}},
 		"all refunded":                   {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 2000)}, 100, ruling{verdictFinal, rowRefundTooMuch}},
 		"all refunded, a part is listed": {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 500)}, 2000, ruling{verdict: verdictUnclear}},
 		"all refunded, list absent":      {"FULLY_REFUNDED", paid, nil, 2000, ruling{verdict: verdictUnclear}},

@@ -249,7 +249,7 @@ func (o *linkOracle) created(c *linkCall) {
 	}
 	switch {
 	case errors.Is(c.err, plural.ErrNotApplied):
-		o.bad(c, "wrong final: ErrNotApplied for a create, which no evidence can show", "%v", c.err)
+		o.bad(c, "wrong final: ErrNotApplied for a create, without evidence", "%v", c.err)
 	case errors.Is(c.err, plural.ErrConflict) && others == 0 && same < 2:
 		o.bad(c, "wrong conflict: there is no other link", "%v", c.err)
 	case c.err != nil:
@@ -297,8 +297,8 @@ func (o *linkOracle) cancelled(c *linkCall) {
 	}
 }
 
-// If the oracle finds nothing, that shows something only if the oracle can find
-// mistakes. Here it must find each of them.
+// TestLinkOracle checks the oracle itself. The oracle gets answers with known
+// mistakes, and must report each mistake.
 func TestLinkOracle(t *testing.T) {
 	t.Parallel()
 	conflict := func(op string) error {

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// If the oracle finds nothing, that shows something only if the oracle can find
-// mistakes. Here it must find each of them.
+// TestOracle checks the oracle itself. The oracle gets answers with known
+// mistakes, and must report each mistake.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	notApplied := &plural.StateError{Op: "x", Reason: "x"}

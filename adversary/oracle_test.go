@@ -224,7 +224,8 @@ func (o *oracle) refunded(c *call) {
 	}
 }
 
-// wasGood reports whether the refund was good at some time in the last seconds.
+// wasGood reports whether the refund was good at some time in the seconds
+// before the end of the call.
 func (o *oracle) wasGood(orderID, id string, end time.Time) bool {
 	versions := o.versions[orderID]
 	for i, v := range versions {

@@ -14,8 +14,8 @@ type goodBooks struct {
 	name  string
 	books books
 	// These are the amounts that are captured, capturable, refunded, on their
-	// way and refundable. An amount that is nil is not checked. If its known is
-	// false, the package must report the amount as not known.
+	// way and refundable. An amount that is nil is not checked. A zero told
+	// means that the package must report the amount as not known.
 	captured, held, refunded, refunding, left *told
 	paid                                      bool // Expected.Check returns no error
 	canCapture, canRefund                     bool

@@ -106,10 +106,10 @@ func meetFault(t *testing.T, f fault, c hostileCall) {
 	require.Equal(t, plural.INR(100), o.OrderAmount)
 }
 
-// requireReached calls until there is an answer. One reason for earlier
-// failures is that calls return a failed token request for a short time.
-// Another is that the short tries for slow peers can be too short for a
-// handshake on a slow machine.
+// requireReached calls until a call succeeds. The first calls may fail, because
+// for a short time calls return the failure of an earlier token request. On a
+// slow machine a handshake can also take longer than the short tries for slow
+// peers.
 func requireReached(ctx context.Context, t *testing.T, client *plural.Client) {
 	t.Helper()
 	_, err := client.Orders.Get(ctx, hostileOrder)
@@ -487,8 +487,7 @@ func TestOddAnswersThatAreFine(t *testing.T) {
 	}
 }
 
-// If the answer to a read breaks off, the read is tried again. So is a read
-// without an answer.
+// A read is tried again if its answer breaks off, or if there is no answer.
 func TestBrokenReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]http.HandlerFunc{
