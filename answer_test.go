@@ -514,8 +514,8 @@ func TestNoClientPrints(t *testing.T) {
 }
 
 // After a write that is sent once, an answer means either that the write was
-// not carried out, or that its outcome is not known. The code of the answer
-// counts before its status.
+// not carried out, or that its outcome is not known. If the code and the status
+// of the answer disagree, the code counts.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -661,7 +661,8 @@ func TestDocumentsGrowWithinBounds(t *testing.T) {
 }
 
 // Any answer of 4 MiB takes less than 64 MiB in memory, including memory that
-// is freed again. The race detector allocates more.
+// is freed again. The test does not run under the race detector, because that
+// allocates more memory.
 //
 //nolint:paralleltest // it measures memory
 func TestNothingBecomesMoreThan64MiB(t *testing.T) {

@@ -20,7 +20,8 @@ import (
 )
 
 // TestCallsAllocateLittle checks what docs/performance.md promises about
-// memory. The race detector allocates more.
+// memory. It does not run under the race detector, because that allocates more
+// memory.
 //
 //nolint:paralleltest // AllocsPerRun counts what other tests allocate, too
 func TestCallsAllocateLittle(t *testing.T) {
