@@ -514,8 +514,8 @@ func TestNoClientPrints(t *testing.T) {
 }
 
 // After a write that is sent once, an answer means either that the write was
-// not carried out, or that its outcome is not known. If the code and the status
-// of the answer disagree, the code counts.
+// not carried out, or that its outcome is not known. Some codes decide this for
+// every status. For all other codes the status decides.
 func TestWhatAnAnswerLeavesOpen(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
