@@ -28,7 +28,7 @@ func (s *Server) followLink(w http.ResponseWriter, r *http.Request) {
 	case target == "":
 		renderCheckout(w, http.StatusNotFound, unknownLinkPage())
 	default:
-		w.Header().Set("Cache-Control", "no-store") // the next customer to open the link may be too late
+		w.Header().Set("Cache-Control", "no-store") // the answer changes once the link has ended
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		http.Redirect(w, r, target, http.StatusSeeOther)
 	}

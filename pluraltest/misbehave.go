@@ -27,7 +27,8 @@ func faultError(f Fault) answer {
 	return a
 }
 
-// carryOut runs an operation and sends its answer. The fault may change both.
+// carryOut runs an operation and sends its answer. The fault may change the
+// effect and the answer.
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, run route, f Fault) {
 	a, late := s.apply(req, run, f)
 	if late != nil && f.Answer == AnswerHang {
@@ -120,7 +121,7 @@ func (s *Server) readBehind(c *call, lag time.Duration) answer {
 }
 
 // checkNow checks a refund on its arrival, and makes it later without another
-// check. If the client repeats the refund in between, it is made twice.
+// check. If the client repeats the refund in between, the refund is made twice.
 func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func()) {
 	c.checking = true
 	if a := run.run(s, c); !a.applied {
