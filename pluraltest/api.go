@@ -89,8 +89,8 @@ type route struct {
 	run    operation
 }
 
-// match finds the operation of a path. If there is none, the route's run is
-// nil.
+// match finds the operation of a path. If the path has no operation, the
+// route's run is nil.
 func match(path string) (found route, orderID, reference string) {
 	rest, ok := strings.CutPrefix(path, "/api/")
 	if !ok {

@@ -73,8 +73,8 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 }
 
 // mayCaptureMore reports whether an order that was captured can be captured
-// again. That needs WithMoreCaptures, or a lag of WithCheckLag within which the
-// check does not see the first capture yet.
+// again. That is so with WithMoreCaptures, and with WithCheckLag as long as the
+// check does not see the first capture.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
 		amount.Value > o.amount.Value-o.capturedAmount() {

@@ -20,8 +20,8 @@ const (
 const maxCheckoutForm = 64 << 10
 
 // addCheckout puts the hosted checkout page among the server's pages. The page
-// shows what the books say. It holds no state of its own, so reload, back and a
-// second tab are harmless. Only a POST changes the books.
+// shows what the books say. The page has no state of its own, so reload, back
+// and a second tab are harmless. Only a POST changes the books.
 func (s *Server) addCheckout() {
 	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
 	s.pages.Handle(checkoutPath, page)
@@ -49,7 +49,7 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payF
 	if page == nil {
 		renderCheckout(w, http.StatusNotFound, messagePage(
 			"This payment link is not known",
-			"It may have been cut off on its way, or it belongs to another run of the emulator, "+
+			"A part of the link may be missing, or it belongs to another run of the emulator, "+
 				"which forgets its orders when it ends. Ask the shop for a new link.",
 		))
 		return

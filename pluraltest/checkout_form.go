@@ -114,14 +114,14 @@ func (f *payForm) readCard(form url.Values) {
 	case "":
 		f.fault("card-number", "The card number was missing. The test card is filled in again.")
 	default:
-		f.fault("card-number", "That was not the test card, which is filled in again. Never enter a real card here.")
+		f.fault("card-number", "That was not the test card. The test card is filled in again. Never enter a real card here.")
 	}
 	f.Expiry = printable(form.Get("card_expiry"), 7)
 	if !validExpiry(f.Expiry) {
 		f.fault("card-expiry", "Enter an expiry of 12/25 or later, as MM/YY.")
 	}
 	if strings.TrimSpace(form.Get("card_cvv")) != testCardCVV {
-		f.fault("card-cvv", "The test card's CVV is "+testCardCVV+". It is filled in again.")
+		f.fault("card-cvv", "The test card's CVV is "+testCardCVV+". This CVV is filled in again.")
 	}
 }
 

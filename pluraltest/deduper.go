@@ -125,7 +125,7 @@ func (c *deduperCheck) leaseRunsOut() {
 }
 
 func (c *deduperCheck) lateWorkerMayStillCommit() {
-	const rule = "a worker whose lease ran out commits, or is told that its claim is lost"
+	const rule = "after its lease a worker can still commit, or Commit returns ErrClaimLost"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
 	<-time.After(conformanceLease * 3 / 2)

@@ -18,7 +18,7 @@ const (
 )
 
 const (
-	linkLifetime    = 24 * time.Hour // for a link without expire_by, as in the dashboard
+	linkLifetime    = 24 * time.Hour // of a link without expire_by, as in the dashboard
 	maxLinkLifetime = 180 * 24 * time.Hour
 )
 
@@ -367,8 +367,8 @@ func (s *Server) expireDue() {
 // Notification is a message to a link's customer.
 type Notification struct {
 	LinkID string
-	Email  string // where the message went; Email or Mobile may be empty
-	Mobile string // with its country code
+	Email  string // the address of the message; Email or Mobile may be empty
+	Mobile string // the number with its country code
 	Text   string // the text that the customer gets
 	Resent bool   // a notify sent the message, and not the link's creation
 	At     time.Time
@@ -420,7 +420,7 @@ type Link struct {
 	ID          string
 	Reference   string // merchant_payment_link_reference
 	OrderID     string
-	URL         string // payment_link: what the customer opens
+	URL         string // payment_link, the address that the customer opens
 	Status      string // StatusCreated, StatusClicked, ...
 	Amount      Amount
 	Due         Amount // amount_due

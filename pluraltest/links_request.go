@@ -82,8 +82,8 @@ func (s *Server) AddLink(spec LinkSpec) (string, error) {
 	return s.makeLink(spec, "").id, nil
 }
 
-// parseLink reads and checks a request for a link. It returns the first fault
-// that it finds.
+// parseLink reads and checks a request for a link. It returns the error for the
+// first mistake that it finds.
 func (s *Server) parseLink(body []byte) (LinkSpec, *apiError) {
 	var req linkRequest
 	if !decode(body, &req) {

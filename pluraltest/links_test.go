@@ -59,7 +59,7 @@ func TestLinkLife(t *testing.T) {
 	require.Equal(t, made["amount"], made["amount_due"])
 
 	order, ok := srv.Order(orderID)
-	require.True(t, ok, "the order is there from the start")
+	require.True(t, ok, "the order exists once the link is made")
 	require.Equal(t, pluraltest.StatusCreated, order.Status)
 	require.NotEqual(t, "inv-1", order.Reference, "the order has a reference that Plural chose")
 	require.Equal(t, "https://shop.example.com/back", order.CallbackURL)

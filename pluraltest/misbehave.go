@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// knownErrors maps the code of a fault to the message in the published
-// catalogue.
+// knownErrors lists errors of the published catalogue. A fault with one of
+// their codes gets the catalogue's message.
 var knownErrors = []apiError{
 	errMalformed, errUnauthorized, errOrderNotFound, errDuplicate, errNotAllowed, errOrderCancelled,
 	errAmountLimit, errRateLimit, errPaymentRateLimit, errInternal, errTimedOut,

@@ -42,7 +42,7 @@ type config struct {
 	linkDup        DuplicateMode
 	notFound       NotFoundShape
 	readLag        time.Duration
-	holdLifetime   time.Duration // 0: holds do not lapse by themselves
+	holdLifetime   time.Duration // 0 means that holds do not lapse by themselves
 	holdLapse      Lapse
 	pluginRefunds  bool
 	oldRefunds     bool
@@ -50,7 +50,7 @@ type config struct {
 	statusName     string
 	emptyFields    emptyFields
 	callbackSecret string
-	settlementDays int // days after the capture; below 0: never
+	settlementDays int // days from the capture to the settlement; below 0 means never
 
 	settlementQuirks SettlementQuirk
 

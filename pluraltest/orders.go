@@ -283,8 +283,8 @@ func (s *Server) noRecords() answer {
 	return s.notFound()
 }
 
-// parseOrder reads and checks an order request. It answers with the first fault
-// that it finds, as the real service does.
+// parseOrder reads and checks an order request. It returns the error for the
+// first mistake that it finds, as the real service does.
 func (l limits) parseOrder(body []byte) (OrderSpec, *apiError) {
 	var req orderRequest
 	if !decode(body, &req) {

@@ -18,8 +18,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// recordingTB takes the place of a test. It can fail without failing the real
-// test.
+// recordingTB takes the place of a test. If it fails, the real test does not
+// fail.
 type recordingTB struct {
 	*testing.T
 
@@ -83,7 +83,7 @@ func TestDoublesOfOneReference(t *testing.T) {
 	require.NoError(t, err)
 	srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.FailedResult)
 	require.Equal(t, 200, a.refund(two, `{"merchant_order_reference":"back"}`).status)
-	srv.AssertExactlyOnce(t) // the recorded test has failed
+	srv.AssertExactlyOnce(t) // this fails the recorded test
 
 	_, err = srv.Refund(two, "back", inr(100))
 	require.NoError(t, err)

@@ -82,7 +82,7 @@ const (
 
 // The limits of the settlement API.
 const (
-	settlementWindow = 60 // days, including the first and the last
+	settlementWindow = 60 // days, with the first day and the last day
 	settlementPage   = 10
 	settlementMonths = 6
 )
@@ -265,7 +265,7 @@ func (s *Server) settleDue() {
 			days[due] = append(days[due], m)
 		}
 	}
-	var waiting []movement // refunds, which wait for a payment
+	var waiting []movement // refunds that wait for a settlement with a payment
 	for _, due := range slices.SortedFunc(maps.Keys(days), time.Time.Compare) {
 		y, month, d := due.Date()
 		waiting = append(waiting, days[due]...)
@@ -322,7 +322,7 @@ func (s *Server) shownLines(of *settled) []SettlementLine {
 		return of.Lines
 	}
 	return slices.DeleteFunc(slices.Clone(of.Lines), func(line SettlementLine) bool {
-		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // a line that a test has added stays
+		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // a line that a test has added is shown
 	})
 }
 
@@ -595,8 +595,8 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// move calls rows, which reorders the list, if the page is not the first page
-// and a move is left.
+// If the page is not the first page and a move is left, move calls rows, which
+// reorders the list.
 func (s *Server) move(page int, rows func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--

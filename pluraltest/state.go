@@ -95,7 +95,7 @@ type order struct {
 
 	heldAt    time.Time      // when the order became AUTHORIZED
 	lapsed    bool           // the bank has released the hold
-	ends      string         // the status that a fault makes a refund end in
+	ends      string         // the final status that a fault has chosen for a refund
 	pending   *pendingResult // a write whose result is not final yet
 	older     []version      // the document before each of the last changes, newest last
 	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended

@@ -15,7 +15,7 @@ type WebhookKeyForm int
 const (
 	WebhookKeyCharacters WebhookKeyForm = iota // the characters of the secret, as in the vendor's worked example
 	WebhookKeyHex                              // decoded from hex
-	WebhookKeyBase64                           // decoded from base64, "whsec_" removed
+	WebhookKeyBase64                           // decoded from base64, after "whsec_" is removed
 )
 
 type webhookConfig struct {
