@@ -18,7 +18,7 @@ type Capture struct {
 	At        time.Time
 }
 
-// Cancel is a hold that was given back in full.
+// Cancel is the release of one whole hold.
 type Cancel struct {
 	OrderID   string
 	RequestID string

@@ -17,7 +17,7 @@ type serverConn struct {
 	server        *Server
 	requests      atomic.Int64
 	closeWhenIdle atomic.Bool
-	closeNext     atomic.Bool // close after the next write
+	closeNext     atomic.Bool // close the connection after the next write
 	frames        frameEditor
 }
 

@@ -109,7 +109,7 @@ func (s *Server) await(tried chan struct{}) {
 	}
 }
 
-// deliver makes the attempts of the schedule until one of them gets a 2xx. It
+// deliver makes the attempts of the schedule until an attempt gets a 2xx. It
 // sends the copies together with the first attempt.
 func (s *Server) deliver(d *delivery) {
 	tried := sync.OnceFunc(func() { close(d.tried) })

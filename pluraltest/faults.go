@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Effect says what a faulted request does to the books.
+// Effect says what a request that meets a fault does to the books.
 type Effect string
 
 // The effects of a [Fault].
@@ -33,8 +33,9 @@ const (
 	InsertLater Effect = "checked, then inserted"
 )
 
-// canFail reports whether an operation can end PENDING or FAILED. Any other
-// operation treats ApplyPending, ApplyPendingFail and ApplyFail as ApplyNow.
+// canFail reports whether an operation can get the status PENDING or FAILED.
+// Any other operation treats ApplyPending, ApplyPendingFail and ApplyFail as
+// ApplyNow.
 func canFail(op string) bool {
 	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
 }
@@ -53,7 +54,7 @@ func isOfLinks(op string) bool { return strings.HasPrefix(op, "payment_links.") 
 
 func isOfSettlements(op string) bool { return op == OpSettlementsList || op == OpSettlementsGet }
 
-// Answer says what the client of a faulted request receives.
+// Answer says what the client receives if its request meets a fault.
 type Answer string
 
 // The answers of a [Fault].
@@ -71,9 +72,9 @@ const (
 	AnswerEmpty       Answer = "empty"              // 200 without a body
 	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Code,...}
 	AnswerRedirect    Answer = "redirect"           // 307 to another path
-	// A read gets the document as it was before its last change. With a Delay
-	// it gets the document as it was that long ago. The answer may be "not
-	// found". Other requests get the normal answer.
+	// A read gets the document as it was before its last change. If Delay is
+	// not zero, it gets the document as it was Delay ago. The answer may be
+	// "not found". Other requests get the normal answer.
 	AnswerStale         Answer = "stale"
 	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
@@ -142,9 +143,9 @@ var (
 
 	// Refuse refuses the connection: nothing is written and nothing is applied.
 	// It needs a client with Server.Transport, or the client of Server.Client.
-	// The dial of such a client fails. A client with another transport has
-	// already sent the request when the server chooses the fault, so Refuse
-	// then acts as ResetBeforeApply. Server.Down refuses every client.
+	// Such a client cannot connect. A client with another transport has already
+	// sent the request when the server chooses the fault, so Refuse then acts
+	// as ResetBeforeApply. Server.Down refuses every client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}

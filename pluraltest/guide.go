@@ -1,7 +1,7 @@
 package pluraltest
 
 // The credentials and the access token from the commands in the integration
-// guide. They work only on an emulator.
+// guide. These samples work only on an emulator.
 const (
 	guideClientID     = "a17ce30e-f88e-4f81-ada1-c3b4909ed232"
 	guideClientSecret = "fgwei7egyhuggwp39w8rh" //nolint:gosec // a published sample and not a secret

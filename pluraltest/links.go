@@ -254,8 +254,8 @@ func (s *Server) getLinkByReference(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(found[len(found)-1], c.view))
 }
 
-// readLinkStale shows a link as it was before its last change. With a lag it
-// shows the link as it was that long ago.
+// readLinkStale shows a link as it was before its last change. If lag is not
+// zero, it shows the link as it was lag ago.
 func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 	l := s.links[c.OrderID]
 	if c.Op == OpPaymentLinksGetByReference {
@@ -343,7 +343,8 @@ func (s *Server) endLink(l *link, status string) {
 }
 
 // expireDue makes the links expire whose time is over. A link does not expire
-// while a payment is under way, or once it is paid in full. s.mu must be held.
+// while a payment is under way, or after the link is paid in full. s.mu must be
+// held.
 func (s *Server) expireDue() {
 	if len(s.inLinks) == 0 {
 		return

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// This file has a network in memory. HTTP sees no difference between it and
+// This file has a network in memory. For HTTP this network behaves like
 // loopback TCP. Writes are buffered. After a close, the peer reads the rest and
 // then the end of file. After a reset, the peer gets ECONNRESET, and the bytes
 // on the way are lost. Deadlines work. All code here waits on channels, so

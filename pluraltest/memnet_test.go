@@ -137,7 +137,7 @@ func TestMemoryConnection(t *testing.T) {
 func TestStreamResetsBecomeProtocolErrors(t *testing.T) {
 	t.Parallel()
 	frames := []byte{
-		0, 0, 3, 0, 1, 0, 0, 0, 1, 3, 0, 2, // DATA whose payload looks like a type
+		0, 0, 3, 0, 1, 0, 0, 0, 1, 3, 0, 2, // DATA whose payload looks like RST_STREAM
 		0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 2, // RST_STREAM INTERNAL_ERROR
 		0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8, // RST_STREAM CANCEL
 		0, 0, 0, 4, 1, 0, 0, 0, 0, // SETTINGS acknowledgement

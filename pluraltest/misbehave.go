@@ -235,7 +235,7 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a an
 }
 
 // wait returns true after the delay. It returns false once the client has left
-// or the server is closed. A negative delay never ends.
+// or the server is closed. With a negative delay it never returns true.
 func (s *Server) wait(r *http.Request, d time.Duration) bool {
 	var over <-chan time.Time
 	if d >= 0 {

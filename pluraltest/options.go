@@ -102,8 +102,8 @@ func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seedBytes(seed) } }
 
 // WithClock sets the clock for the times in documents, tokens and webhooks, and
-// for the expiry of tokens. Delays always run on real time, which inside a
-// testing/synctest bubble is the bubble's time.
+// for the expiry of tokens. Delays do not use this clock: they always run on
+// real time, or on the bubble's time inside a testing/synctest bubble.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.clock = now } }
 
 // WithTLS serves HTTPS (HTTP/1.1) with a certificate for localhost, 127.0.0.1
@@ -114,14 +114,15 @@ func WithTLS() Option { return func(c *config) { c.tls = true } }
 func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
 
 // WithCredentials sets the client id and the client secret. Callbacks are
-// signed with the bytes that the secret's hex digits give. A secret without hex
-// digits cannot sign.
+// signed with the bytes that the secret's hex digits give, unless
+// [WithCallbackKey] selects another form. A secret that does not have the form
+// cannot sign callbacks.
 func WithCredentials(clientID, clientSecret string) Option {
 	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
 }
 
 // WithWebhookSecret sets the secret that signs webhooks. Without this option
-// the client secret signs them.
+// the client secret signs webhooks.
 func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
 
 // WithReadLag makes each look-up show the books as they were d ago, as a

@@ -240,9 +240,9 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an order as it was before its last change. With a lag it
-// shows the order as it was that long ago. If the order did not exist then, it
-// is not found.
+// readStale shows an order as it was before its last change. If lag is not
+// zero, it shows the order as it was lag ago. If the order did not exist then,
+// the answer is "not found".
 func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound

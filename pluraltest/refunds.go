@@ -156,8 +156,8 @@ func (s *Server) settleRefund(o *order, record *FaultRecord) {
 	s.emit("REFUND_"+o.status, o)
 }
 
-// endRefund gives a refund its final status. It also gives the parent order the
-// status that follows.
+// endRefund gives a refund its final status. It also updates the status of the
+// parent order.
 func (s *Server) endRefund(o *order, status string, now time.Time) {
 	o.setStatus(status)
 	o.updated = now

@@ -91,8 +91,8 @@ type Server struct {
 }
 
 // New makes a server that does not listen. Use [Server.Transport] to reach it.
-// If you use it in a testing/synctest bubble, call both New and Close inside
-// the bubble.
+// If you use the server in a testing/synctest bubble, call both New and Close
+// inside the bubble.
 func New(opts ...Option) *Server {
 	cfg := newConfig(opts)
 	if cfg.seed == nil {
@@ -188,7 +188,7 @@ func NewServer(t TB, opts ...Option) *Server {
 	return s
 }
 
-// Handle adds a page of your own to the server. Call it before the first
+// Handle adds a page of your own to the server. Call Handle before the first
 // request. Faults do not affect such pages.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
 

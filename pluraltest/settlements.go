@@ -52,7 +52,7 @@ const (
 )
 
 // SettlementQuirk is a set of possible oddities of settlements. Plural has not
-// published whether the real service has them.
+// published whether the real service has these oddities.
 type SettlementQuirk uint
 
 // The oddities.
@@ -137,7 +137,7 @@ func (s *Server) SettlementLines(utr string) []SettlementLine {
 }
 
 // Settle settles all captured money that is not settled yet, in one settlement.
-// It returns the UTR, or "" if there was no such money.
+// It returns the UTR of the settlement, or "" if there was no such money.
 func (s *Server) Settle() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,10 +192,10 @@ func (s *Server) ChangeSettlement(utr string, change func(*Settlement)) error {
 	return nil
 }
 
-// MoveSettlementRows makes rows move while a client reads page after page. The
-// next n times that the server answers a page after the first, it moves a row
-// before it answers: in the list of settlements the first row becomes the last,
-// and in a settlement the last line becomes the first.
+// MoveSettlementRows makes rows move while a client reads page after page. It
+// does so n times, each time before the server answers a page after the first.
+// In the list of settlements the first row becomes the last. In a settlement
+// the last line becomes the first.
 func (s *Server) MoveSettlementRows(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -583,7 +583,8 @@ func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLine
 	return doc
 }
 
-// local prints a time as settlements do: in Indian time, without the zone.
+// local prints a time in the form of settlements: in Indian time, without the
+// zone.
 func local(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
 
 func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(decimal(r)) }

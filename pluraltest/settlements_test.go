@@ -87,7 +87,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 		srv.Advance(48 * time.Hour)
 		require.Len(t, srv.Settlements(), 2)
 		rows = list(t, get(t, a, 200, window), "data")
-		require.Equal(t, "38.82", string(rows[0]["total_amount"]), "the newest is the first")
+		require.Equal(t, "38.82", string(rows[0]["total_amount"]), "the newest settlement comes first")
 	})
 	settled(t, func(t *testing.T, srv *pluraltest.Server, _ *api, _ string) {
 		srv.Advance(48 * time.Hour)

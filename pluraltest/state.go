@@ -14,7 +14,7 @@ type Amount struct {
 }
 
 // The order, refund and payment statuses that Plural documents. Refunds are
-// orders too. They use CREATED, PENDING, PROCESSED and FAILED. Payments use
+// orders too, and use CREATED, PENDING, PROCESSED and FAILED. Payments use
 // PENDING, AUTHORIZED, CANCELLED, PROCESSED and FAILED.
 const (
 	StatusCreated           = "CREATED"

@@ -153,7 +153,7 @@ func (s *Server) IssueToken() string {
 const manyYears = 100 * 365 * 24 * time.Hour
 
 // acceptTokens makes the server accept tokens that the caller chose.
-// [Server.Tokens] does not list them.
+// [Server.Tokens] does not list these tokens.
 func (s *Server) acceptTokens(values []string) {
 	now := s.cfg.clock()
 	for _, value := range values {

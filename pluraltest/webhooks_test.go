@@ -17,8 +17,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// merchant records the webhooks that arrive. It answers as its field answer
-// says.
+// merchant records the webhooks that arrive. If the field answer is set, answer
+// makes the answers.
 type merchant struct {
 	mu     sync.Mutex
 	seen   []seenHook
@@ -381,7 +381,7 @@ func TestNowhereToSendAnyMore(t *testing.T) {
 	})
 }
 
-// roundTripper is a network that a test makes itself.
+// roundTripper lets a test answer requests without a network.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -400,7 +400,7 @@ func TestScheduleWithoutWaits(t *testing.T) {
 }
 
 // TestRedeliverDelivers redelivers an event that waits to be tried again, and
-// an event that is held back. A good answer ends their delivery.
+// an event that is held back. A good answer ends the delivery of both events.
 func TestRedeliverDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
