@@ -136,7 +136,7 @@ func (c *tokenStoreCheck) lockFreesItself() {
 }
 
 func (c *tokenStoreCheck) loadsWhileOthersWait() {
-	const rule = "Load answers while one caller holds the lock and another waits for it"
+	const rule = "Load answers while a lock is held and waited for"
 	holder, waiter, key := c.make(), c.make(), c.key()
 	unlock, err := lockWithinTenSeconds(holder, key, time.Hour)
 	if !c.noError(err, rule) {
