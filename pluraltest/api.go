@@ -22,7 +22,7 @@ const (
 	OpCancelsCreate        = "cancels.create"
 	OpRefundsCreate        = "refunds.create"
 	OpSettlementsList      = "settlements.list"
-	OpSettlementsGet       = "settlements.get" // also for lines: both read one page after the other
+	OpSettlementsGet       = "settlements.get" // also the operation of Settlements.Lines
 
 	OpPaymentLinksCreate         = "payment_links.create"
 	OpPaymentLinksGet            = "payment_links.get"
@@ -31,22 +31,23 @@ const (
 	OpPaymentLinksNotify         = "payment_links.notify"
 )
 
-// Request is a request that the server has received or is about to judge.
+// Request is a request that the server has received. A fault plan may see a
+// Request before it is sent.
 type Request struct {
-	Seq       int    // 1 for the first request of the server
-	Op        string // OpToken, OpOrdersCreate, ...; "" when the path is not one of the API
+	Seq       int    // 1 for the first request that the server received; 0 before it arrives
+	Op        string // OpToken, OpOrdersCreate, ...; "" if the path is not one of the API
 	Method    string
-	Path      string // as sent, still escaped
+	Path      string // as the client sent it, still escaped
 	Proto     string // "HTTP/1.1", "HTTP/2.0"
-	OrderID   string // from the path; the link's id in a request about a payment link
-	Reference string // the merchant's, from the body or the path
+	OrderID   string // the id of an order or of a payment link, from the path
+	Reference string // the merchant's reference, from the body or the path
 	RequestID string // the Request-ID header
 	Attempt   int    // 1 for the first request with this operation, order and reference, 2 for its repeat, ...
 	Reused    bool   // the connection had carried a request before
 	Header    http.Header
 	Body      []byte // the first MiB: a longer body is refused
 	At        time.Time
-	Status    int // status of the answer; 0 when none was sent
+	Status    int // status of the answer; 0 if no answer was sent
 
 	identity string
 	query    url.Values
@@ -58,14 +59,14 @@ type call struct {
 	body     []byte
 	view     view
 	result   resultMode
-	reads    int           // how many reads see PENDING before it is final; 0: final after delay
-	delay    time.Duration // how long it stays PENDING, or the wait between two payments of a capture
-	ends     string        // the final status of a refund; "": PROCESSED
-	reversed bool          // points are captured before the card
+	reads    int           // how many reads see PENDING before the write is final; if 0, it is final after delay
+	delay    time.Duration // how long the write stays PENDING, or the wait between two payments of a capture
+	ends     string        // the final status of a refund; "" means PROCESSED
+	reversed bool          // a capture by legs takes the points before the card
 	legs     int           // how many payments a capture by legs takes money from
-	checking bool          // only checks whether a refund would be made
-	insert   bool          // makes a refund even if its reference is taken by now
-	record   *FaultRecord  // of the fault, if any
+	checking bool          // the operation only checks whether it would make a refund
+	insert   bool          // the operation makes a refund even if its reference has been used by now
+	record   *FaultRecord  // the log entry of the fault; nil without a fault
 }
 
 // resultMode says how a write ends.
@@ -77,7 +78,7 @@ const (
 	resultPendingFails
 	resultFailed
 	resultByLegs      // one payment after the other
-	resultByLegsFails // and the last fails
+	resultByLegsFails // one payment after the other, and the last payment fails
 )
 
 type operation func(s *Server, c *call) answer
@@ -88,8 +89,8 @@ type route struct {
 	run    operation
 }
 
-// match finds the operation of a path. If there is none, the route's run is
-// nil.
+// match finds the operation of a path. If the path has no operation, the
+// route's run is nil.
 func match(path string) (found route, orderID, reference string) {
 	rest, ok := strings.CutPrefix(path, "/api/")
 	if !ok {
@@ -160,17 +161,18 @@ func matchLink(path string) (found route, linkID, reference string) {
 	return route{}, "", ""
 }
 
-// maxRequestBody bounds what the server reads of a request.
+// maxRequestBody is how many bytes the server reads of a request's body.
 const maxRequestBody = 1 << 20
 
-// bodyTimeout bounds how long a client may take to send a request's body.
+// bodyTimeout is the time that a client has to send a request's body.
 const bodyTimeout = 30 * time.Second
 
-// decisionHeader carries the fault that a Transport has already chosen.
+// decisionHeader is the header that names the decision that a Transport has
+// made.
 const decisionHeader = "Pluraltest-Decision"
 
-// serve handles every request: it records it, lets the fault plan choose, runs
-// the operation and answers as the fault says.
+// serve handles every request. It records the request, lets the fault plan
+// choose a fault, runs the operation, and answers as the fault says.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	conn := connOf(r.Context())
 	reused := conn.countRequest()
@@ -180,15 +182,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	run, orderID, reference := match(r.URL.EscapedPath())
 	control := http.NewResponseController(w)
 	if run.run == nil && !strings.HasPrefix(r.URL.Path, "/api/") || isPage(r.URL.Path) {
-		if r.Method != http.MethodGet { // a page that updates live stays open
+		if r.Method != http.MethodGet { // no limit for a GET: a page that updates live stays open
 			_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 		}
 		s.pages.ServeHTTP(w, r)
 		return
 	}
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a connection in memory may have no deadline
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every connection has deadlines
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
-	_ = control.SetReadDeadline(time.Time{}) // faults may take long
+	_ = control.SetReadDeadline(time.Time{}) // a fault may delay the answer for long
 	if tooLarge := new(http.MaxBytesError); err != nil && !errors.As(err, &tooLarge) {
 		s.write(w, nil, errMalformed.answer())
 		return
@@ -249,9 +251,9 @@ func (s *Server) newRequest(r *http.Request, run route, orderID, reference strin
 	return req
 }
 
-// identify gives a request a name from its operation, the order's reference and
-// its own reference. The name depends neither on the time nor on which event
-// came first.
+// identify names a request after its operation, the order's reference and the
+// request's own reference. The name does not depend on the time or on the
+// sequence of requests.
 func (s *Server) identify(req *Request) {
 	subject := req.OrderID
 	if o := s.orders[req.OrderID]; o != nil {
@@ -262,7 +264,7 @@ func (s *Server) identify(req *Request) {
 	req.At = s.now()
 	req.identity = req.Op + " " + subject + " " + req.Reference
 	if len(req.query) > 0 {
-		req.identity += " " + req.query.Encode() // each page is a request of its own
+		req.identity += " " + req.query.Encode() // a request for another page is not a repeat
 	}
 }
 
@@ -273,7 +275,7 @@ func bodyReference(body []byte) string {
 		Refund  json.RawMessage `json:"merchant_refund_reference"`
 		Link    json.RawMessage `json:"merchant_payment_link_reference"`
 	}
-	_ = decode(body, &refs) // what is not an object has none
+	_ = decode(body, &refs) // a body that is not an object has no references
 	for _, raw := range []json.RawMessage{refs.Order, refs.Capture, refs.Refund, refs.Link} {
 		if raw != nil {
 			ref, _ := referenceText(raw)
@@ -304,8 +306,8 @@ func (s *Server) refusal(c *call, run route) *apiError {
 	}
 }
 
-// takesNoBody reports whether an operation writes without a body, and ignores a
-// body that is sent.
+// takesNoBody reports whether an operation is a write that needs no body. Such
+// an operation ignores a body.
 func takesNoBody(op string) bool {
 	return op == OpCancelsCreate || op == OpPaymentLinksCancel || op == OpPaymentLinksNotify
 }
@@ -333,7 +335,7 @@ func (s *Server) writeHead(w http.ResponseWriter, req *Request, a answer, length
 	maps.Copy(h, s.cfg.answerHeader)
 	h.Set("Date", date.UTC().Format(http.TimeFormat))
 	if s.cfg.withoutDate {
-		h["Date"] = nil // otherwise net/http sets it
+		h["Date"] = nil // without this entry net/http adds a date
 	}
 	if a.contentType != "" {
 		h.Set("Content-Type", a.contentType)

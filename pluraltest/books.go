@@ -18,7 +18,7 @@ type Capture struct {
 	At        time.Time
 }
 
-// Cancel is a hold that was given back in full.
+// Cancel is the release of one whole hold.
 type Cancel struct {
 	OrderID   string
 	RequestID string
@@ -27,7 +27,7 @@ type Cancel struct {
 
 // Refund is one refund of an order, in any status.
 type Refund struct {
-	ID        string // its own order id
+	ID        string // the order id of the refund itself
 	OrderID   string // the order that the refund belongs to
 	Reference string // merchant_order_reference
 	Amount    Amount
@@ -49,21 +49,21 @@ type Payment struct {
 // Order is an order or a refund in the books.
 type Order struct {
 	ID               string
-	ParentID         string // of a refund
+	ParentID         string // the order that a refund belongs to; "" for an order
 	Reference        string // merchant_order_reference
 	Type             string // "CHARGE" or "REFUND"
 	Status           string // StatusCreated, ...
 	Amount           Amount
 	PreAuth          bool
 	Payments         []Payment
-	Captured         int64 // minor units taken
-	Refunded         int64 // given back, in minor units
+	Captured         int64 // the sum taken, in minor units
+	Refunded         int64 // the sum given back, in minor units
 	RetriesRemaining int
 	CallbackURL      string
 	FailureURL       string
 	RedirectURL      string // the checkout page
 	HoldLapsed       bool   // the bank has released the hold; see LapseHold
-	Payable          bool   // the payer can decide: there is no payment yet, none has succeeded, or one is under way
+	Payable          bool   // the payer can still pay or leave
 	RequestID        string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
@@ -131,8 +131,8 @@ func (s *Server) OrdersByReference(reference string) []Order {
 }
 
 // Document returns the JSON that GET answers for an order or a refund, with its
-// envelope. It returns nil if neither has this id. The call does not count as a
-// read.
+// envelope. It returns nil if no order or refund has this id. The call does not
+// count as a read.
 func (s *Server) Document(id string) json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +143,9 @@ func (s *Server) Document(id string) json.RawMessage {
 	return envelope(s.document(o, view{}))
 }
 
-// Captures lists the captures of an order: at most one, unless something is
-// broken. A capture that is PENDING is not in the list yet.
+// Captures lists the captures of an order. There is at most one, unless
+// [WithMoreCaptures] or [WithCheckLag] allows more. A capture that is PENDING
+// is not in the list yet.
 func (s *Server) Captures(orderID string) []Capture {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,8 +207,8 @@ func (s *Server) RequestsTo(op string) []Request {
 // one reference. An order must not have two captures, or both a capture and a
 // void. It must not capture more than was held, or refund more than was
 // captured. Two refunds under one reference are a double unless one has failed,
-// even if they belong to different orders. Doubles describes each fault in one
-// sentence. An empty list means that it found nothing.
+// even if they belong to different orders. Each text in the list describes one
+// such error. The list is empty if nothing is wrong.
 func (s *Server) Doubles() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +245,7 @@ func (s *Server) linksMadeTwice() (found []string) {
 	return found
 }
 
-// madeTwice reports the orders, and the refunds, that share one reference.
+// madeTwice reports orders that share the reference, and refunds that share it.
 func (s *Server) madeTwice(reference string) (found []string) {
 	var orders, refunds []string
 	for _, o := range s.byRef[reference] {

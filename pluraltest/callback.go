@@ -13,12 +13,12 @@ import (
 // failure_callback_url.
 type Return struct {
 	OrderID string
-	URL     string // "" when the order has none
+	URL     string // "" if the order has no callback URL
 	Form    url.Values
 }
 
-// Request makes the browser's request, with the headers of a form that another
-// site posts.
+// Request makes the browser's request. Its headers are those of a form that a
+// page of another site posts.
 func (r Return) Request(ctx context.Context) (*http.Request, error) {
 	target := r.URL
 	if target == "" {
@@ -58,7 +58,8 @@ func (s *Server) CallbackForm(orderID string) url.Values {
 }
 
 // CallbackJSON returns the fields of CallbackForm as the JSON object that the
-// IFRAME and SDK handlers get. It returns nil if the order does not exist.
+// handlers of the IFRAME and SDK integrations get. It returns nil if the order
+// does not exist.
 func (s *Server) CallbackJSON(orderID string) []byte {
 	form := s.CallbackForm(orderID)
 	if form == nil {
@@ -73,8 +74,8 @@ func (s *Server) CallbackJSON(orderID string) []byte {
 
 // CallbackRequest makes the browser's request to the order's callback URL,
 // ready for a handler under test. If the order has no callback URL, the request
-// goes to the path "/". A mux that has a pattern for the shop's own path only
-// does not match "/".
+// goes to the path "/". A mux with a pattern only for the shop's own path does
+// not match "/".
 func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Request, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {
@@ -88,7 +89,8 @@ func (s *Server) CallbackRequest(ctx context.Context, orderID string) (*http.Req
 }
 
 // PostCallback sends the browser's request to the order's callback URL and
-// returns the merchant's answer, even a redirect. The caller closes its body.
+// returns the merchant's answer. It does not follow a redirect. The caller must
+// close the answer's body.
 func (s *Server) PostCallback(ctx context.Context, orderID string) (*http.Response, error) {
 	r, err := s.Callback(orderID)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// createCancel serves PUT /api/pay/v1/orders/{order_id}/cancel, which takes no
-// body and ignores one.
+// createCancel serves PUT /api/pay/v1/orders/{order_id}/cancel, which needs no
+// body and ignores a body.
 func (s *Server) createCancel(c *call) answer {
 	o := s.orders[c.OrderID]
 	switch {

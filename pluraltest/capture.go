@@ -57,8 +57,7 @@ func (s *Server) createCapture(c *call) answer {
 }
 
 // repeatedCapture returns the answer to a second capture under one reference.
-// It returns nil unless WithDuplicateCaptures asks for another answer than
-// OPERATION_NOT_ALLOWED.
+// It returns nil if such a capture is checked like any other capture.
 func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer {
 	if len(o.captures) == 0 || o.captures[0].Reference != reference {
 		return nil
@@ -74,8 +73,8 @@ func (s *Server) repeatedCapture(o *order, reference string) func(*call) answer 
 }
 
 // mayCaptureMore reports whether an order that was captured can be captured
-// again. It can with WithMoreCaptures, or while the check does not see the
-// first capture yet.
+// again. That is so with WithMoreCaptures, and with WithCheckLag as long as the
+// check does not see the first capture.
 func (s *Server) mayCaptureMore(o *order, amount Amount) bool {
 	if len(o.captures) == 0 || amount.Currency != o.amount.Currency ||
 		amount.Value > o.amount.Value-o.capturedAmount() {
@@ -105,7 +104,7 @@ func (s *Server) captureMore(o *order, entry Capture) {
 	s.emit("ORDER_PROCESSED", o)
 }
 
-// capture takes the money of a hold, once. The rest is released.
+// capture takes money from a hold once, and releases the rest of the hold.
 func (s *Server) capture(o *order, c *call, entry Capture) {
 	if c.result == resultByLegs || c.result == resultByLegsFails {
 		s.captureByLegs(o, c, entry)
@@ -114,8 +113,9 @@ func (s *Server) capture(o *order, c *call, entry Capture) {
 	s.finish(o, c, func(now time.Time) { allocate(o, entry, now) }, func() { s.completeCapture(o, entry) })
 }
 
-// finish carries out a capture or a void, and ends it as the call says. If the
-// write is PENDING first, begin runs at once. begin may be nil.
+// finish carries out a capture or a void with the result that the call asks
+// for. If that result is PENDING at first, begin runs at once, and complete
+// runs later. begin may be nil.
 func (s *Server) finish(o *order, c *call, begin func(now time.Time), complete func()) {
 	switch c.result {
 	case resultFailed:
@@ -152,7 +152,7 @@ func (s *Server) completeCapture(o *order, entry Capture) {
 		for _, p := range o.held() {
 			p.status, p.updatedAt = StatusProcessed, now
 			if p.captured == nil {
-				p.status = StatusCancelled // this payment's hold was not needed
+				p.status = StatusCancelled // the capture did not need this payment's hold
 			}
 		}
 		o.captures = append(o.captures, entry)
@@ -211,7 +211,7 @@ func (s *Server) Capture(orderID, reference string, amount Amount) error {
 }
 
 // byHand runs an operation without a request, as the merchant's dashboard
-// would. If the service refuses, the error holds its answer.
+// would. If the service refuses, the error has the service's answer.
 func (s *Server) byHand(orderID string, body any, run operation) (json.RawMessage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

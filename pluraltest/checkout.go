@@ -15,12 +15,13 @@ const (
 	challengePath = "/web/auth/landing/"
 )
 
-// maxCheckoutForm bounds what the payer's browser may post.
+// maxCheckoutForm is the size of the largest form that the payer's browser may
+// post, in bytes.
 const maxCheckoutForm = 64 << 10
 
 // addCheckout puts the hosted checkout page among the server's pages. The page
-// shows what the books say. It holds no state of its own, so reload, back and a
-// second tab are harmless. Only POST changes anything.
+// shows what the books say. The page has no state of its own, so reload, back
+// and a second tab are harmless. Only a POST changes the books.
 func (s *Server) addCheckout() {
 	page := http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.checkout))
 	s.pages.Handle(checkoutPath, page)
@@ -40,15 +41,15 @@ func (s *Server) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// showCheckout shows the present state of the order. form is a refused payment
-// form or nil. The page lists the faults of the form.
+// showCheckout shows the present state of the order. form is nil, or a payment
+// form that was refused. The page then lists what is wrong with the form.
 func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payForm) {
 	query := r.URL.Query()
 	page := s.checkoutPage(query.Get("token"), form)
 	if page == nil {
 		renderCheckout(w, http.StatusNotFound, messagePage(
 			"This payment link is not known",
-			"It may have been cut off on its way, or it belongs to another run of the emulator, "+
+			"A part of the link may be missing, or it belongs to another run of the emulator, "+
 				"which forgets its orders when it ends. Ask the shop for a new link.",
 		))
 		return
@@ -65,7 +66,7 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, form *payF
 
 // decideCheckout carries out the payer's decision and sends the browser to the
 // page that shows the outcome. A decision that comes too late changes nothing.
-// A second click makes such a decision.
+// For example, a second click changes nothing.
 func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxCheckoutForm)
 	formErr := r.ParseForm()
@@ -81,13 +82,13 @@ func (s *Server) decideCheckout(w http.ResponseWriter, r *http.Request) {
 		if over {
 			next += "&return=1"
 		}
-		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // the path is one of the two above
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // the path is one of the two checkout paths
 	}
 }
 
 // payFromPage carries out a posted decision, if it is readable. over reports
-// whether the payer should go back to the shop. refused is a payment form with
-// faults.
+// whether the payer should go back to the shop. refused is the payment form if
+// something is wrong with it, and nil otherwise.
 func (s *Server) payFromPage(token string, posted url.Values, readable bool) (known, over bool, refused *payForm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +114,8 @@ func refuseForm(w http.ResponseWriter, err error) {
 }
 
 // decision reads the payer's decision from a form. It returns nil if there is
-// nothing to decide. It also returns the payment form if that has faults.
+// nothing to decide. It also returns the payment form if something is wrong
+// with the form.
 func (o *order) decision(form url.Values) (*Decision, *payForm) {
 	if !o.payable() {
 		return nil, nil
@@ -163,8 +165,8 @@ func (o *order) underway() *payment {
 	return &payment{amount: o.amount}
 }
 
-// offered lists the methods that the page shows. Holds on the hosted checkout
-// are for cards only.
+// offered lists the methods that the page shows. The hosted checkout takes only
+// cards for a hold.
 func (o *order) offered() []string {
 	var list []string
 	for _, method := range checkoutMethods() {

@@ -23,7 +23,7 @@ const (
 type checkoutMethod struct {
 	Code    string
 	Name    string
-	Hint    string // under the name
+	Hint    string // the text under the name
 	Checked bool
 }
 
@@ -51,13 +51,13 @@ func usesCard(method string) bool {
 
 // fieldFault names a field of the form and what is wrong with it.
 type fieldFault struct {
-	Field string // its id
+	Field string // the id of the field
 	Text  string
 }
 
-// payForm is the payment form as posted. The card's number and CVV are checked
-// and then forgotten: the form does not hold them, and the page never shows
-// them again.
+// payForm is a payment form that the browser has posted. The card's number and
+// CVV are checked and then forgotten: the form does not hold them, and the page
+// never shows them again.
 type payForm struct {
 	Method string
 	Expiry string
@@ -114,14 +114,14 @@ func (f *payForm) readCard(form url.Values) {
 	case "":
 		f.fault("card-number", "The card number was missing. The test card is filled in again.")
 	default:
-		f.fault("card-number", "That was not the test card, which is filled in again. Never enter a real card here.")
+		f.fault("card-number", "That was not the test card. The test card is filled in again. Never enter a real card here.")
 	}
 	f.Expiry = printable(form.Get("card_expiry"), 7)
 	if !validExpiry(f.Expiry) {
 		f.fault("card-expiry", "Enter an expiry of 12/25 or later, as MM/YY.")
 	}
 	if strings.TrimSpace(form.Get("card_cvv")) != testCardCVV {
-		f.fault("card-cvv", "The test card's CVV is "+testCardCVV+". It is filled in again.")
+		f.fault("card-cvv", "The test card's CVV is "+testCardCVV+". This CVV is filled in again.")
 	}
 }
 
@@ -139,7 +139,7 @@ func validExpiry(expiry string) bool {
 	return year > 25 || year == 25 && month == 12
 }
 
-// bankReason is a reason why a bank declines.
+// bankReason is a reason why a bank declines a payment.
 type bankReason struct {
 	Code    string
 	Message string
@@ -160,8 +160,8 @@ func bankReasons() []bankReason {
 	}
 }
 
-// declineReason returns the chosen code, with its own message or with the
-// message that the payer typed.
+// declineReason returns the chosen code and a message: the one that the payer
+// typed, or else the code's own message.
 func declineReason(code, message string) (string, string) {
 	chosen := bankReasons()[0]
 	for _, reason := range bankReasons() {

@@ -43,7 +43,7 @@ type checkoutPage struct {
 	Title string
 	Nonce string
 	Style template.CSS
-	Text  string // of a message
+	Text  string // the text of a message page
 
 	Order   *checkoutOrder // nil on a message page
 	Methods []checkoutMethod
@@ -77,9 +77,9 @@ type checkoutBank struct {
 
 // checkoutReturn is the form that takes the payer back to the shop.
 type checkoutReturn struct {
-	URL      string // "" when the order has none
+	URL      string // "" if the order has no callback URL
 	Host     string
-	Insecure bool // the browser will warn: this page is secure and the shop's is not
+	Insecure bool // the browser will warn, because this page uses HTTPS and the shop's page does not
 	Fields   []checkoutField
 }
 
@@ -104,9 +104,9 @@ func (p *checkoutPage) Expiry() string {
 	return p.Test.Expiry
 }
 
-// Self returns the page's own address. Without that address a form would keep
-// the fragment of a skip link, and the next page would not focus its first
-// field.
+// Self returns the page's own address, for the page's forms. A form without an
+// address would keep the fragment of a skip link, and then the next page would
+// not focus its first field.
 func (p *checkoutPage) Self() string { return "?token=" + url.QueryEscape(p.Token) }
 
 // ReturnLink returns the link to the page that takes the payer back to the
@@ -235,7 +235,7 @@ func customerName(purchaseDetails json.RawMessage) string {
 		} `json:"customer"`
 	}
 	if len(purchaseDetails) > 0 {
-		_ = json.Unmarshal(purchaseDetails, &details) // the merchant's own form of details has no name to show
+		_ = json.Unmarshal(purchaseDetails, &details) // details in another form have no name to show
 	}
 	return strings.TrimSpace(details.Customer.First + " " + details.Customer.Last)
 }
@@ -253,7 +253,7 @@ func renderCheckout(w http.ResponseWriter, status int, page *checkoutPage) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", page.policy())
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "strict-origin") // the shop sees where its form comes from, and never the token
+	h.Set("Referrer-Policy", "strict-origin") // the shop sees the emulator's origin, but never the token
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())

@@ -181,7 +181,7 @@ func TestCheckoutPays(t *testing.T) {
 			bank := p.press(card("method", tt.method, "vpa", "success@upi", "card_number", numberFor(tt.method))...)
 			require.Contains(t, bank.text(), "Confirm your payment")
 			require.Equal(t, "PENDING", p.status())
-			require.Contains(t, p.open().text(), "Confirm your payment", "the page is the same when opened again")
+			require.Contains(t, p.open().text(), "Confirm your payment", "the page is the same when it is opened again")
 
 			done := p.press("action", "approve", "otp", " 123456 ")
 			require.Equal(t, tt.status, p.status())
@@ -224,7 +224,7 @@ func TestCheckoutFailsAndRetries(t *testing.T) {
 	require.Equal(t, "https://shop.example.com/failed", action)
 	require.Equal(t, plural.OrderStatusFailed, callback.Status)
 	require.Equal(t, plural.ErrorCode("INSUFFICIENT_FUNDS"), callback.ErrorCode)
-	require.Equal(t, "ATTEMPTED", p.status(), "looking at the way back is not giving up")
+	require.Equal(t, "ATTEMPTED", p.status(), "a look at the page that returns to the shop does not end the order")
 
 	p.press(card()...)
 	over := p.press("action", "decline", "message", "No <b>more</b>\x00 & \"enough\"")
@@ -354,7 +354,7 @@ func TestCheckoutKeepsNoCard(t *testing.T) {
 	require.Contains(t, document, `"last4_digit":"1112"`)
 	require.NotContains(t, document, "40120010")
 	require.NotContains(t, document, "37141112")
-	require.Empty(t, srv.Requests(), "the payer's requests are not among the API's")
+	require.Empty(t, srv.Requests(), "the requests of the payer are not API requests")
 }
 
 func TestCheckoutMethods(t *testing.T) {
@@ -440,8 +440,8 @@ func TestCheckoutPolicy(t *testing.T) {
 	require.Equal(t, "no-store", first.header.Get("Cache-Control"))
 	require.Equal(t, "nosniff", first.header.Get("X-Content-Type-Options"))
 	require.Equal(t, "strict-origin", first.header.Get("Referrer-Policy"))
-	require.NotEqual(t, policy, p.open().header.Get("Content-Security-Policy"), "a nonce serves once")
-	require.NotRegexp(t, `(?i)\b(src|href)="(https?:)?//`, first.html, "nothing comes from elsewhere")
+	require.NotEqual(t, policy, p.open().header.Get("Content-Security-Policy"), "each page has a new nonce")
+	require.NotRegexp(t, `(?i)\b(src|href)="(https?:)?//`, first.html, "the page loads nothing from other sites")
 
 	p.press(card()...)
 	last := p.press("action", "approve", "otp", "123456")
@@ -497,7 +497,7 @@ func TestCheckoutOnlyPostChanges(t *testing.T) {
 		t,
 		http.StatusSeeOther,
 		p.send("POST", p.link, values("action", "approve", "otp", "123456")).status,
-		"there is nothing to approve yet",
+		"no payment waits for approval yet",
 	)
 	require.Equal(t, http.StatusSeeOther, p.send("POST", p.link, values("action", "explode")).status)
 	require.Equal(
@@ -533,7 +533,8 @@ func TestCheckoutDecidesOnce(t *testing.T) {
 	require.Contains(t, p.open().text(), "The shop has given money back")
 }
 
-// In TestCheckoutDecidesOnceAtATime several tabs decide at the same moment.
+// TestCheckoutDecidesOnceAtATime has several tabs that decide at the same
+// moment.
 func TestCheckoutDecidesOnceAtATime(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
@@ -558,7 +559,7 @@ func TestCheckoutDecidesOnceAtATime(t *testing.T) {
 	require.Len(t, order.Payments, 1)
 	require.Contains(t, []string{"AUTHORIZED", "FAILED", "CANCELLED"}, order.Status)
 	events := srv.Deliveries()
-	require.LessOrEqual(t, len(events), 2, "a final failure has two events, the others one")
+	require.LessOrEqual(t, len(events), 2, "a final failure sends two events, and any other decision sends one")
 }
 
 func TestCheckoutUnknownToken(t *testing.T) {
@@ -602,7 +603,7 @@ func TestCheckoutInProgress(t *testing.T) {
 	srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.PendingResult.AfterReads(5))
 	newAPI(t, srv).capture(p.id, `{"merchant_capture_reference":"c-1"}`)
 	require.Contains(t, p.open().text(), "Payment in progress")
-	require.Equal(t, "PENDING", p.status(), "opening the page does not read the API")
+	require.Equal(t, "PENDING", p.status(), "the page does not count as a read through the API")
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -11,13 +11,13 @@ import (
 // serverConn is the server's end of a connection. It decrypts TLS itself, so
 // faults can reach the connection below HTTP.
 type serverConn struct {
-	net.Conn               // in the clear
+	net.Conn               // the decrypted connection
 	raw           net.Conn // TCP or memory
 	tls           *tls.Conn
 	server        *Server
 	requests      atomic.Int64
 	closeWhenIdle atomic.Bool
-	closeNext     atomic.Bool // close after the next write
+	closeNext     atomic.Bool // close the connection after the next write
 	frames        frameEditor
 }
 
@@ -62,19 +62,20 @@ func connOf(ctx context.Context) *serverConn {
 	return c
 }
 
-// connState closes a connection after its last answer.
+// connState closes an idle connection if a fault has asked for that.
 func connState(c net.Conn, state http.ConnState) {
 	own, ok := c.(*serverConn)
 	switch {
 	case !ok || state != http.StateIdle || !own.closeWhenIdle.Load():
 	case own.isHTTP2():
-		own.closeNext.Store(true) // net/http has yet to flush
+		own.closeNext.Store(true) // net/http has not flushed the answer yet
 	default:
 		_ = own.Close()
 	}
 }
 
-// countRequest reports whether the connection has carried a request before.
+// countRequest counts a request. It reports whether the connection has carried
+// a request before.
 func (c *serverConn) countRequest() bool { return c.requests.Add(1) > 1 }
 
 // Close implements net.Conn.
@@ -103,7 +104,7 @@ func (c *serverConn) forget() {
 
 // Write implements net.Conn. When a handler gives up, net/http resets its
 // HTTP/2 stream with INTERNAL_ERROR. Write changes that code to PROTOCOL_ERROR.
-// On PROTOCOL_ERROR the client of net/http sends a request again by itself.
+// After a PROTOCOL_ERROR the client of net/http repeats the request by itself.
 func (c *serverConn) Write(p []byte) (int, error) {
 	if !c.isHTTP2() {
 		return c.Conn.Write(p)
@@ -124,16 +125,16 @@ func (c *serverConn) isHTTP2() bool {
 const (
 	frameHeader        = 9
 	frameRSTStream     = 0x3
-	http2ProtocolError = 0x1 // the last of the code's four bytes
+	http2ProtocolError = 0x1 // the last of the four bytes of an error code
 	http2InternalError = 0x2
 )
 
 // frameEditor follows the HTTP/2 frames of a stream of bytes and rewrites the
-// code of RST_STREAM frames.
+// error code of RST_STREAM frames.
 type frameEditor struct {
 	header [frameHeader]byte
-	seen   int // of the header
-	left   int // of the payload
+	seen   int // bytes of the header that have passed
+	left   int // bytes of the payload that are still to come
 }
 
 func (e *frameEditor) edit(p []byte) {
@@ -148,7 +149,7 @@ func (e *frameEditor) edit(p []byte) {
 		} else {
 			n := min(e.left, len(p))
 			if last := e.left - 1; e.header[3] == frameRSTStream && last < len(p) && p[last] == http2InternalError {
-				p[last] = http2ProtocolError // no code is longer than a byte
+				p[last] = http2ProtocolError // every error code fits into one byte
 			}
 			e.left -= n
 			p = p[n:]

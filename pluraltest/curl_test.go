@@ -17,10 +17,10 @@ import (
 )
 
 // The integration guide's commands are in testdata/curl, one file for each,
-// with the guide's hosts, sample credentials and sample token. In the capture
-// command a blank follows the token. For a cancellation the guide names only
-// the endpoint. Replace order_id by the order's id.
-const guideReference = "112345171" // a JSON number in the command
+// with the guide's hosts, sample credentials and sample token. As in the guide,
+// a blank follows the token in the capture command. For a cancellation the
+// guide names only the endpoint. The tests replace order_id by the order's id.
+const guideReference = "112345171" // a JSON number in the checkout command
 
 // TestCurlCommands runs the guide's commands with curl. It changes only the
 // host and the order's id in them.
@@ -47,7 +47,7 @@ func TestCurlCommands(t *testing.T) {
 			require.Equal(t, "192212", order["purchase_details"].(map[string]any)["customer"].(map[string]any)["customer_id"])
 
 			again := curl(t, srv, "checkout-"+environment, "")
-			require.Equal(t, id, again.doc(t)["order_id"], "a command that is pasted twice makes one order")
+			require.Equal(t, id, again.doc(t)["order_id"], "the same command makes only one order")
 
 			held := authorized(t, srv, "held-1", 11000)
 			captured := curl(t, srv, "capture-"+environment, held)
@@ -68,12 +68,12 @@ func TestCurlCommands(t *testing.T) {
 			own := newAPI(t, srv)
 			own.token = own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, srv.ClientSecret,
 				"client_credentials")).doc(t)["access_token"].(string)
-			require.Equal(t, 200, own.get(id).status, "the server's own credentials are good too")
+			require.Equal(t, 200, own.get(id).status, "the server accepts its own credentials too")
 			require.Equal(
 				t,
 				401,
 				own.do("POST", "/api/auth/v1/token", tokenBody(srv.ClientID, "fgwei7egyhuggwp39w8rh", "client_credentials")).status,
-				"halves do not mix",
+				"a secret of the guide does not fit a client id of the server",
 			)
 		})
 	}
@@ -93,25 +93,27 @@ func TestCurlRefusals(t *testing.T) {
 	require.Equal(t, "OPERATION_NOT_ALLOWED", curl(t, srv, "cancel-uat", paid).code(t))
 	require.Equal(t, "ORDER_NOT_FOUND", curl(t, srv, "capture-uat", "").code(t), "order_id is not filled in")
 	stranger := pluraltest.NewServer(t)
-	require.Equal(t, 401, curl(t, stranger, "token-uat", "").status, "the samples are taken on request only")
+	require.Equal(t, 401, curl(t, stranger, "token-uat", "").status, "the samples need WithGuideSamples")
 	require.Equal(t, "UNAUTHORIZED", curl(t, stranger, "checkout-uat", "").code(t))
 }
 
-// needCurl skips a test on a machine without curl and a shell; CI has both.
+// needCurl skips a test on a machine without curl or without a shell. CI has
+// both.
 func needCurl(t *testing.T) {
 	t.Helper()
 	for _, program := range []string{"curl", "sh"} {
 		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("CI") == "true" {
-				t.Fatalf("%s is missing: CI has to install it", program)
+				t.Fatalf("%s is missing and must be installed in CI", program)
 			}
 			t.Skipf("%s is not installed; CI runs this test", program)
 		}
 	}
 }
 
-// curl runs one of the guide's commands in a shell, as a person does who pastes
-// it. A configuration file makes curl print the status, and use no proxy.
+// curl runs one of the guide's commands in a shell, as if a person had pasted
+// the command. A configuration file makes curl print the status, and use no
+// proxy.
 func curl(t *testing.T, srv *pluraltest.Server, command, orderID string) reply {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", "curl", command+".sh"))

@@ -16,10 +16,9 @@ const conformanceLease = time.Second
 
 // TestDeduper checks that an implementation of [plural.Deduper] keeps the rules
 // of the interface, and reports each broken rule. newDeduper makes an empty
-// Deduper for each rule. It may also make one on a store that other rules have
-// used, because each rule uses other names. If the implementation keeps its
-// state in such a store, two Dedupers share that state, as two processes do.
-// Set isShared for such an implementation.
+// Deduper for each rule. All Dedupers may use the same store, because each rule
+// uses names of its own. Set isShared if Dedupers on the same store share their
+// state, as two processes do.
 //
 // Some rules wait for a lease to end. That takes a few seconds, or no time in a
 // testing/synctest bubble.
@@ -83,7 +82,7 @@ func (c *deduperCheck) claimIsLost(err error, rule string) {
 }
 
 func (c *deduperCheck) claimIsExclusive() {
-	const rule = "a claimed event is in progress for the others"
+	const rule = "while an event is claimed, another claim gets InProgress"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
 	c.claim(d, id, time.Hour, plural.InProgress, rule)
@@ -91,7 +90,7 @@ func (c *deduperCheck) claimIsExclusive() {
 }
 
 func (c *deduperCheck) handledStaysHandled() {
-	const rule = "a committed event is done, and its claim is over"
+	const rule = "after Commit the event is done, and its claim has ended"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
 	c.noError(d.Commit(context.Background(), id, token, time.Hour), rule)
@@ -99,11 +98,11 @@ func (c *deduperCheck) handledStaysHandled() {
 	c.claimIsLost(d.Commit(context.Background(), id, token, time.Hour), rule+": a second Commit")
 	c.claimIsLost(d.Release(context.Background(), id, token), rule+": Release after Commit")
 	<-time.After(conformanceLease * 3 / 2)
-	c.claim(d, id, time.Hour, plural.Done, "a committed event outlasts the lease of its claim")
+	c.claim(d, id, time.Hour, plural.Done, "a committed event stays done after the lease of its claim")
 }
 
 func (c *deduperCheck) releaseLetsTheNextIn() {
-	const rule = "a released event is free at once"
+	const rule = "a released event can be claimed at once"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
 	c.noError(d.Release(context.Background(), id, token), rule)
@@ -113,20 +112,20 @@ func (c *deduperCheck) releaseLetsTheNextIn() {
 }
 
 func (c *deduperCheck) leaseRunsOut() {
-	const rule = "an event whose lease has run out is free"
+	const rule = "an event whose lease has run out can be claimed again"
 	d, id := c.make(), c.name()
 	first := c.claim(d, id, conformanceLease, plural.Claimed, rule)
 	<-time.After(conformanceLease * 3 / 2)
 	second := c.claim(d, id, time.Hour, plural.Claimed, rule)
-	c.claimIsLost(d.Commit(context.Background(), id, first, time.Hour), rule+": Commit of the overtaken worker")
-	c.claimIsLost(d.Release(context.Background(), id, first), rule+": Release of the overtaken worker")
-	c.claim(d, id, time.Hour, plural.InProgress, rule+": the second claim stands")
+	c.claimIsLost(d.Commit(context.Background(), id, first, time.Hour), rule+": Commit of the earlier claim")
+	c.claimIsLost(d.Release(context.Background(), id, first), rule+": Release of the earlier claim")
+	c.claim(d, id, time.Hour, plural.InProgress, rule+": the second claim is still valid")
 	c.noError(d.Commit(context.Background(), id, second, time.Hour), rule)
 	c.claim(d, id, time.Hour, plural.Done, rule)
 }
 
 func (c *deduperCheck) lateWorkerMayStillCommit() {
-	const rule = "a worker whose lease ran out commits, or is told that its claim is lost"
+	const rule = "after its lease a worker can still commit, or Commit returns ErrClaimLost"
 	d, id := c.make(), c.name()
 	token := c.claim(d, id, conformanceLease, plural.Claimed, rule)
 	<-time.After(conformanceLease * 3 / 2)
@@ -139,10 +138,10 @@ func (c *deduperCheck) lateWorkerMayStillCommit() {
 }
 
 func (c *deduperCheck) tokensFence() {
-	const rule = "only the token of the last claim settles it"
+	const rule = "only the token of the last claim can commit or release an event"
 	d, id := c.make(), c.name()
-	c.claimIsLost(d.Commit(context.Background(), id, "1", time.Hour), "Commit of what nobody claimed")
-	c.claimIsLost(d.Release(context.Background(), id, "1"), "Release of what nobody claimed")
+	c.claimIsLost(d.Commit(context.Background(), id, "1", time.Hour), "Commit of an event that nobody claimed")
+	c.claimIsLost(d.Release(context.Background(), id, "1"), "Release of an event that nobody claimed")
 	token := c.claim(d, id, time.Hour, plural.Claimed, rule)
 	for _, wrong := range []string{"", token + "0", "another"} {
 		c.claimIsLost(d.Commit(context.Background(), id, wrong, time.Hour), rule)
@@ -153,7 +152,7 @@ func (c *deduperCheck) tokensFence() {
 }
 
 func (c *deduperCheck) oneOfManyClaims() {
-	const rule = "of many who claim at once one succeeds"
+	const rule = "if many workers claim an event at once, one claim succeeds"
 	d, id := c.make(), c.name()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -170,13 +169,13 @@ func (c *deduperCheck) oneOfManyClaims() {
 	}
 	wg.Wait()
 	if states[plural.Claimed] != 1 || states[plural.InProgress] != 31 {
-		c.t.Errorf("plural.Deduper: %s: %d did, and %d of 31 were told that it is in progress",
+		c.t.Errorf("plural.Deduper: %s: %d of 32 claims succeeded, and %d got InProgress",
 			rule, states[plural.Claimed], states[plural.InProgress])
 	}
 }
 
 func (c *deduperCheck) namesAreApart() {
-	const rule = "names that differ are apart"
+	const rule = "events with different names are independent"
 	d, id := c.make(), c.name()
 	for _, other := range []string{id, id + "_", "shop-a/" + id, "shop-A/" + id, "shop-b/" + id} {
 		token := c.claim(d, other, time.Hour, plural.Claimed, rule)
@@ -185,7 +184,7 @@ func (c *deduperCheck) namesAreApart() {
 }
 
 func (c *deduperCheck) endedContext() {
-	const rule = "with an ended context nothing is half done"
+	const rule = "a claim that succeeds with an ended context can be released"
 	d, id := c.make(), c.name()
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -198,7 +197,7 @@ func (c *deduperCheck) restart() {
 	if !c.isShared {
 		return
 	}
-	const rule = "a claim and its end are known to other processes, and after a restart"
+	const rule = "other processes see a claim and its end, also after a restart"
 	first, second, id := c.make(), c.make(), c.name()
 	token := c.claim(first, id, time.Hour, plural.Claimed, rule)
 	c.claim(second, id, time.Hour, plural.InProgress, rule)

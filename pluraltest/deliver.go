@@ -23,9 +23,9 @@ func WebhookSchedule() []time.Duration {
 // delivery is a Delivery under way.
 type delivery struct {
 	Delivery
-	charge *order        // the order whose earlier events it waits for
-	born   time.Time     // when its schedule starts
-	tried  chan struct{} // closed when its first attempt has ended, or will not be made
+	charge *order        // the delivery waits for the earlier events of this order
+	born   time.Time     // when the schedule starts
+	tried  chan struct{} // closed once the first attempt has ended, or if there will be no attempt
 	stamp  string        // timestamp of the first attempt
 }
 
@@ -33,7 +33,7 @@ type delivery struct {
 type webhookQueue struct {
 	all      []*delivery
 	holding  bool
-	sending  int // requests that are on their way
+	sending  int // how many requests are on their way
 	changed  chan struct{}
 	client   *http.Client
 	merchant *http.Server // serves WithWebhookHandler
@@ -78,8 +78,8 @@ func (s *Server) emit(event string, o *order) {
 }
 
 // dispatch sends an event once the first attempts of the order's earlier events
-// have ended, so no event overtakes another. It also waits for the channel
-// before, unless that is nil. s.mu must be held.
+// have ended, so no event overtakes another. If before is not nil, dispatch
+// also waits until that channel is closed. s.mu must be held.
 func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	d.tried = make(chan struct{})
 	if !s.hasTarget() {
@@ -97,7 +97,8 @@ func (s *Server) dispatch(d *delivery, before chan struct{}) {
 	})
 }
 
-// await waits until an event has been tried, or the server is closed.
+// await waits until the first attempt for an event has ended, or the server is
+// closed. tried is the channel of that event, or nil for no wait.
 func (s *Server) await(tried chan struct{}) {
 	if tried == nil {
 		return
@@ -108,8 +109,8 @@ func (s *Server) await(tried chan struct{}) {
 	}
 }
 
-// deliver makes the attempts of the schedule until one of them is answered with
-// a 2xx. Copies go out with the first attempt.
+// deliver makes the attempts of the schedule until an attempt gets a 2xx. It
+// sends the copies together with the first attempt.
 func (s *Server) deliver(d *delivery) {
 	tried := sync.OnceFunc(func() { close(d.tried) })
 	defer tried()
@@ -136,7 +137,7 @@ func (s *Server) deliver(d *delivery) {
 	}
 }
 
-// pause waits; it returns false once the server is closed.
+// pause waits for d. It returns false if the server is closed before the end.
 func (s *Server) pause(d time.Duration) bool {
 	if d > 0 {
 		timer := time.NewTimer(d)

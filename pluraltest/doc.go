@@ -10,25 +10,27 @@
 //	back, err := srv.Pay(order.OrderID, pluraltest.Approve) // the payer pays
 //	// back.Form is what the payer's browser posts to the merchant, signed.
 //
-// It keeps orders as the service would. Tokens expire. Orders and refunds share
-// one namespace of references. An order takes legal transitions only, and one
-// capture. Refunds stay within the captured sum. Errors are the documented
-// ones, callbacks are signed, and webhooks follow the documented schedule. The
-// package signs and encodes with code of its own and shares no code with the
-// SDK, so no bug can hide by being in both.
+// The emulator keeps orders as the service would. Tokens expire. Orders and
+// refunds share one namespace of references. An order makes only legal
+// transitions, and takes one capture. Refunds stay within the captured sum.
+// Errors are the documented ones, callbacks are signed, and webhooks follow the
+// documented schedule. The package signs and encodes with code of its own and
+// shares no code with the SDK, so a bug of the SDK cannot hide behind the same
+// bug in the emulator.
 //
 // # Ways in
 //
 // [NewServer] and [Start] make a server that listens on a loopback port. A
 // server made by [New] does not listen. [Server.Transport] and [Server.Client]
-// reach it over connections in memory that behave as sockets do. They also
-// reach a server that listens. A server made by New inside a testing/synctest
-// bubble runs on the bubble's clock, and must be closed in the bubble.
+// reach such a server over connections in memory that behave as sockets do.
+// They also reach a server that listens. A server made by New inside a
+// testing/synctest bubble runs on the bubble's clock, and must be closed in the
+// bubble.
 //
 // # Faults
 //
-// [Server.Inject] queues faults for the next requests that match,
-// [WithRandomFaults] and [Server.SetFaultPlan] choose one for each request:
+// [Server.Inject] queues faults for the next requests that match.
+// [WithRandomFaults] and [Server.SetFaultPlan] choose a fault for each request.
 //
 //	captures := pluraltest.On(pluraltest.OpCapturesCreate)
 //	srv.Inject(captures, pluraltest.ResetAfterApply)
@@ -41,8 +43,8 @@
 //
 // [Server.Orders], [Server.Captures], [Server.Refunds], [Server.Deliveries] and
 // [Server.Requests] read the emulator's books. [Server.AssertExactlyOnce] fails
-// a test when anything was applied twice. Use the books to check that a write
-// was applied at all.
+// a test if anything was applied twice. Check in the books that a write was
+// applied at all.
 //
 // Amounts are in minor units (paise). Times in documents are UTC.
 package pluraltest

@@ -61,10 +61,10 @@ type captureDoc struct {
 	CreatedAt                string `json:"created_at"`
 }
 
-// view says how a document is to be shown.
+// view says how to show a document.
 type view struct {
 	webhook       bool
-	points        bool // as in the vendor's camelCase samples, which say less about payments
+	points        bool // as in the vendor's camelCase samples, which have fewer fields of a payment
 	noCaptureData bool
 	noParent      bool
 	otherOrder    bool
@@ -124,7 +124,7 @@ func (s *Server) preAuthValue(o *order, v view) any {
 	if o.typ == typeRefund {
 		switch {
 		case !v.webhook:
-			return nil // answers about refunds leave it out
+			return nil // answers about refunds have no pre_auth
 		case s.cfg.quirks.has(QuirkStringPreAuth):
 			return "false"
 		}
@@ -232,7 +232,7 @@ func paymentOption(o *order, p *payment) map[string]any {
 	return nil
 }
 
-// stamp prints a time with milliseconds, as nearly every sample does.
+// stamp prints a time with milliseconds, as it is in nearly every sample.
 // QuirkNanoseconds changes that.
 func (s *Server) stamp(t time.Time) string {
 	if s.cfg.quirks.has(QuirkNanoseconds) {
@@ -241,7 +241,7 @@ func (s *Server) stamp(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// envelope wraps a document as every /api/pay/v1 answer is wrapped.
+// envelope puts a document into "data", as answers about orders and refunds do.
 func envelope(data any) []byte {
 	return marshal(map[string]any{"data": data})
 }
@@ -262,7 +262,7 @@ func marshal(v any) []byte {
 const maxOlder = 8
 
 // change keeps the present document for stale reads and then changes the order.
-// A refund's change also changes the parent's document.
+// For a refund it also keeps the parent's document, because that changes too.
 func (s *Server) change(o *order, mutate func(now time.Time)) {
 	now := s.now()
 	for _, each := range []*order{o, o.parent} {

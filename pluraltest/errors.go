@@ -169,11 +169,11 @@ func htmlGateway(status int) string {
 const htmlForbidden = "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD>" +
 	"<BODY><H1>403 ERROR</H1></BODY></HTML>\n"
 
-// unreadMoney looks for a money field in a request that the server does not
+// unreadMoney refuses a request with a money field that the server does not
 // read. If the server ignored the field, it would silently use another sum.
 func unreadMoney(body []byte, read ...string) *apiError {
 	var sent map[string]json.RawMessage
-	_ = json.Unmarshal(body, &sent) // a body that is not an object has been refused before
+	_ = json.Unmarshal(body, &sent) // the caller has already refused a body that is not an object
 	for _, name := range slices.Sorted(maps.Keys(sent)) {
 		if strings.Contains(strings.ToLower(name), "amount") && !slices.Contains(read, name) {
 			return invalid("Unknown field " + name)

@@ -35,8 +35,8 @@ func WebhookBody(body []byte) WebhookOption { return func(p *webhookParts) { p.b
 func WebhookTarget(url string) WebhookOption { return func(p *webhookParts) { p.target = url } }
 
 // WebhookRequest builds one signed webhook about the present state of an order
-// or refund. It is ready for a handler under test. [Server.Deliveries] does not
-// list it.
+// or refund. The request is ready for a handler under test. [Server.Deliveries]
+// does not list this webhook.
 func (s *Server) WebhookRequest(eventType, orderID string, opts ...WebhookOption) (*http.Request, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -45,8 +45,8 @@ func emulator() (srv *pluraltest.Server, client *plural.Client, orderID string) 
 	return srv, client, orderID
 }
 
-// A merchant tests their own code against a lost answer: the capture reaches
-// the gateway and is carried out, and the connection breaks.
+// A merchant tests their own code against a lost answer. The gateway carries
+// out the capture, and then the connection breaks.
 func Example_lostAnswer() {
 	srv, client, orderID := emulator()
 	defer srv.Close()
@@ -70,7 +70,7 @@ func Example_lostAnswer() {
 	// twice: 0
 }
 
-// The capture is made, its answer is lost, and the books cannot be read: the
+// The capture is made, its answer is lost, and the books cannot be read. The
 // outcome stays unknown until the gateway answers again.
 func ExampleServer_SetFaultPlan() {
 	srv, client, orderID := emulator()

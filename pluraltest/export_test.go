@@ -2,8 +2,8 @@ package pluraltest
 
 import "net"
 
-// MemPair makes a connection of the network in memory, and returns a way to
-// reset one end.
+// MemPair makes a connection of the network in memory, and returns a function
+// that resets one end.
 func MemPair() (client, server net.Conn, reset func()) {
 	c, s := memPair()
 	return c, s, s.abort

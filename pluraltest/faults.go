@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Effect says what a faulted request does to the books.
+// Effect says what a request that meets a fault does to the books.
 type Effect string
 
 // The effects of a [Fault].
@@ -33,8 +33,9 @@ const (
 	InsertLater Effect = "checked, then inserted"
 )
 
-// canFail reports whether an operation can end PENDING or FAILED. Any other
-// operation treats such an effect as ApplyNow.
+// canFail reports whether an operation can get the status PENDING or FAILED.
+// Any other operation treats ApplyPending, ApplyPendingFail and ApplyFail as
+// ApplyNow.
 func canFail(op string) bool {
 	return op == OpCapturesCreate || op == OpCancelsCreate || op == OpRefundsCreate
 }
@@ -47,59 +48,65 @@ func isRead(op string) bool {
 	return false
 }
 
-// isOfLinks reports whether an operation belongs to payment links. Their
-// documents are not orders.
+// isOfLinks reports whether an operation belongs to payment links. The
+// documents of payment links are not orders.
 func isOfLinks(op string) bool { return strings.HasPrefix(op, "payment_links.") }
 
 func isOfSettlements(op string) bool { return op == OpSettlementsList || op == OpSettlementsGet }
 
-// Answer says what the client of a faulted request receives.
+// Answer says what the client receives if its request meets a fault.
 type Answer string
 
 // The answers of a [Fault].
 const (
-	AnswerNormal      Answer = ""                   // what the service answers
+	AnswerNormal      Answer = ""                   // the usual answer of the service
 	AnswerRefused     Answer = "refused"            // no connection
 	AnswerHang        Answer = "hang"               // nothing, until the client gives up
 	AnswerReset       Answer = "reset"              // the connection is reset (TCP RST), with all streams on it
 	AnswerClose       Answer = "close"              // the connection is closed without a byte of answer
 	AnswerStreamReset Answer = "stream reset"       // HTTP/2 RST_STREAM with PROTOCOL_ERROR; on HTTP/1.1 a close
-	AnswerThenClose   Answer = "answer, then close" // the normal answer, then the idle connection is closed unannounced
-	AnswerTruncated   Answer = "truncated"          // half of the normal body, then the end
+	AnswerThenClose   Answer = "answer, then close" // the normal answer, then the idle connection is closed
+	AnswerTruncated   Answer = "truncated"          // half of the normal body, then the connection ends
 	AnswerStatus      Answer = "status"             // Status and Code
 	AnswerHTML        Answer = "html"               // Status with a page of HTML
 	AnswerEmpty       Answer = "empty"              // 200 without a body
 	AnswerErrorInOK   Answer = "error in 200"       // 200 with {"code":Code,...}
 	AnswerRedirect    Answer = "redirect"           // 307 to another path
-	// A read gets the document before its last change. With a Delay it gets the
-	// document as it was that long ago. The answer may be "not found". Other
-	// requests get the normal answer.
+	// A read gets the document as it was before its last change. If Delay is
+	// not zero, it gets the document as it was Delay ago. The answer may be
+	// "not found". Other requests get the normal answer.
 	AnswerStale         Answer = "stale"
 	AnswerNoCaptureData Answer = "no capture data" // the normal document without capture_data
 	AnswerNoParent      Answer = "no parent"       // the normal document without parent_order_id
 	AnswerOtherOrder    Answer = "other order"     // the normal document with another order's id and reference
 	AnswerSlowHeaders   Answer = "slow headers"    // the normal answer, Delay later
-	AnswerSlowBody      Answer = "slow body"       // the normal headers at once, the body over Delay
-	AnswerHuge          Answer = "huge"            // Size spaces, then the normal answer: valid JSON
+	AnswerSlowBody      Answer = "slow body"       // the normal headers at once, then the body, spread over Delay
+	AnswerHuge          Answer = "huge"            // Size spaces, then the normal answer; together they are valid JSON
 )
 
 // Fault is one thing that goes wrong with one request. It says what happens to
 // the books and what the client receives. The zero Fault changes nothing. Use
 // the package's faults (ResetAfterApply, ApplyLate, ...) unchanged, or adapt a
-// copy with After, AfterReads and so on. Do not assign to them.
+// copy with After, AfterReads and so on. Do not assign to the package's
+// variables.
 type Fault struct {
 	Name   string // in logs
 	Effect Effect
 	Answer Answer
-	// for ApplyLater, InsertLater, ApplyPending, ApplyByLegs, AnswerStale,
-	// AnswerSlowHeaders and AnswerSlowBody
-	Delay       time.Duration
-	Reads       int    // for ApplyPending: how many reads see PENDING; for a refund, reads of its parent count too
+	// Used by ApplyLater, InsertLater, ApplyPending, ApplyPendingFail,
+	// ApplyByLegs, ApplyByLegsFail, AnswerStale, AnswerSlowHeaders and
+	// AnswerSlowBody.
+	Delay time.Duration
+	// With ApplyPending and ApplyPendingFail, Reads is how many reads see
+	// PENDING. Reads of a refund's parent count too. With ApplyByLegs and
+	// ApplyByLegsFail, Reads is how many reads come before the next payment's
+	// money is taken.
+	Reads       int
 	Status      int    // for AnswerStatus and AnswerHTML, 200 to 599
 	Code        string // for AnswerStatus and AnswerErrorInOK, e.g. "INTERNAL_ERROR"
 	RetryAfter  string // the Retry-After header, in seconds or as a date; if empty, there is no such header
 	Size        int    // for AnswerHuge: how many spaces
-	PointsFirst bool   // for ApplyByLegs: the points are captured before the card
+	PointsFirst bool   // for ApplyByLegs and ApplyByLegsFail: the points are captured before the card
 	Ends        string // the final status of a refund, instead of PROCESSED; see RefundEnds
 }
 
@@ -108,7 +115,7 @@ func (f Fault) After(d time.Duration) Fault { f.Delay = d; return f }
 
 // AfterReads returns the fault with another number of reads. A PENDING result
 // becomes final once n reads have seen PENDING. A read of a refund's parent
-// also shows the refund, so it counts.
+// also shows the refund, so it counts as a read of the refund.
 func (f Fault) AfterReads(n int) Fault { f.Reads = n; return f }
 
 // String returns the fault's name.
@@ -129,16 +136,16 @@ const (
 )
 
 // The faults. "Before" in a name means that the request has no effect. "After"
-// means that it has its effect.
+// means that the request has its effect.
 var (
 	// NoFault lets a request through. Use it in a sequence of faults.
 	NoFault = Fault{}
 
-	// Refuse refuses the connection: nothing is written and nothing is applied. It
-	// needs a client with Server.Transport, or the client of Server.Client. The
-	// dial of such a client fails. A client with another transport has already
-	// sent the request when the server chooses the fault. For such a client Refuse
-	// acts as ResetBeforeApply. Server.Down refuses every client.
+	// Refuse refuses the connection: nothing is written and nothing is applied.
+	// It needs a client with Server.Transport, or the client of Server.Client.
+	// Such a client cannot connect. A client with another transport has already
+	// sent the request when the server chooses the fault, so Refuse then acts
+	// as ResetBeforeApply. Server.Down refuses every client.
 	Refuse = Fault{Name: "Refuse", Effect: ApplyNever, Answer: AnswerRefused}
 
 	HangBeforeApply = Fault{Name: "HangBeforeApply", Effect: ApplyNever, Answer: AnswerHang}
@@ -202,11 +209,11 @@ var (
 	// money.
 	RefundCancelled = RefundEnds(StatusCancelled)
 
-	// LaggingRead shows the books in their state of 3 seconds ago.
+	// LaggingRead shows the books as they were 3 seconds ago.
 	LaggingRead = Fault{Name: "LaggingRead", Answer: AnswerStale, Delay: defaultDelay}
 
-	// StaleRead shows the document as it was before its last change. It does not
-	// find an order or refund that has not changed since it was made.
+	// StaleRead shows the document as it was before its last change. An order
+	// or refund that has not changed since it was made is not found.
 	StaleRead = Fault{Name: "StaleRead", Answer: AnswerStale}
 
 	Truncate = Fault{Name: "Truncate", Answer: AnswerTruncated}
@@ -276,7 +283,7 @@ var (
 		Code:       "API_RATE_LIMIT",
 		RetryAfter: "1",
 	}
-	// Unauthorized answers one 401 although the token is good.
+	// Unauthorized answers 401 although the token is good.
 	Unauthorized = Fault{
 		Name: "Unauthorized", Effect: ApplyNever, Answer: AnswerStatus, Status: 401, Code: "UNAUTHORIZED",
 	}
@@ -288,9 +295,9 @@ var (
 )
 
 // StatusFault makes a fault that answers with a status, such as 408, 409, 425
-// or 503, and with a code of your own. With the effect you choose if the request
-// is applied. StatusFault panics if the status is not between 200 and 599, or if
-// the effect is unknown.
+// or 503, and with a code of your own. The effect decides whether and when the
+// request is applied. StatusFault panics if the status is not between 200 and
+// 599, or if the effect is unknown.
 func StatusFault(status int, code string, effect Effect) Fault {
 	f := Fault{
 		Name: "Status " + itoa(status) + " " + code, Effect: effect, Answer: AnswerStatus,
@@ -304,8 +311,8 @@ func StatusFault(status int, code string, effect Effect) Fault {
 // Plural has not published. Only PROCESSED gives money back.
 func RefundEnds(status string) Fault { return Fault{Name: "RefundEnds " + status, Ends: status} }
 
-// problem returns what makes no sense about a fault. It returns "" if the fault
-// is valid.
+// problem returns why a fault makes no sense. It returns "" if the fault is
+// valid.
 func (f Fault) problem() string {
 	switch {
 	case !slices.Contains(effects(), f.Effect):
@@ -462,12 +469,13 @@ func (f Fault) fits(op string) bool {
 }
 
 // RandomFaults makes a plan for [Server.SetFaultPlan]. The plan gives a fault
-// to the given share (0 to 1) of the requests. It chooses from the given faults
-// those that fit the operation. Without given faults it chooses from
-// [FaultsFor]. The fault of a request depends on the seed, its operation, its
-// references and how often it has been sent. It does not depend on other
-// goroutines, so a seed can be replayed. RandomFaults panics if the share is
-// not between 0 and 1, or if a fault makes no sense: see [Server.Inject].
+// to some of the requests: rate is their share, from 0 to 1. It chooses among
+// those of the given faults that fit the operation. If no faults are given, it
+// chooses among [FaultsFor]. The choice depends on the seed, and on the
+// request: its operation, its references and how often it has been sent. It
+// does not depend on other goroutines, so the same seed gives the same faults
+// again. RandomFaults panics if rate is not between 0 and 1, or if a fault
+// makes no sense: see [Server.Inject].
 func RandomFaults(seed uint64, rate float64, faults ...Fault) func(Request) Fault {
 	if !(rate >= 0 && rate <= 1) {
 		panic(fmt.Sprintf("pluraltest: RandomFaults: the rate %v is not between 0 and 1", rate))

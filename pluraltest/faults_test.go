@@ -16,7 +16,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// effects counts what the books have from one operation. For a read it is 0.
+// effects counts the entries in the books that come from one operation. For a
+// read the count is 0.
 func effects(srv *pluraltest.Server, op, id string) int {
 	switch op {
 	case pluraltest.OpCapturesCreate:
@@ -80,8 +81,8 @@ func isRead(op string) bool {
 }
 
 // TestEveryFaultKeepsItsWord compares the log with the books, for each
-// operation and each fault. The effect in the log must be what happened, at
-// once and later.
+// operation and each fault. The log must have the effect that the books show,
+// at once and later.
 func TestEveryFaultKeepsItsWord(t *testing.T) {
 	t.Parallel()
 	for name, opts := range protocols() {
@@ -92,7 +93,7 @@ func TestEveryFaultKeepsItsWord(t *testing.T) {
 		} {
 			for _, fault := range pluraltest.FaultsFor(op) {
 				if fault.Answer == pluraltest.AnswerHuge {
-					fault.Size = 1 << 20 // long enough, and much faster
+					fault.Size = 1 << 20 // 1 MiB is long enough for the test, and much faster
 				}
 				t.Run(name+"/"+op+"/"+fault.String(), func(t *testing.T) {
 					t.Parallel()
@@ -117,7 +118,7 @@ func keepsItsWord(t *testing.T, op string, fault pluraltest.Fault, opts []plural
 	}
 	srv.Inject(pluraltest.On(op), fault)
 	if fault.Answer == pluraltest.AnswerStale && fault.Delay > 0 {
-		pass(fault.Delay + time.Second) // a late effect has come by then
+		pass(fault.Delay + time.Second) // after that the order is older than Delay
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -217,7 +218,7 @@ func checkAnswer(t *testing.T, op string, fault pluraltest.Fault, r reply, err e
 		require.Error(t, err)
 	case pluraltest.AnswerStreamReset:
 		if isRead(op) && err == nil {
-			require.Equal(t, 200, r.status, "net/http has repeated what it can rewind")
+			require.Equal(t, 200, r.status, "net/http repeats a request whose body it can rewind")
 			return
 		}
 		require.Error(t, err)
@@ -415,7 +416,7 @@ func TestFaultPlan(t *testing.T) {
 	_, err := a.try(t.Context(), "GET", "/api/pay/v1/orders/"+id, "")
 	require.Error(t, err)
 	require.Equal(t, 200, a.get(id).status)
-	require.Equal(t, []int{1, 2, 3}, asked, "asked once about each request")
+	require.Equal(t, []int{1, 2, 3}, asked, "the plan is asked once about each request")
 	require.Len(t, srv.Requests(), 2)
 	require.Empty(t, srv.Requests()[0].Header.Get("Pluraltest-Decision"))
 	srv.ClearFaults()
@@ -423,8 +424,8 @@ func TestFaultPlan(t *testing.T) {
 	require.Len(t, asked, 3)
 }
 
-// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet.
-// They do not call the plan, and take no fault from a queue.
+// TestPlanIsAskedAboutOperationsOnly makes requests that no fault can meet. The
+// server does not call the plan for them, and takes no fault from a queue.
 func TestPlanIsAskedAboutOperationsOnly(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
@@ -523,7 +524,7 @@ func TestRandomFaultsReplay(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					_, _ = operate(ctx, a, pluraltest.OpCapturesCreate, id)
 					cancel()
-					synctest.Wait() // a connection that is closing has closed by then
+					synctest.Wait() // after that a closing connection has closed
 				}
 				for _, record := range srv.FaultLog() {
 					if record.OrderID == id {

@@ -5,13 +5,13 @@ import (
 	"runtime/debug"
 )
 
-// reportFunc tells the user of the emulator that the emulator, or something the
-// user gave it, is wrong.
+// reportFunc reports an error of the emulator, or of code that its user gave to
+// the emulator.
 type reportFunc func(format string, args ...any)
 
-// guarded counts the requests that a handler serves, so Close can wait for
-// them, and reports its panics. After a panic it cuts the client's connection,
-// as net/http would.
+// guarded wraps a handler. It counts the requests that the handler serves, so
+// Close can wait for them. It also reports the handler's panics. After a panic
+// it cuts the client's connection, as net/http would.
 func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.begin() {
@@ -23,7 +23,7 @@ func (s *Server) guarded(next http.Handler, report reportFunc) http.Handler {
 			if cause == nil {
 				return
 			}
-			if cause != any(http.ErrAbortHandler) { // with this panic a fault cuts a connection
+			if cause != any(http.ErrAbortHandler) { // a fault that cuts a connection panics with ErrAbortHandler
 				report("pluraltest: %s %s: panic: %v\n%s", r.Method, r.URL.Path, cause, debug.Stack())
 			}
 			panic(http.ErrAbortHandler)

@@ -1,10 +1,10 @@
 package pluraltest
 
 // The credentials and the access token from the commands in the integration
-// guide. They work only on an emulator.
+// guide. These samples work only on an emulator.
 const (
 	guideClientID     = "a17ce30e-f88e-4f81-ada1-c3b4909ed232"
-	guideClientSecret = "fgwei7egyhuggwp39w8rh" //nolint:gosec // a published sample, and not even hex
+	guideClientSecret = "fgwei7egyhuggwp39w8rh" //nolint:gosec // a published sample and not a secret
 	guideAccessToken  = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." +
 		"eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ." +
 		"SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"

@@ -57,8 +57,8 @@ func (a *api) request(ctx context.Context, method, path, body string) *http.Requ
 	a.t.Helper()
 	var reader io.Reader
 	if method != "GET" {
-		// The body is not nil even if it is empty. Otherwise net/http could rewind
-		// it, and would repeat the request by itself.
+		// The body is not nil even if it is empty. Otherwise net/http could
+		// rewind the body, and would repeat the request by itself.
 		reader = io.NopCloser(bytes.NewReader([]byte(body)))
 	}
 	req, err := http.NewRequestWithContext(ctx, method, a.srv.URL+path, reader)

@@ -6,11 +6,11 @@ import (
 )
 
 // Lapse says where a hold that nobody captured has ended: at the bank, in the
-// books of Plural, or at both. Plural does not document how long a hold lasts,
-// or what becomes of the order.
+// books of Plural, or in both places. Plural does not document how long a hold
+// lasts, or what becomes of the order.
 type Lapse int
 
-// The places.
+// The places where a hold can end.
 const (
 	LapseEverywhere Lapse = iota // the bank has released the hold, and the order is CANCELLED
 	// The bank has released the hold, and the order still reads AUTHORIZED. A
@@ -28,8 +28,8 @@ func WithHoldLifetime(d time.Duration, where Lapse) Option {
 }
 
 // LapseHold makes the hold of an order lapse now. A hold that has lapsed at the
-// bank can lapse in the books later. An order that is not AUTHORIZED has no
-// hold.
+// bank can lapse in the books later. LapseHold returns an error if the order is
+// not AUTHORIZED, because it then has no hold.
 func (s *Server) LapseHold(orderID string, where Lapse) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,8 @@ func (s *Server) lapse(o *order, where Lapse) {
 	s.emit("ORDER_CANCELLED", o)
 }
 
-// startHold starts the clock of a hold. s.mu must be held.
+// startHold notes that a hold begins now, and schedules its lapse. s.mu must be
+// held.
 func (s *Server) startHold(o *order, now time.Time) {
 	o.heldAt = now
 	if s.cfg.holdLifetime > 0 {
@@ -68,7 +69,8 @@ func (s *Server) startHold(o *order, now time.Time) {
 	}
 }
 
-// lapseDue makes every hold lapse whose time is over. s.mu must be held.
+// lapseDue makes the holds lapse that have reached their lifetime. s.mu must be
+// held.
 func (s *Server) lapseDue() {
 	if s.cfg.holdLifetime == 0 {
 		return

@@ -55,14 +55,14 @@ func TestLapseHold(t *testing.T) {
 			require.Empty(t, srv.Captures(id))
 			require.Equal(t, test.cancel, a.do("PUT", "/api/pay/v1/orders/"+id+"/cancel", "").status)
 			require.Len(t, srv.Cancels(id), test.cancelledByUs)
-			require.ErrorContains(t, srv.LapseHold(id, test.where), "no hold", "it has ended")
+			require.ErrorContains(t, srv.LapseHold(id, test.where), "no hold", "the hold has ended")
 		})
 	}
 	srv := pluraltest.NewServer(t)
 	require.Error(t, srv.LapseHold("nobody's", pluraltest.LapseEverywhere))
 	id := held(t, srv, "order-1")
 	require.NoError(t, srv.LapseHold(id, pluraltest.LapseAtBank))
-	require.NoError(t, srv.LapseHold(id, pluraltest.LapseInBooks), "the books follow later")
+	require.NoError(t, srv.LapseHold(id, pluraltest.LapseInBooks), "the hold can still lapse in the books")
 	o, _ := srv.Order(id)
 	require.Equal(t, "CANCELLED", o.Status)
 	require.True(t, o.HoldLapsed)
@@ -81,11 +81,11 @@ func TestHoldLifetime(t *testing.T) {
 		o, _ := srv.Order(id)
 		return o.Status
 	}
-	require.Equal(t, "AUTHORIZED", status(first), "a minute before, and Flush does not move the clock")
+	require.Equal(t, "AUTHORIZED", status(first), "the hold ends in a minute, and Flush does not move the clock")
 	srv.Advance(time.Minute)
 	require.Equal(t, "CANCELLED", status(first))
 	require.Equal(t, "PROCESSED", status(taken))
-	require.Equal(t, "AUTHORIZED", status(second), "it is a minute old")
+	require.Equal(t, "AUTHORIZED", status(second), "the hold is a minute old")
 	srv.Advance(7 * 24 * time.Hour)
 	require.Equal(t, "CANCELLED", status(second))
 }

@@ -23,9 +23,9 @@ func randomSeed() []byte {
 	return id[:]
 }
 
-// digest makes the bytes for all ids, secrets and random choices. They depend
-// only on the seed and the names, so the values of a request do not depend on
-// other requests.
+// digest makes the bytes for all ids, secrets and random choices. The bytes
+// depend only on the seed and the names, so the values of a request do not
+// depend on other requests.
 func digest(seed []byte, names ...string) []byte {
 	mac := hmac.New(sha256.New, seed)
 	for _, name := range names {
@@ -67,8 +67,8 @@ func (s *Server) newID(names ...string) string {
 	}
 }
 
-// newPageToken makes a checkout token that must be percent-encoded in a URL,
-// as the real ones have.
+// newPageToken makes a checkout token. Like the real tokens, it must be
+// percent-encoded in a URL.
 func (s *Server) newPageToken(orderID string) string {
 	sum := append(s.digest("page", orderID), s.digest("page2", orderID)...)
 	text := base64.RawURLEncoding.EncodeToString(sum)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Match selects requests; an empty field matches any.
+// Match selects requests. An empty field matches every value.
 type Match struct {
 	Op        string // OpCapturesCreate, ...
 	OrderID   string // the order's id in the path, or the id of a payment link
@@ -41,18 +41,19 @@ func (s *Server) Inject(match Match, faults ...Fault) {
 	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
 }
 
-// SetFaultPlan calls plan for each request that has no injected fault. A nil
-// plan injects no faults. The plan may be called from several goroutines at
-// once. If the plan returns a fault that makes no sense, or panics, the
-// connection is cut, and the mistake is reported: see [NewServer].
+// After SetFaultPlan the server calls plan for each request that has no
+// injected fault. A nil plan injects no faults. The plan may be called from
+// several goroutines at once. If the plan returns a fault that makes no sense,
+// or panics, the connection is cut, and the mistake is reported: see
+// [NewServer].
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan = plan
 }
 
-// ClearFaults forgets the queued faults and the fault plan. Effects that faults
-// have already started go on; see [Server.Flush].
+// ClearFaults forgets the queued faults and the fault plan. It does not stop
+// the effects of earlier faults that are still to come: see [Server.Flush].
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +67,7 @@ type EffectState string
 // The states of an effect.
 const (
 	EffectApplied     EffectState = "applied"
-	EffectNotApplied  EffectState = "not applied"  // the fault prevents it, or nothing can be applied: a read, a repeat
+	EffectNotApplied  EffectState = "not applied"  // the fault prevents it, or a read or a repeat has no effect
 	EffectRejected    EffectState = "rejected"     // the service refused the request
 	EffectWaiting     EffectState = "waiting"      // the effect is still to come
 	EffectAppliedLate EffectState = "applied late" // the effect came after the answer
@@ -76,13 +77,13 @@ const (
 
 // FaultRecord is one fault that was injected.
 type FaultRecord struct {
-	Seq       int // 1 for the first
+	Seq       int // 1 for the first fault in the log
 	Fault     Fault
 	Op        string
 	OrderID   string
 	Reference string
 	RequestID string
-	Request   int // Request.Seq; 0 when the request never arrived
+	Request   int // Request.Seq; 0 if the request never arrived
 	Attempt   int // Request.Attempt
 	Reused    bool
 	Proto     string
@@ -91,8 +92,8 @@ type FaultRecord struct {
 	SettledAt time.Time // when Effect reached its present value
 }
 
-// settle records what became of the effect. The server's lock must be held; a
-// nil record is ignored.
+// settle records what became of the effect. It does nothing if r is nil. The
+// server's lock must be held.
 func (r *FaultRecord) settle(state EffectState, at time.Time) {
 	if r != nil {
 		r.Effect, r.SettledAt = state, at
@@ -110,8 +111,9 @@ func (s *Server) FaultLog() []FaultRecord {
 	return list
 }
 
-// decide chooses the fault of a request that has arrived. name points to a
-// choice that a Transport made before it sent the request.
+// decide chooses the fault of a request that has arrived. If a Transport has
+// chosen the fault before it sent the request, name is the name of that
+// decision.
 func (s *Server) decide(req *Request, name string) Fault {
 	s.mu.Lock()
 	early, decided := s.decided[name]
@@ -127,7 +129,7 @@ func (s *Server) decide(req *Request, name string) Fault {
 	if !decided && plan != nil {
 		fault = plan(*req)
 	}
-	mustMakeSense("fault plan", fault) // Inject has checked the queued faults
+	mustMakeSense("fault plan", fault) // Inject has already checked the queued faults
 	return fault
 }
 
@@ -137,9 +139,9 @@ type decision struct {
 	attempt int
 }
 
-// decideEarly lets a Transport know whether to refuse a request, before any
-// byte is sent. If it chooses another fault, it keeps that fault under the
-// returned name, for decide.
+// decideEarly reports whether a Transport must refuse a request, before any
+// byte is sent. If the plan chooses another fault, decideEarly keeps that fault
+// under the returned name, where decide finds it.
 func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	s.mu.Lock()
 	for _, r := range s.rules {
@@ -148,7 +150,7 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 		}
 		if r.faults[0].Answer != AnswerRefused {
 			s.mu.Unlock()
-			return false, "" // leave this fault to decide
+			return false, "" // decide takes this fault from the queue
 		}
 		s.count(req)
 		fault, _ := s.takeQueued(req)
@@ -177,7 +179,8 @@ func (s *Server) decideEarly(req *Request) (refused bool, name string) {
 	return false, name
 }
 
-// mayRefuse reports whether decideEarly has anything to decide.
+// mayRefuse reports whether the next request may be refused, so a Transport has
+// to call decideEarly.
 func (s *Server) mayRefuse() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +189,7 @@ func (s *Server) mayRefuse() bool {
 	})
 }
 
-// count numbers the attempts of a request. s.mu must be held.
+// count gives a request the number of its attempt. s.mu must be held.
 func (s *Server) count(req *Request) {
 	s.attempts[req.identity]++
 	req.Attempt = s.attempts[req.identity]

@@ -2,12 +2,12 @@ package pluraltest
 
 import "time"
 
-// job is something that happens later. A timer runs it. If it has no timer,
-// other code runs it.
+// job is an action for later. Its timer runs it. Without a timer, other code
+// runs it.
 type job struct {
 	timer   *time.Timer
 	run     func(dropped bool) // the caller holds Server.mu
-	isClock bool               // the job is not an effect that is still to come, so Flush leaves it alone
+	isClock bool               // the job belongs to the clock and is not a late effect, so Flush does not run it
 }
 
 func (j *job) stop() {
@@ -81,8 +81,8 @@ func (s *Server) hold(o *order, c *call, finish func()) {
 }
 
 // countRead records that a client is about to read the order. Such a read also
-// shows the order's refunds, so it counts for them too. After c.reads such
-// reads, the next read sees the final state.
+// shows the order's refunds, so it counts as a read of the refunds too. After
+// c.reads such reads, the next read sees the final state.
 func (s *Server) countRead(o *order) {
 	for _, each := range append([]*order{o}, o.refunds...) {
 		switch p := each.pending; {

@@ -8,7 +8,7 @@ import (
 // captureByLegs captures an order with several payments, one payment after the
 // other. The order leaves AUTHORIZED at once, while the later payments still
 // read AUTHORIZED. The capture enters the books when the last payment has
-// succeeded or failed. It has the sum that was taken by then.
+// succeeded or failed. Its amount is the sum that was taken by then.
 func (s *Server) captureByLegs(o *order, c *call, entry Capture) {
 	whole := map[*payment]*captureEntry{}
 	s.change(o, func(now time.Time) {
@@ -53,7 +53,7 @@ func (s *Server) captureLegs(o *order, c *call, entry Capture, legs []*payment, 
 		o.captures = append(o.captures, entry)
 		for _, p := range o.held() {
 			if p.captured == nil {
-				p.status, p.updatedAt = StatusCancelled, now // this payment's hold was not needed
+				p.status, p.updatedAt = StatusCancelled, now // the capture did not need this payment's hold
 			}
 		}
 	})

@@ -21,8 +21,8 @@ func captured(t *testing.T, srv *pluraltest.Server, id string) (status string, s
 	return o.Status, sums, statuses
 }
 
-// Two payments of one order are captured one after the other. Either may be the
-// first, and the last may fail.
+// Two payments of one order are captured one after the other. Either the card
+// or the points may be first, and the last payment may fail.
 func TestCaptureLegByLeg(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -92,7 +92,7 @@ func TestCaptureLegByLeg(t *testing.T) {
 				require.Equal(t, test.early, sums)
 				pass(time.Minute)
 				after, sums, statuses := captured(t, srv, id)
-				require.Equal(t, status, after, "the order has left AUTHORIZED at once")
+				require.Equal(t, status, after, "the order had left AUTHORIZED at once")
 				require.Equal(t, test.late, sums)
 				require.Equal(t, test.statuses, statuses)
 				require.Equal(t, test.inBooks, srv.Captures(id)[0].Amount.Value)
@@ -116,7 +116,7 @@ func TestReadLag(t *testing.T) {
 			require.NoError(t, err)
 			return r
 		}
-		require.Equal(t, "ORDER_NOT_FOUND", get(id).code(t), "it has just been made")
+		require.Equal(t, "ORDER_NOT_FOUND", get(id).code(t), "the order has just been made")
 		pass(4 * time.Second)
 		require.Equal(t, "AUTHORIZED", get(id).data(t)["status"])
 		require.NoError(t, srv.Capture(id, "c", pluraltest.Amount{}))
@@ -130,7 +130,8 @@ func TestReadLag(t *testing.T) {
 	})
 }
 
-// If another refund comes after the check of a refund, both are made.
+// If a refund is repeated after the check of the first request, both refunds
+// are made.
 func TestInsertAfterTheCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,8 +153,8 @@ func TestInsertAfterTheCheck(t *testing.T) {
 	})
 }
 
-// A refund can end in any status that a test chooses. It then gives no money
-// back.
+// A refund can end in any status that a test chooses. Unless that status is
+// PROCESSED, the refund gives no money back.
 func TestRefundEnds(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{pluraltest.StatusCancelled, "REVERSED"} {

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// The statuses of a payment link that an order does not have.
+// The statuses that a payment link can have and an order cannot.
 const (
-	StatusClicked          = "CLICKED"           // the payer has opened it
+	StatusClicked          = "CLICKED"           // the payer has opened the link
 	StatusPaymentInitiated = "PAYMENT_INITIATED" // a payment is with the bank
 	StatusPartialProcessed = "PARTIAL_PROCESSED" // one part of a part payment is paid
 	StatusExpired          = "EXPIRED"
 )
 
 const (
-	linkLifetime    = 24 * time.Hour // for a link without expire_by, as in the dashboard
+	linkLifetime    = 24 * time.Hour // of a link without expire_by, as in the dashboard
 	maxLinkLifetime = 180 * 24 * time.Hour
 )
 
@@ -26,21 +26,22 @@ const (
 type link struct {
 	id          string
 	reference   string
-	code        string // of its short URL
+	code        string // the last part of the link's short URL
 	order       *order
 	description string
 	expireBy    time.Time
-	ended       string // CANCELLED or EXPIRED, once it is
+	ended       string // CANCELLED or EXPIRED; "" if the link has not ended in one of these ways
 	clicked     bool
 	spec        linkSpec
 	messages    []Notification
-	older       []version // documents before the last changes, newest last
+	older       []version // the document before each of the last changes, newest last
 	requestID   string
 	created     time.Time
 	updated     time.Time
 }
 
-// linkSpec has the fields of a link's request that the server only echoes.
+// linkSpec has the fields of a link's request that the server only repeats in
+// its answers.
 type linkSpec struct {
 	customer, products, metadata, split, account json.RawMessage
 
@@ -50,10 +51,10 @@ type linkSpec struct {
 }
 
 // WithDuplicateLinks selects the answer to a repeated
-// merchant_payment_link_reference. By default it is the existing link, even if
-// the rest of the request differs. With [DuplicateRejected] it is 422
-// DUPLICATE_REQUEST. With [DuplicateAccepted] a second link is made, and a
-// look-up by reference finds the newest link.
+// merchant_payment_link_reference. By default the answer is the existing link,
+// even if the rest of the request differs. With [DuplicateRejected] the answer
+// is 422 DUPLICATE_REQUEST. With [DuplicateAccepted] a second link is made, and
+// a look-up by reference finds the newest link.
 func WithDuplicateLinks(mode DuplicateMode) Option { return func(c *config) { c.linkDup = mode } }
 
 // linkStatus returns the status of a link. The payer's actions decide it,
@@ -107,7 +108,7 @@ type linkDoc struct {
 	UpdatedAt          string          `json:"updated_at"`
 }
 
-// linkDocument makes the JSON of a link. Its fields have no "data" around them,
+// linkDocument makes the JSON of a link. The JSON has no "data" around it,
 // unless QuirkWrappedLinks is set.
 func (s *Server) linkDocument(l *link, v view) []byte {
 	o := l.order
@@ -244,7 +245,7 @@ func (s *Server) getLink(c *call) answer {
 
 // getLinkByReference serves GET
 // /api/pay/v1/paymentlink/ref/{merchant_payment_link_reference}. If several
-// links have the reference, it shows the newest.
+// links have the reference, it shows the newest link.
 func (s *Server) getLinkByReference(c *call) answer {
 	found := s.linksByRef[c.Reference]
 	if len(found) == 0 {
@@ -253,8 +254,8 @@ func (s *Server) getLinkByReference(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(found[len(found)-1], c.view))
 }
 
-// readLinkStale shows a link as it was before its last change. With a lag it
-// shows the link as it was that long ago.
+// readLinkStale shows a link as it was before its last change. If lag is not
+// zero, it shows the link as it was lag ago.
 func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 	l := s.links[c.OrderID]
 	if c.Op == OpPaymentLinksGetByReference {
@@ -281,7 +282,7 @@ func (s *Server) readLinkStale(c *call, lag time.Duration) answer {
 }
 
 // noLink returns the answer when a link does not exist. Plural has not
-// published its own answer.
+// published the answer of the real service.
 func (s *Server) noLink() answer { return s.noRecords() }
 
 // cancelLink serves PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel.
@@ -297,9 +298,9 @@ func (s *Server) cancelLink(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.linkDocument(l, c.view)).done()
 }
 
-// takesCalls reports whether a link can be cancelled, and whether its message
-// can be sent again. The vendor's own tools say that the link must be CREATED
-// for both.
+// takesCalls reports whether a link can be cancelled and its message can be
+// sent again. The vendor's own tools say that a link must be CREATED for both
+// calls.
 func (s *Server) takesCalls(l *link) bool {
 	status := s.linkStatus(l)
 	return status == StatusCreated || status == StatusClicked && s.cfg.quirks.has(QuirkClickedLinkCancels)
@@ -341,8 +342,8 @@ func (s *Server) endLink(l *link, status string) {
 	s.changeLink(l, at, func() { l.ended = status })
 }
 
-// expireDue makes every link expire whose time is over. It leaves a link alone
-// while a payment is under way, and once the link is paid in full. s.mu must be
+// expireDue makes the links expire whose time is over. A link does not expire
+// while a payment is under way, or after the link is paid in full. s.mu must be
 // held.
 func (s *Server) expireDue() {
 	if len(s.inLinks) == 0 {
@@ -367,10 +368,10 @@ func (s *Server) expireDue() {
 // Notification is a message to a link's customer.
 type Notification struct {
 	LinkID string
-	Email  string // where the message went; Email or Mobile may be empty
-	Mobile string // with its country code
+	Email  string // the address of the message; Email or Mobile may be empty
+	Mobile string // the number with its country code
 	Text   string // the text that the customer gets
-	Resent bool   // a notify sent it, and not the link's creation
+	Resent bool   // a notify sent the message, and not the link's creation
 	At     time.Time
 }
 
@@ -420,7 +421,7 @@ type Link struct {
 	ID          string
 	Reference   string // merchant_payment_link_reference
 	OrderID     string
-	URL         string // payment_link: what the customer opens
+	URL         string // payment_link, the address that the customer opens
 	Status      string // StatusCreated, StatusClicked, ...
 	Amount      Amount
 	Due         Amount // amount_due

@@ -28,7 +28,7 @@ func (s *Server) followLink(w http.ResponseWriter, r *http.Request) {
 	case target == "":
 		renderCheckout(w, http.StatusNotFound, unknownLinkPage())
 	default:
-		w.Header().Set("Cache-Control", "no-store") // the next customer to open the link may be too late
+		w.Header().Set("Cache-Control", "no-store") // the answer changes once the link has ended
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		http.Redirect(w, r, target, http.StatusSeeOther)
 	}
@@ -60,10 +60,10 @@ func endedLinkPage(l *link) *checkoutPage {
 	switch l.ended {
 	case StatusExpired:
 		return messagePage("This payment link has expired",
-			"It could be paid until "+l.expireBy.UTC().Format("2 January 2006, 15:04 UTC")+
+			"The link could be paid until "+l.expireBy.UTC().Format("2 January 2006, 15:04 UTC")+
 				". Ask the shop for a new one.")
 	case StatusCancelled:
-		return messagePage("This payment link was cancelled", "The shop has withdrawn it. There is nothing to pay.")
+		return messagePage("This payment link was cancelled", "The shop has cancelled the link. There is nothing to pay.")
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func endedLinkPage(l *link) *checkoutPage {
 func unknownLinkPage() *checkoutPage {
 	return messagePage(
 		"This payment link is not known",
-		"It may have been cut off on its way, or it belongs to another run of the emulator, "+
+		"A part of the link may be missing, or it belongs to another run of the emulator, "+
 			"which forgets its orders when it ends. Ask the shop for a new link.",
 	)
 }

@@ -41,9 +41,9 @@ type linkRequest struct {
 type LinkSpec struct {
 	Reference   string // merchant_payment_link_reference
 	Amount      Amount
-	Customer    json.RawMessage // with an email_id or a mobile_number
+	Customer    json.RawMessage // an object with an email_id or a mobile_number
 	Description string
-	ExpireBy    time.Time // zero: in 24 hours
+	ExpireBy    time.Time // zero means in 24 hours
 	PreAuth     bool
 	PartPayment *bool
 	Methods     []string // allowed_payment_methods; none means all
@@ -55,8 +55,8 @@ type LinkSpec struct {
 }
 
 // AddLink makes a payment link as POST /api/pay/v1/paymentlink does and returns
-// its id. It is the short way to a starting state. It returns an error if
-// another link has the reference.
+// its id. Use it to prepare the state in which a test starts. It returns an
+// error if another link has the reference.
 func (s *Server) AddLink(spec LinkSpec) (string, error) {
 	refused := func(e *apiError) (string, error) { return "", errors.New("pluraltest: " + e.message) }
 	if e := s.cfg.limits.checkReference("Merchant Payment Link Reference", spec.Reference); e != nil {
@@ -82,8 +82,8 @@ func (s *Server) AddLink(spec LinkSpec) (string, error) {
 	return s.makeLink(spec, "").id, nil
 }
 
-// parseLink reads and checks a request for a link. It returns the first fault
-// that it finds.
+// parseLink reads and checks a request for a link. It returns the error for the
+// first mistake that it finds.
 func (s *Server) parseLink(body []byte) (LinkSpec, *apiError) {
 	var req linkRequest
 	if !decode(body, &req) {
@@ -142,8 +142,8 @@ func parseTextBool(name string, raw json.RawMessage) (*bool, *apiError) {
 	return nil, invalid(name + ` must be "true" or "false"`)
 }
 
-// parseMethods reads a list of methods. It also reads one text with commas,
-// because one of the vendor's own clients sends that.
+// parseMethods reads a list of methods. It also reads one text with commas
+// between the methods, because one of the vendor's own clients sends that.
 func parseMethods(raw json.RawMessage) ([]string, *apiError) {
 	var methods []string
 	if len(raw) == 0 || string(raw) == "null" {

@@ -52,16 +52,16 @@ func TestLinkLife(t *testing.T) {
 	id, orderID := made["payment_link_id"].(string), made["order_id"].(string)
 	require.Regexp(t, `^pl-v1-261129081500-aa-[0-9A-Za-z]{6}$`, id)
 	require.Equal(t, "CREATED", made["status"])
-	require.Equal(t, true, made["pre_auth"], "a boolean, although the request has a string")
+	require.Equal(t, true, made["pre_auth"], "the answer has a boolean, although the request has a string")
 	require.Equal(t, "2026-12-21T08:29Z", made["expire_by"], "without seconds")
 	require.Equal(t, "https://shop.example.com/failed", made["failure_callback_url"])
 	require.NotContains(t, made, "callback_url")
 	require.Equal(t, made["amount"], made["amount_due"])
 
 	order, ok := srv.Order(orderID)
-	require.True(t, ok, "the order is there from the start")
+	require.True(t, ok, "the order exists once the link is made")
 	require.Equal(t, pluraltest.StatusCreated, order.Status)
-	require.NotEqual(t, "inv-1", order.Reference, "its reference is Plural's own")
+	require.NotEqual(t, "inv-1", order.Reference, "the order has a reference that Plural chose")
 	require.Equal(t, "https://shop.example.com/back", order.CallbackURL)
 
 	byID := a.do("GET", linkPath+"/"+id, "")
@@ -79,7 +79,7 @@ func TestLinkLife(t *testing.T) {
 	paid := a.do("GET", linkPath+"/"+id, "").doc(t)
 	require.Equal(t, "PROCESSED", paid["status"])
 	require.InDelta(t, 0, paid["amount_due"].(map[string]any)["value"], 0)
-	require.Equal(t, "AUTHORIZED", a.get(orderID).data(t)["status"], "what is held by a link is captured as ever")
+	require.Equal(t, "AUTHORIZED", a.get(orderID).data(t)["status"], "the hold of a link is captured like any other hold")
 	require.Equal(t, http.StatusOK, a.capture(orderID, `{"merchant_capture_reference":"c"}`).status)
 	require.Equal(t, "PROCESSED", a.do("GET", linkPath+"/"+id, "").doc(t)["status"])
 
@@ -93,7 +93,7 @@ func TestLinkExpires(t *testing.T) {
 	srv, a := clocked(t)
 	short := a.link("short", `"expire_by":"2026-11-29T09:00Z"`)["payment_link_id"].(string)
 	day := a.link("day")
-	require.Equal(t, "2026-11-30T08:15Z", day["expire_by"], "24 hours, where the request says nothing")
+	require.Equal(t, "2026-11-30T08:15Z", day["expire_by"], "24 hours, because the request has no expire_by")
 	paying := a.link("paying", `"expire_by":"2026-11-29T09:00Z"`)
 	_, err := srv.Pay(paying["order_id"].(string), pluraltest.LeavePending)
 	require.NoError(t, err)
@@ -112,15 +112,15 @@ func TestLinkExpires(t *testing.T) {
 		method, path, _ := strings.Cut(call, " ")
 		require.Equal(t, 422, a.do(method, linkPath+"/"+short+path, "").status, call)
 	}
-	require.Len(t, srv.Notifications(short), 1, "what its creation sent")
+	require.Len(t, srv.Notifications(short), 1, "only the message of its creation")
 
 	_, err = srv.Pay(paying["order_id"].(string), pluraltest.Decline("no"))
 	require.NoError(t, err)
 	require.Equal(t, "EXPIRED", linkStatus(t, srv, paying["payment_link_id"].(string)))
 }
 
-// Time passes without a request. What is done to a link by hand then finds it
-// expired.
+// Time passes without a request. A change of the link by hand then finds that
+// the link has expired.
 func TestLinkExpiresBeforeItIsChangedByHand(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*pluraltest.Server, string) error{
@@ -142,9 +142,9 @@ func TestLinkExpiresBeforeItIsChangedByHand(t *testing.T) {
 					require.ErrorContains(t, err, "422")
 				}
 				require.Equal(t, "EXPIRED", linkStatus(t, srv, id))
-				require.Len(t, srv.Notifications(id), 1, "what its creation sent")
+				require.Len(t, srv.Notifications(id), 1, "only the message of its creation")
 				late := newAPI(t, srv).do("GET", linkPath+"/"+id, "")
-				require.Equal(t, "EXPIRED", late.doc(t)["status"], "also half an hour ago")
+				require.Equal(t, "EXPIRED", late.doc(t)["status"], "the link had expired half an hour ago too")
 			})
 		})
 	}
@@ -214,7 +214,7 @@ func TestLinkDuplicates(t *testing.T) {
 	first := a.link("inv")
 	again := a.do("POST", linkPath, other)
 	require.Equal(t, 200, again.status)
-	require.Equal(t, first, again.doc(t), "the existing link, whatever the request says")
+	require.Equal(t, first, again.doc(t), "the existing link, although the request differs")
 	require.Len(t, srv.LinksByReference("inv"), 1)
 
 	srv, a = clocked(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateRejected))
@@ -257,7 +257,7 @@ func TestLinkReadsLag(t *testing.T) {
 	srv.Inject(pluraltest.On(pluraltest.OpPaymentLinksGet),
 		pluraltest.StaleRead, pluraltest.NoFault, pluraltest.StaleRead, pluraltest.OtherOrder)
 	path := linkPath + "/" + paid["payment_link_id"].(string)
-	require.Equal(t, 422, a.do("GET", path, "").status, "it has not changed since it was made")
+	require.Equal(t, 422, a.do("GET", path, "").status, "the link has not changed since it was made")
 	require.Equal(t, 200, a.do("GET", path, "").status)
 	_, err := srv.Pay(paid["order_id"].(string), pluraltest.Approve)
 	require.NoError(t, err)
@@ -276,7 +276,7 @@ func TestLinkMessages(t *testing.T) {
 	require.Equal(t, 500, a.do("PATCH", linkPath+"/"+id+"/notify", "").status)
 	require.Equal(t, 200, a.do("PATCH", linkPath+"/"+id+"/notify", "").status)
 	sent := srv.Notifications(id)
-	require.Len(t, sent, 3, "its creation, and each notify that was carried out")
+	require.Len(t, sent, 3, "one message for the creation, and one for each notify that was carried out")
 	require.Equal(t, []bool{false, true, true}, []bool{sent[0].Resent, sent[1].Resent, sent[2].Resent})
 	l, _ := srv.Link(id)
 	require.Equal(t, pluraltest.Notification{
@@ -356,7 +356,8 @@ func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	require.Equal(t, []any{"CARD", "UPI"}, made["allowed_payment_methods"])
 	require.Equal(t, map[string]any{"value": 100.0, "currency": "INR"}, made["cart_coupon_discount_amount"])
 	require.Contains(t, made, "product_details")
-	// The other four: PUT and PATCH carry no body, and no Content-Type.
+	// The other four requests of the MCP server. PUT and PATCH have no body,
+	// and no Content-Type.
 	for _, call := range []string{
 		"GET /" + id, "GET /ref/0a1b2c3d4e5f60718293a4b5c6d7e8f9", "PATCH /" + id + "/notify", "PUT /" + id + "/cancel",
 	} {
@@ -371,9 +372,9 @@ func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	}
 	require.Equal(t, "CANCELLED", linkStatus(t, srv, id))
 
-	// The MCP server repeats a request after a time-out, with the same Request-ID.
-	// That does not make its notify idempotent. Its create is idempotent because
-	// of the reference.
+	// The MCP server repeats a request after a time-out, with the same
+	// Request-ID. That does not make a notify idempotent. A create is
+	// idempotent because of the reference.
 	other := a.link("again")["payment_link_id"].(string)
 	notify := pluraltest.On(pluraltest.OpPaymentLinksNotify)
 	srv.Inject(notify, pluraltest.TimedOutAfterApply, pluraltest.TimedOutAfterApply)
@@ -386,7 +387,8 @@ func TestLinkRequestsOfTheVendorsClients(t *testing.T) {
 	require.Equal(t, 200, a.do("POST", linkPath, linkBody("mcp")).status)
 	require.Len(t, srv.LinksByReference("mcp"), 1)
 
-	// The n8n node joins the methods, and always sends four fields of the customer.
+	// The n8n node sends the methods as one text with commas, and always sends
+	// four fields of the customer.
 	r = a.do("POST", linkPath, `{
 		"amount": {"value": 10000, "currency": "INR"},
 		"merchant_payment_link_reference": "n8n-1",
@@ -403,7 +405,7 @@ func TestLinkPage(t *testing.T) {
 	t.Parallel()
 	srv, a := clocked(t)
 	browser := *a.client
-	browser.CheckRedirect = nil // this client follows redirects
+	browser.CheckRedirect = nil // unlike a.client, this client follows redirects
 	get := func(method, address string) (int, string, string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, address, http.NoBody)
@@ -422,7 +424,7 @@ func TestLinkPage(t *testing.T) {
 	status, path, _ := get("HEAD", address)
 	require.Equal(t, 200, status)
 	require.Contains(t, path, "checkout")
-	require.Equal(t, "CREATED", linkStatus(t, srv, id), "only a GET opens it")
+	require.Equal(t, "CREATED", linkStatus(t, srv, id), "only a GET opens the link")
 	status, path, page := get("GET", address)
 	require.Equal(t, 200, status)
 	require.Contains(t, path, "checkout")
@@ -441,7 +443,7 @@ func TestLinkPage(t *testing.T) {
 	require.Contains(t, page, "This payment link has expired")
 	require.Contains(t, page, "30 November 2026, 08:15 UTC")
 	_, _, page = get("GET", order.RedirectURL)
-	require.Contains(t, page, "This payment link has expired", "the checkout that was open already, too")
+	require.Contains(t, page, "This payment link has expired", "the checkout page that was already open")
 	order, _ = srv.Order(order.ID)
 	require.False(t, order.Payable)
 

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// This file has a network in memory. HTTP sees no difference between it and
-// loopback TCP. Writes are buffered. After a close, the peer reads to the end
-// of file. After a reset, the peer gets ECONNRESET, and the bytes on the way
-// are lost. Deadlines work. All code here waits on channels, so
+// This file has a network in memory. For HTTP this network behaves like
+// loopback TCP. Writes are buffered. After a close, the peer reads the rest and
+// then the end of file. After a reset, the peer gets ECONNRESET, and the bytes
+// on the way are lost. Deadlines work. All code here waits on channels, so
 // testing/synctest can see it wait.
 
 // memListener accepts the connections that dial makes.
@@ -169,7 +169,7 @@ func (c *memConn) Write(p []byte) (written int, err error) {
 		p = p[n:]
 		switch {
 		case n > 0 && c.peerGone():
-			c.in.update(func() { c.in.reset = true }) // the peer's kernel answers
+			c.in.update(func() { c.in.reset = true }) // the peer's kernel would answer with a reset
 		case n > 0:
 			c.out.update(func() {})
 		}
@@ -201,7 +201,7 @@ func (c *memConn) writeSome(p []byte) (n int, changed chan struct{}, err error) 
 	case c.out.reset:
 		return 0, nil, memError("write", syscall.EPIPE)
 	case c.out.gone:
-		c.out.reset = true // the kernel accepts these bytes; the next write fails
+		c.out.reset = true // as with a real kernel, this write succeeds and the next write fails
 		return len(p), nil, nil
 	}
 	if n = min(len(p), memWindow-len(c.out.buf)); n <= 0 && len(p) > 0 {

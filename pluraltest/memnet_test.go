@@ -29,7 +29,7 @@ func TestMemoryConnection(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "hello", string(got[:n]))
 		},
-		"a close is an end of file after the rest": func(t *testing.T, client, server net.Conn, _ func()) {
+		"after a close the peer reads the rest and the end of file": func(t *testing.T, client, server net.Conn, _ func()) {
 			t.Helper()
 			_, err := server.Write([]byte("rest"))
 			require.NoError(t, err)
@@ -40,7 +40,7 @@ func TestMemoryConnection(t *testing.T) {
 			_, err = server.Read(got)
 			require.ErrorIs(t, err, net.ErrClosed)
 		},
-		"a reset loses the rest": func(t *testing.T, client, server net.Conn, reset func()) {
+		"after a reset the rest is lost": func(t *testing.T, client, server net.Conn, reset func()) {
 			t.Helper()
 			_, err := server.Write([]byte("rest"))
 			require.NoError(t, err)
@@ -50,7 +50,7 @@ func TestMemoryConnection(t *testing.T) {
 			_, err = client.Write([]byte("x"))
 			require.ErrorIs(t, err, syscall.EPIPE)
 		},
-		"the kernel takes one write for a peer that is gone": func(t *testing.T, client, server net.Conn, _ func()) {
+		"one write to a closed peer succeeds": func(t *testing.T, client, server net.Conn, _ func()) {
 			t.Helper()
 			require.NoError(t, server.Close())
 			n, err := client.Write([]byte("x"))
@@ -61,7 +61,7 @@ func TestMemoryConnection(t *testing.T) {
 			_, err = client.Read(make([]byte, 1))
 			require.ErrorIs(t, err, syscall.ECONNRESET)
 		},
-		"a slow reader holds the writer up": func(t *testing.T, client, server net.Conn, _ func()) {
+		"a writer waits for a slow reader": func(t *testing.T, client, server net.Conn, _ func()) {
 			t.Helper()
 			sent := bytes.Repeat([]byte("0123456789"), 50_000)
 			done := make(chan error, 1)
@@ -93,7 +93,7 @@ func TestMemoryConnection(t *testing.T) {
 			_, err = client.Write([]byte("x"))
 			require.NoError(t, err)
 		},
-		"a deadline in the past interrupts": func(t *testing.T, client, _ net.Conn, _ func()) {
+		"a deadline in the past ends a read": func(t *testing.T, client, _ net.Conn, _ func()) {
 			t.Helper()
 			done := make(chan error, 1)
 			go func() {
@@ -137,7 +137,7 @@ func TestMemoryConnection(t *testing.T) {
 func TestStreamResetsBecomeProtocolErrors(t *testing.T) {
 	t.Parallel()
 	frames := []byte{
-		0, 0, 3, 0, 1, 0, 0, 0, 1, 3, 0, 2, // DATA whose payload looks like a type
+		0, 0, 3, 0, 1, 0, 0, 0, 1, 3, 0, 2, // DATA whose payload looks like RST_STREAM
 		0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 2, // RST_STREAM INTERNAL_ERROR
 		0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8, // RST_STREAM CANCEL
 		0, 0, 0, 4, 1, 0, 0, 0, 0, // SETTINGS acknowledgement

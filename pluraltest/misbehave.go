@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// knownErrors maps the code of a fault to the message in the published
-// catalogue.
+// knownErrors lists errors of the published catalogue. A fault with one of
+// their codes gets the catalogue's message.
 var knownErrors = []apiError{
 	errMalformed, errUnauthorized, errOrderNotFound, errDuplicate, errNotAllowed, errOrderCancelled,
 	errAmountLimit, errRateLimit, errPaymentRateLimit, errInternal, errTimedOut,
@@ -27,7 +27,8 @@ func faultError(f Fault) answer {
 	return a
 }
 
-// carryOut runs an operation and sends its answer. The fault may change both.
+// carryOut runs an operation and sends its answer. The fault may change the
+// effect and the answer.
 func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, conn *serverConn, req *Request, run route, f Fault) {
 	a, late := s.apply(req, run, f)
 	if late != nil && f.Answer == AnswerHang {
@@ -120,7 +121,7 @@ func (s *Server) readBehind(c *call, lag time.Duration) answer {
 }
 
 // checkNow checks a refund on its arrival, and makes it later without another
-// check. If the client repeats the refund in between, it is made twice.
+// check. If the client repeats the refund in between, the refund is made twice.
 func (s *Server) checkNow(c *call, run route, delay time.Duration) (answer, func()) {
 	c.checking = true
 	if a := run.run(s, c); !a.applied {
@@ -234,7 +235,7 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, req *Request, a an
 }
 
 // wait returns true after the delay. It returns false once the client has left
-// or the server is closed. A negative delay never ends.
+// or the server is closed. With a negative delay it never returns true.
 func (s *Server) wait(r *http.Request, d time.Duration) bool {
 	var over <-chan time.Time
 	if d >= 0 {

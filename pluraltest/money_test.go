@@ -9,7 +9,7 @@ import (
 )
 
 // A refund is refused if it has a sum that the server does not read. It would
-// be wrong to use another sum silently, whatever the live service does.
+// be wrong to use another sum silently, even if the live service does so.
 func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 	t.Parallel()
 	srv, a, id := withHold(t)
@@ -39,7 +39,7 @@ func TestMoneyThatIsNotReadIsRefused(t *testing.T) {
 }
 
 // The shop plugins have another name for a refund's sum. An option makes the
-// server read it.
+// server read that field.
 func TestRefundsOfTheShopPlugins(t *testing.T) {
 	t.Parallel()
 	const body = `{"merchant_order_reference":"r","refund_amount":{"value":1000,"currency":"INR"}}`
@@ -60,8 +60,8 @@ func TestRefundsOfTheShopPlugins(t *testing.T) {
 	}
 }
 
-// Plural's older guide has other names for a refund's fields. Two different
-// sums are refused, with each of the options.
+// Plural's older guide has other names for a refund's fields. A refund with two
+// different sums is refused, with each of the options.
 func TestOldRefunds(t *testing.T) {
 	t.Parallel()
 	const (

@@ -42,7 +42,7 @@ type config struct {
 	linkDup        DuplicateMode
 	notFound       NotFoundShape
 	readLag        time.Duration
-	holdLifetime   time.Duration // 0: holds do not lapse by themselves
+	holdLifetime   time.Duration // 0 means that holds do not lapse by themselves
 	holdLapse      Lapse
 	pluginRefunds  bool
 	oldRefunds     bool
@@ -50,12 +50,12 @@ type config struct {
 	statusName     string
 	emptyFields    emptyFields
 	callbackSecret string
-	settlementDays int // days after the capture; below 0: never
+	settlementDays int // days from the capture to the settlement; below 0 means never
 
 	settlementQuirks SettlementQuirk
 
 	plan     func(Request) Fault
-	random   func(Request) Fault // asked when there is no plan
+	random   func(Request) Fault // the plan of WithRandomFaults, used if plan is nil
 	webhook  webhookConfig
 	outbound *http.Client
 	guide    bool
@@ -102,8 +102,8 @@ func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 func WithSeed(seed uint64) Option { return func(c *config) { c.seed = seedBytes(seed) } }
 
 // WithClock sets the clock for the times in documents, tokens and webhooks, and
-// for the expiry of tokens. Delays always run on real time, which inside a
-// testing/synctest bubble is the bubble's time.
+// for the expiry of tokens. Delays do not use this clock: they always run on
+// real time, or on the bubble's time inside a testing/synctest bubble.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.clock = now } }
 
 // WithTLS serves HTTPS (HTTP/1.1) with a certificate for localhost, 127.0.0.1
@@ -114,14 +114,15 @@ func WithTLS() Option { return func(c *config) { c.tls = true } }
 func WithHTTP2() Option { return func(c *config) { c.tls, c.http2 = true, true } }
 
 // WithCredentials sets the client id and the client secret. Callbacks are
-// signed with the bytes that the secret's hex digits give. A secret without hex
-// digits cannot sign.
+// signed with the bytes that the secret's hex digits give, unless
+// [WithCallbackKey] selects another form. A secret that does not have the form
+// cannot sign callbacks.
 func WithCredentials(clientID, clientSecret string) Option {
 	return func(c *config) { c.clientID, c.clientSecret = clientID, clientSecret }
 }
 
 // WithWebhookSecret sets the secret that signs webhooks. Without this option
-// the client secret signs them.
+// the client secret signs webhooks.
 func WithWebhookSecret(secret string) Option { return func(c *config) { c.webhookSecret = secret } }
 
 // WithReadLag makes each look-up show the books as they were d ago, as a
@@ -131,8 +132,8 @@ func WithReadLag(d time.Duration) Option { return func(c *config) { c.readLag = 
 // WithPluginRefunds makes the server also read the sum of a refund from
 // refund_amount, which the WooCommerce and Magento plugins send. Nobody knows
 // whether the live service reads that field. Without this option the server
-// refuses a refund with that field. It refuses every request with a money field
-// that it does not read.
+// refuses a refund with that field. The server also refuses every other request
+// with a money field that it does not read.
 func WithPluginRefunds() Option { return func(c *config) { c.pluginRefunds = true } }
 
 // WithOldRefunds makes the server also read refunds in the form of Plural's
@@ -150,11 +151,11 @@ func WithCallbackKey(form WebhookKeyForm) Option { return func(c *config) { c.ca
 func WithMerchantID(id string) Option { return func(c *config) { c.merchantID = id } }
 
 // WithPaymentRetries sets how many more times a payer may try after a failed
-// payment; the default is 10. With 0 or less, the first failure is final.
+// payment. The default is 10. With 0 or less, the first failure is final.
 func WithPaymentRetries(n int) Option { return func(c *config) { c.retries = max(n, 0) } }
 
 // WithWAF makes the server refuse an order whose callback URL is on a local
-// host. The answer is the HTML page with status 403 of the firewall in front of
+// host. The answer has status 403 and the HTML page of the firewall in front of
 // the real service.
 func WithWAF() Option { return func(c *config) { c.waf = true } }
 
@@ -166,7 +167,7 @@ func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.toke
 func WithOneToken() Option { return func(c *config) { c.oneToken = true } }
 
 // WithAccessToken makes the server accept a bearer token that it did not issue,
-// such as one pasted from the documentation. It never expires.
+// such as a token pasted from the documentation. That token never expires.
 func WithAccessToken(value string) Option {
 	return func(c *config) { c.accessTokens = append(c.accessTokens, value) }
 }
@@ -174,12 +175,12 @@ func WithAccessToken(value string) Option {
 // TokenAnswer is how the token endpoint states a token's lifetime.
 type TokenAnswer int
 
-// The forms of a token's lifetime. Every token is a JWT with an exp claim,
-// except those of TokenOpaque.
+// The forms of a token's lifetime. Times in "expires_at" are RFC 3339 in UTC.
+// Every token is a JWT with an exp claim, except those of TokenOpaque.
 const (
-	TokenExpiresAt       TokenAnswer = iota // "expires_at": RFC 3339 in UTC, with microseconds: the live service's form
+	TokenExpiresAt       TokenAnswer = iota // "expires_at" with microseconds, as the live service has it
 	TokenExpiresAtMillis                    // "expires_at" with milliseconds
-	TokenExpiresIn                          // "expires_in": seconds, the tutorial's form
+	TokenExpiresIn                          // "expires_in" in seconds, as the tutorial has it
 	TokenExpiresInString                    // "expires_in" as a string
 	TokenWithoutExpiry                      // only the token's exp claim has the lifetime
 	TokenOpaque                             // no lifetime, and the token is not a JWT
@@ -210,7 +211,7 @@ type CheckoutErrorShape int
 
 // The shapes of a checkout error.
 const (
-	CheckoutErrorCode         CheckoutErrorShape = iota // {"code","message"}, the documented one
+	CheckoutErrorCode         CheckoutErrorShape = iota // {"code","message"}, the documented shape
 	CheckoutErrorResponseCode                           // {"response_code","response_message"}
 	CheckoutErrorMessage                                // {"error_message"}
 )
@@ -225,7 +226,7 @@ func WithCheckoutErrors(shape CheckoutErrorShape) Option {
 // not known which of these two the live service does.
 type DuplicateMode int
 
-// The treatments of a reference that is used again.
+// The answers to a request whose reference is taken.
 const (
 	DuplicateReturnsExisting DuplicateMode = iota // the existing resource, even if the request differs
 	DuplicateRejected                             // 422 DUPLICATE_REQUEST
@@ -250,9 +251,10 @@ func WithDuplicateCaptures(mode DuplicateMode) Option {
 }
 
 // WithDuplicateCancels selects the answer to a cancel of a CANCELLED order. The
-// default answer is 422 ORDER_CANCELLED. With DuplicateReturnsExisting it is
-// the order in its present state. With DuplicateAccepted it is 422
-// OPERATION_NOT_ALLOWED, which every other order without a hold also gets.
+// default answer is 422 ORDER_CANCELLED. With DuplicateReturnsExisting the
+// answer is the order in its present state. With DuplicateAccepted the answer
+// is 422 OPERATION_NOT_ALLOWED, which every other order without a hold also
+// gets.
 func WithDuplicateCancels(mode DuplicateMode) Option {
 	return func(c *config) { c.cancelDup = mode }
 }
@@ -307,8 +309,9 @@ const (
 // WithNotFound selects how a missing order is reported.
 func WithNotFound(form NotFoundShape) Option { return func(c *config) { c.notFound = form } }
 
-// WithCallbackStatusName names the status field of the browser's return. The
-// default is "status". One of the vendor's guides has "payment_status".
+// WithCallbackStatusName sets the name of the status field in the browser's
+// return. The default is "status". One of the vendor's guides has
+// "payment_status".
 func WithCallbackStatusName(name string) Option { return func(c *config) { c.statusName = name } }
 
 // emptyFields says what happens to callback fields without a value.
@@ -320,12 +323,13 @@ const (
 	emptyUnsigned
 )
 
-// WithEmptyCallbackFields makes a callback about a success have error_code and
-// error_message too, with empty values. The signature covers them.
+// WithEmptyCallbackFields adds the fields error_code and error_message with
+// empty values to a callback about a success. The signature covers these
+// fields.
 func WithEmptyCallbackFields() Option { return func(c *config) { c.emptyFields = emptySigned } }
 
 // WithUnsignedEmptyCallbackFields adds the same empty fields as
-// WithEmptyCallbackFields. The signature does not cover them.
+// WithEmptyCallbackFields. The signature does not cover these fields.
 func WithUnsignedEmptyCallbackFields() Option {
 	return func(c *config) { c.emptyFields = emptyUnsigned }
 }
@@ -336,15 +340,16 @@ func WithCallbackSecret(secret string) Option {
 	return func(c *config) { c.callbackSecret = secret }
 }
 
-// WithOutboundClient sets the client that posts webhooks and callbacks. For
-// webhooks its Timeout is ignored: they have the documented 5 s.
+// WithOutboundClient sets the client that posts webhooks and callbacks. The
+// client's Timeout does not apply to webhooks: see [WithWebhookTimeout].
 func WithOutboundClient(client *http.Client) Option { return func(c *config) { c.outbound = client } }
 
 // Quirk is a set of oddities of the real service's documents.
 type Quirk uint
 
-// The oddities. The vendor's own samples show those of orders and webhooks. The
-// vendor's documents leave open whether those of payment links exist.
+// The oddities. The vendor's own samples show the oddities of orders and
+// webhooks. Plural has not published whether the real service has those of
+// payment links.
 const (
 	// Webhooks of orders paid with points have camelCase names, and say less about
 	// payments.
@@ -356,20 +361,20 @@ const (
 	QuirkCaptureDataObject               // capture_data is an object, not an array
 	QuirkCancelledPaymentProcessed       // payments of a cancelled order read PROCESSED
 	// Empty refunds and capture_data are [], and an empty payment_option is {}.
-	// Otherwise empty fields are left out.
+	// Without this quirk, empty fields are left out.
 	QuirkEmptyLists
 	QuirkPartProcessed // an order reads PROCESSED after a partial capture
 	QuirkNoRefundList  // an order does not list its refunds
-	// The order of a payment link has the link's reference. Otherwise it has a
-	// reference that Plural makes.
+	// The order of a payment link has the link's reference. Without this quirk,
+	// the order has a reference that Plural makes.
 	QuirkLinkReferenceInOrder
 	QuirkWrappedLinks       // payment links come wrapped in "data"
-	QuirkLinkWithoutPreAuth // payment links say neither pre_auth nor is_mcc_transaction
-	// The payment link of a hold reads PAYMENT_INITIATED. Otherwise it reads
-	// PROCESSED.
+	QuirkLinkWithoutPreAuth // payment links have neither pre_auth nor is_mcc_transaction
+	// The payment link of a hold reads PAYMENT_INITIATED. Without this quirk,
+	// it reads PROCESSED.
 	QuirkHeldLinkInitiated
-	// A payment link that was opened can be cancelled, and its message can be sent
-	// again. Otherwise both need a link that is CREATED.
+	// A payment link that was opened can be cancelled, and its message can be
+	// sent again. Without this quirk, both need a link that is CREATED.
 	QuirkClickedLinkCancels
 )
 

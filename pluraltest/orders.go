@@ -48,7 +48,8 @@ type limits struct {
 }
 
 var (
-	// The guide's tables have this limit. The published error message says 1.
+	// The guide's tables have 100 as the smallest amount. The published error
+	// message says 1.
 	documentedLimits = limits{50, 100, referencePattern}
 	looseLimits      = limits{100, 1, regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)}
 )
@@ -114,7 +115,7 @@ type OrderSpec struct {
 }
 
 // AddOrder creates an order as POST /api/checkout/v1/orders does and returns
-// the order's id. It is the short way to a starting state.
+// the order's id. Use it to prepare the state in which a test starts.
 func (s *Server) AddOrder(spec OrderSpec) (string, error) {
 	if err := s.cfg.limits.checkReference("Merchant Order Reference", spec.Reference); err != nil {
 		return "", errors.New("pluraltest: " + err.message)
@@ -172,8 +173,8 @@ func (s *Server) createOrder(spec OrderSpec, requestID string) (o *order, isNew 
 	return o, true, nil
 }
 
-// seen lists the orders and refunds that a check for a reference finds. With
-// WithCheckLag the check reads older books.
+// seen lists the orders and refunds that the server finds when it checks
+// whether a reference is taken. With WithCheckLag that check reads older books.
 func (s *Server) seen(reference string) []*order {
 	if s.cfg.checkLag == 0 {
 		return s.byRef[reference]
@@ -187,7 +188,7 @@ func (s *Server) seen(reference string) []*order {
 func (s *Server) withoutProducts(details json.RawMessage) json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(details, &fields) != nil {
-		return details // details are not an object, so there is nothing to remove
+		return details // the details are not an object, so there is nothing to remove
 	}
 	kept := len(fields)
 	for _, name := range []string{"product", "products"} {
@@ -224,8 +225,8 @@ func (s *Server) getOrder(c *call) answer {
 
 // getByReference serves GET
 // /api/pay/v1/orders/reference/{merchant_order_reference}. Orders and refunds
-// share one namespace. If several have the reference, the answer shows the
-// newest.
+// share one namespace. If several orders or refunds have the reference, the
+// answer shows the newest.
 func (s *Server) getByReference(c *call) answer {
 	found := s.byRef[c.Reference]
 	if len(found) == 0 {
@@ -239,9 +240,9 @@ func (s *Server) read(c *call, o *order) answer {
 	return jsonAnswer(http.StatusOK, envelope(s.document(o, c.view)))
 }
 
-// readStale shows an order as it was before its last change. With a lag it
-// shows the order as it was that long ago. If the order did not exist then, it
-// is not found.
+// readStale shows an order as it was before its last change. If lag is not
+// zero, it shows the order as it was lag ago. If the order did not exist then,
+// the answer is "not found".
 func (s *Server) readStale(c *call, lag time.Duration) answer {
 	o := s.orders[c.OrderID]
 	missing := s.notFound
@@ -282,8 +283,8 @@ func (s *Server) noRecords() answer {
 	return s.notFound()
 }
 
-// parseOrder reads and checks an order request. It answers with the first fault
-// that it finds, as the real service does.
+// parseOrder reads and checks an order request. It returns the error for the
+// first mistake that it finds, as the real service does.
 func (l limits) parseOrder(body []byte) (OrderSpec, *apiError) {
 	var req orderRequest
 	if !decode(body, &req) {

@@ -31,11 +31,14 @@ var (
 	// Approve pays by card, or by the first method that the order takes. A
 	// pre-authorised order becomes AUTHORIZED, and any other order PROCESSED.
 	Approve = Decision{kind: payerApproves}
-	// FailOTP enters a wrong one-time password: USER_AUTHENTICATION_FAILED.
+	// FailOTP enters a wrong one-time password. The payment fails with
+	// USER_AUTHENTICATION_FAILED.
 	FailOTP = Decision{kind: payerFails, code: "USER_AUTHENTICATION_FAILED", reason: "Consumer Authentication failed"}
-	// LetExpire lets the time for the payment pass: PAYMENT_EXPIRED.
+	// LetExpire lets the time for the payment pass. The payment fails with
+	// PAYMENT_EXPIRED.
 	LetExpire = Decision{kind: payerFails, code: "PAYMENT_EXPIRED", reason: "The payment has expired"}
-	// CancelPayment leaves the page by its cancel link: the order is CANCELLED.
+	// CancelPayment leaves the page by its cancel link. The order is then
+	// CANCELLED.
 	CancelPayment = Decision{kind: payerLeaves}
 	// LeavePending starts a payment that takes time. The order is PENDING until
 	// the next decision.
@@ -55,11 +58,11 @@ func DeclineFor(code, reason string) Decision {
 	return Decision{kind: payerFails, code: code, reason: reason}
 }
 
-// Final returns the decision without another try for the payer: the order is
-// FAILED at once.
+// Final returns the same decision, but the payer gets no other try: the order
+// is FAILED at once.
 func (d Decision) Final() Decision { d.final = true; return d }
 
-// ApproveBy pays by this method: "CARD", "UPI", "NETBANKING", "WALLET" or
+// ApproveBy pays by a method: "CARD", "UPI", "NETBANKING", "WALLET" or
 // "POINTS".
 func ApproveBy(method string) Decision { return Decision{kind: payerApproves, method: method} }
 
@@ -102,7 +105,7 @@ func (o *order) payable() bool {
 	case StatusCreated, StatusAttempted:
 		return !o.link.isOver()
 	case StatusPending:
-		return o.pending == nil // if not nil, a capture or a void is pending
+		return o.pending == nil // otherwise a capture or a void is pending
 	default:
 		return false
 	}
@@ -117,11 +120,11 @@ func (s *Server) pay(o *order, d Decision) error {
 		return fmt.Errorf("pluraltest: pay: order %s is %s", o.id, o.status)
 	}
 	if d.part != 0 && (o.partPayment == nil || !*o.partPayment || o.preAuth || d.part < 0 || d.part > o.outstanding()) {
-		return fmt.Errorf("pluraltest: pay: a part of %d of order %s, of which %d is left",
+		return fmt.Errorf("pluraltest: pay: a part of %d is refused: order %s has %d left to pay",
 			d.part, o.id, o.outstanding())
 	}
 	if d.points < 0 || d.points > 0 && d.points >= o.outstanding() {
-		return fmt.Errorf("pluraltest: pay: %d points for an order of %d", d.points, o.amount.Value)
+		return fmt.Errorf("pluraltest: pay: %d points are refused for an order of %d", d.points, o.amount.Value)
 	}
 	method, err := o.methodFor(d)
 	if err != nil {
@@ -256,7 +259,7 @@ func (s *Server) addPayment(o *order, method string, value int64, now time.Time)
 	})
 }
 
-// suffix returns the part of a payment's id before its last letter.
+// suffix returns the two letters of a payment's id that stand for the method.
 func suffix(method string) string {
 	switch method {
 	case "UPI":

@@ -112,7 +112,7 @@ func TestPaymentRetries(t *testing.T) {
 	last := newPayer(t, none, pluraltest.OrderSpec{})
 	_, err := none.Pay(last.id, pluraltest.FailOTP)
 	require.NoError(t, err)
-	require.Equal(t, "FAILED", last.status(), "fewer than no retries are none")
+	require.Equal(t, "FAILED", last.status(), "a negative number of retries means none")
 
 	srv := pluraltest.New(pluraltest.WithPaymentRetries(2))
 	t.Cleanup(srv.Close)
@@ -272,7 +272,7 @@ func TestPayerPaysAsTheOrderAllows(t *testing.T) {
 	}
 }
 
-// TestPayable follows an order through its states. It checks in which of them
+// TestPayable follows an order through its states. It checks in which states
 // the payer can decide.
 func TestPayable(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ type QueuedFault struct {
 }
 
 // QueuedFaults lists the faults from Inject that no request has met yet. The
-// next one to be taken is the first.
+// list begins with the fault that is taken next.
 func (s *Server) QueuedFaults() []QueuedFault {
 	s.mu.Lock()
 	defer s.mu.Unlock()

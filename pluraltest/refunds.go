@@ -82,7 +82,7 @@ func (s *Server) createRefund(c *call) answer {
 }
 
 // sameAmount refuses a refund that names two different sums, because the server
-// would have to guess which is meant.
+// would have to guess which sum is meant.
 func (l limits) sameAmount(amount, old json.RawMessage) *apiError {
 	if len(old) == 0 {
 		return nil
@@ -146,7 +146,7 @@ func (s *Server) refund(parent *order, c *call, reference string, amount Amount,
 	return o
 }
 
-// settleRefund sends the event of a refund that has ended.
+// settleRefund records how a refund has ended, and sends its event.
 func (s *Server) settleRefund(o *order, record *FaultRecord) {
 	state := EffectAppliedLate
 	if o.status != StatusProcessed {
@@ -156,8 +156,8 @@ func (s *Server) settleRefund(o *order, record *FaultRecord) {
 	s.emit("REFUND_"+o.status, o)
 }
 
-// endRefund gives a refund its final status. It also gives the parent order the
-// status that follows.
+// endRefund gives a refund its final status. It also updates the status of the
+// parent order.
 func (s *Server) endRefund(o *order, status string, now time.Time) {
 	o.setStatus(status)
 	o.updated = now

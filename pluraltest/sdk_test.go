@@ -12,7 +12,7 @@ import (
 
 // TestSDKReadsWhatQuirksMake verifies and reads events with the SDK. Some
 // events have the vendor's unusual shapes. The SDK finds the same values in
-// them as in the usual shapes.
+// these events as in events of the usual shapes.
 func TestSDKReadsWhatQuirksMake(t *testing.T) {
 	t.Parallel()
 	for name, quirk := range map[string]pluraltest.Quirk{

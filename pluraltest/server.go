@@ -31,8 +31,8 @@ type Server struct {
 	// which only Transport reaches. With WithTLS or WithHTTP2 it begins with
 	// https.
 	URL string
-	// ClientID and ClientSecret are the credentials that get a token. The secret,
-	// 32 hex digits, also signs callbacks.
+	// ClientID and ClientSecret are the credentials that get a token. The
+	// secret has 32 hex digits and also signs callbacks.
 	ClientID     string
 	ClientSecret string
 	// WebhookSecret signs webhooks. It is the client secret, unless
@@ -48,12 +48,12 @@ type Server struct {
 	cert  *certificate
 	pages *http.ServeMux
 
-	ctx    context.Context //nolint:containedctx // the life of the server, ended by Close
+	ctx    context.Context //nolint:containedctx // Close ends this context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // all goroutines that this package starts
 	done   chan struct{}  // closed at the end of Close
 
-	mu        sync.Mutex // guards the fields below and every order; never held across I/O
+	mu        sync.Mutex // guards the fields below and every order; it is not held during I/O
 	closed    bool
 	down      bool
 	listener  net.Listener
@@ -91,8 +91,8 @@ type Server struct {
 }
 
 // New makes a server that does not listen. Use [Server.Transport] to reach it.
-// If you use it in a testing/synctest bubble, call both New and Close inside
-// the bubble.
+// If you use the server in a testing/synctest bubble, call both New and Close
+// inside the bubble.
 func New(opts ...Option) *Server {
 	cfg := newConfig(opts)
 	if cfg.seed == nil {
@@ -188,12 +188,12 @@ func NewServer(t TB, opts ...Option) *Server {
 	return s
 }
 
-// Handle adds a page of your own to the server. Call it before the first
+// Handle adds a page of your own to the server. Call Handle before the first
 // request. Faults do not affect such pages.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.pages.Handle(pattern, handler) }
 
-// context returns the parent of the requests' contexts. They end with the
-// server.
+// context returns the parent of the requests' contexts. These contexts end when
+// the server is closed.
 func (s *Server) context(net.Listener) context.Context { return s.ctx }
 
 func (s *Server) scheme() string {
@@ -221,16 +221,16 @@ func reachable(addr string) string {
 	return addr
 }
 
-// goServe serves connections of l until it is closed. s.mu must be held.
+// goServe serves the connections of l until l is closed. s.mu must be held.
 func (s *Server) goServe(l net.Listener) {
 	s.wg.Go(func() { _ = s.http.Serve(&wrappingListener{Listener: l, server: s}) })
 }
 
 // Close ends the server. It closes connections and ends hung requests. It drops
 // effects that are still to come, and sends no more webhooks. It ends the
-// context of a request to the handler of WithWebhookHandler. It returns once
-// every handler has returned, that one included. A second Close waits for the
-// first.
+// contexts of requests to the handler of [WithWebhookHandler]. It returns once
+// every handler has returned, also the handler of WithWebhookHandler. A second
+// Close waits for the first.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -269,8 +269,9 @@ func (s *Server) Close() {
 	}
 }
 
-// Down takes the server off the network. Its connections are cut, and new
-// connections are refused. The server keeps its state. Up brings it back.
+// Down takes the server off the network. It cuts the server's connections, and
+// new connections are refused. The server keeps its state. Up brings the server
+// back.
 func (s *Server) Down() {
 	s.mu.Lock()
 	s.down = true
@@ -291,7 +292,7 @@ func (s *Server) Up() error {
 		return errClosed
 	}
 	if s.down && s.addr != "" {
-		l, err := s.listen(s.addr) // addr has an IP address, so no name lookup has to be waited for
+		l, err := s.listen(s.addr) // addr has an IP address, so listen does not wait for a name lookup
 		if err != nil {
 			return err
 		}
@@ -352,7 +353,8 @@ func (s *Server) Now() time.Time {
 // Advance moves the server's clock: tokens and payment links expire, holds
 // lapse and documents carry later times. It does not shorten the delays of
 // faults and webhooks: see [Server.Flush]. The timestamps of webhooks come from
-// this clock, so give it to the verifier under test (WithClock(srv.Now)).
+// this clock, so give this clock to the verifier under test
+// (WithClock(srv.Now)).
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

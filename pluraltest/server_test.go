@@ -18,8 +18,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// recordingTB takes the place of a test. It can fail without failing the real
-// test.
+// recordingTB takes the place of a test. If it fails, the real test does not
+// fail.
 type recordingTB struct {
 	*testing.T
 
@@ -83,7 +83,7 @@ func TestDoublesOfOneReference(t *testing.T) {
 	require.NoError(t, err)
 	srv.Inject(pluraltest.On(pluraltest.OpRefundsCreate), pluraltest.FailedResult)
 	require.Equal(t, 200, a.refund(two, `{"merchant_order_reference":"back"}`).status)
-	srv.AssertExactlyOnce(t) // the recorded test has failed
+	srv.AssertExactlyOnce(t) // this fails the recorded test
 
 	_, err = srv.Refund(two, "back", inr(100))
 	require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestCloseWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ended atomic.Int32
 		work := func(d time.Duration) http.HandlerFunc {
-			return func(_ http.ResponseWriter, r *http.Request) { // which leaves the body unread
+			return func(_ http.ResponseWriter, r *http.Request) { // this handler does not read the body
 				<-r.Context().Done()
 				<-time.After(d)
 				ended.Add(1)
@@ -235,12 +235,12 @@ func TestCloseWaits(t *testing.T) {
 			})
 		}
 		closers.Wait()
-		require.Equal(t, int32(3), ended.Load(), "two webhooks and the page")
+		require.Equal(t, int32(3), ended.Load(), "Close waits for two webhooks and the page")
 	})
 }
 
-// TestPanicsAreReported has pages, plans and handlers that panic. The
-// connection is cut, and the test gets a report.
+// TestPanicsAreReported has pages, plans and handlers that panic. The server
+// cuts the connection and reports to the test.
 func TestPanicsAreReported(t *testing.T) {
 	t.Parallel()
 	get := func(_ *testing.T, a *api) error {
@@ -264,7 +264,7 @@ func TestPanicsAreReported(t *testing.T) {
 			plan: func(pluraltest.Request) pluraltest.Fault { return nonsense },
 			call: get, want: `fault plan: fault answer gibberish, effect : there is no answer "gibberish"`,
 		},
-		"nonsense to a client of another make": {
+		"nonsense of a plan, seen by a plain client": {
 			plan: func(pluraltest.Request) pluraltest.Fault { return nonsense },
 			call: func(t *testing.T, a *api) error { t.Helper(); a.client = &http.Client{}; return get(t, a) },
 			want: `there is no answer "gibberish"`,
@@ -296,7 +296,7 @@ func TestPanicsAreReported(t *testing.T) {
 				require.Error(t, get(t, newAPI(t, srv)))
 			}
 			errors, _ = tb.said()
-			require.Len(t, errors, 1, "a fault is not a bug")
+			require.Len(t, errors, 1, "a fault that cuts the connection is not reported")
 		})
 	}
 }
@@ -359,7 +359,7 @@ func TestURLNamesTheLoopback(t *testing.T) {
 
 func TestBigBodyIsRefused(t *testing.T) {
 	t.Parallel()
-	srv := httptest.NewServer(nil) // a loopback port that is certainly free afterwards
+	srv := httptest.NewServer(nil) // its loopback port is free after Close
 	addr := srv.Listener.Addr().String()
 	srv.Close()
 	plural := pluraltest.NewServer(t, pluraltest.WithAddr(addr))

@@ -13,15 +13,16 @@ import (
 	"time"
 )
 
-// Settlement is one transfer to the merchant's bank, under a UTR.
+// Settlement is one transfer to the merchant's bank. The UTR is the number of
+// the transfer.
 type Settlement struct {
 	UTR         string
 	ProcessedAt time.Time
 	SettledAt   time.Time
 	Lines       []SettlementLine
 
-	// The number of lines and the amount of the transfer in rupees, if the service
-	// says other figures than the lines do.
+	// If set, the server shows these figures instead of those that follow from
+	// the lines: the number of lines, and the amount of the transfer in rupees.
 	SaidLines  int
 	SaidAmount string
 }
@@ -38,9 +39,9 @@ type SettlementLine struct {
 	Kind          LineKind
 }
 
-// LineKind says how the head of a settlement counts a line. The lines
-// themselves do not show their kind, because Plural has not published how it
-// shows refunds and chargebacks.
+// LineKind says to which sum in the head of a settlement a line belongs. The
+// lines themselves do not show their kind, because Plural has not published how
+// it shows refunds and chargebacks.
 type LineKind int
 
 // The kinds of lines. The amounts of refunds and chargebacks are below zero.
@@ -51,22 +52,22 @@ const (
 )
 
 // SettlementQuirk is a set of possible oddities of settlements. Plural has not
-// published whether the real service has them.
+// published whether the real service has these oddities.
 type SettlementQuirk uint
 
 // The oddities.
 const (
-	// Refunds have lines of their own. Otherwise only the sums in the head include
-	// them.
+	// Refunds have lines of their own. Without this quirk, only the sums in the
+	// head include refunds.
 	SettleRefundLines   SettlementQuirk = 1 << iota
 	SettleThreeDecimals                 // MDR and GST have three decimals
-	SettleSplit                         // each payment has two lines, of three fifths and two fifths
+	SettleSplit                         // each payment has two lines, with three fifths and two fifths of its amount
 	SettleTextFigures                   // figures are strings, not numbers
 	// The deductions in the list are twice the deductions in the lines, as in
 	// Plural's own sample.
 	SettleOddTotals
 	SettleEndExcluded // a list does not include its end_date
-	SettleByProcessed // the days of a list select by the processed date, not by the settled date
+	SettleByProcessed // a list selects settlements by the processed date, not by the settled date
 	SettlePageTotals  // the totals of a list count only the rows of the page
 )
 
@@ -81,7 +82,7 @@ const (
 
 // The limits of the settlement API.
 const (
-	settlementWindow = 60 // days, including the first and the last
+	settlementWindow = 60 // days, with the first day and the last day
 	settlementPage   = 10
 	settlementMonths = 6
 )
@@ -99,15 +100,14 @@ func WithSettlementQuirks(quirks SettlementQuirk) Option {
 // india is the time zone of settlements.
 var india = time.FixedZone("IST", 5*60*60+30*60)
 
-// settled has the settlements in the books, and the rows that have moved in
-// them.
+// settled is one settlement in the books.
 type settled struct{ Settlement }
 
 // settlements are the books of settled money.
 type settlements struct {
 	list  []*settled
 	done  map[string]bool // the ids of the payments and refund legs that a settlement contains
-	moves int             // how many times rows still have to move
+	moves int             // how many moves of MoveSettlementRows are left
 }
 
 // Settlements lists the settlements, oldest first.
@@ -126,7 +126,7 @@ func (s *Server) Settlements() []Settlement {
 
 // SettlementLines lists the lines of a settlement that the service shows. It
 // returns nil if the UTR does not exist. Without SettleRefundLines the service
-// shows no lines of refunds: only the sums in the head include them.
+// shows no lines of refunds: only the sums in the head include refunds.
 func (s *Server) SettlementLines(utr string) []SettlementLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +137,7 @@ func (s *Server) SettlementLines(utr string) []SettlementLine {
 }
 
 // Settle settles all captured money that is not settled yet, in one settlement.
-// It returns the UTR, or "" if there was no such money.
+// It returns the UTR of the settlement, or "" if there was no such money.
 func (s *Server) Settle() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +151,7 @@ func (s *Server) AddSettlement(added Settlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if added.UTR == "" || s.settlement(added.UTR) != nil {
-		return fmt.Errorf("pluraltest: there is no UTR, or UTR %s is taken", added.UTR)
+		return fmt.Errorf("pluraltest: the settlement has no UTR, or its UTR %q is taken", added.UTR)
 	}
 	added.Lines = slices.Clone(added.Lines)
 	for _, line := range added.Lines {
@@ -170,7 +170,7 @@ func (s *Server) AddSettlementLine(utr string, line SettlementLine) error {
 	defer s.mu.Unlock()
 	found := s.settlement(utr)
 	if found == nil {
-		return fmt.Errorf("pluraltest: there is no UTR %s", utr)
+		return fmt.Errorf("pluraltest: there is no settlement with UTR %s", utr)
 	}
 	if err := line.check(); err != nil {
 		return err
@@ -186,16 +186,16 @@ func (s *Server) ChangeSettlement(utr string, change func(*Settlement)) error {
 	defer s.mu.Unlock()
 	found := s.settlement(utr)
 	if found == nil {
-		return fmt.Errorf("pluraltest: there is no UTR %s", utr)
+		return fmt.Errorf("pluraltest: there is no settlement with UTR %s", utr)
 	}
 	change(&found.Settlement)
 	return nil
 }
 
-// MoveSettlementRows makes rows move while a client reads page after page, n
-// times in all. A move happens before the server answers a page after the
-// first. The last row of the list, or the last line of the settlement, then
-// becomes the first.
+// MoveSettlementRows makes rows move while a client reads page after page. It
+// does so n times, each time before the server answers a page after the first.
+// In the list of settlements the first row becomes the last. In a settlement
+// the last line becomes the first.
 func (s *Server) MoveSettlementRows(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +208,7 @@ func (line SettlementLine) Settled() string { return decimal(line.figures().sett
 func (line SettlementLine) check() error {
 	for _, figure := range []string{line.Amount, line.MDR, line.GST} {
 		if _, ok := rupees(figure); !ok && figure != "" || line.Amount == "" {
-			return errors.New("pluraltest: a figure of a line must be a decimal text, and the amount must be there")
+			return errors.New("pluraltest: the figures of a line must be decimal texts, and it must have an amount")
 		}
 	}
 	return nil
@@ -265,7 +265,7 @@ func (s *Server) settleDue() {
 			days[due] = append(days[due], m)
 		}
 	}
-	var waiting []movement // refunds, which wait for a payment
+	var waiting []movement // refunds that wait for a settlement with a payment
 	for _, due := range slices.SortedFunc(maps.Keys(days), time.Time.Compare) {
 		y, month, d := due.Date()
 		waiting = append(waiting, days[due]...)
@@ -276,7 +276,7 @@ func (s *Server) settleDue() {
 }
 
 // settle makes a settlement of the money that has moved. If there are only
-// refunds, it makes no settlement: refunds wait for a payment.
+// refunds, it makes no settlement, because refunds wait for a payment.
 func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) {
 	if !slices.ContainsFunc(moved, func(m movement) bool { return !m.refund }) {
 		return ""
@@ -316,13 +316,13 @@ func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) 
 	return made.UTR
 }
 
-// shownLines are the lines that the service shows.
+// shownLines returns the lines that the service shows.
 func (s *Server) shownLines(of *settled) []SettlementLine {
 	if s.cfg.settlementQuirks.has(SettleRefundLines) {
 		return of.Lines
 	}
 	return slices.DeleteFunc(slices.Clone(of.Lines), func(line SettlementLine) bool {
-		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // a line that a test has added stays
+		return line.Kind == LineRefund && s.settled.done[line.TransactionID] // a line that a test has added is shown
 	})
 }
 
@@ -583,7 +583,8 @@ func (s *Server) settlementLine(of *settled, line SettlementLine) settlementLine
 	return doc
 }
 
-// local prints a time as settlements do: in Indian time, without the zone.
+// local prints a time in the form of settlements: in Indian time, without the
+// zone.
 func local(t time.Time) string { return t.In(india).Format("2006-01-02T15:04:05") }
 
 func (s *Server) figure(r *big.Rat) json.RawMessage { return s.text(decimal(r)) }
@@ -595,8 +596,8 @@ func (s *Server) text(number string) json.RawMessage {
 	return json.RawMessage(number)
 }
 
-// move calls rows to reorder the list, if the page is not the first one and
-// s.settled.moves is not used up.
+// If the page is not the first page and a move is left, move calls rows, which
+// reorders the list.
 func (s *Server) move(page int, rows func()) {
 	if page > 1 && s.settled.moves > 0 {
 		s.settled.moves--

@@ -65,7 +65,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 		const window = "list?start_date=2000-01-01&end_date=2000-01-10T00:00:00"
 		require.Empty(t, srv.Settlements())
 		require.Empty(t, list(t, get(t, a, 200, window), "data"))
-		srv.Advance(14 * time.Hour) // the morning of 4 January, before the bank's time
+		srv.Advance(14 * time.Hour) // the morning of 4 January, before the time of the day's settlements
 		require.Empty(t, srv.Settlements())
 		srv.Advance(2 * time.Hour)
 		require.Len(t, srv.Settlements(), 1)
@@ -76,8 +76,8 @@ func TestSettledOnTheNextDay(t *testing.T) {
 			"total_transactions_count": "1", "last_processed_date": `"2000-01-04T07:00:00"`,
 			"settled_date": `"2000-01-04T10:59:46"`, "programs": `["CARD"]`, "system": `"PG"`,
 		})
-		// If there are only refunds, no settlement is made. The refunds wait for the
-		// next one.
+		// If there are only refunds, no settlement is made. The refunds wait
+		// for the next settlement.
 		_, err := srv.Refund(srv.Orders()[0].ID, "refund", pluraltest.Amount{Value: 1000, Currency: "INR"})
 		require.NoError(t, err)
 		srv.Advance(48 * time.Hour)
@@ -87,7 +87,7 @@ func TestSettledOnTheNextDay(t *testing.T) {
 		srv.Advance(48 * time.Hour)
 		require.Len(t, srv.Settlements(), 2)
 		rows = list(t, get(t, a, 200, window), "data")
-		require.Equal(t, "38.82", string(rows[0]["total_amount"]), "the newest is the first")
+		require.Equal(t, "38.82", string(rows[0]["total_amount"]), "the newest settlement comes first")
 	})
 	settled(t, func(t *testing.T, srv *pluraltest.Server, _ *api, _ string) {
 		srv.Advance(48 * time.Hour)
@@ -100,9 +100,9 @@ func TestSettledOnTheNextDay(t *testing.T) {
 func TestSettleNow(t *testing.T) {
 	t.Parallel()
 	settled(t, func(t *testing.T, srv *pluraltest.Server, _ *api, id string) {
-		held := authorized(t, srv, "held", 5000) // no money of this order is taken
+		held := authorized(t, srv, "held", 5000) // this order is held, but not captured
 		srv.Advance(1000 * time.Hour)
-		require.Empty(t, srv.Settlements(), "nothing by itself")
+		require.Empty(t, srv.Settlements(), "the server settles nothing by itself")
 		utr := srv.Settle()
 		require.Regexp(t, `^\d{12}$`, utr)
 		require.Empty(t, srv.Settle(), "all is settled")
@@ -193,7 +193,7 @@ func TestSettlementQuirks(t *testing.T) {
 			t.Helper()
 			require.Equal(t, "2.36", string(row["total_deduction_amount"]))
 		}},
-		"the last day does not count": {pluraltest.SettleEndExcluded, func(t *testing.T, row, _ object, _ []object) {
+		"the list without its end date": {pluraltest.SettleEndExcluded, func(t *testing.T, row, _ object, _ []object) {
 			t.Helper()
 			require.Nil(t, row)
 		}},
@@ -220,8 +220,8 @@ func TestSettlementQuirks(t *testing.T) {
 	}
 }
 
-// Two settlements, each processed on the day before it was settled. The page has
-// one row.
+// There are two settlements. Each was processed on the day before it was
+// settled. A page has one row.
 func TestSettlementListQuirks(t *testing.T) {
 	t.Parallel()
 	const first, second = "11", "22"
@@ -306,8 +306,8 @@ func TestSettlementsOnRequest(t *testing.T) {
 
 		srv.MoveSettlementRows(1)
 		lines = list(t, get(t, a, 200, "detail/77?page=2"), "transactions")
-		require.Equal(t, `"9"`, string(lines[0]["transaction_id"]), "each row is one further")
+		require.Equal(t, `"9"`, string(lines[0]["transaction_id"]), "each line has moved down by one place")
 		lines = list(t, get(t, a, 200, "detail/77?page=2"), "transactions")
-		require.Equal(t, `"9"`, string(lines[0]["transaction_id"]), "once")
+		require.Equal(t, `"9"`, string(lines[0]["transaction_id"]), "the lines move only once")
 	})
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // SignForm returns the fields of a callback with the signature that the service
-// would add. It replaces a signature among the fields. It signs any fields, so
-// a test can send nonsense with a good signature.
+// would add. If the fields already have a signature, SignForm replaces it. It
+// signs any fields, so a test can send nonsense with a good signature.
 func (s *Server) SignForm(fields url.Values) url.Values {
 	form := url.Values{}
 	var pairs []string
@@ -52,8 +52,8 @@ func signCallback(text string, key []byte) string {
 }
 
 // keyOf makes a key from a secret. It returns nil if the secret does not have
-// that form. In hex, two characters make one byte. If the number of characters
-// is odd, the last one is ignored.
+// the given form. In hex, two characters make one byte. If the number of
+// characters is odd, the last one is ignored.
 func keyOf(secret string, form WebhookKeyForm) []byte {
 	var key []byte
 	var err error
@@ -72,7 +72,8 @@ func keyOf(secret string, form WebhookKeyForm) []byte {
 }
 
 // SignWebhook returns the webhook-signature header for a webhook-id, a
-// webhook-timestamp and a body. It is "v1," and the signature in base64.
+// webhook-timestamp and a body. The header is "v1," and the signature in
+// base64.
 func (s *Server) SignWebhook(id, timestamp string, body []byte) string {
 	return signWebhook(s.webhookKey(), id, timestamp, body)
 }

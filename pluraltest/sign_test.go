@@ -137,8 +137,8 @@ func TestCallbackKeys(t *testing.T) {
 	}
 }
 
-// A client sends a body slowly, and never sends the end. The server closes its
-// connection.
+// A client sends a body slowly, and never sends the end. The server closes the
+// client's connection.
 func TestSlowBodiesAreCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -155,6 +155,6 @@ func TestSlowBodiesAreCutOff(t *testing.T) {
 			_ = res.Body.Close()
 		}
 		require.Equal(t, 30*time.Second, time.Since(begun))
-		time.Sleep(time.Second) // of the bubble's clock: net/http closes such a connection in two steps
+		time.Sleep(time.Second) // on the bubble's clock, because net/http closes such a connection in two steps
 	})
 }

@@ -14,7 +14,7 @@ type Amount struct {
 }
 
 // The order, refund and payment statuses that Plural documents. Refunds are
-// orders too. They use CREATED, PENDING, PROCESSED and FAILED. Payments use
+// orders too, and use CREATED, PENDING, PROCESSED and FAILED. Payments use
 // PENDING, AUTHORIZED, CANCELLED, PROCESSED and FAILED.
 const (
 	StatusCreated           = "CREATED"
@@ -93,11 +93,11 @@ type order struct {
 	captures []Capture
 	cancels  []Cancel
 
-	heldAt    time.Time      // when it became AUTHORIZED
+	heldAt    time.Time      // when the order became AUTHORIZED
 	lapsed    bool           // the bank has released the hold
-	ends      string         // the status that a fault makes a refund end in
+	ends      string         // the final status that a fault has chosen for a refund
 	pending   *pendingResult // a write whose result is not final yet
-	older     []version      // documents before the last changes, newest last
+	older     []version      // the document before each of the last changes, newest last
 	lastEvent chan struct{}  // closed when the first attempt to deliver its latest event has ended
 
 	requestID string
@@ -105,7 +105,7 @@ type order struct {
 	updated   time.Time
 }
 
-// version is an earlier document.
+// version is a document as it was before a change.
 type version struct {
 	document []byte
 	until    time.Time
@@ -172,7 +172,7 @@ func (o *order) setPayments(status string, at time.Time) {
 	}
 }
 
-// held returns the payments that carry the hold or the money, leaving out the
+// held returns the payments that have the hold or the money. It leaves out the
 // payer's failed attempts.
 func (o *order) held() []*payment {
 	var live []*payment
@@ -185,8 +185,8 @@ func (o *order) held() []*payment {
 }
 
 // capturedAmount returns the money taken from the order. For a pre-authorised
-// order it is the captured sum. For any other order that is paid it is the
-// whole amount.
+// order that is the captured sum. For any other paid order it is the whole
+// amount.
 func (o *order) capturedAmount() int64 {
 	switch o.status {
 	case StatusProcessed, StatusPartiallyCaptured, StatusPartiallyRefunded, StatusFullyRefunded:

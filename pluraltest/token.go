@@ -142,18 +142,18 @@ func (s *Server) RevokeTokens() {
 }
 
 // IssueToken issues a token without a request, for a test that calls the API
-// without the SDK. It counts in TokensIssued.
+// without the SDK. [Server.TokensIssued] counts this token too.
 func (s *Server) IssueToken() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.newToken().Value
 }
 
-// manyYears is longer than any server lives.
+// manyYears is longer than any server runs.
 const manyYears = 100 * 365 * 24 * time.Hour
 
 // acceptTokens makes the server accept tokens that the caller chose.
-// [Server.Tokens] does not list them.
+// [Server.Tokens] does not list these tokens.
 func (s *Server) acceptTokens(values []string) {
 	now := s.cfg.clock()
 	for _, value := range values {

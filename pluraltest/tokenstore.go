@@ -13,11 +13,11 @@ import (
 
 // TestTokenStore checks that an implementation of [plural.TokenStore] keeps the
 // rules of the interface, and reports each broken rule. newStore makes a
-// TokenStore. All stores that it makes share their state, as those of a fleet's
-// processes do.
+// TokenStore. All stores that newStore makes must share their state, as the
+// stores of several processes do.
 //
-// For one of the rules a lock has to run out. That takes a few seconds, or no
-// time in a testing/synctest bubble.
+// For one of the rules the test waits until a lock has run out. That takes a
+// few seconds, or no time in a testing/synctest bubble.
 func TestTokenStore(t TB, newStore func() plural.TokenStore) {
 	t.Helper()
 	c := &tokenStoreCheck{t: t, make: newStore, prefix: fmt.Sprintf("plural-token-%d-", time.Now().UnixNano())}
@@ -67,9 +67,9 @@ func lockWithinTenSeconds(s plural.TokenStore, key string, ttl time.Duration) (f
 }
 
 func (c *tokenStoreCheck) keepsBytes() {
-	const rule = "what is saved is loaded, byte by byte, by all"
+	const rule = "every store loads exactly the bytes that one store has saved"
 	first, second, key := c.make(), c.make(), c.key()
-	c.loads(first, key, nil, "nothing saved is nil, nil")
+	c.loads(first, key, nil, "Load returns nil and no error if nothing is saved")
 	for _, sealed := range [][]byte{{0, 1, 2, 0xff, 0x80, '\n', 0}, bytes.Repeat([]byte("x"), 10_000)} {
 		c.noError(first.Save(context.Background(), key, sealed, time.Hour), rule)
 		c.loads(second, key, sealed, rule)
@@ -78,7 +78,7 @@ func (c *tokenStoreCheck) keepsBytes() {
 }
 
 func (c *tokenStoreCheck) forgets() {
-	const rule = "what is saved is forgotten after its ttl"
+	const rule = "saved bytes are forgotten after their ttl"
 	s, key := c.make(), c.key()
 	c.noError(s.Save(context.Background(), key, []byte("x"), time.Second), rule)
 	<-time.After(2 * time.Second)
@@ -86,7 +86,7 @@ func (c *tokenStoreCheck) forgets() {
 }
 
 func (c *tokenStoreCheck) locks() {
-	const rule = "one at a time holds a lock, and the next gets it when it is given back"
+	const rule = "only one caller holds a lock, and the next caller gets it after unlock"
 	first, second, key := c.make(), c.make(), c.key()
 	unlock, err := lockWithinTenSeconds(first, key, time.Hour)
 	if !c.noError(err, rule) {
@@ -101,7 +101,7 @@ func (c *tokenStoreCheck) locks() {
 	go func() {
 		next, err := lockWithinTenSeconds(second, key, time.Hour)
 		if err == nil && !isFree.Load() {
-			err = errors.New("two hold it at once")
+			err = errors.New("two callers hold the lock at once")
 		}
 		if next != nil {
 			next(context.Background())
@@ -115,7 +115,7 @@ func (c *tokenStoreCheck) locks() {
 }
 
 func (c *tokenStoreCheck) lockFreesItself() {
-	const rule = "a lock frees itself after its ttl, and its late holder does not free the next one's"
+	const rule = "a lock frees itself after its ttl, and the late unlock does not free the next holder's lock"
 	s, key := c.make(), c.key()
 	late, err := lockWithinTenSeconds(s, key, time.Second)
 	if !c.noError(err, rule) {
@@ -169,7 +169,7 @@ func (c *tokenStoreCheck) loadsWhileOthersWait() {
 }
 
 func (c *tokenStoreCheck) waitingEnds() {
-	const rule = "waiting for a lock ends with its context"
+	const rule = "Lock stops waiting when its context ends"
 	s, key := c.make(), c.key()
 	unlock, err := lockWithinTenSeconds(s, key, time.Hour)
 	if !c.noError(err, rule) {
@@ -189,7 +189,7 @@ func (c *tokenStoreCheck) waitingEnds() {
 	select {
 	case err := <-ended:
 		if err == nil {
-			c.t.Errorf("plural.TokenStore: %s: the lock was had twice", rule)
+			c.t.Errorf("plural.TokenStore: %s: two callers have the lock", rule)
 		}
 	case <-time.After(10 * time.Second):
 		c.t.Errorf("plural.TokenStore: %s", rule)
@@ -197,7 +197,7 @@ func (c *tokenStoreCheck) waitingEnds() {
 }
 
 func (c *tokenStoreCheck) lockOutlivesItsContext() {
-	const rule = "a lock that is held outlives the context of the waiting"
+	const rule = "a lock stays held after the context of its Lock call has ended"
 	s, key := c.make(), c.key()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	unlock, err := s.Lock(ctx, key, time.Hour)

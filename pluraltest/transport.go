@@ -20,7 +20,8 @@ import (
 // Transport makes a transport that reaches the server without sockets. It is a
 // real *http.Transport on connections in memory, so httptrace hooks,
 // truncation, resets and timeouts work as on a network. Each call makes a
-// transport with connections of its own. Close closes them.
+// transport with connections of its own. [Server.Close] closes these
+// connections.
 //
 // The transport sends every request to this server, whatever its host. Use
 // [Server.URL].
@@ -42,8 +43,8 @@ func (s *Server) Client() *http.Client {
 	}
 }
 
-// Certificate returns the server's certificate, which signs itself. It returns
-// nil without TLS.
+// Certificate returns the server's self-signed certificate. It returns nil
+// without TLS.
 func (s *Server) Certificate() *x509.Certificate {
 	if s.cert == nil {
 		return nil
@@ -103,9 +104,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.base.RoundTrip(r)
 }
 
-// readBody reads a request's body. It returns a copy of the request with that
-// body, which can be read again, and the bytes. net/http can rewind the copy's
-// body only if it could rewind the first.
+// readBody reads a request's body. It returns a copy of the request whose body
+// can be read again, and the bytes of the body. net/http can rewind the body of
+// the copy only if it could rewind the original body.
 func readBody(r *http.Request) (*http.Request, []byte, error) {
 	clone := r.Clone(r.Context())
 	if r.Body == nil || r.Body == http.NoBody {
@@ -125,8 +126,8 @@ func (t *transport) CloseIdleConnections() {
 	t.refuse.CloseIdleConnections()
 }
 
-// dialMemory connects to the server in memory. The first call starts the
-// serving of such connections.
+// dialMemory connects to the server in memory. The first call makes the server
+// accept such connections.
 func (s *Server) dialMemory(ctx context.Context, network, addr string) (net.Conn, error) {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.ConnectStart != nil {
@@ -177,7 +178,8 @@ func newCertificate() *certificate {
 	if err != nil {
 		panic("pluraltest: " + err.Error())
 	}
-	// It is valid at any time, so also on the clock of a testing/synctest bubble.
+	// The certificate is valid at any time, so also on the clock of a
+	// testing/synctest bubble.
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{Organization: []string{"pluraltest"}},

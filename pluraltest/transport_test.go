@@ -66,7 +66,7 @@ func TestRefuseWritesNothing(t *testing.T) {
 		defer srv.Close()
 		a := newAPI(t, srv)
 		id := authorized(t, srv, "refuse-1", 5000)
-		require.Equal(t, 200, a.get(id).status) // leaves a connection to reuse
+		require.Equal(t, 200, a.get(id).status) // this request leaves a connection that can be reused
 		srv.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.Refuse)
 
 		var wrote, got bool
@@ -124,8 +124,8 @@ func TestCloseDropsLateEffects(t *testing.T) {
 	})
 }
 
-// After such a reset net/http repeats a request if it can rewind it. From Go
-// 1.27 on it no longer does so.
+// After a reset of the HTTP/2 stream, net/http repeats a request if it can
+// rewind the body. From Go 1.27 on it no longer does so.
 func TestStreamResetIsRetriedByNetHTTP(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, pluraltest.WithHTTP2())
@@ -147,7 +147,7 @@ func TestStreamResetIsRetriedByNetHTTP(t *testing.T) {
 		}
 		delivered := len(srv.RequestsTo(pluraltest.OpRefundsCreate)) - before
 		if rewind && err == nil {
-			require.Equal(t, 2, delivered, "net/http has repeated what it can rewind")
+			require.Equal(t, 2, delivered, "net/http repeats a request whose body it can rewind")
 		} else {
 			require.Error(t, err)
 			require.Equal(t, 1, delivered)

@@ -15,7 +15,7 @@ type WebhookKeyForm int
 const (
 	WebhookKeyCharacters WebhookKeyForm = iota // the characters of the secret, as in the vendor's worked example
 	WebhookKeyHex                              // decoded from hex
-	WebhookKeyBase64                           // decoded from base64, "whsec_" removed
+	WebhookKeyBase64                           // decoded from base64, after "whsec_" is removed
 )
 
 type webhookConfig struct {
@@ -32,7 +32,7 @@ type webhookConfig struct {
 
 // WithWebhookURL delivers webhooks to a URL. See also [Server.SetWebhookURL].
 // The first attempts for the events of one order are made one after the other,
-// oldest event first. [Server.ReleaseWebhooks] can reverse that.
+// oldest event first. [Server.ReleaseWebhooks] can reverse that sequence.
 func WithWebhookURL(url string) Option { return func(c *config) { c.webhook.url = url } }
 
 // WithWebhookHandler delivers webhooks to a handler that is served in memory.
@@ -63,8 +63,8 @@ func WithWebhookTimeout(d time.Duration) Option { return func(c *config) { c.web
 func WithWebhookKey(form WebhookKeyForm) Option { return func(c *config) { c.webhook.keyForm = form } }
 
 // WithWebhookStampedOnce sends redeliveries with the timestamp and signature of
-// the first attempt. Without it each attempt gets a new time. The vendor does
-// not document which timestamp the real service sends.
+// the first attempt. Without this option each attempt gets a new time. The
+// vendor does not document which timestamp the real service sends.
 func WithWebhookStampedOnce() Option { return func(c *config) { c.webhook.stampOnce = true } }
 
 // WithWebhookNewIDs sends each redelivery under a webhook-id of its own.
@@ -73,7 +73,8 @@ func WithWebhookNewIDs() Option { return func(c *config) { c.webhook.newIDs = tr
 // WithWebhookDuplicates delivers n more copies of each event, at the same time
 // as its first attempt and with the same webhook-id. The schedule follows only
 // the first attempt. That attempt may arrive while a handler works on a copy,
-// and get a 409. The server then repeats it, even if the copy gets a 2xx.
+// and get a 409. The server then repeats the attempt, even if the copy gets a
+// 2xx.
 func WithWebhookDuplicates(n int) Option { return func(c *config) { c.webhook.duplicates = n } }
 
 // DeliveryState is the state of an event's delivery.
@@ -81,8 +82,8 @@ type DeliveryState string
 
 // The states of a delivery.
 const (
-	DeliveryNotSent   DeliveryState = "not sent" // there is no address to send it to
-	DeliveryHeld      DeliveryState = "held"     // HoldWebhooks keeps it back
+	DeliveryNotSent   DeliveryState = "not sent" // there is no URL or handler for webhooks
+	DeliveryHeld      DeliveryState = "held"     // HoldWebhooks keeps the event back
 	DeliveryPending   DeliveryState = "pending"  // an attempt is on its way, or the next attempt waits
 	DeliveryDelivered DeliveryState = "delivered"
 	DeliveryExhausted DeliveryState = "exhausted" // every attempt has failed
@@ -103,7 +104,7 @@ type Delivery struct {
 type DeliveryAttempt struct {
 	At     time.Time
 	Header http.Header // of the request
-	Status int         // status of the answer; 0 when there was no answer
+	Status int         // status of the answer; 0 if there was no answer
 	Err    string      // why there was no answer
 }
 

@@ -17,7 +17,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// merchant records the webhooks that arrive and answers as it is told.
+// merchant records the webhooks that arrive. If the field answer is set, answer
+// makes the answers.
 type merchant struct {
 	mu     sync.Mutex
 	seen   []seenHook
@@ -209,9 +210,9 @@ func TestWebhookDuplicatesAndOrder(t *testing.T) {
 	})
 }
 
-// TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long for the first
-// event. The later events of that order wait. The events of other orders do not
-// wait.
+// TestEventsOfAnOrderKeepTheirOrder has a merchant who takes long to answer the
+// first event. The later events of that order wait. The events of other orders
+// do not wait.
 func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	for name, duplicates := range map[string]int{"once": 1, "with a copy": 2} {
@@ -239,14 +240,14 @@ func TestEventsOfAnOrderKeepTheirOrder(t *testing.T) {
 					t,
 					repeated(duplicates, "ORDER_AUTHORIZED", "ORDER_AUTHORIZED", "ORDER_CANCELLED"),
 					m.events(t),
-					"the other order's do not wait",
+					"the events of the other order do not wait",
 				)
 				pass(3 * time.Second)
 				require.Equal(
 					t,
 					repeated(duplicates, "ORDER_PROCESSED", "REFUND_PROCESSED"),
 					m.events(t)[3*duplicates:],
-					"the first attempt has failed, and they go on",
+					"the later events go on after the first attempt has failed",
 				)
 				require.Equal(t, pluraltest.DeliveryPending, srv.Deliveries()[0].State)
 			})
@@ -269,14 +270,14 @@ func TestFirstWaitCountsFromTheEvent(t *testing.T) {
 		seen := m.hooks()
 		require.Len(t, seen, 2)
 		require.Equal(t, 2*time.Second, seen[0].at.Sub(start))
-		require.Equal(t, 7*time.Second, seen[1].at.Sub(start), "as soon as the sender has hung up on the one before")
+		require.Equal(t, 7*time.Second, seen[1].at.Sub(start), "sent when the first attempt has timed out")
 		require.Equal(t, pluraltest.DeliveryExhausted, srv.Deliveries()[1].State)
 	})
 }
 
 // TestReleasedEventsWaitForOneAnother has a merchant who still works on an
-// event when others are released. Meanwhile more events happen. No event may
-// overtake another.
+// event when other events are released. Meanwhile more events happen. No event
+// of an order may overtake another.
 func TestReleasedEventsWaitForOneAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -347,7 +348,7 @@ func TestCopyInProgress(t *testing.T) {
 		defer srv.Close()
 		authorized(t, srv, "r", 500)
 		require.NoError(t, srv.WaitWebhooks(t.Context()))
-		require.Len(t, m.hooks(), 3, "copies are sent with the first attempt only")
+		require.Len(t, m.hooks(), 3, "copies are sent only with the first attempt")
 		require.Equal(t, pluraltest.DeliveryDelivered, srv.Deliveries()[0].State)
 	})
 }
@@ -380,7 +381,7 @@ func TestNowhereToSendAnyMore(t *testing.T) {
 	})
 }
 
-// roundTripper is a network that a test makes itself.
+// roundTripper lets a test answer requests without a network.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -399,7 +400,7 @@ func TestScheduleWithoutWaits(t *testing.T) {
 }
 
 // TestRedeliverDelivers redelivers an event that waits to be tried again, and
-// an event that is held back. A good answer ends their delivery.
+// an event that is held back. A good answer ends the delivery of both events.
 func TestRedeliverDelivers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -525,7 +526,7 @@ func TestQuirks(t *testing.T) {
 		}
 		require.NotContains(t, hook, "acquirerData")
 		require.Equal(t, 2, strings.Count(held, `"captureData":[]`))
-		require.Equal(t, 1, strings.Count(held, `"createdAt"`), "of the order, and of no payment")
+		require.Equal(t, 1, strings.Count(held, `"createdAt"`), "the order has a createdAt, and its payments have none")
 		require.Equal(t, 1, strings.Count(hook, `"updatedAt"`))
 		require.Contains(
 			t,
