@@ -57,8 +57,8 @@ func ReadAll(r io.Reader, announced, first, most int64) ([]byte, error) {
 	}
 }
 
-// IsForm reports whether the headers have one content type, and it is the type
-// of an HTML form.
+// IsForm reports whether the headers have only one content type, the type of an
+// HTML form.
 func IsForm(h http.Header) bool {
 	contentType, isOne := only(h, "Content-Type")
 	mediaType, _, err := mime.ParseMediaType(contentType)
@@ -73,8 +73,8 @@ func IsUncompressed(h http.Header) bool {
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }
 
-// Header is one header of a map: its name, and its values under any spelling of
-// the name.
+// Header is one header of a map. Its values may be under several spellings of
+// its name.
 type Header struct {
 	Name   string
 	Values []string // under all spellings
@@ -83,7 +83,8 @@ type Header struct {
 }
 
 // Find fills in the wanted headers, in one walk over the map. It finds a name
-// in any spelling, because some gateways build the map by hand.
+// in upper and lower case, because some adaptors fill the map without Go's
+// spelling of the names.
 func Find(h http.Header, wanted ...*Header) {
 	for key, values := range h {
 		for _, w := range wanted {
