@@ -30,7 +30,7 @@ func TestCheck(t *testing.T) {
 		{"directory", "retry 1 internal/retry/", "0.0% is below 1%"},
 		{"several files", "both 50 auth.go internal/retry/", ""},
 		{"everything", "all 51 ./", "50.0% is below 51%"},
-		{"renamed file", "settle 95 settle.go", "no file of it is in the profile"},
+		{"renamed file", "settle 95 settle.go", "the profile has no file of this area"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
