@@ -13,7 +13,7 @@ TESTFLAGS ?=
 GO_OLDEST := 1.26.0
 GO_NEWEST := 1.27.4
 
-# make bench measures with this Go, and with the newest.
+# `make bench` measures with GO_BENCH and with GO_NEWEST.
 GO_BENCH := 1.26.8
 ROUNDS   ?= 8
 
@@ -27,9 +27,9 @@ MAKEFLAGS += --no-print-directory
 export GOWORK := off
 export GO
 
-# MODULES are all modules of the repository. NESTED are those that make modules
-# tests. IMPORTABLE are those that a merchant can import. PUBLISHED are these
-# and the programs.
+# MODULES are all modules of the repository. NESTED are the modules that `make
+# modules` tests. IMPORTABLE are the modules that a merchant can import.
+# PUBLISHED are IMPORTABLE and the modules of the programs.
 MODULES   := $(sort $(patsubst ./%,%,$(shell find . -name go.mod -not -path '*/vendor/*' -not -path '*/node_modules/*' -exec dirname {} \;)))
 NESTED    := $(filter-out . testdata/consumer browsertest,$(MODULES))
 IMPORTABLE := . $(filter contrib/%,$(MODULES))
@@ -123,9 +123,9 @@ modules: ## Vet and test the other modules of the repository. Four tests run at 
 # testing/synctest. `make fips` leaves out the tests with keys shorter than 112
 # bits, because FIPS 140 refuses such keys. The published example, the vectors
 # and the tests of the examples have such keys. It also leaves out the long
-# searches, which do not depend on keys; tools, bench and browsertest, which are
-# not part of a merchant's program; and contrib/river, which has no cryptography
-# of its own.
+# searches, because they do not depend on keys. It leaves out tools, bench and
+# browsertest, because they are not part of a merchant's program, and
+# contrib/river, because it has no cryptography of its own.
 FIPS       := GOFIPS140=v1.0.0 GODEBUG=fips140=only
 SHORT_KEYS := ^(TestKeys|TestCallbackVectors|TestWebhookPublishedVector|TestNewVerifierRefuses|TestWebhookSignatureVector)$$
 

@@ -9,7 +9,7 @@ import (
 )
 
 // The measured code of every case works without an error.
-func TestEveryCaseWorks(t *testing.T) { //nolint:paralleltest // one of the SDKs is configured by globals
+func TestEveryCaseWorks(t *testing.T) { //nolint:paralleltest // one SDK is configured by global variables
 	for _, s := range suites() {
 		for _, c := range s.Cases {
 			work, done := c.Setup()

@@ -137,7 +137,7 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	require.NoError(t, err)
 	_, refused := client.Orders.Get(t.Context(), "v1-1")
 	require.ErrorIs(t, refused, plural.ErrUnauthorized)
-	require.Equal(t, 2, requests, "the token was refused, and another was fetched")
+	require.Equal(t, 2, requests, "the token was refused, and another token was fetched")
 	dumping := roundTrip(func(r *http.Request) (*http.Response, error) {
 		body, _ := io.ReadAll(r.Body)
 		return nil, fmt.Errorf("sent %s with %v", body, r.Header)
@@ -256,7 +256,7 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 			return true
 		})
 	}
-	// The fields of these types are other types, numbers or a single word.
+	// These types have only fields with other types, numbers or a single word.
 	without := []string{"Client", "RetryPolicy", "Claim", "Capture"}
 	for name := range values() {
 		without = append(without, name)

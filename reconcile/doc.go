@@ -27,10 +27,10 @@
 //
 // # What the outcomes depend on
 //
-// An outcome depends only on what was read, and never on what is missing,
-// because money comes days later, and a settlement that could not be read may
-// have a line of any payment. [Settled] depends only on the lines in the
-// result. The payment may have another line in tomorrow's settlement, or in a
-// settlement that could not be read. The night that reads the other line
+// An outcome depends only on what was read, and never on what is missing. The
+// reason is that money comes days later, and that a settlement that could not
+// be read may have a line of any payment. [Settled] depends only on the lines
+// in the result. The payment may have another line in tomorrow's settlement, or
+// in a settlement that could not be read. The night that reads the other line
 // reports that the payment [Differs].
 package reconcile

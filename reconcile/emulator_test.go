@@ -162,7 +162,7 @@ func (e *emulated) alter() {
 			s.Lines[n].PayoutStatus = "Failed"
 		case 3:
 			s.SaidAmount = "0.01"
-		case 4: // a line that looks as a chargeback may look
+		case 4: // a line such as a chargeback may have
 			s.Lines = append(s.Lines, pluraltest.SettlementLine{
 				TransactionID: "v1-cb-1", Amount: "-12.005", Kind: pluraltest.LineChargeback, PaidAt: time.Now(),
 			})
@@ -257,7 +257,7 @@ func (e *emulated) judge(res *reconcile.Result, faults bool) {
 	switch res.Outcome {
 	case reconcile.Settled:
 		// A late line may be in a settlement that could not be read tonight.
-		// The next night reads it.
+		// The next night reads that line.
 		own, _ := res.Settled().Paise()
 		require.True(e, isWhole || faults && own == res.Payment.Captured.Value, says)
 	case reconcile.Differs:

@@ -21,7 +21,7 @@ const (
 	Settled Outcome = "settled"
 	// Differs: all lines were read, and their sum is not the captured amount.
 	// Or Plural's order differed from the shop's figures at two looks. The
-	// Reasons say which of the two it is, and the figures.
+	// Reasons name the case and the figures.
 	Differs Outcome = "differs"
 	// NotSeen: the settlements of the days in [Result.Seen] have no line of the
 	// payment. That does not mean that the payment is not settled, because

@@ -59,7 +59,8 @@ func (o *order) returned() (sum int64) {
 	return sum
 }
 
-// row is a payment that is on the shop's list from night from to night till.
+// row is a payment that is on the shop's list for some nights. from is the
+// first of these nights, and till is the last.
 type row struct {
 	reconcile.Payment
 
@@ -67,7 +68,8 @@ type row struct {
 	from, till int
 }
 
-// line is a line of a settlement. The line exists from the night from on.
+// line is a line of a settlement. from is the first night on which the line
+// exists.
 type line struct {
 	plural.SettlementLine
 
@@ -85,7 +87,7 @@ type settlement struct {
 	utr    string
 	day    time.Time
 	lines  []*line
-	more   int  // the number of lines that the list counts too many
+	more   int  // how many lines the list announces that do not exist
 	double bool // the reader reports the settlement as incomplete, because a line came twice
 }
 

@@ -1,6 +1,6 @@
 // Package foreign wraps errors that do not come from this module.
 //
-// Such an error is the cause of a context, or comes from a transport, a
+// Such an error is the cause of an ended context, or comes from a transport, a
 // middleware or a body. It may even be an error that package plural returned
 // for another order. So such an error never decides anything about an order,
 // and its text is shown with care.
@@ -278,8 +278,8 @@ func blanked(err error) error {
 	return nil
 }
 
-// harmless replaces an error that shows too much, if the caller looks for a
-// [net.Error].
+// If a caller looks for a [net.Error], and the error that is found shows too
+// much, the caller gets a harmless instead.
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {

@@ -25,7 +25,7 @@ type Peer struct {
 	distrusted atomic.Bool // the next request first closes the idle connections
 }
 
-// New makes a Peer of the base transport.
+// New makes a Peer that sends through the base transport.
 func New(base http.RoundTripper) *Peer { return &Peer{base: base} }
 
 // RoundTrip sends a request. It always returns an error, or an answer with a

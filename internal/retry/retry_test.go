@@ -129,7 +129,7 @@ func TestAttemptTimeout(t *testing.T) {
 		"two seconds are a quarter of eight":     {8 * time.Second, true, 6 * time.Second},
 		"never more than a half":                 {time.Second, true, 500 * time.Millisecond},
 		"two seconds are the half of four":       {4 * time.Second, true, 2 * time.Second},
-		"exactly the longest time of a try left": {most, false, most},
+		"exactly as long as a try may take":      {most, false, most},
 		"a nanosecond":                           {1, true, 1},
 		"the longest try and a quarter just fit": {13333333333 * time.Nanosecond, true, 10 * time.Second},
 	}

@@ -143,7 +143,7 @@ func TestBackoffAfterFailedFetches(t *testing.T) {
 		_, err := s.Get(t.Context())
 		var failure *token.FetchError
 		require.ErrorAs(t, err, &failure)
-		require.Equal(t, 250*time.Millisecond, time.Until(failure.Until), "after a success, the backoff starts at its minimum")
+		require.Equal(t, 250*time.Millisecond, time.Until(failure.Until), "a success resets the backoff")
 	})
 }
 
@@ -361,7 +361,7 @@ func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no current token
 				pass(test.takes)
 				synctest.Wait()
-				defer pass(time.Minute) // lets a fetch end that the last Get starts
+				defer pass(time.Minute) // gives the fetch that the last Get starts time to end
 				got, err := s.Get(t.Context())
 				if test.want == "" {
 					require.ErrorIs(t, err, down)
@@ -387,7 +387,7 @@ func TestInvalidateOnlyTheCurrentToken(t *testing.T) {
 		second := current(t, s)
 		require.Equal(t, "t2", second.Value)
 
-		s.Invalidate(first) // a late report of a token that was replaced
+		s.Invalidate(first) // reports a token that was replaced before
 		require.Same(t, second, current(t, s))
 		require.EqualValues(t, 2, i.fetches.Load())
 	})

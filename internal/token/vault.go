@@ -53,7 +53,7 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block) // it writes the nonce first; FIPS 140 allows sealing only with this GCM
+	aead, err := cipher.NewGCMWithRandomNonce(block) // writes the nonce first; FIPS 140 allows sealing only with this GCM
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
@@ -253,7 +253,7 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 	}
 	var st sealedToken
 	if err := json.Unmarshal(plain, &st); err != nil || st.Value == "" {
-		return nil, errors.New("stored token has another form")
+		return nil, errors.New("stored token does not have the expected form")
 	}
 	return &Token{
 		Value:   st.Value,

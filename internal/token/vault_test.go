@@ -331,7 +331,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 				test.spoil(t, s)
 				began := time.Now()
 				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
-					pass(time.Millisecond) // a request takes time too, so a call that was given up and can end has ended
+					pass(time.Millisecond) // the request takes time, in which calls that were given up end, if they can
 					return hourToken(ctx)
 				})
 				require.NoError(t, err)
@@ -513,7 +513,7 @@ func TestStuckStoreIsLeftAlone(t *testing.T) {
 	})
 }
 
-// When a token has been fetched, saving it and unlocking still end within
+// After a token was fetched, saving the token and unlocking also end within
 // FetchTimeout.
 func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
 	t.Parallel()

@@ -21,8 +21,9 @@ import (
 const MaxDepth = 32
 
 // MaxItems limits the elements of a list and the members of an object.
-// MaxItemsInAll limits the sum of both in the whole document. An order with a
-// thousand payments passes, and the decoded document stays below 64 MiB.
+// MaxItemsInAll limits the number of all elements and members of the document.
+// An order with a thousand payments passes, and the decoded document stays
+// below 64 MiB.
 const (
 	MaxItems      = 2_000
 	MaxItemsInAll = 100_000

@@ -35,7 +35,7 @@ type typePlan struct {
 	fields *structPlan                        // the fields of a struct
 }
 
-// fieldPlan is a field under one of its names.
+// fieldPlan describes how a field is decoded under one of its names.
 type fieldPlan struct {
 	name  string
 	index int

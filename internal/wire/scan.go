@@ -20,7 +20,7 @@ type scanner struct {
 	room   int               // how many more bytes of memory the values may take
 	plain  bool              // the last string has no escapes, and is ASCII only
 	failed bool
-	limit  *DecodeError // the limit that ended the walk, if a limit ended it
+	limit  *DecodeError // the exceeded limit that ended the walk, or nil
 
 	uncounted bool // lists may be of any length
 }

@@ -345,7 +345,7 @@ func TestPartOfADocument(t *testing.T) {
 			}
 		})
 	}
-	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "no part of a document that is not JSON is decoded")
+	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "if a document is not JSON, no part of it is decoded")
 }
 
 // Unmarshal reads a text as encoding/json reads it.

@@ -20,7 +20,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := files["auth.go"]; got != (tally{3, 4}) {
-		t.Fatalf("a block run by one of two binaries counts once, as covered: got %v", got)
+		t.Fatalf("a block that only one of two binaries ran counts once, and as covered: got %v", got)
 	}
 	for _, tt := range []struct {
 		name, areas, wantErr string
