@@ -25,7 +25,7 @@ type Policy struct {
 
 // Backoff returns the wait after try number n. The first try is number 1. The
 // longest wait is MinDelay, doubled n-1 times, but at most MaxDelay. The wait
-// is random, and never longer than that.
+// is random, and never longer than the longest wait.
 func (p Policy) Backoff(n int) time.Duration {
 	most := min(p.MinDelay, p.MaxDelay)
 	for i := 1; i < n && most < p.MaxDelay; i++ {
