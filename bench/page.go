@@ -118,8 +118,8 @@ func kinds() []kind {
 // code to compare reconcile with, so no suite measures it.
 const matcher = `reconcile should match a settlement's line with its payment, and judge it, in less than 2 µs. An open
 payment should take less than 1 KB of memory. With 1,000,000 lines, a line may cost up to five times as
-much as with 10,000 lines, because the lines do not fit into the processor's cache. "go test -bench
-Matcher ./reconcile" measures these costs, and fails if that factor is exceeded.
+much as with 10,000 lines, because the lines do not fit into the processor's cache.
+"go test -bench Matcher ./reconcile" measures these costs, and fails if that factor is exceeded.
 `
 
 func pageOf(runs []*run, results, chart string) string {

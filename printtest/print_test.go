@@ -230,7 +230,7 @@ func values() map[string]any {
 	return values
 }
 
-// Every exported struct with an exported field is among the values.
+// Every exported struct with an exported field is in values.
 func TestEveryTypeIsPrinted(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../*.go")

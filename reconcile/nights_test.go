@@ -175,19 +175,19 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 		utr := l.UTRNumber
 		key := lineKey{utr, l.TID}
 		_, isThere := visible[key]
-		require.True(o, isThere && !counted[key], "%s, night %d: unexplained, and counted: %+v", o.name, night, l)
-		require.False(o, o.explained[key], "%s, night %d: it was explained before: %+v", o.name, night, l)
+		require.True(o, isThere && !counted[key], "%s, night %d: an unexplained line does not exist, or is counted twice: %+v", o.name, night, l)
+		require.False(o, o.explained[key], "%s, night %d: the line was explained before: %+v", o.name, night, l)
 		counted[key] = true
-		require.False(o, o.unexplained[key], "%s, night %d: it was listed before: %+v", o.name, night, l)
+		require.False(o, o.unexplained[key], "%s, night %d: the line was reported before: %+v", o.name, night, l)
 		o.unexplained[key] = true
 		of, isRefund := o.ofOrder(l.TransactionID)
 		for _, r := range rows {
 			isKnown := r.PaymentID == l.TransactionID || r.PaymentID == "" && rd.orders[of]
 			require.False(o, r.order == of && !isRefund && isKnown,
-				"%s, night %d: a payment explains it: %+v", o.name, night, l)
+				"%s, night %d: a payment explains the line: %+v", o.name, night, l)
 			isKnown = !of.isOrphan() && calm
 			require.False(o, r.order == of && isRefund && isKnown,
-				"%s, night %d: a refund explains it: %+v", o.name, night, l)
+				"%s, night %d: a refund explains the line: %+v", o.name, night, l)
 		}
 	}
 	for key := range visible { // no line is lost
@@ -195,7 +195,7 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 			continue
 		}
 		isCounted := counted[key] || o.explained[key] || o.unexplained[key]
-		require.True(o, isCounted, "%s, night %d: lost: %+v", o.name, night, visible[key])
+		require.True(o, isCounted, "%s, night %d: the line is lost: %+v", o.name, night, visible[key])
 	}
 	for key := range counted {
 		if !o.unexplained[key] {

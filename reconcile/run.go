@@ -369,7 +369,8 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 	return r.each(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
 }
 
-// settle gives the lines of a settlement to the books, and reports it.
+// settle gives the lines of a settlement to the books, and reports the
+// settlement.
 func (r *run) settle(one *reading) error {
 	isOurs := false
 	var unexplained []*Line

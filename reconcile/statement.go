@@ -54,7 +54,7 @@ func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 // Arrival is what a bank's statement shows about a settlement.
 type Arrival string
 
-// The values of Arrival. Without a statement it is "".
+// The values of Arrival. Without a statement, Arrival is "".
 const (
 	// Arrived: the statement has the UTR, with the net amount to the paisa.
 	Arrived Arrival = "arrived"

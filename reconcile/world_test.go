@@ -216,7 +216,7 @@ func (w *world) settle(o *order, i int, chance func(int) bool) {
 		first := 1 + w.Int64N(p.captured-1)
 		w.add(day, p.id, rupees(first), chance)
 		w.add(day.AddDate(0, 0, w.IntN(3)), p.id, rupees(p.captured-first), chance)
-	case kind < 24: // the refunds are netted
+	case kind < 24: // the refunds are deducted
 		w.add(day, p.id, rupees(p.captured-o.returned()), chance)
 	case kind < 28: // up to a paisa too much or too little
 		w.add(day, p.id, rupees(p.captured+w.Int64N(3)-1), chance)

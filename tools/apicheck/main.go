@@ -48,7 +48,7 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 		for _, pkg := range pkgs {
 			file := fileName(pkg)
 			if _, taken := apis[file]; taken {
-				return fmt.Errorf("two packages want the golden file %s", file)
+				return fmt.Errorf("two packages have the same golden file %s", file)
 			}
 			apis[file] = render(pkg.Types)
 		}
