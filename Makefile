@@ -8,12 +8,12 @@ BENCH    ?= .
 COUNT    ?= 1
 TESTFLAGS ?=
 
-# The oldest Go that this module promises to build with, and the newest one. The
-# go command fetches both as modules.
+# GO_OLDEST is the oldest Go that this module promises to build with, and
+# GO_NEWEST is the newest Go. The go command fetches both as modules.
 GO_OLDEST := 1.26.0
 GO_NEWEST := 1.27.4
 
-# make bench also measures with this one, besides the newest.
+# `make bench` measures with GO_BENCH and with GO_NEWEST.
 GO_BENCH := 1.26.8
 ROUNDS   ?= 8
 
@@ -23,23 +23,25 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
-# A go.work in a parent folder, or a proxy for -mod, must not change what is
-# tested.
+# A go.work file in a parent folder must not change what is tested.
 export GOWORK := off
 export GO
 
-# Every module of the repository; the modules that a merchant can import; and
-# the published modules.
+# MODULES are all modules of the repository. NESTED are the modules that `make
+# modules` tests. IMPORTABLE are the modules that a merchant can import.
+# PUBLISHED are IMPORTABLE and the modules of the programs.
 MODULES   := $(sort $(patsubst ./%,%,$(shell find . -name go.mod -not -path '*/vendor/*' -not -path '*/node_modules/*' -exec dirname {} \;)))
 NESTED    := $(filter-out . testdata/consumer browsertest,$(MODULES))
 IMPORTABLE := . $(filter contrib/%,$(MODULES))
 PUBLISHED := $(IMPORTABLE) $(filter cmd/%,$(MODULES))
 
-# Changes to a module's folder. A program's module has a go.work in place of a
-# replace line, which go install refuses: CONTRIBUTING.md, "Modules".
+# ENTER changes to a module's folder. A program's module has a go.work file
+# instead of a replace line, because go install refuses a replace line:
+# CONTRIBUTING.md, "Modules".
 ENTER = cd $$dir && { [[ ! -f go.work ]] || export GOWORK=$$PWD/go.work; }
 
-# Nested modules may ask for a newer Go than the SDK does; auto lets the go command fetch it.
+# Nested modules may need a newer Go than the SDK. GOTOOLCHAIN=auto lets the go
+# command fetch that Go.
 NEWER_GO := GOTOOLCHAIN=auto $(GO)
 BIN      := $(CURDIR)/bin
 LIMIT    := $(if $(shell command -v timeout),timeout 120,)
@@ -48,7 +50,8 @@ LIMIT    := $(if $(shell command -v timeout),timeout 120,)
 help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# The tests come last, because a reader looks for their result at the end.
+# The tests come last, because people look for their result at the end of the
+# output.
 CHECKS := build vet fmt-check tidy-check generate-check lint house words depcheck licences apicheck 386 cross consumer release compat modules fips examples browser fuzz cover race test
 
 .PHONY: check
@@ -62,18 +65,19 @@ build: ## Build every package.
 	$(GO) build ./...
 
 .PHONY: test
-test: ## Run the tests, the largest package last, so the others show as they pass.
+test: ## Run the tests. The largest package comes last, so the results of the others show before it ends.
 	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | sed 1d) .
 
 .PHONY: race
 race: ## Run the tests in random order under the race detector.
 	CGO_ENABLED=1 PLURAL_ADVERSARY=600 $(GO) test -race -shuffle=on $(TESTFLAGS) ./...
 
-# The long searches try thousands of sequences. They run once plain and once under the race detector; no other target needs them.
+# The long searches try thousands of sequences. They run once without and once
+# with the race detector. The other targets leave them out.
 SEARCHES := ^(TestEveryFaultSequence|TestSoak|TestSoakOfLinks|TestSoakOverTCP|TestAdversary|TestLinks|TestAmountsAgreeOnEveryDocument|TestNothingBecomesMoreThan64MiB|TestRiver|TestNights|TestNightsOverTheEmulator)$$
 
 .PHONY: cover
-cover: tool-covercheck ## Measure coverage and hold the areas in tools/coverage.txt to it.
+cover: tool-covercheck ## Measure test coverage, and fail if an area in tools/coverage.txt is below its minimum.
 	$(GO) test -coverpkg="$$($(GO) list ./... | grep -v /examples | paste -sd, -)" -coverprofile=coverage.out -skip '$(SEARCHES)' $(TESTFLAGS) ./...
 	@$(BIN)/covercheck -profile coverage.out -areas tools/coverage.txt
 
@@ -82,19 +86,19 @@ fuzz: ## Fuzz every target for FUZZTIME (6s) each.
 	@tools/fuzz.sh $(FUZZTIME) $(IMPORTABLE)
 
 .PHONY: chaos
-chaos: ## Run the client for ten minutes among misbehaving emulators; heap and goroutines have to stay flat.
+chaos: ## Run the client for ten minutes against misbehaving emulators. Its heap and its number of goroutines must not grow.
 	PLURAL_CHAOS=10m $(GO) test -run '^TestChaos$$' -count=1 -timeout 20m -v .
 
 .PHONY: hostile
-hostile: ## Have every method meet every misbehaving server.
+hostile: ## Call every method against every misbehaving server.
 	PLURAL_HOSTILE=full $(GO) test -run '^TestHostilePeers$$' -count=1 -timeout 20m ./hostile
 
 .PHONY: benchmarks
-benchmarks: ## Run the package's own benchmarks that BENCH matches, COUNT times; compare two outputs with bin/benchstat.
+benchmarks: ## Run the package's own benchmarks whose names match BENCH, COUNT times. Compare two outputs with bin/benchstat.
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
 
 .PHONY: bench
-bench: ## Measure the package beside other SDKs on two versions of Go, and write docs/performance.md and its tables (half an hour).
+bench: ## Compare the speed of the package and of other SDKs on two versions of Go, and write docs/performance.md and its tables (takes half an hour).
 	cd bench && for go in $(GO_BENCH) $(GO_NEWEST); do \
 		GOTOOLCHAIN=go$$go $(GO) run . -rounds $(ROUNDS) -out $(CURDIR)/bin/bench-$$go.json; done
 	cd bench && $(NEWER_GO) run . -page ../docs/performance.md -results ../docs/performance-results.md -chart ../docs/performance.svg \
@@ -107,38 +111,39 @@ examples: ## Build the examples and run the main one against the emulator.
 	env -u PLURAL_CLIENT_ID -u PLURAL_CLIENT_SECRET -u PLURAL_ENVIRONMENT -u PLURAL_BASE_URL $(LIMIT) $(GO) run ./examples/preauth
 
 .PHONY: browser
-browser: ## Walk the emulator's pages in Chromium; where there is none only CI minds.
+browser: ## Click through the emulator's pages in Chromium. Without Chromium this fails in CI, and is skipped elsewhere.
 	cd browsertest && $(NEWER_GO) vet ./... && $(NEWER_GO) test $(TESTFLAGS) ./...
 
 .PHONY: modules
-modules: ## Vet and test the other modules of the repository. Their tests wait more than they compute, hence four at once.
+modules: ## Vet and test the other modules of the repository. Four tests run at once, because they mostly wait.
 	@for dir in $(NESTED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) vet ./... && $(NEWER_GO) test -parallel 4 $(TESTFLAGS) ./...) || exit 1; done
 
-# GOFIPS140: the certified module takes its entropy from the system; newer ones
-# measure time, which stands still in testing/synctest. This leaves out the
-# tests of keys shorter than 112 bits, which FIPS 140 refuses: the published
-# example and the vectors have such keys. tools, bench and browsertest are not
-# part of a merchant's program. It also leaves out the examples, whose tests
-# have short keys, and the long searches, which do not depend on keys.
-# contrib/river has no cryptography of its own.
+# GOFIPS140 selects the certified module, because it takes its entropy from the
+# system. Newer modules measure time to get entropy, and time stands still in
+# testing/synctest. `make fips` leaves out the tests with keys shorter than 112
+# bits, because FIPS 140 refuses such keys. The published example, the vectors
+# and the tests of the examples have such keys. It also leaves out the long
+# searches, because they do not depend on keys. It leaves out tools, bench and
+# browsertest, because they are not part of a merchant's program, and
+# contrib/river, because it has no cryptography of its own.
 FIPS       := GOFIPS140=v1.0.0 GODEBUG=fips140=only
 SHORT_KEYS := ^(TestKeys|TestCallbackVectors|TestWebhookPublishedVector|TestNewVerifierRefuses|TestWebhookSignatureVector)$$
 
 .PHONY: fips
-fips: ## Run the tests where only what FIPS 140 approves is allowed.
+fips: ## Run the tests in a mode that allows only the cryptography that FIPS 140 approves.
 	$(FIPS) $(GO) test -skip '$(SHORT_KEYS)|$(SEARCHES)' $(TESTFLAGS) $$($(GO) list ./... | grep -v /examples/)
 	@for dir in $(filter-out contrib/river,$(filter contrib/%,$(MODULES))); do echo "== $$dir"; (cd $$dir && $(FIPS) $(NEWER_GO) test -skip '$(SEARCHES)' $(TESTFLAGS) ./...) || exit 1; done
 
 .PHONY: nights
-nights: ## Have reconcile go through three nights of 20,000 random worlds, and of 1,000 over the emulator (PLURAL_SEED is the first).
+nights: ## Test reconcile in 20,000 random worlds of three nights each, and in 1,000 against the emulator (PLURAL_SEED is the first seed).
 	PLURAL_RECONCILE=20000 $(GO) test -run '^TestNights' -count=1 -timeout 1h -v ./reconcile
 
 .PHONY: sale
-sale: ## Have 2,000 customers buy at two storefronts that are killed at random; shop and books have to agree.
+sale: ## Let 2,000 customers buy at two storefronts that are killed at random. At the end shop and books must agree.
 	cd examples/storefront && STOREFRONT_PURCHASES=2000 $(NEWER_GO) test -run '^TestFleet$$' -count=1 -timeout 30m -v .
 
 .PHONY: soak
-soak: ## Run the full soaks (PLURAL_SEED replays one).
+soak: ## Run the full soak tests (PLURAL_SEED replays one run).
 	PLURAL_SOAK=full $(GO) test -run Soak -v -count 1 -timeout 1h .
 
 .PHONY: exhaustive
@@ -146,7 +151,7 @@ exhaustive: ## Try every sequence of three faults (an hour or so on two cores).
 	PLURAL_EXHAUSTIVE=full $(GO) test -run EveryFaultSequence -v -count 1 -timeout 10h .
 
 .PHONY: adversary
-adversary: ## Have the package meet 150,000 scenarios of a gateway that lags, loses and leaves out (PLURAL_SEED is the first).
+adversary: ## Run the package against 150,000 scenarios of a gateway that lags, loses answers and leaves out fields (PLURAL_SEED is the first seed).
 	PLURAL_ADVERSARY=full $(GO) test -run '^(TestAdversary|TestLinks)$$' -v -count 1 -timeout 4h ./adversary
 
 ## Style
@@ -169,7 +174,7 @@ lint: tool-golangci-lint ## Run golangci-lint on every module.
 	@failed=; for dir in $(MODULES); do echo "== $$dir"; ($(ENTER) && GOTOOLCHAIN=auto $(BIN)/golangci-lint run ./...) || failed=1; done; [[ -z $$failed ]]
 
 .PHONY: house
-house: tool-housecheck ## Fail if a file uses what stands below it in CONTRIBUTING.md's drawing.
+house: tool-housecheck ## Fail if a file uses a file that is below it in CONTRIBUTING.md's drawing.
 	@$(BIN)/housecheck -drawing CONTRIBUTING.md .
 
 .PHONY: words
@@ -177,11 +182,11 @@ words: tool-wordcheck ## Fail if a comment or a document has a phrase that CONTR
 	@git ls-files -z '*.go' '*.md' | xargs -0 $(BIN)/wordcheck -table CONTRIBUTING.md
 
 .PHONY: generate
-generate: ## Write the code that is generated.
+generate: ## Write the generated code.
 	$(GO) generate .
 
 .PHONY: generate-check
-generate-check: generate ## Fail if generated code is not what its lists say.
+generate-check: generate ## Fail if the generated code does not match the lists that it is generated from.
 	@git diff --exit-code -- '*_generated.go'
 
 .PHONY: tidy
@@ -195,15 +200,15 @@ tidy-check: ## Fail if a go.mod is not tidy.
 ## What merchants get
 
 .PHONY: consumer
-consumer: ## Vendor the package into a merchant's module; build and test that with the oldest and the newest Go.
+consumer: ## Vendor the package into a merchant's module. Build and test that module with the oldest and the newest Go.
 	@tools/consumer.sh $(GO_OLDEST) $(GO_NEWEST)
 
 .PHONY: release
-release: ## Publish all modules to a proxy on disk; have a shop get, tidy, vendor, build and test the libraries from there; install the programs and run them.
+release: ## Publish all modules to a proxy on disk. Get them from there into a shop, and tidy, vendor, build and test the shop. Then install and run the programs.
 	@tools/release.sh $(PUBLISHED)
 
 .PHONY: compat
-compat: ## Run the tests, but for the long searches, with the oldest and the newest Go.
+compat: ## Run the tests, except the long searches, with the oldest and the newest Go.
 	GOTOOLCHAIN=go$(GO_OLDEST) $(GO) test -skip '$(SEARCHES)' $(TESTFLAGS) ./...
 	GOTOOLCHAIN=go$(GO_NEWEST) $(GO) test -skip '$(SEARCHES)' $(TESTFLAGS) ./...
 
@@ -220,15 +225,15 @@ cross: ## Build for the other platforms that merchants and their tools run on.
 		($(ENTER) && GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(NEWER_GO) build -o /dev/null .) || exit 1; done; done
 
 .PHONY: depcheck
-depcheck: ## Fail if merchants would compile more than the standard library and uuid.
+depcheck: ## Fail if a merchant would compile anything but the SDK, the standard library and uuid.
 	@tools/depcheck.sh $(GO_OLDEST)
 
-# Licences for the SDK. A module under contrib/ may also use code under the MPL,
-# such as River.
+# The licences that are allowed for the code that the SDK uses. The other
+# published modules may also use code under the MPL, such as River.
 LICENCES := MIT,BSD-2-Clause,BSD-3-Clause,Apache-2.0,ISC
 
 .PHONY: licences
-licences: ## Fail if a merchant would compile something under a licence that asks for more than a notice.
+licences: ## Fail if a merchant would compile code whose licence asks for more than a notice.
 	@[[ -x $(BIN)/go-licenses ]] || GOBIN=$(BIN) $(NEWER_GO) install github.com/google/go-licenses@v1.6.0
 	@for dir in $(PUBLISHED); do echo "== $$dir"; ($(ENTER) && $(NEWER_GO) mod download && \
 		$(BIN)/go-licenses check ./... --ignore github.com/plural-go/plural --allowed_licenses=$(LICENCES)$$([[ $$dir == . ]] || echo ,MPL-2.0)) 2> >(grep -vE '^W|^/' >&2) || exit 1; done
@@ -242,7 +247,7 @@ api: tool-apicheck ## Rewrite the golden files of the exported API.
 	@$(BIN)/apicheck -golden api -update $(IMPORTABLE)
 
 .PHONY: vuln
-vuln: tool-govulncheck ## Look for known vulnerabilities in what is published (needs the network; a scheduled workflow runs it, check does not).
+vuln: tool-govulncheck ## Look for known vulnerabilities in the published modules. This needs the network, so a scheduled workflow runs it, and make check does not.
 	@failed=; for dir in $(PUBLISHED); do echo "== $$dir"; ($(ENTER) && GOTOOLCHAIN=auto $(BIN)/govulncheck ./...) || failed=1; done; [[ -z $$failed ]]
 
 ## The rest
@@ -251,8 +256,8 @@ vuln: tool-govulncheck ## Look for known vulnerabilities in what is published (n
 clean: ## Remove what the targets above leave behind.
 	rm -rf bin coverage.out coverage.html browsertest/screenshots
 
-# The go command knows whether a tool is up to date, and asking it costs half a
-# second.
+# These targets always run, because only the go command knows whether a tool is
+# up to date. Asking it takes half a second.
 .PHONY: tools
 tools: tool-golangci-lint tool-benchstat tool-govulncheck tool-apicheck tool-covercheck tool-housecheck tool-wordcheck ## Build all tools into bin/.
 

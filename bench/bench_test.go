@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every case does its work: the measured code returns the right results.
-func TestEveryCaseWorks(t *testing.T) { //nolint:paralleltest // one of the SDKs is configured by globals
+// The measured code of every case works without an error.
+func TestEveryCaseWorks(t *testing.T) { //nolint:paralleltest // one SDK is configured by global variables
 	for _, s := range suites() {
 		for _, c := range s.Cases {
 			work, done := c.Setup()
@@ -21,7 +21,8 @@ func TestEveryCaseWorks(t *testing.T) { //nolint:paralleltest // one of the SDKs
 	}
 }
 
-// A case that accepts a forgery measures nothing.
+// If a verifier accepts a forgery, it does not do the work that the bench
+// measures. So every verifier must refuse a forgery.
 func TestForgeriesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, n := range sizes {

@@ -26,8 +26,8 @@ const callbackTitle = "Callback"
 func callbackSuite() suite {
 	s := suite{
 		Title: callbackTitle,
-		Note: "By hand: the form's fields sorted, joined, compared with a pooled HMAC, and given out in a map; " +
-			"no check of the fields themselves. razorpay-go: its two fields, given in order.",
+		Note: "The code by hand sorts and joins the form's fields, compares the signature with a pooled HMAC, and " +
+			"returns the fields in a map. It does not check the fields themselves. razorpay-go gets its two fields in order.",
 		Cases: []benchCase{
 			{Name: byHand, Setup: func() (func() error, func()) { return callbackByHand(false), nil }},
 			{Name: "plural", Setup: func() (func() error, func()) { return callbackPlural(false), nil }},

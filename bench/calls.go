@@ -51,7 +51,7 @@ type target struct {
 // caller has a client and one of its calls.
 type caller struct {
 	name   string
-	answer []byte // in the shape that the client reads
+	answer []byte // the server's answer, in the shape that the client reads
 	make   func(target) func(context.Context) error
 }
 
@@ -82,7 +82,7 @@ func creates() []caller {
 	}
 }
 
-// The ways to the server.
+// The ways in which a call reaches the server.
 const (
 	inMemory = "in memory"
 	overH1   = "over HTTP/1.1"
@@ -246,13 +246,14 @@ func pluralCreateRequest() *plural.CreateOrderRequest {
 
 const connectionsTitle = "Connections, as shipped, 64 goroutines"
 
-// connectionSuite runs each client on the transport that it ships with. The
-// first case is code by hand. Its pool has room for all connections.
+// connectionSuite runs each client on its own default transport. The first case
+// is the code by hand, with a connection pool that has room for all
+// connections.
 func connectionSuite() suite {
 	s := suite{
 		Title: connectionsTitle,
-		Note: "A capture over HTTP/1.1, each client on the transport that it ships with; " +
-			"by hand on a pool with room for all, and on net/http's default.",
+		Note: "This is a capture over HTTP/1.1. Each client uses its own default transport. The code by hand is measured " +
+			"with a pool that has room for all connections, and with net/http's default transport.",
 	}
 	add := func(name string, c caller, sized bool) {
 		var opened func(n int) float64
@@ -292,7 +293,7 @@ func connectionSuite() suite {
 	return s
 }
 
-// warm opens the connections that 64 goroutines need at once.
+// warm opens the connections that 64 goroutines need at the same time.
 func warm(work func() error) {
 	var all sync.WaitGroup
 	for range 64 {

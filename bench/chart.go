@@ -13,7 +13,7 @@ import (
 // and each way to the server.
 func drawChart(name string, runs []*run) error {
 	p := plot.New()
-	p.Title.Text = "One capture call, by what it costs written by hand (" + shortVersion(runs[0].Go) + ")"
+	p.Title.Text = "Time of one capture call, compared with code by hand (" + shortVersion(runs[0].Go) + ")"
 	p.Y.Label.Text = "time, by hand = 1"
 	p.Y.Min = 0
 	p.Legend.Top = true

@@ -14,10 +14,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// This file has the code that a careful engineer writes without an SDK. It uses
+// handClient is the code that a careful engineer writes without an SDK. It uses
 // typed structs, encoding/json and the API's headers. It limits how much it
-// reads, and checks the status. It caches its token, verifies signatures, and
-// repeats no request.
+// reads, and checks the status. It already has its token, and repeats no
+// request.
 type handClient struct {
 	http *http.Client
 	base string

@@ -70,7 +70,7 @@ func writePage(page, results, chart string, files []string) error {
 	return nil
 }
 
-// goal is a line of the summary.
+// goal is a line of the page's summary.
 type goal struct {
 	work, title, name string
 	most              float64 // 0: no goal
@@ -92,8 +92,8 @@ func goals() []goal {
 	}
 }
 
-// kind describes a table of the page. It has a row for each suite and a column
-// for each case.
+// kind describes a table of the page. The table has a row for each suite and a
+// column for each case.
 type kind struct {
 	title  string
 	suites []string // the beginnings of the suites' titles
@@ -114,22 +114,23 @@ func kinds() []kind {
 	}
 }
 
-// matcher has the cost of reconcile. There is no other code to compare it with,
-// so it is not one of the suites.
-const matcher = `A line of a settlement that reconcile matches with its payment, and judges, is to cost less
-than 2 µs, and an open payment less than 1 KB. A line among 1,000,000 may cost five times what one
-among 10,000 does, since memory is then farther away. "go test -bench Matcher ./reconcile" measures
-it, and fails if it is more.
+// matcher is the page's text about the cost of reconcile. There is no other
+// code to compare reconcile with, so no suite measures it.
+const matcher = `reconcile should match a settlement's line with its payment, and judge it, in less than 2 µs. An open
+payment should take less than 1 KB of memory. With 1,000,000 lines, a line may cost up to five times as
+much as with 10,000 lines, because the lines do not fit into the processor's cache.
+"go test -bench Matcher ./reconcile" measures these costs, and fails if that factor is exceeded.
 `
 
 func pageOf(runs []*run, results, chart string) string {
 	first, last := runs[0], runs[len(runs)-1]
 	var b strings.Builder
 	b.WriteString("# Performance\n\n" +
-		"What a call, a signature and a token cost, beside the same work written by hand and beside other SDKs.\n" +
-		"`make bench` measures it and writes this page; `bench/` has the code, and its README says how it measures.\n\n" +
-		"Every figure is a ratio: the time of a case divided by that of the case that it is compared with, taken within\n" +
-		"one round, and the median of all rounds. Less is faster.\n\n")
+		"This page compares the cost of calls, signatures and tokens with code written by hand and with other SDKs.\n" +
+		"`make bench` measures the cost and writes this page. The code is in `bench/`, and its README says how it\n" +
+		"measures.\n\n" +
+		"Every figure is a ratio of two times of the same round: the time of the case, divided by the time of the case\n" +
+		"that it is compared with. The tables have the median of all rounds. A smaller figure is faster.\n\n")
 	fmt.Fprintf(&b, "Measured on %s (%s), %d rounds. [All tables](%s), with intervals, memory and noise.\n\n",
 		last.Date, last.Machine, last.Rounds, results)
 	b.WriteString("## In short\n\n| plural, by what it is compared with | aim |")
@@ -144,9 +145,8 @@ func pageOf(runs []*run, results, chart string) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe newer Go's `encoding/json` is faster, and so is the code written by hand that uses it. " +
-		"\"In memory\" is\n" +
-		"without a network: the transport answers at once.\n\n" +
+	b.WriteString("\nThe newer Go's `encoding/json` is faster, and the code written by hand uses it. \"In memory\" means that\n" +
+		"there is no network, and the transport answers at once.\n\n" +
 		"![A capture by SDK and by way to the server](" + chart + ")\n\n")
 	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))
 	for _, k := range kinds() {
@@ -201,9 +201,10 @@ func (k kind) table(r *run) string {
 func resultsOf(runs []*run, page string) string {
 	var b strings.Builder
 	b.WriteString("# Performance: all tables\n\n" +
-		"`make bench` writes this file beside [" + page + "](" + page + "), which has the summary.\n\n" +
-		"The case at 1.00–1.00 is what the others of its table are compared with. Rows that end in \"(again)\" are the\n" +
-		"same code measured twice: what they differ by is noise, and so is any smaller difference.\n\n")
+		"`make bench` writes this file. The summary is in [" + page + "](" + page + ").\n\n" +
+		"In each table, the other cases are compared with the case at 1.00–1.00. A row that ends in \"(again)\" is a\n" +
+		"second measurement of the same code. The difference between the two measurements is noise, and so is any\n" +
+		"smaller difference.\n\n")
 	for _, r := range slices.Backward(runs) {
 		fmt.Fprintf(&b, "## %s\n\n", shortVersion(r.Go))
 		for _, s := range r.Suites {

@@ -12,9 +12,9 @@ import (
 	"github.com/stripe/stripe-go/v85"
 )
 
-// The other SDKs. Each of them is used as its own README shows. Each gets an
-// answer of about 2.4 KB in the shape that it reads. Only the address is
-// changed. In some cases the transport is changed too.
+// The calls of the other SDKs. Each SDK is used as its own README shows, but
+// with another address, and in some cases with another transport. Each SDK gets
+// an answer of about 2.4 KB in the shape that it reads.
 
 var errEmpty = errors.New("an answer without its payment")
 

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// canned answers from memory, so only the client is measured.
+// canned is a transport that answers from memory, so only the client is
+// measured.
 type canned struct {
 	body   []byte
 	chunks sync.Pool
@@ -75,7 +76,7 @@ func newServer(body []byte, http2 bool) *server {
 }
 
 // transport makes a transport with room for every connection. Every client gets
-// the same, so the pools make no difference.
+// such a transport, so connection pools make no difference.
 func (s *server) transport() *http.Transport {
 	t := &http.Transport{
 		MaxIdleConns: 256, MaxIdleConnsPerHost: 128, IdleConnTimeout: time.Minute, DisableCompression: true,

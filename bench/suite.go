@@ -22,17 +22,17 @@ type suite struct {
 type benchCase struct {
 	Name       string
 	Goroutines int // 0: one
-	// Setup does what a program does once. It returns the work, and a function to
-	// call afterwards. That function may be nil.
+	// Setup does what a program does only once. It returns the work to measure,
+	// and a function to call afterwards. That function may be nil.
 	Setup func() (work func() error, done func())
 	// Extra returns one more figure for n repetitions of the work. It may be nil.
 	Extra func(n int) float64
-	// Unit is the unit of that figure.
+	// Unit is the unit of Extra's figure.
 	Unit string
 }
 
-// repeatedCase is the name under which the first case is measured again. The
-// difference between the two is noise.
+// repeatedCase returns a copy of the first case with another name, so the case
+// is measured twice. The difference between the two measurements is noise.
 func repeatedCase(c benchCase) benchCase {
 	c.Name += " (again)"
 	return c
@@ -97,8 +97,8 @@ func (c *benchCase) sample() (sample, error) {
 }
 
 // measure runs all cases in every round. Each round begins with another case,
-// and every second round runs backwards. So no case always comes first, or
-// always after the same case.
+// and every second round runs the cases in the reverse order. So no case always
+// comes first, or always after the same case.
 func (s *suite) measure(rounds int) (*suiteResult, error) {
 	result := &suiteResult{Title: s.Title, Note: s.Note}
 	for _, c := range s.Cases {
@@ -223,8 +223,8 @@ func quantile(values []float64, at float64) float64 {
 	return sorted[low] + (x-float64(low))*(sorted[high]-sorted[low])
 }
 
-// interval returns the 95 % confidence interval of the median. It resamples the
-// rounds to find it.
+// interval returns the 95 % confidence interval of the median. It finds the
+// interval by resampling the rounds.
 func interval(values []float64) (low, high float64) {
 	draw := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
 	medians := make([]float64, 1000)

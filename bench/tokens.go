@@ -49,7 +49,7 @@ func tokenCase(name string, goroutines int, read func() (string, error)) benchCa
 	}}
 }
 
-// atomicRead has the smallest possible cost of a cache that looks at the clock.
+// atomicRead is the cheapest possible cache that looks at the clock.
 func atomicRead() func() (string, error) {
 	type cached struct {
 		value   string
@@ -73,7 +73,7 @@ func pluralRead() func() (string, error) {
 func pluralSource(takes, lifetime time.Duration) func() (string, error) {
 	source := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // as a token endpoint would
+		time.Sleep(takes) // a token endpoint takes time, too
 		return token.New(accessToken, started, lifetime), nil
 	}, func(error) time.Duration { return 0 })
 	return func() (string, error) {
@@ -92,7 +92,7 @@ func oauth2Source(takes, lifetime time.Duration) func() (string, error) {
 	const early = 10 * time.Second
 	source := oauth2.ReuseTokenSource(nil, tokenSourceFunc(func() (*oauth2.Token, error) {
 		started := time.Now()
-		time.Sleep(takes) // as a token endpoint would
+		time.Sleep(takes) // a token endpoint takes time, too
 		return &oauth2.Token{AccessToken: accessToken, Expiry: started.Add(lifetime + early)}, nil
 	}))
 	return func() (string, error) {
@@ -110,7 +110,7 @@ func (f tokenSourceFunc) Token() (*oauth2.Token, error) { return f() }
 
 const refreshTitle = "Refresh under load"
 
-// refreshResult has the times that callers wait while tokens are replaced.
+// refreshResult has the times for which callers wait while tokens are replaced.
 type refreshResult struct {
 	Rows []refreshRow `json:"rows"`
 }
@@ -151,7 +151,7 @@ func measureRefresh() *refreshResult {
 					started := time.Now()
 					_, _ = c.read()
 					own = append(own, time.Since(started))
-					time.Sleep(time.Millisecond) // the caller makes its request
+					time.Sleep(time.Millisecond) // stands for the caller's request
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -180,7 +180,7 @@ func (r *refreshResult) table() string {
 	}
 	var b strings.Builder
 	b.WriteString("### " + refreshTitle + "\n\n" +
-		"64 goroutines read a token that lives for a second and takes 50 ms to fetch, for five seconds.\n\n" +
+		"For five seconds, 64 goroutines read a token. The token lives for a second, and a fetch takes 50 ms.\n\n" +
 		"| case | median | 99 % | worst | reads that waited for a refresh |\n|---|---:|---:|---:|---:|\n")
 	for _, row := range r.Rows {
 		fmt.Fprintf(&b, "| %s | %v | %v | %v | %d |\n", row.Name, row.P50, row.P99,

@@ -61,7 +61,8 @@ func (d delivery) mac(parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// header makes the headers of the Standard Webhooks, which Plural uses.
+// header makes the headers of the Standard Webhooks specification, which Plural
+// uses.
 func (d delivery) header(prefix string) http.Header {
 	sum := d.mac(d.id, ".", d.timestamp(), ".", string(d.signed()))
 	h := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"webhooks/1.0"}}
@@ -77,7 +78,7 @@ func event(n int) []byte {
 	order := compactOrder()
 	head := `{"id":"evt_example","object":"event","api_version":"` + stripe.APIVersion +
 		`","event_type":"ORDER_PROCESSED","type":"ORDER_PROCESSED","data":`
-	if n < len(head)+len(order)+100 { // a small body holds a small order
+	if n < len(head)+len(order)+100 { // a small body has a small order
 		order = []byte(`{"order_id":"` + orderID + `","status":"PROCESSED"}`)
 	}
 	body := append([]byte(head+`{"object":{},`), order[1:]...) // stripe-go wants an object in the data
@@ -108,8 +109,8 @@ type verifier struct {
 	setup func(delivery) func() error
 }
 
-// pooledHMAC has the smallest possible cost of a check with crypto/hmac. The
-// text is joined before the measurement, and the header is parsed before it.
+// pooledHMAC is the cheapest possible check with crypto/hmac. It joins the text
+// and parses the header before the measurement.
 func pooledHMAC(d delivery) func() error {
 	type state struct {
 		mac hash.Hash
@@ -192,7 +193,7 @@ func (d delivery) stripeHeader() string {
 	return "t=" + d.timestamp() + ",v1=" + hex.EncodeToString(d.mac(d.timestamp(), ".", string(d.signed())))
 }
 
-// events verifies a webhook and reads its envelope.
+// events are verifiers that also read the webhook's envelope.
 func events() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal", func(d delivery) func() error { return eventByHand(d, false) }},
@@ -214,7 +215,7 @@ func events() []verifier {
 	}
 }
 
-// eventsWithOrder also reads the order in it.
+// eventsWithOrder are verifiers that also read the order in the webhook.
 func eventsWithOrder() []verifier {
 	return []verifier{
 		{"a pooled HMAC and json.Unmarshal, twice", func(d delivery) func() error { return eventByHand(d, true) }},
@@ -249,7 +250,7 @@ func eventByHand(d delivery, withOrder bool) func() error {
 	}
 }
 
-// The measured sizes of a body; Plural's events have about 2.5 KB.
+// The sizes of the bodies that are measured. Plural's events have about 2.5 KB.
 var sizes = []int{256, 2560, 65536}
 
 func sizeName(n int) string {

@@ -38,8 +38,8 @@ func numberedWebhook(n int) (r request, id, orderID string) {
 	}, id, orderID
 }
 
-// Fiber uses the memory of a request again for the next request. Even so, each
-// of many events is handled once, even when all of them are delivered again.
+// Fiber reuses the memory of a request for the next request. Even so, each
+// event is handled once, also when all events are delivered twice.
 func TestFiberHandlesEachEventOnce(t *testing.T) {
 	t.Parallel()
 	const deliveries, senders = 3000, 16
@@ -79,7 +79,7 @@ func TestFiberHandlesEachEventOnce(t *testing.T) {
 			for _, e := range events {
 				orderID, err := e.OrderID()
 				require.NoError(t, err)
-				require.Equal(t, e.ID[len("msg_"):], orderID[len("v1-order-"):], "id and body are of one delivery")
+				require.Equal(t, e.ID[len("msg_"):], orderID[len("v1-order-"):], "id and body belong to the same delivery")
 			}
 		})
 	}
@@ -102,8 +102,8 @@ func inParallel(workers, count int, work func(n int)) {
 	ended.Wait()
 }
 
-// A shop without the adaptor passes on what Fiber gives it. That is the memory
-// of the request itself.
+// A shop without the adaptor passes on the strings that it gets from Fiber.
+// They share the memory of the request, so the verifier must copy them.
 func TestFiberFormsAreCopied(t *testing.T) {
 	t.Parallel()
 	const returns, senders, secret = 500, 8, "00112233445566778899AABBCCDDEEFF"

@@ -123,8 +123,8 @@ func TestWebhooks(t *testing.T) {
 			}
 			require.Empty(t, s.events)
 
-			// The signature is in a list with another one, by a key that the shop does
-			// not have.
+			// This header has two signatures. The first one is made with a key
+			// that the shop does not have.
 			rotated := set("Webhook-Signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= "+signature)
 			for range 3 {
 				require.Equal(t, http.StatusOK, send(t, good.with(webhookPath, nil)).status)

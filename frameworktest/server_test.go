@@ -1,7 +1,7 @@
 // Package frameworktest_test runs the package's handlers behind the frameworks
-// that merchants use. It does so over sockets, or through the adaptors of AWS
-// Lambda. It is a module of its own, so nobody else needs the frameworks. It
-// has only tests, so nobody can import it.
+// that merchants use. The requests come over sockets, or through the adaptors
+// of AWS Lambda. The package is in a module of its own, so no other module
+// needs the frameworks. It has only tests, so nobody can import it.
 package frameworktest_test
 
 import (
@@ -45,7 +45,7 @@ type response struct {
 // sender sends a request to a framework's server.
 type sender func(t *testing.T, r request) response
 
-// framework serves the handlers, by path.
+// framework starts a server with a handler for each path.
 type framework func(t *testing.T, handlers map[string]http.Handler) sender
 
 func frameworks() map[string]framework {
@@ -113,8 +113,8 @@ func overTCP(t *testing.T, h http.Handler) sender {
 }
 
 // senderTo makes a sender that keeps connections open, so servers reuse their
-// memory. It closes them at the end of the test, because Fiber's Shutdown waits
-// for that.
+// memory. It closes the connections at the end of the test, because Fiber's
+// Shutdown waits for that.
 func senderTo(t *testing.T, base string) sender {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -242,9 +242,9 @@ func lambdaV2Base64(t *testing.T, handlers map[string]http.Handler) sender {
 	}
 }
 
-// lambdaALB is the target of a load balancer, with or without the setting for
-// several values of a header. Without that setting, only the last value
-// arrives.
+// lambdaALB runs the handlers behind a load balancer of AWS (ALB). A setting of
+// the load balancer allows several values of one header. Without that setting,
+// only the last value arrives.
 func lambdaALB(severalValues bool) framework {
 	return func(t *testing.T, handlers map[string]http.Handler) sender {
 		t.Helper()
@@ -275,7 +275,7 @@ func lambdaALB(severalValues bool) framework {
 	}
 }
 
-// sentBy returns the request that the emulator sends.
+// sentBy converts a request that the emulator made.
 func sentBy(t *testing.T, r *http.Request) request {
 	t.Helper()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
@@ -283,7 +283,7 @@ func sentBy(t *testing.T, r *http.Request) request {
 	return request{method: r.Method, header: r.Header, body: body}
 }
 
-// with returns the request to a path, with a change.
+// with returns a copy of the request with another path and a change.
 func (r request) with(path string, change func(*request)) request {
 	r.path, r.header = path, maps.Clone(r.header)
 	if change != nil {

@@ -64,9 +64,9 @@ func printers() map[string]printer {
 		"spew":                     {logs, func(v any) string { return spew.Sdump(v) + spew.Sprintf("%+v %#v", v, v) }},
 		"spew, in a struct":        {logs, func(v any) string { return spew.Sdump(struct{ V any }{v}) }},
 		"spew, in a hidden field":  {logs, func(v any) string { return spew.Sdump(struct{ v any }{v}) }},
-		"spew that asks no method": {dumps, spewAll},
-		"testify's diff of two":    {dumps, diff},
-		"what testify says of a nil": {logs, func(v any) string {
+		"spew without methods":     {dumps, spewAll},
+		"testify's diff of values": {dumps, diff},
+		"testify's failed Nil": {logs, func(v any) string {
 			return failure(func(t assert.TestingT) { assert.Nil(t, v) })
 		}},
 	}
@@ -77,12 +77,13 @@ type printer struct {
 	print func(any) string
 }
 
-// Each printer shows of each type what SECURITY.md promises.
+// For each type, each printer shows no more than SECURITY.md says.
 func TestWhatPrintersShow(t *testing.T) {
 	t.Parallel()
 	for name, v := range values() {
 		all := markers(spewAll(v))
-		// a test of the SDK compares what fmt and slog show with a list of fields
+		// another test, in the SDK, compares the output of fmt and slog with a
+		// list of fields
 		shownByFmt := markers(fmt.Sprintf("%v %#v", v, v) + printers()["slog JSON"].print(v))
 		for way, p := range printers() {
 			t.Run(name+"/"+way, func(t *testing.T) {
@@ -90,7 +91,7 @@ func TestWhatPrintersShow(t *testing.T) {
 				for form, v := range map[string]any{"pointer": v, "value": reflect.ValueOf(v).Elem().Interface()} {
 					_, isError := v.(error)
 					if reflect.TypeOf(v).Kind() == reflect.Struct && !isError && strings.HasSuffix(name, "Error") {
-						continue // the errors are pointers
+						continue // only pointers to this type are errors
 					}
 					shown := markers(p.print(v))
 					switch p.kind {
@@ -105,7 +106,7 @@ func TestWhatPrintersShow(t *testing.T) {
 					case dumps:
 						require.Subset(t, all, shown)
 						if name == "Credentials" {
-							require.Contains(t, shown, "Credentials.ClientSecret", "it cannot be helped, as SECURITY.md says")
+							require.Contains(t, shown, "Credentials.ClientSecret", "a dumper shows the secret, as SECURITY.md says")
 						}
 					}
 				}
@@ -114,8 +115,8 @@ func TestWhatPrintersShow(t *testing.T) {
 	}
 }
 
-// Some values hold a secret outside their fields. They show it to nobody, not
-// even to code that follows every pointer.
+// Some values have a secret that is not in their exported fields. No printer
+// shows that secret, not even one that follows every pointer.
 func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	t.Parallel()
 	const secret, access, keyed = "hidden-s3cret-1", "hidden-t0ken-2", "hidden-k3y-0003"
@@ -136,7 +137,7 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	require.NoError(t, err)
 	_, refused := client.Orders.Get(t.Context(), "v1-1")
 	require.ErrorIs(t, refused, plural.ErrUnauthorized)
-	require.Equal(t, 2, requests, "the token was refused, and another was fetched")
+	require.Equal(t, 2, requests, "the token was refused, and another token was fetched")
 	dumping := roundTrip(func(r *http.Request) (*http.Response, error) {
 		body, _ := io.ReadAll(r.Body)
 		return nil, fmt.Errorf("sent %s with %v", body, r.Header)
@@ -152,7 +153,7 @@ func TestNoPrinterFindsAHiddenSecret(t *testing.T) {
 	require.NoError(t, err)
 	for name, v := range map[string]any{
 		"Client": client, "OrderService": client.Orders, "Key": key, "Verifier": verifier,
-		"a refusal": refused, "a transport's dump": dumped, "its client": other,
+		"a refusal": refused, "a transport's dump": dumped, "the dump's client": other,
 	} {
 		for way, p := range printers() {
 			links := []any{v}
@@ -229,7 +230,7 @@ func values() map[string]any {
 	return values
 }
 
-// Every exported struct with an exported field is among the values.
+// Every exported struct with an exported field is in values.
 func TestEveryTypeIsPrinted(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../*.go")
@@ -255,7 +256,7 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 			return true
 		})
 	}
-	// These hold other types, numbers or a single word.
+	// These types have only fields with other types, numbers or a single word.
 	without := []string{"Client", "RetryPolicy", "Claim", "Capture"}
 	for name := range values() {
 		without = append(without, name)
@@ -263,7 +264,7 @@ func TestEveryTypeIsPrinted(t *testing.T) {
 	require.ElementsMatch(t, without, structs)
 }
 
-// mark writes the name of each field into it.
+// mark writes the name of each field into the field.
 func mark(v reflect.Value, name string, depth int) {
 	marker := "<" + name + ">"
 	switch x := v.Addr().Interface().(type) {

@@ -17,7 +17,8 @@ import (
 
 func idOf(i int) string { return fmt.Sprintf("v1-261126%06d-aa-%06x-cc-k", i%1e6, i) }
 
-// manyPayments makes new texts for each, as a list that is read does.
+// manyPayments makes n payments. Each has new strings, as payments from a
+// database have.
 func manyPayments(n int) iter.Seq2[reconcile.Payment, error] {
 	return func(yield func(reconcile.Payment, error) bool) {
 		for i := range n {
@@ -33,7 +34,7 @@ func manyPayments(n int) iter.Seq2[reconcile.Payment, error] {
 	}
 }
 
-// manyLines are the lines of as many payments, ten on a page.
+// manyLines makes a line for each of n payments.
 func manyLines(n int) []plural.SettlementLine {
 	lines := make([]plural.SettlementLine, n)
 	for i := range lines {
@@ -50,8 +51,8 @@ func manyLines(n int) []plural.SettlementLine {
 	return lines
 }
 
-// match matches n lines, and measures the time of a line and the memory of a
-// payment.
+// match matches n lines. It measures the time for each line, and the memory for
+// each payment.
 func match(b *testing.B, n int) (perLine time.Duration, perPayment uint64) {
 	b.Helper()
 	lines := manyLines(n)
@@ -86,10 +87,11 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// What a line costs, its result included, and what a payment with a line keeps.
-// It fails if one of a million lines costs five times what one of ten thousand
-// costs. Ten thousand fit into the processor's own memory and a million do not,
-// which was measured as a factor of three and a half.
+// BenchmarkMatcher measures the time for a line and its result, and the memory
+// for a payment with a line. It fails if a line among 1,000,000 takes more than
+// five times as long as a line among 10,000. Ten thousand lines fit into the
+// processor's cache and a million lines do not. The measured factor was three
+// and a half.
 func BenchmarkMatcher(b *testing.B) {
 	const most = 5.0
 	best := map[int]time.Duration{}
@@ -112,7 +114,8 @@ func BenchmarkMatcher(b *testing.B) {
 	}
 }
 
-// Clocks depend on the machine; what is allocated does not.
+// Times depend on the machine, but the allocated memory does not. So this test
+// compares the memory for a few and for many lines.
 func TestMatcherGrowsNoFasterThanItsLines(t *testing.T) { //nolint:paralleltest // it measures memory
 	cost := func(n int) (bytes, objects, kept float64) {
 		lines := manyLines(n)

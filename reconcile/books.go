@@ -20,10 +20,10 @@ type Payment struct {
 	// OrderID is Plural's id of the order. If it is "", the order is read by its
 	// Reference.
 	OrderID string
-	// PaymentID is the ID from [plural.Order.Captures]; store it when you capture.
-	// A sale that was paid outright may list no captures: then it is the ID from
-	// [plural.Order.Payments]. If it is "", the order is read, and all of its
-	// payments count.
+	// PaymentID is the ID from [plural.Order.Captures]. Store it when you
+	// capture. A sale that was paid outright may list no captures. Then use the
+	// ID from [plural.Order.Payments]. If PaymentID is "", the order has to be
+	// read, and all of its payments count.
 	PaymentID string
 	// Captured and Refunded are in paise. Refunded includes refunds that are
 	// under way, as [plural.Order.RefundedAmount] does. The zero Amount means
@@ -31,16 +31,16 @@ type Payment struct {
 	Captured, Refunded plural.Amount
 }
 
-// Books are the shop's payments, with what was read about them. They are not
-// safe for concurrent use.
+// Books has the shop's payments, and the data that was read about them. Books
+// is not safe for concurrent use.
 //
 // Pass the orders first, then the lines. Then call Results. Books keeps copies,
 // so you may change the arguments afterwards.
 type Books struct {
 	payments []entry
-	owners   map[string]owner // by the id of a payment, of a refund, and of a refund's payment
-	byOrder  map[string]int32 // by order id: the first of its payments
-	byRef    map[string]int32 // by reference: the first payment whose order has no id
+	owners   map[string]owner // by the id of a payment, of a refund or of a refund's payment
+	byOrder  map[string]int32 // the first payment of each order, by order id
+	byRef    map[string]int32 // the first payment of each order without a known id, by reference
 	orders   []orderBook
 	lines    pile[kept]
 	last     *plural.SettlementLine // the last line that was kept
@@ -49,13 +49,14 @@ type Books struct {
 	unlisted error            // why the settlements of some days could not be listed
 }
 
-// entry is a payment with its data. An index is -1 if there is nothing.
+// entry is a payment with its data. An index of -1 means that there is no such
+// item.
 type entry struct {
 	Payment
 
 	first, last int32 // the first and the last of the payment's lines
 	next        int32 // the next payment of the same order
-	order       int32 // what was read about the payment's order
+	order       int32 // the payment's order in Books.orders
 }
 
 type owner struct {
@@ -82,7 +83,7 @@ type amount struct {
 	isKnown bool
 }
 
-// kept is a line of a payment, and the index of the next one.
+// kept is a line of a payment, and the index of the payment's next line.
 type kept struct {
 	plural.SettlementLine
 
@@ -93,14 +94,15 @@ type kept struct {
 const none = int32(-1)
 
 // New makes Books from the shop's payments. Pass all payments of the last ten
-// days, settled or not. Pass older payments until they are settled. The errors:
+// days, settled or not. Pass older payments until they are settled. New returns
+// one of these errors:
 //
 //   - an error that payments returns;
 //   - a payment has neither a reference nor an order id, or it has an amount
 //     below zero, or an amount in another currency than INR, which cannot be
 //     compared with rupees;
-//   - two payments have the same PaymentID; or an order has several payments
-//     and one of them has no PaymentID, so they cannot be told apart.
+//   - two payments have the same PaymentID, or an order has several payments
+//     and one of them has no PaymentID, so New cannot distinguish the payments.
 func New(payments iter.Seq2[Payment, error]) (*Books, error) {
 	b := &Books{
 		last: new(plural.SettlementLine), owners: map[string]owner{},
@@ -177,8 +179,8 @@ func compactNames(p Payment) (reference, orderID, paymentID string) {
 	return reference, orderID, paymentID
 }
 
-// Line takes a line of a settlement. Call it once for each line. It returns
-// false if no payment explains the line; then the line is not kept.
+// Line takes a line of a settlement. Call it once for each line. If no payment
+// explains the line, it returns false and does not keep the line.
 func (b *Books) Line(l *plural.SettlementLine) bool {
 	of, isKnown := b.owners[l.TransactionID]
 	if l.TransactionID == "" || !isKnown {
@@ -205,9 +207,9 @@ func (b *Books) owns(transactionID string) bool {
 }
 
 // Order takes an order that was read. It keeps the ids of the order's payments
-// and refunds, and the amount that was taken. If o is a refund, it only keeps
-// the refund's ids. If an order is given again, it replaces the earlier
-// document.
+// and refunds, and the captured and refunded amounts. If o is a refund, it only
+// keeps the refund's ids. If an order is given again, the new document replaces
+// the earlier document.
 //
 // It fails if the order does not belong to any payment, or if one of its ids
 // belongs to another payment.
@@ -258,7 +260,7 @@ func (b *Books) Order(o *plural.Order) error {
 	return nil
 }
 
-// addRefund takes the ids of a refund.
+// addRefund keeps the ids of a refund.
 func (b *Books) addRefund(refund *plural.Order, first int32) error {
 	to := owner{payment: first, isRefund: true}
 	for i := range refund.Payments {
@@ -305,7 +307,8 @@ func (b *Books) firstOf(p *entry) int32 {
 	return b.byRef[p.Reference]
 }
 
-// bookOf returns what is known about the order of some payments.
+// bookOf returns what is known about an order. first is the order's first
+// payment.
 func (b *Books) bookOf(first int32) *orderBook {
 	if b.payments[first].order == none {
 		b.orders = append(b.orders, orderBook{})
@@ -322,10 +325,10 @@ func (b *Books) find(orderID string) (first int32, ok bool) {
 	return first, ok && orderID != ""
 }
 
-// Unread records something that could not be read. For a settlement, pass its
-// UTR. For an order, pass its id, or its reference if the shop has no id.
-// Without either, it is the list of settlements. The results that depend on it
-// become [Unknown].
+// Unread records that something could not be read. For a settlement, pass its
+// UTR. For an order, pass its id, or its reference if the shop has no id. For
+// the list of settlements, pass "" for both. The results that depend on the
+// missing data become [Unknown].
 func (b *Books) Unread(utr, orderID string, err error) {
 	if err == nil {
 		err = errors.New("it was not read")

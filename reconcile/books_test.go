@@ -41,7 +41,7 @@ func lineA(amount plural.Rupees) *plural.SettlementLine {
 	}
 }
 
-// seen are the days for which everything is read.
+// seen returns the days whose settlements are read.
 func seen() plural.Days { return plural.Days{First: nightOf(-9), Last: nightOf(0)} }
 
 // orderOf is a captured order from Plural.
@@ -86,7 +86,7 @@ func TestOutcomes(t *testing.T) {
 		},
 		{
 			name: "refund netted", give: func(b *reconcile.Books) { b.Line(lineA("60")) }, want: reconcile.Differs,
-			reason: "it is that less what was refunded, INR 40.00",
+			reason: "it is the captured amount less the refunds, INR 40.00",
 		},
 		{name: "paid twice", want: reconcile.Differs, reason: "200", give: func(b *reconcile.Books) {
 			b.Line(lineA("100"))
@@ -111,7 +111,7 @@ func TestOutcomes(t *testing.T) {
 			b.Line(l)
 		}},
 		{
-			name: "its settlement was not read whole", want: reconcile.Unknown, reason: "has a line of it",
+			name: "its settlement was not read whole", want: reconcile.Unknown, reason: "has a line of this payment",
 			give: func(b *reconcile.Books) {
 				b.Line(lineA("100"))
 				b.Unread("633300000101", "", lost)
@@ -122,20 +122,20 @@ func TestOutcomes(t *testing.T) {
 			b.Unread("633300000102", "", lost)
 		}},
 		{
-			name: "the rest may be in one that was not read", want: reconcile.Unknown, reason: "633300000102",
+			name: "the rest may be in a settlement that was not read", want: reconcile.Unknown, reason: "633300000102",
 			give: func(b *reconcile.Books) {
 				b.Line(lineA("60"))
 				b.Unread("633300000102", "", nil)
 			},
 		},
 		{
-			name: "all may be in one that was not read", want: reconcile.Unknown, reason: "633300000102",
+			name: "all lines may be in a settlement that was not read", want: reconcile.Unknown, reason: "633300000102",
 			give: func(b *reconcile.Books) {
 				b.Unread("633300000102", "", lost)
 			},
 		},
 		{
-			name: "many were not read", want: reconcile.Unknown, reason: "4 settlements were not read whole",
+			name: "many settlements were not read", want: reconcile.Unknown, reason: "4 settlements were not read whole",
 			give: func(b *reconcile.Books) {
 				for _, utr := range []string{"1", "2", "3", "4"} {
 					b.Unread(utr, "", lost)
@@ -143,13 +143,13 @@ func TestOutcomes(t *testing.T) {
 			},
 		},
 		{
-			name: "the rest may be of a day that was not listed", want: reconcile.Unknown, reason: "a fault",
+			name: "the rest may be on a day that was not listed", want: reconcile.Unknown, reason: "a fault",
 			give: func(b *reconcile.Books) {
 				b.Line(lineA("60"))
 				b.Unread("", "", lost)
 			},
 		},
-		{name: "nothing of the days that were listed", want: reconcile.NotSeen, give: func(b *reconcile.Books) {
+		{name: "no line, and some days were not listed", want: reconcile.NotSeen, give: func(b *reconcile.Books) {
 			b.Unread("", "", lost)
 		}},
 		{name: "the order agrees", want: reconcile.Settled, give: func(b *reconcile.Books) {
@@ -157,7 +157,7 @@ func TestOutcomes(t *testing.T) {
 			b.Line(lineA("100"))
 		}},
 		{
-			name: "the order says otherwise", want: reconcile.Differs,
+			name: "the order has another captured amount", want: reconcile.Differs,
 			reason: "INR 90.00 was captured, the shop has INR 100.00",
 			give: func(b *reconcile.Books) {
 				_ = b.Order(orderOf(9000, 4000))
@@ -165,7 +165,7 @@ func TestOutcomes(t *testing.T) {
 			},
 		},
 		{
-			name: "the order says otherwise of refunds", want: reconcile.Differs, reason: "INR 30.00 was refunded",
+			name: "the order has another refunded amount", want: reconcile.Differs, reason: "INR 30.00 was refunded",
 			give: func(b *reconcile.Books) {
 				_ = b.Order(orderOf(10000, 3000))
 				b.Unread("633300000102", "", lost)
@@ -189,14 +189,14 @@ func TestOutcomes(t *testing.T) {
 			},
 		},
 		{
-			name: "the order does not say", want: reconcile.Unknown, reason: "does not say how much was captured",
+			name: "the order does not show the amount", want: reconcile.Unknown, reason: "does not say how much was captured",
 			give: func(b *reconcile.Books) {
 				o := orderOf(10000, 4000)
 				o.Status = plural.OrderStatusPending
 				_ = b.Order(o)
 			},
 		},
-		{name: "the order does not say, the lines do", want: reconcile.Settled, give: func(b *reconcile.Books) {
+		{name: "the lines show the amount, but the order does not", want: reconcile.Settled, give: func(b *reconcile.Books) {
 			o := orderOf(10000, 4000)
 			o.Status = plural.OrderStatusPending
 			_ = b.Order(o)
@@ -244,7 +244,7 @@ func TestJoinIsExact(t *testing.T) {
 	}
 	refund := lineA("-40")
 	refund.TransactionID = "v1-261127010000-aa-Rf0Und-cc-N"
-	require.False(t, b.Line(refund), "the refund is not known before its order was read")
+	require.False(t, b.Line(refund), "the refund's id is not known before the order is read")
 	require.NoError(t, b.Order(orderOf(10000, 4000)))
 	require.True(t, b.Line(refund))
 	l := lineA("100")
@@ -282,7 +282,7 @@ func TestOrdersGiveIDs(t *testing.T) {
 	}
 }
 
-// An order with two payments is compared with the sum of both.
+// An order with two payments is compared with the sum of the two payments.
 func TestTwoPaymentsOfAnOrder(t *testing.T) {
 	t.Parallel()
 	card, points := paymentA(), paymentA()
@@ -304,7 +304,7 @@ func TestTwoPaymentsOfAnOrder(t *testing.T) {
 	require.Equal(t, reconcile.Settled, results[0].Outcome)
 	require.Equal(t, reconcile.NotSeen, results[1].Outcome, "%q", results[1].Reasons)
 	require.Len(t, results[0].Lines, 1)
-	require.Len(t, results[1].Lines, 1, "the refund is of the points")
+	require.Len(t, results[1].Lines, 1, "the refund belongs to the points payment")
 }
 
 func TestNewRefuses(t *testing.T) {

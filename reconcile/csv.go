@@ -10,10 +10,11 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// csvColumns are the columns of a report. A row is a settlement, an unexplained
-// line, or a payment, and leaves the other columns empty.
+// csvColumns are the columns of a report. A row is about a settlement, an
+// unexplained line or a payment. Columns that do not apply to the row are
+// empty.
 //
-//nolint:gochecknoglobals // a constant in all but name
+//nolint:gochecknoglobals // it never changes
 var csvColumns = []string{
 	"row", "outcome", "reference", "order_id", "payment_id", "captured", "refunded", "settled", "utrs", "reasons",
 	"seen_first", "seen_last", "transaction_id", "transaction_amount", "payout_status", "program", "processed_date",
@@ -22,9 +23,9 @@ var csvColumns = []string{
 }
 
 // NewCSV makes a Report that writes one table with a header, for a spreadsheet.
-// Amounts are decimal rupees; amounts from Plural are as Plural sent them. If a
-// spreadsheet would read a cell as a formula, the cell gets an apostrophe in
-// front, unless it is a plain number.
+// Amounts are in decimal rupees. Plural's amounts are written as Plural sent
+// them. If a spreadsheet would read a cell as a formula, the cell gets an
+// apostrophe in front. A plain number gets no apostrophe.
 func NewCSV(w io.Writer) Report {
 	r := &csvReport{w: csv.NewWriter(w)}
 	r.err = r.w.Write(csvColumns)
@@ -103,9 +104,9 @@ func (r *csvReport) write(cells map[string]string) error {
 	return r.err
 }
 
-// defuse makes a spreadsheet treat a cell as text if it begins with =, +, - or
-// @, after white space that some spreadsheets skip. It does not change a
-// number.
+// defuse puts an apostrophe in front of a cell that begins with =, +, - or @,
+// so a spreadsheet reads the cell as text. It skips white space at the
+// beginning, because some spreadsheets do so. It does not change a number.
 func defuse(cell string) string {
 	text := strings.TrimSpace(cell)
 	if text == "" || !strings.ContainsRune("=+-@", rune(text[0])) {

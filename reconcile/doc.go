@@ -9,7 +9,7 @@
 //	state, err := reconcile.Run(ctx, reconcile.FromClient(client), books, days, state, report)
 //
 // [Books] is the core of the package. It uses no network and no clock. You can
-// also give it lines and orders that other code has read.
+// also give Books lines and orders that other code has read.
 //
 // # What is compared
 //
@@ -20,16 +20,17 @@
 //
 // The transaction_amount of the lines is compared with the captured amount, in
 // exact paise. If Plural's order was read, the order is also compared with the
-// shop's figures. Deductions and net amounts are reported as Plural sent them:
-// in Plural's own published sample they do not add up. The net amount is
-// compared only with the bank's statement. No line is called a chargeback,
-// because no line shows that it is a chargeback.
+// shop's figures. Deductions and net amounts are reported as Plural sent them,
+// because they do not add up in the sample that Plural itself publishes. The
+// net amount is compared only with the bank's statement. No line is called a
+// chargeback, because no line shows that it is a chargeback.
 //
 // # What the outcomes depend on
 //
-// An outcome depends only on what was read, and never on what is missing. Money
-// comes days later, and a settlement that could not be read may have any line.
-// [Settled] depends on the lines in the result. Another line of the payment may
-// be in tomorrow's settlement, or in a settlement that could not be read. The
-// night that reads that line reports that the payment [Differs].
+// An outcome depends only on what was read, and never on what is missing. The
+// reason is that money comes days later, and that a settlement that could not
+// be read may have a line of any payment. [Settled] depends only on the lines
+// in the result. The payment may have another line in tomorrow's settlement, or
+// in a settlement that could not be read. The night that reads the other line
+// reports that the payment [Differs].
 package reconcile

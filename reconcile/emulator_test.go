@@ -30,8 +30,9 @@ func clientOf(t *testing.T, srv *pluraltest.Server, opts ...plural.Option) *plur
 	return c
 }
 
-// Three nights over the emulator, with its oddities, and with faults on every
-// read in a third of the cases.
+// This test runs three nights over the emulator. A third of the cases has no
+// faults, a third has odd settlements, and a third has odd settlements and
+// failing reads.
 func TestNightsOverTheEmulator(t *testing.T) {
 	t.Parallel()
 	seed := firstSeed(t)
@@ -46,8 +47,8 @@ func TestNightsOverTheEmulator(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("unknown with the emulator well: %d of %d", unknown, tried)
-	require.LessOrEqual(t, unknown*100, tried*3, "97 %% are not unknown")
+	t.Logf("unknown without oddities and faults: %d of %d", unknown, tried)
+	require.LessOrEqual(t, unknown*100, tried*3, "at most 3 %% of the results are unknown")
 }
 
 type emulated struct {
@@ -57,7 +58,7 @@ type emulated struct {
 	name  string
 	srv   *pluraltest.Server
 	rows  []reconcile.Payment
-	times []time.Time // of the captures
+	times []time.Time // the times of the captures
 	state reconcile.State
 }
 
@@ -92,8 +93,8 @@ func (e *emulated) run(odd, faults bool) (all, unknown int) {
 	return all, unknown
 }
 
-// readFaults are those of reads, but for those that wait, and a replica that
-// always lags.
+// readFaults returns the faults of a read, except huge answers, hanging
+// answers, and a replica that always lags.
 func readFaults() []pluraltest.Fault {
 	return slices.DeleteFunc(pluraltest.FaultsFor(pluraltest.OpOrdersGet), func(f pluraltest.Fault) bool {
 		return f.Answer == pluraltest.AnswerHuge || f.Answer == pluraltest.AnswerHang || f.Answer == pluraltest.AnswerStale
@@ -138,7 +139,7 @@ func (e *emulated) sell(day int) {
 	}
 }
 
-// alter gives a settlement what the emulator's own do not have.
+// alter changes a settlement in a way in which the emulator itself does not.
 func (e *emulated) alter() {
 	all := e.srv.Settlements()
 	if len(all) == 0 {
@@ -146,7 +147,9 @@ func (e *emulated) alter() {
 	}
 	utr := all[e.IntN(len(all))].UTR
 	oddity := e.IntN(7)
-	if _, isRead := e.state.UTRs[utr]; isRead { // lines come late; they do not change without their row
+	// A settlement that was read may get more lines. A changed line would not be
+	// noticed, because the row does not change.
+	if _, isRead := e.state.UTRs[utr]; isRead {
 		oddity = []int{1, 4}[e.IntN(2)]
 	}
 	require.NoError(e, e.srv.ChangeSettlement(utr, func(s *pluraltest.Settlement) {
@@ -154,16 +157,16 @@ func (e *emulated) alter() {
 		case 0:
 			s.SaidLines = len(s.Lines) + 1
 		case 1:
-			s.Lines = append(s.Lines, s.Lines[n]) // two lines that are alike
+			s.Lines = append(s.Lines, s.Lines[n]) // two equal lines
 		case 2:
 			s.Lines[n].PayoutStatus = "Failed"
 		case 3:
 			s.SaidAmount = "0.01"
-		case 4: // what a chargeback may look like
+		case 4: // a line such as a chargeback may have
 			s.Lines = append(s.Lines, pluraltest.SettlementLine{
 				TransactionID: "v1-cb-1", Amount: "-12.005", Kind: pluraltest.LineChargeback, PaidAt: time.Now(),
 			})
-		case 5: // a paisa off
+		case 5: // another amount
 			s.Lines[n].Amount += "1"
 		case 6:
 			s.SaidLines = 0
@@ -253,8 +256,8 @@ func (e *emulated) judge(res *reconcile.Result, faults bool) {
 		e.name, res.Payment, res.Outcome, res.Reasons, total.FloatString(4), captured, lines)
 	switch res.Outcome {
 	case reconcile.Settled:
-		// A line that came late into a settlement which could not be read tonight
-		// is for the next night.
+		// A late line may be in a settlement that could not be read tonight.
+		// The next night reads that line.
 		own, _ := res.Settled().Paise()
 		require.True(e, isWhole || faults && own == res.Payment.Captured.Value, says)
 	case reconcile.Differs:
@@ -267,8 +270,8 @@ func (e *emulated) judge(res *reconcile.Result, faults bool) {
 	}
 }
 
-// A settlement of more lines than Settlements.Get keeps is read page by page,
-// and its figures beside them.
+// If a settlement has more lines than Settlements.Get keeps, the lines are read
+// page by page, and the settlement's figures in a separate request.
 func TestManyLines(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New()
@@ -301,7 +304,8 @@ func TestManyLines(t *testing.T) {
 	}
 }
 
-// What a night costs: requests, of which one is made at a time.
+// This test limits the number of requests that a night with 1,000 payments
+// makes.
 func TestRequestsForAThousandPayments(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.New(pluraltest.WithSettlementDays(-1))
@@ -316,7 +320,7 @@ func TestRequestsForAThousandPayments(t *testing.T) {
 	require.NoError(t, srv.AddSettlement(s))
 	today := now.In(plural.India())
 	var state reconcile.State
-	for night, most := range []int{105, 2} { // 100 pages, the first one again, the list, the token
+	for night, most := range []int{105, 2} { // 100 pages, the first page again, the list, the token
 		before, start := len(srv.Requests()), time.Now()
 		books, err := reconcile.New(manyPayments(1000))
 		require.NoError(t, err)

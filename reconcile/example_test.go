@@ -13,7 +13,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// A night over the emulator, which has settled one of two payments.
+// This example runs one night over the emulator, which has settled one of two
+// payments.
 func ExampleRun() {
 	srv := pluraltest.New(pluraltest.WithSettlementDays(-1))
 	defer srv.Close()
@@ -56,7 +57,7 @@ func ExampleRun() {
 	// 1 settlement need not be read again
 }
 
-// sold is an order that was paid and captured.
+// sold makes an order that is paid and captured, and returns its payment.
 func sold(srv *pluraltest.Server, reference string) reconcile.Payment {
 	amount := pluraltest.Amount{Value: 149950, Currency: "INR"}
 	id, _ := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: amount, PreAuth: true})

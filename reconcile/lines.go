@@ -26,9 +26,9 @@ func (p *pile[T]) add(item T) int32 {
 
 func (p *pile[T]) at(n int32) *T { return &p.chunks[n/chunk][n%chunk] }
 
-// copyTexts gives a line its own texts, so the line keeps no page in memory. If
-// a text is equal to that of the previous line, or to the id, the two share
-// memory.
+// copyTexts copies the texts of a line, so the line does not keep its page in
+// memory. If a text equals the same text of the previous line, or the id, the
+// line shares the memory of the equal text.
 func copyTexts(l, before *plural.SettlementLine, id string) {
 	var fresh [15]*string
 	n, size := 0, 0
@@ -91,8 +91,8 @@ func total(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWho
 	return sum, paise, isWhole, nil
 }
 
-// paiseOf returns the same as figure.Paise. It is quicker for most figures:
-// some digits, and at most two decimals.
+// paiseOf returns the same as figure.Paise. It is faster for the usual figures,
+// which have only digits and at most two decimals.
 func paiseOf(figure plural.Rupees) (paise int64, isWhole bool) {
 	const mostDigits = 15
 	whole, fraction, _ := strings.Cut(string(figure), ".")

@@ -16,7 +16,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// worldsToTry is short in CI; PLURAL_RECONCILE sets another number.
+// worldsToTry returns the number of worlds in PLURAL_RECONCILE, or the usual
+// number if that is not set.
 func worldsToTry(t *testing.T, usual int) int {
 	t.Helper()
 	text := os.Getenv("PLURAL_RECONCILE")
@@ -28,7 +29,8 @@ func worldsToTry(t *testing.T, usual int) int {
 	return n
 }
 
-// firstSeed is that of the first world; PLURAL_SEED replays one.
+// firstSeed returns the seed of the first world. PLURAL_SEED sets it, to replay
+// a world.
 func firstSeed(t *testing.T) uint64 {
 	t.Helper()
 	if text := os.Getenv("PLURAL_SEED"); text != "" {
@@ -39,9 +41,9 @@ func firstSeed(t *testing.T) uint64 {
 	return rand.Uint64N(1e12)
 }
 
-// Over three nights with state, each result is right, or Unknown, and no
-// payment and no line is lost or counted twice. The generator knows the truth,
-// and the oracle here shares nothing with the package.
+// Over three nights, each result is right or Unknown, and no payment and no
+// line is lost or counted twice. The world knows the truth, and the oracle
+// shares no code with the package.
 func TestNights(t *testing.T) {
 	t.Parallel()
 	var tried, unknown [2]int
@@ -59,10 +61,11 @@ func TestNights(t *testing.T) {
 		}
 	}
 	t.Logf("unknown without faults: %d of %d, with every oddity: %d of %d", unknown[0], tried[0], unknown[1], tried[1])
-	require.LessOrEqual(t, unknown[0]*100, tried[0]*3, "97 %% are not unknown where all is well")
+	require.LessOrEqual(t, unknown[0]*100, tried[0]*3, "without oddities and faults, at most 3 %% of the results are unknown")
 }
 
-// lineKey is a line of the world; its TID is its place in the settlement.
+// lineKey identifies a line of the world. tid is the line's position in its
+// settlement.
 type lineKey struct{ utr, tid string }
 
 type oracle struct {
@@ -72,9 +75,9 @@ type oracle struct {
 	name  string
 	state reconcile.State
 
-	explained   map[lineKey]bool // on an earlier night
+	explained   map[lineKey]bool // lines that an earlier night explained
 	unexplained map[lineKey]bool
-	wasWhole    map[string]bool // by UTR
+	wasWhole    map[string]bool // settlements that were read completely at least once, by UTR
 }
 
 func newOracle(t *testing.T, w *world, name string) *oracle {
@@ -85,7 +88,7 @@ func newOracle(t *testing.T, w *world, name string) *oracle {
 	}
 }
 
-// run goes through the nights, and counts the results and the unknown ones.
+// run goes through the nights. It counts all results, and the Unknown results.
 func (o *oracle) run(faults int) (all, unknown int) {
 	for night := range nights {
 		today := nightOf(night)
@@ -157,7 +160,7 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 		for _, l := range res.Lines {
 			key := lineKey{l.UTRNumber, l.TID}
 			truth, isThere := visible[key]
-			require.True(o, isThere && !counted[key], "a line that is not there, or is counted twice: %s", say(r, res))
+			require.True(o, isThere && !counted[key], "a line does not exist, or is counted twice: %s", say(r, res))
 			counted[key] = true
 			require.Equal(o, truth.TransactionAmount, l.TransactionAmount)
 			of, isRefund := o.ofOrder(l.TransactionID)
@@ -172,27 +175,27 @@ func (o *oracle) judge(night int, rd *reader, rep *recorder) (unknown int) {
 		utr := l.UTRNumber
 		key := lineKey{utr, l.TID}
 		_, isThere := visible[key]
-		require.True(o, isThere && !counted[key], "%s, night %d: unexplained, and counted: %+v", o.name, night, l)
-		require.False(o, o.explained[key], "%s, night %d: it was explained before: %+v", o.name, night, l)
+		require.True(o, isThere && !counted[key], "%s, night %d: an unexplained line does not exist, or is counted twice: %+v", o.name, night, l)
+		require.False(o, o.explained[key], "%s, night %d: the line was explained before: %+v", o.name, night, l)
 		counted[key] = true
-		require.False(o, o.unexplained[key], "%s, night %d: it was listed before: %+v", o.name, night, l)
+		require.False(o, o.unexplained[key], "%s, night %d: the line was reported before: %+v", o.name, night, l)
 		o.unexplained[key] = true
 		of, isRefund := o.ofOrder(l.TransactionID)
 		for _, r := range rows {
 			isKnown := r.PaymentID == l.TransactionID || r.PaymentID == "" && rd.orders[of]
 			require.False(o, r.order == of && !isRefund && isKnown,
-				"%s, night %d: a payment explains it: %+v", o.name, night, l)
+				"%s, night %d: a payment explains the line: %+v", o.name, night, l)
 			isKnown = !of.isOrphan() && calm
 			require.False(o, r.order == of && isRefund && isKnown,
-				"%s, night %d: a refund explains it: %+v", o.name, night, l)
+				"%s, night %d: a refund explains the line: %+v", o.name, night, l)
 		}
 	}
-	for key := range visible { // nothing is lost
+	for key := range visible { // no line is lost
 		if !rd.whole[key.utr] {
 			continue
 		}
 		isCounted := counted[key] || o.explained[key] || o.unexplained[key]
-		require.True(o, isCounted, "%s, night %d: lost: %+v", o.name, night, visible[key])
+		require.True(o, isCounted, "%s, night %d: the line is lost: %+v", o.name, night, visible[key])
 	}
 	for key := range counted {
 		if !o.unexplained[key] {
@@ -242,7 +245,7 @@ func (o *oracle) judgeOne(
 		}
 		mayBe := !calm || truth == reconcile.Unknown || isRefundOdd ||
 			rd.orders[r.order] && r.order.silent && truth != reconcile.Settled
-		require.True(o, mayBe, "it could be known (%s): %s", truth, says)
+		require.True(o, mayBe, "the outcome could be known (%s): %s", truth, says)
 		require.False(o, orderSays, says)
 	case reconcile.Differs:
 		require.True(o, orderSays || truth == reconcile.Differs && hasIDs, "truth %s: %s", truth, says)
@@ -270,8 +273,8 @@ func (o *oracle) judgeOne(
 	}
 }
 
-// verdictOf is what lines say of a payment, in the words of the package's
-// promise, calculated with fractions.
+// verdictOf returns the outcome that the package promises for the lines of a
+// payment. It calculates with fractions.
 func verdictOf(lines []plural.SettlementLine, captured int64) reconcile.Outcome {
 	total := new(big.Rat)
 	for _, l := range lines {
@@ -291,7 +294,7 @@ func verdictOf(lines []plural.SettlementLine, captured int64) reconcile.Outcome 
 	return reconcile.Differs
 }
 
-// recorder is a Report that remembers.
+// recorder is a Report that keeps everything it gets.
 type recorder struct {
 	results     []reconcile.Result
 	unexplained []plural.SettlementLine

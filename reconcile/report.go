@@ -12,7 +12,7 @@ type Report interface {
 	Result(Result) error
 	// Unexplained takes a line that no payment explains, right after its
 	// settlement. Unexplained may keep the line. A line is passed only once,
-	// over all nights.
+	// even if it is read on several nights.
 	Unexplained(*plural.SettlementLine) error
 	// Transfer takes a settlement that was listed.
 	Transfer(*Transfer) error
@@ -30,7 +30,7 @@ type Transfer struct {
 	Detail *plural.SettlementDetail
 	Lines  int   // the number of lines that were read, tonight or before
 	Err    error // why the settlement was not read completely
-	// Bank is the entry on the statement, for comparison with Listed.TotalAmount;
-	// see [WithStatement].
+	// Bank is the settlement's entry on the bank's statement. It was compared
+	// with Listed.TotalAmount. See [WithStatement].
 	Bank BankSide
 }

@@ -68,14 +68,14 @@ func TestReports(t *testing.T) {
 		}
 		want, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.Equal(t, string(want), got.String(), "-update writes it")
+		require.Equal(t, string(want), got.String(), "go test -update rewrites the golden file")
 		for line := range strings.Lines(got.String()) {
 			require.True(t, strings.HasSuffix(name, "csv") || json.Valid([]byte(line)))
 		}
 	}
 }
 
-// No cell is a formula, whatever its text.
+// No text makes a cell a formula.
 func FuzzCells(f *testing.F) {
 	for _, text := range []string{
 		"=1+1", "+1", "-1", "@x", " =x", "\t-x", "-1999.99", "1e2", "-1+cmd|' /C calc'!A0", "order-1", "\r=x",
@@ -105,15 +105,15 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 func TestReportsFail(t *testing.T) {
 	t.Parallel()
 	for _, r := range []reconcile.Report{reconcile.NewCSV(brokenWriter{}), reconcile.NewJSONLines(brokenWriter{})} {
-		for range 100 { // more than a buffer holds
+		for range 100 { // more text than the buffer holds
 			_ = r.Unexplained(lineA("1"))
 		}
 		require.ErrorIs(t, r.Close(), io.ErrClosedPipe)
 	}
 }
 
-// A line settles a payment if its figure is the captured amount by
-// [plural.Rupees], whatever it looks like.
+// A line settles a payment if [plural.Rupees] reads the line's figure as the
+// captured amount, in any spelling.
 func FuzzFigures(f *testing.F) {
 	for _, text := range []string{
 		"1", "1.", ".5", "1.5", "01.50", "1.505", "-1", "1e2", "999999999999999.99", "1.2.3", "", "9999999999999999999",

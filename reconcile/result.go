@@ -19,18 +19,18 @@ const (
 	// amounts add up to the captured amount, to the paisa. There may be several
 	// lines.
 	Settled Outcome = "settled"
-	// Differs: either all lines were read and their amounts are not the captured
-	// amount, or Plural's order differs from the shop's figures, at two looks.
-	// The reasons say which, and what was read.
+	// Differs: all lines were read, and their sum is not the captured amount.
+	// Or Plural's order differed from the shop's figures at two looks. The
+	// Reasons name the case and the figures.
 	Differs Outcome = "differs"
 	// NotSeen: the settlements of the days in [Result.Seen] have no line of the
 	// payment. That does not mean that the payment is not settled, because
 	// money comes days later.
 	NotSeen Outcome = "not seen"
-	// Unknown: Run could not find out. There are several cases. A settlement
-	// that may have a line of the payment was not read completely. The order
-	// could not be read, or does not show the figures. A line has a payout
-	// status other than Success, or an amount that is not a number.
+	// Unknown: the outcome could not be found out. There are several cases. A
+	// settlement that may have a line of the payment was not read completely.
+	// The order could not be read, or does not show the figures. A line has a
+	// payout status other than Success, or an amount that is not a number.
 	Unknown Outcome = "unknown"
 )
 
@@ -43,7 +43,7 @@ type Result struct {
 	Lines []plural.SettlementLine
 	// Reasons explain to people why the payment differs or is unknown.
 	Reasons []string
-	// Seen are the days whose settlements were listed. It is zero if none were
+	// Seen are the days whose settlements were listed. It is zero if no day was
 	// listed.
 	Seen plural.Days
 
@@ -76,7 +76,8 @@ func (r *Result) Settled() plural.Rupees {
 }
 
 // Results judges each payment, in the sequence of the shop's list. seen are the
-// days whose settlements were given to the books, or zero if none were given.
+// days whose settlements were given to the books. It is zero if no settlements
+// were given.
 func (b *Books) Results(seen plural.Days) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		missing := b.missing()
@@ -126,7 +127,7 @@ type judgement struct {
 	Result
 
 	differs, unknown []string
-	silence          string // why the payment's order shows nothing
+	silence          string // why the payment's order does not show the amounts, or ""
 }
 
 func (j *judgement) differ(format string, a ...any) {
@@ -138,7 +139,7 @@ func (j *judgement) doubt(format string, a ...any) {
 }
 
 // judgeOrder compares the shop's figures with those of Plural's order. If an
-// order has several payments, they are added up.
+// order has several payments, the shop's figures for them are added up.
 func (b *Books) judgeOrder(j *judgement, p *entry) {
 	if p.order == none {
 		if p.PaymentID == "" {
@@ -193,7 +194,7 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 			j.doubt("the payout status of a line of UTR %s is %q", l.UTRNumber, l.PayoutStatus)
 		}
 		if _, isUnread := b.unread[l.UTRNumber]; isUnread {
-			j.doubt("UTR %s has a line of it, and was not read whole", l.UTRNumber)
+			j.doubt("UTR %s has a line of this payment, and was not read whole", l.UTRNumber)
 		}
 	}
 	sum, paise, isWhole, err := total(j.Lines[:j.owned])
@@ -217,7 +218,7 @@ func (b *Books) judgeLines(j *judgement, p *entry, missing string) {
 	}
 	reason := fmt.Sprintf("the lines add up to %s rupees, the shop has captured %s", sum, p.Captured)
 	if left := p.Captured.Value - p.Refunded.Value; isWhole && p.Refunded.Value > 0 && paise == left {
-		reason += fmt.Sprintf(": it is that less what was refunded, %s", p.Refunded)
+		reason += fmt.Sprintf(": it is the captured amount less the refunds, %s", p.Refunded)
 	}
 	j.differ("%s", reason)
 }
@@ -231,7 +232,7 @@ func (b *Books) missing() string {
 	case len(utrs) > most:
 		return fmt.Sprintf("%d settlements were not read whole, such as UTR %s", len(utrs), utrs[0])
 	case len(utrs) > 0:
-		return fmt.Sprintf("UTR %s was not read whole, and may have lines of it", strings.Join(utrs, ", "))
+		return fmt.Sprintf("UTR %s was not read whole, and may have lines of this payment", strings.Join(utrs, ", "))
 	case b.unlisted != nil:
 		return "not all settlements could be listed: " + oneLine(b.unlisted)
 	}

@@ -27,8 +27,8 @@ type settings struct {
 func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
 
 // WithEveryOrder reads every order of the list and compares it with the shop's
-// figures. Without it an order is read only if the shop does not have its
-// payment id, or if a line asks for it.
+// figures. Without this option, Run reads an order only if the shop does not
+// have the payment's id, or if an unexplained line may belong to the order.
 func WithEveryOrder() Option { return func(s *settings) { s.everyOrder = true } }
 
 // WithStatement makes the run look for each settlement on the bank's statement.
@@ -58,13 +58,15 @@ const maxStrangers = 1000
 // and Run does not return an error. Run stops with one of these errors, and
 // returns the state that it was given:
 //
-//   - the context's error, if it has ended;
+//   - the context's error, if the context has ended;
 //   - an error of the report;
-//   - a [plural.ValidationError] from listing the settlements: d is empty, or
-//     the days begin more than six months ago. After such a long pause begin
-//     with a new state.
+//   - an error for invalid days: d has no first or no last day, or it ends
+//     before it begins;
+//   - a [plural.ValidationError] from listing the settlements, if the days begin
+//     more than six months ago. After such a long pause begin with a new state.
 //
-// Store the new state when Run has returned: everything in it was reported.
+// Store the new state when Run has returned. Everything in the new state was
+// reported.
 func Run(
 	ctx context.Context, from Reader, b *Books, d plural.Days, last State, to Report, opts ...Option,
 ) (State, error) {
@@ -93,7 +95,7 @@ type run struct {
 
 	mu       sync.Mutex
 	orders   map[string]bool // orders that were asked for, by id; true if the read failed
-	explains map[string]bool // orders that lines hinted at, and that are on the list
+	explains map[string]bool // orders on the list that were read because a line hinted at them
 }
 
 func (r *run) run(ctx context.Context, d plural.Days) error {
@@ -138,8 +140,8 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	return ctx.Err()
 }
 
-// readOrders reads the orders of payments without an id, or every order, once
-// each.
+// readOrders reads the orders of the payments that have no id. With
+// WithEveryOrder it reads all orders. It reads each order once.
 func (r *run) readOrders(ctx context.Context) error {
 	var names []orderName
 	for i := range r.b.payments {
@@ -151,8 +153,9 @@ func (r *run) readOrders(ctx context.Context) error {
 	return r.each(ctx, "orders", len(names), func(i int) error { return r.readOrder(ctx, names[i]) })
 }
 
-// lookAgain reads an order again if its figures differ from the shop's figures.
-// A replica may lag, and the shop may have made a refund in the meantime.
+// lookAgain reads an order again if its figures differ from the shop's figures,
+// because a replica may lag, or the shop may have made a refund in the
+// meantime.
 func (r *run) lookAgain(ctx context.Context) error {
 	var names []orderName
 	for i := range r.b.payments {
@@ -249,7 +252,8 @@ func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlemen
 	return rows, plural.Days{}, nil
 }
 
-// copyOf copies a row, because its texts are parts of a page.
+// copyOf copies a row and its texts, because the texts would keep the whole
+// page in memory.
 func copyOf(row *plural.Settlement) *plural.Settlement {
 	c := *row
 	c.Programs = slices.Clone(c.Programs)
@@ -271,12 +275,12 @@ type reading struct {
 	utr    string
 	now    UTR
 	before UTR
-	isOld  bool      // it was not read tonight, so now is before
-	about  *Transfer // nil if it is not listed tonight
+	isOld  bool      // the settlement was not read tonight, so now is a copy of before
+	about  *Transfer // nil if the settlement is not listed tonight
 }
 
-// readSettlements reads the settlements that are new or have changed, and adds
-// earlier readings of those that are not listed tonight.
+// readSettlements reads the settlements that are new or have changed. It adds
+// the earlier readings of the settlements that are not listed tonight.
 func (r *run) readSettlements(ctx context.Context, rows []*plural.Settlement) ([]reading, error) {
 	list := make([]reading, len(rows), len(rows)+len(r.last.UTRs))
 	listed := make(map[string]bool, len(rows))
@@ -318,7 +322,7 @@ func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (readi
 		line := lineOf(l, &last, row.UTRNumber)
 		last = line.SettlementLine
 		if line.UTRNumber != row.UTRNumber {
-			return fmt.Errorf("a line says that it is of UTR %s", line.UTRNumber)
+			return fmt.Errorf("a line belongs to another UTR, %s", line.UTRNumber)
 		}
 		one.now.Lines = append(one.now.Lines, line)
 		return ctx.Err()
@@ -336,8 +340,9 @@ func copyOfUTR(u UTR) UTR {
 }
 
 // readHints reads the orders that unexplained lines hint at, each order once.
-// For lines of an earlier night that was done on that night. For those lines it
-// reads only the orders that explained them, and orders on the list.
+// The orders for an earlier night's lines were read on that night. For these
+// lines, readHints reads only the orders that explained them, and orders on the
+// list.
 func (r *run) readHints(ctx context.Context, list []reading) error {
 	var ids []string
 	asked := map[string]bool{}
@@ -364,7 +369,8 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 	return r.each(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
 }
 
-// settle gives the lines of a settlement to the books, and reports it.
+// settle gives the lines of a settlement to the books, and reports the
+// settlement.
 func (r *run) settle(one *reading) error {
 	isOurs := false
 	var unexplained []*Line
@@ -406,7 +412,7 @@ func (r *run) settle(one *reading) error {
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
 		one.now.Digest = ""
 	}
-	if one.now.IsPart { // an earlier reading that did not come tonight was reported, too
+	if one.now.IsPart { // lines that did not come tonight are kept, because an earlier night has reported them
 		for i := range one.before.Lines {
 			if known[one.before.Lines[i].name()] {
 				one.now.Lines = append(one.now.Lines, one.before.Lines[i])
@@ -441,7 +447,8 @@ func (r *run) hint(transactionID string) string {
 	return ""
 }
 
-// readHint reads an order, and the refunded order if it is a refund.
+// readHint reads an order. If the order is a refund, readHint also reads the
+// refunded order.
 func (r *run) readHint(ctx context.Context, id string) error {
 	r.mu.Lock()
 	_, isRead := r.orders[id]

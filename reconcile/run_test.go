@@ -13,7 +13,7 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// books are a shop's list of one payment.
+// books makes Books with one payment.
 func books(t *testing.T) *reconcile.Books {
 	t.Helper()
 	b, err := reconcile.New(list(paymentA()))
@@ -38,8 +38,8 @@ func settledWorld() *world {
 	}
 }
 
-// A settlement that was read completely is not read again, and is in the
-// results all the same.
+// A settlement that was read completely is not read again. Its lines are still
+// in the results of later nights.
 func TestStateSparesReading(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -56,7 +56,7 @@ func TestStateSparesReading(t *testing.T) {
 		require.Len(t, rep.transfers, 1)
 		require.Equal(t, 1, rep.transfers[0].Lines)
 		require.Equal(t, night == 0, rep.transfers[0].Detail != nil)
-		require.Equal(t, night == 0, rd.requests == 2, "the list, and the lines once: %d", rd.requests)
+		require.Equal(t, night == 0, rd.requests == 2, "the lines are read on the first night only: %d requests", rd.requests)
 		require.Equal(t, []reconcile.Progress{{Stage: "settlements", Done: 1, Total: 1}}, stages)
 		require.NotEmpty(t, state.UTRs["633300000101"].Digest)
 		require.Empty(t, state.UTRs["633300000101"].Lines[0].StoreAddress)
@@ -74,7 +74,8 @@ func TestRunMatchesTheBank(t *testing.T) {
 	require.Equal(t, reconcile.Arrived, rep.transfers[0].Bank.Arrival)
 }
 
-// A line shows a refund that the shop does not know.
+// A line of a refund makes Run read the refund's order, which shows another
+// amount than the shop has.
 func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	t.Parallel()
 	w := settledWorld()
@@ -95,7 +96,7 @@ func TestLineOfARefundAsksForItsOrder(t *testing.T) {
 	}
 }
 
-// failing is a reader whose list or lines are made up.
+// failing is a reader whose list or lines come from the test.
 type failing struct {
 	*reader
 
@@ -157,7 +158,7 @@ func TestRunFails(t *testing.T) {
 			}
 			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep)
 			require.ErrorContains(t, err, test.want)
-			require.Equal(t, last, got, "the state is the last one")
+			require.Equal(t, last, got, "Run returns the state that it was given")
 			require.Equal(t, 1, rep.closed)
 		})
 	}
@@ -179,7 +180,8 @@ func (f *failingReport) Transfer(t *reconcile.Transfer) error {
 
 func (f *failingReport) Close() error { return errors.Join(f.end, f.recorder.Close()) }
 
-// A reading that gives fewer lines than the list announces is not complete.
+// A reading is not complete if it gives fewer lines than the list announces, or
+// a line of another settlement.
 func TestOddReadingsAreUnknown(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string]func(give func(*plural.SettlementLine) error) error{
@@ -200,7 +202,8 @@ func TestOddReadingsAreUnknown(t *testing.T) {
 	}
 }
 
-// The list ends where it says that it ends, and the next night begins there.
+// If no night ran for some time, Run also lists the days in between, and the
+// last ten days that were seen.
 func TestRunCoversGaps(t *testing.T) {
 	t.Parallel()
 	var asked plural.Days
@@ -211,7 +214,7 @@ func TestRunCoversGaps(t *testing.T) {
 	state, err := reconcile.Run(t.Context(), from, books(t), today, last, &recorder{})
 	require.NoError(t, err)
 	require.Equal(t, "2026-10-22 to 2026-11-20", asked.String(),
-		"nothing between the nights is left out, and ten days are read again")
+		"no day between the nights is left out, and ten days are listed again")
 	require.Equal(t, asked, state.Seen)
 }
 
@@ -256,7 +259,7 @@ func TestFailedHintIsReadAgain(t *testing.T) {
 	}
 }
 
-// ordersAs answers each question about an order in one way.
+// ordersAs gives the same answer about every order.
 type ordersAs struct {
 	*reader
 
@@ -268,8 +271,8 @@ func (r ordersAs) Order(context.Context, string, string) (*plural.Order, error) 
 	return r.order, r.err
 }
 
-// A settlement that was read in part on an earlier night, and is not listed any
-// more, may have more lines of a payment.
+// If a settlement was read only in part on an earlier night, and is not listed
+// tonight, it may have more lines of a payment. So the payment is Unknown.
 func TestPartOfAnEarlierNight(t *testing.T) {
 	t.Parallel()
 	state := reconcile.State{
@@ -284,5 +287,5 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	next, err := reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), seen(), state, rep)
 	require.NoError(t, err)
 	require.Equal(t, reconcile.Unknown, rep.results[0].Outcome)
-	require.Equal(t, state.UTRs, next.UTRs, "it is kept for as long as the payment is on the list")
+	require.Equal(t, state.UTRs, next.UTRs, "the settlement is kept for as long as the payment is on the list")
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// lookBack is how many days before the last listed day are listed again. Late
-// lines may be added to existing settlements.
+// lookBack is how many days before the last listed day are listed again,
+// because late lines may be added to existing settlements.
 const lookBack = 9
 
 // State is the data that one night passes to the next night. It can be stored
@@ -26,16 +26,16 @@ type State struct {
 	UTRs map[string]UTR
 }
 
-// UTR is a settlement that was read. Its lines are kept. So a payment that is
-// on the list for ten nights has its lines on each night. If a second line
-// comes later, it is added to the first line.
+// UTR is a settlement that was read. Its lines are kept, so a payment that is
+// on the list for ten nights has its lines on each of these nights. If a
+// payment gets a second line later, the two lines are added up.
 type UTR struct {
 	// Digest is the digest of the settlement's row in the list: figures, count
 	// and times. If the row has the same digest on the next night, the
 	// settlement is not read again. So a changed line is not noticed if the row
 	// has not changed. Digest is "" if the settlement has to be read again.
-	// That is so if not everything could be read, if the row and the lines
-	// disagree on the number of lines, or if a line is not paid out yet.
+	// This is necessary if something could not be read, if the number of lines
+	// is not the number in the row, or if a line is not paid out yet.
 	Digest string `json:"digest,omitzero"`
 	// IsPart reports whether lines may be missing.
 	IsPart bool `json:"is_part,omitzero"`
@@ -55,7 +55,7 @@ type Line struct {
 }
 
 // span returns the days to list tonight: the days asked for, and at least the
-// last ten days that were seen. So there is never a gap.
+// last ten days that were seen. So no day between two nights is left out.
 func (s State) span(d plural.Days) plural.Days {
 	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && again.Before(d.First) {
 		d.First = again
@@ -92,7 +92,7 @@ func digestOf(row *plural.Settlement) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
-// isValid reports whether days have a beginning, and do not end before it.
+// isValid reports whether d has a first day and a last day, in this order.
 func isValid(d plural.Days) bool {
 	return !d.First.IsZero() && !d.Last.IsZero() && d.First.Format(time.DateOnly) <= d.Last.Format(time.DateOnly)
 }

@@ -35,7 +35,7 @@ func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 		case utr == "":
 			err = errors.New("it has no UTR")
 		case c.Amount.Currency != plural.CurrencyINR || c.Amount.Value <= 0:
-			err = fmt.Errorf("the amount is %s, not one of INR above zero", c.Amount)
+			err = fmt.Errorf("the amount is %s; it must be in INR and above zero", c.Amount)
 		default:
 			side := s.credits[utr]
 			if side.Day == "" {
@@ -54,7 +54,7 @@ func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 // Arrival is what a bank's statement shows about a settlement.
 type Arrival string
 
-// The values of Arrival. Without a statement it is "".
+// The values of Arrival. Without a statement, Arrival is "".
 const (
 	// Arrived: the statement has the UTR, with the net amount to the paisa.
 	Arrived Arrival = "arrived"
@@ -67,13 +67,13 @@ const (
 // BankSide is a settlement on the bank's statement.
 type BankSide struct {
 	Arrival Arrival
-	Amount  plural.Amount // what arrived
+	Amount  plural.Amount // the amount that arrived
 	Day     string        // the day of the first credit, as the bank writes it
 }
 
 // Match finds the statement's entry with a UTR, and compares it with the net
-// amount as Plural sent it. It does not round: a net amount that is not whole
-// paise never matches.
+// amount as Plural sent it. Match does not round, so a net amount that is not
+// whole paise never matches.
 func (s *Statement) Match(utr string, net plural.Rupees) BankSide {
 	side, ok := s.credits[utr]
 	if !ok {

@@ -50,7 +50,7 @@ func TestStatementRefuses(t *testing.T) {
 	for want, c := range map[string]reconcile.Credit{
 		"credit 1 of the statement: it has no UTR": {Amount: plural.INR(1)},
 		"credit 1 of the statement: the amount is": {UTR: "6333"},
-		"not one of INR above zero":                {UTR: "6333", Amount: plural.Amount{Value: 1, Currency: "USD"}},
+		"it must be in INR and above zero":         {UTR: "6333", Amount: plural.Amount{Value: 1, Currency: "USD"}},
 	} {
 		_, err := reconcile.NewStatement(credits(c))
 		require.ErrorContains(t, err, want)

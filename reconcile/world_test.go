@@ -15,8 +15,9 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// A world is a shop, Plural and three nights, made up at random. It knows the
-// truth. Its reader shows it, in part, through faults.
+// A world has the random payments of a shop, Plural's orders, and the
+// settlements of three nights. The world knows the truth. Its reader shows
+// parts of the truth, and some reads fail.
 
 const nights = 3
 
@@ -37,11 +38,11 @@ type refunded struct {
 // order is an order at Plural.
 type order struct {
 	id, reference string
-	day           time.Time // of the capture
+	day           time.Time // the day of the capture
 	paid          []paid
 	refunds       []refunded
 	silent        bool // the document does not show what was captured
-	orphans       bool // its refunds do not name their order
+	orphans       bool // the documents of its refunds do not name the order
 }
 
 func (o *order) captured() (sum int64) {
@@ -58,7 +59,8 @@ func (o *order) returned() (sum int64) {
 	return sum
 }
 
-// row is a payment in the shop's list, on the nights from..till.
+// row is a payment that is on the shop's list for some nights. from is the
+// first of these nights, and till is the last.
 type row struct {
 	reconcile.Payment
 
@@ -66,7 +68,8 @@ type row struct {
 	from, till int
 }
 
-// line is a line of a settlement that exists from a night on.
+// line is a line of a settlement. from is the first night on which the line
+// exists.
 type line struct {
 	plural.SettlementLine
 
@@ -84,8 +87,8 @@ type settlement struct {
 	utr    string
 	day    time.Time
 	lines  []*line
-	more   int  // lines that it announces and does not have
-	double bool // a line of it came twice
+	more   int  // how many lines the list announces that do not exist
+	double bool // the reader reports the settlement as incomplete, because a line came twice
 }
 
 func (s *settlement) on(night int) (list []plural.SettlementLine) {
@@ -97,7 +100,7 @@ func (s *settlement) on(night int) (list []plural.SettlementLine) {
 	return list
 }
 
-// isOdd reports whether nobody can read it completely.
+// isOdd reports whether the settlement can never be read completely.
 func (s *settlement) isOdd() bool { return s.more > 0 || s.double }
 
 type world struct {
@@ -125,7 +128,7 @@ func newWorld(rng *rand.Rand, odd bool) *world {
 		}
 	}
 	for i := range w.IntN(4) {
-		if chance(50) { // a shop's till, a chargeback, another shop
+		if chance(50) { // a line of a till, of a chargeback or of another shop
 			id := fmt.Sprintf("v1-2611110000%02d-aa-Nobody-cc-a", i)
 			if chance(50) {
 				id = fmt.Sprintf("POS%d", i)
@@ -201,20 +204,21 @@ func (w *world) addOrder(i int, chance func(int) bool) {
 	}
 }
 
-// settle makes a payment reach the bank, in one way or another, or not yet.
+// settle adds the lines with which a payment reaches the bank, in one of
+// several ways. It may also add no line yet.
 func (w *world) settle(o *order, i int, chance func(int) bool) {
 	p, day := o.paid[i], o.day.AddDate(0, 0, 1+w.IntN(3))
 	switch kind := w.IntN(100); {
-	case kind < 12: // not yet
+	case kind < 12: // not settled yet
 	case !chance(100) || kind > 40:
 		w.add(day, p.id, rupees(p.captured), chance)
 	case kind < 20: // in two parts
 		first := 1 + w.Int64N(p.captured-1)
 		w.add(day, p.id, rupees(first), chance)
 		w.add(day.AddDate(0, 0, w.IntN(3)), p.id, rupees(p.captured-first), chance)
-	case kind < 24: // the refunds are netted
+	case kind < 24: // the refunds are deducted
 		w.add(day, p.id, rupees(p.captured-o.returned()), chance)
-	case kind < 28: // a paisa off
+	case kind < 28: // up to a paisa too much or too little
 		w.add(day, p.id, rupees(p.captured+w.Int64N(3)-1), chance)
 	case kind < 32: // paid twice
 		w.add(day, p.id, rupees(p.captured), chance)
@@ -241,7 +245,7 @@ func (w *world) add(day time.Time, id, amount string, chance func(int) bool) {
 	l := &line{SettlementLine: plural.SettlementLine{
 		TransactionID: id, UTRNumber: s.utr, TransactionAmount: plural.Rupees(amount), Program: "CARD",
 		ProcessedDate: plural.LocalTime(day.Format("2006-01-02T15:04:05")), SettledAmount: "0",
-		TID: strconv.Itoa(len(s.lines)), // no two are alike
+		TID: strconv.Itoa(len(s.lines)), // no two lines of a settlement are equal
 	}}
 	if chance(5) {
 		l.from = w.IntN(nights)
@@ -266,7 +270,7 @@ func (w *world) add(day time.Time, id, amount string, chance func(int) bool) {
 
 func rupees(paise int64) string { return fmt.Sprintf("%d.%02d", paise/100, paise%100) }
 
-// payments is the shop's list of a night.
+// payments returns the shop's list on a night.
 func (w *world) payments(night int) iter.Seq2[reconcile.Payment, error] {
 	return func(yield func(reconcile.Payment, error) bool) {
 		for _, r := range w.rows {
@@ -277,8 +281,8 @@ func (w *world) payments(night int) iter.Seq2[reconcile.Payment, error] {
 	}
 }
 
-// reader is what can be read on a night; a share of the reads, in per cent,
-// fails. It records what it has returned.
+// reader shows the world on one night. faults is how many of 100 reads fail.
+// The reader records what it has returned.
 type reader struct {
 	*world
 
@@ -287,8 +291,8 @@ type reader struct {
 	mu          sync.Mutex
 	listed      plural.Days // days that List has returned completely
 	listFailed  bool
-	whole       map[string]bool // by UTR
-	failedReads map[string]bool // by UTR: reads that failed
+	whole       map[string]bool // settlements that were returned completely, by UTR
+	failedReads map[string]bool // settlements whose read failed, by UTR
 	orders      map[*order]bool // orders that were returned
 	failed      map[*order]bool
 	failedHints bool
@@ -384,7 +388,7 @@ func (r *reader) Order(_ context.Context, id, reference string) (*plural.Order, 
 	defer r.mu.Unlock()
 	r.requests++
 	if (id == "") == (reference == "") {
-		return nil, errors.New("one of the two")
+		return nil, errors.New("want an id or a reference")
 	}
 	for _, o := range r.world.orders {
 		if id == o.id || reference == o.reference {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Does what a merchant does: requires the package, vendors it, and builds and
-# tests with it under each given Go version. It works on a copy of
-# testdata/consumer outside of the repository, with a go.mod that begins empty,
-# so everything in it at the end came with the package.
+# Does what a merchant does: it requires the package, vendors it, and builds and
+# tests a program with each given Go version. The program is a copy of
+# testdata/consumer outside of the repository. Its go.mod is empty at the
+# beginning, so every line that it has at the end came with the package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ fail() {
 	exit 1
 }
 
-for version in "$@"; do # before the network is turned off below
+for version in "$@"; do # fetches the version, before the network is turned off below
 	GOTOOLCHAIN=go$version "$go" version
 done
 

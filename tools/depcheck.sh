@@ -16,16 +16,16 @@ fail() {
 deps() { "$go" list -deps "$@"; }
 
 got_go=$("$go" list -m -f '{{.GoVersion}}')
-[[ $got_go == "$want_go" ]] || fail "go.mod asks for go $got_go, and so every merchant's would: keep $want_go"
+[[ $got_go == "$want_go" ]] || fail "go.mod asks for go $got_go, so every merchant would need it: keep $want_go"
 if grep -nE '^[[:space:]]*(toolchain|tool|replace|exclude)\b' go.mod; then
 	fail "these lines do not belong in this go.mod; tools go into tools/go.mod"
 fi
 
-# All packages without their tests: the SDK, pluraltest, and the programs in
-# examples/.
+# Lists all packages without their tests: the SDK, pluraltest, and the programs
+# in examples/.
 compiled=$(deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' ./...)
 foreign=$(grep -vE "^($module|github\.com/google/uuid)(/|\$)" <<<"$compiled" || true)
-[[ -z $foreign ]] || fail "compiled, and neither the standard library nor uuid:"$'\n'"$foreign"
+[[ -z $foreign ]] || fail "merchants would also compile these packages:"$'\n'"$foreign"
 
 # A merchant's program must not link libraries that only tests need.
 for library in $module $module/reconcile; do
@@ -37,8 +37,8 @@ done
 
 for package in $("$go" list ./internal/...); do
 	below=$(deps "$package")
-	! grep -qx "$module" <<<"$below" || fail "$package imports $module: internal packages stay below it"
+	! grep -qx "$module" <<<"$below" || fail "$package imports $module: an internal package must not import it"
 done
 
 [[ -z $failed ]]
-echo "depcheck: the standard library and uuid, nothing else"
+echo "depcheck: merchants compile the standard library and uuid, and nothing else"

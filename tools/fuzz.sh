@@ -15,7 +15,8 @@ fuzz() { # package target
 
 for module in "$@"; do
 	pushd "$module" >/dev/null
-	# One line for each target, then "ok" and the package they are in.
+	# The listing has one line for each target of a package, and then a line
+	# with "ok" and the package.
 	listing=$("$go" test -list '^Fuzz' ./...)
 	targets=()
 	while read -r word package _; do
@@ -24,12 +25,12 @@ for module in "$@"; do
 		ok)
 			for target in ${targets[@]+"${targets[@]}"}; do
 				echo "== $package $target"
-				# The fuzzer sometimes reports its own deadline as a failure; a real finding
-				# always comes with an input.
+				# The fuzzer sometimes reports its own deadline as a failure. A
+				# real failure always comes with an input.
 				if ! fuzz "$package" "$target"; then
 					grep -q 'context deadline exceeded' "$log" || exit 1
 					! grep -q 'Failing input written to' "$log" || exit 1
-					echo "== $package $target: the fuzzer's own deadline; once more"
+					echo "== $package $target: the fuzzer reported its own deadline; trying again"
 					fuzz "$package" "$target"
 				fi
 				ran=$((ran + 1))

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Publishes the given modules (tools/release.sh . contrib/redisstore cmd/plural
-# ...) as "Releasing" in CONTRIBUTING.md says: with tags in a repository on
-# disk, from which the go command makes a file:// proxy. Then a stranger's shop
-# (testdata/release) gets the libraries from there, with an empty module cache
-# and without any replace line. It tidies, vendors, builds and tests. The
-# programs (cmd/) are installed with go install, and run.
+# Publishes the given modules as "Releasing" in CONTRIBUTING.md says:
+# tools/release.sh . contrib/redisstore cmd/plural ... The tags are in a
+# repository on disk, from which the go command makes a file:// proxy. Then a
+# stranger's shop (testdata/release) gets the libraries from this proxy, with an
+# empty module cache and without any replace line. The script tidies, vendors,
+# builds and tests the shop. It installs the programs (cmd/) with go install,
+# and runs them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,13 +24,13 @@ fail() {
 
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2 && fail "$*"; }; }
 
-# The files as they are now, committed or not, but without those that git
+# Copies the files as they are now, committed or not, except the files that git
 # ignores.
 mkdir "$work/repo"
 git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard --deduplicate |
 	while IFS= read -r -d '' file; do [[ ! -f $file ]] || printf '%s\0' "$file"; done |
 	tar --null -cf - -T - | tar -xf - -C "$work/repo"
-cp testdata/release/*.go "$work" # what a stranger writes
+cp testdata/release/*.go "$work" # the files that a stranger writes
 
 export GOTOOLCHAIN=auto GOWORK=off GOFLAGS='-mod=mod -modcacherw' GONOSUMDB=$module
 cd "$work/repo"
@@ -47,7 +48,7 @@ git add -A
 git -c user.name=release -c user.email=release@localhost commit -q -m "$version"
 for tag in "${tags[@]}"; do git tag "$tag"; done
 
-# The proxy: the cache of "go mod download" has the form of a proxy.
+# Makes the proxy. The cache of "go mod download" has the layout of a proxy.
 published=$work/published/cache/download
 cat >"$work/gitconfig" <<-END
 	[url "file://$work/repo"]
@@ -67,8 +68,8 @@ done
 # Other people's modules come from the usual proxy, or from the cache.
 export GOMODCACHE=$work/cache GOPROXY=file://$published,file://$cache/cache/download,$proxy
 
-# The programs, installed as a stranger does, and the emulator for them to talk
-# to.
+# Installs the programs as a stranger does, and the emulator that the programs
+# talk to.
 for program in ${programs[@]+"${programs[@]}"} $module/examples/sandbox; do
 	(cd "$work" && GOBIN=$work/bin quietly "$go" install "$program@latest")
 done
@@ -84,7 +85,7 @@ done
 	eval "$(grep -o 'export PLURAL_.*' sandbox)"
 	quietly bin/plural doctor
 	quietly bin/plural probe -no-payer -only order.not-found -json report.json
-	grep -q '"answer": "422 ORDER_NOT_FOUND"' report.json || fail "the report of plural probe lacks its answer"
+	grep -q '"answer": "422 ORDER_NOT_FOUND"' report.json || fail "the report of plural probe does not have the expected answer"
 )
 echo "installed and run: plural $version"
 
@@ -100,11 +101,11 @@ quietly "$go" mod tidy
 for name in "${names[@]}"; do
 	grep -q "^[[:space:]]*$name $version\$" go.mod || fail "the shop does not have $name $version"
 done
-"$go" list -test -deps "${names[@]/%//...}" >/dev/null # the modules' own tests, too, find what they import
+"$go" list -test -deps "${names[@]/%//...}" >/dev/null # fails if an import of the modules' own tests is missing
 "$go" mod vendor
 
-# This builds from the vendor folder, without the network. With -trimpath the
-# next run, which has other folders, finds the build in the cache.
+# Builds from the vendor folder, without the network. With -trimpath the next
+# run finds this build in the cache, although its folders have other names.
 export GOPROXY=off GOFLAGS='-mod=vendor -trimpath'
 "$go" build -o shop .
 "$go" vet .

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tidies one module: tools/tidy.sh DIR, or tools/tidy.sh DIR -diff to see the
-# changes only. go mod tidy ignores go.work, so a module with a go.work in place
-# of replace lines is tidied as a copy with those lines.
+# Tidies one module: tools/tidy.sh DIR. With -diff it only shows the changes:
+# tools/tidy.sh DIR -diff. go mod tidy ignores go.work. So if a module has a
+# go.work instead of replace lines, this script tidies a copy of its go.mod with
+# replace lines.
 set -euo pipefail
 cd "$(dirname "$0")/../$1"
 shift

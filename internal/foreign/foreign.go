@@ -1,9 +1,9 @@
 // Package foreign wraps errors that do not come from this module.
 //
-// Such errors are the cause of a context, or come from a transport, middleware
-// or a body. They may even be errors that package plural returned for another
-// order. So such an error never decides anything about an order, and its text
-// is shown with care.
+// Such an error is the cause of an ended context, or comes from a transport, a
+// middleware or a body. It may even be an error that package plural returned
+// for another order. So such an error never decides anything about an order,
+// and its text is shown with care.
 package foreign
 
 import (
@@ -33,17 +33,18 @@ type sentinelError struct{ text string }
 
 func (s *sentinelError) Error() string { return s.text }
 
-// Wrap wraps an error that does not come from this module. Through it,
-// [errors.Is] and [errors.As] find the errors in err, except this module's
-// errors. Its text only describes err. It has no Unwrap, because code that
-// walks the chain would print each error. If the text of err has one of the
-// secrets, the secret is blanked.
+// Wrap wraps an error that does not come from this module. [errors.Is] and
+// [errors.As] still find the errors in err, except this module's errors. The
+// text of the wrapper only describes err. The wrapper has no Unwrap, because
+// code that walks the chain would print each error. If the text of err has one
+// of the secrets, the secret is blanked.
 func Wrap(err error, secrets ...string) error {
 	return Around(err, nil, secrets...)
 }
 
-// Around does the same as Wrap. Here err may contain ours, an error that this
-// module returned for the same try. That error is still found.
+// Around does the same as Wrap, with one exception. If err contains ours, which
+// is an error that this module returned for the same try, [errors.Is] and
+// [errors.As] still find ours.
 func Around(err, ours error, secrets ...string) error {
 	if _, isForeign := err.(*foreignError); err == nil || isForeign { //nolint:errorlint // whether err is wrapped already
 		return err
@@ -51,13 +52,13 @@ func Around(err, ours error, secrets ...string) error {
 	return &foreignError{text: Describe(err, secrets...), behind: func() (error, error) { return err, ours }}
 }
 
-// Under does the same as Wrap, with a text of the caller's.
+// Under does the same as Wrap, but takes the text as an argument.
 func Under(text string, err error) error {
 	return &foreignError{text: text, behind: func() (error, error) { return err, nil }}
 }
 
-// NotTheCallers prevents a time limit of the transport or of this module from
-// being taken for the end of the caller's context.
+// NotTheCallers wraps a time limit of the transport or of this module, so
+// nobody takes it for the end of the caller's context.
 func NotTheCallers(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
@@ -79,7 +80,8 @@ type foreignError struct {
 
 func (f *foreignError) Error() string { return f.text }
 
-// ignorePanic is for use with defer: the methods of a foreign error may panic.
+// ignorePanic is for use with defer, because the methods of a foreign error may
+// panic.
 func ignorePanic() { _ = recover() }
 
 // Is looks for target in the wrapped error. It skips this module's errors.
@@ -93,9 +95,9 @@ func (f *foreignError) Is(target error) (is bool) {
 }
 
 // As looks for the type of target in the wrapped error. It skips this module's
-// errors. If the error that it finds shows no more than its description, or has
-// a type of the caller, As returns it unchanged. If the error has a type of the
-// standard library, As blanks the sensitive parts.
+// errors. As returns an error unchanged if its text has no sensitive parts, or
+// if its type is the caller's own. In an error of the standard library, As
+// blanks the sensitive parts.
 func (f *foreignError) As(target any) (found bool) {
 	defer ignorePanic()
 	err, ours := f.behind()
@@ -188,7 +190,7 @@ func isOurs(t reflect.Type) bool {
 	return t.PkgPath() == root || strings.HasPrefix(t.PkgPath(), root+"/internal/")
 }
 
-// Describe returns an error's text without its quotations. The quoted text may
+// Describe returns an error's text without the parts in quotes. Such a part may
 // come from a malformed answer, and may have the payer's data or the secret.
 func Describe(err error, secrets ...string) (text string) {
 	defer func() {
@@ -244,8 +246,8 @@ func cleanText(err error) (string, bool) {
 
 const malformedHeader = "the header of the answer is malformed"
 
-// blanked returns a copy of an error of the standard library, without its
-// quotations and without the text of the error that it wraps. For any other
+// blanked returns a copy of an error of the standard library, without the parts
+// in quotes and without the text of the error that it wraps. For any other
 // error it returns nil.
 func blanked(err error) error {
 	const blank = "..."
@@ -276,8 +278,8 @@ func blanked(err error) error {
 	return nil
 }
 
-// harmless replaces an error that shows too much, if the caller looks for a
-// [net.Error].
+// If a caller looks for a [net.Error], and the error that is found shows too
+// much, the caller gets a harmless instead.
 type harmless struct{ *foreignError }
 
 func newHarmless(err error) error {

@@ -14,12 +14,12 @@ import (
 // ErrBodyTooLarge is the error for a body that is larger than the limit.
 var ErrBodyTooLarge = errors.New("plural: the body is too large")
 
-// ReadBody reads the body of a request, of up to most bytes.
+// ReadBody reads the body of a request. The body may have up to most bytes.
 func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
 	}
-	const first = 512 // the size of the buffer for a sender who sends nothing
+	const first = 512 // the size of the buffer before any byte has arrived
 	body, err := ReadAll(r.Body, r.ContentLength, first, most)
 	if err != nil {
 		return nil, err
@@ -27,11 +27,12 @@ func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	return body, nil
 }
 
-// ReadAll reads a body of up to most bytes. If the announced length is more, it
-// reads nothing. Otherwise it begins with a buffer of first bytes, and takes
-// memory as bytes arrive, and not by the announced length. The memory is at
-// most twice the bytes that have arrived, and no more than the limit needs.
-// [io.ReadAll] takes more. Beside an error it returns the bytes that came.
+// ReadAll reads a body of up to most bytes. If the announced length is larger
+// than most, ReadAll reads nothing. Otherwise it begins with a buffer of first
+// bytes, and takes more memory as bytes arrive. It does not trust the announced
+// length. The memory is at most twice the bytes that have arrived, and no more
+// than the limit needs. [io.ReadAll] takes more. If the read fails, ReadAll
+// returns the error and the bytes that have arrived.
 func ReadAll(r io.Reader, announced, first, most int64) ([]byte, error) {
 	if announced > most {
 		return nil, ErrBodyTooLarge
@@ -57,8 +58,8 @@ func ReadAll(r io.Reader, announced, first, most int64) ([]byte, error) {
 	}
 }
 
-// IsForm reports whether the headers have one content type, and it is the type
-// of an HTML form.
+// IsForm reports whether the headers have only one content type, the type of an
+// HTML form.
 func IsForm(h http.Header) bool {
 	contentType, isOne := only(h, "Content-Type")
 	mediaType, _, err := mime.ParseMediaType(contentType)
@@ -73,8 +74,8 @@ func IsUncompressed(h http.Header) bool {
 	return isOne && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }
 
-// Header is one header of a map: its name, and its values under any spelling of
-// the name.
+// Header is one header of a map. Its values may be under several spellings of
+// its name.
 type Header struct {
 	Name   string
 	Values []string // under all spellings
@@ -83,7 +84,8 @@ type Header struct {
 }
 
 // Find fills in the wanted headers, in one walk over the map. It finds a name
-// in any spelling, because some gateways build the map by hand.
+// in upper and lower case, because some adaptors fill the map without Go's
+// spelling of the names.
 func Find(h http.Header, wanted ...*Header) {
 	for key, values := range h {
 		for _, w := range wanted {

@@ -22,14 +22,14 @@ import (
 // Peer sends through a transport, and forgets connections that gave no answer.
 type Peer struct {
 	base       http.RoundTripper
-	distrusted atomic.Bool // the connections that are idle before the next request
+	distrusted atomic.Bool // the next request first closes the idle connections
 }
 
-// New makes a Peer of the base transport.
+// New makes a Peer that sends through the base transport.
 func New(base http.RoundTripper) *Peer { return &Peer{base: base} }
 
-// RoundTrip sends a request. It makes sure that there is an answer with a body,
-// or an error, even if a transport other than net/http's returns neither.
+// RoundTrip sends a request. It always returns an error, or an answer with a
+// body, even if a transport other than net/http's returns neither.
 func (p *Peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.distrusted.CompareAndSwap(true, false) {
 		retry.Wait(req.Context(), letGo)
@@ -97,9 +97,9 @@ func negotiated(conn net.Conn) (protocol string, ok bool) {
 
 var errNoTunnel = errors.New("the proxy does not connect")
 
-// isOfProxy reports whether err only has the text of a proxy that refuses to
-// connect, such as "Unauthorized". A reader would take that text for an answer
-// from Plural.
+// isOfProxy reports whether err is only the status text of a proxy that refuses
+// to connect, such as "Unauthorized". A reader would take that text for an
+// answer from Plural.
 func isOfProxy(base http.RoundTripper, req *http.Request, err error) bool {
 	t, ok := base.(*http.Transport)
 	if !ok || t.Proxy == nil || t.OnProxyConnectResponse != nil || req.URL.Scheme != "https" ||

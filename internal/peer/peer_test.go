@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/internal/peer"
 )
 
-// The settings of the SDK's own transport show from outside only after years,
-// or in attacks.
+// This test reads the settings of the SDK's own transport, because a wrong
+// setting would show only after years, or in an attack.
 func TestOwnTransport(t *testing.T) {
 	t.Parallel()
 	own := peer.NewTransport()

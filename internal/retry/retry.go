@@ -25,7 +25,7 @@ type Policy struct {
 
 // Backoff returns the wait after try number n. The first try is number 1. The
 // longest wait is MinDelay, doubled n-1 times, but at most MaxDelay. The wait
-// is a random part of that.
+// is random, and never longer than the longest wait.
 func (p Policy) Backoff(n int) time.Duration {
 	most := min(p.MinDelay, p.MaxDelay)
 	for i := 1; i < n && most < p.MaxDelay; i++ {
@@ -59,11 +59,12 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// AttemptTimeout returns how long one try may take from now. It is at most
-// most. With reserve, the try also ends before ctx, so time is left to find out
-// what happened to the try: a quarter of ctx's remaining time, or two seconds
-// if that is more, but at most one half. Without reserve, ctx itself ends the
-// try. So the end of ctx is not mistaken for the time limit of one try.
+// AttemptTimeout returns how long one try may take from now. The result is
+// never longer than most. With reserve, the try also ends before ctx, so time
+// is left to find out what happened to the try. The time left is a quarter of
+// ctx's remaining time, or two seconds if a quarter is shorter, but never more
+// than half of the remaining time. Without reserve, ctx itself ends the try. So
+// the end of ctx is not mistaken for the time limit of one try.
 func AttemptTimeout(ctx context.Context, now time.Time, most time.Duration, reserve bool) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok || !reserve {

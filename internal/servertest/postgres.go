@@ -18,7 +18,7 @@ import (
 type Postgres struct {
 	server
 
-	URL string // the address of the database, for its owner
+	URL string // the address of the database, with its owner as the user
 }
 
 // StartPostgres starts a server for the test. PostgreSQL refuses to run as
@@ -29,7 +29,7 @@ func StartPostgres(tb testing.TB) *Postgres {
 	if programs == "" {
 		missing(tb, "PostgreSQL")
 	}
-	dir, err := os.MkdirTemp("", "plural-postgres-") // the folder of the testing package is closed to other users
+	dir, err := os.MkdirTemp("", "plural-postgres-") // other users cannot enter tb.TempDir
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func StartPostgres(tb testing.TB) *Postgres {
 	}
 	p := &Postgres{URL: fmt.Sprintf("postgres://shop@%s:%s/postgres?sslmode=disable", host, port)}
 	p.server = server{
-		tb: tb, quick: syscall.SIGQUIT, // committed data is on disk; SIGKILL would leave its children running
+		tb: tb, quick: syscall.SIGQUIT, // SIGKILL would leave the server's child processes running
 		command: func() *exec.Cmd {
 			return run(filepath.Join(programs, "postgres"), "-D", data, "-h", host, "-p", port, "-k", dir,
 				"-c", "max_connections=200", "-c", "fsync=off", "-c", "shared_buffers=32MB")

@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// roleVariable tells a child process its role.
+// roleVariable is the environment variable that has the role of a child
+// process.
 const roleVariable = "PLURAL_TEST_ROLE"
 
 // Role returns the role of this process. It is "" for the process that runs the

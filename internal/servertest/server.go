@@ -1,12 +1,12 @@
 //go:build unix
 
 // Package servertest starts real servers for the tests of the modules around
-// package plural: one for each test, on a free loopback port, in a folder that
-// is removed afterwards.
+// package plural. Each test gets a server of its own, on a free loopback port
+// and in a folder that is removed afterwards.
 //
-// It uses only the standard library. It is in the SDK's module, so the modules
-// under contrib/ can import it wherever they are built. No package for
-// merchants imports it.
+// The package uses only the standard library. It is in the SDK's module, so the
+// modules under contrib/ can import it even when they are built outside this
+// repository. No package for merchants imports it.
 package servertest
 
 import (
@@ -27,8 +27,7 @@ type server struct {
 	quick   syscall.Signal // the signal that ends the program without cleaning up
 }
 
-// Start starts the server. If the server ran before, it has its earlier data on
-// disk.
+// Start starts the server. If the server ran before, it still has its data.
 func (s *server) Start() {
 	s.tb.Helper()
 	s.cmd = s.command()

@@ -54,8 +54,8 @@ func seconds(text string) time.Duration {
 	return time.Duration(min(f, most) * float64(time.Second))
 }
 
-// expClaim reads a JWT's expiry without verifying it: it only decides when to
-// fetch the next token.
+// expClaim reads a JWT's expiry. It does not verify the JWT, because the expiry
+// only decides when to fetch the next token.
 func expClaim(token string) int64 {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

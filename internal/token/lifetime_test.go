@@ -87,10 +87,10 @@ func TestNewLeavesAMargin(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
 	tests := map[string]struct{ lifetime, margin time.Duration }{
-		"a tenth of a short life":    {100 * time.Second, 10 * time.Second},
-		"a minute of a long one":     {time.Hour, time.Minute},
-		"where both are the same":    {10 * time.Minute, time.Minute},
-		"the margin is never a life": {10, 1},
+		"a tenth of a short lifetime":   {100 * time.Second, 10 * time.Second},
+		"a minute of a long lifetime":   {time.Hour, time.Minute},
+		"a tenth that is a minute":      {10 * time.Minute, time.Minute},
+		"a lifetime of ten nanoseconds": {10, 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

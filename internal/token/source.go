@@ -14,7 +14,7 @@ import (
 type Token struct {
 	Value   string
 	Expires time.Time // when the server stops accepting the token; monotonic, unless the token came from a store
-	Refresh time.Time // when to start fetching the next one
+	Refresh time.Time // when to start fetching the next token
 	Stored  bool      // the token came from a store
 }
 
@@ -28,8 +28,8 @@ func New(value string, start time.Time, lifetime time.Duration) *Token {
 // minute or a tenth of the lifetime, whichever is shorter.
 func refreshMargin(lifetime time.Duration) time.Duration { return min(time.Minute, lifetime/10) }
 
-// FetchTimeout is the limit for one fetch, which runs independently of the
-// callers that wait for it.
+// FetchTimeout limits the time of one fetch. A fetch does not end when the
+// callers that wait for it give up.
 const FetchTimeout = 30 * time.Second
 
 // The limits for the waits after failed fetches. Each failure doubles the wait.
@@ -38,21 +38,21 @@ const FetchTimeout = 30 * time.Second
 const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 8 * time.Second
-	maxAsked   = 60 * time.Second // an answer can ask for a longer wait, up to this
+	maxAsked   = 60 * time.Second // the longest wait that an answer can ask for
 )
 
 // maxDead is how many refused tokens are remembered.
 const maxDead = 8
 
-// refusedSoon is a time after the arrival of a token. A token that is refused
-// within that time was probably never good.
+// A token that is refused within refusedSoon of its arrival was probably never
+// good.
 const refusedSoon = time.Minute
 
-// FetchError is a fetch that failed. All callers that waited for it get the
-// same one.
+// FetchError is the error of a failed fetch. All callers that waited for the
+// fetch get the same FetchError.
 type FetchError struct {
 	Err   error
-	Until time.Time // no fetch starts before this time; until then callers get this failure
+	Until time.Time // until this time no fetch starts, and callers get this error
 }
 
 func (f *FetchError) Error() string { return f.Err.Error() }
@@ -78,10 +78,11 @@ type Source struct {
 	failed   *FetchError
 	failures int
 	// the last tokens that were refused. They are in functions, because code
-	// that prints shows what a pointer points to
+	// that prints by reflection follows a pointer, but prints only the address
+	// of a function
 	dead     []func(value string) bool
 	landed   time.Time // when the last token arrived
-	refusals int       // how many in a row, each soon after its token arrived
+	refusals int       // how many tokens in a row were refused soon after they arrived
 }
 
 type flight struct {
@@ -90,12 +91,13 @@ type flight struct {
 	err   error
 }
 
-// NewSource makes a Source. fetch fetches a token; it never runs twice at once.
-// Its arguments are the token that is replaced, if any, and whether the server
-// has just refused two tokens in a row. After two refused tokens, fetch must
-// not ask a store. fetch may return an error together with a token that is near
-// its end but still valid. That token is used until a later fetch succeeds.
-// asked returns how long a failed fetch's answer asks to wait.
+// NewSource makes a Source. It calls fetch to fetch a token, and never runs two
+// fetches at once. The arguments of fetch are the token that is replaced, if
+// any, and whether the server has just refused two tokens in a row. After two
+// refused tokens, fetch must not ask a store. fetch may return an error
+// together with a token that is near its end but still valid. That token is
+// used until a later fetch succeeds. asked returns how long a failed fetch's
+// answer asks to wait.
 func NewSource(
 	fetch func(ctx context.Context, old *Token, refused bool) (*Token, error),
 	asked func(error) time.Duration,
@@ -183,8 +185,7 @@ func (s *Source) join(now time.Time) (*flight, *FetchError) {
 	return f, nil
 }
 
-// run does one fetch. It ends within FetchTimeout, so no goroutine outlives its
-// work.
+// run does one fetch. The fetch's context ends after FetchTimeout.
 func (s *Source) run(f *flight, old *Token, refused bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout)
 	defer cancel()

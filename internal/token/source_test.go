@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// issuer counts fetches and answers them with t1, t2 and so on, or with its
-// error.
+// issuer counts fetches. It answers them with the tokens t1, t2 and so on, or
+// with its error.
 type issuer struct {
 	fetches  atomic.Int64
 	took     time.Duration
@@ -110,7 +110,7 @@ func TestCallersOfAFailingFetchAreToldAtOnce(t *testing.T) {
 
 		_, err := s.Get(t.Context())
 		require.ErrorIs(t, err, down)
-		require.EqualValues(t, 1, i.fetches.Load(), "answered from the failure while its backoff lasts")
+		require.EqualValues(t, 1, i.fetches.Load(), "during the backoff, Get returns the earlier failure")
 	})
 }
 
@@ -143,7 +143,7 @@ func TestBackoffAfterFailedFetches(t *testing.T) {
 		_, err := s.Get(t.Context())
 		var failure *token.FetchError
 		require.ErrorAs(t, err, &failure)
-		require.Equal(t, 250*time.Millisecond, time.Until(failure.Until), "success starts the backoff over")
+		require.Equal(t, 250*time.Millisecond, time.Until(failure.Until), "a success resets the backoff")
 	})
 }
 
@@ -199,7 +199,7 @@ func TestRefreshRunsInTheBackground(t *testing.T) {
 		pass(i.took)
 		synctest.Wait()
 		require.Equal(t, "t2", get(t, s))
-		require.Equal(t, []*token.Token{nil, first}, i.old, "a refresh is told what it replaces")
+		require.Equal(t, []*token.Token{nil, first}, i.old, "a refresh gets the token that it replaces")
 	})
 }
 
@@ -289,7 +289,7 @@ func TestEndedContextStartsNoFetch(t *testing.T) {
 		require.Zero(t, i.fetches.Load())
 		require.Equal(t, "t1", get(t, s))
 		tok, err := s.Get(ctx)
-		require.NoError(t, err, "a token at hand costs no waiting")
+		require.NoError(t, err, "a valid token is returned without a wait")
 		require.Equal(t, "t1", tok.Value)
 	})
 }
@@ -316,22 +316,23 @@ func TestFetchIsBoundedAndDetached(t *testing.T) {
 
 func noWait(error) time.Duration { return 0 }
 
-// Together with its error a fetch may return a token that is near its end. It
-// is used only if it is valid, and valid for longer than the current one.
+// Together with its error a fetch may return a spare token that is near its
+// end. The spare token is used only if it is valid for longer than the current
+// token.
 func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		current, spare time.Duration // how long they are valid after the failing fetch; 0: there is none
-		takes          time.Duration // the fetch
-		want           string        // "": the error
+		current, spare time.Duration // how long each token is valid; 0: there is no such token
+		takes          time.Duration // how long the failing fetch takes
+		want           string        // the token that Get returns; "": an error
 	}{
-		"there is no other":     {0, 30 * time.Second, time.Second, "spare"},
-		"the other lives on":    {50 * time.Second, 10 * time.Second, time.Second, "current"},
-		"it lives longer":       {10 * time.Second, 50 * time.Second, time.Second, "spare"},
-		"it ends meanwhile":     {0, 10 * time.Second, 20 * time.Second, ""},
-		"both end meanwhile":    {10 * time.Second, 15 * time.Second, 20 * time.Second, ""},
-		"neither is there":      {0, 0, time.Second, ""},
-		"only the other is one": {50 * time.Second, 0, time.Second, "current"},
+		"only a spare token":                {0, 30 * time.Second, time.Second, "spare"},
+		"the current token lives longer":    {50 * time.Second, 10 * time.Second, time.Second, "current"},
+		"the spare token lives longer":      {10 * time.Second, 50 * time.Second, time.Second, "spare"},
+		"the spare ends before the fetch":   {0, 10 * time.Second, 20 * time.Second, ""},
+		"both tokens end before the fetch":  {10 * time.Second, 15 * time.Second, 20 * time.Second, ""},
+		"neither a current nor a spare":     {0, 0, time.Second, ""},
+		"only a current token and no spare": {50 * time.Second, 0, time.Second, "current"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -357,10 +358,10 @@ func TestTokenBesideAnErrorServesWhileItLivesLongest(t *testing.T) {
 				if isFirst {
 					require.Equal(t, "current", current(t, s).Value)
 				}
-				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no other
+				_, _ = s.Get(t.Context()) // starts the fetch that fails, and waits for it if there is no current token
 				pass(test.takes)
 				synctest.Wait()
-				defer pass(time.Minute) // for the last work that is started
+				defer pass(time.Minute) // gives the fetch that the last Get starts time to end
 				got, err := s.Get(t.Context())
 				if test.want == "" {
 					require.ErrorIs(t, err, down)
@@ -386,7 +387,7 @@ func TestInvalidateOnlyTheCurrentToken(t *testing.T) {
 		second := current(t, s)
 		require.Equal(t, "t2", second.Value)
 
-		s.Invalidate(first) // a straggler's
+		s.Invalidate(first) // reports a token that was replaced before
 		require.Same(t, second, current(t, s))
 		require.EqualValues(t, 2, i.fetches.Load())
 	})
@@ -415,7 +416,7 @@ func TestManyCallersMeetARefusedToken(t *testing.T) {
 		var wg sync.WaitGroup
 		for n := range 200 {
 			wg.Go(func() {
-				pass(time.Duration(n) * 2 * time.Millisecond) // some while the fetch runs, some long after it
+				pass(time.Duration(n) * 2 * time.Millisecond) // some calls come during the fetch, some long after it
 				s.Invalidate(refused)
 				if tok, err := s.Get(t.Context()); err != nil || tok.Value != "t2" {
 					t.Errorf("%v, %v", tok, err)
@@ -436,7 +437,7 @@ func TestRefusedWhileItIsBeingRefreshed(t *testing.T) {
 		pass(time.Until(first.Refresh))
 		require.Equal(t, "t1", get(t, s)) // starts the refresh
 		s.Invalidate(first)
-		require.Equal(t, "t2", get(t, s), "the refresh under way serves")
+		require.Equal(t, "t2", get(t, s), "Get waits for the refresh that was under way")
 		require.EqualValues(t, 2, i.fetches.Load())
 	})
 }
@@ -455,7 +456,7 @@ func TestInvalidateEndsTheBackoff(t *testing.T) {
 		synctest.Wait()
 		i.fail(nil)
 		s.Invalidate(first)
-		require.Equal(t, "t3", get(t, s), "a refused token is a new situation")
+		require.Equal(t, "t3", get(t, s), "after a refusal, Get fetches without the wait")
 	})
 }
 
@@ -463,7 +464,7 @@ func TestFetchThatPanics(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(){
 		"panic":       func() { panic("boom") },
-		"panic(nil)":  func() { panic(nil) }, //nolint:govet // the case in question
+		"panic(nil)":  func() { panic(nil) }, //nolint:govet // this is the case that is tested
 		"goexit":      runtime.Goexit,
 		"with secret": func() { panic("secret") },
 	}
@@ -487,7 +488,7 @@ func TestFetchThatBringsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := token.NewSource(func(context.Context, *token.Token, bool) (*token.Token, error) {
-			return nil, nil //nolint:nilnil // the case in question
+			return nil, nil //nolint:nilnil // this is the case that is tested
 		}, noWait)
 		tok, err := s.Get(t.Context())
 		require.Error(t, err)
@@ -501,8 +502,8 @@ func TestTokenThatArrivesExpiredIsHandedOutOnce(t *testing.T) {
 		i := newIssuer()
 		i.lifetime = i.took / 2
 		s := i.source()
-		require.Equal(t, "t1", get(t, s), "its waiters may try it")
-		require.Equal(t, "t2", get(t, s), "no later caller does")
+		require.Equal(t, "t1", get(t, s), "the caller that waited for the token gets it")
+		require.Equal(t, "t2", get(t, s), "a later caller does not get the expired token")
 	})
 }
 

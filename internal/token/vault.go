@@ -22,7 +22,7 @@ const StoreTimeout = 2 * time.Second
 // fetchTime is the part of FetchTimeout that is left for the request.
 const fetchTime = FetchTimeout - 3*StoreTimeout
 
-// Store keeps sealed tokens for a fleet.
+// Store keeps sealed tokens for a fleet of processes.
 type Store interface {
 	Load(ctx context.Context, key string) (sealed []byte, err error)
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
@@ -42,8 +42,8 @@ type Vault struct {
 }
 
 // NewVault makes a Vault. Its key is derived from secret. A sealed token is
-// bound to the identity (base URL and client id), and the name under which it
-// is stored is a hash of the identity.
+// bound to the identity (base URL and client id). It is stored under a hash of
+// the identity.
 func NewVault(store Store, secret, identity string, report func(step string, err error)) (*Vault, error) {
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "plural access token v1", 32)
 	if err != nil {
@@ -53,7 +53,7 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block) // the nonce comes first; FIPS 140 allows sealing only with this GCM
+	aead, err := cipher.NewGCMWithRandomNonce(block) // writes the nonce first; FIPS 140 allows sealing only with this GCM
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
@@ -69,9 +69,9 @@ func NewVault(store Store, secret, identity string, report func(step string, err
 
 // Fetch returns the stored token, unless it was refused or is near its end.
 // Otherwise it takes the store's lock, fetches a new token and stores it. It
-// does not wait until the token is stored; the lock is released after that. If
-// the fetch fails, it returns the error. If there is a stored token that is
-// near its end, it returns that token, too.
+// does not wait until the token is stored. The lock is released after the token
+// is stored. If the request for a new token fails, Fetch returns the error,
+// together with the stored token, if there is one that is near its end.
 func (v *Vault) Fetch(
 	ctx context.Context, refused func(*Token) bool, fetch func(context.Context) (*Token, error),
 ) (*Token, error) {
@@ -125,9 +125,9 @@ const lookEvery = 100 * time.Millisecond
 var errNotNeeded = errors.New("there is a token in the store")
 
 // locked waits for the lock, and then looks for a token. If the store has no
-// token, it returns t. It also looks while it waits. When one process has
-// stored a token, all other processes find it at once, and need not take the
-// lock one after the other.
+// token, it returns t. It also looks for a token while it waits. So when one
+// process has stored a token, all other processes find the token at once, and
+// need not take the lock one after the other.
 func (v *Vault) locked(ctx context.Context, t *Token, refused func(*Token) bool) (*Token, func()) {
 	type taken struct {
 		unlock func()
@@ -205,8 +205,8 @@ func (v *Vault) save(ctx context.Context, t *Token) {
 	}
 }
 
-// lock takes the store's lock. If that fails, the token is fetched without the
-// lock, which only saves requests.
+// lock takes the store's lock. If lock fails, the token is fetched without the
+// lock, because the lock only saves requests.
 func (v *Vault) lock(ctx context.Context) (unlock func(), held bool) {
 	release := func(unlock func(context.Context)) {
 		if unlock == nil {
@@ -243,7 +243,7 @@ type sealedToken struct {
 func (v *Vault) seal(t *Token) []byte {
 	sealed := sealedToken{t.Value, t.Expires.UnixMilli(), t.Refresh.UnixMilli()}
 	plain, _ := json.Marshal(sealed)             //nolint:errchkjson // a string and two numbers
-	return v.aead.Seal(nil, nil, plain, v.bound) //nolint:gosec // it makes a nonce itself
+	return v.aead.Seal(nil, nil, plain, v.bound) //nolint:gosec // the AEAD makes the nonce
 }
 
 func (v *Vault) open(sealed []byte) (*Token, error) {
@@ -253,7 +253,7 @@ func (v *Vault) open(sealed []byte) (*Token, error) {
 	}
 	var st sealedToken
 	if err := json.Unmarshal(plain, &st); err != nil || st.Value == "" {
-		return nil, errors.New("stored token has another form")
+		return nil, errors.New("stored token does not have the expected form")
 	}
 	return &Token{
 		Value:   st.Value,
@@ -272,8 +272,8 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 var errStuck = errors.New("an earlier call of the token store has not returned yet")
 
 // guarded runs one call of a store. The store may hang, ignore its context or
-// panic. When ctx ends, guarded gives up. The call counts as stuck until it
-// returns; then late gets the result.
+// panic. When ctx ends, guarded gives up. The call then counts as stuck until
+// it returns, and late gets its result.
 func guarded[T any](
 	ctx context.Context, stuck *atomic.Int64, call func(context.Context) (T, error), late func(T),
 ) (T, error) {
@@ -285,7 +285,7 @@ func guarded[T any](
 	abandoned := make(chan struct{})
 	go func() {
 		r := result{err: errors.New("token store panicked")}
-		defer func() { // this also runs if the store ends its goroutine
+		defer func() { // this also runs if the store ends this goroutine
 			_ = recover()
 			select {
 			case done <- r:

@@ -21,7 +21,7 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// store is one in memory, with a fault for each of its calls.
+// store is a token store in memory. A test can give each of its calls a fault.
 type store struct {
 	mu       sync.Mutex
 	data     map[string][]byte
@@ -63,7 +63,7 @@ func (s *store) Lock(ctx context.Context, _ string, _ time.Duration) (func(conte
 		}
 	}
 	select {
-	case s.locked <- struct{}{}: // even when the context has ended
+	case s.locked <- struct{}{}: // takes a free lock even if the context has ended
 	default:
 		select {
 		case s.locked <- struct{}{}:
@@ -88,7 +88,7 @@ func (s *store) unlocks() int {
 	return s.unlocked
 }
 
-// reports are the steps that a vault complained about.
+// reports collects the steps whose failures a vault reported.
 type reports struct {
 	mu    sync.Mutex
 	steps []string
@@ -170,7 +170,7 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 				var sealed []byte
 				for _, sealed = range s.data { //nolint:revive // there is one
 				}
-				s.load = func(context.Context) ([]byte, error) { return sealed, nil } // under whatever key
+				s.load = func(context.Context) ([]byte, error) { return sealed, nil } // under any key
 				other, err := token.NewVault(s, test.secret, test.identity, r.add)
 				require.NoError(t, err)
 				got, err := other.Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
@@ -185,8 +185,8 @@ func TestVaultsOfOthersCannotOpen(t *testing.T) {
 }
 
 // An earlier version of this package made the nonce itself. Processes of that
-// version share a token with processes of this one. The earlier way is not
-// allowed where FIPS 140 is enforced.
+// version share a token with processes of this version. FIPS 140 does not allow
+// the earlier way, so this test suspends its enforcement.
 func TestVaultSharesWithEarlierVersions(t *testing.T) {
 	t.Parallel()
 	key, err := hkdf.Key(sha256.New, []byte(vaultSecret), nil, "plural access token v1", 32)
@@ -209,7 +209,7 @@ func TestVaultSharesWithEarlierVersions(t *testing.T) {
 			fips140.WithoutEnforcement(func() {
 				plain, err = earlier.Open(nil, sealed[:len(nonce)], sealed[len(nonce):], []byte(vaultIdentity))
 			})
-			require.NoError(t, err, "the earlier version opens what this one sealed")
+			require.NoError(t, err, "the earlier version opens a token that this version sealed")
 			require.Contains(t, string(plain), `"value":"fresh"`)
 			old := bytes.Replace(plain, []byte("fresh"), []byte("older"), 1)
 			fips140.WithoutEnforcement(func() {
@@ -219,7 +219,7 @@ func TestVaultSharesWithEarlierVersions(t *testing.T) {
 		got, err := newVault(t, s, r).Fetch(t.Context(), none, func(context.Context) (*token.Token, error) {
 			return nil, errors.New("not to be called")
 		})
-		require.NoError(t, err, "and the other way round")
+		require.NoError(t, err, "this version opens a token that the earlier version sealed")
 		require.Equal(t, "older", got.Value)
 		require.Empty(t, r.all())
 	})
@@ -258,7 +258,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 	}
 	tests := map[string]struct {
 		spoil func(*testing.T, *store)
-		took  time.Duration // before the token was there
+		took  time.Duration // how long the store delays the token
 		steps []string
 	}{
 		"load fails": {func(_ *testing.T, s *store) {
@@ -275,7 +275,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 		"load brings garbage": {func(_ *testing.T, s *store) {
 			s.load = func(context.Context) ([]byte, error) { return bytes.Repeat([]byte("x"), 100), nil }
 		}, 0, []string{"open", "open"}},
-		"load brings a stump": {func(_ *testing.T, s *store) {
+		"load brings one byte": {func(_ *testing.T, s *store) {
 			s.load = func(context.Context) ([]byte, error) { return []byte("x"), nil }
 		}, 0, []string{"open", "open"}},
 		"load brings an empty value": {func(_ *testing.T, s *store) {
@@ -331,7 +331,7 @@ func TestVaultDoesNotTrustItsStore(t *testing.T) {
 				test.spoil(t, s)
 				began := time.Now()
 				got, err := newVault(t, s, r).Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
-					pass(time.Millisecond) // as a request does; calls that were given up have ended by then, if they end at all
+					pass(time.Millisecond) // the request takes time, in which calls that were given up end, if they can
 					return hourToken(ctx)
 				})
 				require.NoError(t, err)
@@ -386,7 +386,7 @@ func TestLockWithoutUnlock(t *testing.T) {
 	})
 }
 
-// A sealed value under the right key that is not a token does not count as one.
+// An empty token that was sealed with the right key is not used.
 func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -408,7 +408,7 @@ func TestEmptyStoredTokenIsReplaced(t *testing.T) {
 type lockless struct{ *store }
 
 func (lockless) Lock(context.Context, string, time.Duration) (func(context.Context), error) {
-	return nil, nil //nolint:nilnil // the case in question
+	return nil, nil //nolint:nilnil // this is the case that is tested
 }
 
 func TestUnusableStoredTokenIsReplaced(t *testing.T) {
@@ -429,12 +429,12 @@ func TestUnusableStoredTokenIsReplaced(t *testing.T) {
 			require.Equal(t, "alive", got.Value)
 			synctest.Wait()
 		}
-		require.Equal(t, 2, s.unlocks(), "the third found a usable one without the lock")
+		require.Equal(t, 2, s.unlocks(), "the third Fetch found a usable token, and took no lock")
 	})
 }
 
-// A token that is near its end does not prevent a fetch, and is better than
-// none if the fetch fails.
+// A stored token that is near its end does not prevent a fetch. If the fetch
+// fails, the stored token is used.
 func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
@@ -473,7 +473,7 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 					require.Equal(t, test.want, got.Value)
 				}
 				synctest.Wait()
-				require.EqualValues(t, 1, fetches.Load(), "the failed fetch is waited after, though a token serves")
+				require.EqualValues(t, 1, fetches.Load(), "there is a wait after the failed fetch, although a token is in use")
 				pass(10 * time.Second)
 				_, _ = source.Get(t.Context())
 				synctest.Wait()
@@ -483,7 +483,8 @@ func TestStoredTokenNearItsEndServesWhileTheFetchFails(t *testing.T) {
 	}
 }
 
-// A store that never answers costs one goroutine, and not one for each fetch.
+// A store that never answers costs one goroutine in all, and not one for each
+// fetch.
 func TestStuckStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -508,12 +509,12 @@ func TestStuckStoreIsLeftAlone(t *testing.T) {
 		_, err := v.Fetch(t.Context(), none, hourToken)
 		require.NoError(t, err)
 		synctest.Wait()
-		require.Len(t, s.data, 1, "it is used again once it has returned")
+		require.Len(t, s.data, 1, "the store is used again after its call has returned")
 	})
 }
 
-// The work with the store after the token is there ends within the time of the
-// fetch.
+// After a token was fetched, saving the token and unlocking also end within
+// FetchTimeout.
 func TestStoreIsDoneWithWithinTheFetchTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -559,7 +560,7 @@ func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 			v := newVault(t, s, r)
 			wg.Go(func() {
 				_, err := v.Fetch(t.Context(), none, func(ctx context.Context) (*token.Token, error) {
-					fetches++ // under the lock
+					fetches++ // no race: the vault holds the lock
 					pass(time.Second)
 					return hourToken(ctx)
 				})
@@ -576,7 +577,8 @@ func TestWaitersForTheLockUseWhatItsHolderFetched(t *testing.T) {
 	})
 }
 
-// A lock that changes hands slowly does not delay a fleet's token.
+// Even if each unlock takes a second, all processes get the token that one of
+// them has stored, and do not wait for the lock one after the other.
 func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -605,8 +607,8 @@ func TestWaitersDoNotQueueForTheLock(t *testing.T) {
 	})
 }
 
-// Looks during the wait for the lock are not reported: each would be a line in
-// the log.
+// Failed looks during the wait for the lock are not reported, because each
+// report would be a line in the log.
 func TestFailingLooksAreNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,10 +1,10 @@
 // Package wire reads the JSON that Plural really sends.
 //
-// The documented documents are snake_case objects with fixed scalar types. The
-// real documents also have camelCase keys, "false" for false, numbers for
-// strings, strings for numbers, one object where an array is documented, and
-// empty strings or arrays where an object is documented. [Unmarshal] accepts
-// all of these and decodes them to the same Go value.
+// According to the API's pages, documents are snake_case objects with fixed
+// scalar types. The real documents also have camelCase keys, "false" for false,
+// numbers for strings, strings for numbers, one object where an array is
+// documented, and empty strings or arrays where an object is documented.
+// [Unmarshal] accepts all of these and decodes them to the same Go value.
 package wire
 
 import (
@@ -16,13 +16,14 @@ import (
 )
 
 // MaxDepth is how deep a document may nest. The deepest published document has
-// eight levels. Each order inside another order also keeps its own JSON, so
-// this limit also limits the memory for that.
+// eight levels. Each order inside another order keeps its own JSON, and
+// MaxDepth also limits the memory for these copies.
 const MaxDepth = 32
 
 // MaxItems limits the elements of a list and the members of an object.
-// MaxItemsInAll limits them for the whole document. An order with a thousand
-// payments passes, and the decoded document stays below 64 MiB.
+// MaxItemsInAll limits the number of all elements and members of the document.
+// An order with a thousand payments passes, and the decoded document stays
+// below 64 MiB.
 const (
 	MaxItems      = 2_000
 	MaxItemsInAll = 100_000
@@ -70,7 +71,7 @@ type Raw string
 // Text returns the text of a JSON string that Unmarshal has read.
 func (r Raw) Text() string { return unquote(string(r)) }
 
-// Part is an object that is useful on its own: if it cannot be decoded, the
+// Part is an object inside a document. If the object cannot be decoded, the
 // document around it still can.
 type Part[T any] struct {
 	Raw   Raw // the JSON of the object; "" if it is missing or null
@@ -81,7 +82,7 @@ type Part[T any] struct {
 func (Part[T]) isPart() {}
 
 // Keep registers a function for a struct type. The function gets the JSON that
-// the struct was decoded from, to keep it. Call it while a package is
+// the struct was decoded from, and can keep it. Call it while a package is
 // initialised.
 func Keep[T any](keep func(v *T, raw string)) struct{} {
 	keepers.Store(reflect.TypeFor[T](), func(v reflect.Value, raw string) { keep(v.Addr().Interface().(*T), raw) })
@@ -104,19 +105,19 @@ var keepers, decoders sync.Map
 
 // Unmarshal decodes a JSON object into dst, a pointer to a struct. The struct's
 // fields have json tags. They may also have alias tags: `alias:"a,b"` lists
-// more names for the field, which are used if the field's own name had no
-// value. Keys may be in snake_case or camelCase.
+// more names for the field. They are used if the field's own name has no value.
+// Keys may be in snake_case or camelCase.
 //
 // A scalar of another kind is converted if nothing is lost. Otherwise it is
-// left out. In a field tagged `wire:"exact"` it is an error instead. A scalar
-// in place of a struct is also an error. In place of a pointer to a struct it
-// is left out. If there is such an error inside a field tagged
-// `wire:"optional"`, the field is left out. Unknown fields are skipped. Nulls
-// are skipped, too, except in exact fields. Types of [FromText], and values
-// that implement [json.Unmarshaler], decode themselves.
+// left out. In a field tagged `wire:"exact"` it is an error instead. If the Go
+// field is a struct and the document has a scalar, that is also an error. If
+// the Go field is a pointer to a struct, the scalar is left out. If there is an
+// error inside a field tagged `wire:"optional"`, the field is left out. Unknown
+// fields are skipped. Nulls are skipped, too, except in exact fields. Types of
+// [FromText], and values that implement [json.Unmarshaler], decode themselves.
 //
-// It reads the document once and checks it on the way. Strings and [Raw] JSON
-// are parts of the document and not copies.
+// Unmarshal reads and checks the document in one pass. Strings and [Raw] JSON
+// share the memory of the document, and are not copies.
 func Unmarshal(document string, dst any) error {
 	v := reflect.ValueOf(dst)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
@@ -150,8 +151,8 @@ func Document(text string) string { return strings.TrimPrefix(text, byteOrderMar
 func Check(text string) error { return check(Document(text), false) }
 
 // CheckLimits checks the limits for a document that another decoder will read.
-// It allocates nothing. It does not check whether the document is valid JSON;
-// that decoder does.
+// It allocates nothing. It does not check whether the document is valid JSON,
+// because the other decoder does that.
 func CheckLimits(document string) error {
 	limit, ok := check(document, true).(*DecodeError) //nolint:errorlint // errors of this package come unwrapped
 	if ok && limit.Limit {
@@ -177,8 +178,8 @@ func check(text string, isCounted bool) error {
 
 var errNotJSON = &DecodeError{Rule: "is not valid JSON"}
 
-// decode reads one value. If the document is not JSON, the result means
-// nothing: see [scanner.failed].
+// decode reads one value. If s.failed is set afterwards, the document is not
+// JSON, and the result means nothing.
 func decode(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() == 'n' {
 		s.skip()
@@ -273,7 +274,7 @@ func decodePart(s *scanner, v reflect.Value, t *typePlan) {
 
 func decodePointer(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.isEmptyValue() ||
-		t.elem.kind == kindStruct && s.peek() != '{' { // an optional object; a text in its place stays in the raw document
+		t.elem.kind == kindStruct && s.peek() != '{' { // a text in place of an optional object is only in the raw document
 		s.skip()
 		return nil
 	}
@@ -337,8 +338,8 @@ func decodeStruct(s *scanner, v reflect.Value, fields *structPlan) error {
 	return nil
 }
 
-// isEmpty reports whether a field still has no value. For a pointer it looks at
-// the value behind it.
+// isEmpty reports whether a field still has no value. If the field is a
+// pointer, isEmpty looks at the value that it points to.
 func isEmpty(v reflect.Value) bool {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
@@ -346,8 +347,9 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
 }
 
-// decodeSlice decodes an array, or a single element. If the same field comes
-// again under another spelling and is empty, the earlier value stays.
+// decodeSlice decodes an array, or a single element. If the document has the
+// field twice, under two spellings, and the second array is empty, the first
+// value stays.
 func decodeSlice(s *scanner, v reflect.Value, t *typePlan) *DecodeError {
 	if s.peek() != '[' {
 		if s.isEmptyValue() || s.emptyObject() {

@@ -1,9 +1,9 @@
 package wire
 
 // Flat walks an object whose values are strings and nulls. It calls each for
-// every member, until each returns false. Names and values without escapes are
-// parts of the document. Flat fails for any other document. Then ignore the
-// members that each got before.
+// every member, until each returns false. Names and values without escapes
+// share the memory of the document. Flat fails for any other document. If Flat
+// fails, ignore the members that each got before.
 func Flat(document string, each func(name, value string, isNull bool) bool) error {
 	s := scanner{text: document}
 	if s.peek() != '{' {

@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// Whole numbers are read in every spelling that JSON allows, and nothing else
-// is.
+// Whole numbers are read in every spelling that JSON allows. Any other value is
+// refused.
 func TestWholeNumbers(t *testing.T) {
 	t.Parallel()
 	type document struct {
@@ -36,11 +36,11 @@ func TestWholeNumbers(t *testing.T) {
 		var d document
 		require.Error(t, wire.Unmarshal(`{"value":`+text+`}`, &d), text)
 		require.NoError(t, wire.Unmarshal(`{"value":1,"price":`+text+`}`, &d), text)
-		require.Nil(t, d.Price, "it can be told from 0: %s", text)
+		require.Nil(t, d.Price, "nil, so a caller can distinguish it from 0: %s", text)
 	}
 }
 
-// Fields that nobody needs do not make a document unreadable.
+// An invalid value in an optional field does not make a document unreadable.
 func TestOptionalFieldsAreLeftOut(t *testing.T) {
 	t.Parallel()
 	type amount struct {
@@ -68,7 +68,7 @@ func TestByteOrderMarkIsPassedOver(t *testing.T) {
 	require.Error(t, wire.Check("\ufeff\ufeff{}"))
 }
 
-// heavy is a type whose empty values are large, like orders.
+// heavy is a type whose empty values take much memory, as orders do.
 type heavy struct {
 	Filler [2048]byte        `json:"-"`
 	Inner  []heavy           `json:"inner"`
@@ -76,7 +76,8 @@ type heavy struct {
 	Raw    json.RawMessage   `json:"raw"`
 }
 
-// A few bytes must not take much memory, and the error names the limit.
+// A small document must not take much memory. The error names the limit that it
+// exceeds.
 func TestDocumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	many := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
@@ -103,7 +104,7 @@ func TestDocumentsAreBounded(t *testing.T) {
 	}
 }
 
-// A limit is reported as a limit, however deep in the document it was reached.
+// An exceeded limit is reported as a limit, at any depth of the document.
 func TestLimitsAreToldFromAnyDepth(t *testing.T) {
 	t.Parallel()
 	var dst struct {

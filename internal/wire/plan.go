@@ -17,8 +17,8 @@ const (
 	kindInt
 	kindRawBytes
 	kindRawText
-	kindSelf // decodes itself, from its JSON
-	kindText // decodes itself, from a scalar's text
+	kindSelf // the type decodes itself from its JSON
+	kindText // the type decodes itself from a scalar's text
 	kindPart
 	kindPointer
 	kindStruct
@@ -35,14 +35,14 @@ type typePlan struct {
 	fields *structPlan                        // the fields of a struct
 }
 
-// fieldPlan is a field under one of its names.
+// fieldPlan describes how a field is decoded under one of its names.
 type fieldPlan struct {
 	name  string
 	index int
-	alias bool // another name for the field; the field's own name wins
+	alias bool // the name is an alias; a value under the field's own name is preferred
 	loose bool // an unusable value is left out
 	plan  typePlan
-	next  atomic.Pointer[fieldPlan] // the field that came after this field once, and probably will again; set once
+	next  atomic.Pointer[fieldPlan] // the field that followed in an earlier document, and probably will again; set once
 }
 
 // structPlan finds a struct's fields by their wire names.
@@ -177,8 +177,8 @@ func wrap(k kind, elem reflect.Type, building map[reflect.Type]*structPlan) *typ
 	return &typePlan{kind: k, elem: e}
 }
 
-// snake appends key in snake_case to dst and reports whether that differs from
-// key: "orderId" and "OrderID" become "order_id".
+// snake appends key in snake_case to dst: "orderId" and "OrderID" become
+// "order_id". It reports whether key was changed.
 func snake(dst []byte, key string) ([]byte, bool) {
 	changed := false
 	for i, c := range []byte(key) {

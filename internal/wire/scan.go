@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// scanner walks a document once, and checks that it is JSON as it goes. Once
-// failed is set, its results mean nothing.
+// scanner walks through a document once, and checks on the way that it is JSON.
+// When failed is set, the scanner's results mean nothing.
 type scanner struct {
 	text   string
 	pos    int
@@ -20,7 +20,7 @@ type scanner struct {
 	room   int               // how many more bytes of memory the values may take
 	plain  bool              // the last string has no escapes, and is ASCII only
 	failed bool
-	limit  *DecodeError // the limit that ended the walk, if a limit ended it
+	limit  *DecodeError // the exceeded limit that ended the walk, or nil
 
 	uncounted bool // lists may be of any length
 }
@@ -47,9 +47,9 @@ func (s *scanner) pastSpace() byte {
 	return 0
 }
 
-// mark is the position where a value begins, for a second walk over it. The
-// counts of the lists around the value do not change during that walk. Memory
-// that was counted stays counted.
+// mark is the position where a value begins, for a second walk over the value.
+// The second walk does not change the counts of the lists around the value.
+// Memory that the first walk counted stays counted.
 type mark struct{ pos, level, total int }
 
 func (s *scanner) mark() mark { return mark{s.pos, s.level, s.total} }
@@ -354,7 +354,7 @@ func (s *scanner) integer() (int64, bool) {
 }
 
 // isEmptyValue reports whether the next value is an empty string or an empty
-// array, which stand for an absent object.
+// array. Plural sends these in place of an absent object.
 func (s *scanner) isEmptyValue() bool {
 	switch s.peek() {
 	case '"':

@@ -38,7 +38,7 @@ func TestParseTime(t *testing.T) {
 		"2031-04-09T22:08+0530":             second.Add(-44 * time.Second),
 		"":                                  {},
 		"2031-04-09":                        {},
-		"2031-04-09T16:38:444Z":             {}, // published, but not a time
+		"2031-04-09T16:38:444Z":             {}, // Plural published this text, but it is not a time
 		"09/04/2031 16:38:44":               {},
 		"2031-04-09T16:38:44 ":              second,
 		"2031-04-09T25:38:44Z":              {},

@@ -12,17 +12,18 @@ import (
 )
 
 // MayNotBeUTF8 reports whether a document that encoding/json has written may
-// contain text that was not UTF-8. It returns true if the document has such
-// text. It also returns true if the document has the replacement character,
-// which encoding/json writes in place of such text. Up to Go 1.26 encoding/json
-// writes it as an escape, from Go 1.27 on as the character itself.
+// contain text that was not UTF-8. In place of such text, encoding/json writes
+// the replacement character: up to Go 1.26 as an escape, from Go 1.27 on as the
+// character itself. So MayNotBeUTF8 looks for both. It also returns true if the
+// value itself had the replacement character.
 func MayNotBeUTF8(document []byte) bool {
 	return bytes.Contains(document, []byte(`\ufffd`)) || bytes.ContainsRune(document, utf8.RuneError)
 }
 
 // FindNotUTF8 looks for text that is not UTF-8 in a value that encoding/json
-// will write. It returns the path of the text. For the name of a member, it
-// returns the path of the object. The path "" is the whole value.
+// will write. It returns the path of the text. If the text is the name of a
+// member, it returns the path of the object. The path "" stands for the whole
+// value.
 func FindNotUTF8(v any) (path string, found bool) {
 	return findNotUTF8(reflect.ValueOf(v))
 }

@@ -19,7 +19,7 @@ type inner struct {
 	Name  string `json:"name,omitzero"`
 }
 
-// stubborn takes only strings.
+// stubborn is a type that decodes itself, and only from strings.
 type stubborn struct{ text string }
 
 func (s *stubborn) UnmarshalJSON(data []byte) error {
@@ -141,13 +141,13 @@ func TestUnmarshal(t *testing.T) {
 			document{Text: "b", List: []inner{{Value: 2}}},
 		},
 		"nested in itself": {`{"again":{"again":{"text":"a"}}}`, document{Again: &document{Again: &document{Text: "a"}}}},
-		"what it cannot": {
+		"fields that it does not decode": {
 			`{"Skipped":"a","Untagged":"a","-":"a","hidden":"a","floating":1.5,"any":{"a":1},"channels":[1],"count":1}`,
 			document{Count: 1},
 		},
-		"invalid UTF-8":  {"{\"text\":\"a\xff\"}", document{Text: "a\ufffd"}},
-		"and in a map":   {"{\"map\":{\"a\":[\"\xff\"]}}", document{Map: map[string]string{"a": "[\"\ufffd\"]"}}},
-		"lone surrogate": {`{"text":"\ud800"}`, document{Text: "\ufffd"}},
+		"invalid UTF-8":          {"{\"text\":\"a\xff\"}", document{Text: "a\ufffd"}},
+		"invalid UTF-8 in a map": {"{\"map\":{\"a\":[\"\xff\"]}}", document{Map: map[string]string{"a": "[\"\ufffd\"]"}}},
+		"lone surrogate":         {`{"text":"\ud800"}`, document{Text: "\ufffd"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +160,8 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
-// Strings are walked eight bytes at a time.
+// Unmarshal reads strings eight bytes at a time, so this test tries each byte
+// at each position.
 func TestEachByteAtEachPlaceOfAString(t *testing.T) {
 	t.Parallel()
 	for length := range 18 {
@@ -182,10 +183,11 @@ func TestEachByteAtEachPlaceOfAString(t *testing.T) {
 	}
 }
 
-// The guess of the next field from an earlier document is only a guess.
+// Unmarshal expects the members in the order of an earlier document. Any other
+// order must give the same result.
 func TestMembersComeInAnyOrder(t *testing.T) {
 	t.Parallel()
-	type other struct { // for this test alone: nothing has been decoded into it
+	type other struct { // only for this test, so nothing has been decoded into this type before
 		A int    `json:"a" alias:"aa"`
 		B string `json:"b"`
 		C inner  `json:"c"`
@@ -261,7 +263,8 @@ func TestUnmarshalIntoNoStruct(t *testing.T) {
 	}
 }
 
-// A valid document of any kind is walked to its end, and no further.
+// Check accepts exactly the documents that encoding/json accepts, and Unmarshal
+// accepts only JSON objects.
 func FuzzUnmarshal(f *testing.F) {
 	for _, text := range []string{
 		`{"text":"a","list":[{"value":1},{"value":"2"}],"again":{"map":{"a":1}},"raw":[{}]}`, `{"label":"a","text":"b"}`,
@@ -282,7 +285,7 @@ func FuzzUnmarshal(f *testing.F) {
 			require.LessOrEqual(t, len(err.Error()), 4<<10)
 			return
 		}
-		require.NoError(t, wire.Check(text), "what is decoded is JSON, within the limits")
+		require.NoError(t, wire.Check(text), "a decoded document is JSON, within the limits")
 		var object map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal([]byte(wire.Document(text)), &object), "an object")
 		if got.Rate != "" {
@@ -315,7 +318,7 @@ func TestPartOfADocument(t *testing.T) {
 	}{
 		{"decoded", `{"data": {"id":"a","value":1} ,"code":"c"}`, `{"id":"a","value":1}`, &inner{ID: "a", Value: 1}, ""},
 		{
-			"of no use", `{"data":{"id":"a","value":0.5},"code":"c"}`, `{"id":"a","value":0.5}`, nil,
+			"cannot be decoded", `{"data":{"id":"a","value":0.5},"code":"c"}`, `{"id":"a","value":0.5}`, nil,
 			"JSON value value must be a whole number",
 		},
 		{"no object", `{"data":"text","code":"c"}`, `"text"`, nil, "JSON document must be an object"},
@@ -324,7 +327,7 @@ func TestPartOfADocument(t *testing.T) {
 		{"absent", `{"code":"c"}`, "", nil, ""},
 		{"the last counts", `{"data":{"value":0.5},"data":{"id":"b"},"code":"c"}`, `{"id":"b"}`, &inner{ID: "b"}, ""},
 		{
-			"the last counts, of no use", `{"data":{"id":"b"},"data":[],"code":"c"}`, `[]`, nil,
+			"the last counts, and cannot be decoded", `{"data":{"id":"b"},"data":[],"code":"c"}`, `[]`, nil,
 			"JSON document must be an object",
 		},
 	} {
@@ -342,10 +345,10 @@ func TestPartOfADocument(t *testing.T) {
 			}
 		})
 	}
-	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "what is not JSON is of no use at all")
+	require.Error(t, wire.Unmarshal(`{"data":{"id":"a",},"code":"c"}`, new(outer)), "if a document is not JSON, no part of it is decoded")
 }
 
-// A text is read as encoding/json reads it.
+// Unmarshal reads a text as encoding/json reads it.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
 		`"a"`, `"\u0041\n\t\b\f\r\/\\\""`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00\ud83d"`, `"\ud83d\u0041"`, `"\ud83dx"`,

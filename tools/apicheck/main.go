@@ -48,7 +48,7 @@ func run(out io.Writer, golden string, update bool, modules []string) error {
 		for _, pkg := range pkgs {
 			file := fileName(pkg)
 			if _, taken := apis[file]; taken {
-				return fmt.Errorf("two packages want the golden file %s", file)
+				return fmt.Errorf("two packages have the same golden file %s", file)
 			}
 			apis[file] = render(pkg.Types)
 		}
@@ -104,8 +104,8 @@ func fileName(pkg *packages.Package) string {
 	return name + ".txt"
 }
 
-// render writes one line for each exported thing, sorted, so a change shows as
-// added and removed lines.
+// render writes one line for each exported name, field and method. The lines
+// are sorted, so a change shows as added and removed lines.
 func render(pkg *types.Package) []byte {
 	p := printer{qualify: types.RelativeTo(pkg)}
 	scope := pkg.Scope()
@@ -182,7 +182,7 @@ func compare(out io.Writer, golden string, apis map[string][]byte) error {
 	}
 	if changed {
 		return errors.New(
-			"the exported API differs from its golden files; if that is meant, run make api and commit the result",
+			"the exported API differs from its golden files; if you intend the change, run make api and commit the result",
 		)
 	}
 	return nil

@@ -57,8 +57,8 @@ func (p *printer) typeName(obj *types.TypeName) {
 }
 
 // comparable reports whether values of a struct can be compared with ==. The
-// golden file records it. A struct that loses == breaks callers, even if no
-// field or method changes.
+// golden file records the answer, because a struct that can no longer be
+// compared breaks callers, even if no field or method changes.
 func (p *printer) comparable(named *types.Named) string {
 	if types.Comparable(named) {
 		return " // comparable"
@@ -119,8 +119,8 @@ func (p *printer) interfaceType(name string, i *types.Interface) {
 	}
 }
 
-// methods lists what a caller can call, except methods of an embedded exported
-// field.
+// methods lists the methods that a caller can call, except methods of an
+// embedded exported field.
 func (p *printer) methods(owner string, named *types.Named) {
 	if types.IsInterface(named) {
 		return

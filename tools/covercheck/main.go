@@ -22,8 +22,8 @@ import (
 const module = "github.com/plural-go/plural/"
 
 func main() {
-	profile := flag.String("profile", "coverage.out", "what go test -coverprofile wrote")
-	areas := flag.String("areas", "", "list of areas and the coverage each must have")
+	profile := flag.String("profile", "coverage.out", "the `file` that go test -coverprofile wrote")
+	areas := flag.String("areas", "", "the `file` with the areas and the coverage that each must have")
 	flag.Parse()
 	if err := run(os.Stdout, *profile, *areas); err != nil {
 		fmt.Fprintln(os.Stderr, "covercheck:", err)
@@ -141,7 +141,7 @@ func check(out io.Writer, files map[string]tally, areas []area) error {
 		)
 		switch {
 		case sum.total == 0:
-			failures = errors.Join(failures, fmt.Errorf("%s: no file of it is in the profile", a.name))
+			failures = errors.Join(failures, fmt.Errorf("%s: the profile has no file of this area", a.name))
 		case sum.percent() < a.minimum:
 			failures = errors.Join(failures, fmt.Errorf("%s: %.1f%% is below %.0f%%", a.name, sum.percent(), a.minimum))
 		}

@@ -20,7 +20,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := files["auth.go"]; got != (tally{3, 4}) {
-		t.Fatalf("a block run by one of two binaries counts once, as covered: got %v", got)
+		t.Fatalf("a block that only one of two binaries ran counts once, and as covered: got %v", got)
 	}
 	for _, tt := range []struct {
 		name, areas, wantErr string
@@ -30,7 +30,7 @@ func TestCheck(t *testing.T) {
 		{"directory", "retry 1 internal/retry/", "0.0% is below 1%"},
 		{"several files", "both 50 auth.go internal/retry/", ""},
 		{"everything", "all 51 ./", "50.0% is below 51%"},
-		{"renamed file", "settle 95 settle.go", "no file of it is in the profile"},
+		{"renamed file", "settle 95 settle.go", "the profile has no file of this area"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

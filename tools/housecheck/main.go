@@ -54,12 +54,12 @@ func run(drawing, pattern string) error {
 	var found []error
 	for _, f := range p.GoFiles {
 		if name := filepath.Base(f); !floors.has(name) {
-			found = append(found, fmt.Errorf("%s does not stand in the drawing", name))
+			found = append(found, fmt.Errorf("%s is not in the drawing", name))
 		}
 	}
 	for _, a := range arrows(p.Fset, p.Types, p.TypesInfo) {
 		if floors.has(a.from) && floors.has(a.to) && floors[a.to] > floors[a.from] {
-			found = append(found, fmt.Errorf("%s: %s uses %s, which stands below it, in %s", a.at, a.from, a.what, a.to))
+			found = append(found, fmt.Errorf("%s: %s uses %s, which is declared below it, in %s", a.at, a.from, a.what, a.to))
 		}
 	}
 	return errors.Join(found...)
@@ -99,7 +99,7 @@ func readDrawing(text string) (house, error) {
 				break
 			}
 			if floors.has(word) {
-				return nil, errors.New(word + " stands in the drawing twice")
+				return nil, errors.New(word + " is in the drawing twice")
 			}
 			floors[word] = len(floors)
 		}
@@ -110,11 +110,11 @@ func readDrawing(text string) (house, error) {
 	return floors, nil
 }
 
-// arrow says that one file uses something that another file declares.
+// arrow records that one file uses something that another file declares.
 type arrow struct{ from, to, what, at string }
 
-// arrows lists what each file uses from other files. It lists each thing once
-// for each file.
+// arrows lists what each file uses from other files. It lists a used name only
+// once for each file.
 func arrows(fset *token.FileSet, p *types.Package, info *types.Info) []arrow {
 	seen := map[[3]string]bool{}
 	var out []arrow

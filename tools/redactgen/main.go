@@ -1,6 +1,6 @@
 // Command redactgen writes the methods that keep personal data out of printed
 // values. A type with a LogValue of its own prints that value. Other types
-// print nothing.
+// print a placeholder.
 //
 //	redactgen -hide Customer,Address -summarise Order,*Client redact_generated.go
 package main
@@ -45,7 +45,7 @@ func (v TYPE) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String())
 `
 
 func main() {
-	hide := flag.String("hide", "", "the `types` that print nothing")
+	hide := flag.String("hide", "", "the `types` that print a placeholder")
 	summarise := flag.String("summarise", "", "the `types` that print what their LogValue has")
 	flag.Parse()
 	var b bytes.Buffer

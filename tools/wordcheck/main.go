@@ -106,8 +106,8 @@ func check(name, prose string, phrases []phrase) []string {
 	return found
 }
 
-// comments returns the comments of a Go file, each at the lines that it has in
-// the file.
+// comments returns the comments of a Go file. Each comment is on the same lines
+// as in the file.
 func comments(name string, text []byte) (string, error) {
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, name, text, parser.ParseComments)

@@ -51,7 +51,7 @@ func TestNoTable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "CONTRIBUTING.md")
 	write(t, file, "# Contributing\n")
 	if _, err := run(file, nil); err == nil {
-		t.Fatal("no error where there are no phrases")
+		t.Fatal("no error, although the file has no table of phrases")
 	}
 }
 
