@@ -62,8 +62,8 @@ func (a *Account) Base() (*url.URL, error) {
 	}
 }
 
-// MayBeProbed returns an error unless only test money can move. That is so on
-// UAT, and on an emulator on this machine. Any other address might be
+// MayBeProbed returns an error unless only test money can move. Only test money
+// moves on UAT, and on an emulator on this machine. Any other address might be
 // production.
 func (a *Account) MayBeProbed() error {
 	base, err := a.Base()
@@ -74,7 +74,7 @@ func (a *Account) MayBeProbed() error {
 		return nil
 	}
 	return fmt.Errorf(
-		"probe moves money, and so runs on UAT (%s) and on an emulator of this machine only, not on %s; "+
+		"the probe moves money, so it runs only on UAT (%s) and on an emulator on this machine, not on %s; "+
 			"plural doctor runs everywhere", UATHost, base.Hostname())
 }
 

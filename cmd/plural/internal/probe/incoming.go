@@ -107,14 +107,14 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	case first.Stamp != again.Stamp:
 		found.Answer = "with a new stamp"
 	case ok && again.At.Sub(stampedAt) < sameStamp:
-		return Found{}, failure("it came again within a second, which does not tell")
+		return Found{}, failure("it came again within 1.5 seconds, so its timestamp does not show what Plural does")
 	default:
 		found.Answer = "with the first stamp"
 	}
 	return found, nil
 }
 
-// sameStamp is a delay between a webhook's timestamp and its arrival. After a
-// longer delay the timestamp surely is not from this delivery. It is not
-// shorter because timestamps have whole seconds.
+// sameStamp is the longest delay between a webhook's timestamp and its arrival
+// after which the timestamp may be from this delivery. It is more than a
+// second, because timestamps have whole seconds.
 const sameStamp = 1500 * time.Millisecond

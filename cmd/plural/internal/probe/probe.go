@@ -47,7 +47,7 @@ type Probe struct {
 	client   *plural.Client
 	memory   *memory
 	listener *listener
-	noted    chan struct{} // gets an element when a return or a webhook comes
+	noted    chan struct{} // receives a value when a return or a webhook comes
 }
 
 // New continues an earlier run, or begins a new run. It sends no request.
@@ -72,7 +72,7 @@ func New(a *account.Account, options Options, show Display) (*Probe, error) {
 	}, nil
 }
 
-// unmet is the error of a question that was not asked. It says why.
+// unmet is the reason why a question was not asked.
 type unmet string
 
 func (u unmet) Error() string { return string(u) }
@@ -140,7 +140,7 @@ func (p *Probe) Clean(ctx context.Context) error {
 		return p.stopped(ctx, err)
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("not given back: %s. Run plural probe -clean, or do it on the dashboard",
+		return fmt.Errorf("not given back: %s. Run plural probe -clean, or give the money back on the dashboard",
 			strings.Join(left, ", "))
 	}
 	return p.memory.change(func() { p.memory.IsOver = true })
@@ -188,7 +188,7 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 func (p *Probe) unmet(q *Question) string {
 	switch {
 	case q.Ask == nil:
-		return "this program does not ask it"
+		return "this program cannot ask it"
 	case q.Needs&needsPayer != 0 && p.options.NoPayer:
 		return "nobody pays (-no-payer)"
 	case q.Needs.has(NeedWebhook) && !p.takesWebhooks():
@@ -229,7 +229,7 @@ func (p *Probe) paymentsFor(questions []*Question) []string {
 }
 
 // note changes the memory after a return or a webhook, and wakes the code that
-// waits for one.
+// waits for a return or a webhook.
 func (p *Probe) note(change func()) {
 	if err := p.memory.change(change); err != nil {
 		p.show.Say(err.Error())

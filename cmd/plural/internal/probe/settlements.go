@@ -19,8 +19,8 @@ const (
 	localTime        = "2006-01-02T15:04:05"
 )
 
-// settlementPage is one page of settlements. The SDK reads all pages of a
-// document together. The probe reads single pages.
+// settlementPage is one page of settlements. The probe reads single pages,
+// while the SDK reads all pages of a document together.
 type settlementPage struct {
 	Rows []struct {
 		UTR       string `json:"utr_number"`
@@ -115,7 +115,7 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	if len(all.Rows) < 2 {
-		return Found{}, unmet("a single settlement does not tell")
+		return Found{}, unmet("a list with a single settlement does not show it")
 	}
 	one, err := p.recent(ctx, "1")
 	if err != nil {
