@@ -37,7 +37,7 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	require.Contains(t, shown, "The same command continues from here")
 
 	report, second := probedIn(t, dir, srv, variablesOf(srv), "--pace", "100ms")
-	require.Contains(t, second.shown(), "This goes on with the run")
+	require.Contains(t, second.shown(), "This continues the run")
 	require.Equal(t, linkPattern.FindAllString(shown, -1), linkPattern.FindAllString(second.shown(), -1))
 	require.Equal(t, assumed(), report.answers())
 	charges := 0

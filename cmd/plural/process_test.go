@@ -96,7 +96,7 @@ func all(answers map[string]string) turned {
 // found has the address of an emulator.
 type found struct{ URL, ClientID, ClientSecret string }
 
-// emulate is the work of the second process. It runs an emulator until its
+// emulate does the work of the second process. It runs an emulator until its
 // input ends.
 func emulate() {
 	var wanted struct {

@@ -168,7 +168,7 @@ func (s *shop) exported() (spans, metrics string) {
 			told.WriteString(" " + string(a.Key) + "=" + a.Value.String())
 		}
 	}
-	for _, span := range s.spans.GetSpans() { // JSON does not show each value
+	for _, span := range s.spans.GetSpans() { // the JSON leaves out some values
 		told.WriteString(span.Name + span.Status.Description)
 		tell(span.Attributes)
 		for _, event := range span.Events {

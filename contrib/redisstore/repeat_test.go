@@ -24,7 +24,7 @@ import (
 // go-redis sends a command again if its answer was lost, three times by
 // default. The repeated command recognises its own earlier effect, but no
 // effect of another command.
-func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // subtests share a line
+func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the subtests share a lossy line
 	t.Parallel()
 	srv := servertest.StartRedis(t)
 	line := newLossyLine(t, srv.Addr)

@@ -80,7 +80,7 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 // Redis a time of zero means that the key never expires.
 func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
-		return errors.New("redisstore: save token: a positive time to keep it is needed")
+		return errors.New("redisstore: save token: the time to keep it must be positive")
 	}
 	return s.redis.Set(ctx, s.prefix+"token:"+key, sealed, ttl).Err()
 }
@@ -100,7 +100,7 @@ const (
 // own lock, and never a later lock of somebody else.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
 	if ttl < time.Millisecond {
-		return nil, errors.New("redisstore: lock: a positive time to hold it is needed")
+		return nil, errors.New("redisstore: lock: the time to hold it must be positive")
 	}
 	name, mark := s.prefix+"lock:"+key, uuid.NewString()
 	free := func(ctx context.Context) { _ = s.run(ctx, unlock, name, mark).Err() }
@@ -228,7 +228,7 @@ func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plur
 // event's last claim.
 func (s *Store) Commit(ctx context.Context, id, token string, keep time.Duration) error {
 	if keep < time.Millisecond {
-		return errors.New("redisstore: commit webhook: a positive time to keep it is needed")
+		return errors.New("redisstore: commit webhook: the time to keep it must be positive")
 	}
 	return settle(s.run(ctx, commit, s.event(id), uuid.NewString(), token, keep.Milliseconds()))
 }

@@ -82,8 +82,8 @@ func TestBadInput(t *testing.T) {
 
 func second(_ plural.Claim, err error) error { return err }
 
-// Twenty processes that start at once, with nothing in the store, fetch one
-// token between them.
+// Twenty processes that start at once, with nothing in the store, fetch only
+// one token in total.
 //
 // A process that has waited for the store for two seconds fetches its own
 // token. On a busy machine several processes do so, and the test tries a few
@@ -270,7 +270,7 @@ func TestWebhooksWaitForRedis(t *testing.T) {
 	require.Equal(t, 2, handled)
 
 	interrupt = srv.Stop
-	require.Equal(t, http.StatusInternalServerError, deliver("msg_c"), "the record of the event failed")
+	require.Equal(t, http.StatusInternalServerError, deliver("msg_c"), "the event could not be recorded")
 	interrupt = func() {}
 	srv.Start()
 	require.Equal(t, http.StatusConflict, deliver("msg_c"), "the claim's lease runs")

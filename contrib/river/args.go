@@ -88,7 +88,7 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 	defer cancel()
 	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
 	if err != nil {
-		return nil, nil //nolint:nilnil // only a hit counts
+		return nil, nil //nolint:nilnil // not found for sure, so the call is made
 	}
 	var sum plural.Amount
 	for _, c := range o.Captures() {
@@ -99,7 +99,7 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 			sum.Currency = c.CaptureAmount.Currency
 		}
 		if sum, err = sum.Add(c.CaptureAmount); err != nil {
-			return nil, nil //nolint:nilnil // only a hit counts
+			return nil, nil //nolint:nilnil // not found for sure, so the call is made
 		}
 	}
 	if sum != a.Amount {
@@ -137,7 +137,7 @@ func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, aga
 	defer cancel()
 	o, err := client.Orders.Get(ctx, a.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCancelled {
-		return nil, nil //nolint:nilnil // only a hit counts
+		return nil, nil //nolint:nilnil // not found for sure, so the call is made
 	}
 	return ofOrder(o, nil)
 }

@@ -303,8 +303,8 @@ func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 	return nil
 }
 
-// quiet finds orders that may change and that nobody has looked at for ten
-// minutes.
+// quiet finds orders that may change or have a pending refund, and that nobody
+// has looked at for ten minutes.
 func quiet(ctx context.Context, tx *sql.Tx) (looks []pluralriver.LookArgs, err error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `UPDATE orders SET looked_at = $1 WHERE number IN (SELECT number FROM orders

@@ -23,9 +23,9 @@ var ErrOtherWaiting = errors.New("pluralriver: a job with other content has not 
 //
 // While another job with the same reference has not ended, nothing is inserted.
 // If the other job asks for the same, the result has UniqueSkippedAsDuplicate
-// set, and its Job is the other job. Otherwise the error is [ErrOtherWaiting].
-// After the other job has ended, the same call can be inserted again. The new
-// job finds in Plural's books what was done.
+// set, and its Job is the other job. If the other job asks for something else,
+// the error is [ErrOtherWaiting]. After the other job has ended, the same call
+// can be inserted again. The new job finds in Plural's books what was done.
 func InsertTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args MoneyArgs, opts *river.InsertOpts,
 ) (*rivertype.JobInsertResult, error) {

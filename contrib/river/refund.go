@@ -34,7 +34,8 @@ func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, aga
 	return ofOrder(a.look(ctx, client))
 }
 
-// isInSight looks for the refund once. Only a refund that is found counts.
+// isInSight looks for the refund once. If the books cannot be read, it counts
+// as not in sight.
 func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()

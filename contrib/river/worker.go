@@ -1,7 +1,7 @@
 // Package pluralriver makes money calls durable jobs of River
-// (github.com/riverqueue/river). The shop stores a capture, cancel or refund in
-// the transaction of its decision. Then any running process carries out the
-// call, and repeats it until the answer is final.
+// (github.com/riverqueue/river). The shop stores a capture, cancel, refund or
+// payment link in the transaction in which it decides. Then any running process
+// makes the call, and repeats it until the answer is final.
 //
 //	workers := river.NewWorkers()
 //	err := pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
@@ -106,9 +106,9 @@ type Config[TTx any] struct {
 	// work returns nil: [Pgx], [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
 	// Ended is called once a job has a final answer, in the transaction that
-	// completes it. So the writes of Ended are made at most once, even if two
-	// workers have the job or somebody retries the job after its end. If Ended
-	// fails, the job is tried again. Ended may be nil.
+	// completes the job. So the writes of Ended are made at most once, even if
+	// two workers have the job or somebody retries the job after its end. If
+	// Ended fails, the job is tried again. Ended may be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
 	// Unsettled is called if a job has not ended and a person has to look: see
 	// [Why]. It may be called more than once for one job. After Ended it is

@@ -130,10 +130,10 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // If two deliveries of one event come at the same time, one of them is handled.
 // The other delivery does not wait, and is answered with 409. If handle fails,
 // its transaction is rolled back and the answer is 500. If the database fails,
-// the answer is 503, or 500 after handle. Plural then delivers the event again.
-// If the process died, Plural also delivers the event again. If a commit
-// succeeded but its answer was lost, Plural delivers again, too, and then the
-// record shows that the event was handled.
+// the answer is 503 before handle is called, and 500 after that. Plural then
+// delivers the event again. If the process died, Plural also delivers the event
+// again. If a commit succeeded but its answer was lost, Plural delivers again,
+// too, and then the record shows that the event was handled.
 //
 // Plural waits 5 seconds for the answer. The wait for a connection and the
 // transaction may take 4 seconds in total. After that, handle's context ends,

@@ -17,8 +17,8 @@ import (
 )
 
 // The pool has two connections, and an event that is being handled holds one of
-// them. Copies of that event are answered at once and do not take the second, so
-// the shop and other events can use it.
+// them. Copies of that event are answered at once, and do not take the second
+// connection, so the shop and other events can use it.
 func TestCopiesDoNotHoldThePool(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -58,8 +58,8 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 	}
 }
 
-// Plural hangs up after five seconds. After that a function that never ends has
-// no connection any more, and its writes are rolled back.
+// Plural hangs up after five seconds. Before that, a function that never ends
+// loses its connection, and its writes are rolled back.
 func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

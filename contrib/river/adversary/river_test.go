@@ -178,8 +178,8 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	return s
 }
 
-// process starts a River client with its own plural client, as a process has
-// them.
+// process starts a River client with its own plural client, like a separate
+// process.
 func (s *shop) process(t *testing.T, n int) *river.Client[*sql.Tx] {
 	t.Helper()
 	opts := []plural.Option{plural.WithHTTPClient(&http.Client{Transport: dozing{s.gateway}})}

@@ -36,7 +36,7 @@ func FromEnv() *Account {
 	}
 }
 
-// Client makes the SDK's client for the account. An error says what is wrong
+// Client makes the SDK's client for the account. Its error says what is wrong
 // with the environment variables.
 func (a *Account) Client(opts ...plural.Option) (*plural.Client, error) {
 	client, err := plural.NewClientFromEnv(opts...)

@@ -118,7 +118,7 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "Thank you. plural probe goes on; this window can be closed.\n")
+	_, _ = io.WriteString(w, "Thank you. plural probe continues, and you can close this window.\n")
 }
 
 // readReturn finds out which key has signed a return, and whether the signature

@@ -187,8 +187,8 @@ func (p *Probe) paid(name string) (*payment, error) {
 	return made, nil
 }
 
-// errCarriedOn is the error of a question whose first answer came in a run that
-// was stopped.
+// errCarriedOn is the error of a question that an earlier run had begun to ask
+// before it was stopped.
 const errCarriedOn failure = "the run was stopped during this question: run -clean, and then run the probe again"
 
 // taken returns payment A, of which a part is captured. If no part is captured

@@ -78,8 +78,8 @@ type unmet string
 func (u unmet) Error() string { return string(u) }
 
 // Run asks the questions and gives the money back. An interrupted run can be
-// continued. Run may return an error because some money could not be given
-// back. The results are complete even then.
+// continued. If some money could not be given back, Run returns an error. The
+// results are complete even then.
 func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	questions, err := selected(p.options.Only)
 	if err != nil {
@@ -152,7 +152,7 @@ func (p *Probe) stopped(ctx context.Context, err error) error {
 		return err
 	}
 	return errors.New("stopped. The same command continues from here; " +
-		"plural probe -clean gives back what is held and taken")
+		"plural probe -clean cancels the holds and refunds the captured money")
 }
 
 // ask asks one question. Its error ends the run.

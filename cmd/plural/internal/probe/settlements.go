@@ -115,14 +115,14 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	if len(all.Rows) < 2 {
-		return Found{}, unmet("a list with a single settlement does not show it")
+		return Found{}, unmet("one settlement is not enough to compare a page with the whole list")
 	}
 	one, err := p.recent(ctx, "1")
 	if err != nil {
 		return Found{}, err
 	}
 	found := Found{Facts: []fact.Fact{
-		fact.Count("rows", len(all.Rows)), fact.Count("rows of a page of one", len(one.Rows)),
+		fact.Count("rows", len(all.Rows)), fact.Count("rows on a page for one row", len(one.Rows)),
 	}}
 	switch {
 	case len(one.Rows) != 1:

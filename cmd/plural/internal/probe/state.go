@@ -170,7 +170,7 @@ func (m *memory) change(change func()) error {
 	return nil
 }
 
-// look calls read while no other goroutine changes the memory.
+// look calls a function that reads the memory, and prevents changes meanwhile.
 func (m *memory) look(look func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -21,7 +21,7 @@ func (p Progress) Say(line string) { fmt.Fprintln(p.Out, line) }
 // Plan describes the run.
 func (p Progress) Plan(plan probe.Plan) {
 	if plan.IsTakenUp {
-		fmt.Fprintf(p.Out, "This goes on with the run in %s.\n", plan.StateFile)
+		fmt.Fprintf(p.Out, "This continues the run in %s.\n", plan.StateFile)
 	}
 	fmt.Fprintf(p.Out, "Questions to ask: %d. That takes about %d requests, and makes %d orders of a rupee "+
 		"that nobody pays.\n", plan.Questions, plan.Requests, plan.Orders)
@@ -53,7 +53,7 @@ func (p Progress) Ask(payments []string, link func(string) string, webhookURL st
 		fmt.Fprintf(p.Out, "  %s  %s\n", name, link(name))
 	}
 	if takesWebhooks {
-		fmt.Fprintf(p.Out, "Webhooks are taken at %s: set this on the dashboard before you pay.\n", webhookURL)
+		fmt.Fprintf(p.Out, "Webhooks are taken at %s: set this address on the dashboard before you pay.\n", webhookURL)
 	}
 	fmt.Fprintln(p.Out, "The program continues by itself.")
 }
