@@ -76,7 +76,7 @@ func TestProbeCleans(t *testing.T) {
 	other := append(variablesOf(srv), "PLURAL_CLIENT_ID=another")
 	exitCode, shown = startIn(t, dir, other, "probe", "-clean").wait()
 	require.Equal(t, 1, exitCode)
-	require.Contains(t, shown, "is of another account")
+	require.Contains(t, shown, "belongs to another account")
 }
 
 // The next run reads what happened to the hold that an earlier run has kept.
