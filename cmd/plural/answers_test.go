@@ -14,16 +14,16 @@ type turned struct {
 	opts   []pluraltest.Option
 	quirks pluraltest.Quirk
 	faults func(r pluraltest.Request) pluraltest.Fault
-	// moves are other questions whose answers change too, with those answers
+	// moves has other questions whose answers change too, and their new answers
 	moves map[string]string
 	pace  time.Duration // the wait between two looks; 0 means the tests' usual pace
 }
 
-// The other answers, by question. Each new row of the program's table needs an
-// entry here. The other answers to hold.lifetime and to the questions about
-// settlements have tests of their own.
+// otherAnswers lists the answers that the package does not assume, by question.
+// Each new row of the program's table needs an entry here. Other tests check
+// those answers to hold.lifetime and to the questions about settlements.
 func otherAnswers() map[string]map[string]turned {
-	const notAllowed, invalid, isOver = "OPERATION_NOT_ALLOWED", "INVALID_REQUEST", "the order as it is"
+	const notAllowed, invalid, isOver = "OPERATION_NOT_ALLOWED", "INVALID_REQUEST", "the unchanged order"
 	const aSecond = "a second one"
 	otherSecret := strings.Repeat("5a", 16)
 	atOnce := turned{
@@ -168,7 +168,8 @@ func (t turned) moving(question, answer string) turned {
 	return t
 }
 
-// refusing refuses the requests under some references, with a text in the body.
+// refusing makes the emulator refuse the requests of an operation whose
+// reference and body contain these texts.
 func refusing(op, reference, body string, status int, code string) turned {
 	return turned{faults: func(r pluraltest.Request) pluraltest.Fault {
 		isMeant := r.Op == op && strings.Contains(r.Reference, reference) && strings.Contains(string(r.Body), body)

@@ -94,7 +94,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 	})
 	silent := pluraltest.NewServer(t)
 	silent.Down()
-	plain := pluraltest.NewServer(t, pluraltest.WithCredentials("shop", "no hex, but long enough"))
+	plain := pluraltest.NewServer(t, pluraltest.WithCredentials("shop", "not hex, but long enough"))
 	for _, tt := range []struct {
 		name      string
 		variables []string
@@ -111,7 +111,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 			"token", "does not take",
 		},
 		{"a clock that is off", variablesOf(late), "clock", "10m0s"},
-		{"no order may be read", variablesOf(broken), "read", "403 INVALID_REQUEST"},
+		{"orders may not be read", variablesOf(broken), "read", "403 INVALID_REQUEST"},
 		{"nobody answers", variablesOf(silent), "network", "refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,11 +123,11 @@ func TestDoctorFindsFaults(t *testing.T) {
 			requireNoSecrets(t, srv, shown)
 		})
 	}
-	t.Run("a secret that is not in hex may be meant", func(t *testing.T) {
+	t.Run("a secret that is not in hex may be right", func(t *testing.T) {
 		t.Parallel()
 		exitCode, rows, shown := examined(t, append(variablesOf(plain), "PLURAL_CLIENT_SECRET=not-in-hex")...)
 		require.Equal(t, "note", rows["secret"].result, shown)
-		require.Equal(t, 1, exitCode, "the secret is another one")
+		require.Equal(t, 1, exitCode, "the secret is not the account's, so there is a fault")
 	})
 }
 
@@ -138,7 +138,7 @@ func TestDoctorNotesAProxyThatIsNotUsed(t *testing.T) {
 	require.Equal(t, "note", rows["proxy"].result, shown)
 }
 
-// requireNoSecrets fails t if a text has something that nobody may see.
+// requireNoSecrets fails t if a text contains a secret or a token.
 func requireNoSecrets(t *testing.T, srv *pluraltest.Server, text string) {
 	t.Helper()
 	secrets := []string{srv.ClientSecret, srv.WebhookSecret}

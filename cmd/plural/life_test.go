@@ -29,7 +29,7 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	srv := pluraltest.NewServer(t, turned{}.options()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms")
-	first.until(t, "It goes on by itself.")
+	first.until(t, "The program continues by itself.")
 	orders := len(srv.Orders())
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, shown := first.wait()
@@ -37,7 +37,7 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 	require.Contains(t, shown, "The same command continues from here")
 
 	report, second := probedIn(t, dir, srv, variablesOf(srv), "--pace", "100ms")
-	require.Contains(t, second.shown(), "This goes on with the run")
+	require.Contains(t, second.shown(), "This continues the run")
 	require.Equal(t, linkPattern.FindAllString(shown, -1), linkPattern.FindAllString(second.shown(), -1))
 	require.Equal(t, assumed(), report.answers())
 	charges := 0
@@ -76,10 +76,10 @@ func TestProbeCleans(t *testing.T) {
 	other := append(variablesOf(srv), "PLURAL_CLIENT_ID=another")
 	exitCode, shown = startIn(t, dir, other, "probe", "-clean").wait()
 	require.Equal(t, 1, exitCode)
-	require.Contains(t, shown, "is of another account")
+	require.Contains(t, shown, "belongs to another account")
 }
 
-// The next run reads what happened to the hold that an earlier one has kept.
+// The next run reads what happened to the hold that an earlier run has kept.
 func TestKeptHold(t *testing.T) {
 	t.Parallel()
 	for answer, end := range map[string]func(*pluraltest.Server, string) error{
@@ -154,7 +154,7 @@ func TestSettlements(t *testing.T) {
 			"settlement.days", "the last day counts, by the processed date",
 		},
 		{
-			"the last day is out", pluraltest.SettleEndExcluded, paymentID,
+			"the last day does not count", pluraltest.SettleEndExcluded, paymentID,
 			"settlement.days", "the last day does not count",
 		},
 		{"totals of a page", pluraltest.SettlePageTotals, paymentID, "settlement.totals", "of the page"},

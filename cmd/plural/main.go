@@ -1,12 +1,12 @@
 // Command plural checks a Plural (Pine Labs Online) account before and after it
 // takes payments.
 //
-//	plural doctor   looks at the settings, the network and the token; production too
+//	plural doctor   checks the settings, the network and the token, also on production
 //	plural probe    asks a UAT account what Plural's pages leave open
 //
-// Both read the variables that plural.NewClientFromEnv reads:
-// PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT and
-// PLURAL_BASE_URL.
+// Both commands read the environment variables that plural.NewClientFromEnv
+// reads: PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET, and either PLURAL_ENVIRONMENT
+// or PLURAL_BASE_URL.
 package main
 
 import (
@@ -44,7 +44,7 @@ var errShown = errors.New("see above")
 func program() *cli.Command {
 	return &cli.Command{
 		Name:           "plural",
-		Usage:          "look at a Plural (Pine Labs Online) account",
+		Usage:          "check a Plural (Pine Labs Online) account",
 		Version:        version(),
 		Commands:       []*cli.Command{doctorCommand(), probeCommand()},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main prints errors and sets the exit code
@@ -62,7 +62,7 @@ func version() string {
 func doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
-		Usage: "look at settings, network, clock and token; changes nothing",
+		Usage: "check the settings, network, clock and token; changes nothing",
 		Description: "Reads PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET, and PLURAL_ENVIRONMENT or PLURAL_BASE_URL.\n" +
 			"It changes nothing, so it may be run on production. It exits with 1 when something is wrong.",
 		Action: func(ctx context.Context, cmd *cli.Command) error {

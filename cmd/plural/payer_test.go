@@ -19,8 +19,8 @@ var (
 	shopPattern    = regexp.MustCompile(`<form method="post" action="([^"]+)" id="return"`)
 )
 
-// payer plays the person at the terminal. It opens each link in a browser and
-// pays by card.
+// payer does the work of the person at the terminal. It opens each link in a
+// browser and pays by card.
 type payer struct {
 	run    *terminal
 	client *http.Client
@@ -28,12 +28,12 @@ type payer struct {
 	paid   map[string]bool
 }
 
-// pay makes every payment that the program asks for, until it ends.
+// pay makes every payment that the program asks for, until the program ends.
 func (p *payer) pay(t *testing.T) {
 	t.Helper()
 	for {
 		shown := p.run.shown()
-		if strings.Contains(shown, "It goes on by itself.") {
+		if strings.Contains(shown, "The program continues by itself.") {
 			if found := webhookPattern.FindStringSubmatch(shown); found != nil && p.tell != nil {
 				p.tell(found[1])
 			}
@@ -55,7 +55,7 @@ func (p *payer) pay(t *testing.T) {
 	}
 }
 
-// payOne goes through the checkout's pages, and back to the shop.
+// payOne goes through the checkout's pages, and then back to the shop.
 func (p *payer) payOne(link string) error {
 	card := url.Values{
 		"action": {"pay"}, "method": {"CARD"}, "card_number": {"4012001037141112"},
@@ -70,7 +70,7 @@ func (p *payer) payOne(link string) error {
 	}
 	shop := shopPattern.FindStringSubmatch(page)
 	if shop == nil {
-		return nil // the order names no shop
+		return nil // the order has no callback URL
 	}
 	form := url.Values{}
 	for _, field := range hiddenPattern.FindAllStringSubmatch(page, -1) {
@@ -93,7 +93,7 @@ func (p *payer) post(to string, form url.Values) (page string, err error) {
 	return string(read), err
 }
 
-// startPayer pays as a person does whenever a run asks, until the run ends.
+// startPayer makes the payments that a run asks for, until the run ends.
 func startPayer(t *testing.T, run *terminal, tell func(webhookURL string)) {
 	t.Helper()
 	transport := &http.Transport{}

@@ -22,12 +22,12 @@ func probeCommand() *cli.Command {
 		Usage: "ask a UAT account what Plural's pages leave open",
 		Description: "Reads the variables that doctor reads. It runs on UAT, and on an emulator of this machine,\n" +
 			"and refuses everything else: it makes orders, and asks a person for card payments of test\n" +
-			"money. It cancels and refunds what it has made. The report names answers, codes and durations,\n" +
-			"and holds nothing of the account or of a payer: it is for an issue of the package.",
+			"money. It cancels and refunds these payments. The report names answers, codes and durations,\n" +
+			"and no data of the account or of a payer, so it can be posted in an issue of the package.",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "only", Usage: "ask these `questions` only (see -list)"},
-			&cli.BoolFlag{Name: "no-payer", Usage: "leave out what a person has to pay for"},
-			&cli.BoolFlag{Name: "keep-hold", Usage: "leave one hold; the next run reads what became of it"},
+			&cli.BoolFlag{Name: "no-payer", Usage: "leave out the questions that need a payment"},
+			&cli.BoolFlag{Name: "keep-hold", Usage: "leave one hold; the next run reads what happened to it"},
 			&cli.StringFlag{
 				Name:  "public-url",
 				Usage: "`URL` at which the internet reaches -listen, such as that of a tunnel",
@@ -37,16 +37,16 @@ func probeCommand() *cli.Command {
 				Usage: "`address` for the payer's return and for webhooks",
 			},
 			&cli.StringFlag{Name: "state", Value: "plural-probe.json", Usage: "`file` of the run's ids and answers"},
-			&cli.StringFlag{Name: "markdown", Value: "plural-probe.md", Usage: "`file` for the report, for an issue"},
-			&cli.StringFlag{Name: "json", Usage: "`file` for the report, for programs"},
+			&cli.StringFlag{Name: "markdown", Value: "plural-probe.md", Usage: "`file` for the report in Markdown"},
+			&cli.StringFlag{Name: "json", Usage: "`file` for the report in JSON"},
 			&cli.DurationFlag{
 				Name: "patience", Value: 30 * time.Second,
-				Usage: "how long something may take to show up",
+				Usage: "how long to wait for something to show up",
 			},
-			&cli.DurationFlag{Name: "pace", Value: 500 * time.Millisecond, Usage: "the wait between two looks"},
+			&cli.DurationFlag{Name: "pace", Value: 500 * time.Millisecond, Usage: "how long to wait between two looks"},
 			&cli.DurationFlag{Name: "pay-within", Value: 30 * time.Minute, Usage: "how long to wait for payments"},
 			&cli.BoolFlag{Name: "list", Usage: "list the questions, and ask none"},
-			&cli.BoolFlag{Name: "clean", Usage: "give back what a run that was stopped has left, and ask nothing"},
+			&cli.BoolFlag{Name: "clean", Usage: "give back the money that a stopped run has left, and ask nothing"},
 		},
 		Action: runProbe,
 	}
@@ -77,7 +77,7 @@ func runProbe(ctx context.Context, cmd *cli.Command) error {
 		if err := run.Clean(ctx); err != nil {
 			return err
 		}
-		fmt.Fprintln(out, "What was held is cancelled, and what was captured is refunded.")
+		fmt.Fprintln(out, "All holds are cancelled, and all captured money is refunded.")
 		return nil
 	}
 	results, err := run.Run(ctx)

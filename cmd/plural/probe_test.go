@@ -233,7 +233,7 @@ func TestEveryAnswerHasATest(t *testing.T) {
 			continue
 		}
 		listed := slices.ContainsFunc(q.Answers, func(a probe.Answer) bool { return a.Is == q.Assumed })
-		require.True(t, listed, "%s: what is assumed is no answer", q.ID)
+		require.True(t, listed, "%s: the assumed answer is not among its answers", q.ID)
 		for _, a := range q.Answers {
 			require.NotEmpty(t, a.Do, "%s: %s", q.ID, a.Is)
 			if a.Is != q.Assumed {
@@ -293,8 +293,8 @@ func TestProbeOnly(t *testing.T) {
 	require.Contains(t, shown, `there is no question "no.such"`)
 }
 
-// An account puts its secrets where the report has names and codes. They do not
-// get into the report.
+// An account puts its secrets where the report has names and codes. The secrets
+// do not get into the report.
 func TestReportHidesValuesInNames(t *testing.T) {
 	t.Parallel()
 	const secret, token = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"

@@ -21,7 +21,8 @@ import (
 const switchesVariable = "EMULATOR_SWITCHES"
 
 // everySwitch has a switch for each question that the first run on an account
-// asks. Some answers exclude each other, or change with another answer.
+// asks. There is only one switch for each, because some answers exclude each
+// other, or change with another answer.
 func everySwitch() map[string]string {
 	return map[string]string{
 		"token.lifetime":     "expires_in",
@@ -44,7 +45,7 @@ func everySwitch() map[string]string {
 		"webhook.key":          "hex",
 		"refund.of-hold":       "400 INVALID_REQUEST",
 		"capture.above-hold":   "422 OPERATION_NOT_ALLOWED",
-		"cancel.twice":         "the order as it is",
+		"cancel.twice":         "the unchanged order",
 		"capture.after-cancel": "422 OPERATION_NOT_ALLOWED",
 		"capture.document":     "PROCESSED, our reference later",
 		"capture.same-again":   "422 DUPLICATE_REQUEST",
@@ -58,7 +59,8 @@ func everySwitch() map[string]string {
 	}
 }
 
-// movers are questions that change with the switch of another question.
+// movers are questions whose answers change with the switch of another
+// question.
 var movers = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
 
 // all applies the switches of several answers.
@@ -80,8 +82,8 @@ func all(answers map[string]string) turned {
 	sum.faults = func(r pluraltest.Request) pluraltest.Fault {
 		met := pluraltest.NoFault
 		for _, fault := range faults {
-			// A refusal comes first, because it has no document that could leave
-			// anything out.
+			// A refusal takes precedence, because it has no document from which
+			// a fault could remove something.
 			if f := fault(r); f != pluraltest.NoFault && met.Status == 0 {
 				met = f
 			}
@@ -94,7 +96,7 @@ func all(answers map[string]string) turned {
 // found has the address of an emulator.
 type found struct{ URL, ClientID, ClientSecret string }
 
-// emulate is the work of the second process. It runs an emulator until its
+// emulate does the work of the second process. It runs an emulator until its
 // input ends.
 func emulate() {
 	var wanted struct {
@@ -117,8 +119,8 @@ func emulate() {
 }
 
 // TestEverySwitchInAnotherProcess runs the probe against an emulator in another
-// process. The two share only the network. The probe finds the emulator's
-// answers.
+// process. The two processes share only the network. The probe finds the
+// emulator's answers.
 func TestEverySwitchInAnotherProcess(t *testing.T) {
 	t.Parallel()
 	free, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,13 +14,13 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// mostSeen is how much of an answer is read here. Plural's error documents are
-// much shorter.
+// mostSeen is the number of bytes of an answer that this package reads.
+// Plural's error documents are much shorter.
 const mostSeen = 8 << 10
 
 // look finds out what the status of an answer does not show. A settling read
 // may find that the books show nothing, which is not an error. An answer with a
-// 2xx may have an error's document.
+// 2xx status may have an error's document.
 func look(ctx context.Context, resp *http.Response) {
 	span, ok := ctx.Value(spanKey{}).(*redactingSpan)
 	if !ok {
@@ -87,10 +87,10 @@ func codeIn(document []byte) plural.ErrorCode {
 	return ""
 }
 
-// seenBody is the body of an answer with a 2xx. When the body has been read to
-// its end, it records the code of an error's document, if the span has not
-// ended yet. It does not record a code that package plural does not know,
-// because a span's error.type has few values.
+// seenBody is the body of an answer with a 2xx status. When the body has been
+// read to its end, and the span has not ended yet, seenBody records the code of
+// an error's document. It records only codes that package plural knows, because
+// a span's error.type should have few values.
 type seenBody struct {
 	io.ReadCloser
 

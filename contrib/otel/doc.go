@@ -3,23 +3,23 @@
 //
 //	client, err := plural.NewClient(credentials, pluralotel.Instrument()...)
 //
-// A try is a client span that is named by its operation, "captures.create". It
-// has the attributes of OpenTelemetry's conventions for HTTP, and
-// plural.order_id, plural.reference and plural.request_id. All tries of a call
-// have the same plural.request_id, which Plural's support can look up. The
-// tries after the first also have http.request.resend_count. A read that
-// settles a write and finds nothing in Plural's books is not an error. A 2xx
-// with an error's document is an error.
+// Each try is a client span with the name of its operation, such as
+// "captures.create". It has the attributes of OpenTelemetry's conventions for
+// HTTP, and plural.order_id, plural.reference and plural.request_id. All tries
+// of a call have the same plural.request_id, which Plural's support can look
+// up. The tries after the first also have http.request.resend_count. A read
+// that settles a write and finds nothing in Plural's books is not an error. A
+// 2xx is an error if its document is an error whose code package plural knows.
 //
 // Each call is counted once, when it has ended. Each request for an access
-// token is counted, too, as the operation "token":
+// token is counted, too, as the operation "token". The metrics are:
 //
 //   - plural.client.operation.duration, a histogram in seconds, by operation,
 //     outcome and error.type;
 //   - plural.client.operation.outcomes, a counter with the same attributes;
 //   - plural.client.operation.attempts, a counter of tries by operation;
-//   - plural.client.operation.settlements, a counter of the calls that asked
-//     Plural's books what had happened, by operation.
+//   - plural.client.operation.settlements, a counter, by operation, of the
+//     calls that asked Plural's books what had happened.
 //
 // The attribute plural.outcome is one of the Outcome constants.
 //

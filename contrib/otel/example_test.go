@@ -27,7 +27,8 @@ func Example() {
 	// Output: true <nil>
 }
 
-// With providers of the shop's own, and with other options.
+// The shop gives Instrument its own providers, and gives the client other
+// options.
 func ExampleInstrument() {
 	srv, tracers, meters, breaker, logger := collaborators()
 	defer srv.Close()
@@ -50,7 +51,8 @@ func ExampleInstrument() {
 		return
 	}
 
-	// The shop starts a span around a whole call; the tries are inside of it.
+	// The shop starts a span around a whole call. The spans of the tries are
+	// inside it.
 	ctx, span := tracers.Tracer("shop").Start(ctx, "ship")
 	_, err = client.Orders.GetByReference(ctx, "order-1001")
 	span.End()

@@ -73,13 +73,13 @@ func WithObserver(observe func(ctx context.Context, o plural.Observation)) Optio
 
 // Instrument makes two options for a client. One reports the client's tries,
 // the other reports its calls. By default they use OpenTelemetry's global
-// providers, even if these are set later.
+// providers, even providers that are set later.
 //
 // You can give the client other options, too. Middleware of a
-// [plural.WithMiddleware] after these options runs inside the span, and
-// middleware before them runs outside. Do not give a [plural.WithObserver]
-// after these options: it would replace this package's observer, and the
-// metrics would stop. Use [WithObserver] instead.
+// [plural.WithMiddleware] after these options runs inside the span. Middleware
+// before these options runs outside the span. Do not give a
+// [plural.WithObserver] after these options: it would replace this package's
+// observer, and the metrics would stop. Use [WithObserver] instead.
 //
 // An invalid option, such as a nil, makes [plural.NewClient] return an error.
 func Instrument(opts ...Option) []plural.Option {
@@ -125,7 +125,7 @@ func refused(err error) []plural.Option {
 }
 
 // failing makes an option of package plural that returns an error. The type C
-// that such an option changes is not exported, so it is inferred from another
+// that an option changes is not exported, so the compiler infers C from another
 // option.
 func failing[O ~func(C) error, C any](_ O, err error) O {
 	return func(C) error { return err }

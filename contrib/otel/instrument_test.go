@@ -31,7 +31,8 @@ const (
 	phone = "9876543210"
 )
 
-// shop is a client, its gateway, and what OpenTelemetry received.
+// shop is a client with its gateway, and has everything that OpenTelemetry
+// received.
 type shop struct {
 	t       *testing.T
 	gateway *pluraltest.Server
@@ -77,7 +78,7 @@ func credentials(gateway *pluraltest.Server) plural.Credentials {
 	return plural.Credentials{ClientID: gateway.ClientID, ClientSecret: gateway.ClientSecret}
 }
 
-// held is an order that the payer has approved.
+// held makes an order that the payer has approved.
 func (s *shop) held(reference string) string {
 	s.t.Helper()
 	id, err := s.gateway.AddOrder(pluraltest.OrderSpec{
@@ -96,7 +97,7 @@ func (s *shop) capture(ctx context.Context, id string) error {
 	return err
 }
 
-// names are those of the spans, in the order they ended.
+// names returns the names of the spans, in the order in which the spans ended.
 func (s *shop) names() []string {
 	var names []string
 	for _, span := range s.spans.GetSpans() {
@@ -112,8 +113,8 @@ func (s *shop) collect() metricdata.ResourceMetrics {
 	return all
 }
 
-// counts are this package's metrics, as "name operation outcome error.type",
-// with the number of values of a histogram.
+// counts returns this package's metrics. The keys are "name operation outcome
+// error.type". For a histogram the count is the number of its values.
 func (s *shop) counts() map[string]int64 {
 	s.t.Helper()
 	counts := map[string]int64{}
@@ -155,7 +156,7 @@ func (s *shop) counts() map[string]int64 {
 	return counts
 }
 
-// exported is everything that was exported to OpenTelemetry.
+// exported returns everything that was exported to OpenTelemetry.
 func (s *shop) exported() (spans, metrics string) {
 	s.t.Helper()
 	traced, err := json.Marshal(s.spans.GetSpans())
@@ -167,7 +168,7 @@ func (s *shop) exported() (spans, metrics string) {
 			told.WriteString(" " + string(a.Key) + "=" + a.Value.String())
 		}
 	}
-	for _, span := range s.spans.GetSpans() { // JSON does not show each value
+	for _, span := range s.spans.GetSpans() { // the JSON leaves out some values
 		told.WriteString(span.Name + span.Status.Description)
 		tell(span.Attributes)
 		for _, event := range span.Events {
@@ -180,8 +181,8 @@ func (s *shop) exported() (spans, metrics string) {
 	return told.String(), string(measured)
 }
 
-// keepsSecrets fails if something secret was reported or, in a metric, an id.
-// Spans may have the ids.
+// keepsSecrets fails the test if a secret was reported, or if a metric has one
+// of the ids. Spans must have the ids.
 func (s *shop) keepsSecrets(ids ...string) {
 	s.t.Helper()
 	spans, metrics := s.exported()
@@ -201,7 +202,8 @@ func (s *shop) keepsSecrets(ids ...string) {
 	}
 }
 
-// wire is the transport under the client: it sees what is sent to the gateway.
+// wire is the transport under the client, and records what is sent to the
+// gateway.
 type wire struct {
 	next http.RoundTripper
 
@@ -217,7 +219,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.next.RoundTrip(r)
 }
 
-// headers are the names of all that were sent.
+// headers returns all headers that were sent.
 func (w *wire) headers() map[string]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -252,7 +254,7 @@ func TestNoHeadersByDefault(t *testing.T) {
 	require.NoError(t, s.capture(ctx, s.held("order-1")))
 
 	sent := s.wire.headers()
-	require.NotEmpty(t, sent["Authorization"], "it is the last one to see the request")
+	require.NotEmpty(t, sent["Authorization"], "the recording transport is the last one, so it sees all headers")
 	for _, name := range []string{"Traceparent", "Tracestate", "Baggage", "B3"} {
 		require.NotContains(t, sent, name)
 	}
@@ -299,7 +301,7 @@ type brokenMeters struct {
 	err error
 }
 
-// Meter makes a broken one.
+// Meter makes a broken meter.
 func (b brokenMeters) Meter(name string, opts ...metric.MeterOption) metric.Meter {
 	return brokenMeter{b.MeterProvider.Meter(name, opts...), b.err}
 }
@@ -315,8 +317,8 @@ func (b brokenMeter) Int64Counter(string, ...metric.Int64CounterOption) (metric.
 	return nil, b.err
 }
 
-// Without providers the global ones are used, which do nothing here. Observers
-// beside the metrics are called as well.
+// Without providers, Instrument uses the global providers, which do nothing
+// here. The observers are called as well.
 func TestDefaultsAndObservers(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -334,7 +336,7 @@ func TestDefaultsAndObservers(t *testing.T) {
 	require.Equal(t, []string{"first token", "second token", "first orders.get", "second orders.get"}, told)
 }
 
-// Several clients may share one set of options; their calls are counted
+// Several clients may share one set of options. Their calls are then counted
 // together.
 func TestSeveralClients(t *testing.T) {
 	t.Parallel()

@@ -34,24 +34,24 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	outcomes, err2 := meter.Int64Counter(
 		"plural.client.operation.outcomes",
 		metric.WithUnit("{call}"),
-		metric.WithDescription("Calls that have ended, by what became of them."),
+		metric.WithDescription("Calls that have ended, by their outcome."),
 	)
 	attempts, err3 := meter.Int64Counter(
 		"plural.client.operation.attempts",
 		metric.WithUnit("{attempt}"),
-		metric.WithDescription("Tries of calls that have ended, without those that asked the books."),
+		metric.WithDescription("Tries of calls that have ended, without the reads that asked Plural's books."),
 	)
 	settlements, err4 := meter.Int64Counter(
 		"plural.client.operation.settlements",
 		metric.WithUnit("{call}"),
-		metric.WithDescription("Calls for which Plural's books were asked what became of them."),
+		metric.WithDescription("Calls that asked Plural's books what had happened."),
 	)
 	return &instruments{duration, outcomes, attempts, settlements}, cmp.Or(err1, err2, err3, err4)
 }
 
-// observe counts a call that has ended. For a call that did not ask the books it
-// adds 0 to the counter of settlements, so the metric exists before the first
-// call that asks them.
+// observe counts a call that has ended. If the call did not ask the books,
+// observe adds 0 to the counter of settlements, so the metric exists before the
+// first call that asks the books.
 func (i *instruments) observe(ctx context.Context, o plural.Observation) {
 	operation := operationKey.String(o.Operation)
 	ended := []attribute.KeyValue{operation, outcomeKey.String(outcomeOf(o.Err))}

@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// An outcome stays unknown because the caller's time is up. It counts as
-// unknown, and it counts although the context has ended.
+// The outcome of a call stays unknown because the caller gives up. The call is
+// counted as unknown, although its context has ended.
 func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -59,7 +59,7 @@ func TestTokenRefreshes(t *testing.T) {
 	require.Equal(t, int64(2), counts["outcomes token ok"])
 	require.Equal(t, int64(2), counts["duration token ok"])
 	require.Equal(t, int64(2), counts["attempts token"])
-	require.Equal(t, []string{"captures.create", "orders.get"}, s.names(), "no span of tokens, nor of what follows a 401")
+	require.Equal(t, []string{"captures.create", "orders.get"}, s.names(), "tokens and repetitions have no span")
 	s.keepsSecrets(id)
 }
 
@@ -76,7 +76,7 @@ func TestRefusedCredentials(t *testing.T) {
 	require.Equal(t, "captures.create: no usable answer", s.spans.GetSpans()[0].Status.Description)
 }
 
-// How the emulator's answers are counted.
+// Each answer of the emulator is counted under its outcome.
 func TestOutcomesOfCalls(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -89,7 +89,7 @@ func TestOutcomesOfCalls(t *testing.T) {
 	require.ErrorIs(t, err, plural.ErrNotFound)
 	_, err = s.client.Refunds.Find(ctx, id, "refund-none")
 	require.ErrorIs(t, err, plural.ErrNotFound)
-	_, err = s.client.Orders.Create(ctx, &plural.CreateOrderRequest{}) // nothing is sent, so it does not count as a call
+	_, err = s.client.Orders.Create(ctx, &plural.CreateOrderRequest{}) // nothing is sent, so no call is counted
 	require.ErrorIs(t, err, plural.ErrInvalidRequest)
 	s.gateway.SetFaultPlan(func(pluraltest.Request) pluraltest.Fault { return pluraltest.UnavailableBeforeApply })
 	_, err = s.client.Orders.GetByReference(ctx, "order-1")
@@ -119,7 +119,7 @@ func TestOutcomesOfCalls(t *testing.T) {
 	}
 }
 
-// Each error counts as one outcome and one type.
+// Each error is counted under one outcome and one error.type.
 func TestOutcomesOfErrors(t *testing.T) {
 	t.Parallel()
 	answer := func(status int, code plural.ErrorCode) *plural.Error {

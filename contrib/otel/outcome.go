@@ -18,17 +18,17 @@ const (
 	OutcomeOK           = "ok"            // carried out, or read
 	OutcomeNotApplied   = "not_applied"   // ErrNotApplied: final, nothing was carried out
 	OutcomeConflict     = "conflict"      // ErrConflict: final, and a person has to look
-	OutcomeNoHold       = "no_hold"       // ErrNoHold: the conflict in which the money was taken already
-	OutcomeUnknown      = "unknown"       // ErrOutcomeUnknown: calling again settles it
+	OutcomeNoHold       = "no_hold"       // ErrNoHold: a conflict in which the money is not on hold any more
+	OutcomeUnknown      = "unknown"       // ErrOutcomeUnknown: calling again settles the outcome
 	OutcomeNeedsReview  = "needs_review"  // NeedsReview: not final, and a person has to look
-	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to settle it with Plural
+	OutcomeDoubleRefund = "double_refund" // DoubleRefundError: a person has to settle the second refund with Plural
 	OutcomeNotFound     = "not_found"     // ErrNotFound
 	OutcomeRejected     = "rejected"      // Plural refused the request or the credentials
 	OutcomeCanceled     = "canceled"      // the caller gave up, and this call had no effect
 	OutcomeUnavailable  = "unavailable"   // no usable answer, a busy server or no time left; this call had no effect
 )
 
-// outcomeOf returns the outcome of a call. It looks first for the outcomes in
+// outcomeOf returns the outcome of a call. It first checks for the outcomes in
 // which money may have moved.
 func outcomeOf(err error) string {
 	var twice *plural.DoubleRefundError
@@ -61,8 +61,8 @@ func outcomeOf(err error) string {
 	return OutcomeUnavailable
 }
 
-// isUnread reports whether a request of [plural.Client.Do] was accepted but its
-// answer could not be read: the request may have had its effect.
+// isUnread reports whether a request of [plural.Client.Do] was accepted, but
+// its answer could not be read. The request may then have had its effect.
 func isUnread(err error) bool {
 	answer, ok := errors.AsType[*plural.Error](err)
 	if !ok || answer.StatusCode/100 != 2 || answer.Err == nil || answer.Code.IsKnown() {
@@ -80,8 +80,8 @@ func isRejection(err error) bool {
 }
 
 // errorTypeOf returns the error.type of a failed call. It is Plural's code if
-// package plural knows the code. Otherwise it is the status, or a word. There
-// are only a few values. No value has text from a server or a payer.
+// package plural knows the code. Otherwise it is the status, or a word. It has
+// only a few values, and none of them has text from a server or a payer.
 func errorTypeOf(err error) string {
 	if errors.Is(err, plural.ErrReferenceReused) {
 		return "reference_reused" // the code of the rejection is not the reason for this error

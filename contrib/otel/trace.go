@@ -48,7 +48,7 @@ const (
 // templates are the paths of operations, with placeholders for the ids. They
 // leave out the path of a merchant's own base URL.
 //
-//nolint:gochecknoglobals // a constant in all but name
+//nolint:gochecknoglobals // nothing changes it
 var templates = map[string]string{
 	"orders.create":           "/api/checkout/v1/orders",
 	"orders.get":              "/api/pay/v1/orders/{order_id}",
@@ -78,8 +78,8 @@ func template(operation string) string {
 
 // redactingProvider sits between otelhttp and the provider of spans. otelhttp
 // records whole URLs and the texts of errors, which must not leave the program.
-// redactingProvider removes them. It is not in the context or in the request
-// that is sent.
+// redactingProvider removes them. The context and the request that is sent do
+// not contain redactingProvider.
 type redactingProvider struct{ trace.TracerProvider }
 
 // Tracer makes a tracer whose spans leave out URLs and the texts of errors.
@@ -148,8 +148,8 @@ func isStatus(errorType string) bool {
 	return err == nil
 }
 
-// SetStatus passes on a status without the text of an error. A status that had
-// no text comes from Plural's answer.
+// SetStatus passes on a status without the text of an error. A status without a
+// text comes from the status of Plural's answer.
 func (s *redactingSpan) SetStatus(code codes.Code, text string) {
 	if s.showsNothing && text == "" {
 		return

@@ -122,8 +122,8 @@ func TestSpansOfALostAnswer(t *testing.T) {
 }
 
 // The answer to a refund was lost, and the refund never reached Plural. A read
-// that finds nothing of it in the books is not a failure. Only the span of the
-// lost answer is marked as an error.
+// that does not find the refund in the books is not a failure. Only the span of
+// the lost answer is marked as an error.
 func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]pluraltest.NotFoundShape{
@@ -163,13 +163,13 @@ func TestSettlingReadThatFindsNothingIsNoError(t *testing.T) {
 			_, err = s.client.Orders.GetByReference(t.Context(), "order-nobody-has")
 			require.ErrorIs(t, err, plural.ErrNotFound)
 			last := s.spans.GetSpans()[len(s.spans.GetSpans())-1]
-			require.Equal(t, codes.Error, last.Status.Code, "the caller's own read is another matter")
+			require.Equal(t, codes.Error, last.Status.Code, "a read that the caller makes is marked")
 		})
 	}
 }
 
-// An answer with status 200 can hold an error. Its code is recorded if it is a
-// known one.
+// An answer with status 200 can hold an error. Its code is recorded if package
+// plural knows that code.
 func TestErrorInA200LeavesASign(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -249,12 +249,12 @@ func TestTemplates(t *testing.T) {
 
 	require.Equal(t, []string{
 		"orders.create", "orders.get", "orders.get_by_reference", "captures.create", "refunds.create",
-		"orders.get", "cancels.create", // the refund's parent is looked at, too
+		"orders.get", "cancels.create", // the first read is of the refund's parent
 		"settlements.list", "settlements.lines", "settlements.get",
 		"payment_links.create", "payment_links.get", "payment_links.get_by_reference", "payment_links.notify",
-		"payment_links.cancel", "orders.get", // has the payer paid by the cancelled link?
+		"payment_links.cancel", "orders.get", // the read finds out whether the payer paid by the cancelled link
 	}, s.names())
-	sent := s.wire.sent[1:] // the first was for the token
+	sent := s.wire.sent[1:] // the first request was for the token
 	for i, span := range s.spans.GetSpans() {
 		got := attributes(&span)
 		filled := strings.NewReplacer(
@@ -262,12 +262,13 @@ func TestTemplates(t *testing.T) {
 			"{payment_link_id}", got["plural.payment_link_id"],
 		).Replace(got["url.full"])
 		address := *sent[i].URL
-		address.RawQuery = "" // it is in no span
+		address.RawQuery = "" // no span has the query
 		require.Equal(t, address.String(), filled, span.Name)
 	}
 }
 
-// A new order is about a person, and calls of Do may be, too.
+// A request for a new order has personal data, and calls of Do may have some,
+// too.
 func TestPersonalDataStaysInside(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
@@ -308,7 +309,8 @@ func TestPersonalDataStaysInside(t *testing.T) {
 	require.NotContains(t, spans, "order-7")
 }
 
-// The client sees errors and bodies unchanged; the spans show that they broke.
+// The client sees errors and bodies unchanged, and the spans show that these
+// tries failed.
 func TestAnswersPassUnchanged(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("a secret of the text: " + email)
@@ -360,7 +362,7 @@ type failing struct{ err error }
 // Read fails.
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// A sampler decides by the attributes at the start.
+// A sampler decides by the attributes that a span has at its start.
 func TestSamplersSeeTheOrder(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -386,7 +388,7 @@ type sampler struct {
 	asked []sdktrace.SamplingParameters
 }
 
-// ShouldSample notes what it is asked.
+// ShouldSample records the attributes that it is given.
 func (s *sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
 	s.asked = append(s.asked, p)
 	return s.Sampler.ShouldSample(p)

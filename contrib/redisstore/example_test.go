@@ -20,8 +20,8 @@ import (
 )
 
 // One store for the token and for webhooks. In this example Redis is down.
-// Calls go on, with a token of the process's own. Webhooks are refused with
-// 503, so Plural delivers them again.
+// Calls still work, because the process fetches its own token. Webhooks are
+// refused with 503, so Plural delivers them again.
 func Example() {
 	gateway, err := pluraltest.Start()
 	if err != nil {

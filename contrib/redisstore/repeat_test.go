@@ -22,9 +22,9 @@ import (
 )
 
 // go-redis sends a command again if its answer was lost, three times by
-// default. The repeated command recognises its own earlier effect, and only
-// that.
-func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // one line loses their answers in turn
+// default. The repeated command recognises its own earlier effect, but no
+// effect of another command.
+func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // the subtests share a lossy line
 	t.Parallel()
 	srv := servertest.StartRedis(t)
 	line := newLossyLine(t, srv.Addr)
@@ -53,35 +53,35 @@ func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // one 
 		require.ErrorIs(t, store.Release(t.Context(), "released", got), plural.ErrClaimLost, "another call")
 		require.Equal(t, plural.Claimed, state(t, other, "released"))
 	})
-	t.Run("Release, and another claims before it is repeated", func(t *testing.T) {
+	t.Run("Release, and another worker claims before it is repeated", func(t *testing.T) {
 		got := claimed(t, store, "overtaken")
 		line.loseNext(t, func() { claimed(t, other, "overtaken") })
 		require.NoError(t, store.Release(t.Context(), "overtaken", got))
-		require.Equal(t, plural.InProgress, state(t, other, "overtaken"), "the other's claim stands")
+		require.Equal(t, plural.InProgress, state(t, other, "overtaken"), "the other worker's claim stays")
 	})
 	t.Run("Lock", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		line.loseNext(t)
 		free, err := store.Lock(ctx, "k", time.Hour)
-		require.NoError(t, err, "it waits for itself")
+		require.NoError(t, err, "the repeated command does not wait for its own lock")
 		line.loseNext(t)
 		free(ctx)
 		again, err := other.Lock(ctx, "k", time.Hour)
 		require.NoError(t, err)
 		again(ctx)
 	})
-	t.Run("Lock that is given up", func(t *testing.T) {
+	t.Run("Lock that fails after all repetitions", func(t *testing.T) {
 		line.loseNext(t)
 		line.loseNext(t)
 		line.loseNext(t)
-		line.loseNext(t) // the first and three repetitions
+		line.loseNext(t) // the first command and its three repetitions
 		_, err := store.Lock(t.Context(), "given-up", time.Hour)
 		require.Error(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		free, err := other.Lock(ctx, "given-up", time.Hour)
-		require.NoError(t, err, "what it may have taken is given back")
+		require.NoError(t, err, "the failed call has released the lock that it may have taken")
 		free(ctx)
 	})
 	t.Run("Save", func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestRepeatedCommandsKnowTheirOwn(t *testing.T) { //nolint:tparallel // one 
 		require.NoError(t, err)
 		require.Equal(t, []byte("sealed"), sealed)
 	})
-	require.Zero(t, line.lossesLeft(), "every answer that was to be lost was lost")
+	require.Zero(t, line.lossesLeft(), "no answer is left that should have been lost")
 }
 
 func claimed(t *testing.T, s *redisstore.Store, id string) (token string) {
@@ -116,7 +116,7 @@ type lossyLine struct {
 	addr string
 
 	mu   sync.Mutex
-	lose []func() // one for each answer to lose, called before the connection is closed
+	lose []func() // has a function for each answer to lose; it is called before the connection is closed
 }
 
 func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
@@ -134,7 +134,7 @@ func newLossyLine(t *testing.T, redisAddr string) *lossyLine {
 			all.Go(func() { l.serve(client, redisAddr) })
 		}
 	})
-	t.Cleanup(func() { // after the client's, which closes its connections
+	t.Cleanup(func() { // runs after the client's cleanup, which closes the client's connections
 		_ = listener.Close()
 		all.Wait()
 	})
@@ -159,8 +159,8 @@ func (l *lossyLine) lossesLeft() int {
 	return len(l.lose)
 }
 
-// serve passes one connection on. If an answer is to be lost, it loses that of
-// the store's next command.
+// serve passes the data of one connection on. If an answer is to be lost, serve
+// loses the answer to the store's next command.
 func (l *lossyLine) serve(client net.Conn, redisAddr string) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", redisAddr)

@@ -33,8 +33,8 @@ import (
 )
 
 // Store is a [plural.TokenStore] and a [plural.Deduper] on Redis. It is safe
-// for concurrent use. All processes that share a Redis and a prefix share its
-// contents.
+// for concurrent use. All processes that use the same Redis and the same prefix
+// share the store's contents.
 type Store struct {
 	redis  redis.UniversalClient
 	prefix string
@@ -80,7 +80,7 @@ func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
 // Redis a time of zero means that the key never expires.
 func (s *Store) Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error {
 	if ttl < time.Millisecond {
-		return errors.New("redisstore: save token: a positive time to keep it is needed")
+		return errors.New("redisstore: save token: the time to keep it must be positive")
 	}
 	return s.redis.Set(ctx, s.prefix+"token:"+key, sealed, ttl).Err()
 }
@@ -90,17 +90,17 @@ const (
 	minPoll = 10 * time.Millisecond
 	maxPoll = 100 * time.Millisecond
 
-	// A command may have taken a lock although its answer did not come.
-	// unlockTimeout is the time for releasing that lock.
+	// A command may have taken a lock, although the answer to the command did
+	// not come. unlockTimeout is the time for releasing that lock.
 	unlockTimeout = time.Second
 )
 
 // Lock blocks until the caller holds the lock, or ctx ends. The lock frees
 // itself after ttl, which has to be positive. unlock frees only the caller's
-// own lock, and never a later one.
+// own lock, and never a later lock of somebody else.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(context.Context), error) {
 	if ttl < time.Millisecond {
-		return nil, errors.New("redisstore: lock: a positive time to hold it is needed")
+		return nil, errors.New("redisstore: lock: the time to hold it must be positive")
 	}
 	name, mark := s.prefix+"lock:"+key, uuid.NewString()
 	free := func(ctx context.Context) { _ = s.run(ctx, unlock, name, mark).Err() }
@@ -115,7 +115,7 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 		if held == 1 {
 			return free, nil
 		}
-		timer := time.NewTimer(poll/2 + rand.N(poll)) //nolint:gosec // so waiters do not march in step
+		timer := time.NewTimer(poll/2 + rand.N(poll)) //nolint:gosec // so waiters do not all try at once
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -125,11 +125,11 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (func(c
 	}
 }
 
-// The scripts. They are sent as text and not by their digest. go-redis would
-// make the digest with SHA-1, which a program in FIPS 140-only mode must not
-// use. ARGV[1] is a mark that is unique to one call. go-redis sends a command
-// again if its answer was lost. By the mark the script then recognises its own
-// earlier work.
+// The scripts are sent as text and not by their digest, because go-redis would
+// make the digest with SHA-1. A program in FIPS 140-only mode must not use
+// SHA-1. ARGV[1] is a mark that is unique to one call. go-redis sends a command
+// again if its answer was lost. A repeated script then recognises its own
+// earlier work by the mark.
 const (
 	lock = `
 		local holder = redis.call('GET', KEYS[1])
@@ -228,7 +228,7 @@ func (s *Store) Claim(ctx context.Context, id string, lease time.Duration) (plur
 // event's last claim.
 func (s *Store) Commit(ctx context.Context, id, token string, keep time.Duration) error {
 	if keep < time.Millisecond {
-		return errors.New("redisstore: commit webhook: a positive time to keep it is needed")
+		return errors.New("redisstore: commit webhook: the time to keep it must be positive")
 	}
 	return settle(s.run(ctx, commit, s.event(id), uuid.NewString(), token, keep.Milliseconds()))
 }

@@ -82,11 +82,12 @@ func TestBadInput(t *testing.T) {
 
 func second(_ plural.Claim, err error) error { return err }
 
-// Twenty processes that start at once, with nothing in the store, fetch one
-// token between them.
+// Twenty processes that start at once, with nothing in the store, fetch only
+// one token in total.
 //
 // A process that has waited for the store for two seconds fetches its own
-// token. On a busy machine several do so, so there are a few rounds.
+// token. On a busy machine several processes do so, and the test tries a few
+// times.
 func TestColdFleetFetchesOneToken(t *testing.T) {
 	t.Parallel()
 	var issued []int
@@ -120,7 +121,7 @@ func coldFleet(t *testing.T) int {
 	return gateway.TokensIssued()
 }
 
-// callOnce is a process that makes one call.
+// callOnce does the work of a process that makes one call.
 func callOnce() {
 	connection := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")})
 	client, err := plural.NewClient(
@@ -180,8 +181,8 @@ func TestWebhookAtEightProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// receive is a process that takes webhooks, and counts in Redis what it
-// handled.
+// receive is a process that takes webhooks, and counts the handled webhooks in
+// Redis.
 func receive() {
 	client := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS")})
 	verifier, err := plural.NewVerifier(os.Getenv("SECRET"))
@@ -190,7 +191,7 @@ func receive() {
 		return
 	}
 	handler := plural.NewWebhookHandler(verifier, func(ctx context.Context, e *plural.Event) error {
-		time.Sleep(50 * time.Millisecond) // so long that the other deliveries come meanwhile
+		time.Sleep(50 * time.Millisecond) // long enough for the other deliveries to come
 		return client.Incr(ctx, "handled:"+e.ID).Err()
 	}, plural.WithDeduper(redisstore.New(client)))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -221,7 +222,7 @@ func TestCallsGoOnWithoutRedis(t *testing.T) {
 	require.ErrorIs(t, call(), plural.ErrNotFound)
 	before := gateway.TokensIssued()
 	require.ErrorIs(t, call(), plural.ErrNotFound)
-	require.Equal(t, before, gateway.TokensIssued(), "the second takes the first's token")
+	require.Equal(t, before, gateway.TokensIssued(), "the second process takes the first one's token")
 
 	require.NoError(t, connection.FlushAll(t.Context()).Err())
 	require.ErrorIs(t, call(), plural.ErrNotFound, "flushed")
@@ -235,7 +236,8 @@ func TestCallsGoOnWithoutRedis(t *testing.T) {
 	require.ErrorIs(t, call(), plural.ErrNotFound, "started again")
 }
 
-// Without its Redis a webhook handler refuses, and Plural delivers again.
+// A webhook handler whose Redis is down refuses webhooks, so Plural delivers
+// them again.
 func TestWebhooksWaitForRedis(t *testing.T) {
 	t.Parallel()
 	srv, gateway := servertest.StartRedis(t), pluraltest.NewServer(t)
@@ -260,24 +262,24 @@ func TestWebhooksWaitForRedis(t *testing.T) {
 
 	srv.Stop()
 	require.Equal(t, http.StatusServiceUnavailable, deliver("msg_b"))
-	require.Equal(t, 1, handled, "not without Redis")
+	require.Equal(t, 1, handled, "nothing is handled without Redis")
 	srv.Start()
 	require.Equal(t, http.StatusOK, deliver("msg_a"))
-	require.Equal(t, 1, handled, "what was handled outlasts a restart")
+	require.Equal(t, 1, handled, "the record of msg_a outlasts a restart")
 	require.Equal(t, http.StatusOK, deliver("msg_b"))
 	require.Equal(t, 2, handled)
 
 	interrupt = srv.Stop
-	require.Equal(t, http.StatusInternalServerError, deliver("msg_c"), "handled, and the record of it failed")
+	require.Equal(t, http.StatusInternalServerError, deliver("msg_c"), "the event could not be recorded")
 	interrupt = func() {}
 	srv.Start()
 	require.Equal(t, http.StatusConflict, deliver("msg_c"), "the claim's lease runs")
 
 	interrupt = func() { require.NoError(t, connection.FlushAll(t.Context()).Err()) }
-	require.Equal(t, http.StatusInternalServerError, deliver("msg_d"), "the claim was flushed away")
+	require.Equal(t, http.StatusInternalServerError, deliver("msg_d"), "the claim was flushed")
 }
 
-// webhook is a signed request.
+// webhook makes a signed request.
 func webhook(t *testing.T, gateway *pluraltest.Server, target, id string) *http.Request {
 	t.Helper()
 	const body = `{"event_type":"ORDER_PROCESSED","data":{}}`

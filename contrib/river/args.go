@@ -10,7 +10,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// The kinds of jobs, as River has them in its database.
+// The kinds of jobs, as they are in River's database.
 const (
 	KindCapture = "plural_capture"
 	KindCancel  = "plural_cancel"
@@ -32,14 +32,14 @@ type MoneyArgs interface {
 	subject() (orderID, reference string)
 	// findExisting looks for the call's effect in the books. It returns nil if
 	// the books do not show the effect. An error means that the call must not
-	// be sent now. again means that an earlier run of the job may have sent the
-	// call.
+	// be sent now. If again is true, an earlier run of the job may have sent
+	// the call.
 	findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error)
 	send(ctx context.Context, client *plural.Client) (*result, error)
 }
 
-// result is the document that a call returned, or that was found in the books
-// instead.
+// result is the document that a call returned, or the document that was found
+// in the books, so the call was not made.
 type result struct {
 	order *plural.Order
 	link  *plural.PaymentLink
@@ -66,8 +66,7 @@ type CaptureArgs struct {
 // Kind returns [KindCapture].
 func (CaptureArgs) Kind() string { return KindCapture }
 
-// InsertOpts prevents a second job from being inserted while the first has not
-// ended.
+// InsertOpts prevents a second job while the first job has not ended.
 func (CaptureArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
 func (a CaptureArgs) request() *plural.CaptureRequest {
@@ -78,17 +77,18 @@ func (a CaptureArgs) check() error { return a.request().Validate(a.OrderID) }
 
 func (a CaptureArgs) subject() (orderID, reference string) { return a.OrderID, a.Reference }
 
-// findExisting returns nil for a full capture, so the call itself looks. Only
-// the call knows the whole amount, and an order can be captured only once.
+// For a full capture findExisting returns nil, so the call itself looks in the
+// books. Only the call knows the whole amount. An order can be captured only
+// once, so the call does not take the money twice.
 func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again || a.Full {
-		return nil, nil //nolint:nilnil // not found, which is not an error
+		return nil, nil //nolint:nilnil // the call itself looks
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Captures.Find(ctx, a.OrderID, a.Reference)
 	if err != nil {
-		return nil, nil //nolint:nilnil // only a hit counts
+		return nil, nil //nolint:nilnil // not found for sure, so the call is made
 	}
 	var sum plural.Amount
 	for _, c := range o.Captures() {
@@ -99,11 +99,11 @@ func (a CaptureArgs) findExisting(ctx context.Context, client *plural.Client, ag
 			sum.Currency = c.CaptureAmount.Currency
 		}
 		if sum, err = sum.Add(c.CaptureAmount); err != nil {
-			return nil, nil //nolint:nilnil // only a hit counts
+			return nil, nil //nolint:nilnil // not found for sure, so the call is made
 		}
 	}
 	if sum != a.Amount {
-		return nil, nil //nolint:nilnil // the call finds the same, and reports it
+		return nil, nil //nolint:nilnil // the call finds the other amount, and reports it
 	}
 	return ofOrder(o, nil)
 }
@@ -122,8 +122,7 @@ type CancelArgs struct {
 // Kind returns [KindCancel].
 func (CancelArgs) Kind() string { return KindCancel }
 
-// InsertOpts prevents a second job from being inserted while the first has not
-// ended.
+// InsertOpts prevents a second job while the first job has not ended.
 func (CancelArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
 func (a CancelArgs) check() error { return plural.ValidateCancel(a.OrderID) }
@@ -132,13 +131,13 @@ func (a CancelArgs) subject() (orderID, reference string) { return a.OrderID, ""
 
 func (a CancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again {
-		return nil, nil //nolint:nilnil // not found, which is not an error
+		return nil, nil //nolint:nilnil // the first run does not look
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	o, err := client.Orders.Get(ctx, a.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCancelled {
-		return nil, nil //nolint:nilnil // only a hit counts
+		return nil, nil //nolint:nilnil // not found for sure, so the call is made
 	}
 	return ofOrder(o, nil)
 }
@@ -162,8 +161,7 @@ type RefundArgs struct {
 // Kind returns [KindRefund].
 func (RefundArgs) Kind() string { return KindRefund }
 
-// InsertOpts prevents a second job from being inserted while the first has not
-// ended.
+// InsertOpts prevents a second job while the first job has not ended.
 func (RefundArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
 func (a RefundArgs) request() *plural.RefundRequest {
@@ -182,21 +180,21 @@ func (a RefundArgs) send(ctx context.Context, client *plural.Client) (*result, e
 }
 
 // sameAmount returns the refund that was found, if it is the refund of this
-// job. Otherwise it returns the error why the refund rules the job out. Sending
-// the job's refund would make a second refund under this reference, if Plural
-// allowed that.
+// job. If its amount is different, sameAmount returns a conflict, and the job's
+// refund must not be sent. If Plural allowed it, there would be a second refund
+// under this reference.
 func (a RefundArgs) sameAmount(found *plural.Order) (*plural.Order, error) {
 	if found.OrderAmount == a.Amount {
 		return found, nil
 	}
 	return nil, &plural.StateError{
 		Op: "refunds.create", OrderID: a.OrderID, Reference: a.Reference, Order: found, Conflict: true,
-		Reason: fmt.Sprintf("the refund of this reference is of %s, not of %s", found.OrderAmount, a.Amount),
+		Reason: fmt.Sprintf("the refund under this reference is over %s, not over %s", found.OrderAmount, a.Amount),
 	}
 }
 
-// oneThatHasNotEnded allows one job at a time. It does not count jobs that have
-// ended, because a person may decide on the same call again after any result.
+// oneThatHasNotEnded allows only one job at a time. Jobs that have ended do not
+// count, because the shop may decide on the same call again after any result.
 func oneThatHasNotEnded() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,

@@ -16,8 +16,8 @@ import (
 // record is the output of a job. It shows the job's state to people and to this
 // package.
 type record struct {
-	State   string `json:"plural"`  // how the job ended, or a Why
-	Attempt int    `json:"attempt"` // the number of the attempt in which that happened
+	State   string `json:"plural"`  // how the job ended, or why it has not ended (a Why)
+	Attempt int    `json:"attempt"` // the attempt after which the state was recorded
 	Error   string `json:"error,omitzero"`
 }
 
@@ -37,8 +37,8 @@ func (r record) hasEnded() bool {
 	return false
 }
 
-// wasGivenUp reports whether, by the record, the job was given up after the
-// last attempt of the row.
+// wasGivenUp reports whether the record says that the job was cancelled or
+// given up in the row's last attempt.
 func (r record) wasGivenUp(row *rivertype.JobRow) bool {
 	return r.Attempt == row.Attempt && (r.State == string(Cancelled) || r.State == string(GivenUp))
 }
@@ -46,7 +46,7 @@ func (r record) wasGivenUp(row *rivertype.JobRow) bool {
 func recordOf(row *rivertype.JobRow) record {
 	var r record
 	if err := json.Unmarshal(row.Output(), &r); err != nil {
-		return record{} // the job has no output, or not one of this package
+		return record{} // the job has no output of this package
 	}
 	return r
 }
@@ -66,8 +66,9 @@ func endOf(attempt int, err error) record {
 	return r
 }
 
-// isOurs reports whether no other worker has begun the job since. River
-// sometimes counts attempts down, so the time of the attempt decides.
+// isOurs reports whether no other worker has begun the job since this worker
+// began. It compares the times of the attempts, because River sometimes counts
+// attempts down.
 func isOurs(row, job *rivertype.JobRow) bool {
 	return row.AttemptedAt != nil && job.AttemptedAt != nil && row.AttemptedAt.Equal(*job.AttemptedAt)
 }
@@ -76,9 +77,9 @@ func isOurs(row, job *rivertype.JobRow) bool {
 var errOther = errors.New("another worker has the job")
 
 // end completes the job and calls Ended once. After a rescue two workers may
-// have the job. Then only the worker that began last may complete it. A lock on
-// the job's row makes the other worker wait. The record shows the other worker,
-// and any later worker, that the job has ended.
+// have the job. Then only the worker that began last may complete the job. A
+// lock on the job's row makes the other worker wait. Then the record shows the
+// other worker, and any later worker, that the job has ended.
 func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o Outcome) error {
 	client := river.ClientFromContext[TTx](ctx)
 	return w.cfg.Transact(ctx, func(tx TTx) error {
@@ -91,7 +92,7 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 		case !isOurs(row, job.JobRow):
 			return errOther
 		}
-		if row.State == rivertype.JobStateRunning { // otherwise River has rescued the job, and its next run finds the record
+		if row.State == rivertype.JobStateRunning { // if not, River has rescued the job: the next run finds the record
 			row, err := river.JobCompleteTx[riverdriver.Driver[TTx]](ctx, tx, job)
 			if err != nil {
 				return err
@@ -110,8 +111,8 @@ func (w *worker[TTx, TArgs]) end(ctx context.Context, job *river.Job[TArgs], o O
 	})
 }
 
-// contradict reports an answer that differs from the one with which another run
-// of the job has ended it.
+// contradict is called if another run has ended the job. If this run has a
+// different answer, contradict calls Unsettled.
 func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, ended record) error {
 	if endOf(ended.Attempt, o.Err).State == ended.State {
 		return nil
@@ -120,8 +121,8 @@ func (w *worker[TTx, TArgs]) contradict(ctx context.Context, tx TTx, o Outcome, 
 	return w.cfg.Unsettled(ctx, tx, o, Attempt{ended.Attempt, Contradicted, errors.Join(err, o.Err)})
 }
 
-// unsettled calls Unsettled for a try that did not end the job, if that is
-// needed, and returns the error of the try.
+// unsettled returns the error of a try that did not end the job. If there is a
+// reason to call Unsettled, it calls Unsettled first.
 func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs], o Outcome, a Attempt) error {
 	if a.Why == "" {
 		return a.Err
@@ -136,7 +137,7 @@ func (w *worker[TTx, TArgs]) unsettled(ctx context.Context, job *river.Job[TArgs
 			return errOther
 		}
 		if err := w.cfg.Unsettled(ctx, tx, o, a); err != nil {
-			return fmt.Errorf("pluralriver: tell of job %d: %w", job.ID, err)
+			return fmt.Errorf("pluralriver: report job %d: %w", job.ID, err)
 		}
 		row, err = write(ctx, client, tx, job.ID, record{string(a.Why), job.Attempt, a.Err.Error()})
 		if err == nil {

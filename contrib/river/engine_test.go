@@ -46,8 +46,8 @@ type engine[TTx any] struct {
 	exec        func(ctx context.Context, tx TTx, statement string) error
 	query       func(ctx context.Context, query string, into ...any) error
 
-	// hold keeps all transactions of this process out until release. A process
-	// that is suspended in one would keep SQLite's lock.
+	// hold prevents transactions of this process until release. Otherwise the
+	// process may be suspended in a transaction, and keep SQLite's lock.
 	hold func() (release func(), err error)
 }
 
@@ -79,7 +79,7 @@ func overSQL(kind, where string, db *sql.DB, driver riverdriver.Driver[*sql.Tx])
 			return db.QueryRowContext(ctx, query).Scan(into...)
 		},
 		hold: func() (func(), error) {
-			conn, err := db.Conn(context.Background()) // of SQLite there is one
+			conn, err := db.Conn(context.Background()) // SQLite has only one connection
 			return func() { _ = conn.Close() }, err
 		},
 	}
@@ -107,7 +107,7 @@ func openPgx(url string) (*engine[pgx.Tx], error) {
 func (e *engine[TTx]) prepare(t *testing.T) {
 	t.Helper()
 	processes := 1
-	if e.kind != "sqlite" { // they may start at once; the pool has four connections
+	if e.kind != "sqlite" { // several processes may migrate at once; the pool has four connections
 		processes = 3
 	}
 	migrated := make(chan error, processes)
@@ -122,7 +122,7 @@ func (e *engine[TTx]) prepare(t *testing.T) {
 		why text NOT NULL, attempt int NOT NULL)`)
 }
 
-// execute is a statement in a transaction of its own.
+// execute runs a statement in its own transaction.
 func (e *engine[TTx]) execute(t *testing.T, format string, args ...any) {
 	t.Helper()
 	require.NoError(t, e.transact(t.Context(), func(tx TTx) error {
@@ -130,7 +130,7 @@ func (e *engine[TTx]) execute(t *testing.T, format string, args ...any) {
 	}))
 }
 
-// count is the number of rows of a table.
+// count returns the number of rows of a table.
 func (e *engine[TTx]) count(t *testing.T, format string, args ...any) (n int) {
 	t.Helper()
 	require.NoError(t, e.query(t.Context(), `SELECT count(*) FROM `+fmt.Sprintf(format, args...), &n))
@@ -194,12 +194,13 @@ func oneWorker(c *river.Config) {
 	c.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}}
 }
 
-// every is a policy that tries again after the same wait.
+// every is a retry policy that always waits for the same time.
 type every time.Duration
 
 func (d every) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Duration(d)) }
 
-// shop is a gateway, a client of it, and a River client that works.
+// shop has a gateway, a client of the gateway, and a River client that works
+// jobs.
 type shop[TTx any] struct {
 	*engine[TTx]
 
@@ -220,7 +221,7 @@ func (e *engine[TTx]) open(
 	return s
 }
 
-// startAnother starts something like a second process.
+// startAnother starts another River client, which acts like a second process.
 func (s *shop[TTx]) startAnother(
 	t *testing.T, change func(pluralriver.Config[TTx]) pluralriver.Config[TTx], opts ...func(*river.Config),
 ) *river.Client[TTx] {
@@ -242,7 +243,7 @@ func pluralClient(url, id, secret string) (*plural.Client, error) {
 	)
 }
 
-// authorized is an order that is paid and on hold.
+// authorized makes an order that is paid and on hold.
 func authorized(t *testing.T, gateway *pluraltest.Server, reference string) string {
 	t.Helper()
 	id := unpaidOrder(t, gateway, reference)
@@ -295,7 +296,7 @@ func isIn(state rivertype.JobState) func(*rivertype.JobRow) bool {
 	return func(row *rivertype.JobRow) bool { return row.State == state }
 }
 
-// eventually waits for rows of a table.
+// eventually waits until a table has n rows.
 func (s *shop[TTx]) eventually(t *testing.T, n int, format string, args ...any) {
 	t.Helper()
 	require.Eventually(t, func() bool { return s.count(t, format, args...) >= n }, 90*time.Second, 20*time.Millisecond,
@@ -354,7 +355,7 @@ func TestPostgres(t *testing.T) {
 		t.Helper()
 		name := fmt.Sprintf("shop%d", n.Add(1))
 		var ignored string
-		err := admin.query(t.Context(), `CREATE DATABASE `+name, &ignored) // which has no rows
+		err := admin.query(t.Context(), `CREATE DATABASE `+name, &ignored) // the statement returns no rows
 		require.ErrorIs(t, err, sql.ErrNoRows)
 		return strings.Replace(server, "/postgres?", "/"+name+"?", 1)
 	}

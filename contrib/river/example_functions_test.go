@@ -58,7 +58,7 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 			return err
 		})
 	}
-	finds(pluralriver.LookArgs{Reference: "order-1"}) // and not the old one, which nobody has paid
+	finds(pluralriver.LookArgs{Reference: "order-1"}) // but not the old order, which nobody has paid
 
 	paid := plural.Payment{
 		Status: plural.PaymentStatusProcessed, PaymentMethod: plural.PaymentMethodCard, PaymentAmount: plural.INR(10000),
@@ -68,7 +68,7 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 	require.Equal(t, 1, e.count(t, `orders WHERE good AND NOT may_change AND status = 'PROCESSED'`))
 	finds()
 
-	// A cancel ends the row that is open, and no earlier one.
+	// A cancel ends only the row that is open, and no earlier row.
 	within(func(ctx context.Context, tx *sql.Tx) error {
 		return unsettled(ctx, tx, pluralriver.Outcome{Kind: pluralriver.KindCancel, OrderID: "v1-1"},
 			pluralriver.Attempt{Why: pluralriver.StillUnknown})
@@ -93,7 +93,7 @@ func testReadmeFunctions(t *testing.T, e *engine[*sql.Tx]) {
 		ends(pluralriver.Outcome{Kind: pluralriver.KindRefund, Reference: r.MerchantOrderReference, Order: &r})
 	}
 	require.Equal(t, 2, e.count(t, `decisions WHERE state = 'pending'`))
-	finds(pluralriver.LookArgs{Reference: "order-1"}) // the books do not show them yet
+	finds(pluralriver.LookArgs{Reference: "order-1"}) // the books do not show the refunds yet
 	sees(plural.Order{Status: plural.OrderStatusProcessed, Payments: card, Refunds: pending})
 	require.Equal(t, 2, e.count(t, `decisions WHERE state = 'pending'`))
 	require.Equal(t, 1, e.count(t, `orders WHERE good AND may_change`))

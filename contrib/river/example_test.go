@@ -71,7 +71,7 @@ func Example() {
 	}
 
 	for e := range completed {
-		if e.Job.Kind == pluralriver.KindCapture { // the watch completes, too
+		if e.Job.Kind == pluralriver.KindCapture { // the job of Watch completes, too
 			break
 		}
 	}
@@ -86,8 +86,8 @@ func Example() {
 	// Output: done
 }
 
-// A webhook, or a sweep every five minutes, leads to a look at the order, and
-// seen stores its document.
+// A webhook, or a sweep every five minutes, leads to a look at the order. Then
+// seen stores the order's document.
 func ExampleAddLooks() {
 	db, gateway, pluralClient, closeAll := openShop()
 	defer closeAll()
@@ -147,7 +147,7 @@ func ExampleAddLooks() {
 }
 
 // A shop with database/sql on PostgreSQL has one River client for its jobs and
-// the inbox. It needs a database, so it is compiled here and not run.
+// the inbox. The example needs a database, so it is compiled here and not run.
 func ExampleSQL() {
 	ctx := context.Background()
 	verifier, err := plural.NewVerifier(os.Getenv("PLURAL_CLIENT_SECRET"))
@@ -204,8 +204,8 @@ func ExampleSQL() {
 	}
 }
 
-// tables are those of the shop in the examples. Amounts are in paise, looked_at
-// and made_at in seconds, and seen_at in microseconds.
+// tables has the tables of the shop in the examples. Amounts are in paise,
+// looked_at and made_at in seconds, and seen_at in microseconds.
 const tables = `
 	CREATE TABLE orders (
 		number     text    NOT NULL PRIMARY KEY, -- Plural's merchant_order_reference
@@ -250,8 +250,8 @@ func ended(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome) error {
 	return err
 }
 
-// unsettled stores why a person has to look. The decision stays open, except
-// after a contradiction, which comes when it has ended.
+// unsettled stores why a person has to look. The decision stays open, unless
+// the reason is a contradiction: then it has already ended.
 func unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome, a pluralriver.Attempt) error {
 	_, err := tx.ExecContext(ctx, `UPDATE decisions SET note = $1
 		WHERE kind = $2 AND order_id = $3 AND reference = $4 AND (state = 'decided' OR $5)`,
@@ -303,8 +303,8 @@ func seen(ctx context.Context, tx *sql.Tx, o *plural.Order) error {
 	return nil
 }
 
-// quiet finds orders that may change and that nobody has looked at for ten
-// minutes.
+// quiet finds orders that may change or have a pending refund, and that nobody
+// has looked at for ten minutes.
 func quiet(ctx context.Context, tx *sql.Tx) (looks []pluralriver.LookArgs, err error) {
 	now := time.Now()
 	rows, err := tx.QueryContext(ctx, `UPDATE orders SET looked_at = $1 WHERE number IN (SELECT number FROM orders

@@ -12,20 +12,20 @@ import (
 )
 
 // ErrOtherWaiting means that another job with the same reference has not ended,
-// and asks for something else. For a cancel, it is another job for the same
-// order. Nothing was inserted. Let that job end, or cancel it and find out what
-// happened to its call.
+// and asks for something else. For a cancel it means that another job for the
+// same order has not ended. Nothing was inserted. Wait until the other job has
+// ended, or cancel that job and find out what happened to its call.
 var ErrOtherWaiting = errors.New("pluralriver: a job with other content has not ended")
 
 // InsertTx stores a money call in the shop's transaction. It checks the request
-// first, as the call does, because a job that breaks Plural's rules would only
-// fail later. The error of that check is a plural.ValidationError.
+// first, as the call does, because a job that breaks Plural's rules would fail
+// later. The error of that check is a plural.ValidationError.
 //
 // While another job with the same reference has not ended, nothing is inserted.
-// If that job asks for the same, UniqueSkippedAsDuplicate is set in the result,
-// and Job in the result is that job. Otherwise the error is [ErrOtherWaiting].
-// After a job has ended, the same call can be inserted again. The new job finds
-// in Plural's books what was done.
+// If the other job asks for the same, the result has UniqueSkippedAsDuplicate
+// set, and its Job is the other job. If the other job asks for something else,
+// the error is [ErrOtherWaiting]. After the other job has ended, the same call
+// can be inserted again. The new job finds in Plural's books what was done.
 func InsertTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args MoneyArgs, opts *river.InsertOpts,
 ) (*rivertype.JobInsertResult, error) {
@@ -51,8 +51,8 @@ func InsertTx[TTx any](
 	return inserted, nil
 }
 
-// isSame compares args as JSON, because the database may have formatted the
-// JSON differently.
+// isSame reports whether a stored job has the same args. It compares decoded
+// JSON, because the database may have formatted the JSON differently.
 func isSame(encoded []byte, args MoneyArgs) (bool, error) {
 	ours, err := json.Marshal(args)
 	if err != nil {

@@ -54,7 +54,8 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Len(t, s.gateway.Refunds(id), 1)
 
-	// Final, and not carried out: a partial capture released the rest.
+	// The answer is final, and nothing is carried out, because the order is
+	// cancelled.
 	failed := authorized(t, s.gateway, "order-5")
 	require.NoError(t, s.gateway.Cancel(failed))
 	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: failed, Reference: "late", Full: true}), isFinalized)
@@ -62,7 +63,7 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Contains(t, string(row.Output()), `not carried out`)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'late' AND good = 0`))
 
-	// The answer is not known at first, and known later.
+	// The answer is lost at first, and known later.
 	id = authorized(t, s.gateway, "order-2")
 	s.gateway.Inject(pluraltest.On(pluraltest.OpCapturesCreate),
 		pluraltest.ResetAfterApply, pluraltest.ResetBeforeApply, pluraltest.ResetBeforeApply)
@@ -70,14 +71,14 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Len(t, s.gateway.Captures(id), 1)
 
-	// The hook fails: its writes are rolled back, and the job is tried again.
+	// Ended fails, so its writes are rolled back, and the job is tried again.
 	id = authorized(t, s.gateway, "order-3")
 	row = s.waitFor(t, s.insert(t, pluralriver.CaptureArgs{OrderID: id, Reference: "hook", Full: true}), isFinalized)
 	require.Equal(t, rivertype.JobStateCompleted, row.State)
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'hook'`))
 	require.Len(t, s.gateway.Captures(id), 1)
 
-	// Payment links, whose answer is lost, too.
+	// The answer to a payment link is lost, too.
 	s.gateway.Inject(pluraltest.On(pluraltest.OpPaymentLinksCreate), pluraltest.ResetAfterApply)
 	deposit := pluralriver.LinkArgs{
 		Reference: "deposit-1", Amount: plural.INR(5000), PreAuth: true,
@@ -95,9 +96,9 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	row = s.waitFor(t, s.insert(t, deposit), isFinalized)
 	require.Contains(t, string(row.Output()), "conflict")
 	_, err := s.tryInsert(t, pluralriver.LinkArgs{Reference: "deposit-2", Amount: plural.INR(5000)})
-	require.ErrorIs(t, err, plural.ErrInvalidRequest, "nobody to send it to")
+	require.ErrorIs(t, err, plural.ErrInvalidRequest, "there is nobody to send the link to")
 
-	// Decided in a transaction that is rolled back: there is no job.
+	// A decision in a transaction that is rolled back makes no job.
 	id = authorized(t, s.gateway, "order-4")
 	require.Error(t, s.transact(t.Context(), func(tx TTx) error {
 		_, err := pluralriver.InsertTx(t.Context(), s.river, tx, pluralriver.CancelArgs{OrderID: id}, nil)
@@ -108,13 +109,13 @@ func testLife[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Zero(t, s.count(t, `unsettled`))
 }
 
-// testInserted inserts the same call again, a different one and an impossible
-// one.
+// testInserted inserts the same call again, a different call, and an invalid
+// call.
 func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	g := newGate("begun")
 	s := e.open(t, gated[TTx](g))
 
-	// While a job has not ended, no other job has its reference.
+	// While a job has not ended, no other job can have its reference.
 	id := authorized(t, s.gateway, "order-1")
 	args := pluralriver.CaptureArgs{OrderID: id, Reference: "capture-1", Amount: plural.INR(4000)}
 	first := s.insert(t, args)
@@ -129,15 +130,15 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 	close(g.open)
 	s.waitFor(t, first, isFinalized)
 
-	// After it has ended there may be another: the corrected one gets the result
-	// that the books show.
+	// After the job has ended, there may be another job with the reference. The
+	// job with the changed amount gets the result that the books show.
 	row := s.waitFor(t, s.insert(t, args), isFinalized)
 	require.Contains(t, string(row.Output()), "conflict")
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 1`))
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'capture-1' AND good = 0`))
 	require.Len(t, s.gateway.Captures(id), 1)
 
-	// A cancel that was refused can be decided again.
+	// The shop can decide again on a cancel that was refused.
 	id = authorized(t, s.gateway, "order-2")
 	require.NoError(t, s.gateway.Capture(id, "capture-2", pluraltest.Amount{}))
 	for n := range 2 {
@@ -167,7 +168,8 @@ func testInserted[TTx any](t *testing.T, e *engine[TTx]) {
 		return err
 	}))
 
-	// If it was inserted all the same, the job ends at once and calls Ended.
+	// If such a request was inserted without InsertTx, the job ends at once and
+	// calls Ended.
 	var job *rivertype.JobInsertResult
 	require.NoError(t, s.transact(t.Context(), func(tx TTx) (err error) {
 		job, err = s.river.InsertTx(t.Context(), tx, pluralriver.RefundArgs{OrderID: id, Reference: "bad word"}, nil)
@@ -207,8 +209,8 @@ func split(value int64) *plural.SplitInfo {
 	}}
 }
 
-// testKilled kills a process between every two steps. Another process carries
-// on, once River's rescuer has found the job.
+// testKilled kills a process between every two steps. When River's rescuer has
+// found the job, another process continues it.
 func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
 	require.NoError(t, s.river.Stop(t.Context()))
@@ -231,9 +233,8 @@ func testKilled[TTx any](t *testing.T, e *engine[TTx]) {
 	s.gateway.AssertExactlyOnce(t)
 }
 
-// testSuspended stops a process between two steps, as if its machine was
-// suspended. The job is given to another process, and then the first one goes
-// on.
+// testSuspended suspends a process between two steps, as if its machine was
+// suspended. Another process gets the job, and then the first process goes on.
 func testSuspended[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, nil)
 	require.NoError(t, s.river.Stop(t.Context()))
@@ -265,8 +266,8 @@ func (s *shop[TTx]) process(t *testing.T, step, how string) *servertest.Process 
 	return p
 }
 
-// workUntilAStep is a process that works jobs, and dies or stops at a step of
-// the first job.
+// workUntilAStep does the work of a process that works jobs. It is killed or
+// suspended at a step of the first job.
 func workUntilAStep() {
 	client, err := pluralClient(os.Getenv("PLURAL"), os.Getenv("ID"), os.Getenv("SECRET"))
 	if err == nil {
@@ -286,7 +287,7 @@ func workUntilAStep() {
 		fmt.Println(err)
 		return
 	}
-	time.Sleep(time.Minute) // the kill comes long before
+	time.Sleep(time.Minute) // the process is killed long before
 }
 
 func workIn[TTx any](e *engine[TTx], err error, client *plural.Client) error {
@@ -313,7 +314,7 @@ func workIn[TTx any](e *engine[TTx], err error, client *plural.Client) error {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 			release()
 			go func() {
-				time.Sleep(2 * time.Second) // for the rest of the work
+				time.Sleep(2 * time.Second) // the rest of the work is done meanwhile
 				fmt.Println("went on")
 			}()
 		}

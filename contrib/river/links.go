@@ -12,7 +12,7 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// LinkArgs is a job that makes a payment link; Plural sends the link to the
+// LinkArgs is a job that makes a payment link. Plural sends the link to the
 // customer. For each reference, at most one job can be waiting or running. The
 // fields have the same meaning as in [plural.PaymentLinkRequest]. If a job runs
 // after ExpireBy, and the books do not have its link, the job ends with a
@@ -22,11 +22,12 @@ import (
 // River's tables. A job that has its final answer is deleted after
 // river.Config.CompletedJobRetentionPeriod, a day by default. With a
 // DiscardedJobRetentionPeriod of -1, a job that was given up stays until
-// somebody deletes it. This package logs no arguments of jobs. Package fmt
-// prints the Description of a LinkArgs, and nothing of its Customer.
+// somebody deletes it. This package logs no arguments of jobs. If a LinkArgs is
+// printed with package fmt, its Description is shown, and nothing of its
+// Customer.
 //
-// In Config.Ended, call Expected of Outcome.Link
-// ([plural.PaymentLink.Expected]), and store the result.
+// In Config.Ended, call Outcome.Link.Expected (see
+// [plural.PaymentLink.Expected]), and store the result.
 type LinkArgs struct {
 	Reference   string           `json:"reference" river:"unique"` // the merchant's reference of this link
 	Amount      plural.Amount    `json:"amount"`
@@ -44,8 +45,7 @@ type LinkArgs struct {
 // Kind returns [KindLink].
 func (LinkArgs) Kind() string { return KindLink }
 
-// InsertOpts keeps a second job from being inserted while the first has not
-// ended.
+// InsertOpts prevents a second job while the first job has not ended.
 func (LinkArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
 func (a LinkArgs) request() *plural.PaymentLinkRequest {
@@ -65,9 +65,10 @@ func (a LinkArgs) subject() (orderID, reference string) { return "", a.Reference
 // not keep references unique.
 //
 // The first run of a job looks once, because an earlier job may have had the
-// same reference. An earlier run may have made the link a moment ago. So a
-// later run sends the link only if the books did not have the link for three
-// seconds. Until then the job has not ended, even if ExpireBy has passed.
+// same reference. A later run looks for longer, because an earlier run may have
+// made the link a moment ago. The later run sends the link only if the books
+// have said for three seconds that they do not have it. Until then the job has
+// not ended, even if ExpireBy has passed.
 func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -77,11 +78,11 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 		case err == nil:
 			return a.sameLink(l)
 		case !again:
-			return nil, nil //nolint:nilnil // only a hit counts
+			return nil, nil //nolint:nilnil // not found for sure, so the call is made
 		case !isAbsent(err):
 			return nil, err
 		case time.Since(began) >= absence:
-			return nil, nil //nolint:nilnil // not there, which is not an error
+			return nil, nil //nolint:nilnil // the link is not there, which is not an error
 		}
 		select {
 		case <-ctx.Done():
@@ -91,28 +92,28 @@ func (a LinkArgs) findExisting(ctx context.Context, client *plural.Client, again
 	}
 }
 
-// absence is how long the books have to show that they do not have a link.
+// absence is how long the books must say that they do not have a link.
 const absence = 3 * time.Second
 
 // isAbsent reports whether Plural said that it has no such link. A firewall's
-// page, a 404 without a code, or a broken server does not count.
+// page, a 404 without a code, or a server error is not enough.
 func isAbsent(err error) bool {
 	said, ok := errors.AsType[*plural.Error](err)
 	return ok && said.Code != "" && said.StatusCode < http.StatusInternalServerError && errors.Is(err, plural.ErrNotFound)
 }
 
 // sameLink returns the link that was found, if it is the link of this job.
-// Otherwise it returns the error why that link rules the job out.
+// Otherwise it returns an error, and the job's link must not be made.
 func (a LinkArgs) sameLink(l *plural.PaymentLink) (*result, error) {
 	switch {
 	case l.Amount.Value == 0 || l.Amount.Currency == "":
-		return nil, errors.New("pluralriver: the payment link of this reference does not say its amount")
+		return nil, errors.New("pluralriver: the payment link under this reference has no amount")
 	case l.Amount == a.Amount && (l.PreAuth == nil || *l.PreAuth == a.PreAuth):
 		return &result{link: l}, nil
 	}
 	return nil, &plural.PaymentLinkError{
 		Op: "payment_links.create", Link: l,
-		Reason: fmt.Sprintf("the reference belongs to another payment link, of %s", l.Amount),
+		Reason: fmt.Sprintf("the reference belongs to another payment link, over %s", l.Amount),
 	}
 }
 
@@ -130,8 +131,7 @@ type LinkCancelArgs struct {
 // Kind returns [KindLinkCancel].
 func (LinkCancelArgs) Kind() string { return KindLinkCancel }
 
-// InsertOpts keeps a second job from being inserted while the first has not
-// ended.
+// InsertOpts prevents a second job while the first job has not ended.
 func (LinkCancelArgs) InsertOpts() river.InsertOpts { return oneThatHasNotEnded() }
 
 func (a LinkCancelArgs) check() error { return plural.ValidatePaymentLinkID(a.PaymentLinkID) }
@@ -140,17 +140,17 @@ func (a LinkCancelArgs) subject() (orderID, reference string) { return a.Payment
 
 func (a LinkCancelArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if !again {
-		return nil, nil //nolint:nilnil // not in sight, which is not an error
+		return nil, nil //nolint:nilnil // the first run does not look
 	}
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
 	l, err := client.PaymentLinks.Get(ctx, a.PaymentLinkID)
 	if err != nil || l.Status != plural.PaymentLinkStatusCancelled {
-		return nil, nil //nolint:nilnil // only a hit counts
+		return nil, nil //nolint:nilnil // not found for sure, so the call is made
 	}
 	o, err := client.Orders.Get(ctx, l.OrderID)
 	if err != nil || o.Status != plural.OrderStatusCreated && o.Status != plural.OrderStatusAttempted {
-		return nil, nil //nolint:nilnil // the link may be paid: the call finds out
+		return nil, nil //nolint:nilnil // the link may be paid, and the call finds that out
 	}
 	return &result{link: l}, nil
 }

@@ -45,9 +45,9 @@ func linkOf(status string, amount int64) string {
 
 const noLink = `{"code":"ORDER_NOT_FOUND","message":"no"}`
 
-// A later run of a job does not send until the books have said for three
-// seconds that there is no such link. A link that expires meanwhile does not
-// end the job: it may have been paid.
+// A later run of a job does not send its link until the books have said for
+// three seconds that there is no such link. If the link expires meanwhile, the
+// job does not end, because the link may have been paid.
 func TestLaterRunLooksForItsLink(t *testing.T) {
 	t.Parallel()
 	type say func(since time.Duration) (int, string)
@@ -55,8 +55,8 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 	for name, tc := range map[string]struct {
 		say   say
 		found bool
-		is    error // of the look
-		fails bool  // the look; the job is tried again
+		is    error // what the look's error matches
+		fails bool  // whether the look fails, so the job is tried again
 	}{
 		"there":      {say: always(http.StatusOK, linkOf("CREATED", 5000)), found: true},
 		"not there":  {say: always(http.StatusUnprocessableEntity, noLink)},
@@ -109,7 +109,8 @@ func TestLaterRunLooksForItsLink(t *testing.T) {
 }
 
 // A new job may have the reference of a job that has ended. Plural may not keep
-// references unique, so the first run looks, too, and makes no second link.
+// references unique, so the first run looks for a link, too, and makes no
+// second link.
 func TestFirstRunLooksForItsLink(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -152,8 +153,8 @@ func TestLinkArgsPrintNoCustomer(t *testing.T) {
 	require.NotContains(t, text, "9000000001")
 }
 
-// A cancelled link whose order may be paid is left to the call, which tells
-// that the payer was faster.
+// If a link is cancelled, but its order may be paid, the run makes the call.
+// The call finds out that the payer was faster.
 func TestLaterRunOfACancelLooksAtTheOrder(t *testing.T) {
 	t.Parallel()
 	for status, found := range map[string]bool{

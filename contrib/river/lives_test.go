@@ -11,7 +11,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// testTwoLives has two workers work one job, in every order.
+// testTwoLives makes two workers work one job, and tries every order of their
+// steps.
 func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	first := newGate("answered")
 	s := e.open(t, gated[TTx](first), oneWorker)
@@ -34,7 +35,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 		s.river = s.startAnother(t, gated[TTx](first), oneWorker)
 	}
 
-	// The first worker goes on after the second has ended the job.
+	// The first worker goes on after the second worker has ended the job.
 	id, order := begin("after")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	other := s.startAnother(t, nil)
@@ -44,7 +45,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	renew("answered")
 	check(id, order, "after")
 
-	// The first worker goes on while the second has the job.
+	// The first worker goes on while the second worker has the job.
 	id, order = begin("while")
 	s.rescue(t, id, rivertype.JobStateAvailable)
 	second := newGate("answered")
@@ -52,7 +53,7 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	<-second.arrived
 	close(first.open)
 	s.waitFor(t, id, func(row *rivertype.JobRow) bool { return row.State != rivertype.JobStateRunning })
-	require.Zero(t, s.count(t, `ended WHERE reference = 'while'`), "it is the second's")
+	require.Zero(t, s.count(t, `ended WHERE reference = 'while'`), "only the second worker may end the job")
 	close(second.open)
 	s.eventually(t, 1, `ended WHERE reference = 'while'`)
 	check(id, order, "while")
@@ -72,8 +73,8 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, other.StopAndCancel(t.Context()))
 	renew("answered")
 
-	// The first worker goes on before a second has begun. It ends the job, and the
-	// second finds that.
+	// The first worker goes on before a second worker has begun. The first
+	// worker ends the job, and the second worker finds that out.
 	id, order = begin("before")
 	s.rescue(t, id, rivertype.JobStateRetryable)
 	close(first.open)
@@ -83,8 +84,8 @@ func testTwoLives[TTx any](t *testing.T, e *engine[TTx]) {
 	require.NoError(t, err)
 	check(id, order, "before")
 
-	// The first worker gets no answer, and River records that as the result of the
-	// second's try.
+	// The first worker gets no answer, and River records this error as the
+	// result of the second worker's try.
 	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == pluraltest.OpCapturesCreate && r.Attempt == 1 {
 			return pluraltest.UnavailableBeforeApply
@@ -124,5 +125,5 @@ func testRetriedAfterTheEnd[TTx any](t *testing.T, e *engine[TTx]) {
 		}
 	}
 	require.Equal(t, 2, s.count(t, `ended`))
-	require.Len(t, s.gateway.Requests(), requests, "nobody was asked")
+	require.Len(t, s.gateway.Requests(), requests, "a retry sends no request")
 }

@@ -20,16 +20,16 @@ import (
 // Exactly one of OrderID and Reference is given.
 type LookArgs struct {
 	OrderID string `json:"order_id,omitzero"`
-	// Reference is the merchant's reference of an order. It is for an order whose
-	// id the shop does not know, because the answer to its creation was lost. If
-	// Plural has no such order, Seen is not called.
+	// Reference is the merchant's reference of an order. Give it instead of
+	// OrderID if the shop does not know the order's id, because the answer to
+	// its creation was lost. If Plural has no such order, Seen is not called.
 	Reference string `json:"reference,omitzero"`
 }
 
 // Kind returns [KindLook].
 func (LookArgs) Kind() string { return KindLook }
 
-// InsertOpts limits the number of tries: the next sweep looks again.
+// InsertOpts allows only a few tries, because the next sweep looks again.
 func (LookArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
 
 // Looks configures how orders are read. TTx is the transaction of River's
@@ -40,28 +40,29 @@ type Looks[TTx any] struct {
 	// Transact runs work in a transaction, like that of [Config].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
 	// Seen is called with the order from Plural's books, in a transaction. Two
-	// looks at one order may overlap, and books lag, so an older document may come
-	// after a newer one. Compare UpdatedAt with the row that the shop keeps of the
-	// order. A document whose UpdatedAt is zero has no time; accept it.
+	// looks at one order may overlap, and Plural's books lag, so an older
+	// document may come after a newer document. Compare UpdatedAt with the time
+	// in the shop's own row of the order. If UpdatedAt is zero, the document
+	// has no time: accept it.
 	Seen func(ctx context.Context, tx TTx, o *plural.Order) error
 
-	// Quiet returns orders that may still change, and of which the shop has had
-	// no news for a while: see [MayChange]. [Sweep] looks at these orders.
-	// Leave out orders that are older than some weeks, because many orders are
-	// never paid. Return as many as one sweep should read. Record in tx that
-	// they were looked at; otherwise the next sweep gets the same orders. It
-	// may be nil.
+	// Quiet returns orders that may still change (see [MayChange]), and about
+	// which the shop has had no news for a while. [Sweep] looks at these
+	// orders. Leave out orders that are older than some weeks, because many
+	// orders are never paid. Return as many orders as one sweep should read.
+	// Record in tx that these orders were looked at. Otherwise the next sweep
+	// gets the same orders. Quiet may be nil.
 	Quiet func(ctx context.Context, tx TTx) ([]LookArgs, error)
 
 	// Prune is called with each sweep, outside of a transaction. Use it to
-	// delete old events of an inbox. It may be nil.
+	// delete old events of an inbox. Prune may be nil.
 	Prune func(ctx context.Context) error
 
 	// HoldFor is how long after the payment's authorisation an order can safely
-	// be captured. Plural does not document how long a hold lasts. Ask Plural,
-	// and subtract a day. If an order is still AUTHORIZED after that time, each
-	// look calls Lapsing after Seen, in the same transaction. Set both HoldFor
-	// and Lapsing, or neither.
+	// be captured. Plural does not document how long a hold lasts. Ask Plural
+	// for that time, and subtract a day. If an order is still AUTHORIZED after
+	// that time, each look calls Lapsing after Seen, in the same transaction.
+	// Set both HoldFor and Lapsing, or neither.
 	HoldFor time.Duration
 	Lapsing func(ctx context.Context, tx TTx, o *plural.Order) error
 
@@ -90,12 +91,12 @@ func AddLooks[TTx any](workers *river.Workers, looks Looks[TTx]) error {
 }
 
 // LookTx inserts a look at an order, which runs once the transaction is
-// committed. The opts may be nil; their UniqueOpts do not count.
+// committed. The opts may be nil. Their UniqueOpts are ignored.
 //
-// Normally only one look waits for an order, even if much happens to the order.
-// If a look is waiting already and is due early enough, nothing is inserted. A
-// look that is running does not count, because it may have read the order
-// before the latest news.
+// Normally only one look waits for each order, even if much happens to the
+// order. If a look is waiting already and is due early enough, LookTx inserts
+// nothing. A look that is already running is not enough, because it may have
+// read the order before the latest change.
 func LookTx[TTx any](
 	ctx context.Context, client *river.Client[TTx], tx TTx, args LookArgs, opts *river.InsertOpts,
 ) error {
@@ -124,7 +125,7 @@ func LookTx[TTx any](
 		}
 		oneWaits = oneWaits || !isRunning
 	}
-	if oneWaits { // it waits for longer than was asked for, and so do all the others
+	if oneWaits { // all lanes are taken, and each waiting look is due later than asked for
 		return nil
 	}
 	with.UniqueOpts = river.UniqueOpts{}
@@ -134,14 +135,16 @@ func LookTx[TTx any](
 	return nil
 }
 
-// aMoment is how much later than asked for a waiting look may run.
+// aMoment is how much later than asked for a waiting look may be due.
 const aMoment = time.Second
 
-// maxLanes limits the looks at one order that run, or wait for longer. After
-// that many, the next look waits for one of them.
+// maxLanes limits the looks at one order that are running or are due later. If
+// there are that many looks and one of them is waiting, no further look is
+// inserted.
 const maxLanes = 8
 
-// lookInLane is a [LookArgs]; each lane has at most one.
+// lookInLane is a [LookArgs] with a lane. Each lane has at most one look at an
+// order that has not ended.
 type lookInLane struct {
 	OrderID   string `json:"order_id,omitzero"  river:"unique"`
 	Reference string `json:"reference,omitzero" river:"unique"`
@@ -152,7 +155,7 @@ func (lookInLane) Kind() string { return KindLook }
 
 func (lookInLane) InsertOpts() river.InsertOpts { return LookArgs{}.InsertOpts() }
 
-var errNotOne = errors.New("pluralriver: look: an order's id or its reference is needed, not both")
+var errNotOne = errors.New("pluralriver: look: either an order's id or its reference is needed, but not both")
 
 func (a LookArgs) isOne() bool { return (a.OrderID == "") != (a.Reference == "") }
 
@@ -162,8 +165,8 @@ func (a LookArgs) isOne() bool { return (a.OrderID == "") != (a.Reference == "")
 //	look := pluralriver.LookOnEvent(riverClient, nil)
 //	http.Handle("/plural/webhook", inbox.Handler(verifier, look))
 //
-// An event only hints that something happened; Plural's books decide. An event
-// without an order is ignored.
+// The event only shows that something happened. What happened is in Plural's
+// books. An event without an order is ignored.
 func LookOnEvent[TTx any](
 	client *river.Client[TTx], opts *river.InsertOpts,
 ) func(ctx context.Context, tx TTx, e *plural.Event) error {
@@ -179,22 +182,22 @@ func LookOnEvent[TTx any](
 	}
 }
 
-// MayChange reports whether an order may still change by itself. Then
-// [Looks.Quiet] should go on returning it. The order may change if it is unpaid
-// or on hold, or if one of its payments or refunds is under way. It may also
-// change if the order, a payment or a refund is in a status that package plural
-// does not know. The order does not change by itself if it is CANCELLED,
-// FAILED, FULLY_REFUNDED or paid, and its refunds have ended. It does not
-// matter whether the document shows how much was taken. After a sale that was
-// paid outright by card the document never shows that.
+// MayChange reports whether an order may still change by itself. While it may,
+// [Looks.Quiet] should return the order again and again. The order may change
+// if it is unpaid or on hold, or if one of its payments or refunds is under
+// way. It may also change if the order, a payment or a refund is in a status
+// that package plural does not know. The order does not change by itself if it
+// is CANCELLED, FAILED, FULLY_REFUNDED or paid, and its refunds have ended.
+// MayChange does not depend on how much was taken, because the document of a
+// sale that was paid outright by card never shows that.
 //
 // A document may leave out captures or refunds. If the shop needs a sum that is
-// not known, Quiet should return the order as well. That is
-// [plural.Order.RefundedAmount], and for a hold that was captured also
+// not known, Quiet should return the order as well. The sums are
+// [plural.Order.RefundedAmount] and, for a hold that was captured,
 // [plural.Order.CapturedAmount]. An order that nobody pays may stay CREATED, so
-// Quiet also needs a limit of age. A later decision to refund can change any
-// order. Books lag. So also look at an order if the shop has made a decision
-// that the order's row does not show yet.
+// Quiet should also leave out old orders. A later decision to refund can change
+// any order. Books lag. So also look at an order if the shop has decided
+// something that the order's row does not show yet.
 func MayChange(o *plural.Order) bool {
 	switch o.Status {
 	case plural.OrderStatusCancelled, plural.OrderStatusFailed:
@@ -233,8 +236,8 @@ func isPaymentOpen(p plural.Payment) bool {
 }
 
 // Sweep makes a periodic job for river.Config.PeriodicJobs. The job looks at
-// the orders that [Looks.Quiet] returns. Payers close their browsers, and
-// webhooks come late or not at all.
+// the orders that [Looks.Quiet] returns. A sweep is needed because payers close
+// their browsers, and webhooks come late or not at all.
 func Sweep(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),
@@ -278,7 +281,7 @@ func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order,
 	default:
 		o, err = l.looks.Client.Orders.GetByReference(ctx, args.Reference)
 		if errors.Is(err, plural.ErrNotFound) {
-			return nil, nil //nolint:nilnil // the payer has not reached the checkout
+			return nil, nil //nolint:nilnil // Plural does not have the order yet, which is not an error
 		}
 	}
 	if _, isInvalid := errors.AsType[*plural.ValidationError](err); isInvalid {
@@ -287,7 +290,7 @@ func (l *looker[TTx]) read(ctx context.Context, args LookArgs) (o *plural.Order,
 	return o, err
 }
 
-// heldSince returns when the first payment that is on hold was made.
+// heldSince returns the time of the first payment that is on hold.
 func heldSince(o *plural.Order) time.Time {
 	var first time.Time
 	for i := range o.Payments {
@@ -298,7 +301,7 @@ func heldSince(o *plural.Order) time.Time {
 		}
 	}
 	if first.IsZero() {
-		return cmp.Or(o.CreatedAt.Time, time.Now()) // without a time the age is not known
+		return cmp.Or(o.CreatedAt.Time, time.Now()) // without any time the hold counts as new
 	}
 	return first
 }
@@ -307,7 +310,7 @@ type sweepArgs struct{}
 
 func (sweepArgs) Kind() string { return KindSweep }
 
-// InsertOpts allows one try only: the next sweep does the same work.
+// InsertOpts allows only one try, because the next sweep does the same work.
 func (sweepArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
 type sweeper[TTx any] struct {
@@ -316,8 +319,8 @@ type sweeper[TTx any] struct {
 	looks *Looks[TTx]
 }
 
-// Work inserts a look for each order. Each look has only a few tries, so looks
-// do not pile up while Plural is down.
+// Work inserts a look at each order that Quiet returns. Each look has only a
+// few tries, so looks do not pile up while Plural is down.
 func (s *sweeper[TTx]) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
 	var pruned error
 	if s.looks.Prune != nil {

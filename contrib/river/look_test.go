@@ -41,13 +41,13 @@ func TestLooks(t *testing.T) {
 	inbox, err := sqlstore.NewInbox(db, sqlstore.SQLite)
 	require.NoError(t, err)
 	require.NoError(t, inbox.Migrate(t.Context()))
-	lost := unpaidOrder(t, gateway, "order-0") // whose webhooks do not come
+	lost := unpaidOrder(t, gateway, "order-0") // no webhook comes for this order
 
 	workers := river.NewWorkers()
 	pruned := make(chan bool, 1)
 	require.NoError(t, pluralriver.AddLooks(workers, pluralriver.Looks[*sql.Tx]{
 		Client: client, Transact: e.transact, Queue: "books",
-		Prune: func(ctx context.Context) error { // on the only connection
+		Prune: func(ctx context.Context) error { // Prune uses the only connection
 			_, err := inbox.Prune(ctx, 72*time.Hour)
 			pruned <- true
 			return err
@@ -94,14 +94,14 @@ func TestLooks(t *testing.T) {
 	require.NoError(t, gateway.Capture(id, "capture-1", pluraltest.Amount{}))
 	seen(id, "PROCESSED")
 	require.Zero(t, e.count(t, `lapsing WHERE order_id = '%s'`, lost), "nothing is on hold")
-	// A refund's event leads to the order.
+	// The event of a refund leads to a look at the order.
 	_, err = gateway.Refund(id, "refund-1", pluraltest.Amount{Value: 10_000, Currency: "INR"})
 	require.NoError(t, err)
 	seen(id, "FULLY_REFUNDED")
 	require.Equal(t, 2, e.count(t, `seen`))
 
-	// An id that cannot be an order's is not asked for twice. An order that Plural
-	// does not have ends the look.
+	// An id that no order can have is not tried again. If Plural does not have
+	// the order, the look ends.
 	for args, want := range map[pluralriver.LookArgs]rivertype.JobState{
 		{OrderID: "a/b"}:                 rivertype.JobStateCancelled,
 		{}:                               rivertype.JobStateCancelled,
@@ -118,8 +118,8 @@ func TestLooks(t *testing.T) {
 	}
 }
 
-// However much happens to an order, one look waits. There is one more if the
-// others are running, or wait for longer.
+// Only one look waits, no matter how much happens to an order. There is one
+// more if the others are running, or are due later.
 func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "shop.db")
@@ -153,14 +153,15 @@ func TestLooksAreUniqueWhileTheyWait(t *testing.T) {
 	require.Equal(t, 6, look(a))
 	e.execute(t, `DELETE FROM river_job`)
 
-	// A look next week does not replace one now.
+	// A look that is due next week does not replace a look that is due now.
 	next := &river.InsertOpts{ScheduledAt: time.Now().Add(7 * 24 * time.Hour)}
 	require.NoError(t, tryLook(a, next))
 	require.NoError(t, tryLook(a, next))
 	require.Equal(t, 1, e.count(t, `river_job`))
 	require.Equal(t, 2, look(a))
 
-	// In an outage looks do not pile up, and none is lost behind many that run.
+	// In an outage looks do not pile up. Even if many looks are running, a new
+	// look is inserted.
 	for n := range 12 {
 		set("retryable", ", scheduled_at = datetime('now', '+1 hour')")
 		require.Equal(t, min(3+n, 8), look(a))
@@ -194,7 +195,7 @@ func TestMayChange(t *testing.T) {
 	require.False(t, mayChange(id), "captured in part")
 	_, err = gateway.Refund(id, "refund-2", rupees(40))
 	require.NoError(t, err)
-	require.False(t, mayChange(id), "all of that given back")
+	require.False(t, mayChange(id), "the captured part is refunded")
 	id = authorized(t, gateway, "order-3")
 	require.NoError(t, gateway.Cancel(id))
 	require.False(t, mayChange(id), "cancelled")
@@ -209,7 +210,8 @@ func TestMayChange(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, mayChange(id), "a refund is under way")
 
-	// Paid outright by card: no document says how much was taken.
+	// After an order was paid outright by card, no document shows how much was
+	// taken.
 	id, err = gateway.AddOrder(pluraltest.OrderSpec{Reference: "order-5", Amount: rupees(60)})
 	require.NoError(t, err)
 	_, err = gateway.Pay(id, pluraltest.Approve)
@@ -231,10 +233,10 @@ func TestMayChange(t *testing.T) {
 	require.True(t, mayChange(id), "another refund is under way")
 	_, err = gateway.Refund(id, "refund-5-3", rupees(30))
 	require.NoError(t, err)
-	require.True(t, mayChange(id), "and is still under way after a third")
+	require.True(t, mayChange(id), "the second refund is still under way after a third one")
 }
 
-// A sweep goes on with an order only while its document has something open.
+// Sweeps look at an order only as long as something in its document may change.
 func TestMayChangeOfADocument(t *testing.T) {
 	t.Parallel()
 	card := func(status string) string {
@@ -252,7 +254,7 @@ func TestMayChangeOfADocument(t *testing.T) {
 		{"a payment failed", "ATTEMPTED", card("FAILED"), "", true},
 		{"a payment is under way", "PENDING", card("PENDING"), "", true},
 		{"on hold", "AUTHORIZED", card("AUTHORIZED"), "", true},
-		{"a status that nobody knows", "NOBODY_KNOWS", card("PROCESSED"), "", true},
+		{"an unknown order status", "NOBODY_KNOWS", card("PROCESSED"), "", true},
 
 		{"cancelled", "CANCELLED", card("CANCELLED"), "", false},
 		{"cancelled, and the payment lags", "CANCELLED", card("AUTHORIZED"), "", false},
@@ -265,17 +267,17 @@ func TestMayChangeOfADocument(t *testing.T) {
 		{"paid, no payment listed", "PROCESSED", "", "", false},
 		{"another payment is under way", "PROCESSED", card("PROCESSED") + "," + card("PENDING"), "", true},
 		{"a payment is still held", "PARTIALLY_CAPTURED", card("PROCESSED") + "," + card("AUTHORIZED"), "", true},
-		{"a payment that nobody knows", "PROCESSED", card("NOBODY_KNOWS"), "", true},
+		{"an unknown payment status", "PROCESSED", card("NOBODY_KNOWS"), "", true},
 
 		{"a refund is pending", "PROCESSED", card("PROCESSED"), refund("v1-2", "PENDING"), true},
 		{"a refund is created", "PROCESSED", card("PROCESSED"), refund("v1-2", "CREATED"), true},
-		{"a refund that nobody knows", "PROCESSED", card("PROCESSED"), refund("v1-2", "NOBODY_KNOWS"), true},
+		{"an unknown refund status", "PROCESSED", card("PROCESSED"), refund("v1-2", "NOBODY_KNOWS"), true},
 		{"the bank refused the refund", "PROCESSED", card("PROCESSED"), refund("v1-2", "FAILED"), false},
 		{"a refund was cancelled", "PROCESSED", card("PROCESSED"), refund("v1-2", "CANCELLED"), false},
 		{"the order's status lags behind its refund", "PROCESSED", card("PROCESSED"), refund("v1-2", "PROCESSED"), false},
 
 		{"refunded in part", "PARTIALLY_REFUNDED", card("PROCESSED"), refund("v1-2", "PROCESSED"), false},
-		{"the payment says so, too", "PARTIALLY_REFUNDED", card("PARTIALLY_REFUNDED"), refund("v1-2", "PROCESSED"), false},
+		{"the payment shows it, too", "PARTIALLY_REFUNDED", card("PARTIALLY_REFUNDED"), refund("v1-2", "PROCESSED"), false},
 		{"the refund is not listed", "PARTIALLY_REFUNDED", card("PROCESSED"), "", false},
 		{
 			"a second refund is pending", "PARTIALLY_REFUNDED", card("PROCESSED"),

@@ -9,13 +9,13 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// migrating is the number of the advisory lock for migrations.
+// migrating is the key of the advisory lock for migrations.
 const migrating = 5390217447
 
 // Migrate creates River's tables, or brings them up to date. On PostgreSQL
-// every process can run it at its start, because the processes wait for each
-// other. River's own migrator does not wait. Migrate takes two connections. On
-// SQLite only one process at a time may run it.
+// every process can run Migrate at its start, because the processes wait for
+// each other. River's own migrator does not wait. Migrate takes two
+// connections. On SQLite only one process at a time may run Migrate.
 //
 //	err := pluralriver.Migrate(ctx, riverpgxv5.New(pool))
 func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx]) error {

@@ -19,7 +19,7 @@ func TestReadmeShowsTheExamples(t *testing.T) {
 	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
 	require.Len(t, shown, 7)
 	outside := string(examples)
-	within := strings.ReplaceAll(outside, "\n\t", "\n") // the bodies of functions
+	within := strings.ReplaceAll(outside, "\n\t", "\n") // the README shows the bodies of functions without their indent
 	for _, block := range shown {
 		if strings.HasPrefix(block[1], "func ") {
 			require.Contains(t, outside, block[1])

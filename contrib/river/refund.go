@@ -9,14 +9,14 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// findExisting looks for the refund before it is sent. So the refund is not
-// made twice, even if Plural does not keep references unique.
+// findExisting looks for the refund before the job sends it. So the refund is
+// not made twice, even if Plural does not keep references unique.
 //
 // The first run of a job looks once, because an earlier job may have had the
-// same reference. A later run reads the books until they settle the question,
-// and looks again after a while. An earlier run may have sent the refund a
-// moment ago, and books lag. The later run sends the refund only if the books
-// showed that they do not have it.
+// same reference. A later run reads the books until they answer whether there
+// is such a refund, and looks again after a while. It does so because an
+// earlier run may have sent the refund a moment ago, and books lag. The later
+// run sends the refund only if the books showed that they do not have it.
 func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, again bool) (*result, error) {
 	if again {
 		if o, err := a.look(ctx, client); o != nil || err != nil {
@@ -29,12 +29,13 @@ func (a RefundArgs) findExisting(ctx context.Context, client *plural.Client, aga
 		}
 	}
 	if !a.isInSight(ctx, client) {
-		return nil, nil //nolint:nilnil // which is not an error
+		return nil, nil //nolint:nilnil // the refund is not there, which is not an error
 	}
 	return ofOrder(a.look(ctx, client))
 }
 
-// isInSight looks for the refund once. Only a refund that is found counts.
+// isInSight looks for the refund once. If the books cannot be read, it counts
+// as not in sight.
 func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -47,8 +48,9 @@ func (a RefundArgs) isInSight(ctx context.Context, client *plural.Client) bool {
 	})
 }
 
-// look reads the books. The refund must not be sent if the books show it, show
-// it twice or with another amount, or cannot be read.
+// look reads the books. The refund must not be sent if the books show it, once
+// or twice. It must also not be sent if the books show it with another amount,
+// or cannot be read.
 func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Order, error) {
 	ctx, cancel := withLookTimeout(ctx)
 	defer cancel()
@@ -60,13 +62,13 @@ func (a RefundArgs) look(ctx context.Context, client *plural.Client) (*plural.Or
 		return nil, err
 	}
 	if errors.Is(err, plural.ErrNotFound) || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict) {
-		return nil, nil //nolint:nilnil // not found; the call finds out what that means
+		return nil, nil //nolint:nilnil // no refund was found; the call finds out what that means
 	}
 	return nil, err
 }
 
-// withLookTimeout limits the time of the look, so most of the time is left for
-// the call.
+// withLookTimeout limits the time of a look, so most of the try's time is left
+// for the call.
 func withLookTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, remaining(ctx)*2/5)
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// refunds is a shop whose gateway makes a refund each time it is asked.
+// refunds is a shop whose gateway makes a refund for each request, even if the
+// reference was used before.
 type refunds struct {
 	*shop[*sql.Tx]
 
@@ -64,7 +65,8 @@ func (s *refunds) telling(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*s
 
 func asItIs(cfg pluralriver.Config[*sql.Tx]) pluralriver.Config[*sql.Tx] { return cfg }
 
-// captured is an order that can be refunded, and the args of its refund.
+// captured makes an order that can be refunded, and returns the args of its
+// refund.
 func (s *refunds) captured(t *testing.T, order string) pluralriver.RefundArgs {
 	t.Helper()
 	id := authorized(t, s.gateway, order)
@@ -76,8 +78,8 @@ func isRead(r pluraltest.Request) bool {
 	return r.Op == pluraltest.OpOrdersGet || r.Op == pluraltest.OpOrdersGetByReference
 }
 
-// A refund that Plural carried out twice needs a person: another try would send
-// it again.
+// If Plural carried out a refund twice, a person has to look, and the job ends.
+// Another try might send the refund again.
 func TestRefundsAreNotSentTwice(t *testing.T) {
 	t.Parallel()
 	type plan func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault
@@ -87,7 +89,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 		refunds int
 		double  bool
 	}{{
-		// One call sent the refund twice, and finds both.
+		// One call sent the refund twice, and finds both refunds.
 		"twice in one call", func(r pluraltest.Request, refunds int, _ *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
@@ -98,8 +100,9 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 2, true,
 	}, {
-		// Nothing could be read in the first try. The second asks before it sends.
-		"the second life asks", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
+		// Nothing could be read in the first try. The second try reads before
+		// it sends.
+		"the second try reads first", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
 				*lost = time.Now()
@@ -110,8 +113,9 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 			return pluraltest.NoFault
 		}, 1, false,
 	}, {
-		// Nothing could be read in the second try either, so it does not send.
-		"it does not send in the dark", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
+		// Nothing could be read in the second try either, so the second try
+		// does not send the refund.
+		"nothing is sent without a read", func(r pluraltest.Request, refunds int, lost *time.Time) pluraltest.Fault {
 			switch {
 			case r.Op == pluraltest.OpRefundsCreate && refunds == 0:
 				*lost = time.Now()
@@ -155,7 +159,7 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var lost time.Time // of the gateway, which asks for one fault at a time
+			var lost time.Time // only the fault plan uses it, and the gateway calls the plan once at a time
 			s := openRefunds(t, asItIs)
 			args := s.captured(t, "order")
 			s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
@@ -178,8 +182,8 @@ func TestRefundsAreNotSentTwice(t *testing.T) {
 	}
 }
 
-// If a reference is inserted again, its job finds the refund, and sends
-// nothing.
+// If a job with the same reference is inserted again, the new job finds the
+// refund, and sends nothing.
 func TestARefundDecidedAgain(t *testing.T) {
 	t.Parallel()
 	s := openRefunds(t, asItIs)
@@ -200,8 +204,9 @@ func TestARefundDecidedAgain(t *testing.T) {
 	require.Len(t, s.gateway.Refunds(args.OrderID), 1)
 }
 
-// A worker stops between its look and its call. Meanwhile another one has
-// refunded, and ended the job. The second refund reaches a person.
+// A worker is paused between its look and its call. Meanwhile another worker
+// makes the refund and ends the job. Then the first worker makes a second
+// refund, which is reported to a person.
 func TestASecondRefundContradicts(t *testing.T) {
 	t.Parallel()
 	g := newGate("looked")
@@ -221,8 +226,8 @@ func TestASecondRefundContradicts(t *testing.T) {
 	require.Len(t, s.gateway.Refunds(args.OrderID), 2)
 }
 
-// Retry can be pressed while a job waits for its day. A day is also a day if a
-// process died in between.
+// A job waits for a day only if its last try needs a review. Otherwise it waits
+// for as long as River decides.
 func TestDailyOnlyWhileInReview(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
@@ -235,7 +240,7 @@ func TestDailyOnlyWhileInReview(t *testing.T) {
 		}
 		return pluraltest.NoFault
 	})
-	id := authorized(t, s.gateway, "order") // on hold, not captured: nothing rules out a refund
+	id := authorized(t, s.gateway, "order") // the order is on hold, so a refund may still become possible
 	job := s.insert(t, pluralriver.RefundArgs{OrderID: id, Reference: "early", Amount: plural.INR(1000)})
 	o := <-s.told
 	require.Equal(t, pluralriver.NeedsReview, o.Why)

@@ -15,7 +15,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// testUnsettled has jobs that never end.
+// testUnsettled works jobs that get no final answer.
 func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, func(cfg pluralriver.Config[TTx]) pluralriver.Config[TTx] {
 		cfg.UnsettledAfter = 3
@@ -31,8 +31,8 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 		return job.Job.ID
 	}
 
-	// Nothing in the books explains the rejection: it is reported after one whole
-	// call, and the call is made again a day later.
+	// Nothing in the books explains the rejection. So the job is reported after
+	// one whole call, and the call is made again a day later.
 	order := unpaidOrder(t, s.gateway, "order-1")
 	id := insert(pluralriver.CaptureArgs{OrderID: order, Reference: "unpaid", Full: true}, 25)
 	s.eventually(t, 1, `unsettled WHERE reference = 'unpaid'`)
@@ -40,7 +40,7 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 1, s.count(t, `unsettled WHERE why = 'needs review' AND attempt = 1 AND good = 0`))
 	require.Len(t, row.Errors, 1)
 	require.WithinDuration(t, row.Errors[0].At.Add(24*time.Hour), row.ScheduledAt, time.Hour)
-	// After the payer has paid, a person retries it at once.
+	// After the payer has paid, a person retries the job at once.
 	_, err := s.gateway.Pay(order, pluraltest.Approve)
 	require.NoError(t, err)
 	_, err = s.river.JobRetry(t.Context(), id)
@@ -48,8 +48,8 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	s.waitFor(t, id, isIn(rivertype.JobStateCompleted))
 	require.Equal(t, 1, s.count(t, `ended WHERE reference = 'unpaid' AND good = 1`))
 
-	// There is no answer for a while: it is reported at the third try, once, and
-	// at the last.
+	// There is no answer for a while. So the job is reported after the third
+	// try, and after the last try.
 	order = authorized(t, s.gateway, "order-2")
 	s.gateway.SetFaultPlan(func(r pluraltest.Request) pluraltest.Fault {
 		if r.OrderID == order {
@@ -62,7 +62,7 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 2, s.count(t, `unsettled WHERE reference = 'down'`))
 	require.Equal(t, 1, s.count(t, `unsettled WHERE reference = 'down' AND why = 'still unknown' AND attempt = 3`))
 	require.Equal(t, 1, s.count(t, `unsettled WHERE reference = 'down' AND why = 'given up' AND attempt = 5`))
-	// It can be tried again after that, and is then reported again.
+	// The job can be tried again after that, and is then reported again.
 	_, err = s.river.JobRetry(t.Context(), id)
 	require.NoError(t, err)
 	s.eventually(t, 2, `unsettled WHERE reference = 'down' AND why = 'given up'`)
@@ -75,8 +75,8 @@ func testUnsettled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Len(t, s.gateway.Captures(order), 1)
 }
 
-// testCancelled has jobs that a person cancelled, or that River gave up, with
-// and without a worker that could report it.
+// testCancelled has jobs that a person cancelled, or that River gave up. Some
+// of them have a worker that can report this, and some have no worker.
 func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	g := newGate("looked")
 	var order string
@@ -101,7 +101,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	s.waitFor(t, id, isIn(rivertype.JobStateCancelled))
 	s.eventually(t, 1, `unsettled WHERE reference = 'running' AND why = 'cancelled' AND attempt = 1`)
 
-	// Nobody works on these.
+	// No worker has these two jobs.
 	require.NoError(t, s.river.StopAndCancel(t.Context()))
 	s.gateway.SetFaultPlan(nil)
 	waiting := s.insert(t, pluralriver.CancelArgs{OrderID: order})
@@ -114,7 +114,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	s.eventually(t, 1, `unsettled WHERE order_id = '%s' AND why = 'cancelled' AND attempt = 0`, order)
 	s.eventually(t, 1, `unsettled WHERE reference = 'lost' AND why = 'given up' AND attempt = 25`)
 
-	// It is not reported twice, and a cancelled job is settled once it is retried.
+	// A job is not reported twice. A cancelled job ends when it is retried.
 	_, err = s.river.Insert(t.Context(), pluralriver.WatchArgs{}, nil)
 	require.NoError(t, err)
 	_, err = s.river.JobRetry(t.Context(), id)
@@ -126,7 +126,7 @@ func testCancelled[TTx any](t *testing.T, e *engine[TTx]) {
 	require.Equal(t, 3, s.count(t, `unsettled`))
 }
 
-// testEndedFails has a shop whose Ended fails.
+// testEndedFails works a job of a shop whose Ended fails.
 func testEndedFails[TTx any](t *testing.T, e *engine[TTx]) {
 	s := e.open(t, func(cfg pluralriver.Config[TTx]) pluralriver.Config[TTx] {
 		cfg.UnsettledAfter = 2

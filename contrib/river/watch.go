@@ -14,8 +14,8 @@ import (
 
 // Watch makes a periodic job for river.Config.PeriodicJobs. Every minute the
 // job finds the money jobs that were cancelled or given up while no worker had
-// them, and calls [Config.Unsettled]. Such a job was cancelled by a person, or
-// its worker was killed in the job's last try.
+// them. It calls [Config.Unsettled] for each of them. Such a job was cancelled
+// by a person, or its worker was killed in the job's last try.
 func Watch() *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(time.Minute),
@@ -28,8 +28,8 @@ type watchArgs struct{}
 
 func (watchArgs) Kind() string { return KindWatch }
 
-// InsertOpts allows one try only: a minute later the next job does the same
-// work.
+// InsertOpts allows only one try, because a minute later the next job does the
+// same work.
 func (watchArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
 type watcher[TTx any] struct {
@@ -94,7 +94,7 @@ func (w *watcher[TTx]) report(ctx context.Context, client *river.Client[TTx], id
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("pluralriver: tell of job %d: %w", id, err)
+		return fmt.Errorf("pluralriver: report job %d: %w", id, err)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 // Package pluralriver makes money calls durable jobs of River
-// (github.com/riverqueue/river). The shop stores a capture, cancel or refund in
-// the transaction of its decision. Then any running process carries it out, and
-// repeats it until the answer is final.
+// (github.com/riverqueue/river). The shop stores a capture, cancel, refund or
+// payment link in the transaction in which it decides. Then any running process
+// makes the call, and repeats it until the answer is final.
 //
 //	workers := river.NewWorkers()
 //	err := pluralriver.AddWorkers(workers, pluralriver.Config[*sql.Tx]{
@@ -19,15 +19,15 @@
 //
 // A job ends when its answer is final, even if the answer is a refusal. Then
 // [Config.Ended] is called once. As long as the answer is not final, River
-// tries again under the same reference, with longer and longer waits, for about
-// three weeks (river.Config.MaxAttempts). If a person has to look,
-// [Config.Unsettled] is called. If [plural.NeedsReview] reports the error, the
-// job tries again daily. If a worker is killed at any point, its job is tried
-// again. The next run finds in Plural's books what was done, and does not do it
-// twice.
+// tries the job again under the same reference. It waits longer and longer
+// between the tries, for about three weeks in total (river.Config.MaxAttempts).
+// If a person has to look, [Config.Unsettled] is called. If
+// [plural.NeedsReview] reports the error, the job is tried again daily. If a
+// worker is killed at any point, its job is tried again. The next run finds in
+// Plural's books what was done, and does not repeat it.
 //
 // This package writes the output that River keeps with each job
-// ([rivertype.JobRow.Output]): the output records the job's state, and prevents
+// ([rivertype.JobRow.Output]). The output records the job's state, and prevents
 // a second call of Ended. Do not record another output for these jobs, and do
 // not delete these jobs while they may be retried.
 package pluralriver
@@ -48,19 +48,20 @@ import (
 // not ended.
 type Outcome struct {
 	Kind      string // the kind of the job, such as [KindCapture]
-	OrderID   string // for a job that cancels a payment link, the link's id; "" for a job that makes a link
+	OrderID   string // if the job cancels a payment link, the link's id; if it makes a link, ""
 	Reference string // "" for a cancel
-	// The order that the call returned. It is nil if Err is not nil. For a
-	// refund it is the refund. Its Status may be PENDING for days: Plural has
-	// accepted it, and the bank may still refuse it. A webhook or a look at the
-	// order shows the end.
+	// Order is the order that the call returned. It is nil if Err is not nil.
+	// For a refund, Order is the refund. The refund's Status may be PENDING for
+	// days, because Plural has accepted it, but the bank may still refuse it. A
+	// webhook or a look at the order shows the final status.
 	Order *plural.Order
-	// The result for a payment link, which has no Order.
+	// Link is the result of a job about a payment link. Such a job has no
+	// Order.
 	Link *plural.PaymentLink
-	// nil if the call was carried out. Otherwise, if the job has ended, Err is
-	// plural.ErrNotApplied, plural.ErrConflict, or a plural.ValidationError. A
-	// ValidationError means that nothing was sent, but an earlier job with the
-	// same reference may have had an effect.
+	// Err is nil if the call was carried out. Otherwise, if the job has ended,
+	// Err is plural.ErrNotApplied, plural.ErrConflict, or a
+	// plural.ValidationError. A ValidationError means that nothing was sent,
+	// but an earlier job with the same reference may have had an effect.
 	Err error
 }
 
@@ -76,22 +77,23 @@ type Why string
 
 // The reasons.
 const (
-	// NeedsReview: trying again may never settle the call; see
-	// [plural.NeedsReview]. The job tries again daily, and Unsettled is called
-	// after each such try.
+	// NeedsReview: further tries may never settle the call; see
+	// [plural.NeedsReview]. The job is tried again daily, and Unsettled is
+	// called after each such try.
 	NeedsReview Why = "needs review"
 	// StillUnknown: the call has been tried [Config.UnsettledAfter] times.
 	StillUnknown Why = "still unknown"
-	// EndedFails: the call has a final answer, which is in the Outcome, but
-	// Ended has failed as many times.
+	// EndedFails: the call has a final answer, which is in the Outcome. But the
+	// job has been tried [Config.UnsettledAfter] times, and Ended still fails.
 	EndedFails Why = "ended fails"
 	// Cancelled: somebody cancelled the job before it had an answer. It is not
-	// known what became of the call.
+	// known what happened to the call.
 	Cancelled Why = "cancelled"
-	// GivenUp: it was the last try. It is not known what became of the call.
+	// GivenUp: it was the last try. Unless Ended failed in that try, it is not
+	// known what happened to the call.
 	GivenUp Why = "given up"
-	// Contradicted: another run of the job has already called Ended, and now the
-	// answer is a different one, such as a second refund.
+	// Contradicted: another run of the job has already called Ended, and now
+	// this run has a different answer, such as a second refund.
 	Contradicted Why = "contradicted"
 )
 
@@ -104,20 +106,20 @@ type Config[TTx any] struct {
 	// work returns nil: [Pgx], [SQL].
 	Transact func(ctx context.Context, work func(tx TTx) error) error
 	// Ended is called once a job has a final answer, in the transaction that
-	// completes it. So its writes are made at most once, even if two workers have
-	// the job or somebody retries it after its end. If Ended fails, the job is
-	// tried again. It may be nil.
+	// completes the job. So the writes of Ended are made at most once, even if
+	// two workers have the job or somebody retries the job after its end. If
+	// Ended fails, the job is tried again. Ended may be nil.
 	Ended func(ctx context.Context, tx TTx, o Outcome) error
-	// Unsettled is called for a job that has no final answer if a person has to
-	// look: see [Why]. It may be called more than once for one job. After Ended
-	// it is called only for [Contradicted]. Ended may still be called after
-	// Unsettled. If [Watch] is one of River's periodic jobs, Unsettled is also
+	// Unsettled is called if a job has not ended and a person has to look: see
+	// [Why]. It may be called more than once for one job. After Ended it is
+	// called only for [Contradicted]. After Unsettled, Ended may still be
+	// called. If [Watch] is one of River's periodic jobs, Unsettled is also
 	// called for jobs that were cancelled or given up while no worker had them.
-	// It may be nil.
+	// Unsettled may be nil.
 	Unsettled func(ctx context.Context, tx TTx, o Outcome, a Attempt) error
 	// UnsettledAfter is the number of tries after which Unsettled is called, if
-	// there is no other reason to call it. The default is 8, which takes 80
-	// minutes with River's waits.
+	// there is no other reason to call it. The default is 8. With River's
+	// waits, 8 tries take 80 minutes.
 	UnsettledAfter int
 	// Timeout limits one try of a call. It must be ten seconds or more, and
 	// less than River's RescueStuckJobsAfter. The default is two minutes.
@@ -130,7 +132,7 @@ type Config[TTx any] struct {
 const (
 	minTimeout     = 10 * time.Second
 	defaultTimeout = 2 * time.Minute
-	endTimeout     = 10 * time.Second // for the transaction after a call, even if the try's time is up
+	endTimeout     = 10 * time.Second // limits the transaction after a call, which runs even if the try's time is up
 )
 
 // AddWorkers adds the workers for captures, cancels, refunds and payment links,
@@ -176,7 +178,7 @@ type worker[TTx any, TArgs MoneyArgs] struct {
 	cfg *Config[TTx]
 }
 
-// Timeout returns the limit for one try, for River.
+// Timeout tells River the time limit of one try.
 func (w *worker[TTx, TArgs]) Timeout(*river.Job[TArgs]) time.Duration { return w.cfg.Timeout }
 
 // NextRetry returns a time a day later if a person has to look. Otherwise River
@@ -196,7 +198,7 @@ func (w *worker[TTx, TArgs]) Work(ctx context.Context, job *river.Job[TArgs]) er
 	case err != nil:
 		return fmt.Errorf("pluralriver: read job %d: %w", job.ID, err)
 	case recordOf(row).hasEnded():
-		return nil // the job was retried, or another run has ended it
+		return nil // another run has ended the job before
 	case !isOurs(row, job.JobRow):
 		return w.leave()
 	}
@@ -238,7 +240,8 @@ func (w *worker[TTx, TArgs]) call(ctx context.Context, job *river.Job[TArgs]) (*
 	return job.Args.send(ctx, w.cfg.Client)
 }
 
-// isFinal reports whether trying again would change nothing, or would do harm.
+// isFinal reports whether the job must not be tried again, because another try
+// would change nothing or would do harm.
 func isFinal(err error) bool {
 	if err == nil || errors.Is(err, plural.ErrNotApplied) || errors.Is(err, plural.ErrConflict) {
 		return true
@@ -253,7 +256,7 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 	switch {
 	case errors.Is(cause, rivertype.ErrJobCancelledRemotely):
 		return Cancelled
-	case errors.Is(cause, context.Canceled): // River stops, and the try does not count
+	case errors.Is(cause, context.Canceled): // River is stopping, and the try does not count
 		return ""
 	case job.Attempt >= job.MaxAttempts:
 		return GivenUp
@@ -269,6 +272,6 @@ func (w *worker[TTx, TArgs]) reviewReason(job *river.Job[TArgs], err, cause erro
 
 // leave returns the result for a worker that has lost its job to another
 // worker. Every result changes the job's row, so it also ends the other
-// worker's try. Nil or an error could end the job for good. With this result
+// worker's try. A nil or an error could end the job for good. After a snooze
 // the job is tried again.
 func (w *worker[TTx, TArgs]) leave() error { return river.JobSnooze(w.cfg.Timeout) }

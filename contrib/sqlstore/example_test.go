@@ -47,7 +47,8 @@ func Example() {
 	// 200 1
 }
 
-// Once a day, from a job of the shop's. Fewer than 72 hours is an error.
+// A job of the shop calls Prune once a day. A time of less than 72 hours is an
+// error.
 func ExampleInbox_Prune() {
 	ctx, db := context.Background(), shopDatabase()
 	defer db.Close()
@@ -86,8 +87,8 @@ func handleWebhooks(ctx context.Context, db *sql.DB, mux *http.ServeMux, verifie
 			if err != nil {
 				return err
 			}
-			// It stores what is to be done, and does not do it: a worker reads the order
-			// later.
+			// The function only stores what has to be done. A worker reads the
+			// order later.
 			_, err = tx.ExecContext(ctx, `INSERT INTO jobs (kind, order_id) VALUES ('look', $1)`, id)
 			return err
 		}))

@@ -2,8 +2,8 @@ package sqlstore
 
 import "time"
 
-// OnStep has a function called between the steps of handling an event.
+// OnStep sets a function that is called between the steps of handling an event.
 func (in *Inbox) OnStep(step func(name string)) { in.step = step }
 
-// GiveTime sets the time of a delivery's transaction.
+// GiveTime sets the time that a delivery's transaction may take.
 func (in *Inbox) GiveTime(d time.Duration) { in.time = d }

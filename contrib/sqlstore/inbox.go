@@ -1,8 +1,8 @@
 // Package sqlstore handles Plural's webhooks in the merchant's own database.
 // One transaction has the record that an event was handled, and the merchant's
 // own writes for the event. So an event is handled exactly once. If the
-// handling failed or the process died, the event is handled when Plural
-// delivers it again.
+// handling fails or the process dies, the event is handled when Plural delivers
+// it again.
 //
 //	inbox, err := sqlstore.NewInbox(db, sqlstore.Postgres)
 //	err = inbox.Migrate(ctx)
@@ -18,7 +18,7 @@
 //			return writeJob(ctx, tx, id) // the shop's own: look at the order, later
 //		}))
 //
-// In the transaction, the function stores what has to be done, and calls no
+// The function stores in the transaction what has to be done, and calls no
 // other service. A rollback does not undo a call of another service, such as
 // Plural. Also, the transaction keeps one of the shop's connections while the
 // call lasts, so twenty webhooks at once would use up a pool of twenty. Let a
@@ -52,9 +52,9 @@ type dialect struct {
 	time   func(time.Time) any
 }
 
-// The databases that are tested.
+// The databases that this package supports.
 //
-//nolint:gochecknoglobals // they are constants, which Go has none of for structs
+//nolint:gochecknoglobals // constants, but Go has no constant structs
 var (
 	// Postgres is PostgreSQL 12 or later, through any driver with $1 for
 	// parameters, such as pgx.
@@ -93,7 +93,7 @@ type Inbox struct {
 	dialect  *dialect
 	merchant string
 	busy     sync.Map      // the ids of the events that this process is handling
-	time     time.Duration // the time that a delivery has
+	time     time.Duration // how long a delivery may take
 
 	step func(name string) // for tests
 }
@@ -130,18 +130,18 @@ func NewInbox(db *sql.DB, d Dialect, opts ...Option) (*Inbox, error) {
 // If two deliveries of one event come at the same time, one of them is handled.
 // The other delivery does not wait, and is answered with 409. If handle fails,
 // its transaction is rolled back and the answer is 500. If the database fails,
-// the answer is 503, or 500 after handle. Plural then delivers the event again.
-// It also does so after the process died. If a commit succeeded but its answer
-// was lost, Plural also delivers again, and the record shows that the event was
-// handled.
+// the answer is 503 before handle is called, and 500 after that. Plural then
+// delivers the event again. If the process died, Plural also delivers the event
+// again. If a commit succeeded but its answer was lost, Plural delivers again,
+// too, and then the record shows that the event was handled.
 //
-// Plural waits 5 seconds for the answer. The transaction and the wait for a
-// connection may take 4 seconds together. After that, handle's context ends,
+// Plural waits 5 seconds for the answer. The wait for a connection and the
+// transaction may take 4 seconds in total. After that, handle's context ends,
 // and its transaction is rolled back.
 //
-// Handle must use tx and no other connection for writes that must happen
-// exactly once, and must neither commit nor roll back. It should store what has
-// to be done and call no other service: see the package's documentation.
+// For writes that must happen exactly once, handle must use tx and no other
+// connection. It must neither commit nor roll back. It should store what has to
+// be done, and call no other service: see the package's documentation.
 //
 // The options [plural.WithDeduper], [plural.WithMerchant] and
 // [plural.WithLease] have no effect: the database remembers events, this
@@ -153,7 +153,7 @@ func (in *Inbox) Handler(
 	opts ...plural.HandlerOption,
 ) http.Handler {
 	var each func(context.Context, *plural.Event) error
-	if handle != nil { // otherwise the handler reports what is missing
+	if handle != nil { // if handle is nil, the handler reports that it is missing
 		each = func(ctx context.Context, e *plural.Event) error { return in.handle(ctx, e, handle) }
 	}
 	verified := plural.NewWebhookHandler(v, each, append(opts, plural.WithDeduper(transactions{in}))...)
@@ -179,7 +179,9 @@ func (in *Inbox) handle(
 	if err != nil {
 		return fmt.Errorf("sqlstore: record webhook: %w", err)
 	}
-	if rows == 0 { // an earlier version of this package, which has no lock, has recorded it in the meantime
+	// A process with an earlier version of this package, which has no lock, may
+	// have recorded the event meanwhile.
+	if rows == 0 {
 		return nil
 	}
 	in.step("claimed")
@@ -202,8 +204,8 @@ func textOf(t plural.EventType) string {
 }
 
 // minKeep is the shortest time to keep the record of an event. Package plural
-// keeps events for the same time. Plural delivers for 28 hours, and a replay
-// may come later.
+// keeps events for the same time. Plural delivers an event for up to 28 hours,
+// and a replay may come later.
 const minKeep = 72 * time.Hour
 
 // Prune deletes the records of events that were handled longer ago than keep,

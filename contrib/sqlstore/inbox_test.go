@@ -43,7 +43,7 @@ type database struct {
 
 func (d database) open() (*sql.DB, error) { return sql.Open(d.driver, d.url) }
 
-// databases are one of each kind, with the merchant's own table in them.
+// databases returns a database of each kind. Each has the merchant's own table.
 func databases(t *testing.T) map[string]database {
 	t.Helper()
 	all := map[string]database{
@@ -100,7 +100,7 @@ func (s *shop) deliver(h http.Handler, id string) int {
 	return w.Code
 }
 
-// worked is how often an event took effect.
+// worked returns how often an event took effect.
 func (s *shop) worked(id string) (n int) {
 	s.t.Helper()
 	query := fmt.Sprintf(`SELECT count(*) FROM work WHERE webhook_id = '%s'`, id)
@@ -108,7 +108,7 @@ func (s *shop) worked(id string) (n int) {
 	return n
 }
 
-// work is what the merchant does because of an event.
+// work does what the merchant does because of an event.
 func work(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	_, err := tx.ExecContext(
 		ctx,
@@ -173,7 +173,7 @@ func TestInbox(t *testing.T) {
 	}
 }
 
-// Deliveries of one event at the same time take effect once.
+// Many deliveries of one event at the same time take effect once.
 func TestInboxAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -185,8 +185,8 @@ func TestInboxAtTheSameTime(t *testing.T) {
 				if err := work(ctx, tx, e); err != nil {
 					return err
 				}
-				time.Sleep(20 * time.Millisecond) // so long that the other deliveries come meanwhile
-				if tries.Add(1) == 1 {            // the first fails, so another has to do it
+				time.Sleep(20 * time.Millisecond) // long enough for the other deliveries to come
+				if tries.Add(1) == 1 {            // the first try fails, so another one has to succeed
 					return errors.New("try again")
 				}
 				return nil
@@ -196,7 +196,7 @@ func TestInboxAtTheSameTime(t *testing.T) {
 				all.Go(func() { s.deliver(h, "msg_crowd") })
 			}
 			all.Wait()
-			s.deliver(h, "msg_crowd") // again, because the one that fails may be the only one that was not answered with 409
+			s.deliver(h, "msg_crowd") // all deliveries but the failed one may have got a 409
 			require.Equal(t, 1, s.worked("msg_crowd"))
 		})
 	}
@@ -281,7 +281,7 @@ func TestKilledBetweenEveryTwoSteps(t *testing.T) {
 				id := "msg_killed_" + step
 				first := s.deliverToProcess(d, id, step)
 				require.Equal(t, step == "", first == "200", "it dies at %q", step)
-				s.deliverToProcess(d, id, step) // and the next process at the same step, if it gets there
+				s.deliverToProcess(d, id, step) // the next process dies at the same step, if it comes to that step
 				require.LessOrEqual(t, s.worked(id), 1, step)
 				require.Equal(t, "200", s.deliverToProcess(d, id, ""), step)
 				require.Equal(t, 1, s.worked(id), step)
@@ -301,7 +301,7 @@ func (s *shop) deliverToProcess(d database, id, dieAt string) string {
 	return answer
 }
 
-// receiveOne is a process that takes one event.
+// receiveOne does the work of a process that takes one event.
 func receiveOne() {
 	d := database{driver: os.Getenv("DRIVER"), url: os.Getenv("URL"), dialect: sqlstore.Postgres}
 	if d.driver == "sqlite" {

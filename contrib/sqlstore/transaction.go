@@ -11,11 +11,12 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// transactionTime limits the transaction of a delivery, with the wait for a
-// connection. Plural hangs up after 5 seconds.
+// transactionTime limits the transaction of a delivery, including the wait for
+// a connection. It is less than the 5 seconds after which Plural hangs up.
 const transactionTime = 4 * time.Second
 
-// delivery is one request and its transaction. The request's context holds it.
+// delivery is one request and its transaction. The request's context holds the
+// delivery.
 type delivery struct {
 	id       string
 	tx       *sql.Tx
@@ -30,16 +31,17 @@ type deliveryKey struct{}
 type transactions struct{ inbox *Inbox }
 
 // Claim begins a transaction and locks the event, or reports that another
-// delivery has the lock. A copy of an event does not wait for the lock. In the
-// process that is handling the event, a copy does not even take a connection.
+// delivery has the lock. A second delivery of an event does not wait for the
+// lock. In the process that is handling the event, it does not even take a
+// connection.
 func (t transactions) Claim(ctx context.Context, name string, _ time.Duration) (plural.Claim, error) {
 	in := t.inbox
 	in.step("received")
 	d, ok := ctx.Value(deliveryKey{}).(*delivery)
 	if !ok {
-		return plural.Claim{}, errors.New("sqlstore: the request lost its context's values")
+		return plural.Claim{}, errors.New("sqlstore: the request has lost the values of its context")
 	}
-	id := name[strings.LastIndexByte(name, '/')+1:] // without the merchant's name that plural.WithMerchant adds
+	id := name[strings.LastIndexByte(name, '/')+1:] // name without the merchant's name that plural.WithMerchant adds
 	if _, others := in.busy.LoadOrStore(id, true); others {
 		return plural.Claim{State: plural.InProgress}, nil
 	}

@@ -17,8 +17,8 @@ import (
 )
 
 // The pool has two connections, and an event that is being handled holds one of
-// them. Copies of that event are answered at once and do not take the second, so
-// the shop and other events can use it.
+// them. Copies of that event are answered at once, and do not take the second
+// connection, so the shop and other events can use it.
 func TestCopiesDoNotHoldThePool(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -44,12 +44,12 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 			}
 			copies.Wait()
 			require.Equal(t, slices.Repeat([]int{http.StatusConflict}, len(answers)), answers)
-			if name == "PostgreSQL" { // SQLite has one writer at a time, whatever it writes
+			if name == "PostgreSQL" { // SQLite has only one writer at a time, even for different events
 				otherProcess.gateway = s.gateway
 				require.Equal(t, http.StatusConflict, otherProcess.deliver(otherProcess.handler(work), "msg_slow"))
 				require.Equal(t, http.StatusOK, s.deliver(s.handler(work), "msg_another"))
 			}
-			require.Zero(t, s.worked("msg_slow"), "a connection is left")
+			require.Zero(t, s.worked("msg_slow"), "the pool has a connection left for this query")
 			close(goOn)
 			require.Equal(t, http.StatusOK, <-first)
 			require.Equal(t, http.StatusOK, s.deliver(slow, "msg_slow"), "done")
@@ -58,8 +58,8 @@ func TestCopiesDoNotHoldThePool(t *testing.T) {
 	}
 }
 
-// Plural hangs up after five seconds. A function that never ends holds no
-// connection after that, and its writes are rolled back.
+// Plural hangs up after five seconds. Before that, a function that never ends
+// loses its connection, and its writes are rolled back.
 func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {
@@ -79,10 +79,10 @@ func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 			endless := s.handler(func(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 				worked = work(ctx, tx, e) == nil
 				<-ctx.Done()
-				require.Zero(t, s.worked("msg_endless"), "the one connection is free")
+				require.Zero(t, s.worked("msg_endless"), "the only connection is free")
 				return nil
 			})
-			for !worked { // on a busy machine the time may be over before
+			for !worked { // on a busy machine the time may be over before the work is done
 				require.NotEqual(t, http.StatusOK, s.deliver(endless, "msg_endless"))
 			}
 			s.inbox.GiveTime(time.Hour)
@@ -92,8 +92,8 @@ func TestTransactionEndsBeforeTheSenderHangsUp(t *testing.T) {
 	}
 }
 
-// The sender chooses an event's type. The event is recorded with any type, and
-// Plural does not deliver it again and again.
+// The sender chooses an event's type. The event is recorded no matter what its
+// type is, so Plural does not deliver it again and again.
 func TestOddTypesAreRecorded(t *testing.T) {
 	t.Parallel()
 	for name, d := range databases(t) {

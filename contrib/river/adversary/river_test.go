@@ -1,12 +1,13 @@
 // Package adversary_test runs River workers against the gateway of the root
-// module's folder adversary, which lags, loses answers and lies. Two runs may
-// work on one job. Each call of Ended is judged by what was really carried out.
-// The gateway's files are links to that folder.
+// module's folder adversary. That gateway lags, loses answers and lies. Two
+// workers may run one job. Each call of Ended is compared with what was really
+// carried out. The gateway's files are symbolic links to files in that folder.
 //
-// River runs on SQLite in a bubble of testing/synctest: days pass in seconds.
+// River runs on SQLite in a bubble of testing/synctest, where days pass in
+// seconds.
 //
 //	PLURAL_SEED=7        the first seed (1 by default)
-//	PLURAL_ADVERSARY=n   so many scenarios
+//	PLURAL_ADVERSARY=n   the number of scenarios
 package adversary_test
 
 import (
@@ -73,7 +74,7 @@ func TestRiver(t *testing.T) {
 		}
 		for _, f := range s.findings {
 			if strings.HasPrefix(f.kind, "question: ") || strings.HasPrefix(f.kind, "claim: ") {
-				continue // the root module's error, which its own test reports
+				continue // an error of the root module, whose own test reports it
 			}
 			kinds[f.kind]++
 			if kinds[f.kind] == 1 {
@@ -89,7 +90,7 @@ func TestRiver(t *testing.T) {
 	require.NotZero(t, rescues)
 }
 
-// migrated is a database file with River's tables.
+// migrated returns the content of a database file with River's tables.
 func migrated(t *testing.T) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "empty.db")
@@ -144,7 +145,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 			jobs[job] = p
 		}
 	}
-	// Another process takes a job that the first still has.
+	// Another process takes a job while the first process still has it.
 	rng := g.rng("river", 0)
 	for _, most := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 40 * time.Second} {
 		time.Sleep(between(rng, 10*time.Millisecond, most))
@@ -152,7 +153,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 			s.rescue(t)
 		}
 	}
-	g.wg.Wait() // late effects have happened
+	g.wg.Wait() // until late effects have happened
 	g.mu.Lock()
 	g.well = true
 	g.record("-", "the gateway is well")
@@ -163,7 +164,7 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 	for _, c := range processes {
 		require.NoError(t, c.Stop(t.Context()))
 	}
-	time.Sleep(2 * time.Minute) // River does not wait for workers that outlast their time
+	time.Sleep(2 * time.Minute) // for workers that outlast their time, because River does not wait for them
 	g.wg.Wait()
 	s.judge()
 	for id, p := range jobs {
@@ -171,13 +172,14 @@ func play(t *testing.T, sc *scenario, path string) *shop {
 		case s.ended[id] > 1:
 			s.findings = append(s.findings, finding{"ended twice", p.String()})
 		case !s.settled[id]:
-			s.findings = append(s.findings, finding{"a job that no answer ends and nobody is told of", p.String()})
+			s.findings = append(s.findings, finding{"a job without an end, and nobody was told of it", p.String()})
 		}
 	}
 	return s
 }
 
-// process is a River client and a plural client, each as a process has them.
+// process starts a River client with its own plural client, like a separate
+// process.
 func (s *shop) process(t *testing.T, n int) *river.Client[*sql.Tx] {
 	t.Helper()
 	opts := []plural.Option{plural.WithHTTPClient(&http.Client{Transport: dozing{s.gateway}})}
@@ -217,14 +219,14 @@ func (soon) NextRetry(row *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(row.Attempt)*time.Second, 30*time.Second))
 }
 
-// runJob makes a call for each run of a job; the gateway records what each run
-// saw.
+// runJob makes a call for each run of a job. The gateway records there what the
+// run saw.
 func (s *shop) runJob(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 	c := &call{plan: planOf(job), id: fmt.Sprintf("job%d.%d", job.ID, len(job.AttemptedBy)), start: time.Now()}
 	err := work(context.WithValue(ctx, callKey{}, c))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.record(c.id, "life ends: %v", err)
+	s.record(c.id, "run ends: %v", err)
 	return err
 }
 
@@ -243,8 +245,8 @@ func planOf(job *rivertype.JobRow) plan {
 	return p
 }
 
-// insert inserts the job of a plan. If it has to wait for another job of its
-// reference, it is inserted when that has ended, if that is soon.
+// insert inserts the job of a plan. If another job with the same reference has
+// not ended, insert waits a little for that job to end.
 func (s *shop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int64, bool) {
 	t.Helper()
 	var args pluralriver.MoneyArgs
@@ -277,8 +279,8 @@ func (s *shop) insert(t *testing.T, client *river.Client[*sql.Tx], p plan) (int6
 	return 0, false
 }
 
-// rescue gives every running job to another worker. River's rescuer does so
-// when clocks differ or a worker stops.
+// rescue gives every running job to another worker. River's rescuer does the
+// same when clocks differ or a worker hangs.
 func (s *shop) rescue(t *testing.T) {
 	t.Helper()
 	result, err := s.db.ExecContext(t.Context(), `UPDATE river_job SET state = 'available' WHERE state = 'running'`)
@@ -291,8 +293,9 @@ func (s *shop) rescue(t *testing.T) {
 	s.record("-", "rescued %d", n)
 }
 
-// standStill sometimes stops a process. If references are not unique, nobody
-// can know what a process will do that stops before it sends.
+// standStill sometimes suspends a process, before it ends a job. A process is
+// suspended before it sends only if references are unique: otherwise the
+// package cannot prevent a second refund.
 func (s *shop) standStill(what string) {
 	s.mu.Lock()
 	rng := s.rng("doze "+what, s.writes)
@@ -310,7 +313,7 @@ func (d dozing) RoundTrip(r *http.Request) (*http.Response, error) {
 		rng := d.rng("doze "+callOf(r.Context()).name(), d.writes)
 		d.mu.Unlock()
 		if chance(rng, 0.2) {
-			time.Sleep(between(rng, 0, 50*time.Second)) // even past the deadline, as a suspended machine does
+			time.Sleep(between(rng, 0, 50*time.Second)) // maybe past the deadline, like a suspended machine
 		}
 	}
 	return d.gateway.RoundTrip(r)
@@ -337,7 +340,7 @@ func (s *shop) onUnsettled(ctx context.Context, _ *sql.Tx, o pluralriver.Outcome
 	s.settled[jobOf(c)] = true
 	s.record(c.id, "UNSETTLED %s: %v", a.Why, a.Err)
 	if a.Why == pluralriver.Contradicted && s.sc.unique == unique && !errors.Is(o.Err, plural.ErrConflict) {
-		s.findings = append(s.findings, finding{"two lives with two answers", a.Err.Error()})
+		s.findings = append(s.findings, finding{"two runs with two answers", a.Err.Error()})
 	}
 	return nil
 }

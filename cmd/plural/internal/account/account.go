@@ -36,7 +36,7 @@ func FromEnv() *Account {
 	}
 }
 
-// Client makes the SDK's client for the account. An error says what is wrong
+// Client makes the SDK's client for the account. Its error says what is wrong
 // with the environment variables.
 func (a *Account) Client(opts ...plural.Option) (*plural.Client, error) {
 	client, err := plural.NewClientFromEnv(opts...)
@@ -62,8 +62,8 @@ func (a *Account) Base() (*url.URL, error) {
 	}
 }
 
-// MayBeProbed returns an error unless only test money can move. That is so on
-// UAT, and on an emulator on this machine. Any other address might be
+// MayBeProbed returns an error unless only test money can move. Only test money
+// moves on UAT, and on an emulator on this machine. Any other address might be
 // production.
 func (a *Account) MayBeProbed() error {
 	base, err := a.Base()
@@ -74,7 +74,7 @@ func (a *Account) MayBeProbed() error {
 		return nil
 	}
 	return fmt.Errorf(
-		"probe moves money, and so runs on UAT (%s) and on an emulator of this machine only, not on %s; "+
+		"the probe moves money, so it runs only on UAT (%s) and on an emulator on this machine, not on %s; "+
 			"plural doctor runs everywhere", UATHost, base.Hostname())
 }
 

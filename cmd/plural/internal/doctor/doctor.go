@@ -44,8 +44,8 @@ func HasFault(findings []Finding) bool {
 // check is one check.
 type check struct {
 	name string
-	// needs names another check: this one makes sense only if that check has
-	// passed
+	// needs names another check, which must have passed before this check is
+	// made
 	needs string
 	look  func(ctx context.Context, p *patient) Finding
 }
@@ -57,7 +57,7 @@ const (
 	token     = "token"
 )
 
-// checks lists all checks, the first one first.
+// checks lists all checks, in the order in which they are made.
 func checks() []check {
 	return []check{
 		{variables, "", lookAtVariables},
@@ -79,8 +79,8 @@ type patient struct {
 	client  *plural.Client
 	base    *url.URL
 	proxy   *url.URL       // nil if there is no proxy
-	answer  *http.Response // answer to the first request; its body is closed
-	asked   time.Time      // the middle of the first request, by this machine's clock
+	answer  *http.Response // the answer to the first request; its body is closed
+	asked   time.Time      // the time halfway through the first request, by this machine's clock
 }
 
 // patience is the time limit of one check.
@@ -93,7 +93,7 @@ func Examine(ctx context.Context, a *account.Account) []Finding {
 	list := checks()
 	findings := make([]Finding, 0, len(list))
 	for _, c := range list {
-		f := Finding{Result: Skipped, Says: "not looked at: see " + c.needs}
+		f := Finding{Result: Skipped, Says: "not checked: see " + c.needs}
 		if well[c.needs] {
 			f = look(ctx, c, p)
 		}

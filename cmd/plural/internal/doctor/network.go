@@ -34,7 +34,7 @@ func lookAtTLS(ctx context.Context, p *patient) Finding {
 		return skipped("no TLS on this machine")
 	}
 	if p.proxy != nil {
-		return skipped("through the proxy: see network")
+		return skipped("requests go through the proxy: see network")
 	}
 	port := p.base.Port()
 	if port == "" {
@@ -48,7 +48,7 @@ func lookAtTLS(ctx context.Context, p *patient) Finding {
 	defer conn.Close()
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
-		return fault("no TLS connection", "Run it again.")
+		return fault("no TLS connection", "Run the doctor again.")
 	}
 	state := secure.ConnectionState()
 	leaf, chain := state.PeerCertificates[0], state.VerifiedChains[0]
@@ -71,13 +71,13 @@ func tlsFault(err error) Finding {
 	switch {
 	case errors.As(err, &authority):
 		return fault("the certificate is by an authority that this machine does not know",
-			"Install ca-certificates. If the network reads TLS, add its authority with SSL_CERT_FILE.")
+			"Install ca-certificates. If a proxy decrypts TLS, add its authority with SSL_CERT_FILE.")
 	case errors.As(err, &name):
-		return fault("the certificate is for another name", "See whether something on the network answers for Plural.")
+		return fault("the certificate is for another name", "Find out what answers here in Plural's place.")
 	case errors.As(err, &invalid):
-		return fault("the certificate is not valid now", "See this machine's clock.")
+		return fault("the certificate is not valid now", "Check this machine's clock.")
 	default:
-		return fault("no TLS connection: "+reason(err), "Let this machine out to port 443.")
+		return fault("no TLS connection: "+reason(err), "Allow this machine to connect to port 443.")
 	}
 }
 
@@ -103,7 +103,7 @@ func reason(err error) string {
 func lookAtNetwork(ctx context.Context, p *patient) Finding {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base.String()+"/api/pay/v1/orders/plural-doctor", nil)
 	if err != nil {
-		return fault("the base URL takes no path", "See PLURAL_BASE_URL.")
+		return fault("no path can be added to the base URL", "See PLURAL_BASE_URL.")
 	}
 	req.Header.Set("User-Agent", "plural-doctor")
 	client := &http.Client{
@@ -114,45 +114,45 @@ func lookAtNetwork(ctx context.Context, p *patient) Finding {
 	before := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return fault("no answer: "+reason(err), "Let this machine out to "+p.base.Host+".")
+		return fault("no answer: "+reason(err), "Allow this machine to connect to "+p.base.Host+".")
 	}
 	defer resp.Body.Close()
 	p.answer = resp
 	p.asked = before.Add(time.Since(before) / 2)
 	kind := resp.Header.Get("Content-Type")
 	if resp.StatusCode == http.StatusForbidden && strings.HasPrefix(kind, "text/html") {
-		return fault("a firewall answers with a page (403)", "Ask Plural's support to let this machine's address in.")
+		return fault("a firewall answers with a page (403)", "Ask Plural's support to allow this machine's address.")
 	}
 	return well(fmt.Sprintf("%s, answered in %d ms", resp.Proto, time.Since(before).Milliseconds()))
 }
 
-// maxSkew is the largest difference between the clocks that is no fault. It is
-// below the five minutes by which a webhook's time may be wrong.
+// maxSkew is the largest difference between the clocks that is not a fault. It
+// is less than five minutes, the most that a webhook's time may be wrong.
 const maxSkew = time.Minute
 
 func lookAtClock(_ context.Context, p *patient) Finding {
 	date, err := http.ParseTime(p.answer.Header.Get("Date"))
 	if err != nil {
-		return skipped("the server says no date")
+		return skipped("the answer has no Date header")
 	}
 	skew := p.asked.Sub(date).Round(30 * time.Second) // Date has whole seconds
 	if skew.Abs() > maxSkew {
 		return fault(fmt.Sprintf("this machine's clock is off by %v", skew),
 			"Run an NTP client: webhooks are refused when the clock is off by five minutes.")
 	}
-	return well("within a minute of the server's")
+	return well("within a minute of the server's clock")
 }
 
 func lookAtToken(ctx context.Context, p *patient) Finding {
 	err := p.client.Warm(ctx)
 	switch {
 	case err == nil:
-		return well("Plural has issued one")
+		return well("Plural has issued a token")
 	case errors.Is(err, plural.ErrUnauthorized):
 		return fault("Plural does not take this client id and secret",
-			"Use those of this installation: UAT and production have their own.")
+			"Use the credentials of this installation: UAT and production have their own.")
 	default:
-		return fault("none: "+refusal(err), "Run it again; if that does not help, ask Plural's support.")
+		return fault("no token: "+refusal(err), "Run the doctor again. If that does not help, ask Plural's support.")
 	}
 }
 
@@ -165,7 +165,8 @@ func lookAtRead(ctx context.Context, p *patient) Finding {
 	case errors.Is(err, plural.ErrUnauthorized):
 		return fault("the token is refused", "Ask Plural's support whether the order API is enabled for this merchant.")
 	default:
-		return fault("no: "+refusal(err), "Run it again; if that does not help, ask Plural's support.")
+		return fault("orders cannot be read: "+refusal(err),
+			"Run the doctor again. If that does not help, ask Plural's support.")
 	}
 }
 

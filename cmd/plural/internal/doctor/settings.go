@@ -24,13 +24,13 @@ func lookAtVariables(_ context.Context, p *patient) Finding {
 	return well("client id and secret are set, and one installation is named")
 }
 
-// lookAtInstallation reports whether real money moves there.
+// lookAtInstallation reports whether calls to the installation move real money.
 func lookAtInstallation(_ context.Context, p *patient) Finding {
 	host := p.base.Hostname()
 	switch {
 	case host == account.ProductionHost && p.account.Environment != string(plural.Production):
-		return fault("PLURAL_BASE_URL is production, where real money moves",
-			"Set PLURAL_ENVIRONMENT=production in place of PLURAL_BASE_URL: it shows that real money moves.")
+		return fault("PLURAL_BASE_URL is the address of production, where real money moves",
+			"Set PLURAL_ENVIRONMENT=production in place of PLURAL_BASE_URL: that shows that real money moves.")
 	case host == account.ProductionHost:
 		return well("production: real money moves")
 	case host == account.UATHost:
@@ -46,8 +46,8 @@ func lookAtInstallation(_ context.Context, p *patient) Finding {
 // client secret.
 func lookAtSecret(_ context.Context, p *patient) Finding {
 	if _, err := plural.NewVerifier(p.account.ClientSecret); err != nil {
-		return note("the client secret is not in hex, and so cannot verify callbacks as it is",
-			"Copy it once more from the dashboard. If it is right, see plural.WithCallbackKeys.")
+		return note("the client secret is not in hex, so by default it cannot verify callbacks",
+			"Copy the secret again from the dashboard. If it is right, see plural.WithCallbackKeys.")
 	}
 	return well("the client secret is in hex: it can verify callbacks")
 }
@@ -62,8 +62,8 @@ func lookAtProxy(_ context.Context, p *patient) Finding {
 		p.proxy = proxy
 		return well("requests go through " + (&url.URL{Scheme: proxy.Scheme, Host: proxy.Host}).String())
 	case err != nil || isSet:
-		return note("none, although HTTPS_PROXY is set",
-			"It has to be a URL such as http://proxy.example.com:3128, and NO_PROXY must not name Plural's host.")
+		return note("no proxy, although HTTPS_PROXY is set",
+			"HTTPS_PROXY has to be a URL such as http://proxy.example.com:3128, and NO_PROXY must not name Plural's host.")
 	default:
 		return well("none")
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// askCaptureDocument captures a part, and looks for our reference in the order.
+// askCaptureDocument captures a part of the hold, and looks for our reference
+// in the order.
 func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {
@@ -52,12 +53,13 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	}
 	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
 	if r.isOK() {
-		found.Answer = "the order as it is"
+		found.Answer = "the unchanged order"
 	}
 	return found, nil
 }
 
-// askOtherAgain captures a part of what is left, under another reference.
+// askOtherAgain captures a part of the rest of the hold, under another
+// reference.
 func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 	made, err := p.taken(ctx)
 	if err != nil {
@@ -134,7 +136,7 @@ func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 	}
 	found := Found{Answer: r.fact("").Text(), Facts: []fact.Fact{r.fact("answer")}}
 	if r.order().Status == plural.OrderStatusCancelled {
-		found.Answer = "the order as it is"
+		found.Answer = "the unchanged order"
 	}
 	return found, nil
 }
@@ -160,7 +162,7 @@ func askKeptHold(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	if !r.isOK() {
-		return Found{}, failure("it could not be read: " + r.fact("").Text())
+		return Found{}, failure("the order could not be read: " + r.fact("").Text())
 	}
 	status := r.order().Status
 	found := Found{Answer: fact.Code(string(status)), Facts: []fact.Fact{fact.Took("held for", r.at.Sub(kept.HeldAt))}}

@@ -54,7 +54,7 @@ func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// delivered waits until the first event has been delivered this many times.
+// delivered waits until the first event has been delivered n times.
 func (p *Probe) delivered(ctx context.Context, n int) ([]delivery, error) {
 	var list []delivery
 	_, _, err := p.until(ctx, func() (bool, error) {
@@ -107,14 +107,15 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	case first.Stamp != again.Stamp:
 		found.Answer = "with a new stamp"
 	case ok && again.At.Sub(stampedAt) < sameStamp:
-		return Found{}, failure("it came again within a second, which does not tell")
+		return Found{}, failure("it came again too soon to see whether its timestamp is new")
 	default:
 		found.Answer = "with the first stamp"
 	}
 	return found, nil
 }
 
-// sameStamp is a delay between a webhook's timestamp and its arrival. After a
-// longer delay the timestamp surely is not from this delivery. It is not
-// shorter because timestamps have whole seconds.
+// If a webhook arrives within sameStamp after its timestamp, the timestamp may
+// be the time of this delivery. If it arrives later, the timestamp is from an
+// earlier delivery. sameStamp is more than a second, because timestamps have
+// whole seconds.
 const sameStamp = 1500 * time.Millisecond

@@ -10,8 +10,8 @@ import (
 
 const linksPath = "/api/pay/v1/paymentlink"
 
-// linkAnswer has the id of the link, and of its order, from an answer. It has
-// "" for what the answer does not name.
+// linkAnswer reads the ids of a link and of its order from an answer. An id
+// that the answer does not have is "".
 func linkAnswer(r *reply) (linkID, orderID string) {
 	type answer struct {
 		LinkID  string `json:"payment_link_id"`
@@ -30,8 +30,8 @@ func linkAnswer(r *reply) (linkID, orderID string) {
 	return doc.LinkID, doc.OrderID
 }
 
-// createLink makes a payment link. Plural may send it to the customer, so the
-// address is one that nobody reads.
+// createLink makes a payment link. Plural may send the link to the customer, so
+// the e-mail address is one that nobody reads.
 func (p *Probe) createLink(ctx context.Context, reference string) (*reply, error) {
 	return p.wire.send(ctx, http.MethodPost, linksPath, map[string]any{
 		"merchant_payment_link_reference": reference,

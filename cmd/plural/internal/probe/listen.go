@@ -25,15 +25,15 @@ const (
 const maxIncoming = 256 << 10
 
 // listener receives the browser's returns and the webhooks. It records their
-// form, and not their values.
+// form, but not their values.
 type listener struct {
 	server *http.Server
 	url    string // the address at which browsers and Plural reach the listener
 }
 
-// listen opens the local port. A continued run uses the port that its payments
-// name. publicURL is the listener's address on the internet. It is "" without a
-// tunnel.
+// listen opens the local port. A continued run uses the same port again,
+// because the callback URLs of its payments name it. publicURL is the
+// listener's address on the internet, or "" if there is no tunnel.
 func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
 	if p.memory.Listens != "" {
 		address = p.memory.Listens
@@ -104,7 +104,7 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 		form = r.Form
 	}
 	if err != nil || !p.isOurs(form.Get("order_id")) {
-		http.Error(w, "This is no return of a payment of this run.", http.StatusBadRequest)
+		http.Error(w, "This return does not belong to a payment of this run.", http.StatusBadRequest)
 		return
 	}
 	seen := readReturn(form, keyForms(p.account.ClientSecret))
@@ -118,7 +118,7 @@ func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "Thank you. plural probe goes on; this window can be closed.\n")
+	_, _ = io.WriteString(w, "Thank you. plural probe continues, and you can close this window.\n")
 }
 
 // readReturn finds out which key has signed a return, and whether the signature
@@ -152,7 +152,7 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 }
 
 // takeWebhook records the form of a webhook. It answers the first webhook with
-// 500. Plural then sends it again.
+// 500, so Plural sends that webhook again.
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
 	var event struct {

@@ -105,7 +105,7 @@ func askOrderDuplicate(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	found := Found{Answer: twice(first, second, checkoutID), Facts: []fact.Fact{
-		second.fact("the second"), both[0].fact("one of two at once"), both[1].fact("the other"),
+		second.fact("the second"), both[0].fact("one of two at once"), both[1].fact("the other of the two"),
 	}}
 	if found.Answer != aSecond && twice(both[0], both[1], checkoutID) == aSecond {
 		found.Answer = secondAtOne

@@ -15,7 +15,7 @@ import (
 
 // The payments that a person makes.
 const (
-	partTaken   = "A" // captured in part, and refunded
+	partTaken   = "A" // captured in part, then refunded
 	twoTaken    = "B" // captured twice at once
 	heldPayment = "C" // cancelled
 	keptPayment = "D" // kept, with -keep-hold
@@ -23,10 +23,10 @@ const (
 
 // The sums, in paise.
 const (
-	unpaidSum  = 100  // of an order that nobody pays
-	paidSum    = 1000 // of a payment
-	partSum    = 600  // captured from A
-	eachOfTwo  = 400  // captured from B, twice
+	unpaidSum  = 100  // the sum of an order that nobody pays
+	paidSum    = 1000 // the sum of a payment
+	partSum    = 600  // the partial capture of A
+	eachOfTwo  = 400  // each of the two captures of B
 	refundSum  = 100
 	tooMuchSum = 2000
 )
@@ -100,7 +100,7 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 		case <-ctx.Done():
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			p.show.Say("Nobody has paid in time: what needs these payments is not asked.")
+			p.show.Say("Not all payments were made in time, so the questions that need them are not asked.")
 			return nil
 		} else if ctx.Err() != nil {
 			return ctx.Err()
@@ -140,7 +140,7 @@ func (p *Probe) browsersBack(ctx context.Context, names []string) error {
 
 func (p *Probe) link(name string) string { return p.memory.Payments[name].Link }
 
-// prepare makes the order of a payment, once.
+// prepare makes the order of a payment, if an earlier run has not made it.
 func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	if made := p.memory.Payments[name]; made != nil {
 		return made, nil
@@ -187,12 +187,12 @@ func (p *Probe) paid(name string) (*payment, error) {
 	return made, nil
 }
 
-// errCarriedOn is the error of a question whose first answer came in a run that
-// was stopped.
-const errCarriedOn failure = "the run was stopped in the middle of it: run -clean, and then again"
+// errCarriedOn is the error of a question that an earlier run had begun to ask
+// before it was stopped.
+const errCarriedOn failure = "the run was stopped during this question: run -clean, and then run the probe again"
 
-// taken returns payment A. It first captures a part of it, if that was not done
-// yet.
+// taken returns payment A, of which a part is captured. If no part is captured
+// yet, taken first captures one.
 func (p *Probe) taken(ctx context.Context) (*payment, error) {
 	made, err := p.paid(partTaken)
 	if err != nil || made.Step == stepDone {
@@ -210,14 +210,15 @@ func (p *Probe) taken(ctx context.Context) (*payment, error) {
 		return nil, err
 	}
 	if !r.isOK() {
-		return nil, failure("the capture in part was refused: " + r.fact("").Text())
+		return nil, failure("the partial capture was refused: " + r.fact("").Text())
 	}
 	order := r.order()
 	said := &captured{Status: string(order.Status), HasReference: hasCapture(order, reference)}
 	return made, p.memory.change(func() { made.Step, made.Said = stepDone, said })
 }
 
-// capture captures a sum, and adds it to the sum taken from the payment.
+// capture captures a sum, and adds it to the sum that was taken from the
+// payment.
 func (p *Probe) capture(ctx context.Context, made *payment, reference string, paise int64) (*reply, error) {
 	r, err := p.wire.send(ctx, http.MethodPut, ordersPath+made.OrderID+"/capture", map[string]any{
 		"merchant_capture_reference": reference, "capture_amount": sum(paise),
@@ -236,7 +237,8 @@ func hasCapture(order *plural.Order, reference string) bool {
 	})
 }
 
-// cancelled returns payment C. It first cancels it, if that was not done yet.
+// cancelled returns payment C, which is cancelled. If the payment is not
+// cancelled yet, cancelled first cancels it.
 func (p *Probe) cancelled(ctx context.Context) (*payment, error) {
 	made, err := p.paid(heldPayment)
 	if err != nil || made.Step == stepDone {

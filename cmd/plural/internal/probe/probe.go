@@ -47,7 +47,7 @@ type Probe struct {
 	client   *plural.Client
 	memory   *memory
 	listener *listener
-	noted    chan struct{} // gets an element when a return or a webhook comes
+	noted    chan struct{} // receives a value when a return or a webhook comes
 }
 
 // New continues an earlier run, or begins a new run. It sends no request.
@@ -72,14 +72,14 @@ func New(a *account.Account, options Options, show Display) (*Probe, error) {
 	}, nil
 }
 
-// unmet is the error of a question that was not asked. It says why.
+// unmet is the reason why a question was not asked.
 type unmet string
 
 func (u unmet) Error() string { return string(u) }
 
 // Run asks the questions and gives the money back. An interrupted run can be
-// continued. Run may return an error because some money could not be given
-// back. The results are complete even then.
+// continued. If some money could not be given back, Run returns an error. The
+// results are complete even then.
 func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	questions, err := selected(p.options.Only)
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *Probe) Clean(ctx context.Context) error {
 		return p.stopped(ctx, err)
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("not given back: %s. Run plural probe -clean, or do it on the dashboard",
+		return fmt.Errorf("not given back: %s. Run plural probe -clean, or give the money back on the dashboard",
 			strings.Join(left, ", "))
 	}
 	return p.memory.change(func() { p.memory.IsOver = true })
@@ -152,7 +152,7 @@ func (p *Probe) stopped(ctx context.Context, err error) error {
 		return err
 	}
 	return errors.New("stopped. The same command continues from here; " +
-		"plural probe -clean gives back what is held and taken")
+		"plural probe -clean cancels the holds and refunds the captured money")
 }
 
 // ask asks one question. Its error ends the run.
@@ -188,7 +188,7 @@ func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 func (p *Probe) unmet(q *Question) string {
 	switch {
 	case q.Ask == nil:
-		return "this program does not ask it"
+		return "this program cannot ask it"
 	case q.Needs&needsPayer != 0 && p.options.NoPayer:
 		return "nobody pays (-no-payer)"
 	case q.Needs.has(NeedWebhook) && !p.takesWebhooks():
@@ -229,7 +229,7 @@ func (p *Probe) paymentsFor(questions []*Question) []string {
 }
 
 // note changes the memory after a return or a webhook, and wakes the code that
-// waits for one.
+// waits for a return or a webhook.
 func (p *Probe) note(change func()) {
 	if err := p.memory.change(change); err != nil {
 		p.show.Say(err.Error())

@@ -44,7 +44,7 @@ type Found struct {
 // Need is a set of things, besides the account, that a question needs.
 type Need uint
 
-// The needs. A person has to pay for each of them, except NeedKeptHold and
+// The needs. A person has to pay for each need, except NeedKeptHold and
 // NeedSettled.
 const (
 	NeedPartTaken Need = 1 << iota // payment A, of which a part is captured

@@ -19,8 +19,8 @@ const (
 	localTime        = "2006-01-02T15:04:05"
 )
 
-// settlementPage is one page of settlements. The SDK reads all pages of a
-// document together. The probe reads single pages.
+// settlementPage is one page of settlements. The probe reads single pages,
+// while the SDK reads all pages of a document together.
 type settlementPage struct {
 	Rows []struct {
 		UTR       string `json:"utr_number"`
@@ -115,14 +115,14 @@ func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	if len(all.Rows) < 2 {
-		return Found{}, unmet("a single settlement does not tell")
+		return Found{}, unmet("one settlement is not enough to compare a page with the whole list")
 	}
 	one, err := p.recent(ctx, "1")
 	if err != nil {
 		return Found{}, err
 	}
 	found := Found{Facts: []fact.Fact{
-		fact.Count("rows", len(all.Rows)), fact.Count("rows of a page of one", len(one.Rows)),
+		fact.Count("rows", len(all.Rows)), fact.Count("rows on a page for one row", len(one.Rows)),
 	}}
 	switch {
 	case len(one.Rows) != 1:

@@ -17,15 +17,15 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// memory is the content of the state file. It says what was made and answered,
-// so a run can be continued. It holds ids, links and answers. It holds no
-// secret, no token of the API, and no data of a payer.
+// memory is the content of the state file. It records what the run has made,
+// and which answers it has, so the run can be continued. It holds ids, links
+// and answers. It holds no secret, no token of the API, and no data of a payer.
 type memory struct {
 	Account  string              `json:"account"` // a hash of the address and the client id
 	Name     string              `json:"name"`    // the beginning of the run's references
 	Started  time.Time           `json:"started"`
 	IsOver   bool                `json:"is_over,omitempty"`
-	Listens  string              `json:"listens,omitempty"` // the address that the payments name
+	Listens  string              `json:"listens,omitempty"` // the local address that the payments' callback URLs name
 	Unpaid   []string            `json:"unpaid,omitempty"`  // ids of orders that nobody pays
 	Payments map[string]*payment `json:"payments,omitempty"`
 	Kept     *payment            `json:"kept,omitempty"` // the hold that an earlier run has kept
@@ -45,11 +45,11 @@ type payment struct {
 	Link      string    `json:"link"`
 	HeldAt    time.Time `json:"held_at,omitzero"`
 	IsBack    bool      `json:"is_back,omitempty"`    // the payer's browser has come back
-	StaysAway bool      `json:"stays_away,omitempty"` // the payment has no address to come back to
+	StaysAway bool      `json:"stays_away,omitempty"` // the payment has no callback URL
 	IsOver    bool      `json:"is_over,omitempty"`    // nothing of the payment is left to give back
 	Step      step      `json:"step,omitempty"`
 	Taken     int64     `json:"taken,omitempty"`   // paise
-	Refunds   []string  `json:"refunds,omitempty"` // ids, of refundSum each
+	Refunds   []string  `json:"refunds,omitempty"` // the ids of its refunds, each of refundSum
 	Said      *captured `json:"said,omitempty"`
 }
 
@@ -112,7 +112,7 @@ func remember(path string, a *account.Account) (*memory, error) {
 			return nil, fmt.Errorf("the state file %s cannot be read: move it away, or give -state another name", path)
 		}
 		if m.Account != accountHash(a) {
-			return nil, fmt.Errorf("the state file %s is of another account: give -state another name", path)
+			return nil, fmt.Errorf("the state file %s belongs to another account: give -state another name", path)
 		}
 	}
 	if m.Name == "" || m.IsOver {
@@ -170,7 +170,7 @@ func (m *memory) change(change func()) error {
 	return nil
 }
 
-// look lets read look at the memory.
+// look calls a function that reads the memory, and prevents changes meanwhile.
 func (m *memory) look(look func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

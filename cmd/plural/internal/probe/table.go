@@ -1,16 +1,17 @@
 package probe
 
-// What to do after an answer, where several answers ask for the same.
+// Texts of what to do after an answer. Several answers share each of them.
 const (
 	nothing  = "Nothing to set."
-	report   = "Please report it: the package does not know this."
-	reads    = "Give captures a context of a minute: the package reads until it is there."
+	report   = "Please report it: the package does not know this answer."
+	reads    = "Give captures a context of a minute: the package reads until the reference is there."
 	unseen   = "Please report it: every capture would end in ErrOutcomeUnknown or ErrNoHold."
 	readBack = "Nothing to set: the package reads the order after every answer."
 )
 
-// Questions returns the table of questions. They are asked from the first row
-// to the last. For a new question, add one row here and one row in the test.
+// Questions returns the table of questions. The probe asks them from the first
+// row to the last. For a new question, add one row here and one row in the
+// test.
 func Questions() []Question {
 	return append(asked(), notAsked()...)
 }
@@ -23,17 +24,17 @@ func asked() []Question {
 func ofTheAccount() []Question {
 	return []Question{
 		{
-			ID: "token.lifetime", Asks: "How does the token endpoint tell how long a token lives?",
+			ID: "token.lifetime", Asks: "How does the token endpoint state how long a token lives?",
 			Assumed: "expires_at", Requests: 1, Ask: askTokenLifetime,
 			Answers: []Answer{
 				{"expires_at", nothing},
-				{"expires_in", "Nothing to set: the package reads it."},
-				{"in the token", "Nothing to set: the package reads the token's own end."},
-				{"not told", "Nothing to set: the package takes five minutes. Several processes: use one token store."},
+				{"expires_in", "Nothing to set: the package reads this field, too."},
+				{"in the token", "Nothing to set: the package reads the expiry in the token itself."},
+				{"not told", "Nothing to set: the package assumes five minutes. Let all processes share a token store."},
 			},
 		},
 		{
-			ID: "token.second", Asks: "Is an older token good after a new one has been issued?",
+			ID: "token.second", Asks: "Is an older token still good after a new token was issued?",
 			Assumed: "stays good", Requests: 3, Ask: askTokenSecond,
 			Answers: []Answer{
 				{"stays good", nothing},
@@ -53,33 +54,33 @@ func ofTheAccount() []Question {
 			},
 		},
 		{
-			ID: "order.duplicate", Asks: "What does an order under a reference that is taken lead to?",
+			ID: "order.duplicate", Asks: "What happens to a second order under the same reference?",
 			Assumed: theSame, Requests: 4, Orders: 2, Ask: askOrderDuplicate,
 			Answers: []Answer{
 				{theSame, nothing},
-				{refused, "Expect DuplicateOrderError from Orders.Create: store each link before you use it."},
+				{refused, "Store each link before you use it: Orders.Create may return a DuplicateOrderError."},
 				{
 					aSecond,
 					"Never repeat Orders.Create under one reference: keep WithoutRetry. The payer may pay twice.",
 				},
-				{secondAtOne, "Make sure that one process creates an order: two at one time make two."},
+				{secondAtOne, "Let only one process create an order: two requests at the same time make two orders."},
 			},
 		},
 		{
-			ID: "order.other-amount", Asks: "What does another amount under a reference that is taken lead to?",
+			ID: "order.other-amount", Asks: "What happens to an order with another amount under the same reference?",
 			Assumed: theSame, Requests: 2, Orders: 1, Ask: askOtherAmount,
 			Answers: []Answer{
-				{theSame, "Nothing to set: the package compares, and returns ErrReferenceReused."},
+				{theSame, "Nothing to set: the package compares the amounts, and returns ErrReferenceReused."},
 				{refused, nothing},
-				{aSecond, "Never use a reference again: there are two orders with different amounts then."},
+				{aSecond, "Never use a reference again: there would be two orders with different amounts."},
 			},
 		},
 		{
-			ID: "order.lag", Asks: "How long after its creation can an order be read?",
+			ID: "order.lag", Asks: "How soon after its creation can an order be read?",
 			Assumed: "at once", Requests: 3, Orders: 1, Ask: askOrderLag,
 			Answers: []Answer{
 				{"at once", nothing},
-				{"later", "Take no \"not found\" for final: ask again for longer than the lag below."},
+				{"later", "Do not treat \"not found\" as final: ask again for longer than the measured lag."},
 			},
 		},
 		{
@@ -87,8 +88,8 @@ func ofTheAccount() []Question {
 			Assumed: "422 ORDER_NOT_FOUND", Requests: 2, Ask: askNotFound,
 			Answers: []Answer{
 				{"422 ORDER_NOT_FOUND", nothing},
-				{"404 ORDER_NOT_FOUND", "Nothing to set: the package knows it."},
-				{"400 INVALID_REQUEST by reference", "Nothing to set: the package knows it."},
+				{"404 ORDER_NOT_FOUND", "Nothing to set: the package knows this answer, too."},
+				{"400 INVALID_REQUEST by reference", "Nothing to set: the package knows this answer, too."},
 			},
 		},
 		{
@@ -102,20 +103,20 @@ func ofTheAccount() []Question {
 			},
 		},
 		{
-			ID: "cancel.unpaid", Asks: "Can an order be cancelled that nobody has paid?",
+			ID: "cancel.unpaid", Asks: "Can an order that nobody has paid be cancelled?",
 			Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 2, Orders: 1, Ask: askCancelUnpaid,
 			Answers: []Answer{
 				{"422 OPERATION_NOT_ALLOWED", nothing},
-				{"CANCELLED", "Cancel what is not paid in time: its link ends then."},
+				{"CANCELLED", "Cancel orders that are not paid in time: that also ends their links."},
 			},
 		},
 		{
-			ID: "link.duplicate", Asks: "What does a payment link's reference that is taken lead to?",
+			ID: "link.duplicate", Asks: "What happens to a second payment link under the same reference?",
 			Assumed: theSame, Requests: 2, Orders: 1, Ask: askLinkDuplicate,
 			Answers: []Answer{
 				{theSame, nothing},
 				{refused, "Nothing to set: the package reads the link that has the reference."},
-				{aSecond, "Set WithSingleRefundSend: a link that is made again could be paid twice."},
+				{aSecond, "Set WithSingleRefundSend: a repeated call may make a second link that is paid, too."},
 			},
 		},
 		{
@@ -127,32 +128,32 @@ func ofTheAccount() []Question {
 			},
 		},
 		{
-			ID: "limits", Asks: "Do the documented limits of amounts and references hold?",
+			ID: "limits", Asks: "Are the limits of amounts and references as documented?",
 			Assumed: "as documented", Requests: 5, Orders: 2, Ask: askLimits,
 			Answers: []Answer{
 				{"as documented", nothing},
 				{"takes more", "Nothing to set. WithoutValidation lets a call go beyond the documented limits."},
-				{"takes less", "Keep to what was taken below."},
+				{"takes less", "Use only values that were accepted: see the report."},
 				{"elsewhere", report},
 			},
 		},
 		{
-			ID: "http.answers", Asks: "What do answers have beside their document?",
+			ID: "http.answers", Asks: "Do answers have a Date, and is a PUT without a body accepted?",
 			Assumed: "a Date, and a PUT without a body is taken", Requests: 3, Ask: askAnswers,
 			Answers: []Answer{
 				{"a Date, and a PUT without a body is taken", nothing},
-				{"no Date", "Keep this machine's clock right: the package cannot compare it with Plural's."},
-				{"the clocks differ", "Run an NTP client, and WithTolerance for webhooks until the clocks agree."},
-				{"a PUT needs a body", "Please report it: the package sends a cancel without one."},
+				{"no Date", "Keep this machine's clock right: the package cannot compare it with Plural's clock."},
+				{"the clocks differ", "Run an NTP client, and set WithTolerance for webhooks until the clocks agree."},
+				{"a PUT needs a body", "Please report it: the package sends cancels without a body."},
 			},
 		},
 		{
-			ID: "hold.lifetime", Asks: "What has become of a hold that nobody captured?",
+			ID: "hold.lifetime", Asks: "What happened to a hold that nobody captured?",
 			Needs: NeedKeptHold, Assumed: "still held", Requests: 1, Ask: askKeptHold,
 			Answers: []Answer{
 				{"still held", "Nothing to set. Ask again later, with -keep-hold."},
-				{"CANCELLED", "Capture within less than the time below. The order says that the hold is gone."},
-				{"FAILED", "Capture within less than the time below. The order says that the hold is gone."},
+				{"CANCELLED", "Capture sooner than after the measured time. The order shows that the hold is gone."},
+				{"FAILED", "Capture sooner than after the measured time. The order shows that the hold is gone."},
 			},
 		},
 	}
@@ -167,8 +168,8 @@ func ofPayments() []Question {
 			Needs: NeedReturn, Assumed: keyHex, Ask: askCallbackKey,
 			Answers: []Answer{
 				{keyHex, nothing},
-				{keyCharacters, "WithCallbackKeys(plural.RawKey(secret))."},
-				{keyBase64, "WithCallbackKeys(plural.Base64Key(secret))."},
+				{keyCharacters, "Set WithCallbackKeys(plural.RawKey(secret))."},
+				{keyBase64, "Set WithCallbackKeys(plural.Base64Key(secret))."},
 				{keyAnother, "Ask Plural for the secret of callbacks, and give it to NewVerifier."},
 			},
 		},
@@ -178,8 +179,8 @@ func ofPayments() []Question {
 			Answers: []Answer{
 				{"status", nothing},
 				{"payment_status", "Nothing to set: the package knows both names."},
-				{"status, and fields without a value that are signed", "Nothing to set: the package tries both."},
-				{"status, and fields without a value that are not signed", "Nothing to set: the package tries both."},
+				{"status, and fields without a value that are signed", "Nothing to set: the package tries both ways."},
+				{"status, and fields without a value that are not signed", "Nothing to set: the package tries both ways."},
 			},
 		},
 		{
@@ -187,37 +188,37 @@ func ofPayments() []Question {
 			Needs: NeedWebhook, Assumed: keyCharacters, Ask: askWebhookKey,
 			Answers: []Answer{
 				{keyCharacters, nothing},
-				{keyHex, "Nothing to set: the package tries both."},
-				{keyBase64, "WithWebhookKeys(plural.Base64Key(secret))."},
-				{keyAnother, "Give NewVerifier the dashboard's webhook secret by WithWebhookKeys."},
+				{keyHex, "Nothing to set: the package tries both keys."},
+				{keyBase64, "Set WithWebhookKeys(plural.Base64Key(secret))."},
+				{keyAnother, "Give NewVerifier the dashboard's webhook secret with WithWebhookKeys."},
 			},
 		},
 		{
-			ID: "refund.of-hold", Asks: "How is a refund refused of which nothing was taken yet?",
+			ID: "refund.of-hold", Asks: "How is a refund refused if nothing was captured yet?",
 			Needs: NeedHeld, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askRefundOfHold,
 			Answers: refusals("422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
-			ID: "capture.above-hold", Asks: "How is a capture of more than is held refused?",
+			ID: "capture.above-hold", Asks: "How is a capture refused if it is above the hold?",
 			Needs: NeedHeld, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askAboveHold,
 			Answers: refusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
-			ID: "cancel.twice", Asks: "What does a cancel of a cancelled order lead to?",
+			ID: "cancel.twice", Asks: "What happens to a second cancel of the same order?",
 			Needs: NeedHeld, Assumed: "422 ORDER_CANCELLED", Requests: 2, Ask: askCancelTwice,
 			Answers: []Answer{
 				{"422 ORDER_CANCELLED", nothing},
 				{"422 OPERATION_NOT_ALLOWED", readBack},
-				{"the order as it is", nothing},
+				{"the unchanged order", nothing},
 			},
 		},
 		{
-			ID: "capture.after-cancel", Asks: "How is a capture of a cancelled order refused?",
+			ID: "capture.after-cancel", Asks: "How is a capture refused after the order was cancelled?",
 			Needs: NeedHeld, Assumed: "422 ORDER_CANCELLED", Requests: 1, Ask: askAfterCancel,
 			Answers: refusals("422 ORDER_CANCELLED", "422 OPERATION_NOT_ALLOWED"),
 		},
 		{
-			ID: "capture.document", Asks: "What does an order say after a capture in part?",
+			ID: "capture.document", Asks: "What does an order show after a partial capture?",
 			Needs: NeedPartTaken, Assumed: "PARTIALLY_CAPTURED, our reference at once",
 			Requests: 2, Ask: askCaptureDocument,
 			Answers: []Answer{
@@ -233,47 +234,47 @@ func ofPayments() []Question {
 			},
 		},
 		{
-			ID: "capture.same-again", Asks: "What does the same capture once more lead to?",
+			ID: "capture.same-again", Asks: "What happens if the same capture is sent again?",
 			Needs: NeedPartTaken, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askSameAgain,
 			Answers: []Answer{
 				{"422 OPERATION_NOT_ALLOWED", nothing},
 				{"422 DUPLICATE_REQUEST", readBack},
-				{"the order as it is", nothing},
+				{"the unchanged order", nothing},
 			},
 		},
 		{
-			ID: "capture.other-again", Asks: "Is a second capture refused while something of the hold is left?",
+			ID: "capture.other-again", Asks: "Is a second capture refused while a part of the hold is left?",
 			Needs: NeedPartTaken, Assumed: "422 OPERATION_NOT_ALLOWED", Requests: 1, Ask: askOtherAgain,
 			Answers: []Answer{
 				{"422 OPERATION_NOT_ALLOWED", nothing},
 				{
 					"it takes more",
-					"Capture an order from one place, once: a second reference takes money again. Please report it.",
+					"Capture an order only once, from one place: another reference takes money again. Please report it.",
 				},
 			},
 		},
 		{
-			ID: "capture.two-at-once", Asks: "Is one of two captures refused that come at one time?",
+			ID: "capture.two-at-once", Asks: "If two captures come at the same time, is one of them refused?",
 			Needs: NeedTwoTaken, Assumed: "one goes through", Requests: 3, Ask: askTwoCaptures,
 			Answers: []Answer{
 				{"one goes through", nothing},
 				{
 					"both go through",
-					"Capture an order from one place, under one reference: two at once take money twice.",
+					"Capture an order from one place, under one reference: two at the same time take money twice.",
 				},
 			},
 		},
 		{
-			ID: "refund.duplicate", Asks: "What does a refund under a reference that is taken lead to?",
+			ID: "refund.duplicate", Asks: "What happens to a second refund under the same reference?",
 			Needs: NeedPartTaken, Assumed: theSame, Requests: 2, Ask: askRefundDuplicate,
 			Answers: []Answer{
 				{theSame, nothing},
-				{refused, "Nothing to set: the package finds the first one by its reference."},
+				{refused, "Nothing to set: the package finds the first refund by its reference."},
 				{aSecond, "Set WithSingleRefundSend: a refund that is sent again pays twice."},
 			},
 		},
 		{
-			ID: "refund.two-at-once", Asks: "Do two refunds under one reference that come at one time make one?",
+			ID: "refund.two-at-once", Asks: "Do two refunds at the same time under one reference make one?",
 			Needs: NeedPartTaken, Assumed: "one refund", Requests: 2, Ask: askTwoRefunds,
 			Answers: []Answer{
 				{"one refund", nothing},
@@ -281,30 +282,30 @@ func ofPayments() []Question {
 			},
 		},
 		{
-			ID: "refund.listed", Asks: "How long after it is made can a refund be found?",
+			ID: "refund.listed", Asks: "How soon after its creation can a refund be found?",
 			Needs: NeedPartTaken, Assumed: "at once", Requests: 3, Ask: askRefundListed,
 			Answers: []Answer{
 				{"at once", nothing},
-				{"later", "Set WithSingleRefundSend if the lag below is above three seconds."},
-				{"not listed", "Look refunds up by their reference; the order does not list them."},
+				{"later", "Set WithSingleRefundSend if the measured lag is above three seconds."},
+				{"not listed", "Look refunds up by their reference: the order does not list them."},
 			},
 		},
 		{
-			ID: "refund.above-rest", Asks: "How is a refund of more than was taken refused?",
+			ID: "refund.above-rest", Asks: "How is a refund refused if it is above the captured sum?",
 			Needs: NeedPartTaken, Assumed: "422 AMOUNT_LIMIT_EXCEEDED", Requests: 1, Ask: askRefundAbove,
 			Answers: refusals("422 AMOUNT_LIMIT_EXCEEDED", "422 OPERATION_NOT_ALLOWED", "400 INVALID_REQUEST"),
 		},
 		{
-			ID: "webhook.again", Asks: "How does a webhook come again that was answered with 500?",
+			ID: "webhook.again", Asks: "How does a webhook come again after it was answered with 500?",
 			Needs: NeedWebhook, Assumed: "with a new stamp", Ask: askWebhookAgain,
 			Answers: []Answer{
 				{"with a new stamp", nothing},
 				{
 					"with the first stamp",
-					"WithTolerance(29*time.Hour) and a durable Deduper: late redeliveries carry the first stamp.",
+					"Set WithTolerance(29*time.Hour), and use a durable Deduper: late redeliveries have the first stamp.",
 				},
-				{"under another id", "Keep what you have done by order and event type: the id does not tell a repeat."},
-				{"it does not come again", "Read orders that stay open by a job: a webhook that is missed is lost."},
+				{"under another id", "Record handled events by order and event type: a repeated event has a new id."},
+				{"it does not come again", "Let a job read the orders that stay open: Plural does not repeat a missed webhook."},
 			},
 		},
 	}
@@ -331,22 +332,22 @@ func ofSettlements() []Question {
 			Needs: NeedSettled, Assumed: "of all pages", Requests: 2, Ask: askSettlementTotals,
 			Answers: []Answer{
 				{"of all pages", nothing},
-				{"of the page", "Please report it: the package holds all rows against that total."},
+				{"of the page", "Please report it: the package compares all rows with that total."},
 			},
 		},
 		{
-			ID: "settlement.lines", Asks: "What are the ids of a settlement's lines?",
+			ID: "settlement.lines", Asks: "Which ids do the lines of a settlement have?",
 			Needs: NeedSettled, Assumed: "ids of payments", Requests: 2, Ask: askSettlementLines,
 			Answers: []Answer{
 				{"ids of payments", nothing},
-				{"ids of orders", "Look lines up by the order's id, not by a payment's."},
+				{"ids of orders", "Look lines up by the order's id, not by a payment's id."},
 			},
 		},
 	}
 }
 
-// refusals returns the answers of a question about a refusal. The package reads
-// the order after each refusal that it does not expect.
+// refusals returns the answers of a question about a refusal. After each
+// refusal that it does not expect, the package reads the order.
 func refusals(assumed string, others ...string) []Answer {
 	answers := append(make([]Answer, 0, 1+len(others)), Answer{assumed, nothing})
 	for _, other := range others {
@@ -361,12 +362,12 @@ func notAsked() []Question {
 		{ID: "refund.window", Asks: "For how long can an order be refunded?"},
 		{ID: "refund.bank", Asks: "How long does a refund stay PENDING, and can it end CANCELLED?"},
 		{ID: "settlement.refunds", Asks: "Which sign and id do lines of refunds and chargebacks have?"},
-		{ID: "link.status", Asks: "Which status does a payment link have after a hold, a capture, a refund?"},
-		{ID: "fees.sum", Asks: "Which amount carries a convenience fee after the payment?"},
+		{ID: "link.status", Asks: "Which status does a payment link have after a hold, a capture or a refund?"},
+		{ID: "fees.sum", Asks: "Which amount includes a convenience fee after the payment?"},
 		{ID: "offers.settled", Asks: "Who pays for an offer's discount in a settlement?"},
-		{ID: "customer.duplicate", Asks: "What does a second customer under one reference lead to?"},
-		{ID: "payment.upi", Asks: "Does all of this hold for UPI? (On UAT it can move real money.)"},
-		{ID: "subscription.charge", Asks: "Which charge does SUBSCRIPTION_CHARGED speak of?"},
-		{ID: "payout.lost", Asks: "Can a payout be found whose answer was lost?"},
+		{ID: "customer.duplicate", Asks: "What happens to a second customer under the same reference?"},
+		{ID: "payment.upi", Asks: "Are these answers the same for UPI? (On UAT, UPI can move real money.)"},
+		{ID: "subscription.charge", Asks: "Which charge is SUBSCRIPTION_CHARGED about?"},
+		{ID: "payout.lost", Asks: "Can a payout be found if its answer was lost?"},
 	}
 }

@@ -35,8 +35,9 @@ const (
 )
 
 // wire sends each request once and unchanged. The probe does not ask its
-// questions with the SDK, because the SDK would settle by itself what a
-// question wants to see. The SDK gives the money back at the end.
+// questions with the SDK, because the SDK would settle unclear outcomes, and
+// the questions ask about exactly these. At the end the probe gives the money
+// back with the SDK.
 type wire struct {
 	base    string
 	account *account.Account
@@ -70,7 +71,7 @@ type reply struct {
 	header http.Header
 	body   []byte
 	isGzip bool
-	at     time.Time // the middle between request and answer, by this machine's clock
+	at     time.Time // the time halfway between request and answer, by this machine's clock
 	took   time.Duration
 }
 

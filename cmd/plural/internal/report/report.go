@@ -1,6 +1,6 @@
 // Package report writes the results of a run of the probe. It shows only
-// answers from the program's own table, and facts (package fact). So it shows
-// no value from Plural's answers.
+// answers from the program's own table, and facts (package fact). So nothing
+// else from Plural's answers gets into a report.
 package report
 
 import (

@@ -21,19 +21,19 @@ func (p Progress) Say(line string) { fmt.Fprintln(p.Out, line) }
 // Plan describes the run.
 func (p Progress) Plan(plan probe.Plan) {
 	if plan.IsTakenUp {
-		fmt.Fprintf(p.Out, "This goes on with the run in %s.\n", plan.StateFile)
+		fmt.Fprintf(p.Out, "This continues the run in %s.\n", plan.StateFile)
 	}
 	fmt.Fprintf(p.Out, "Questions to ask: %d. That takes about %d requests, and makes %d orders of a rupee "+
 		"that nobody pays.\n", plan.Questions, plan.Requests, plan.Orders)
 	if len(plan.Payments) > 0 {
 		fmt.Fprintf(p.Out, "You will be asked for card payments, %s: %d rupees of test money. "+
 			"Never pay by UPI: on UAT it can move real money.\n", listed(plan.Payments), plan.Rupees())
-		fmt.Fprintln(p.Out, "What is held is cancelled, and what is captured is refunded, at the end.")
+		fmt.Fprintln(p.Out, "At the end all holds are cancelled, and all captured money is refunded.")
 	}
 	if plan.KeepsHold {
-		fmt.Fprintln(p.Out, "Payment D stays held. The next run reads what became of it.")
+		fmt.Fprintln(p.Out, "Payment D stays held. The next run reads what happened to the hold.")
 	}
-	fmt.Fprintf(p.Out, "Ids and answers are kept in %s: a run can be stopped and taken up again.\n\n", plan.StateFile)
+	fmt.Fprintf(p.Out, "Ids and answers are kept in %s: a run can be stopped and continued.\n\n", plan.StateFile)
 }
 
 // listed joins words to a list for people: "A, B and C".
@@ -47,15 +47,15 @@ func listed(names []string) string {
 
 // Ask asks the person to make payments.
 func (p Progress) Ask(payments []string, link func(string) string, webhookURL string, takesWebhooks bool) {
-	fmt.Fprintln(p.Out, "\nPlease make these payments in a browser on this machine, by the test card")
-	fmt.Fprintln(p.Out, "(4012 0010 3714 1112, CVV 212, any expiry to come):")
+	fmt.Fprintln(p.Out, "\nPlease make these payments in a browser on this machine, with the test card")
+	fmt.Fprintln(p.Out, "(4012 0010 3714 1112, CVV 212, any future expiry):")
 	for _, name := range payments {
 		fmt.Fprintf(p.Out, "  %s  %s\n", name, link(name))
 	}
 	if takesWebhooks {
-		fmt.Fprintf(p.Out, "Webhooks are taken at %s: set this on the dashboard before you pay.\n", webhookURL)
+		fmt.Fprintf(p.Out, "Webhooks are taken at %s: set this address on the dashboard before you pay.\n", webhookURL)
 	}
-	fmt.Fprintln(p.Out, "It goes on by itself.")
+	fmt.Fprintln(p.Out, "The program continues by itself.")
 }
 
 // Answered shows a result.

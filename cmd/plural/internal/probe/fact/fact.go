@@ -1,7 +1,7 @@
 // Package fact has the facts that a report may add to an answer. A fact is a
 // status, a code, the name of a header or a field, a number, or a duration.
-// Only the functions below make a fact. They let through no other text from the
-// account.
+// Only the functions below make a fact. These functions let no other text from
+// the account through.
 package fact
 
 import (
@@ -54,7 +54,7 @@ var (
 )
 
 // Code returns a code or a status word of an answer. If the text does not look
-// like one, Code returns "(no code)".
+// like a code or a status word, Code returns "(no code)".
 func Code(code string) string {
 	if code == "" || codePattern.MatchString(code) {
 		return code
