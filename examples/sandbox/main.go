@@ -3,10 +3,10 @@
 //
 //	go run ./examples/sandbox -addr 127.0.0.1:8080
 //
-// It prints credentials and the base URL. The page at that URL lists the
-// orders, and shows requests and webhooks as they happen. On the page you can
-// act as payer and merchant, and switch faults on. The program keeps nothing
-// after it ends, and no money moves. See -help for more.
+// The sandbox prints credentials and the base URL. The page at that URL lists
+// the orders, and shows requests and webhooks as they happen. On the page you
+// can act as payer and merchant, and switch faults on. When the program ends,
+// all its data is gone. No money moves. See -help for more.
 package main
 
 import (
@@ -85,7 +85,7 @@ func shellQuoted(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// replayHint returns a hint that says how to get the same random faults again.
+// replayHint tells the user how to get the same random faults again.
 func replayHint(s *settings) string {
 	if s.FaultRate == 0 {
 		return ""
