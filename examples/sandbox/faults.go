@@ -149,7 +149,7 @@ func textOf(f pluraltest.Fault) string {
 		pluraltest.ApplyFail:        "The call is accepted, but ends as FAILED",
 		pluraltest.ApplyByLegs:      "Points and card are captured one after the other",
 		pluraltest.ApplyByLegsFail:  "Points and card are captured one after the other, and the second fails",
-		pluraltest.InsertLater:      "The call is checked now, and carried out " + after + " later unchecked",
+		pluraltest.InsertLater:      "The call is checked now, and carried out " + after + " later without a second check",
 	}[f.Effect]
 	if f.Ends != "" {
 		effect = "The call ends as " + f.Ends
