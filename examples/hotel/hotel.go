@@ -176,7 +176,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 			return errNoHold
 		}
 		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
-		if d.Kind == kindLink { // one for each booking, so a link that was sent is found, and no second link is made
+		if d.Kind == kindLink { // always the same reference, so a link that was sent is found, and no second link is made
 			d.Reference = d.Number + "-link"
 			_, err := tx.Exec(ctx, `DELETE FROM decisions
 				WHERE reference = $1 AND state IN ('refused', 'given up')`, d.Reference)

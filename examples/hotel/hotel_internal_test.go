@@ -123,7 +123,7 @@ func (c *chain) differ() string {
 		o, _ := c.gateway.Order(id)
 		applied := len(c.gateway.Captures(id)) + len(c.gateway.Cancels(id)) + len(c.gateway.Refunds(id))
 		if status != o.Status || taken != o.Captured || refunded != o.Refunded || done != applied {
-			fmt.Fprintf(&differ, "%s: the hotel has %s, %d, %d by %d decisions; Plural %s, %d, %d by %d\n",
+			fmt.Fprintf(&differ, "%s: the hotel has %s, taken %d, refunded %d, by %d decisions; Plural has %s, taken %d, refunded %d, by %d\n",
 				id, status, taken, refunded, done, o.Status, o.Captured, o.Refunded, applied)
 		}
 	}
@@ -155,8 +155,8 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 }
 
 // The bank releases a hold before the guest leaves. Either the desk's page
-// warns in time, or it shows that a person has to look. No page shows money
-// that is not there.
+// warns in time, or it shows that a person has to look. No page shows a deposit
+// that is no longer held.
 func TestLapsedHolds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -43,7 +43,7 @@ type settings struct {
 
 	HoldFor time.Duration // how long a hold is safe to capture
 	Quiet   time.Duration // how long after a look at a booking the next look comes, if the booking may change
-	Sweep   time.Duration // the time between two searches for such bookings
+	Sweep   time.Duration // the time between two searches for bookings to look at
 	Try     time.Duration // time limit of a money call
 	Rescue  time.Duration // how long until another process gets the job of a dead process
 	Retry   river.ClientRetryPolicy

@@ -96,7 +96,7 @@ func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (number string) {
 	nights, err := strconv.Atoi(r.PostFormValue("nights"))
 	if err != nil || nights < 1 || nights > 30 {
-		h.show(w, http.StatusUnprocessableEntity, "message", "A room can be had for 1 to 30 nights.")
+		h.show(w, http.StatusUnprocessableEntity, "message", "You can book a room for 1 to 30 nights.")
 		return ""
 	}
 	if number, err = h.book(r.Context(), r.PostFormValue("room"), nights, mobile); err != nil {
@@ -221,7 +221,7 @@ func (h *hotel) answer(w http.ResponseWriter, r *http.Request, err error) {
 		h.failed(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // a page of the desk's
+	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // the page belongs to the desk
 }
 
 func (h *hotel) failed(w http.ResponseWriter, r *http.Request, err error) {

@@ -96,8 +96,8 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withHeaders sets headers for answers that need nothing from the browser. show
-// allows more for the page.
+// withHeaders sets strict security headers. show then allows what the page
+// needs.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -89,10 +89,10 @@ type faultGroup struct {
 // faultChoice is one fault, with a sentence about it.
 type faultChoice struct {
 	Name, Text string
-	Ops        string // the operations that can meet it; "" for all
+	Ops        string // the operations that can meet the fault; "" for all
 }
 
-// faultGroups lists each fault once.
+// faultGroups returns all faults. Each fault is in one group.
 func faultGroups() []faultGroup {
 	groups := []faultGroup{
 		{Name: "The answer is lost"},

@@ -446,8 +446,8 @@ func TestRun(t *testing.T) {
 	p := start(
 		t, "-client-id", "shop", "-client-secret", "00ff", "-token", "pasted", "-fault-rate", "1e-300", "-seed", "77",
 	)
-	require.Contains(t, p.said, "-seed 77 brings the same ones again")
-	require.Contains(t, p.said, "sample token are taken too")
+	require.Contains(t, p.said, "-seed 77 repeats the same faults")
+	require.Contains(t, p.said, "sample token are accepted too")
 	status, _ := p.send("GET", "/api/pay/v1/orders/x", "pasted", nil)
 	require.Equal(t, http.StatusUnprocessableEntity, status)
 	require.Contains(t, p.end(), "stopped")

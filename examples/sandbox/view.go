@@ -42,7 +42,7 @@ type view struct {
 	Settlements     []settlementView
 	MoreSettlements int
 
-	Refused string // the answer that the shop gives to every webhook, if it accepts none
+	Refused string // a sentence about the shop's answer, if the shop accepts no webhooks
 }
 
 type orderView struct {

@@ -248,9 +248,9 @@ func (rw rewriter) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var updatedAt = regexp.MustCompile(`"updated_at":"[^"]*"`)
 
-// In some of Plural's documents the time of the last change is not a time, or
-// lies in the future. The shop still stores these documents, and the documents
-// after them.
+// In some of Plural's documents the time of the last change is not a valid
+// time, or lies in the future. The shop still stores these documents, and the
+// documents after them.
 func TestDocumentsWithoutATime(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
@@ -472,8 +472,8 @@ func TestReplayedReturns(t *testing.T) {
 		}
 		return n
 	}
-	// Returns cause at most one look in aMoment. A look that reads an old
-	// document may cause more looks.
+	// Returns cause at most one look in each period of aMoment. A look that
+	// reads an old document may cause more looks.
 	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
 	n, begun := reads(id), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")

@@ -145,8 +145,8 @@ func (f *fleet) kill(i int) {
 	f.mu.Unlock()
 }
 
-// havoc kills and restarts processes, and makes Plural fail for longer than one
-// call tries, until ctx ends.
+// havoc kills and restarts processes until ctx ends. Sometimes it makes Plural
+// fail instead, for longer than a call repeats its requests.
 func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluraltest.Request) pluraltest.Fault) {
 	for n := 0; ; n++ {
 		select {
@@ -156,7 +156,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 		}
 		if n%12 == 0 {
 			f.gateway.SetFaultPlan(outage)
-			time.Sleep(6 * time.Second) // longer than one call tries
+			time.Sleep(6 * time.Second) // longer than a call repeats its requests
 			f.gateway.SetFaultPlan(usual)
 			f.outages++
 			continue
@@ -484,10 +484,10 @@ func (b *ledger) compare() string {
 		case err != nil:
 			say("%s: %v", o.Reference, err)
 		case id != o.ID || amount != o.Amount.Value || captured != o.Captured || refunded != o.Refunded:
-			say("%s: the shop has %s %d, captured %d, refunded %d; Plural %s %d, %d, %d",
+			say("%s: the shop has %s %d, captured %d, refunded %d; Plural has %s %d, captured %d, refunded %d",
 				o.Reference, id, amount, captured, refunded, o.ID, o.Amount.Value, o.Captured, o.Refunded)
 		case status != o.Status && (status != "" || o.Status != pluraltest.StatusCreated):
-			say("%s: the shop has %s, Plural %s", o.Reference, status, o.Status)
+			say("%s: the shop has %s, Plural has %s", o.Reference, status, o.Status)
 		}
 		b.compareDecisions(o, say)
 	}

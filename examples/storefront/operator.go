@@ -138,7 +138,7 @@ func (v *staffOrderView) moves(now time.Time) bool {
 }
 
 // decide handles an operator's decision to capture, cancel or refund. The
-// request names the state of the order that the page showed.
+// request has the version of the order that the page showed.
 func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)

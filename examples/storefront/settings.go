@@ -34,9 +34,9 @@ type settings struct {
 	opened  func(url string) // for tests; may be nil
 }
 
-// connect makes a client for Plural, with additional options. Webhooks have to
-// go to webhookURL. connect also returns the secret that signs callbacks and
-// webhooks.
+// connect makes a client for Plural, with additional options. Plural has to
+// deliver webhooks to webhookURL. connect also returns the secret that signs
+// callbacks and webhooks.
 type connect func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error)
 
 // gateway is a client of Plural.
@@ -49,13 +49,13 @@ type gateway struct {
 // pace has the times that decide how fast the shop's jobs run. Tests with
 // several processes need shorter times than a real shop.
 type pace struct {
-	Poll    time.Duration // the time between two looks for jobs
+	Poll    time.Duration // the time between two polls for jobs
 	Timeout time.Duration // time limit of one try of a job
 	Rescue  time.Duration // how long until a job counts as left behind by a dead process
-	Sweep   time.Duration // the time between two looks for orders that should be read again
+	Sweep   time.Duration // the time between two searches for orders to read again
 	Look    time.Duration // how long until an order that is not settled is read again
 	Hold    time.Duration // how long a hold is safe to capture
-	Bank    time.Duration // the time between two looks for payments that have reached the bank
+	Bank    time.Duration // the time between two runs of the nightly job
 	Retry   river.ClientRetryPolicy
 }
 
@@ -106,9 +106,9 @@ func parseSettings(args []string) (settings, error) {
 	return s, nil
 }
 
-// configured reports whether any of the SDK's variables is set. In that case
-// the program does not use the emulator: if another variable is missing, it
-// ends with an error.
+// configured reports whether any of the SDK's variables is set. If so, the
+// program does not use the emulator. It then ends with an error if a needed
+// variable is missing.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},

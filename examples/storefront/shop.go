@@ -142,7 +142,7 @@ func (s *shop) message(w http.ResponseWriter, status int, title, text string) {
 }
 
 func (s *shop) notFound(w http.ResponseWriter) {
-	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or does not any more.")
+	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or no longer exists.")
 }
 
 // failed answers a request that ended with an error.

@@ -227,8 +227,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// standFor gives the row of a number o's order at Plural: the id, the link, and
-// what the books show.
+// standFor lets the row of a number stand for o's order at Plural. It copies
+// the id, the link, and what the books show.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -349,7 +349,7 @@ func (decisionRows) decisions(ctx context.Context, q querier, number string) ([]
 	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
 }
 
-// decision returns the decision with this reference about the order.
+// decision finds a decision about an order by the decision's reference.
 func (decisionRows) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
 	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND reference = $2`, number, reference))

@@ -96,9 +96,9 @@ func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret
 	return client, emulator.ClientSecret, emulator.Close, err
 }
 
-// configured reports whether any of the SDK's variables is set. In that case
-// the program does not use the emulator: if another variable is missing, it
-// ends with an error.
+// configured reports whether any of the SDK's variables is set. If so, the
+// program does not use the emulator. It then ends with an error if a needed
+// variable is missing.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},

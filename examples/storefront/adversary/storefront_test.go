@@ -39,12 +39,12 @@ import (
 const (
 	defaultScenarios = 36
 	fleetSize        = 2
-	faster           = 2 // twice as fast as the gateway's usual times
+	faster           = 2 // the gateway's times are divided by this
 	trouble          = 15 * time.Second
 	patience         = 2 * time.Minute // time to finish, once the gateway is healthy
 	password         = "shipping-and-handling"
 	secret           = "5c0f9a3de1b2476688aa1f0b7c3d9e24"
-	maxVersions      = 300 // versions of an order in the shop
+	maxVersions      = 300 // more than an order in the shop ever gets
 )
 
 func TestStorefront(t *testing.T) {
@@ -176,7 +176,7 @@ func (f *fleet) add(seed uint64) {
 	sc.leavesAlways = false
 	sc.faster = faster
 	sc.updates = chance(rng, 0.7)
-	sc.record("instead: before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
+	sc.record("changed for this test: before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
 	for n := range 4 {
 		if chance(rng, 0.6) {
 			sc.writeEvents[n] = append(sc.writeEvents[n], writeEvent(rng))
@@ -247,7 +247,7 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o = f.orders[0]
 	}
 	if o == nil {
-		f.t.Errorf("nobody knows what %s %s is about", r.Method, r.URL.Path)
+		f.t.Errorf("the request %s %s belongs to no order", r.Method, r.URL.Path)
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
