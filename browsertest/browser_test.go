@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// chromium is the browser that all tests share. Each test has a profile of its
-// own in it.
+// chromium is the browser that all tests share. Each tab that a test opens has
+// a profile of its own.
 var chromium context.Context
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -81,7 +81,7 @@ func findChromium() string {
 	return ""
 }
 
-// screen is the kind of device on which a test looks at the pages.
+// screen is a kind of device on which a test opens the pages.
 type screen struct {
 	name       string
 	width      int64
@@ -104,7 +104,7 @@ type tab struct {
 	screen screen
 
 	mu       sync.Mutex
-	messages []string // messages on the console: errors, and what a policy has blocked
+	messages []string // errors that the browser logged, such as content that a policy blocked
 }
 
 const patience = 30 * time.Second
@@ -196,7 +196,8 @@ func (b *tab) sees(text string) {
 	b.do(chromedp.WaitVisible(withText(text, "h1", "h2", "p", "td", "summary", "li")))
 }
 
-// withText selects the elements of some kinds whose text contains the words.
+// withText selects the elements that contain the words and are of the given
+// kinds.
 func withText(words string, kinds ...string) chromedp.Search {
 	self := make([]string, len(kinds))
 	for i, kind := range kinds {
@@ -210,7 +211,7 @@ func (b *tab) fill(selector, value string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-// sets gives a control a value, as a user does who chooses from a list.
+// sets gives a control a value, like a user who chooses from a list.
 func (b *tab) sets(selector, value string) {
 	b.t.Helper()
 	b.do(chromedp.SetValue(chromedp.CSS(selector), value))
@@ -221,7 +222,7 @@ func (b *tab) choose(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// text evaluates a script to a string.
+// text runs a script and returns its result, which is a string.
 func (b *tab) text(script string) string {
 	b.t.Helper()
 	return get(b, chromedp.Evaluate[string](script))
@@ -232,7 +233,7 @@ func (b *tab) picture(name string) {
 	b.t.Helper()
 	b.wellMade(name)
 	if !b.screen.javaScript {
-		return // the page looks the same
+		return // without JavaScript the page looks the same as with it
 	}
 	png := get(b, chromedp.FullScreenshot(100))
 	require.NoError(b.t, os.MkdirAll("screenshots", 0o755))

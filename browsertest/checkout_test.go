@@ -157,7 +157,7 @@ func TestPayerMistypes(t *testing.T) {
 		)
 		b.picture("mistakes")
 		b.click("Never enter a real card")
-		require.Equal(b.t, "card-number", b.text(`document.activeElement.id`), "a mistake leads to its field")
+		require.Equal(b.t, "card-number", b.text(`document.activeElement.id`), "the mistake is a link to its field")
 	})
 }
 
@@ -178,7 +178,8 @@ func TestPayerWithoutShop(t *testing.T) {
 }
 
 // TestPayerLeavesSecurePage pays on a page with TLS and returns to a shop
-// without TLS. Browsers allow such a mixed form only to loopback.
+// without TLS. Browsers let a page with TLS post a form to an address without
+// TLS only if that address is on loopback.
 func TestPayerLeavesSecurePage(t *testing.T) {
 	t.Parallel()
 	shop := openShop(t, pluraltest.WithTLS())
@@ -215,7 +216,7 @@ func TestPayerWithKeyboard(t *testing.T) {
 	require.Equal(t, []string{"method-CARD", "card-number", "card-expiry", "card-cvv", "Authorise ₹1,499.50"}, stops)
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.sees("Confirm your payment")
-	b.do(chromedp.KeyEvent(kb.Enter)) // the field has its value and the focus already
+	b.do(chromedp.KeyEvent(kb.Enter)) // the field already has the password and the focus
 	b.sees(thanks)
 	shop.paid(id, plural.OrderStatusAuthorized)
 }

@@ -1,9 +1,10 @@
-// Package browsertest opens the emulator's pages in a real Chromium. It does
-// what a payer would do, and what a user of the sandbox would do. It tests with
-// and without JavaScript, on a desktop and on a phone. It is a module of its
-// own, so nobody else needs the driver of a browser.
+// Package browsertest opens the emulator's pages in a real Chromium. Its tests
+// act as a payer, and as a user of the sandbox. They run with and without
+// JavaScript, on a desktop and on a phone. The package is a module of its own,
+// so nobody else needs the driver of the browser.
 //
 //	make browser
 //
-// leaves a picture of each page under browsertest/screenshots.
+// This command runs the tests, and saves a picture of each page under
+// browsertest/screenshots.
 package browsertest

@@ -13,9 +13,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// TestReturnWithoutExemption shows why the shops here do not protect the
-// payer's return. The return comes from another site, so net/http's protection
-// would refuse it.
+// TestReturnWithoutExemption shows why the shops here exempt the payer's return
+// from net/http's protection. The return comes from another site, so the
+// protection would refuse it.
 func TestReturnWithoutExemption(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
@@ -47,7 +47,7 @@ func TestWebhookExample(t *testing.T) {
 	address := startShop(t, cmd, out)
 	for _, s := range screens() {
 		if !s.javaScript {
-			continue // the checkout then needs one more click, which other tests make
+			continue // without JavaScript the checkout needs one more click, which other tests make
 		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +58,7 @@ func TestWebhookExample(t *testing.T) {
 			b.press("Authorise", "Confirm your payment")
 			b.click("Approve")
 			b.sees("Your payment is on hold.")
-			require.Contains(t, b.where(), "/orders/v1-", "after a redirect, so it can be loaded again")
+			require.Contains(t, b.where(), "/orders/v1-", "the page comes after a redirect, so a reload is safe")
 			b.do(chromedp.Reload())
 			b.sees("Your payment is on hold.")
 			b.picture("webhook-paid")

@@ -39,14 +39,14 @@ func buildExample(t *testing.T, name string) string {
 	return program
 }
 
-// startShop starts a shop, and reads the shop's address from its log in out. It
-// interrupts the shop when the test ends.
+// startShop starts a shop, and reads the shop's address from out, the shop's
+// log. When the test ends, startShop interrupts the shop.
 func startShop(t *testing.T, cmd *exec.Cmd, out io.Reader) (address string) {
 	t.Helper()
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		require.NoError(t, cmd.Process.Signal(os.Interrupt))
-		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
+		require.NoError(t, cmd.Wait(), "the shop stops without an error after an interrupt")
 	})
 	shop := regexp.MustCompile(`shop=(http://[^/\s]+)/`)
 	lines := bufio.NewScanner(out)

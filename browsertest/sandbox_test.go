@@ -34,14 +34,14 @@ func startSandbox(t *testing.T) map[string]string {
 		for lines.Scan() {
 			told["last words"] = lines.Text()
 		}
-		require.NoError(t, cmd.Wait(), "an interrupt ends it well")
+		require.NoError(t, cmd.Wait(), "the sandbox stops without an error after an interrupt")
 		require.Contains(t, told["last words"], "has stopped")
 	})
 	return told
 }
 
-// TestSandbox plays merchant and payer on the sandbox's page, while a client in
-// another process uses its API.
+// TestSandbox acts as merchant and payer on the sandbox's page, while a client
+// in another process uses the sandbox's API.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
 	for _, s := range screens() {
@@ -86,8 +86,8 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.click("Save")
 	b.do(chromedp.WaitVisible(chromedp.CSS(`#webhook-url[value="http://127.0.0.1:9/nobody"]`)))
 
-	// A shop's client meets the fault; a page with JavaScript shows that by
-	// itself.
+	// A shop's client meets the fault. With JavaScript the page shows that
+	// without a reload.
 	client, err := plural.NewClient(
 		plural.Credentials{ClientID: told["PLURAL_CLIENT_ID"], ClientSecret: told["PLURAL_CLIENT_SECRET"]},
 		plural.WithBaseURL(told["PLURAL_BASE_URL"]))
@@ -107,7 +107,8 @@ func walkSandbox(b *tab, told map[string]string) {
 	b.do(chromedp.Click(withText("POST /api/checkout/v1/orders", "summary")))
 	b.picture("sandbox-log")
 
-	// The way to the checkout, and back to a page that shows the payment.
+	// The page links to the checkout. After the payment, the page shows the
+	// hold.
 	require.Equal(b.t, order.RedirectURL, b.text(`document.querySelector("article a.button").href`))
 	b.open(order.RedirectURL)
 	b.press("Authorise", "Confirm your payment")

@@ -13,9 +13,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// shop is a merchant with the SDK. net/http protects its pages against requests
-// from other sites. It sells, verifies what the browser brings back, and trusts
-// only the gateway's books.
+// shop is a merchant that uses the SDK. It sells, verifies the payer's return,
+// and trusts only the gateway's books. net/http protects its pages against
+// requests from other sites.
 type shop struct {
 	t        *testing.T
 	srv      *pluraltest.Server
@@ -28,7 +28,7 @@ type shop struct {
 	returns []back
 }
 
-// back is one return of the payer.
+// back is one return of the payer, and what the shop found out about it.
 type back struct {
 	path     string
 	callback *plural.Callback
@@ -94,7 +94,7 @@ func (s *shop) sell(reference string, change func(*plural.CreateOrderRequest)) (
 }
 
 // comeBack is the merchant's callback handler. It ends with a redirect, so a
-// reload of the next page posts nothing.
+// reload of the next page does not post the return again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 	one := back{path: r.URL.Path}
 	one.callback, one.verify = s.verifier.VerifyCallbackRequest(r)
@@ -126,7 +126,8 @@ func (s *shop) last() back {
 	return one
 }
 
-// paid requires that the latest return was a payment, confirmed from the books.
+// paid requires that the latest return was about a payment that the books
+// confirm.
 func (s *shop) paid(id string, status plural.OrderStatus) {
 	s.t.Helper()
 	one := s.last()
@@ -137,8 +138,8 @@ func (s *shop) paid(id string, status plural.OrderStatus) {
 	require.Equal(s.t, status, one.order.Status)
 }
 
-// unpaid requires that the latest return was not a payment, and that Confirm
-// reports that.
+// unpaid requires that Confirm reported the order of the latest return as not
+// paid.
 func (s *shop) unpaid(id string, status plural.OrderStatus, code plural.ErrorCode) back {
 	s.t.Helper()
 	one := s.last()

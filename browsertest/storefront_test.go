@@ -17,7 +17,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// storefront runs the program, on an emulator that the test has made.
+// storefront is the running program, and the emulator that it uses.
 type storefront struct {
 	srv *pluraltest.Server
 	url string
@@ -61,14 +61,14 @@ func (s *storefront) buys(b *tab) {
 	b.press("Go to the payment", "Pay ₹1,499.50")
 }
 
-// pays buys, pays, and comes back.
+// pays buys a lamp, pays for it, and comes back to the shop.
 func (s *storefront) pays(b *tab) {
 	b.t.Helper()
 	s.buys(b)
 	s.approves(b)
 }
 
-// approves pays on the hosted page.
+// approves pays on the hosted page, and comes back to the shop.
 func (s *storefront) approves(b *tab) {
 	b.t.Helper()
 	b.press("Authorise", "Confirm your payment")
@@ -96,7 +96,7 @@ func TestStorefront(t *testing.T) {
 		b.sees("Your bank holds ₹2,999.00 for us.")
 		b.picture("storefront-paid")
 		page := b.text(`location.href`)
-		require.Contains(b.t, page, shop.url+"/orders/order-", "after a redirect, so it can be loaded again")
+		require.Contains(b.t, page, shop.url+"/orders/order-", "the page comes after a redirect, so a reload is safe")
 		b.do(chromedp.Reload())
 		b.sees("Thank you")
 
@@ -115,7 +115,7 @@ func TestStorefront(t *testing.T) {
 		staff.fill("#refund-amount", "500.25")
 		staff.press("Refund part", "Refund of ₹500.25 carried out")
 		staff.sees("refunded ₹500.25")
-		staff.sees("Give back") // the page changes no more
+		staff.sees("Give back") // the page does not change any more
 		staff.picture("storefront-refunded")
 
 		b.open(page)
@@ -140,8 +140,8 @@ func TestStorefrontDeclines(t *testing.T) {
 }
 
 // The payer goes back from the hosted page, and then to that page again. There
-// is still one order. Then the payer closes the browser on that page, and the
-// webhook reports the payment.
+// is still one order. Then the payer pays in another browser, and the webhook
+// reports the payment.
 func TestStorefrontGoesBack(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])
@@ -182,11 +182,12 @@ func TestStorefrontTwoOperators(t *testing.T) {
 	other.picture("storefront-changed")
 	require.Len(t, shop.srv.Captures(order.ID), 1)
 	require.Empty(t, shop.srv.Cancels(order.ID))
-	require.Equal(t, "1", b.text(`String(document.querySelectorAll(".steps li").length)`), "pressed twice, decided once")
+	require.Equal(t, "1", b.text(`String(document.querySelectorAll(".steps li").length)`), "two clicks, one decision")
 }
 
-// A hold lapses at the bank, a second order at Plural is paid under one number,
-// and Plural is down: this is what the staff and the customer see.
+// The test shows what the staff and the customer see when a hold lapses at the
+// bank, when a second order at Plural is paid under one number, and when Plural
+// is down.
 func TestStorefrontInDoubt(t *testing.T) {
 	t.Parallel()
 	onEachScreen(t, func(b *tab, _ func(string)) {
@@ -231,7 +232,8 @@ func TestStorefrontInDoubt(t *testing.T) {
 	})
 }
 
-// Some returns prove nothing. One return comes twice.
+// A return with a forged signature proves nothing. A genuine return may come
+// twice.
 func TestStorefrontReturns(t *testing.T) {
 	t.Parallel()
 	shop, b := openStorefront(t), openTab(t, screens()[0])

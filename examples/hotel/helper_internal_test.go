@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // runHotel runs a process of the hotel until it is killed. The process has the
-// settings of the program, but tries again sooner.
+// program's usual settings, but shorter times between tries.
 func runHotel() {
 	s, err := fromEnv()
 	if err == nil {
@@ -67,7 +67,7 @@ func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
 }
 
-// chain has the several processes of one hotel.
+// chain is one hotel that runs as several processes.
 type chain struct {
 	t         *testing.T
 	gateway   *pluraltest.Server
@@ -79,7 +79,8 @@ type chain struct {
 	next      atomic.Uint64
 }
 
-// open starts processes at the same time, on an empty database.
+// open starts a hotel with an empty database. All its processes start at the
+// same time.
 func open(t *testing.T, gateway *pluraltest.Server, processes int, env ...string) *chain {
 	t.Helper()
 	postgres, redis := servertest.StartPostgres(t), servertest.StartRedis(t)
@@ -129,14 +130,14 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// page is an answer that was read.
+// page is an answer of the hotel.
 type page struct {
 	status   int
 	location string
 	body     string
 }
 
-// ask repeats a request until a process answers it.
+// ask sends a request, and repeats it until a process answers.
 func (c *chain) ask(method, path string, form url.Values) page {
 	client := &http.Client{
 		Timeout:       30 * time.Second,
@@ -189,7 +190,8 @@ func (c *chain) atPlural(link string) (id string, ok bool) {
 	return c.text(`SELECT plural_id FROM bookings WHERE link = $1`, link), true
 }
 
-// pay makes the guest pay at Plural, and then come back or not.
+// pay makes the guest pay at Plural. If comesBack is true, the guest's browser
+// then comes back to the hotel.
 func (c *chain) pay(id string, comesBack bool) {
 	back, err := c.gateway.Pay(id, pluraltest.Approve)
 	if err != nil {
@@ -201,7 +203,7 @@ func (c *chain) pay(id string, comesBack bool) {
 	}
 }
 
-// held books a room and holds the deposit.
+// held books a room, and waits until the hotel knows that the deposit is held.
 func (c *chain) held(comesBack bool) (number, id string) {
 	number, id = c.book()
 	c.pay(id, comesBack)
@@ -209,8 +211,8 @@ func (c *chain) held(comesBack bool) (number, id string) {
 	return number, id
 }
 
-// shows waits until the desk's page of a booking has a text, and returns the
-// page.
+// shows waits until the desk's page of a booking contains the text, and returns
+// the page.
 func (c *chain) shows(number, text string) string {
 	var body string
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -224,7 +226,8 @@ func (c *chain) shows(number, text string) string {
 
 var beforeField = regexp.MustCompile(`name="before" value="([0-9]+)"`)
 
-// decide waits until a button is on the desk's page, and presses it.
+// decide waits until the desk's page has a button for the decision, and presses
+// that button.
 func (c *chain) decide(number, kind, amount string) page {
 	body := c.shows(number, "/desk/"+number+"/"+kind+`"`)
 	found := beforeField.FindStringSubmatch(body)
@@ -250,5 +253,5 @@ func (c *chain) becomes(want, statement string, args ...any) {
 			return
 		}
 	}
-	c.t.Errorf("%s: %q, and never %q", statement, got, want)
+	c.t.Errorf("%s: got %q, but never %q", statement, got, want)
 }

@@ -19,7 +19,7 @@ type hotel struct {
 	money *money
 	log   *slog.Logger
 
-	quietFor time.Duration // how long the hotel waits before it looks at a booking
+	quietFor time.Duration // how long the hotel waits before it looks at a booking again
 }
 
 // The queues of jobs that call Plural. The hotel's other jobs use River's
@@ -41,7 +41,7 @@ type booking struct {
 const bookingColumns = `number, reference, mobile, room, plural_id, link, status, nights, deposit, fee, held, lapsing,
 	taken, refunded`
 
-// decision is a decision of the desk about a booking.
+// decision is something that the desk decided about a booking.
 type decision struct {
 	Reference, Number, Kind string
 	Amount                  int64
@@ -69,9 +69,9 @@ const (
 var (
 	errUnknown  = errors.New("there is no such booking")
 	errChanged  = errors.New("the booking has changed since you opened it")
-	errAmount   = errors.New("that amount is not there to take or give back")
+	errAmount   = errors.New("this amount cannot be taken or given back")
 	errNoHold   = errors.New("there is no hold")
-	errLinkLost = errors.New("the way to the payment got lost")
+	errLinkLost = errors.New("the link to the payment page was lost")
 )
 
 const perNight = 6_000_00
@@ -103,11 +103,12 @@ func (h *hotel) decisions(ctx context.Context, number string) ([]*decision, erro
 		WHERE number = $1 ORDER BY made_at`, number))
 }
 
-// wayToPay makes the order that holds the deposit, once, and returns the link
-// to its page. It returns "" if nothing is left to pay. If the link was lost
-// with an answer, no guest was sent to that page, so the next try makes another
-// order. A guest who booked by telephone has a payment link. wayToPay makes no
-// order for such a guest.
+// wayToPay returns the link to the page where the guest pays the deposit. It
+// returns "" if nothing is left to pay. It makes the order that holds the
+// deposit, unless the booking has one. If the answer with the link was lost, no
+// guest was sent to that page, so the next try makes another order. A guest who
+// booked by telephone gets a payment link, so wayToPay makes no order for such
+// a guest.
 func (h *hotel) wayToPay(ctx context.Context, number string) (link string, err error) {
 	const tries = 3
 	for range tries {
@@ -139,9 +140,10 @@ func (b *booking) payable() string {
 	return b.Link
 }
 
-// decide stores a decision, together with the job that carries it out. A page
-// has the number of decisions from the time when it was shown. If its button is
-// clicked twice, only the first click counts.
+// decide stores a decision, together with the job that carries it out. before
+// is the number of decisions that the desk's page showed. If there are more
+// decisions now, decide stores nothing. So if a button is clicked twice, only
+// the first click counts.
 func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
@@ -174,7 +176,7 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 			return errNoHold
 		}
 		d.Reference = fmt.Sprintf("%s-%s-%d", d.Number, d.Kind, n+1)
-		if d.Kind == kindLink { // always the same, so a link that was given up and sent is found, and no second one is made
+		if d.Kind == kindLink { // always the same reference, so a link that was sent is found, and no second link is made
 			d.Reference = d.Number + "-link"
 			_, err := tx.Exec(ctx, `DELETE FROM decisions
 				WHERE reference = $1 AND state IN ('refused', 'given up')`, d.Reference)
@@ -188,16 +190,17 @@ func (h *hotel) decide(ctx context.Context, d decision, before int) error {
 		tag, err := tx.Exec(ctx, `INSERT INTO decisions (`+decisionColumns+`) VALUES ($1, $2, $3, $4, $5, '', $6)
 			ON CONFLICT DO NOTHING`, d.Reference, d.Number, d.Kind, d.Amount, stateUnderWay, d.JobID)
 		if err != nil || tag.RowsAffected() == 0 {
-			return errors.Join(err, errChanged) // and the job is rolled back
+			return errors.Join(err, errChanged) // the error also rolls back the job
 		}
 		return h.write(ctx, tx, d.Number, "We have noted: "+d.Kind)
 	})
 }
 
-// giveUp closes an unsettled decision. A person calls it after a look at
-// Plural's dashboard. The decision's job may be running at this moment. Its
-// effect is still read from the books. The hotel learns of a link that was sent
-// after all only if the desk asks for the link again.
+// giveUp closes an unsettled decision. The desk does this after it has looked
+// at Plural's dashboard. The decision's job may be running at this moment. If
+// Plural still carries out the call, a later look at the books shows that. But
+// if a link was sent after all, the hotel learns of the link only when the desk
+// asks for it again.
 func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	return h.transact(ctx, func(tx pgx.Tx) error {
 		d, err := one[decision](tx.Query(ctx, `SELECT `+decisionColumns+` FROM decisions
@@ -213,7 +216,7 @@ func (h *hotel) giveUp(ctx context.Context, number, reference string) error {
 	})
 }
 
-// linked stores the link that a guest was sent, and its order.
+// linked stores the link that a guest was sent, and the id of the link's order.
 func (h *hotel) linked(ctx context.Context, tx pgx.Tx, reference, pluralID, link string) error {
 	_, err := tx.Exec(ctx, `UPDATE bookings SET plural_id = $2, link = $3
 		WHERE number = (SELECT number FROM decisions WHERE reference = $1) AND link = ''`, reference, pluralID, link)
@@ -228,8 +231,8 @@ func (h *hotel) decided(ctx context.Context, tx pgx.Tx, pluralID, reference, sta
 	return err
 }
 
-// inDoubt is called when it is not known what happened to a decision. It gets
-// the reason why a person has to look.
+// inDoubt is called when it is not known whether a decision was carried out.
+// note is the reason why a person has to look.
 func (h *hotel) inDoubt(ctx context.Context, tx pgx.Tx, pluralID, reference, note string) error {
 	_, err := tx.Exec(ctx, `UPDATE decisions SET state = 'look', note = $3 WHERE state IN ('under way', 'look')
 		AND (reference = $2 OR $2 = '' AND kind = 'cancel'
@@ -243,14 +246,15 @@ type sight struct {
 	Deposit                     int64
 	IsHeld, MayChange           bool
 	At                          int64  // the document's time, in microseconds; 0 if the document has no time
-	Taken, Refunded             *int64 // nil if the document does not say
+	Taken, Refunded             *int64 // nil if the document does not show the sum
 	BankRefused                 []string
 }
 
 // seen stores what the books show. Plural chooses the reference for the order
 // of a payment link, so seen finds such an order by its id. The books lag, so a
-// document that is older than the last one changes nothing. If a document
-// belongs to another booking, a person has to look.
+// document that is older than the last one changes nothing. If the books have
+// another order for a booking, seen only logs an error, because a person has to
+// look.
 func (h *hotel) seen(ctx context.Context, tx pgx.Tx, s sight) error {
 	b, err := one[booking](tx.Query(ctx, `SELECT `+bookingColumns+` FROM bookings
 		WHERE mobile = '' AND reference = $1 OR mobile <> '' AND plural_id = $2 FOR UPDATE`, s.Reference, s.PluralID))
@@ -286,12 +290,12 @@ func (h *hotel) lapsing(ctx context.Context, tx pgx.Tx, pluralID string) error {
 	return err
 }
 
-// orderName has what is needed to look up an order: its id, or its reference if
-// the id got lost.
+// orderName has the id by which to look up an order, or the order's reference
+// if the hotel does not know the id.
 type orderName struct{ PluralID, Reference string }
 
 // quiet returns the deposits to look at. These are deposits that may change,
-// and deposits whose row does not show yet what was decided and done.
+// and deposits whose rows do not yet show a decision that was carried out.
 func (h *hotel) quiet(ctx context.Context, tx pgx.Tx) ([]*orderName, error) {
 	rows, err := tx.Query(ctx, `UPDATE bookings SET looked_at = now() WHERE number IN (
 		SELECT number FROM bookings b WHERE looked_at < now() - $1::interval AND made_at > now() - interval '60 days'

@@ -21,10 +21,11 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// A season at a hotel with two processes. Guests come, do not come, cancel, and
-// get money back. Plural's answers get lost, its books lag, and each webhook
-// comes three times. Both processes are killed in the middle of a capture.
-// Afterwards the hotel's rows and Plural's books agree to the paisa.
+// The test plays a season at a hotel with two processes. Some guests come, some
+// do not come, some cancel, and some get money back. Plural's answers get lost,
+// its books lag, and each webhook comes three times. Both processes are killed
+// in the middle of a capture. Afterwards the hotel's rows and Plural's books
+// agree to the paisa.
 func TestSeason(t *testing.T) {
 	t.Parallel()
 	const seed = 22
@@ -67,7 +68,7 @@ func TestSeason(t *testing.T) {
 				desk.Go(func() { c.decide(number, kindCheckOut, "17000") })
 				desk.Go(func() { c.decide(number, kindCancel, "") })
 				desk.Wait()
-			case 4: // a process that has not been killed yet does it again
+			case 4: // the desk decides nothing, and the hold stays
 			}
 		})
 	}
@@ -122,7 +123,7 @@ func (c *chain) differ() string {
 		o, _ := c.gateway.Order(id)
 		applied := len(c.gateway.Captures(id)) + len(c.gateway.Cancels(id)) + len(c.gateway.Refunds(id))
 		if status != o.Status || taken != o.Captured || refunded != o.Refunded || done != applied {
-			fmt.Fprintf(&differ, "%s: the hotel has %s, %d, %d by %d decisions; Plural %s, %d, %d by %d\n",
+			fmt.Fprintf(&differ, "%s: the hotel has %s, taken %d, refunded %d, by %d decisions; Plural has %s, taken %d, refunded %d, by %d\n",
 				id, status, taken, refunded, done, o.Status, o.Captured, o.Refunded, applied)
 		}
 	}
@@ -134,7 +135,7 @@ func (c *chain) differ() string {
 func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
-	c := open(t, gateway, 1, "HOTEL_TEST_PATIENT=1") // so no call ends while the test looks
+	c := open(t, gateway, 1, "HOTEL_TEST_PATIENT=1") // each call waits so long that none ends during the test
 	const guests = 14                                // more guests than workers
 	numbers := make([]string, guests)
 	var wg sync.WaitGroup
@@ -153,9 +154,9 @@ func TestAnOutageKeepsNoLetterWaiting(t *testing.T) {
 	require.Equal(t, strconv.Itoa(guests), c.text(`SELECT count(*) FROM decisions WHERE state = 'under way'`))
 }
 
-// The bank releases a hold before the guest leaves. Either the desk is warned
-// in time, or its page says that a person has to look. No page shows money that
-// is not there.
+// The bank releases a hold before the guest leaves. Either the desk's page
+// warns in time, or it shows that a person has to look. No page shows a deposit
+// that is no longer held.
 func TestLapsedHolds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -169,12 +170,13 @@ func TestLapsedHolds(t *testing.T) {
 	gateway := pluraltest.NewServer(t)
 	c := open(t, gateway, 1, "HOTEL_HOLD_FOR=1ms", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
 
-	// The desk sees the warning in time.
+	// The desk sees the warning before the hold ends.
 	number, _ := c.held(true)
 	c.shows(number, "may end any day")
 
-	// The hold ends only at the bank: Plural refuses the capture, and its books
-	// still show the hold. A person looks, and releases it.
+	// The hold ends only at the bank. Plural refuses the capture, but Plural's
+	// books still show the hold. The desk gives up the capture, and releases
+	// the hold.
 	number, id := c.held(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseAtBank))
 	c.decide(number, kindCheckOut, "13250.50")
@@ -186,7 +188,7 @@ func TestLapsedHolds(t *testing.T) {
 	c.shows(number, "cancel ₹0.00: done")
 	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
 
-	// The hold also ends in the books.
+	// The hold ends at the bank and in the books.
 	number, id = c.held(true)
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
 	c.becomes("CANCELLED", `SELECT status FROM bookings WHERE number = $1`, number)
@@ -195,8 +197,8 @@ func TestLapsedHolds(t *testing.T) {
 	require.Equal(t, http.StatusConflict, c.ask(http.MethodPost, "/desk/"+number+"/check-out",
 		url.Values{"before": {"0"}, "amount": {"100"}}).status)
 
-	// The hold ends in the books while the desk decides. The answer is final, and
-	// nothing was taken.
+	// The hold ends in the books while the desk decides. The check-out fails,
+	// and nothing is taken.
 	number, id = c.held(true)
 	gateway.HoldWebhooks()
 	require.NoError(t, gateway.LapseHold(id, pluraltest.LapseEverywhere))
@@ -221,8 +223,8 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	gateway := pluraltest.NewServer(t, pluraltest.WithWebhookDuplicates(2))
 	c := open(t, gateway, 1)
 
-	// The order exists, but its answer is lost, and so is the answer to each look.
-	// The hotel then makes a new order.
+	// Plural makes the order, but the answer with the link is lost. The hotel
+	// then makes a new order.
 	gateway.Inject(pluraltest.On(pluraltest.OpOrdersCreate), pluraltest.ResetAfterApply)
 	number, id := c.book()
 	require.NotEmpty(t, id)
@@ -235,7 +237,7 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	c.becomes(id, `SELECT plural_id FROM bookings WHERE number = $1 AND held
 		UNION ALL SELECT '' LIMIT 1`, number)
 
-	// A repeated genuine return costs nothing.
+	// If a genuine return is repeated, the hotel does not read the order again.
 	require.Equal(t, "/bookings/"+number, c.ask(http.MethodPost, "/plural/return", back.Form).location)
 	require.NoError(t, gateway.WaitWebhooks(t.Context()))
 	c.becomes("0", `SELECT count(*) FROM river_job WHERE kind = 'plural_look' AND finalized_at IS NULL`)
@@ -255,7 +257,8 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 	forged := url.Values{"order_id": {id}, "status": {"AUTHORIZED"}, "signature": {strings.Repeat("A", 64)}}
 	require.Equal(t, http.StatusNotFound, c.ask(http.MethodPost, "/plural/return", forged).status)
 
-	// Two clicks on one page, and an amount that is not on hold.
+	// The second click on one page is refused, and so are amounts that cannot
+	// be refunded.
 	for _, want := range []int{http.StatusSeeOther, http.StatusConflict} {
 		p := c.ask(http.MethodPost, "/desk/"+number+"/no-show", url.Values{"before": {"0"}})
 		require.Equal(t, want, p.status, p.body)
@@ -272,8 +275,8 @@ func TestEarlyWebhooksAndReturns(t *testing.T) {
 }
 
 // A guest who books by telephone gets one link, even if the answer to its
-// creation is lost and the process is killed. A hold through that link is a
-// deposit like any other.
+// creation is lost and the process is killed. A deposit that is held through
+// the link works like any other deposit.
 func TestDepositByTelephone(t *testing.T) {
 	t.Parallel()
 	made := make(chan struct{})
@@ -316,9 +319,9 @@ func TestDepositByTelephone(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// The desk gives up a link that was sent after all. If it asks for the link
-// again, the guest gets no second one, even if Plural would make it. Only the
-// desk sees the guest's mobile number.
+// The desk gives up a link that was sent after all. If the desk asks for the
+// link again, the guest gets no second link, even if Plural would make one.
+// Only the desk sees the guest's mobile number.
 func TestLinkThatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t, pluraltest.WithDuplicateLinks(pluraltest.DuplicateAccepted))
@@ -346,5 +349,5 @@ func TestLinkThatWasGivenUp(t *testing.T) {
 	text, err := os.ReadFile(logged)
 	require.NoError(t, err)
 	require.Contains(t, string(text), "payment_links.create", "the calls are logged")
-	require.NotContains(t, string(text), "9876543210", "the log has the mobile number")
+	require.NotContains(t, string(text), "9876543210", "the log must not have the mobile number")
 }

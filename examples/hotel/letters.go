@@ -16,13 +16,14 @@ type letterArgs struct {
 // Kind returns the job's name in River's tables.
 func (letterArgs) Kind() string { return "letter" }
 
-// write inserts a letter. It is sent once the transaction is committed.
+// write stores a job that sends a letter after the transaction is committed.
 func (h *hotel) write(ctx context.Context, tx pgx.Tx, number, text string) error {
 	_, err := h.money.river.InsertTx(ctx, tx, letterArgs{number, text}, nil)
 	return err
 }
 
-// postman sends letters. This one only records that it sent them.
+// postman sends letters. In this example it only records the letters in a
+// table.
 type postman struct {
 	river.WorkerDefaults[letterArgs]
 

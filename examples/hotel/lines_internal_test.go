@@ -39,8 +39,8 @@ func TestOneFileKnowsOfPlural(t *testing.T) {
 	require.LessOrEqual(t, n, most)
 }
 
-// The page about all modules shows the hotel's own code and tables. Layout and
-// comments may differ.
+// docs/together.md shows the hotel's own code and tables. Layout and comments
+// may differ.
 func TestThePageShowsTheHotel(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/together.md")
@@ -63,7 +63,7 @@ func TestThePageShowsTheHotel(t *testing.T) {
 	}
 }
 
-// codeLines counts the lines that have more than a comment on them.
+// codeLines counts the lines of a file that have code.
 func codeLines(t *testing.T, path string) int {
 	t.Helper()
 	source, err := os.ReadFile(path)

@@ -1,7 +1,7 @@
 // Command hotel takes deposits. It holds an amount on a guest's card at
-// booking, and takes a part of it at check-out. From a guest who does not come
-// it takes a fee. A booking can be cancelled, and money can be given back. The
-// hotel runs as one process or as many, on PostgreSQL and Redis. It uses every
+// booking, and takes a part of it at check-out. A guest who does not come pays
+// a fee. A booking can be cancelled, and money can be given back. The hotel
+// runs as one or several processes, with PostgreSQL and Redis. It uses every
 // module of this repository.
 //
 // Everything about Plural is in plural.go. hotel.go is the hotel, web.go has
@@ -42,10 +42,10 @@ type settings struct {
 	Redis                         *redis.Options
 
 	HoldFor time.Duration // how long a hold is safe to capture
-	Quiet   time.Duration // how long until a booking that may change is looked at
-	Sweep   time.Duration // the time between two searches for such bookings
+	Quiet   time.Duration // how long after a look at a booking the next look comes, if the booking may change
+	Sweep   time.Duration // the time between two searches for bookings to look at
 	Try     time.Duration // time limit of a money call
-	Rescue  time.Duration // how long until a job of a dead process is given to another
+	Rescue  time.Duration // how long until another process gets the job of a dead process
 	Retry   river.ClientRetryPolicy
 	opened  func()
 }
@@ -63,7 +63,8 @@ func fromEnv() (s settings, err error) {
 	if s.Redis, err = redis.ParseURL(os.Getenv("HOTEL_REDIS")); err != nil {
 		return s, err
 	}
-	// Plural does not say how long a hold lasts. Ask Plural, and subtract a day.
+	// Plural's documentation does not say how long a hold lasts. Ask Plural,
+	// and subtract a day from the answer.
 	s.HoldFor, err = time.ParseDuration(cmp.Or(os.Getenv("HOTEL_HOLD_FOR"), "96h"))
 	return s, err
 }
@@ -78,7 +79,7 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // nothing is left for stop to do
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
 	}
 }
 
@@ -93,7 +94,7 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	config.MaxConns = max(config.MaxConns, 20) // sixteen jobs at once, and the pages
+	config.MaxConns = max(config.MaxConns, 20) // enough for sixteen jobs at once, and for the pages
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err

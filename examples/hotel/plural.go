@@ -24,15 +24,15 @@ import (
 	"github.com/plural-go/plural/contrib/sqlstore"
 )
 
-// money is the hotel's only contact with Plural. It knows nothing of rooms: it
-// hands each news to the hotel, in the transaction in which it received the
-// news.
+// money is the hotel's only contact with Plural. It knows nothing about rooms.
+// It passes all news to the hotel, in the transaction in which the news
+// arrived.
 type money struct {
 	hotel    *hotel
 	client   *plural.Client
 	verifier *plural.Verifier
 	inbox    *sqlstore.Inbox
-	river    *river.Client[pgx.Tx] // works the jobs, including the hotel's own
+	river    *river.Client[pgx.Tx] // runs all jobs, including those that do not call Plural
 	webhook  http.Handler
 	back     string // the address that payers come back to
 	close    func()
@@ -40,7 +40,7 @@ type money struct {
 
 func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Workers) (*money, error) {
 	tokens := redis.NewClient(set.Redis)
-	db := stdlib.OpenDBFromPool(h.pool) // for the inbox, on the pool's connections
+	db := stdlib.OpenDBFromPool(h.pool) // the inbox's database, on the connections of the pool
 	m := &money{hotel: h, back: set.URL + "/plural/return", close: func() { _ = errors.Join(db.Close(), tokens.Close()) }}
 	var noClient, noVerifier, noInbox error
 	m.client, noClient = plural.NewClientFromEnv(append(pluralotel.Instrument(),
@@ -51,7 +51,8 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 		return nil, err
 	}
 	err := errors.Join(
-		// Each process migrates at its start; the processes wait for each other.
+		// Each process migrates when it starts. The processes wait for each
+		// other.
 		m.inbox.Migrate(ctx), pluralriver.Migrate(ctx, riverpgxv5.New(h.pool)),
 		pluralriver.AddWorkers(workers, pluralriver.Config[pgx.Tx]{
 			Client: m.client, Transact: pluralriver.Pgx(h.pool), Ended: m.ended, Unsettled: m.unsettled, Timeout: set.Try,
@@ -77,14 +78,15 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(set.Sweep)},
 		JobTimeout:                  set.Try,    // for the hotel's own jobs
-		RescueStuckJobsAfter:        set.Rescue, // takes jobs from a process that died; more than set.Try
+		RescueStuckJobsAfter:        set.Rescue, // takes jobs from a process that died; must be more than set.Try
 		RetryPolicy:                 set.Retry,
 		DiscardedJobRetentionPeriod: -1, // jobs that were given up wait for a person
 	})
 	if err != nil {
 		return nil, err
 	}
-	// The inbox has *sql.Tx, so it needs a client of its own, which only inserts.
+	// The inbox works with *sql.Tx, so it needs a River client of its own. That
+	// client only inserts jobs.
 	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{Logger: h.log})
 	if err != nil {
 		return nil, err
@@ -94,9 +96,9 @@ func openMoney(ctx context.Context, h *hotel, set settings, workers *river.Worke
 	return m, nil
 }
 
-// deposit makes the order that holds a booking's deposit, and returns the way
-// to its page. For a guest who booked by telephone, carryOut stores a job that
-// has Plural send a payment link instead.
+// deposit makes the order that holds a booking's deposit, and returns the link
+// to the order's page. It is not for guests who booked by telephone: for them
+// carryOut stores a job, and Plural sends a payment link.
 func (m *money) deposit(ctx context.Context, reference string, paise int64) (id, link string, err error) {
 	o, err := m.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -114,8 +116,8 @@ func (m *money) deposit(ctx context.Context, reference string, paise int64) (id,
 	return o.OrderID, o.RedirectURL, nil
 }
 
-// returned takes a payer's return, and returns the booking that it is about. It
-// trusts Plural's books, and not the data from the browser.
+// returned handles a payer's return, and returns its booking. It trusts
+// Plural's books, and not the data from the browser.
 func (m *money) returned(r *http.Request) (*booking, error) {
 	callback, err := m.verifier.VerifyCallbackRequest(r)
 	if err != nil {
@@ -140,7 +142,7 @@ func (m *money) returned(r *http.Request) (*booking, error) {
 	})
 }
 
-// carryOut stores the call that a decision asks for. A job makes it.
+// carryOut stores a job that makes the call for a decision.
 func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision) (jobID int64, err error) {
 	var args pluralriver.MoneyArgs
 	switch d.Kind {
@@ -165,7 +167,7 @@ func (m *money) carryOut(ctx context.Context, tx pgx.Tx, b *booking, d *decision
 
 // ended is called once with the result of a call.
 func (m *money) ended(ctx context.Context, tx pgx.Tx, o pluralriver.Outcome) error {
-	state, note := stateDone, "" // the refund is accepted but may be PENDING: later looks show its end
+	state, note := stateDone, "" // a refund is accepted, but may be PENDING: later looks show how it ends
 	if o.Err != nil {            // ErrConflict, or a ValidationError: a person has to look
 		state, note = stateLook, o.Err.Error()
 	}
@@ -198,7 +200,7 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 		IsHeld: o.CanCapture(), MayChange: pluralriver.MayChange(o), At: max(o.UpdatedAt.UnixMicro(), 0),
 		Taken: known(o.CapturedAmount()), Refunded: known(o.RefundedAmount()),
 	}
-	s.MayChange = s.MayChange || s.Taken == nil || s.Refunded == nil // the document may leave out entries
+	s.MayChange = s.MayChange || s.Taken == nil || s.Refunded == nil // the document may leave out captures or refunds
 	for _, r := range o.Refunds {
 		if r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled {
 			s.BankRefused = append(s.BankRefused, r.MerchantOrderReference)
@@ -207,7 +209,7 @@ func (m *money) seen(ctx context.Context, tx pgx.Tx, o *plural.Order) error {
 	return m.hotel.seen(ctx, tx, s)
 }
 
-// known is nil if the document does not say how much.
+// known returns nil if the document does not show the amount.
 func known(a plural.Amount, ok bool) *int64 {
 	if !ok {
 		return nil

@@ -41,7 +41,7 @@ func (h *hotel) routes(s settings) http.Handler {
 	mux.Handle("/desk/", staffOnly(s.Password, desk))
 
 	protection := http.NewCrossOriginProtection()
-	if err := protection.AddTrustedOrigin(s.URL); err != nil { // a proxy may change the Host
+	if err := protection.AddTrustedOrigin(s.URL); err != nil { // needed because a proxy may change the Host
 		h.log.Warn("the hotel's own address is not an origin", "url", s.URL, "error", err)
 	}
 	protection.AddInsecureBypassPattern("POST /plural/return")
@@ -74,7 +74,7 @@ func (h *hotel) postBooking(w http.ResponseWriter, r *http.Request) {
 var mobileForm = regexp.MustCompile(`^[6-9][0-9]{9}$`)
 
 // postPhoneBooking makes a booking for a guest on the telephone, and sends the
-// guest a link for the deposit.
+// guest a payment link for the deposit.
 func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 	mobile := r.PostFormValue("mobile")
 	if !mobileForm.MatchString(mobile) {
@@ -96,7 +96,7 @@ func (h *hotel) postPhoneBooking(w http.ResponseWriter, r *http.Request) {
 func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (number string) {
 	nights, err := strconv.Atoi(r.PostFormValue("nights"))
 	if err != nil || nights < 1 || nights > 30 {
-		h.show(w, http.StatusUnprocessableEntity, "message", "A room can be had for 1 to 30 nights.")
+		h.show(w, http.StatusUnprocessableEntity, "message", "You can book a room for 1 to 30 nights.")
 		return ""
 	}
 	if number, err = h.book(r.Context(), r.PostFormValue("room"), nights, mobile); err != nil {
@@ -108,8 +108,8 @@ func (h *hotel) bookFor(w http.ResponseWriter, r *http.Request, mobile string) (
 
 func (h *hotel) pay(w http.ResponseWriter, r *http.Request) { h.toPayment(w, r, r.PathValue("number")) }
 
-// toPayment sends the guest to the payment. If there is no payment to make, it
-// sends the guest to the booking's page.
+// toPayment redirects the guest to the payment page. If there is nothing to
+// pay, it redirects the guest to the booking's page.
 func (h *hotel) toPayment(w http.ResponseWriter, r *http.Request, number string) {
 	link, err := h.wayToPay(r.Context(), number)
 	if errors.Is(err, errUnknown) {
@@ -221,7 +221,7 @@ func (h *hotel) answer(w http.ResponseWriter, r *http.Request, err error) {
 		h.failed(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // a page of the desk's
+	http.Redirect(w, r, "/desk/"+r.PathValue("number"), http.StatusSeeOther) //nolint:gosec // the page belongs to the desk
 }
 
 func (h *hotel) failed(w http.ResponseWriter, r *http.Request, err error) {

@@ -12,8 +12,9 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// runDemo runs four orders against the emulator: a partial capture, a cancel, a
-// capture whose answer is lost, and a refund.
+// runDemo sells three times on the emulator. It captures one order in part, and
+// cancels one. It captures the last order although the answer is lost, and
+// refunds a part of it.
 func runDemo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -54,12 +55,12 @@ type walk struct {
 	emulator *pluraltest.Server
 	shop     *shop
 	client   *plural.Client
-	captured *plural.Order // lostAnswer sets it for the refund
+	captured *plural.Order // set by lostAnswer; refund refunds this order
 	effects  []effect      // the effects that the emulator's books must show
 }
 
-// effect is something that was done to an order. It counts how often the books
-// show it.
+// effect is something that was done to an order. count returns how often the
+// emulator's books show it.
 type effect struct {
 	what  string
 	count func() int
@@ -69,8 +70,8 @@ func (w *walk) expect(what string, count func() int) {
 	w.effects = append(w.effects, effect{what, count})
 }
 
-// checkBooks compares the emulator's books with what demo has done. The books
-// must show each effect once.
+// checkBooks compares the emulator's books with what the demo has done. The
+// books must show each effect once.
 func (w *walk) checkBooks() error {
 	for _, e := range w.effects {
 		if n := e.count(); n != 1 {
@@ -134,7 +135,7 @@ func (w *walk) cancel(ctx context.Context) error {
 }
 
 // lostAnswer captures over a connection that breaks after Plural has done its
-// work. In this case a naive client charges twice, or not at all.
+// work. A naive client then charges the payer twice, or not at all.
 func (w *walk) lostAnswer(ctx context.Context) error {
 	w.title("4. An order, held, and a capture whose answer is lost")
 	order, err := w.hold(ctx, "order-1003", plural.INR(75000))
@@ -142,7 +143,7 @@ func (w *walk) lostAnswer(ctx context.Context) error {
 		return err
 	}
 	w.emulator.Inject(pluraltest.On(pluraltest.OpCapturesCreate), pluraltest.ResetAfterApply)
-	w.say("fault", "the next capture is applied, and its connection reset before the answer")
+	w.say("fault", "the next capture is applied, but the connection is reset before the answer")
 	var response plural.Response
 	captured, err := w.client.Captures.Create(ctx, order.OrderID, &plural.CaptureRequest{
 		MerchantCaptureReference: "capture-1003",
@@ -178,8 +179,9 @@ func (w *walk) refund(ctx context.Context) error {
 	return w.expectEvent(ctx, plural.EventRefundProcessed)
 }
 
-// hold creates an order and goes on until the payer's card has a hold. The
-// shop's steps are the link, the callback, the confirmation and the webhook.
+// hold creates an order and does everything until the payer's money is on hold.
+// The shop gets the payment link, verifies the callback, confirms the payment
+// and receives the webhook.
 func (w *walk) hold(ctx context.Context, reference string, amount plural.Amount) (*plural.Order, error) {
 	order, err := w.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: reference,
@@ -225,7 +227,7 @@ func (w *walk) expectEvent(ctx context.Context, want plural.EventType) error {
 		return err
 	}
 	if e.Type != want {
-		return fmt.Errorf("webhook %s came, not %s", e.Type, want)
+		return fmt.Errorf("got webhook %s, want %s", e.Type, want)
 	}
 	w.say("webhook verified", "%s (%s)", e.Type, e.ID)
 	return nil

@@ -40,11 +40,11 @@ func runLive(ctx context.Context, out io.Writer) error {
 	waiting, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	paid, err := client.Orders.Wait(waiting, order.OrderID, nil)
-	if err != nil && waiting.Err() != nil { // the time is over, or somebody has pressed Ctrl-C
+	if err != nil && waiting.Err() != nil { // the 15 minutes are over, or somebody has pressed Ctrl-C
 		fmt.Fprintf(
 			out,
-			"Nobody has paid yet, and this program waits no longer. "+
-				"The link can still be paid: order %s would then hold %s until it is cancelled.\n",
+			"Nobody has paid yet, and this program stops waiting. "+
+				"The link can still be paid. Order %s would then hold %s until somebody cancels it.\n",
 			order.OrderID,
 			req.OrderAmount,
 		)
@@ -58,8 +58,8 @@ func runLive(ctx context.Context, out io.Writer) error {
 		return nil
 	}
 
-	// The release has a deadline of its own. An interrupt does not end it, because
-	// the payer's money is on hold.
+	// The release has its own deadline. An interrupt does not stop the release,
+	// because the payer's money is on hold.
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	cancelled, err := client.Cancels.Create(releasing, order.OrderID)

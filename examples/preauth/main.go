@@ -3,12 +3,12 @@
 //
 //	go run ./examples/preauth
 //
-// starts the emulator and a small shop in this process, and plays the payer. It
-// needs no other program. Set PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and
-// PLURAL_ENVIRONMENT (uat or production) for a real order. The program then
-// creates the order, prints the link to open, and waits for the payer. With
-// PLURAL_BASE_URL in place of PLURAL_ENVIRONMENT it creates the order at the
-// sandbox.
+// This command starts the emulator and a small shop in one process, and also
+// acts as the payer. It needs no other program. For a real order, set
+// PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET and PLURAL_ENVIRONMENT (uat or
+// production). The program then creates the order, prints the link to open, and
+// waits for the payer. To create the order at the sandbox, set PLURAL_BASE_URL
+// instead of PLURAL_ENVIRONMENT.
 package main
 
 import (
@@ -38,8 +38,9 @@ func run(ctx context.Context, out io.Writer) error {
 	return runDemo(ctx, out)
 }
 
-// configured reports whether any of the SDK's variables is set. If only some of
-// the needed variables are set, that is an error, and the emulator is not used.
+// configured reports whether any of the SDK's variables is set. If so, the
+// program does not use the emulator. It then ends with an error if a needed
+// variable is missing.
 func configured() bool {
 	return slices.ContainsFunc(variables(), func(name string) bool { return os.Getenv(name) != "" })
 }

@@ -19,8 +19,8 @@ func TestDemo(t *testing.T) { //nolint:paralleltest // it sets the environment
 	require.Contains(t, out.String(), "every effect exactly once")
 }
 
-// TestHalfAnEnvironmentIsAnError sets each variable alone. With none of them
-// does the program use the emulator.
+// TestHalfAnEnvironmentIsAnError sets only one variable at a time. The program
+// then has to fail, and must not use the emulator.
 func TestHalfAnEnvironmentIsAnError(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for alone, value := range map[string]string{
 		"PLURAL_CLIENT_ID": "id", "PLURAL_CLIENT_SECRET": "00ff", "PLURAL_ENVIRONMENT": "uat",
@@ -45,7 +45,7 @@ func TestBooksAreChecked(t *testing.T) {
 	require.ErrorContains(t, w.checkBooks(), "show the capture 0 times")
 }
 
-// hearing is an output that calls a function when a word is written to it.
+// hearing is a writer that calls a function once a word has been written to it.
 type hearing struct {
 	strings.Builder
 

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// shop is the merchant's server. The payer's browser comes back to it, and
-// webhooks arrive at it. It verifies everything before it trusts it.
+// shop is the merchant's server. It receives the payer's return and the
+// webhooks, and verifies them before it trusts them.
 type shop struct {
 	verifier *plural.Verifier
 	url      string
@@ -47,7 +47,8 @@ func openShop(secret string) (*shop, error) {
 	return s, nil
 }
 
-// withHeaders makes browsers treat an answer as plain text.
+// withHeaders sets headers that stop browsers from loading or running anything
+// in an answer.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")

@@ -94,7 +94,7 @@ func rows[T any](in io.Reader, what string, must, may []string, parse func(row) 
 func columnsOf(header, must, may []string) (map[string]int, error) {
 	columns := map[string]int{}
 	for i, name := range header {
-		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff") // spreadsheets write this mark first
+		name = strings.TrimPrefix(strings.TrimSpace(name), "\ufeff") // spreadsheets begin a file with this mark
 		if !slices.Contains(must, name) && !slices.Contains(may, name) {
 			all := strings.Join(slices.Concat(must, may), ", ")
 			return nil, fmt.Errorf("column %d is %q; the columns are %s", i+1, name, all)

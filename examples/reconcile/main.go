@@ -1,4 +1,4 @@
-// Command reconcile finds out, every night, whether the money arrived. It
+// Command reconcile finds out whether the money arrived. Run it every night. It
 // compares a shop's list of payments with Plural's orders, with the
 // settlements, and with the bank's statement. It only reads, and changes
 // nothing at Plural.
@@ -8,14 +8,15 @@
 //
 // The list is CSV with a header: see [testdata/list.csv]. It has the column
 // reference, and the columns captured and refunded in rupees. It may have the
-// columns order_id and payment_id. If a line has both, the program need not
-// read its order. List every payment of the last ten days, settled or not. List
-// an older payment until it is settled. With -orders the program reads and
-// compares every order, even if the list has the payment's id.
+// columns order_id and payment_id. If a line has both of them, the program need
+// not read the payment's order at Plural. List every payment of the last ten
+// days, settled or not. Keep an older payment on the list until it is settled.
+// With -orders the program reads and compares every order, even if the line has
+// both ids.
 //
 // The exit code is 0 if all figures agree, 1 if something differs, and 2 if
-// something could not be found out. A payment that is not in the settlements
-// yet is no difference, because its money comes days later.
+// something could not be checked. A payment that is not in the settlements yet
+// does not count as a difference, because its money comes days later.
 package main
 
 import (
@@ -69,11 +70,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 	flags.StringVar(&n.statement, "statement", "", "the bank's statement, CSV with the columns utr, amount and day")
 	flags.StringVar(&n.report, "report", "-",
 		"where the report goes: CSV, or JSON lines if the name ends in .jsonl; - is the standard output, as CSV")
-	flags.StringVar(&n.page, "page", "", "where a page of HTML goes")
-	flags.StringVar(&n.state, "state", "", "the file that one night hands to the next")
-	flags.IntVar(&n.days, "days", 10, "how many days of settlements to look at, today included")
+	flags.StringVar(&n.page, "page", "", "the file for the report as an HTML page")
+	flags.StringVar(&n.state, "state", "", "the file in which one run stores its state for the next")
+	flags.IntVar(&n.days, "days", 10, "how many days of settlements to read, today included")
 	flags.IntVar(&n.parallel, "parallel", 1, "how many requests are made at a time")
-	flags.BoolVar(&n.everyOrder, "orders", false, "read every order of the list")
+	flags.BoolVar(&n.everyOrder, "orders", false, "read the order of every payment on the list")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return allAgrees
@@ -134,7 +135,8 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	if err := report.publish(); err != nil {
 		return nil, err
 	}
-	// This is the last step, so all that the state has was reported.
+	// This is the last step, so the state never has a result that was not
+	// reported.
 	if err := saveState(n.state, next); err != nil {
 		return nil, err
 	}
@@ -142,7 +144,7 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	return counts, nil
 }
 
-// counting counts the requests that are sent.
+// counting is a middleware that counts the requests.
 func counting(n *atomic.Int64) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -156,7 +158,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// bar shows the progress of the run, if a person is looking at a terminal.
+// bar returns a function that shows the progress of the run, if log is a
+// terminal.
 func bar(log io.Writer) func(reconcile.Progress) {
 	file, ok := log.(*os.File)
 	if !ok {

@@ -21,7 +21,8 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 }).Parse(pageText))
 
-// mostRows limits the rows in each part of the page, because people read it.
+// mostRows is the most rows that a part of the page shows, because people read
+// the page.
 const mostRows = 500
 
 // page is the report as one HTML page. The page loads nothing from other
@@ -35,7 +36,8 @@ type page struct {
 	last                               *reconcile.Transfer
 }
 
-// part is a part of the page, with the rows that the page shows.
+// part is one part of the page. It has the rows that the page shows, and the
+// number of further rows.
 type part[T any] struct {
 	Rows []T
 	More int
@@ -49,7 +51,8 @@ func (p *part[T]) add(one T) {
 	p.Rows = append(p.Rows, one)
 }
 
-// unexplained is a line, together with the settlement that contains it.
+// unexplained is a settlement's line that nothing explains. Detail is the
+// settlement, if it is known.
 type unexplained struct {
 	plural.SettlementLine
 

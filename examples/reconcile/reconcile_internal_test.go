@@ -30,8 +30,8 @@ func emulator(t *testing.T, opts ...pluraltest.Option) *pluraltest.Server {
 	return srv
 }
 
-// sell makes an order and captures it. If the captured amount is 0, it captures
-// nothing.
+// sell makes an order that is on hold, and captures an amount of it. If the
+// amount is 0, sell captures nothing.
 func sell(t *testing.T, srv *pluraltest.Server, reference string, captured int64) (orderID, paymentID string) {
 	t.Helper()
 	id, err := srv.AddOrder(pluraltest.OrderSpec{Reference: reference, Amount: rupees(149950), PreAuth: true})
@@ -45,7 +45,7 @@ func sell(t *testing.T, srv *pluraltest.Server, reference string, captured int64
 	return id, o.Payments[0].ID
 }
 
-// night runs the program, and returns what it writes.
+// runNight runs the program, and returns its exit code, its report and its log.
 func runNight(t *testing.T, list string, args ...string) (code int, table []map[string]string, log string) {
 	t.Helper()
 	var out, said bytes.Buffer
@@ -91,11 +91,12 @@ func TestOrdersSayOtherwise(t *testing.T) { //nolint:paralleltest // it sets var
 	}, got[:4])
 	require.Contains(t, got[4], "order-5: unknown: the order could not be read")
 	for _, request := range srv.Requests() {
-		require.True(t, request.Op == pluraltest.OpToken || request.Method == http.MethodGet, "it reads only")
+		require.True(t, request.Op == pluraltest.OpToken || request.Method == http.MethodGet, "the program only reads")
 	}
 }
 
-// After two nights the money has arrived. The bank's statement shows it too.
+// In the first night the payment is not settled yet. Later the settlement has
+// the payment, and the bank's statement shows the money.
 func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1))
 	order, payment := sell(t, srv, "order-1", 100000)
@@ -120,7 +121,7 @@ func TestMoneyArrives(t *testing.T) { //nolint:paralleltest // it sets variables
 	require.NoError(t, err)
 	require.Contains(t, string(html), "UTR "+utr)
 	require.Contains(t, string(html), "arrived")
-	require.NotContains(t, string(html), "http", "nothing comes from elsewhere")
+	require.NotContains(t, string(html), "http", "the page loads nothing from other addresses")
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, left, 3, "no temporary file is left")
@@ -149,7 +150,7 @@ func TestNotFoundOut(t *testing.T) { //nolint:paralleltest // it sets variables
 	require.Equal(t, "unknown", table[1]["outcome"])
 }
 
-// Nothing is skipped silently: a bad row names its line and column.
+// The program does not skip a bad row. Its error names the line and the column.
 func TestBadInput(t *testing.T) { //nolint:paralleltest // it sets variables
 	emulator(t)
 	dir := t.TempDir()
@@ -195,8 +196,8 @@ func TestBadInput(t *testing.T) { //nolint:paralleltest // it sets variables
 	require.Len(t, left, 1, "no half report is left")
 }
 
-// The page has every part. To look at it, write it to a file: PAGE=x.html go
-// test -run Page .
+// The page has all its parts. To see the page in a browser, name a file for it:
+// PAGE=x.html go test -run Page .
 func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 	srv := emulator(t, pluraltest.WithSettlementDays(-1), pluraltest.WithSettlementQuirks(pluraltest.SettleRefundLines))
 	var list strings.Builder

@@ -11,8 +11,8 @@ import (
 	"github.com/plural-go/plural/reconcile"
 )
 
-// reports is a list of reports. It writes everything to each of them. The files
-// get their names at the end, so nobody reads half a report.
+// reports writes everything to several reports. The files get their final names
+// at the end, so nobody reads half a report.
 type reports struct {
 	each    []reconcile.Report
 	summary *summary
@@ -58,7 +58,7 @@ func (r *reports) Close() error {
 	return r.all(func(one reconcile.Report) error { return one.Close() })
 }
 
-// publish gives the files their names.
+// publish gives the files their final names.
 func (r *reports) publish() (err error) {
 	if r.page != nil {
 		err = r.page.write(r.summary)
@@ -128,8 +128,8 @@ func (s *summary) Transfer(t *reconcile.Transfer) error {
 
 func (s *summary) Close() error { return nil }
 
-// exitCode returns the exit code of the program. A difference is certain. So it
-// counts more than something that could not be found out.
+// exitCode returns the exit code of the program. A difference is certain, so it
+// counts more than something that could not be checked.
 func (s *summary) exitCode() int {
 	switch {
 	case s.Differs+s.Lines+s.ArrivedOtherwise > 0:

@@ -17,7 +17,7 @@ func loadState(name string) (state reconcile.State, err error) {
 	if name == "" {
 		return state, nil
 	}
-	text, err := os.ReadFile(name) //nolint:gosec // the operator names it
+	text, err := os.ReadFile(name) //nolint:gosec // the operator chooses the file
 	if errors.Is(err, fs.ErrNotExist) {
 		return state, nil
 	}
@@ -25,13 +25,12 @@ func loadState(name string) (state reconcile.State, err error) {
 		return state, err
 	}
 	if err := json.Unmarshal(text, &state); err != nil {
-		return reconcile.State{}, fmt.Errorf("%s is not a state; repair it, or move it away to begin again: %w", name, err)
+		return reconcile.State{}, fmt.Errorf("%s has no valid state; correct or remove the file: %w", name, err)
 	}
 	return state, nil
 }
 
-// saveState writes the whole state. If that fails, the old file does not
-// change.
+// saveState writes the state. If that fails, the old file does not change.
 func saveState(name string, state reconcile.State) error {
 	if name == "" {
 		return nil

@@ -16,8 +16,8 @@ import (
 // maxForm is the size limit of a posted form.
 const maxForm = 64 << 10
 
-// formHandler carries out a posted form. If that succeeds, it redirects the
-// browser to the page. If not, it shows the page with the error.
+// formHandler does what a posted form asks for. If that succeeds, it redirects
+// the browser to the page. If not, it shows the page with the error.
 func (d *dashboard) formHandler(action func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -37,8 +37,9 @@ func (d *dashboard) formHandler(action func(r *http.Request) error) http.Handler
 	}
 }
 
-// readable shortens an error for the page. The error of an emulated operation
-// ends with the API's answer.
+// readable shortens an error for the page. The emulator's errors end with the
+// API's answer in JSON. readable keeps only the code and the message of that
+// answer.
 func readable(err error) string {
 	text := strings.TrimPrefix(err.Error(), "pluraltest: ")
 	status, body, found := strings.Cut(text, " {")
@@ -129,8 +130,8 @@ func (d *dashboard) refund(r *http.Request) error {
 	return err
 }
 
-// callback posts the payer's return to the shop again, as a browser does when
-// its user reloads the page.
+// callback posts the payer's return to the shop again, like a browser whose
+// user reloads the page.
 func (d *dashboard) callback(r *http.Request) error {
 	resp, err := d.srv.PostCallback(r.Context(), r.PathValue("id"))
 	if err != nil {

@@ -18,7 +18,8 @@ var files embed.FS
 
 var pages = template.Must(template.ParseFS(files, "page/*.html"))
 
-// dashboard is the page that lists orders and acts as payer and merchant.
+// dashboard is the page that lists the orders. On the page people act as payer
+// and merchant.
 type dashboard struct {
 	srv    *pluraltest.Server
 	style  template.CSS
@@ -80,8 +81,7 @@ func (d *dashboard) mount() {
 }
 
 // loopbackOnly refuses requests for a host name that is not a loopback name. A
-// web site could make its own name point to 127.0.0.1. It must not be able to
-// read the page.
+// web site could make its own name point to 127.0.0.1, and then read the page.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -96,8 +96,8 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withHeaders sets headers that forbid browsers everything that the page does
-// not need.
+// withHeaders sets strict security headers. show then allows what the page
+// needs.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -25,8 +25,8 @@ func operations() []string {
 // faultsFor lists the faults that can be queued for an operation.
 func faultsFor(op string) []pluraltest.Fault { return meetableByClients(pluraltest.FaultsFor(op)) }
 
-// meetableByClients leaves out the faults that a client on a socket cannot
-// meet. Refuse needs a client in the same process.
+// meetableByClients leaves out Refuse. Only a client in the emulator's own
+// process can meet that fault.
 func meetableByClients(faults []pluraltest.Fault) []pluraltest.Fault {
 	return slices.DeleteFunc(faults, func(f pluraltest.Fault) bool { return f == pluraltest.Refuse })
 }
@@ -89,15 +89,15 @@ type faultGroup struct {
 // faultChoice is one fault, with a sentence about it.
 type faultChoice struct {
 	Name, Text string
-	Ops        string // the operations that can meet it; "" for all
+	Ops        string // the operations that can meet the fault; "" for all
 }
 
-// faultGroups lists each fault once.
+// faultGroups returns all faults. Each fault is in one group.
 func faultGroups() []faultGroup {
 	groups := []faultGroup{
 		{Name: "The answer is lost"},
 		{Name: "The answer is an error"},
-		{Name: "It happens later, or fails"},
+		{Name: "The call is carried out later, or fails"},
 		{Name: "The document is odd"},
 		{Name: "The answer is slow or large"},
 	}
@@ -136,23 +136,23 @@ func opsOf(f pluraltest.Fault) string {
 	return strings.Join(ops, ", ")
 }
 
-// textOf returns a sentence about a fault. It says what happens, and what the
-// client receives.
+// textOf returns a sentence about a fault: what happens to the call, and what
+// the client receives.
 func textOf(f pluraltest.Fault) string {
 	after := f.Delay.String()
 	effect := map[pluraltest.Effect]string{
-		pluraltest.ApplyNow:         "It is carried out",
-		pluraltest.ApplyNever:       "It is not carried out",
-		pluraltest.ApplyLater:       "It is carried out " + after + " later",
-		pluraltest.ApplyPending:     "It is PENDING, and succeeds " + after + " later",
-		pluraltest.ApplyPendingFail: "It is PENDING, and fails " + after + " later",
-		pluraltest.ApplyFail:        "It fails, and says so",
+		pluraltest.ApplyNow:         "The call is carried out",
+		pluraltest.ApplyNever:       "The call is not carried out",
+		pluraltest.ApplyLater:       "The call is carried out " + after + " later",
+		pluraltest.ApplyPending:     "The call is PENDING, and succeeds " + after + " later",
+		pluraltest.ApplyPendingFail: "The call is PENDING, and fails " + after + " later",
+		pluraltest.ApplyFail:        "The call is accepted, but ends as FAILED",
 		pluraltest.ApplyByLegs:      "Points and card are captured one after the other",
 		pluraltest.ApplyByLegsFail:  "Points and card are captured one after the other, and the second fails",
-		pluraltest.InsertLater:      "It is checked now, and made " + after + " later without another look",
+		pluraltest.InsertLater:      "The call is checked now, and carried out " + after + " later without a second check",
 	}[f.Effect]
 	if f.Ends != "" {
-		effect = "It ends as " + f.Ends
+		effect = "The call ends as " + f.Ends
 	}
 	status := strings.TrimSpace(strconv.Itoa(f.Status) + " " + f.Code)
 	answer := map[pluraltest.Answer]string{
@@ -161,20 +161,20 @@ func textOf(f pluraltest.Fault) string {
 		pluraltest.AnswerReset:         "the connection is reset",
 		pluraltest.AnswerClose:         "the connection is closed",
 		pluraltest.AnswerStreamReset:   "the HTTP/2 stream is reset",
-		pluraltest.AnswerThenClose:     "the connection is closed behind the answer",
-		pluraltest.AnswerTruncated:     "half of the answer comes",
+		pluraltest.AnswerThenClose:     "the connection is closed after the answer",
+		pluraltest.AnswerTruncated:     "half of the answer arrives",
 		pluraltest.AnswerStatus:        "the answer is " + status,
 		pluraltest.AnswerHTML:          "the answer is " + strconv.Itoa(f.Status) + " with a page of HTML",
 		pluraltest.AnswerEmpty:         "the answer is an empty 200",
 		pluraltest.AnswerErrorInOK:     "the answer is a 200 with the error " + f.Code,
-		pluraltest.AnswerRedirect:      "the answer leads elsewhere",
+		pluraltest.AnswerRedirect:      "the answer is a redirect to another path",
 		pluraltest.AnswerStale:         "the document is an old one",
-		pluraltest.AnswerNoCaptureData: "the document does not say what was captured",
-		pluraltest.AnswerNoParent:      "the document does not say what it refunds",
-		pluraltest.AnswerOtherOrder:    "the document is of another order",
+		pluraltest.AnswerNoCaptureData: "the document does not show what was captured",
+		pluraltest.AnswerNoParent:      "the document does not show which order it refunds",
+		pluraltest.AnswerOtherOrder:    "the document is about another order",
 		pluraltest.AnswerSlowHeaders:   "the answer comes " + after + " later",
-		pluraltest.AnswerSlowBody:      "the answer takes " + after + " to come",
-		pluraltest.AnswerHuge:          "the answer has " + strconv.Itoa(f.Size>>20) + " MiB of blanks before it",
+		pluraltest.AnswerSlowBody:      "the answer takes " + after + " to arrive",
+		pluraltest.AnswerHuge:          "the answer begins with " + strconv.Itoa(f.Size>>20) + " MiB of blanks",
 	}[f.Answer]
 	return effect + "; " + answer + "."
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// linkView is a payment link, and its messages as the customer gets them.
+// linkView is a payment link, and the messages that the customer gets.
 type linkView struct {
 	pluraltest.Link
 
@@ -21,10 +21,10 @@ type linkView struct {
 	Due      string
 	Open     bool // the customer can still pay through the link
 	Messages []pluraltest.Notification
-	Document string // the JSON that GET answers
+	Document string // the JSON that a GET of the link returns
 }
 
-// links lists the newest payment links first.
+// links returns the latest payment links, the newest first.
 func (d *dashboard) links() (list []linkView) {
 	all := d.srv.Links()
 	slices.Reverse(all)

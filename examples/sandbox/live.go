@@ -47,7 +47,7 @@ func (d *dashboard) sendChanges(w http.ResponseWriter, sent map[string]string) e
 			continue
 		}
 		sent[part] = html.String()
-		data, err := json.Marshal(html.String()) // on one line, as an event's data must be
+		data, err := json.Marshal(html.String()) // an event's data must be on one line
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,10 @@
 //
 //	go run ./examples/sandbox -addr 127.0.0.1:8080
 //
-// It prints credentials and the base URL. The page at that URL lists the
-// orders, and shows requests and webhooks as they happen. On the page you can
-// act as payer and merchant, and switch faults on. The program keeps nothing
-// after it ends, and no money moves. See -help for more.
+// The sandbox prints credentials and the base URL. The page at that URL lists
+// the orders, and shows requests and webhooks as they happen. On the page you
+// can act as payer and merchant, and switch faults on. When the program ends,
+// all its data is gone. No money moves. See -help for more.
 package main
 
 import (
@@ -68,8 +68,8 @@ func announce(out io.Writer, srv *pluraltest.Server, s *settings) {
   Webhook secret         %s
   Merchant id            %s
 
-The integration guide's sample credentials and sample token are taken too:
-its cURL commands work with only the host changed.
+The integration guide's sample credentials and sample token are accepted too,
+so the guide's cURL commands work with only the host changed.
 
 %s%sStop it with Ctrl-C.
 `,
@@ -85,13 +85,14 @@ func shellQuoted(value string) string {
 	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
-// replayHint returns a hint that says how to get the same random faults again.
+// replayHint returns a text that tells the user how to get the same random
+// faults again.
 func replayHint(s *settings) string {
 	if s.FaultRate == 0 {
 		return ""
 	}
 	return fmt.Sprintf(
-		"Random faults meet %v of the requests; -seed %d brings the same ones again.\n\n", s.FaultRate, s.Seed,
+		"Random faults meet %v of the requests; -seed %d repeats the same faults.\n\n", s.FaultRate, s.Seed,
 	)
 }
 
@@ -101,6 +102,6 @@ func warning(srv *pluraltest.Server) string {
 	if srv.SignForm(url.Values{"order_id": {"any"}}).Get("signature") != "" {
 		return ""
 	}
-	return "The client secret does not have the form of -callback-key: callbacks go out with an empty signature, as\n" +
-		"the vendor's code signs them.\n\n"
+	return "The client secret does not have the form of -callback-key, so callbacks have an empty signature.\n" +
+		"Plural's sample code would sign them the same way.\n\n"
 }

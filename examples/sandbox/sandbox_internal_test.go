@@ -66,7 +66,8 @@ func (v visitor) post(path string, fields ...string) string {
 	return v.page()
 }
 
-// refused sends a form that must fail and returns what the page says.
+// refused sends a form that must fail, and returns the error that the page
+// shows.
 func (v visitor) refused(path string, fields ...string) string {
 	v.t.Helper()
 	resp, body := v.send("POST", path, values(fields...))
@@ -144,8 +145,8 @@ func TestPayerOfThePage(t *testing.T) {
 	require.Contains(t, v.refused("/sandbox/orders/none/refund"), "no such order")
 }
 
-// TestPendingWritesOfThePage has captures and voids under way. At that time the
-// payer can decide nothing.
+// While a capture or a cancel is PENDING, the page has no buttons for the
+// payer.
 func TestPendingWritesOfThePage(t *testing.T) {
 	t.Parallel()
 	for op, path := range map[string]string{
@@ -257,8 +258,9 @@ func TestFaultsFromThePage(t *testing.T) {
 	require.Contains(t, v.post("/sandbox/faults/clear"), `id="percent" name="percent" inputmode="decimal" value="0"`)
 }
 
-// TestRandomFaultsReplay sends the same requests to two sandboxes with one
-// seed, and to one with another seed.
+// TestRandomFaultsReplay sends the same requests to three sandboxes. Two of
+// them have the same seed and the same faults. The third has another seed and
+// other faults.
 func TestRandomFaultsReplay(t *testing.T) {
 	t.Parallel()
 	fates := func(seed uint64) (list []string) {
@@ -298,7 +300,7 @@ func TestPageIsForThisMachine(t *testing.T) {
 	v := visit(t)
 	for _, host := range []string{"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "10.0.0.1", ""} {
 		resp, body := v.send("GET", "/", nil, "Host", host)
-		if host != "" { // no Host is the URL's
+		if host != "" { // without a Host, the client sends the URL's host
 			require.Equal(t, http.StatusForbidden, resp.StatusCode, host)
 			require.NotContains(t, body, v.srv.ClientSecret)
 		}
@@ -339,7 +341,7 @@ func TestPagePolicy(t *testing.T) {
 	require.NoError(t, err)
 	resp, body := v.send("GET", "/", nil)
 	require.Equal(
-		t, "same-origin", resp.Header.Get("Referrer-Policy"), "no-referrer would have browsers post a null origin",
+		t, "same-origin", resp.Header.Get("Referrer-Policy"), "with no-referrer, browsers would post a null origin",
 	)
 	policy := resp.Header.Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
@@ -389,7 +391,7 @@ func TestLive(t *testing.T) {
 	next("log", "GET /api/pay/v1/orders/x")
 }
 
-// program is a sandbox that runs.
+// program is a running sandbox.
 type program struct {
 	t    *testing.T
 	base string
@@ -444,15 +446,15 @@ func TestRun(t *testing.T) {
 	p := start(
 		t, "-client-id", "shop", "-client-secret", "00ff", "-token", "pasted", "-fault-rate", "1e-300", "-seed", "77",
 	)
-	require.Contains(t, p.said, "-seed 77 brings the same ones again")
-	require.Contains(t, p.said, "sample token are taken too")
+	require.Contains(t, p.said, "-seed 77 repeats the same faults")
+	require.Contains(t, p.said, "sample token are accepted too")
 	status, _ := p.send("GET", "/api/pay/v1/orders/x", "pasted", nil)
 	require.Equal(t, http.StatusUnprocessableEntity, status)
 	require.Contains(t, p.end(), "stopped")
 }
 
-// curl runs commands in a shell, as somebody does who pastes them, and returns
-// what they print. On a machine without curl it skips the test.
+// curl runs commands in a shell, and returns the JSON that they print. On a
+// machine without curl it skips the test.
 func (p *program) curl(text string) map[string]any {
 	p.t.Helper()
 	for _, name := range []string{"curl", "sh"} {
@@ -570,7 +572,8 @@ func TestSettings(t *testing.T) {
 	require.Equal(t, uint64(math.MaxUint64), s.Seed)
 }
 
-// A hold lapses only at the bank. The books still show the hold.
+// A hold can lapse at the bank, in the books, or at both. If it lapses only at
+// the bank, the books still show it.
 func TestLapsesFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)
@@ -591,8 +594,8 @@ func TestLapsesFromThePage(t *testing.T) {
 	}
 }
 
-// Captured money is settled now, and only once. The page shows it with its
-// order.
+// The button settles all captured money, and only once. The page shows the
+// settlement with its orders.
 func TestSettlementsFromThePage(t *testing.T) {
 	t.Parallel()
 	v := visit(t)
@@ -600,7 +603,7 @@ func TestSettlementsFromThePage(t *testing.T) {
 	v.post("/sandbox/orders", "amount", "1499.50", "pre_auth", "yes", "reference", "order-1")
 	path := "/sandbox/orders/" + v.order().ID
 	v.post(path+"/pay", "decision", "approve")
-	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured", "a hold is none")
+	require.Contains(t, v.refused("/sandbox/settle"), "nothing was captured", "a hold is not a capture")
 	v.post(path + "/capture")
 	page := v.post("/sandbox/settle")
 	utr := v.srv.Settlements()[0].UTR
@@ -627,7 +630,7 @@ func TestFaultsAreExplained(t *testing.T) {
 	require.Len(t, seen, len(meetableByClients(pluraltest.AllFaults())))
 }
 
-// If a shop accepts no webhooks, the page says so, with what to check.
+// If a shop accepts no webhooks, the page shows that, and what to check.
 func TestRefusedWebhooks(t *testing.T) {
 	t.Parallel()
 	attempts := func(statuses ...int) []pluraltest.Delivery {
@@ -664,7 +667,7 @@ func TestExportLines(t *testing.T) {
 	require.Equal(t, p.base+"|my shop|it's", string(out))
 }
 
-// Each answer has the headers, not only the page.
+// All answers have the security headers, and not only the page.
 func TestHeadersOfEachAnswer(t *testing.T) {
 	t.Parallel()
 	v := visit(t)

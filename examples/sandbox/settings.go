@@ -44,28 +44,28 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&s.Addr, "addr", "127.0.0.1:8080", "loopback address to listen on")
 	flags.StringVar(
-		&s.ClientID, "client-id", "", "client id (random without it); the integration guide's sample is taken too",
+		&s.ClientID, "client-id", "", "client id (default: random); the integration guide's sample is accepted too",
 	)
 	flags.StringVar(
 		&s.ClientSecret,
 		"client-secret",
 		"",
-		"client secret, in hex as it signs callbacks (random without it); the guide's sample is taken too",
+		"client secret, in hex because it signs callbacks (default: random); the guide's sample is accepted too",
 	)
-	flags.StringVar(&s.WebhookSecret, "webhook-secret", "", "secret that signs webhooks (the client secret without it)")
-	flags.StringVar(&s.MerchantID, "merchant-id", "123456", "merchant_id of the documents")
+	flags.StringVar(&s.WebhookSecret, "webhook-secret", "", "secret that signs webhooks (default: the client secret)")
+	flags.StringVar(&s.MerchantID, "merchant-id", "123456", "merchant_id in the documents")
 	flags.Func(
 		"token",
-		"bearer token to accept besides those issued and the guide's sample; may be repeated",
+		"one more bearer token to accept, besides the issued tokens and the guide's sample; may be repeated",
 		func(v string) error {
 			s.Tokens = append(s.Tokens, v)
 			return nil
 		},
 	)
-	flags.DurationVar(&s.TokenLifetime, "token-lifetime", time.Hour, "life of an issued token")
+	flags.DurationVar(&s.TokenLifetime, "token-lifetime", time.Hour, "how long an issued token is valid")
 	flags.IntVar(&s.Retries, "retries", 10, "how often a payer may try again")
-	flags.Func("duplicates", "a reference that is used again: existing (the default), reject or accept", s.setDuplicates)
-	flags.StringVar(&s.WebhookURL, "webhook-url", "", "where to deliver webhooks; the page can change it")
+	flags.Func("duplicates", "what happens if a reference is used again: existing (the default), reject or accept", s.setDuplicates)
+	flags.StringVar(&s.WebhookURL, "webhook-url", "", "where to deliver webhooks; you can change it on the page")
 	flags.Func(
 		"webhook-key",
 		"how the webhook secret becomes a key: characters (the default), hex or base64",
@@ -76,8 +76,8 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 		"how the client secret becomes the key of callbacks: hex (the default), characters or base64",
 		func(v string) error { return setKey(v, &s.CallbackKey) },
 	)
-	flags.DurationVar(&s.HoldLifetime, "hold-lifetime", 0, "after which a hold lapses; without it, when the page says so")
-	flags.Func("hold-lapse", "where that is: both (the default), bank or books", func(v string) (err error) {
+	flags.DurationVar(&s.HoldLifetime, "hold-lifetime", 0, "time after which a hold lapses; 0: only by the page's button")
+	flags.Func("hold-lapse", "where a hold lapses: both (the default), bank or books", func(v string) (err error) {
 		s.Lapse, err = parseLapse(v)
 		return err
 	})
@@ -92,22 +92,22 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 		&s.WebhookScale,
 		"webhook-scale",
 		1,
-		"factor on the waits between deliveries of a webhook; 0.001 makes seconds of hours",
+		"factor for the waits between deliveries of a webhook; 0.001 turns hours into seconds",
 	)
 	flags.Float64Var(
-		&s.FaultRate, "fault-rate", 0, "share of the requests, 0 to 1, that meet a random fault; the page can change it",
+		&s.FaultRate, "fault-rate", 0, "share of the requests (0 to 1) that meet a random fault; the page can change it",
 	)
 	flags.Uint64Var(
 		&s.Seed,
 		"seed",
 		0,
-		"seed of the random faults: the same requests meet the same again (random without it, and printed)",
+		"seed of the random faults; with the same seed, the same requests meet the same faults (default: random)",
 	)
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
 	if s.Seed == 0 {
-		s.Seed = uint64(rand.Uint32()) //nolint:gosec // the seed is no secret
+		s.Seed = uint64(rand.Uint32()) //nolint:gosec // the seed is not a secret
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))

@@ -42,7 +42,7 @@ type view struct {
 	Settlements     []settlementView
 	MoreSettlements int
 
-	Refused string // the answer that the shop gives to every webhook, if it accepts none
+	Refused string // a sentence about the shop's answer, if the shop accepts no webhooks
 }
 
 type orderView struct {
@@ -54,7 +54,7 @@ type orderView struct {
 	Answer   string // the shop's answer to the last callback that was posted here
 	Held     bool   // the order can be captured or cancelled
 	Taken    bool   // the order can be refunded
-	Document string // as GET returns it
+	Document string // the order as a GET returns it
 }
 
 // settlementView is a transfer to the bank, with its UTR.
@@ -77,7 +77,7 @@ type refundView struct {
 	Sum string
 }
 
-// entry is one line of the log: a request to the API, or an event to the shop.
+// entry is one line of the log: a request to the API, or a webhook to the shop.
 type entry struct {
 	At      time.Time
 	Event   bool
@@ -108,7 +108,8 @@ func (d *dashboard) view() view {
 	return v
 }
 
-// orders lists the newest orders first, each with its refunds.
+// orders returns the latest orders, the newest first, and the number of older
+// orders.
 func (d *dashboard) orders() (list []orderView, more int) {
 	all := slices.DeleteFunc(d.srv.Orders(), func(o pluraltest.Order) bool { return o.ParentID != "" })
 	slices.Reverse(all)
@@ -140,7 +141,8 @@ func (d *dashboard) orders() (list []orderView, more int) {
 	return list, max(more, 0)
 }
 
-// settlements lists the newest transfers to the bank first.
+// settlements returns the latest transfers to the bank, the newest first, and
+// the number of older ones.
 func (d *dashboard) settlements() (list []settlementView, more int) {
 	orders := map[string]string{}
 	for _, o := range d.srv.Orders() {
@@ -156,7 +158,7 @@ func (d *dashboard) settlements() (list []settlementView, more int) {
 	for _, s := range all {
 		shown := settlementView{UTR: s.UTR, At: s.SettledAt.In(plural.India())}
 		total := plural.Rupees("0")
-		for _, line := range s.Lines { // its refunds, too
+		for _, line := range s.Lines { // refunds are lines, too
 			total, _ = total.Add(plural.Rupees(line.Settled()))
 			shown.Lines = append(shown.Lines, settlementLineView{
 				orders[line.TransactionID], line.TransactionID,
@@ -169,8 +171,8 @@ func (d *dashboard) settlements() (list []settlementView, more int) {
 	return list, max(more, 0)
 }
 
-// inRupees prints a figure for people. If the figure is not whole paise, it
-// keeps all its digits.
+// inRupees formats a figure for people. If the figure is not a whole number of
+// paise, inRupees keeps all digits.
 func inRupees(r plural.Rupees) string {
 	if paise, ok := r.Paise(); ok {
 		return plural.INR(paise).Display()
@@ -221,7 +223,7 @@ func eventEntry(d pluraltest.Delivery) entry {
 		Detail: "webhook-id " + d.ID,
 	}
 	if len(d.Attempts) == 0 && d.State == pluraltest.DeliveryNotSent {
-		e.Detail += "\nThere was no URL to deliver it to: enter one under Webhooks, and deliver it again."
+		e.Detail += "\nThere was no URL for this webhook: enter a URL under Webhooks, and deliver the webhook again."
 	}
 	for i, attempt := range d.Attempts {
 		outcome := attempt.Err
@@ -234,9 +236,8 @@ func eventEntry(d pluraltest.Delivery) entry {
 	return e
 }
 
-// refusedWebhooks returns a sentence about the answer that the shop gives to
-// every webhook. It returns "" if the shop accepted the last webhook, or if
-// there were too few attempts.
+// refusedWebhooks returns a sentence if the shop refused each of the last
+// webhooks. It returns "" if the shop refused fewer than three in a row.
 func refusedWebhooks(deliveries []pluraltest.Delivery) string {
 	const telling = 3
 	var attempts []pluraltest.DeliveryAttempt
@@ -279,7 +280,8 @@ func sum(a pluraltest.Amount) string {
 	return plural.Amount{Value: a.Value, Currency: plural.Currency(a.Currency)}.Display()
 }
 
-// indented returns a body with line breaks and indents. It cuts a long body.
+// indented returns a body with line breaks and indents. If the body is long, it
+// returns only the first part.
 func indented(body []byte) string {
 	var out bytes.Buffer
 	if json.Indent(&out, body, "", "  ") != nil {

@@ -26,8 +26,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// second makes another order at Plural under a number, as if Plural did not
-// notice that a request is a repeat.
+// second makes another order at Plural under a number, as if Plural had not
+// noticed a repeated request.
 func second(t *testing.T, gateway *pluraltest.Server, shop *site, number string) string {
 	t.Helper()
 	id, err := gateway.AddOrder(pluraltest.OrderSpec{
@@ -46,8 +46,8 @@ func approve(t *testing.T, gateway *pluraltest.Server, id string) url.Values {
 }
 
 // Two orders at Plural have one number, and both are paid. The order that was
-// paid first keeps the number. The other order gets a page of its own. Nothing
-// is captured twice.
+// paid first keeps the number. The other order gets a page of its own. Only one
+// of the two is captured.
 func TestTwoOrdersUnderOneNumber(t *testing.T) {
 	t.Parallel()
 	postgres := func(t *testing.T) string { t.Helper(); return servertest.StartPostgres(t).URL }
@@ -55,9 +55,9 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 		ownFirst bool
 		database func(*testing.T) string
 	}{
-		"the shop's own is paid first":             {true, sqliteFile},
-		"the other one is paid first":              {false, sqliteFile},
-		"the other one is paid first, on Postgres": {false, postgres},
+		"the shop's own order is paid first":         {true, sqliteFile},
+		"the other order is paid first":              {false, sqliteFile},
+		"the other order is paid first, on Postgres": {false, postgres},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestTwoOrdersUnderOneNumber(t *testing.T) {
 			staff.eventually(operatePage(number), paid, "Capture ₹1,499.50")
 			require.NotContains(t, customer.get(orderPage(number)).body, "second payment")
 
-			approve(t, gateway, late) // then the browser closes, and the webhook reports the payment
+			approve(t, gateway, late) // the browser does not come back, and the webhook reports the payment
 			twin := number + "-1"
 			staff.eventually(operatePage(twin), late, "the money is on hold", "Plural under one number")
 			staff.eventually(operatePage(number), paid, "Plural has another order under this number")
@@ -133,7 +133,7 @@ func TestOldDatabases(t *testing.T) {
 }
 
 // A decision about one order is carried out for that order, even if another
-// order gets the number in between.
+// order at Plural is paid under the same number in the meantime.
 func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -147,7 +147,7 @@ func TestDecisionsStayWithTheirOrder(t *testing.T) {
 		return pluraltest.NoFault
 	})
 	staff.decides(number, "capture", "amount", "1000")
-	gateway.Advance(time.Minute) // the documents of this order are newer
+	gateway.Advance(time.Minute) // so the documents of the other order are newer
 	customer.comeBack(approve(t, gateway, other))
 	staff.eventually(operatePage(number+"-1"), other, "the money is on hold")
 	gateway.SetFaultPlan(nil)
@@ -155,7 +155,8 @@ func TestDecisionsStayWithTheirOrder(t *testing.T) {
 	require.Len(t, gateway.Captures(own), 1)
 	require.Empty(t, gateway.Captures(other))
 
-	// The order was captured on the dashboard. The shop knows it.
+	// Somebody captures the other order on the dashboard. The shop learns of
+	// that.
 	require.NoError(t, gateway.Capture(other, "by-hand", pluraltest.Amount{}))
 	staff.eventually(operatePage(number+"-1"), "captured ₹1,499.50", "Refund ₹1,499.50")
 	staff.decides(number+"-1", "refund", "whole", "1")
@@ -180,8 +181,8 @@ func TestSecondOrderOfAnotherAmount(t *testing.T) {
 	require.NotContains(t, staff.get(operatePage(number)).body, "Ship or let go")
 }
 
-// Two tabs go to the payment at once. Plural is slow, and does not notice that
-// it is one order. Still the order is made once.
+// Several tabs go to the payment at once. Plural is slow, and would not notice
+// that all of them want the same order. The order is still made only once.
 func TestTwoTabsMakeOneOrder(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted))
@@ -212,7 +213,7 @@ func TestPayersAreToldThatPluralIsDown(t *testing.T) {
 	require.NotContains(t, customer.get(orderPage(number)).body, "cannot reach")
 	gateway.SetFaultPlan(nil)
 	require.Contains(t, customer.post(orderPage(number)+"/pay").to, gateway.URL)
-	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "it is, and has an id")
+	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "the order has an id at Plural")
 }
 
 // rewritten connects a shop to the emulator, and changes the answers on the
@@ -247,9 +248,9 @@ func (rw rewriter) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var updatedAt = regexp.MustCompile(`"updated_at":"[^"]*"`)
 
-// In some of Plural's documents the time of the last change is not a time, or
-// lies in the future. The shop still stores these documents, and the documents
-// after them.
+// In some of Plural's documents the time of the last change is not a valid
+// time, or lies in the future. The shop still stores these documents, and the
+// documents after them.
 func TestDocumentsWithoutATime(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
@@ -281,8 +282,8 @@ func TestDocumentsWithoutATime(t *testing.T) {
 	}
 }
 
-// A refund whose books show another amount may have moved money. It needs a
-// person, and its amount is not offered again until somebody has looked.
+// If the books show another amount for a refund, money may have moved. A person
+// has to look, and until then the page does not offer that amount again.
 func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	t.Parallel()
 	emulator := pluraltest.NewServer(t)
@@ -300,7 +301,7 @@ func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	staff.eventually(operatePage(number), "Refund of ₹100.00 has to be looked at")
 	page := staff.get(operatePage(number)).body
 	require.NotContains(t, page, "not carried out")
-	require.NotContains(t, page, "Refund ₹1,499.50", "the money may be on its way")
+	require.NotContains(t, page, "Refund ₹1,499.50", "the refund may have moved money")
 	require.Equal(t, http.StatusConflict, staff.decides(number, "refund", "amount", "1,450").status)
 	require.Contains(t, staff.get("/operator").body, "refund: look at it")
 
@@ -309,8 +310,9 @@ func TestRefundsInDoubtAreNotOfferedAgain(t *testing.T) {
 	require.Len(t, emulator.Refunds(emulator.OrdersByReference(number)[0].ID), 1)
 }
 
-// The books list a refund that failed, and a second try of it that may still
-// succeed. The shop does not mark the decision as refused.
+// The books list a refund that failed, and a second try under the same
+// reference that may still succeed. The shop does not mark the decision as
+// refused.
 func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))
@@ -346,8 +348,9 @@ func TestRefundsThatMayStillComeAreNotTakenBack(t *testing.T) {
 	}
 }
 
-// The bank has released a hold that still reads AUTHORIZED. The staff see this
-// after one call, and can cancel. The customer is promised nothing.
+// The bank has released a hold, but Plural's books still show AUTHORIZED. The
+// staff see after one call that they have to look, and can cancel. The
+// customer's page promises nothing.
 func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -370,11 +373,12 @@ func TestHoldThatLapsedAtTheBank(t *testing.T) {
 	require.Len(t, gateway.Cancels(id), 1)
 	require.Empty(t, gateway.Captures(id))
 	customer.eventually(orderPage(number), "Nothing was taken")
-	staff.decidesAgain(number) // Plural's books now say why the capture cannot be
+	staff.decidesAgain(number) // Plural's books now show why the capture cannot be carried out
 	staff.eventually(operatePage(number), "Capture of ₹1,499.50 not carried out: ")
 }
 
-// Plural refuses the cancel too. The staff can write it off, and decide again.
+// Plural refuses a cancel, too. The staff can write the cancel off, and decide
+// to cancel again.
 func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -390,13 +394,13 @@ func TestCancelsCanBeDecidedAgain(t *testing.T) {
 	staff.decides(number, "cancel")
 	staff.eventually(operatePage(number), "Cancellation decided, and has to be looked at")
 	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/cancel",
-		"version", shop.query(t, `SELECT version FROM orders`)).status, "one waits")
+		"version", shop.query(t, `SELECT version FROM orders`)).status, "one cancel waits already")
 	require.Contains(t, staff.writesOff(t, number), "Cancellation written off")
 	require.Contains(t, customer.get(orderPage(number)).body, "Please get in touch with us.")
 	shop.eventually(t, "cancelled", `SELECT state FROM river_job WHERE kind = 'plural_cancel'`)
 	require.Equal(t, http.StatusConflict, staff.post(operatePage(number)+"/writeoff",
 		"version", shop.query(t, `SELECT version FROM orders`),
-		"reference", shop.query(t, `SELECT reference FROM decisions`)).status, "it is written off")
+		"reference", shop.query(t, `SELECT reference FROM decisions`)).status, "the decision is written off already")
 
 	gateway.SetFaultPlan(nil)
 	require.Equal(t, http.StatusOK, staff.decides(number, "cancel").status)
@@ -429,13 +433,14 @@ func TestWrittenOffWhileItIsCarriedOut(t *testing.T) {
 	require.Equal(t, stateDone, d.State)
 }
 
-// A genuine return that somebody sends again and again causes no request to
-// Plural and no job. One that names an unknown order causes few.
+// If somebody sends a genuine return again and again, it causes no request to
+// Plural and no job. A return that names an unknown order causes only few
+// requests.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
 	p := quickPace()
-	p.Sweep, p.Look = time.Hour, time.Hour // so the shop reads nothing by itself
+	p.Sweep, p.Look = time.Hour, time.Hour // so the sweep reads nothing
 	shop := openSite(t, gateway, sqliteFile(t), p)
 	customer := shop.customer()
 	_, id := customer.order("lamp")
@@ -467,12 +472,12 @@ func TestReplayedReturns(t *testing.T) {
 		}
 		return n
 	}
-	// Two looks are at least a moment apart. The return makes one of them, and the
-	// documents behind it may lead to others.
+	// Returns cause at most one look in each period of aMoment. A look that
+	// reads an old document may cause more looks.
 	looks := func(begun time.Time) int { return 1 + int(time.Since(begun)/aMoment) }
 	n, begun := reads(id), time.Now()
 	require.Contains(t, replay(declined.Form).body, "nothing was taken")
-	require.LessOrEqual(t, reads(id)-n, 1+3*looks(begun), "and the webhook's")
+	require.LessOrEqual(t, reads(id)-n, 1+3*looks(begun), "and one read for the webhook")
 
 	const nobodys = "v1-000000000000-aa-aaaaaa"
 	unknown := gateway.SignForm(url.Values{"order_id": {nobodys}, "status": {"AUTHORIZED"}})
@@ -482,7 +487,7 @@ func TestReplayedReturns(t *testing.T) {
 	require.LessOrEqual(t, reads(nobodys), looks(begun))
 }
 
-// The staff are warned once of a hold that the bank may release.
+// The staff are warned about a hold that the bank may release, but only once.
 func TestHoldsThatMayLapse(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -528,7 +533,7 @@ func TestPlainAddresses(t *testing.T) {
 	}
 }
 
-// Every answer has the headers, not only pages.
+// All answers have the security headers, and not only pages.
 func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
@@ -544,7 +549,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// The reader can stop a page that reloads itself. The page shows how.
+// A page that reloads itself has a link to stop that.
 func TestReloadsCanBeStopped(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
@@ -578,7 +583,8 @@ func TestAskedAgain(t *testing.T) {
 	staff.eventually(operatePage(number), "Capture of ₹1,499.50 carried out", "Refund ₹1,499.50")
 	require.Contains(t, sure("refund", staff.get(operatePage(number)).field(t, "version")).body, "Refund ₹1,499.50?")
 
-	// An amount that is not allowed stays in its field. The field is marked.
+	// An amount that is not allowed stays in its field, and the field is
+	// marked.
 	wrong := staff.decides(number, "refund", "amount", "2,000.00")
 	require.Contains(t, wrong.body, `value="2,000.00" aria-invalid="true" aria-describedby="problem"`)
 	require.Equal(t, 1, strings.Count(wrong.body, "aria-invalid"))
@@ -594,7 +600,8 @@ func (b *browser) writesOff(t *testing.T, number string) (after string) {
 		"reference", sure.field(t, "reference")).body
 }
 
-// PostgreSQL refuses a zero byte, which an event can have in any of its texts.
+// An event can have a zero byte in any of its texts. PostgreSQL refuses a zero
+// byte, so the shop must not pass one on.
 func TestEventsWithZeroBytes(t *testing.T) {
 	t.Parallel()
 	for name, database := range map[string]func(*testing.T) string{

@@ -22,8 +22,8 @@ type bank struct {
 	client *plural.Client
 }
 
-// bankDays is the number of days for which the bank asks. Plural settles within
-// 45 days.
+// bankDays is the number of days whose settlements the job reads. Plural
+// settles within 45 days.
 const bankDays = 50
 
 // arrival is the part of a transfer to the bank that comes from one payment.
@@ -46,7 +46,7 @@ func (a *arrival) Text() string {
 }
 
 // read stores the lines of settlements. It leaves out a settlement that it has
-// read whole before, unless the settlement looks different now.
+// read whole before, unless the settlement has changed since then.
 func (b *bank) read(ctx context.Context) error {
 	today := time.Now().In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, 1-bankDays), Last: today}
@@ -86,7 +86,7 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
 		}
 		one := arrival{PaymentID: line.TransactionID, UTR: s.UTRNumber, Day: day, Status: line.PayoutStatus}
 		if hasZero(fmt.Sprint(one)) {
-			continue // PostgreSQL refuses such an id, and no payment has one
+			continue // PostgreSQL refuses an id with a zero byte, and no payment has such an id
 		}
 		if err := b.db.saveArrival(ctx, b.db, &one); err != nil {
 			return err
@@ -95,9 +95,9 @@ func (b *bank) readLines(ctx context.Context, s *plural.Settlement) error {
 	return nil
 }
 
-// later drops the error of a settlement that could not be read whole, because
-// the next night reads it again. The lines that came are stored. It returns any
-// other error, and the job fails with it.
+// later returns nil if a settlement could not be read whole, because the job
+// reads the settlement again the next night. The lines that were read are
+// already stored. later returns any other error, and the job then fails.
 func (b *bank) later(ctx context.Context, err error) error {
 	if !errors.Is(err, plural.ErrIncomplete) || ctx.Err() != nil {
 		return err
@@ -122,7 +122,8 @@ func (bankArgs) InsertOpts() river.InsertOpts {
 	}}
 }
 
-// nightly makes the job at the start of the program, and then once in a while.
+// nightly runs the job when the program starts, and then again after each
+// interval.
 func nightly(every time.Duration) *river.PeriodicJob {
 	return river.NewPeriodicJob(
 		river.PeriodicInterval(every),

@@ -40,8 +40,8 @@ func (s *books) place(ctx context.Context, o *order) (*order, error) {
 	return s.db.order(ctx, s.db, o.Number)
 }
 
-// seen stores what Plural's books show about an order. Every job and every
-// event that reads an order ends here.
+// seen stores what Plural's books show about an order. Every job that reads an
+// order calls seen.
 func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	number := booked.MerchantOrderReference
 	if !orderNumber.MatchString(number) || firstNumber(number) != number {
@@ -56,7 +56,7 @@ func (s *books) seen(ctx context.Context, tx *sql.Tx, booked *plural.Order) erro
 }
 
 // lapsing is called for a hold that the bank may release on any day. It adds a
-// note to the order's page, once.
+// note to the order's history, but only once.
 func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) error {
 	o, err := s.db.orderByPluralID(ctx, tx, booked.OrderID)
 	if errors.Is(err, errUnknownOrder) {
@@ -73,8 +73,8 @@ func (s *books) lapsing(ctx context.Context, tx *sql.Tx, booked *plural.Order) e
 	return err
 }
 
-// quiet finds the orders to look at: customers close their browsers, webhooks
-// come late, and reads may lag behind a capture.
+// quiet finds the orders to look at again. That is needed because customers
+// close their browsers, webhooks come late, and reads may lag behind a capture.
 func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]pluralriver.LookArgs, error) {
 	orders, err := s.db.quiet(ctx, tx, after)
 	looks := make([]pluralriver.LookArgs, 0, len(orders))
@@ -84,8 +84,8 @@ func (s *books) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]p
 	return looks, err
 }
 
-// lookAt makes a look at an order. If the order's id at Plural got lost, it
-// looks by the order's number.
+// lookAt returns the arguments of a look at an order. If the shop does not know
+// the order's id at Plural, it uses the order's number.
 func lookAt(o *order) pluralriver.LookArgs {
 	if o.PluralID == "" {
 		return pluralriver.LookArgs{Reference: o.Reference()}
@@ -93,7 +93,8 @@ func lookAt(o *order) pluralriver.LookArgs {
 	return pluralriver.LookArgs{OrderID: o.PluralID}
 }
 
-// lookSoon reads an order from Plural once the transaction is committed.
+// lookSoon stores a job that reads an order from Plural once the transaction is
+// committed.
 func (s *books) lookSoon(ctx context.Context, tx *sql.Tx, args pluralriver.LookArgs) error {
 	return pluralriver.LookTx(ctx, s.river, tx, args, &river.InsertOpts{Queue: queueBooks, MaxAttempts: 3})
 }
@@ -104,8 +105,8 @@ func (s *books) keep(ctx context.Context, number string, booked *plural.Order) e
 }
 
 // record stores what Plural's books say about an order, or about its twin. If a
-// document cannot belong to this shop, a person has to look, because reading it
-// again would not help.
+// document cannot belong to this shop, record only logs an error. A person has
+// to look, because another read would not help.
 func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *plural.Order) error {
 	if booked.MerchantOrderReference != firstNumber(number) || booked.OrderID == "" ||
 		booked.OrderAmount.Currency != plural.CurrencyINR || booked.OrderAmount.Value <= 0 {
@@ -128,8 +129,8 @@ func (s *books) record(ctx context.Context, tx *sql.Tx, number string, booked *p
 
 // recordOrder stores a document of the order. Reads may lag, and an older
 // document may come after a newer one. So a document that is older than the
-// stored one changes nothing. A document without a time is accepted. The next
-// document corrects it.
+// stored one changes nothing. A document without a time is always stored, and
+// the next document corrects it.
 func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *plural.Order) error {
 	at := bookedAt(booked, time.Now())
 	if !at.IsZero() && at.Before(o.BookedAt) {
@@ -181,8 +182,8 @@ func (s *books) recordOrder(ctx context.Context, tx *sql.Tx, o *order, booked *p
 }
 
 // bookedAt returns the time of a document's last change. It returns zero if the
-// document has no such time. It also returns zero for a time in the future.
-// Otherwise every right document after it would seem older.
+// document has no such time. It also returns zero for a time in the future,
+// because all later documents would seem older than that time.
 func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	const clocksApart = 5 * time.Minute
 	at := booked.UpdatedAt.Time
@@ -192,9 +193,9 @@ func bookedAt(booked *plural.Order, now time.Time) time.Time {
 	return at
 }
 
-// refuseRefunds marks decisions as refused if their refunds were accepted and
-// failed later, because the bank refused them. If the books list a second try
-// under the same reference, the refund may still succeed.
+// refuseRefunds marks the decision for a refund as refused if Plural accepted
+// the refund, and the bank refused it later. It does not do so if the books
+// list another try under the same reference, because that try may succeed.
 func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, refunds []plural.Order) error {
 	hasFailed := func(r plural.Order) bool {
 		return r.Status == plural.OrderStatusFailed || r.Status == plural.OrderStatusCancelled
@@ -220,7 +221,7 @@ func (s *books) refuseRefunds(ctx context.Context, tx *sql.Tx, number string, re
 	return nil
 }
 
-// settle stores the state of a decision. It also adds it to the order's
+// settle stores the state of a decision, and adds an entry to the order's
 // history.
 func (s *books) settle(ctx context.Context, tx *sql.Tx, d *decision, state, reason string) error {
 	if d.State == state && d.Reason == reason {

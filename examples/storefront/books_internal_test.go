@@ -10,8 +10,8 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// A document leaves out the refunds of an order. Money was given back, and the
-// shop does not know how much, so it reads the order again.
+// A document shows that money was given back, but leaves out the refunds. The
+// shop does not know the amount, so it reads the order again.
 func TestRefundsLeftOutAreReadAgain(t *testing.T) {
 	t.Parallel()
 	db, err := openStore(t.Context(), sqliteFile(t))

@@ -45,8 +45,9 @@ func readCart(r *http.Request) *cart {
 	return c
 }
 
-// cartOf returns the customer's cart. Once its order is paid, the cart is
-// empty. If the payment has failed, the cart gets the number of another order.
+// cartOf returns the customer's cart. Once the cart's order is paid, the cart
+// is empty. If the payment has failed, the cart keeps its products, and gets a
+// new number for another order.
 func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 	c := readCart(r)
 	if c.number == "" {
@@ -63,8 +64,8 @@ func (s *shop) cartOf(w http.ResponseWriter, r *http.Request) *cart {
 	return c
 }
 
-// writeCart gives a cart a new number, so it will become another order, and
-// writes the cookie.
+// writeCart gives a cart a new number, so the cart will become another order.
+// It writes the cookie.
 func (s *shop) writeCart(w http.ResponseWriter, c *cart) {
 	c.number = newNumber()
 	parts := []string{c.number}
@@ -141,6 +142,6 @@ func (s *shop) changeCart(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/cart", http.StatusSeeOther)
 }
 
-// newNumber makes a number for an order. Nobody can guess it, because anybody
-// who knows the number may see the order.
+// newNumber makes a number for an order. Nobody can guess the number. That is
+// needed because anybody who knows it may see the order.
 func newNumber() string { return "order-" + strings.ToLower(rand.Text()) }

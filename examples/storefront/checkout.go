@@ -15,7 +15,7 @@ func (s *shop) checkout(w http.ResponseWriter, r *http.Request) {
 	c := s.cartOf(w, r)
 	lines, total := c.lines()
 	if len(lines) == 0 || c.number == "" || r.PostFormValue("number") != c.number {
-		http.Redirect(w, r, "/cart", http.StatusSeeOther) // an old page
+		http.Redirect(w, r, "/cart", http.StatusSeeOther) // the form comes from an old page
 		return
 	}
 	o, err := s.till.place(r.Context(), &order{Number: c.number, Lines: lines, Amount: total})
@@ -58,8 +58,9 @@ func (s *shop) customersOrder(r *http.Request) (*order, error) {
 	return s.orderOf(r)
 }
 
-// pay makes the order at Plural, once, and sends the customer to its page. The
-// browser may leave in the meantime: the work goes on to its end.
+// pay makes the order at Plural, unless it exists, and sends the customer to
+// the payment page. If the browser leaves in the meantime, the work still goes
+// on.
 func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
 	defer cancel()
@@ -68,7 +69,7 @@ func (s *shop) pay(w http.ResponseWriter, r *http.Request, o *order) {
 		link, err := s.till.wayToPay(ctx, o)
 		switch {
 		case errors.Is(err, errLinkLost) && readCart(r).number == o.Number:
-			s.writeCart(w, readCart(r)) // no customer has the link, so the cart becomes another order
+			s.writeCart(w, readCart(r)) // no customer has the link, so the cart gets a new order
 			to = "/cart"
 		case err != nil:
 			s.log.ErrorContext(ctx, "create order", "order", o.Number, "error", err)
@@ -167,8 +168,8 @@ func (s *shop) viewOrder(ctx context.Context, o *order) (orderView, error) {
 }
 
 // describe tells the customer the state of an order. It uses what Plural's
-// books said, and not what the browser sent. It promises nothing about a hold
-// that the shop could not capture.
+// books said, and not what the browser sent. If it is in doubt what happened to
+// a capture, it promises nothing about the hold.
 func describe(o *order, decisions []*decision) orderView {
 	v := orderView{order: o, CanPay: o.payable()}
 	left := plural.INR(o.Captured.Value - o.Refunded.Value)

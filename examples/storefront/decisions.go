@@ -8,15 +8,15 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// decision is a decision of an operator.
+// decision is something that an operator decided about an order.
 type decision struct {
 	Reference string
 	Number    string // of the order
 	Kind      string
 	Amount    plural.Amount
-	Whole     bool // the operator chose the whole amount, and gave no other
+	Whole     bool // the operator chose the whole amount, and did not enter a sum
 	State     string
-	Reason    string // why it was refused; while it waits, why a person has to look
+	Reason    string // why the decision was refused or, while it waits, why a person has to look
 	JobID     int64
 	DecidedAt time.Time
 	EndedAt   time.Time
@@ -31,11 +31,11 @@ const (
 	stateWaiting    = "waiting"
 	stateDone       = "done"
 	stateRefused    = "refused"     // nothing was carried out, and nothing will be
-	stateReview     = "to be seen"  // it was not carried out as decided, and money may have moved: a person has to look
-	stateWrittenOff = "written off" // a person has looked, and closed it
+	stateReview     = "to be seen"  // not carried out as decided, but money may have moved: a person has to look
+	stateWrittenOff = "written off" // a person has looked, and closed the decision
 )
 
-// Troubled reports whether a person has to look.
+// Troubled reports whether a person has to look at the decision.
 func (d *decision) Troubled() bool {
 	return d.State == stateReview || d.State == stateWaiting && d.Reason != ""
 }
@@ -81,10 +81,10 @@ func (d *decision) args(o *order) pluralriver.MoneyArgs {
 type sums struct {
 	ends      int           // captures and cancels
 	cancels   int           // cancels that wait or were carried out
-	isInDoubt bool          // a person has to look at a capture or cancel, or has done so
-	captured  plural.Amount // carried out
-	refunded  plural.Amount // carried out
-	refunding plural.Amount // decided, carried out or not
+	isInDoubt bool          // a person has to look at a capture or cancel, or has written it off
+	captured  plural.Amount // by captures that were carried out
+	refunded  plural.Amount // by refunds that were carried out
+	refunding plural.Amount // by all refunds that were decided, carried out or not
 	waiting   int           // decisions that are not carried out yet
 }
 
@@ -113,7 +113,7 @@ func add(decisions []*decision) sums {
 	return sum
 }
 
-// addRefund counts a refund that may still succeed.
+// addRefund adds a refund to the sums, unless it was written off.
 func (s *sums) addRefund(d *decision) {
 	if d.State != stateWrittenOff {
 		s.refunding.Value += d.Amount.Value
@@ -124,21 +124,23 @@ func (s *sums) addRefund(d *decision) {
 }
 
 // canCapture reports whether the hold of an order can be captured. It is false
-// for a second order under a number, because the customer owes the money once.
+// for a second order under a number, because the customer owes the money only
+// once.
 func (s *sums) canCapture(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.ends == 0 && o.TwinOf == ""
 }
 
-// canCancel reports whether the hold of an order can be released. It can even
-// if it is in doubt what happened to a capture. Either the cancel or the
-// capture is carried out, and Plural's books show which of them.
+// canCancel reports whether the hold of an order can be released. That is
+// possible even if it is in doubt what happened to a capture. Plural then
+// carries out either the cancel or the capture, and Plural's books show which
+// of them.
 func (s *sums) canCancel(o *order) bool {
 	return o.Status == plural.OrderStatusAuthorized && s.cancels == 0 && (s.ends == 0 || s.isInDoubt)
 }
 
 // refundable returns the amount that can still be refunded. That is the
 // captured amount in Plural's books, minus the refunds made here or on Plural's
-// dashboard, and minus the refunds that are only decided.
+// dashboard, and minus the refunds that are decided, but not carried out yet.
 func (s *sums) refundable(o *order) plural.Amount {
 	waiting := s.refunding.Value - s.refunded.Value
 	return plural.INR(o.Captured.Value - max(o.Refunded.Value, s.refunded.Value) - waiting)
@@ -152,14 +154,14 @@ func (p problem) Error() string { return string(p) }
 const (
 	errChanged     = problem("This order has changed since you opened it. Look at it again, then decide.")
 	errNoHold      = problem("There is no hold to capture or cancel.")
-	errTooMuch     = problem("That is more than there is.")
+	errTooMuch     = problem("That is more than can be taken or given back.")
 	errTooLittle   = problem("Plural moves no less than one rupee.")
 	errAmount      = problem("Enter an amount in rupees, such as 499.50.")
 	errStillEnding = problem("An earlier decision has not ended yet. Try again in a minute.")
-	errNotInDoubt  = problem("Plural will say what became of this. There is nothing to write off.")
+	errNotInDoubt  = problem("Nobody has to look at this decision, so there is nothing to write off.")
 )
 
 // least is the smallest sum that Plural captures or refunds, in paise. The shop
-// checks it, because a job that the SDK refuses to send would be tried for
-// weeks.
+// checks this itself. Otherwise the SDK would refuse to send the sum, and the
+// job would be tried for weeks.
 const least = 100

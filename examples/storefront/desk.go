@@ -119,9 +119,9 @@ func (s *desk) unsettled(ctx context.Context, tx *sql.Tx, o pluralriver.Outcome,
 	reason := map[pluralriver.Why]string{
 		pluralriver.NeedsReview: "Plural refused it, and its books do not show why: " + refusal(a.Err),
 		pluralriver.Cancelled:   "its job was cancelled before it had an answer",
-		pluralriver.GivenUp:     "it was tried for the last time, and had no answer",
+		pluralriver.GivenUp:     "its last try had no answer either",
 	}[a.Why]
-	return s.settle(ctx, tx, d, stateWaiting, cmp.Or(reason, "Plural has not said for long what became of it"))
+	return s.settle(ctx, tx, d, stateWaiting, cmp.Or(reason, "it has been unknown for long whether Plural carried it out"))
 }
 
 // decisionOf finds the decision that a job carries out, and locks its order. It
@@ -181,7 +181,7 @@ func refusal(err error) string {
 // ended. So retry checks that the job's decision still waits.
 func (s *desk) retry(ctx context.Context, number string, job int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
-		// the job's row is locked before the order's, as at the end of a job
+		// the job's row is locked before the order's row, because the end of a job locks them in this order
 		if _, err := s.river.JobRetryTx(ctx, tx, job); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
 			return err
 		}
@@ -202,8 +202,8 @@ func (s *desk) retry(ctx context.Context, number string, job int64) error {
 }
 
 // writeOff closes a decision after a person has looked at it. The job is not
-// tried again. It may be running at this moment. The shop still records the
-// effect of such a job.
+// tried again. If the job is running at this moment, the shop still records its
+// effect.
 func (s *desk) writeOff(ctx context.Context, number, reference string, version int64) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error { return s.writeOffTx(ctx, tx, number, reference, version) })
 }
@@ -213,7 +213,7 @@ func (s *desk) writeOffTx(ctx context.Context, tx *sql.Tx, number, reference str
 	if err != nil {
 		return err
 	}
-	if d.State == stateWaiting { // the job's row is locked before the order's
+	if d.State == stateWaiting { // the job's row is locked before the order's row
 		if _, err := s.river.JobCancelTx(ctx, tx, d.JobID); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
 			return err
 		}
@@ -240,8 +240,8 @@ type jobView struct {
 	State   string
 	Attempt int
 	NextTry time.Time
-	Problem string // why the last try did not settle it
-	Retry   bool   // an operator can run it now
+	Problem string // the error of the last try
+	Retry   bool   // an operator can run the job now
 	GivenUp bool   // River gave the job up after its last try
 }
 

@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runShop runs a process of the fleet until it is killed. It has the settings
-// of the program, and prints its address.
+// runShop runs a process of the fleet until it is killed. The process has the
+// program's settings, but a quicker pace. It prints "open" when it is ready.
 func runShop() {
 	s, err := parseSettings(nil)
 	if err == nil {
@@ -109,8 +109,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// pick returns the next process that runs. If none runs, it returns any
-// process.
+// pick returns the address of the next process that runs. If no process runs,
+// it returns any address.
 func (f *fleet) pick() *url.URL {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,14 +139,14 @@ func (f *fleet) kill(i int) {
 	f.kills++
 	f.mu.Unlock()
 	p.Kill()
-	time.Sleep(50 * time.Millisecond) // the time that the balancer needs to notice
+	time.Sleep(50 * time.Millisecond) // so some requests still go to the dead process
 	f.mu.Lock()
 	f.up[i] = false
 	f.mu.Unlock()
 }
 
-// havoc kills and restarts processes, and makes Plural fail for longer than one
-// call tries, until ctx ends.
+// havoc kills and restarts processes until ctx ends. Sometimes it makes Plural
+// fail instead, for longer than a call repeats its requests.
 func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluraltest.Request) pluraltest.Fault) {
 	for n := 0; ; n++ {
 		select {
@@ -156,7 +156,7 @@ func (f *fleet) havoc(ctx context.Context, random *rand.Rand, usual func(pluralt
 		}
 		if n%12 == 0 {
 			f.gateway.SetFaultPlan(outage)
-			time.Sleep(6 * time.Second) // longer than a call goes on trying
+			time.Sleep(6 * time.Second) // longer than a call repeats its requests
 			f.gateway.SetFaultPlan(usual)
 			f.outages++
 			continue
@@ -180,10 +180,10 @@ func outage(r pluraltest.Request) pluraltest.Fault {
 	return pluraltest.UnavailableBeforeApply
 }
 
-// TestFleet is a sale. Customers buy. Some pay, and some of them come back. Two
-// operators capture, cancel and refund, sometimes against each other. Plural's
-// answers get lost, and the shop's processes are killed. Afterwards the shop's
-// database and Plural's books agree to the paisa.
+// TestFleet plays a sale. Customers buy. Some pay, and some of them come back.
+// Two operators capture, cancel and refund, sometimes against each other.
+// Plural's answers get lost, and the shop's processes are killed. Afterwards
+// the shop's database and Plural's books agree to the paisa.
 //
 // STOREFRONT_PURCHASES has the number of customers (`make sale`).
 func TestFleet(t *testing.T) {
@@ -235,7 +235,7 @@ func TestFleet(t *testing.T) {
 	trouble.Wait()
 	gateway.ClearFaults()
 	gateway.Flush()
-	for i := range fleetSize { // a process that starts finds the work of a killed one
+	for i := range fleetSize { // a process that starts finds the work of a killed process
 		f.kill(i)
 		f.start(i)
 	}
@@ -265,8 +265,8 @@ func TestFleet(t *testing.T) {
 	)
 }
 
-// visit is one purchase, by a customer and by the member of staff who serves
-// them.
+// visit is one purchase. It acts as the customer, and as the operator who
+// decides about the order.
 type visit struct {
 	f      *fleet
 	random *rand.Rand
@@ -288,7 +288,8 @@ func (v *visit) run() {
 	}
 }
 
-// browser is a person who loads a page again if the shop does not answer.
+// browser returns the HTTP client of a customer, or of a member of staff if
+// user is set.
 func (v *visit) browser(user string) *http.Client {
 	shop := (&site{t: v.f.t, url: v.f.balancer.URL, gateway: v.f.gateway}).customer()
 	c := shop.http
@@ -311,7 +312,8 @@ func (a asUser) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(r)
 }
 
-// do repeats a request until the answer is not "the shop is not there".
+// do repeats a request until a process answers it, and the answer is not a
+// server error.
 func (v *visit) do(c *http.Client, method, path string, form url.Values) page {
 	for range 200 {
 		p, err := request(v.f.t.Context(), c, method, v.f.balancer.URL+path, form)
@@ -341,7 +343,8 @@ func request(ctx context.Context, c *http.Client, method, link string, form url.
 	return page{res.StatusCode, res.Request.URL, res.Header.Get("Location"), string(body)}, err
 }
 
-// order gets to the hosted page, unless the customer loses patience.
+// order makes an order, and reports whether the customer gets to the hosted
+// page and stays there.
 func (v *visit) order(c *http.Client) bool {
 	v.do(c, http.MethodPost, "/cart", url.Values{"product": {products[v.random.IntN(len(products))].ID}})
 	cart := v.do(c, http.MethodGet, "/cart", nil)
@@ -358,10 +361,11 @@ func (v *visit) order(c *http.Client) bool {
 		return false
 	}
 	v.id = orders[0].ID
-	return v.random.IntN(10) > 0 // or closes the browser
+	return v.random.IntN(10) > 0 // some customers close the browser
 }
 
-// pay decides on the hosted page, and then comes back or does not.
+// pay acts as the payer on the hosted page. Not all payers come back to the
+// shop. pay reports whether the order was paid.
 func (v *visit) pay(c *http.Client) bool {
 	if v.random.IntN(5) == 0 {
 		back, err := v.f.gateway.Pay(v.id, pluraltest.Decline("insufficient funds"))
@@ -399,8 +403,8 @@ func (v *visit) version(c *http.Client, offer string) string {
 	return ""
 }
 
-// decide ends the hold. Sometimes a second operator decides differently at the
-// same time.
+// decide captures or cancels. Sometimes a second operator decides differently
+// at the same time.
 func (v *visit) decide() (captured bool) {
 	staff := v.browser("operator")
 	version := v.version(staff, "/capture")
@@ -433,7 +437,7 @@ func (v *visit) decide() (captured bool) {
 	return len(v.f.gateway.Cancels(v.id)) == 0 && kind == "capture" && v.random.IntN(2) == 0
 }
 
-// refund gives money back, once money was captured.
+// refund waits until money was captured, and gives some or all of it back.
 func (v *visit) refund() {
 	staff := v.browser("operator")
 	for range 1200 {
@@ -453,7 +457,7 @@ func (v *visit) refund() {
 	}
 }
 
-// ledger compares the shop's database with Plural's.
+// ledger compares the shop's database with Plural's books.
 type ledger struct {
 	t       *testing.T
 	db      *sql.DB
@@ -480,10 +484,10 @@ func (b *ledger) compare() string {
 		case err != nil:
 			say("%s: %v", o.Reference, err)
 		case id != o.ID || amount != o.Amount.Value || captured != o.Captured || refunded != o.Refunded:
-			say("%s: the shop has %s %d, captured %d, refunded %d; Plural %s %d, %d, %d",
+			say("%s: the shop has %s %d, captured %d, refunded %d; Plural has %s %d, captured %d, refunded %d",
 				o.Reference, id, amount, captured, refunded, o.ID, o.Amount.Value, o.Captured, o.Refunded)
 		case status != o.Status && (status != "" || o.Status != pluraltest.StatusCreated):
-			say("%s: the shop has %s, Plural %s", o.Reference, status, o.Status)
+			say("%s: the shop has %s, Plural has %s", o.Reference, status, o.Status)
 		}
 		b.compareDecisions(o, say)
 	}
@@ -535,7 +539,7 @@ func (b *ledger) compareDecisions(o pluraltest.Order, say func(format string, ar
 	}
 }
 
-// events requires that each event reached the shop, and took effect once.
+// events requires that each event reached the shop, and took effect only once.
 func (b *ledger) events() {
 	b.t.Helper()
 	for _, d := range b.gateway.Deliveries() {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// only asks for the operator's password.
+// only asks for the operator's password before it shows a page.
 func (s *staff) only(next http.HandlerFunc) http.Handler {
 	want := sha256.Sum256([]byte(s.password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +49,7 @@ func (s *staff) only(next http.HandlerFunc) http.Handler {
 }
 
 // gate makes it slow to guess the password. After a few wrong passwords from an
-// address, it refuses the next ones for some time without a check. That time
+// address, it refuses every password from that address for some time. That time
 // doubles after each wrong password.
 type gate struct {
 	mu    sync.Mutex
@@ -106,9 +106,9 @@ func (g *gate) forget(now time.Time) {
 	}
 }
 
-// sender returns the address that a request comes from. For IPv6 it returns the
-// network. Behind a proxy all requests have the proxy's address. The shop does
-// not know the proxy, so it cannot trust a header from it.
+// sender returns the address that a request comes from. For an IPv6 address it
+// returns the network. Behind a proxy all requests have the proxy's address.
+// The shop does not know the proxy, so it cannot trust a header from it.
 func sender(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -126,8 +126,8 @@ func sender(r *http.Request) string {
 }
 
 // A browser that has given the right password is known for some time. So wrong
-// passwords from other browsers behind the same proxy do not keep it out. It
-// still has to give the password.
+// passwords from other browsers behind the same proxy do not lock it out. A
+// known browser still has to give the password.
 const (
 	knownCookie = "known"
 	knownFor    = 90 * 24 * time.Hour
@@ -157,7 +157,8 @@ func (s *staff) browserMark(until string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// isPlain reports whether passwords cross a network without encryption.
+// isPlain reports whether passwords to this address cross a network without
+// encryption.
 func isPlain(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Passwords can be guessed only slowly. Others behind the same proxy cannot
-// keep out a person who knows the password.
+// Passwords can be guessed only slowly. A person whose browser is known gets
+// in, even if others behind the same proxy give wrong passwords.
 func TestWrongPasswordsAreSlow(t *testing.T) {
 	t.Parallel()
 	_, shop := openUsual(t)
@@ -31,12 +31,12 @@ func TestWrongPasswordsAreSlow(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, guess(fmt.Sprint("guess-", i)).StatusCode)
 	}
 	refused := guess(password)
-	require.Equal(t, http.StatusTooManyRequests, refused.StatusCode, "the right one is not even looked at")
+	require.Equal(t, http.StatusTooManyRequests, refused.StatusCode, "even the right password is refused")
 	require.NotEmpty(t, refused.Header.Get("Retry-After"))
 	require.Equal(t, http.StatusOK, staff.get("/operator").status)
 	staff.http.Jar = nil
 	require.Equal(t, http.StatusTooManyRequests, staff.get("/operator").status)
-	require.Equal(t, http.StatusUnauthorized, shop.customer().get("/operator").status, "who gives none is asked for it")
+	require.Equal(t, http.StatusUnauthorized, shop.customer().get("/operator").status, "the password is asked for")
 }
 
 func TestGate(t *testing.T) {

@@ -26,7 +26,7 @@ import (
 
 const password = "shipping-and-handling"
 
-// quickPace returns a pace for tests: jobs are tried again after a moment.
+// quickPace returns a pace for tests, in which jobs are tried again very soon.
 func quickPace() pace {
 	return pace{
 		Poll: 50 * time.Millisecond, Timeout: 20 * time.Second, Rescue: 25 * time.Second,
@@ -40,15 +40,14 @@ func (soon) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(time.Duration(job.Attempt)*100*time.Millisecond, time.Second))
 }
 
-// site is a storefront that runs in this process, on an emulator that the test
-// has made.
+// site is a storefront that runs in this process, with the test's emulator.
 type site struct {
 	t       *testing.T
 	gateway *pluraltest.Server
 	db      string
 	url     string
 	logged  *bytes.Buffer // the log, complete once the site is closed
-	close   func()        // ends the site as SIGTERM does
+	close   func()        // ends the site like SIGTERM
 }
 
 // connectTo connects a shop to the test's emulator.
@@ -60,7 +59,7 @@ func connectTo(emulator *pluraltest.Server) connect {
 	}
 }
 
-// openSite starts a storefront that works jobs at a pace.
+// openSite starts a storefront that runs its jobs at the given pace.
 func openSite(t *testing.T, gateway *pluraltest.Server, database string, p pace) *site {
 	t.Helper()
 	return openWith(t, gateway, settings{Database: database, pace: p, connect: connectTo(gateway)})
@@ -119,10 +118,11 @@ type browser struct {
 	t    *testing.T
 	site *site
 	http *http.Client
-	user string // of the staff, or ""
+	user string // the staff's user name; "" for a customer
 }
 
-// customer makes a browser that follows no redirect out of the shop.
+// customer makes a customer's browser. It does not follow redirects that lead
+// out of the shop.
 func (s *site) customer() *browser {
 	jar, err := cookiejar.New(nil)
 	require.NoError(s.t, err)
@@ -143,7 +143,7 @@ func (s *site) staff() *browser {
 	return b
 }
 
-// page is an answer that was read.
+// page is an answer of the shop.
 type page struct {
 	status int
 	at     *url.URL
@@ -189,8 +189,8 @@ func (p page) field(t *testing.T, name string) string {
 	return found[1]
 }
 
-// order puts a lamp into the cart and goes to the checkout. It returns the
-// order's number and Plural's id of the order.
+// order puts a product into the cart and goes to the checkout. It returns the
+// order's number and its id at Plural.
 func (b *browser) order(product string) (number, id string) {
 	b.t.Helper()
 	require.Equal(b.t, http.StatusOK, b.post("/cart", "product", product).status)

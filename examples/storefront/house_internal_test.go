@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The parts of the shop stay apart. Only store.go has SQL. The code for
-// decisions has no SQL and no pages. No type does everything.
+// The parts of the shop stay separate. Only store.go has SQL. The code for
+// decisions has no SQL and no pages. No type has too many methods.
 func TestTheHouse(t *testing.T) {
 	t.Parallel()
 	const most = 20

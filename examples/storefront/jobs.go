@@ -12,8 +12,8 @@ import (
 	pluralriver "github.com/plural-go/plural/contrib/river"
 )
 
-// queueBooks is the queue for reads of Plural's books, so they never delay a
-// capture.
+// queueBooks is a separate queue for reads of Plural's books, so the reads
+// never delay a capture.
 const queueBooks = "books"
 
 // startJobs starts the workers. They make money calls with contrib/river, and
@@ -53,8 +53,8 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 		FetchCooldown:        min(p.Poll, river.FetchCooldownDefault),
 		JobTimeout:           p.Timeout,
 		RescueStuckJobsAfter: p.Rescue,
-		// if a job was given up, its decision waits for a person, for any length of
-		// time
+		// River keeps the jobs that were given up, because their decisions wait
+		// for a person
 		DiscardedJobRetentionPeriod: -1,
 		RetryPolicy:                 p.Retry,
 		PeriodicJobs:                []*river.PeriodicJob{pluralriver.Watch(), pluralriver.Sweep(p.Sweep), nightly(p.Bank)},
@@ -62,7 +62,7 @@ func (s *shop) startJobs(ctx context.Context, p pace, middleware []rivertype.Mid
 	if err != nil {
 		return err
 	}
-	return s.till.river.Start(context.WithoutCancel(ctx)) // stopJobs ends it
+	return s.till.river.Start(context.WithoutCancel(ctx)) // stopJobs stops the workers
 }
 
 // teller logs a job that panicked.

@@ -1,6 +1,7 @@
-// Command storefront is a small shop on package plural, as a starting point for
-// a merchant. It has a catalogue, a cart, and a checkout that holds the money.
-// An operator has pages to ship and capture, to cancel, and to refund.
+// Command storefront is a small shop that uses package plural, as a starting
+// point for a merchant. It has a catalogue, a cart, and a checkout that holds
+// the money. An operator has pages to ship and capture, to cancel, and to
+// refund.
 //
 //	go run -C examples/storefront .
 //
@@ -9,8 +10,8 @@
 // settings.
 //
 // Where to find things: desk.go has the staff's decisions and their results.
-// decisions.go has the rules for them. till.go takes customers to Plural and
-// back. webhook.go handles Plural's webhooks. books.go and twins.go use
+// decisions.go has the rules for decisions. till.go takes customers to Plural
+// and back. webhook.go handles Plural's webhooks. books.go and twins.go use
 // Plural's books. jobs.go has the background work. store.go has all SQL.
 // shop.go, catalogue.go, cart.go, checkout.go and operator.go have the pages.
 // gate.go asks for the staff's password.
@@ -48,7 +49,7 @@ func main() {
 	}
 	if err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // nothing is left for stop to do
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
 	}
 }
 

@@ -62,8 +62,8 @@ type decisionView struct {
 	Job *jobView // nil once the job has ended
 }
 
-// showOrder shows one order, with its decisions and with the decisions that are
-// possible.
+// showOrder shows one order, with its past decisions, and with buttons for the
+// decisions that are possible now.
 func (s *staff) showOrder(w http.ResponseWriter, r *http.Request) {
 	s.showOrderWith(w, r, http.StatusOK, "")
 }
@@ -138,7 +138,7 @@ func (v *staffOrderView) moves(now time.Time) bool {
 }
 
 // decide handles an operator's decision to capture, cancel or refund. The
-// request names the state of the order that the page showed.
+// request has the version of the order that the page showed.
 func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	number, kind := r.PathValue("number"), r.PathValue("kind")
 	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
@@ -159,8 +159,8 @@ func (s *staff) decide(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, "decide", s.desk.decide(r.Context(), d, version))
 }
 
-// answer sends the operator back to the order's page. After an error it shows
-// that page with what is wrong.
+// answer sends the operator back to the order's page. If the decision is not
+// possible, it shows that page with the reason.
 func (s *staff) answer(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if p, ok := errors.AsType[problem](err); ok {
 		s.showOrderWith(w, r, http.StatusConflict, p)
@@ -225,13 +225,13 @@ func (s *staff) askAgain(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case v.Kind == kindCapture && sum.canCapture(o):
 		v.Ask, v.Do = "Capture "+o.Amount.Display()+"?", "Capture "+o.Amount.Display()
-		v.About = "The customer pays all of the hold. It cannot be taken back, only refunded."
+		v.About = "The customer pays all of the hold. A capture cannot be undone, only refunded."
 	case v.Kind == kindCancel && sum.canCancel(o):
 		v.Ask, v.Do = "Cancel the order, and let go of "+o.Amount.Display()+"?", "Cancel the order"
-		v.About = "The hold is gone then, and nothing can be taken for this order."
+		v.About = "The hold is then gone, and no money can be taken for this order."
 	case v.Kind == kindRefund && sum.refundable(o).Value >= least:
 		v.Ask, v.Do = "Refund "+sum.refundable(o).Display()+"?", "Refund "+sum.refundable(o).Display()
-		v.About = "The customer gets back all that is left of the payment. It cannot be undone."
+		v.About = "The customer gets back all that is left of the payment. A refund cannot be undone."
 	case v.Kind == "writeoff":
 		i := slices.IndexFunc(decisions, func(d *decision) bool { return d.Reference == v.Reference && d.Troubled() })
 		if i < 0 {
@@ -239,8 +239,8 @@ func (s *staff) askAgain(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		v.Ask, v.Do = "Write off this decision?", "Write it off"
-		v.About = decisions[i].Text() + ". Look at Plural's dashboard first. Nothing more is tried here; " +
-			"what Plural has done stays as it is, and is shown as soon as its books have it."
+		v.About = decisions[i].Text() + ". Look at Plural's dashboard first. The shop then stops trying. " +
+			"If Plural has carried it out, that stays, and this page shows it as soon as Plural's books do."
 	default:
 		s.showOrderWith(w, r, http.StatusConflict, errChanged)
 		return

@@ -42,8 +42,8 @@ var errUnknownOrder = errors.New("there is no such order")
 // Reference returns the order's merchant_order_reference at Plural.
 func (o *order) Reference() string { return cmp.Or(o.TwinOf, o.Number) }
 
-// payable reports whether the customer can still pay. The shop answers from
-// what it knows.
+// payable reports whether the customer can still pay. It uses only what the
+// shop has stored.
 func (o *order) payable() bool {
 	return o.Status == "" || o.Status == plural.OrderStatusCreated || o.Status == plural.OrderStatusAttempted
 }
@@ -87,7 +87,7 @@ func firstNumber(number string) string {
 	return number
 }
 
-// payment is a payer's attempt to pay, from Plural's books.
+// payment is a payer's attempt to pay, as Plural's books show it.
 type payment struct {
 	ID       string
 	Method   plural.PaymentMethod

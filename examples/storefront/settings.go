@@ -25,18 +25,18 @@ type settings struct {
 	Addr     string // the address to listen on
 	URL      string // the address at which browsers and Plural reach the shop; the default is made from Addr
 	Database string // postgres://..., or a file for SQLite
-	Redis    string // redis://..., or "": the access token stays in the process
+	Redis    string // redis://...; if it is "", each process has its own access token
 	Password string // the operator's password
-	made     bool   // the program made the password at its start
+	made     bool   // the program made the password itself
 
 	pace    pace
 	connect connect
 	opened  func(url string) // for tests; may be nil
 }
 
-// connect makes a client of Plural, with additional options. The shop's
-// webhooks go to the URL. connect also returns the secret that signs callbacks
-// and webhooks.
+// connect makes a client for Plural, with additional options. Plural has to
+// deliver webhooks to webhookURL. connect also returns the secret that signs
+// callbacks and webhooks.
 type connect func(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error)
 
 // gateway is a client of Plural.
@@ -46,16 +46,16 @@ type gateway struct {
 	close  func()
 }
 
-// pace says how fast the shop's jobs run. A test of a fleet needs another pace
-// than a shop.
+// pace has the times that decide how fast the shop's jobs run. Tests with
+// several processes need shorter times than a real shop.
 type pace struct {
-	Poll    time.Duration // the time between two looks for jobs
+	Poll    time.Duration // the time between two polls for jobs
 	Timeout time.Duration // time limit of one try of a job
 	Rescue  time.Duration // how long until a job counts as left behind by a dead process
-	Sweep   time.Duration // the time between two looks for orders that should be read again
+	Sweep   time.Duration // the time between two searches for orders to read again
 	Look    time.Duration // how long until an order that is not settled is read again
 	Hold    time.Duration // how long a hold is safe to capture
-	Bank    time.Duration // the time between two looks for payments that have reached the bank
+	Bank    time.Duration // the time between two runs of the nightly job
 	Retry   river.ClientRetryPolicy
 }
 
@@ -66,7 +66,7 @@ func usualPace() pace {
 		Rescue:  5 * time.Minute,
 		Sweep:   time.Minute,
 		Look:    10 * time.Minute,
-		Hold:    4 * 24 * time.Hour, // Plural does not say how long a hold lasts: ask, and subtract a day
+		Hold:    4 * 24 * time.Hour, // ask Plural how long a hold lasts, and subtract a day
 		Bank:    24 * time.Hour,
 		Retry:   &river.DefaultClientRetryPolicy{},
 	}
@@ -77,10 +77,10 @@ func parseSettings(args []string) (settings, error) {
 	flags := flag.NewFlagSet("storefront", flag.ContinueOnError)
 	flags.StringVar(&s.Addr, "addr", cmp.Or(os.Getenv("STOREFRONT_ADDR"), "127.0.0.1:8082"), "address to listen on")
 	flags.StringVar(
-		&s.URL, "url", os.Getenv("STOREFRONT_URL"), "the shop's address for browsers and Plural, if it is another",
+		&s.URL, "url", os.Getenv("STOREFRONT_URL"), "the shop's address for browsers and Plural, if it is not -addr",
 	)
 	flags.StringVar(&s.Database, "database", os.Getenv("STOREFRONT_DATABASE"),
-		"postgres://..., or a file for SQLite; without it an empty one that is removed at the end")
+		"postgres://..., or a file for SQLite; default: an empty database that is removed at the end")
 	flags.StringVar(&s.Redis, "redis", os.Getenv("STOREFRONT_REDIS"), "redis://..., to share the access token")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
@@ -98,16 +98,17 @@ func parseSettings(args []string) (settings, error) {
 		s.URL = strings.TrimSuffix(s.URL, "/")
 	}
 	if configured() && s.Database == "" {
-		return settings{}, errors.New("-database is needed: orders at Plural outlive a database that is removed at the end")
+		return settings{}, errors.New("-database is needed: a temporary database would lose orders that Plural still has")
 	}
 	if configured() && s.made {
-		return settings{}, errors.New("STOREFRONT_PASSWORD is needed: real money is moved with it")
+		return settings{}, errors.New("STOREFRONT_PASSWORD is needed, because the staff's pages move real money")
 	}
 	return s, nil
 }
 
-// configured reports whether any of the SDK's variables is set. If only some of
-// the needed variables are set, that is an error, and the emulator is not used.
+// configured reports whether any of the SDK's variables is set. If so, the
+// program does not use the emulator. It then ends with an error if a needed
+// variable is missing.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},
@@ -115,8 +116,8 @@ func configured() bool {
 	)
 }
 
-// fromEnv makes a client from the environment or, if no variable is set, for an
-// emulator that delivers events to the URL.
+// fromEnv makes a client from the SDK's variables. If none of them is set, it
+// starts an emulator, and makes a client for the emulator.
 func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gateway, error) {
 	if configured() {
 		client, err := plural.NewClientFromEnv(opts...)
@@ -136,8 +137,8 @@ func fromEnv(log *slog.Logger, webhookURL string, opts ...plural.Option) (*gatew
 	return &gateway{client, emulator.ClientSecret, emulator.Close}, nil
 }
 
-// temporary gives a shop without a database a temporary database. It is removed
-// at the end.
+// If the settings name no database, temporary makes a temporary database.
+// remove deletes it.
 func (s *settings) temporary() (remove func(), err error) {
 	if s.Database != "" {
 		return func() {}, nil

@@ -80,8 +80,9 @@ func (s *shop) routes() http.Handler {
 	return withHeaders(http.MaxBytesHandler(protection.Handler(mux), maxRequest))
 }
 
-// withHeaders sets headers that forbid browsers what the shop does not need:
-// scripts, frames, and guessing the type of a file.
+// withHeaders sets headers that forbid browsers to run scripts, to show the
+// shop in a frame, and to guess the type of a file. The shop needs none of
+// these.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -97,7 +98,7 @@ func withHeaders(next http.Handler) http.Handler {
 // smaller.
 const maxRequest = 1 << 20
 
-// health answers a load balancer.
+// health tells a load balancer whether the database answers.
 func (s *shop) health(w http.ResponseWriter, r *http.Request) {
 	if err := s.db.PingContext(r.Context()); err != nil {
 		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
@@ -107,7 +108,7 @@ func (s *shop) health(w http.ResponseWriter, r *http.Request) {
 // view has the values that every page shows.
 type view struct {
 	Title   string
-	Problem string // what is wrong with the request of the customer or operator
+	Problem string // why the request of the customer or operator failed
 	Reload  int    // seconds until the page loads itself again; 0: never
 	Still   bool   // somebody has stopped the reloads
 	InCart  int64
@@ -141,7 +142,7 @@ func (s *shop) message(w http.ResponseWriter, status int, title, text string) {
 }
 
 func (s *shop) notFound(w http.ResponseWriter) {
-	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or does not any more.")
+	s.message(w, http.StatusNotFound, "Nothing here", "This page does not exist, or no longer exists.")
 }
 
 // failed answers a request that ended with an error.

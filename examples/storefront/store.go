@@ -81,9 +81,9 @@ func openStore(ctx context.Context, where string) (*store, error) {
 
 // makeTables makes River's tables. Then it runs each file of the folder schema
 // once, sorted by name. If several processes do so at once, they wait for each
-// other. CREATE INDEX IF NOT EXISTS locks the table, even if the index exists.
-// So the files do not run at every start: the lock would delay the processes at
-// work, or end in a deadlock with one of them.
+// other. The files do not run at every start, because CREATE INDEX IF NOT
+// EXISTS locks the table even if the index exists. The lock would delay the
+// running processes, or lead to a deadlock with one of them.
 func (s *store) makeTables(ctx context.Context) error {
 	if err := pluralriver.Migrate(ctx, s.river); err != nil {
 		return err
@@ -165,8 +165,8 @@ func (orderRows) orderByPluralID(ctx context.Context, q querier, id string) (*or
 }
 
 // locked returns the order, and locks it with its twins until the transaction
-// ends. One lock is enough for all of them: the lock on the order without a
-// suffix.
+// ends. It locks only the row of the order without a suffix, and that lock is
+// enough for all of them.
 func (orderRows) locked(ctx context.Context, tx *sql.Tx, number string) (*order, error) {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version WHERE number = $1`, firstNumber(number))
 	if err != nil {
@@ -184,12 +184,12 @@ func (orderRows) orders(ctx context.Context, q querier, most int) ([]*order, err
 	return collect(rows, err, func(rows *sql.Rows) (*order, error) { return scanOrder(rows) })
 }
 
-// Plural may have two orders under one number. This happens if two requests are
-// sent at the same time, or if the answer to a request is lost, and Plural does
-// not notice. A payer can pay both orders. The shop stores the second order as
-// an order of its own, a twin. So it knows all money that is on hold or taken.
-// The order that was paid first keeps the number, and the other order does not
-// replace it.
+// Plural may have two orders under one number. This happens if the shop sends
+// two requests at the same time, or repeats a request whose answer was lost,
+// and Plural does not notice that the number is the same. A payer can pay both
+// orders. So the shop stores the second order as an order of its own, a twin,
+// and knows about all money that is on hold or taken. The order that was paid
+// first keeps the number, and the other order does not replace it.
 
 // twins returns the other orders under the number of the first one. The list
 // begins with the oldest.
@@ -211,8 +211,8 @@ func (orderRows) insertOrder(ctx context.Context, tx *sql.Tx, o *order) (isNew b
 	return changed(result, err)
 }
 
-// moveOn changes the order's version, so pages that show an older state can
-// decide nothing.
+// moveOn changes the order's version, so nobody can make a decision from a page
+// that shows an older state.
 func (orderRows) moveOn(ctx context.Context, tx *sql.Tx, number string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET version = version + 1 WHERE number = $1`, number)
 	return err
@@ -227,8 +227,8 @@ func (orderRows) saveBooks(ctx context.Context, tx *sql.Tx, o *order) error {
 	return err
 }
 
-// standFor copies into the row of a number everything that o has about its
-// order at Plural.
+// standFor lets the row of a number stand for o's order at Plural. It copies
+// the id, the link, and what the books show.
 func (orderRows) standFor(ctx context.Context, tx *sql.Tx, number string, o *order) error {
 	_, err := tx.ExecContext(ctx, `UPDATE orders SET plural_id = $2, link = $3, status = $4, unsettled = $5,
 		captured = $6, refunded = $7, booked_at = $8, looked_at = $9, version = version + 1 WHERE number = $1`,
@@ -266,8 +266,8 @@ const (
 	createLease   = createTimeout + 5*time.Second
 )
 
-// mayCreate reports whether this process may make the order at Plural. It may
-// not while another process does so. Call done when the work has ended.
+// mayCreate reports whether this process may make the order at Plural. Only one
+// process at a time may do so. Call done when the work has ended.
 func (orderRows) mayCreate(
 	ctx context.Context, q querier, number string,
 ) (done func(), ok bool, err error) {
@@ -308,7 +308,7 @@ func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(found, func(a, b order) int { return cmp.Compare(a.Number, b.Number) }) // locked one after the other
+	slices.SortFunc(found, func(a, b order) int { return cmp.Compare(a.Number, b.Number) }) // all lock in this order
 	for _, o := range found {
 		_, err := tx.ExecContext(ctx, `UPDATE orders SET looked_at = $2 WHERE number = $1`, o.Number, micro(now))
 		if err != nil {
@@ -318,10 +318,10 @@ func (orderRows) quiet(ctx context.Context, tx *sql.Tx, after time.Duration) ([]
 	return found, nil
 }
 
-// sweepAge is the time for which the sweep looks at an order that nobody pays,
-// or whose sums differ from the decisions: somebody may have captured or refunded
-// it on Plural's dashboard. An order without a change in this time is not read
-// again.
+// sweepAge limits how long the sweep looks at an order that nobody pays, or
+// whose sums differ from the decisions, for example because somebody refunded
+// it on Plural's dashboard. If an order does not change for this time, the
+// sweep does not read it again.
 const sweepAge = 30 * 24 * time.Hour
 
 // decisionRows are the statements about decisions.
@@ -349,7 +349,7 @@ func (decisionRows) decisions(ctx context.Context, q querier, number string) ([]
 	return collect(rows, err, func(rows *sql.Rows) (*decision, error) { return scanDecision(rows) })
 }
 
-// decision returns the decision about the order that has this reference.
+// decision finds a decision about an order by the decision's reference.
 func (decisionRows) decision(ctx context.Context, q querier, number, reference string) (*decision, error) {
 	d, err := scanDecision(q.QueryRowContext(ctx, `SELECT `+decisionColumns+` FROM decisions
 		WHERE order_number = $1 AND reference = $2`, number, reference))
@@ -385,8 +385,8 @@ func (decisionRows) refundDone(ctx context.Context, tx *sql.Tx, number, referenc
 	return d, err
 }
 
-// waiting returns, for each order, the decisions that are still to be carried
-// out.
+// waiting returns, for each order, a text about the decisions that have not
+// ended.
 func (decisionRows) waiting(ctx context.Context, q querier) (map[string]string, error) {
 	kinds := map[string]string{}
 	rows, err := q.QueryContext(ctx, `SELECT d.order_number, d.kind,
@@ -427,8 +427,7 @@ func (decisionRows) anyDecided(ctx context.Context, tx *sql.Tx, one, other strin
 	return decided, err
 }
 
-// historyRows are the statements about payments, and about other events of an
-// order.
+// historyRows are the statements about an order's payments and its history.
 type historyRows struct{}
 
 func (historyRows) payments(ctx context.Context, q querier, number string) ([]payment, error) {
@@ -471,7 +470,7 @@ func (historyRows) history(ctx context.Context, q querier, number string) ([]ent
 }
 
 // note adds an entry to an order's history. An event's type can have a zero
-// byte, which PostgreSQL refuses.
+// byte. PostgreSQL refuses zero bytes, so note replaces them.
 func (historyRows) note(ctx context.Context, q querier, number, what string) error {
 	_, err := q.ExecContext(ctx, `INSERT INTO history (order_number, happened_at, what) VALUES ($1, $2, $3)`,
 		number, micro(time.Now()), strings.ReplaceAll(what, "\x00", "\uFFFD"))

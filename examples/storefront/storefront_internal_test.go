@@ -16,8 +16,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// On each database, an order goes from the cart until the last rupee is given
-// back.
+// The test follows an order from the cart until all money is given back, on
+// each database.
 func TestFromCartToRefund(t *testing.T) {
 	t.Parallel()
 	databases := map[string]func(*testing.T) string{
@@ -98,10 +98,11 @@ func TestWhatReachedTheBank(t *testing.T) {
 			utr := gateway.Settle()
 			day := time.Now().In(plural.India()).Format("2 Jan 2006")
 			staff.eventually(operatePage(number), "arrived: UTR "+utr+", "+day)
-			require.NotContains(t, shop.customer().get(orderPage(number)).body, utr, "it is not the customer's")
+			require.NotContains(t, shop.customer().get(orderPage(number)).body, utr, "the customer does not see the UTR")
 			require.Eventually(t, readWhole(1), 30*time.Second, 50*time.Millisecond)
 
-			// Another part of the payment, in a settlement that cannot be read whole yet.
+			// A second settlement has another line of the payment, and cannot
+			// be read whole yet.
 			order, _ := gateway.Order(id)
 			require.NoError(t, gateway.AddSettlement(pluraltest.Settlement{
 				UTR: "520019904418", SettledAt: time.Now(), ProcessedAt: time.Now(), SaidLines: 2,
@@ -125,10 +126,10 @@ func TestCustomersWhoDoNotPay(t *testing.T) {
 	customer := shop.customer()
 
 	number, id := customer.order("bowl")
-	require.Contains(t, customer.get(orderPage(number)).body, "wait for your payment", "closed the browser")
+	require.Contains(t, customer.get(orderPage(number)).body, "wait for your payment", "after the browser was closed")
 	again := customer.post(orderPage(number) + "/pay")
 	require.Equal(t, http.StatusSeeOther, again.status)
-	require.Contains(t, again.to, gateway.URL, "the same link, to the same order")
+	require.Contains(t, again.to, gateway.URL, "the same link to the same order")
 	require.Len(t, gateway.OrdersByReference(number), 1)
 
 	back, err := gateway.Pay(id, pluraltest.Decline("insufficient funds"))
@@ -141,7 +142,7 @@ func TestCustomersWhoDoNotPay(t *testing.T) {
 	back, err = gateway.Callback(id)
 	require.NoError(t, err)
 	require.Contains(t, customer.comeBack(back.Form).body, "Thank you")
-	require.Contains(t, customer.comeBack(back.Form).body, "Thank you", "loaded again")
+	require.Contains(t, customer.comeBack(back.Form).body, "Thank you", "the browser loads the page again")
 }
 
 func TestReturnsThatProveNothing(t *testing.T) {
@@ -154,7 +155,8 @@ func TestReturnsThatProveNothing(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, customer.comeBack(forged).status)
 	require.Contains(t, customer.get(orderPage(number)).body, "Not paid yet")
 
-	// The return is signed, but old. The books decide.
+	// The return has a genuine signature, but Plural's books show that the
+	// order is not paid.
 	signed := gateway.SignForm(url.Values{"order_id": {id}, "status": {"AUTHORIZED"}})
 	require.Contains(t, customer.comeBack(signed).body, "Not paid yet")
 	unknown := gateway.SignForm(url.Values{"order_id": {"v1-000000000000-aa-aaaaaa"}, "status": {"AUTHORIZED"}})
@@ -179,15 +181,15 @@ func TestOneDecisionOfTwo(t *testing.T) {
 
 	require.Equal(t, http.StatusOK, decide("capture", "whole", "1").status)
 	require.Equal(t, http.StatusOK, decide("capture", "whole", "1").status, "the same button, pressed twice")
-	require.Equal(t, http.StatusConflict, decide("cancel").status, "the other operator's page is an old one")
+	require.Equal(t, http.StatusConflict, decide("cancel").status, "the other operator's page is old")
 	require.Equal(t, http.StatusConflict, decide("capture", "amount", "12.00").status)
 	body := staff.get(operatePage(number)).body
 	require.Equal(t, 1, strings.Count(body, "<b>Capture of ₹12,500.00 decided</b>"))
 	require.NotContains(t, body, `name="version"`, "nothing is left to decide")
 }
 
-// A shop ends between a decision and its answer. It finds the answer after its
-// next start.
+// The shop is stopped after a decision, and before Plural answers. After the
+// next start, the decision is carried out.
 func TestDecidedThenStopped(t *testing.T) {
 	t.Parallel()
 	gateway := pluraltest.NewServer(t)
@@ -241,7 +243,7 @@ func TestWhatOperatorsAreShown(t *testing.T) {
 	gateway.AssertExactlyOnce(t)
 }
 
-// later is a policy that delays a job by an hour.
+// later is a retry policy that delays each try by an hour.
 type later struct{}
 
 func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }
@@ -249,15 +251,15 @@ func (later) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time
 // decidesAgain presses "Try now".
 func (b *browser) decidesAgain(number string) {
 	b.t.Helper()
-	b.eventually(operatePage(number), operatePage(number)+"/jobs/") // River writes a moment later that the try is over
+	b.eventually(operatePage(number), operatePage(number)+"/jobs/") // River stores the end of the try a moment later
 	_, rest, ok := strings.Cut(b.get(operatePage(number)).body, operatePage(number)+"/jobs/")
 	require.True(b.t, ok)
 	id, _, _ := strings.Cut(rest, `"`)
 	require.Equal(b.t, http.StatusOK, b.post(operatePage(number)+"/jobs/"+id).status)
 }
 
-// The answer to the order's creation is lost. Then the process ends, before it
-// has stored Plural's id of the order.
+// The answer to the order's creation is lost. So the shop does not know
+// Plural's id of the order.
 func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t, pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected))
@@ -277,7 +279,7 @@ func TestOrdersThatPluralKnowsByNumber(t *testing.T) {
 	orders := gateway.OrdersByReference(number)
 	require.Len(t, orders, 1)
 	gateway.SetFaultPlan(nil)
-	back, err := gateway.Pay(orders[0].ID, pluraltest.Approve) // from the page of another tab
+	back, err := gateway.Pay(orders[0].ID, pluraltest.Approve) // as if another tab had the payment page
 	require.NoError(t, err)
 	require.Contains(t, customer.comeBack(back.Form).body, "Thank you")
 	require.Equal(t, orderPage(number), customer.post(orderPage(number)+"/pay").at.Path, "there is nothing left to pay")
@@ -335,8 +337,8 @@ func TestSettings(t *testing.T) {
 	require.ErrorContains(t, err, "STOREFRONT_PASSWORD is needed")
 }
 
-// A decision that has ended is not tried again, even from a page that is still
-// open.
+// A decision that has ended is not tried again, even if an old page still has
+// the button "Try now".
 func TestTryNowIsForWhatWaits(t *testing.T) {
 	t.Parallel()
 	gateway, shop := openUsual(t)
@@ -367,7 +369,7 @@ func TestRefundsThatFailLater(t *testing.T) {
 	number, _ := customer.pays("lamp")
 	staff.decides(number, "capture", "whole", "1")
 	staff.eventually(operatePage(number), "Refund ₹1,499.50")
-	gateway.HoldWebhooks() // no webhook comes: the sweep finds out
+	gateway.HoldWebhooks() // no webhook comes, so only the sweep can find out
 	fails := pluraltest.PendingThenFailed.After(time.Hour)
 	gateway.Inject(pluraltest.On(pluraltest.OpRefundsCreate), fails, fails)
 	staff.decides(number, "refund", "amount", "100")
@@ -400,7 +402,8 @@ func TestWhatIsPaidLeavesTheCart(t *testing.T) {
 	require.Contains(t, cart, "₹575.25")
 	require.NotContains(t, cart, "Brass table lamp")
 
-	// The answer with the link is lost, so the cart becomes another order.
+	// The answer with the link is lost, so the cart gets the number of a new
+	// order.
 	customer = shop.customer()
 	customer.post("/cart", "product", "bowl")
 	first := customer.get("/cart").field(t, "number")
@@ -418,8 +421,9 @@ func TestLargeFormsAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, shop.customer().post("/cart", "product", strings.Repeat("x", 2<<20)).status)
 }
 
-// A process that starts does not wait for others that use the tables, and they
-// do not wait for it. If they did, PostgreSQL would end one of the two.
+// A process can start while other processes use the tables. It does not wait
+// for their locks. If it did, there could be a deadlock, and PostgreSQL would
+// abort one of the transactions.
 func TestStartBesideOthersAtWork(t *testing.T) {
 	t.Parallel()
 	where := servertest.StartPostgres(t).URL

@@ -61,7 +61,7 @@ func (t *telemetry) client() []plural.Option {
 	return pluralotel.Instrument(pluralotel.WithTracerProvider(t.tracers), pluralotel.WithMeterProvider(t.meters))
 }
 
-// jobs makes the same for River.
+// jobs returns middleware for River, which makes spans and metrics of jobs.
 func (t *telemetry) jobs() []rivertype.Middleware {
 	return []rivertype.Middleware{otelriver.NewMiddleware(&otelriver.MiddlewareConfig{
 		DurationUnit: "s", MeterProvider: t.meters, TracerProvider: t.tracers,

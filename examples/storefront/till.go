@@ -57,7 +57,8 @@ const (
 
 // create makes the order at Plural and returns the link to its page. If the
 // answer was lost, call create again: the number is the same, so Plural makes
-// no second order. No payer is sent to a page that the shop has not stored.
+// no second order. No payer is sent to a page whose link the shop has not
+// stored.
 func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 	created, err := s.client.Orders.Create(ctx, &plural.CreateOrderRequest{
 		MerchantOrderReference: o.Number,
@@ -85,16 +86,16 @@ func (s *till) create(ctx context.Context, o *order) (link string, err error) {
 }
 
 var (
-	// errLinkLost means that Plural has the order, and that the link to its page
-	// was in an answer that got lost.
+	// errLinkLost means that Plural has the order, but the answer with the link
+	// to its page was lost.
 	errLinkLost     = errors.New("the link to the payment is lost")
 	errBeingCreated = errors.New("the order is still being made at Plural")
 )
 
-// isNews reports whether a return may bring something that the books did not
-// show yet, so they have to be read. Anybody who has a genuine return can send
-// it again at any time. Once the order is paid, or has ended unpaid, the shop
-// ignores it. Before that, the shop reads the books only once in a while.
+// isNews reports whether the books have to be read because of a return. Anybody
+// who has a genuine return can send it again at any time. So the shop ignores
+// returns once the order is paid, or has ended unpaid. Before that, the shop
+// reads the books only once in a while.
 func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) (bool, error) {
 	if o.isPaid() || o.isOver() {
 		return false, nil
@@ -102,7 +103,8 @@ func (s *till) isNews(ctx context.Context, o *order, status plural.OrderStatus) 
 	return s.db.isNews(ctx, s.db, o, status)
 }
 
-// confirm compares a return with Plural's books, and stores what they say.
+// confirm compares a return with Plural's books, and stores what the books
+// show.
 func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback) error {
 	confirmed, err := s.client.Orders.Confirm(ctx, callback, plural.Expected{
 		MerchantOrderReference: o.Reference(), OrderAmount: o.Amount,
@@ -126,9 +128,9 @@ func (s *till) confirm(ctx context.Context, o *order, callback *plural.Callback)
 const aMoment = 10 * time.Second
 
 // orderAtPlural finds the shop's order by Plural's id. If the shop has no order
-// with that id, it looks for the number that Plural gives. That is so if a
-// process died before it had stored the id, or if Plural has a second order
-// under the number.
+// with that id, it reads the order at Plural, and finds its own order by the
+// number. That happens if a process died before it had stored the id, or if
+// Plural has a second order under the number.
 func (s *till) orderAtPlural(ctx context.Context, id string) (*order, error) {
 	o, err := s.db.orderByPluralID(ctx, s.db, id)
 	if !errors.Is(err, errUnknownOrder) {

@@ -10,12 +10,12 @@ import (
 	"github.com/plural-go/plural"
 )
 
-// Plural may have two orders under one number. This happens if two requests are
-// sent at the same time, or if the answer to a request is lost, and Plural does
-// not notice. A payer can pay both orders. The shop stores the second order as
-// an order of its own, a twin. So it knows all money that is on hold or taken.
-// The order that was paid first keeps the number, and the other order does not
-// replace it.
+// Plural may have two orders under one number. This happens if the shop sends
+// two requests at the same time, or repeats a request whose answer was lost,
+// and Plural does not notice that the number is the same. A payer can pay both
+// orders. So the shop stores the second order as an order of its own, a twin,
+// and knows about all money that is on hold or taken. The order that was paid
+// first keeps the number, and the other order does not replace it.
 
 // otherOrders returns the orders under the number of o, without o.
 func (s *books) otherOrders(ctx context.Context, o *order) ([]*order, error) {
@@ -73,7 +73,7 @@ func (s *books) orderFor(ctx context.Context, tx *sql.Tx, number, id string, amo
 
 // settleTwins gives the number to a twin that was paid. It does so only if the
 // order that has the number was not paid, and if nobody has decided anything
-// about the two.
+// about either of the two orders.
 func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) error {
 	twins, err := s.db.twins(ctx, tx, firstNumber(number))
 	if err != nil || len(twins) == 0 {
@@ -98,19 +98,18 @@ func (s *books) settleTwins(ctx context.Context, tx *sql.Tx, number string) erro
 	return nil
 }
 
-// trade swaps two of the shop's orders: each gets the order at Plural that the
-// other had.
+// trade lets two of the shop's orders exchange their orders at Plural.
 func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error {
 	return errors.Join(
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
 		s.db.standFor(ctx, tx, first.Number, twin), s.db.standFor(ctx, tx, twin.Number, first),
-		s.db.note(ctx, tx, first.Number, "The second order was paid, and stands here from now on: "+twin.PluralID),
-		s.db.note(ctx, tx, twin.Number, "The other order was paid. This one stands here from now on: "+first.PluralID),
+		s.db.note(ctx, tx, first.Number, "The second order at Plural was paid, and has this number from now on: "+twin.PluralID),
+		s.db.note(ctx, tx, twin.Number, "The other order at Plural was paid. This page shows the unpaid order from now on: "+first.PluralID),
 	)
 }
 
 // link stores what Plural returned for an order. If two orders have the number,
-// the answer belongs to the one with this id.
+// the answer belongs to the order with this id.
 func (s *books) link(ctx context.Context, o *order, pluralID, link string) error {
 	return s.db.transact(ctx, func(tx *sql.Tx) error {
 		o, err := s.orderFor(ctx, tx, o.Number, pluralID, o.Amount)

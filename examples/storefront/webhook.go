@@ -16,12 +16,12 @@ import (
 // reads the order again, and trusts only that read.
 //
 // The SDK's README shows Orders.ConfirmEvent, which reads the order at once.
-// Here a job reads the order. While this function runs, its transaction holds
-// one of the shop's connections, and it has four seconds. ConfirmEvent may take
-// longer if the books lag, and a rollback would not undo its calls. The sweep
-// and the payer's return also make such a job, so one place stores what the
-// books show (books.go). If a shop has no open transaction, it uses
-// plural.NewWebhookHandler and calls ConfirmEvent.
+// Here a job reads the order. While event runs, its transaction holds one of
+// the shop's connections, and event has only four seconds. ConfirmEvent may
+// take longer if the books lag. The sweep and the payer's return also make such
+// a job, so only one place stores what the books show (books.go). A shop that
+// handles events without a transaction uses plural.NewWebhookHandler, and calls
+// ConfirmEvent.
 func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 	s.log.InfoContext(ctx, "event", "event", e)
 	id, err := e.OrderID()
@@ -42,7 +42,7 @@ func (s *till) event(ctx context.Context, tx *sql.Tx, e *plural.Event) error {
 		return err
 	}
 	if o.PluralID == id && o.isOver() {
-		return nil // the order never changes again
+		return nil // an order that is over never changes again
 	}
 	return s.lookSoon(ctx, tx, pluralriver.LookArgs{OrderID: id})
 }

@@ -4,12 +4,12 @@
 //	export PLURAL_CLIENT_ID=... PLURAL_CLIENT_SECRET=... PLURAL_ENVIRONMENT=uat
 //	go run ./examples/webhook -addr 127.0.0.1:8081
 //
-// Without any of these variables it runs against the emulator, in the same
-// process. With PLURAL_BASE_URL in place of PLURAL_ENVIRONMENT it runs against
-// the sandbox, which delivers events here when it is started with -webhook-url
-// http://127.0.0.1:8081/plural/webhook. It keeps its orders in memory; a shop
-// keeps them in its database, and the webhook ids in a Deduper that outlives
-// the process.
+// Without any of these variables the server uses the emulator, in the same
+// process. To use the sandbox, set PLURAL_BASE_URL instead of
+// PLURAL_ENVIRONMENT, and start the sandbox with -webhook-url
+// http://127.0.0.1:8081/plural/webhook. This server keeps its orders in memory.
+// A real shop keeps its orders in its database, and needs a Deduper that keeps
+// the webhook ids after the process ends.
 //
 // The shop itself is in shop.go, and its pages in page.html.
 package main
@@ -39,7 +39,7 @@ func main() {
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	if err := run(ctx, *addr, log); err != nil {
 		log.Error("stopped", "error", err)
-		os.Exit(1) //nolint:gocritic // nothing is left for stop to do
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
 	}
 }
 
@@ -77,9 +77,10 @@ func run(ctx context.Context, addr string, log *slog.Logger) error {
 	return nil
 }
 
-// connect makes a client from the environment or, if no variable is set, for an
-// emulator that delivers events to a URL. It also returns the secret that signs
-// callbacks and webhooks.
+// connect makes a client from the SDK's variables. If none of them is set, it
+// starts an emulator that delivers events to webhookURL, and makes a client for
+// the emulator. connect also returns the secret that signs callbacks and
+// webhooks.
 func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret string, done func(), err error) {
 	if configured() {
 		client, err = plural.NewClientFromEnv()
@@ -95,8 +96,9 @@ func connect(log *slog.Logger, webhookURL string) (client *plural.Client, secret
 	return client, emulator.ClientSecret, emulator.Close, err
 }
 
-// configured reports whether any of the SDK's variables is set. If only some of
-// the needed variables are set, that is an error, and the emulator is not used.
+// configured reports whether any of the SDK's variables is set. If so, the
+// program does not use the emulator. It then ends with an error if a needed
+// variable is missing.
 func configured() bool {
 	return slices.ContainsFunc(
 		[]string{"PLURAL_CLIENT_ID", "PLURAL_CLIENT_SECRET", "PLURAL_ENVIRONMENT", "PLURAL_BASE_URL"},

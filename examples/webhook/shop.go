@@ -41,7 +41,7 @@ type order struct {
 	state string          // text for the payer
 	body  string
 
-	isOver bool               // paid, or ended without a payment: a return brings no news
+	isOver bool               // paid, or ended without a payment: a return then brings no news
 	asked  time.Time          // when the books were last read because of a return
 	saying plural.OrderStatus // the status in that return
 }
@@ -62,8 +62,9 @@ func (s *shop) routes() http.Handler {
 	return withHeaders(protection.Handler(mux))
 }
 
-// withHeaders sets headers that forbid browsers what the shop does not need:
-// scripts, frames, and styles from outside the page.
+// withHeaders sets headers that forbid browsers to run scripts, to show the
+// shop in a frame, and to load styles from outside the page. The shop needs
+// none of these.
 func withHeaders(next http.Handler) http.Handler {
 	_, style, _ := strings.Cut(pageText, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
@@ -119,7 +120,7 @@ func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 }
 
 // comeBack handles the payer's return from the checkout. It verifies the
-// return, and then confirms it against the server's order. It answers with 303,
+// return, and then confirms it against the shop's order. It answers with 303,
 // so the next page comes from the shop itself. The browser sends the shop's
 // cookies to that page, and can load it again.
 func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
@@ -149,10 +150,10 @@ func (s *shop) comeBack(w http.ResponseWriter, r *http.Request) {
 // aMoment is the time for which a read counts as recent.
 const aMoment = 10 * time.Second
 
-// isNews reports whether a return may bring something that the books did not
-// show yet. Anybody who has a genuine return can send it again at any time.
-// Once the order is paid, or over, the shop ignores the return. Before that,
-// the shop reads the books only once in a while.
+// isNews reports whether the books have to be read because of a return. Anybody
+// who has a genuine return can send it again at any time. So the shop ignores
+// returns once the order is paid, or has ended unpaid. Before that, the shop
+// reads the books only once in a while.
 func (s *shop) isNews(id string, status plural.OrderStatus) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,19 +178,20 @@ func (s *shop) event(ctx context.Context, e *plural.Event) error {
 	}
 	known, ok := s.find(id)
 	if !ok {
-		s.log.Info("event of an order that is not ours", "event", e)
+		s.log.Info("an event about an order that is not the shop's", "event", e)
 		return nil
 	}
 	read, err := s.client.Orders.ConfirmEvent(ctx, e, known.want)
 	if err != nil && !errors.Is(err, plural.ErrNotPaid) {
-		return err // Plural delivers it again
+		return err // so Plural delivers the webhook again
 	}
 	s.log.Info("event", "event", e, "order", read, "error", err)
 	s.note(id, err)
 	return nil
 }
 
-// note stores what the books said about an order, for the order's page.
+// note stores what the order's page shows. err is the result of a look at the
+// books.
 func (s *shop) note(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

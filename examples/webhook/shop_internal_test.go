@@ -45,8 +45,8 @@ func send(t *testing.T, method, link string, form url.Values) *http.Response {
 	return res
 }
 
-// Somebody sends a genuine return again and again. The shop looks at its order
-// once.
+// If somebody sends a genuine return again and again, the shop reads the order
+// only after the first return.
 func TestReplayedReturns(t *testing.T) {
 	t.Parallel()
 	decisions := map[string][]pluraltest.Decision{
@@ -68,7 +68,7 @@ func TestReplayedReturns(t *testing.T) {
 				require.NoError(t, err)
 				send(t, http.MethodPost, shop.URL+"/plural/return", back.Form)
 				looked := reads()
-				require.Greater(t, looked, before, "it says something new")
+				require.Greater(t, looked, before, "the return brings news")
 				for range 20 {
 					res := send(t, http.MethodPost, shop.URL+"/plural/return", back.Form)
 					require.Equal(t, http.StatusSeeOther, res.StatusCode)

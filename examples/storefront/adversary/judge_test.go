@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// decision has what the shop says about a decision.
+// decision is a row of the shop's table decisions, with the state of its job.
 type decision struct {
 	reference, kind, state, reason, job string
 	amount, jobID                       int64
 	whole                               bool
 }
 
-// decisions returns what the shop says about its decisions at this moment.
+// decisions returns the shop's decisions about an order, as its database shows
+// them at this moment.
 func (f *fleet) decisions(o *shopOrder) (list []decision) {
 	rows, err := f.db.QueryContext(context.WithoutCancel(f.t.Context()), `SELECT d.reference, d.kind, d.state, d.reason,
 			COALESCE(j.state::text, ''), d.amount, d.job_id, d.whole = 1
@@ -38,7 +39,7 @@ func (f *fleet) decisions(o *shopOrder) (list []decision) {
 	return list
 }
 
-// watch records each state of a decision, until ctx ends.
+// watch records when each decision is first seen in each state, until ctx ends.
 func (f *fleet) watch(ctx context.Context) {
 	for isPast(ctx, 100*time.Millisecond) {
 		for _, o := range f.orders {
@@ -57,7 +58,7 @@ func (f *fleet) watch(ctx context.Context) {
 	}
 }
 
-// settle has the staff press "Try now" where they can. It waits until every
+// settle presses "Try now" for each decision that waits. It waits until every
 // decision has ended or needs a person, and the shop's books agree with the
 // gateway's.
 func (f *fleet) settle() {
@@ -80,11 +81,12 @@ func (f *fleet) settle() {
 	}
 }
 
-// unsettled lists what has not ended, and what the shop does not know.
+// unsettled lists the decisions that still wait, and the differences between
+// the shop's row of the order and the truth.
 func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 	for _, d := range decisions {
 		if d.state == "waiting" && (d.reason == "" || d.job == "running" || d.job == "available") && d.job != "discarded" {
-			left = append(left, fmt.Sprintf("a decision that neither ends nor is to be looked at: %+v", d))
+			left = append(left, fmt.Sprintf("a decision has not ended, and the shop does not ask a person to look: %+v", d))
 		}
 	}
 	var status string
@@ -95,7 +97,7 @@ func (f *fleet) unsettled(o *shopOrder, decisions []decision) (left []string) {
 	defer o.mu.Unlock()
 	main := o.orders[0]
 	if err != nil || status != main.status || captured != main.takenSum() || refunded != main.refunded(refund.isGood) {
-		left = append(left, fmt.Sprintf("the shop has %s, captured %d, refunded %d; true is %s, %d, %d (%v)",
+		left = append(left, fmt.Sprintf("the shop has %s, captured %d, refunded %d; in truth %s, captured %d, refunded %d (%v)",
 			status, captured, refunded, main.status, main.takenSum(), main.refunded(refund.isGood), err))
 	}
 	return left
@@ -125,9 +127,9 @@ func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
 		if d.kind == "cancel" {
 			switch {
 			case isDone && main.status != cancelled:
-				bad("a cancel is said to be carried out, and the order is %s", main.status)
+				bad("the shop says that a cancel was carried out, but the order is %s", main.status)
 			case isRefused && (main.open() || d.state == "refused" && main.status == cancelled):
-				bad("a cancel is said to be refused, and the order is %s", main.status)
+				bad("the shop says that a cancel was refused, but the order is %s", main.status)
 			}
 			continue
 		}
@@ -137,7 +139,7 @@ func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
 				continue
 			}
 			if isDone && e.at.After(done) {
-				bad("said to be carried out before it was")
+				bad("the shop said that it was carried out before it was")
 			}
 			sum, number = sum+e.amount, number+1
 			if e.op == "capture" || o.isGood(e.refund) {
@@ -150,16 +152,16 @@ func (f *fleet) judge(o *shopOrder, decisions []decision) (wrong []string) {
 		}
 		twice := d.kind == "refund" && number > 1 && o.sc.unique != unique
 		if isDone && sum != want && !twice {
-			bad("said to be carried out, and true is %d", sum)
+			bad("the shop says that it was carried out, but in truth %d moved", sum)
 		}
 		if d.state == "done" && good != want && !twice {
-			bad("said to be carried out to the end, and true is %d", good)
+			bad("the shop says in the end that it was carried out, but in truth %d moved", good)
 		}
 		if isRefused && good > 0 && !twice {
-			bad("said to be refused, and %d has moved", good)
+			bad("the shop says that it was refused, but %d moved", good)
 		}
 		if isRefused && d.kind == "capture" && main.open() && !main.lapsed && want <= o.hold {
-			bad("said to be refused, and the order is %s", main.status)
+			bad("the shop says that it was refused, but the order is %s", main.status)
 		}
 		if d.kind == "refund" && number > 1 && good > want && o.sc.unique != notUnique {
 			bad("given back twice")

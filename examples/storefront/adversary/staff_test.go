@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// post sends a form to any of the processes. It returns "" if the page is not
-// there.
+// post sends a request to any of the processes, and returns the page. It
+// returns "" if no answer came.
 func (f *fleet) post(rng *rand.Rand, method, path string, form url.Values) string {
 	req, err := http.NewRequestWithContext(f.t.Context(), method,
 		"http://"+f.addresses[rng.IntN(fleetSize)]+path, strings.NewReader(form.Encode()))
@@ -50,7 +50,8 @@ var (
 	writtenOff   = regexp.MustCompile(`name="reference" value="([^"]+)"`)
 )
 
-// staff makes the decisions that the order's page offers, until ctx ends.
+// staff acts as an operator until ctx ends. It makes decisions that the order's
+// page offers.
 func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 	rng := rand.New(rand.NewPCG(o.sc.seed, 3))
 	at := "/operator/orders/" + o.number
@@ -93,7 +94,8 @@ func (f *fleet) staff(ctx context.Context, o *shopOrder) {
 	}
 }
 
-// sendWebhooks sends webhooks about changes: late, twice or not at all.
+// sendWebhooks sends webhooks about the order's changes. Some come late, some
+// come twice, and some do not come.
 func (f *fleet) sendWebhooks(ctx context.Context, o *shopOrder) {
 	rng := rand.New(rand.NewPCG(o.sc.seed, 5))
 	for told := 0; isPast(ctx, between(rng, 0, time.Second)); {

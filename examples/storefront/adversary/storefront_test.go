@@ -1,14 +1,14 @@
 // Package adversary_test runs storefronts against the gateway in the folder
-// adversary of the root module. That gateway lags, loses answers and lies.
-// Meanwhile the storefronts' processes are killed. The test compares what the
-// shop says about each decision with what was really carried out. The gateway's
-// files are links to that folder.
+// adversary of the root module. That gateway lags, loses answers and gives
+// wrong answers. Meanwhile the test kills the storefronts' processes. The test
+// compares what the shop says about each decision with what was really carried
+// out. The files with the gateway's code are symbolic links to that folder.
 //
-// All scenarios run at the same time, in real time, behind one address; the
+// All scenarios run at the same time, in real time, and share one address. The
 // gateway's times are shorter than in the other tests.
 //
 //	PLURAL_SEED=7        the first seed (1 by default)
-//	PLURAL_ADVERSARY=n   so many scenarios
+//	PLURAL_ADVERSARY=n   n scenarios (36 by default)
 package adversary_test
 
 import (
@@ -39,12 +39,12 @@ import (
 const (
 	defaultScenarios = 36
 	fleetSize        = 2
-	faster           = 2 // twice as fast as the gateway's usual times
+	faster           = 2 // the gateway's times are divided by this
 	trouble          = 15 * time.Second
 	patience         = 2 * time.Minute // time to finish, once the gateway is healthy
 	password         = "shipping-and-handling"
 	secret           = "5c0f9a3de1b2476688aa1f0b7c3d9e24"
-	maxVersions      = 300 // versions of an order in the shop
+	maxVersions      = 300 // more than an order in the shop ever gets
 )
 
 func TestStorefront(t *testing.T) {
@@ -74,7 +74,7 @@ func TestStorefront(t *testing.T) {
 	watching.Go(func() { f.watch(watched) })
 	work.Wait()
 	for _, o := range f.orders {
-		o.wg.Wait() // late effects have happened
+		o.wg.Wait() // until the late effects have happened
 		o.mu.Lock()
 		o.well = true
 		o.record("-", "the gateway is well")
@@ -83,7 +83,7 @@ func TestStorefront(t *testing.T) {
 	well := time.Since(began)
 	f.settle()
 	for _, o := range f.orders {
-		o.wg.Wait() // everything done since the gateway is healthy has ended
+		o.wg.Wait() // until the effects of the last tries have happened
 	}
 	f.settle()
 	settled := time.Since(began)
@@ -106,14 +106,15 @@ func TestStorefront(t *testing.T) {
 	require.NotZero(t, f.kills)
 }
 
-// fleet has storefronts with one database, and the gateways of all scenarios.
+// fleet has the storefront's processes, their database, and the gateways of all
+// scenarios.
 type fleet struct {
 	t      *testing.T
 	db     *sql.DB
 	binary string
 	env    []string
 	orders []*shopOrder
-	by     map[string]*shopOrder // the orders' ids and references, and those of refunds
+	by     map[string]*shopOrder // by the ids and references of the orders and of their refunds
 
 	mu        sync.Mutex
 	addresses []string
@@ -121,13 +122,13 @@ type fleet struct {
 	kills     int
 }
 
-// shopOrder is an order of the shop. It has a gateway of its own.
+// shopOrder is an order of the shop. Each order has a gateway of its own.
 type shopOrder struct {
 	*gateway
 
 	number string
 	hold   int64
-	seen   map[string]map[string]time.Time // the states of each decision, by its reference
+	seen   map[string]map[string]time.Time // by a decision's reference: when each of its states was first seen
 }
 
 func open(t *testing.T, first, n int) *fleet {
@@ -136,7 +137,8 @@ func open(t *testing.T, first, n int) *fleet {
 		t: t, by: map[string]*shopOrder{}, binary: filepath.Join(t.TempDir(), "storefront.test"),
 		addresses: make([]string, fleetSize), processes: make([]*servertest.Process, fleetSize),
 	}
-	// The fleet's test in that folder has a storefront that works jobs quickly.
+	// The storefront's tests have a main function that runs a storefront with
+	// quick jobs.
 	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", f.binary, "..").CombinedOutput()
 	require.NoError(t, err, string(out))
 	plurals := httptest.NewServer(f)
@@ -162,7 +164,8 @@ func open(t *testing.T, first, n int) *fleet {
 	return f
 }
 
-// add makes an order known to the shop, as its checkout does.
+// add makes the order of one scenario, and stores it in the shop's database, as
+// the checkout does.
 func (f *fleet) add(seed uint64) {
 	f.t.Helper()
 	sc := newScenario(seed)
@@ -173,7 +176,7 @@ func (f *fleet) add(seed uint64) {
 	sc.leavesAlways = false
 	sc.faster = faster
 	sc.updates = chance(rng, 0.7)
-	sc.record("but before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
+	sc.record("changed for this test: before: %s; times are %d times shorter; documents have updated_at: %t", sc.setup, faster, sc.updates)
 	for n := range 4 {
 		if chance(rng, 0.6) {
 			sc.writeEvents[n] = append(sc.writeEvents[n], writeEvent(rng))
@@ -210,7 +213,7 @@ func (f *fleet) add(seed uint64) {
 		f.by[plural.Reference("refund", o.number, i)] = o
 	}
 	for _, reference := range []string{"R-other", "R-desk"} {
-		f.by[reference] = o // no call of the staff uses these references
+		f.by[reference] = o // the gateway uses these references, and the shop does not
 	}
 	for i := range 1000 {
 		f.by[fmt.Sprintf("v1-r%d", int(seed)*1000+i)] = o
@@ -230,7 +233,7 @@ func (f *fleet) add(seed uint64) {
 
 // ServeHTTP passes a request to the gateway of its order.
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/api/settlements/") { // the nightly job asks; nothing is settled yet
+	if strings.HasPrefix(r.URL.Path, "/api/settlements/") { // the nightly job asks for settlements, and there are none
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"data":[],"total_settlement_count":0}`))
 		return
@@ -244,7 +247,7 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o = f.orders[0]
 	}
 	if o == nil {
-		f.t.Errorf("nobody knows what %s %s is about", r.Method, r.URL.Path)
+		f.t.Errorf("the request %s %s belongs to no order", r.Method, r.URL.Path)
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -280,7 +283,7 @@ func (f *fleet) havoc(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
-// isPast waits, and reports whether ctx has not ended.
+// isPast waits for d, and returns true. If ctx ends first, it returns false.
 func isPast(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
