@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR];
-// international payments may have the payer's currency.
+// Currency is an ISO 4217 code. Domestic payments are in [CurrencyINR], and
+// international payments may be in the payer's currency.
 type Currency string
 
 // CurrencyINR is the Indian rupee, the currency of every domestic payment.
 const CurrencyINR Currency = "INR"
 
-// Amount is money in the minor unit of its currency: for rupees, paise. It is
-// never a float.
+// Amount is money in the minor unit of its currency: for rupees, paise. The
+// value is never a float.
 type Amount struct {
 	Value    int64    `json:"value" wire:"exact"` // minor units: 149950 is 1499.50 rupees
 	Currency Currency `json:"currency"`
@@ -28,9 +28,9 @@ func INR(paise int64) Amount {
 
 // ParseAmount reads a decimal number in the major unit, as shops and
 // spreadsheets write it: "1499.5", "1,499.50" and "10,00,000" (Western or
-// Indian grouping). It takes no sign, no exponent, no currency symbol, no
-// space, and no more decimals than the currency has. It does not round. The
-// result is exact, because no float is used.
+// Indian grouping). ParseAmount fails if there is a sign, an exponent, a
+// currency symbol, a space, or more decimals than the currency has. It does not
+// round. The result is exact, because no float is used.
 func ParseAmount(decimal string, c Currency) (Amount, error) {
 	exponent, ok := c.exponent()
 	if !ok {
@@ -53,8 +53,8 @@ func ParseAmount(decimal string, c Currency) (Amount, error) {
 }
 
 // String writes the currency and the amount in the major unit, such as "INR
-// 1499.50". [ParseAmount] reads the number back to the same Amount, if it is
-// not negative.
+// 1499.50". If the amount is not negative, [ParseAmount] reads the number back
+// to the same Amount.
 func (a Amount) String() string {
 	if a.Currency == "" {
 		return a.decimal()
@@ -64,7 +64,7 @@ func (a Amount) String() string {
 
 // decimal returns the amount in the major unit, as a decimal number.
 func (a Amount) decimal() string {
-	exponent, _ := a.Currency.exponent() // 0 if it is not a currency
+	exponent, _ := a.Currency.exponent() // 0 if the text is not a currency
 	digits, isNegative := strings.CutPrefix(strconv.FormatInt(a.Value, 10), "-")
 	digits = strings.Repeat("0", max(0, exponent+1-len(digits))) + digits
 	number := digits[:len(digits)-exponent]
@@ -79,7 +79,7 @@ func (a Amount) decimal() string {
 
 // Display writes the amount for people to read. For rupees, it groups the
 // digits as in India: "₹10,00,000.00". For other currencies, it writes "USD
-// 1,234,567.00". Use it in pages, and [Amount.String] in logs.
+// 1,234,567.00". Use Display in pages, and [Amount.String] in logs.
 func (a Amount) Display() string {
 	number, isNegative := strings.CutPrefix(a.decimal(), "-")
 	whole, fraction, hasPoint := strings.Cut(number, ".")
@@ -97,8 +97,8 @@ func (a Amount) Display() string {
 	return out
 }
 
-// grouped puts a comma before the last three digits. Further left, it puts one
-// before each group of size digits.
+// grouped puts a comma before the last three digits. To the left of that comma,
+// it puts a comma between groups of size digits.
 func grouped(digits string, size int) string {
 	if len(digits) <= 3 {
 		return digits
@@ -110,8 +110,8 @@ func grouped(digits string, size int) string {
 	return head + "," + tail
 }
 
-// Add returns the sum of two amounts in one currency. It fails for two
-// different currencies, and for a sum that is too large.
+// Add returns the sum of two amounts. It fails if their currencies differ, or
+// if the sum is too large for an Amount.
 func (a Amount) Add(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
@@ -123,20 +123,21 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	return Amount{Value: sum, Currency: a.Currency}, nil
 }
 
-// Sub returns a minus b, which may be negative. It fails as [Amount.Add] does.
+// Sub returns a minus b, which may be negative. Sub fails in the same cases as
+// [Amount.Add].
 func (a Amount) Sub(b Amount) (Amount, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return Amount{}, err
 	}
 	rest := a.Value - b.Value
-	if (rest < a.Value) != (b.Value > 0) { // as in Add
-		return Amount{}, fmt.Errorf("plural: %s less %s is more than an amount can be", a, b)
+	if (rest < a.Value) != (b.Value > 0) { // the difference overflowed
+		return Amount{}, fmt.Errorf("plural: %s minus %s does not fit into an amount", a, b)
 	}
 	return Amount{Value: rest, Currency: a.Currency}, nil
 }
 
 // Cmp returns -1 if a is less than b, 0 if they are equal, and 1 if a is more.
-// It fails for two different currencies.
+// It fails if the currencies differ.
 func (a Amount) Cmp(b Amount) (int, error) {
 	if err := a.sameCurrency(b); err != nil {
 		return 0, err
@@ -144,7 +145,7 @@ func (a Amount) Cmp(b Amount) (int, error) {
 	return cmp.Compare(a.Value, b.Value), nil
 }
 
-// clone returns a copy of the Amount. The copy does not share the memory of the
+// clone returns a copy of the Amount. The copy has its own memory for the
 // currency's text.
 func (a Amount) clone() Amount { return Amount{a.Value, Currency(strings.Clone(string(a.Currency)))} }
 
@@ -173,8 +174,9 @@ func (c Currency) exponent() (int, bool) {
 	return 2, true
 }
 
-// ungroup removes well-placed thousands separators: groups of three
-// (1,234,567), or of three and then twos (12,34,567).
+// ungroup removes the commas between groups of digits. The groups may be
+// Western (1,234,567) or Indian (12,34,567). It returns false if a comma is in
+// another place.
 func ungroup(whole string) (string, bool) {
 	digits := strings.ReplaceAll(whole, ",", "")
 	return digits, whole == digits || whole == grouped(digits, 3) || whole == grouped(digits, 2)

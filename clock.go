@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// serverClock estimates when a write was sent, by the server's clock. The Date
-// headers of answers give it an earliest and a latest time. It uses our own
-// clock only to measure how much time has passed, so a change of our clock
-// during the call has no effect.
+// serverClock estimates when a write was sent, by the server's clock. From the
+// Date headers of answers it finds the earliest and the latest possible time.
+// It uses our own clock only to measure how much time has passed, so a change
+// of our clock during the call has no effect.
 type serverClock struct {
 	began            time.Time // when the write was first sent, by our clock
 	earliest, latest time.Time // bounds of that time by the server's clock; zero if no answer had a Date
 }
 
-// dateSpan is the uncertainty of a Date, which has whole seconds.
+// dateSpan is the uncertainty of a Date header, which gives whole seconds.
 const dateSpan = time.Second
 
-// clockSlack is the largest difference between the clocks that stamp documents
-// and answers.
+// clockSlack is the largest difference that we allow for between two clocks of
+// Plural: the clock for the times in documents, and the clock for Date headers.
 const clockSlack = 2 * time.Second
 
-// note records the Date of an answer, with the times of the request and of the
-// answer.
+// note records the Date header of an answer. sent and answered are the times of
+// the request and of the answer by our clock.
 func (c *serverClock) note(sent, answered time.Time, header http.Header) {
 	if c == nil {
 		return
@@ -40,7 +40,8 @@ func (c *serverClock) note(sent, answered time.Time, header http.Header) {
 	}
 }
 
-// now returns the time by the server's clock, or a slightly earlier time.
+// now returns the current time by the server's clock, or a slightly earlier
+// time. It returns false if the server's clock is not known.
 func (c *serverClock) now() (time.Time, bool) {
 	return c.earliest.Add(time.Since(c.began)), !c.earliest.IsZero()
 }

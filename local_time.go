@@ -9,12 +9,13 @@ import (
 
 // LocalTime is a time without a zone, as Plural sends it in settlements:
 // "2026-11-27T10:59:46". No source names the zone, but it is surely that of
-// India (see [India]). A [Timestamp] would take the text for UTC, and be wrong
-// by 5½ hours.
+// India (see [India]). A [Timestamp] would read such a text as UTC, and be
+// wrong by 5½ hours.
 type LocalTime string
 
-// In returns the time in a location, such as [India]. If the text has a zone,
-// In uses that zone to find the time. It fails if the text is not a time.
+// In reads the text as a time in a location, such as [India]. If the text has a
+// zone of its own, In uses that zone, and returns the same moment in the
+// location. It fails if the text is not a time or the location is nil.
 func (t LocalTime) In(place *time.Location) (time.Time, error) {
 	if place == nil {
 		return time.Time{}, fmt.Errorf("plural: local time %q: the location is nil", clip(string(t)))
@@ -37,13 +38,13 @@ func India() *time.Location { return india }
 //nolint:gochecknoglobals // a constant in all but name
 var india = time.FixedZone("IST", int((5*time.Hour + 30*time.Minute).Seconds()))
 
-// Days is a range of whole calendar days, from First to Last. Both are
-// included. The day is the date in the time's own Location; the hour does not
-// matter.
+// Days is a range of whole calendar days, from First to Last. First and Last
+// are included. The day is the date in the time's own Location. The time of day
+// does not matter.
 type Days struct{ First, Last time.Time }
 
-// dateOf returns the date of a time, as midnight in UTC. In UTC every day has
-// 24 hours.
+// dateOf returns the date of a time as midnight in UTC, because in UTC every
+// day has 24 hours.
 func dateOf(t time.Time) time.Time {
 	year, month, day := t.Date()
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)

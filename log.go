@@ -8,7 +8,7 @@ import (
 	"github.com/plural-go/plural/internal/foreign"
 )
 
-// logger writes the SDK's few log lines. Its zero value is silent.
+// logger writes the SDK's few log lines. Its zero value writes nothing.
 type logger struct{ to *slog.Logger }
 
 // attempt logs one try. The path has no query string.

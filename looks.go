@@ -8,19 +8,19 @@ import (
 	"github.com/plural-go/plural/internal/retry"
 )
 
-// settleWindow is how long an unsettled write is read again if the caller's
-// context has no deadline.
+// settleWindow is how long the books are read for an unsettled write if the
+// caller's context has no deadline.
 const settleWindow = 60 * time.Second
 
-// lookSpan is the shortest time over which looks at the books have to agree,
+// lookSpan is how long looks at the books have to agree before they count,
 // because replicas lag.
 const lookSpan = 3 * time.Second
 
 // minLooks is the smallest number of looks at the books before a call gives up.
-// It holds even if fewer attempts are configured.
+// This number holds even if fewer attempts are configured.
 const minLooks = 4
 
-// streak counts looks in a row.
+// streak counts consecutive looks, and remembers when the first look was.
 type streak struct {
 	looks int
 	since time.Time
@@ -48,9 +48,10 @@ func (s *streak) lasted(span time.Duration) bool {
 }
 
 // waitToLook waits before look number n+1. The wait is as long as the policy
-// says, but long enough to spread the looks over lookSpan. The first waits are
-// at most half of lookSpan. If there is a deadline, the wait is at most half of
-// the time that is left, so the last look is near the deadline.
+// says, but at least long enough to spread the looks over lookSpan. The first
+// waits are at most half of lookSpan. If there is a deadline, the wait is at
+// most half of the time that is left, so the last look is near the deadline.
+// waitToLook returns false if there is no time for another look.
 func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	policy := k.p.cfg.retry
 	wait := max(policy.Backoff(n), lookSpan/(2*minLooks))
