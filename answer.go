@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	maxAnswer    = 4 << 20  // an answer is read up to this size; published answers have at most a few KiB
-	maxErrorBody = 8 << 10  // this much of the answer is kept in an Error
-	maxUnescaped = 64 << 10 // in an error's answer up to this size, escapes are undone to look for the secret
+	maxAnswer    = 4 << 20  // the largest answer that is read; Plural's published answers have a few KiB at most
+	maxErrorBody = 8 << 10  // the number of bytes of an answer that an Error keeps
+	maxUnescaped = 64 << 10 // the largest error answer in which escapes are decoded to look for the secret
 )
 
 // answer is the result of one try: a status and a body, or an error.
@@ -31,30 +31,30 @@ type answer struct {
 	status  int
 	header  http.Header
 	body    string
-	err     error // why no answer came, or not all of it
-	notSent bool  // it is certain that no byte of the request went out
+	err     error // why no answer came, or why it is not complete
+	notSent bool  // it is certain that no byte of the request was sent
 
-	secret string // the secret that authorised the request; errors must not show it if the answer repeats it
+	secret string // the secret that authorised the request; if the answer repeats the secret, errors must not show it
 
-	brokeOff bool // the body ended, or was cut off, too early
+	brokeOff bool // the body broke off before its end
 
 	parsed *document
 }
 
-// answerClass is what an answer means for the request.
+// answerClass is what an answer shows about its request.
 type answerClass int
 
 const (
 	classAmbiguous answerClass = iota // the request may or may not have been carried out
 	classNotSent                      // nothing was sent
-	classOK                           // a 2xx with a JSON document; the caller judges whether it is the right one
-	classThrottled                    // refused for now, not carried out
-	classRejected                     // refused, not carried out
+	classOK                           // a 2xx answer with a JSON document, which the caller judges
+	classThrottled                    // the request was refused for now, and not carried out
+	classRejected                     // the request was refused, and not carried out
 )
 
-// class looks at the code first and then at the status. One code can come with
-// several statuses. The statuses 429 and 504 come with codes of opposite
-// meanings.
+// class looks at the code before the status, because the code is more exact.
+// One code can come with several statuses, and the statuses 429 and 504 can
+// come with codes of opposite meanings.
 func (a *answer) class() answerClass {
 	if a.notSent {
 		return classNotSent
@@ -85,9 +85,9 @@ func (a *answer) class() answerClass {
 	return classRejected
 }
 
-// class2xx classifies an answer with a status of success. Such an answer may
-// carry an error document. If an answer has both data and an error, its data is
-// judged first.
+// class2xx classifies an answer with a 2xx status. Such an answer may be an
+// error document. If the answer has data, the caller judges the data, even if
+// the answer also has an error.
 func (a *answer) class2xx(code ErrorCode) answerClass {
 	if a.document().hasData() {
 		return classOK
@@ -137,8 +137,9 @@ func (a *answer) failure(op operation, subject, requestID string, attempts int, 
 	return e
 }
 
-// repeatsSecret reports whether the answer shows the secret of its request,
-// with any of its characters escaped, or breaks off in the middle of it.
+// repeatsSecret reports whether the answer shows the secret of its request.
+// Characters of the secret may be escaped, and the answer may break off in the
+// middle of the secret.
 func (a *answer) repeatsSecret() bool {
 	const least = 6 // shorter texts are not secrets, and occur in ordinary words
 	if len(a.secret) < least {
@@ -151,7 +152,7 @@ func (a *answer) repeatsSecret() bool {
 	}
 	hasEscapes := strings.Contains(a.body, `\`)
 	if hasEscapes && len(a.body) > maxUnescaped {
-		return true // the secret may hide in the escapes, and looking for it costs too much
+		return true // the secret may be among the escapes, and a search would cost too much
 	}
 	text := a.body
 	var value any
@@ -188,18 +189,19 @@ func decodeInto(document string, out any) error {
 	}
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		own := *mismatch
-		own.Value, _, _ = strings.Cut(mismatch.Value, " ") // "number 12" contains the number
+		own.Value, _, _ = strings.Cut(mismatch.Value, " ") // "number 12" becomes "number": the 12 may be personal data
 		return &own
 	}
 	if isA[*json.SyntaxError](err) || isA[*wire.DecodeError](err) || isA[*json.InvalidUnmarshalError](err) {
 		return err
 	}
-	// The text of an error of the caller's own type may quote the payer's data.
+	// If the caller's own type makes the error, its text may quote the payer's
+	// data.
 	return foreign.Under(fmt.Sprintf("a value of the answer cannot be decoded into %T: %T", out, err), err)
 }
 
-// isOwnStruct reports whether out points to a struct of this package that does
-// not decode itself.
+// isOwnStruct reports whether out points to a struct of this package without an
+// UnmarshalJSON method of its own.
 func isOwnStruct(out any) bool {
 	_, decodesItself := out.(json.Unmarshaler)
 	v := reflect.ValueOf(out)
@@ -207,7 +209,7 @@ func isOwnStruct(out any) bool {
 		v.Elem().Type().PkgPath() == reflect.TypeFor[Order]().PkgPath()
 }
 
-// inJSON returns a text as an encoder writes it between quotes.
+// inJSON returns a text as an encoder writes it, without the quotes.
 func inJSON(text string, encoder func(any) ([]byte, error)) string {
 	quoted, err := encoder(text)
 	if err != nil {
@@ -217,9 +219,9 @@ func inJSON(text string, encoder func(any) ([]byte, error)) string {
 }
 
 // excerpt describes an answer that is not JSON, such as a firewall's page. It
-// quotes nothing if the answer has any of the characters that JSON is made of.
-// Some servers write a warning, or a guard against scripts, and then the JSON.
-// That JSON may have personal data or the link to the checkout.
+// quotes nothing if the answer has any of the characters that JSON is made of,
+// because some servers write a warning, or a guard against scripts, before the
+// JSON. That JSON may have personal data or the link to the checkout.
 func (a *answer) excerpt(quote bool) string {
 	body := strings.TrimSpace(a.body)
 	if len(body) == 0 {
@@ -242,14 +244,15 @@ func (a *answer) excerpt(quote bool) string {
 	return fmt.Sprintf("not JSON (%s): %s", kind, clean.Shorten(text, most))
 }
 
-// tags matches the tags of a page, the last of which may be cut off.
+// tags matches the HTML tags of a page. It also matches a last tag that is cut
+// off.
 var tags = regexp.MustCompile(`<[^>]*>?`)
 
 // document has the fields of all error documents that Plural sends. The pay
 // API, the gateway, the token endpoint and the checkout each have their own
 // shape.
 type document struct {
-	Data                   wire.Part[Order] `json:"data"` // the pay API has only orders there
+	Data                   wire.Part[Order] `json:"data"` // in the pay API, data is always an order
 	Code                   ErrorCode        `json:"code" alias:"error_code"`
 	Message                string           `json:"message"`
 	ErrorMessage           string           `json:"error_message"`
@@ -261,8 +264,8 @@ type document struct {
 
 	isJSON bool
 	err    error    // why the body is not a document
-	oauth  string   // the field error, if it is a string, as the token endpoint sends it
-	nested struct { // the field error, if it is an object
+	oauth  string   // the value of "error" if it is a string, as from the token endpoint
+	nested struct { // the value of "error" if it is an object
 		Code        ErrorCode `json:"code"`
 		Message     string    `json:"message"`
 		Description string    `json:"description"`
@@ -293,8 +296,8 @@ func parseDocument(body string) *document {
 	return d
 }
 
-// isBeyondLimits reports whether the body may be JSON, but is larger than the
-// limit for reading.
+// isBeyondLimits reports whether the body was not decoded because it exceeds a
+// limit. Such a body may still be JSON.
 func (d *document) isBeyondLimits() bool {
 	limit, ok := errors.AsType[*wire.DecodeError](d.err)
 	return ok && limit.Limit
@@ -318,7 +321,7 @@ func (d *document) details() *ErrorDetails {
 		return nil
 	}
 	var details ErrorDetails
-	_ = wire.Unmarshal(string(d.AdditionalErrorDetails), &details) // on an error, fields that do not fit stay empty
+	_ = wire.Unmarshal(string(d.AdditionalErrorDetails), &details) // a field that does not fit stays empty
 	return &details
 }
 
@@ -327,7 +330,9 @@ func (d *document) details() *ErrorDetails {
 func readAnswer(resp *http.Response, secret string) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header, secret: secret}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, which has no context
+	// After a switch of protocols, the body is the connection itself. A read of
+	// it would not end with the context.
+	if resp.StatusCode == http.StatusSwitchingProtocols {
 		a.err = errors.New("the server switches protocols")
 		return a
 	}
@@ -355,8 +360,8 @@ func discard(body io.ReadCloser) {
 // decoder makes an order from an answer.
 type decoder func(*answer) (*Order, error)
 
-// decodeOrder reads an answer of the pay API. Its documents are wrapped in
-// "data".
+// decodeOrder reads the order in an answer of the pay API. The pay API wraps
+// its documents in "data".
 func decodeOrder(a *answer) (*Order, error) {
 	d := a.document()
 	if d.err != nil {
@@ -375,8 +380,8 @@ func decodeOrder(a *answer) (*Order, error) {
 	return o, nil
 }
 
-// decodeOrderOf makes a decoder. The decoder refuses an order that isOther
-// finds to be another order than the one asked for.
+// decodeOrderOf makes a decoder that refuses any order other than the one asked
+// for. isOther returns an error for such an order.
 func decodeOrderOf(isOther func(*Order) error) decoder {
 	return func(a *answer) (*Order, error) {
 		o, err := decodeOrder(a)

@@ -18,8 +18,8 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// newTokenSource makes the source of tokens for a client. Fetches go directly
-// to the peer, so middleware never sees the client secret.
+// newTokenSource makes the source of tokens for a client. A fetch goes directly
+// to the base transport, so middleware never sees the client secret.
 func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source, error) {
 	f := &tokenFetcher{
 		peer:      p,
@@ -43,7 +43,8 @@ func newTokenSource(cfg *config, creds Credentials, p *peer.Peer) (*token.Source
 	}
 	var source *token.Source
 	source = token.NewSource(func(ctx context.Context, old *token.Token, refused bool) (*token.Token, error) {
-		// A store that has returned a refused token may hold more of them.
+		// A store that has returned one refused token may hold more refused
+		// tokens.
 		skip := func(t *token.Token) bool {
 			return refused || old != nil && t.Value == old.Value || source.Dead(t.Value)
 		}
@@ -64,7 +65,7 @@ type tokenFetcher struct {
 	peer      *peer.Peer
 	url       string
 	userAgent string
-	creds     *Credentials // behind a pointer, so a printed client shows only an address
+	creds     *Credentials // a pointer, so a printed client shows only an address
 	log       logger
 	observer  observer
 }
@@ -81,9 +82,9 @@ type tokenAnswer struct {
 	ExpiresIn   string `json:"expires_in"`
 }
 
-// fetch gets a token from Plural, in one request (Plural's pre-authorisation
-// guide, section 1). In the answers seen so far, the lifetime is in expires_at
-// or in expires_in.
+// fetch gets a token from Plural with one request (Plural's pre-authorisation
+// guide, section 1). In the answers seen so far, the token's lifetime is in
+// expires_at or in expires_in.
 func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	request := tokenRequest{f.creds.ClientID, f.creds.ClientSecret, "client_credentials"}
 	body, err := json.Marshal(request) //nolint:gosec // the request for a token has to carry the secret
@@ -107,7 +108,7 @@ func (f *tokenFetcher) fetch(ctx context.Context) (t *token.Token, err error) {
 	if err != nil {
 		return nil, fail(&answer{err: err}, nil)
 	}
-	req.GetBody = nil // net/http would repeat the request by itself
+	req.GetBody = nil // with GetBody, net/http would repeat the request by itself
 	req.Header = newHeader(f.userAgent, requestID, nil, true)
 	req.Header.Set("Request-Timestamp", requestTimestamp())
 	started := time.Now()

@@ -14,11 +14,12 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// authTransport adds the access token to requests for the base URL's host, and
-// to no other. It fetches the token and keeps it fresh. If a token is refused,
-// it gets another one and sends the request again. A store may keep old tokens.
-// So if the second token came from a store and is refused too, it sends a last
-// time with a token that is not from the store.
+// authTransport adds the access token to requests to the base URL's host, and
+// to no other requests. It fetches the token and keeps it fresh. If the server
+// refuses the token, authTransport gets another token and sends the request
+// again. A store may keep old tokens. So if the second token is from a store
+// and is refused too, authTransport sends the request a last time, with a token
+// that is not from the store.
 type authTransport struct {
 	peer   *peer.Peer
 	origin *url.URL
@@ -26,7 +27,7 @@ type authTransport struct {
 }
 
 // RoundTrip sends req with a token. The response's Request is req, which has no
-// token, so middleware cannot see one there.
+// token, so middleware cannot see the token there.
 func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != t.origin.Scheme || req.URL.Host != t.origin.Host {
 		closeBody(req)
@@ -35,7 +36,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	try := tryFrom(req.Context())
 	if try == nil {
 		closeBody(req)
-		return nil, errors.New("a middleware has replaced the request's context: it must pass it on")
+		return nil, errors.New("middleware has replaced the request's context: middleware must pass the context on")
 	}
 	try.begin()
 	tok, err := t.source.Get(req.Context())
@@ -47,7 +48,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	discard(resp.Body) // before the fetch, which may need the connection
+	discard(resp.Body) // done before the token fetch, which may need the connection
 	for tries := 0; ; tries++ {
 		try.refused()
 		t.source.Invalidate(tok)
@@ -56,7 +57,7 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		resp, err := t.send(try, req, resendBody(try, req), tok)
 		// A store may have returned another old token. After two refused
-		// tokens, the store is not asked any more.
+		// tokens, the store is no longer asked.
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || !tok.Stored || tries > 0 {
 			return resp, err
 		}
@@ -74,18 +75,23 @@ func (t *authTransport) send(
 	}
 	authorized.Body = body
 	authorized.Header.Set("Authorization", "Bearer "+tok.Value)
-	authorized.Header.Set("Request-Timestamp", requestTimestamp()) // now: the wait for the token may have been long
-	// net/http must not repeat a write, whatever middleware has added
+	authorized.Header.Set("Request-Timestamp", requestTimestamp()) // after the wait for the token
+	// GetBody or one of these headers, which middleware may have added, would
+	// allow net/http to repeat a write.
 	if req.Method != http.MethodGet {
 		authorized.GetBody = nil
 		delete(authorized.Header, "Idempotency-Key")
 		delete(authorized.Header, "X-Idempotency-Key")
-		if len(try.body) == 0 { // a wrapped body would be sent without a length
+		// An empty body that middleware has wrapped would be sent without a
+		// length.
+		if len(try.body) == 0 {
 			closeBody(authorized)
 			authorized.Body, authorized.ContentLength = http.NoBody, 0
 		}
 	}
-	if err := req.Context().Err(); err != nil { // the base transport would hide whether it had begun
+	// If the context has ended, the base transport does not show whether it has
+	// begun to send.
+	if err := req.Context().Err(); err != nil {
 		closeBody(authorized)
 		return nil, err
 	}
@@ -103,10 +109,10 @@ func (t *authTransport) send(
 	return resp, nil
 }
 
-// tracedContext returns its own trace in place of the trace of the context that
-// it wraps.
+// tracedContext wraps a context, and has its own trace in place of the trace of
+// that context.
 type tracedContext struct {
-	context.Context //nolint:containedctx // a wrapper of a context has to embed it
+	context.Context //nolint:containedctx // a wrapper has to embed the wrapped context
 
 	trace *httptrace.ClientTrace
 }
@@ -120,8 +126,8 @@ func (c tracedContext) Value(key any) any {
 	return v
 }
 
-// withoutTokenInTraces hides the token from code that follows the request by
-// httptrace, as middleware does.
+// withoutTokenInTraces hides the token from code that traces the request with
+// httptrace, such as middleware.
 func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace == nil || trace.WroteHeaderField == nil || trace == &try.trace && !try.isTraced {
@@ -138,8 +144,8 @@ func withoutTokenInTraces(ctx context.Context, try *tryState) context.Context {
 }
 
 // resendBody returns another copy of the request's body. It makes the copy from
-// the call's own bytes. Writes have no GetBody, because with one net/http would
-// repeat them by itself.
+// the call's own bytes. The request of a write has no GetBody, because net/http
+// could then repeat the write by itself.
 func resendBody(try *tryState, req *http.Request) io.ReadCloser {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req.Body

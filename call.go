@@ -17,13 +17,13 @@ import (
 // pipeline holds what all calls of a client share.
 type pipeline struct {
 	cfg    *config
-	http   *http.Client  // middleware, the authTransport with the token, and the base transport
-	peer   *peer.Peer    // the base transport of http
-	tokens *token.Source // the source of the authTransport's tokens
+	http   *http.Client  // its transport is the chain of middleware, authTransport and base transport
+	peer   *peer.Peer    // the base transport at the end of that chain
+	tokens *token.Source // where the authTransport gets its tokens
 }
 
-// call is one logical call: its request, encoded once, and the number of times
-// it was sent.
+// call is one logical call. Its request is encoded once, and may be sent
+// several times.
 type call struct {
 	p              *pipeline
 	op             operation
@@ -31,16 +31,16 @@ type call struct {
 	body           []byte
 	cfg            *callConfig
 	requestID      string
-	subject        string // the order or reference, for errors
+	subject        string // the order's id or the reference, for error texts
 	orderID        string // the order that the call is about, for middleware and the observer
 	reference      string
 	attempts       int
 	isSettlingRead bool // the call asks what happened to another call
 	askedBooks     bool // the books were asked what happened to the call
 	ambiguous      bool // a try of the call may have been carried out
-	cut            bool // the caller's deadline cut a try short, or left no time for another
+	cut            bool // the caller's deadline cut a try short, or left no time for another try
 
-	clock *serverClock // for a write and its settling reads; nil for other calls
+	clock *serverClock // shared by a write and its settling reads; nil for other calls
 }
 
 // newCall makes a call from a request. It fails if the request does not pass
@@ -69,8 +69,8 @@ func (p *pipeline) newCall(
 	return k, nil
 }
 
-// callWith makes a call with the options of another call, such as the settling
-// read of a write.
+// callWith makes a call with the options in cfg. A settling read has the
+// options of its write.
 func (p *pipeline) callWith(cfg *callConfig, op operation, path string, body []byte) (*call, error) {
 	k := &call{p: p, op: op, cfg: cfg, requestID: cfg.requestID, body: body}
 	if k.requestID == "" {
@@ -125,7 +125,7 @@ func (k *call) exchange(ctx context.Context) *answer {
 	state := &tryState{
 		op: k.op.name, orderID: k.orderID, reference: k.reference, body: k.body,
 		attempt: k.attempts, isSettling: k.isSettlingRead,
-		url: k.url, // a copy: middleware may change it
+		url: k.url, // a copy, because middleware may change it
 	}
 	if k.op.method != http.MethodGet && len(k.body) == 0 {
 		state.stop = cancel
@@ -181,18 +181,18 @@ func (k *call) fetchToken(ctx context.Context) *answer {
 	return &answer{err: err, notSent: true}
 }
 
-// endOf returns how the context ended: its error and, if the caller gave one,
-// its cause. It returns nil while the context has not ended.
+// endOf returns the error of a context that has ended, together with the cause
+// if the caller gave one. It returns nil while the context has not ended.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // it is err itself where none was given
+	if cause := context.Cause(ctx); cause != err { //nolint:errorlint // without a given cause, it is err itself
 		return fmt.Errorf("%w: %w", err, foreign.Wrap(cause))
 	}
 	return err
 }
 
-// settlingCopy returns a copy of k, for asking what k did after k has ended.
-// The copy shares no changing data with k.
+// settlingCopy returns a copy of k that shares no changing data with k. After k
+// has ended, the copy can ask what k did.
 func (k *call) settlingCopy() *call {
 	cfg, clock := *k.cfg, *k.clock
 	cfg.into = nil
@@ -205,8 +205,8 @@ func (k *call) failure(a *answer, unfit error) *Error {
 	return a.failure(k.op, k.subject, k.requestID, k.attempts, unfit)
 }
 
-// observe reports a call that has ended; it is for use with defer. It does not
-// report a settling read, which counts as part of its write.
+// observe tells the observer that a call has ended. Use it with defer. It does
+// not report a settling read, which counts as part of its write.
 func (k *call) observe(ctx context.Context, began time.Time, err *error) {
 	if k.isSettlingRead || k.p.cfg.observer == nil {
 		return

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// extendable is a request that can carry fields that this package does not
-// name. Its parts are a pointer to its own fields, without the request's
-// methods, and the extra fields.
+// extendable is a request that can carry extra fields, which this package does
+// not name. parts returns a pointer to the request's own fields, as a type
+// without the request's methods, and the extra fields.
 type extendable interface {
 	parts() (fields any, extra map[string]any)
 }
 
-// encode writes JSON without the escapes that are for HTML.
+// encode writes JSON without HTML escapes.
 func encode(in any) ([]byte, error) {
-	if request, ok := in.(extendable); ok { // encoding/json would check what its MarshalJSON writes again
+	if request, ok := in.(extendable); ok { // encoding/json would check the output of MarshalJSON a second time
 		return encodeParts(request)
 	}
 	var b bytes.Buffer

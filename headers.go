@@ -16,9 +16,9 @@ const version = "0.1.0"
 // defaultUserAgent is the SDK's User-Agent. WithUserAgent adds to it.
 const defaultUserAgent = "plural-go/" + version
 
-// newHeader makes the header of a request from the SDK's headers and from own,
-// the headers that the caller has set. The token and the time are added when
-// the request is sent.
+// newHeader makes the header of a request. It has the SDK's headers and own,
+// which are the headers that the caller has set. The token and the time are
+// added when the request is sent.
 func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.Header {
 	h := make(http.Header, len(own)+7) // with room for the token and the time
 	maps.Copy(h, own)
@@ -31,7 +31,7 @@ func newHeader(userAgent, requestID string, own http.Header, hasBody bool) http.
 	return h
 }
 
-// requestTimestamp returns the current time in the format of a
+// requestTimestamp returns the current time in the format of the header
 // Request-Timestamp.
 func requestTimestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
 
@@ -43,8 +43,8 @@ func newRequestID() string {
 	return id.String()
 }
 
-// ownHeader reports whether callers must not set a header, given by its
-// canonical name.
+// ownHeader reports whether a header is one that callers must not set. name is
+// its canonical name.
 func ownHeader(name string) bool {
 	switch name {
 	case "Authorization", "Content-Type", "Content-Length", "Accept", "User-Agent", "Request-Id", "Request-Timestamp",
