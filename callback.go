@@ -23,23 +23,25 @@ const (
 	maxCallbackFields = 64
 )
 
-// Callback is the data that a payer's browser brings back from the checkout,
-// verified. Only a [Verifier] makes one that [OrderService.Confirm] accepts.
+// Callback is the verified data that a payer's browser brings back from the
+// checkout. [OrderService.Confirm] accepts only a Callback that a [Verifier]
+// made.
 //
-// The signature covers no amount and no time. A callback can be replayed, and
-// does not show how much was paid. The Status alone does not prove success
-// either: Plural's own sample of a failure has the status AUTHORIZED together
-// with an error code. Use [OrderService.Confirm] to check the server's order
-// before you ship anything.
+// The signature covers no amount and no time. So a callback can be replayed,
+// and does not show how much was paid. The Status alone does not prove success
+// either, because Plural's own sample of a failure has the status AUTHORIZED
+// together with an error code. Use [OrderService.Confirm] to check the server's
+// order before you ship anything.
 //
-// A Callback prints and logs without ErrorMessage and Fields; [json.Marshal]
-// keeps them.
+// A Callback prints and logs without ErrorMessage and Fields, because they may
+// have personal data. [json.Marshal] writes them.
 type Callback struct {
 	OrderID      string      `json:"order_id"`
 	Status       OrderStatus `json:"status"` // from status or payment_status, whichever Plural sent
 	ErrorCode    ErrorCode   `json:"error_code,omitzero"`
 	ErrorMessage string      `json:"error_message,omitzero"` // for people; may contain personal data
-	// all fields that have a value, by wire name, without the signature
+	// all fields that have a value, except the signature, by their names in the
+	// form or JSON
 	Fields map[string]string `json:"fields,omitzero"`
 	// KeyIndex is the index of the key that made the signature, in the list given
 	// to WithCallbackKeys.
@@ -48,8 +50,8 @@ type Callback struct {
 	verified verifiedCallback
 }
 
-// verifiedCallback is a copy of the signed values. With it, the package
-// recognises a Callback that was made or changed by hand.
+// verifiedCallback is a copy of signed values. From this copy the package sees
+// whether a Callback was made or changed by other code.
 type verifiedCallback struct {
 	ok           bool
 	orderID      string
@@ -58,24 +60,25 @@ type verifiedCallback struct {
 	errorMessage string
 }
 
-// isVerified reports whether a Verifier made the Callback and nobody changed it
-// since.
+// isVerified reports whether a Verifier made the Callback and nobody has
+// changed its copied values since.
 func (c *Callback) isVerified() bool {
 	return c != nil && c.verified == verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 }
 
 // VerifyCallback verifies the form that the payer's browser posts to the
 // callback URL. Pass only the fields of the body, as
-// [Verifier.VerifyCallbackRequest] does: the query string of the callback URL
-// is not signed.
+// [Verifier.VerifyCallbackRequest] does, because the query string of the
+// callback URL is not signed.
 //
-// The rule is in Plural's pre-authorisation guide, section 3.2. The signature
-// is an HMAC-SHA256 of a text. The text has each field except signature, as
-// key=value with the decoded value. The fields are sorted by key and joined
-// with "&". The guide leaves open if the text has fields without a value, so
-// both texts are accepted. The text is not escaped, so anything that could be
-// read in two ways is refused: repeated fields, names with characters outside
-// A-Z, a-z, 0-9 and _, and values that could hold further fields.
+// The rule for the signature is in Plural's pre-authorisation guide, section
+// 3.2. The signature is an HMAC-SHA256 of a text. The text has each field
+// except signature, as key=value with the decoded value. The fields are sorted
+// by key and joined with "&". The guide leaves open whether the text has fields
+// without a value, so a signature of either text is accepted. The text is not
+// escaped. So VerifyCallback refuses a form that could be read in two ways. It
+// refuses repeated fields, names with characters outside A-Z, a-z, 0-9 and _,
+// and values that could hold further fields.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
 func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
@@ -93,19 +96,21 @@ func (v *Verifier) VerifyCallback(form url.Values) (*Callback, error) {
 }
 
 // VerifyCallbackRequest verifies the request that the payer's browser makes to
-// the callback URL: a POST of an HTML form, of at most 64 KiB, not compressed.
-// It reads the body once, and ignores the query string. If a framework has
-// already parsed the form into r.PostForm, that form is used instead.
+// the callback URL: an uncompressed POST of an HTML form of at most 64 KiB. It
+// reads the body once, and ignores the query string. If a framework has already
+// parsed the form into r.PostForm, VerifyCallbackRequest uses that form and
+// does not read the body.
 //
 // The request comes from Plural's page, so it is cross-site. Protection against
-// request forgery, such as [http.CrossOriginProtection], refuses it with 403.
-// Exempt the path: the signature protects this request. The browser does not
-// send a session cookie with SameSite=Lax in this request. So find the order by
-// the callback's OrderID, and redirect with 303 (See Other) to a page of your
-// own. The browser sends the cookie to that page again.
+// request forgery, such as [http.CrossOriginProtection], refuses a cross-site
+// request with 403. Exempt the path of the callback URL from that protection,
+// because the signature protects this request. The browser does not send a
+// session cookie with SameSite=Lax with this request. So find the order by the
+// callback's OrderID, and redirect with 303 (See Other) to a page of your own.
+// The browser sends the cookie when it opens that page.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback]. This package
-// does not end a sender that stalls: set the server's ReadTimeout.
+// does not limit how long the sender takes, so set the server's ReadTimeout.
 func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 	if r == nil || r.Method != http.MethodPost {
 		return nil, malformedCallback(ReasonMethod)
@@ -138,8 +143,8 @@ func (v *Verifier) VerifyCallbackRequest(r *http.Request) (*Callback, error) {
 
 // VerifyCallbackJSON verifies the object that the checkout's JavaScript passes
 // to the page's success and failure handlers, in the IFRAME and SDK
-// integrations. The page sends it on to the server. It must be one flat JSON
-// object of at most 64 KiB with unique names and string values. Names are
+// integrations. Your page sends that object to your server. It must be one flat
+// JSON object of at most 64 KiB with unique names and string values. Names are
 // case-sensitive, and a null counts as absent.
 //
 // The error is [ErrInvalidSignature] or [ErrMalformedCallback].
@@ -241,7 +246,7 @@ func checkCallbackFields(fields []callbackField) error {
 }
 
 // isFieldName reports whether a name has only allowed characters. "&" and "="
-// are not allowed, because a name with them could smuggle in a field.
+// are not allowed, because a name with them could be read as two fields.
 func isFieldName(name string) bool {
 	for i := range len(name) {
 		if !isNameByte(name[i]) {
@@ -251,10 +256,10 @@ func isFieldName(name string) bool {
 	return name != ""
 }
 
-// isFieldValue reports whether a value cannot hold further fields. So the
-// signed text can be cut into fields in one way only. "&" is allowed only in
-// the error message, which is free text, and only if no field name with "="
-// follows the "&".
+// isFieldValue reports whether no part of a value can be read as a further
+// field. Then the signed text can be split into fields in only one way. "&" is
+// allowed only in the error message, which is free text, and only if no field
+// name with "=" follows the "&".
 func isFieldValue(name, value string) bool {
 	if !utf8.ValidString(value) {
 		return false
@@ -280,7 +285,8 @@ func isFieldValue(name, value string) bool {
 
 // callbackKeyOf returns the index of the key that made the signature, or -1 if
 // no key did. It tries the text without empty fields and the text with them.
-// Each comparison takes constant time. Which key matches is not a secret.
+// Each comparison takes constant time. The search stops at the first match,
+// because the index of the key is not a secret.
 func (v *Verifier) callbackKeyOf(fields []callbackField, signature []byte) int {
 	texts := [][]byte{signedText(fields, false)}
 	if slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" }) {
@@ -294,8 +300,8 @@ func (v *Verifier) callbackKeyOf(fields []callbackField, signature []byte) int {
 	})
 }
 
-// signedText makes the text that is signed. keepEmpty selects the text that has
-// the empty fields.
+// signedText makes the text that the signature covers. With keepEmpty, the text
+// includes the fields without a value.
 func signedText(fields []callbackField, keepEmpty bool) []byte {
 	text := make([]byte, 0, 256) // longer than the usual text
 	for _, f := range fields {
