@@ -13,22 +13,25 @@ type CancelService struct{ p *pipeline }
 //
 //	PUT /api/pay/v1/orders/{order_id}/cancel
 //
-// The results are those of [CaptureService.Create]. A lost or unclear answer is
-// settled in the same way:
+// A lost or unclear answer is settled as for [CaptureService.Create]. The
+// results, and how to test for each:
 //
-//   - nil: carried out. The books show the order CANCELLED, no matter who
-//     cancelled it.
-//   - [ErrNotApplied]: final. The order has failed, or all of its money was
-//     taken. It is a [StateError].
-//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
-//     cancel and the books do not show why: the order is not paid yet, or only
-//     a part of it was captured.
-//   - any other error: not known yet. Calling again is safe.
+//   - nil: the order is cancelled. The books show it as CANCELLED, no matter
+//     who cancelled it.
+//   - [ErrNotApplied]: final, and nothing was cancelled. The order has failed,
+//     or all of its money was taken. The error is a [StateError].
+//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//     rejected the cancel and the books give no final reason (the order is not
+//     paid yet, or only a part of it was captured), or the books were read and
+//     are unclear.
+//   - any other error: it is not known yet whether the order is cancelled.
+//     Calling again is safe.
 //
-// A [ValidationError] means that nothing was sent, because the text cannot be
-// an order's id. An earlier call may have had an effect.
+// A [ValidationError] means that this call sent nothing, because orderID cannot
+// be an order's id. An earlier call may have had an effect.
 //
-// Do not pass an HTTP request's context. Without a deadline the books are asked
+// Do not pass an HTTP request's context, because it ends when the browser
+// closes the connection. If the context has no deadline, the books are asked
 // for up to 60 seconds.
 func (s *CancelService) Create(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	var check requestCheck

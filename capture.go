@@ -8,18 +8,18 @@ import (
 // CaptureService takes money that is on hold.
 type CaptureService struct{ p *pipeline }
 
-// Find looks for a capture in the books. It sends nothing that moves money. It
-// is for the nightly reconciliation. It reads the order with GET
+// Find looks for a capture in the books. It sends nothing that moves money. Use
+// it for the nightly reconciliation. It reads the order with GET
 // /api/pay/v1/orders/{order_id} until several reads agree.
 //
 //   - nil: the capture is in the books, and settled. It is one of
 //     [Order.Captures].
-//   - [ErrNotApplied]: it is not in the books, and cannot come any more: the
-//     order is cancelled, failed or captured under another reference.
-//   - [ErrConflict], which here is also [ErrNoHold]: the money was taken, and
-//     the books do not show under which reference.
-//   - [ErrNotFound]: it is not in the books. A call that is still under way
-//     elsewhere may add it.
+//   - [ErrNotApplied]: the capture is not in the books, and can no longer be
+//     made. The order is cancelled, failed or captured under another reference.
+//   - [ErrConflict] and [ErrNoHold]: the money was taken, and the books do not
+//     show under which reference.
+//   - [ErrNotFound]: the capture is not in the books. If a call is still under
+//     way elsewhere, that call may still make the capture.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
 //   - [ValidationError]: nothing was sent, because the id or the reference is
 //     not in the right form.
@@ -35,7 +35,7 @@ func (s *CaptureService) Find(
 		return nil, err
 	}
 	judge := func(o *Order) finding {
-		// Any amount in the books is accepted.
+		// Find accepts any amount that the books show.
 		return judgeCapture(o, merchantCaptureReference, capturesUnder(o, merchantCaptureReference).total.Amount)
 	}
 	settle := settlement{
@@ -48,7 +48,8 @@ func (s *CaptureService) Find(
 // CaptureRequest says how much to capture. Exactly one of CaptureAmount and
 // FullAmount must be given, so a forgotten amount does not take the whole hold.
 type CaptureRequest struct {
-	// yours, unique; 1 to MaxReference of A-Z a-z 0-9 - _, see Reference
+	// your own unique reference, of 1 to MaxReference characters from A-Z a-z
+	// 0-9 - _; see Reference
 	MerchantCaptureReference string `json:"merchant_capture_reference"`
 	// 100 to 100 000 000 paise; the rest of the hold is released
 	CaptureAmount Amount `json:"capture_amount,omitzero"`
@@ -64,36 +65,38 @@ type CaptureRequest struct {
 //
 // The results, and how to test for each:
 //
-//   - nil: carried out. The server's books show this capture, with this
+//   - nil: the capture was carried out. The server's books show it, with this
 //     reference and amount.
-//   - [ErrNotApplied]: final. Nothing was or will be carried out under this
-//     reference, by this call or any other. The books show why: the order is
-//     cancelled, failed or captured under another reference, or less money is
-//     on hold. The error is a [StateError].
+//   - [ErrNotApplied]: final. Nothing was carried out under this reference, and
+//     nothing will be, by this call or any other. The books show why: the order
+//     is cancelled, failed or captured under another reference, or less money
+//     is on hold than the request asks for. The error is a [StateError].
 //   - [ErrConflict]: final, and a person has to look. The books show something
-//     other than what was asked for. Either there is another amount under this
-//     reference ([ErrReferenceReused] if it was there before this call), or the
-//     money was taken and the books do not show by which capture ([ErrNoHold]).
-//     The error is also a [StateError].
+//     other than what was asked for. Either another amount is booked under this
+//     reference ([ErrReferenceReused] if it was booked before this call), or
+//     the money was taken and the books do not show by which capture
+//     ([ErrNoHold]). The error is also a [StateError].
 //   - [NeedsReview]: not final, and a person has to look. Either Plural
 //     rejected the capture and the books do not show why (an [Error]), or the
 //     books were read and are unclear (an [OutcomeUnknownError]).
-//   - any other error: not known yet. Call again with the same reference.
+//   - any other error: it is not known yet what happened. Call again with the
+//     same reference.
 //
-// A [ValidationError] means that nothing was sent, because the request is
+// A [ValidationError] means that this call sent nothing, because the request is
 // wrong. An earlier call may have had an effect.
 //
-// When an answer is lost or unclear, or Plural rejects the capture, Create asks
-// the books, and sends again if they show that nothing happened. It is
-// idempotent by reference, across calls, clients and restarts. Plural's
-// replicas lag. So if a result depends on several entries of the books, it
-// counts only when all reads over three seconds agree. So give the call five
-// seconds or more. docs/finals.md lists what makes an answer final.
+// If an answer is lost or unclear, or Plural rejects the capture, Create asks
+// the books. After a lost or unclear answer, it sends the capture again if the
+// books do not show it and still allow it. Create is idempotent by reference,
+// across calls, clients and restarts. Plural's replicas lag. So a result that
+// depends on several entries of the books counts only if all reads over three
+// seconds agree. Give the call five seconds or more for that. docs/finals.md
+// lists what makes an answer final.
 //
-// Do not pass an HTTP request's context: a payer who closes the browser must
-// not leave a capture unsettled. A deadline limits the whole call. Part of the
-// time is kept for asking the books. Without a deadline the books are asked for
-// up to 60 seconds.
+// Do not pass an HTTP request's context, because it ends when the payer closes
+// the browser, and the capture would stay unsettled. A deadline limits the
+// whole call. Part of the time is kept for asking the books. Without a
+// deadline, the books are asked for up to 60 seconds.
 func (s *CaptureService) Create(
 	ctx context.Context, orderID string, req *CaptureRequest, opts ...CallOption,
 ) (*Order, error) {

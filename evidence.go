@@ -1,18 +1,18 @@
 package plural
 
-// evidence is a row of the table of finals: what Plural's books have to show
-// before a write has a final answer. Without a row there is no final answer.
-// docs/finals.md has the same rows.
+// evidence is one row of the table in docs/finals.md. It is what Plural's books
+// have to show before a write has a final answer. If no row fits, the answer is
+// not final.
 //
-// The code of an answer is never evidence: it only says what to do next. A
+// The code of an answer is never evidence. It only shows what to do next. A
 // missing entry is not evidence either, because replicas lag and documents
 // leave things out.
 type evidence struct {
 	of      string // the operation that the row is about
 	is      error  // ErrNotApplied, ErrConflict, or ErrNoHold, which is an ErrConflict
-	twice   bool   // looks over lookSpan have to agree; otherwise one is enough
+	twice   bool   // all looks over lookSpan have to agree; if false, one look is enough
 	shows   string // what the books show
-	because string // why this rules out the write
+	because string // why that rules out the write
 }
 
 // The rows.
