@@ -15,16 +15,16 @@ import (
 )
 
 // Client talks to Plural. Its services hold the operations. It does not change
-// after construction and is safe for concurrent use. Make one for each merchant
-// and keep it, so its token and its connections are reused. A Client need not
-// be closed.
+// after construction and is safe for concurrent use. Make one Client for each
+// merchant and keep it, so its token and its connections are reused. A Client
+// does not have to be closed.
 type Client struct {
 	Orders   *OrderService
 	Captures *CaptureService
 	Cancels  *CancelService
 	Refunds  *RefundService
 
-	Settlements  *SettlementService // what has reached the bank
+	Settlements  *SettlementService // the payouts that have reached the merchant's bank
 	PaymentLinks *PaymentLinkService
 
 	p *pipeline
@@ -60,32 +60,33 @@ func NewClient(creds Credentials, opts ...Option) (*Client, error) {
 	}, nil
 }
 
-// assemble makes the chain that each try of a request goes through, beginning
-// at the network.
+// assemble builds the chain of transports that each try of a request goes
+// through. It begins at the network.
 func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 	hc := cfg.httpClient()
-	// The base transport, the user's or the SDK's own, and the state of its
+	// base is the user's transport or the SDK's own, with the state of its
 	// connections.
 	base := peer.New(hc.Transport)
-	// The access tokens. They are fetched directly from the peer, so no middleware
-	// sees the client secret.
+	// Access tokens are fetched directly through base, so no middleware sees
+	// the client secret.
 	tokens, err := newTokenSource(cfg, creds, base)
 	if err != nil {
 		return nil, err
 	}
-	// The auth transport adds a token to each request, and sends the request again
-	// after a 401.
+	// The auth transport adds a token to each request, and sends the request
+	// again after a 401.
 	hc.Transport = &authTransport{peer: base, origin: cfg.baseURL, source: tokens}
-	// The first middleware is the outermost. It sees no token.
+	// The first middleware is the outermost. No middleware sees the token.
 	for _, wrap := range slices.Backward(cfg.middleware) {
 		if hc.Transport = wrap(hc.Transport); isNil(hc.Transport) {
 			return nil, errors.New("plural: new client: a middleware returned no transport")
 		}
 	}
-	// The http.Client, for the jar. It returns redirects as answers.
+	// The http.Client is kept for its cookie jar. It returns redirects as
+	// answers.
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	// The call limits the time of each try, and sends again: see call.go and
-	// repeat.go.
+	// The http.Client has no timeout. The call limits the time of each try, and
+	// repeats the request (call.go, repeat.go).
 	if hc.Timeout > 0 {
 		cfg.attemptTimeout = min(cfg.attemptTimeout, hc.Timeout)
 	}
@@ -94,9 +95,9 @@ func assemble(cfg *config, creds Credentials) (*pipeline, error) {
 }
 
 // NewClientFromEnv makes a client from the environment variables
-// PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and one of PLURAL_ENVIRONMENT
-// ("uat" or "production") and PLURAL_BASE_URL. It applies opts in addition. It
-// fails if an option contradicts a variable.
+// PLURAL_CLIENT_ID and PLURAL_CLIENT_SECRET, and either PLURAL_ENVIRONMENT
+// ("uat" or "production") or PLURAL_BASE_URL. It also applies opts. It fails if
+// an option contradicts a variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	creds := Credentials{ClientID: os.Getenv("PLURAL_CLIENT_ID"), ClientSecret: os.Getenv("PLURAL_CLIENT_SECRET")}
 	environment, baseURL := os.Getenv("PLURAL_ENVIRONMENT"), os.Getenv("PLURAL_BASE_URL")
@@ -123,9 +124,9 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 // [Production], or "custom" after [WithBaseURL].
 func (c *Client) Environment() Environment { return c.p.cfg.environment }
 
-// Warm fetches the access token, so the first sale does not wait for it. It
-// does nothing while the client has a token. A request that fails is repeated.
-// The error is an [Error]. For wrong credentials it is also [ErrUnauthorized].
+// Warm fetches the access token, so the first sale does not wait for it. If the
+// client has a token, Warm does nothing. Warm repeats a request that fails. The
+// error is an [Error]. For wrong credentials it is also [ErrUnauthorized].
 func (c *Client) Warm(ctx context.Context) error {
 	call, err := c.p.newCall(ctx, opToken, "", "", nil, requestCheck{}, nil)
 	if err != nil {
@@ -139,24 +140,25 @@ func (c *Client) Warm(ctx context.Context) error {
 func (c *Client) CloseIdleConnections() { c.p.peer.CloseIdle() }
 
 // Do calls an endpoint that this package has no method for. The path starts
-// with a slash and may have a query. Do sends in as a JSON body, or no body if
-// in is nil. It decodes the answer's whole JSON document, with its envelope,
-// into out, unless out is nil. The document may nest 32 levels deep and have
-// 2,000 elements in each list or object, and 100,000 in all. Do decodes a
-// struct of this package in the same way as the service methods do. It decodes
-// your own types with encoding/json.
+// with a slash and may have a query. If the argument in is not nil, Do sends it
+// as the JSON body. Unless out is nil, Do decodes the whole JSON document of
+// the answer, with its envelope, into out. The document may be nested up to 32
+// levels deep. It may have up to 2,000 elements in each list or object, and up
+// to 100,000 in all. Do decodes a struct of this package in the same way as the
+// service methods do. It decodes your own types with encoding/json.
 //
-// The method is GET, POST, PUT, PATCH or DELETE; a GET has no body. Do repeats
-// only a GET that fails. It sends other methods once. It sends them again only
-// if nothing of the request went out, or if Plural refused the token (twice at
-// most).
+// The method is GET, POST, PUT, PATCH or DELETE. A GET has no body. Do repeats
+// a GET that fails. It sends a request with another method again in only two
+// cases: nothing of the request was sent, or Plural refused the token (at most
+// twice).
 //
 // A refusal is an [Error]. For a method other than GET, the error is
-// [ErrOutcomeUnknown] if the answer is lost, or if its status is 408, 409, 425
-// or 500 and above. Do cannot find out what happened to the request. Find out
-// yourself before you send it again. An [Error] with a status of 200 to 299 and
-// a cause may mean that the request was carried out but its answer did not fit
-// into out.
+// [ErrOutcomeUnknown] if the answer is lost, if a 2xx answer is not JSON, if
+// the status is 3xx, 408, 409, 425 or 500 and above, or if the code is one of a
+// broken server. Do cannot find out what happened to such a request. Find that
+// out yourself before you send the request again. If an [Error] has a status of
+// 200 to 299 and a cause, the request may have been carried out, although its
+// answer did not fit into out.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	op := opDo(method, pathOnly(path))
 	var check requestCheck
@@ -185,8 +187,8 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 
 var errRefusalInOK = errors.New("a refusal with the status of a success")
 
-// endpoint checks the method and the path of Do. The path must not lead to
-// another host than that of the base URL.
+// endpoint checks the method and the path of Do. The path must not lead to a
+// host other than the base URL's.
 func (c *requestCheck) endpoint(method, path string) {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:

@@ -7,10 +7,10 @@ import (
 )
 
 // Credentials are the id and the secret that Plural's onboarding team gives to
-// a merchant. They print as a placeholder under every fmt verb, in slog and in
-// JSON. fmt shows them in two cases: in an unexported field of another struct,
-// and under %p or a misplaced %w, which go vet refuses. So give them to
-// [NewClient] and keep no copy.
+// a merchant. They print as a placeholder in fmt, slog and JSON. There are two
+// exceptions: fmt shows credentials in an unexported field of another struct,
+// and under %p or a misplaced %w. go vet refuses such a %p or %w. So give the
+// credentials to [NewClient] and keep no copy.
 type Credentials struct {
 	ClientID     string
 	ClientSecret string
@@ -19,22 +19,23 @@ type Credentials struct {
 // TokenStore lets the processes of a fleet share one access token, so only one
 // of them has to fetch it. The store gets only opaque bytes. The token is
 // encrypted with AES-GCM, under a key that is derived from the client secret.
-// It is bound to the base URL and the client id. The names of the store's keys
-// are hashes. So the store need not be trusted to keep secrets.
+// The encrypted token is bound to the base URL and the client id. The names of
+// the store's keys are hashes. So the store does not have to keep its contents
+// secret.
 //
-// No call fails because of its store. If the store fails, hangs, panics or
+// No call fails because of the store. If the store fails, hangs, panics or
 // returns nonsense, the token is fetched without the store after at most two
 // seconds.
 type TokenStore interface {
 	// Load returns what was last saved under key. It returns nil, nil when
-	// nothing is saved there. It is called ten times a second while Lock waits;
-	// a token that it finds ends the wait.
+	// nothing is saved there. While Lock waits, Load is called ten times a
+	// second. If Load finds a token, the wait ends.
 	Load(ctx context.Context, key string) (sealed []byte, err error)
 	// Save keeps sealed under key, for ttl.
 	Save(ctx context.Context, key string, sealed []byte, ttl time.Duration) error
-	// Lock blocks until the caller holds the lock named key, or ctx ends. The lock
-	// frees itself after ttl. ctx is only for the wait: it is cancelled once the
-	// lock is held or not needed any more.
+	// Lock blocks until the caller holds the lock named key, or ctx ends. The
+	// lock frees itself after ttl. ctx is only for the wait. It is cancelled
+	// once the lock is held or is no longer needed.
 	Lock(ctx context.Context, key string, ttl time.Duration) (unlock func(context.Context), err error)
 }
 

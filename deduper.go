@@ -14,42 +14,45 @@ import (
 
 // The errors of a [Deduper].
 var (
-	// ErrClaimLost means that a claim does not belong to the caller (any more):
-	// its lease ran out and another worker took over, or it was settled before.
+	// ErrClaimLost means that the caller does not hold the claim, or no longer
+	// holds it. For example, its lease ran out and another worker took the
+	// event, or the claim was committed or released before.
 	ErrClaimLost = foreign.Sentinel("plural: the claim on the webhook is lost")
-	// ErrDeduperFull means that a [MemoryDeduper] holds as many events as it may.
+	// ErrDeduperFull means that a [MemoryDeduper] has no room for another
+	// event.
 	ErrDeduperFull = foreign.Sentinel("plural: the memory for webhooks is full")
 )
 
 // ClaimState is the result of a claim.
 type ClaimState int
 
-// The states of a claim. The zero ClaimState is not one of them, and is not a
-// claim.
+// The states of a claim. The zero ClaimState is not one of these states, and
+// gives no claim to the caller.
 const (
-	Claimed    ClaimState = iota + 1 // the caller has the event, for the lease
-	InProgress                       // another worker has it
-	Done                             // it was handled
+	Claimed    ClaimState = iota + 1 // the caller has the event, until the lease ends
+	InProgress                       // another worker has the event
+	Done                             // the event was handled
 )
 
 // Claim is the result of [Deduper.Claim]. If its State is Claimed, pass its
-// Token to Commit or Release. The Token shuts out a worker whose lease ran out.
+// Token to Commit or Release. The Token lets the Deduper refuse a worker whose
+// event another worker has claimed since.
 type Claim struct {
 	State ClaimState
 	Token string // for Commit and Release; "" unless Claimed
 }
 
-// Deduper remembers webhook events by name, so each event is handled once:
-// claim, handle, commit. It must be safe for concurrent use. A fleet of
-// processes needs a shared Deduper that survives restarts. [MemoryDeduper] is
-// for one process.
+// Deduper remembers webhook events by name, so each event is handled once. A
+// worker claims an event, handles it, and commits the claim. A Deduper must be
+// safe for concurrent use. A fleet of processes needs a shared Deduper that
+// survives restarts. [MemoryDeduper] is for one process.
 //
 // The name of an event is its webhook-id. With [WithMerchant], the merchant's
-// name and a "/" come first. A name has up to 257 characters: A-Z a-z 0-9 - _ /
-// and the characters of the merchant's name.
+// name and a "/" come first. A name has up to 257 characters. They are A-Z a-z
+// 0-9 - _ / and the characters of the merchant's name.
 type Deduper interface {
-	// Claim takes the event for the lease, unless it was handled already or a
-	// worker holds an unexpired claim.
+	// Claim takes the event for the length of the lease, unless the event was
+	// handled already or a worker holds an unexpired claim on it.
 	Claim(ctx context.Context, id string, lease time.Duration) (Claim, error)
 	// Commit records that the event was handled, and keeps the record for the
 	// given time. It fails with [ErrClaimLost] unless the token is that of the
@@ -60,11 +63,11 @@ type Deduper interface {
 	Release(ctx context.Context, id, token string) error
 }
 
-const defaultMemoryEvents = 1 << 18 // about one event a second for the 72 hours that they are kept
+const defaultMemoryEvents = 1 << 18 // room for about one event a second, each kept for 72 hours
 
 // MemoryDeduper is a [Deduper] in memory. When it is full it refuses further
-// events, which Plural then delivers again later. It never forgets an event
-// that it still has to know.
+// events, which Plural then delivers again later. To make room, it never drops
+// an event before the end of its lease, or of the time given to Commit.
 //
 // The zero MemoryDeduper is ready for use and has the default size.
 type MemoryDeduper struct {
@@ -73,7 +76,7 @@ type MemoryDeduper struct {
 	mu      sync.Mutex
 	events  map[string]memoryEvent
 	claims  uint64    // the number of claims so far; the next token is one more
-	sweepAt int       // how many events there may be before the next sweep
+	sweepAt int       // the number of events at which the next sweep is due
 	rested  time.Time // no sweep happens before this time
 }
 
@@ -84,14 +87,14 @@ type memoryEvent struct {
 
 var _ Deduper = (*MemoryDeduper)(nil)
 
-// NewMemoryDeduper makes a MemoryDeduper for at most that many events; zero or
-// less means 262,144, about 65 MB when full.
+// NewMemoryDeduper makes a MemoryDeduper that holds up to the given number of
+// events. Zero or less means 262,144 events, which take about 65 MB.
 func NewMemoryDeduper(most int) *MemoryDeduper {
 	return &MemoryDeduper{most: max(most, 0)}
 }
 
-// Claim takes the event for the lease. It fails with [ErrDeduperFull] if there
-// is no room for the event.
+// Claim takes the event for the length of the lease. It fails with
+// [ErrDeduperFull] if there is no room for the event.
 func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration) (Claim, error) {
 	if id == "" || lease <= 0 {
 		return Claim{}, errors.New("plural: claim webhook: an id and a positive lease are needed")
@@ -121,7 +124,7 @@ func (d *MemoryDeduper) Claim(_ context.Context, id string, lease time.Duration)
 // [ErrClaimLost].
 func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Duration) error {
 	if keep <= 0 {
-		return errors.New("plural: commit webhook: a positive time to keep it is needed")
+		return errors.New("plural: commit webhook: the time to keep the record must be positive")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -133,8 +136,9 @@ func (d *MemoryDeduper) Commit(_ context.Context, id, token string, keep time.Du
 	return nil
 }
 
-// Release gives the event back. The error is [ErrClaimLost] if another worker
-// has claimed the event.
+// Release gives the event back. The error is [ErrClaimLost] if the claim was
+// committed or released before, or if another worker has claimed the event
+// since.
 func (d *MemoryDeduper) Release(_ context.Context, id, token string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -155,15 +159,15 @@ func (d *MemoryDeduper) set(id string, event memoryEvent) {
 	d.events[strings.Clone(id)] = event
 }
 
-// lapsedGrace is how long a claim whose lease ran out is remembered, so its
+// lapsedGrace is how long a claim is remembered after its lease ran out, so its
 // worker can still commit.
 const lapsedGrace = time.Hour
 
 // hasRoom reports whether there is room for one more event. It first drops old
 // entries in two cases: when there are twice as many events as after the last
 // sweep, and when there is no room. In the second case it also drops a claim as
-// soon as its lease has run out. A sweep takes 8 ms for 262,144 events, and
-// sweeping takes at most a hundredth of the time.
+// soon as its lease has run out. A sweep of 262,144 events takes 8 ms. Sweeps
+// take at most a hundredth of the running time.
 func (d *MemoryDeduper) hasRoom(now time.Time) bool {
 	const fewest = 1024
 	most := cmp.Or(d.most, defaultMemoryEvents)

@@ -7,7 +7,7 @@ import (
 )
 
 // Environment is one of Plural's two installations, or "custom" for a base URL
-// of your own. The client never falls back from one to another.
+// of your own. The client never falls back from one environment to another.
 type Environment string
 
 // The environments. By default a client talks to [UAT], which cannot move real
@@ -26,14 +26,15 @@ func (e Environment) baseURL() *url.URL {
 	return &url.URL{Scheme: "https", Host: host}
 }
 
-// isSecure reports whether u is https, or http on a loopback host. The rule is
-// for the base URL, and for addresses that a payer is sent to.
+// isSecure reports whether u is https, or http on a loopback host. This rule
+// applies to the base URL, and to addresses that a payer is sent to.
 func isSecure(u *url.URL) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
 }
 
-// isPayersURL reports whether a payer can be sent to an address from an answer:
-// it is absolute and secure, and no user info hides the host.
+// isPayersURL reports whether a payer can be sent to an address from an answer.
+// The address must be absolute and secure, and must not hide the host behind
+// user info.
 func isPayersURL(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && isSecure(u) && u.Hostname() != "" && u.User == nil
