@@ -40,7 +40,7 @@ const (
 	CodeTimedOut                   ErrorCode = "TIMED_OUT"
 )
 
-// IsKnown reports whether the code is one that this package has a constant for.
+// IsKnown reports whether this package has a constant for the code.
 func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
 
 // Text describes the code in a few English words, for a merchant's own staff.
@@ -48,7 +48,8 @@ func (c ErrorCode) IsKnown() bool { return codes[c].nature != 0 }
 func (c ErrorCode) Text() string { return codes[c].text }
 
 // NeedsAnotherMethod reports whether the payer should be asked to pay in
-// another way: the card, the account or the bank will refuse this one again.
+// another way, because the card, the account or the bank will refuse this way
+// again.
 func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == anotherMethod }
 
 // MayPassLater reports whether the same request, or the same payment, may
@@ -56,31 +57,31 @@ func (c ErrorCode) NeedsAnotherMethod() bool { return codes[c].remedy == another
 func (c ErrorCode) MayPassLater() bool { return codes[c].remedy == later }
 
 // IsRequestFault reports whether the merchant's program or its configuration
-// must be corrected first.
+// must be corrected before the request can succeed.
 func (c ErrorCode) IsRequestFault() bool { return codes[c].remedy == correctRequest }
 
 // nature is what a code says about the request.
 type nature int
 
 const (
-	decision    nature = iota + 1 // it was not carried out
-	ofState                       // not carried out, because of the order's state or an earlier request
-	throttle                      // not accepted, and may be sent again
-	serverFault                   // it may have been carried out
+	decision    nature = iota + 1 // the request was not carried out
+	ofState                       // the request was not carried out, because of the order's state or an earlier request
+	throttle                      // the request was not accepted, and may be sent again
+	serverFault                   // the request may have been carried out
 )
 
 // remedy is how to solve an error.
 type remedy int
 
 const (
-	noRemedy remedy = iota // the order's state explains it
+	noRemedy remedy = iota // nothing needs a correction: the order's state explains the error
 	anotherMethod
 	later
 	correctRequest
 )
 
 // codes has everything that the package knows about each code. To add a code,
-// add one entry here.
+// add a constant above and one entry here.
 //
 //nolint:gochecknoglobals // a constant in all but name
 var codes = map[ErrorCode]struct {
@@ -121,8 +122,8 @@ var codes = map[ErrorCode]struct {
 	CodeTimedOut:                   {"Plural, or the bank, took too long", serverFault, later},
 }
 
-// isDefinitive reports whether the code means that the request was decided on
-// and not carried out.
+// isDefinitive reports whether the code means that Plural has refused the
+// request and not carried it out.
 func (c ErrorCode) isDefinitive() bool {
 	return codes[c].nature == decision || codes[c].nature == ofState
 }

@@ -18,86 +18,88 @@ import (
 	"github.com/plural-go/plural/internal/foreign"
 )
 
-// The kinds of this package's errors, for [errors.Is]. ErrNotApplied,
-// ErrConflict and ErrOutcomeUnknown report what happened to a write; the others
-// report why.
+// These are the kinds of this package's errors, for [errors.Is]. ErrNotApplied,
+// ErrConflict and ErrOutcomeUnknown report what happened to a write. The other
+// kinds report why.
 var (
 	// ErrUnauthorized: check the credentials, and whether they are for this
 	// environment.
 	ErrUnauthorized = foreign.Sentinel("plural: credentials or access token refused")
 	// ErrIncomplete matches [IncompleteError]: not everything could be read. It
-	// never says anything about money.
+	// does not report what happened to money.
 	ErrIncomplete = foreign.Sentinel("plural: not everything could be read")
-	// ErrNotFound: Plural has no order, refund or payment link of that id or
-	// reference, and no settlement of that UTR.
+	// ErrNotFound: Plural has no order, refund or payment link with that id or
+	// reference, or no settlement with that UTR.
 	ErrNotFound = foreign.Sentinel("plural: no such order")
-	// ErrDuplicateRequest: see [DuplicateOrderError] for the order that has the
-	// reference.
+	// ErrDuplicateRequest: the reference was used before. A
+	// [DuplicateOrderError] has the order with that reference.
 	ErrDuplicateRequest = foreign.Sentinel("plural: the reference was used before")
-	// ErrOperationNotAllowed: the order was captured, cancelled or refunded, or is
-	// not paid.
+	// ErrOperationNotAllowed: the order was captured, cancelled or refunded
+	// already, or is not paid.
 	ErrOperationNotAllowed = foreign.Sentinel("plural: the order's state does not allow it")
-	// ErrReferenceReused is an [ErrConflict]: the reference was already used before
-	// this call, for a different order, capture or refund, or with a different
-	// amount.
+	// ErrReferenceReused is an [ErrConflict]: the reference was already used
+	// before this call, for a different order, capture or refund, or with a
+	// different amount.
 	ErrReferenceReused = foreign.Sentinel("plural: the reference belongs to something else")
-	// ErrInvalidRequest: correct the request; a [ValidationError] says where.
+	// ErrInvalidRequest: correct the request. A [ValidationError] names the
+	// fields to correct.
 	ErrInvalidRequest = foreign.Sentinel("plural: invalid request")
 	// ErrRateLimited: call again later, and with fewer workers.
 	ErrRateLimited = foreign.Sentinel("plural: too many requests")
 	// ErrNotPaid matches [NotPaidError].
 	ErrNotPaid = foreign.Sentinel("plural: the order is not paid, or not the one expected")
-	// ErrOutcomeUnknown matches [OutcomeUnknownError]: the request may or may not
-	// have been carried out. From [OrderService.ConfirmEvent] it means that the
-	// books do not show yet what the event reports.
+	// ErrOutcomeUnknown matches [OutcomeUnknownError]: the request may or may
+	// not have been carried out. An ErrOutcomeUnknown from
+	// [OrderService.ConfirmEvent] means that the books do not show yet what the
+	// event reports.
 	ErrOutcomeUnknown = foreign.Sentinel("plural: outcome unknown")
 
 	// ErrNotApplied is final: nothing was carried out under this reference, by
 	// this call or any other, and nothing will be. Plural's books show why.
 	ErrNotApplied = foreign.Sentinel("plural: not carried out")
 
-	// ErrConflict is final, too: Plural's books show something other than what was
-	// asked for, and money may have moved. A person has to look. It is never
-	// ErrNotApplied.
+	// ErrConflict is final, too: Plural's books show something other than what
+	// was asked for, and money may have moved. A person has to look. No error
+	// is both ErrConflict and ErrNotApplied.
 	ErrConflict = foreign.Sentinel("plural: the books show something else than was asked for")
 
-	// ErrNoHold is an [ErrConflict]: the money is not on hold any more. It was
-	// taken. The books do not show whether it was taken outright or by an
-	// earlier call.
+	// ErrNoHold is an [ErrConflict]: the money is no longer on hold, because it
+	// was taken. The books do not show whether the order was paid without a
+	// hold, or an earlier call captured it.
 	ErrNoHold = foreign.Sentinel("plural: the money is not on hold any more")
 )
 
 // Error is an answer other than the one asked for, or no answer at all.
 //
-// If the answer says so, it matches [ErrUnauthorized], [ErrNotFound],
+// If the answer says so, the error matches [ErrUnauthorized], [ErrNotFound],
 // [ErrDuplicateRequest], [ErrOperationNotAllowed], [ErrInvalidRequest] or
 // [ErrRateLimited]. If no usable answer came, Unwrap returns the cause: the
-// error of the network or of the context, or what was wrong with the answer. A
-// cause that comes from the caller, such as the cause of a context or an error
-// of middleware, matches none of this package's errors, because it may be about
-// another order.
+// error of the network or of the context, or what was wrong with the answer.
+// Some causes come from the caller, such as the cause of a context or an error
+// of middleware. They match none of this package's errors, because they may be
+// about another order.
 type Error struct {
 	Op         string        // the operation, such as "captures.create"; for Client.Do the method and the path
-	OrderID    string        // the order that it was about, or else the reference or UTR, if any
+	OrderID    string        // the order that the call was about, or else the reference or UTR, if any
 	StatusCode int           // HTTP status; 0 when no answer came
 	Code       ErrorCode     // Plural's code; "" when the answer has none
 	Message    string        // Plural's message, for people
-	Details    *ErrorDetails // where and why, if the answer says
+	Details    *ErrorDetails // where the error is and why, if the answer says so
 	RequestID  string        // the Request-ID that was sent
 	TraceID    string        // the gateway's own id, if the answer has one
-	Attempts   int           // tries; a try repeated because its token was refused counts once
+	Attempts   int           // the number of tries; a repeat after a refused token does not count
 	RetryAfter time.Duration // how long the answer asks to wait; 0 if it does not say
-	Header     http.Header   // of the answer
+	Header     http.Header   // the header of the answer
 	Body       []byte        // the first 8 KiB of the answer; may hold personal data
 	Err        error         // the cause, when no usable answer came
 
-	// Plural rejected a capture, cancel or refund, or the making or cancelling of
-	// a payment link, and its books do not show why. The error is not final; see
-	// the function NeedsReview.
+	// Plural rejected a capture, cancel or refund, or the making or cancelling
+	// of a payment link, and its books do not show why. The error is not final.
+	// See the function NeedsReview.
 	NeedsReview bool
 
-	// a read or a token request whose answer broke off or was not JSON: another
-	// try may bring a complete one
+	// the answer to a read or a token request broke off or was not JSON, so
+	// another try may bring a complete answer
 	broken bool
 }
 
@@ -141,9 +143,10 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is reports whether the error matches a sentinel. [ErrUnauthorized] matches a
 // status of 401. [ErrRateLimited] matches a status of 429 and the code
 // API_RATE_LIMIT. [ErrNotFound] matches the code ORDER_NOT_FOUND, a 404 without
-// a code, and "no matching records" after a look-up. The other sentinels match
-// by code alone. A refusal by the token endpoint matches only ErrUnauthorized
-// and ErrRateLimited, because it says nothing about an order or a request.
+// a code, and the message "no matching records" after a look-up. The other
+// sentinels match by code alone. A refusal by the token endpoint says nothing
+// about an order or a request, so it matches only ErrUnauthorized and
+// ErrRateLimited.
 func (e *Error) Is(target error) bool {
 	if e.Op == opToken.name && target != ErrUnauthorized && target != ErrRateLimited {
 		return false
@@ -165,11 +168,18 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Retryable reports whether the same request may succeed later: no answer came
-// (unless the caller's context ended), the status is 408, 409, 425, 429 or 500
-// and above, or the code is one of a busy or broken server. It does not report
-// what happened to the request. If that is not known, a call that moves money
-// returns an [OutcomeUnknownError].
+// Retryable reports whether the same request may succeed later. There are three
+// cases:
+//
+//   - No answer came, or the answer to a read broke off or was not JSON.
+//     Retryable is then false if the caller's context ended or the server's
+//     certificate was refused.
+//   - The code is one of a busy or broken server.
+//   - The status is 408, 409, 425, 429 or 500 and above, and the code does not
+//     refuse the request.
+//
+// Retryable does not report what happened to the request. If that is not known,
+// a call that moves money returns an [OutcomeUnknownError].
 func (e *Error) Retryable() bool {
 	switch {
 	case e.Code.isDefinitive():
@@ -206,8 +216,8 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// isNoMatchingRecords recognises the third way in which Plural says that a
-// reference is unknown: 400 INVALID_REQUEST, on a look-up.
+// isNoMatchingRecords recognises one of the three answers to a look-up that say
+// that a reference is unknown: 400 INVALID_REQUEST with "no matching records".
 func (e *Error) isNoMatchingRecords() bool {
 	return isLookup(e.Op) && e.StatusCode == http.StatusBadRequest && e.Code == CodeInvalidRequest &&
 		strings.Contains(strings.ToLower(e.Message), "no matching records")
@@ -220,7 +230,7 @@ type FieldError struct {
 }
 
 // ValidationError lists everything that is wrong with a request. Nothing was
-// sent. It is [ErrInvalidRequest].
+// sent. The error is an [ErrInvalidRequest].
 type ValidationError struct {
 	Op     string // the operation, for people
 	Fields []FieldError
@@ -245,31 +255,32 @@ func (e *ValidationError) Is(target error) bool { return target == ErrInvalidReq
 // OutcomeUnknownError means that a request may or may not have been carried
 // out. The call could not find out within its attempts and time. For a capture,
 // cancel, refund, new order or new payment link, call again with the same
-// reference: that settles it, without a second effect. If that may not be
-// enough, NeedsReview is set. [Client.Do] cannot find out what happened, so the
-// caller has to find out before another call. The error matches
-// [ErrOutcomeUnknown] and no other sentinel. Unwrap returns the last cause.
+// arguments, above all with the same reference. The new call settles what
+// happened, without a second effect. If another call may not be enough,
+// NeedsReview is set. [Client.Do] cannot find out what happened, so the caller
+// has to find out before another call. The error matches [ErrOutcomeUnknown]
+// and no other sentinel. Unwrap returns the last cause.
 type OutcomeUnknownError struct {
 	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order, or the payment link; "" for a new order or link, and for Do
 	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
 	Last      *Order // the last document that was read, if any
-	Err       error  // why it could not be settled
+	Err       error  // why the call could not find out what happened
 
-	// The books were read and are unclear: the order may be in a status that this
-	// package does not know. Calling again settles it only if they change. A
-	// person must compare Last with Plural's dashboard.
+	// The books were read and are unclear. For example, the order is in a
+	// status that this package does not know. Calling again helps only if the
+	// books change. A person must compare Last with Plural's dashboard.
 	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
 }
 
 // Settle reads the books again to find out what happened to the request. It
-// does not send the request. It is for a reconciliation that must not move
-// money. If ctx has no deadline, it reads for up to 60 seconds. Its results are
-// those of the call: the document and nil, [ErrNotApplied], [ErrConflict], or
-// an unknown outcome. It cannot settle a new order, a payment link, a call of
-// [Client.Do], or an error made by hand; for these it returns e.
+// does not send the request. Use it in a reconciliation that must not move
+// money. If ctx has no deadline, Settle reads for up to 60 seconds. Its results
+// are those of the call: the document and nil, [ErrNotApplied], [ErrConflict],
+// or an unknown outcome. It cannot settle a new order, a payment link, a call
+// of [Client.Do], or an error that other code made. For these it returns e.
 func (e *OutcomeUnknownError) Settle(ctx context.Context) (*Order, error) {
 	if e.settle == nil || ctx == nil {
 		return nil, e
@@ -289,7 +300,7 @@ func (e *OutcomeUnknownError) Error() string {
 	}
 	switch {
 	case e.NeedsReview:
-		text += "; the order does not tell, and calling again may not change that: look at it in Plural's dashboard"
+		text += "; the order does not show what happened, and calling again may not help: look at it in Plural's dashboard"
 	case e.Op == opNotifyLink.name:
 		text += "; the message may have gone out, and another call may send it a second time"
 	case e.Reference != "":
@@ -307,9 +318,9 @@ func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcom
 
 // Unwrap returns the last cause: the context's error, or the server's last
 // answer. That cause does not decide what happened to the request, so it
-// matches none of this package's sentinels. A switch that tests for
-// [ErrOperationNotAllowed] first does not take it for a failure. [errors.As]
-// finds the [Error] in it.
+// matches none of this package's sentinels. Otherwise a switch that tests for
+// [ErrOperationNotAllowed] first would take the unknown outcome for a failure.
+// [errors.As] finds the [Error] in the cause.
 func (e *OutcomeUnknownError) Unwrap() error {
 	if e.Err == nil {
 		return nil
@@ -317,18 +328,20 @@ func (e *OutcomeUnknownError) Unwrap() error {
 	return foreign.NoVerdict(e.Err)
 }
 
-// NeedsReview reports whether err is from a capture, cancel or refund, or from
-// the making or cancelling of a payment link, without a final answer, and
-// calling again may never give one. There are three cases: Plural rejected the
-// write and its books do not show why; the books were read and are unclear; or
-// the books have shown the write under way for more than five minutes. Somebody
-// should look once. Calling again stays safe. Call daily rather than every
-// minute. The call returns a final answer as soon as the books show one.
+// NeedsReview reports whether err is not final and calling again may never give
+// a final answer. Such an error comes from a capture, cancel or refund, or from
+// the making or cancelling of a payment link. There are three cases: Plural
+// rejected the write and its books do not show why, the books were read and are
+// unclear, or the books have shown the write under way for more than five
+// minutes. A person should look at it once. Calling again stays safe, but call
+// daily rather than every minute. The call returns a final answer as soon as
+// the books show one.
 //
 // NeedsReview is false for nil, for every final answer, and for errors that are
 // not from this package. It is also false if the books were not read, because
 // the context ended first or the credentials are refused ([ErrUnauthorized]).
-// Refused credentials affect every call until somebody corrects them.
+// Refused credentials affect every call, until somebody corrects the
+// credentials.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false
@@ -344,24 +357,25 @@ func NeedsReview(err error) bool {
 // either [ErrNotApplied] or [ErrConflict], never both:
 //
 //   - Without Conflict it is [ErrNotApplied], and [ErrOperationNotAllowed].
-//     Nothing was or will be carried out under the reference.
+//     Nothing was carried out under the reference, and nothing will be.
 //   - With Conflict it is [ErrConflict]. The books show something other than
 //     what was asked for, such as another amount under the reference. With
-//     Reused it is also [ErrReferenceReused]: the entry was there before this
-//     call. With NoHold it is also [ErrNoHold]: the money was taken, and the
-//     books do not show whether it was taken outright or by an earlier call.
+//     Reused it is also [ErrReferenceReused]: what the books show was there
+//     before this call. With NoHold it is also [ErrNoHold]: the money was
+//     taken, and the books do not show whether the order was paid without a
+//     hold, or an earlier call captured it.
 //
 // docs/finals.md lists what the books have to show for each of these errors.
 type StateError struct {
 	Op        string // the operation, such as "captures.create"
 	OrderID   string // the order or payment link that the call was about; "" for a new order
 	Reference string // the merchant's reference of the capture, refund or order; "" for a cancel
-	Order     *Order // the order in the books, or the document that has the reference there
+	Order     *Order // the order in the books, or the document in the books that has the reference
 	Reason    string // for people
 	Conflict  bool   // the error is ErrConflict, and not ErrNotApplied
 	Reused    bool   // with Conflict: the error is also ErrReferenceReused
 	NoHold    bool   // with Conflict: the error is also ErrNoHold
-	Err       error  // Plural's rejection, if there was one and it is not ErrConflict
+	Err       error  // Plural's rejection, if there was one; nil for an ErrConflict that is not ErrNoHold
 }
 
 // Error returns a text with the operation, the order, and what rules the write
@@ -381,8 +395,8 @@ func (e *StateError) Error() string {
 	return text
 }
 
-// Is reports whether target is a sentinel that the fields of the error stand
-// for.
+// Is reports whether target is one of the sentinels that the error's fields
+// select.
 func (e *StateError) Is(target error) bool {
 	if e.isConflict() {
 		return target == ErrConflict || e.Reused && target == ErrReferenceReused || e.NoHold && target == ErrNoHold
@@ -392,10 +406,9 @@ func (e *StateError) Is(target error) bool {
 
 func (e *StateError) isConflict() bool { return e.Conflict || e.Reused || e.NoHold }
 
-// Unwrap returns Plural's rejection, if there was one: the rejection led to the
-// look at the books. In a conflict the rejection matches none of the sentinels.
-// It says what was wrong with the request, and not what is wrong with the
-// books.
+// Unwrap returns Plural's rejection, if the call looked at the books because of
+// a rejection. In a conflict the rejection matches none of the sentinels,
+// because it is about the request, and the conflict is about the books.
 func (e *StateError) Unwrap() error {
 	if e.isConflict() && e.Err != nil {
 		return foreign.NoVerdict(e.Err)
@@ -404,9 +417,9 @@ func (e *StateError) Unwrap() error {
 }
 
 // DoubleRefundError means that Plural carried out one refund more than once,
-// although it documents the reference as unique. The payer gets the money of
-// all Refunds. The error is an [ErrConflict]: a person has to settle it with
-// Plural. Do not call again.
+// although Plural documents the reference as unique. The payer gets the money
+// of all the Refunds. The error is an [ErrConflict]: a person has to settle it
+// with Plural. Do not call again.
 type DoubleRefundError struct {
 	OrderID   string // the order that was refunded
 	Reference string // the reference of all Refunds
@@ -433,12 +446,12 @@ func (e *DoubleRefundError) Is(target error) bool { return target == ErrConflict
 // create it is also an [ErrReferenceReused].
 type PaymentLinkError struct {
 	Op     string       // "payment_links.create" or "payment_links.cancel"
-	Link   *PaymentLink // the link that has the reference, or that was to be cancelled
+	Link   *PaymentLink // the link that has the reference, or the link to cancel
 	Order  *Order       // after a cancel: the link's order, for which money is paid or on hold
 	Reason string       // for people
 }
 
-// Error returns a text that names the link and what is in the way.
+// Error returns a text that names the link and the reason.
 func (e *PaymentLinkError) Error() string {
 	if e.Link == nil {
 		return subject(e.Op, "") + ": " + printable(e.Reason)
@@ -454,19 +467,19 @@ func (e *PaymentLinkError) Is(target error) bool {
 }
 
 // DuplicateOrderError means that the order exists already, under this reference
-// and as asked for, and that Plural does not give its checkout link again. It
-// is an [ErrDuplicateRequest].
+// and as asked for, but Plural does not return its checkout link again. The
+// error is an [ErrDuplicateRequest].
 //
 // Some shops store each link and send payers only to a stored link. If such a
 // shop has no stored link, no payer has the lost link. Then make an order under
-// another reference; nobody will pay the first order. In any other shop, look
-// at Order.Status first. The order may be paid by now, and a payer who has its
-// link can still pay it.
+// another reference, because nobody can pay the first order. In any other shop,
+// look at Order.Status first. The order may be paid by now, and a payer who has
+// its link can still pay it.
 //
 // Plural may also answer a repeated create with the existing order and its
-// link. Then Create returns that link. The emulator does that. To test this
-// error, use option WithDuplicateOrders(DuplicateRejected) of package
-// pluraltest.
+// link. Then Create returns that link. By default, the emulator answers in this
+// way. To test this error, use option WithDuplicateOrders(DuplicateRejected) of
+// package pluraltest.
 type DuplicateOrderError struct {
 	Order *Order
 }
@@ -484,7 +497,7 @@ func (e *DuplicateOrderError) Is(target error) bool { return target == ErrDuplic
 // NotPaidError means that the server's order is not the one expected, or that
 // its amount is neither held nor paid in full. The order may have been paid and
 // then changed by a partial capture or a refund. So look at
-// [NotPaidError.WasPaid] before you take anything back. The error is an
+// [NotPaidError.WasPaid] before you treat the order as unpaid. The error is an
 // [ErrNotPaid].
 type NotPaidError struct {
 	Order    *Order // the order from the server
@@ -493,11 +506,10 @@ type NotPaidError struct {
 }
 
 // WasPaid reports whether the order is the one expected, and money was held or
-// paid for it, though not in the expected way. There are two cases. The order
-// has changed since, to PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or
-// FULLY_REFUNDED. Or the order is AUTHORIZED or PROCESSED, and does not show
-// the whole amount. If WasPaid is true, do not treat the payer as somebody who
-// has not paid.
+// paid for it, though not in the expected way. There are two cases. Either the
+// order is PARTIALLY_CAPTURED, PARTIALLY_REFUNDED or FULLY_REFUNDED by now. Or
+// it is AUTHORIZED or PROCESSED, but does not show the whole amount. If WasPaid
+// is true, do not treat the payer as somebody who has not paid.
 func (e *NotPaidError) WasPaid() bool {
 	return e.isExpected() && slices.Contains([]OrderStatus{
 		OrderStatusAuthorized, OrderStatusProcessed,
@@ -505,17 +517,17 @@ func (e *NotPaidError) WasPaid() bool {
 	}, e.Order.Status)
 }
 
-// MayStillBePaid reports whether the order is the one expected and the payer's
-// link can still lead to a payment: the order is CREATED, PENDING or ATTEMPTED.
-// If MayStillBePaid is true, do not make another order for the payer. Wait for
-// the webhook, or read the order again.
+// MayStillBePaid reports whether the order is the one expected and can still be
+// paid with the payer's link, because it is CREATED, PENDING or ATTEMPTED. If
+// MayStillBePaid is true, do not make another order for the payer. Wait for the
+// webhook, or read the order again.
 func (e *NotPaidError) MayStillBePaid() bool {
 	return e.isExpected() && e.Order.Status.isUnpaid()
 }
 
 func (e *NotPaidError) isExpected() bool { return e.Order != nil && !e.Mismatch }
 
-// Error returns a text that names the order, and why it is not confirmed.
+// Error returns a text that names the order and says why it is not confirmed.
 func (e *NotPaidError) Error() string {
 	return subject(opConfirm.name, orEmpty(e.Order).OrderID) + ": not confirmed: " + printable(e.Reason)
 }
@@ -618,7 +630,7 @@ func (e NotPaidError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonError{opConfirm.name, o.OrderID, o.MerchantOrderReference, o.Status, e.Error()})
 }
 
-// subject begins the text of an error.
+// subject returns the beginning of an error's text.
 func subject(op, id string) string {
 	if id == "" {
 		return "plural: " + phraseOf(op)
@@ -626,7 +638,7 @@ func subject(op, id string) string {
 	return "plural: " + phraseOf(op) + " " + clip(id)
 }
 
-// because ends the text of an error with its cause, if there is one.
+// because returns the end of an error's text: the cause, if there is one.
 func because(err error) string {
 	if err == nil {
 		return ""
@@ -647,7 +659,7 @@ func (e *tokenError) Error() string {
 func (e *tokenError) Unwrap() error { return e.err }
 
 // tokenAnswerError finds the token endpoint's answer inside a failure. It
-// returns nil if there is none.
+// returns nil if the failure has no such answer.
 func tokenAnswerError(err error) *Error {
 	e, _ := errors.AsType[*Error](err)
 	return e
