@@ -10,19 +10,19 @@ import (
 
 // operation describes what a call does.
 type operation struct {
-	name    string // a small set of values, for errors and metrics
+	name    string // one of a small set of names, for errors and metrics
 	phrase  string // for people
 	method  string
-	settles bool // part of its time is kept for asking what happened to it
+	settles bool // part of the call's time is kept for reading what happened to the write
 
-	byReference bool // the call names its subject by a reference, not by an id
+	byReference bool // the call names the order or link by a reference, not by an id
 }
 
-// The operations, one on each line. The last five are only names for errors:
-// four of them read by orders.get or orders.get_by_reference, and orders.check
-// sends nothing.
+// The operations. The last five only give errors a name. Four of the five read
+// orders with the requests of orders.get and orders.get_by_reference, and
+// orders.check sends nothing.
 //
-//nolint:gochecknoglobals // constants in all but name
+//nolint:gochecknoglobals // these values never change
 var (
 	opToken       = operation{name: "token", phrase: "get access token", method: http.MethodPost}
 	opCreateOrder = operation{
@@ -82,7 +82,7 @@ func (o operation) op() string {
 	return o.name
 }
 
-// phraseOf describes the operation of an error to people.
+// phraseOf describes an error's operation in words, for people.
 func phraseOf(op string) string {
 	for _, known := range operations {
 		if op == known.name {
@@ -95,8 +95,8 @@ func phraseOf(op string) string {
 	return printable(op)
 }
 
-// isLookup reports whether the operation of an error looks something up that
-// may not be there.
+// isLookup reports whether an error's operation looks up something that may not
+// exist.
 func isLookup(op string) bool {
 	switch op {
 	case opGetOrder.name, opGetByReference.name, opListSettlements.name, opSettlementLines.name, opGetSettlement.name,
@@ -117,7 +117,7 @@ const (
 	pathOfLinks   = "/api/pay/v1/paymentlink"
 	settlementsAt = "/api/settlements/v1/"
 	checkoutPath  = "/api/checkout/v1/orders"
-	tokenPath     = "/api/auth/v1/token" //nolint:gosec // a path, and no secret
+	tokenPath     = "/api/auth/v1/token" //nolint:gosec // this is a path and not a secret
 )
 
 func pathOfOrder(orderID string) string { return pathOfOrders + url.PathEscape(orderID) }
@@ -139,7 +139,7 @@ func pathOfLinkReference(reference string) string {
 }
 
 // pathOfSettlements returns the path that asks for a page of the settlements
-// from one midnight to another. The times have no zone.
+// from one midnight to another. The times in the path have no zone.
 func pathOfSettlements(first, end time.Time, page int) string {
 	const layout = "2006-01-02T15:04:05"
 	return settlementsAt + "list?" + url.Values{

@@ -60,12 +60,13 @@ func WithBaseURL(base string) Option {
 	}
 }
 
-// WithHTTPClient sends through your HTTP client. Its Transport, Timeout and Jar
-// are used. Redirects are never followed. The HTTP client is copied and not
-// changed. Its Timeout limits one try, if it is shorter than the time of
-// [WithAttemptTimeout]. Its Transport must not repeat requests by itself. After
-// a try without an answer the SDK closes its idle connections, so a transport
-// that wraps another one should pass on CloseIdleConnections. A nil Transport
+// WithHTTPClient makes the SDK send its requests through your HTTP client. The
+// SDK uses the client's Transport, Timeout and Jar, and never follows
+// redirects. The SDK copies the client and does not change it. The Timeout
+// limits one try, if it is shorter than the limit of [WithAttemptTimeout]. The
+// Transport must not repeat requests by itself. After a try without an answer,
+// the SDK closes the Transport's idle connections. So a Transport that wraps
+// another transport should pass CloseIdleConnections on to it. A nil Transport
 // means the SDK's own, not [http.DefaultTransport].
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
@@ -82,10 +83,10 @@ func WithHTTPClient(hc *http.Client) Option {
 
 // WithMiddleware wraps the transport, for tracing and metrics. The first
 // middleware is the outermost. Middleware sees each try of each call, and
-// learns the operation from [OperationFromContext]. It sees neither the access
-// token, nor the requests for it, nor the repetition of a try whose token was
-// refused. It must not repeat requests by itself, and must leave their bodies
-// as they are.
+// learns the operation from [OperationFromContext]. It does not see the access
+// token or the requests for a token. If a token is refused, the SDK repeats the
+// try, and middleware does not see the repetition. Middleware must not repeat
+// requests by itself, and must not change their bodies.
 func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		for _, m := range mw {
@@ -98,20 +99,21 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 	}
 }
 
-// RetryPolicy sets how often and how fast to repeat. A field that is zero gets
-// its default: 4 attempts, a MinDelay of 250 ms and a MaxDelay of 8 s. If
-// Plural asks for a longer wait (Retry-After), the call waits that long, up to
-// 60 seconds. If Plural asks for more than 60 seconds, the call ends. The reads
-// that settle a write are tried at least 4 times.
+// RetryPolicy sets how often and how fast requests are repeated. A field that
+// is zero gets its default: 4 attempts, a MinDelay of 250 ms and a MaxDelay of
+// 8 s. If Plural asks for a longer wait (Retry-After), the call waits that
+// long, up to 60 seconds. If Plural asks for more than 60 seconds, the call
+// ends. The reads that settle a write are tried at least 4 times.
 type RetryPolicy struct {
-	// the number of tries of one request; with 1 nothing is repeated, but
-	// settling reads still happen
+	// the largest number of tries of one request. With 1, no request is
+	// repeated, but a write with a lost answer is still settled by reading
 	MaxAttempts int
-	// the wait is a random part of MinDelay, doubled with each try, up to MaxDelay
+	// The wait before a repetition is random. The longest possible wait is
+	// MinDelay after the first try. It doubles with each try, up to MaxDelay
 	MinDelay, MaxDelay time.Duration
 }
 
-// WithRetry sets how often and how fast to repeat.
+// WithRetry sets how often and how fast requests are repeated.
 func WithRetry(p RetryPolicy) Option {
 	return func(c *config) error {
 		if p.MaxAttempts < 0 || p.MinDelay < 0 || p.MaxDelay < 0 {
@@ -125,8 +127,9 @@ func WithRetry(p RetryPolicy) Option {
 	}
 }
 
-// policyOf fills in the defaults. If only one delay is given and it crosses the
-// default of the other one, the default is changed to the given delay.
+// policyOf fills in the defaults. If MinDelay is given and is above the default
+// of MaxDelay, MaxDelay becomes the same. If MaxDelay is given and is below the
+// default of MinDelay, MinDelay becomes the same.
 func policyOf(p RetryPolicy) retry.Policy {
 	longest := cmp.Or(p.MaxDelay, max(8*time.Second, p.MinDelay))
 	return retry.Policy{
@@ -137,13 +140,13 @@ func policyOf(p RetryPolicy) retry.Policy {
 }
 
 // WithSingleRefundSend makes a call send a refund, or a new payment link, at
-// most once. Without it, a call sends a refund again if its answer was lost and
-// the books have not shown it for three seconds. Both together make only one
-// refund, as long as Plural carries out one refund for each reference, as it
-// documents. With WithSingleRefundSend such a call ends with
-// [ErrOutcomeUnknown], and only a new call sends the refund again. A call still
-// sends again if nothing of the request went out, or if Plural refused its
-// access token.
+// most once. Without this option, a call sends a refund again if the answer was
+// lost and the books have not shown the refund for three seconds. The two
+// requests make only one refund, as long as Plural carries out only one refund
+// for each reference, as Plural documents. With WithSingleRefundSend such a
+// call ends with [ErrOutcomeUnknown], and only a new call sends the refund
+// again. Even with this option, a call sends again if nothing of the request
+// went out, or if Plural refused the access token.
 func WithSingleRefundSend() Option {
 	return func(c *config) error {
 		c.singleRefundSend = true
@@ -164,7 +167,8 @@ func WithAttemptTimeout(d time.Duration) Option {
 	}
 }
 
-// WithTokenStore shares the access token across a fleet.
+// WithTokenStore sets a store in which several processes share one access
+// token.
 func WithTokenStore(s TokenStore) Option {
 	return func(c *config) error {
 		if isNil(s) {
@@ -190,9 +194,9 @@ func WithLogger(l *slog.Logger) Option {
 // WithObserver calls a function when a call or a request for an access token
 // has ended. It is for metrics of attempts, of unknown outcomes and of tokens.
 // Middleware, in contrast, sees each try. The function is called before the
-// call returns, so it should be quick; its panics are ignored. It is not called
-// for a call that validation refuses. For Confirm, ConfirmEvent and Wait, it is
-// called for each read that they make.
+// call returns, so it should be quick. Its panics are ignored. The function is
+// not called if validation refuses the call. For Confirm, ConfirmEvent and
+// Wait, the function is called for each read that they make.
 func WithObserver(observe func(ctx context.Context, o Observation)) Option {
 	return func(c *config) error {
 		if observe == nil {
@@ -231,10 +235,11 @@ func WithRequestID(id string) CallOption {
 	}
 }
 
-// WithHeader sets a header on each try of the call. If two have the same name,
-// the last counts. It refuses the headers that the SDK sets and those that
-// net/http and proxies act on. It also refuses idempotency keys: Plural does
-// not read them, and net/http repeats a write that has one.
+// WithHeader sets a header on each try of the call. If two headers have the
+// same name, the last one counts. WithHeader refuses the headers that the SDK
+// sets, and headers that net/http or proxies act on. It also refuses
+// idempotency keys, because Plural does not read them and net/http repeats a
+// write that has such a key.
 func WithHeader(name, value string) CallOption {
 	return func(c *callConfig) {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
@@ -254,18 +259,17 @@ func WithHeader(name, value string) CallOption {
 	}
 }
 
-// Response is the last answer of a call, for [WithResponseInto]. Printed with
-// fmt or slog, it leaves out the header and the body.
+// Response is the last answer of a call, for [WithResponseInto]. fmt and slog
+// print a Response without its header and body.
 type Response struct {
 	StatusCode int         // 0 when no answer came
 	Header     http.Header // of the answer
 	RequestID  string      // the Request-ID that was sent
-	Attempts   int         // tries, without settling reads; a try repeated for a refused token counts once
-	Body       []byte      // as sent, up to 4 MiB; may hold personal data
+	Attempts   int         // the number of tries, without settling reads; a try repeated for a refused token counts once
+	Body       []byte      // the answer's body as sent, up to 4 MiB; may hold personal data
 }
 
-// WithResponseInto fills r with the call's last answer, also when the call
-// fails.
+// WithResponseInto fills r with the call's last answer, even if the call fails.
 func WithResponseInto(r *Response) CallOption {
 	return func(c *callConfig) {
 		if r == nil {
@@ -276,17 +280,19 @@ func WithResponseInto(r *Response) CallOption {
 	}
 }
 
-// WithoutRetry makes one try. If the answer to a capture, cancel or refund is
-// lost, it is still settled by reading. A try whose token was refused is sent
-// again with a new token, and counts once.
+// WithoutRetry limits the call to one try. If the answer to a create, capture,
+// cancel or refund is lost, the call still reads the books to find out what
+// happened. A try whose token was refused is sent again with a new token, and
+// counts once.
 func WithoutRetry() CallOption {
 	return func(c *callConfig) { c.withoutRetry = true }
 }
 
 // WithoutValidation leaves the check of the documented lengths and limits to
-// the server, in case this package has old limits. It still refuses requests
-// that can never be right: a nil request, an id or reference that does not fit
-// into a path, an amount that is not positive, or a field given twice.
+// the server, in case the limits in this package are out of date. The call
+// still refuses requests that can never be right: a nil request, an id or
+// reference that does not fit into a path, an amount that is not positive, or a
+// field given twice.
 func WithoutValidation() CallOption {
 	return func(c *callConfig) { c.withoutValidation = true }
 }
@@ -295,7 +301,7 @@ type config struct {
 	environment    Environment
 	customURL      *url.URL
 	baseURL        *url.URL
-	baseText       string // of baseURL
+	baseText       string // baseURL as a text
 	observer       observer
 	userClient     *http.Client
 	middleware     []func(http.RoundTripper) http.RoundTripper
@@ -335,7 +341,7 @@ func newConfig(opts []Option) (*config, error) {
 	return c, nil
 }
 
-// address makes the URL of a path. The path may have a query.
+// address returns the complete URL for a path. The path may have a query.
 func (c *config) address(path string) (url.URL, error) {
 	u, err := url.Parse(c.baseText + path)
 	switch {
@@ -365,7 +371,7 @@ type callConfig struct {
 	header            http.Header
 	into              *Response
 	withoutRetry      bool
-	tries             int // replaces the policy's number if it is not 0
+	tries             int // used instead of the policy's number, if it is not 0
 	withoutValidation bool
 	invalid           []FieldError
 }

@@ -22,19 +22,20 @@ type CreateOrderRequest struct {
 	MerchantOrderReference string          `json:"merchant_order_reference"`
 	OrderAmount            Amount          `json:"order_amount"` // 100 to 100 000 000 paise
 	IntegrationMode        IntegrationMode `json:"integration_mode,omitzero"`
-	// hold the money, for a capture or a cancel later; cards (and points) only
+	// only hold the money, and capture it or cancel the hold later; possible
+	// for cards (and points) only
 	PreAuth               bool            `json:"pre_auth"`
 	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
 	Notes                 string          `json:"notes,omitzero"`
-	// the payer's browser comes back here, by a cross-site POST: see
+	// the payer's browser returns to this URL with a cross-site POST: see
 	// Verifier.VerifyCallbackRequest
 	CallbackURL string `json:"callback_url,omitzero"`
-	// the browser comes back here after a failure; "" if it is the same address
+	// the browser returns to this URL after a failure; "" means CallbackURL
 	FailureCallbackURL string           `json:"failure_callback_url,omitzero"`
 	PurchaseDetails    *PurchaseDetails `json:"purchase_details,omitzero"`
 	PartPayment        bool             `json:"part_payment,omitzero"` // the payer may pay in parts
 	PluginData         *PluginData      `json:"plugin_data,omitzero"`  // which shop plugin sends the request
-	Extra              map[string]any   `json:"-"`                     // further fields, but none of the above
+	Extra              map[string]any   `json:"-"`                     // further JSON fields, but none of the above
 }
 
 // MarshalJSON writes the JSON that Plural takes, with the fields of Extra.
@@ -50,10 +51,10 @@ func (r *CreateOrderRequest) parts() (fields any, extra map[string]any) {
 
 // CheckoutOrder is a new order with its checkout link.
 type CheckoutOrder struct {
-	Token           string `json:"token"` // token of the link, for Plural's script in a page
+	Token           string `json:"token"` // the link's token, for a page that uses Plural's script
 	OrderID         string `json:"order_id"`
-	RedirectURL     string `json:"redirect_url"`  // send the payer here: an https URL, percent-encoded already
-	ResponseCode    int    `json:"response_code"` // Plural's own, 200
+	RedirectURL     string `json:"redirect_url"`  // send the payer to this https URL, which is percent-encoded already
+	ResponseCode    int    `json:"response_code"` // Plural's own code: 200
 	ResponseMessage string `json:"response_message"`
 }
 
@@ -76,10 +77,10 @@ type CheckoutOrder struct {
 //     for, and Plural does not give its link again.
 //   - [StateError] ([ErrReferenceReused], which is an [ErrConflict]): the
 //     reference belongs to another order, or to an order with another amount.
-//   - [OutcomeUnknownError]: attempts or time ran out, and it is not known
-//     whether the order exists. No payer has the link yet: call again with the
-//     same reference.
-//   - [Error]: Plural rejected it, or nothing could be sent.
+//   - [OutcomeUnknownError]: the attempts or the time ran out, and it is not
+//     known whether the order exists. No payer has the link yet, so call again
+//     with the same reference.
+//   - [Error]: Plural rejected the request, or nothing could be sent.
 func (s *OrderService) Create(
 	ctx context.Context, req *CreateOrderRequest, opts ...CallOption,
 ) (order *CheckoutOrder, err error) {
@@ -98,7 +99,7 @@ func (s *OrderService) Create(
 		return err
 	}
 	class, failure := write.send(ctx, accept, repeatCreate)
-	isInDoubt := write.ambiguous || class == classRejected && failure.Err != nil // the answer has data
+	isInDoubt := write.ambiguous || class == classRejected && failure.Err != nil // a refusal that also has data
 	switch {
 	case !isInDoubt && failure == nil:
 		return created, nil
@@ -108,8 +109,8 @@ func (s *OrderService) Create(
 	return s.reconcile(ctx, write, req, created, failure)
 }
 
-// reconcile compares the order that has the reference with the one asked for.
-// link is nil if no link came.
+// reconcile reads the order that has the reference, and compares it with the
+// requested order. link is nil if no answer had a link.
 func (s *OrderService) reconcile(
 	ctx context.Context, write *call, req *CreateOrderRequest, link *CheckoutOrder, failure *Error,
 ) (*CheckoutOrder, error) {
@@ -149,8 +150,9 @@ func (s *OrderService) reconcile(
 // The errors:
 //
 //   - [Error], which is [ErrNotFound] if there is no such order. The HTTP
-//     status varies: Plural's pages and payloads show 404, 422 and 400. The
-//     emulator answers with 422, or as its option WithNotFound selects.
+//     status varies: Plural's documentation and sample answers show 404, 422
+//     and 400. The emulator answers with 422, unless its option WithNotFound
+//     selects another status.
 //   - [ValidationError]: nothing was sent, because the text cannot be an
 //     order's id.
 func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
@@ -164,8 +166,8 @@ func (s *OrderService) Get(ctx context.Context, orderID string, opts ...CallOpti
 //
 // The errors:
 //
-//   - [Error], which is [ErrNotFound] if the reference is unknown, with any
-//     status, as for [OrderService.Get].
+//   - [Error], which is [ErrNotFound] if the reference is unknown. The HTTP
+//     status varies, as for [OrderService.Get].
 //   - [ValidationError]: nothing was sent, because the text cannot be a
 //     reference.
 func (s *OrderService) GetByReference(
@@ -174,25 +176,25 @@ func (s *OrderService) GetByReference(
 	return s.p.getByReference(ctx, merchantOrderReference, opts)
 }
 
-// Expected describes the order that the payer was sent to pay. It needs the
-// amount, and either the reference or the order id, but not both.
+// Expected describes the order that the payer has to pay. It needs the amount,
+// and either the reference or the order id, but not both.
 type Expected struct {
 	MerchantOrderReference string
-	// Plural's id of the order, as it came with the checkout link and was stored.
-	// Never take it from the callback or event that is being checked.
+	// Plural's id of the order. Store the id when it comes with the checkout
+	// link. Never take it from the callback or event that is being checked.
 	OrderID     string
 	OrderAmount Amount // the amount that the order was created with
 }
 
-// Check compares o, an order read from the server, with e. It also requires
-// that the order is held or paid. Held is AUTHORIZED after a pre-authorisation.
-// Paid is PROCESSED; if the order lists captures, they must cover the full
-// amount. The held or paid amounts have to add up to the order's amount less
-// its coupon. If a paid order has an offer or a fee, its amounts may differ,
-// and Check trusts Plural's status. [OrderService.Confirm] makes the same check
-// after it has read the order. Use Check if no callback came, as after a
-// webhook. The error is a [NotPaidError], or a [ValidationError] if a field of
-// e or the order is missing.
+// Check compares the order o, which was read from the server, with e. It also
+// requires that the order is held or paid. Held means AUTHORIZED after a
+// pre-authorisation. Paid means PROCESSED. If the order lists captures, they
+// must cover the full amount. The held or paid amounts have to add up to the
+// order's amount less its coupon. If a paid order has an offer or a fee, its
+// amounts may differ, and Check trusts Plural's status. [OrderService.Confirm]
+// makes the same check after it has read the order. Use Check if no callback
+// came, for example after a webhook. The error is a [NotPaidError], or a
+// [ValidationError] if o is nil or e is incomplete.
 func (e Expected) Check(o *Order) error {
 	check := e.check()
 	check.must(o != nil, "order", "is required")
@@ -208,7 +210,7 @@ func (e Expected) Check(o *Order) error {
 	return nil
 }
 
-// mismatch returns the reason why o is not the order expected, or "".
+// mismatch returns the reason why o is not the expected order, or "" if it is.
 func (e Expected) mismatch(o *Order) string {
 	switch {
 	case o.Type == OrderTypeRefund:
@@ -223,15 +225,15 @@ func (e Expected) mismatch(o *Order) string {
 	return ""
 }
 
-// notPaid returns the reason why the order is neither held nor paid in full, or
-// "".
+// notPaid returns the reason why the order is neither held nor paid in full. It
+// returns "" if the order is held or paid in full.
 func (o *Order) notPaid() string {
 	t := tallyOf(o)
 	switch {
 	case o.Status == OrderStatusAuthorized && o.saysPreAuth() && !o.PreAuth:
 		return "it is AUTHORIZED but was not pre-authorised"
 	case o.Status == OrderStatusAuthorized && (t.strange > 0 || t.hasMovedOn()):
-		return "it is AUTHORIZED, but its payments have moved on"
+		return "it is AUTHORIZED, but its payments do not fit that status"
 	case o.Status == OrderStatusAuthorized && !t.held.equals(t.price):
 		return fmt.Sprintf("it is AUTHORIZED, but does not show that %s is on hold", t.price)
 	case o.Status == OrderStatusAuthorized:
@@ -248,7 +250,7 @@ func (o *Order) notPaid() string {
 		case captured != t.price.Amount:
 			return fmt.Sprintf("it is PROCESSED, but %s of %s was captured", captured, t.price)
 		}
-	case !t.taken.equals(t.price) && (!t.otherwise || o.PartPayment): // an offer does not explain why a part is missing
+	case !t.taken.equals(t.price) && (!t.otherwise || o.PartPayment): // an offer cannot explain an incomplete part payment
 		return fmt.Sprintf("it is PROCESSED, but its payments do not add up to %s", t.price)
 	}
 	return ""
@@ -271,23 +273,24 @@ func (e Expected) check() requestCheck {
 
 // Confirm is for the moment when the payer comes back. It takes the verified
 // callback and the expected order, and reads the order from Plural. It returns
-// the order only if it is the expected one and paid: AUTHORIZED after a
-// pre-authorisation, or PROCESSED.
+// the order only if it is the expected order and is held or paid: AUTHORIZED
+// after a pre-authorisation, or PROCESSED.
 //
 // A callback alone does not prove a payment: its signature covers neither the
-// amount nor a time. Reads may lag behind the payment. So Confirm reads the
-// order for two seconds before the order counts as not found. If the callback
-// says that the order is paid, Confirm also reads for two seconds before it
-// counts as not paid. The errors:
+// amount nor a time. Reads may lag behind the payment. So Confirm keeps reading
+// for two seconds before the order counts as not found. If the callback says
+// that the order is paid, Confirm also keeps reading for two seconds before the
+// order counts as not paid. The errors:
 //
-//   - [NotPaidError], with the order that was read: it is another order, or not
-//     paid.
+//   - [NotPaidError]: the order that was read is another order, or is not paid.
+//     The error has that order.
 //   - [ErrInvalidSignature]: no [Verifier] made the Callback, or the Callback
 //     was changed, or it was decoded from JSON.
-//   - those of [OrderService.Get].
+//   - the errors of [OrderService.Get]. A [ValidationError] may also mean that
+//     want is incomplete.
 //
-// A payer who closes the browser sends no callback: see
-// [OrderService.ConfirmEvent] for webhooks.
+// A payer who closes the browser sends no callback. So use webhooks, too: see
+// [OrderService.ConfirmEvent].
 func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected, opts ...CallOption) (*Order, error) {
 	if !cb.isVerified() {
 		return nil, fmt.Errorf("plural: confirm order: the callback was not verified: %w", ErrInvalidSignature)
@@ -304,7 +307,7 @@ func (s *OrderService) Confirm(ctx context.Context, cb *Callback, want Expected,
 	return want.accept(o)
 }
 
-// accept returns the order if it is the expected one and paid.
+// accept returns the order if it is the expected order and is held or paid.
 func (e Expected) accept(o *Order) (*Order, error) {
 	if err := e.Check(o); err != nil {
 		return nil, err
@@ -312,8 +315,9 @@ func (e Expected) accept(o *Order) (*Order, error) {
 	return o, nil
 }
 
-// isBehind makes a function that reports whether an order is not paid yet
-// although the caller heard that it is. Reads may lag behind the payment.
+// isBehind makes a function that reports whether a document shows an order as
+// not paid yet, although a callback or an event says that it is paid. Reads may
+// lag behind the payment.
 func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 	return func(o *Order) bool {
 		notPaid, ok := errors.AsType[*NotPaidError](e.Check(o))
@@ -323,18 +327,19 @@ func (e Expected) isBehind(saysPaid bool) func(*Order) bool {
 
 // ConfirmEvent is for a webhook. It takes the order's id from the event, and
 // reads that order from Plural. For the event of a refund, it reads the
-// refunded order. It returns the order only if it is the expected one and paid,
-// as [OrderService.Confirm] does. It takes nothing else from the event, so the
-// event may be old, and may come from a queue.
+// refunded order. It returns the order only if it is the expected order and is
+// held or paid, as for [OrderService.Confirm]. ConfirmEvent takes nothing else
+// from the event, so the event may be old, and may come from a queue.
 //
-// If an event says that the order is paid (ORDER_AUTHORIZED, ORDER_PROCESSED)
-// and the books do not show that for two seconds, the books lag. Then the error
-// is [ErrOutcomeUnknown], and not [ErrNotPaid], so the event is delivered
-// again. If the order is otherwise not paid, the error is a [NotPaidError] with
-// the order. [NotPaidError.WasPaid] is true after a partial capture or a
-// refund. For an event that is not about an order, the error is [ErrNoOrder].
-// If the order in the event cannot be read, the error is [ErrMalformedWebhook].
-// Other errors are those of [OrderService.Get].
+// An event may say that the order is paid (ORDER_AUTHORIZED, ORDER_PROCESSED)
+// before the books show it. If the books do not show the payment for two
+// seconds, the error is [ErrOutcomeUnknown], and not [ErrNotPaid]. Return this
+// error to the webhook handler, so Plural delivers the event again. If the
+// order is another order, or is not paid for another reason, the error is a
+// [NotPaidError] with the order. [NotPaidError.WasPaid] is true after a partial
+// capture or a refund. For an event that is not about an order, the error is
+// [ErrNoOrder]. If the order in the event cannot be decoded, the error is
+// [ErrMalformedWebhook]. Other errors are those of [OrderService.Get].
 func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected, opts ...CallOption) (*Order, error) {
 	check := want.check()
 	check.must(e != nil, "event", "is required")
@@ -362,23 +367,23 @@ func (s *OrderService) ConfirmEvent(ctx context.Context, e *Event, want Expected
 	return want.accept(o)
 }
 
-// The waits between two reads of Wait.
+// The shortest and the longest wait between two reads of Wait.
 const (
 	minPoll = time.Second
 	maxPoll = 10 * time.Second
 )
 
 // Wait reads the order until the function returns true for it, and returns the
-// order. A nil function waits until the order is no longer CREATED, PENDING or
-// ATTEMPTED, that is, until the payer has paid, given up or failed. The reads
-// are one to ten seconds apart.
+// order. If the function is nil, Wait waits until the order is no longer
+// CREATED, PENDING or ATTEMPTED. Then the payer has paid, given up or failed.
+// The reads are one to ten seconds apart.
 //
-// Wait ends with ctx, which should have a deadline. Then the error is an
-// [Error] that wraps the context's error. The order is the last one that was
-// read, or nil. Other errors are those of [OrderService.Get]. An order that is
-// not found is looked for again for two seconds, since reads may lag behind its
-// creation. A webhook is the better way to learn of a payment. Wait is for
-// programs that have no server.
+// Wait ends when ctx ends, so ctx should have a deadline. Then the error is an
+// [Error] that wraps the context's error. Other errors are those of
+// [OrderService.Get]. With an error, Wait also returns the order that it read
+// last, or nil. If the order is not found, Wait looks for it again for two
+// seconds, because reads may lag behind the order's creation. A webhook is the
+// better way to learn of a payment. Wait is for programs that have no server.
 func (s *OrderService) Wait(
 	ctx context.Context, orderID string, until func(*Order) bool, opts ...CallOption,
 ) (*Order, error) {
@@ -405,17 +410,18 @@ func (s *OrderService) Wait(
 	}
 }
 
-// An order that exists may not be found at once, because replicas lag. It is
-// read again for missingSpan, with waits of missingWait.
+// An order that exists may not be found at once, because replicas lag. So the
+// order is read again for missingSpan, with a wait of missingWait between two
+// reads.
 const (
 	missingSpan = 2 * time.Second
 	missingWait = missingSpan / minLooks
 )
 
-// getReal reads an order that should exist. Only when all reads over
-// missingSpan agree does it accept that the order does not exist, or that the
-// order does not show yet what the caller knows. A 404 that does not come from
-// the orders API, such as a gateway's page, is not evidence.
+// getReal reads an order that should exist. If the order is not found, or does
+// not show yet what the caller knows, getReal reads it again for missingSpan
+// before it returns that result. A 404 that does not come from the orders API,
+// such as a gateway's page, is not evidence that the order does not exist.
 func (s *OrderService) getReal(
 	ctx context.Context, orderID string, isBehind func(*Order) bool, opts []CallOption,
 ) (*Order, error) {
@@ -458,25 +464,25 @@ func (r *CreateOrderRequest) check() requestCheck {
 }
 
 // judgeOrder judges whether the order that has our reference is the one that
-// req asks for. A document without pre_auth matches either value.
+// req asks for. A document without pre_auth matches true and false.
 func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 	switch {
 	case o.Type != "" && o.Type != OrderTypeCharge:
 		return final(rowOrderDiffers, "the reference belongs to a refund")
 	case o.MerchantOrderReference != req.MerchantOrderReference:
-		return unclear("the document is of another reference")
+		return unclear("the document is about another reference")
 	case o.OrderAmount.Value == 0 || o.OrderAmount.Currency == "":
 		return unclear("the order does not say its amount")
 	case o.OrderAmount != req.OrderAmount:
 		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
-	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // later, published documents have wrong values
+	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // published documents of paid orders have wrong values
 		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
 	}
 	return applied()
 }
 
-// decodeCheckoutOrder reads an answer of the checkout API. Its documents are
-// flat; some integrators report an envelope.
+// decodeCheckoutOrder reads an answer of the checkout API. In Plural's samples
+// the answer is flat, but some integrators report that it is wrapped in "data".
 func decodeCheckoutOrder(a *answer) (*CheckoutOrder, error) {
 	var o CheckoutOrder
 	if err := wire.Unmarshal(a.body, &o); err != nil {
