@@ -475,7 +475,7 @@ func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 		return unclear("the order does not say its amount")
 	case o.OrderAmount != req.OrderAmount:
 		return final(rowOrderDiffers, "the reference belongs to an order of %s", o.OrderAmount)
-	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // published documents of paid orders have wrong values
+	case o.saysPreAuth() && o.PreAuth != req.PreAuth && o.isUnpaid(): // published documents of paid orders are wrong
 		return final(rowOrderDiffers, "the reference belongs to an order with pre_auth %t", o.PreAuth)
 	}
 	return applied()

@@ -8,15 +8,15 @@ import (
 )
 
 // IncompleteError means that not everything could be read. Its fields show what
-// is missing. It says nothing about money: the rows that were read are as
-// Plural sent them. Read again later. The error is an [ErrIncomplete].
+// is missing. The error says nothing about money: the rows that were read are
+// as Plural sent them. Read again later. The error is an [ErrIncomplete].
 type IncompleteError struct {
-	UTR  string // for a settlement's lines
-	Days Days   // for a list: the days that were not read completely, up to the last one; earlier days were
+	UTR  string // the settlement whose lines were read; "" for a list
+	Days Days   // for a list: the first day that was not read completely, and the list's last day
 	Page int    // the page that could not be read; 0 if every page could
-	Want int    // the number of rows, as the answers say
+	Want int    // the number of rows that there are, as Plural's answers say
 	Got  int    // the number of rows that came, each counted once
-	Err  error  // why, if a request failed or a limit was reached
+	Err  error  // the cause, if a request failed or a limit was reached
 }
 
 // Error returns a text that describes what could not be read completely, and
@@ -59,25 +59,25 @@ var errLeft = errors.New("the caller left the loop")
 // sheet is one page of a list.
 type sheet[R any] struct {
 	rows  []R
-	total int // the number of rows of all pages, or only of this page: that is not documented
-	pages int // 0 if the page does not say
+	total int // the number of rows of all pages, or only of this page: Plural does not document which
+	pages int // the number of pages; 0 if the page does not have it
 
-	mark fingerprint // of the whole page
+	mark fingerprint // the fingerprint of the whole page
 }
 
-// sighting is what the collector of rows says about a row.
+// sighting is what the function see reports about a row.
 type sighting int
 
 const (
 	rowIsNew   sighting = iota
 	rowIsKnown          // the row was read before, and does not count again
-	rowIsOdd            // the row does not count either, and the reading is incomplete
+	rowIsOdd            // the row does not count, and makes the reading incomplete
 	rowIsLast           // the caller needs no more rows
 )
 
 // readPages reads a list page by page, and passes each row to see. If the first
-// page cannot be read, it returns the error of that read. Other errors are an
-// [IncompleteError] or errLeft.
+// page cannot be read, it returns the error of that read. All other errors are
+// an [IncompleteError] or errLeft.
 func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
 	var first fingerprint
 	want, got, isOdd := 0, 0, false
@@ -112,7 +112,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 		if got > had && (page < s.pages || got < want || mayGoOn) {
 			continue
 		}
-		if page > 1 { // a single page was read at once, so nothing can have moved
+		if page > 1 { // if there is only one page, no row can have moved to another page
 			again, err := read(1)
 			if err != nil {
 				return &IncompleteError{Page: 1, Want: want, Got: got, Err: err}
@@ -131,7 +131,7 @@ type fingerprint [16]byte
 
 // fingerprintOf returns the fingerprint of a document.
 func fingerprintOf(document any) (f fingerprint) {
-	text, _ := json.Marshal(document) //nolint:errchkjson // it is of this package's types, which can be encoded
+	text, _ := json.Marshal(document) //nolint:errchkjson // documents have this package's types, which can be encoded
 	sum := sha256.Sum256(text)
 	copy(f[:], sum[:])
 	return f

@@ -7,13 +7,13 @@ import (
 	"github.com/plural-go/plural/internal/wire"
 )
 
-// PaymentLink is a payment link, as Plural sends it. Amounts are in paise,
-// times in UTC. A field that is missing in the document is zero.
+// PaymentLink is a payment link, as Plural sends it. Amounts are in paise, and
+// times are in UTC. A field that is missing in the document is zero.
 // [PaymentLink.RawJSON] also has the fields that this package does not know.
 type PaymentLink struct {
-	PaymentLink   string `json:"payment_link"` // what the customer opens: a short https URL
+	PaymentLink   string `json:"payment_link"` // the short https URL that the customer opens
 	PaymentLinkID string `json:"payment_link_id"`
-	// the state of the link, and not of the money: read the order
+	// the state of the link; only the order shows the state of the money
 	Status                       PaymentLinkStatus `json:"status"`
 	Amount                       Amount            `json:"amount" wire:"optional"`
 	AmountDue                    Amount            `json:"amount_due,omitzero" wire:"optional"` // what is still to be paid
@@ -22,7 +22,7 @@ type PaymentLink struct {
 	Description                  string            `json:"description,omitzero"`
 	ExpireBy                     Timestamp         `json:"expire_by,omitzero"` // in whole minutes
 	AllowedPaymentMethods        []PaymentMethod   `json:"allowed_payment_methods,omitzero"`
-	PreAuth                      *bool             `json:"pre_auth,omitzero"` // nil: the document does not say
+	PreAuth                      *bool             `json:"pre_auth,omitzero"` // nil if the document does not have it
 	PartPayment                  *bool             `json:"part_payment,omitzero"`
 	IsMCCTransaction             bool              `json:"is_mcc_transaction,omitzero"`
 	CallbackURL                  string            `json:"callback_url,omitzero"`
@@ -46,7 +46,7 @@ type LinkProduct struct {
 	ProductCouponDiscountAmount Amount `json:"product_coupon_discount_amount,omitzero" wire:"optional"`
 }
 
-// UnmarshalJSON decodes a link. It takes a flat document and one that is
+// UnmarshalJSON decodes a link. It takes a flat document, or a document that is
 // wrapped in "data". Booleans and numbers may be strings.
 func (l *PaymentLink) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
@@ -62,7 +62,7 @@ func (l *PaymentLink) UnmarshalJSON(data []byte) error {
 // RawJSON returns the document that the link was decoded from, as sent, without
 // an envelope. It returns nil for a PaymentLink made by hand. The document
 // holds the customer's personal data. The texts of a PaymentLink are parts of
-// the document, and keep all of it in memory.
+// the document, and keep the whole document in memory.
 func (l *PaymentLink) RawJSON() json.RawMessage {
 	if l.raw == "" {
 		return nil
@@ -70,7 +70,8 @@ func (l *PaymentLink) RawJSON() json.RawMessage {
 	return json.RawMessage(l.raw)
 }
 
-// parseLink decodes a link. Its strings are parts of the document.
+// parseLink decodes a link. The link's strings are parts of the document, and
+// not copies.
 func parseLink(document string) (*PaymentLink, error) {
 	type plain PaymentLink // without its methods
 	var flat plain

@@ -26,22 +26,24 @@ type PaymentLinkRequest struct {
 	Amount                       Amount `json:"amount"` // 100 to 100 000 000 paise
 	// who gets the link; an EmailID or a MobileNumber is required
 	Customer    *Customer `json:"customer,omitzero"`
-	Description string    `json:"description,omitzero"` // the customer sees it
-	// when the link expires: in the future, and within 180 days. Without it
-	// Plural uses 24 hours. It is sent in UTC, in whole seconds
+	Description string    `json:"description,omitzero"` // a text that the customer sees
+	// the time at which the link expires: in the future, and within 180 days.
+	// If it is zero, the link expires after 24 hours. It is sent in UTC, in
+	// whole seconds
 	ExpireBy time.Time `json:"expire_by,omitzero"`
-	// hold the money, for a capture or a cancel later; cards (and points) only
+	// only hold the money, and capture it or cancel the hold later; possible
+	// for cards (and points) only
 	PreAuth               bool            `json:"pre_auth,omitzero,string"`
 	PartPayment           bool            `json:"part_payment,omitzero"` // the customer may pay in parts
 	AllowedPaymentMethods []PaymentMethod `json:"allowed_payment_methods,omitzero"`
-	// the payer's browser comes back to CallbackURL, as for an order; after a
-	// failure it comes back to FailureCallbackURL, if that is given
+	// the payer's browser returns to CallbackURL, as for an order; after a
+	// failure it returns to FailureCallbackURL, if that URL is given
 	CallbackURL        string         `json:"callback_url,omitzero"`
 	FailureCallbackURL string         `json:"failure_callback_url,omitzero"`
-	Extra              map[string]any `json:"-"` // further fields, but none of the above
+	Extra              map[string]any `json:"-"` // further JSON fields, but none of the above
 }
 
-// maxLinkLife is how long a link may live (Plural's payment link
+// maxLinkLife is the longest time until a link expires (Plural's payment link
 // documentation).
 const maxLinkLife = 180 * 24 * time.Hour
 
@@ -58,11 +60,11 @@ func (r *PaymentLinkRequest) parts() (fields any, extra map[string]any) {
 	return &plain, r.Extra
 }
 
-// Expected returns what to expect of the link's order: its id, and the whole
-// amount. Store it when the link is made, and check each callback and event
-// against the stored value. Do not make it from the order that a callback
-// names: then any old callback for the same amount would pass. A part payment
-// that is not complete never passes.
+// Expected returns what to expect of the link's order: the order's id, and the
+// whole amount. Store the result when the link is made, and check each callback
+// and event against the stored value. Do not make an Expected from the order
+// that a callback names, because then any old callback for the same amount
+// would pass. An incomplete part payment never passes.
 func (l *PaymentLink) Expected() Expected {
 	return Expected{OrderID: strings.Clone(l.OrderID), OrderAmount: l.Amount.clone()}
 }
@@ -72,33 +74,36 @@ func (l *PaymentLink) Expected() Expected {
 //
 //	POST /api/pay/v1/paymentlink
 //
-// Like [RefundService.Create], it is idempotent by reference, across calls,
-// clients and restarts. The results:
+// Like [RefundService.Create], this Create is idempotent by reference, across
+// calls, clients and restarts. The results:
 //
 //   - nil: the books have this link, with this reference and amount. An earlier
 //     call may have made it, so look at its Status. Create does not compare
 //     ExpireBy, so the link may expire at another time.
-//   - [ErrConflict], which here is always [ErrReferenceReused], too: final. The
-//     link of this reference has another amount or pre_auth, or there are two
-//     links with this reference, and both may be paid. The error is a
-//     [PaymentLinkError].
-//   - [NeedsReview]: not final, and a person has to look. Plural rejected the
-//     request, and the books have no such link; or the books are unclear.
-//   - any other error: not known yet. Call again with the same reference.
-//     Another reference would make a second link.
+//   - [ErrConflict]: final. Here the error is always [ErrReferenceReused], too.
+//     Either the link of this reference has another amount or pre_auth, or
+//     there are two links with this reference and both may be paid. The error
+//     is a [PaymentLinkError].
+//   - [NeedsReview]: not final, and a person has to look. Either Plural
+//     rejected the request and the books have no such link, or the books are
+//     unclear.
+//   - any other error: the outcome is not known yet. Call again with the same
+//     reference. Another reference would make a second link.
 //
 // A [ValidationError] means that nothing was sent, because the request is
 // wrong.
 //
 // When an answer is lost, or Plural says that the reference was used, Create
-// reads the link by its reference. It sends again, under the same reference,
-// only when the books have not shown the link for three seconds. This makes no
-// second link as long as Plural keeps these references unique, as it documents.
-// A look-up by reference shows only one link, so it may not show a second one.
-// With [WithSingleRefundSend] a call sends a new link only once, too. Without a
-// deadline a call asks the books for up to 60 seconds.
+// reads the link by its reference. Create sends the request again, under the
+// same reference, only when the books have not shown the link for three
+// seconds. The repetition makes no second link as long as Plural keeps these
+// references unique, as Plural documents. A look-up by reference shows only one
+// link, so a second link may stay unseen. With [WithSingleRefundSend], a call
+// sends the request for a link only once. If ctx has no deadline, a call asks
+// the books for up to 60 seconds.
 //
-// Do not pass an HTTP request's context.
+// Do not pass an HTTP request's context, because it ends when the client
+// disconnects.
 func (s *PaymentLinkService) Create(
 	ctx context.Context, req *PaymentLinkRequest, opts ...CallOption,
 ) (*PaymentLink, error) {
@@ -169,21 +174,22 @@ func (s *PaymentLinkService) GetByReference(
 //     shows no money that is held or paid.
 //   - [ErrConflict]: final. The payer was faster: the order was held or paid,
 //     in full or in part. The error is a [PaymentLinkError], with the link and
-//     the order. Cancel or refund the order.
+//     the order. To give the money back, cancel or refund the order.
 //   - [ErrNotApplied]: final. The link has expired, and its order shows no
-//     payment. It is a [StateError].
+//     payment. The error is a [StateError].
 //   - [NeedsReview]: not final, and a person has to look. Plural refused the
 //     cancel, and the books do not show why. A link that was opened (CLICKED,
-//     PAYMENT_INITIATED) may still be paid, or expire. After that, another call
-//     settles it.
-//   - any other error: not known yet. Call again.
+//     PAYMENT_INITIATED) may still be paid, or may expire. Call again after
+//     that, to get a final result.
+//   - any other error: the outcome is not known yet. Call again.
 //
 // A [ValidationError] means that nothing was sent, because the text cannot be a
 // link's id.
 //
 // A payment that was begun before the link was withdrawn may still come. Then a
-// webhook reports it. Do not pass an HTTP request's context. Without a deadline
-// the books are asked for up to 60 seconds.
+// webhook reports the payment. Do not pass an HTTP request's context, because
+// it ends when the client disconnects. If ctx has no deadline, Cancel asks the
+// books for up to 60 seconds.
 func (s *PaymentLinkService) Cancel(
 	ctx context.Context, paymentLinkID string, opts ...CallOption,
 ) (*PaymentLink, error) {
@@ -208,14 +214,15 @@ func (s *PaymentLinkService) Cancel(
 //
 //	PATCH /api/pay/v1/paymentlink/{payment_link_id}/notify
 //
-// Each request sends a message, so a call sends one request. It sends it again
-// only if nothing of it went out, or if Plural refused the token. The errors:
+// Each request that Plural accepts sends a message. So a call sends the request
+// again only if nothing of it went out, or if Plural refused the token. The
+// errors:
 //
-//   - [Error]: Plural refused it, or nothing could be sent. With a StatusCode
-//     of 200 to 299 and no Code, Plural accepted the request, and its answer
-//     does not show the link. Then the message went out.
-//   - [OutcomeUnknownError]: the answer was lost. The message may have gone out;
-//     another call may send it a second time.
+//   - [Error]: Plural refused the request, or nothing could be sent. But if
+//     StatusCode is 200 to 299 and Code is empty, Plural accepted the request.
+//     Then the message went out, and only the link is missing in the answer.
+//   - [OutcomeUnknownError]: the answer was lost. The message may have gone
+//     out, and another call may send a second message.
 //   - [ValidationError]: nothing was sent, because the text cannot be a link's
 //     id.
 func (s *PaymentLinkService) Notify(
@@ -283,7 +290,7 @@ func (r *PaymentLinkRequest) check() requestCheck {
 }
 
 // judgeLink judges whether the link that has our reference is the one that was
-// asked for. A document without pre_auth matches either value.
+// asked for. A document without pre_auth matches true and false.
 func judgeLink(l *PaymentLink, amount Amount, preAuth bool) finding {
 	switch {
 	case l.Amount.Value == 0 || l.Amount.Currency == "":
@@ -316,7 +323,7 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	case !isOver && (isHeld || t.settled > 0):
 		return final(rowLinkPaid, "the payer was faster, and the order is %s", clip(string(o.Status)))
 	case isOver && (t.entries > 0 || o.Status == OrderStatusFailed && t.settled > 0):
-		return unclear("the order is " + string(o.Status) + ", but shows a payment that is not")
+		return unclear("the order is " + string(o.Status) + " but its payments do not fit that status")
 	case isCancelled && (isOver || isUnpaid || o.Status == OrderStatusPending):
 		return applied()
 	case o.Status == OrderStatusPending || !isOver && t.isUnderWay():
@@ -336,8 +343,8 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	return unclear("the payment link is " + clip(string(l.Status)) + ", and its order is " + string(o.Status))
 }
 
-// runLink carries out a write of a payment link, as run does, and returns the
-// link.
+// runLink carries out a write about a payment link in the same way as run, and
+// returns the link.
 func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	if _, err := s.run(ctx); err != nil {
 		return nil, err
@@ -345,8 +352,7 @@ func (s *settlement) runLink(ctx context.Context) (*PaymentLink, error) {
 	return s.done, nil
 }
 
-// ownLink makes the function that judges a write's own answer, if the answer
-// has a link.
+// ownLink makes the function that judges the link in a write's own answer.
 func ownLink(
 	decode func(*answer) (*PaymentLink, error), judge func(*PaymentLink) finding,
 ) func(*answer) (*Order, finding, error) {
@@ -376,14 +382,14 @@ func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) loo
 }
 
 // lookForDoubleLink looks once for another link under the reference, if the
-// request was tried more than once. The look-up shows the newest link, if
-// Plural keeps more than one.
+// request was tried more than once. If Plural keeps several links under one
+// reference, the look-up shows the newest link.
 func lookForDoubleLink(reference string) func(context.Context, *settlement, *books) error {
 	return func(ctx context.Context, s *settlement, b *books) error {
 		if s.write.attempts > 1 {
 			ask := s.write.settlingCopy()
 			ask.cfg.tries = 1
-			if l, err := ask.askLink(ctx, reference); err == nil { // otherwise the read shows no link
+			if l, err := ask.askLink(ctx, reference); err == nil { // after an error there is no link to see
 				s.see(nil, finding{link: l})
 			}
 		}
@@ -402,8 +408,8 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 }
 
 // lookForPayer reads the order of a link that the cancel's own answer shows as
-// CANCELLED. The payer may have been faster all the same, with a part of the
-// amount, for example.
+// CANCELLED. The payer may have been faster nevertheless: for example, the
+// payer may have paid a part of the amount.
 func lookForPayer(ctx context.Context, s *settlement, b *books) error {
 	if b.order != nil {
 		return nil
@@ -467,8 +473,8 @@ func (k *call) askLink(ctx context.Context, reference string) (*PaymentLink, err
 }
 
 // decodeLink reads an answer of the payment link API. It may return both an
-// error and a link. Then the answer cannot be used, but it names a link. So the
-// link exists.
+// error and a link. Then the answer cannot be used, but it shows that the link
+// exists.
 func decodeLink(a *answer) (*PaymentLink, error) {
 	l, err := parseLink(wire.Document(a.body))
 	switch {
@@ -477,13 +483,13 @@ func decodeLink(a *answer) (*PaymentLink, error) {
 	case l.PaymentLinkID == "":
 		return nil, errors.New("the answer has no payment_link_id")
 	case !isPathSegment(l.PaymentLinkID):
-		return nil, errors.New("the answer's payment_link_id cannot be one")
+		return nil, errors.New("the answer's payment_link_id is not a valid id")
 	case l.OrderID == "" || l.Status == "":
 		return l, errors.New("the answer has no order_id or no status")
 	case !isPathSegment(l.OrderID):
-		return l, errors.New("the answer's order_id cannot be one")
+		return l, errors.New("the answer's order_id is not a valid id")
 	case !isPayersURL(l.PaymentLink):
-		return l, errors.New("the answer's payment_link is no absolute https URL")
+		return l, errors.New("the answer's payment_link is not an absolute https URL")
 	}
 	return l, nil
 }

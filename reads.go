@@ -32,7 +32,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 }
 
 // readDocument sends a read until decode accepts an answer. Like decode, it may
-// return both a document and an error: a document that cannot be used, but
+// return both a document and an error. Such a document cannot be used, but it
 // shows that the order or link exists.
 func readDocument[T any](ctx context.Context, k *call, decode func(*answer) (*T, error)) (document *T, err error) {
 	err = k.read(ctx, func(a *answer) error {
@@ -45,7 +45,8 @@ func readDocument[T any](ctx context.Context, k *call, decode func(*answer) (*T,
 	return document, err
 }
 
-// readUsable is readDocument for callers that need a document without faults.
+// readUsable does the same as readDocument, but returns no document with an
+// error.
 func readUsable[T any](ctx context.Context, k *call, decode func(*answer) (*T, error)) (*T, error) {
 	document, err := readDocument(ctx, k, decode)
 	if err != nil {
@@ -54,9 +55,9 @@ func readUsable[T any](ctx context.Context, k *call, decode func(*answer) (*T, e
 	return document, nil
 }
 
-// settlingRead makes a read that asks what happened to a write. It has the
-// options of the write. It is repeated on failures, even if the write is not
-// repeated.
+// settlingRead makes a read that asks what happened to a write. The read has
+// the options of the write. It is repeated after failures, even if the write is
+// not repeated.
 func (k *call) settlingRead(op operation, path, subject string) (*call, error) {
 	ask, err := k.p.callWith(k.cfg, op, path, nil)
 	if err != nil {
@@ -73,7 +74,7 @@ func (k *call) askOrder(ctx context.Context, id string) (*Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask.orderID = id // the write may be about a payment link
+	ask.orderID = id // the write's own id may be that of a payment link
 	return readUsable(ctx, ask, decodeOrderOf(otherOrder(id)))
 }
 

@@ -7,8 +7,8 @@ import (
 // The methods in this file and in redact_generated.go control how secrets, and
 // documents with personal data, are printed. fmt and slog call String, Format
 // or LogValue. Encoders, such as encoding/json and encoding/xml, get personal
-// data but never a secret. `make generate` makes redact_generated.go from these
-// lists:
+// data but never a secret. `make generate` makes redact_generated.go from the
+// lists in this command:
 //go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,LinkProduct,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,PaymentLinkRequest,PaymentLink,Response,ErrorDetails,ErrorDetail ../redact_generated.go"
 
 // MarshalText writes a placeholder; encoding/json and encoding/xml call it.
@@ -101,7 +101,7 @@ func (r Response) LogValue() slog.Value {
 	)
 }
 
-// LogValue returns where the error is and why, without metadata.
+// LogValue returns where and why the error happened, without metadata.
 func (d ErrorDetails) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("source", d.Source),
@@ -120,8 +120,7 @@ func (d ErrorDetail) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// LogValue returns UTR, day and figures. Of the account it shows the last four
-// digits.
+// LogValue returns UTR, day, figures and the last four digits of the account.
 func (s Settlement) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", s.UTRNumber),
@@ -132,8 +131,7 @@ func (s Settlement) LogValue() slog.Value {
 	)
 }
 
-// LogValue returns UTR and figures. Of the account it shows the last four
-// digits.
+// LogValue returns UTR, figures and the last four digits of the account.
 func (d SettlementDetail) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("utr_number", d.UTRNumber),
@@ -156,7 +154,8 @@ func (l SettlementLine) LogValue() slog.Value {
 }
 
 // lastFour returns the last four digits of a bank account, for printing. It
-// hides all of a short number, because four digits would show most of it.
+// hides a short number completely, because four digits would show most of the
+// number.
 func lastFour(account string) string {
 	if len(account) < 8 {
 		return redacted

@@ -17,13 +17,13 @@ const MaxReference = 50
 // line). The same parts always make the same reference, in every process.
 // Different parts make different references.
 //
-// If every part is made of A-Z a-z 0-9 and -, and the whole has at most
+// If every part is made of A-Z a-z 0-9 and -, and the joined text has at most
 // [MaxReference] characters, the parts are joined with "_". Otherwise the
-// result is the first part, "_" and a digest of all parts; "ref" replaces a
-// first part that does not fit. A part that has a "_" in it also leads to a
-// digest, so Reference("a_b") and Reference("a", "b") are different. Parts are
-// compared as [fmt.Sprint] writes them: 1 and "1" are the same. Do not pass
-// pointers.
+// result is the first part, "_" and a digest of all parts. If the first part
+// does not fit, the result begins with "ref" instead. A part that has a "_" in
+// it also leads to a digest, so Reference("a_b") and Reference("a", "b") are
+// different. Each part counts as the text that [fmt.Sprint] writes for it, so 1
+// and "1" are the same. Do not pass pointers.
 //
 // Orders and refunds share one namespace, so begin a refund's reference with a
 // word that no order's reference begins with.
@@ -54,9 +54,10 @@ func Reference(parts ...any) string {
 	return head + "_" + digest
 }
 
-const referenceRule = "must be 1 to 50 of A-Z a-z 0-9 - _ (Reference makes one that is)"
+const referenceRule = "must be 1 to 50 characters of A-Z a-z 0-9 - _, such as the function Reference makes"
 
-// isReference reports whether a text is a reference as Plural documents them.
+// isReference reports whether a text has the form that Plural documents for
+// references.
 func isReference(s string) bool { return isWord(s) && len(s) <= MaxReference }
 
 // isWord reports whether s is not empty and has only the characters of

@@ -18,21 +18,21 @@ type RefundRequest struct {
 	// the reference of the order; 1 to MaxReference characters of A-Z a-z 0-9 -
 	// _, see Reference
 	MerchantOrderReference string `json:"merchant_order_reference"`
-	// always required; at least 100 paise. All refunds together may be up to
-	// the captured amount
+	// always required; at least 100 paise. All refunds together must not be
+	// more than the captured amount
 	OrderAmount      Amount            `json:"order_amount"`
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	Products         []Product         `json:"products,omitzero"`          // EMI purchases only
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`        // split orders only
-	// further fields, but none of the above
+	// further JSON fields, but none of the above
 	Extra map[string]any `json:"-"`
 }
 
 // Create refunds an order in full or in part (Plural's refund documentation).
-// Partial refunds may follow one another up to the captured amount. Create
+// Several partial refunds are possible, up to the captured amount. Create
 // returns the refund. Its ParentOrderID is the refunded order, and its Status
-// shows whether the bank has carried it out. It can be PENDING for days. Then a
-// webhook reports the end.
+// shows whether the bank has carried out the refund. The refund can be PENDING
+// for days. A webhook then reports the result.
 //
 //	POST /api/pay/v1/refunds/{order_id}
 //
@@ -40,33 +40,38 @@ type RefundRequest struct {
 // settled in the same way:
 //
 //   - nil: carried out. The books show this refund, with this reference, order
-//     and amount. It is PROCESSED or on its way: it may still be PENDING.
+//     and amount. The refund is PROCESSED or on its way, so its Status may
+//     still be PENDING.
 //   - [ErrNotApplied]: final. Nothing was or will be given back under this
-//     reference. There are three cases: the refund has FAILED or was CANCELLED,
-//     and a new one needs a new reference; less money is left to refund than
-//     was asked for; or no money was ever taken for the order. The error is a
-//     [StateError].
-//   - [ErrConflict]: final, and a person has to look. In the first case the
-//     reference belongs to another order, or to a refund of another order or
-//     amount. That is a [StateError], and also [ErrReferenceReused] if the
-//     other entry was there before this call. In the second case the money was
-//     given back more than once. That is a [DoubleRefundError].
+//     reference. There are three cases. The refund has FAILED or was CANCELLED,
+//     and a new refund needs a new reference. Or less money is left to refund
+//     than was asked for. Or no money was ever taken for the order. The error
+//     is a [StateError].
+//   - [ErrConflict]: final, and a person has to look. There are two cases.
+//     Either the reference belongs to another order, or to a refund of another
+//     order or amount. Then the error is a [StateError], and also
+//     [ErrReferenceReused] if the other entry was there before this call. Or
+//     the money was given back more than once. Then the error is a
+//     [DoubleRefundError].
 //   - [NeedsReview]: not final, and a person has to look. Either Plural
 //     rejected the refund and the books do not show why, or the books were read
 //     and are unclear.
-//   - any other error: not known yet. Call again with the same reference.
+//   - any other error: the outcome is not known yet. Call again with the same
+//     reference.
 //
 // A [ValidationError] means that nothing was sent, because the request is
-// wrong. An earlier call may have had an effect.
+// wrong. But an earlier call may have had an effect.
 //
-// A call sends a refund again only when the books have not shown it for three
-// seconds. A new call sends at once. Neither makes a second refund as long as
-// Plural keeps references unique, as it documents. With [WithSingleRefundSend]
-// a call sends only once. After a refund was carried out, Create reads the
-// order again, to find a second refund under the same reference. Without a
-// deadline a call asks the books for up to 60 seconds.
+// A call sends a refund again only when the books have not shown the refund for
+// three seconds. A new call sends the refund at once. In both cases there is no
+// second refund as long as Plural keeps references unique, as Plural documents.
+// With [WithSingleRefundSend], a call sends the refund only once. After the
+// refund was carried out, Create reads the order again, to find a second refund
+// under the same reference. If ctx has no deadline, a call asks the books for
+// up to 60 seconds.
 //
-// Do not pass an HTTP request's context.
+// Do not pass an HTTP request's context, because it ends when the client
+// disconnects.
 func (s *RefundService) Create(
 	ctx context.Context, orderID string, req *RefundRequest, opts ...CallOption,
 ) (*Order, error) {
@@ -93,17 +98,18 @@ func (s *RefundService) Create(
 }
 
 // Find looks for a refund of an order in the books. It sends nothing that moves
-// money. It is for the nightly reconciliation. It reads the refund by its
-// reference. If that does not settle the question, it also reads the order. It
-// repeats this until several reads agree.
+// money. Use Find for the nightly reconciliation. Find reads the refund by its
+// reference. If that does not settle the question, Find also reads the order.
+// It repeats these reads until several of them agree. The results:
 //
 //   - nil: the refund is in the books, PROCESSED or on its way.
-//   - [ErrNotApplied]: it is not in the books, and cannot come, because no
-//     money was ever taken for the order.
+//   - [ErrNotApplied]: the refund is not in the books, and cannot come, because
+//     no money was ever taken for the order.
 //   - [ErrConflict]: the reference belongs to something else, or the refund is
-//     there more than once (a [DoubleRefundError]).
-//   - [ErrNotFound]: the books have no such refund, or only one that FAILED or
-//     was CANCELLED. A call that is still under way elsewhere may add it.
+//     in the books more than once (a [DoubleRefundError]).
+//   - [ErrNotFound]: the books have no such refund, or only a refund that
+//     FAILED or was CANCELLED. A call that is still under way elsewhere may
+//     still make the refund.
 //   - [ErrOutcomeUnknown]: the books are unclear or cannot be read.
 //   - [ValidationError]: nothing was sent, because the id or the reference is
 //     not in the right form.
@@ -179,7 +185,7 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 		}
 		isParents := r != nil && r.OrderID == parentID
 		if isParents {
-			r = nil // the order itself has the reference, so a look-up cannot show a refund under it
+			r = nil // the order itself has the reference, so a look-up by it cannot show a refund
 		}
 		if r != nil && r.ParentOrderID != "" {
 			if f := judge(r); f.verdict == verdictApplied {
@@ -208,10 +214,10 @@ func lookAtRefund(parentID, reference string, amount Amount, judge func(*Order) 
 	}
 }
 
-// choose returns the refund under one reference that decides. The first choice
-// is a refund that is carried out. The second is an entry for something else.
-// The third is one that is unclear. The last is the newest of those that
-// failed.
+// choose picks the refund that decides, out of all refunds under one reference.
+// The first choice is a refund that is carried out. The second choice is an
+// entry for something else, and the third is an unclear refund. The last choice
+// is the newest refund that failed.
 func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f finding) {
 	rank := func(f finding) int {
 		switch {
@@ -238,8 +244,8 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 	return found, f
 }
 
-// lookForDouble looks once for more refunds under the reference than the known
-// ones. If the parent order cannot be read, it finds no more.
+// lookForDouble reads the parent order once, to find further refunds under the
+// reference. If the parent order cannot be read, only the known refunds count.
 func lookForDouble(parentID, reference string) func(context.Context, *settlement, *books) error {
 	return func(ctx context.Context, s *settlement, b *books) error {
 		alive, ask := withRefund(s.alive, b.order), s.write.settlingCopy()
@@ -262,8 +268,8 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 	}
 }
 
-// attributed returns the refund with its ParentOrderID. If that is missing in
-// the refund's own document, it comes from the parent order's list of refunds.
+// attributed returns the refund with its ParentOrderID. If the refund's own
+// document has none, the id comes from the parent order's list of refunds.
 func attributed(r *Order, listed []*Order) *Order {
 	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || len(listed) == 0 {
 		return r
@@ -332,7 +338,7 @@ func refundIn(parent *Order, reference string) *Order {
 }
 
 // refundsIn finds the refunds with our reference in a parent order. Such
-// entries may leave out the type and the parent's id, so it adds them.
+// entries may leave out the type and the parent's id, so refundsIn adds both.
 func refundsIn(parent *Order, reference string) []*Order {
 	var found []*Order
 	for _, r := range parent.Refunds {
