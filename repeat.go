@@ -10,10 +10,10 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// send sends the request until accept takes an answer with a good status, or
-// until no other try is allowed or possible. It returns what the last answer
-// means for the request. If the answer was not accepted, it also returns the
-// error.
+// send sends the request until accept accepts an answer with a status of
+// success, or until no other try is allowed or possible. It returns what the
+// last answer means for the request. If the answer was not accepted, it also
+// returns the error.
 func (k *call) send(ctx context.Context, accept func(*answer) error, repeats policy) (answerClass, *Error) {
 	for {
 		a := k.try(ctx)
@@ -39,8 +39,8 @@ func (k *call) send(ctx context.Context, accept func(*answer) error, repeats pol
 	}
 }
 
-// policy reports whether a request may be sent again after an answer of that
-// class. [Error.Retryable] reports whether another try may succeed.
+// policy reports whether a request may be sent again after an answer of the
+// given class. [Error.Retryable] reports whether another try may succeed.
 type policy func(class answerClass, failure *Error) bool
 
 // repeatRead is the policy for requests without an effect.
@@ -57,15 +57,15 @@ func repeatNotTaken(class answerClass, failure *Error) bool {
 	return (class == classNotSent || class == classThrottled) && failure.Retryable()
 }
 
-// repeatCreate is the policy for new orders: there cannot be two orders with
-// one reference.
+// repeatCreate is the policy for new orders. It also repeats after a lost
+// answer, because there cannot be two orders with one reference.
 func repeatCreate(class answerClass, failure *Error) bool {
 	return class == classAmbiguous || repeatNotTaken(class, failure)
 }
 
 // waitToRepeat waits before the next try. It waits as long as the retry policy
 // says, or longer if the answer asked for it. It returns false if no try is
-// left, or no time for another try.
+// left, or if no time is left for another try.
 func (k *call) waitToRepeat(ctx context.Context, failure *Error) bool {
 	asked := failure.RetryAfter
 	if refused := tokenAnswerError(failure.Err); refused != nil {
@@ -118,7 +118,8 @@ func (k *call) read(ctx context.Context, decode func(*answer) error) (err error)
 	return nil
 }
 
-// sendOnce sends a request. It tries again only if nothing was sent.
+// sendOnce sends a request that must reach Plural at most once. It tries again
+// only if nothing was sent.
 func (k *call) sendOnce(ctx context.Context, decode func(*answer) error) (err error) {
 	defer k.observe(ctx, time.Now(), &err)
 	isWhole := false // the answer is complete JSON, but decode does not accept it

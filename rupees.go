@@ -17,9 +17,9 @@ import (
 // 1998 paise.
 //
 // The methods compute with decimal numbers of at most 40 digits, and with an
-// exponent from -40 to 40. More than two decimals are allowed, because MDR and
-// GST may have them. Any other figure is kept as sent, and the methods refuse
-// it.
+// exponent from -40 to 40. More than two decimals are allowed, because amounts
+// of MDR and GST may have them. Any other figure is kept as sent, and the
+// methods refuse it.
 type Rupees string
 
 // maxRupeeDigits is the largest number of digits in a figure, and the largest
@@ -89,7 +89,8 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 	return Rupees(text), nil
 }
 
-// align returns two figures with the same number of decimals.
+// align returns two figures as integers, and the number of decimals that both
+// integers have.
 func (r Rupees) align(other Rupees) (a, b *big.Int, scale int, err error) {
 	a, scaleA, err := r.parse()
 	if err != nil {

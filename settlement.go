@@ -9,38 +9,39 @@ import (
 	"time"
 )
 
-// settlement carries out a write. It sends, and if the answer leaves anything
-// open it asks the books, until they show what happened to the write or until
-// attempts and time run out. It returns nil only if the books show the write as
-// carried out.
+// settlement carries out a write. It sends the request. If the answer leaves
+// anything open, it asks the books until they show what happened to the write,
+// or until the attempts or the time run out. Its error is nil only if the books
+// show the write as carried out.
 type settlement struct {
 	write      *call
 	orderID    string
 	reference  string
-	asks       bool // it writes nothing, and only asks what other calls did
+	asks       bool // there is no write: only ask what other calls did
 	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
-	slowly     bool // it is sent again only if the books have not shown the first send for lookSpan
+	slowly     bool // the write is sent again only if the books have not shown it for lookSpan
 
-	own  func(*answer) (*Order, finding, error) // what the write's own answer shows
-	look look                                   // one look at the books
+	own  func(*answer) (*Order, finding, error) // returns what the write's own answer shows
+	look look                                   // looks at the books once
 
-	// looks again before nil, for a second effect or for a payer who was
-	// faster than the cancel of a link; may be nil
+	// looks again before the call returns nil. It looks for a second effect, or
+	// for a payer who was faster than the cancel of a link. It may be nil
 	lastLook func(context.Context, *settlement, *books) error
 
 	rejected bool      // the last answer to the write was a refusal
 	refused  ErrorCode // the code of the refusal, if it has one
 	isOfLink bool      // the write makes or cancels a payment link
 
-	failed string // id of the FAILED refund that answered the write itself
+	failed string // the id of the FAILED refund in the write's own answer
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
-	shown bool           // a refund of the reference was seen that has not surely failed
+	shown bool           // a refund of the reference was seen that was not FAILED or CANCELLED
 	links []*PaymentLink // the payment links that were seen
 	done  *PaymentLink   // the payment link that the books show as made, or as cancelled
 }
 
-// look is one look at the books, for a write. The Order may be nil.
+// look looks at the books once, to find out what happened to a write. The Order
+// may be nil.
 type look func(ctx context.Context, write *call) (*Order, finding, error)
 
 // books is the result of the last looks.
@@ -48,8 +49,8 @@ type books struct {
 	order *Order
 	finding
 	err   error // why the last look failed, if it did
-	whole bool  // the looks went on long enough to agree
-	drags bool  // the looks went on until the time was over, and showed something under way
+	whole bool  // the looks agreed for lookSpan, or stayed unclear for lookSpan
+	drags bool  // the looks showed something under way until the time was over
 }
 
 // isStuck reports whether the books were read and are unclear, and show nothing
@@ -113,17 +114,18 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	return books{}, errors.New(f.reason)
 }
 
-// showsRefund reports whether a document is a refund with the reference that
-// did not fail. A refund in an unknown status may have reached the payer.
+// showsRefund reports whether a document is a refund with the reference, and
+// the refund did not fail. A refund in an unknown status may have reached the
+// payer.
 func (s *settlement) showsRefund(o *Order) bool {
 	return o != nil && o.Type == OrderTypeRefund && o.OrderID != s.orderID && o.MerchantOrderReference == s.reference &&
 		o.Status != OrderStatusFailed && o.Status != OrderStatusCancelled
 }
 
-// needsNoLook reports whether the call can end after the first answer to a
-// write, without a look at the books. Either nothing was sent, or the request
-// was refused for now, or the credentials are refused. Without credentials the
-// books cannot be read.
+// needsNoLook reports whether the call can end after an answer to the write,
+// without a look at the books. That is so if nothing was sent, if the request
+// was refused for now, or if the credentials were refused. Without credentials
+// the books cannot be read.
 func needsNoLook(class answerClass, failure *Error) bool {
 	switch class {
 	case classNotSent, classThrottled:
@@ -150,7 +152,7 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 			err := fmt.Errorf("%s: %w", b.reason, ErrNotFound)
 			return nil, &Error{Op: s.write.op.op(), OrderID: s.orderID, RequestID: s.write.requestID, Err: err}
 		case failure != nil:
-			failure.NeedsReview = true // Plural rejected it, and the books do not show why
+			failure.NeedsReview = true // Plural rejected the write, and the books do not show why
 			return nil, failure
 		}
 	case verdictUnclear:
@@ -168,9 +170,9 @@ func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	return again.conclude(ctx, again.read(ctx), nil)
 }
 
-// lookedAgain returns the document that shows the write as carried out, after
-// the last look. It returns an error if that look shows otherwise, such as a
-// second refund.
+// lookedAgain makes the last look, and returns the document that shows the
+// write as carried out. If the last look shows something else, such as a second
+// refund, it returns an error.
 func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 	if s.lastLook != nil {
 		if err := s.lastLook(ctx, s, &b); err != nil {
@@ -197,8 +199,8 @@ func (s *settlement) see(o *Order, f finding) {
 // FAILED before the write was sent proves nothing about the write. If the order
 // has no capture entries, this write itself may have taken the money. If
 // something was shown before and is missing now, the books are not complete. If
-// a write was refused for the order's state, an amount that is too large is not
-// the reason: something is missing in the books.
+// Plural refused a write because of the order's state, an amount that is too
+// large was not the reason. Then something is missing in the books.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.asks:
@@ -252,7 +254,7 @@ func (s *settlement) read(ctx context.Context) books {
 		o, b.finding, b.err = s.look(window, s.write)
 		s.see(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
-		if o != nil && o.Status != "" { // a document without one is evidence that the order exists, and no more
+		if o != nil && o.Status != "" { // a document without a status shows only that the order exists
 			b.order = o
 			underWay.countIf(b.pending)
 		}
@@ -294,7 +296,7 @@ func (s *settlement) read(ctx context.Context) books {
 }
 
 // resendsAtOnce reports whether one look that does not show the write is enough
-// to send it again.
+// to send the write again.
 func (s *settlement) resendsAtOnce() bool {
 	return s.write.ambiguous && s.resendable && !s.slowly && s.write.attempts < s.write.maxAttempts()
 }
@@ -328,7 +330,7 @@ func (s *settlement) ruledOut(b books, rejection *Error) error {
 		NoHold:    b.row == rowNoHold,
 	}
 	state.Reused = state.Conflict && !state.NoHold && s.write.clock.isOlder(b.since)
-	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) { // otherwise the rejection is not the problem
+	if rejection != nil && s.rejected && (!state.Conflict || state.NoHold) { // otherwise the conflict is the problem
 		state.Err = rejection
 	}
 	return state
@@ -349,7 +351,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	}
 	settle := s.settle
 	if s.isOfLink {
-		settle = nil // settle returns an order, and not a link
+		settle = nil // settle cannot return a link
 	}
 	return &OutcomeUnknownError{
 		Op:        s.write.op.op(),
@@ -363,9 +365,8 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	}
 }
 
-// ownOrder makes the function that judges a write's own answer, if the answer
-// has an order. The function may return both an error and an order, as decode
-// does.
+// ownOrder makes the function that judges the order in a write's own answer.
+// The function may return both an error and an order, as decode does.
 func ownOrder(decode decoder, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
 	return func(a *answer) (*Order, finding, error) {
 		o, err := decode(a)

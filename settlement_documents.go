@@ -4,9 +4,9 @@ import "strings"
 
 // Settlement is one transfer to the merchant's bank, as
 // [SettlementService.List] returns it. Every figure is in rupees, as Plural
-// sent it. This package does not check the figures: in Plural's own published
-// sample, no row has an amount that equals the payments less the deductions.
-// Use [Rupees.Sub] for a difference.
+// sent it. This package does not check the figures, because in Plural's own
+// published sample the amount of no row equals the payments less the
+// deductions. Use [Rupees.Sub] for a difference.
 //
 // The texts are parts of the page that they came in, and keep all of it in
 // memory. Take a [strings.Clone] of a text that you keep for longer.
@@ -33,7 +33,7 @@ type SettlementDetail struct {
 	BankName                      string   `json:"bank_name,omitzero"`
 	BankAccNumber                 string   `json:"bank_acc_number,omitzero"`
 	Programs                      []string `json:"programs,omitzero"`
-	TotalTransactionCount         int      `json:"total_transaction_count"` // lines in all
+	TotalTransactionCount         int      `json:"total_transaction_count"` // the number of all lines
 	TotalTransactionAmount        Rupees   `json:"total_transaction_amount,omitzero"`
 	ActualTransactionAmount       Rupees   `json:"actual_transaction_amount,omitzero"`
 	TotalRefund                   Rupees   `json:"total_refund,omitzero"`
@@ -58,23 +58,23 @@ type SettlementDetail struct {
 }
 
 // SettlementLine is one line of a settlement: a payment, or something else that
-// Plural counts. There may be a line for a refund or a chargeback, with
-// negative figures; that is not documented. The figures are in rupees, as
-// Plural sent them.
+// Plural counts. A refund or a chargeback may have a line with negative
+// figures, but that is not documented. The figures are in rupees, as Plural
+// sent them.
 //
 // The texts are parts of the page that they came in, and keep all of it in
 // memory. Take a [strings.Clone] of a text that you keep for longer.
 type SettlementLine struct {
-	// the ID of a [Payment], not of an order: store the IDs of [Order.Captures] to
-	// find an order again
+	// the ID of a [Payment], not of an order. To find the order again, store
+	// each PaymentID of [Order.Captures]
 	TransactionID           string       `json:"transaction_id"`
 	System                  string       `json:"system,omitzero"` // PG
 	ProcessedDate           LocalTime    `json:"processed_date,omitzero"`
-	TransactionDate         LocalTime    `json:"transaction_date,omitzero"` // the day only
+	TransactionDate         LocalTime    `json:"transaction_date,omitzero"` // only the day is given
 	TransactionAmount       Rupees       `json:"transaction_amount,omitzero"`
 	ActualTransactionAmount Rupees       `json:"actual_transaction_amount,omitzero"` // before the deductions
 	TotalDeductionAmount    Rupees       `json:"total_deduction_amount,omitzero"`
-	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // one line may have it for several lines
+	SettledAmount           Rupees       `json:"settled_amount,omitzero"` // one line may have the amount of several lines
 	StoreAddress            string       `json:"store_address,omitzero"`
 	AcquirerName            string       `json:"acquirer_name,omitzero"`
 	TID                     string       `json:"tid,omitzero"`
@@ -93,7 +93,7 @@ type PayoutStatus string
 const PayoutStatusSuccess PayoutStatus = "Success"
 
 // IsSuccess reports whether the status is Success, in upper or lower case. It
-// is not known whether other values, or an absent one, can mean success.
+// is not known whether other values, or an absent status, can mean success.
 func (s PayoutStatus) IsSuccess() bool {
 	return strings.EqualFold(string(s), string(PayoutStatusSuccess))
 }

@@ -21,32 +21,35 @@ type SettlementService struct{ p *pipeline }
 const (
 	maxWindow     = 60 // days
 	historyMonths = 6
-	maxUTR        = 50 // documented as 16 to 50 characters; published UTRs have 12
+	maxUTR        = 50 // documented as 16 to 50 characters, but published UTRs have 12
 )
 
-// maxLines is how many lines [SettlementService.Get] keeps.
+// maxLines is the largest number of lines that [SettlementService.Get] keeps.
 const maxLines = 10_000
 
-// List reads the settlements of whole calendar days. It gives each UTR once.
+// List reads the settlements of whole calendar days, and returns each UTR once.
 // For the days, see [Days].
 //
 //	GET /api/settlements/v1/list
 //
-// It asks for windows of at most 60 days that overlap by a day, in pages of at
-// most 10 rows. It keeps one page in memory. It is not known whether Plural
-// includes the last day of a window. So List asks for one more day, and a
-// settlement of the day after d.Last may come, too. It is not known either
-// whether Plural goes by the day of processing or by the day of settling.
+// List asks for windows of at most 60 days, in pages of at most 10 rows. Each
+// window overlaps the one before by a day. List keeps one page in memory. It is
+// not known whether Plural includes the last day of a window. So List asks for
+// one more day, and a settlement of the day after d.Last may come, too. It is
+// also not known whether a settlement belongs to the day of processing or to
+// the day of settling.
 //
 // Each page is a request with its own Request-ID. A request that fails is
 // repeated. If Plural refuses a request with 429, List keeps trying for about
 // ten times MaxDelay of [RetryPolicy], or longer if Plural asks for longer
-// waits. It stops reading when the caller leaves the loop. These errors end the
-// list:
+// waits. List stops reading when the caller leaves the loop. These errors end
+// the list:
 //
-//   - [ValidationError]: nothing was sent. Either d is empty, ends before it
-//     begins, is longer than a year, or begins more than six months ago, and
-//     Plural keeps no older settlements; or [WithRequestID] was given.
+//   - [ValidationError]: nothing was sent. Either d is not valid, or
+//     [WithRequestID] was given. The days are not valid if the first or the
+//     last day is missing, if they end before they begin, if they are more than
+//     a year, or if they begin more than six months ago, because Plural keeps
+//     no older settlements.
 //   - [Error]: the first page was refused, or did not come.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read. List
 //     reads a window three times before it gives up. A window is incomplete if
@@ -71,13 +74,13 @@ func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption
 //	GET /api/settlements/v1/detail/{utr}
 //
 // It makes requests in the same way as [SettlementService.List]. Two lines that
-// are equal in every field count as one, and make the reading incomplete. The
-// second line may be the first one again, moved to the next page during the
-// reading. Lines compares a line with at least the last 10,000 lines. These
+// are equal in every field count as one line, and make the reading incomplete,
+// because the second line may be the first line, moved to the next page during
+// the reading. Lines compares a line with at least the last 10,000 lines. These
 // errors end the lines:
 //
 //   - [ValidationError]: nothing was sent. Either the UTR does not fit into a
-//     path or is too long; or [WithRequestID] was given.
+//     path or is too long, or [WithRequestID] was given.
 //   - [Error]: the first page was refused, or did not come. It is [ErrNotFound]
 //     if Plural has no such settlement.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read.
@@ -101,7 +104,8 @@ func (s *SettlementService) Lines(
 // It reads in the same way as [SettlementService.Lines], and has the same
 // errors. With an [IncompleteError] it also returns the document, with the
 // lines that could be read. For a settlement with more than 10,000 lines, it
-// returns the first 10,000 with an IncompleteError. Lines can read all of them.
+// returns the first 10,000 lines with an IncompleteError. Use Lines to read all
+// lines.
 func (s *SettlementService) Get(ctx context.Context, utr string, opts ...CallOption) (*SettlementDetail, error) {
 	var kept []SettlementLine
 	head, err := s.lines(ctx, opGetSettlement, utr, opts, func(line *SettlementLine) bool {
@@ -158,7 +162,8 @@ func (l *settlementList) read(ctx context.Context) error {
 	}
 }
 
-// window reads some days, and reads them again if they changed in the meantime.
+// window reads some days, and reads them again if their rows changed during the
+// reading.
 func (l *settlementList) window(ctx context.Context, first, end time.Time) error {
 	const passes = 3
 	for n := 1; ; n++ {
@@ -292,7 +297,7 @@ func decodeSettlement(a *answer, utr string) (*SettlementDetail, *sheet[Settleme
 	}, nil
 }
 
-// pager makes the requests of one reading; each is a call of its own.
+// pager makes the requests of one reading. Each request is a call of its own.
 type pager struct {
 	p     *pipeline
 	op    operation
@@ -324,7 +329,8 @@ func (r *pager) fetch(ctx context.Context, path, subject string, decode func(*an
 	}
 }
 
-// check makes sure that the days are valid, and that Plural still keeps them.
+// check makes sure that the days are valid, and that Plural still keeps their
+// settlements.
 func (d Days) check() (c requestCheck) {
 	first, last := dateOf(d.First), dateOf(d.Last)
 	switch {

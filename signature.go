@@ -30,9 +30,9 @@ const (
 // [Base64Key]; the zero Key is refused everywhere. A Key prints, logs and
 // encodes as a placeholder.
 type Key struct {
-	// It is a function to hide the secret from fmt. If a struct has a Key in an
-	// unexported field, fmt would print what a pointer points to. For a
-	// function it prints at most an address.
+	// The secret is in a function, to hide it from fmt. If it were behind a
+	// pointer, fmt would print the secret when a struct has a Key in an
+	// unexported field. For a function, fmt prints at most an address.
 	secret func() *keySecret
 }
 
@@ -45,7 +45,7 @@ type keySecret struct {
 // the HMAC's interface, because that memory has to be on the heap.
 type macState struct {
 	mac  hash.Hash
-	head []byte // text of a webhook before its body; it is public
+	head []byte // the signed text before the body of a webhook; it is not secret
 	sum  [sha256.Size]byte
 }
 
@@ -85,9 +85,9 @@ func Base64Key(secret string) (Key, error) {
 
 // RawKey makes a key from the characters of the secret. The published webhook
 // example uses this form (Plural's webhook documentation, signature
-// verification). RawKey refuses white space and unprintable characters: they
-// come from a file or a clipboard, not from Plural. The key must have at least
-// 7 bytes.
+// verification). RawKey refuses white space and unprintable characters, because
+// they come from a file or a clipboard and not from Plural. The key must have
+// at least 7 bytes.
 func RawKey(secret string) (Key, error) {
 	for _, r := range secret {
 		if r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -139,12 +139,12 @@ type VerifierOption func(*verifierConfig) error
 // NewVerifier makes a Verifier for the secret that Plural gave the merchant. It
 // checks callbacks with the secret's hex form ([HexKey]). Plural's documents do
 // not say clearly whether webhooks are signed with the hex form or with the
-// characters of the secret. So it accepts both for webhooks: [HexKey], if the
-// secret is hex, and [RawKey].
+// characters of the secret. So for webhooks the Verifier accepts both forms:
+// [HexKey], if the secret is hex, and [RawKey].
 //
 // A secret that is not hex is an error, unless [WithCallbackKeys] gives other
-// keys for callbacks: otherwise the Verifier would refuse every callback, and
-// nobody would notice before production. The secret may be "" if
+// keys for callbacks. Without this error, the Verifier would refuse every
+// callback, and nobody would notice before production. The secret may be "" if
 // [WithCallbackKeys] or [WithWebhookKeys] is given. Then the Verifier refuses
 // all messages that it has no keys for. So NewVerifier("",
 // WithWebhookKeys(key)) makes a Verifier only for webhooks.
@@ -169,7 +169,8 @@ func NewVerifier(secret string, opts ...VerifierOption) (*Verifier, error) {
 	return &Verifier{config}, nil
 }
 
-// deriveKeys makes the keys of callbacks or webhooks if none were given.
+// deriveKeys makes keys from the secret, for callbacks, for webhooks or for
+// both, if no keys were given for them.
 func (c *verifierConfig) deriveKeys(secret string) error {
 	hexKey, hexErr := HexKey(secret)
 	if len(c.callbackKeys) == 0 {
@@ -212,13 +213,13 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 }
 
 // WithTolerance sets how far a webhook's timestamp may be from the current
-// time, in the past or in the future. The default is 5 minutes. It must be
-// positive.
+// time, in the past or in the future. The default is 5 minutes. The tolerance
+// must be positive.
 //
-// It is not known whether Plural gives redeliveries a new time. If it does not,
-// the last redelivery arrives about 28 hours after its timestamp. Then use a
-// tolerance of 29 hours, together with a durable [Deduper], which prevents
-// replays.
+// It is not known whether Plural gives redeliveries a new timestamp. If Plural
+// does not, the last redelivery arrives about 28 hours after its timestamp.
+// Then use a tolerance of 29 hours, together with a durable [Deduper], which
+// prevents replays.
 func WithTolerance(tolerance time.Duration) VerifierOption {
 	return func(c *verifierConfig) error {
 		if tolerance <= 0 {
@@ -229,7 +230,7 @@ func WithTolerance(tolerance time.Duration) VerifierOption {
 	}
 }
 
-// checkFreshness compares a webhook's timestamp with the tolerance.
+// checkFreshness checks that a webhook's timestamp is within the tolerance.
 func (v *Verifier) checkFreshness(timestamp, now time.Time) error {
 	switch age := now.Sub(timestamp); {
 	case age > v.config.tolerance:
@@ -264,8 +265,8 @@ func checkKeys(family string, keys []Key) ([]Key, error) {
 }
 
 // newKey makes a Key. It also makes the first HMAC, because in FIPS 140-only
-// mode a key that is too short causes a panic there. newKey turns that into an
-// error.
+// mode a key that is too short causes a panic there. newKey turns the panic
+// into an error.
 func newKey(raw []byte) (key Key, err error) {
 	defer func() {
 		if recover() != nil {
@@ -305,8 +306,8 @@ func (k Key) mac(id, timestamp string, body []byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// String returns a text that shows whether there is a key, and no part of the
-// key.
+// String returns a text that shows whether there is a key. The text has no part
+// of the key.
 func (k Key) String() string {
 	if k.isZero() {
 		return "plural.Key{}"
@@ -375,7 +376,7 @@ type VerificationError struct {
 // refused.
 type VerificationReason string
 
-// The reasons. More may come.
+// The reasons. Later versions may have more.
 const (
 	ReasonNoKeys             VerificationReason = "no_keys"             // the Verifier has no keys for this family
 	ReasonSignatureMissing   VerificationReason = "signature_missing"   // there is no signature, or it is empty
@@ -392,14 +393,14 @@ const (
 	ReasonMethod           VerificationReason = "method"           // not POST
 	ReasonContentType      VerificationReason = "content_type"     // not application/x-www-form-urlencoded
 	ReasonContentEncoding  VerificationReason = "content_encoding" // compressed
-	ReasonBodyEmpty        VerificationReason = "body_empty"       // empty, or somebody has read it before
+	ReasonBodyEmpty        VerificationReason = "body_empty"       // the body is empty, or was read before
 	ReasonBodyTooLarge     VerificationReason = "body_too_large"
 	ReasonBodyUnreadable   VerificationReason = "body_unreadable" // reading failed; the error wraps the cause
 	ReasonFormEncoding     VerificationReason = "form_encoding"   // invalid percent-encoding, or a semicolon
 	ReasonJSON             VerificationReason = "json"            // not one JSON document of the right shape
 	ReasonTooManyFields    VerificationReason = "too_many_fields"
 	ReasonFieldName        VerificationReason = "field_name"     // a character outside A-Z, a-z, 0-9 and _
-	ReasonFieldRepeated    VerificationReason = "field_repeated" // two fields of one name
+	ReasonFieldRepeated    VerificationReason = "field_repeated" // two fields with the same name
 	// a value that could be read as further fields, or is not UTF-8.
 	ReasonFieldValue     VerificationReason = "field_value"
 	ReasonOrderIDMissing VerificationReason = "order_id_missing"
@@ -421,8 +422,8 @@ func (e *VerificationError) Error() string {
 // Is reports whether target is the sentinel that the error belongs to.
 func (e *VerificationError) Is(target error) bool { return e.kind != nil && target == e.kind }
 
-// Unwrap returns the error of reading the body, or of decoding the event's
-// order. Otherwise it returns nil.
+// Unwrap returns the error that occurred while the body was read or the event's
+// order was decoded. Otherwise it returns nil.
 func (e *VerificationError) Unwrap() error { return e.cause }
 
 // These errors are made once, so refusing many forgeries allocates no memory.

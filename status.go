@@ -29,9 +29,9 @@ const (
 	OrderStatusFullyRefunded     OrderStatus = "FULLY_REFUNDED"
 )
 
-// orderStatuses has the meaning of each status, for people.
+// orderStatuses has the meaning of each status in words, for people.
 //
-//nolint:gochecknoglobals // a constant in all but name
+//nolint:gochecknoglobals // this map never changes
 var orderStatuses = map[OrderStatus]string{
 	OrderStatusCreated:           "not paid yet",
 	OrderStatusPending:           "a payment is under way",
@@ -45,8 +45,7 @@ var orderStatuses = map[OrderStatus]string{
 	OrderStatusFullyRefunded:     "refunded",
 }
 
-// IsKnown reports whether the status is one that this package has a constant
-// for.
+// IsKnown reports whether this package has a constant for the status.
 func (s OrderStatus) IsKnown() bool { return orderStatuses[s] != "" }
 
 // IsTerminal reports whether an order in this status never changes again:
@@ -64,8 +63,9 @@ func (s OrderStatus) isUnpaid() bool {
 	return s == OrderStatusCreated || s == OrderStatusPending || s == OrderStatusAttempted
 }
 
-// Text describes an order's state in a few English words, for pages of the
-// merchant's staff. It returns "" for a status that this package does not know.
+// Text describes an order's state in a few English words, for pages that the
+// merchant's staff see. It returns "" for a status that this package does not
+// know.
 func (s OrderStatus) Text() string { return orderStatuses[s] }
 
 // PaymentStatus is the state of one payment of an order. It is an open enum.
@@ -186,7 +186,7 @@ const (
 	EventPayoutTransactionFailed  EventType = "payout-transaction-failed"
 )
 
-// IsKnown reports whether the type is one that this package has a constant for.
+// IsKnown reports whether this package has a constant for the type.
 func (t EventType) IsKnown() bool {
 	switch t {
 	case EventOrderAuthorized, EventOrderProcessed, EventOrderCancelled, EventOrderFailed, EventPaymentFailed,
@@ -211,15 +211,14 @@ type PaymentLinkStatus string
 const (
 	PaymentLinkStatusCreated          PaymentLinkStatus = "CREATED"           // nobody has opened it
 	PaymentLinkStatusClicked          PaymentLinkStatus = "CLICKED"           // it was opened
-	PaymentLinkStatusPaymentInitiated PaymentLinkStatus = "PAYMENT_INITIATED" // a payment was begun; not paid
-	PaymentLinkStatusProcessed        PaymentLinkStatus = "PROCESSED"         // read the order
-	PaymentLinkStatusPartialProcessed PaymentLinkStatus = "PARTIAL_PROCESSED" // a part; read the order
+	PaymentLinkStatusPaymentInitiated PaymentLinkStatus = "PAYMENT_INITIATED" // a payment was begun, but not completed
+	PaymentLinkStatusProcessed        PaymentLinkStatus = "PROCESSED"         // reports a payment; read the order
+	PaymentLinkStatusPartialProcessed PaymentLinkStatus = "PARTIAL_PROCESSED" // reports a part payment; read the order
 	PaymentLinkStatusExpired          PaymentLinkStatus = "EXPIRED"           // its time was up
 	PaymentLinkStatusCancelled        PaymentLinkStatus = "CANCELLED"         // it was withdrawn
 )
 
-// IsKnown reports whether the status is one that this package has a constant
-// for.
+// IsKnown reports whether this package has a constant for the status.
 func (s PaymentLinkStatus) IsKnown() bool {
 	switch s {
 	case PaymentLinkStatusCreated, PaymentLinkStatusClicked, PaymentLinkStatusPaymentInitiated,
