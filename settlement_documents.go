@@ -8,8 +8,8 @@ import "strings"
 // published sample the amount of no row equals the payments less the
 // deductions. Use [Rupees.Sub] for a difference.
 //
-// The texts are parts of the page that they came in, and keep all of it in
-// memory. Take a [strings.Clone] of a text that you keep for longer.
+// The texts are parts of the page that they came in, and keep the whole page in
+// memory. If you keep a text for longer, keep a [strings.Clone] of the text.
 type Settlement struct {
 	TotalAmount             Rupees    `json:"total_amount"`              // what was settled
 	ActualTransactionAmount Rupees    `json:"actual_transaction_amount"` // before the deductions
@@ -62,8 +62,8 @@ type SettlementDetail struct {
 // figures, but that is not documented. The figures are in rupees, as Plural
 // sent them.
 //
-// The texts are parts of the page that they came in, and keep all of it in
-// memory. Take a [strings.Clone] of a text that you keep for longer.
+// The texts are parts of the page that they came in, and keep the whole page in
+// memory. If you keep a text for longer, keep a [strings.Clone] of the text.
 type SettlementLine struct {
 	// the ID of a [Payment], not of an order. To find the order again, store
 	// each PaymentID of [Order.Captures]

@@ -8,21 +8,21 @@ import (
 )
 
 // tally adds up the payments of an order. Verdicts, amounts and predicates all
-// use it, so they cannot disagree. If an amount cannot be read, or is in
+// use the tally, so they cannot disagree. If an amount cannot be read, or is in
 // another currency than the order, the sum is not known.
 type tally struct {
 	price sum // what the payer owes: the order's amount less the coupon
 
-	authorized, pending, settled, ended, strange int // payments by their state
+	authorized, pending, settled, ended, strange int // the number of payments in each state
 
-	held  sum // the AUTHORIZED payments
-	taken sum // the whole amount of the settled payments
+	held  sum // the sum of the AUTHORIZED payments
+	taken sum // the sum of the settled payments, with their full amounts
 
 	entries     int           // the number of capture entries, on any payment
 	liveEntries int           // the number of capture entries on payments that have not ended
 	captured    sum           // the sum of the entries on settled payments
-	first       []CaptureData // entries of the first settled payment
-	repeated    bool          // two payments have the same entries, below their amounts: maybe one list
+	first       []CaptureData // the entries of the first settled payment
+	repeated    bool          // two payments have the same entries, perhaps one list that is shown twice
 	without     bool          // a settled payment has no entry
 	over        bool          // the entries on a settled payment are more than its amount
 	otherwise   bool          // a settled payment has an offer or a fee, which can explain a different amount
@@ -93,12 +93,13 @@ func isSameEntry(a, b CaptureData) bool {
 // isUnderWay reports whether a payment's money may still be taken.
 func (t *tally) isUnderWay() bool { return t.authorized+t.pending > 0 }
 
-// hasMovedOn reports whether some payment is more than just on hold: captured,
-// settled or pending. It is for an order with the status of a hold.
+// hasMovedOn reports whether an order shows more than a hold: a capture, a
+// settled payment or a pending payment. It is for orders that are on hold by
+// their status.
 func (t *tally) hasMovedOn() bool { return t.liveEntries > 0 || t.settled > 0 || t.pending > 0 }
 
-// sum is the result of an addition. Once an unusable amount was added, it is
-// not known.
+// sum is the result of an addition. Once an unusable amount was added, the sum
+// is not known.
 type sum struct {
 	Amount
 
@@ -150,33 +151,37 @@ func holdsData(raw []byte) bool {
 }
 
 // CapturedAmount returns the amount that was taken from the payer. That is the
-// amount to credit. After a partial capture it is less than OrderAmount. It is
-// the sum of the capture entries of the settled payments. If the order was paid
-// outright, by methods that have no holds (UPI, NETBANKING, WALLET), it is the
-// sum of the settled payments.
+// amount to credit. After a partial capture it is less than OrderAmount. The
+// amount is the sum of the capture entries of the settled payments. If the
+// order was paid outright, by methods that have no holds (UPI, NETBANKING,
+// WALLET), the amount is the sum of the settled payments.
 //
 // The second result is false if the document does not show the amount. For a
-// sale that was paid outright by card it is always false: the document looks
-// the same as after a hold with a capture that is not listed. Use the amount of
-// your own order, which [OrderService.Confirm] has compared with the payment.
+// sale that was paid outright by card, the second result is always false,
+// because the document of a hold looks the same if its capture is not listed.
+// For such a sale, use the amount of your own order, which
+// [OrderService.Confirm] has compared with the payment.
 //
 // The second result is false in these cases:
 //
-//   - the order is a refund, PENDING or in an unknown status;
-//   - a payment is under way or in an unknown status;
-//   - one settled payment has a capture entry and another has none;
+//   - the order is a refund, is PENDING or has an unknown status;
+//   - a payment has an unknown status, or does not fit the order's status, such
+//     as a payment that is still under way in a paid order;
+//   - one settled payment has a capture entry, and another settled payment has
+//     none;
 //   - an amount cannot be read, is in another currency than the order, or is
 //     more than its payment or the order;
 //   - a payment has two entries with one reference, or several payments have
 //     the same entries;
-//   - there is no capture entry, and a payment used a method that can hold
-//     money, such as CARD;
+//   - there is no capture entry, but the money may have been on hold, for
+//     example because a payment used a method that can hold money, such as
+//     CARD;
 //   - the order was paid outright, and the payments do not add up to
 //     OrderAmount less CartCouponDiscountAmount. Fees and offers are never
 //     included.
 //
-// Payments that failed or were cancelled do not count, and neither do captures
-// on them.
+// Payments that failed or were cancelled do not count, and their captures do
+// not count either.
 func (o *Order) CapturedAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
 		return Amount{}, false
@@ -193,7 +198,7 @@ func (o *Order) CapturedAmount() (Amount, bool) {
 }
 
 // tookNothing reports whether the payments of an order confirm that no money
-// was taken. s is a status in which no money is taken.
+// was taken. s is the order's status, which says that no money was taken.
 func (t *tally) tookNothing(s OrderStatus) bool {
 	mayBeHeld := s == OrderStatusAuthorized || s == OrderStatusCancelled
 	return t.settled+t.pending+t.strange+t.liveEntries == 0 && (mayBeHeld || t.authorized == 0)
@@ -285,8 +290,8 @@ func (r *refunds) total() sum {
 }
 
 // refundedAmount returns the sum of the list of refunds. The sum counts as
-// known only if it agrees with the order's status. If it does not agree, any
-// refund may be missing in the list.
+// known only if it agrees with the order's status. If they do not agree,
+// refunds may be missing in the list.
 func (o *Order) refundedAmount() (refunds, sum) {
 	r := refundsOf(o)
 	total := r.total()
@@ -343,14 +348,14 @@ func amountIfKnown(s sum) (Amount, bool) {
 // The second result is false when the document does not show one of the two
 // amounts.
 //
-// For a sale that was paid outright by card, it is always false, because the
-// captured amount is not known. Keep your own sum of the refunds of such a
-// sale, compare it with the order's amount, and ask [Order.CanRefund].
+// For a sale that was paid outright by card, the second result is always false,
+// because the captured amount is not known. Keep your own sum of the refunds of
+// such a sale, compare it with the order's amount, and ask [Order.CanRefund].
 //
 // To refund the rest, choose a reference and store it before you read the
 // order. Then call [RefundService.Create] with that reference until the answer
-// is final. A repeated call finds the refund that was made, although less is
-// left by then.
+// is final. A repeated call finds the refund that was made, although less money
+// is left to refund by then.
 func (o *Order) RefundableAmount() (Amount, bool) {
 	captured, isKnown := o.CapturedAmount()
 	refunded, isSaid := o.RefundedAmount()
@@ -367,8 +372,8 @@ func (o *Order) RefundableAmount() (Amount, bool) {
 // CapturableAmount returns what can be captured now. While the order is
 // AUTHORIZED and nothing was captured, that is the whole hold. Otherwise it is
 // zero. The second result is false when the document does not show the amount:
-// the order is a refund, PENDING or in an unknown status; its payments do not
-// fit its status; or the held amounts do not add up to OrderAmount less
+// the order is a refund, is PENDING or has an unknown status; its payments do
+// not fit its status; or the held amounts do not add up to OrderAmount less
 // CartCouponDiscountAmount.
 func (o *Order) CapturableAmount() (Amount, bool) {
 	if o.Type == OrderTypeRefund {
@@ -392,9 +397,9 @@ func (o *Order) CapturableAmount() (Amount, bool) {
 	}
 }
 
-// CanCapture reports whether the order is a hold that can be captured: the
-// order is AUTHORIZED, nothing is captured yet, and if payments are listed, one
-// of them is held. An order can be captured once.
+// CanCapture reports whether the order is a hold that can be captured. The
+// order must be AUTHORIZED, and nothing may be captured yet. If payments are
+// listed, one of them must be held. An order can be captured only once.
 func (o *Order) CanCapture() bool {
 	if o.Type == OrderTypeRefund || o.Status != OrderStatusAuthorized {
 		return false
@@ -403,8 +408,8 @@ func (o *Order) CanCapture() bool {
 	return t.strange == 0 && !t.hasMovedOn() && (t.authorized > 0 || t.ended == 0)
 }
 
-// CanCancel reports whether the order is a hold that can be released: the same
-// orders as for [Order.CanCapture].
+// CanCancel reports whether the order is a hold that can be released. The
+// result is the same as that of [Order.CanCapture].
 func (o *Order) CanCancel() bool {
 	return o.CanCapture()
 }

@@ -27,8 +27,8 @@ func printable(s string) string {
 
 const redacted = clean.Redacted
 
-// writeText writes a text for a Format method. The verbs for texts keep their
-// flags.
+// writeText writes a text for a Format method. The verbs s, q, x and X keep
+// their flags. Other verbs write the plain text.
 func writeText(f fmt.State, verb rune, text string) {
 	switch verb {
 	case 's', 'q', 'x', 'X':

@@ -9,7 +9,7 @@ import (
 )
 
 // Timestamp is a time in UTC. If the document's value is not a time, as in some
-// published documents, it is the zero time.
+// published documents, the Timestamp is the zero time.
 type Timestamp struct {
 	time.Time
 
@@ -17,8 +17,8 @@ type Timestamp struct {
 }
 
 // UnmarshalJSON never fails. It takes RFC 3339 and similar forms: no colon in
-// the zone, no zone (UTC), no seconds, a space for the "T". Other values leave
-// the zero time.
+// the zone, no zone (UTC), no seconds, a space instead of the "T". Any other
+// value leads to the zero time.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil

@@ -16,16 +16,16 @@ import (
 	"github.com/plural-go/plural/internal/token"
 )
 
-// tryState travels with a request's context. Middleware gets the operation from
-// it. The auth transport gets the body. The call learns whether a byte was
-// sent.
+// tryState is the state of one try, and is found in the request's context.
+// Middleware gets the operation from the state. The auth transport gets the
+// body from it. The call learns from it whether a byte was sent.
 type tryState struct {
-	context.Context //nolint:containedctx // the state is found in the context that it wraps
+	context.Context //nolint:containedctx // the state is itself a context, which wraps this one
 
 	op                 string
 	orderID, reference string
 	attempt            int
-	isSettling         bool // the request asks what happened to another call
+	isSettling         bool // the request is a settling read
 	url                url.URL
 	body               []byte
 	stop               context.CancelFunc // ends the try; set for a write without a body
@@ -43,8 +43,7 @@ type tryState struct {
 	earlier                    atomic.Bool // middleware has sent the request before, so it may have gone out
 }
 
-// The stages of a try. Middleware may return before the transport under it
-// does.
+// The stages of a try. Middleware may return before the base transport returns.
 const (
 	tryOutside  int32 = iota // not handed to the base transport
 	tryInside                // handed to the base transport
@@ -65,8 +64,8 @@ func (s *tryState) enter() bool {
 func (s *tryState) leave() { s.stage.Store(tryReturned) }
 
 // begin records that the request has come out of the middleware. Middleware
-// must not repeat a request. If it does, begin is called again, and remembers
-// that the request may have gone out before.
+// must not repeat a request. If middleware does so, begin is called again, and
+// records that the request may have gone out before.
 func (s *tryState) begin() {
 	if s.stage.Load() != tryOutside && !s.notSent(false) {
 		s.earlier.Store(true)
@@ -74,8 +73,8 @@ func (s *tryState) begin() {
 	s.refused()
 }
 
-// refused records that the server has refused the token, and so has done
-// nothing. The try starts again.
+// refused records that the server has refused the token, and so did not carry
+// out the request. The try starts again.
 func (s *tryState) refused() {
 	s.wantedConn.Store(false)
 	s.gotConn.Store(false)
@@ -99,17 +98,18 @@ func (s *tryState) secret() string {
 	return ""
 }
 
-// failed returns the error that came out of the middleware, without errors of
-// this package from other calls. It keeps the error of this try's own token.
+// failed returns the error that came out of the middleware. It hides errors of
+// this package that come from other calls, but keeps the error about this try's
+// own token.
 func (s *tryState) failed(err error) error {
-	if sent, ok := err.(*url.Error); ok { //nolint:errorlint // the HTTP client's own, around what came out
+	if sent, ok := err.(*url.Error); ok { //nolint:errorlint // only the HTTP client's own error is unwrapped
 		err = sent.Err
 	}
 	why := s.tokenless.Load()
 	switch {
 	case why == nil:
 		return foreign.Wrap(err, s.secret())
-	case err == error(why): //nolint:errorlint // itself, and not something around it
+	case err == error(why): //nolint:errorlint // err must be why itself, without a wrapper
 		return err
 	}
 	return foreign.Around(err, why, s.secret())
@@ -138,12 +138,13 @@ func (s *tryState) Value(key any) any {
 	return s.Context.Value(key)
 }
 
-// connected ends a write without a body that gets a second connection after
-// part of it was sent: net/http is about to repeat it. Over HTTP/2, net/http
-// does so when the peer resets the stream or sends GOAWAY. Then only the peer's
-// word shows that nothing was done. Over HTTP/1, net/http repeats a write only
-// if no byte of it was sent. net/http knows that better than the trace, because
-// the trace also reports bytes that are still in a buffer.
+// connected records the connection. If a write without a body gets a second
+// connection after part of the write was sent, net/http is about to repeat the
+// write, and connected ends it. Over HTTP/2, net/http repeats a write when the
+// peer resets the stream or sends GOAWAY. Then only the peer's word shows that
+// nothing was done. Over HTTP/1, net/http repeats a write only if no byte of it
+// was sent. About that, net/http knows more than the trace, because the trace
+// also reports bytes that are still in a buffer.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
 	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {
@@ -153,7 +154,7 @@ func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.conn.Store(&conn.Conn)
 }
 
-// lastConn returns the request's last connection, or nil if it had none.
+// lastConn returns the request's last connection, or nil if there was none.
 func (s *tryState) lastConn() net.Conn {
 	if conn := s.conn.Load(); conn != nil {
 		return *conn
@@ -194,7 +195,8 @@ func (s *tryState) notSent(cutOff bool) bool {
 }
 
 // isTimeout reports whether err comes from a time limit or a cancelled context.
-// The call, the HTTP client or middleware may have set it.
+// The call, the HTTP client or middleware may have set the limit or cancelled
+// the context.
 func isTimeout(err error) bool {
 	timed, ok := errors.AsType[interface {
 		error

@@ -12,7 +12,7 @@ import (
 
 // Order is an order, as the pay API and the webhooks send it. With type REFUND
 // it is a refund. The fields are named as in the JSON. Amounts are in paise,
-// times in UTC. A field that is missing in the document is zero.
+// and times are in UTC. A field that is missing in the document is zero.
 // [Order.RawJSON] also has the fields that this package does not know.
 type Order struct {
 	OrderID string `json:"order_id" alias:"refund_id"`
@@ -21,17 +21,19 @@ type Order struct {
 	MerchantOrderReference string      `json:"merchant_order_reference" alias:"merchant_refund_reference"`
 	Type                   OrderType   `json:"type,omitzero"`
 	Status                 OrderStatus `json:"status"`
-	// for the payer's app or browser, as sent: https or upi. A page must refuse
-	// every other scheme, above all javascript and data, before it links to it.
+	// the URL for the payer's app or browser, as sent. Its scheme is https or
+	// upi. A page must not link to a URL with any other scheme, above all
+	// javascript or data.
 	ChallengeURL string `json:"challenge_url,omitzero"`
-	// the image of a UPI QR code, as sent. A page must refuse every scheme except
-	// https.
+	// the URL of the image of a UPI QR code, as sent. A page must refuse every
+	// scheme except https.
 	ImageURL   string `json:"image_url,omitzero"`
 	MerchantID string `json:"merchant_id,omitzero"`
 	// the amount that was ordered; see [Order.CapturedAmount] for the amount
 	// that was taken
 	OrderAmount Amount `json:"order_amount" alias:"refund_amount"`
-	// do not rely on it: published documents have wrong values after a capture
+	// do not rely on PreAuth: published documents have wrong values after a
+	// capture
 	PreAuth                     bool             `json:"pre_auth"`
 	PartPayment                 bool             `json:"part_payment,omitzero"`
 	AllowedPaymentMethods       []PaymentMethod  `json:"allowed_payment_methods,omitzero"`
@@ -39,7 +41,7 @@ type Order struct {
 	CallbackURL                 string           `json:"callback_url,omitzero"`
 	FailureCallbackURL          string           `json:"failure_callback_url,omitzero"`
 	PurchaseDetails             *PurchaseDetails `json:"purchase_details,omitzero"`
-	Payments                    []Payment        `json:"payments,omitzero"` // every attempt, including failed ones
+	Payments                    []Payment        `json:"payments,omitzero"` // all attempts to pay, including failed ones
 	Refunds                     []Order          `json:"refunds,omitzero"`
 	CreatedAt                   Timestamp        `json:"created_at,omitzero"`
 	UpdatedAt                   Timestamp        `json:"updated_at,omitzero"`
@@ -77,17 +79,17 @@ func parseOrder(document string) (*Order, error) {
 	return o, nil
 }
 
-// An order inside another one also keeps its own document.
+// An order inside another order also keeps its own document.
 var _ = wire.Keep(func(o *Order, raw string) { o.raw = raw })
 
 // RawJSON returns the document that the order was decoded from, as sent. It
 // returns nil for an Order made by hand. The document holds the payer's
 // personal data.
 //
-// The texts of an Order are parts of this document, and keep all of it in
-// memory. Take a [strings.Clone] of an id that you keep for longer than the
-// Order. The ids and types of an [Event], the result of [Event.OrderID], and
-// the texts of a [Callback] are copies.
+// The texts of an Order are parts of this document, and keep the whole document
+// in memory. If you keep an id for longer than the Order, keep a
+// [strings.Clone] of the id. The ids and types of an [Event], the result of
+// [Event.OrderID], and the texts of a [Callback] are copies.
 func (o *Order) RawJSON() json.RawMessage {
 	if o.raw == "" {
 		return nil
@@ -137,7 +139,7 @@ type Capture struct {
 }
 
 // IsSettled reports whether the money was taken: the payment is PROCESSED, or
-// refunded since.
+// was refunded later.
 func (c Capture) IsSettled() bool { return c.PaymentStatus.isSettled() }
 
 // IsUnderWay reports whether the payment is still PENDING or AUTHORIZED.
@@ -201,8 +203,8 @@ type PaymentOption struct {
 	WalletData     json.RawMessage `json:"wallet_data,omitzero"`
 }
 
-// CardData describes a card. Values come in mixed case ("CONSUMER",
-// "Consumer").
+// CardData describes a card. Plural sends values in upper or mixed case
+// ("CONSUMER", "Consumer").
 type CardData struct {
 	CardType            string `json:"card_type,omitzero"`
 	NetworkName         string `json:"network_name,omitzero"`
@@ -251,7 +253,7 @@ type PurchaseDetails struct {
 	Customer         *Customer         `json:"customer,omitzero"`
 	MerchantMetadata map[string]string `json:"merchant_metadata,omitzero"` // up to 10 pairs of at most 256 characters
 	CartDetails      *CartDetails      `json:"cart_details,omitzero"`
-	Product          []Product         `json:"product,omitzero"`  // the published schema's name; EMI and offers only
+	Product          []Product         `json:"product,omitzero"`  // the published schema's name; for EMI and offers only
 	Products         []Product         `json:"products,omitzero"` // the name that the vendor's shop plugins send
 	SplitInfo        *SplitInfo        `json:"split_info,omitzero"`
 }
@@ -284,11 +286,11 @@ type Customer struct {
 
 // Address is a postal address. Empty fields are not sent.
 type Address struct {
-	Address1        string `json:"address1,omitzero"` // up to 100 characters, as are the next two
+	Address1        string `json:"address1,omitzero"` // up to 100 characters, also for the next two fields
 	Address2        string `json:"address2,omitzero"`
 	Address3        string `json:"address3,omitzero"`
 	Pincode         string `json:"pincode,omitzero"` // 6 to 10 digits
-	City            string `json:"city,omitzero"`    // up to 50 characters, as are the next two
+	City            string `json:"city,omitzero"`    // up to 50 characters, also for the next two fields
 	State           string `json:"state,omitzero"`
 	Country         string `json:"country,omitzero"` // free text
 	FullName        string `json:"full_name,omitzero"`
@@ -322,7 +324,7 @@ type Product struct {
 	ProductCode   string `json:"product_code"`
 	ProductAmount Amount `json:"product_amount,omitzero" wire:"optional"`
 	ProductIMEI   string `json:"product_imei,omitzero"`
-	IMEINumber    string `json:"imei_number,omitzero"` // another name that is in use for product_imei
+	IMEINumber    string `json:"imei_number,omitzero"` // some documents use this name for product_imei
 }
 
 // SplitInfo divides the money between several merchants.
@@ -333,7 +335,7 @@ type SplitInfo struct {
 
 // SplitDetail is the part of one merchant.
 type SplitDetail struct {
-	ParentOrderSplitSettlementID string    `json:"parent_order_split_settlement_id,omitzero"` // refunds
+	ParentOrderSplitSettlementID string    `json:"parent_order_split_settlement_id,omitzero"` // for refunds
 	SplitMerchantID              string    `json:"split_merchant_id,omitzero"`
 	SplitSettlementID            string    `json:"split_settlement_id,omitzero"`
 	MerchantSettlementReference  string    `json:"merchant_settlement_reference,omitzero"`

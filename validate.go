@@ -15,7 +15,8 @@ import (
 )
 
 // The documented limits (Plural's pre-authorisation guide, sections 2 and 4,
-// and its published schema). WithoutValidation leaves the check to the server.
+// and its published schema). WithoutValidation leaves the check of these limits
+// to the server.
 const (
 	minAmount       = 100         // paise: one rupee
 	maxAmount       = 100_000_000 // paise: ten lakh rupees
@@ -25,8 +26,8 @@ const (
 
 const segmentRule = `must be 1 to 200 printable characters without spaces and / \ % ? #, and not . or ..`
 
-// requestCheck collects what is wrong with a request. always has the faults
-// that must never be sent. limits has the values that only break a documented
+// requestCheck collects what is wrong with a request. A request with a fault in
+// always must never be sent. limits has the values that only break a documented
 // limit.
 type requestCheck struct {
 	always, limits []FieldError
@@ -44,8 +45,8 @@ func (c *requestCheck) limit(ok bool, field, rule string) {
 	}
 }
 
-// addPart checks a part of the request, unless it is nil. It builds the full names of fields only
-// if something is wrong with them.
+// addPart checks a part of the request, unless it is nil. It builds the full
+// name of a field only if something is wrong with the field.
 func addPart[T any](c *requestCheck, name string, part *T, check func(*T, *requestCheck)) {
 	if part == nil {
 		return
@@ -70,8 +71,8 @@ func (c *requestCheck) applyOptions(cfg *callConfig) {
 }
 
 // encode makes the body of a request. It refuses texts that are not UTF-8,
-// because the encoder would change them. If a request already has faults, it
-// does not report in addition that the request cannot be encoded.
+// because the encoder would change them. If the request already has faults,
+// encode does not also report that the request cannot be encoded.
 func (c *requestCheck) encode(request any) []byte {
 	if len(c.always) > 0 && isNil(request) {
 		return nil
@@ -113,8 +114,8 @@ func (c *requestCheck) err(op operation) error {
 	return nil
 }
 
-// errOf checks the order id and the encoding, too, and returns the
-// ValidationError for all faults, or nil.
+// errOf adds the checks of the order id and of the encoding to c. It returns
+// the ValidationError for all faults, or nil.
 func errOf(c requestCheck, op operation, orderID string, in any) error {
 	c.orderID(orderID)
 	if in != nil {
@@ -139,8 +140,8 @@ func (c *requestCheck) methods(methods []PaymentMethod, preAuth bool) {
 // segment checks an id or a reference that becomes part of a path.
 func (c *requestCheck) segment(field, value string) { c.must(isPathSegment(value), field, segmentRule) }
 
-// reference checks a merchant's reference. Settling a write depends on the
-// reference.
+// reference checks a merchant's reference. A reference that does not fit into a
+// path is always refused, because a write is settled by its reference.
 func (c *requestCheck) reference(field, reference string) {
 	if !isPathSegment(reference) {
 		c.must(false, field, referenceRule)
@@ -248,8 +249,8 @@ func missing() requestCheck {
 	return requestCheck{always: []FieldError{{Field: "request", Rule: "is required, and is nil"}}}
 }
 
-// isPathSegment reports whether s can be one segment of a path, so no server or
-// proxy reads the path in another way.
+// isPathSegment reports whether s is safe as one segment of a path: no server
+// or proxy reads such a path in another way.
 func isPathSegment(s string) bool {
 	switch {
 	case len(s) > 200:

@@ -14,7 +14,7 @@ const (
 	verdictNotYet                     // not carried out, and not possible now, but perhaps later
 	verdictOpen                       // not carried out, and still possible
 	verdictApplied                    // carried out
-	verdictFinal                      // a row of evidence rules it out
+	verdictFinal                      // a row of evidence rules the write out
 )
 
 // otherOrder makes a check that returns an error for a document about another
@@ -46,8 +46,8 @@ type finding struct {
 	row     *evidence // for a final verdict: the evidence
 
 	pending bool      // unclear now, but later reads will show what happened
-	since   time.Time // for a final verdict: the time of the entry in the books, if they have it
-	alive   []*Order  // for a refund: the refunds with its reference that have reached the payer, or still may
+	since   time.Time // for a final verdict: the time of the entry in the books, if the entry has a time
+	alive   []*Order  // for a refund: the refunds with its reference that have reached the payer, or may still do so
 
 	link *PaymentLink // for a payment link: the document that was read
 }
@@ -66,18 +66,18 @@ func final(row *evidence, format string, args ...any) finding {
 	return finding{verdict: verdictFinal, row: row, reason: fmt.Sprintf(format, args...)}
 }
 
-// isConflict reports whether the row's error is an [ErrConflict].
+// isConflict reports whether the error of this row is an [ErrConflict].
 func (e *evidence) isConflict() bool { return !errors.Is(e.is, ErrNotApplied) }
 
 // judgeCapture judges what o shows about a capture of amount under reference.
-// If amount is zero, the capture is of the whole hold.
+// An amount of zero means the whole hold.
 //
-// Neither the status nor pre_auth shows whether a capture was partial or full.
-// If the payer paid with points and a card, a captured amount that equals the
-// ordered amount does not show a full capture. Published documents contradict
-// all three. So judgeCapture counts the capture entries under our reference, on
-// payments that are settled. While a payment is PENDING or AUTHORIZED, more
-// entries may come, so nothing is final.
+// Three signs of a full or partial capture cannot be trusted, because published
+// documents contradict them: the status, pre_auth and, if the payer paid with
+// points and a card, a captured amount that equals the ordered amount. So
+// judgeCapture adds up the capture entries under our reference on settled
+// payments. While a payment is PENDING or AUTHORIZED, more entries may come, so
+// nothing is final.
 func judgeCapture(o *Order, reference string, amount Amount) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -105,26 +105,26 @@ func judgeCapture(o *Order, reference string, amount Amount) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeUnpaid judges an order for a capture or a cancel. By its status, the
-// order is not paid.
+// judgeUnpaid judges an order for a capture or a cancel. The order's status
+// says that the order is not paid.
 func (t *tally) judgeUnpaid(o *Order) finding {
 	switch {
 	case t.isUnderWay():
 		return pending("the order is " + string(o.Status) + " but has a payment under way")
 	case t.liveEntries > 0 || t.settled > 0 || t.strange > 0:
-		return unclear("the order is " + string(o.Status) + " but has a payment that is not")
+		return unclear("the order is " + string(o.Status) + " but its payments do not fit that status")
 	}
 	return notYet("the order is not paid")
 }
 
-// judgeHold judges an order for a capture or a cancel. By its status, the order
-// is on hold. done names what was asked for.
+// judgeHold judges an order for a capture or a cancel. The order's status says
+// that the order is on hold. done is "captured" or "cancelled".
 func (t *tally) judgeHold(done string) finding {
 	switch {
 	case t.strange > 0:
 		return unclear("a payment of the order is in an unknown status")
 	case t.hasMovedOn():
-		return pending("the order is AUTHORIZED but its payments have moved on")
+		return pending("the order is AUTHORIZED but its payments do not fit that status")
 	}
 	return open("the order is not " + done)
 }
@@ -132,18 +132,18 @@ func (t *tally) judgeHold(done string) finding {
 // captures are the capture entries of an order under one reference.
 type captures struct {
 	ours     int
-	payments int       // settled payments with an entry of our reference
-	total    sum       // sum of our entries on settled payments
-	since    time.Time // time of our last entry
+	payments int       // the number of settled payments with an entry under our reference
+	total    sum       // the sum of our entries on settled payments
+	since    time.Time // the time of our last entry
 
-	others   int  // entries under other references, except on earlier attempts that ended
+	others   int  // the number of entries under other references, without those on earlier attempts that ended
 	nameless bool // an entry has no reference, so it may be ours
 
 	lost        bool // one of our entries is on a payment that ended without success
 	without     bool // a settled payment has no entry of ours
 	short, over bool // our entries are below, or above, their own payment's amount
 	unsized     bool // our entries are on a payment whose amount in their currency is not known
-	repeated    bool // our entries on each payment have the same sum: it may be one capture, listed with each payment
+	repeated    bool // our entries on each payment have the same sum, and may be one capture that is listed with each
 }
 
 func capturesUnder(o *Order, reference string) captures {
@@ -220,7 +220,7 @@ func (c *captures) judge(o *Order, t *tally, amount Amount) finding {
 	case c.nameless:
 		return unclear("the order does not say under which reference all of it was captured")
 	case c.ours == 0 && t.without:
-		return unclear("the order is captured under another reference, and not all of it")
+		return unclear("a part of the order is captured under another reference")
 	case c.ours == 0:
 		return final(rowCaptureByOther, "the order is captured under another reference")
 	case c.others > 0:
@@ -248,9 +248,9 @@ func (c *captures) judgeFull(o *Order, t *tally) finding {
 	case o.Status == OrderStatusPartiallyCaptured && isPart:
 		return c.otherAmount(0)
 	case o.Status == OrderStatusPartiallyCaptured:
-		return unclear("the order is PARTIALLY_CAPTURED but captured whole")
+		return unclear("the order is PARTIALLY_CAPTURED but captured in full")
 	case c.unsized && !isWhole:
-		return unclear("the order does not say how much of it was held on the captured payment")
+		return unclear("the order does not say how much was held on the captured payment")
 	case (c.without || t.ended > 0) && !isWhole:
 		return unclear("a part of the order is not captured")
 	}
@@ -258,14 +258,15 @@ func (c *captures) judgeFull(o *Order, t *tally) finding {
 }
 
 // otherAmount judges entries of ours that do not add up to the amount that was
-// asked for. asked is 0 for the whole hold. If an entry is still missing, or
-// one capture is listed with each payment, that would explain the difference.
+// asked for. asked is 0 for the whole hold. The finding is unclear if a missing
+// entry, or one capture that is listed with each payment, could explain the
+// difference.
 func (c *captures) otherAmount(asked int64) finding {
 	switch {
 	case c.without && (asked == 0 || c.total.Value < asked):
-		return unclear("a payment of the order does not show what was captured of it")
+		return unclear("a payment of the order does not show how much of it was captured")
 	case c.payments > 1 && (c.over || c.repeated && asked > 0):
-		return unclear("the captures on the payments of the order may be one, listed with each")
+		return unclear("the captures on the order's payments may be one capture, listed with each payment")
 	}
 	row := rowCaptureDiffers
 	if c.payments > 1 || c.without {
@@ -277,7 +278,8 @@ func (c *captures) otherAmount(asked int64) finding {
 }
 
 // judgeCancel judges what o shows about a cancel. The status CANCELLED means
-// that it was carried out, no matter who did it and what the payments show.
+// that the cancel was carried out, no matter who cancelled the order and what
+// the payments show.
 func judgeCancel(o *Order) finding {
 	t := tallyOf(o)
 	switch o.Status {
@@ -306,11 +308,11 @@ func judgeCancel(o *Order) finding {
 	return unclear("the order is " + clip(string(o.Status)))
 }
 
-// judgeRefund judges what the refund r, found under our reference, shows about
-// a refund of amount on the order parentID.
+// judgeRefund judges what r, which was found under our reference, shows about a
+// refund of amount for the order parentID.
 //
-// A bank can keep a refund PENDING for days. So an accepted refund counts as
-// carried out, and its status shows how far it is.
+// A bank can keep a refund PENDING for days. So a refund that was accepted
+// counts as carried out, and its status shows whether the bank has finished.
 func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	f := unclear("the refund is " + clip(string(r.Status)))
 	switch {
@@ -319,7 +321,7 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	case r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "":
 		return unclear("the refund's document is incomplete")
 	case r.MerchantOrderReference != reference:
-		return unclear("the document is of another reference")
+		return unclear("the document is about another reference")
 	case r.Type != OrderTypeRefund:
 		f = final(rowRefundIsOther, "the reference belongs to an order of type %s", clip(string(r.Type)))
 	case r.ParentOrderID == "":
@@ -337,8 +339,8 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	return f
 }
 
-// judgeAbsence judges what the parent order shows about a refund of amount that
-// was not found.
+// judgeAbsence judges what the parent order shows about a refund that was not
+// found. amount is the amount of that refund.
 func judgeAbsence(parent *Order, amount Amount) finding {
 	t := tallyOf(parent)
 	taken, isKnown := parent.CapturedAmount()
@@ -347,7 +349,7 @@ func judgeAbsence(parent *Order, amount Amount) finding {
 		if isKnown && taken.Value == 0 && t.entries == 0 && len(parent.Refunds) == 0 {
 			return final(rowRefundOfNothing, "the order is %s, and nothing was taken", parent.Status)
 		}
-		return unclear("the order is " + string(parent.Status) + " but has a payment that is not")
+		return unclear("the order is " + string(parent.Status) + " but its payments do not fit that status")
 	case OrderStatusCreated, OrderStatusAttempted, OrderStatusAuthorized:
 		return notYet("there is no such refund, and the order is " + string(parent.Status))
 	case OrderStatusProcessed, OrderStatusPartiallyCaptured, OrderStatusPartiallyRefunded, OrderStatusFullyRefunded:
