@@ -35,17 +35,17 @@ var ErrNoOrder = foreign.Sentinel("plural: the event carries no order")
 //
 // Plural may deliver an event more than once, and events may come in any
 // sequence. Recognise repetitions by ID, and read the order again before you
-// act on it. An Event prints and logs without its data, which may be personal;
-// [json.Marshal] keeps it.
+// act on it. An Event prints and logs without its data, which may be personal.
+// [json.Marshal] writes the data.
 type Event struct {
 	ID        string          `json:"id"`        // the webhook-id header, the same on every redelivery
 	Timestamp time.Time       `json:"timestamp"` // the webhook-timestamp header, UTC
 	Type      EventType       `json:"event_type"`
-	Data      json.RawMessage `json:"data,omitzero"` // as it came
+	Data      json.RawMessage `json:"data,omitzero"` // as Plural sent it
 	// KeyIndex is the index of the key that made the signature, in the list
-	// given to WithWebhookKeys. Without such a list, 0 is the hex form of the
-	// secret and 1 its characters. If the secret is not hex, 0 is its
-	// characters.
+	// given to WithWebhookKeys. Without such a list, 0 means the hex form of
+	// the secret, and 1 means the characters of the secret. If the secret is
+	// not hex, 0 means its characters.
 	KeyIndex int `json:"-"`
 
 	raw string
@@ -61,9 +61,8 @@ func (e *Event) RawJSON() json.RawMessage {
 }
 
 // Order returns the order or the refund that the event is about. If the event
-// is not about an order, the error is [ErrNoOrder].
-//
-// The error is [ErrMalformedWebhook] if the order cannot be read.
+// is not about an order, the error is [ErrNoOrder]. If the order cannot be
+// decoded, the error is [ErrMalformedWebhook].
 //
 // A REFUND_PROCESSED event may carry the refund, or the refunded order with the
 // refund in its Refunds. Look at the Type of the result.
@@ -82,10 +81,9 @@ func (e *Event) Order() (*Order, error) {
 }
 
 // OrderID returns the id of the order that the event is about. For the event of
-// a refund, it returns the id of the refunded order or, if the event does not
-// name that order, the id of the refund. The error is [ErrNoOrder] for an event
-// that is not about an order, and [ErrMalformedWebhook] if the order cannot be
-// read.
+// a refund, it returns the id of the refunded order. If the event does not name
+// that order, it returns the id of the refund. The errors are those of
+// [Event.Order].
 func (e *Event) OrderID() (string, error) {
 	o, err := e.Order()
 	switch {
@@ -98,7 +96,7 @@ func (e *Event) OrderID() (string, error) {
 }
 
 // VerifyWebhookSignature verifies a webhook's signature and timestamp. It takes
-// the headers, and the body as received. It does not parse the body and
+// the headers, and the body as received. It does not parse the body, and
 // allocates no memory.
 //
 // The rule is in Plural's webhook documentation, signature verification. The
@@ -107,13 +105,14 @@ func (e *Event) OrderID() (string, error) {
 // "v1,". The header webhook-signature may have up to eight signatures,
 // separated by spaces. Signatures of other versions than v1 are skipped.
 //
-// Each of the three headers must be there exactly once. Its name may be in
+// Each of the three headers must be there exactly once. The names may be in
 // upper or lower case. Some adaptors, such as those for AWS Lambda, split the
 // webhook-signature at its commas. VerifyWebhookSignature joins the parts
 // again.
 //
-// The error is [ErrInvalidSignature], [ErrStaleTimestamp] (the signature is
-// right; see [WithTolerance]) or [ErrMalformedWebhook].
+// The error is [ErrInvalidSignature], [ErrStaleTimestamp] or
+// [ErrMalformedWebhook]. With ErrStaleTimestamp, the signature is right but the
+// timestamp is too far from the current time (see [WithTolerance]).
 func (v *Verifier) VerifyWebhookSignature(h http.Header, body []byte) error {
 	var head webhookHead
 	return v.verifyWebhook(&head, h, body)
@@ -136,10 +135,10 @@ func (v *Verifier) VerifyWebhook(h http.Header, body []byte) (*Event, error) {
 }
 
 // newEvent makes an Event. It copies the texts that it keeps. ID and Type are
-// copies of their own, so a caller can keep them without the whole body.
+// separate copies, so a caller can keep them without the whole body.
 func newEvent(head *webhookHead, body []byte) (*Event, error) {
 	var envelope struct {
-		Type EventType `json:"event_type"` // some events have the type here
+		Type EventType `json:"event_type"` // "" if the event has no such field
 		Data wire.Raw  `json:"data"`
 	}
 	text := string(body)
@@ -160,15 +159,17 @@ func newEvent(head *webhookHead, body []byte) (*Event, error) {
 	}, nil
 }
 
-// VerifyWebhookRequest verifies a webhook's request: a POST of at most 256 KiB,
-// not compressed, whose body nobody has read before. It reads the body once.
-// [NewWebhookHandler] also does this. The errors are those of
+// VerifyWebhookRequest verifies the request of a webhook. The request must be a
+// POST with a body of at most 256 KiB that is not compressed and that nobody
+// has read before. VerifyWebhookRequest reads the body once. A handler of
+// [NewWebhookHandler] also verifies its requests. The errors are those of
 // [Verifier.VerifyWebhookSignature].
 //
 // It checks the headers before it reads the body. So a timestamp out of
 // tolerance leads to [ErrStaleTimestamp], even if the signature is wrong.
 //
-// This package does not end a sender that stalls: set the server's ReadTimeout.
+// This package does not disconnect a sender that stalls, so set the server's
+// ReadTimeout.
 func (v *Verifier) VerifyWebhookRequest(r *http.Request) (*Event, error) {
 	if r == nil || r.Method != http.MethodPost {
 		return nil, malformedWebhook(ReasonMethod)
@@ -207,10 +208,10 @@ func (v *Verifier) verifyWebhook(head *webhookHead, h http.Header, body []byte) 
 }
 
 // webhookHead is the content of the three headers. Its texts share the headers'
-// memory, so copy what is kept.
+// memory, so copy each text that is kept.
 type webhookHead struct {
 	id        string
-	digits    string // of the timestamp
+	digits    string // the digits of the timestamp
 	timestamp time.Time
 	given     webhookSignatures
 	key       int // the index of the key that made one of the signatures; set by verifyBody
@@ -252,7 +253,7 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 	if len(body) == 0 {
 		return errWebhookBodyEmpty
 	}
-	now := v.config.now() // read before the HMAC is calculated: afterwards it would take longer
+	now := v.config.now() // before the HMAC is calculated, because reading the clock afterwards takes longer
 	if head.key = v.webhookKeyOf(head, body); head.key < 0 {
 		return errSignatureMismatch
 	}
@@ -260,8 +261,8 @@ func (v *Verifier) verifyBody(head *webhookHead, body []byte) error {
 }
 
 // webhookKeyOf returns the index of the key that made one of the signatures, or
-// -1 if no key did. Each comparison takes constant time. Which key matches, and
-// how many keys there are, is not a secret.
+// -1 if no key did. Each comparison takes constant time. It is not a secret
+// which key matches, or how many keys there are.
 func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 	for i, key := range v.config.webhookKeys {
 		if head.given.contains(key.mac(head.id, head.digits, body)) {
@@ -276,8 +277,8 @@ func (v *Verifier) webhookKeyOf(head *webhookHead, body []byte) int {
 // as a webhook.
 func isWebhookID(id string) bool { return isWord(id) && len(id) <= maxWebhookID }
 
-// parseTimestamp reads seconds since 1970. It allows too few digits for an
-// overflow.
+// parseTimestamp reads seconds since 1970. It allows only so many digits that
+// the number cannot overflow.
 func parseTimestamp(digits string) (seconds int64, ok bool) {
 	if len(digits) > maxWebhookTimestamp || !allDigits(digits) {
 		return 0, false
@@ -293,8 +294,8 @@ type webhookSignatures struct {
 }
 
 // parse reads "v1,<base64>" elements separated by single spaces. One malformed
-// element makes the whole list invalid, because Plural sends no malformed
-// elements.
+// element makes the whole list invalid, because Plural never sends a malformed
+// element.
 func (s *webhookSignatures) parse(list string) error {
 	if len(list) > maxWebhookSignatureBytes {
 		return errSignatureMalformed

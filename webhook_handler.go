@@ -15,7 +15,7 @@ const (
 	defaultLease = time.Minute
 	minLease     = 2 * leaseReserve
 	leaseReserve = 5 * time.Second // time kept back from the lease, for the commit
-	keepHandled  = 72 * time.Hour  // handled events are kept at least this long: Plural redelivers for 28 hours
+	keepHandled  = 72 * time.Hour  // handled events are remembered at least this long; Plural redelivers for 28 hours
 
 	deduperTimeout = leaseReserve
 )
@@ -24,22 +24,24 @@ const (
 type HandlerOption func(*webhookHandler)
 
 // NewWebhookHandler makes an [http.Handler] for the webhook URL. The handler
-// checks the headers, reads the body up to a limit, and verifies it. It skips
-// events that were handled before, and calls handle for the others. If handle
-// returns nil, the event is done. If handle returns an error, Plural delivers
-// the event again. Return nil for event types that handle does not know.
+// checks the headers, reads the body up to a limit, and verifies the signature.
+// It skips events that were handled before, and calls handle for the others. If
+// handle returns nil, the event is done. If handle returns an error, Plural
+// delivers the event again. Return nil for event types that handle does not
+// know.
 //
 // Plural waits 5 seconds for the answer (Plural's webhook documentation,
-// delivery). When Plural hangs up, handle goes on. The context of handle has
-// the values of the request's context, but is not cancelled with it. It ends 5
-// seconds before the lease ([WithLease]). If handle takes longer than its
-// lease, another worker may handle a redelivery. Then the late success of the
-// first worker is not recorded. A panic in handle counts as an error; the
-// handler recovers it.
+// delivery). If Plural disconnects, handle goes on. The context of handle has
+// the values of the request's context, but is not cancelled with it. The
+// context of handle ends 5 seconds before the lease ends ([WithLease]). If
+// handle takes longer than its lease, another worker may handle a redelivery.
+// Then the late success of the first worker is not recorded. The handler
+// recovers a panic of handle, and the panic counts as an error.
 //
-// An event is delivered to handle at least once: if a process dies between the
-// success of handle and the record of it, the event is delivered again. If that
-// matters, write the record and do the work in one database transaction.
+// An event is delivered to handle at least once. If a process dies after handle
+// has succeeded and before the success is recorded, the event is delivered
+// again. If that would do harm, record the event and do the work in one
+// database transaction.
 //
 // The handler answers with these statuses: 200 for an event that was handled
 // now or before, 400 for a malformed request, 401 for a request that is not
@@ -48,13 +50,14 @@ type HandlerOption func(*webhookHandler)
 // success could not be recorded, and 503 if the [Deduper] failed or is full.
 //
 // A nil Verifier, function, option, Deduper or logger is a programming mistake,
-// and is not replaced by a default. So is a merchant's name that is empty,
-// longer than 128 bytes or has a "/". NewWebhookHandler logs the mistake to the
-// handler's logger or, without one, to [slog.Default]. The handler then answers
-// every request with 503 if the first mistake is a nil [Deduper], and otherwise
-// with 500.
+// and is not replaced by a default. A merchant's name is also a mistake if it
+// is empty, longer than 128 bytes or has a "/". NewWebhookHandler logs the
+// mistake to the handler's logger or, without one, to [slog.Default]. The
+// handler then answers every request with 503 if the first mistake is a nil
+// [Deduper], and otherwise with 500.
 //
-// This package does not end a sender that stalls: set the server's ReadTimeout.
+// This package does not disconnect a sender that stalls, so set the server's
+// ReadTimeout.
 func NewWebhookHandler(
 	v *Verifier, handle func(ctx context.Context, e *Event) error, opts ...HandlerOption,
 ) http.Handler {
@@ -86,7 +89,8 @@ func NewWebhookHandler(
 }
 
 // WithDeduper sets the [Deduper] that remembers handled events. The default is
-// a [MemoryDeduper], which belongs to one process and is lost when that ends.
+// a [MemoryDeduper], which belongs to one process and is lost when the process
+// ends.
 func WithDeduper(d Deduper) HandlerOption {
 	return func(h *webhookHandler) {
 		if isNil(d) {
@@ -98,12 +102,12 @@ func WithDeduper(d Deduper) HandlerOption {
 }
 
 // WithMerchant sets the name of the merchant that the handler is for, such as
-// the merchant id. The claims of events are then named "merchant/webhook-id".
-// If several merchants share one [Deduper], each of their handlers needs a
-// name. Each merchant's key signs only that merchant's webhook-ids. Without
-// names, one merchant could send an id that makes another merchant's event
-// count as handled. The name must be the same in all processes, and must not
-// change when keys change. It is not a secret.
+// the merchant id. The handler then claims each event under the name
+// "merchant/webhook-id". If several merchants share one [Deduper], each of
+// their handlers needs a name. Each merchant's key signs only that merchant's
+// webhook-ids. Without names, one merchant could send an id that makes another
+// merchant's event count as handled. The name must be the same in all
+// processes, and must not change when keys change. It is not a secret.
 func WithMerchant(name string) HandlerOption {
 	return func(h *webhookHandler) {
 		if name == "" || len(name) > maxWebhookID || strings.Contains(name, "/") {
@@ -114,11 +118,11 @@ func WithMerchant(name string) HandlerOption {
 	}
 }
 
-// WithLease sets how long a worker has an event to itself; the default is 60
-// seconds. Make it longer than handle ever takes: after the lease a redelivery
-// is handled, even if the first worker is still busy. The handle function has 5
-// seconds less. A lease below 10 seconds counts as 10 seconds. Zero or less
-// means the default.
+// WithLease sets how long one worker has an event to itself. The default is 60
+// seconds. Make the lease longer than handle ever takes, because after the
+// lease a redelivery is handled, even if the first worker is still busy. The
+// handle function has 5 seconds less than the lease. A lease below 10 seconds
+// counts as 10 seconds. Zero or less means the default.
 func WithLease(lease time.Duration) HandlerOption {
 	return func(h *webhookHandler) {
 		if lease <= 0 {
@@ -128,8 +132,8 @@ func WithLease(lease time.Duration) HandlerOption {
 	}
 }
 
-// WithMaxBody sets the largest size of a body in bytes. The default is 256 KiB;
-// zero or less means the default.
+// WithMaxBody sets the largest size of a body in bytes. The default is 256 KiB.
+// Zero or less means the default.
 func WithMaxBody(most int64) HandlerOption {
 	return func(h *webhookHandler) {
 		if most <= 0 {
@@ -141,8 +145,9 @@ func WithMaxBody(most int64) HandlerOption {
 
 // WithHandlerLogger sets the logger. The handler logs refused webhooks, with
 // the reason. It also logs failures, with the errors and panics of the handle
-// function. Without it only programming mistakes are logged, by [slog.Default].
-// It never logs bodies, signatures or the data of an event.
+// function. Without a logger, the handler logs only programming mistakes, to
+// [slog.Default]. The handler never logs bodies, signatures or the data of an
+// event.
 func WithHandlerLogger(log *slog.Logger) HandlerOption {
 	return func(h *webhookHandler) {
 		if log == nil {
@@ -161,7 +166,7 @@ type webhookHandler struct {
 	merchant string // put before the name of each claim
 	maxBody  int64
 	log      *slog.Logger
-	logs     bool // log is the merchant's logger
+	logs     bool // log was set by WithHandlerLogger
 
 	mistakes []string // mistakes in how the handler was made
 	broken   int      // the status of every answer after a mistake; 0: no mistake
@@ -231,7 +236,7 @@ func refusalStatus(err error) int {
 }
 
 // process handles the event once. The time limit for handle starts before the
-// claim, so the lease ends later than the limit, at least by leaseReserve.
+// claim, so the lease ends at least leaseReserve after the limit.
 func (h *webhookHandler) process(ctx context.Context, event *Event) int {
 	deadline := time.Now().Add(h.lease - leaseReserve)
 	claim, err := h.claim(ctx, h.nameOf(event))
@@ -296,9 +301,9 @@ func (h *webhookHandler) commit(ctx context.Context, id, token string) error {
 	return h.deduper.Commit(ctx, id, token, h.keep())
 }
 
-// keep returns how long a handled event is remembered. That is longer than any
-// copy of the event is accepted. The event's timestamp may be in the future, up
-// to the tolerance.
+// keep returns how long a handled event is remembered. After that time, no copy
+// of the event is accepted any more. The time is more than twice the tolerance,
+// because the event's timestamp may be in the future, up to the tolerance.
 func (h *webhookHandler) keep() time.Duration {
 	const most = 10 * 365 * 24 * time.Hour
 	return max(keepHandled, 2*min(h.verifier.config.tolerance, most)+time.Hour)
@@ -320,15 +325,16 @@ var (
 )
 
 func (h *webhookHandler) logFailure(ctx context.Context, message string, event *Event, err error) {
-	h.log.LogAttrs(ctx, slog.LevelError, message, //nolint:sloglint // static where it is called
+	h.log.LogAttrs(ctx, slog.LevelError, message, //nolint:sloglint // callers pass a constant
 		slog.String("event_id", event.ID), slog.String("event_type", clip(string(event.Type))), slog.Any("error", err))
 }
 
-// recovered is for use with defer. It recovers a panic, logs it and calls then.
+// recovered is for use with defer. It recovers a panic, logs the panic and
+// calls then().
 func (h *webhookHandler) recovered(ctx context.Context, message string, then func(), about ...slog.Attr) {
 	if p := recover(); p != nil {
 		then()
-		h.log.LogAttrs(ctx, slog.LevelError, message, //nolint:sloglint // static where it is called
+		h.log.LogAttrs(ctx, slog.LevelError, message, //nolint:sloglint // callers pass a constant
 			append(about, slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
 	}
 }
