@@ -22,8 +22,8 @@ type Observation struct {
 
 // OperationFromContext returns the name of the operation that a request belongs
 // to, such as "captures.create" or "do". It returns "" for a request that this
-// package did not make. It is for middleware. There are only a few different
-// names, so they suit span names and metric labels.
+// package did not make. It is for middleware. There are only a few names, so
+// you can use them as span names and metric labels.
 func OperationFromContext(ctx context.Context) string {
 	if s := tryFrom(ctx); s != nil {
 		return s.op
@@ -31,12 +31,12 @@ func OperationFromContext(ctx context.Context) string {
 	return ""
 }
 
-// OrderFromContext returns which order a request is about. The first result is
-// Plural's id of the order. For a call that names a payment link, it is the id
-// of the link. The first result is "" if the order or link is being created or
-// looked up by its reference. The second result is the merchant's reference of
-// the order, capture, refund or link, if the call has one. OrderFromContext is
-// for middleware. The results are different for each order, so use them as
+// OrderFromContext returns the order that a request is about. The first result
+// is Plural's id of the order. For a call that names a payment link, it is the
+// id of the link. The first result is "" if the order or link is being created
+// or looked up by its reference. The second result is the merchant's reference
+// of the order, capture, refund or link, if the call has one. OrderFromContext
+// is for middleware. The results are different for each order, so use them as
 // attributes of spans and not as metric labels.
 func OrderFromContext(ctx context.Context) (orderID, reference string) {
 	if s := tryFrom(ctx); s != nil {

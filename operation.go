@@ -68,8 +68,8 @@ var (
 	}
 )
 
-// opDo makes the operation for a call of [Client.Do]. Only the phrase
-// distinguishes one endpoint from another.
+// opDo makes the operation for a call of [Client.Do]. All these operations have
+// the name "do", so only the phrase shows which endpoint was called.
 func opDo(method, path string) operation {
 	return operation{name: "do", phrase: method + " " + path, method: method}
 }

@@ -109,7 +109,8 @@ type RetryPolicy struct {
 	// repeated, but a write with a lost answer is still settled by reading
 	MaxAttempts int
 	// The wait before a repetition is random. The longest possible wait is
-	// MinDelay after the first try. It doubles with each try, up to MaxDelay
+	// MinDelay after the first try. This limit doubles with each further try,
+	// up to MaxDelay
 	MinDelay, MaxDelay time.Duration
 }
 

@@ -73,8 +73,8 @@ type CheckoutOrder struct {
 // The errors:
 //
 //   - [ValidationError]: nothing was sent, because the request is wrong.
-//   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as asked
-//     for, and Plural does not give its link again.
+//   - [DuplicateOrderError] ([ErrDuplicateRequest]): the order exists as
+//     requested, and Plural does not give its link again.
 //   - [StateError] ([ErrReferenceReused], which is an [ErrConflict]): the
 //     reference belongs to another order, or to an order with another amount.
 //   - [OutcomeUnknownError]: the attempts or the time ran out, and it is not

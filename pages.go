@@ -14,7 +14,7 @@ type IncompleteError struct {
 	UTR  string // the settlement whose lines were read; "" for a list
 	Days Days   // for a list: the first day that was not read completely, and the list's last day
 	Page int    // the page that could not be read; 0 if every page could
-	Want int    // the number of rows that there are, as Plural's answers say
+	Want int    // the number of rows according to Plural's answers
 	Got  int    // the number of rows that came, each counted once
 	Err  error  // the cause, if a request failed or a limit was reached
 }
@@ -106,8 +106,8 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 			case rowIsKnown:
 			}
 		}
-		// The total may count only one page. Then it is not larger than the
-		// number of rows of that page.
+		// The total may count only the rows of one page. Then the total is not
+		// larger than the number of rows of that page.
 		mayGoOn := s.pages == 0 && len(s.rows) >= perPage && want <= len(s.rows)
 		if got > had && (page < s.pages || got < want || mayGoOn) {
 			continue

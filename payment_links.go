@@ -28,8 +28,8 @@ type PaymentLinkRequest struct {
 	Customer    *Customer `json:"customer,omitzero"`
 	Description string    `json:"description,omitzero"` // a text that the customer sees
 	// the time at which the link expires: in the future, and within 180 days.
-	// If it is zero, the link expires after 24 hours. It is sent in UTC, in
-	// whole seconds
+	// If it is zero, the link expires after 24 hours. The time is sent in UTC,
+	// in whole seconds
 	ExpireBy time.Time `json:"expire_by,omitzero"`
 	// only hold the money, and capture it or cancel the hold later; possible
 	// for cards (and points) only
@@ -167,8 +167,8 @@ func (s *PaymentLinkService) GetByReference(
 //	PUT /api/pay/v1/paymentlink/{payment_link_id}/cancel
 //
 // After a lost or unclear answer, and after a refusal, Cancel reads the link
-// and its order to find out what happened. Before it returns nil, it has always
-// read the order. The results:
+// and its order to find out what happened. Cancel always reads the order before
+// it returns nil. The results:
 //
 //   - nil: the link is CANCELLED, no matter who cancelled it, and its order
 //     shows no money that is held or paid.
@@ -367,7 +367,8 @@ func ownLink(
 	}
 }
 
-// lookAtLinkReference returns a function that looks in the books for a new link.
+// lookAtLinkReference returns a function that looks in the books for a new
+// link.
 func lookAtLinkReference(reference string, judge func(*PaymentLink) finding) look {
 	return func(ctx context.Context, write *call) (*Order, finding, error) {
 		l, err := write.askLink(ctx, reference)

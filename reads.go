@@ -89,8 +89,8 @@ func (k *call) askReference(ctx context.Context, reference string) (*Order, erro
 }
 
 // provesAbsence reports whether a failed look-up is evidence that the reference
-// is unknown: ORDER_NOT_FOUND, or 400 "no matching records". A bare 404 or a
-// firewall's page is not evidence.
+// is unknown. Such evidence is the code ORDER_NOT_FOUND, or a 400 with "no
+// matching records". A bare 404 or a firewall's page is not evidence.
 func provesAbsence(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && (e.Code == CodeOrderNotFound && e.StatusCode >= http.StatusBadRequest && e.StatusCode < 500 ||

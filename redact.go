@@ -11,7 +11,7 @@ import (
 // lists in this command:
 //go:generate sh -c "cd tools && GOTOOLCHAIN=auto go run ./redactgen -hide Credentials,PurchaseDetails,Customer,LinkProduct,Address,AccountDetails,BankDetails,PaymentOption,CardData,UPIData,UPIPayer,UPIPayee,NetbankingData,CartDetails,CartItem,Product -summarise *Client,Settlement,SettlementDetail,SettlementLine,Order,Payment,CreateOrderRequest,RefundRequest,CheckoutOrder,PaymentLinkRequest,PaymentLink,Response,ErrorDetails,ErrorDetail ../redact_generated.go"
 
-// MarshalText writes a placeholder; encoding/json and encoding/xml call it.
+// MarshalText returns a placeholder, for encoding/json and encoding/xml.
 func (Credentials) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue returns the environment, without the credentials.
@@ -22,7 +22,7 @@ func (c *Client) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("environment", string(c.p.cfg.environment)))
 }
 
-// MarshalText writes a placeholder; encoding/json and encoding/xml call it.
+// MarshalText returns a placeholder, for encoding/json and encoding/xml.
 func (*Client) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue returns ids, status and amounts, without personal data.

@@ -36,8 +36,8 @@ type RefundRequest struct {
 //
 //	POST /api/pay/v1/refunds/{order_id}
 //
-// The results are those of [CaptureService.Create]. A lost or unclear answer is
-// settled in the same way:
+// A lost or unclear answer is settled as for [CaptureService.Create]. The
+// results:
 //
 //   - nil: carried out. The books show this refund, with this reference, order
 //     and amount. The refund is PROCESSED or on its way, so its Status may

@@ -13,8 +13,8 @@ import (
 
 // Rupees is a figure of a settlement in rupees, with the digits that Plural
 // sent: "978.02", "-1999.99", "1e2". It is "" if Plural sent no figure, which
-// does not mean zero. It is never a float: with a float, 19.99 rupees would be
-// 1998 paise.
+// does not mean zero. It is never a float, because with a float 19.99 rupees
+// would become 1998 paise.
 //
 // The methods compute with decimal numbers of at most 40 digits, and with an
 // exponent from -40 to 40. More than two decimals are allowed, because amounts

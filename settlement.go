@@ -199,8 +199,8 @@ func (s *settlement) see(o *Order, f finding) {
 // FAILED before the write was sent proves nothing about the write. If the order
 // has no capture entries, this write itself may have taken the money. If
 // something was shown before and is missing now, the books are not complete. If
-// Plural refused a write because of the order's state, an amount that is too
-// large was not the reason. Then something is missing in the books.
+// Plural refused a write because of the order's state, the amount was not too
+// large, although the books suggest so. Then something is missing in the books.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
 	case f.row == rowRefundFailed && s.asks:

@@ -48,13 +48,13 @@ const maxLines = 10_000
 //   - [ValidationError]: nothing was sent. Either d is not valid, or
 //     [WithRequestID] was given. The days are not valid if the first or the
 //     last day is missing, if they end before they begin, if they are more than
-//     a year, or if they begin more than six months ago, because Plural keeps
-//     no older settlements.
+//     a year, or if they begin more than six months ago. Plural keeps no older
+//     settlements.
 //   - [Error]: the first page was refused, or did not come.
 //   - [IncompleteError] ([ErrIncomplete]): not everything could be read. List
 //     reads a window three times before it gives up. A window is incomplete if
 //     it has fewer rows than its total, or if its first page has changed when
-//     it is read again at the end.
+//     List reads that page again at the end.
 func (s *SettlementService) List(ctx context.Context, d Days, opts ...CallOption) iter.Seq2[*Settlement, error] {
 	return func(yield func(*Settlement, error) bool) {
 		l := settlementList{
@@ -234,8 +234,8 @@ func decodeSettlements(a *answer) (*sheet[Settlement], error) {
 	return &sheet[Settlement]{rows: list.Data, total: *list.TotalSettlementCount, mark: fingerprintOf(list)}, nil
 }
 
-// lines passes on the lines of one settlement. It returns the document of the
-// first page, without its lines, or nil if that page did not come.
+// lines passes the lines of one settlement to yield. It returns the document of
+// the first page, without its lines, or nil if that page did not come.
 func (s *SettlementService) lines(
 	ctx context.Context,
 	op operation,

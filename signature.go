@@ -26,8 +26,8 @@ const (
 	defaultTolerance = 5 * time.Minute
 )
 
-// Key is a secret for signing messages. Make one with [HexKey], [RawKey] or
-// [Base64Key]; the zero Key is refused everywhere. A Key prints, logs and
+// Key is a secret for signing messages. Make a Key with [HexKey], [RawKey] or
+// [Base64Key]. The zero Key is refused everywhere. A Key prints, logs and
 // encodes as a placeholder.
 type Key struct {
 	// The secret is in a function, to hide it from fmt. If it were behind a
@@ -118,10 +118,10 @@ func Sign(message []byte, key Key) string {
 
 // Verifier checks the signatures of callbacks and webhooks. It needs no
 // [Client], does not change after construction and is safe for concurrent use.
-// Make one for each merchant. A Verifier accepts a message about any order. If
-// it had the keys of two merchants, one merchant could send messages for the
-// other. A nil or zero Verifier refuses everything. A Verifier prints, logs and
-// encodes without its keys.
+// Make one Verifier for each merchant. A Verifier accepts a message about any
+// order. If it had the keys of two merchants, one merchant could send messages
+// about the other merchant's orders. A nil or zero Verifier refuses everything.
+// A Verifier prints, logs and encodes without its keys.
 type Verifier struct {
 	config *verifierConfig
 }
@@ -217,9 +217,9 @@ func WithWebhookKeys(keys ...Key) VerifierOption {
 // must be positive.
 //
 // It is not known whether Plural gives redeliveries a new timestamp. If Plural
-// does not, the last redelivery arrives about 28 hours after its timestamp.
-// Then use a tolerance of 29 hours, together with a durable [Deduper], which
-// prevents replays.
+// does not, the last redelivery arrives about 28 hours after its timestamp. To
+// accept it, use a tolerance of 29 hours, together with a durable [Deduper],
+// which prevents replays.
 func WithTolerance(tolerance time.Duration) VerifierOption {
 	return func(c *verifierConfig) error {
 		if tolerance <= 0 {
@@ -265,8 +265,8 @@ func checkKeys(family string, keys []Key) ([]Key, error) {
 }
 
 // newKey makes a Key. It also makes the first HMAC, because in FIPS 140-only
-// mode a key that is too short causes a panic there. newKey turns the panic
-// into an error.
+// mode that causes a panic if the key is too short. newKey turns the panic into
+// an error.
 func newKey(raw []byte) (key Key, err error) {
 	defer func() {
 		if recover() != nil {
@@ -378,7 +378,7 @@ type VerificationReason string
 
 // The reasons. Later versions may have more.
 const (
-	ReasonNoKeys             VerificationReason = "no_keys"             // the Verifier has no keys for this family
+	ReasonNoKeys             VerificationReason = "no_keys"             // the Verifier has no keys for such messages
 	ReasonSignatureMissing   VerificationReason = "signature_missing"   // there is no signature, or it is empty
 	ReasonSignatureRepeated  VerificationReason = "signature_repeated"  // a second signature field or header
 	ReasonSignatureMalformed VerificationReason = "signature_malformed" // not 32 bytes in strict hex or base64

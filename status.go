@@ -140,7 +140,7 @@ func (m PaymentMethod) mayBeHeld() bool {
 // type that this package does not know is kept as sent.
 type EventType string
 
-// The event types of Plural's webhook documentation, available events. Order,
+// The event types (Plural's webhook documentation, available events). Order,
 // payment and refund events carry an order; see [Event.Order]. There is no
 // event for captures. Plural reports a capture as ORDER_PROCESSED. After a
 // partial capture, the order in that event is PARTIALLY_CAPTURED.

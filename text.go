@@ -53,7 +53,8 @@ func summary(name string, v slog.LogValuer) string {
 	return b.String()
 }
 
-// isNil reports whether v is nil, or an interface with a nil value.
+// isNil reports whether v is nil, or holds a nil pointer, map, function,
+// channel or slice.
 func isNil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:

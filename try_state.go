@@ -141,10 +141,10 @@ func (s *tryState) Value(key any) any {
 // connected records the connection. If a write without a body gets a second
 // connection after part of the write was sent, net/http is about to repeat the
 // write, and connected ends it. Over HTTP/2, net/http repeats a write when the
-// peer resets the stream or sends GOAWAY. Then only the peer's word shows that
+// peer resets the stream or sends GOAWAY. Then only the peer claims that
 // nothing was done. Over HTTP/1, net/http repeats a write only if no byte of it
-// was sent. About that, net/http knows more than the trace, because the trace
-// also reports bytes that are still in a buffer.
+// was sent. The trace cannot show that, because it also reports bytes that are
+// still in a buffer.
 func (s *tryState) connected(conn httptrace.GotConnInfo) {
 	s.gotConn.Store(true)
 	if s.stop != nil && s.wrote.Load() && !peer.IsHTTP1(conn.Conn) {

@@ -299,7 +299,7 @@ type Address struct {
 	AddressType string `json:"adddress_type,omitzero" alias:"address_type"`
 }
 
-// CartDetails is the cart that is paid for.
+// CartDetails is the cart that the payer pays for.
 type CartDetails struct {
 	CartItems []CartItem `json:"cart_items,omitzero"`
 }
@@ -333,7 +333,7 @@ type SplitInfo struct {
 	SplitDetails []SplitDetail `json:"split_details,omitzero"`
 }
 
-// SplitDetail is the part of one merchant.
+// SplitDetail is one merchant's part of the money.
 type SplitDetail struct {
 	ParentOrderSplitSettlementID string    `json:"parent_order_split_settlement_id,omitzero"` // for refunds
 	SplitMerchantID              string    `json:"split_merchant_id,omitzero"`
