@@ -105,8 +105,8 @@ func WithMiddleware(mw ...func(http.RoundTripper) http.RoundTripper) Option {
 // long, up to 60 seconds. If Plural asks for more than 60 seconds, the call
 // ends. The reads that settle a write are tried at least 4 times.
 type RetryPolicy struct {
-	// the largest number of tries of one request. With 1, no request is
-	// repeated, but a write with a lost answer is still settled by reading
+	// the largest number of tries of one request. With 1, nothing is repeated
+	// except the reads that settle a write
 	MaxAttempts int
 	// The wait before a repetition is random. The longest possible wait is
 	// MinDelay after the first try. This limit doubles with each further try,
