@@ -36,7 +36,9 @@ const maxLines = 10_000
 // most 10 rows. It keeps one page in memory. It is not known whether Plural
 // includes the last day of a window. So List asks for one more day, and a
 // settlement of the day after d.Last may come, too. It is not known either
-// whether Plural goes by the day of processing or by the day of settling.
+// whether Plural goes by the day of processing or by the day of settling, nor
+// whether a total counts the rows of all pages. If a total counts only the rows
+// of its page, List may not notice that rows moved during the reading.
 //
 // Each page is a request with its own Request-ID. A request that fails is
 // repeated. If Plural refuses a request with 429, List keeps trying for about
