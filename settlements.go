@@ -337,7 +337,7 @@ func (d Days) check() (c requestCheck) {
 	case last.After(first.AddDate(1, 0, 0)):
 		c.must(false, "days", "must be those of one year at most")
 	}
-	oldest := dateOf(time.Now().In(d.First.Location())).AddDate(0, -historyMonths, 0)
+	oldest := monthsBefore(dateOf(time.Now().In(d.First.Location())), historyMonths)
 	c.limit(!first.Before(oldest), "days", "must begin within the last six months: Plural has nothing older")
 	return c
 }
