@@ -351,3 +351,16 @@ func TestOrderRefuses(t *testing.T) {
 	require.Equal(t, reconcile.Unknown, results[1].Outcome)
 	b.Unread("", "v1-nobody", errors.New("it touches nothing"))
 }
+
+// A text that is no number never settles a payment.
+func TestTextsThatAreNoFigures(t *testing.T) {
+	t.Parallel()
+	for _, text := range []plural.Rupees{"1..5", "1..", "..15", "1.5.", "15.", ".15", "1.5e", " 0.15", "0,15", "NaN"} {
+		p := paymentA()
+		p.Captured.Value, p.Refunded.Value = 15, 0
+		b, err := reconcile.New(list(p))
+		require.NoError(t, err)
+		b.Line(lineA(text))
+		require.Equal(t, reconcile.Unknown, one(t, b, seen()).Outcome, text)
+	}
+}
