@@ -431,9 +431,16 @@ func (r *run) settle(one *reading) error {
 	return nil
 }
 
+// longestID limits the ids that can be a hint. Plural's ids have at most 50
+// characters.
+const longestID = 100
+
 // hint guesses an order's id from a line's id. It returns an id on the list, or
 // the text before the last two parts.
 func (r *run) hint(transactionID string) string {
+	if len(transactionID) > longestID {
+		return ""
+	}
 	parts := strings.Split(transactionID, "-")
 	for n := len(parts) - 1; n > 0; n-- {
 		id := strings.Join(parts[:n], "-")

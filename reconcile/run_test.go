@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -288,4 +289,20 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, reconcile.Unknown, rep.results[0].Outcome)
 	require.Equal(t, state.UTRs, next.UTRs, "the settlement is kept for as long as the payment is on the list")
+}
+
+// An id of a line may have any length and any number of parts. One that is too
+// long for an id is no hint, and costs nothing.
+func TestLongIDsAreNoHint(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	stranger := *w.settlements[0].lines[0]
+	stranger.TransactionID, stranger.TID = strings.Repeat("-", 1<<20), "1"
+	w.settlements[0].lines = append(w.settlements[0].lines, &stranger)
+	rd, rep := newReader(w, 0, 0), &recorder{}
+	_, err := reconcile.Run(t.Context(), rd, books(t), seen(), reconcile.State{}, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
+	require.Len(t, rep.unexplained, 1)
+	require.Equal(t, 2, rd.requests, "the list and the lines")
 }
