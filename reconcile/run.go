@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -219,7 +220,7 @@ func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlemen
 			err = failure
 			break
 		}
-		if !known[row.UTRNumber] {
+		if row.UTRNumber == "" || !known[row.UTRNumber] {
 			known[strings.Clone(row.UTRNumber)] = true
 			rows = append(rows, copyOf(row))
 		}
@@ -312,6 +313,10 @@ func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (readi
 	if r.statement != nil {
 		one.about.Bank = r.statement.Match(row.UTRNumber, row.TotalAmount)
 	}
+	if row.UTRNumber == "" {
+		one.now.IsPart, one.about.Err = true, errors.New("it has no UTR, so its lines cannot be read")
+		return one, nil
+	}
 	if one.isOld = one.before.Digest == digest; one.isOld {
 		one.now = copyOfUTR(one.before)
 		return one, nil
@@ -369,6 +374,9 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 	return r.each(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
 }
 
+// noUTR stands for the settlements that have no UTR yet, in reasons.
+const noUTR = "without a number"
+
 // settle gives the lines of a settlement to the books, and reports the
 // settlement.
 func (r *run) settle(one *reading) error {
@@ -407,7 +415,7 @@ func (r *run) settle(one *reading) error {
 	}
 	t := one.about
 	if t.Lines = len(one.now.Lines); t.Err != nil {
-		r.b.Unread(one.utr, "", t.Err)
+		r.b.Unread(cmp.Or(one.utr, noUTR), "", t.Err)
 	}
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
 		one.now.Digest = ""
@@ -419,7 +427,9 @@ func (r *run) settle(one *reading) error {
 			}
 		}
 	}
-	r.next.UTRs[one.utr] = one.now
+	if one.utr != "" {
+		r.next.UTRs[one.utr] = one.now
+	}
 	if err := r.to.Transfer(t); err != nil {
 		return err
 	}

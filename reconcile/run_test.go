@@ -306,3 +306,56 @@ func TestLongIDsAreNoHint(t *testing.T) {
 	require.Len(t, rep.unexplained, 1)
 	require.Equal(t, 2, rd.requests, "the list and the lines")
 }
+
+// A settlement of the listed days that has no UTR yet may have a line of any
+// payment. Each such settlement is reported, and none is kept in the state.
+func TestSettlementWithoutUTR(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		hasLine bool
+		want    reconcile.Outcome
+	}{
+		"a payment without a line":     {false, reconcile.Unknown},
+		"a payment with all its lines": {true, reconcile.Settled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := settledWorld()
+			if !test.hasLine {
+				w.settlements = nil
+			}
+			from := unnumbered{newReader(w, 0, 0)}
+			var state reconcile.State
+			for range 2 {
+				rep := &recorder{}
+				var err error
+				state, err = reconcile.Run(t.Context(), from, books(t), seen(), state, rep)
+				require.NoError(t, err)
+				require.Equal(t, test.want, rep.results[0].Outcome)
+				require.Equal(t, seen(), rep.results[0].Seen)
+				require.Len(t, rep.transfers, 2+len(w.settlements))
+				require.Error(t, rep.transfers[0].Err)
+				require.Error(t, rep.transfers[1].Err)
+				require.NotContains(t, state.UTRs, "")
+			}
+		})
+	}
+}
+
+// unnumbered lists two settlements without a UTR before all others.
+type unnumbered struct{ *reader }
+
+func (r unnumbered) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
+	return func(yield func(*plural.Settlement, error) bool) {
+		for _, amount := range []plural.Rupees{"1", "2"} {
+			if !yield(&plural.Settlement{TotalAmount: amount, TotalTransactionsCount: 1}, nil) {
+				return
+			}
+		}
+		for row, err := range r.reader.List(ctx, d) {
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
