@@ -47,6 +47,7 @@ type Books struct {
 
 	unread   map[string]error // by UTR
 	unlisted error            // why the settlements of some days could not be listed
+	isUsed   bool             // in a run
 }
 
 // entry is a payment with its data. An index of -1 means that there is no such

@@ -61,6 +61,8 @@ const maxStrangers = 1000
 //
 //   - the context's error, if the context has ended;
 //   - an error of the report;
+//   - b was in a run before, and has its lines. Make new [Books] for each run,
+//     also after a run that failed;
 //   - an error for invalid days: d has no first or no last day, or it ends
 //     before it begins;
 //   - a [plural.ValidationError] from listing the settlements, if the days begin
@@ -104,6 +106,10 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 		return fmt.Errorf("the days %s are not valid", d)
 	}
 	d = r.last.span(d)
+	if r.b.isUsed {
+		return errors.New("these books were in a run before, and have its lines: make new ones")
+	}
+	r.b.isUsed = true
 	if err := r.readOrders(ctx); err != nil {
 		return err
 	}

@@ -359,3 +359,26 @@ func (r unnumbered) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.S
 		}
 	}
 }
+
+// Books that were in a run have its lines. A second run would count them twice,
+// so it is refused.
+func TestBooksAreForOneRun(t *testing.T) {
+	t.Parallel()
+	for name, rep := range map[string]*failingReport{
+		"after a failure": {result: errors.New("the disk is full")},
+		"after a success": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, rd := books(t), newReader(settledWorld(), 0, 0)
+			state, err := reconcile.Run(t.Context(), rd, b, seen(), reconcile.State{}, rep)
+			require.Equal(t, rep.result != nil, err != nil)
+			again := &recorder{}
+			got, err := reconcile.Run(t.Context(), rd, b, seen(), state, again)
+			require.ErrorContains(t, err, "these books were in a run before")
+			require.Equal(t, state, got)
+			require.Empty(t, again.results)
+			require.Equal(t, 1, again.closed)
+		})
+	}
+}
