@@ -388,14 +388,15 @@ const noUTR = "without a number"
 func (r *run) settle(one *reading) error {
 	isOurs := false
 	var unexplained []*Line
-	known := map[plural.SettlementLine]bool{}
+	known := map[plural.SettlementLine]int{} // how many lines of an earlier night are left
 	for i := range one.before.Lines {
-		known[one.before.Lines[i].name()] = true
+		known[one.before.Lines[i].name()]++
 	}
 	for i := range one.now.Lines {
 		l := &one.now.Lines[i]
-		isKnown := known[l.name()]
-		delete(known, l.name())
+		name := l.name()
+		isKnown := known[name] > 0
+		known[name]--
 		switch {
 		case r.b.Line(&l.SettlementLine):
 			isOurs = true
@@ -428,7 +429,8 @@ func (r *run) settle(one *reading) error {
 	}
 	if one.now.IsPart { // lines that did not come tonight are kept, because an earlier night has reported them
 		for i := range one.before.Lines {
-			if known[one.before.Lines[i].name()] {
+			name := one.before.Lines[i].name()
+			if known[name]--; known[name] >= 0 {
 				one.now.Lines = append(one.now.Lines, one.before.Lines[i])
 			}
 		}

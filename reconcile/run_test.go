@@ -382,3 +382,24 @@ func TestBooksAreForOneRun(t *testing.T) {
 		})
 	}
 }
+
+// Lines that are alike are reported once each, over all nights.
+func TestLinesThatAreAlike(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	for range 3 {
+		stranger := *w.settlements[0].lines[0]
+		stranger.TransactionID = "POS1"
+		w.settlements[0].lines = append(w.settlements[0].lines, &stranger)
+	}
+	var state reconcile.State
+	for night := range nights {
+		rep := &recorder{}
+		var err error
+		state, err = reconcile.Run(t.Context(), newReader(w, night, 0), books(t), seen(), state, rep)
+		require.NoError(t, err)
+		require.Equal(t, night == 0, len(rep.unexplained) == 3, "night %d: %d", night, len(rep.unexplained))
+		require.Equal(t, night > 0, len(rep.unexplained) == 0)
+		require.Len(t, state.UTRs["633300000101"].Lines, 4)
+	}
+}
