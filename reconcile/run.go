@@ -140,7 +140,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	r.next.Seen = r.last.Seen
 	if isValid(seen) {
 		r.next.Seen.First = seen.First
-		if seen.Last.After(r.last.Seen.Last) {
+		if day(seen.Last) > day(r.last.Seen.Last) {
 			r.next.Seen.Last = seen.Last
 		}
 	}
@@ -243,13 +243,8 @@ func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlemen
 	r.b.Unread("", "", err)
 	incomplete, ok := errors.AsType[*plural.IncompleteError](err)
 	if ok && isValid(incomplete.Days) {
-		year, month, day := incomplete.Days.First.Date()
-		end := d.First.AddDate(0, 0, -1)
-		for next := end.AddDate(0, 0, 1); ; next = next.AddDate(0, 0, 1) {
-			y, m, n := next.Date()
-			if y == year && m == month && n == day || next.After(d.Last) {
-				break
-			}
+		end, until := d.First.AddDate(0, 0, -1), min(day(incomplete.Days.First), day(d.Last.AddDate(0, 0, 1)))
+		for next := d.First; day(next) < until; next = next.AddDate(0, 0, 1) {
 			end = next
 		}
 		if whole := (plural.Days{First: d.First, Last: end}); isValid(whole) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -401,5 +402,32 @@ func TestLinesThatAreAlike(t *testing.T) {
 		require.Equal(t, night == 0, len(rep.unexplained) == 3, "night %d: %d", night, len(rep.unexplained))
 		require.Equal(t, night > 0, len(rep.unexplained) == 0)
 		require.Len(t, state.UTRs["633300000101"].Lines, 4)
+	}
+}
+
+// The days are calendar days, also if one night ran in another time zone.
+func TestTenDaysInAnyZone(t *testing.T) {
+	t.Parallel()
+	newYork := time.FixedZone("EST", -5*60*60)
+	for name, test := range map[string]struct{ last, first, today time.Time }{
+		"from New York to India": {
+			time.Date(2026, 11, 19, 23, 30, 0, 0, newYork), nightOf(-9), nightOf(0),
+		},
+		"from India to New York": {
+			time.Date(2026, 11, 19, 0, 30, 0, 0, plural.India()),
+			time.Date(2026, 11, 11, 23, 0, 0, 0, newYork), time.Date(2026, 11, 20, 23, 0, 0, 0, newYork),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked plural.Days
+			from := listNoting{newReader(settledWorld(), 0, 0), &asked}
+			last := reconcile.State{Seen: plural.Days{First: test.last.AddDate(0, 0, -9), Last: test.last}}
+			days := plural.Days{First: test.first, Last: test.today}
+			state, err := reconcile.Run(t.Context(), from, books(t), days, last, &recorder{})
+			require.NoError(t, err)
+			require.Equal(t, "2026-11-10 to 2026-11-20", asked.String(), "the ten days up to the 19th, and the 20th")
+			require.Equal(t, "2026-11-10 to 2026-11-20", state.Seen.String())
+		})
 	}
 }
