@@ -94,6 +94,7 @@ type run struct {
 	from       Reader
 	b          *Books
 	last, next State
+	isEarlier  bool // the days end before those of an earlier night
 	to         Report
 
 	mu       sync.Mutex
@@ -106,6 +107,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 		return fmt.Errorf("the days %s are not valid", d)
 	}
 	d = r.last.span(d)
+	r.isEarlier = day(d.Last) < day(r.last.Seen.Last)
 	if r.b.isUsed {
 		return errors.New("these books were in a run before, and have its lines: make new ones")
 	}
@@ -410,7 +412,7 @@ func (r *run) settle(one *reading) error {
 			r.b.Unread(one.utr, "",
 				errors.New("it was not read completely on an earlier night, and is not listed tonight"))
 		}
-		if isOurs || r.b.unlisted != nil {
+		if isOurs || r.isEarlier || r.b.unlisted != nil {
 			r.next.UTRs[one.utr] = one.now
 		}
 		return nil

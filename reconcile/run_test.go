@@ -431,3 +431,22 @@ func TestTenDaysInAnyZone(t *testing.T) {
 		})
 	}
 }
+
+// A run over earlier days keeps what is known of the later ones.
+func TestRunOverEarlierDays(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	w.settlements[0].lines[0].TransactionID = "POS1"
+	earlier := plural.Days{First: nightOf(-40), Last: nightOf(-30)}
+	var state reconcile.State
+	reported := 0
+	for _, d := range []plural.Days{seen(), earlier, seen()} {
+		rep := &recorder{}
+		var err error
+		state, err = reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), d, state, rep)
+		require.NoError(t, err)
+		reported += len(rep.unexplained)
+		require.Contains(t, state.UTRs, "633300000101")
+	}
+	require.Equal(t, 1, reported, "a line is reported once")
+}
