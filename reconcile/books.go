@@ -76,6 +76,7 @@ type orderBook struct {
 	status     plural.OrderStatus
 	lacksOne   string // the id of a payment of the shop that the order does not have
 	isOfOthers bool
+	lacksID    bool // a payment has no id, so no line can be matched with it
 }
 
 type amount struct {
@@ -246,6 +247,7 @@ func (b *Books) Order(o *plural.Order) error {
 	}
 	if b.payments[first].PaymentID == "" {
 		for i := range o.Payments {
+			book.lacksID = book.lacksID || o.Payments[i].ID == ""
 			if err := b.own(o.Payments[i].ID, owner{payment: first}); err != nil {
 				book.isOfOthers = true
 				return err

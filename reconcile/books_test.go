@@ -364,3 +364,32 @@ func TestTextsThatAreNoFigures(t *testing.T) {
 		require.Equal(t, reconcile.Unknown, one(t, b, seen()).Outcome, text)
 	}
 }
+
+// If Plural's order does not show the id of a payment, no line can be matched
+// with it. So it is not known whether a line of it was seen.
+func TestPaymentOfAnOrderWithoutID(t *testing.T) {
+	t.Parallel()
+	p := paymentA()
+	p.PaymentID, p.Refunded = "", plural.Amount{}
+	for name, test := range map[string]struct {
+		hide, line string
+		want       reconcile.Outcome
+	}{
+		"no line of it":          {payA, "", reconcile.Unknown},
+		"a line that has its id": {payA, payA, reconcile.Unknown},
+		"all ids are shown":      {"", "", reconcile.NotSeen},
+	} {
+		b, err := reconcile.New(list(p))
+		require.NoError(t, err)
+		o := (&order{id: orderA, reference: "order-1", paid: []paid{{payA, 10000}}}).document()
+		if test.hide != "" {
+			o.Payments[0].ID = ""
+		}
+		require.NoError(t, b.Order(o))
+		if test.line != "" {
+			require.False(t, b.Line(lineA("100")))
+		}
+		got := one(t, b, seen())
+		require.Equal(t, test.want, got.Outcome, "%s: %q", name, got.Reasons)
+	}
+}

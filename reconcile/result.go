@@ -158,6 +158,8 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 		j.doubt("an id of Plural's order belongs to another payment of the list, too")
 	case book.lacksOne != "":
 		j.doubt("Plural's order does not list payment %s", book.lacksOne)
+	case book.lacksID:
+		j.silence = "Plural's order does not show the id of a payment"
 	case !book.captured.isKnown:
 		j.silence = fmt.Sprintf("Plural's order is %s and does not say how much was captured", book.status)
 	case !book.refunded.isKnown:
