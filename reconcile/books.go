@@ -226,20 +226,24 @@ func (b *Books) Order(o *plural.Order) error {
 		}
 		return b.addRefund(o, first)
 	}
+	hasPayment := func(id string) bool {
+		return slices.ContainsFunc(o.Payments, func(p plural.Payment) bool { return p.ID == id })
+	}
 	first, ok := b.find(o.OrderID)
-	if !ok {
-		if first, ok = b.byRef[o.MerchantOrderReference]; !ok {
-			return fmt.Errorf("reconcile: order %s is not on the list", o.OrderID)
-		}
+	named, isNamed := b.byRef[o.MerchantOrderReference]
+	switch {
+	case !ok && !isNamed:
+		return fmt.Errorf("reconcile: order %s is not on the list", o.OrderID)
+	case !ok:
+		first = named
 		b.byOrder[strings.Clone(o.OrderID)] = first
+	case isNamed && named != first:
+		b.join(first, named, hasPayment)
 	}
 	book := b.bookOf(first)
 	*book = orderBook{isRead: true, reference: strings.Clone(o.MerchantOrderReference), status: o.Status}
 	book.captured.Amount, book.captured.isKnown = o.CapturedAmount()
 	book.refunded.Amount, book.refunded.isKnown = o.RefundedAmount()
-	hasPayment := func(id string) bool {
-		return slices.ContainsFunc(o.Payments, func(p plural.Payment) bool { return p.ID == id })
-	}
 	for n := first; n != none; n = b.payments[n].next {
 		if id := b.payments[n].PaymentID; id != "" && !hasPayment(id) {
 			book.lacksOne = id
@@ -261,6 +265,28 @@ func (b *Books) Order(o *plural.Order) error {
 		}
 	}
 	return nil
+}
+
+// join makes one order of payments that name it by its id, and payments that
+// name it by its reference. It does nothing unless the order has the payments
+// of the second kind, each by its id.
+func (b *Books) join(first, named int32, hasPayment func(id string) bool) {
+	last := named
+	for n := named; n != none; n = b.payments[n].next {
+		if id := b.payments[n].PaymentID; id == "" || !hasPayment(id) {
+			return
+		}
+		last = n
+	}
+	if b.payments[first].PaymentID == "" {
+		return
+	}
+	b.byRef[b.payments[named].Reference] = first
+	b.payments[last].next, b.payments[first].next = b.payments[first].next, named
+	book := b.payments[first].order
+	for n := named; n != none; n = b.payments[n].next {
+		b.payments[n].order = book
+	}
 }
 
 // addRefund keeps the ids of a refund.

@@ -393,3 +393,26 @@ func TestPaymentOfAnOrderWithoutID(t *testing.T) {
 		require.Equal(t, test.want, got.Outcome, "%s: %q", name, got.Reasons)
 	}
 }
+
+// The shop may name one order by its id in one payment, and by its reference in
+// another. Neither of the two is compared with the whole order alone.
+func TestOrderNamedInTwoWays(t *testing.T) {
+	t.Parallel()
+	card, points := paymentA(), paymentA()
+	points.PaymentID, points.Captured, points.Refunded = orderA+"-pt-x", plural.INR(500), plural.INR(0)
+	card.Refunded = plural.INR(0)
+	o := (&order{id: orderA, reference: "order-1", paid: []paid{{payA, 10000}, {points.PaymentID, 500}}}).document()
+	for name, change := range map[string]func(){
+		"the card by its reference":   func() { card.OrderID, points.OrderID = "", orderA },
+		"the points by its reference": func() { card.OrderID, points.OrderID = orderA, "" },
+	} {
+		change()
+		b, err := reconcile.New(list(card, points))
+		require.NoError(t, err)
+		require.NoError(t, b.Order(o))
+		require.True(t, b.Line(lineA("100")))
+		results := slices.Collect(b.Results(seen()))
+		require.NotEqual(t, reconcile.Differs, results[0].Outcome, "%s: %q", name, results[0].Reasons)
+		require.NotEqual(t, reconcile.Differs, results[1].Outcome, "%s: %q", name, results[1].Reasons)
+	}
+}
