@@ -66,7 +66,8 @@ const maxStrangers = 1000
 //   - an error for invalid days: d has no first or no last day, or it ends
 //     before it begins;
 //   - a [plural.ValidationError] from listing the settlements, if the days begin
-//     more than six months ago. After such a long pause begin with a new state.
+//     more than six months ago. After such a long pause begin with a new state;
+//   - an error for an option that is nil.
 //
 // Store the new state when Run has returned. Everything in the new state was
 // reported.
@@ -77,10 +78,18 @@ func Run(
 		settings: settings{parallel: 1}, from: from, b: b, last: last, to: to,
 		next: State{UTRs: map[string]UTR{}}, orders: map[string]bool{}, explains: map[string]bool{},
 	}
-	for _, option := range opts {
+	var refused error
+	for i, option := range opts {
+		if option == nil {
+			refused = fmt.Errorf("option %d is nil", i+1)
+			continue
+		}
 		option(&r.settings)
 	}
-	err := errors.Join(r.run(ctx, d), to.Close())
+	if refused == nil {
+		refused = r.run(ctx, d)
+	}
+	err := errors.Join(refused, to.Close())
 	if err != nil {
 		return last, fmt.Errorf("reconcile: run: %w", err)
 	}

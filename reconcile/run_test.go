@@ -130,10 +130,12 @@ func TestRunFails(t *testing.T) {
 		days   plural.Days
 		list   func(yield func(*plural.Settlement, error) bool)
 		report *failingReport
+		opts   []reconcile.Option
 		want   string
 	}{
 		"no days":        {days: plural.Days{}, want: "are not valid"},
 		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are not valid"},
+		"a nil option":   {days: seen(), opts: []reconcile.Option{nil}, want: "option 1 is nil"},
 		"cancelled":      {ctx: cancelled, days: seen(), want: "canceled"},
 		"refused": {days: seen(), want: "days", list: func(yield func(*plural.Settlement, error) bool) {
 			yield(nil, &plural.ValidationError{
@@ -158,7 +160,7 @@ func TestRunFails(t *testing.T) {
 			if test.list != nil {
 				from = failing{reader: rd, list: test.list}
 			}
-			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep)
+			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep, test.opts...)
 			require.ErrorContains(t, err, test.want)
 			require.Equal(t, last, got, "Run returns the state that it was given")
 			require.Equal(t, 1, rep.closed)
