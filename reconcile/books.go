@@ -27,7 +27,8 @@ type Payment struct {
 	PaymentID string
 	// Captured and Refunded are in paise. Refunded includes refunds that are
 	// under way, as [plural.Order.RefundedAmount] does. The zero Amount means
-	// that nothing was captured or refunded.
+	// that nothing was refunded. For Captured it is refused, as a forgotten
+	// amount; INR(0) means that nothing was captured.
 	Captured, Refunded plural.Amount
 }
 
