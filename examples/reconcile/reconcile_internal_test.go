@@ -231,3 +231,27 @@ func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 	}
 	require.NotContains(t, string(html), "<script")
 }
+
+// If the settlements could not be listed, not everything could be found out,
+// even if the state has all payments of the list.
+func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it sets variables
+	srv := emulator(t, pluraltest.WithSettlementDays(-1))
+	order, payment := sell(t, srv, "order-1", 100000)
+	srv.Settle()
+	list := "reference,order_id,payment_id,captured,refunded\norder-1," + order + "," + payment + ",1000,0\n"
+	dir := t.TempDir()
+	state, page := filepath.Join(dir, "state.json"), filepath.Join(dir, "report.html")
+	code, _, log := runNight(t, list, "-state", state)
+	require.Equal(t, allAgrees, code, log)
+	srv.Inject(pluraltest.On(pluraltest.OpSettlementsList),
+		pluraltest.Fault{Name: "Closed", Answer: pluraltest.AnswerStatus, Status: 403, Code: "FORBIDDEN"})
+	code, table, log := runNight(t, list, "-state", state, "-page", page)
+	require.Equal(t, "settled", table[0]["outcome"])
+	require.Equal(t, notFoundOut, code, log)
+	require.Contains(t, log, "Not everything could be found out")
+	require.Contains(t, log, "Not all settlements could be listed: ")
+	html, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.Contains(t, string(html), "Not all settlements could be listed: ")
+	require.NotContains(t, string(html), "Settlements of ")
+}
