@@ -255,3 +255,25 @@ func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it s
 	require.Contains(t, string(html), "Not all settlements could be listed: ")
 	require.NotContains(t, string(html), "Settlements of ")
 }
+
+// A file that is no state is refused, and stays as it is.
+func TestFileThatIsNoState(t *testing.T) { //nolint:paralleltest // it sets variables
+	emulator(t)
+	name := filepath.Join(t.TempDir(), "state.json")
+	for what, text := range map[string]string{
+		"empty":                 "",
+		"broken off":            `{"Seen":{"First":"2026-11-20T00:00:00+05:30","Last":"2026-11-2`,
+		"two states":            `{"Seen":{}}{"Seen":{}}`,
+		"another file":          `{"shop":"Demo","orders":[]}`,
+		"of another version":    `{"Version":2,"Seen":{},"UTRs":{}}`,
+		"of another version, 2": `{"UTRs":{"633300000101":{"digest":"x","rows":[]}}}`,
+	} {
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		code, _, log := runNight(t, "reference,captured,refunded\n", "-state", name)
+		require.Equal(t, notFoundOut, code, what)
+		require.Contains(t, log, "has no valid state", what)
+		left, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Equal(t, text, string(left), what)
+	}
+}
