@@ -59,6 +59,9 @@ type entry struct {
 	first, last int32 // the first and the last of the payment's lines
 	next        int32 // the next payment of the same order
 	order       int32 // the payment's order in Books.orders
+	// An id of the order belongs to another order, too. It is set for the first
+	// payment of the order.
+	isContested bool
 }
 
 type owner struct {
@@ -283,6 +286,7 @@ func (b *Books) join(first, named int32, hasPayment func(id string) bool) {
 		return
 	}
 	b.byRef[b.payments[named].Reference] = first
+	b.payments[first].isContested = b.payments[first].isContested || b.payments[named].isContested
 	b.payments[last].next, b.payments[first].next = b.payments[first].next, named
 	book := b.payments[first].order
 	for n := named; n != none; n = b.payments[n].next {
@@ -320,7 +324,11 @@ func (b *Books) own(id string, to owner) error {
 		return nil
 	}
 	of, isTaken := b.owners[id]
-	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, b.firstOf(&b.payments[to.payment]))) {
+	first := b.firstOf(&b.payments[to.payment])
+	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, first)) {
+		if b.payments[of.payment].PaymentID != id { // it was a document that gave it
+			b.payments[b.firstOf(&b.payments[of.payment])].isContested = true
+		}
 		return fmt.Errorf("reconcile: id %s belongs to two payments of the list", id)
 	}
 	if !isTaken {

@@ -154,7 +154,7 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	}
 	j.differs = b.contradictions(p, book)
 	switch {
-	case book.isOfOthers:
+	case book.isOfOthers || b.payments[b.firstOf(p)].isContested:
 		j.doubt("an id of Plural's order belongs to another payment of the list, too")
 	case book.lacksOne != "":
 		j.doubt("Plural's order does not list payment %s", book.lacksOne)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -451,4 +452,42 @@ func TestRunOverEarlierDays(t *testing.T) {
 		require.Contains(t, state.UTRs, "633300000101")
 	}
 	require.Equal(t, 1, reported, "a line is reported once")
+}
+
+// Two orders that list one payment are both unknown, whichever is read first.
+func TestPaymentOfTwoOrders(t *testing.T) {
+	t.Parallel()
+	for _, slow := range []string{"order-1", "order-2"} {
+		for _, n := range []int{1, 2} {
+			synctest.Test(t, func(t *testing.T) {
+				b, err := reconcile.New(list(
+					reconcile.Payment{Reference: "order-1", Captured: plural.INR(10000)},
+					reconcile.Payment{Reference: "order-2", Captured: plural.INR(10000)},
+				))
+				require.NoError(t, err)
+				rep := &recorder{}
+				from := sharedPayment{newReader(settledWorld(), 0, 0), slow}
+				_, err = reconcile.Run(t.Context(), from, b, seen(), reconcile.State{}, rep, reconcile.WithParallel(n))
+				require.NoError(t, err)
+				for _, res := range rep.results {
+					require.Equal(t, reconcile.Unknown, res.Outcome, "%s is slow, %d at a time", slow, n)
+					require.Contains(t, res.Reasons[0], "belongs to")
+				}
+			})
+		}
+	}
+}
+
+// sharedPayment has an order for each reference, with the same payment.
+type sharedPayment struct {
+	*reader
+
+	slow string
+}
+
+func (r sharedPayment) Order(_ context.Context, _, reference string) (*plural.Order, error) {
+	if reference == r.slow {
+		time.Sleep(time.Second)
+	}
+	return (&order{id: "v1-" + reference, reference: reference, paid: []paid{{payA, 10000}}}).document(), nil
 }
