@@ -50,6 +50,16 @@ func dateOf(t time.Time) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
+// monthsBefore returns the same day of an earlier month, or the last day of
+// that month if it is shorter.
+func monthsBefore(date time.Time, n int) time.Time {
+	earlier := date.AddDate(0, -n, 0)
+	if earlier.Day() != date.Day() { // AddDate went on into the next month
+		return earlier.AddDate(0, 0, -earlier.Day())
+	}
+	return earlier
+}
+
 // String writes the first and the last day, such as "2026-11-01 to 2026-11-30".
 func (d Days) String() string {
 	return d.First.Format(time.DateOnly) + " to " + d.Last.Format(time.DateOnly)

@@ -80,20 +80,27 @@ const (
 // an [IncompleteError] or errLeft.
 func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) sighting) error {
 	var first fingerprint
-	want, got, isOdd := 0, 0, false
+	want, got, pages := 0, 0, 0
+	isOdd := false   // the rows have changed
+	isOfAll := false // the total counts the rows of all pages
+	isGone := false  // a page has no rows, although there should be such a page
 	for page := 1; ; page++ {
 		s, err := read(page)
 		switch {
 		case err != nil && page == 1:
 			return err
-		case err != nil && got >= want && errors.Is(err, ErrNotFound): // all rows had come, and this page is past the end
-			s = &sheet[R]{total: want}
+		case err != nil && got >= want && (isOfAll || page > pages) && errors.Is(err, ErrNotFound):
+			s = &sheet[R]{} // all rows had come, and this page is past the end
 		case err != nil:
 			return &IncompleteError{Page: page, Want: want, Got: got, Err: err}
 		case page == 1:
 			first = s.mark
 		}
-		want = s.total
+		// A later page may come from a replica that lags, and count less than
+		// an earlier one.
+		want, pages = max(want, s.total), max(pages, s.pages)
+		isOfAll = isOfAll || s.total > len(s.rows)
+		isGone = isGone || page > 1 && page <= pages && len(s.rows) == 0
 		had := got
 		for i := range s.rows {
 			switch see(&s.rows[i]) {
@@ -107,9 +114,9 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 			}
 		}
 		// The total may count only the rows of one page. Then the total is not
-		// larger than the number of rows of that page.
-		mayGoOn := s.pages == 0 && len(s.rows) >= perPage && want <= len(s.rows)
-		if got > had && (page < s.pages || got < want || mayGoOn) {
+		// larger than the number of rows of that page. It may also be too low.
+		mayGoOn := pages == 0 && len(s.rows) >= perPage && (want <= len(s.rows) || got > want)
+		if got > had && (page < pages || got < want || mayGoOn) {
 			continue
 		}
 		if page > 1 { // if there is only one page, no row can have moved to another page
@@ -119,7 +126,7 @@ func readPages[R any](read func(page int) (*sheet[R], error), see func(row *R) s
 			}
 			isOdd = isOdd || again.mark != first
 		}
-		if isOdd || got < want {
+		if isOdd || got < want || isGone && !isOfAll {
 			return &IncompleteError{Want: want, Got: got}
 		}
 		return nil

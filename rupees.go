@@ -73,11 +73,11 @@ func (r Rupees) combine(other Rupees, op func(z, x, y *big.Int) *big.Int) (Rupee
 	}
 	sum := op(a, a, b)
 	digits := new(big.Int).Abs(sum).String()
-	if len(digits) > maxRupeeDigits {
-		return "", fmt.Errorf("plural: rupees: %s and %s make more than %d digits", r.clip(), other.clip(), maxRupeeDigits)
-	}
 	if len(digits) <= scale {
 		digits = strings.Repeat("0", scale-len(digits)+1) + digits
+	}
+	if len(digits) > maxRupeeDigits {
+		return "", fmt.Errorf("plural: rupees: %s and %s make more than %d digits", r.clip(), other.clip(), maxRupeeDigits)
 	}
 	text := digits[:len(digits)-scale]
 	if scale > 0 {

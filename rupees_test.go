@@ -79,6 +79,7 @@ func TestRupeesAreAddedExactly(t *testing.T) {
 		{"1", "1e999999999"},
 		{"9999999999999999999999999999999999999999", "1"}, // 41 digits
 		{"1e40", "1e-40"},
+		{"1e-40", "0"}, // 41 with the zeros
 	} {
 		_, err := c[0].Add(c[1])
 		require.ErrorContains(t, err, "plural: rupees: ")

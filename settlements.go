@@ -37,7 +37,9 @@ const maxLines = 10_000
 // not known whether Plural includes the last day of a window. So List asks for
 // one more day, and a settlement of the day after d.Last may come, too. It is
 // also not known whether a settlement belongs to the day of processing or to
-// the day of settling.
+// the day of settling, and whether a total counts the rows of all pages. If a
+// total counts only the rows of its page, List may not notice that rows moved
+// during the reading.
 //
 // Each page is a request with its own Request-ID. A request that fails is
 // repeated. If Plural refuses a request with 429, List keeps trying for about
@@ -341,7 +343,7 @@ func (d Days) check() (c requestCheck) {
 	case last.After(first.AddDate(1, 0, 0)):
 		c.must(false, "days", "must be those of one year at most")
 	}
-	oldest := dateOf(time.Now().In(d.First.Location())).AddDate(0, -historyMonths, 0)
+	oldest := monthsBefore(dateOf(time.Now().In(d.First.Location())), historyMonths)
 	c.limit(!first.Before(oldest), "days", "must begin within the last six months: Plural has nothing older")
 	return c
 }

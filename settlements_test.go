@@ -787,3 +787,87 @@ func TestSettlementCallsAreObserved(t *testing.T) {
 		require.EqualValues(t, 7, inMiddleware.Load())
 	})
 }
+
+// TestAnswersOfDifferentAge: replicas may lag, so a later page may count fewer
+// rows or pages than the first page. The rows that are then missing make the
+// reading incomplete, whatever the last page says.
+func TestAnswersOfDifferentAge(t *testing.T) {
+	t.Parallel()
+	type page struct{ rows, total, pages int } // no rows below zero: 404
+	for name, c := range map[string]struct {
+		pages   []page
+		want    int
+		isWhole bool
+	}{
+		"the second page counts fewer rows":  {[]page{{10, 25, 3}, {10, 20, 2}}, 20, false},
+		"the second page is gone":            {[]page{{10, 11, 2}, {0, 10, 1}}, 10, false},
+		"the same, and no pages are counted": {[]page{{10, 25, 0}, {10, 20, 0}}, 20, false},
+		"an empty page amid totals of one page": {
+			[]page{{10, 10, 3}, {0, 0, 3}, {5, 5, 3}}, 10, false,
+		},
+		"an empty last page, totals of one page": {[]page{{10, 10, 2}, {0, 0, 1}}, 10, false},
+		"no page amid totals of one page":        {[]page{{10, 10, 3}, {-1, 0, 0}, {5, 5, 3}}, 10, false},
+		"a page that counts no pages":            {[]page{{10, 10, 3}, {4, 4, 0}, {5, 5, 3}}, 19, true},
+		"a total that is too low":                {[]page{{10, 12, 0}, {10, 12, 0}, {10, 12, 0}, {5, 12, 0}}, 35, true},
+		"more pages than rows":                   {[]page{{10, 25, 5}, {10, 25, 5}, {5, 25, 5}, {0, 25, 5}}, 25, true},
+		"more pages than there are":              {[]page{{10, 25, 5}, {10, 25, 5}, {5, 25, 5}, {-1, 0, 0}}, 25, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			serve := func(row, document string) *plural.Client {
+				return newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					n, _ := strconv.Atoi(r.URL.Query().Get("page"))
+					one := page{}
+					if n <= len(c.pages) {
+						one = c.pages[n-1]
+					}
+					if one.rows < 0 {
+						return answer(http.StatusNotFound, `{}`), nil
+					}
+					var rows []string
+					for i := range one.rows {
+						rows = append(rows, fmt.Sprintf(row, n*100+i))
+					}
+					body := fmt.Sprintf(document, strings.Join(rows, ","), one.total)
+					if one.pages > 0 {
+						body += fmt.Sprintf(`,"pagination":{"total_pages":%d}`, one.pages)
+					}
+					return answer(http.StatusOK, body+"}"), nil
+				})
+			}
+			client := serve(`{"transaction_id":"%d"}`,
+				`{"utr_number":"4001","transactions":[%s],"total_transaction_count":%d`)
+			lines, err := all(client.Settlements.Lines(t.Context(), "4001"))
+			require.Len(t, lines, c.want)
+			require.Equal(t, c.isWhole, err == nil, "%v", err)
+			if !c.isWhole {
+				requireIncomplete(t, err)
+			}
+			if c.pages[0].pages > 0 { // lists count no pages
+				return
+			}
+			client = serve(`{"utr_number":"%d"}`, `{"data":[%s],"total_settlement_count":%d`)
+			rows, err := all(client.Settlements.List(t.Context(), lastDays(1)))
+			require.Len(t, rows, c.want)
+			require.Equal(t, c.isWhole, err == nil, "%v", err)
+		})
+	}
+}
+
+// TestSixMonthsBackFromALongMonth: six months before 31 August is the last day
+// of February, and not a day of March.
+func TestSixMonthsBackFromALongMonth(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New()
+		t.Cleanup(srv.Close)
+		client := newClient(t, srv)
+		pass(time.Until(time.Date(2001, time.August, 31, 12, 0, 0, 0, plural.India())))
+		for date, isKept := range map[string]bool{"2001-02-27": false, "2001-02-28": true, "2001-03-01": true} {
+			day, err := time.ParseInLocation(time.DateOnly, date, plural.India())
+			require.NoError(t, err)
+			_, err = all(client.Settlements.List(t.Context(), plural.Days{First: day, Last: day}))
+			require.Equal(t, isKept, err == nil, "%s: %v", date, err)
+		}
+	})
+}

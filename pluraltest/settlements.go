@@ -106,7 +106,7 @@ type settled struct{ Settlement }
 // settlements are the books of settled money.
 type settlements struct {
 	list  []*settled
-	done  map[string]bool // the ids of the payments and refund legs that a settlement contains
+	done  map[string]bool // the movements that a settlement contains, by name
 	moves int             // how many moves of MoveSettlementRows are left
 }
 
@@ -223,8 +223,10 @@ func (s *Server) settlement(utr string) *settled {
 	return nil
 }
 
-// movement is a payment whose money was taken, or a refund's part of a payment.
+// movement is money that was taken from a payment at one time, or a refund's
+// part of a payment.
 type movement struct {
+	name    string // the payment's id, for a later capture with its number
 	payment *payment
 	amount  int64
 	at      time.Time
@@ -235,15 +237,37 @@ type movement struct {
 func (s *Server) unsettled() (list []movement) {
 	for _, o := range s.inOrder {
 		for _, p := range o.payments {
-			m := movement{p, p.amount.Value, p.updatedAt, o.typ == typeRefund}
-			if p.captured != nil {
-				m.amount, m.at = p.captured.amount.Value, p.captured.at
-			}
 			isHeld := o.preAuth && p.captured == nil
-			if p.status == StatusProcessed && !isHeld && !s.settled.done[p.id] {
-				list = append(list, m)
+			if p.status != StatusProcessed || isHeld {
+				continue
+			}
+			all := []movement{{p.id, p, p.amount.Value, p.updatedAt, o.typ == typeRefund}}
+			if p.captured != nil {
+				all[0].amount, all[0].at = p.captured.amount.Value, p.captured.at
+			}
+			for i, later := range p.more {
+				all = append(all, movement{p.id + " " + itoa(i), p, later.amount.Value, later.at, false})
+			}
+			for _, m := range all {
+				if !s.settled.done[m.name] {
+					list = append(list, m)
+				}
 			}
 		}
+	}
+	return list
+}
+
+// joined makes one movement of all that move money of the same payment.
+func joined(moved []movement) (list []movement) {
+	places := map[*payment]int{}
+	for _, m := range moved {
+		if place, ok := places[m.payment]; ok {
+			list[place].amount += m.amount
+			continue
+		}
+		places[m.payment] = len(list)
+		list = append(list, m)
 	}
 	return list
 }
@@ -293,7 +317,9 @@ func (s *Server) settle(moved []movement, processed, at time.Time) (utr string) 
 		}
 	}
 	for _, m := range moved {
-		s.settled.done[m.payment.id] = true
+		s.settled.done[m.name] = true
+	}
+	for _, m := range joined(moved) {
 		parts := []*big.Rat{paise(m.amount)}
 		if quirks.has(SettleSplit) && !m.refund {
 			first := share(parts[0], 6000, 2)

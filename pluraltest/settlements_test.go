@@ -311,3 +311,28 @@ func TestSettlementsOnRequest(t *testing.T) {
 		require.Equal(t, `"9"`, string(lines[0]["transaction_id"]), "the lines move only once")
 	})
 }
+
+// TestMoreCapturesAreSettled: money that was captured later is settled, too. A
+// settlement has one line for a payment.
+func TestMoreCapturesAreSettled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pluraltest.New(pluraltest.WithMoreCaptures(), pluraltest.WithSettlementDays(-1))
+		defer srv.Close()
+		id := authorized(t, srv, "order", 5000)
+		capture := func(reference string, paise int64) {
+			require.NoError(t, srv.Capture(id, reference, pluraltest.Amount{Value: paise, Currency: "INR"}))
+		}
+		capture("capture-1", 1000)
+		capture("capture-2", 500)
+		lines := srv.SettlementLines(srv.Settle())
+		require.Len(t, lines, 1)
+		require.Equal(t, "15", lines[0].Amount)
+		require.Empty(t, srv.Settle())
+		capture("capture-3", 700)
+		lines = srv.SettlementLines(srv.Settle())
+		require.Len(t, lines, 1)
+		require.Equal(t, "7", lines[0].Amount)
+		require.Empty(t, srv.Settle())
+	})
+}

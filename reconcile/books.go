@@ -27,7 +27,8 @@ type Payment struct {
 	PaymentID string
 	// Captured and Refunded are in paise. Refunded includes refunds that are
 	// under way, as [plural.Order.RefundedAmount] does. The zero Amount means
-	// that nothing was captured or refunded.
+	// that nothing was refunded. For Captured it is refused, as a forgotten
+	// amount; INR(0) means that nothing was captured.
 	Captured, Refunded plural.Amount
 }
 
@@ -47,6 +48,7 @@ type Books struct {
 
 	unread   map[string]error // by UTR
 	unlisted error            // why the settlements of some days could not be listed
+	isUsed   bool             // in a run
 }
 
 // entry is a payment with its data. An index of -1 means that there is no such
@@ -57,6 +59,9 @@ type entry struct {
 	first, last int32 // the first and the last of the payment's lines
 	next        int32 // the next payment of the same order
 	order       int32 // the payment's order in Books.orders
+	// An id of the order belongs to another order, too. It is set for the first
+	// payment of the order.
+	isContested bool
 }
 
 type owner struct {
@@ -75,6 +80,7 @@ type orderBook struct {
 	status     plural.OrderStatus
 	lacksOne   string // the id of a payment of the shop that the order does not have
 	isOfOthers bool
+	lacksID    bool // a payment has no id, so no line can be matched with it
 }
 
 type amount struct {
@@ -224,20 +230,24 @@ func (b *Books) Order(o *plural.Order) error {
 		}
 		return b.addRefund(o, first)
 	}
+	hasPayment := func(id string) bool {
+		return slices.ContainsFunc(o.Payments, func(p plural.Payment) bool { return p.ID == id })
+	}
 	first, ok := b.find(o.OrderID)
-	if !ok {
-		if first, ok = b.byRef[o.MerchantOrderReference]; !ok {
-			return fmt.Errorf("reconcile: order %s is not on the list", o.OrderID)
-		}
+	named, isNamed := b.byRef[o.MerchantOrderReference]
+	switch {
+	case !ok && !isNamed:
+		return fmt.Errorf("reconcile: order %s is not on the list", o.OrderID)
+	case !ok:
+		first = named
 		b.byOrder[strings.Clone(o.OrderID)] = first
+	case isNamed && named != first:
+		b.join(first, named, hasPayment)
 	}
 	book := b.bookOf(first)
 	*book = orderBook{isRead: true, reference: strings.Clone(o.MerchantOrderReference), status: o.Status}
 	book.captured.Amount, book.captured.isKnown = o.CapturedAmount()
 	book.refunded.Amount, book.refunded.isKnown = o.RefundedAmount()
-	hasPayment := func(id string) bool {
-		return slices.ContainsFunc(o.Payments, func(p plural.Payment) bool { return p.ID == id })
-	}
 	for n := first; n != none; n = b.payments[n].next {
 		if id := b.payments[n].PaymentID; id != "" && !hasPayment(id) {
 			book.lacksOne = id
@@ -245,6 +255,7 @@ func (b *Books) Order(o *plural.Order) error {
 	}
 	if b.payments[first].PaymentID == "" {
 		for i := range o.Payments {
+			book.lacksID = book.lacksID || o.Payments[i].ID == ""
 			if err := b.own(o.Payments[i].ID, owner{payment: first}); err != nil {
 				book.isOfOthers = true
 				return err
@@ -258,6 +269,29 @@ func (b *Books) Order(o *plural.Order) error {
 		}
 	}
 	return nil
+}
+
+// join makes one order of payments that name it by its id, and payments that
+// name it by its reference. It does nothing unless the order has the payments
+// of the second kind, each by its id.
+func (b *Books) join(first, named int32, hasPayment func(id string) bool) {
+	last := named
+	for n := named; n != none; n = b.payments[n].next {
+		if id := b.payments[n].PaymentID; id == "" || !hasPayment(id) {
+			return
+		}
+		last = n
+	}
+	if b.payments[first].PaymentID == "" {
+		return
+	}
+	b.byRef[b.payments[named].Reference] = first
+	b.payments[first].isContested = b.payments[first].isContested || b.payments[named].isContested
+	b.payments[last].next, b.payments[first].next = b.payments[first].next, named
+	book := b.payments[first].order
+	for n := named; n != none; n = b.payments[n].next {
+		b.payments[n].order = book
+	}
 }
 
 // addRefund keeps the ids of a refund.
@@ -290,7 +324,11 @@ func (b *Books) own(id string, to owner) error {
 		return nil
 	}
 	of, isTaken := b.owners[id]
-	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, b.firstOf(&b.payments[to.payment]))) {
+	first := b.firstOf(&b.payments[to.payment])
+	if isTaken && (of.isRefund != to.isRefund || !b.areOfOne(of.payment, first)) {
+		if b.payments[of.payment].PaymentID != id { // it was a document that gave it
+			b.payments[b.firstOf(&b.payments[of.payment])].isContested = true
+		}
 		return fmt.Errorf("reconcile: id %s belongs to two payments of the list", id)
 	}
 	if !isTaken {

@@ -351,3 +351,68 @@ func TestOrderRefuses(t *testing.T) {
 	require.Equal(t, reconcile.Unknown, results[1].Outcome)
 	b.Unread("", "v1-nobody", errors.New("it touches nothing"))
 }
+
+// A text that is no number never settles a payment.
+func TestTextsThatAreNoFigures(t *testing.T) {
+	t.Parallel()
+	for _, text := range []plural.Rupees{"1..5", "1..", "..15", "1.5.", "15.", ".15", "1.5e", " 0.15", "0,15", "NaN"} {
+		p := paymentA()
+		p.Captured.Value, p.Refunded.Value = 15, 0
+		b, err := reconcile.New(list(p))
+		require.NoError(t, err)
+		b.Line(lineA(text))
+		require.Equal(t, reconcile.Unknown, one(t, b, seen()).Outcome, text)
+	}
+}
+
+// If Plural's order does not show the id of a payment, no line can be matched
+// with it. So it is not known whether a line of it was seen.
+func TestPaymentOfAnOrderWithoutID(t *testing.T) {
+	t.Parallel()
+	p := paymentA()
+	p.PaymentID, p.Refunded = "", plural.Amount{}
+	for name, test := range map[string]struct {
+		hide, line string
+		want       reconcile.Outcome
+	}{
+		"no line of it":          {payA, "", reconcile.Unknown},
+		"a line that has its id": {payA, payA, reconcile.Unknown},
+		"all ids are shown":      {"", "", reconcile.NotSeen},
+	} {
+		b, err := reconcile.New(list(p))
+		require.NoError(t, err)
+		o := (&order{id: orderA, reference: "order-1", paid: []paid{{payA, 10000}}}).document()
+		if test.hide != "" {
+			o.Payments[0].ID = ""
+		}
+		require.NoError(t, b.Order(o))
+		if test.line != "" {
+			require.False(t, b.Line(lineA("100")))
+		}
+		got := one(t, b, seen())
+		require.Equal(t, test.want, got.Outcome, "%s: %q", name, got.Reasons)
+	}
+}
+
+// The shop may name one order by its id in one payment, and by its reference in
+// another. Neither of the two is compared with the whole order alone.
+func TestOrderNamedInTwoWays(t *testing.T) {
+	t.Parallel()
+	card, points := paymentA(), paymentA()
+	points.PaymentID, points.Captured, points.Refunded = orderA+"-pt-x", plural.INR(500), plural.INR(0)
+	card.Refunded = plural.INR(0)
+	o := (&order{id: orderA, reference: "order-1", paid: []paid{{payA, 10000}, {points.PaymentID, 500}}}).document()
+	for name, change := range map[string]func(){
+		"the card by its reference":   func() { card.OrderID, points.OrderID = "", orderA },
+		"the points by its reference": func() { card.OrderID, points.OrderID = orderA, "" },
+	} {
+		change()
+		b, err := reconcile.New(list(card, points))
+		require.NoError(t, err)
+		require.NoError(t, b.Order(o))
+		require.True(t, b.Line(lineA("100")))
+		results := slices.Collect(b.Results(seen()))
+		require.NotEqual(t, reconcile.Differs, results[0].Outcome, "%s: %q", name, results[0].Reasons)
+		require.NotEqual(t, reconcile.Differs, results[1].Outcome, "%s: %q", name, results[1].Reasons)
+	}
+}

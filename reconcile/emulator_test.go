@@ -332,3 +332,34 @@ func TestRequestsForAThousandPayments(t *testing.T) {
 		require.LessOrEqual(t, made, most)
 	}
 }
+
+// The figures beside many lines are those of the same settlement, or none.
+func TestFiguresOfAnotherSettlement(t *testing.T) {
+	t.Parallel()
+	srv := pluraltest.New()
+	t.Cleanup(srv.Close)
+	for _, utr := range []string{"633300000101", "633300000102"} {
+		require.NoError(t, srv.AddSettlement(pluraltest.Settlement{
+			UTR: utr, ProcessedAt: time.Now(), SettledAt: time.Now(),
+			Lines: []pluraltest.SettlementLine{{TransactionID: idOf(1), Amount: "1.50", PaidAt: time.Now()}},
+		}))
+	}
+	swapped := plural.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.RawQuery == "" {
+				r = r.Clone(r.Context())
+				r.URL.Path = strings.Replace(r.URL.Path, "633300000101", "633300000102", 1)
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	from := reconcile.FromClient(clientOf(t, srv, swapped))
+	head, err := from.Lines(t.Context(), &plural.Settlement{UTRNumber: "633300000101", TotalTransactionsCount: 10_001},
+		func(*plural.SettlementLine) error { return nil })
+	require.NoError(t, err)
+	require.Nil(t, head)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

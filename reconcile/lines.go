@@ -95,15 +95,15 @@ func total(lines []plural.SettlementLine) (sum plural.Rupees, paise int64, isWho
 // which have only digits and at most two decimals.
 func paiseOf(figure plural.Rupees) (paise int64, isWhole bool) {
 	const mostDigits = 15
-	whole, fraction, _ := strings.Cut(string(figure), ".")
-	isPlain := whole != "" && len(whole) <= mostDigits && len(fraction) <= 2
-	for i := 0; i < len(figure) && isPlain; i++ {
-		if digit := figure[i]; digit != '.' {
-			isPlain = '0' <= digit && digit <= '9'
-			paise = paise*10 + int64(digit) - '0'
+	whole, fraction, hasPoint := strings.Cut(string(figure), ".")
+	isPlain := whole != "" && len(whole) <= mostDigits && len(fraction) <= 2 && hasPoint == (fraction != "")
+	for _, part := range [2]string{whole, fraction} {
+		for i := 0; i < len(part) && isPlain; i++ {
+			isPlain = '0' <= part[i] && part[i] <= '9'
+			paise = paise*10 + int64(part[i]) - '0'
 		}
 	}
-	if !isPlain || strings.HasSuffix(string(figure), ".") {
+	if !isPlain {
 		return figure.Paise()
 	}
 	for range 2 - len(fraction) {

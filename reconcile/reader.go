@@ -80,7 +80,8 @@ func (r fromClient) manyLines(
 		}
 	}
 	head := new(plural.SettlementDetail)
-	if err := r.c.Do(ctx, http.MethodGet, "/api/settlements/v1/detail/"+url.PathEscape(utr), nil, head); err != nil {
+	err := r.c.Do(ctx, http.MethodGet, "/api/settlements/v1/detail/"+url.PathEscape(utr), nil, head)
+	if err != nil || head.UTRNumber != utr {
 		return nil, nil //nolint:nilnil // the lines were read, but the settlement's figures were not
 	}
 	head.Transactions = nil

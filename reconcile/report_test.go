@@ -116,7 +116,8 @@ func TestReportsFail(t *testing.T) {
 // captured amount, in any spelling.
 func FuzzFigures(f *testing.F) {
 	for _, text := range []string{
-		"1", "1.", ".5", "1.5", "01.50", "1.505", "-1", "1e2", "999999999999999.99", "1.2.3", "", "9999999999999999999",
+		"1", "1.", ".5", "1.5", "01.50", "1.505", "-1", "1e2", "999999999999999.99", "1.2.3", "1..5", "",
+		"9999999999999999999",
 	} {
 		f.Add(text)
 	}
@@ -130,5 +131,8 @@ func FuzzFigures(f *testing.F) {
 		b.Line(lineA(figure))
 		got := one(t, b, seen())
 		require.Equal(t, isWhole && paise >= 0, got.Outcome == reconcile.Settled, "%q: %s", text, got.Outcome)
+		if _, err := figure.Cmp("0"); err != nil {
+			require.Equal(t, reconcile.Unknown, got.Outcome, "%q", text)
+		}
 	})
 }

@@ -154,10 +154,12 @@ func (b *Books) judgeOrder(j *judgement, p *entry) {
 	}
 	j.differs = b.contradictions(p, book)
 	switch {
-	case book.isOfOthers:
+	case book.isOfOthers || b.payments[b.firstOf(p)].isContested:
 		j.doubt("an id of Plural's order belongs to another payment of the list, too")
 	case book.lacksOne != "":
 		j.doubt("Plural's order does not list payment %s", book.lacksOne)
+	case book.lacksID:
+		j.silence = "Plural's order does not show the id of a payment"
 	case !book.captured.isKnown:
 		j.silence = fmt.Sprintf("Plural's order is %s and does not say how much was captured", book.status)
 	case !book.refunded.isKnown:

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,10 +61,13 @@ const maxStrangers = 1000
 //
 //   - the context's error, if the context has ended;
 //   - an error of the report;
+//   - b was in a run before, and has its lines. Make new [Books] for each run,
+//     also after a run that failed;
 //   - an error for invalid days: d has no first or no last day, or it ends
 //     before it begins;
 //   - a [plural.ValidationError] from listing the settlements, if the days begin
-//     more than six months ago. After such a long pause begin with a new state.
+//     more than six months ago. After such a long pause begin with a new state;
+//   - an error for an option that is nil.
 //
 // Store the new state when Run has returned. Everything in the new state was
 // reported.
@@ -74,10 +78,18 @@ func Run(
 		settings: settings{parallel: 1}, from: from, b: b, last: last, to: to,
 		next: State{UTRs: map[string]UTR{}}, orders: map[string]bool{}, explains: map[string]bool{},
 	}
-	for _, option := range opts {
+	var refused error
+	for i, option := range opts {
+		if option == nil {
+			refused = fmt.Errorf("option %d is nil", i+1)
+			continue
+		}
 		option(&r.settings)
 	}
-	err := errors.Join(r.run(ctx, d), to.Close())
+	if refused == nil {
+		refused = r.run(ctx, d)
+	}
+	err := errors.Join(refused, to.Close())
 	if err != nil {
 		return last, fmt.Errorf("reconcile: run: %w", err)
 	}
@@ -91,6 +103,7 @@ type run struct {
 	from       Reader
 	b          *Books
 	last, next State
+	isEarlier  bool // the days end before those of an earlier night
 	to         Report
 
 	mu       sync.Mutex
@@ -103,6 +116,11 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 		return fmt.Errorf("the days %s are not valid", d)
 	}
 	d = r.last.span(d)
+	r.isEarlier = day(d.Last) < day(r.last.Seen.Last)
+	if r.b.isUsed {
+		return errors.New("these books were in a run before, and have its lines: make new ones")
+	}
+	r.b.isUsed = true
 	if err := r.readOrders(ctx); err != nil {
 		return err
 	}
@@ -133,7 +151,7 @@ func (r *run) run(ctx context.Context, d plural.Days) error {
 	r.next.Seen = r.last.Seen
 	if isValid(seen) {
 		r.next.Seen.First = seen.First
-		if seen.Last.After(r.last.Seen.Last) {
+		if day(seen.Last) > day(r.last.Seen.Last) {
 			r.next.Seen.Last = seen.Last
 		}
 	}
@@ -219,7 +237,7 @@ func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlemen
 			err = failure
 			break
 		}
-		if !known[row.UTRNumber] {
+		if row.UTRNumber == "" || !known[row.UTRNumber] {
 			known[strings.Clone(row.UTRNumber)] = true
 			rows = append(rows, copyOf(row))
 		}
@@ -236,13 +254,8 @@ func (r *run) list(ctx context.Context, d plural.Days) (rows []*plural.Settlemen
 	r.b.Unread("", "", err)
 	incomplete, ok := errors.AsType[*plural.IncompleteError](err)
 	if ok && isValid(incomplete.Days) {
-		year, month, day := incomplete.Days.First.Date()
-		end := d.First.AddDate(0, 0, -1)
-		for next := end.AddDate(0, 0, 1); ; next = next.AddDate(0, 0, 1) {
-			y, m, n := next.Date()
-			if y == year && m == month && n == day || next.After(d.Last) {
-				break
-			}
+		end, until := d.First.AddDate(0, 0, -1), min(day(incomplete.Days.First), day(d.Last.AddDate(0, 0, 1)))
+		for next := d.First; day(next) < until; next = next.AddDate(0, 0, 1) {
 			end = next
 		}
 		if whole := (plural.Days{First: d.First, Last: end}); isValid(whole) {
@@ -312,6 +325,10 @@ func (r *run) readSettlement(ctx context.Context, row *plural.Settlement) (readi
 	if r.statement != nil {
 		one.about.Bank = r.statement.Match(row.UTRNumber, row.TotalAmount)
 	}
+	if row.UTRNumber == "" {
+		one.now.IsPart, one.about.Err = true, errors.New("it has no UTR, so its lines cannot be read")
+		return one, nil
+	}
 	if one.isOld = one.before.Digest == digest; one.isOld {
 		one.now = copyOfUTR(one.before)
 		return one, nil
@@ -369,19 +386,23 @@ func (r *run) readHints(ctx context.Context, list []reading) error {
 	return r.each(ctx, "orders", len(ids), func(i int) error { return r.readHint(ctx, ids[i]) })
 }
 
+// noUTR stands for the settlements that have no UTR yet, in reasons.
+const noUTR = "without a number"
+
 // settle gives the lines of a settlement to the books, and reports the
 // settlement.
 func (r *run) settle(one *reading) error {
 	isOurs := false
 	var unexplained []*Line
-	known := map[plural.SettlementLine]bool{}
+	known := map[plural.SettlementLine]int{} // how many lines of an earlier night are left
 	for i := range one.before.Lines {
-		known[one.before.Lines[i].name()] = true
+		known[one.before.Lines[i].name()]++
 	}
 	for i := range one.now.Lines {
 		l := &one.now.Lines[i]
-		isKnown := known[l.name()]
-		delete(known, l.name())
+		name := l.name()
+		isKnown := known[name] > 0
+		known[name]--
 		switch {
 		case r.b.Line(&l.SettlementLine):
 			isOurs = true
@@ -400,26 +421,29 @@ func (r *run) settle(one *reading) error {
 			r.b.Unread(one.utr, "",
 				errors.New("it was not read completely on an earlier night, and is not listed tonight"))
 		}
-		if isOurs || r.b.unlisted != nil {
+		if isOurs || r.isEarlier || r.b.unlisted != nil {
 			r.next.UTRs[one.utr] = one.now
 		}
 		return nil
 	}
 	t := one.about
 	if t.Lines = len(one.now.Lines); t.Err != nil {
-		r.b.Unread(one.utr, "", t.Err)
+		r.b.Unread(cmp.Or(one.utr, noUTR), "", t.Err)
 	}
 	if t.Err != nil || t.Lines != t.Listed.TotalTransactionsCount {
 		one.now.Digest = ""
 	}
 	if one.now.IsPart { // lines that did not come tonight are kept, because an earlier night has reported them
 		for i := range one.before.Lines {
-			if known[one.before.Lines[i].name()] {
+			name := one.before.Lines[i].name()
+			if known[name]--; known[name] >= 0 {
 				one.now.Lines = append(one.now.Lines, one.before.Lines[i])
 			}
 		}
 	}
-	r.next.UTRs[one.utr] = one.now
+	if one.utr != "" {
+		r.next.UTRs[one.utr] = one.now
+	}
 	if err := r.to.Transfer(t); err != nil {
 		return err
 	}
@@ -431,9 +455,16 @@ func (r *run) settle(one *reading) error {
 	return nil
 }
 
+// longestID limits the ids that can be a hint. Plural's ids have at most 50
+// characters.
+const longestID = 100
+
 // hint guesses an order's id from a line's id. It returns an id on the list, or
 // the text before the last two parts.
 func (r *run) hint(transactionID string) string {
+	if len(transactionID) > longestID {
+		return ""
+	}
 	parts := strings.Split(transactionID, "-")
 	for n := len(parts) - 1; n > 0; n-- {
 		id := strings.Join(parts[:n], "-")

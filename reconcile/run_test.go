@@ -5,7 +5,10 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -128,10 +131,12 @@ func TestRunFails(t *testing.T) {
 		days   plural.Days
 		list   func(yield func(*plural.Settlement, error) bool)
 		report *failingReport
+		opts   []reconcile.Option
 		want   string
 	}{
 		"no days":        {days: plural.Days{}, want: "are not valid"},
 		"days backwards": {days: plural.Days{First: nightOf(0), Last: nightOf(-1)}, want: "are not valid"},
+		"a nil option":   {days: seen(), opts: []reconcile.Option{nil}, want: "option 1 is nil"},
 		"cancelled":      {ctx: cancelled, days: seen(), want: "canceled"},
 		"refused": {days: seen(), want: "days", list: func(yield func(*plural.Settlement, error) bool) {
 			yield(nil, &plural.ValidationError{
@@ -156,7 +161,7 @@ func TestRunFails(t *testing.T) {
 			if test.list != nil {
 				from = failing{reader: rd, list: test.list}
 			}
-			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep)
+			got, err := reconcile.Run(ctx, from, books(t), test.days, last, rep, test.opts...)
 			require.ErrorContains(t, err, test.want)
 			require.Equal(t, last, got, "Run returns the state that it was given")
 			require.Equal(t, 1, rep.closed)
@@ -288,4 +293,201 @@ func TestPartOfAnEarlierNight(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, reconcile.Unknown, rep.results[0].Outcome)
 	require.Equal(t, state.UTRs, next.UTRs, "the settlement is kept for as long as the payment is on the list")
+}
+
+// An id of a line may have any length and any number of parts. One that is too
+// long for an id is no hint, and costs nothing.
+func TestLongIDsAreNoHint(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	stranger := *w.settlements[0].lines[0]
+	stranger.TransactionID, stranger.TID = strings.Repeat("-", 1<<20), "1"
+	w.settlements[0].lines = append(w.settlements[0].lines, &stranger)
+	rd, rep := newReader(w, 0, 0), &recorder{}
+	_, err := reconcile.Run(t.Context(), rd, books(t), seen(), reconcile.State{}, rep)
+	require.NoError(t, err)
+	require.Equal(t, reconcile.Settled, rep.results[0].Outcome)
+	require.Len(t, rep.unexplained, 1)
+	require.Equal(t, 2, rd.requests, "the list and the lines")
+}
+
+// A settlement of the listed days that has no UTR yet may have a line of any
+// payment. Each such settlement is reported, and none is kept in the state.
+func TestSettlementWithoutUTR(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		hasLine bool
+		want    reconcile.Outcome
+	}{
+		"a payment without a line":     {false, reconcile.Unknown},
+		"a payment with all its lines": {true, reconcile.Settled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := settledWorld()
+			if !test.hasLine {
+				w.settlements = nil
+			}
+			from := unnumbered{newReader(w, 0, 0)}
+			var state reconcile.State
+			for range 2 {
+				rep := &recorder{}
+				var err error
+				state, err = reconcile.Run(t.Context(), from, books(t), seen(), state, rep)
+				require.NoError(t, err)
+				require.Equal(t, test.want, rep.results[0].Outcome)
+				require.Equal(t, seen(), rep.results[0].Seen)
+				require.Len(t, rep.transfers, 2+len(w.settlements))
+				require.Error(t, rep.transfers[0].Err)
+				require.Error(t, rep.transfers[1].Err)
+				require.NotContains(t, state.UTRs, "")
+			}
+		})
+	}
+}
+
+// unnumbered lists two settlements without a UTR before all others.
+type unnumbered struct{ *reader }
+
+func (r unnumbered) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
+	return func(yield func(*plural.Settlement, error) bool) {
+		for _, amount := range []plural.Rupees{"1", "2"} {
+			if !yield(&plural.Settlement{TotalAmount: amount, TotalTransactionsCount: 1}, nil) {
+				return
+			}
+		}
+		for row, err := range r.reader.List(ctx, d) {
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// Books that were in a run have its lines. A second run would count them twice,
+// so it is refused.
+func TestBooksAreForOneRun(t *testing.T) {
+	t.Parallel()
+	for name, rep := range map[string]*failingReport{
+		"after a failure": {result: errors.New("the disk is full")},
+		"after a success": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, rd := books(t), newReader(settledWorld(), 0, 0)
+			state, err := reconcile.Run(t.Context(), rd, b, seen(), reconcile.State{}, rep)
+			require.Equal(t, rep.result != nil, err != nil)
+			again := &recorder{}
+			got, err := reconcile.Run(t.Context(), rd, b, seen(), state, again)
+			require.ErrorContains(t, err, "these books were in a run before")
+			require.Equal(t, state, got)
+			require.Empty(t, again.results)
+			require.Equal(t, 1, again.closed)
+		})
+	}
+}
+
+// Lines that are alike are reported once each, over all nights.
+func TestLinesThatAreAlike(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	for range 3 {
+		stranger := *w.settlements[0].lines[0]
+		stranger.TransactionID = "POS1"
+		w.settlements[0].lines = append(w.settlements[0].lines, &stranger)
+	}
+	var state reconcile.State
+	for night := range nights {
+		rep := &recorder{}
+		var err error
+		state, err = reconcile.Run(t.Context(), newReader(w, night, 0), books(t), seen(), state, rep)
+		require.NoError(t, err)
+		require.Equal(t, night == 0, len(rep.unexplained) == 3, "night %d: %d", night, len(rep.unexplained))
+		require.Equal(t, night > 0, len(rep.unexplained) == 0)
+		require.Len(t, state.UTRs["633300000101"].Lines, 4)
+	}
+}
+
+// The days are calendar days, also if one night ran in another time zone.
+func TestTenDaysInAnyZone(t *testing.T) {
+	t.Parallel()
+	newYork := time.FixedZone("EST", -5*60*60)
+	for name, test := range map[string]struct{ last, first, today time.Time }{
+		"from New York to India": {
+			time.Date(2026, 11, 19, 23, 30, 0, 0, newYork), nightOf(-9), nightOf(0),
+		},
+		"from India to New York": {
+			time.Date(2026, 11, 19, 0, 30, 0, 0, plural.India()),
+			time.Date(2026, 11, 11, 23, 0, 0, 0, newYork), time.Date(2026, 11, 20, 23, 0, 0, 0, newYork),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked plural.Days
+			from := listNoting{newReader(settledWorld(), 0, 0), &asked}
+			last := reconcile.State{Seen: plural.Days{First: test.last.AddDate(0, 0, -9), Last: test.last}}
+			days := plural.Days{First: test.first, Last: test.today}
+			state, err := reconcile.Run(t.Context(), from, books(t), days, last, &recorder{})
+			require.NoError(t, err)
+			require.Equal(t, "2026-11-10 to 2026-11-20", asked.String(), "the ten days up to the 19th, and the 20th")
+			require.Equal(t, "2026-11-10 to 2026-11-20", state.Seen.String())
+		})
+	}
+}
+
+// A run over earlier days keeps what is known of the later ones.
+func TestRunOverEarlierDays(t *testing.T) {
+	t.Parallel()
+	w := settledWorld()
+	w.settlements[0].lines[0].TransactionID = "POS1"
+	earlier := plural.Days{First: nightOf(-40), Last: nightOf(-30)}
+	var state reconcile.State
+	reported := 0
+	for _, d := range []plural.Days{seen(), earlier, seen()} {
+		rep := &recorder{}
+		var err error
+		state, err = reconcile.Run(t.Context(), newReader(w, 0, 0), books(t), d, state, rep)
+		require.NoError(t, err)
+		reported += len(rep.unexplained)
+		require.Contains(t, state.UTRs, "633300000101")
+	}
+	require.Equal(t, 1, reported, "a line is reported once")
+}
+
+// Two orders that list one payment are both unknown, whichever is read first.
+func TestPaymentOfTwoOrders(t *testing.T) {
+	t.Parallel()
+	for _, slow := range []string{"order-1", "order-2"} {
+		for _, n := range []int{1, 2} {
+			synctest.Test(t, func(t *testing.T) {
+				b, err := reconcile.New(list(
+					reconcile.Payment{Reference: "order-1", Captured: plural.INR(10000)},
+					reconcile.Payment{Reference: "order-2", Captured: plural.INR(10000)},
+				))
+				require.NoError(t, err)
+				rep := &recorder{}
+				from := sharedPayment{newReader(settledWorld(), 0, 0), slow}
+				_, err = reconcile.Run(t.Context(), from, b, seen(), reconcile.State{}, rep, reconcile.WithParallel(n))
+				require.NoError(t, err)
+				for _, res := range rep.results {
+					require.Equal(t, reconcile.Unknown, res.Outcome, "%s is slow, %d at a time", slow, n)
+					require.Contains(t, res.Reasons[0], "belongs to")
+				}
+			})
+		}
+	}
+}
+
+// sharedPayment has an order for each reference, with the same payment.
+type sharedPayment struct {
+	*reader
+
+	slow string
+}
+
+func (r sharedPayment) Order(_ context.Context, _, reference string) (*plural.Order, error) {
+	if reference == r.slow {
+		time.Sleep(time.Second)
+	}
+	return (&order{id: "v1-" + reference, reference: reference, paid: []paid{{payA, 10000}}}).document(), nil
 }

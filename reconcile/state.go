@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/plural-go/plural"
 )
@@ -57,7 +56,7 @@ type Line struct {
 // span returns the days to list tonight: the days asked for, and at least the
 // last ten days that were seen. So no day between two nights is left out.
 func (s State) span(d plural.Days) plural.Days {
-	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && again.Before(d.First) {
+	if again := s.Seen.Last.AddDate(0, 0, -lookBack); !s.Seen.Last.IsZero() && day(again) < day(d.First) {
 		d.First = again
 	}
 	return d
@@ -94,5 +93,5 @@ func digestOf(row *plural.Settlement) (string, error) {
 
 // isValid reports whether d has a first day and a last day, in this order.
 func isValid(d plural.Days) bool {
-	return !d.First.IsZero() && !d.Last.IsZero() && d.First.Format(time.DateOnly) <= d.Last.Format(time.DateOnly)
+	return !d.First.IsZero() && !d.Last.IsZero() && day(d.First) <= day(d.Last)
 }

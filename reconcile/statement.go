@@ -37,8 +37,8 @@ func NewStatement(credits iter.Seq2[Credit, error]) (*Statement, error) {
 		case c.Amount.Currency != plural.CurrencyINR || c.Amount.Value <= 0:
 			err = fmt.Errorf("the amount is %s; it must be in INR and above zero", c.Amount)
 		default:
-			side := s.credits[utr]
-			if side.Day == "" {
+			side, isKnown := s.credits[utr]
+			if !isKnown {
 				side = BankSide{Amount: plural.INR(0), Day: c.Day}
 			}
 			side.Amount, err = side.Amount.Add(c.Amount)

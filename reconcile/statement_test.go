@@ -59,3 +59,18 @@ func TestStatementRefuses(t *testing.T) {
 	_, err := reconcile.NewStatement(func(yield func(reconcile.Credit, error) bool) { yield(reconcile.Credit{}, broken) })
 	require.ErrorIs(t, err, broken)
 }
+
+// Credits with one UTR are added up, even if they have no day.
+func TestCreditsWithoutADay(t *testing.T) {
+	t.Parallel()
+	for _, days := range [][2]string{{"", ""}, {"", "29/11/2026"}, {"28/11/2026", ""}} {
+		s, err := reconcile.NewStatement(credits(
+			reconcile.Credit{UTR: "6334", Amount: plural.INR(50000), Day: days[0]},
+			reconcile.Credit{UTR: "6334", Amount: plural.INR(30000), Day: days[1]},
+		))
+		require.NoError(t, err)
+		got := s.Match("6334", "800")
+		require.Equal(t, reconcile.BankSide{Arrival: reconcile.Arrived, Amount: plural.INR(80000), Day: days[0]}, got)
+		require.Equal(t, reconcile.ArrivedOtherwise, s.Match("6334", "300").Arrival)
+	}
+}

@@ -25,6 +25,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"os/signal"
@@ -124,14 +125,15 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	}
 	today := start.In(plural.India())
 	days := plural.Days{First: today.AddDate(0, 0, 1-n.days), Last: today}
-	next, err := reconcile.Run(ctx, reconcile.FromClient(client), books, days, last, report, opts...)
+	from := &listing{Reader: reconcile.FromClient(client)}
+	next, err := reconcile.Run(ctx, from, books, days, last, report, opts...)
 	if err != nil {
 		report.discard()
 		return nil, err
 	}
 	counts := report.summary
 	counts.Seen, counts.Requests, counts.Took = next.Seen, requests.Load(), time.Since(start)
-	counts.At = today
+	counts.At, counts.Unlisted = today, from.failure
 	if err := report.publish(); err != nil {
 		return nil, err
 	}
@@ -142,6 +144,27 @@ func (n night) run(ctx context.Context, in io.Reader, out, log io.Writer) (*summ
 	}
 	fmt.Fprintln(log, counts)
 	return counts, nil
+}
+
+// listing is a Reader that remembers why settlements could not be listed. The
+// report does not show that if no payment depends on it.
+type listing struct {
+	reconcile.Reader
+
+	failure error
+}
+
+func (l *listing) List(ctx context.Context, d plural.Days) iter.Seq2[*plural.Settlement, error] {
+	return func(yield func(*plural.Settlement, error) bool) {
+		for row, err := range l.Reader.List(ctx, d) {
+			if err != nil {
+				l.failure = err
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
 }
 
 // counting is a middleware that counts the requests.

@@ -231,3 +231,49 @@ func TestPage(t *testing.T) { //nolint:paralleltest // it sets variables
 	}
 	require.NotContains(t, string(html), "<script")
 }
+
+// If the settlements could not be listed, not everything could be found out,
+// even if the state has all payments of the list.
+func TestSettlementsCannotBeListed(t *testing.T) { //nolint:paralleltest // it sets variables
+	srv := emulator(t, pluraltest.WithSettlementDays(-1))
+	order, payment := sell(t, srv, "order-1", 100000)
+	srv.Settle()
+	list := "reference,order_id,payment_id,captured,refunded\norder-1," + order + "," + payment + ",1000,0\n"
+	dir := t.TempDir()
+	state, page := filepath.Join(dir, "state.json"), filepath.Join(dir, "report.html")
+	code, _, log := runNight(t, list, "-state", state)
+	require.Equal(t, allAgrees, code, log)
+	srv.Inject(pluraltest.On(pluraltest.OpSettlementsList),
+		pluraltest.Fault{Name: "Closed", Answer: pluraltest.AnswerStatus, Status: 403, Code: "FORBIDDEN"})
+	code, table, log := runNight(t, list, "-state", state, "-page", page)
+	require.Equal(t, "settled", table[0]["outcome"])
+	require.Equal(t, notFoundOut, code, log)
+	require.Contains(t, log, "Not everything could be found out")
+	require.Contains(t, log, "Not all settlements could be listed: ")
+	html, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.Contains(t, string(html), "Not all settlements could be listed: ")
+	require.NotContains(t, string(html), "Settlements of ")
+}
+
+// A file that is no state is refused, and stays as it is.
+func TestFileThatIsNoState(t *testing.T) { //nolint:paralleltest // it sets variables
+	emulator(t)
+	name := filepath.Join(t.TempDir(), "state.json")
+	for what, text := range map[string]string{
+		"empty":                 "",
+		"broken off":            `{"Seen":{"First":"2026-11-20T00:00:00+05:30","Last":"2026-11-2`,
+		"two states":            `{"Seen":{}}{"Seen":{}}`,
+		"another file":          `{"shop":"Demo","orders":[]}`,
+		"of another version":    `{"Version":2,"Seen":{},"UTRs":{}}`,
+		"of another version, 2": `{"UTRs":{"633300000101":{"digest":"x","rows":[]}}}`,
+	} {
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		code, _, log := runNight(t, "reference,captured,refunded\n", "-state", name)
+		require.Equal(t, notFoundOut, code, what)
+		require.Contains(t, log, "has no valid state", what)
+		left, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Equal(t, text, string(left), what)
+	}
+}

@@ -85,6 +85,7 @@ type summary struct {
 	Settlements, Unread                    int
 	Arrived, ArrivedOtherwise, NotThereYet int
 
+	Unlisted error // why not all settlements could be listed
 	Seen     plural.Days
 	At       time.Time
 	Requests int64
@@ -134,7 +135,7 @@ func (s *summary) exitCode() int {
 	switch {
 	case s.Differs+s.Lines+s.ArrivedOtherwise > 0:
 		return somethingIsUp
-	case s.Unknown+s.Unread > 0:
+	case s.Unknown+s.Unread > 0 || s.Unlisted != nil:
 		return notFoundOut
 	}
 	return allAgrees
@@ -155,8 +156,12 @@ func (s *summary) Verdict() string {
 }
 
 func (s *summary) String() string {
-	return fmt.Sprintf("%s. %d payments: %d settled, %d not seen yet, %d differ, %d unknown. "+
+	text := fmt.Sprintf("%s. %d payments: %d settled, %d not seen yet, %d differ, %d unknown. "+
 		"%d settlements, %d of them not read whole; %d lines that nothing explains. %d requests in %s.",
 		s.Verdict(), s.Payments(), s.Settled, s.NotSeen, s.Differs, s.Unknown,
 		s.Settlements, s.Unread, s.Lines, s.Requests, s.Took.Round(time.Millisecond))
+	if s.Unlisted != nil {
+		text += fmt.Sprintf(" Not all settlements could be listed: %v.", s.Unlisted)
+	}
+	return text
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,10 +25,21 @@ func loadState(name string) (state reconcile.State, err error) {
 	if err != nil {
 		return state, err
 	}
-	if err := json.Unmarshal(text, &state); err != nil {
+	if err := decodeState(text, &state); err != nil {
 		return reconcile.State{}, fmt.Errorf("%s has no valid state; correct or remove the file: %w", name, err)
 	}
 	return state, nil
+}
+
+// decodeState decodes a state. It refuses a text that has more than a state. So
+// neither another file nor the state of a newer version is written over.
+func decodeState(text []byte, state *reconcile.State) error {
+	if err := json.Unmarshal(text, new(reconcile.State)); err != nil {
+		return err // it is not one document
+	}
+	from := json.NewDecoder(bytes.NewReader(text))
+	from.DisallowUnknownFields()
+	return from.Decode(state)
 }
 
 // saveState writes the state. If that fails, the old file does not change.
