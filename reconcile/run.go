@@ -24,7 +24,8 @@ type settings struct {
 }
 
 // WithParallel reads n orders or settlements at a time. The default is one at a
-// time. The report is the same for any n.
+// time. The outcomes are the same for any n. Where two orders claim one payment,
+// n decides which of them the reasons name.
 func WithParallel(n int) Option { return func(s *settings) { s.parallel = max(n, 1) } }
 
 // WithEveryOrder reads every order of the list and compares it with the shop's
@@ -54,6 +55,10 @@ const maxStrangers = 1000
 // the settlements of d, and at least of the last ten days that were seen. It
 // reads the lines of the settlements that are new or have changed. It reports
 // each settlement, each line that no payment explains, and each payment.
+//
+// d should end today at the latest, because a day that has not come would count
+// as seen. If not all settlements could be listed, the Seen of the new state
+// does not reach the end of d.
 //
 // If something cannot be read, the results that depend on it become [Unknown],
 // and Run does not return an error. Run stops with one of these errors, and
