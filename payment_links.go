@@ -315,9 +315,9 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	switch {
 	case !isOver && (isHeld || t.settled > 0):
 		return final(rowLinkPaid, "the payer was faster, and the order is %s", clip(string(o.Status)))
-	case isOver && (t.entries > 0 || o.Status == OrderStatusFailed && t.settled > 0):
+	case isOver && (t.entries > 0 || o.Status == OrderStatusFailed && !t.tookNothing(o.Status)):
 		return unclear("the order is " + string(o.Status) + ", but shows a payment that is not")
-	case isCancelled && (isOver || isUnpaid || o.Status == OrderStatusPending):
+	case isCancelled && (isOver || (isUnpaid || o.Status == OrderStatusPending) && t.authorized+t.strange == 0):
 		return applied()
 	case o.Status == OrderStatusPending || !isOver && t.isUnderWay():
 		return pending("a payment by the link is under way")

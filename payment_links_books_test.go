@@ -52,7 +52,26 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 			link: "CANCELLED", order: "PROCESSED", payments: payment("SETTLED", ""), review: true,
 		},
 		"cancelled, and the order is strange": {link: "CANCELLED", order: "PARTIALLY_PROCESSED", review: true},
-		"expired":                             {link: "EXPIRED", order: "CREATED", is: plural.ErrNotApplied},
+		"cancelled, a payment is held": {
+			link: "CANCELLED", order: "ATTEMPTED", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"cancelled, PENDING with a held payment": {
+			link: "CANCELLED", order: "PENDING", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"cancelled, CREATED with a strange payment": {
+			link: "CANCELLED", order: "CREATED", payments: payment("SETTLED", ""), review: true,
+		},
+		"cancelled, a payment is begun": {link: "CANCELLED", order: "ATTEMPTED", payments: payment("PENDING", "")},
+		"cancelled, FAILED but held": {
+			link: "CANCELLED", order: "FAILED", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"expired, FAILED but held": {
+			link: "EXPIRED", order: "FAILED", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"expired, FAILED with a strange payment": {
+			link: "EXPIRED", order: "FAILED", payments: payment("SETTLED", ""), review: true,
+		},
+		"expired": {link: "EXPIRED", order: "CREATED", is: plural.ErrNotApplied},
 		"expired, and the order failed": {
 			link: "EXPIRED", order: "FAILED", payments: payment("FAILED", ""), is: plural.ErrNotApplied,
 		},
