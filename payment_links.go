@@ -404,25 +404,17 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 // lookForPayer reads the order of a link that the cancel's own answer shows as
 // CANCELLED. The payer may have been faster all the same, with a part of the
 // amount, for example.
-func lookForPayer(ctx context.Context, s *settlement, b *books) error {
+func lookForPayer(ctx context.Context, s *settlement, b *books) (err error) {
 	if b.order != nil {
 		return nil
 	}
-	o, err := s.write.settlingCopy().askOrder(ctx, b.link.OrderID)
-	unread := unclear("the link is CANCELLED, and its order cannot be read")
-	seen := books{order: o, finding: withLink(b.link, unread), err: err}
-	if err == nil {
-		seen.finding = withLink(b.link, judgeLinkCancel(b.link, o))
+	again := *s
+	again.write, again.lastLook = s.write.settlingCopy(), nil
+	again.look = func(ctx context.Context, write *call) (*Order, finding, error) {
+		return lookAtOrderOf(ctx, write, b.link)
 	}
-	switch seen.verdict {
-	case verdictApplied:
-		b.order = o
-		return nil
-	case verdictFinal:
-		return s.ruledOut(seen, nil)
-	case verdictUnclear, verdictNotYet, verdictOpen:
-	}
-	return s.unknown(ctx, seen, nil)
+	b.order, err = again.conclude(ctx, again.read(ctx), nil)
+	return err
 }
 
 func withLink(l *PaymentLink, f finding) finding {
@@ -445,15 +437,21 @@ func lookAtLink(linkID string) look {
 		case err != nil:
 			return nil, finding{}, err
 		}
-		o, err := write.askOrder(ctx, l.OrderID)
-		switch {
-		case provesAbsence(err):
-			return nil, withLink(l, unclear("the order of the payment link is not found")), nil
-		case err != nil:
-			return nil, finding{link: l}, err
-		}
-		return o, withLink(l, judgeLinkCancel(l, o)), nil
+		return lookAtOrderOf(ctx, write, l)
 	}
+}
+
+// lookAtOrderOf looks in the books for the cancel of a link that was read. It
+// reads the link's order.
+func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, finding, error) {
+	o, err := write.askOrder(ctx, l.OrderID)
+	switch {
+	case provesAbsence(err):
+		return nil, withLink(l, unclear("the order of the payment link is not found")), nil
+	case err != nil:
+		return nil, finding{link: l}, err
+	}
+	return o, withLink(l, judgeLinkCancel(l, o)), nil
 }
 
 // askLink reads the link that has a reference. It may return both an error and

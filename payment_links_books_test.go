@@ -127,22 +127,38 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status int
 		order  string
-		is     error // nil: the link is cancelled
+		then   string // what later looks show, if it is something else
+		is     error  // nil: the link is cancelled
+		review bool
 	}{
-		"unpaid":             {http.StatusOK, orderDocument("CREATED", ""), nil},
-		"paid in part":       {http.StatusOK, orderDocument("ATTEMPTED", paid), plural.ErrConflict},
-		"paid":               {http.StatusOK, orderDocument("PROCESSED", paid), plural.ErrConflict},
-		"in no known status": {http.StatusOK, orderDocument("ODD", ""), plural.ErrOutcomeUnknown},
-		"it cannot be read":  {http.StatusBadGateway, "", plural.ErrOutcomeUnknown},
-		"it is not found":    {http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND"}`, plural.ErrOutcomeUnknown},
-		"another's is shown": {http.StatusOK, another, plural.ErrOutcomeUnknown},
+		"unpaid":             {status: http.StatusOK, order: orderDocument("CREATED", "")},
+		"paid in part":       {status: http.StatusOK, order: orderDocument("ATTEMPTED", paid), is: plural.ErrConflict},
+		"paid":               {status: http.StatusOK, order: orderDocument("PROCESSED", paid), is: plural.ErrConflict},
+		"in no known status": {status: http.StatusOK, order: orderDocument("ODD", ""), is: plural.ErrOutcomeUnknown, review: true},
+		"paid, without payments": {
+			status: http.StatusOK, order: orderDocument("PROCESSED", ""), is: plural.ErrOutcomeUnknown, review: true,
+		},
+		"paid, and its payments are shown later": {
+			status: http.StatusOK, order: orderDocument("PROCESSED", ""), then: orderDocument("PROCESSED", paid),
+			is: plural.ErrConflict,
+		},
+		"it cannot be read": {status: http.StatusBadGateway, is: plural.ErrOutcomeUnknown},
+		"it is not found": {
+			status: http.StatusUnprocessableEntity, order: `{"code":"ORDER_NOT_FOUND"}`,
+			is: plural.ErrOutcomeUnknown, review: true,
+		},
+		"another's is shown": {status: http.StatusOK, order: another, is: plural.ErrOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				looks := 0
 				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 					if r.Method == http.MethodPut {
 						return answer(http.StatusOK, cancelled), nil
+					}
+					if looks++; looks > 1 && tc.then != "" {
+						return answer(http.StatusOK, tc.then), nil
 					}
 					return answer(tc.status, tc.order), nil
 				})
@@ -153,6 +169,7 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 					return
 				}
 				require.ErrorIs(t, err, tc.is)
+				require.Equal(t, tc.review, plural.NeedsReview(err))
 				requireTidy(t, err.Error())
 			})
 		})
