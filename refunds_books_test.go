@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,6 +61,70 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
 				requireUnknown(t, err)
 				require.Equal(t, tc.sends, sends)
+			})
+		})
+	}
+}
+
+// refundBooks answers a refund of reference "own-refund-1" on order "v1-o".
+type refundBooks struct {
+	own         string // the answer of the refund; "": it is lost
+	byReference string // what has the reference; "": nothing
+	listed      string // the order's refunds
+	status      string // of the order
+}
+
+func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
+	t.Helper()
+	return newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+		a := answer(http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND","message":"no"}`)
+		switch {
+		case r.Method == http.MethodPost:
+			if *sends++; b.own == "" {
+				a = answer(http.StatusBadGateway, "")
+			} else {
+				a = answer(http.StatusOK, `{"data":`+b.own+`}`)
+			}
+		case !strings.Contains(r.URL.Path, "/reference/"):
+			a = answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"`+b.status+`",`+
+				`"order_amount":{"value":1000,"currency":"INR"},"payments":[{"id":"p","status":"PROCESSED",`+
+				`"payment_method":"UPI","payment_amount":{"value":1000,"currency":"INR"}}],"refunds":[`+b.listed+`]}}`)
+		case b.byReference != "":
+			a = answer(http.StatusOK, `{"data":`+b.byReference+`}`)
+		}
+		a.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		return a, nil
+	}, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
+}
+
+// What the books leave out of a refund makes neither a nil nor a final, and
+// does not have the refund sent again.
+func TestRefundOfHalfWrittenBooks(t *testing.T) {
+	t.Parallel()
+	refund := func(id, status, more string) string {
+		return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"order_amount":{"value":700,"currency":"INR"}%s}`,
+			id, status, more)
+	}
+	for name, tc := range map[string]struct {
+		books func() refundBooks // made when the time of the test has begun
+		asked int64
+	}{
+		"a listed one without a reference, which leaves less": {func() refundBooks {
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: refund("v1-r", "PROCESSED", "")}
+		}, 700},
+		"a listed one without a reference, which leaves enough": {func() refundBooks {
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: refund("v1-r", "PROCESSED", "")}
+		}, 300},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				sends := 0
+				_, err := tc.books().client(t, &sends).Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(tc.asked)})
+				requireUnknown(t, err)
+				require.NotErrorIs(t, err, plural.ErrNotApplied)
+				require.Equal(t, 1, sends)
 			})
 		})
 	}

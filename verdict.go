@@ -354,6 +354,8 @@ func judgeAbsence(parent *Order, amount Amount) finding {
 		listed, total := parent.refundedAmount()
 		left := taken.Value - listed.processed.Value
 		switch {
+		case listed.nameless:
+			return unclear("the order has a refund that does not say its reference")
 		case total.unknown:
 			return unclear("the refunds of the order do not add up to " + string(parent.Status))
 		case isKnown && amount.Currency == taken.Currency && amount.Value > left:

@@ -460,7 +460,11 @@ func TestJudgeRefund(t *testing.T) {
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {
-		return Order{OrderID: id, Status: status, OrderAmount: INR(paise)}
+		return Order{OrderID: id, MerchantOrderReference: "refund-of-" + id, Status: status, OrderAmount: INR(paise)}
+	}
+	nameless := func(r Order) []Order {
+		r.MerchantOrderReference = ""
+		return []Order{r}
 	}
 	paid := []Payment{{
 		Status: PaymentStatusProcessed, PaymentAmount: INR(2000),
@@ -484,6 +488,9 @@ func TestJudgeAbsence(t *testing.T) {
 		"all refunded, a part is listed": {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 500)}, 2000, ruling{verdict: verdictUnclear}},
 		"all refunded, list absent":      {"FULLY_REFUNDED", paid, nil, 2000, ruling{verdict: verdictUnclear}},
 		"an unknown refund status":       {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "REVERSED", 2000)}, 100, ruling{verdict: verdictUnclear}},
+		"one without a reference":        {"PARTIALLY_REFUNDED", paid, nameless(refund("v1-a", "PROCESSED", 1500)), 501, ruling{verdict: verdictUnclear}},
+		"without a reference, PENDING":   {"PARTIALLY_REFUNDED", paid, nameless(refund("v1-a", "PENDING", 500)), 500, ruling{verdict: verdictUnclear}},
+		"without a reference, FAILED":    {"PROCESSED", paid, nameless(refund("v1-a", "FAILED", 500)), 500, ruling{verdict: verdictOpen}},
 		"captures are absent":            {"PROCESSED", []Payment{{Status: "PROCESSED", PaymentAmount: INR(2000), PaymentMethod: "CARD"}}, nil, 9000, ruling{verdict: verdictOpen}},
 		"not paid":                       {"CREATED", nil, nil, 100, ruling{verdict: verdictNotYet}},
 		"on hold":                        {"AUTHORIZED", []Payment{{Status: "AUTHORIZED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdict: verdictNotYet}},
