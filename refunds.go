@@ -265,11 +265,12 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 // attributed returns the refund with its ParentOrderID. If that is missing in
 // the refund's own document, it comes from the parent order's list of refunds.
 func attributed(r *Order, listed []*Order) *Order {
-	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || len(listed) == 0 {
+	at := slices.IndexFunc(listed, func(one *Order) bool { return one.OrderID == r.OrderID })
+	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || at < 0 {
 		return r
 	}
 	own := *r
-	own.ParentOrderID = listed[0].ParentOrderID
+	own.ParentOrderID = listed[at].ParentOrderID
 	return &own
 }
 

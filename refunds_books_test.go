@@ -105,6 +105,7 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 		return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"order_amount":{"value":700,"currency":"INR"}%s}`,
 			id, status, more)
 	}
+	const ours, of = `,"merchant_order_reference":"own-refund-1"`, `,"parent_order_id":"v1-o"`
 	for name, tc := range map[string]struct {
 		books func() refundBooks // made when the time of the test has begun
 		asked int64
@@ -115,6 +116,15 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 		"a listed one without a reference, which leaves enough": {func() refundBooks {
 			return refundBooks{status: "PARTIALLY_REFUNDED", listed: refund("v1-r", "PROCESSED", "")}
 		}, 300},
+		"one without its order, and a FAILED one in the order": {func() refundBooks {
+			return refundBooks{
+				status: "PROCESSED", byReference: refund("v1-r1", "PROCESSED", ours), listed: refund("v1-r2", "FAILED", ours+of),
+			}
+		}, 700},
+		"two listed ones without an id": {func() refundBooks {
+			both := refund("", "PENDING", ours) + "," + refund("", "PENDING", ours)
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: both}
+		}, 700},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

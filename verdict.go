@@ -316,7 +316,7 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	switch {
 	case r.OrderID == parentID:
 		return unclear("the reference is that of the order itself")
-	case r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "":
+	case r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "" || r.OrderID == "":
 		return unclear("the refund's document is incomplete")
 	case r.MerchantOrderReference != reference:
 		return unclear("the document is of another reference")
