@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -113,7 +114,7 @@ func (s *PaymentLinkService) Create(
 	amount, preAuth := req.Amount.clone(), req.PreAuth
 	judge := func(l *PaymentLink) finding { return judgeLink(l, amount, preAuth) }
 	settle := settlement{
-		write: write, reference: reference, isOfLink: true, slowly: true,
+		write: write, reference: reference, isOfLink: true, makes: true, slowly: true,
 		resendable: !s.p.cfg.singleRefundSend,
 		own:        ownLink(decodeLinkWith(reference), judge),
 		look:       lookAtLinkReference(reference, judge),
@@ -498,13 +499,17 @@ func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 }
 
 // decodeLinkWith makes a decoder that refuses an answer about another
-// reference.
+// reference. An answer that does not say its reference may be about ours: the
+// decoder returns it with an error.
 func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)
-		if l != nil && l.MerchantPaymentLinkReference != reference {
-			return nil, errors.New("the answer is about another reference")
+		switch {
+		case l == nil || l.MerchantPaymentLinkReference == reference:
+			return l, err
+		case l.MerchantPaymentLinkReference == "":
+			return l, cmp.Or(err, errNoReference)
 		}
-		return l, err
+		return nil, errOtherReference
 	}
 }

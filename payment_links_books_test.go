@@ -191,6 +191,7 @@ func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 		"no order":        {strings.Replace(good, `"order_id":`, `"order":`, 1), 1},
 		"no status":       {strings.Replace(good, `"CREATED"`, `""`, 1), 1},
 		"another's":       {strings.Replace(good, `"own-inv-4412"`, `"own-inv-4"`, 1), 2},
+		"no reference":    {strings.Replace(good, `"merchant_payment_link_reference":`, `"reference":`, 1), 1},
 		"of nothing":      {`{}`, 2},
 	} {
 		for _, by := range []string{http.MethodPost, http.MethodGet} {
@@ -211,6 +212,7 @@ func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 					_, err := client.PaymentLinks.Create(t.Context(), minimalLink())
 					requireUnknown(t, err)
 					require.Equal(t, tc.sends, sent[http.MethodPost])
+					require.Equal(t, tc.sends == 1, plural.NeedsReview(err), "somebody is told")
 				})
 			})
 		}

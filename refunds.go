@@ -85,6 +85,7 @@ func (s *RefundService) Create(
 		reference:  reference,
 		resendable: !s.p.cfg.singleRefundSend,
 		slowly:     true,
+		makes:      true,
 		own:        ownOrder(decodeRefund(reference), judge),
 		look:       lookAtRefund(orderID, reference, amount, judge),
 		lastLook:   lookForDouble(orderID, reference),
@@ -123,7 +124,7 @@ func (s *RefundService) Find(
 		return judgeRefund(r, orderID, merchantOrderReference, r.OrderAmount)
 	}
 	settle := settlement{
-		write: ask, asks: true, orderID: orderID, reference: merchantOrderReference,
+		write: ask, asks: true, makes: true, orderID: orderID, reference: merchantOrderReference,
 		look:     lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
 		lastLook: lookForDouble(orderID, merchantOrderReference),
 	}

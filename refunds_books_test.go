@@ -3,6 +3,7 @@ package plural_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,9 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		return fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":%q,"merchant_order_reference":%q,`+
 			`"order_amount":{"value":1000,"currency":"INR"}}}`, status, reference)
 	}
+	without := func(field, document string) string {
+		return regexp.MustCompile(`"`+field+`":"[^"]*",`).ReplaceAllString(document, "")
+	}
 	const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED","order_amount":{"value":319950,` +
 		`"currency":"INR"},"payments":[{"id":"p","status":"PROCESSED","payment_method":"UPI","payment_amount":` +
 		`{"value":319950,"currency":"INR"}}]}}`
@@ -38,7 +42,17 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		"in an unknown status, by the books": {own: `{}`, first: refund("ODD", "own-refund-1"), sends: 1},
 		"without a status":                   {own: refund("", "own-refund-1"), first: none, sends: 1},
 		"without a status, by the books":     {own: `{}`, first: refund("", "own-refund-1"), sends: 1},
-		"cancelled, by the books":            {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
+		"without a type":                     {own: without("type", refund("PENDING", "own-refund-1")), first: none, sends: 1},
+		"without a type, by the books": {
+			own: `{}`, first: without("type", refund("PENDING", "own-refund-1")), sends: 1,
+		},
+		"without a reference": {
+			own: without("merchant_order_reference", refund("PENDING", "")), first: none, sends: 1,
+		},
+		"without a reference, by the books": {
+			own: `{}`, first: without("merchant_order_reference", refund("PENDING", "")), sends: 1,
+		},
+		"cancelled, by the books": {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,6 +75,7 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
 				requireUnknown(t, err)
 				require.Equal(t, tc.sends, sends)
+				require.Equal(t, tc.sends == 1, plural.NeedsReview(err), "somebody is told")
 			})
 		})
 	}
@@ -106,6 +121,9 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 			id, status, more)
 	}
 	const ours, of = `,"merchant_order_reference":"own-refund-1"`, `,"parent_order_id":"v1-o"`
+	soon := func() string {
+		return `,"created_at":"` + time.Now().UTC().Add(5*time.Second).Format(time.RFC3339) + `"`
+	}
 	for name, tc := range map[string]struct {
 		books func() refundBooks // made when the time of the test has begun
 		asked int64
@@ -125,6 +143,12 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 			both := refund("", "PENDING", ours) + "," + refund("", "PENDING", ours)
 			return refundBooks{status: "PARTIALLY_REFUNDED", listed: both}
 		}, 700},
+		"one answered without its order, and a FAILED one": {func() refundBooks {
+			failed := refund("v1-r2", "FAILED", ours+of+soon())
+			return refundBooks{
+				status: "PROCESSED", own: refund("v1-r1", "PENDING", ours), byReference: failed, listed: failed,
+			}
+		}, 700},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -135,6 +159,39 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 				requireUnknown(t, err)
 				require.NotErrorIs(t, err, plural.ErrNotApplied)
 				require.Equal(t, 1, sends)
+			})
+		})
+	}
+}
+
+// A refund that Find has seen once is not reported as one that the books do not
+// have.
+func TestFindOfARefundThatWasShown(t *testing.T) {
+	t.Parallel()
+	const shown = `{"data":{"order_id":"v1-r","type":"REFUND","status":"ODD","merchant_order_reference":"own-refund-1",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
+	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
+	const unpaid = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"CREATED","order_amount":{"value":1000,"currency":"INR"}}}`
+	for name, parent := range map[string]string{"the order is not found": none, "the order is not paid": unpaid} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				looks := 0
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if strings.Contains(r.URL.Path, "/reference/") {
+						if looks++; looks == 1 {
+							return answer(http.StatusOK, shown), nil
+						}
+						return answer(http.StatusUnprocessableEntity, none), nil
+					}
+					if parent == none {
+						return answer(http.StatusUnprocessableEntity, none), nil
+					}
+					return answer(http.StatusOK, parent), nil
+				})
+				_, err := client.Refunds.Find(t.Context(), "v1-o", "own-refund-1")
+				requireUnknown(t, err)
+				require.NotErrorIs(t, err, plural.ErrNotFound)
 			})
 		})
 	}

@@ -28,17 +28,6 @@ func otherOrder(orderID string) func(*Order) error {
 	}
 }
 
-// otherReference makes a check that returns an error for a document about
-// another reference.
-func otherReference(reference string) func(*Order) error {
-	return func(o *Order) error {
-		if o.MerchantOrderReference != reference {
-			return errors.New("the answer is about another reference")
-		}
-		return nil
-	}
-}
-
 // finding is a verdict with its reason.
 type finding struct {
 	verdict verdictKind
