@@ -1,6 +1,8 @@
 package plural_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -192,6 +194,47 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 				_, err := client.Refunds.Find(t.Context(), "v1-o", "own-refund-1")
 				requireUnknown(t, err)
 				require.NotErrorIs(t, err, plural.ErrNotFound)
+			})
+		})
+	}
+}
+
+// A deadline that leaves no time for another look is what ended the call.
+func TestFindEndsWithItsDeadline(t *testing.T) {
+	t.Parallel()
+	const odd = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"ODD","order_amount":{"value":1000,"currency":"INR"}}}`
+	for name, find := range map[string]func(context.Context, *plural.Client) error{
+		"capture": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.Captures.Find(ctx, "v1-o", "own-capture-1")
+			return err
+		},
+		"settle": func(ctx context.Context, c *plural.Client) error {
+			short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			_, err := c.Captures.Create(short, "v1-o",
+				&plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true})
+			var unknown *plural.OutcomeUnknownError
+			if !errors.As(err, &unknown) {
+				return err
+			}
+			_, err = unknown.Settle(ctx)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if r.Method != http.MethodGet {
+						return answer(http.StatusBadGateway, ""), nil
+					}
+					return answer(http.StatusOK, odd), nil
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				err := find(ctx, client)
+				requireUnknown(t, err)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
 			})
 		})
 	}

@@ -365,7 +365,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	var causes []error
 	if failure != nil {
 		causes = append(causes, s.write.orEnded(ctx, failure))
-	} else if err := endOf(ctx); err != nil {
+	} else if err, _ := s.write.ended(ctx); err != nil {
 		causes = append(causes, err)
 	}
 	switch {
