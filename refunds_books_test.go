@@ -199,6 +199,36 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 	}
 }
 
+// A reader that keeps answers for an hour also keeps their Date. Then the
+// times of the books do not show which of two entries is newer.
+func TestRefundByAClockThatContradictsItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(24 * time.Hour)
+		failed := fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":"FAILED","parent_order_id":"v1-o",`+
+			`"merchant_order_reference":"own-refund-1","order_amount":{"value":1000,"currency":"INR"},"created_at":%q}}`,
+			time.Now().UTC().Add(-10*time.Minute).Format(time.RFC3339))
+		const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",` +
+			`"order_amount":{"value":1000,"currency":"INR"}}}`
+		client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+			a, date := answer(http.StatusOK, parent), time.Now().UTC()
+			switch {
+			case r.Method == http.MethodPost:
+				a = answer(http.StatusBadGateway, "")
+			case strings.Contains(r.URL.Path, "/reference/"):
+				a = answer(http.StatusOK, failed)
+				date = date.Add(-time.Hour)
+			}
+			a.Header.Set("Date", date.Format(http.TimeFormat))
+			return a, nil
+		})
+		_, err := client.Refunds.Create(t.Context(), "v1-o",
+			&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
+		requireUnknown(t, err)
+		require.NotErrorIs(t, err, plural.ErrNotApplied)
+	})
+}
+
 // A deadline that leaves no time for another look is what ended the call.
 func TestFindEndsWithItsDeadline(t *testing.T) {
 	t.Parallel()
