@@ -269,3 +269,39 @@ func TestFindEndsWithItsDeadline(t *testing.T) {
 		})
 	}
 }
+
+// A refusal that nobody can explain, because every look at the books is refused
+// as well, reaches a person.
+func TestRefusalOverBooksThatRefuse(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		review bool
+	}{
+		"an unknown code":      {http.StatusNotFound, `{"code":"PAYMENT_LINK_NOT_FOUND","message":"no"}`, true},
+		"a firewall":           {http.StatusForbidden, `<html>no</html>`, true},
+		"no document":          {http.StatusOK, `{}`, true},
+		"a broken server":      {http.StatusBadGateway, ``, false},
+		"the token is refused": {http.StatusUnauthorized, `{"code":"UNAUTHORIZED"}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if r.Method != http.MethodGet {
+						return answer(http.StatusUnprocessableEntity, `{"code":"INVALID_REQUEST","message":"no"}`), nil
+					}
+					return answer(tc.status, tc.body), nil
+				})
+				_, err := client.Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
+				requireUnknown(t, err)
+				require.Equal(t, tc.review, plural.NeedsReview(err), err)
+				_, err = client.PaymentLinks.Create(t.Context(), minimalLink())
+				requireUnknown(t, err)
+				require.Equal(t, tc.review, plural.NeedsReview(err), err)
+			})
+		})
+	}
+}

@@ -386,7 +386,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 		Err:       errors.Join(causes...),
 		settle:    settle,
 
-		NeedsReview: b.isStuck() || b.whole && b.err == nil && s.rejected || b.drags && s.hasStalled(b.order),
+		NeedsReview: b.isStuck() || b.whole && s.rejected && !isPassing(b.err) || b.drags && s.hasStalled(b.order),
 	}
 }
 
