@@ -131,10 +131,12 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 		is     error  // nil: the link is cancelled
 		review bool
 	}{
-		"unpaid":             {status: http.StatusOK, order: orderDocument("CREATED", "")},
-		"paid in part":       {status: http.StatusOK, order: orderDocument("ATTEMPTED", paid), is: plural.ErrConflict},
-		"paid":               {status: http.StatusOK, order: orderDocument("PROCESSED", paid), is: plural.ErrConflict},
-		"in no known status": {status: http.StatusOK, order: orderDocument("ODD", ""), is: plural.ErrOutcomeUnknown, review: true},
+		"unpaid":       {status: http.StatusOK, order: orderDocument("CREATED", "")},
+		"paid in part": {status: http.StatusOK, order: orderDocument("ATTEMPTED", paid), is: plural.ErrConflict},
+		"paid":         {status: http.StatusOK, order: orderDocument("PROCESSED", paid), is: plural.ErrConflict},
+		"in no known status": {
+			status: http.StatusOK, order: orderDocument("ODD", ""), is: plural.ErrOutcomeUnknown, review: true,
+		},
 		"paid, without payments": {
 			status: http.StatusOK, order: orderDocument("PROCESSED", ""), is: plural.ErrOutcomeUnknown, review: true,
 		},

@@ -44,7 +44,9 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		"in an unknown status, by the books": {own: `{}`, first: refund("ODD", "own-refund-1"), sends: 1},
 		"without a status":                   {own: refund("", "own-refund-1"), first: none, sends: 1},
 		"without a status, by the books":     {own: `{}`, first: refund("", "own-refund-1"), sends: 1},
-		"without a type":                     {own: without("type", refund("PENDING", "own-refund-1")), first: none, sends: 1},
+		"without a type": {
+			own: without("type", refund("PENDING", "own-refund-1")), first: none, sends: 1,
+		},
 		"without a type, by the books": {
 			own: `{}`, first: without("type", refund("PENDING", "own-refund-1")), sends: 1,
 		},
@@ -173,7 +175,8 @@ func TestFindOfARefundThatWasShown(t *testing.T) {
 	const shown = `{"data":{"order_id":"v1-r","type":"REFUND","status":"ODD","merchant_order_reference":"own-refund-1",` +
 		`"order_amount":{"value":1000,"currency":"INR"}}}`
 	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
-	const unpaid = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"CREATED","order_amount":{"value":1000,"currency":"INR"}}}`
+	const unpaid = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"CREATED",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
 	for name, parent := range map[string]string{"the order is not found": none, "the order is not paid": unpaid} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -232,7 +235,8 @@ func TestRefundByAClockThatContradictsItself(t *testing.T) {
 // A deadline that leaves no time for another look is what ended the call.
 func TestFindEndsWithItsDeadline(t *testing.T) {
 	t.Parallel()
-	const odd = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"ODD","order_amount":{"value":1000,"currency":"INR"}}}`
+	const odd = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"ODD",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
 	for name, find := range map[string]func(context.Context, *plural.Client) error{
 		"capture": func(ctx context.Context, c *plural.Client) error {
 			_, err := c.Captures.Find(ctx, "v1-o", "own-capture-1")

@@ -96,8 +96,8 @@ func (k *call) maxAttempts() int {
 }
 
 // ended returns how the context ended the call, and the context's own error.
-// Both are nil if the context did not. The context has also ended a call that it
-// leaves too little time.
+// Both are nil if it did not. A context that leaves the call too little time
+// has ended it, too.
 func (k *call) ended(ctx context.Context) (ended, is error) {
 	if ended = endOf(ctx); ended == nil && k.cut {
 		return context.DeadlineExceeded, context.DeadlineExceeded

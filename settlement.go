@@ -278,7 +278,8 @@ func (s *settlement) read(ctx context.Context) books {
 		o, b.finding, b.err = s.look(window, s.write)
 		s.see(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
-		// a document without an id or a status is evidence that the order exists, and no more
+		// A document without an id or a status is evidence that the order
+		// exists, and no more.
 		if o != nil && o.OrderID != "" && o.Status != "" {
 			b.order = o
 			underWay.countIf(b.pending)
