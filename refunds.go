@@ -86,7 +86,7 @@ func (s *RefundService) Create(
 		resendable: !s.p.cfg.singleRefundSend,
 		slowly:     true,
 		makes:      true,
-		own:        ownOrder(decodeRefund(reference), judge),
+		own:        ownRefund(reference, judge),
 		look:       lookAtRefund(orderID, reference, amount, judge),
 		lastLook:   lookForDouble(orderID, reference),
 	}
@@ -304,33 +304,22 @@ func (r *RefundRequest) check() requestCheck {
 	return c
 }
 
-// decodeRefund reads the answer to a refund. The answer is the refund itself
-// or, in the older shape, the parent order with the refund inside.
-func decodeRefund(reference string) decoder {
-	return func(a *answer) (*Order, error) {
+// ownRefund makes the function that judges the answer to a refund. The answer
+// is the refund itself or, in the older shape, the parent order with its
+// refunds.
+func ownRefund(reference string, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
+	return func(a *answer) (*Order, finding, error) {
 		o, err := decodeOrder(a)
-		if o == nil {
-			return nil, err
-		}
-		if o.Type != OrderTypeRefund {
-			if r := refundIn(o, reference); r != nil && r.OrderID != "" && r.Status != "" {
-				return r, nil
+		if o != nil && o.Type != OrderTypeRefund {
+			if r, f := choose(refundsIn(o, reference), judge); r != nil && r.OrderID != "" && r.Status != "" {
+				return r, f, nil
 			}
 		}
-		return o, err
-	}
-}
-
-// refundIn finds the refund with our reference in a parent order. It prefers a
-// refund that did not fail. It returns nil if there is no such refund.
-func refundIn(parent *Order, reference string) *Order {
-	var found *Order
-	for _, r := range refundsIn(parent, reference) {
-		if found == nil || !isRefundAlive(found.Status) && isRefundAlive(r.Status) {
-			found = r
+		if err != nil {
+			return o, finding{}, err
 		}
+		return o, judge(o), nil
 	}
-	return found
 }
 
 // refundsIn finds the refunds with our reference in a parent order. Such

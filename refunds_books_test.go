@@ -168,6 +168,46 @@ func TestRefundOfHalfWrittenBooks(t *testing.T) {
 	}
 }
 
+// An answer in the older shape may list two refunds of the reference. They
+// count, even if the order cannot be read.
+func TestRefundAnsweredTwice(t *testing.T) {
+	t.Parallel()
+	refund := func(id, status string) string {
+		return fmt.Sprintf(`{"refund_id":%q,"merchant_refund_reference":"own-refund-1","status":%q,`+
+			`"refund_amount":{"value":700,"currency":"INR"}}`, id, status)
+	}
+	for name, tc := range map[string]struct {
+		refunds []string
+		twice   bool
+	}{
+		"one":                      {[]string{refund("v1-r1", "PROCESSED")}, false},
+		"one, listed again":        {[]string{refund("v1-r1", "PENDING"), refund("v1-r1", "PROCESSED")}, false},
+		"one, and one that FAILED": {[]string{refund("v1-r2", "FAILED"), refund("v1-r1", "PROCESSED")}, false},
+		"two":                      {[]string{refund("v1-r1", "PROCESSED"), refund("v1-r2", "PENDING")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+				if r.Method == http.MethodGet {
+					return answer(http.StatusBadGateway, ""), nil
+				}
+				return answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",`+
+					`"order_amount":{"value":2000,"currency":"INR"},"refunds":[`+strings.Join(tc.refunds, ",")+`]}}`), nil
+			})
+			o, err := client.Refunds.Create(t.Context(), "v1-o",
+				&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+			if !tc.twice {
+				require.NoError(t, err)
+				require.Equal(t, "v1-r1", o.OrderID)
+				return
+			}
+			var twice *plural.DoubleRefundError
+			require.ErrorAs(t, err, &twice)
+			require.Len(t, twice.Refunds, 2)
+		})
+	}
+}
+
 // A refund that Find has seen once is not reported as one that the books do not
 // have.
 func TestFindOfARefundThatWasShown(t *testing.T) {

@@ -518,13 +518,15 @@ func TestJudgeAbsence(t *testing.T) {
 	}
 }
 
-func TestRefundIn(t *testing.T) {
+func TestChoose(t *testing.T) {
 	t.Parallel()
 	refund := func(id, reference string, status OrderStatus) Order {
 		return Order{OrderID: id, MerchantOrderReference: reference, Status: status, OrderAmount: INR(500)}
 	}
 	find := func(refunds ...Order) *Order {
-		return refundIn(&Order{OrderID: parent, Type: OrderTypeCharge, Refunds: refunds}, "refund-1")
+		listed := refundsIn(&Order{OrderID: parent, Type: OrderTypeCharge, Refunds: refunds}, "refund-1")
+		r, _ := choose(listed, func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) })
+		return r
 	}
 	require.Nil(t, find())
 	require.Nil(t, find(refund("v1-r", "refund-2", "PROCESSED"), refund("v1-s", "", "PROCESSED")))
@@ -556,8 +558,8 @@ func TestRefundIn(t *testing.T) {
 	require.Equal(t, OrderStatusFailed, find(refund("v1-r", "refund-1", "FAILED")).Status)
 
 	given := &Order{OrderID: parent, Refunds: []Order{refund("v1-r", "refund-1", "PENDING")}}
-	refundIn(given, "refund-1")
-	require.Empty(t, given.Refunds[0].ParentOrderID, "refundIn must not change its argument")
+	refundsIn(given, "refund-1")
+	require.Empty(t, given.Refunds[0].ParentOrderID, "refundsIn must not change its argument")
 }
 
 func TestJudgeOrder(t *testing.T) {
