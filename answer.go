@@ -380,6 +380,28 @@ func decodeOrder(a *answer) (*Order, error) {
 	return o, nil
 }
 
+// What is wrong with an answer to a question about a reference.
+var (
+	errNoReference    = errors.New("the answer does not say its reference")
+	errOtherReference = errors.New("the answer is about another reference")
+)
+
+// decodeOrderWith makes a decoder that refuses an answer about another
+// reference. An answer that does not say its reference may be about ours: the
+// decoder returns it with an error.
+func decodeOrderWith(reference string) decoder {
+	return func(a *answer) (*Order, error) {
+		o, err := decodeOrder(a)
+		switch {
+		case o == nil || o.MerchantOrderReference == reference:
+			return o, err
+		case o.MerchantOrderReference == "":
+			return o, cmp.Or(err, errNoReference)
+		}
+		return nil, errOtherReference
+	}
+}
+
 // decodeOrderOf makes a decoder that refuses any order other than the one asked
 // for. isOther returns an error for such an order.
 func decodeOrderOf(isOther func(*Order) error) decoder {

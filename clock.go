@@ -46,14 +46,19 @@ func (c *serverClock) now() (time.Time, bool) {
 	return c.earliest.Add(time.Since(c.began)), !c.earliest.IsZero()
 }
 
+// contradicts reports whether the answers' Dates cannot be from one clock. A
+// cache on the way keeps the Date of an old answer, for example. Then nothing
+// is sure.
+func (c *serverClock) contradicts() bool { return c.earliest.Sub(c.latest) > clockSlack }
+
 // isOlder reports whether t is surely before the write was sent.
 func (c *serverClock) isOlder(t time.Time) bool {
-	return !t.IsZero() && !c.earliest.IsZero() && t.Add(clockSlack).Before(c.earliest)
+	return !t.IsZero() && !c.earliest.IsZero() && !c.contradicts() && t.Add(clockSlack).Before(c.earliest)
 }
 
 // isNewer reports whether t is surely after the write was sent.
 func (c *serverClock) isNewer(t time.Time) bool {
-	return !t.IsZero() && !c.latest.IsZero() && t.After(c.latest)
+	return !t.IsZero() && !c.latest.IsZero() && !c.contradicts() && t.After(c.latest)
 }
 
 // mayBeNewer reports whether t may be after the write was sent.

@@ -268,8 +268,9 @@ type OutcomeUnknownError struct {
 	Err       error  // why the call could not find out what happened
 
 	// The books were read and are unclear. For example, the order is in a
-	// status that this package does not know. Calling again helps only if the
-	// books change. A person must compare Last with Plural's dashboard.
+	// status that this package does not know. Or Plural rejected the write and
+	// also each look at its books. Calling again helps only if the books
+	// change. A person must compare Last with Plural's dashboard.
 	NeedsReview bool
 
 	settle func(context.Context) (*Order, error)
@@ -339,9 +340,10 @@ func (e *OutcomeUnknownError) Unwrap() error {
 //
 // NeedsReview is false for nil, for every final answer, and for errors that are
 // not from this package. It is also false if the books were not read, because
-// the context ended first or the credentials are refused ([ErrUnauthorized]).
-// Refused credentials affect every call, until somebody corrects the
-// credentials.
+// the context ended first, the server did not answer, or the credentials are
+// refused ([ErrUnauthorized]). Refused credentials affect every call, until
+// somebody corrects the credentials. If Plural rejected the write, and also
+// refuses each look at its books for another reason, NeedsReview is true.
 func NeedsReview(err error) bool {
 	if errors.Is(err, ErrNotApplied) || errors.Is(err, ErrConflict) {
 		return false

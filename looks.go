@@ -65,6 +65,12 @@ func (k *call) waitToLook(ctx, window context.Context, n int) bool {
 	return retry.Wait(window, wait)
 }
 
+// isPassing reports whether a look failed for a reason that is not about the
+// write: the server is broken, or the credentials are refused.
+func isPassing(err error) bool {
+	return errors.Is(err, ErrUnauthorized) || isExhausted(err)
+}
+
 // isExhausted reports whether a look failed although its request was repeated
 // as often as allowed.
 func isExhausted(err error) bool {

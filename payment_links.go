@@ -1,6 +1,7 @@
 package plural
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -118,7 +119,7 @@ func (s *PaymentLinkService) Create(
 	amount, preAuth := req.Amount.clone(), req.PreAuth
 	judge := func(l *PaymentLink) finding { return judgeLink(l, amount, preAuth) }
 	settle := settlement{
-		write: write, reference: reference, isOfLink: true, slowly: true,
+		write: write, reference: reference, isOfLink: true, makes: true, slowly: true,
 		resendable: !s.p.cfg.singleRefundSend,
 		own:        ownLink(decodeLinkWith(reference), judge),
 		look:       lookAtLinkReference(reference, judge),
@@ -322,9 +323,9 @@ func judgeLinkCancel(l *PaymentLink, o *Order) finding {
 	switch {
 	case !isOver && (isHeld || t.settled > 0):
 		return final(rowLinkPaid, "the payer was faster, and the order is %s", clip(string(o.Status)))
-	case isOver && (t.entries > 0 || o.Status == OrderStatusFailed && t.settled > 0):
+	case isOver && (t.entries > 0 || o.Status == OrderStatusFailed && !t.tookNothing(o.Status)):
 		return unclear("the order is " + string(o.Status) + " but its payments do not fit that status")
-	case isCancelled && (isOver || isUnpaid || o.Status == OrderStatusPending):
+	case isCancelled && (isOver || (isUnpaid || o.Status == OrderStatusPending) && t.authorized+t.strange == 0):
 		return applied()
 	case o.Status == OrderStatusPending || !isOver && t.isUnderWay():
 		return pending("a payment by the link is under way")
@@ -411,25 +412,17 @@ func lookForDoubleLink(reference string) func(context.Context, *settlement, *boo
 // lookForPayer reads the order of a link that the cancel's own answer shows as
 // CANCELLED. The payer may have been faster nevertheless: for example, the
 // payer may have paid a part of the amount.
-func lookForPayer(ctx context.Context, s *settlement, b *books) error {
+func lookForPayer(ctx context.Context, s *settlement, b *books) (err error) {
 	if b.order != nil {
 		return nil
 	}
-	o, err := s.write.settlingCopy().askOrder(ctx, b.link.OrderID)
-	unread := unclear("the link is CANCELLED, and its order cannot be read")
-	seen := books{order: o, finding: withLink(b.link, unread), err: err}
-	if err == nil {
-		seen.finding = withLink(b.link, judgeLinkCancel(b.link, o))
+	again := *s
+	again.write, again.lastLook = s.write.settlingCopy(), nil
+	again.look = func(ctx context.Context, write *call) (*Order, finding, error) {
+		return lookAtOrderOf(ctx, write, b.link)
 	}
-	switch seen.verdict {
-	case verdictApplied:
-		b.order = o
-		return nil
-	case verdictFinal:
-		return s.ruledOut(seen, nil)
-	case verdictUnclear, verdictNotYet, verdictOpen:
-	}
-	return s.unknown(ctx, seen, nil)
+	b.order, err = again.conclude(ctx, again.read(ctx), nil)
+	return err
 }
 
 func withLink(l *PaymentLink, f finding) finding {
@@ -452,15 +445,21 @@ func lookAtLink(linkID string) look {
 		case err != nil:
 			return nil, finding{}, err
 		}
-		o, err := write.askOrder(ctx, l.OrderID)
-		switch {
-		case provesAbsence(err):
-			return nil, withLink(l, unclear("the order of the payment link is not found")), nil
-		case err != nil:
-			return nil, finding{link: l}, err
-		}
-		return o, withLink(l, judgeLinkCancel(l, o)), nil
+		return lookAtOrderOf(ctx, write, l)
 	}
+}
+
+// lookAtOrderOf looks in the books for the cancel of a link that was read. It
+// reads the link's order.
+func lookAtOrderOf(ctx context.Context, write *call, l *PaymentLink) (*Order, finding, error) {
+	o, err := write.askOrder(ctx, l.OrderID)
+	switch {
+	case provesAbsence(err):
+		return nil, withLink(l, unclear("the order of the payment link is not found")), nil
+	case err != nil:
+		return nil, finding{link: l}, err
+	}
+	return o, withLink(l, judgeLinkCancel(l, o)), nil
 }
 
 // askLink reads the link that has a reference. It may return both an error and
@@ -507,13 +506,17 @@ func decodeLinkOf(linkID string) func(*answer) (*PaymentLink, error) {
 }
 
 // decodeLinkWith makes a decoder that refuses an answer about another
-// reference.
+// reference. An answer that does not say its reference may be about ours: the
+// decoder returns it with an error.
 func decodeLinkWith(reference string) func(*answer) (*PaymentLink, error) {
 	return func(a *answer) (*PaymentLink, error) {
 		l, err := decodeLink(a)
-		if l != nil && l.MerchantPaymentLinkReference != reference {
-			return nil, errors.New("the answer is about another reference")
+		switch {
+		case l == nil || l.MerchantPaymentLinkReference == reference:
+			return l, err
+		case l.MerchantPaymentLinkReference == "":
+			return l, cmp.Or(err, errNoReference)
 		}
-		return l, err
+		return nil, errOtherReference
 	}
 }

@@ -52,7 +52,26 @@ func TestLinkCancelByTheBooks(t *testing.T) {
 			link: "CANCELLED", order: "PROCESSED", payments: payment("SETTLED", ""), review: true,
 		},
 		"cancelled, and the order is strange": {link: "CANCELLED", order: "PARTIALLY_PROCESSED", review: true},
-		"expired":                             {link: "EXPIRED", order: "CREATED", is: plural.ErrNotApplied},
+		"cancelled, a payment is held": {
+			link: "CANCELLED", order: "ATTEMPTED", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"cancelled, PENDING with a held payment": {
+			link: "CANCELLED", order: "PENDING", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"cancelled, CREATED with a strange payment": {
+			link: "CANCELLED", order: "CREATED", payments: payment("SETTLED", ""), review: true,
+		},
+		"cancelled, a payment is begun": {link: "CANCELLED", order: "ATTEMPTED", payments: payment("PENDING", "")},
+		"cancelled, FAILED but held": {
+			link: "CANCELLED", order: "FAILED", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"expired, FAILED but held": {
+			link: "EXPIRED", order: "FAILED", payments: payment("AUTHORIZED", ""), review: true,
+		},
+		"expired, FAILED with a strange payment": {
+			link: "EXPIRED", order: "FAILED", payments: payment("SETTLED", ""), review: true,
+		},
+		"expired": {link: "EXPIRED", order: "CREATED", is: plural.ErrNotApplied},
 		"expired, and the order failed": {
 			link: "EXPIRED", order: "FAILED", payments: payment("FAILED", ""), is: plural.ErrNotApplied,
 		},
@@ -108,22 +127,40 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status int
 		order  string
-		is     error // nil: the link is cancelled
+		then   string // what later looks show, if it is something else
+		is     error  // nil: the link is cancelled
+		review bool
 	}{
-		"unpaid":             {http.StatusOK, orderDocument("CREATED", ""), nil},
-		"paid in part":       {http.StatusOK, orderDocument("ATTEMPTED", paid), plural.ErrConflict},
-		"paid":               {http.StatusOK, orderDocument("PROCESSED", paid), plural.ErrConflict},
-		"in no known status": {http.StatusOK, orderDocument("ODD", ""), plural.ErrOutcomeUnknown},
-		"it cannot be read":  {http.StatusBadGateway, "", plural.ErrOutcomeUnknown},
-		"it is not found":    {http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND"}`, plural.ErrOutcomeUnknown},
-		"another's is shown": {http.StatusOK, another, plural.ErrOutcomeUnknown},
+		"unpaid":       {status: http.StatusOK, order: orderDocument("CREATED", "")},
+		"paid in part": {status: http.StatusOK, order: orderDocument("ATTEMPTED", paid), is: plural.ErrConflict},
+		"paid":         {status: http.StatusOK, order: orderDocument("PROCESSED", paid), is: plural.ErrConflict},
+		"in no known status": {
+			status: http.StatusOK, order: orderDocument("ODD", ""), is: plural.ErrOutcomeUnknown, review: true,
+		},
+		"paid, without payments": {
+			status: http.StatusOK, order: orderDocument("PROCESSED", ""), is: plural.ErrOutcomeUnknown, review: true,
+		},
+		"paid, and its payments are shown later": {
+			status: http.StatusOK, order: orderDocument("PROCESSED", ""), then: orderDocument("PROCESSED", paid),
+			is: plural.ErrConflict,
+		},
+		"it cannot be read": {status: http.StatusBadGateway, is: plural.ErrOutcomeUnknown},
+		"it is not found": {
+			status: http.StatusUnprocessableEntity, order: `{"code":"ORDER_NOT_FOUND"}`,
+			is: plural.ErrOutcomeUnknown, review: true,
+		},
+		"another's is shown": {status: http.StatusOK, order: another, is: plural.ErrOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				looks := 0
 				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
 					if r.Method == http.MethodPut {
 						return answer(http.StatusOK, cancelled), nil
+					}
+					if looks++; looks > 1 && tc.then != "" {
+						return answer(http.StatusOK, tc.then), nil
 					}
 					return answer(tc.status, tc.order), nil
 				})
@@ -134,6 +171,7 @@ func TestLinkCancelReadsTheOrderBeforeNil(t *testing.T) {
 					return
 				}
 				require.ErrorIs(t, err, tc.is)
+				require.Equal(t, tc.review, plural.NeedsReview(err))
 				requireTidy(t, err.Error())
 			})
 		})
@@ -155,6 +193,7 @@ func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 		"no order":        {strings.Replace(good, `"order_id":`, `"order":`, 1), 1},
 		"no status":       {strings.Replace(good, `"CREATED"`, `""`, 1), 1},
 		"another's":       {strings.Replace(good, `"own-inv-4412"`, `"own-inv-4"`, 1), 2},
+		"no reference":    {strings.Replace(good, `"merchant_payment_link_reference":`, `"reference":`, 1), 1},
 		"of nothing":      {`{}`, 2},
 	} {
 		for _, by := range []string{http.MethodPost, http.MethodGet} {
@@ -175,6 +214,7 @@ func TestLinkThatWasShownIsNotMadeAgain(t *testing.T) {
 					_, err := client.PaymentLinks.Create(t.Context(), minimalLink())
 					requireUnknown(t, err)
 					require.Equal(t, tc.sends, sent[http.MethodPost])
+					require.Equal(t, tc.sends == 1, plural.NeedsReview(err), "somebody is told")
 				})
 			})
 		}

@@ -28,7 +28,7 @@ func (p *pipeline) getByReference(ctx context.Context, reference string, opts []
 	if err != nil {
 		return nil, err
 	}
-	return readUsable(ctx, k, decodeOrderOf(otherReference(reference)))
+	return readUsable(ctx, k, decodeOrderWith(reference))
 }
 
 // readDocument sends a read until decode accepts an answer. Like decode, it may
@@ -85,7 +85,7 @@ func (k *call) askReference(ctx context.Context, reference string) (*Order, erro
 	if err != nil {
 		return nil, err
 	}
-	return readDocument(ctx, ask, decodeOrderOf(otherReference(reference)))
+	return readDocument(ctx, ask, decodeOrderWith(reference))
 }
 
 // provesAbsence reports whether a failed look-up is evidence that the reference

@@ -90,7 +90,8 @@ func (s *RefundService) Create(
 		reference:  reference,
 		resendable: !s.p.cfg.singleRefundSend,
 		slowly:     true,
-		own:        ownOrder(decodeRefund(reference), judge),
+		makes:      true,
+		own:        ownRefund(reference, judge),
 		look:       lookAtRefund(orderID, reference, amount, judge),
 		lastLook:   lookForDouble(orderID, reference),
 	}
@@ -129,7 +130,7 @@ func (s *RefundService) Find(
 		return judgeRefund(r, orderID, merchantOrderReference, r.OrderAmount)
 	}
 	settle := settlement{
-		write: ask, asks: true, orderID: orderID, reference: merchantOrderReference,
+		write: ask, asks: true, makes: true, orderID: orderID, reference: merchantOrderReference,
 		look:     lookAtRefund(orderID, merchantOrderReference, Amount{}, judge),
 		lastLook: lookForDouble(orderID, merchantOrderReference),
 	}
@@ -271,11 +272,12 @@ func lookForDouble(parentID, reference string) func(context.Context, *settlement
 // attributed returns the refund with its ParentOrderID. If the refund's own
 // document has none, the id comes from the parent order's list of refunds.
 func attributed(r *Order, listed []*Order) *Order {
-	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || len(listed) == 0 {
+	at := slices.IndexFunc(listed, func(one *Order) bool { return one.OrderID == r.OrderID })
+	if r.Type != OrderTypeRefund || r.ParentOrderID != "" || at < 0 {
 		return r
 	}
 	own := *r
-	own.ParentOrderID = listed[0].ParentOrderID
+	own.ParentOrderID = listed[at].ParentOrderID
 	return &own
 }
 
@@ -308,33 +310,22 @@ func (r *RefundRequest) check() requestCheck {
 	return c
 }
 
-// decodeRefund reads the answer to a refund. The answer is the refund itself
-// or, in the older shape, the parent order with the refund inside.
-func decodeRefund(reference string) decoder {
-	return func(a *answer) (*Order, error) {
+// ownRefund makes the function that judges the answer to a refund. The answer
+// is the refund itself or, in the older shape, the parent order with its
+// refunds.
+func ownRefund(reference string, judge func(*Order) finding) func(*answer) (*Order, finding, error) {
+	return func(a *answer) (*Order, finding, error) {
 		o, err := decodeOrder(a)
-		if o == nil {
-			return nil, err
-		}
-		if o.Type != OrderTypeRefund {
-			if r := refundIn(o, reference); r != nil && r.OrderID != "" && r.Status != "" {
-				return r, nil
+		if o != nil && o.Type != OrderTypeRefund {
+			if r, f := choose(refundsIn(o, reference), judge); r != nil && r.OrderID != "" && r.Status != "" {
+				return r, f, nil
 			}
 		}
-		return o, err
-	}
-}
-
-// refundIn finds the refund with our reference in a parent order. It prefers a
-// refund that did not fail. It returns nil if there is no such refund.
-func refundIn(parent *Order, reference string) *Order {
-	var found *Order
-	for _, r := range refundsIn(parent, reference) {
-		if found == nil || !isRefundAlive(found.Status) && isRefundAlive(r.Status) {
-			found = r
+		if err != nil {
+			return o, finding{}, err
 		}
+		return o, judge(o), nil
 	}
-	return found
 }
 
 // refundsIn finds the refunds with our reference in a parent order. Such

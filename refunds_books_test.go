@@ -1,11 +1,15 @@
 package plural_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +23,9 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 	refund := func(status, reference string) string {
 		return fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":%q,"merchant_order_reference":%q,`+
 			`"order_amount":{"value":1000,"currency":"INR"}}}`, status, reference)
+	}
+	without := func(field, document string) string {
+		return regexp.MustCompile(`"`+field+`":"[^"]*",`).ReplaceAllString(document, "")
 	}
 	const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED","order_amount":{"value":319950,` +
 		`"currency":"INR"},"payments":[{"id":"p","status":"PROCESSED","payment_method":"UPI","payment_amount":` +
@@ -37,7 +44,19 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 		"in an unknown status, by the books": {own: `{}`, first: refund("ODD", "own-refund-1"), sends: 1},
 		"without a status":                   {own: refund("", "own-refund-1"), first: none, sends: 1},
 		"without a status, by the books":     {own: `{}`, first: refund("", "own-refund-1"), sends: 1},
-		"cancelled, by the books":            {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
+		"without a type": {
+			own: without("type", refund("PENDING", "own-refund-1")), first: none, sends: 1,
+		},
+		"without a type, by the books": {
+			own: `{}`, first: without("type", refund("PENDING", "own-refund-1")), sends: 1,
+		},
+		"without a reference": {
+			own: without("merchant_order_reference", refund("PENDING", "")), first: none, sends: 1,
+		},
+		"without a reference, by the books": {
+			own: `{}`, first: without("merchant_order_reference", refund("PENDING", "")), sends: 1,
+		},
+		"cancelled, by the books": {own: `{}`, first: refund("CANCELLED", "own-refund-1"), sends: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,6 +79,272 @@ func TestRefundThatWasShownIsNotSentAgain(t *testing.T) {
 					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
 				requireUnknown(t, err)
 				require.Equal(t, tc.sends, sends)
+				require.Equal(t, tc.sends == 1, plural.NeedsReview(err), "somebody is told")
+			})
+		})
+	}
+}
+
+// refundBooks answers a refund of reference "own-refund-1" on order "v1-o".
+type refundBooks struct {
+	own         string // the answer of the refund; "": it is lost
+	byReference string // what has the reference; "": nothing
+	listed      string // the order's refunds
+	status      string // of the order
+}
+
+func (b refundBooks) client(t *testing.T, sends *int) *plural.Client {
+	t.Helper()
+	return newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+		a := answer(http.StatusUnprocessableEntity, `{"code":"ORDER_NOT_FOUND","message":"no"}`)
+		switch {
+		case r.Method == http.MethodPost:
+			if *sends++; b.own == "" {
+				a = answer(http.StatusBadGateway, "")
+			} else {
+				a = answer(http.StatusOK, `{"data":`+b.own+`}`)
+			}
+		case !strings.Contains(r.URL.Path, "/reference/"):
+			a = answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"`+b.status+`",`+
+				`"order_amount":{"value":1000,"currency":"INR"},"payments":[{"id":"p","status":"PROCESSED",`+
+				`"payment_method":"UPI","payment_amount":{"value":1000,"currency":"INR"}}],"refunds":[`+b.listed+`]}}`)
+		case b.byReference != "":
+			a = answer(http.StatusOK, `{"data":`+b.byReference+`}`)
+		}
+		a.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		return a, nil
+	}, plural.WithRetry(plural.RetryPolicy{MaxAttempts: 2}))
+}
+
+// What the books leave out of a refund makes neither a nil nor a final, and
+// does not have the refund sent again.
+func TestRefundOfHalfWrittenBooks(t *testing.T) {
+	t.Parallel()
+	refund := func(id, status, more string) string {
+		return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"order_amount":{"value":700,"currency":"INR"}%s}`,
+			id, status, more)
+	}
+	const ours, of = `,"merchant_order_reference":"own-refund-1"`, `,"parent_order_id":"v1-o"`
+	soon := func() string {
+		return `,"created_at":"` + time.Now().UTC().Add(5*time.Second).Format(time.RFC3339) + `"`
+	}
+	for name, tc := range map[string]struct {
+		books func() refundBooks // made when the time of the test has begun
+		asked int64
+	}{
+		"a listed one without a reference, which leaves less": {func() refundBooks {
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: refund("v1-r", "PROCESSED", "")}
+		}, 700},
+		"a listed one without a reference, which leaves enough": {func() refundBooks {
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: refund("v1-r", "PROCESSED", "")}
+		}, 300},
+		"one without its order, and a FAILED one in the order": {func() refundBooks {
+			return refundBooks{
+				status: "PROCESSED", byReference: refund("v1-r1", "PROCESSED", ours), listed: refund("v1-r2", "FAILED", ours+of),
+			}
+		}, 700},
+		"two listed ones without an id": {func() refundBooks {
+			both := refund("", "PENDING", ours) + "," + refund("", "PENDING", ours)
+			return refundBooks{status: "PARTIALLY_REFUNDED", listed: both}
+		}, 700},
+		"one answered without its order, and a FAILED one": {func() refundBooks {
+			failed := refund("v1-r2", "FAILED", ours+of+soon())
+			return refundBooks{
+				status: "PROCESSED", own: refund("v1-r1", "PENDING", ours), byReference: failed, listed: failed,
+			}
+		}, 700},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				sends := 0
+				_, err := tc.books().client(t, &sends).Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(tc.asked)})
+				requireUnknown(t, err)
+				require.NotErrorIs(t, err, plural.ErrNotApplied)
+				require.Equal(t, 1, sends)
+			})
+		})
+	}
+}
+
+// An answer in the older shape may list two refunds of the reference. They
+// count, even if the order cannot be read.
+func TestRefundAnsweredTwice(t *testing.T) {
+	t.Parallel()
+	refund := func(id, status string) string {
+		return fmt.Sprintf(`{"refund_id":%q,"merchant_refund_reference":"own-refund-1","status":%q,`+
+			`"refund_amount":{"value":700,"currency":"INR"}}`, id, status)
+	}
+	for name, tc := range map[string]struct {
+		refunds []string
+		twice   bool
+	}{
+		"one":                      {[]string{refund("v1-r1", "PROCESSED")}, false},
+		"one, listed again":        {[]string{refund("v1-r1", "PENDING"), refund("v1-r1", "PROCESSED")}, false},
+		"one, and one that FAILED": {[]string{refund("v1-r2", "FAILED"), refund("v1-r1", "PROCESSED")}, false},
+		"two":                      {[]string{refund("v1-r1", "PROCESSED"), refund("v1-r2", "PENDING")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+				if r.Method == http.MethodGet {
+					return answer(http.StatusBadGateway, ""), nil
+				}
+				return answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",`+
+					`"order_amount":{"value":2000,"currency":"INR"},"refunds":[`+strings.Join(tc.refunds, ",")+`]}}`), nil
+			})
+			o, err := client.Refunds.Create(t.Context(), "v1-o",
+				&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+			if !tc.twice {
+				require.NoError(t, err)
+				require.Equal(t, "v1-r1", o.OrderID)
+				return
+			}
+			var twice *plural.DoubleRefundError
+			require.ErrorAs(t, err, &twice)
+			require.Len(t, twice.Refunds, 2)
+		})
+	}
+}
+
+// A refund that Find has seen once is not reported as one that the books do not
+// have.
+func TestFindOfARefundThatWasShown(t *testing.T) {
+	t.Parallel()
+	const shown = `{"data":{"order_id":"v1-r","type":"REFUND","status":"ODD","merchant_order_reference":"own-refund-1",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
+	const none = `{"code":"ORDER_NOT_FOUND","message":"no"}`
+	const unpaid = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"CREATED",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
+	for name, parent := range map[string]string{"the order is not found": none, "the order is not paid": unpaid} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				looks := 0
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if strings.Contains(r.URL.Path, "/reference/") {
+						if looks++; looks == 1 {
+							return answer(http.StatusOK, shown), nil
+						}
+						return answer(http.StatusUnprocessableEntity, none), nil
+					}
+					if parent == none {
+						return answer(http.StatusUnprocessableEntity, none), nil
+					}
+					return answer(http.StatusOK, parent), nil
+				})
+				_, err := client.Refunds.Find(t.Context(), "v1-o", "own-refund-1")
+				requireUnknown(t, err)
+				require.NotErrorIs(t, err, plural.ErrNotFound)
+			})
+		})
+	}
+}
+
+// A reader that keeps answers for an hour also keeps their Date. Then the
+// times of the books do not show which of two entries is newer.
+func TestRefundByAClockThatContradictsItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(24 * time.Hour)
+		failed := fmt.Sprintf(`{"data":{"order_id":"v1-r","type":"REFUND","status":"FAILED","parent_order_id":"v1-o",`+
+			`"merchant_order_reference":"own-refund-1","order_amount":{"value":1000,"currency":"INR"},"created_at":%q}}`,
+			time.Now().UTC().Add(-10*time.Minute).Format(time.RFC3339))
+		const parent = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",` +
+			`"order_amount":{"value":1000,"currency":"INR"}}}`
+		client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+			a, date := answer(http.StatusOK, parent), time.Now().UTC()
+			switch {
+			case r.Method == http.MethodPost:
+				a = answer(http.StatusBadGateway, "")
+			case strings.Contains(r.URL.Path, "/reference/"):
+				a = answer(http.StatusOK, failed)
+				date = date.Add(-time.Hour)
+			}
+			a.Header.Set("Date", date.Format(http.TimeFormat))
+			return a, nil
+		})
+		_, err := client.Refunds.Create(t.Context(), "v1-o",
+			&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
+		requireUnknown(t, err)
+		require.NotErrorIs(t, err, plural.ErrNotApplied)
+	})
+}
+
+// A deadline that leaves no time for another look is what ended the call.
+func TestFindEndsWithItsDeadline(t *testing.T) {
+	t.Parallel()
+	const odd = `{"data":{"order_id":"v1-o","type":"CHARGE","status":"ODD",` +
+		`"order_amount":{"value":1000,"currency":"INR"}}}`
+	for name, find := range map[string]func(context.Context, *plural.Client) error{
+		"capture": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.Captures.Find(ctx, "v1-o", "own-capture-1")
+			return err
+		},
+		"settle": func(ctx context.Context, c *plural.Client) error {
+			short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			_, err := c.Captures.Create(short, "v1-o",
+				&plural.CaptureRequest{MerchantCaptureReference: "own-capture-1", FullAmount: true})
+			var unknown *plural.OutcomeUnknownError
+			if !errors.As(err, &unknown) {
+				return err
+			}
+			_, err = unknown.Settle(ctx)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if r.Method != http.MethodGet {
+						return answer(http.StatusBadGateway, ""), nil
+					}
+					return answer(http.StatusOK, odd), nil
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				err := find(ctx, client)
+				requireUnknown(t, err)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+			})
+		})
+	}
+}
+
+// A refusal that nobody can explain, because every look at the books is refused
+// as well, reaches a person.
+func TestRefusalOverBooksThatRefuse(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		review bool
+	}{
+		"an unknown code":      {http.StatusNotFound, `{"code":"PAYMENT_LINK_NOT_FOUND","message":"no"}`, true},
+		"a firewall":           {http.StatusForbidden, `<html>no</html>`, true},
+		"no document":          {http.StatusOK, `{}`, true},
+		"a broken server":      {http.StatusBadGateway, ``, false},
+		"the token is refused": {http.StatusUnauthorized, `{"code":"UNAUTHORIZED"}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					if r.Method != http.MethodGet {
+						return answer(http.StatusUnprocessableEntity, `{"code":"INVALID_REQUEST","message":"no"}`), nil
+					}
+					return answer(tc.status, tc.body), nil
+				})
+				_, err := client.Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(1000)})
+				requireUnknown(t, err)
+				require.Equal(t, tc.review, plural.NeedsReview(err), err)
+				_, err = client.PaymentLinks.Create(t.Context(), minimalLink())
+				requireUnknown(t, err)
+				require.Equal(t, tc.review, plural.NeedsReview(err), err)
 			})
 		})
 	}

@@ -95,15 +95,20 @@ func (k *call) maxAttempts() int {
 	return most
 }
 
-// orEnded adds the context's error to a failure, if the context prevented
-// another try. That is also the case if the context has not ended yet but
-// leaves too little time.
-func (k *call) orEnded(ctx context.Context, err *Error) *Error {
-	ended, is := endOf(ctx), ctx.Err()
-	if ended == nil && k.cut {
-		ended, is = context.DeadlineExceeded, context.DeadlineExceeded
+// ended returns how the context ended the call, and the context's own error.
+// Both are nil if it did not. A context that leaves the call too little time
+// has ended it, too.
+func (k *call) ended(ctx context.Context) (ended, is error) {
+	if ended = endOf(ctx); ended == nil && k.cut {
+		return context.DeadlineExceeded, context.DeadlineExceeded
 	}
-	if ended != nil && !errors.Is(err, is) {
+	return ended, ctx.Err()
+}
+
+// orEnded adds the context's error to a failure, if the context prevented
+// another try.
+func (k *call) orEnded(ctx context.Context, err *Error) *Error {
+	if ended, is := k.ended(ctx); ended != nil && !errors.Is(err, is) {
 		err.Err = errors.Join(ended, err.Err)
 	}
 	return err

@@ -20,6 +20,7 @@ type settlement struct {
 	asks       bool // there is no write: only ask what other calls did
 	resendable bool // the write can be sent again without a second effect, even if Plural may have received it
 	slowly     bool // the write is sent again only if the books have not shown it for lookSpan
+	makes      bool // the write makes something with the reference, a refund or a payment link; or it looks for one
 
 	own  func(*answer) (*Order, finding, error) // returns what the write's own answer shows
 	look look                                   // looks at the books once
@@ -35,8 +36,8 @@ type settlement struct {
 	failed string // the id of the FAILED refund in the write's own answer
 
 	alive []*Order       // the refunds of the reference that were seen and did not fail
-	shown bool           // a refund of the reference was seen that was not FAILED or CANCELLED
-	links []*PaymentLink // the payment links that were seen
+	links []*PaymentLink // the payment links of the reference that were seen
+	shown []string       // the ids of what was seen that has, or may have, the reference, and has not surely failed
 	done  *PaymentLink   // the payment link that the books show as made, or as cancelled
 }
 
@@ -56,7 +57,7 @@ type books struct {
 // isStuck reports whether the books were read and are unclear, and show nothing
 // under way.
 func (b books) isStuck() bool {
-	return b.whole && b.err == nil && (b.order != nil || b.link != nil) && b.verdict == verdictUnclear && !b.pending
+	return b.whole && b.err == nil && b.verdict == verdictUnclear && !b.pending
 }
 
 // run carries out the write. If the settlement only asks, run only looks at the
@@ -114,11 +115,14 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	return books{}, errors.New(f.reason)
 }
 
-// showsRefund reports whether a document is a refund with the reference, and
-// the refund did not fail. A refund in an unknown status may have reached the
-// payer.
-func (s *settlement) showsRefund(o *Order) bool {
-	return o != nil && o.Type == OrderTypeRefund && o.OrderID != s.orderID && o.MerchantOrderReference == s.reference &&
+// maybeRefund reports whether a document is, or may be, a refund with the
+// reference, and the refund did not fail. A refund in an unknown status may
+// have reached the payer. A document that does not say its type or its
+// reference may be about our refund.
+func (s *settlement) maybeRefund(o *Order) bool {
+	isRefund := o.Type == OrderTypeRefund || o.Type == ""
+	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
+	return isRefund && isOurs && o.OrderID != s.orderID &&
 		o.Status != OrderStatusFailed && o.Status != OrderStatusCancelled
 }
 
@@ -165,7 +169,7 @@ func (s *settlement) conclude(ctx context.Context, b books, failure *Error) (*Or
 // with the call that ended.
 func (s *settlement) settle(ctx context.Context) (*Order, error) {
 	again := *s
-	again.write, again.alive = s.write.settlingCopy(), slices.Clone(s.alive)
+	again.write, again.alive, again.shown = s.write.settlingCopy(), slices.Clone(s.alive), slices.Clone(s.shown)
 	again.write.ambiguous = true
 	return again.conclude(ctx, again.read(ctx), nil)
 }
@@ -185,14 +189,30 @@ func (s *settlement) lookedAgain(ctx context.Context, b books) (*Order, error) {
 
 // see remembers what a document has shown.
 func (s *settlement) see(o *Order, f finding) {
-	s.shown = s.shown || s.showsRefund(o)
 	for _, r := range f.alive {
 		s.alive = withRefund(s.alive, r)
 	}
-	isSeen := func(l *PaymentLink) bool { return l.PaymentLinkID == f.link.PaymentLinkID }
-	if f.link != nil && !slices.ContainsFunc(s.links, isSeen) {
-		s.links = append(s.links, f.link)
+	switch {
+	case !s.makes:
+	case s.isOfLink && f.link != nil:
+		s.shown = append(s.shown, f.link.PaymentLinkID)
+		isSeen := func(l *PaymentLink) bool { return l.PaymentLinkID == f.link.PaymentLinkID }
+		if f.link.MerchantPaymentLinkReference == s.reference && !slices.ContainsFunc(s.links, isSeen) {
+			s.links = append(s.links, f.link)
+		}
+	case !s.isOfLink && o != nil && s.maybeRefund(o):
+		s.shown = append(s.shown, o.OrderID)
+		if o.Type == OrderTypeRefund && o.MerchantOrderReference == s.reference && isRefundAlive(o.Status) {
+			s.alive = withRefund(s.alive, o)
+		}
 	}
+}
+
+// hasShownOther reports whether another refund than o was seen that has not
+// surely failed.
+func (s *settlement) hasShownOther(o *Order) bool {
+	return slices.ContainsFunc(s.shown, func(id string) bool { return id != o.OrderID }) ||
+		slices.ContainsFunc(s.alive, func(r *Order) bool { return r.OrderID != o.OrderID })
 }
 
 // weigh replaces findings that prove nothing about this write. A refund that
@@ -203,16 +223,20 @@ func (s *settlement) see(o *Order, f finding) {
 // large, although the books suggest so. Then something is missing in the books.
 func (s *settlement) weigh(o *Order, f finding) finding {
 	switch {
+	case f.row == rowRefundFailed && s.hasShownOther(o):
+		return unclear(f.reason + ", but another was shown that has not failed")
 	case f.row == rowRefundFailed && s.asks:
 		return notYet(f.reason)
 	case f.row == rowRefundFailed && o.OrderID != s.failed && !s.write.clock.isNewer(f.since):
 		return unclear(f.reason + ", but may be older than this call")
 	case (f.row == rowCaptureTooMuch || f.row == rowRefundTooMuch) && s.refused.speaksOfState():
 		return notYet(f.reason)
-	case f.verdict == verdictOpen && s.slowly && len(s.links) > 0:
-		return unclear("the payment link was there, and is not shown any more")
-	case (s.shown || len(s.alive) > 0) && f.restsOnAbsence():
-		return unclear("the refund was there, and is not shown any more")
+	case (len(s.shown) > 0 || len(s.alive) > 0) && f.restsOnAbsence():
+		what := "refund"
+		if s.isOfLink {
+			what = "payment link"
+		}
+		return unclear("the " + what + " was there, and is not shown any more")
 	case f.row == rowNoHold && s.write.ambiguous:
 		return notYet("the order does not say under which reference it was captured")
 	}
@@ -220,9 +244,10 @@ func (s *settlement) weigh(o *Order, f finding) finding {
 }
 
 // restsOnAbsence reports whether a finding depends on the books not showing the
-// refund.
+// refund or the payment link.
 func (f finding) restsOnAbsence() bool {
-	return f.verdict == verdictOpen || f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
+	return f.verdict == verdictOpen || f.verdict == verdictNotYet ||
+		f.row == rowRefundTooMuch || f.row == rowRefundOfNothing
 }
 
 // read looks at the books until they settle the matter.
@@ -254,7 +279,8 @@ func (s *settlement) read(ctx context.Context) books {
 		o, b.finding, b.err = s.look(window, s.write)
 		s.see(o, b.finding)
 		b.finding = s.weigh(o, b.finding)
-		if o != nil && o.Status != "" { // a document without a status shows only that the order exists
+		// A document without an id or a status shows only that the order exists.
+		if o != nil && o.OrderID != "" && o.Status != "" {
 			b.order = o
 			underWay.countIf(b.pending)
 		}
@@ -340,7 +366,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 	var causes []error
 	if failure != nil {
 		causes = append(causes, s.write.orEnded(ctx, failure))
-	} else if err := endOf(ctx); err != nil {
+	} else if err, _ := s.write.ended(ctx); err != nil {
 		causes = append(causes, err)
 	}
 	switch {
@@ -361,7 +387,7 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 		Err:       errors.Join(causes...),
 		settle:    settle,
 
-		NeedsReview: b.isStuck() || b.whole && b.err == nil && s.rejected || b.drags && s.hasStalled(b.order),
+		NeedsReview: b.isStuck() || b.whole && s.rejected && !isPassing(b.err) || b.drags && s.hasStalled(b.order),
 	}
 }
 

@@ -236,6 +236,7 @@ type refunds struct {
 	processed, underWay sum
 	listed              bool // at least one refund is alive
 	strange             bool // a refund has an unknown status, or two statuses
+	nameless            bool // a refund has no reference, and has not failed, so it may be ours
 }
 
 func refundsOf(o *Order) refunds {
@@ -244,6 +245,8 @@ func refundsOf(o *Order) refunds {
 	counted := map[string]OrderStatus{}
 	for i := range o.Refunds {
 		one := &o.Refunds[i]
+		hasFailed := one.Status == OrderStatusFailed || one.Status == OrderStatusCancelled
+		r.nameless = r.nameless || one.MerchantOrderReference == "" && !hasFailed
 		if before, isListed := counted[one.OrderID]; isListed && one.OrderID != "" {
 			r.strange = r.strange || before != one.Status
 			continue

@@ -28,17 +28,6 @@ func otherOrder(orderID string) func(*Order) error {
 	}
 }
 
-// otherReference makes a check that returns an error for a document about
-// another reference.
-func otherReference(reference string) func(*Order) error {
-	return func(o *Order) error {
-		if o.MerchantOrderReference != reference {
-			return errors.New("the answer is about another reference")
-		}
-		return nil
-	}
-}
-
 // finding is a verdict with its reason.
 type finding struct {
 	verdict verdictKind
@@ -318,7 +307,7 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 	switch {
 	case r.OrderID == parentID:
 		return unclear("the reference is that of the order itself")
-	case r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "":
+	case r.OrderAmount.Value == 0 || r.OrderAmount.Currency == "" || r.Type == "" || r.Status == "" || r.OrderID == "":
 		return unclear("the refund's document is incomplete")
 	case r.MerchantOrderReference != reference:
 		return unclear("the document is about another reference")
@@ -356,6 +345,8 @@ func judgeAbsence(parent *Order, amount Amount) finding {
 		listed, total := parent.refundedAmount()
 		left := taken.Value - listed.processed.Value
 		switch {
+		case listed.nameless:
+			return unclear("the order has a refund that does not say its reference")
 		case total.unknown:
 			return unclear("the refunds of the order do not add up to " + string(parent.Status))
 		case isKnown && amount.Currency == taken.Currency && amount.Value > left:

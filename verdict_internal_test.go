@@ -460,7 +460,11 @@ func TestJudgeRefund(t *testing.T) {
 func TestJudgeAbsence(t *testing.T) {
 	t.Parallel()
 	refund := func(id string, status OrderStatus, paise int64) Order {
-		return Order{OrderID: id, Status: status, OrderAmount: INR(paise)}
+		return Order{OrderID: id, MerchantOrderReference: "refund-of-" + id, Status: status, OrderAmount: INR(paise)}
+	}
+	nameless := func(r Order) []Order {
+		r.MerchantOrderReference = ""
+		return []Order{r}
 	}
 	paid := []Payment{{
 		Status: PaymentStatusProcessed, PaymentAmount: INR(2000),
@@ -484,6 +488,9 @@ func TestJudgeAbsence(t *testing.T) {
 		"all refunded, a part is listed": {"FULLY_REFUNDED", paid, []Order{refund("v1-a", "PROCESSED", 500)}, 2000, ruling{verdict: verdictUnclear}},
 		"all refunded, list absent":      {"FULLY_REFUNDED", paid, nil, 2000, ruling{verdict: verdictUnclear}},
 		"an unknown refund status":       {"PARTIALLY_REFUNDED", paid, []Order{refund("v1-a", "REVERSED", 2000)}, 100, ruling{verdict: verdictUnclear}},
+		"one without a reference":        {"PARTIALLY_REFUNDED", paid, nameless(refund("v1-a", "PROCESSED", 1500)), 501, ruling{verdict: verdictUnclear}},
+		"without a reference, PENDING":   {"PARTIALLY_REFUNDED", paid, nameless(refund("v1-a", "PENDING", 500)), 500, ruling{verdict: verdictUnclear}},
+		"without a reference, FAILED":    {"PROCESSED", paid, nameless(refund("v1-a", "FAILED", 500)), 500, ruling{verdict: verdictOpen}},
 		"captures are absent":            {"PROCESSED", []Payment{{Status: "PROCESSED", PaymentAmount: INR(2000), PaymentMethod: "CARD"}}, nil, 9000, ruling{verdict: verdictOpen}},
 		"not paid":                       {"CREATED", nil, nil, 100, ruling{verdict: verdictNotYet}},
 		"on hold":                        {"AUTHORIZED", []Payment{{Status: "AUTHORIZED", PaymentAmount: INR(2000)}}, nil, 100, ruling{verdict: verdictNotYet}},
@@ -511,13 +518,15 @@ func TestJudgeAbsence(t *testing.T) {
 	}
 }
 
-func TestRefundIn(t *testing.T) {
+func TestChoose(t *testing.T) {
 	t.Parallel()
 	refund := func(id, reference string, status OrderStatus) Order {
 		return Order{OrderID: id, MerchantOrderReference: reference, Status: status, OrderAmount: INR(500)}
 	}
 	find := func(refunds ...Order) *Order {
-		return refundIn(&Order{OrderID: parent, Type: OrderTypeCharge, Refunds: refunds}, "refund-1")
+		listed := refundsIn(&Order{OrderID: parent, Type: OrderTypeCharge, Refunds: refunds}, "refund-1")
+		r, _ := choose(listed, func(r *Order) finding { return judgeRefund(r, parent, "refund-1", INR(500)) })
+		return r
 	}
 	require.Nil(t, find())
 	require.Nil(t, find(refund("v1-r", "refund-2", "PROCESSED"), refund("v1-s", "", "PROCESSED")))
@@ -549,8 +558,8 @@ func TestRefundIn(t *testing.T) {
 	require.Equal(t, OrderStatusFailed, find(refund("v1-r", "refund-1", "FAILED")).Status)
 
 	given := &Order{OrderID: parent, Refunds: []Order{refund("v1-r", "refund-1", "PENDING")}}
-	refundIn(given, "refund-1")
-	require.Empty(t, given.Refunds[0].ParentOrderID, "refundIn must not change its argument")
+	refundsIn(given, "refund-1")
+	require.Empty(t, given.Refunds[0].ParentOrderID, "refundsIn must not change its argument")
 }
 
 func TestJudgeOrder(t *testing.T) {
