@@ -331,12 +331,17 @@ func (e *OutcomeUnknownError) Unwrap() error {
 
 // NeedsReview reports whether err is not final and calling again may never give
 // a final answer. Such an error comes from a capture, cancel or refund, or from
-// the making or cancelling of a payment link. There are three cases: Plural
-// rejected the write and its books do not show why, the books were read and are
-// unclear, or the books have shown the write under way for more than five
-// minutes. A person should look at it once. Calling again stays safe, but call
-// daily rather than every minute. The call returns a final answer as soon as
-// the books show one.
+// the making or cancelling of a payment link. There are four cases:
+//
+//   - Plural rejected the write, and its books do not show why.
+//   - Plural answered the write with success, but that answer and the books show
+//     that nothing was done.
+//   - The books were read and are unclear.
+//   - The books have shown the write under way for more than five minutes.
+//
+// A person should look at it once. Calling again stays safe, but call daily
+// rather than every minute. The call returns a final answer as soon as the
+// books show one.
 //
 // NeedsReview is false for nil, for every final answer, and for errors that are
 // not from this package. It is also false if the books were not read, because

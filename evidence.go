@@ -32,7 +32,7 @@ var (
 	rowCaptureTooMuch = &evidence{
 		of: "capture", is: ErrNotApplied, twice: true,
 		shows:   "the amount is more than the AUTHORIZED payments add up to, and more than order_amount",
-		because: "Plural captures no more than is on hold; this does not count if its refusal was about the order's state",
+		because: "Plural captures no more than is on hold; after a refusal about the order's state the row does not count",
 	}
 	rowCaptureDiffers = &evidence{
 		of: "capture", is: ErrConflict,
@@ -46,7 +46,7 @@ var (
 	}
 	rowNoHold = &evidence{
 		of: "capture", is: ErrNoHold, twice: true,
-		shows:   "the order is paid by payments that succeeded, none has a capture entry, and Plural rejected the capture",
+		shows:   "the order is paid, no payment has a capture entry, and Plural rejected the capture or nothing was sent",
 		because: "the money was taken, and the books do not show by which capture",
 	}
 	rowCancelOfFailed = &evidence{
@@ -56,22 +56,22 @@ var (
 	}
 	rowCancelOfTaken = &evidence{
 		of: "cancel", is: ErrNotApplied, twice: true,
-		shows:   "what was taken adds up to the order's whole amount",
+		shows:   "the amounts that were taken add up to the order's whole amount",
 		because: "nothing is left that could be released",
 	}
 	rowRefundFailed = &evidence{
 		of: "refund", is: ErrNotApplied, twice: true,
-		shows:   "the refund of this reference is FAILED or CANCELLED, surely newer than the request, and no other is listed",
+		shows:   "the refund of this reference is FAILED or CANCELLED and newer than the request, and no other is listed",
 		because: "a refund in these statuses never changes again, and a new one needs a new reference",
 	}
 	rowRefundTooMuch = &evidence{
 		of: "refund", is: ErrNotApplied, twice: true,
-		shows:   "the list of refunds adds up to the order's status, and its PROCESSED ones leave less than the amount",
-		because: "Plural refunds no more than was captured; this does not count if its refusal was about the order's state",
+		shows:   "the refunds add up to the order's status, and the PROCESSED refunds leave less money than the amount",
+		because: "Plural refunds no more than was captured; after a refusal about the order's state the row does not count",
 	}
 	rowRefundOfNothing = &evidence{
 		of: "refund", is: ErrNotApplied, twice: true,
-		shows:   "the order is CANCELLED or FAILED, and nothing was taken by it",
+		shows:   "the order is CANCELLED or FAILED, and no money was taken for it",
 		because: "such an order never changes again, so there is nothing to give back",
 	}
 	rowRefundDiffers = &evidence{
@@ -97,7 +97,7 @@ var (
 
 	rowLinkDiffers = &evidence{
 		of: "create payment link", is: ErrConflict,
-		shows:   "the link of this reference has another amount or, where it says so, another pre_auth",
+		shows:   "the link of this reference has another amount, or shows another pre_auth",
 		because: "the reference belongs to that link",
 	}
 	rowLinkDouble = &evidence{
@@ -108,12 +108,12 @@ var (
 	rowLinkPaid = &evidence{
 		of: "cancel payment link", is: ErrConflict,
 		shows:   "the link's order was held or paid, in full or in part",
-		because: "the payer was faster",
+		because: "the payer paid before the link was cancelled",
 	}
 	rowLinkExpired = &evidence{
 		of: "cancel payment link", is: ErrNotApplied, twice: true,
 		shows:   "the link is EXPIRED, and its order shows no payment that has come or is under way",
-		because: "a link in this status never changes again; the order is read for who paid before",
+		because: "a link in this status never changes again, and the order shows whether somebody paid before",
 	}
 
 	allEvidence = []*evidence{

@@ -467,8 +467,10 @@ func (r *CreateOrderRequest) check() requestCheck {
 // req asks for. A document without pre_auth matches true and false.
 func judgeOrder(o *Order, req *CreateOrderRequest) finding {
 	switch {
-	case o.Type != "" && o.Type != OrderTypeCharge:
+	case o.Type == OrderTypeRefund:
 		return final(rowOrderDiffers, "the reference belongs to a refund")
+	case o.Type != "" && o.Type != OrderTypeCharge:
+		return unclear("the document is of the unknown type " + clip(string(o.Type)))
 	case o.MerchantOrderReference != req.MerchantOrderReference:
 		return unclear("the document is about another reference")
 	case o.OrderAmount.Value == 0 || o.OrderAmount.Currency == "":

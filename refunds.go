@@ -142,7 +142,8 @@ func (s *RefundService) Find(
 //	GET /api/pay/v1/orders/{order_id}
 //
 // The errors are those of [OrderService.Get], and a [StateError]
-// ([ErrReferenceReused]) if the order is not a refund.
+// ([ErrReferenceReused]) if the order is not a refund. If the document does not
+// show whether it is a refund, the error is an [Error].
 func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOption) (*Order, error) {
 	o, err := s.p.getOrder(ctx, orderID, opts)
 	return insistOnRefund(opGetOrder, o, err)
@@ -154,7 +155,8 @@ func (s *RefundService) Get(ctx context.Context, orderID string, opts ...CallOpt
 //	GET /api/pay/v1/orders/reference/{merchant_order_reference}
 //
 // The errors are those of [OrderService.GetByReference], and a [StateError]
-// ([ErrReferenceReused]) if the order is not a refund.
+// ([ErrReferenceReused]) if the order is not a refund. If the document does not
+// show whether it is a refund, the error is an [Error].
 func (s *RefundService) GetByReference(
 	ctx context.Context, merchantOrderReference string, opts ...CallOption,
 ) (*Order, error) {
@@ -163,13 +165,18 @@ func (s *RefundService) GetByReference(
 }
 
 func insistOnRefund(op operation, o *Order, err error) (*Order, error) {
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if o.Type != OrderTypeRefund {
+	case o.Type == OrderTypeCharge:
 		return nil, &StateError{
 			Op: op.name, OrderID: o.OrderID, Reference: o.MerchantOrderReference, Order: o, Conflict: true, Reused: true,
-			Reason: fmt.Sprintf("the order is of type %q, not a refund", clip(string(o.Type))),
+			Reason: "the order is not a refund",
+		}
+	case o.Type != OrderTypeRefund:
+		return nil, &Error{
+			Op: op.name, OrderID: o.OrderID,
+			Err: fmt.Errorf("the document's type is %q, which does not show that it is a refund", clip(string(o.Type))),
 		}
 	}
 	return o, nil
@@ -249,13 +256,15 @@ func choose(refunds []*Order, judge func(*Order) finding) (found *Order, f findi
 // reference. If the parent order cannot be read, only the known refunds count.
 func lookForDouble(parentID, reference string) func(context.Context, *settlement, *books) error {
 	return func(ctx context.Context, s *settlement, b *books) error {
-		alive, ask := withRefund(s.alive, b.order), s.write.settlingCopy()
+		alive, ask := withRefund(slices.Clone(s.alive), b.order), s.write.settlingCopy()
 		ask.cfg.tries = 1
 		parent, err := ask.askOrder(ctx, parentID)
 		if err == nil {
 			for _, r := range refundsIn(parent, reference) {
 				if isRefundAlive(r.Status) {
 					alive = withRefund(alive, r)
+				} else if r.Status == OrderStatusFailed || r.Status == OrderStatusCancelled { // it has failed since it was seen
+					alive = slices.DeleteFunc(alive, func(seen *Order) bool { return seen.OrderID == r.OrderID })
 				}
 			}
 		}

@@ -208,6 +208,89 @@ func TestRefundAnsweredTwice(t *testing.T) {
 	}
 }
 
+// A refund that was PENDING in its own answer and is listed as FAILED now is
+// not one of two refunds.
+func TestRefundThatFailedMeanwhileIsNotTheSecond(t *testing.T) {
+	t.Parallel()
+	refund := func(id, status string) string {
+		return fmt.Sprintf(`{"order_id":%q,"type":"REFUND","status":%q,"parent_order_id":"v1-o",`+
+			`"merchant_order_reference":"own-refund-1","order_amount":{"value":700,"currency":"INR"}}`, id, status)
+	}
+	for status, isTwice := range map[string]bool{"FAILED": false, "CANCELLED": false, "PENDING": true, "ODD": true} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+					switch {
+					case r.Method == http.MethodPost: // it does not say which order was refunded
+						own := strings.Replace(refund("v1-r1", "PENDING"), `"parent_order_id":"v1-o",`, "", 1)
+						return answer(http.StatusOK, `{"data":`+own+`}`), nil
+					case strings.Contains(r.URL.Path, "/reference/"):
+						return answer(http.StatusOK, `{"data":`+refund("v1-r2", "PROCESSED")+`}`), nil
+					}
+					return answer(http.StatusOK, `{"data":{"order_id":"v1-o","type":"CHARGE","status":"PROCESSED",`+
+						`"order_amount":{"value":2000,"currency":"INR"},"refunds":[`+
+						refund("v1-r1", status)+`,`+refund("v1-r2", "PROCESSED")+`]}}`), nil
+				})
+				o, err := client.Refunds.Create(t.Context(), "v1-o",
+					&plural.RefundRequest{MerchantOrderReference: "own-refund-1", OrderAmount: plural.INR(700)})
+				if isTwice {
+					var twice *plural.DoubleRefundError
+					require.ErrorAs(t, err, &twice)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, "v1-r2", o.OrderID)
+			})
+		})
+	}
+}
+
+// Get of a refund is final only for a document that shows another type. The
+// types are an open enum, and a document may leave its type out.
+func TestGetOfARefundWithoutAKnownType(t *testing.T) {
+	t.Parallel()
+	for typ, isConflict := range map[string]bool{"CHARGE": true, "": false, "REFUND_V2": false} {
+		t.Run(typ, func(t *testing.T) {
+			t.Parallel()
+			client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+				return answer(http.StatusOK, fmt.Sprintf(`{"data":{"order_id":"v1-r","type":%q,"status":"PROCESSED",`+
+					`"merchant_order_reference":"own-refund-1","order_amount":{"value":700,"currency":"INR"}}}`, typ)), nil
+			})
+			_, byID := client.Refunds.Get(t.Context(), "v1-r")
+			_, byReference := client.Refunds.GetByReference(t.Context(), "own-refund-1")
+			for _, err := range []error{byID, byReference} {
+				require.Error(t, err)
+				require.Equal(t, isConflict, errors.Is(err, plural.ErrConflict))
+				require.Equal(t, isConflict, errors.Is(err, plural.ErrReferenceReused))
+				require.NotErrorIs(t, err, plural.ErrNotFound)
+			}
+		})
+	}
+}
+
+// A refund or an order of a type that nobody knows proves nothing.
+func TestUnknownTypeIsNoConflict(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newPeerClient(t, func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost {
+				return nil, errors.New("broken off")
+			}
+			return answer(http.StatusOK, `{"data":{"order_id":"v1-r","type":"REFUND_V2","status":"PROCESSED",`+
+				`"parent_order_id":"v1-o","merchant_order_reference":"own-1","order_amount":{"value":700,"currency":"INR"}}}`), nil
+		})
+		_, err := client.Refunds.Create(t.Context(), "v1-o",
+			&plural.RefundRequest{MerchantOrderReference: "own-1", OrderAmount: plural.INR(700)})
+		requireUnknown(t, err)
+		require.NotErrorIs(t, err, plural.ErrConflict)
+		_, err = client.Orders.Create(t.Context(),
+			&plural.CreateOrderRequest{MerchantOrderReference: "own-1", OrderAmount: plural.INR(700)})
+		requireUnknown(t, err)
+		require.NotErrorIs(t, err, plural.ErrConflict)
+	})
+}
+
 // A refund that Find has seen once is not reported as one that the books do not
 // have.
 func TestFindOfARefundThatWasShown(t *testing.T) {

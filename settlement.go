@@ -30,6 +30,7 @@ type settlement struct {
 	lastLook func(context.Context, *settlement, *books) error
 
 	rejected bool      // the last answer to the write was a refusal
+	undone   bool      // the last answer was a success whose document shows the write as not carried out
 	refused  ErrorCode // the code of the refusal, if it has one
 	isOfLink bool      // the write makes or cancels a payment link
 
@@ -80,6 +81,7 @@ func (s *settlement) run(ctx context.Context) (o *Order, err error) {
 		return err
 	}
 	for {
+		s.undone = false
 		class, failure := s.write.send(ctx, accept, repeats)
 		switch {
 		case failure == nil:
@@ -112,6 +114,7 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 	case f.row == rowRefundFailed && s.write.clock.mayBeNewer(f.since):
 		s.failed = o.OrderID
 	}
+	s.undone = f.verdict == verdictOpen || f.verdict == verdictNotYet
 	return books{}, errors.New(f.reason)
 }
 
@@ -120,9 +123,8 @@ func (s *settlement) judgeAnswer(a *answer) (books, error) {
 // have reached the payer. A document that does not say its type or its
 // reference may be about our refund.
 func (s *settlement) maybeRefund(o *Order) bool {
-	isRefund := o.Type == OrderTypeRefund || o.Type == ""
 	isOurs := o.MerchantOrderReference == s.reference || o.MerchantOrderReference == "" && o.OrderID != ""
-	return isRefund && isOurs && o.OrderID != s.orderID &&
+	return o.Type != OrderTypeCharge && isOurs && o.OrderID != s.orderID &&
 		o.Status != OrderStatusFailed && o.Status != OrderStatusCancelled
 }
 
@@ -387,7 +389,8 @@ func (s *settlement) unknown(ctx context.Context, b books, failure *Error) error
 		Err:       errors.Join(causes...),
 		settle:    settle,
 
-		NeedsReview: b.isStuck() || b.whole && s.rejected && !isPassing(b.err) || b.drags && s.hasStalled(b.order),
+		NeedsReview: b.isStuck() || b.whole && (s.rejected || s.undone) && !isPassing(b.err) ||
+			b.drags && s.hasStalled(b.order),
 	}
 }
 

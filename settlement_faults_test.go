@@ -633,3 +633,41 @@ func tellingFaults(op string) []pluraltest.Fault {
 		func(f pluraltest.Fault) bool { return !slices.Contains(telling, f.Name) || f.Reads > 0 },
 	)
 }
+
+// Plural answers each write with success, and its document and the books show
+// that nothing was done. Calling again may never help, so a person has to look.
+func TestSuccessThatDoesNothingReachesAPerson(t *testing.T) {
+	t.Parallel()
+	const held = `{"data":{"order_id":"v1-o","merchant_order_reference":"order-1","type":"CHARGE","status":"AUTHORIZED",` +
+		`"pre_auth":true,"order_amount":{"value":1000,"currency":"INR"},"payments":[{"id":"p","status":"AUTHORIZED",` +
+		`"payment_method":"CARD","payment_amount":{"value":1000,"currency":"INR"}}]}}`
+	for name, write := range map[string]func(context.Context, *plural.Client) error{
+		"capture": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.Captures.Create(ctx, "v1-o",
+				&plural.CaptureRequest{MerchantCaptureReference: "capture-1", FullAmount: true})
+			return err
+		},
+		"cancel": func(ctx context.Context, c *plural.Client) error {
+			_, err := c.Cancels.Create(ctx, "v1-o")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newPeerClient(t, func(*http.Request) (*http.Response, error) {
+					return answer(http.StatusOK, held), nil
+				})
+				err := write(t.Context(), client)
+				requireUnknown(t, err)
+				require.True(t, plural.NeedsReview(err))
+
+				short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				err = write(short, client)
+				requireUnknown(t, err)
+				require.False(t, plural.NeedsReview(err), "the looks were too short to agree")
+			})
+		})
+	}
+}

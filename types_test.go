@@ -514,7 +514,7 @@ func TestAnyFormOfAnyOrderDecodesToTheSame(t *testing.T) {
 			written, err := json.Marshal(&got)
 			require.NoError(t, err)
 			require.Equal(t, string(want), string(written), "go test -run AnyForm -property.seed=%d\n%s", seed, document)
-			require.True(t, bytes.Equal(bytes.TrimSpace(document), got.RawJSON()), "RawJSON is not the document that was decoded")
+			require.True(t, bytes.Equal(bytes.TrimSpace(document), got.RawJSON()), "RawJSON is not what was decoded")
 		}
 	}
 }

@@ -311,8 +311,10 @@ func judgeRefund(r *Order, parentID, reference string, amount Amount) finding {
 		return unclear("the refund's document is incomplete")
 	case r.MerchantOrderReference != reference:
 		return unclear("the document is about another reference")
+	case r.Type == OrderTypeCharge:
+		f = final(rowRefundIsOther, "the reference belongs to an order, and not to a refund")
 	case r.Type != OrderTypeRefund:
-		f = final(rowRefundIsOther, "the reference belongs to an order of type %s", clip(string(r.Type)))
+		return unclear("the document is of the unknown type " + clip(string(r.Type)))
 	case r.ParentOrderID == "":
 		return unclear("the refund does not say which order it belongs to")
 	case r.ParentOrderID != parentID:

@@ -578,8 +578,8 @@ func TestJudgeOrder(t *testing.T) {
 							want := ruling{verdictFinal, rowOrderDiffers}
 							isUnpaid := status == "CREATED" || status == "ATTEMPTED" || status == "PENDING"
 							switch {
-							case typ != "" && typ != "CHARGE":
-							case reference != "order-1", amount == Amount{}:
+							case typ == "REFUND":
+							case typ == "OTHER", reference != "order-1", amount == Amount{}:
 								want = ruling{verdict: verdictUnclear}
 							case amount == INR(1000) && (held == wanted || !isUnpaid):
 								want = ruling{verdict: verdictApplied}

@@ -324,8 +324,10 @@ func oracleRefund(r Order) ruling {
 	switch {
 	case !complete || r.MerchantOrderReference != "refund-1":
 		return unclear
-	case r.Type != "REFUND":
+	case r.Type == "CHARGE":
 		return ruling{verdictFinal, rowRefundIsOther}
+	case r.Type != "REFUND":
+		return unclear // a new type may be a kind of refund
 	case r.ParentOrderID == "":
 		return unclear // the parent has to show the refund
 	case r.ParentOrderID != parent:

@@ -204,7 +204,7 @@ func TestWebhookAttackCallbackSignatureOffered(t *testing.T) {
 		require.Error(t, err)
 		if id == "error_message=m" {
 			require.Equal(
-				t, naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body), signature, "the signature fits this id",
+				t, naiveWebhookSignature(unhex(t, signatureSecret), id, "1763802000", body), signature, "it fits this id",
 			)
 			requireRefused(t, err, plural.ErrMalformedWebhook, plural.ReasonWebhookID)
 		}

@@ -362,7 +362,7 @@ func (f *findings) cross(d books, o *plural.Order, captured, held, refunded, ref
 		rule   string
 		broken bool
 	}{
-		{"an amount is capturable, but CanCapture is false", held.known && held.paise > 0 && (!o.CanCapture() || !o.CanCancel())},
+		{"it is capturable, but CanCapture is false", held.known && held.paise > 0 && (!o.CanCapture() || !o.CanCancel())},
 		{"nothing is capturable, but CanCapture is true", held == knownToBe(0) && o.CanCapture()},
 		{"CanCapture and CanCancel differ", o.CanCapture() != o.CanCancel()},
 		{"CanCapture without a hold", o.CanCapture() && d.status != "AUTHORIZED"},

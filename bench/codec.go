@@ -24,7 +24,7 @@ func codecSuites() []suite {
 	hand, ours := handCreateRequest(), pluralCreateRequest()
 	encode := suite{
 		Title: encodeTitle,
-		Note:  "json.Marshal checks and copies the JSON that MarshalJSON returns. The client encodes an order without json.Marshal.",
+		Note:  "json.Marshal checks and copies what MarshalJSON returns. The client encodes an order without json.Marshal.",
 		Cases: []benchCase{
 			work("json.Marshal of a plain struct", func() error { _, err := json.Marshal(hand); return err }),
 			work("plural, through json.Marshal", func() error { _, err := json.Marshal(ours); return err }),

@@ -145,8 +145,8 @@ func pageOf(runs []*run, results, chart string) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nThe newer Go's `encoding/json` is faster, and the code written by hand uses it. \"In memory\" means that\n" +
-		"there is no network, and the transport answers at once.\n\n" +
+	b.WriteString("\nThe newer Go's `encoding/json` is faster, and the code written by hand uses it.\n" +
+		"\"In memory\" means that there is no network, and the transport answers at once.\n\n" +
 		"![A capture by SDK and by way to the server](" + chart + ")\n\n")
 	fmt.Fprintf(&b, "## By kind of work, on %s\n\n", shortVersion(first.Go))
 	for _, k := range kinds() {

@@ -41,9 +41,9 @@ func (s *Server) Inject(match Match, faults ...Fault) {
 	s.rules = append(s.rules, &rule{match: match, faults: append([]Fault(nil), faults...)})
 }
 
-// After SetFaultPlan the server calls plan for each request that has no
-// injected fault. A nil plan injects no faults. The plan may be called from
-// several goroutines at once. If the plan returns a fault that makes no sense,
+// SetFaultPlan makes the server call plan for each request that has no injected
+// fault. A nil plan injects no faults. The plan may be called from several
+// goroutines at once. If the plan returns a fault that makes no sense,
 // or panics, the connection is cut, and the mistake is reported: see
 // [NewServer].
 func (s *Server) SetFaultPlan(plan func(Request) Fault) {

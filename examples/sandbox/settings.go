@@ -64,7 +64,8 @@ func parseSettings(args []string, out io.Writer) (*settings, error) {
 	)
 	flags.DurationVar(&s.TokenLifetime, "token-lifetime", time.Hour, "how long an issued token is valid")
 	flags.IntVar(&s.Retries, "retries", 10, "how often a payer may try again")
-	flags.Func("duplicates", "what happens if a reference is used again: existing (the default), reject or accept", s.setDuplicates)
+	flags.Func("duplicates", "what happens if a reference is used again: existing (the default), reject or accept",
+		s.setDuplicates)
 	flags.StringVar(&s.WebhookURL, "webhook-url", "", "where to deliver webhooks; you can change it on the page")
 	flags.Func(
 		"webhook-key",

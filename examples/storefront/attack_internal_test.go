@@ -213,7 +213,7 @@ func TestPayersAreToldThatPluralIsDown(t *testing.T) {
 	require.NotContains(t, customer.get(orderPage(number)).body, "cannot reach")
 	gateway.SetFaultPlan(nil)
 	require.Contains(t, customer.post(orderPage(number)+"/pay").to, gateway.URL)
-	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "the order has an id at Plural")
+	require.NotContains(t, shop.staff().get(operatePage(number)).body, "not at Plural yet", "it has an id at Plural")
 }
 
 // rewritten connects a shop to the emulator, and changes the answers on the
