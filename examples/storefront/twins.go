@@ -104,7 +104,7 @@ func (s *books) trade(ctx context.Context, tx *sql.Tx, first, twin *order) error
 		s.db.tradePayments(ctx, tx, first.Number, twin.Number),
 		s.db.standFor(ctx, tx, first.Number, twin), s.db.standFor(ctx, tx, twin.Number, first),
 		s.db.note(ctx, tx, first.Number, "The second order at Plural was paid, and has this number now: "+twin.PluralID),
-		s.db.note(ctx, tx, twin.Number, "The other order at Plural was paid. This page shows the unpaid one: "+first.PluralID),
+		s.db.note(ctx, tx, twin.Number, "The other order at Plural was paid. This page has the unpaid one: "+first.PluralID),
 	)
 }
 
