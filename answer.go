@@ -336,8 +336,11 @@ func readAnswer(resp *http.Response, secret string) *answer {
 		a.err = errors.New("the server switches protocols")
 		return a
 	}
-	const usual = 4 << 10 // most answers are smaller
-	body, err := incoming.ReadAll(resp.Body, resp.ContentLength, usual, maxAnswer)
+	first := min(resp.ContentLength+1, maxErrorBody) // one more, to see the end
+	if resp.ContentLength < 0 {
+		first = maxErrorBody / 2
+	}
+	body, err := incoming.ReadAll(resp.Body, resp.ContentLength, first, maxAnswer)
 	switch {
 	case errors.Is(err, incoming.ErrBodyTooLarge):
 		body, a.err = body[:min(len(body), maxErrorBody)], errTooLarge

@@ -184,7 +184,7 @@ func (v *Verifier) verifyCallback(fields []callbackField) (*Callback, error) {
 }
 
 // splitSignature removes the signature from the fields and decodes it.
-func splitSignature(fields []callbackField) (signature []byte, signed []callbackField, err error) {
+func splitSignature(fields []callbackField) (signature [sha256.Size]byte, signed []callbackField, err error) {
 	given, count := "", 0
 	signed = fields[:0]
 	for _, f := range fields {
@@ -195,16 +195,16 @@ func splitSignature(fields []callbackField) (signature []byte, signed []callback
 		}
 		signed = append(signed, f)
 	}
+	var digits [2 * sha256.Size]byte
+	isTooLong := copy(digits[:], given) < len(given)
+	_, wrong := hex.Decode(signature[:], digits[:])
 	switch {
 	case count > 1:
-		return nil, nil, errSignatureRepeated
+		return signature, nil, errSignatureRepeated
 	case given == "":
-		return nil, nil, errSignatureMissing
-	case len(given) != hex.EncodedLen(sha256.Size):
-		return nil, nil, errSignatureMalformed
-	}
-	if signature, err = hex.DecodeString(given); err != nil {
-		return nil, nil, errSignatureMalformed
+		return signature, nil, errSignatureMissing
+	case isTooLong || wrong != nil: // a text that is too short leaves zero bytes, which are not hex digits
+		return signature, nil, errSignatureMalformed
 	}
 	return signature, signed, nil
 }
@@ -287,17 +287,23 @@ func isFieldValue(name, value string) bool {
 // no key did. It tries the text without empty fields and the text with them.
 // Each comparison takes constant time. The search stops at the first match,
 // because the index of the key is not a secret.
-func (v *Verifier) callbackKeyOf(fields []callbackField, signature []byte) int {
-	texts := [][]byte{signedText(fields, false)}
+func (v *Verifier) callbackKeyOf(fields []callbackField, signature [sha256.Size]byte) int {
+	short, whole := signedText(fields, false), []byte(nil)
 	if slices.ContainsFunc(fields, func(f callbackField) bool { return f.value == "" }) {
-		texts = append(texts, signedText(fields, true))
+		whole = signedText(fields, true)
 	}
-	return slices.IndexFunc(v.config.callbackKeys, func(key Key) bool {
-		return slices.ContainsFunc(texts, func(text []byte) bool {
-			sum := key.mac("", "", text)
-			return subtle.ConstantTimeCompare(sum[:], signature) == 1
-		})
-	})
+	for i, key := range v.config.callbackKeys {
+		if key.signed(short, signature) || whole != nil && key.signed(whole, signature) {
+			return i
+		}
+	}
+	return -1
+}
+
+// signed reports whether the key made this signature of the text.
+func (k Key) signed(text []byte, signature [sha256.Size]byte) bool {
+	sum := k.mac("", "", text)
+	return subtle.ConstantTimeCompare(sum[:], signature[:]) == 1
 }
 
 // signedText makes the text that the signature covers. With keepEmpty, the text
@@ -326,18 +332,22 @@ func newCallback(fields []callbackField) *Callback {
 		if f.value == "" {
 			continue
 		}
-		value := strings.Clone(f.value)
-		c.Fields[strings.Clone(f.name)] = value
-		switch f.name {
+		name, value := f.name, strings.Clone(f.value)
+		switch name {
 		case "order_id":
-			c.OrderID = value
-		case "status", "payment_status":
-			c.Status = OrderStatus(value)
+			name, c.OrderID = "order_id", value
+		case "status":
+			name, c.Status = "status", OrderStatus(value)
+		case "payment_status":
+			name, c.Status = "payment_status", OrderStatus(value)
 		case "error_code":
-			c.ErrorCode = ErrorCode(value)
+			name, c.ErrorCode = "error_code", ErrorCode(value)
 		case "error_message":
-			c.ErrorMessage = value
+			name, c.ErrorMessage = "error_message", value
+		default:
+			name = strings.Clone(name)
 		}
+		c.Fields[name] = value
 	}
 	c.verified = verifiedCallback{true, c.OrderID, c.Status, c.ErrorCode, c.ErrorMessage}
 	return c
