@@ -572,8 +572,8 @@ func TestVerifyCallbackAllocatesLittle(t *testing.T) {
 	require.LessOrEqual(
 		t,
 		testing.AllocsPerRun(500, func() { _, _ = v.VerifyCallback(form) }),
-		9.0,
-		"two for the signature and its text, three for the callback and its map, four for the names and values",
+		6.0,
+		"one for the text, three for the callback and its map, two for the values",
 	)
 }
 
