@@ -8,25 +8,26 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// turned describes an emulator whose answer to a question is not the answer
-// that the package assumes.
-type turned struct {
+// emulation describes an emulator that gives one question another answer than
+// the package assumes.
+type emulation struct {
 	opts   []pluraltest.Option
 	quirks pluraltest.Quirk
 	faults func(r pluraltest.Request) pluraltest.Fault
-	// moves has other questions whose answers change too, and their new answers
+	// moves has the other questions whose answers change as well, and their new
+	// answers
 	moves map[string]string
 	pace  time.Duration // the wait between two looks; 0 means the tests' usual pace
 }
 
 // otherAnswers lists the answers that the package does not assume, by question.
-// Each new row of the program's table needs an entry here. Other tests check
-// those answers to hold.lifetime and to the questions about settlements.
-func otherAnswers() map[string]map[string]turned {
+// Each new row of the program's table needs an entry here. The answers to
+// hold.lifetime and to the questions about settlements have their own tests.
+func otherAnswers() map[string]map[string]emulation {
 	const notAllowed, invalid, isOver = "OPERATION_NOT_ALLOWED", "INVALID_REQUEST", "the unchanged order"
 	const aSecond = "a second one"
 	otherSecret := strings.Repeat("5a", 16)
-	atOnce := turned{
+	atOnce := emulation{
 		opts: []pluraltest.Option{pluraltest.WithCheckLag(700 * time.Millisecond)},
 		pace: time.Second,
 		moves: map[string]string{
@@ -35,11 +36,11 @@ func otherAnswers() map[string]map[string]turned {
 			"refund.two-at-once":  "two refunds",
 		},
 	}
-	slow := turned{
+	slow := emulation{
 		opts:  []pluraltest.Option{pluraltest.WithReadLag(800 * time.Millisecond)},
 		moves: map[string]string{"order.lag": "later", "refund.listed": "later"},
 	}
-	return map[string]map[string]turned{
+	return map[string]map[string]emulation{
 		"token.lifetime": {
 			"expires_in":   with(pluraltest.WithTokenAnswer(pluraltest.TokenExpiresIn)),
 			"in the token": with(pluraltest.WithTokenAnswer(pluraltest.TokenWithoutExpiry)),
@@ -52,16 +53,16 @@ func otherAnswers() map[string]map[string]turned {
 		},
 		"order.duplicate": {
 			"refused": with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected)).
-				moving("order.other-amount", "refused"),
+				alsoChanging("order.other-amount", "refused"),
 			aSecond: with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted)).
-				moving("order.other-amount", aSecond),
+				alsoChanging("order.other-amount", aSecond),
 			"a second one, if both come at once": atOnce,
 		},
 		"order.other-amount": {
 			"refused": with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateRejected)).
-				moving("order.duplicate", "refused"),
+				alsoChanging("order.duplicate", "refused"),
 			aSecond: with(pluraltest.WithDuplicateOrders(pluraltest.DuplicateAccepted)).
-				moving("order.duplicate", aSecond),
+				alsoChanging("order.duplicate", aSecond),
 		},
 		"order.lag": {"later": slow},
 		"order.not-found": {
@@ -135,13 +136,13 @@ func otherAnswers() map[string]map[string]turned {
 			isOver:                  with(pluraltest.WithDuplicateCaptures(pluraltest.DuplicateReturnsExisting)),
 		},
 		"capture.other-again": {
-			"it takes more": with(pluraltest.WithMoreCaptures()).moving("capture.two-at-once", "both go through"),
+			"it takes more": with(pluraltest.WithMoreCaptures()).alsoChanging("capture.two-at-once", "both go through"),
 		},
 		"capture.two-at-once": {"both go through": atOnce},
 		"refund.duplicate": {
 			"refused": with(pluraltest.WithDuplicateRefunds(pluraltest.DuplicateRejected)),
 			aSecond: with(pluraltest.WithDuplicateRefunds(pluraltest.DuplicateAccepted)).
-				moving("refund.two-at-once", "two refunds"),
+				alsoChanging("refund.two-at-once", "two refunds"),
 		},
 		"refund.two-at-once": {"two refunds": atOnce},
 		"refund.listed": {
@@ -160,18 +161,19 @@ func otherAnswers() map[string]map[string]turned {
 	}
 }
 
-func with(opts ...pluraltest.Option) turned { return turned{opts: opts} }
+func with(opts ...pluraltest.Option) emulation { return emulation{opts: opts} }
 
-// moving adds an answer to another question, which changes too.
-func (t turned) moving(question, answer string) turned {
+// alsoChanging names another question whose answer changes as well, and that
+// question's new answer.
+func (t emulation) alsoChanging(question, answer string) emulation {
 	t.moves = map[string]string{question: answer}
 	return t
 }
 
-// refusing makes the emulator refuse the requests of an operation whose
-// reference and body contain these texts.
-func refusing(op, reference, body string, status int, code string) turned {
-	return turned{faults: func(r pluraltest.Request) pluraltest.Fault {
+// refusing makes the emulator refuse an operation's requests if their reference
+// and their body contain the given texts.
+func refusing(op, reference, body string, status int, code string) emulation {
+	return emulation{faults: func(r pluraltest.Request) pluraltest.Fault {
 		isMeant := r.Op == op && strings.Contains(r.Reference, reference) && strings.Contains(string(r.Body), body)
 		return refusedIf(isMeant, status, code)
 	}}
@@ -188,8 +190,8 @@ func refusedReferencesOf50(r pluraltest.Request) pluraltest.Fault {
 	return refusedIf(r.Op == pluraltest.OpOrdersCreate && len(r.Reference) == 50, 400, "INVALID_REQUEST")
 }
 
-// withoutCaptureData leaves out the capture entries in the answers of an
-// operation. Without an operation it does so in all answers.
+// withoutCaptureData removes the capture entries from the answers of an
+// operation, or from all answers if op is "".
 func withoutCaptureData(op string) func(pluraltest.Request) pluraltest.Fault {
 	return func(r pluraltest.Request) pluraltest.Fault {
 		if r.Op == op || op == "" && r.Op != pluraltest.OpToken {

@@ -14,11 +14,11 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// row has what the doctor says about one check.
+// row is one row of the doctor's table: what the doctor says about one check.
 type row struct{ result, says string }
 
-// examined runs the doctor and returns what it says about each check.
-func examined(t *testing.T, variables ...string) (exitCode int, rows map[string]row, shown string) {
+// runDoctor runs the doctor, and returns what the doctor says about each check.
+func runDoctor(t *testing.T, variables ...string) (exitCode int, rows map[string]row, shown string) {
 	t.Helper()
 	exitCode, shown = start(t, variables, "doctor").wait()
 	rows = map[string]row{}
@@ -45,7 +45,7 @@ func examined(t *testing.T, variables ...string) (exitCode int, rows map[string]
 func TestDoctorIsContent(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t)
-	exitCode, rows, shown := examined(t, variablesOf(srv)...)
+	exitCode, rows, shown := runDoctor(t, variablesOf(srv)...)
 	require.Zero(t, exitCode, shown)
 	want := map[string]string{
 		"variables": "ok", "installation": "ok", "secret": "ok", "proxy": "ok", "dns": "ok", "tls": "-",
@@ -69,13 +69,13 @@ func TestDoctorOverTLS(t *testing.T) {
 	block := &pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}
 	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(block), 0o600))
 
-	exitCode, rows, shown := examined(t, append(variablesOf(srv), "SSL_CERT_FILE="+authority)...)
+	exitCode, rows, shown := runDoctor(t, append(variablesOf(srv), "SSL_CERT_FILE="+authority)...)
 	require.Zero(t, exitCode, shown)
 	require.Equal(t, "ok", rows["tls"].result)
 	require.Contains(t, rows["tls"].says, "TLS 1.3, certificate by pluraltest")
 	require.Contains(t, rows["network"].says, "HTTP/2.0")
 
-	exitCode, rows, shown = examined(t, variablesOf(srv)...)
+	exitCode, rows, shown = runDoctor(t, variablesOf(srv)...)
 	require.Equal(t, 1, exitCode)
 	require.Equal(t, "FAULT", rows["tls"].result, shown)
 	require.Contains(t, rows["tls"].says, "an authority that this machine does not know")
@@ -111,12 +111,12 @@ func TestDoctorFindsFaults(t *testing.T) {
 			"token", "does not take",
 		},
 		{"a clock that is off", variablesOf(late), "clock", "10m0s"},
-		{"orders may not be read", variablesOf(broken), "read", "403 INVALID_REQUEST"},
+		{"the account must not read orders", variablesOf(broken), "read", "403 INVALID_REQUEST"},
 		{"nobody answers", variablesOf(silent), "network", "refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			exitCode, rows, shown := examined(t, tt.variables...)
+			exitCode, rows, shown := runDoctor(t, tt.variables...)
 			require.Equal(t, 1, exitCode, shown)
 			require.Equal(t, "FAULT", rows[tt.check].result, shown)
 			require.Contains(t, rows[tt.check].says, tt.says)
@@ -125,16 +125,16 @@ func TestDoctorFindsFaults(t *testing.T) {
 	}
 	t.Run("a secret that is not in hex may be right", func(t *testing.T) {
 		t.Parallel()
-		exitCode, rows, shown := examined(t, append(variablesOf(plain), "PLURAL_CLIENT_SECRET=not-in-hex")...)
+		exitCode, rows, shown := runDoctor(t, append(variablesOf(plain), "PLURAL_CLIENT_SECRET=not-in-hex")...)
 		require.Equal(t, "note", rows["secret"].result, shown)
-		require.Equal(t, 1, exitCode, "the secret is not the account's, so there is a fault")
+		require.Equal(t, 1, exitCode, "Plural refuses this secret, so the doctor finds a fault")
 	})
 }
 
 func TestDoctorNotesAProxyThatIsNotUsed(t *testing.T) {
 	t.Parallel()
 	srv := pluraltest.NewServer(t, pluraltest.WithTLS())
-	_, rows, shown := examined(t, append(variablesOf(srv), "HTTPS_PROXY=http://proxy%zz")...)
+	_, rows, shown := runDoctor(t, append(variablesOf(srv), "HTTPS_PROXY=http://proxy%zz")...)
 	require.Equal(t, "note", rows["proxy"].result, shown)
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// binary is the path of the program that was built.
+// binary is the path of the built program.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -65,14 +65,14 @@ func variablesOf(srv *pluraltest.Server) []string {
 	}
 }
 
-// start runs the program with the given variables. It has no other PLURAL_
-// variables.
+// start runs the program with the given variables. The program gets no other
+// PLURAL_ variables.
 func start(t *testing.T, variables []string, args ...string) *terminal {
 	t.Helper()
 	return startIn(t, t.TempDir(), variables, args...)
 }
 
-// startIn does the same as start, in a folder.
+// startIn does the same as start, but runs the program in the folder dir.
 func startIn(t *testing.T, dir string, variables []string, args ...string) *terminal {
 	t.Helper()
 	run := &terminal{cmd: exec.Command(binary, args...), done: make(chan struct{})}

@@ -15,8 +15,8 @@ import (
 	"github.com/plural-go/plural/pluraltest"
 )
 
-// until waits until the terminal shows a text.
-func (r *terminal) until(t *testing.T, text string) {
+// waitFor waits until the terminal shows a text.
+func (r *terminal) waitFor(t *testing.T, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return strings.Contains(r.shown(), text) }, 20*time.Second, 10*time.Millisecond,
 		"the terminal has not shown %q", text)
@@ -26,10 +26,10 @@ func (r *terminal) until(t *testing.T, text string) {
 // point. It asks nothing twice, and the links are the same.
 func TestProbeIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, turned{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms")
-	first.until(t, "The program continues by itself.")
+	first.waitFor(t, "The program continues by itself.")
 	orders := len(srv.Orders())
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, shown := first.wait()
@@ -60,11 +60,11 @@ func TestProbeIsTakenUpAgain(t *testing.T) {
 // -clean gives back the money that a stopped run has left.
 func TestProbeCleans(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, turned{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
 	dir := t.TempDir()
 	first := startIn(t, dir, variablesOf(srv), "probe", "--pace", "100ms", "--patience", "60s")
 	startPayer(t, first, nil) // no webhook comes, so the run waits for one
-	first.until(t, "callback.fields")
+	first.waitFor(t, "callback.fields")
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGINT))
 	exitCode, _ := first.wait()
 	require.Equal(t, 1, exitCode)
@@ -105,7 +105,7 @@ func TestKeptHold(t *testing.T) {
 	} {
 		t.Run(answer, func(t *testing.T) {
 			t.Parallel()
-			srv := pluraltest.NewServer(t, turned{}.options()...)
+			srv := pluraltest.NewServer(t, emulation{}.options()...)
 			dir := t.TempDir()
 			_, run := probedIn(t, dir, srv, variablesOf(srv), "-keep-hold", "-only", "order.not-found", "-pace", "50ms")
 			require.Contains(t, run.shown(), "Payment D stays held")
@@ -124,7 +124,7 @@ func TestKeptHold(t *testing.T) {
 // about callbacks stay open.
 func TestProbeBehindAFirewall(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, append(turned{}.options(), pluraltest.WithWAF())...)
+	srv := pluraltest.NewServer(t, append(emulation{}.options(), pluraltest.WithWAF())...)
 	report, run := probed(t, srv, 0)
 	require.Contains(t, run.shown(), "give -public-url")
 	want := assumed()

@@ -2,7 +2,7 @@
 // takes payments.
 //
 //	plural doctor   checks the settings, the network and the token, also on production
-//	plural probe    asks a UAT account what Plural's pages leave open
+//	plural probe    asks a UAT account what Plural's documentation leaves open
 //
 // Both commands read the environment variables that plural.NewClientFromEnv
 // reads: PLURAL_CLIENT_ID, PLURAL_CLIENT_SECRET, and either PLURAL_ENVIRONMENT

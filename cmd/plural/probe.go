@@ -19,18 +19,18 @@ import (
 func probeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "probe",
-		Usage: "ask a UAT account what Plural's pages leave open",
-		Description: "Reads the variables that doctor reads. It runs on UAT, and on an emulator of this machine,\n" +
-			"and refuses everything else: it makes orders, and asks a person for card payments of test\n" +
+		Usage: "ask a UAT account what Plural's documentation leaves open",
+		Description: "Reads the variables that doctor reads. It runs on UAT, and on an emulator on this machine,\n" +
+			"and refuses every other address: it makes orders, and asks a person for card payments of test\n" +
 			"money. It cancels and refunds these payments. The report names answers, codes and durations,\n" +
 			"and no data of the account or of a payer, so it can be posted in an issue of the package.",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "only", Usage: "ask these `questions` only (see -list)"},
 			&cli.BoolFlag{Name: "no-payer", Usage: "leave out the questions that need a payment"},
-			&cli.BoolFlag{Name: "keep-hold", Usage: "leave one hold; the next run reads what happened to it"},
+			&cli.BoolFlag{Name: "keep-hold", Usage: "leave one payment on hold; the next run reads what happened to the hold"},
 			&cli.StringFlag{
 				Name:  "public-url",
-				Usage: "`URL` at which the internet reaches -listen, such as that of a tunnel",
+				Usage: "public `URL` that leads to the -listen address, such as a tunnel's",
 			},
 			&cli.StringFlag{
 				Name: "listen", Value: "127.0.0.1:0",

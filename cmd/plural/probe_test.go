@@ -18,7 +18,7 @@ import (
 )
 
 // options returns the emulator's options for a test.
-func (t turned) options() []pluraltest.Option {
+func (t emulation) options() []pluraltest.Option {
 	opts := []pluraltest.Option{
 		pluraltest.WithWebhookTimeScale(0.4), // a redelivery comes after two seconds
 		pluraltest.WithAnswerHeader("X-Request-Id", "req-1234567"),
@@ -30,7 +30,7 @@ func (t turned) options() []pluraltest.Option {
 	return append(opts, t.opts...)
 }
 
-// reported has the content of a report.
+// reported is the decoded JSON report.
 type reported struct {
 	Questions []struct {
 		ID     string      `json:"id"`
@@ -59,8 +59,8 @@ func (r reported) answers() map[string]string {
 	return answers
 }
 
-// probed runs the probe to its end with a person who pays, and reads its
-// report.
+// probed runs the probe to its end, with a payer who makes the payments. It
+// returns the probe's report and its terminal.
 func probed(t *testing.T, srv *pluraltest.Server, pace time.Duration, args ...string) (reported, *terminal) {
 	t.Helper()
 	if pace == 0 {
@@ -100,7 +100,7 @@ func readReport(t *testing.T, srv *pluraltest.Server, run *terminal) reported {
 	for _, text := range []string{encoded, read("plural-probe.md")} {
 		requireNoSecrets(t, srv, text)
 		for _, value := range valuesOf(t, srv) {
-			require.NotContains(t, text, value, "a value of an answer")
+			require.NotContains(t, text, value, "the report has a value from the emulator's answers")
 		}
 	}
 	var r reported
@@ -149,7 +149,8 @@ func valuesOf(t *testing.T, srv *pluraltest.Server) []string {
 	return values
 }
 
-// requireGivenBack fails t if the run has left money somewhere.
+// requireGivenBack fails t unless all captured money is refunded, and the given
+// number of orders is still on hold.
 func requireGivenBack(t *testing.T, srv *pluraltest.Server, kept int) {
 	t.Helper()
 	held := 0
@@ -177,7 +178,7 @@ func assumed() map[string]string {
 
 func TestTheEmulatorIsWhatThePackageAssumes(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, turned{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
 	report, run := probed(t, srv, 0)
 	require.Equal(t, assumed(), report.answers())
 	requireGivenBack(t, srv, 0)
@@ -219,7 +220,7 @@ func TestOtherAnswers(t *testing.T) {
 func TestEveryAnswerHasATest(t *testing.T) {
 	t.Parallel()
 	others := otherAnswers()
-	maps.Copy(others, map[string]map[string]turned{
+	maps.Copy(others, map[string]map[string]emulation{
 		"hold.lifetime":     {"CANCELLED": {}, "FAILED": {}}, // TestKeptHold
 		"settlement.days":   {"the last day counts, by the processed date": {}, "the last day does not count": {}},
 		"settlement.totals": {"of the page": {}},
@@ -243,7 +244,7 @@ func TestEveryAnswerHasATest(t *testing.T) {
 		require.Len(t, others[q.ID], len(q.Answers)-1, q.ID)
 		delete(others, q.ID)
 	}
-	require.Empty(t, others, "questions that are not in the table")
+	require.Empty(t, others, "otherAnswers has questions that are not in the table")
 }
 
 func TestProbeRefusesProduction(t *testing.T) {
@@ -263,7 +264,7 @@ func TestProbeRefusesProduction(t *testing.T) {
 
 func TestProbeWithoutAPayer(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, turned{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
 	report, run := probed(t, srv, 0, "-no-payer")
 	require.NotContains(t, run.shown(), "Please make these payments")
 	want := assumed()
@@ -280,7 +281,7 @@ func TestProbeWithoutAPayer(t *testing.T) {
 
 func TestProbeOnly(t *testing.T) {
 	t.Parallel()
-	srv := pluraltest.NewServer(t, turned{}.options()...)
+	srv := pluraltest.NewServer(t, emulation{}.options()...)
 	report, run := probed(t, srv, 0, "-only", "order.not-found,capture.after-cancel")
 	require.Equal(t, map[string]string{
 		"order.not-found": "422 ORDER_NOT_FOUND", "capture.after-cancel": "422 ORDER_CANCELLED",
@@ -293,8 +294,8 @@ func TestProbeOnly(t *testing.T) {
 	require.Contains(t, shown, `there is no question "no.such"`)
 }
 
-// An account puts its secrets where the report has names and codes. The secrets
-// do not get into the report.
+// Here the emulator's answers have secrets in places from which the report
+// takes names and codes. The secrets do not get into the report.
 func TestReportHidesValuesInNames(t *testing.T) {
 	t.Parallel()
 	const secret, token = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9"

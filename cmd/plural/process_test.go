@@ -20,9 +20,10 @@ import (
 // runs as an emulator, with the switches that the variable names.
 const switchesVariable = "EMULATOR_SWITCHES"
 
-// everySwitch has a switch for each question that the first run on an account
-// asks. There is only one switch for each, because some answers exclude each
-// other, or change with another answer.
+// everySwitch has another answer than the assumed one for each question that
+// the first run on an account asks. There is only one answer for each question,
+// because some answers exclude each other, or change with the answer to another
+// question.
 func everySwitch() map[string]string {
 	return map[string]string{
 		"token.lifetime":     "expires_in",
@@ -59,13 +60,13 @@ func everySwitch() map[string]string {
 	}
 }
 
-// movers are questions whose answers change with the switch of another
-// question.
+// movers are questions whose answers change when the answer to another question
+// is switched.
 var movers = []string{"order.other-amount", "capture.two-at-once", "refund.two-at-once", "refund.listed"}
 
-// all applies the switches of several answers.
-func all(answers map[string]string) turned {
-	var sum turned
+// emulationOf describes an emulator that gives all these answers.
+func emulationOf(answers map[string]string) emulation {
+	var sum emulation
 	var faults []func(pluraltest.Request) pluraltest.Fault
 	others := otherAnswers()
 	for _, mover := range movers {
@@ -93,8 +94,8 @@ func all(answers map[string]string) turned {
 	return sum
 }
 
-// found has the address of an emulator.
-type found struct{ URL, ClientID, ClientSecret string }
+// endpoint is the address of an emulator, with its account's credentials.
+type endpoint struct{ URL, ClientID, ClientSecret string }
 
 // emulate does the work of the second process. It runs an emulator until its
 // input ends.
@@ -106,13 +107,13 @@ func emulate() {
 	if err := json.Unmarshal([]byte(os.Getenv(switchesVariable)), &wanted); err != nil {
 		panic(err)
 	}
-	emulator := all(wanted.Answers)
+	emulator := emulationOf(wanted.Answers)
 	srv, err := pluraltest.Start(append(emulator.options(), pluraltest.WithWebhookURL(wanted.WebhookURL))...)
 	if err != nil {
 		panic(err)
 	}
 	defer srv.Close()
-	if err := json.NewEncoder(os.Stdout).Encode(found{srv.URL, srv.ClientID, srv.ClientSecret}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(endpoint{srv.URL, srv.ClientID, srv.ClientSecret}); err != nil {
 		panic(err)
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin)
@@ -145,7 +146,7 @@ func TestEverySwitchInAnotherProcess(t *testing.T) {
 	t.Cleanup(func() { _ = input.Close(); _ = emulator.Wait() })
 	line, err := bufio.NewReader(output).ReadBytes('\n')
 	require.NoError(t, err)
-	var at found
+	var at endpoint
 	require.NoError(t, json.Unmarshal(line, &at))
 
 	run := start(t, []string{
@@ -160,6 +161,6 @@ func TestEverySwitchInAnotherProcess(t *testing.T) {
 	var r reported
 	require.NoError(t, json.Unmarshal(encoded, &r))
 	require.Equal(t, everySwitch(), r.answers())
-	require.Len(t, everySwitch(), len(assumed()), "a question without a switch")
+	require.Len(t, everySwitch(), len(assumed()), "a question has no switch")
 	require.Contains(t, shown, fmt.Sprintf("0 as assumed, %d differ", len(everySwitch())))
 }

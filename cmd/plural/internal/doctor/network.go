@@ -18,7 +18,7 @@ import (
 func lookAtDNS(ctx context.Context, p *patient) Finding {
 	host := p.base.Hostname()
 	if p.proxy != nil {
-		return skipped("the proxy looks names up")
+		return skipped("the proxy looks up host names")
 	}
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
@@ -34,7 +34,7 @@ func lookAtTLS(ctx context.Context, p *patient) Finding {
 		return skipped("no TLS on this machine")
 	}
 	if p.proxy != nil {
-		return skipped("requests go through the proxy: see network")
+		return skipped("requests go through the proxy: see the network check")
 	}
 	port := p.base.Port()
 	if port == "" {
@@ -73,7 +73,7 @@ func tlsFault(err error) Finding {
 		return fault("the certificate is by an authority that this machine does not know",
 			"Install ca-certificates. If a proxy decrypts TLS, add its authority with SSL_CERT_FILE.")
 	case errors.As(err, &name):
-		return fault("the certificate is for another name", "Find out what answers here in Plural's place.")
+		return fault("the certificate is for another name", "Find out which server answers in Plural's place.")
 	case errors.As(err, &invalid):
 		return fault("the certificate is not valid now", "Check this machine's clock.")
 	default:
@@ -121,13 +121,14 @@ func lookAtNetwork(ctx context.Context, p *patient) Finding {
 	p.asked = before.Add(time.Since(before) / 2)
 	kind := resp.Header.Get("Content-Type")
 	if resp.StatusCode == http.StatusForbidden && strings.HasPrefix(kind, "text/html") {
-		return fault("a firewall answers with a page (403)", "Ask Plural's support to allow this machine's address.")
+		return fault("a firewall answers with its own page (403)", "Ask Plural's support to allow this machine's address.")
 	}
 	return well(fmt.Sprintf("%s, answered in %d ms", resp.Proto, time.Since(before).Milliseconds()))
 }
 
-// maxSkew is the largest difference between the clocks that is not a fault. It
-// is less than five minutes, the most that a webhook's time may be wrong.
+// maxSkew is how far this machine's clock may be off before the doctor reports
+// a fault. It is less than the five minutes by which a webhook's time may be
+// wrong.
 const maxSkew = time.Minute
 
 func lookAtClock(_ context.Context, p *patient) Finding {
@@ -135,7 +136,7 @@ func lookAtClock(_ context.Context, p *patient) Finding {
 	if err != nil {
 		return skipped("the answer has no Date header")
 	}
-	skew := p.asked.Sub(date).Round(30 * time.Second) // Date has whole seconds
+	skew := p.asked.Sub(date).Round(30 * time.Second) // a Date header has whole seconds
 	if skew.Abs() > maxSkew {
 		return fault(fmt.Sprintf("this machine's clock is off by %v", skew),
 			"Run an NTP client: webhooks are refused when the clock is off by five minutes.")
@@ -150,7 +151,7 @@ func lookAtToken(ctx context.Context, p *patient) Finding {
 		return well("Plural has issued a token")
 	case errors.Is(err, plural.ErrUnauthorized):
 		return fault("Plural does not take this client id and secret",
-			"Use the credentials of this installation: UAT and production have their own.")
+			"UAT and production each have their own credentials: use the right ones.")
 	default:
 		return fault("no token: "+refusal(err), "Run the doctor again. If that does not help, ask Plural's support.")
 	}

@@ -21,10 +21,11 @@ func lookAtVariables(_ context.Context, p *patient) Finding {
 	if p.base, err = p.account.Base(); err != nil {
 		return fault(err.Error(), do)
 	}
-	return well("client id and secret are set, and one installation is named")
+	return well("client id and secret are set, and so is the environment or the base URL")
 }
 
-// lookAtInstallation reports whether calls to the installation move real money.
+// lookAtInstallation reports whether calls go to production, where real money
+// moves.
 func lookAtInstallation(_ context.Context, p *patient) Finding {
 	host := p.base.Hostname()
 	switch {
@@ -52,8 +53,8 @@ func lookAtSecret(_ context.Context, p *patient) Finding {
 	return well("the client secret is in hex: it can verify callbacks")
 }
 
-// lookAtProxy finds the proxy that requests go through. net/http skips an
-// address that it cannot read.
+// lookAtProxy finds the proxy that requests go through. net/http ignores a
+// proxy address that it cannot parse.
 func lookAtProxy(_ context.Context, p *patient) Finding {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: p.base})
 	isSet := os.Getenv("HTTPS_PROXY")+os.Getenv("https_proxy") != "" && p.base.Scheme == "https"

@@ -12,7 +12,7 @@ import (
 // askCaptureDocument captures a part of the hold, and looks for our reference
 // in the order.
 func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.taken(ctx)
+	made, err := p.capturedPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}
@@ -20,7 +20,7 @@ func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 	var facts []fact.Fact
 	if !made.Said.HasReference {
 		when = "our reference later"
-		took, _, err := p.until(ctx, func() (bool, error) {
+		took, _, err := p.waitUntil(ctx, func() (bool, error) {
 			r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
 			return err == nil && hasCapture(r.order(), made.Reference+"-c"), err
 		})
@@ -38,7 +38,7 @@ func askCaptureDocument(ctx context.Context, p *Probe) (Found, error) {
 
 // askSameAgain sends the same capture again.
 func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.taken(ctx)
+	made, err := p.capturedPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}
@@ -58,10 +58,9 @@ func askSameAgain(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// askOtherAgain captures a part of the rest of the hold, under another
-// reference.
+// askOtherAgain captures a second part of the hold, under another reference.
 func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.taken(ctx)
+	made, err := p.capturedPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}
@@ -78,7 +77,7 @@ func askOtherAgain(ctx context.Context, p *Probe) (Found, error) {
 
 // askTwoCaptures captures two parts of one hold at the same time.
 func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.paid(twoTaken)
+	made, err := p.madePayment(twoTaken)
 	if err != nil {
 		return Found{}, err
 	}
@@ -89,7 +88,7 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	references := [2]string{made.Reference + "-c", made.Reference + "-d"}
-	both, err := atOnce(func(i int) (*reply, error) { return p.capture(ctx, made, references[i], eachOfTwo) })
+	both, err := sendTwo(func(i int) (*reply, error) { return p.capture(ctx, made, references[i], eachOfTwo) })
 	if err != nil {
 		return Found{}, err
 	}
@@ -110,7 +109,7 @@ func askTwoCaptures(ctx context.Context, p *Probe) (Found, error) {
 
 // askAboveHold captures more than is held.
 func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.paid(heldPayment)
+	made, err := p.madePayment(heldPayment)
 	if err != nil {
 		return Found{}, err
 	}
@@ -126,7 +125,7 @@ func askAboveHold(ctx context.Context, p *Probe) (Found, error) {
 
 // askCancelTwice cancels a hold twice.
 func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.cancelled(ctx)
+	made, err := p.cancelledPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}
@@ -143,7 +142,7 @@ func askCancelTwice(ctx context.Context, p *Probe) (Found, error) {
 
 // askAfterCancel captures a hold that was cancelled.
 func askAfterCancel(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.cancelled(ctx)
+	made, err := p.cancelledPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}

@@ -11,10 +11,11 @@ import (
 	"github.com/plural-go/plural/cmd/plural/internal/probe/fact"
 )
 
-// broughtBack waits for the browser's return.
+// broughtBack waits until a payer's browser has come back from Plural's page,
+// and returns what is known of that return.
 func (p *Probe) broughtBack(ctx context.Context) (*returned, error) {
 	var seen *returned
-	_, _, err := p.until(ctx, func() (bool, error) {
+	_, _, err := p.waitUntil(ctx, func() (bool, error) {
 		p.memory.look(func() { seen = p.memory.Return })
 		return seen != nil, nil
 	})
@@ -54,10 +55,11 @@ func askCallbackFields(ctx context.Context, p *Probe) (Found, error) {
 	return found, nil
 }
 
-// delivered waits until the first event has been delivered n times.
-func (p *Probe) delivered(ctx context.Context, n int) ([]delivery, error) {
+// deliveries waits until Plural has delivered the first event n times, and
+// returns these deliveries.
+func (p *Probe) deliveries(ctx context.Context, n int) ([]delivery, error) {
 	var list []delivery
-	_, _, err := p.until(ctx, func() (bool, error) {
+	_, _, err := p.waitUntil(ctx, func() (bool, error) {
 		p.memory.look(func() {
 			list = nil
 			for _, d := range p.memory.Webhooks {
@@ -76,7 +78,7 @@ func (p *Probe) delivered(ctx context.Context, n int) ([]delivery, error) {
 }
 
 func askWebhookKey(ctx context.Context, p *Probe) (Found, error) {
-	list, err := p.delivered(ctx, 1)
+	list, err := p.deliveries(ctx, 1)
 	if err != nil {
 		return Found{}, err
 	}
@@ -91,7 +93,7 @@ func askWebhookKey(ctx context.Context, p *Probe) (Found, error) {
 
 // askWebhookAgain looks at an event that was answered with 500 and came again.
 func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
-	list, err := p.delivered(ctx, 2)
+	list, err := p.deliveries(ctx, 2)
 	if len(list) == 1 && errors.Is(err, errNotSeen) {
 		return Found{Answer: "it does not come again"}, nil
 	}
@@ -107,7 +109,7 @@ func askWebhookAgain(ctx context.Context, p *Probe) (Found, error) {
 	case first.Stamp != again.Stamp:
 		found.Answer = "with a new stamp"
 	case ok && again.At.Sub(stampedAt) < sameStamp:
-		return Found{}, failure("it came again too soon to see whether its timestamp is new")
+		return Found{}, failure("the webhook came again too soon to see whether its timestamp is new")
 	default:
 		found.Answer = "with the first stamp"
 	}

@@ -55,7 +55,7 @@ func askLinkDuplicate(ctx context.Context, p *Probe) (Found, error) {
 	}
 	idOf := func(r *reply) string { id, _ := linkAnswer(r); return id }
 	return Found{
-		Answer: twice(first, second, idOf), Facts: []fact.Fact{first.fact("the first"), second.fact("the second")},
+		Answer: compareTwo(first, second, idOf), Facts: []fact.Fact{first.fact("the first"), second.fact("the second")},
 	}, nil
 }
 
@@ -71,7 +71,7 @@ func askLinkReference(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, failure("a payment link was refused: " + r.fact("").Text())
 	}
 	found := Found{Answer: "has one of Plural's"}
-	_, _, err = p.until(ctx, func() (bool, error) {
+	_, _, err = p.waitUntil(ctx, func() (bool, error) {
 		read, err := p.wire.send(ctx, http.MethodGet, ordersPath+orderID, nil)
 		if err != nil || read.order().OrderID != orderID {
 			return false, err

@@ -24,15 +24,15 @@ const (
 
 const maxIncoming = 256 << 10
 
-// listener receives the browser's returns and the webhooks. It records their
-// form, but not their values.
+// listener receives the browser's returns and the webhooks. It records what the
+// questions ask about them, and no data of a payer.
 type listener struct {
 	server *http.Server
 	url    string // the address at which browsers and Plural reach the listener
 }
 
 // listen opens the local port. A continued run uses the same port again,
-// because the callback URLs of its payments name it. publicURL is the
+// because the callback URLs of its payments name that port. publicURL is the
 // listener's address on the internet, or "" if there is no tunnel.
 func (p *Probe) listen(ctx context.Context, address, publicURL string) (*listener, error) {
 	if p.memory.Listens != "" {
@@ -73,7 +73,7 @@ type keyForm struct {
 	key  plural.Key
 }
 
-// The names of the forms, and the name that is used when no form fits.
+// The names of the key forms. keyAnother is used if none of the forms fits.
 const (
 	keyHex        = "hex"
 	keyCharacters = "characters"
@@ -81,7 +81,7 @@ const (
 	keyAnother    = "another secret"
 )
 
-// keyForms returns the keys that the client secret may stand for.
+// keyForms returns each key that can be made from the client secret.
 func keyForms(secret string) []keyForm {
 	var forms []keyForm
 	for _, form := range []struct {
@@ -95,7 +95,8 @@ func keyForms(secret string) []keyForm {
 	return forms
 }
 
-// takeReturn records the form of a browser's return, and drops its values.
+// When a payer's browser comes back, takeReturn records the names of the form
+// fields and how they are signed, but not the fields' values.
 func (p *Probe) takeReturn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxIncoming)
 	err := r.ParseForm()
@@ -151,8 +152,8 @@ func readReturn(form url.Values, keys []keyForm) *returned {
 	return seen
 }
 
-// takeWebhook records the form of a webhook. It answers the first webhook with
-// 500, so Plural sends that webhook again.
+// takeWebhook records a webhook's ids, time, key and header names. It answers
+// the first webhook with 500, so Plural sends that webhook again.
 func (p *Probe) takeWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxIncoming))
 	var event struct {

@@ -34,7 +34,7 @@ func checkoutAnswer(r *reply) (orderID, link string) {
 	return doc.OrderID, doc.RedirectURL
 }
 
-// The answers to a request that is sent twice.
+// The possible answers to the questions that send one request twice.
 const (
 	theSame     = "the first one again"
 	refused     = "refused"
@@ -42,8 +42,8 @@ const (
 	secondAtOne = "a second one, if both come at once"
 )
 
-// twice compares the answers to two equal requests.
-func twice(first, second *reply, idOf func(*reply) string) string {
+// compareTwo compares the answers to two equal requests.
+func compareTwo(first, second *reply, idOf func(*reply) string) string {
 	switch {
 	case idOf(first) == "" && idOf(second) == "":
 		return ""
@@ -56,8 +56,8 @@ func twice(first, second *reply, idOf func(*reply) string) string {
 	}
 }
 
-// atOnce sends two requests at the same time.
-func atOnce(send func(i int) (*reply, error)) (replies [2]*reply, err error) {
+// sendTwo sends two requests at the same time.
+func sendTwo(send func(i int) (*reply, error)) (replies [2]*reply, err error) {
 	type outcome struct {
 		i   int
 		r   *reply
@@ -100,14 +100,14 @@ func askOrderDuplicate(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, err
 	}
 	reference = p.newReference("two")
-	both, err := atOnce(func(int) (*reply, error) { return send(reference) })
+	both, err := sendTwo(func(int) (*reply, error) { return send(reference) })
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{Answer: twice(first, second, checkoutID), Facts: []fact.Fact{
+	found := Found{Answer: compareTwo(first, second, checkoutID), Facts: []fact.Fact{
 		second.fact("the second"), both[0].fact("one of two at once"), both[1].fact("the other of the two"),
 	}}
-	if found.Answer != aSecond && twice(both[0], both[1], checkoutID) == aSecond {
+	if found.Answer != aSecond && compareTwo(both[0], both[1], checkoutID) == aSecond {
 		found.Answer = secondAtOne
 	}
 	return found, nil
@@ -126,7 +126,7 @@ func askOtherAmount(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Answer: twice(first, second, checkoutID), Facts: []fact.Fact{second.fact("the second")}}, nil
+	return Found{Answer: compareTwo(first, second, checkoutID), Facts: []fact.Fact{second.fact("the second")}}, nil
 }
 
 // askOrderLag reads a new order until the API finds it.
@@ -140,7 +140,7 @@ func askOrderLag(ctx context.Context, p *Probe) (Found, error) {
 		{"by id", ordersPath + id},
 		{"by reference", byReference + reference},
 	} {
-		took, looks, err := p.until(ctx, func() (bool, error) {
+		took, looks, err := p.waitUntil(ctx, func() (bool, error) {
 			r, err := p.wire.send(ctx, http.MethodGet, one.path, nil)
 			return err == nil && r.order().OrderID == id, err
 		})
@@ -201,7 +201,7 @@ func askProducts(ctx context.Context, p *Probe) (Found, error) {
 				Details map[string]json.RawMessage `json:"purchase_details"`
 			} `json:"data"`
 		}
-		if _, _, err := p.until(ctx, func() (bool, error) {
+		if _, _, err := p.waitUntil(ctx, func() (bool, error) {
 			read, err := p.wire.send(ctx, http.MethodGet, ordersPath+id, nil)
 			return err == nil && json.Unmarshal(read.body, &doc) == nil && doc.Data.OrderID == id, err
 		}); err != nil {
@@ -271,11 +271,12 @@ func askLimits(ctx context.Context, p *Probe) (Found, error) {
 	return Found{Answer: answer[[2]bool{isLoose, isStrict}], Facts: facts}, nil
 }
 
-// maxSkew is how far the two clocks may differ, because a Date has whole
-// seconds.
+// maxSkew is how far Plural's clock and this machine's clock may differ. It is
+// above a second, because a Date header has whole seconds.
 const maxSkew = 5 * time.Second
 
-// askAnswers checks the form of answers. Their content does not matter.
+// askAnswers looks at the protocol and the headers of answers, at the fields of
+// an error, and at the answer to a PUT without a body.
 func askAnswers(ctx context.Context, p *Probe) (Found, error) {
 	read, err := p.wire.send(ctx, http.MethodGet, ordersPath+missingID, nil)
 	if err != nil {

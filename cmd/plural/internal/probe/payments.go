@@ -16,7 +16,7 @@ import (
 // The payments that a person makes.
 const (
 	partTaken   = "A" // captured in part, then refunded
-	twoTaken    = "B" // captured twice at once
+	twoTaken    = "B" // two captures at the same time
 	heldPayment = "C" // cancelled
 	keptPayment = "D" // kept, with -keep-hold
 )
@@ -36,7 +36,7 @@ func (p *Probe) newReference(kind string) string {
 	return p.memory.Name + "-" + kind + "-" + strings.ToLower(rand.Text()[:6])
 }
 
-// orderRequest makes the request for an order over a sum.
+// orderRequest makes a request for an order of the given sum.
 func orderRequest(reference string, paise int64) map[string]any {
 	return map[string]any{
 		"merchant_order_reference": reference,
@@ -63,8 +63,8 @@ func (p *Probe) create(ctx context.Context, request map[string]any) (r *reply, o
 	return r, orderID, nil
 }
 
-// mustCreate makes an order like create, and returns an error if there is no
-// order.
+// mustCreate makes an order as create does, but returns an error if Plural made
+// no order.
 func (p *Probe) mustCreate(ctx context.Context, kind string) (reference, orderID string, err error) {
 	reference = p.newReference(kind)
 	r, orderID, err := p.create(ctx, orderRequest(reference, unpaidSum))
@@ -110,8 +110,8 @@ func (p *Probe) collect(ctx context.Context, names []string) error {
 	return p.browsersBack(ctx, names)
 }
 
-// backWithin is the longest time that a browser may take from the bank to the
-// shop.
+// backWithin is how long the probe waits for a browser to come back from the
+// bank's page to this machine.
 const backWithin = 5 * time.Second
 
 // browsersBack waits until the browsers of held payments have come back. The
@@ -140,7 +140,7 @@ func (p *Probe) browsersBack(ctx context.Context, names []string) error {
 
 func (p *Probe) link(name string) string { return p.memory.Payments[name].Link }
 
-// prepare makes the order of a payment, if an earlier run has not made it.
+// prepare makes the order of a payment, unless an earlier run has made it.
 func (p *Probe) prepare(ctx context.Context, name string) (*payment, error) {
 	if made := p.memory.Payments[name]; made != nil {
 		return made, nil
@@ -178,8 +178,8 @@ func (p *Probe) isHeld(ctx context.Context, name string) bool {
 	return true
 }
 
-// paid returns a payment that has been made.
-func (p *Probe) paid(name string) (*payment, error) {
+// madePayment returns a payment, or an error if nobody has made that payment.
+func (p *Probe) madePayment(name string) (*payment, error) {
 	made := p.memory.Payments[name]
 	if made == nil || made.HeldAt.IsZero() {
 		return nil, unmet("payment " + name + " was not made")
@@ -191,10 +191,10 @@ func (p *Probe) paid(name string) (*payment, error) {
 // before it was stopped.
 const errCarriedOn failure = "the run was stopped during this question: run -clean, and then run the probe again"
 
-// taken returns payment A, of which a part is captured. If no part is captured
-// yet, taken first captures one.
-func (p *Probe) taken(ctx context.Context) (*payment, error) {
-	made, err := p.paid(partTaken)
+// capturedPayment returns payment A, of which a part is captured. If no part is
+// captured yet, capturedPayment first captures that part.
+func (p *Probe) capturedPayment(ctx context.Context) (*payment, error) {
+	made, err := p.madePayment(partTaken)
 	if err != nil || made.Step == stepDone {
 		return made, err
 	}
@@ -237,10 +237,10 @@ func hasCapture(order *plural.Order, reference string) bool {
 	})
 }
 
-// cancelled returns payment C, which is cancelled. If the payment is not
-// cancelled yet, cancelled first cancels it.
-func (p *Probe) cancelled(ctx context.Context) (*payment, error) {
-	made, err := p.paid(heldPayment)
+// cancelledPayment returns payment C. If that payment is not cancelled yet,
+// cancelledPayment first cancels it.
+func (p *Probe) cancelledPayment(ctx context.Context) (*payment, error) {
+	made, err := p.madePayment(heldPayment)
 	if err != nil || made.Step == stepDone {
 		return made, err
 	}

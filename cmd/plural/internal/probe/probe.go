@@ -20,9 +20,10 @@ type Options struct {
 	PublicURL string
 	Listen    string
 	StateFile string
-	// Patience is how long the probe waits for something to show up.
+	// Patience is how long the probe waits for a change that it expects, such
+	// as a webhook or a refund in the list.
 	Patience time.Duration
-	// Pace is the wait between two looks.
+	// Pace is how long the probe waits until it looks again.
 	Pace      time.Duration
 	PayWithin time.Duration
 }
@@ -34,7 +35,7 @@ type Display interface {
 	Plan(plan Plan)
 	// Ask asks the person to make payments.
 	Ask(payments []string, link func(payment string) string, webhookURL string, takesWebhooks bool)
-	// Answered shows a result. n is its number.
+	// Answered shows the result of question n of all the run's questions.
 	Answered(n, of int, r Result)
 }
 
@@ -124,7 +125,7 @@ func (p *Probe) Run(ctx context.Context) ([]Result, error) {
 	return results, p.Clean(ctx)
 }
 
-// keepHold lets the person make the payment that stays on hold.
+// With -keep-hold, keepHold asks the person for the payment that stays on hold.
 func (p *Probe) keepHold(ctx context.Context) error {
 	if !p.options.KeepHold || p.options.NoPayer || p.memory.Kept != nil && !p.memory.Kept.IsOver {
 		return nil
@@ -146,7 +147,8 @@ func (p *Probe) Clean(ctx context.Context) error {
 	return p.memory.change(func() { p.memory.IsOver = true })
 }
 
-// stopped makes an error that says how to continue the run.
+// If the run was stopped, stopped returns an error that says how to continue
+// the run. Otherwise it returns err.
 func (p *Probe) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -155,7 +157,7 @@ func (p *Probe) stopped(ctx context.Context, err error) error {
 		"plural probe -clean cancels the holds and refunds the captured money")
 }
 
-// ask asks one question. Its error ends the run.
+// ask asks one question. If it returns an error, the run ends.
 func (p *Probe) ask(ctx context.Context, q *Question) (Result, error) {
 	if why := p.unmet(q); why != "" {
 		return Result{ID: q.ID, State: NotAsked, Answer: why}, nil
@@ -228,8 +230,8 @@ func (p *Probe) paymentsFor(questions []*Question) []string {
 	return names
 }
 
-// note changes the memory after a return or a webhook, and wakes the code that
-// waits for a return or a webhook.
+// note changes the memory, and wakes the code that waits for a browser's return
+// or a webhook.
 func (p *Probe) note(change func()) {
 	if err := p.memory.change(change); err != nil {
 		p.show.Say(err.Error())
@@ -251,9 +253,10 @@ func (p *Probe) isOurs(orderID string) bool {
 	return isOurs
 }
 
-// until looks again and again until a condition holds, but not longer than the
-// patience allows. It returns how long that took, and how often it has looked.
-func (p *Probe) until(ctx context.Context, isSo func() (bool, error)) (took time.Duration, looks int, err error) {
+// waitUntil looks again and again until a condition holds, but not for longer
+// than Options.Patience. It returns how long that took, and how often it
+// looked.
+func (p *Probe) waitUntil(ctx context.Context, isSo func() (bool, error)) (took time.Duration, looks int, err error) {
 	begun := time.Now()
 	for {
 		looks++
@@ -273,8 +276,8 @@ func (p *Probe) until(ctx context.Context, isSo func() (bool, error)) (took time
 	}
 }
 
-// pause waits between two looks. It also waits between two requests, if the
-// second must see the effect of the first.
+// pause waits for Options.Pace. The probe pauses between two looks, and between
+// two requests if the second request must find the effect of the first.
 func (p *Probe) pause(ctx context.Context) error {
 	select {
 	case <-time.After(p.options.Pace):
@@ -284,7 +287,7 @@ func (p *Probe) pause(ctx context.Context) error {
 	}
 }
 
-const errNotSeen failure = "it has not shown up in time (-patience)"
+const errNotSeen failure = "the expected change has not shown up in time (-patience)"
 
 // Plan describes what a run is going to do.
 type Plan struct {

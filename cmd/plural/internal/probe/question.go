@@ -18,8 +18,8 @@ type Question struct {
 	// Assumed is the answer that the package assumes.
 	Assumed string
 	Answers []Answer
-	// Requests and Orders are the costs of the question; payments are counted
-	// separately.
+	// Requests and Orders are how many requests and unpaid orders the question
+	// takes.
 	Requests, Orders int
 	// IsOnce means that the question is asked once only, even if the run is
 	// interrupted.
@@ -48,7 +48,7 @@ type Need uint
 // NeedSettled.
 const (
 	NeedPartTaken Need = 1 << iota // payment A, of which a part is captured
-	NeedTwoTaken                   // payment B, captured twice at once
+	NeedTwoTaken                   // payment B, with two captures at the same time
 	NeedHeld                       // payment C, which is cancelled
 	NeedReturn                     // the payer's browser has come back
 	NeedWebhook                    // webhooks reach this machine
@@ -61,9 +61,9 @@ const needsPayer = NeedPartTaken | NeedTwoTaken | NeedHeld | NeedReturn | NeedWe
 
 func (n Need) has(one Need) bool { return n&one != 0 }
 
-// do returns what to set or to do after an answer. It returns "" if the answer
-// is not listed.
-func (q *Question) do(answer string) string {
+// advice returns what to set or to do after an answer. It returns "" if the
+// question does not list the answer.
+func (q *Question) advice(answer string) string {
 	i := slices.IndexFunc(q.Answers, func(a Answer) bool { return a.Is == answer })
 	if i < 0 {
 		return ""
@@ -95,7 +95,7 @@ type Result struct {
 func (q *Question) result(found Found) Result {
 	r := Result{ID: q.ID, State: Differs, Answer: found.Answer, Facts: found.Facts}
 	switch {
-	case q.do(found.Answer) == "":
+	case q.advice(found.Answer) == "":
 		r.State, r.Answer = Other, "none of the answers that this program knows"
 	case found.Answer == q.Assumed:
 		r.State = AsAssumed

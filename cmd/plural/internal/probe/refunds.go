@@ -13,7 +13,7 @@ import (
 func refundID(r *reply) string { return r.order().OrderID }
 
 func askRefundDuplicate(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.taken(ctx)
+	made, err := p.capturedPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}
@@ -29,23 +29,23 @@ func askRefundDuplicate(ctx context.Context, p *Probe) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Answer: twice(first, second, refundID), Facts: []fact.Fact{
+	return Found{Answer: compareTwo(first, second, refundID), Facts: []fact.Fact{
 		first.fact("the first"), second.fact("the second"),
 	}}, nil
 }
 
 func askTwoRefunds(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.taken(ctx)
+	made, err := p.capturedPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}
 	reference := p.newReference("two")
-	both, err := atOnce(func(int) (*reply, error) { return p.refund(ctx, made, reference) })
+	both, err := sendTwo(func(int) (*reply, error) { return p.refund(ctx, made, reference) })
 	if err != nil {
 		return Found{}, err
 	}
 	found := Found{Facts: []fact.Fact{both[0].fact("one"), both[1].fact("the other")}}
-	switch twice(both[0], both[1], refundID) {
+	switch compareTwo(both[0], both[1], refundID) {
 	case theSame, refused:
 		found.Answer = "one refund"
 	case aSecond:
@@ -57,7 +57,7 @@ func askTwoRefunds(ctx context.Context, p *Probe) (Found, error) {
 // askRefundListed looks for a new refund in its parent's list, and also by the
 // refund's reference.
 func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.taken(ctx)
+	made, err := p.capturedPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}
@@ -70,7 +70,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 		return Found{}, failure("the refund was refused: " + r.fact("").Text())
 	}
 	found := Found{Answer: "at once"}
-	took, looks, err := p.until(ctx, func() (bool, error) {
+	took, looks, err := p.waitUntil(ctx, func() (bool, error) {
 		r, err := p.wire.send(ctx, http.MethodGet, byReference+reference, nil)
 		return err == nil && r.order().Type == plural.OrderTypeRefund, err
 	})
@@ -81,7 +81,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 		found.Answer = "later"
 	}
 	found.Facts = append(found.Facts, fact.Took("by reference", took))
-	took, looks, err = p.until(ctx, func() (bool, error) {
+	took, looks, err = p.waitUntil(ctx, func() (bool, error) {
 		r, err := p.wire.send(ctx, http.MethodGet, ordersPath+made.OrderID, nil)
 		return err == nil && slices.ContainsFunc(r.order().Refunds, func(o plural.Order) bool {
 			return o.MerchantOrderReference == reference
@@ -103,7 +103,7 @@ func askRefundListed(ctx context.Context, p *Probe) (Found, error) {
 
 // askRefundOfHold tries to refund a hold before anything was captured.
 func askRefundOfHold(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.paid(heldPayment)
+	made, err := p.madePayment(heldPayment)
 	if err != nil {
 		return Found{}, err
 	}
@@ -115,7 +115,7 @@ func askRefundOfHold(ctx context.Context, p *Probe) (Found, error) {
 
 // askRefundAbove tries to refund more than was captured.
 func askRefundAbove(ctx context.Context, p *Probe) (Found, error) {
-	made, err := p.taken(ctx)
+	made, err := p.capturedPayment(ctx)
 	if err != nil {
 		return Found{}, err
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 // settlementPage is one page of settlements. The probe reads single pages,
-// while the SDK reads all pages of a document together.
+// while the SDK reads all pages and joins them.
 type settlementPage struct {
 	Rows []struct {
 		UTR       string `json:"utr_number"`
@@ -56,8 +56,8 @@ func (p *Probe) settlements(ctx context.Context, first, last time.Time, perPage 
 	return page, nil
 }
 
-// recent reads the settlements of the last weeks.
-func (p *Probe) recent(ctx context.Context, perPage string) (*settlementPage, error) {
+// recentSettlements reads one page of the settlements of the last 30 days.
+func (p *Probe) recentSettlements(ctx context.Context, perPage string) (*settlementPage, error) {
 	now := time.Now().UTC()
 	page, err := p.settlements(ctx, now.AddDate(0, 0, -30), now.AddDate(0, 0, 1), perPage)
 	if err == nil && len(page.Rows) == 0 {
@@ -66,9 +66,10 @@ func (p *Probe) recent(ctx context.Context, perPage string) (*settlementPage, er
 	return page, err
 }
 
-// askSettlementDays asks for single days around a settlement.
+// askSettlementDays finds out which days a request has to name to get a certain
+// settlement.
 func askSettlementDays(ctx context.Context, p *Probe) (Found, error) {
-	page, err := p.recent(ctx, "10")
+	page, err := p.recentSettlements(ctx, "10")
 	if err != nil {
 		return Found{}, err
 	}
@@ -108,21 +109,22 @@ func askSettlementDays(ctx context.Context, p *Probe) (Found, error) {
 	return Found{}, nil
 }
 
-// askSettlementTotals asks for pages with one row each.
+// askSettlementTotals asks for a page with only one row, and compares the
+// page's total with the number of all rows.
 func askSettlementTotals(ctx context.Context, p *Probe) (Found, error) {
-	all, err := p.recent(ctx, "10")
+	all, err := p.recentSettlements(ctx, "10")
 	if err != nil {
 		return Found{}, err
 	}
 	if len(all.Rows) < 2 {
 		return Found{}, unmet("one settlement is not enough to compare a page with the whole list")
 	}
-	one, err := p.recent(ctx, "1")
+	one, err := p.recentSettlements(ctx, "1")
 	if err != nil {
 		return Found{}, err
 	}
 	found := Found{Facts: []fact.Fact{
-		fact.Count("rows", len(all.Rows)), fact.Count("rows on a page for one row", len(one.Rows)),
+		fact.Count("rows", len(all.Rows)), fact.Count("rows on a page that may have one row", len(one.Rows)),
 	}}
 	switch {
 	case len(one.Rows) != 1:
@@ -141,9 +143,10 @@ var (
 	paymentIDPattern = regexp.MustCompile(`^v\d+-\d+-[a-z]+-[A-Za-z0-9]+-[a-z]{2}-[A-Za-z0-9]+$`)
 )
 
-// askSettlementLines looks at the form of the lines' ids.
+// askSettlementLines finds out whether a settlement's lines have ids of orders
+// or ids of payments.
 func askSettlementLines(ctx context.Context, p *Probe) (Found, error) {
-	page, err := p.recent(ctx, "10")
+	page, err := p.recentSettlements(ctx, "10")
 	if err != nil {
 		return Found{}, err
 	}

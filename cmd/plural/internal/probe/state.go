@@ -22,7 +22,7 @@ import (
 // and answers. It holds no secret, no token of the API, and no data of a payer.
 type memory struct {
 	Account  string              `json:"account"` // a hash of the address and the client id
-	Name     string              `json:"name"`    // the beginning of the run's references
+	Name     string              `json:"name"`    // what the run's references begin with
 	Started  time.Time           `json:"started"`
 	IsOver   bool                `json:"is_over,omitempty"`
 	Listens  string              `json:"listens,omitempty"` // the local address that the payments' callback URLs name
@@ -67,7 +67,7 @@ type captured struct {
 	HasReference bool   `json:"has_reference"`
 }
 
-// returned describes the form with which the payer's browser came back.
+// returned describes the form fields that a payer's browser brought back.
 type returned struct {
 	Key         string   `json:"key"`
 	Names       []string `json:"names"`
@@ -88,7 +88,8 @@ type delivery struct {
 	At      time.Time `json:"at"`
 }
 
-// accountHash identifies an account without showing it.
+// accountHash returns a text that differs from account to account, and shows
+// neither the address nor the client id.
 func accountHash(a *account.Account) string {
 	base, err := a.Base()
 	if err != nil {
@@ -98,8 +99,8 @@ func accountHash(a *account.Account) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// remember reads the state file. From a finished run it keeps only the hold
-// that the run has kept.
+// remember reads the state file. If the file's run is finished, remember keeps
+// only the hold that -keep-hold left.
 func remember(path string, a *account.Account) (*memory, error) {
 	m := &memory{}
 	read, err := os.ReadFile(path)

@@ -1,10 +1,11 @@
 package probe
 
-// Texts of what to do after an answer. Several answers share each of them.
+// Texts that say what to do after an answer. Each of them is used for several
+// answers.
 const (
 	nothing  = "Nothing to set."
 	report   = "Please report it: the package does not know this answer."
-	reads    = "Give captures a context of a minute: the package reads until the reference is there."
+	reads    = "Give captures a context of a minute: the package reads the order until it shows the reference."
 	unseen   = "Please report it: every capture would end in ErrOutcomeUnknown or ErrNoHold."
 	readBack = "Nothing to set: the package reads the order after every answer."
 )
@@ -28,7 +29,7 @@ func ofTheAccount() []Question {
 			Assumed: "expires_at", Requests: 1, Ask: askTokenLifetime,
 			Answers: []Answer{
 				{"expires_at", nothing},
-				{"expires_in", "Nothing to set: the package reads this field, too."},
+				{"expires_in", "Nothing to set: the package also reads this field."},
 				{"in the token", "Nothing to set: the package reads the expiry in the token itself."},
 				{"not told", "Nothing to set: the package assumes five minutes. Let all processes share a token store."},
 			},
@@ -49,8 +50,8 @@ func ofTheAccount() []Question {
 			Assumed: "status, message", Requests: 1, IsOnce: true, Ask: askWrongSecret,
 			Answers: []Answer{
 				{"status, message", nothing},
-				{"error, error_description", "Nothing to set: the package reads this form, too."},
-				{"code, message", "Nothing to set: the package reads this form, too."},
+				{"error, error_description", "Nothing to set: the package also reads these fields."},
+				{"code, message", "Nothing to set: the package also reads these fields."},
 			},
 		},
 		{
@@ -61,7 +62,7 @@ func ofTheAccount() []Question {
 				{refused, "Store each link before you use it: Orders.Create may return a DuplicateOrderError."},
 				{
 					aSecond,
-					"Never repeat Orders.Create under one reference: keep WithoutRetry. The payer may pay twice.",
+					"Never repeat Orders.Create under one reference, and use WithoutRetry: the payer may pay twice.",
 				},
 				{secondAtOne, "Let only one process create an order: two requests at the same time make two orders."},
 			},
@@ -116,7 +117,7 @@ func ofTheAccount() []Question {
 			Answers: []Answer{
 				{theSame, nothing},
 				{refused, "Nothing to set: the package reads the link that has the reference."},
-				{aSecond, "Set WithSingleRefundSend: a repeated call may make a second link that is paid, too."},
+				{aSecond, "Set WithSingleRefundSend: a repeated call may make a second link, and both may be paid."},
 			},
 		},
 		{
@@ -124,7 +125,7 @@ func ofTheAccount() []Question {
 			Assumed: "has one of Plural's", Requests: 2, Orders: 1, Ask: askLinkReference,
 			Answers: []Answer{
 				{"has one of Plural's", nothing},
-				{"has the link's", "Nothing to set: Orders.GetByReference finds the order of a link, too."},
+				{"has the link's", "Nothing to set: Orders.GetByReference also finds a link's order by the link's reference."},
 			},
 		},
 		{
@@ -152,8 +153,8 @@ func ofTheAccount() []Question {
 			Needs: NeedKeptHold, Assumed: "still held", Requests: 1, Ask: askKeptHold,
 			Answers: []Answer{
 				{"still held", "Nothing to set. Ask again later, with -keep-hold."},
-				{"CANCELLED", "Capture sooner than after the measured time. The order shows that the hold is gone."},
-				{"FAILED", "Capture sooner than after the measured time. The order shows that the hold is gone."},
+				{"CANCELLED", "Capture before the measured time is over. The order shows that the hold is gone."},
+				{"FAILED", "Capture before the measured time is over. The order shows that the hold is gone."},
 			},
 		},
 	}
@@ -188,7 +189,7 @@ func ofPayments() []Question {
 			Needs: NeedWebhook, Assumed: keyCharacters, Ask: askWebhookKey,
 			Answers: []Answer{
 				{keyCharacters, nothing},
-				{keyHex, "Nothing to set: the package tries both keys."},
+				{keyHex, "Nothing to set: the package also tries this key."},
 				{keyBase64, "Set WithWebhookKeys(plural.Base64Key(secret))."},
 				{keyAnother, "Give NewVerifier the dashboard's webhook secret with WithWebhookKeys."},
 			},
@@ -225,7 +226,7 @@ func ofPayments() []Question {
 				{"PARTIALLY_CAPTURED, our reference at once", nothing},
 				{
 					"PROCESSED, our reference at once",
-					"Nothing to set: the package goes by the entries, not by the status.",
+					"Nothing to set: the package reads the order's capture entries, and does not rely on its status.",
 				},
 				{"PARTIALLY_CAPTURED, our reference later", reads},
 				{"PROCESSED, our reference later", reads},
@@ -249,7 +250,7 @@ func ofPayments() []Question {
 				{"422 OPERATION_NOT_ALLOWED", nothing},
 				{
 					"it takes more",
-					"Capture an order only once, from one place: another reference takes money again. Please report it.",
+					"Capture an order only once: a capture under another reference takes money again. Please report it.",
 				},
 			},
 		},
@@ -260,7 +261,7 @@ func ofPayments() []Question {
 				{"one goes through", nothing},
 				{
 					"both go through",
-					"Capture an order from one place, under one reference: two at the same time take money twice.",
+					"Capture an order from one place, under one reference: two captures at once take money twice.",
 				},
 			},
 		},
@@ -274,7 +275,7 @@ func ofPayments() []Question {
 			},
 		},
 		{
-			ID: "refund.two-at-once", Asks: "Do two refunds at the same time under one reference make one?",
+			ID: "refund.two-at-once", Asks: "If two refunds under one reference come at the same time, is one made?",
 			Needs: NeedPartTaken, Assumed: "one refund", Requests: 2, Ask: askTwoRefunds,
 			Answers: []Answer{
 				{"one refund", nothing},
@@ -315,7 +316,7 @@ func ofPayments() []Question {
 func ofSettlements() []Question {
 	return []Question{
 		{
-			ID: "settlement.days", Asks: "Which day selects a settlement, and does the last day count?",
+			ID: "settlement.days", Asks: "Which date of a settlement has to be in the given days, and does the last day count?",
 			Needs: NeedSettled, Assumed: "the last day counts, by the settled date",
 			Requests: 4, Ask: askSettlementDays,
 			Answers: []Answer{
@@ -324,7 +325,7 @@ func ofSettlements() []Question {
 					"the last day counts, by the processed date",
 					"Ask for a few days more than you need, and select by SettledDate.",
 				},
-				{"the last day does not count", "Nothing to set: the package asks for a day more."},
+				{"the last day does not count", "Nothing to set: the package asks for one more day."},
 			},
 		},
 		{
@@ -346,8 +347,9 @@ func ofSettlements() []Question {
 	}
 }
 
-// refusals returns the answers of a question about a refusal. After each
-// refusal that it does not expect, the package reads the order.
+// refusals returns the possible answers to a question that asks how Plural
+// refuses a request. After each refusal that the package does not expect, it
+// reads the order.
 func refusals(assumed string, others ...string) []Answer {
 	answers := append(make([]Answer, 0, 1+len(others)), Answer{assumed, nothing})
 	for _, other := range others {
@@ -361,13 +363,13 @@ func notAsked() []Question {
 	return []Question{
 		{ID: "refund.window", Asks: "For how long can an order be refunded?"},
 		{ID: "refund.bank", Asks: "How long does a refund stay PENDING, and can it end CANCELLED?"},
-		{ID: "settlement.refunds", Asks: "Which sign and id do lines of refunds and chargebacks have?"},
+		{ID: "settlement.refunds", Asks: "In a settlement, which sign and id do the lines of refunds and chargebacks have?"},
 		{ID: "link.status", Asks: "Which status does a payment link have after a hold, a capture or a refund?"},
-		{ID: "fees.sum", Asks: "Which amount includes a convenience fee after the payment?"},
+		{ID: "fees.sum", Asks: "After the payment, which amount of the order includes a convenience fee?"},
 		{ID: "offers.settled", Asks: "Who pays for an offer's discount in a settlement?"},
 		{ID: "customer.duplicate", Asks: "What happens to a second customer under the same reference?"},
 		{ID: "payment.upi", Asks: "Are these answers the same for UPI? (On UAT, UPI can move real money.)"},
-		{ID: "subscription.charge", Asks: "Which charge is SUBSCRIPTION_CHARGED about?"},
+		{ID: "subscription.charge", Asks: "Which charge of a subscription does the event SUBSCRIPTION_CHARGED report?"},
 		{ID: "payout.lost", Asks: "Can a payout be found if its answer was lost?"},
 	}
 }

@@ -34,10 +34,10 @@ const (
 	maxAnswer   = 4 << 20
 )
 
-// wire sends each request once and unchanged. The probe does not ask its
-// questions with the SDK, because the SDK would settle unclear outcomes, and
-// the questions ask about exactly these. At the end the probe gives the money
-// back with the SDK.
+// wire sends each request unchanged, and repeats it only if Plural refused the
+// access token. The probe does not ask its questions with the SDK. The SDK
+// would settle unclear outcomes, and these outcomes are what the questions ask
+// about. At the end the probe gives the money back with the SDK.
 type wire struct {
 	base    string
 	account *account.Account

@@ -70,7 +70,7 @@ func New(program, sdk string, isEmulator bool, results []probe.Result) *Report {
 	return r
 }
 
-// Count counts the rows with a state.
+// Count returns the number of rows with the given state.
 func (r *Report) Count(state probe.State) int {
 	n := 0
 	for _, row := range r.Rows {
@@ -81,7 +81,7 @@ func (r *Report) Count(state probe.State) int {
 	return n
 }
 
-// Facts returns a row's facts in one line.
+// FactsLine returns a row's facts in one line.
 func (r Row) FactsLine() string {
 	facts := make([]string, 0, len(r.Facts))
 	for _, f := range r.Facts {

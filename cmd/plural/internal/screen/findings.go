@@ -20,7 +20,8 @@ func Findings(w io.Writer, findings []doctor.Finding) {
 	t.Render()
 }
 
-// newTable makes a table. It wraps the last two columns at these widths.
+// newTable makes a table. It wraps the third and the fourth column at the given
+// widths.
 func newTable(w io.Writer, third, fourth int) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)

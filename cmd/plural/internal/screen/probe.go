@@ -21,7 +21,7 @@ func (p Progress) Say(line string) { fmt.Fprintln(p.Out, line) }
 // Plan describes the run.
 func (p Progress) Plan(plan probe.Plan) {
 	if plan.IsTakenUp {
-		fmt.Fprintf(p.Out, "This continues the run in %s.\n", plan.StateFile)
+		fmt.Fprintf(p.Out, "This continues the run that is recorded in %s.\n", plan.StateFile)
 	}
 	fmt.Fprintf(p.Out, "Questions to ask: %d. That takes about %d requests, and makes %d orders of a rupee "+
 		"that nobody pays.\n", plan.Questions, plan.Requests, plan.Orders)
